@@ -1,0 +1,95 @@
+//! A call's arguments: the JSON object in the text that the model wrote.
+
+use std::borrow::Cow;
+
+use retort_model::json::{Kind, Parser};
+use retort_model::{LeftOut, Reason, Repair, ToolCall};
+
+/// The arguments of a call as the text of a JSON object, keys and numbers as the model wrote them. What had to
+/// be done to them goes to `repairs`.
+pub(super) fn object_of<'c>(
+    call: &'c ToolCall<'_>,
+    wrap: bool,
+    repairs: &mut Vec<Repair>,
+) -> Result<Cow<'c, str>, LeftOut> {
+    let text = call.arguments.decoded();
+    let reason = match kind_of(&text) {
+        Some(Kind::Object) => return Ok(one_line(text)),
+        None if text.trim().is_empty() => {
+            repairs.push(Repair::FilledArguments);
+            return Ok("{}".into());
+        }
+        Some(_) => Reason::ArgumentsNotObject,
+        None => Reason::ArgumentsNotJson,
+    };
+    if wrap {
+        repairs.push(Repair::WrappedArguments);
+        let mut wrapped = br#"{"_raw":"#.to_vec();
+        retort_model::json::write_string(&text, &mut wrapped);
+        wrapped.push(b'}');
+        return Ok(String::from_utf8_lossy(&wrapped).into_owned().into());
+    }
+    let start: String = text.chars().take(60).collect();
+    let name = call.name.decoded();
+    let name: String = name.chars().take(80).collect();
+    Err(LeftOut::new(reason, format!("arguments of the call of `{name}`: `{}`", start.escape_debug())))
+}
+
+/// The kind of value that the text holds, if it is JSON.
+fn kind_of(text: &str) -> Option<Kind> {
+    let mut parser = Parser::new(text);
+    let kind = parser.kind().ok()?;
+    parser.skip().ok()?;
+    parser.end().ok()?;
+    Some(kind)
+}
+
+/// JSON text without line breaks between its tokens and without lone surrogates.
+fn one_line(text: Cow<'_, str>) -> Cow<'_, str> {
+    let needs = text.bytes().any(|byte| matches!(byte, b'\n' | b'\r')) || text.contains("\\u");
+    let trimmed = text.len() != text.trim().len();
+    if !needs && !trimmed {
+        return text;
+    }
+    match retort_model::RawJson::parse(&text) {
+        Ok(raw) => Cow::Owned(raw.as_str().to_owned()),
+        Err(_) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(arguments: &str, expect: Result<&str, Reason>) {
+        let call = ToolCall { name: "f".into(), arguments: arguments.into(), ..ToolCall::default() };
+        let got = object_of(&call, false, &mut Vec::new());
+        assert_eq!(got.as_deref().map_err(|why| why.reason), expect, "{arguments}");
+    }
+
+    #[test]
+    fn objects_stay_as_the_model_wrote_them() {
+        check(r#"{"b": 1.50, "a": 1e3}"#, Ok(r#"{"b": 1.50, "a": 1e3}"#));
+        check("{\n \"a\": [1, 2]\n}", Ok(r#"{"a":[1,2]}"#));
+        check(r#"{"a": "\ud800"}"#, Ok(r#"{"a":"\ufffd"}"#));
+        check("", Ok("{}"));
+        check("  ", Ok("{}"));
+    }
+
+    #[test]
+    fn what_is_no_object_is_never_mended_silently() {
+        check("print('x')", Err(Reason::ArgumentsNotJson));
+        check(r#"{"a": NaN}"#, Err(Reason::ArgumentsNotJson));
+        check(r#"{"a": 1"#, Err(Reason::ArgumentsNotJson));
+        check("[1]", Err(Reason::ArgumentsNotObject));
+        check("null", Err(Reason::ArgumentsNotObject));
+    }
+
+    #[test]
+    fn on_request_it_is_wrapped() {
+        let call = ToolCall { arguments: "x = \"1\"".into(), ..ToolCall::default() };
+        let mut repairs = Vec::new();
+        assert_eq!(object_of(&call, true, &mut repairs).unwrap(), r#"{"_raw":"x = \"1\""}"#);
+        assert_eq!(repairs, [Repair::WrappedArguments]);
+    }
+}

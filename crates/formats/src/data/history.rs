@@ -1,0 +1,261 @@
+//! `history`: the project-wide history of `spec/bulk-export.md`, a row a conversation:
+//! `{convo, convo_id, course_name, created_at, id, user_email}`.
+//!
+//! What UIUC.chat said of a conversation comes out as it came in; other histories take its shape.
+
+use std::collections::VecDeque;
+
+use retort_model::json::write_string;
+use retort_model::{Content, Conversation, Fields, LeftOut, Message, Part, PartKind, RawJson, Reason, Role, Text, Warning};
+
+use super::schema::{Field, Schema, Sink, Type};
+use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
+
+/// The format.
+pub(super) struct History;
+
+static SCHEMA: Schema = Schema {
+    fields: &[
+        Field::required("convo", Type::Json),
+        Field::required("convo_id", Type::Text),
+        Field::required("course_name", Type::Json),
+        Field::required("created_at", Type::Json),
+        Field::required("id", Type::Json),
+        Field::required("user_email", Type::Json),
+    ],
+};
+
+/// Fields of the metadata that have places of their own in the row.
+const PLACED: [&str; 4] = ["folderId", "model", "temperature", "prompt"];
+
+impl DataFormat for History {
+    fn name(&self) -> &'static str {
+        "history"
+    }
+
+    fn about(&self) -> &'static str {
+        "a project's whole history with retrieved contexts, one conversation a line"
+    }
+
+    fn schema(&self, _options: &ShapeOptions, _flat: bool) -> &'static Schema {
+        &SCHEMA
+    }
+
+    fn shape(&self, conversation: &Conversation<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink) -> Outcome {
+        if conversation.rounds.iter().all(|round| round.messages.is_empty()) {
+            return Outcome::left_out(None, LeftOut::new(Reason::NoMessages, "no messages"));
+        }
+        let mut notes = RecordNotes::default();
+        let mut convo = Vec::with_capacity(4096);
+        write_convo(conversation, context.options.max_contexts, &mut convo, &mut notes);
+        let nullable = |text: Option<&Text<'_>>| text.map_or("null".to_owned(), |text| json_of(text));
+        let created_at = conversation.created_at.map_or("null".into(), |time| format!("\"{time}\""));
+        let row_id = field(&conversation.metadata, "row_id").map(|raw| raw.as_str().to_owned());
+        out.begin_row();
+        out.json(&String::from_utf8_lossy(&convo));
+        out.text(&conversation.id);
+        out.json(&nullable(conversation.project.as_ref()));
+        out.json(&created_at);
+        out.json(&row_id.unwrap_or_else(|| context.ordinal.to_string()));
+        out.json(&nullable(email(conversation)));
+        out.end_row();
+        Outcome { records: vec![notes], left_out: Vec::new() }
+    }
+}
+
+fn field<'f, 'a>(fields: &'f Fields<'a>, name: &str) -> Option<&'f RawJson<'a>> {
+    fields.iter().find(|(key, _)| key == name).map(|(_, raw)| raw)
+}
+
+/// The e-mail of the person who held the conversation; none if the source knows no e-mail.
+fn email<'c>(conversation: &'c Conversation<'c>) -> Option<&'c Text<'c>> {
+    conversation.owner.as_ref().filter(|owner| owner.as_written().contains('@'))
+}
+
+fn json_of(text: &Text<'_>) -> String {
+    let mut out = Vec::new();
+    string(text, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn string(text: &Text<'_>, out: &mut Vec<u8>) {
+    out.push(b'"');
+    text.write_escaped(out);
+    out.push(b'"');
+}
+
+fn write_convo(conversation: &Conversation<'_>, max_contexts: usize, out: &mut Vec<u8>, notes: &mut RecordNotes) {
+    let metadata = &conversation.metadata;
+    let raw = |name: &str| field(metadata, name).map_or("null", RawJson::as_str);
+    let path = conversation.active_path();
+    let messages: VecDeque<&Message<'_>> = path
+        .iter()
+        .filter_map(|&position| conversation.rounds.get(position))
+        .flat_map(|round| &round.messages)
+        .filter(|message| message.source_role.as_ref().is_none_or(|word| *word != *"tools"))
+        .collect();
+    let is_prompt = |message: &Message<'_>| message.source_role.as_ref().is_some_and(|word| *word == *"prompt");
+    // Where the source keeps the prompt apart it goes back there; else the last system message is the prompt.
+    let prompt = messages
+        .iter()
+        .find(|message| is_prompt(message))
+        .or_else(|| messages.iter().rev().find(|message| message.role == Role::System))
+        .copied();
+    out.extend_from_slice(b"{\"folderId\":");
+    out.extend_from_slice(raw("folderId").as_bytes());
+    out.extend_from_slice(b",\"id\":");
+    string(&conversation.id, out);
+    out.extend_from_slice(b",\"messages\":[");
+    let mut first = true;
+    let mut asked: &[RawJson<'_>] = &[];
+    for message in messages {
+        if prompt.is_some_and(|prompt| std::ptr::eq(prompt, message)) {
+            continue;
+        }
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        // Contexts that a source keeps with the question belong to the answer that could use them.
+        let contexts: &[RawJson<'_>] = match message.role {
+            Role::User => {
+                asked = &message.contexts;
+                &[]
+            }
+            Role::Assistant if message.contexts.is_empty() => std::mem::take(&mut asked),
+            _ => &message.contexts,
+        };
+        if contexts.len() > max_contexts {
+            notes.warnings.push(Warning::CutContexts);
+        }
+        write_message(message, contexts.get(..max_contexts).unwrap_or(contexts), out);
+    }
+    out.extend_from_slice(b"],\"model\":");
+    match field(metadata, "model") {
+        Some(model) => out.extend_from_slice(model.as_str().as_bytes()),
+        None => write_model(conversation.model_of(path.iter().copied()), out),
+    }
+    out.extend_from_slice(b",\"name\":");
+    match &conversation.title {
+        Some(title) => string(title, out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"prompt\":");
+    match prompt {
+        Some(message) => write_content(message, out),
+        None => out.extend_from_slice(raw("prompt").as_bytes()),
+    }
+    out.extend_from_slice(b",\"temperature\":");
+    out.extend_from_slice(raw("temperature").as_bytes());
+    if field(metadata, "user_email").is_none() {
+        out.extend_from_slice(b",\"user_email\":");
+        match email(conversation) {
+            Some(email) => string(email, out),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+    let others = metadata.iter().filter(|(key, _)| {
+        let key = key.as_written();
+        !PLACED.contains(&key) && !key.starts_with("row_")
+    });
+    for (key, raw) in others {
+        out.push(b',');
+        string(key, out);
+        out.push(b':');
+        out.extend_from_slice(raw.as_str().as_bytes());
+    }
+    out.push(b'}');
+}
+
+fn write_model(model: Option<&Text<'_>>, out: &mut Vec<u8>) {
+    let Some(model) = model else { return out.extend_from_slice(b"null") };
+    out.extend_from_slice(b"{\"id\":");
+    string(model, out);
+    out.extend_from_slice(b",\"name\":");
+    string(model, out);
+    out.push(b'}');
+}
+
+fn write_message(message: &Message<'_>, contexts: &[RawJson<'_>], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"content\":");
+    write_content(message, out);
+    out.extend_from_slice(b",\"contexts\":[");
+    for (index, context) in contexts.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(context.as_str().as_bytes());
+    }
+    out.extend_from_slice(b"],\"role\":");
+    write_string(&message.role_word(), out);
+    if !message.tool_calls.is_empty() {
+        out.extend_from_slice(b",\"tool_calls\":[");
+        for (index, call) in message.tool_calls.iter().enumerate() {
+            out.extend_from_slice(if index > 0 { b",{\"id\":" } else { b"{\"id\":" });
+            string(&call.id, out);
+            out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
+            string(&call.name, out);
+            out.extend_from_slice(b",\"arguments\":");
+            string(&call.arguments, out);
+            out.extend_from_slice(b"}}");
+        }
+        out.push(b']');
+    }
+    if let Some(id) = &message.tool_call_id {
+        out.extend_from_slice(b",\"tool_call_id\":");
+        string(id, out);
+    }
+    if let Some(feedback) = &message.feedback {
+        out.extend_from_slice(b",\"feedback\":{\"isPositive\":");
+        out.extend_from_slice(feedback.rating.as_ref().map_or("null", RawJson::as_str).as_bytes());
+        for (key, text) in [("category", &feedback.label), ("details", &feedback.comment)] {
+            if let Some(text) = text {
+                out.push(b',');
+                write_string(key, out);
+                out.push(b':');
+                string(text, out);
+            }
+        }
+        out.push(b'}');
+    }
+    if let Some(time) = message.created_at {
+        out.extend_from_slice(b",\"created_at\":");
+        write_string(&time.to_string(), out);
+    }
+    for (key, raw) in &message.metadata {
+        out.push(b',');
+        string(key, out);
+        out.push(b':');
+        out.extend_from_slice(raw.as_str().as_bytes());
+    }
+    out.push(b'}');
+}
+
+/// The content as it came: text, null, or parts.
+fn write_content(message: &Message<'_>, out: &mut Vec<u8>) {
+    match &message.content {
+        None => out.extend_from_slice(b"null"),
+        Some(Content::Text(text)) => string(text, out),
+        Some(Content::Parts(parts)) => {
+            out.push(b'[');
+            for (index, part) in parts.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_part(part, out);
+            }
+            out.push(b']');
+        }
+    }
+}
+
+fn write_part(part: &Part<'_>, out: &mut Vec<u8>) {
+    match (&part.raw, &part.text) {
+        (Some(raw), _) => out.extend_from_slice(raw.as_str().as_bytes()),
+        (None, Some(text)) if part.kind == PartKind::Text => {
+            out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+            string(text, out);
+            out.push(b'}');
+        }
+        _ => out.extend_from_slice(b"null"),
+    }
+}

@@ -1,0 +1,160 @@
+//! Data formats: conversations to the rows of a dataset. One file a format; [`FORMATS`] is the list of them.
+
+mod arguments;
+mod history;
+mod openai;
+mod retort;
+mod schema;
+mod standard;
+mod tools;
+mod turns;
+
+use retort_model::{Check, Conversation, LeftOut, Reason, Repair, Warning};
+
+pub use schema::{Field, Schema, Sink, Type};
+pub use tools::ToolBench;
+
+/// A shape of datasets.
+pub trait DataFormat: Sync {
+    /// The name to say on the command line.
+    fn name(&self) -> &'static str;
+
+    /// What it is for, in one line.
+    fn about(&self) -> &'static str;
+
+    /// The columns. `flat` asks for those that a format without nesting (CSV) carries beside them.
+    fn schema(&self, options: &ShapeOptions, flat: bool) -> &'static Schema;
+
+    /// The file formats that can hold it, the default first.
+    fn file_formats(&self) -> &'static [&'static str] {
+        &["jsonl", "csv", "parquet"]
+    }
+
+    /// Writes the records of a conversation and says what was found.
+    fn shape(&self, conversation: &Conversation<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink) -> Outcome;
+
+    /// Whether records are checked against trainers.
+    fn is_for_training(&self) -> bool {
+        false
+    }
+
+    /// Whether a row is a line of JSON without columns of its own.
+    fn is_whole_json(&self) -> bool {
+        false
+    }
+
+    /// Whether the ids of the conversations stand in a file beside the data, as the rows may not hold them.
+    fn has_ids_apart(&self) -> bool {
+        false
+    }
+
+    /// The `columns` and `tags` by which LLaMA-Factory reads it, if it does.
+    fn trainer_columns(&self, _flat: bool) -> Option<TrainerColumns> {
+        None
+    }
+}
+
+/// How LLaMA-Factory is to read a dataset: the entries of `dataset_info.json`.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainerColumns {
+    /// `formatting`.
+    pub formatting: &'static str,
+    /// `columns`: role in the trainer, column in the file.
+    pub columns: &'static [(&'static str, &'static str)],
+    /// `tags`: meaning, word in the file.
+    pub tags: &'static [(&'static str, &'static str)],
+}
+
+/// All data formats.
+pub static FORMATS: &[&dyn DataFormat] = &[&standard::Standard, &openai::OpenAi, &history::History, &retort::Retort];
+
+/// The format of that name.
+pub fn by_name(name: &str) -> Option<&'static dyn DataFormat> {
+    FORMATS.iter().copied().find(|format| format.name() == name)
+}
+
+/// How tools stand in the rows of `standard`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToolsAs {
+    /// As the text of a JSON array, which every reader takes.
+    #[default]
+    Text,
+    /// As a bare array, in JSON Lines alone.
+    Array,
+}
+
+/// What can be asked of a data format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShapeOptions {
+    /// What to do with records that a trainer would refuse.
+    pub check: Check,
+    /// How tools stand in `standard`.
+    pub tools: ToolsAs,
+    /// Wrap arguments that are no JSON object instead of leaving the record out.
+    pub wrap_arguments: bool,
+    /// Write the histories of sub-agents as records of their own.
+    pub tasks: bool,
+    /// Retrieved passages carried with one assistant message of `history`.
+    pub max_contexts: usize,
+}
+
+impl Default for ShapeOptions {
+    fn default() -> Self {
+        Self {
+            check: Check::Repair,
+            tools: ToolsAs::Text,
+            wrap_arguments: false,
+            tasks: false,
+            max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
+        }
+    }
+}
+
+/// What a data format works with, beside the conversation.
+pub struct ShapeContext<'w> {
+    /// What was asked.
+    pub options: ShapeOptions,
+    /// Whether the flat columns are wanted.
+    pub flat: bool,
+    /// The place of the conversation among all that were read, from 1.
+    pub ordinal: u64,
+    /// Tool definitions in their prepared form, remembered from one conversation to the next.
+    pub tools: &'w mut ToolBench,
+}
+
+/// What came of one conversation.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The records that were written.
+    pub records: Vec<RecordNotes>,
+    /// What was left out.
+    pub left_out: Vec<RecordLeftOut>,
+}
+
+/// What was found in a record that was written.
+#[derive(Clone, Debug, Default)]
+pub struct RecordNotes {
+    /// What was mended.
+    pub repairs: Vec<Repair>,
+    /// What would have to be mended, where the check is off.
+    pub unrepaired: Vec<Repair>,
+    /// Why a trainer would refuse it for good, where the check is off.
+    pub unfit: Option<Reason>,
+    /// What people should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// A record that was left out.
+#[derive(Clone, Debug)]
+pub struct RecordLeftOut {
+    /// The graph's round or the sub-agent's task that the record was for.
+    pub part: Option<String>,
+    /// Why.
+    pub why: LeftOut,
+}
+
+impl Outcome {
+    fn left_out(part: Option<String>, why: LeftOut) -> Self {
+        Self { records: Vec::new(), left_out: vec![RecordLeftOut { part, why }] }
+    }
+}

@@ -1,0 +1,251 @@
+//! Tool definitions as trainers demand them: named, described, with an object of parameters.
+//!
+//! The same few definitions stand in thousands of conversations, so each is prepared once and remembered.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use retort_model::bounds::TOOLS_REMEMBERED;
+use retort_model::json::Value;
+use retort_model::{RawJson, Repair};
+
+/// Prepares tool definitions.
+#[derive(Default)]
+pub struct ToolBench {
+    known: HashMap<String, Rc<Tool>>,
+}
+
+/// A definition in its prepared forms.
+#[derive(Debug)]
+pub(super) struct Tool {
+    /// Empty if it has none.
+    pub name: String,
+    /// In the shape the source gave it, completed.
+    pub completed: String,
+    /// As OpenAI nests it, completed.
+    pub nested: String,
+    /// The source's own text, without white space.
+    pub source: String,
+    /// Whether anything had to be completed.
+    pub mended: bool,
+}
+
+/// The tools of one record.
+#[derive(Debug, Default)]
+pub(super) struct Tools {
+    /// One a name, in the order of first appearance.
+    pub tools: Vec<Rc<Tool>>,
+    /// Those without a name, which no trainer takes.
+    pub nameless: Vec<Rc<Tool>>,
+    /// What had to be done.
+    pub repairs: Vec<Repair>,
+}
+
+impl ToolBench {
+    /// The distinct tools of some rounds. Of two definitions of one name the later is taken.
+    pub(super) fn prepare<'r>(&mut self, raws: impl Iterator<Item = &'r RawJson<'r>>) -> Tools {
+        let mut prepared = Tools::default();
+        for raw in raws {
+            let tool = self.tool(raw);
+            if tool.name.is_empty() {
+                push_once(&mut prepared.repairs, Repair::DroppedTool);
+                prepared.nameless.push(tool);
+                continue;
+            }
+            match prepared.tools.iter_mut().find(|one| one.name == tool.name) {
+                Some(one) if one.source == tool.source => {}
+                Some(one) => {
+                    push_once(&mut prepared.repairs, Repair::ReplacedTool);
+                    *one = tool;
+                }
+                None => prepared.tools.push(tool),
+            }
+        }
+        if prepared.tools.iter().any(|tool| tool.mended) {
+            prepared.repairs.push(Repair::MendedTools);
+        }
+        prepared
+    }
+
+    fn tool(&mut self, raw: &RawJson<'_>) -> Rc<Tool> {
+        if let Some(tool) = self.known.get(raw.as_str()) {
+            return Rc::clone(tool);
+        }
+        if self.known.len() >= TOOLS_REMEMBERED {
+            self.known.clear();
+        }
+        let tool = Rc::new(prepare(raw));
+        self.known.insert(raw.as_str().to_owned(), Rc::clone(&tool));
+        tool
+    }
+}
+
+pub(super) fn push_once(repairs: &mut Vec<Repair>, repair: Repair) {
+    if !repairs.contains(&repair) {
+        repairs.push(repair);
+    }
+}
+
+fn prepare(raw: &RawJson<'_>) -> Tool {
+    let source = raw.compact();
+    let value = Value::parse(&source).unwrap_or(Value::Null);
+    let is_nested = value.get("function").is_some_and(|function| matches!(function, Value::Object(_)));
+    let original = if is_nested { value.get("function").cloned().unwrap_or(Value::Null) } else { value.clone() };
+    let name = original.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if name.is_empty() {
+        return Tool { name, completed: source.clone(), nested: source.clone(), source, mended: false };
+    }
+    let completed = complete(original.clone());
+    let mended = completed != original;
+    let function = completed.clone();
+    let nested = if is_nested {
+        let mut whole = value.clone();
+        if let Some(inner) = whole.get_mut("function") {
+            *inner = function;
+        }
+        if let (Value::Object(fields), None) = (&mut whole, value.get("type")) {
+            fields.insert(0, ("type".into(), Value::String("function".into())));
+        }
+        whole
+    } else {
+        let mut function = function;
+        if let Value::Object(fields) = &mut function {
+            // A flat definition of the Responses API names its type beside the name.
+            fields.retain(|(key, value)| !(key == "type" && value.as_str() == Some("function")));
+        }
+        Value::Object(vec![("type".into(), Value::String("function".into())), ("function".into(), function)])
+    };
+    let completed = if is_nested { nested.to_json() } else { completed.to_json() };
+    Tool { name, completed, nested: nested.to_json(), source, mended }
+}
+
+/// What LLaMA-Factory's default tool format and Mistral's validator read without asking whether it is there.
+fn complete(mut function: Value<'_>) -> Value<'_> {
+    let Value::Object(fields) = &mut function else { return function };
+    fields.retain(|(_, value)| !matches!(value, Value::Null));
+    if !fields.iter().any(|(key, value)| key == "description" && value.as_str().is_some()) {
+        fields.retain(|(key, _)| key != "description");
+        let after_name = fields.iter().position(|(key, _)| key == "name").map_or(0, |at| at + 1);
+        fields.insert(after_name, ("description".into(), Value::String("".into())));
+    }
+    match fields.iter_mut().find(|(key, _)| key == "parameters") {
+        Some((_, parameters)) => complete_parameters(parameters),
+        None => {
+            let mut parameters = Value::Null;
+            complete_parameters(&mut parameters);
+            fields.push(("parameters".into(), parameters));
+        }
+    }
+    function
+}
+
+fn complete_parameters(parameters: &mut Value<'_>) {
+    if !matches!(parameters, Value::Object(_)) {
+        *parameters = Value::Object(Vec::new());
+    }
+    let Value::Object(fields) = parameters else { return };
+    fields.retain(|(_, value)| !matches!(value, Value::Null));
+    if !fields.iter().any(|(key, value)| key == "type" && value.as_str() == Some("object")) {
+        fields.retain(|(key, _)| key != "type");
+        fields.insert(0, ("type".into(), Value::String("object".into())));
+    }
+    fields.retain(|(key, value)| key != "required" || matches!(value, Value::Array(_)));
+    match fields.iter_mut().find(|(key, _)| key == "properties") {
+        Some((_, Value::Object(properties))) => {
+            for (_, schema) in properties {
+                complete_schema(schema);
+            }
+        }
+        Some((_, other)) => *other = Value::Object(Vec::new()),
+        None => fields.push(("properties".into(), Value::Object(Vec::new()))),
+    }
+}
+
+/// A property's schema, as deep as trainers look.
+fn complete_schema(schema: &mut Value<'_>) {
+    let Value::Object(fields) = schema else {
+        *schema = Value::Object(Vec::new());
+        return;
+    };
+    fields.retain(|(_, value)| !matches!(value, Value::Null));
+    for (key, value) in fields {
+        match (&**key, value) {
+            ("enum", Value::Array(choices)) => {
+                for choice in choices {
+                    if !matches!(choice, Value::String(_)) {
+                        *choice = Value::String(Cow::Owned(choice.to_json()));
+                    }
+                }
+            }
+            ("items", items) if !matches!(items, Value::Object(_)) => *items = Value::Object(Vec::new()),
+            _ => {}
+        }
+    }
+}
+
+impl Tools {
+    /// The definitions as one JSON array.
+    pub fn to_json(&self, form: impl Fn(&Tool) -> &str) -> String {
+        let mut out = String::from("[");
+        for (index, tool) in self.tools.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            out.push_str(form(tool));
+        }
+        out.push(']');
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(source: &str, completed: &str) {
+        let raw = RawJson::parse(source).unwrap();
+        let tool = prepare(&raw);
+        assert_eq!(tool.completed, completed);
+        assert_eq!(tool.mended, raw.compact() != completed);
+        assert!(Value::parse(&tool.nested).unwrap().get("function").is_some());
+    }
+
+    #[test]
+    fn definitions_get_what_trainers_read_without_asking() {
+        check(
+            r#"{"name":"f"}"#,
+            r#"{"name":"f","description":"","parameters":{"type":"object","properties":{}}}"#,
+        );
+        check(
+            r#"{"type":"function","function":{"name":"f","description":null,"parameters":{"properties":{"a":true,"b":{"type":"integer","enum":[1,"x"],"default":null},"c":{"items":true}},"required":null}}}"#,
+            r#"{"type":"function","function":{"name":"f","description":"","parameters":{"type":"object","properties":{"a":{},"b":{"type":"integer","enum":["1","x"]},"c":{"items":{}}}}}}"#,
+        );
+    }
+
+    #[test]
+    fn complete_definitions_stay_as_they_are() {
+        let whole = r#"{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}}"#;
+        check(whole, whole);
+    }
+
+    #[test]
+    fn of_two_definitions_the_later_is_taken_and_the_same_twice_is_one() {
+        let raws: Vec<_> = [
+            r#"{"name":"f","description":"old","parameters":{"type":"object","properties":{}}}"#,
+            r#"{"name":"g","description":"d","parameters":{"type":"object","properties":{}}}"#,
+            r#"{"name":"f", "description":"new", "parameters":{"type":"object","properties":{}}}"#,
+            r#"{"name":"g","description":"d", "parameters":{"type":"object","properties":{}}}"#,
+            r#"{"type":"web_search"}"#,
+        ]
+        .iter()
+        .map(|text| RawJson::parse(text).unwrap())
+        .collect();
+        let tools = ToolBench::default().prepare(raws.iter());
+        let names: Vec<_> = tools.tools.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(names, ["f", "g"]);
+        assert!(tools.tools[0].completed.contains("new"));
+        assert_eq!(tools.nameless.len(), 1);
+        assert_eq!(tools.repairs, [Repair::ReplacedTool, Repair::DroppedTool]);
+    }
+}

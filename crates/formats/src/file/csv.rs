@@ -1,0 +1,345 @@
+//! CSV, RFC 4180: text as it stands, other values as their JSON text.
+//!
+//! The spreadsheet dialect begins with a byte order mark, without which Excel takes the file for another
+//! encoding, and guards cells that a spreadsheet would run as formulas with a leading `'`. Retort's own reader
+//! takes the guard away again; the plain dialect does none of it.
+
+use std::io::{self, Read, Write};
+
+use retort_model::bounds::SPREADSHEET_CELL;
+use retort_model::json::{Value, write_string};
+use retort_model::{Text, Time};
+
+use super::jsonl::JsonRows;
+use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
+use crate::data::{Schema, Sink, Type};
+
+/// The format.
+pub(super) struct Csv;
+
+/// For whom a CSV file is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CsvDialect {
+    /// People with spreadsheets.
+    #[default]
+    Spreadsheet,
+    /// Programs.
+    Plain,
+}
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+impl FileFormat for Csv {
+    fn name(&self) -> &'static str {
+        "csv"
+    }
+
+    fn about(&self) -> &'static str {
+        "CSV, for spreadsheets; train on JSON Lines or Parquet"
+    }
+
+    fn media_type(&self) -> &'static str {
+        "text/csv; charset=utf-8"
+    }
+
+    fn is_nested(&self) -> bool {
+        false
+    }
+
+    fn rows(&self, schema: &'static Schema, options: FileOptions) -> Box<dyn Rows> {
+        Box::new(CsvRows {
+            schema,
+            options,
+            cells: JsonRows::new(schema),
+            depth: 0,
+            column: 0,
+            cell: String::new(),
+            bytes: Vec::new(),
+            row_start: 0,
+            sizes: Vec::new(),
+            evidence: Vec::new(),
+            counts: [0; 3],
+        })
+    }
+
+    fn encode(&self, group: Vec<Box<dyn Rows>>, _options: FileOptions) -> io::Result<Chunk> {
+        let mut bytes = Vec::new();
+        let mut rows = 0;
+        for batch in group {
+            let batch = own::<CsvRows>(batch)?;
+            rows += batch.sizes.len() as u64;
+            bytes.extend_from_slice(&batch.bytes);
+        }
+        Ok(Chunk { rows, body: Box::new(bytes) })
+    }
+
+    fn writer(&self, schema: &'static Schema, options: FileOptions) -> io::Result<Box<dyn FileWriter>> {
+        let mut header = Vec::new();
+        if options.csv == CsvDialect::Spreadsheet {
+            header.extend_from_slice(BOM);
+        }
+        let names: Vec<_> = schema.fields.iter().map(|field| field.name).collect();
+        header.extend_from_slice(names.join(",").as_bytes());
+        header.extend_from_slice(b"\r\n");
+        Ok(Box::new(Cells { header }))
+    }
+
+    fn read(&self, input: Box<dyn ReadSeek>) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+        let mut input = io::BufReader::new(input);
+        let mut start = [0; 3];
+        let length = read_up_to(&mut input, &mut start)?;
+        let guarded = start.get(..length) == Some(BOM);
+        let rest = if guarded { &[][..] } else { start.get(..length).unwrap_or_default() };
+        let input = io::Cursor::new(rest.to_vec()).chain(input);
+        let mut reader = csv::ReaderBuilder::new().from_reader(input);
+        let names: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
+        Ok(Box::new(reader.into_records().map(move |record| Ok(object_of(&names, &record?, guarded)))))
+    }
+}
+
+fn read_up_to(input: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while length < into.len() {
+        match input.read(into.get_mut(length..).unwrap_or_default())? {
+            0 => break,
+            more => length += more,
+        }
+    }
+    Ok(length)
+}
+
+fn object_of(names: &[String], record: &csv::StringRecord, guarded: bool) -> String {
+    let mut out = vec![b'{'];
+    for (index, (name, cell)) in names.iter().zip(record).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_string(name, &mut out);
+        out.push(b':');
+        write_string(if guarded { unguard(cell) } else { cell }, &mut out);
+    }
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Whether a spreadsheet would run the cell, or might take it for one that was guarded.
+fn needs_guard(cell: &str) -> bool {
+    cell.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r'])
+}
+
+fn unguard(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(rest) if needs_guard(rest) => rest,
+        _ => cell,
+    }
+}
+
+/// Whether CSV readers take the cell for something else than text.
+fn is_ambiguous(cell: &str) -> bool {
+    if cell.is_empty() || cell.len() > 40 {
+        return false;
+    }
+    matches!(cell, "NA" | "N/A" | "n/a" | "NaN" | "nan" | "null" | "NULL" | "None" | "#N/A" | "<NA>" | "-nan" | "true" | "false" | "True" | "False")
+        || cell.trim().parse::<f64>().is_ok()
+        || Time::parse(cell).is_ok()
+}
+
+struct Cells {
+    header: Vec<u8>,
+}
+
+impl FileWriter for Cells {
+    fn write(&mut self, chunk: Chunk, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&std::mem::take(&mut self.header))?;
+        out.write_all(&body::<Vec<u8>>(chunk)?)
+    }
+
+    fn finish(self: Box<Self>, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&self.header)
+    }
+}
+
+/// Rows as lines of cells.
+struct CsvRows {
+    schema: &'static Schema,
+    options: FileOptions,
+    /// Makes the JSON text of a nested value.
+    cells: JsonRows,
+    depth: usize,
+    column: usize,
+    cell: String,
+    bytes: Vec<u8>,
+    row_start: usize,
+    sizes: Vec<u32>,
+    evidence: Vec<u64>,
+    counts: [u64; 3],
+}
+
+impl CsvRows {
+    fn write_cell(&mut self, cell: &str) {
+        if self.column > 0 {
+            self.bytes.push(b',');
+        }
+        self.column += 1;
+        let spreadsheet = self.options.csv == CsvDialect::Spreadsheet;
+        let guard = spreadsheet && needs_guard(cell);
+        self.counts[0] += u64::from(guard);
+        if spreadsheet && cell.len() > SPREADSHEET_CELL && cell.chars().count() > SPREADSHEET_CELL {
+            self.counts[1] += 1;
+        }
+        if is_ambiguous(cell) {
+            self.counts[2] += 1;
+        }
+        let quote = cell.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\n' | b'\r'))
+            || cell.starts_with([' ', '\t'])
+            || cell.ends_with([' ', '\t']);
+        if quote {
+            self.bytes.push(b'"');
+        }
+        if guard {
+            self.bytes.push(b'\'');
+        }
+        if quote {
+            for (index, piece) in cell.split('"').enumerate() {
+                if index > 0 {
+                    self.bytes.extend_from_slice(b"\"\"");
+                }
+                self.bytes.extend_from_slice(piece.as_bytes());
+            }
+            self.bytes.push(b'"');
+        } else {
+            self.bytes.extend_from_slice(cell.as_bytes());
+        }
+    }
+
+    fn write_kept(&mut self) {
+        let cell = std::mem::take(&mut self.cell);
+        self.write_cell(&cell);
+        self.cell = cell;
+    }
+
+    /// Begins to gather the JSON text of a nested column.
+    fn open(&mut self) {
+        if self.depth == 0 {
+            self.cells.begin_column(self.column);
+        }
+        self.depth += 1;
+    }
+
+    /// Ends it; the outermost is a cell.
+    fn close(&mut self) {
+        self.depth -= 1;
+        if self.depth == 0 {
+            self.cell.clear();
+            self.cell.push_str(&self.cells.end_column());
+            self.write_kept();
+        }
+    }
+}
+
+impl Sink for CsvRows {
+    fn begin_row(&mut self) {
+        self.column = 0;
+        self.depth = 0;
+        self.row_start = self.bytes.len();
+    }
+
+    fn end_row(&mut self) {
+        self.bytes.extend_from_slice(b"\r\n");
+        self.sizes.push(u32::try_from(self.bytes.len() - self.row_start).unwrap_or(u32::MAX));
+        self.evidence.push(0);
+        debug_assert_eq!(self.column, self.schema.fields.len());
+    }
+
+    fn text(&mut self, text: &Text<'_>) {
+        if self.depth > 0 {
+            return self.cells.text(text);
+        }
+        self.cell.clear();
+        text.push_to(&mut self.cell);
+        self.write_kept();
+    }
+
+    fn int(&mut self, number: i64) {
+        if self.depth > 0 {
+            return self.cells.int(number);
+        }
+        self.write_cell(&number.to_string());
+    }
+
+    fn json(&mut self, text: &str) {
+        if self.depth > 0 {
+            return self.cells.json(text);
+        }
+        // A JSON text or null as a cell: as programs expect text and nothing in CSV.
+        let is_json_column = matches!(self.schema.fields.get(self.column).map(|field| &field.kind), Some(Type::Json));
+        match Value::parse(text) {
+            Ok(Value::String(inner)) if is_json_column => self.write_cell(&inner),
+            Ok(Value::Null) if is_json_column => self.write_cell(""),
+            _ => self.write_cell(text),
+        }
+    }
+
+    fn absent(&mut self) {
+        if self.depth > 0 {
+            return self.cells.absent();
+        }
+        self.write_cell("");
+    }
+
+    fn open_list(&mut self) {
+        self.open();
+        self.cells.open_list();
+    }
+
+    fn close_list(&mut self) {
+        self.cells.close_list();
+        self.close();
+    }
+
+    fn open_struct(&mut self) {
+        self.open();
+        self.cells.open_struct();
+    }
+
+    fn close_struct(&mut self) {
+        self.cells.close_struct();
+        self.close();
+    }
+}
+
+impl Rows for CsvRows {
+    fn count(&self) -> usize {
+        self.sizes.len()
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn row_sizes(&self) -> &[u32] {
+        &self.sizes
+    }
+
+    fn evidence(&self) -> &[u64] {
+        &self.evidence
+    }
+
+    fn cells(&self) -> [u64; 3] {
+        self.counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_is_put_on_what_spreadsheets_run_and_comes_off_again() {
+        for cell in ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "'=1", "''=1", "'", "'x", "x=1", "", "'''"] {
+            let written = if needs_guard(cell) { format!("'{cell}") } else { cell.to_owned() };
+            assert!(!written.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
+            assert_eq!(unguard(&written), cell, "{cell}");
+        }
+    }
+}

@@ -1,0 +1,613 @@
+//! Parquet: one explicit schema whatever the data, real nested types, zstd, a page index, bounded row groups.
+//!
+//! Rows are taken apart into columns of values with their definition and repetition levels as they come
+//! (Melnik et al., "Dremel", VLDB 2010), so that no Arrow arrays are built in between.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use parquet::basic::{Compression, LogicalType, Repetition, Type as PhysicalType, ZstdLevel};
+use parquet::column::writer::{ColumnCloseResult, ColumnWriter, get_column_writer};
+use parquet::data_type::ByteArray;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedFileReader;
+use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
+use parquet::record::reader::RowIter;
+use parquet::schema::types::{SchemaDescriptor, Type as ParquetType, TypePtr};
+use retort_model::bounds::ROW_GROUP_ROWS;
+use retort_model::json::write_string;
+use retort_model::Text;
+
+use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, group_is_full, own};
+use crate::data::{Field, Schema, Sink, Type};
+
+/// The format.
+pub(super) struct Parquet;
+
+/// The level that other writers take by default.
+const ZSTD_LEVEL: i32 = 3;
+
+fn broken(error: impl std::fmt::Display) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+impl FileFormat for Parquet {
+    fn name(&self) -> &'static str {
+        "parquet"
+    }
+
+    fn about(&self) -> &'static str {
+        "Parquet, for large histories: smallest, typed, quick to query"
+    }
+
+    fn media_type(&self) -> &'static str {
+        "application/vnd.apache.parquet"
+    }
+
+    fn is_text(&self) -> bool {
+        false
+    }
+
+    fn rows(&self, schema: &'static Schema, _options: FileOptions) -> Box<dyn Rows> {
+        let mut leaves = Vec::new();
+        for field in schema.fields {
+            add_leaves(&field.kind, Levels::default().below(field), &mut leaves);
+        }
+        Box::new(Columns {
+            schema,
+            leaves,
+            open: Vec::new(),
+            size: 0,
+            row_start: 0,
+            rows: vec![Vec::new()],
+            sizes: Vec::new(),
+            evidence: Vec::new(),
+        })
+    }
+
+    fn is_full(&self, rows: usize, bytes: usize) -> bool {
+        group_is_full(rows, bytes)
+    }
+
+    fn encode(&self, group: Vec<Box<dyn Rows>>, _options: FileOptions) -> io::Result<Chunk> {
+        let mut batches = Vec::with_capacity(group.len());
+        for batch in group {
+            batches.push(*own::<Columns>(batch)?);
+        }
+        let Some(schema) = batches.first().map(|batch| batch.schema) else {
+            return Ok(Chunk { rows: 0, body: Box::new(Vec::<RowGroup>::new()) });
+        };
+        let rows: usize = batches.iter().map(|batch| batch.sizes.len()).sum();
+        let root = root_of(schema)?;
+        let properties = properties_of(schema, &SchemaDescriptor::new(Arc::clone(&root)));
+        let mut groups = Vec::new();
+        let mut from = 0;
+        while from < rows {
+            let to = rows.min(from + ROW_GROUP_ROWS);
+            groups.push(encode_group(&mut batches, &root, &properties, from, to)?);
+            from = to;
+        }
+        Ok(Chunk { rows: rows as u64, body: Box::new(groups) })
+    }
+
+    fn writer(&self, schema: &'static Schema, _options: FileOptions) -> io::Result<Box<dyn FileWriter>> {
+        let root = root_of(schema)?;
+        let properties = properties_of(schema, &SchemaDescriptor::new(Arc::clone(&root)));
+        let pending = Pending::default();
+        let writer = SerializedFileWriter::new(pending.clone(), root, properties).map_err(broken)?;
+        Ok(Box::new(Groups { writer, pending }))
+    }
+
+    fn read(&self, input: Box<dyn ReadSeek>) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+        let reader = SerializedFileReader::new(SharedInput::new(input)?).map_err(broken)?;
+        let rows = RowIter::from_file_into(Box::new(reader));
+        Ok(Box::new(rows.map(|row| {
+            let row = row.map_err(broken)?;
+            let mut out = Vec::new();
+            write_row(&row, &mut out);
+            String::from_utf8(out).map_err(broken)
+        })))
+    }
+}
+
+/// Definition and repetition level of a place in the schema.
+#[derive(Clone, Copy, Debug, Default)]
+struct Levels {
+    definition: i16,
+    repetition: i16,
+}
+
+impl Levels {
+    fn below(self, field: &Field) -> Self {
+        Self { definition: self.definition + i16::from(field.optional), ..self }
+    }
+
+    fn inside_list(self) -> Self {
+        Self { definition: self.definition + 1, repetition: self.repetition + 1 }
+    }
+}
+
+/// The values of one leaf column.
+#[derive(Debug, Default)]
+struct Leaf {
+    most: Levels,
+    is_int: bool,
+    definitions: Vec<i16>,
+    repetitions: Vec<i16>,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    ints: Vec<i64>,
+}
+
+fn add_leaves(kind: &Type, levels: Levels, leaves: &mut Vec<Leaf>) {
+    match kind {
+        Type::Text | Type::Word | Type::Json => leaves.push(Leaf { most: levels, ..Leaf::default() }),
+        Type::Int => leaves.push(Leaf { most: levels, is_int: true, ..Leaf::default() }),
+        Type::List(item) => add_leaves(item, levels.inside_list(), leaves),
+        Type::Struct(fields) => {
+            for field in *fields {
+                add_leaves(&field.kind, levels.below(field), leaves);
+            }
+        }
+    }
+}
+
+fn leaf_count(kind: &Type) -> usize {
+    match kind {
+        Type::Text | Type::Word | Type::Json | Type::Int => 1,
+        Type::List(item) => leaf_count(item),
+        Type::Struct(fields) => fields.iter().map(|field| leaf_count(&field.kind)).sum(),
+    }
+}
+
+/// A container that is open while a row is taken apart.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    place: Place,
+    /// First leaf column of the value that comes next.
+    leaf: usize,
+    /// Definition level of the container itself.
+    definition: i16,
+    /// Repetition level of its first value.
+    repetition: i16,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Fields { fields: &'static [Field], at: usize },
+    Items { item: &'static Type, level: i16, filled: bool },
+}
+
+/// Rows as columns.
+struct Columns {
+    schema: &'static Schema,
+    leaves: Vec<Leaf>,
+    open: Vec<Frame>,
+    size: usize,
+    row_start: usize,
+    /// For each row after the first, how many levels each leaf column has before it.
+    rows: Vec<Vec<usize>>,
+    sizes: Vec<u32>,
+    evidence: Vec<u64>,
+}
+
+impl Columns {
+    /// The value that is due: its leaf, its levels and its type; steps behind it.
+    fn next(&mut self, present: bool) -> Option<(usize, i16, i16, &'static Type)> {
+        let frame = self.open.last_mut()?;
+        match &mut frame.place {
+            Place::Fields { fields, at } => {
+                let field = fields.get(*at)?;
+                *at += 1;
+                let leaf = frame.leaf;
+                frame.leaf += leaf_count(&field.kind);
+                let definition = frame.definition + i16::from(field.optional && present);
+                Some((leaf, definition, frame.repetition, &field.kind))
+            }
+            Place::Items { item, level, filled } => {
+                let repetition = if std::mem::replace(filled, true) { *level } else { frame.repetition };
+                Some((frame.leaf, frame.definition + 1, repetition, item))
+            }
+        }
+    }
+
+    /// Notes for all leaves of a type that no value is there.
+    fn nothing(&mut self, leaf: usize, definition: i16, repetition: i16, kind: &Type) {
+        for leaf in self.leaves.iter_mut().skip(leaf).take(leaf_count(kind)) {
+            leaf.definitions.push(definition);
+            leaf.repetitions.push(repetition);
+        }
+    }
+
+    fn value(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some((leaf, definition, repetition, _)) = self.next(true) else { return };
+        let Some(leaf) = self.leaves.get_mut(leaf) else { return };
+        leaf.definitions.push(definition);
+        leaf.repetitions.push(repetition);
+        let before = leaf.bytes.len();
+        write(&mut leaf.bytes);
+        self.size += leaf.bytes.len() - before + 8;
+        leaf.ends.push(u32::try_from(leaf.bytes.len()).unwrap_or(u32::MAX));
+    }
+}
+
+impl Sink for Columns {
+    fn begin_row(&mut self) {
+        self.row_start = self.size;
+        self.open.clear();
+        let place = Place::Fields { fields: self.schema.fields, at: 0 };
+        self.open.push(Frame { place, leaf: 0, definition: 0, repetition: 0 });
+    }
+
+    fn end_row(&mut self) {
+        self.sizes.push(u32::try_from(self.size - self.row_start).unwrap_or(u32::MAX));
+        self.evidence.push(0);
+        self.rows.push(self.leaves.iter().map(|leaf| leaf.definitions.len()).collect());
+    }
+
+    fn text(&mut self, text: &Text<'_>) {
+        self.value(|bytes| match text {
+            Text::Plain(text) => bytes.extend_from_slice(text.as_bytes()),
+            Text::Escaped(_) => bytes.extend_from_slice(text.decoded().as_bytes()),
+        });
+    }
+
+    fn int(&mut self, number: i64) {
+        let Some((leaf, definition, repetition, _)) = self.next(true) else { return };
+        let Some(leaf) = self.leaves.get_mut(leaf) else { return };
+        leaf.definitions.push(definition);
+        leaf.repetitions.push(repetition);
+        leaf.ints.push(number);
+        self.size += 8;
+    }
+
+    fn json(&mut self, text: &str) {
+        self.value(|bytes| bytes.extend_from_slice(text.as_bytes()));
+    }
+
+    fn absent(&mut self) {
+        if let Some((leaf, definition, repetition, kind)) = self.next(false) {
+            self.nothing(leaf, definition, repetition, kind);
+        }
+    }
+
+    fn open_list(&mut self) {
+        if let Some((leaf, definition, repetition, Type::List(item))) = self.next(true) {
+            let level = self.leaves.get(leaf).map_or(1, |leaf| leaf.most.repetition) - lists_in(item);
+            let place = Place::Items { item, level, filled: false };
+            self.open.push(Frame { place, leaf, definition, repetition });
+        }
+    }
+
+    fn close_list(&mut self) {
+        if let Some(Frame { place: Place::Items { item, filled: false, .. }, leaf, definition, repetition }) = self.open.pop() {
+            self.nothing(leaf, definition, repetition, item);
+        }
+    }
+
+    fn open_struct(&mut self) {
+        if let Some((leaf, definition, repetition, Type::Struct(fields))) = self.next(true) {
+            let place = Place::Fields { fields, at: 0 };
+            self.open.push(Frame { place, leaf, definition, repetition });
+        }
+    }
+
+    fn close_struct(&mut self) {
+        self.open.pop();
+    }
+
+    fn str(&mut self, text: &str) {
+        self.value(|bytes| bytes.extend_from_slice(text.as_bytes()));
+    }
+}
+
+/// How many lists stand above the first leaf of a type.
+fn lists_in(kind: &Type) -> i16 {
+    match kind {
+        Type::Text | Type::Word | Type::Json | Type::Int => 0,
+        Type::List(item) => 1 + lists_in(item),
+        Type::Struct(fields) => fields.first().map_or(0, |field| lists_in(&field.kind)),
+    }
+}
+
+impl Rows for Columns {
+    fn count(&self) -> usize {
+        self.sizes.len()
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.size
+    }
+
+    fn row_sizes(&self) -> &[u32] {
+        &self.sizes
+    }
+
+    fn evidence(&self) -> &[u64] {
+        &self.evidence
+    }
+}
+
+/// An encoded row group: its columns, each with what the file's footer says of it.
+struct RowGroup(Vec<(Bytes, ColumnCloseResult)>);
+
+fn encode_group(
+    batches: &mut [Columns],
+    root: &TypePtr,
+    properties: &WriterPropertiesPtr,
+    from: usize,
+    to: usize,
+) -> io::Result<RowGroup> {
+    let descriptor = SchemaDescriptor::new(Arc::clone(root));
+    let mut columns = Vec::with_capacity(descriptor.num_columns());
+    for index in 0..descriptor.num_columns() {
+        let mut sink = TrackedWrite::new(Vec::new());
+        let mut writer =
+            get_column_writer(descriptor.column(index), Arc::clone(properties), Box::new(SerializedPageWriter::new(&mut sink)));
+        let mut start = 0;
+        for batch in batches.iter_mut() {
+            let end = start + batch.sizes.len();
+            let (first, last) = (from.max(start), to.min(end));
+            if first < last {
+                write_rows(&mut writer, batch, index, first - start, last - start)?;
+            }
+            start = end;
+        }
+        let close = writer.close().map_err(broken)?;
+        columns.push((Bytes::from(sink.into_inner().map_err(broken)?), close));
+    }
+    Ok(RowGroup(columns))
+}
+
+/// Writes the rows `from..to` of one leaf column of a batch.
+fn write_rows(writer: &mut ColumnWriter<'_>, batch: &mut Columns, index: usize, from: usize, to: usize) -> io::Result<()> {
+    let level_at = |row: usize| batch.rows.get(row).and_then(|levels| levels.get(index)).copied().unwrap_or(0);
+    let (first, last) = (level_at(from), level_at(to));
+    let Some(leaf) = batch.leaves.get_mut(index) else { return Ok(()) };
+    let all = leaf.definitions.as_slice();
+    let present = |levels: &[i16]| levels.iter().filter(|&&level| level == leaf.most.definition).count();
+    let skipped = present(all.get(..first).unwrap_or_default());
+    let definitions = all.get(first..last).unwrap_or_default();
+    let count = present(definitions);
+    let repetitions = leaf.repetitions.get(first..last).unwrap_or_default();
+    let definitions = (leaf.most.definition > 0).then_some(definitions);
+    let repetitions = (leaf.most.repetition > 0).then_some(repetitions);
+    match writer {
+        ColumnWriter::Int64ColumnWriter(writer) => {
+            let values = leaf.ints.get(skipped..skipped + count).unwrap_or_default();
+            writer.write_batch(values, definitions, repetitions).map_err(broken)?;
+        }
+        ColumnWriter::ByteArrayColumnWriter(writer) => {
+            let ends = leaf.ends.get(skipped..skipped + count).unwrap_or_default();
+            let mut start = skipped.checked_sub(1).and_then(|before| leaf.ends.get(before)).map_or(0, |&end| end as usize);
+            let bytes = Bytes::copy_from_slice(
+                leaf.bytes.get(start..ends.last().map_or(start, |&end| end as usize)).unwrap_or_default(),
+            );
+            let base = start;
+            let values: Vec<ByteArray> = ends
+                .iter()
+                .map(|&end| {
+                    let value = bytes.slice(start - base..end as usize - base);
+                    start = end as usize;
+                    ByteArray::from(value)
+                })
+                .collect();
+            writer.write_batch(&values, definitions, repetitions).map_err(broken)?;
+        }
+        _ => return Err(io::Error::other("a column of another type")),
+    }
+    Ok(())
+}
+
+/// Appends encoded row groups to a file.
+struct Groups {
+    writer: SerializedFileWriter<Pending>,
+    pending: Pending,
+}
+
+/// Where the file writer puts its bytes until they are written out.
+#[derive(Clone, Default)]
+struct Pending(Arc<Mutex<Vec<u8>>>);
+
+impl Pending {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Pending {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl FileWriter for Groups {
+    fn write(&mut self, chunk: Chunk, out: &mut dyn Write) -> io::Result<()> {
+        for RowGroup(columns) in body::<Vec<RowGroup>>(chunk)? {
+            let mut group = self.writer.next_row_group().map_err(broken)?;
+            for (bytes, close) in columns {
+                group.append_column(&bytes, close).map_err(broken)?;
+            }
+            group.close().map_err(broken)?;
+            self.writer.flush()?;
+            out.write_all(&self.pending.take())?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, out: &mut dyn Write) -> io::Result<()> {
+        self.writer.finish().map_err(broken)?;
+        self.writer.flush()?;
+        out.write_all(&self.pending.take())
+    }
+}
+
+fn properties_of(schema: &Schema, descriptor: &SchemaDescriptor) -> WriterPropertiesPtr {
+    let level = ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default();
+    let mut properties = WriterProperties::builder()
+        .set_created_by(concat!("retort ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(level))
+        // A dictionary of long texts is built in vain.
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None);
+    let mut words = Vec::new();
+    for field in schema.fields {
+        mark_words(&field.kind, &mut words);
+    }
+    for (index, is_word) in words.into_iter().enumerate() {
+        let column = descriptor.column(index);
+        let path = column.path().clone();
+        if is_word {
+            properties = properties.set_column_dictionary_enabled(path.clone(), true);
+        }
+        if is_word || path.parts().len() == 1 {
+            properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Page);
+        }
+    }
+    Arc::new(properties.build())
+}
+
+/// For each leaf, whether it is a word that comes again and again.
+fn mark_words(kind: &Type, words: &mut Vec<bool>) {
+    match kind {
+        Type::Word => words.push(true),
+        Type::Text | Type::Json | Type::Int => words.push(false),
+        Type::List(item) => mark_words(item, words),
+        Type::Struct(fields) => {
+            for field in *fields {
+                mark_words(&field.kind, words);
+            }
+        }
+    }
+}
+
+fn root_of(schema: &Schema) -> io::Result<TypePtr> {
+    let fields = schema.fields.iter().map(|field| type_of(field.name, &field.kind, field.optional)).collect::<io::Result<_>>()?;
+    Ok(Arc::new(ParquetType::group_type_builder("schema").with_fields(fields).build().map_err(broken)?))
+}
+
+fn type_of(name: &str, kind: &Type, optional: bool) -> io::Result<TypePtr> {
+    let repetition = if optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
+    let built = match kind {
+        Type::Text | Type::Word | Type::Json => ParquetType::primitive_type_builder(name, PhysicalType::BYTE_ARRAY)
+            .with_repetition(repetition)
+            .with_logical_type(Some(LogicalType::String))
+            .build(),
+        Type::Int => {
+            ParquetType::primitive_type_builder(name, PhysicalType::INT64).with_repetition(repetition).build()
+        }
+        Type::List(item) => {
+            let item = type_of("element", item, false)?;
+            let list = ParquetType::group_type_builder("list")
+                .with_repetition(Repetition::REPEATED)
+                .with_fields(vec![item])
+                .build()
+                .map_err(broken)?;
+            ParquetType::group_type_builder(name)
+                .with_repetition(repetition)
+                .with_logical_type(Some(LogicalType::List))
+                .with_fields(vec![Arc::new(list)])
+                .build()
+        }
+        Type::Struct(fields) => {
+            let fields =
+                fields.iter().map(|field| type_of(field.name, &field.kind, field.optional)).collect::<io::Result<_>>()?;
+            ParquetType::group_type_builder(name).with_repetition(repetition).with_fields(fields).build()
+        }
+    };
+    Ok(Arc::new(built.map_err(broken)?))
+}
+
+/// An input that several column readers share.
+struct SharedInput {
+    input: Arc<Mutex<Box<dyn ReadSeek>>>,
+    length: u64,
+}
+
+impl SharedInput {
+    fn new(mut input: Box<dyn ReadSeek>) -> io::Result<Self> {
+        let length = input.seek(SeekFrom::End(0))?;
+        Ok(Self { input: Arc::new(Mutex::new(input)), length })
+    }
+}
+
+impl Length for SharedInput {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+/// Reads on from a place of the shared input.
+struct From {
+    input: Arc<Mutex<Box<dyn ReadSeek>>>,
+    at: u64,
+}
+
+impl Read for From {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        input.seek(SeekFrom::Start(self.at))?;
+        let length = input.read(into)?;
+        self.at += length as u64;
+        Ok(length)
+    }
+}
+
+impl ChunkReader for SharedInput {
+    type T = From;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<From> {
+        Ok(From { input: Arc::clone(&self.input), at: start })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let mut bytes = vec![0; length];
+        From { input: Arc::clone(&self.input), at: start }.read_exact(&mut bytes)?;
+        Ok(Bytes::from(bytes))
+    }
+}
+
+fn write_row(row: &parquet::record::Row, out: &mut Vec<u8>) {
+    out.push(b'{');
+    let mut first = true;
+    for (name, value) in row.get_column_iter() {
+        // What is absent is left out, as in JSON Lines.
+        if matches!(value, parquet::record::Field::Null) {
+            continue;
+        }
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        write_string(name, out);
+        out.push(b':');
+        write_value(value, out);
+    }
+    out.push(b'}');
+}
+
+fn write_value(value: &parquet::record::Field, out: &mut Vec<u8>) {
+    use parquet::record::Field as Value;
+    match value {
+        Value::Str(text) => write_string(text, out),
+        Value::Long(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        Value::Group(row) => write_row(row, out),
+        Value::ListInternal(list) => {
+            out.push(b'[');
+            for (index, item) in list.elements().iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_value(item, out);
+            }
+            out.push(b']');
+        }
+        other => write_string(&other.to_string(), out),
+    }
+}

@@ -1,0 +1,233 @@
+//! Taking single fields from foreign JSON, tolerantly: what has another type than it should is kept raw.
+
+use std::borrow::Cow;
+
+use retort_model::json::{Kind, Parser, Value};
+use retort_model::{Fields, RawJson, Text, Time};
+
+use super::{ItemError, Notes};
+
+/// Walks over the object that comes next and hands each key to `take`, which must take its value.
+pub(super) fn each_field<'a>(
+    parser: &mut Parser<'a>,
+    notes: &mut Notes,
+    mut take: impl FnMut(&mut Parser<'a>, Cow<'a, str>, &mut Notes) -> Result<(), ItemError>,
+) -> Result<(), ItemError> {
+    let mut seen = Seen::default();
+    parser.object()?;
+    while let Some(key) = parser.next_key()? {
+        notes.duplicate_keys += u64::from(seen.again(&key));
+        take(parser, key, notes)?;
+    }
+    Ok(())
+}
+
+/// Which keys an object had so far, by hash; objects with more keys than it holds are not looked at further.
+#[derive(Default)]
+struct Seen {
+    hashes: [u64; 24],
+    count: usize,
+}
+
+impl Seen {
+    fn again(&mut self, key: &str) -> bool {
+        // FNV-1a: keys are a few bytes long.
+        let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        if self.hashes.iter().take(self.count).any(|&one| one == hash) {
+            return true;
+        }
+        if let Some(slot) = self.hashes.get_mut(self.count) {
+            *slot = hash;
+            self.count += 1;
+        }
+        false
+    }
+}
+
+/// Keeps a field that Retort has no name for; a key that came before is replaced.
+pub(super) fn keep<'a>(parser: &mut Parser<'a>, key: Cow<'a, str>, into: &mut Fields<'a>) -> Result<(), ItemError> {
+    let value = parser.raw()?;
+    put(into, key.into(), value);
+    Ok(())
+}
+
+/// Puts a field, in place of one with the same key.
+pub(super) fn put<'a>(into: &mut Fields<'a>, key: Text<'a>, value: RawJson<'a>) {
+    match into.iter_mut().find(|(name, _)| *name == key) {
+        Some(field) => field.1 = value,
+        None => into.push((key, value)),
+    }
+}
+
+/// A text if there is one; null is none, and what is neither is kept in `rest`.
+pub(super) fn text_or_keep<'a>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    rest: &mut Fields<'a>,
+) -> Result<Option<Text<'a>>, ItemError> {
+    match parser.kind()? {
+        Kind::String => Ok(Some(parser.string()?)),
+        Kind::Null => {
+            parser.null()?;
+            Ok(None)
+        }
+        _ => {
+            keep(parser, key, rest)?;
+            Ok(None)
+        }
+    }
+}
+
+/// An id: a text, or a number as its text; MongoDB's `{"$oid": …}` too.
+pub(super) fn id_or_keep<'a>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    rest: &mut Fields<'a>,
+) -> Result<Option<Text<'a>>, ItemError> {
+    match parser.kind()? {
+        Kind::Number => Ok(Some(parser.number()?.into())),
+        Kind::Object => {
+            let raw = parser.raw()?;
+            let id = Value::parse(raw.as_str())?.get("$oid").and_then(Value::as_str).map(|id| id.to_owned().into());
+            if id.is_none() {
+                put(rest, key.into(), raw);
+            }
+            Ok(id)
+        }
+        _ => text_or_keep(parser, key, rest),
+    }
+}
+
+/// A moment: text, seconds or milliseconds since 1970, or MongoDB's `{"$date": …}`. What is none is kept.
+pub(super) fn time_or_keep<'a>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    rest: &mut Fields<'a>,
+) -> Result<Option<Time>, ItemError> {
+    let raw = parser.raw()?;
+    let time = time_of(&Value::parse(raw.as_str())?);
+    if time.is_none() && !raw.is_null() {
+        put(rest, key.into(), raw);
+    }
+    Ok(time)
+}
+
+fn time_of(value: &Value<'_>) -> Option<Time> {
+    match value {
+        Value::String(text) => Time::parse(text).ok(),
+        Value::Number(number) => Time::from_epoch(number),
+        Value::Object(_) => match value.get("$date")? {
+            Value::String(text) => Time::parse(text).ok(),
+            Value::Number(number) => Time::from_epoch_ms(number.parse().ok()?),
+            long => Time::from_epoch_ms(long.get("$numberLong")?.as_str()?.parse().ok()?),
+        },
+        _ => None,
+    }
+}
+
+/// A list of texts; null is empty, and what is neither is kept.
+pub(super) fn texts_or_keep<'a>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    rest: &mut Fields<'a>,
+) -> Result<Vec<Text<'a>>, ItemError> {
+    let mut ahead = parser.clone();
+    if ahead.kind()? == Kind::Array {
+        let mut texts = Vec::new();
+        ahead.array()?;
+        let plain = loop {
+            if !ahead.next_element()? {
+                break true;
+            }
+            if ahead.kind()? != Kind::String {
+                break false;
+            }
+            texts.push(ahead.string()?);
+        };
+        if plain {
+            *parser = ahead;
+            return Ok(texts);
+        }
+    }
+    let raw = parser.raw()?;
+    if !raw.is_null() {
+        put(rest, key.into(), raw);
+    }
+    Ok(Vec::new())
+}
+
+/// A whole number; null is none, and what is neither is kept.
+pub(super) fn count_or_keep<'a>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    rest: &mut Fields<'a>,
+) -> Result<Option<u64>, ItemError> {
+    let raw = parser.raw()?;
+    let count = raw.as_str().parse().ok();
+    if count.is_none() && !raw.is_null() {
+        put(rest, key.into(), raw);
+    }
+    Ok(count)
+}
+
+/// One of a closed set by its name; what is none of it is kept.
+pub(super) fn named_or_keep<'a, T: std::str::FromStr>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    rest: &mut Fields<'a>,
+) -> Result<Option<T>, ItemError> {
+    let raw = parser.raw()?;
+    let named = raw.as_text().and_then(|text| text.parse().ok());
+    if named.is_none() && !raw.is_null() {
+        put(rest, key.into(), raw);
+    }
+    Ok(named)
+}
+
+/// A list of raw values; a lone object is a list of one, a JSON text of a list is that list, and what is neither
+/// is kept.
+pub(super) fn raws_or_keep<'a>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    rest: &mut Fields<'a>,
+) -> Result<Vec<RawJson<'a>>, ItemError> {
+    let mut raws = Vec::new();
+    match parser.kind()? {
+        Kind::Array => {
+            parser.array()?;
+            while parser.next_element()? {
+                raws.push(parser.raw()?);
+            }
+        }
+        Kind::Object => raws.push(parser.raw()?),
+        Kind::Null => drop(parser.null()?),
+        Kind::String => {
+            let text = parser.string()?;
+            match elements(&text.decoded()) {
+                Some(elements) => raws = elements,
+                None if text.is_blank() => {}
+                None => put(rest, key.into(), RawJson::string(&text.decoded())),
+            }
+        }
+        _ => keep(parser, key, rest)?,
+    }
+    Ok(raws)
+}
+
+/// The elements of a JSON text that holds a list.
+fn elements(text: &str) -> Option<Vec<RawJson<'static>>> {
+    let mut parser = Parser::new(text);
+    let mut raws = Vec::new();
+    if parser.kind().ok()? == Kind::Object {
+        raws.push(parser.raw().ok()?.into_owned());
+    } else {
+        parser.array().ok()?;
+        while parser.next_element().ok()? {
+            raws.push(parser.raw().ok()?.into_owned());
+        }
+    }
+    parser.end().ok()?;
+    Some(raws)
+}

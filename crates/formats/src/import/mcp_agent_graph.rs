@@ -1,0 +1,224 @@
+//! mcp-agent-graph's MongoDB documents: `conversations` (what a conversation is) and `agent_run` or `graph_run`
+//! (its rounds), joined in one object or side by side under one `_id`. Source: its
+//! `repositories/conversation_repository.py`, `agent_run_repository.py` and `graph_run_repository.py`.
+
+use retort_model::json::{Kind as JsonKind, Parser};
+use retort_model::{Conversation, Kind, Round, Task};
+
+use super::fields::{
+    count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep, texts_or_keep,
+    time_or_keep,
+};
+use super::{Half, ImportFormat, ItemError, Notes, Refusal, Shape, chat};
+
+/// The format.
+pub(super) struct McpAgentGraph;
+
+impl ImportFormat for McpAgentGraph {
+    fn name(&self) -> &'static str {
+        "mcp-agent-graph"
+    }
+
+    fn about(&self) -> &'static str {
+        "mcp-agent-graph's documents: chat, agent and graph conversations, metadata and runs joined or apart"
+    }
+
+    fn recognises(&self, shape: &Shape<'_>) -> bool {
+        let is_run = shape.has("rounds") && !shape.has("retort");
+        let is_metadata = shape.has("type") && (shape.has("round_count") || shape.has("total_token_usage"));
+        is_run || is_metadata
+    }
+
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError> {
+        let mut parser = Parser::new(item);
+        let mut read = Read::default();
+        if parser.kind()? == JsonKind::Array {
+            // The two halves, as `join` puts them together.
+            parser.array()?;
+            while parser.next_element()? {
+                read.document(&mut parser, notes)?;
+            }
+        } else {
+            read.document(&mut parser, notes)?;
+        }
+        parser.end()?;
+        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        Ok(read.finish())
+    }
+
+    fn half(&self, item: &str, stem: &str) -> Option<Half> {
+        let mut parser = Parser::new(item);
+        let (mut id, mut conversation_id, mut has_messages, mut has_metadata) = (None, None, false, false);
+        parser.object().ok()?;
+        while let Some(key) = parser.next_key().ok()? {
+            match &*key {
+                "_id" => id = id_or_keep(&mut parser, key, &mut Vec::new()).ok()?,
+                "conversation_id" => conversation_id = id_or_keep(&mut parser, key, &mut Vec::new()).ok()?,
+                "rounds" => {
+                    has_messages = true;
+                    parser.skip().ok()?;
+                }
+                "type" | "title" | "round_count" => {
+                    has_metadata = true;
+                    parser.skip().ok()?;
+                }
+                _ => parser.skip().ok()?,
+            }
+        }
+        if has_messages && has_metadata {
+            return None;
+        }
+        let key = conversation_id.or(id).map_or_else(|| format!("file {stem}"), |id| format!("id {}", id.decoded()));
+        Some(Half { key, has_messages })
+    }
+}
+
+#[derive(Default)]
+struct Read<'a> {
+    conversation: Conversation<'a>,
+    kind: Option<Kind>,
+    is_graph: bool,
+}
+
+impl<'a> Read<'a> {
+    fn document(&mut self, parser: &mut Parser<'a>, notes: &mut Notes) -> Result<(), ItemError> {
+        if parser.kind()? != JsonKind::Object {
+            return Err(ItemError::new(Refusal::UnknownShape, parser.at(), "a document that is no object"));
+        }
+        let conversation = &mut self.conversation;
+        each_field(parser, notes, |parser, key, notes| {
+            let rest = &mut conversation.metadata;
+            match &*key {
+                "conversation_id" => {
+                    // A run names its conversation; its own `_id` may be another.
+                    if let Some(id) = id_or_keep(parser, key, rest)? {
+                        conversation.id = id;
+                    }
+                }
+                "_id" if conversation.id.is_empty() => {
+                    conversation.id = id_or_keep(parser, key, rest)?.unwrap_or_default();
+                }
+                "_id" => parser.skip()?,
+                "user_id" => conversation.owner = id_or_keep(parser, key, rest)?,
+                "type" => {
+                    if let Some(kind) = named_or_keep(parser, key, rest)? {
+                        self.kind = Some(kind);
+                    }
+                }
+                "title" => conversation.title = text_or_keep(parser, key, rest)?,
+                "created_at" => conversation.created_at = time_or_keep(parser, key, rest)?,
+                "updated_at" => {
+                    let updated_at = time_or_keep(parser, key, rest)?;
+                    conversation.updated_at = conversation.updated_at.max(updated_at);
+                }
+                "status" => {
+                    if let Some(status) = named_or_keep(parser, key, rest)? {
+                        conversation.status = status;
+                    }
+                }
+                "tags" => conversation.tags = texts_or_keep(parser, key, rest)?,
+                "project_id" => conversation.project = id_or_keep(parser, key, rest)?,
+                "rounds" => conversation.rounds = rounds(parser, notes)?,
+                "tasks" => conversation.tasks = tasks(parser, notes)?,
+                "graph_name" => {
+                    self.is_graph = true;
+                    keep(parser, key, rest)?;
+                }
+                _ => keep(parser, key, rest)?,
+            }
+            Ok(())
+        })
+    }
+
+    fn finish(mut self) -> Conversation<'a> {
+        let has_nodes = self.conversation.rounds.iter().any(|round| round.node.is_some());
+        self.conversation.kind =
+            self.kind.unwrap_or(if self.is_graph || has_nodes { Kind::Graph } else { Kind::Agent });
+        self.conversation
+    }
+}
+
+fn rounds<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Round<'a>>, ItemError> {
+    list(parser, notes, "the rounds are no list", |parser, position, notes| {
+        let mut round = Round { number: u32::try_from(position + 1).unwrap_or(u32::MAX), ..Round::default() };
+        each_field(parser, notes, |parser, key, notes| round_field(parser, key, &mut round, notes))?;
+        Ok(round)
+    })
+}
+
+fn round_field<'a>(
+    parser: &mut Parser<'a>,
+    key: std::borrow::Cow<'a, str>,
+    round: &mut Round<'a>,
+    notes: &mut Notes,
+) -> Result<(), ItemError> {
+    let rest = &mut round.metadata;
+    match &*key {
+        "round" => {
+            if let Some(number) = count_or_keep(parser, key, rest)? {
+                round.number = u32::try_from(number).unwrap_or(u32::MAX);
+            }
+        }
+        "node_name" => round.node = text_or_keep(parser, key, rest)?,
+        "agent_name" => round.agent = text_or_keep(parser, key, rest)?,
+        "model" => round.model = text_or_keep(parser, key, rest)?,
+        "messages" => round.messages = chat::messages(parser, notes)?,
+        "tools" => round.tools = raws_or_keep(parser, key, rest)?,
+        "prompt_tokens" => round.usage.input_tokens = count_or_keep(parser, key, rest)?,
+        "completion_tokens" => round.usage.output_tokens = count_or_keep(parser, key, rest)?,
+        _ => keep(parser, key, rest)?,
+    }
+    Ok(())
+}
+
+fn tasks<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Task<'a>>, ItemError> {
+    list(parser, notes, "the tasks are no list", |parser, _, notes| {
+        let mut task = Task::default();
+        each_field(parser, notes, |parser, key, notes| {
+            let rest = &mut task.metadata;
+            match &*key {
+                "task_id" => task.id = id_or_keep(parser, key, rest)?.unwrap_or_default(),
+                "agent_name" => task.agent = text_or_keep(parser, key, rest)?,
+                "rounds" => task.rounds = rounds(parser, notes)?,
+                _ => keep(parser, key, rest)?,
+            }
+            Ok(())
+        })?;
+        // The link to the call that began the task stands on the task's rounds.
+        for round in &mut task.rounds {
+            let Some(at) = round.metadata.iter().position(|(key, _)| key == "tool_call_id") else { continue };
+            let (key, raw) = round.metadata.remove(at);
+            match raw.as_text() {
+                Some(id) if task.tool_call_id.as_ref().is_none_or(|one| *one == *id) => {
+                    task.tool_call_id = Some(id.into());
+                }
+                _ => put(&mut round.metadata, key, raw),
+            }
+        }
+        Ok(task)
+    })
+}
+
+fn list<'a, T>(
+    parser: &mut Parser<'a>,
+    notes: &mut Notes,
+    otherwise: &str,
+    mut take: impl FnMut(&mut Parser<'a>, usize, &mut Notes) -> Result<T, ItemError>,
+) -> Result<Vec<T>, ItemError> {
+    let mut items = Vec::new();
+    match parser.kind()? {
+        JsonKind::Array => {
+            parser.array()?;
+            while parser.next_element()? {
+                if parser.kind()? == JsonKind::Null {
+                    parser.null()?;
+                    continue;
+                }
+                items.push(take(parser, items.len(), notes)?);
+            }
+        }
+        JsonKind::Null => drop(parser.null()?),
+        _ => return Err(ItemError::new(Refusal::BadField, parser.at(), otherwise)),
+    }
+    Ok(items)
+}

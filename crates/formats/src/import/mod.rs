@@ -1,0 +1,154 @@
+//! Readers: foreign bytes to conversations. One file a format; [`FORMATS`] is the list of them.
+//!
+//! [`split`] cuts a stream into items, [`Shape`] tells the formats what an item looks like, and a format's
+//! reader turns one item into a [`Conversation`]. A bad item is refused with its position and passed over.
+
+mod chat;
+mod fields;
+mod mcp_agent_graph;
+mod openai;
+mod retort;
+mod sharegpt;
+mod shape;
+pub mod split;
+mod uiuc_chat;
+
+use std::fmt;
+
+use retort_model::{Conversation, canonical::CanonicalError, json::JsonError};
+
+pub use shape::Shape;
+
+/// A shape of histories that can be read.
+pub trait ImportFormat: Sync {
+    /// The name to say on the command line.
+    fn name(&self) -> &'static str;
+
+    /// Where such histories come from, in one line.
+    fn about(&self) -> &'static str;
+
+    /// Whether an item of this shape is one of this format.
+    fn recognises(&self, shape: &Shape<'_>) -> bool;
+
+    /// Reads one item.
+    ///
+    /// # Errors
+    /// What is wrong with the item, and at which byte of it.
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError>;
+
+    /// The key that joins the item with its other half, for sources that keep one conversation in two places.
+    /// `stem` is the name of the item's file without its ending.
+    fn half(&self, _item: &str, _stem: &str) -> Option<Half> {
+        None
+    }
+
+    /// One item of the two halves of a conversation.
+    fn join(&self, first: &str, second: &str) -> String {
+        format!("[{first},{second}]")
+    }
+}
+
+/// Half of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Half {
+    /// What both halves have in common.
+    pub key: String,
+    /// Which half it is: whether it holds the messages.
+    pub has_messages: bool,
+}
+
+/// All import formats. Where two recognise an item, the first is taken: the special stand before the general.
+pub static FORMATS: &[&dyn ImportFormat] = &[
+    &retort::Retort,
+    &uiuc_chat::UiucChat,
+    &mcp_agent_graph::McpAgentGraph,
+    &sharegpt::ShareGpt,
+    &openai::OpenAi,
+];
+
+/// The format of that name.
+pub fn by_name(name: &str) -> Option<&'static dyn ImportFormat> {
+    FORMATS.iter().copied().find(|format| format.name() == name)
+}
+
+/// The format of an item of that shape.
+pub fn sniff(shape: &Shape<'_>) -> Option<&'static dyn ImportFormat> {
+    FORMATS.iter().copied().find(|format| format.recognises(shape))
+}
+
+/// What a reader noticed in an item that it could read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Lone surrogates read as U+FFFD.
+    pub lone_surrogates: u64,
+    /// Keys that stood twice in one object; the last counted.
+    pub duplicate_keys: u64,
+}
+
+/// Why an item was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemError {
+    /// What kind of fault.
+    pub refusal: Refusal,
+    /// Bytes from the start of the item.
+    pub at: usize,
+    /// The fault in words.
+    pub message: String,
+}
+
+/// Kinds of fault for which items are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// Bytes that are no UTF-8.
+    NotUtf8,
+    /// Text that is no JSON.
+    NotJson,
+    /// JSON in which no import format finds a conversation.
+    UnknownShape,
+    /// A field holds what it cannot hold.
+    BadField,
+    /// Larger than the bound for one item.
+    TooLarge,
+}
+
+impl Refusal {
+    /// The name as it is written in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotUtf8 => "not-utf8",
+            Self::NotJson => "not-json",
+            Self::UnknownShape => "unknown-shape",
+            Self::BadField => "bad-field",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
+impl ItemError {
+    /// A fault at a byte of the item.
+    pub fn new(refusal: Refusal, at: usize, message: impl Into<String>) -> Self {
+        Self { refusal, at, message: message.into() }
+    }
+}
+
+impl fmt::Display for ItemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ItemError {}
+
+impl From<JsonError> for ItemError {
+    fn from(error: JsonError) -> Self {
+        Self::new(Refusal::NotJson, error.at, error.to_string())
+    }
+}
+
+impl From<CanonicalError> for ItemError {
+    fn from(error: CanonicalError) -> Self {
+        let refusal =
+            if matches!(error, CanonicalError::Json(_)) { Refusal::NotJson } else { Refusal::BadField };
+        Self::new(refusal, error.at(), error.to_string())
+    }
+}

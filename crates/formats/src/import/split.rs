@@ -1,0 +1,421 @@
+//! Cuts a stream of bytes into items: JSON Lines, one giant JSON array, or JSON values one after another.
+//!
+//! Nothing is parsed here beyond brackets and quotes, so that one thread feeds many that parse. What is broken
+//! is cut where it can be cut and left to the parser to name.
+
+use std::io::{self, Read};
+
+use retort_model::bounds::{BATCH_BYTES, BATCH_ITEMS, ITEM_BYTES};
+use retort_model::json::{Parser, Problem};
+
+/// Some items of one source, and the bytes they stand in.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Where the items stand.
+    pub items: Vec<Span>,
+}
+
+/// Where an item stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First byte in the batch.
+    pub start: usize,
+    /// First byte behind it in the batch.
+    pub end: usize,
+    /// Place among the items of the source, from 1.
+    pub index: u64,
+    /// Line of the source on which it begins, from 1.
+    pub line: u64,
+    /// First byte in the source.
+    pub byte: u64,
+    /// It was larger than the bound and is not here.
+    pub too_large: bool,
+}
+
+impl Batch {
+    /// The bytes of an item.
+    pub fn item(&self, span: &Span) -> &[u8] {
+        self.bytes.get(span.start..span.end).unwrap_or_default()
+    }
+}
+
+/// How the items stand in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// One a line.
+    Lines,
+    /// Values one after another, on as many lines as they like.
+    Values,
+    /// Elements of arrays.
+    Elements,
+}
+
+/// Cuts one stream.
+pub struct Splitter<R> {
+    input: R,
+    /// Bytes read and not yet given away.
+    buffer: Vec<u8>,
+    ended: bool,
+    layout: Option<Layout>,
+    /// Inside the array of [`Layout::Elements`].
+    in_array: bool,
+    /// Bytes of the source before the buffer.
+    offset: u64,
+    /// Line of the buffer's first byte.
+    line: u64,
+    index: u64,
+    /// Bytes of an item past the bound that were thrown away so far.
+    dropping: Option<Span>,
+    progress: Scan,
+}
+
+/// How far the value that begins the rest of the buffer has been walked over.
+#[derive(Clone, Copy, Debug, Default)]
+struct Scan {
+    at: usize,
+    depth: usize,
+    in_string: bool,
+}
+
+enum Walk {
+    /// The value ends before this byte.
+    Ends(usize),
+    /// More bytes are needed.
+    More,
+}
+
+impl<R: Read> Splitter<R> {
+    /// Cuts the items of `input`.
+    pub fn new(input: R) -> Self {
+        Self {
+            input,
+            buffer: Vec::new(),
+            ended: false,
+            layout: None,
+            in_array: false,
+            offset: 0,
+            line: 1,
+            index: 0,
+            dropping: None,
+            progress: Scan::default(),
+        }
+    }
+
+    /// The next items, in the memory of `spent`; `None` at the end of the stream. A batch may hold no items.
+    ///
+    /// # Errors
+    /// Those of the input.
+    pub fn next(&mut self, spent: Batch) -> io::Result<Option<Batch>> {
+        let Batch { mut bytes, mut items } = spent;
+        bytes.clear();
+        items.clear();
+        let mut wanted = BATCH_BYTES;
+        loop {
+            self.fill(wanted)?;
+            if self.layout.is_none() {
+                self.begin();
+            }
+            if self.buffer.is_empty() && self.ended {
+                return Ok(None);
+            }
+            let taken = match self.layout.unwrap_or(Layout::Lines) {
+                Layout::Lines => self.cut_lines(&mut items),
+                Layout::Values | Layout::Elements => self.cut_values(&mut items),
+            };
+            if taken > 0 {
+                return Ok(Some(self.give(taken, bytes, items)));
+            }
+            if self.buffer.len() >= ITEM_BYTES {
+                self.drop_head();
+            }
+            wanted = self.buffer.len() + BATCH_BYTES.max(self.buffer.len() / 2);
+        }
+    }
+
+    /// Gives away the first `taken` bytes.
+    fn give(&mut self, taken: usize, mut bytes: Vec<u8>, items: Vec<Span>) -> Batch {
+        // The larger part changes hands, the smaller is copied.
+        bytes.extend_from_slice(&self.buffer[taken..]);
+        std::mem::swap(&mut bytes, &mut self.buffer);
+        bytes.truncate(taken);
+        self.offset += taken as u64;
+        self.progress.at = self.progress.at.saturating_sub(taken);
+        Batch { bytes, items }
+    }
+
+    fn fill(&mut self, wanted: usize) -> io::Result<()> {
+        if self.buffer.len() >= wanted || self.ended {
+            return Ok(());
+        }
+        let missing = wanted - self.buffer.len();
+        self.buffer.reserve(missing);
+        let read = self.input.by_ref().take(missing as u64).read_to_end(&mut self.buffer)?;
+        self.ended = read < missing;
+        Ok(())
+    }
+
+    /// Looks at the first bytes for the layout, and steps over a byte order mark.
+    fn begin(&mut self) {
+        if self.buffer.starts_with(b"\xef\xbb\xbf") {
+            self.buffer.drain(..3);
+            self.offset += 3;
+        }
+        self.layout = Some(layout_of(&self.buffer, self.ended));
+    }
+
+    fn span(&mut self, start: usize, end: usize, line: u64) -> Span {
+        self.index += 1;
+        Span { start, end, index: self.index, line, byte: self.offset + start as u64, too_large: false }
+    }
+
+    /// Cuts at line ends; returns how many bytes are done with.
+    fn cut_lines(&mut self, items: &mut Vec<Span>) -> usize {
+        let mut start = 0;
+        while items.len() < BATCH_ITEMS && start < self.buffer.len() {
+            let rest = &self.buffer[start..];
+            let (end, next) = match memchr::memchr(b'\n', rest) {
+                Some(at) => (start + at, start + at + 1),
+                None if self.ended => (self.buffer.len(), self.buffer.len()),
+                None => break,
+            };
+            if let Some(dropped) = self.dropping.take() {
+                items.push(Span { start: next, end: next, ..dropped });
+            } else if !self.buffer[start..end].iter().all(u8::is_ascii_whitespace) {
+                let span = self.span(start, end, self.line);
+                items.push(span);
+            }
+            self.line += 1;
+            start = next;
+        }
+        start
+    }
+
+    /// Throws away what is there of an item past the bound and remembers where it began.
+    fn drop_head(&mut self) {
+        if self.dropping.is_none() {
+            let line = self.line;
+            let span = self.span(0, 0, line);
+            self.dropping = Some(Span { too_large: true, ..span });
+        }
+        self.line += memchr::memchr_iter(b'\n', &self.buffer).count() as u64;
+        self.offset += self.buffer.len() as u64;
+        self.progress.at = self.progress.at.saturating_sub(self.buffer.len());
+        self.buffer.clear();
+    }
+
+    /// Cuts at the ends of values; returns how many bytes are done with.
+    fn cut_values(&mut self, items: &mut Vec<Span>) -> usize {
+        let mut done = 0;
+        while items.len() < BATCH_ITEMS {
+            if self.dropping.is_none() && self.progress.at <= done && !self.to_next_value(&mut done) {
+                break;
+            }
+            match self.walk(done) {
+                Walk::Ends(end) => {
+                    let line = self.line;
+                    match self.dropping.take() {
+                        Some(dropped) => items.push(Span { start: end, end, ..dropped }),
+                        None => {
+                            let span = self.span(done, end, line);
+                            items.push(span);
+                        }
+                    }
+                    self.line += memchr::memchr_iter(b'\n', &self.buffer[done..end]).count() as u64;
+                    done = end;
+                    self.progress = Scan::default();
+                }
+                Walk::More => break,
+            }
+        }
+        done
+    }
+
+    /// Steps over what stands between values; false if the buffer ends before the next.
+    fn to_next_value(&mut self, done: &mut usize) -> bool {
+        while let Some(&byte) = self.buffer.get(*done) {
+            match byte {
+                b'\n' => self.line += 1,
+                b' ' | b'\t' | b'\r' => {}
+                b',' if self.in_array => {}
+                b'[' if self.layout == Some(Layout::Elements) && !self.in_array => self.in_array = true,
+                b']' if self.in_array => self.in_array = false,
+                _ => {
+                    self.progress = Scan { at: *done, depth: 0, in_string: false };
+                    return true;
+                }
+            }
+            *done += 1;
+        }
+        false
+    }
+
+    /// Walks on over the value that begins at `start`.
+    fn walk(&mut self, start: usize) -> Walk {
+        let bytes = &self.buffer;
+        let Scan { mut at, mut depth, mut in_string } = self.progress;
+        at = at.max(start);
+        let first = if self.dropping.is_some() { b'{' } else { bytes.get(start).copied().unwrap_or(b' ') };
+        let nested = matches!(first, b'{' | b'[' | b'"') || depth > 0 || in_string;
+        loop {
+            if in_string {
+                match memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+                    Some(step) if bytes.get(at + step) == Some(&b'"') => {
+                        at += step + 1;
+                        in_string = false;
+                        if depth == 0 {
+                            return Walk::Ends(at);
+                        }
+                    }
+                    Some(step) if at + step + 1 < bytes.len() => at += step + 2,
+                    Some(step) => {
+                        at += step;
+                        break;
+                    }
+                    None => {
+                        at = bytes.len();
+                        break;
+                    }
+                }
+                continue;
+            }
+            let Some(&byte) = bytes.get(at) else { break };
+            match byte {
+                b'"' => in_string = true,
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' if depth > 1 => depth -= 1,
+                b'}' | b']' if depth == 1 => return Walk::Ends(at + 1),
+                // Not a value that nests: it runs to the next thing that can end it.
+                b'\n' | b',' | b']' if !nested && (byte != b',' || self.in_array) => return Walk::Ends(at),
+                _ => {}
+            }
+            at += 1;
+        }
+        if self.ended {
+            return Walk::Ends(bytes.len());
+        }
+        self.progress = Scan { at, depth, in_string };
+        Walk::More
+    }
+}
+
+/// The layout of a stream that begins with these bytes.
+fn layout_of(bytes: &[u8], ended: bool) -> Layout {
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""),
+    };
+    let text = valid.trim_ascii_start();
+    if text.starts_with('[') && !begins_a_list_of_messages(text) {
+        return Layout::Elements;
+    }
+    let line = text.split('\n').next().unwrap_or(text);
+    let mut parser = Parser::new(line);
+    match parser.skip().and_then(|()| parser.end()) {
+        Ok(()) => Layout::Lines,
+        // The first value goes on behind the first line, or the line behind the buffer.
+        Err(error) if error.problem == Problem::Ended && (line.len() < text.len() || !ended) => Layout::Values,
+        Err(_) => Layout::Lines,
+    }
+}
+
+/// Whether the array that the text begins with is one conversation's messages and not a list of conversations.
+fn begins_a_list_of_messages(text: &str) -> bool {
+    let mut parser = Parser::new(text);
+    let mut look = || {
+        parser.array()?;
+        if !parser.next_element()? {
+            return Ok(false);
+        }
+        parser.object()?;
+        while let Some(key) = parser.next_key()? {
+            match &*key {
+                "messages" | "conversations" | "rounds" | "convo" | "traj" | "mapping" => return Ok(false),
+                "role" | "from" => return Ok(true),
+                _ => parser.skip()?,
+            }
+        }
+        Ok::<bool, retort_model::json::JsonError>(false)
+    };
+    look().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out few bytes at a time, as pipes do.
+    struct Dribble<'a>(&'a [u8], usize);
+
+    impl Read for Dribble<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let length = self.1.min(into.len()).min(self.0.len());
+            into[..length].copy_from_slice(&self.0[..length]);
+            self.0 = &self.0[length..];
+            Ok(length)
+        }
+    }
+
+    fn items(bytes: &[u8]) -> Vec<(String, u64, u64)> {
+        let mut splitter = Splitter::new(Dribble(bytes, 7));
+        let mut found = Vec::new();
+        while let Some(batch) = splitter.next(Batch::default()).unwrap() {
+            for span in &batch.items {
+                let text = String::from_utf8_lossy(batch.item(span)).trim().to_owned();
+                assert!(bytes[usize::try_from(span.byte).unwrap()..].starts_with(batch.item(span)));
+                found.push((text, span.line, span.index));
+            }
+        }
+        found
+    }
+
+    fn check(bytes: &str, expect: &[(&str, u64)]) {
+        let found = items(bytes.as_bytes());
+        let found: Vec<_> = found.iter().map(|(text, line, _)| (text.as_str(), *line)).collect();
+        assert_eq!(found, expect, "{bytes}");
+    }
+
+    #[test]
+    fn lines_are_items_and_blank_lines_are_none() {
+        check("{\"a\":1}\n\n{\"b\":2}\r\n  \n{bad\n{\"c\":3}", &[("{\"a\":1}", 1), ("{\"b\":2}", 3), ("{bad", 5), ("{\"c\":3}", 6)]);
+        check("\u{feff}{\"a\":1}\n", &[("{\"a\":1}", 1)]);
+        check("", &[]);
+        check("\n \n", &[]);
+    }
+
+    #[test]
+    fn elements_of_an_array_are_items() {
+        check("[{\"a\":\"]}\\\"\"},\n {\"b\":[1,{}]} ]\n", &[("{\"a\":\"]}\\\"\"}", 1), ("{\"b\":[1,{}]}", 2)]);
+        check("[]", &[]);
+        check("[1, \"x,]\", null]", &[("1", 1), ("\"x,]\"", 1), ("null", 1)]);
+        check("[{\"a\":1}]\n[{\"b\":1}]", &[("{\"a\":1}", 1), ("{\"b\":1}", 2)]);
+    }
+
+    #[test]
+    fn a_list_of_messages_is_one_item() {
+        check("[\n {\"role\":\"user\"},\n {\"role\":\"x\"}]", &[("[\n {\"role\":\"user\"},\n {\"role\":\"x\"}]", 1)]);
+        check("[{\"role\":\"user\"}]\n[{\"role\":\"user\"}]", &[("[{\"role\":\"user\"}]", 1), ("[{\"role\":\"user\"}]", 2)]);
+        check("[[{\"role\":\"user\"}],[{\"role\":\"user\"}]]", &[("[{\"role\":\"user\"}]", 1), ("[{\"role\":\"user\"}]", 1)]);
+    }
+
+    #[test]
+    fn values_may_spread_over_lines() {
+        check("{\n \"a\": 1\n}\n{\n \"b\": 2\n}", &[("{\n \"a\": 1\n}", 1), ("{\n \"b\": 2\n}", 4)]);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_an_item_too() {
+        check("[{\"a\":1},{\"b\":", &[("{\"a\":1}", 1), ("{\"b\":", 1)]);
+        check("{\"a\":\"x", &[("{\"a\":\"x", 1)]);
+    }
+
+    #[test]
+    fn large_items_are_walked_over_once() {
+        let giant = format!("[{{\"a\":\"{}\"}},{{\"b\":1}}]", "x\\\"".repeat(700_000));
+        let found = items(giant.as_bytes());
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].0.len(), 2_100_008);
+        assert_eq!(found[1].0, "{\"b\":1}");
+    }
+}

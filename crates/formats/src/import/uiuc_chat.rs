@@ -1,0 +1,256 @@
+//! UIUC.chat's project history: rows of `llm-convo-monitor` with a `convo`, and the bare `convo`. Source: its
+//! `src/types/chat.ts` and `src/db/schema.ts`, and the sample of `spec/bulk-export.md`.
+//!
+//! The system prompt stands in `convo.prompt`; here it becomes a system message with the source role `prompt`.
+//! A message's `tools` are call and result in one; they become messages with the source role `tools`.
+
+use retort_model::json::{Kind as JsonKind, Parser, Value};
+use retort_model::{Conversation, Message, RawJson, Role, Text, ToolCall};
+
+use super::fields::{each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
+use super::{ImportFormat, ItemError, Notes, Refusal, Shape, chat};
+
+/// The format.
+pub(super) struct UiucChat;
+
+impl ImportFormat for UiucChat {
+    fn name(&self) -> &'static str {
+        "uiuc-chat"
+    }
+
+    fn about(&self) -> &'static str {
+        "UIUC.chat's conversation history: rows with a `convo`, or the bare `convo`"
+    }
+
+    fn recognises(&self, shape: &Shape<'_>) -> bool {
+        let is_row = shape.has("convo") && (shape.has("convo_id") || shape.has("course_name"));
+        let is_convo = shape.has("messages") && shape.has("prompt") && (shape.has("folderId") || shape.has("temperature"));
+        is_row || is_convo
+    }
+
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError> {
+        let mut parser = Parser::new(item);
+        let mut read = Read::default();
+        if Shape::of(item)?.has("convo") { read.row(&mut parser, notes)? } else { read.convo(&mut parser, notes)? }
+        parser.end()?;
+        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        Ok(read.finish())
+    }
+}
+
+#[derive(Default)]
+struct Read<'a> {
+    conversation: Conversation<'a>,
+    messages: Vec<Message<'a>>,
+    prompt: Option<Text<'a>>,
+}
+
+impl<'a> Read<'a> {
+    fn row(&mut self, parser: &mut Parser<'a>, notes: &mut Notes) -> Result<(), ItemError> {
+        let mut has_convo = false;
+        each_field(parser, notes, |parser, key, notes| {
+            match &*key {
+                "convo" => {
+                    has_convo = true;
+                    if parser.kind()? == JsonKind::String {
+                        // A dump of the table holds the column as JSON text.
+                        let text = parser.string()?.into_cow().into_owned();
+                        let mut inner = Read::default();
+                        inner.convo(&mut Parser::new(&text), notes)?;
+                        self.take(inner);
+                        return Ok(());
+                    }
+                    return self.convo(parser, notes);
+                }
+                "convo_id" => {
+                    if let Some(id) = id_or_keep(parser, key, &mut self.conversation.metadata)? {
+                        self.conversation.id = id;
+                    }
+                }
+                "course_name" => {
+                    self.conversation.project = text_or_keep(parser, key, &mut self.conversation.metadata)?;
+                }
+                "created_at" => {
+                    self.conversation.created_at = time_or_keep(parser, key, &mut self.conversation.metadata)?;
+                }
+                "user_email" => {
+                    self.conversation.owner = text_or_keep(parser, key, &mut self.conversation.metadata)?;
+                }
+                "id" => keep(parser, "row_id".into(), &mut self.conversation.metadata)?,
+                _ => keep(parser, format!("row_{key}").into(), &mut self.conversation.metadata)?,
+            }
+            Ok(())
+        })?;
+        if has_convo { Ok(()) } else { Err(ItemError::new(Refusal::UnknownShape, 0, "no `convo` in the row")) }
+    }
+
+    /// Takes over what a `convo` that was JSON text held.
+    fn take(&mut self, inner: Read<'_>) {
+        let row = std::mem::take(&mut self.conversation);
+        let inner_prompt = inner.prompt.map(Text::into_owned);
+        self.messages = inner.messages.into_iter().map(Message::into_owned).collect();
+        self.prompt = inner_prompt;
+        self.conversation = inner.conversation.into_owned();
+        if !row.id.is_empty() {
+            self.conversation.id = row.id;
+        }
+        self.conversation.project = row.project.or(self.conversation.project.take());
+        self.conversation.owner = row.owner.or(self.conversation.owner.take());
+        self.conversation.created_at = row.created_at.or(self.conversation.created_at);
+        for (key, raw) in row.metadata {
+            put(&mut self.conversation.metadata, key, raw);
+        }
+    }
+
+    fn convo(&mut self, parser: &mut Parser<'a>, notes: &mut Notes) -> Result<(), ItemError> {
+        if parser.kind()? != JsonKind::Object {
+            return Err(ItemError::new(Refusal::BadField, parser.at(), "`convo` is no object"));
+        }
+        let conversation = &mut self.conversation;
+        each_field(parser, notes, |parser, key, notes| {
+            let rest = &mut conversation.metadata;
+            match &*key {
+                "id" => {
+                    let id = id_or_keep(parser, key, rest)?;
+                    if conversation.id.is_empty() {
+                        conversation.id = id.unwrap_or_default();
+                    }
+                }
+                "messages" => self.messages = chat::messages(parser, notes)?,
+                "name" => conversation.title = text_or_keep(parser, key, rest)?,
+                "prompt" => self.prompt = text_or_keep(parser, key, rest)?,
+                "user_email" | "userEmail" => {
+                    let raw = parser.raw()?;
+                    if conversation.owner.is_none() {
+                        conversation.owner = raw.as_text().map(Text::from);
+                    }
+                    put(rest, key.into(), raw);
+                }
+                "projectName" => {
+                    let raw = parser.raw()?;
+                    if conversation.project.is_none() {
+                        conversation.project = raw.as_text().map(Text::from);
+                    }
+                    put(rest, key.into(), raw);
+                }
+                "createdAt" if conversation.created_at.is_none() => {
+                    conversation.created_at = time_or_keep(parser, key, rest)?;
+                }
+                "updatedAt" => conversation.updated_at = time_or_keep(parser, key, rest)?,
+                "model" => {
+                    let raw = parser.raw()?;
+                    conversation.model = model_id(&raw);
+                    put(rest, key.into(), raw);
+                }
+                _ => keep(parser, key, rest)?,
+            }
+            Ok(())
+        })
+    }
+
+    fn finish(self) -> Conversation<'a> {
+        let mut conversation = self.conversation;
+        let mut messages = Vec::with_capacity(self.messages.len() + 1);
+        match self.prompt {
+            Some(prompt) if !prompt.is_blank() => {
+                let mut system = Message::text(Role::System, prompt);
+                system.source_role = Some("prompt".into());
+                messages.push(system);
+            }
+            Some(prompt) => put(&mut conversation.metadata, "prompt".into(), RawJson::string(&prompt.decoded())),
+            None => {}
+        }
+        let mut definitions = Vec::new();
+        for message in self.messages {
+            let ran = tools_of(&message);
+            definitions.extend(ran.definitions);
+            // What ran for a question stands behind it, what ran for an answer before it.
+            if message.role == Role::User {
+                messages.push(message);
+                messages.extend(ran.messages);
+            } else {
+                messages.extend(ran.messages);
+                messages.push(message);
+            }
+        }
+        conversation.rounds = chat::rounds(messages, definitions);
+        conversation
+    }
+}
+
+fn model_id(raw: &RawJson<'_>) -> Option<Text<'static>> {
+    let value = Value::parse(raw.as_str()).ok()?;
+    let id = value.as_str().or_else(|| value.get("id")?.as_str()).or_else(|| value.get("name")?.as_str())?;
+    Some(id.to_owned().into())
+}
+
+#[derive(Default)]
+struct ToolsRun {
+    messages: Vec<Message<'static>>,
+    definitions: Vec<RawJson<'static>>,
+}
+
+/// The tools that ran for a message, as a call and its results.
+fn tools_of(message: &Message<'_>) -> ToolsRun {
+    let mut run = ToolsRun::default();
+    let Some((_, raw)) = message.metadata.iter().find(|(key, _)| key == "tools") else { return run };
+    let Ok(Value::Array(tools)) = Value::parse(raw.as_str()) else { return run };
+    let mut asks = Message { source_role: Some("tools".into()), ..Message::text(Role::Assistant, "") };
+    let mut results = Vec::new();
+    for tool in &tools {
+        let text = |key: &str| tool.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let Some(name) = text("name").or(text("readableName")) else { continue };
+        let arguments = tool.get("aiGeneratedArgumentValues").filter(|value| !matches!(value, Value::Null));
+        let result = result_of(tool);
+        if arguments.is_none() && result.is_none() {
+            continue;
+        }
+        let id = text("invocationId").or(text("id")).unwrap_or_default().to_owned();
+        asks.tool_calls.push(ToolCall {
+            id: id.clone().into(),
+            name: name.to_owned().into(),
+            arguments: arguments.map_or("{}".to_owned(), Value::to_json).into(),
+            metadata: Vec::new(),
+        });
+        if let Some(result) = result {
+            results.push(Message {
+                source_role: Some("tools".into()),
+                tool_call_id: Some(id.into()),
+                ..Message::text(Role::Tool, result)
+            });
+        }
+        run.definitions.extend(definition_of(name, tool));
+    }
+    if !asks.tool_calls.is_empty() {
+        run.messages.push(asks);
+        run.messages.extend(results);
+    }
+    run
+}
+
+fn result_of(tool: &Value<'_>) -> Option<String> {
+    if let Some(error) = tool.get("error").and_then(Value::as_str).filter(|error| !error.is_empty()) {
+        return Some(error.to_owned());
+    }
+    match tool.get("output")? {
+        Value::Null => None,
+        Value::String(text) => Some(text.to_string()),
+        output => match output.get("text").and_then(Value::as_str) {
+            Some(text) => Some(text.to_owned()),
+            None => Some(output.to_json()),
+        },
+    }
+}
+
+fn definition_of(name: &str, tool: &Value<'_>) -> Option<RawJson<'static>> {
+    let parameters = tool.get("inputParameters").filter(|value| matches!(value, Value::Object(_)));
+    let description = tool.get("description").and_then(Value::as_str).unwrap_or_default();
+    let function = Value::Object(vec![
+        ("name".into(), Value::String(name.into())),
+        ("description".into(), Value::String(description.into())),
+        ("parameters".into(), parameters.cloned().unwrap_or(Value::Object(Vec::new()))),
+    ]);
+    let definition =
+        Value::Object(vec![("type".into(), Value::String("function".into())), ("function".into(), function)]);
+    RawJson::from_bytes(definition.to_json().into_bytes()).ok()
+}

@@ -1,0 +1,10 @@
+//! Bytes to nouns and back: import formats ([`import`]), data formats ([`data`]), file formats ([`file`]) and
+//! what surrounds the data in a package ([`package`]).
+//!
+//! A foreign shape lives in one file here and nowhere else. Nothing here opens a path: it gets `Read` and
+//! `Write`.
+
+pub mod data;
+pub mod file;
+pub mod import;
+pub mod package;

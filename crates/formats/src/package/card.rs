@@ -1,0 +1,124 @@
+//! The dataset card: `README.md` with the front matter by which `datasets` knows which files are data. Without
+//! its `configs`, `load_dataset` would read the receipt as data too.
+
+use std::fmt::Write;
+
+use super::{Finding, Manifest};
+
+/// The card of a package whose data files match `data_files`.
+pub fn card(manifest: &Manifest, data_files: &str, about: &str) -> String {
+    let mut out = String::from("---\n");
+    let yaml = |text: &str| serde_json::to_string(text).unwrap_or_default();
+    // Writing to a string does not fail.
+    let _ = write!(
+        out,
+        "pretty_name: {}\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {}\n",
+        yaml(&manifest.dataset_name),
+        yaml(data_files)
+    );
+    let _ = write!(out, "size_categories:\n- {}\n", size_category(manifest.records.written));
+    let trains = matches!(manifest.data_format.as_str(), "standard" | "openai");
+    if trains {
+        out.push_str("task_categories:\n- text-generation\n");
+    }
+    let _ = write!(out, "tags:\n- conversations\n---\n\n# {}\n\n", escaped(&manifest.dataset_name));
+    let _ = write!(
+        out,
+        "Data format `{}`: {about}. File format `{}`.\n\n",
+        manifest.data_format, manifest.file_format
+    );
+    counts(manifest, &mut out);
+    columns(manifest, &mut out);
+    notes(manifest, &mut out);
+    out
+}
+
+/// Text that markdown shows as it is.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        if matches!(character, '_' | '*' | '`' | '<' | '>' | '[' | ']' | '\\' | '#') {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+    out
+}
+
+fn size_category(records: u64) -> &'static str {
+    match records {
+        0..1_000 => "n<1K",
+        1_000..10_000 => "1K<n<10K",
+        10_000..100_000 => "10K<n<100K",
+        100_000..1_000_000 => "100K<n<1M",
+        1_000_000..10_000_000 => "1M<n<10M",
+        _ => "10M<n<100M",
+    }
+}
+
+fn counts(manifest: &Manifest, out: &mut String) {
+    let conversations = &manifest.conversations;
+    let _ = write!(
+        out,
+        "## Account\n\n| | count |\n|---|---:|\n| conversations selected | {} |\n| conversations written | {} |\n\
+         | conversations left out | {} |\n| records written | {} |\n| records mended | {} |\n\n",
+        conversations.selected,
+        conversations.written,
+        conversations.left_out,
+        manifest.records.written,
+        manifest.records.repaired
+    );
+    let lists: [(&str, &[Finding]); 5] = [
+        ("Left out", &conversations.left_out_by_reason),
+        ("Records left out of conversations that were written", &manifest.records.left_out_by_reason),
+        ("Mended", &manifest.records.repaired_by_kind),
+        ("Written, but trainers would refuse", &manifest.records.would_be_refused),
+        ("To know", &manifest.records.warnings),
+    ];
+    for (title, findings) in lists.into_iter().filter(|(_, findings)| !findings.is_empty()) {
+        let _ = write!(out, "{title}:\n\n");
+        for finding in findings {
+            let _ = writeln!(out, "- `{}`: {}", finding.kind, finding.count);
+        }
+        out.push('\n');
+    }
+    out.push_str("`manifest.json` is the receipt, with checksums; `rejects.jsonl`, where present, names what was left out and why.\n\n");
+}
+
+fn columns(manifest: &Manifest, out: &mut String) {
+    if manifest.schema.is_empty() {
+        return;
+    }
+    out.push_str("## Columns\n\n| column | type |\n|---|---|\n");
+    for column in &manifest.schema {
+        let _ = writeln!(out, "| `{}` | `{}`{} |", column.name, column.kind, if column.optional { ", may be absent" } else { "" });
+    }
+    out.push('\n');
+}
+
+fn notes(manifest: &Manifest, out: &mut String) {
+    match (manifest.data_format.as_str(), manifest.file_format.as_str()) {
+        ("standard", "csv") => out.push_str(
+            "## Training\n\nCSV is for spreadsheets. The flat columns `instruction`, `input`, `output` and `system` can be \
+             trained on through `dataset_info.json`; calls of tools inside a history are then text that is not trained. \
+             For training take JSON Lines or Parquet.\n",
+        ),
+        ("standard", _) => {
+            out.push_str(
+                "## Training\n\nLLaMA-Factory reads the folder through `dataset_info.json`. `messages` holds the roles \
+                 `system`, `user`, `assistant`, `function_call` and `tool`; the content of a `function_call` is the JSON \
+                 text of a list of calls. `extra` holds as JSON text what the columns cannot.\n",
+            );
+            if manifest.options.get("tools").is_some_and(|tools| tools == "array") {
+                out.push_str(
+                    "\n`tools` is a bare array here: where definitions differ in shape, `load_dataset` refuses the file.\n",
+                );
+            }
+        }
+        ("openai", _) => out.push_str(
+            "## Training\n\nEach row holds `messages` and, where there are any, `tools`, and nothing else. `ids.txt` names the \
+             conversation of each record, a line each.\n",
+        ),
+        _ => {}
+    }
+}

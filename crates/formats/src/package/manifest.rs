@@ -1,0 +1,227 @@
+//! `manifest.json`: the receipt of an export. It is written last, so a package that has one is whole.
+
+use retort_model::Tally;
+use serde::{Deserialize, Serialize};
+
+/// The version of the receipt's shape.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The receipt.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this shape.
+    pub manifest_version: u32,
+    /// Version of Retort that wrote the package.
+    pub retort_version: String,
+    /// Name of the dataset.
+    pub dataset_name: String,
+    /// The moment whose state was exported: the newest change of the input, where that is known.
+    pub snapshot: Option<String>,
+    /// Data format.
+    pub data_format: String,
+    /// File format.
+    pub file_format: String,
+    /// How the data files are compressed: `none`, `gzip` or `zstd`.
+    pub compression: String,
+    /// The check against trainers.
+    pub check: String,
+    /// What was asked beyond that, by option.
+    pub options: std::collections::BTreeMap<String, String>,
+    /// What was to be exported.
+    pub selection: SelectionAsked,
+    /// What was read.
+    pub read: ReadCounts,
+    /// What became of the conversations: `selected = written + left_out`.
+    pub conversations: Counts,
+    /// What became of the records.
+    pub records: RecordCounts,
+    /// Columns of the data.
+    pub schema: Vec<Column>,
+    /// Tools that were renamed, up to a bound.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub renamed_tools: Vec<Renamed>,
+    /// The files of the package but this one.
+    pub files: Vec<DataFile>,
+}
+
+/// A tool that carries another name in the dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renamed {
+    /// Its name in the history.
+    pub from: String,
+    /// Its name in the dataset.
+    pub to: String,
+}
+
+/// The selection as it was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelectionAsked {
+    /// Texts sought in title or tags.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub search: Vec<String>,
+    /// Created at this moment or later.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_from: Option<String>,
+    /// Created before this moment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_before: Option<String>,
+    /// Types.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub types: Vec<String>,
+    /// Statuses; none means all but the deleted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub statuses: Vec<String>,
+    /// Ids.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ids: Vec<String>,
+    /// At most so many.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit: Option<u64>,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReadCounts {
+    /// Items in all inputs.
+    pub items: u64,
+    /// Conversations read from them.
+    pub conversations: u64,
+    /// Items that could not be read, by reason.
+    pub refused: Vec<Finding>,
+    /// Lone surrogates read as U+FFFD.
+    pub lone_surrogates: u64,
+    /// Keys that stood twice in one object; the last counted.
+    pub duplicate_keys: u64,
+    /// The inputs, one by one.
+    pub inputs: Vec<InputCount>,
+}
+
+/// One input.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputCount {
+    /// Its name, without the folders above it.
+    pub name: String,
+    /// The import format; none if nothing was recognised in it.
+    pub format: Option<String>,
+    /// Items in it.
+    pub items: u64,
+    /// Items that could not be read.
+    pub refused: u64,
+}
+
+/// What became of the selected conversations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Those that the selection meant.
+    pub selected: u64,
+    /// Those of which at least one record was written.
+    pub written: u64,
+    /// Those of which nothing was written.
+    pub left_out: u64,
+    /// The latter by reason.
+    pub left_out_by_reason: Vec<Finding>,
+}
+
+/// What became of the records.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RecordCounts {
+    /// Those written.
+    pub written: u64,
+    /// Those left out of conversations that were written.
+    pub left_out_by_reason: Vec<Finding>,
+    /// Those written that were mended.
+    pub repaired: u64,
+    /// What was mended, by kind; a record may stand under several.
+    pub repaired_by_kind: Vec<Finding>,
+    /// With the check off: what trainers would refuse, by what it would take to mend it, or by why nothing would.
+    pub would_be_refused: Vec<Finding>,
+    /// What people should know.
+    pub warnings: Vec<Finding>,
+    /// How long they are.
+    pub lengths: Lengths,
+}
+
+/// Lengths of records in the data file, in bytes of JSON or CSV text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lengths {
+    /// The mean.
+    pub mean_bytes: u64,
+    /// The longest.
+    pub longest_bytes: u64,
+}
+
+/// A count of one kind, with the first conversations that it befell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The kind.
+    pub kind: String,
+    /// How many.
+    pub count: u64,
+    /// The first conversation ids.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub first_ids: Vec<String>,
+}
+
+/// A column of the data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type, as `text`, `list<text>`, `struct<…>`, `json`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether it may be absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub optional: bool,
+}
+
+/// A file of the package.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFile {
+    /// Its path in the package.
+    pub path: String,
+    /// Records in it, for data files.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub records: Option<u64>,
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+/// A tally as the receipt writes it.
+pub fn findings<K: Ord + Copy>(tally: &Tally<K>, name: impl Fn(K) -> &'static str) -> Vec<Finding> {
+    tally
+        .iter()
+        .map(|(kind, count, ids)| Finding { kind: name(kind).into(), count, first_ids: ids.to_vec() })
+        .collect()
+}
+
+impl Manifest {
+    /// The receipt as the text of its file.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// Reads a receipt.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// Whether every conversation is accounted for.
+    pub fn balances(&self) -> bool {
+        let sum = |findings: &[Finding]| findings.iter().map(|finding| finding.count).sum::<u64>();
+        let refused = sum(&self.read.refused);
+        self.conversations.selected == self.conversations.written + self.conversations.left_out
+            && self.conversations.left_out == sum(&self.conversations.left_out_by_reason)
+            && self.read.items == self.read.conversations + refused
+            && self.read.items == self.read.inputs.iter().map(|input| input.items).sum::<u64>()
+            && self.conversations.selected <= self.read.conversations
+            && self.records.written == self.files.iter().filter_map(|file| file.records).sum::<u64>()
+    }
+}

@@ -1,0 +1,26 @@
+//! What surrounds the data in a package: the receipt, `dataset_info.json` for trainers, the dataset card and the
+//! list of what was left out.
+
+mod card;
+mod dataset_info;
+mod manifest;
+mod rejects;
+
+pub use card::card;
+pub use dataset_info::dataset_info;
+pub use manifest::{
+    Column, Counts, DataFile, FORMAT_VERSION, Finding, InputCount, Lengths, Manifest, ReadCounts, RecordCounts, Renamed,
+    SelectionAsked, findings,
+};
+pub use rejects::{Reject, write_reject};
+
+/// The receipt's file.
+pub const MANIFEST: &str = "manifest.json";
+/// The trainer's file.
+pub const DATASET_INFO: &str = "dataset_info.json";
+/// The card's file.
+pub const CARD: &str = "README.md";
+/// The file of what was left out.
+pub const REJECTS: &str = "rejects.jsonl";
+/// The file of the conversations' ids, a line a record.
+pub const IDS: &str = "ids.txt";

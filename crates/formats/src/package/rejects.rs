@@ -1,0 +1,45 @@
+//! `rejects.jsonl`: what was left out and why, a line each, so that nothing is lost in silence.
+
+use retort_model::json::write_string;
+
+/// Something that was left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reject {
+    /// The conversation; none if it could not be read.
+    pub conversation_id: Option<String>,
+    /// The part of the conversation that it is, if not the whole.
+    pub part: Option<String>,
+    /// The reason's name.
+    pub reason: String,
+    /// Where and what, in words.
+    pub detail: String,
+    /// The input.
+    pub input: String,
+    /// Line in the input, from 1.
+    pub line: u64,
+    /// Place among the input's items, from 1.
+    pub index: u64,
+    /// Byte in the input.
+    pub byte: u64,
+}
+
+/// Appends the line of a reject.
+pub fn write_reject(reject: &Reject, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"conversation_id\":");
+    match &reject.conversation_id {
+        Some(id) => write_string(id, out),
+        None => out.extend_from_slice(b"null"),
+    }
+    if let Some(part) = &reject.part {
+        out.extend_from_slice(b",\"part\":");
+        write_string(part, out);
+    }
+    for (key, text) in [("reason", &reject.reason), ("detail", &reject.detail), ("input", &reject.input)] {
+        out.push(b',');
+        write_string(key, out);
+        out.push(b':');
+        write_string(text, out);
+    }
+    let place = format!(",\"line\":{},\"item\":{},\"byte\":{}}}\n", reject.line, reject.index, reject.byte);
+    out.extend_from_slice(place.as_bytes());
+}

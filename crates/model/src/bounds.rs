@@ -1,0 +1,74 @@
+//! Every bound of the house, with its reason. Whatever repeats, queues or nests is held by one of these.
+
+/// Deepest nesting of JSON that is read. Trainers' own parsers stop near 1,000; real histories stay under 40.
+pub const JSON_DEPTH: usize = 512;
+
+/// Largest single item (one conversation) that is read, in bytes: a larger one is refused with its position.
+/// One item is held whole in memory, so this bounds memory per worker.
+pub const ITEM_BYTES: usize = 256 << 20;
+
+/// Bytes of input that one worker takes at a time: large enough to make hand-over cheap, small enough that
+/// all batches in flight fit the caches and the memory bound of a conversion.
+pub const BATCH_BYTES: usize = 512 << 10;
+
+/// Items in one batch: tiny items must not make the bookkeeping of one batch large.
+pub const BATCH_ITEMS: usize = 4096;
+
+/// Batches that wait between two stages of the pipeline, for each worker.
+pub const BATCHES_WAITING_PER_WORKER: usize = 2;
+
+/// Most worker threads of one export.
+pub const THREADS: usize = 64;
+
+/// Bytes at the start of a file from which readers infer the types of its columns: they take 10 MB, and a
+/// record that completes the types must stand before that.
+pub const INFERENCE_BYTES: u64 = 8 << 20;
+
+/// Bytes after which a dataset's data file continues in a next shard.
+pub const SHARD_BYTES: u64 = 4 << 30;
+
+/// Rows of one Parquet row group: what readers load at a time.
+pub const ROW_GROUP_ROWS: usize = 10_000;
+
+/// Bytes of one Parquet row group before encoding; each worker may hold one.
+pub const ROW_GROUP_BYTES: usize = 48 << 20;
+
+/// Retrieved passages carried with one assistant message of a `history` record, at most
+/// (`spec/bulk-export.md`).
+pub const CONTEXTS_PER_MESSAGE: usize = 80;
+
+/// Records that a preview shows (`spec/conversation-export.md`).
+pub const PREVIEW_RECORDS: usize = 20;
+
+/// Distinct tool definitions that one worker remembers in their prepared form.
+pub const TOOLS_REMEMBERED: usize = 1024;
+
+/// Renamed tools that the receipt lists by name; further ones are only counted.
+pub const RENAMED_TOOLS_LISTED: usize = 1000;
+
+/// Conversation ids that an account lists for one kind of finding; the count goes on.
+pub const IDS_LISTED: usize = 20;
+
+/// How many times its own size an archive may unpack to, past `ARCHIVE_FREE_BYTES`.
+pub const ARCHIVE_RATIO: u64 = 200;
+
+/// Bytes that any archive may unpack to, whatever its ratio.
+pub const ARCHIVE_FREE_BYTES: u64 = 256 << 20;
+
+/// Entries read from one ZIP archive.
+pub const ARCHIVE_ENTRIES: usize = 1_000_000;
+
+/// Folders within folders that are followed when a folder is read.
+pub const FOLDER_DEPTH: usize = 32;
+
+/// Longest cell that common spreadsheets keep, in characters.
+pub const SPREADSHEET_CELL: usize = 32_767;
+
+/// Characters of a dataset's name.
+pub const DATASET_NAME: usize = 64;
+
+/// Characters of a data file's name.
+pub const FILE_NAME: usize = 128;
+
+/// Ids of which the set of seen ids keeps exact hashes in memory before it spills to disk.
+pub const SEEN_IDS_IN_MEMORY: usize = 1 << 20;

@@ -1,0 +1,235 @@
+//! What a check against trainers finds in a record, and what is done about it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::conversation::named;
+
+/// What to do with records that a trainer would refuse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    /// Mend what can be mended without inventing content; leave the rest out.
+    #[default]
+    Repair,
+    /// Mend nothing; leave out what a trainer would refuse.
+    Reject,
+    /// Write every record as it stands; only count.
+    Off,
+}
+
+named!(Check, "check", Repair = "repair", Reject = "reject", Off = "off");
+
+/// A change that makes a record trainable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Repair {
+    /// Turns of the same side that followed each other were joined with a blank line.
+    MergedTurns,
+    /// What followed the last answer was cut.
+    CutEnd,
+    /// An answer before the first question was cut.
+    CutGreeting,
+    /// An empty answer was cut.
+    CutEmptyAnswer,
+    /// A tool's result that answers no call was cut.
+    CutOrphanResult,
+    /// Calls and results that no answer followed were cut, in whole or their last result.
+    CutUnfinishedCall,
+    /// A call that nothing answered got the result `{"error":"no result recorded"}`.
+    AddedMissingResult,
+    /// The results of parallel calls were joined, or put into the order of the calls.
+    JoinedResults,
+    /// Several system messages that differed: the last was kept.
+    ReplacedSystem,
+    /// Text beside a call was moved to `extra`.
+    MovedCallText,
+    /// Arguments that were empty became `{}`.
+    FilledArguments,
+    /// Arguments that are no JSON object were wrapped as `{"_raw": …}`.
+    WrappedArguments,
+    /// Tool definitions got what trainers demand of them.
+    MendedTools,
+    /// One tool name had two definitions: the later was kept.
+    ReplacedTool,
+    /// A tool without a name was left out.
+    DroppedTool,
+    /// A called tool that was never defined got a bare definition.
+    DeclaredTool,
+    /// A tool got a name of letters, digits, `_` and `-`.
+    RenamedTool,
+    /// An empty message that may not be empty was marked as such.
+    MarkedEmpty,
+}
+
+named!(
+    Repair,
+    "repair",
+    MergedTurns = "merged-turns",
+    CutEnd = "cut-end",
+    CutGreeting = "cut-greeting",
+    CutEmptyAnswer = "cut-empty-answer",
+    CutOrphanResult = "cut-orphan-result",
+    CutUnfinishedCall = "cut-unfinished-call",
+    AddedMissingResult = "added-missing-result",
+    JoinedResults = "joined-results",
+    ReplacedSystem = "replaced-system",
+    MovedCallText = "moved-call-text",
+    FilledArguments = "filled-arguments",
+    WrappedArguments = "wrapped-arguments",
+    MendedTools = "mended-tools",
+    ReplacedTool = "replaced-tool",
+    DroppedTool = "dropped-tool",
+    DeclaredTool = "declared-tool",
+    RenamedTool = "renamed-tool",
+    MarkedEmpty = "marked-empty"
+);
+
+impl Repair {
+    /// Whether a trainer would refuse the record without the change. The others are rules of the data format.
+    pub fn is_needed_by_trainers(self) -> bool {
+        !matches!(self, Self::ReplacedSystem | Self::MovedCallText | Self::ReplacedTool)
+    }
+
+    /// What was done, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::MergedTurns => "consecutive turns joined",
+            Self::CutEnd => "cut back to the last answer",
+            Self::CutGreeting => "an answer before the first question cut",
+            Self::CutEmptyAnswer => "an empty answer cut",
+            Self::CutOrphanResult => "a tool result without a call cut",
+            Self::CutUnfinishedCall => "an unfinished tool exchange cut",
+            Self::AddedMissingResult => "a call without a result marked so",
+            Self::JoinedResults => "results of parallel calls joined in order",
+            Self::ReplacedSystem => "several system messages, the last kept",
+            Self::MovedCallText => "text beside a call moved to `extra`",
+            Self::FilledArguments => "empty arguments written as `{}`",
+            Self::WrappedArguments => "arguments wrapped as `_raw`",
+            Self::MendedTools => "tool definitions completed",
+            Self::ReplacedTool => "two definitions of a tool, the later kept",
+            Self::DroppedTool => "a tool without a name left out",
+            Self::DeclaredTool => "an undefined tool declared",
+            Self::RenamedTool => "a tool renamed",
+            Self::MarkedEmpty => "an empty message marked",
+        }
+    }
+}
+
+/// Why a conversation, or one record of it, was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// It has no messages.
+    NoMessages,
+    /// It has no answer to learn from.
+    NoAnswer,
+    /// A graph with nothing after its start round.
+    OnlyStartRound,
+    /// A call's arguments are not JSON.
+    ArgumentsNotJson,
+    /// A call's arguments are JSON, but no object.
+    ArgumentsNotObject,
+    /// A call is content that names no tool.
+    CallWithoutTool,
+    /// An answer failed or was broken off.
+    FailedAnswer,
+    /// A speaker with a role that trainers do not know.
+    UnknownRole,
+    /// The same id came before in the same export.
+    RepeatedId,
+    /// A trainer would refuse it, and nothing was to be mended.
+    NeedsRepair,
+}
+
+named!(
+    Reason,
+    "reason",
+    NoMessages = "no-messages",
+    NoAnswer = "no-answer",
+    OnlyStartRound = "only-start-round",
+    ArgumentsNotJson = "arguments-not-json",
+    ArgumentsNotObject = "arguments-not-an-object",
+    CallWithoutTool = "call-without-tool",
+    FailedAnswer = "failed-answer",
+    UnknownRole = "unknown-role",
+    RepeatedId = "repeated-id",
+    NeedsRepair = "needs-repair"
+);
+
+impl Reason {
+    /// The reason in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NoMessages => "no messages",
+            Self::NoAnswer => "no answer to learn from",
+            Self::OnlyStartRound => "a graph with nothing after its start round",
+            Self::ArgumentsNotJson => "a call's arguments are not JSON",
+            Self::ArgumentsNotObject => "a call's arguments are no JSON object",
+            Self::CallWithoutTool => "a call that names no tool",
+            Self::FailedAnswer => "an answer that failed",
+            Self::UnknownRole => "a role that trainers do not know",
+            Self::RepeatedId => "an id that came before",
+            Self::NeedsRepair => "trainers would refuse it as it stands",
+        }
+    }
+}
+
+/// Something that trainers accept but people should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Warning {
+    /// `<image>`, `<video>`, `<audio>` or `{{…}}` stands in the text: some templates stop or alter it.
+    TemplateMark,
+    /// A picture, sound or file does not travel with the text.
+    AttachmentLeftBehind,
+    /// An empty question.
+    EmptyQuestion,
+    /// A spreadsheet would have run the cell as a formula.
+    GuardedCell,
+    /// A cell is longer than spreadsheets keep.
+    LongCell,
+    /// CSV readers take the cell for null, a number or a date.
+    AmbiguousCell,
+    /// An answer had more retrieved passages than are carried.
+    CutContexts,
+}
+
+named!(
+    Warning,
+    "warning",
+    TemplateMark = "template-mark",
+    AttachmentLeftBehind = "attachment-left-behind",
+    EmptyQuestion = "empty-question",
+    GuardedCell = "guarded-cell",
+    LongCell = "long-cell",
+    AmbiguousCell = "ambiguous-cell",
+    CutContexts = "cut-contexts"
+);
+
+impl Warning {
+    /// The warning in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::TemplateMark => "text holds `<image>`, `<video>`, `<audio>` or `{{…}}`, which some templates alter",
+            Self::AttachmentLeftBehind => "pictures, sound or files do not travel with the text",
+            Self::EmptyQuestion => "an empty question",
+            Self::GuardedCell => "cells guarded so that spreadsheets do not run them",
+            Self::LongCell => "cells longer than the 32,767 characters that spreadsheets keep",
+            Self::AmbiguousCell => "cells that CSV readers take for null, a number or a date",
+            Self::CutContexts => "answers with more retrieved passages than are carried",
+        }
+    }
+}
+
+/// Why something was left out, with what a person needs to find it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The reason.
+    pub reason: Reason,
+    /// Where and what, in words.
+    pub detail: String,
+}
+
+impl LeftOut {
+    /// A reason with its detail.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}

@@ -1,0 +1,418 @@
+//! The pull parser.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::scan::next_special;
+use super::write::{compact_into, unescape_counting};
+use crate::bounds::JSON_DEPTH;
+use crate::text::{RawJson, Text};
+
+/// What is wrong with a JSON text, and at which byte of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonError {
+    /// Bytes from the start of the text that was parsed.
+    pub at: usize,
+    /// What is wrong there.
+    pub problem: Problem,
+}
+
+/// The kinds of fault that a JSON text can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The text ended inside a value.
+    Ended,
+    /// Something else was due here.
+    Expected(&'static str),
+    /// A control character stands bare in a string.
+    ControlCharacter,
+    /// An escape that JSON does not have.
+    Escape,
+    /// A number that JSON does not allow.
+    Number,
+    /// More levels than [`JSON_DEPTH`].
+    TooDeep,
+    /// Something follows the value.
+    Trailing,
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.problem {
+            Problem::Ended => write!(f, "not valid JSON: it ends inside a value"),
+            Problem::Expected(what) => write!(f, "not valid JSON: expected {what}"),
+            Problem::ControlCharacter => {
+                write!(f, "not valid JSON: a control character stands in a string unescaped")
+            }
+            Problem::Escape => write!(f, "not valid JSON: unknown escape in a string"),
+            Problem::Number => write!(f, "not valid JSON: malformed number"),
+            Problem::TooDeep => write!(f, "nested deeper than {JSON_DEPTH} levels"),
+            Problem::Trailing => write!(f, "not valid JSON: something follows the value"),
+        }
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+/// The kinds of JSON value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are JSON's own")]
+pub enum Kind {
+    Null,
+    Bool,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+/// A pull parser over one JSON text.
+///
+/// Containers are walked with [`object`](Self::object) and [`next_key`](Self::next_key), or
+/// [`array`](Self::array) and [`next_element`](Self::next_element); each key or element must be followed by
+/// exactly one call that takes its value.
+#[derive(Clone, Debug)]
+pub struct Parser<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+    fresh: bool,
+    lone_surrogates: u32,
+}
+
+/// What a walk over a string found in it.
+struct Scanned {
+    end: usize,
+    escaped: bool,
+    unicode: bool,
+}
+
+impl<'a> Parser<'a> {
+    /// A parser at the start of `text`.
+    pub fn new(text: &'a str) -> Self {
+        Self { text, bytes: text.as_bytes(), at: 0, depth: 0, fresh: false, lone_surrogates: 0 }
+    }
+
+    /// Bytes from the start of the text to where the parser stands.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Lone surrogates that were read as U+FFFD so far.
+    pub fn lone_surrogates(&self) -> u32 {
+        self.lone_surrogates
+    }
+
+    fn fail<T>(&self, problem: Problem) -> Result<T, JsonError> {
+        let problem = if self.at >= self.bytes.len() && matches!(problem, Problem::Expected(_)) {
+            Problem::Ended
+        } else {
+            problem
+        };
+        Err(JsonError { at: self.at, problem })
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    /// The kind of the value that comes next.
+    pub fn kind(&mut self) -> Result<Kind, JsonError> {
+        self.skip_space();
+        match self.bytes.get(self.at) {
+            Some(b'"') => Ok(Kind::String),
+            Some(b'{') => Ok(Kind::Object),
+            Some(b'[') => Ok(Kind::Array),
+            Some(b't' | b'f') => Ok(Kind::Bool),
+            Some(b'n') => Ok(Kind::Null),
+            Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
+            _ => self.fail(Problem::Expected("a value")),
+        }
+    }
+
+    fn open(&mut self, bracket: u8, what: &'static str) -> Result<(), JsonError> {
+        self.skip_space();
+        if self.bytes.get(self.at) != Some(&bracket) {
+            return self.fail(Problem::Expected(what));
+        }
+        if self.depth >= JSON_DEPTH {
+            return self.fail(Problem::TooDeep);
+        }
+        self.depth += 1;
+        self.at += 1;
+        self.fresh = true;
+        Ok(())
+    }
+
+    /// Enters an object.
+    pub fn object(&mut self) -> Result<(), JsonError> {
+        self.open(b'{', "an object")
+    }
+
+    /// Enters an array.
+    pub fn array(&mut self) -> Result<(), JsonError> {
+        self.open(b'[', "an array")
+    }
+
+    /// Steps over the comma or out of the container; false when it has ended.
+    fn step(&mut self, close: u8, expected: &'static str) -> Result<bool, JsonError> {
+        self.skip_space();
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte == close => {
+                self.at += 1;
+                self.depth = self.depth.saturating_sub(1);
+                self.fresh = false;
+                Ok(false)
+            }
+            Some(b',') if !self.fresh => {
+                self.at += 1;
+                self.skip_space();
+                Ok(true)
+            }
+            Some(_) if self.fresh => {
+                self.fresh = false;
+                Ok(true)
+            }
+            _ => self.fail(Problem::Expected(expected)),
+        }
+    }
+
+    /// The next key of the object that was entered last; `None` at its end, which is stepped over.
+    pub fn next_key(&mut self) -> Result<Option<Cow<'a, str>>, JsonError> {
+        if !self.step(b'}', "`,` or `}`")? {
+            return Ok(None);
+        }
+        if self.bytes.get(self.at) != Some(&b'"') {
+            return self.fail(Problem::Expected("a key in quotes"));
+        }
+        let key = self.string()?.into_cow();
+        self.skip_space();
+        if self.bytes.get(self.at) != Some(&b':') {
+            return self.fail(Problem::Expected("`:`"));
+        }
+        self.at += 1;
+        Ok(Some(key))
+    }
+
+    /// Whether the array that was entered last has another element; at its end it is stepped over.
+    pub fn next_element(&mut self) -> Result<bool, JsonError> {
+        self.step(b']', "`,` or `]`")
+    }
+
+    /// A string.
+    pub fn string(&mut self) -> Result<Text<'a>, JsonError> {
+        self.skip_space();
+        if self.bytes.get(self.at) != Some(&b'"') {
+            return self.fail(Problem::Expected("a string"));
+        }
+        let start = self.at + 1;
+        let scanned = self.scan_string()?;
+        let body = &self.text[start..scanned.end];
+        self.fresh = false;
+        Ok(if scanned.unicode {
+            let mut decoded = String::with_capacity(body.len());
+            self.lone_surrogates += unescape_counting(body, &mut decoded);
+            Text::from(decoded)
+        } else if scanned.escaped {
+            Text::Escaped(body)
+        } else {
+            Text::Plain(Cow::Borrowed(body))
+        })
+    }
+
+    /// Walks over the string that begins here and stops behind its closing quote.
+    fn scan_string(&mut self) -> Result<Scanned, JsonError> {
+        let mut at = self.at + 1;
+        let mut scanned = Scanned { end: 0, escaped: false, unicode: false };
+        loop {
+            at = next_special(self.bytes, at);
+            match self.bytes.get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    scanned.escaped = true;
+                    match self.bytes.get(at + 1) {
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
+                        Some(b'u') => {
+                            scanned.unicode = true;
+                            let digits = self.bytes.get(at + 2..at + 6);
+                            if !digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) {
+                                self.at = at;
+                                return self.fail(Problem::Escape);
+                            }
+                            at += 6;
+                        }
+                        Some(_) => {
+                            self.at = at;
+                            return self.fail(Problem::Escape);
+                        }
+                        None => {
+                            self.at = at + 1;
+                            return self.fail(Problem::Ended);
+                        }
+                    }
+                }
+                Some(_) => {
+                    self.at = at;
+                    return self.fail(Problem::ControlCharacter);
+                }
+                None => {
+                    self.at = self.bytes.len();
+                    return self.fail(Problem::Ended);
+                }
+            }
+        }
+        scanned.end = at;
+        self.at = at + 1;
+        Ok(scanned)
+    }
+
+    /// A number, as its text stands.
+    pub fn number(&mut self) -> Result<&'a str, JsonError> {
+        self.skip_space();
+        let start = self.at;
+        if self.bytes.get(self.at) == Some(&b'-') {
+            self.at += 1;
+        }
+        match self.bytes.get(self.at) {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits()?,
+            _ => return self.fail(Problem::Number),
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.bytes.get(self.at) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        self.fresh = false;
+        Ok(&self.text[start..self.at])
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        if self.at == start { self.fail(Problem::Number) } else { Ok(()) }
+    }
+
+    fn literal(&mut self, word: &'static str) -> Result<(), JsonError> {
+        if self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word.as_bytes())) {
+            self.at += word.len();
+            self.fresh = false;
+            Ok(())
+        } else {
+            self.fail(Problem::Expected("`true`, `false` or `null`"))
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn bool(&mut self) -> Result<bool, JsonError> {
+        self.skip_space();
+        let value = self.bytes.get(self.at) == Some(&b't');
+        self.literal(if value { "true" } else { "false" })?;
+        Ok(value)
+    }
+
+    /// Takes a `null` if one comes next.
+    pub fn null(&mut self) -> Result<bool, JsonError> {
+        self.skip_space();
+        if self.bytes.get(self.at) != Some(&b'n') {
+            return Ok(false);
+        }
+        self.literal("null")?;
+        Ok(true)
+    }
+
+    /// Any value, checked and kept as its text: on one line, without lone surrogates, otherwise as it stands.
+    pub fn raw(&mut self) -> Result<RawJson<'a>, JsonError> {
+        self.skip_space();
+        let start = self.at;
+        let seen = self.walk()?;
+        let text = &self.text[start..self.at];
+        if !seen.newline && !seen.surrogate {
+            return Ok(RawJson::checked(Cow::Borrowed(text)));
+        }
+        let mut compact = String::with_capacity(text.len());
+        self.lone_surrogates += compact_into(text, &mut compact);
+        Ok(RawJson::checked(Cow::Owned(compact)))
+    }
+
+    /// Any value, checked and passed over.
+    pub fn skip(&mut self) -> Result<(), JsonError> {
+        self.walk().map(drop)
+    }
+
+    /// Walks over one value without recursion.
+    fn walk(&mut self) -> Result<Walked, JsonError> {
+        let mut seen = Walked { newline: false, surrogate: false };
+        let base = self.depth;
+        // One bit a level: whether it is an object.
+        let mut objects = [0_u64; JSON_DEPTH / 64 + 1];
+        loop {
+            match self.kind()? {
+                Kind::Object => {
+                    self.object()?;
+                    objects[self.depth / 64] |= 1 << (self.depth % 64);
+                }
+                Kind::Array => {
+                    self.array()?;
+                    objects[self.depth / 64] &= !(1 << (self.depth % 64));
+                }
+                Kind::String => {
+                    let start = self.at;
+                    let scanned = self.scan_string()?;
+                    self.fresh = false;
+                    if scanned.unicode {
+                        seen.surrogate |= has_surrogate_escape(&self.bytes[start..self.at]);
+                    }
+                }
+                Kind::Number => drop(self.number()?),
+                Kind::Bool => drop(self.bool()?),
+                Kind::Null => drop(self.null()?),
+            }
+            // To the next value, out of every container that ends here.
+            loop {
+                if self.depth == base {
+                    return Ok(seen);
+                }
+                let before = self.at;
+                let is_object = objects[self.depth / 64] & (1 << (self.depth % 64)) != 0;
+                let more = if is_object { self.next_key()?.is_some() } else { self.next_element()? };
+                seen.newline |=
+                    self.bytes[before..self.at].iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+                if more {
+                    break;
+                }
+            }
+            let before = self.at;
+            self.skip_space();
+            seen.newline |= self.bytes[before..self.at].iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+        }
+    }
+
+    /// Checks that only white space is left.
+    pub fn end(&mut self) -> Result<(), JsonError> {
+        self.skip_space();
+        if self.at == self.bytes.len() { Ok(()) } else { self.fail(Problem::Trailing) }
+    }
+}
+
+struct Walked {
+    newline: bool,
+    surrogate: bool,
+}
+
+fn has_surrogate_escape(bytes: &[u8]) -> bool {
+    bytes.windows(4).any(|w| {
+        w[0] == b'\\' && w[1] == b'u' && matches!(w[2], b'd' | b'D') && matches!(w[3], b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F')
+    })
+}

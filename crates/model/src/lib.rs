@@ -1,0 +1,25 @@
+//! The nouns of Retort: conversations and what they are made of, selections, findings and receipts, names and
+//! bounds, and the canonical JSON that keeps a conversation whole.
+//!
+//! Plain data and its rules. Never here: async, I/O, SQL, HTTP, the wall clock.
+
+pub mod bounds;
+pub mod canonical;
+mod conversation;
+mod finding;
+pub mod json;
+mod message;
+mod name;
+mod receipt;
+mod selection;
+mod text;
+mod time;
+
+pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
+pub use finding::{Check, LeftOut, Reason, Repair, Warning};
+pub use message::{Content, Feedback, Fields, Message, Part, PartKind, Role, ToolCall};
+pub use name::{DatasetName, FileName, NameError};
+pub use receipt::{Account, Tally};
+pub use selection::{DateRange, Selection};
+pub use text::{RawJson, Text};
+pub use time::{Time, TimeError};

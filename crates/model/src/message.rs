@@ -1,0 +1,238 @@
+//! Messages and their parts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::conversation::named;
+use crate::text::{RawJson, Text};
+use crate::time::Time;
+
+/// What a source said beyond the fields that Retort names: keys and raw values, in the source's order.
+pub type Fields<'a> = Vec<(Text<'a>, RawJson<'a>)>;
+
+/// One message.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Message<'a> {
+    /// Who speaks.
+    pub role: Role,
+    /// The source's own word for the role, where it was another one.
+    pub source_role: Option<Text<'a>>,
+    /// Name of the speaker or of the tool.
+    pub name: Option<Text<'a>>,
+    /// What is said; none where the source had null or nothing.
+    pub content: Option<Content<'a>>,
+    /// The model's reasoning before the answer.
+    pub reasoning: Option<Text<'a>>,
+    /// Calls of tools that the message makes, in order.
+    pub tool_calls: Vec<ToolCall<'a>>,
+    /// Id of the call that the message answers.
+    pub tool_call_id: Option<Text<'a>>,
+    /// Retrieved passages that the answer could use, as the source wrote them.
+    pub contexts: Vec<RawJson<'a>>,
+    /// What a person thought of the answer.
+    pub feedback: Option<Feedback<'a>>,
+    /// When it was said.
+    pub created_at: Option<Time>,
+    /// Why the answer failed or broke off, if it did.
+    pub error: Option<Text<'a>>,
+    /// What the source said beyond that.
+    pub metadata: Fields<'a>,
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Instructions to the model.
+    System,
+    /// The person.
+    #[default]
+    User,
+    /// The model.
+    Assistant,
+    /// A tool's result.
+    Tool,
+    /// A speaker whom the source names by a word that Retort does not know; the word is in `source_role`.
+    Other,
+}
+
+named!(
+    Role,
+    "role",
+    System = "system",
+    User = "user",
+    Assistant = "assistant",
+    Tool = "tool",
+    Other = "other"
+);
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content<'a> {
+    /// Text alone.
+    Text(Text<'a>),
+    /// Typed parts.
+    Parts(Vec<Part<'a>>),
+}
+
+/// One part of a message's content.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part<'a> {
+    /// What it is.
+    pub kind: PartKind,
+    /// Its text, if it is text.
+    pub text: Option<Text<'a>>,
+    /// The part as the source wrote it, for all but plain text.
+    pub raw: Option<RawJson<'a>>,
+}
+
+/// What a part of a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartKind {
+    /// Text.
+    Text,
+    /// A picture.
+    Image,
+    /// Sound.
+    Audio,
+    /// A file.
+    File,
+    /// Something else.
+    Other,
+}
+
+named!(
+    PartKind,
+    "kind of part",
+    Text = "text",
+    Image = "image",
+    Audio = "audio",
+    File = "file",
+    Other = "other"
+);
+
+/// A call of a tool.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolCall<'a> {
+    /// The source's id of the call; may be empty and need not be unique.
+    pub id: Text<'a>,
+    /// Name of the tool.
+    pub name: Text<'a>,
+    /// The arguments as the model wrote them: JSON text as a rule, but nothing promises it.
+    pub arguments: Text<'a>,
+    /// What the source said beyond that.
+    pub metadata: Fields<'a>,
+}
+
+/// What a person thought of an answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Feedback<'a> {
+    /// The rating as the source gave it: a boolean, a number or a word, as JSON.
+    pub rating: Option<RawJson<'a>>,
+    /// A category.
+    pub label: Option<Text<'a>>,
+    /// Words.
+    pub comment: Option<Text<'a>>,
+}
+
+impl<'a> Message<'a> {
+    /// A message of plain text.
+    pub fn text(role: Role, text: impl Into<Text<'a>>) -> Self {
+        Self { role, content: Some(Content::Text(text.into())), ..Self::default() }
+    }
+
+    /// The message's parts other than text.
+    pub fn attachments(&self) -> impl Iterator<Item = &Part<'a>> {
+        let parts = match &self.content {
+            Some(Content::Parts(parts)) => parts.as_slice(),
+            _ => &[],
+        };
+        parts.iter().filter(|part| part.kind != PartKind::Text)
+    }
+
+    /// The source's own word for the role.
+    pub fn role_word(&self) -> std::borrow::Cow<'_, str> {
+        match &self.source_role {
+            Some(word) => word.decoded(),
+            None => self.role.as_str().into(),
+        }
+    }
+}
+
+impl Message<'_> {
+    /// The same message, borrowing from nothing.
+    pub fn into_owned(self) -> Message<'static> {
+        Message {
+            role: self.role,
+            source_role: self.source_role.map(Text::into_owned),
+            name: self.name.map(Text::into_owned),
+            content: self.content.map(Content::into_owned),
+            reasoning: self.reasoning.map(Text::into_owned),
+            tool_calls: self.tool_calls.into_iter().map(ToolCall::into_owned).collect(),
+            tool_call_id: self.tool_call_id.map(Text::into_owned),
+            contexts: self.contexts.into_iter().map(RawJson::into_owned).collect(),
+            feedback: self.feedback.map(|feedback| Feedback {
+                rating: feedback.rating.map(RawJson::into_owned),
+                label: feedback.label.map(Text::into_owned),
+                comment: feedback.comment.map(Text::into_owned),
+            }),
+            created_at: self.created_at,
+            error: self.error.map(Text::into_owned),
+            metadata: fields_into_owned(self.metadata),
+        }
+    }
+}
+
+impl ToolCall<'_> {
+    /// The same call, borrowing from nothing.
+    pub fn into_owned(self) -> ToolCall<'static> {
+        ToolCall {
+            id: self.id.into_owned(),
+            name: self.name.into_owned(),
+            arguments: self.arguments.into_owned(),
+            metadata: fields_into_owned(self.metadata),
+        }
+    }
+}
+
+pub(crate) fn fields_into_owned(fields: Fields<'_>) -> Fields<'static> {
+    fields.into_iter().map(|(key, raw)| (key.into_owned(), raw.into_owned())).collect()
+}
+
+impl Content<'_> {
+    fn into_owned(self) -> Content<'static> {
+        match self {
+            Self::Text(text) => Content::Text(text.into_owned()),
+            Self::Parts(parts) => Content::Parts(
+                parts
+                    .into_iter()
+                    .map(|part| Part {
+                        kind: part.kind,
+                        text: part.text.map(Text::into_owned),
+                        raw: part.raw.map(RawJson::into_owned),
+                    })
+                    .collect(),
+            ),
+        }
+    }
+}
+
+impl<'a> Content<'a> {
+    /// The text of the content: the text parts joined by line breaks.
+    pub fn text(&self) -> Text<'_> {
+        match self {
+            Self::Text(text) => text.borrowed(),
+            Self::Parts(parts) => {
+                let mut texts = parts.iter().filter_map(|part| part.text.as_ref());
+                let Some(first) = texts.next() else { return Text::default() };
+                let Some(second) = texts.next() else { return first.borrowed() };
+                let mut joined = String::new();
+                first.push_to(&mut joined);
+                for text in std::iter::once(second).chain(texts) {
+                    joined.push('\n');
+                    text.push_to(&mut joined);
+                }
+                joined.into()
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The account of an export: what was read, selected, written, left out and mended.
+
+use std::collections::BTreeMap;
+
+use crate::bounds::IDS_LISTED;
+use crate::finding::{Reason, Repair, Warning};
+
+/// Counts by kind, each with the first ids it befell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally<K: Ord>(BTreeMap<K, (u64, Vec<String>)>);
+
+impl<K: Ord> Default for Tally<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord + Copy> Tally<K> {
+    /// Counts one more of `kind`, in `id`.
+    pub fn add(&mut self, kind: K, id: &str) {
+        let (count, ids) = self.0.entry(kind).or_default();
+        *count += 1;
+        if ids.len() < IDS_LISTED && ids.last().is_none_or(|last| last != id) {
+            ids.push(id.to_owned());
+        }
+    }
+
+    /// Adds what another tally counted after this one.
+    pub fn merge(&mut self, later: Self) {
+        for (kind, (more, later_ids)) in later.0 {
+            let (count, ids) = self.0.entry(kind).or_default();
+            *count += more;
+            for id in later_ids {
+                if ids.len() < IDS_LISTED && ids.last() != Some(&id) {
+                    ids.push(id);
+                }
+            }
+        }
+    }
+
+    /// Kinds, counts and first ids, in the order of the kinds.
+    pub fn iter(&self) -> impl Iterator<Item = (K, u64, &[String])> {
+        self.0.iter().map(|(&kind, (count, ids))| (kind, *count, ids.as_slice()))
+    }
+
+    /// The count of one kind.
+    pub fn count(&self, kind: K) -> u64 {
+        self.0.get(&kind).map_or(0, |(count, _)| *count)
+    }
+
+    /// All counts together.
+    pub fn total(&self) -> u64 {
+        self.0.values().map(|(count, _)| count).sum()
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The account of an export. It balances: `read = selected + passed over`, `selected = written + left out`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Items that were read.
+    pub read: u64,
+    /// Items that could not be read.
+    pub refused: u64,
+    /// Conversations that the selection meant.
+    pub selected: u64,
+    /// Conversations of which at least one record was written.
+    pub written: u64,
+    /// Conversations of which nothing was written.
+    pub left_out: Tally<Reason>,
+    /// Records that were written.
+    pub records: u64,
+    /// Records that were left out of conversations that were written.
+    pub records_left_out: Tally<Reason>,
+    /// Records that were changed, by what was done.
+    pub repaired: Tally<Repair>,
+    /// Records that were written although trainers would refuse them (with the check off), by what they need.
+    pub unrepaired: Tally<Repair>,
+    /// Records that were written although trainers would refuse them (with the check off), by reason.
+    pub unfit: Tally<Reason>,
+    /// Records or cells that people should know of.
+    pub warned: Tally<Warning>,
+    /// Records with at least one repair.
+    pub records_repaired: u64,
+    /// Lone surrogates that were read as U+FFFD.
+    pub lone_surrogates: u64,
+    /// Keys that stood twice in one object; the last one counted.
+    pub duplicate_keys: u64,
+    /// Characters of the longest record.
+    pub longest_record_chars: u64,
+    /// Characters of all records.
+    pub record_chars: u64,
+}
+
+impl Account {
+    /// Adds what was counted after this account.
+    pub fn merge(&mut self, later: Self) {
+        self.read += later.read;
+        self.refused += later.refused;
+        self.selected += later.selected;
+        self.written += later.written;
+        self.left_out.merge(later.left_out);
+        self.records += later.records;
+        self.records_left_out.merge(later.records_left_out);
+        self.repaired.merge(later.repaired);
+        self.unrepaired.merge(later.unrepaired);
+        self.unfit.merge(later.unfit);
+        self.warned.merge(later.warned);
+        self.records_repaired += later.records_repaired;
+        self.lone_surrogates += later.lone_surrogates;
+        self.duplicate_keys += later.duplicate_keys;
+        self.longest_record_chars = self.longest_record_chars.max(later.longest_record_chars);
+        self.record_chars += later.record_chars;
+    }
+
+    /// Whether every conversation that was selected is accounted for.
+    pub fn balances(&self) -> bool {
+        self.selected == self.written + self.left_out.total() && self.selected <= self.read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merged_in_order_a_tally_is_as_if_counted_at_once() {
+        let ids: Vec<String> = (0..50).map(|n| format!("c-{n}")).collect();
+        let mut whole = Tally::default();
+        let (mut first, mut second) = (Tally::default(), Tally::default());
+        for (n, id) in ids.iter().enumerate() {
+            whole.add(Reason::NoAnswer, id);
+            if n < 13 { first.add(Reason::NoAnswer, id) } else { second.add(Reason::NoAnswer, id) }
+        }
+        first.merge(second);
+        assert_eq!(first, whole);
+        assert_eq!(whole.total(), 50);
+        assert_eq!(whole.iter().next().unwrap().2.len(), IDS_LISTED);
+    }
+}

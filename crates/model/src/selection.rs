@@ -1,0 +1,147 @@
+//! Which conversations are meant: the filters of the specification.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::conversation::{Conversation, Kind, Status};
+use crate::time::{Time, TimeError};
+
+/// A choice of conversations: all that match, at most `limit` of them. Within one field any value may match;
+/// the fields must all match.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Texts sought in title or tags, whatever their case.
+    pub search: Vec<String>,
+    /// When it was created.
+    pub created: DateRange,
+    /// Types; none means all.
+    pub kinds: Vec<Kind>,
+    /// Statuses; none means all but the deleted.
+    pub statuses: Vec<Status>,
+    /// Ids; none means all.
+    pub ids: BTreeSet<String>,
+    /// At most this many, the first in order.
+    pub limit: Option<u64>,
+}
+
+/// A half-open range of moments: `from` belongs to it, `before` does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DateRange {
+    /// The first moment inside.
+    pub from: Option<Time>,
+    /// The first moment outside again.
+    pub before: Option<Time>,
+}
+
+impl DateRange {
+    /// Whether the moment lies in the range. An unknown moment lies only in the range without ends.
+    pub fn contains(&self, time: Option<Time>) -> bool {
+        match time {
+            Some(time) => self.from.is_none_or(|from| time >= from) && self.before.is_none_or(|end| time < end),
+            None => self.from.is_none() && self.before.is_none(),
+        }
+    }
+}
+
+impl FromStr for DateRange {
+    type Err = TimeError;
+
+    /// Reads `FROM..BEFORE`, either end left out at will.
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let (from, before) = text.split_once("..").unwrap_or((text, ""));
+        let end = |text: &str| if text.is_empty() { Ok(None) } else { Time::parse(text).map(Some) };
+        Ok(Self { from: end(from)?, before: end(before)? })
+    }
+}
+
+impl fmt::Display for DateRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(from) = self.from {
+            write!(f, "{from}")?;
+        }
+        f.write_str("..")?;
+        if let Some(before) = self.before {
+            write!(f, "{before}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Selection {
+    /// Whether the conversation is meant; the limit is for whoever counts.
+    pub fn matches(&self, conversation: &Conversation<'_>) -> bool {
+        let status = if self.statuses.is_empty() {
+            conversation.status != Status::Deleted
+        } else {
+            self.statuses.contains(&conversation.status)
+        };
+        status
+            && (self.kinds.is_empty() || self.kinds.contains(&conversation.kind))
+            && self.created.contains(conversation.created_at)
+            && (self.ids.is_empty() || self.ids.contains(&*conversation.id.decoded()))
+            && (self.search.is_empty() || self.finds(conversation))
+    }
+
+    fn finds(&self, conversation: &Conversation<'_>) -> bool {
+        self.search.iter().map(|text| text.to_lowercase()).any(|sought| {
+            conversation
+                .title
+                .iter()
+                .chain(&conversation.tags)
+                .any(|text| text.decoded().to_lowercase().contains(&sought))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conversation(status: Status) -> Conversation<'static> {
+        Conversation {
+            id: "c-1".into(),
+            status,
+            title: Some("Ein Ärger mit dem Zug".into()),
+            tags: vec!["旅行".into()],
+            created_at: Time::parse("2024-03-01").ok(),
+            ..Conversation::default()
+        }
+    }
+
+    #[test]
+    fn deleted_conversations_are_left_out_unless_asked_for() {
+        let all = Selection::default();
+        assert!(all.matches(&conversation(Status::Favorite)));
+        assert!(!all.matches(&conversation(Status::Deleted)));
+        let deleted = Selection { statuses: vec![Status::Deleted], ..all };
+        assert!(deleted.matches(&conversation(Status::Deleted)));
+        assert!(!deleted.matches(&conversation(Status::Active)));
+    }
+
+    #[test]
+    fn search_looks_in_title_and_tags_whatever_the_case() {
+        for (sought, found) in [("äRGER", true), ("旅", true), ("Flug", false)] {
+            let selection = Selection { search: vec![sought.into()], ..Selection::default() };
+            assert_eq!(selection.matches(&conversation(Status::Active)), found, "{sought}");
+        }
+    }
+
+    #[test]
+    fn the_created_range_is_half_open() {
+        for (range, found) in
+            [("2024-03-01..2024-03-02", true), ("2024-02-01..2024-03-01", false), ("2024-03-01..", true), ("..", true)]
+        {
+            let selection = Selection { created: range.parse().unwrap(), ..Selection::default() };
+            assert_eq!(selection.matches(&conversation(Status::Active)), found, "{range}");
+        }
+    }
+
+    #[test]
+    fn values_of_one_field_are_alternatives_and_fields_must_all_match() {
+        let mut selection = Selection { ids: ["x".into(), "c-1".into()].into(), ..Selection::default() };
+        assert!(selection.matches(&conversation(Status::Active)));
+        selection.kinds = vec![Kind::Graph];
+        assert!(!selection.matches(&conversation(Status::Active)));
+    }
+}

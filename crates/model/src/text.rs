@@ -1,0 +1,205 @@
+//! Text and raw JSON as they were found: borrowed from the bytes they were parsed from wherever that is enough.
+
+use std::borrow::Cow;
+
+use crate::json::{Parser, JsonError, compact_into, unescape_into, write_escaped};
+
+/// A text. What a JSON source wrote with simple escapes stays as it stands until someone needs to look inside,
+/// so that text which only passes through costs one copy.
+#[derive(Clone, Debug)]
+pub enum Text<'a> {
+    /// The text itself.
+    Plain(Cow<'a, str>),
+    /// The inside of a JSON string whose escapes are valid and none of them `\u`.
+    Escaped(&'a str),
+}
+
+impl<'a> Text<'a> {
+    /// The text, decoded if need be.
+    pub fn decoded(&self) -> Cow<'_, str> {
+        match self {
+            Self::Plain(text) => Cow::Borrowed(text),
+            Self::Escaped(body) => Cow::Owned(unescaped(body)),
+        }
+    }
+
+    /// As [`decoded`](Self::decoded), given away.
+    pub fn into_cow(self) -> Cow<'a, str> {
+        match self {
+            Self::Plain(text) => text,
+            Self::Escaped(body) => Cow::Owned(unescaped(body)),
+        }
+    }
+
+    /// Appends the decoded text.
+    pub fn push_to(&self, out: &mut String) {
+        match self {
+            Self::Plain(text) => out.push_str(text),
+            Self::Escaped(body) => unescape_into(body, out),
+        }
+    }
+
+    /// Appends the text as the inside of a JSON string.
+    pub fn write_escaped(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain(text) => write_escaped(text, out),
+            Self::Escaped(body) => out.extend_from_slice(body.as_bytes()),
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.as_written().is_empty()
+    }
+
+    /// Whether there is nothing but white space in it.
+    pub fn is_blank(&self) -> bool {
+        match self {
+            Self::Plain(text) => text.trim().is_empty(),
+            // Most texts show a letter at once; only the rest is decoded.
+            Self::Escaped(body) => {
+                !body.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric) && unescaped(body).trim().is_empty()
+            }
+        }
+    }
+
+    /// The text as the source wrote it: decoded, or with simple escapes.
+    pub fn as_written(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Escaped(body) => body,
+        }
+    }
+
+    /// A text that borrows from this one.
+    pub fn borrowed(&self) -> Text<'_> {
+        match self {
+            Self::Plain(text) => Text::Plain(Cow::Borrowed(text)),
+            Self::Escaped(body) => Text::Escaped(body),
+        }
+    }
+
+    /// A text that borrows from nothing.
+    pub fn into_owned(self) -> Text<'static> {
+        Text::Plain(Cow::Owned(self.into_cow().into_owned()))
+    }
+}
+
+fn unescaped(body: &str) -> String {
+    let mut text = String::with_capacity(body.len());
+    unescape_into(body, &mut text);
+    text
+}
+
+impl Default for Text<'_> {
+    fn default() -> Self {
+        Self::Plain(Cow::Borrowed(""))
+    }
+}
+
+impl PartialEq for Text<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.decoded() == other.decoded()
+    }
+}
+
+impl Eq for Text<'_> {}
+
+impl PartialEq<str> for Text<'_> {
+    fn eq(&self, other: &str) -> bool {
+        self.decoded() == other
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Plain(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Self::Plain(Cow::Owned(text))
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Text<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self::Plain(text)
+    }
+}
+
+/// A JSON value kept as its text: valid, on one line, without lone surrogates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawJson<'a>(Cow<'a, str>);
+
+impl<'a> RawJson<'a> {
+    pub(crate) fn checked(text: Cow<'a, str>) -> Self {
+        Self(text)
+    }
+
+    /// Checks a text and keeps it.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and at which byte.
+    pub fn parse(text: &'a str) -> Result<Self, JsonError> {
+        let mut parser = Parser::new(text);
+        let raw = parser.raw()?;
+        parser.end()?;
+        Ok(raw)
+    }
+
+    /// A JSON string.
+    pub fn string(text: &str) -> Self {
+        let mut out = Vec::with_capacity(text.len() + 2);
+        crate::json::write_string(text, &mut out);
+        Self(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+    }
+
+    /// Checks what was written into a buffer and keeps it.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and at which byte.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<RawJson<'static>, JsonError> {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(RawJson::parse(&text)?.into_owned())
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The JSON text, given away.
+    pub fn into_cow(self) -> Cow<'a, str> {
+        self.0
+    }
+
+    /// The JSON text without white space between its tokens.
+    pub fn compact(&self) -> String {
+        let mut out = String::with_capacity(self.0.len());
+        compact_into(&self.0, &mut out);
+        out
+    }
+
+    /// Whether the value is `null`.
+    pub fn is_null(&self) -> bool {
+        self.0 == "null"
+    }
+
+    /// The value's text if it is a JSON string.
+    pub fn as_text(&self) -> Option<String> {
+        Parser::new(&self.0).string().ok().map(|text| text.into_cow().into_owned())
+    }
+
+    /// The same, borrowing from nothing.
+    pub fn into_owned(self) -> RawJson<'static> {
+        RawJson(Cow::Owned(self.0.into_owned()))
+    }
+}
+
+impl std::fmt::Display for RawJson<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
