@@ -1,1 +1,57 @@
-fn main(){}
+//! `retort`: the door. A command is parsed, handed to a verb of the service, and its result printed: data to
+//! standard output, everything else to standard error.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the door is where printing belongs")]
+
+mod args;
+mod commands;
+mod progress;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Turns the history of conversations with language models into datasets that people can trust.
+#[derive(Parser)]
+#[command(name = "retort", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read histories and write a dataset package.
+    Convert(commands::convert::Convert),
+    /// Show the first 20 records as they would be written, or those of a package.
+    Preview(commands::preview::Preview),
+    /// Read a package whole and hold it against its receipt.
+    Verify(commands::verify::Verify),
+    /// List the import, data and file formats.
+    Formats(commands::formats::Formats),
+    /// Print completions for a shell.
+    Completions(commands::completions::Completions),
+}
+
+/// Something failed.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Convert(command) => command.run(),
+        Command::Preview(command) => command.run(),
+        Command::Verify(command) => command.run(),
+        Command::Formats(command) => command.run(),
+        Command::Completions(command) => command.run(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

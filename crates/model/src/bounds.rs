@@ -71,4 +71,4 @@ pub const DATASET_NAME: usize = 64;
 pub const FILE_NAME: usize = 128;
 
 /// Ids of which the set of seen ids keeps exact hashes in memory before it spills to disk.
-pub const SEEN_IDS_IN_MEMORY: usize = 1 << 20;
+pub const SEEN_IDS_IN_MEMORY: usize = 900_000;

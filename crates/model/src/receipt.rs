@@ -25,6 +25,13 @@ impl<K: Ord + Copy> Tally<K> {
         }
     }
 
+    /// Counts several more of `kind`, whose ids are not kept.
+    pub fn add_many(&mut self, kind: K, count: u64) {
+        if count > 0 {
+            self.0.entry(kind).or_default().0 += count;
+        }
+    }
+
     /// Adds what another tally counted after this one.
     pub fn merge(&mut self, later: Self) {
         for (kind, (more, later_ids)) in later.0 {

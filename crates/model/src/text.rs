@@ -56,9 +56,10 @@ impl<'a> Text<'a> {
     pub fn is_blank(&self) -> bool {
         match self {
             Self::Plain(text) => text.trim().is_empty(),
-            // Most texts show a letter at once; only the rest is decoded.
             Self::Escaped(body) => {
-                !body.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric) && unescaped(body).trim().is_empty()
+                // Only what begins with white space and escapes has to be decoded to know.
+                let shown = body.trim_start();
+                (shown.is_empty() || shown.starts_with('\\')) && unescaped(body).trim().is_empty()
             }
         }
     }

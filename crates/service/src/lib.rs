@@ -1,1 +1,20 @@
+//! The verbs of Retort: what the command line, the API and the pages ask for.
+//!
+//! Opens files, drives the pipeline and publishes packages; knows nothing of arguments, HTTP or SQL.
 
+mod convert;
+mod error;
+mod package;
+mod pipeline;
+mod preview;
+mod seen;
+mod source;
+mod verify;
+
+pub use convert::{Compression, ConvertPlan, Report, convert};
+pub use error::Error;
+pub use package::Package;
+pub use pipeline::{Observer, Progress};
+pub use preview::{Preview, preview, preview_package};
+pub use source::Input;
+pub use verify::{Difference, Verified, verify};

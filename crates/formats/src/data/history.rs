@@ -59,7 +59,7 @@ impl DataFormat for History {
         out.json(&row_id.unwrap_or_else(|| context.ordinal.to_string()));
         out.json(&nullable(email(conversation)));
         out.end_row();
-        Outcome { records: vec![notes], left_out: Vec::new() }
+        Outcome { records: vec![notes], ..Outcome::default() }
     }
 }
 

@@ -38,6 +38,11 @@ pub trait DataFormat: Sync {
         false
     }
 
+    /// What people who train on it should know, for the dataset card.
+    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
+        String::new()
+    }
+
     /// Whether a row is a line of JSON without columns of its own.
     fn is_whole_json(&self) -> bool {
         false
@@ -129,6 +134,8 @@ pub struct Outcome {
     pub records: Vec<RecordNotes>,
     /// What was left out.
     pub left_out: Vec<RecordLeftOut>,
+    /// Tools that got another name: the old and the new.
+    pub renamed_tools: Vec<(String, String)>,
 }
 
 /// What was found in a record that was written.
@@ -155,6 +162,6 @@ pub struct RecordLeftOut {
 
 impl Outcome {
     fn left_out(part: Option<String>, why: LeftOut) -> Self {
-        Self { records: Vec::new(), left_out: vec![RecordLeftOut { part, why }] }
+        Self { left_out: vec![RecordLeftOut { part, why }], ..Self::default() }
     }
 }

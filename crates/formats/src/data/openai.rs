@@ -73,9 +73,15 @@ impl DataFormat for OpenAi {
         true
     }
 
+    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
+        "Each row holds `messages` and, where there are any, `tools`, and nothing else. `ids.txt` names the conversation \
+         of each record, a line each."
+            .into()
+    }
+
     fn shape(&self, conversation: &Conversation<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink) -> Outcome {
         let mut outcome = Outcome::default();
-        each_record(conversation, context.options.tasks, |draft| match write(&draft, context, out) {
+        each_record(conversation, context.options.tasks, |draft| match write(&draft, context, out, &mut outcome.renamed_tools) {
             Ok(notes) => outcome.records.push(notes),
             Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
         });
@@ -86,7 +92,12 @@ impl DataFormat for OpenAi {
     }
 }
 
-fn write(draft: &Draft<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink) -> Result<RecordNotes, LeftOut> {
+fn write(
+    draft: &Draft<'_>,
+    context: &mut ShapeContext<'_>,
+    out: &mut dyn Sink,
+    renamed_tools: &mut Vec<(String, String)>,
+) -> Result<RecordNotes, LeftOut> {
     let options = context.options;
     let messages = || draft.rounds.iter().flat_map(|round| round.messages.iter());
     let mut turns = collect(messages());
@@ -115,6 +126,10 @@ fn write(draft: &Draft<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink) 
     if all().any(|message| attachments_of(message).next().is_some()) {
         notes.warnings.push(Warning::AttachmentLeftBehind);
     }
+
+    let mut renames: Vec<_> = names.written.into_iter().filter(|(name, written)| name != written).collect();
+    renames.sort_unstable();
+    renamed_tools.extend(renames);
 
     out.begin_row();
     out.open_list();

@@ -37,6 +37,6 @@ impl DataFormat for Retort {
         out.begin_row();
         out.json(&String::from_utf8_lossy(&line));
         out.end_row();
-        Outcome { records: vec![RecordNotes::default()], left_out: Vec::new() }
+        Outcome { records: vec![RecordNotes::default()], ..Outcome::default() }
     }
 }

@@ -94,6 +94,27 @@ impl DataFormat for Standard {
         Some(if flat { FLAT_COLUMNS } else { NESTED_COLUMNS })
     }
 
+    fn card_notes(&self, options: &ShapeOptions, flat: bool) -> String {
+        if flat {
+            return "CSV is for spreadsheets. The flat columns `instruction`, `input`, `output` and `system` can be trained \
+                    on through `dataset_info.json`; calls of tools inside a history are then text that is not trained. \
+                    For training take JSON Lines or Parquet."
+                .into();
+        }
+        let mut notes = String::from(
+            "LLaMA-Factory reads the folder through `dataset_info.json`. `messages` holds the roles `system`, `user`, \
+             `assistant`, `function_call` and `tool`; the content of a `function_call` is the JSON text of a list of \
+             calls. `extra` holds as JSON text what the columns cannot.",
+        );
+        if options.tools == ToolsAs::Array {
+            notes.push_str(
+                "\n\n`tools` is a bare array here, which LLaMA-Factory does not take, and where definitions differ in \
+                 shape `load_dataset` refuses the file. As text (the default) it trains everywhere.",
+            );
+        }
+        notes
+    }
+
     fn shape(&self, conversation: &Conversation<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink) -> Outcome {
         let mut outcome = Outcome::default();
         each_record(conversation, context.options.tasks, |draft| match write(conversation, &draft, context, out) {

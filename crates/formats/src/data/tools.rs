@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use retort_model::bounds::TOOLS_REMEMBERED;
 use retort_model::json::Value;
@@ -13,7 +13,7 @@ use retort_model::{RawJson, Repair};
 /// Prepares tool definitions.
 #[derive(Default)]
 pub struct ToolBench {
-    known: HashMap<String, Rc<Tool>>,
+    known: HashMap<String, Arc<Tool>>,
 }
 
 /// A definition in its prepared forms.
@@ -35,9 +35,9 @@ pub(super) struct Tool {
 #[derive(Debug, Default)]
 pub(super) struct Tools {
     /// One a name, in the order of first appearance.
-    pub tools: Vec<Rc<Tool>>,
+    pub tools: Vec<Arc<Tool>>,
     /// Those without a name, which no trainer takes.
-    pub nameless: Vec<Rc<Tool>>,
+    pub nameless: Vec<Arc<Tool>>,
     /// What had to be done.
     pub repairs: Vec<Repair>,
 }
@@ -68,15 +68,15 @@ impl ToolBench {
         prepared
     }
 
-    fn tool(&mut self, raw: &RawJson<'_>) -> Rc<Tool> {
+    fn tool(&mut self, raw: &RawJson<'_>) -> Arc<Tool> {
         if let Some(tool) = self.known.get(raw.as_str()) {
-            return Rc::clone(tool);
+            return Arc::clone(tool);
         }
         if self.known.len() >= TOOLS_REMEMBERED {
             self.known.clear();
         }
-        let tool = Rc::new(prepare(raw));
-        self.known.insert(raw.as_str().to_owned(), Rc::clone(&tool));
+        let tool = Arc::new(prepare(raw));
+        self.known.insert(raw.as_str().to_owned(), Arc::clone(&tool));
         tool
     }
 }

@@ -133,7 +133,6 @@ impl Levels {
 #[derive(Debug, Default)]
 struct Leaf {
     most: Levels,
-    is_int: bool,
     definitions: Vec<i16>,
     repetitions: Vec<i16>,
     bytes: Vec<u8>,
@@ -143,8 +142,7 @@ struct Leaf {
 
 fn add_leaves(kind: &Type, levels: Levels, leaves: &mut Vec<Leaf>) {
     match kind {
-        Type::Text | Type::Word | Type::Json => leaves.push(Leaf { most: levels, ..Leaf::default() }),
-        Type::Int => leaves.push(Leaf { most: levels, is_int: true, ..Leaf::default() }),
+        Type::Text | Type::Word | Type::Json | Type::Int => leaves.push(Leaf { most: levels, ..Leaf::default() }),
         Type::List(item) => add_leaves(item, levels.inside_list(), leaves),
         Type::Struct(fields) => {
             for field in *fields {

@@ -46,6 +46,10 @@ impl ImportFormat for McpAgentGraph {
         Ok(read.finish())
     }
 
+    fn has_halves(&self) -> bool {
+        true
+    }
+
     fn half(&self, item: &str, stem: &str) -> Option<Half> {
         let mut parser = Parser::new(item);
         let (mut id, mut conversation_id, mut has_messages, mut has_metadata) = (None, None, false, false);

@@ -36,6 +36,11 @@ pub trait ImportFormat: Sync {
     /// What is wrong with the item, and at which byte of it.
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError>;
 
+    /// Whether its sources may keep one conversation in two places.
+    fn has_halves(&self) -> bool {
+        false
+    }
+
     /// The key that joins the item with its other half, for sources that keep one conversation in two places.
     /// `stem` is the name of the item's file without its ending.
     fn half(&self, _item: &str, _stem: &str) -> Option<Half> {
@@ -109,6 +114,8 @@ pub enum Refusal {
     BadField,
     /// Larger than the bound for one item.
     TooLarge,
+    /// An entry of an archive that is not read.
+    Entry,
 }
 
 impl Refusal {
@@ -120,6 +127,7 @@ impl Refusal {
             Self::UnknownShape => "unknown-shape",
             Self::BadField => "bad-field",
             Self::TooLarge => "too-large",
+            Self::Entry => "refused-entry",
         }
     }
 }

@@ -4,9 +4,10 @@
 use std::fmt::Write;
 
 use super::{Finding, Manifest};
+use crate::data::DataFormat;
 
 /// The card of a package whose data files match `data_files`.
-pub fn card(manifest: &Manifest, data_files: &str, about: &str) -> String {
+pub fn card(manifest: &Manifest, data_files: &str, format: &dyn DataFormat, notes: &str) -> String {
     let mut out = String::from("---\n");
     let yaml = |text: &str| serde_json::to_string(text).unwrap_or_default();
     // Writing to a string does not fail.
@@ -17,19 +18,22 @@ pub fn card(manifest: &Manifest, data_files: &str, about: &str) -> String {
         yaml(data_files)
     );
     let _ = write!(out, "size_categories:\n- {}\n", size_category(manifest.records.written));
-    let trains = matches!(manifest.data_format.as_str(), "standard" | "openai");
-    if trains {
+    if format.is_for_training() {
         out.push_str("task_categories:\n- text-generation\n");
     }
     let _ = write!(out, "tags:\n- conversations\n---\n\n# {}\n\n", escaped(&manifest.dataset_name));
     let _ = write!(
         out,
-        "Data format `{}`: {about}. File format `{}`.\n\n",
-        manifest.data_format, manifest.file_format
+        "Data format `{}`: {}. File format `{}`.\n\n",
+        manifest.data_format,
+        format.about(),
+        manifest.file_format
     );
     counts(manifest, &mut out);
     columns(manifest, &mut out);
-    notes(manifest, &mut out);
+    if !notes.is_empty() {
+        let _ = write!(out, "## Training\n\n{notes}\n");
+    }
     out
 }
 
@@ -94,31 +98,4 @@ fn columns(manifest: &Manifest, out: &mut String) {
         let _ = writeln!(out, "| `{}` | `{}`{} |", column.name, column.kind, if column.optional { ", may be absent" } else { "" });
     }
     out.push('\n');
-}
-
-fn notes(manifest: &Manifest, out: &mut String) {
-    match (manifest.data_format.as_str(), manifest.file_format.as_str()) {
-        ("standard", "csv") => out.push_str(
-            "## Training\n\nCSV is for spreadsheets. The flat columns `instruction`, `input`, `output` and `system` can be \
-             trained on through `dataset_info.json`; calls of tools inside a history are then text that is not trained. \
-             For training take JSON Lines or Parquet.\n",
-        ),
-        ("standard", _) => {
-            out.push_str(
-                "## Training\n\nLLaMA-Factory reads the folder through `dataset_info.json`. `messages` holds the roles \
-                 `system`, `user`, `assistant`, `function_call` and `tool`; the content of a `function_call` is the JSON \
-                 text of a list of calls. `extra` holds as JSON text what the columns cannot.\n",
-            );
-            if manifest.options.get("tools").is_some_and(|tools| tools == "array") {
-                out.push_str(
-                    "\n`tools` is a bare array here: where definitions differ in shape, `load_dataset` refuses the file.\n",
-                );
-            }
-        }
-        ("openai", _) => out.push_str(
-            "## Training\n\nEach row holds `messages` and, where there are any, `tools`, and nothing else. `ids.txt` names the \
-             conversation of each record, a line each.\n",
-        ),
-        _ => {}
-    }
 }

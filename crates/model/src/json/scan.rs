@@ -1,6 +1,5 @@
 //! Finding the next byte of a string that is not plain: a quote, a backslash or a control character.
 
-const LANES: usize = 32;
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
@@ -15,17 +14,46 @@ fn special_lanes(word: u64) -> u64 {
     (control | zero(word ^ (LOW * b'"' as u64)) | zero(word ^ (LOW * b'\\' as u64))) & HIGH
 }
 
+/// The first special byte among the blocks of sixteen from `at` on, or where the last whole block ends.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
+fn scan_sse2(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8};
+    let (quote, backslash, control) = (_mm_set1_epi8(b'"' as i8), _mm_set1_epi8(b'\\' as i8), _mm_set1_epi8(0x1f));
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let number = u128::from_le_bytes(*block);
+        let block = _mm_set_epi64x((number >> 64) as i64, number as i64);
+        let hits = _mm_or_si128(
+            _mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)),
+            _mm_cmpeq_epi8(_mm_min_epu8(block, control), block),
+        );
+        let mask = _mm_movemask_epi8(hits);
+        if mask != 0 {
+            return Ok(at + mask.trailing_zeros() as usize);
+        }
+        at += 16;
+    }
+    Err(at)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "a call of vector instructions that every x86-64 has")]
+fn scan_blocks(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    // SAFETY: SSE2 is part of the x86-64 architecture, and the function has no other precondition.
+    unsafe { scan_sse2(bytes, at) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn scan_blocks(_bytes: &[u8], at: usize) -> Result<usize, usize> {
+    Err(at)
+}
+
 /// The position, at or after `from`, of the first quote, backslash or control character; the length if none.
 pub(super) fn next_special(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<LANES>()) {
-        // Folded without a branch, so that the compiler makes vector comparisons of it.
-        let hit = chunk.iter().fold(0_u8, |hit, &byte| hit | u8::from(is_special(byte)));
-        if hit != 0 {
-            break;
-        }
-        at += LANES;
-    }
+    let mut at = match scan_blocks(bytes, from) {
+        Ok(found) => return found,
+        Err(at) => at,
+    };
     while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let lanes = special_lanes(u64::from_le_bytes(*chunk));
         if lanes != 0 {

@@ -46,7 +46,8 @@ pub fn unescape_into(body: &str, out: &mut String) {
 pub(super) fn unescape_counting(body: &str, out: &mut String) -> u32 {
     let mut lone = 0;
     let mut rest = body;
-    while let Some(at) = rest.find('\\') {
+    // In the inside of a string the first special byte is a backslash.
+    while let Some(at) = Some(next_special(rest.as_bytes(), 0)).filter(|&at| at < rest.len()) {
         out.push_str(&rest[..at]);
         let escape = rest.as_bytes().get(at + 1).copied().unwrap_or(b'\\');
         let mut taken = at + 2;

@@ -1,0 +1,193 @@
+//! Arguments that several commands share.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum};
+use retort_formats::data::{DataFormat, ShapeOptions, ToolsAs};
+use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
+use retort_formats::{data, file, import};
+use retort_model::{Check, DateRange, Kind, Selection, Status, Time, bounds};
+use retort_service::{Compression, ConvertPlan, Input};
+
+use crate::commands::Failure;
+
+/// What to read.
+#[derive(Args)]
+pub struct Reading {
+    /// Files, folders or archives with histories; `-` is standard input.
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+
+    /// The import format, if it is not to be found out from the content.
+    #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(import::FORMATS.iter().map(|f| f.name())))]
+    from: Option<String>,
+}
+
+/// Which conversations to take.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Selecting {
+    /// Only conversations with this text in title or tags; any of several.
+    #[arg(long = "search", visible_alias = "select-search", value_name = "TEXT")]
+    search: Vec<String>,
+
+    /// Only conversations created at this date or time, or later.
+    #[arg(long, value_name = "DATE", value_parser = Time::parse)]
+    created_from: Option<Time>,
+
+    /// Only conversations created before this date or time.
+    #[arg(long, value_name = "DATE", value_parser = Time::parse)]
+    created_before: Option<Time>,
+
+    /// Only conversations of this type; any of several.
+    #[arg(long = "select-type", visible_alias = "type", value_name = "TYPE", value_parser = parse_kind)]
+    kinds: Vec<Kind>,
+
+    /// Only conversations of this status; any of several. Without it, all but the deleted.
+    #[arg(long = "select-status", visible_alias = "status", value_name = "STATUS", value_parser = parse_status)]
+    statuses: Vec<Status>,
+
+    /// Only the conversation with this id; any of several.
+    #[arg(long = "id", visible_alias = "select-id", value_name = "ID")]
+    ids: Vec<String>,
+
+    /// At most so many conversations, the first in order.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+}
+
+fn parse_kind(text: &str) -> Result<Kind, String> {
+    text.parse()
+}
+
+fn parse_status(text: &str) -> Result<Status, String> {
+    text.parse()
+}
+
+fn parse_check(text: &str) -> Result<Check, String> {
+    text.parse()
+}
+
+/// How to shape and check the records.
+#[derive(Args)]
+#[command(next_help_heading = "Records")]
+pub struct Shaping {
+    /// The shape of the records (`retort formats` says what each is for).
+    #[arg(short, long, visible_alias = "to", value_name = "FORMAT", default_value = "standard",
+          value_parser = PossibleValuesParser::new(data::FORMATS.iter().map(|f| f.name())))]
+    data_format: String,
+
+    /// What to do with records that trainers would refuse: mend them, leave them out, or write them as they are.
+    #[arg(long, value_name = "repair|reject|off", default_value = "repair", value_parser = parse_check)]
+    check: Check,
+
+    /// Write arguments that are no JSON object as `{"_raw": …}` instead of leaving the record out.
+    #[arg(long)]
+    wrap_arguments: bool,
+
+    /// How `standard` writes tools in JSON Lines: as text, which trains everywhere, or as a bare array.
+    #[arg(long, value_name = "text|array", default_value = "text")]
+    tools: Tools,
+
+    /// Write the histories of sub-agents as records of their own, too.
+    #[arg(long)]
+    tasks: bool,
+
+    /// Retrieved passages carried with one answer, at most.
+    #[arg(long, value_name = "N", default_value_t = bounds::CONTEXTS_PER_MESSAGE)]
+    max_contexts: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Tools {
+    Text,
+    Array,
+}
+
+/// For whom CSV is written.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Dialect {
+    /// For people: a byte order mark, and cells guarded that a spreadsheet would run.
+    Spreadsheet,
+    /// For programs: neither.
+    Plain,
+}
+
+/// The plan of a conversion, but for where it goes.
+pub fn plan(reading: &Reading, selecting: Selecting, shaping: &Shaping) -> Result<ConvertPlan, Failure> {
+    let most = bounds::CONTEXTS_PER_MESSAGE;
+    if shaping.max_contexts > most {
+        return Err(format!("`--max-contexts` is at most {most}").into());
+    }
+    let stdin = std::path::Path::new("-");
+    let inputs = reading.inputs.iter().map(|path| if path == stdin { Input::Stdin } else { Input::Path(path.clone()) });
+    Ok(ConvertPlan {
+        inputs: inputs.collect(),
+        from: reading.from.as_deref().and_then(import::by_name),
+        selection: Selection {
+            search: selecting.search,
+            created: DateRange { from: selecting.created_from, before: selecting.created_before },
+            kinds: selecting.kinds,
+            statuses: selecting.statuses,
+            ids: selecting.ids.into_iter().collect(),
+            limit: selecting.limit,
+        },
+        data_format: data_format(&shaping.data_format)?,
+        file_format: file_format("jsonl")?,
+        shape_options: ShapeOptions {
+            check: shaping.check,
+            tools: match shaping.tools {
+                Tools::Text => ToolsAs::Text,
+                Tools::Array => ToolsAs::Array,
+            },
+            wrap_arguments: shaping.wrap_arguments,
+            tasks: shaping.tasks,
+            max_contexts: shaping.max_contexts,
+        },
+        file_options: FileOptions::default(),
+        compression: Compression::None,
+        dataset_name: "preview".parse()?,
+        file_name: "conversations".parse()?,
+        output: PathBuf::new(),
+        shard_bytes: bounds::SHARD_BYTES,
+        threads: threads(None),
+        force: false,
+        snapshot: snapshot()?,
+    })
+}
+
+fn data_format(name: &str) -> Result<&'static dyn DataFormat, Failure> {
+    data::by_name(name).ok_or_else(|| format!("unknown data format `{name}`").into())
+}
+
+/// The file format of that name.
+pub fn file_format(name: &str) -> Result<&'static dyn FileFormat, Failure> {
+    file::by_name(name).ok_or_else(|| format!("unknown file format `{name}`").into())
+}
+
+impl From<Dialect> for CsvDialect {
+    fn from(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Spreadsheet => Self::Spreadsheet,
+            Dialect::Plain => Self::Plain,
+        }
+    }
+}
+
+/// As many threads as asked, else as the machine has cores; within the bound.
+pub fn threads(asked: Option<usize>) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    asked.unwrap_or_else(cores).clamp(1, bounds::THREADS)
+}
+
+/// The moment that `SOURCE_DATE_EPOCH` sets for builds that are to be the same again.
+fn snapshot() -> Result<Option<Time>, Failure> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Err(_) => Ok(None),
+        Ok(text) => match Time::from_epoch(text.trim()) {
+            Some(time) => Ok(Some(time)),
+            None => Err(format!("`SOURCE_DATE_EPOCH` must be seconds since 1970, not `{text}`").into()),
+        },
+    }
+}

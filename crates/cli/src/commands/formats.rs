@@ -1,0 +1,61 @@
+//! `retort formats`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+use retort_formats::{data, file, import};
+use serde_json::json;
+
+use super::Failure;
+use crate::words::table;
+
+/// List the import, data and file formats.
+#[derive(Args)]
+pub struct Formats {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Formats {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            let import: Vec<_> = import::FORMATS.iter().map(|f| json!({"name": f.name(), "about": f.about()})).collect();
+            let data: Vec<_> = data::FORMATS
+                .iter()
+                .map(|f| json!({"name": f.name(), "about": f.about(), "file_formats": f.file_formats()}))
+                .collect();
+            let file: Vec<_> = file::FORMATS
+                .iter()
+                .map(|f| json!({"name": f.name(), "about": f.about(), "media_type": f.media_type()}))
+                .collect();
+            let whole = json!({"import_formats": import, "data_formats": data, "file_formats": file});
+            writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let lists: [(&str, Vec<[String; 2]>); 3] = [
+            ("import formats (--from)", import::FORMATS.iter().map(|f| [f.name().into(), f.about().into()]).collect()),
+            (
+                "data formats (--data-format)",
+                data::FORMATS
+                    .iter()
+                    .map(|f| [f.name().into(), format!("{} ({})", f.about(), f.file_formats().join(", "))])
+                    .collect(),
+            ),
+            ("file formats (--file-format)", file::FORMATS.iter().map(|f| [f.name().into(), f.about().into()]).collect()),
+        ];
+        for (index, (title, rows)) in lists.into_iter().enumerate() {
+            if index > 0 {
+                writeln!(out)?;
+            }
+            let mut table = table(&[title, ""]);
+            for row in rows {
+                table.add_row(row);
+            }
+            writeln!(out, "{}", table.trim_fmt())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

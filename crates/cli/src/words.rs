@@ -1,0 +1,87 @@
+//! Numbers and tables as people read them.
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// `1234567` as `1,234,567`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1` as `1 conversation`, `2` as `2 conversations`.
+pub fn several(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// Bytes in decimal units, as disks are sold.
+pub fn bytes(number: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    for (size, unit) in UNITS {
+        if number >= size {
+            let tenths = number / (size / 10);
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+    }
+    several(number, "byte")
+}
+
+/// A table without decoration, as wide as the terminal.
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if !header.is_empty() {
+        table.set_header(header.to_vec());
+    }
+    table
+}
+
+/// Text for one line of a table: line breaks and control characters shown, cut at `most` characters.
+pub fn one_line(text: &str, most: usize) -> String {
+    let mut out = String::new();
+    for (index, character) in text.chars().enumerate() {
+        if index >= most {
+            out.push('…');
+            break;
+        }
+        match character {
+            '\n' => out.push('⏎'),
+            '\t' => out.push(' '),
+            c if c.is_control() || is_format(c) => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Characters that change how a terminal shows others.
+fn is_format(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_units_fit() {
+        assert_eq!(count(7), "7");
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(several(1, "record"), "1 record");
+        assert_eq!(bytes(999), "999 bytes");
+        assert_eq!(bytes(1_250_000), "1.2 MB");
+    }
+
+    #[test]
+    fn hostile_text_stays_on_its_line() {
+        assert_eq!(one_line("a\nb\u{1b}[31mc\u{202e}", 20), "a⏎b\u{fffd}[31mc\u{fffd}");
+        assert_eq!(one_line("abcdef", 3), "abc…");
+    }
+}

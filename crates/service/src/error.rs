@@ -1,0 +1,69 @@
+//! What can end a verb. A bad item never does: it is counted and passed over.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a verb could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder could not be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An input's compressed bytes are damaged, or unpack past the bound.
+    #[error("cannot read `{name}`: {source}")]
+    Unpack {
+        /// The input.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something could not be written.
+    #[error("cannot write `{}`: {source}; nothing was published and what was written is removed", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The output is there already.
+    #[error("`{}` exists already; name another output, or replace it with `--force`", .0.display())]
+    Exists(PathBuf),
+    /// Another run writes the same output.
+    #[error("another run is writing `{}`; wait for it, or name another output", .0.display())]
+    Busy(PathBuf),
+    /// The output's place holds something that is no package, which is not replaced.
+    #[error("`{}` is no package of Retort's, so it is not replaced; name another output", .0.display())]
+    NotAPackage(PathBuf),
+    /// Nothing was written.
+    #[error("no records to write: {0}")]
+    Nothing(String),
+    /// A choice that the formats do not allow.
+    #[error("{0}")]
+    Choice(String),
+    /// A folder or archive that is no package.
+    #[error("`{}` is no whole package: {reason}", path.display())]
+    NotWhole {
+        /// The package.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// The person stopped it.
+    #[error("stopped; nothing was published and what was written is removed")]
+    Stopped,
+}
+
+impl Error {
+    pub(crate) fn read(path: &Path, source: io::Error) -> Self {
+        Self::Read { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn write(path: &Path, source: io::Error) -> Self {
+        Self::Write { path: path.to_owned(), source }
+    }
+}

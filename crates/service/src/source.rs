@@ -1,0 +1,317 @@
+//! Where histories are read from: files, folders, archives and standard input, one stream after another.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use retort_model::Time;
+use retort_model::bounds::{ARCHIVE_ENTRIES, ARCHIVE_FREE_BYTES, ARCHIVE_RATIO, FOLDER_DEPTH};
+
+use crate::Error;
+
+/// Something to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A file, folder or archive.
+    Path(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+/// One file among the inputs.
+#[derive(Clone, Debug)]
+pub(crate) struct InputFile {
+    /// None for standard input.
+    path: Option<PathBuf>,
+    /// What it is called in reports: its path below the folder that was named.
+    label: String,
+}
+
+/// All that is to be read.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    pub(crate) files: Vec<InputFile>,
+    /// Files in folders that by their endings are no histories.
+    pub(crate) passed_over: u64,
+    /// Bytes on disk.
+    pub(crate) bytes: u64,
+    /// The newest change of any file.
+    pub(crate) newest: Option<Time>,
+}
+
+/// What a stream is called.
+#[derive(Debug)]
+pub(crate) struct SourceName {
+    /// In reports, and in ids that are made from places.
+    pub(crate) label: String,
+    /// The file's name without its endings.
+    pub(crate) stem: String,
+}
+
+/// A stream, or an entry of an archive that is not read.
+pub(crate) enum Stream<'r> {
+    Items(&'r mut dyn Read),
+    Refused(&'static str),
+}
+
+const ENDINGS: [&str; 6] = ["json", "jsonl", "ndjson", "gz", "zst", "zip"];
+
+/// Files that Retort writes beside the data of a package: no histories.
+const PACKAGE_FILES: [&str; 3] = ["dataset_info.json", "manifest.json", "rejects.jsonl"];
+
+impl Inputs {
+    /// Finds the files behind the inputs.
+    pub(crate) fn find(inputs: &[Input]) -> Result<Self, Error> {
+        let mut found = Self::default();
+        for input in inputs {
+            match input {
+                Input::Stdin => {
+                    found.files.push(InputFile { path: None, label: "standard input".into() });
+                }
+                Input::Path(path) => {
+                    let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
+                    if metadata.is_dir() {
+                        found.walk(path, String::new(), 0)?;
+                    } else {
+                        let label = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+                        found.add(path.clone(), label, &metadata);
+                    }
+                }
+            }
+        }
+        found.tell_apart();
+        Ok(found)
+    }
+
+    fn add(&mut self, path: PathBuf, label: String, metadata: &fs::Metadata) {
+        let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let changed = changed.and_then(|since| Time::from_epoch(&since.as_secs().to_string()));
+        self.newest = self.newest.max(changed);
+        self.bytes += metadata.len();
+        self.files.push(InputFile { path: Some(path), label });
+    }
+
+    fn walk(&mut self, folder: &Path, prefix: String, depth: usize) -> Result<(), Error> {
+        let entries = fs::read_dir(folder).map_err(|error| Error::read(folder, error))?;
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| Error::read(folder, error))?;
+            names.push((entry.file_name(), entry.path()));
+        }
+        names.sort();
+        let is_package = names.iter().any(|(name, _)| name == "manifest.json")
+            && names.iter().any(|(name, _)| name == "dataset_info.json");
+        for (name, path) in names {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with('.') || (is_package && PACKAGE_FILES.contains(&name.as_str())) {
+                continue;
+            }
+            let metadata = fs::symlink_metadata(&path).map_err(|error| Error::read(&path, error))?;
+            let label = format!("{prefix}{name}");
+            if metadata.is_dir() {
+                if depth < FOLDER_DEPTH {
+                    self.walk(&path, format!("{label}/"), depth + 1)?;
+                }
+            } else if metadata.is_file() && has_known_ending(&name) {
+                self.add(path, label, &metadata);
+            } else {
+                self.passed_over += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives files that would be called alike names of their own, as ids are made from them.
+    fn tell_apart(&mut self) {
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        for file in &mut self.files {
+            let count = counts.entry(file.label.clone()).or_default();
+            *count += 1;
+            if *count > 1 {
+                file.label = format!("{} ({count})", file.label);
+            }
+        }
+    }
+}
+
+fn has_known_ending(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+fn stem_of(label: &str) -> String {
+    let name = label.rsplit(['/', '\\']).next().unwrap_or(label);
+    name.split('.').next().unwrap_or(name).to_owned()
+}
+
+/// Counts what is read from the disk, for progress and for the bound on unpacking.
+struct Counted<R> {
+    inner: R,
+    here: Arc<AtomicU64>,
+    all: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(into)?;
+        self.here.fetch_add(length as u64, Ordering::Relaxed);
+        self.all.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}
+
+impl<R: Seek> Seek for Counted<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+/// Ends a stream that unpacks to more than an honest one does.
+struct Bounded<R> {
+    inner: R,
+    packed: Arc<AtomicU64>,
+    unpacked: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(into)?;
+        self.unpacked += length as u64;
+        let bound = ARCHIVE_FREE_BYTES.max(self.packed.load(Ordering::Relaxed).saturating_mul(ARCHIVE_RATIO));
+        if self.unpacked > bound {
+            return Err(io::Error::other(format!(
+                "it unpacks to more than {ARCHIVE_RATIO} times its size, which histories do not do"
+            )));
+        }
+        Ok(length)
+    }
+}
+
+/// How a file is packed, by its first bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    None,
+    Gzip,
+    Zstd,
+    Zip,
+}
+
+fn packing_of(start: &[u8]) -> Packing {
+    match start {
+        [0x1f, 0x8b, ..] => Packing::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Packing::Zstd,
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => Packing::Zip,
+        _ => Packing::None,
+    }
+}
+
+impl InputFile {
+    /// Hands each stream of the file to `take`, which may say that no more are wanted. `read_bytes` goes up with
+    /// what is read from the disk.
+    pub(crate) fn each_stream(
+        &self,
+        read_bytes: &Arc<AtomicU64>,
+        take: &mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        let here = Arc::new(AtomicU64::new(0));
+        let mut input: Box<dyn Read> = match &self.path {
+            None => Box::new(Counted { inner: io::stdin().lock(), here: Arc::clone(&here), all: Arc::clone(read_bytes) }),
+            Some(path) => {
+                let inner = File::open(path).map_err(|error| Error::read(path, error))?;
+                Box::new(Counted { inner, here: Arc::clone(&here), all: Arc::clone(read_bytes) })
+            }
+        };
+        let fail = |source| Error::Unpack { name: self.label.clone(), source };
+        let start = start_of(&mut input).map_err(fail)?;
+        if packing_of(&start) == Packing::Zip {
+            return match &self.path {
+                Some(path) => {
+                    let inner = File::open(path).map_err(|error| Error::read(path, error))?;
+                    let file = BufReader::new(Counted { inner, here: Arc::clone(&here), all: Arc::clone(read_bytes) });
+                    self.each_entry(file, &here, take)
+                }
+                None => {
+                    // An archive is read from its end, so what comes through a pipe is kept first.
+                    let mut kept = tempfile::tempfile().map_err(fail)?;
+                    io::copy(&mut Cursor::new(start).chain(input), &mut kept).map_err(fail)?;
+                    kept.seek(SeekFrom::Start(0)).map_err(fail)?;
+                    self.each_entry(BufReader::new(kept), &here, take)
+                }
+            };
+        }
+        let name = SourceName { label: self.label.clone(), stem: stem_of(&self.label) };
+        let mut stream = unpacked(start, input, &here).map_err(fail)?;
+        take(name, Stream::Items(&mut *stream))
+    }
+
+    fn each_entry<R: Read + Seek>(
+        &self,
+        file: R,
+        packed: &Arc<AtomicU64>,
+        take: &mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        let fail = |source: zip::result::ZipError| Error::Unpack { name: self.label.clone(), source: source.into() };
+        let mut archive = zip::ZipArchive::new(file).map_err(fail)?;
+        if archive.len() > ARCHIVE_ENTRIES {
+            let source = io::Error::other(format!("it has {} entries; at most {ARCHIVE_ENTRIES} are read", archive.len()));
+            return Err(Error::Unpack { name: self.label.clone(), source });
+        }
+        let mut names: Vec<String> =
+            archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<_, _>>().map_err(fail)?;
+        names.sort();
+        let is_package = ["manifest.json", "dataset_info.json"].iter().all(|one| names.iter().any(|name| name == one));
+        for name in names {
+            let mut entry = archive.by_name(&name).map_err(fail)?;
+            let visible: String = name.chars().flat_map(char::escape_debug).collect();
+            let label = format!("{}/{visible}", self.label);
+            let source = SourceName { stem: stem_of(&label), label };
+            let more = if entry.enclosed_name().is_none() {
+                take(source, Stream::Refused("its path leaves the archive"))?
+            } else if entry.is_symlink() {
+                take(source, Stream::Refused("it is a link"))?
+            } else if entry.is_dir() || !has_known_ending(&name) || (is_package && PACKAGE_FILES.contains(&name.as_str())) {
+                true
+            } else {
+                packed.store(entry.compressed_size(), Ordering::Relaxed);
+                let label = source.label.clone();
+                let fail = |error| Error::Unpack { name: label.clone(), source: error };
+                let start = start_of(&mut entry).map_err(fail)?;
+                let bounded = Bounded { inner: entry, packed: Arc::clone(packed), unpacked: 0 };
+                let mut stream = unpacked(start, bounded, packed).map_err(fail)?;
+                take(source, Stream::Items(&mut *stream))?
+            };
+            if !more {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn start_of(input: &mut dyn Read) -> io::Result<Vec<u8>> {
+    let mut start = Vec::with_capacity(4);
+    input.take(4).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+/// The stream without its packing.
+fn unpacked<'r>(start: Vec<u8>, input: impl Read + 'r, packed: &Arc<AtomicU64>) -> io::Result<Box<dyn Read + 'r>> {
+    let packing = packing_of(&start);
+    let whole = Cursor::new(start).chain(input);
+    let packed = Arc::clone(packed);
+    Ok(match packing {
+        Packing::Gzip => {
+            let inner = flate2::read::MultiGzDecoder::new(BufReader::with_capacity(1 << 17, whole));
+            Box::new(Bounded { inner, packed, unpacked: 0 })
+        }
+        Packing::Zstd => {
+            let inner = zstd::stream::read::Decoder::new(whole)?;
+            Box::new(Bounded { inner, packed, unpacked: 0 })
+        }
+        Packing::None | Packing::Zip => Box::new(whole),
+    })
+}

@@ -1,0 +1,214 @@
+//! `verify`: reads a package whole and holds it against its receipt.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use retort_formats::file::{ReadSeek, by_name as file_format_named};
+use retort_formats::package::{CARD, DATASET_INFO, DataFile, IDS, MANIFEST, Manifest, REJECTS};
+use retort_model::json::{Kind, Parser};
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::package::{Package, hex};
+
+/// Something that is not as the receipt says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The file.
+    pub file: String,
+    /// What differs.
+    pub what: String,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Verified {
+    /// The receipt.
+    pub manifest: Manifest,
+    /// Files that were read.
+    pub files: u64,
+    /// Records that were read.
+    pub records: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// All that differs; none if the package is as it was written.
+    pub differences: Vec<Difference>,
+}
+
+/// Differences told of one file; a damaged file may have as many as it has records.
+const DIFFERENCES_PER_FILE: usize = 10;
+
+/// Reads a package and holds it against its receipt: every file's bytes and hash, every record's columns, all
+/// counts.
+///
+/// # Errors
+/// The package cannot be read at all. What differs is no error but the result.
+pub fn verify(path: &Path) -> Result<Verified, Error> {
+    let mut package = Package::open(path)?;
+    let manifest = package.manifest().clone();
+    let mut verified = Verified { manifest: manifest.clone(), ..Verified::default() };
+    if !manifest.balances() {
+        verified.differ(MANIFEST, "its counts do not balance".into());
+    }
+    let names = package.names().map_err(|error| Error::read(path, error))?;
+    for name in &names {
+        let listed = name == MANIFEST || manifest.files.iter().any(|file| file.path == *name);
+        if !listed {
+            verified.differ(name, "it stands in the package, but not in the receipt".into());
+        }
+    }
+    for name in [CARD, DATASET_INFO] {
+        if !manifest.files.iter().any(|file| file.path == name) {
+            verified.differ(name, "the receipt does not list it".into());
+        }
+    }
+    for file in &manifest.files {
+        verified.files += 1;
+        if let Err(error) = verified.file(&mut package, &manifest, file) {
+            verified.differ(&file.path, error.to_string());
+        }
+    }
+    Ok(verified)
+}
+
+impl Verified {
+    fn differ(&mut self, file: &str, what: String) {
+        let told = self.differences.iter().filter(|difference| difference.file == file).count();
+        if told < DIFFERENCES_PER_FILE {
+            self.differences.push(Difference { file: file.to_owned(), what });
+        }
+    }
+
+    fn file(&mut self, package: &mut Package, manifest: &Manifest, file: &DataFile) -> io::Result<()> {
+        let (bytes, hash, lines) = read_through(&mut package.file(&file.path)?)?;
+        self.bytes += bytes;
+        if bytes != file.bytes {
+            self.differ(&file.path, format!("{bytes} bytes, the receipt says {}", file.bytes));
+        }
+        if hash != file.sha256 {
+            self.differ(&file.path, format!("SHA-256 {hash}, the receipt says {}", file.sha256));
+        }
+        if file.records.is_some() {
+            return self.data(package, manifest, file);
+        }
+        let beside = match file.path.as_str() {
+            REJECTS => {
+                let refused: u64 = manifest.read.refused.iter().map(|finding| finding.count).sum();
+                let parts: u64 = manifest.records.left_out_by_reason.iter().map(|finding| finding.count).sum();
+                // A graph that was left out whole has a line for each of its rounds.
+                let least = refused + parts + manifest.conversations.left_out;
+                (lines < least).then(|| format!("{lines} lines, but {least} were left out"))
+            }
+            IDS => (lines != manifest.records.written)
+                .then(|| format!("{lines} lines for {} records", manifest.records.written)),
+            DATASET_INFO => samples_differ(&mut package.file(&file.path)?, manifest)?,
+            _ => None,
+        };
+        if let Some(what) = beside {
+            self.differ(&file.path, what);
+        }
+        Ok(())
+    }
+
+    fn data(&mut self, package: &mut Package, manifest: &Manifest, file: &DataFile) -> io::Result<()> {
+        let mut records = 0;
+        for row in rows_of(package, manifest, &file.path)? {
+            records += 1;
+            let problem = match row {
+                Ok(row) => row_problem(&row, manifest),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(problem) = problem {
+                self.differ(&file.path, format!("record {records}: {problem}"));
+            }
+        }
+        self.records += records;
+        if file.records != Some(records) {
+            self.differ(&file.path, format!("{records} records, the receipt says {}", file.records.unwrap_or(0)));
+        }
+        Ok(())
+    }
+}
+
+/// The rows of a data file, each as the JSON text of an object.
+pub(crate) fn rows_of(
+    package: &mut Package,
+    manifest: &Manifest,
+    path: &str,
+) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+    let format = file_format_named(&manifest.file_format)
+        .ok_or_else(|| io::Error::other(format!("unknown file format `{}`", manifest.file_format)))?;
+    let file = package.file(path)?;
+    let file: Box<dyn ReadSeek> = match manifest.compression.as_str() {
+        "gzip" => Box::new(unpacked(&mut flate2::read::MultiGzDecoder::new(file))?),
+        "zstd" => Box::new(unpacked(&mut zstd::stream::read::Decoder::new(file)?)?),
+        _ => file,
+    };
+    format.read(file)
+}
+
+/// What a compressed file holds, on disk.
+fn unpacked(input: &mut impl Read) -> io::Result<std::fs::File> {
+    use std::io::{Seek, SeekFrom};
+    let mut file = tempfile::tempfile()?;
+    io::copy(input, &mut file)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+fn read_through(input: &mut dyn Read) -> io::Result<(u64, String, u64)> {
+    let mut hash = Sha256::new();
+    let (mut bytes, mut lines) = (0, 0);
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let length = input.read(&mut buffer)?;
+        if length == 0 {
+            return Ok((bytes, hex(&hash.finalize()), lines));
+        }
+        let read = buffer.get(..length).unwrap_or_default();
+        hash.update(read);
+        bytes += length as u64;
+        lines += read.iter().filter(|byte| **byte == b'\n').count() as u64;
+    }
+}
+
+/// What is wrong with a row: it is no JSON, or lacks a column, or has one too many.
+fn row_problem(row: &str, manifest: &Manifest) -> Option<String> {
+    let mut parser = Parser::new(row);
+    let mut seen = vec![false; manifest.schema.len()];
+    let mut walk = || -> Result<Option<String>, retort_model::json::JsonError> {
+        if parser.kind()? != Kind::Object {
+            return Ok(Some("no object".into()));
+        }
+        parser.object()?;
+        while let Some(key) = parser.next_key()? {
+            parser.skip()?;
+            match manifest.schema.iter().position(|column| column.name == key) {
+                Some(place) => seen.iter_mut().skip(place).take(1).for_each(|seen| *seen = true),
+                // A data format without columns of its own is free in its keys.
+                None if manifest.schema.is_empty() => {}
+                None => return Ok(Some(format!("the column `{}` is not in the schema", key.escape_debug()))),
+            }
+        }
+        parser.end()?;
+        Ok(None)
+    };
+    match walk() {
+        Ok(None) => manifest
+            .schema
+            .iter()
+            .zip(seen)
+            .find(|(column, seen)| !seen && !column.optional)
+            .map(|(column, _)| format!("the column `{}` is missing", column.name)),
+        Ok(problem) => problem,
+        Err(error) => Some(format!("byte {}: {error}", error.at)),
+    }
+}
+
+fn samples_differ(input: &mut dyn Read, manifest: &Manifest) -> io::Result<Option<String>> {
+    let mut text = String::new();
+    input.read_to_string(&mut text)?;
+    let wanted = format!("\"num_samples\": {}", manifest.records.written);
+    let found = text.lines().any(|line| line.trim().trim_end_matches(',') == wanted);
+    Ok((!found).then(|| format!("`num_samples` is not the {} records of the data", manifest.records.written)))
+}
