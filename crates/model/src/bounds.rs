@@ -72,3 +72,9 @@ pub const FILE_NAME: usize = 128;
 
 /// Ids of which the set of seen ids keeps exact hashes in memory before it spills to disk.
 pub const SEEN_IDS_IN_MEMORY: usize = 900_000;
+
+/// Bytes that are written to the disk at once.
+pub const DISK_BLOCK_BYTES: usize = 2 << 20;
+
+/// Blocks of one file in memory: one being filled, one being written, and one between them.
+pub const DISK_BLOCKS: usize = 3;

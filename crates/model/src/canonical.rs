@@ -374,7 +374,7 @@ fn read_message<'a>(parser: &mut Parser<'a>) -> Result<Message<'a>, CanonicalErr
             "tool_calls" => message.tool_calls = list(parser, read_call)?,
             "tool_call_id" => message.tool_call_id = optional_text(parser)?,
             "contexts" => message.contexts = list(parser, |parser| Ok(parser.raw()?))?,
-            "feedback" => message.feedback = Some(read_feedback(parser)?),
+            "feedback" => message.feedback = Some(Box::new(read_feedback(parser)?)),
             "created_at" => message.created_at = time(parser, "created_at")?,
             "error" => message.error = optional_text(parser)?,
             "metadata" => message.metadata = fields(parser)?,

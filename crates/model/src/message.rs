@@ -30,7 +30,7 @@ pub struct Message<'a> {
     /// Retrieved passages that the answer could use, as the source wrote them.
     pub contexts: Vec<RawJson<'a>>,
     /// What a person thought of the answer.
-    pub feedback: Option<Feedback<'a>>,
+    pub feedback: Option<Box<Feedback<'a>>>,
     /// When it was said.
     pub created_at: Option<Time>,
     /// Why the answer failed or broke off, if it did.
@@ -170,10 +170,12 @@ impl Message<'_> {
             tool_calls: self.tool_calls.into_iter().map(ToolCall::into_owned).collect(),
             tool_call_id: self.tool_call_id.map(Text::into_owned),
             contexts: self.contexts.into_iter().map(RawJson::into_owned).collect(),
-            feedback: self.feedback.map(|feedback| Feedback {
-                rating: feedback.rating.map(RawJson::into_owned),
-                label: feedback.label.map(Text::into_owned),
-                comment: feedback.comment.map(Text::into_owned),
+            feedback: self.feedback.map(|feedback| {
+                Box::new(Feedback {
+                    rating: feedback.rating.map(RawJson::into_owned),
+                    label: feedback.label.map(Text::into_owned),
+                    comment: feedback.comment.map(Text::into_owned),
+                })
             }),
             created_at: self.created_at,
             error: self.error.map(Text::into_owned),

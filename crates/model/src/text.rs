@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Parser, JsonError, compact_into, unescape_into, write_escaped};
+use crate::json::{JsonError, Parser, compact_into, has_escapes, unescape_into, write_escaped};
 
-/// A text. What a JSON source wrote with simple escapes stays as it stands until someone needs to look inside,
-/// so that text which only passes through costs one copy.
+/// A text. What a JSON source wrote stays as it stands until someone needs to look inside, so that text which
+/// only passes through costs one copy and no second look.
 #[derive(Clone, Debug)]
 pub enum Text<'a> {
     /// The text itself.
     Plain(Cow<'a, str>),
-    /// The inside of a JSON string whose escapes are valid and none of them `\u`.
+    /// The inside of a JSON string whose escapes, if it has any, are valid and none of them `\u`.
     Escaped(&'a str),
 }
 
@@ -19,7 +19,7 @@ impl<'a> Text<'a> {
     pub fn decoded(&self) -> Cow<'_, str> {
         match self {
             Self::Plain(text) => Cow::Borrowed(text),
-            Self::Escaped(body) => Cow::Owned(unescaped(body)),
+            Self::Escaped(body) => unescaped(body),
         }
     }
 
@@ -27,7 +27,7 @@ impl<'a> Text<'a> {
     pub fn into_cow(self) -> Cow<'a, str> {
         match self {
             Self::Plain(text) => text,
-            Self::Escaped(body) => Cow::Owned(unescaped(body)),
+            Self::Escaped(body) => unescaped(body),
         }
     }
 
@@ -86,10 +86,13 @@ impl<'a> Text<'a> {
     }
 }
 
-fn unescaped(body: &str) -> String {
+fn unescaped(body: &str) -> Cow<'_, str> {
+    if !has_escapes(body) {
+        return Cow::Borrowed(body);
+    }
     let mut text = String::with_capacity(body.len());
     unescape_into(body, &mut text);
-    text
+    Cow::Owned(text)
 }
 
 impl Default for Text<'_> {

@@ -547,7 +547,7 @@ impl<'p> Files<'p> {
 
     fn put_ids_in_front(&mut self, totals: &Totals) -> Result<(), Error> {
         let Some(ids) = self.ids.take() else { return Ok(()) };
-        drop(ids);
+        ids.finish(IDS.into(), None)?;
         let path = self.folder.join(IDS);
         let fail = |error| Error::write(&path, error);
         let old = self.folder.join("ids.old");

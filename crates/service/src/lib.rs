@@ -3,6 +3,7 @@
 //! Opens files, drives the pipeline and publishes packages; knows nothing of arguments, HTTP or SQL.
 
 mod convert;
+mod disk;
 mod error;
 mod package;
 mod pipeline;

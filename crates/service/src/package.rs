@@ -9,6 +9,7 @@ use retort_formats::package::{DATASET_INFO, DataFile, MANIFEST, Manifest};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::disk::DiskFile;
 
 /// A package being written beside its final place. What is not published is removed.
 pub(crate) struct Draft {
@@ -149,7 +150,7 @@ fn files_below(folder: &Path) -> io::Result<Vec<String>> {
 
 /// Writes a file and takes its hash on the way.
 pub(crate) struct HashingFile {
-    file: File,
+    file: DiskFile,
     path: PathBuf,
     hash: Sha256,
     bytes: u64,
@@ -160,7 +161,7 @@ impl HashingFile {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
         }
-        let file = File::create_new(&path).map_err(|error| Error::write(&path, error))?;
+        let file = DiskFile::create(&path).map_err(|error| Error::write(&path, error))?;
         Ok(Self { file, path, hash: Sha256::new(), bytes: 0 })
     }
 
@@ -169,8 +170,8 @@ impl HashingFile {
     }
 
     /// What the receipt says of the file.
-    pub(crate) fn finish(mut self, name: String, records: Option<u64>) -> Result<DataFile, Error> {
-        self.file.flush().map_err(|error| Error::write(&self.path, error))?;
+    pub(crate) fn finish(self, name: String, records: Option<u64>) -> Result<DataFile, Error> {
+        self.file.finish().map_err(|error| Error::write(&self.path, error))?;
         Ok(DataFile { path: name, records, bytes: self.bytes, sha256: hex(&self.hash.finalize()) })
     }
 }

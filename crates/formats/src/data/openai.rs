@@ -10,7 +10,7 @@ use retort_model::{Check, Conversation, LeftOut, Message, Reason, Repair, Role, 
 
 use super::arguments::object_of;
 use super::schema::{Field, Schema, Sink, Type};
-use super::standard::{Draft, attachments_of, each_record, settle};
+use super::standard::{Draft, has_attachments, each_record, settle};
 use super::tools::push_once;
 use super::turns::{Rules, Side, Turn, collect, is_blank};
 use super::{DataFormat, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions};
@@ -123,7 +123,7 @@ fn write(
     let spoken = row.spoken(turns.system, &turns.turns, &mut names);
     let mut notes = settle(options.check, hopeless, repairs)?;
     let all = || turns.turns.iter().flat_map(Turn::messages).chain(turns.system);
-    if all().any(|message| attachments_of(message).next().is_some()) {
+    if all().any(|message| has_attachments(message)) {
         notes.warnings.push(Warning::AttachmentLeftBehind);
     }
 
@@ -292,7 +292,7 @@ impl Row<'_> {
         let mut content = turn.text();
         if self.mends && content.is_blank() {
             push_once(self.repairs, Repair::MarkedEmpty);
-            let attached = turn.messages().any(|message| attachments_of(message).next().is_some());
+            let attached = turn.messages().any(|message| has_attachments(message));
             content = if attached { "[attachment]".into() } else { "[empty]".into() };
         }
         Spoken { role, content, calls: Vec::new(), answers: None }

@@ -260,16 +260,14 @@ fn write(
         message(out, &role_of(turn), content);
     }
     out.close_list();
-    let tools_json = if tools.tools.is_empty() {
-        Cow::Borrowed("")
-    } else if options.check == Check::Off {
-        Cow::Owned(tools.to_json(|tool| &tool.source))
-    } else {
-        Cow::Owned(tools.to_json(|tool| &tool.completed))
-    };
-    match (options.tools, context.flat) {
-        (ToolsAs::Array, false) => out.json(if tools_json.is_empty() { "[]" } else { &tools_json }),
-        _ => out.str(&tools_json),
+    let is_array = options.tools == ToolsAs::Array && !context.flat;
+    match (tools.tools.is_empty(), options.check == Check::Off) {
+        (true, _) if is_array => out.json("[]"),
+        (true, _) => out.str(""),
+        (false, true) if is_array => out.json(&tools.to_json(|tool| &tool.source)),
+        (false, true) => out.str(&tools.to_json(|tool| &tool.source)),
+        (false, false) if is_array => out.json(&tools.to_json(|tool| &tool.completed)),
+        (false, false) => out.text(&Text::Escaped(&tools.to_json(|tool| &tool.completed_escaped))),
     }
     out.text(draft.model.unwrap_or(&Text::default()));
     out.text(&conversation.id);
@@ -392,11 +390,19 @@ fn results_text<'c>(turn: &Turn<'c>) -> Text<'c> {
 
 /// What trainers take, but people should know.
 fn warn(turns: &Turns<'_>, warnings: &mut Vec<Warning>) {
-    let all = || turns.turns.iter().flat_map(Turn::messages).chain(turns.system);
-    if all().any(|message| has_template_mark(message)) {
+    let (mut mark, mut attached) = (false, false);
+    let mut look = |message: &Message<'_>| {
+        mark = mark || has_template_mark(message);
+        attached = attached || has_attachments(message);
+    };
+    turns.system.into_iter().for_each(&mut look);
+    for turn in &turns.turns {
+        turn.messages().for_each(&mut look);
+    }
+    if mark {
         warnings.push(Warning::TemplateMark);
     }
-    if all().any(|message| attachments_of(message).next().is_some()) {
+    if attached {
         warnings.push(Warning::AttachmentLeftBehind);
     }
     if turns.turns.iter().any(|turn| turn.side == Side::Question && turn.messages().all(|m| super::turns::is_blank(m))) {
@@ -417,6 +423,12 @@ fn has_template_mark(message: &Message<'_>) -> bool {
         Some(retort_model::Content::Text(text)) => has(text),
         Some(retort_model::Content::Parts(parts)) => parts.iter().filter_map(|part| part.text.as_ref()).any(has),
     }
+}
+
+/// Whether a message has pictures, sound or files. Nearly none has.
+pub(super) fn has_attachments(message: &Message<'_>) -> bool {
+    let may = !message.metadata.is_empty() || matches!(message.content, Some(retort_model::Content::Parts(_)));
+    may && attachments_of(message).next().is_some()
 }
 
 /// Pictures, sound and files of a message, as JSON: its parts, and the fields in which some systems keep them.
@@ -568,7 +580,7 @@ fn extra(draft: &Draft<'_>, turns: &Turns<'_>, tools: &Tools, options: ShapeOpti
 }
 
 fn is_plain_message(message: &Message<'_>) -> bool {
-    message.reasoning.is_none() && message.contexts.is_empty() && attachments_of(message).next().is_none()
+    message.reasoning.is_none() && message.contexts.is_empty() && !has_attachments(message)
 }
 
 /// What one turn says beyond its content; false if nothing.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use retort_model::bounds::TOOLS_REMEMBERED;
-use retort_model::json::Value;
+use retort_model::json::{Value, write_escaped};
 use retort_model::{RawJson, Repair};
 
 /// Prepares tool definitions.
@@ -23,6 +23,9 @@ pub(super) struct Tool {
     pub name: String,
     /// In the shape the source gave it, completed.
     pub completed: String,
+    /// The same as the inside of a JSON string: so it stands in `standard`, and escaping it anew for every record
+    /// is what costs.
+    pub completed_escaped: String,
     /// As OpenAI nests it, completed.
     pub nested: String,
     /// The source's own text, without white space.
@@ -94,7 +97,7 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
     let original = if is_nested { value.get("function").cloned().unwrap_or(Value::Null) } else { value.clone() };
     let name = original.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     if name.is_empty() {
-        return Tool { name, completed: source.clone(), nested: source.clone(), source, mended: false };
+        return Tool { name, completed_escaped: String::new(), completed: String::new(), nested: String::new(), source, mended: false };
     }
     let completed = complete(original.clone());
     let mended = completed != original;
@@ -117,7 +120,10 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
         Value::Object(vec![("type".into(), Value::String("function".into())), ("function".into(), function)])
     };
     let completed = if is_nested { nested.to_json() } else { completed.to_json() };
-    Tool { name, completed, nested: nested.to_json(), source, mended }
+    let mut escaped = Vec::with_capacity(completed.len() * 2);
+    write_escaped(&completed, &mut escaped);
+    let completed_escaped = String::from_utf8_lossy(&escaped).into_owned();
+    Tool { name, completed, completed_escaped, nested: nested.to_json(), source, mended }
 }
 
 /// What LLaMA-Factory's default tool format and Mistral's validator read without asking whether it is there.

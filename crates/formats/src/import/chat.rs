@@ -309,7 +309,7 @@ fn feedback<'a>(
         }
         Ok(())
     })?;
-    message.feedback = Some(feedback);
+    message.feedback = Some(Box::new(feedback));
     Ok(())
 }
 
@@ -339,27 +339,35 @@ fn error<'a>(parser: &mut Parser<'a>, key: Cow<'a, str>, message: &mut Message<'
 
 /// Cuts a flat list of messages into rounds: each begins with a question that follows something else.
 pub(super) fn rounds<'a>(messages: Vec<Message<'a>>, tools: Vec<RawJson<'a>>) -> Vec<Round<'a>> {
-    let mut rounds: Vec<Round<'a>> = Vec::new();
-    let mut answered = true;
-    for message in messages {
-        let asks = matches!(message.role, Role::User);
-        if rounds.is_empty() || (asks && answered) {
-            let begins_with_system = rounds.len() == 1
-                && rounds.first().is_some_and(|round| round.messages.iter().all(|m| m.role == Role::System));
-            if !begins_with_system {
-                let number = u32::try_from(rounds.len() + 1).unwrap_or(u32::MAX);
-                rounds.push(Round { number, ..Round::default() });
-            }
-        }
-        answered = !asks;
-        if let Some(round) = rounds.last_mut() {
-            round.messages.push(message);
-        }
+    let starts = starts_of(&messages);
+    let mut rounds: Vec<Round<'a>> = Vec::with_capacity(starts.len().max(1));
+    let ends = starts.iter().skip(1).copied().chain([messages.len()]);
+    let lengths: Vec<usize> = starts.iter().zip(ends).map(|(start, end)| end - start).collect();
+    let mut messages = messages.into_iter();
+    for (number, length) in (1_u32..).zip(lengths) {
+        let messages = messages.by_ref().take(length).collect();
+        rounds.push(Round { number, messages, ..Round::default() });
+    }
+    if rounds.is_empty() && !tools.is_empty() {
+        rounds.push(Round { number: 1, ..Round::default() });
     }
     if let Some(first) = rounds.first_mut() {
         first.tools = tools;
-    } else if !tools.is_empty() {
-        rounds.push(Round { number: 1, tools, ..Round::default() });
     }
     rounds
+}
+
+/// Where rounds begin. System messages before the first question belong to its round.
+fn starts_of(messages: &[Message<'_>]) -> Vec<usize> {
+    let mut starts = Vec::with_capacity(messages.len().div_ceil(2));
+    let mut answered = false;
+    for (place, message) in messages.iter().enumerate() {
+        let asks = message.role == Role::User;
+        if place == 0 || (asks && answered) {
+            starts.push(place);
+            answered = false;
+        }
+        answered = answered || !(asks || message.role == Role::System);
+    }
+    starts
 }

@@ -11,7 +11,7 @@ use retort_model::json::{Parser, Problem};
 /// Some items of one source, and the bytes they stand in.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The bytes.
+    /// The bytes; there may be more than the items take.
     pub bytes: Vec<u8>,
     /// Where the items stand.
     pub items: Vec<Span>,
@@ -55,8 +55,9 @@ enum Layout {
 /// Cuts one stream.
 pub struct Splitter<R> {
     input: R,
-    /// Bytes read and not yet given away.
+    /// Bytes read and not yet given away are the first `filled`; the rest is room.
     buffer: Vec<u8>,
+    filled: usize,
     ended: bool,
     layout: Option<Layout>,
     /// Inside the array of [`Layout::Elements`].
@@ -92,6 +93,7 @@ impl<R: Read> Splitter<R> {
         Self {
             input,
             buffer: Vec::new(),
+            filled: 0,
             ended: false,
             layout: None,
             in_array: false,
@@ -108,8 +110,7 @@ impl<R: Read> Splitter<R> {
     /// # Errors
     /// Those of the input.
     pub fn next(&mut self, spent: Batch) -> io::Result<Option<Batch>> {
-        let Batch { mut bytes, mut items } = spent;
-        bytes.clear();
+        let Batch { bytes, mut items } = spent;
         items.clear();
         let mut wanted = BATCH_BYTES;
         loop {
@@ -117,7 +118,7 @@ impl<R: Read> Splitter<R> {
             if self.layout.is_none() {
                 self.begin();
             }
-            if self.buffer.is_empty() && self.ended {
+            if self.filled == 0 && self.ended {
                 return Ok(None);
             }
             let taken = match self.layout.unwrap_or(Layout::Lines) {
@@ -127,42 +128,57 @@ impl<R: Read> Splitter<R> {
             if taken > 0 {
                 return Ok(Some(self.give(taken, bytes, items)));
             }
-            if self.buffer.len() >= ITEM_BYTES {
+            if self.filled >= ITEM_BYTES {
                 self.drop_head();
             }
-            wanted = self.buffer.len() + BATCH_BYTES.max(self.buffer.len() / 2);
+            wanted = self.filled + BATCH_BYTES.max(self.filled / 2);
         }
     }
 
     /// Gives away the first `taken` bytes.
     fn give(&mut self, taken: usize, mut bytes: Vec<u8>, items: Vec<Span>) -> Batch {
         // The larger part changes hands, the smaller is copied.
-        bytes.extend_from_slice(&self.buffer[taken..]);
+        let rest = self.buffer.get(taken..self.filled).unwrap_or_default();
+        match bytes.get_mut(..rest.len()) {
+            Some(room) => room.copy_from_slice(rest),
+            None => bytes = rest.to_vec(),
+        }
+        self.filled = rest.len();
         std::mem::swap(&mut bytes, &mut self.buffer);
-        bytes.truncate(taken);
         self.offset += taken as u64;
         self.progress.at = self.progress.at.saturating_sub(taken);
         Batch { bytes, items }
     }
 
     fn fill(&mut self, wanted: usize) -> io::Result<()> {
-        if self.buffer.len() >= wanted || self.ended {
-            return Ok(());
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
         }
-        let missing = wanted - self.buffer.len();
-        self.buffer.reserve(missing);
-        let read = self.input.by_ref().take(missing as u64).read_to_end(&mut self.buffer)?;
-        self.ended = read < missing;
+        while self.filled < wanted && !self.ended {
+            let room = self.buffer.get_mut(self.filled..wanted).unwrap_or_default();
+            match self.input.read(room) {
+                Ok(0) => self.ended = true,
+                Ok(length) => self.filled += length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
+    }
+
+    /// The bytes read and not yet given away.
+    fn read(&self) -> &[u8] {
+        self.buffer.get(..self.filled).unwrap_or_default()
     }
 
     /// Looks at the first bytes for the layout, and steps over a byte order mark.
     fn begin(&mut self) {
-        if self.buffer.starts_with(b"\xef\xbb\xbf") {
-            self.buffer.drain(..3);
+        if self.read().starts_with(b"\xef\xbb\xbf") {
+            self.buffer.copy_within(3..self.filled, 0);
+            self.filled -= 3;
             self.offset += 3;
         }
-        self.layout = Some(layout_of(&self.buffer, self.ended));
+        self.layout = Some(layout_of(self.read(), self.ended));
     }
 
     fn span(&mut self, start: usize, end: usize, line: u64) -> Span {
@@ -173,16 +189,16 @@ impl<R: Read> Splitter<R> {
     /// Cuts at line ends; returns how many bytes are done with.
     fn cut_lines(&mut self, items: &mut Vec<Span>) -> usize {
         let mut start = 0;
-        while items.len() < BATCH_ITEMS && start < self.buffer.len() {
-            let rest = &self.buffer[start..];
+        while items.len() < BATCH_ITEMS && start < self.filled {
+            let rest = self.read().get(start..).unwrap_or_default();
             let (end, next) = match memchr::memchr(b'\n', rest) {
                 Some(at) => (start + at, start + at + 1),
-                None if self.ended => (self.buffer.len(), self.buffer.len()),
+                None if self.ended => (self.filled, self.filled),
                 None => break,
             };
             if let Some(dropped) = self.dropping.take() {
                 items.push(Span { start: next, end: next, ..dropped });
-            } else if !self.buffer[start..end].iter().all(u8::is_ascii_whitespace) {
+            } else if !self.read().get(start..end).unwrap_or_default().iter().all(u8::is_ascii_whitespace) {
                 let span = self.span(start, end, self.line);
                 items.push(span);
             }
@@ -199,10 +215,10 @@ impl<R: Read> Splitter<R> {
             let span = self.span(0, 0, line);
             self.dropping = Some(Span { too_large: true, ..span });
         }
-        self.line += memchr::memchr_iter(b'\n', &self.buffer).count() as u64;
-        self.offset += self.buffer.len() as u64;
-        self.progress.at = self.progress.at.saturating_sub(self.buffer.len());
-        self.buffer.clear();
+        self.line += memchr::memchr_iter(b'\n', self.read()).count() as u64;
+        self.offset += self.filled as u64;
+        self.progress.at = self.progress.at.saturating_sub(self.filled);
+        self.filled = 0;
     }
 
     /// Cuts at the ends of values; returns how many bytes are done with.
@@ -222,7 +238,7 @@ impl<R: Read> Splitter<R> {
                             items.push(span);
                         }
                     }
-                    self.line += memchr::memchr_iter(b'\n', &self.buffer[done..end]).count() as u64;
+                    self.line += memchr::memchr_iter(b'\n', self.read().get(done..end).unwrap_or_default()).count() as u64;
                     done = end;
                     self.progress = Scan::default();
                 }
@@ -234,7 +250,7 @@ impl<R: Read> Splitter<R> {
 
     /// Steps over what stands between values; false if the buffer ends before the next.
     fn to_next_value(&mut self, done: &mut usize) -> bool {
-        while let Some(&byte) = self.buffer.get(*done) {
+        while let Some(&byte) = self.read().get(*done) {
             match byte {
                 b'\n' => self.line += 1,
                 b' ' | b'\t' | b'\r' => {}
@@ -253,7 +269,7 @@ impl<R: Read> Splitter<R> {
 
     /// Walks on over the value that begins at `start`.
     fn walk(&mut self, start: usize) -> Walk {
-        let bytes = &self.buffer;
+        let bytes = self.read();
         let Scan { mut at, mut depth, mut in_string } = self.progress;
         at = at.max(start);
         let first = if self.dropping.is_some() { b'{' } else { bytes.get(start).copied().unwrap_or(b' ') };

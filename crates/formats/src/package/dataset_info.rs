@@ -1,32 +1,61 @@
 //! `dataset_info.json`, by which LLaMA-Factory finds and reads a dataset (`spec/conversation-export.md`).
 
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::data::TrainerColumns;
+
+/// Pairs as a JSON object, in their order.
+struct Pairs(&'static [(&'static str, &'static str)]);
+
+impl Serialize for Pairs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
+
+#[derive(Serialize)]
+struct Entry<'e> {
+    file_name: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    formatting: Option<&'static str>,
+    num_samples: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    columns: Option<Pairs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Pairs>,
+}
+
+/// One dataset under its name.
+struct Named<'e>(&'e str, Entry<'e>);
+
+impl Serialize for Named<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(self.0, &self.1)?;
+        map.end()
+    }
+}
 
 /// The text of the file: ASCII alone, as it is read with whatever encoding the system has.
 ///
 /// `num_samples` is a sampling order to the trainer, so it must be the exact number of records.
 pub fn dataset_info(name: &str, file_name: &str, records: u64, columns: Option<TrainerColumns>) -> String {
-    let mut entry = Map::new();
-    entry.insert("file_name".into(), json!(file_name));
-    if let Some(columns) = columns {
-        let map = |pairs: &[(&str, &str)]| -> Value {
-            pairs.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect::<Map<_, _>>().into()
-        };
-        entry.insert("formatting".into(), json!(columns.formatting));
-        entry.insert("num_samples".into(), json!(records));
-        entry.insert("columns".into(), map(columns.columns));
-        if !columns.tags.is_empty() {
-            entry.insert("tags".into(), map(columns.tags));
-        }
-    } else {
-        entry.insert("num_samples".into(), json!(records));
-    }
-    let mut whole = Map::new();
-    whole.insert(name.to_owned(), entry.into());
-    let mut text = String::new();
-    for character in serde_json::to_string_pretty(&Value::from(whole)).unwrap_or_default().chars() {
+    let entry = Entry {
+        file_name,
+        formatting: columns.map(|columns| columns.formatting),
+        num_samples: records,
+        columns: columns.map(|columns| Pairs(columns.columns)),
+        tags: columns.filter(|columns| !columns.tags.is_empty()).map(|columns| Pairs(columns.tags)),
+    };
+    let mut text = ascii(&serde_json::to_string_pretty(&Named(name, entry)).unwrap_or_default());
+    text.push('\n');
+    text
+}
+
+/// JSON text with everything beyond ASCII as `\u` escapes.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
         if character.is_ascii() {
             text.push(character);
         } else {
@@ -35,6 +64,24 @@ pub fn dataset_info(name: &str, file_name: &str, records: u64, columns: Option<T
             }
         }
     }
-    text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entry_stands_as_the_specification_gives_it() {
+        let columns = TrainerColumns {
+            formatting: "sharegpt",
+            columns: &[("messages", "messages"), ("tools", "tools")],
+            tags: &[("role_tag", "role")],
+        };
+        let text = dataset_info("对话", "c.jsonl", 150, Some(columns));
+        let expect = "{\n  \"\\u5bf9\\u8bdd\": {\n    \"file_name\": \"c.jsonl\",\n    \"formatting\": \"sharegpt\",\n    \
+                      \"num_samples\": 150,\n    \"columns\": {\n      \"messages\": \"messages\",\n      \"tools\": \"tools\"\n    },\n    \
+                      \"tags\": {\n      \"role_tag\": \"role\"\n    }\n  }\n}\n";
+        assert_eq!(text, expect);
+    }
 }

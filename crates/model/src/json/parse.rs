@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::scan::next_special;
+use super::scan::{Body, string_body};
 use super::write::{compact_into, unescape_counting};
 use crate::bounds::JSON_DEPTH;
 use crate::text::{RawJson, Text};
@@ -79,13 +79,6 @@ pub struct Parser<'a> {
     depth: usize,
     fresh: bool,
     lone_surrogates: u32,
-}
-
-/// What a walk over a string found in it.
-struct Scanned {
-    end: usize,
-    escaped: bool,
-    unicode: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -188,7 +181,17 @@ impl<'a> Parser<'a> {
         if self.bytes.get(self.at) != Some(&b'"') {
             return self.fail(Problem::Expected("a key in quotes"));
         }
-        let key = self.string()?.into_cow();
+        let start = self.at + 1;
+        let scanned = self.scan_string()?;
+        let body = &self.text[start..scanned.end];
+        let key = if scanned.escaped {
+            let mut decoded = String::with_capacity(body.len());
+            self.lone_surrogates += unescape_counting(body, &mut decoded);
+            Cow::Owned(decoded)
+        } else {
+            Cow::Borrowed(body)
+        };
+        self.fresh = false;
         self.skip_space();
         if self.bytes.get(self.at) != Some(&b':') {
             return self.fail(Problem::Expected("`:`"));
@@ -212,61 +215,26 @@ impl<'a> Parser<'a> {
         let scanned = self.scan_string()?;
         let body = &self.text[start..scanned.end];
         self.fresh = false;
-        Ok(if scanned.unicode {
-            let mut decoded = String::with_capacity(body.len());
-            self.lone_surrogates += unescape_counting(body, &mut decoded);
-            Text::from(decoded)
-        } else if scanned.escaped {
-            Text::Escaped(body)
-        } else {
-            Text::Plain(Cow::Borrowed(body))
-        })
+        if !scanned.unicode {
+            return Ok(Text::Escaped(body));
+        }
+        let mut decoded = String::with_capacity(body.len());
+        self.lone_surrogates += unescape_counting(body, &mut decoded);
+        Ok(Text::from(decoded))
     }
 
     /// Walks over the string that begins here and stops behind its closing quote.
-    fn scan_string(&mut self) -> Result<Scanned, JsonError> {
-        let mut at = self.at + 1;
-        let mut scanned = Scanned { end: 0, escaped: false, unicode: false };
-        loop {
-            at = next_special(self.bytes, at);
-            match self.bytes.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    scanned.escaped = true;
-                    match self.bytes.get(at + 1) {
-                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
-                        Some(b'u') => {
-                            scanned.unicode = true;
-                            let digits = self.bytes.get(at + 2..at + 6);
-                            if !digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) {
-                                self.at = at;
-                                return self.fail(Problem::Escape);
-                            }
-                            at += 6;
-                        }
-                        Some(_) => {
-                            self.at = at;
-                            return self.fail(Problem::Escape);
-                        }
-                        None => {
-                            self.at = at + 1;
-                            return self.fail(Problem::Ended);
-                        }
-                    }
-                }
-                Some(_) => {
-                    self.at = at;
-                    return self.fail(Problem::ControlCharacter);
-                }
-                None => {
-                    self.at = self.bytes.len();
-                    return self.fail(Problem::Ended);
-                }
+    fn scan_string(&mut self) -> Result<Body, JsonError> {
+        match string_body(self.bytes, self.at + 1) {
+            Ok(body) => {
+                self.at = body.end + 1;
+                Ok(body)
+            }
+            Err((at, problem)) => {
+                self.at = at;
+                Err(JsonError { at, problem })
             }
         }
-        scanned.end = at;
-        self.at = at + 1;
-        Ok(scanned)
     }
 
     /// A number, as its text stands.

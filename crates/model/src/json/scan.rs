@@ -1,5 +1,7 @@
 //! Finding the next byte of a string that is not plain: a quote, a backslash or a control character.
 
+use super::parse::Problem;
+
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
@@ -49,6 +51,7 @@ fn scan_blocks(_bytes: &[u8], at: usize) -> Result<usize, usize> {
 }
 
 /// The position, at or after `from`, of the first quote, backslash or control character; the length if none.
+#[inline]
 pub(super) fn next_special(bytes: &[u8], from: usize) -> usize {
     let mut at = match scan_blocks(bytes, from) {
         Ok(found) => return found,
@@ -68,6 +71,50 @@ pub(super) fn next_special(bytes: &[u8], from: usize) -> usize {
         at += 1;
     }
     bytes.len()
+}
+
+/// What a walk over the inside of a string found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Body {
+    /// Where its closing quote stands.
+    pub end: usize,
+    /// Whether it has escapes.
+    pub escaped: bool,
+    /// Whether it has `\u` escapes.
+    pub unicode: bool,
+}
+
+/// Walks over the inside of a string that begins at `from`, to its closing quote; else says what is wrong where.
+pub(super) fn string_body(bytes: &[u8], from: usize) -> Result<Body, (usize, Problem)> {
+    let mut body = Body::default();
+    let mut at = from;
+    loop {
+        at = next_special(bytes, at);
+        match bytes.get(at) {
+            Some(b'"') => {
+                body.end = at;
+                return Ok(body);
+            }
+            Some(b'\\') => {
+                body.escaped = true;
+                match bytes.get(at + 1) {
+                    Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
+                    Some(b'u') => {
+                        body.unicode = true;
+                        let digits = bytes.get(at + 2..at + 6);
+                        if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                            return Err((at, Problem::Escape));
+                        }
+                        at += 6;
+                    }
+                    Some(_) => return Err((at, Problem::Escape)),
+                    None => return Err((at + 1, Problem::Ended)),
+                }
+            }
+            Some(_) => return Err((at, Problem::ControlCharacter)),
+            None => return Err((bytes.len(), Problem::Ended)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,11 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Whether the inside of a JSON string has escapes.
+pub(crate) fn has_escapes(body: &str) -> bool {
+    next_special(body.as_bytes(), 0) < body.len()
+}
+
 /// Appends what the inside of a JSON string stands for. The escapes must be valid, as the parser leaves them.
 pub fn unescape_into(body: &str, out: &mut String) {
     unescape_counting(body, out);
