@@ -115,13 +115,20 @@ pub enum Dialect {
 }
 
 /// The plan of a conversion, but for where it goes.
-pub fn plan(reading: &Reading, selecting: Selecting, shaping: &Shaping) -> Result<ConvertPlan, Failure> {
+pub fn plan(
+    reading: &Reading,
+    selecting: Selecting,
+    shaping: &Shaping,
+) -> Result<ConvertPlan, Failure> {
     let most = bounds::CONTEXTS_PER_MESSAGE;
     if shaping.max_contexts > most {
         return Err(format!("`--max-contexts` is at most {most}").into());
     }
     let stdin = std::path::Path::new("-");
-    let inputs = reading.inputs.iter().map(|path| if path == stdin { Input::Stdin } else { Input::Path(path.clone()) });
+    let inputs = reading
+        .inputs
+        .iter()
+        .map(|path| if path == stdin { Input::Stdin } else { Input::Path(path.clone()) });
     Ok(ConvertPlan {
         inputs: inputs.collect(),
         from: reading.from.as_deref().and_then(import::by_name),
@@ -187,7 +194,9 @@ fn snapshot() -> Result<Option<Time>, Failure> {
         Err(_) => Ok(None),
         Ok(text) => match Time::from_epoch(text.trim()) {
             Some(time) => Ok(Some(time)),
-            None => Err(format!("`SOURCE_DATE_EPOCH` must be seconds since 1970, not `{text}`").into()),
+            None => {
+                Err(format!("`SOURCE_DATE_EPOCH` must be seconds since 1970, not `{text}`").into())
+            }
         },
     }
 }

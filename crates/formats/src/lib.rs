@@ -1,4 +1,4 @@
-//! Bytes to nouns and back: import formats ([`import`]), data formats ([`data`]), file formats ([`file`]) and
+//! Bytes to nouns and back: import formats ([`import`]), data formats ([`data`]), file formats ([`mod@file`]) and
 //! what surrounds the data in a package ([`package`]).
 //!
 //! A foreign shape lives in one file here and nowhere else. Nothing here opens a path: it gets `Read` and

@@ -29,7 +29,10 @@ impl fmt::Display for CanonicalError {
         match self {
             Self::Json(error) => error.fmt(f),
             Self::Version(version) => {
-                write!(f, "written in version {version} of the format; this release reads up to {VERSION}")
+                write!(
+                    f,
+                    "written in version {version} of the format; this release reads up to {VERSION}"
+                )
             }
             Self::Field(name, _) => write!(f, "`{name}` holds something else than it must"),
         }
@@ -132,7 +135,9 @@ fn write_message(message: &Message<'_>, out: &mut Vec<u8>) {
         object.end();
     });
     object.optional("tool_call_id", message.tool_call_id.as_ref());
-    object.list("contexts", &message.contexts, |raw, out| out.extend_from_slice(raw.as_str().as_bytes()));
+    object.list("contexts", &message.contexts, |raw, out| {
+        out.extend_from_slice(raw.as_str().as_bytes());
+    });
     if let Some(feedback) = &message.feedback {
         object.key("feedback");
         let mut inner = Object::begin(object.out);
@@ -321,7 +326,9 @@ fn read_round<'a>(parser: &mut Parser<'a>) -> Result<Round<'a>, CanonicalError> 
                 let number = parser.number()?;
                 round.number = number.parse().map_err(|_| CanonicalError::Field("number", at))?;
             }
-            "parent" => round.parent = position(parser, "parent")?.map_or(Parent::Root, Parent::Round),
+            "parent" => {
+                round.parent = position(parser, "parent")?.map_or(Parent::Root, Parent::Round);
+            }
             "node" => round.node = optional_text(parser)?,
             "agent" => round.agent = optional_text(parser)?,
             "model" => round.model = optional_text(parser)?,
@@ -455,7 +462,10 @@ fn optional_text<'a>(parser: &mut Parser<'a>) -> Result<Option<Text<'a>>, Canoni
     if parser.null()? { Ok(None) } else { Ok(Some(parser.string()?)) }
 }
 
-fn named<T: std::str::FromStr>(parser: &mut Parser<'_>, name: &'static str) -> Result<T, CanonicalError> {
+fn named<T: std::str::FromStr>(
+    parser: &mut Parser<'_>,
+    name: &'static str,
+) -> Result<T, CanonicalError> {
     let at = parser.at();
     let text: Cow<'_, str> = parser.string()?.into_cow();
     text.parse().map_err(|_| CanonicalError::Field(name, at))
@@ -465,7 +475,9 @@ fn time(parser: &mut Parser<'_>, name: &'static str) -> Result<Option<Time>, Can
     let at = parser.at();
     match optional_text(parser)? {
         None => Ok(None),
-        Some(text) => Time::parse(&text.decoded()).map(Some).map_err(|_| CanonicalError::Field(name, at)),
+        Some(text) => {
+            Time::parse(&text.decoded()).map(Some).map_err(|_| CanonicalError::Field(name, at))
+        }
     }
 }
 

@@ -270,8 +270,13 @@ mod tests {
     #[test]
     fn the_path_runs_from_the_root_to_the_current_leaf() {
         // 0 ← 1, 0 ← 2 (regenerated), 3 edits the question of 0, 2 ← 4
-        let mut tree =
-            rounds(&[Parent::Root, Parent::Previous, Parent::Round(0), Parent::Root, Parent::Round(2)]);
+        let mut tree = rounds(&[
+            Parent::Root,
+            Parent::Previous,
+            Parent::Round(0),
+            Parent::Root,
+            Parent::Round(2),
+        ]);
         assert_eq!(tree.active_path(), [0, 2, 4]);
         tree.current = Some(1);
         assert_eq!(tree.active_path(), [0, 1]);

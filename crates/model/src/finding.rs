@@ -207,7 +207,9 @@ impl Warning {
     /// The warning in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::TemplateMark => "text holds `<image>`, `<video>`, `<audio>` or `{{…}}`, which some templates alter",
+            Self::TemplateMark => {
+                "text holds `<image>`, `<video>`, `<audio>` or `{{…}}`, which some templates alter"
+            }
             Self::AttachmentLeftBehind => "pictures, sound or files do not travel with the text",
             Self::EmptyQuestion => "an empty question",
             Self::GuardedCell => "cells guarded so that spreadsheets do not run them",

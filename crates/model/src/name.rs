@@ -40,7 +40,9 @@ fn is_allowed(character: char) -> bool {
         || matches!(
             character.general_category_group(),
             // Marks: vowel signs and accents without which many scripts cannot be written.
-            GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number | GeneralCategoryGroup::Mark
+            GeneralCategoryGroup::Letter
+                | GeneralCategoryGroup::Number
+                | GeneralCategoryGroup::Mark
         )
 }
 
@@ -65,7 +67,10 @@ fn problem(name: &str, longest: usize) -> Option<String> {
     let lower = name.to_lowercase();
     let stem = lower.split('.').next().unwrap_or("");
     let device = stem.trim_end_matches(|c: char| c.is_ascii_digit());
-    if TAKEN.contains(&stem) || DEVICES.contains(&stem) || (stem.len() == 4 && DEVICES[4..].contains(&device)) {
+    if TAKEN.contains(&stem)
+        || DEVICES.contains(&stem)
+        || (stem.len() == 4 && DEVICES[4..].contains(&device))
+    {
         return Some("is reserved".into());
     }
     None
@@ -127,7 +132,9 @@ mod tests {
 
     #[test]
     fn letters_and_digits_of_any_script_are_names() {
-        for name in ["support_2024-01", "对话 数据", "हिन्दी", "محادثات", "v1.2", "é", "0", "contact"] {
+        for name in
+            ["support_2024-01", "对话 数据", "हिन्दी", "محادثات", "v1.2", "é", "0", "contact"]
+        {
             assert!(name.parse::<DatasetName>().is_ok(), "{name}");
         }
         assert!("x".repeat(128).parse::<FileName>().is_ok());
@@ -137,8 +144,32 @@ mod tests {
     fn what_could_leave_the_folder_or_confuse_a_reader_is_refused() {
         let long = "x".repeat(129);
         for name in [
-            "", ".", "..", "../x", "/etc/x", "a/b", "a\\b", "a\0", "a\nb", "\u{202e}x", " a", "a ", ".a", "a.",
-            "dataset_info", "Manifest", "readme.md", "rejects", "CON", "nul.txt", "com1", "LPT9", "a:b", "a*", "💬", &long,
+            "",
+            ".",
+            "..",
+            "../x",
+            "/etc/x",
+            "a/b",
+            "a\\b",
+            "a\0",
+            "a\nb",
+            "\u{202e}x",
+            " a",
+            "a ",
+            ".a",
+            "a.",
+            "dataset_info",
+            "Manifest",
+            "readme.md",
+            "rejects",
+            "CON",
+            "nul.txt",
+            "com1",
+            "LPT9",
+            "a:b",
+            "a*",
+            "💬",
+            &long,
         ] {
             let error = name.parse::<FileName>().expect_err(name).to_string();
             assert!(error.contains("1 to 128 letters and digits"), "{error}");

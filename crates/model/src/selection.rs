@@ -38,7 +38,10 @@ impl DateRange {
     /// Whether the moment lies in the range. An unknown moment lies only in the range without ends.
     pub fn contains(&self, time: Option<Time>) -> bool {
         match time {
-            Some(time) => self.from.is_none_or(|from| time >= from) && self.before.is_none_or(|end| time < end),
+            Some(time) => {
+                self.from.is_none_or(|from| time >= from)
+                    && self.before.is_none_or(|end| time < end)
+            }
             None => self.from.is_none() && self.before.is_none(),
         }
     }
@@ -129,9 +132,12 @@ mod tests {
 
     #[test]
     fn the_created_range_is_half_open() {
-        for (range, found) in
-            [("2024-03-01..2024-03-02", true), ("2024-02-01..2024-03-01", false), ("2024-03-01..", true), ("..", true)]
-        {
+        for (range, found) in [
+            ("2024-03-01..2024-03-02", true),
+            ("2024-02-01..2024-03-01", false),
+            ("2024-03-01..", true),
+            ("..", true),
+        ] {
             let selection = Selection { created: range.parse().unwrap(), ..Selection::default() };
             assert_eq!(selection.matches(&conversation(Status::Active)), found, "{range}");
         }
@@ -139,7 +145,8 @@ mod tests {
 
     #[test]
     fn values_of_one_field_are_alternatives_and_fields_must_all_match() {
-        let mut selection = Selection { ids: ["x".into(), "c-1".into()].into(), ..Selection::default() };
+        let mut selection =
+            Selection { ids: ["x".into(), "c-1".into()].into(), ..Selection::default() };
         assert!(selection.matches(&conversation(Status::Active)));
         selection.kinds = vec![Kind::Graph];
         assert!(!selection.matches(&conversation(Status::Active)));

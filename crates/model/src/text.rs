@@ -160,13 +160,12 @@ impl<'a> RawJson<'a> {
         Self(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
     }
 
-    /// Checks what was written into a buffer and keeps it.
+    /// As [`parse`](RawJson::parse), borrowing from nothing.
     ///
     /// # Errors
     /// What is wrong with the text, and at which byte.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<RawJson<'static>, JsonError> {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Ok(RawJson::parse(&text)?.into_owned())
+    pub fn owned(text: &str) -> Result<RawJson<'static>, JsonError> {
+        Ok(RawJson::parse(text)?.into_owned())
     }
 
     /// The JSON text.

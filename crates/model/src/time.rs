@@ -15,7 +15,11 @@ pub struct TimeError(String);
 
 impl fmt::Display for TimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a date or time: `{}`; write it like `2024-01-31` or `2024-01-31T09:30:00Z`", self.0)
+        write!(
+            f,
+            "not a date or time: `{}`; write it like `2024-01-31` or `2024-01-31T09:30:00Z`",
+            self.0
+        )
     }
 }
 
@@ -76,7 +80,9 @@ impl Time {
 
 fn parse_date(text: &str) -> Option<Date> {
     let mut fields = text.splitn(3, '-');
-    let mut number = || -> Option<u32> { fields.next().filter(|f| f.bytes().all(|b| b.is_ascii_digit()))?.parse().ok() };
+    let mut number = || -> Option<u32> {
+        fields.next().filter(|f| f.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()
+    };
     let (year, month, day) = (number()?, number()?, number()?);
     let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
     Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()
@@ -143,7 +149,15 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "yesterday", "2024-13-01", "2024-02-30", "2024-01-01T25:00:00Z", "2024-01-01T", "２０２４-01-01"] {
+        for text in [
+            "",
+            "yesterday",
+            "2024-13-01",
+            "2024-02-30",
+            "2024-01-01T25:00:00Z",
+            "2024-01-01T",
+            "２０２４-01-01",
+        ] {
             assert!(Time::parse(text).is_err(), "{text}");
         }
     }
@@ -158,6 +172,8 @@ mod tests {
 
     #[test]
     fn moments_are_compared_across_offsets() {
-        assert!(Time::parse("2024-01-01T01:00:00+02:00").unwrap() < Time::parse("2024-01-01").unwrap());
+        assert!(
+            Time::parse("2024-01-01T01:00:00+02:00").unwrap() < Time::parse("2024-01-01").unwrap()
+        );
     }
 }

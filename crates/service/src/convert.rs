@@ -10,10 +10,13 @@ use retort_formats::data::{DataFormat, ShapeOptions, ToolsAs};
 use retort_formats::file::{Chunk, CsvDialect, FileFormat, FileOptions, FileWriter};
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{
-    CARD, Column, Counts, DATASET_INFO, DataFile, FORMAT_VERSION, IDS, InputCount, Lengths, MANIFEST, Manifest, REJECTS,
-    ReadCounts, RecordCounts, Renamed, SelectionAsked, card, dataset_info, findings,
+    CARD, Column, Counts, DATASET_INFO, DataFile, FORMAT_VERSION, IDS, InputCount, Lengths,
+    MANIFEST, Manifest, REJECTS, ReadCounts, RecordCounts, Renamed, SelectionAsked, card,
+    dataset_info, findings,
 };
-use retort_model::{Account, DatasetName, FileName, Kind, Reason, Repair, Selection, Status, Tally, Time, Warning};
+use retort_model::{
+    Account, DatasetName, FileName, Kind, Reason, Repair, Selection, Status, Tally, Time, Warning,
+};
 
 use crate::Error;
 use crate::package::{Draft, HashingFile};
@@ -116,13 +119,19 @@ pub struct Report {
 /// # Errors
 /// Failing I/O, an output that is there already, or nothing to write. Bad items are no errors: the report
 /// counts them.
-pub fn convert(plan: &ConvertPlan, observer: &dyn Observer, stopped: &AtomicBool) -> Result<Report, Error> {
+pub fn convert(
+    plan: &ConvertPlan,
+    observer: &dyn Observer,
+    stopped: &AtomicBool,
+) -> Result<Report, Error> {
     plan.check()?;
     let inputs = Inputs::find(&plan.inputs)?;
     let draft = Draft::begin(&plan.output, plan.force)?;
     let mut files = Files::begin(plan, draft.files())?;
     let shaping = plan.shaping();
-    let totals = run(&inputs, &shaping, observer, stopped, &mut |delivery| files.take(delivery).map(|()| More::Wanted))?;
+    let totals = run(&inputs, &shaping, observer, stopped, &mut |delivery| {
+        files.take(delivery).map(|()| More::Wanted)
+    })?;
     if totals.account.records == 0 {
         return Err(Error::Nothing(why_nothing(&totals, &inputs)));
     }
@@ -147,15 +156,25 @@ fn why_nothing(totals: &Totals, inputs: &Inputs) -> String {
     let account = &totals.account;
     if account.read == 0 {
         return match inputs.files.len() {
-            0 => "the folders hold no files with a known ending (json, jsonl, ndjson, gz, zst, zip)".into(),
+            0 => {
+                "the folders hold no files with a known ending (json, jsonl, ndjson, gz, zst, zip)"
+                    .into()
+            }
             _ => "the inputs hold no items".into(),
         };
     }
     let conversations = account.read - account.refused;
-    let mut reasons: Vec<String> =
-        account.left_out.iter().map(|(reason, count, _)| format!("{count} {}", reason.words())).collect();
+    let mut reasons: Vec<String> = account
+        .left_out
+        .iter()
+        .map(|(reason, count, _)| format!("{count} {}", reason.words()))
+        .collect();
     if account.refused > 0 {
-        let kinds: Vec<_> = totals.refused.iter().map(|(kind, count, _)| format!("{count} {}", kind.as_str())).collect();
+        let kinds: Vec<_> = totals
+            .refused
+            .iter()
+            .map(|(kind, count, _)| format!("{count} {}", kind.as_str()))
+            .collect();
         reasons.push(format!("{} could not be read ({})", account.refused, kinds.join(", ")));
     }
     if conversations > account.selected {
@@ -169,13 +188,19 @@ impl ConvertPlan {
         let (data, file) = (self.data_format.name(), self.file_format.name());
         if !self.data_format.file_formats().contains(&file) {
             let formats = self.data_format.file_formats().join(", ");
-            return Err(Error::Choice(format!("`{data}` cannot be written as `{file}`, only as {formats}")));
+            return Err(Error::Choice(format!(
+                "`{data}` cannot be written as `{file}`, only as {formats}"
+            )));
         }
         if self.compression != Compression::None && !self.file_format.is_text() {
-            return Err(Error::Choice(format!("`{file}` is compressed within; leave `--compress` out")));
+            return Err(Error::Choice(format!(
+                "`{file}` is compressed within; leave `--compress` out"
+            )));
         }
         if self.shape_options.tools == ToolsAs::Array && !(data == "standard" && file == "jsonl") {
-            return Err(Error::Choice("`--tools array` is for the data format `standard` as `jsonl`".into()));
+            return Err(Error::Choice(
+                "`--tools array` is for the data format `standard` as `jsonl`".into(),
+            ));
         }
         Ok(())
     }
@@ -251,7 +276,11 @@ impl ConvertPlan {
             schema: schema
                 .fields
                 .iter()
-                .map(|field| Column { name: field.name.into(), kind: field.kind.words(), optional: field.optional })
+                .map(|field| Column {
+                    name: field.name.into(),
+                    kind: field.kind.words(),
+                    optional: field.optional,
+                })
                 .collect(),
             renamed_tools: totals
                 .renamed_tools
@@ -269,7 +298,14 @@ impl ConvertPlan {
             put("from", from.name().into());
         }
         if self.is_flat() {
-            put("csv", if self.file_options.csv == CsvDialect::Plain { "plain".into() } else { "spreadsheet".into() });
+            put(
+                "csv",
+                if self.file_options.csv == CsvDialect::Plain {
+                    "plain".into()
+                } else {
+                    "spreadsheet".into()
+                },
+            );
         }
         if self.shape_options.tools == ToolsAs::Array {
             put("tools", "array".into());
@@ -309,18 +345,21 @@ enum Packed {
 }
 
 impl Packed {
-    fn create(path: PathBuf, compression: Compression, threads: usize) -> Result<Self, Error> {
-        let file = HashingFile::create(path.clone())?;
+    fn create(path: &Path, compression: Compression, threads: usize) -> Result<Self, Error> {
+        let file = HashingFile::create(path.to_owned())?;
         Ok(match compression {
             Compression::None => Self::None(file),
-            Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::new(GZIP_LEVEL))),
+            Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(
+                file,
+                flate2::Compression::new(GZIP_LEVEL),
+            )),
             Compression::Zstd => {
-                let mut encoder =
-                    zstd::stream::write::Encoder::new(file, ZSTD_LEVEL).map_err(|error| Error::write(&path, error))?;
+                let mut encoder = zstd::stream::write::Encoder::new(file, ZSTD_LEVEL)
+                    .map_err(|error| Error::write(path, error))?;
                 // One frame whatever the threads, as some readers stop behind the first; its bytes do not depend on
                 // how many threads there are as long as there is one.
                 let threads = u32::try_from(threads.max(1)).unwrap_or(1);
-                encoder.multithread(threads).map_err(|error| Error::write(&path, error))?;
+                encoder.multithread(threads).map_err(|error| Error::write(path, error))?;
                 Self::Zstd(encoder)
             }
         })
@@ -407,7 +446,7 @@ impl<'p> Files<'p> {
             .file_format
             .writer(schema, self.plan.file_options)
             .map_err(|error| Error::write(&path, error))?;
-        let out = Packed::create(path, self.plan.compression, self.plan.threads)?;
+        let out = Packed::create(&path, self.plan.compression, self.plan.threads)?;
         Ok(Shard { writer, out, name, records: 0 })
     }
 
@@ -418,7 +457,8 @@ impl<'p> Files<'p> {
                 Some(file) => file,
                 None => self.rejects.insert(HashingFile::create(self.folder.join(REJECTS))?),
             };
-            file.write_all(&rejects).map_err(|error| Error::write(&self.folder.join(REJECTS), error))?;
+            file.write_all(&rejects)
+                .map_err(|error| Error::write(&self.folder.join(REJECTS), error))?;
         }
         if let Some(file) = &mut self.ids {
             file.write_all(&ids).map_err(|error| Error::write(&self.folder.join(IDS), error))?;
@@ -436,7 +476,9 @@ impl<'p> Files<'p> {
             .writer
             .write(chunk, &mut shard.out)
             .map_err(|error| Error::write(&self.folder.join(&shard.name), error))?;
-        if shard.out.bytes() >= self.plan.shard_bytes { self.finish_shard(shard) } else {
+        if shard.out.bytes() >= self.plan.shard_bytes {
+            self.finish_shard(shard)
+        } else {
             self.shard = Some(shard);
             Ok(())
         }
@@ -470,13 +512,20 @@ impl<'p> Files<'p> {
         if let Some(rejects) = self.rejects.take() {
             files.push(rejects.finish(REJECTS.into(), None)?);
         }
-        let (records, found_at) = (totals.account.records, self.data_path(files.len() > 1 && files.get(1).is_some_and(|file| file.records.is_some())));
+        let (records, found_at) = (
+            totals.account.records,
+            self.data_path(
+                files.len() > 1 && files.get(1).is_some_and(|file| file.records.is_some()),
+            ),
+        );
         let columns = self.plan.data_format.trainer_columns(self.plan.is_flat());
         let info = dataset_info(self.plan.dataset_name.as_str(), &found_at.0, records, columns);
         files.push(self.write_beside(DATASET_INFO, &info)?);
         let shown = self.plan.manifest(&Inputs::default(), totals, Vec::new());
         let notes = self.plan.data_format.card_notes(&self.plan.shape_options, self.plan.is_flat());
-        files.push(self.write_beside(CARD, &card(&shown, &found_at.1, self.plan.data_format, &notes))?);
+        files.push(
+            self.write_beside(CARD, &card(&shown, &found_at.1, self.plan.data_format, &notes))?,
+        );
         Ok(Written { files, data_bytes })
     }
 
@@ -491,7 +540,9 @@ impl<'p> Files<'p> {
     /// how LLaMA-Factory takes them.
     fn data_path(&self, sharded: bool) -> (String, String) {
         let (name, ending) = (&self.plan.file_name, self.ending());
-        if sharded { (name.to_string(), format!("{name}/*.{ending}")) } else {
+        if sharded {
+            (name.to_string(), format!("{name}/*.{ending}"))
+        } else {
             let whole = format!("{name}.{ending}");
             (whole.clone(), whole)
         }
@@ -510,7 +561,8 @@ impl<'p> Files<'p> {
                 _ => format!("{base}/{base}-{index:05}-of-{count:05}.{ending}"),
             };
             let path = self.folder.join(&name);
-            fs::rename(self.folder.join(&file.path), &path).map_err(|error| Error::write(&path, error))?;
+            fs::rename(self.folder.join(&file.path), &path)
+                .map_err(|error| Error::write(&path, error))?;
             file.path = name;
         }
         Ok(())
@@ -518,13 +570,15 @@ impl<'p> Files<'p> {
 
     /// Writes the first shard anew with the rows in front that complete the types of its columns.
     fn put_in_front(&mut self, totals: &Totals) -> Result<(), Error> {
-        let Some(first) = self.done.first().filter(|_| !totals.front.is_empty()) else { return Ok(()) };
+        let Some(first) = self.done.first().filter(|_| !totals.front.is_empty()) else {
+            return Ok(());
+        };
         let (name, records) = (first.path.clone(), first.records);
         let path = self.folder.join(&name);
         let fail = |error| Error::write(&path, error);
         let old = self.folder.join(format!("{name}.old"));
         fs::rename(&path, &old).map_err(fail)?;
-        let mut out = Packed::create(path.clone(), self.plan.compression, self.plan.threads)?;
+        let mut out = Packed::create(&path, self.plan.compression, self.plan.threads)?;
         for front in &totals.front {
             out.write_all(&front.row).map_err(fail)?;
         }

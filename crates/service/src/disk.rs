@@ -36,7 +36,10 @@ impl Block {
 
     /// Takes as many bytes as fit; says how many.
     fn fill(&mut self, bytes: &[u8]) -> usize {
-        let room = self.memory.get_mut(self.start + self.filled..self.start + DISK_BLOCK_BYTES).unwrap_or_default();
+        let room = self
+            .memory
+            .get_mut(self.start + self.filled..self.start + DISK_BLOCK_BYTES)
+            .unwrap_or_default();
         let length = room.len().min(bytes.len());
         for (room, bytes) in room.get_mut(..length).into_iter().zip(bytes.get(..length)) {
             room.copy_from_slice(bytes);
@@ -76,7 +79,9 @@ impl DiskFile {
     pub(crate) fn finish(mut self) -> io::Result<()> {
         if let Some(Blocks { full, spent, thread, .. }) = self.blocks.take() {
             drop((full, spent));
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("the writing thread broke off")))?;
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("the writing thread broke off")))?;
             self.file = OpenOptions::new().append(true).open(&self.path)?;
         }
         self.file.write_all(self.block.bytes())
@@ -131,7 +136,9 @@ impl Blocks {
             for mut block in waiting {
                 match file.write_all(block.bytes()) {
                     // Some file systems open a file so and then refuse to write it so.
-                    Err(error) if error.kind() == io::ErrorKind::InvalidInput && otherwise.is_some() => {
+                    Err(error)
+                        if error.kind() == io::ErrorKind::InvalidInput && otherwise.is_some() =>
+                    {
                         file = otherwise.take().unwrap_or(file);
                         file.write_all(block.bytes())?;
                     }

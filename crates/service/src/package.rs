@@ -43,7 +43,9 @@ impl Draft {
         let files = folder.join("files");
         // What a run left that was killed.
         let cleared = if files.exists() { fs::remove_dir_all(&files) } else { Ok(()) };
-        cleared.and_then(|()| fs::create_dir(&files)).map_err(|error| Error::write(&files, error))?;
+        cleared
+            .and_then(|()| fs::create_dir(&files))
+            .map_err(|error| Error::write(&files, error))?;
         Ok(Self { output, folder, _lock: lock, published: false, force })
     }
 
@@ -112,13 +114,15 @@ pub(crate) fn is_zip(path: &Path) -> bool {
 
 /// Whether the place holds a package, which alone is replaced.
 fn is_package(path: &Path) -> bool {
-    Package::open(path).is_ok() || (path.is_dir() && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()))
+    Package::open(path).is_ok()
+        || (path.is_dir() && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()))
 }
 
 /// Writes the files of a folder into an archive, stored as they are: data that is to be small is compressed
 /// already, and stored entries can be read from any place.
 fn zip_folder(folder: &Path, archive: &Path) -> io::Result<()> {
-    let mut zip = zip::ZipWriter::new(BufWriter::with_capacity(1 << 18, File::create_new(archive)?));
+    let mut zip =
+        zip::ZipWriter::new(BufWriter::with_capacity(1 << 18, File::create_new(archive)?));
     let options = zip::write::SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Stored)
         .last_modified_time(zip::DateTime::default())
@@ -138,7 +142,11 @@ fn files_below(folder: &Path) -> io::Result<Vec<String>> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            if entry.file_type()?.is_dir() { walk(&entry.path(), &format!("{name}/"), names)? } else { names.push(name) }
+            if entry.file_type()?.is_dir() {
+                walk(&entry.path(), &format!("{name}/"), names)?;
+            } else {
+                names.push(name);
+            }
         }
         Ok(())
     }
@@ -208,16 +216,20 @@ impl Package {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let not_whole = |reason: String| Error::NotWhole { path: path.to_owned(), reason };
         let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
-        let mut package = Self { path: path.to_owned(), manifest: Manifest::default(), archive: None };
+        let mut package =
+            Self { path: path.to_owned(), manifest: Manifest::default(), archive: None };
         if metadata.is_file() {
             let file = File::open(path).map_err(|error| Error::read(path, error))?;
-            let archive = zip::ZipArchive::new(file).map_err(|error| not_whole(format!("no ZIP archive: {error}")))?;
+            let archive = zip::ZipArchive::new(file)
+                .map_err(|error| not_whole(format!("no ZIP archive: {error}")))?;
             package.archive = Some(archive);
         }
         let mut text = String::new();
-        let mut receipt = package.file(MANIFEST).map_err(|_| not_whole(format!("it has no `{MANIFEST}`")))?;
+        let mut receipt =
+            package.file(MANIFEST).map_err(|_| not_whole(format!("it has no `{MANIFEST}`")))?;
         receipt.read_to_string(&mut text).map_err(|error| not_whole(error.to_string()))?;
-        package.manifest = Manifest::parse(&text).map_err(|error| not_whole(format!("`{MANIFEST}`: {error}")))?;
+        package.manifest =
+            Manifest::parse(&text).map_err(|error| not_whole(format!("`{MANIFEST}`: {error}")))?;
         Ok(package)
     }
 
@@ -232,7 +244,10 @@ impl Package {
     /// It is not there, or cannot be read.
     pub fn file(&mut self, name: &str) -> io::Result<Box<dyn ReadSeek>> {
         let Some(archive) = &mut self.archive else {
-            if Path::new(name).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+            if Path::new(name)
+                .components()
+                .any(|part| !matches!(part, std::path::Component::Normal(_)))
+            {
                 return Err(io::Error::other("its path leaves the package"));
             }
             return Ok(Box::new(File::open(self.path.join(name))?));
@@ -261,8 +276,10 @@ impl Package {
         match &self.archive {
             None => files_below(&self.path),
             Some(archive) => {
-                let mut names =
-                    archive.file_names().map(|name| Ok(name?.into_owned())).collect::<io::Result<Vec<String>>>()?;
+                let mut names = archive
+                    .file_names()
+                    .map(|name| Ok(name?.into_owned()))
+                    .collect::<io::Result<Vec<String>>>()?;
                 names.retain(|name| !name.ends_with('/'));
                 names.sort();
                 Ok(names)

@@ -141,7 +141,11 @@ impl<T> Turnstile<T> {
             if ends.now() {
                 return None;
             }
-            turn = self.moved.wait_timeout(turn, Duration::from_millis(20)).unwrap_or_else(PoisonError::into_inner).0;
+            turn = self
+                .moved
+                .wait_timeout(turn, Duration::from_millis(20))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         let result = act(&mut turn.1);
         turn.0 += 1;
@@ -223,8 +227,14 @@ pub(crate) fn run(
     stopped: &AtomicBool,
     take: &mut dyn FnMut(Delivery) -> Result<More, Error>,
 ) -> Result<Totals, Error> {
-    let ends = Ends { stopped, failed: AtomicBool::new(false), enough: AtomicBool::new(false), failure: Mutex::new(None) };
-    let admission = Turnstile::new(Admission { seen: SeenIds::new(), selected: 0, finished: false });
+    let ends = Ends {
+        stopped,
+        failed: AtomicBool::new(false),
+        enough: AtomicBool::new(false),
+        failure: Mutex::new(None),
+    };
+    let admission =
+        Turnstile::new(Admission { seen: SeenIds::new(), selected: 0, finished: false });
     let gathering = Turnstile::new(Gathering::default());
     let waiting = shaping.threads * BATCHES_WAITING_PER_WORKER;
     let (jobs, waiting_jobs) = sync_channel::<Job>(waiting);
@@ -239,8 +249,17 @@ pub(crate) fn run(
             let (ends, read_bytes) = (&ends, &read_bytes);
             scope.spawn(move || {
                 let mut guard = FailOnDrop(&ends.failed, false);
-                let result = Feeder { shaping, jobs, spent_batches, ends, sequence: 0, items: 0, halves: Halves::default(), sources: 0 }
-                    .feed(inputs, read_bytes);
+                let result = Feeder {
+                    shaping,
+                    jobs,
+                    spent_batches,
+                    ends,
+                    sequence: 0,
+                    items: 0,
+                    halves: Halves::default(),
+                    sources: 0,
+                }
+                .feed(inputs, read_bytes);
                 guard.1 = result.is_ok();
                 result
             })
@@ -282,7 +301,8 @@ pub(crate) fn run(
                 observer.progress(Progress { read_bytes, total_bytes: inputs.bytes, records });
             }
         }
-        let read = reader.join().unwrap_or_else(|_| Err(Error::Choice("the reader broke off".into())));
+        let read =
+            reader.join().unwrap_or_else(|_| Err(Error::Choice("the reader broke off".into())));
         taken.and_then(|more| read.map(|()| more))
     });
     if stopped.load(Ordering::Relaxed) {
@@ -325,7 +345,8 @@ struct Feeder<'p> {
 impl Feeder<'_> {
     fn feed(mut self, inputs: &Inputs, read_bytes: &Arc<AtomicU64>) -> Result<(), Error> {
         for file in &inputs.files {
-            let more = file.each_stream(read_bytes, &mut |name, stream| self.stream(name, stream))?;
+            let more =
+                file.each_stream(read_bytes, &mut |name, stream| self.stream(name, stream))?;
             if !more {
                 return Ok(());
             }
@@ -352,7 +373,10 @@ impl Feeder<'_> {
         let mut first = true;
         loop {
             let spent = self.spent_batches.try_recv().unwrap_or_default();
-            let next = splitter.next(spent).map_err(|error| Error::Unpack { name: source.name.label.clone(), source: error })?;
+            let next = splitter.next(spent).map_err(|error| Error::Unpack {
+                name: source.name.label.clone(),
+                source: error,
+            })?;
             let Some(batch) = next else {
                 if first {
                     // An empty stream is told of too.
@@ -361,13 +385,16 @@ impl Feeder<'_> {
                 return Ok(self.more_wanted());
             };
             first = false;
-            if source.format.is_none() && let Some(format) = format_of(&batch) {
-                let name = SourceName { label: source.name.label.clone(), stem: source.name.stem.clone() };
+            if source.format.is_none()
+                && let Some(format) = format_of(&batch)
+            {
+                let name =
+                    SourceName { label: source.name.label.clone(), stem: source.name.stem.clone() };
                 source = Arc::new(Source { place, name, format: Some(format) });
             }
             let batch = match source.format {
                 Some(format) if format.has_halves() => {
-                    self.halves.join(batch, &source, format).map_err(|error| Error::Unpack {
+                    self.halves.join(&batch, &source, format).map_err(|error| Error::Unpack {
                         name: source.name.label.clone(),
                         source: error,
                     })?
@@ -428,17 +455,26 @@ struct Held {
 
 impl Halves {
     /// The batch with halves joined or held back.
-    fn join(&mut self, batch: Batch, source: &Arc<Source>, format: &dyn ImportFormat) -> io::Result<Batch> {
+    fn join(
+        &mut self,
+        batch: &Batch,
+        source: &Arc<Source>,
+        format: &dyn ImportFormat,
+    ) -> io::Result<Batch> {
         let mut joined = Batch::default();
         for span in &batch.items {
             let bytes = batch.item(span);
-            let half = std::str::from_utf8(bytes).ok().and_then(|text| format.half(text, &source.name.stem));
+            let half = std::str::from_utf8(bytes)
+                .ok()
+                .and_then(|text| format.half(text, &source.name.stem));
             let Some(half) = half else {
                 push(&mut joined, span, bytes);
                 continue;
             };
             let other = match self.waiting.get(&half.key) {
-                Some(held) if held.has_messages != half.has_messages => self.waiting.remove(&half.key),
+                Some(held) if held.has_messages != half.has_messages => {
+                    self.waiting.remove(&half.key)
+                }
                 Some(_) => {
                     // Twice the same half: the second is an item of its own.
                     push(&mut joined, span, bytes);
@@ -449,7 +485,8 @@ impl Halves {
             match other {
                 Some(held) => {
                     let first = self.load(&held)?;
-                    let (first, second) = (String::from_utf8_lossy(&first), String::from_utf8_lossy(bytes));
+                    let (first, second) =
+                        (String::from_utf8_lossy(&first), String::from_utf8_lossy(bytes));
                     push(&mut joined, span, format.join(&first, &second).as_bytes());
                 }
                 None => self.hold(half.key, half.has_messages, source, span, bytes)?,
@@ -458,7 +495,14 @@ impl Halves {
         Ok(joined)
     }
 
-    fn hold(&mut self, key: String, has_messages: bool, source: &Arc<Source>, span: &Span, bytes: &[u8]) -> io::Result<()> {
+    fn hold(
+        &mut self,
+        key: String,
+        has_messages: bool,
+        source: &Arc<Source>,
+        span: &Span,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         if self.file.is_none() {
             self.file = Some(tempfile::tempfile()?);
         }
@@ -466,7 +510,13 @@ impl Halves {
             file.seek(SeekFrom::Start(self.end))?;
             file.write_all(bytes)?;
         }
-        let held = Held { source: Arc::clone(source), span: *span, at: self.end, length: bytes.len(), has_messages };
+        let held = Held {
+            source: Arc::clone(source),
+            span: *span,
+            at: self.end,
+            length: bytes.len(),
+            has_messages,
+        };
         self.end += bytes.len() as u64;
         self.waiting.insert(key, held);
         Ok(())
@@ -489,7 +539,9 @@ impl Halves {
         for one in held {
             let bytes = self.load(&one)?;
             match batches.last_mut() {
-                Some((source, batch)) if source.place == one.source.place => push(batch, &one.span, &bytes),
+                Some((source, batch)) if source.place == one.source.place => {
+                    push(batch, &one.span, &bytes);
+                }
                 _ => {
                     let mut batch = Batch::default();
                     push(&mut batch, &one.span, &bytes);
@@ -569,7 +621,10 @@ impl Worker<'_> {
     fn one(&mut self, job: Job) -> bool {
         let Job { sequence, source, items_before, work } = job;
         let mut done = BatchDone::default();
-        let schema = self.shaping.data_format.schema(&self.shaping.shape_options, !self.shaping.file_format.is_nested());
+        let schema = self
+            .shaping
+            .data_format
+            .schema(&self.shaping.shape_options, !self.shaping.file_format.is_nested());
         let mut rows = self.shaping.file_format.rows(schema, self.shaping.file_options);
         let (batch, finished, items) = match work {
             Work::Refused(why) => {
@@ -582,7 +637,9 @@ impl Worker<'_> {
             }
             Work::Items(batch) => {
                 let mut read = parse(&batch, &source, self.shaping.from, &mut done);
-                match self.admission.pass(sequence, self.ends, |admission| admission.admit(&mut read, &source, self.shaping.selection)) {
+                match self.admission.pass(sequence, self.ends, |admission| {
+                    admission.admit(&mut read, &source, self.shaping.selection)
+                }) {
                     Some(Ok(finished)) => {
                         if !finished {
                             self.shape(&read, &source, items_before, &mut *rows, &mut done);
@@ -592,7 +649,10 @@ impl Worker<'_> {
                         (batch, finished, items)
                     }
                     Some(Err(error)) => {
-                        self.ends.fail(Error::Unpack { name: "the set of seen ids".into(), source: error });
+                        self.ends.fail(Error::Unpack {
+                            name: "the set of seen ids".into(),
+                            source: error,
+                        });
                         return false;
                     }
                     None => return false,
@@ -620,7 +680,14 @@ impl Worker<'_> {
         }
     }
 
-    fn shape(&mut self, read: &[ReadItem<'_>], source: &Source, items_before: u64, rows: &mut dyn Rows, done: &mut BatchDone) {
+    fn shape(
+        &mut self,
+        read: &[ReadItem<'_>],
+        source: &Source,
+        items_before: u64,
+        rows: &mut dyn Rows,
+        done: &mut BatchDone,
+    ) {
         for one in read {
             if one.admitted == Admitted::NotSelected {
                 continue;
@@ -628,7 +695,10 @@ impl Worker<'_> {
             let id = one.conversation.id.decoded();
             done.account.selected += 1;
             if one.admitted == Admitted::Repeated {
-                let why = LeftOut::new(Reason::RepeatedId, "the id came before; the first conversation with it is kept");
+                let why = LeftOut::new(
+                    Reason::RepeatedId,
+                    "the id came before; the first conversation with it is kept",
+                );
                 done.leave_out(&id, None, &why, source, &one.span);
                 done.account.left_out.add(why.reason, &id);
                 continue;
@@ -665,7 +735,12 @@ fn parse<'b>(
                 if !has_id {
                     conversation.id = format!("{}#{}", source.name.label, span.index).into();
                 }
-                read.push(ReadItem { conversation, span: *span, has_id, admitted: Admitted::Waiting });
+                read.push(ReadItem {
+                    conversation,
+                    span: *span,
+                    has_id,
+                    admitted: Admitted::Waiting,
+                });
             }
             Err(error) => done.refuse(source, span, &error),
         }
@@ -684,7 +759,11 @@ fn parse_one<'b>(
 ) -> Result<Conversation<'b>, ItemError> {
     if span.too_large {
         let most = retort_model::bounds::ITEM_BYTES >> 20;
-        return Err(ItemError::new(Refusal::TooLarge, 0, format!("larger than {most} MiB, the bound for one item")));
+        return Err(ItemError::new(
+            Refusal::TooLarge,
+            0,
+            format!("larger than {most} MiB, the bound for one item"),
+        ));
     }
     let text = simdutf8::compat::from_utf8(batch.item(span)).map_err(|error| {
         ItemError::new(Refusal::NotUtf8, error.valid_up_to(), "not valid UTF-8")
@@ -695,25 +774,37 @@ fn parse_one<'b>(
         if named.is_none()
             && let Err(error) = &conversation
             && error.refusal == Refusal::UnknownShape
-            && let Some(other) = sniff(&Shape::of(text)?).filter(|other| other.name() != format.name())
+            && let Some(other) =
+                sniff(&Shape::of(text)?).filter(|other| other.name() != format.name())
         {
             return other.read(text, notes);
         }
         return conversation;
     }
     let words = Shape::of(text)?.words();
-    Err(ItemError::new(Refusal::UnknownShape, 0, format!("{words}: no import format knows it; name one with `--from`")))
+    Err(ItemError::new(
+        Refusal::UnknownShape,
+        0,
+        format!("{words}: no import format knows it; name one with `--from`"),
+    ))
 }
 
 impl Admission {
     /// Decides on the conversations of a batch; says whether the limit was reached before it.
-    fn admit(&mut self, read: &mut [ReadItem<'_>], source: &Source, selection: &Selection) -> io::Result<bool> {
+    fn admit(
+        &mut self,
+        read: &mut [ReadItem<'_>],
+        source: &Source,
+        selection: &Selection,
+    ) -> io::Result<bool> {
         if self.finished {
             return Ok(true);
         }
         let format = source.format.map_or("", ImportFormat::name);
         for one in read {
-            if !selection.matches(&one.conversation) || selection.limit.is_some_and(|limit| self.selected >= limit) {
+            if !selection.matches(&one.conversation)
+                || selection.limit.is_some_and(|limit| self.selected >= limit)
+            {
                 one.admitted = Admitted::NotSelected;
                 continue;
             }
@@ -745,7 +836,14 @@ impl BatchDone {
         });
     }
 
-    fn leave_out(&mut self, id: &str, part: Option<&String>, why: &LeftOut, source: &Source, span: &Span) {
+    fn leave_out(
+        &mut self,
+        id: &str,
+        part: Option<&String>,
+        why: &LeftOut,
+        source: &Source,
+        span: &Span,
+    ) {
         self.rejects.push(Reject {
             conversation_id: Some(id.to_owned()),
             part: part.cloned(),
@@ -810,7 +908,10 @@ impl Gathering {
         let sizes = rows.row_sizes();
         done.account.longest_record_chars = sizes.iter().copied().max().unwrap_or(0).into();
         done.account.record_chars = sizes.iter().map(|&size| u64::from(size)).sum();
-        for (warning, count) in [Warning::GuardedCell, Warning::LongCell, Warning::AmbiguousCell].into_iter().zip(rows.cells()) {
+        for (warning, count) in [Warning::GuardedCell, Warning::LongCell, Warning::AmbiguousCell]
+            .into_iter()
+            .zip(rows.cells())
+        {
             done.account.warned.add_many(warning, count);
         }
         self.totals.account.merge(done.account);
@@ -835,7 +936,11 @@ impl Gathering {
             self.bytes += rows.size_bytes();
             self.group.push(rows);
         }
-        if self.rows > 0 && shaping.file_format.is_full(self.rows, self.bytes) { self.take_group(shaping) } else { None }
+        if self.rows > 0 && shaping.file_format.is_full(self.rows, self.bytes) {
+            self.take_group(shaping)
+        } else {
+            None
+        }
     }
 
     fn take_group(&mut self, shaping: &Shaping<'_>) -> Option<Group> {
@@ -850,7 +955,9 @@ impl Gathering {
             rows: std::mem::take(&mut self.group),
             rejects: std::mem::take(&mut self.rejects),
             ids: std::mem::take(&mut self.ids),
-            account: shaping.tells_account.then(|| (self.totals.account.clone(), self.totals.refused.clone())),
+            account: shaping
+                .tells_account
+                .then(|| (self.totals.account.clone(), self.totals.refused.clone())),
         })
     }
 

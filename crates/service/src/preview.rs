@@ -3,15 +3,15 @@
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::file::by_name as file_format_named;
+use retort_formats::import::Refusal;
 use retort_model::bounds::PREVIEW_RECORDS;
 use retort_model::{Account, Tally};
-use retort_formats::import::Refusal;
 
+use crate::Error;
 use crate::convert::ConvertPlan;
 use crate::package::Package;
 use crate::pipeline::{More, Observer, Progress, Shaping, run};
 use crate::source::Inputs;
-use crate::Error;
 
 /// The first records of a dataset.
 #[derive(Debug, Default)]
@@ -58,7 +58,8 @@ pub fn preview(plan: &ConvertPlan) -> Result<Preview, Error> {
         preview.account = totals.account;
         preview.refused = totals.refused;
     }
-    preview.records = String::from_utf8_lossy(&lines).lines().take(PREVIEW_RECORDS).map(str::to_owned).collect();
+    preview.records =
+        String::from_utf8_lossy(&lines).lines().take(PREVIEW_RECORDS).map(str::to_owned).collect();
     Ok(preview)
 }
 

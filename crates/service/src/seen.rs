@@ -107,12 +107,14 @@ impl SeenIds {
 fn probes(hash: u128, words: usize) -> impl Iterator<Item = usize> {
     let (start, step) = ((hash >> 64) as u64, (hash as u64) | 1);
     let bits = words as u64 * 64;
-    (0..u64::from(BLOOM_PROBES)).map(move |n| (start.wrapping_add(step.wrapping_mul(n)) % bits) as usize)
+    (0..u64::from(BLOOM_PROBES))
+        .map(move |n| (start.wrapping_add(step.wrapping_mul(n)) % bits) as usize)
 }
 
 impl Run {
     fn holds(&mut self, hash: u128) -> io::Result<bool> {
-        let set = |bit: usize| self.bloom.get(bit / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0);
+        let set =
+            |bit: usize| self.bloom.get(bit / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0);
         if !probes(hash, self.bloom.len()).all(set) {
             return Ok(false);
         }

@@ -75,9 +75,13 @@ impl Inputs {
                 Input::Path(path) => {
                     let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
                     if metadata.is_dir() {
-                        found.walk(path, String::new(), 0)?;
+                        found.walk(path, "", 0)?;
                     } else {
-                        let label = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+                        let label = path
+                            .file_name()
+                            .unwrap_or(path.as_os_str())
+                            .to_string_lossy()
+                            .into_owned();
                         found.add(path.clone(), label, &metadata);
                     }
                 }
@@ -88,14 +92,15 @@ impl Inputs {
     }
 
     fn add(&mut self, path: PathBuf, label: String, metadata: &fs::Metadata) {
-        let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let changed =
+            metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let changed = changed.and_then(|since| Time::from_epoch(&since.as_secs().to_string()));
         self.newest = self.newest.max(changed);
         self.bytes += metadata.len();
         self.files.push(InputFile { path: Some(path), label });
     }
 
-    fn walk(&mut self, folder: &Path, prefix: String, depth: usize) -> Result<(), Error> {
+    fn walk(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), Error> {
         let entries = fs::read_dir(folder).map_err(|error| Error::read(folder, error))?;
         let mut names = Vec::new();
         for entry in entries {
@@ -110,11 +115,12 @@ impl Inputs {
             if name.starts_with('.') || (is_package && PACKAGE_FILES.contains(&name.as_str())) {
                 continue;
             }
-            let metadata = fs::symlink_metadata(&path).map_err(|error| Error::read(&path, error))?;
+            let metadata =
+                fs::symlink_metadata(&path).map_err(|error| Error::read(&path, error))?;
             let label = format!("{prefix}{name}");
             if metadata.is_dir() {
                 if depth < FOLDER_DEPTH {
-                    self.walk(&path, format!("{label}/"), depth + 1)?;
+                    self.walk(&path, &format!("{label}/"), depth + 1)?;
                 }
             } else if metadata.is_file() && has_known_ending(&name) {
                 self.add(path, label, &metadata);
@@ -181,7 +187,8 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(into)?;
         self.unpacked += length as u64;
-        let bound = ARCHIVE_FREE_BYTES.max(self.packed.load(Ordering::Relaxed).saturating_mul(ARCHIVE_RATIO));
+        let bound = ARCHIVE_FREE_BYTES
+            .max(self.packed.load(Ordering::Relaxed).saturating_mul(ARCHIVE_RATIO));
         if self.unpacked > bound {
             return Err(io::Error::other(format!(
                 "it unpacks to more than {ARCHIVE_RATIO} times its size, which histories do not do"
@@ -219,7 +226,11 @@ impl InputFile {
     ) -> Result<bool, Error> {
         let here = Arc::new(AtomicU64::new(0));
         let mut input: Box<dyn Read> = match &self.path {
-            None => Box::new(Counted { inner: io::stdin().lock(), here: Arc::clone(&here), all: Arc::clone(read_bytes) }),
+            None => Box::new(Counted {
+                inner: io::stdin().lock(),
+                here: Arc::clone(&here),
+                all: Arc::clone(read_bytes),
+            }),
             Some(path) => {
                 let inner = File::open(path).map_err(|error| Error::read(path, error))?;
                 Box::new(Counted { inner, here: Arc::clone(&here), all: Arc::clone(read_bytes) })
@@ -231,7 +242,11 @@ impl InputFile {
             return match &self.path {
                 Some(path) => {
                     let inner = File::open(path).map_err(|error| Error::read(path, error))?;
-                    let file = BufReader::new(Counted { inner, here: Arc::clone(&here), all: Arc::clone(read_bytes) });
+                    let file = BufReader::new(Counted {
+                        inner,
+                        here: Arc::clone(&here),
+                        all: Arc::clone(read_bytes),
+                    });
                     self.each_entry(file, &here, take)
                 }
                 None => {
@@ -254,16 +269,27 @@ impl InputFile {
         packed: &Arc<AtomicU64>,
         take: &mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        let fail = |source: zip::result::ZipError| Error::Unpack { name: self.label.clone(), source: source.into() };
+        let fail = |source: zip::result::ZipError| Error::Unpack {
+            name: self.label.clone(),
+            source: source.into(),
+        };
         let mut archive = zip::ZipArchive::new(file).map_err(fail)?;
         if archive.len() > ARCHIVE_ENTRIES {
-            let source = io::Error::other(format!("it has {} entries; at most {ARCHIVE_ENTRIES} are read", archive.len()));
+            let source = io::Error::other(format!(
+                "it has {} entries; at most {ARCHIVE_ENTRIES} are read",
+                archive.len()
+            ));
             return Err(Error::Unpack { name: self.label.clone(), source });
         }
-        let mut names: Vec<String> =
-            archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<_, _>>().map_err(fail)?;
+        let mut names: Vec<String> = archive
+            .file_names()
+            .map(|name| Ok(name?.into_owned()))
+            .collect::<Result<_, _>>()
+            .map_err(fail)?;
         names.sort();
-        let is_package = ["manifest.json", "dataset_info.json"].iter().all(|one| names.iter().any(|name| name == one));
+        let is_package = ["manifest.json", "dataset_info.json"]
+            .iter()
+            .all(|one| names.iter().any(|name| name == one));
         for name in names {
             let mut entry = archive.by_name(&name).map_err(fail)?;
             let visible: String = name.chars().flat_map(char::escape_debug).collect();
@@ -273,7 +299,10 @@ impl InputFile {
                 take(source, Stream::Refused("its path leaves the archive"))?
             } else if entry.is_symlink() {
                 take(source, Stream::Refused("it is a link"))?
-            } else if entry.is_dir() || !has_known_ending(&name) || (is_package && PACKAGE_FILES.contains(&name.as_str())) {
+            } else if entry.is_dir()
+                || !has_known_ending(&name)
+                || (is_package && PACKAGE_FILES.contains(&name.as_str()))
+            {
                 true
             } else {
                 packed.store(entry.compressed_size(), Ordering::Relaxed);
@@ -299,7 +328,11 @@ fn start_of(input: &mut dyn Read) -> io::Result<Vec<u8>> {
 }
 
 /// The stream without its packing.
-fn unpacked<'r>(start: Vec<u8>, input: impl Read + 'r, packed: &Arc<AtomicU64>) -> io::Result<Box<dyn Read + 'r>> {
+fn unpacked<'r>(
+    start: Vec<u8>,
+    input: impl Read + 'r,
+    packed: &Arc<AtomicU64>,
+) -> io::Result<Box<dyn Read + 'r>> {
     let packing = packing_of(&start);
     let whole = Cursor::new(start).chain(input);
     let packed = Arc::clone(packed);

@@ -79,7 +79,12 @@ impl Verified {
         }
     }
 
-    fn file(&mut self, package: &mut Package, manifest: &Manifest, file: &DataFile) -> io::Result<()> {
+    fn file(
+        &mut self,
+        package: &mut Package,
+        manifest: &Manifest,
+        file: &DataFile,
+    ) -> io::Result<()> {
         let (bytes, hash, lines) = read_through(&mut package.file(&file.path)?)?;
         self.bytes += bytes;
         if bytes != file.bytes {
@@ -94,7 +99,8 @@ impl Verified {
         let beside = match file.path.as_str() {
             REJECTS => {
                 let refused: u64 = manifest.read.refused.iter().map(|finding| finding.count).sum();
-                let parts: u64 = manifest.records.left_out_by_reason.iter().map(|finding| finding.count).sum();
+                let parts: u64 =
+                    manifest.records.left_out_by_reason.iter().map(|finding| finding.count).sum();
                 // A graph that was left out whole has a line for each of its rounds.
                 let least = refused + parts + manifest.conversations.left_out;
                 (lines < least).then(|| format!("{lines} lines, but {least} were left out"))
@@ -110,7 +116,12 @@ impl Verified {
         Ok(())
     }
 
-    fn data(&mut self, package: &mut Package, manifest: &Manifest, file: &DataFile) -> io::Result<()> {
+    fn data(
+        &mut self,
+        package: &mut Package,
+        manifest: &Manifest,
+        file: &DataFile,
+    ) -> io::Result<()> {
         let mut records = 0;
         for row in rows_of(package, manifest, &file.path)? {
             records += 1;
@@ -124,7 +135,10 @@ impl Verified {
         }
         self.records += records;
         if file.records != Some(records) {
-            self.differ(&file.path, format!("{records} records, the receipt says {}", file.records.unwrap_or(0)));
+            self.differ(
+                &file.path,
+                format!("{records} records, the receipt says {}", file.records.unwrap_or(0)),
+            );
         }
         Ok(())
     }
@@ -136,8 +150,9 @@ pub(crate) fn rows_of(
     manifest: &Manifest,
     path: &str,
 ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
-    let format = file_format_named(&manifest.file_format)
-        .ok_or_else(|| io::Error::other(format!("unknown file format `{}`", manifest.file_format)))?;
+    let format = file_format_named(&manifest.file_format).ok_or_else(|| {
+        io::Error::other(format!("unknown file format `{}`", manifest.file_format))
+    })?;
     let file = package.file(path)?;
     let file: Box<dyn ReadSeek> = match manifest.compression.as_str() {
         "gzip" => Box::new(unpacked(&mut flate2::read::MultiGzDecoder::new(file))?),
@@ -187,7 +202,12 @@ fn row_problem(row: &str, manifest: &Manifest) -> Option<String> {
                 Some(place) => seen.iter_mut().skip(place).take(1).for_each(|seen| *seen = true),
                 // A data format without columns of its own is free in its keys.
                 None if manifest.schema.is_empty() => {}
-                None => return Ok(Some(format!("the column `{}` is not in the schema", key.escape_debug()))),
+                None => {
+                    return Ok(Some(format!(
+                        "the column `{}` is not in the schema",
+                        key.escape_debug()
+                    )));
+                }
             }
         }
         parser.end()?;
@@ -210,5 +230,7 @@ fn samples_differ(input: &mut dyn Read, manifest: &Manifest) -> io::Result<Optio
     input.read_to_string(&mut text)?;
     let wanted = format!("\"num_samples\": {}", manifest.records.written);
     let found = text.lines().any(|line| line.trim().trim_end_matches(',') == wanted);
-    Ok((!found).then(|| format!("`num_samples` is not the {} records of the data", manifest.records.written)))
+    Ok((!found).then(|| {
+        format!("`num_samples` is not the {} records of the data", manifest.records.written)
+    }))
 }

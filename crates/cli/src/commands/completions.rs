@@ -16,7 +16,12 @@ pub struct Completions {
 
 impl Completions {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        clap_complete::generate(self.shell, &mut crate::Cli::command(), "retort", &mut std::io::stdout());
+        clap_complete::generate(
+            self.shell,
+            &mut crate::Cli::command(),
+            "retort",
+            &mut std::io::stdout(),
+        );
         Ok(ExitCode::SUCCESS)
     }
 }

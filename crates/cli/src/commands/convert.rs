@@ -143,30 +143,68 @@ fn name_of(output: &Path) -> Result<DatasetName, Failure> {
 fn summary(report: &Report, took: Duration, out: &mut impl Write) -> std::io::Result<()> {
     let account = &report.account;
     let conversations = account.read - account.refused;
-    writeln!(out, "read       {} in {}", several(account.read, "item"), several(report.manifest.read.inputs.len() as u64, "file"))?;
+    writeln!(
+        out,
+        "read       {} in {}",
+        several(account.read, "item"),
+        several(report.manifest.read.inputs.len() as u64, "file")
+    )?;
     findings(account, &report.refused, conversations, out)?;
     let seconds = took.as_secs_f64().max(0.001);
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a speed to read")]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a speed to read"
+    )]
     let speed = (report.input_bytes as f64 / seconds) as u64;
     let files = report.manifest.files.iter().filter(|file| file.records.is_some()).count();
-    let data = if files > 1 { format!("{} in {files} files", bytes(report.data_bytes)) } else { bytes(report.data_bytes) };
-    writeln!(out, "package    {} ({data}; {:.1} s, {}/s)", report.output.display(), seconds, bytes(speed))
+    let data = if files > 1 {
+        format!("{} in {files} files", bytes(report.data_bytes))
+    } else {
+        bytes(report.data_bytes)
+    };
+    writeln!(
+        out,
+        "package    {} ({data}; {:.1} s, {}/s)",
+        report.output.display(),
+        seconds,
+        bytes(speed)
+    )
 }
 
 /// What was selected, written, left out and mended.
-pub fn findings(account: &Account, refused: &Tally<Refusal>, conversations: u64, out: &mut impl Write) -> std::io::Result<()> {
+pub fn findings(
+    account: &Account,
+    refused: &Tally<Refusal>,
+    conversations: u64,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
     for (refusal, number, places) in refused.iter() {
         let first = places.first().map(String::as_str).unwrap_or_default();
         writeln!(out, "  refused    {} {} (first: {first})", count(number), refusal.as_str())?;
     }
     let not_selected = conversations - account.selected;
-    let others = if not_selected > 0 { format!(", {} not selected", count(not_selected)) } else { String::new() };
+    let others = if not_selected > 0 {
+        format!(", {} not selected", count(not_selected))
+    } else {
+        String::new()
+    };
     writeln!(out, "selected   {}{others}", several(account.selected, "conversation"))?;
-    writeln!(out, "written    {} as {}", several(account.written, "conversation"), several(account.records, "record"))?;
+    writeln!(
+        out,
+        "written    {} as {}",
+        several(account.written, "conversation"),
+        several(account.records, "record")
+    )?;
     writeln!(out, "left out   {}", several(account.left_out.total(), "conversation"))?;
     list(out, &account.left_out, Reason::words)?;
     if !account.records_left_out.is_empty() {
-        writeln!(out, "left out of written conversations   {}", several(account.records_left_out.total(), "record"))?;
+        writeln!(
+            out,
+            "left out of written conversations   {}",
+            several(account.records_left_out.total(), "record")
+        )?;
         list(out, &account.records_left_out, Reason::words)?;
     }
     if account.records_repaired > 0 {
@@ -185,7 +223,11 @@ pub fn findings(account: &Account, refused: &Tally<Refusal>, conversations: u64,
     Ok(())
 }
 
-fn list<K: Ord + Copy>(out: &mut impl Write, tally: &Tally<K>, words: impl Fn(K) -> &'static str) -> std::io::Result<()> {
+fn list<K: Ord + Copy>(
+    out: &mut impl Write,
+    tally: &Tally<K>,
+    words: impl Fn(K) -> &'static str,
+) -> std::io::Result<()> {
     for (kind, number, _) in tally.iter() {
         writeln!(out, "  {:>8}  {}", count(number), words(kind))?;
     }
@@ -194,8 +236,15 @@ fn list<K: Ord + Copy>(out: &mut impl Write, tally: &Tally<K>, words: impl Fn(K)
 
 /// The findings as JSON.
 pub fn findings_json(account: &Account, refused: &Tally<Refusal>) -> serde_json::Value {
-    fn tally<K: Ord + Copy>(tally: &Tally<K>, name: impl Fn(K) -> &'static str) -> serde_json::Value {
-        tally.iter().map(|(kind, count, _)| (name(kind).to_owned(), json!(count))).collect::<serde_json::Map<_, _>>().into()
+    fn tally<K: Ord + Copy>(
+        tally: &Tally<K>,
+        name: impl Fn(K) -> &'static str,
+    ) -> serde_json::Value {
+        tally
+            .iter()
+            .map(|(kind, count, _)| (name(kind).to_owned(), json!(count)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     }
     json!({
         "read": account.read,

@@ -22,29 +22,46 @@ impl Formats {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let mut out = std::io::stdout().lock();
         if self.json {
-            let import: Vec<_> = import::FORMATS.iter().map(|f| json!({"name": f.name(), "about": f.about()})).collect();
+            let import: Vec<_> = import::FORMATS
+                .iter()
+                .map(|f| json!({"name": f.name(), "about": f.about()}))
+                .collect();
             let data: Vec<_> = data::FORMATS
                 .iter()
                 .map(|f| json!({"name": f.name(), "about": f.about(), "file_formats": f.file_formats()}))
                 .collect();
             let file: Vec<_> = file::FORMATS
                 .iter()
-                .map(|f| json!({"name": f.name(), "about": f.about(), "media_type": f.media_type()}))
+                .map(
+                    |f| json!({"name": f.name(), "about": f.about(), "media_type": f.media_type()}),
+                )
                 .collect();
-            let whole = json!({"import_formats": import, "data_formats": data, "file_formats": file});
+            let whole =
+                json!({"import_formats": import, "data_formats": data, "file_formats": file});
             writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
             return Ok(ExitCode::SUCCESS);
         }
         let lists: [(&str, Vec<[String; 2]>); 3] = [
-            ("import formats (--from)", import::FORMATS.iter().map(|f| [f.name().into(), f.about().into()]).collect()),
+            (
+                "import formats (--from)",
+                import::FORMATS.iter().map(|f| [f.name().into(), f.about().into()]).collect(),
+            ),
             (
                 "data formats (--data-format)",
                 data::FORMATS
                     .iter()
-                    .map(|f| [f.name().into(), format!("{} ({})", f.about(), f.file_formats().join(", "))])
+                    .map(|f| {
+                        [
+                            f.name().into(),
+                            format!("{} ({})", f.about(), f.file_formats().join(", ")),
+                        ]
+                    })
                     .collect(),
             ),
-            ("file formats (--file-format)", file::FORMATS.iter().map(|f| [f.name().into(), f.about().into()]).collect()),
+            (
+                "file formats (--file-format)",
+                file::FORMATS.iter().map(|f| [f.name().into(), f.about().into()]).collect(),
+            ),
         ];
         for (index, (title, rows)) in lists.into_iter().enumerate() {
             if index > 0 {

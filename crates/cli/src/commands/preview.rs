@@ -53,7 +53,10 @@ impl Preview {
                 writeln!(out, "{record}")?;
             }
         } else if self.json {
-            let values = records.iter().map(|record| serde_json::from_str(record)).collect::<Result<Vec<serde_json::Value>, _>>()?;
+            let values = records
+                .iter()
+                .map(|record| serde_json::from_str(record))
+                .collect::<Result<Vec<serde_json::Value>, _>>()?;
             let mut whole = json!({"records": values});
             if let (Some((account, refused)), Some(object)) = (&found, whole.as_object_mut()) {
                 object.insert("findings".into(), findings_json(account, refused));
@@ -90,7 +93,10 @@ fn print(records: &[String], out: &mut impl Write) -> Result<(), Failure> {
             Some(Value::Array(messages)) => {
                 for message in messages {
                     let role = message.get("role").and_then(Value::as_str).unwrap_or("?");
-                    table.add_row([Cell::new(role).set_alignment(CellAlignment::Right), Cell::new(said(message))]);
+                    table.add_row([
+                        Cell::new(role).set_alignment(CellAlignment::Right),
+                        Cell::new(said(message)),
+                    ]);
                 }
             }
             _ => {
@@ -107,7 +113,11 @@ fn print(records: &[String], out: &mut impl Write) -> Result<(), Failure> {
 
 fn title(record: &Value<'_>) -> String {
     let text = |key: &str| record.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let parts = [text("conversation_id").or(text("convo_id")).or(text("id")), text("data_source"), text("model")];
+    let parts = [
+        text("conversation_id").or(text("convo_id")).or(text("id")),
+        text("data_source"),
+        text("model"),
+    ];
     let parts: Vec<String> = parts.into_iter().flatten().map(|part| one_line(part, 60)).collect();
     if parts.is_empty() { "record".into() } else { parts.join(" · ") }
 }
@@ -117,7 +127,9 @@ fn said(message: &Value<'_>) -> String {
     if let Some(Value::Array(calls)) = message.get("tool_calls") {
         for call in calls {
             let Some(function) = call.get("function") else { continue };
-            let part = |key: &str| function.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let part = |key: &str| {
+                function.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
             text.push_str(&one_line(&format!(" → {}({})", part("name"), part("arguments")), CELL));
         }
     }

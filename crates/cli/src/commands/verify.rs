@@ -30,8 +30,11 @@ impl Verify {
         let verified = verify(&self.package)?;
         let whole = verified.differences.is_empty();
         if self.json {
-            let differences: Vec<_> =
-                verified.differences.iter().map(|one| json!({"file": one.file, "what": one.what})).collect();
+            let differences: Vec<_> = verified
+                .differences
+                .iter()
+                .map(|one| json!({"file": one.file, "what": one.what}))
+                .collect();
             let result = json!({
                 "whole": whole,
                 "files": verified.files,
@@ -46,8 +49,14 @@ impl Verify {
                 writeln!(err, "differs    {}: {}", difference.file, difference.what)?;
             }
             let verdict = if whole { "as its receipt says" } else { "NOT as its receipt says" };
-            let (files, records) = (several(verified.files, "file"), several(verified.records, "record"));
-            writeln!(err, "{}: {verdict} ({files}, {records}, {})", self.package.display(), bytes(verified.bytes))?;
+            let (files, records) =
+                (several(verified.files, "file"), several(verified.records, "record"));
+            writeln!(
+                err,
+                "{}: {verdict} ({files}, {records}, {})",
+                self.package.display(),
+                bytes(verified.bytes)
+            )?;
         }
         Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) })
     }

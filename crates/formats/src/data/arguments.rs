@@ -32,7 +32,10 @@ pub(super) fn object_of<'c>(
     let start: String = text.chars().take(60).collect();
     let name = call.name.decoded();
     let name: String = name.chars().take(80).collect();
-    Err(LeftOut::new(reason, format!("arguments of the call of `{name}`: `{}`", start.escape_debug())))
+    Err(LeftOut::new(
+        reason,
+        format!("arguments of the call of `{name}`: `{}`", start.escape_debug()),
+    ))
 }
 
 /// The kind of value that the text holds, if it is JSON.
@@ -62,7 +65,8 @@ mod tests {
     use super::*;
 
     fn check(arguments: &str, expect: Result<&str, Reason>) {
-        let call = ToolCall { name: "f".into(), arguments: arguments.into(), ..ToolCall::default() };
+        let call =
+            ToolCall { name: "f".into(), arguments: arguments.into(), ..ToolCall::default() };
         let got = object_of(&call, false, &mut Vec::new());
         assert_eq!(got.as_deref().map_err(|why| why.reason), expect, "{arguments}");
     }

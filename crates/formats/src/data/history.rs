@@ -6,7 +6,10 @@
 use std::collections::VecDeque;
 
 use retort_model::json::write_string;
-use retort_model::{Content, Conversation, Fields, LeftOut, Message, Part, PartKind, RawJson, Reason, Role, Text, Warning};
+use retort_model::{
+    Content, Conversation, Fields, LeftOut, Message, Part, PartKind, RawJson, Reason, Role, Text,
+    Warning,
+};
 
 use super::schema::{Field, Schema, Sink, Type};
 use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
@@ -41,15 +44,22 @@ impl DataFormat for History {
         &SCHEMA
     }
 
-    fn shape(&self, conversation: &Conversation<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink) -> Outcome {
+    fn shape(
+        &self,
+        conversation: &Conversation<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
         if conversation.rounds.iter().all(|round| round.messages.is_empty()) {
             return Outcome::left_out(None, LeftOut::new(Reason::NoMessages, "no messages"));
         }
         let mut notes = RecordNotes::default();
         let mut convo = Vec::with_capacity(4096);
         write_convo(conversation, context.options.max_contexts, &mut convo, &mut notes);
-        let nullable = |text: Option<&Text<'_>>| text.map_or("null".to_owned(), |text| json_of(text));
-        let created_at = conversation.created_at.map_or("null".into(), |time| format!("\"{time}\""));
+        let nullable =
+            |text: Option<&Text<'_>>| text.map_or("null".to_owned(), |text| json_of(text));
+        let created_at =
+            conversation.created_at.map_or("null".into(), |time| format!("\"{time}\""));
         let row_id = field(&conversation.metadata, "row_id").map(|raw| raw.as_str().to_owned());
         out.begin_row();
         out.json(&String::from_utf8_lossy(&convo));
@@ -84,7 +94,12 @@ fn string(text: &Text<'_>, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn write_convo(conversation: &Conversation<'_>, max_contexts: usize, out: &mut Vec<u8>, notes: &mut RecordNotes) {
+fn write_convo(
+    conversation: &Conversation<'_>,
+    max_contexts: usize,
+    out: &mut Vec<u8>,
+    notes: &mut RecordNotes,
+) {
     let metadata = &conversation.metadata;
     let raw = |name: &str| field(metadata, name).map_or("null", RawJson::as_str);
     let path = conversation.active_path();
@@ -94,7 +109,8 @@ fn write_convo(conversation: &Conversation<'_>, max_contexts: usize, out: &mut V
         .flat_map(|round| &round.messages)
         .filter(|message| message.source_role.as_ref().is_none_or(|word| *word != *"tools"))
         .collect();
-    let is_prompt = |message: &Message<'_>| message.source_role.as_ref().is_some_and(|word| *word == *"prompt");
+    let is_prompt =
+        |message: &Message<'_>| message.source_role.as_ref().is_some_and(|word| *word == *"prompt");
     // Where the source keeps the prompt apart it goes back there; else the last system message is the prompt.
     let prompt = messages
         .iter()

@@ -31,7 +31,12 @@ pub trait DataFormat: Sync {
     }
 
     /// Writes the records of a conversation and says what was found.
-    fn shape(&self, conversation: &Conversation<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink) -> Outcome;
+    fn shape(
+        &self,
+        conversation: &Conversation<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome;
 
     /// Whether records are checked against trainers.
     fn is_for_training(&self) -> bool {
@@ -71,7 +76,8 @@ pub struct TrainerColumns {
 }
 
 /// All data formats.
-pub static FORMATS: &[&dyn DataFormat] = &[&standard::Standard, &openai::OpenAi, &history::History, &retort::Retort];
+pub static FORMATS: &[&dyn DataFormat] =
+    &[&standard::Standard, &openai::OpenAi, &history::History, &retort::Retort];
 
 /// The format of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn DataFormat> {

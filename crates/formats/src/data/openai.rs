@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use retort_model::json::Value;
-use retort_model::{Check, Conversation, LeftOut, Message, Reason, Repair, Role, Text, ToolCall, Warning};
+use retort_model::{
+    Check, Conversation, LeftOut, Message, Reason, Repair, Role, Text, ToolCall, Warning,
+};
 
 use super::arguments::object_of;
 use super::schema::{Field, Schema, Sink, Type};
-use super::standard::{Draft, has_attachments, each_record, settle};
+use super::standard::{Draft, each_record, has_attachments, settle};
 use super::tools::push_once;
 use super::turns::{Rules, Side, Turn, collect, is_blank};
 use super::{DataFormat, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions};
@@ -79,11 +81,18 @@ impl DataFormat for OpenAi {
             .into()
     }
 
-    fn shape(&self, conversation: &Conversation<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink) -> Outcome {
+    fn shape(
+        &self,
+        conversation: &Conversation<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
         let mut outcome = Outcome::default();
-        each_record(conversation, context.options.tasks, |draft| match write(&draft, context, out, &mut outcome.renamed_tools) {
-            Ok(notes) => outcome.records.push(notes),
-            Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
+        each_record(conversation, context.options.tasks, |draft| {
+            match write(&draft, context, out, &mut outcome.renamed_tools) {
+                Ok(notes) => outcome.records.push(notes),
+                Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
+            }
         });
         if outcome.records.is_empty() && outcome.left_out.is_empty() {
             return Outcome::left_out(None, super::standard::nothing_to_write(conversation));
@@ -127,7 +136,8 @@ fn write(
         notes.warnings.push(Warning::AttachmentLeftBehind);
     }
 
-    let mut renames: Vec<_> = names.written.into_iter().filter(|(name, written)| name != written).collect();
+    let mut renames: Vec<_> =
+        names.written.into_iter().filter(|(name, written)| name != written).collect();
     renames.sort_unstable();
     renamed_tools.extend(renames);
 
@@ -137,7 +147,11 @@ fn write(
         message.write(out);
     }
     out.close_list();
-    if definitions.is_empty() { out.absent() } else { out.json(&definitions) }
+    if definitions.is_empty() {
+        out.absent();
+    } else {
+        out.json(&definitions);
+    }
     out.end_row();
     Ok(notes)
 }
@@ -196,9 +210,13 @@ impl Names {
         if let Some(written) = self.written.get(name) {
             return written.clone();
         }
-        let mut written: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }).collect();
-        let taken = |candidate: &str| self.written.iter().any(|(other, one)| other != name && one == candidate);
+        let mut written: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' })
+            .collect();
+        let taken = |candidate: &str| {
+            self.written.iter().any(|(other, one)| other != name && one == candidate)
+        };
         if written.len() > TOOL_NAME || taken(&written) {
             // What the name alone decides, so that it is the same in every row.
             let mut hasher = DefaultHasher::new();
@@ -225,10 +243,16 @@ struct Row<'n> {
 
 impl Row<'_> {
     /// The definitions as a JSON array; empty if there are none.
-    fn definitions(&mut self, tools: &super::tools::Tools, turns: &[Turn<'_>], names: &mut Names) -> String {
+    fn definitions(
+        &mut self,
+        tools: &super::tools::Tools,
+        turns: &[Turn<'_>],
+        names: &mut Names,
+    ) -> String {
         let mut definitions = Vec::new();
         for tool in &tools.tools {
-            let name = if self.mends { names.of(&tool.name, self.repairs) } else { tool.name.clone() };
+            let name =
+                if self.mends { names.of(&tool.name, self.repairs) } else { tool.name.clone() };
             if !self.mends {
                 definitions.push(tool.source.clone());
             } else if name == tool.name {
@@ -239,7 +263,8 @@ impl Row<'_> {
         }
         let called = turns.iter().flat_map(Turn::calls).map(|call| call.name.decoded());
         for name in called.filter(|name| !name.is_empty()) {
-            let known = tools.tools.iter().any(|tool| tool.name == *name) || names.written.contains_key(&*name);
+            let known = tools.tools.iter().any(|tool| tool.name == *name)
+                || names.written.contains_key(&*name);
             if known {
                 continue;
             }
@@ -264,14 +289,24 @@ impl Row<'_> {
         if let Some(system) = system
             && !(self.mends && is_blank(system))
         {
-            spoken.push(Spoken { role: "system".into(), content: text_of(system), calls: Vec::new(), answers: None });
+            spoken.push(Spoken {
+                role: "system".into(),
+                content: text_of(system),
+                calls: Vec::new(),
+                answers: None,
+            });
         }
         let mut open: Vec<String> = Vec::new();
         for turn in turns {
             match turn.side {
                 Side::Question => spoken.push(self.question(turn)),
                 Side::Answer => {
-                    spoken.push(Spoken { role: "assistant".into(), content: turn.text(), calls: Vec::new(), answers: None });
+                    spoken.push(Spoken {
+                        role: "assistant".into(),
+                        content: turn.text(),
+                        calls: Vec::new(),
+                        answers: None,
+                    });
                 }
                 Side::Call => {
                     let call = self.call(turn, names);
@@ -334,11 +369,22 @@ impl Row<'_> {
         }
     }
 
-    fn results<'c>(&mut self, turn: &Turn<'c>, open: &mut Vec<String>, spoken: &mut Vec<Spoken<'c>>) {
+    fn results<'c>(
+        &mut self,
+        turn: &Turn<'c>,
+        open: &mut Vec<String>,
+        spoken: &mut Vec<Spoken<'c>>,
+    ) {
         if turn.results.is_empty() {
             for message in turn.messages() {
-                let answers = message.tool_call_id.as_ref().map_or(Cow::Borrowed(""), Text::decoded);
-                spoken.push(Spoken { role: "tool".into(), content: text_of(message), calls: Vec::new(), answers: Some(answers) });
+                let answers =
+                    message.tool_call_id.as_ref().map_or(Cow::Borrowed(""), Text::decoded);
+                spoken.push(Spoken {
+                    role: "tool".into(),
+                    content: text_of(message),
+                    calls: Vec::new(),
+                    answers: Some(answers),
+                });
             }
             return;
         }
@@ -349,7 +395,12 @@ impl Row<'_> {
                 push_once(self.repairs, Repair::MarkedEmpty);
                 content = "\"\"".into();
             }
-            spoken.push(Spoken { role: "tool".into(), content, calls: Vec::new(), answers: Some(id.into()) });
+            spoken.push(Spoken {
+                role: "tool".into(),
+                content,
+                calls: Vec::new(),
+                answers: Some(id.into()),
+            });
         }
     }
 }

@@ -31,7 +31,12 @@ impl DataFormat for Retort {
         true
     }
 
-    fn shape(&self, conversation: &Conversation<'_>, _context: &mut ShapeContext<'_>, out: &mut dyn Sink) -> Outcome {
+    fn shape(
+        &self,
+        conversation: &Conversation<'_>,
+        _context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
         let mut line = Vec::with_capacity(4096);
         canonical::write(conversation, &mut line);
         out.begin_row();

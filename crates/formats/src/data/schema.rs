@@ -63,7 +63,14 @@ impl Type {
             Self::Struct(fields) => {
                 let fields: Vec<_> = fields
                     .iter()
-                    .map(|field| format!("{}: {}{}", field.name, field.kind.words(), if field.optional { "?" } else { "" }))
+                    .map(|field| {
+                        format!(
+                            "{}: {}{}",
+                            field.name,
+                            field.kind.words(),
+                            if field.optional { "?" } else { "" }
+                        )
+                    })
                     .collect();
                 format!("struct<{}>", fields.join(", "))
             }

@@ -5,19 +5,26 @@ use std::borrow::Cow;
 
 use memchr::memchr2_iter;
 use retort_model::json::{write_escaped, write_string};
-use retort_model::{Check, Conversation, Kind, LeftOut, Message, Reason, Repair, Role, Round, Text, Warning};
+use retort_model::{
+    Check, Conversation, Kind, LeftOut, Message, Reason, Repair, Role, Round, Text, Warning,
+};
 
 use super::arguments::object_of;
 use super::schema::{Field, Schema, Sink, Type};
 use super::tools::{Tools, push_once};
 use super::turns::{Rules, Side, Turn, Turns, collect};
-use super::{DataFormat, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions, ToolsAs, TrainerColumns};
+use super::{
+    DataFormat, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions, ToolsAs,
+    TrainerColumns,
+};
 
 /// The format.
 pub(super) struct Standard;
 
-const MESSAGES: Type =
-    Type::List(&Type::Struct(&[Field::required("role", Type::Word), Field::required("content", Type::Text)]));
+const MESSAGES: Type = Type::List(&Type::Struct(&[
+    Field::required("role", Type::Word),
+    Field::required("content", Type::Text),
+]));
 const TEXTS: Type = Type::List(&Type::Word);
 
 macro_rules! columns {
@@ -115,11 +122,18 @@ impl DataFormat for Standard {
         notes
     }
 
-    fn shape(&self, conversation: &Conversation<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink) -> Outcome {
+    fn shape(
+        &self,
+        conversation: &Conversation<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
         let mut outcome = Outcome::default();
-        each_record(conversation, context.options.tasks, |draft| match write(conversation, &draft, context, out) {
-            Ok(notes) => outcome.records.push(notes),
-            Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
+        each_record(conversation, context.options.tasks, |draft| {
+            match write(conversation, &draft, context, out) {
+                Ok(notes) => outcome.records.push(notes),
+                Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
+            }
         });
         if outcome.records.is_empty() && outcome.left_out.is_empty() {
             return Outcome::left_out(None, nothing_to_write(conversation));
@@ -163,20 +177,31 @@ impl Draft<'_> {
 
 /// The records of a conversation: one of all rounds of the active path, or one a round of a graph but its start;
 /// with `tasks`, one for each sub-agent's task too. Rounds without messages make none.
-pub(super) fn each_record<'c>(conversation: &'c Conversation<'c>, tasks: bool, mut take: impl FnMut(Draft<'c>)) {
+pub(super) fn each_record<'c>(
+    conversation: &'c Conversation<'c>,
+    tasks: bool,
+    mut take: impl FnMut(Draft<'c>),
+) {
     let path = conversation.active_path();
     if conversation.kind == Kind::Graph {
-        let is_start = |round: &Round<'_>| round.node.as_ref().map_or(round.number <= 1, |node| node == "start");
+        let is_start = |round: &Round<'_>| {
+            round.node.as_ref().map_or(round.number <= 1, |node| node == "start")
+        };
         for &position in &path {
             let Some(round) = conversation.rounds.get(position) else { continue };
             if is_start(round) || round.messages.is_empty() {
                 continue;
             }
-            let model = round.model.as_ref().filter(|model| !model.is_empty()).or(conversation.model.as_ref());
+            let model = round
+                .model
+                .as_ref()
+                .filter(|model| !model.is_empty())
+                .or(conversation.model.as_ref());
             take(Draft { rounds: vec![round], model, graph_round: Some(round), task: None });
         }
     } else {
-        let rounds: Vec<_> = path.iter().filter_map(|&position| conversation.rounds.get(position)).collect();
+        let rounds: Vec<_> =
+            path.iter().filter_map(|&position| conversation.rounds.get(position)).collect();
         if rounds.iter().any(|round| !round.messages.is_empty()) {
             let model = conversation.model_of(path.iter().copied());
             take(Draft { rounds, model, graph_round: None, task: None });
@@ -185,7 +210,11 @@ pub(super) fn each_record<'c>(conversation: &'c Conversation<'c>, tasks: bool, m
     for task in conversation.tasks.iter().filter(|_| tasks) {
         let rounds: Vec<_> = task.rounds.iter().collect();
         if rounds.iter().any(|round| !round.messages.is_empty()) {
-            let model = rounds.iter().rev().find_map(|round| round.model.as_ref()).or(conversation.model.as_ref());
+            let model = rounds
+                .iter()
+                .rev()
+                .find_map(|round| round.model.as_ref())
+                .or(conversation.model.as_ref());
             take(Draft { rounds, model, graph_round: None, task: Some(task) });
         }
     }
@@ -199,13 +228,22 @@ pub(super) fn settle(
 ) -> Result<RecordNotes, LeftOut> {
     match (check, hopeless) {
         (Check::Off, hopeless) => {
-            let (unrepaired, repairs) = repairs.into_iter().partition(|repair| repair.is_needed_by_trainers());
-            Ok(RecordNotes { repairs, unrepaired, unfit: hopeless.map(|why| why.reason), warnings: Vec::new() })
+            let (unrepaired, repairs) =
+                repairs.into_iter().partition(|repair| repair.is_needed_by_trainers());
+            Ok(RecordNotes {
+                repairs,
+                unrepaired,
+                unfit: hopeless.map(|why| why.reason),
+                warnings: Vec::new(),
+            })
         }
         (_, Some(why)) => Err(why),
         (Check::Reject, None) => {
-            let needed: Vec<_> =
-                repairs.iter().filter(|repair| repair.is_needed_by_trainers()).map(|repair| repair.words()).collect();
+            let needed: Vec<_> = repairs
+                .iter()
+                .filter(|repair| repair.is_needed_by_trainers())
+                .map(|repair| repair.words())
+                .collect();
             if needed.is_empty() {
                 Ok(RecordNotes { repairs, ..RecordNotes::default() })
             } else {
@@ -332,7 +370,11 @@ fn contents<'c>(
 
 /// The JSON text of a turn's calls: a list of `{"name", "arguments"}`. `<` is escaped, as templates look for
 /// their own tags in it.
-fn calls_text(turn: &Turn<'_>, options: ShapeOptions, repairs: &mut Vec<Repair>) -> (String, Option<LeftOut>) {
+fn calls_text(
+    turn: &Turn<'_>,
+    options: ShapeOptions,
+    repairs: &mut Vec<Repair>,
+) -> (String, Option<LeftOut>) {
     let mut out = Vec::with_capacity(128);
     let mut problem = None;
     let mut found = Vec::new();
@@ -341,7 +383,8 @@ fn calls_text(turn: &Turn<'_>, options: ShapeOptions, repairs: &mut Vec<Repair>)
         write_string(&call.name.decoded(), &mut out);
         out.extend_from_slice(b", \"arguments\": ");
         if call.name.is_empty() && problem.is_none() {
-            problem = Some(LeftOut::new(Reason::CallWithoutTool, "a call without the name of a tool"));
+            problem =
+                Some(LeftOut::new(Reason::CallWithoutTool, "a call without the name of a tool"));
         }
         match object_of(call, options.wrap_arguments, &mut found) {
             Ok(arguments) => out.extend_from_slice(arguments.as_bytes()),
@@ -356,7 +399,8 @@ fn calls_text(turn: &Turn<'_>, options: ShapeOptions, repairs: &mut Vec<Repair>)
     for repair in found {
         push_once(repairs, repair);
     }
-    let text = String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    let text = String::from_utf8(out)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     let text = if text.contains('<') { text.replace('<', "\\u003c") } else { text };
     (text, problem)
 }
@@ -376,7 +420,9 @@ fn results_text<'c>(turn: &Turn<'c>) -> Text<'c> {
                 }
                 let text = result.map_or(Text::from(NO_RESULT), |message| text_of(message));
                 let text = text.decoded();
-                if text.starts_with(['{', '[']) && retort_model::RawJson::parse(&text).is_ok_and(|raw| raw.as_str() == text) {
+                if text.starts_with(['{', '['])
+                    && retort_model::RawJson::parse(&text).is_ok_and(|raw| raw.as_str() == text)
+                {
                     out.extend_from_slice(text.as_bytes());
                 } else {
                     write_string(&text, &mut out);
@@ -405,7 +451,9 @@ fn warn(turns: &Turns<'_>, warnings: &mut Vec<Warning>) {
     if attached {
         warnings.push(Warning::AttachmentLeftBehind);
     }
-    if turns.turns.iter().any(|turn| turn.side == Side::Question && turn.messages().all(|m| super::turns::is_blank(m))) {
+    if turns.turns.iter().any(|turn| {
+        turn.side == Side::Question && turn.messages().all(|m| super::turns::is_blank(m))
+    }) {
         warnings.push(Warning::EmptyQuestion);
     }
 }
@@ -415,25 +463,33 @@ fn has_template_mark(message: &Message<'_>) -> bool {
         let bytes = text.as_written().as_bytes();
         memchr2_iter(b'<', b'{', bytes).any(|at| {
             let rest = bytes.get(at..).unwrap_or_default();
-            [&b"<image>"[..], b"<video>", b"<audio>", b"{{idx}}", b"{{content}}"].iter().any(|mark| rest.starts_with(mark))
+            [&b"<image>"[..], b"<video>", b"<audio>", b"{{idx}}", b"{{content}}"]
+                .iter()
+                .any(|mark| rest.starts_with(mark))
         })
     };
     match &message.content {
         None => false,
         Some(retort_model::Content::Text(text)) => has(text),
-        Some(retort_model::Content::Parts(parts)) => parts.iter().filter_map(|part| part.text.as_ref()).any(has),
+        Some(retort_model::Content::Parts(parts)) => {
+            parts.iter().filter_map(|part| part.text.as_ref()).any(has)
+        }
     }
 }
 
 /// Whether a message has pictures, sound or files. Nearly none has.
 pub(super) fn has_attachments(message: &Message<'_>) -> bool {
-    let may = !message.metadata.is_empty() || matches!(message.content, Some(retort_model::Content::Parts(_)));
+    let may = !message.metadata.is_empty()
+        || matches!(message.content, Some(retort_model::Content::Parts(_)));
     may && attachments_of(message).next().is_some()
 }
 
 /// Pictures, sound and files of a message, as JSON: its parts, and the fields in which some systems keep them.
 pub(super) fn attachments_of<'m>(message: &'m Message<'_>) -> impl Iterator<Item = &'m str> {
-    let parts = message.attachments().filter_map(|part| part.raw.as_ref()).map(retort_model::RawJson::as_str);
+    let parts = message
+        .attachments()
+        .filter_map(|part| part.raw.as_ref())
+        .map(retort_model::RawJson::as_str);
     let fields = message
         .metadata
         .iter()
@@ -500,7 +556,11 @@ fn write_text(text: &Text<'_>, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut write: impl FnMut(T, &mut Vec<u8>)) {
+fn list<T>(
+    out: &mut Vec<u8>,
+    items: impl Iterator<Item = T>,
+    mut write: impl FnMut(T, &mut Vec<u8>),
+) {
     out.push(b'[');
     for (index, item) in items.enumerate() {
         if index > 0 {
@@ -520,7 +580,9 @@ fn extra(draft: &Draft<'_>, turns: &Turns<'_>, tools: &Tools, options: ShapeOpti
         && tools.nameless.is_empty()
         && turns.system.is_none_or(|system| is_plain_message(system))
         && turns.turns.iter().all(|turn| {
-            matches!(turn.side, Side::Question | Side::Answer) && turn.more.is_empty() && turn.messages().all(is_plain_message)
+            matches!(turn.side, Side::Question | Side::Answer)
+                && turn.more.is_empty()
+                && turn.messages().all(is_plain_message)
         });
     if is_plain {
         return String::new();
@@ -555,7 +617,17 @@ fn extra(draft: &Draft<'_>, turns: &Turns<'_>, tools: &Tools, options: ShapeOpti
     }
     if let Some(system) = turns.system.filter(|system| !is_plain_message(system)) {
         let mut entry = Vec::new();
-        if turn_extra(0, &Turn { side: Side::Question, first: Some(system), more: Vec::new(), results: Vec::new() }, options, &mut entry) {
+        if turn_extra(
+            0,
+            &Turn {
+                side: Side::Question,
+                first: Some(system),
+                more: Vec::new(),
+                results: Vec::new(),
+            },
+            options,
+            &mut entry,
+        ) {
             told.insert(0, entry);
         }
     }
@@ -563,7 +635,9 @@ fn extra(draft: &Draft<'_>, turns: &Turns<'_>, tools: &Tools, options: ShapeOpti
         list(object.key("turns"), told.iter(), |entry, out| out.extend_from_slice(entry));
     }
     if !turns.other_systems.is_empty() {
-        list(object.key("other_systems"), turns.other_systems.iter(), |m, out| write_text(&text_of(m), out));
+        list(object.key("other_systems"), turns.other_systems.iter(), |m, out| {
+            write_text(&text_of(m), out);
+        });
     }
     if !turns.cut.is_empty() {
         list(object.key("cut"), turns.cut.iter(), |(before, message), out| {
@@ -608,17 +682,23 @@ fn turn_extra(at: usize, turn: &Turn<'_>, options: ShapeOptions, out: &mut Vec<u
             result.end();
         });
     }
-    if turn.more.len() > 0 && turn.side != Side::Results {
-        list(object.key("joined"), turn.messages(), |message, out| write_text(&text_of(message), out));
+    if !turn.more.is_empty() && turn.side != Side::Results {
+        list(object.key("joined"), turn.messages(), |message, out| {
+            write_text(&text_of(message), out);
+        });
     }
     let mut attachments = turn.messages().flat_map(attachments_of).peekable();
     if attachments.peek().is_some() {
-        list(object.key("attachments"), attachments, |raw, out| out.extend_from_slice(raw.as_bytes()));
+        list(object.key("attachments"), attachments, |raw, out| {
+            out.extend_from_slice(raw.as_bytes());
+        });
     }
     let mut contexts = turn.messages().flat_map(|message| &message.contexts).peekable();
     if contexts.peek().is_some() {
         let contexts = contexts.take(options.max_contexts);
-        list(object.key("contexts"), contexts, |raw, out| out.extend_from_slice(raw.as_str().as_bytes()));
+        list(object.key("contexts"), contexts, |raw, out| {
+            out.extend_from_slice(raw.as_str().as_bytes());
+        });
     }
     let said = object.out.len() > bare;
     object.end();

@@ -93,11 +93,23 @@ pub(super) fn push_once(repairs: &mut Vec<Repair>, repair: Repair) {
 fn prepare(raw: &RawJson<'_>) -> Tool {
     let source = raw.compact();
     let value = Value::parse(&source).unwrap_or(Value::Null);
-    let is_nested = value.get("function").is_some_and(|function| matches!(function, Value::Object(_)));
-    let original = if is_nested { value.get("function").cloned().unwrap_or(Value::Null) } else { value.clone() };
+    let is_nested =
+        value.get("function").is_some_and(|function| matches!(function, Value::Object(_)));
+    let original = if is_nested {
+        value.get("function").cloned().unwrap_or(Value::Null)
+    } else {
+        value.clone()
+    };
     let name = original.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     if name.is_empty() {
-        return Tool { name, completed_escaped: String::new(), completed: String::new(), nested: String::new(), source, mended: false };
+        return Tool {
+            name,
+            completed_escaped: String::new(),
+            completed: String::new(),
+            nested: String::new(),
+            source,
+            mended: false,
+        };
     }
     let completed = complete(original.clone());
     let mended = completed != original;
@@ -117,7 +129,10 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
             // A flat definition of the Responses API names its type beside the name.
             fields.retain(|(key, value)| !(key == "type" && value.as_str() == Some("function")));
         }
-        Value::Object(vec![("type".into(), Value::String("function".into())), ("function".into(), function)])
+        Value::Object(vec![
+            ("type".into(), Value::String("function".into())),
+            ("function".into(), function),
+        ])
     };
     let completed = if is_nested { nested.to_json() } else { completed.to_json() };
     let mut escaped = Vec::with_capacity(completed.len() * 2);
@@ -184,7 +199,9 @@ fn complete_schema(schema: &mut Value<'_>) {
                     }
                 }
             }
-            ("items", items) if !matches!(items, Value::Object(_)) => *items = Value::Object(Vec::new()),
+            ("items", items) if !matches!(items, Value::Object(_)) => {
+                *items = Value::Object(Vec::new());
+            }
             _ => {}
         }
     }

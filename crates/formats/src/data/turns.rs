@@ -79,8 +79,11 @@ impl<'c> Turn<'c> {
 
     /// The text of the turn; several joined with a blank line.
     pub fn text(&self) -> Text<'c> {
-        let mut texts =
-            self.messages().filter_map(|message| message.content.as_ref()).map(Content::text).filter(|t| !t.is_empty());
+        let mut texts = self
+            .messages()
+            .filter_map(|message| message.content.as_ref())
+            .map(Content::text)
+            .filter(|t| !t.is_empty());
         let Some(first) = texts.next() else { return Text::default() };
         let Some(second) = texts.next() else { return first };
         let mut joined = first.into_cow().into_owned();
@@ -121,7 +124,9 @@ pub(super) fn collect<'c>(messages: impl Iterator<Item = &'c Message<'c>>) -> Tu
                 if message.error.is_some() && turns.failed.is_none() {
                     turns.failed = Some(message);
                 }
-                if message.source_role.as_ref().is_some_and(|word| word == "function_call") && !is_call {
+                if message.source_role.as_ref().is_some_and(|word| word == "function_call")
+                    && !is_call
+                {
                     turns.prose_call.get_or_insert(message);
                 }
                 if is_call { Side::Call } else { Side::Answer }
@@ -136,10 +141,14 @@ pub(super) fn collect<'c>(messages: impl Iterator<Item = &'c Message<'c>>) -> Tu
     }
     turns.system = systems.pop();
     if let Some(system) = turns.system {
-        let text = |message: &Message<'c>| message.content.as_ref().map(|c| c.text().into_cow().into_owned());
+        let text = |message: &Message<'c>| {
+            message.content.as_ref().map(|c| c.text().into_cow().into_owned())
+        };
         let kept = if systems.is_empty() { None } else { text(system) };
         for other in systems {
-            if text(other) != kept && !turns.other_systems.iter().any(|one| text(one) == text(other)) {
+            if text(other) != kept
+                && !turns.other_systems.iter().any(|one| text(one) == text(other))
+            {
                 turns.other_systems.push(other);
             }
         }
@@ -153,7 +162,7 @@ pub(super) fn collect<'c>(messages: impl Iterator<Item = &'c Message<'c>>) -> Tu
 impl<'c> Turns<'c> {
     /// Whether the turns need no mending at all: questions and answers, one after the other.
     fn is_plain(&self) -> bool {
-        self.turns.len() % 2 == 0
+        self.turns.len().is_multiple_of(2)
             && !self.turns.is_empty()
             && self.turns.chunks(2).all(|pair| {
                 matches!(pair, [question, answer]
@@ -166,15 +175,26 @@ impl<'c> Turns<'c> {
         if let Some(message) = self.unknown {
             let word = message.role_word();
             let word: String = word.chars().take(40).collect();
-            return Some(LeftOut::new(Reason::UnknownRole, format!("the role `{}`", word.escape_debug())));
+            return Some(LeftOut::new(
+                Reason::UnknownRole,
+                format!("the role `{}`", word.escape_debug()),
+            ));
         }
         if let Some(message) = self.prose_call {
-            let text = message.content.as_ref().map(|c| c.text().into_cow().into_owned()).unwrap_or_default();
+            let text = message
+                .content
+                .as_ref()
+                .map(|c| c.text().into_cow().into_owned())
+                .unwrap_or_default();
             let start: String = text.chars().take(60).collect();
-            return Some(LeftOut::new(Reason::CallWithoutTool, format!("the call says `{}`", start.escape_debug())));
+            return Some(LeftOut::new(
+                Reason::CallWithoutTool,
+                format!("the call says `{}`", start.escape_debug()),
+            ));
         }
         if let Some(message) = self.failed {
-            let error = message.error.as_ref().map(|e| e.decoded().into_owned()).unwrap_or_default();
+            let error =
+                message.error.as_ref().map(|e| e.decoded().into_owned()).unwrap_or_default();
             let error: String = error.chars().take(80).collect();
             return Some(LeftOut::new(Reason::FailedAnswer, error));
         }
@@ -223,7 +243,7 @@ impl<'c> Turns<'c> {
             Side::Question => self.take_question(turn, rules),
             Side::Answer if turn.is_blank() => self.cut(&turn, Repair::CutEmptyAnswer),
             Side::Answer | Side::Call => self.take_answer(turn, rules),
-            Side::Results => self.take_results(turn),
+            Side::Results => self.take_results(&turn),
         }
     }
 
@@ -258,7 +278,8 @@ impl<'c> Turns<'c> {
         if let Some(turn) = self.turns.pop() {
             let before = self.turns.len();
             // In front of what was cut behind it, so that the cut messages stay in their order.
-            let at = self.cut.iter().rposition(|(place, _)| *place <= before).map_or(0, |at| at + 1);
+            let at =
+                self.cut.iter().rposition(|(place, _)| *place <= before).map_or(0, |at| at + 1);
             for (step, message) in turn.messages().enumerate() {
                 self.cut.insert(at + step, (before, message));
             }
@@ -290,16 +311,21 @@ impl<'c> Turns<'c> {
 
     fn add_missing_results(&mut self) {
         let calls = self.turns.last().map_or(0, |turn| turn.calls().count());
-        self.turns.push(Turn { side: Side::Results, first: None, more: Vec::new(), results: vec![None; calls] });
+        self.turns.push(Turn {
+            side: Side::Results,
+            first: None,
+            more: Vec::new(),
+            results: vec![None; calls],
+        });
         self.repaired(Repair::AddedMissingResult);
     }
 
     /// Results that follow calls join them; others answer nothing.
-    fn take_results(&mut self, turn: Turn<'c>) {
+    fn take_results(&mut self, turn: &Turn<'c>) {
         let calls = match self.turns.as_slice() {
             [.., call] if call.side == Side::Call => call,
             [.., call, results] if call.side == Side::Call && results.side == Side::Results => call,
-            _ => return self.cut(&turn, Repair::CutOrphanResult),
+            _ => return self.cut(turn, Repair::CutOrphanResult),
         };
         let ids: Vec<&Text<'_>> = calls.calls().map(|call| &call.id).collect();
         if self.last() == Some(Side::Call) {
@@ -314,7 +340,11 @@ impl<'c> Turns<'c> {
                         if let Some(slot) = last.results.get_mut(place) {
                             *slot = Some(message);
                         }
-                        if last.first.is_none() { last.first = Some(message) } else { last.more.push(message) }
+                        if last.first.is_none() {
+                            last.first = Some(message);
+                        } else {
+                            last.more.push(message);
+                        }
                     }
                     None => orphans.push(message),
                 }
@@ -332,7 +362,9 @@ impl<'c> Turns<'c> {
 
     /// Notes what the last results lack, once the model goes on behind them.
     fn complete_results(&mut self, rules: Rules) {
-        let Some(last) = self.turns.last().filter(|turn| turn.side == Side::Results) else { return };
+        let Some(last) = self.turns.last().filter(|turn| turn.side == Side::Results) else {
+            return;
+        };
         let (missing, several) = (last.results.iter().any(Option::is_none), last.results.len() > 1);
         if missing {
             self.repaired(Repair::AddedMissingResult);
@@ -353,15 +385,21 @@ impl<'c> Turns<'c> {
 
 /// Which of the calls the result answers: the first unanswered with its id, else, if it names none of them, the
 /// first unanswered.
-fn place_of(message: &Message<'_>, ids: &[&Text<'_>], results: &[Option<&Message<'_>>]) -> Option<usize> {
+fn place_of(
+    message: &Message<'_>,
+    ids: &[&Text<'_>],
+    results: &[Option<&Message<'_>>],
+) -> Option<usize> {
     let open = |place: &usize| results.get(*place).is_some_and(Option::is_none);
     let named = message.tool_call_id.as_ref().filter(|id| !id.is_empty());
     if let Some(id) = named {
-        if let Some(place) = (0..ids.len()).filter(open).find(|&place| ids.get(place).is_some_and(|one| *one == id)) {
+        if let Some(place) =
+            (0..ids.len()).filter(open).find(|&place| ids.get(place).is_some_and(|one| *one == id))
+        {
             return Some(place);
         }
         // An id that no call of the turn has: a system that lost track (`unknown`), or another call's result.
-        let known = ids.iter().any(|one| *one == id);
+        let known = ids.contains(&id);
         let tracks = ids.iter().all(|one| !one.is_empty());
         if known || (tracks && id != "unknown") {
             return None;
@@ -398,7 +436,11 @@ mod tests {
                 if kind == "c" {
                     message.tool_calls = ids
                         .split(',')
-                        .map(|id| ToolCall { id: id.to_owned().into(), name: "f".into(), ..ToolCall::default() })
+                        .map(|id| ToolCall {
+                            id: id.to_owned().into(),
+                            name: "f".into(),
+                            ..ToolCall::default()
+                        })
                         .collect();
                 }
                 message
@@ -409,9 +451,19 @@ mod tests {
     fn sketch(turns: &Turns<'_>) -> String {
         let words = turns.turns.iter().map(|turn| match turn.side {
             Side::Question | Side::Answer => turn.text().into_cow().replace("\n\n", "+"),
-            Side::Call => format!("c{}", turn.calls().map(|call| call.id.decoded().into_owned()).collect::<Vec<_>>().join(",")),
+            Side::Call => format!(
+                "c{}",
+                turn.calls()
+                    .map(|call| call.id.decoded().into_owned())
+                    .collect::<Vec<_>>()
+                    .join(",")
+            ),
             Side::Results => {
-                let one = |r: &Option<&Message<'_>>| r.map_or("-".into(), |m| m.content.as_ref().unwrap().text().into_cow().into_owned());
+                let one = |r: &Option<&Message<'_>>| {
+                    r.map_or("-".into(), |m| {
+                        m.content.as_ref().unwrap().text().into_cow().into_owned()
+                    })
+                };
                 turn.results.iter().map(one).collect::<Vec<String>>().join("&")
             }
         });
@@ -443,7 +495,12 @@ mod tests {
     fn turns_of_one_side_are_joined() {
         check("u1 u2 a1 a2", JOINED, "u1+u2 a1+a2", &[Repair::MergedTurns]);
         check("u1 a1 c1 t1 a2", JOINED, "u1 c1 t1 a2", &[Repair::MergedTurns]);
-        check("u1 c1 c2 t1 t2 a1", JOINED, "u1 c1,2 t1&t2 a1", &[Repair::MergedTurns, Repair::JoinedResults]);
+        check(
+            "u1 c1 c2 t1 t2 a1",
+            JOINED,
+            "u1 c1,2 t1&t2 a1",
+            &[Repair::MergedTurns, Repair::JoinedResults],
+        );
     }
 
     #[test]
@@ -461,7 +518,12 @@ mod tests {
     fn parallel_results_are_joined_in_the_order_of_the_calls() {
         check("u1 c1,2 t2 t1 a1", JOINED, "u1 c1,2 t1&t2 a1", &[Repair::JoinedResults]);
         check("u1 c1,2 t2 t1 a1", ANSWERED, "u1 c1,2 t1&t2 a1", &[]);
-        check("u1 c1,2 t2 a1", JOINED, "u1 c1,2 -&t2 a1", &[Repair::AddedMissingResult, Repair::JoinedResults]);
+        check(
+            "u1 c1,2 t2 a1",
+            JOINED,
+            "u1 c1,2 -&t2 a1",
+            &[Repair::AddedMissingResult, Repair::JoinedResults],
+        );
         check("u1 c1,2 t1 tunknown a1", JOINED, "u1 c1,2 t1&tunknown a1", &[Repair::JoinedResults]);
     }
 
@@ -483,9 +545,19 @@ mod tests {
     fn calls_without_a_result_are_marked_or_cut() {
         check("u1 c1 a1", JOINED, "u1 c1 - a1", &[Repair::AddedMissingResult]);
         check("u1 c1 u2 a1", JOINED, "u1 c1 u2 a1", &[]);
-        check("u1 c1 u2 a1", ANSWERED, "u1+u2 a1", &[Repair::CutUnfinishedCall, Repair::MergedTurns]);
+        check(
+            "u1 c1 u2 a1",
+            ANSWERED,
+            "u1+u2 a1",
+            &[Repair::CutUnfinishedCall, Repair::MergedTurns],
+        );
         check("u1 c1 t1 c2 t2 u2 a1", JOINED, "u1 c1 t1 c2 u2 a1", &[Repair::CutUnfinishedCall]);
-        check("u1 a0 u2 c1 t1 u3 a1", ANSWERED, "u1 a0 u2+u3 a1", &[Repair::CutUnfinishedCall, Repair::MergedTurns]);
+        check(
+            "u1 a0 u2 c1 t1 u3 a1",
+            ANSWERED,
+            "u1 a0 u2+u3 a1",
+            &[Repair::CutUnfinishedCall, Repair::MergedTurns],
+        );
     }
 
     #[test]

@@ -73,7 +73,11 @@ impl FileFormat for Csv {
         Ok(Chunk { rows, body: Box::new(bytes) })
     }
 
-    fn writer(&self, schema: &'static Schema, options: FileOptions) -> io::Result<Box<dyn FileWriter>> {
+    fn writer(
+        &self,
+        schema: &'static Schema,
+        options: FileOptions,
+    ) -> io::Result<Box<dyn FileWriter>> {
         let mut header = Vec::new();
         if options.csv == CsvDialect::Spreadsheet {
             header.extend_from_slice(BOM);
@@ -84,7 +88,10 @@ impl FileFormat for Csv {
         Ok(Box::new(Cells { header }))
     }
 
-    fn read(&self, input: Box<dyn ReadSeek>) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+    fn read(
+        &self,
+        input: Box<dyn ReadSeek>,
+    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
         let mut input = io::BufReader::new(input);
         let mut start = [0; 3];
         let length = read_up_to(&mut input, &mut start)?;
@@ -93,7 +100,9 @@ impl FileFormat for Csv {
         let input = io::Cursor::new(rest.to_vec()).chain(input);
         let mut reader = csv::ReaderBuilder::new().from_reader(input);
         let names: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
-        Ok(Box::new(reader.into_records().map(move |record| Ok(object_of(&names, &record?, guarded)))))
+        Ok(Box::new(
+            reader.into_records().map(move |record| Ok(object_of(&names, &record?, guarded))),
+        ))
     }
 }
 
@@ -139,8 +148,23 @@ fn is_ambiguous(cell: &str) -> bool {
     if cell.is_empty() || cell.len() > 40 {
         return false;
     }
-    matches!(cell, "NA" | "N/A" | "n/a" | "NaN" | "nan" | "null" | "NULL" | "None" | "#N/A" | "<NA>" | "-nan" | "true" | "false" | "True" | "False")
-        || cell.trim().parse::<f64>().is_ok()
+    matches!(
+        cell,
+        "NA" | "N/A"
+            | "n/a"
+            | "NaN"
+            | "nan"
+            | "null"
+            | "NULL"
+            | "None"
+            | "#N/A"
+            | "<NA>"
+            | "-nan"
+            | "true"
+            | "false"
+            | "True"
+            | "False"
+    ) || cell.trim().parse::<f64>().is_ok()
         || Time::parse(cell).is_ok()
 }
 
@@ -272,7 +296,10 @@ impl Sink for CsvRows {
             return self.cells.json(text);
         }
         // A JSON text or null as a cell: as programs expect text and nothing in CSV.
-        let is_json_column = matches!(self.schema.fields.get(self.column).map(|field| &field.kind), Some(Type::Json));
+        let is_json_column = matches!(
+            self.schema.fields.get(self.column).map(|field| &field.kind),
+            Some(Type::Json)
+        );
         match Value::parse(text) {
             Ok(Value::String(inner)) if is_json_column => self.write_cell(&inner),
             Ok(Value::Null) if is_json_column => self.write_cell(""),
@@ -336,7 +363,9 @@ mod tests {
 
     #[test]
     fn the_guard_is_put_on_what_spreadsheets_run_and_comes_off_again() {
-        for cell in ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "'=1", "''=1", "'", "'x", "x=1", "", "'''"] {
+        for cell in
+            ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "'=1", "''=1", "'", "'x", "x=1", "", "'''"]
+        {
             let written = if needs_guard(cell) { format!("'{cell}") } else { cell.to_owned() };
             assert!(!written.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
             assert_eq!(unguard(&written), cell, "{cell}");

@@ -38,16 +38,27 @@ impl FileFormat for JsonLines {
         for batch in group {
             let batch = own::<JsonRows>(batch)?;
             rows += batch.ends.len() as u64;
-            if bytes.is_empty() { bytes = batch.bytes } else { bytes.extend_from_slice(&batch.bytes) }
+            if bytes.is_empty() {
+                bytes = batch.bytes;
+            } else {
+                bytes.extend_from_slice(&batch.bytes);
+            }
         }
         Ok(Chunk { rows, body: Box::new(bytes) })
     }
 
-    fn writer(&self, _schema: &'static Schema, _options: FileOptions) -> io::Result<Box<dyn FileWriter>> {
+    fn writer(
+        &self,
+        _schema: &'static Schema,
+        _options: FileOptions,
+    ) -> io::Result<Box<dyn FileWriter>> {
         Ok(Box::new(Lines))
     }
 
-    fn read(&self, input: Box<dyn ReadSeek>) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+    fn read(
+        &self,
+        input: Box<dyn ReadSeek>,
+    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
         Ok(Box::new(BufReader::with_capacity(1 << 18, input).lines()))
     }
 }
@@ -85,7 +96,9 @@ enum Frame {
 fn nodes(kind: &Type) -> u32 {
     match kind {
         Type::List(item) => 1 + nodes(item),
-        Type::Struct(fields) => fields.iter().map(|field| u32::from(field.optional) + nodes(&field.kind)).sum(),
+        Type::Struct(fields) => {
+            fields.iter().map(|field| u32::from(field.optional) + nodes(&field.kind)).sum()
+        }
         Type::Text | Type::Word | Type::Int | Type::Json => 0,
     }
 }
@@ -142,7 +155,12 @@ impl JsonRows {
     pub(super) fn begin_column(&mut self, column: usize) {
         self.bytes.clear();
         self.open.clear();
-        self.open.push(Frame::Struct { fields: self.schema.fields, at: column, begun: false, node: 0 });
+        self.open.push(Frame::Struct {
+            fields: self.schema.fields,
+            at: column,
+            begun: false,
+            node: 0,
+        });
     }
 
     /// The JSON text of the column that was begun.
@@ -171,7 +189,12 @@ impl Sink for JsonRows {
         self.seen = 0;
         self.open.clear();
         if !self.schema.fields.is_empty() {
-            self.open.push(Frame::Struct { fields: self.schema.fields, at: 0, begun: false, node: 0 });
+            self.open.push(Frame::Struct {
+                fields: self.schema.fields,
+                at: 0,
+                begun: false,
+                node: 0,
+            });
         }
     }
 
@@ -265,7 +288,8 @@ impl Rows for JsonRows {
 
     fn row(&self, index: usize) -> Option<&[u8]> {
         let end = *self.ends.get(index)?;
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let start =
+            index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         self.bytes.get(start..end)
     }
 

@@ -61,13 +61,20 @@ pub trait FileFormat: Sync {
     ///
     /// # Errors
     /// Those of the encoder.
-    fn writer(&self, schema: &'static Schema, options: FileOptions) -> io::Result<Box<dyn FileWriter>>;
+    fn writer(
+        &self,
+        schema: &'static Schema,
+        options: FileOptions,
+    ) -> io::Result<Box<dyn FileWriter>>;
 
     /// Reads the rows of a finished file back, each as the JSON text of an object.
     ///
     /// # Errors
     /// The file is not of this format.
-    fn read(&self, input: Box<dyn ReadSeek>) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>>;
+    fn read(
+        &self,
+        input: Box<dyn ReadSeek>,
+    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>>;
 }
 
 /// All file formats.
@@ -141,9 +148,15 @@ fn group_is_full(rows: usize, bytes: usize) -> bool {
 
 /// The rows as the type that the format made.
 fn own<T: Rows>(rows: Box<dyn Rows>) -> io::Result<Box<T>> {
-    (rows as Box<dyn Any>).downcast::<T>().map_err(|_| io::Error::other("rows of another file format"))
+    (rows as Box<dyn Any>)
+        .downcast::<T>()
+        .map_err(|_| io::Error::other("rows of another file format"))
 }
 
 fn body<T: Any>(chunk: Chunk) -> io::Result<T> {
-    chunk.body.downcast::<T>().map(|body| *body).map_err(|_| io::Error::other("a chunk of another file format"))
+    chunk
+        .body
+        .downcast::<T>()
+        .map(|body| *body)
+        .map_err(|_| io::Error::other("a chunk of another file format"))
 }

@@ -16,9 +16,9 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::record::reader::RowIter;
 use parquet::schema::types::{SchemaDescriptor, Type as ParquetType, TypePtr};
+use retort_model::Text;
 use retort_model::bounds::ROW_GROUP_ROWS;
 use retort_model::json::write_string;
-use retort_model::Text;
 
 use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, group_is_full, own};
 use crate::data::{Field, Schema, Sink, Type};
@@ -92,15 +92,23 @@ impl FileFormat for Parquet {
         Ok(Chunk { rows: rows as u64, body: Box::new(groups) })
     }
 
-    fn writer(&self, schema: &'static Schema, _options: FileOptions) -> io::Result<Box<dyn FileWriter>> {
+    fn writer(
+        &self,
+        schema: &'static Schema,
+        _options: FileOptions,
+    ) -> io::Result<Box<dyn FileWriter>> {
         let root = root_of(schema)?;
         let properties = properties_of(schema, &SchemaDescriptor::new(Arc::clone(&root)));
         let pending = Pending::default();
-        let writer = SerializedFileWriter::new(pending.clone(), root, properties).map_err(broken)?;
+        let writer =
+            SerializedFileWriter::new(pending.clone(), root, properties).map_err(broken)?;
         Ok(Box::new(Groups { writer, pending }))
     }
 
-    fn read(&self, input: Box<dyn ReadSeek>) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+    fn read(
+        &self,
+        input: Box<dyn ReadSeek>,
+    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
         let reader = SerializedFileReader::new(SharedInput::new(input)?).map_err(broken)?;
         let rows = RowIter::from_file_into(Box::new(reader));
         Ok(Box::new(rows.map(|row| {
@@ -142,7 +150,9 @@ struct Leaf {
 
 fn add_leaves(kind: &Type, levels: Levels, leaves: &mut Vec<Leaf>) {
     match kind {
-        Type::Text | Type::Word | Type::Json | Type::Int => leaves.push(Leaf { most: levels, ..Leaf::default() }),
+        Type::Text | Type::Word | Type::Json | Type::Int => {
+            leaves.push(Leaf { most: levels, ..Leaf::default() });
+        }
         Type::List(item) => add_leaves(item, levels.inside_list(), leaves),
         Type::Struct(fields) => {
             for field in *fields {
@@ -205,7 +215,8 @@ impl Columns {
                 Some((leaf, definition, frame.repetition, &field.kind))
             }
             Place::Items { item, level, filled } => {
-                let repetition = if std::mem::replace(filled, true) { *level } else { frame.repetition };
+                let repetition =
+                    if std::mem::replace(filled, true) { *level } else { frame.repetition };
                 Some((frame.leaf, frame.definition + 1, repetition, item))
             }
         }
@@ -273,14 +284,21 @@ impl Sink for Columns {
 
     fn open_list(&mut self) {
         if let Some((leaf, definition, repetition, Type::List(item))) = self.next(true) {
-            let level = self.leaves.get(leaf).map_or(1, |leaf| leaf.most.repetition) - lists_in(item);
+            let level =
+                self.leaves.get(leaf).map_or(1, |leaf| leaf.most.repetition) - lists_in(item);
             let place = Place::Items { item, level, filled: false };
             self.open.push(Frame { place, leaf, definition, repetition });
         }
     }
 
     fn close_list(&mut self) {
-        if let Some(Frame { place: Place::Items { item, filled: false, .. }, leaf, definition, repetition }) = self.open.pop() {
+        if let Some(Frame {
+            place: Place::Items { item, filled: false, .. },
+            leaf,
+            definition,
+            repetition,
+        }) = self.open.pop()
+        {
             self.nothing(leaf, definition, repetition, item);
         }
     }
@@ -342,8 +360,11 @@ fn encode_group(
     let mut columns = Vec::with_capacity(descriptor.num_columns());
     for index in 0..descriptor.num_columns() {
         let mut sink = TrackedWrite::new(Vec::new());
-        let mut writer =
-            get_column_writer(descriptor.column(index), Arc::clone(properties), Box::new(SerializedPageWriter::new(&mut sink)));
+        let mut writer = get_column_writer(
+            descriptor.column(index),
+            Arc::clone(properties),
+            Box::new(SerializedPageWriter::new(&mut sink)),
+        );
         let mut start = 0;
         for batch in batches.iter_mut() {
             let end = start + batch.sizes.len();
@@ -360,12 +381,20 @@ fn encode_group(
 }
 
 /// Writes the rows `from..to` of one leaf column of a batch.
-fn write_rows(writer: &mut ColumnWriter<'_>, batch: &mut Columns, index: usize, from: usize, to: usize) -> io::Result<()> {
-    let level_at = |row: usize| batch.rows.get(row).and_then(|levels| levels.get(index)).copied().unwrap_or(0);
+fn write_rows(
+    writer: &mut ColumnWriter<'_>,
+    batch: &mut Columns,
+    index: usize,
+    from: usize,
+    to: usize,
+) -> io::Result<()> {
+    let level_at =
+        |row: usize| batch.rows.get(row).and_then(|levels| levels.get(index)).copied().unwrap_or(0);
     let (first, last) = (level_at(from), level_at(to));
     let Some(leaf) = batch.leaves.get_mut(index) else { return Ok(()) };
     let all = leaf.definitions.as_slice();
-    let present = |levels: &[i16]| levels.iter().filter(|&&level| level == leaf.most.definition).count();
+    let present =
+        |levels: &[i16]| levels.iter().filter(|&&level| level == leaf.most.definition).count();
     let skipped = present(all.get(..first).unwrap_or_default());
     let definitions = all.get(first..last).unwrap_or_default();
     let count = present(definitions);
@@ -379,9 +408,14 @@ fn write_rows(writer: &mut ColumnWriter<'_>, batch: &mut Columns, index: usize, 
         }
         ColumnWriter::ByteArrayColumnWriter(writer) => {
             let ends = leaf.ends.get(skipped..skipped + count).unwrap_or_default();
-            let mut start = skipped.checked_sub(1).and_then(|before| leaf.ends.get(before)).map_or(0, |&end| end as usize);
+            let mut start = skipped
+                .checked_sub(1)
+                .and_then(|before| leaf.ends.get(before))
+                .map_or(0, |&end| end as usize);
             let bytes = Bytes::copy_from_slice(
-                leaf.bytes.get(start..ends.last().map_or(start, |&end| end as usize)).unwrap_or_default(),
+                leaf.bytes
+                    .get(start..ends.last().map_or(start, |&end| end as usize))
+                    .unwrap_or_default(),
             );
             let base = start;
             let values: Vec<ByteArray> = ends
@@ -487,20 +521,28 @@ fn mark_words(kind: &Type, words: &mut Vec<bool>) {
 }
 
 fn root_of(schema: &Schema) -> io::Result<TypePtr> {
-    let fields = schema.fields.iter().map(|field| type_of(field.name, &field.kind, field.optional)).collect::<io::Result<_>>()?;
-    Ok(Arc::new(ParquetType::group_type_builder("schema").with_fields(fields).build().map_err(broken)?))
+    let fields = schema
+        .fields
+        .iter()
+        .map(|field| type_of(field.name, &field.kind, field.optional))
+        .collect::<io::Result<_>>()?;
+    Ok(Arc::new(
+        ParquetType::group_type_builder("schema").with_fields(fields).build().map_err(broken)?,
+    ))
 }
 
 fn type_of(name: &str, kind: &Type, optional: bool) -> io::Result<TypePtr> {
     let repetition = if optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
     let built = match kind {
-        Type::Text | Type::Word | Type::Json => ParquetType::primitive_type_builder(name, PhysicalType::BYTE_ARRAY)
-            .with_repetition(repetition)
-            .with_logical_type(Some(LogicalType::String))
-            .build(),
-        Type::Int => {
-            ParquetType::primitive_type_builder(name, PhysicalType::INT64).with_repetition(repetition).build()
+        Type::Text | Type::Word | Type::Json => {
+            ParquetType::primitive_type_builder(name, PhysicalType::BYTE_ARRAY)
+                .with_repetition(repetition)
+                .with_logical_type(Some(LogicalType::String))
+                .build()
         }
+        Type::Int => ParquetType::primitive_type_builder(name, PhysicalType::INT64)
+            .with_repetition(repetition)
+            .build(),
         Type::List(item) => {
             let item = type_of("element", item, false)?;
             let list = ParquetType::group_type_builder("list")
@@ -515,9 +557,14 @@ fn type_of(name: &str, kind: &Type, optional: bool) -> io::Result<TypePtr> {
                 .build()
         }
         Type::Struct(fields) => {
-            let fields =
-                fields.iter().map(|field| type_of(field.name, &field.kind, field.optional)).collect::<io::Result<_>>()?;
-            ParquetType::group_type_builder(name).with_repetition(repetition).with_fields(fields).build()
+            let fields = fields
+                .iter()
+                .map(|field| type_of(field.name, &field.kind, field.optional))
+                .collect::<io::Result<_>>()?;
+            ParquetType::group_type_builder(name)
+                .with_repetition(repetition)
+                .with_fields(fields)
+                .build()
         }
     };
     Ok(Arc::new(built.map_err(broken)?))

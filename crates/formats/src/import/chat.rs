@@ -12,26 +12,38 @@ use super::fields::{each_field, keep, put, raws_or_keep, text_or_keep, time_or_k
 use super::{ItemError, Notes, Refusal};
 
 /// Reads a list of messages.
-pub(super) fn messages<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Message<'a>>, ItemError> {
+pub(super) fn messages<'a>(
+    parser: &mut Parser<'a>,
+    notes: &mut Notes,
+) -> Result<Vec<Message<'a>>, ItemError> {
     let mut messages = Vec::new();
     match parser.kind()? {
         Kind::Array => {
             parser.array()?;
             while parser.next_element()? {
                 if parser.kind()? != Kind::Object {
-                    return Err(ItemError::new(Refusal::BadField, parser.at(), "a message that is no object"));
+                    return Err(ItemError::new(
+                        Refusal::BadField,
+                        parser.at(),
+                        "a message that is no object",
+                    ));
                 }
                 messages.push(message(parser, notes)?);
             }
         }
         Kind::Null => drop(parser.null()?),
-        _ => return Err(ItemError::new(Refusal::BadField, parser.at(), "the messages are no list")),
+        _ => {
+            return Err(ItemError::new(Refusal::BadField, parser.at(), "the messages are no list"));
+        }
     }
     Ok(messages)
 }
 
 /// Reads one message.
-pub(super) fn message<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Message<'a>, ItemError> {
+pub(super) fn message<'a>(
+    parser: &mut Parser<'a>,
+    notes: &mut Notes,
+) -> Result<Message<'a>, ItemError> {
     let mut message = Message { role: Role::Other, ..Message::default() };
     let mut legacy_call = None;
     let mut has_role = false;
@@ -75,7 +87,9 @@ pub(super) fn message<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<
     if message.content.is_none() {
         take_refusal(&mut message);
     }
-    if message.source_role.as_ref().is_some_and(|word| word == "function_call") && message.tool_calls.is_empty() {
+    if message.source_role.as_ref().is_some_and(|word| word == "function_call")
+        && message.tool_calls.is_empty()
+    {
         take_calls_from_content(&mut message);
     }
     Ok(message)
@@ -139,9 +153,18 @@ fn content<'a>(parser: &mut Parser<'a>, message: &mut Message<'a>) -> Result<(),
 }
 
 /// One part of a content. Reasoning and calls that stand among the parts go to their own fields.
-fn part<'a>(parser: &mut Parser<'a>, message: &mut Message<'a>) -> Result<Option<Part<'a>>, ItemError> {
+fn part<'a>(
+    parser: &mut Parser<'a>,
+    message: &mut Message<'a>,
+) -> Result<Option<Part<'a>>, ItemError> {
     match parser.kind()? {
-        Kind::String => return Ok(Some(Part { kind: PartKind::Text, text: Some(parser.string()?), raw: None })),
+        Kind::String => {
+            return Ok(Some(Part {
+                kind: PartKind::Text,
+                text: Some(parser.string()?),
+                raw: None,
+            }));
+        }
         Kind::Object => {}
         _ => return Ok(Some(Part { kind: PartKind::Other, text: None, raw: Some(parser.raw()?) })),
     }
@@ -151,7 +174,9 @@ fn part<'a>(parser: &mut Parser<'a>, message: &mut Message<'a>) -> Result<Option
     while let Some(key) = parser.next_key()? {
         match &*key {
             "type" if parser.kind()? == Kind::String => kind = parser.string()?,
-            "text" | "value" | "refusal" if parser.kind()? == Kind::String => text = Some(parser.string()?),
+            "text" | "value" | "refusal" if parser.kind()? == Kind::String => {
+                text = Some(parser.string()?);
+            }
             _ => {
                 others = true;
                 parser.skip()?;
@@ -197,7 +222,11 @@ fn tool_calls<'a>(
                 if parser.kind()? == Kind::Object {
                     message.tool_calls.push(tool_call(parser, notes)?);
                 } else {
-                    return Err(ItemError::new(Refusal::BadField, parser.at(), "a tool call that is no object"));
+                    return Err(ItemError::new(
+                        Refusal::BadField,
+                        parser.at(),
+                        "a tool call that is no object",
+                    ));
                 }
             }
             Ok(())
@@ -207,34 +236,39 @@ fn tool_calls<'a>(
 }
 
 /// A call: OpenAI's `{id, type, function: {name, arguments}}`, or `{name, arguments}` alone.
-pub(super) fn tool_call<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<ToolCall<'a>, ItemError> {
+pub(super) fn tool_call<'a>(
+    parser: &mut Parser<'a>,
+    notes: &mut Notes,
+) -> Result<ToolCall<'a>, ItemError> {
     let mut call = ToolCall::default();
-    each_field(parser, notes, |parser, key, notes| {
-        match &*key {
-            "function" | "custom" if parser.kind()? == Kind::Object => {
-                if key == "custom" {
-                    put(&mut call.metadata, "type".into(), RawJson::string("custom"));
-                }
-                each_field(parser, notes, |parser, key, _| call_field(parser, key, &mut call))
+    each_field(parser, notes, |parser, key, notes| match &*key {
+        "function" | "custom" if parser.kind()? == Kind::Object => {
+            if key == "custom" {
+                put(&mut call.metadata, "type".into(), RawJson::string("custom"));
             }
-            "id" | "call_id" => {
-                call.id = text_or_keep(parser, key, &mut call.metadata)?.unwrap_or_default();
-                Ok(())
-            }
-            "type" => {
-                let word = text_or_keep(parser, key, &mut call.metadata)?;
-                if let Some(word) = word.filter(|word| *word != *"function") {
-                    put(&mut call.metadata, "type".into(), RawJson::string(&word.decoded()));
-                }
-                Ok(())
-            }
-            _ => call_field(parser, key, &mut call),
+            each_field(parser, notes, |parser, key, _| call_field(parser, key, &mut call))
         }
+        "id" | "call_id" => {
+            call.id = text_or_keep(parser, key, &mut call.metadata)?.unwrap_or_default();
+            Ok(())
+        }
+        "type" => {
+            let word = text_or_keep(parser, key, &mut call.metadata)?;
+            if let Some(word) = word.filter(|word| *word != *"function") {
+                put(&mut call.metadata, "type".into(), RawJson::string(&word.decoded()));
+            }
+            Ok(())
+        }
+        _ => call_field(parser, key, &mut call),
     })?;
     Ok(call)
 }
 
-fn call_field<'a>(parser: &mut Parser<'a>, key: Cow<'a, str>, call: &mut ToolCall<'a>) -> Result<(), ItemError> {
+fn call_field<'a>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    call: &mut ToolCall<'a>,
+) -> Result<(), ItemError> {
     match &*key {
         "name" => call.name = text_or_keep(parser, key, &mut call.metadata)?.unwrap_or_default(),
         "arguments" | "input" => {
@@ -314,7 +348,11 @@ fn feedback<'a>(
 }
 
 /// Whatever a source sets as an error, other than nothing.
-fn error<'a>(parser: &mut Parser<'a>, key: Cow<'a, str>, message: &mut Message<'a>) -> Result<(), ItemError> {
+fn error<'a>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    message: &mut Message<'a>,
+) -> Result<(), ItemError> {
     match parser.kind()? {
         Kind::Null => drop(parser.null()?),
         Kind::Bool => {

@@ -47,7 +47,11 @@ impl Seen {
 }
 
 /// Keeps a field that Retort has no name for; a key that came before is replaced.
-pub(super) fn keep<'a>(parser: &mut Parser<'a>, key: Cow<'a, str>, into: &mut Fields<'a>) -> Result<(), ItemError> {
+pub(super) fn keep<'a>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    into: &mut Fields<'a>,
+) -> Result<(), ItemError> {
     let value = parser.raw()?;
     put(into, key.into(), value);
     Ok(())
@@ -90,7 +94,10 @@ pub(super) fn id_or_keep<'a>(
         Kind::Number => Ok(Some(parser.number()?.into())),
         Kind::Object => {
             let raw = parser.raw()?;
-            let id = Value::parse(raw.as_str())?.get("$oid").and_then(Value::as_str).map(|id| id.to_owned().into());
+            let id = Value::parse(raw.as_str())?
+                .get("$oid")
+                .and_then(Value::as_str)
+                .map(|id| id.to_owned().into());
             if id.is_none() {
                 put(rest, key.into(), raw);
             }

@@ -6,8 +6,8 @@ use retort_model::json::{Kind as JsonKind, Parser};
 use retort_model::{Conversation, Kind, Round, Task};
 
 use super::fields::{
-    count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep, texts_or_keep,
-    time_or_keep,
+    count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
+    texts_or_keep, time_or_keep,
 };
 use super::{Half, ImportFormat, ItemError, Notes, Refusal, Shape, chat};
 
@@ -25,7 +25,8 @@ impl ImportFormat for McpAgentGraph {
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
         let is_run = shape.has("rounds") && !shape.has("retort");
-        let is_metadata = shape.has("type") && (shape.has("round_count") || shape.has("total_token_usage"));
+        let is_metadata =
+            shape.has("type") && (shape.has("round_count") || shape.has("total_token_usage"));
         is_run || is_metadata
     }
 
@@ -52,12 +53,15 @@ impl ImportFormat for McpAgentGraph {
 
     fn half(&self, item: &str, stem: &str) -> Option<Half> {
         let mut parser = Parser::new(item);
-        let (mut id, mut conversation_id, mut has_messages, mut has_metadata) = (None, None, false, false);
+        let (mut id, mut conversation_id, mut has_messages, mut has_metadata) =
+            (None, None, false, false);
         parser.object().ok()?;
         while let Some(key) = parser.next_key().ok()? {
             match &*key {
                 "_id" => id = id_or_keep(&mut parser, key, &mut Vec::new()).ok()?,
-                "conversation_id" => conversation_id = id_or_keep(&mut parser, key, &mut Vec::new()).ok()?,
+                "conversation_id" => {
+                    conversation_id = id_or_keep(&mut parser, key, &mut Vec::new()).ok()?;
+                }
                 "rounds" => {
                     has_messages = true;
                     parser.skip().ok()?;
@@ -72,7 +76,9 @@ impl ImportFormat for McpAgentGraph {
         if has_messages && has_metadata {
             return None;
         }
-        let key = conversation_id.or(id).map_or_else(|| format!("file {stem}"), |id| format!("id {}", id.decoded()));
+        let key = conversation_id
+            .or(id)
+            .map_or_else(|| format!("file {stem}"), |id| format!("id {}", id.decoded()));
         Some(Half { key, has_messages })
     }
 }
@@ -87,7 +93,11 @@ struct Read<'a> {
 impl<'a> Read<'a> {
     fn document(&mut self, parser: &mut Parser<'a>, notes: &mut Notes) -> Result<(), ItemError> {
         if parser.kind()? != JsonKind::Object {
-            return Err(ItemError::new(Refusal::UnknownShape, parser.at(), "a document that is no object"));
+            return Err(ItemError::new(
+                Refusal::UnknownShape,
+                parser.at(),
+                "a document that is no object",
+            ));
         }
         let conversation = &mut self.conversation;
         each_field(parser, notes, |parser, key, notes| {
@@ -144,8 +154,11 @@ impl<'a> Read<'a> {
 
 fn rounds<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Round<'a>>, ItemError> {
     list(parser, notes, "the rounds are no list", |parser, position, notes| {
-        let mut round = Round { number: u32::try_from(position + 1).unwrap_or(u32::MAX), ..Round::default() };
-        each_field(parser, notes, |parser, key, notes| round_field(parser, key, &mut round, notes))?;
+        let mut round =
+            Round { number: u32::try_from(position + 1).unwrap_or(u32::MAX), ..Round::default() };
+        each_field(parser, notes, |parser, key, notes| {
+            round_field(parser, key, &mut round, notes)
+        })?;
         Ok(round)
     })
 }
@@ -190,7 +203,9 @@ fn tasks<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Task<'a>>
         })?;
         // The link to the call that began the task stands on the task's rounds.
         for round in &mut task.rounds {
-            let Some(at) = round.metadata.iter().position(|(key, _)| key == "tool_call_id") else { continue };
+            let Some(at) = round.metadata.iter().position(|(key, _)| key == "tool_call_id") else {
+                continue;
+            };
             let (key, raw) = round.metadata.remove(at);
             match raw.as_text() {
                 Some(id) if task.tool_call_id.as_ref().is_none_or(|one| *one == *id) => {

@@ -8,8 +8,8 @@ mod fields;
 mod mcp_agent_graph;
 mod openai;
 mod retort;
-mod sharegpt;
 mod shape;
+mod sharegpt;
 pub mod split;
 mod uiuc_chat;
 
@@ -155,8 +155,11 @@ impl From<JsonError> for ItemError {
 
 impl From<CanonicalError> for ItemError {
     fn from(error: CanonicalError) -> Self {
-        let refusal =
-            if matches!(error, CanonicalError::Json(_)) { Refusal::NotJson } else { Refusal::BadField };
+        let refusal = if matches!(error, CanonicalError::Json(_)) {
+            Refusal::NotJson
+        } else {
+            Refusal::BadField
+        };
         Self::new(refusal, error.at(), error.to_string())
     }
 }

@@ -5,8 +5,8 @@ use retort_model::json::{Kind, Parser, Value};
 use retort_model::{Conversation, Message, RawJson};
 
 use super::fields::{
-    count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep, texts_or_keep,
-    time_or_keep,
+    count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
+    texts_or_keep, time_or_keep,
 };
 use super::{ImportFormat, ItemError, Notes, Refusal, Shape, chat};
 
@@ -23,7 +23,8 @@ impl ImportFormat for OpenAi {
     }
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
-        shape.is_message_array() || ((shape.has("messages") || shape.has("traj")) && shape.message_has("role"))
+        shape.is_message_array()
+            || ((shape.has("messages") || shape.has("traj")) && shape.message_has("role"))
     }
 
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError> {
@@ -61,7 +62,9 @@ pub(super) fn object<'a>(
                 conversation.id = id_or_keep(parser, key, rest)?.unwrap_or_default();
             }
             "title" => conversation.title = text_or_keep(parser, key, rest)?,
-            "tags" | "ability" if conversation.tags.is_empty() => conversation.tags = texts_or_keep(parser, key, rest)?,
+            "tags" | "ability" if conversation.tags.is_empty() => {
+                conversation.tags = texts_or_keep(parser, key, rest)?;
+            }
             "model" => conversation.model = text_or_keep(parser, key, rest)?,
             "created_at" | "create_time" if conversation.created_at.is_none() => {
                 conversation.created_at = time_or_keep(parser, key, rest)?;
@@ -88,7 +91,8 @@ pub(super) fn object<'a>(
         Ok(())
     })?;
     let Some(mut messages) = messages else {
-        let names = message_keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" or ");
+        let names =
+            message_keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" or ");
         return Err(ItemError::new(Refusal::UnknownShape, 0, format!("no {names} in the item")));
     };
     messages.extend(logged_answer(&conversation.metadata, notes)?);
@@ -102,10 +106,14 @@ fn logged_answer(
     metadata: &[(retort_model::Text<'_>, RawJson<'_>)],
     notes: &mut Notes,
 ) -> Result<Option<Message<'static>>, ItemError> {
-    let Some((_, response)) = metadata.iter().find(|(key, _)| key == "response") else { return Ok(None) };
+    let Some((_, response)) = metadata.iter().find(|(key, _)| key == "response") else {
+        return Ok(None);
+    };
     let response = Value::parse(response.as_str())?;
     let Some(Value::Array(choices)) = response.get("choices") else { return Ok(None) };
-    let Some(message) = choices.first().and_then(|choice| choice.get("message")) else { return Ok(None) };
+    let Some(message) = choices.first().and_then(|choice| choice.get("message")) else {
+        return Ok(None);
+    };
     if message.get("role").is_none() {
         return Ok(None);
     }
@@ -118,7 +126,9 @@ fn logged_answer(
 /// A whole conversation's token counts, where the source has them beside a single round.
 fn take_usage(conversation: &mut Conversation<'_>) -> Result<(), ItemError> {
     let [round] = conversation.rounds.as_mut_slice() else { return Ok(()) };
-    let Some((_, usage)) = conversation.metadata.iter().find(|(key, _)| key == "usage") else { return Ok(()) };
+    let Some((_, usage)) = conversation.metadata.iter().find(|(key, _)| key == "usage") else {
+        return Ok(());
+    };
     let mut parser = Parser::new(usage.as_str());
     if parser.kind()? != Kind::Object {
         return Ok(());
@@ -126,7 +136,9 @@ fn take_usage(conversation: &mut Conversation<'_>) -> Result<(), ItemError> {
     let mut others = Vec::new();
     each_field(&mut parser, &mut Notes::default(), |parser, key, _| {
         match &*key {
-            "prompt_tokens" | "input_tokens" => round.usage.input_tokens = count_or_keep(parser, key, &mut others)?,
+            "prompt_tokens" | "input_tokens" => {
+                round.usage.input_tokens = count_or_keep(parser, key, &mut others)?;
+            }
             "completion_tokens" | "output_tokens" => {
                 round.usage.output_tokens = count_or_keep(parser, key, &mut others)?;
             }

@@ -31,7 +31,9 @@ impl<'a> Shape<'a> {
             Kind::Object => {
                 parser.object()?;
                 while let Some(key) = parser.next_key()? {
-                    if matches!(&*key, "messages" | "conversations" | "traj") && parser.kind()? == Kind::Array {
+                    if matches!(&*key, "messages" | "conversations" | "traj")
+                        && parser.kind()? == Kind::Array
+                    {
                         shape.message_keys = first_keys(&mut parser)?;
                     } else {
                         parser.skip()?;
@@ -62,12 +64,16 @@ impl<'a> Shape<'a> {
 
     /// The item's keys in words, for a person who must name its format.
     pub fn words(&self) -> String {
-        let (what, keys) =
-            if self.is_array { ("a list whose first item", &self.message_keys) } else { ("an item that", &self.keys) };
+        let (what, keys) = if self.is_array {
+            ("a list whose first item", &self.message_keys)
+        } else {
+            ("an item that", &self.keys)
+        };
         if keys.is_empty() {
             return format!("{what} has no keys");
         }
-        let names: Vec<_> = keys.iter().take(8).map(|key| format!("`{}`", key.escape_debug())).collect();
+        let names: Vec<_> =
+            keys.iter().take(8).map(|key| format!("`{}`", key.escape_debug())).collect();
         let more = if keys.len() > 8 { ", …" } else { "" };
         format!("{what} has the keys {}{more}", names.join(", "))
     }

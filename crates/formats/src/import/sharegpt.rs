@@ -1,8 +1,8 @@
 //! ShareGPT: `conversations` of `from` and `value` (or `role` and `content`), as LLaMA-Factory, FastChat and
 //! Axolotl read it; and the rows of Retort's own `standard` data format, which descend from it.
 
-use retort_model::json::Parser;
 use retort_model::Conversation;
+use retort_model::json::Parser;
 
 use super::{ImportFormat, ItemError, Notes, Shape, openai};
 

@@ -183,7 +183,14 @@ impl<R: Read> Splitter<R> {
 
     fn span(&mut self, start: usize, end: usize, line: u64) -> Span {
         self.index += 1;
-        Span { start, end, index: self.index, line, byte: self.offset + start as u64, too_large: false }
+        Span {
+            start,
+            end,
+            index: self.index,
+            line,
+            byte: self.offset + start as u64,
+            too_large: false,
+        }
     }
 
     /// Cuts at line ends; returns how many bytes are done with.
@@ -198,7 +205,13 @@ impl<R: Read> Splitter<R> {
             };
             if let Some(dropped) = self.dropping.take() {
                 items.push(Span { start: next, end: next, ..dropped });
-            } else if !self.read().get(start..end).unwrap_or_default().iter().all(u8::is_ascii_whitespace) {
+            } else if !self
+                .read()
+                .get(start..end)
+                .unwrap_or_default()
+                .iter()
+                .all(u8::is_ascii_whitespace)
+            {
                 let span = self.span(start, end, self.line);
                 items.push(span);
             }
@@ -225,7 +238,10 @@ impl<R: Read> Splitter<R> {
     fn cut_values(&mut self, items: &mut Vec<Span>) -> usize {
         let mut done = 0;
         while items.len() < BATCH_ITEMS {
-            if self.dropping.is_none() && self.progress.at <= done && !self.to_next_value(&mut done) {
+            if self.dropping.is_none()
+                && self.progress.at <= done
+                && !self.step_to_next_value(&mut done)
+            {
                 break;
             }
             match self.walk(done) {
@@ -238,7 +254,9 @@ impl<R: Read> Splitter<R> {
                             items.push(span);
                         }
                     }
-                    self.line += memchr::memchr_iter(b'\n', self.read().get(done..end).unwrap_or_default()).count() as u64;
+                    self.line +=
+                        memchr::memchr_iter(b'\n', self.read().get(done..end).unwrap_or_default())
+                            .count() as u64;
                     done = end;
                     self.progress = Scan::default();
                 }
@@ -249,13 +267,15 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Steps over what stands between values; false if the buffer ends before the next.
-    fn to_next_value(&mut self, done: &mut usize) -> bool {
+    fn step_to_next_value(&mut self, done: &mut usize) -> bool {
         while let Some(&byte) = self.read().get(*done) {
             match byte {
                 b'\n' => self.line += 1,
                 b' ' | b'\t' | b'\r' => {}
                 b',' if self.in_array => {}
-                b'[' if self.layout == Some(Layout::Elements) && !self.in_array => self.in_array = true,
+                b'[' if self.layout == Some(Layout::Elements) && !self.in_array => {
+                    self.in_array = true;
+                }
                 b']' if self.in_array => self.in_array = false,
                 _ => {
                     self.progress = Scan { at: *done, depth: 0, in_string: false };
@@ -272,7 +292,8 @@ impl<R: Read> Splitter<R> {
         let bytes = self.read();
         let Scan { mut at, mut depth, mut in_string } = self.progress;
         at = at.max(start);
-        let first = if self.dropping.is_some() { b'{' } else { bytes.get(start).copied().unwrap_or(b' ') };
+        let first =
+            if self.dropping.is_some() { b'{' } else { bytes.get(start).copied().unwrap_or(b' ') };
         let nested = matches!(first, b'{' | b'[' | b'"') || depth > 0 || in_string;
         loop {
             if in_string {
@@ -303,7 +324,9 @@ impl<R: Read> Splitter<R> {
                 b'}' | b']' if depth > 1 => depth -= 1,
                 b'}' | b']' if depth == 1 => return Walk::Ends(at + 1),
                 // Not a value that nests: it runs to the next thing that can end it.
-                b'\n' | b',' | b']' if !nested && (byte != b',' || self.in_array) => return Walk::Ends(at),
+                b'\n' | b',' | b']' if !nested && at > start && (byte != b',' || self.in_array) => {
+                    return Walk::Ends(at);
+                }
                 _ => {}
             }
             at += 1;
@@ -331,7 +354,9 @@ fn layout_of(bytes: &[u8], ended: bool) -> Layout {
     match parser.skip().and_then(|()| parser.end()) {
         Ok(()) => Layout::Lines,
         // The first value goes on behind the first line, or the line behind the buffer.
-        Err(error) if error.problem == Problem::Ended && (line.len() < text.len() || !ended) => Layout::Values,
+        Err(error) if error.problem == Problem::Ended && (line.len() < text.len() || !ended) => {
+            Layout::Values
+        }
         Err(_) => Layout::Lines,
     }
 }
@@ -347,7 +372,9 @@ fn begins_a_list_of_messages(text: &str) -> bool {
         parser.object()?;
         while let Some(key) = parser.next_key()? {
             match &*key {
-                "messages" | "conversations" | "rounds" | "convo" | "traj" | "mapping" => return Ok(false),
+                "messages" | "conversations" | "rounds" | "convo" | "traj" | "mapping" => {
+                    return Ok(false);
+                }
                 "role" | "from" => return Ok(true),
                 _ => parser.skip()?,
             }
@@ -394,7 +421,10 @@ mod tests {
 
     #[test]
     fn lines_are_items_and_blank_lines_are_none() {
-        check("{\"a\":1}\n\n{\"b\":2}\r\n  \n{bad\n{\"c\":3}", &[("{\"a\":1}", 1), ("{\"b\":2}", 3), ("{bad", 5), ("{\"c\":3}", 6)]);
+        check(
+            "{\"a\":1}\n\n{\"b\":2}\r\n  \n{bad\n{\"c\":3}",
+            &[("{\"a\":1}", 1), ("{\"b\":2}", 3), ("{bad", 5), ("{\"c\":3}", 6)],
+        );
         check("\u{feff}{\"a\":1}\n", &[("{\"a\":1}", 1)]);
         check("", &[]);
         check("\n \n", &[]);
@@ -402,7 +432,10 @@ mod tests {
 
     #[test]
     fn elements_of_an_array_are_items() {
-        check("[{\"a\":\"]}\\\"\"},\n {\"b\":[1,{}]} ]\n", &[("{\"a\":\"]}\\\"\"}", 1), ("{\"b\":[1,{}]}", 2)]);
+        check(
+            "[{\"a\":\"]}\\\"\"},\n {\"b\":[1,{}]} ]\n",
+            &[("{\"a\":\"]}\\\"\"}", 1), ("{\"b\":[1,{}]}", 2)],
+        );
         check("[]", &[]);
         check("[1, \"x,]\", null]", &[("1", 1), ("\"x,]\"", 1), ("null", 1)]);
         check("[{\"a\":1}]\n[{\"b\":1}]", &[("{\"a\":1}", 1), ("{\"b\":1}", 2)]);
@@ -410,20 +443,38 @@ mod tests {
 
     #[test]
     fn a_list_of_messages_is_one_item() {
-        check("[\n {\"role\":\"user\"},\n {\"role\":\"x\"}]", &[("[\n {\"role\":\"user\"},\n {\"role\":\"x\"}]", 1)]);
-        check("[{\"role\":\"user\"}]\n[{\"role\":\"user\"}]", &[("[{\"role\":\"user\"}]", 1), ("[{\"role\":\"user\"}]", 2)]);
-        check("[[{\"role\":\"user\"}],[{\"role\":\"user\"}]]", &[("[{\"role\":\"user\"}]", 1), ("[{\"role\":\"user\"}]", 1)]);
+        check(
+            "[\n {\"role\":\"user\"},\n {\"role\":\"x\"}]",
+            &[("[\n {\"role\":\"user\"},\n {\"role\":\"x\"}]", 1)],
+        );
+        check(
+            "[{\"role\":\"user\"}]\n[{\"role\":\"user\"}]",
+            &[("[{\"role\":\"user\"}]", 1), ("[{\"role\":\"user\"}]", 2)],
+        );
+        check(
+            "[[{\"role\":\"user\"}],[{\"role\":\"user\"}]]",
+            &[("[{\"role\":\"user\"}]", 1), ("[{\"role\":\"user\"}]", 1)],
+        );
     }
 
     #[test]
     fn values_may_spread_over_lines() {
-        check("{\n \"a\": 1\n}\n{\n \"b\": 2\n}", &[("{\n \"a\": 1\n}", 1), ("{\n \"b\": 2\n}", 4)]);
+        check(
+            "{\n \"a\": 1\n}\n{\n \"b\": 2\n}",
+            &[("{\n \"a\": 1\n}", 1), ("{\n \"b\": 2\n}", 4)],
+        );
     }
 
     #[test]
     fn what_is_cut_off_is_an_item_too() {
         check("[{\"a\":1},{\"b\":", &[("{\"a\":1}", 1), ("{\"b\":", 1)]);
         check("{\"a\":\"x", &[("{\"a\":\"x", 1)]);
+    }
+
+    #[test]
+    fn brackets_that_close_nothing_are_items_and_do_not_hold_the_walk() {
+        check("[1]]\n]", &[("1", 1), ("]", 1), ("]", 2)]);
+        check("{\n}]]\n,}", &[("{\n}", 1), ("]", 2), ("]", 2), (",}", 3)]);
     }
 
     #[test]

@@ -24,14 +24,20 @@ impl ImportFormat for UiucChat {
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
         let is_row = shape.has("convo") && (shape.has("convo_id") || shape.has("course_name"));
-        let is_convo = shape.has("messages") && shape.has("prompt") && (shape.has("folderId") || shape.has("temperature"));
+        let is_convo = shape.has("messages")
+            && shape.has("prompt")
+            && (shape.has("folderId") || shape.has("temperature"));
         is_row || is_convo
     }
 
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError> {
         let mut parser = Parser::new(item);
         let mut read = Read::default();
-        if Shape::of(item)?.has("convo") { read.row(&mut parser, notes)? } else { read.convo(&mut parser, notes)? }
+        if Shape::of(item)?.has("convo") {
+            read.row(&mut parser, notes)?;
+        } else {
+            read.convo(&mut parser, notes)?;
+        }
         parser.end()?;
         notes.lone_surrogates += u64::from(parser.lone_surrogates());
         Ok(read.finish())
@@ -68,20 +74,27 @@ impl<'a> Read<'a> {
                     }
                 }
                 "course_name" => {
-                    self.conversation.project = text_or_keep(parser, key, &mut self.conversation.metadata)?;
+                    self.conversation.project =
+                        text_or_keep(parser, key, &mut self.conversation.metadata)?;
                 }
                 "created_at" => {
-                    self.conversation.created_at = time_or_keep(parser, key, &mut self.conversation.metadata)?;
+                    self.conversation.created_at =
+                        time_or_keep(parser, key, &mut self.conversation.metadata)?;
                 }
                 "user_email" => {
-                    self.conversation.owner = text_or_keep(parser, key, &mut self.conversation.metadata)?;
+                    self.conversation.owner =
+                        text_or_keep(parser, key, &mut self.conversation.metadata)?;
                 }
                 "id" => keep(parser, "row_id".into(), &mut self.conversation.metadata)?,
                 _ => keep(parser, format!("row_{key}").into(), &mut self.conversation.metadata)?,
             }
             Ok(())
         })?;
-        if has_convo { Ok(()) } else { Err(ItemError::new(Refusal::UnknownShape, 0, "no `convo` in the row")) }
+        if has_convo {
+            Ok(())
+        } else {
+            Err(ItemError::new(Refusal::UnknownShape, 0, "no `convo` in the row"))
+        }
     }
 
     /// Takes over what a `convo` that was JSON text held.
@@ -157,7 +170,13 @@ impl<'a> Read<'a> {
                 system.source_role = Some("prompt".into());
                 messages.push(system);
             }
-            Some(prompt) => put(&mut conversation.metadata, "prompt".into(), RawJson::string(&prompt.decoded())),
+            Some(prompt) => {
+                put(
+                    &mut conversation.metadata,
+                    "prompt".into(),
+                    RawJson::string(&prompt.decoded()),
+                );
+            }
             None => {}
         }
         let mut definitions = Vec::new();
@@ -180,7 +199,10 @@ impl<'a> Read<'a> {
 
 fn model_id(raw: &RawJson<'_>) -> Option<Text<'static>> {
     let value = Value::parse(raw.as_str()).ok()?;
-    let id = value.as_str().or_else(|| value.get("id")?.as_str()).or_else(|| value.get("name")?.as_str())?;
+    let id = value
+        .as_str()
+        .or_else(|| value.get("id")?.as_str())
+        .or_else(|| value.get("name")?.as_str())?;
     Some(id.to_owned().into())
 }
 
@@ -193,14 +215,19 @@ struct ToolsRun {
 /// The tools that ran for a message, as a call and its results.
 fn tools_of(message: &Message<'_>) -> ToolsRun {
     let mut run = ToolsRun::default();
-    let Some((_, raw)) = message.metadata.iter().find(|(key, _)| key == "tools") else { return run };
+    let Some((_, raw)) = message.metadata.iter().find(|(key, _)| key == "tools") else {
+        return run;
+    };
     let Ok(Value::Array(tools)) = Value::parse(raw.as_str()) else { return run };
-    let mut asks = Message { source_role: Some("tools".into()), ..Message::text(Role::Assistant, "") };
+    let mut asks =
+        Message { source_role: Some("tools".into()), ..Message::text(Role::Assistant, "") };
     let mut results = Vec::new();
     for tool in &tools {
-        let text = |key: &str| tool.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let text =
+            |key: &str| tool.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         let Some(name) = text("name").or(text("readableName")) else { continue };
-        let arguments = tool.get("aiGeneratedArgumentValues").filter(|value| !matches!(value, Value::Null));
+        let arguments =
+            tool.get("aiGeneratedArgumentValues").filter(|value| !matches!(value, Value::Null));
         let result = result_of(tool);
         if arguments.is_none() && result.is_none() {
             continue;
@@ -229,7 +256,8 @@ fn tools_of(message: &Message<'_>) -> ToolsRun {
 }
 
 fn result_of(tool: &Value<'_>) -> Option<String> {
-    if let Some(error) = tool.get("error").and_then(Value::as_str).filter(|error| !error.is_empty()) {
+    if let Some(error) = tool.get("error").and_then(Value::as_str).filter(|error| !error.is_empty())
+    {
         return Some(error.to_owned());
     }
     match tool.get("output")? {
@@ -250,7 +278,9 @@ fn definition_of(name: &str, tool: &Value<'_>) -> Option<RawJson<'static>> {
         ("description".into(), Value::String(description.into())),
         ("parameters".into(), parameters.cloned().unwrap_or(Value::Object(Vec::new()))),
     ]);
-    let definition =
-        Value::Object(vec![("type".into(), Value::String("function".into())), ("function".into(), function)]);
-    RawJson::from_bytes(definition.to_json().into_bytes()).ok()
+    let definition = Value::Object(vec![
+        ("type".into(), Value::String("function".into())),
+        ("function".into(), function),
+    ]);
+    RawJson::owned(&definition.to_json()).ok()
 }

@@ -74,7 +74,10 @@ fn counts(manifest: &Manifest, out: &mut String) {
     );
     let lists: [(&str, &[Finding]); 5] = [
         ("Left out", &conversations.left_out_by_reason),
-        ("Records left out of conversations that were written", &manifest.records.left_out_by_reason),
+        (
+            "Records left out of conversations that were written",
+            &manifest.records.left_out_by_reason,
+        ),
         ("Mended", &manifest.records.repaired_by_kind),
         ("Written, but trainers would refuse", &manifest.records.would_be_refused),
         ("To know", &manifest.records.warnings),
@@ -95,7 +98,13 @@ fn columns(manifest: &Manifest, out: &mut String) {
     }
     out.push_str("## Columns\n\n| column | type |\n|---|---|\n");
     for column in &manifest.schema {
-        let _ = writeln!(out, "| `{}` | `{}`{} |", column.name, column.kind, if column.optional { ", may be absent" } else { "" });
+        let _ = writeln!(
+            out,
+            "| `{}` | `{}`{} |",
+            column.name,
+            column.kind,
+            if column.optional { ", may be absent" } else { "" }
+        );
     }
     out.push('\n');
 }

@@ -39,7 +39,12 @@ impl Serialize for Named<'_> {
 /// The text of the file: ASCII alone, as it is read with whatever encoding the system has.
 ///
 /// `num_samples` is a sampling order to the trainer, so it must be the exact number of records.
-pub fn dataset_info(name: &str, file_name: &str, records: u64, columns: Option<TrainerColumns>) -> String {
+pub fn dataset_info(
+    name: &str,
+    file_name: &str,
+    records: u64,
+    columns: Option<TrainerColumns>,
+) -> String {
     let entry = Entry {
         file_name,
         formatting: columns.map(|columns| columns.formatting),

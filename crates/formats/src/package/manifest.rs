@@ -193,7 +193,11 @@ pub struct DataFile {
 pub fn findings<K: Ord + Copy>(tally: &Tally<K>, name: impl Fn(K) -> &'static str) -> Vec<Finding> {
     tally
         .iter()
-        .map(|(kind, count, ids)| Finding { kind: name(kind).into(), count, first_ids: ids.to_vec() })
+        .map(|(kind, count, ids)| Finding {
+            kind: name(kind).into(),
+            count,
+            first_ids: ids.to_vec(),
+        })
         .collect()
 }
 
@@ -222,6 +226,7 @@ impl Manifest {
             && self.read.items == self.read.conversations + refused
             && self.read.items == self.read.inputs.iter().map(|input| input.items).sum::<u64>()
             && self.conversations.selected <= self.read.conversations
-            && self.records.written == self.files.iter().filter_map(|file| file.records).sum::<u64>()
+            && self.records.written
+                == self.files.iter().filter_map(|file| file.records).sum::<u64>()
     }
 }

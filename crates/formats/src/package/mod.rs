@@ -9,8 +9,8 @@ mod rejects;
 pub use card::card;
 pub use dataset_info::dataset_info;
 pub use manifest::{
-    Column, Counts, DataFile, FORMAT_VERSION, Finding, InputCount, Lengths, Manifest, ReadCounts, RecordCounts, Renamed,
-    SelectionAsked, findings,
+    Column, Counts, DataFile, FORMAT_VERSION, Finding, InputCount, Lengths, Manifest, ReadCounts,
+    RecordCounts, Renamed, SelectionAsked, findings,
 };
 pub use rejects::{Reject, write_reject};
 

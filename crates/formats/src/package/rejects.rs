@@ -34,12 +34,15 @@ pub fn write_reject(reject: &Reject, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"part\":");
         write_string(part, out);
     }
-    for (key, text) in [("reason", &reject.reason), ("detail", &reject.detail), ("input", &reject.input)] {
+    for (key, text) in
+        [("reason", &reject.reason), ("detail", &reject.detail), ("input", &reject.input)]
+    {
         out.push(b',');
         write_string(key, out);
         out.push(b':');
         write_string(text, out);
     }
-    let place = format!(",\"line\":{},\"item\":{},\"byte\":{}}}\n", reject.line, reject.index, reject.byte);
+    let place =
+        format!(",\"line\":{},\"item\":{},\"byte\":{}}}\n", reject.line, reject.index, reject.byte);
     out.extend_from_slice(place.as_bytes());
 }

@@ -354,7 +354,8 @@ impl<'a> Parser<'a> {
                 }
                 let before = self.at;
                 let is_object = objects[self.depth / 64] & (1 << (self.depth % 64)) != 0;
-                let more = if is_object { self.next_key()?.is_some() } else { self.next_element()? };
+                let more =
+                    if is_object { self.next_key()?.is_some() } else { self.next_element()? };
                 seen.newline |=
                     self.bytes[before..self.at].iter().any(|byte| matches!(byte, b'\n' | b'\r'));
                 if more {
@@ -363,7 +364,8 @@ impl<'a> Parser<'a> {
             }
             let before = self.at;
             self.skip_space();
-            seen.newline |= self.bytes[before..self.at].iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+            seen.newline |=
+                self.bytes[before..self.at].iter().any(|byte| matches!(byte, b'\n' | b'\r'));
         }
     }
 
@@ -381,6 +383,9 @@ struct Walked {
 
 fn has_surrogate_escape(bytes: &[u8]) -> bool {
     bytes.windows(4).any(|w| {
-        w[0] == b'\\' && w[1] == b'u' && matches!(w[2], b'd' | b'D') && matches!(w[3], b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F')
+        w[0] == b'\\'
+            && w[1] == b'u'
+            && matches!(w[2], b'd' | b'D')
+            && matches!(w[3], b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F')
     })
 }

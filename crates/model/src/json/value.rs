@@ -67,7 +67,9 @@ impl<'a> Value<'a> {
     /// The value under `key` of an object.
     pub fn get(&self, key: &str) -> Option<&Value<'a>> {
         match self {
-            Self::Object(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+            Self::Object(fields) => {
+                fields.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+            }
             _ => None,
         }
     }
@@ -75,7 +77,9 @@ impl<'a> Value<'a> {
     /// As [`get`](Self::get), to change it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value<'a>> {
         match self {
-            Self::Object(fields) => fields.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value),
+            Self::Object(fields) => {
+                fields.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
+            }
             _ => None,
         }
     }

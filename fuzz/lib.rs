@@ -1,0 +1,54 @@
+//! What every fuzz target does: cuts bytes into items, reads each with one format, and shapes what was read into
+//! every data format. Nothing of it may panic, and a refused item names a byte inside itself.
+
+use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
+use retort_formats::file::{self, FileOptions};
+use retort_formats::import::split::{Batch, Splitter};
+use retort_formats::import::{self, Notes};
+use retort_model::canonical;
+
+/// Reads `bytes` with the import format of that name.
+///
+/// # Panics
+/// On a fault of Retort's.
+pub fn read(format: &str, bytes: &[u8]) {
+    let format = import::by_name(format).expect("an import format");
+    let mut splitter = Splitter::new(bytes);
+    let mut spent = Batch::default();
+    let mut ordinal = 0;
+    while let Some(batch) = splitter.next(spent).expect("bytes in memory") {
+        for span in &batch.items {
+            ordinal += 1;
+            let Ok(item) = std::str::from_utf8(batch.item(span)) else { continue };
+            if format.has_halves() {
+                let _ = format.half(item, "stem");
+            }
+            match format.read(item, &mut Notes::default()) {
+                Ok(conversation) => shape(&conversation, ordinal),
+                Err(error) => assert!(error.at <= item.len(), "byte {} of {}", error.at, item.len()),
+            }
+        }
+        spent = batch;
+    }
+}
+
+fn shape(conversation: &retort_model::Conversation<'_>, ordinal: u64) {
+    let mut line = Vec::new();
+    canonical::write(conversation, &mut line);
+    let line = String::from_utf8(line).expect("canonical lines are UTF-8");
+    let again = canonical::read(&line).expect("canonical lines are read back");
+    assert_eq!(&again, conversation, "a canonical line loses nothing");
+    let options = ShapeOptions { tasks: true, ..ShapeOptions::default() };
+    for data in data::FORMATS {
+        for file in data.file_formats().iter().filter_map(|name| file::by_name(name)) {
+            let flat = !file.is_nested();
+            let mut rows = file.rows(data.schema(&options, flat), FileOptions::default());
+            let mut tools = ToolBench::default();
+            let mut context = ShapeContext { options, flat, ordinal, tools: &mut tools };
+            let outcome = data.shape(conversation, &mut context, &mut *rows);
+            assert_eq!(outcome.records.len(), rows.count(), "every record is a row");
+            assert!(!(outcome.records.is_empty() && outcome.left_out.is_empty()), "every conversation is accounted for");
+            file.encode(vec![rows], FileOptions::default()).expect("rows in memory are encoded");
+        }
+    }
+}
