@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{JsonError, Parser, compact_into, has_escapes, unescape_into, write_escaped};
+use crate::json::{JsonError, Parser, compact_into, has_escapes, unescape_bytes, unescape_into, write_escaped};
 
 /// A text. What a JSON source wrote stays as it stands until someone needs to look inside, so that text which
 /// only passes through costs one copy and no second look.
@@ -36,6 +36,14 @@ impl<'a> Text<'a> {
         match self {
             Self::Plain(text) => out.push_str(text),
             Self::Escaped(body) => unescape_into(body, out),
+        }
+    }
+
+    /// Appends the decoded text as UTF-8.
+    pub fn push_bytes(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Escaped(body) => unescape_bytes(body, out),
         }
     }
 

@@ -76,3 +76,32 @@ impl Formats {
         Ok(ExitCode::SUCCESS)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_on_formats_names_every_format_as_the_lists_do() {
+        let page = include_str!("../../../../docs/formats.md");
+        let import = import::FORMATS.iter().map(|f| format!("| `{}` | {} |", f.name(), f.about()));
+        let data = data::FORMATS
+            .iter()
+            .map(|f| format!("| `{}` | {} | {} |", f.name(), f.about(), f.file_formats().join(", ")));
+        let file = file::FORMATS.iter().map(|f| format!("| `{}` | {} |", f.name(), f.about()));
+        for row in import.chain(data).chain(file) {
+            assert!(page.lines().any(|line| line == row), "docs/formats.md lacks: {row}");
+        }
+    }
+
+    #[test]
+    fn the_page_on_formats_names_every_finding() {
+        use retort_model::{Reason, Repair};
+        let page = include_str!("../../../../docs/formats.md");
+        let repairs = Repair::ALL.iter().map(|one| one.as_str());
+        let reasons = Reason::ALL.iter().map(|one| one.as_str());
+        for name in repairs.chain(reasons) {
+            assert!(page.contains(&format!("`{name}`")), "docs/formats.md lacks `{name}`");
+        }
+    }
+}

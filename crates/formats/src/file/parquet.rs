@@ -29,6 +29,10 @@ pub(super) struct Parquet;
 /// The level that other writers take by default.
 const ZSTD_LEVEL: i32 = 3;
 
+/// Bytes of a page before compression. The tables of the compressor then fit the cache: a fifth of the CPU seconds
+/// of a conversion, for a file that is a twelfth larger.
+const PAGE_BYTES: usize = 128 << 10;
+
 fn broken(error: impl std::fmt::Display) -> io::Error {
     io::Error::other(error.to_string())
 }
@@ -55,13 +59,14 @@ impl FileFormat for Parquet {
         for field in schema.fields {
             add_leaves(&field.kind, Levels::default().below(field), &mut leaves);
         }
+        let starts = vec![0; leaves.len()];
         Box::new(Columns {
             schema,
             leaves,
             open: Vec::new(),
             size: 0,
             row_start: 0,
-            rows: vec![Vec::new()],
+            starts,
             sizes: Vec::new(),
             evidence: Vec::new(),
         })
@@ -144,6 +149,8 @@ struct Leaf {
     definitions: Vec<i16>,
     repetitions: Vec<i16>,
     bytes: Vec<u8>,
+    /// The same bytes, once no more are added.
+    frozen: Bytes,
     ends: Vec<u32>,
     ints: Vec<i64>,
 }
@@ -195,8 +202,8 @@ struct Columns {
     open: Vec<Frame>,
     size: usize,
     row_start: usize,
-    /// For each row after the first, how many levels each leaf column has before it.
-    rows: Vec<Vec<usize>>,
+    /// How many levels each leaf column has before each row, and behind the last: row by row.
+    starts: Vec<usize>,
     sizes: Vec<u32>,
     evidence: Vec<u64>,
 }
@@ -253,14 +260,11 @@ impl Sink for Columns {
     fn end_row(&mut self) {
         self.sizes.push(u32::try_from(self.size - self.row_start).unwrap_or(u32::MAX));
         self.evidence.push(0);
-        self.rows.push(self.leaves.iter().map(|leaf| leaf.definitions.len()).collect());
+        self.starts.extend(self.leaves.iter().map(|leaf| leaf.definitions.len()));
     }
 
     fn text(&mut self, text: &Text<'_>) {
-        self.value(|bytes| match text {
-            Text::Plain(text) => bytes.extend_from_slice(text.as_bytes()),
-            Text::Escaped(_) => bytes.extend_from_slice(text.decoded().as_bytes()),
-        });
+        self.value(|bytes| text.push_bytes(bytes));
     }
 
     fn int(&mut self, number: i64) {
@@ -389,7 +393,7 @@ fn write_rows(
     to: usize,
 ) -> io::Result<()> {
     let level_at =
-        |row: usize| batch.rows.get(row).and_then(|levels| levels.get(index)).copied().unwrap_or(0);
+        |row: usize| batch.starts.get(row * batch.leaves.len() + index).copied().unwrap_or(0);
     let (first, last) = (level_at(from), level_at(to));
     let Some(leaf) = batch.leaves.get_mut(index) else { return Ok(()) };
     let all = leaf.definitions.as_slice();
@@ -408,20 +412,16 @@ fn write_rows(
         }
         ColumnWriter::ByteArrayColumnWriter(writer) => {
             let ends = leaf.ends.get(skipped..skipped + count).unwrap_or_default();
-            let mut start = skipped
-                .checked_sub(1)
-                .and_then(|before| leaf.ends.get(before))
-                .map_or(0, |&end| end as usize);
-            let bytes = Bytes::copy_from_slice(
-                leaf.bytes
-                    .get(start..ends.last().map_or(start, |&end| end as usize))
-                    .unwrap_or_default(),
-            );
-            let base = start;
+            let before = skipped.checked_sub(1).and_then(|before| leaf.ends.get(before));
+            let mut start = before.map_or(0, |&end| end as usize);
+            // The values share the memory in which they were gathered.
+            if leaf.frozen.is_empty() {
+                leaf.frozen = Bytes::from(std::mem::take(&mut leaf.bytes));
+            }
             let values: Vec<ByteArray> = ends
                 .iter()
                 .map(|&end| {
-                    let value = bytes.slice(start - base..end as usize - base);
+                    let value = leaf.frozen.slice(start..end as usize);
                     start = end as usize;
                     ByteArray::from(value)
                 })
@@ -486,6 +486,7 @@ fn properties_of(schema: &Schema, descriptor: &SchemaDescriptor) -> WriterProper
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("retort ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(level))
+        .set_data_page_size_limit(PAGE_BYTES)
         // A dictionary of long texts is built in vain.
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None);

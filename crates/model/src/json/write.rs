@@ -47,6 +47,26 @@ pub fn unescape_into(body: &str, out: &mut String) {
     unescape_counting(body, out);
 }
 
+/// As [`unescape_into`], as UTF-8, for the inside of a string that has no `\u` escapes.
+pub(crate) fn unescape_bytes(body: &str, out: &mut Vec<u8>) {
+    let bytes = body.as_bytes();
+    let mut from = 0;
+    loop {
+        let at = next_special(bytes, from);
+        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+        let Some(&escape) = bytes.get(at + 1) else { return };
+        out.push(match escape {
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            other => other,
+        });
+        from = at + 2;
+    }
+}
+
 /// As [`unescape_into`]; a lone surrogate becomes U+FFFD, and the number of them is returned.
 pub(super) fn unescape_counting(body: &str, out: &mut String) -> u32 {
     let mut lone = 0;
