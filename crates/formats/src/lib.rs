@@ -6,5 +6,6 @@
 
 pub mod data;
 pub mod file;
+mod hash;
 pub mod import;
 pub mod package;

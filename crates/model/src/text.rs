@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::json::{JsonError, Parser, compact_into, has_escapes, unescape_bytes, unescape_into, write_escaped};
+use crate::json::{
+    JsonError, Parser, compact_into, has_escapes, unescape_bytes, unescape_into, write_escaped,
+};
 
 /// A text. What a JSON source wrote stays as it stands until someone needs to look inside, so that text which
 /// only passes through costs one copy and no second look.

@@ -40,14 +40,19 @@ impl Time {
         let (date, rest) = trimmed.split_at_checked(10).ok_or_else(fail)?;
         let date = parse_date(date).ok_or_else(fail)?;
         if rest.is_empty() {
-            return Ok(Self(date.midnight().assume_utc()));
+            return Self::within(date.midnight().assume_utc()).ok_or_else(fail);
         }
         let clock = rest.strip_prefix(['T', 't', ' ']).ok_or_else(fail)?;
         let zone_at = clock.find(['Z', 'z', '+', '-']).unwrap_or(clock.len());
         let (clock, zone) = clock.split_at(zone_at);
         let time = parse_clock(clock.trim_end()).ok_or_else(fail)?;
         let offset = parse_offset(zone).ok_or_else(fail)?;
-        Ok(Self(PrimitiveDateTime::new(date, time).assume_offset(offset)))
+        Self::within(PrimitiveDateTime::new(date, time).assume_offset(offset)).ok_or_else(fail)
+    }
+
+    /// The moment, if RFC 3339 can write it: in the years 0 to 9999.
+    fn within(time: OffsetDateTime) -> Option<Self> {
+        (0..=9999).contains(&time.year()).then_some(Self(time))
     }
 
     /// A moment from seconds since 1970, as a number's text: `1722470400`, `1722470400.25`; numbers too large
@@ -64,12 +69,14 @@ impl Time {
             return None;
         }
         #[allow(clippy::cast_possible_truncation, reason = "bounded above")]
-        OffsetDateTime::from_unix_timestamp_nanos(micros as i128 * 1000).ok().map(Self)
+        OffsetDateTime::from_unix_timestamp_nanos(micros as i128 * 1000).ok().and_then(Self::within)
     }
 
     /// A moment from milliseconds since 1970.
     pub fn from_epoch_ms(ms: i64) -> Option<Self> {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok().map(Self)
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
+            .ok()
+            .and_then(Self::within)
     }
 
     /// Microseconds since 1970, rounded down.
@@ -124,7 +131,7 @@ fn parse_offset(text: &str) -> Option<UtcOffset> {
 impl fmt::Display for Time {
     /// RFC 3339 with the source's offset.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Years past 9999 cannot be parsed, so this does not fail.
+        // What RFC 3339 cannot write is never made, so this does not fail.
         f.write_str(&self.0.format(&Rfc3339).map_err(|_| fmt::Error)?)
     }
 }

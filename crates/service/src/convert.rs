@@ -125,7 +125,7 @@ pub fn convert(
     stopped: &AtomicBool,
 ) -> Result<Report, Error> {
     plan.check()?;
-    let inputs = Inputs::find(&plan.inputs)?;
+    let inputs = Inputs::find(&plan.inputs, Some(&plan.output))?;
     let draft = Draft::begin(&plan.output, plan.force)?;
     let mut files = Files::begin(plan, draft.files())?;
     let shaping = plan.shaping();

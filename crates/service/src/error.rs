@@ -37,7 +37,7 @@ pub enum Error {
     #[error("another run is writing `{}`; wait for it, or name another output", .0.display())]
     Busy(PathBuf),
     /// The output's place holds something that is no package, which is not replaced.
-    #[error("`{}` is no package of Retort's, so it is not replaced; name another output", .0.display())]
+    #[error("`{}` is no package of Retort's, or holds other files, so it is not replaced; name another output", .0.display())]
     NotAPackage(PathBuf),
     /// Nothing was written.
     #[error("no records to write: {0}")]

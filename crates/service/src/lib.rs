@@ -14,7 +14,7 @@ mod verify;
 
 pub use convert::{Compression, ConvertPlan, Report, convert};
 pub use error::Error;
-pub use package::Package;
+pub use package::{Package, discard};
 pub use pipeline::{Observer, Progress};
 pub use preview::{Preview, preview, preview_package};
 pub use source::Input;

@@ -34,11 +34,10 @@ impl Draft {
                 return Err(Error::NotAPackage(output));
             }
         }
-        let (Some(parent), Some(name)) = (output.parent(), output.file_name()) else {
+        let (Some(parent), Some(folder)) = (output.parent(), partial_folder(&output)) else {
             return Err(Error::write(&output, io::Error::other("it names no file or folder")));
         };
         fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
-        let folder = parent.join(format!(".{}.partial", name.to_string_lossy()));
         let lock = lock(&folder, &output)?;
         let files = folder.join("files");
         // What a run left that was killed.
@@ -96,6 +95,20 @@ impl Drop for Draft {
     }
 }
 
+/// Removes what a run for `output` has written so far, for a door that must end it at once.
+pub fn discard(output: &Path) {
+    if let Ok(output) = std::path::absolute(output)
+        && let Some(folder) = partial_folder(&output)
+    {
+        let _ = fs::remove_dir_all(folder);
+    }
+}
+
+/// The temporary folder of a run for `output`.
+fn partial_folder(output: &Path) -> Option<PathBuf> {
+    Some(output.parent()?.join(format!(".{}.partial", output.file_name()?.to_string_lossy())))
+}
+
 /// Takes the temporary folder for this run, also one that a killed run left.
 fn lock(folder: &Path, output: &Path) -> Result<File, Error> {
     fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
@@ -112,10 +125,15 @@ pub(crate) fn is_zip(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"))
 }
 
-/// Whether the place holds a package, which alone is replaced.
+/// Whether the place holds a package and nothing else, which alone is replaced.
 fn is_package(path: &Path) -> bool {
-    Package::open(path).is_ok()
-        || (path.is_dir() && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()))
+    let is_empty =
+        |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    let Ok(package) = Package::open(path) else { return path.is_dir() && is_empty(path) };
+    let listed = |name: &String| {
+        name == MANIFEST || package.manifest.files.iter().any(|file| file.path == *name)
+    };
+    package.names().is_ok_and(|names| names.iter().all(listed))
 }
 
 /// Writes the files of a folder into an archive, stored as they are: data that is to be small is compressed

@@ -109,7 +109,7 @@ struct Source {
 struct Job {
     sequence: u64,
     source: Arc<Source>,
-    /// Items of all streams before this batch.
+    /// Items before those of this batch.
     items_before: u64,
     work: Work,
 }
@@ -192,7 +192,7 @@ impl Drop for FailOnDrop<'_> {
 /// What batches learn from those before them, before they are shaped.
 struct Admission {
     seen: SeenIds,
-    selected: u64,
+    taken: u64,
     finished: bool,
 }
 
@@ -233,8 +233,7 @@ pub(crate) fn run(
         enough: AtomicBool::new(false),
         failure: Mutex::new(None),
     };
-    let admission =
-        Turnstile::new(Admission { seen: SeenIds::new(), selected: 0, finished: false });
+    let admission = Turnstile::new(Admission { seen: SeenIds::new(), taken: 0, finished: false });
     let gathering = Turnstile::new(Gathering::default());
     let waiting = shaping.threads * BATCHES_WAITING_PER_WORKER;
     let (jobs, waiting_jobs) = sync_channel::<Job>(waiting);
@@ -574,6 +573,8 @@ struct Worker<'p> {
 /// A conversation that was read, and where it stood.
 struct ReadItem<'b> {
     conversation: Conversation<'b>,
+    /// Its place in the batch, from 1.
+    place: u64,
     span: Span,
     /// Whether the source gave it its id.
     has_id: bool,
@@ -706,7 +707,7 @@ impl Worker<'_> {
             let mut context = ShapeContext {
                 options: self.shaping.shape_options,
                 flat: !self.shaping.file_format.is_nested(),
-                ordinal: items_before + one.span.index,
+                ordinal: items_before + one.place,
                 tools: &mut self.tools,
             };
             let outcome = self.shaping.data_format.shape(&one.conversation, &mut context, rows);
@@ -724,7 +725,7 @@ fn parse<'b>(
 ) -> Vec<ReadItem<'b>> {
     let mut read = Vec::with_capacity(batch.items.len());
     let mut notes = Notes::default();
-    for span in &batch.items {
+    for (place, span) in (1..).zip(&batch.items) {
         done.account.read += 1;
         match parse_one(batch, span, source, named, &mut notes) {
             Ok(mut conversation) => {
@@ -737,6 +738,7 @@ fn parse<'b>(
                 }
                 read.push(ReadItem {
                     conversation,
+                    place,
                     span: *span,
                     has_id,
                     admitted: Admitted::Waiting,
@@ -768,7 +770,9 @@ fn parse_one<'b>(
     let text = simdutf8::compat::from_utf8(batch.item(span)).map_err(|error| {
         ItemError::new(Refusal::NotUtf8, error.valid_up_to(), "not valid UTF-8")
     })?;
-    if let Some(format) = source.format {
+    // Numbers, texts and the like are JSON, but no conversation in any format.
+    let nests = text.trim_start().starts_with(['{', '[']);
+    if let Some(format) = source.format.filter(|_| nests) {
         let conversation = format.read(text, notes);
         // A stream may hold more than one shape; where the format was not named, another may know the item.
         if named.is_none()
@@ -803,16 +807,16 @@ impl Admission {
         let format = source.format.map_or("", ImportFormat::name);
         for one in read {
             if !selection.matches(&one.conversation)
-                || selection.limit.is_some_and(|limit| self.selected >= limit)
+                || selection.limit.is_some_and(|limit| self.taken >= limit)
             {
                 one.admitted = Admitted::NotSelected;
                 continue;
             }
-            self.selected += 1;
             let is_new = !one.has_id || self.seen.add(&[format, &one.conversation.id.decoded()])?;
+            self.taken += u64::from(is_new);
             one.admitted = if is_new { Admitted::Taken } else { Admitted::Repeated };
         }
-        self.finished = selection.limit.is_some_and(|limit| self.selected >= limit);
+        self.finished = selection.limit.is_some_and(|limit| self.taken >= limit);
         Ok(false)
     }
 }

@@ -36,7 +36,7 @@ impl Observer for Nobody {
 /// Failing I/O, or choices that the formats do not allow.
 pub fn preview(plan: &ConvertPlan) -> Result<Preview, Error> {
     plan.check()?;
-    let inputs = Inputs::find(&plan.inputs)?;
+    let inputs = Inputs::find(&plan.inputs, None)?;
     let jsonl = file_format_named("jsonl").ok_or_else(|| Error::Choice("no JSON Lines".into()))?;
     let shaping = Shaping { file_format: jsonl, threads: 1, tells_account: true, ..plan.shaping() };
     let fail = |source| Error::Unpack { name: "the preview".into(), source };

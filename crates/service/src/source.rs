@@ -41,6 +41,8 @@ pub(crate) struct Inputs {
     pub(crate) bytes: u64,
     /// The newest change of any file.
     pub(crate) newest: Option<Time>,
+    /// What an earlier run wrote where this one will write.
+    output: Option<PathBuf>,
 }
 
 /// What a stream is called.
@@ -64,9 +66,10 @@ const ENDINGS: [&str; 6] = ["json", "jsonl", "ndjson", "gz", "zst", "zip"];
 const PACKAGE_FILES: [&str; 3] = ["dataset_info.json", "manifest.json", "rejects.jsonl"];
 
 impl Inputs {
-    /// Finds the files behind the inputs.
-    pub(crate) fn find(inputs: &[Input]) -> Result<Self, Error> {
-        let mut found = Self::default();
+    /// Finds the files behind the inputs. What stands at `output` is none of them.
+    pub(crate) fn find(inputs: &[Input], output: Option<&Path>) -> Result<Self, Error> {
+        let output = output.and_then(|output| output.canonicalize().ok());
+        let mut found = Self { output, ..Self::default() };
         for input in inputs {
             match input {
                 Input::Stdin => {
@@ -118,6 +121,9 @@ impl Inputs {
             let metadata =
                 fs::symlink_metadata(&path).map_err(|error| Error::read(&path, error))?;
             let label = format!("{prefix}{name}");
+            if self.output.is_some() && path.canonicalize().ok() == self.output {
+                continue;
+            }
             if metadata.is_dir() {
                 if depth < FOLDER_DEPTH {
                     self.walk(&path, &format!("{label}/"), depth + 1)?;
@@ -147,6 +153,11 @@ impl Inputs {
 fn has_known_ending(name: &str) -> bool {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// Whether a path of an archive begins at a root, of whatever system.
+fn is_absolute(name: &str) -> bool {
+    name.starts_with(['/', '\\']) || name.get(1..2) == Some(":")
 }
 
 fn stem_of(label: &str) -> String {
@@ -295,7 +306,7 @@ impl InputFile {
             let visible: String = name.chars().flat_map(char::escape_debug).collect();
             let label = format!("{}/{visible}", self.label);
             let source = SourceName { stem: stem_of(&label), label };
-            let more = if entry.enclosed_name().is_none() {
+            let more = if entry.enclosed_name().is_none() || is_absolute(&name) {
                 take(source, Stream::Refused("its path leaves the archive"))?
             } else if entry.is_symlink() {
                 take(source, Stream::Refused("it is a link"))?

@@ -12,7 +12,7 @@ use clap::builder::PossibleValuesParser;
 use retort_formats::file;
 use retort_formats::import::Refusal;
 use retort_model::{Account, DatasetName, FileName, Reason, Repair, Tally, Warning, bounds};
-use retort_service::{Compression, Report, convert};
+use retort_service::{Compression, Report, convert, discard};
 use serde_json::json;
 
 use super::Failure;
@@ -39,6 +39,12 @@ pub struct Convert {
     #[command(flatten)]
     writing: Writing,
 }
+
+/// How long a run may take to end by itself once it is to stop.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What shells report of a run that was interrupted.
+const STOPPED: i32 = 130;
 
 /// How to write the package.
 #[derive(Args)]
@@ -112,7 +118,14 @@ impl Convert {
 
         let stopped = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stopped);
-        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+        let output = plan.output.clone();
+        ctrlc::set_handler(move || {
+            flag.store(true, Ordering::Relaxed);
+            // A run that waits for its input does not see the flag.
+            std::thread::sleep(PATIENCE);
+            discard(&output);
+            std::process::exit(STOPPED);
+        })?;
         let bar = Bar::new(writing.quiet);
         #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
         let began = Instant::now();
@@ -123,7 +136,7 @@ impl Convert {
             summary(&report, began.elapsed(), &mut std::io::stderr().lock())?;
         }
         if writing.json {
-            print!("{}", report.manifest.to_json());
+            write!(std::io::stdout().lock(), "{}", report.manifest.to_json())?;
         }
         Ok(ExitCode::SUCCESS)
     }

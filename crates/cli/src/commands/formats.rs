@@ -85,9 +85,9 @@ mod tests {
     fn the_page_on_formats_names_every_format_as_the_lists_do() {
         let page = include_str!("../../../../docs/formats.md");
         let import = import::FORMATS.iter().map(|f| format!("| `{}` | {} |", f.name(), f.about()));
-        let data = data::FORMATS
-            .iter()
-            .map(|f| format!("| `{}` | {} | {} |", f.name(), f.about(), f.file_formats().join(", ")));
+        let data = data::FORMATS.iter().map(|f| {
+            format!("| `{}` | {} | {} |", f.name(), f.about(), f.file_formats().join(", "))
+        });
         let file = file::FORMATS.iter().map(|f| format!("| `{}` | {} |", f.name(), f.about()));
         for row in import.chain(data).chain(file) {
             assert!(page.lines().any(|line| line == row), "docs/formats.md lacks: {row}");

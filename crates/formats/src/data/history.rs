@@ -224,11 +224,12 @@ fn write_message(message: &Message<'_>, contexts: &[RawJson<'_>], out: &mut Vec<
         out.extend_from_slice(b",\"feedback\":{\"isPositive\":");
         out.extend_from_slice(feedback.rating.as_ref().map_or("null", RawJson::as_str).as_bytes());
         for (key, text) in [("category", &feedback.label), ("details", &feedback.comment)] {
-            if let Some(text) = text {
-                out.push(b',');
-                write_string(key, out);
-                out.push(b':');
-                string(text, out);
+            out.push(b',');
+            write_string(key, out);
+            out.push(b':');
+            match text {
+                Some(text) => string(text, out),
+                None => out.extend_from_slice(b"null"),
             }
         }
         out.push(b'}');

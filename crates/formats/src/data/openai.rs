@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use retort_model::json::Value;
 use retort_model::{
@@ -219,10 +218,8 @@ impl Names {
         };
         if written.len() > TOOL_NAME || taken(&written) {
             // What the name alone decides, so that it is the same in every row.
-            let mut hasher = DefaultHasher::new();
-            name.hash(&mut hasher);
             written.truncate(TOOL_NAME - 9);
-            written = format!("{written}_{:08x}", hasher.finish() & 0xffff_ffff);
+            written = format!("{written}_{:08x}", crate::hash::fnv1a(name) & 0xffff_ffff);
         }
         if written != name {
             push_once(repairs, Repair::RenamedTool);
@@ -375,6 +372,21 @@ impl Row<'_> {
         open: &mut Vec<String>,
         spoken: &mut Vec<Spoken<'c>>,
     ) {
+        if turn.results.is_empty() && self.mends && open.len() > 1 {
+            // Joined in the source: taken apart again, one for each call.
+            let results = turn.first.and_then(super::turns::joined_results).unwrap_or_default();
+            for (result, id) in results.into_iter().zip(open.drain(..)) {
+                let content =
+                    Text::from(if result.trim().is_empty() { "\"\"".to_owned() } else { result });
+                spoken.push(Spoken {
+                    role: "tool".into(),
+                    content,
+                    calls: Vec::new(),
+                    answers: Some(id.into()),
+                });
+            }
+            return;
+        }
         if turn.results.is_empty() {
             for message in turn.messages() {
                 let answers =

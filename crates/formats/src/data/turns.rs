@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use retort_model::json::Value;
 use retort_model::{Content, LeftOut, Message, Reason, Repair, Role, Text};
 
 use super::tools::push_once;
@@ -328,6 +329,10 @@ impl<'c> Turns<'c> {
             _ => return self.cut(turn, Repair::CutOrphanResult),
         };
         let ids: Vec<&Text<'_>> = calls.calls().map(|call| &call.id).collect();
+        if self.last() == Some(Side::Call) && is_joined(turn, &ids) {
+            self.turns.push(turn.clone());
+            return;
+        }
         if self.last() == Some(Side::Call) {
             let results = vec![None; ids.len()];
             self.turns.push(Turn { side: Side::Results, first: None, more: Vec::new(), results });
@@ -381,6 +386,25 @@ impl<'c> Turns<'c> {
             self.cut_last(Repair::CutEnd);
         }
     }
+}
+
+/// Whether the turn is the results of several calls in one message already, as ShareGPT has them: without ids, a
+/// JSON array with one element for each call.
+fn is_joined(turn: &Turn<'_>, ids: &[&Text<'_>]) -> bool {
+    let (Some(message), true) = (turn.first, turn.more.is_empty()) else { return false };
+    let has_ids = message.tool_call_id.is_some() || ids.iter().any(|id| !id.is_empty());
+    ids.len() > 1
+        && !has_ids
+        && joined_results(message).is_some_and(|results| results.len() == ids.len())
+}
+
+/// The elements of a content that is a JSON array: texts as such, other values as their JSON text.
+pub(super) fn joined_results(message: &Message<'_>) -> Option<Vec<String>> {
+    let text = message.content.as_ref()?.text();
+    let text = text.decoded();
+    let Ok(Value::Array(items)) = Value::parse(&text) else { return None };
+    let text_of = |item: &Value<'_>| item.as_str().map_or_else(|| item.to_json(), str::to_owned);
+    Some(items.iter().map(text_of).collect())
 }
 
 /// Which of the calls the result answers: the first unanswered with its id, else, if it names none of them, the

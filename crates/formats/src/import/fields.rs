@@ -31,10 +31,7 @@ struct Seen {
 
 impl Seen {
     fn again(&mut self, key: &str) -> bool {
-        // FNV-1a: keys are a few bytes long.
-        let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = crate::hash::fnv1a(key);
         if self.hashes.iter().take(self.count).any(|&one| one == hash) {
             return true;
         }

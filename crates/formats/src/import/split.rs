@@ -115,8 +115,10 @@ impl<R: Read> Splitter<R> {
         let mut wanted = BATCH_BYTES;
         loop {
             self.fill(wanted)?;
-            if self.layout.is_none() {
-                self.begin();
+            if self.layout.is_none() && !self.begin() {
+                // The first line is needed whole.
+                wanted = self.filled * 2;
+                continue;
             }
             if self.filled == 0 && self.ended {
                 return Ok(None);
@@ -171,14 +173,16 @@ impl<R: Read> Splitter<R> {
         self.buffer.get(..self.filled).unwrap_or_default()
     }
 
-    /// Looks at the first bytes for the layout, and steps over a byte order mark.
-    fn begin(&mut self) {
+    /// Looks at the first bytes for the layout, and steps over a byte order mark; false if more are needed.
+    fn begin(&mut self) -> bool {
         if self.read().starts_with(b"\xef\xbb\xbf") {
             self.buffer.copy_within(3..self.filled, 0);
             self.filled -= 3;
             self.offset += 3;
         }
-        self.layout = Some(layout_of(self.read(), self.ended));
+        let may_grow = !self.ended && self.filled < ITEM_BYTES;
+        self.layout = layout_of(self.read(), may_grow);
+        self.layout.is_some()
     }
 
     fn span(&mut self, start: usize, end: usize, line: u64) -> Span {
@@ -339,25 +343,26 @@ impl<R: Read> Splitter<R> {
     }
 }
 
-/// The layout of a stream that begins with these bytes.
-fn layout_of(bytes: &[u8], ended: bool) -> Layout {
+/// The layout of a stream that begins with these bytes; `None` if more are needed to know, and more may come.
+fn layout_of(bytes: &[u8], may_grow: bool) -> Option<Layout> {
     let valid = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""),
     };
     let text = valid.trim_ascii_start();
     if text.starts_with('[') && !begins_a_list_of_messages(text) {
-        return Layout::Elements;
+        return Some(Layout::Elements);
+    }
+    if may_grow && !text.contains('\n') && valid.len() == bytes.len() {
+        return None;
     }
     let line = text.split('\n').next().unwrap_or(text);
     let mut parser = Parser::new(line);
     match parser.skip().and_then(|()| parser.end()) {
-        Ok(()) => Layout::Lines,
-        // The first value goes on behind the first line, or the line behind the buffer.
-        Err(error) if error.problem == Problem::Ended && (line.len() < text.len() || !ended) => {
-            Layout::Values
-        }
-        Err(_) => Layout::Lines,
+        Ok(()) => Some(Layout::Lines),
+        // The first value goes on behind the first line.
+        Err(error) if error.problem == Problem::Ended => Some(Layout::Values),
+        Err(_) => Some(Layout::Lines),
     }
 }
 

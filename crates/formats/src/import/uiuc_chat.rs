@@ -54,6 +54,7 @@ struct Read<'a> {
 impl<'a> Read<'a> {
     fn row(&mut self, parser: &mut Parser<'a>, notes: &mut Notes) -> Result<(), ItemError> {
         let mut has_convo = false;
+        let (mut id, mut project, mut owner, mut created_at) = (None, None, None, None);
         each_field(parser, notes, |parser, key, notes| {
             match &*key {
                 "convo" => {
@@ -62,39 +63,44 @@ impl<'a> Read<'a> {
                         // A dump of the table holds the column as JSON text.
                         let text = parser.string()?.into_cow().into_owned();
                         let mut inner = Read::default();
-                        inner.convo(&mut Parser::new(&text), notes)?;
+                        let mut inside = Parser::new(&text);
+                        inner.convo(&mut inside, notes)?;
+                        inside.end()?;
+                        notes.lone_surrogates += u64::from(inside.lone_surrogates());
                         self.take(inner);
                         return Ok(());
                     }
                     return self.convo(parser, notes);
                 }
                 "convo_id" => {
-                    if let Some(id) = id_or_keep(parser, key, &mut self.conversation.metadata)? {
-                        self.conversation.id = id;
-                    }
+                    id = id_or_keep(parser, key, &mut self.conversation.metadata)?;
                 }
                 "course_name" => {
-                    self.conversation.project =
-                        text_or_keep(parser, key, &mut self.conversation.metadata)?;
+                    project = Some(text_or_keep(parser, key, &mut self.conversation.metadata)?);
                 }
                 "created_at" => {
-                    self.conversation.created_at =
-                        time_or_keep(parser, key, &mut self.conversation.metadata)?;
+                    created_at = Some(time_or_keep(parser, key, &mut self.conversation.metadata)?);
                 }
                 "user_email" => {
-                    self.conversation.owner =
-                        text_or_keep(parser, key, &mut self.conversation.metadata)?;
+                    owner = Some(text_or_keep(parser, key, &mut self.conversation.metadata)?)
                 }
                 "id" => keep(parser, "row_id".into(), &mut self.conversation.metadata)?,
                 _ => keep(parser, format!("row_{key}").into(), &mut self.conversation.metadata)?,
             }
             Ok(())
         })?;
-        if has_convo {
-            Ok(())
-        } else {
-            Err(ItemError::new(Refusal::UnknownShape, 0, "no `convo` in the row"))
+        if !has_convo {
+            return Err(ItemError::new(Refusal::UnknownShape, 0, "no `convo` in the row"));
         }
+        // What the row says counts, also where it says null, and wherever it stands.
+        let conversation = &mut self.conversation;
+        conversation.project = project.unwrap_or_else(|| conversation.project.take());
+        conversation.owner = owner.unwrap_or_else(|| conversation.owner.take());
+        conversation.created_at = created_at.unwrap_or(conversation.created_at);
+        if let Some(id) = id {
+            conversation.id = id;
+        }
+        Ok(())
     }
 
     /// Takes over what a `convo` that was JSON text held.
@@ -104,12 +110,6 @@ impl<'a> Read<'a> {
         self.messages = inner.messages.into_iter().map(Message::into_owned).collect();
         self.prompt = inner_prompt;
         self.conversation = inner.conversation.into_owned();
-        if !row.id.is_empty() {
-            self.conversation.id = row.id;
-        }
-        self.conversation.project = row.project.or(self.conversation.project.take());
-        self.conversation.owner = row.owner.or(self.conversation.owner.take());
-        self.conversation.created_at = row.created_at.or(self.conversation.created_at);
         for (key, raw) in row.metadata {
             put(&mut self.conversation.metadata, key, raw);
         }
@@ -146,10 +146,17 @@ impl<'a> Read<'a> {
                     }
                     put(rest, key.into(), raw);
                 }
-                "createdAt" if conversation.created_at.is_none() => {
-                    conversation.created_at = time_or_keep(parser, key, rest)?;
+                "createdAt" | "updatedAt" => {
+                    let is_start = key == "createdAt";
+                    let raw = parser.clone().raw()?;
+                    let time = time_or_keep(parser, key.clone(), rest)?;
+                    if is_start {
+                        conversation.created_at = conversation.created_at.or(time);
+                    } else {
+                        conversation.updated_at = time;
+                    }
+                    put(rest, key.into(), raw);
                 }
-                "updatedAt" => conversation.updated_at = time_or_keep(parser, key, rest)?,
                 "model" => {
                     let raw = parser.raw()?;
                     conversation.model = model_id(&raw);

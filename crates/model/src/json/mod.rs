@@ -11,5 +11,5 @@ mod write;
 
 pub use parse::{JsonError, Kind, Parser, Problem};
 pub use value::Value;
-pub(crate) use write::{has_escapes, unescape_bytes};
 pub use write::{compact_into, unescape_into, write_escaped, write_string};
+pub(crate) use write::{has_escapes, unescape_bytes};
