@@ -68,7 +68,7 @@ fn a_row_without_tools_holds_messages_and_nothing_else() {
 }
 
 #[test]
-fn calls_keep_their_text_and_their_results_and_get_ids_of_nine_characters() {
+fn calls_stand_without_text_keep_their_results_and_get_ids_of_nine_characters() {
     let mut asks = call(&[
         ("toolu_01A-very_long_id", "f", r#"{"b": 1.50}"#),
         ("toolu_01A-very_long_id", "f", ""),
@@ -81,13 +81,30 @@ fn calls_keep_their_text_and_their_results_and_get_ids_of_nine_characters() {
             &[say("user", "q"), asks, result(id, "r1"), result(id, "r2"), say("assistant", "a")],
         ),
         json!([{"messages": [{"role": "user"},
-            {"role": "assistant", "content": "Let me look.", "tool_calls": [
+            {"role": "assistant", "content": "", "tool_calls": [
                 {"id": "call00001", "type": "function", "function": {"name": "f", "arguments": {"b": 1.50}}},
                 {"id": "call00002", "type": "function", "function": {"name": "f", "arguments": {}}}]},
             {"role": "tool", "tool_call_id": "call00001", "content": "r1"},
             {"role": "tool", "tool_call_id": "call00002", "content": "r2"},
             {"role": "assistant", "content": "a"}], "tools": [tool("f", "d")]}]),
-        "repaired:filled-arguments",
+        "repaired:filled-arguments repaired:moved-call-text",
+    );
+}
+
+#[test]
+fn what_a_row_may_not_hold_is_kept_beside_the_data() {
+    let mut asks = call(&[("k", "f", "{}")]);
+    asks["content"] = json!("Let me look.");
+    asks["reasoning_content"] = json!("hm");
+    let shaped = shape(
+        &agent(&[say("user", "q"), asks, result("k", "r"), say("assistant", "a")]),
+        "openai",
+        checked(Repair),
+    );
+    let extra = shaped.outcome.records[0].extra.as_deref().unwrap();
+    assert_eq!(
+        extra,
+        r#"{"turns":[{"at":1,"text":"Let me look.","call_ids":["k"],"reasoning":"hm"}]}"#
     );
 }
 

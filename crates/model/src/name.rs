@@ -8,7 +8,7 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 use crate::bounds::{DATASET_NAME, FILE_NAME};
 
 /// Names that the files of a package have already.
-const TAKEN: [&str; 4] = ["dataset_info", "manifest", "readme", "rejects"];
+const TAKEN: [&str; 6] = ["dataset_info", "manifest", "readme", "rejects", "extra", "ids"];
 
 /// Names that Windows keeps for devices.
 const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];

@@ -10,7 +10,7 @@ use retort_formats::data::{DataFormat, ShapeOptions, ToolsAs};
 use retort_formats::file::{Chunk, CsvDialect, FileFormat, FileOptions, FileWriter};
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{
-    CARD, Column, Counts, DATASET_INFO, DataFile, FORMAT_VERSION, IDS, InputCount, Lengths,
+    CARD, Column, Counts, DATASET_INFO, DataFile, EXTRA, FORMAT_VERSION, IDS, InputCount, Lengths,
     MANIFEST, Manifest, REJECTS, ReadCounts, RecordCounts, Renamed, SelectionAsked, card,
     dataset_info, findings,
 };
@@ -333,6 +333,18 @@ fn asked(selection: &Selection) -> SelectionAsked {
     }
 }
 
+/// Appends to a file that is made when there is something for it.
+fn append(file: &mut Option<HashingFile>, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let file = match file {
+        Some(file) => file,
+        None => file.insert(HashingFile::create(path.to_owned())?),
+    };
+    file.write_all(bytes).map_err(|error| Error::write(path, error))
+}
+
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fs::write(path, bytes).map_err(|error| Error::write(path, error))
 }
@@ -408,6 +420,7 @@ struct Files<'p> {
     /// Shards that are finished, under the names that they have until their number is known.
     done: Vec<DataFile>,
     rejects: Option<HashingFile>,
+    extras: Option<HashingFile>,
     ids: Option<HashingFile>,
 }
 
@@ -430,7 +443,7 @@ impl<'p> Files<'p> {
             true => Some(HashingFile::create(folder.join(IDS))?),
             false => None,
         };
-        Ok(Self { plan, folder, shard: None, done: Vec::new(), rejects: None, ids })
+        Ok(Self { plan, folder, shard: None, done: Vec::new(), rejects: None, extras: None, ids })
     }
 
     fn ending(&self) -> String {
@@ -451,15 +464,9 @@ impl<'p> Files<'p> {
     }
 
     fn take(&mut self, delivery: Delivery) -> Result<(), Error> {
-        let Delivery { chunk, rejects, ids, account: _ } = delivery;
-        if !rejects.is_empty() {
-            let file = match &mut self.rejects {
-                Some(file) => file,
-                None => self.rejects.insert(HashingFile::create(self.folder.join(REJECTS))?),
-            };
-            file.write_all(&rejects)
-                .map_err(|error| Error::write(&self.folder.join(REJECTS), error))?;
-        }
+        let Delivery { chunk, rejects, ids, extras, account: _ } = delivery;
+        append(&mut self.rejects, &self.folder.join(REJECTS), &rejects)?;
+        append(&mut self.extras, &self.folder.join(EXTRA), &extras)?;
         if let Some(file) = &mut self.ids {
             file.write_all(&ids).map_err(|error| Error::write(&self.folder.join(IDS), error))?;
         }
@@ -509,8 +516,10 @@ impl<'p> Files<'p> {
         if let Some(ids) = self.ids.take() {
             files.push(ids.finish(IDS.into(), None)?);
         }
-        if let Some(rejects) = self.rejects.take() {
-            files.push(rejects.finish(REJECTS.into(), None)?);
+        for (file, name) in [(self.extras.take(), EXTRA), (self.rejects.take(), REJECTS)] {
+            if let Some(file) = file {
+                files.push(file.finish(name.into(), None)?);
+            }
         }
         let (records, found_at) = (
             totals.account.records,

@@ -16,7 +16,7 @@ use retort_formats::data::{DataFormat, Outcome, ShapeContext, ShapeOptions, Tool
 use retort_formats::file::{Chunk, FileFormat, FileOptions, Rows};
 use retort_formats::import::split::{Batch, Span, Splitter};
 use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sniff};
-use retort_formats::package::{Reject, write_reject};
+use retort_formats::package::{Reject, write_extra, write_reject};
 use retort_model::bounds::{BATCHES_WAITING_PER_WORKER, INFERENCE_BYTES, RENAMED_TOOLS_LISTED};
 use retort_model::{Account, Conversation, LeftOut, Reason, Selection, Tally, Warning};
 
@@ -63,6 +63,7 @@ pub(crate) struct Delivery {
     pub(crate) chunk: Chunk,
     pub(crate) rejects: Vec<u8>,
     pub(crate) ids: Vec<u8>,
+    pub(crate) extras: Vec<u8>,
     /// What was counted up to here, where that was asked.
     pub(crate) account: Option<(Account, Tally<Refusal>)>,
 }
@@ -206,6 +207,7 @@ struct Gathering {
     sequence: u64,
     rejects: Vec<u8>,
     ids: Vec<u8>,
+    extras: Vec<u8>,
     evidence: u64,
     bytes_before: u64,
 }
@@ -216,6 +218,7 @@ struct Group {
     rows: Vec<Box<dyn Rows>>,
     rejects: Vec<u8>,
     ids: Vec<u8>,
+    extras: Vec<u8>,
     account: Option<(Account, Tally<Refusal>)>,
 }
 
@@ -326,7 +329,13 @@ fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
         .file_format
         .encode(group.rows, shaping.file_options)
         .map_err(|source| Error::Unpack { name: "a group of rows".into(), source })?;
-    Ok(Delivery { chunk, rejects: group.rejects, ids: group.ids, account: group.account })
+    Ok(Delivery {
+        chunk,
+        rejects: group.rejects,
+        ids: group.ids,
+        extras: group.extras,
+        account: group.account,
+    })
 }
 
 /// The thread that reads.
@@ -597,6 +606,7 @@ struct BatchDone {
     /// With the item's place, by which they are put in order.
     rejects: Vec<Reject>,
     ids: Vec<String>,
+    extras: Vec<u8>,
     renamed_tools: Vec<(String, String)>,
 }
 
@@ -893,6 +903,9 @@ impl BatchDone {
             if ids_apart {
                 self.ids.push(id.to_owned());
             }
+            if let Some(extra) = record.extra {
+                write_extra(id, record.part.as_deref(), &extra, &mut self.extras);
+            }
         }
         self.renamed_tools.extend(outcome.renamed_tools);
     }
@@ -935,6 +948,7 @@ impl Gathering {
         for id in &done.ids {
             id_line(id, &mut self.ids);
         }
+        self.extras.append(&mut done.extras);
         if rows.count() > 0 {
             self.rows += rows.count();
             self.bytes += rows.size_bytes();
@@ -959,6 +973,7 @@ impl Gathering {
             rows: std::mem::take(&mut self.group),
             rejects: std::mem::take(&mut self.rejects),
             ids: std::mem::take(&mut self.ids),
+            extras: std::mem::take(&mut self.extras),
             account: shaping
                 .tells_account
                 .then(|| (self.totals.account.clone(), self.totals.refused.clone())),

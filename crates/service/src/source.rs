@@ -63,7 +63,8 @@ pub(crate) enum Stream<'r> {
 const ENDINGS: [&str; 6] = ["json", "jsonl", "ndjson", "gz", "zst", "zip"];
 
 /// Files that Retort writes beside the data of a package: no histories.
-const PACKAGE_FILES: [&str; 3] = ["dataset_info.json", "manifest.json", "rejects.jsonl"];
+const PACKAGE_FILES: [&str; 4] =
+    ["dataset_info.json", "manifest.json", "rejects.jsonl", "extra.jsonl"];
 
 impl Inputs {
     /// Finds the files behind the inputs. What stands at `output` is none of them.

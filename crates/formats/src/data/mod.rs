@@ -155,6 +155,10 @@ pub struct RecordNotes {
     pub unfit: Option<Reason>,
     /// What people should know.
     pub warnings: Vec<Warning>,
+    /// The part of the conversation that the record is, if not the whole.
+    pub part: Option<String>,
+    /// What the row could not hold and keeps no place for, as the JSON text of an object.
+    pub extra: Option<String>,
 }
 
 /// A record that was left out.

@@ -11,7 +11,7 @@ use retort_model::{
 
 use super::arguments::object_of;
 use super::schema::{Field, Schema, Sink, Type};
-use super::standard::{Draft, each_record, has_attachments, settle};
+use super::standard::{Draft, each_record, extra, has_attachments, settle};
 use super::tools::push_once;
 use super::turns::{Rules, Side, Turn, collect, is_blank};
 use super::{DataFormat, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions};
@@ -76,7 +76,7 @@ impl DataFormat for OpenAi {
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
         "Each row holds `messages` and, where there are any, `tools`, and nothing else. `ids.txt` names the conversation \
-         of each record, a line each."
+         of each record, a line each; `extra.jsonl` keeps what a row may not hold, such as text beside a call."
             .into()
     }
 
@@ -140,6 +140,8 @@ fn write(
     renames.sort_unstable();
     renamed_tools.extend(renames);
 
+    notes.part = draft.part_words();
+    notes.extra = Some(extra(draft, &turns, &tools, options)).filter(|extra| !extra.is_empty());
     out.begin_row();
     out.open_list();
     for message in &spoken {
@@ -247,6 +249,9 @@ impl Row<'_> {
         names: &mut Names,
     ) -> String {
         let mut definitions = Vec::new();
+        if tools.tools.iter().any(|tool| tool.invalid) {
+            push_once(self.repairs, Repair::MendedTools);
+        }
         for tool in &tools.tools {
             let name =
                 if self.mends { names.of(&tool.name, self.repairs) } else { tool.name.clone() };
@@ -335,7 +340,13 @@ impl Row<'_> {
         for call in turn.calls() {
             calls.push(self.one_call(call, names));
         }
-        Spoken { role: "assistant".into(), content: turn.text(), calls, answers: None }
+        let mut content = turn.text();
+        if self.mends && !content.is_empty() {
+            // Mistral takes a text or calls, not both; what was said is kept beside the data.
+            push_once(self.repairs, Repair::MovedCallText);
+            content = Text::default();
+        }
+        Spoken { role: "assistant".into(), content, calls, answers: None }
     }
 
     fn one_call<'c>(&mut self, call: &'c ToolCall<'c>, names: &mut Names) -> SpokenCall<'c> {

@@ -234,7 +234,7 @@ pub(super) fn settle(
                 repairs,
                 unrepaired,
                 unfit: hopeless.map(|why| why.reason),
-                warnings: Vec::new(),
+                ..RecordNotes::default()
             })
         }
         (_, Some(why)) => Err(why),
@@ -572,7 +572,12 @@ fn list<T>(
 }
 
 /// What the columns cannot hold, as JSON text; empty if there is nothing.
-fn extra(draft: &Draft<'_>, turns: &Turns<'_>, tools: &Tools, options: ShapeOptions) -> String {
+pub(super) fn extra(
+    draft: &Draft<'_>,
+    turns: &Turns<'_>,
+    tools: &Tools,
+    options: ShapeOptions,
+) -> String {
     let is_plain = draft.graph_round.is_none()
         && draft.task.is_none()
         && turns.cut.is_empty()

@@ -32,6 +32,8 @@ pub(super) struct Tool {
     pub source: String,
     /// Whether anything had to be completed.
     pub mended: bool,
+    /// Whether the parameters were no valid JSON Schema; `nested` is.
+    pub invalid: bool,
 }
 
 /// The tools of one record.
@@ -109,11 +111,16 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
             nested: String::new(),
             source,
             mended: false,
+            invalid: false,
         };
     }
     let completed = complete(original.clone());
+    let mut function = completed.clone();
+    if let Some(parameters) = function.get_mut("parameters") {
+        make_valid(parameters);
+    }
     let mended = completed != original;
-    let function = completed.clone();
+    let invalid = function != completed;
     let nested = if is_nested {
         let mut whole = value.clone();
         if let Some(inner) = whole.get_mut("function") {
@@ -134,11 +141,19 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
             ("function".into(), function),
         ])
     };
-    let completed = if is_nested { nested.to_json() } else { completed.to_json() };
+    let completed = if is_nested {
+        let mut whole = nested.clone();
+        if let Some(inner) = whole.get_mut("function") {
+            *inner = completed;
+        }
+        whole.to_json()
+    } else {
+        completed.to_json()
+    };
     let mut escaped = Vec::with_capacity(completed.len() * 2);
     write_escaped(&completed, &mut escaped);
     let completed_escaped = String::from_utf8_lossy(&escaped).into_owned();
-    Tool { name, completed, completed_escaped, nested: nested.to_json(), source, mended }
+    Tool { name, completed, completed_escaped, nested: nested.to_json(), source, mended, invalid }
 }
 
 /// What LLaMA-Factory's default tool format and Mistral's validator read without asking whether it is there.
@@ -159,6 +174,90 @@ fn complete(mut function: Value<'_>) -> Value<'_> {
         }
     }
     function
+}
+
+/// The types of JSON Schema, and the words for them that histories have.
+const SCHEMA_TYPES: [(&str, &[&str]); 7] = [
+    ("string", &["str", "text", "char", "date", "datetime"]),
+    ("integer", &["int", "long"]),
+    ("number", &["float", "double", "decimal"]),
+    ("boolean", &["bool"]),
+    ("array", &["list", "tuple", "set"]),
+    ("object", &["dict", "map"]),
+    ("null", &["none"]),
+];
+
+/// Makes a schema valid as JSON Schema, which Mistral's validator demands: types by their right names, and no
+/// keyword whose value has another type than it must.
+fn make_valid(schema: &mut Value<'_>) {
+    let Value::Object(fields) = schema else { return };
+    fields.retain_mut(|(key, value)| match (&**key, value) {
+        ("type", value) => make_valid_type(value),
+        (
+            "properties" | "patternProperties" | "definitions" | "$defs",
+            Value::Object(properties),
+        ) => {
+            for (_, property) in properties {
+                make_valid(property);
+            }
+            true
+        }
+        ("items" | "additionalProperties" | "not", value @ Value::Object(_)) => {
+            make_valid(value);
+            true
+        }
+        ("anyOf" | "allOf" | "oneOf", Value::Array(schemas)) => {
+            schemas.iter_mut().for_each(make_valid);
+            !schemas.is_empty()
+        }
+        ("required", value) => {
+            matches!(value, Value::Array(names) if names.iter().all(|name| name.as_str().is_some()))
+        }
+        ("enum", value) => matches!(value, Value::Array(choices) if !choices.is_empty()),
+        ("description" | "title" | "pattern" | "format" | "$ref", value) => {
+            value.as_str().is_some()
+        }
+        (
+            "properties" | "patternProperties" | "definitions" | "$defs" | "anyOf" | "allOf"
+            | "oneOf" | "not",
+            _,
+        ) => false,
+        ("items" | "additionalProperties", value) => matches!(value, Value::Bool(_)),
+        (
+            "minimum" | "maximum" | "minLength" | "maxLength" | "minItems" | "maxItems"
+            | "multipleOf",
+            value,
+        ) => {
+            matches!(value, Value::Number(_))
+        }
+        _ => true,
+    });
+}
+
+/// Whether the value is, or could be made, a type of JSON Schema.
+fn make_valid_type(value: &mut Value<'_>) -> bool {
+    match value {
+        Value::String(word) => {
+            // Such as `int, optional` and `List[str]`.
+            let lower = word.to_lowercase();
+            let word_itself = lower.split([',', '[', ' ', '(', '|']).next().unwrap_or("");
+            let named = SCHEMA_TYPES
+                .iter()
+                .find(|(name, words)| *name == word_itself || words.contains(&word_itself));
+            if let Some((name, _)) = named {
+                if **word != **name {
+                    *word = Cow::Owned((*name).to_owned());
+                }
+                return true;
+            }
+            false
+        }
+        Value::Array(types) => {
+            types.retain_mut(make_valid_type);
+            !types.is_empty()
+        }
+        _ => false,
+    }
 }
 
 fn complete_parameters(parameters: &mut Value<'_>) {
@@ -243,6 +342,20 @@ mod tests {
         check(
             r#"{"type":"function","function":{"name":"f","description":null,"parameters":{"properties":{"a":true,"b":{"type":"integer","enum":[1,"x"],"default":null},"c":{"items":true}},"required":null}}}"#,
             r#"{"type":"function","function":{"name":"f","description":"","parameters":{"type":"object","properties":{"a":{},"b":{"type":"integer","enum":["1","x"]},"c":{"items":{}}}}}}"#,
+        );
+    }
+
+    #[test]
+    fn nested_definitions_are_valid_json_schema() {
+        let raw = RawJson::parse(
+            r#"{"name":"f","description":"d","parameters":{"type":"object","properties":{"a":{"type":"int, optional","description":"x"},"b":{"type":"Any","required":true},"c":{"type":"List[str]","items":{"type":"str"}}}}}"#,
+        )
+        .unwrap();
+        let tool = prepare(&raw);
+        assert!(tool.invalid && !tool.mended);
+        assert_eq!(
+            tool.nested,
+            r#"{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{"a":{"type":"integer","description":"x"},"b":{},"c":{"type":"array","items":{"type":"string"}}}}}}"#
         );
     }
 

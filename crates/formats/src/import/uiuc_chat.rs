@@ -82,7 +82,7 @@ impl<'a> Read<'a> {
                     created_at = Some(time_or_keep(parser, key, &mut self.conversation.metadata)?);
                 }
                 "user_email" => {
-                    owner = Some(text_or_keep(parser, key, &mut self.conversation.metadata)?)
+                    owner = Some(text_or_keep(parser, key, &mut self.conversation.metadata)?);
                 }
                 "id" => keep(parser, "row_id".into(), &mut self.conversation.metadata)?,
                 _ => keep(parser, format!("row_{key}").into(), &mut self.conversation.metadata)?,

@@ -12,7 +12,7 @@ pub use manifest::{
     Column, Counts, DataFile, FORMAT_VERSION, Finding, InputCount, Lengths, Manifest, ReadCounts,
     RecordCounts, Renamed, SelectionAsked, findings,
 };
-pub use rejects::{Reject, write_reject};
+pub use rejects::{Reject, write_extra, write_reject};
 
 /// The receipt's file.
 pub const MANIFEST: &str = "manifest.json";
@@ -22,5 +22,7 @@ pub const DATASET_INFO: &str = "dataset_info.json";
 pub const CARD: &str = "README.md";
 /// The file of what was left out.
 pub const REJECTS: &str = "rejects.jsonl";
+/// The file of what rows could not hold.
+pub const EXTRA: &str = "extra.jsonl";
 /// The file of the conversations' ids, a line a record.
 pub const IDS: &str = "ids.txt";

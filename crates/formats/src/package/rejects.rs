@@ -1,4 +1,5 @@
-//! `rejects.jsonl`: what was left out and why, a line each, so that nothing is lost in silence.
+//! `rejects.jsonl`: what was left out and why; `extra.jsonl`: what the rows of a data format could not hold. A line
+//! each, so that nothing is lost in silence.
 
 use retort_model::json::write_string;
 
@@ -21,6 +22,19 @@ pub struct Reject {
     pub index: u64,
     /// Byte in the input.
     pub byte: u64,
+}
+
+/// Appends the line of what a record could not hold: `extra` is the JSON text of an object.
+pub fn write_extra(id: &str, part: Option<&str>, extra: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"conversation_id\":");
+    write_string(id, out);
+    if let Some(part) = part {
+        out.extend_from_slice(b",\"part\":");
+        write_string(part, out);
+    }
+    out.extend_from_slice(b",\"extra\":");
+    out.extend_from_slice(extra.as_bytes());
+    out.extend_from_slice(b"}\n");
 }
 
 /// Appends the line of a reject.
