@@ -21,10 +21,10 @@ static SCHEMA: Schema = Schema {
     fields: &[
         Field::required("convo", Type::Json),
         Field::required("convo_id", Type::Text),
-        Field::required("course_name", Type::Json),
-        Field::required("created_at", Type::Json),
+        Field::nullable("course_name", Type::Text),
+        Field::nullable("created_at", Type::Text),
         Field::required("id", Type::Json),
-        Field::required("user_email", Type::Json),
+        Field::nullable("user_email", Type::Text),
     ],
 };
 
@@ -56,18 +56,14 @@ impl DataFormat for History {
         let mut notes = RecordNotes::default();
         let mut convo = Vec::with_capacity(4096);
         write_convo(conversation, context.options.max_contexts, &mut convo, &mut notes);
-        let nullable =
-            |text: Option<&Text<'_>>| text.map_or("null".to_owned(), |text| json_of(text));
-        let created_at =
-            conversation.created_at.map_or("null".into(), |time| format!("\"{time}\""));
         let row_id = field(&conversation.metadata, "row_id").map(|raw| raw.as_str().to_owned());
         out.begin_row();
         out.json(&String::from_utf8_lossy(&convo));
         out.text(&conversation.id);
-        out.json(&nullable(conversation.project.as_ref()));
-        out.json(&created_at);
+        nullable(conversation.project.as_ref(), out);
+        nullable(conversation.created_at.map(|time| Text::from(time.to_string())).as_ref(), out);
         out.json(&row_id.unwrap_or_else(|| context.ordinal.to_string()));
-        out.json(&nullable(email(conversation)));
+        nullable(email(conversation), out);
         out.end_row();
         Outcome { records: vec![notes], ..Outcome::default() }
     }
@@ -82,10 +78,11 @@ fn email<'c>(conversation: &'c Conversation<'c>) -> Option<&'c Text<'c>> {
     conversation.owner.as_ref().filter(|owner| owner.as_written().contains('@'))
 }
 
-fn json_of(text: &Text<'_>) -> String {
-    let mut out = Vec::new();
-    string(text, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
+fn nullable(text: Option<&Text<'_>>, out: &mut dyn Sink) {
+    match text {
+        Some(text) => out.text(text),
+        None => out.absent(),
+    }
 }
 
 fn string(text: &Text<'_>, out: &mut Vec<u8>) {

@@ -19,8 +19,10 @@ pub struct Field {
     pub name: &'static str,
     /// Its type.
     pub kind: Type,
-    /// Whether it may be absent: left out in JSON, null in Parquet, empty in CSV.
+    /// Whether it may be absent: null in Parquet, empty in CSV.
     pub optional: bool,
+    /// What JSON has in its absence: null, or nothing at all.
+    pub null_if_absent: bool,
 }
 
 /// The type of a column or value.
@@ -43,12 +45,17 @@ pub enum Type {
 impl Field {
     /// A field that is always there.
     pub const fn required(name: &'static str, kind: Type) -> Self {
-        Self { name, kind, optional: false }
+        Self { name, kind, optional: false, null_if_absent: false }
     }
 
-    /// A field that may be absent.
+    /// A field that may be absent, and is then left out of JSON.
     pub const fn optional(name: &'static str, kind: Type) -> Self {
-        Self { name, kind, optional: true }
+        Self { name, kind, optional: true, null_if_absent: false }
+    }
+
+    /// A field that may be null.
+    pub const fn nullable(name: &'static str, kind: Type) -> Self {
+        Self { name, kind, optional: true, null_if_absent: true }
     }
 }
 

@@ -121,15 +121,18 @@ impl JsonRows {
         match self.open.last_mut() {
             Some(Frame::Struct { fields, at, begun, node }) => {
                 let Some(field) = fields.get(*at) else { return };
-                if present {
-                    self.bytes.push(if *begun { b',' } else { b'{' });
-                    *begun = true;
-                    self.bytes.push(b'"');
-                    self.bytes.extend_from_slice(field.name.as_bytes());
-                    self.bytes.extend_from_slice(b"\":");
-                    if field.optional {
-                        self.seen |= 1_u64.checked_shl(*node).unwrap_or(0);
-                    }
+                if !present && !field.null_if_absent {
+                    return;
+                }
+                self.bytes.push(if *begun { b',' } else { b'{' });
+                *begun = true;
+                self.bytes.push(b'"');
+                self.bytes.extend_from_slice(field.name.as_bytes());
+                self.bytes.extend_from_slice(b"\":");
+                if !present {
+                    self.bytes.extend_from_slice(b"null");
+                } else if field.optional {
+                    self.seen |= 1_u64.checked_shl(*node).unwrap_or(0);
                 }
             }
             Some(Frame::List { filled, node, .. }) => {

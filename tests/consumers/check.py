@@ -1,0 +1,246 @@
+"""check.py RETORT EXAMPLES WORK: makes packages in every format and opens them in the programs that people use.
+
+README.md says what is checked. Real histories made by others come from the folder in RETORT_REAL_DATA, if it is set.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import datasets
+
+import readers
+import rules
+
+NAME = "checked"
+RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+HISTORY_ENDINGS = (".json", ".jsonl", ".ndjson", ".gz", ".zst", ".zip")
+passed, failed = 0, 0
+
+
+def check(what, faults):
+    """Counts one check, and says which faults it found: a list or generator of words."""
+    global passed, failed
+    try:
+        found = [fault for fault in faults if fault]
+    except Exception as error:  # whatever a reader throws is the finding
+        found = [f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"]
+    if not found:
+        passed += 1
+        return
+    failed += 1
+    print(f"FAILED: {what}")
+    for fault in found[:5]:
+        print(f"    {fault}")
+    if len(found) > 5:
+        print(f"    … and {len(found) - 5} more")
+
+
+class Retort:
+    def __init__(self, binary, work):
+        self.binary, self.work, self.packages = binary, work / "packages", 0
+        self.work.mkdir()
+
+    def forget_packages(self):
+        shutil.rmtree(self.work)
+        self.work.mkdir()
+
+    def run(self, *arguments):
+        return subprocess.run([self.binary, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+    def convert(self, source, data_format, file_format="jsonl", *options):
+        """The folder of a new package; None, counted as a failure, where Retort makes none."""
+        self.packages += 1
+        folder = self.work / f"package-{self.packages}"
+        done = self.run(
+            "convert", source, "--output", folder, "--name", NAME, "--data-format", data_format,
+            "--file-format", file_format, "--quiet", *options,
+        )  # fmt: skip
+        if done.returncode:
+            check(f"{source.name} as {data_format} in {file_format}", [done.stderr.strip()])
+            return None
+        return folder
+
+    def can_use(self, source):
+        """Whether a file holds conversations to train on; what it is otherwise, `convert` says well enough."""
+        done = self.run("convert", source, "--output", self.work / "trial", "--force", "--quiet")
+        if done.returncode == 0:
+            return True
+        if done.returncode != 1 or "no records to write" not in done.stderr:
+            check(f"{source.name} is read or refused", [f"exit {done.returncode}: {done.stderr.strip()[-300:]}"])
+        return False
+
+
+def data_file(folder, file_format):
+    return folder / f"conversations.{file_format}"
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def jsonl_readers(data_format, own_examples):
+    """Types of a column must agree for most readers. `standard` holds to that always; `openai` must write tools as
+    they are, and so may differ; `history` and `retort` are free JSON, made for `jsonlines`."""
+    if data_format == "standard" or (data_format == "openai" and own_examples):
+        return readers.JSONL_FREE | readers.JSONL_TYPED
+    return readers.JSONL_FREE
+
+
+def check_package(retort, label, folder, data_format, file_format, count):
+    """What holds for any package: its receipt, its rows' number, and `load_dataset` on the folder."""
+    verified = retort.run("verify", folder)
+    check(f"{label}: verify", [verified.returncode and verified.stdout + verified.stderr])
+    check(f"{label}: dataset_info.json", rules.dataset_info(folder, NAME, count, data_format, file_format))
+
+    def load_folder():
+        loaded = datasets.load_dataset(str(folder))
+        if {split: len(rows) for split, rows in loaded.items()} != {"train": count}:
+            yield f"{loaded}, expected {count} rows in `train`"
+
+    if file_format != "jsonl" or data_format in ("standard", "openai"):
+        check(f"{label}: load_dataset on the folder", load_folder())
+
+
+def check_data_format(retort, source, data_format, file_formats, own_examples):
+    folder = retort.convert(source, data_format)
+    if folder is None:
+        return
+    label = f"{source.name} as {data_format}"
+    path = data_file(folder, "jsonl")
+    raw = path.read_bytes()
+    reference = lines(path)
+    check(
+        f"{label} in jsonl: the bytes",
+        [
+            raw.startswith(b"\xef\xbb\xbf") and "a byte order mark",
+            b"\n\n" in raw and "a blank line",
+            not raw.endswith(b"\n") and "no line end at the end",
+        ],
+    )
+    check(f"{label}: the rows", rules.ROWS[data_format](reference))
+    check_package(retort, f"{label} in jsonl", folder, data_format, "jsonl", len(reference))
+    compare(f"{label} in jsonl", jsonl_readers(data_format, own_examples), path, reference)
+    if data_format == "openai":
+        ids = (folder / "ids.txt").read_text(encoding="utf-8").splitlines()
+        check(f"{label}: ids.txt", [len(ids) != len(reference) and f"{len(ids)} ids for {len(reference)} rows"])
+    for file_format, options, open_with in (("csv", ["--csv", "plain"], readers.CSV), ("parquet", [], readers.PARQUET)):
+        if file_format not in file_formats:
+            continue
+        folder = retort.convert(source, data_format, file_format, *options)
+        if folder is not None:
+            check_package(retort, f"{label} in {file_format}", folder, data_format, file_format, len(reference))
+            compare(f"{label} in {file_format}", open_with, data_file(folder, file_format), reference)
+    if "csv" in file_formats:
+        check_spreadsheet(retort, source, label, data_format, reference)
+
+
+def compare(label, open_with, path, reference):
+    def faults(read):
+        yield readers.first_difference(reference, read(path))
+
+    for name, read in open_with.items():
+        check(f"{label}: {name}", faults(read))
+
+
+def check_spreadsheet(retort, source, label, data_format, reference):
+    """The dialect for spreadsheets: a byte order mark, and no cell that a spreadsheet would run."""
+    folder = retort.convert(source, data_format, "csv")
+    if folder is None:
+        return
+    path = data_file(folder, "csv")
+    rows = readers.from_csv_module(path)
+    cells = (cell for row in rows for cell in row.values())
+    check(
+        f"{label} in csv for spreadsheets",
+        [
+            not path.read_bytes().startswith(b"\xef\xbb\xbf") and "no byte order mark",
+            len(rows) != len(reference) and f"{len(rows)} rows, expected {len(reference)}",
+            *(f"a cell begins with {cell[:20]!r}" for cell in cells if cell.startswith(RUN_BY_SPREADSHEETS)),
+        ],
+    )
+
+
+def check_way_through_retort(retort, source):
+    """`retort` lines keep everything: what is made of them is what is made of the source itself."""
+    archive = retort.convert(source, "retort")
+    if archive is None:
+        return
+    for data_format in ("standard", "openai"):
+        straight = retort.convert(source, data_format)
+        around = retort.convert(data_file(archive, "jsonl"), data_format)
+        if straight and around:
+            same = data_file(straight, "jsonl").read_bytes() == data_file(around, "jsonl").read_bytes()
+            check(f"{source.name}: {data_format} by way of retort", [not same and "other bytes"])
+
+
+def check_history_of_uiuc_chat(retort, source):
+    """What came from UIUC.chat goes back as it came, key for key."""
+    folder = retort.convert(source, "history")
+    if folder is None:
+        return
+    came = {row["convo_id"]: row for row in lines(source)}
+
+    def faults():
+        went = readers.from_jsonlines(data_file(folder, "jsonl"))  # the snippet of its page
+        if {row["convo_id"] for row in went} != came.keys():
+            yield "other conversations"
+        for row in went:
+            before = came[row["convo_id"]]
+            for key in ("course_name", "id", "user_email"):
+                if row[key] != before[key]:
+                    yield f"{row['convo_id']}: `{key}` is {row[key]!r}, was {before[key]!r}"
+            if datetime.fromisoformat(row["created_at"]) != datetime.fromisoformat(before["created_at"]):
+                yield f"{row['convo_id']}: another `created_at`"
+            convo, old = row["convo"], before["convo"]
+            for key in old.keys() - {"messages"}:
+                if convo.get(key) != old[key]:
+                    yield f"{row['convo_id']}: `convo.{key}` is {convo.get(key)!r}, was {old[key]!r}"
+            for message, was in zip(convo["messages"], old["messages"], strict=True):
+                for key in ("role", "content"):
+                    if message[key] != was[key]:
+                        yield f"{row['convo_id']}: a message's `{key}` differs"
+                if was["role"] == "assistant" and message["contexts"] != was.get("contexts", []):
+                    yield f"{row['convo_id']}: other contexts"
+
+    check(f"{source.name} as history and back", faults())
+
+
+def check_source(retort, formats, source, own_examples):
+    print(f"==> {source.name}", flush=True)
+    for data_format, file_formats in formats.items():
+        if data_format in rules.ROWS:
+            check_data_format(retort, source, data_format, file_formats, own_examples)
+    check_way_through_retort(retort, source)
+    retort.forget_packages()
+
+
+def main():
+    binary, examples, work = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    retort = Retort(binary, work)
+    listed = json.loads(retort.run("formats", "--json").stdout)["data_formats"]
+    formats = {one["name"]: one["file_formats"] for one in listed}
+    for name in formats.keys() - rules.ROWS.keys():
+        print(f"passed over: no rules for the data format `{name}` yet")
+
+    check_source(retort, formats, examples, own_examples=True)
+    check_history_of_uiuc_chat(retort, examples / "course-assistant.jsonl")
+    real = os.environ.get("RETORT_REAL_DATA")
+    if real:
+        files = sorted(path for path in Path(real).rglob("*") if path.is_file() and path.suffix in HISTORY_ENDINGS)
+        usable = [path for path in files if retort.can_use(path)]
+        print(f"real histories: {len(usable)} of {len(files)} files hold conversations to train on")
+        for path in usable:
+            check_source(retort, formats, path, own_examples=False)
+    else:
+        print("passed over: real histories (RETORT_REAL_DATA is not set)")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""What trainers and readers ask of the rows and of the package, as faults in words. Where a rule comes from stands
+with it."""
+
+import json
+import re
+
+STANDARD = ["data_source", "ability", "messages", "tools", "model", "conversation_id", "extra"]
+HISTORY = ["convo", "convo_id", "course_name", "created_at", "id", "user_email"]
+CONVO = {"folderId", "id", "messages", "model", "name", "prompt", "temperature"}
+MAX_CONTEXTS = 80
+# How LLaMA-Factory reads `standard`: whole, and flattened for CSV.
+NESTED_ENTRY = {
+    "formatting": "sharegpt",
+    "columns": {"messages": "messages", "tools": "tools"},
+    "tags": {
+        "role_tag": "role",
+        "content_tag": "content",
+        "user_tag": "user",
+        "assistant_tag": "assistant",
+        "function_tag": "function_call",
+        "observation_tag": "tool",
+        "system_tag": "system",
+    },
+}
+FLAT_ENTRY = {
+    "formatting": "alpaca",
+    "columns": {
+        "prompt": "instruction",
+        "query": "input",
+        "response": "output",
+        "system": "system",
+        "tools": "tools",
+    },
+}
+CALL_ID = re.compile(r"[A-Za-z0-9]{9}")  # Mistral
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # OpenAI
+
+
+def standard(rows):
+    """LLaMA-Factory's `sharegpt` converter drops a row, with a log line only, that breaks the order of roles."""
+    for index, row in enumerate(rows):
+        if list(row) != STANDARD:
+            yield f"row {index}: columns {list(row)}"
+            continue
+        if None in row.values():
+            yield f"row {index}: a null"
+        if row["tools"] and not isinstance(json.loads(row["tools"]), list):
+            yield f"row {index}: `tools` is no list"
+        messages = row["messages"]
+        if any(list(message) != ["role", "content"] for message in messages):
+            yield f"row {index}: a message with other keys"
+        if any(not isinstance(message["content"], str) for message in messages):
+            yield f"row {index}: a content that is no text"
+        turns = messages[1:] if messages and messages[0]["role"] == "system" else messages
+        if not turns or len(turns) % 2:
+            yield f"row {index}: {len(turns)} turns"
+        for place, turn in enumerate(turns):
+            allowed = ("assistant", "function_call") if place % 2 else ("user", "tool")
+            if turn["role"] not in allowed:
+                yield f"row {index}: turn {place} is `{turn['role']}`, not one of {allowed}"
+            if turn["role"] == "function_call":
+                yield from (f"row {index}: turn {place}: {fault}" for fault in calls(turn["content"]))
+
+
+def calls(content):
+    """Templates read the calls' arguments as an object, and some stop at a literal `<tool_call>` or `<think>`."""
+    if "<" in content:
+        yield "a literal `<` in a call"
+    found = json.loads(content)
+    if not isinstance(found, list) or not found:
+        yield "no list of calls"
+        return
+    for call in found:
+        if list(call) != ["name", "arguments"] or not isinstance(call["arguments"], dict):
+            yield f"a call with {list(call)} and arguments of type {type(call['arguments']).__name__}"
+
+
+def openai(rows):
+    """OpenAI's description of its fine-tuning files, and Mistral's and Together's wishes where they go further."""
+    for index, row in enumerate(rows):
+        yield from (f"row {index}: {fault}" for fault in openai_row(row))
+
+
+def openai_row(row):
+    if not {"messages"} <= row.keys() <= {"messages", "tools"}:
+        yield f"keys {sorted(row)}"
+        return
+    names = set()
+    if "tools" in row:
+        if not row["tools"]:
+            yield "empty `tools`"
+        for tool in row["tools"]:
+            names.add(tool["function"]["name"])
+            if tool["type"] != "function" or not isinstance(tool["function"]["parameters"], dict):
+                yield "a tool that is no function with parameters"
+    if strange := [name for name in names if not TOOL_NAME.fullmatch(name)]:
+        yield f"tool names {strange}"
+    ids, open_calls = set(), set()
+    for place, message in enumerate(row["messages"]):
+        role = message["role"]
+        if role not in ("system", "user", "assistant", "tool") or (role == "system" and place):
+            yield f"message {place} is `{role}`"
+        if not isinstance(message.get("content"), str):
+            yield f"message {place}: content is no text"
+        elif not message["content"] and not message.get("tool_calls"):
+            yield f"message {place} is empty"
+        if role == "tool":
+            if message["tool_call_id"] not in open_calls:
+                yield f"message {place} answers no call"
+            open_calls.discard(message["tool_call_id"])
+        elif open_calls:
+            yield f"message {place}: calls before it have no result"
+        for call in message.get("tool_calls", []):
+            name, arguments = call["function"]["name"], call["function"]["arguments"]
+            if not CALL_ID.fullmatch(call["id"]) or call["id"] in ids:
+                yield f"message {place}: call id {call['id']!r}"
+            if name not in names:
+                yield f"message {place} calls `{name}`, which is not in `tools`"
+            if not isinstance(arguments, str) or not isinstance(json.loads(arguments), dict):
+                yield f"message {place}: arguments are not the text of an object"
+            ids.add(call["id"])
+            open_calls.add(call["id"])
+    if row["messages"][-1]["role"] != "assistant":
+        yield "does not end on the assistant"
+
+
+def history(rows):
+    """The row of UIUC.chat's page on its bulk export, key for key."""
+    seen = set()
+    for index, row in enumerate(rows):
+        if list(row) != HISTORY:
+            yield f"row {index}: keys {list(row)}"
+            continue
+        convo = row["convo"]
+        if missing := CONVO - convo.keys():
+            yield f"row {index}: `convo` without {sorted(missing)}"
+        if convo["id"] != row["convo_id"]:
+            yield f"row {index}: two ids"
+        if row["id"] in seen:
+            yield f"row {index}: the row id {row['id']} came before"
+        seen.add(row["id"])
+        for message in convo["messages"]:
+            if not {"role", "content"} <= message.keys():
+                yield f"row {index}: a message with the keys {sorted(message)}"
+            elif message["role"] == "assistant" and len(message.get("contexts", [None] * 999)) > MAX_CONTEXTS:
+                yield f"row {index}: an answer without contexts, or with more than {MAX_CONTEXTS}"
+
+
+def retort(rows):
+    """One conversation a line, each known by its id."""
+    if len({row["id"] for row in rows}) != len(rows):
+        yield "an id twice"
+
+
+ROWS = {"standard": standard, "openai": openai, "history": history, "retort": retort}
+
+
+def dataset_info(folder, name, rows, data_format, file_format):
+    """What LLaMA-Factory reads. It takes `num_samples` for the number of rows to draw, and a column that is not
+    listed for one that is not there."""
+    text = (folder / "dataset_info.json").read_bytes()
+    if not text.isascii():
+        yield "not ASCII"
+    info = json.loads(text)
+    if data_format != "standard":
+        return
+    entry = info[name]
+    if entry["num_samples"] != rows or not (folder / entry["file_name"]).exists():
+        yield f"{entry['num_samples']} samples of {entry['file_name']}, but {rows} rows"
+    want = FLAT_ENTRY if file_format == "csv" else NESTED_ENTRY
+    if {key: entry.get(key) for key in NESTED_ENTRY} != {key: want.get(key) for key in NESTED_ENTRY}:
+        yield f"formatting, columns and tags are {entry}"
