@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use retort_formats::data::{DataFormat, Outcome, ShapeContext, ShapeOptions, ToolBench};
 use retort_formats::file::{Chunk, FileFormat, FileOptions, Rows};
-use retort_formats::import::split::{Batch, Span, Splitter};
+use retort_formats::import::split::{Batch, Fault, Span, Splitter};
 use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sniff};
 use retort_formats::package::{Reject, write_extra, write_reject};
 use retort_model::bounds::{BATCHES_WAITING_PER_WORKER, INFERENCE_BYTES, RENAMED_TOOLS_LISTED};
@@ -639,7 +639,7 @@ impl Worker<'_> {
         let mut rows = self.shaping.file_format.rows(schema, self.shaping.file_options);
         let (batch, finished, items) = match work {
             Work::Refused(why) => {
-                let span = Span { start: 0, end: 0, index: 1, line: 0, byte: 0, too_large: false };
+                let span = Span { start: 0, end: 0, index: 1, line: 0, byte: 0, fault: None };
                 done.refuse(&source, &span, &ItemError::new(Refusal::Entry, 0, why));
                 match self.admission.pass(sequence, self.ends, |admission| admission.finished) {
                     Some(finished) => (Batch::default(), finished, 1),
@@ -769,13 +769,26 @@ fn parse_one<'b>(
     named: Option<&'static dyn ImportFormat>,
     notes: &mut Notes,
 ) -> Result<Conversation<'b>, ItemError> {
-    if span.too_large {
-        let most = retort_model::bounds::ITEM_BYTES >> 20;
-        return Err(ItemError::new(
-            Refusal::TooLarge,
-            0,
-            format!("larger than {most} MiB, the bound for one item"),
-        ));
+    if let Some(fault) = span.fault {
+        return Err(match fault {
+            Fault::TooLarge => {
+                let most = retort_model::bounds::ITEM_BYTES >> 20;
+                ItemError::new(
+                    Refusal::TooLarge,
+                    0,
+                    format!("larger than {most} MiB, the bound for one item"),
+                )
+            }
+            Fault::Comma => {
+                let what = "not valid JSON: between two elements of the array a comma is missing or one too many";
+                ItemError::new(Refusal::NotJson, 0, what)
+            }
+            Fault::Unclosed => ItemError::new(
+                Refusal::NotJson,
+                0,
+                "not valid JSON: the input ends inside an array",
+            ),
+        });
     }
     let text = simdutf8::compat::from_utf8(batch.item(span)).map_err(|error| {
         ItemError::new(Refusal::NotUtf8, error.valid_up_to(), "not valid UTF-8")

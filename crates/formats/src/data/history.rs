@@ -61,7 +61,10 @@ impl DataFormat for History {
         out.json(&String::from_utf8_lossy(&convo));
         out.text(&conversation.id);
         nullable(conversation.project.as_ref(), out);
-        nullable(conversation.created_at.map(|time| Text::from(time.to_string())).as_ref(), out);
+        let created_at = field(&conversation.metadata, "row_created_at")
+            .and_then(RawJson::as_text)
+            .or_else(|| conversation.created_at.map(|time| time.to_string()));
+        nullable(created_at.map(Text::from).as_ref(), out);
         out.json(&row_id.unwrap_or_else(|| context.ordinal.to_string()));
         nullable(email(conversation), out);
         out.end_row();
@@ -159,7 +162,10 @@ fn write_convo(
     }
     out.extend_from_slice(b",\"temperature\":");
     out.extend_from_slice(raw("temperature").as_bytes());
-    if field(metadata, "user_email").is_none() {
+    // What came in this shape keeps its keys.
+    let is_foreign =
+        field(metadata, "folderId").is_none() && field(metadata, "temperature").is_none();
+    if is_foreign && field(metadata, "user_email").is_none() {
         out.extend_from_slice(b",\"user_email\":");
         match email(conversation) {
             Some(email) => string(email, out),

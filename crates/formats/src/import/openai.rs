@@ -96,6 +96,7 @@ pub(super) fn object<'a>(
         return Err(ItemError::new(Refusal::UnknownShape, 0, format!("no {names} in the item")));
     };
     messages.extend(logged_answer(&conversation.metadata, notes)?);
+    messages.extend(chosen_answer(&conversation.metadata, notes)?);
     conversation.rounds = chat::rounds(messages, tools);
     take_usage(&mut conversation)?;
     Ok(conversation)
@@ -121,6 +122,21 @@ fn logged_answer(
     let text = message.to_json();
     let answer = chat::message(&mut Parser::new(&text), notes)?;
     Ok(Some(answer.into_owned()))
+}
+
+/// Preference data keeps the answer that was preferred apart, under `chosen`; the other stays with the metadata.
+fn chosen_answer(
+    metadata: &[(retort_model::Text<'_>, RawJson<'_>)],
+    notes: &mut Notes,
+) -> Result<Option<Message<'static>>, ItemError> {
+    let Some((_, chosen)) = metadata.iter().find(|(key, _)| key == "chosen") else {
+        return Ok(None);
+    };
+    let value = Value::parse(chosen.as_str())?;
+    if value.get("role").or_else(|| value.get("from")).is_none() {
+        return Ok(None);
+    }
+    Ok(Some(chat::message(&mut Parser::new(chosen.as_str()), notes)?.into_owned()))
 }
 
 /// A whole conversation's token counts, where the source has them beside a single round.

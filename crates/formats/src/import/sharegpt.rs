@@ -1,8 +1,8 @@
 //! ShareGPT: `conversations` of `from` and `value` (or `role` and `content`), as LLaMA-Factory, FastChat and
 //! Axolotl read it; and the rows of Retort's own `standard` data format, which descend from it.
 
-use retort_model::Conversation;
-use retort_model::json::Parser;
+use retort_model::json::{Parser, Value};
+use retort_model::{Conversation, Kind, Text};
 
 use super::{ImportFormat, ItemError, Notes, Shape, openai};
 
@@ -25,9 +25,44 @@ impl ImportFormat for ShareGpt {
 
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError> {
         let mut parser = Parser::new(item);
-        let conversation = openai::object(&mut parser, &["conversations", "messages"], notes)?;
+        let mut conversation = openai::object(&mut parser, &["conversations", "messages"], notes)?;
         parser.end()?;
+        take_extra(&mut conversation)?;
         notes.lone_surrogates += u64::from(parser.lone_surrogates());
         Ok(conversation)
     }
+}
+
+/// What a row of `standard` says beyond its columns: which round of a graph or which task it is. The rest of `extra`
+/// stays with the metadata.
+fn take_extra(conversation: &mut Conversation<'_>) -> Result<(), ItemError> {
+    let Some(extra) = conversation
+        .metadata
+        .iter()
+        .find(|(key, _)| key == "extra")
+        .and_then(|(_, raw)| raw.as_text())
+    else {
+        return Ok(());
+    };
+    let Ok(extra) = Value::parse(&extra) else { return Ok(()) };
+    let text =
+        |key: &str| extra.get(key).and_then(Value::as_str).map(|text| Text::from(text.to_owned()));
+    let number = match extra.get("round") {
+        Some(Value::Number(number)) => number.parse::<u32>().ok(),
+        _ => None,
+    };
+    // Rows of one conversation are conversations of their own here, so their ids must differ.
+    let id = conversation.id.decoded().into_owned();
+    if let Some(task) = text("task") {
+        conversation.id = format!("{id}#{}", task.decoded()).into();
+        conversation.kind = Kind::Agent;
+    } else if let Some(number) = number {
+        conversation.id = format!("{id}#{number}").into();
+        for round in &mut conversation.rounds {
+            round.number = number;
+            round.node = text("node").or(Some("".into()));
+            round.agent = text("agent");
+        }
+    }
+    Ok(())
 }

@@ -30,8 +30,19 @@ pub struct Span {
     pub line: u64,
     /// First byte in the source.
     pub byte: u64,
-    /// It was larger than the bound and is not here.
-    pub too_large: bool,
+    /// What is wrong at this place, if no item can be cut out there.
+    pub fault: Option<Fault>,
+}
+
+/// What can be wrong between items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An item was larger than the bound and is not here.
+    TooLarge,
+    /// Between the elements of an array a comma is missing, or there is one too many.
+    Comma,
+    /// The input ends inside an array.
+    Unclosed,
 }
 
 impl Batch {
@@ -60,8 +71,8 @@ pub struct Splitter<R> {
     filled: usize,
     ended: bool,
     layout: Option<Layout>,
-    /// Inside the array of [`Layout::Elements`].
-    in_array: bool,
+    /// Where between the elements of an array the walk stands; `None` outside of arrays.
+    between: Option<Between>,
     /// Bytes of the source before the buffer.
     offset: u64,
     /// Line of the buffer's first byte.
@@ -70,6 +81,17 @@ pub struct Splitter<R> {
     /// Bytes of an item past the bound that were thrown away so far.
     dropping: Option<Span>,
     progress: Scan,
+}
+
+/// Places between the elements of an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Between {
+    /// Behind the opening bracket.
+    Opened,
+    /// Behind an element.
+    Element,
+    /// Behind a comma.
+    Comma,
 }
 
 /// How far the value that begins the rest of the buffer has been walked over.
@@ -96,7 +118,7 @@ impl<R: Read> Splitter<R> {
             filled: 0,
             ended: false,
             layout: None,
-            in_array: false,
+            between: None,
             offset: 0,
             line: 1,
             index: 0,
@@ -187,14 +209,7 @@ impl<R: Read> Splitter<R> {
 
     fn span(&mut self, start: usize, end: usize, line: u64) -> Span {
         self.index += 1;
-        Span {
-            start,
-            end,
-            index: self.index,
-            line,
-            byte: self.offset + start as u64,
-            too_large: false,
-        }
+        Span { start, end, index: self.index, line, byte: self.offset + start as u64, fault: None }
     }
 
     /// Cuts at line ends; returns how many bytes are done with.
@@ -230,7 +245,7 @@ impl<R: Read> Splitter<R> {
         if self.dropping.is_none() {
             let line = self.line;
             let span = self.span(0, 0, line);
-            self.dropping = Some(Span { too_large: true, ..span });
+            self.dropping = Some(Span { fault: Some(Fault::TooLarge), ..span });
         }
         self.line += memchr::memchr_iter(b'\n', self.read()).count() as u64;
         self.offset += self.filled as u64;
@@ -244,7 +259,7 @@ impl<R: Read> Splitter<R> {
         while items.len() < BATCH_ITEMS {
             if self.dropping.is_none()
                 && self.progress.at <= done
-                && !self.step_to_next_value(&mut done)
+                && !self.step_to_next_value(&mut done, items)
             {
                 break;
             }
@@ -270,25 +285,48 @@ impl<R: Read> Splitter<R> {
         done
     }
 
-    /// Steps over what stands between values; false if the buffer ends before the next.
-    fn step_to_next_value(&mut self, done: &mut usize) -> bool {
+    /// Steps over what stands between values; false if the buffer ends before the next. What is wrong between the
+    /// elements of an array becomes an item of its own.
+    fn step_to_next_value(&mut self, done: &mut usize, items: &mut Vec<Span>) -> bool {
         while let Some(&byte) = self.read().get(*done) {
-            match byte {
-                b'\n' => self.line += 1,
-                b' ' | b'\t' | b'\r' => {}
-                b',' if self.in_array => {}
-                b'[' if self.layout == Some(Layout::Elements) && !self.in_array => {
-                    self.in_array = true;
+            match (byte, self.between) {
+                (b'\n', _) => self.line += 1,
+                (b' ' | b'\t' | b'\r', _) => {}
+                (b',', Some(between)) => {
+                    if between != Between::Element {
+                        items.push(self.fault(*done, Fault::Comma));
+                    }
+                    self.between = Some(Between::Comma);
                 }
-                b']' if self.in_array => self.in_array = false,
-                _ => {
+                (b']', Some(between)) => {
+                    if between == Between::Comma {
+                        items.push(self.fault(*done, Fault::Comma));
+                    }
+                    self.between = None;
+                }
+                (b'[', None) if self.layout == Some(Layout::Elements) => {
+                    self.between = Some(Between::Opened);
+                }
+                (_, between) => {
+                    if between == Some(Between::Element) {
+                        items.push(self.fault(*done, Fault::Comma));
+                    }
+                    self.between = between.map(|_| Between::Element);
                     self.progress = Scan { at: *done, depth: 0, in_string: false };
                     return true;
                 }
             }
             *done += 1;
         }
+        if self.ended && self.between.take().is_some() {
+            items.push(self.fault(*done, Fault::Unclosed));
+        }
         false
+    }
+
+    fn fault(&mut self, at: usize, fault: Fault) -> Span {
+        let line = self.line;
+        Span { fault: Some(fault), ..self.span(at, at, line) }
     }
 
     /// Walks on over the value that begins at `start`.
@@ -328,7 +366,9 @@ impl<R: Read> Splitter<R> {
                 b'}' | b']' if depth > 1 => depth -= 1,
                 b'}' | b']' if depth == 1 => return Walk::Ends(at + 1),
                 // Not a value that nests: it runs to the next thing that can end it.
-                b'\n' | b',' | b']' if !nested && at > start && (byte != b',' || self.in_array) => {
+                b'\n' | b',' | b']'
+                    if !nested && at > start && (byte != b',' || self.between.is_some()) =>
+                {
                     return Walk::Ends(at);
                 }
                 _ => {}
@@ -471,8 +511,18 @@ mod tests {
     }
 
     #[test]
+    fn commas_that_are_missing_or_too_many_are_items() {
+        check("[1,,2]", &[("1", 1), ("", 1), ("2", 1)]);
+        check("[1 \n {}]", &[("1", 1), ("", 2), ("{}", 2)]);
+        check("[{},]", &[("{}", 1), ("", 1)]);
+        check("[,{}]", &[("", 1), ("{}", 1)]);
+    }
+
+    #[test]
     fn what_is_cut_off_is_an_item_too() {
-        check("[{\"a\":1},{\"b\":", &[("{\"a\":1}", 1), ("{\"b\":", 1)]);
+        check("[{\"a\":1},{\"b\":", &[("{\"a\":1}", 1), ("{\"b\":", 1), ("", 1)]);
+        check("[{\"a\":1}", &[("{\"a\":1}", 1), ("", 1)]);
+        check("[{\"a\":1},\n", &[("{\"a\":1}", 1), ("", 2)]);
         check("{\"a\":\"x", &[("{\"a\":\"x", 1)]);
     }
 

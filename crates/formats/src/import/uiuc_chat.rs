@@ -79,7 +79,14 @@ impl<'a> Read<'a> {
                     project = Some(text_or_keep(parser, key, &mut self.conversation.metadata)?);
                 }
                 "created_at" => {
-                    created_at = Some(time_or_keep(parser, key, &mut self.conversation.metadata)?);
+                    let raw = parser.clone().raw()?;
+                    let time = time_or_keep(parser, key, &mut self.conversation.metadata)?;
+                    if time.is_some_and(|time| {
+                        raw.as_text().is_none_or(|text| text != time.to_string())
+                    }) {
+                        put(&mut self.conversation.metadata, "row_created_at".into(), raw);
+                    }
+                    created_at = Some(time);
                 }
                 "user_email" => {
                     owner = Some(text_or_keep(parser, key, &mut self.conversation.metadata)?);

@@ -32,7 +32,7 @@ pub fn card(manifest: &Manifest, data_files: &str, format: &dyn DataFormat, note
     counts(manifest, &mut out);
     columns(manifest, &mut out);
     if !notes.is_empty() {
-        let _ = write!(out, "## Training\n\n{notes}\n");
+        let _ = write!(out, "## Use\n\n{notes}\n");
     }
     out
 }
