@@ -8,8 +8,8 @@ pub const JSON_DEPTH: usize = 512;
 pub const ITEM_BYTES: usize = 256 << 20;
 
 /// Bytes of input that one worker takes at a time: large enough to make hand-over cheap, small enough that
-/// all batches in flight fit the caches and the memory bound of a conversion.
-pub const BATCH_BYTES: usize = 512 << 10;
+/// a batch and what is made of it fit the second cache together.
+pub const BATCH_BYTES: usize = 256 << 10;
 
 /// Items in one batch: tiny items must not make the bookkeeping of one batch large.
 pub const BATCH_ITEMS: usize = 4096;

@@ -1,8 +1,5 @@
 //! Conversations and their rounds.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::message::{Fields, Message, fields_into_owned};
 use crate::text::{RawJson, Text};
 use crate::time::Time;
@@ -229,13 +226,13 @@ macro_rules! named {
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
 
-        impl FromStr for $type {
+        impl std::str::FromStr for $type {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, String> {

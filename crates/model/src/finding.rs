@@ -1,8 +1,5 @@
 //! What a check against trainers finds in a record, and what is done about it.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::conversation::named;
 
 /// What to do with records that a trainer would refuse.

@@ -6,20 +6,24 @@
 pub mod bounds;
 pub mod canonical;
 mod conversation;
+mod document;
 mod finding;
 pub mod json;
 mod message;
 mod name;
 mod receipt;
+mod run;
 mod selection;
 mod text;
 mod time;
 
 pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
+pub use document::{Chunk, Document, Embedding, Vector};
 pub use finding::{Check, LeftOut, Reason, Repair, Warning};
 pub use message::{Content, Feedback, Fields, Message, Part, PartKind, Role, ToolCall};
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, Tally};
+pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
 pub use selection::{DateRange, Selection};
 pub use text::{RawJson, Text};
 pub use time::{Time, TimeError};

@@ -1,8 +1,5 @@
 //! Messages and their parts.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::conversation::named;
 use crate::text::{RawJson, Text};
 use crate::time::Time;

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 
 use retort_model::Text;
+use retort_model::bounds::BATCH_BYTES;
 use retort_model::json::write_string;
 
 use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
@@ -107,7 +108,7 @@ impl JsonRows {
     pub(super) fn new(schema: &'static Schema) -> Self {
         Self {
             schema,
-            bytes: Vec::with_capacity(768 << 10),
+            bytes: Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 2),
             ends: Vec::new(),
             sizes: Vec::new(),
             evidence: Vec::new(),

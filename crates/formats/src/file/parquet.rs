@@ -17,7 +17,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedW
 use parquet::record::reader::RowIter;
 use parquet::schema::types::{SchemaDescriptor, Type as ParquetType, TypePtr};
 use retort_model::Text;
-use retort_model::bounds::ROW_GROUP_ROWS;
+use retort_model::bounds::{BATCH_BYTES, ROW_GROUP_ROWS};
 use retort_model::json::write_string;
 
 use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, group_is_full, own};
@@ -158,7 +158,10 @@ struct Leaf {
 fn add_leaves(kind: &Type, levels: Levels, leaves: &mut Vec<Leaf>) {
     match kind {
         Type::Text | Type::Word | Type::Json | Type::Int => {
-            leaves.push(Leaf { most: levels, ..Leaf::default() });
+            // Texts in lists are what conversations are made of.
+            let room =
+                if matches!(kind, Type::Text) && levels.repetition > 0 { BATCH_BYTES } else { 0 };
+            leaves.push(Leaf { most: levels, bytes: Vec::with_capacity(room), ..Leaf::default() });
         }
         Type::List(item) => add_leaves(item, levels.inside_list(), leaves),
         Type::Struct(fields) => {

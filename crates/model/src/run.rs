@@ -1,0 +1,180 @@
+//! Runs: executions of a copilot or of a webhook recipe.
+
+use crate::conversation::{Usage, named};
+use crate::message::{Feedback, Fields};
+use crate::text::{RawJson, Text};
+use crate::time::Time;
+
+/// One execution of a copilot or a webhook recipe.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run<'a> {
+    /// The source's own id of the run.
+    pub request_id: Text<'a>,
+    /// What ran.
+    pub source: RunSource,
+    /// Id of the copilot or recipe.
+    pub source_id: Text<'a>,
+    /// Its name.
+    pub source_name: Option<Text<'a>>,
+    /// Its version.
+    pub version: Option<Text<'a>>,
+    /// The conversation that the run belongs to, in the source's words.
+    pub thread: Option<Text<'a>>,
+    /// What was asked.
+    pub question: Option<Text<'a>>,
+    /// What the system and the person put in, as JSON.
+    pub inputs: Option<RawJson<'a>>,
+    /// What was answered.
+    pub answer: Option<Text<'a>>,
+    /// Why it failed.
+    pub error: Option<Text<'a>>,
+    /// How it ended.
+    pub status: RunStatus,
+    /// Files that belong to it.
+    pub files: Vec<FileReference<'a>>,
+    /// The nodes that it passed, in the order of the source; a node may run more than once.
+    pub nodes: Vec<NodeRun<'a>>,
+    /// What a person thought of the answer.
+    pub feedback: Option<Box<Feedback<'a>>>,
+    /// The answer that it should have been.
+    pub ground_truth: Option<Text<'a>>,
+    /// When it began.
+    pub started_at: Option<Time>,
+    /// When it ended.
+    pub finished_at: Option<Time>,
+    /// What the source said beyond that.
+    pub metadata: Fields<'a>,
+}
+
+/// What a run is an execution of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RunSource {
+    /// A copilot, which people talk to.
+    #[default]
+    Copilot,
+    /// A recipe, which a webhook calls.
+    Recipe,
+}
+
+/// How a run, or a node of it, ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RunStatus {
+    /// It answered.
+    #[default]
+    Success,
+    /// It failed.
+    Failure,
+    /// It has not ended.
+    Running,
+    /// Someone ended it.
+    Cancelled,
+}
+
+/// A file by reference.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileReference<'a> {
+    /// Where it is.
+    pub uri: Text<'a>,
+    /// Its name.
+    pub name: Option<Text<'a>>,
+    /// Its media type.
+    pub media_type: Option<Text<'a>>,
+    /// Its size.
+    pub size_bytes: Option<u64>,
+}
+
+/// One execution of a node inside a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeRun<'a> {
+    /// The node's name.
+    pub node: Text<'a>,
+    /// What the node does.
+    pub kind: NodeKind,
+    /// Position in the run's nodes of the node that it ran inside.
+    pub parent: Option<usize>,
+    /// The prompt, with its variables in place.
+    pub prompt: Option<Text<'a>>,
+    /// What went in, as JSON.
+    pub input: Option<RawJson<'a>>,
+    /// What came out, as JSON.
+    pub output: Option<RawJson<'a>>,
+    /// How it ended.
+    pub status: RunStatus,
+    /// Why it failed.
+    pub error: Option<Text<'a>>,
+    /// When it began.
+    pub started_at: Option<Time>,
+    /// When it ended.
+    pub finished_at: Option<Time>,
+    /// Tokens used.
+    pub usage: Usage,
+    /// What the source said beyond that.
+    pub metadata: Fields<'a>,
+}
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NodeKind {
+    /// Calls a model.
+    ModelCall,
+    /// Retrieves passages.
+    Retrieval,
+    /// Runs a tool.
+    Tool,
+    /// Is an agent.
+    Agent,
+    /// Does something else.
+    #[default]
+    Other,
+}
+
+/// Why an export is made: it decides which items are taken and how they are shaped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// Everything, for reports, analysis and archives.
+    #[default]
+    ExportDataset,
+    /// Finished runs end to end, comparable across versions.
+    RecipeEvaluation,
+    /// One row an execution of the chosen node.
+    NodeEvaluation,
+    /// The same with what is needed to better its prompt.
+    NodeOptimization,
+    /// Successful runs as messages.
+    FineTuning,
+}
+
+named!(RunSource, "source of runs", Copilot = "copilot", Recipe = "recipe");
+named!(
+    RunStatus,
+    "status of a run",
+    Success = "success",
+    Failure = "failure",
+    Running = "running",
+    Cancelled = "cancelled"
+);
+named!(
+    NodeKind,
+    "kind of node",
+    ModelCall = "model-call",
+    Retrieval = "retrieval",
+    Tool = "tool",
+    Agent = "agent",
+    Other = "other"
+);
+named!(
+    Purpose,
+    "purpose",
+    ExportDataset = "export-dataset",
+    RecipeEvaluation = "recipe-evaluation",
+    NodeEvaluation = "node-evaluation",
+    NodeOptimization = "node-optimization",
+    FineTuning = "fine-tuning"
+);
+
+impl Purpose {
+    /// Whether a node must be chosen.
+    pub fn needs_node(self) -> bool {
+        matches!(self, Self::NodeEvaluation | Self::NodeOptimization)
+    }
+}
