@@ -1,0 +1,204 @@
+//! What is decided and gathered in order: which conversations are taken, and what becomes of the rows.
+
+use std::io;
+
+use retort_formats::file::Rows;
+use retort_formats::import::{ImportFormat, Refusal};
+use retort_formats::package::write_reject;
+use retort_model::bounds::{INFERENCE_BYTES, RENAMED_TOOLS_LISTED};
+use retort_model::{Account, Selection, Tally, Warning};
+
+use super::work::{Admitted, BatchDone, ReadItem};
+use super::{Delivery, FrontRow, Shaping, Source, SourceCount, Totals};
+use crate::Error;
+use crate::seen::SeenIds;
+
+/// What batches learn from those before them, before they are shaped.
+pub(super) struct Admission {
+    pub(super) seen: SeenIds,
+    pub(super) taken: u64,
+    pub(super) finished: bool,
+}
+
+/// What is gathered of the batches, in order.
+#[derive(Default)]
+pub(super) struct Gathering {
+    pub(super) totals: Totals,
+    pub(super) group: Vec<Box<dyn Rows>>,
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+    pub(super) sequence: u64,
+    pub(super) rejects: Vec<u8>,
+    pub(super) ids: Vec<u8>,
+    pub(super) extras: Vec<u8>,
+    pub(super) evidence: u64,
+    pub(super) bytes_before: u64,
+}
+
+/// A group of rows that is full.
+pub(super) struct Group {
+    pub(super) sequence: u64,
+    pub(super) rows: Vec<Box<dyn Rows>>,
+    pub(super) rejects: Vec<u8>,
+    pub(super) ids: Vec<u8>,
+    pub(super) extras: Vec<u8>,
+    pub(super) account: Option<(Account, Tally<Refusal>)>,
+}
+
+impl Admission {
+    /// Decides on the conversations of a batch; says whether the limit was reached before it.
+    pub(super) fn admit(
+        &mut self,
+        read: &mut [ReadItem<'_>],
+        source: &Source,
+        selection: &Selection,
+    ) -> io::Result<bool> {
+        if self.finished {
+            return Ok(true);
+        }
+        let format = source.format.map_or("", ImportFormat::name);
+        for one in read {
+            if !selection.matches(&one.conversation)
+                || selection.limit.is_some_and(|limit| self.taken >= limit)
+            {
+                one.admitted = Admitted::NotSelected;
+                continue;
+            }
+            let is_new = !one.has_id || self.seen.add(&[format, &one.conversation.id.decoded()])?;
+            self.taken += u64::from(is_new);
+            one.admitted = if is_new { Admitted::Taken } else { Admitted::Repeated };
+        }
+        self.finished = selection.limit.is_some_and(|limit| self.taken >= limit);
+        Ok(false)
+    }
+}
+
+impl Gathering {
+    /// Adds a batch; gives back a group that is full.
+    pub(super) fn add(
+        &mut self,
+        mut done: BatchDone,
+        mut rows: Box<dyn Rows>,
+        source: &Source,
+        items: u64,
+        shaping: &Shaping<'_>,
+    ) -> Option<Group> {
+        self.count_source(source, items, done.account.refused);
+        let sizes = rows.row_sizes();
+        done.account.longest_record_chars = sizes.iter().copied().max().unwrap_or(0).into();
+        done.account.record_chars = sizes.iter().map(|&size| u64::from(size)).sum();
+        for (warning, count) in [Warning::GuardedCell, Warning::LongCell, Warning::AmbiguousCell]
+            .into_iter()
+            .zip(rows.cells())
+        {
+            done.account.warned.add_many(warning, count);
+        }
+        self.totals.account.merge(done.account);
+        self.totals.refused.merge(done.refused);
+        for (from, to) in done.renamed_tools {
+            if self.totals.renamed_tools.len() < RENAMED_TOOLS_LISTED {
+                self.totals.renamed_tools.insert(from, to);
+            }
+        }
+        if shaping.file_format.types_are_inferred() {
+            self.move_to_front(&mut *rows, &mut done.ids);
+        }
+        done.rejects.sort_by_key(|reject| reject.index);
+        for reject in &done.rejects {
+            write_reject(reject, &mut self.rejects);
+        }
+        for id in &done.ids {
+            id_line(id, &mut self.ids);
+        }
+        self.extras.append(&mut done.extras);
+        if rows.count() > 0 {
+            self.rows += rows.count();
+            self.bytes += rows.size_bytes();
+            self.group.push(rows);
+        }
+        if self.rows > 0 && shaping.file_format.is_full(self.rows, self.bytes) {
+            self.take_group(shaping)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn take_group(&mut self, shaping: &Shaping<'_>) -> Option<Group> {
+        if self.group.is_empty() && self.rejects.is_empty() {
+            return None;
+        }
+        self.rows = 0;
+        self.bytes = 0;
+        self.sequence += 1;
+        Some(Group {
+            sequence: self.sequence - 1,
+            rows: std::mem::take(&mut self.group),
+            rejects: std::mem::take(&mut self.rejects),
+            ids: std::mem::take(&mut self.ids),
+            extras: std::mem::take(&mut self.extras),
+            account: shaping
+                .tells_account
+                .then(|| (self.totals.account.clone(), self.totals.refused.clone())),
+        })
+    }
+
+    /// Takes out the rows that show readers the type of something that no row before them showed, where that
+    /// would come too late.
+    fn move_to_front(&mut self, rows: &mut dyn Rows, ids: &mut Vec<String>) {
+        let here = rows.evidence().iter().fold(0, |all, one| all | one);
+        let bytes = rows.size_bytes() as u64;
+        if self.bytes_before < INFERENCE_BYTES {
+            self.evidence |= here;
+        } else if here & !self.evidence != 0 {
+            let mut index = 0;
+            while let Some(&evidence) = rows.evidence().get(index) {
+                if evidence & !self.evidence == 0 {
+                    index += 1;
+                    continue;
+                }
+                self.evidence |= evidence;
+                let row = rows.row(index).unwrap_or_default().to_vec();
+                rows.remove(index);
+                let mut id = Vec::new();
+                if index < ids.len() {
+                    id_line(&ids.remove(index), &mut id);
+                }
+                self.totals.front.push(FrontRow { row, id });
+            }
+        }
+        self.bytes_before += bytes;
+    }
+
+    fn count_source(&mut self, source: &Source, items: u64, refused: u64) {
+        let sources = &mut self.totals.sources;
+        if sources.len() <= source.place {
+            sources.resize(source.place + 1, SourceCount::default());
+        }
+        if let Some(count) = sources.get_mut(source.place) {
+            count.name.clone_from(&source.name.label);
+            count.format = source.format.map(ImportFormat::name).or(count.format);
+            count.items += items;
+            count.refused += refused;
+        }
+    }
+}
+
+/// An id as a line: line ends in it would make it two.
+fn id_line(id: &str, out: &mut Vec<u8>) {
+    out.extend(id.bytes().map(|byte| if byte == b'\n' || byte == b'\r' { b' ' } else { byte }));
+    out.push(b'\n');
+}
+
+pub(super) fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
+    let chunk = shaping
+        .file_format
+        .encode(group.rows, shaping.file_options)
+        .map_err(|source| Error::Unpack { name: "a group of rows".into(), source })?;
+    Ok(Delivery {
+        chunk,
+        rejects: group.rejects,
+        ids: group.ids,
+        extras: group.extras,
+        account: group.account,
+    })
+}
