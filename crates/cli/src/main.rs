@@ -19,7 +19,13 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Turns the history of conversations with language models into datasets that people can trust.
 #[derive(Parser)]
-#[command(name = "retort", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "retort",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a package is not as its receipt says, 130 stopped."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

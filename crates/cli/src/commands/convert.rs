@@ -12,7 +12,7 @@ use clap::builder::PossibleValuesParser;
 use retort_formats::file;
 use retort_formats::import::Refusal;
 use retort_model::{Account, DatasetName, FileName, Reason, Repair, Tally, Warning, bounds};
-use retort_service::{Compression, Report, convert, discard};
+use retort_service::{Compression, Error, Report, convert, discard};
 use serde_json::json;
 
 use super::Failure;
@@ -44,7 +44,7 @@ pub struct Convert {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What shells report of a run that was interrupted.
-const STOPPED: i32 = 130;
+const STOPPED: u8 = 130;
 
 /// How to write the package.
 #[derive(Args)]
@@ -124,13 +124,17 @@ impl Convert {
             // A run that waits for its input does not see the flag.
             std::thread::sleep(PATIENCE);
             discard(&output);
-            std::process::exit(STOPPED);
+            std::process::exit(STOPPED.into());
         })?;
         let bar = Bar::new(writing.quiet);
         #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
         let began = Instant::now();
         let report = convert(&plan, &bar, &stopped);
         bar.finish();
+        if let Err(stopped @ Error::Stopped) = &report {
+            eprintln!("error: {stopped}");
+            return Ok(ExitCode::from(STOPPED));
+        }
         let report = report?;
         if !writing.quiet {
             summary(&report, began.elapsed(), &mut std::io::stderr().lock())?;
