@@ -68,7 +68,7 @@ pub fn write(conversation: &Conversation<'_>, out: &mut Vec<u8>) {
     object.optional("owner", conversation.owner.as_ref());
     object.name("kind", conversation.kind.as_str());
     object.optional("title", conversation.title.as_ref());
-    object.list("tags", &conversation.tags, |tag, out| write_text(tag, out));
+    object.list("tags", &conversation.tags, Text::write_string);
     object.name("status", conversation.status.as_str());
     object.optional("model", conversation.model.as_ref());
     object.time("created_at", conversation.created_at);
@@ -164,12 +164,6 @@ fn write_part(part: &Part<'_>, out: &mut Vec<u8>) {
     object.end();
 }
 
-fn write_text(text: &Text<'_>, out: &mut Vec<u8>) {
-    out.push(b'"');
-    text.write_escaped(out);
-    out.push(b'"');
-}
-
 fn write_list<T>(items: &[T], out: &mut Vec<u8>, mut write: impl FnMut(&T, &mut Vec<u8>)) {
     out.push(b'[');
     for (index, item) in items.iter().enumerate() {
@@ -217,7 +211,7 @@ impl<'o> Object<'o> {
 
     fn text(&mut self, key: &str, text: &Text<'_>) {
         self.key(key);
-        write_text(text, self.out);
+        text.write_string(self.out);
     }
 
     fn optional(&mut self, key: &str, text: Option<&Text<'_>>) {
@@ -256,7 +250,7 @@ impl<'o> Object<'o> {
             if !std::mem::take(&mut object.first) {
                 object.out.push(b',');
             }
-            write_text(name, object.out);
+            name.write_string(object.out);
             object.out.push(b':');
             object.out.extend_from_slice(value.as_str().as_bytes());
         }

@@ -137,6 +137,11 @@ impl<'a> Message<'a> {
         Self { role, content: Some(Content::Text(text.into())), ..Self::default() }
     }
 
+    /// What the message says in words; empty if nothing.
+    pub fn words(&self) -> Text<'_> {
+        self.content.as_ref().map(Content::text).unwrap_or_default()
+    }
+
     /// The message's parts other than text.
     pub fn attachments(&self) -> impl Iterator<Item = &Part<'a>> {
         let parts = match &self.content {

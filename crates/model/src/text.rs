@@ -57,6 +57,13 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// Appends the text as a JSON string, quotes included.
+    pub fn write_string(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        self.write_escaped(out);
+        out.push(b'"');
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.as_written().is_empty()

@@ -512,6 +512,7 @@ impl<'p> Files<'p> {
         self.put_in_front(totals)?;
         self.name_shards()?;
         let data_bytes = self.done.iter().map(|file| file.bytes).sum();
+        let found_at = self.data_path();
         let mut files = std::mem::take(&mut self.done);
         if let Some(ids) = self.ids.take() {
             files.push(ids.finish(IDS.into(), None)?);
@@ -521,12 +522,7 @@ impl<'p> Files<'p> {
                 files.push(file.finish(name.into(), None)?);
             }
         }
-        let (records, found_at) = (
-            totals.account.records,
-            self.data_path(
-                files.len() > 1 && files.get(1).is_some_and(|file| file.records.is_some()),
-            ),
-        );
+        let records = totals.account.records;
         let columns = self.plan.data_format.trainer_columns(self.plan.is_flat());
         let info = dataset_info(self.plan.dataset_name.as_str(), &found_at.0, records, columns);
         files.push(self.write_beside(DATASET_INFO, &info)?);
@@ -547,9 +543,9 @@ impl<'p> Files<'p> {
 
     /// Where trainers, and where `datasets`, find the data. Several files stand in a folder of their own, which is
     /// how LLaMA-Factory takes them.
-    fn data_path(&self, sharded: bool) -> (String, String) {
+    fn data_path(&self) -> (String, String) {
         let (name, ending) = (&self.plan.file_name, self.ending());
-        if sharded {
+        if self.done.len() > 1 {
             (name.to_string(), format!("{name}/*.{ending}"))
         } else {
             let whole = format!("{name}.{ending}");
@@ -597,7 +593,7 @@ impl<'p> Files<'p> {
             Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(before)),
             Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(before).map_err(fail)?),
         };
-        copy(&mut before, &mut out).map_err(fail)?;
+        io::copy(&mut before, &mut out).map_err(fail)?;
         fs::remove_file(&old).map_err(fail)?;
         let file = out.finish().map_err(fail)?;
         let records = records.map(|records| records + totals.front.len() as u64);
@@ -619,19 +615,9 @@ impl<'p> Files<'p> {
         for front in &totals.front {
             file.write_all(&front.id).map_err(fail)?;
         }
-        copy(&mut File::open(&old).map_err(fail)?, &mut file).map_err(fail)?;
+        io::copy(&mut File::open(&old).map_err(fail)?, &mut file).map_err(fail)?;
         fs::remove_file(&old).map_err(fail)?;
         self.ids = Some(file);
         Ok(())
-    }
-}
-
-fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok(()),
-            length => to.write_all(buffer.get(..length).unwrap_or_default())?,
-        }
     }
 }

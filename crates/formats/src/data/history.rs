@@ -88,12 +88,6 @@ fn nullable(text: Option<&Text<'_>>, out: &mut dyn Sink) {
     }
 }
 
-fn string(text: &Text<'_>, out: &mut Vec<u8>) {
-    out.push(b'"');
-    text.write_escaped(out);
-    out.push(b'"');
-}
-
 fn write_convo(
     conversation: &Conversation<'_>,
     max_contexts: usize,
@@ -120,7 +114,7 @@ fn write_convo(
     out.extend_from_slice(b"{\"folderId\":");
     out.extend_from_slice(raw("folderId").as_bytes());
     out.extend_from_slice(b",\"id\":");
-    string(&conversation.id, out);
+    conversation.id.write_string(out);
     out.extend_from_slice(b",\"messages\":[");
     let mut first = true;
     let mut asked: &[RawJson<'_>] = &[];
@@ -152,7 +146,7 @@ fn write_convo(
     }
     out.extend_from_slice(b",\"name\":");
     match &conversation.title {
-        Some(title) => string(title, out),
+        Some(title) => title.write_string(out),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"prompt\":");
@@ -168,7 +162,7 @@ fn write_convo(
     if is_foreign && field(metadata, "user_email").is_none() {
         out.extend_from_slice(b",\"user_email\":");
         match email(conversation) {
-            Some(email) => string(email, out),
+            Some(email) => email.write_string(out),
             None => out.extend_from_slice(b"null"),
         }
     }
@@ -178,7 +172,7 @@ fn write_convo(
     });
     for (key, raw) in others {
         out.push(b',');
-        string(key, out);
+        key.write_string(out);
         out.push(b':');
         out.extend_from_slice(raw.as_str().as_bytes());
     }
@@ -188,9 +182,9 @@ fn write_convo(
 fn write_model(model: Option<&Text<'_>>, out: &mut Vec<u8>) {
     let Some(model) = model else { return out.extend_from_slice(b"null") };
     out.extend_from_slice(b"{\"id\":");
-    string(model, out);
+    model.write_string(out);
     out.extend_from_slice(b",\"name\":");
-    string(model, out);
+    model.write_string(out);
     out.push(b'}');
 }
 
@@ -210,18 +204,18 @@ fn write_message(message: &Message<'_>, contexts: &[RawJson<'_>], out: &mut Vec<
         out.extend_from_slice(b",\"tool_calls\":[");
         for (index, call) in message.tool_calls.iter().enumerate() {
             out.extend_from_slice(if index > 0 { b",{\"id\":" } else { b"{\"id\":" });
-            string(&call.id, out);
+            call.id.write_string(out);
             out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
-            string(&call.name, out);
+            call.name.write_string(out);
             out.extend_from_slice(b",\"arguments\":");
-            string(&call.arguments, out);
+            call.arguments.write_string(out);
             out.extend_from_slice(b"}}");
         }
         out.push(b']');
     }
     if let Some(id) = &message.tool_call_id {
         out.extend_from_slice(b",\"tool_call_id\":");
-        string(id, out);
+        id.write_string(out);
     }
     if let Some(feedback) = &message.feedback {
         out.extend_from_slice(b",\"feedback\":{\"isPositive\":");
@@ -231,7 +225,7 @@ fn write_message(message: &Message<'_>, contexts: &[RawJson<'_>], out: &mut Vec<
             write_string(key, out);
             out.push(b':');
             match text {
-                Some(text) => string(text, out),
+                Some(text) => text.write_string(out),
                 None => out.extend_from_slice(b"null"),
             }
         }
@@ -243,7 +237,7 @@ fn write_message(message: &Message<'_>, contexts: &[RawJson<'_>], out: &mut Vec<
     }
     for (key, raw) in &message.metadata {
         out.push(b',');
-        string(key, out);
+        key.write_string(out);
         out.push(b':');
         out.extend_from_slice(raw.as_str().as_bytes());
     }
@@ -254,7 +248,7 @@ fn write_message(message: &Message<'_>, contexts: &[RawJson<'_>], out: &mut Vec<
 fn write_content(message: &Message<'_>, out: &mut Vec<u8>) {
     match &message.content {
         None => out.extend_from_slice(b"null"),
-        Some(Content::Text(text)) => string(text, out),
+        Some(Content::Text(text)) => text.write_string(out),
         Some(Content::Parts(parts)) => {
             out.push(b'[');
             for (index, part) in parts.iter().enumerate() {
@@ -273,7 +267,7 @@ fn write_part(part: &Part<'_>, out: &mut Vec<u8>) {
         (Some(raw), _) => out.extend_from_slice(raw.as_str().as_bytes()),
         (None, Some(text)) if part.kind == PartKind::Text => {
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-            string(text, out);
+            text.write_string(out);
             out.push(b'}');
         }
         _ => out.extend_from_slice(b"null"),

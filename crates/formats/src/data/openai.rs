@@ -11,10 +11,12 @@ use retort_model::{
 
 use super::arguments::object_of;
 use super::schema::{Field, Schema, Sink, Type};
-use super::standard::{Draft, each_record, extra, has_attachments, settle};
+use super::standard::{
+    Draft, Examined, NO_RESULT, examine, extra, has_attachments, settle, shape_records,
+};
 use super::tools::push_once;
-use super::turns::{Rules, Side, Turn, collect, is_blank};
-use super::{DataFormat, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions};
+use super::turns::{Rules, Side, Turn, is_blank};
+use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 
 /// The format.
 pub(super) struct OpenAi;
@@ -48,7 +50,6 @@ static SCHEMA: Schema = Schema {
 };
 
 const RULES: Rules = Rules { joins_results: false, calls_are_answered: true };
-const NO_RESULT: &str = r#"{"error":"no result recorded"}"#;
 
 /// Longest tool name that OpenAI and Mistral take.
 const TOOL_NAME: usize = 64;
@@ -86,17 +87,11 @@ impl DataFormat for OpenAi {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        let mut outcome = Outcome::default();
-        each_record(conversation, context.options.tasks, |draft| {
-            match write(&draft, context, out, &mut outcome.renamed_tools) {
-                Ok(notes) => outcome.records.push(notes),
-                Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
-            }
+        let mut renamed_tools = Vec::new();
+        let outcome = shape_records(conversation, context.options.tasks, |draft| {
+            write(draft, context, out, &mut renamed_tools)
         });
-        if outcome.records.is_empty() && outcome.left_out.is_empty() {
-            return Outcome::left_out(None, super::standard::nothing_to_write(conversation));
-        }
-        outcome
+        Outcome { renamed_tools, ..outcome }
     }
 }
 
@@ -107,24 +102,9 @@ fn write(
     renamed_tools: &mut Vec<(String, String)>,
 ) -> Result<RecordNotes, LeftOut> {
     let options = context.options;
-    let messages = || draft.rounds.iter().flat_map(|round| round.messages.iter());
-    let mut turns = collect(messages());
-    let tools = context.tools.prepare(draft.rounds.iter().flat_map(|round| round.tools.iter()));
-    let mut hopeless = turns.hopeless();
     let mends = options.check != Check::Off;
-    if !mends {
-        let mut aside = collect(messages());
-        if let Err(why) = aside.mend(RULES) {
-            hopeless = hopeless.or(Some(why));
-        }
-        turns.repairs = aside.repairs;
-    } else if hopeless.is_none() {
-        turns.mend(RULES)?;
-    }
-    let mut repairs = std::mem::take(&mut turns.repairs);
-    for &repair in &tools.repairs {
-        push_once(&mut repairs, repair);
-    }
+    let Examined { turns, tools, mut repairs, mut hopeless } =
+        examine(draft, context.tools, options.check, RULES)?;
     let mut names = Names::default();
     let mut row = Row { options, mends, calls: 0, repairs: &mut repairs, hopeless: &mut hopeless };
     let definitions = row.definitions(&tools, &turns.turns, &mut names);
@@ -293,7 +273,7 @@ impl Row<'_> {
         {
             spoken.push(Spoken {
                 role: "system".into(),
-                content: text_of(system),
+                content: system.words(),
                 calls: Vec::new(),
                 answers: None,
             });
@@ -404,7 +384,7 @@ impl Row<'_> {
                     message.tool_call_id.as_ref().map_or(Cow::Borrowed(""), Text::decoded);
                 spoken.push(Spoken {
                     role: "tool".into(),
-                    content: text_of(message),
+                    content: message.words(),
                     calls: Vec::new(),
                     answers: Some(answers),
                 });
@@ -412,7 +392,7 @@ impl Row<'_> {
             return;
         }
         for (result, id) in turn.results.iter().zip(open.drain(..)) {
-            let mut content = result.map_or(Text::from(NO_RESULT), |message| text_of(message));
+            let mut content = result.map_or(Text::from(NO_RESULT), |message| message.words());
             if self.mends && content.is_blank() {
                 // The JSON text of an empty string: what the tool said, where nothing may not be said.
                 push_once(self.repairs, Repair::MarkedEmpty);
@@ -434,8 +414,4 @@ fn renamed(nested: &str, name: &str) -> String {
         *field = Value::String(name.to_owned().into());
     }
     value.to_json()
-}
-
-fn text_of<'c>(message: &'c Message<'c>) -> Text<'c> {
-    message.content.as_ref().map(retort_model::Content::text).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use retort_model::{
 
 use super::arguments::object_of;
 use super::schema::{Field, Schema, Sink, Type};
-use super::tools::{Tools, push_once};
+use super::tools::{ToolBench, Tools, push_once};
 use super::turns::{Rules, Side, Turn, Turns, collect};
 use super::{
     DataFormat, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions, ToolsAs,
@@ -74,7 +74,8 @@ static FLAT_COLUMNS: TrainerColumns = TrainerColumns {
 };
 
 const RULES: Rules = Rules { joins_results: true, calls_are_answered: false };
-const NO_RESULT: &str = r#"{"error":"no result recorded"}"#;
+/// What stands where no result of a call was recorded.
+pub(super) const NO_RESULT: &str = r#"{"error":"no result recorded"}"#;
 
 impl DataFormat for Standard {
     fn name(&self) -> &'static str {
@@ -128,22 +129,14 @@ impl DataFormat for Standard {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        let mut outcome = Outcome::default();
-        each_record(conversation, context.options.tasks, |draft| {
-            match write(conversation, &draft, context, out) {
-                Ok(notes) => outcome.records.push(notes),
-                Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
-            }
-        });
-        if outcome.records.is_empty() && outcome.left_out.is_empty() {
-            return Outcome::left_out(None, nothing_to_write(conversation));
-        }
-        outcome
+        shape_records(conversation, context.options.tasks, |draft| {
+            write(conversation, draft, context, out)
+        })
     }
 }
 
 /// Why a conversation makes no record at all.
-pub(super) fn nothing_to_write(conversation: &Conversation<'_>) -> LeftOut {
+fn nothing_to_write(conversation: &Conversation<'_>) -> LeftOut {
     match conversation.kind {
         Kind::Graph if !conversation.rounds.is_empty() => {
             LeftOut::new(Reason::OnlyStartRound, "no round with messages after the start round")
@@ -177,7 +170,7 @@ impl Draft<'_> {
 
 /// The records of a conversation: one of all rounds of the active path, or one a round of a graph but its start;
 /// with `tasks`, one for each sub-agent's task too. Rounds without messages make none.
-pub(super) fn each_record<'c>(
+fn each_record<'c>(
     conversation: &'c Conversation<'c>,
     tasks: bool,
     mut take: impl FnMut(Draft<'c>),
@@ -218,6 +211,60 @@ pub(super) fn each_record<'c>(
             take(Draft { rounds, model, graph_round: None, task: Some(task) });
         }
     }
+}
+
+/// Writes the records of a conversation one by one and accounts for each.
+pub(super) fn shape_records<'c>(
+    conversation: &'c Conversation<'c>,
+    tasks: bool,
+    mut write: impl FnMut(&Draft<'c>) -> Result<RecordNotes, LeftOut>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    each_record(conversation, tasks, |draft| match write(&draft) {
+        Ok(notes) => outcome.records.push(notes),
+        Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
+    });
+    if outcome.records.is_empty() && outcome.left_out.is_empty() {
+        return Outcome::left_out(None, nothing_to_write(conversation));
+    }
+    outcome
+}
+
+/// What becomes a record, put in order as the check asks, and what was found in it.
+pub(super) struct Examined<'c> {
+    pub turns: Turns<'c>,
+    pub tools: Tools,
+    pub repairs: Vec<Repair>,
+    pub hopeless: Option<LeftOut>,
+}
+
+/// Puts the turns of a draft in order. With the check off they stay as they are, and what it would have taken is
+/// only told.
+pub(super) fn examine<'c>(
+    draft: &Draft<'c>,
+    bench: &mut ToolBench,
+    check: Check,
+    rules: Rules,
+) -> Result<Examined<'c>, LeftOut> {
+    let messages = || draft.rounds.iter().flat_map(|round| round.messages.iter());
+    let mut turns = collect(messages());
+    let tools = bench.prepare(draft.rounds.iter().flat_map(|round| round.tools.iter()));
+    let mut hopeless = turns.hopeless();
+    if check == Check::Off {
+        // Mended aside, to be able to say what a trainer would refuse.
+        let mut aside = collect(messages());
+        if let Err(why) = aside.mend(rules) {
+            hopeless = hopeless.or(Some(why));
+        }
+        turns.repairs = aside.repairs;
+    } else if hopeless.is_none() {
+        turns.mend(rules)?;
+    }
+    let mut repairs = std::mem::take(&mut turns.repairs);
+    for &repair in &tools.repairs {
+        push_once(&mut repairs, repair);
+    }
+    Ok(Examined { turns, tools, repairs, hopeless })
 }
 
 /// Sorts what a check found into what was done and what was not, by what was asked.
@@ -261,23 +308,8 @@ fn write(
     out: &mut dyn Sink,
 ) -> Result<RecordNotes, LeftOut> {
     let options = context.options;
-    let mut turns = collect(draft.rounds.iter().flat_map(|round| round.messages.iter()));
-    let tools = context.tools.prepare(draft.rounds.iter().flat_map(|round| round.tools.iter()));
-    let mut hopeless = turns.hopeless();
-    if options.check == Check::Off {
-        // Mended aside, to be able to say what a trainer would refuse.
-        let mut aside = collect(draft.rounds.iter().flat_map(|round| round.messages.iter()));
-        if let Err(why) = aside.mend(RULES) {
-            hopeless = hopeless.or(Some(why));
-        }
-        turns.repairs = aside.repairs;
-    } else if hopeless.is_none() {
-        turns.mend(RULES)?;
-    }
-    let mut repairs = std::mem::take(&mut turns.repairs);
-    for &repair in &tools.repairs {
-        push_once(&mut repairs, repair);
-    }
+    let Examined { turns, tools, mut repairs, mut hopeless } =
+        examine(draft, context.tools, options.check, RULES)?;
     let contents = contents(&turns, options, &mut repairs, &mut hopeless);
     let mut notes = settle(options.check, hopeless, repairs)?;
     warn(&turns, &mut notes.warnings);
@@ -292,7 +324,7 @@ fn write(
     out.close_list();
     out.open_list();
     if let Some(system) = turns.system {
-        message(out, "system", &text_of(system));
+        message(out, "system", &system.words());
     }
     for (turn, content) in turns.turns.iter().zip(&contents) {
         message(out, &role_of(turn), content);
@@ -335,10 +367,6 @@ fn role_of<'t>(turn: &'t Turn<'_>) -> Cow<'t, str> {
             _ => "user".into(),
         },
     }
-}
-
-fn text_of<'c>(message: &'c Message<'c>) -> Text<'c> {
-    message.content.as_ref().map(retort_model::Content::text).unwrap_or_default()
 }
 
 /// The content of each turn.
@@ -409,8 +437,8 @@ fn calls_text(
 fn results_text<'c>(turn: &Turn<'c>) -> Text<'c> {
     match (turn.results.as_slice(), turn.first) {
         // As it stands, where nothing was mended.
-        ([], Some(message)) => text_of(message),
-        ([Some(message)], _) => text_of(message),
+        ([], Some(message)) => message.words(),
+        ([Some(message)], _) => message.words(),
         ([None], _) => NO_RESULT.into(),
         (results, _) => {
             let mut out = vec![b'['];
@@ -418,7 +446,7 @@ fn results_text<'c>(turn: &Turn<'c>) -> Text<'c> {
                 if index > 0 {
                     out.extend_from_slice(b", ");
                 }
-                let text = result.map_or(Text::from(NO_RESULT), |message| text_of(message));
+                let text = result.map_or(Text::from(NO_RESULT), |message| message.words());
                 let text = text.decoded();
                 if text.starts_with(['{', '['])
                     && retort_model::RawJson::parse(&text).is_ok_and(|raw| raw.as_str() == text)
@@ -520,7 +548,7 @@ fn flat(turns: &Turns<'_>, contents: &[Text<'_>], out: &mut dyn Sink) {
     out.str(&instruction);
     out.str("");
     out.text(last.and_then(|last| contents.get(last)).unwrap_or(&Text::default()));
-    out.text(&turns.system.map(|system| text_of(system)).unwrap_or_default());
+    out.text(&turns.system.map(|system| system.words()).unwrap_or_default());
 }
 
 /// Writes JSON objects that are only begun when there is something to say.
@@ -539,7 +567,7 @@ impl Lazy<'_> {
     }
 
     fn text(&mut self, key: &str, text: &Text<'_>) {
-        write_text(text, self.key(key));
+        text.write_string(self.key(key));
     }
 
     fn end(self) -> bool {
@@ -548,12 +576,6 @@ impl Lazy<'_> {
         }
         self.begun
     }
-}
-
-fn write_text(text: &Text<'_>, out: &mut Vec<u8>) {
-    out.push(b'"');
-    text.write_escaped(out);
-    out.push(b'"');
 }
 
 fn list<T>(
@@ -641,7 +663,7 @@ pub(super) fn extra(
     }
     if !turns.other_systems.is_empty() {
         list(object.key("other_systems"), turns.other_systems.iter(), |m, out| {
-            write_text(&text_of(m), out);
+            m.words().write_string(out);
         });
     }
     if !turns.cut.is_empty() {
@@ -672,7 +694,7 @@ fn turn_extra(at: usize, turn: &Turn<'_>, options: ShapeOptions, out: &mut Vec<u
         if !text.is_empty() {
             object.text("text", &text);
         }
-        list(object.key("call_ids"), turn.calls(), |call, out| write_text(&call.id, out));
+        list(object.key("call_ids"), turn.calls(), |call, out| call.id.write_string(out));
     }
     let mut reasoning = turn.messages().filter_map(|message| message.reasoning.as_ref()).peekable();
     if reasoning.peek().is_some() {
@@ -683,13 +705,13 @@ fn turn_extra(at: usize, turn: &Turn<'_>, options: ShapeOptions, out: &mut Vec<u
         list(object.key("results"), turn.messages(), |message, out| {
             let mut result = Lazy { out, begun: false };
             result.text("id", message.tool_call_id.as_ref().unwrap_or(&Text::default()));
-            result.text("content", &text_of(message));
+            result.text("content", &message.words());
             result.end();
         });
     }
     if !turn.more.is_empty() && turn.side != Side::Results {
         list(object.key("joined"), turn.messages(), |message, out| {
-            write_text(&text_of(message), out);
+            message.words().write_string(out);
         });
     }
     let mut attachments = turn.messages().flat_map(attachments_of).peekable();
@@ -716,7 +738,7 @@ fn write_cut(before: usize, message: &Message<'_>, out: &mut Vec<u8>) {
     object.key("role").push(b'"');
     write_escaped(&message.role_word(), object.out);
     object.out.push(b'"');
-    object.text("content", &text_of(message));
+    object.text("content", &message.words());
     if !message.tool_calls.is_empty() {
         list(object.key("calls"), message.tool_calls.iter(), |call, out| {
             let mut object = Lazy { out, begun: false };
