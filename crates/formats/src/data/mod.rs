@@ -1,8 +1,10 @@
 //! Data formats: conversations to the rows of a dataset. One file a format; [`FORMATS`] is the list of them.
 
 mod arguments;
+mod extra;
 mod history;
 mod openai;
+mod record;
 mod retort;
 mod schema;
 mod standard;

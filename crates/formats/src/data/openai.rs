@@ -10,10 +10,9 @@ use retort_model::{
 };
 
 use super::arguments::object_of;
+use super::extra::{extra, has_attachments};
+use super::record::{Draft, Examined, NO_RESULT, examine, settle, shape_records};
 use super::schema::{Field, Schema, Sink, Type};
-use super::standard::{
-    Draft, Examined, NO_RESULT, examine, extra, has_attachments, settle, shape_records,
-};
 use super::tools::push_once;
 use super::turns::{Rules, Side, Turn, is_blank};
 use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};

@@ -1,0 +1,177 @@
+//! What becomes one record of training data: its rounds, its turns in order, and what was found in them. Shared by
+//! the data formats that trainers read.
+
+use retort_model::{Check, Conversation, Kind, LeftOut, Reason, Repair, Round, Text};
+
+use super::tools::{ToolBench, Tools, push_once};
+use super::turns::{Rules, Turns, collect};
+use super::{Outcome, RecordLeftOut, RecordNotes};
+
+/// What stands where no result of a call was recorded.
+pub(super) const NO_RESULT: &str = r#"{"error":"no result recorded"}"#;
+
+/// Why a conversation makes no record at all.
+fn nothing_to_write(conversation: &Conversation<'_>) -> LeftOut {
+    match conversation.kind {
+        Kind::Graph if !conversation.rounds.is_empty() => {
+            LeftOut::new(Reason::OnlyStartRound, "no round with messages after the start round")
+        }
+        _ => LeftOut::new(Reason::NoMessages, "no messages"),
+    }
+}
+
+/// What becomes one record.
+pub(super) struct Draft<'c> {
+    /// The rounds, in order.
+    pub rounds: Vec<&'c Round<'c>>,
+    /// The model to name.
+    pub model: Option<&'c Text<'c>>,
+    /// The round of a graph that it is.
+    pub graph_round: Option<&'c Round<'c>>,
+    /// The id and agent of the sub-agent's task that it is.
+    pub task: Option<&'c retort_model::Task<'c>>,
+}
+
+impl Draft<'_> {
+    /// Which part of the conversation it is, in words; none if it is the whole.
+    pub(super) fn part_words(&self) -> Option<String> {
+        match (self.graph_round, self.task) {
+            (_, Some(task)) => Some(format!("task {}", task.id.decoded())),
+            (Some(round), None) => Some(format!("round {}", round.number)),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The records of a conversation: one of all rounds of the active path, or one a round of a graph but its start;
+/// with `tasks`, one for each sub-agent's task too. Rounds without messages make none.
+fn each_record<'c>(
+    conversation: &'c Conversation<'c>,
+    tasks: bool,
+    mut take: impl FnMut(Draft<'c>),
+) {
+    let path = conversation.active_path();
+    if conversation.kind == Kind::Graph {
+        let is_start = |round: &Round<'_>| {
+            round.node.as_ref().map_or(round.number <= 1, |node| node == "start")
+        };
+        for &position in &path {
+            let Some(round) = conversation.rounds.get(position) else { continue };
+            if is_start(round) || round.messages.is_empty() {
+                continue;
+            }
+            let model = round
+                .model
+                .as_ref()
+                .filter(|model| !model.is_empty())
+                .or(conversation.model.as_ref());
+            take(Draft { rounds: vec![round], model, graph_round: Some(round), task: None });
+        }
+    } else {
+        let rounds: Vec<_> =
+            path.iter().filter_map(|&position| conversation.rounds.get(position)).collect();
+        if rounds.iter().any(|round| !round.messages.is_empty()) {
+            let model = conversation.model_of(path.iter().copied());
+            take(Draft { rounds, model, graph_round: None, task: None });
+        }
+    }
+    for task in conversation.tasks.iter().filter(|_| tasks) {
+        let rounds: Vec<_> = task.rounds.iter().collect();
+        if rounds.iter().any(|round| !round.messages.is_empty()) {
+            let model = rounds
+                .iter()
+                .rev()
+                .find_map(|round| round.model.as_ref())
+                .or(conversation.model.as_ref());
+            take(Draft { rounds, model, graph_round: None, task: Some(task) });
+        }
+    }
+}
+
+/// Writes the records of a conversation one by one and accounts for each.
+pub(super) fn shape_records<'c>(
+    conversation: &'c Conversation<'c>,
+    tasks: bool,
+    mut write: impl FnMut(&Draft<'c>) -> Result<RecordNotes, LeftOut>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    each_record(conversation, tasks, |draft| match write(&draft) {
+        Ok(notes) => outcome.records.push(notes),
+        Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
+    });
+    if outcome.records.is_empty() && outcome.left_out.is_empty() {
+        return Outcome::left_out(None, nothing_to_write(conversation));
+    }
+    outcome
+}
+
+/// What becomes a record, put in order as the check asks, and what was found in it.
+pub(super) struct Examined<'c> {
+    pub turns: Turns<'c>,
+    pub tools: Tools,
+    pub repairs: Vec<Repair>,
+    pub hopeless: Option<LeftOut>,
+}
+
+/// Puts the turns of a draft in order. With the check off they stay as they are, and what it would have taken is
+/// only told.
+pub(super) fn examine<'c>(
+    draft: &Draft<'c>,
+    bench: &mut ToolBench,
+    check: Check,
+    rules: Rules,
+) -> Result<Examined<'c>, LeftOut> {
+    let messages = || draft.rounds.iter().flat_map(|round| round.messages.iter());
+    let mut turns = collect(messages());
+    let tools = bench.prepare(draft.rounds.iter().flat_map(|round| round.tools.iter()));
+    let mut hopeless = turns.hopeless();
+    if check == Check::Off {
+        // Mended aside, to be able to say what a trainer would refuse.
+        let mut aside = collect(messages());
+        if let Err(why) = aside.mend(rules) {
+            hopeless = hopeless.or(Some(why));
+        }
+        turns.repairs = aside.repairs;
+    } else if hopeless.is_none() {
+        turns.mend(rules)?;
+    }
+    let mut repairs = std::mem::take(&mut turns.repairs);
+    for &repair in &tools.repairs {
+        push_once(&mut repairs, repair);
+    }
+    Ok(Examined { turns, tools, repairs, hopeless })
+}
+
+/// Sorts what a check found into what was done and what was not, by what was asked.
+pub(super) fn settle(
+    check: Check,
+    hopeless: Option<LeftOut>,
+    repairs: Vec<Repair>,
+) -> Result<RecordNotes, LeftOut> {
+    match (check, hopeless) {
+        (Check::Off, hopeless) => {
+            let (unrepaired, repairs) =
+                repairs.into_iter().partition(|repair| repair.is_needed_by_trainers());
+            Ok(RecordNotes {
+                repairs,
+                unrepaired,
+                unfit: hopeless.map(|why| why.reason),
+                ..RecordNotes::default()
+            })
+        }
+        (_, Some(why)) => Err(why),
+        (Check::Reject, None) => {
+            let needed: Vec<_> = repairs
+                .iter()
+                .filter(|repair| repair.is_needed_by_trainers())
+                .map(|repair| repair.words())
+                .collect();
+            if needed.is_empty() {
+                Ok(RecordNotes { repairs, ..RecordNotes::default() })
+            } else {
+                Err(LeftOut::new(Reason::NeedsRepair, needed.join("; ")))
+            }
+        }
+        (Check::Repair, None) => Ok(RecordNotes { repairs, ..RecordNotes::default() }),
+    }
+}
