@@ -78,3 +78,30 @@ pub const DISK_BLOCK_BYTES: usize = 2 << 20;
 
 /// Blocks of one file in memory: one being filled, one being written, and one between them.
 pub const DISK_BLOCKS: usize = 3;
+
+/// Bytes of the dictionary with which a store compresses bodies: what zstd's own tools make.
+pub const DICTIONARY_BYTES: usize = 112 << 10;
+
+/// Bodies that a dictionary is learnt from: a hundred times the dictionary, at 3 kB each.
+pub const DICTIONARY_SAMPLES: usize = 4000;
+
+/// Bytes of one body that a dictionary is learnt from.
+pub const DICTIONARY_SAMPLE_BYTES: usize = 8 << 10;
+
+/// Rows that one statement writes or one page of a walk reads: more save little, fewer cost turns.
+pub const ROWS_AT_ONCE: usize = 64;
+
+/// Conversations that an import commits at once, at most.
+pub const COMMIT_ITEMS: usize = 4096;
+
+/// Conversations on one page of a list, at most.
+pub const PAGE_ITEMS: usize = 1000;
+
+/// Bytes of history that one part of an export is made of: what is done again at most after a kill.
+pub const PART_BYTES: u64 = 1 << 30;
+
+/// Workers that may end before a job comes forward; then the job itself is at fault.
+pub const JOB_ATTEMPTS: u64 = 10;
+
+/// Rows that one look at a frozen selection spans: a batch of ordinary conversations has fewer.
+pub const SELECTED_ROWS: u64 = 512;

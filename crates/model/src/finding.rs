@@ -132,6 +132,10 @@ pub enum Reason {
     UnknownRole,
     /// The same id came before in the same export.
     RepeatedId,
+    /// It was purged after the selection was made.
+    Purged,
+    /// The store can no longer read it.
+    Damaged,
     /// A trainer would refuse it, and nothing was to be mended.
     NeedsRepair,
 }
@@ -148,6 +152,8 @@ named!(
     FailedAnswer = "failed-answer",
     UnknownRole = "unknown-role",
     RepeatedId = "repeated-id",
+    Purged = "purged",
+    Damaged = "damaged",
     NeedsRepair = "needs-repair"
 );
 
@@ -164,6 +170,8 @@ impl Reason {
             Self::FailedAnswer => "an answer that failed",
             Self::UnknownRole => "a role that trainers do not know",
             Self::RepeatedId => "an id that came before",
+            Self::Purged => "purged after it was selected",
+            Self::Damaged => "damaged in the store",
             Self::NeedsRepair => "trainers would refuse it as it stands",
         }
     }

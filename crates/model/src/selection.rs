@@ -21,7 +21,7 @@ pub struct Selection {
     pub statuses: Vec<Status>,
     /// Ids; none means all.
     pub ids: BTreeSet<String>,
-    /// At most this many, the first in order.
+    /// At most this many: of a stream the first, of a store the most recent.
     pub limit: Option<u64>,
 }
 

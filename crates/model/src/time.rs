@@ -79,6 +79,13 @@ impl Time {
             .and_then(Self::within)
     }
 
+    /// A moment from microseconds since 1970, in UTC.
+    pub fn from_unix_micros(micros: i64) -> Option<Self> {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000)
+            .ok()
+            .and_then(Self::within)
+    }
+
     /// Microseconds since 1970, rounded down.
     pub fn unix_micros(self) -> i64 {
         i64::try_from(self.0.unix_timestamp_nanos().div_euclid(1000)).unwrap_or(i64::MAX)

@@ -1,0 +1,49 @@
+//! Imports and exports under way.
+
+use crate::conversation::named;
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobState {
+    /// It waits for a worker.
+    Queued,
+    /// A worker holds it.
+    Running,
+    /// It did all it was asked.
+    Completed,
+    /// It is done, and left something out: the receipt says what and why.
+    CompletedWithSkips,
+    /// It could not be done.
+    Failed,
+    /// Someone ended it.
+    Cancelled,
+}
+
+named!(
+    JobState,
+    "state of a job",
+    Queued = "queued",
+    Running = "running",
+    Completed = "completed",
+    CompletedWithSkips = "completed_with_skips",
+    Failed = "failed",
+    Cancelled = "cancelled"
+);
+
+impl JobState {
+    /// Whether nothing more happens by itself.
+    pub fn is_ended(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobKind {
+    /// Brings histories into the store.
+    Import,
+    /// Makes a dataset.
+    Export,
+}
+
+named!(JobKind, "kind of job", Import = "import", Export = "export");

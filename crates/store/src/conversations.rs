@@ -1,0 +1,495 @@
+//! Conversations coming in.
+
+use std::collections::HashMap;
+
+use retort_model::bounds::ROWS_AT_ONCE;
+use retort_model::{Kind, Status, Time};
+
+use crate::Error;
+use crate::body::PackedBody;
+use crate::dialect::{Connection, Dialect, Row, Value};
+use crate::filter::{
+    PURGED, column_text, micros, number_of_kind, number_of_status, read_texts, search_text,
+    write_texts,
+};
+use crate::store::next;
+
+/// Bits of `edited`: what was set here stands above what the source says.
+pub(crate) const TITLE: i64 = 1;
+pub(crate) const TAGS: i64 = 2;
+pub(crate) const STATUS: i64 = 4;
+
+/// A conversation as an import brings it.
+#[derive(Clone, Debug, Default)]
+pub struct Incoming {
+    /// The source's id.
+    pub id: String,
+    /// The import format.
+    pub source: String,
+    /// Who held it.
+    pub owner: Option<String>,
+    /// What held it.
+    pub kind: Kind,
+    /// Its status at the source.
+    pub status: Status,
+    /// Its title at the source.
+    pub title: Option<String>,
+    /// Its tags at the source.
+    pub tags: Vec<String>,
+    /// Its model.
+    pub model: Option<String>,
+    /// When it began.
+    pub created_at: Option<Time>,
+    /// When it changed last.
+    pub updated_at: Option<Time>,
+    /// How many rounds it has.
+    pub rounds: u64,
+    /// How many messages.
+    pub messages: u64,
+    /// A hash of its canonical line.
+    pub digest: [u8; 16],
+    /// Bytes of its canonical line.
+    pub size: u64,
+    /// The line, compressed.
+    pub body: PackedBody,
+    /// Whether its id came before in the same import.
+    pub repeated: bool,
+}
+
+/// What became of a conversation that came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It was not there.
+    New,
+    /// It took the place of an earlier state.
+    Updated,
+    /// It is there, just so.
+    Same,
+    /// What is there is newer.
+    Older,
+    /// Its id came before in the same import, and it is no newer.
+    Repeated,
+}
+
+/// What is there under an id.
+struct Known {
+    key: i64,
+    digest: Vec<u8>,
+    updated_at: i64,
+    status: i64,
+    edited: i64,
+    title: Option<String>,
+    tags: Option<String>,
+    body: i64,
+    /// Place among those that come in, if it came with them.
+    pending: Option<usize>,
+}
+
+const COLUMNS: [&str; 20] = [
+    "key",
+    "project",
+    "id",
+    "source",
+    "owner",
+    "kind",
+    "status",
+    "was",
+    "edited",
+    "title",
+    "tags",
+    "search",
+    "model",
+    "created_at",
+    "updated_at",
+    "rounds",
+    "messages",
+    "digest",
+    "size",
+    "body",
+];
+
+impl crate::Store {
+    /// Takes in conversations, all or none: new ones are added, known ones brought up to date where what comes is
+    /// newer. What was edited here stays as it is.
+    ///
+    /// # Errors
+    /// Those of the database; nothing is taken then.
+    pub fn take_in(&self, project: i64, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
+        self.write(|connection| {
+            // Importers and submissions of exports take turns.
+            next(connection, "conversation", 0)?;
+            let mut known = known(connection, project, incoming)?;
+            let (taken, changes) = decide(incoming, &mut known);
+            add(connection, project, incoming, &changes.new)?;
+            if !changes.updated.is_empty() {
+                let exporting = is_exporting(connection)?;
+                for (place, known) in &changes.updated {
+                    if let Some(one) = incoming.get(*place) {
+                        update(connection, one, known, exporting)?;
+                    }
+                }
+            }
+            Ok(taken)
+        })
+    }
+}
+
+/// What is to be written.
+struct Changes {
+    new: Vec<usize>,
+    updated: Vec<(usize, Known)>,
+}
+
+type KnownById = HashMap<(String, String), Known>;
+
+/// What is there under the ids that come in.
+fn known(
+    connection: &mut Connection,
+    project: i64,
+    incoming: &[Incoming],
+) -> Result<KnownById, Error> {
+    let mut found = HashMap::new();
+    for some in incoming.chunks(ROWS_AT_ONCE) {
+        let mut sql = String::from(
+            "SELECT key, id, source, digest, updated_at, status, edited, title, tags, body
+             FROM conversation WHERE project = $1 AND id IN (",
+        );
+        push_parameters(&mut sql, 2, some.len());
+        sql.push(')');
+        let ids: Vec<_> = some.iter().map(|one| column_text(&one.id)).collect();
+        let values: Vec<Value<'_>> = std::iter::once(Value::Int(project))
+            .chain(ids.iter().map(|id| Value::Text(id)))
+            .collect();
+        connection.each(&sql, &values, &mut |row| {
+            found.insert((row.text(1)?, row.text(2)?), read_known(row)?);
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+fn read_known(row: &Row<'_>) -> Result<Known, Error> {
+    Ok(Known {
+        key: row.int(0)?,
+        digest: row.bytes(3)?.unwrap_or_default().to_vec(),
+        updated_at: row.int(4)?,
+        status: row.int(5)?,
+        edited: row.int(6)?,
+        title: row.text_or_none(7)?,
+        tags: row.text_or_none(8)?,
+        body: row.int(9)?,
+        pending: None,
+    })
+}
+
+/// Decides what becomes of each, in order.
+fn decide(incoming: &[Incoming], known: &mut KnownById) -> (Vec<Taken>, Changes) {
+    let mut new: Vec<usize> = Vec::new();
+    let mut updated: HashMap<i64, usize> = HashMap::new();
+    let mut taken = Vec::with_capacity(incoming.len());
+    for (place, one) in incoming.iter().enumerate() {
+        let id = (column_text(&one.id).into_owned(), one.source.clone());
+        let what = match known.get_mut(&id) {
+            None => {
+                known.insert(id, Known::pending(one, new.len()));
+                new.push(place);
+                Taken::New
+            }
+            Some(there) if there.status != PURGED && there.digest == one.digest => Taken::Same,
+            Some(there) if there.status != PURGED && micros(one.updated_at) < there.updated_at => {
+                Taken::Older
+            }
+            Some(there)
+                if there.status != PURGED
+                    && one.repeated
+                    && micros(one.updated_at) == there.updated_at =>
+            {
+                Taken::Repeated
+            }
+            Some(there) => {
+                let what = if there.status == PURGED { Taken::New } else { Taken::Updated };
+                there.digest = one.digest.to_vec();
+                there.updated_at = micros(one.updated_at);
+                match there.pending {
+                    // It came a moment ago: this one comes in its stead.
+                    Some(at) => new.iter_mut().skip(at).take(1).for_each(|slot| *slot = place),
+                    None => {
+                        updated.insert(there.key, place);
+                        if there.status == PURGED {
+                            there.status = number_of_status(one.status);
+                            there.edited = 0;
+                        }
+                    }
+                }
+                what
+            }
+        };
+        taken.push(what);
+    }
+    let mut changes = Changes { new, updated: Vec::new() };
+    for (_, there) in known.drain() {
+        if let Some(place) = updated.get(&there.key).filter(|_| there.pending.is_none()) {
+            changes.updated.push((*place, there));
+        }
+    }
+    changes.updated.sort_by_key(|(place, _)| *place);
+    (taken, changes)
+}
+
+impl Known {
+    fn pending(one: &Incoming, place: usize) -> Self {
+        Self {
+            key: 0,
+            digest: one.digest.to_vec(),
+            updated_at: micros(one.updated_at),
+            status: number_of_status(one.status),
+            edited: 0,
+            title: None,
+            tags: None,
+            body: 0,
+            pending: Some(place),
+        }
+    }
+}
+
+/// `$first, $…` for `count` values.
+fn push_parameters(sql: &mut String, first: usize, count: usize) {
+    for number in first..first + count {
+        if number > first {
+            sql.push_str(", ");
+        }
+        sql.push('$');
+        sql.push_str(&number.to_string());
+    }
+}
+
+/// `INSERT INTO table (columns) VALUES (…), (…)`.
+fn insert(table: &str, columns: &[&str], rows: usize) -> String {
+    let mut sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ", (" });
+        push_parameters(&mut sql, 1 + row * columns.len(), columns.len());
+        sql.push(')');
+    }
+    sql
+}
+
+/// A conversation's columns that have to be made.
+struct Made {
+    id: String,
+    title: Option<String>,
+    tags: Option<String>,
+    search: String,
+    model: Option<String>,
+    owner: Option<String>,
+}
+
+impl Made {
+    fn of(one: &Incoming) -> Self {
+        Self {
+            id: column_text(&one.id).into_owned(),
+            title: one.title.as_deref().map(|title| column_text(title).into_owned()),
+            tags: tags_column(&one.tags),
+            search: search_text(one.title.as_deref(), &one.tags),
+            model: one.model.as_deref().map(|model| column_text(model).into_owned()),
+            owner: one.owner.as_deref().map(|owner| column_text(owner).into_owned()),
+        }
+    }
+}
+
+/// Tags as their column; none if there are none.
+pub(crate) fn tags_column(tags: &[String]) -> Option<String> {
+    if tags.is_empty() {
+        return None;
+    }
+    let mut out = Vec::new();
+    write_texts(tags.iter().map(String::as_str), &mut out);
+    Some(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// Writes new conversations.
+fn add(
+    connection: &mut Connection,
+    project: i64,
+    incoming: &[Incoming],
+    new: &[usize],
+) -> Result<(), Error> {
+    let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
+    if count == 0 {
+        return Ok(());
+    }
+    let first_key = next(connection, "conversation", count)?;
+    let first_body = next(connection, "body", count)?;
+    let mut offset = 0;
+    for some in new.chunks(ROWS_AT_ONCE) {
+        let rows: Vec<(&Incoming, Made)> = some
+            .iter()
+            .filter_map(|place| incoming.get(*place))
+            .map(|one| (one, Made::of(one)))
+            .collect();
+        let (key, body) = (first_key + offset, first_body + offset);
+        write_bodies(connection, &rows, body)?;
+        write_rows(connection, project, &rows, key, body)?;
+        write_search(connection, &rows, key)?;
+        offset += some.len() as i64;
+    }
+    Ok(())
+}
+
+fn write_bodies(
+    connection: &mut Connection,
+    rows: &[(&Incoming, Made)],
+    first: i64,
+) -> Result<(), Error> {
+    let mut values = Vec::with_capacity(rows.len() * 5);
+    for (key, (one, _)) in (first..).zip(rows) {
+        values.extend([
+            Value::Int(key),
+            Value::Int(one.body.dictionary),
+            Value::Int(0),
+            Value::Int(one.body.crc32.into()),
+            Value::Bytes(&one.body.bytes),
+        ]);
+    }
+    let columns = ["key", "dictionary", "superseded", "crc32", "bytes"];
+    let sql = insert("body", &columns, rows.len());
+    connection.execute(&sql, &values).map(|_| ())
+}
+
+fn write_rows(
+    connection: &mut Connection,
+    project: i64,
+    rows: &[(&Incoming, Made)],
+    first_key: i64,
+    first_body: i64,
+) -> Result<(), Error> {
+    let mut values = Vec::with_capacity(rows.len() * COLUMNS.len());
+    for (offset, (one, made)) in (0..).zip(rows) {
+        let status = number_of_status(one.status);
+        values.extend([
+            Value::Int(first_key + offset),
+            Value::Int(project),
+            Value::Text(&made.id),
+            Value::Text(&one.source),
+            made.owner.as_ref().into(),
+            Value::Int(number_of_kind(one.kind)),
+            Value::Int(status),
+            Value::Int(before_deletion(status)),
+            Value::Int(0),
+            made.title.as_ref().into(),
+            made.tags.as_ref().into(),
+            Value::Text(&made.search),
+            made.model.as_ref().into(),
+            Value::Int(micros(one.created_at)),
+            Value::Int(micros(one.updated_at)),
+            Value::Int(whole(one.rounds)),
+            Value::Int(whole(one.messages)),
+            Value::Bytes(&one.digest),
+            Value::Int(whole(one.size)),
+            Value::Int(first_body + offset),
+        ]);
+    }
+    connection.execute(&insert("conversation", &COLUMNS, rows.len()), &values).map(|_| ())
+}
+
+fn write_search(
+    connection: &mut Connection,
+    rows: &[(&Incoming, Made)],
+    first_key: i64,
+) -> Result<(), Error> {
+    if connection.dialect() == Dialect::Postgres {
+        return Ok(());
+    }
+    let mut values = Vec::with_capacity(rows.len() * 2);
+    for (key, (_, made)) in (first_key..).zip(rows) {
+        values.extend([Value::Int(key), Value::Text(&made.search)]);
+    }
+    let sql = insert("conversation_search", &["rowid", "text"], rows.len());
+    connection.execute(&sql, &values).map(|_| ())
+}
+
+/// Brings the search index up to the conversation's new text.
+pub(crate) fn search_again(
+    connection: &mut Connection,
+    key: i64,
+    search: &str,
+) -> Result<(), Error> {
+    if connection.dialect() == Dialect::Postgres {
+        return Ok(());
+    }
+    let sql = "DELETE FROM conversation_search WHERE rowid = $1";
+    connection.execute(sql, &[key.into()])?;
+    let sql = "INSERT INTO conversation_search (rowid, text) VALUES ($1, $2)";
+    connection.execute(sql, &[key.into(), search.into()]).map(|_| ())
+}
+
+/// The status to go back to when a deletion is undone.
+fn before_deletion(status: i64) -> i64 {
+    let deleted = number_of_status(Status::Deleted);
+    if status == deleted { number_of_status(Status::Active) } else { status }
+}
+
+pub(crate) fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Whether an export is under way, whose frozen bodies must stay.
+pub(crate) fn is_exporting(connection: &mut Connection) -> Result<bool, Error> {
+    let sql = "SELECT COUNT(*) FROM job WHERE state IN ('queued', 'running') AND kind = 'export'";
+    Ok(connection.row(sql, &[], |row| row.int(0))?.unwrap_or(0) > 0)
+}
+
+/// Puts a newer state in the place of an earlier one.
+fn update(
+    connection: &mut Connection,
+    one: &Incoming,
+    known: &Known,
+    exporting: bool,
+) -> Result<(), Error> {
+    let body = next(connection, "body", 1)?;
+    let made = Made::of(one);
+    write_bodies(connection, &[(one, Made::of(one))], body)?;
+    drop_body(connection, known.body, exporting)?;
+    let kept = |bit: i64| known.edited & bit != 0;
+    let title = if kept(TITLE) { known.title.clone() } else { made.title };
+    let tags = if kept(TAGS) { known.tags.clone() } else { made.tags };
+    let status = if kept(STATUS) { known.status } else { number_of_status(one.status) };
+    let search = search_text(title.as_deref(), &read_texts(tags.as_deref().unwrap_or("[]")));
+    let sql = "UPDATE conversation SET owner = $1, kind = $2, status = $3, was = $4, edited = $5, title = $6,
+                   tags = $7, search = $8, model = $9, created_at = $10, updated_at = $11, rounds = $12,
+                   messages = $13, digest = $14, size = $15, body = $16
+               WHERE key = $17";
+    connection.execute(
+        sql,
+        &[
+            made.owner.as_ref().into(),
+            Value::Int(number_of_kind(one.kind)),
+            Value::Int(status),
+            Value::Int(before_deletion(status)),
+            Value::Int(known.edited),
+            title.as_ref().into(),
+            tags.as_ref().into(),
+            Value::Text(&search),
+            made.model.as_ref().into(),
+            Value::Int(micros(one.created_at)),
+            Value::Int(micros(one.updated_at)),
+            Value::Int(whole(one.rounds)),
+            Value::Int(whole(one.messages)),
+            Value::Bytes(&one.digest),
+            Value::Int(whole(one.size)),
+            Value::Int(body),
+            Value::Int(known.key),
+        ],
+    )?;
+    search_again(connection, known.key, &search)
+}
+
+/// Takes away a body that nothing needs any more, at once or when the exports under way have ended.
+fn drop_body(connection: &mut Connection, body: i64, exporting: bool) -> Result<(), Error> {
+    let sql = if exporting {
+        "UPDATE body SET superseded = 1 WHERE key = $1"
+    } else {
+        "DELETE FROM body WHERE key = $1"
+    };
+    connection.execute(sql, &[body.into()]).map(|_| ())
+}

@@ -1,0 +1,266 @@
+//! Datasets, their files, and what they were made of.
+
+use retort_model::{Scope, Time};
+
+use crate::Error;
+use crate::conversations::whole;
+use crate::dialect::{Connection, Row, Value};
+use crate::filter::{Held, Statement, column_text, moment};
+use crate::jobs::Job;
+use crate::store::next;
+
+/// A dataset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// The store's number of it.
+    pub id: i64,
+    /// Who made it.
+    pub creator: String,
+    /// Its name.
+    pub name: String,
+    /// Why it was made.
+    pub purpose: String,
+    /// The node that it is of.
+    pub node: Option<String>,
+    /// The shape of its records.
+    pub data_format: String,
+    /// The kind of its files.
+    pub file_format: String,
+    /// How many records.
+    pub records: u64,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// When it was made.
+    pub created_at: Option<Time>,
+    /// Where its objects are.
+    pub prefix: String,
+    /// The job that made it.
+    pub job: i64,
+}
+
+/// A file of a dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatasetFile {
+    /// Its path in the package.
+    pub path: String,
+    /// Its object, below the dataset's prefix.
+    pub object: String,
+    /// Records in it, for data files.
+    pub records: Option<u64>,
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+    /// CRC-32, as ZIP has it.
+    pub crc32: u32,
+}
+
+/// A dataset to be added.
+#[derive(Clone, Debug, Default)]
+pub struct NewDataset {
+    /// Its name.
+    pub name: String,
+    /// Why it is made.
+    pub purpose: String,
+    /// The node that it is of.
+    pub node: Option<String>,
+    /// The shape of its records.
+    pub data_format: String,
+    /// The kind of its files.
+    pub file_format: String,
+    /// How many records.
+    pub records: u64,
+    /// Where its objects are.
+    pub prefix: String,
+    /// Its files, the receipt last.
+    pub files: Vec<DatasetFile>,
+}
+
+const DATASET: &str = "SELECT id, creator, name, purpose, node, data_format, file_format, records, bytes, created_at, \
+                       prefix, job FROM dataset";
+
+fn read_dataset(row: &Row<'_>) -> Result<Dataset, Error> {
+    Ok(Dataset {
+        id: row.int(0)?,
+        creator: row.text(1)?,
+        name: row.text(2)?,
+        purpose: row.text(3)?,
+        node: row.text_or_none(4)?,
+        data_format: row.text(5)?,
+        file_format: row.text(6)?,
+        records: row.int(7)?.unsigned_abs(),
+        bytes: row.int(8)?.unsigned_abs(),
+        created_at: moment(row.int(9)?),
+        prefix: row.text(10)?,
+        job: row.int(11)?,
+    })
+}
+
+/// Adds the dataset that a job made.
+pub(crate) fn add_dataset(
+    connection: &mut Connection,
+    job: &Job,
+    new: &NewDataset,
+    now: Time,
+) -> Result<i64, Error> {
+    let id = next(connection, "dataset", 1)?;
+    let bytes: u64 = new.files.iter().map(|file| file.bytes).sum();
+    let sql = "INSERT INTO dataset (id, project, creator, name, purpose, node, data_format, file_format, records,
+                   bytes, created_at, prefix, job)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    let values = [
+        id.into(),
+        job.project.into(),
+        Value::Text(&job.creator),
+        Value::Text(&new.name),
+        Value::Text(&new.purpose),
+        new.node.as_ref().into(),
+        Value::Text(&new.data_format),
+        Value::Text(&new.file_format),
+        Value::Int(whole(new.records)),
+        Value::Int(whole(bytes)),
+        Value::Int(now.unix_micros()),
+        Value::Text(&new.prefix),
+        job.id.into(),
+    ];
+    connection.execute(sql, &values)?;
+    for (place, file) in (0..).zip(&new.files) {
+        let sql =
+            "INSERT INTO dataset_file (dataset, place, path, object, records, bytes, sha256, crc32)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let values = [
+            id.into(),
+            Value::Int(place),
+            Value::Text(&file.path),
+            Value::Text(&file.object),
+            file.records.map(whole).into(),
+            Value::Int(whole(file.bytes)),
+            Value::Text(&file.sha256),
+            Value::Int(file.crc32.into()),
+        ];
+        connection.execute(sql, &values)?;
+    }
+    Ok(id)
+}
+
+fn push_scope(statement: &mut Statement, scope: &Scope) {
+    statement.push(" WHERE project = ").int(scope.project);
+    if let Some(owner) = &scope.owner {
+        statement.push(" AND creator = ").bind(Held::Text(owner.clone()));
+    }
+}
+
+impl crate::Store {
+    /// Datasets in a scope, the newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn datasets(&self, scope: &Scope) -> Result<Vec<Dataset>, Error> {
+        let mut statement = Statement::new(DATASET);
+        push_scope(&mut statement, scope);
+        statement.push(" ORDER BY id DESC");
+        self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_dataset))
+    }
+
+    /// The dataset of that name in a scope, or else of that number.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn dataset(&self, scope: &Scope, name: &str) -> Result<Option<Dataset>, Error> {
+        let mut named = Statement::new(DATASET);
+        push_scope(&mut named, scope);
+        named.push(" AND name = ").text(column_text(name)).push(" ORDER BY id DESC");
+        let mut numbered = Statement::new(DATASET);
+        push_scope(&mut numbered, scope);
+        numbered.push(" AND id = ").int(name.parse().unwrap_or(-1));
+        self.read(|connection| match connection.row(&named.sql, &named.values(), read_dataset)? {
+            Some(dataset) => Ok(Some(dataset)),
+            None => connection.row(&numbered.sql, &numbered.values(), read_dataset),
+        })
+    }
+
+    /// The files of a dataset, the receipt last.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn dataset_files(&self, dataset: &Dataset) -> Result<Vec<DatasetFile>, Error> {
+        let sql = "SELECT path, object, records, bytes, sha256, crc32 FROM dataset_file
+                   WHERE dataset = $1 ORDER BY place";
+        self.read(|connection| {
+            connection.rows(sql, &[dataset.id.into()], |row| {
+                Ok(DatasetFile {
+                    path: row.text(0)?,
+                    object: row.text(1)?,
+                    records: row.int_or_none(2)?.map(i64::unsigned_abs),
+                    bytes: row.int(3)?.unsigned_abs(),
+                    sha256: row.text(4)?,
+                    crc32: u32::try_from(row.int(5)?).unwrap_or(0),
+                })
+            })
+        })
+    }
+
+    /// Gives a dataset another name.
+    ///
+    /// # Errors
+    /// The name is in use; those of the database.
+    pub fn rename_dataset(&self, dataset: &Dataset, name: &str) -> Result<(), Error> {
+        self.write(|connection| {
+            let sql = "SELECT COUNT(*) FROM dataset d JOIN dataset o
+                           ON o.project = d.project AND o.creator = d.creator AND o.id <> d.id
+                       WHERE d.id = $1 AND o.name = $2";
+            if connection.row(sql, &[dataset.id.into(), name.into()], |row| row.int(0))? != Some(0)
+            {
+                return Err(Error::NameTaken(name.to_owned()));
+            }
+            let sql = "UPDATE dataset SET name = $1 WHERE id = $2";
+            connection.execute(sql, &[name.into(), dataset.id.into()]).map(|_| ())
+        })
+    }
+
+    /// Takes a dataset out of the store, with what it was made of. Its objects are for whoever asks.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn delete_dataset(&self, dataset: &Dataset) -> Result<(), Error> {
+        self.write(|connection| {
+            let (id, job) = (Value::Int(dataset.id), Value::Int(dataset.job));
+            connection.execute("DELETE FROM dataset_file WHERE dataset = $1", &[id])?;
+            connection.execute("DELETE FROM dataset WHERE id = $1", &[id])?;
+            connection.execute("UPDATE job SET dataset = NULL WHERE id = $1", &[job])?;
+            for table in ["job_item", "job_left_out", "job_shard"] {
+                connection.execute(&format!("DELETE FROM {table} WHERE job = $1"), &[job])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The datasets that hold something of the conversations with that id, also of purged ones.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn trace(&self, scope: &Scope, id: &str) -> Result<Vec<Dataset>, Error> {
+        let mut statement = Statement::new(DATASET);
+        push_scope(&mut statement, scope);
+        statement.push(
+            " AND job IN (SELECT i.job FROM job_item i JOIN conversation c ON c.key = i.conversation
+                  WHERE c.project = ",
+        );
+        statement.int(scope.project).push(" AND c.id = ").text(column_text(id)).push(
+            " AND NOT EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal))
+              ORDER BY id",
+        );
+        self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_dataset))
+    }
+
+    /// Whether anything is known of a conversation with that id, also if it was purged.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn knows(&self, scope: &Scope, id: &str) -> Result<bool, Error> {
+        let sql = "SELECT COUNT(*) FROM conversation WHERE project = $1 AND id = $2";
+        let id = column_text(id);
+        let values = [scope.project.into(), Value::Text(&id)];
+        Ok(self.read(|connection| connection.row(sql, &values, |row| row.int(0)))?.unwrap_or(0) > 0)
+    }
+}

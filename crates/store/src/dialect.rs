@@ -1,0 +1,386 @@
+//! What differs between SQLite and PostgreSQL: connecting, binding, reading rows, and a few words of SQL.
+//!
+//! Statements number their parameters `$1`, `$2`, … in the order in which they first stand in the text: SQLite then
+//! gives them the same numbers as PostgreSQL.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::path::Path;
+use std::time::Duration;
+
+use postgres::fallible_iterator::FallibleIterator;
+use postgres::types::private::BytesMut;
+use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+
+use crate::Error;
+use crate::error::with_causes;
+
+/// How long a statement waits for another process that writes.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// Memory for pages of a SQLite connection, in kibibytes.
+const CACHE_KIB: i64 = 64 << 10;
+
+/// Statements that a connection keeps prepared.
+const PREPARED: usize = 128;
+
+/// A value to bind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Value<'v> {
+    Null,
+    Int(i64),
+    Text(&'v str),
+    Bytes(&'v [u8]),
+}
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl<'v> From<&'v str> for Value<'v> {
+    fn from(text: &'v str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'v> From<&'v String> for Value<'v> {
+    fn from(text: &'v String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'v, T: Into<Value<'v>>> From<Option<T>> for Value<'v> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// The two kinds of store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    /// The SQL of a schema with its words for types.
+    pub(crate) fn schema(self, sql: &str) -> String {
+        let words = match self {
+            Self::Sqlite => [
+                ("{key}", "INTEGER PRIMARY KEY"),
+                ("{bytes}", "BLOB"),
+                ("{clustered}", " WITHOUT ROWID"),
+            ],
+            Self::Postgres => {
+                [("{key}", "BIGINT PRIMARY KEY"), ("{bytes}", "BYTEA"), ("{clustered}", "")]
+            }
+        };
+        words.iter().fold(sql.to_owned(), |sql, (word, meaning)| sql.replace(word, meaning))
+    }
+
+    /// What makes titles and tags searchable by any part of them.
+    pub(crate) fn search_schema(self) -> &'static str {
+        match self {
+            // Without content of its own: the text stands in the conversation's row.
+            Self::Sqlite => {
+                "CREATE VIRTUAL TABLE conversation_search USING fts5(
+                    text, content='', contentless_delete=1, tokenize='trigram case_sensitive 1')"
+            }
+            Self::Postgres => {
+                "CREATE EXTENSION IF NOT EXISTS pg_trgm;
+                 CREATE INDEX conversation_search ON conversation USING gin (search gin_trgm_ops)"
+            }
+        }
+    }
+
+    /// `column` is one of the texts in the JSON array that is the next parameter.
+    pub(crate) fn is_among(self, column: &str, parameter: usize) -> String {
+        match self {
+            Self::Sqlite => format!("{column} IN (SELECT value FROM json_each(${parameter}))"),
+            Self::Postgres => format!(
+                "{column} = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST(${parameter} AS TEXT)::jsonb)))"
+            ),
+        }
+    }
+
+    /// Rows that the statement is about to change are left to others that hold them.
+    pub(crate) fn skip_locked(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE SKIP LOCKED",
+        }
+    }
+}
+
+/// A connection to a store.
+pub(crate) enum Connection {
+    Sqlite(rusqlite::Connection),
+    Postgres(Box<Server>),
+}
+
+/// A connection to PostgreSQL with its prepared statements.
+pub(crate) struct Server {
+    client: postgres::Client,
+    statements: HashMap<String, postgres::Statement>,
+}
+
+/// One row of a result.
+pub(crate) enum Row<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(&'r postgres::Row),
+}
+
+/// An open file of SQLite.
+pub(crate) fn open_sqlite(path: &Path, create: bool) -> Result<Connection, Error> {
+    use rusqlite::OpenFlags;
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
+    let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // What was said to be kept is on the disk.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    // What is purged is not to be found in the file.
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(Connection::Sqlite(connection))
+}
+
+/// A connection to a PostgreSQL server.
+pub(crate) fn open_postgres(url: &str) -> Result<Connection, Error> {
+    let fail = |reason: String| Error::Open { store: without_password(url), reason };
+    let config: postgres::Config =
+        url.parse().map_err(|error: postgres::Error| fail(with_causes(&error)))?;
+    let client = config.connect(postgres::NoTls).map_err(|error| fail(with_causes(&error)))?;
+    Ok(Connection::Postgres(Box::new(Server { client, statements: HashMap::new() })))
+}
+
+/// A URL as it may be shown.
+pub(crate) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.split_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or(user);
+            format!("{scheme}://{user}@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+impl Connection {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Whether the server has ended it.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(server) => server.client.is_closed(),
+        }
+    }
+
+    /// Does a statement; says how many rows it changed.
+    pub(crate) fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, Error> {
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let changed = statement.execute(rusqlite::params_from_iter(values))?;
+                Ok(changed as u64)
+            }
+            Self::Postgres(server) => {
+                let statement = server.prepared(sql)?;
+                Ok(server.client.execute(&statement, &bound(values))?)
+            }
+        }
+    }
+
+    /// Does several statements without parameters.
+    pub(crate) fn script(&mut self, sql: &str) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(connection) => Ok(connection.execute_batch(sql)?),
+            Self::Postgres(server) => Ok(server.client.batch_execute(sql)?),
+        }
+    }
+
+    /// Hands each row to `take`, as they come.
+    pub(crate) fn each(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        take: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+                while let Some(row) = rows.next()? {
+                    take(&Row::Sqlite(row))?;
+                }
+            }
+            Self::Postgres(server) => {
+                let statement = server.prepared(sql)?;
+                let mut rows = server.client.query_raw(&statement, bound(values))?;
+                while let Some(row) = rows.next()? {
+                    take(&Row::Postgres(&row))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All rows.
+    pub(crate) fn rows<T>(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut found = Vec::new();
+        self.each(sql, values, &mut |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The one row, if there is one.
+    pub(crate) fn row<T>(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        Ok(self.rows(sql, values, read)?.into_iter().next())
+    }
+
+    /// Does all of `act` or nothing of it.
+    pub(crate) fn transaction<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.script(match self.dialect() {
+            // The place in the queue of writers is taken at once: later it could no longer be.
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+            Dialect::Postgres => "BEGIN",
+        })?;
+        let result = act(self).and_then(|value| self.script("COMMIT").map(|()| value));
+        if result.is_err() {
+            // It may have ended by itself, and then there is nothing to end.
+            let _ = self.script("ROLLBACK");
+        }
+        result
+    }
+}
+
+impl Server {
+    fn prepared(&mut self, sql: &str) -> Result<postgres::Statement, Error> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql)?;
+        if self.statements.len() >= PREPARED {
+            self.statements.clear();
+        }
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+}
+
+fn bound<'v>(values: &'v [Value<'v>]) -> Vec<&'v (dyn ToSql + Sync)> {
+    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+impl rusqlite::ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(number) => ValueRef::Integer(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Int(number) if *kind == Type::INT4 => i32::try_from(*number)?.to_sql(kind, out),
+            Self::Int(number) => number.to_sql(kind, out),
+            Self::Text(text) => text.to_sql(kind, out),
+            Self::Bytes(bytes) => bytes.to_sql(kind, out),
+        }
+    }
+
+    fn accepts(_kind: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl Row<'_> {
+    pub(crate) fn int(&self, column: usize) -> Result<i64, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(crate) fn int_or_none(&self, column: usize) -> Result<Option<i64>, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(crate) fn text(&self, column: usize) -> Result<String, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(crate) fn text_or_none(&self, column: usize) -> Result<Option<String>, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    /// Bytes; none if the column is null.
+    pub(crate) fn bytes(&self, column: usize) -> Result<Option<&[u8]>, Error> {
+        match self {
+            Self::Sqlite(row) => row
+                .get_ref(column)?
+                .as_blob_or_null()
+                .map_err(|error| Error::Damaged(error.to_string())),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(without_password("postgres://ann:secret@host/db"), "postgres://ann@host/db");
+        assert_eq!(without_password("postgres://host/db"), "postgres://host/db");
+    }
+}

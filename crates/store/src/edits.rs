@@ -1,0 +1,205 @@
+//! Conversations changed, deleted, restored and purged.
+
+use retort_model::bounds::PAGE_ITEMS;
+use retort_model::{Scope, Selection, Status};
+
+use crate::Error;
+use crate::conversations::{STATUS, TAGS, TITLE, is_exporting, search_again, tags_column};
+use crate::dialect::{Connection, Dialect, Value};
+use crate::filter::{
+    PURGED, Statement, number_of_status, push_conversations, read_texts, search_by, search_text,
+};
+
+/// What is to be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Another title; none takes it away.
+    Title(Option<String>),
+    /// Tags to add and to take away.
+    Tags {
+        /// Those that are to be there.
+        add: Vec<String>,
+        /// Those that are not to be there.
+        remove: Vec<String>,
+    },
+    /// Marked as a favourite, or no longer.
+    Favorite(bool),
+    /// Deleted, so that it can be restored.
+    Delete,
+    /// No longer deleted.
+    Restore,
+    /// Gone for good; its id stays where datasets were made of it.
+    Purge,
+}
+
+/// A conversation under an edit.
+struct Edited {
+    key: i64,
+    status: i64,
+    was: i64,
+    title: Option<String>,
+    tags: Option<String>,
+    body: i64,
+}
+
+impl crate::Store {
+    /// Changes the conversations that scope and selection mean; says how many were changed. Many are changed a
+    /// page at a time, each page whole.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn edit(&self, scope: &Scope, selection: &Selection, edit: &Edit) -> Result<u64, Error> {
+        let (mut changed, mut behind) = (0, 0);
+        loop {
+            let (count, last) = self.write(|connection| {
+                // Importers and submissions of exports take turns with it.
+                crate::store::next(connection, "conversation", 0)?;
+                let page = page(connection, scope, selection, behind)?;
+                let exporting = matches!(edit, Edit::Purge) && is_exporting(connection)?;
+                let mut count = 0;
+                for one in &page {
+                    count += u64::from(change(connection, one, edit, exporting)?);
+                }
+                Ok((count, page.last().map(|one| one.key)))
+            })?;
+            changed += count;
+            match last {
+                Some(last) => behind = last,
+                None => return Ok(changed),
+            }
+        }
+    }
+}
+
+fn page(
+    connection: &mut Connection,
+    scope: &Scope,
+    selection: &Selection,
+    behind: i64,
+) -> Result<Vec<Edited>, Error> {
+    let dialect = connection.dialect();
+    let mut statement = Statement::new("SELECT c.key, c.status, c.was, c.title, c.tags, c.body");
+    push_conversations(&mut statement, dialect, scope, selection, search_by(dialect, selection));
+    statement.push(" AND c.key > ").int(behind);
+    statement.push(&format!(" ORDER BY c.key LIMIT {PAGE_ITEMS}"));
+    connection.rows(&statement.sql, &statement.values(), |row| {
+        Ok(Edited {
+            key: row.int(0)?,
+            status: row.int(1)?,
+            was: row.int(2)?,
+            title: row.text_or_none(3)?,
+            tags: row.text_or_none(4)?,
+            body: row.int(5)?,
+        })
+    })
+}
+
+/// Changes one; says whether that changed anything.
+fn change(
+    connection: &mut Connection,
+    one: &Edited,
+    edit: &Edit,
+    exporting: bool,
+) -> Result<bool, Error> {
+    let deleted = number_of_status(Status::Deleted);
+    match edit {
+        Edit::Title(title) => {
+            if *title == one.title {
+                return Ok(false);
+            }
+            retitle(connection, one, title.as_ref(), one.tags.as_ref(), TITLE)?;
+        }
+        Edit::Tags { add, remove } => {
+            let before = read_texts(one.tags.as_deref().unwrap_or("[]"));
+            let mut tags = before.clone();
+            tags.retain(|tag| !remove.contains(tag));
+            for tag in add {
+                if !tags.contains(tag) {
+                    tags.push(tag.clone());
+                }
+            }
+            if tags == before {
+                return Ok(false);
+            }
+            retitle(connection, one, one.title.as_ref(), tags_column(&tags).as_ref(), TAGS)?;
+        }
+        Edit::Favorite(favorite) => {
+            let status =
+                number_of_status(if *favorite { Status::Favorite } else { Status::Active });
+            if one.status == deleted {
+                // It shows when it is restored.
+                if one.was == status {
+                    return Ok(false);
+                }
+                set_status(connection, one.key, deleted, status)?;
+            } else if one.status == status {
+                return Ok(false);
+            } else {
+                set_status(connection, one.key, status, status)?;
+            }
+        }
+        Edit::Delete => {
+            if one.status == deleted {
+                return Ok(false);
+            }
+            set_status(connection, one.key, deleted, one.status)?;
+        }
+        Edit::Restore => {
+            if one.status != deleted {
+                return Ok(false);
+            }
+            set_status(connection, one.key, one.was, one.was)?;
+        }
+        Edit::Purge => purge(connection, one, exporting)?,
+    }
+    Ok(true)
+}
+
+fn set_status(connection: &mut Connection, key: i64, status: i64, was: i64) -> Result<(), Error> {
+    let sql = format!(
+        "UPDATE conversation SET status = $1, was = $2, edited = edited | {STATUS} WHERE key = $3"
+    );
+    connection.execute(&sql, &[status.into(), was.into(), key.into()]).map(|_| ())
+}
+
+fn retitle(
+    connection: &mut Connection,
+    one: &Edited,
+    title: Option<&String>,
+    tags: Option<&String>,
+    bit: i64,
+) -> Result<(), Error> {
+    let search =
+        search_text(title.map(String::as_str), &read_texts(tags.map_or("[]", String::as_str)));
+    let sql = format!(
+        "UPDATE conversation SET title = $1, tags = $2, search = $3, edited = edited | {bit} WHERE key = $4"
+    );
+    let values = [title.into(), tags.into(), Value::Text(&search), one.key.into()];
+    connection.execute(&sql, &values)?;
+    search_again(connection, one.key, &search)
+}
+
+/// Takes everything of a conversation away, also from exports under way; its bare id stays if a dataset names it.
+fn purge(connection: &mut Connection, one: &Edited, exporting: bool) -> Result<(), Error> {
+    let key = Value::Int(one.key);
+    connection.execute("DELETE FROM body WHERE key = $1", &[one.body.into()])?;
+    if exporting {
+        // Earlier states that exports under way still held.
+        let sql = "DELETE FROM body WHERE superseded = 1
+                   AND key IN (SELECT body FROM job_item WHERE conversation = $1)";
+        connection.execute(sql, &[key])?;
+    }
+    if connection.dialect() == Dialect::Sqlite {
+        connection.execute("DELETE FROM conversation_search WHERE rowid = $1", &[key])?;
+    }
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE conversation = $1 LIMIT 1) i";
+    if connection.row(sql, &[key], |row| row.int(0))?.unwrap_or(0) == 0 {
+        return connection.execute("DELETE FROM conversation WHERE key = $1", &[key]).map(|_| ());
+    }
+    let sql = format!(
+        "UPDATE conversation SET status = {PURGED}, was = 0, edited = 0, owner = NULL, title = NULL, tags = NULL,
+             search = '', model = NULL, rounds = 0, messages = 0, digest = $1, size = 0, body = 0
+         WHERE key = $2"
+    );
+    connection.execute(&sql, &[Value::Bytes(&[]), key]).map(|_| ())
+}

@@ -1,0 +1,116 @@
+//! What can go wrong with a store.
+
+use rusqlite::ErrorCode;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store cannot be reached.
+    #[error("cannot open the store `{store}`: {reason}")]
+    Open {
+        /// Where it was sought, without passwords.
+        store: String,
+        /// Why.
+        reason: String,
+    },
+    /// The store was made by another release.
+    #[error(
+        "the store has schema {found}, this release {known}: {}",
+        if found > known { "use a newer release of Retort" } else { "run `retort migrate`" }
+    )]
+    Schema {
+        /// The store's schema.
+        found: i64,
+        /// This release's.
+        known: i64,
+    },
+    /// Someone else holds it for too long.
+    #[error("the store is busy: another process has been writing for too long; try again")]
+    Busy,
+    /// The disk is full.
+    #[error("the store's disk is full: make room and try again; what was committed is kept")]
+    Full,
+    /// The store may not be written.
+    #[error("the store cannot be written: {0}")]
+    ReadOnly(String),
+    /// What was read is not what was written.
+    #[error(
+        "the store is damaged: {0}; `retort doctor` tells how far, restore a backup if it is much"
+    )]
+    Damaged(String),
+    /// The connection to the server broke.
+    #[error("lost the connection to the store: {0}")]
+    Connection(String),
+    /// The disk failed.
+    #[error("the store's disk failed: {0}")]
+    Disk(String),
+    /// A name that is in use.
+    #[error("the name `{0}` is in use already")]
+    NameTaken(String),
+    /// The worker no longer holds the job: it was cancelled, or another worker took it over.
+    #[error("the job is no longer this worker's")]
+    NotHeld,
+    /// Anything else that the database said.
+    #[error("the store failed: {0}")]
+    Sql(String),
+}
+
+impl Error {
+    /// Whether the same may succeed a little later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Busy | Self::Connection(_))
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Self::ReadOnly(text)
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(text),
+            Some(ErrorCode::SystemIoFailure) => Self::Disk(text),
+            _ => Self::Sql(text),
+        }
+    }
+}
+
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Self {
+        use postgres::error::SqlState;
+        let Some(server) = error.as_db_error() else {
+            return Self::Connection(with_causes(&error));
+        };
+        match server.code() {
+            &SqlState::DISK_FULL => Self::Full,
+            &SqlState::READ_ONLY_SQL_TRANSACTION | &SqlState::INSUFFICIENT_PRIVILEGE => {
+                Self::ReadOnly(server.message().to_owned())
+            }
+            &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => {
+                Self::Damaged(server.message().to_owned())
+            }
+            &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::LOCK_NOT_AVAILABLE => Self::Busy,
+            &SqlState::ADMIN_SHUTDOWN
+            | &SqlState::CRASH_SHUTDOWN
+            | &SqlState::CANNOT_CONNECT_NOW => Self::Connection(server.message().to_owned()),
+            _ => Self::Sql(server.message().to_owned()),
+        }
+    }
+}
+
+/// The error with what lies behind it: on its own it says little.
+pub(crate) fn with_causes(error: &postgres::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
+}

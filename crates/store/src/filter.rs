@@ -1,0 +1,266 @@
+//! A selection as SQL.
+
+use retort_model::{Kind, Scope, Selection, Status, Time};
+
+use crate::dialect::{Dialect, Value};
+
+/// The moment that stands for an unknown one: before all others.
+pub(crate) const UNKNOWN: i64 = i64::MIN;
+
+/// The status of a conversation that was purged: nothing is left but its id.
+pub(crate) const PURGED: i64 = 3;
+
+/// Shortest text that the index of trigrams finds.
+const TRIGRAM: usize = 3;
+
+/// A value that the filter holds.
+pub(crate) enum Held {
+    Int(i64),
+    Text(String),
+}
+
+/// A growing statement with its values.
+#[derive(Default)]
+pub(crate) struct Statement {
+    pub(crate) sql: String,
+    values: Vec<Held>,
+}
+
+impl Statement {
+    pub(crate) fn new(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), values: Vec::new() }
+    }
+
+    /// Appends SQL.
+    pub(crate) fn push(&mut self, sql: &str) -> &mut Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    /// The number of the next parameter.
+    pub(crate) fn next(&self) -> usize {
+        self.values.len() + 1
+    }
+
+    /// Holds a value for a parameter that the SQL names itself.
+    pub(crate) fn hold(&mut self, value: Held) -> &mut Self {
+        self.values.push(value);
+        self
+    }
+
+    /// Appends a parameter with its value.
+    pub(crate) fn bind(&mut self, value: Held) -> &mut Self {
+        let number = self.next();
+        self.sql.push_str(&format!("${number}"));
+        self.hold(value)
+    }
+
+    pub(crate) fn int(&mut self, number: i64) -> &mut Self {
+        self.bind(Held::Int(number))
+    }
+
+    pub(crate) fn text(&mut self, text: impl Into<String>) -> &mut Self {
+        self.bind(Held::Text(text.into()))
+    }
+
+    pub(crate) fn values(&self) -> Vec<Value<'_>> {
+        self.values
+            .iter()
+            .map(|held| match held {
+                Held::Int(number) => Value::Int(*number),
+                Held::Text(text) => Value::Text(text),
+            })
+            .collect()
+    }
+}
+
+/// How titles and tags are searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SearchBy {
+    /// By the index of their trigrams, which then leads the query.
+    Trigrams,
+    /// By looking at each row that the rest of the filter leaves.
+    Rows,
+}
+
+/// How the texts of a selection can be searched.
+pub(crate) fn search_by(dialect: Dialect, selection: &Selection) -> SearchBy {
+    let long = |text: &String| text.to_lowercase().chars().count() >= TRIGRAM;
+    let all_long = !selection.search.is_empty() && selection.search.iter().all(long);
+    match dialect {
+        Dialect::Sqlite if all_long => SearchBy::Trigrams,
+        // PostgreSQL's planner chooses by itself.
+        Dialect::Sqlite | Dialect::Postgres => SearchBy::Rows,
+    }
+}
+
+/// The query of the trigram index for any of the texts.
+pub(crate) fn trigram_query(selection: &Selection) -> String {
+    let quoted: Vec<String> = selection
+        .search
+        .iter()
+        .map(|text| format!("\"{}\"", column_text(&text.to_lowercase()).replace('"', "\"\"")))
+        .collect();
+    quoted.join(" OR ")
+}
+
+/// Appends `FROM … WHERE …` for the conversations (`c`) that scope and selection mean; the limit is for whoever
+/// asks.
+pub(crate) fn push_conversations(
+    statement: &mut Statement,
+    dialect: Dialect,
+    scope: &Scope,
+    selection: &Selection,
+    search_by: SearchBy,
+) {
+    if search_by == SearchBy::Trigrams {
+        statement
+            .push(" FROM conversation_search s CROSS JOIN conversation c ON c.key = s.rowid")
+            .push(" WHERE s.text MATCH ")
+            .text(trigram_query(selection))
+            // The plus keeps the index on projects out: the search leads.
+            .push(" AND +c.project = ");
+    } else {
+        statement.push(" FROM conversation c WHERE c.project = ");
+    }
+    statement.int(scope.project);
+    if let Some(owner) = &scope.owner {
+        statement.push(" AND c.owner = ").text(owner.as_str());
+    }
+    let statuses = if selection.statuses.is_empty() {
+        vec![number_of_status(Status::Active), number_of_status(Status::Favorite)]
+    } else {
+        selection.statuses.iter().copied().map(number_of_status).collect()
+    };
+    push_among(statement, "c.status", statuses);
+    if !selection.kinds.is_empty() {
+        push_among(statement, "c.kind", selection.kinds.iter().copied().map(number_of_kind));
+    }
+    push_created(statement, selection);
+    if !selection.ids.is_empty() {
+        let mut list = Vec::new();
+        write_texts(selection.ids.iter().map(String::as_str), &mut list);
+        let among = dialect.is_among("c.id", statement.next());
+        statement.push(" AND ").push(&among);
+        statement.hold(Held::Text(String::from_utf8_lossy(&list).into_owned()));
+    }
+    if search_by == SearchBy::Rows && !selection.search.is_empty() {
+        for (index, text) in selection.search.iter().enumerate() {
+            statement.push(if index == 0 { " AND (" } else { " OR " });
+            statement.push("c.search LIKE ").text(like_pattern(text)).push(" ESCAPE '\\'");
+        }
+        statement.push(")");
+    }
+}
+
+fn push_among(statement: &mut Statement, column: &str, numbers: impl IntoIterator<Item = i64>) {
+    let mut numbers: Vec<i64> = numbers.into_iter().collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let list: Vec<String> = numbers.iter().map(i64::to_string).collect();
+    statement.push(&format!(" AND {column} IN ({})", list.join(", ")));
+}
+
+fn push_created(statement: &mut Statement, selection: &Selection) {
+    let range = selection.created;
+    if range.from.is_none() && range.before.is_none() {
+        return;
+    }
+    // An unknown moment lies in no range that has an end.
+    let from = range.from.map_or(UNKNOWN + 1, ceiling);
+    statement.push(" AND c.created_at >= ").int(from);
+    if let Some(before) = range.before {
+        statement.push(" AND c.created_at < ").int(ceiling(before));
+    }
+}
+
+/// Microseconds, rounded up: moments in the store are rounded down.
+fn ceiling(time: Time) -> i64 {
+    let micros = time.unix_micros();
+    let exact = Time::from_unix_micros(micros).is_some_and(|rounded| rounded >= time);
+    if exact { micros } else { micros.saturating_add(1) }
+}
+
+fn like_pattern(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in column_text(&text.to_lowercase()).chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// Texts as a JSON array.
+pub(crate) fn write_texts<'t>(texts: impl Iterator<Item = &'t str>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (index, text) in texts.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        retort_model::json::write_string(text, out);
+    }
+    out.push(b']');
+}
+
+/// The texts of a JSON array that the store wrote.
+pub(crate) fn read_texts(array: &str) -> Vec<String> {
+    use retort_model::json::Value as Json;
+    match Json::parse(array) {
+        Ok(Json::Array(items)) => {
+            items.iter().filter_map(Json::as_str).map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Text for a column: PostgreSQL has no NUL.
+pub(crate) fn column_text(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}
+
+/// What search looks at: title and tags, a line each, in lower case.
+pub(crate) fn search_text(title: Option<&str>, tags: &[String]) -> String {
+    let mut text = title.unwrap_or_default().to_lowercase();
+    for tag in tags {
+        text.push('\n');
+        text.push_str(&tag.to_lowercase());
+    }
+    column_text(&text).into_owned()
+}
+
+pub(crate) fn number_of_kind(kind: Kind) -> i64 {
+    match kind {
+        Kind::Chat => 0,
+        Kind::Agent => 1,
+        Kind::Graph => 2,
+    }
+}
+
+pub(crate) fn kind_of(number: i64) -> Kind {
+    Kind::ALL.iter().copied().find(|kind| number_of_kind(*kind) == number).unwrap_or_default()
+}
+
+pub(crate) fn number_of_status(status: Status) -> i64 {
+    match status {
+        Status::Active => 0,
+        Status::Favorite => 1,
+        Status::Deleted => 2,
+    }
+}
+
+pub(crate) fn status_of(number: i64) -> Status {
+    Status::ALL.iter().copied().find(|one| number_of_status(*one) == number).unwrap_or_default()
+}
+
+/// A moment as its column.
+pub(crate) fn micros(time: Option<Time>) -> i64 {
+    time.map_or(UNKNOWN, Time::unix_micros)
+}
+
+/// A column as its moment.
+pub(crate) fn moment(micros: i64) -> Option<Time> {
+    if micros == UNKNOWN { None } else { Time::from_unix_micros(micros) }
+}

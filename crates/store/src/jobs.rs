@@ -1,0 +1,592 @@
+//! Jobs: the queue, the frozen selections of exports, their parts, and who holds what.
+
+use retort_model::bounds::JOB_ATTEMPTS;
+use retort_model::{JobKind, JobState, Scope, Selection, Time};
+
+use crate::Error;
+use crate::conversations::whole;
+use crate::datasets::{NewDataset, add_dataset};
+use crate::dialect::{Connection, Row, Value};
+use crate::filter::{Held, Statement, moment, push_conversations, search_by};
+use crate::store::next;
+
+/// An import or export, as it stands.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The store's number of it.
+    pub id: i64,
+    /// The project.
+    pub project: i64,
+    /// What it does.
+    pub kind: JobKind,
+    /// Where it stands.
+    pub state: JobState,
+    /// Who asked for it.
+    pub creator: String,
+    /// The dataset's name, or what is imported.
+    pub name: String,
+    /// What is to be done, as the service wrote it.
+    pub plan: String,
+    /// When it was asked for, which for an export is the moment whose state is exported.
+    pub created_at: Option<Time>,
+    /// When a worker first took it.
+    pub started_at: Option<Time>,
+    /// When it ended.
+    pub finished_at: Option<Time>,
+    /// The worker that holds it, or held it last.
+    pub worker: Option<String>,
+    /// Until when, unless it says that it is still there.
+    pub lease_until: Option<Time>,
+    /// Workers that took it since it last came forward.
+    pub attempts: u64,
+    /// Whether it is to end.
+    pub is_cancelled: bool,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// How far it is.
+    pub progress: JobProgress,
+    /// What came of it, as the service wrote it.
+    pub report: Option<String>,
+    /// The dataset that it made.
+    pub dataset: Option<i64>,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobProgress {
+    /// Items to do; 0 if unknown.
+    pub items_total: u64,
+    /// Items done.
+    pub items_done: u64,
+    /// Bytes to read; 0 if unknown.
+    pub bytes_total: u64,
+    /// Bytes read.
+    pub bytes_done: u64,
+    /// Records written, or conversations taken in.
+    pub records: u64,
+}
+
+/// An export to be queued.
+#[derive(Clone, Debug)]
+pub struct NewExport<'n> {
+    /// Who asks.
+    pub creator: &'n str,
+    /// The dataset's name.
+    pub name: &'n str,
+    /// What is to be done.
+    pub plan: &'n str,
+    /// Bytes of history after which a next part begins.
+    pub part_bytes: u64,
+}
+
+/// An import to be queued.
+#[derive(Clone, Debug)]
+pub struct NewImport<'n> {
+    /// Who asks.
+    pub creator: &'n str,
+    /// What is imported.
+    pub name: &'n str,
+    /// What is to be done.
+    pub plan: &'n str,
+}
+
+/// A part of an export: some items in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Its place among the parts, from 0.
+    pub number: u64,
+    /// Its first item.
+    pub first: u64,
+    /// Its last.
+    pub last: u64,
+    /// Bytes of history in it.
+    pub bytes: u64,
+    /// What came of it, as the service wrote it; none if it is to be done.
+    pub result: Option<String>,
+}
+
+const JOB: &str = "SELECT id, project, kind, state, creator, name, plan, created_at, started_at, finished_at, worker, \
+                   lease_until, attempts, cancel, error, items_total, items_done, bytes_total, bytes_done, records, \
+                   report, dataset FROM job";
+
+fn read_job(row: &Row<'_>) -> Result<Job, Error> {
+    let time = |column| Ok::<_, Error>(row.int_or_none(column)?.and_then(moment));
+    let count = |column| Ok::<_, Error>(row.int(column)?.unsigned_abs());
+    Ok(Job {
+        id: row.int(0)?,
+        project: row.int(1)?,
+        kind: row.text(2)?.parse().map_err(Error::Damaged)?,
+        state: row.text(3)?.parse().map_err(Error::Damaged)?,
+        creator: row.text(4)?,
+        name: row.text(5)?,
+        plan: row.text(6)?,
+        created_at: time(7)?,
+        started_at: time(8)?,
+        finished_at: time(9)?,
+        worker: row.text_or_none(10)?,
+        lease_until: time(11)?,
+        attempts: count(12)?,
+        is_cancelled: row.int(13)? != 0,
+        error: row.text_or_none(14)?,
+        progress: JobProgress {
+            items_total: count(15)?,
+            items_done: count(16)?,
+            bytes_total: count(17)?,
+            bytes_done: count(18)?,
+            records: count(19)?,
+        },
+        report: row.text_or_none(20)?,
+        dataset: row.int_or_none(21)?,
+    })
+}
+
+impl crate::Store {
+    /// Queues an import.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn submit_import(
+        &self,
+        project: i64,
+        new: &NewImport<'_>,
+        now: Time,
+    ) -> Result<i64, Error> {
+        self.write(|connection| {
+            add_job(connection, project, JobKind::Import, (new.creator, new.name, new.plan), now)
+        })
+    }
+
+    /// Queues an export and freezes its selection: what scope and selection mean now, its limit the most recent.
+    ///
+    /// # Errors
+    /// The name is in use; those of the database.
+    pub fn submit_export(
+        &self,
+        scope: &Scope,
+        selection: &Selection,
+        new: &NewExport<'_>,
+        now: Time,
+    ) -> Result<i64, Error> {
+        self.write(|connection| {
+            // Importers, editors and submissions take turns.
+            next(connection, "conversation", 0)?;
+            refuse_taken(connection, scope.project, new.creator, new.name, None)?;
+            let texts = (new.creator, new.name, new.plan);
+            let job = add_job(connection, scope.project, JobKind::Export, texts, now)?;
+            freeze(connection, job, scope, selection)?;
+            cut(connection, job, new.part_bytes)?;
+            let sql = "UPDATE job SET
+                           items_total = (SELECT COALESCE(MAX(last), 0) FROM job_shard WHERE job = $1),
+                           bytes_total = (SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM job_shard WHERE job = $1)
+                       WHERE id = $1";
+            connection.execute(sql, &[job.into()])?;
+            Ok(job)
+        })
+    }
+
+    /// The parts of an export.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn shards(&self, job: i64) -> Result<Vec<Shard>, Error> {
+        let sql = "SELECT number, first, last, bytes, result FROM job_shard WHERE job = $1 ORDER BY number";
+        self.read(|connection| {
+            connection.rows(sql, &[job.into()], |row| {
+                let count = |column| Ok::<_, Error>(row.int(column)?.unsigned_abs());
+                Ok(Shard {
+                    number: count(0)?,
+                    first: count(1)?,
+                    last: count(2)?,
+                    bytes: count(3)?,
+                    result: row.text_or_none(4)?,
+                })
+            })
+        })
+    }
+
+    /// Takes a job for a worker: one that waits, or one whose worker has not been heard of. `only` names the one
+    /// wanted.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn claim(
+        &self,
+        worker: &str,
+        only: Option<i64>,
+        now: Time,
+        lease_until: Time,
+    ) -> Result<Option<Job>, Error> {
+        self.write(|connection| {
+            end_abandoned(connection, now)?;
+            let skip_locked = connection.dialect().skip_locked();
+            let mut statement = Statement::new("UPDATE job SET state = 'running', worker = ");
+            statement.text(worker).push(", lease_until = ").int(lease_until.unix_micros());
+            statement.push(", attempts = attempts + 1, started_at = COALESCE(started_at, ");
+            statement.int(now.unix_micros());
+            statement.push(
+                ") WHERE id = (SELECT id FROM job WHERE (state = 'queued' OR (state = 'running' AND lease_until < ",
+            );
+            statement.int(now.unix_micros()).push("))");
+            if let Some(only) = only {
+                statement.push(" AND id = ").int(only);
+            }
+            statement.push(&format!(" ORDER BY created_at, id LIMIT 1{skip_locked}) RETURNING id"));
+            let id = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
+            let Some(id) = id else { return Ok(None) };
+            connection.row(&format!("{JOB} WHERE id = $1"), &[id.into()], read_job)
+        })
+    }
+
+    /// Says that the worker is still there and how far the job is; whether it is to end.
+    ///
+    /// # Errors
+    /// The job is no longer this worker's; those of the database.
+    pub fn keep(
+        &self,
+        job: i64,
+        worker: &str,
+        progress: &JobProgress,
+        lease_until: Time,
+    ) -> Result<bool, Error> {
+        let sql =
+            "UPDATE job SET lease_until = $1, items_total = $2, items_done = $3, bytes_total = $4,
+                       bytes_done = $5, records = $6
+                   WHERE id = $7 AND worker = $8 AND state = 'running' RETURNING cancel";
+        let count = |number: u64| Value::Int(whole(number));
+        let values = [
+            Value::Int(lease_until.unix_micros()),
+            count(progress.items_total),
+            count(progress.items_done),
+            count(progress.bytes_total),
+            count(progress.bytes_done),
+            count(progress.records),
+            job.into(),
+            worker.into(),
+        ];
+        let cancel = self.write(|connection| connection.row(sql, &values, |row| row.int(0)))?;
+        cancel.map(|cancel| cancel != 0).ok_or(Error::NotHeld)
+    }
+
+    /// Keeps what came of a part, and which of its items nothing was written of.
+    ///
+    /// # Errors
+    /// The job is no longer this worker's; those of the database.
+    pub fn finish_shard(
+        &self,
+        job: i64,
+        worker: &str,
+        number: u64,
+        result: &str,
+        left_out: &[u64],
+    ) -> Result<(), Error> {
+        self.write(|connection| {
+            // It came forward, so the count of attempts begins anew.
+            let sql = "UPDATE job SET attempts = 1 WHERE id = $1 AND worker = $2 AND state = 'running'";
+            if connection.execute(sql, &[job.into(), worker.into()])? == 0 {
+                return Err(Error::NotHeld);
+            }
+            let sql = "UPDATE job_shard SET result = $1 WHERE job = $2 AND number = $3";
+            connection.execute(sql, &[result.into(), job.into(), Value::Int(whole(number))])?;
+            for &ordinal in left_out {
+                let sql = "INSERT INTO job_left_out (job, ordinal) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+                connection.execute(sql, &[job.into(), Value::Int(whole(ordinal))])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends an export with its dataset, which is seen from this moment on.
+    ///
+    /// # Errors
+    /// The job is no longer this worker's, or the name was taken meanwhile; those of the database.
+    pub fn finish_export(
+        &self,
+        job: i64,
+        worker: &str,
+        state: JobState,
+        report: &str,
+        dataset: &NewDataset,
+        now: Time,
+    ) -> Result<i64, Error> {
+        self.write(|connection| {
+            let found = held(connection, job, worker)?;
+            refuse_taken(connection, found.project, &found.creator, &dataset.name, Some(job))?;
+            let id = add_dataset(connection, &found, dataset, now)?;
+            let sql = "UPDATE job SET dataset = $1, items_done = items_total, bytes_done = bytes_total, records = $2
+                       WHERE id = $3";
+            connection.execute(sql, &[id.into(), Value::Int(whole(dataset.records)), job.into()])?;
+            set_ended(connection, job, state, None, Some(report), now)?;
+            Ok(id)
+        })
+    }
+
+    /// Ends a job without a dataset.
+    ///
+    /// # Errors
+    /// The job is no longer this worker's; those of the database.
+    pub fn end(
+        &self,
+        job: i64,
+        worker: &str,
+        state: JobState,
+        error: Option<&str>,
+        report: Option<&str>,
+        now: Time,
+    ) -> Result<(), Error> {
+        self.write(|connection| {
+            held(connection, job, worker)?;
+            set_ended(connection, job, state, error, report, now)
+        })
+    }
+
+    /// Gives a job back to the queue, as its worker stops.
+    ///
+    /// # Errors
+    /// The job is no longer this worker's; those of the database.
+    pub fn give_back(&self, job: i64, worker: &str) -> Result<(), Error> {
+        self.write(|connection| {
+            let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL
+                       WHERE id = $1 AND worker = $2 AND state = 'running'";
+            match connection.execute(sql, &[job.into(), worker.into()])? {
+                0 => Err(Error::NotHeld),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Jobs in a scope, the newest first, at most so many.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn jobs(&self, scope: &Scope, most: usize) -> Result<Vec<Job>, Error> {
+        let mut statement = Statement::new(JOB);
+        push_scope(&mut statement, scope);
+        statement.push(" ORDER BY id DESC LIMIT ").int(i64::try_from(most).unwrap_or(i64::MAX));
+        self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_job))
+    }
+
+    /// A job in a scope.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn job(&self, scope: &Scope, id: i64) -> Result<Option<Job>, Error> {
+        let mut statement = Statement::new(JOB);
+        push_scope(&mut statement, scope);
+        statement.push(" AND id = ").int(id);
+        self.read(|connection| connection.row(&statement.sql, &statement.values(), read_job))
+    }
+
+    /// Asks a job to end; one that waits ends at once. Whether there was anything to end.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn cancel(&self, scope: &Scope, id: i64, now: Time) -> Result<bool, Error> {
+        let mut statement = Statement::new("UPDATE job SET cancel = 1 WHERE project = ");
+        statement.int(scope.project);
+        if let Some(owner) = &scope.owner {
+            statement.push(" AND creator = ").text(owner.as_str());
+        }
+        statement.push(" AND id = ").int(id).push(" AND state IN ('queued', 'running')");
+        self.write(|connection| {
+            let asked = connection.execute(&statement.sql, &statement.values())?;
+            end_abandoned(connection, now)?;
+            Ok(asked > 0)
+        })
+    }
+
+    /// Queues a job again that failed or was cancelled, with the selection that was frozen. Whether it was one.
+    ///
+    /// # Errors
+    /// The name is in use meanwhile; those of the database.
+    pub fn retry(&self, scope: &Scope, id: i64) -> Result<bool, Error> {
+        let Some(job) = self.job(scope, id)? else { return Ok(false) };
+        self.write(|connection| {
+            if job.kind == JobKind::Export {
+                refuse_taken(connection, job.project, &job.creator, &job.name, Some(id))?;
+            }
+            let sql = "UPDATE job SET state = 'queued', cancel = 0, attempts = 0, error = NULL, worker = NULL,
+                           lease_until = NULL, finished_at = NULL
+                       WHERE id = $1 AND state IN ('failed', 'cancelled')";
+            Ok(connection.execute(sql, &[id.into()])? > 0)
+        })
+    }
+}
+
+fn push_scope(statement: &mut Statement, scope: &Scope) {
+    statement.push(" WHERE project = ").int(scope.project);
+    if let Some(owner) = &scope.owner {
+        statement.push(" AND creator = ").bind(Held::Text(owner.clone()));
+    }
+}
+
+fn add_job(
+    connection: &mut Connection,
+    project: i64,
+    kind: JobKind,
+    (creator, name, plan): (&str, &str, &str),
+    now: Time,
+) -> Result<i64, Error> {
+    let id = next(connection, "job", 1)?;
+    let sql = "INSERT INTO job (id, project, kind, state, creator, name, plan, created_at, attempts, cancel,
+                   items_total, items_done, bytes_total, bytes_done, records)
+               VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7, 0, 0, 0, 0, 0, 0, 0)";
+    let values = [
+        id.into(),
+        project.into(),
+        kind.as_str().into(),
+        creator.into(),
+        name.into(),
+        plan.into(),
+        Value::Int(now.unix_micros()),
+    ];
+    connection.execute(sql, &values)?;
+    Ok(id)
+}
+
+/// A dataset of that name, or another export under way that will be one.
+fn refuse_taken(
+    connection: &mut Connection,
+    project: i64,
+    creator: &str,
+    name: &str,
+    but: Option<i64>,
+) -> Result<(), Error> {
+    let sql =
+        "SELECT (SELECT COUNT(*) FROM dataset WHERE project = $1 AND creator = $2 AND name = $3)
+                    + (SELECT COUNT(*) FROM job WHERE project = $1 AND creator = $2 AND name = $3
+                       AND kind = 'export' AND state IN ('queued', 'running') AND id <> $4)";
+    let values = [project.into(), creator.into(), name.into(), Value::Int(but.unwrap_or(0))];
+    match connection.row(sql, &values, |row| row.int(0))? {
+        Some(0) => Ok(()),
+        _ => Err(Error::NameTaken(name.to_owned())),
+    }
+}
+
+/// Writes down which conversations an export is of, in the order in which they came into the store.
+fn freeze(
+    connection: &mut Connection,
+    job: i64,
+    scope: &Scope,
+    selection: &Selection,
+) -> Result<(), Error> {
+    let dialect = connection.dialect();
+    let mut statement = Statement::new(
+        "INSERT INTO job_item (job, ordinal, conversation, body, status, title, tags, ends) SELECT CAST(",
+    );
+    // What was set here stands above the body; what was not stands in it.
+    statement.int(job).push(
+        " AS BIGINT), ROW_NUMBER() OVER (ORDER BY c.key), c.key, c.body,
+          CASE WHEN c.edited & 4 <> 0 THEN c.status END,
+          CASE WHEN c.edited & 1 <> 0 THEN COALESCE(c.title, '') END,
+          CASE WHEN c.edited & 2 <> 0 THEN COALESCE(c.tags, '[]') END,
+          CAST(SUM(c.size) OVER (ORDER BY c.key) AS BIGINT)",
+    );
+    if let Some(limit) = selection.limit {
+        statement.push(" FROM conversation c WHERE c.key IN (SELECT c.key");
+        push_conversations(
+            &mut statement,
+            dialect,
+            scope,
+            selection,
+            search_by(dialect, selection),
+        );
+        statement
+            .push(" ORDER BY c.created_at DESC, c.key DESC LIMIT ")
+            .int(whole(limit))
+            .push(")");
+    } else {
+        push_conversations(
+            &mut statement,
+            dialect,
+            scope,
+            selection,
+            search_by(dialect, selection),
+        );
+    }
+    connection.execute(&statement.sql, &statement.values()).map(|_| ())
+}
+
+/// Cuts the frozen items into parts: each begins with the item at which the bytes before it pass a multiple of
+/// `part_bytes`.
+fn cut(connection: &mut Connection, job: i64, part_bytes: u64) -> Result<(), Error> {
+    let mut shards: Vec<Shard> = Vec::new();
+    let (mut ends, mut first, mut last, mut begins) = (0_u64, 1_u64, 0_u64, 0_u64);
+    let part_bytes = part_bytes.max(1);
+    let sql = "SELECT ordinal, ends FROM job_item WHERE job = $1 ORDER BY ordinal";
+    connection.each(sql, &[job.into()], &mut |row| {
+        let (ordinal, now) = (row.int(0)?.unsigned_abs(), row.int(1)?.unsigned_abs());
+        if ends - begins >= part_bytes {
+            let number = shards.len() as u64;
+            shards.push(Shard { number, first, last, bytes: ends - begins, result: None });
+            (first, begins) = (ordinal, ends);
+        }
+        (last, ends) = (ordinal, now);
+        Ok(())
+    })?;
+    if last > 0 {
+        let number = shards.len() as u64;
+        shards.push(Shard { number, first, last, bytes: ends - begins, result: None });
+    }
+    for shard in shards {
+        let sql =
+            "INSERT INTO job_shard (job, number, first, last, bytes) VALUES ($1, $2, $3, $4, $5)";
+        let count = |number: u64| Value::Int(whole(number));
+        let values = [
+            job.into(),
+            count(shard.number),
+            count(shard.first),
+            count(shard.last),
+            count(shard.bytes),
+        ];
+        connection.execute(sql, &values)?;
+    }
+    Ok(())
+}
+
+/// The job, if the worker holds it.
+fn held(connection: &mut Connection, job: i64, worker: &str) -> Result<Job, Error> {
+    let sql = format!("{JOB} WHERE id = $1 AND worker = $2 AND state = 'running'");
+    connection.row(&sql, &[job.into(), worker.into()], read_job)?.ok_or(Error::NotHeld)
+}
+
+/// Ends jobs that nobody will: cancelled ones that no worker holds, and those that too many workers did not live
+/// to end.
+fn end_abandoned(connection: &mut Connection, now: Time) -> Result<(), Error> {
+    let now = Value::Int(now.unix_micros());
+    let sql = "UPDATE job SET state = 'cancelled', finished_at = $1
+               WHERE cancel = 1 AND (state = 'queued' OR (state = 'running' AND lease_until < $1))";
+    let cancelled = connection.execute(sql, &[now])?;
+    let sql = "UPDATE job SET state = 'failed', finished_at = $1,
+                   error = 'its workers ended before it did, again and again; retry it where there is more memory'
+               WHERE state = 'running' AND lease_until < $1 AND attempts >= $2";
+    let failed = connection.execute(sql, &[now, Value::Int(whole(JOB_ATTEMPTS))])?;
+    if cancelled + failed > 0 { drop_superseded(connection) } else { Ok(()) }
+}
+
+fn set_ended(
+    connection: &mut Connection,
+    job: i64,
+    state: JobState,
+    error: Option<&str>,
+    report: Option<&str>,
+    now: Time,
+) -> Result<(), Error> {
+    let sql = "UPDATE job SET state = $1, error = $2, report = $3, finished_at = $4, lease_until = NULL WHERE id = $5";
+    let values = [
+        state.as_str().into(),
+        error.into(),
+        report.into(),
+        Value::Int(now.unix_micros()),
+        job.into(),
+    ];
+    connection.execute(sql, &values)?;
+    drop_superseded(connection)
+}
+
+/// Takes away earlier states of conversations when no export needs them any more.
+fn drop_superseded(connection: &mut Connection) -> Result<(), Error> {
+    if crate::conversations::is_exporting(connection)? {
+        return Ok(());
+    }
+    connection.execute("DELETE FROM body WHERE superseded = 1", &[]).map(|_| ())
+}

@@ -1,0 +1,29 @@
+//! The memory of Retort: nouns to SQL and back, in an embedded SQLite file or in PostgreSQL.
+//!
+//! One text of SQL serves both; what differs stands in `dialect.rs`. Every query that lists takes a
+//! [`Scope`](retort_model::Scope). Who may do what is not decided here.
+
+mod body;
+mod conversations;
+mod datasets;
+mod dialect;
+mod edits;
+mod error;
+mod filter;
+mod jobs;
+mod listing;
+mod maintenance;
+mod schema;
+mod selected;
+mod store;
+
+pub use body::{PackedBody, Packer, Unpacker};
+pub use conversations::{Incoming, Taken};
+pub use datasets::{Dataset, DatasetFile, NewDataset};
+pub use edits::Edit;
+pub use error::Error;
+pub use jobs::{Job, JobProgress, NewExport, NewImport, Shard};
+pub use listing::{Cursor, Order, Page, Summary};
+pub use maintenance::Finding;
+pub use selected::{SelectedBatch, SelectedItem};
+pub use store::{Project, Store};

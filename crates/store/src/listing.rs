@@ -1,0 +1,287 @@
+//! Conversations listed, counted and read.
+
+use retort_model::bounds::PAGE_ITEMS;
+use retort_model::{Kind, Scope, Selection, Status, Time};
+
+use crate::Error;
+use crate::body::{BodyHead, Unpacker};
+use crate::dialect::{Connection, Dialect, Row};
+use crate::filter::{
+    PURGED, SearchBy, Statement, column_text, kind_of, moment, push_conversations, read_texts,
+    search_by, status_of, trigram_query,
+};
+
+/// Conversations that the trigram index may find before looking at rows in order costs less for a page.
+const FEW_FOUND: i64 = 20_000;
+
+/// A conversation as lists show it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// The store's number of it.
+    pub key: i64,
+    /// The source's id.
+    pub id: String,
+    /// The import format.
+    pub source: String,
+    /// Who held it.
+    pub owner: Option<String>,
+    /// What held it.
+    pub kind: Kind,
+    /// Where it stands.
+    pub status: Status,
+    /// Its title.
+    pub title: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Its model.
+    pub model: Option<String>,
+    /// When it began.
+    pub created_at: Option<Time>,
+    /// When it changed last.
+    pub updated_at: Option<Time>,
+    /// How many rounds.
+    pub rounds: u64,
+    /// How many messages.
+    pub messages: u64,
+    /// Bytes of its canonical line.
+    pub size: u64,
+}
+
+/// By what a list is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The newest first.
+    #[default]
+    Newest,
+    /// The oldest first.
+    Oldest,
+    /// The last changed first.
+    Changed,
+}
+
+impl Order {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Newest, Self::Oldest, Self::Changed];
+
+    /// The name to say on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Oldest => "oldest",
+            Self::Changed => "changed",
+        }
+    }
+
+    fn column(self) -> &'static str {
+        match self {
+            Self::Newest | Self::Oldest => "c.created_at",
+            Self::Changed => "c.updated_at",
+        }
+    }
+
+    /// The comparison with which the list goes on, and the word for its direction.
+    fn direction(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Oldest => (">", "ASC"),
+            Self::Newest | Self::Changed => ("<", "DESC"),
+        }
+    }
+}
+
+/// Behind which conversation a list goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    at: i64,
+    key: i64,
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:x}-{:x}", self.at, self.key)
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| u64::from_str_radix(text, 16).ok().map(u64::cast_signed);
+        text.split_once('-')
+            .and_then(|(at, key)| Some(Self { at: number(at)?, key: number(key)? }))
+            .ok_or_else(|| {
+                format!("`{text}` is no place to go on from; take it from the page before")
+            })
+    }
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Its conversations.
+    pub conversations: Vec<Summary>,
+    /// Where the next page begins; none if this is the last.
+    pub next: Option<Cursor>,
+}
+
+const SUMMARY: &str = "SELECT c.key, c.id, c.source, c.owner, c.kind, c.status, c.title, c.tags, c.model, \
+                       c.created_at, c.updated_at, c.rounds, c.messages, c.size";
+
+fn read_summary(row: &Row<'_>) -> Result<Summary, Error> {
+    Ok(Summary {
+        key: row.int(0)?,
+        id: row.text(1)?,
+        source: row.text(2)?,
+        owner: row.text_or_none(3)?,
+        kind: kind_of(row.int(4)?),
+        status: status_of(row.int(5)?),
+        title: row.text_or_none(6)?,
+        tags: read_texts(row.text_or_none(7)?.as_deref().unwrap_or("[]")),
+        model: row.text_or_none(8)?,
+        created_at: moment(row.int(9)?),
+        updated_at: moment(row.int(10)?),
+        rounds: row.int(11)?.unsigned_abs(),
+        messages: row.int(12)?.unsigned_abs(),
+        size: row.int(13)?.unsigned_abs(),
+    })
+}
+
+impl crate::Store {
+    /// A page of the conversations that scope and selection mean; the selection's limit does not count here.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn list(
+        &self,
+        scope: &Scope,
+        selection: &Selection,
+        order: Order,
+        after: Option<Cursor>,
+        most: usize,
+    ) -> Result<Page, Error> {
+        let most = most.clamp(1, PAGE_ITEMS);
+        self.read(|connection| {
+            let by = page_search(connection, selection)?;
+            let statement = page(connection.dialect(), scope, selection, order, after, most, by);
+            let mut conversations =
+                connection.rows(&statement.sql, &statement.values(), read_summary)?;
+            let more = conversations.len() > most;
+            conversations.truncate(most);
+            let next = conversations.last().filter(|_| more).map(|last| Cursor {
+                at: crate::filter::micros(match order {
+                    Order::Newest | Order::Oldest => last.created_at,
+                    Order::Changed => last.updated_at,
+                }),
+                key: last.key,
+            });
+            Ok(Page { conversations, next })
+        })
+    }
+
+    /// How many conversations scope and selection mean, without the limit.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn count(&self, scope: &Scope, selection: &Selection) -> Result<u64, Error> {
+        self.read(|connection| {
+            let dialect = connection.dialect();
+            let mut statement = Statement::new("SELECT COUNT(*)");
+            let by = search_by(dialect, selection);
+            push_conversations(&mut statement, dialect, scope, selection, by);
+            let count = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
+            Ok(count.unwrap_or(0).unsigned_abs())
+        })
+    }
+
+    /// The conversations with that id; several, if several sources gave it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn find(&self, scope: &Scope, id: &str) -> Result<Vec<Summary>, Error> {
+        let mut statement = Statement::new(SUMMARY);
+        statement.push(" FROM conversation c WHERE c.project = ").int(scope.project);
+        statement.push(" AND c.id = ").text(column_text(id));
+        statement.push(&format!(" AND c.status <> {PURGED}"));
+        if let Some(owner) = &scope.owner {
+            statement.push(" AND c.owner = ").text(owner.as_str());
+        }
+        statement.push(" ORDER BY c.key");
+        self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_summary))
+    }
+
+    /// Reads the canonical line of a conversation.
+    ///
+    /// # Errors
+    /// It is not there, or damaged.
+    pub fn line(&self, summary: &Summary, unpacker: &mut Unpacker<'_>) -> Result<Vec<u8>, Error> {
+        let sql = "SELECT b.dictionary, b.crc32, b.bytes FROM conversation c JOIN body b ON b.key = c.body
+                   WHERE c.key = $1";
+        let found = self.read(|connection| {
+            connection.row(sql, &[summary.key.into()], |row| {
+                Ok((row.int(0)?, row.int(1)?, row.bytes(2)?.unwrap_or_default().to_vec()))
+            })
+        })?;
+        let gone = || Error::Damaged(format!("the body of `{}` is missing", summary.id));
+        let (dictionary, crc32, packed) = found.ok_or_else(gone)?;
+        let mut line = Vec::new();
+        let size = usize::try_from(summary.size).unwrap_or(usize::MAX);
+        unpacker.unpack(BodyHead { dictionary, crc32, size }, &packed, &mut line)?;
+        Ok(line)
+    }
+
+    /// The database's plan for a page and for the count of it, as text: for tests and measurements.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn explain(
+        &self,
+        scope: &Scope,
+        selection: &Selection,
+        order: Order,
+    ) -> Result<Vec<String>, Error> {
+        self.read(|connection| {
+            let by = page_search(connection, selection)?;
+            let dialect = connection.dialect();
+            let mut page = page(dialect, scope, selection, order, None, 1, by);
+            let (words, column) = match dialect {
+                Dialect::Sqlite => ("EXPLAIN QUERY PLAN ", 3),
+                Dialect::Postgres => ("EXPLAIN ", 0),
+            };
+            page.sql.insert_str(0, words);
+            connection.rows(&page.sql, &page.values(), |row| row.text(column))
+        })
+    }
+}
+
+/// How a page is best searched: what is found often is soon found in order, too.
+fn page_search(connection: &mut Connection, selection: &Selection) -> Result<SearchBy, Error> {
+    let by = search_by(connection.dialect(), selection);
+    if by == SearchBy::Rows {
+        return Ok(by);
+    }
+    let mut statement =
+        Statement::new("SELECT COUNT(*) FROM (SELECT 1 FROM conversation_search WHERE text MATCH ");
+    statement.text(trigram_query(selection)).push(" LIMIT ").int(FEW_FOUND).push(")");
+    let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
+    Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Trigrams } else { SearchBy::Rows })
+}
+
+fn page(
+    dialect: Dialect,
+    scope: &Scope,
+    selection: &Selection,
+    order: Order,
+    after: Option<Cursor>,
+    most: usize,
+    by: SearchBy,
+) -> Statement {
+    let mut statement = Statement::new(SUMMARY);
+    push_conversations(&mut statement, dialect, scope, selection, by);
+    let (column, (goes_on, direction)) = (order.column(), order.direction());
+    if let Some(after) = after {
+        statement.push(&format!(" AND ({column}, c.key) {goes_on} ("));
+        statement.int(after.at).push(", ").int(after.key).push(")");
+    }
+    statement.push(&format!(" ORDER BY {column} {direction}, c.key {direction} LIMIT "));
+    statement.int(i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1));
+    statement
+}

@@ -1,0 +1,180 @@
+//! Checking the store and copying it.
+
+use std::path::Path;
+
+use retort_model::Time;
+
+use crate::Error;
+use crate::body::BodyHead;
+use crate::dialect::{Connection, Value};
+use crate::filter::PURGED;
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub what: String,
+    /// What is wrong, and what to do.
+    pub problem: String,
+}
+
+impl Finding {
+    fn new(what: &str, problem: impl Into<String>) -> Self {
+        Self { what: what.to_owned(), problem: problem.into() }
+    }
+}
+
+/// Findings of one kind that are told; a broken disk has as many as it has pages.
+const TOLD: usize = 20;
+
+impl crate::Store {
+    /// Looks for what is not as it should be; `deep` reads every conversation.
+    ///
+    /// # Errors
+    /// The database cannot be asked at all.
+    pub fn check(&self, deep: bool, now: Time) -> Result<Vec<Finding>, Error> {
+        let mut found = Vec::new();
+        self.read(|connection| {
+            if let Connection::Sqlite(_) = connection {
+                structure(connection, &mut found)?;
+            }
+            relations(connection, now, &mut found)
+        })?;
+        if deep {
+            self.check_bodies(&mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn check_bodies(&self, found: &mut Vec<Finding>) -> Result<(), Error> {
+        let mut unpacker = self.unpacker();
+        let (mut behind, mut line) = (0, Vec::new());
+        loop {
+            let sql =
+                "SELECT c.key, c.id, c.size, b.dictionary, b.crc32, b.bytes FROM conversation c
+                       JOIN body b ON b.key = c.body WHERE c.key > $1 ORDER BY c.key LIMIT 64";
+            let rows = self.read(|connection| {
+                connection.rows(sql, &[Value::Int(behind)], |row| {
+                    let size = usize::try_from(row.int(2)?).unwrap_or(usize::MAX);
+                    let head = BodyHead { dictionary: row.int(3)?, crc32: row.int(4)?, size };
+                    let bytes = row.bytes(5)?.unwrap_or_default().to_vec();
+                    Ok((row.int(0)?, row.text(1)?, head, bytes))
+                })
+            })?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            behind = last.0;
+            for (_, id, head, bytes) in &rows {
+                line.clear();
+                if let Err(error) = unpacker.unpack(*head, bytes, &mut line)
+                    && found.len() < TOLD
+                {
+                    found.push(Finding::new(
+                        &format!("conversation `{id}`"),
+                        format!("{error}; import it again, or purge it"),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Makes a consistent copy of a SQLite store in a new file, while it is in use.
+    ///
+    /// # Errors
+    /// It is no SQLite store; those of the database.
+    pub fn copy_to(&self, path: &Path) -> Result<(), Error> {
+        if self.file().is_none() {
+            return Err(Error::Sql("a store in PostgreSQL is copied by `pg_dump`".into()));
+        }
+        let path = path.to_string_lossy();
+        self.read(|connection| connection.execute("VACUUM INTO $1", &[Value::Text(&path)]))?;
+        Ok(())
+    }
+
+    /// How much is in the store: what it is called, and the count.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn sizes(&self) -> Result<Vec<(&'static str, u64)>, Error> {
+        let tables = [
+            ("projects", "SELECT COUNT(*) FROM project"),
+            ("conversations", "SELECT COUNT(*) FROM conversation WHERE status < 3"),
+            ("purged", "SELECT COUNT(*) FROM conversation WHERE status = 3"),
+            ("datasets", "SELECT COUNT(*) FROM dataset"),
+            ("open jobs", "SELECT COUNT(*) FROM job WHERE state IN ('queued', 'running')"),
+        ];
+        let mut sizes = Vec::new();
+        self.read(|connection| {
+            for (name, sql) in tables {
+                let count = connection.row(sql, &[], |row| row.int(0))?.unwrap_or(0);
+                sizes.push((name, count.unsigned_abs()));
+            }
+            Ok(())
+        })?;
+        sizes.push(("bytes of dictionaries", self.dictionary_bytes()));
+        Ok(sizes)
+    }
+}
+
+/// SQLite's own checks.
+fn structure(connection: &mut Connection, found: &mut Vec<Finding>) -> Result<(), Error> {
+    let sql = format!("PRAGMA integrity_check({TOLD})");
+    for problem in connection.rows(&sql, &[], |row| row.text(0))? {
+        if problem != "ok" {
+            found.push(Finding::new("the database", format!("{problem}; restore a backup")));
+        }
+    }
+    for table in connection.rows("PRAGMA foreign_key_check", &[], |row| row.text(0))? {
+        found.push(Finding::new(
+            "the database",
+            format!("a row of `{table}` names what is not there"),
+        ));
+    }
+    let sql = "INSERT INTO conversation_search (conversation_search) VALUES ('integrity-check')";
+    if let Err(error) = connection.execute(sql, &[]) {
+        found.push(Finding::new("the search index", error.to_string()));
+    }
+    Ok(())
+}
+
+/// What must hold between the tables.
+fn relations(
+    connection: &mut Connection,
+    now: Time,
+    found: &mut Vec<Finding>,
+) -> Result<(), Error> {
+    let count = |connection: &mut Connection, sql: &str| {
+        Ok::<_, Error>(connection.row(sql, &[], |row| row.int(0))?.unwrap_or(0))
+    };
+    let sql = format!(
+        "SELECT COUNT(*) FROM conversation c LEFT JOIN body b ON b.key = c.body
+         WHERE b.key IS NULL AND c.status <> {PURGED}"
+    );
+    let bare = count(connection, &sql)?;
+    if bare > 0 {
+        let problem = format!("{bare} have no content; import them again, or purge them");
+        found.push(Finding::new("conversations", problem));
+    }
+    let sql = "SELECT COUNT(*) FROM body b WHERE b.superseded = 0
+               AND NOT EXISTS (SELECT 1 FROM conversation c WHERE c.body = b.key)";
+    let orphans = if connection.dialect() == crate::dialect::Dialect::Sqlite {
+        // Without an index on it, a count says the same.
+        let kept = "SELECT (SELECT COUNT(*) FROM body WHERE superseded = 0)
+                         - (SELECT COUNT(*) FROM conversation WHERE body <> 0)";
+        count(connection, kept)?.max(0)
+    } else {
+        count(connection, sql)?
+    };
+    if orphans > 0 {
+        found.push(Finding::new("bodies", format!("{orphans} belong to no conversation")));
+    }
+    let sql = "SELECT id, worker FROM job WHERE state = 'running' AND lease_until < $1";
+    let abandoned = connection.rows(sql, &[Value::Int(now.unix_micros())], |row| {
+        Ok((row.int(0)?, row.text_or_none(1)?.unwrap_or_default()))
+    })?;
+    for (id, worker) in abandoned {
+        let problem =
+            format!("its worker `{worker}` is gone; `retort worker --once` takes it over");
+        found.push(Finding::new(&format!("job {id}"), problem));
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! The frozen items of an export, read in order.
+
+use retort_model::Status;
+use retort_model::bounds::{BATCH_BYTES, SELECTED_ROWS};
+
+use crate::Error;
+use crate::body::{BodyHead, Unpacker};
+use crate::conversations::whole;
+use crate::dialect::{Connection, Value};
+use crate::filter::{PURGED, read_texts, status_of};
+
+/// Some items of an export, as the store keeps them.
+#[derive(Debug, Default)]
+pub struct SelectedBatch {
+    packed: Vec<u8>,
+    /// The items, in order.
+    pub items: Vec<SelectedItem>,
+    /// Bytes of history up to the last item.
+    pub ends: u64,
+}
+
+/// An item of an export.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SelectedItem {
+    /// Its place in the export, from 1.
+    pub ordinal: u64,
+    /// The conversation's id, told where there is no body to tell it.
+    pub purged_id: Option<String>,
+    /// The status that was set here.
+    pub status: Option<Status>,
+    /// The title that was set here; an empty one was taken away.
+    pub title: Option<String>,
+    /// The tags that were set here.
+    pub tags: Option<Vec<String>>,
+    head: BodyHead,
+    start: usize,
+    end: usize,
+}
+
+impl SelectedBatch {
+    /// Unpacks the canonical line of an item behind what is in `out`.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn unpack(
+        &self,
+        item: &SelectedItem,
+        unpacker: &mut Unpacker<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let packed = self.packed.get(item.start..item.end).unwrap_or_default();
+        unpacker.unpack(item.head, packed, out)
+    }
+
+    fn push_body(&mut self, item: &mut SelectedItem, packed: &[u8]) {
+        item.start = self.packed.len();
+        self.packed.extend_from_slice(packed);
+        item.end = self.packed.len();
+    }
+}
+
+impl crate::Store {
+    /// The items behind place `after` up to `last`, as many as make a batch and at least one; none if there are no
+    /// more. `ends` is where the batch before ended.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn selected(
+        &self,
+        job: i64,
+        after: u64,
+        last: u64,
+        ends: u64,
+    ) -> Result<SelectedBatch, Error> {
+        let sql =
+            "SELECT i.ordinal, i.status, i.title, i.tags, i.ends, b.dictionary, b.crc32, b.bytes
+                   FROM job_item i LEFT JOIN body b ON b.key = i.body
+                   WHERE i.job = $1 AND i.ordinal > $2 AND i.ordinal <= $3
+                       AND (i.ordinal = $4 OR i.ends <= $5)
+                   ORDER BY i.ordinal";
+        let until = last.min(after.saturating_add(SELECTED_ROWS));
+        let values = [
+            job.into(),
+            Value::Int(whole(after)),
+            Value::Int(whole(until)),
+            Value::Int(whole(after + 1)),
+            Value::Int(whole(ends.saturating_add(BATCH_BYTES as u64))),
+        ];
+        let mut batch = SelectedBatch { ends, ..SelectedBatch::default() };
+        let mut missing = Vec::new();
+        self.read(|connection| {
+            connection.each(sql, &values, &mut |row| {
+                let item_ends = row.int(4)?.unsigned_abs();
+                let mut item = SelectedItem {
+                    ordinal: row.int(0)?.unsigned_abs(),
+                    status: row.int_or_none(1)?.map(status_of),
+                    title: row.text_or_none(2)?,
+                    tags: row.text_or_none(3)?.map(|tags| read_texts(&tags)),
+                    ..SelectedItem::default()
+                };
+                match row.bytes(7)? {
+                    Some(packed) => {
+                        let size = item_ends.saturating_sub(batch.ends);
+                        item.head = BodyHead {
+                            dictionary: row.int(5)?,
+                            crc32: row.int(6)?,
+                            size: usize::try_from(size).unwrap_or(usize::MAX),
+                        };
+                        batch.push_body(&mut item, packed);
+                    }
+                    None => missing.push(batch.items.len()),
+                }
+                batch.ends = item_ends;
+                batch.items.push(item);
+                Ok(())
+            })?;
+            for place in missing {
+                fill(connection, job, place, &mut batch)?;
+            }
+            Ok(())
+        })?;
+        Ok(batch)
+    }
+}
+
+/// Fills an item whose frozen body is gone: with the newest if the export was ended and begun again since, else
+/// with the id of what was purged.
+fn fill(
+    connection: &mut Connection,
+    job: i64,
+    place: usize,
+    batch: &mut SelectedBatch,
+) -> Result<(), Error> {
+    let Some(mut item) = batch.items.get(place).cloned() else { return Ok(()) };
+    let sql = "SELECT c.id, c.status, c.size, b.dictionary, b.crc32, b.bytes FROM job_item i
+               JOIN conversation c ON c.key = i.conversation LEFT JOIN body b ON b.key = c.body
+               WHERE i.job = $1 AND i.ordinal = $2";
+    let values = [job.into(), Value::Int(whole(item.ordinal))];
+    let mut packed = Vec::new();
+    connection.each(sql, &values, &mut |row| {
+        item.purged_id = Some(row.text(0)?);
+        if row.int(1)? == PURGED {
+            return Ok(());
+        }
+        if let Some(bytes) = row.bytes(5)? {
+            item.purged_id = None;
+            let size = usize::try_from(row.int(2)?).unwrap_or(usize::MAX);
+            item.head = BodyHead { dictionary: row.int(3)?, crc32: row.int(4)?, size };
+            packed = bytes.to_vec();
+        }
+        Ok(())
+    })?;
+    if item.purged_id.is_none() {
+        if packed.is_empty() {
+            item.purged_id = Some(String::new());
+        } else {
+            batch.push_body(&mut item, &packed);
+        }
+    }
+    if let Some(slot) = batch.items.get_mut(place) {
+        *slot = item;
+    }
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! The store itself: where it is, its connections, its projects.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use retort_model::Time;
+
+use crate::Error;
+use crate::body::Dictionaries;
+use crate::dialect::{self, Connection, Value};
+use crate::schema;
+
+/// Connections that are kept open while nobody uses them.
+const IDLE: usize = 8;
+
+/// Nouns in SQLite or PostgreSQL. Shared by threads; each call takes a connection of its own.
+pub struct Store {
+    place: StorePlace,
+    idle: Mutex<Vec<Connection>>,
+    pub(crate) dictionaries: Dictionaries,
+    identity: String,
+}
+
+#[derive(Clone)]
+enum StorePlace {
+    File(PathBuf),
+    Server(String),
+}
+
+/// A project: what conversations belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// The store's number of it.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+}
+
+impl StorePlace {
+    fn of(url: &str) -> Self {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Self::Server(url.to_owned());
+        }
+        let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
+        Self::File(PathBuf::from(path.unwrap_or(url)))
+    }
+
+    fn connect(&self, create: bool) -> Result<Connection, Error> {
+        match self {
+            Self::Server(url) => dialect::open_postgres(url),
+            Self::File(path) => {
+                let known = path.is_file();
+                if !known && !create {
+                    let reason = "there is no such file; `retort import` makes one".into();
+                    return Err(Error::Open { store: path.display().to_string(), reason });
+                }
+                let opened = dialect::open_sqlite(path, create);
+                opened.map_err(|error| match error {
+                    Error::Damaged(reason) if known => Error::Open {
+                        store: path.display().to_string(),
+                        reason: format!("it is no store of Retort's: {reason}"),
+                    },
+                    Error::ReadOnly(reason) | Error::Sql(reason) => {
+                        Error::Open { store: path.display().to_string(), reason }
+                    }
+                    other => other,
+                })
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store at `url`: the path of a SQLite file (also as `sqlite:PATH`), or `postgres://…`. What is not
+    /// there is made, with `identity` as its name among all stores; what has no tables gets them.
+    ///
+    /// # Errors
+    /// It cannot be reached, or has another release's schema.
+    pub fn open(url: &str, identity: &str) -> Result<Self, Error> {
+        let place = StorePlace::of(url);
+        if let StorePlace::File(path) = &place
+            && let Some(folder) = path.parent()
+        {
+            std::fs::create_dir_all(folder).map_err(|error| Error::Open {
+                store: path.display().to_string(),
+                reason: error.to_string(),
+            })?;
+        }
+        let mut connection = place.connect(true)?;
+        let mut found = schema::found(&mut connection)?;
+        if found == 0 {
+            found = schema::migrate(&mut connection, identity)?.1;
+        }
+        Self::with(place, connection, found)
+    }
+
+    /// Opens a store that is there.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; also if there is none.
+    pub fn open_existing(url: &str) -> Result<Self, Error> {
+        let place = StorePlace::of(url);
+        let mut connection = place.connect(false)?;
+        let found = schema::found(&mut connection)?;
+        Self::with(place, connection, found)
+    }
+
+    /// Takes the store at `url` to the newest schema; says from which to which.
+    ///
+    /// # Errors
+    /// It cannot be reached, or is newer than this release.
+    pub fn migrate(url: &str, identity: &str) -> Result<(i64, i64), Error> {
+        schema::migrate(&mut StorePlace::of(url).connect(true)?, identity)
+    }
+
+    fn with(place: StorePlace, mut connection: Connection, found: i64) -> Result<Self, Error> {
+        if found != schema::NEWEST {
+            return Err(Error::Schema { found, known: schema::NEWEST });
+        }
+        let sql = "SELECT value FROM meta WHERE name = 'identity'";
+        let identity = connection.row(sql, &[], |row| row.text(0))?.unwrap_or_default();
+        let dictionaries = Dictionaries::load(&mut connection)?;
+        Ok(Self { place, idle: Mutex::new(vec![connection]), dictionaries, identity })
+    }
+
+    /// The store's name among all stores.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Where it is, without passwords.
+    pub fn location(&self) -> String {
+        match &self.place {
+            StorePlace::File(path) => path.display().to_string(),
+            StorePlace::Server(url) => dialect::without_password(url),
+        }
+    }
+
+    /// Its file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.place {
+            StorePlace::File(path) => Some(path),
+            StorePlace::Server(_) => None,
+        }
+    }
+
+    /// Does `act` with a connection of its own.
+    pub(crate) fn read<T>(
+        &self,
+        act: impl FnOnce(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut connection = match idle.filter(|connection| !connection.is_closed()) {
+            Some(connection) => connection,
+            None => self.place.connect(false)?,
+        };
+        let result = act(&mut connection);
+        if !connection.is_closed() {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE {
+                idle.push(connection);
+            }
+        }
+        result
+    }
+
+    /// Does all of `act` or nothing of it.
+    pub(crate) fn write<T>(
+        &self,
+        act: impl FnOnce(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.read(|connection| connection.transaction(act))
+    }
+
+    /// The project of that name.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn project(&self, name: &str) -> Result<Option<Project>, Error> {
+        self.read(|connection| {
+            let sql = "SELECT id, name FROM project WHERE name = $1";
+            connection
+                .row(sql, &[name.into()], |row| Ok(Project { id: row.int(0)?, name: row.text(1)? }))
+        })
+    }
+
+    /// The project of that name, made if it is not there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn project_or_new(&self, name: &str, now: Time) -> Result<Project, Error> {
+        if let Some(project) = self.project(name)? {
+            return Ok(project);
+        }
+        self.write(|connection| {
+            let id = next(connection, "project", 1)?;
+            let sql = "INSERT INTO project (id, name, created_at) VALUES ($1, $2, $3)
+                       ON CONFLICT (name) DO NOTHING";
+            connection
+                .execute(sql, &[id.into(), name.into(), Value::Int(now.unix_micros())])
+                .map(|_| ())
+        })?;
+        self.project(name)?.ok_or_else(|| Error::Sql(format!("the project `{name}` vanished")))
+    }
+
+    /// All projects, by name.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn projects(&self) -> Result<Vec<Project>, Error> {
+        self.read(|connection| {
+            connection.rows("SELECT id, name FROM project ORDER BY name", &[], |row| {
+                Ok(Project { id: row.int(0)?, name: row.text(1)? })
+            })
+        })
+    }
+}
+
+/// Gives out `count` numbers; the first of them.
+pub(crate) fn next(connection: &mut Connection, name: &str, count: i64) -> Result<i64, Error> {
+    let sql = "INSERT INTO counter (name, value) VALUES ($1, $2)
+               ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value
+               RETURNING value";
+    let last = connection.row(sql, &[name.into(), count.into()], |row| row.int(0))?;
+    let last = last.ok_or_else(|| Error::Damaged("a counter gives no number".into()))?;
+    Ok(last - count + 1)
+}
