@@ -94,6 +94,9 @@ pub const ROWS_AT_ONCE: usize = 64;
 /// Conversations that an import commits at once, at most.
 pub const COMMIT_ITEMS: usize = 4096;
 
+/// Bytes of conversations that an import commits at once, at most: they wait in memory, compressed.
+pub const COMMIT_BYTES: u64 = 32 << 20;
+
 /// Conversations on one page of a list, at most.
 pub const PAGE_ITEMS: usize = 1000;
 

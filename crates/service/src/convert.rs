@@ -20,7 +20,7 @@ use retort_model::{
 
 use crate::Error;
 use crate::package::{Draft, HashingFile};
-use crate::pipeline::{Delivery, More, Observer, Shaping, Totals, run};
+use crate::pipeline::{Delivery, InputsFeed, More, Observer, Shaping, Totals, run};
 use crate::source::{Input, Inputs};
 
 /// How data files are compressed as a whole.
@@ -129,9 +129,14 @@ pub fn convert(
     let draft = Draft::begin(&plan.output, plan.force)?;
     let mut files = Files::begin(plan, draft.files())?;
     let shaping = plan.shaping();
-    let totals = run(&inputs, &shaping, observer, stopped, &mut |delivery| {
-        files.take(delivery).map(|()| More::Wanted)
-    })?;
+    let totals = run(
+        &mut InputsFeed::new(&inputs, plan.from),
+        &shaping,
+        Totals::default(),
+        observer,
+        stopped,
+        &mut |delivery| files.take(delivery).map(|()| More::Wanted),
+    )?;
     if totals.account.records == 0 {
         return Err(Error::Nothing(why_nothing(&totals, &inputs)));
     }
@@ -215,6 +220,7 @@ impl ConvertPlan {
             file_options: self.file_options,
             threads: self.threads.max(1),
             tells_account: false,
+            store: None,
         }
     }
 

@@ -53,6 +53,27 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] retort_store::Error),
+    /// The place of the datasets failed.
+    #[error("cannot {doing} `{object}` in the place of the datasets: {reason}")]
+    Objects {
+        /// What was being done.
+        doing: &'static str,
+        /// The object.
+        object: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something that is not there, or not for this person to see.
+    #[error("there is no {what} `{name}`")]
+    NotFound {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// The person stopped it.
     #[error("stopped; nothing was published and what was written is removed")]
     Stopped,

@@ -5,6 +5,7 @@
 mod convert;
 mod disk;
 mod error;
+mod import;
 mod package;
 mod pipeline;
 mod preview;
@@ -14,6 +15,7 @@ mod verify;
 
 pub use convert::{Compression, ConvertPlan, Report, convert};
 pub use error::Error;
+pub use import::{ImportPlan, ImportReport};
 pub use package::{Package, discard};
 pub use pipeline::{Observer, Progress};
 pub use preview::{Preview, preview, preview_package};

@@ -10,7 +10,7 @@ use retort_model::{Account, Tally};
 use crate::Error;
 use crate::convert::ConvertPlan;
 use crate::package::Package;
-use crate::pipeline::{More, Observer, Progress, Shaping, run};
+use crate::pipeline::{InputsFeed, More, Observer, Progress, Shaping, Totals, run};
 use crate::source::Inputs;
 
 /// The first records of a dataset.
@@ -45,15 +45,22 @@ pub fn preview(plan: &ConvertPlan) -> Result<Preview, Error> {
     let mut lines = Vec::new();
     let mut preview = Preview::default();
     let mut count = 0;
-    let totals = run(&inputs, &shaping, &Nobody, &AtomicBool::new(false), &mut |delivery| {
-        count += delivery.chunk.rows;
-        writer.write(delivery.chunk, &mut lines).map_err(fail)?;
-        if let Some((account, refused)) = delivery.account {
-            preview.account = account;
-            preview.refused = refused;
-        }
-        Ok(if count < PREVIEW_RECORDS as u64 { More::Wanted } else { More::Enough })
-    })?;
+    let totals = run(
+        &mut InputsFeed::new(&inputs, plan.from),
+        &shaping,
+        Totals::default(),
+        &Nobody,
+        &AtomicBool::new(false),
+        &mut |delivery| {
+            count += delivery.chunk.rows;
+            writer.write(delivery.chunk, &mut lines).map_err(fail)?;
+            if let Some((account, refused)) = delivery.account {
+                preview.account = account;
+                preview.refused = refused;
+            }
+            Ok(if count < PREVIEW_RECORDS as u64 { More::Wanted } else { More::Enough })
+        },
+    )?;
     if count < PREVIEW_RECORDS as u64 {
         preview.account = totals.account;
         preview.refused = totals.refused;

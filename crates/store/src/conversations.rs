@@ -134,6 +134,24 @@ impl crate::Store {
     }
 }
 
+impl crate::Store {
+    /// What [`Store::take_in`](crate::Store::take_in) would do. Of an id that came before in the same import it is
+    /// assumed that the first of it would be there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn would_take_in(&self, project: i64, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
+        let mut known = self.read(|connection| known(connection, project, incoming))?;
+        let (mut taken, _) = decide(incoming, &mut known);
+        for (one, what) in incoming.iter().zip(&mut taken) {
+            if *what == Taken::New && one.repeated {
+                *what = Taken::Repeated;
+            }
+        }
+        Ok(taken)
+    }
+}
+
 /// What is to be written.
 struct Changes {
     new: Vec<usize>,

@@ -12,6 +12,7 @@ use crate::filter::{PURGED, read_texts, status_of};
 /// Some items of an export, as the store keeps them.
 #[derive(Debug, Default)]
 pub struct SelectedBatch {
+    job: i64,
     packed: Vec<u8>,
     /// The items, in order.
     pub items: Vec<SelectedItem>,
@@ -60,6 +61,18 @@ impl SelectedBatch {
 }
 
 impl crate::Store {
+    /// The id of the conversation that an item is, where its body cannot tell it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn selected_id(&self, batch: &SelectedBatch, ordinal: u64) -> Result<String, Error> {
+        let sql = "SELECT c.id FROM job_item i JOIN conversation c ON c.key = i.conversation
+                   WHERE i.job = $1 AND i.ordinal = $2";
+        let values = [batch.job.into(), Value::Int(whole(ordinal))];
+        let id = self.read(|connection| connection.row(sql, &values, |row| row.text(0)))?;
+        Ok(id.unwrap_or_default())
+    }
+
     /// The items behind place `after` up to `last`, as many as make a batch and at least one; none if there are no
     /// more. `ends` is where the batch before ended.
     ///
@@ -86,7 +99,7 @@ impl crate::Store {
             Value::Int(whole(after + 1)),
             Value::Int(whole(ends.saturating_add(BATCH_BYTES as u64))),
         ];
-        let mut batch = SelectedBatch { ends, ..SelectedBatch::default() };
+        let mut batch = SelectedBatch { job, ends, ..SelectedBatch::default() };
         let mut missing = Vec::new();
         self.read(|connection| {
             connection.each(sql, &values, &mut |row| {

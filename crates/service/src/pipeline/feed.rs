@@ -3,76 +3,78 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
 
 use retort_formats::import::split::{Batch, Span, Splitter};
 use retort_formats::import::{ImportFormat, Shape, sniff};
 
-use super::{Ends, Job, Shaping, Source, Work};
+use super::{Feed, Outlet, Source, Work};
 use crate::Error;
 use crate::source::{Inputs, SourceName, Stream};
 
 /// Items that are looked at to find out the format of a stream, in each batch until it is found.
 const ITEMS_SNIFFED: usize = 16;
 
-/// The thread that reads.
-pub(super) struct Feeder<'p> {
-    pub(super) shaping: &'p Shaping<'p>,
-    pub(super) jobs: SyncSender<Job>,
-    pub(super) spent_batches: Receiver<Batch>,
-    pub(super) ends: &'p Ends<'p>,
-    pub(super) sequence: u64,
-    pub(super) items: u64,
-    pub(super) halves: Halves,
-    pub(super) sources: usize,
+/// Items from files, folders, archives and standard input.
+pub(crate) struct InputsFeed<'p> {
+    inputs: &'p Inputs,
+    from: Option<&'static dyn ImportFormat>,
+    halves: Halves,
+    sources: usize,
 }
 
-impl Feeder<'_> {
-    pub(super) fn feed(
-        mut self,
-        inputs: &Inputs,
-        read_bytes: &Arc<AtomicU64>,
-    ) -> Result<(), Error> {
-        for file in &inputs.files {
+impl<'p> InputsFeed<'p> {
+    pub(crate) fn new(inputs: &'p Inputs, from: Option<&'static dyn ImportFormat>) -> Self {
+        Self { inputs, from, halves: Halves::default(), sources: 0 }
+    }
+}
+
+impl Feed for InputsFeed<'_> {
+    fn total_bytes(&self) -> u64 {
+        self.inputs.bytes
+    }
+
+    fn feed(&mut self, to: &mut Outlet<'_>) -> Result<(), Error> {
+        let read_bytes = Arc::clone(&to.read_bytes);
+        for file in &self.inputs.files {
             let more =
-                file.each_stream(read_bytes, &mut |name, stream| self.stream(name, stream))?;
+                file.each_stream(&read_bytes, &mut |name, stream| self.stream(name, stream, to))?;
             if !more {
                 return Ok(());
             }
         }
-        self.send_halves()
+        self.send_halves(to)
     }
+}
 
-    fn more_wanted(&self) -> bool {
-        !self.ends.now() && !self.ends.enough.load(Ordering::Relaxed)
-    }
-
-    fn stream(&mut self, name: SourceName, stream: Stream<'_>) -> Result<bool, Error> {
+impl InputsFeed<'_> {
+    fn stream(
+        &mut self,
+        name: SourceName,
+        stream: Stream<'_>,
+        to: &mut Outlet<'_>,
+    ) -> Result<bool, Error> {
         let place = self.sources;
         self.sources += 1;
-        let mut source = Arc::new(Source { place, name, format: self.shaping.from });
+        let mut source = Arc::new(Source { place, name, format: self.from });
         let input = match stream {
             Stream::Items(input) => input,
             Stream::Refused(why) => {
-                self.items += 1;
-                return Ok(self.send(source, Work::Refused(why), 1));
+                return Ok(to.send(source, Work::Refused(why), 1));
             }
         };
         let mut splitter = Splitter::new(input);
         let mut first = true;
         loop {
-            let spent = self.spent_batches.try_recv().unwrap_or_default();
-            let next = splitter.next(spent).map_err(|error| Error::Unpack {
+            let next = splitter.next(to.spent_batch()).map_err(|error| Error::Unpack {
                 name: source.name.label.clone(),
                 source: error,
             })?;
             let Some(batch) = next else {
                 if first {
                     // An empty stream is told of too.
-                    return Ok(self.send(source, Work::Items(Batch::default()), 0));
+                    return Ok(to.send(source, Work::Items(Batch::default()), 0));
                 }
-                return Ok(self.more_wanted());
+                return Ok(to.more_wanted());
             };
             first = false;
             if source.format.is_none()
@@ -92,30 +94,23 @@ impl Feeder<'_> {
                 _ => batch,
             };
             let count = batch.items.len() as u64;
-            if !self.send(Arc::clone(&source), Work::Items(batch), count) {
+            if !to.send(Arc::clone(&source), Work::Items(batch), count) {
                 return Ok(false);
             }
         }
     }
 
     /// Sends what never found its other half, each as an item of its own.
-    fn send_halves(&mut self) -> Result<(), Error> {
+    fn send_halves(&mut self, to: &mut Outlet<'_>) -> Result<(), Error> {
         let fail = |source| Error::Unpack { name: "kept halves of conversations".into(), source };
         let held = std::mem::take(&mut self.halves);
         for (source, batch) in held.left_over().map_err(fail)? {
             let count = batch.items.len() as u64;
-            if !self.send(source, Work::Items(batch), count) {
+            if !to.send(source, Work::Items(batch), count) {
                 break;
             }
         }
         Ok(())
-    }
-
-    fn send(&mut self, source: Arc<Source>, work: Work, items: u64) -> bool {
-        let job = Job { sequence: self.sequence, source, items_before: self.items, work };
-        self.sequence += 1;
-        self.items += items;
-        self.jobs.send(job).is_ok() && self.more_wanted()
     }
 }
 

@@ -31,8 +31,6 @@ pub(super) struct Gathering {
     pub(super) rejects: Vec<u8>,
     pub(super) ids: Vec<u8>,
     pub(super) extras: Vec<u8>,
-    pub(super) evidence: u64,
-    pub(super) bytes_before: u64,
 }
 
 /// A group of rows that is full.
@@ -50,13 +48,11 @@ impl Admission {
     pub(super) fn admit(
         &mut self,
         read: &mut [ReadItem<'_>],
-        source: &Source,
         selection: &Selection,
     ) -> io::Result<bool> {
         if self.finished {
             return Ok(true);
         }
-        let format = source.format.map_or("", ImportFormat::name);
         for one in read {
             if !selection.matches(&one.conversation)
                 || selection.limit.is_some_and(|limit| self.taken >= limit)
@@ -64,7 +60,9 @@ impl Admission {
                 one.admitted = Admitted::NotSelected;
                 continue;
             }
-            let is_new = !one.has_id || self.seen.add(&[format, &one.conversation.id.decoded()])?;
+            let conversation = &one.conversation;
+            let is_new = !one.has_id
+                || self.seen.add(&[&conversation.source.decoded(), &conversation.id.decoded()])?;
             self.taken += u64::from(is_new);
             one.admitted = if is_new { Admitted::Taken } else { Admitted::Repeated };
         }
@@ -95,6 +93,7 @@ impl Gathering {
         }
         self.totals.account.merge(done.account);
         self.totals.refused.merge(done.refused);
+        self.totals.without_records.append(&mut done.without_records);
         for (from, to) in done.renamed_tools {
             if self.totals.renamed_tools.len() < RENAMED_TOOLS_LISTED {
                 self.totals.renamed_tools.insert(from, to);
@@ -147,16 +146,16 @@ impl Gathering {
     fn move_to_front(&mut self, rows: &mut dyn Rows, ids: &mut Vec<String>) {
         let here = rows.evidence().iter().fold(0, |all, one| all | one);
         let bytes = rows.size_bytes() as u64;
-        if self.bytes_before < INFERENCE_BYTES {
-            self.evidence |= here;
-        } else if here & !self.evidence != 0 {
+        if self.totals.bytes_before < INFERENCE_BYTES {
+            self.totals.evidence |= here;
+        } else if here & !self.totals.evidence != 0 {
             let mut index = 0;
             while let Some(&evidence) = rows.evidence().get(index) {
-                if evidence & !self.evidence == 0 {
+                if evidence & !self.totals.evidence == 0 {
                     index += 1;
                     continue;
                 }
-                self.evidence |= evidence;
+                self.totals.evidence |= evidence;
                 let row = rows.row(index).unwrap_or_default().to_vec();
                 rows.remove(index);
                 let mut id = Vec::new();
@@ -166,7 +165,7 @@ impl Gathering {
                 self.totals.front.push(FrontRow { row, id });
             }
         }
-        self.bytes_before += bytes;
+        self.totals.bytes_before += bytes;
     }
 
     fn count_source(&mut self, source: &Source, items: u64, refused: u64) {

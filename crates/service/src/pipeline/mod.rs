@@ -5,29 +5,31 @@
 //! batch may learn from those before it (repeated ids, the limit, groups of rows) is decided at a turnstile that
 //! lets them through in order.
 
+mod crew;
 mod feed;
 mod gather;
 mod work;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use retort_formats::data::{DataFormat, ShapeOptions, ToolBench};
 use retort_formats::file::{Chunk, FileFormat, FileOptions};
 use retort_formats::import::split::Batch;
 use retort_formats::import::{ImportFormat, Refusal};
-use retort_model::bounds::BATCHES_WAITING_PER_WORKER;
 use retort_model::{Account, Selection, Tally};
+use retort_store::{SelectedBatch, Store};
 
-use self::feed::{Feeder, Halves};
+pub(crate) use self::crew::{Ends, Made, Turnstile, in_order};
+pub(crate) use self::feed::InputsFeed;
 use self::gather::{Admission, Gathering, encode};
 use self::work::Worker;
+pub(crate) use self::work::{BatchDone, ReadItem, parse, refused_entry};
 use crate::Error;
 use crate::seen::SeenIds;
-use crate::source::{Inputs, SourceName};
+use crate::source::SourceName;
 
 /// How far an export is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +60,8 @@ pub(crate) struct Shaping<'p> {
     pub(crate) threads: usize,
     /// Whether each delivery says what was counted up to it.
     pub(crate) tells_account: bool,
+    /// The store that items are unpacked from, if they are from one.
+    pub(crate) store: Option<&'p Store>,
 }
 
 /// Some rows for the file, and what goes to the files beside it.
@@ -77,7 +81,7 @@ pub(crate) enum More {
 }
 
 /// What was counted on the way.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) account: Account,
     pub(crate) refused: Tally<Refusal>,
@@ -85,9 +89,15 @@ pub(crate) struct Totals {
     /// Rows that must stand before all others, as they complete the types of the columns.
     pub(crate) front: Vec<FrontRow>,
     pub(crate) renamed_tools: BTreeMap<String, String>,
+    /// What readers that infer types can learn from the rows so far, and how many bytes those are.
+    pub(crate) evidence: u64,
+    pub(crate) bytes_before: u64,
+    /// Places of stored items of which nothing was written.
+    pub(crate) without_records: Vec<u64>,
 }
 
 /// A row moved to the front, and the line of its id.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct FrontRow {
     pub(crate) row: Vec<u8>,
     pub(crate) id: Vec<u8>,
@@ -103,191 +113,131 @@ pub(crate) struct SourceCount {
 }
 
 /// A stream under way.
-struct Source {
-    place: usize,
-    name: SourceName,
-    format: Option<&'static dyn ImportFormat>,
+pub(crate) struct Source {
+    pub(crate) place: usize,
+    pub(crate) name: SourceName,
+    pub(crate) format: Option<&'static dyn ImportFormat>,
 }
 
-struct Job {
-    sequence: u64,
-    source: Arc<Source>,
+/// Some items for a worker.
+pub(crate) struct Job {
+    pub(crate) sequence: u64,
+    pub(crate) source: Arc<Source>,
     /// Items before those of this batch.
-    items_before: u64,
-    work: Work,
+    pub(crate) items_before: u64,
+    pub(crate) work: Work,
 }
 
-enum Work {
+pub(crate) enum Work {
+    /// Items as their source wrote them.
     Items(Batch),
+    /// Something that is not read.
     Refused(&'static str),
+    /// Items of a frozen selection.
+    Stored(SelectedBatch),
 }
 
-/// Lets batches through in order, one at a time.
-struct Turnstile<T> {
-    turn: Mutex<(u64, T)>,
-    moved: Condvar,
+/// Where a feed puts its batches.
+pub(crate) struct Outlet<'o> {
+    jobs: &'o SyncSender<Job>,
+    ends: &'o Ends<'o>,
+    spent: Option<Receiver<Batch>>,
+    sequence: u64,
+    items: u64,
+    /// Bytes read so far.
+    pub(crate) read_bytes: Arc<AtomicU64>,
 }
 
-impl<T> Turnstile<T> {
-    fn new(state: T) -> Self {
-        Self { turn: Mutex::new((0, state)), moved: Condvar::new() }
+impl<'o> Outlet<'o> {
+    pub(crate) fn new(
+        jobs: &'o SyncSender<Job>,
+        ends: &'o Ends<'o>,
+        spent: Option<Receiver<Batch>>,
+        items_before: u64,
+        read_bytes: Arc<AtomicU64>,
+    ) -> Self {
+        Self { jobs, ends, spent, sequence: 0, items: items_before, read_bytes }
     }
 
-    fn lock(&self) -> MutexGuard<'_, (u64, T)> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A batch whose memory can be used again.
+    fn spent_batch(&self) -> Batch {
+        self.spent.as_ref().and_then(|spent| spent.try_recv().ok()).unwrap_or_default()
     }
 
-    /// Waits for the turn of `sequence` and does `act`; `None` if everything ends before.
-    fn pass<R>(&self, sequence: u64, ends: &Ends<'_>, act: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let mut turn = self.lock();
-        while turn.0 != sequence {
-            if ends.now() {
-                return None;
-            }
-            turn = self
-                .moved
-                .wait_timeout(turn, Duration::from_millis(20))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        let result = act(&mut turn.1);
-        turn.0 += 1;
-        drop(turn);
-        self.moved.notify_all();
-        Some(result)
-    }
-}
-
-/// Why work may end before the input does.
-struct Ends<'p> {
-    /// The person wants it.
-    stopped: &'p AtomicBool,
-    /// Something failed.
-    failed: AtomicBool,
-    /// The limit is reached.
-    enough: AtomicBool,
-    /// The first failure that has no other way to the caller.
-    failure: Mutex<Option<Error>>,
-}
-
-impl Ends<'_> {
-    fn fail(&self, error: Error) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        self.failed.store(true, Ordering::Relaxed);
+    fn more_wanted(&self) -> bool {
+        self.ends.more_wanted()
     }
 
-    fn now(&self) -> bool {
-        self.failed.load(Ordering::Relaxed) || self.stopped.load(Ordering::Relaxed)
+    /// Sends `items` items; says whether more are wanted.
+    pub(crate) fn send(&mut self, source: Arc<Source>, work: Work, items: u64) -> bool {
+        let job = Job { sequence: self.sequence, source, items_before: self.items, work };
+        self.sequence += 1;
+        self.items += items;
+        self.jobs.send(job).is_ok() && self.more_wanted()
     }
 }
 
-/// Sets the flag if its thread ends in any other way than by its own leave.
-struct FailOnDrop<'f>(&'f AtomicBool, bool);
+/// Where items come from.
+pub(crate) trait Feed: Send {
+    /// Bytes to read; 0 if unknown.
+    fn total_bytes(&self) -> u64;
 
-impl Drop for FailOnDrop<'_> {
-    fn drop(&mut self) {
-        if !self.1 {
-            self.0.store(true, Ordering::Relaxed);
-        }
+    /// Sends everything, or until no more is wanted.
+    fn feed(&mut self, to: &mut Outlet<'_>) -> Result<(), Error>;
+
+    /// Items that came before the first of it.
+    fn items_before(&self) -> u64 {
+        0
     }
 }
 
-/// Reads all inputs and hands the chunks to `take`, in order.
+/// Reads all that `feed` gives and hands the chunks to `take`, in order. `before` is what was counted before.
 pub(crate) fn run(
-    inputs: &Inputs,
+    feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
+    before: Totals,
     observer: &dyn Observer,
     stopped: &AtomicBool,
     take: &mut dyn FnMut(Delivery) -> Result<More, Error>,
 ) -> Result<Totals, Error> {
-    let ends = Ends {
-        stopped,
-        failed: AtomicBool::new(false),
-        enough: AtomicBool::new(false),
-        failure: Mutex::new(None),
-    };
+    let ends = Ends::new(stopped);
     let admission = Turnstile::new(Admission { seen: SeenIds::new(), taken: 0, finished: false });
-    let gathering = Turnstile::new(Gathering::default());
-    let waiting = shaping.threads * BATCHES_WAITING_PER_WORKER;
-    let (jobs, waiting_jobs) = sync_channel::<Job>(waiting);
-    let (chunks, waiting_chunks) = sync_channel::<(u64, Result<Delivery, Error>)>(waiting);
-    let (spent, spent_batches) = sync_channel::<Batch>(waiting * 2);
-    // Owned by the workers alone, so that the reader does not wait for workers that have ended.
-    let waiting_jobs = Arc::new(Mutex::new(waiting_jobs));
+    let mut records = before.account.records;
+    let gathering = Turnstile::new(Gathering { totals: before, ..Gathering::default() });
+    let (spent, spent_batches) = sync_channel::<Batch>(crew::waiting(shaping.threads) * 2);
     let read_bytes = Arc::new(AtomicU64::new(0));
-
-    let result = std::thread::scope(|scope| {
-        let reader = {
-            let (ends, read_bytes) = (&ends, &read_bytes);
-            scope.spawn(move || {
-                let mut guard = FailOnDrop(&ends.failed, false);
-                let result = Feeder {
+    let total_bytes = feed.total_bytes();
+    let more = {
+        let (ends, read) = (&ends, Arc::clone(&read_bytes));
+        in_order(
+            shaping.threads,
+            ends,
+            move |jobs| {
+                let before = feed.items_before();
+                feed.feed(&mut Outlet::new(jobs, ends, Some(spent_batches), before, read))
+            },
+            || {
+                let mut worker = Worker {
                     shaping,
-                    jobs,
-                    spent_batches,
                     ends,
-                    sequence: 0,
-                    items: 0,
-                    halves: Halves::default(),
-                    sources: 0,
-                }
-                .feed(inputs, read_bytes);
-                guard.1 = result.is_ok();
-                result
-            })
-        };
-        for _ in 0..shaping.threads {
-            let worker = Worker {
-                shaping,
-                ends: &ends,
-                jobs: Arc::clone(&waiting_jobs),
-                admission: &admission,
-                gathering: &gathering,
-                chunks: chunks.clone(),
-                spent: spent.clone(),
-                tools: ToolBench::default(),
-            };
-            scope.spawn(move || worker.work());
-        }
-        drop((chunks, waiting_jobs));
-        let mut early: BTreeMap<u64, Result<Delivery, Error>> = BTreeMap::new();
-        let (mut next, mut records) = (0, 0);
-        let mut taken = Ok(More::Wanted);
-        for (sequence, delivery) in &waiting_chunks {
-            early.insert(sequence, delivery);
-            while let Some(delivery) = early.remove(&next) {
-                next += 1;
-                if !matches!(taken, Ok(More::Wanted)) {
-                    continue;
-                }
-                taken = delivery.and_then(|delivery| {
-                    records += delivery.chunk.rows;
-                    take(delivery)
-                });
-                match &taken {
-                    Ok(More::Wanted) => {}
-                    Ok(More::Enough) => ends.enough.store(true, Ordering::Relaxed),
-                    Err(_) => ends.failed.store(true, Ordering::Relaxed),
-                }
+                    admission: &admission,
+                    gathering: &gathering,
+                    spent: spent.clone(),
+                    tools: ToolBench::default(),
+                    unpacker: shaping.store.map(Store::unpacker),
+                };
+                move |job, made: &Made<Delivery>| worker.one(job, made)
+            },
+            &mut |delivery: Delivery| {
+                records += delivery.chunk.rows;
+                let more = take(delivery);
                 let read_bytes = read_bytes.load(Ordering::Relaxed);
-                observer.progress(Progress { read_bytes, total_bytes: inputs.bytes, records });
-            }
-        }
-        let read =
-            reader.join().unwrap_or_else(|_| Err(Error::Choice("the reader broke off".into())));
-        taken.and_then(|more| read.map(|()| more))
-    });
-    if stopped.load(Ordering::Relaxed) {
-        return Err(Error::Stopped);
-    }
-    if let Some(error) = ends.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
-    }
-    let more = result?;
-    if ends.failed.load(Ordering::Relaxed) {
-        return Err(Error::Choice("a worker broke off".into()));
-    }
-    let mut gathering = gathering.turn.into_inner().unwrap_or_else(PoisonError::into_inner).1;
+                observer.progress(Progress { read_bytes, total_bytes, records });
+                more
+            },
+        )?
+    };
+    let mut gathering = gathering.into_inner();
     if let Some(group) = gathering.take_group(shaping).filter(|_| matches!(more, More::Wanted)) {
         take(encode(group, shaping)?)?;
     }

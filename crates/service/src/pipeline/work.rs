@@ -1,40 +1,39 @@
 //! The threads that parse and shape.
 
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::SyncSender;
 
 use retort_formats::data::{Outcome, ShapeContext, ToolBench};
 use retort_formats::file::Rows;
 use retort_formats::import::split::{Batch, Fault, Span};
 use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sniff};
 use retort_formats::package::{Reject, write_extra};
-use retort_model::{Account, Conversation, LeftOut, Reason, Tally};
+use retort_model::{Account, Conversation, LeftOut, Reason, Tally, canonical};
+use retort_store::{SelectedBatch, Unpacker};
 
+use super::crew::Made;
 use super::gather::{Admission, Gathering, encode};
-use super::{Delivery, Ends, FailOnDrop, Job, Shaping, Source, Turnstile, Work};
+use super::{Delivery, Ends, Job, Shaping, Source, Turnstile, Work};
 use crate::Error;
 
 /// A thread that parses and shapes.
 pub(super) struct Worker<'p> {
     pub(super) shaping: &'p Shaping<'p>,
     pub(super) ends: &'p Ends<'p>,
-    pub(super) jobs: Arc<Mutex<Receiver<Job>>>,
     pub(super) admission: &'p Turnstile<Admission>,
     pub(super) gathering: &'p Turnstile<Gathering>,
-    pub(super) chunks: SyncSender<(u64, Result<Delivery, Error>)>,
     pub(super) spent: SyncSender<Batch>,
     pub(super) tools: ToolBench,
+    pub(super) unpacker: Option<Unpacker<'p>>,
 }
 
 /// A conversation that was read, and where it stood.
-pub(super) struct ReadItem<'b> {
-    pub(super) conversation: Conversation<'b>,
+pub(crate) struct ReadItem<'b> {
+    pub(crate) conversation: Conversation<'b>,
     /// Its place in the batch, from 1.
     pub(super) place: u64,
-    pub(super) span: Span,
+    pub(crate) span: Span,
     /// Whether the source gave it its id.
-    pub(super) has_id: bool,
+    pub(crate) has_id: bool,
     pub(super) admitted: Admitted,
 }
 
@@ -48,36 +47,21 @@ pub(super) enum Admitted {
 
 /// What came of one batch.
 #[derive(Default)]
-pub(super) struct BatchDone {
-    pub(super) account: Account,
-    pub(super) refused: Tally<Refusal>,
+pub(crate) struct BatchDone {
+    pub(crate) account: Account,
+    pub(crate) refused: Tally<Refusal>,
     /// With the item's place, by which they are put in order.
-    pub(super) rejects: Vec<Reject>,
+    pub(crate) rejects: Vec<Reject>,
     pub(super) ids: Vec<String>,
     pub(super) extras: Vec<u8>,
     pub(super) renamed_tools: Vec<(String, String)>,
+    /// Places of stored items of which nothing was written.
+    pub(super) without_records: Vec<u64>,
 }
 
 impl Worker<'_> {
-    pub(super) fn work(mut self) {
-        let mut guard = FailOnDrop(&self.ends.failed, false);
-        loop {
-            let job = {
-                let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-                jobs.recv()
-            };
-            let Ok(job) = job else { break };
-            if self.ends.now() || !self.one(job) {
-                // Whatever waits for this batch must not wait for ever.
-                self.ends.failed.store(true, Ordering::Relaxed);
-                break;
-            }
-        }
-        guard.1 = true;
-    }
-
     /// One batch; false if everything ends.
-    fn one(&mut self, job: Job) -> bool {
+    pub(super) fn one(&mut self, job: Job, made: &Made<Delivery>) -> bool {
         let Job { sequence, source, items_before, work } = job;
         let mut done = BatchDone::default();
         let schema = self
@@ -85,39 +69,39 @@ impl Worker<'_> {
             .data_format
             .schema(&self.shaping.shape_options, !self.shaping.file_format.is_nested());
         let mut rows = self.shaping.file_format.rows(schema, self.shaping.file_options);
-        let (batch, finished, items) = match work {
+        let (batch, stored) = match work {
+            Work::Items(batch) => (batch, None),
+            Work::Stored(stored) => (self.unpacked(&stored, &source, &mut done), Some(stored)),
             Work::Refused(why) => {
-                let span = Span { start: 0, end: 0, index: 1, line: 0, byte: 0, fault: None };
-                done.refuse(&source, &span, &ItemError::new(Refusal::Entry, 0, why));
-                match self.admission.pass(sequence, self.ends, |admission| admission.finished) {
-                    Some(finished) => (Batch::default(), finished, 1),
-                    None => return false,
-                }
-            }
-            Work::Items(batch) => {
-                let mut read = parse(&batch, &source, self.shaping.from, &mut done);
-                match self.admission.pass(sequence, self.ends, |admission| {
-                    admission.admit(&mut read, &source, self.shaping.selection)
-                }) {
-                    Some(Ok(finished)) => {
-                        if !finished {
-                            self.shape(&read, &source, items_before, &mut *rows, &mut done);
-                        }
-                        drop(read);
-                        let items = batch.items.len() as u64;
-                        (batch, finished, items)
-                    }
-                    Some(Err(error)) => {
-                        self.ends.fail(Error::Unpack {
-                            name: "the set of seen ids".into(),
-                            source: error,
-                        });
-                        return false;
-                    }
-                    None => return false,
-                }
+                refused_entry(&mut done, &source, why);
+                (Batch::default(), None)
             }
         };
+        let items = done.account.read + batch.items.len() as u64;
+        let mut read = match &stored {
+            None => parse(&batch, &source, self.shaping.from, &mut done),
+            Some(stored) => self.parse_stored(&batch, stored, items_before, &source, &mut done),
+        };
+        let admitted = self.admission.pass(sequence, self.ends, |admission| match stored {
+            // Frozen selections are chosen already.
+            Some(_) => Ok(false),
+            None => admission.admit(&mut read, self.shaping.selection),
+        });
+        let finished = match admitted {
+            Some(Ok(finished)) => finished,
+            Some(Err(source)) => {
+                self.ends.fail(Error::Unpack { name: "the set of seen ids".into(), source });
+                return false;
+            }
+            None => return false,
+        };
+        if !finished {
+            self.shape(&read, &source, items_before, &mut *rows, &mut done);
+        }
+        drop(read);
+        if stored.is_none() {
+            done.without_records.clear();
+        }
         let limit = self.shaping.selection.limit;
         let gathered = self.gathering.pass(sequence, self.ends, |gathering| {
             if finished {
@@ -126,7 +110,7 @@ impl Worker<'_> {
             gathering.add(done, rows, &source, items, self.shaping)
         });
         if limit.is_some() && self.admission.lock().1.finished {
-            self.ends.enough.store(true, Ordering::Relaxed);
+            self.ends.set_enough();
         }
         let _ = self.spent.try_send(batch);
         match gathered {
@@ -134,9 +118,95 @@ impl Worker<'_> {
             Some(None) => true,
             Some(Some(group)) => {
                 let sequence = group.sequence;
-                self.chunks.send((sequence, encode(group, self.shaping))).is_ok()
+                made.send((sequence, encode(group, self.shaping))).is_ok()
             }
         }
+    }
+
+    /// The lines of stored items, one after another; what cannot be read is left out and told.
+    fn unpacked(&mut self, stored: &SelectedBatch, source: &Source, done: &mut BatchDone) -> Batch {
+        let mut batch = Batch::default();
+        for item in &stored.items {
+            let start = batch.bytes.len();
+            let mut span =
+                Span { start, end: start, index: item.ordinal, line: 0, byte: 0, fault: None };
+            let why = match (&item.purged_id, &mut self.unpacker) {
+                (Some(_), _) => {
+                    Some(LeftOut::new(Reason::Purged, "it was purged after the selection was made"))
+                }
+                (None, Some(unpacker)) => stored
+                    .unpack(item, unpacker, &mut batch.bytes)
+                    .err()
+                    .map(|error| LeftOut::new(Reason::Damaged, error.to_string())),
+                (None, None) => None,
+            };
+            match why {
+                Some(why) => {
+                    let id = item.purged_id.clone().unwrap_or_else(|| self.id_of(stored, &span));
+                    done.lose(&id, &why, source, &span);
+                }
+                None => {
+                    span.end = batch.bytes.len();
+                    batch.items.push(span);
+                }
+            }
+        }
+        batch
+    }
+
+    /// Reads the items of a frozen selection, with what was set in the store above what they say.
+    fn parse_stored<'b>(
+        &self,
+        batch: &'b Batch,
+        stored: &SelectedBatch,
+        items_before: u64,
+        source: &Source,
+        done: &mut BatchDone,
+    ) -> Vec<ReadItem<'b>> {
+        let mut read = Vec::with_capacity(batch.items.len());
+        let mut items = stored.items.iter();
+        for span in &batch.items {
+            let Some(item) = items.by_ref().find(|item| item.ordinal == span.index) else { break };
+            let line =
+                simdutf8::basic::from_utf8(batch.item(span)).map_err(|error| error.to_string());
+            match line.and_then(|line| canonical::read(line).map_err(|error| error.to_string())) {
+                Ok(mut conversation) => {
+                    done.account.read += 1;
+                    if let Some(status) = item.status {
+                        conversation.status = status;
+                    }
+                    if let Some(title) = &item.title {
+                        conversation.title =
+                            Some(title.clone()).filter(|title| !title.is_empty()).map(Into::into);
+                    }
+                    if let Some(tags) = &item.tags {
+                        conversation.tags = tags.iter().map(|tag| tag.clone().into()).collect();
+                    }
+                    read.push(ReadItem {
+                        conversation,
+                        place: span.index - items_before,
+                        span: *span,
+                        has_id: true,
+                        admitted: Admitted::Taken,
+                    });
+                }
+                Err(problem) => {
+                    done.lose(
+                        &self.id_of(stored, span),
+                        &LeftOut::new(Reason::Damaged, problem),
+                        source,
+                        span,
+                    );
+                }
+            }
+        }
+        read
+    }
+
+    /// The id of a stored item, if the store still knows it.
+    fn id_of(&self, stored: &SelectedBatch, span: &Span) -> String {
+        let id = self.shaping.store.map(|store| store.selected_id(stored, span.index));
+        id.and_then(Result::ok).unwrap_or_default()
     }
 
     fn shape(
@@ -162,20 +232,30 @@ impl Worker<'_> {
                 done.account.left_out.add(why.reason, &id);
                 continue;
             }
+            let ordinal = items_before + one.place;
             let mut context = ShapeContext {
                 options: self.shaping.shape_options,
                 flat: !self.shaping.file_format.is_nested(),
-                ordinal: items_before + one.place,
+                ordinal,
                 tools: &mut self.tools,
             };
             let outcome = self.shaping.data_format.shape(&one.conversation, &mut context, rows);
+            if outcome.records.is_empty() {
+                done.without_records.push(ordinal);
+            }
             done.count(&id, outcome, source, &one.span, self.shaping.data_format.has_ids_apart());
         }
     }
 }
 
+/// Counts an entry of an archive that is not read.
+pub(crate) fn refused_entry(done: &mut BatchDone, source: &Source, why: &str) {
+    let span = Span { start: 0, end: 0, index: 1, line: 0, byte: 0, fault: None };
+    done.refuse(source, &span, &ItemError::new(Refusal::Entry, 0, why));
+}
+
 /// Reads the items of a batch.
-fn parse<'b>(
+pub(crate) fn parse<'b>(
     batch: &'b Batch,
     source: &Source,
     named: Option<&'static dyn ImportFormat>,
@@ -281,6 +361,15 @@ impl BatchDone {
             index: span.index,
             byte: span.byte + error.at as u64,
         });
+    }
+
+    /// Counts a stored item that is no longer there to be read.
+    fn lose(&mut self, id: &str, why: &LeftOut, source: &Source, span: &Span) {
+        self.account.read += 1;
+        self.account.selected += 1;
+        self.account.left_out.add(why.reason, id);
+        self.without_records.push(span.index);
+        self.leave_out(id, None, why, source, span);
     }
 
     fn leave_out(
