@@ -6,9 +6,12 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use retort_formats::data::{DataFormat, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
+use retort_formats::import::ImportFormat;
 use retort_formats::{data, file, import};
-use retort_model::{Check, DateRange, Kind, Selection, Status, Time, bounds};
-use retort_service::{Compression, ConvertPlan, Input};
+use retort_model::{
+    Check, DatasetName, DateRange, FileName, Kind, Selection, Status, Time, bounds,
+};
+use retort_service::{Compression, ConvertPlan, DatasetPlan, Input};
 
 use crate::commands::Failure;
 
@@ -107,39 +110,90 @@ enum Tools {
 
 /// For whom CSV is written.
 #[derive(Clone, Copy, ValueEnum)]
-pub enum Dialect {
+enum Dialect {
     /// For people: a byte order mark, and cells guarded that a spreadsheet would run.
     Spreadsheet,
     /// For programs: neither.
     Plain,
 }
 
-/// The plan of a conversion, but for where it goes.
-pub fn plan(
-    reading: &Reading,
-    selecting: Selecting,
-    shaping: &Shaping,
-) -> Result<ConvertPlan, Failure> {
-    let most = bounds::CONTEXTS_PER_MESSAGE;
-    if shaping.max_contexts > most {
-        return Err(format!("`--max-contexts` is at most {most}").into());
+/// What the data file is to be.
+#[derive(Args)]
+#[command(next_help_heading = "Package")]
+pub struct Making {
+    /// Name of the data file, without its ending.
+    #[arg(long, value_name = "NAME", default_value = "conversations")]
+    file_name: FileName,
+
+    /// The kind of data file.
+    #[arg(short, long, value_name = "FORMAT", default_value = "jsonl",
+          value_parser = PossibleValuesParser::new(file::FORMATS.iter().map(|f| f.name())))]
+    file_format: String,
+
+    /// Compress the data file as a whole.
+    #[arg(long, value_name = "none|gzip|zstd", default_value = "none", value_parser = parse_compression)]
+    compress: Compression,
+
+    /// For whom CSV is written.
+    #[arg(long, value_name = "spreadsheet|plain", default_value = "spreadsheet")]
+    csv: Dialect,
+}
+
+fn parse_compression(text: &str) -> Result<Compression, String> {
+    text.parse()
+}
+
+impl Reading {
+    /// What to read.
+    pub fn inputs(&self) -> Vec<Input> {
+        let stdin = std::path::Path::new("-");
+        let input = |path: &PathBuf| {
+            if path == stdin { Input::Stdin } else { Input::Path(path.clone()) }
+        };
+        self.inputs.iter().map(input).collect()
     }
-    let stdin = std::path::Path::new("-");
-    let inputs = reading
-        .inputs
-        .iter()
-        .map(|path| if path == stdin { Input::Stdin } else { Input::Path(path.clone()) });
-    Ok(ConvertPlan {
-        inputs: inputs.collect(),
-        from: reading.from.as_deref().and_then(import::by_name),
-        selection: Selection {
+
+    /// The import format that was named.
+    pub fn from(&self) -> Option<&'static dyn ImportFormat> {
+        self.from.as_deref().and_then(import::by_name)
+    }
+}
+
+impl From<Selecting> for Selection {
+    fn from(selecting: Selecting) -> Self {
+        Self {
             search: selecting.search,
             created: DateRange { from: selecting.created_from, before: selecting.created_before },
             kinds: selecting.kinds,
             statuses: selecting.statuses,
             ids: selecting.ids.into_iter().collect(),
             limit: selecting.limit,
-        },
+        }
+    }
+}
+
+/// What is to be made.
+pub fn dataset_plan(
+    shaping: &Shaping,
+    making: Making,
+    name: DatasetName,
+) -> Result<DatasetPlan, Failure> {
+    let mut plan = shown_plan(shaping)?;
+    plan.file_format = file_format(&making.file_format)?;
+    plan.file_options.csv = making.csv.into();
+    plan.compression = making.compress;
+    plan.dataset_name = name;
+    plan.file_name = making.file_name;
+    Ok(plan)
+}
+
+/// What is to be shown, as JSON lines.
+fn shown_plan(shaping: &Shaping) -> Result<DatasetPlan, Failure> {
+    let most = bounds::CONTEXTS_PER_MESSAGE;
+    if shaping.max_contexts > most {
+        return Err(format!("`--max-contexts` is at most {most}").into());
+    }
+    Ok(DatasetPlan {
         data_format: data_format(&shaping.data_format)?,
         file_format: file_format("jsonl")?,
         shape_options: ShapeOptions {
@@ -156,6 +210,20 @@ pub fn plan(
         compression: Compression::None,
         dataset_name: "preview".parse()?,
         file_name: "conversations".parse()?,
+    })
+}
+
+/// The plan of a conversion, but for what is made and where it goes.
+pub fn plan(
+    reading: &Reading,
+    selecting: Selecting,
+    shaping: &Shaping,
+) -> Result<ConvertPlan, Failure> {
+    Ok(ConvertPlan {
+        inputs: reading.inputs(),
+        from: reading.from(),
+        selection: selecting.into(),
+        dataset: shown_plan(shaping)?,
         output: PathBuf::new(),
         shard_bytes: bounds::SHARD_BYTES,
         threads: threads(None),
@@ -168,8 +236,7 @@ fn data_format(name: &str) -> Result<&'static dyn DataFormat, Failure> {
     data::by_name(name).ok_or_else(|| format!("unknown data format `{name}`").into())
 }
 
-/// The file format of that name.
-pub fn file_format(name: &str) -> Result<&'static dyn FileFormat, Failure> {
+fn file_format(name: &str) -> Result<&'static dyn FileFormat, Failure> {
     file::by_name(name).ok_or_else(|| format!("unknown file format `{name}`").into())
 }
 

@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod config;
 mod progress;
 mod words;
 
@@ -39,6 +40,14 @@ enum Command {
     Preview(commands::preview::Preview),
     /// Read a package whole and hold it against its receipt.
     Verify(commands::verify::Verify),
+    /// Read histories into the store.
+    Import(commands::import::Import),
+    /// Make a dataset of conversations in the store.
+    Export(commands::export::Export),
+    /// List the jobs, follow one, end it, or try it again.
+    Jobs(commands::jobs::Jobs),
+    /// Do the jobs that wait.
+    Worker(commands::worker::Worker),
     /// List the import, data and file formats.
     Formats(commands::formats::Formats),
     /// Print completions for a shell.
@@ -53,6 +62,10 @@ fn main() -> ExitCode {
         Command::Convert(command) => command.run(),
         Command::Preview(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Import(command) => command.run(),
+        Command::Export(command) => command.run(),
+        Command::Jobs(command) => command.run(),
+        Command::Worker(command) => command.run(),
         Command::Formats(command) => command.run(),
         Command::Completions(command) => command.run(),
     };

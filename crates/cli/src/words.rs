@@ -1,6 +1,7 @@
 //! Numbers and tables as people read them.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use retort_model::Time;
 
 /// `1234567` as `1,234,567`.
 pub fn count(number: u64) -> String {
@@ -31,6 +32,12 @@ pub fn bytes(number: u64) -> String {
         }
     }
     several(number, "byte")
+}
+
+/// A moment to the minute, in UTC.
+pub fn moment(time: Time) -> String {
+    let whole = Time::from_unix_micros(time.unix_micros()).unwrap_or(time).to_string();
+    whole.get(..16).unwrap_or(&whole).replace('T', " ")
 }
 
 /// A table without decoration, as wide as the terminal.

@@ -107,7 +107,7 @@ fn endless(place: &Place, output: &str) -> (Child, std::thread::JoinHandle<()>) 
             number += 1;
         }
     });
-    let data = place.path(&format!(".{output}.partial/files/conversations-00000.jsonl"));
+    let data = place.path(&format!(".{output}.partial/made/.parts/00000/data-00000.jsonl"));
     for _ in 0..2000 {
         if fs::metadata(&data).is_ok_and(|data| data.len() > 0) {
             return (child, feeder);

@@ -101,10 +101,19 @@ pub const COMMIT_BYTES: u64 = 32 << 20;
 pub const PAGE_ITEMS: usize = 1000;
 
 /// Bytes of history that one part of an export is made of: what is done again at most after a kill.
-pub const PART_BYTES: u64 = 1 << 30;
+pub const PART_BYTES: u64 = 1_000_000_000;
 
 /// Workers that may end before a job comes forward; then the job itself is at fault.
 pub const JOB_ATTEMPTS: u64 = 10;
 
 /// Rows that one look at a frozen selection spans: a batch of ordinary conversations has fewer.
 pub const SELECTED_ROWS: u64 = 512;
+
+/// Bytes of one part of an object that is sent: services take at most 10,000 parts and none under 5 MB.
+pub const OBJECT_PART_BYTES: usize = 8 << 20;
+
+/// Parts of one object that are sent at once.
+pub const OBJECT_PARTS_IN_FLIGHT: usize = 2;
+
+/// Bytes that are asked of an object at once when it is read.
+pub const OBJECT_READ_BYTES: u64 = 2 << 20;

@@ -15,6 +15,13 @@ impl<K: Ord> Default for Tally<K> {
     }
 }
 
+impl<K: Ord> FromIterator<(K, u64, Vec<String>)> for Tally<K> {
+    /// Counts with their first ids, as [`Tally::iter`] tells them.
+    fn from_iter<I: IntoIterator<Item = (K, u64, Vec<String>)>>(counts: I) -> Self {
+        Self(counts.into_iter().map(|(kind, count, ids)| (kind, (count, ids))).collect())
+    }
+}
+
 impl<K: Ord + Copy> Tally<K> {
     /// Counts one more of `kind`, in `id`.
     pub fn add(&mut self, kind: K, id: &str) {

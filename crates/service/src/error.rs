@@ -66,6 +66,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A name that is in use by the same person.
+    #[error("the name `{name}` is in use; `{free}` is free")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// One like it that is not in use.
+        free: String,
+    },
     /// Something that is not there, or not for this person to see.
     #[error("there is no {what} `{name}`")]
     NotFound {

@@ -226,7 +226,7 @@ fn place(
             repeated.push(!before.seen.add(&[&source, &conversation.id.decoded()])?);
             continue;
         };
-        let mut id = crate::package::hex(content);
+        let mut id = crate::place::hex(content);
         if !before.seen.add(&["", &source, &id])? {
             let times = before.again.entry(*content).or_insert(1);
             *times += 1;

@@ -35,13 +35,13 @@ impl Observer for Nobody {
 /// # Errors
 /// Failing I/O, or choices that the formats do not allow.
 pub fn preview(plan: &ConvertPlan) -> Result<Preview, Error> {
-    plan.check()?;
+    plan.dataset.check()?;
     let inputs = Inputs::find(&plan.inputs, None)?;
     let jsonl = file_format_named("jsonl").ok_or_else(|| Error::Choice("no JSON Lines".into()))?;
     let shaping = Shaping { file_format: jsonl, threads: 1, tells_account: true, ..plan.shaping() };
     let fail = |source| Error::Unpack { name: "the preview".into(), source };
-    let schema = plan.data_format.schema(&plan.shape_options, false);
-    let mut writer = jsonl.writer(schema, plan.file_options).map_err(fail)?;
+    let schema = plan.dataset.data_format.schema(&plan.dataset.shape_options, false);
+    let mut writer = jsonl.writer(schema, plan.dataset.file_options).map_err(fail)?;
     let mut lines = Vec::new();
     let mut preview = Preview::default();
     let mut count = 0;

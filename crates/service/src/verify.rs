@@ -1,15 +1,18 @@
 //! `verify`: reads a package whole and holds it against its receipt.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use retort_formats::file::{ReadSeek, by_name as file_format_named};
+use retort_formats::file::by_name as file_format_named;
 use retort_formats::package::{CARD, DATASET_INFO, DataFile, IDS, MANIFEST, Manifest, REJECTS};
 use retort_model::json::{Kind, Parser};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::package::{Package, hex};
+use crate::package::Package;
+use crate::packed::unpacked;
+use crate::place::hex;
+use crate::plan::Compression;
 
 /// Something that is not as the receipt says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,20 +41,26 @@ pub struct Verified {
 /// Differences told of one file; a damaged file may have as many as it has records.
 const DIFFERENCES_PER_FILE: usize = 10;
 
+/// As [`verify_package`], of the folder or archive at the path.
+///
+/// # Errors
+/// The package cannot be read at all.
+pub fn verify(path: &Path) -> Result<Verified, Error> {
+    verify_package(&mut Package::open(path)?)
+}
+
 /// Reads a package and holds it against its receipt: every file's bytes and hash, every record's columns, all
 /// counts.
 ///
 /// # Errors
 /// The package cannot be read at all. What differs is no error but the result.
-pub fn verify(path: &Path) -> Result<Verified, Error> {
-    let mut package = Package::open(path)?;
+pub fn verify_package(package: &mut Package) -> Result<Verified, Error> {
     let manifest = package.manifest().clone();
     let mut verified = Verified { manifest: manifest.clone(), ..Verified::default() };
     if !manifest.balances() {
         verified.differ(MANIFEST, "its counts do not balance".into());
     }
-    let names = package.names().map_err(|error| Error::read(path, error))?;
-    for name in &names {
+    for name in &package.names()? {
         let listed = name == MANIFEST || manifest.files.iter().any(|file| file.path == *name);
         if !listed {
             verified.differ(name, "it stands in the package, but not in the receipt".into());
@@ -64,7 +73,7 @@ pub fn verify(path: &Path) -> Result<Verified, Error> {
     }
     for file in &manifest.files {
         verified.files += 1;
-        if let Err(error) = verified.file(&mut package, &manifest, file) {
+        if let Err(error) = verified.file(package, &manifest, file) {
             verified.differ(&file.path, error.to_string());
         }
     }
@@ -153,21 +162,19 @@ pub(crate) fn rows_of(
     let format = file_format_named(&manifest.file_format).ok_or_else(|| {
         io::Error::other(format!("unknown file format `{}`", manifest.file_format))
     })?;
+    let compression: Compression = manifest.compression.parse().map_err(io::Error::other)?;
     let file = package.file(path)?;
-    let file: Box<dyn ReadSeek> = match manifest.compression.as_str() {
-        "gzip" => Box::new(unpacked(&mut flate2::read::MultiGzDecoder::new(file))?),
-        "zstd" => Box::new(unpacked(&mut zstd::stream::read::Decoder::new(file)?)?),
-        _ => file,
-    };
-    format.read(file)
+    format.read(match compression {
+        Compression::None => file,
+        _ => Box::new(on_disk(&mut unpacked(file, compression)?)?),
+    })
 }
 
-/// What a compressed file holds, on disk.
-fn unpacked(input: &mut impl Read) -> io::Result<std::fs::File> {
-    use std::io::{Seek, SeekFrom};
+/// What is read, on disk, to be read from any place.
+fn on_disk(input: &mut dyn Read) -> io::Result<std::fs::File> {
     let mut file = tempfile::tempfile()?;
     io::copy(input, &mut file)?;
-    file.seek(SeekFrom::Start(0))?;
+    file.rewind()?;
     Ok(file)
 }
 
@@ -233,4 +240,105 @@ fn samples_differ(input: &mut dyn Read, manifest: &Manifest) -> io::Result<Optio
     Ok((!found).then(|| {
         format!("`num_samples` is not the {} records of the data", manifest.records.written)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::io::Cursor;
+    use std::sync::atomic::AtomicBool;
+
+    use retort_formats::data::ShapeOptions;
+    use retort_formats::file::{FileOptions, ReadSeek};
+    use retort_model::Selection;
+
+    use super::*;
+    use crate::plan::DatasetPlan;
+    use crate::shelf::{Shelf, shelf_at};
+    use crate::{ConvertPlan, Input, Observer, Progress, convert, preview_package};
+
+    /// A package that stands in memory.
+    #[derive(Clone)]
+    struct Memory(BTreeMap<String, Vec<u8>>);
+
+    impl Shelf for Memory {
+        fn names(&self) -> io::Result<Vec<String>> {
+            Ok(self.0.keys().cloned().collect())
+        }
+
+        fn open(&mut self, name: &str) -> io::Result<Box<dyn ReadSeek>> {
+            let bytes = self.0.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
+            Ok(Box::new(Cursor::new(bytes)))
+        }
+    }
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn progress(&self, _progress: Progress) {}
+    }
+
+    /// A package of two chats, made at the path and read from there.
+    fn read_back(output: &Path, input: &Path, compression: Compression) -> Memory {
+        let plan = ConvertPlan {
+            inputs: vec![Input::Path(input.to_owned())],
+            from: None,
+            selection: Selection::default(),
+            dataset: DatasetPlan {
+                data_format: retort_formats::data::by_name("standard").unwrap(),
+                file_format: file_format_named("jsonl").unwrap(),
+                shape_options: ShapeOptions::default(),
+                file_options: FileOptions::default(),
+                compression,
+                dataset_name: "n".parse().unwrap(),
+                file_name: "data".parse().unwrap(),
+            },
+            output: output.to_owned(),
+            shard_bytes: 1,
+            threads: 1,
+            force: false,
+            snapshot: None,
+        };
+        convert(&plan, &Nobody, &AtomicBool::new(false)).unwrap();
+        let mut shelf = shelf_at(output).unwrap();
+        let mut files = BTreeMap::new();
+        for name in shelf.names().unwrap() {
+            let mut bytes = Vec::new();
+            shelf.open(&name).unwrap().read_to_end(&mut bytes).unwrap();
+            files.insert(name, bytes);
+        }
+        Memory(files)
+    }
+
+    #[test]
+    fn a_package_is_verified_and_shown_the_same_wherever_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("in.jsonl");
+        let chat = |id: &str| {
+            format!(
+                "{{\"id\":\"{id}\",\"messages\":[{{\"role\":\"user\",\"content\":\"q\"}},\
+                 {{\"role\":\"assistant\",\"content\":\"a\"}}]}}\n"
+            )
+        };
+        fs::write(&input, chat("c1") + &chat("c2")).unwrap();
+        for compression in Compression::ALL {
+            let output = folder.path().join(compression.as_str());
+            let memory = read_back(&output, &input, compression);
+            let zipped = read_back(&output.with_extension("zip"), &input, compression);
+            assert_eq!(memory.0, zipped.0);
+
+            let mut package = Package::on(Box::new(memory.clone()), Path::new("n")).unwrap();
+            let verified = verify_package(&mut package).unwrap();
+            assert_eq!(verified.differences, []);
+            assert_eq!(verified.records, 2);
+            assert_eq!(preview_package(&mut package).unwrap().len(), 2);
+
+            let mut damaged = memory;
+            damaged.0.get_mut(CARD).unwrap().push(b'!');
+            let mut package = Package::on(Box::new(damaged), Path::new("n")).unwrap();
+            let differences = verify_package(&mut package).unwrap().differences;
+            assert!(differences.iter().all(|one| one.file == CARD) && differences.len() == 2);
+        }
+    }
 }

@@ -170,13 +170,23 @@ impl crate::Store {
         let mut named = Statement::new(DATASET);
         push_scope(&mut named, scope);
         named.push(" AND name = ").text(column_text(name)).push(" ORDER BY id DESC");
-        let mut numbered = Statement::new(DATASET);
-        push_scope(&mut numbered, scope);
-        numbered.push(" AND id = ").int(name.parse().unwrap_or(-1));
-        self.read(|connection| match connection.row(&named.sql, &named.values(), read_dataset)? {
-            Some(dataset) => Ok(Some(dataset)),
-            None => connection.row(&numbered.sql, &numbered.values(), read_dataset),
-        })
+        let found =
+            self.read(|connection| connection.row(&named.sql, &named.values(), read_dataset))?;
+        match (found, name.parse()) {
+            (None, Ok(id)) => self.dataset_numbered(scope, id),
+            (found, _) => Ok(found),
+        }
+    }
+
+    /// The dataset of that number in a scope.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn dataset_numbered(&self, scope: &Scope, id: i64) -> Result<Option<Dataset>, Error> {
+        let mut statement = Statement::new(DATASET);
+        push_scope(&mut statement, scope);
+        statement.push(" AND id = ").int(id);
+        self.read(|connection| connection.row(&statement.sql, &statement.values(), read_dataset))
     }
 
     /// The files of a dataset, the receipt last.

@@ -22,6 +22,9 @@ const BUSY: Duration = Duration::from_secs(30);
 /// Memory for pages of a SQLite connection, in kibibytes.
 const CACHE_KIB: i64 = 64 << 10;
 
+/// Bytes of a page of SQLite.
+const PAGE_BYTES: i64 = 16 << 10;
+
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 128;
 
@@ -141,6 +144,8 @@ pub(crate) fn open_sqlite(path: &Path, create: bool) -> Result<Connection, Error
     let connection = rusqlite::Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
+    // Counts for a file that is made: a walk over bodies costs half of what it does with pages of 4 kB.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // What was said to be kept is on the disk.
     connection.pragma_update(None, "synchronous", "FULL")?;

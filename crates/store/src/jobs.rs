@@ -295,6 +295,21 @@ impl crate::Store {
         })
     }
 
+    /// Forgets what came of the parts of an export that has ended without a dataset: a retry does them anew.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn forget_parts(&self, job: i64) -> Result<(), Error> {
+        self.write(|connection| {
+            let sql = "UPDATE job_shard SET result = NULL WHERE job = $1
+                       AND job IN (SELECT id FROM job WHERE state IN ('failed', 'cancelled'))";
+            connection.execute(sql, &[job.into()])?;
+            let sql = "DELETE FROM job_left_out WHERE job = $1
+                       AND job IN (SELECT id FROM job WHERE state IN ('failed', 'cancelled'))";
+            connection.execute(sql, &[job.into()]).map(|_| ())
+        })
+    }
+
     /// Ends an export with its dataset, which is seen from this moment on.
     ///
     /// # Errors
@@ -352,6 +367,15 @@ impl crate::Store {
                 _ => Ok(()),
             }
         })
+    }
+
+    /// Whether a job waits or is under way, in any project: for workers, who serve all.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn has_open_jobs(&self) -> Result<bool, Error> {
+        let sql = "SELECT COUNT(*) FROM job WHERE state IN ('queued', 'running')";
+        Ok(self.read(|connection| connection.row(sql, &[], |row| row.int(0)))?.unwrap_or(0) > 0)
     }
 
     /// Jobs in a scope, the newest first, at most so many.

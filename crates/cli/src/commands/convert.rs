@@ -8,15 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
-use retort_formats::file;
 use retort_formats::import::Refusal;
-use retort_model::{Account, DatasetName, FileName, Reason, Repair, Tally, Warning, bounds};
-use retort_service::{Compression, Error, Report, convert, discard};
+use retort_model::{Account, DatasetName, Reason, Repair, Tally, Warning, bounds};
+use retort_service::{Error, Report, convert, discard};
 use serde_json::json;
 
-use super::Failure;
-use crate::args::{Dialect, Reading, Selecting, Shaping, file_format, plan, threads};
+use super::{Failure, STOPPED};
+use crate::args::{Making, Reading, Selecting, Shaping, dataset_plan, plan, threads};
 use crate::progress::Bar;
 use crate::words::{bytes, count, several};
 
@@ -43,9 +41,6 @@ pub struct Convert {
 /// How long a run may take to end by itself once it is to stop.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What shells report of a run that was interrupted.
-const STOPPED: u8 = 130;
-
 /// How to write the package.
 #[derive(Args)]
 #[command(next_help_heading = "Package")]
@@ -54,22 +49,8 @@ struct Writing {
     #[arg(long, value_name = "NAME")]
     name: Option<DatasetName>,
 
-    /// Name of the data file, without its ending.
-    #[arg(long, value_name = "NAME", default_value = "conversations")]
-    file_name: FileName,
-
-    /// The kind of data file.
-    #[arg(short, long, value_name = "FORMAT", default_value = "jsonl",
-          value_parser = PossibleValuesParser::new(file::FORMATS.iter().map(|f| f.name())))]
-    file_format: String,
-
-    /// Compress the data file as a whole.
-    #[arg(long, value_name = "none|gzip|zstd", default_value = "none", value_parser = parse_compression)]
-    compress: Compression,
-
-    /// For whom CSV is written.
-    #[arg(long, value_name = "spreadsheet|plain", default_value = "spreadsheet")]
-    csv: Dialect,
+    #[command(flatten)]
+    making: Making,
 
     /// Begin a next data file after so many megabytes.
     #[arg(long, value_name = "MB", default_value_t = bounds::SHARD_BYTES / 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -92,25 +73,15 @@ struct Writing {
     json: bool,
 }
 
-fn parse_compression(text: &str) -> Result<Compression, String> {
-    Compression::ALL
-        .into_iter()
-        .find(|one| one.as_str() == text)
-        .ok_or_else(|| format!("unknown compression `{text}`: it is `none`, `gzip` or `zstd`"))
-}
-
 impl Convert {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let writing = self.writing;
         let mut plan = plan(&self.reading, self.selecting, &self.shaping)?;
-        plan.file_format = file_format(&writing.file_format)?;
-        plan.file_options.csv = writing.csv.into();
-        plan.compression = writing.compress;
-        plan.dataset_name = match writing.name {
+        let name = match writing.name {
             Some(name) => name,
             None => name_of(&self.output)?,
         };
-        plan.file_name = writing.file_name;
+        plan.dataset = dataset_plan(&self.shaping, writing.making, name)?;
         plan.output = self.output;
         plan.shard_bytes = writing.shard_size.saturating_mul(1_000_000);
         plan.threads = threads(writing.threads);

@@ -1,11 +1,13 @@
 //! What surrounds the data in a package: the receipt, `dataset_info.json` for trainers, the dataset card and the
-//! list of what was left out.
+//! list of what was left out; and all of it as one archive.
 
+mod archive;
 mod card;
 mod dataset_info;
 mod manifest;
 mod rejects;
 
+pub use archive::{Archive, Entry, Segment};
 pub use card::card;
 pub use dataset_info::dataset_info;
 pub use manifest::{

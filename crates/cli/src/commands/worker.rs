@@ -1,0 +1,62 @@
+//! `retort worker`.
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use clap::Args;
+use retort_service::Error;
+
+use super::{Failure, stop_flag};
+use crate::config::Keeping;
+use crate::progress::Bar;
+
+/// How often the queue is looked at when it is empty.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Do the jobs that wait, and those whose workers are gone, one after another.
+#[derive(Args)]
+pub struct Worker {
+    #[command(flatten)]
+    keeping: Keeping,
+
+    /// End when no job is open any more.
+    #[arg(long)]
+    once: bool,
+
+    /// Say nothing but errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Worker {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let opened = self.keeping.open()?;
+        let stopped = stop_flag()?;
+        while !stopped.load(Ordering::Relaxed) {
+            let bar = Bar::new(self.quiet);
+            let taken = opened.service.work_one(None, &bar, &stopped);
+            bar.finish();
+            match taken {
+                Ok(Some((job, done))) => {
+                    let (id, kind, name) = (job.id, job.kind, &job.name);
+                    match done {
+                        Ok(_) if self.quiet => {}
+                        Ok(_) => eprintln!("job {id}: {kind} `{name}` is done"),
+                        Err(Error::Stopped) => eprintln!("job {id}: {kind} `{name}` was stopped"),
+                        Err(error) => eprintln!("job {id}: {kind} `{name}` failed: {error}"),
+                    }
+                }
+                Ok(None) if self.once && !opened.service.has_open_jobs()? => break,
+                Ok(None) => std::thread::sleep(LOOK),
+                // The store may be back in a moment; a worker that ends by itself helps nobody.
+                Err(Error::Store(error)) if error.may_pass() && !self.once => {
+                    eprintln!("{error}; trying again");
+                    std::thread::sleep(LOOK * 4);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,218 @@
+//! How Retort is set up: a file, environment variables and flags, each weighing more than the one before.
+
+use std::fs;
+use std::hash::{BuildHasher, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use retort_model::{Time, bounds};
+use retort_service::{Caller, Clock, Service, Settings};
+use serde::Deserialize;
+
+use crate::args::threads;
+use crate::commands::Failure;
+
+/// Where things are kept.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Store")]
+pub struct Keeping {
+    /// The configuration file [default: retort/config.toml among the person's configuration].
+    #[arg(long, value_name = "FILE", env = "RETORT_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// The store: a file, or `postgres://…` [default: retort.sqlite in the data folder].
+    #[arg(long, value_name = "STORE", env = "RETORT_STORE", hide_env_values = true)]
+    store: Option<String>,
+
+    /// Where datasets lie: a folder, or `s3://…`, `gs://…`, `az://…` [default: objects in the data folder].
+    #[arg(long, value_name = "PLACE", env = "RETORT_OBJECTS")]
+    objects: Option<String>,
+
+    /// The folder for both, where they are not named [default: retort among the person's data].
+    #[arg(long, value_name = "FOLDER", env = "RETORT_DATA")]
+    data: Option<PathBuf>,
+
+    /// The project.
+    #[arg(long, value_name = "NAME", env = "RETORT_PROJECT")]
+    project: Option<String>,
+}
+
+/// What the file may say. Every setting may be left out.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    data: Option<PathBuf>,
+    store: Option<String>,
+    objects: Option<String>,
+    project: Option<String>,
+    threads: Option<usize>,
+    part_megabytes: Option<u64>,
+    lease_seconds: Option<u64>,
+    patience_seconds: Option<u64>,
+}
+
+/// The project of a store that nobody told otherwise.
+const PROJECT: &str = "default";
+
+/// How long a worker may be silent before another takes its job.
+const LEASE_SECONDS: u64 = 30;
+
+/// How long requests to the place of the datasets are repeated.
+const PATIENCE_SECONDS: u64 = 60;
+
+/// The machine's clock.
+pub struct MachineClock;
+
+impl Clock for MachineClock {
+    fn now(&self) -> Time {
+        #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let micros = since.map_or(0, |since| since.as_micros());
+        let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+        // A clock that is set to another age has no moment that can be written.
+        Time::from_unix_micros(micros).or(Time::from_epoch_ms(0)).unwrap_or_else(|| {
+            std::process::abort();
+        })
+    }
+}
+
+/// A number that nobody else has.
+fn chance() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// The service as it was set up, and who asks.
+pub struct Opened {
+    pub service: Service,
+    pub caller: Caller,
+    pub settings: Settings,
+}
+
+impl Keeping {
+    fn file(&self) -> Result<Config, Failure> {
+        let path = match &self.config {
+            Some(path) => path.clone(),
+            None => match home("XDG_CONFIG_HOME", ".config") {
+                Some(folder) => folder.join("retort/config.toml"),
+                None => return Ok(Config::default()),
+            },
+        };
+        match fs::read_to_string(&path) {
+            Ok(text) => Config::parse(&text, &path),
+            Err(error) if self.config.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Config::default())
+            }
+            Err(error) => Err(format!("cannot read `{}`: {error}", path.display()).into()),
+        }
+    }
+
+    /// The settings that count.
+    pub fn settings(&self) -> Result<(Settings, String), Failure> {
+        let config = self.file()?;
+        let data = match self.data.clone().or(config.data) {
+            Some(data) => data,
+            None => home("XDG_DATA_HOME", ".local/share")
+                .ok_or("there is no home folder; say with `--data` where the store is to be")?
+                .join("retort"),
+        };
+        let below = |name: &str| data.join(name).to_string_lossy().into_owned();
+        let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let settings = Settings {
+            store: self.store.clone().or(config.store).unwrap_or_else(|| below("retort.sqlite")),
+            objects: self.objects.clone().or(config.objects).unwrap_or_else(|| below("objects")),
+            worker: format!("{}:{}:{:08x}", machine.trim(), std::process::id(), chance() as u32),
+            identity: format!("{:016x}", chance()),
+            lease: Duration::from_secs(
+                number("RETORT_LEASE_SECONDS", config.lease_seconds)?
+                    .unwrap_or(LEASE_SECONDS)
+                    .max(1),
+            ),
+            patience: Duration::from_secs(
+                number("RETORT_PATIENCE_SECONDS", config.patience_seconds)?
+                    .unwrap_or(PATIENCE_SECONDS),
+            ),
+            threads: threads(
+                number("RETORT_THREADS", config.threads.map(|threads| threads as u64))?
+                    .map(|threads| usize::try_from(threads).unwrap_or(usize::MAX)),
+            ),
+            part_bytes: number("RETORT_PART_MEGABYTES", config.part_megabytes)?
+                .map_or(bounds::PART_BYTES, |megabytes| megabytes.max(1) * 1_000_000),
+        };
+        let project = self.project.clone().or(config.project).unwrap_or_else(|| PROJECT.into());
+        Ok((settings, project))
+    }
+
+    /// The store that is there.
+    pub fn open(&self) -> Result<Opened, Failure> {
+        self.open_with(false)
+    }
+
+    /// The store, made if it is not there.
+    pub fn open_or_new(&self) -> Result<Opened, Failure> {
+        self.open_with(true)
+    }
+
+    fn open_with(&self, create: bool) -> Result<Opened, Failure> {
+        let (settings, project) = self.settings()?;
+        let service = Service::open(settings.clone(), Box::new(MachineClock), create)?;
+        let project =
+            if create { service.project_or_new(&project)? } else { service.project(&project)? };
+        Ok(Opened { service, caller: Caller::local(&project), settings })
+    }
+}
+
+/// A number from the environment, or else from the file.
+fn number(name: &str, config: Option<u64>) -> Result<Option<u64>, Failure> {
+    match std::env::var(name) {
+        Err(_) => Ok(config),
+        Ok(text) => match text.trim().parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(format!("`{name}` must be a whole number, not `{text}`").into()),
+        },
+    }
+}
+
+/// A folder of the person, by the variable that names it or else below their home.
+fn home(variable: &str, below: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    named.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(below)))
+}
+
+impl Config {
+    fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
+        toml::from_str(text)
+            .map_err(|error| format!("`{}`: {}", path.display(), error.to_string().trim()).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_annotated_example_names_every_setting_with_its_default() {
+        let example = include_str!("../../../docs/config.toml");
+        // As it stands it sets nothing; with its settings taken in, they are the defaults.
+        let path = Path::new("docs/config.toml");
+        assert_eq!(Config::parse(example, path).unwrap(), Config::default());
+        let settings: String = example
+            .lines()
+            .filter_map(|line| line.strip_prefix("#! "))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let config = Config::parse(&settings, path).unwrap();
+        assert_eq!(config.project.as_deref(), Some(PROJECT));
+        assert_eq!(config.lease_seconds, Some(LEASE_SECONDS));
+        assert_eq!(config.patience_seconds, Some(PATIENCE_SECONDS));
+        assert_eq!(config.part_megabytes.map(|mb| mb * 1_000_000), Some(bounds::PART_BYTES));
+        assert!(config.threads.is_some() && config.data.is_some());
+        assert!(config.store.is_some() && config.objects.is_some());
+    }
+
+    #[test]
+    fn a_setting_that_does_not_exist_is_named() {
+        let error = Config::parse("treads = 3", Path::new("c.toml")).unwrap_err().to_string();
+        assert!(error.contains("c.toml") && error.contains("treads"), "{error}");
+    }
+}

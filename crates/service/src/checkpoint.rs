@@ -1,0 +1,160 @@
+//! What is kept of an export between its parts, so that it goes on where it was when its worker is gone.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use retort_formats::import::Refusal;
+use retort_formats::package::{Finding, findings};
+use retort_model::{Account, Reason, Repair, Tally, Warning};
+use serde::{Deserialize, Serialize};
+
+use crate::files::Part;
+use crate::pipeline::{FrontRow, SourceCount, Totals};
+
+/// A finished part, and what was counted up to its end.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    pub(crate) part: Part,
+    counted: Counted,
+    front: Vec<(String, String)>,
+    renamed_tools: BTreeMap<String, String>,
+    evidence: u64,
+    bytes_before: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Counted {
+    read: u64,
+    selected: u64,
+    written: u64,
+    left_out: Vec<Finding>,
+    records: u64,
+    records_left_out: Vec<Finding>,
+    repaired: Vec<Finding>,
+    unrepaired: Vec<Finding>,
+    unfit: Vec<Finding>,
+    warned: Vec<Finding>,
+    records_repaired: u64,
+    longest_record_chars: u64,
+    record_chars: u64,
+}
+
+/// What stored items are called where inputs are listed.
+pub(crate) const STORE: &str = "store";
+
+impl Checkpoint {
+    pub(crate) fn new(part: Part, totals: &Totals) -> Self {
+        let account = &totals.account;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            part,
+            counted: Counted {
+                read: account.read,
+                selected: account.selected,
+                written: account.written,
+                left_out: findings(&account.left_out, Reason::as_str),
+                records: account.records,
+                records_left_out: findings(&account.records_left_out, Reason::as_str),
+                repaired: findings(&account.repaired, Repair::as_str),
+                unrepaired: findings(&account.unrepaired, Repair::as_str),
+                unfit: findings(&account.unfit, Reason::as_str),
+                warned: findings(&account.warned, Warning::as_str),
+                records_repaired: account.records_repaired,
+                longest_record_chars: account.longest_record_chars,
+                record_chars: account.record_chars,
+            },
+            // Rows of text formats, which alone are moved.
+            front: totals.front.iter().map(|row| (text(&row.row), text(&row.id))).collect(),
+            renamed_tools: totals.renamed_tools.clone(),
+            evidence: totals.evidence,
+            bytes_before: totals.bytes_before,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub(crate) fn from_json(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// What was counted up to its end.
+    pub(crate) fn totals(&self) -> Result<Totals, String> {
+        let counted = &self.counted;
+        Ok(Totals {
+            account: Account {
+                read: counted.read,
+                refused: 0,
+                selected: counted.selected,
+                written: counted.written,
+                left_out: tally(&counted.left_out)?,
+                records: counted.records,
+                records_left_out: tally(&counted.records_left_out)?,
+                repaired: tally(&counted.repaired)?,
+                unrepaired: tally(&counted.unrepaired)?,
+                unfit: tally(&counted.unfit)?,
+                warned: tally(&counted.warned)?,
+                records_repaired: counted.records_repaired,
+                lone_surrogates: 0,
+                duplicate_keys: 0,
+                longest_record_chars: counted.longest_record_chars,
+                record_chars: counted.record_chars,
+            },
+            refused: Tally::<Refusal>::default(),
+            sources: vec![SourceCount {
+                name: STORE.into(),
+                format: None,
+                items: counted.read,
+                refused: 0,
+            }],
+            front: self
+                .front
+                .iter()
+                .map(|(row, id)| FrontRow { row: row.clone().into(), id: id.clone().into() })
+                .collect(),
+            renamed_tools: self.renamed_tools.clone(),
+            evidence: self.evidence,
+            bytes_before: self.bytes_before,
+            without_records: Vec::new(),
+        })
+    }
+}
+
+fn tally<K: Ord + Copy + FromStr<Err = String>>(findings: &[Finding]) -> Result<Tally<K>, String> {
+    findings
+        .iter()
+        .map(|finding| Ok((finding.kind.parse()?, finding.count, finding.first_ids.clone())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_comes_back_as_it_was() {
+        let mut totals = Totals::default();
+        totals.account.read = 7;
+        totals.account.selected = 7;
+        totals.account.written = 5;
+        totals.account.records = 9;
+        totals.account.left_out.add(Reason::Purged, "a");
+        totals.account.left_out.add(Reason::NoAnswer, "b");
+        totals.account.repaired.add_many(Repair::CutEnd, 3);
+        totals.account.warned.add(Warning::LongCell, "c");
+        totals.evidence = 5;
+        totals.bytes_before = 6;
+        totals
+            .front
+            .push(FrontRow { row: b"{\"a\":\"\xc3\xa9\"}\n".to_vec(), id: b"x\n".to_vec() });
+        totals.renamed_tools.insert("f.x".into(), "f_x".into());
+        let kept = Checkpoint::new(Part::default(), &totals).to_json();
+        let back = Checkpoint::from_json(&kept).unwrap().totals().unwrap();
+        assert_eq!(back.account, totals.account);
+        assert_eq!((back.evidence, back.bytes_before), (5, 6));
+        assert_eq!(back.front[0].row, totals.front[0].row);
+        assert_eq!(back.renamed_tools, totals.renamed_tools);
+        assert_eq!(Checkpoint::new(Part::default(), &back).to_json(), kept);
+    }
+}

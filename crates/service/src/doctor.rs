@@ -1,0 +1,236 @@
+//! `doctor` and `backup`: whether all is as it should be, and a copy of it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use retort_model::{JobState, Scope};
+use retort_store::{Dataset, Finding, Store};
+
+use crate::Error;
+use crate::export::prefix;
+use crate::objects::Objects;
+use crate::place::Place;
+use crate::service::Service;
+
+/// Free room under which a disk is told of: what one part of an export and its file may take.
+const LOW_DISK_BYTES: u64 = 2 << 30;
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnosis {
+    /// What there is: what it is called, and how much.
+    pub sizes: Vec<(String, u64)>,
+    /// What is not as it should be.
+    pub findings: Vec<Finding>,
+    /// What was mended.
+    pub mended: Vec<String>,
+}
+
+fn finding(what: impl Into<String>, problem: impl Into<String>) -> Finding {
+    Finding { what: what.into(), problem: problem.into() }
+}
+
+impl Service {
+    /// Looks at the store, the objects, the leases and the disk. `deep` reads every conversation and every dataset;
+    /// `repair` removes objects that belong to nothing.
+    ///
+    /// # Errors
+    /// The store or the objects cannot be asked at all.
+    pub fn doctor(&self, deep: bool, repair: bool) -> Result<Diagnosis, Error> {
+        let mut diagnosis = Diagnosis {
+            sizes: self.store.sizes()?.into_iter().map(|(name, n)| (name.to_owned(), n)).collect(),
+            findings: self.store.check(deep, self.clock.now())?,
+            mended: Vec::new(),
+        };
+        let mut known = BTreeSet::new();
+        for project in self.store.projects()? {
+            let scope = Scope::project(project.id);
+            for job in self.store.jobs(&scope, usize::MAX)? {
+                if matches!(job.state, JobState::Queued | JobState::Running | JobState::Failed) {
+                    known.insert(prefix(&self.store, job.id));
+                }
+            }
+            for dataset in self.store.datasets(&scope)? {
+                self.check_dataset(&dataset, deep, &mut diagnosis)?;
+                known.insert(dataset.prefix);
+            }
+        }
+        self.check_orphans(&known, repair, &mut diagnosis)?;
+        let store = self.store.file().and_then(Path::parent);
+        for folder in store.into_iter().chain(self.objects.root()) {
+            if let Ok(free) = free_bytes(folder)
+                && free < LOW_DISK_BYTES
+            {
+                let problem = format!("only {} MB are free; make room", free / 1_000_000);
+                diagnosis.findings.push(finding(folder.display().to_string(), problem));
+            }
+        }
+        Ok(diagnosis)
+    }
+
+    /// Holds the objects of a dataset against what the store says of them.
+    fn check_dataset(
+        &self,
+        dataset: &Dataset,
+        deep: bool,
+        diagnosis: &mut Diagnosis,
+    ) -> Result<(), Error> {
+        let what = format!("dataset `{}`", dataset.name);
+        let mut is_whole = true;
+        for file in self.store.dataset_files(dataset)? {
+            let found = self.objects.size(&format!("{}/{}", dataset.prefix, file.object))?;
+            if found != Some(file.bytes) {
+                is_whole = false;
+                let problem = match found {
+                    None => format!("`{}` is missing", file.path),
+                    Some(bytes) => {
+                        format!("`{}` has {bytes} bytes, it had {}", file.path, file.bytes)
+                    }
+                };
+                let problem = format!("{problem}; restore a backup, or delete and export it again");
+                diagnosis.findings.push(finding(&what, problem));
+            }
+        }
+        if deep && is_whole {
+            let verified = crate::verify::verify_package(&mut self.open_dataset(dataset)?)?;
+            for difference in verified.differences {
+                let problem = format!("{}: {}", difference.file, difference.what);
+                diagnosis.findings.push(finding(&what, problem));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_orphans(
+        &self,
+        known: &BTreeSet<String>,
+        repair: bool,
+        diagnosis: &mut Diagnosis,
+    ) -> Result<(), Error> {
+        // Other stores may share the place; their datasets bear another name.
+        let ours = format!("datasets/{}-", self.store.identity());
+        let mut orphans: BTreeSet<String> = BTreeSet::new();
+        let mut bytes = 0;
+        for (path, size) in self.objects.list("datasets")? {
+            let owner: Vec<&str> = path.splitn(3, '/').take(2).collect();
+            let owner = owner.join("/");
+            if owner.starts_with(&ours) && !known.contains(&owner) {
+                bytes += size;
+                orphans.insert(owner);
+            }
+        }
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        if repair {
+            for orphan in &orphans {
+                self.objects.remove_all(orphan)?;
+            }
+            let mended =
+                format!("removed {} folders of objects that no dataset names", orphans.len());
+            diagnosis.mended.push(mended);
+        } else {
+            let problem = format!(
+                "{} folders ({bytes} bytes) belong to no dataset; `retort doctor --repair` removes them",
+                orphans.len()
+            );
+            diagnosis.findings.push(finding("the place of the datasets", problem));
+        }
+        Ok(())
+    }
+
+    /// Copies the store and all datasets into a new folder while both are in use. A store in PostgreSQL is copied by
+    /// `pg_dump`, which must be there.
+    ///
+    /// # Errors
+    /// The folder is there already; failing I/O; nothing is left of it then.
+    pub fn backup(&self, output: &Path) -> Result<u64, Error> {
+        let output = std::path::absolute(output).map_err(|error| Error::write(output, error))?;
+        if fs::symlink_metadata(&output).is_ok() {
+            return Err(Error::Exists(output));
+        }
+        let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let parent = output.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
+        let partial = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .tempdir_in(parent)
+            .map_err(|error| Error::write(parent, error))?;
+        let copied = self.copy_store(partial.path())?;
+        let mut bytes = 0;
+        for project in copied.projects()? {
+            for dataset in copied.datasets(&Scope::project(project.id))? {
+                bytes += copy_dataset(&self.objects, &copied, &dataset, partial.path())?;
+            }
+        }
+        drop(copied);
+        let partial = partial.keep();
+        fs::rename(&partial, &output).map_err(|error| {
+            let _ = fs::remove_dir_all(&partial);
+            Error::write(&output, error)
+        })?;
+        Ok(bytes)
+    }
+
+    /// Copies the store; what comes back is what was copied.
+    fn copy_store(&self, folder: &Path) -> Result<Store, Error> {
+        if self.store.file().is_some() {
+            let path = folder.join("retort.sqlite");
+            self.store.copy_to(&path)?;
+            return Ok(Store::open_existing(&path.to_string_lossy())?);
+        }
+        let path = folder.join("retort.dump");
+        let done = Command::new("pg_dump")
+            .arg("--format=custom")
+            .arg("--file")
+            .arg(&path)
+            .arg(&self.settings.store)
+            .output();
+        match done {
+            Ok(output) if output.status.success() => {
+                Ok(Store::open_existing(&self.settings.store)?)
+            }
+            Ok(output) => Err(Error::Choice(format!(
+                "`pg_dump` failed: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ))),
+            Err(error) => Err(Error::Choice(format!(
+                "a store in PostgreSQL is copied by `pg_dump`, which cannot be run: {error}"
+            ))),
+        }
+    }
+}
+
+fn copy_dataset(
+    objects: &Objects,
+    store: &Store,
+    dataset: &Dataset,
+    folder: &Path,
+) -> Result<u64, Error> {
+    let place = objects.below(&dataset.prefix);
+    let mut bytes = 0;
+    for file in store.dataset_files(dataset)? {
+        let path: PathBuf = folder.join("objects").join(&dataset.prefix).join(&file.object);
+        let fail = |error: io::Error| Error::write(&path, error);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(fail)?;
+        }
+        let mut out = File::create(&path).map_err(fail)?;
+        bytes += io::copy(&mut place.open(&file.object)?, &mut out).map_err(fail)?;
+    }
+    Ok(bytes)
+}
+
+#[cfg(unix)]
+fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free_bytes(_folder: &Path) -> io::Result<u64> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}

@@ -1,0 +1,244 @@
+//! `export`: a frozen selection of the store to a dataset, part by part.
+
+use retort_formats::package::{DataFile, MANIFEST, SelectionAsked};
+use retort_model::{JobState, Purpose, Selection};
+use retort_store::{DatasetFile, Job, NewDataset, Shard, Store};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::Error;
+use crate::checkpoint::{Checkpoint, STORE};
+use crate::files::{Part, PartWriter, assemble, clear_up, write_text};
+use crate::keeper::Keeper;
+use crate::objects::Objects;
+use crate::pipeline::{Feed, More, Outlet, Shaping, Source, Totals, Work, run};
+use crate::place::{Made, Place};
+use crate::plan::DatasetPlan;
+use crate::receipt::{Origin, manifest};
+use crate::source::SourceName;
+
+/// What the job table keeps of an export that is to be made.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct KeptExport {
+    dataset: Box<RawValue>,
+    selection: SelectionAsked,
+}
+
+impl KeptExport {
+    pub(crate) fn json(plan: &DatasetPlan, selection: SelectionAsked) -> Result<String, Error> {
+        let dataset = RawValue::from_string(plan.to_json())
+            .map_err(|error| Error::Choice(error.to_string()))?;
+        serde_json::to_string(&Self { dataset, selection })
+            .map_err(|error| Error::Choice(error.to_string()))
+    }
+
+    pub(crate) fn read(job: &Job) -> Result<(DatasetPlan, SelectionAsked), Error> {
+        let fail = |why: String| Error::Choice(format!("the plan of job {}: {why}", job.id));
+        let kept: Self =
+            serde_json::from_str(&job.plan).map_err(|error| fail(error.to_string()))?;
+        let plan = DatasetPlan::from_json(kept.dataset.get()).map_err(fail)?;
+        Ok((plan, kept.selection))
+    }
+}
+
+/// Items of a part of a frozen selection.
+struct SelectedFeed<'f> {
+    store: &'f Store,
+    job: i64,
+    shard: &'f Shard,
+    /// Bytes of history before the part.
+    ends: u64,
+}
+
+impl Feed for SelectedFeed<'_> {
+    fn total_bytes(&self) -> u64 {
+        self.shard.bytes
+    }
+
+    fn items_before(&self) -> u64 {
+        self.shard.first.saturating_sub(1)
+    }
+
+    fn feed(&mut self, to: &mut Outlet<'_>) -> Result<(), Error> {
+        let name = SourceName { label: STORE.into(), stem: STORE.into() };
+        let source = Arc::new(Source { place: 0, name, format: None });
+        let mut after = self.items_before();
+        let mut ends = self.ends;
+        while after < self.shard.last {
+            let batch = self.store.selected(self.job, after, self.shard.last, ends)?;
+            let Some(last) = batch.items.last() else {
+                let why = format!("item {} of job {} is gone", after + 1, self.job);
+                return Err(retort_store::Error::Damaged(why).into());
+            };
+            after = last.ordinal;
+            to.read_bytes.fetch_add(batch.ends.saturating_sub(ends), Ordering::Relaxed);
+            ends = batch.ends;
+            let count = batch.items.len() as u64;
+            if !to.send(Arc::clone(&source), Work::Stored(batch), count) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the objects of a job's dataset are.
+pub(crate) fn prefix(store: &Store, job: i64) -> String {
+    format!("datasets/{}-{job}", store.identity())
+}
+
+/// Makes the dataset of a job, from where its last worker came to. When it is back, the dataset is there.
+///
+/// # Errors
+/// Failing I/O, a failing store, or nothing to write.
+pub(crate) fn export(
+    objects: &Objects,
+    job: &Job,
+    keeper: &Keeper<'_>,
+    threads: usize,
+) -> Result<i64, Error> {
+    let (plan, selection) = KeptExport::read(job)?;
+    let store = keeper.store;
+    let place = objects.below(&prefix(store, job.id));
+    let (parts, totals) = parts(&plan, &place, job, keeper, threads)?;
+    if totals.account.records == 0 {
+        return Err(Error::Nothing(why_nothing(&totals)));
+    }
+    let mut files = assemble(&plan, &place, &parts, &totals, threads).map_err(in_objects)?;
+    let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
+    let origin = Origin {
+        from: None,
+        selection,
+        snapshot: job.created_at.map(|time| time.to_string()),
+        inputs: totals.sources.iter().map(Into::into).collect(),
+    };
+    let manifest = manifest(&plan, origin, &totals, listed);
+    debug_assert!(manifest.balances() && totals.account.balances());
+    files.push(write_text(&place, MANIFEST, &manifest.to_json()).map_err(in_objects)?);
+    keeper.check()?;
+    let skipped =
+        !totals.account.left_out.is_empty() || !totals.account.records_left_out.is_empty();
+    let state = if skipped { JobState::CompletedWithSkips } else { JobState::Completed };
+    let new = NewDataset {
+        name: plan.dataset_name.to_string(),
+        purpose: Purpose::ExportDataset.as_str().into(),
+        node: None,
+        data_format: plan.data_format.name().into(),
+        file_format: plan.file_format.name().into(),
+        records: totals.account.records,
+        prefix: prefix(store, job.id),
+        files: files.iter().map(listed_file).collect(),
+    };
+    let report = serde_json::to_string(&manifest.conversations).unwrap_or_default();
+    let (id, worker) = (job.id, keeper.worker);
+    let dataset = store.finish_export(id, worker, state, &report, &new, keeper.clock.now())?;
+    // From here on the dataset is there; what is left of its parts only takes room.
+    let _ = clear_up(&place, &parts, &files);
+    Ok(dataset)
+}
+
+fn listed_file(made: &Made) -> DatasetFile {
+    DatasetFile {
+        path: made.path.clone(),
+        object: made.key.clone(),
+        records: made.records,
+        bytes: made.bytes,
+        sha256: made.sha256.clone(),
+        crc32: made.crc32,
+    }
+}
+
+/// What was finished before is taken as it is, the rest is done.
+fn parts(
+    plan: &DatasetPlan,
+    place: &dyn Place,
+    job: &Job,
+    keeper: &Keeper<'_>,
+    threads: usize,
+) -> Result<(Vec<Part>, Totals), Error> {
+    let store = keeper.store;
+    let mut parts = Vec::new();
+    let (mut totals, mut ends) = (Totals::default(), 0);
+    for shard in store.shards(job.id)? {
+        if let Some(kept) = &shard.result {
+            let fail = |why: String| {
+                let why = format!("part {} of job {}: {why}", shard.number, job.id);
+                Error::Store(retort_store::Error::Damaged(why))
+            };
+            let checkpoint = Checkpoint::from_json(kept).map_err(fail)?;
+            totals = checkpoint.totals().map_err(fail)?;
+            parts.push(checkpoint.part);
+        } else {
+            keeper.begin_at(shard.first.saturating_sub(1), ends);
+            let part = part(plan, place, job, (&shard, ends), &mut totals, keeper, threads)?;
+            let left_out = std::mem::take(&mut totals.without_records);
+            let kept = Checkpoint::new(part, &totals);
+            let json = kept.to_json();
+            store.finish_shard(job.id, keeper.worker, shard.number, &json, &left_out)?;
+            parts.push(kept.part);
+        }
+        ends += shard.bytes;
+        keeper.begin_at(shard.last, ends);
+    }
+    Ok((parts, totals))
+}
+
+/// Makes one part.
+fn part(
+    plan: &DatasetPlan,
+    place: &dyn Place,
+    job: &Job,
+    (shard, ends): (&Shard, u64),
+    totals: &mut Totals,
+    keeper: &Keeper<'_>,
+    threads: usize,
+) -> Result<Part, Error> {
+    let all = Selection::default();
+    let shaping = Shaping {
+        from: None,
+        selection: &all,
+        data_format: plan.data_format,
+        file_format: plan.file_format,
+        shape_options: plan.shape_options,
+        file_options: plan.file_options,
+        threads,
+        tells_account: false,
+        store: Some(keeper.store),
+    };
+    let number = usize::try_from(shard.number).unwrap_or(usize::MAX);
+    let mut writer = PartWriter::begin(plan, place, number, u64::MAX, threads);
+    let mut feed = SelectedFeed { store: keeper.store, job: job.id, shard, ends };
+    let before = std::mem::take(totals);
+    *totals = run(&mut feed, &shaping, before, keeper, &keeper.stopped, &mut |delivery| {
+        writer.take(delivery).map(|()| More::Wanted)
+    })
+    .map_err(in_objects)?;
+    writer.finish().map_err(in_objects)
+}
+
+/// A failure to write, as one of the place of the datasets: what was finished stays for the next try.
+fn in_objects(error: Error) -> Error {
+    match error {
+        Error::Write { path, source } => Error::Objects {
+            doing: "write",
+            object: path.display().to_string(),
+            reason: source.to_string(),
+        },
+        other => other,
+    }
+}
+
+fn why_nothing(totals: &Totals) -> String {
+    let account = &totals.account;
+    if account.selected == 0 {
+        return "nothing matches the selection".into();
+    }
+    let reasons: Vec<String> = account
+        .left_out
+        .iter()
+        .map(|(reason, count, _)| format!("{count} {}", reason.words()))
+        .collect();
+    format!("of {} conversations, {}", account.selected, reasons.join(", "))
+}

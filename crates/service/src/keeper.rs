@@ -1,0 +1,189 @@
+//! Keeps a job while it is worked on: says now and then that its worker is still there, and hears when it is to
+//! end.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use retort_store::{Job, JobProgress, Store};
+
+use crate::Error;
+use crate::pipeline::{Observer, Progress};
+use crate::service::{Clock, later};
+
+/// How often the wish to stop is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How often progress is told, at least.
+const TELL: Duration = Duration::from_millis(500);
+
+/// A job in the hands of this worker.
+pub(crate) struct Keeper<'k> {
+    pub(crate) store: &'k Store,
+    pub(crate) clock: &'k dyn Clock,
+    pub(crate) job: &'k Job,
+    pub(crate) worker: &'k str,
+    pub(crate) lease: Duration,
+    /// The person or the process wants the worker to stop.
+    pub(crate) stopped_outside: &'k AtomicBool,
+    /// Who else is told how far it is.
+    pub(crate) observer: &'k dyn Observer,
+    /// Ends the work.
+    pub(crate) stopped: AtomicBool,
+    cancelled: AtomicBool,
+    lost: AtomicBool,
+    items_done: AtomicU64,
+    items_total: AtomicU64,
+    bytes_before: AtomicU64,
+    bytes_total: AtomicU64,
+    bytes_done: AtomicU64,
+    records: AtomicU64,
+}
+
+/// Why work ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Someone cancelled the job.
+    Cancelled,
+    /// The worker is to stop.
+    Stopped,
+    /// Another worker has it.
+    Lost,
+}
+
+impl<'k> Keeper<'k> {
+    pub(crate) fn new(
+        (store, clock): (&'k Store, &'k dyn Clock),
+        job: &'k Job,
+        worker: &'k str,
+        lease: Duration,
+        stopped_outside: &'k AtomicBool,
+        observer: &'k dyn Observer,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            job,
+            worker,
+            lease,
+            stopped_outside,
+            observer,
+            stopped: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+            items_done: AtomicU64::new(0),
+            items_total: AtomicU64::new(job.progress.items_total),
+            bytes_before: AtomicU64::new(0),
+            bytes_total: AtomicU64::new(job.progress.bytes_total),
+            bytes_done: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+        }
+    }
+
+    /// Does `act` while the job is kept.
+    pub(crate) fn keep_while<T>(&self, act: impl FnOnce() -> T) -> T {
+        let ended = (Mutex::new(false), Condvar::new());
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.tell_until(&ended));
+            let result = act();
+            *ended.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            ended.1.notify_all();
+            result
+        })
+    }
+
+    fn tell_until(&self, (ended, changed): &(Mutex<bool>, Condvar)) {
+        let every = TELL.min(self.lease / 4);
+        let mut since_told = every;
+        let mut kept_until = later(self.clock.now(), self.lease);
+        loop {
+            if since_told >= every {
+                since_told = Duration::ZERO;
+                let until = later(self.clock.now(), self.lease);
+                match self.store.keep(self.job.id, self.worker, &self.progress_so_far(), until) {
+                    Ok(cancelled) => {
+                        kept_until = until;
+                        self.cancelled.fetch_or(cancelled, Ordering::Relaxed);
+                    }
+                    Err(retort_store::Error::NotHeld) => self.lost.store(true, Ordering::Relaxed),
+                    // The store may be back before the lease is over.
+                    Err(_) if self.clock.now() < kept_until => {}
+                    Err(_) => self.lost.store(true, Ordering::Relaxed),
+                }
+            }
+            if self.ending().is_some() {
+                self.stopped.store(true, Ordering::Relaxed);
+            }
+            let over = ended.lock().unwrap_or_else(PoisonError::into_inner);
+            if *over {
+                return;
+            }
+            let (over, _) =
+                changed.wait_timeout(over, LOOK).unwrap_or_else(PoisonError::into_inner);
+            if *over {
+                return;
+            }
+            since_told += LOOK;
+        }
+    }
+
+    /// Says how far the job is once more, as it is about to end.
+    pub(crate) fn tell(&self) -> Result<(), Error> {
+        let until = later(self.clock.now(), self.lease);
+        self.store.keep(self.job.id, self.worker, &self.progress_so_far(), until)?;
+        Ok(())
+    }
+
+    /// Why the work is to end, if it is.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        if self.lost.load(Ordering::Relaxed) {
+            Some(Ending::Lost)
+        } else if self.cancelled.load(Ordering::Relaxed) {
+            Some(Ending::Cancelled)
+        } else if self.stopped_outside.load(Ordering::Relaxed) {
+            Some(Ending::Stopped)
+        } else {
+            None
+        }
+    }
+
+    /// Ends the work if it is to end.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.ending() {
+            Some(_) => Err(Error::Stopped),
+            None => Ok(()),
+        }
+    }
+
+    /// Says how much was done before the part under way.
+    pub(crate) fn begin_at(&self, items_done: u64, bytes_done: u64) {
+        self.items_done.store(items_done, Ordering::Relaxed);
+        self.bytes_before.store(bytes_done, Ordering::Relaxed);
+    }
+
+    fn progress_so_far(&self) -> JobProgress {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        JobProgress {
+            items_total: read(&self.items_total),
+            items_done: read(&self.items_done),
+            bytes_total: read(&self.bytes_total),
+            bytes_done: read(&self.bytes_before) + read(&self.bytes_done),
+            records: read(&self.records),
+        }
+    }
+}
+
+impl Observer for Keeper<'_> {
+    fn progress(&self, progress: Progress) {
+        let before = self.bytes_before.load(Ordering::Relaxed);
+        self.bytes_done.store(progress.read_bytes, Ordering::Relaxed);
+        self.records.store(progress.records, Ordering::Relaxed);
+        // A part knows only its own bytes; an import finds out how many there are.
+        let total = self.bytes_total.fetch_max(progress.total_bytes, Ordering::Relaxed);
+        self.observer.progress(Progress {
+            read_bytes: before + progress.read_bytes,
+            total_bytes: total.max(progress.total_bytes),
+            records: progress.records,
+        });
+    }
+}

@@ -1,0 +1,367 @@
+//! Where datasets lie: a local folder, or a bucket of S3, Google Cloud Storage or Azure.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, RetryConfig, WriteMultipart};
+use retort_formats::file::ReadSeek;
+use retort_model::bounds::{OBJECT_PART_BYTES, OBJECT_PARTS_IN_FLIGHT, OBJECT_READ_BYTES};
+use tokio::runtime::Runtime;
+use url::Url;
+
+use crate::Error;
+use crate::place::{NewFile, Place};
+use crate::shelf::Shelf;
+
+/// The place of the datasets.
+#[derive(Clone)]
+pub struct Objects {
+    store: Arc<dyn ObjectStore>,
+    runtime: Arc<Runtime>,
+    /// The folder, if it is one.
+    root: Option<PathBuf>,
+    location: String,
+}
+
+fn failed(doing: &'static str, object: &str, error: &object_store::Error) -> Error {
+    let mut reason = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !reason.contains(&more) {
+            reason = format!("{reason}: {more}");
+        }
+        cause = inner.source();
+    }
+    Error::Objects { doing, object: object.to_owned(), reason }
+}
+
+impl Objects {
+    /// Opens the place at `location`: a folder, or a URL such as `s3://bucket/prefix`, `gs://…`, `az://…`. What the
+    /// service needs to know beyond that (keys, endpoints) comes from its usual environment variables. Requests are
+    /// repeated for `patience`.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or the URL is of no kind that is known.
+    pub fn open(location: &str, patience: Duration) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("objects")
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Unpack {
+                name: "the runtime of the objects".into(),
+                source,
+            })?;
+        let open = |store, root| Self {
+            store,
+            runtime: Arc::new(runtime),
+            root,
+            location: location.to_owned(),
+        };
+        let url = match Url::parse(location) {
+            // A drive's letter is no scheme.
+            Ok(url) if url.scheme().len() > 1 && url.scheme() != "file" => url,
+            _ => {
+                let folder = PathBuf::from(location.strip_prefix("file://").unwrap_or(location));
+                std::fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
+                let folder = folder.canonicalize().map_err(|error| Error::read(&folder, error))?;
+                let store = LocalFileSystem::new_with_prefix(&folder)
+                    .map_err(|error| failed("open", location, &error))?
+                    .with_automatic_cleanup(true);
+                return Ok(open(Arc::new(store), Some(folder)));
+            }
+        };
+        Ok(open(bucket(location, &url, patience)?, None))
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// The folder, if it is one.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// The part of it below a prefix.
+    pub(crate) fn below(&self, prefix: &str) -> Prefix {
+        Prefix { objects: self.clone(), prefix: prefix.to_owned() }
+    }
+
+    /// Paths and sizes of all objects below a prefix.
+    pub(crate) fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, Error> {
+        let path = ObjectPath::from(prefix);
+        let found: Vec<_> = self
+            .runtime
+            .block_on(self.store.list(Some(&path)).try_collect())
+            .map_err(|error| failed("list", prefix, &error))?;
+        let mut found: Vec<(String, u64)> =
+            found.into_iter().map(|meta| (meta.location.to_string(), meta.size)).collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// Removes everything below a prefix.
+    pub(crate) fn remove_all(&self, prefix: &str) -> Result<u64, Error> {
+        let found = self.list(prefix)?;
+        for (path, _) in &found {
+            self.remove_path(
+                &ObjectPath::parse(path).unwrap_or_else(|_| ObjectPath::from(&**path)),
+            )?;
+        }
+        Ok(found.len() as u64)
+    }
+
+    fn remove_path(&self, path: &ObjectPath) -> Result<(), Error> {
+        match self.runtime.block_on(self.store.delete(path)) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failed("remove", path.as_ref(), &error)),
+        }
+    }
+
+    /// The size of an object; none if it is not there.
+    pub(crate) fn size(&self, path: &str) -> Result<Option<u64>, Error> {
+        match self.runtime.block_on(self.store.head(&ObjectPath::from(path))) {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed("look at", path, &error)),
+        }
+    }
+}
+
+/// A bucket of one of the services.
+fn bucket(location: &str, url: &Url, patience: Duration) -> Result<Arc<dyn ObjectStore>, Error> {
+    let fail = |error: object_store::Error| failed("open", location, &error);
+    let retry = RetryConfig { retry_timeout: patience, ..RetryConfig::default() };
+    let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(|error| fail(error.into()))?;
+    let store: Arc<dyn ObjectStore> = match scheme {
+        ObjectStoreScheme::AmazonS3 => {
+            let builder = AmazonS3Builder::from_env().with_url(location).with_retry(retry);
+            Arc::new(builder.build().map_err(fail)?)
+        }
+        ObjectStoreScheme::GoogleCloudStorage => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_url(location);
+            Arc::new(builder.with_retry(retry).build().map_err(fail)?)
+        }
+        ObjectStoreScheme::MicrosoftAzure => {
+            let builder = MicrosoftAzureBuilder::from_env().with_url(location);
+            Arc::new(builder.with_retry(retry).build().map_err(fail)?)
+        }
+        _ => {
+            return Err(Error::Choice(format!(
+                "datasets cannot be kept at `{location}`: it is a folder, or begins with `s3://`, `gs://` or `az://`"
+            )));
+        }
+    };
+    if prefix.as_ref().is_empty() {
+        return Ok(store);
+    }
+    Ok(Arc::new(PrefixStore::new(store, prefix)))
+}
+
+/// The objects of one dataset.
+pub(crate) struct Prefix {
+    objects: Objects,
+    prefix: String,
+}
+
+impl Prefix {
+    fn path(&self, key: &str) -> ObjectPath {
+        ObjectPath::from(format!("{}/{key}", self.prefix))
+    }
+}
+
+impl Place for Prefix {
+    fn create(&self, key: &str) -> Result<Box<dyn NewFile>, Error> {
+        let path = self.path(key);
+        let upload = self
+            .objects
+            .runtime
+            .block_on(self.objects.store.put_multipart(&path))
+            .map_err(|error| failed("write", path.as_ref(), &error))?;
+        let upload = WriteMultipart::new_with_chunk_size(upload, OBJECT_PART_BYTES);
+        Ok(Box::new(NewObject { objects: self.objects.clone(), path, upload: Some(upload) }))
+    }
+
+    fn open(&self, key: &str) -> Result<Box<dyn ReadSeek>, Error> {
+        let path = self.path(key);
+        let meta = self
+            .objects
+            .runtime
+            .block_on(self.objects.store.head(&path))
+            .map_err(|error| failed("read", path.as_ref(), &error))?;
+        Ok(Box::new(ObjectReader {
+            objects: self.objects.clone(),
+            path,
+            size: meta.size,
+            at: 0,
+            window: Bytes::new(),
+            window_at: 0,
+        }))
+    }
+
+    fn remove(&self, key: &str) -> Result<(), Error> {
+        self.objects.remove_path(&self.path(key))
+    }
+
+    fn describe(&self, key: &str) -> PathBuf {
+        PathBuf::from(format!("{}/{key}", self.prefix))
+    }
+}
+
+/// An object under way: its parts are sent as they fill.
+struct NewObject {
+    objects: Objects,
+    path: ObjectPath,
+    upload: Option<WriteMultipart>,
+}
+
+fn io_error(error: &object_store::Error) -> io::Error {
+    match failed("write", "", error) {
+        Error::Objects { reason, .. } => io::Error::other(reason),
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+impl Write for NewObject {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(upload) = &mut self.upload else {
+            return Err(io::Error::other("the object is finished"));
+        };
+        let runtime = &self.objects.runtime;
+        runtime
+            .block_on(upload.wait_for_capacity(OBJECT_PARTS_IN_FLIGHT))
+            .map_err(|error| io_error(&error))?;
+        // Parts are sent by the runtime's thread.
+        let _inside = runtime.enter();
+        let length = bytes.len().min(OBJECT_PART_BYTES);
+        upload.write(bytes.get(..length).unwrap_or_default());
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl NewFile for NewObject {
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        let Some(upload) = self.upload.take() else { return Ok(()) };
+        let finished = self.objects.runtime.block_on(upload.finish());
+        finished.map_err(|error| io_error(&error))?;
+        match &self.objects.root {
+            // A dataset that the store names is on the disk.
+            Some(root) => sync(&root.join(self.path.as_ref())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for NewObject {
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            // What is left of it is found by `doctor`.
+            let _ = self.objects.runtime.block_on(upload.abort());
+        }
+    }
+}
+
+/// Waits until a file and its name are on the disk.
+fn sync(path: &Path) -> io::Result<()> {
+    if !path.is_file() {
+        // The folder spells it in another way.
+        return Ok(());
+    }
+    std::fs::File::open(path)?.sync_all()?;
+    match path.parent() {
+        Some(parent) => std::fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// An object read from any place, a window at a time.
+struct ObjectReader {
+    objects: Objects,
+    path: ObjectPath,
+    size: u64,
+    at: u64,
+    window: Bytes,
+    window_at: u64,
+}
+
+impl Read for ObjectReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.at >= self.size || into.is_empty() {
+            return Ok(0);
+        }
+        let inside = self.at.checked_sub(self.window_at).and_then(|at| usize::try_from(at).ok());
+        let mut left = inside.and_then(|at| self.window.get(at..)).unwrap_or_default();
+        if left.is_empty() {
+            let end = self.size.min(self.at.saturating_add(OBJECT_READ_BYTES));
+            self.window = self
+                .objects
+                .runtime
+                .block_on(self.objects.store.get_range(&self.path, self.at..end))
+                .map_err(|error| io_error(&error))?;
+            self.window_at = self.at;
+            left = &self.window;
+        }
+        let length = left.len().min(into.len());
+        for (into, left) in into.get_mut(..length).into_iter().zip(left.get(..length)) {
+            into.copy_from_slice(left);
+        }
+        self.at += length as u64;
+        Ok(length)
+    }
+}
+
+impl Seek for ObjectReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(step) => self.size.checked_add_signed(step),
+            SeekFrom::Current(step) => self.at.checked_add_signed(step),
+        };
+        self.at = at.ok_or_else(|| io::Error::other("before the start of the object"))?;
+        Ok(self.at)
+    }
+}
+
+/// The files of a finished dataset, by their paths in the package.
+pub(crate) struct ObjectShelf {
+    place: Prefix,
+    /// Path in the package, and key.
+    files: Vec<(String, String)>,
+}
+
+impl ObjectShelf {
+    pub(crate) fn new(place: Prefix, files: Vec<(String, String)>) -> Self {
+        Self { place, files }
+    }
+}
+
+impl Shelf for ObjectShelf {
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names: Vec<String> = self.files.iter().map(|(path, _)| path.clone()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<Box<dyn ReadSeek>> {
+        let found = self.files.iter().find(|(path, _)| path == name);
+        let (_, key) = found.ok_or_else(|| io::Error::other("the dataset has no such file"))?;
+        self.place.open(key).map_err(io::Error::other)
+    }
+}

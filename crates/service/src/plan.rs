@@ -1,0 +1,268 @@
+//! What is to be made of conversations: the dataset's shape, its kind of file, and its names.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use retort_formats::data::{DataFormat, Schema, ShapeOptions, ToolsAs};
+use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
+use retort_formats::{data, file};
+use retort_model::{DatasetName, FileName};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The dataset that is to be made, wherever its conversations come from and wherever it goes.
+#[derive(Clone)]
+pub struct DatasetPlan {
+    /// The shape of the records.
+    pub data_format: &'static dyn DataFormat,
+    /// The kind of file.
+    pub file_format: &'static dyn FileFormat,
+    /// What is asked of the data format.
+    pub shape_options: ShapeOptions,
+    /// What is asked of the file format.
+    pub file_options: FileOptions,
+    /// How the data is compressed.
+    pub compression: Compression,
+    /// Name of the dataset.
+    pub dataset_name: DatasetName,
+    /// Name of the data file, without its ending.
+    pub file_name: FileName,
+}
+
+/// How data files are compressed as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// As gzip.
+    Gzip,
+    /// As Zstandard.
+    Zstd,
+}
+
+impl Compression {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::None, Self::Gzip, Self::Zstd];
+
+    /// The name to say on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Gzip => ".gz",
+            Self::Zstd => ".zst",
+        }
+    }
+}
+
+impl FromStr for Compression {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|one| one.as_str() == text)
+            .ok_or_else(|| format!("unknown compression `{text}`: it is `none`, `gzip` or `zstd`"))
+    }
+}
+
+const TOOLS: [(&str, ToolsAs); 2] = [("text", ToolsAs::Text), ("array", ToolsAs::Array)];
+const DIALECTS: [(&str, CsvDialect); 2] =
+    [("spreadsheet", CsvDialect::Spreadsheet), ("plain", CsvDialect::Plain)];
+
+fn name_in<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
+    names.iter().find(|(_, one)| one == value).map_or("", |(name, _)| name)
+}
+
+fn named_in<T: Copy>(names: &[(&'static str, T)], what: &str, name: &str) -> Result<T, String> {
+    let found = names.iter().find(|(one, _)| *one == name).map(|(_, value)| *value);
+    found.ok_or_else(|| format!("unknown {what} `{name}`"))
+}
+
+impl DatasetPlan {
+    /// Whether the formats and options go together.
+    ///
+    /// # Errors
+    /// [`Error::Choice`] with what does not.
+    pub fn check(&self) -> Result<(), Error> {
+        let (data, file) = (self.data_format.name(), self.file_format.name());
+        if !self.data_format.file_formats().contains(&file) {
+            let formats = self.data_format.file_formats().join(", ");
+            return Err(Error::Choice(format!(
+                "`{data}` cannot be written as `{file}`, only as {formats}"
+            )));
+        }
+        if self.compression != Compression::None && !self.file_format.is_text() {
+            return Err(Error::Choice(format!(
+                "`{file}` is compressed within; leave `--compress` out"
+            )));
+        }
+        if self.shape_options.tools == ToolsAs::Array && !(data == "standard" && file == "jsonl") {
+            return Err(Error::Choice(
+                "`--tools array` is for the data format `standard` as `jsonl`".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the rows have flat columns, as the file format holds no nested values.
+    pub(crate) fn is_flat(&self) -> bool {
+        !self.file_format.is_nested()
+    }
+
+    /// The columns of the rows.
+    pub(crate) fn schema(&self) -> &'static Schema {
+        self.data_format.schema(&self.shape_options, self.is_flat())
+    }
+
+    /// What data files end on, without the first dot.
+    pub(crate) fn ending(&self) -> String {
+        format!("{}{}", self.file_format.name(), self.compression.ending())
+    }
+
+    /// What was asked, as the receipt tells it.
+    pub(crate) fn options(&self) -> BTreeMap<String, String> {
+        let shape = &self.shape_options;
+        let mut options = BTreeMap::new();
+        let mut put = |key: &str, value: &str| options.insert(key.to_owned(), value.to_owned());
+        if self.is_flat() {
+            put("csv", name_in(&DIALECTS, &self.file_options.csv));
+        }
+        if shape.tools == ToolsAs::Array {
+            put("tools", name_in(&TOOLS, &shape.tools));
+        }
+        if shape.wrap_arguments {
+            put("wrap_arguments", "true");
+        }
+        if shape.tasks {
+            put("tasks", "true");
+        }
+        put("max_contexts", &shape.max_contexts.to_string());
+        options
+    }
+
+    /// The plan as JSON text, to be kept until it is carried out.
+    pub fn to_json(&self) -> String {
+        let shape = &self.shape_options;
+        let kept = KeptPlan {
+            data_format: self.data_format.name().into(),
+            file_format: self.file_format.name().into(),
+            check: shape.check.to_string(),
+            tools: name_in(&TOOLS, &shape.tools).into(),
+            wrap_arguments: shape.wrap_arguments,
+            tasks: shape.tasks,
+            max_contexts: shape.max_contexts,
+            csv: name_in(&DIALECTS, &self.file_options.csv).into(),
+            compression: self.compression.as_str().into(),
+            dataset_name: self.dataset_name.to_string(),
+            file_name: self.file_name.to_string(),
+        };
+        // Names, numbers and flags always have a JSON text.
+        serde_json::to_string(&kept).unwrap_or_default()
+    }
+
+    /// Reads what [`Self::to_json`] wrote.
+    ///
+    /// # Errors
+    /// What is wrong with the text, or which name in it is not known.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let kept: KeptPlan = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        Ok(Self {
+            data_format: data::by_name(&kept.data_format)
+                .ok_or_else(|| format!("unknown data format `{}`", kept.data_format))?,
+            file_format: file::by_name(&kept.file_format)
+                .ok_or_else(|| format!("unknown file format `{}`", kept.file_format))?,
+            shape_options: ShapeOptions {
+                check: kept.check.parse()?,
+                tools: named_in(&TOOLS, "way to write tools", &kept.tools)?,
+                wrap_arguments: kept.wrap_arguments,
+                tasks: kept.tasks,
+                max_contexts: kept.max_contexts,
+            },
+            file_options: FileOptions { csv: named_in(&DIALECTS, "CSV dialect", &kept.csv)? },
+            compression: kept.compression.parse()?,
+            dataset_name: kept.dataset_name.parse().map_err(|error| format!("{error}"))?,
+            file_name: kept.file_name.parse().map_err(|error| format!("{error}"))?,
+        })
+    }
+}
+
+/// A plan by its names. A field that is not known is refused: the dataset would not be what was asked.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptPlan {
+    data_format: String,
+    file_format: String,
+    check: String,
+    tools: String,
+    wrap_arguments: bool,
+    tasks: bool,
+    max_contexts: usize,
+    csv: String,
+    compression: String,
+    dataset_name: String,
+    file_name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use retort_model::Check;
+
+    use super::*;
+
+    fn unusual() -> DatasetPlan {
+        DatasetPlan {
+            data_format: data::by_name("history").unwrap(),
+            file_format: file::by_name("csv").unwrap(),
+            shape_options: ShapeOptions {
+                check: Check::Off,
+                tools: ToolsAs::Array,
+                wrap_arguments: true,
+                tasks: true,
+                max_contexts: 7,
+            },
+            file_options: FileOptions { csv: CsvDialect::Plain },
+            compression: Compression::Zstd,
+            dataset_name: "对话 数据".parse().unwrap(),
+            file_name: "rows".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_plan_comes_back_from_its_text() {
+        let plan = unusual();
+        let back = DatasetPlan::from_json(&plan.to_json()).unwrap();
+        assert_eq!(back.data_format.name(), "history");
+        assert_eq!(back.file_format.name(), "csv");
+        assert_eq!(back.shape_options, plan.shape_options);
+        assert_eq!(back.file_options, plan.file_options);
+        assert_eq!(back.compression, plan.compression);
+        assert_eq!(back.dataset_name, plan.dataset_name);
+        assert_eq!(back.file_name, plan.file_name);
+        assert_eq!(back.to_json(), plan.to_json());
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        let text = unusual().to_json();
+        for (from, to, expect) in [
+            ("\"history\"", "\"poem\"", "unknown data format `poem`"),
+            ("\"csv\":\"plain\"", "\"csv\":\"fancy\"", "unknown CSV dialect `fancy`"),
+            ("\"zstd\"", "\"lzma\"", "unknown compression `lzma`"),
+            ("\"rows\"", "\"../rows\"", "file name"),
+            ("\"tasks\"", "\"songs\"", "unknown field `songs`"),
+        ] {
+            let error = DatasetPlan::from_json(&text.replace(from, to)).err().unwrap();
+            assert!(error.contains(expect), "{error}");
+        }
+    }
+}

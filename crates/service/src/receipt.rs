@@ -1,0 +1,115 @@
+//! The receipt of a dataset, from the plan by which it was made and what was counted on the way.
+
+use retort_formats::import::Refusal;
+use retort_formats::package::{
+    Column, Counts, DataFile, FORMAT_VERSION, InputCount, Lengths, Manifest, ReadCounts,
+    RecordCounts, Renamed, SelectionAsked, findings,
+};
+use retort_model::{Kind, Reason, Repair, Selection, Status, Warning};
+
+use crate::pipeline::{SourceCount, Totals};
+use crate::plan::DatasetPlan;
+
+/// Where the conversations came from, and which were asked for.
+#[derive(Default)]
+pub(crate) struct Origin {
+    /// The import format, if it was given.
+    pub(crate) from: Option<&'static str>,
+    pub(crate) selection: SelectionAsked,
+    /// The moment whose state is in the dataset.
+    pub(crate) snapshot: Option<String>,
+    pub(crate) inputs: Vec<InputCount>,
+}
+
+/// The receipt of the dataset.
+pub(crate) fn manifest(
+    plan: &DatasetPlan,
+    origin: Origin,
+    totals: &Totals,
+    files: Vec<DataFile>,
+) -> Manifest {
+    let account = &totals.account;
+    let mut would_be_refused = findings(&account.unrepaired, Repair::as_str);
+    would_be_refused.extend(findings(&account.unfit, Reason::as_str));
+    let mut options = plan.options();
+    options.extend(origin.from.map(|from| ("from".to_owned(), from.to_owned())));
+    Manifest {
+        manifest_version: FORMAT_VERSION,
+        retort_version: env!("CARGO_PKG_VERSION").into(),
+        dataset_name: plan.dataset_name.to_string(),
+        snapshot: origin.snapshot,
+        data_format: plan.data_format.name().into(),
+        file_format: plan.file_format.name().into(),
+        compression: plan.compression.as_str().into(),
+        check: plan.shape_options.check.to_string(),
+        options,
+        selection: origin.selection,
+        read: ReadCounts {
+            items: account.read,
+            conversations: account.read - account.refused,
+            refused: findings(&totals.refused, Refusal::as_str),
+            lone_surrogates: account.lone_surrogates,
+            duplicate_keys: account.duplicate_keys,
+            inputs: origin.inputs,
+        },
+        conversations: Counts {
+            selected: account.selected,
+            written: account.written,
+            left_out: account.left_out.total(),
+            left_out_by_reason: findings(&account.left_out, Reason::as_str),
+        },
+        records: RecordCounts {
+            written: account.records,
+            left_out_by_reason: findings(&account.records_left_out, Reason::as_str),
+            repaired: account.records_repaired,
+            repaired_by_kind: findings(&account.repaired, Repair::as_str),
+            would_be_refused,
+            warnings: findings(&account.warned, Warning::as_str),
+            lengths: Lengths {
+                mean_bytes: account.record_chars.checked_div(account.records).unwrap_or(0),
+                longest_bytes: account.longest_record_chars,
+            },
+        },
+        schema: plan
+            .schema()
+            .fields
+            .iter()
+            .map(|field| Column {
+                name: field.name.into(),
+                kind: field.kind.words(),
+                optional: field.optional,
+            })
+            .collect(),
+        renamed_tools: totals
+            .renamed_tools
+            .iter()
+            .map(|(from, to)| Renamed { from: from.clone(), to: to.clone() })
+            .collect(),
+        files,
+    }
+}
+
+/// The selection as the receipt tells it.
+pub(crate) fn asked(selection: &Selection) -> SelectionAsked {
+    SelectionAsked {
+        search: selection.search.clone(),
+        created_from: selection.created.from.map(|time| time.to_string()),
+        created_before: selection.created.before.map(|time| time.to_string()),
+        types: selection.kinds.iter().map(Kind::to_string).collect(),
+        statuses: selection.statuses.iter().map(Status::to_string).collect(),
+        ids: selection.ids.iter().cloned().collect(),
+        limit: selection.limit,
+    }
+}
+
+/// An input as the receipt tells it.
+impl From<&SourceCount> for InputCount {
+    fn from(source: &SourceCount) -> Self {
+        Self {
+            name: source.name.clone(),
+            format: source.format.map(str::to_owned),
+            items: source.items,
+            refused: source.refused,
+        }
+    }
+}
