@@ -1,7 +1,8 @@
 //! Writes an invented history of conversations to standard output, as JSON lines, for
 //! measurements and large tests. The same arguments give the same bytes.
 //!
-//!     generate-histories --size 2GB --seed 1 [--shape openai|sharegpt] [--late] > file.jsonl
+//!     generate-histories --size 2GB --seed 1 [--shape openai|sharegpt] [--late]
+//!         [--varied] > file.jsonl
 //!
 //! The text is made of words in eight languages and six scripts, with quotes, paths, code and
 //! emoji, so that it has the escapes, the lengths and the compressibility of real histories. It
@@ -22,6 +23,7 @@ Options:
       --count N        stop after N conversations (with --size, whichever comes first)
       --seed N         the same seed gives the same bytes [1]
       --shape SHAPE    openai or sharegpt [openai]
+      --varied         ids, types, statuses, owners and years as a store has them
       --late           no tags and no tools in the first 12 MB
   -h, --help           print this
 ";
@@ -61,6 +63,7 @@ fn generate(options: &Options, mut out: impl Write) -> io::Result<()> {
     let phrasebook = Phrasebook::new();
     let mut scribe = Scribe {
         shape: options.shape,
+        varied: options.varied,
         phrasebook: &phrasebook,
         random: Random(options.seed),
         line: Vec::new(),
@@ -89,6 +92,7 @@ struct Options {
     seed: u64,
     shape: Shape,
     late: bool,
+    varied: bool,
 }
 
 impl Options {
@@ -96,6 +100,7 @@ impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Self>, Box<dyn Error>> {
         let (mut size_bytes, mut count) = (None, None);
         let (mut seed, mut shape, mut late) = (1, Shape::OpenAi, false);
+        let mut varied = false;
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or(format!("`{arg}` needs a value"));
             match arg.as_str() {
@@ -110,6 +115,7 @@ impl Options {
                     }
                 }
                 "--late" => late = true,
+                "--varied" => varied = true,
                 "-h" | "--help" => return Ok(None),
                 other => Err(format!("unexpected argument `{other}`; try `--help`"))?,
             }
@@ -121,6 +127,7 @@ impl Options {
             seed,
             shape,
             late,
+            varied,
         }))
     }
 }
@@ -253,6 +260,7 @@ impl Phrasebook {
 /// Writes one conversation after the other into the same buffer.
 struct Scribe<'a> {
     shape: Shape,
+    varied: bool,
     phrasebook: &'a Phrasebook,
     random: Random,
     line: Vec<u8>,
@@ -277,7 +285,12 @@ impl<'a> Scribe<'a> {
     }
 
     fn head(&mut self, number: u64, language: &Language, bare: bool) {
-        self.print(format_args!(r#"{{"id":"c-{number:09}","title":""#));
+        if self.varied {
+            let [high, low] = [self.random.next(), self.random.next()];
+            self.print(format_args!(r#"{{"id":"{high:016x}{low:016x}","title":""#));
+        } else {
+            self.print(format_args!(r#"{{"id":"c-{number:09}","title":""#));
+        }
         let title_words = self.random.between(2, 6);
         self.words(language, title_words);
         self.put(r#"","tags":["#);
@@ -291,9 +304,22 @@ impl<'a> Scribe<'a> {
         let [month, day] = [12, 28].map(|most| self.random.between(1, most));
         let [hour, minute, second] = [24, 60, 60].map(|bound| self.random.below(bound));
         let model = self.random.pick(&MODELS);
+        let year = if self.varied { self.random.between(2019, 2026) } else { 2024 };
         self.print(format_args!(
-            r#"],"created_at":"2024-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z","model":"{model}""#
+            r#"],"created_at":"{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z","model":"{model}""#
         ));
+        if self.varied {
+            let kind = ["chat", "chat", "chat", "agent", "graph"][self.random.below(5)];
+            let status = match self.random.below(100) {
+                0 => "favorite",
+                1..=5 => "deleted",
+                _ => "active",
+            };
+            let owner = self.random.below(5000);
+            self.print(format_args!(
+                r#","type":"{kind}","status":"{status}","user_email":"p{owner}@example.org""#
+            ));
+        }
     }
 
     fn choose_tools(&mut self) -> Vec<&'a Tool> {
