@@ -164,13 +164,20 @@ pub(crate) fn open_postgres(url: &str) -> Result<Connection, Error> {
 /// A URL as it may be shown.
 pub(crate) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.split_once('@') {
+    let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut shown = match place.rsplit_once('@') {
         Some((user, host)) => {
             let user = user.split(':').next().unwrap_or(user);
             format!("{scheme}://{user}@{host}")
         }
-        None => url.to_owned(),
+        None => format!("{scheme}://{place}"),
+    };
+    let open = options.split('&').filter(|one| !one.is_empty() && !one.starts_with("password="));
+    for (index, option) in open.enumerate() {
+        shown.push(if index == 0 { '?' } else { '&' });
+        shown.push_str(option);
     }
+    shown
 }
 
 impl Connection {
@@ -381,6 +388,11 @@ mod tests {
     #[test]
     fn passwords_are_not_shown() {
         assert_eq!(without_password("postgres://ann:secret@host/db"), "postgres://ann@host/db");
+        assert_eq!(without_password("postgres://ann:se@cret@host/db"), "postgres://ann@host/db");
         assert_eq!(without_password("postgres://host/db"), "postgres://host/db");
+        assert_eq!(
+            without_password("postgres:///db?host=/run&password=secret&user=ann"),
+            "postgres:///db?host=/run&user=ann"
+        );
     }
 }

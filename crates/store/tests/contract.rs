@@ -1,0 +1,13 @@
+//! What the store promises, on SQLite and on PostgreSQL alike.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "tests"
+)]
+
+mod support;
+
+#[path = "contract/places.rs"]
+mod places;
