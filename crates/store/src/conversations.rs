@@ -9,8 +9,8 @@ use crate::Error;
 use crate::body::PackedBody;
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::filter::{
-    PURGED, column_text, micros, number_of_kind, number_of_status, read_texts, search_text,
-    write_texts,
+    PURGED, column_text, key_text, micros, number_of_kind, number_of_status, read_texts,
+    search_text, write_texts,
 };
 use crate::store::next;
 
@@ -77,6 +77,7 @@ struct Known {
     digest: Vec<u8>,
     updated_at: i64,
     status: i64,
+    was: i64,
     edited: i64,
     title: Option<String>,
     tags: Option<String>,
@@ -151,12 +152,12 @@ fn known(
     let mut found = HashMap::new();
     for some in incoming.chunks(ROWS_AT_ONCE) {
         let mut sql = String::from(
-            "SELECT key, id, source, digest, updated_at, status, edited, title, tags, body
+            "SELECT key, id, source, digest, updated_at, status, was, edited, title, tags, body
              FROM conversation WHERE project = $1 AND id IN (",
         );
         push_parameters(&mut sql, 2, some.len());
         sql.push(')');
-        let ids: Vec<_> = some.iter().map(|one| column_text(&one.id)).collect();
+        let ids: Vec<_> = some.iter().map(|one| key_text(&one.id)).collect();
         let values: Vec<Value<'_>> = std::iter::once(Value::Int(project))
             .chain(ids.iter().map(|id| Value::Text(id)))
             .collect();
@@ -174,10 +175,11 @@ fn read_known(row: &Row<'_>) -> Result<Known, Error> {
         digest: row.bytes(3)?.unwrap_or_default().to_vec(),
         updated_at: row.int(4)?,
         status: row.int(5)?,
-        edited: row.int(6)?,
-        title: row.text_or_none(7)?,
-        tags: row.text_or_none(8)?,
-        body: row.int(9)?,
+        was: row.int(6)?,
+        edited: row.int(7)?,
+        title: row.text_or_none(8)?,
+        tags: row.text_or_none(9)?,
+        body: row.int(10)?,
         pending: None,
     })
 }
@@ -188,7 +190,7 @@ fn decide(incoming: &[Incoming], known: &mut KnownById) -> (Vec<Taken>, Changes)
     let mut updated: HashMap<i64, usize> = HashMap::new();
     let mut taken = Vec::with_capacity(incoming.len());
     for (place, one) in incoming.iter().enumerate() {
-        let id = (column_text(&one.id).into_owned(), one.source.clone());
+        let id = (key_text(&one.id).into_owned(), one.source.clone());
         let what = match known.get_mut(&id) {
             None => {
                 known.insert(id, Known::pending(one, new.len()));
@@ -243,6 +245,7 @@ impl Known {
             digest: one.digest.to_vec(),
             updated_at: micros(one.updated_at),
             status: number_of_status(one.status),
+            was: 0,
             edited: 0,
             title: None,
             tags: None,
@@ -287,12 +290,12 @@ struct Made {
 impl Made {
     fn of(one: &Incoming) -> Self {
         Self {
-            id: column_text(&one.id).into_owned(),
+            id: key_text(&one.id).into_owned(),
             title: one.title.as_deref().map(|title| column_text(title).into_owned()),
             tags: tags_column(&one.tags),
             search: search_text(one.title.as_deref(), &one.tags),
             model: one.model.as_deref().map(|model| column_text(model).into_owned()),
-            owner: one.owner.as_deref().map(|owner| column_text(owner).into_owned()),
+            owner: one.owner.as_deref().map(|owner| key_text(owner).into_owned()),
         }
     }
 }
@@ -453,7 +456,9 @@ fn update(
     let kept = |bit: i64| known.edited & bit != 0;
     let title = if kept(TITLE) { known.title.clone() } else { made.title };
     let tags = if kept(TAGS) { known.tags.clone() } else { made.tags };
-    let status = if kept(STATUS) { known.status } else { number_of_status(one.status) };
+    let theirs = number_of_status(one.status);
+    let (status, was) =
+        if kept(STATUS) { (known.status, known.was) } else { (theirs, before_deletion(theirs)) };
     let search = search_text(title.as_deref(), &read_texts(tags.as_deref().unwrap_or("[]")));
     let sql = "UPDATE conversation SET owner = $1, kind = $2, status = $3, was = $4, edited = $5, title = $6,
                    tags = $7, search = $8, model = $9, created_at = $10, updated_at = $11, rounds = $12,
@@ -465,7 +470,7 @@ fn update(
             made.owner.as_ref().into(),
             Value::Int(number_of_kind(one.kind)),
             Value::Int(status),
-            Value::Int(before_deletion(status)),
+            Value::Int(was),
             Value::Int(known.edited),
             title.as_ref().into(),
             tags.as_ref().into(),

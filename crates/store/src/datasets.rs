@@ -5,7 +5,7 @@ use retort_model::{Scope, Time};
 use crate::Error;
 use crate::conversations::whole;
 use crate::dialect::{Connection, Row, Value};
-use crate::filter::{Held, Statement, column_text, moment};
+use crate::filter::{Statement, key_text, moment};
 use crate::jobs::Job;
 use crate::store::next;
 
@@ -146,7 +146,7 @@ pub(crate) fn add_dataset(
 fn push_scope(statement: &mut Statement, scope: &Scope) {
     statement.push(" WHERE project = ").int(scope.project);
     if let Some(owner) = &scope.owner {
-        statement.push(" AND creator = ").bind(Held::Text(owner.clone()));
+        statement.push(" AND creator = ").text(owner);
     }
 }
 
@@ -169,7 +169,7 @@ impl crate::Store {
     pub fn dataset(&self, scope: &Scope, name: &str) -> Result<Option<Dataset>, Error> {
         let mut named = Statement::new(DATASET);
         push_scope(&mut named, scope);
-        named.push(" AND name = ").text(column_text(name)).push(" ORDER BY id DESC");
+        named.push(" AND name = ").text(name).push(" ORDER BY id DESC");
         let mut numbered = Statement::new(DATASET);
         push_scope(&mut numbered, scope);
         numbered.push(" AND id = ").int(name.parse().unwrap_or(-1));
@@ -246,7 +246,7 @@ impl crate::Store {
             " AND job IN (SELECT i.job FROM job_item i JOIN conversation c ON c.key = i.conversation
                   WHERE c.project = ",
         );
-        statement.int(scope.project).push(" AND c.id = ").text(column_text(id)).push(
+        statement.int(scope.project).push(" AND c.id = ").key(id).push(
             " AND NOT EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal))
               ORDER BY id",
         );
@@ -259,7 +259,7 @@ impl crate::Store {
     /// Those of the database.
     pub fn knows(&self, scope: &Scope, id: &str) -> Result<bool, Error> {
         let sql = "SELECT COUNT(*) FROM conversation WHERE project = $1 AND id = $2";
-        let id = column_text(id);
+        let id = key_text(id);
         let values = [scope.project.into(), Value::Text(&id)];
         Ok(self.read(|connection| connection.row(sql, &values, |row| row.int(0)))?.unwrap_or(0) > 0)
     }

@@ -7,7 +7,8 @@ use crate::Error;
 use crate::conversations::{STATUS, TAGS, TITLE, is_exporting, search_again, tags_column};
 use crate::dialect::{Connection, Dialect, Value};
 use crate::filter::{
-    PURGED, Statement, number_of_status, push_conversations, read_texts, search_by, search_text,
+    PURGED, Statement, column_text, number_of_status, push_conversations, read_texts, search_by,
+    search_text,
 };
 
 /// What is to be changed.
@@ -104,7 +105,8 @@ fn change(
     let deleted = number_of_status(Status::Deleted);
     match edit {
         Edit::Title(title) => {
-            if *title == one.title {
+            let title = title.as_deref().map(|title| column_text(title).into_owned());
+            if title == one.title {
                 return Ok(false);
             }
             retitle(connection, one, title.as_ref(), one.tags.as_ref(), TITLE)?;

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::conversations::whole;
 use crate::datasets::{NewDataset, add_dataset};
 use crate::dialect::{Connection, Row, Value};
-use crate::filter::{Held, Statement, moment, push_conversations, search_by};
+use crate::filter::{Statement, moment, push_conversations, search_by};
 use crate::store::next;
 
 /// An import or export, as it stands.
@@ -384,7 +384,7 @@ impl crate::Store {
         let mut statement = Statement::new("UPDATE job SET cancel = 1 WHERE project = ");
         statement.int(scope.project);
         if let Some(owner) = &scope.owner {
-            statement.push(" AND creator = ").text(owner.as_str());
+            statement.push(" AND creator = ").text(owner);
         }
         statement.push(" AND id = ").int(id).push(" AND state IN ('queued', 'running')");
         self.write(|connection| {
@@ -415,7 +415,7 @@ impl crate::Store {
 fn push_scope(statement: &mut Statement, scope: &Scope) {
     statement.push(" WHERE project = ").int(scope.project);
     if let Some(owner) = &scope.owner {
-        statement.push(" AND creator = ").bind(Held::Text(owner.clone()));
+        statement.push(" AND creator = ").text(owner);
     }
 }
 

@@ -9,5 +9,7 @@
 
 mod support;
 
+#[path = "contract/intake.rs"]
+mod intake;
 #[path = "contract/places.rs"]
 mod places;
