@@ -5,7 +5,7 @@ use retort_model::{Scope, Time};
 use crate::Error;
 use crate::conversations::whole;
 use crate::dialect::{Connection, Row, Value};
-use crate::filter::{Statement, key_text, moment};
+use crate::filter::{Statement, moment};
 use crate::jobs::Job;
 use crate::store::next;
 
@@ -253,14 +253,25 @@ impl crate::Store {
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_dataset))
     }
 
-    /// Whether anything is known of a conversation with that id, also if it was purged.
+    /// Whether anything is known of a conversation with that id, also if it was purged. To a person, a purged one is
+    /// known if they made a dataset of it.
     ///
     /// # Errors
     /// Those of the database.
     pub fn knows(&self, scope: &Scope, id: &str) -> Result<bool, Error> {
-        let sql = "SELECT COUNT(*) FROM conversation WHERE project = $1 AND id = $2";
-        let id = key_text(id);
-        let values = [scope.project.into(), Value::Text(&id)];
-        Ok(self.read(|connection| connection.row(sql, &values, |row| row.int(0)))?.unwrap_or(0) > 0)
+        let mut statement =
+            Statement::new("SELECT COUNT(*) FROM conversation c WHERE c.project = ");
+        statement.int(scope.project).push(" AND c.id = ").key(id);
+        if let Some(owner) = &scope.owner {
+            statement.push(" AND (c.owner = ").key(owner).push(
+                " OR EXISTS (SELECT 1 FROM job_item i JOIN job j ON j.id = i.job
+                             WHERE i.conversation = c.key AND j.creator = ",
+            );
+            statement.text(owner).push("))");
+        }
+        let found = self.read(|connection| {
+            connection.row(&statement.sql, &statement.values(), |row| row.int(0))
+        })?;
+        Ok(found.unwrap_or(0) > 0)
     }
 }

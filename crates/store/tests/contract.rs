@@ -11,5 +11,7 @@ mod support;
 
 #[path = "contract/intake.rs"]
 mod intake;
+#[path = "contract/listing.rs"]
+mod listing;
 #[path = "contract/places.rs"]
 mod places;
