@@ -9,6 +9,10 @@
 
 mod support;
 
+#[path = "contract/edits.rs"]
+mod edits;
+#[path = "contract/exports.rs"]
+mod exports;
 #[path = "contract/intake.rs"]
 mod intake;
 #[path = "contract/listing.rs"]
