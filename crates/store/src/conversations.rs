@@ -407,23 +407,28 @@ fn write_search(
     for (key, (_, made)) in (first_key..).zip(rows) {
         values.extend([Value::Int(key), Value::Text(&made.search)]);
     }
-    let sql = insert("conversation_search", &["rowid", "text"], rows.len());
+    let sql = insert("conversation_search", &["rowid", "search"], rows.len());
     connection.execute(&sql, &values).map(|_| ())
 }
 
-/// Brings the search index up to the conversation's new text.
-pub(crate) fn search_again(
-    connection: &mut Connection,
-    key: i64,
-    search: &str,
-) -> Result<(), Error> {
+/// Takes the conversation's text out of the search index, which has to be done before it changes.
+pub(crate) fn forget_search(connection: &mut Connection, key: i64) -> Result<(), Error> {
     if connection.dialect() == Dialect::Postgres {
         return Ok(());
     }
-    let sql = "DELETE FROM conversation_search WHERE rowid = $1";
-    connection.execute(sql, &[key.into()])?;
-    let sql = "INSERT INTO conversation_search (rowid, text) VALUES ($1, $2)";
-    connection.execute(sql, &[key.into(), search.into()]).map(|_| ())
+    let sql = "INSERT INTO conversation_search (conversation_search, rowid, search)
+               SELECT 'delete', key, search FROM conversation WHERE key = $1";
+    connection.execute(sql, &[key.into()]).map(|_| ())
+}
+
+/// Puts the conversation's new text into the search index; every row has its place there.
+pub(crate) fn search_again(connection: &mut Connection, key: i64) -> Result<(), Error> {
+    if connection.dialect() == Dialect::Postgres {
+        return Ok(());
+    }
+    let sql = "INSERT INTO conversation_search (rowid, search)
+               SELECT key, search FROM conversation WHERE key = $1";
+    connection.execute(sql, &[key.into()]).map(|_| ())
 }
 
 /// The status to go back to when a deletion is undone.
@@ -460,6 +465,7 @@ fn update(
     let (status, was) =
         if kept(STATUS) { (known.status, known.was) } else { (theirs, before_deletion(theirs)) };
     let search = search_text(title.as_deref(), &read_texts(tags.as_deref().unwrap_or("[]")));
+    forget_search(connection, known.key)?;
     let sql = "UPDATE conversation SET owner = $1, kind = $2, status = $3, was = $4, edited = $5, title = $6,
                    tags = $7, search = $8, model = $9, created_at = $10, updated_at = $11, rounds = $12,
                    messages = $13, digest = $14, size = $15, body = $16
@@ -486,7 +492,7 @@ fn update(
             Value::Int(known.key),
         ],
     )?;
-    search_again(connection, known.key, &search)
+    search_again(connection, known.key)
 }
 
 /// Takes away a body that nothing needs any more, at once or when the exports under way have ended.

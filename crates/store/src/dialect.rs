@@ -84,10 +84,12 @@ impl Dialect {
     /// What makes titles and tags searchable by any part of them.
     pub(crate) fn search_schema(self) -> &'static str {
         match self {
-            // Without content of its own: the text stands in the conversation's row.
+            // The text stands in the conversation's row alone, and what is deleted is gone from the index at once.
             Self::Sqlite => {
                 "CREATE VIRTUAL TABLE conversation_search USING fts5(
-                    text, content='', contentless_delete=1, tokenize='trigram case_sensitive 1')"
+                     search, content='conversation', content_rowid='key', columnsize=0,
+                     tokenize='trigram case_sensitive 1');
+                 INSERT INTO conversation_search (conversation_search, rank) VALUES ('secure-delete', 1)"
             }
             Self::Postgres => {
                 "CREATE EXTENSION IF NOT EXISTS pg_trgm;
@@ -103,6 +105,14 @@ impl Dialect {
             Self::Postgres => format!(
                 "{column} = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST(${parameter} AS TEXT)::jsonb)))"
             ),
+        }
+    }
+
+    /// Rows that are read wait for those who change them, and then hold others up.
+    pub(crate) fn locked(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
         }
     }
 

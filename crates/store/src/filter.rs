@@ -124,7 +124,7 @@ pub(crate) fn push_conversations(
     if search_by == SearchBy::Trigrams {
         statement
             .push(" FROM conversation_search s CROSS JOIN conversation c ON c.key = s.rowid")
-            .push(" WHERE s.text MATCH ")
+            .push(" WHERE s.search MATCH ")
             .text(&trigram_query(selection))
             // The plus keeps the index on projects out: the search leads.
             .push(" AND +c.project = ");

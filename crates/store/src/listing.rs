@@ -258,8 +258,9 @@ fn page_search(connection: &mut Connection, selection: &Selection) -> Result<Sea
     if by == SearchBy::Rows {
         return Ok(by);
     }
-    let mut statement =
-        Statement::new("SELECT COUNT(*) FROM (SELECT 1 FROM conversation_search WHERE text MATCH ");
+    let mut statement = Statement::new(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM conversation_search WHERE search MATCH ",
+    );
     statement.text(&trigram_query(selection)).push(" LIMIT ").int(FEW_FOUND).push(")");
     let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
     Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Trigrams } else { SearchBy::Rows })
