@@ -6,7 +6,7 @@ use crate::Error;
 use crate::conversations::whole;
 use crate::dialect::{Connection, Row, Value};
 use crate::filter::{Statement, moment};
-use crate::jobs::Job;
+use crate::jobs::{Job, refuse_taken};
 use crate::store::next;
 
 /// A dataset.
@@ -203,16 +203,18 @@ impl crate::Store {
     /// Gives a dataset another name.
     ///
     /// # Errors
-    /// The name is in use; those of the database.
+    /// The name is in use, also by an export under way; those of the database.
     pub fn rename_dataset(&self, dataset: &Dataset, name: &str) -> Result<(), Error> {
         self.write(|connection| {
-            let sql = "SELECT COUNT(*) FROM dataset d JOIN dataset o
-                           ON o.project = d.project AND o.creator = d.creator AND o.id <> d.id
-                       WHERE d.id = $1 AND o.name = $2";
-            if connection.row(sql, &[dataset.id.into(), name.into()], |row| row.int(0))? != Some(0)
-            {
-                return Err(Error::NameTaken(name.to_owned()));
-            }
+            // Names are given one after the other.
+            next(connection, "conversation", 0)?;
+            let sql = "SELECT project, name FROM dataset WHERE id = $1";
+            let found =
+                connection.row(sql, &[dataset.id.into()], |row| Ok((row.int(0)?, row.text(1)?)))?;
+            let Some((project, _)) = found.filter(|(_, before)| before != name) else {
+                return Ok(());
+            };
+            refuse_taken(connection, project, &dataset.creator, name, None)?;
             let sql = "UPDATE dataset SET name = $1 WHERE id = $2";
             connection.execute(sql, &[name.into(), dataset.id.into()]).map(|_| ())
         })

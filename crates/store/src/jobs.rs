@@ -345,7 +345,9 @@ impl crate::Store {
     /// The job is no longer this worker's; those of the database.
     pub fn give_back(&self, job: i64, worker: &str) -> Result<(), Error> {
         self.write(|connection| {
-            let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL
+            // Who stops in good order was not ended by the job.
+            let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL,
+                           attempts = attempts - 1
                        WHERE id = $1 AND worker = $2 AND state = 'running'";
             match connection.execute(sql, &[job.into(), worker.into()])? {
                 0 => Err(Error::NotHeld),
@@ -401,6 +403,8 @@ impl crate::Store {
     pub fn retry(&self, scope: &Scope, id: i64) -> Result<bool, Error> {
         let Some(job) = self.job(scope, id)? else { return Ok(false) };
         self.write(|connection| {
+            // Names are given one after the other.
+            next(connection, "conversation", 0)?;
             if job.kind == JobKind::Export {
                 refuse_taken(connection, job.project, &job.creator, &job.name, Some(id))?;
             }
@@ -444,7 +448,7 @@ fn add_job(
 }
 
 /// A dataset of that name, or another export under way that will be one.
-fn refuse_taken(
+pub(crate) fn refuse_taken(
     connection: &mut Connection,
     project: i64,
     creator: &str,
@@ -545,7 +549,8 @@ fn cut(connection: &mut Connection, job: i64, part_bytes: u64) -> Result<(), Err
 
 /// The job, if the worker holds it.
 fn held(connection: &mut Connection, job: i64, worker: &str) -> Result<Job, Error> {
-    let sql = format!("{JOB} WHERE id = $1 AND worker = $2 AND state = 'running'");
+    let locked = connection.dialect().locked();
+    let sql = format!("{JOB} WHERE id = $1 AND worker = $2 AND state = 'running'{locked}");
     connection.row(&sql, &[job.into(), worker.into()], read_job)?.ok_or(Error::NotHeld)
 }
 
@@ -583,10 +588,10 @@ fn set_ended(
     drop_superseded(connection)
 }
 
-/// Takes away earlier states of conversations when no export needs them any more.
+/// Takes away earlier states of conversations when no export needs them any more. One statement sees one moment:
+/// between two, an export and an import could come.
 fn drop_superseded(connection: &mut Connection) -> Result<(), Error> {
-    if crate::conversations::is_exporting(connection)? {
-        return Ok(());
-    }
-    connection.execute("DELETE FROM body WHERE superseded = 1", &[]).map(|_| ())
+    let sql = "DELETE FROM body WHERE superseded = 1 AND NOT EXISTS (
+                   SELECT 1 FROM job WHERE state IN ('queued', 'running') AND kind = 'export')";
+    connection.execute(sql, &[]).map(|_| ())
 }

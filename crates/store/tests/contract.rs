@@ -9,13 +9,19 @@
 
 mod support;
 
+#[path = "contract/datasets.rs"]
+mod datasets;
 #[path = "contract/edits.rs"]
 mod edits;
 #[path = "contract/exports.rs"]
 mod exports;
 #[path = "contract/intake.rs"]
 mod intake;
+#[path = "contract/jobs.rs"]
+mod jobs;
 #[path = "contract/listing.rs"]
 mod listing;
 #[path = "contract/places.rs"]
 mod places;
+#[path = "contract/upkeep.rs"]
+mod upkeep;
