@@ -310,6 +310,25 @@ pub(crate) fn tags_column(tags: &[String]) -> Option<String> {
     Some(String::from_utf8_lossy(&out).into_owned())
 }
 
+/// The statements that write some rows at once.
+struct Inserts {
+    rows: usize,
+    body: String,
+    conversation: String,
+    search: String,
+}
+
+impl Inserts {
+    fn of(rows: usize) -> Self {
+        Self {
+            rows,
+            body: insert("body", &["key", "dictionary", "superseded", "crc32", "bytes"], rows),
+            conversation: insert("conversation", &COLUMNS, rows),
+            search: insert("conversation_search", &["rowid", "search"], rows),
+        }
+    }
+}
+
 /// Writes new conversations.
 fn add(
     connection: &mut Connection,
@@ -321,26 +340,31 @@ fn add(
     if count == 0 {
         return Ok(());
     }
-    let first_key = next(connection, "conversation", count)?;
-    let first_body = next(connection, "body", count)?;
-    let mut offset = 0;
-    for some in new.chunks(ROWS_AT_ONCE) {
+    let mut key = next(connection, "conversation", count)?;
+    let mut body = next(connection, "body", count)?;
+    let at_once = connection.dialect().rows_at_once();
+    let mut inserts = Inserts::of(at_once);
+    for some in new.chunks(at_once) {
         let rows: Vec<(&Incoming, Made)> = some
             .iter()
             .filter_map(|place| incoming.get(*place))
             .map(|one| (one, Made::of(one)))
             .collect();
-        let (key, body) = (first_key + offset, first_body + offset);
-        write_bodies(connection, &rows, body)?;
-        write_rows(connection, project, &rows, key, body)?;
-        write_search(connection, &rows, key)?;
-        offset += some.len() as i64;
+        if inserts.rows != rows.len() {
+            inserts = Inserts::of(rows.len());
+        }
+        write_bodies(connection, &inserts, &rows, body)?;
+        write_rows(connection, &inserts, project, &rows, key, body)?;
+        write_search(connection, &inserts, &rows, key)?;
+        key += some.len() as i64;
+        body += some.len() as i64;
     }
     Ok(())
 }
 
 fn write_bodies(
     connection: &mut Connection,
+    inserts: &Inserts,
     rows: &[(&Incoming, Made)],
     first: i64,
 ) -> Result<(), Error> {
@@ -354,13 +378,12 @@ fn write_bodies(
             Value::Bytes(&one.body.bytes),
         ]);
     }
-    let columns = ["key", "dictionary", "superseded", "crc32", "bytes"];
-    let sql = insert("body", &columns, rows.len());
-    connection.execute(&sql, &values).map(|_| ())
+    connection.execute(&inserts.body, &values).map(|_| ())
 }
 
 fn write_rows(
     connection: &mut Connection,
+    inserts: &Inserts,
     project: i64,
     rows: &[(&Incoming, Made)],
     first_key: i64,
@@ -392,11 +415,12 @@ fn write_rows(
             Value::Int(first_body + offset),
         ]);
     }
-    connection.execute(&insert("conversation", &COLUMNS, rows.len()), &values).map(|_| ())
+    connection.execute(&inserts.conversation, &values).map(|_| ())
 }
 
 fn write_search(
     connection: &mut Connection,
+    inserts: &Inserts,
     rows: &[(&Incoming, Made)],
     first_key: i64,
 ) -> Result<(), Error> {
@@ -407,8 +431,7 @@ fn write_search(
     for (key, (_, made)) in (first_key..).zip(rows) {
         values.extend([Value::Int(key), Value::Text(&made.search)]);
     }
-    let sql = insert("conversation_search", &["rowid", "search"], rows.len());
-    connection.execute(&sql, &values).map(|_| ())
+    connection.execute(&inserts.search, &values).map(|_| ())
 }
 
 /// Takes the conversation's text out of the search index, which has to be done before it changes.
@@ -416,19 +439,26 @@ pub(crate) fn forget_search(connection: &mut Connection, key: i64) -> Result<(),
     if connection.dialect() == Dialect::Postgres {
         return Ok(());
     }
+    let sql = "SELECT search FROM conversation WHERE key = $1";
+    let Some(search) = connection.row(sql, &[key.into()], |row| row.text(0))? else {
+        return Ok(());
+    };
     let sql = "INSERT INTO conversation_search (conversation_search, rowid, search)
-               SELECT 'delete', key, search FROM conversation WHERE key = $1";
-    connection.execute(sql, &[key.into()]).map(|_| ())
+               VALUES ('delete', $1, $2)";
+    connection.execute(sql, &[key.into(), Value::Text(&search)]).map(|_| ())
 }
 
 /// Puts the conversation's new text into the search index; every row has its place there.
-pub(crate) fn search_again(connection: &mut Connection, key: i64) -> Result<(), Error> {
+pub(crate) fn search_again(
+    connection: &mut Connection,
+    key: i64,
+    search: &str,
+) -> Result<(), Error> {
     if connection.dialect() == Dialect::Postgres {
         return Ok(());
     }
-    let sql = "INSERT INTO conversation_search (rowid, search)
-               SELECT key, search FROM conversation WHERE key = $1";
-    connection.execute(sql, &[key.into()]).map(|_| ())
+    let sql = "INSERT INTO conversation_search (rowid, search) VALUES ($1, $2)";
+    connection.execute(sql, &[key.into(), search.into()]).map(|_| ())
 }
 
 /// The status to go back to when a deletion is undone.
@@ -456,7 +486,7 @@ fn update(
 ) -> Result<(), Error> {
     let body = next(connection, "body", 1)?;
     let made = Made::of(one);
-    write_bodies(connection, &[(one, Made::of(one))], body)?;
+    write_bodies(connection, &Inserts::of(1), &[(one, Made::of(one))], body)?;
     drop_body(connection, known.body, exporting)?;
     let kept = |bit: i64| known.edited & bit != 0;
     let title = if kept(TITLE) { known.title.clone() } else { made.title };
@@ -492,7 +522,7 @@ fn update(
             Value::Int(known.key),
         ],
     )?;
-    search_again(connection, known.key)
+    search_again(connection, known.key, &search)
 }
 
 /// Takes away a body that nothing needs any more, at once or when the exports under way have ended.

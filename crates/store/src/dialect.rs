@@ -11,6 +11,7 @@ use std::time::Duration;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::private::BytesMut;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use retort_model::bounds::ROWS_AT_ONCE;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use crate::Error;
@@ -105,6 +106,15 @@ impl Dialect {
             Self::Postgres => format!(
                 "{column} = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST(${parameter} AS TEXT)::jsonb)))"
             ),
+        }
+    }
+
+    /// Rows that one statement writes. SQLite keeps a way back for a statement of several, and its search index then
+    /// goes to the file each time; PostgreSQL saves turns.
+    pub(crate) fn rows_at_once(self) -> usize {
+        match self {
+            Self::Sqlite => 1,
+            Self::Postgres => ROWS_AT_ONCE,
         }
     }
 

@@ -181,7 +181,7 @@ fn retitle(
     let values = [title.into(), tags.into(), Value::Text(&search), one.key.into()];
     forget_search(connection, one.key)?;
     connection.execute(&sql, &values)?;
-    search_again(connection, one.key)
+    search_again(connection, one.key, &search)
 }
 
 /// Takes everything of a conversation away, also from exports under way; its bare id stays if a dataset names it.
@@ -205,5 +205,5 @@ fn purge(connection: &mut Connection, one: &Edited, exporting: bool) -> Result<(
          WHERE key = $2"
     );
     connection.execute(&sql, &[Value::Bytes(&[]), key])?;
-    search_again(connection, one.key)
+    search_again(connection, one.key, "")
 }

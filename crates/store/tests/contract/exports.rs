@@ -157,7 +157,7 @@ fn the_selection_of_an_export_is_that_of_a_list() {
             .map(|n| Incoming {
                 title: Some((*dice.one(&titles)).into()),
                 owner: Some((*dice.one(&["ann", "bob"])).into()),
-                status: *dice.one(&Status::ALL),
+                status: *dice.one(Status::ALL),
                 created_at: dice.happens(90).then(|| at(dice.below(50) as i64)),
                 ..place.incoming(&format!("c{n}"), &format!("c{n}"))
             })

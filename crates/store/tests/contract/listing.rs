@@ -56,7 +56,7 @@ fn made(place: &Place, project: i64, n: usize, dice: &mut Dice) -> Known {
     let incoming = Incoming {
         source: (*dice.one(&["x", "y"])).into(),
         owner: dice.one(&OWNERS).map(str::to_owned),
-        kind: *dice.one(&Kind::ALL),
+        kind: *dice.one(Kind::ALL),
         status: *dice.one(&[Status::Active, Status::Active, Status::Favorite, Status::Deleted]),
         title,
         tags,
@@ -89,10 +89,10 @@ fn random_selection(known: &[Known], dice: &mut Dice) -> Selection {
         selection.created = DateRange { from: end(), before: end() };
     }
     if dice.happens(30) {
-        selection.kinds = (0..1 + dice.below(2)).map(|_| *dice.one(&Kind::ALL)).collect();
+        selection.kinds = (0..1 + dice.below(2)).map(|_| *dice.one(Kind::ALL)).collect();
     }
     if dice.happens(30) {
-        selection.statuses = (0..1 + dice.below(3)).map(|_| *dice.one(&Status::ALL)).collect();
+        selection.statuses = (0..1 + dice.below(3)).map(|_| *dice.one(Status::ALL)).collect();
     }
     if dice.happens(15) {
         selection.ids = (0..1 + dice.below(30)).map(|_| format!("c{}", dice.below(300))).collect();
