@@ -12,7 +12,7 @@ use crate::filter::{
     PURGED, column_text, key_text, micros, number_of_kind, number_of_status, read_texts,
     search_text, write_texts,
 };
-use crate::store::next;
+use crate::store::{next, take_turn};
 
 /// Bits of `edited`: what was set here stands above what the source says.
 pub(crate) const TITLE: i64 = 1;
@@ -117,8 +117,7 @@ impl crate::Store {
     /// Those of the database; nothing is taken then.
     pub fn take_in(&self, project: i64, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
         self.write(|connection| {
-            // Importers and submissions of exports take turns.
-            next(connection, "conversation", 0)?;
+            take_turn(connection)?;
             let mut known = known(connection, project, incoming)?;
             let (taken, changes) = decide(incoming, &mut known);
             add(connection, project, incoming, &changes.new)?;

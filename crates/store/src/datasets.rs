@@ -7,7 +7,7 @@ use crate::conversations::whole;
 use crate::dialect::{Connection, Row, Value};
 use crate::filter::{Statement, moment};
 use crate::jobs::{Job, refuse_taken};
-use crate::store::next;
+use crate::store::{next, take_turn};
 
 /// A dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,8 +206,7 @@ impl crate::Store {
     /// The name is in use, also by an export under way; those of the database.
     pub fn rename_dataset(&self, dataset: &Dataset, name: &str) -> Result<(), Error> {
         self.write(|connection| {
-            // Names are given one after the other.
-            next(connection, "conversation", 0)?;
+            take_turn(connection)?;
             let sql = "SELECT project, name FROM dataset WHERE id = $1";
             let found =
                 connection.row(sql, &[dataset.id.into()], |row| Ok((row.int(0)?, row.text(1)?)))?;

@@ -12,6 +12,7 @@ use crate::filter::{
     PURGED, Statement, column_text, number_of_status, push_conversations, read_texts, search_by,
     search_text,
 };
+use crate::store::take_turn;
 
 /// What is to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +56,7 @@ impl crate::Store {
         let (mut changed, mut behind) = (0, 0);
         loop {
             let (count, last) = self.write(|connection| {
-                // Importers and submissions of exports take turns with it.
-                crate::store::next(connection, "conversation", 0)?;
+                take_turn(connection)?;
                 let page = page(connection, scope, selection, behind)?;
                 let exporting = matches!(edit, Edit::Purge) && is_exporting(connection)?;
                 let mut count = 0;

@@ -8,7 +8,7 @@ use crate::conversations::whole;
 use crate::datasets::{NewDataset, add_dataset};
 use crate::dialect::{Connection, Row, Value};
 use crate::filter::{Statement, moment, push_conversations, search_by};
-use crate::store::next;
+use crate::store::{next, take_turn};
 
 /// An import or export, as it stands.
 #[derive(Clone, Debug)]
@@ -168,8 +168,7 @@ impl crate::Store {
         now: Time,
     ) -> Result<i64, Error> {
         self.write(|connection| {
-            // Importers, editors and submissions take turns.
-            next(connection, "conversation", 0)?;
+            take_turn(connection)?;
             refuse_taken(connection, scope.project, new.creator, new.name, None)?;
             let texts = (new.creator, new.name, new.plan);
             let job = add_job(connection, scope.project, JobKind::Export, texts, now)?;
@@ -309,6 +308,7 @@ impl crate::Store {
         now: Time,
     ) -> Result<i64, Error> {
         self.write(|connection| {
+            take_turn(connection)?;
             let found = held(connection, job, worker)?;
             refuse_taken(connection, found.project, &found.creator, &dataset.name, Some(job))?;
             let id = add_dataset(connection, &found, dataset, now)?;
@@ -334,6 +334,7 @@ impl crate::Store {
         now: Time,
     ) -> Result<(), Error> {
         self.write(|connection| {
+            take_turn(connection)?;
             held(connection, job, worker)?;
             set_ended(connection, job, state, error, report, now)
         })
@@ -390,6 +391,7 @@ impl crate::Store {
         }
         statement.push(" AND id = ").int(id).push(" AND state IN ('queued', 'running')");
         self.write(|connection| {
+            take_turn(connection)?;
             let asked = connection.execute(&statement.sql, &statement.values())?;
             end_abandoned(connection, now)?;
             Ok(asked > 0)
@@ -403,8 +405,7 @@ impl crate::Store {
     pub fn retry(&self, scope: &Scope, id: i64) -> Result<bool, Error> {
         let Some(job) = self.job(scope, id)? else { return Ok(false) };
         self.write(|connection| {
-            // Names are given one after the other.
-            next(connection, "conversation", 0)?;
+            take_turn(connection)?;
             if job.kind == JobKind::Export {
                 refuse_taken(connection, job.project, &job.creator, &job.name, Some(id))?;
             }
@@ -558,13 +559,20 @@ fn held(connection: &mut Connection, job: i64, worker: &str) -> Result<Job, Erro
 /// to end.
 fn end_abandoned(connection: &mut Connection, now: Time) -> Result<(), Error> {
     let now = Value::Int(now.unix_micros());
+    let sql = "SELECT COUNT(*) FROM job WHERE (cancel = 1 AND state = 'queued')
+               OR (state = 'running' AND lease_until < $1 AND (cancel = 1 OR attempts >= $2))";
+    let attempts = Value::Int(whole(JOB_ATTEMPTS));
+    if connection.row(sql, &[now, attempts], |row| row.int(0))? == Some(0) {
+        return Ok(());
+    }
+    take_turn(connection)?;
     let sql = "UPDATE job SET state = 'cancelled', finished_at = $1
                WHERE cancel = 1 AND (state = 'queued' OR (state = 'running' AND lease_until < $1))";
     let cancelled = connection.execute(sql, &[now])?;
     let sql = "UPDATE job SET state = 'failed', finished_at = $1,
                    error = 'its workers ended before it did, again and again; retry it where there is more memory'
                WHERE state = 'running' AND lease_until < $1 AND attempts >= $2";
-    let failed = connection.execute(sql, &[now, Value::Int(whole(JOB_ATTEMPTS))])?;
+    let failed = connection.execute(sql, &[now, attempts])?;
     if cancelled + failed > 0 { drop_superseded(connection) } else { Ok(()) }
 }
 

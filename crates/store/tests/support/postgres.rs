@@ -2,12 +2,18 @@
 //! temporary folder, and gone with the process.
 #![allow(clippy::expect_used, clippy::panic, reason = "tests")]
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const USER: &str = "retort";
+
+/// What ends the server, and once more if it was only just beginning.
+const LEASH: &str = "cat; cd /
+    for second in 1 2 3 4 5; do $3 \"$1\" -D \"$2/data\" -m immediate stop && break; sleep 1; done
+    rm -rf \"$2\"";
 
 struct Server {
     programs: PathBuf,
@@ -38,10 +44,12 @@ impl Server {
         let folder = tempfile::tempdir().expect("a temporary folder").keep();
         // Whatever ends this process also closes the pipe; then the server is stopped and its folder removed.
         let leash = Command::new("sh")
-            .args(["-c", "trap '' HUP INT TERM; cat; cd /; $3 \"$1\" -D \"$2/data\" -m immediate stop; rm -rf \"$2\"", "sh"])
+            .args(["-c", LEASH, "sh"])
             .arg(programs.join("pg_ctl"))
             .arg(&folder)
             .arg(if is_root() { "runuser -u postgres --" } else { "" })
+            // A group of its own: what ends this one leaves it alone.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
