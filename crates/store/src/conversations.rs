@@ -9,10 +9,10 @@ use crate::Error;
 use crate::body::PackedBody;
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::filter::{
-    PURGED, column_text, micros, number_of_kind, number_of_status, read_texts, search_text,
-    write_texts,
+    PURGED, column_text, key_text, micros, number_of_kind, number_of_status, read_texts,
+    search_text, write_texts,
 };
-use crate::store::next;
+use crate::store::{next, take_turn};
 
 /// Bits of `edited`: what was set here stands above what the source says.
 pub(crate) const TITLE: i64 = 1;
@@ -77,6 +77,7 @@ struct Known {
     digest: Vec<u8>,
     updated_at: i64,
     status: i64,
+    was: i64,
     edited: i64,
     title: Option<String>,
     tags: Option<String>,
@@ -116,8 +117,7 @@ impl crate::Store {
     /// Those of the database; nothing is taken then.
     pub fn take_in(&self, project: i64, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
         self.write(|connection| {
-            // Importers and submissions of exports take turns.
-            next(connection, "conversation", 0)?;
+            take_turn(connection)?;
             let mut known = known(connection, project, incoming)?;
             let (taken, changes) = decide(incoming, &mut known);
             add(connection, project, incoming, &changes.new)?;
@@ -169,12 +169,12 @@ fn known(
     let mut found = HashMap::new();
     for some in incoming.chunks(ROWS_AT_ONCE) {
         let mut sql = String::from(
-            "SELECT key, id, source, digest, updated_at, status, edited, title, tags, body
+            "SELECT key, id, source, digest, updated_at, status, was, edited, title, tags, body
              FROM conversation WHERE project = $1 AND id IN (",
         );
         push_parameters(&mut sql, 2, some.len());
         sql.push(')');
-        let ids: Vec<_> = some.iter().map(|one| column_text(&one.id)).collect();
+        let ids: Vec<_> = some.iter().map(|one| key_text(&one.id)).collect();
         let values: Vec<Value<'_>> = std::iter::once(Value::Int(project))
             .chain(ids.iter().map(|id| Value::Text(id)))
             .collect();
@@ -192,10 +192,11 @@ fn read_known(row: &Row<'_>) -> Result<Known, Error> {
         digest: row.bytes(3)?.unwrap_or_default().to_vec(),
         updated_at: row.int(4)?,
         status: row.int(5)?,
-        edited: row.int(6)?,
-        title: row.text_or_none(7)?,
-        tags: row.text_or_none(8)?,
-        body: row.int(9)?,
+        was: row.int(6)?,
+        edited: row.int(7)?,
+        title: row.text_or_none(8)?,
+        tags: row.text_or_none(9)?,
+        body: row.int(10)?,
         pending: None,
     })
 }
@@ -206,7 +207,7 @@ fn decide(incoming: &[Incoming], known: &mut KnownById) -> (Vec<Taken>, Changes)
     let mut updated: HashMap<i64, usize> = HashMap::new();
     let mut taken = Vec::with_capacity(incoming.len());
     for (place, one) in incoming.iter().enumerate() {
-        let id = (column_text(&one.id).into_owned(), one.source.clone());
+        let id = (key_text(&one.id).into_owned(), one.source.clone());
         let what = match known.get_mut(&id) {
             None => {
                 known.insert(id, Known::pending(one, new.len()));
@@ -261,6 +262,7 @@ impl Known {
             digest: one.digest.to_vec(),
             updated_at: micros(one.updated_at),
             status: number_of_status(one.status),
+            was: 0,
             edited: 0,
             title: None,
             tags: None,
@@ -305,12 +307,12 @@ struct Made {
 impl Made {
     fn of(one: &Incoming) -> Self {
         Self {
-            id: column_text(&one.id).into_owned(),
+            id: key_text(&one.id).into_owned(),
             title: one.title.as_deref().map(|title| column_text(title).into_owned()),
             tags: tags_column(&one.tags),
             search: search_text(one.title.as_deref(), &one.tags),
             model: one.model.as_deref().map(|model| column_text(model).into_owned()),
-            owner: one.owner.as_deref().map(|owner| column_text(owner).into_owned()),
+            owner: one.owner.as_deref().map(|owner| key_text(owner).into_owned()),
         }
     }
 }
@@ -325,6 +327,25 @@ pub(crate) fn tags_column(tags: &[String]) -> Option<String> {
     Some(String::from_utf8_lossy(&out).into_owned())
 }
 
+/// The statements that write some rows at once.
+struct Inserts {
+    rows: usize,
+    body: String,
+    conversation: String,
+    search: String,
+}
+
+impl Inserts {
+    fn of(rows: usize) -> Self {
+        Self {
+            rows,
+            body: insert("body", &["key", "dictionary", "superseded", "crc32", "bytes"], rows),
+            conversation: insert("conversation", &COLUMNS, rows),
+            search: insert("conversation_search", &["rowid", "search"], rows),
+        }
+    }
+}
+
 /// Writes new conversations.
 fn add(
     connection: &mut Connection,
@@ -336,26 +357,31 @@ fn add(
     if count == 0 {
         return Ok(());
     }
-    let first_key = next(connection, "conversation", count)?;
-    let first_body = next(connection, "body", count)?;
-    let mut offset = 0;
-    for some in new.chunks(ROWS_AT_ONCE) {
+    let mut key = next(connection, "conversation", count)?;
+    let mut body = next(connection, "body", count)?;
+    let at_once = connection.dialect().rows_at_once();
+    let mut inserts = Inserts::of(at_once);
+    for some in new.chunks(at_once) {
         let rows: Vec<(&Incoming, Made)> = some
             .iter()
             .filter_map(|place| incoming.get(*place))
             .map(|one| (one, Made::of(one)))
             .collect();
-        let (key, body) = (first_key + offset, first_body + offset);
-        write_bodies(connection, &rows, body)?;
-        write_rows(connection, project, &rows, key, body)?;
-        write_search(connection, &rows, key)?;
-        offset += some.len() as i64;
+        if inserts.rows != rows.len() {
+            inserts = Inserts::of(rows.len());
+        }
+        write_bodies(connection, &inserts, &rows, body)?;
+        write_rows(connection, &inserts, project, &rows, key, body)?;
+        write_search(connection, &inserts, &rows, key)?;
+        key += some.len() as i64;
+        body += some.len() as i64;
     }
     Ok(())
 }
 
 fn write_bodies(
     connection: &mut Connection,
+    inserts: &Inserts,
     rows: &[(&Incoming, Made)],
     first: i64,
 ) -> Result<(), Error> {
@@ -369,13 +395,12 @@ fn write_bodies(
             Value::Bytes(&one.body.bytes),
         ]);
     }
-    let columns = ["key", "dictionary", "superseded", "crc32", "bytes"];
-    let sql = insert("body", &columns, rows.len());
-    connection.execute(&sql, &values).map(|_| ())
+    connection.execute(&inserts.body, &values).map(|_| ())
 }
 
 fn write_rows(
     connection: &mut Connection,
+    inserts: &Inserts,
     project: i64,
     rows: &[(&Incoming, Made)],
     first_key: i64,
@@ -407,11 +432,12 @@ fn write_rows(
             Value::Int(first_body + offset),
         ]);
     }
-    connection.execute(&insert("conversation", &COLUMNS, rows.len()), &values).map(|_| ())
+    connection.execute(&inserts.conversation, &values).map(|_| ())
 }
 
 fn write_search(
     connection: &mut Connection,
+    inserts: &Inserts,
     rows: &[(&Incoming, Made)],
     first_key: i64,
 ) -> Result<(), Error> {
@@ -422,11 +448,24 @@ fn write_search(
     for (key, (_, made)) in (first_key..).zip(rows) {
         values.extend([Value::Int(key), Value::Text(&made.search)]);
     }
-    let sql = insert("conversation_search", &["rowid", "text"], rows.len());
-    connection.execute(&sql, &values).map(|_| ())
+    connection.execute(&inserts.search, &values).map(|_| ())
 }
 
-/// Brings the search index up to the conversation's new text.
+/// Takes the conversation's text out of the search index, which has to be done before it changes.
+pub(crate) fn forget_search(connection: &mut Connection, key: i64) -> Result<(), Error> {
+    if connection.dialect() == Dialect::Postgres {
+        return Ok(());
+    }
+    let sql = "SELECT search FROM conversation WHERE key = $1";
+    let Some(search) = connection.row(sql, &[key.into()], |row| row.text(0))? else {
+        return Ok(());
+    };
+    let sql = "INSERT INTO conversation_search (conversation_search, rowid, search)
+               VALUES ('delete', $1, $2)";
+    connection.execute(sql, &[key.into(), Value::Text(&search)]).map(|_| ())
+}
+
+/// Puts the conversation's new text into the search index; every row has its place there.
 pub(crate) fn search_again(
     connection: &mut Connection,
     key: i64,
@@ -435,9 +474,7 @@ pub(crate) fn search_again(
     if connection.dialect() == Dialect::Postgres {
         return Ok(());
     }
-    let sql = "DELETE FROM conversation_search WHERE rowid = $1";
-    connection.execute(sql, &[key.into()])?;
-    let sql = "INSERT INTO conversation_search (rowid, text) VALUES ($1, $2)";
+    let sql = "INSERT INTO conversation_search (rowid, search) VALUES ($1, $2)";
     connection.execute(sql, &[key.into(), search.into()]).map(|_| ())
 }
 
@@ -466,13 +503,16 @@ fn update(
 ) -> Result<(), Error> {
     let body = next(connection, "body", 1)?;
     let made = Made::of(one);
-    write_bodies(connection, &[(one, Made::of(one))], body)?;
+    write_bodies(connection, &Inserts::of(1), &[(one, Made::of(one))], body)?;
     drop_body(connection, known.body, exporting)?;
     let kept = |bit: i64| known.edited & bit != 0;
     let title = if kept(TITLE) { known.title.clone() } else { made.title };
     let tags = if kept(TAGS) { known.tags.clone() } else { made.tags };
-    let status = if kept(STATUS) { known.status } else { number_of_status(one.status) };
+    let theirs = number_of_status(one.status);
+    let (status, was) =
+        if kept(STATUS) { (known.status, known.was) } else { (theirs, before_deletion(theirs)) };
     let search = search_text(title.as_deref(), &read_texts(tags.as_deref().unwrap_or("[]")));
+    forget_search(connection, known.key)?;
     let sql = "UPDATE conversation SET owner = $1, kind = $2, status = $3, was = $4, edited = $5, title = $6,
                    tags = $7, search = $8, model = $9, created_at = $10, updated_at = $11, rounds = $12,
                    messages = $13, digest = $14, size = $15, body = $16
@@ -483,7 +523,7 @@ fn update(
             made.owner.as_ref().into(),
             Value::Int(number_of_kind(one.kind)),
             Value::Int(status),
-            Value::Int(before_deletion(status)),
+            Value::Int(was),
             Value::Int(known.edited),
             title.as_ref().into(),
             tags.as_ref().into(),

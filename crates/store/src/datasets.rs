@@ -5,9 +5,9 @@ use retort_model::{Scope, Time};
 use crate::Error;
 use crate::conversations::whole;
 use crate::dialect::{Connection, Row, Value};
-use crate::filter::{Held, Statement, column_text, moment};
-use crate::jobs::Job;
-use crate::store::next;
+use crate::filter::{Statement, moment};
+use crate::jobs::{Job, refuse_taken};
+use crate::store::{next, take_turn};
 
 /// A dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ pub(crate) fn add_dataset(
 fn push_scope(statement: &mut Statement, scope: &Scope) {
     statement.push(" WHERE project = ").int(scope.project);
     if let Some(owner) = &scope.owner {
-        statement.push(" AND creator = ").bind(Held::Text(owner.clone()));
+        statement.push(" AND creator = ").text(owner);
     }
 }
 
@@ -169,7 +169,7 @@ impl crate::Store {
     pub fn dataset(&self, scope: &Scope, name: &str) -> Result<Option<Dataset>, Error> {
         let mut named = Statement::new(DATASET);
         push_scope(&mut named, scope);
-        named.push(" AND name = ").text(column_text(name)).push(" ORDER BY id DESC");
+        named.push(" AND name = ").text(name).push(" ORDER BY id DESC");
         let found =
             self.read(|connection| connection.row(&named.sql, &named.values(), read_dataset))?;
         match (found, name.parse()) {
@@ -213,16 +213,17 @@ impl crate::Store {
     /// Gives a dataset another name.
     ///
     /// # Errors
-    /// The name is in use; those of the database.
+    /// The name is in use, also by an export under way; those of the database.
     pub fn rename_dataset(&self, dataset: &Dataset, name: &str) -> Result<(), Error> {
         self.write(|connection| {
-            let sql = "SELECT COUNT(*) FROM dataset d JOIN dataset o
-                           ON o.project = d.project AND o.creator = d.creator AND o.id <> d.id
-                       WHERE d.id = $1 AND o.name = $2";
-            if connection.row(sql, &[dataset.id.into(), name.into()], |row| row.int(0))? != Some(0)
-            {
-                return Err(Error::NameTaken(name.to_owned()));
-            }
+            take_turn(connection)?;
+            let sql = "SELECT project, name FROM dataset WHERE id = $1";
+            let found =
+                connection.row(sql, &[dataset.id.into()], |row| Ok((row.int(0)?, row.text(1)?)))?;
+            let Some((project, _)) = found.filter(|(_, before)| before != name) else {
+                return Ok(());
+            };
+            refuse_taken(connection, project, &dataset.creator, name, None)?;
             let sql = "UPDATE dataset SET name = $1 WHERE id = $2";
             connection.execute(sql, &[name.into(), dataset.id.into()]).map(|_| ())
         })
@@ -256,21 +257,32 @@ impl crate::Store {
             " AND job IN (SELECT i.job FROM job_item i JOIN conversation c ON c.key = i.conversation
                   WHERE c.project = ",
         );
-        statement.int(scope.project).push(" AND c.id = ").text(column_text(id)).push(
+        statement.int(scope.project).push(" AND c.id = ").key(id).push(
             " AND NOT EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal))
               ORDER BY id",
         );
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_dataset))
     }
 
-    /// Whether anything is known of a conversation with that id, also if it was purged.
+    /// Whether anything is known of a conversation with that id, also if it was purged. To a person, a purged one is
+    /// known if they made a dataset of it.
     ///
     /// # Errors
     /// Those of the database.
     pub fn knows(&self, scope: &Scope, id: &str) -> Result<bool, Error> {
-        let sql = "SELECT COUNT(*) FROM conversation WHERE project = $1 AND id = $2";
-        let id = column_text(id);
-        let values = [scope.project.into(), Value::Text(&id)];
-        Ok(self.read(|connection| connection.row(sql, &values, |row| row.int(0)))?.unwrap_or(0) > 0)
+        let mut statement =
+            Statement::new("SELECT COUNT(*) FROM conversation c WHERE c.project = ");
+        statement.int(scope.project).push(" AND c.id = ").key(id);
+        if let Some(owner) = &scope.owner {
+            statement.push(" AND (c.owner = ").key(owner).push(
+                " OR EXISTS (SELECT 1 FROM job_item i JOIN job j ON j.id = i.job
+                             WHERE i.conversation = c.key AND j.creator = ",
+            );
+            statement.text(owner).push("))");
+        }
+        let found = self.read(|connection| {
+            connection.row(&statement.sql, &statement.values(), |row| row.int(0))
+        })?;
+        Ok(found.unwrap_or(0) > 0)
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::private::BytesMut;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use retort_model::bounds::ROWS_AT_ONCE;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use crate::Error;
@@ -87,10 +88,12 @@ impl Dialect {
     /// What makes titles and tags searchable by any part of them.
     pub(crate) fn search_schema(self) -> &'static str {
         match self {
-            // Without content of its own: the text stands in the conversation's row.
+            // The text stands in the conversation's row alone, and what is deleted is gone from the index at once.
             Self::Sqlite => {
                 "CREATE VIRTUAL TABLE conversation_search USING fts5(
-                    text, content='', contentless_delete=1, tokenize='trigram case_sensitive 1')"
+                     search, content='conversation', content_rowid='key', columnsize=0,
+                     tokenize='trigram case_sensitive 1');
+                 INSERT INTO conversation_search (conversation_search, rank) VALUES ('secure-delete', 1)"
             }
             Self::Postgres => {
                 "CREATE EXTENSION IF NOT EXISTS pg_trgm;
@@ -106,6 +109,23 @@ impl Dialect {
             Self::Postgres => format!(
                 "{column} = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST(${parameter} AS TEXT)::jsonb)))"
             ),
+        }
+    }
+
+    /// Rows that one statement writes. SQLite keeps a way back for a statement of several, and its search index then
+    /// goes to the file each time; PostgreSQL saves turns.
+    pub(crate) fn rows_at_once(self) -> usize {
+        match self {
+            Self::Sqlite => 1,
+            Self::Postgres => ROWS_AT_ONCE,
+        }
+    }
+
+    /// Rows that are read wait for those who change them, and then hold others up.
+    pub(crate) fn locked(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
         }
     }
 
@@ -169,13 +189,20 @@ pub(crate) fn open_postgres(url: &str) -> Result<Connection, Error> {
 /// A URL as it may be shown.
 pub(crate) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.split_once('@') {
+    let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut shown = match place.rsplit_once('@') {
         Some((user, host)) => {
             let user = user.split(':').next().unwrap_or(user);
             format!("{scheme}://{user}@{host}")
         }
-        None => url.to_owned(),
+        None => format!("{scheme}://{place}"),
+    };
+    let open = options.split('&').filter(|one| !one.is_empty() && !one.starts_with("password="));
+    for (index, option) in open.enumerate() {
+        shown.push(if index == 0 { '?' } else { '&' });
+        shown.push_str(option);
     }
+    shown
 }
 
 impl Connection {
@@ -386,6 +413,11 @@ mod tests {
     #[test]
     fn passwords_are_not_shown() {
         assert_eq!(without_password("postgres://ann:secret@host/db"), "postgres://ann@host/db");
+        assert_eq!(without_password("postgres://ann:se@cret@host/db"), "postgres://ann@host/db");
         assert_eq!(without_password("postgres://host/db"), "postgres://host/db");
+        assert_eq!(
+            without_password("postgres:///db?host=/run&password=secret&user=ann"),
+            "postgres:///db?host=/run&user=ann"
+        );
     }
 }

@@ -4,11 +4,15 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Scope, Selection, Status};
 
 use crate::Error;
-use crate::conversations::{STATUS, TAGS, TITLE, is_exporting, search_again, tags_column};
-use crate::dialect::{Connection, Dialect, Value};
-use crate::filter::{
-    PURGED, Statement, number_of_status, push_conversations, read_texts, search_by, search_text,
+use crate::conversations::{
+    STATUS, TAGS, TITLE, forget_search, is_exporting, search_again, tags_column,
 };
+use crate::dialect::{Connection, Value};
+use crate::filter::{
+    PURGED, Statement, column_text, number_of_status, push_conversations, read_texts, search_by,
+    search_text,
+};
+use crate::store::take_turn;
 
 /// What is to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +56,7 @@ impl crate::Store {
         let (mut changed, mut behind) = (0, 0);
         loop {
             let (count, last) = self.write(|connection| {
-                // Importers and submissions of exports take turns with it.
-                crate::store::next(connection, "conversation", 0)?;
+                take_turn(connection)?;
                 let page = page(connection, scope, selection, behind)?;
                 let exporting = matches!(edit, Edit::Purge) && is_exporting(connection)?;
                 let mut count = 0;
@@ -104,7 +107,8 @@ fn change(
     let deleted = number_of_status(Status::Deleted);
     match edit {
         Edit::Title(title) => {
-            if *title == one.title {
+            let title = title.as_deref().map(|title| column_text(title).into_owned());
+            if title == one.title {
                 return Ok(false);
             }
             retitle(connection, one, title.as_ref(), one.tags.as_ref(), TITLE)?;
@@ -175,6 +179,7 @@ fn retitle(
         "UPDATE conversation SET title = $1, tags = $2, search = $3, edited = edited | {bit} WHERE key = $4"
     );
     let values = [title.into(), tags.into(), Value::Text(&search), one.key.into()];
+    forget_search(connection, one.key)?;
     connection.execute(&sql, &values)?;
     search_again(connection, one.key, &search)
 }
@@ -189,9 +194,7 @@ fn purge(connection: &mut Connection, one: &Edited, exporting: bool) -> Result<(
                    AND key IN (SELECT body FROM job_item WHERE conversation = $1)";
         connection.execute(sql, &[key])?;
     }
-    if connection.dialect() == Dialect::Sqlite {
-        connection.execute("DELETE FROM conversation_search WHERE rowid = $1", &[key])?;
-    }
+    forget_search(connection, one.key)?;
     let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE conversation = $1 LIMIT 1) i";
     if connection.row(sql, &[key], |row| row.int(0))?.unwrap_or(0) == 0 {
         return connection.execute("DELETE FROM conversation WHERE key = $1", &[key]).map(|_| ());
@@ -201,5 +204,6 @@ fn purge(connection: &mut Connection, one: &Edited, exporting: bool) -> Result<(
              search = '', model = NULL, rounds = 0, messages = 0, digest = $1, size = 0, body = 0
          WHERE key = $2"
     );
-    connection.execute(&sql, &[Value::Bytes(&[]), key]).map(|_| ())
+    connection.execute(&sql, &[Value::Bytes(&[]), key])?;
+    search_again(connection, one.key, "")
 }

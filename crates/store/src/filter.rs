@@ -10,6 +10,9 @@ pub(crate) const UNKNOWN: i64 = i64::MIN;
 /// The status of a conversation that was purged: nothing is left but its id.
 pub(crate) const PURGED: i64 = 3;
 
+/// Longest id or owner that is kept whole, in characters: an index of PostgreSQL holds no more than 2,700 bytes.
+const KEY_CHARACTERS: usize = 250;
+
 /// Shortest text that the index of trigrams finds.
 const TRIGRAM: usize = 3;
 
@@ -59,8 +62,13 @@ impl Statement {
         self.bind(Held::Int(number))
     }
 
-    pub(crate) fn text(&mut self, text: impl Into<String>) -> &mut Self {
-        self.bind(Held::Text(text.into()))
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
+        self.bind(Held::Text(column_text(text).into_owned()))
+    }
+
+    /// Appends a parameter with an id or a name of a person.
+    pub(crate) fn key(&mut self, text: &str) -> &mut Self {
+        self.bind(Held::Text(key_text(text).into_owned()))
     }
 
     pub(crate) fn values(&self) -> Vec<Value<'_>> {
@@ -99,7 +107,7 @@ pub(crate) fn trigram_query(selection: &Selection) -> String {
     let quoted: Vec<String> = selection
         .search
         .iter()
-        .map(|text| format!("\"{}\"", column_text(&text.to_lowercase()).replace('"', "\"\"")))
+        .map(|text| format!("\"{}\"", searchable(text).replace('"', "\"\"")))
         .collect();
     quoted.join(" OR ")
 }
@@ -116,8 +124,8 @@ pub(crate) fn push_conversations(
     if search_by == SearchBy::Trigrams {
         statement
             .push(" FROM conversation_search s CROSS JOIN conversation c ON c.key = s.rowid")
-            .push(" WHERE s.text MATCH ")
-            .text(trigram_query(selection))
+            .push(" WHERE s.search MATCH ")
+            .text(&trigram_query(selection))
             // The plus keeps the index on projects out: the search leads.
             .push(" AND +c.project = ");
     } else {
@@ -125,7 +133,7 @@ pub(crate) fn push_conversations(
     }
     statement.int(scope.project);
     if let Some(owner) = &scope.owner {
-        statement.push(" AND c.owner = ").text(owner.as_str());
+        statement.push(" AND c.owner = ").key(owner);
     }
     let statuses = if selection.statuses.is_empty() {
         vec![number_of_status(Status::Active), number_of_status(Status::Favorite)]
@@ -139,7 +147,8 @@ pub(crate) fn push_conversations(
     push_created(statement, selection);
     if !selection.ids.is_empty() {
         let mut list = Vec::new();
-        write_texts(selection.ids.iter().map(String::as_str), &mut list);
+        let ids: Vec<_> = selection.ids.iter().map(|id| key_text(id)).collect();
+        write_texts(ids.iter().map(AsRef::as_ref), &mut list);
         let among = dialect.is_among("c.id", statement.next());
         statement.push(" AND ").push(&among);
         statement.hold(Held::Text(String::from_utf8_lossy(&list).into_owned()));
@@ -147,7 +156,7 @@ pub(crate) fn push_conversations(
     if search_by == SearchBy::Rows && !selection.search.is_empty() {
         for (index, text) in selection.search.iter().enumerate() {
             statement.push(if index == 0 { " AND (" } else { " OR " });
-            statement.push("c.search LIKE ").text(like_pattern(text)).push(" ESCAPE '\\'");
+            statement.push("c.search LIKE ").text(&like_pattern(text)).push(" ESCAPE '\\'");
         }
         statement.push(")");
     }
@@ -183,7 +192,7 @@ fn ceiling(time: Time) -> i64 {
 
 fn like_pattern(text: &str) -> String {
     let mut pattern = String::from("%");
-    for character in column_text(&text.to_lowercase()).chars() {
+    for character in searchable(text).chars() {
         if matches!(character, '%' | '_' | '\\') {
             pattern.push('\\');
         }
@@ -221,14 +230,35 @@ pub(crate) fn column_text(text: &str) -> std::borrow::Cow<'_, str> {
     if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
-/// What search looks at: title and tags, a line each, in lower case.
+/// An id or the name of a person for its column: a very long one as its start and a hash. Whole it stands in the body.
+pub(crate) fn key_text(text: &str) -> std::borrow::Cow<'_, str> {
+    let Some((end, _)) = text.char_indices().nth(KEY_CHARACTERS) else { return column_text(text) };
+    // FNV-1a.
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    format!("{}…{hash:016x}", column_text(text.get(..end).unwrap_or_default())).into()
+}
+
+/// Between title and tags: what is sought does not reach across it.
+const SEPARATOR: char = '\u{1f}';
+
+/// What search looks at: title and tags in lower case.
 pub(crate) fn search_text(title: Option<&str>, tags: &[String]) -> String {
-    let mut text = title.unwrap_or_default().to_lowercase();
+    let mut text = searchable(title.unwrap_or_default());
     for tag in tags {
-        text.push('\n');
-        text.push_str(&tag.to_lowercase());
+        text.push(SEPARATOR);
+        text.push_str(&searchable(tag));
     }
-    column_text(&text).into_owned()
+    text
+}
+
+fn searchable(text: &str) -> String {
+    let mut text = text.to_lowercase();
+    if text.contains(['\0', SEPARATOR]) {
+        text = text.replace(['\0', SEPARATOR], "\u{fffd}");
+    }
+    text
 }
 
 pub(crate) fn number_of_kind(kind: Kind) -> i64 {

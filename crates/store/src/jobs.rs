@@ -7,8 +7,8 @@ use crate::Error;
 use crate::conversations::whole;
 use crate::datasets::{NewDataset, add_dataset};
 use crate::dialect::{Connection, Row, Value};
-use crate::filter::{Held, Statement, moment, push_conversations, search_by};
-use crate::store::next;
+use crate::filter::{Statement, moment, push_conversations, search_by};
+use crate::store::{next, take_turn};
 
 /// An import or export, as it stands.
 #[derive(Clone, Debug)]
@@ -168,8 +168,7 @@ impl crate::Store {
         now: Time,
     ) -> Result<i64, Error> {
         self.write(|connection| {
-            // Importers, editors and submissions take turns.
-            next(connection, "conversation", 0)?;
+            take_turn(connection)?;
             refuse_taken(connection, scope.project, new.creator, new.name, None)?;
             let texts = (new.creator, new.name, new.plan);
             let job = add_job(connection, scope.project, JobKind::Export, texts, now)?;
@@ -324,6 +323,7 @@ impl crate::Store {
         now: Time,
     ) -> Result<i64, Error> {
         self.write(|connection| {
+            take_turn(connection)?;
             let found = held(connection, job, worker)?;
             refuse_taken(connection, found.project, &found.creator, &dataset.name, Some(job))?;
             let id = add_dataset(connection, &found, dataset, now)?;
@@ -349,6 +349,7 @@ impl crate::Store {
         now: Time,
     ) -> Result<(), Error> {
         self.write(|connection| {
+            take_turn(connection)?;
             held(connection, job, worker)?;
             set_ended(connection, job, state, error, report, now)
         })
@@ -360,7 +361,9 @@ impl crate::Store {
     /// The job is no longer this worker's; those of the database.
     pub fn give_back(&self, job: i64, worker: &str) -> Result<(), Error> {
         self.write(|connection| {
-            let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL
+            // Who stops in good order was not ended by the job.
+            let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL,
+                           attempts = attempts - 1
                        WHERE id = $1 AND worker = $2 AND state = 'running'";
             match connection.execute(sql, &[job.into(), worker.into()])? {
                 0 => Err(Error::NotHeld),
@@ -408,10 +411,11 @@ impl crate::Store {
         let mut statement = Statement::new("UPDATE job SET cancel = 1 WHERE project = ");
         statement.int(scope.project);
         if let Some(owner) = &scope.owner {
-            statement.push(" AND creator = ").text(owner.as_str());
+            statement.push(" AND creator = ").text(owner);
         }
         statement.push(" AND id = ").int(id).push(" AND state IN ('queued', 'running')");
         self.write(|connection| {
+            take_turn(connection)?;
             let asked = connection.execute(&statement.sql, &statement.values())?;
             end_abandoned(connection, now)?;
             Ok(asked > 0)
@@ -425,6 +429,7 @@ impl crate::Store {
     pub fn retry(&self, scope: &Scope, id: i64) -> Result<bool, Error> {
         let Some(job) = self.job(scope, id)? else { return Ok(false) };
         self.write(|connection| {
+            take_turn(connection)?;
             if job.kind == JobKind::Export {
                 refuse_taken(connection, job.project, &job.creator, &job.name, Some(id))?;
             }
@@ -439,7 +444,7 @@ impl crate::Store {
 fn push_scope(statement: &mut Statement, scope: &Scope) {
     statement.push(" WHERE project = ").int(scope.project);
     if let Some(owner) = &scope.owner {
-        statement.push(" AND creator = ").bind(Held::Text(owner.clone()));
+        statement.push(" AND creator = ").text(owner);
     }
 }
 
@@ -468,7 +473,7 @@ fn add_job(
 }
 
 /// A dataset of that name, or another export under way that will be one.
-fn refuse_taken(
+pub(crate) fn refuse_taken(
     connection: &mut Connection,
     project: i64,
     creator: &str,
@@ -569,7 +574,8 @@ fn cut(connection: &mut Connection, job: i64, part_bytes: u64) -> Result<(), Err
 
 /// The job, if the worker holds it.
 fn held(connection: &mut Connection, job: i64, worker: &str) -> Result<Job, Error> {
-    let sql = format!("{JOB} WHERE id = $1 AND worker = $2 AND state = 'running'");
+    let locked = connection.dialect().locked();
+    let sql = format!("{JOB} WHERE id = $1 AND worker = $2 AND state = 'running'{locked}");
     connection.row(&sql, &[job.into(), worker.into()], read_job)?.ok_or(Error::NotHeld)
 }
 
@@ -577,13 +583,20 @@ fn held(connection: &mut Connection, job: i64, worker: &str) -> Result<Job, Erro
 /// to end.
 fn end_abandoned(connection: &mut Connection, now: Time) -> Result<(), Error> {
     let now = Value::Int(now.unix_micros());
+    let sql = "SELECT COUNT(*) FROM job WHERE (cancel = 1 AND state = 'queued')
+               OR (state = 'running' AND lease_until < $1 AND (cancel = 1 OR attempts >= $2))";
+    let attempts = Value::Int(whole(JOB_ATTEMPTS));
+    if connection.row(sql, &[now, attempts], |row| row.int(0))? == Some(0) {
+        return Ok(());
+    }
+    take_turn(connection)?;
     let sql = "UPDATE job SET state = 'cancelled', finished_at = $1
                WHERE cancel = 1 AND (state = 'queued' OR (state = 'running' AND lease_until < $1))";
     let cancelled = connection.execute(sql, &[now])?;
     let sql = "UPDATE job SET state = 'failed', finished_at = $1,
                    error = 'its workers ended before it did, again and again; retry it where there is more memory'
                WHERE state = 'running' AND lease_until < $1 AND attempts >= $2";
-    let failed = connection.execute(sql, &[now, Value::Int(whole(JOB_ATTEMPTS))])?;
+    let failed = connection.execute(sql, &[now, attempts])?;
     if cancelled + failed > 0 { drop_superseded(connection) } else { Ok(()) }
 }
 
@@ -607,10 +620,10 @@ fn set_ended(
     drop_superseded(connection)
 }
 
-/// Takes away earlier states of conversations when no export needs them any more.
+/// Takes away earlier states of conversations when no export needs them any more. One statement sees one moment:
+/// between two, an export and an import could come.
 fn drop_superseded(connection: &mut Connection) -> Result<(), Error> {
-    if crate::conversations::is_exporting(connection)? {
-        return Ok(());
-    }
-    connection.execute("DELETE FROM body WHERE superseded = 1", &[]).map(|_| ())
+    let sql = "DELETE FROM body WHERE superseded = 1 AND NOT EXISTS (
+                   SELECT 1 FROM job WHERE state IN ('queued', 'running') AND kind = 'export')";
+    connection.execute(sql, &[]).map(|_| ())
 }

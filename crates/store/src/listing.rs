@@ -7,8 +7,8 @@ use crate::Error;
 use crate::body::{BodyHead, Unpacker};
 use crate::dialect::{Connection, Dialect, Row};
 use crate::filter::{
-    PURGED, SearchBy, Statement, column_text, kind_of, moment, push_conversations, read_texts,
-    search_by, status_of, trigram_query,
+    PURGED, SearchBy, Statement, kind_of, moment, push_conversations, read_texts, search_by,
+    status_of, trigram_query,
 };
 
 /// Conversations that the trigram index may find before looking at rows in order costs less for a page.
@@ -199,10 +199,10 @@ impl crate::Store {
     pub fn find(&self, scope: &Scope, id: &str) -> Result<Vec<Summary>, Error> {
         let mut statement = Statement::new(SUMMARY);
         statement.push(" FROM conversation c WHERE c.project = ").int(scope.project);
-        statement.push(" AND c.id = ").text(column_text(id));
+        statement.push(" AND c.id = ").key(id);
         statement.push(&format!(" AND c.status <> {PURGED}"));
         if let Some(owner) = &scope.owner {
-            statement.push(" AND c.owner = ").text(owner.as_str());
+            statement.push(" AND c.owner = ").key(owner);
         }
         statement.push(" ORDER BY c.key");
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_summary))
@@ -258,9 +258,10 @@ fn page_search(connection: &mut Connection, selection: &Selection) -> Result<Sea
     if by == SearchBy::Rows {
         return Ok(by);
     }
-    let mut statement =
-        Statement::new("SELECT COUNT(*) FROM (SELECT 1 FROM conversation_search WHERE text MATCH ");
-    statement.text(trigram_query(selection)).push(" LIMIT ").int(FEW_FOUND).push(")");
+    let mut statement = Statement::new(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM conversation_search WHERE search MATCH ",
+    );
+    statement.text(&trigram_query(selection)).push(" LIMIT ").int(FEW_FOUND).push(")");
     let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
     Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Trigrams } else { SearchBy::Rows })
 }

@@ -31,7 +31,7 @@ pub(crate) fn migrate(connection: &mut Connection, identity: &str) -> Result<(i6
     connection.transaction(|connection| {
         if connection.dialect() == Dialect::Postgres {
             // Two processes that start at once take the steps one after the other.
-            connection.script("SELECT pg_advisory_xact_lock(7265746f7274)")?;
+            connection.script("SELECT pg_advisory_xact_lock(125780070724212)")?;
         }
         let before = found(connection)?;
         if before > NEWEST {

@@ -225,3 +225,9 @@ pub(crate) fn next(connection: &mut Connection, name: &str, count: i64) -> Resul
     let last = last.ok_or_else(|| Error::Damaged("a counter gives no number".into()))?;
     Ok(last - count + 1)
 }
+
+/// Waits until nobody else imports, edits, gives names, or begins or ends an export, and holds them up until the
+/// transaction ends.
+pub(crate) fn take_turn(connection: &mut Connection) -> Result<(), Error> {
+    next(connection, "conversation", 0).map(|_| ())
+}

@@ -1,0 +1,27 @@
+//! What the store promises, on SQLite and on PostgreSQL alike.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "tests"
+)]
+
+mod support;
+
+#[path = "contract/datasets.rs"]
+mod datasets;
+#[path = "contract/edits.rs"]
+mod edits;
+#[path = "contract/exports.rs"]
+mod exports;
+#[path = "contract/intake.rs"]
+mod intake;
+#[path = "contract/jobs.rs"]
+mod jobs;
+#[path = "contract/listing.rs"]
+mod listing;
+#[path = "contract/places.rs"]
+mod places;
+#[path = "contract/upkeep.rs"]
+mod upkeep;

@@ -1,0 +1,336 @@
+//! Conversations coming in, and their bodies.
+
+use retort_model::bounds::{DICTIONARY_SAMPLES, ROWS_AT_ONCE};
+use retort_model::{Kind, Status};
+use retort_store::{Edit, Error, Incoming, Taken};
+
+use crate::support::*;
+
+#[test]
+fn what_comes_in_is_there() {
+    on_both(|place| {
+        let one = Incoming {
+            owner: Some("ann@example.org".into()),
+            kind: Kind::Graph,
+            status: Status::Favorite,
+            title: Some("Ärger 💬".into()),
+            tags: vec!["旅行".into(), "a\"b\\".into()],
+            model: Some("m".into()),
+            created_at: Some(at(1)),
+            updated_at: Some(at(2)),
+            rounds: 3,
+            messages: 7,
+            ..place.incoming("c-1", "the line")
+        };
+        assert_eq!(place.take(&[one.clone(), place.incoming("bare", "x")]), [Taken::New; 2]);
+        let found = place.one("c-1");
+        assert_eq!(
+            (&found.id, &found.source, &found.owner, found.kind, found.status),
+            (&one.id, &one.source, &one.owner, one.kind, one.status)
+        );
+        assert_eq!((&found.title, &found.tags, &found.model), (&one.title, &one.tags, &one.model));
+        assert_eq!((found.created_at, found.updated_at), (one.created_at, one.updated_at));
+        assert_eq!((found.rounds, found.messages, found.size), (3, 7, 8));
+        assert_eq!(place.text("c-1"), "the line");
+        let bare = place.one("bare");
+        assert_eq!((bare.created_at, bare.title, bare.tags), (None, None, vec![]));
+        assert_eq!(place.store.take_in(place.project, &[]).unwrap(), []);
+    });
+}
+
+#[test]
+fn the_newer_state_wins_across_imports() {
+    on_both(|place| {
+        let state = |text: &str, updated| Incoming {
+            updated_at: Some(at(updated)),
+            ..place.incoming("c", text)
+        };
+        for (text, updated, taken, kept) in [
+            ("one", 10, Taken::New, "one"),
+            ("one", 10, Taken::Same, "one"),
+            ("older", 9, Taken::Older, "one"),
+            ("newer", 11, Taken::Updated, "newer"),
+            ("as new", 11, Taken::Updated, "as new"),
+            ("older", 9, Taken::Older, "as new"),
+        ] {
+            assert_eq!(place.take(&[state(text, updated)]), [taken], "{text}");
+            assert_eq!(place.text("c"), kept);
+        }
+        assert_eq!(place.number("SELECT COUNT(*) FROM body"), 1);
+        // An unknown moment is older than any.
+        assert_eq!(place.take(&[place.incoming("c", "unknown")]), [Taken::Older]);
+    });
+}
+
+#[test]
+fn an_id_that_comes_twice_in_one_import_is_the_first_unless_the_second_is_newer() {
+    on_both(|place| {
+        let state = |id: &str, text: &str, updated, repeated| Incoming {
+            updated_at: Some(at(updated)),
+            repeated,
+            ..place.incoming(id, text)
+        };
+        let taken = place.take(&[
+            state("a", "a1", 5, false),
+            state("b", "b1", 5, false),
+            state("a", "a2", 5, true),
+            state("b", "b2", 6, true),
+            state("a", "a3", 4, true),
+            state("a", "a1", 5, true),
+            state("c", "c1", 5, false),
+        ]);
+        use Taken::{New, Older, Repeated, Same, Updated};
+        assert_eq!(taken, [New, New, Repeated, Updated, Older, Same, New]);
+        assert_eq!(["a", "b", "c"].map(|id| place.text(id)), ["a1", "b2", "c1"]);
+        // The same again in a later batch of that import.
+        let taken = place.take(&[state("a", "a4", 5, true), state("b", "b4", 7, true)]);
+        assert_eq!(taken, [Repeated, Updated]);
+        // Twice in one batch, and known before it.
+        let taken = place.take(&[state("a", "a5", 8, false), state("a", "a6", 9, true)]);
+        assert_eq!(taken, [Updated, Updated]);
+        assert_eq!(["a", "b", "c"].map(|id| place.text(id)), ["a6", "b4", "c1"]);
+        assert_eq!(place.number("SELECT COUNT(*) FROM conversation"), 3);
+        assert_eq!(place.number("SELECT COUNT(*) FROM body"), 3);
+    });
+}
+
+#[test]
+fn sources_and_projects_are_kept_apart() {
+    on_both(|place| {
+        let other = place.store.project_or_new("q", at(0)).unwrap().id;
+        let from =
+            |source: &str, text| Incoming { source: source.into(), ..place.incoming("c", text) };
+        assert_eq!(place.take(&[from("x", "of x"), from("y", "of y")]), [Taken::New; 2]);
+        let taken = place.store.take_in(other, &[from("x", "of q")]).unwrap();
+        assert_eq!(taken, [Taken::New]);
+        let found = place.store.find(&place.scope(), "c").unwrap();
+        let mut unpacker = place.store.unpacker();
+        let lines: Vec<_> =
+            found.iter().map(|one| place.store.line(one, &mut unpacker).unwrap()).collect();
+        assert_eq!(lines, [b"of x", b"of y"]);
+    });
+}
+
+#[test]
+fn a_nul_is_no_fault() {
+    on_both(|place| {
+        let one = Incoming {
+            title: Some("a\0b".into()),
+            tags: vec!["t\0".into()],
+            owner: Some("o\0".into()),
+            model: Some("m\0".into()),
+            ..place.incoming("i\0d", "l\0ine")
+        };
+        assert_eq!(place.take(std::slice::from_ref(&one)), [Taken::New]);
+        assert_eq!(place.take(&[one]), [Taken::Same]);
+        assert_eq!(place.text("i\0d"), "l\0ine");
+        assert_eq!(place.all(&ids(&["i\0d"])).len(), 1);
+        let sought = |text: &str| {
+            let selection = retort_model::Selection { search: vec![text.into()], ..everything() };
+            place.all(&selection).len()
+        };
+        assert_eq!((sought("\0"), sought("A\0B"), sought("\0a")), (1, 1, 0));
+        let scope = retort_model::Scope::person(place.project, "o\0");
+        assert_eq!(place.store.count(&scope, &everything()).unwrap(), 1);
+        let edit = |edit| place.store.edit(&place.scope(), &everything(), &edit).unwrap();
+        assert_eq!(edit(Edit::Title(Some("x\0y".into()))), 1);
+        assert_eq!(edit(Edit::Title(Some("x\0y".into()))), 0);
+        assert_eq!(edit(Edit::Tags { add: vec!["n\0".into()], remove: vec!["t\0".into()] }), 1);
+        assert_eq!(place.one("i\0d").tags.len(), 1);
+    });
+}
+
+#[test]
+fn long_ids_and_titles_are_no_fault() {
+    on_both(|place| {
+        let mut dice = Dice(1);
+        let long = |dice: &mut Dice| -> String {
+            (0..20_000).map(|_| char::from(b'!' + dice.below(90) as u8)).collect()
+        };
+        let (id, owner) = (long(&mut dice), long(&mut dice));
+        let one = Incoming {
+            title: Some(long(&mut dice)),
+            owner: Some(owner.clone()),
+            source: "generic".into(),
+            ..place.incoming(&id, "x")
+        };
+        assert_eq!(place.take(&[one]), [Taken::New]);
+        assert_eq!(place.text(&id), "x");
+        let scope = retort_model::Scope::person(place.project, owner);
+        assert_eq!(place.store.count(&scope, &ids(&[&id])).unwrap(), 1);
+    });
+}
+
+#[test]
+fn what_was_edited_here_stands_above_what_comes() {
+    on_both(|place| {
+        let state = |updated: i64| Incoming {
+            title: Some(format!("title {updated}")),
+            tags: vec![format!("tag {updated}")],
+            status: Status::Active,
+            updated_at: Some(at(updated)),
+            ..place.incoming("c", &format!("line {updated}"))
+        };
+        let edit = |edit| place.store.edit(&place.scope(), &everything(), &edit).unwrap();
+        let seen = || {
+            let one = place.store.find(&place.scope(), "c").unwrap().remove(0);
+            (one.title.unwrap_or_default(), one.tags.join(","), one.status, place.text("c"))
+        };
+        let expect = |title: &str, tags: &str, status, line: &str| {
+            assert_eq!(seen(), (title.into(), tags.into(), status, line.into()));
+        };
+        place.take(&[state(1)]);
+        assert_eq!(edit(Edit::Title(Some("mine".into()))), 1);
+        place.take(&[state(2)]);
+        expect("mine", "tag 2", Status::Active, "line 2");
+        assert_eq!(edit(Edit::Tags { add: vec!["more".into()], remove: vec![] }), 1);
+        place.take(&[state(3)]);
+        expect("mine", "tag 2,more", Status::Active, "line 3");
+        assert_eq!(edit(Edit::Favorite(true)), 1);
+        assert_eq!(edit(Edit::Delete), 1);
+        place.take(&[state(4)]);
+        expect("mine", "tag 2,more", Status::Deleted, "line 4");
+        let deleted = retort_model::Selection { statuses: vec![Status::Deleted], ..everything() };
+        assert_eq!(place.store.edit(&place.scope(), &deleted, &Edit::Restore).unwrap(), 1);
+        expect("mine", "tag 2,more", Status::Favorite, "line 4");
+        let finds = |text: &str| {
+            let selection = retort_model::Selection { search: vec![text.into()], ..everything() };
+            place.all(&selection).len()
+        };
+        assert_eq!((finds("mine"), finds("more"), finds("title 4"), finds("tag 4")), (1, 1, 0, 0));
+    });
+}
+
+#[test]
+fn a_purged_one_comes_back_as_new() {
+    on_both(|place| {
+        let one = Incoming { title: Some("its title".into()), ..place.incoming("c", "line") };
+        for named in [false, true] {
+            place.take(std::slice::from_ref(&one));
+            if named {
+                place.dataset("d", &everything());
+            }
+            let edit = |edit| place.store.edit(&place.scope(), &everything(), &edit).unwrap();
+            assert_eq!(edit(Edit::Title(Some("mine".into()))), 1);
+            assert_eq!(edit(Edit::Purge), 1);
+            assert_eq!(place.store.count(&place.scope(), &everything()).unwrap(), 0);
+            assert_eq!(place.take(&[one.clone(), one.clone()]), [Taken::New, Taken::Same]);
+            assert_eq!(place.one("c").title.as_deref(), Some("its title"));
+            assert_eq!(place.text("c"), "line");
+            let sought = retort_model::Selection { search: vec!["title".into()], ..everything() };
+            assert_eq!(place.all(&sought).len(), 1);
+        }
+        assert_eq!(place.store.check(true, at(0)).unwrap(), []);
+    });
+}
+
+#[test]
+fn bodies_read_back_from_before_and_after_a_dictionary_is_learnt() {
+    on_both(|place| {
+        let mut dice = Dice(7);
+        let words = ["question", "answer", "旅行", "\"role\":\"user\"", "model", "tools", "💬"];
+        let mut texts: Vec<String> = (0..DICTIONARY_SAMPLES + 100)
+            .map(|n| {
+                let text: Vec<_> = (0..40 + dice.below(20)).map(|_| *dice.one(&words)).collect();
+                format!("{n} {}", text.join(" "))
+            })
+            .collect();
+        texts.push("long ".repeat(100_000));
+        let store = &place.store;
+        let mut packer = store.packer();
+        let packed: Vec<Incoming> = texts
+            .iter()
+            .enumerate()
+            .map(|(n, text)| Incoming {
+                id: format!("c{n}"),
+                source: "generic".into(),
+                digest: (n as u128).to_le_bytes(),
+                size: text.len() as u64,
+                body: packer.pack(text.as_bytes()).unwrap(),
+                ..Incoming::default()
+            })
+            .collect();
+        for some in packed.chunks(1000) {
+            place.take(some);
+        }
+        assert_eq!(place.number("SELECT COUNT(*) FROM dictionary"), 1);
+        assert!(place.number("SELECT COUNT(*) FROM body WHERE dictionary = 1") > 100);
+        assert!(place.number("SELECT COUNT(*) FROM body WHERE dictionary = 0") > 3000);
+        // Also by a process that had opened the store before, and one that opens it now.
+        for store in [store, &place.again()] {
+            let mut unpacker = store.unpacker();
+            for n in (0..texts.len()).step_by(ROWS_AT_ONCE - 1).chain([texts.len() - 1]) {
+                let one = store.find(&place.scope(), &format!("c{n}")).unwrap().remove(0);
+                let line = store.line(&one, &mut unpacker).unwrap();
+                assert!(line == texts[n].as_bytes(), "{n}");
+            }
+        }
+        assert!(
+            store.sizes().unwrap().iter().any(|(name, size)| name.contains("dict") && *size > 0)
+        );
+    });
+}
+
+#[test]
+fn a_dictionary_that_another_process_learnt_is_found() {
+    on_both(|place| {
+        let early = place.again();
+        let mut packer = place.store.packer();
+        let text = |n: usize| format!("{n} asks, {} answers, {} asks again", n * 7, n * 13);
+        for n in 0..DICTIONARY_SAMPLES {
+            packer.pack(text(n).as_bytes()).unwrap();
+        }
+        assert_eq!(place.number("SELECT COUNT(*) FROM dictionary"), 1);
+        let body = packer.pack(text(5000).as_bytes()).unwrap();
+        place.take(&[Incoming { body, ..place.incoming("c", &text(5000)) }]);
+        let line = early.line(&place.one("c"), &mut early.unpacker()).unwrap();
+        assert_eq!(line, text(5000).as_bytes());
+    });
+}
+
+#[test]
+fn a_damaged_body_is_told_of() {
+    on_both(|place| {
+        place.add("c", "a line of some length, so that there is something to damage");
+        let one = place.one("c");
+        let read = || place.store.line(&one, &mut place.store.unpacker());
+        read().unwrap();
+        let bytes = if place.is_postgres() { "'\\x28b52ffd00'::bytea" } else { "x'28b52ffd00'" };
+        for sql in [
+            "UPDATE body SET crc32 = crc32 + 1",
+            "UPDATE conversation SET size = size + 1",
+            "UPDATE conversation SET size = 9000000000000",
+            &format!("UPDATE body SET bytes = {bytes}"),
+            "UPDATE body SET dictionary = 77",
+            "DELETE FROM body",
+        ] {
+            assert_eq!(place.sql(sql), 1);
+            let one = place.one("c");
+            let read = place.store.line(&one, &mut place.store.unpacker());
+            assert!(matches!(read, Err(Error::Damaged(_))), "{sql}: {read:?}");
+        }
+    });
+}
+
+#[test]
+fn importers_and_readers_at_once_lose_nothing() {
+    on_both(|place| {
+        let other = place.again();
+        std::thread::scope(|scope| {
+            for worker in 0..4 {
+                let store = if worker % 2 == 0 { &place.store } else { &other };
+                scope.spawn(move || {
+                    for batch in 0..5 {
+                        let some: Vec<_> = (0..20)
+                            .map(|n| place.incoming(&format!("w{}-{batch}-{n}", worker % 3), "x"))
+                            .collect();
+                        store.take_in(place.project, &some).unwrap();
+                        store.count(&place.scope(), &everything()).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(place.store.count(&place.scope(), &everything()).unwrap(), 300);
+        assert_eq!(place.store.check(true, at(0)).unwrap(), []);
+    });
+}

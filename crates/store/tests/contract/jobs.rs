@@ -1,0 +1,300 @@
+//! The queue: who takes what, who holds it, how it ends.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use retort_model::bounds::JOB_ATTEMPTS;
+use retort_model::{JobKind, JobState, Scope};
+use retort_store::{Error, JobProgress, NewDataset, NewExport, NewImport};
+
+use crate::support::*;
+
+fn import(place: &Place, name: &str, seconds: i64) -> i64 {
+    let new = NewImport { creator: "ann", name, plan: "{\"plan\":1}" };
+    place.store.submit_import(place.project, &new, at(seconds)).unwrap()
+}
+
+/// Whatever a worker that lost its job tries is refused, and changes nothing.
+fn is_lost(place: &Place, job: i64, worker: &str) {
+    let before = format!("{:?} {:?}", place.job(job), place.store.shards(job).unwrap());
+    let store = &place.store;
+    let refused = |result: Result<(), Error>| {
+        assert!(matches!(result, Err(Error::NotHeld)), "{result:?}");
+    };
+    refused(store.keep(job, worker, &JobProgress::default(), at(9000)).map(|_| ()));
+    refused(store.finish_shard(job, worker, 0, "late", &[1]));
+    let dataset = NewDataset { name: "late".into(), ..NewDataset::default() };
+    let finished = store.finish_export(job, worker, JobState::Completed, "late", &dataset, at(900));
+    refused(finished.map(|_| ()));
+    refused(store.end(job, worker, JobState::Failed, Some("late"), None, at(900)));
+    refused(store.give_back(job, worker));
+    assert_eq!(format!("{:?} {:?}", place.job(job), store.shards(job).unwrap()), before);
+    assert_eq!(place.number("SELECT COUNT(*) FROM job_left_out"), 0);
+    assert_eq!(store.datasets(&place.scope()).unwrap(), []);
+}
+
+#[test]
+fn a_job_is_what_was_asked_for() {
+    on_both(|place| {
+        let id = import(place, "history.zip", 5);
+        let job = place.job(id);
+        assert_eq!((job.kind, job.state), (JobKind::Import, JobState::Queued));
+        assert_eq!((job.creator.as_str(), job.name.as_str()), ("ann", "history.zip"));
+        assert_eq!((job.plan.as_str(), job.project), ("{\"plan\":1}", place.project));
+        assert_eq!((job.created_at, job.started_at, job.finished_at), (Some(at(5)), None, None));
+        assert_eq!((job.worker, job.attempts, job.is_cancelled), (None, 0, false));
+        let taken = place.claim("w", id);
+        assert_eq!((taken.state, taken.attempts), (JobState::Running, 1));
+        assert_eq!((taken.started_at, taken.lease_until), (Some(at(200)), Some(at(1000))));
+        let progress = JobProgress {
+            items_total: 5,
+            items_done: 4,
+            bytes_total: 3,
+            bytes_done: 2,
+            records: 1,
+        };
+        assert!(!place.store.keep(id, "w", &progress, at(1100)).unwrap());
+        let state = JobState::CompletedWithSkips;
+        place.store.end(id, "w", state, None, Some("{\"report\":1}"), at(300)).unwrap();
+        let job = place.job(id);
+        assert_eq!((job.state, job.progress, job.finished_at), (state, progress, Some(at(300))));
+        assert_eq!(
+            (job.report.as_deref(), job.error, job.lease_until),
+            (Some("{\"report\":1}"), None, None)
+        );
+        is_lost(place, id, "w");
+    });
+}
+
+#[test]
+fn jobs_are_taken_in_the_order_in_which_they_came() {
+    on_both(|place| {
+        let [late, early, same] =
+            [(9, "late"), (1, "early"), (9, "same")].map(|(n, name)| import(place, name, n));
+        let next = |only| place.store.claim("w", only, at(20), at(50)).unwrap().map(|job| job.id);
+        assert_eq!(next(Some(same)), Some(same));
+        assert_eq!(next(Some(same)), None);
+        assert_eq!([next(None), next(None), next(None)], [Some(early), Some(late), None]);
+        let listed: Vec<_> =
+            place.store.jobs(&place.scope(), 2).unwrap().into_iter().map(|job| job.id).collect();
+        assert_eq!(listed, [same, early]);
+    });
+}
+
+#[test]
+fn no_two_workers_take_one_job() {
+    on_both(|place| {
+        for n in 0..60 {
+            import(place, &format!("j{n}"), n);
+        }
+        let other = place.again();
+        let taken = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for worker in 0..8 {
+                let store = if worker % 2 == 0 { &place.store } else { &other };
+                let taken = &taken;
+                scope.spawn(move || {
+                    let name = format!("w{worker}");
+                    let mut misses = 0;
+                    while misses < 3 {
+                        match store.claim(&name, None, at(100), at(200)).unwrap() {
+                            Some(job) => taken.lock().unwrap().push(job.id),
+                            None => misses += 1,
+                        }
+                    }
+                });
+            }
+        });
+        let taken = taken.into_inner().unwrap();
+        assert_eq!(taken.len(), 60);
+        assert_eq!(taken.iter().collect::<HashSet<_>>().len(), 60);
+    });
+}
+
+#[test]
+fn a_silent_workers_job_is_taken_over() {
+    on_both(|place| {
+        place.add("c", "x");
+        let job = place.export("d", &everything());
+        let take =
+            |worker, now, until| place.store.claim(worker, Some(job), at(now), at(until)).unwrap();
+        assert!(take("a", 200, 300).is_some());
+        assert!(take("b", 300, 400).is_none(), "the lease holds to its last moment");
+        assert!(!place.store.keep(job, "a", &JobProgress::default(), at(350)).unwrap());
+        assert!(take("b", 340, 400).is_none());
+        assert_eq!(take("b", 351, 400).unwrap().attempts, 2);
+        assert_eq!(place.job(job).started_at, Some(at(200)));
+        is_lost(place, job, "a");
+        place.store.finish_shard(job, "b", 0, "done", &[]).unwrap();
+        assert_eq!(place.store.shards(job).unwrap()[0].result.as_deref(), Some("done"));
+        assert_eq!(place.job(job).attempts, 1);
+    });
+}
+
+#[test]
+fn a_worker_is_refused_while_its_job_is_being_taken_over() {
+    on_postgres(|place| {
+        place.add("c", "x");
+        for finish in [false, true] {
+            let job = place.export("d", &everything());
+            place.claim("a", job);
+            let mut client = place.client();
+            let mut takeover = client.transaction().unwrap();
+            takeover.execute("UPDATE job SET worker = 'b' WHERE id = $1", &[&job]).unwrap();
+            std::thread::scope(|scope| {
+                let late = scope.spawn(|| {
+                    let dataset = NewDataset { name: "d".into(), ..NewDataset::default() };
+                    if finish {
+                        let state = JobState::Completed;
+                        place
+                            .store
+                            .finish_export(job, "a", state, "", &dataset, at(300))
+                            .map(|_| ())
+                    } else {
+                        place.store.end(job, "a", JobState::Failed, None, None, at(300))
+                    }
+                });
+                std::thread::sleep(Duration::from_millis(300));
+                takeover.commit().unwrap();
+                let late = late.join().unwrap();
+                assert!(matches!(late, Err(Error::NotHeld)), "{late:?}");
+            });
+            assert_eq!(place.job(job).state, JobState::Running);
+            place.store.end(job, "b", JobState::Failed, None, None, at(300)).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_job_that_kills_its_workers_fails() {
+    on_both(|place| {
+        let job = import(place, "j", 0);
+        let attempts = i64::try_from(JOB_ATTEMPTS).unwrap();
+        let take =
+            |n: i64| place.store.claim("w", Some(job), at(n * 100), at(n * 100 + 50)).unwrap();
+        for n in 1..=attempts {
+            assert_eq!(take(n).unwrap().attempts, n.unsigned_abs());
+        }
+        assert!(take(attempts + 1).is_none());
+        let ended = place.job(job);
+        assert_eq!((ended.state, ended.error.is_some()), (JobState::Failed, true));
+        is_lost(place, job, "w");
+        assert!(place.store.retry(&place.scope(), job).unwrap());
+        assert!(!place.store.retry(&place.scope(), job).unwrap());
+        let again = take(attempts + 2).unwrap();
+        assert_eq!((again.attempts, again.error), (1, None));
+    });
+}
+
+#[test]
+fn a_worker_that_stops_gives_its_job_back() {
+    on_both(|place| {
+        let job = import(place, "j", 0);
+        for _ in 0..JOB_ATTEMPTS + 2 {
+            place.claim("a", job);
+            place.store.give_back(job, "a").unwrap();
+            assert_eq!(place.job(job).state, JobState::Queued);
+            is_lost(place, job, "a");
+        }
+        // Those who stopped in good order were not ended by the job.
+        assert_eq!(place.claim("b", job).attempts, 1);
+    });
+}
+
+#[test]
+fn a_cancelled_job_ends_when_its_worker_hears_of_it() {
+    on_both(|place| {
+        let (queued, running, silent) =
+            (import(place, "q", 0), import(place, "r", 0), import(place, "s", 0));
+        place.claim("w", running);
+        place.claim("w", silent);
+        let cancel = |job| place.store.cancel(&place.scope(), job, at(300)).unwrap();
+        for job in [queued, running, silent] {
+            assert!(cancel(job));
+        }
+        let ended = place.job(queued);
+        assert_eq!((ended.state, ended.finished_at), (JobState::Cancelled, Some(at(300))));
+        assert!(!cancel(queued));
+        assert_eq!(place.job(running).state, JobState::Running);
+        assert!(place.store.keep(running, "w", &JobProgress::default(), at(1000)).unwrap());
+        place.store.end(running, "w", JobState::Cancelled, None, None, at(310)).unwrap();
+        assert!(place.store.claim("v", None, at(1001), at(2000)).unwrap().is_none());
+        assert_eq!(place.job(silent).state, JobState::Cancelled);
+        is_lost(place, silent, "w");
+        assert!(place.store.retry(&place.scope(), queued).unwrap());
+        let again = place.claim("w", queued);
+        assert!(!again.is_cancelled);
+        place.store.cancel(&place.scope(), queued, at(400)).unwrap();
+        place.store.give_back(queued, "w").unwrap();
+        assert!(place.store.claim("v", Some(queued), at(500), at(600)).unwrap().is_none());
+        assert_eq!(place.job(queued).state, JobState::Cancelled);
+    });
+}
+
+#[test]
+fn names_are_given_once() {
+    on_both(|place| {
+        let submit = |creator, name| {
+            let new = NewExport { creator, name, plan: "", part_bytes: 1 };
+            place.store.submit_export(&place.scope(), &everything(), &new, at(0))
+        };
+        let taken = |result: Result<i64, Error>| {
+            assert!(matches!(&result, Err(Error::NameTaken(name)) if name == "d"), "{result:?}");
+        };
+        let first = submit("ann", "d").unwrap();
+        taken(submit("ann", "d"));
+        submit("bob", "d").unwrap();
+        place.store.cancel(&place.scope(), first, at(1)).unwrap();
+        let second = submit("ann", "d").unwrap();
+        let retried = place.store.retry(&place.scope(), first);
+        assert!(matches!(retried, Err(Error::NameTaken(_))), "{retried:?}");
+        place.claim("w", second);
+        let finish = |name: &str| {
+            let dataset = NewDataset { name: name.into(), ..NewDataset::default() };
+            place.store.finish_export(second, "w", JobState::Completed, "", &dataset, at(2))
+        };
+        finish("d").unwrap();
+        taken(submit("ann", "d"));
+        // Imports have no names to give.
+        import(place, "d", 0);
+        import(place, "d", 0);
+        let all = std::thread::scope(|scope| {
+            let other = place.again();
+            let all = [0; 6].map(|_| {
+                let store = other.project("p").map(|_| place.again()).unwrap();
+                scope.spawn(move || {
+                    let new = NewExport { creator: "eve", name: "d", plan: "", part_bytes: 1 };
+                    store.submit_export(&Scope::project(1), &everything(), &new, at(0)).is_ok()
+                })
+            });
+            all.map(|one| one.join().unwrap())
+        });
+        assert_eq!(all.iter().filter(|given| **given).count(), 1);
+    });
+}
+
+#[test]
+fn jobs_stay_within_their_scope() {
+    on_both(|place| {
+        let other = place.store.project_or_new("q", at(0)).unwrap().id;
+        let job = import(place, "j", 0);
+        for scope in [
+            Scope::project(other),
+            Scope::person(place.project, "bob"),
+            Scope::person(other, "ann"),
+        ] {
+            assert!(place.store.job(&scope, job).unwrap().is_none());
+            assert!(place.store.jobs(&scope, 10).unwrap().is_empty());
+            assert!(!place.store.cancel(&scope, job, at(1)).unwrap());
+        }
+        let ann = Scope::person(place.project, "ann");
+        assert_eq!(place.store.jobs(&ann, 10).unwrap().len(), 1);
+        assert!(place.store.job(&ann, job).unwrap().is_some());
+        assert!(place.store.cancel(&ann, job, at(1)).unwrap());
+        for scope in [Scope::project(other), Scope::person(place.project, "bob")] {
+            assert!(!place.store.retry(&scope, job).unwrap());
+        }
+        assert!(place.store.retry(&ann, job).unwrap());
+    });
+}

@@ -1,0 +1,411 @@
+//! Lists, counts, search and isolation, against the selection's own word on each conversation.
+
+use retort_model::{Conversation, DateRange, Kind, Scope, Selection, Status, Time};
+use retort_store::{Cursor, Incoming, Order, Summary};
+
+use crate::support::*;
+
+const WORDS: [&str; 26] = [
+    "Reise",
+    "REISE",
+    "reise nach",
+    "Straße",
+    "STRASSE",
+    "旅行",
+    "旅",
+    "東京旅行記",
+    "Ärger",
+    "ÄRGER",
+    "100%",
+    "a_b",
+    "aXb",
+    "c\\d",
+    "\"q\"",
+    "'x'",
+    "💬",
+    "👩‍👩‍👧",
+    "İstanbul",
+    "ΟΔΟΣ",
+    "οδος",
+    "мир",
+    "МИР!",
+    "ab",
+    "\u{1f}",
+    "e\u{301}\u{308}",
+];
+
+const OWNERS: [Option<&str>; 4] = [None, Some("ann"), Some("Ann"), Some("bob@example.org")];
+
+/// A conversation as it went in, where, and as the selection sees it.
+struct Known {
+    project: i64,
+    incoming: Incoming,
+    seen: Conversation<'static>,
+}
+
+fn made(place: &Place, project: i64, n: usize, dice: &mut Dice) -> Known {
+    let words = |dice: &mut Dice, most: usize| -> String {
+        let count = dice.below(most + 1);
+        let some: Vec<_> = (0..count).map(|_| *dice.one(&WORDS)).collect();
+        some.join(if dice.happens(70) { " " } else { "" })
+    };
+    let title = dice.happens(80).then(|| words(dice, 4));
+    let tags: Vec<String> = (0..dice.below(3)).map(|_| words(dice, 2)).collect();
+    // Few moments, so that many share one.
+    let moment = |dice: &mut Dice| dice.happens(85).then(|| at(dice.below(40) as i64));
+    let incoming = Incoming {
+        source: (*dice.one(&["x", "y"])).into(),
+        owner: dice.one(&OWNERS).map(str::to_owned),
+        kind: *dice.one(Kind::ALL),
+        status: *dice.one(&[Status::Active, Status::Active, Status::Favorite, Status::Deleted]),
+        title,
+        tags,
+        created_at: moment(dice),
+        updated_at: moment(dice),
+        ..place.incoming(&format!("c{}", n % 250), "x")
+    };
+    let seen = Conversation {
+        id: incoming.id.clone().into(),
+        source: incoming.source.clone().into(),
+        kind: incoming.kind,
+        status: incoming.status,
+        title: incoming.title.clone().map(Into::into),
+        tags: incoming.tags.iter().cloned().map(Into::into).collect(),
+        created_at: incoming.created_at,
+        ..Conversation::default()
+    };
+    Known { project, incoming, seen }
+}
+
+fn random_selection(known: &[Known], dice: &mut Dice) -> Selection {
+    let mut selection = Selection::default();
+    if dice.happens(50) {
+        for _ in 0..1 + dice.below(2) {
+            selection.search.push(sought(known, dice));
+        }
+    }
+    if dice.happens(30) {
+        let mut end = || dice.happens(70).then(|| at(dice.below(40) as i64));
+        selection.created = DateRange { from: end(), before: end() };
+    }
+    if dice.happens(30) {
+        selection.kinds = (0..1 + dice.below(2)).map(|_| *dice.one(Kind::ALL)).collect();
+    }
+    if dice.happens(30) {
+        selection.statuses = (0..1 + dice.below(3)).map(|_| *dice.one(Status::ALL)).collect();
+    }
+    if dice.happens(15) {
+        selection.ids = (0..1 + dice.below(30)).map(|_| format!("c{}", dice.below(300))).collect();
+    }
+    selection
+}
+
+/// A few characters out of some title or tag, or what has a meaning in some language of patterns.
+fn sought(known: &[Known], dice: &mut Dice) -> String {
+    if dice.happens(25) {
+        return (*dice.one(&[
+            "%",
+            "_",
+            "\\",
+            "\"",
+            "'",
+            "''",
+            "*",
+            "a OR b",
+            "NOT",
+            "^a",
+            "%%%",
+            "___",
+            "\\\\\\",
+            "\"\"\"",
+            "💬",
+            "a_b",
+            "A%",
+            "missing",
+            "-a b",
+            "(ab",
+            "text:re",
+            "ß",
+            "SS",
+            "é",
+            "\n",
+            "e\u{301}",
+            "🦀🦀🦀",
+        ]))
+        .into();
+    }
+    let one = &dice.one(known).incoming;
+    let texts: Vec<&String> = one.title.iter().chain(&one.tags).collect();
+    let Some(text) = texts.first().filter(|text| !text.is_empty()) else { return "旅".into() };
+    let characters: Vec<char> = text.chars().collect();
+    let start = dice.below(characters.len());
+    let length = 1 + dice.below(5);
+    let part: String = characters.iter().skip(start).take(length).collect();
+    match dice.below(3) {
+        0 => part.to_uppercase(),
+        1 => part.to_lowercase(),
+        _ => part,
+    }
+}
+
+fn expected<'k>(known: &'k [Known], scope: &Scope, selection: &Selection) -> Vec<&'k Known> {
+    known
+        .iter()
+        .filter(|one| {
+            one.project == scope.project
+                && (scope.owner.is_none() || scope.owner == one.incoming.owner)
+                && selection.matches(&one.seen)
+        })
+        .collect()
+}
+
+type Name<'n> = (&'n str, &'n str, Option<&'n str>);
+
+fn name(one: &Incoming) -> Name<'_> {
+    (&one.id, &one.source, one.title.as_deref())
+}
+
+fn listed(
+    place: &Place,
+    scope: &Scope,
+    selection: &Selection,
+    order: Order,
+    most: usize,
+) -> Vec<Summary> {
+    let (mut all, mut after) = (Vec::new(), None::<Cursor>);
+    loop {
+        let page = place.store.list(scope, selection, order, after, most).unwrap();
+        assert!(page.conversations.len() <= most);
+        all.extend(page.conversations);
+        match page.next {
+            Some(next) => after = Some(next.to_string().parse().unwrap()),
+            None => return all,
+        }
+    }
+}
+
+#[test]
+fn lists_and_counts_agree_with_the_selection() {
+    on_both(|place| {
+        let mut dice = Dice(42);
+        let other = place.store.project_or_new("q", at(0)).unwrap().id;
+        let known: Vec<Known> = (0..400)
+            .map(|n| {
+                let project = if n % 4 == 3 { other } else { place.project };
+                made(place, project, n, &mut dice)
+            })
+            .collect();
+        // The number that each has in the store is the order in which it came.
+        let mut known: Vec<Known> = known;
+        let mut seen = std::collections::HashSet::new();
+        known.retain(|one| {
+            seen.insert((one.project, one.incoming.id.clone(), one.incoming.source.clone()))
+        });
+        for one in &known {
+            place.store.take_in(one.project, std::slice::from_ref(&one.incoming)).unwrap();
+        }
+        let mut found = 0;
+        for round in 0..500 {
+            let selection =
+                if round == 0 { everything() } else { random_selection(&known, &mut dice) };
+            let project = *dice.one(&[place.project, other]);
+            let owner = if dice.happens(40) { *dice.one(&OWNERS) } else { None };
+            let scope =
+                owner.map_or(Scope::project(project), |owner| Scope::person(project, owner));
+            let mut expect = expected(&known, &scope, &selection);
+            assert_eq!(
+                place.store.count(&scope, &selection).unwrap(),
+                expect.len() as u64,
+                "{scope:?} {selection:?}"
+            );
+            // A stable sort: what shares a moment stays in the order in which it came.
+            let order = *dice.one(&Order::ALL);
+            let moment = |one: &&Known| match order {
+                Order::Newest | Order::Oldest => one.incoming.created_at,
+                Order::Changed => one.incoming.updated_at,
+            };
+            expect.sort_by_key(moment);
+            if order != Order::Oldest {
+                expect.reverse();
+            }
+            let most = *dice.one(&[1, 2, 3, 7, 50, 1000]);
+            let got = listed(place, &scope, &selection, order, most);
+            let got: Vec<_> = got
+                .iter()
+                .map(|one| (one.id.as_str(), one.source.as_str(), one.title.as_deref()))
+                .collect();
+            let expect: Vec<_> = expect.iter().map(|one| name(&one.incoming)).collect();
+            assert_eq!(got, expect, "{scope:?} {selection:?} {order:?} by {most}");
+            found += expect.len();
+        }
+        assert!(found > 5000, "{found} say little");
+    });
+}
+
+#[test]
+fn what_is_sought_stays_within_a_title_or_a_tag() {
+    on_both(|place| {
+        let one = Incoming {
+            title: Some("Anfang Ende".into()),
+            tags: vec!["eins".into(), "zwei".into()],
+            ..place.incoming("c", "x")
+        };
+        place.take(&[one]);
+        for (sought, found) in [
+            ("endeeins", 0),
+            ("ende\neins", 0),
+            ("ende\u{1f}eins", 0),
+            ("e\u{1f}", 0),
+            ("ENDE", 1),
+            ("eins", 1),
+            ("einszwei", 0),
+            ("g e", 1),
+        ] {
+            let selection = Selection { search: vec![sought.into()], ..everything() };
+            assert_eq!(place.all(&selection).len(), found, "{sought:?}");
+            assert_eq!(place.store.count(&place.scope(), &selection).unwrap(), found as u64);
+        }
+    });
+}
+
+#[test]
+fn a_moment_is_inside_from_its_first_microsecond() {
+    on_both(|place| {
+        let time = |text: &str| Time::parse(text).unwrap();
+        for (id, created) in [
+            ("before", "2024-02-29T23:59:59.999999Z"),
+            ("first", "2024-03-01T00:00:00Z"),
+            ("offset", "2024-03-01T01:30:00+02:00"),
+            ("last", "2024-03-01T23:59:59.999999Z"),
+            ("after", "2024-03-02T00:00:00Z"),
+            ("old", "0000-01-01"),
+            ("far", "9999-12-31T23:59:59Z"),
+        ] {
+            let created_at = Some(time(created));
+            place.take(&[Incoming { created_at, ..place.incoming(id, "x") }]);
+        }
+        place.add("unknown", "x");
+        let found = |range: &str| {
+            let selection = Selection { created: range.parse().unwrap(), ..everything() };
+            let mut found: Vec<_> = place.all(&selection).into_iter().map(|one| one.id).collect();
+            found.sort();
+            found.join(" ")
+        };
+        assert_eq!(found("2024-03-01..2024-03-02"), "first last");
+        assert_eq!(
+            found("2024-02-29T23:59:59.9999995Z..2024-03-02T00:00:00.0000001Z"),
+            "after first last"
+        );
+        assert_eq!(found("..2024-03-01"), "before offset old");
+        assert_eq!(found("2024-03-02.."), "after far");
+        assert_eq!(found(".."), "after before far first last offset old unknown");
+    });
+}
+
+#[test]
+fn pages_neither_lose_nor_double_while_conversations_come_in() {
+    on_both(|place| {
+        let one = |n: i64| Incoming {
+            created_at: (n % 3 != 0).then(|| at(n % 7)),
+            ..place.incoming(&format!("c{n}"), "x")
+        };
+        place.take(&(0..60).map(one).collect::<Vec<_>>());
+        let before: Vec<_> = place.all(&everything()).into_iter().map(|one| one.id).collect();
+        let (mut seen, mut after, mut n) = (Vec::new(), None, 60);
+        loop {
+            let page =
+                place.store.list(&place.scope(), &everything(), Order::Newest, after, 7).unwrap();
+            seen.extend(page.conversations.into_iter().map(|one| one.id));
+            place.take(&[one(n), one(n + 1)]);
+            n += 2;
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        seen.retain(|id| before.contains(id));
+        assert_eq!(seen, before);
+    });
+}
+
+#[test]
+fn what_is_no_cursor_is_refused() {
+    for text in ["", "-", "1", "x-1", "1-", "1-2-3", "-1-2", "fffffffffffffffff-1"] {
+        assert!(text.parse::<Cursor>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn many_ids_are_no_fault() {
+    on_both(|place| {
+        place.take(&["a'b", "c\"d", "e\\f", "💬"].map(|id| place.incoming(id, "x")));
+        let mut selection = ids(&["a'b", "c\"d", "e\\f", "💬"]);
+        selection.ids.extend((0..50_000).map(|n| format!("missing {n}")));
+        assert_eq!(place.store.count(&place.scope(), &selection).unwrap(), 4);
+    });
+}
+
+#[test]
+fn a_person_finds_only_what_is_theirs() {
+    on_both(|place| {
+        let of = |owner: Option<&str>, id: &str| Incoming {
+            owner: owner.map(str::to_owned),
+            ..place.incoming(id, "x")
+        };
+        place.take(&[of(Some("ann"), "a"), of(Some("bob"), "b"), of(None, "n")]);
+        let other = place.store.project_or_new("q", at(0)).unwrap().id;
+        place.store.take_in(other, &[of(Some("ann"), "a"), of(Some("ann"), "q")]).unwrap();
+        let ann = Scope::person(place.project, "ann");
+        for (id, count) in [("a", 1), ("b", 0), ("n", 0), ("q", 0)] {
+            assert_eq!(place.store.find(&ann, id).unwrap().len(), count, "{id}");
+            assert_eq!(place.store.count(&ann, &ids(&[id])).unwrap(), count as u64, "{id}");
+            assert_eq!(place.store.knows(&ann, id).unwrap(), count == 1, "{id}");
+        }
+        assert!(place.store.knows(&place.scope(), "b").unwrap());
+        assert!(!place.store.knows(&place.scope(), "q").unwrap());
+    });
+}
+
+#[test]
+fn lists_are_read_from_an_index() {
+    on_sqlite(|place| {
+        let mut dice = Dice(3);
+        let some: Vec<_> = (0..2000)
+            .map(|n| Incoming { id: format!("c{n}"), ..made(place, 0, n, &mut dice).incoming })
+            .collect();
+        place.take(&some);
+        for owner in [None, Some("ann".to_owned())] {
+            let scope = Scope { project: place.project, owner };
+            for combination in 0..8 {
+                let mut selection = everything();
+                if combination & 1 != 0 {
+                    selection.kinds = vec![Kind::Agent];
+                }
+                if combination & 2 != 0 {
+                    selection.statuses = vec![Status::Deleted, Status::Favorite];
+                }
+                if combination & 4 != 0 {
+                    selection.created = DateRange { from: Some(at(3)), before: Some(at(30)) };
+                }
+                for order in Order::ALL {
+                    let plan = place.store.explain(&scope, &selection, order).unwrap().join("\n");
+                    let told = format!("{scope:?} {selection:?} {order:?}: {plan}");
+                    assert!(plan.contains("INDEX"), "{told}");
+                    assert!(!plan.contains("SCAN c"), "{told}");
+                    // A range or a person leads by itself; the last changed among what it finds are sorted.
+                    let narrow = scope.owner.is_some() || combination & 4 != 0;
+                    let sorted = order == Order::Changed && narrow;
+                    assert!(sorted || !plan.contains("TEMP B-TREE"), "{told}");
+                }
+            }
+            // By id and by text the few that are found are sorted.
+            for selection in
+                [ids(&["c1", "c2"]), Selection { search: vec!["reise".into()], ..everything() }]
+            {
+                let plan =
+                    place.store.explain(&scope, &selection, Order::Newest).unwrap().join("\n");
+                assert!(!plan.contains("SCAN c") && plan.contains("INDEX"), "{plan}");
+            }
+        }
+    });
+}

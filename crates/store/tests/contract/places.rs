@@ -1,0 +1,115 @@
+//! Opening, tables, projects.
+
+use retort_store::{Error, Store};
+
+use crate::support::*;
+
+#[test]
+fn a_new_store_keeps_its_identity() {
+    on_both(|place| {
+        assert_eq!(place.store.identity(), "identity-1");
+        assert_eq!(Store::open(&place.url, "identity-2").unwrap().identity(), "identity-1");
+        assert_eq!(place.again().identity(), "identity-1");
+    });
+}
+
+#[test]
+fn migrating_what_is_newest_changes_nothing() {
+    on_both(|place| {
+        let (before, after) = Store::migrate(&place.url, "identity-2").unwrap();
+        assert_eq!(before, after);
+        assert_eq!(place.again().identity(), "identity-1");
+    });
+}
+
+#[test]
+fn stores_that_open_at_once_are_made_once() {
+    let open = |url: &str| {
+        let opened: Vec<Store> = std::thread::scope(|scope| {
+            let all: Vec<_> =
+                (0..8).map(|n| scope.spawn(move || Store::open(url, &format!("i{n}")))).collect();
+            all.into_iter().map(|one| one.join().unwrap().unwrap()).collect()
+        });
+        assert!(opened.iter().all(|store| store.identity() == opened[0].identity()));
+    };
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path().join("new/store.db").to_str().unwrap());
+    if let Some(url) = postgres::new_database() {
+        open(&url);
+    }
+}
+
+#[test]
+fn another_releases_schema_is_refused() {
+    on_both(|place| {
+        place.sql("UPDATE meta SET value = '99' WHERE name = 'schema'");
+        let refused = |result: Result<(), Error>| {
+            assert!(matches!(result, Err(Error::Schema { found: 99, .. })), "{result:?}");
+        };
+        refused(Store::open(&place.url, "i").map(|_| ()));
+        refused(Store::open_existing(&place.url).map(|_| ()));
+        refused(Store::migrate(&place.url, "i").map(|_| ()));
+    });
+}
+
+#[test]
+fn what_is_no_store_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letter.txt");
+    std::fs::write(&path, "Dear store, ".repeat(1000)).unwrap();
+    let error = Store::open(path.to_str().unwrap(), "i").err().expect("no store").to_string();
+    assert!(error.contains("letter.txt") && error.contains("no store"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap().len(), 12_000);
+    let missing = folder.path().join("missing.db");
+    let error = Store::open_existing(missing.to_str().unwrap()).err().expect("nothing").to_string();
+    assert!(error.contains("no such file"), "{error}");
+    assert!(!missing.exists());
+}
+
+#[test]
+fn a_store_without_tables_is_told_from_one_with_them() {
+    if let Some(url) = postgres::new_database() {
+        let found = Store::open_existing(&url).map(|_| ());
+        assert!(matches!(found, Err(Error::Schema { found: 0, .. })), "{found:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_without_passwords() {
+    for url in [
+        "postgres://ann:secret@%2Fnowhere/db",
+        "postgresql:///db?host=/nowhere&user=ann&password=secret",
+    ] {
+        let error = Store::open(url, "i").err().expect("no server").to_string();
+        assert!(error.contains("nowhere") && !error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn both_ways_to_name_a_socket_are_understood() {
+    on_postgres(|place| {
+        let (user_and_host, name) = place.url.rsplit_once('/').unwrap();
+        let folder = user_and_host.split_once('@').unwrap().1.replace("%2F", "/");
+        let url = format!("postgresql:///{name}?host={folder}&user=retort");
+        assert_eq!(Store::open_existing(&url).unwrap().identity(), "identity-1");
+        assert_eq!(place.store.location(), place.url);
+    });
+}
+
+#[test]
+fn projects_are_made_once() {
+    on_both(|place| {
+        let other = place.again();
+        let ids: Vec<i64> = std::thread::scope(|scope| {
+            let make =
+                |store| scope.spawn(move || Store::project_or_new(store, "q", at(1)).unwrap().id);
+            let made = [&place.store, &other, &place.store, &other].map(make);
+            made.map(|one| one.join().unwrap()).into()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0] && *id != place.project), "{ids:?}");
+        let names: Vec<_> = other.projects().unwrap().into_iter().map(|one| one.name).collect();
+        assert_eq!(names, ["p", "q"]);
+        assert_eq!(other.project("q").unwrap().unwrap().id, ids[0]);
+        assert_eq!(other.project("r").unwrap(), None);
+    });
+}

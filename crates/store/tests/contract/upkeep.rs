@@ -1,0 +1,128 @@
+//! Checking, copying, measuring.
+
+use retort_store::{Edit, Finding, Incoming, Store};
+
+use crate::support::*;
+
+fn found(place: &Place, deep: bool) -> Vec<String> {
+    let told = |one: Finding| format!("{}: {}", one.what, one.problem);
+    place.store.check(deep, at(2000)).unwrap().into_iter().map(told).collect()
+}
+
+#[test]
+fn a_healthy_store_has_nothing_to_find() {
+    on_both(|place| {
+        let one = |n: i64, state: i64| Incoming {
+            title: Some(format!("title {n}")),
+            updated_at: Some(at(state)),
+            ..place.incoming(&format!("c{n}"), &format!("{n} {state}"))
+        };
+        let all = |state| (0..100).map(|n| one(n, state)).collect::<Vec<_>>();
+        place.take(&all(1));
+        place.dataset("a", &everything());
+        place.export("b", &everything());
+        place.take(&all(2));
+        let edit = |selection, edit| place.store.edit(&place.scope(), &selection, &edit).unwrap();
+        assert_eq!(edit(ids(&["c1", "c2"]), Edit::Title(None)), 2);
+        assert_eq!(edit(ids(&["c2", "c3"]), Edit::Purge), 2);
+        for deep in [false, true] {
+            assert_eq!(found(place, deep), [""; 0]);
+        }
+        let sizes: Vec<_> = place.store.sizes().unwrap();
+        for expect in [
+            ("projects", 1),
+            ("conversations", 98),
+            ("purged", 2),
+            ("datasets", 1),
+            ("open jobs", 1),
+        ] {
+            assert!(sizes.contains(&expect), "{expect:?} in {sizes:?}");
+        }
+    });
+}
+
+#[test]
+fn what_is_damaged_is_found() {
+    on_both(|place| {
+        place.take(&["a", "b", "c"].map(|id| place.incoming(id, &format!("line of {id}"))));
+        place.sql("UPDATE body SET crc32 = crc32 + 1 WHERE key = (SELECT body FROM conversation WHERE id = 'b')");
+        assert_eq!(found(place, false), [""; 0]);
+        let deep = found(place, true);
+        assert!(deep.len() == 1 && deep[0].contains("conversation `b`"), "{deep:?}");
+        place.sql("DELETE FROM body WHERE key = (SELECT body FROM conversation WHERE id = 'b')");
+        let shallow = found(place, false);
+        assert!(shallow.len() == 1 && shallow[0].contains("1 have no content"), "{shallow:?}");
+    });
+}
+
+#[test]
+fn a_body_without_a_conversation_is_found() {
+    on_both(|place| {
+        place.add("a", "line");
+        let copied = "INSERT INTO body (key, dictionary, superseded, crc32, bytes)
+                      SELECT 99, dictionary, 0, crc32, bytes FROM body";
+        place.sql(copied);
+        let shallow = found(place, false);
+        assert!(shallow.len() == 1 && shallow[0].contains("1 belong to no"), "{shallow:?}");
+    });
+}
+
+#[test]
+fn a_job_without_a_worker_is_found() {
+    on_both(|place| {
+        let job = place.export("d", &everything());
+        place.claim("lost", job);
+        let shallow = found(place, false);
+        assert_eq!(shallow.len(), 1);
+        assert!(
+            shallow[0].contains(&format!("job {job}")) && shallow[0].contains("`lost`"),
+            "{shallow:?}"
+        );
+    });
+}
+
+#[test]
+fn a_copy_is_whole_while_others_write() {
+    on_sqlite(|place| {
+        let batch = |n: i64| {
+            (0..50)
+                .map(|c| Incoming {
+                    title: Some(format!("title {n}")),
+                    ..place.incoming(&format!("{n}-{c}"), &format!("line {n}-{c}"))
+                })
+                .collect::<Vec<_>>()
+        };
+        place.take(&batch(0));
+        let writer = place.again();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 1..20 {
+                    writer.take_in(place.project, &batch(n)).unwrap();
+                }
+            });
+            for n in 0..4 {
+                let path = place.path(&format!("copy{n}.db"));
+                place.store.copy_to(&path).unwrap();
+                let copy = Store::open_existing(path.to_str().unwrap()).unwrap();
+                assert_eq!(copy.identity(), place.store.identity());
+                let count = copy.count(&place.scope(), &everything()).unwrap();
+                assert_eq!(count % 50, 0, "only whole batches");
+                assert_eq!(copy.check(true, at(0)).unwrap(), []);
+                let one = copy.find(&place.scope(), "0-7").unwrap().remove(0);
+                assert_eq!(copy.line(&one, &mut copy.unpacker()).unwrap(), b"line 0-7");
+            }
+        });
+        assert!(
+            place.store.copy_to(&place.path("copy0.db")).is_err(),
+            "what is there is not overwritten"
+        );
+    });
+}
+
+#[test]
+fn a_server_is_copied_by_its_own_tools() {
+    on_postgres(|place| {
+        let error = place.store.copy_to(&place.path("copy.db")).unwrap_err().to_string();
+        assert!(error.contains("pg_dump"), "{error}");
+    });
+}
