@@ -27,10 +27,22 @@ pub struct Reading {
     from: Option<String>,
 }
 
-/// Which conversations to take.
+/// Which conversations to take, and how many.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
 pub struct Selecting {
+    #[command(flatten)]
+    filtering: Filtering,
+
+    /// At most so many conversations: of histories the first in order, of a store the most recent.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+}
+
+/// Which conversations are meant.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Filtering {
     /// Only conversations with this text in title or tags; any of several.
     #[arg(long = "search", visible_alias = "select-search", value_name = "TEXT")]
     search: Vec<String>,
@@ -54,10 +66,6 @@ pub struct Selecting {
     /// Only the conversation with this id; any of several.
     #[arg(long = "id", visible_alias = "select-id", value_name = "ID")]
     ids: Vec<String>,
-
-    /// At most so many conversations, the first in order.
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
 }
 
 fn parse_kind(text: &str) -> Result<Kind, String> {
@@ -159,16 +167,22 @@ impl Reading {
     }
 }
 
+impl From<Filtering> for Selection {
+    fn from(filtering: Filtering) -> Self {
+        Self {
+            search: filtering.search,
+            created: DateRange { from: filtering.created_from, before: filtering.created_before },
+            kinds: filtering.kinds,
+            statuses: filtering.statuses,
+            ids: filtering.ids.into_iter().collect(),
+            limit: None,
+        }
+    }
+}
+
 impl From<Selecting> for Selection {
     fn from(selecting: Selecting) -> Self {
-        Self {
-            search: selecting.search,
-            created: DateRange { from: selecting.created_from, before: selecting.created_before },
-            kinds: selecting.kinds,
-            statuses: selecting.statuses,
-            ids: selecting.ids.into_iter().collect(),
-            limit: selecting.limit,
-        }
+        Self { limit: selecting.limit, ..selecting.filtering.into() }
     }
 }
 

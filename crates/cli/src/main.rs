@@ -25,7 +25,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a package is not as its receipt says, 130 stopped."
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 what was checked is not as it should be, 130 stopped."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -42,12 +42,36 @@ enum Command {
     Verify(commands::verify::Verify),
     /// Read histories into the store.
     Import(commands::import::Import),
+    /// List the conversations in the store.
+    List(commands::list::List),
+    /// Show a conversation in the store.
+    Show(commands::show::Show),
+    /// Add tags to conversations and take tags away.
+    Tag(commands::edit::Tag),
+    /// Mark conversations as favourites.
+    Favorite(commands::edit::Favorite),
+    /// Delete conversations so that they can be restored.
+    Delete(commands::edit::Delete),
+    /// Restore deleted conversations.
+    Restore(commands::edit::Restore),
+    /// Remove conversations for good.
+    Purge(commands::edit::Purge),
     /// Make a dataset of conversations in the store.
     Export(commands::export::Export),
+    /// List datasets, look into one, bring it here, rename or delete it.
+    Datasets(commands::datasets::Datasets),
+    /// Say which datasets hold something of a conversation.
+    Trace(commands::datasets::Trace),
     /// List the jobs, follow one, end it, or try it again.
     Jobs(commands::jobs::Jobs),
     /// Do the jobs that wait.
     Worker(commands::worker::Worker),
+    /// Check the store, the objects, the jobs and the disk.
+    Doctor(commands::upkeep::Doctor),
+    /// Copy the store and all datasets while they are in use.
+    Backup(commands::upkeep::Backup),
+    /// Bring the tables of a store to this release's.
+    Migrate(commands::upkeep::Migrate),
     /// List the import, data and file formats.
     Formats(commands::formats::Formats),
     /// Print completions for a shell.
@@ -63,7 +87,19 @@ fn main() -> ExitCode {
         Command::Preview(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Import(command) => command.run(),
+        Command::List(command) => command.run(),
+        Command::Show(command) => command.run(),
+        Command::Tag(command) => command.run(),
+        Command::Favorite(command) => command.run(),
+        Command::Delete(command) => command.run(),
+        Command::Restore(command) => command.run(),
+        Command::Purge(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Datasets(command) => command.run(),
+        Command::Trace(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+        Command::Backup(command) => command.run(),
+        Command::Migrate(command) => command.run(),
         Command::Jobs(command) => command.run(),
         Command::Worker(command) => command.run(),
         Command::Formats(command) => command.run(),

@@ -68,6 +68,18 @@ pub fn one_line(text: &str, most: usize) -> String {
     out
 }
 
+/// Text on as many lines as it has, with control characters shown.
+pub fn many_lines(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\n' => '\n',
+            '\t' => ' ',
+            c if c.is_control() || is_format(c) => '\u{fffd}',
+            c => c,
+        })
+        .collect()
+}
+
 /// Characters that change how a terminal shows others.
 fn is_format(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -82,8 +82,8 @@ pub const DISK_BLOCKS: usize = 3;
 /// Bytes of the dictionary with which a store compresses bodies: what zstd's own tools make.
 pub const DICTIONARY_BYTES: usize = 112 << 10;
 
-/// Bodies that a dictionary is learnt from: a hundred times the dictionary, at 3 kB each.
-pub const DICTIONARY_SAMPLES: usize = 4000;
+/// Bodies that a dictionary is learnt from: fifty times the dictionary, at 3 kB each.
+pub const DICTIONARY_SAMPLES: usize = 2000;
 
 /// Bytes of one body that a dictionary is learnt from.
 pub const DICTIONARY_SAMPLE_BYTES: usize = 8 << 10;

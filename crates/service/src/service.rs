@@ -537,6 +537,14 @@ impl Service {
     }
 }
 
+/// Brings the tables of a store to this release's; says from which schema to which.
+///
+/// # Errors
+/// The store cannot be reached, or is newer than this release.
+pub fn migrate(settings: &Settings) -> Result<(i64, i64), Error> {
+    Ok(Store::migrate(&settings.store, &settings.identity)?)
+}
+
 /// A canonical line with what was set in the store.
 fn with_edits(summary: &Summary, line: &[u8]) -> Result<Vec<u8>, Error> {
     let damaged = |why: String| {

@@ -259,7 +259,7 @@ fn page_search(connection: &mut Connection, selection: &Selection) -> Result<Sea
         return Ok(by);
     }
     let mut statement = Statement::new(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM conversation_search WHERE search MATCH ",
+        "SELECT COUNT(*) FROM (SELECT 1 FROM conversation_search WHERE conversation_search MATCH ",
     );
     statement.text(&trigram_query(selection)).push(" LIMIT ").int(FEW_FOUND).push(")");
     let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;

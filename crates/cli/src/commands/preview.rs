@@ -40,7 +40,6 @@ pub struct Preview {
 
 impl Preview {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let mut out = std::io::stdout().lock();
         let (records, found) = match self.package() {
             Some(mut package) => (preview_package(&mut package)?, None),
             None => {
@@ -48,26 +47,18 @@ impl Preview {
                 (preview.records, Some((preview.account, preview.refused)))
             }
         };
-        if self.lines {
-            for record in &records {
-                writeln!(out, "{record}")?;
-            }
-        } else if self.json {
-            let values = records
-                .iter()
-                .map(|record| serde_json::from_str(record))
-                .collect::<Result<Vec<serde_json::Value>, _>>()?;
-            let mut whole = json!({"records": values});
+        if self.lines || !self.json {
+            print_records(&records, false, self.lines)?;
+        }
+        if self.json {
+            let mut whole = records_json(&records)?;
             if let (Some((account, refused)), Some(object)) = (&found, whole.as_object_mut()) {
                 object.insert("findings".into(), findings_json(account, refused));
             }
-            writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
-        } else {
-            print(&records, &mut out)?;
-            if let Some((account, refused)) = &found {
-                let mut err = std::io::stderr().lock();
-                findings(account, refused, account.read - account.refused, &mut err)?;
-            }
+            println!("{}", serde_json::to_string_pretty(&whole)?);
+        } else if let (Some((account, refused)), false) = (&found, self.lines) {
+            let mut err = std::io::stderr().lock();
+            findings(account, refused, account.read - account.refused, &mut err)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -77,6 +68,29 @@ impl Preview {
         let [path] = self.reading.inputs.as_slice() else { return None };
         Package::open(path).ok()
     }
+}
+
+/// Prints records as one JSON document, as lines of JSON, or as tables to read.
+pub fn print_records(records: &[String], json: bool, lines: bool) -> Result<ExitCode, Failure> {
+    let mut out = std::io::stdout().lock();
+    if lines {
+        for record in records {
+            writeln!(out, "{record}")?;
+        }
+    } else if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&records_json(records)?)?)?;
+    } else {
+        print(records, &mut out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn records_json(records: &[String]) -> Result<serde_json::Value, Failure> {
+    let values = records
+        .iter()
+        .map(|record| serde_json::from_str(record))
+        .collect::<Result<Vec<serde_json::Value>, _>>()?;
+    Ok(json!({"records": values}))
 }
 
 /// The records as tables to read: their messages if they have any, else their columns.
