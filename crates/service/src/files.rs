@@ -27,7 +27,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    fn files(&self) -> impl Iterator<Item = &Made> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Made> {
         self.data.iter().chain(&self.rejects).chain(&self.extras).chain(&self.ids)
     }
 }

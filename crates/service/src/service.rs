@@ -298,7 +298,7 @@ impl Service {
     }
 
     /// Does a job that waits, or that another worker did not live to end; `only` names the one wanted. None if there
-    /// is nothing to do.
+    /// is nothing to do; then what killed workers left of exports that have ended is cleared up.
     ///
     /// # Errors
     /// The job failed, which its entry says, too; [`Error::Stopped`] if the worker was stopped or the job cancelled.
@@ -308,7 +308,12 @@ impl Service {
         observer: &dyn Observer,
         stopped: &AtomicBool,
     ) -> Result<Option<Worked>, Error> {
-        let Some(job) = self.claim(only)? else { return Ok(None) };
+        let Some(job) = self.claim(only)? else {
+            if only.is_none() {
+                self.clear_left()?;
+            }
+            return Ok(None);
+        };
         let done = self.work(&job, None, observer, stopped, &mut std::io::sink());
         Ok(Some((job, done)))
     }
@@ -401,11 +406,30 @@ impl Service {
         if job.kind == JobKind::Export && job.dataset.is_none() {
             self.store.forget_parts(job.id)?;
             self.objects.remove_all(&prefix(&self.store, job.id))?;
+            self.store.cleared(job.id)?;
         }
         Ok(())
     }
 
-    /// Whether a job waits or is under way, anyone's.
+    /// Removes what workers that were killed left of exports that have ended.
+    fn clear_left(&self) -> Result<(), Error> {
+        for job in self.store.uncleared(self.clock.now())? {
+            let scope = Scope::project(job.project);
+            let Some(id) = job.dataset else {
+                self.clear_parts(&job)?;
+                continue;
+            };
+            if let Some(dataset) = self.store.dataset_numbered(&scope, id)? {
+                let files = self.store.dataset_files(&dataset)?;
+                let keys: Vec<&str> = files.iter().map(|file| &*file.object).collect();
+                self.objects.keep_only(&dataset.prefix, &keys)?;
+                self.store.cleared(job.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a job waits, is under way or is to be cleared up after, anyone's.
     ///
     /// # Errors
     /// Those of the store.
@@ -441,7 +465,8 @@ impl Service {
         }
         let job = self.job(caller, id)?;
         if job.state == JobState::Cancelled {
-            self.clear_parts(&job)?;
+            // What cannot be removed now, a worker will.
+            let _ = self.clear_parts(&job);
         }
         Ok(job)
     }
@@ -522,7 +547,7 @@ impl Service {
     /// Those of the store and of the place of the datasets; what is left of the latter is found by `doctor`.
     pub fn delete_dataset(&self, dataset: &Dataset) -> Result<(), Error> {
         self.store.delete_dataset(dataset)?;
-        self.objects.remove_all(&dataset.prefix).map(|_| ())
+        self.objects.remove_all(&dataset.prefix)
     }
 
     /// The caller's datasets that hold something of a conversation, also if it was purged.
