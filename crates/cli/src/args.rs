@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, ValueEnum};
 use retort_formats::data::{DataFormat, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
@@ -44,7 +44,7 @@ pub struct Selecting {
 #[command(next_help_heading = "Selection")]
 pub struct Filtering {
     /// Only conversations with this text in title or tags; any of several.
-    #[arg(long = "search", visible_alias = "select-search", value_name = "TEXT")]
+    #[arg(long = "search", visible_alias = "select-search", value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     search: Vec<String>,
 
     /// Only conversations created at this date or time, or later.

@@ -153,6 +153,17 @@ impl Keeping {
         self.open_with(true)
     }
 
+    /// The store that is there, or else an empty one that nobody keeps.
+    pub fn open_to_look(&self) -> Result<Opened, Failure> {
+        let (settings, project) = self.settings()?;
+        if let Ok(opened) = self.open() {
+            return Ok(opened);
+        }
+        let service = Service::open_scratch(settings.clone(), Box::new(MachineClock))?;
+        let project = service.project_or_new(&project)?;
+        Ok(Opened { service, caller: Caller::local(&project), settings })
+    }
+
     fn open_with(&self, create: bool) -> Result<Opened, Failure> {
         let (settings, project) = self.settings()?;
         let service = Service::open(settings.clone(), Box::new(MachineClock), create)?;

@@ -115,9 +115,24 @@ pub struct Service {
     pub(crate) objects: Objects,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) settings: Settings,
+    /// Where a store lies that goes with the service.
+    _scratch: Option<tempfile::TempDir>,
 }
 
 impl Service {
+    /// A service on an empty store that is gone with it: to look at what would happen to one that is not there yet.
+    ///
+    /// # Errors
+    /// The temporary folder cannot be written.
+    pub fn open_scratch(mut settings: Settings, clock: Box<dyn Clock>) -> Result<Self, Error> {
+        let fail = |source| Error::Unpack { name: "a temporary store".into(), source };
+        let folder = tempfile::tempdir().map_err(fail)?;
+        settings.store = folder.path().join("store").to_string_lossy().into_owned();
+        settings.objects = folder.path().join("objects").to_string_lossy().into_owned();
+        let service = Self::open(settings, clock, true)?;
+        Ok(Self { _scratch: Some(folder), ..service })
+    }
+
     /// Opens the store and the place of the datasets. With `create`, a store that is not there is made.
     ///
     /// # Errors
@@ -129,7 +144,7 @@ impl Service {
             Store::open_existing(&settings.store)?
         };
         let objects = Objects::open(&settings.objects, settings.patience)?;
-        Ok(Self { store, objects, clock, settings })
+        Ok(Self { store, objects, clock, settings, _scratch: None })
     }
 
     /// Where the store is, without passwords.

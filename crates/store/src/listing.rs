@@ -228,7 +228,7 @@ impl crate::Store {
         Ok(line)
     }
 
-    /// The database's plan for a page and for the count of it, as text: for tests and measurements.
+    /// The database's plan for a first page, as text: for tests and measurements.
     ///
     /// # Errors
     /// Those of the database.

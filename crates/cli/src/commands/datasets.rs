@@ -114,7 +114,7 @@ impl Datasets {
                     Sort::Name => datasets.sort_by_key(|dataset| dataset.name.to_lowercase()),
                     Sort::Size => datasets.sort_by_key(|dataset| std::cmp::Reverse(dataset.bytes)),
                     Sort::Records => {
-                        datasets.sort_by_key(|dataset| std::cmp::Reverse(dataset.records))
+                        datasets.sort_by_key(|dataset| std::cmp::Reverse(dataset.records));
                     }
                 }
                 list(&datasets, self.json)

@@ -58,7 +58,8 @@ impl Import {
             )
             .into());
         }
-        let opened = self.keeping.open_or_new()?;
+        let opened =
+            if self.dry_run { self.keeping.open_to_look()? } else { self.keeping.open_or_new()? };
         let plan = ImportPlan {
             inputs: self.reading.inputs(),
             from: self.reading.from(),
