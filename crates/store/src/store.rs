@@ -164,6 +164,11 @@ impl Store {
         result
     }
 
+    /// Closes the connections that nobody uses, with the memory that they hold.
+    pub fn rest(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Does all of `act` or nothing of it.
     pub(crate) fn write<T>(
         &self,
