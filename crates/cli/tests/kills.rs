@@ -282,10 +282,11 @@ fn cancelling_from_elsewhere_ends_an_export_within_moments() {
     let job = keep.wait_for("cancelled", is_midway);
     let took = timed(|| {
         keep.ok(&["jobs", "cancel", &job["id"].to_string()]);
-        let status = ended(&mut export, 10).expect("it ends");
+        let status = ended(&mut export, 20).expect("it ends");
         assert_eq!(status.code(), Some(130), "{}", keep.said("export"));
     });
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    // It hears of it at once; giving up and clearing up are a dozen requests to a bucket that takes its time.
+    assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(keep.job("cancelled")["state"], "cancelled");
     assert!(in_bucket(&keep, &bucket, "cancelled").is_empty());
     retried(&keep, &bucket, "cancelled");
