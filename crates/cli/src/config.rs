@@ -18,23 +18,23 @@ use crate::commands::Failure;
 #[command(next_help_heading = "Store")]
 pub struct Keeping {
     /// The configuration file [default: retort/config.toml among the person's configuration].
-    #[arg(long, value_name = "FILE", env = "RETORT_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "RETORT_CONFIG")]
     config: Option<PathBuf>,
 
     /// The store: a file, or `postgres://…` [default: retort.sqlite in the data folder].
-    #[arg(long, value_name = "STORE", env = "RETORT_STORE", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "STORE", env = "RETORT_STORE", hide_env_values = true)]
     store: Option<String>,
 
     /// Where datasets lie: a folder, or `s3://…`, `gs://…`, `az://…` [default: objects in the data folder].
-    #[arg(long, value_name = "PLACE", env = "RETORT_OBJECTS")]
+    #[arg(long, global = true, value_name = "PLACE", env = "RETORT_OBJECTS")]
     objects: Option<String>,
 
     /// The folder for both, where they are not named [default: retort among the person's data].
-    #[arg(long, value_name = "FOLDER", env = "RETORT_DATA")]
+    #[arg(long, global = true, value_name = "FOLDER", env = "RETORT_DATA")]
     data: Option<PathBuf>,
 
     /// The project.
-    #[arg(long, value_name = "NAME", env = "RETORT_PROJECT")]
+    #[arg(long, global = true, value_name = "NAME", env = "RETORT_PROJECT")]
     project: Option<String>,
 }
 

@@ -336,6 +336,30 @@ fn a_history_in_parts_is_whole_and_in_order() {
 }
 
 #[test]
+fn the_first_of_several_files_shows_readers_every_type() {
+    let mut items: Vec<Value> = (0..300).map(|n| long_chat(&format!("c{n:04}"), 8000)).collect();
+    items.push(with(chat("tagged"), "tags", json!(["x"])));
+    let keep = Keep::new();
+    keep.0.file("in.jsonl", lines(items));
+    keep.ok(&["import", "in.jsonl"]);
+    let ran = keep.run_with(&["export", "parts"], &[("RETORT_PART_MEGABYTES", "1")], b"");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    keep.brought("parts");
+    keep.ok(&["convert", "in.jsonl", "-o", "converted", "--shard-size", "1"]);
+    for package in ["parts", "converted"] {
+        let first = keep
+            .0
+            .names(&format!("{package}/conversations"))
+            .into_iter()
+            .find(|name| name.contains("-00000-of-00003"))
+            .unwrap();
+        let rows = keep.0.rows(&format!("{package}/conversations/{first}"));
+        assert_eq!(rows[0]["ability"], json!(["x"]), "{package}");
+        keep.ok(&["verify", package]);
+    }
+}
+
+#[test]
 fn an_export_takes_what_matches_what_is_named_or_the_most_recent() {
     let items = (1..=9).map(|n| titled(&format!("c{n}"), "t", &format!("2024-01-0{n}")));
     let keep = Keep::with(lines(items));
@@ -447,6 +471,10 @@ fn projects_do_not_see_each_other() {
     keep.ok(&["export", "same", "--project", "second"]);
     keep.ok(&["export", "same"]);
     assert_eq!(ids(&keep.rows("same")).len(), 3);
+    assert_eq!(
+        keep.json(&["jobs", "list", "--project", "second", "--json"]).as_array().unwrap().len(),
+        2
+    );
     keep.refused(&["list", "--project", "third"], "there is no project `third`");
 }
 

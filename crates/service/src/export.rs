@@ -1,6 +1,7 @@
 //! `export`: a frozen selection of the store to a dataset, part by part.
 
 use retort_formats::package::{DataFile, MANIFEST, SelectionAsked};
+use retort_model::bounds::INFERENCE_BYTES;
 use retort_model::{JobState, Purpose, Selection};
 use retort_store::{DatasetFile, Job, NewDataset, Shard, Store};
 use serde::{Deserialize, Serialize};
@@ -237,6 +238,8 @@ fn part(
         shape_options: plan.shape_options,
         file_options: plan.file_options,
         threads,
+        // What comes behind the first file comes too late for it.
+        inference_bytes: if totals.account.records > 0 { 0 } else { INFERENCE_BYTES },
         tells_account: false,
         store: Some(keeper.store),
     };

@@ -361,6 +361,7 @@ mod tests {
             shape_options: plan.shape_options,
             file_options: plan.file_options,
             threads: 1,
+            inference_bytes: u64::MAX,
             tells_account: false,
             store: None,
         };
