@@ -23,6 +23,10 @@ const BUSY: Duration = Duration::from_secs(30);
 /// Memory for pages of a SQLite connection, in kibibytes.
 const CACHE_KIB: i64 = 16 << 10;
 
+/// Files up to this size are read through the system's memory by lists.
+const MAP: &str = "PRAGMA mmap_size = 17179869184";
+const UNMAP: &str = "PRAGMA mmap_size = 0";
+
 /// The same while conversations come in, whose ids and dates lie anywhere in the indexes.
 const INTAKE_CACHE_KIB: i64 = 256 << 10;
 
@@ -120,6 +124,14 @@ impl Dialect {
         match self {
             Self::Sqlite => 1,
             Self::Postgres => ROWS_AT_ONCE,
+        }
+    }
+
+    /// Keeps indexes out of a walk over all rows, which they would make a jumping about.
+    pub(crate) fn without_index(self) -> &'static str {
+        match self {
+            Self::Sqlite => " NOT INDEXED",
+            Self::Postgres => "",
         }
     }
 
@@ -292,6 +304,21 @@ impl Connection {
         read: impl Fn(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         Ok(self.rows(sql, values, read)?.into_iter().next())
+    }
+
+    /// Reads the file through the system's memory, or no longer: lists jump about in it, and walks over everything
+    /// would seem to take as much memory as the file.
+    pub(crate) fn set_mapped(&mut self, mapped: bool) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(connection) => {
+                let sql = if mapped { MAP } else { UNMAP };
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query([])?;
+                while rows.next()?.is_some() {}
+                Ok(())
+            }
+            Self::Postgres(_) => Ok(()),
+        }
     }
 
     /// Makes room for pages all over the indexes.

@@ -92,6 +92,18 @@ pub(crate) enum SearchBy {
     Trigrams,
     /// By looking at each row that the rest of the filter leaves.
     Rows,
+    /// By looking at all rows, in the order in which they lie.
+    Walk,
+}
+
+/// How conversations are counted: where the search looks at every row anyway, in the order of the rows.
+pub(crate) fn count_by(dialect: Dialect, scope: &Scope, selection: &Selection) -> SearchBy {
+    let by = search_by(dialect, selection);
+    let is_wide = scope.owner.is_none() && selection.ids.is_empty();
+    if by == SearchBy::Rows && is_wide && !selection.search.is_empty() {
+        return SearchBy::Walk;
+    }
+    by
 }
 
 /// How the texts of a selection can be searched.
@@ -140,7 +152,8 @@ pub(crate) fn push_conversations(
             // The plus keeps the index on projects out: the search leads.
             .push(" AND +c.project = ");
     } else {
-        statement.push(" FROM conversation c WHERE c.project = ");
+        let walk = if search_by == SearchBy::Walk { dialect.without_index() } else { "" };
+        statement.push(" FROM conversation c").push(walk).push(" WHERE c.project = ");
     }
     statement.int(scope.project);
     if let Some(owner) = &scope.owner {

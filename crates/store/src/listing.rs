@@ -7,8 +7,8 @@ use crate::Error;
 use crate::body::{BodyHead, Unpacker};
 use crate::dialect::{Connection, Dialect, Row};
 use crate::filter::{
-    PURGED, SearchBy, Statement, kind_of, moment, push_conversations, read_texts, search_by,
-    status_of, trigram_query,
+    PURGED, SearchBy, Statement, count_by, kind_of, moment, push_conversations, read_texts,
+    search_by, status_of, trigram_query,
 };
 
 /// Conversations that the trigram index may find before looking at rows in order costs less for a page.
@@ -160,6 +160,7 @@ impl crate::Store {
     ) -> Result<Page, Error> {
         let most = most.clamp(1, PAGE_ITEMS);
         self.read(|connection| {
+            connection.set_mapped(true)?;
             let by = page_search(connection, selection)?;
             let statement = page(connection.dialect(), scope, selection, order, after, most, by);
             let mut conversations =
@@ -183,9 +184,10 @@ impl crate::Store {
     /// Those of the database.
     pub fn count(&self, scope: &Scope, selection: &Selection) -> Result<u64, Error> {
         self.read(|connection| {
+            connection.set_mapped(true)?;
             let dialect = connection.dialect();
             let mut statement = Statement::new("SELECT COUNT(*)");
-            let by = search_by(dialect, selection);
+            let by = count_by(dialect, scope, selection);
             push_conversations(&mut statement, dialect, scope, selection, by);
             let count = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
             Ok(count.unwrap_or(0).unsigned_abs())
@@ -255,7 +257,7 @@ impl crate::Store {
 /// How a page is best searched: what is found often is soon found in order, too.
 fn page_search(connection: &mut Connection, selection: &Selection) -> Result<SearchBy, Error> {
     let by = search_by(connection.dialect(), selection);
-    if by == SearchBy::Rows {
+    if by != SearchBy::Trigrams {
         return Ok(by);
     }
     let mut statement = Statement::new(

@@ -102,6 +102,7 @@ impl crate::Store {
         let mut batch = SelectedBatch { job, ends, ..SelectedBatch::default() };
         let mut missing = Vec::new();
         self.read(|connection| {
+            connection.set_mapped(false)?;
             connection.each(sql, &values, &mut |row| {
                 let item_ends = row.int(4)?.unsigned_abs();
                 let mut item = SelectedItem {
