@@ -27,10 +27,10 @@ pub struct Reading {
     from: Option<String>,
 }
 
-/// Which conversations to take.
+/// Which conversations are meant.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
-pub struct Selecting {
+pub struct Filter {
     /// Only conversations with this text in title or tags; any of several.
     #[arg(long = "search", visible_alias = "select-search", value_name = "TEXT")]
     search: Vec<String>,
@@ -54,10 +54,33 @@ pub struct Selecting {
     /// Only the conversation with this id; any of several.
     #[arg(long = "id", visible_alias = "select-id", value_name = "ID")]
     ids: Vec<String>,
+}
 
-    /// At most so many conversations, the first in order.
+/// Which conversations to take, and how many at most.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Selecting {
+    #[command(flatten)]
+    filter: Filter,
+
+    /// At most so many conversations: of files the first in order, of a store the most recent.
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
+}
+
+/// Conversations that are to be changed: some by id, those that a filter means, or all.
+#[derive(Args)]
+pub struct Choosing {
+    /// The conversations, by id.
+    #[arg(value_name = "ID")]
+    conversations: Vec<String>,
+
+    #[command(flatten)]
+    filter: Filter,
+
+    /// All of them.
+    #[arg(long, conflicts_with = "conversations")]
+    all: bool,
 }
 
 fn parse_kind(text: &str) -> Result<Kind, String> {
@@ -159,16 +182,47 @@ impl Reading {
     }
 }
 
+impl From<Filter> for Selection {
+    fn from(filter: Filter) -> Self {
+        Self {
+            search: filter.search,
+            created: DateRange { from: filter.created_from, before: filter.created_before },
+            kinds: filter.kinds,
+            statuses: filter.statuses,
+            ids: filter.ids.into_iter().collect(),
+            limit: None,
+        }
+    }
+}
+
 impl From<Selecting> for Selection {
     fn from(selecting: Selecting) -> Self {
-        Self {
-            search: selecting.search,
-            created: DateRange { from: selecting.created_from, before: selecting.created_before },
-            kinds: selecting.kinds,
-            statuses: selecting.statuses,
-            ids: selecting.ids.into_iter().collect(),
-            limit: selecting.limit,
+        Self { limit: selecting.limit, ..selecting.filter.into() }
+    }
+}
+
+impl Choosing {
+    /// What was chosen. Without a status, ids mean conversations of any, and a filter those of `statuses`, where
+    /// none stands for all but the deleted.
+    pub fn selection(self, statuses: &[Status]) -> Result<Selection, Failure> {
+        let mut selection = Selection::from(self.filter);
+        selection.ids.extend(self.conversations);
+        match (self.all, selection == Selection::default()) {
+            (false, true) => {
+                return Err(
+                    "say which conversations are meant: ids, or a filter such as `--search TEXT`; \
+                            `--all` means all of them"
+                        .into(),
+                );
+            }
+            (true, false) => return Err("`--all` goes with no ids and no filter".into()),
+            _ => {}
         }
+        if selection.statuses.is_empty() {
+            let statuses = if selection.ids.is_empty() { statuses } else { Status::ALL };
+            selection.statuses = statuses.to_vec();
+        }
+        Ok(selection)
     }
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 use retort_model::{Time, bounds};
-use retort_service::{Caller, Clock, Service, Settings};
+use retort_service::{Caller, Clock, Project, Service, Settings};
 use serde::Deserialize;
+use tempfile::TempDir;
 
 use crate::args::threads;
 use crate::commands::Failure;
@@ -18,23 +19,23 @@ use crate::commands::Failure;
 #[command(next_help_heading = "Store")]
 pub struct Keeping {
     /// The configuration file [default: retort/config.toml among the person's configuration].
-    #[arg(long, value_name = "FILE", env = "RETORT_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "RETORT_CONFIG")]
     config: Option<PathBuf>,
 
     /// The store: a file, or `postgres://…` [default: retort.sqlite in the data folder].
-    #[arg(long, value_name = "STORE", env = "RETORT_STORE", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "STORE", env = "RETORT_STORE", hide_env_values = true)]
     store: Option<String>,
 
     /// Where datasets lie: a folder, or `s3://…`, `gs://…`, `az://…` [default: objects in the data folder].
-    #[arg(long, value_name = "PLACE", env = "RETORT_OBJECTS")]
+    #[arg(long, global = true, value_name = "PLACE", env = "RETORT_OBJECTS")]
     objects: Option<String>,
 
     /// The folder for both, where they are not named [default: retort among the person's data].
-    #[arg(long, value_name = "FOLDER", env = "RETORT_DATA")]
+    #[arg(long, global = true, value_name = "FOLDER", env = "RETORT_DATA")]
     data: Option<PathBuf>,
 
     /// The project.
-    #[arg(long, value_name = "NAME", env = "RETORT_PROJECT")]
+    #[arg(long, global = true, value_name = "NAME", env = "RETORT_PROJECT")]
     project: Option<String>,
 }
 
@@ -87,6 +88,8 @@ pub struct Opened {
     pub service: Service,
     pub caller: Caller,
     pub settings: Settings,
+    /// Where an empty store lies in place of one that is not there; gone with this.
+    _stand_in: Option<TempDir>,
 }
 
 impl Keeping {
@@ -153,12 +156,37 @@ impl Keeping {
         self.open_with(true)
     }
 
+    /// The store for someone who only looks: where there is none, an empty one stands in for it.
+    pub fn open_to_look(&self) -> Result<Opened, Failure> {
+        let (mut settings, project) = self.settings()?;
+        let mut stand_in = None;
+        if !Service::has_store(&settings) {
+            let folder = tempfile::tempdir()?;
+            settings.store = folder.path().join("store").to_string_lossy().into_owned();
+            settings.objects = folder.path().join("objects").to_string_lossy().into_owned();
+            stand_in = Some(folder);
+        }
+        let service = Service::open(settings.clone(), Box::new(MachineClock), stand_in.is_some())?;
+        // A project that is not there has no conversations, like the number that is never given out.
+        let project = match service.project(&project) {
+            Err(retort_service::Error::NotFound { .. }) => Project { id: 0, name: project },
+            project => project?,
+        };
+        let caller = Caller::local(&project);
+        Ok(Opened { service, caller, settings, _stand_in: stand_in })
+    }
+
+    /// The store that is there, for what concerns all projects.
+    pub fn service(&self) -> Result<Service, Failure> {
+        Ok(Service::open(self.settings()?.0, Box::new(MachineClock), false)?)
+    }
+
     fn open_with(&self, create: bool) -> Result<Opened, Failure> {
         let (settings, project) = self.settings()?;
         let service = Service::open(settings.clone(), Box::new(MachineClock), create)?;
         let project =
             if create { service.project_or_new(&project)? } else { service.project(&project)? };
-        Ok(Opened { service, caller: Caller::local(&project), settings })
+        Ok(Opened { service, caller: Caller::local(&project), settings, _stand_in: None })
     }
 }
 
@@ -181,8 +209,12 @@ fn home(variable: &str, below: &str) -> Option<PathBuf> {
 
 impl Config {
     fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
-        toml::from_str(text)
-            .map_err(|error| format!("`{}`: {}", path.display(), error.to_string().trim()).into())
+        toml::from_str(text).map_err(|error| {
+            // Only the place and what is wrong: the line itself may hold a password.
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            format!("`{}`, line {line}: {}", path.display(), error.message()).into()
+        })
     }
 }
 
@@ -213,6 +245,18 @@ mod tests {
     #[test]
     fn a_setting_that_does_not_exist_is_named() {
         let error = Config::parse("treads = 3", Path::new("c.toml")).unwrap_err().to_string();
-        assert!(error.contains("c.toml") && error.contains("treads"), "{error}");
+        assert!(error.contains("`c.toml`, line 1") && error.contains("treads"), "{error}");
+    }
+
+    #[test]
+    fn a_line_that_is_wrong_is_not_repeated_as_it_may_hold_a_password() {
+        for text in [
+            "stroe = \"postgres://ann:secret@host/db\"",
+            "\nstore = \"postgres://ann:secret@host/db",
+            "store = [\"postgres://ann:secret@host/db\"]",
+        ] {
+            let error = Config::parse(text, Path::new("c.toml")).unwrap_err().to_string();
+            assert!(error.contains("line") && !error.contains("secret"), "{error}");
+        }
     }
 }

@@ -132,6 +132,24 @@ impl Service {
         Ok(Self { store, objects, clock, settings })
     }
 
+    /// Whether there is a store to open, as far as that is known without asking a server.
+    pub fn has_store(settings: &Settings) -> bool {
+        Store::is_there(&settings.store)
+    }
+
+    /// Takes the store to the newest schema; says from which to which.
+    ///
+    /// # Errors
+    /// There is none, it cannot be reached, or it is newer than this release.
+    pub fn migrate(settings: &Settings) -> Result<(i64, i64), Error> {
+        match Store::open_existing(&settings.store) {
+            Ok(_) | Err(retort_store::Error::Schema { .. }) => {
+                Ok(Store::migrate(&settings.store, &settings.identity)?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Where the store is, without passwords.
     pub fn location(&self) -> String {
         self.store.location()

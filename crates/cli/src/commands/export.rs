@@ -20,18 +20,6 @@ pub struct Export {
     #[arg(value_name = "NAME")]
     name: DatasetName,
 
-    #[command(flatten)]
-    selecting: Selecting,
-
-    #[command(flatten)]
-    shaping: Shaping,
-
-    #[command(flatten)]
-    making: Making,
-
-    #[command(flatten)]
-    keeping: Keeping,
-
     /// Queue it and leave it to a worker (`retort worker`).
     #[arg(long)]
     detach: bool,
@@ -43,6 +31,18 @@ pub struct Export {
     /// Print the job as JSON.
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    selecting: Selecting,
+
+    #[command(flatten)]
+    shaping: Shaping,
+
+    #[command(flatten)]
+    making: Making,
+
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 impl Export {

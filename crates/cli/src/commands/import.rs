@@ -21,9 +21,6 @@ pub struct Import {
     #[command(flatten)]
     reading: Reading,
 
-    #[command(flatten)]
-    keeping: Keeping,
-
     /// Who held the conversations that do not say who did.
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
@@ -43,6 +40,9 @@ pub struct Import {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 impl Import {
@@ -58,7 +58,8 @@ impl Import {
             )
             .into());
         }
-        let opened = self.keeping.open_or_new()?;
+        let opened =
+            if self.dry_run { self.keeping.open_to_look()? } else { self.keeping.open_or_new()? };
         let plan = ImportPlan {
             inputs: self.reading.inputs(),
             from: self.reading.from(),

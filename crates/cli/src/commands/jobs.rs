@@ -20,15 +20,15 @@ const LOOK: Duration = Duration::from_millis(250);
 /// List the jobs, follow one, end it, or try it again.
 #[derive(Args)]
 pub struct Jobs {
-    #[command(flatten)]
-    keeping: Keeping,
-
     #[command(subcommand)]
     action: Option<Action>,
 
     /// As JSON.
     #[arg(long, global = true)]
     json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 #[derive(Subcommand)]

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::{Cell, CellAlignment};
+use retort_formats::import::Refusal;
 use retort_model::json::Value;
+use retort_model::{Account, Tally};
 use retort_service::{Package, preview, preview_package};
 use serde_json::json;
 
@@ -29,7 +31,14 @@ pub struct Preview {
     #[command(flatten)]
     shaping: Shaping,
 
-    /// As JSON: the records and the findings in one object.
+    #[command(flatten)]
+    showing: Showing,
+}
+
+/// How records are shown.
+#[derive(Args)]
+pub struct Showing {
+    /// As JSON: the records, and the findings where there are some, in one object.
     #[arg(long, conflicts_with = "lines")]
     json: bool,
 
@@ -40,7 +49,6 @@ pub struct Preview {
 
 impl Preview {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let mut out = std::io::stdout().lock();
         let (records, found) = match self.package() {
             Some(mut package) => (preview_package(&mut package)?, None),
             None => {
@@ -48,8 +56,26 @@ impl Preview {
                 (preview.records, Some((preview.account, preview.refused)))
             }
         };
+        self.showing.show(&records, found.as_ref().map(|(account, refused)| (account, refused)))
+    }
+
+    /// The input as a package, if it is one.
+    fn package(&self) -> Option<Package> {
+        let [path] = self.reading.inputs.as_slice() else { return None };
+        Package::open(path).ok()
+    }
+}
+
+impl Showing {
+    /// Shows records, and what was found in the conversations that they were made of.
+    pub fn show(
+        &self,
+        records: &[String],
+        found: Option<(&Account, &Tally<Refusal>)>,
+    ) -> Result<ExitCode, Failure> {
+        let mut out = std::io::stdout().lock();
         if self.lines {
-            for record in &records {
+            for record in records {
                 writeln!(out, "{record}")?;
             }
         } else if self.json {
@@ -58,24 +84,18 @@ impl Preview {
                 .map(|record| serde_json::from_str(record))
                 .collect::<Result<Vec<serde_json::Value>, _>>()?;
             let mut whole = json!({"records": values});
-            if let (Some((account, refused)), Some(object)) = (&found, whole.as_object_mut()) {
+            if let (Some((account, refused)), Some(object)) = (found, whole.as_object_mut()) {
                 object.insert("findings".into(), findings_json(account, refused));
             }
             writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
         } else {
-            print(&records, &mut out)?;
-            if let Some((account, refused)) = &found {
+            print(records, &mut out)?;
+            if let Some((account, refused)) = found {
                 let mut err = std::io::stderr().lock();
                 findings(account, refused, account.read - account.refused, &mut err)?;
             }
         }
         Ok(ExitCode::SUCCESS)
-    }
-
-    /// The input as a package, if it is one.
-    fn package(&self) -> Option<Package> {
-        let [path] = self.reading.inputs.as_slice() else { return None };
-        Package::open(path).ok()
     }
 }
 

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use retort_service::verify;
+use retort_service::{Verified, verify};
 use serde_json::json;
 
-use super::Failure;
+use super::{FOUND, Failure};
 use crate::words::{bytes, several};
 
 /// Read a package whole and hold it against its receipt.
@@ -22,42 +22,38 @@ pub struct Verify {
     json: bool,
 }
 
-/// The package is not as its receipt says.
-const DIFFERS: u8 = 3;
-
 impl Verify {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let verified = verify(&self.package)?;
-        let whole = verified.differences.is_empty();
-        if self.json {
-            let differences: Vec<_> = verified
-                .differences
-                .iter()
-                .map(|one| json!({"file": one.file, "what": one.what}))
-                .collect();
-            let result = json!({
-                "whole": whole,
-                "files": verified.files,
-                "records": verified.records,
-                "bytes": verified.bytes,
-                "differences": differences,
-            });
-            writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&result)?)?;
-        } else {
-            let mut err = std::io::stderr().lock();
-            for difference in &verified.differences {
-                writeln!(err, "differs    {}: {}", difference.file, difference.what)?;
-            }
-            let verdict = if whole { "as its receipt says" } else { "NOT as its receipt says" };
-            let (files, records) =
-                (several(verified.files, "file"), several(verified.records, "record"));
-            writeln!(
-                err,
-                "{}: {verdict} ({files}, {records}, {})",
-                self.package.display(),
-                bytes(verified.bytes)
-            )?;
-        }
-        Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) })
+        tell(&verify(&self.package)?, &self.package.display().to_string(), self.json)
     }
+}
+
+/// Says what was found in a package.
+pub fn tell(verified: &Verified, name: &str, json: bool) -> Result<ExitCode, Failure> {
+    let whole = verified.differences.is_empty();
+    if json {
+        let differences: Vec<_> = verified
+            .differences
+            .iter()
+            .map(|one| json!({"file": one.file, "what": one.what}))
+            .collect();
+        let result = json!({
+            "whole": whole,
+            "files": verified.files,
+            "records": verified.records,
+            "bytes": verified.bytes,
+            "differences": differences,
+        });
+        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&result)?)?;
+    } else {
+        let mut err = std::io::stderr().lock();
+        for difference in &verified.differences {
+            writeln!(err, "differs    {}: {}", difference.file, difference.what)?;
+        }
+        let verdict = if whole { "as its receipt says" } else { "NOT as its receipt says" };
+        let (files, records) =
+            (several(verified.files, "file"), several(verified.records, "record"));
+        writeln!(err, "{name}: {verdict} ({files}, {records}, {})", bytes(verified.bytes))?;
+    }
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }

@@ -1,0 +1,68 @@
+//! `retort doctor`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{FOUND, Failure};
+use crate::config::Keeping;
+use crate::words::{count, several};
+
+/// Look whether the store, the datasets, the jobs and the disk are as they should be.
+#[derive(Args)]
+pub struct Doctor {
+    /// Read every conversation and every dataset whole.
+    #[arg(long)]
+    deep: bool,
+
+    /// Remove files that belong to no dataset and no job.
+    #[arg(long)]
+    repair: bool,
+
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+impl Doctor {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let service = self.keeping.service()?;
+        let diagnosis = service.doctor(self.deep, self.repair)?;
+        let (findings, mended) = (&diagnosis.findings, &diagnosis.mended);
+        if self.json {
+            let sizes: serde_json::Map<_, _> =
+                diagnosis.sizes.iter().map(|(name, size)| (name.clone(), json!(size))).collect();
+            let findings: Vec<_> = findings
+                .iter()
+                .map(|finding| json!({"what": finding.what, "problem": finding.problem}))
+                .collect();
+            let whole = json!({
+                "store": service.location(),
+                "sizes": sizes,
+                "findings": findings,
+                "mended": mended,
+            });
+            println!("{}", serde_json::to_string_pretty(&whole)?);
+        } else {
+            println!("{}", service.location());
+            for (name, size) in &diagnosis.sizes {
+                println!("{:>12}  {name}", count(*size));
+            }
+            for finding in findings {
+                eprintln!("found      {}: {}", finding.what, finding.problem);
+            }
+            for mended in mended {
+                eprintln!("mended     {mended}");
+            }
+            match findings.len() as u64 {
+                0 => eprintln!("all is well"),
+                found => eprintln!("{} to see to", several(found, "thing")),
+            }
+        }
+        Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+    }
+}

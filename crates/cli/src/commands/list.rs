@@ -1,0 +1,211 @@
+//! `retort list`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use retort_model::{Selection, bounds};
+use retort_service::{Cursor, Order, Page, Summary};
+use serde_json::json;
+
+use super::Failure;
+use crate::args::Filter;
+use crate::config::{Keeping, Opened};
+use crate::words::{count, moment, one_line, several, table};
+
+/// List the conversations in the store.
+#[derive(Args)]
+pub struct List {
+    /// How many there are, and nothing else.
+    #[arg(long, conflicts_with_all = ["lines", "all", "after"])]
+    count: bool,
+
+    /// As JSON: the conversations, how many match in all, and where the next page begins.
+    #[arg(long, conflicts_with = "lines")]
+    json: bool,
+
+    /// A line of JSON for each conversation.
+    #[arg(long)]
+    lines: bool,
+
+    #[command(flatten)]
+    filter: Filter,
+
+    #[command(flatten)]
+    paging: Paging,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+/// Which page of a list.
+#[derive(Args)]
+#[command(next_help_heading = "Page")]
+struct Paging {
+    /// What stands first.
+    #[arg(long, value_name = "ORDER", default_value = Order::Newest.as_str(),
+          value_parser = PossibleValuesParser::new(Order::ALL.map(Order::as_str)))]
+    sort: String,
+
+    /// Conversations on a page.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length)]
+    limit: usize,
+
+    /// The page behind this place, which the page before names.
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<Cursor>,
+
+    /// All pages, one after another.
+    #[arg(long)]
+    all: bool,
+}
+
+fn page_length(text: &str) -> Result<usize, String> {
+    let most = bounds::PAGE_ITEMS;
+    text.parse()
+        .ok()
+        .filter(|length| (1..=most).contains(length))
+        .ok_or_else(|| format!("a page has 1 to {most} conversations; `--all` shows all pages"))
+}
+
+impl List {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let opened = self.keeping.open()?;
+        let selection = self.filter.into();
+        let mut out = std::io::stdout().lock();
+        if self.count {
+            let total = opened.service.count(&opened.caller, &selection)?;
+            if self.json {
+                writeln!(out, "{}", json!({"total": total}))?;
+            } else {
+                writeln!(out, "{total}")?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let pages = Pages { opened: &opened, selection: &selection, paging: &self.paging };
+        if self.json {
+            pages.json(&mut out)?;
+        } else if self.lines {
+            let next = pages.each(|page| {
+                page.conversations.iter().try_for_each(|one| Ok(writeln!(out, "{}", as_json(one))?))
+            })?;
+            if let Some(next) = next {
+                eprintln!("`--after {next}` shows the next, `--all` all");
+            }
+        } else {
+            pages.table(&mut out)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The pages that are to be shown.
+struct Pages<'a> {
+    opened: &'a Opened,
+    selection: &'a Selection,
+    paging: &'a Paging,
+}
+
+impl Pages<'_> {
+    /// Hands over one page, or all; says where the next begins.
+    fn each(
+        &self,
+        mut show: impl FnMut(&Page) -> Result<(), Failure>,
+    ) -> Result<Option<Cursor>, Failure> {
+        let Opened { service, caller, .. } = self.opened;
+        let wanted = &self.paging.sort;
+        let order = Order::ALL.into_iter().find(|order| order.as_str() == wanted);
+        let order = order.unwrap_or_default();
+        let most = if self.paging.all { bounds::PAGE_ITEMS } else { self.paging.limit };
+        let mut after = self.paging.after;
+        loop {
+            let page = service.list(caller, self.selection, order, after, most)?;
+            show(&page)?;
+            after = page.next;
+            if after.is_none() || !self.paging.all {
+                return Ok(after);
+            }
+        }
+    }
+
+    fn total(&self) -> Result<u64, Failure> {
+        Ok(self.opened.service.count(&self.opened.caller, self.selection)?)
+    }
+
+    fn json(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let total = self.total()?;
+        write!(out, "{{\n  \"conversations\": [")?;
+        let mut before = "\n    ";
+        let next = self.each(|page| {
+            for one in &page.conversations {
+                write!(out, "{before}{}", as_json(one))?;
+                before = ",\n    ";
+            }
+            Ok(())
+        })?;
+        let next = json!(next.map(|next| next.to_string()));
+        writeln!(out, "\n  ],\n  \"total\": {total},\n  \"next\": {next}\n}}")?;
+        Ok(())
+    }
+
+    fn table(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let mut header: &[&str] =
+            &["ID", "TITLE", "TYPE", "STATUS", "TAGS", "MODEL", "ROUNDS", "CREATED"];
+        let mut shown = 0;
+        let next = self.each(|page| {
+            let mut table = table(header);
+            for one in &page.conversations {
+                table.add_row([
+                    one_line(&one.id, 64),
+                    one_line(one.title.as_deref().unwrap_or_default(), 60),
+                    one.kind.to_string(),
+                    one.status.to_string(),
+                    one_line(&one.tags.join(", "), 40),
+                    one_line(one.model.as_deref().unwrap_or_default(), 40),
+                    count(one.rounds),
+                    one.created_at.map(moment).unwrap_or_default(),
+                ]);
+            }
+            if !page.conversations.is_empty() {
+                writeln!(out, "{}", table.trim_fmt())?;
+            }
+            shown += page.conversations.len() as u64;
+            header = &[];
+            Ok(())
+        })?;
+        let total = self.total()?;
+        match next {
+            _ if total == 0 => eprintln!("no conversation matches"),
+            Some(next) => eprintln!(
+                "{} of {}; `--after {next}` shows the next",
+                count(shown),
+                several(total, "conversation")
+            ),
+            None if shown == total => eprintln!("{}", several(total, "conversation")),
+            None => {
+                eprintln!("{} of {}, the last", count(shown), several(total, "conversation"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A conversation of a list as JSON.
+pub fn as_json(summary: &Summary) -> serde_json::Value {
+    json!({
+        "id": summary.id,
+        "source": summary.source,
+        "owner": summary.owner,
+        "kind": summary.kind.as_str(),
+        "status": summary.status.as_str(),
+        "title": summary.title,
+        "tags": summary.tags,
+        "model": summary.model,
+        "created_at": summary.created_at.map(|time| time.to_string()),
+        "updated_at": summary.updated_at.map(|time| time.to_string()),
+        "rounds": summary.rounds,
+        "messages": summary.messages,
+        "bytes": summary.size,
+    })
+}
