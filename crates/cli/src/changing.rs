@@ -6,7 +6,7 @@ use retort_model::Selection;
 use retort_service::Edit;
 use serde_json::json;
 
-use crate::commands::Failure;
+use crate::commands::{Failure, print};
 use crate::config::Opened;
 use crate::words::{count, several};
 
@@ -30,7 +30,7 @@ pub fn change(
     let meant = known(opened, selection)?;
     let changed = opened.service.edit(&opened.caller, selection, edit)?;
     if json {
-        println!("{}", json!({"changed": changed, "meant": meant}));
+        print(json!({"changed": changed, "meant": meant}))?;
         return Ok(ExitCode::SUCCESS);
     }
     if meant == 0 {

@@ -467,16 +467,21 @@ impl Service {
     /// Queues one of the caller's jobs again that failed or was cancelled, with the selection that was frozen.
     ///
     /// # Errors
-    /// There is none, or it did not fail; those of the store.
+    /// There is none, it did not fail, or its name is in use by now; those of the store.
     pub fn retry(&self, caller: &Caller, id: i64) -> Result<Job, Error> {
         let job = self.job(caller, id)?;
-        if !self.store.retry(&caller.own(), id)? {
-            return Err(Error::Choice(format!(
+        let has_failed = matches!(job.state, JobState::Failed | JobState::Cancelled);
+        match has_failed.then(|| self.store.retry(&caller.own(), id)) {
+            Some(Ok(true)) => self.job(caller, id),
+            Some(Err(retort_store::Error::NameTaken(name))) => Err(Error::Choice(format!(
+                "the name `{name}` is in use by now; give that dataset another, then try again"
+            ))),
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(false)) | None => Err(Error::Choice(format!(
                 "job {id} is {}: only what failed or was cancelled is tried again",
                 job.state
-            )));
+            ))),
         }
-        self.job(caller, id)
     }
 
     /// The caller's datasets, the newest first.

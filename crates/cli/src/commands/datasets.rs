@@ -10,7 +10,7 @@ use retort_service::{Dataset, Error, preview_package, verify_package};
 use serde_json::json;
 
 use super::preview::Showing;
-use super::{Failure, STOPPED, confirm, stop_flag};
+use super::{Failure, STOPPED, confirm, print, stop_flag};
 use crate::config::{Keeping, Opened};
 use crate::progress::Bar;
 use crate::words::{bytes, count, moment, one_line, several, table};
@@ -177,7 +177,7 @@ impl Listing {
 pub fn list(datasets: &[Dataset], json: bool, nothing: &str) -> Result<ExitCode, Failure> {
     if json {
         let datasets: Vec<_> = datasets.iter().map(as_json).collect();
-        println!("{}", serde_json::to_string_pretty(&datasets)?);
+        print(serde_json::to_string_pretty(&datasets)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if datasets.is_empty() {
@@ -209,7 +209,7 @@ pub fn list(datasets: &[Dataset], json: bool, nothing: &str) -> Result<ExitCode,
             Cell::new(dataset.created_at.map(moment).unwrap_or_default()),
         ]);
     }
-    println!("{}", table.trim_fmt());
+    print(table.trim_fmt())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::{FOUND, Failure};
+use super::{FOUND, Failure, print};
 use crate::config::Keeping;
 use crate::words::{count, several};
 
@@ -46,11 +46,11 @@ impl Doctor {
                 "findings": findings,
                 "mended": mended,
             });
-            println!("{}", serde_json::to_string_pretty(&whole)?);
+            print(serde_json::to_string_pretty(&whole)?)?;
         } else {
-            println!("{}", service.location());
+            print(service.location())?;
             for (name, size) in &diagnosis.sizes {
-                println!("{:>12}  {name}", count(*size));
+                print(format!("{:>12}  {name}", count(*size)))?;
             }
             for finding in findings {
                 eprintln!("found      {}: {}", finding.what, finding.problem);

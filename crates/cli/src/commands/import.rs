@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use retort_service::{Error, ImportPlan, ImportReport};
 
-use super::{Failure, STOPPED, stop_flag};
+use super::{Failure, STOPPED, print, stop_flag};
 use crate::args::Reading;
 use crate::config::Keeping;
 use crate::progress::Bar;
@@ -96,7 +96,7 @@ impl Import {
             summary(&report, self.dry_run, began.elapsed(), &mut std::io::stderr().lock())?;
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            print(serde_json::to_string_pretty(&report)?)?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use retort_service::Service;
 use serde_json::json;
 
-use super::Failure;
+use super::{Failure, print};
 use crate::config::Keeping;
 
 /// Take the store to the schema of this release. Make a backup before.
@@ -25,7 +25,7 @@ impl Migrate {
         let (settings, _) = self.keeping.settings()?;
         let (from, to) = Service::migrate(&settings)?;
         if self.json {
-            println!("{}", json!({"from": from, "to": to}));
+            print(json!({"from": from, "to": to}))?;
         } else if from == to {
             eprintln!("the store has schema {to}, which is the newest");
         } else {

@@ -22,7 +22,8 @@ pub mod trace;
 pub mod verify;
 pub mod worker;
 
-use std::io::{BufRead, IsTerminal};
+use std::fmt::Display;
+use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,6 +35,11 @@ pub const STOPPED: u8 = 130;
 
 /// Something is not as it should be: a package, the store or a dataset.
 pub const FOUND: u8 = 3;
+
+/// Prints to standard output, which someone may have closed.
+pub fn print(text: impl Display) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
 
 /// A flag that is set when the person wants the command to stop; the second wish ends it at once.
 pub fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
