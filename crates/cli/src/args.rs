@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, ValueEnum};
 use retort_formats::data::{DataFormat, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
@@ -30,9 +30,9 @@ pub struct Reading {
 /// Which conversations are meant.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
-pub struct Filter {
+pub struct Filtering {
     /// Only conversations with this text in title or tags; any of several.
-    #[arg(long = "search", visible_alias = "select-search", value_name = "TEXT")]
+    #[arg(long = "search", visible_alias = "select-search", value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     search: Vec<String>,
 
     /// Only conversations created at this date or time, or later.
@@ -61,7 +61,7 @@ pub struct Filter {
 #[command(next_help_heading = "Selection")]
 pub struct Selecting {
     #[command(flatten)]
-    filter: Filter,
+    filtering: Filtering,
 
     /// At most so many conversations: of files the first in order, of a store the most recent.
     #[arg(long, value_name = "N")]
@@ -76,7 +76,7 @@ pub struct Choosing {
     conversations: Vec<String>,
 
     #[command(flatten)]
-    filter: Filter,
+    filtering: Filtering,
 
     /// All of them.
     #[arg(long, conflicts_with = "conversations")]
@@ -182,14 +182,14 @@ impl Reading {
     }
 }
 
-impl From<Filter> for Selection {
-    fn from(filter: Filter) -> Self {
+impl From<Filtering> for Selection {
+    fn from(filtering: Filtering) -> Self {
         Self {
-            search: filter.search,
-            created: DateRange { from: filter.created_from, before: filter.created_before },
-            kinds: filter.kinds,
-            statuses: filter.statuses,
-            ids: filter.ids.into_iter().collect(),
+            search: filtering.search,
+            created: DateRange { from: filtering.created_from, before: filtering.created_before },
+            kinds: filtering.kinds,
+            statuses: filtering.statuses,
+            ids: filtering.ids.into_iter().collect(),
             limit: None,
         }
     }
@@ -197,7 +197,7 @@ impl From<Filter> for Selection {
 
 impl From<Selecting> for Selection {
     fn from(selecting: Selecting) -> Self {
-        Self { limit: selecting.limit, ..selecting.filter.into() }
+        Self { limit: selecting.limit, ..selecting.filtering.into() }
     }
 }
 
@@ -205,7 +205,7 @@ impl Choosing {
     /// What was chosen. Without a status, ids mean conversations of any, and a filter those of `statuses`, where
     /// none stands for all but the deleted.
     pub fn selection(self, statuses: &[Status]) -> Result<Selection, Failure> {
-        let mut selection = Selection::from(self.filter);
+        let mut selection = Selection::from(self.filtering);
         selection.ids.extend(self.conversations);
         match (self.all, selection == Selection::default()) {
             (false, true) => {

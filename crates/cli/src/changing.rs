@@ -39,7 +39,7 @@ pub fn change(
     }
     let (done, next) = match edit {
         Edit::Title(_) => ("retitled", ""),
-        Edit::Tags { .. } => ("changed the tags of", ""),
+        Edit::Tags { .. } => ("changed", ""),
         Edit::Favorite(true) => ("marked", ""),
         Edit::Favorite(false) => ("took the mark from", ""),
         Edit::Delete => ("deleted", "; `retort restore` brings them back"),

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use retort_model::{Time, bounds};
-use retort_service::{Caller, Clock, Project, Service, Settings};
+use retort_service::{Caller, Clock, Service, Settings};
 use serde::Deserialize;
-use tempfile::TempDir;
 
 use crate::args::threads;
 use crate::commands::Failure;
@@ -88,8 +87,6 @@ pub struct Opened {
     pub service: Service,
     pub caller: Caller,
     pub settings: Settings,
-    /// Where an empty store lies in place of one that is not there; gone with this.
-    _stand_in: Option<TempDir>,
 }
 
 impl Keeping {
@@ -156,24 +153,22 @@ impl Keeping {
         self.open_with(true)
     }
 
-    /// The store for someone who only looks: where there is none, an empty one stands in for it.
+    /// The store and the project for someone who only looks: where they are not there, empty ones that nobody keeps.
     pub fn open_to_look(&self) -> Result<Opened, Failure> {
-        let (mut settings, project) = self.settings()?;
-        let mut stand_in = None;
-        if !Service::has_store(&settings) {
-            let folder = tempfile::tempdir()?;
-            settings.store = folder.path().join("store").to_string_lossy().into_owned();
-            settings.objects = folder.path().join("objects").to_string_lossy().into_owned();
-            stand_in = Some(folder);
+        let (settings, project) = self.settings()?;
+        if Service::has_store(&settings) {
+            let service = Service::open(settings.clone(), Box::new(MachineClock), false)?;
+            match service.project(&project) {
+                Err(retort_service::Error::NotFound { .. }) => {}
+                found => {
+                    let caller = Caller::local(&found?);
+                    return Ok(Opened { service, caller, settings });
+                }
+            }
         }
-        let service = Service::open(settings.clone(), Box::new(MachineClock), stand_in.is_some())?;
-        // A project that is not there has no conversations, like the number that is never given out.
-        let project = match service.project(&project) {
-            Err(retort_service::Error::NotFound { .. }) => Project { id: 0, name: project },
-            project => project?,
-        };
-        let caller = Caller::local(&project);
-        Ok(Opened { service, caller, settings, _stand_in: stand_in })
+        let service = Service::open_scratch(settings.clone(), Box::new(MachineClock))?;
+        let caller = Caller::local(&service.project_or_new(&project)?);
+        Ok(Opened { service, caller, settings })
     }
 
     /// The store that is there, for what concerns all projects.
@@ -186,7 +181,7 @@ impl Keeping {
         let service = Service::open(settings.clone(), Box::new(MachineClock), create)?;
         let project =
             if create { service.project_or_new(&project)? } else { service.project(&project)? };
-        Ok(Opened { service, caller: Caller::local(&project), settings, _stand_in: None })
+        Ok(Opened { service, caller: Caller::local(&project), settings })
     }
 }
 

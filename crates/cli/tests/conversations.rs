@@ -329,7 +329,7 @@ fn conversations_of_several_sources_with_one_id_are_told_apart() {
 fn tags_are_added_and_taken_away_of_ids_or_of_a_filter() {
     let place = varied();
     let ran = place.ok(&["tag", "c1", "c3", "--add", "new", "--remove", "travel"]);
-    assert_eq!(ran.err, "changed the tags of 2 of 2 conversations\n");
+    assert_eq!(ran.err, "changed 2 of 2 conversations\n");
     let shown = place.printed(&["show", "c1", "--json"]);
     assert_eq!(shown["tags"], json!(["japan", "new"]));
     let counts = |args: &[&str]| place.printed(&[args, &["--json"]].concat());

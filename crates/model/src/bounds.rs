@@ -82,8 +82,8 @@ pub const DISK_BLOCKS: usize = 3;
 /// Bytes of the dictionary with which a store compresses bodies: what zstd's own tools make.
 pub const DICTIONARY_BYTES: usize = 112 << 10;
 
-/// Bodies that a dictionary is learnt from: a hundred times the dictionary, at 3 kB each.
-pub const DICTIONARY_SAMPLES: usize = 4000;
+/// Bodies that a dictionary is learnt from: fifty times the dictionary, at 3 kB each.
+pub const DICTIONARY_SAMPLES: usize = 2000;
 
 /// Bytes of one body that a dictionary is learnt from.
 pub const DICTIONARY_SAMPLE_BYTES: usize = 8 << 10;
@@ -91,11 +91,11 @@ pub const DICTIONARY_SAMPLE_BYTES: usize = 8 << 10;
 /// Rows that one statement writes or one page of a walk reads: more save little, fewer cost turns.
 pub const ROWS_AT_ONCE: usize = 64;
 
-/// Conversations that an import commits at once, at most.
-pub const COMMIT_ITEMS: usize = 4096;
+/// Conversations that an import commits at once, at most: each commit writes a good part of the indexes.
+pub const COMMIT_ITEMS: usize = 16_384;
 
 /// Bytes of conversations that an import commits at once, at most: they wait in memory, compressed.
-pub const COMMIT_BYTES: u64 = 32 << 20;
+pub const COMMIT_BYTES: u64 = 64 << 20;
 
 /// Conversations on one page of a list, at most.
 pub const PAGE_ITEMS: usize = 1000;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{DataFile, InputCount, MANIFEST, Manifest};
+use retort_model::bounds::INFERENCE_BYTES;
 use retort_model::{Account, Selection, Tally, Time};
 
 use crate::Error;
@@ -145,6 +146,8 @@ impl ConvertPlan {
             shape_options: self.dataset.shape_options,
             file_options: self.dataset.file_options,
             threads: self.threads.max(1),
+            // What comes behind the first file comes too late for it.
+            inference_bytes: self.shard_bytes.min(INFERENCE_BYTES),
             tells_account: false,
             store: None,
         }

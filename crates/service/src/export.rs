@@ -1,6 +1,7 @@
 //! `export`: a frozen selection of the store to a dataset, part by part.
 
 use retort_formats::package::{DataFile, MANIFEST, SelectionAsked};
+use retort_model::bounds::INFERENCE_BYTES;
 use retort_model::{JobState, Purpose, Selection};
 use retort_store::{DatasetFile, Job, NewDataset, Shard, Store};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use crate::Error;
 use crate::checkpoint::{Checkpoint, STORE};
-use crate::files::{Part, PartWriter, assemble, clear_up, write_text};
+use crate::files::{Part, PartWriter, assemble, write_text};
 use crate::keeper::Keeper;
 use crate::objects::Objects;
 use crate::pipeline::{Feed, More, Outlet, Shaping, Source, Totals, Work, run};
@@ -102,7 +103,7 @@ pub(crate) fn export(
     let (plan, selection) = KeptExport::read(job)?;
     let store = keeper.store;
     let place = objects.below(&prefix(store, job.id));
-    let (parts, totals) = parts(&plan, &place, job, keeper, threads)?;
+    let (parts, totals) = parts(&plan, objects, &place, job, keeper, threads)?;
     if totals.account.records == 0 {
         return Err(Error::Nothing(why_nothing(&totals)));
     }
@@ -118,6 +119,13 @@ pub(crate) fn export(
     debug_assert!(manifest.balances() && totals.account.balances());
     files.push(write_text(&place, MANIFEST, &manifest.to_json()).map_err(in_objects)?);
     keeper.check()?;
+    for made in &files {
+        if !is_there(objects, &prefix(store, job.id), made)? {
+            let object = place.describe(&made.key).display().to_string();
+            let reason = "it is no longer as it was written".into();
+            return Err(Error::Objects { doing: "find", object, reason });
+        }
+    }
     let skipped =
         !totals.account.left_out.is_empty() || !totals.account.records_left_out.is_empty();
     let state = if skipped { JobState::CompletedWithSkips } else { JobState::Completed };
@@ -134,9 +142,15 @@ pub(crate) fn export(
     let report = serde_json::to_string(&manifest.conversations).unwrap_or_default();
     let (id, worker) = (job.id, keeper.worker);
     let dataset = store.finish_export(id, worker, state, &report, &new, keeper.clock.now())?;
-    // From here on the dataset is there; what is left of its parts only takes room.
-    let _ = clear_up(&place, &parts, &files);
+    // From here on the dataset is there; what is left of its parts only takes room, and is not forgotten.
+    let keys: Vec<&str> = files.iter().map(|made| &*made.key).collect();
+    let _ = objects.keep_only(&new.prefix, &keys).and_then(|()| Ok(store.cleared(job.id)?));
     Ok(dataset)
+}
+
+/// Whether a file lies there as it was made.
+fn is_there(objects: &Objects, prefix: &str, made: &Made) -> Result<bool, Error> {
+    Ok(objects.size(&format!("{prefix}/{}", made.key))? == Some(made.bytes))
 }
 
 fn listed_file(made: &Made) -> DatasetFile {
@@ -150,9 +164,10 @@ fn listed_file(made: &Made) -> DatasetFile {
     }
 }
 
-/// What was finished before is taken as it is, the rest is done.
+/// What was finished before is taken as it is up to the first part that is no longer there, the rest is done.
 fn parts(
     plan: &DatasetPlan,
+    objects: &Objects,
     place: &dyn Place,
     job: &Job,
     keeper: &Keeper<'_>,
@@ -161,16 +176,26 @@ fn parts(
     let store = keeper.store;
     let mut parts = Vec::new();
     let (mut totals, mut ends) = (Totals::default(), 0);
+    let mut is_resuming = true;
     for shard in store.shards(job.id)? {
-        if let Some(kept) = &shard.result {
-            let fail = |why: String| {
-                let why = format!("part {} of job {}: {why}", shard.number, job.id);
-                Error::Store(retort_store::Error::Damaged(why))
-            };
-            let checkpoint = Checkpoint::from_json(kept).map_err(fail)?;
+        let fail = |why: String| {
+            let why = format!("part {} of job {}: {why}", shard.number, job.id);
+            Error::Store(retort_store::Error::Damaged(why))
+        };
+        let kept = match shard.result.as_deref().filter(|_| is_resuming) {
+            Some(kept) => {
+                let checkpoint = Checkpoint::from_json(kept).map_err(fail)?;
+                // A part's account goes on from those before it, so what follows a lost one is done again, too.
+                is_resuming = is_whole(objects, &prefix(store, job.id), &checkpoint.part)?;
+                is_resuming.then_some(checkpoint)
+            }
+            None => None,
+        };
+        if let Some(checkpoint) = kept {
             totals = checkpoint.totals().map_err(fail)?;
             parts.push(checkpoint.part);
         } else {
+            is_resuming = false;
             keeper.begin_at(shard.first.saturating_sub(1), ends);
             let part = part(plan, place, job, (&shard, ends), &mut totals, keeper, threads)?;
             let left_out = std::mem::take(&mut totals.without_records);
@@ -183,6 +208,15 @@ fn parts(
         keeper.begin_at(shard.last, ends);
     }
     Ok((parts, totals))
+}
+
+fn is_whole(objects: &Objects, prefix: &str, part: &Part) -> Result<bool, Error> {
+    for made in part.files() {
+        if !is_there(objects, prefix, made)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Makes one part.
@@ -204,6 +238,8 @@ fn part(
         shape_options: plan.shape_options,
         file_options: plan.file_options,
         threads,
+        // What comes behind the first file comes too late for it.
+        inference_bytes: if totals.account.records > 0 { 0 } else { INFERENCE_BYTES },
         tells_account: false,
         store: Some(keeper.store),
     };

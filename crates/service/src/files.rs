@@ -27,7 +27,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    fn files(&self) -> impl Iterator<Item = &Made> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Made> {
         self.data.iter().chain(&self.rejects).chain(&self.extras).chain(&self.ids)
     }
 }
@@ -361,6 +361,7 @@ mod tests {
             shape_options: plan.shape_options,
             file_options: plan.file_options,
             threads: 1,
+            inference_bytes: u64::MAX,
             tells_account: false,
             store: None,
         };

@@ -147,6 +147,9 @@ pub(crate) fn import(
         },
     )?;
     taking.commit()?;
+    let records = taking.report.new + taking.report.updated;
+    let read_bytes = read_bytes.load(Ordering::Relaxed);
+    observer.progress(Progress { read_bytes, total_bytes, records });
     let mut report = taking.report;
     report.refused = findings(&taking.refused, Refusal::as_str);
     debug_assert!(report.balances());

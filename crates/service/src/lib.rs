@@ -38,7 +38,7 @@ pub use package::Package;
 pub use pipeline::{Observer, Progress};
 pub use plan::{Compression, DatasetPlan};
 pub use preview::{Preview, preview, preview_package};
-pub use service::{Caller, Clock, Done, ExportRequest, Service, Settings, Worked};
+pub use service::{Caller, Clock, Done, ExportRequest, Service, Settings, Worked, migrate};
 pub use source::Input;
 pub use verify::{Difference, Verified, verify, verify_package};
 

@@ -1,5 +1,6 @@
 //! Where datasets lie: a local folder, or a bucket of S3, Google Cloud Storage or Azure.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,14 +115,28 @@ impl Objects {
     }
 
     /// Removes everything below a prefix.
-    pub(crate) fn remove_all(&self, prefix: &str) -> Result<u64, Error> {
-        let found = self.list(prefix)?;
-        for (path, _) in &found {
-            self.remove_path(
-                &ObjectPath::parse(path).unwrap_or_else(|_| ObjectPath::from(&**path)),
-            )?;
+    pub(crate) fn remove_all(&self, prefix: &str) -> Result<(), Error> {
+        self.keep_only(prefix, &[])
+    }
+
+    /// Removes everything below a prefix but the objects of these keys, with what a killed process left of others.
+    pub(crate) fn keep_only(&self, prefix: &str, keys: &[&str]) -> Result<(), Error> {
+        let kept: BTreeSet<String> =
+            keys.iter().map(|key| ObjectPath::from(format!("{prefix}/{key}")).into()).collect();
+        for (path, _) in self.list(prefix)? {
+            if !kept.contains(&path) {
+                self.remove_path(
+                    &ObjectPath::parse(&path).unwrap_or_else(|_| ObjectPath::from(&*path)),
+                )?;
+            }
         }
-        Ok(found.len() as u64)
+        match &self.root {
+            Some(root) => {
+                let folder = root.join(prefix);
+                sweep(&folder).map_err(|error| Error::write(&folder, error))
+            }
+            None => Ok(()),
+        }
     }
 
     fn remove_path(&self, path: &ObjectPath) -> Result<(), Error> {
@@ -139,6 +154,32 @@ impl Objects {
             Err(error) => Err(failed("look at", path, &error)),
         }
     }
+}
+
+/// Removes files that were under way when their process was killed, which no list shows, and empty folders.
+fn sweep(folder: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sweep(&entry.path())?;
+        } else if is_under_way(&entry.file_name().to_string_lossy()) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    match std::fs::remove_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the folder's driver calls a file so before it is finished.
+fn is_under_way(name: &str) -> bool {
+    let number = name.rsplit_once('#').map_or("", |(_, number)| number);
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A bucket of one of the services.

@@ -115,9 +115,24 @@ pub struct Service {
     pub(crate) objects: Objects,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) settings: Settings,
+    /// Where a store lies that goes with the service.
+    _scratch: Option<tempfile::TempDir>,
 }
 
 impl Service {
+    /// A service on an empty store that is gone with it: to look at what would happen to one that is not there yet.
+    ///
+    /// # Errors
+    /// The temporary folder cannot be written.
+    pub fn open_scratch(mut settings: Settings, clock: Box<dyn Clock>) -> Result<Self, Error> {
+        let fail = |source| Error::Unpack { name: "a temporary store".into(), source };
+        let folder = tempfile::tempdir().map_err(fail)?;
+        settings.store = folder.path().join("store").to_string_lossy().into_owned();
+        settings.objects = folder.path().join("objects").to_string_lossy().into_owned();
+        let service = Self::open(settings, clock, true)?;
+        Ok(Self { _scratch: Some(folder), ..service })
+    }
+
     /// Opens the store and the place of the datasets. With `create`, a store that is not there is made.
     ///
     /// # Errors
@@ -129,25 +144,12 @@ impl Service {
             Store::open_existing(&settings.store)?
         };
         let objects = Objects::open(&settings.objects, settings.patience)?;
-        Ok(Self { store, objects, clock, settings })
+        Ok(Self { store, objects, clock, settings, _scratch: None })
     }
 
     /// Whether there is a store to open, as far as that is known without asking a server.
     pub fn has_store(settings: &Settings) -> bool {
         Store::is_there(&settings.store)
-    }
-
-    /// Takes the store to the newest schema; says from which to which.
-    ///
-    /// # Errors
-    /// There is none, it cannot be reached, or it is newer than this release.
-    pub fn migrate(settings: &Settings) -> Result<(i64, i64), Error> {
-        match Store::open_existing(&settings.store) {
-            Ok(_) | Err(retort_store::Error::Schema { .. }) => {
-                Ok(Store::migrate(&settings.store, &settings.identity)?)
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Where the store is, without passwords.
@@ -316,7 +318,7 @@ impl Service {
     }
 
     /// Does a job that waits, or that another worker did not live to end; `only` names the one wanted. None if there
-    /// is nothing to do.
+    /// is nothing to do; then what killed workers left of exports that have ended is cleared up.
     ///
     /// # Errors
     /// The job failed, which its entry says, too; [`Error::Stopped`] if the worker was stopped or the job cancelled.
@@ -326,7 +328,12 @@ impl Service {
         observer: &dyn Observer,
         stopped: &AtomicBool,
     ) -> Result<Option<Worked>, Error> {
-        let Some(job) = self.claim(only)? else { return Ok(None) };
+        let Some(job) = self.claim(only)? else {
+            if only.is_none() {
+                self.clear_left()?;
+            }
+            return Ok(None);
+        };
         let done = self.work(&job, None, observer, stopped, &mut std::io::sink());
         Ok(Some((job, done)))
     }
@@ -419,11 +426,30 @@ impl Service {
         if job.kind == JobKind::Export && job.dataset.is_none() {
             self.store.forget_parts(job.id)?;
             self.objects.remove_all(&prefix(&self.store, job.id))?;
+            self.store.cleared(job.id)?;
         }
         Ok(())
     }
 
-    /// Whether a job waits or is under way, anyone's.
+    /// Removes what workers that were killed left of exports that have ended.
+    fn clear_left(&self) -> Result<(), Error> {
+        for job in self.store.uncleared(self.clock.now())? {
+            let scope = Scope::project(job.project);
+            let Some(id) = job.dataset else {
+                self.clear_parts(&job)?;
+                continue;
+            };
+            if let Some(dataset) = self.store.dataset_numbered(&scope, id)? {
+                let files = self.store.dataset_files(&dataset)?;
+                let keys: Vec<&str> = files.iter().map(|file| &*file.object).collect();
+                self.objects.keep_only(&dataset.prefix, &keys)?;
+                self.store.cleared(job.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a job waits, is under way or is to be cleared up after, anyone's.
     ///
     /// # Errors
     /// Those of the store.
@@ -459,7 +485,8 @@ impl Service {
         }
         let job = self.job(caller, id)?;
         if job.state == JobState::Cancelled {
-            self.clear_parts(&job)?;
+            // What cannot be removed now, a worker will.
+            let _ = self.clear_parts(&job);
         }
         Ok(job)
     }
@@ -545,7 +572,7 @@ impl Service {
     /// Those of the store and of the place of the datasets; what is left of the latter is found by `doctor`.
     pub fn delete_dataset(&self, dataset: &Dataset) -> Result<(), Error> {
         self.store.delete_dataset(dataset)?;
-        self.objects.remove_all(&dataset.prefix).map(|_| ())
+        self.objects.remove_all(&dataset.prefix)
     }
 
     /// The caller's datasets that hold something of a conversation, also if it was purged.
@@ -557,6 +584,19 @@ impl Service {
             return Err(Error::NotFound { what: "conversation", name: id.to_owned() });
         }
         Ok(self.store.trace(&caller.own(), id)?)
+    }
+}
+
+/// Brings the tables of a store to this release's; says from which schema to which.
+///
+/// # Errors
+/// There is none, it cannot be reached, or it is newer than this release.
+pub fn migrate(settings: &Settings) -> Result<(i64, i64), Error> {
+    match Store::open_existing(&settings.store) {
+        Ok(_) | Err(retort_store::Error::Schema { .. }) => {
+            Ok(Store::migrate(&settings.store, &settings.identity)?)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

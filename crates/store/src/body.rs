@@ -12,8 +12,8 @@ use zstd::zstd_safe::{CCtx, CDict, DCtx, DDict};
 use crate::Error;
 use crate::dialect::{Connection, Value};
 
-/// Above it an import would wait for the compressor; below, the store would grow by a tenth.
-const LEVEL: i32 = 3;
+/// The fastest: an import then spends a third of the time it would with the usual 3, for a store a tenth larger.
+const LEVEL: i32 = 1;
 
 /// The number for "no dictionary".
 const NONE: i64 = 0;

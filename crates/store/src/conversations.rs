@@ -116,6 +116,7 @@ impl crate::Store {
     /// # Errors
     /// Those of the database; nothing is taken then.
     pub fn take_in(&self, project: i64, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
+        self.read(Connection::widen)?;
         self.write(|connection| {
             take_turn(connection)?;
             let mut known = known(connection, project, incoming)?;

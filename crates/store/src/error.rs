@@ -13,6 +13,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The file is a database of something else.
+    #[error("the file is no store of Retort's: it has a table `{0}`; name another file")]
+    Foreign(String),
     /// The store was made by another release.
     #[error(
         "the store has schema {found}, this release {known}: {}",

@@ -16,6 +16,9 @@ const KEY_CHARACTERS: usize = 250;
 /// Shortest text that the index of trigrams finds.
 const TRIGRAM: usize = 3;
 
+/// Trigrams of one text that are looked up: more leave hardly fewer rows.
+const TRIGRAMS_SOUGHT: usize = 24;
+
 /// A value that the filter holds.
 pub(crate) enum Held {
     Int(i64),
@@ -102,14 +105,22 @@ pub(crate) fn search_by(dialect: Dialect, selection: &Selection) -> SearchBy {
     }
 }
 
-/// The query of the trigram index for any of the texts.
+/// The query of the trigram index for rows that hold all trigrams of any of the texts; those that hold them apart
+/// are for the rest of the filter.
 pub(crate) fn trigram_query(selection: &Selection) -> String {
-    let quoted: Vec<String> = selection
-        .search
-        .iter()
-        .map(|text| format!("\"{}\"", searchable(text).replace('"', "\"\"")))
-        .collect();
-    quoted.join(" OR ")
+    let all_of = |text: &String| {
+        let characters: Vec<char> = searchable(text).chars().collect();
+        let quoted: Vec<String> = characters
+            .windows(TRIGRAM)
+            .take(TRIGRAMS_SOUGHT)
+            .map(|trigram| {
+                format!("\"{}\"", trigram.iter().collect::<String>().replace('"', "\"\""))
+            })
+            .collect();
+        format!("({})", quoted.join(" AND "))
+    };
+    let any: Vec<String> = selection.search.iter().map(all_of).collect();
+    any.join(" OR ")
 }
 
 /// Appends `FROM … WHERE …` for the conversations (`c`) that scope and selection mean; the limit is for whoever
@@ -124,7 +135,7 @@ pub(crate) fn push_conversations(
     if search_by == SearchBy::Trigrams {
         statement
             .push(" FROM conversation_search s CROSS JOIN conversation c ON c.key = s.rowid")
-            .push(" WHERE s.search MATCH ")
+            .push(" WHERE s.conversation_search MATCH ")
             .text(&trigram_query(selection))
             // The plus keeps the index on projects out: the search leads.
             .push(" AND +c.project = ");
@@ -153,7 +164,7 @@ pub(crate) fn push_conversations(
         statement.push(" AND ").push(&among);
         statement.hold(Held::Text(String::from_utf8_lossy(&list).into_owned()));
     }
-    if search_by == SearchBy::Rows && !selection.search.is_empty() {
+    if !selection.search.is_empty() {
         for (index, text) in selection.search.iter().enumerate() {
             statement.push(if index == 0 { " AND (" } else { " OR " });
             statement.push("c.search LIKE ").text(&like_pattern(text)).push(" ESCAPE '\\'");

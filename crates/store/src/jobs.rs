@@ -35,7 +35,8 @@ pub struct Job {
     pub finished_at: Option<Time>,
     /// The worker that holds it, or held it last.
     pub worker: Option<String>,
-    /// Until when, unless it says that it is still there.
+    /// Until when, unless it says that it is still there. An export that has ended has one until nothing is left of it
+    /// but its dataset.
     pub lease_until: Option<Time>,
     /// Workers that took it since it last came forward.
     pub attempts: u64,
@@ -372,13 +373,35 @@ impl crate::Store {
         })
     }
 
-    /// Whether a job waits or is under way, in any project: for workers, who serve all.
+    /// Whether a job waits, is under way or is to be cleared up after, in any project: for workers, who serve all.
     ///
     /// # Errors
     /// Those of the database.
     pub fn has_open_jobs(&self) -> Result<bool, Error> {
-        let sql = "SELECT COUNT(*) FROM job WHERE state IN ('queued', 'running')";
+        let sql = "SELECT COUNT(*) FROM job WHERE state = 'queued' OR lease_until IS NOT NULL";
         Ok(self.read(|connection| connection.row(sql, &[], |row| row.int(0)))?.unwrap_or(0) > 0)
+    }
+
+    /// Exports that have ended, with or without a dataset, and whose worker was not heard of since: what they made
+    /// besides may still be there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn uncleared(&self, now: Time) -> Result<Vec<Job>, Error> {
+        let sql = format!("{JOB} WHERE state NOT IN ('queued', 'running') AND lease_until < $1");
+        self.read(|connection| connection.rows(&sql, &[Value::Int(now.unix_micros())], read_job))
+    }
+
+    /// Notes that nothing is left of an export that has ended but its dataset.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn cleared(&self, job: i64) -> Result<(), Error> {
+        self.write(|connection| {
+            let sql = "UPDATE job SET lease_until = NULL
+                       WHERE id = $1 AND state NOT IN ('queued', 'running')";
+            connection.execute(sql, &[job.into()]).map(|_| ())
+        })
     }
 
     /// Jobs in a scope, the newest first, at most so many.
@@ -428,6 +451,9 @@ impl crate::Store {
     /// The name is in use meanwhile; those of the database.
     pub fn retry(&self, scope: &Scope, id: i64) -> Result<bool, Error> {
         let Some(job) = self.job(scope, id)? else { return Ok(false) };
+        if !matches!(job.state, JobState::Failed | JobState::Cancelled) {
+            return Ok(false);
+        }
         self.write(|connection| {
             take_turn(connection)?;
             if job.kind == JobKind::Export {
@@ -590,10 +616,11 @@ fn end_abandoned(connection: &mut Connection, now: Time) -> Result<(), Error> {
         return Ok(());
     }
     take_turn(connection)?;
-    let sql = "UPDATE job SET state = 'cancelled', finished_at = $1
+    let sql = "UPDATE job SET state = 'cancelled', finished_at = $1,
+                   lease_until = CASE WHEN kind = 'export' THEN $1 END
                WHERE cancel = 1 AND (state = 'queued' OR (state = 'running' AND lease_until < $1))";
     let cancelled = connection.execute(sql, &[now])?;
-    let sql = "UPDATE job SET state = 'failed', finished_at = $1,
+    let sql = "UPDATE job SET state = 'failed', finished_at = $1, lease_until = NULL,
                    error = 'its workers ended before it did, again and again; retry it where there is more memory'
                WHERE state = 'running' AND lease_until < $1 AND attempts >= $2";
     let failed = connection.execute(sql, &[now, attempts])?;
@@ -608,12 +635,16 @@ fn set_ended(
     report: Option<&str>,
     now: Time,
 ) -> Result<(), Error> {
-    let sql = "UPDATE job SET state = $1, error = $2, report = $3, finished_at = $4, lease_until = NULL WHERE id = $5";
+    // What an export made besides its dataset is its worker's to clear up; a failed one needs it for the next try.
+    let sql = "UPDATE job SET state = $1, error = $2, report = $3, finished_at = $4,
+                   lease_until = CASE WHEN kind = 'export' AND $5 = 0 THEN lease_until END
+               WHERE id = $6";
     let values = [
         state.as_str().into(),
         error.into(),
         report.into(),
         Value::Int(now.unix_micros()),
+        Value::Int(i64::from(state == JobState::Failed)),
         job.into(),
     ];
     connection.execute(sql, &values)?;

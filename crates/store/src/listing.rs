@@ -228,7 +228,7 @@ impl crate::Store {
         Ok(line)
     }
 
-    /// The database's plan for a page and for the count of it, as text: for tests and measurements.
+    /// The database's plan for a first page, as text: for tests and measurements.
     ///
     /// # Errors
     /// Those of the database.
@@ -259,7 +259,7 @@ fn page_search(connection: &mut Connection, selection: &Selection) -> Result<Sea
         return Ok(by);
     }
     let mut statement = Statement::new(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM conversation_search WHERE search MATCH ",
+        "SELECT COUNT(*) FROM (SELECT 1 FROM conversation_search WHERE conversation_search MATCH ",
     );
     statement.text(&trigram_query(selection)).push(" LIMIT ").int(FEW_FOUND).push(")");
     let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;

@@ -19,11 +19,23 @@ pub(crate) fn found(connection: &mut Connection) -> Result<i64, Error> {
         }
     };
     if connection.row(known, &[], |row| row.int(0))?.unwrap_or(0) == 0 {
-        return Ok(0);
+        return refuse_foreign(connection).map(|()| 0);
     }
     let sql = "SELECT value FROM meta WHERE name = 'schema'";
     let text = connection.row(sql, &[], |row| row.text(0))?.unwrap_or_default();
     text.parse().map_err(|_| Error::Damaged(format!("its schema is called `{text}`")))
+}
+
+/// A file that holds tables of others; a server's schema may be shared.
+fn refuse_foreign(connection: &mut Connection) -> Result<(), Error> {
+    if connection.dialect() == Dialect::Postgres {
+        return Ok(());
+    }
+    let sql = "SELECT name FROM sqlite_master WHERE type = 'table' LIMIT 1";
+    match connection.row(sql, &[], |row| row.text(0))? {
+        Some(table) => Err(Error::Foreign(table)),
+        None => Ok(()),
+    }
 }
 
 /// Takes the steps that are missing; says from which schema to which.

@@ -137,7 +137,7 @@ impl crate::Store {
 }
 
 /// Fills an item whose frozen body is gone: with the newest if the export was ended and begun again since, else
-/// with the id of what was purged.
+/// with the id of what was purged. What is neither stays without a body, which unpacking it tells.
 fn fill(
     connection: &mut Connection,
     job: i64,
@@ -150,26 +150,18 @@ fn fill(
                WHERE i.job = $1 AND i.ordinal = $2";
     let values = [job.into(), Value::Int(whole(item.ordinal))];
     let mut packed = Vec::new();
+    item.head = BodyHead { size: 1, ..BodyHead::default() };
     connection.each(sql, &values, &mut |row| {
-        item.purged_id = Some(row.text(0)?);
         if row.int(1)? == PURGED {
-            return Ok(());
-        }
-        if let Some(bytes) = row.bytes(5)? {
-            item.purged_id = None;
+            item.purged_id = Some(row.text(0)?);
+        } else if let Some(bytes) = row.bytes(5)? {
             let size = usize::try_from(row.int(2)?).unwrap_or(usize::MAX);
             item.head = BodyHead { dictionary: row.int(3)?, crc32: row.int(4)?, size };
             packed = bytes.to_vec();
         }
         Ok(())
     })?;
-    if item.purged_id.is_none() {
-        if packed.is_empty() {
-            item.purged_id = Some(String::new());
-        } else {
-            batch.push_body(&mut item, &packed);
-        }
-    }
+    batch.push_body(&mut item, &packed);
     if let Some(slot) = batch.items.get_mut(place) {
         *slot = item;
     }

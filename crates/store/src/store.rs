@@ -58,7 +58,7 @@ impl StorePlace {
                 opened.map_err(|error| match error {
                     Error::Damaged(reason) if known => Error::Open {
                         store: path.display().to_string(),
-                        reason: format!("it is no store of Retort's: {reason}"),
+                        reason: format!("it is damaged, or no store of Retort's: {reason}"),
                     },
                     Error::ReadOnly(reason) | Error::Sql(reason) => {
                         Error::Open { store: path.display().to_string(), reason }
@@ -170,6 +170,11 @@ impl Store {
             }
         }
         result
+    }
+
+    /// Closes the connections that nobody uses, with the memory that they hold.
+    pub fn rest(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Does all of `act` or nothing of it.

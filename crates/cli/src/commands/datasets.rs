@@ -1,5 +1,6 @@
 //! `retort datasets`.
 
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -135,7 +136,7 @@ struct Delete {
     datasets: Vec<String>,
 
     /// Do not ask.
-    #[arg(long)]
+    #[arg(short, long)]
     yes: bool,
 }
 
@@ -185,6 +186,7 @@ pub fn list(datasets: &[Dataset], json: bool, nothing: &str) -> Result<ExitCode,
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = table(&[
+        "ID",
         "NAME",
         "PURPOSE",
         "DATA FORMAT",
@@ -198,6 +200,7 @@ pub fn list(datasets: &[Dataset], json: bool, nothing: &str) -> Result<ExitCode,
     for dataset in datasets {
         let number = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
         table.add_row([
+            Cell::new(dataset.id),
             Cell::new(one_line(&dataset.name, 64)),
             Cell::new(one_line(&dataset.purpose, 40)),
             Cell::new(&dataset.data_format),
@@ -245,7 +248,14 @@ impl Download {
         let name = format!("{}.zip", dataset.name);
         let path = match self.output {
             Some(path) if path == Path::new("-") => {
-                archive.write(0..archive.bytes(), &mut std::io::stdout().lock())?;
+                let mut out = std::io::stdout().lock();
+                if out.is_terminal() {
+                    return Err(
+                        "an archive is nothing to look at; send standard output somewhere".into()
+                    );
+                }
+                archive.write(0..archive.bytes(), &mut out)?;
+                out.flush()?;
                 return Ok(ExitCode::SUCCESS);
             }
             Some(path) if path.is_dir() => path.join(name),

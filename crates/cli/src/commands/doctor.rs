@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{FOUND, Failure, print};
 use crate::config::Keeping;
-use crate::words::{count, several};
+use crate::words::count;
 
 /// Look whether the store, the datasets, the jobs and the disk are as they should be.
 #[derive(Args)]
@@ -52,15 +52,14 @@ impl Doctor {
             for (name, size) in &diagnosis.sizes {
                 print(format!("{:>12}  {name}", count(*size)))?;
             }
-            for finding in findings {
-                eprintln!("found      {}: {}", finding.what, finding.problem);
-            }
             for mended in mended {
-                eprintln!("mended     {mended}");
+                print(format!("mended     {mended}"))?;
             }
-            match findings.len() as u64 {
-                0 => eprintln!("all is well"),
-                found => eprintln!("{} to see to", several(found, "thing")),
+            for finding in findings {
+                print(format!("found      {}: {}", finding.what, finding.problem))?;
+            }
+            if findings.is_empty() {
+                print("all is as it should be")?;
             }
         }
         Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })

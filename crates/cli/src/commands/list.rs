@@ -10,7 +10,7 @@ use retort_service::{Cursor, Order, Page, Summary};
 use serde_json::json;
 
 use super::Failure;
-use crate::args::Filter;
+use crate::args::Filtering;
 use crate::config::{Keeping, Opened};
 use crate::words::{count, moment, one_line, several, table};
 
@@ -30,7 +30,7 @@ pub struct List {
     lines: bool,
 
     #[command(flatten)]
-    filter: Filter,
+    filtering: Filtering,
 
     #[command(flatten)]
     paging: Paging,
@@ -72,7 +72,7 @@ fn page_length(text: &str) -> Result<usize, String> {
 impl List {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let opened = self.keeping.open()?;
-        let selection = self.filter.into();
+        let selection = self.filtering.into();
         let mut out = std::io::stdout().lock();
         if self.count {
             let total = opened.service.count(&opened.caller, &selection)?;
@@ -197,7 +197,7 @@ pub fn as_json(summary: &Summary) -> serde_json::Value {
         "id": summary.id,
         "source": summary.source,
         "owner": summary.owner,
-        "kind": summary.kind.as_str(),
+        "type": summary.kind.as_str(),
         "status": summary.status.as_str(),
         "title": summary.title,
         "tags": summary.tags,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use retort_service::Service;
+use retort_service::migrate;
 use serde_json::json;
 
 use super::{Failure, print};
@@ -23,7 +23,7 @@ pub struct Migrate {
 impl Migrate {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let (settings, _) = self.keeping.settings()?;
-        let (from, to) = Service::migrate(&settings)?;
+        let (from, to) = migrate(&settings)?;
         if self.json {
             print(json!({"from": from, "to": to}))?;
         } else if from == to {

@@ -16,7 +16,7 @@ use crate::words::several;
 #[derive(Args)]
 pub struct Purge {
     /// Do not ask.
-    #[arg(long)]
+    #[arg(short, long)]
     yes: bool,
 
     /// Print the counts as JSON.

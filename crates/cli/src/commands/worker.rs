@@ -49,8 +49,8 @@ impl Worker {
                 }
                 Ok(None) if self.once && !service.has_open_jobs()? => break,
                 Ok(None) => std::thread::sleep(LOOK),
-                // The store may be back in a moment; a worker that ends by itself helps nobody.
-                Err(Error::Store(error)) if error.may_pass() && !self.once => {
+                // Store and objects may be back in a moment; a worker that ends by itself helps nobody.
+                Err(error) if may_pass(&error) && !self.once => {
                     eprintln!("{error}; trying again");
                     std::thread::sleep(LOOK * 4);
                 }
@@ -58,5 +58,13 @@ impl Worker {
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::Store(error) => error.may_pass(),
+        Error::Objects { .. } => true,
+        _ => false,
     }
 }

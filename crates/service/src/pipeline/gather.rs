@@ -5,7 +5,7 @@ use std::io;
 use retort_formats::file::Rows;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::write_reject;
-use retort_model::bounds::{INFERENCE_BYTES, RENAMED_TOOLS_LISTED};
+use retort_model::bounds::RENAMED_TOOLS_LISTED;
 use retort_model::{Account, Selection, Tally, Warning};
 
 use super::work::{Admitted, BatchDone, ReadItem};
@@ -100,7 +100,7 @@ impl Gathering {
             }
         }
         if shaping.file_format.types_are_inferred() {
-            self.move_to_front(&mut *rows, &mut done.ids);
+            self.move_to_front(&mut *rows, &mut done.ids, shaping.inference_bytes);
         }
         done.rejects.sort_by_key(|reject| reject.index);
         for reject in &done.rejects {
@@ -143,10 +143,10 @@ impl Gathering {
 
     /// Takes out the rows that show readers the type of something that no row before them showed, where that
     /// would come too late.
-    fn move_to_front(&mut self, rows: &mut dyn Rows, ids: &mut Vec<String>) {
+    fn move_to_front(&mut self, rows: &mut dyn Rows, ids: &mut Vec<String>, inference_bytes: u64) {
         let here = rows.evidence().iter().fold(0, |all, one| all | one);
         let bytes = rows.size_bytes() as u64;
-        if self.totals.bytes_before < INFERENCE_BYTES {
+        if self.totals.bytes_before < inference_bytes {
             self.totals.evidence |= here;
         } else if here & !self.totals.evidence != 0 {
             let mut index = 0;

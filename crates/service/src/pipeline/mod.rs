@@ -58,6 +58,8 @@ pub(crate) struct Shaping<'p> {
     pub(crate) shape_options: ShapeOptions,
     pub(crate) file_options: FileOptions,
     pub(crate) threads: usize,
+    /// Bytes at the start of the first file from which readers infer the types of its columns.
+    pub(crate) inference_bytes: u64,
     /// Whether each delivery says what was counted up to it.
     pub(crate) tells_account: bool,
     /// The store that items are unpacked from, if they are from one.
