@@ -27,18 +27,6 @@ pub struct Reading {
     from: Option<String>,
 }
 
-/// Which conversations to take, and how many.
-#[derive(Args)]
-#[command(next_help_heading = "Selection")]
-pub struct Selecting {
-    #[command(flatten)]
-    filtering: Filtering,
-
-    /// At most so many conversations: of histories the first in order, of a store the most recent.
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
-}
-
 /// Which conversations are meant.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
@@ -66,6 +54,33 @@ pub struct Filtering {
     /// Only the conversation with this id; any of several.
     #[arg(long = "id", visible_alias = "select-id", value_name = "ID")]
     ids: Vec<String>,
+}
+
+/// Which conversations to take, and how many at most.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Selecting {
+    #[command(flatten)]
+    filtering: Filtering,
+
+    /// At most so many conversations: of files the first in order, of a store the most recent.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+}
+
+/// Conversations that are to be changed: some by id, those that a filter means, or all.
+#[derive(Args)]
+pub struct Choosing {
+    /// The conversations, by id.
+    #[arg(value_name = "ID")]
+    conversations: Vec<String>,
+
+    #[command(flatten)]
+    filtering: Filtering,
+
+    /// All of them.
+    #[arg(long, conflicts_with = "conversations")]
+    all: bool,
 }
 
 fn parse_kind(text: &str) -> Result<Kind, String> {
@@ -183,6 +198,31 @@ impl From<Filtering> for Selection {
 impl From<Selecting> for Selection {
     fn from(selecting: Selecting) -> Self {
         Self { limit: selecting.limit, ..selecting.filtering.into() }
+    }
+}
+
+impl Choosing {
+    /// What was chosen. Without a status, ids mean conversations of any, and a filter those of `statuses`, where
+    /// none stands for all but the deleted.
+    pub fn selection(self, statuses: &[Status]) -> Result<Selection, Failure> {
+        let mut selection = Selection::from(self.filtering);
+        selection.ids.extend(self.conversations);
+        match (self.all, selection == Selection::default()) {
+            (false, true) => {
+                return Err(
+                    "say which conversations are meant: ids, or a filter such as `--search TEXT`; \
+                            `--all` means all of them"
+                        .into(),
+                );
+            }
+            (true, false) => return Err("`--all` goes with no ids and no filter".into()),
+            _ => {}
+        }
+        if selection.statuses.is_empty() {
+            let statuses = if selection.ids.is_empty() { statuses } else { Status::ALL };
+            selection.statuses = statuses.to_vec();
+        }
+        Ok(selection)
     }
 }
 

@@ -153,15 +153,27 @@ impl Keeping {
         self.open_with(true)
     }
 
-    /// The store that is there, or else an empty one that nobody keeps.
+    /// The store and the project for someone who only looks: where they are not there, empty ones that nobody keeps.
     pub fn open_to_look(&self) -> Result<Opened, Failure> {
         let (settings, project) = self.settings()?;
-        if let Ok(opened) = self.open() {
-            return Ok(opened);
+        if Service::has_store(&settings) {
+            let service = Service::open(settings.clone(), Box::new(MachineClock), false)?;
+            match service.project(&project) {
+                Err(retort_service::Error::NotFound { .. }) => {}
+                found => {
+                    let caller = Caller::local(&found?);
+                    return Ok(Opened { service, caller, settings });
+                }
+            }
         }
         let service = Service::open_scratch(settings.clone(), Box::new(MachineClock))?;
-        let project = service.project_or_new(&project)?;
-        Ok(Opened { service, caller: Caller::local(&project), settings })
+        let caller = Caller::local(&service.project_or_new(&project)?);
+        Ok(Opened { service, caller, settings })
+    }
+
+    /// The store that is there, for what concerns all projects.
+    pub fn service(&self) -> Result<Service, Failure> {
+        Ok(Service::open(self.settings()?.0, Box::new(MachineClock), false)?)
     }
 
     fn open_with(&self, create: bool) -> Result<Opened, Failure> {
@@ -192,8 +204,12 @@ fn home(variable: &str, below: &str) -> Option<PathBuf> {
 
 impl Config {
     fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
-        toml::from_str(text)
-            .map_err(|error| format!("`{}`: {}", path.display(), error.to_string().trim()).into())
+        toml::from_str(text).map_err(|error| {
+            // Only the place and what is wrong: the line itself may hold a password.
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            format!("`{}`, line {line}: {}", path.display(), error.message()).into()
+        })
     }
 }
 
@@ -224,6 +240,18 @@ mod tests {
     #[test]
     fn a_setting_that_does_not_exist_is_named() {
         let error = Config::parse("treads = 3", Path::new("c.toml")).unwrap_err().to_string();
-        assert!(error.contains("c.toml") && error.contains("treads"), "{error}");
+        assert!(error.contains("`c.toml`, line 1") && error.contains("treads"), "{error}");
+    }
+
+    #[test]
+    fn a_line_that_is_wrong_is_not_repeated_as_it_may_hold_a_password() {
+        for text in [
+            "stroe = \"postgres://ann:secret@host/db\"",
+            "\nstore = \"postgres://ann:secret@host/db",
+            "store = [\"postgres://ann:secret@host/db\"]",
+        ] {
+            let error = Config::parse(text, Path::new("c.toml")).unwrap_err().to_string();
+            assert!(error.contains("line") && !error.contains("secret"), "{error}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the door is where printing belongs")]
 
 mod args;
+mod changing;
 mod commands;
 mod config;
 mod progress;
@@ -25,7 +26,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 what was checked is not as it should be, 130 stopped."
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something is not as it should be, 130 stopped."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -40,40 +41,40 @@ enum Command {
     Preview(commands::preview::Preview),
     /// Read a package whole and hold it against its receipt.
     Verify(commands::verify::Verify),
+    /// List the import, data and file formats.
+    Formats(commands::formats::Formats),
     /// Read histories into the store.
     Import(commands::import::Import),
     /// List the conversations in the store.
     List(commands::list::List),
-    /// Show a conversation in the store.
+    /// Show a conversation whole.
     Show(commands::show::Show),
-    /// Add tags to conversations and take tags away.
-    Tag(commands::edit::Tag),
-    /// Mark conversations as favourites.
-    Favorite(commands::edit::Favorite),
+    /// Add tags to conversations, or take them away.
+    Tag(commands::tag::Tag),
+    /// Mark conversations as favorites.
+    Favorite(commands::favorite::Favorite),
     /// Delete conversations so that they can be restored.
-    Delete(commands::edit::Delete),
+    Delete(commands::delete::Delete),
     /// Restore deleted conversations.
-    Restore(commands::edit::Restore),
+    Restore(commands::restore::Restore),
     /// Remove conversations for good.
-    Purge(commands::edit::Purge),
+    Purge(commands::purge::Purge),
     /// Make a dataset of conversations in the store.
     Export(commands::export::Export),
-    /// List datasets, look into one, bring it here, rename or delete it.
+    /// List the datasets, look into one, download, verify, rename or delete it.
     Datasets(commands::datasets::Datasets),
-    /// Say which datasets hold something of a conversation.
-    Trace(commands::datasets::Trace),
+    /// List the datasets that hold a conversation.
+    Trace(commands::trace::Trace),
     /// List the jobs, follow one, end it, or try it again.
     Jobs(commands::jobs::Jobs),
     /// Do the jobs that wait.
     Worker(commands::worker::Worker),
-    /// Check the store, the objects, the jobs and the disk.
-    Doctor(commands::upkeep::Doctor),
-    /// Copy the store and all datasets while they are in use.
-    Backup(commands::upkeep::Backup),
-    /// Bring the tables of a store to this release's.
-    Migrate(commands::upkeep::Migrate),
-    /// List the import, data and file formats.
-    Formats(commands::formats::Formats),
+    /// Look whether the store and its datasets are as they should be.
+    Doctor(commands::doctor::Doctor),
+    /// Copy the store and its datasets while they are in use.
+    Backup(commands::backup::Backup),
+    /// Take the store to the schema of this release.
+    Migrate(commands::migrate::Migrate),
     /// Print completions for a shell.
     Completions(commands::completions::Completions),
 }
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         Command::Convert(command) => command.run(),
         Command::Preview(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Formats(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Show(command) => command.run(),
@@ -97,26 +99,27 @@ fn main() -> ExitCode {
         Command::Export(command) => command.run(),
         Command::Datasets(command) => command.run(),
         Command::Trace(command) => command.run(),
+        Command::Jobs(command) => command.run(),
+        Command::Worker(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Migrate(command) => command.run(),
-        Command::Jobs(command) => command.run(),
-        Command::Worker(command) => command.run(),
-        Command::Formats(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     match result {
         Ok(code) => code,
-        Err(error)
-            if error
-                .downcast_ref::<std::io::Error>()
-                .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) =>
-        {
-            ExitCode::SUCCESS
-        }
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Whether whoever read the output has seen enough.
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_io = error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+    is_io || error.source().is_some_and(is_broken_pipe)
 }

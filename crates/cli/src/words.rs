@@ -58,31 +58,42 @@ pub fn one_line(text: &str, most: usize) -> String {
             out.push('…');
             break;
         }
-        match character {
-            '\n' => out.push('⏎'),
-            '\t' => out.push(' '),
-            c if c.is_control() || is_format(c) => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
+        out.push(match character {
+            '\n' => '⏎',
+            '\t' => ' ',
+            character => shown(character),
+        });
     }
     out
 }
 
-/// Text on as many lines as it has, with control characters shown.
-pub fn many_lines(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\n' => '\n',
-            '\t' => ' ',
-            c if c.is_control() || is_format(c) => '\u{fffd}',
-            c => c,
-        })
-        .collect()
+/// Text of many lines as it may stand in a terminal, whole: each line behind `indent`, control characters shown.
+pub fn lines(text: &str, indent: &str) -> String {
+    let mut out = String::with_capacity(text.len() + indent.len());
+    for line in text.lines() {
+        if !line.is_empty() {
+            out.push_str(indent);
+        }
+        out.extend(line.chars().map(|character| match character {
+            '\t' => '\t',
+            character => shown(character),
+        }));
+        out.push('\n');
+    }
+    out
+}
+
+/// A character that does nothing to a terminal but be seen.
+fn shown(character: char) -> char {
+    if character.is_control() || is_format(character) { '\u{fffd}' } else { character }
 }
 
 /// Characters that change how a terminal shows others.
 fn is_format(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 #[cfg(test)]
@@ -102,5 +113,11 @@ mod tests {
     fn hostile_text_stays_on_its_line() {
         assert_eq!(one_line("a\nb\u{1b}[31mc\u{202e}", 20), "a⏎b\u{fffd}[31mc\u{fffd}");
         assert_eq!(one_line("abcdef", 3), "abc…");
+    }
+
+    #[test]
+    fn hostile_lines_stay_behind_their_indent() {
+        let text = "a\r\nb\rc\u{1b}[2J\u{9b}1m\u{202e}\td\n";
+        assert_eq!(lines(text, "| "), "| a\n| b\u{fffd}c\u{fffd}[2J\u{fffd}1m\u{fffd}\td\n");
     }
 }

@@ -178,3 +178,31 @@ fn a_quiet_run_says_nothing() {
     let ran = place.ok(&["convert", "in.jsonl", "-q", "-o", "o"]);
     assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""));
 }
+
+#[test]
+fn whoever_has_read_enough_may_close_the_output() {
+    let place = with_chats(500);
+    place.ok(&["import", "-q", "in.jsonl"]);
+    place.ok(&["export", "-q", "d"]);
+    for args in [
+        &["list", "--all"][..],
+        &["list", "--json"],
+        &["show", "c00000"],
+        &["jobs"],
+        &["datasets"],
+        &["datasets", "preview", "d"],
+        &["datasets", "download", "d", "-o", "-"],
+        &["trace", "c00000"],
+        &["doctor"],
+        &["formats"],
+        &["preview", "in.jsonl"],
+        &["completions", "bash"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = place.command(args);
+        let ran = command.stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();
+        let err = String::from_utf8(ran.stderr).unwrap();
+        assert!(ran.status.success() && !err.contains("error"), "{args:?}: {err}");
+    }
+}

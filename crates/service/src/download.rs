@@ -1,13 +1,17 @@
 //! `download`: a dataset as one archive, streamed.
 
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use retort_formats::package::{Archive, Entry, Segment};
 use retort_store::{Dataset, DatasetFile};
 
 use crate::Error;
 use crate::objects::Prefix;
+use crate::pipeline::{Observer, Progress};
 use crate::place::Place;
 use crate::service::Service;
 
@@ -54,6 +58,55 @@ impl Download {
         Ok(())
     }
 
+    /// Writes the archive to a file, which appears whole or not at all.
+    ///
+    /// # Errors
+    /// As [`Download::write`]; the file is there and not to be replaced; [`Error::Stopped`].
+    pub fn save(
+        &self,
+        path: &Path,
+        force: bool,
+        observer: &dyn Observer,
+        stopped: &AtomicBool,
+    ) -> Result<(), Error> {
+        if !force && fs::symlink_metadata(path).is_ok() {
+            return Err(Error::Exists(path.to_owned()));
+        }
+        let fail = |source| Error::write(path, source);
+        let whole = std::path::absolute(path).map_err(fail)?;
+        let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut builder = tempfile::Builder::new();
+        let prefix = format!(".{name}.");
+        builder.prefix(&prefix).suffix(".partial");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let partial =
+            builder.tempfile_in(whole.parent().unwrap_or(Path::new("/"))).map_err(fail)?;
+        let total_bytes = self.bytes();
+        let mut out =
+            Watched { out: partial.as_file(), written: 0, total_bytes, observer, stopped };
+        self.write(0..total_bytes, &mut out).map_err(|error| match error {
+            Error::Unpack { .. } if stopped.load(Ordering::Relaxed) => Error::Stopped,
+            Error::Unpack { source, .. } => fail(source),
+            other => other,
+        })?;
+        partial.as_file().sync_all().map_err(fail)?;
+        let written = partial.as_file().metadata().map_err(fail)?.len();
+        if written != total_bytes {
+            let problem = format!("it has {written} bytes, {total_bytes} were to be written");
+            return Err(fail(io::Error::other(problem)));
+        }
+        if force {
+            partial.persist(&whole).map_err(|error| fail(error.error))?;
+        } else {
+            partial.persist_noclobber(&whole).map_err(|error| match error.error.kind() {
+                io::ErrorKind::AlreadyExists => Error::Exists(path.to_owned()),
+                _ => fail(error.error),
+            })?;
+        }
+        Ok(())
+    }
+
     fn write_entry(
         &self,
         index: usize,
@@ -81,6 +134,35 @@ impl Download {
             left -= length as u64;
         }
         Ok(())
+    }
+}
+
+/// A file that is being written while someone watches, and may stop it.
+struct Watched<'a> {
+    out: &'a File,
+    written: u64,
+    total_bytes: u64,
+    observer: &'a dyn Observer,
+    stopped: &'a AtomicBool,
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("stopped"));
+        }
+        let length = self.out.write(bytes)?;
+        self.written += length as u64;
+        self.observer.progress(Progress {
+            read_bytes: self.written,
+            total_bytes: self.total_bytes,
+            records: 0,
+        });
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -147,6 +147,11 @@ impl Service {
         Ok(Self { store, objects, clock, settings, _scratch: None })
     }
 
+    /// Whether there is a store to open, as far as that is known without asking a server.
+    pub fn has_store(settings: &Settings) -> bool {
+        Store::is_there(&settings.store)
+    }
+
     /// Where the store is, without passwords.
     pub fn location(&self) -> String {
         self.store.location()
@@ -489,16 +494,21 @@ impl Service {
     /// Queues one of the caller's jobs again that failed or was cancelled, with the selection that was frozen.
     ///
     /// # Errors
-    /// There is none, or it did not fail; those of the store.
+    /// There is none, it did not fail, or its name is in use by now; those of the store.
     pub fn retry(&self, caller: &Caller, id: i64) -> Result<Job, Error> {
         let job = self.job(caller, id)?;
-        if !self.store.retry(&caller.own(), id)? {
-            return Err(Error::Choice(format!(
+        let has_failed = matches!(job.state, JobState::Failed | JobState::Cancelled);
+        match has_failed.then(|| self.store.retry(&caller.own(), id)) {
+            Some(Ok(true)) => self.job(caller, id),
+            Some(Err(retort_store::Error::NameTaken(name))) => Err(Error::Choice(format!(
+                "the name `{name}` is in use by now; give that dataset another, then try again"
+            ))),
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(false)) | None => Err(Error::Choice(format!(
                 "job {id} is {}: only what failed or was cancelled is tried again",
                 job.state
-            )));
+            ))),
         }
-        self.job(caller, id)
     }
 
     /// The caller's datasets, the newest first.
@@ -580,9 +590,14 @@ impl Service {
 /// Brings the tables of a store to this release's; says from which schema to which.
 ///
 /// # Errors
-/// The store cannot be reached, or is newer than this release.
+/// There is none, it cannot be reached, or it is newer than this release.
 pub fn migrate(settings: &Settings) -> Result<(i64, i64), Error> {
-    Ok(Store::migrate(&settings.store, &settings.identity)?)
+    match Store::open_existing(&settings.store) {
+        Ok(_) | Err(retort_store::Error::Schema { .. }) => {
+            Ok(Store::migrate(&settings.store, &settings.identity)?)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A canonical line with what was set in the store.

@@ -105,6 +105,14 @@ impl Store {
         Self::with(place, connection, found)
     }
 
+    /// Whether there is a store at `url`, as far as that is known without asking a server.
+    pub fn is_there(url: &str) -> bool {
+        match StorePlace::of(url) {
+            StorePlace::File(path) => path.exists(),
+            StorePlace::Server(_) => true,
+        }
+    }
+
     /// Takes the store at `url` to the newest schema; says from which to which.
     ///
     /// # Errors

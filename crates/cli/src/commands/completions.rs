@@ -1,5 +1,6 @@
 //! `retort completions`.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
@@ -16,12 +17,10 @@ pub struct Completions {
 
 impl Completions {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        clap_complete::generate(
-            self.shell,
-            &mut crate::Cli::command(),
-            "retort",
-            &mut std::io::stdout(),
-        );
+        // The generator ends the process where it cannot write.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut crate::Cli::command(), "retort", &mut script);
+        std::io::stdout().lock().write_all(&script)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,220 +1,222 @@
-//! `retort datasets` and `retort trace`.
+//! `retort datasets`.
 
-use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+use comfy_table::{Cell, CellAlignment};
 use retort_model::DatasetName;
-use retort_service::{Dataset, preview_package, verify_package};
-use serde_json::{Value, json};
+use retort_service::{Dataset, Error, preview_package, verify_package};
+use serde_json::json;
 
-use super::Failure;
-use super::edit::ask;
+use super::preview::Showing;
+use super::{Failure, STOPPED, confirm, print, stop_flag};
 use crate::config::{Keeping, Opened};
+use crate::progress::Bar;
 use crate::words::{bytes, count, moment, one_line, several, table};
 
-/// List datasets, look into one, bring it here, rename or delete it.
+/// List the datasets, look into one, download, verify, rename or delete it.
 #[derive(Args)]
 pub struct Datasets {
-    #[command(flatten)]
-    keeping: Keeping,
-
     #[command(subcommand)]
     action: Option<Action>,
 
     /// As JSON.
-    #[arg(long, global = true)]
+    #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 #[derive(Subcommand)]
 enum Action {
     /// List the datasets.
-    List {
-        /// How the list is sorted.
-        #[arg(long, value_name = "COLUMN", default_value = "created")]
-        sort: Sort,
-
-        /// Only those with this text in their name.
-        #[arg(long, value_name = "TEXT")]
-        search: Option<String>,
-    },
-    /// Show the first 20 records.
-    Preview {
-        /// The dataset's name or number.
-        name: String,
-
-        /// The records alone, a line of JSON each.
-        #[arg(long)]
-        lines: bool,
-    },
-    /// Bring a dataset here as a ZIP archive.
-    Download {
-        /// The dataset's name or number.
-        name: String,
-
-        /// Where to; `-` is standard output [default: the dataset's name, with `.zip`].
-        #[arg(short, long, value_name = "FILE")]
-        output: Option<PathBuf>,
-
-        /// Replace a file that is there.
-        #[arg(long)]
-        force: bool,
-    },
-    /// Read a dataset whole and hold it against its receipt.
-    Verify {
-        /// The dataset's name or number.
-        name: String,
-    },
-    /// Give a dataset another name.
-    Rename {
-        /// The dataset's name or number.
-        name: String,
-
-        /// Its new name.
-        to: DatasetName,
-    },
-    /// Delete a dataset for good.
-    Delete {
-        /// The dataset's name or number.
-        name: String,
-
-        /// Do not ask.
-        #[arg(short, long)]
-        yes: bool,
-    },
+    List(Listing),
+    /// Show the first 20 records of one.
+    Preview(Preview),
+    /// Bring one here as a ZIP archive.
+    Download(Download),
+    /// Read one whole and hold it against its receipt.
+    Verify(Verify),
+    /// Give one another name.
+    Rename(Rename),
+    /// Delete some for good.
+    Delete(Delete),
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Sort {
-    /// The newest first.
-    Created,
-    /// By name.
-    Name,
-    /// The largest first.
-    Size,
-    /// The most records first.
-    Records,
-}
-
-impl Datasets {
-    pub fn run(self) -> Result<ExitCode, Failure> {
-        let opened = self.keeping.open()?;
-        let (service, caller) = (&opened.service, &opened.caller);
-        match self.action.unwrap_or(Action::List { sort: Sort::Created, search: None }) {
-            Action::List { sort, search } => {
-                let mut datasets = service.datasets(caller)?;
-                if let Some(sought) = search.map(|text| text.to_lowercase()) {
-                    datasets.retain(|dataset| dataset.name.to_lowercase().contains(&sought));
-                }
-                match sort {
-                    Sort::Created => {}
-                    Sort::Name => datasets.sort_by_key(|dataset| dataset.name.to_lowercase()),
-                    Sort::Size => datasets.sort_by_key(|dataset| std::cmp::Reverse(dataset.bytes)),
-                    Sort::Records => {
-                        datasets.sort_by_key(|dataset| std::cmp::Reverse(dataset.records));
-                    }
-                }
-                list(&datasets, self.json)
-            }
-            Action::Preview { name, lines } => {
-                let mut package = service.open_dataset(&service.dataset(caller, &name)?)?;
-                super::preview::print_records(&preview_package(&mut package)?, self.json, lines)
-            }
-            Action::Download { name, output, force } => {
-                download(&opened, &service.dataset(caller, &name)?, output, force)
-            }
-            Action::Verify { name } => {
-                let mut package = service.open_dataset(&service.dataset(caller, &name)?)?;
-                super::verify::report(&name, &verify_package(&mut package)?, self.json)
-            }
-            Action::Rename { name, to } => {
-                service.rename_dataset(caller, &service.dataset(caller, &name)?, &to)?;
-                eprintln!("`{name}` is now `{to}`");
-                Ok(ExitCode::SUCCESS)
-            }
-            Action::Delete { name, yes } => {
-                let dataset = service.dataset(caller, &name)?;
-                let what = format!("the dataset `{}` ({})", dataset.name, bytes(dataset.bytes));
-                if !yes && !ask(&format!("Delete {what} for good?"))? {
-                    eprintln!("nothing was deleted");
-                    return Ok(ExitCode::FAILURE);
-                }
-                service.delete_dataset(&dataset)?;
-                eprintln!("deleted {what}");
-                Ok(ExitCode::SUCCESS)
-            }
-        }
-    }
-}
-
-/// Say which datasets hold something of a conversation.
+/// List the datasets.
 #[derive(Args)]
-pub struct Trace {
-    /// The conversation's id.
-    #[arg(value_name = "CONVERSATION")]
-    id: String,
+struct Listing {
+    /// Only datasets with this text in their name.
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
 
-    #[command(flatten)]
-    keeping: Keeping,
+    /// What stands first: by name, the newest, or the largest.
+    #[arg(long, value_name = "ORDER", default_value = "created")]
+    sort: Sort,
 
     /// As JSON.
     #[arg(long)]
     json: bool,
 }
 
-impl Trace {
+/// What is said where there are none.
+const NOTHING: &str = "no dataset matches; `retort export` makes one";
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Sort {
+    Name,
+    Created,
+    Size,
+    Records,
+}
+
+/// Show the first 20 records of a dataset.
+#[derive(Args)]
+struct Preview {
+    #[command(flatten)]
+    showing: Showing,
+
+    /// The dataset, by name or number.
+    #[arg(value_name = "DATASET")]
+    dataset: String,
+}
+
+/// Bring a dataset here as a ZIP archive.
+#[derive(Args)]
+struct Download {
+    /// The dataset, by name or number.
+    #[arg(value_name = "DATASET")]
+    dataset: String,
+
+    /// The archive, or the folder for it; `-` is standard output [default: the dataset's name, with `.zip`].
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+
+    /// Replace a file that is there.
+    #[arg(long)]
+    force: bool,
+
+    /// Say nothing but errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Read a dataset whole and hold it against its receipt.
+#[derive(Args)]
+struct Verify {
+    /// The dataset, by name or number.
+    #[arg(value_name = "DATASET")]
+    dataset: String,
+
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Give a dataset another name. Its files stay as they were made.
+#[derive(Args)]
+struct Rename {
+    /// The dataset, by name or number.
+    #[arg(value_name = "DATASET")]
+    dataset: String,
+
+    /// The new name.
+    #[arg(value_name = "NAME")]
+    name: DatasetName,
+}
+
+/// Delete datasets for good, with their files.
+#[derive(Args)]
+struct Delete {
+    /// The datasets, by name or number.
+    #[arg(value_name = "DATASET", required = true)]
+    datasets: Vec<String>,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Datasets {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let opened = self.keeping.open()?;
-        list(&opened.service.trace(&opened.caller, &self.id)?, self.json)
+        match self.action {
+            None => list(&opened.service.datasets(&opened.caller)?, self.json, NOTHING),
+            Some(Action::List(listing)) => {
+                Listing { json: listing.json || self.json, ..listing }.run(&opened)
+            }
+            Some(Action::Preview(preview)) => preview.run(&opened),
+            Some(Action::Download(download)) => download.run(&opened),
+            Some(Action::Verify(verify)) => verify.run(&opened),
+            Some(Action::Rename(rename)) => rename.run(&opened),
+            Some(Action::Delete(delete)) => delete.run(&opened),
+        }
     }
 }
 
-fn list(datasets: &[Dataset], json: bool) -> Result<ExitCode, Failure> {
+impl Listing {
+    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
+        let Opened { service, caller, .. } = opened;
+        let mut datasets = service.datasets(caller)?;
+        if let Some(sought) = self.search.map(|sought| sought.to_lowercase()) {
+            datasets.retain(|dataset| dataset.name.to_lowercase().contains(&sought));
+        }
+        match self.sort {
+            Sort::Name => datasets.sort_by_key(|dataset| dataset.name.to_lowercase()),
+            Sort::Created => {}
+            Sort::Size => datasets.sort_by_key(|dataset| std::cmp::Reverse(dataset.bytes)),
+            Sort::Records => datasets.sort_by_key(|dataset| std::cmp::Reverse(dataset.records)),
+        }
+        list(&datasets, self.json, NOTHING)
+    }
+}
+
+/// Lists datasets; `nothing` is what to say where there are none.
+pub fn list(datasets: &[Dataset], json: bool, nothing: &str) -> Result<ExitCode, Failure> {
     if json {
-        let datasets: Vec<Value> = datasets.iter().map(as_json).collect();
-        println!("{}", serde_json::to_string_pretty(&datasets)?);
+        let datasets: Vec<_> = datasets.iter().map(as_json).collect();
+        print(serde_json::to_string_pretty(&datasets)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if datasets.is_empty() {
-        eprintln!("there are no datasets");
+        eprintln!("{nothing}");
         return Ok(ExitCode::SUCCESS);
     }
-    let header = [
+    let mut table = table(&[
         "ID",
         "NAME",
         "PURPOSE",
         "DATA FORMAT",
         "NODE",
-        "FILE FORMAT",
+        "FILES",
         "RECORDS",
         "SIZE",
         "CREATOR",
         "CREATED",
-    ];
-    let mut table = table(&header);
+    ]);
     for dataset in datasets {
+        let number = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
         table.add_row([
-            dataset.id.to_string(),
-            one_line(&dataset.name, 64),
-            dataset.purpose.clone(),
-            dataset.data_format.clone(),
-            one_line(dataset.node.as_deref().unwrap_or_default(), 40),
-            dataset.file_format.clone(),
-            count(dataset.records),
-            bytes(dataset.bytes),
-            one_line(&dataset.creator, 40),
-            dataset.created_at.map(moment).unwrap_or_default(),
+            Cell::new(dataset.id),
+            Cell::new(one_line(&dataset.name, 64)),
+            Cell::new(one_line(&dataset.purpose, 40)),
+            Cell::new(&dataset.data_format),
+            Cell::new(one_line(dataset.node.as_deref().unwrap_or_default(), 40)),
+            Cell::new(&dataset.file_format),
+            number(count(dataset.records)),
+            number(bytes(dataset.bytes)),
+            Cell::new(one_line(&dataset.creator, 40)),
+            Cell::new(dataset.created_at.map(moment).unwrap_or_default()),
         ]);
     }
-    println!("{}", table.trim_fmt());
+    print(table.trim_fmt())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A dataset as JSON.
-fn as_json(dataset: &Dataset) -> Value {
+fn as_json(dataset: &Dataset) -> serde_json::Value {
     json!({
         "id": dataset.id,
         "name": dataset.name,
@@ -230,54 +232,92 @@ fn as_json(dataset: &Dataset) -> Value {
     })
 }
 
-fn download(
-    opened: &Opened,
-    dataset: &Dataset,
-    output: Option<PathBuf>,
-    force: bool,
-) -> Result<ExitCode, Failure> {
-    let archive = opened.service.download(dataset)?;
-    if output.as_deref() == Some(Path::new("-")) {
-        let mut out = std::io::stdout().lock();
-        if out.is_terminal() {
-            return Err("an archive is nothing to look at; send standard output somewhere".into());
+impl Preview {
+    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
+        let Opened { service, caller, .. } = opened;
+        let dataset = service.dataset(caller, &self.dataset)?;
+        self.showing.show(&preview_package(&mut service.open_dataset(&dataset)?)?, None)
+    }
+}
+
+impl Download {
+    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
+        let Opened { service, caller, .. } = opened;
+        let dataset = service.dataset(caller, &self.dataset)?;
+        let archive = service.download(&dataset)?;
+        let name = format!("{}.zip", dataset.name);
+        let path = match self.output {
+            Some(path) if path == Path::new("-") => {
+                let mut out = std::io::stdout().lock();
+                if out.is_terminal() {
+                    return Err(
+                        "an archive is nothing to look at; send standard output somewhere".into()
+                    );
+                }
+                archive.write(0..archive.bytes(), &mut out)?;
+                out.flush()?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Some(path) if path.is_dir() => path.join(name),
+            Some(path) => path,
+            None => PathBuf::from(name),
+        };
+        let stopped = stop_flag()?;
+        let bar = Bar::new(self.quiet);
+        let saved = archive.save(&path, self.force, &bar, &stopped);
+        bar.finish();
+        match saved {
+            Err(stopped @ Error::Stopped) => {
+                eprintln!("error: {stopped}");
+                return Ok(ExitCode::from(STOPPED));
+            }
+            saved => saved?,
         }
-        archive.write(0..archive.bytes(), &mut out)?;
-        out.flush()?;
-        return Ok(ExitCode::SUCCESS);
+        if !self.quiet {
+            eprintln!("downloaded {} ({})", path.display(), bytes(archive.bytes()));
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    // Names of datasets are names of files, too.
-    let output = output.unwrap_or_else(|| PathBuf::from(format!("{}.zip", dataset.name)));
-    if output.exists() && !force {
-        let path = output.display();
-        return Err(format!(
-            "`{path}` exists already; name another with `--output`, or replace it with `--force`"
-        )
-        .into());
+}
+
+impl Verify {
+    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
+        let Opened { service, caller, .. } = opened;
+        let dataset = service.dataset(caller, &self.dataset)?;
+        let verified = verify_package(&mut service.open_dataset(&dataset)?)?;
+        super::verify::tell(&verified, &dataset.name, self.json)
     }
-    let fail = |error: std::io::Error| format!("cannot write `{}`: {error}", output.display());
-    let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let partial = output.with_file_name(format!(".{name}.partial"));
-    let written =
-        fs::File::create(&partial).map_err(fail).map_err(Failure::from).and_then(|file| {
-            let mut file = std::io::BufWriter::with_capacity(1 << 18, file);
-            archive.write(0..archive.bytes(), &mut file)?;
-            file.into_inner()
-                .map_err(|error| fail(error.into_error()))?
-                .sync_all()
-                .map_err(fail)?;
-            fs::rename(&partial, &output).map_err(fail)?;
-            Ok(())
-        });
-    if written.is_err() {
-        let _ = fs::remove_file(&partial);
+}
+
+impl Rename {
+    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
+        let Opened { service, caller, .. } = opened;
+        let dataset = service.dataset(caller, &self.dataset)?;
+        service.rename_dataset(caller, &dataset, &self.name)?;
+        eprintln!("`{}` is now called `{}`", dataset.name, self.name);
+        Ok(ExitCode::SUCCESS)
     }
-    written?;
-    eprintln!(
-        "{}  {} ({})",
-        output.display(),
-        several(dataset.records, "record"),
-        bytes(archive.bytes())
-    );
-    Ok(ExitCode::SUCCESS)
+}
+
+impl Delete {
+    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
+        let Opened { service, caller, .. } = opened;
+        let mut datasets: Vec<Dataset> = Vec::new();
+        for name in &self.datasets {
+            let dataset = service.dataset(caller, name)?;
+            if !datasets.contains(&dataset) {
+                datasets.push(dataset);
+            }
+        }
+        let size = datasets.iter().map(|dataset| dataset.bytes).sum();
+        let number = several(datasets.len() as u64, "dataset");
+        let names: Vec<_> = datasets.iter().map(|dataset| format!("`{}`", dataset.name)).collect();
+        let names = names.join(", ");
+        confirm(&format!("{number} ({names}, {}) will be gone for good", bytes(size)), self.yes)?;
+        for dataset in &datasets {
+            service.delete_dataset(dataset)?;
+            eprintln!("deleted `{}`", dataset.name);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 }

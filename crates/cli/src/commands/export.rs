@@ -7,7 +7,7 @@ use clap::Args;
 use retort_model::DatasetName;
 use retort_service::{Done, Error, ExportRequest};
 
-use super::{Failure, STOPPED, stop_flag};
+use super::{Failure, STOPPED, print, stop_flag};
 use crate::args::{Making, Selecting, Shaping, dataset_plan};
 use crate::config::{Keeping, Opened};
 use crate::progress::Bar;
@@ -20,18 +20,6 @@ pub struct Export {
     #[arg(value_name = "NAME")]
     name: DatasetName,
 
-    #[command(flatten)]
-    selecting: Selecting,
-
-    #[command(flatten)]
-    shaping: Shaping,
-
-    #[command(flatten)]
-    making: Making,
-
-    #[command(flatten)]
-    keeping: Keeping,
-
     /// Queue it and leave it to a worker (`retort worker`).
     #[arg(long)]
     detach: bool,
@@ -43,6 +31,18 @@ pub struct Export {
     /// Print the job as JSON.
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    selecting: Selecting,
+
+    #[command(flatten)]
+    shaping: Shaping,
+
+    #[command(flatten)]
+    making: Making,
+
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 impl Export {
@@ -60,7 +60,7 @@ impl Export {
         let code = if self.detach { ExitCode::SUCCESS } else { finish(&opened, id, self.quiet)? };
         if self.json {
             let job = opened.service.job(&opened.caller, id)?;
-            println!("{}", serde_json::to_string_pretty(&super::jobs::as_json(&job))?);
+            print(serde_json::to_string_pretty(&super::jobs::as_json(&job))?)?;
         }
         Ok(code)
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use retort_service::{Error, ImportPlan, ImportReport};
 
-use super::{Failure, STOPPED, stop_flag};
+use super::{Failure, STOPPED, print, stop_flag};
 use crate::args::Reading;
 use crate::config::Keeping;
 use crate::progress::Bar;
@@ -20,9 +20,6 @@ use crate::words::{count, several};
 pub struct Import {
     #[command(flatten)]
     reading: Reading,
-
-    #[command(flatten)]
-    keeping: Keeping,
 
     /// Who held the conversations that do not say who did.
     #[arg(long, value_name = "NAME")]
@@ -43,6 +40,9 @@ pub struct Import {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 impl Import {
@@ -96,7 +96,7 @@ impl Import {
             summary(&report, self.dry_run, began.elapsed(), &mut std::io::stderr().lock())?;
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            print(serde_json::to_string_pretty(&report)?)?;
         }
         Ok(ExitCode::SUCCESS)
     }

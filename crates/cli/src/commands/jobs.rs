@@ -9,7 +9,7 @@ use retort_model::JobState;
 use retort_service::{Job, Observer, Progress};
 use serde_json::json;
 
-use super::Failure;
+use super::{Failure, print};
 use crate::config::{Keeping, Opened};
 use crate::progress::Bar;
 use crate::words::{count, one_line, table};
@@ -20,15 +20,15 @@ const LOOK: Duration = Duration::from_millis(250);
 /// List the jobs, follow one, end it, or try it again.
 #[derive(Args)]
 pub struct Jobs {
-    #[command(flatten)]
-    keeping: Keeping,
-
     #[command(subcommand)]
     action: Option<Action>,
 
     /// As JSON.
     #[arg(long, global = true)]
     json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 #[derive(Subcommand)]
@@ -70,7 +70,7 @@ impl Jobs {
             Action::Cancel { id } => {
                 let job = service.cancel(caller, id)?;
                 if self.json {
-                    println!("{}", serde_json::to_string_pretty(&as_json(&job))?);
+                    print(serde_json::to_string_pretty(&as_json(&job))?)?;
                 } else if job.state == JobState::Cancelled {
                     eprintln!("job {id} is cancelled");
                 } else {
@@ -92,7 +92,7 @@ impl Jobs {
 fn list(jobs: &[Job], json: bool) -> Result<ExitCode, Failure> {
     if json {
         let jobs: Vec<_> = jobs.iter().map(as_json).collect();
-        println!("{}", serde_json::to_string_pretty(&jobs)?);
+        print(serde_json::to_string_pretty(&jobs)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if jobs.is_empty() {
@@ -112,7 +112,7 @@ fn list(jobs: &[Job], json: bool) -> Result<ExitCode, Failure> {
             one_line(job.error.as_deref().unwrap_or_default(), 80),
         ]);
     }
-    println!("{}", table.trim_fmt());
+    print(table.trim_fmt())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,167 +5,207 @@ use std::process::ExitCode;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use retort_model::{Selection, Time, bounds};
+use retort_model::{Selection, bounds};
 use retort_service::{Cursor, Order, Page, Summary};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Failure;
 use crate::args::Filtering;
-use crate::config::Keeping;
+use crate::config::{Keeping, Opened};
 use crate::words::{count, moment, one_line, several, table};
 
 /// List the conversations in the store.
 #[derive(Args)]
 pub struct List {
+    /// How many there are, and nothing else.
+    #[arg(long, conflicts_with_all = ["lines", "all", "after"])]
+    count: bool,
+
+    /// As JSON: the conversations, how many match in all, and where the next page begins.
+    #[arg(long, conflicts_with = "lines")]
+    json: bool,
+
+    /// A line of JSON for each conversation.
+    #[arg(long)]
+    lines: bool,
+
     #[command(flatten)]
     filtering: Filtering,
 
     #[command(flatten)]
-    keeping: Keeping,
+    paging: Paging,
 
-    /// How the list is sorted.
-    #[arg(long, value_name = "ORDER", default_value = "newest",
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+/// Which page of a list.
+#[derive(Args)]
+#[command(next_help_heading = "Page")]
+struct Paging {
+    /// What stands first.
+    #[arg(long, value_name = "ORDER", default_value = Order::Newest.as_str(),
           value_parser = PossibleValuesParser::new(Order::ALL.map(Order::as_str)))]
     sort: String,
 
-    /// Conversations on one page.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = parse_limit)]
+    /// Conversations on a page.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length)]
     limit: usize,
 
-    /// Go on behind the page before, which told this place.
-    #[arg(long, value_name = "PLACE")]
+    /// The page behind this place, which the page before names.
+    #[arg(long, value_name = "CURSOR")]
     after: Option<Cursor>,
 
     /// All pages, one after another.
-    #[arg(long, conflicts_with = "after")]
-    all: bool,
-
-    /// Only how many there are.
-    #[arg(long, conflicts_with_all = ["after", "all", "lines"])]
-    count: bool,
-
-    /// As one JSON document.
-    #[arg(long, conflicts_with = "lines")]
-    json: bool,
-
-    /// As a line of JSON each.
     #[arg(long)]
-    lines: bool,
+    all: bool,
 }
 
-fn parse_limit(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(limit) if (1..=bounds::PAGE_ITEMS).contains(&limit) => Ok(limit),
-        _ => Err(format!("a page has 1 to {} conversations", bounds::PAGE_ITEMS)),
-    }
+fn page_length(text: &str) -> Result<usize, String> {
+    let most = bounds::PAGE_ITEMS;
+    text.parse()
+        .ok()
+        .filter(|length| (1..=most).contains(length))
+        .ok_or_else(|| format!("a page has 1 to {most} conversations; `--all` shows all pages"))
 }
 
 impl List {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let opened = self.keeping.open()?;
-        let selection = Selection::from(self.filtering);
-        let order =
-            Order::ALL.into_iter().find(|order| order.as_str() == self.sort).unwrap_or_default();
+        let selection = self.filtering.into();
         let mut out = std::io::stdout().lock();
-        let total = opened.service.count(&opened.caller, &selection)?;
         if self.count {
-            let told =
-                if self.json { json!({"total": total}).to_string() } else { total.to_string() };
-            writeln!(out, "{told}")?;
+            let total = opened.service.count(&opened.caller, &selection)?;
+            if self.json {
+                writeln!(out, "{}", json!({"total": total}))?;
+            } else {
+                writeln!(out, "{total}")?;
+            }
             return Ok(ExitCode::SUCCESS);
         }
-        let page = |after| -> Result<Page, Failure> {
-            Ok(opened.service.list(&opened.caller, &selection, order, after, self.limit)?)
-        };
-        if self.lines {
-            let mut at = page(self.after)?;
-            loop {
-                for conversation in &at.conversations {
-                    writeln!(out, "{}", as_json(conversation))?;
-                }
-                match at.next.filter(|_| self.all) {
-                    Some(next) => at = page(Some(next))?,
-                    None => return Ok(ExitCode::SUCCESS),
-                }
-            }
-        }
+        let pages = Pages { opened: &opened, selection: &selection, paging: &self.paging };
         if self.json {
-            let mut at = page(self.after)?;
-            write!(out, "{{\"total\":{total},\"conversations\":[")?;
-            let mut first = true;
-            loop {
-                for conversation in &at.conversations {
-                    let comma = if std::mem::take(&mut first) { "" } else { "," };
-                    write!(out, "{comma}\n{}", as_json(conversation))?;
-                }
-                match at.next.filter(|_| self.all) {
-                    Some(next) => at = page(Some(next))?,
-                    None => break,
-                }
+            pages.json(&mut out)?;
+        } else if self.lines {
+            let next = pages.each(|page| {
+                page.conversations.iter().try_for_each(|one| Ok(writeln!(out, "{}", as_json(one))?))
+            })?;
+            if let Some(next) = next {
+                eprintln!("`--after {next}` shows the next, `--all` all");
             }
-            let next = at.next.map(|next| next.to_string());
-            writeln!(out, "\n],\"next\":{}}}", json!(next))?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut at = page(self.after)?;
-        loop {
-            print(&at, &mut out)?;
-            match at.next {
-                Some(next) if self.all => at = page(Some(next))?,
-                Some(next) => {
-                    eprintln!(
-                        "{} of {}; `--after {next}` goes on",
-                        count(at.conversations.len() as u64),
-                        several(total, "conversation")
-                    );
-                    break;
-                }
-                None => {
-                    eprintln!("{} in all", several(total, "conversation"));
-                    break;
-                }
-            }
+        } else {
+            pages.table(&mut out)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn print(page: &Page, out: &mut impl Write) -> Result<(), Failure> {
-    if page.conversations.is_empty() {
-        return Ok(());
+/// The pages that are to be shown.
+struct Pages<'a> {
+    opened: &'a Opened,
+    selection: &'a Selection,
+    paging: &'a Paging,
+}
+
+impl Pages<'_> {
+    /// Hands over one page, or all; says where the next begins.
+    fn each(
+        &self,
+        mut show: impl FnMut(&Page) -> Result<(), Failure>,
+    ) -> Result<Option<Cursor>, Failure> {
+        let Opened { service, caller, .. } = self.opened;
+        let wanted = &self.paging.sort;
+        let order = Order::ALL.into_iter().find(|order| order.as_str() == wanted);
+        let order = order.unwrap_or_default();
+        let most = if self.paging.all { bounds::PAGE_ITEMS } else { self.paging.limit };
+        let mut after = self.paging.after;
+        loop {
+            let page = service.list(caller, self.selection, order, after, most)?;
+            show(&page)?;
+            after = page.next;
+            if after.is_none() || !self.paging.all {
+                return Ok(after);
+            }
+        }
     }
-    let mut table = table(&["ID", "TITLE", "TYPE", "STATUS", "TAGS", "MODEL", "ROUNDS", "CREATED"]);
-    for one in &page.conversations {
-        table.add_row([
-            one_line(&one.id, 40),
-            one_line(one.title.as_deref().unwrap_or_default(), 60),
-            one.kind.to_string(),
-            one.status.to_string(),
-            one_line(&one.tags.join(", "), 40),
-            one_line(one.model.as_deref().unwrap_or_default(), 30),
-            count(one.rounds),
-            one.created_at.map(moment).unwrap_or_default(),
-        ]);
+
+    fn total(&self) -> Result<u64, Failure> {
+        Ok(self.opened.service.count(&self.opened.caller, self.selection)?)
     }
-    writeln!(out, "{}", table.trim_fmt())?;
-    Ok(())
+
+    fn json(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let total = self.total()?;
+        write!(out, "{{\n  \"conversations\": [")?;
+        let mut before = "\n    ";
+        let next = self.each(|page| {
+            for one in &page.conversations {
+                write!(out, "{before}{}", as_json(one))?;
+                before = ",\n    ";
+            }
+            Ok(())
+        })?;
+        let next = json!(next.map(|next| next.to_string()));
+        writeln!(out, "\n  ],\n  \"total\": {total},\n  \"next\": {next}\n}}")?;
+        Ok(())
+    }
+
+    fn table(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let mut header: &[&str] =
+            &["ID", "TITLE", "TYPE", "STATUS", "TAGS", "MODEL", "ROUNDS", "CREATED"];
+        let mut shown = 0;
+        let next = self.each(|page| {
+            let mut table = table(header);
+            for one in &page.conversations {
+                table.add_row([
+                    one_line(&one.id, 64),
+                    one_line(one.title.as_deref().unwrap_or_default(), 60),
+                    one.kind.to_string(),
+                    one.status.to_string(),
+                    one_line(&one.tags.join(", "), 40),
+                    one_line(one.model.as_deref().unwrap_or_default(), 40),
+                    count(one.rounds),
+                    one.created_at.map(moment).unwrap_or_default(),
+                ]);
+            }
+            if !page.conversations.is_empty() {
+                writeln!(out, "{}", table.trim_fmt())?;
+            }
+            shown += page.conversations.len() as u64;
+            header = &[];
+            Ok(())
+        })?;
+        let total = self.total()?;
+        match next {
+            _ if total == 0 => eprintln!("no conversation matches"),
+            Some(next) => eprintln!(
+                "{} of {}; `--after {next}` shows the next",
+                count(shown),
+                several(total, "conversation")
+            ),
+            None if shown == total => eprintln!("{}", several(total, "conversation")),
+            None => {
+                eprintln!("{} of {}, the last", count(shown), several(total, "conversation"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A conversation of a list as JSON.
-pub fn as_json(one: &Summary) -> Value {
-    let time = |time: Option<Time>| time.map(|time| time.to_string());
+pub fn as_json(summary: &Summary) -> serde_json::Value {
     json!({
-        "id": one.id,
-        "source": one.source,
-        "owner": one.owner,
-        "type": one.kind.as_str(),
-        "status": one.status.as_str(),
-        "title": one.title,
-        "tags": one.tags,
-        "model": one.model,
-        "created_at": time(one.created_at),
-        "updated_at": time(one.updated_at),
-        "rounds": one.rounds,
-        "messages": one.messages,
+        "id": summary.id,
+        "source": summary.source,
+        "owner": summary.owner,
+        "type": summary.kind.as_str(),
+        "status": summary.status.as_str(),
+        "title": summary.title,
+        "tags": summary.tags,
+        "model": summary.model,
+        "created_at": summary.created_at.map(|time| time.to_string()),
+        "updated_at": summary.updated_at.map(|time| time.to_string()),
+        "rounds": summary.rounds,
+        "messages": summary.messages,
+        "bytes": summary.size,
     })
 }

@@ -1,20 +1,29 @@
 //! One file a command.
 
+pub mod backup;
 pub mod completions;
 pub mod convert;
 pub mod datasets;
-pub mod edit;
+pub mod delete;
+pub mod doctor;
 pub mod export;
+pub mod favorite;
 pub mod formats;
 pub mod import;
 pub mod jobs;
 pub mod list;
+pub mod migrate;
 pub mod preview;
+pub mod purge;
+pub mod restore;
 pub mod show;
-pub mod upkeep;
+pub mod tag;
+pub mod trace;
 pub mod verify;
 pub mod worker;
 
+use std::fmt::Display;
+use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,8 +33,13 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// What shells report of a run that was interrupted.
 pub const STOPPED: u8 = 130;
 
-/// What was checked is not as it should be.
-pub const NOT_AS_IT_SHOULD_BE: u8 = 3;
+/// Something is not as it should be: a package, the store or a dataset.
+pub const FOUND: u8 = 3;
+
+/// Prints to standard output, which someone may have closed.
+pub fn print(text: impl Display) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
 
 /// A flag that is set when the person wants the command to stop; the second wish ends it at once.
 pub fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
@@ -37,4 +51,21 @@ pub fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
         }
     })?;
     Ok(stopped)
+}
+
+/// Asks before something is done that cannot be undone; where nobody is there to be asked, that is an error.
+pub fn confirm(what: &str, yes: bool) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(format!("{what}; say `--yes` if that is meant").into());
+    }
+    eprint!("{what}. Go on? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err("nothing was changed".into()),
+    }
 }

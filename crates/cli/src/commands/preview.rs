@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::{Cell, CellAlignment};
+use retort_formats::import::Refusal;
 use retort_model::json::Value;
+use retort_model::{Account, Tally};
 use retort_service::{Package, preview, preview_package};
 use serde_json::json;
 
@@ -29,7 +31,14 @@ pub struct Preview {
     #[command(flatten)]
     shaping: Shaping,
 
-    /// As JSON: the records and the findings in one object.
+    #[command(flatten)]
+    showing: Showing,
+}
+
+/// How records are shown.
+#[derive(Args)]
+pub struct Showing {
+    /// As JSON: the records, and the findings where there are some, in one object.
     #[arg(long, conflicts_with = "lines")]
     json: bool,
 
@@ -47,20 +56,7 @@ impl Preview {
                 (preview.records, Some((preview.account, preview.refused)))
             }
         };
-        if self.lines || !self.json {
-            print_records(&records, false, self.lines)?;
-        }
-        if self.json {
-            let mut whole = records_json(&records)?;
-            if let (Some((account, refused)), Some(object)) = (&found, whole.as_object_mut()) {
-                object.insert("findings".into(), findings_json(account, refused));
-            }
-            println!("{}", serde_json::to_string_pretty(&whole)?);
-        } else if let (Some((account, refused)), false) = (&found, self.lines) {
-            let mut err = std::io::stderr().lock();
-            findings(account, refused, account.read - account.refused, &mut err)?;
-        }
-        Ok(ExitCode::SUCCESS)
+        self.showing.show(&records, found.as_ref().map(|(account, refused)| (account, refused)))
     }
 
     /// The input as a package, if it is one.
@@ -70,27 +66,37 @@ impl Preview {
     }
 }
 
-/// Prints records as one JSON document, as lines of JSON, or as tables to read.
-pub fn print_records(records: &[String], json: bool, lines: bool) -> Result<ExitCode, Failure> {
-    let mut out = std::io::stdout().lock();
-    if lines {
-        for record in records {
-            writeln!(out, "{record}")?;
+impl Showing {
+    /// Shows records, and what was found in the conversations that they were made of.
+    pub fn show(
+        &self,
+        records: &[String],
+        found: Option<(&Account, &Tally<Refusal>)>,
+    ) -> Result<ExitCode, Failure> {
+        let mut out = std::io::stdout().lock();
+        if self.lines {
+            for record in records {
+                writeln!(out, "{record}")?;
+            }
+        } else if self.json {
+            let values = records
+                .iter()
+                .map(|record| serde_json::from_str(record))
+                .collect::<Result<Vec<serde_json::Value>, _>>()?;
+            let mut whole = json!({"records": values});
+            if let (Some((account, refused)), Some(object)) = (found, whole.as_object_mut()) {
+                object.insert("findings".into(), findings_json(account, refused));
+            }
+            writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
+        } else {
+            print(records, &mut out)?;
+            if let Some((account, refused)) = found {
+                let mut err = std::io::stderr().lock();
+                findings(account, refused, account.read - account.refused, &mut err)?;
+            }
         }
-    } else if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&records_json(records)?)?)?;
-    } else {
-        print(records, &mut out)?;
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn records_json(records: &[String]) -> Result<serde_json::Value, Failure> {
-    let values = records
-        .iter()
-        .map(|record| serde_json::from_str(record))
-        .collect::<Result<Vec<serde_json::Value>, _>>()?;
-    Ok(json!({"records": values}))
 }
 
 /// The records as tables to read: their messages if they have any, else their columns.

@@ -1,47 +1,60 @@
 //! `retort show`.
 
-use std::io::Write;
+use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use retort_model::{Content, Conversation, Message, Round, Text, canonical};
+use retort_model::json::Value;
+use retort_model::{Conversation, Message, Parent, Round, Text, canonical};
 use retort_service::Summary;
 
 use super::Failure;
 use crate::config::Keeping;
-use crate::words::{many_lines, moment, one_line, several};
+use crate::words::{bytes, lines, moment, one_line, several};
 
-/// Show a conversation in the store.
+/// Show a conversation in the store, whole: with its branches, calls, results and tasks of sub-agents.
 #[derive(Args)]
 pub struct Show {
     /// The conversation's id.
     #[arg(value_name = "ID")]
     id: String,
 
-    #[command(flatten)]
-    keeping: Keeping,
-
-    /// As the line of JSON that keeps everything (the data format `retort`).
+    /// As the lossless line of JSON that `retort convert` reads.
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
 }
+
+/// Characters of a name or title on its line.
+const NAME: usize = 200;
+
+/// Titles of retrieved passages that are named.
+const PASSAGES_NAMED: usize = 8;
 
 impl Show {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let opened = self.keeping.open()?;
-        let mut out = std::io::stdout().lock();
-        for (index, (summary, line)) in
-            opened.service.show(&opened.caller, &self.id)?.iter().enumerate()
-        {
-            let line = std::str::from_utf8(line)?;
+        let found = opened.service.show(&opened.caller, &self.id)?;
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        for (index, (summary, line)) in found.iter().enumerate() {
             if self.json {
-                writeln!(out, "{line}")?;
+                out.write_all(line)?;
+                writeln!(out)?;
                 continue;
             }
             if index > 0 {
                 writeln!(out)?;
             }
-            print(summary, &canonical::read(line)?, &mut out)?;
+            let conversation = canonical::read(std::str::from_utf8(line)?)?;
+            print(summary, &conversation, &mut out)?;
+        }
+        out.flush()?;
+        if found.len() > 1 {
+            let number = several(found.len() as u64, "conversation");
+            eprintln!("{number} of different sources have this id");
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -51,80 +64,144 @@ fn print(
     summary: &Summary,
     conversation: &Conversation<'_>,
     out: &mut impl Write,
-) -> std::io::Result<()> {
-    let title = summary.title.as_deref().unwrap_or("without a title");
-    writeln!(out, "{}", one_line(title, 200))?;
-    let mut facts = vec![
-        format!("id {}", one_line(&summary.id, 200)),
-        format!("from {}", one_line(&summary.source, 40)),
-        summary.kind.to_string(),
-        summary.status.to_string(),
-    ];
-    facts.extend(summary.owner.as_deref().map(|owner| format!("held by {}", one_line(owner, 80))));
-    facts.extend(summary.model.as_deref().map(|model| one_line(model, 60)));
-    facts.extend(summary.created_at.map(moment));
-    writeln!(out, "{}", facts.join(" · "))?;
+) -> io::Result<()> {
+    let name = |text: &str| one_line(text, NAME);
+    writeln!(out, "{}", name(summary.title.as_deref().unwrap_or("(no title)")))?;
+    let owner = summary.owner.as_ref().map(|owner| format!("held by {}", name(owner)));
+    let kind = format!("{}, {}", summary.kind, summary.status);
+    let model = summary.model.as_ref().map(|model| name(model));
+    let source = format!("read as {}", name(&summary.source));
+    let head = [Some(name(&summary.id)), Some(kind), model, owner, Some(source)];
+    writeln!(out, "{}", head.into_iter().flatten().collect::<Vec<_>>().join(" · "))?;
+    let created = summary.created_at.map(|time| format!("created {}", moment(time)));
+    let changed = summary.updated_at.map(|time| format!("changed {}", moment(time)));
+    let size = format!(
+        "{}, {}, {}",
+        several(summary.rounds, "round"),
+        several(summary.messages, "message"),
+        bytes(summary.size)
+    );
+    let times = [created, changed, Some(size)];
+    writeln!(out, "{}", times.into_iter().flatten().collect::<Vec<_>>().join(" · "))?;
     if !summary.tags.is_empty() {
-        writeln!(out, "tags: {}", one_line(&summary.tags.join(", "), 400))?;
+        let tags: Vec<_> = summary.tags.iter().map(|tag| name(tag)).collect();
+        writeln!(out, "tags: {}", tags.join(", "))?;
     }
-    let path = conversation.active_path();
-    for (place, round) in conversation.rounds.iter().enumerate() {
-        let branch = if path.contains(&place) { "" } else { " (another branch)" };
-        print_round(round, branch, out)?;
-    }
+    let path = conversation.active_path().into_iter().collect();
+    print_rounds(&conversation.rounds, |at| conversation.parent_of(at), &path, "", out)?;
     for task in &conversation.tasks {
-        let agent = task.agent.as_ref().map(Text::decoded).unwrap_or_default();
-        writeln!(out, "\ntask {} {}", one_line(&task.id.decoded(), 80), one_line(&agent, 80))?;
-        for round in &task.rounds {
-            print_round(round, "", out)?;
+        let agent = task.agent.as_ref().map(|agent| format!(" of {}", name(&agent.decoded())));
+        let call =
+            task.tool_call_id.as_ref().map(|call| format!(", called by {}", name(&call.decoded())));
+        let (agent, call) = (agent.unwrap_or_default(), call.unwrap_or_default());
+        writeln!(out, "\n=== task {}{agent}{call} ===", name(&task.id.decoded()))?;
+        let path = (0..task.rounds.len()).collect();
+        print_rounds(&task.rounds, |at| at.checked_sub(1), &path, "  ", out)?;
+    }
+    Ok(())
+}
+
+/// The rounds in the source's order; those that are not on the path say where they branch off.
+fn print_rounds(
+    rounds: &[Round<'_>],
+    parent_of: impl Fn(usize) -> Option<usize>,
+    path: &BTreeSet<usize>,
+    indent: &str,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let numbers: BTreeSet<u32> = rounds.iter().map(|round| round.number).collect();
+    let own_numbers = numbers.len() == rounds.len() && !numbers.contains(&0);
+    let number = |at: usize| match rounds.get(at) {
+        Some(round) if own_numbers => u64::from(round.number),
+        _ => at as u64 + 1,
+    };
+    let is_tree = rounds.iter().any(|round| round.parent != Parent::Previous);
+    for (at, round) in rounds.iter().enumerate() {
+        let mut about: Vec<String> = [&round.node, &round.agent, &round.model]
+            .into_iter()
+            .flatten()
+            .map(|text| one_line(&text.decoded(), NAME))
+            .collect();
+        let is_shown = path.contains(&at);
+        if is_tree || !is_shown {
+            let after = match parent_of(at) {
+                Some(parent) => format!("after round {}", number(parent)),
+                None => "a beginning".into(),
+            };
+            let place = if is_shown { "on the active path" } else { "a branch aside" };
+            about.push(format!("{after}, {place}"));
+        }
+        let mark = if is_shown { "---" } else { "···" };
+        let about = about.join(" · ");
+        let about = if about.is_empty() { about } else { format!(" {about}") };
+        writeln!(out, "\n{indent}{mark} round {}{about} {mark}", number(at))?;
+        for message in &round.messages {
+            print_message(message, indent, out)?;
         }
     }
     Ok(())
 }
 
-fn print_round(round: &Round<'_>, branch: &str, out: &mut impl Write) -> std::io::Result<()> {
-    let mut head = vec![format!("round {}{branch}", round.number)];
-    for (what, text) in [("node", &round.node), ("agent", &round.agent), ("model", &round.model)] {
-        if let Some(text) = text {
-            head.push(format!("{what} {}", one_line(&text.decoded(), 60)));
-        }
+fn print_message(message: &Message<'_>, indent: &str, out: &mut impl Write) -> io::Result<()> {
+    let (inner, deeper) = (format!("{indent}  "), format!("{indent}    "));
+    let name = |text: &Text<'_>| one_line(&text.decoded(), NAME);
+    write!(out, "{indent}{}", one_line(&message.role_word(), NAME))?;
+    if let Some(speaker) = &message.name {
+        write!(out, " {}", name(speaker))?;
     }
-    if !round.tools.is_empty() {
-        head.push(several(round.tools.len() as u64, "tool"));
+    if let Some(call) = &message.tool_call_id {
+        write!(out, " (answers {})", name(call))?;
     }
-    writeln!(out, "\n{}", head.join(" · "))?;
-    round.messages.iter().try_for_each(|message| print_message(message, out))
-}
-
-fn print_message(message: &Message<'_>, out: &mut impl Write) -> std::io::Result<()> {
-    writeln!(out, "\n{}", message.role)?;
-    let mut say = |label: &str, text: &str| {
-        let text = many_lines(text);
-        text.lines().try_for_each(|line| writeln!(out, "    {label}{line}"))
-    };
+    writeln!(out, ":")?;
     if let Some(reasoning) = &message.reasoning {
-        say("(thinks) ", &reasoning.decoded())?;
+        writeln!(out, "{inner}[reasoning]")?;
+        write!(out, "{}", lines(&reasoning.decoded(), &deeper))?;
+        writeln!(out, "{inner}[answer]")?;
     }
-    match &message.content {
-        None => {}
-        Some(Content::Text(text)) => say("", &text.decoded())?,
-        Some(Content::Parts(parts)) => {
-            for part in parts {
-                match &part.text {
-                    Some(text) => say("", &text.decoded())?,
-                    None => say("", &format!("[{}]", part.kind))?,
-                }
-            }
-        }
+    write!(out, "{}", lines(&message.words().decoded(), &inner))?;
+    for part in message.attachments() {
+        writeln!(out, "{inner}[{}]", part.kind)?;
     }
     for call in &message.tool_calls {
-        say("→ ", &format!("{}({})", call.name.decoded(), call.arguments.decoded()))?;
+        let id = if call.id.is_empty() { String::new() } else { format!(" ({})", name(&call.id)) };
+        writeln!(out, "{inner}calls {}{id}", name(&call.name))?;
+        write!(out, "{}", lines(&call.arguments.decoded(), &deeper))?;
     }
     if !message.contexts.is_empty() {
-        say("", &format!("[{}]", several(message.contexts.len() as u64, "retrieved passage")))?;
+        let number = several(message.contexts.len() as u64, "retrieved passage");
+        let mut titles: Vec<String> = Vec::new();
+        for context in &message.contexts {
+            let title = title_of(context.as_str());
+            titles.extend(title.filter(|title| !titles.contains(title)));
+        }
+        let more = titles.len().saturating_sub(PASSAGES_NAMED);
+        titles.truncate(PASSAGES_NAMED);
+        if more > 0 {
+            titles.push(format!("{more} more"));
+        }
+        let titles =
+            if titles.is_empty() { String::new() } else { format!(": {}", titles.join(", ")) };
+        writeln!(out, "{inner}[{number}{titles}]")?;
+    }
+    if let Some(feedback) = &message.feedback {
+        let rating = feedback.rating.as_ref().map(|rating| one_line(rating.as_str(), NAME));
+        let said = [rating, feedback.label.as_ref().map(name), feedback.comment.as_ref().map(name)];
+        writeln!(
+            out,
+            "{inner}[feedback: {}]",
+            said.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        )?;
     }
     if let Some(error) = &message.error {
-        say("(failed) ", &error.decoded())?;
+        writeln!(out, "{inner}[error: {}]", name(error))?;
     }
     Ok(())
+}
+
+/// What a retrieved passage is called.
+fn title_of(context: &str) -> Option<String> {
+    let value = Value::parse(context).ok()?;
+    let names = ["readable_filename", "title", "filename", "url", "source"];
+    let name = names.into_iter().find_map(|key| value.get(key)?.as_str())?;
+    Some(one_line(name, NAME))
 }

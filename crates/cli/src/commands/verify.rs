@@ -8,7 +8,7 @@ use clap::Args;
 use retort_service::{Verified, verify};
 use serde_json::json;
 
-use super::{Failure, NOT_AS_IT_SHOULD_BE};
+use super::{FOUND, Failure};
 use crate::words::{bytes, several};
 
 /// Read a package whole and hold it against its receipt.
@@ -24,12 +24,12 @@ pub struct Verify {
 
 impl Verify {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        report(&self.package.display().to_string(), &verify(&self.package)?, self.json)
+        tell(&verify(&self.package)?, &self.package.display().to_string(), self.json)
     }
 }
 
-/// Says what was found.
-pub fn report(name: &str, verified: &Verified, json: bool) -> Result<ExitCode, Failure> {
+/// Says what was found in a package.
+pub fn tell(verified: &Verified, name: &str, json: bool) -> Result<ExitCode, Failure> {
     let whole = verified.differences.is_empty();
     if json {
         let differences: Vec<_> = verified
@@ -55,5 +55,5 @@ pub fn report(name: &str, verified: &Verified, json: bool) -> Result<ExitCode, F
             (several(verified.files, "file"), several(verified.records, "record"));
         writeln!(err, "{name}: {verdict} ({files}, {records}, {})", bytes(verified.bytes))?;
     }
-    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(NOT_AS_IT_SHOULD_BE) })
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }

@@ -17,9 +17,6 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Do the jobs that wait, and those whose workers are gone, one after another.
 #[derive(Args)]
 pub struct Worker {
-    #[command(flatten)]
-    keeping: Keeping,
-
     /// End when no job is open any more.
     #[arg(long)]
     once: bool,
@@ -27,15 +24,18 @@ pub struct Worker {
     /// Say nothing but errors.
     #[arg(short, long)]
     quiet: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 impl Worker {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let opened = self.keeping.open()?;
+        let service = self.keeping.service()?;
         let stopped = stop_flag()?;
         while !stopped.load(Ordering::Relaxed) {
             let bar = Bar::new(self.quiet);
-            let taken = opened.service.work_one(None, &bar, &stopped);
+            let taken = service.work_one(None, &bar, &stopped);
             bar.finish();
             match taken {
                 Ok(Some((job, done))) => {
@@ -47,7 +47,7 @@ impl Worker {
                         Err(error) => eprintln!("job {id}: {kind} `{name}` failed: {error}"),
                     }
                 }
-                Ok(None) if self.once && !opened.service.has_open_jobs()? => break,
+                Ok(None) if self.once && !service.has_open_jobs()? => break,
                 Ok(None) => std::thread::sleep(LOOK),
                 // Store and objects may be back in a moment; a worker that ends by itself helps nobody.
                 Err(error) if may_pass(&error) && !self.once => {

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -86,10 +87,26 @@ impl Place {
         path
     }
 
-    pub fn run_on(&self, args: &[&str], input: Vec<u8>) -> Ran {
+    /// A run with a store of its own in `data`, and no settings but these.
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = retort();
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RETORT_")) {
+            command.env_remove(name);
+        }
+        command.env("RETORT_DATA", self.path("data")).env("XDG_CONFIG_HOME", self.path("config"));
         command.current_dir(self.0.path()).args(args);
-        finish(command, input)
+        command
+    }
+
+    pub fn run_on(&self, args: &[&str], input: Vec<u8>) -> Ran {
+        finish(self.command(args), input)
+    }
+
+    /// As [`Place::run`], with variables of the environment.
+    pub fn run_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Ran {
+        let mut command = self.command(args);
+        command.envs(variables.iter().copied());
+        finish(command, Vec::new())
     }
 
     pub fn run(&self, args: &[&str]) -> Ran {
@@ -109,6 +126,26 @@ impl Place {
         assert!(matches!(ran.code, Some(1 | 2)), "{args:?} ended with {:?}: {}", ran.code, ran.err);
         assert!(ran.err.contains(words), "{args:?}: {}", ran.err);
         ran
+    }
+
+    /// Runs, expects success, and reads what was printed.
+    pub fn printed(&self, args: &[&str]) -> Value {
+        let ran = self.ok(args);
+        serde_json::from_str(&ran.out)
+            .unwrap_or_else(|error| panic!("{args:?}: {error}: {}", ran.out))
+    }
+
+    /// The ids that a list shows.
+    pub fn listed(&self, args: &[&str]) -> Vec<String> {
+        let ran = self.ok(&[&["list", "--lines", "--all"], args].concat());
+        rows(&ran.out).iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The files of a dataset, as its archive has them.
+    pub fn downloaded(&self, dataset: &str) -> BTreeMap<String, Vec<u8>> {
+        let path = self.path("downloaded.zip");
+        self.ok(&["datasets", "download", dataset, "-q", "--force", "-o", path.to_str().unwrap()]);
+        unzip(&path)
     }
 
     pub fn json(&self, name: &str) -> Value {
@@ -189,6 +226,18 @@ pub fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
         writer.write_all(bytes).unwrap();
     }
     writer.finish().unwrap().into_inner()
+}
+
+pub fn unzip(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = zip::ZipArchive::new(File::open(path).unwrap()).unwrap();
+    (0..archive.len())
+        .map(|index| {
+            let mut entry = archive.by_index(index).unwrap();
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            (entry.name().unwrap().into_owned(), bytes)
+        })
+        .collect()
 }
 
 /// The account in a receipt balances, to the last item.

@@ -1,0 +1,52 @@
+//! What the commands share that change conversations.
+
+use std::process::ExitCode;
+
+use retort_model::Selection;
+use retort_service::Edit;
+use serde_json::json;
+
+use crate::commands::{Failure, print};
+use crate::config::Opened;
+use crate::words::{count, several};
+
+/// How many conversations are meant. An id that nobody knows is an error.
+pub fn known(opened: &Opened, selection: &Selection) -> Result<u64, Failure> {
+    let Opened { service, caller, .. } = opened;
+    if let Some(unknown) = service.unknown_ids(caller, selection)?.first() {
+        let unknown = crate::words::one_line(unknown, 200);
+        return Err(format!("there is no conversation `{unknown}`; nothing was changed").into());
+    }
+    Ok(service.count(caller, selection)?)
+}
+
+/// Changes the conversations that are meant, and says how many of how many were changed.
+pub fn change(
+    opened: &Opened,
+    selection: &Selection,
+    edit: &Edit,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let meant = known(opened, selection)?;
+    let changed = opened.service.edit(&opened.caller, selection, edit)?;
+    if json {
+        print(json!({"changed": changed, "meant": meant}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if meant == 0 {
+        eprintln!("no conversation matches; nothing was changed");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (done, next) = match edit {
+        Edit::Title(_) => ("retitled", ""),
+        Edit::Tags { .. } => ("changed", ""),
+        Edit::Favorite(true) => ("marked", ""),
+        Edit::Favorite(false) => ("took the mark from", ""),
+        Edit::Delete => ("deleted", "; `retort restore` brings them back"),
+        Edit::Restore => ("restored", ""),
+        Edit::Purge => ("purged", ""),
+    };
+    let next = if changed == 0 { "" } else { next };
+    eprintln!("{done} {} of {}{next}", count(changed), several(meant, "conversation"));
+    Ok(ExitCode::SUCCESS)
+}

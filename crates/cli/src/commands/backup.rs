@@ -1,0 +1,39 @@
+//! `retort backup`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Failure;
+use crate::config::Keeping;
+use crate::words::bytes;
+
+/// Copy the store and its datasets into a new folder, while both are in use.
+#[derive(Args)]
+pub struct Backup {
+    /// The folder, which must not be there yet.
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+
+    /// Say nothing but errors.
+    #[arg(short, long)]
+    quiet: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+impl Backup {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let size = self.keeping.service()?.backup(&self.folder)?;
+        if !self.quiet {
+            let folder = self.folder.display();
+            eprintln!("copied the store and {} of datasets to `{folder}`", bytes(size));
+            if self.folder.join("retort.sqlite").exists() {
+                eprintln!("`--data {folder}` opens the copy");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,32 @@
+//! `retort delete`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use retort_service::Edit;
+
+use super::Failure;
+use crate::args::Choosing;
+use crate::changing::change;
+use crate::config::Keeping;
+
+/// Delete conversations so that they can be restored. Exports take them only when asked to.
+#[derive(Args)]
+pub struct Delete {
+    /// Print the counts as JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    choosing: Choosing,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+impl Delete {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let selection = self.choosing.selection(&[])?;
+        change(&self.keeping.open()?, &selection, &Edit::Delete, self.json)
+    }
+}

@@ -1,0 +1,36 @@
+//! `retort favorite`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use retort_service::Edit;
+
+use super::Failure;
+use crate::args::Choosing;
+use crate::changing::change;
+use crate::config::Keeping;
+
+/// Mark conversations as favorites.
+#[derive(Args)]
+pub struct Favorite {
+    /// Take the mark away.
+    #[arg(long)]
+    off: bool,
+
+    /// Print the counts as JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    choosing: Choosing,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+impl Favorite {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let selection = self.choosing.selection(&[])?;
+        change(&self.keeping.open()?, &selection, &Edit::Favorite(!self.off), self.json)
+    }
+}

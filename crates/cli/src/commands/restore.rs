@@ -1,0 +1,33 @@
+//! `retort restore`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use retort_model::Status;
+use retort_service::Edit;
+
+use super::Failure;
+use crate::args::Choosing;
+use crate::changing::change;
+use crate::config::Keeping;
+
+/// Restore deleted conversations. A filter means the deleted, where it names no status.
+#[derive(Args)]
+pub struct Restore {
+    /// Print the counts as JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    choosing: Choosing,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+impl Restore {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let selection = self.choosing.selection(&[Status::Deleted])?;
+        change(&self.keeping.open()?, &selection, &Edit::Restore, self.json)
+    }
+}

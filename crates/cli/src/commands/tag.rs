@@ -1,0 +1,46 @@
+//! `retort tag`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use retort_service::Edit;
+
+use super::Failure;
+use crate::args::Choosing;
+use crate::changing::change;
+use crate::config::Keeping;
+
+/// Add tags to conversations, or take them away.
+#[derive(Args)]
+pub struct Tag {
+    /// A tag that is to be there; several of them, if said several times.
+    #[arg(long, value_name = "TAG", required_unless_present = "remove", value_parser = parse_tag)]
+    add: Vec<String>,
+
+    /// A tag that is not to be there.
+    #[arg(long, value_name = "TAG")]
+    remove: Vec<String>,
+
+    /// Print the counts as JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    choosing: Choosing,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+fn parse_tag(text: &str) -> Result<String, String> {
+    let tag = text.trim();
+    if tag.is_empty() { Err("a tag has at least one letter".into()) } else { Ok(tag.to_owned()) }
+}
+
+impl Tag {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let selection = self.choosing.selection(&[])?;
+        let edit = Edit::Tags { add: self.add, remove: self.remove };
+        change(&self.keeping.open()?, &selection, &edit, self.json)
+    }
+}

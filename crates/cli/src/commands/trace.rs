@@ -1,0 +1,32 @@
+//! `retort trace`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Failure;
+use super::datasets::list;
+use crate::config::Keeping;
+
+/// List the datasets that hold something of a conversation, also if it was purged.
+#[derive(Args)]
+pub struct Trace {
+    /// The conversation's id.
+    #[arg(value_name = "CONVERSATION")]
+    id: String,
+
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+impl Trace {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let opened = self.keeping.open()?;
+        let datasets = opened.service.trace(&opened.caller, &self.id)?;
+        list(&datasets, self.json, "no dataset holds it")
+    }
+}
