@@ -6,8 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use percent_encoding::percent_decode_str;
 use retort_model::{JobState, Scope};
 use retort_store::{Dataset, Finding, Store};
+use url::Url;
 
 use crate::Error;
 use crate::export::prefix;
@@ -183,12 +185,13 @@ impl Service {
             return Ok(Store::open_existing(&path.to_string_lossy())?);
         }
         let path = folder.join("retort.dump");
-        let done = Command::new("pg_dump")
-            .arg("--format=custom")
-            .arg("--file")
-            .arg(&path)
-            .arg(&self.settings.store)
-            .output();
+        let mut dump = Command::new("pg_dump");
+        dump.arg("--format=custom").arg("--file").arg(&path).arg(self.store.location());
+        if let Some(password) = password_in(&self.settings.store) {
+            // Not among the arguments, which everyone on the machine sees.
+            dump.env("PGPASSWORD", password);
+        }
+        let done = dump.output();
         match done {
             Ok(output) if output.status.success() => {
                 Ok(Store::open_existing(&self.settings.store)?)
@@ -202,6 +205,17 @@ impl Service {
             ))),
         }
     }
+}
+
+/// The password in a URL.
+fn password_in(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let named = url.query_pairs().find(|(name, _)| name == "password");
+    let password = match url.password() {
+        Some(password) => percent_decode_str(password).decode_utf8().ok()?.into_owned(),
+        None => named?.1.into_owned(),
+    };
+    Some(password)
 }
 
 fn copy_dataset(
@@ -233,4 +247,21 @@ fn free_bytes(folder: &Path) -> io::Result<u64> {
 #[cfg(not(unix))]
 fn free_bytes(_folder: &Path) -> io::Result<u64> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_taken_out_of_a_url() {
+        for (url, password) in [
+            ("postgres://ann:s%40cret@host/db", Some("s@cret")),
+            ("postgres://ann@host/db?password=p%20q&x=1", Some("p q")),
+            ("postgres://ann@host/db", None),
+            ("store.sqlite", None),
+        ] {
+            assert_eq!(password_in(url).as_deref(), password, "{url}");
+        }
+    }
 }

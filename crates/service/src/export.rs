@@ -69,8 +69,10 @@ impl Feed for SelectedFeed<'_> {
         let mut ends = self.ends;
         while after < self.shard.last {
             let batch = self.store.selected(self.job, after, self.shard.last, ends)?;
-            let Some(last) = batch.items.last() else {
-                let why = format!("item {} of job {} is gone", after + 1, self.job);
+            let in_a_row =
+                (after + 1..).zip(&batch.items).all(|(place, item)| item.ordinal == place);
+            let Some(last) = batch.items.last().filter(|_| in_a_row) else {
+                let why = format!("items of job {} behind {after} are gone", self.job);
                 return Err(retort_store::Error::Damaged(why).into());
             };
             after = last.ordinal;

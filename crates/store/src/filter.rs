@@ -96,14 +96,10 @@ pub(crate) enum SearchBy {
     Walk,
 }
 
-/// How conversations are counted: where the search looks at every row anyway, in the order of the rows.
-pub(crate) fn count_by(dialect: Dialect, scope: &Scope, selection: &Selection) -> SearchBy {
-    let by = search_by(dialect, selection);
+/// As `by`, or by a walk over all rows where most of them are looked at anyway.
+pub(crate) fn walk_or(by: SearchBy, scope: &Scope, selection: &Selection) -> SearchBy {
     let is_wide = scope.owner.is_none() && selection.ids.is_empty();
-    if by == SearchBy::Rows && is_wide && !selection.search.is_empty() {
-        return SearchBy::Walk;
-    }
-    by
+    if by == SearchBy::Rows && is_wide { SearchBy::Walk } else { by }
 }
 
 /// How the texts of a selection can be searched.

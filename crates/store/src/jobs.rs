@@ -7,7 +7,7 @@ use crate::Error;
 use crate::conversations::whole;
 use crate::datasets::{NewDataset, add_dataset};
 use crate::dialect::{Connection, Row, Value};
-use crate::filter::{Statement, moment, push_conversations, search_by};
+use crate::filter::{Statement, moment, push_conversations, search_by, walk_or};
 use crate::store::{next, take_turn};
 
 /// An import or export, as it stands.
@@ -536,29 +536,30 @@ fn freeze(
           CASE WHEN c.edited & 2 <> 0 THEN COALESCE(c.tags, '[]') END,
           CAST(SUM(c.size) OVER (ORDER BY c.key) AS BIGINT)",
     );
+    // Counted in another way than gathered, so that a damaged page leaves out nothing in silence.
+    let (by_index, by_walk) =
+        (search_by(dialect, selection), walk_or(search_by(dialect, selection), scope, selection));
+    let (by, count_by) =
+        if selection.limit.is_some() { (by_index, by_walk) } else { (by_walk, by_index) };
     if let Some(limit) = selection.limit {
         statement.push(" FROM conversation c WHERE c.key IN (SELECT c.key");
-        push_conversations(
-            &mut statement,
-            dialect,
-            scope,
-            selection,
-            search_by(dialect, selection),
-        );
+        push_conversations(&mut statement, dialect, scope, selection, by);
         statement
             .push(" ORDER BY c.created_at DESC, c.key DESC LIMIT ")
             .int(whole(limit))
             .push(")");
     } else {
-        push_conversations(
-            &mut statement,
-            dialect,
-            scope,
-            selection,
-            search_by(dialect, selection),
-        );
+        push_conversations(&mut statement, dialect, scope, selection, by);
     }
-    connection.execute(&statement.sql, &statement.values()).map(|_| ())
+    let frozen = connection.execute(&statement.sql, &statement.values())?;
+    let mut count = Statement::new("SELECT COUNT(*)");
+    push_conversations(&mut count, dialect, scope, selection, count_by);
+    let there = connection.row(&count.sql, &count.values(), |row| row.int(0))?.unwrap_or(0);
+    let expected = there.unsigned_abs().min(selection.limit.unwrap_or(u64::MAX));
+    if frozen == expected {
+        return Ok(());
+    }
+    Err(Error::Damaged(format!("{expected} conversations are selected, but {frozen} were found")))
 }
 
 /// Cuts the frozen items into parts: each begins with the item at which the bytes before it pass a multiple of

@@ -7,8 +7,8 @@ use crate::Error;
 use crate::body::{BodyHead, Unpacker};
 use crate::dialect::{Connection, Dialect, Row};
 use crate::filter::{
-    PURGED, SearchBy, Statement, count_by, kind_of, moment, push_conversations, read_texts,
-    search_by, status_of, trigram_query,
+    PURGED, SearchBy, Statement, kind_of, moment, push_conversations, read_texts, search_by,
+    status_of, trigram_query, walk_or,
 };
 
 /// Conversations that the trigram index may find before looking at rows in order costs less for a page.
@@ -187,7 +187,11 @@ impl crate::Store {
             connection.set_mapped(true)?;
             let dialect = connection.dialect();
             let mut statement = Statement::new("SELECT COUNT(*)");
-            let by = count_by(dialect, scope, selection);
+            let by = match search_by(dialect, selection) {
+                // Each row has to be looked at: best in the order in which they lie.
+                by if !selection.search.is_empty() => walk_or(by, scope, selection),
+                by => by,
+            };
             push_conversations(&mut statement, dialect, scope, selection, by);
             let count = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
             Ok(count.unwrap_or(0).unsigned_abs())

@@ -255,7 +255,10 @@ fn bodies_read_back_from_before_and_after_a_dictionary_is_learnt() {
         }
         assert_eq!(place.number("SELECT COUNT(*) FROM dictionary"), 1);
         assert!(place.number("SELECT COUNT(*) FROM body WHERE dictionary = 1") > 100);
-        assert!(place.number("SELECT COUNT(*) FROM body WHERE dictionary = 0") > DICTIONARY_SAMPLES as i64 - 10);
+        assert!(
+            place.number("SELECT COUNT(*) FROM body WHERE dictionary = 0")
+                > DICTIONARY_SAMPLES as i64 - 10
+        );
         // Also by a process that had opened the store before, and one that opens it now.
         for store in [store, &place.again()] {
             let mut unpacker = store.unpacker();
