@@ -159,8 +159,7 @@ impl crate::Store {
         most: usize,
     ) -> Result<Page, Error> {
         let most = most.clamp(1, PAGE_ITEMS);
-        self.read(|connection| {
-            connection.set_mapped(true)?;
+        self.look(|connection| {
             let by = page_search(connection, selection)?;
             let statement = page(connection.dialect(), scope, selection, order, after, most, by);
             let mut conversations =
@@ -183,8 +182,7 @@ impl crate::Store {
     /// # Errors
     /// Those of the database.
     pub fn count(&self, scope: &Scope, selection: &Selection) -> Result<u64, Error> {
-        self.read(|connection| {
-            connection.set_mapped(true)?;
+        self.look(|connection| {
             let dialect = connection.dialect();
             let mut statement = Statement::new("SELECT COUNT(*)");
             let by = match search_by(dialect, selection) {

@@ -39,6 +39,11 @@ pub struct SelectedItem {
 }
 
 impl SelectedBatch {
+    /// Bytes of all its lines, unpacked.
+    pub fn size(&self) -> usize {
+        self.items.iter().map(|item| item.head.size).fold(0, usize::saturating_add)
+    }
+
     /// Unpacks the canonical line of an item behind what is in `out`.
     ///
     /// # Errors
@@ -102,7 +107,6 @@ impl crate::Store {
         let mut batch = SelectedBatch { job, ends, ..SelectedBatch::default() };
         let mut missing = Vec::new();
         self.read(|connection| {
-            connection.set_mapped(false)?;
             connection.each(sql, &values, &mut |row| {
                 let item_ends = row.int(4)?.unsigned_abs();
                 let mut item = SelectedItem {

@@ -172,6 +172,19 @@ impl Store {
         result
     }
 
+    /// As [`Store::read`], for what jumps about in the store.
+    pub(crate) fn look<T>(
+        &self,
+        act: impl FnOnce(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.read(|connection| {
+            connection.set_mapped(true)?;
+            let result = act(connection);
+            connection.set_mapped(false)?;
+            result
+        })
+    }
+
     /// Closes the connections that nobody uses, with the memory that they hold.
     pub fn rest(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();

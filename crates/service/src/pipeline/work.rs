@@ -7,6 +7,7 @@ use retort_formats::file::Rows;
 use retort_formats::import::split::{Batch, Fault, Span};
 use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sniff};
 use retort_formats::package::{Reject, write_extra};
+use retort_model::bounds::ITEM_BYTES;
 use retort_model::{Account, Conversation, LeftOut, Reason, Tally, canonical};
 use retort_store::{SelectedBatch, Unpacker};
 
@@ -125,7 +126,8 @@ impl Worker<'_> {
 
     /// The lines of stored items, one after another; what cannot be read is left out and told.
     fn unpacked(&mut self, stored: &SelectedBatch, source: &Source, done: &mut BatchDone) -> Batch {
-        let mut batch = Batch::default();
+        let room = stored.size().min(ITEM_BYTES);
+        let mut batch = Batch { bytes: Vec::with_capacity(room), ..Batch::default() };
         for item in &stored.items {
             let start = batch.bytes.len();
             let mut span =
@@ -300,7 +302,7 @@ fn parse_one<'b>(
     if let Some(fault) = span.fault {
         return Err(match fault {
             Fault::TooLarge => {
-                let most = retort_model::bounds::ITEM_BYTES >> 20;
+                let most = ITEM_BYTES >> 20;
                 ItemError::new(
                     Refusal::TooLarge,
                     0,
