@@ -100,8 +100,10 @@ pub const COMMIT_BYTES: u64 = 64 << 20;
 /// Conversations on one page of a list, at most.
 pub const PAGE_ITEMS: usize = 1000;
 
-/// Bytes of history that one part of an export is made of: what is done again at most after a kill.
-pub const PART_BYTES: u64 = 1_000_000_000;
+/// Bytes of history that one part of an export is made of: what is done again at most after a kill, some ten
+/// seconds of work. Each part is a data file, and every file has to show readers the types of all columns again, so
+/// they are large.
+pub const PART_BYTES: u64 = 4_000_000_000;
 
 /// Workers that may end before a job comes forward; then the job itself is at fault.
 pub const JOB_ATTEMPTS: u64 = 10;
