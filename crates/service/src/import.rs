@@ -147,6 +147,7 @@ pub(crate) fn import(
         },
     )?;
     taking.commit()?;
+    store.rest();
     let records = taking.report.new + taking.report.updated;
     let read_bytes = read_bytes.load(Ordering::Relaxed);
     observer.progress(Progress { read_bytes, total_bytes, records });

@@ -116,26 +116,25 @@ impl crate::Store {
     /// # Errors
     /// Those of the database; nothing is taken then.
     pub fn take_in(&self, project: i64, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
-        self.read(Connection::widen)?;
         self.write(|connection| {
+            connection.widen()?;
             take_turn(connection)?;
             let mut known = known(connection, project, incoming)?;
             let (taken, changes) = decide(incoming, &mut known);
             add(connection, project, incoming, &changes.new)?;
             if !changes.updated.is_empty() {
                 let exporting = is_exporting(connection)?;
+                let inserts = Inserts::of(1);
                 for (place, known) in &changes.updated {
                     if let Some(one) = incoming.get(*place) {
-                        update(connection, one, known, exporting)?;
+                        update(connection, &inserts, one, known, exporting)?;
                     }
                 }
             }
             Ok(taken)
         })
     }
-}
 
-impl crate::Store {
     /// What [`Store::take_in`](crate::Store::take_in) would do. Of an id that came before in the same import it is
     /// assumed that the first of it would be there.
     ///
@@ -371,7 +370,7 @@ fn add(
         if inserts.rows != rows.len() {
             inserts = Inserts::of(rows.len());
         }
-        write_bodies(connection, &inserts, &rows, body)?;
+        write_bodies(connection, &inserts, rows.iter().map(|(one, _)| *one), body)?;
         write_rows(connection, &inserts, project, &rows, key, body)?;
         write_search(connection, &inserts, &rows, key)?;
         key += some.len() as i64;
@@ -380,14 +379,14 @@ fn add(
     Ok(())
 }
 
-fn write_bodies(
+fn write_bodies<'i>(
     connection: &mut Connection,
     inserts: &Inserts,
-    rows: &[(&Incoming, Made)],
+    incoming: impl Iterator<Item = &'i Incoming>,
     first: i64,
 ) -> Result<(), Error> {
-    let mut values = Vec::with_capacity(rows.len() * 5);
-    for (key, (one, _)) in (first..).zip(rows) {
+    let mut values = Vec::with_capacity(inserts.rows * 5);
+    for (key, one) in (first..).zip(incoming) {
         values.extend([
             Value::Int(key),
             Value::Int(one.body.dictionary),
@@ -498,14 +497,15 @@ pub(crate) fn is_exporting(connection: &mut Connection) -> Result<bool, Error> {
 /// Puts a newer state in the place of an earlier one.
 fn update(
     connection: &mut Connection,
+    inserts: &Inserts,
     one: &Incoming,
     known: &Known,
     exporting: bool,
 ) -> Result<(), Error> {
     let body = next(connection, "body", 1)?;
-    let made = Made::of(one);
-    write_bodies(connection, &Inserts::of(1), &[(one, Made::of(one))], body)?;
+    write_bodies(connection, inserts, std::iter::once(one), body)?;
     drop_body(connection, known.body, exporting)?;
+    let made = Made::of(one);
     let kept = |bit: i64| known.edited & bit != 0;
     let title = if kept(TITLE) { known.title.clone() } else { made.title };
     let tags = if kept(TAGS) { known.tags.clone() } else { made.tags };

@@ -143,13 +143,6 @@ pub(crate) fn add_dataset(
     Ok(id)
 }
 
-fn push_scope(statement: &mut Statement, scope: &Scope) {
-    statement.push(" WHERE project = ").int(scope.project);
-    if let Some(owner) = &scope.owner {
-        statement.push(" AND creator = ").text(owner);
-    }
-}
-
 impl crate::Store {
     /// Datasets in a scope, the newest first.
     ///
@@ -157,7 +150,7 @@ impl crate::Store {
     /// Those of the database.
     pub fn datasets(&self, scope: &Scope) -> Result<Vec<Dataset>, Error> {
         let mut statement = Statement::new(DATASET);
-        push_scope(&mut statement, scope);
+        statement.made_in(scope);
         statement.push(" ORDER BY id DESC");
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_dataset))
     }
@@ -168,7 +161,7 @@ impl crate::Store {
     /// Those of the database.
     pub fn dataset(&self, scope: &Scope, name: &str) -> Result<Option<Dataset>, Error> {
         let mut named = Statement::new(DATASET);
-        push_scope(&mut named, scope);
+        named.made_in(scope);
         named.push(" AND name = ").text(name).push(" ORDER BY id DESC");
         let found =
             self.read(|connection| connection.row(&named.sql, &named.values(), read_dataset))?;
@@ -184,7 +177,7 @@ impl crate::Store {
     /// Those of the database.
     pub fn dataset_numbered(&self, scope: &Scope, id: i64) -> Result<Option<Dataset>, Error> {
         let mut statement = Statement::new(DATASET);
-        push_scope(&mut statement, scope);
+        statement.made_in(scope);
         statement.push(" AND id = ").int(id);
         self.read(|connection| connection.row(&statement.sql, &statement.values(), read_dataset))
     }
@@ -252,7 +245,7 @@ impl crate::Store {
     /// Those of the database.
     pub fn trace(&self, scope: &Scope, id: &str) -> Result<Vec<Dataset>, Error> {
         let mut statement = Statement::new(DATASET);
-        push_scope(&mut statement, scope);
+        statement.made_in(scope);
         statement.push(
             " AND job IN (SELECT i.job FROM job_item i JOIN conversation c ON c.key = i.conversation
                   WHERE c.project = ",

@@ -310,13 +310,7 @@ impl Connection {
     /// would seem to take as much memory as the file.
     pub(crate) fn set_mapped(&mut self, mapped: bool) -> Result<(), Error> {
         match self {
-            Self::Sqlite(connection) => {
-                let sql = if mapped { MAP } else { UNMAP };
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query([])?;
-                while rows.next()?.is_some() {}
-                Ok(())
-            }
+            Self::Sqlite(_) => self.each(if mapped { MAP } else { UNMAP }, &[], &mut |_| Ok(())),
             Self::Postgres(_) => Ok(()),
         }
     }

@@ -74,6 +74,15 @@ impl Statement {
         self.bind(Held::Text(key_text(text).into_owned()))
     }
 
+    /// Appends `WHERE …` for the jobs or datasets in a scope: those that its person made.
+    pub(crate) fn made_in(&mut self, scope: &Scope) -> &mut Self {
+        self.push(" WHERE project = ").int(scope.project);
+        if let Some(owner) = &scope.owner {
+            self.push(" AND creator = ").text(owner);
+        }
+        self
+    }
+
     pub(crate) fn values(&self) -> Vec<Value<'_>> {
         self.values
             .iter()

@@ -410,7 +410,7 @@ impl crate::Store {
     /// Those of the database.
     pub fn jobs(&self, scope: &Scope, most: usize) -> Result<Vec<Job>, Error> {
         let mut statement = Statement::new(JOB);
-        push_scope(&mut statement, scope);
+        statement.made_in(scope);
         statement.push(" ORDER BY id DESC LIMIT ").int(i64::try_from(most).unwrap_or(i64::MAX));
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_job))
     }
@@ -421,7 +421,7 @@ impl crate::Store {
     /// Those of the database.
     pub fn job(&self, scope: &Scope, id: i64) -> Result<Option<Job>, Error> {
         let mut statement = Statement::new(JOB);
-        push_scope(&mut statement, scope);
+        statement.made_in(scope);
         statement.push(" AND id = ").int(id);
         self.read(|connection| connection.row(&statement.sql, &statement.values(), read_job))
     }
@@ -431,12 +431,12 @@ impl crate::Store {
     /// # Errors
     /// Those of the database.
     pub fn cancel(&self, scope: &Scope, id: i64, now: Time) -> Result<bool, Error> {
-        let mut statement = Statement::new("UPDATE job SET cancel = 1 WHERE project = ");
-        statement.int(scope.project);
-        if let Some(owner) = &scope.owner {
-            statement.push(" AND creator = ").text(owner);
-        }
-        statement.push(" AND id = ").int(id).push(" AND state IN ('queued', 'running')");
+        let mut statement = Statement::new("UPDATE job SET cancel = 1");
+        statement
+            .made_in(scope)
+            .push(" AND id = ")
+            .int(id)
+            .push(" AND state IN ('queued', 'running')");
         self.write(|connection| {
             take_turn(connection)?;
             let asked = connection.execute(&statement.sql, &statement.values())?;
@@ -464,13 +464,6 @@ impl crate::Store {
                        WHERE id = $1 AND state IN ('failed', 'cancelled')";
             Ok(connection.execute(sql, &[id.into()])? > 0)
         })
-    }
-}
-
-fn push_scope(statement: &mut Statement, scope: &Scope) {
-    statement.push(" WHERE project = ").int(scope.project);
-    if let Some(owner) = &scope.owner {
-        statement.push(" AND creator = ").text(owner);
     }
 }
 
@@ -537,8 +530,8 @@ fn freeze(
           CAST(SUM(c.size) OVER (ORDER BY c.key) AS BIGINT)",
     );
     // Counted in another way than gathered, so that a damaged page leaves out nothing in silence.
-    let (by_index, by_walk) =
-        (search_by(dialect, selection), walk_or(search_by(dialect, selection), scope, selection));
+    let by_index = search_by(dialect, selection);
+    let by_walk = walk_or(by_index, scope, selection);
     let (by, count_by) =
         if selection.limit.is_some() { (by_index, by_walk) } else { (by_walk, by_index) };
     if let Some(limit) = selection.limit {

@@ -185,11 +185,11 @@ impl crate::Store {
         self.look(|connection| {
             let dialect = connection.dialect();
             let mut statement = Statement::new("SELECT COUNT(*)");
-            let by = match search_by(dialect, selection) {
+            let mut by = search_by(dialect, selection);
+            if !selection.search.is_empty() {
                 // Each row has to be looked at: best in the order in which they lie.
-                by if !selection.search.is_empty() => walk_or(by, scope, selection),
-                by => by,
-            };
+                by = walk_or(by, scope, selection);
+            }
             push_conversations(&mut statement, dialect, scope, selection, by);
             let count = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
             Ok(count.unwrap_or(0).unsigned_abs())

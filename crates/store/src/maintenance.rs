@@ -154,16 +154,9 @@ fn relations(
         let problem = format!("{bare} have no content; import them again, or purge them");
         found.push(Finding::new("conversations", problem));
     }
-    let sql = "SELECT COUNT(*) FROM body b WHERE b.superseded = 0
-               AND NOT EXISTS (SELECT 1 FROM conversation c WHERE c.body = b.key)";
-    let orphans = if connection.dialect() == crate::dialect::Dialect::Sqlite {
-        // Without an index on it, a count says the same.
-        let kept = "SELECT (SELECT COUNT(*) FROM body WHERE superseded = 0)
-                         - (SELECT COUNT(*) FROM conversation WHERE body <> 0)";
-        count(connection, kept)?.max(0)
-    } else {
-        count(connection, sql)?
-    };
+    let sql = "SELECT COUNT(*) FROM body b LEFT JOIN conversation c ON c.body = b.key
+               WHERE b.superseded = 0 AND c.key IS NULL";
+    let orphans = count(connection, sql)?;
     if orphans > 0 {
         found.push(Finding::new("bodies", format!("{orphans} belong to no conversation")));
     }
