@@ -6,6 +6,5 @@
 
 pub mod data;
 pub mod file;
-mod hash;
 pub mod import;
 pub mod package;

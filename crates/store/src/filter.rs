@@ -262,10 +262,7 @@ pub(crate) fn column_text(text: &str) -> std::borrow::Cow<'_, str> {
 /// An id or the name of a person for its column: a very long one as its start and a hash. Whole it stands in the body.
 pub(crate) fn key_text(text: &str) -> std::borrow::Cow<'_, str> {
     let Some((end, _)) = text.char_indices().nth(KEY_CHARACTERS) else { return column_text(text) };
-    // FNV-1a.
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    });
+    let hash = retort_model::fnv1a(text);
     format!("{}…{hash:016x}", column_text(text.get(..end).unwrap_or_default())).into()
 }
 

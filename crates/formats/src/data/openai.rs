@@ -200,7 +200,7 @@ impl Names {
         if written.len() > TOOL_NAME || taken(&written) {
             // What the name alone decides, so that it is the same in every row.
             written.truncate(TOOL_NAME - 9);
-            written = format!("{written}_{:08x}", crate::hash::fnv1a(name) & 0xffff_ffff);
+            written = format!("{written}_{:08x}", retort_model::fnv1a(name) & 0xffff_ffff);
         }
         if written != name {
             push_once(repairs, Repair::RenamedTool);

@@ -31,7 +31,7 @@ struct Seen {
 
 impl Seen {
     fn again(&mut self, key: &str) -> bool {
-        let hash = crate::hash::fnv1a(key);
+        let hash = retort_model::fnv1a(key);
         if self.hashes.iter().take(self.count).any(|&one| one == hash) {
             return true;
         }
