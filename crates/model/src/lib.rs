@@ -3,6 +3,7 @@
 //!
 //! Plain data and its rules. Never here: async, I/O, SQL, HTTP, the wall clock.
 
+mod access;
 pub mod bounds;
 pub mod canonical;
 mod conversation;
@@ -20,6 +21,7 @@ mod selection;
 mod text;
 mod time;
 
+pub use access::{Action, Grant, Grants, Role};
 pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
 pub use document::{Chunk, Document, Embedding, Vector};
 pub use finding::{Check, LeftOut, Reason, Repair, Warning};

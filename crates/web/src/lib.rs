@@ -1,0 +1,1 @@
+//! The doors of Retort over HTTP: a JSON API and pages over the service's verbs.
