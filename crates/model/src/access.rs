@@ -4,7 +4,7 @@ use crate::conversation::named;
 
 /// What someone is in a project. Each may do what those before may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub enum ProjectRole {
     /// Sees and exports the conversations that they held themselves.
     Member,
     /// Sees and exports everything in the project, and brings people in.
@@ -13,7 +13,7 @@ pub enum Role {
     Owner,
 }
 
-named!(Role, "role", Member = "member", Admin = "admin", Owner = "owner");
+named!(ProjectRole, "role", Member = "member", Admin = "admin", Owner = "owner");
 
 /// One thing that a token lets its bearer do, within what its person may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -21,7 +21,7 @@ mod selection;
 mod text;
 mod time;
 
-pub use access::{Action, Grant, Grants, Role};
+pub use access::{Action, Grant, Grants, ProjectRole};
 pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
 pub use document::{Chunk, Document, Embedding, Vector};
 pub use finding::{Check, LeftOut, Reason, Repair, Warning};
