@@ -50,6 +50,9 @@ pub enum Error {
     /// A name that is in use.
     #[error("the name `{0}` is in use already")]
     NameTaken(String),
+    /// A project's last owner who may sign in.
+    #[error("a project keeps an owner who may sign in: make someone else one first")]
+    LastOwner,
     /// The worker no longer holds the job: it was cancelled, or another worker took it over.
     #[error("the job is no longer this worker's")]
     NotHeld,

@@ -83,6 +83,20 @@ impl Statement {
         self
     }
 
+    /// Appends `WHERE …` for the conversations (`c`) in a scope: those that its person held.
+    pub(crate) fn held_in(&mut self, scope: &Scope) -> &mut Self {
+        self.push(" WHERE c.project = ").int(scope.project);
+        if let Some(owner) = &scope.owner {
+            self.push(" AND c.owner = ").key(owner);
+        }
+        self
+    }
+
+    /// Appends `LIMIT …`.
+    pub(crate) fn at_most(&mut self, most: usize) -> &mut Self {
+        self.push(" LIMIT ").int(i64::try_from(most).unwrap_or(i64::MAX))
+    }
+
     pub(crate) fn values(&self) -> Vec<Value<'_>> {
         self.values
             .iter()
@@ -213,7 +227,7 @@ fn push_created(statement: &mut Statement, selection: &Selection) {
 }
 
 /// Microseconds, rounded up: moments in the store are rounded down.
-fn ceiling(time: Time) -> i64 {
+pub(crate) fn ceiling(time: Time) -> i64 {
     let micros = time.unix_micros();
     let exact = Time::from_unix_micros(micros).is_some_and(|rounded| rounded >= time);
     if exact { micros } else { micros.saturating_add(1) }

@@ -8,6 +8,7 @@ use crate::conversations::whole;
 use crate::datasets::{NewDataset, add_dataset};
 use crate::dialect::{Connection, Row, Value};
 use crate::filter::{Statement, moment, push_conversations, search_by, walk_or};
+use crate::notices::notify;
 use crate::store::{next, take_turn};
 
 /// An import or export, as it stands.
@@ -410,9 +411,22 @@ impl crate::Store {
     /// Those of the database.
     pub fn jobs(&self, scope: &Scope, most: usize) -> Result<Vec<Job>, Error> {
         let mut statement = Statement::new(JOB);
-        statement.made_in(scope);
-        statement.push(" ORDER BY id DESC LIMIT ").int(i64::try_from(most).unwrap_or(i64::MAX));
+        statement.made_in(scope).push(" ORDER BY id DESC").at_most(most);
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_job))
+    }
+
+    /// How many jobs of a kind in a scope wait or are under way.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn open_jobs(&self, scope: &Scope, kind: JobKind) -> Result<u64, Error> {
+        let mut statement = Statement::new("SELECT COUNT(*) FROM job");
+        statement.made_in(scope).push(" AND kind = ").text(kind.as_str());
+        statement.push(" AND state IN ('queued', 'running')");
+        let count = self.read(|connection| {
+            connection.row(&statement.sql, &statement.values(), |row| row.int(0))
+        })?;
+        Ok(count.unwrap_or(0).unsigned_abs())
     }
 
     /// A job in a scope.
@@ -601,8 +615,8 @@ fn held(connection: &mut Connection, job: i64, worker: &str) -> Result<Job, Erro
 
 /// Ends jobs that nobody will: cancelled ones that no worker holds, and those that too many workers did not live
 /// to end.
-fn end_abandoned(connection: &mut Connection, now: Time) -> Result<(), Error> {
-    let now = Value::Int(now.unix_micros());
+fn end_abandoned(connection: &mut Connection, moment: Time) -> Result<(), Error> {
+    let now = Value::Int(moment.unix_micros());
     let sql = "SELECT COUNT(*) FROM job WHERE (cancel = 1 AND state = 'queued')
                OR (state = 'running' AND lease_until < $1 AND (cancel = 1 OR attempts >= $2))";
     let attempts = Value::Int(whole(JOB_ATTEMPTS));
@@ -612,13 +626,18 @@ fn end_abandoned(connection: &mut Connection, now: Time) -> Result<(), Error> {
     take_turn(connection)?;
     let sql = "UPDATE job SET state = 'cancelled', finished_at = $1,
                    lease_until = CASE WHEN kind = 'export' THEN $1 END
-               WHERE cancel = 1 AND (state = 'queued' OR (state = 'running' AND lease_until < $1))";
-    let cancelled = connection.execute(sql, &[now])?;
+               WHERE cancel = 1 AND (state = 'queued' OR (state = 'running' AND lease_until < $1))
+               RETURNING id";
+    let mut ended = connection.rows(sql, &[now], |row| row.int(0))?;
     let sql = "UPDATE job SET state = 'failed', finished_at = $1, lease_until = NULL,
                    error = 'its workers ended before it did, again and again; retry it where there is more memory'
-               WHERE state = 'running' AND lease_until < $1 AND attempts >= $2";
-    let failed = connection.execute(sql, &[now, attempts])?;
-    if cancelled + failed > 0 { drop_superseded(connection) } else { Ok(()) }
+               WHERE state = 'running' AND lease_until < $1 AND attempts >= $2 RETURNING id";
+    ended.extend(connection.rows(sql, &[now, attempts], |row| row.int(0))?);
+    ended.sort_unstable();
+    for job in &ended {
+        notify(connection, *job, moment)?;
+    }
+    if ended.is_empty() { Ok(()) } else { drop_superseded(connection) }
 }
 
 fn set_ended(
@@ -642,6 +661,7 @@ fn set_ended(
         job.into(),
     ];
     connection.execute(sql, &values)?;
+    notify(connection, job, now)?;
     drop_superseded(connection)
 }
 

@@ -3,7 +3,7 @@
 -- `name` is what the owner of a conversation is compared with; `folded` the same without regard to case.
 CREATE TABLE person (
     id {key},
-    name TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
     folded TEXT NOT NULL UNIQUE,
     password TEXT,
     disabled BIGINT NOT NULL,
