@@ -108,6 +108,28 @@ impl Dialect {
         }
     }
 
+    /// What lets the audit log only be added to.
+    pub(crate) fn audit_schema(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "CREATE TRIGGER audit_kept_from_update BEFORE UPDATE ON audit
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
+                 CREATE TRIGGER audit_kept_from_delete BEFORE DELETE ON audit
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
+                 -- `INSERT OR REPLACE` deletes, and tells no trigger.
+                 CREATE TRIGGER audit_kept_from_replace BEFORE INSERT ON audit
+                 WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END"
+            }
+            Self::Postgres => {
+                "CREATE FUNCTION keep_audit() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION 'the audit log is only added to'; END $$;
+                 CREATE TRIGGER audit_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+                 EXECUTE FUNCTION keep_audit()"
+            }
+        }
+    }
+
     /// `column` is one of the texts in the JSON array that is the next parameter.
     pub(crate) fn is_among(self, column: &str, parameter: usize) -> String {
         match self {

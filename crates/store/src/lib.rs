@@ -3,6 +3,7 @@
 //! One text of SQL serves both; what differs stands in `dialect.rs`. Every query that lists takes a
 //! [`Scope`](retort_model::Scope). Who may do what is not decided here.
 
+mod audit;
 mod body;
 mod conversations;
 mod datasets;
@@ -21,6 +22,7 @@ mod sessions;
 mod store;
 mod tokens;
 
+pub use audit::{AuditEntry, AuditFilter, NewAudit};
 pub use body::{PackedBody, Packer, Unpacker};
 pub use conversations::{Incoming, Taken};
 pub use datasets::{Dataset, DatasetFile, NewDataset};

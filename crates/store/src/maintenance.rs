@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use retort_model::Time;
+use retort_model::{Status, Time};
 
 use crate::Error;
 use crate::body::BodyHead;
 use crate::dialect::{Connection, Value};
-use crate::filter::PURGED;
+use crate::filter::{PURGED, number_of_status};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,9 @@ impl crate::Store {
             ("conversations", "SELECT COUNT(*) FROM conversation WHERE status < 3"),
             ("purged", "SELECT COUNT(*) FROM conversation WHERE status = 3"),
             ("datasets", "SELECT COUNT(*) FROM dataset"),
+            ("people", "SELECT COUNT(*) FROM person"),
+            ("public links", "SELECT COUNT(*) FROM share"),
+            ("audit entries", "SELECT COUNT(*) FROM audit"),
             ("open jobs", "SELECT COUNT(*) FROM job WHERE state IN ('queued', 'running')"),
         ];
         let mut sizes = Vec::new();
@@ -159,6 +162,24 @@ fn relations(
     let orphans = count(connection, sql)?;
     if orphans > 0 {
         found.push(Finding::new("bodies", format!("{orphans} belong to no conversation")));
+    }
+    let deleted = number_of_status(Status::Deleted);
+    let sql = format!(
+        "SELECT COUNT(*) FROM share s JOIN conversation c ON c.key = s.conversation
+         WHERE c.status IN ({deleted}, {PURGED})"
+    );
+    let shared = count(connection, &sql)?;
+    if shared > 0 {
+        let problem = format!("{shared} lead to deleted conversations; revoke them");
+        found.push(Finding::new("public links", problem));
+    }
+    // Entries have the numbers from 1 on, without gaps.
+    let sql = "SELECT COALESCE((SELECT value FROM counter WHERE name = 'audit'), 0)
+                   - (SELECT COUNT(*) FROM audit)";
+    let missing = count(connection, sql)?;
+    if missing != 0 {
+        let problem = format!("{missing} entries are missing; someone went around Retort");
+        found.push(Finding::new("the audit log", problem));
     }
     let sql = "SELECT id, worker FROM job WHERE state = 'running' AND lease_until < $1";
     let abandoned = connection.rows(sql, &[Value::Int(now.unix_micros())], |row| {
