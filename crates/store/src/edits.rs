@@ -12,6 +12,7 @@ use crate::filter::{
     PURGED, Statement, column_text, number_of_status, push_conversations, read_texts, search_by,
     search_text,
 };
+use crate::shares::end_shares;
 use crate::store::take_turn;
 
 /// What is to be changed.
@@ -28,7 +29,7 @@ pub enum Edit {
     },
     /// Marked as a favourite, or no longer.
     Favorite(bool),
-    /// Deleted, so that it can be restored.
+    /// Deleted, so that it can be restored; links to it are gone for good.
     Delete,
     /// No longer deleted.
     Restore,
@@ -147,6 +148,7 @@ fn change(
                 return Ok(false);
             }
             set_status(connection, one.key, deleted, one.status)?;
+            end_shares(connection, one.key)?;
         }
         Edit::Restore => {
             if one.status != deleted {
@@ -194,6 +196,7 @@ fn purge(connection: &mut Connection, one: &Edited, exporting: bool) -> Result<(
                    AND key IN (SELECT body FROM job_item WHERE conversation = $1)";
         connection.execute(sql, &[key])?;
     }
+    end_shares(connection, one.key)?;
     forget_search(connection, one.key)?;
     let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE conversation = $1 LIMIT 1) i";
     if connection.row(sql, &[key], |row| row.int(0))?.unwrap_or(0) == 0 {

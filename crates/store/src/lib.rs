@@ -19,6 +19,7 @@ mod people;
 mod schema;
 mod selected;
 mod sessions;
+mod shares;
 mod store;
 mod tokens;
 
@@ -35,5 +36,6 @@ pub use notices::{Delivery, DeliveryState, Notice, Webhook};
 pub use people::{Member, Person};
 pub use selected::{SelectedBatch, SelectedItem};
 pub use sessions::{SecretHash, SessionKind};
+pub use shares::{NewShare, Share};
 pub use store::{Project, Store};
 pub use tokens::{Invitation, NewToken, Token};

@@ -45,6 +45,8 @@ pub struct Summary {
     pub messages: u64,
     /// Bytes of its canonical line.
     pub size: u64,
+    /// The store's number of its state: another one once it has changed.
+    pub body: i64,
 }
 
 /// By what a list is sorted.
@@ -123,10 +125,14 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-const SUMMARY: &str = "SELECT c.key, c.id, c.source, c.owner, c.kind, c.status, c.title, c.tags, c.model, \
-                       c.created_at, c.updated_at, c.rounds, c.messages, c.size";
+/// The columns of a conversation (`c`).
+pub(crate) const SUMMARY: &str = "SELECT c.key, c.id, c.source, c.owner, c.kind, c.status, c.title, c.tags, c.model, \
+                       c.created_at, c.updated_at, c.rounds, c.messages, c.size, c.body";
 
-fn read_summary(row: &Row<'_>) -> Result<Summary, Error> {
+/// How many they are.
+pub(crate) const SUMMARY_COLUMNS: usize = 15;
+
+pub(crate) fn read_summary(row: &Row<'_>) -> Result<Summary, Error> {
     Ok(Summary {
         key: row.int(0)?,
         id: row.text(1)?,
@@ -142,6 +148,7 @@ fn read_summary(row: &Row<'_>) -> Result<Summary, Error> {
         rounds: row.int(11)?.unsigned_abs(),
         messages: row.int(12)?.unsigned_abs(),
         size: row.int(13)?.unsigned_abs(),
+        body: row.int(14)?,
     })
 }
 
@@ -202,13 +209,8 @@ impl crate::Store {
     /// Those of the database.
     pub fn find(&self, scope: &Scope, id: &str) -> Result<Vec<Summary>, Error> {
         let mut statement = Statement::new(SUMMARY);
-        statement.push(" FROM conversation c WHERE c.project = ").int(scope.project);
-        statement.push(" AND c.id = ").key(id);
-        statement.push(&format!(" AND c.status <> {PURGED}"));
-        if let Some(owner) = &scope.owner {
-            statement.push(" AND c.owner = ").key(owner);
-        }
-        statement.push(" ORDER BY c.key");
+        statement.push(" FROM conversation c").held_in(scope).push(" AND c.id = ").key(id);
+        statement.push(&format!(" AND c.status <> {PURGED} ORDER BY c.key"));
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_summary))
     }
 
