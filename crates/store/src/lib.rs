@@ -3,6 +3,7 @@
 //! One text of SQL serves both; what differs stands in `dialect.rs`. Every query that lists takes a
 //! [`Scope`](retort_model::Scope). Who may do what is not decided here.
 
+mod answered;
 mod audit;
 mod body;
 mod conversations;
@@ -23,6 +24,7 @@ mod shares;
 mod store;
 mod tokens;
 
+pub use answered::Begun;
 pub use audit::{AuditEntry, AuditFilter, NewAudit};
 pub use body::{PackedBody, Packer, Unpacker};
 pub use conversations::{Incoming, Taken};
