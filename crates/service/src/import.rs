@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, findings, write_reject};
 use retort_model::bounds::{COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED};
-use retort_model::{Tally, Text, canonical};
+use retort_model::{Scope, Tally, Text, canonical};
 use retort_store::{Incoming, Packer, Store, Taken};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -335,16 +335,16 @@ impl Taking<'_> {
             return Ok(());
         }
         let taken = if self.dry_run {
-            self.store.would_take_in(self.project, &self.waiting)?
+            self.store.would_take_in(&Scope::project(self.project), &self.waiting)?
         } else {
-            self.store.take_in(self.project, &self.waiting)?
+            self.store.take_in(&Scope::project(self.project), &self.waiting)?
         };
         for what in taken {
             *match what {
                 Taken::New => &mut self.report.new,
                 Taken::Updated => &mut self.report.updated,
                 Taken::Same => &mut self.report.same,
-                Taken::Older => &mut self.report.older,
+                Taken::Older | Taken::Foreign => &mut self.report.older,
                 Taken::Repeated => &mut self.report.repeated,
             } += 1;
         }

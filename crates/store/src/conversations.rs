@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use retort_model::bounds::ROWS_AT_ONCE;
-use retort_model::{Kind, Status, Time};
+use retort_model::{Kind, Scope, Status, Time};
 
 use crate::Error;
 use crate::body::PackedBody;
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::filter::{
-    PURGED, column_text, key_text, micros, number_of_kind, number_of_status, read_texts,
+    PURGED, Statement, column_text, key_text, micros, number_of_kind, number_of_status, read_texts,
     search_text, write_texts,
 };
+use crate::shares::end_shares;
 use crate::store::{next, take_turn};
 
 /// Bits of `edited`: what was set here stands above what the source says.
@@ -69,11 +70,14 @@ pub enum Taken {
     Older,
     /// Its id came before in the same import, and it is no newer.
     Repeated,
+    /// What is there is someone else's.
+    Foreign,
 }
 
 /// What is there under an id.
 struct Known {
     key: i64,
+    owner: Option<String>,
     digest: Vec<u8>,
     updated_at: i64,
     status: i64,
@@ -111,23 +115,24 @@ const COLUMNS: [&str; 20] = [
 
 impl crate::Store {
     /// Takes in conversations, all or none: new ones are added, known ones brought up to date where what comes is
-    /// newer. What was edited here stays as it is.
+    /// newer. What was edited here stays as it is. In a person's scope, what others hold, nobody, or whoever held it
+    /// before it was purged, stays untouched.
     ///
     /// # Errors
     /// Those of the database; nothing is taken then.
-    pub fn take_in(&self, project: i64, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
+    pub fn take_in(&self, scope: &Scope, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
         self.write(|connection| {
             connection.widen()?;
             take_turn(connection)?;
-            let mut known = known(connection, project, incoming)?;
-            let (taken, changes) = decide(incoming, &mut known);
-            add(connection, project, incoming, &changes.new)?;
+            let mut known = known(connection, scope.project, incoming)?;
+            let (taken, changes) = decide(scope, incoming, &mut known);
+            add(connection, scope.project, incoming, &changes.new)?;
             if !changes.updated.is_empty() {
                 let exporting = is_exporting(connection)?;
                 let inserts = Inserts::of(1);
                 for (place, known) in &changes.updated {
                     if let Some(one) = incoming.get(*place) {
-                        update(connection, &inserts, one, known, exporting)?;
+                        update(connection, &inserts, one, Made::of(one), known, exporting)?;
                     }
                 }
             }
@@ -140,9 +145,9 @@ impl crate::Store {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn would_take_in(&self, project: i64, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
-        let mut known = self.read(|connection| known(connection, project, incoming))?;
-        let (mut taken, _) = decide(incoming, &mut known);
+    pub fn would_take_in(&self, scope: &Scope, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
+        let mut known = self.read(|connection| known(connection, scope.project, incoming))?;
+        let (mut taken, _) = decide(scope, incoming, &mut known);
         for (one, what) in incoming.iter().zip(&mut taken) {
             if *what == Taken::New && one.repeated {
                 *what = Taken::Repeated;
@@ -150,7 +155,38 @@ impl crate::Store {
         }
         Ok(taken)
     }
+
+    /// Puts another state in the place of a conversation's, if `expected_body` still is its state; whether it was. Its
+    /// owner and what was edited here stay as they are.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn change_body(
+        &self,
+        scope: &Scope,
+        key: i64,
+        expected_body: i64,
+        item: &Incoming,
+    ) -> Result<bool, Error> {
+        let mut statement = Statement::new(format!("SELECT {KNOWN} FROM conversation c"));
+        statement.held_in(scope).push(" AND c.key = ").int(key);
+        statement.push(" AND c.body = ").int(expected_body);
+        statement.push(&format!(" AND c.status <> {PURGED}"));
+        self.write(|connection| {
+            take_turn(connection)?;
+            let known = connection.row(&statement.sql, &statement.values(), read_known)?;
+            let Some(known) = known else { return Ok(false) };
+            let exporting = is_exporting(connection)?;
+            let made = Made { owner: known.owner.clone(), ..Made::of(item) };
+            update(connection, &Inserts::of(1), item, made, &known, exporting)?;
+            Ok(true)
+        })
+    }
 }
+
+/// The columns of what is there.
+const KNOWN: &str = "c.key, c.id, c.source, c.digest, c.updated_at, c.status, c.was, c.edited, c.title, c.tags, \
+                     c.body, c.owner";
 
 /// What is to be written.
 struct Changes {
@@ -168,10 +204,8 @@ fn known(
 ) -> Result<KnownById, Error> {
     let mut found = HashMap::new();
     for some in incoming.chunks(ROWS_AT_ONCE) {
-        let mut sql = String::from(
-            "SELECT key, id, source, digest, updated_at, status, was, edited, title, tags, body
-             FROM conversation WHERE project = $1 AND id IN (",
-        );
+        let mut sql =
+            format!("SELECT {KNOWN} FROM conversation c WHERE c.project = $1 AND c.id IN (");
         push_parameters(&mut sql, 2, some.len());
         sql.push(')');
         let ids: Vec<_> = some.iter().map(|one| key_text(&one.id)).collect();
@@ -197,12 +231,14 @@ fn read_known(row: &Row<'_>) -> Result<Known, Error> {
         title: row.text_or_none(8)?,
         tags: row.text_or_none(9)?,
         body: row.int(10)?,
+        owner: row.text_or_none(11)?,
         pending: None,
     })
 }
 
 /// Decides what becomes of each, in order.
-fn decide(incoming: &[Incoming], known: &mut KnownById) -> (Vec<Taken>, Changes) {
+fn decide(scope: &Scope, incoming: &[Incoming], known: &mut KnownById) -> (Vec<Taken>, Changes) {
+    let owner = scope.owner.as_deref().map(key_text);
     let mut new: Vec<usize> = Vec::new();
     let mut updated: HashMap<i64, usize> = HashMap::new();
     let mut taken = Vec::with_capacity(incoming.len());
@@ -213,6 +249,13 @@ fn decide(incoming: &[Incoming], known: &mut KnownById) -> (Vec<Taken>, Changes)
                 known.insert(id, Known::pending(one, new.len()));
                 new.push(place);
                 Taken::New
+            }
+            Some(there)
+                if there.pending.is_none()
+                    && owner.is_some()
+                    && there.owner.as_deref() != owner.as_deref() =>
+            {
+                Taken::Foreign
             }
             Some(there) if there.status != PURGED && there.digest == one.digest => Taken::Same,
             Some(there) if there.status != PURGED && micros(one.updated_at) < there.updated_at => {
@@ -259,6 +302,7 @@ impl Known {
     fn pending(one: &Incoming, place: usize) -> Self {
         Self {
             key: 0,
+            owner: None,
             digest: one.digest.to_vec(),
             updated_at: micros(one.updated_at),
             status: number_of_status(one.status),
@@ -494,18 +538,18 @@ pub(crate) fn is_exporting(connection: &mut Connection) -> Result<bool, Error> {
     Ok(connection.row(sql, &[], |row| row.int(0))?.unwrap_or(0) > 0)
 }
 
-/// Puts a newer state in the place of an earlier one.
+/// Puts another state in the place of an earlier one.
 fn update(
     connection: &mut Connection,
     inserts: &Inserts,
     one: &Incoming,
+    made: Made,
     known: &Known,
     exporting: bool,
 ) -> Result<(), Error> {
     let body = next(connection, "body", 1)?;
     write_bodies(connection, inserts, std::iter::once(one), body)?;
     drop_body(connection, known.body, exporting)?;
-    let made = Made::of(one);
     let kept = |bit: i64| known.edited & bit != 0;
     let title = if kept(TITLE) { known.title.clone() } else { made.title };
     let tags = if kept(TAGS) { known.tags.clone() } else { made.tags };
@@ -540,6 +584,9 @@ fn update(
             Value::Int(known.key),
         ],
     )?;
+    if status == number_of_status(Status::Deleted) {
+        end_shares(connection, known.key)?;
+    }
     search_again(connection, known.key, &search)
 }
 

@@ -1,7 +1,7 @@
 //! Conversations coming in, and their bodies.
 
 use retort_model::bounds::{DICTIONARY_SAMPLES, ROWS_AT_ONCE};
-use retort_model::{Kind, Status};
+use retort_model::{Kind, Scope, Status};
 use retort_store::{Edit, Error, Incoming, Taken};
 
 use crate::support::*;
@@ -34,7 +34,7 @@ fn what_comes_in_is_there() {
         assert_eq!(place.text("c-1"), "the line");
         let bare = place.one("bare");
         assert_eq!((bare.created_at, bare.title, bare.tags), (None, None, vec![]));
-        assert_eq!(place.store.take_in(place.project, &[]).unwrap(), []);
+        assert_eq!(place.store.take_in(&place.scope(), &[]).unwrap(), []);
     });
 }
 
@@ -101,7 +101,7 @@ fn sources_and_projects_are_kept_apart() {
         let from =
             |source: &str, text| Incoming { source: source.into(), ..place.incoming("c", text) };
         assert_eq!(place.take(&[from("x", "of x"), from("y", "of y")]), [Taken::New; 2]);
-        let taken = place.store.take_in(other, &[from("x", "of q")]).unwrap();
+        let taken = place.store.take_in(&Scope::project(other), &[from("x", "of q")]).unwrap();
         assert_eq!(taken, [Taken::New]);
         let found = place.store.find(&place.scope(), "c").unwrap();
         let mut unpacker = place.store.unpacker();
@@ -130,7 +130,7 @@ fn a_nul_is_no_fault() {
             place.all(&selection).len()
         };
         assert_eq!((sought("\0"), sought("A\0B"), sought("\0a")), (1, 1, 0));
-        let scope = retort_model::Scope::person(place.project, "o\0");
+        let scope = Scope::person(place.project, "o\0");
         assert_eq!(place.store.count(&scope, &everything()).unwrap(), 1);
         let edit = |edit| place.store.edit(&place.scope(), &everything(), &edit).unwrap();
         assert_eq!(edit(Edit::Title(Some("x\0y".into()))), 1);
@@ -156,7 +156,7 @@ fn long_ids_and_titles_are_no_fault() {
         };
         assert_eq!(place.take(&[one]), [Taken::New]);
         assert_eq!(place.text(&id), "x");
-        let scope = retort_model::Scope::person(place.project, owner);
+        let scope = Scope::person(place.project, owner);
         assert_eq!(place.store.count(&scope, &ids(&[&id])).unwrap(), 1);
     });
 }
@@ -327,7 +327,7 @@ fn importers_and_readers_at_once_lose_nothing() {
                         let some: Vec<_> = (0..20)
                             .map(|n| place.incoming(&format!("w{}-{batch}-{n}", worker % 3), "x"))
                             .collect();
-                        store.take_in(place.project, &some).unwrap();
+                        store.take_in(&place.scope(), &some).unwrap();
                         store.count(&place.scope(), &everything()).unwrap();
                     }
                 });

@@ -202,7 +202,10 @@ fn lists_and_counts_agree_with_the_selection() {
             seen.insert((one.project, one.incoming.id.clone(), one.incoming.source.clone()))
         });
         for one in &known {
-            place.store.take_in(one.project, std::slice::from_ref(&one.incoming)).unwrap();
+            place
+                .store
+                .take_in(&Scope::project(one.project), std::slice::from_ref(&one.incoming))
+                .unwrap();
         }
         let mut found = 0;
         for round in 0..500 {
@@ -354,7 +357,10 @@ fn a_person_finds_only_what_is_theirs() {
         };
         place.take(&[of(Some("ann"), "a"), of(Some("bob"), "b"), of(None, "n")]);
         let other = place.store.project_or_new("q", at(0)).unwrap().id;
-        place.store.take_in(other, &[of(Some("ann"), "a"), of(Some("ann"), "q")]).unwrap();
+        place
+            .store
+            .take_in(&Scope::project(other), &[of(Some("ann"), "a"), of(Some("ann"), "q")])
+            .unwrap();
         let ann = Scope::person(place.project, "ann");
         for (id, count) in [("a", 1), ("b", 0), ("n", 0), ("q", 0)] {
             assert_eq!(place.store.find(&ann, id).unwrap().len(), count, "{id}");

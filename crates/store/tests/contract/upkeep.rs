@@ -97,7 +97,7 @@ fn a_copy_is_whole_while_others_write() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for n in 1..20 {
-                    writer.take_in(place.project, &batch(n)).unwrap();
+                    writer.take_in(&place.scope(), &batch(n)).unwrap();
                 }
             });
             for n in 0..4 {

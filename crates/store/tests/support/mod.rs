@@ -58,7 +58,7 @@ impl Place {
 
     /// Takes in conversations, each with a text for its body.
     pub fn take(&self, some: &[Incoming]) -> Vec<Taken> {
-        self.store.take_in(self.project, some).unwrap()
+        self.store.take_in(&self.scope(), some).unwrap()
     }
 
     /// Takes in one of that id and text, otherwise bare.
