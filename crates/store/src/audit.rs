@@ -123,7 +123,7 @@ impl crate::Store {
         push_entries(&mut statement, Some(project), filter, after, most);
         statement.push(" UNION ALL ");
         push_entries(&mut statement, None, filter, after, most);
-        statement.push(") both ORDER BY id DESC").at_most(most);
+        statement.push(") entries ORDER BY id DESC").at_most(most);
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_entry))
     }
 }

@@ -9,6 +9,10 @@
 
 mod support;
 
+#[path = "contract/answered.rs"]
+mod answered;
+#[path = "contract/audit.rs"]
+mod audit;
 #[path = "contract/datasets.rs"]
 mod datasets;
 #[path = "contract/edits.rs"]
@@ -21,7 +25,15 @@ mod intake;
 mod jobs;
 #[path = "contract/listing.rs"]
 mod listing;
+#[path = "contract/notices.rs"]
+mod notices;
+#[path = "contract/people.rs"]
+mod people;
 #[path = "contract/places.rs"]
 mod places;
+#[path = "contract/shares.rs"]
+mod shares;
+#[path = "contract/tokens.rs"]
+mod tokens;
 #[path = "contract/upkeep.rs"]
 mod upkeep;

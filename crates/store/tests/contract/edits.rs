@@ -1,7 +1,7 @@
 //! Conversations edited and purged here.
 
 use retort_model::{Scope, Selection, Status};
-use retort_store::{Edit, Incoming};
+use retort_store::{Edit, Incoming, Store};
 
 use crate::support::*;
 
@@ -197,6 +197,71 @@ fn nothing_of_a_purged_one_is_left_in_the_file() {
         for text in ["zqxjkv", "vkzqjx", "jqzkvx", "wvjxqz", "qwxz", "jvkq"] {
             let left = file.windows(text.len()).any(|window| window == text.as_bytes());
             assert!(!left, "{text}");
+        }
+    });
+}
+
+#[test]
+fn another_state_comes_only_in_the_place_of_the_one_that_was_seen() {
+    on_both(|place| {
+        let state = |text: &str| Incoming {
+            owner: Some("ann".into()),
+            title: Some(format!("theirs {text}")),
+            tags: vec![text.to_owned()],
+            rounds: text.len() as u64,
+            ..place.incoming("c", text)
+        };
+        place.take(&[state("1")]);
+        let all = place.scope();
+        place.store.edit(&all, &everything(), &Edit::Title(Some("mine".into()))).unwrap();
+        let before = place.one("c");
+        let change = |scope: &Scope, body, text: &str| {
+            let bare = Incoming { owner: None, ..state(text) };
+            place.store.change_body(scope, before.key, body, &bare).unwrap()
+        };
+        let q = Scope::project(place.store.project_or_new("q", at(0)).unwrap().id);
+        let bob = Scope::person(place.project, "bob");
+        assert!(!change(&q, before.body, "no") && !change(&bob, before.body, "no"));
+        assert!(!change(&all, before.body + 1, "no"));
+        assert_eq!(place.text("c"), "1");
+
+        let ann = Scope::person(place.project, "ann");
+        assert!(change(&ann, before.body, "22"));
+        let after = place.one("c");
+        assert_eq!((place.text("c").as_str(), after.rounds), ("22", 2));
+        assert_eq!((after.key, after.owner.as_deref()), (before.key, Some("ann")));
+        assert_eq!((after.title.as_deref(), &after.tags[..]), (Some("mine"), &["22".into()][..]));
+        assert!(after.body != before.body && !change(&all, before.body, "333"));
+        assert!(change(&all, after.body, "333"));
+        assert_eq!(place.all(&searched("333")).len(), 1);
+        assert_eq!(place.all(&searched("22")).len(), 0);
+        assert_eq!(place.number("SELECT COUNT(*) FROM body"), 1);
+        place.dataset("d", &everything());
+        place.store.edit(&all, &everything(), &Edit::Purge).unwrap();
+        assert!(!change(&all, 0, "4444"), "what is purged stays so");
+        assert_eq!(place.store.check(true, at(0)).unwrap(), []);
+    });
+}
+
+#[test]
+fn of_changes_at_once_one_comes_through() {
+    on_both(|place| {
+        place.add("c", "0");
+        let other = place.again();
+        for round in 1..=10 {
+            let seen = place.one("c");
+            let changed: Vec<String> = std::thread::scope(|scope| {
+                let change = |store: &'_ Store, number: usize| {
+                    let text = format!("{round} {number}");
+                    let item = place.incoming("c", &text);
+                    let changed = store.change_body(&place.scope(), seen.key, seen.body, &item);
+                    changed.unwrap().then_some(text)
+                };
+                let all = [(&place.store, 1), (&other, 2), (&place.store, 3)]
+                    .map(|(store, number)| scope.spawn(move || change(store, number)));
+                all.into_iter().filter_map(|one| one.join().unwrap()).collect()
+            });
+            assert_eq!(changed, [place.text("c")]);
         }
     });
 }

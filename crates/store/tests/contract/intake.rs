@@ -337,3 +337,47 @@ fn importers_and_readers_at_once_lose_nothing() {
         assert_eq!(place.store.check(true, at(0)).unwrap(), []);
     });
 }
+
+#[test]
+fn in_a_persons_scope_others_conversations_stay_untouched() {
+    on_both(|place| {
+        use Taken::{Foreign, New, Same, Updated};
+        let of = |owner: Option<&str>, id: &str, text: &str| Incoming {
+            owner: owner.map(str::to_owned),
+            ..place.incoming(id, text)
+        };
+        let long = "ö".repeat(300);
+        place.take(&[
+            of(Some("ann"), "anns", "1"),
+            of(Some("bob"), "bobs", "1"),
+            of(None, "nobodys", "1"),
+            of(Some("ann"), "purged", "1"),
+            of(Some(&long), "long", "1"),
+        ]);
+        place.dataset("d", &ids(&["purged"]));
+        place.store.edit(&place.scope(), &ids(&["purged"]), &Edit::Purge).unwrap();
+        let ann = Scope::person(place.project, "ann");
+        let some = ["anns", "bobs", "nobodys", "purged", "long", "new", "new"]
+            .map(|id| of(Some("ann"), id, "2"));
+        let expect = [Updated, Foreign, Foreign, Foreign, Foreign, New, Same];
+        assert_eq!(place.store.would_take_in(&ann, &some).unwrap(), expect);
+        assert_eq!(place.store.take_in(&ann, &some).unwrap(), expect);
+        let texts = ["anns", "bobs", "nobodys", "long", "new"].map(|id| place.text(id));
+        assert_eq!(texts, ["2", "1", "1", "1", "2"]);
+        assert_eq!(place.one("bobs").owner.as_deref(), Some("bob"));
+        assert_eq!(place.one("nobodys").owner, None);
+        assert_eq!(place.number("SELECT COUNT(*) FROM conversation"), 6);
+        // Just the same is no more theirs than another state.
+        let same = [of(Some("ann"), "bobs", "1")];
+        assert_eq!(place.store.take_in(&ann, &same).unwrap(), [Foreign]);
+        let theirs = Scope::person(place.project, &long);
+        let some = [of(Some(&long), "long", "2")];
+        assert_eq!(place.store.take_in(&theirs, &some).unwrap(), [Updated]);
+        // Ids are known within a source and a project.
+        let elsewhere = Incoming { source: "other".into(), ..of(Some("ann"), "bobs", "3") };
+        assert_eq!(place.store.take_in(&ann, &[elsewhere]).unwrap(), [New]);
+        let q = Scope::person(place.store.project_or_new("q", at(0)).unwrap().id, "ann");
+        assert_eq!(place.store.take_in(&q, &[of(Some("ann"), "bobs", "4")]).unwrap(), [New]);
+        assert_eq!(place.store.check(true, at(0)).unwrap(), []);
+    });
+}

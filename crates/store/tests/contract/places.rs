@@ -1,6 +1,7 @@
 //! Opening, tables, projects.
 
-use retort_store::{Error, Store};
+use retort_model::{ProjectRole, Scope};
+use retort_store::{Error, Incoming, Store, Taken};
 
 use crate::support::*;
 
@@ -112,4 +113,68 @@ fn projects_are_made_once() {
         assert_eq!(other.project("q").unwrap().unwrap().id, ids[0]);
         assert_eq!(other.project("r").unwrap(), None);
     });
+}
+
+/// The words for types that the first schema was made with, and its search index.
+const FIRST_ON_SQLITE: ([(&str, &str); 3], &str) = (
+    [("{key}", "INTEGER PRIMARY KEY"), ("{bytes}", "BLOB"), ("{clustered}", " WITHOUT ROWID")],
+    "CREATE VIRTUAL TABLE conversation_search USING fts5(
+         search, content='conversation', content_rowid='key', columnsize=0, detail=none,
+         tokenize='trigram case_sensitive 1');
+     INSERT INTO conversation_search (conversation_search, rank) VALUES ('secure-delete', 1);
+     INSERT INTO conversation_search (conversation_search, rank) VALUES ('automerge', 16);",
+);
+const FIRST_ON_POSTGRES: ([(&str, &str); 3], &str) = (
+    [("{key}", "BIGINT PRIMARY KEY"), ("{bytes}", "BYTEA"), ("{clustered}", "")],
+    "CREATE EXTENSION IF NOT EXISTS pg_trgm;
+     CREATE INDEX conversation_search ON conversation USING gin (search gin_trgm_ops);",
+);
+
+/// A store as the first release made it, with a project and an import that waits.
+fn first_schema((words, search): ([(&str, &str); 3], &str)) -> String {
+    let tables = include_str!("../../src/schema/0001.sql");
+    let tables =
+        words.iter().fold(tables.to_owned(), |sql, (word, meaning)| sql.replace(word, meaning));
+    format!(
+        "{tables} {search}
+         INSERT INTO meta (name, value) VALUES ('identity', 'first'), ('schema', '1');
+         INSERT INTO counter (name, value) VALUES ('project', 1), ('job', 1);
+         INSERT INTO project (id, name, created_at) VALUES (1, 'p', 0);
+         INSERT INTO job (id, project, kind, state, creator, name, plan, created_at, attempts, cancel,
+             items_total, items_done, bytes_total, bytes_done, records)
+         VALUES (1, 1, 'import', 'queued', 'ann', 'i', '{{}}', 0, 0, 0, 0, 0, 0, 0, 0);"
+    )
+}
+
+fn migrates(url: &str) {
+    let old =
+        |result: Result<Store, Error>| matches!(result, Err(Error::Schema { found: 1, known: 2 }));
+    assert!(old(Store::open(url, "i")) && old(Store::open_existing(url)));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (1, 2));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (2, 2));
+    let store = Store::open_existing(url).unwrap();
+    assert_eq!(store.identity(), "first");
+    let project = store.project("p").unwrap().unwrap().id;
+    assert_eq!(store.jobs(&Scope::project(project), 10).unwrap().len(), 1);
+    let body = store.packer().pack(b"line").unwrap();
+    let one = Incoming { id: "c".into(), body, size: 4, ..Incoming::default() };
+    assert_eq!(store.take_in(&Scope::project(project), &[one]).unwrap(), [Taken::New]);
+    let ann = store.add_person("ann", None, at(0)).unwrap();
+    assert!(store.set_role(project, ann.id, Some(ProjectRole::Owner), at(0)).unwrap());
+    assert_eq!(store.check(true, at(0)).unwrap(), []);
+}
+
+#[test]
+fn a_store_of_the_first_schema_is_taken_to_the_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(&first_schema(FIRST_ON_SQLITE)).unwrap();
+    drop(connection);
+    migrates(path.to_str().unwrap());
+    if let Some(url) = postgres::new_database() {
+        let mut client = ::postgres::Client::connect(&url, ::postgres::NoTls).unwrap();
+        client.batch_execute(&first_schema(FIRST_ON_POSTGRES)).unwrap();
+        migrates(&url);
+    }
 }

@@ -1,6 +1,7 @@
 //! Checking, copying, measuring.
 
-use retort_store::{Edit, Finding, Incoming, Store};
+use retort_model::{Action, ProjectRole};
+use retort_store::{AuditFilter, Edit, Finding, Incoming, SessionKind, Store};
 
 use crate::support::*;
 
@@ -124,5 +125,56 @@ fn a_server_is_copied_by_its_own_tools() {
     on_postgres(|place| {
         let error = place.store.copy_to(&place.path("copy.db")).unwrap_err().to_string();
         assert!(error.contains("pg_dump"), "{error}");
+    });
+}
+
+#[test]
+fn a_copy_holds_people_links_and_the_audit_log() {
+    on_sqlite(|place| {
+        let store = &place.store;
+        let ann = store.add_person("ann", Some("hash"), at(1)).unwrap();
+        store.set_role(place.project, ann.id, Some(ProjectRole::Owner), at(1)).unwrap();
+        store.add_identity("https://i", "1", ann.id).unwrap();
+        store.add_session(SessionKind::Session, &[1; 32], ann.id, at(1), at(100)).unwrap();
+        place.add("c", "line");
+        let conversation = place.one("c").key;
+        store.add_share(&place.scope(), &link("link", conversation), at(1)).unwrap().unwrap();
+        store.add_webhook(place.project, "ann", "https://h", "key", at(1)).unwrap();
+        place.dataset("d", &everything());
+        store.add_audit(&entry(None, Action::Edit, "c"), at(1)).unwrap();
+
+        let path = place.path("copy.db");
+        store.copy_to(&path).unwrap();
+        let copy = Store::open_existing(path.to_str().unwrap()).unwrap();
+        assert_eq!(copy.person(ann.id).unwrap().as_ref(), Some(&ann));
+        assert_eq!(copy.password_of(ann.id).unwrap().as_deref(), Some("hash"));
+        assert_eq!(copy.role(place.project, ann.id).unwrap(), Some(ProjectRole::Owner));
+        assert!(copy.person_identified("https://i", "1").unwrap().is_some());
+        assert!(copy.session(&[1; 32], at(2)).unwrap().is_some());
+        assert!(copy.share_behind("link", at(2)).unwrap().is_some());
+        assert_eq!(copy.notices(&place.scope(), None, 10).unwrap().len(), 1);
+        assert_eq!(copy.claim_deliveries(at(500), at(600), 10).unwrap().len(), 1);
+        let all = AuditFilter::default();
+        assert_eq!(copy.audit(place.project, &all, None, 10).unwrap().len(), 1);
+        // The copy is guarded as the store is.
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        assert!(connection.execute("DELETE FROM audit", []).is_err());
+        for expect in [("people", 1), ("public links", 1), ("audit entries", 1)] {
+            assert!(copy.sizes().unwrap().contains(&expect), "{expect:?}");
+        }
+        assert_eq!(copy.check(true, at(0)).unwrap(), []);
+    });
+}
+
+#[test]
+fn a_link_to_what_is_deleted_is_found() {
+    on_both(|place| {
+        place.add("c", "line");
+        let conversation = place.one("c").key;
+        place.store.add_share(&place.scope(), &link("link", conversation), at(1)).unwrap().unwrap();
+        assert_eq!(found(place, false), [""; 0]);
+        place.sql("UPDATE conversation SET status = 2");
+        let shallow = found(place, false);
+        assert!(shallow.len() == 1 && shallow[0].starts_with("public links: 1"), "{shallow:?}");
     });
 }

@@ -6,8 +6,10 @@ pub mod postgres;
 
 use std::path::PathBuf;
 
-use retort_model::{JobState, Scope, Selection, Time};
-use retort_store::{Incoming, Job, NewDataset, NewExport, Store, Summary, Taken};
+use retort_model::{Action, JobState, Scope, Selection, Time};
+use retort_store::{
+    Incoming, Job, NewAudit, NewDataset, NewExport, NewShare, Store, Summary, Taken,
+};
 use tempfile::TempDir;
 
 /// A new store with one project.
@@ -125,11 +127,18 @@ impl Place {
 
     /// Does SQL behind the store's back; says how many rows it changed.
     pub fn sql(&self, sql: &str) -> u64 {
+        self.try_sql(sql).unwrap()
+    }
+
+    /// As [`Place::sql`], or what the database said against it.
+    pub fn try_sql(&self, sql: &str) -> Result<u64, String> {
         match self.store.file() {
-            Some(path) => {
-                rusqlite::Connection::open(path).unwrap().execute(sql, []).unwrap() as u64
-            }
-            None => self.client().execute(sql, &[]).unwrap(),
+            Some(path) => rusqlite::Connection::open(path)
+                .unwrap()
+                .execute(sql, [])
+                .map(|changed| changed as u64)
+                .map_err(|error| error.to_string()),
+            None => self.client().execute(sql, &[]).map_err(|error| format!("{error:?}")),
         }
     }
 
@@ -164,6 +173,24 @@ pub fn everything() -> Selection {
 
 pub fn ids(some: &[&str]) -> Selection {
     Selection { ids: some.iter().map(|&id| id.to_owned()).collect(), ..Selection::default() }
+}
+
+/// A link to be made by ann.
+pub fn link(link: &str, conversation: i64) -> NewShare<'_> {
+    NewShare { conversation, link, creator: "ann", password: None, shows: 5, expires_at: None }
+}
+
+/// An entry of ann's to be added.
+pub fn entry(project: Option<i64>, action: Action, object: &str) -> NewAudit<'_> {
+    NewAudit {
+        project,
+        person: Some("ann"),
+        action,
+        object,
+        is_refused: false,
+        address: None,
+        request: None,
+    }
 }
 
 /// Numbers that look random and are the same each time.
