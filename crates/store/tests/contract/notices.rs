@@ -248,18 +248,19 @@ fn a_webhook_that_goes_while_exports_end_does_not_keep_them_from_it() {
     on_both(|place| {
         let other = place.again();
         let ann = Scope::person(place.project, "ann");
+        let hooks: Vec<i64> = (0..30).map(|_| webhook(place, "ann", "https://h")).collect();
+        let jobs: Vec<i64> = (0..30).map(|n| export(place, "ann", &format!("d{n}"))).collect();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                for _ in 0..20 {
-                    let hook = other.add_webhook(place.project, "ann", "https://h", "s", at(1));
-                    assert!(other.end_webhook(&ann, hook.unwrap()).unwrap());
+                for hook in hooks {
+                    assert!(other.end_webhook(&ann, hook).unwrap());
                 }
             });
-            for number in 0..20 {
-                end_one(place, &format!("d{number}"));
+            for job in jobs {
+                assert!(place.store.cancel(&ann, job, at(300)).unwrap());
             }
         });
-        assert_eq!(notices(place, "ann").len(), 20);
+        assert_eq!(notices(place, "ann").len(), 30);
         assert_eq!(place.number("SELECT COUNT(*) FROM delivery"), 0);
     });
 }
