@@ -173,12 +173,13 @@ fn relations(
         let problem = format!("{shared} lead to deleted conversations; revoke them");
         found.push(Finding::new("public links", problem));
     }
-    // Entries have the numbers from 1 on, without gaps.
+    // As many were added as numbers were given out.
     let sql = "SELECT COALESCE((SELECT value FROM counter WHERE name = 'audit'), 0)
                    - (SELECT COUNT(*) FROM audit)";
     let missing = count(connection, sql)?;
     if missing != 0 {
-        let problem = format!("{missing} entries are missing; someone went around Retort");
+        let (by, few) = (missing.unsigned_abs(), if missing > 0 { "few" } else { "many" });
+        let problem = format!("{by} entries too {few}: someone went around Retort");
         found.push(Finding::new("the audit log", problem));
     }
     let sql = "SELECT id, worker FROM job WHERE state = 'running' AND lease_until < $1";

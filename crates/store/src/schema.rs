@@ -55,13 +55,13 @@ pub(crate) fn migrate(connection: &mut Connection, identity: &str) -> Result<(i6
                 continue;
             }
             connection.script(&dialect.schema(step))?;
-            if number == 2 {
-                connection.script(dialect.audit_schema())?;
-            }
             if number == 1 {
                 connection.script(dialect.search_schema())?;
                 let sql = "INSERT INTO meta (name, value) VALUES ('identity', $1)";
                 connection.execute(sql, &[Value::Text(identity)])?;
+            }
+            if number == 2 {
+                connection.script(dialect.audit_schema())?;
             }
         }
         let sql = "INSERT INTO meta (name, value) VALUES ('schema', $1)

@@ -140,10 +140,7 @@ fn an_entry_that_was_taken_out_by_force_is_missed() {
         }
         place.sql("DELETE FROM audit WHERE id = 2");
         let found = place.store.check(false, at(0)).unwrap();
-        assert!(
-            found.len() == 1 && found[0].problem.contains("1 entries are missing"),
-            "{found:?}"
-        );
+        assert!(found.len() == 1 && found[0].problem.contains("1 entries too few"), "{found:?}");
     });
 }
 
