@@ -1,1 +1,4 @@
 //! The doors of Retort over HTTP: a JSON API and pages over the service's verbs.
+
+pub mod bounds;
+pub mod problem;

@@ -1,0 +1,100 @@
+//! Every bound of the doors, with its reason.
+
+use std::time::Duration;
+
+/// Bytes of a JSON body that [`crate::extract::Json`] reads: a selection of 10,000 long ids fits four times.
+pub const JSON_BYTES: usize = 4 << 20;
+
+/// Headers of a request, at most: hyper's own default, which needs no memory from the heap.
+pub const HEADERS: usize = 100;
+
+/// Characters of a request id that is taken from the caller.
+pub const REQUEST_ID_CHARS: usize = 64;
+
+/// Service calls at once: SQLite writes one at a time, and a PostgreSQL server has few connections.
+pub const CALLS: usize = 16;
+
+/// Downloads at once. Each holds a thread, and tokio has 512 for everything that blocks.
+pub const DOWNLOADS: usize = 128;
+
+/// How long a call waits for its turn: longer, and the person has gone.
+pub const TURN: Duration = Duration::from_secs(30);
+
+/// Bytes of a download that are handed over at a time.
+pub const DOWNLOAD_CHUNK_BYTES: usize = 128 << 10;
+
+/// Chunks of a download that wait for the network.
+pub const DOWNLOAD_CHUNKS_WAITING: usize = 4;
+
+/// Keys that a table of rates remembers: about 3 MB.
+pub const RATE_KEYS: usize = 1 << 16;
+
+/// Pause after a connection could not be accepted for want of something that others have to give back.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest such pause; it doubles until then.
+pub const ACCEPT_PAUSE_MOST: Duration = Duration::from_secs(1);
+
+/// How long what a client still sends is read and thrown away before its connection closes, so that the answer
+/// reaches it.
+pub const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes that are thrown away so.
+pub const LINGER_BYTES: usize = 1 << 20;
+
+/// What a server takes of its clients.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Open connections. Half of what the process may open is never passed, as the store opens files too.
+    pub connections: usize,
+    /// From the first byte of a request (of a connection, for its first) to the end of its headers.
+    pub headers: Duration,
+    /// Bytes of a request's line and headers.
+    pub header_bytes: usize,
+    /// From one request to the next on a connection. Longer than the minute for which proxies keep theirs.
+    pub idle: Duration,
+    /// A TLS handshake.
+    pub handshake: Duration,
+    /// How slowly a body may come.
+    pub sending: Pace,
+    /// How slowly an answer may be taken.
+    pub taking: Pace,
+    /// How long running requests have to finish once the server stops.
+    pub grace: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            headers: Duration::from_secs(10),
+            header_bytes: 32 << 10,
+            idle: Duration::from_secs(75),
+            handshake: Duration::from_secs(10),
+            sending: Pace::default(),
+            taking: Pace { silence: Duration::from_secs(30), ..Pace::default() },
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How slow the other side may be. Only time spent waiting for it counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Without a byte.
+    pub silence: Duration,
+    /// All waiting, beyond what the bytes take at `bytes_per_second`.
+    pub lag: Duration,
+    /// The least speed that is no lag.
+    pub bytes_per_second: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            silence: Duration::from_secs(20),
+            lag: Duration::from_secs(30),
+            bytes_per_second: 1024,
+        }
+    }
+}
