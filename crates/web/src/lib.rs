@@ -1,6 +1,8 @@
 //! The doors of Retort over HTTP: a JSON API and pages over the service's verbs.
 
+pub mod blocking;
 pub mod bounds;
 pub mod extract;
 mod pace;
 pub mod problem;
+pub mod rates;
