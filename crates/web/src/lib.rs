@@ -3,6 +3,8 @@
 pub mod blocking;
 pub mod bounds;
 pub mod extract;
+pub mod metrics;
 mod pace;
 pub mod problem;
 pub mod rates;
+pub mod requests;

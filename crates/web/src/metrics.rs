@@ -1,0 +1,206 @@
+//! What is counted for `/metrics`, as OpenMetrics text. No label comes from a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use retort_model::JobState;
+
+const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Seconds: from a page out of memory to a long download.
+const BUCKETS: [f64; 12] = [0.002, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0];
+
+/// The route's label where no route was found.
+pub(crate) const NO_ROUTE: &str = "other";
+
+/// What the server counts. Clones count together.
+#[derive(Clone)]
+pub struct Metrics(Arc<Counted>);
+
+struct Counted {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabels, Histogram>,
+    sent_bytes: Counter,
+    downloaded_bytes: Counter,
+    connections: Gauge,
+    jobs: Family<JobLabels, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: Arc<str>,
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobLabels {
+    state: &'static str,
+}
+
+/// A request that has ended.
+pub(crate) struct Ended<'a> {
+    pub(crate) method: &'static str,
+    pub(crate) route: &'a Arc<str>,
+    pub(crate) status: StatusCode,
+    pub(crate) took: Duration,
+    pub(crate) bytes: u64,
+    pub(crate) is_download: bool,
+}
+
+impl Metrics {
+    /// Nothing counted yet, in a server of that version.
+    pub fn new(version: &str) -> Self {
+        let mut registry = Registry::with_prefix("retort");
+        let requests = Family::default();
+        let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> _);
+        let (sent_bytes, downloaded_bytes) = (Counter::default(), Counter::default());
+        let (connections, jobs) = (Gauge::default(), Family::default());
+        let build = Info::new(vec![("version", version.to_owned())]);
+        registry.register("build", "The release that runs", build);
+        registry.register("http_requests", "Requests that have ended", requests.clone());
+        registry.register_with_unit(
+            "http_request_duration",
+            "From a request's headers to its answer's last byte",
+            Unit::Seconds,
+            durations.clone(),
+        );
+        registry.register_with_unit(
+            "http_sent",
+            "Bytes of answers, without headers",
+            Unit::Bytes,
+            sent_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "downloaded",
+            "Bytes of datasets sent",
+            Unit::Bytes,
+            downloaded_bytes.clone(),
+        );
+        registry.register("http_connections", "Connections that are open", connections.clone());
+        registry.register("jobs", "Jobs by state", jobs.clone());
+        let counted = Counted {
+            registry,
+            requests,
+            durations,
+            sent_bytes,
+            downloaded_bytes,
+            connections,
+            jobs,
+        };
+        Self(Arc::new(counted))
+    }
+
+    /// Tells how many jobs are in a state.
+    pub fn set_jobs(&self, state: JobState, count: u64) {
+        let labels = JobLabels { state: state.as_str() };
+        self.0.jobs.get_or_create(&labels).set(count.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Tells how many connections are open: [`crate::server::Listening::open`].
+    pub fn set_connections(&self, count: usize) {
+        self.0.connections.set(count.try_into().unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn count(&self, ended: &Ended<'_>) {
+        let route = Arc::clone(ended.route);
+        let status = status_class(ended.status);
+        let labels = RequestLabels { method: ended.method, route: Arc::clone(&route), status };
+        self.0.requests.get_or_create(&labels).inc();
+        let seconds = ended.took.as_secs_f64();
+        self.0.durations.get_or_create(&RouteLabels { route }).observe(seconds);
+        self.0.sent_bytes.inc_by(ended.bytes);
+        if ended.is_download {
+            self.0.downloaded_bytes.inc_by(ended.bytes);
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        // A string takes whatever is written.
+        let _ = encode(&mut text, &self.0.registry);
+        text
+    }
+
+    /// The answer to `/metrics`.
+    pub fn answer(&self) -> Response {
+        ([(CONTENT_TYPE, CONTENT)], self.text()).into_response()
+    }
+}
+
+/// A method's name, if it is a method that there is.
+pub(crate) fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn status_class(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        100..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_told() {
+        let metrics = Metrics::new("1.2.3");
+        metrics.set_connections(4);
+        metrics.set_jobs(JobState::Queued, 2);
+        for is_download in [false, true] {
+            metrics.count(&Ended {
+                method: "GET",
+                route: &"/api/v1/jobs/{id}".into(),
+                status: StatusCode::OK,
+                took: Duration::from_millis(30),
+                bytes: 100,
+                is_download,
+            });
+        }
+        let text = metrics.text();
+        for line in [
+            r#"retort_build_info{version="1.2.3"} 1"#,
+            r#"retort_http_requests_total{method="GET",route="/api/v1/jobs/{id}",status="2xx"} 2"#,
+            r#"retort_http_request_duration_seconds_bucket{le="0.025",route="/api/v1/jobs/{id}"} 0"#,
+            r#"retort_http_request_duration_seconds_bucket{le="0.05",route="/api/v1/jobs/{id}"} 2"#,
+            "retort_http_sent_bytes_total 200",
+            "retort_downloaded_bytes_total 100",
+            "retort_http_connections 4",
+            r#"retort_jobs{state="queued"} 2"#,
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|got| got == line), "{line}\n{text}");
+        }
+    }
+}
