@@ -6,5 +6,6 @@ pub mod extract;
 pub mod metrics;
 mod pace;
 pub mod problem;
+pub mod ranges;
 pub mod rates;
 pub mod requests;
