@@ -9,3 +9,4 @@ pub mod problem;
 pub mod ranges;
 pub mod rates;
 pub mod requests;
+pub mod server;
