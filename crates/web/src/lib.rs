@@ -4,6 +4,7 @@ pub mod blocking;
 pub mod bounds;
 pub mod extract;
 pub mod metrics;
+pub mod oidc;
 pub mod outgoing;
 mod pace;
 pub mod problem;
