@@ -13,9 +13,9 @@ use crate::words::{count, several};
 /// How many conversations are meant. An id that nobody knows is an error.
 pub fn known(opened: &Opened, selection: &Selection) -> Result<u64, Failure> {
     let Opened { service, caller, .. } = opened;
-    if let Some(unknown) = service.unknown_ids(caller, selection)?.first() {
-        let unknown = crate::words::one_line(unknown, 200);
-        return Err(format!("there is no conversation `{unknown}`; nothing was changed").into());
+    if let Err(error) = service.check_ids(caller, selection) {
+        let error = crate::words::one_line(&error.to_string(), 240);
+        return Err(format!("{error}; nothing was changed").into());
     }
     Ok(service.count(caller, selection)?)
 }

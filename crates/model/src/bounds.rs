@@ -119,3 +119,46 @@ pub const OBJECT_PARTS_IN_FLIGHT: usize = 2;
 
 /// Bytes that are asked of an object at once when it is read.
 pub const OBJECT_READ_BYTES: u64 = 2 << 20;
+
+/// Shortest password, in characters: what the advice of the standards calls enough where guesses are slowed down.
+pub const PASSWORD_CHARACTERS: usize = 10;
+
+/// Longest password, in bytes: a longer one only costs time.
+pub const PASSWORD_BYTES: usize = 1024;
+
+/// Days that a session lasts.
+pub const SESSION_DAYS: u64 = 14;
+
+/// Minutes that a one-time link to sign in can be used.
+pub const SIGN_IN_LINK_MINUTES: u64 = 30;
+
+/// Days that an invitation can be used.
+pub const INVITATION_DAYS: u64 = 7;
+
+/// Days that a token lasts at most: one that leaked and was forgotten ends by itself.
+pub const TOKEN_DAYS: u64 = 366;
+
+/// Longest name of a person, a project or a token, in characters.
+pub const NAME_CHARACTERS: usize = 200;
+
+/// Tokens, webhooks or shares that one person has in a project, at most, so that none is forgotten among too many
+/// and one webhook cannot become a flood.
+pub const WEBHOOKS_PER_PERSON: usize = 10;
+
+/// Exports of one person that wait or run at a time.
+pub const EXPORTS_PER_PERSON: u64 = 4;
+
+/// Bytes of one request that are taken at once: conversations, edits, settings. More comes as an import.
+pub const REQUEST_BYTES: usize = 16 << 20;
+
+/// Bytes of an import through the network.
+pub const UPLOAD_BYTES: u64 = 64 << 30;
+
+/// Ids that one request names, at most: all that a filter matches need no ids.
+pub const IDS_PER_REQUEST: usize = 100_000;
+
+/// Hours after which an answer is no longer kept for a request that comes again.
+pub const ANSWER_HOURS: u64 = 24;
+
+/// Seconds after which a request that never ended may be begun again under its key.
+pub const ANSWER_STALE_SECONDS: u64 = 120;

@@ -7,9 +7,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use retort_formats::package::{Archive, Entry, Segment};
+use retort_model::Action;
 use retort_store::{Dataset, DatasetFile};
 
 use crate::Error;
+use crate::caller::Caller;
+use crate::datasets::DatasetRef;
 use crate::objects::Prefix;
 use crate::pipeline::{Observer, Progress};
 use crate::place::Place;
@@ -26,8 +29,21 @@ impl Service {
     /// The archive of a dataset, `<dataset name>.zip`.
     ///
     /// # Errors
-    /// Those of the store.
-    pub fn download(&self, dataset: &Dataset) -> Result<Download, Error> {
+    /// The caller has no such dataset; those of the store.
+    pub fn download<'d>(
+        &self,
+        caller: &Caller,
+        which: impl Into<DatasetRef<'d>>,
+    ) -> Result<(Dataset, Download), Error> {
+        let which = which.into();
+        self.audited(caller, Action::Download, &which.to_string(), || {
+            let dataset = self.dataset(caller, which)?;
+            let archive = self.archive(&dataset)?;
+            Ok((dataset, archive))
+        })
+    }
+
+    fn archive(&self, dataset: &Dataset) -> Result<Download, Error> {
         let files = self.store.dataset_files(dataset)?;
         let entries = files
             .iter()
@@ -42,6 +58,12 @@ impl Download {
     /// Bytes of the whole archive.
     pub fn bytes(&self) -> u64 {
         self.archive.len()
+    }
+
+    /// What stands for just these bytes: the hash of the receipt, which names the hashes of all others.
+    pub fn etag(&self) -> String {
+        let receipt = self.files.last().map(|file| file.sha256.as_str()).unwrap_or_default();
+        receipt.get(..32).unwrap_or(receipt).to_owned()
     }
 
     /// Writes a range of the archive's bytes.

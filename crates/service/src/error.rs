@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use retort_model::{Grant, ProjectRole};
+
 /// Why a verb could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -82,6 +84,21 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// The token was not given this.
+    #[error("the token does not have the scope `{0}`; make one that has")]
+    NotGranted(Grant),
+    /// The person is not what this takes in the project.
+    #[error("this takes the role `{0}` in the project")]
+    NotAllowed(ProjectRole),
+    /// Name and password, link or token open nothing.
+    #[error("{0}")]
+    NotSignedIn(&'static str),
+    /// One more than is allowed at a time.
+    #[error("{0}")]
+    TooMany(String),
+    /// Someone else changed it meanwhile, or it is under way.
+    #[error("{0}")]
+    Conflict(String),
     /// The person stopped it.
     #[error("stopped; nothing was published and what was written is removed")]
     Stopped,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, findings, write_reject};
 use retort_model::bounds::{COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED};
-use retort_model::{Scope, Tally, Text, canonical};
+use retort_model::{Conversation, Scope, Tally, Text, canonical};
 use retort_store::{Incoming, Packer, Store, Taken};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -34,9 +34,22 @@ pub struct ImportPlan {
     pub threads: usize,
     /// Whether to look only at what would happen.
     pub dry_run: bool,
+    /// Whether the report names each conversation; for a few.
+    pub names: bool,
 }
 
-/// What an import did. `read = new + updated + same + older + repeated + refused`.
+/// A conversation that an import met, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Met {
+    /// Its id.
+    pub id: String,
+    /// The import format.
+    pub source: String,
+    /// What became of it.
+    pub became: Taken,
+}
+
+/// What an import did. `read = new + updated + same + older + repeated + foreign + refused`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImportReport {
     /// Items that were read.
@@ -51,6 +64,9 @@ pub struct ImportReport {
     pub older: u64,
     /// Those whose id came before in this import, and that were no newer.
     pub repeated: u64,
+    /// Those that are another person's than the one who may bring in only their own.
+    #[serde(default)]
+    pub foreign: u64,
     /// Items that could not be read, by reason.
     pub refused: Vec<Finding>,
     /// Where the first of them stand, and what is wrong with them.
@@ -63,6 +79,9 @@ pub struct ImportReport {
     pub files_passed_over: u64,
     /// The inputs, one by one.
     pub inputs: Vec<InputCount>,
+    /// The conversations, if they were to be named.
+    #[serde(skip)]
+    pub met: Vec<Met>,
 }
 
 impl ImportReport {
@@ -73,7 +92,7 @@ impl ImportReport {
 
     /// Whether every item is accounted for.
     pub fn balances(&self) -> bool {
-        let kept = self.new + self.updated + self.same + self.older + self.repeated;
+        let kept = self.new + self.updated + self.same + self.older + self.repeated + self.foreign;
         self.read == kept + self.refused_count()
     }
 }
@@ -83,6 +102,8 @@ struct Made {
     source: Arc<Source>,
     done: BatchDone,
     incoming: Vec<Incoming>,
+    /// Conversations of others.
+    foreign: Vec<Met>,
 }
 
 /// What came before in the same import.
@@ -99,7 +120,7 @@ struct Before {
 /// Failing I/O or a failing store; what was committed before stays.
 pub(crate) fn import(
     store: &Store,
-    project: i64,
+    scope: &Scope,
     plan: &ImportPlan,
     observer: &dyn Observer,
     stopped: &AtomicBool,
@@ -113,8 +134,8 @@ pub(crate) fn import(
     let total_bytes = feed.total_bytes();
     let mut taking = Taking {
         store,
-        project,
-        dry_run: plan.dry_run,
+        scope,
+        plan,
         waiting: Vec::new(),
         waiting_bytes: 0,
         refused: Tally::default(),
@@ -130,7 +151,7 @@ pub(crate) fn import(
             let (ends, before) = (&ends, &before);
             move |job: Job, made: &crate::pipeline::Made<Made>| {
                 let sequence = job.sequence;
-                match pack(job, plan, &mut packer, before, ends) {
+                match pack(job, (plan, scope), &mut packer, before, ends) {
                     Some(result) => made.send((sequence, result)).is_ok(),
                     None => false,
                 }
@@ -147,7 +168,9 @@ pub(crate) fn import(
         },
     )?;
     taking.commit()?;
-    store.rest();
+    if total_bytes > COMMIT_BYTES {
+        store.rest();
+    }
     let records = taking.report.new + taking.report.updated;
     let read_bytes = read_bytes.load(Ordering::Relaxed);
     observer.progress(Progress { read_bytes, total_bytes, records });
@@ -160,7 +183,7 @@ pub(crate) fn import(
 /// Parses a batch and packs its conversations; `None` if everything ends.
 fn pack(
     job: Job,
-    plan: &ImportPlan,
+    (plan, scope): (&ImportPlan, &Scope),
     packer: &mut Packer<'_>,
     before: &Turnstile<Before>,
     ends: &Ends<'_>,
@@ -172,7 +195,7 @@ fn pack(
         Work::Refused(why) => {
             refused_entry(&mut done, &source, why);
             before.pass(sequence, ends, |_| ())?;
-            return Some(Ok(Made { source, done, incoming: Vec::new() }));
+            return Some(Ok(Made { source, done, incoming: Vec::new(), foreign: Vec::new() }));
         }
         Work::Stored(_) => return Some(Err(Error::Choice("stored items are in the store".into()))),
     };
@@ -192,13 +215,28 @@ fn pack(
             return Some(Err(Error::Unpack { name: "the set of seen ids".into(), source }));
         }
     };
+    let mut foreign = Vec::new();
     let incoming = read
         .iter()
         .zip(repeated)
-        .map(|(one, repeated)| incoming(one, repeated, packer, &mut line))
+        .filter(|(one, _)| {
+            let conversation = &one.conversation;
+            let is_own = scope.owner.is_none()
+                || conversation.owner.as_ref().map(Text::decoded).as_deref()
+                    == scope.owner.as_deref();
+            if !is_own {
+                foreign.push(Met {
+                    id: conversation.id.decoded().into_owned(),
+                    source: conversation.source.decoded().into_owned(),
+                    became: Taken::Foreign,
+                });
+            }
+            is_own
+        })
+        .map(|(one, repeated)| incoming_of(&one.conversation, repeated, packer, &mut line))
         .collect();
     Some(match incoming {
-        Ok(incoming) => Ok(Made { source, done, incoming }),
+        Ok(incoming) => Ok(Made { source, done, incoming, foreign }),
         Err(error) => Err(Error::Store(error)),
     })
 }
@@ -243,13 +281,12 @@ fn place(
 }
 
 /// A conversation as the store takes it.
-fn incoming(
-    one: &ReadItem<'_>,
+pub(crate) fn incoming_of(
+    conversation: &Conversation<'_>,
     repeated: bool,
     packer: &mut Packer<'_>,
     line: &mut Vec<u8>,
 ) -> Result<Incoming, retort_store::Error> {
-    let conversation = &one.conversation;
     line.clear();
     canonical::write(conversation, line);
     let decoded = |text: &Text<'_>| text.decoded().into_owned();
@@ -278,8 +315,8 @@ fn incoming(
 /// Gathers what the workers made and commits it.
 struct Taking<'t> {
     store: &'t Store,
-    project: i64,
-    dry_run: bool,
+    scope: &'t Scope,
+    plan: &'t ImportPlan,
     waiting: Vec<Incoming>,
     waiting_bytes: u64,
     refused: Tally<Refusal>,
@@ -288,8 +325,12 @@ struct Taking<'t> {
 
 impl Taking<'_> {
     fn take(&mut self, made: Made, rejects: &mut dyn Write) -> Result<(), Error> {
-        let Made { source, done, mut incoming } = made;
-        self.count(&source, &done, incoming.len());
+        let Made { source, done, mut incoming, mut foreign } = made;
+        self.count(&source, &done, incoming.len() + foreign.len());
+        self.report.foreign += foreign.len() as u64;
+        if self.plan.names {
+            self.report.met.append(&mut foreign);
+        }
         let mut lines = Vec::new();
         for reject in &done.rejects {
             write_reject(reject, &mut lines);
@@ -334,18 +375,23 @@ impl Taking<'_> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let taken = if self.dry_run {
-            self.store.would_take_in(&Scope::project(self.project), &self.waiting)?
+        let taken = if self.plan.dry_run {
+            self.store.would_take_in(self.scope, &self.waiting)?
         } else {
-            self.store.take_in(&Scope::project(self.project), &self.waiting)?
+            self.store.take_in(self.scope, &self.waiting)?
         };
-        for what in taken {
-            *match what {
+        for (one, became) in self.waiting.iter().zip(taken) {
+            if self.plan.names {
+                let (id, source) = (one.id.clone(), one.source.clone());
+                self.report.met.push(Met { id, source, became });
+            }
+            *match became {
                 Taken::New => &mut self.report.new,
                 Taken::Updated => &mut self.report.updated,
                 Taken::Same => &mut self.report.same,
-                Taken::Older | Taken::Foreign => &mut self.report.older,
+                Taken::Older => &mut self.report.older,
                 Taken::Repeated => &mut self.report.repeated,
+                Taken::Foreign => &mut self.report.foreign,
             } += 1;
         }
         self.waiting.clear();

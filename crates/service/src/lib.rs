@@ -2,8 +2,14 @@
 //!
 //! Opens files, drives the pipeline and publishes packages; knows nothing of arguments, HTTP or SQL.
 
+mod accounts;
+mod answers;
+mod audit;
+mod browse;
+mod caller;
 mod checkpoint;
 mod convert;
+mod datasets;
 mod disk;
 mod doctor;
 mod download;
@@ -12,7 +18,9 @@ mod error;
 mod export;
 mod files;
 mod import;
+mod intake;
 mod keeper;
+mod notices;
 mod objects;
 mod package;
 mod packed;
@@ -20,29 +28,43 @@ mod pipeline;
 mod place;
 mod plan;
 mod preview;
+mod queue;
 mod receipt;
+mod secret;
 mod seen;
 mod service;
+mod shares;
 mod shelf;
 mod source;
 mod verify;
 
+pub use accounts::{Identity, Session, Signed, TokenRequest};
+pub use caller::{Caller, LOCAL, Origin};
 pub use convert::{ConvertPlan, Report, convert};
+pub use datasets::DatasetRef;
 pub use doctor::Diagnosis;
 pub use download::Download;
 pub use draft::discard;
 pub use error::Error;
-pub use import::{ImportPlan, ImportReport};
+pub use import::{ImportPlan, ImportReport, Met};
+pub use intake::{IntakeRequest, Upload};
 pub use objects::Objects;
 pub use package::Package;
-pub use pipeline::{Observer, Progress};
-pub use plan::{Compression, DatasetPlan};
+pub use pipeline::{Nobody, Observer, Progress};
+pub use plan::{Compression, DatasetPlan, PlanNames};
 pub use preview::{Preview, preview, preview_package};
-pub use service::{Caller, Clock, Done, ExportRequest, Service, Settings, Worked, migrate};
+pub use queue::ExportRequest;
+pub use service::{Clock, Done, Service, Settings, Worked, migrate};
+pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
 pub use source::Input;
 pub use verify::{Difference, Verified, verify, verify_package};
 
+/// The open sets: what can be read, the shapes of records, the kinds of files.
+pub use retort_formats::{data, file, import as sources};
+
 /// What the store says of what it keeps.
 pub use retort_store::{
-    Cursor, Dataset, DatasetFile, Edit, Finding, Job, JobProgress, Order, Page, Project, Summary,
+    AuditEntry, AuditFilter, Begun, Cursor, Dataset, DatasetFile, Delivery, DeliveryState, Edit,
+    Error as StoreError, Finding, Invitation, Job, JobProgress, Member, Notice, Order, Page,
+    Person, Project, Share, Summary, Taken, Token, Webhook,
 };

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use retort_formats::data::{DataFormat, Schema, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::{data, file};
+use retort_model::bounds::CONTEXTS_PER_MESSAGE;
 use retort_model::{DatasetName, FileName};
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,11 @@ impl DatasetPlan {
                 "`{data}` cannot be written as `{file}`, only as {formats}"
             )));
         }
+        if self.shape_options.max_contexts > CONTEXTS_PER_MESSAGE {
+            return Err(Error::Choice(format!(
+                "at most {CONTEXTS_PER_MESSAGE} retrieved passages are carried with one answer"
+            )));
+        }
         if self.compression != Compression::None && !self.file_format.is_text() {
             return Err(Error::Choice(format!(
                 "`{file}` is compressed within; leave `--compress` out"
@@ -150,10 +156,10 @@ impl DatasetPlan {
         options
     }
 
-    /// The plan as JSON text, to be kept until it is carried out.
-    pub fn to_json(&self) -> String {
+    /// The plan by its names.
+    pub fn names(&self) -> PlanNames {
         let shape = &self.shape_options;
-        let kept = KeptPlan {
+        PlanNames {
             data_format: self.data_format.name().into(),
             file_format: self.file_format.name().into(),
             check: shape.check.to_string(),
@@ -165,9 +171,13 @@ impl DatasetPlan {
             compression: self.compression.as_str().into(),
             dataset_name: self.dataset_name.to_string(),
             file_name: self.file_name.to_string(),
-        };
+        }
+    }
+
+    /// The plan as JSON text, to be kept until it is carried out.
+    pub fn to_json(&self) -> String {
         // Names, numbers and flags always have a JSON text.
-        serde_json::to_string(&kept).unwrap_or_default()
+        serde_json::to_string(&self.names()).unwrap_or_default()
     }
 
     /// Reads what [`Self::to_json`] wrote.
@@ -175,7 +185,14 @@ impl DatasetPlan {
     /// # Errors
     /// What is wrong with the text, or which name in it is not known.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        let kept: KeptPlan = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        Self::named(&serde_json::from_str(text).map_err(|error| error.to_string())?)
+    }
+
+    /// The plan of these names.
+    ///
+    /// # Errors
+    /// Which of them is not known.
+    pub fn named(kept: &PlanNames) -> Result<Self, String> {
         Ok(Self {
             data_format: data::by_name(&kept.data_format)
                 .ok_or_else(|| format!("unknown data format `{}`", kept.data_format))?,
@@ -197,20 +214,31 @@ impl DatasetPlan {
 }
 
 /// A plan by its names. A field that is not known is refused: the dataset would not be what was asked.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeptPlan {
-    data_format: String,
-    file_format: String,
-    check: String,
-    tools: String,
-    wrap_arguments: bool,
-    tasks: bool,
-    max_contexts: usize,
-    csv: String,
-    compression: String,
-    dataset_name: String,
-    file_name: String,
+pub struct PlanNames {
+    /// The shape of the records.
+    pub data_format: String,
+    /// The kind of file.
+    pub file_format: String,
+    /// What happens to records that trainers would refuse.
+    pub check: String,
+    /// How tools are written: `text` or `array`.
+    pub tools: String,
+    /// Whether arguments that are no JSON object are wrapped.
+    pub wrap_arguments: bool,
+    /// Whether histories of sub-agents become records of their own, too.
+    pub tasks: bool,
+    /// Retrieved passages carried with one answer, at most.
+    pub max_contexts: usize,
+    /// For whom CSV is written: `spreadsheet` or `plain`.
+    pub csv: String,
+    /// How the data file is compressed as a whole.
+    pub compression: String,
+    /// Name of the dataset.
+    pub dataset_name: String,
+    /// Name of the data file, without its ending.
+    pub file_name: String,
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use retort_model::{Account, Tally};
 use crate::Error;
 use crate::convert::ConvertPlan;
 use crate::package::Package;
-use crate::pipeline::{InputsFeed, More, Observer, Progress, Shaping, Totals, run};
+use crate::pipeline::{InputsFeed, More, Nobody, Shaping, Totals, run};
 use crate::source::Inputs;
 
 /// The first records of a dataset.
@@ -22,12 +22,6 @@ pub struct Preview {
     pub account: Account,
     /// Items that could not be read, by reason.
     pub refused: Tally<Refusal>,
-}
-
-struct Nobody;
-
-impl Observer for Nobody {
-    fn progress(&self, _progress: Progress) {}
 }
 
 /// Shows the first records that the plan would write. Reading stops soon behind them.

@@ -4,26 +4,15 @@ use std::io::Write;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use retort_formats::import;
-use retort_model::{
-    Conversation, DatasetName, JobKind, JobState, Scope, Selection, Time, canonical,
-};
-use retort_store::{
-    Cursor, Dataset, DatasetFile, Edit, Job, NewExport, NewImport, Order, Page, Project, Store,
-    Summary,
-};
-use serde::{Deserialize, Serialize};
+use retort_model::{JobKind, JobState, Scope, Time};
+use retort_store::{Dataset, Job, Project, Store};
 
 use crate::Error;
-use crate::export::{KeptExport, export, prefix};
+use crate::export::{export, prefix};
 use crate::import::{ImportPlan, ImportReport};
 use crate::keeper::{Ending, Keeper};
-use crate::objects::{ObjectShelf, Objects};
-use crate::package::Package;
+use crate::objects::Objects;
 use crate::pipeline::Observer;
-use crate::plan::DatasetPlan;
-use crate::receipt::asked;
-use crate::source::Input;
 
 /// What time it is.
 pub trait Clock: Send + Sync {
@@ -35,6 +24,12 @@ pub trait Clock: Send + Sync {
 pub(crate) fn later(time: Time, by: Duration) -> Time {
     let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
     Time::from_unix_micros(time.unix_micros().saturating_add(by)).unwrap_or(time)
+}
+
+/// A moment a while before another.
+pub(crate) fn earlier(time: Time, by: Duration) -> Time {
+    let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+    Time::from_unix_micros(time.unix_micros().saturating_sub(by)).unwrap_or(time)
 }
 
 /// How the service is set up.
@@ -56,45 +51,6 @@ pub struct Settings {
     pub threads: usize,
     /// Bytes of history in one part of an export.
     pub part_bytes: u64,
-}
-
-/// Someone who asks, and what they may see.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// What they are called: datasets and jobs are theirs by it.
-    pub name: String,
-    /// The conversations they may see.
-    pub scope: Scope,
-}
-
-impl Caller {
-    /// Whoever holds the store's file: they see everything in a project.
-    pub fn local(project: &Project) -> Self {
-        Self { name: "local".into(), scope: Scope::project(project.id) }
-    }
-
-    /// Datasets and jobs are seen by who made them, and no one else.
-    fn own(&self) -> Scope {
-        Scope::person(self.scope.project, self.name.as_str())
-    }
-}
-
-/// An export that is asked for.
-#[derive(Clone)]
-pub struct ExportRequest {
-    /// Which conversations; a limit takes the most recent.
-    pub selection: Selection,
-    /// What is to be made of them.
-    pub dataset: DatasetPlan,
-}
-
-/// What the job table keeps of an import that is to be done.
-#[derive(Serialize, Deserialize)]
-struct KeptImport {
-    paths: Vec<std::path::PathBuf>,
-    stdin: bool,
-    from: Option<String>,
-    owner: Option<String>,
 }
 
 /// What became of a job that this worker took.
@@ -152,6 +108,28 @@ impl Service {
         Store::is_there(&settings.store)
     }
 
+    /// What time it is.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Whether the store and the place of the datasets answer.
+    ///
+    /// # Errors
+    /// What one of them says.
+    pub fn check(&self) -> Result<(), Error> {
+        self.store.has_open_jobs()?;
+        self.objects.size("manifest.json").map(|_| ())
+    }
+
+    /// How many jobs there are in each state.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn job_counts(&self) -> Result<Vec<(JobState, u64)>, Error> {
+        Ok(self.store.job_counts()?)
+    }
+
     /// Where the store is, without passwords.
     pub fn location(&self) -> String {
         self.store.location()
@@ -172,149 +150,6 @@ impl Service {
     /// Those of the store.
     pub fn project_or_new(&self, name: &str) -> Result<Project, Error> {
         Ok(self.store.project_or_new(name, self.clock.now())?)
-    }
-
-    /// Reads histories into the caller's project, as a job that this worker does at once. `rejects` gets a line for
-    /// each item that could not be read.
-    ///
-    /// # Errors
-    /// Failing I/O or a failing store; what was committed before stays.
-    pub fn import(
-        &self,
-        caller: &Caller,
-        plan: &ImportPlan,
-        observer: &dyn Observer,
-        stopped: &AtomicBool,
-        rejects: &mut dyn Write,
-    ) -> Result<ImportReport, Error> {
-        let project = caller.scope.project;
-        if plan.dry_run {
-            return crate::import::import(&self.store, project, plan, observer, stopped, rejects);
-        }
-        let (kept, name) = kept_import(plan)?;
-        let new = NewImport { creator: &caller.name, name: &name, plan: &kept };
-        let id = self.store.submit_import(project, &new, self.clock.now())?;
-        let Some(job) = self.claim(Some(id))? else { return Err(Error::Stopped) };
-        match self.work(&job, Some(plan), observer, stopped, rejects)? {
-            Done::Import(report) => Ok(report),
-            Done::Export(_) => Err(Error::Choice("an import became an export".into())),
-        }
-    }
-
-    /// A page of the conversations.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn list(
-        &self,
-        caller: &Caller,
-        selection: &Selection,
-        order: Order,
-        after: Option<Cursor>,
-        most: usize,
-    ) -> Result<Page, Error> {
-        Ok(self.store.list(&caller.scope, selection, order, after, most)?)
-    }
-
-    /// How many conversations the selection means.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn count(&self, caller: &Caller, selection: &Selection) -> Result<u64, Error> {
-        Ok(self.store.count(&caller.scope, selection)?)
-    }
-
-    /// The conversations with that id, each with its canonical line as it stands now.
-    ///
-    /// # Errors
-    /// There is none; it is damaged; those of the store.
-    pub fn show(&self, caller: &Caller, id: &str) -> Result<Vec<(Summary, Vec<u8>)>, Error> {
-        let found = self.store.find(&caller.scope, id)?;
-        if found.is_empty() {
-            return Err(Error::NotFound { what: "conversation", name: id.to_owned() });
-        }
-        let mut unpacker = self.store.unpacker();
-        found
-            .into_iter()
-            .map(|summary| {
-                let line = self.store.line(&summary, &mut unpacker)?;
-                let line = with_edits(&summary, &line)?;
-                Ok((summary, line))
-            })
-            .collect()
-    }
-
-    /// Changes the conversations that the selection means; says how many were changed.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn edit(&self, caller: &Caller, selection: &Selection, edit: &Edit) -> Result<u64, Error> {
-        Ok(self.store.edit(&caller.scope, selection, edit)?)
-    }
-
-    /// Which of the ids the caller has no conversation of.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn unknown_ids(
-        &self,
-        caller: &Caller,
-        selection: &Selection,
-    ) -> Result<Vec<String>, Error> {
-        let mut unknown = Vec::new();
-        for id in &selection.ids {
-            if self.store.find(&caller.scope, id)?.is_empty() {
-                unknown.push(id.clone());
-            }
-        }
-        Ok(unknown)
-    }
-
-    /// Queues an export; from this moment its selection is frozen.
-    ///
-    /// # Errors
-    /// Choices that the formats do not allow, a name in use, or nothing that matches; those of the store.
-    pub fn submit_export(&self, caller: &Caller, request: &ExportRequest) -> Result<i64, Error> {
-        request.dataset.check()?;
-        let unknown = self.unknown_ids(caller, &request.selection)?;
-        if let Some(first) = unknown.first() {
-            return Err(Error::NotFound { what: "conversation", name: first.clone() });
-        }
-        if self.store.count(&caller.scope, &request.selection)? == 0 {
-            return Err(Error::Nothing("nothing matches the selection".into()));
-        }
-        let name = request.dataset.dataset_name.as_str();
-        let kept = KeptExport::json(&request.dataset, asked(&request.selection))?;
-        let new = NewExport {
-            creator: &caller.name,
-            name,
-            plan: &kept,
-            part_bytes: self.settings.part_bytes,
-        };
-        let now = self.clock.now();
-        match self.store.submit_export(&caller.scope, &request.selection, &new, now) {
-            Err(retort_store::Error::NameTaken(name)) => {
-                let free = self.free_name(caller, &name)?;
-                Err(Error::NameTaken { name, free })
-            }
-            result => Ok(result?),
-        }
-    }
-
-    /// A name like this one that is not in use.
-    fn free_name(&self, caller: &Caller, name: &str) -> Result<String, Error> {
-        let taken: Vec<String> = self
-            .store
-            .datasets(&caller.own())?
-            .into_iter()
-            .map(|dataset| dataset.name)
-            .chain(self.store.jobs(&caller.own(), usize::MAX)?.into_iter().map(|job| job.name))
-            .collect();
-        let free = (2..)
-            .map(|number| format!("{name}-{number}"))
-            .find(|name| !taken.contains(name) && name.parse::<DatasetName>().is_ok());
-        // A name that is as long as names may be has no such neighbour; then one of the store's numbers serves.
-        Ok(free.unwrap_or_else(|| format!("dataset-{}", taken.len() + 1)))
     }
 
     /// Does a job that waits, or that another worker did not live to end; `only` names the one wanted. None if there
@@ -338,13 +173,13 @@ impl Service {
         Ok(Some((job, done)))
     }
 
-    fn claim(&self, only: Option<i64>) -> Result<Option<Job>, Error> {
+    pub(crate) fn claim(&self, only: Option<i64>) -> Result<Option<Job>, Error> {
         let now = self.clock.now();
         Ok(self.store.claim(&self.settings.worker, only, now, later(now, self.settings.lease))?)
     }
 
     /// Does a job that this worker holds, and ends it.
-    fn work(
+    pub(crate) fn work(
         &self,
         job: &Job,
         plan: Option<&ImportPlan>,
@@ -380,40 +215,6 @@ impl Service {
         done
     }
 
-    fn do_import(
-        &self,
-        job: &Job,
-        plan: Option<&ImportPlan>,
-        keeper: &Keeper<'_>,
-        rejects: &mut dyn Write,
-    ) -> Result<ImportReport, Error> {
-        let again;
-        let plan = match plan {
-            Some(plan) => plan,
-            None => {
-                again = plan_of(job, self.settings.threads)?;
-                &again
-            }
-        };
-        let report = crate::import::import(
-            &self.store,
-            job.project,
-            plan,
-            keeper,
-            &keeper.stopped,
-            rejects,
-        )?;
-        keeper.tell()?;
-        let state = match report.refused_count() {
-            0 => JobState::Completed,
-            _ => JobState::CompletedWithSkips,
-        };
-        let json = serde_json::to_string(&report).unwrap_or_default();
-        let now = self.clock.now();
-        self.store.end(job.id, keeper.worker, state, None, Some(&json), now)?;
-        Ok(report)
-    }
-
     fn do_export(&self, job: &Job, keeper: &Keeper<'_>) -> Result<Dataset, Error> {
         let id = export(&self.objects, job, keeper, self.settings.threads)?;
         let scope = Scope::project(job.project);
@@ -422,11 +223,14 @@ impl Service {
     }
 
     /// Removes what a job made before it was cancelled.
-    fn clear_parts(&self, job: &Job) -> Result<(), Error> {
+    pub(crate) fn clear_parts(&self, job: &Job) -> Result<(), Error> {
         if job.kind == JobKind::Export && job.dataset.is_none() {
             self.store.forget_parts(job.id)?;
             self.objects.remove_all(&prefix(&self.store, job.id))?;
             self.store.cleared(job.id)?;
+        }
+        if job.kind == JobKind::Import && job.state == JobState::Cancelled {
+            self.clear_upload(job)?;
         }
         Ok(())
     }
@@ -456,135 +260,6 @@ impl Service {
     pub fn has_open_jobs(&self) -> Result<bool, Error> {
         Ok(self.store.has_open_jobs()?)
     }
-
-    /// The caller's jobs, the newest first.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn jobs(&self, caller: &Caller, most: usize) -> Result<Vec<Job>, Error> {
-        Ok(self.store.jobs(&caller.own(), most)?)
-    }
-
-    /// One of the caller's jobs.
-    ///
-    /// # Errors
-    /// There is none; those of the store.
-    pub fn job(&self, caller: &Caller, id: i64) -> Result<Job, Error> {
-        let found = self.store.job(&caller.own(), id)?;
-        found.ok_or_else(|| Error::NotFound { what: "job", name: id.to_string() })
-    }
-
-    /// Asks one of the caller's jobs to end.
-    ///
-    /// # Errors
-    /// There is none, or it has ended; those of the store.
-    pub fn cancel(&self, caller: &Caller, id: i64) -> Result<Job, Error> {
-        let job = self.job(caller, id)?;
-        if !self.store.cancel(&caller.own(), id, self.clock.now())? {
-            return Err(Error::Choice(format!("job {id} has ended: it is {}", job.state)));
-        }
-        let job = self.job(caller, id)?;
-        if job.state == JobState::Cancelled {
-            // What cannot be removed now, a worker will.
-            let _ = self.clear_parts(&job);
-        }
-        Ok(job)
-    }
-
-    /// Queues one of the caller's jobs again that failed or was cancelled, with the selection that was frozen.
-    ///
-    /// # Errors
-    /// There is none, it did not fail, or its name is in use by now; those of the store.
-    pub fn retry(&self, caller: &Caller, id: i64) -> Result<Job, Error> {
-        let job = self.job(caller, id)?;
-        let has_failed = matches!(job.state, JobState::Failed | JobState::Cancelled);
-        match has_failed.then(|| self.store.retry(&caller.own(), id)) {
-            Some(Ok(true)) => self.job(caller, id),
-            Some(Err(retort_store::Error::NameTaken(name))) => Err(Error::Choice(format!(
-                "the name `{name}` is in use by now; give that dataset another, then try again"
-            ))),
-            Some(Err(error)) => Err(error.into()),
-            Some(Ok(false)) | None => Err(Error::Choice(format!(
-                "job {id} is {}: only what failed or was cancelled is tried again",
-                job.state
-            ))),
-        }
-    }
-
-    /// The caller's datasets, the newest first.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn datasets(&self, caller: &Caller) -> Result<Vec<Dataset>, Error> {
-        Ok(self.store.datasets(&caller.own())?)
-    }
-
-    /// One of the caller's datasets, by name or number.
-    ///
-    /// # Errors
-    /// There is none; those of the store.
-    pub fn dataset(&self, caller: &Caller, name: &str) -> Result<Dataset, Error> {
-        let found = self.store.dataset(&caller.own(), name)?;
-        found.ok_or_else(|| Error::NotFound { what: "dataset", name: name.to_owned() })
-    }
-
-    /// The files of a dataset, the receipt last.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn dataset_files(&self, dataset: &Dataset) -> Result<Vec<DatasetFile>, Error> {
-        Ok(self.store.dataset_files(dataset)?)
-    }
-
-    /// Opens a dataset where it lies, to be previewed or verified.
-    ///
-    /// # Errors
-    /// Its objects are not there, or not whole.
-    pub fn open_dataset(&self, dataset: &Dataset) -> Result<Package, Error> {
-        let files = self.store.dataset_files(dataset)?;
-        let files = files.into_iter().map(|file| (file.path, file.object)).collect();
-        let shelf = ObjectShelf::new(self.objects.below(&dataset.prefix), files);
-        Package::on(Box::new(shelf), dataset.name.as_ref())
-    }
-
-    /// Gives a dataset another name. Its files stay as they were made.
-    ///
-    /// # Errors
-    /// The name is in use; those of the store.
-    pub fn rename_dataset(
-        &self,
-        caller: &Caller,
-        dataset: &Dataset,
-        name: &DatasetName,
-    ) -> Result<(), Error> {
-        match self.store.rename_dataset(dataset, name.as_str()) {
-            Err(retort_store::Error::NameTaken(name)) => {
-                let free = self.free_name(caller, &name)?;
-                Err(Error::NameTaken { name, free })
-            }
-            result => Ok(result?),
-        }
-    }
-
-    /// Deletes a dataset for good, with its objects.
-    ///
-    /// # Errors
-    /// Those of the store and of the place of the datasets; what is left of the latter is found by `doctor`.
-    pub fn delete_dataset(&self, dataset: &Dataset) -> Result<(), Error> {
-        self.store.delete_dataset(dataset)?;
-        self.objects.remove_all(&dataset.prefix)
-    }
-
-    /// The caller's datasets that hold something of a conversation, also if it was purged.
-    ///
-    /// # Errors
-    /// Nothing is known of such a conversation; those of the store.
-    pub fn trace(&self, caller: &Caller, id: &str) -> Result<Vec<Dataset>, Error> {
-        if !self.store.knows(&caller.scope, id)? {
-            return Err(Error::NotFound { what: "conversation", name: id.to_owned() });
-        }
-        Ok(self.store.trace(&caller.own(), id)?)
-    }
 }
 
 /// Brings the tables of a store to this release's; says from which schema to which.
@@ -598,72 +273,4 @@ pub fn migrate(settings: &Settings) -> Result<(i64, i64), Error> {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// A canonical line with what was set in the store.
-fn with_edits(summary: &Summary, line: &[u8]) -> Result<Vec<u8>, Error> {
-    let damaged = |why: String| {
-        retort_store::Error::Damaged(format!("the conversation `{}`: {why}", summary.id))
-    };
-    let text = std::str::from_utf8(line).map_err(|error| damaged(error.to_string()))?;
-    let mut conversation: Conversation<'_> =
-        canonical::read(text).map_err(|error| damaged(error.to_string()))?;
-    conversation.status = summary.status;
-    conversation.title = summary.title.clone().map(Into::into);
-    conversation.tags = summary.tags.iter().map(|tag| tag.clone().into()).collect();
-    let mut out = Vec::with_capacity(line.len());
-    canonical::write(&conversation, &mut out);
-    Ok(out)
-}
-
-/// An import as the job table keeps it, and what it is called there.
-fn kept_import(plan: &ImportPlan) -> Result<(String, String), Error> {
-    let mut kept = KeptImport {
-        paths: Vec::new(),
-        stdin: false,
-        from: plan.from.map(|format| format.name().to_owned()),
-        owner: plan.owner.clone(),
-    };
-    let mut names = Vec::new();
-    for input in &plan.inputs {
-        match input {
-            Input::Stdin => {
-                kept.stdin = true;
-                names.push("standard input".to_owned());
-            }
-            Input::Path(path) => {
-                let whole = std::path::absolute(path).map_err(|error| Error::read(path, error))?;
-                let name = whole.file_name().unwrap_or(whole.as_os_str());
-                names.push(name.to_string_lossy().into_owned());
-                kept.paths.push(whole);
-            }
-        }
-    }
-    let json = serde_json::to_string(&kept).map_err(|error| Error::Choice(error.to_string()))?;
-    Ok((json, names.join(", ")))
-}
-
-/// The plan of an import that is done again, or by another worker.
-fn plan_of(job: &Job, threads: usize) -> Result<ImportPlan, Error> {
-    let fail = |why: String| Error::Choice(format!("the plan of job {}: {why}", job.id));
-    let kept: KeptImport =
-        serde_json::from_str(&job.plan).map_err(|error| fail(error.to_string()))?;
-    if kept.stdin {
-        return Err(fail(
-            "what came through standard input cannot be read again; import it anew".into(),
-        ));
-    }
-    let from = match &kept.from {
-        Some(name) => Some(
-            import::by_name(name).ok_or_else(|| fail(format!("unknown import format `{name}`")))?,
-        ),
-        None => None,
-    };
-    Ok(ImportPlan {
-        inputs: kept.paths.into_iter().map(Input::Path).collect(),
-        from,
-        owner: kept.owner,
-        threads,
-        dry_run: false,
-    })
 }

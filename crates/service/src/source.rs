@@ -20,15 +20,25 @@ pub enum Input {
     Path(PathBuf),
     /// Standard input.
     Stdin,
+    /// A file that is called otherwise than its path.
+    Named(PathBuf, String),
+    /// Bytes at hand, and what they are called.
+    Bytes(Arc<[u8]>, String),
 }
 
 /// One file among the inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct InputFile {
-    /// None for standard input.
-    path: Option<PathBuf>,
+    from: From,
     /// What it is called in reports: its path below the folder that was named.
     label: String,
+}
+
+#[derive(Clone, Debug)]
+enum From {
+    Stdin,
+    Path(PathBuf),
+    Bytes(Arc<[u8]>),
 }
 
 /// All that is to be read.
@@ -74,7 +84,18 @@ impl Inputs {
         for input in inputs {
             match input {
                 Input::Stdin => {
-                    found.files.push(InputFile { path: None, label: "standard input".into() });
+                    found
+                        .files
+                        .push(InputFile { from: From::Stdin, label: "standard input".into() });
+                }
+                Input::Bytes(bytes, label) => {
+                    found.bytes += bytes.len() as u64;
+                    let from = From::Bytes(Arc::clone(bytes));
+                    found.files.push(InputFile { from, label: label.clone() });
+                }
+                Input::Named(path, label) => {
+                    let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
+                    found.add(path.clone(), label.clone(), &metadata);
                 }
                 Input::Path(path) => {
                     let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
@@ -101,7 +122,7 @@ impl Inputs {
         let changed = changed.and_then(|since| Time::from_epoch(&since.as_secs().to_string()));
         self.newest = self.newest.max(changed);
         self.bytes += metadata.len();
-        self.files.push(InputFile { path: Some(path), label });
+        self.files.push(InputFile { from: From::Path(path), label });
     }
 
     fn walk(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), Error> {
@@ -237,22 +258,19 @@ impl InputFile {
         take: &mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
         let here = Arc::new(AtomicU64::new(0));
-        let mut input: Box<dyn Read> = match &self.path {
-            None => Box::new(Counted {
-                inner: io::stdin().lock(),
-                here: Arc::clone(&here),
-                all: Arc::clone(read_bytes),
-            }),
-            Some(path) => {
-                let inner = File::open(path).map_err(|error| Error::read(path, error))?;
-                Box::new(Counted { inner, here: Arc::clone(&here), all: Arc::clone(read_bytes) })
+        let inner: Box<dyn Read> = match &self.from {
+            From::Stdin => Box::new(io::stdin().lock()),
+            From::Path(path) => {
+                Box::new(File::open(path).map_err(|error| Error::read(path, error))?)
             }
+            From::Bytes(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
         };
+        let mut input = Counted { inner, here: Arc::clone(&here), all: Arc::clone(read_bytes) };
         let fail = |source| Error::Unpack { name: self.label.clone(), source };
         let start = start_of(&mut input).map_err(fail)?;
         if packing_of(&start) == Packing::Zip {
-            return match &self.path {
-                Some(path) => {
+            return match &self.from {
+                From::Path(path) => {
                     let inner = File::open(path).map_err(|error| Error::read(path, error))?;
                     let file = BufReader::new(Counted {
                         inner,
@@ -261,7 +279,7 @@ impl InputFile {
                     });
                     self.each_entry(file, &here, take)
                 }
-                None => {
+                From::Stdin | From::Bytes(_) => {
                     // An archive is read from its end, so what comes through a pipe is kept first.
                     let mut kept = tempfile::tempfile().map_err(fail)?;
                     io::copy(&mut Cursor::new(start).chain(input), &mut kept).map_err(fail)?;

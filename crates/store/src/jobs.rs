@@ -374,6 +374,22 @@ impl crate::Store {
         })
     }
 
+    /// How many jobs there are in each state, anyone's.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn job_counts(&self) -> Result<Vec<(JobState, u64)>, Error> {
+        let sql = "SELECT state, COUNT(*) FROM job GROUP BY state";
+        let found = self.read(|connection| {
+            connection.rows(sql, &[], |row| {
+                let state: JobState = row.text(0)?.parse().map_err(Error::Damaged)?;
+                Ok((state, row.int(1)?.unsigned_abs()))
+            })
+        })?;
+        let count = |state| found.iter().find(|(one, _)| *one == state).map_or(0, |(_, n)| *n);
+        Ok(JobState::ALL.iter().map(|&state| (state, count(state))).collect())
+    }
+
     /// Whether a job waits, is under way or is to be cleared up after, in any project: for workers, who serve all.
     ///
     /// # Errors

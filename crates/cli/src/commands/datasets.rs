@@ -235,7 +235,7 @@ fn as_json(dataset: &Dataset) -> serde_json::Value {
 impl Preview {
     fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
         let Opened { service, caller, .. } = opened;
-        let dataset = service.dataset(caller, &self.dataset)?;
+        let dataset = service.dataset(caller, &*self.dataset)?;
         self.showing.show(&preview_package(&mut service.open_dataset(&dataset)?)?, None)
     }
 }
@@ -243,8 +243,7 @@ impl Preview {
 impl Download {
     fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
         let Opened { service, caller, .. } = opened;
-        let dataset = service.dataset(caller, &self.dataset)?;
-        let archive = service.download(&dataset)?;
+        let (dataset, archive) = service.download(caller, &*self.dataset)?;
         let name = format!("{}.zip", dataset.name);
         let path = match self.output {
             Some(path) if path == Path::new("-") => {
@@ -283,7 +282,7 @@ impl Download {
 impl Verify {
     fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
         let Opened { service, caller, .. } = opened;
-        let dataset = service.dataset(caller, &self.dataset)?;
+        let dataset = service.dataset(caller, &*self.dataset)?;
         let verified = verify_package(&mut service.open_dataset(&dataset)?)?;
         super::verify::tell(&verified, &dataset.name, self.json)
     }
@@ -292,9 +291,9 @@ impl Verify {
 impl Rename {
     fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
         let Opened { service, caller, .. } = opened;
-        let dataset = service.dataset(caller, &self.dataset)?;
-        service.rename_dataset(caller, &dataset, &self.name)?;
-        eprintln!("`{}` is now called `{}`", dataset.name, self.name);
+        let before = service.dataset(caller, &*self.dataset)?.name;
+        service.rename_dataset(caller, &*self.dataset, &self.name)?;
+        eprintln!("`{before}` is now called `{}`", self.name);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -304,7 +303,7 @@ impl Delete {
         let Opened { service, caller, .. } = opened;
         let mut datasets: Vec<Dataset> = Vec::new();
         for name in &self.datasets {
-            let dataset = service.dataset(caller, name)?;
+            let dataset = service.dataset(caller, &**name)?;
             if !datasets.contains(&dataset) {
                 datasets.push(dataset);
             }
@@ -315,7 +314,7 @@ impl Delete {
         let names = names.join(", ");
         confirm(&format!("{number} ({names}, {}) will be gone for good", bytes(size)), self.yes)?;
         for dataset in &datasets {
-            service.delete_dataset(dataset)?;
+            service.delete_dataset(caller, dataset.id)?;
             eprintln!("deleted `{}`", dataset.name);
         }
         Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use retort_model::DatasetName;
+use retort_model::{DatasetName, JobKind};
 use retort_service::{Done, Error, ExportRequest};
 
 use super::{Failure, STOPPED, print, stop_flag};
@@ -85,7 +85,7 @@ pub fn finish(opened: &Opened, id: i64, quiet: bool) -> Result<ExitCode, Failure
         Ok(Done::Import(_)) => return Ok(ExitCode::SUCCESS),
         Err(Error::Stopped) => {
             if !opened.service.job(&opened.caller, id)?.state.is_ended() {
-                opened.service.cancel(&opened.caller, id)?;
+                opened.service.cancel(&opened.caller, id, JobKind::Export)?;
             }
             eprintln!("stopped; nothing was published. `retort jobs retry {id}` begins again.");
             return Ok(ExitCode::from(STOPPED));

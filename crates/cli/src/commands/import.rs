@@ -66,6 +66,7 @@ impl Import {
             owner: self.owner,
             threads: opened.settings.threads,
             dry_run: self.dry_run,
+            names: false,
         };
         let mut rejects: Box<dyn Write> = match &self.rejects {
             None => Box::new(sink()),
@@ -106,7 +107,7 @@ impl Import {
 fn cancel_open(opened: &crate::config::Opened) -> Result<(), Failure> {
     let job = opened.service.jobs(&opened.caller, 1)?.into_iter().next();
     if let Some(job) = job.filter(|job| !job.state.is_ended()) {
-        opened.service.cancel(&opened.caller, job.id)?;
+        opened.service.cancel(&opened.caller, job.id, job.kind)?;
     }
     Ok(())
 }

@@ -68,7 +68,8 @@ impl Jobs {
             Action::List { limit } => list(&service.jobs(caller, limit)?, self.json),
             Action::Watch { id } => watch(&opened, id, self.json),
             Action::Cancel { id } => {
-                let job = service.cancel(caller, id)?;
+                let kind = service.job(caller, id)?.kind;
+                let job = service.cancel(caller, id, kind)?;
                 if self.json {
                     print(serde_json::to_string_pretty(&as_json(&job))?)?;
                 } else if job.state == JobState::Cancelled {
@@ -79,7 +80,8 @@ impl Jobs {
                 Ok(ExitCode::SUCCESS)
             }
             Action::Retry { id, detach } => {
-                service.retry(caller, id)?;
+                let kind = service.job(caller, id)?.kind;
+                service.retry(caller, id, kind)?;
                 if detach {
                     return list(&[service.job(caller, id)?], self.json);
                 }

@@ -48,6 +48,13 @@ pub trait Observer: Sync {
     fn progress(&self, progress: Progress);
 }
 
+/// An observer where nobody watches.
+pub struct Nobody;
+
+impl Observer for Nobody {
+    fn progress(&self, _progress: Progress) {}
+}
+
 /// What happens to each item.
 #[derive(Clone)]
 pub(crate) struct Shaping<'p> {

@@ -1,0 +1,855 @@
+//! People: how they show who they are, what they are in projects, and what they hand to programs.
+
+use std::time::Duration;
+
+use retort_model::bounds::{
+    INVITATION_DAYS, NAME_CHARACTERS, SESSION_DAYS, SIGN_IN_LINK_MINUTES, TOKEN_DAYS,
+};
+use retort_model::{Action, Grant, Grants, ProjectRole, Time};
+use retort_store::{
+    Invitation, Member, NewAudit, NewToken, Person, Project, SecretHash, SessionKind, Token,
+};
+
+use crate::Error;
+use crate::caller::{Caller, LOCAL, Origin};
+use crate::secret::{hash, hash_password, is_password, new_secret};
+use crate::service::{Service, later};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Someone who showed who they are.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    person: Person,
+    grants: Grants,
+    /// The only project that their token is for.
+    project: Option<i64>,
+    by: By,
+}
+
+/// How someone showed who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Session(SecretHash),
+    Token(i64),
+    Header,
+}
+
+impl Signed {
+    /// The person.
+    pub fn person(&self) -> &Person {
+        &self.person
+    }
+
+    /// Whether a browser carries it along by itself, so that requests of others' pages must be told apart.
+    pub fn is_ambient(&self) -> bool {
+        !matches!(self.by, By::Token(_))
+    }
+
+    /// What they may do within their roles.
+    pub fn grants(&self) -> Grants {
+        self.grants
+    }
+
+    /// What requests of theirs are counted under.
+    pub fn key(&self) -> String {
+        match self.by {
+            By::Token(id) => format!("token {id}"),
+            By::Session(_) | By::Header => format!("person {}", self.person.id),
+        }
+    }
+
+    fn needs(&self, grant: Grant) -> Result<(), Error> {
+        if self.grants.has(grant) { Ok(()) } else { Err(Error::NotGranted(grant)) }
+    }
+
+    fn is_token(&self) -> bool {
+        matches!(self.by, By::Token(_))
+    }
+}
+
+/// A session that began.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What the browser holds.
+    pub secret: String,
+    /// When it ends by itself.
+    pub expires_at: Time,
+    /// Whose it is.
+    pub person: Person,
+}
+
+/// What a provider of identities vouches for.
+#[derive(Clone, Debug)]
+pub struct Identity<'i> {
+    /// The provider.
+    pub issuer: &'i str,
+    /// Its name for the person, which never changes.
+    pub subject: &'i str,
+    /// Their address, if the provider has verified that it is theirs.
+    pub email: Option<&'i str>,
+}
+
+/// A token that is asked for.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// What it is called.
+    pub name: String,
+    /// What it lets its bearer do.
+    pub grants: Grants,
+    /// Days until it ends.
+    pub days: u64,
+}
+
+const WRONG: Error = Error::NotSignedIn("name or password is wrong");
+
+/// Signing in.
+impl Service {
+    /// Makes the owner of a store that knows nobody yet, an owner of every project. While that owner has no password,
+    /// gives a secret that signs them in, once.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn first_owner(&self) -> Result<Option<String>, Error> {
+        let now = self.clock.now();
+        if !self.store.has_people()? {
+            let person = match self.store.add_person(LOCAL, None, now) {
+                // Another server began at the same moment.
+                Err(retort_store::Error::NameTaken(_)) => return Ok(None),
+                person => person?,
+            };
+            for project in self.store.projects()? {
+                self.store.set_role(project.id, person.id, Some(ProjectRole::Owner), now)?;
+            }
+        }
+        match self.store.person_named(LOCAL)? {
+            Some(person) if !person.has_password && !person.is_disabled => {
+                self.sign_in_link(&person).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A secret that signs a person in, once.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn sign_in_link(&self, person: &Person) -> Result<String, Error> {
+        let now = self.clock.now();
+        let secret = new_secret("rl_")?;
+        let until = later(now, Duration::from_secs(60 * SIGN_IN_LINK_MINUTES));
+        self.store.add_session(SessionKind::Link, &hash(&secret), person.id, now, until)?;
+        Ok(secret)
+    }
+
+    /// Signs in by name and password.
+    ///
+    /// # Errors
+    /// They are wrong, whichever and for whatever reason: the answer and its time are the same.
+    pub fn sign_in(&self, name: &str, password: &str, origin: &Origin) -> Result<Session, Error> {
+        let person = match name.chars().count() {
+            1..=NAME_CHARACTERS => self.store.person_named(name)?,
+            _ => None,
+        };
+        let kept = match &person {
+            Some(person) if !person.is_disabled => self.store.password_of(person.id)?,
+            _ => None,
+        };
+        match person.filter(|_| is_password(password, kept.as_deref())) {
+            Some(person) => self.begin_session(person, "password", origin),
+            None => {
+                // A name that nobody has may be a password in the wrong place.
+                let name = kept.as_ref().map(|_| name);
+                self.note_sign_in(name, "password", true, origin)?;
+                Err(WRONG)
+            }
+        }
+    }
+
+    /// Signs in by a one-time link.
+    ///
+    /// # Errors
+    /// It was used, or is too old.
+    pub fn sign_in_by_link(&self, secret: &str, origin: &Origin) -> Result<Session, Error> {
+        match self.store.take_link(&hash(secret), self.clock.now())? {
+            Some(person) => self.begin_session(person, "link", origin),
+            None => {
+                self.note_sign_in(None, "link", true, origin)?;
+                Err(Error::NotSignedIn("the link was used or is too old; ask for another"))
+            }
+        }
+    }
+
+    /// Signs in whom a provider vouches for: someone who signed in through it before, or someone whose account has
+    /// the verified address for its name.
+    ///
+    /// # Errors
+    /// Nobody here is known by it.
+    pub fn sign_in_by_identity(
+        &self,
+        identity: &Identity<'_>,
+        origin: &Origin,
+    ) -> Result<Session, Error> {
+        let Identity { issuer, subject, email } = identity;
+        let mut found = self.store.person_identified(issuer, subject)?;
+        if found.is_none()
+            && let Some(email) = email
+            && let Some(person) = self.store.person_named(email)?
+        {
+            self.store.add_identity(issuer, subject, person.id)?;
+            found = Some(person);
+        }
+        match found.filter(|person| !person.is_disabled) {
+            Some(person) => self.begin_session(person, issuer, origin),
+            None => {
+                self.note_sign_in(*email, issuer, true, origin)?;
+                Err(Error::NotSignedIn(
+                    "nobody here is known by that address; ask an owner of your project for an invitation",
+                ))
+            }
+        }
+    }
+
+    fn begin_session(&self, person: Person, how: &str, origin: &Origin) -> Result<Session, Error> {
+        let now = self.clock.now();
+        let secret = new_secret("rs_")?;
+        let expires_at = later(now, DAY * u32::try_from(SESSION_DAYS).unwrap_or(1));
+        self.store.clear_sessions(now)?;
+        self.store.add_session(SessionKind::Session, &hash(&secret), person.id, now, expires_at)?;
+        self.store.person_seen(person.id, now)?;
+        self.note_sign_in(Some(&person.name), how, false, origin)?;
+        Ok(Session { secret, expires_at, person })
+    }
+
+    fn note_sign_in(
+        &self,
+        name: Option<&str>,
+        how: &str,
+        is_refused: bool,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        let entry = NewAudit {
+            project: None,
+            person: name,
+            action: Action::SignIn,
+            object: how,
+            is_refused,
+            address: origin.address.as_deref(),
+            request: origin.request.as_deref(),
+        };
+        Ok(self.store.add_audit(&entry, self.clock.now())?)
+    }
+
+    /// Whose session it is.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn by_session(&self, secret: &str) -> Result<Option<Signed>, Error> {
+        let hash = hash(secret);
+        let person = self.store.session(&hash, self.clock.now())?;
+        Ok(person.map(|person| Signed {
+            person,
+            grants: Grants::ALL,
+            project: None,
+            by: By::Session(hash),
+        }))
+    }
+
+    /// Whose token it is.
+    ///
+    /// # Errors
+    /// It is nobody's, it has expired, or its person was disabled.
+    pub fn by_token(&self, secret: &str) -> Result<Signed, Error> {
+        let now = self.clock.now();
+        let Some((token, person)) = self.store.token(&hash(secret))? else {
+            return Err(Error::NotSignedIn("there is no such token"));
+        };
+        if token.expires_at.is_some_and(|until| until <= now) {
+            return Err(Error::NotSignedIn("the token has expired; make another"));
+        }
+        if person.is_disabled {
+            return Err(Error::NotSignedIn("the token's person is disabled"));
+        }
+        // Once a minute tells enough of when it was used.
+        let before = now.unix_micros() - 60_000_000;
+        if token.seen_at.is_none_or(|seen| seen.unix_micros() < before) {
+            self.store.token_seen(token.id, now)?;
+        }
+        Ok(Signed {
+            person,
+            grants: token.grants,
+            project: Some(token.project),
+            by: By::Token(token.id),
+        })
+    }
+
+    /// The person that a proxy, which is trusted to, says it is.
+    ///
+    /// # Errors
+    /// Nobody is called so, or they were disabled.
+    pub fn by_header(&self, name: &str) -> Result<Signed, Error> {
+        let person = self.store.person_named(name)?.filter(|person| !person.is_disabled);
+        let person = person.ok_or(Error::NotSignedIn("nobody here is called so"))?;
+        Ok(Signed { person, grants: Grants::ALL, project: None, by: By::Header })
+    }
+
+    /// Who asks, in the project that they name, or the only one that they are in.
+    ///
+    /// # Errors
+    /// They are in no such project, which is not told from there being none; they are in several and named none.
+    pub fn caller(
+        &self,
+        signed: &Signed,
+        project: Option<&str>,
+        origin: Origin,
+    ) -> Result<Caller, Error> {
+        let mut open = self.store.memberships(signed.person.id)?;
+        open.retain(|(one, _)| signed.project.is_none_or(|only| one.id == only));
+        if let Some(name) = project {
+            open.retain(|(one, _)| one.name == name);
+        }
+        let named = project.unwrap_or("of yours");
+        match <[_; 1]>::try_from(open) {
+            Ok([(project, role)]) => Ok(Caller {
+                name: signed.person.name.clone(),
+                person: Some(signed.person.id),
+                project,
+                role,
+                grants: signed.grants,
+                origin,
+            }),
+            Err(none) if none.is_empty() => {
+                Err(Error::NotFound { what: "project", name: named.to_owned() })
+            }
+            Err(several) => {
+                let names: Vec<_> =
+                    several.iter().map(|(one, _)| format!("`{}`", one.name)).collect();
+                Err(Error::Choice(format!("say which project: {}", names.join(", "))))
+            }
+        }
+    }
+
+    /// The projects that someone is in, and as what.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn projects_of(&self, signed: &Signed) -> Result<Vec<(Project, ProjectRole)>, Error> {
+        let mut open = self.store.memberships(signed.person.id)?;
+        open.retain(|(one, _)| signed.project.is_none_or(|only| one.id == only));
+        Ok(open)
+    }
+
+    /// Ends the session.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn sign_out(&self, signed: &Signed, origin: &Origin) -> Result<(), Error> {
+        if let By::Session(secret) = &signed.by {
+            self.store.end_session(secret)?;
+            self.note_person(signed, Action::SignOut, "here", origin)?;
+        }
+        Ok(())
+    }
+
+    /// Ends all sessions of the person and all links to sign them in; says how many.
+    ///
+    /// # Errors
+    /// A token may not; those of the store.
+    pub fn sign_out_everywhere(&self, signed: &Signed, origin: &Origin) -> Result<u64, Error> {
+        signed.needs(Grant::Manage)?;
+        let ended = self.store.end_sessions(signed.person.id, None)?;
+        self.note_person(signed, Action::SignOut, "everywhere", origin)?;
+        Ok(ended)
+    }
+
+    /// Sets the person's own password, and ends their other sessions.
+    ///
+    /// # Errors
+    /// The one they have is wrong, or the new one too short; a token may not.
+    pub fn change_password(
+        &self,
+        signed: &Signed,
+        current: Option<&str>,
+        new: &str,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        if signed.is_token() {
+            return Err(Error::NotSignedIn("a password is set by who signed in, not by a token"));
+        }
+        let kept = self.store.password_of(signed.person.id)?;
+        if kept.is_some() && !is_password(current.unwrap_or_default(), kept.as_deref()) {
+            return Err(Error::Choice("the password that you have is another".into()));
+        }
+        let new = hash_password(new)?;
+        let keep = match &signed.by {
+            By::Session(secret) => Some(secret),
+            By::Token(_) | By::Header => None,
+        };
+        self.store.set_password(signed.person.id, Some(&new), keep)?;
+        self.note_person(signed, Action::Password, "their own", origin)
+    }
+
+    fn note_person(
+        &self,
+        signed: &Signed,
+        action: Action,
+        object: &str,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        let entry = NewAudit {
+            project: None,
+            person: Some(&signed.person.name),
+            action,
+            object,
+            is_refused: false,
+            address: origin.address.as_deref(),
+            request: origin.request.as_deref(),
+        };
+        Ok(self.store.add_audit(&entry, self.clock.now())?)
+    }
+}
+
+/// A name of a person, a project or a token.
+fn check_name<'n>(what: &str, name: &'n str) -> Result<&'n str, Error> {
+    let trimmed = name.trim();
+    let is_fit = (1..=NAME_CHARACTERS).contains(&trimmed.chars().count())
+        && !trimmed.chars().any(char::is_control);
+    if is_fit {
+        return Ok(trimmed);
+    }
+    Err(Error::Choice(format!(
+        "the name of a {what} has 1 to {NAME_CHARACTERS} characters, none of them control characters"
+    )))
+}
+
+/// What whoever holds the store does with people.
+impl Service {
+    /// All people.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn people(&self) -> Result<Vec<Person>, Error> {
+        Ok(self.store.people()?)
+    }
+
+    /// The person of that name.
+    ///
+    /// # Errors
+    /// There is none; those of the store.
+    pub fn person(&self, name: &str) -> Result<Person, Error> {
+        let found = self.store.person_named(name)?;
+        found.ok_or_else(|| Error::NotFound { what: "person", name: name.to_owned() })
+    }
+
+    /// Adds a person, who is in no project yet.
+    ///
+    /// # Errors
+    /// The name is in use, or the password too short.
+    pub fn add_person(&self, name: &str, password: Option<&str>) -> Result<Person, Error> {
+        let name = check_name("person", name)?;
+        let password = password.map(hash_password).transpose()?;
+        match self.store.add_person(name, password.as_deref(), self.clock.now()) {
+            Err(retort_store::Error::NameTaken(name)) => {
+                Err(Error::Conflict(format!("there is a person `{name}` already")))
+            }
+            person => {
+                let person = person?;
+                self.note_local(Action::Person, &format!("{}: added", person.name))?;
+                Ok(person)
+            }
+        }
+    }
+
+    /// Lets a person in no longer, or again.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn set_disabled(&self, person: &Person, disabled: bool) -> Result<(), Error> {
+        self.store.set_disabled(person.id, disabled)?;
+        let what = if disabled { "disabled" } else { "enabled" };
+        self.note_local(Action::Person, &format!("{}: {what}", person.name))
+    }
+
+    /// Gives a person another password, and ends their sessions.
+    ///
+    /// # Errors
+    /// It is too short.
+    pub fn set_password(&self, person: &Person, password: &str) -> Result<(), Error> {
+        let password = hash_password(password)?;
+        self.store.set_password(person.id, Some(&password), None)?;
+        self.note_local(Action::Password, &person.name)
+    }
+
+    fn note_local(&self, action: Action, object: &str) -> Result<(), Error> {
+        let entry = NewAudit {
+            project: None,
+            person: Some(LOCAL),
+            action,
+            object,
+            is_refused: false,
+            address: None,
+            request: None,
+        };
+        Ok(self.store.add_audit(&entry, self.clock.now())?)
+    }
+
+    /// All projects.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn projects(&self) -> Result<Vec<Project>, Error> {
+        Ok(self.store.projects()?)
+    }
+
+    /// Makes a project, whose owner is who asks. Owners of a project may make others.
+    ///
+    /// # Errors
+    /// They own none, or the name is in use.
+    pub fn add_project(
+        &self,
+        signed: &Signed,
+        name: &str,
+        origin: Origin,
+    ) -> Result<Caller, Error> {
+        signed.needs(Grant::Manage)?;
+        if signed.is_token() {
+            return Err(Error::NotSignedIn("a token is for one project and makes no others"));
+        }
+        let owns = self.store.memberships(signed.person.id)?;
+        if !owns.iter().any(|(_, role)| *role == ProjectRole::Owner) {
+            return Err(Error::NotAllowed(ProjectRole::Owner));
+        }
+        let name = check_name("project", name)?;
+        if self.store.project(name)?.is_some() {
+            return Err(Error::Conflict(format!("the name `{name}` is in use; take another")));
+        }
+        let now = self.clock.now();
+        let project = self.store.project_or_new(name, now)?;
+        if !self.store.members(project.id)?.is_empty() {
+            return Err(Error::Conflict(format!("the name `{name}` is in use; take another")));
+        }
+        self.store.set_role(project.id, signed.person.id, Some(ProjectRole::Owner), now)?;
+        let caller = self.caller(signed, Some(name), origin)?;
+        self.audited(&caller, Action::Role, &format!("{}: owner", caller.name), || Ok(()))?;
+        Ok(caller)
+    }
+}
+
+/// Members and invitations.
+impl Service {
+    /// Who is in the project.
+    ///
+    /// # Errors
+    /// The caller is no admin of it.
+    pub fn members(&self, caller: &Caller) -> Result<Vec<Member>, Error> {
+        caller.needs(Grant::Manage)?;
+        caller.needs_role(ProjectRole::Admin)?;
+        Ok(self.store.members(caller.project.id)?)
+    }
+
+    /// Makes someone in the project something else, or takes them out of it; anyone may leave. Only owners make owners
+    /// and members of owners.
+    ///
+    /// # Errors
+    /// The caller may not; they are not in the project; nobody would own the project.
+    pub fn set_role(
+        &self,
+        caller: &Caller,
+        person: i64,
+        role: Option<ProjectRole>,
+    ) -> Result<(), Error> {
+        let word = role.map_or("none", ProjectRole::as_str);
+        let is_own = caller.person == Some(person);
+        let act = || {
+            caller.needs(Grant::Manage)?;
+            if !(is_own && role.is_none()) {
+                caller.needs_role(ProjectRole::Admin)?;
+            }
+            let missing = || Error::NotFound { what: "member", name: person.to_string() };
+            let before = self.store.role(caller.project.id, person)?.ok_or_else(missing)?;
+            let most = role.map_or(before, |role| role.max(before));
+            if most == ProjectRole::Owner && !is_own {
+                caller.needs_role(ProjectRole::Owner)?;
+            }
+            if role.is_some_and(|role| role > caller.role) {
+                return Err(Error::NotAllowed(ProjectRole::Owner));
+            }
+            match self.store.set_role(caller.project.id, person, role, self.clock.now()) {
+                Err(retort_store::Error::LastOwner) => Err(Error::Conflict(
+                    "the project would have no owner; make someone else one first".into(),
+                )),
+                done => Ok(done.map(|_| ())?),
+            }
+        };
+        let name = match self.store.person(person)? {
+            Some(person) => person.name,
+            None => person.to_string(),
+        };
+        self.audited(caller, Action::Role, &format!("{name}: {word}"), act)
+    }
+
+    /// Brings a person in who has an account, as whoever holds the store may.
+    ///
+    /// # Errors
+    /// Nobody would own the project; those of the store.
+    pub fn admit(&self, caller: &Caller, person: &Person, role: ProjectRole) -> Result<(), Error> {
+        let object = format!("{}: {role}", person.name);
+        self.audited(caller, Action::Role, &object, || {
+            if caller.person.is_some() {
+                return Err(Error::NotAllowed(ProjectRole::Owner));
+            }
+            self.store.set_role(caller.project.id, person.id, Some(role), self.clock.now())?;
+            Ok(())
+        })
+    }
+
+    /// A secret with which someone comes into the project: whoever has it, or only who is called so.
+    ///
+    /// # Errors
+    /// The caller is no admin, or is less than what the other would be.
+    pub fn invite(
+        &self,
+        caller: &Caller,
+        role: ProjectRole,
+        name: Option<&str>,
+    ) -> Result<(Invitation, String), Error> {
+        let object = format!("{}: {role}", name.unwrap_or("whoever has the link"));
+        self.audited(caller, Action::Invite, &object, || {
+            caller.needs(Grant::Manage)?;
+            caller.needs_role(role.max(ProjectRole::Admin))?;
+            let name = name.map(|name| check_name("person", name)).transpose()?;
+            let now = self.clock.now();
+            let secret = new_secret("ri_")?;
+            let until = later(now, DAY * u32::try_from(INVITATION_DAYS).unwrap_or(1));
+            let project = caller.project.id;
+            let id = self.store.add_invitation(
+                project,
+                role,
+                name,
+                &hash(&secret),
+                &caller.name,
+                now,
+                until,
+            )?;
+            let made = self.store.invitations(project, now)?.into_iter().find(|one| one.id == id);
+            let made = made.ok_or_else(|| no_invitation(id))?;
+            Ok((made, secret))
+        })
+    }
+
+    /// Invitations that can still be used.
+    ///
+    /// # Errors
+    /// The caller is no admin.
+    pub fn invitations(&self, caller: &Caller) -> Result<Vec<Invitation>, Error> {
+        caller.needs(Grant::Manage)?;
+        caller.needs_role(ProjectRole::Admin)?;
+        Ok(self.store.invitations(caller.project.id, self.clock.now())?)
+    }
+
+    /// Takes an invitation back.
+    ///
+    /// # Errors
+    /// The caller is no admin, or there is none.
+    pub fn end_invitation(&self, caller: &Caller, id: i64) -> Result<(), Error> {
+        self.audited(caller, Action::Invite, &format!("{id}: revoked"), || {
+            caller.needs(Grant::Manage)?;
+            caller.needs_role(ProjectRole::Admin)?;
+            if self.store.end_invitation(caller.project.id, id)? {
+                return Ok(());
+            }
+            Err(no_invitation(id))
+        })
+    }
+
+    /// What an invitation is to: the project's name, the role, and for whom.
+    ///
+    /// # Errors
+    /// It was used or revoked, or is too old.
+    pub fn invitation(&self, secret: &str) -> Result<(Project, Invitation), Error> {
+        let found = self.store.invitation(&hash(secret), self.clock.now())?;
+        let invitation = found.ok_or(USED)?;
+        let project = self.store.project_numbered(invitation.project)?;
+        Ok((project.ok_or(USED)?, invitation))
+    }
+
+    /// Takes an invitation, as who has no account yet: makes one, and signs them in.
+    ///
+    /// # Errors
+    /// It cannot be used, is for another, or the name is in use.
+    pub fn accept_anew(
+        &self,
+        secret: &str,
+        name: &str,
+        password: &str,
+        origin: &Origin,
+    ) -> Result<Session, Error> {
+        let (_, invitation) = self.invitation(secret)?;
+        let name = check_name("person", invitation.name.as_deref().unwrap_or(name))?;
+        let password = hash_password(password)?;
+        if self.store.person_named(name)?.is_some() {
+            return Err(Error::Conflict(
+                "there is an account of that name; sign in first, then open the link again".into(),
+            ));
+        }
+        let now = self.clock.now();
+        let person = match self.store.add_person(name, Some(&password), now) {
+            Err(retort_store::Error::NameTaken(_)) => {
+                return Err(Error::Conflict("there is an account of that name".into()));
+            }
+            person => person?,
+        };
+        self.take_invitation(secret, &person, origin)?;
+        self.begin_session(person, "invitation", origin)
+    }
+
+    /// Takes an invitation, as who has signed in.
+    ///
+    /// # Errors
+    /// It cannot be used, or is for another.
+    pub fn accept(&self, signed: &Signed, secret: &str, origin: &Origin) -> Result<(), Error> {
+        if signed.is_token() {
+            return Err(Error::NotSignedIn("an invitation is taken by who signed in themselves"));
+        }
+        let (_, invitation) = self.invitation(secret)?;
+        let own = signed.person.name.to_lowercase();
+        if invitation.name.is_some_and(|name| name.to_lowercase() != own) {
+            return Err(Error::NotSignedIn("the invitation is for someone else"));
+        }
+        self.take_invitation(secret, &signed.person, origin)
+    }
+
+    fn take_invitation(&self, secret: &str, person: &Person, origin: &Origin) -> Result<(), Error> {
+        let now = self.clock.now();
+        let invitation = self.store.take_invitation(&hash(secret), now)?.ok_or(USED)?;
+        // Who is more already stays so.
+        let before = self.store.role(invitation.project, person.id)?;
+        if before.is_none_or(|before| before < invitation.role) {
+            self.store.set_role(invitation.project, person.id, Some(invitation.role), now)?;
+        }
+        let entry = NewAudit {
+            project: Some(invitation.project),
+            person: Some(&person.name),
+            action: Action::Invite,
+            object: &format!("{}: {} taken", person.name, invitation.role),
+            is_refused: false,
+            address: origin.address.as_deref(),
+            request: origin.request.as_deref(),
+        };
+        Ok(self.store.add_audit(&entry, now)?)
+    }
+}
+
+const USED: Error =
+    Error::NotSignedIn("the invitation was used or revoked, or is too old; ask for another");
+
+fn no_invitation(id: i64) -> Error {
+    Error::NotFound { what: "invitation", name: id.to_string() }
+}
+
+/// Tokens.
+impl Service {
+    /// Makes a token for the caller's project; its secret is never shown again.
+    ///
+    /// # Errors
+    /// It would let its bearer do what the caller's own token does not.
+    pub fn add_token(
+        &self,
+        caller: &Caller,
+        request: &TokenRequest,
+    ) -> Result<(Token, String), Error> {
+        self.audited(caller, Action::Token, &request.name, || {
+            caller.needs(Grant::Manage)?;
+            let Some(person) = caller.person else {
+                return Err(Error::Choice("say whose token it is to be".into()));
+            };
+            self.new_token(caller, person, request)
+        })
+    }
+
+    /// Makes a token for another person, as whoever holds the store may.
+    ///
+    /// # Errors
+    /// They are not in the project.
+    pub fn add_token_for(
+        &self,
+        caller: &Caller,
+        person: &Person,
+        request: &TokenRequest,
+    ) -> Result<(Token, String), Error> {
+        let object = format!("{} for {}", request.name, person.name);
+        self.audited(caller, Action::Token, &object, || {
+            if caller.person.is_some() {
+                return Err(Error::NotAllowed(ProjectRole::Owner));
+            }
+            if self.store.role(caller.project.id, person.id)?.is_none() {
+                return Err(Error::NotFound { what: "member", name: person.name.clone() });
+            }
+            self.new_token(caller, person.id, request)
+        })
+    }
+
+    fn new_token(
+        &self,
+        caller: &Caller,
+        person: i64,
+        request: &TokenRequest,
+    ) -> Result<(Token, String), Error> {
+        let name = check_name("token", &request.name)?;
+        if let Some(more) = request.grants.iter().find(|&grant| !caller.grants.has(grant)) {
+            return Err(Error::NotGranted(more));
+        }
+        if request.grants == Grants::default() {
+            return Err(Error::Choice("a token has one scope or more".into()));
+        }
+        if !(1..=TOKEN_DAYS).contains(&request.days) {
+            return Err(Error::Choice(format!("a token lasts 1 to {TOKEN_DAYS} days")));
+        }
+        let now = self.clock.now();
+        let secret = new_secret("rt_")?;
+        let project = caller.project.id;
+        let new = NewToken {
+            project,
+            person,
+            name,
+            secret: hash(&secret),
+            grants: request.grants,
+            expires_at: Some(later(now, DAY * u32::try_from(request.days).unwrap_or(1))),
+        };
+        let id = self.store.add_token(&new, now)?;
+        let made = self.store.tokens(project, Some(person))?.into_iter().find(|one| one.id == id);
+        Ok((made.ok_or_else(|| no_token(id))?, secret))
+    }
+
+    /// The caller's tokens; those of all members for admins.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn tokens(&self, caller: &Caller) -> Result<Vec<Token>, Error> {
+        caller.needs(Grant::Manage)?;
+        Ok(self.store.tokens(caller.project.id, whose(caller))?)
+    }
+
+    /// Ends a token at once.
+    ///
+    /// # Errors
+    /// There is none that the caller may end.
+    pub fn end_token(&self, caller: &Caller, id: i64) -> Result<(), Error> {
+        self.audited(caller, Action::Token, &format!("{id}: revoked"), || {
+            caller.needs(Grant::Manage)?;
+            if self.store.end_token(caller.project.id, whose(caller), id)? {
+                return Ok(());
+            }
+            Err(no_token(id))
+        })
+    }
+}
+
+/// Members manage what is theirs, admins what is anyone's.
+fn whose(caller: &Caller) -> Option<i64> {
+    if caller.role >= ProjectRole::Admin { None } else { Some(caller.person.unwrap_or_default()) }
+}
+
+fn no_token(id: i64) -> Error {
+    Error::NotFound { what: "token", name: id.to_string() }
+}

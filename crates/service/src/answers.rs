@@ -1,0 +1,48 @@
+//! Requests that may come again: what creates something is done once for a key.
+
+use std::time::Duration;
+
+use retort_model::bounds::{ANSWER_HOURS, ANSWER_STALE_SECONDS};
+use retort_store::Begun;
+
+use crate::Error;
+use crate::caller::Caller;
+use crate::service::{Service, earlier};
+
+impl Service {
+    /// Begins a request under a key of the caller's, or says what was answered to it before. `fingerprint` tells
+    /// requests apart.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn begin_answer(
+        &self,
+        caller: &Caller,
+        key: &str,
+        fingerprint: &[u8; 32],
+    ) -> Result<Begun, Error> {
+        let now = self.clock.now();
+        self.store.clear_answers(earlier(now, Duration::from_secs(60 * 60 * ANSWER_HOURS)))?;
+        let stale = earlier(now, Duration::from_secs(ANSWER_STALE_SECONDS));
+        Ok(self.store.begin_answer(caller.person.unwrap_or(0), key, fingerprint, now, stale)?)
+    }
+
+    /// Keeps what was answered; none if the request failed and may be begun again.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn end_answer(
+        &self,
+        caller: &Caller,
+        key: &str,
+        answer: Option<(u16, &str)>,
+    ) -> Result<(), Error> {
+        let person = caller.person.unwrap_or(0);
+        match answer {
+            Some((status, body)) => {
+                Ok(self.store.end_answer(person, key, i64::from(status), body)?)
+            }
+            None => Ok(self.store.drop_answer(person, key)?),
+        }
+    }
+}

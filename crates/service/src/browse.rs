@@ -1,0 +1,242 @@
+//! Conversations looked at and changed.
+
+use retort_formats::import::{self, Notes};
+use retort_model::{Action, Conversation, Grant, Parent, Round, Selection, Status, canonical};
+use retort_store::{Cursor, Edit, Order, Page, Summary};
+
+use crate::Error;
+use crate::caller::Caller;
+use crate::import::incoming_of;
+use crate::service::Service;
+
+/// How often an append is begun again because someone else changed the conversation meanwhile.
+const APPENDS: usize = 20;
+
+impl Service {
+    /// A page of the conversations.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn list(
+        &self,
+        caller: &Caller,
+        selection: &Selection,
+        order: Order,
+        after: Option<Cursor>,
+        most: usize,
+    ) -> Result<Page, Error> {
+        caller.needs(Grant::Read)?;
+        Ok(self.store.list(&caller.scope(), selection, order, after, most)?)
+    }
+
+    /// How many conversations the selection means.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn count(&self, caller: &Caller, selection: &Selection) -> Result<u64, Error> {
+        caller.needs(Grant::Read)?;
+        Ok(self.store.count(&caller.scope(), selection)?)
+    }
+
+    /// The conversations with that id, each with its canonical line as it stands now.
+    ///
+    /// # Errors
+    /// There is none; it is damaged; those of the store.
+    pub fn show(&self, caller: &Caller, id: &str) -> Result<Vec<(Summary, Vec<u8>)>, Error> {
+        caller.needs(Grant::Read)?;
+        let found = self.store.find(&caller.scope(), id)?;
+        if found.is_empty() {
+            return Err(no_conversation(id));
+        }
+        let mut unpacker = self.store.unpacker();
+        found
+            .into_iter()
+            .map(|summary| {
+                let line = self.store.line(&summary, &mut unpacker)?;
+                let line = with_edits(&summary, &line)?;
+                Ok((summary, line))
+            })
+            .collect()
+    }
+
+    /// The one conversation with that id, of that source if one is named.
+    pub(crate) fn find_one(
+        &self,
+        caller: &Caller,
+        id: &str,
+        source: Option<&str>,
+    ) -> Result<Summary, Error> {
+        let mut found = self.store.find(&caller.scope(), id)?;
+        found.retain(|one| source.is_none_or(|source| one.source == source));
+        match <[Summary; 1]>::try_from(found) {
+            Ok([one]) => Ok(one),
+            Err(none) if none.is_empty() => Err(no_conversation(id)),
+            Err(several) => {
+                let sources: Vec<_> =
+                    several.iter().map(|one| format!("`{}`", one.source)).collect();
+                Err(Error::Choice(format!(
+                    "several sources have a conversation of that id; say which: {}",
+                    sources.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// Changes the conversations that the selection means; says how many were changed.
+    ///
+    /// # Errors
+    /// One of the ids is none that the caller may see, and nothing was changed; those of the store.
+    pub fn edit(&self, caller: &Caller, selection: &Selection, edit: &Edit) -> Result<u64, Error> {
+        let action = match edit {
+            Edit::Title(_) | Edit::Tags { .. } | Edit::Favorite(_) => Action::Edit,
+            Edit::Delete | Edit::Restore => Action::Delete,
+            Edit::Purge => Action::Purge,
+        };
+        self.audited(caller, action, &meant(selection), || {
+            caller.needs(Grant::Write)?;
+            self.check_ids(caller, selection)?;
+            Ok(self.store.edit(&caller.scope(), selection, edit)?)
+        })
+    }
+
+    /// Refuses a selection that names an id of which the caller has no conversation.
+    ///
+    /// # Errors
+    /// As it says; those of the store.
+    pub fn check_ids(&self, caller: &Caller, selection: &Selection) -> Result<(), Error> {
+        for id in &selection.ids {
+            if self.store.find(&caller.scope(), id)?.is_empty() {
+                return Err(no_conversation(id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends what was said next: `messages` is an object or array of chat messages, as the format `openai` reads
+    /// them. It follows the round that is shown, or the one with the number `after`.
+    ///
+    /// # Errors
+    /// There is no such conversation or round; the messages cannot be read.
+    pub fn append(
+        &self,
+        caller: &Caller,
+        id: &str,
+        source: Option<&str>,
+        messages: &str,
+        after: Option<u32>,
+    ) -> Result<Summary, Error> {
+        self.audited(caller, Action::Edit, id, || {
+            caller.needs(Grant::Write)?;
+            let format = import::by_name("openai")
+                .ok_or_else(|| Error::Choice("the format `openai` is gone".into()))?;
+            let more = format
+                .read(messages, &mut Notes::default())
+                .map_err(|error| Error::Choice(format!("byte {}: {error}", error.at)))?;
+            for _ in 0..APPENDS {
+                let summary = self.find_one(caller, id, source)?;
+                if summary.status == Status::Deleted {
+                    return Err(Error::Conflict(format!(
+                        "the conversation `{id}` is deleted; restore it first"
+                    )));
+                }
+                let line = self.store.line(&summary, &mut self.store.unpacker())?;
+                let mut whole = read(&summary, &line)?;
+                add_rounds(&mut whole, more.rounds.clone(), after)?;
+                whole.updated_at = Some(self.clock.now()).max(whole.updated_at);
+                let item = incoming_of(&whole, false, &mut self.store.packer(), &mut Vec::new())?;
+                let scope = caller.scope();
+                if self.store.change_body(&scope, summary.key, summary.body, &item)? {
+                    return self.find_one(caller, id, Some(&summary.source));
+                }
+            }
+            Err(Error::Conflict(format!("others keep changing the conversation `{id}`; try again")))
+        })
+    }
+}
+
+/// What a selection means, for the audit log: ids, or that it is a filter.
+pub(crate) fn meant(selection: &Selection) -> String {
+    match (selection.ids.first(), selection.ids.len()) {
+        (None, _) => "those that a filter matches".into(),
+        (Some(one), 1) => one.clone(),
+        (Some(first), count) => format!("{first} and {} more", count - 1),
+    }
+}
+
+pub(crate) fn no_conversation(id: &str) -> Error {
+    Error::NotFound { what: "conversation", name: id.to_owned() }
+}
+
+/// Puts rounds behind one of a conversation's, and shows them.
+fn add_rounds<'a>(
+    whole: &mut Conversation<'a>,
+    more: Vec<Round<'a>>,
+    after: Option<u32>,
+) -> Result<(), Error> {
+    if more.is_empty() {
+        return Err(Error::Choice("there is no message to append".into()));
+    }
+    let last = whole.rounds.len().checked_sub(1);
+    let leaf = match after {
+        None => whole.current.filter(|&leaf| leaf < whole.rounds.len()).or(last),
+        Some(number) => {
+            let place = whole.rounds.iter().rposition(|round| round.number == number);
+            Some(place.ok_or_else(|| Error::NotFound { what: "round", name: number.to_string() })?)
+        }
+    };
+    let mut number = whole.rounds.iter().map(|round| round.number).max().unwrap_or(0);
+    for (index, mut round) in more.into_iter().enumerate() {
+        number += 1;
+        round.number = number;
+        round.parent = match leaf {
+            Some(leaf) if index == 0 && Some(leaf) != last => Parent::Round(leaf),
+            _ => Parent::Previous,
+        };
+        whole.rounds.push(round);
+    }
+    whole.current = None;
+    Ok(())
+}
+
+/// The conversation of a canonical line.
+pub(crate) fn read<'l>(summary: &Summary, line: &'l [u8]) -> Result<Conversation<'l>, Error> {
+    let damaged = |why: String| {
+        retort_store::Error::Damaged(format!("the conversation `{}`: {why}", summary.id))
+    };
+    let text = std::str::from_utf8(line).map_err(|error| damaged(error.to_string()))?;
+    Ok(canonical::read(text).map_err(|error| damaged(error.to_string()))?)
+}
+
+/// A canonical line with what was set in the store.
+pub(crate) fn with_edits(summary: &Summary, line: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut conversation = read(summary, line)?;
+    conversation.status = summary.status;
+    conversation.title = summary.title.clone().map(Into::into);
+    conversation.tags = summary.tags.iter().map(|tag| tag.clone().into()).collect();
+    let mut out = Vec::with_capacity(line.len());
+    canonical::write(&conversation, &mut out);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(number: u32) -> Round<'static> {
+        Round { number, ..Round::default() }
+    }
+
+    #[test]
+    fn what_is_appended_follows_what_is_shown() {
+        let rounds = vec![round(1), round(2)];
+        let mut whole = Conversation { rounds, current: Some(0), ..Conversation::default() };
+        add_rounds(&mut whole, vec![round(1), round(2)], None).unwrap();
+        let numbers: Vec<u32> = whole.rounds.iter().map(|round| round.number).collect();
+        assert_eq!(numbers, [1, 2, 3, 4]);
+        assert_eq!(whole.active_path(), [0, 2, 3]);
+        add_rounds(&mut whole, vec![round(1)], Some(2)).unwrap();
+        assert_eq!(whole.active_path(), [0, 1, 4]);
+        assert!(add_rounds(&mut whole, vec![round(1)], Some(9)).is_err());
+        assert!(add_rounds(&mut whole, Vec::new(), None).is_err());
+    }
+}

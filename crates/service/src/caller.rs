@@ -1,0 +1,91 @@
+//! Who asks, and what they may.
+
+use retort_model::{Grant, Grants, ProjectRole, Scope};
+use retort_store::Project;
+
+use crate::Error;
+
+/// Where a request came from, for the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The address of the network.
+    pub address: Option<String>,
+    /// The request's id.
+    pub request: Option<String>,
+}
+
+/// Someone who asks something of a project. Only the service makes one, so what they may is decided in one place.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub(crate) name: String,
+    pub(crate) person: Option<i64>,
+    pub(crate) project: Project,
+    pub(crate) role: ProjectRole,
+    pub(crate) grants: Grants,
+    pub(crate) origin: Origin,
+}
+
+impl Caller {
+    /// Whoever holds the store's file: they may do everything in a project.
+    pub fn local(project: &Project) -> Self {
+        Self {
+            name: LOCAL.into(),
+            person: None,
+            project: project.clone(),
+            role: ProjectRole::Owner,
+            grants: Grants::ALL,
+            origin: Origin::default(),
+        }
+    }
+
+    /// What they are called: datasets and jobs are theirs by it, and conversations that they held.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The number of the person; none for whoever holds the store's file.
+    pub fn person(&self) -> Option<i64> {
+        self.person
+    }
+
+    /// The project.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// What they are in it.
+    pub fn role(&self) -> ProjectRole {
+        self.role
+    }
+
+    /// What they let their token, or themselves, do.
+    pub fn grants(&self) -> Grants {
+        self.grants
+    }
+
+    /// The conversations that they may see: members their own, admins and owners everyone's.
+    pub fn scope(&self) -> Scope {
+        match self.role {
+            ProjectRole::Member => self.own(),
+            ProjectRole::Admin | ProjectRole::Owner => Scope::project(self.project.id),
+        }
+    }
+
+    /// What they made: datasets and jobs are seen by who made them, and no one else.
+    pub(crate) fn own(&self) -> Scope {
+        Scope::person(self.project.id, self.name.as_str())
+    }
+
+    /// Refuses a token that was not given this.
+    pub(crate) fn needs(&self, grant: Grant) -> Result<(), Error> {
+        if self.grants.has(grant) { Ok(()) } else { Err(Error::NotGranted(grant)) }
+    }
+
+    /// Refuses who is less than this in the project.
+    pub(crate) fn needs_role(&self, role: ProjectRole) -> Result<(), Error> {
+        if self.role >= role { Ok(()) } else { Err(Error::NotAllowed(role)) }
+    }
+}
+
+/// What the holder of the store's file is called, and the owner that a server makes of its own accord.
+pub const LOCAL: &str = "local";

@@ -1,0 +1,333 @@
+//! Histories asked in: from files, as jobs; from requests, at once; from uploads, as jobs of any worker.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use retort_formats::import::{self, ImportFormat};
+use retort_model::{Action, Grant, JobKind, JobState, Scope};
+use retort_store::{Job, NewImport};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::caller::Caller;
+use crate::import::{ImportPlan, ImportReport};
+use crate::keeper::Keeper;
+use crate::pipeline::{Nobody, Observer};
+use crate::place::{NewFile, Place, hex};
+use crate::secret::chance;
+use crate::service::{Done, Service};
+use crate::source::Input;
+
+/// What the job table keeps of an import that is to be done.
+#[derive(Default, Serialize, Deserialize)]
+struct KeptImport {
+    paths: Vec<PathBuf>,
+    stdin: bool,
+    from: Option<String>,
+    owner: Option<String>,
+    /// The only person whose conversations may come in.
+    #[serde(default)]
+    holder: Option<String>,
+    /// An object that came through the network, and what it was called.
+    #[serde(default)]
+    upload: Option<(String, String)>,
+}
+
+/// What someone wants brought in by a request.
+#[derive(Clone, Default)]
+pub struct IntakeRequest {
+    /// The import format, if it is not to be found out.
+    pub from: Option<&'static dyn ImportFormat>,
+    /// Who held the conversations that do not say who did; the caller, unless they administer the project.
+    pub owner: Option<String>,
+}
+
+/// Bytes on their way into the place of the objects, to be imported from there.
+pub struct Upload {
+    key: String,
+    label: String,
+    file: Option<Box<dyn NewFile>>,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Write for Upload {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(file) = &mut self.file else { return Err(io::Error::other("it is finished")) };
+        let length = file.write(bytes)?;
+        self.hash.update(bytes.get(..length).unwrap_or_default());
+        self.bytes += length as u64;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), |file| file.flush())
+    }
+}
+
+impl Upload {
+    /// Bytes that came so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Keeps what came; gives its SHA-256.
+    ///
+    /// # Errors
+    /// The place of the objects failed.
+    pub fn finish(&mut self) -> Result<[u8; 32], Error> {
+        if let Some(file) = self.file.take() {
+            file.finish().map_err(|source| Error::Unpack { name: self.label.clone(), source })?;
+        }
+        Ok(self.hash.clone().finalize().into())
+    }
+}
+
+impl Service {
+    /// Reads histories into the caller's project, as a job that this worker does at once. `rejects` gets a line for
+    /// each item that could not be read.
+    ///
+    /// # Errors
+    /// Failing I/O or a failing store; what was committed before stays.
+    pub fn import(
+        &self,
+        caller: &Caller,
+        plan: &ImportPlan,
+        observer: &dyn Observer,
+        stopped: &AtomicBool,
+        rejects: &mut dyn Write,
+    ) -> Result<ImportReport, Error> {
+        caller.needs(Grant::Write)?;
+        let scope = caller.scope();
+        if plan.dry_run {
+            return crate::import::import(&self.store, &scope, plan, observer, stopped, rejects);
+        }
+        let (kept, name) = kept_import(plan, &scope)?;
+        let id = self.audited(caller, Action::Import, &name, || {
+            let new = NewImport { creator: &caller.name, name: &name, plan: &kept };
+            Ok(self.store.submit_import(scope.project, &new, self.clock.now())?)
+        })?;
+        let Some(job) = self.claim(Some(id))? else { return Err(Error::Stopped) };
+        match self.work(&job, Some(plan), observer, stopped, rejects)? {
+            Done::Import(report) => Ok(report),
+            Done::Export(_) => Err(Error::Choice("an import became an export".into())),
+        }
+    }
+
+    /// Takes in the conversations of a request at once. The report names each.
+    ///
+    /// # Errors
+    /// Who is no admin names another owner; a failing store.
+    pub fn take_in(
+        &self,
+        caller: &Caller,
+        request: &IntakeRequest,
+        bytes: Vec<u8>,
+    ) -> Result<ImportReport, Error> {
+        self.audited(caller, Action::Import, "conversations", || {
+            caller.needs(Grant::Write)?;
+            let plan = ImportPlan {
+                inputs: vec![Input::Bytes(bytes.into(), "request".into())],
+                from: request.from,
+                owner: Some(owner(caller, request)?),
+                threads: 1,
+                dry_run: false,
+                names: true,
+            };
+            let running = AtomicBool::new(false);
+            let scope = caller.scope();
+            crate::import::import(&self.store, &scope, &plan, &Nobody, &running, &mut io::sink())
+        })
+    }
+
+    /// Begins to take bytes that are to be imported. `label` is what they are called.
+    ///
+    /// # Errors
+    /// The caller may not; the place of the objects failed.
+    pub fn upload(&self, caller: &Caller, label: &str) -> Result<Upload, Error> {
+        caller.needs(Grant::Write)?;
+        let label: String = label.chars().filter(|c| !c.is_control()).take(200).collect();
+        let key = format!("{}-{}", self.store.identity(), hex(&chance::<16>()?));
+        let file = self.objects.below(UPLOADS).create(&key)?;
+        Ok(Upload { key, label, file: Some(file), hash: Sha256::new(), bytes: 0 })
+    }
+
+    /// Queues the import of what was uploaded.
+    ///
+    /// # Errors
+    /// Who is no admin names another owner; the place of the objects or the store failed, and then nothing is left.
+    pub fn submit_upload(
+        &self,
+        caller: &Caller,
+        mut upload: Upload,
+        request: &IntakeRequest,
+    ) -> Result<i64, Error> {
+        let label = upload.label.clone();
+        let result = self.audited(caller, Action::Import, &label, || {
+            caller.needs(Grant::Write)?;
+            upload.finish()?;
+            let kept = KeptImport {
+                from: request.from.map(|format| format.name().to_owned()),
+                owner: Some(owner(caller, request)?),
+                holder: caller.scope().owner,
+                upload: Some((upload.key.clone(), label.clone())),
+                ..KeptImport::default()
+            };
+            let kept = json(&kept)?;
+            let new = NewImport { creator: &caller.name, name: &label, plan: &kept };
+            Ok(self.store.submit_import(caller.project.id, &new, self.clock.now())?)
+        });
+        if result.is_err() {
+            self.discard_upload(upload);
+        }
+        result
+    }
+
+    /// Removes what was uploaded and is not to be imported.
+    pub fn discard_upload(&self, mut upload: Upload) {
+        drop(upload.file.take());
+        // What cannot be removed now, `doctor` tells of.
+        let _ = self.objects.below(UPLOADS).remove(&upload.key);
+    }
+
+    pub(crate) fn do_import(
+        &self,
+        job: &Job,
+        plan: Option<&ImportPlan>,
+        keeper: &Keeper<'_>,
+        rejects: &mut dyn Write,
+    ) -> Result<ImportReport, Error> {
+        let again;
+        let mut scope = Scope::project(job.project);
+        let mut fetched = None;
+        let plan = match plan {
+            Some(plan) => plan,
+            None => {
+                let kept = kept_of(job)?;
+                fetched = self.fetch(&kept)?;
+                scope.owner = kept.holder.clone();
+                again = plan_of(job, kept, fetched.as_ref(), self.settings.threads)?;
+                &again
+            }
+        };
+        let report =
+            crate::import::import(&self.store, &scope, plan, keeper, &keeper.stopped, rejects)?;
+        drop(fetched);
+        keeper.tell()?;
+        let state = match report.refused_count() + report.foreign {
+            0 => JobState::Completed,
+            _ => JobState::CompletedWithSkips,
+        };
+        let json = serde_json::to_string(&report).unwrap_or_default();
+        let now = self.clock.now();
+        self.store.end(job.id, keeper.worker, state, None, Some(&json), now)?;
+        self.clear_upload(job)?;
+        Ok(report)
+    }
+
+    /// Brings what was uploaded to this machine.
+    fn fetch(&self, kept: &KeptImport) -> Result<Option<tempfile::NamedTempFile>, Error> {
+        let Some((key, label)) = &kept.upload else { return Ok(None) };
+        let fail = |source| Error::Unpack { name: label.clone(), source };
+        let mut input = self.objects.below(UPLOADS).open(key)?;
+        let mut file = tempfile::NamedTempFile::new().map_err(fail)?;
+        io::copy(&mut input, &mut file).map_err(fail)?;
+        Ok(Some(file))
+    }
+
+    /// Removes what an import was made of that will not be done again.
+    pub(crate) fn clear_upload(&self, job: &Job) -> Result<(), Error> {
+        if job.kind != JobKind::Import {
+            return Ok(());
+        }
+        match kept_of(job)?.upload {
+            Some((key, _)) => self.objects.below(UPLOADS).remove(&key),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where uploads wait to be imported, in the place of the objects.
+pub(crate) const UPLOADS: &str = "uploads";
+
+/// Whose the conversations are that do not say.
+fn owner(caller: &Caller, request: &IntakeRequest) -> Result<String, Error> {
+    let own = caller.name();
+    match (request.owner.as_deref(), caller.scope().owner) {
+        (Some(owner), Some(only)) if owner != only => Err(Error::Choice(format!(
+            "members bring in conversations of their own; `{owner}` is someone else"
+        ))),
+        (owner, _) => Ok(owner.unwrap_or(own).to_owned()),
+    }
+}
+
+fn json(kept: &KeptImport) -> Result<String, Error> {
+    serde_json::to_string(kept).map_err(|error| Error::Choice(error.to_string()))
+}
+
+/// An import as the job table keeps it, and what it is called there.
+fn kept_import(plan: &ImportPlan, scope: &Scope) -> Result<(String, String), Error> {
+    let mut kept = KeptImport {
+        from: plan.from.map(|format| format.name().to_owned()),
+        owner: plan.owner.clone(),
+        holder: scope.owner.clone(),
+        ..KeptImport::default()
+    };
+    let mut names = Vec::new();
+    for input in &plan.inputs {
+        match input {
+            Input::Stdin => {
+                kept.stdin = true;
+                names.push("standard input".to_owned());
+            }
+            Input::Bytes(_, label) | Input::Named(_, label) => {
+                kept.stdin = true;
+                names.push(label.clone());
+            }
+            Input::Path(path) => {
+                let whole = std::path::absolute(path).map_err(|error| Error::read(path, error))?;
+                let name = whole.file_name().unwrap_or(whole.as_os_str());
+                names.push(name.to_string_lossy().into_owned());
+                kept.paths.push(whole);
+            }
+        }
+    }
+    Ok((json(&kept)?, names.join(", ")))
+}
+
+fn kept_of(job: &Job) -> Result<KeptImport, Error> {
+    serde_json::from_str(&job.plan).map_err(|error| broken(job, &error.to_string()))
+}
+
+fn broken(job: &Job, why: &str) -> Error {
+    Error::Choice(format!("the plan of job {}: {why}", job.id))
+}
+
+/// The plan of an import that is done again, or by another worker.
+fn plan_of(
+    job: &Job,
+    kept: KeptImport,
+    fetched: Option<&tempfile::NamedTempFile>,
+    threads: usize,
+) -> Result<ImportPlan, Error> {
+    if kept.stdin {
+        return Err(broken(
+            job,
+            "what came through standard input cannot be read again; import it anew",
+        ));
+    }
+    let from = match &kept.from {
+        Some(name) => Some(
+            import::by_name(name)
+                .ok_or_else(|| broken(job, &format!("unknown import format `{name}`")))?,
+        ),
+        None => None,
+    };
+    let mut inputs: Vec<Input> = kept.paths.into_iter().map(Input::Path).collect();
+    if let (Some(file), Some((_, label))) = (fetched, kept.upload) {
+        inputs.push(Input::Named(file.path().to_owned(), label));
+    }
+    Ok(ImportPlan { inputs, from, owner: kept.owner, threads, dry_run: false, names: false })
+}

@@ -1,0 +1,123 @@
+//! What people are told when their exports end: a feed, and webhooks.
+
+use std::time::Duration;
+
+use retort_model::bounds::{PAGE_ITEMS, WEBHOOKS_PER_PERSON};
+use retort_model::{Action, Grant};
+use retort_store::{Delivery, DeliveryState, Notice, Webhook};
+
+use crate::Error;
+use crate::caller::Caller;
+use crate::secret::chance;
+use crate::service::{Service, later};
+
+/// How long one attempt to deliver may take before another server may make it.
+const ATTEMPT: Duration = Duration::from_secs(120);
+
+impl Service {
+    /// The caller's exports that ended, the oldest first: those behind `after`, or the last ones.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn notices(
+        &self,
+        caller: &Caller,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<Vec<Notice>, Error> {
+        caller.needs(Grant::Export)?;
+        Ok(self.store.notices(&caller.own(), after, most.min(PAGE_ITEMS))?)
+    }
+
+    /// Has the caller's exports told to a URL. The secret, with which notices are signed, is never shown again.
+    ///
+    /// # Errors
+    /// They have too many.
+    pub fn add_webhook(&self, caller: &Caller, url: &str) -> Result<Webhook, Error> {
+        // A URL may hold a secret of its own.
+        let shown = url.split(['?', '#']).next().unwrap_or_default();
+        self.audited(caller, Action::Webhook, shown, || {
+            caller.needs(Grant::Manage)?;
+            if self.store.webhooks(&caller.own())?.len() >= WEBHOOKS_PER_PERSON {
+                return Err(Error::TooMany(format!(
+                    "you have {WEBHOOKS_PER_PERSON} webhooks already; remove one first"
+                )));
+            }
+            use base64::Engine;
+            let secret = base64::engine::general_purpose::STANDARD.encode(chance::<32>()?);
+            let secret = format!("whsec_{secret}");
+            let (now, project) = (self.clock.now(), caller.project.id);
+            let id = self.store.add_webhook(project, &caller.name, url, &secret, now)?;
+            Ok(Webhook { id, url: url.to_owned(), secret, created_at: Some(now) })
+        })
+    }
+
+    /// The caller's webhooks.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn webhooks(&self, caller: &Caller) -> Result<Vec<Webhook>, Error> {
+        caller.needs(Grant::Manage)?;
+        Ok(self.store.webhooks(&caller.own())?)
+    }
+
+    /// What became of the last notices to a webhook.
+    ///
+    /// # Errors
+    /// The caller has no such webhook.
+    pub fn deliveries(&self, caller: &Caller, webhook: i64) -> Result<Vec<DeliveryState>, Error> {
+        if !self.webhooks(caller)?.iter().any(|one| one.id == webhook) {
+            return Err(no_webhook(webhook));
+        }
+        Ok(self.store.deliveries(&caller.own(), webhook)?)
+    }
+
+    /// Removes a webhook, with what is on its way to it.
+    ///
+    /// # Errors
+    /// The caller has no such webhook.
+    pub fn end_webhook(&self, caller: &Caller, webhook: i64) -> Result<(), Error> {
+        self.audited(caller, Action::Webhook, &format!("{webhook}: removed"), || {
+            caller.needs(Grant::Manage)?;
+            if self.store.end_webhook(&caller.own(), webhook)? {
+                return Ok(());
+            }
+            Err(no_webhook(webhook))
+        })
+    }
+
+    /// Notices that are due, which nobody else takes meanwhile.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn claim_deliveries(&self, most: usize) -> Result<Vec<Delivery>, Error> {
+        let now = self.clock.now();
+        Ok(self.store.claim_deliveries(now, later(now, ATTEMPT), most)?)
+    }
+
+    /// Says how an attempt ended: it arrived or is given up, or is to be made again after a while.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn end_attempt(
+        &self,
+        delivery: &Delivery,
+        answer: Result<u16, &str>,
+        again: Option<Duration>,
+    ) -> Result<(), Error> {
+        let (webhook, notice) = (delivery.webhook, delivery.notice.id);
+        let status = answer.ok().map(i64::from);
+        match again {
+            None => self.store.end_delivery(webhook, notice, status, answer.err())?,
+            Some(wait) => {
+                let next = later(self.clock.now(), wait);
+                self.store.put_off_delivery(webhook, notice, next, status, answer.err())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn no_webhook(id: i64) -> Error {
+    Error::NotFound { what: "webhook", name: id.to_string() }
+}

@@ -1,0 +1,214 @@
+//! Exports asked for, and jobs followed.
+
+use retort_model::bounds::EXPORTS_PER_PERSON;
+use retort_model::{Action, DatasetName, Grant, JobKind, JobState, ProjectRole, Selection};
+use retort_store::{Job, NewExport};
+
+use crate::Error;
+use crate::caller::Caller;
+use crate::export::KeptExport;
+use crate::plan::DatasetPlan;
+use crate::receipt::asked;
+use crate::service::Service;
+
+/// An export that is asked for.
+#[derive(Clone)]
+pub struct ExportRequest {
+    /// Which conversations; a limit takes the most recent.
+    pub selection: Selection,
+    /// What is to be made of them.
+    pub dataset: DatasetPlan,
+}
+
+impl Service {
+    /// Queues an export; from this moment its selection is frozen.
+    ///
+    /// # Errors
+    /// Choices that the formats do not allow, a name in use, an id that is none of the caller's, nothing that matches,
+    /// or too many under way; those of the store.
+    pub fn submit_export(&self, caller: &Caller, request: &ExportRequest) -> Result<i64, Error> {
+        let name = request.dataset.dataset_name.as_str();
+        self.audited(caller, Action::Export, name, || {
+            caller.needs(Grant::Export)?;
+            request.dataset.check()?;
+            self.check_ids(caller, &request.selection)?;
+            let scope = caller.scope();
+            if self.store.count(&scope, &request.selection)? == 0 {
+                return Err(Error::Nothing("nothing matches the selection".into()));
+            }
+            if caller.person.is_some()
+                && self.store.open_jobs(&caller.own(), JobKind::Export)? >= EXPORTS_PER_PERSON
+            {
+                return Err(Error::TooMany(format!(
+                    "{EXPORTS_PER_PERSON} exports of yours wait or run already; wait for one to end"
+                )));
+            }
+            let kept = KeptExport::json(&request.dataset, asked(&request.selection))?;
+            let new = NewExport {
+                creator: &caller.name,
+                name,
+                plan: &kept,
+                part_bytes: self.settings.part_bytes,
+            };
+            let now = self.clock.now();
+            self.or_free_name(
+                caller,
+                self.store.submit_export(&scope, &request.selection, &new, now),
+            )
+        })
+    }
+
+    /// Queues an export of everyone's conversations in the project.
+    ///
+    /// # Errors
+    /// The caller is no admin of it; as [`Self::submit_export`].
+    pub fn export_project(&self, caller: &Caller, dataset: DatasetPlan) -> Result<i64, Error> {
+        if let Err(refused) = caller.needs_role(ProjectRole::Admin) {
+            return self.audited(caller, Action::Export, "the whole project", || Err(refused));
+        }
+        self.submit_export(caller, &ExportRequest { selection: Selection::default(), dataset })
+    }
+
+    /// Names one that is free, where a name is taken.
+    pub(crate) fn or_free_name<T>(
+        &self,
+        caller: &Caller,
+        result: Result<T, retort_store::Error>,
+    ) -> Result<T, Error> {
+        match result {
+            Err(retort_store::Error::NameTaken(name)) => {
+                let free = self.free_name(caller, &name)?;
+                Err(Error::NameTaken { name, free })
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// A name like this one that is not in use.
+    fn free_name(&self, caller: &Caller, name: &str) -> Result<String, Error> {
+        let taken: Vec<String> = self
+            .store
+            .datasets(&caller.own())?
+            .into_iter()
+            .map(|dataset| dataset.name)
+            .chain(self.store.jobs(&caller.own(), usize::MAX)?.into_iter().map(|job| job.name))
+            .collect();
+        let free = (2..)
+            .map(|number| format!("{name}-{number}"))
+            .find(|name| !taken.contains(name) && name.parse::<DatasetName>().is_ok());
+        // A name that is as long as names may be has no such neighbour; then one of the store's numbers serves.
+        Ok(free.unwrap_or_else(|| format!("dataset-{}", taken.len() + 1)))
+    }
+
+    /// The caller's jobs, the newest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn jobs(&self, caller: &Caller, most: usize) -> Result<Vec<Job>, Error> {
+        let may = |job: &Job| caller.grants.has(needed(job.kind));
+        if !caller.grants.has(Grant::Write) {
+            caller.needs(Grant::Export)?;
+        }
+        let mut jobs = self.store.jobs(&caller.own(), most)?;
+        jobs.retain(may);
+        Ok(jobs)
+    }
+
+    /// The caller's jobs of a kind, the newest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn jobs_of(&self, caller: &Caller, kind: JobKind, most: usize) -> Result<Vec<Job>, Error> {
+        caller.needs(needed(kind))?;
+        let mut jobs = self.jobs(caller, usize::MAX)?;
+        jobs.retain(|job| job.kind == kind);
+        jobs.truncate(most);
+        Ok(jobs)
+    }
+
+    /// One of the caller's jobs, of that kind.
+    ///
+    /// # Errors
+    /// There is none; those of the store.
+    pub fn job_of(&self, caller: &Caller, kind: JobKind, id: i64) -> Result<Job, Error> {
+        caller.needs(needed(kind))?;
+        let job = self.job(caller, id);
+        job.and_then(|job| if job.kind == kind { Ok(job) } else { Err(no_job(id)) })
+    }
+
+    /// One of the caller's jobs.
+    ///
+    /// # Errors
+    /// There is none; those of the store.
+    pub fn job(&self, caller: &Caller, id: i64) -> Result<Job, Error> {
+        let found = self.store.job(&caller.own(), id)?;
+        let Some(job) = found else {
+            if !caller.grants.has(Grant::Write) {
+                caller.needs(Grant::Export)?;
+            }
+            return Err(no_job(id));
+        };
+        caller.needs(needed(job.kind))?;
+        Ok(job)
+    }
+
+    /// Asks one of the caller's jobs to end.
+    ///
+    /// # Errors
+    /// There is none, or it has ended; those of the store.
+    pub fn cancel(&self, caller: &Caller, id: i64, kind: JobKind) -> Result<Job, Error> {
+        self.audited(caller, action(kind), &format!("job {id}: cancelled"), || {
+            let job = self.job_of(caller, kind, id)?;
+            if !self.store.cancel(&caller.own(), id, self.clock.now())? {
+                return Err(Error::Conflict(format!("job {id} has ended: it is {}", job.state)));
+            }
+            let job = self.job(caller, id)?;
+            if job.state == JobState::Cancelled {
+                // What cannot be removed now, a worker will.
+                let _ = self.clear_parts(&job);
+            }
+            Ok(job)
+        })
+    }
+
+    /// Queues one of the caller's jobs again that failed or was cancelled, with the selection that was frozen.
+    ///
+    /// # Errors
+    /// There is none, it did not fail, or its name is in use by now; those of the store.
+    pub fn retry(&self, caller: &Caller, id: i64, kind: JobKind) -> Result<Job, Error> {
+        self.audited(caller, action(kind), &format!("job {id}: again"), || {
+            let job = self.job_of(caller, kind, id)?;
+            let has_failed = matches!(job.state, JobState::Failed | JobState::Cancelled);
+            match has_failed.then(|| self.store.retry(&caller.own(), id)) {
+                Some(Ok(true)) => self.job(caller, id),
+                Some(Err(retort_store::Error::NameTaken(name))) => Err(Error::Conflict(format!(
+                    "the name `{name}` is in use by now; give that dataset another, then try again"
+                ))),
+                Some(Err(error)) => Err(error.into()),
+                Some(Ok(false)) | None => Err(Error::Conflict(format!(
+                    "job {id} is {}: only what failed or was cancelled is tried again",
+                    job.state
+                ))),
+            }
+        })
+    }
+}
+
+fn no_job(id: i64) -> Error {
+    Error::NotFound { what: "job", name: id.to_string() }
+}
+
+fn action(kind: JobKind) -> Action {
+    match kind {
+        JobKind::Import => Action::Import,
+        JobKind::Export => Action::Export,
+    }
+}
+
+/// What a token takes to follow jobs of a kind.
+fn needed(kind: JobKind) -> Grant {
+    match kind {
+        JobKind::Import => Grant::Write,
+        JobKind::Export => Grant::Export,
+    }
+}
