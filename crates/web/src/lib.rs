@@ -1,14 +1,37 @@
 //! The doors of Retort over HTTP: a JSON API and pages over the service's verbs.
 
+pub mod api;
+pub mod app;
 pub mod blocking;
 pub mod bounds;
+mod deliver;
 pub mod extract;
 pub mod metrics;
 pub mod oidc;
+mod operations;
 pub mod outgoing;
 mod pace;
+mod pages;
 pub mod problem;
 pub mod ranges;
 pub mod rates;
 pub mod requests;
 pub mod server;
+pub mod who;
+pub mod wire;
+
+use axum::Router;
+
+use app::App;
+use bounds::Bounds;
+
+pub use deliver::deliver;
+pub use operations::watch;
+
+/// Everything that the server answers.
+pub fn router(app: App, bounds: &Bounds) -> Router {
+    let (api, description) = api::routes();
+    let metrics = app.metrics().clone();
+    let router = api.merge(pages::routes(&description)).merge(operations::routes()).with_state(app);
+    requests::around(router, metrics, bounds.sending)
+}

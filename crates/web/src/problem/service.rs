@@ -2,7 +2,7 @@
 
 use std::io;
 
-use retort_service::Error;
+use retort_service::{Error, StoreError};
 
 use super::{Problem, RETRY, kinds};
 
@@ -15,6 +15,13 @@ impl From<Error> for Problem {
             }
             Error::Choice(why) => return Self::unprocessable(&**why),
             Error::Nothing(why) => return Self::new(&kinds::NOTHING, &**why),
+            Error::NotSignedIn(why) => return Self::unauthenticated(*why),
+            Error::NotGranted(grant) => return Self::insufficient_scope(grant.as_str()),
+            Error::NotAllowed(role) => {
+                return Self::forbidden(error.to_string()).with("role", role.as_str());
+            }
+            Error::TooMany(why) => return Self::new(&kinds::RATE_LIMITED, &**why).retry(RETRY),
+            Error::Conflict(why) => return Self::conflict(&**why),
             Error::Stopped => {
                 return Self::unavailable("it was stopped, and nothing was published", RETRY);
             }
@@ -35,6 +42,11 @@ impl From<Error> for Problem {
                     return Self::full().because(&error);
                 }
                 return Self::internal(&error);
+            }
+            Error::Store(StoreError::Full) => return Self::full().because(&error),
+            Error::Store(StoreError::Damaged(_)) => {
+                return Self::new(&kinds::DAMAGED, "what the store keeps of it is damaged")
+                    .because(&error);
             }
             Error::Store(_) | Error::Objects { .. } => return Self::internal(&error),
             Error::NotWhole { .. } => {
@@ -60,6 +72,8 @@ fn is_full(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use retort_model::{Grant, ProjectRole};
 
     use super::*;
 
@@ -93,7 +107,14 @@ mod tests {
             ),
             (Error::NameTaken { name: "a".into(), free: "a-2".into() }, 409, "name-taken"),
             (Error::NotFound { what: "job", name: "7".into() }, 404, "not-found"),
+            (Error::Store(StoreError::Full), 507, "storage-full"),
+            (Error::Store(StoreError::Damaged("secret".into())), 500, "damaged"),
             (Error::Stopped, 503, "unavailable"),
+            (Error::NotSignedIn("the token has expired"), 401, "unauthenticated"),
+            (Error::NotGranted(Grant::Share), 403, "insufficient-scope"),
+            (Error::NotAllowed(ProjectRole::Admin), 403, "forbidden"),
+            (Error::TooMany("too many exports".into()), 429, "rate-limited"),
+            (Error::Conflict("it has ended".into()), 409, "conflict"),
         ];
         for (error, status, slug) in table {
             let told = error.to_string();

@@ -1,0 +1,143 @@
+//! The JSON API under `/api/v1`: one file a noun, each with its routes. What they may answer stands beside them, and
+//! `/api/openapi.json` is made of that.
+
+pub mod account;
+mod answers;
+mod audit;
+mod conversations;
+mod datasets;
+mod events;
+mod exports;
+mod formats;
+mod imports;
+mod members;
+mod notices;
+pub mod shared;
+mod shares;
+mod tokens;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::de::DeserializeOwned;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{RefOr, ResponseBuilder, ResponsesBuilder};
+use utoipa::{IntoResponses, Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+use crate::extract::Json;
+use crate::problem::{PROBLEMS, Problem, ProblemBody};
+
+/// A query but for `project`, which says in which project something is asked. What is not known is refused: a
+/// filter that is not heeded would give more than was asked for.
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let pairs = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        let mut rest = url::form_urlencoded::Serializer::new(String::new());
+        for (key, value) in pairs.filter(|(key, _)| key != "project") {
+            rest.append_pair(&key, &value);
+        }
+        serde_html_form::from_str(&rest.finish())
+            .map(Self)
+            .map_err(|error| Problem::bad_request(format!("in the query: {error}")))
+    }
+}
+
+/// The problems that any endpoint may answer with.
+pub struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> std::collections::BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let mut responses = ResponsesBuilder::new();
+        let mut known: Vec<u16> = Vec::new();
+        for kind in PROBLEMS {
+            let status = kind.status;
+            if known.contains(&status) {
+                continue;
+            }
+            known.push(status);
+            let titles: Vec<&str> = PROBLEMS
+                .iter()
+                .filter(|other| other.status == kind.status)
+                .map(|other| other.title)
+                .collect();
+            let schema = utoipa::openapi::Ref::from_schema_name("Problem");
+            let content = utoipa::openapi::ContentBuilder::new().schema(Some(schema)).build();
+            let response = ResponseBuilder::new()
+                .description(titles.join("; "))
+                .content("application/problem+json", content)
+                .build();
+            responses = responses.response(status.to_string(), response);
+        }
+        responses.build().responses
+    }
+}
+
+/// What the description says of the whole.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Retort",
+        description = "Histories of conversations with language models in, datasets out. Every request names its \
+                       project with the query parameter `project`, unless the token is for one or the person is in \
+                       only one. What one may not see answers 404."
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&Secured),
+    security(("token" = []), ("session" = []))
+)]
+struct Description;
+
+struct Secured;
+
+impl Modify for Secured {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        let session = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("retort")));
+        components.add_security_scheme("token", token);
+        components.add_security_scheme("session", session);
+    }
+}
+
+/// The routes, and their description.
+pub fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
+    let api = OpenApiRouter::new()
+        .merge(account::routes())
+        .merge(audit::routes())
+        .merge(conversations::routes())
+        .merge(datasets::routes())
+        .merge(exports::routes())
+        .merge(formats::routes())
+        .merge(imports::routes())
+        .merge(members::routes())
+        .merge(notices::routes())
+        .merge(shared::routes())
+        .merge(shares::routes())
+        .merge(tokens::routes());
+    let (router, description) =
+        OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", api).split_for_parts();
+    let text = description.to_pretty_json().unwrap_or_default();
+    let router = router.route("/api/openapi.json", get(move || openapi(text.clone())));
+    (router, description)
+}
+
+async fn openapi(text: String) -> Response {
+    ([(axum::http::header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// What a handler gives.
+type Answer<T> = Result<Json<T>, Problem>;
+
+/// JSON text as it stands.
+fn raw(line: Vec<u8>) -> Result<Box<serde_json::value::RawValue>, Problem> {
+    let text = String::from_utf8(line).map_err(Problem::internal)?;
+    serde_json::value::RawValue::from_string(text).map_err(Problem::internal)
+}

@@ -1,0 +1,148 @@
+//! Signing in and out, one's own account, one's projects.
+
+use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use retort_service::Session;
+use tokio::time::Instant;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answer, Problems};
+use crate::app::App;
+use crate::extract::Json;
+use crate::problem::Problem;
+use crate::who::{Visitor, Who, csrf_of, session_cookie};
+use crate::wire;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(who_am_i, sign_in, sign_out))
+        .routes(routes!(sign_in_by_link))
+        .routes(routes!(sign_out_everywhere))
+        .routes(routes!(change_password))
+        .routes(routes!(projects, add_project))
+}
+
+/// The answer that begins a session: its cookie, and its token against requests of other pages.
+pub fn begun(app: &App, session: &Session) -> Result<Response, Problem> {
+    let body = wire::Session::new(session, csrf_of(&session.secret));
+    let cookie = session_cookie(app, Some(session));
+    let cookie = HeaderValue::from_str(&cookie).map_err(Problem::internal)?;
+    Ok((StatusCode::CREATED, [(SET_COOKIE, cookie)], Json(body)).into_response())
+}
+
+/// Slows down who tries passwords.
+pub fn slow_down(app: &App, account: &str, visitor: &Visitor) -> Result<(), Problem> {
+    let account = account.to_lowercase();
+    app.sign_ins().attempt(&account, visitor.address, Instant::now()).map_err(Problem::rate_limited)
+}
+
+/// Who asks, and in which projects they are
+#[utoipa::path(get, path = "/session", tag = "account", responses((status = 200, body = wire::Me), Problems))]
+async fn who_am_i(State(app): State<App>, who: Who) -> Answer<wire::Me> {
+    let signed = who.signed.clone();
+    let projects = app.call(move |service| service.projects_of(&signed)).await?;
+    let person = who.signed.person();
+    Ok(Json(wire::Me {
+        person: person.name.clone(),
+        has_password: person.has_password,
+        scopes: who.signed.grants().iter().map(|grant| grant.to_string()).collect(),
+        projects: projects
+            .into_iter()
+            .map(|(project, role)| wire::Project { name: project.name, role: role.to_string() })
+            .collect(),
+        csrf: who.csrf,
+    }))
+}
+
+/// Sign in by name and password
+#[utoipa::path(post, path = "/session", tag = "account", security(()), request_body = wire::SignIn,
+    responses((status = 201, body = wire::Session), Problems))]
+async fn sign_in(
+    State(app): State<App>,
+    visitor: Visitor,
+    Json(asked): Json<wire::SignIn>,
+) -> Result<Response, Problem> {
+    slow_down(&app, &asked.name, &visitor)?;
+    let origin = visitor.origin;
+    let session = app
+        .call_with_password(move |service| service.sign_in(&asked.name, &asked.password, &origin));
+    begun(&app, &session.await?)
+}
+
+/// Sign in by a one-time link
+#[utoipa::path(post, path = "/session/link", tag = "account", security(()), request_body = wire::Secret,
+    responses((status = 201, body = wire::Session), Problems))]
+async fn sign_in_by_link(
+    State(app): State<App>,
+    visitor: Visitor,
+    Json(asked): Json<wire::Secret>,
+) -> Result<Response, Problem> {
+    slow_down(&app, "", &visitor)?;
+    let origin = visitor.origin;
+    let session = app.call(move |service| service.sign_in_by_link(&asked.secret, &origin)).await?;
+    begun(&app, &session)
+}
+
+/// Sign out
+#[utoipa::path(delete, path = "/session", tag = "account", responses((status = 204), Problems))]
+async fn sign_out(State(app): State<App>, who: Who) -> Result<Response, Problem> {
+    app.call(move |service| service.sign_out(&who.signed, &who.origin)).await?;
+    let mut headers = HeaderMap::new();
+    if let Ok(cookie) = HeaderValue::from_str(&session_cookie(&app, None)) {
+        headers.insert(SET_COOKIE, cookie);
+    }
+    Ok((StatusCode::NO_CONTENT, headers).into_response())
+}
+
+/// Sign out everywhere
+#[utoipa::path(delete, path = "/sessions", tag = "account", responses((status = 200, body = wire::Ended), Problems))]
+async fn sign_out_everywhere(State(app): State<App>, who: Who) -> Answer<wire::Ended> {
+    let ended = app.call(move |service| service.sign_out_everywhere(&who.signed, &who.origin));
+    Ok(Json(wire::Ended { ended: ended.await? }))
+}
+
+/// Set one's own password, which ends the other sessions
+#[utoipa::path(put, path = "/password", tag = "account", request_body = wire::NewPassword,
+    responses((status = 204), Problems))]
+async fn change_password(
+    State(app): State<App>,
+    visitor: Visitor,
+    who: Who,
+    Json(asked): Json<wire::NewPassword>,
+) -> Result<StatusCode, Problem> {
+    slow_down(&app, &who.signed.person().name, &visitor)?;
+    app.call_with_password(move |service| {
+        service.change_password(&who.signed, asked.current.as_deref(), &asked.new, &who.origin)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// One's projects
+#[utoipa::path(get, path = "/projects", tag = "project", responses((status = 200, body = wire::Projects), Problems))]
+async fn projects(State(app): State<App>, who: Who) -> Answer<wire::Projects> {
+    let projects = app.call(move |service| service.projects_of(&who.signed)).await?;
+    let projects = projects
+        .into_iter()
+        .map(|(project, role)| wire::Project { name: project.name, role: role.to_string() })
+        .collect();
+    Ok(Json(wire::Projects { projects }))
+}
+
+/// Make a project; who owns one may make others
+#[utoipa::path(post, path = "/projects", tag = "project", request_body = wire::Rename,
+    responses((status = 201, body = wire::Project), Problems))]
+async fn add_project(
+    State(app): State<App>,
+    who: Who,
+    Json(asked): Json<wire::Rename>,
+) -> Result<Response, Problem> {
+    let caller =
+        app.call(move |service| service.add_project(&who.signed, &asked.name, who.origin)).await?;
+    let project =
+        wire::Project { name: caller.project().name.clone(), role: caller.role().to_string() };
+    Ok((StatusCode::CREATED, Json(project)).into_response())
+}

@@ -1,0 +1,367 @@
+//! Conversations: brought in, listed, read, changed.
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use retort_model::bounds::{PAGE_ITEMS, REQUEST_BYTES};
+use retort_model::{Selection, Status};
+use retort_service::{Edit, Error, IntakeRequest, Order, Service, sources};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answers::{key_of, once};
+use super::{Answer, Params, Problems, raw};
+use crate::app::App;
+use crate::extract::{Json, Path, whole_body};
+use crate::problem::Problem;
+use crate::who::Asking;
+use crate::wire;
+
+/// Conversations on a page, if not said.
+const PAGE: usize = 50;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, take_in))
+        .routes(routes!(count))
+        .routes(routes!(change_many))
+        .routes(routes!(show, change, delete))
+        .routes(routes!(append))
+        .routes(routes!(trace))
+}
+
+/// What is said of conversations that come in.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct Intake {
+    /// The import format, if it is not to be found out from the content.
+    pub from: Option<String>,
+    /// Who held the conversations that do not say who did; the caller, if not said.
+    pub owner: Option<String>,
+    /// What the import is called; its file's name, for instance.
+    pub name: Option<String>,
+}
+
+impl Intake {
+    /// The service's request.
+    ///
+    /// # Errors
+    /// There is no such format.
+    pub fn request(&self) -> Result<IntakeRequest, Problem> {
+        let from =
+            match self.from.as_deref() {
+                None => None,
+                Some(name) => Some(sources::by_name(name).ok_or_else(|| {
+                    Problem::bad_request(format!("unknown import format `{name}`"))
+                })?),
+            };
+        Ok(IntakeRequest { from, owner: self.owner.clone() })
+    }
+}
+
+/// Which of the conversations with one id.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// Its source, where the id alone is not enough.
+    source: Option<String>,
+}
+
+/// How a conversation is deleted.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Deleting {
+    /// Whether it is gone for good.
+    purge: bool,
+}
+
+/// Which round is followed.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Following {
+    /// Its source, where the id alone is not enough.
+    source: Option<String>,
+    /// The number of the round that is followed; the one that is shown, if not said.
+    after: Option<u32>,
+}
+
+/// List conversations
+#[utoipa::path(get, path = "/conversations", tag = "conversations", params(wire::ListQuery),
+    responses((status = 200, body = wire::ConversationPage), Problems))]
+async fn list(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(query): Params<wire::ListQuery>,
+) -> Answer<wire::ConversationPage> {
+    let selection = Selection::try_from(wire::Chosen::from(query.filter()))?;
+    let order = match query.sort.as_deref() {
+        None => Order::default(),
+        Some(word) => Order::ALL
+            .into_iter()
+            .find(|order| order.as_str() == word)
+            .ok_or_else(|| Problem::bad_request("`sort` is `newest`, `oldest` or `changed`"))?,
+    };
+    let after = match query.after.as_deref() {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|error: String| Problem::bad_request(error))?),
+    };
+    let most = query.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_ITEMS).contains(&most) {
+        return Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_ITEMS}")));
+    }
+    let page =
+        app.call(move |service| service.list(&caller, &selection, order, after, most)).await?;
+    Ok(Json(wire::ConversationPage {
+        conversations: page.conversations.iter().map(wire::Conversation::from).collect(),
+        next: page.next.map(|next| next.to_string()),
+    }))
+}
+
+/// Count conversations
+#[utoipa::path(get, path = "/conversations/count", tag = "conversations", params(wire::Filter),
+    responses((status = 200, body = wire::Count), Problems))]
+async fn count(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(filter): Params<wire::Filter>,
+) -> Answer<wire::Count> {
+    let selection = Selection::try_from(wire::Chosen::from(filter))?;
+    let total = app.call(move |service| service.count(&caller, &selection)).await?;
+    Ok(Json(wire::Count { total }))
+}
+
+/// Take in conversations at once
+///
+/// One conversation or many, in any format that can be read (`/formats`): an object, an array, or a line each, also
+/// packed with gzip or zstd. Up to 16 MiB; more comes through `/imports`.
+#[utoipa::path(post, path = "/conversations", tag = "conversations", params(Intake),
+    request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"))),
+    responses((status = 200, body = wire::Taking), Problems))]
+async fn take_in(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(intake): Params<Intake>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let body = whole_body(request, REQUEST_BYTES).await?;
+    let from = intake.from.clone().unwrap_or_default();
+    let owner = intake.owner.clone().unwrap_or_default();
+    let key = key_of(&headers, &[b"take-in", from.as_bytes(), owner.as_bytes(), &body])?;
+    let intake = intake.request()?;
+    let asks = caller.clone();
+    once(&app, &caller, key, StatusCode::OK, || async {
+        let taken = app.call(move |service| service.take_in(&asks, &intake, body.to_vec()));
+        let taken = wire::Taking::from(taken.await?);
+        if taken.read == 0 || (taken.read == taken.refused && taken.read == 1) {
+            let why = taken.refusals.first().cloned();
+            let why = why.unwrap_or_else(|| "there is no conversation in the body".into());
+            return Err(Problem::new(&crate::problem::kinds::UNREADABLE, why));
+        }
+        Ok(taken)
+    })
+    .await
+}
+
+/// Change many conversations
+#[utoipa::path(post, path = "/conversations/change", tag = "conversations", request_body = wire::ChangeMany,
+    responses((status = 200, body = wire::Changed), Problems))]
+async fn change_many(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Json(asked): Json<wire::ChangeMany>,
+) -> Answer<wire::Changed> {
+    let selection = Selection::try_from(asked.selection)?;
+    if selection.limit.is_some() {
+        return Err(Problem::bad_request("a change has no `limit`"));
+    }
+    if selection == Selection::default() {
+        return Err(Problem::bad_request("say which conversations: ids or a filter"));
+    }
+    if asked.purge && selection.ids.is_empty() {
+        return Err(Problem::bad_request("only ids are purged, not what a filter matches"));
+    }
+    let edits = edits(&asked.change, asked.purge)?;
+    let changed = app
+        .call(move |service| {
+            let mut most = 0;
+            for edit in edits {
+                let selection = reaching(selection.clone(), &edit);
+                most = most.max(service.edit(&caller, &selection, &edit)?);
+            }
+            Ok(most)
+        })
+        .await?;
+    Ok(Json(wire::Changed { changed }))
+}
+
+/// Without a status, ids mean conversations of any, and restoring looks among the deleted.
+fn reaching(mut selection: Selection, edit: &Edit) -> Selection {
+    if selection.statuses.is_empty() {
+        if !selection.ids.is_empty() {
+            selection.statuses = Status::ALL.to_vec();
+        } else if *edit == Edit::Restore {
+            selection.statuses = vec![Status::Deleted];
+        }
+    }
+    selection
+}
+
+/// The edits that a change takes, in order.
+fn edits(change: &wire::Change, purge: bool) -> Result<Vec<Edit>, Problem> {
+    let mut edits = Vec::new();
+    if purge {
+        edits.push(Edit::Purge);
+    }
+    if let Some(title) = &change.title {
+        edits.push(Edit::Title(Some(title.clone()).filter(|title| !title.is_empty())));
+    }
+    if !change.add_tags.is_empty() || !change.remove_tags.is_empty() {
+        if change.add_tags.iter().any(|tag| tag.trim().is_empty()) {
+            return Err(Problem::bad_request("a tag is empty"));
+        }
+        edits.push(Edit::Tags { add: change.add_tags.clone(), remove: change.remove_tags.clone() });
+    }
+    match change.status.as_deref().map(str::parse::<Status>).transpose() {
+        Ok(None) => {}
+        Ok(Some(Status::Deleted)) => edits.push(Edit::Delete),
+        Ok(Some(Status::Active)) => edits.extend([Edit::Restore, Edit::Favorite(false)]),
+        Ok(Some(Status::Favorite)) => edits.extend([Edit::Restore, Edit::Favorite(true)]),
+        Err(error) => return Err(Problem::bad_request(error)),
+    }
+    match (edits.is_empty(), purge && edits.len() > 1) {
+        (true, _) => Err(Problem::bad_request("say what is to be changed")),
+        (_, true) => Err(Problem::bad_request("what is purged is not changed besides")),
+        _ => Ok(edits),
+    }
+}
+
+/// Read a conversation whole
+#[utoipa::path(get, path = "/conversations/{id}", tag = "conversations", params(("id" = String, Path), Which),
+    responses((status = 200, body = wire::WholeConversation), Problems))]
+async fn show(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<String>,
+    Params(which): Params<Which>,
+) -> Answer<wire::WholeConversation> {
+    let (summary, line) = app
+        .call(move |service| {
+            let mut found = service.show(&caller, &id)?;
+            found.retain(|(one, _)| {
+                which.source.as_ref().is_none_or(|source| one.source == *source)
+            });
+            only(&id, found)
+        })
+        .await?;
+    Ok(Json(wire::WholeConversation {
+        summary: wire::Conversation::from(&summary),
+        conversation: raw(line)?,
+    }))
+}
+
+fn only<T>(id: &str, found: Vec<T>) -> Result<T, Error> {
+    match <[T; 1]>::try_from(found) {
+        Ok([one]) => Ok(one),
+        Err(none) if none.is_empty() => {
+            Err(Error::NotFound { what: "conversation", name: id.to_owned() })
+        }
+        Err(_) => Err(Error::Choice(
+            "several sources have a conversation of that id; say which with `source`".into(),
+        )),
+    }
+}
+
+/// Change a conversation: title, tags, status
+#[utoipa::path(patch, path = "/conversations/{id}", tag = "conversations", params(("id" = String, Path)),
+    request_body = wire::Change, responses((status = 200, body = wire::Changed), Problems))]
+async fn change(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<String>,
+    Json(change): Json<wire::Change>,
+) -> Answer<wire::Changed> {
+    let edits = edits(&change, false)?;
+    let changed = app
+        .call(move |service| {
+            let selection = of_any_status(id);
+            let mut most = 0;
+            for edit in edits {
+                most = most.max(service.edit(&caller, &selection, &edit)?);
+            }
+            Ok(most)
+        })
+        .await?;
+    Ok(Json(wire::Changed { changed }))
+}
+
+fn of_any_status(id: String) -> Selection {
+    Selection {
+        ids: [id].into_iter().collect(),
+        statuses: Status::ALL.to_vec(),
+        ..Selection::default()
+    }
+}
+
+/// Delete a conversation, so that it can be restored, or for good
+#[utoipa::path(delete, path = "/conversations/{id}", tag = "conversations",
+    params(("id" = String, Path), Deleting), responses((status = 200, body = wire::Changed), Problems))]
+async fn delete(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<String>,
+    Params(how): Params<Deleting>,
+) -> Answer<wire::Changed> {
+    let edit = if how.purge { Edit::Purge } else { Edit::Delete };
+    let changed =
+        app.call(move |service: &Service| service.edit(&caller, &of_any_status(id), &edit));
+    Ok(Json(wire::Changed { changed: changed.await? }))
+}
+
+/// Append what was said next
+///
+/// An object with `messages`, or an array of chat messages, as the format `openai` has them.
+#[utoipa::path(post, path = "/conversations/{id}/rounds", tag = "conversations",
+    params(("id" = String, Path), Following), request_body = serde_json::Value,
+    responses((status = 201, body = wire::Conversation), Problems))]
+async fn append(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<String>,
+    Params(following): Params<Following>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body: Bytes = whole_body(request, REQUEST_BYTES).await?;
+    let text = String::from_utf8(body.to_vec())
+        .map_err(|_| Problem::bad_request("the body is no UTF-8"))?;
+    let after = following.after.map(|after| after.to_string()).unwrap_or_default();
+    let key = key_of(&headers, &[b"append", id.as_bytes(), after.as_bytes(), text.as_bytes()])?;
+    let asks = caller.clone();
+    once(&app, &caller, key, StatusCode::CREATED, || async {
+        let Following { source, after } = following;
+        let summary = app
+            .call(move |service| service.append(&asks, &id, source.as_deref(), &text, after))
+            .await?;
+        Ok(wire::Conversation::from(&summary))
+    })
+    .await
+}
+
+/// The datasets that hold a conversation
+#[utoipa::path(get, path = "/conversations/{id}/datasets", tag = "conversations", params(("id" = String, Path)),
+    responses((status = 200, body = wire::Datasets), Problems))]
+async fn trace(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<String>,
+) -> Answer<wire::Datasets> {
+    let found = app.call(move |service| service.trace(&caller, &id)).await?;
+    Ok(Json(wire::Datasets { datasets: found.iter().map(wire::Dataset::from).collect() }))
+}

@@ -1,0 +1,134 @@
+//! Datasets: listed, looked into, downloaded, renamed, deleted.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::Response;
+use retort_model::DatasetName;
+use retort_service::preview_package;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answer, Problems, raw};
+use crate::app::App;
+use crate::extract::{Json, Path};
+use crate::problem::Problem;
+use crate::ranges::{Offer, download};
+use crate::who::Asking;
+use crate::wire;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, rename, delete))
+        .routes(routes!(preview))
+        .routes(routes!(manifest))
+        .routes(routes!(fetch))
+}
+
+/// List one's datasets
+#[utoipa::path(get, path = "/datasets", tag = "datasets",
+    responses((status = 200, body = wire::Datasets), Problems))]
+async fn list(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Datasets> {
+    let datasets = app.call(move |service| service.datasets(&caller)).await?;
+    Ok(Json(wire::Datasets { datasets: datasets.iter().map(wire::Dataset::from).collect() }))
+}
+
+/// A dataset
+#[utoipa::path(get, path = "/datasets/{id}", tag = "datasets", params(("id" = i64, Path)),
+    responses((status = 200, body = wire::Dataset), Problems))]
+async fn show(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Answer<wire::Dataset> {
+    let dataset = app.call(move |service| service.dataset(&caller, id)).await?;
+    Ok(Json(wire::Dataset::from(&dataset)))
+}
+
+/// Give a dataset another name
+#[utoipa::path(patch, path = "/datasets/{id}", tag = "datasets", params(("id" = i64, Path)),
+    request_body = wire::Rename, responses((status = 200, body = wire::Dataset), Problems))]
+async fn rename(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+    Json(asked): Json<wire::Rename>,
+) -> Answer<wire::Dataset> {
+    let name: DatasetName =
+        asked.name.parse().map_err(|error| Problem::bad_request(format!("`name`: {error}")))?;
+    let dataset = app.call(move |service| service.rename_dataset(&caller, id, &name)).await?;
+    Ok(Json(wire::Dataset::from(&dataset)))
+}
+
+/// Delete a dataset for good
+#[utoipa::path(delete, path = "/datasets/{id}", tag = "datasets", params(("id" = i64, Path)),
+    responses((status = 204), Problems))]
+async fn delete(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.delete_dataset(&caller, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The first 20 records of a dataset
+#[utoipa::path(get, path = "/datasets/{id}/preview", tag = "datasets", params(("id" = i64, Path)),
+    responses((status = 200, body = wire::Records), Problems))]
+async fn preview(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Answer<wire::Records> {
+    let records = app.call(move |service| {
+        let dataset = service.dataset(&caller, id)?;
+        preview_package(&mut service.open_dataset(&dataset)?)
+    });
+    let records = records.await?.into_iter().map(|record| raw(record.into_bytes()));
+    Ok(Json(wire::Records { records: records.collect::<Result<_, _>>()? }))
+}
+
+/// The receipt of a dataset
+#[utoipa::path(get, path = "/datasets/{id}/manifest", tag = "datasets", params(("id" = i64, Path)),
+    responses((status = 200, body = Object), Problems))]
+async fn manifest(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Answer<serde_json::Value> {
+    let manifest = app.call(move |service| {
+        let dataset = service.dataset(&caller, id)?;
+        Ok(service.open_dataset(&dataset)?.manifest().clone())
+    });
+    Ok(Json(serde_json::to_value(manifest.await?).map_err(Problem::internal)?))
+}
+
+/// Download a dataset as a ZIP archive
+///
+/// Whole, or any range of its bytes.
+#[utoipa::path(get, path = "/datasets/{id}/download", tag = "datasets", params(("id" = i64, Path)),
+    responses(
+        (status = 200, content_type = "application/zip", body = String),
+        (status = 206, content_type = "application/zip", body = String),
+        (status = 304),
+        Problems
+    ))]
+async fn fetch(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (dataset, archive) = app.call(move |service| service.download(&caller, id)).await?;
+    let offer = Offer {
+        total_bytes: archive.bytes(),
+        etag: &archive.etag(),
+        file_name: &format!("{}.zip", dataset.name),
+        media_type: "application/zip",
+    };
+    download(app.downloads(), &method, &headers, &offer, move |range, out| {
+        archive.write(range, out)
+    })
+    .await
+}

@@ -1,0 +1,189 @@
+//! Exports: asked for, followed, cancelled, tried again.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use retort_model::{JobKind, Selection};
+use retort_service::{Caller, ExportRequest};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answers::{key_of, once};
+use super::{Answer, Params, Problems};
+use crate::app::App;
+use crate::extract::{Json, Path};
+use crate::problem::Problem;
+use crate::who::Asking;
+use crate::wire;
+
+/// Jobs of a list, if not said, and at most.
+const JOBS: usize = 50;
+const MOST_JOBS: usize = 1000;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, submit))
+        .routes(routes!(export_project))
+        .routes(routes!(show))
+        .routes(routes!(cancel))
+        .routes(routes!(retry))
+        .routes(routes!(events))
+}
+
+/// How many jobs.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct Most {
+    /// At most so many: 1 to 1000, 50 if not said.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+}
+
+/// The jobs of a kind.
+pub async fn jobs(app: App, caller: Caller, kind: JobKind, most: Most) -> Answer<wire::Jobs> {
+    let most = most.limit.unwrap_or(JOBS);
+    if !(1..=MOST_JOBS).contains(&most) {
+        return Err(Problem::bad_request(format!("`limit` is 1 to {MOST_JOBS}")));
+    }
+    let jobs = app.call(move |service| service.jobs_of(&caller, kind, most)).await?;
+    Ok(Json(wire::Jobs { jobs: jobs.iter().map(wire::Job::from).collect() }))
+}
+
+/// One job of a kind.
+pub async fn job(app: &App, caller: Caller, kind: JobKind, id: i64) -> Answer<wire::Job> {
+    let job = app.call(move |service| service.job_of(&caller, kind, id)).await?;
+    Ok(Json(wire::Job::from(&job)))
+}
+
+/// List one's exports
+#[utoipa::path(get, path = "/exports", tag = "exports", params(Most),
+    responses((status = 200, body = wire::Jobs), Problems))]
+async fn list(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(most): Params<Most>,
+) -> Answer<wire::Jobs> {
+    jobs(app, caller, JobKind::Export, most).await
+}
+
+/// Ask for an export
+///
+/// From this moment its selection is frozen, whatever is changed afterwards.
+#[utoipa::path(post, path = "/exports", tag = "exports", request_body = wire::Export,
+    responses((status = 202, body = wire::Job), Problems))]
+async fn submit(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    headers: HeaderMap,
+    Json(asked): Json<wire::Export>,
+) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(&asked).map_err(Problem::internal)?;
+    let key = key_of(&headers, &[b"export", &body])?;
+    let request = ExportRequest {
+        dataset: asked.making.plan(&asked.dataset_name)?,
+        selection: Selection::try_from(asked.selection)?,
+    };
+    let asks = caller.clone();
+    once(&app, &caller, key, StatusCode::ACCEPTED, || async {
+        let job = app.call(move |service| {
+            let id = service.submit_export(&asks, &request)?;
+            service.job(&asks, id)
+        });
+        Ok(wire::Job::from(&job.await?))
+    })
+    .await
+}
+
+/// A whole project's history.
+#[derive(Debug, serde::Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct WholeProject {
+    /// Name of the dataset: 1 to 64 characters.
+    #[schema(max_length = 64, min_length = 1)]
+    dataset_name: String,
+    /// `jsonl`, `csv` or `parquet`; `jsonl` if not said.
+    #[serde(default)]
+    file_format: Option<String>,
+}
+
+/// Export the conversations of everyone in the project
+///
+/// In the shape `history`: for its owners and admins alone.
+#[utoipa::path(post, path = "/project/export", tag = "project", request_body = WholeProject,
+    responses((status = 202, body = wire::Job), Problems))]
+async fn export_project(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    headers: HeaderMap,
+    Json(asked): Json<WholeProject>,
+) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(&asked).map_err(Problem::internal)?;
+    let key = key_of(&headers, &[b"export-project", &body])?;
+    let making = wire::Making {
+        data_format: "history".into(),
+        file_name: "conversation_history".into(),
+        file_format: asked.file_format.unwrap_or_else(|| "jsonl".into()),
+        ..wire::Making::default()
+    };
+    let plan = making.plan(&asked.dataset_name)?;
+    let asks = caller.clone();
+    once(&app, &caller, key, StatusCode::ACCEPTED, || async {
+        let job = app.call(move |service| {
+            let id = service.export_project(&asks, plan)?;
+            service.job(&asks, id)
+        });
+        Ok(wire::Job::from(&job.await?))
+    })
+    .await
+}
+
+/// An export as it stands
+#[utoipa::path(get, path = "/exports/{id}", tag = "exports", params(("id" = i64, Path)),
+    responses((status = 200, body = wire::Job), Problems))]
+async fn show(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Answer<wire::Job> {
+    job(&app, caller, JobKind::Export, id).await
+}
+
+/// Ask an export to end
+#[utoipa::path(post, path = "/exports/{id}/cancel", tag = "exports", params(("id" = i64, Path)),
+    responses((status = 200, body = wire::Job), Problems))]
+async fn cancel(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Answer<wire::Job> {
+    let job = app.call(move |service| service.cancel(&caller, id, JobKind::Export)).await?;
+    Ok(Json(wire::Job::from(&job)))
+}
+
+/// Try an export again that failed or was cancelled
+#[utoipa::path(post, path = "/exports/{id}/retry", tag = "exports", params(("id" = i64, Path)),
+    responses((status = 200, body = wire::Job), Problems))]
+async fn retry(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Answer<wire::Job> {
+    let job = app.call(move |service| service.retry(&caller, id, JobKind::Export)).await?;
+    Ok(Json(wire::Job::from(&job)))
+}
+
+/// Follow an export
+///
+/// Server-sent events: `progress` with the job each time it has moved, `end` with the job when it has ended.
+#[utoipa::path(get, path = "/exports/{id}/events", tag = "exports", params(("id" = i64, Path)),
+    responses((status = 200, content_type = "text/event-stream", body = String), Problems))]
+async fn events(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Result<Response, Problem> {
+    super::events::follow(app, caller, JobKind::Export, id).await
+}

@@ -1,0 +1,33 @@
+//! What can be read and written.
+
+use retort_model::Check;
+use retort_service::{data, file, sources};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Problems;
+use crate::app::App;
+use crate::extract::Json;
+use crate::wire;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// All formats
+#[utoipa::path(get, path = "/formats", tag = "formats", security(()),
+    responses((status = 200, body = wire::Formats), Problems))]
+async fn list() -> Json<wire::Formats> {
+    let format = |name: &str, about: &str| wire::Format { name: name.into(), about: about.into() };
+    let about = |check: Check| match check {
+        Check::Repair => "mend what can be mended, leave the rest out, and say so",
+        Check::Reject => "leave out what a trainer would refuse",
+        Check::Off => "write every record as it stands, and count what would be refused",
+    };
+    Json(wire::Formats {
+        import: sources::FORMATS.iter().map(|one| format(one.name(), one.about())).collect(),
+        data: data::FORMATS.iter().map(|one| format(one.name(), one.about())).collect(),
+        file: file::FORMATS.iter().map(|one| format(one.name(), one.about())).collect(),
+        checks: Check::ALL.iter().map(|&one| (one.to_string(), about(one).into())).collect(),
+    })
+}

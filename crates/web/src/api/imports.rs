@@ -1,0 +1,219 @@
+//! Imports: bytes of any size, streamed to where they are imported from, and the jobs that do it.
+
+use std::io::Write;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use futures_util::StreamExt;
+use retort_model::JobKind;
+use retort_model::bounds::UPLOAD_BYTES;
+use retort_service::{Caller, Upload};
+use tokio::sync::mpsc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answers::{key_of, once};
+use super::conversations::Intake;
+use super::exports::{Most, job, jobs};
+use super::{Answer, Params, Problems};
+use crate::app::App;
+use crate::extract::{Json, Path};
+use crate::problem::Problem;
+use crate::who::Asking;
+use crate::wire;
+
+/// Pieces of a body that wait to be written.
+const PIECES_WAITING: usize = 8;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, import))
+        .routes(routes!(show))
+        .routes(routes!(cancel))
+        .routes(routes!(retry))
+        .routes(routes!(events))
+}
+
+/// List one's imports
+#[utoipa::path(get, path = "/imports", tag = "imports", params(Most),
+    responses((status = 200, body = wire::Jobs), Problems))]
+async fn list(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(most): Params<Most>,
+) -> Answer<wire::Jobs> {
+    jobs(app, caller, JobKind::Import, most).await
+}
+
+/// Import a file of histories
+///
+/// JSON, JSON Lines or a ZIP archive of them, as it is or packed with gzip or zstd, in any format that can be read.
+/// It is streamed and kept, then imported by a job; what cannot be read of it, the job's report says.
+#[utoipa::path(post, path = "/imports", tag = "imports", params(Intake),
+    request_body(content((String = "application/octet-stream"), (String = "application/x-ndjson"))),
+    responses((status = 202, body = wire::Job), Problems))]
+async fn import(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(intake): Params<Intake>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let asked = intake.request()?;
+    let label = intake.name.clone().unwrap_or_else(|| "upload".into());
+    let mut upload = take(&app, caller.clone(), label, request).await?;
+    let hash = {
+        let done = tokio::task::spawn_blocking(move || {
+            let hash = upload.finish();
+            (upload, hash)
+        });
+        let (back, hash) = done.await.map_err(Problem::internal)?;
+        upload = back;
+        hash?
+    };
+    let from = intake.from.clone().unwrap_or_default();
+    let owner = intake.owner.clone().unwrap_or_default();
+    let key = match key_of(&headers, &[b"import", from.as_bytes(), owner.as_bytes(), &hash]) {
+        Ok(key) => key,
+        Err(problem) => {
+            discard(&app, upload).await;
+            return Err(problem);
+        }
+    };
+    // What was imported before is not kept twice.
+    let kept = std::sync::Arc::new(std::sync::Mutex::new(Some(upload)));
+    let (asks, given, service) = (caller.clone(), std::sync::Arc::clone(&kept), app.clone());
+    let answer = once(&app, &caller, key, StatusCode::ACCEPTED, || async move {
+        let upload = taken(&given).ok_or_else(|| Problem::internal("the upload is gone"))?;
+        let job = service.call(move |service| {
+            let id = service.submit_upload(&asks, upload, &asked)?;
+            service.job(&asks, id)
+        });
+        Ok::<_, Problem>(wire::Job::from(&job.await?))
+    })
+    .await;
+    if let Some(upload) = taken(&kept) {
+        discard(&app, upload).await;
+    }
+    answer
+}
+
+fn taken(kept: &std::sync::Mutex<Option<Upload>>) -> Option<Upload> {
+    kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+}
+
+async fn discard(app: &App, upload: Upload) {
+    let _ = app
+        .call(move |service| {
+            service.discard_upload(upload);
+            Ok(())
+        })
+        .await;
+}
+
+/// Streams a body to where imports read it.
+async fn take(
+    app: &App,
+    caller: Caller,
+    label: String,
+    request: Request,
+) -> Result<Upload, Problem> {
+    if request.headers().get("content-length").and_then(length).is_some_and(|n| n > UPLOAD_BYTES) {
+        return Err(Problem::too_large(usize::try_from(UPLOAD_BYTES).unwrap_or(usize::MAX)));
+    }
+    let mut upload = app.call(move |service| service.upload(&caller, &label)).await?;
+    let permit = app.downloads().enter().await?;
+    let (send, mut receive) = mpsc::channel::<axum::body::Bytes>(PIECES_WAITING);
+    let writing = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let mut result = Ok(());
+        while let Some(piece) = receive.blocking_recv() {
+            result = upload.write_all(&piece);
+            if result.is_err() || upload.bytes() > UPLOAD_BYTES {
+                break;
+            }
+        }
+        (upload, result)
+    });
+    let mut body = request.into_body().into_data_stream();
+    let mut broken = None;
+    while let Some(piece) = body.next().await {
+        match piece {
+            Ok(piece) => {
+                if send.send(piece).await.is_err() {
+                    break;
+                }
+            }
+            Err(error) => {
+                broken = Some(Problem::from(error));
+                break;
+            }
+        }
+    }
+    drop(send);
+    let (upload, result) = writing.await.map_err(Problem::internal)?;
+    let problem = match (broken, result) {
+        (Some(problem), _) => problem,
+        (None, Err(error)) => Problem::internal(error),
+        (None, Ok(())) if upload.bytes() > UPLOAD_BYTES => {
+            Problem::too_large(usize::try_from(UPLOAD_BYTES).unwrap_or(usize::MAX))
+        }
+        (None, Ok(())) if upload.bytes() == 0 => Problem::bad_request("the body is empty"),
+        (None, Ok(())) => return Ok(upload),
+    };
+    discard(app, upload).await;
+    Err(problem)
+}
+
+fn length(value: &axum::http::HeaderValue) -> Option<u64> {
+    value.to_str().ok()?.parse().ok()
+}
+
+/// An import as it stands
+#[utoipa::path(get, path = "/imports/{id}", tag = "imports", params(("id" = i64, Path)),
+    responses((status = 200, body = wire::Job), Problems))]
+async fn show(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Answer<wire::Job> {
+    job(&app, caller, JobKind::Import, id).await
+}
+
+/// Ask an import to end; what was taken in stays
+#[utoipa::path(post, path = "/imports/{id}/cancel", tag = "imports", params(("id" = i64, Path)),
+    responses((status = 200, body = wire::Job), Problems))]
+async fn cancel(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Answer<wire::Job> {
+    let job = app.call(move |service| service.cancel(&caller, id, JobKind::Import)).await?;
+    Ok(Json(wire::Job::from(&job)))
+}
+
+/// Try an import again that failed
+#[utoipa::path(post, path = "/imports/{id}/retry", tag = "imports", params(("id" = i64, Path)),
+    responses((status = 200, body = wire::Job), Problems))]
+async fn retry(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Answer<wire::Job> {
+    let job = app.call(move |service| service.retry(&caller, id, JobKind::Import)).await?;
+    Ok(Json(wire::Job::from(&job)))
+}
+
+/// Follow an import
+///
+/// Server-sent events: `progress` with the job each time it has moved, `end` with the job when it has ended.
+#[utoipa::path(get, path = "/imports/{id}/events", tag = "imports", params(("id" = i64, Path)),
+    responses((status = 200, content_type = "text/event-stream", body = String), Problems))]
+async fn events(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Result<Response, Problem> {
+    super::events::follow(app, caller, JobKind::Import, id).await
+}

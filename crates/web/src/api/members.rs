@@ -1,0 +1,122 @@
+//! Who is in a project, and who is asked in.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::account::{begun, slow_down};
+use super::{Answer, Problems};
+use crate::app::App;
+use crate::extract::{Json, Path};
+use crate::problem::Problem;
+use crate::who::{Asking, Visitor, Who};
+use crate::wire;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(members))
+        .routes(routes!(set_role, remove))
+        .routes(routes!(invitations, invite))
+        .routes(routes!(end_invitation))
+        .routes(routes!(accept))
+        .routes(routes!(join))
+}
+
+/// Who is in the project
+#[utoipa::path(get, path = "/members", tag = "project", responses((status = 200, body = wire::Members), Problems))]
+async fn members(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Members> {
+    let members = app.call(move |service| service.members(&caller)).await?;
+    Ok(Json(wire::Members { members: members.iter().map(wire::Member::from).collect() }))
+}
+
+/// Give someone another role
+#[utoipa::path(put, path = "/members/{person}", tag = "project", params(("person" = i64, Path)),
+    request_body = wire::Role, responses((status = 204), Problems))]
+async fn set_role(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(person): Path<i64>,
+    Json(asked): Json<wire::Role>,
+) -> Result<StatusCode, Problem> {
+    let role = asked.role()?;
+    app.call(move |service| service.set_role(&caller, person, Some(role))).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Take someone out of the project, or leave it
+#[utoipa::path(delete, path = "/members/{person}", tag = "project", params(("person" = i64, Path)),
+    responses((status = 204), Problems))]
+async fn remove(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(person): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.set_role(&caller, person, None)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Invitations that can be used
+#[utoipa::path(get, path = "/invitations", tag = "project",
+    responses((status = 200, body = wire::Invitations), Problems))]
+async fn invitations(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Invitations> {
+    let found = app.call(move |service| service.invitations(&caller)).await?;
+    let invitations = found.iter().map(|one| wire::Invitation::new(one, None)).collect();
+    Ok(Json(wire::Invitations { invitations }))
+}
+
+/// Invite someone
+#[utoipa::path(post, path = "/invitations", tag = "project", request_body = wire::Invite,
+    responses((status = 201, body = wire::Invitation), Problems))]
+async fn invite(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Json(asked): Json<wire::Invite>,
+) -> Result<Response, Problem> {
+    let role = wire::Role { role: asked.role }.role()?;
+    let (made, secret) =
+        app.call(move |service| service.invite(&caller, role, asked.name.as_deref())).await?;
+    Ok((StatusCode::CREATED, Json(wire::Invitation::new(&made, Some(secret)))).into_response())
+}
+
+/// Take an invitation back
+#[utoipa::path(delete, path = "/invitations/{id}", tag = "project", params(("id" = i64, Path)),
+    responses((status = 204), Problems))]
+async fn end_invitation(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.end_invitation(&caller, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Take an invitation, as who has no account yet
+#[utoipa::path(post, path = "/invitations/accept", tag = "account", security(()), request_body = wire::Accept,
+    responses((status = 201, body = wire::Session), Problems))]
+async fn accept(
+    State(app): State<App>,
+    visitor: Visitor,
+    Json(asked): Json<wire::Accept>,
+) -> Result<Response, Problem> {
+    slow_down(&app, "", &visitor)?;
+    let origin = visitor.origin;
+    let session = app.call_with_password(move |service| {
+        let name = asked.name.as_deref().unwrap_or_default();
+        service.accept_anew(&asked.secret, name, &asked.password, &origin)
+    });
+    begun(&app, &session.await?)
+}
+
+/// Take an invitation, as who has signed in
+#[utoipa::path(post, path = "/invitations/join", tag = "account", request_body = wire::Secret,
+    responses((status = 204), Problems))]
+async fn join(
+    State(app): State<App>,
+    who: Who,
+    Json(asked): Json<wire::Secret>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.accept(&who.signed, &asked.secret, &who.origin)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

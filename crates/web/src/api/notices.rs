@@ -1,0 +1,96 @@
+//! Exports that ended: a feed, and webhooks that are told.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answer, Params, Problems};
+use crate::app::App;
+use crate::extract::{Json, Path};
+use crate::outgoing::check_url;
+use crate::problem::Problem;
+use crate::who::Asking;
+use crate::wire;
+
+/// Notices on a page.
+const PAGE: usize = 100;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(feed))
+        .routes(routes!(webhooks, add))
+        .routes(routes!(end))
+        .routes(routes!(deliveries))
+}
+
+/// Which notices.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Behind {
+    /// Those behind this one; without it, the last 100.
+    after: Option<i64>,
+}
+
+/// One's exports that ended, the oldest first
+#[utoipa::path(get, path = "/notices", tag = "notices", params(Behind),
+    responses((status = 200, body = wire::Notices), Problems))]
+async fn feed(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(behind): Params<Behind>,
+) -> Answer<wire::Notices> {
+    let notices = app.call(move |service| service.notices(&caller, behind.after, PAGE)).await?;
+    Ok(Json(wire::Notices { notices: notices.iter().map(wire::Notice::from).collect() }))
+}
+
+/// One's webhooks
+#[utoipa::path(get, path = "/webhooks", tag = "notices", responses((status = 200, body = wire::Webhooks), Problems))]
+async fn webhooks(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Webhooks> {
+    let webhooks = app.call(move |service| service.webhooks(&caller)).await?;
+    let webhooks = webhooks.iter().map(|one| wire::Webhook::new(one, false)).collect();
+    Ok(Json(wire::Webhooks { webhooks }))
+}
+
+/// Have one's exports that end posted to a URL
+///
+/// Signed as Standard Webhooks says, with a secret that is shown once.
+#[utoipa::path(post, path = "/webhooks", tag = "notices", request_body = wire::NewWebhook,
+    responses((status = 201, body = wire::Webhook), Problems))]
+async fn add(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Json(asked): Json<wire::NewWebhook>,
+) -> Result<Response, Problem> {
+    check_url(&asked.url, app.settings().allows_private_webhooks)
+        .map_err(|why| Problem::bad_request(format!("`url`: {why}")))?;
+    let webhook = app.call(move |service| service.add_webhook(&caller, &asked.url)).await?;
+    Ok((StatusCode::CREATED, Json(wire::Webhook::new(&webhook, true))).into_response())
+}
+
+/// Remove a webhook
+#[utoipa::path(delete, path = "/webhooks/{id}", tag = "notices", params(("id" = i64, Path)),
+    responses((status = 204), Problems))]
+async fn end(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.end_webhook(&caller, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What became of the last notices to a webhook
+#[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "notices", params(("id" = i64, Path)),
+    responses((status = 200, body = wire::Deliveries), Problems))]
+async fn deliveries(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Answer<wire::Deliveries> {
+    let found = app.call(move |service| service.deliveries(&caller, id)).await?;
+    Ok(Json(wire::Deliveries { deliveries: found.iter().map(wire::Delivery::from).collect() }))
+}

@@ -1,0 +1,69 @@
+//! Public links to conversations, as those see them who make them.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answer, Params, Problems};
+use crate::app::App;
+use crate::extract::{Json, Path};
+use crate::problem::Problem;
+use crate::who::Asking;
+use crate::wire;
+
+/// Links on a page.
+const PAGE: usize = 100;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, make)).routes(routes!(end))
+}
+
+/// Which page of links.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Behind {
+    /// Behind this link: `next` of the page before.
+    after: Option<i64>,
+}
+
+/// The links to conversations that one may see
+#[utoipa::path(get, path = "/shares", tag = "shares", params(Behind),
+    responses((status = 200, body = wire::Shares), Problems))]
+async fn list(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(behind): Params<Behind>,
+) -> Answer<wire::Shares> {
+    let shares = app.call(move |service| service.shares(&caller, behind.after, PAGE)).await?;
+    let next = shares.last().filter(|_| shares.len() == PAGE).map(|last| last.id);
+    Ok(Json(wire::Shares { shares: shares.iter().map(wire::Share::from).collect(), next }))
+}
+
+/// Make a public link to a conversation
+#[utoipa::path(post, path = "/shares", tag = "shares", request_body = wire::NewShare,
+    responses((status = 201, body = wire::Share), Problems))]
+async fn make(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Json(asked): Json<wire::NewShare>,
+) -> Result<Response, Problem> {
+    let request = asked.request()?;
+    let share = app.call_with_password(move |service| service.share(&caller, &request)).await?;
+    Ok((StatusCode::CREATED, Json(wire::Share::from(&share))).into_response())
+}
+
+/// End a link at once
+#[utoipa::path(delete, path = "/shares/{id}", tag = "shares", params(("id" = i64, Path)),
+    responses((status = 204), Problems))]
+async fn end(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.unshare(&caller, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,52 @@
+//! Tokens: what programs show instead of a session.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answer, Problems};
+use crate::app::App;
+use crate::extract::{Json, Path};
+use crate::problem::Problem;
+use crate::who::Asking;
+use crate::wire;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, make)).routes(routes!(end))
+}
+
+/// One's tokens; those of all members for admins
+#[utoipa::path(get, path = "/tokens", tag = "tokens", responses((status = 200, body = wire::Tokens), Problems))]
+async fn list(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Tokens> {
+    let tokens = app.call(move |service| service.tokens(&caller)).await?;
+    Ok(Json(wire::Tokens {
+        tokens: tokens.iter().map(|one| wire::Token::new(one, None)).collect(),
+    }))
+}
+
+/// Make a token, which is shown once
+#[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = wire::NewToken,
+    responses((status = 201, body = wire::Token), Problems))]
+async fn make(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Json(asked): Json<wire::NewToken>,
+) -> Result<Response, Problem> {
+    let request = asked.request()?;
+    let (token, secret) = app.call(move |service| service.add_token(&caller, &request)).await?;
+    Ok((StatusCode::CREATED, Json(wire::Token::new(&token, Some(secret)))).into_response())
+}
+
+/// End a token at once
+#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(("id" = i64, Path)),
+    responses((status = 204), Problems))]
+async fn end(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.end_token(&caller, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

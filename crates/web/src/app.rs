@@ -1,0 +1,154 @@
+//! What every handler has at hand: the service, the gates before it, and how the server is set up.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::http::HeaderName;
+use ipnet::IpNet;
+use retort_service::{Error, Service};
+
+use crate::blocking::{Gate, blocking};
+use crate::metrics::Metrics;
+use crate::oidc::Oidc;
+use crate::outgoing::Outgoing;
+use crate::problem::Problem;
+use crate::rates::{Rate, Rates, SignIns};
+use crate::server::Stopping;
+
+/// Passwords that are looked at together: each takes 19 MiB for a while.
+const PASSWORDS_AT_ONCE: usize = 4;
+
+/// How the server is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether people reach it through TLS, its own or a proxy's: cookies then go nowhere else.
+    pub is_secure: bool,
+    /// Proxies that are believed when they say whom a request is from.
+    pub proxies: Vec<IpNet>,
+    /// The header in which such a proxy names the person who signed in with it.
+    pub person_header: Option<HeaderName>,
+    /// Requests of one caller in a minute.
+    pub requests_per_minute: u32,
+    /// Whether webhooks may go to addresses of private networks.
+    pub allows_private_webhooks: bool,
+}
+
+/// What every handler has at hand.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    service: Arc<Service>,
+    gate: Gate,
+    passwords: Gate,
+    downloads: Gate,
+    settings: Settings,
+    rates: Rates,
+    sign_ins: SignIns,
+    metrics: Metrics,
+    oidc: Option<Oidc>,
+    outgoing: Outgoing,
+    stopping: Stopping,
+}
+
+impl App {
+    /// All of it together.
+    pub fn new(
+        service: Arc<Service>,
+        settings: Settings,
+        oidc: Option<Oidc>,
+        outgoing: Outgoing,
+        metrics: Metrics,
+        stopping: Stopping,
+    ) -> Self {
+        let burst = settings.requests_per_minute.div_ceil(6).max(20);
+        Self(Arc::new(Inner {
+            service,
+            gate: Gate::default(),
+            passwords: Gate::new(PASSWORDS_AT_ONCE),
+            downloads: Gate::new(crate::bounds::DOWNLOADS),
+            rates: Rates::new(Rate::per_minute(settings.requests_per_minute, burst)),
+            settings,
+            sign_ins: SignIns::default(),
+            metrics,
+            oidc,
+            outgoing,
+            stopping,
+        }))
+    }
+
+    /// How the server is set up.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The rates of all requests.
+    pub fn rates(&self) -> &Rates {
+        &self.0.rates
+    }
+
+    /// The rates of attempts to sign in.
+    pub fn sign_ins(&self) -> &SignIns {
+        &self.0.sign_ins
+    }
+
+    /// What is measured.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// The provider through which people sign in.
+    pub fn oidc(&self) -> Option<&Oidc> {
+        self.0.oidc.as_ref()
+    }
+
+    /// What posts notices.
+    pub fn outgoing(&self) -> &Outgoing {
+        &self.0.outgoing
+    }
+
+    /// Hears when the server is to end.
+    pub fn stopping(&self) -> Stopping {
+        self.0.stopping.clone()
+    }
+
+    /// The gate before downloads.
+    pub fn downloads(&self) -> &Gate {
+        &self.0.downloads
+    }
+
+    /// The service, for threads that may block.
+    pub fn service(&self) -> Arc<Service> {
+        Arc::clone(&self.0.service)
+    }
+
+    /// Asks the service.
+    ///
+    /// # Errors
+    /// What the service says, as a problem; there was no turn in time.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let service = self.service();
+        Ok(blocking(&self.0.gate, move || act(&service)).await??)
+    }
+
+    /// Asks the service what takes the hashing of a password.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_with_password<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let service = self.service();
+        Ok(blocking(&self.0.passwords, move || act(&service)).await??)
+    }
+
+    /// Whether the address is that of a proxy that is believed.
+    pub fn is_proxy(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.settings.proxies.iter().any(|net| net.contains(&address))
+    }
+}

@@ -1,0 +1,281 @@
+//! Who a request is from: its session, its token, or what a trusted proxy says; and in which project it asks.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Method};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use retort_service::{Caller, Origin, Session, Signed};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::problem::Problem;
+use crate::rates::Key;
+use crate::requests::RequestId;
+use crate::server::Peer;
+
+/// The header with the token against requests of other pages.
+pub const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
+
+/// Where a request comes from.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// The address of whoever sent it.
+    pub address: IpAddr,
+    /// For the audit log.
+    pub origin: Origin,
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
+        let address = if app.is_proxy(peer) { forwarded(&parts.headers, app) } else { None };
+        let address = address.unwrap_or(peer);
+        let request = parts.extensions.get::<RequestId>().map(|id| id.as_str().to_owned());
+        Ok(Self { address, origin: Origin { address: Some(address.to_string()), request } })
+    }
+}
+
+/// The last address on the way that is no proxy of ours: what stands before it anyone can write.
+fn forwarded(headers: &HeaderMap, app: &App) -> Option<IpAddr> {
+    let all: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    all.into_iter()
+        .rev()
+        .map(|text| text.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical()))
+        .find(|address| address.is_none_or(|address| !app.is_proxy(address)))
+        .flatten()
+}
+
+/// Someone who showed who they are.
+#[derive(Clone, Debug)]
+pub struct Who {
+    /// Who.
+    pub signed: Signed,
+    /// For the audit log.
+    pub origin: Origin,
+    /// The token against requests of other pages, of a session.
+    pub csrf: Option<String>,
+}
+
+impl FromRequestParts<App> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let visitor = Visitor::from_request_parts(parts, app).await?;
+        let (signed, csrf) = match shown(parts, app)? {
+            Shown::Token(token) => {
+                (Some(app.call(move |service| service.by_token(&token)).await), None)
+            }
+            Shown::Session(secret) => {
+                let csrf = csrf_of(&secret);
+                let signed = app.call(move |service| service.by_session(&secret)).await?;
+                (signed.map(Ok), Some(csrf))
+            }
+            Shown::Name(name) => {
+                (Some(app.call(move |service| service.by_header(&name)).await), None)
+            }
+            Shown::Nothing => (None, None),
+        };
+        let now = Instant::now();
+        let Some(signed) = signed else {
+            take(app, visitor.address.into(), now)?;
+            return Err(Problem::unauthenticated("sign in, or send a token"));
+        };
+        let signed = match signed {
+            Ok(signed) => signed,
+            Err(problem) => {
+                take(app, visitor.address.into(), now)?;
+                return Err(problem);
+            }
+        };
+        take(app, Key::Caller(&signed.key()), now)?;
+        if signed.is_ambient() && !is_safe(&parts.method) {
+            check_sender(&parts.headers, csrf.as_deref())?;
+        }
+        Ok(Self { signed, origin: visitor.origin, csrf })
+    }
+}
+
+fn take(app: &App, key: Key<'_>, now: Instant) -> Result<(), Problem> {
+    app.rates().take(key, now).map_err(Problem::rate_limited)
+}
+
+/// Someone who asks in a project.
+#[derive(Clone, Debug)]
+pub struct Asking(pub Caller);
+
+impl FromRequestParts<App> for Asking {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Who { signed, origin, .. } = Who::from_request_parts(parts, app).await?;
+        let project = project(parts.uri.query().unwrap_or_default());
+        let caller = app.call(move |service| service.caller(&signed, project.as_deref(), origin));
+        Ok(Self(caller.await?))
+    }
+}
+
+/// The project that a query names.
+fn project(query: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(key, _)| key == "project").map(|(_, value)| value.into_owned())
+}
+
+/// How a request shows who it is from.
+enum Shown {
+    Token(String),
+    Session(String),
+    Name(String),
+    Nothing,
+}
+
+fn shown(parts: &Parts, app: &App) -> Result<Shown, Problem> {
+    let headers = &parts.headers;
+    if let Some(value) = headers.get(AUTHORIZATION) {
+        let mut words = value.to_str().unwrap_or_default().splitn(2, ' ');
+        let (scheme, token) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if !scheme.eq_ignore_ascii_case("bearer")
+            || headers.get_all(AUTHORIZATION).iter().count() > 1
+        {
+            return Err(Problem::unauthenticated("the header `Authorization` is `Bearer TOKEN`"));
+        }
+        return Ok(Shown::Token(token.trim().to_owned()));
+    }
+    if let Some(secret) = cookie(headers, cookie_name(app)) {
+        return Ok(Shown::Session(secret.to_owned()));
+    }
+    // Only what the proxy itself sent counts, and it sends one.
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    if let (Some(name), Some(peer)) = (&app.settings().person_header, peer)
+        && app.is_proxy(peer)
+    {
+        let mut values = headers.get_all(name).iter();
+        if let (Some(value), None) = (values.next(), values.next()) {
+            let person = std::str::from_utf8(value.as_bytes()).unwrap_or_default().trim();
+            if !person.is_empty() {
+                return Ok(Shown::Name(person.to_owned()));
+            }
+        }
+    }
+    Ok(Shown::Nothing)
+}
+
+/// What the cookie is called. With TLS the browser itself sees to it that no other site of the domain sets it.
+pub fn cookie_name(app: &App) -> &'static str {
+    if app.settings().is_secure { "__Host-retort" } else { "retort" }
+}
+
+/// The cookie of a session; none ends it.
+pub fn session_cookie(app: &App, session: Option<&Session>) -> String {
+    let name = cookie_name(app);
+    let secure = if app.settings().is_secure { "; Secure" } else { "" };
+    match session {
+        Some(session) => {
+            let seconds = 24 * 60 * 60 * retort_model::bounds::SESSION_DAYS;
+            let secret = &session.secret;
+            format!("{name}={secret}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
+        }
+        None => format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}"),
+    }
+}
+
+/// The value of a cookie.
+pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+}
+
+/// The token against requests of other pages: known only to who knows the session's secret, and no way back to it.
+pub fn csrf_of(secret: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(format!("csrf {secret}")))
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Refuses a form that another site's page has a browser send, where there is no session yet.
+///
+/// # Errors
+/// As it says.
+pub fn check_page(headers: &HeaderMap) -> Result<(), Problem> {
+    check_sender(headers, None).map_err(|_| {
+        Problem::forbidden(
+            "the form was sent by a page of another site; open this one and try again",
+        )
+    })
+}
+
+/// Refuses what another site's page has a browser send: a session's request bears its token, and one that a proxy
+/// vouches for comes from a page of this site, as browsers say.
+fn check_sender(headers: &HeaderMap, csrf: Option<&str>) -> Result<(), Problem> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_own = match csrf {
+        Some(csrf) => text(CSRF) == Some(csrf),
+        None => match text(HeaderName::from_static("sec-fetch-site")) {
+            Some(site) => site == "same-origin",
+            None => match (text(ORIGIN), text(HOST)) {
+                (Some(origin), Some(host)) => {
+                    origin.split_once("://").is_some_and(|(_, from)| from == host)
+                }
+                _ => false,
+            },
+        },
+    };
+    if is_own {
+        return Ok(());
+    }
+    Err(Problem::forbidden("the header `X-CSRF-Token` must hold the session's token"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, "a=1; retortx=no; retort=yes; b=2".parse().unwrap());
+        assert_eq!(cookie(&headers, "retort"), Some("yes"));
+        assert_eq!(cookie(&headers, "retor"), None);
+    }
+
+    #[test]
+    fn a_request_of_another_page_is_refused() {
+        let with = |pairs: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(HeaderName::from_static(name), value.parse().unwrap());
+            }
+            headers
+        };
+        let own = csrf_of("secret");
+        assert!(check_sender(&with(&[("x-csrf-token", &own)]), Some(&own)).is_ok());
+        assert!(check_sender(&with(&[("x-csrf-token", "")]), Some(&own)).is_err());
+        assert!(check_sender(&with(&[("sec-fetch-site", "same-origin")]), Some(&own)).is_err());
+        assert!(check_sender(&with(&[("sec-fetch-site", "same-origin")]), None).is_ok());
+        assert!(check_sender(&with(&[("sec-fetch-site", "same-site")]), None).is_err());
+        let from = |origin: &str| with(&[("origin", origin), ("host", "a.org:80")]);
+        assert!(check_sender(&from("http://a.org:80"), None).is_ok());
+        assert!(check_sender(&from("http://b.org"), None).is_err());
+        assert!(check_sender(&with(&[]), None).is_err());
+    }
+}

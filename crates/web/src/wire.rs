@@ -1,0 +1,1235 @@
+//! What goes over the wire: JSON shapes of what the service knows. `--json` of the command line has the same.
+
+use std::collections::BTreeMap;
+
+use retort_model::{
+    Action, Check, DateRange, Grant, JobKind, JobState, Kind, ProjectRole, Selection, Status, Time,
+};
+use retort_service::{
+    AuditEntry, DatasetPlan, ImportReport, Job as StoreJob, PlanNames, Session as StoreSession,
+    Shows, Summary, Taken,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::problem::Problem;
+
+/// A moment as RFC 3339 writes it, in UTC.
+fn moment(time: Option<Time>) -> Option<String> {
+    time.map(|time| time.to_string())
+}
+
+/// Reads a date or a moment.
+fn time(text: Option<&str>) -> Result<Option<Time>, Problem> {
+    let read = |text: &str| {
+        Time::parse(text).map_err(|error| Problem::bad_request(format!("`{text}`: {error}")))
+    };
+    text.map(read).transpose()
+}
+
+/// Reads a word of a closed set.
+fn word<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(Problem::bad_request)
+}
+
+/// A conversation as lists show it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Conversation {
+    /// The source's id.
+    pub id: String,
+    /// The import format that it was read with; ids are one of a kind within it.
+    pub source: String,
+    /// E-mail or name of who held it; null if unknown.
+    pub owner: Option<String>,
+    /// `chat`, `agent` or `graph`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `active`, `favorite` or `deleted`.
+    pub status: String,
+    /// Its title.
+    pub title: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Its model.
+    pub model: Option<String>,
+    /// When it began, RFC 3339.
+    pub created_at: Option<String>,
+    /// When it changed last, RFC 3339.
+    pub updated_at: Option<String>,
+    /// How many rounds.
+    pub rounds: u64,
+    /// How many messages.
+    pub messages: u64,
+    /// Bytes of its canonical line.
+    pub bytes: u64,
+}
+
+impl From<&Summary> for Conversation {
+    fn from(summary: &Summary) -> Self {
+        Self {
+            id: summary.id.clone(),
+            source: summary.source.clone(),
+            owner: summary.owner.clone(),
+            kind: summary.kind.to_string(),
+            status: summary.status.to_string(),
+            title: summary.title.clone(),
+            tags: summary.tags.clone(),
+            model: summary.model.clone(),
+            created_at: moment(summary.created_at),
+            updated_at: moment(summary.updated_at),
+            rounds: summary.rounds,
+            messages: summary.messages,
+            bytes: summary.size,
+        }
+    }
+}
+
+/// A page of conversations.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConversationPage {
+    /// The conversations.
+    pub conversations: Vec<Conversation>,
+    /// What `after` is for the next page; null on the last.
+    pub next: Option<String>,
+}
+
+/// How many conversations a filter matches.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Count {
+    /// How many.
+    pub total: u64,
+}
+
+/// A conversation whole.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct WholeConversation {
+    /// As lists show it.
+    pub summary: Conversation,
+    /// Everything that is kept of it, in Retort's canonical form.
+    #[schema(value_type = Object)]
+    pub conversation: Box<serde_json::value::RawValue>,
+}
+
+/// Filters, as they stand in a query.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// Texts sought in title or tags, whatever their case; any of several.
+    pub search: Vec<String>,
+    /// Created at this date or moment, or later.
+    pub created_from: Option<String>,
+    /// Created before this date or moment.
+    pub created_before: Option<String>,
+    /// `chat`, `agent` or `graph`; any of several.
+    #[serde(rename = "type")]
+    pub kind: Vec<String>,
+    /// `active`, `favorite` or `deleted`; any of several. Without one, all but the deleted.
+    pub status: Vec<String>,
+    /// Ids; any of several.
+    pub id: Vec<String>,
+}
+
+/// A page of what a filter matches.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Texts sought in title or tags, whatever their case; any of several.
+    pub search: Vec<String>,
+    /// Created at this date or moment, or later.
+    pub created_from: Option<String>,
+    /// Created before this date or moment.
+    pub created_before: Option<String>,
+    /// `chat`, `agent` or `graph`; any of several.
+    #[serde(rename = "type")]
+    pub kind: Vec<String>,
+    /// `active`, `favorite` or `deleted`; any of several. Without one, all but the deleted.
+    pub status: Vec<String>,
+    /// Ids; any of several.
+    pub id: Vec<String>,
+    /// `newest`, `oldest` or `changed` first.
+    pub sort: Option<String>,
+    /// Where the page begins: `next` of the page before.
+    pub after: Option<String>,
+    /// Conversations on the page: 1 to 1000, 50 if not said.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+}
+
+impl ListQuery {
+    /// The filter of it.
+    pub fn filter(&self) -> Filter {
+        Filter {
+            search: self.search.clone(),
+            created_from: self.created_from.clone(),
+            created_before: self.created_before.clone(),
+            kind: self.kind.clone(),
+            status: self.status.clone(),
+            id: self.id.clone(),
+        }
+    }
+}
+
+/// Which conversations are meant. Within one field any value may match; the fields must all match.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Chosen {
+    /// Texts sought in title or tags, whatever their case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub search: Vec<String>,
+    /// Created at this date or moment, or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_from: Option<String>,
+    /// Created before this date or moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_before: Option<String>,
+    /// `chat`, `agent`, `graph`; none means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
+    /// `active`, `favorite`, `deleted`; none means all but the deleted, or for ids any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub statuses: Vec<String>,
+    /// Ids; none means all. Each must be of a conversation that the caller may see.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+    /// At most this many, the most recent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+impl From<Filter> for Chosen {
+    fn from(filter: Filter) -> Self {
+        Self {
+            search: filter.search,
+            created_from: filter.created_from,
+            created_before: filter.created_before,
+            types: filter.kind,
+            statuses: filter.status,
+            ids: filter.id,
+            limit: None,
+        }
+    }
+}
+
+impl From<&Selection> for Chosen {
+    fn from(selection: &Selection) -> Self {
+        Self {
+            search: selection.search.clone(),
+            created_from: moment(selection.created.from),
+            created_before: moment(selection.created.before),
+            types: selection.kinds.iter().map(ToString::to_string).collect(),
+            statuses: selection.statuses.iter().map(ToString::to_string).collect(),
+            ids: selection.ids.iter().cloned().collect(),
+            limit: selection.limit,
+        }
+    }
+}
+
+impl TryFrom<Chosen> for Selection {
+    type Error = Problem;
+
+    fn try_from(chosen: Chosen) -> Result<Self, Problem> {
+        let most = retort_model::bounds::IDS_PER_REQUEST;
+        if chosen.ids.len() > most {
+            return Err(Problem::bad_request(format!(
+                "at most {most} ids; a filter means as many as match"
+            )));
+        }
+        if chosen.search.iter().any(String::is_empty) {
+            return Err(Problem::bad_request("`search` is empty"));
+        }
+        Ok(Self {
+            search: chosen.search,
+            created: DateRange {
+                from: time(chosen.created_from.as_deref())?,
+                before: time(chosen.created_before.as_deref())?,
+            },
+            kinds: chosen.types.iter().map(|text| word::<Kind>(text)).collect::<Result<_, _>>()?,
+            statuses: chosen
+                .statuses
+                .iter()
+                .map(|text| word::<Status>(text))
+                .collect::<Result<_, _>>()?,
+            ids: chosen.ids.into_iter().collect(),
+            limit: chosen.limit,
+        })
+    }
+}
+
+/// What is to be changed of a conversation. What is left out stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Change {
+    /// Another title; empty takes it away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 10000)]
+    pub title: Option<String>,
+    /// Tags that are to be there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub add_tags: Vec<String>,
+    /// Tags that are not to be there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remove_tags: Vec<String>,
+    /// `active`, `favorite` or `deleted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}
+
+/// A change of many conversations.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeMany {
+    /// Which.
+    pub selection: Chosen,
+    /// What is to be changed; or `purge`.
+    #[serde(default)]
+    pub change: Change,
+    /// Deletes them for good instead. Only ids are purged, not what a filter matches.
+    #[serde(default)]
+    pub purge: bool,
+}
+
+/// How many conversations were changed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// How many were changed; the others were so already.
+    pub changed: u64,
+}
+
+/// What was taken in.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Taking {
+    /// Items that were read: new + updated + same + older + repeated + foreign + refused.
+    pub read: u64,
+    /// Conversations that were not there.
+    pub new: u64,
+    /// Those that took the place of an earlier state.
+    pub updated: u64,
+    /// Those that were there just so.
+    pub same: u64,
+    /// Those of which there is a newer state.
+    pub older: u64,
+    /// Those whose id came before in the same request, and that were no newer.
+    pub repeated: u64,
+    /// Those of another person, where the caller may bring in only their own.
+    pub foreign: u64,
+    /// Items that could not be read.
+    pub refused: u64,
+    /// Where they stand, and what is wrong with them.
+    pub refusals: Vec<String>,
+    /// The conversations.
+    pub conversations: Vec<Met>,
+}
+
+/// A conversation that came in.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Met {
+    /// Its id.
+    pub id: String,
+    /// The import format.
+    pub source: String,
+    /// `new`, `updated`, `same`, `older`, `repeated` or `foreign`.
+    pub became: String,
+}
+
+impl From<ImportReport> for Taking {
+    fn from(report: ImportReport) -> Self {
+        let became = |taken: Taken| match taken {
+            Taken::New => "new",
+            Taken::Updated => "updated",
+            Taken::Same => "same",
+            Taken::Older => "older",
+            Taken::Repeated => "repeated",
+            Taken::Foreign => "foreign",
+        };
+        Self {
+            read: report.read,
+            new: report.new,
+            updated: report.updated,
+            same: report.same,
+            older: report.older,
+            repeated: report.repeated,
+            foreign: report.foreign,
+            refused: report.refused_count(),
+            refusals: report.first_refused,
+            conversations: report
+                .met
+                .into_iter()
+                .map(|met| Met {
+                    id: met.id,
+                    source: met.source,
+                    became: became(met.became).into(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Done of how many.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Done {
+    /// Done.
+    pub done: u64,
+    /// Of how many; 0 if unknown.
+    pub total: u64,
+}
+
+/// An import or export, as it stands.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Job {
+    /// Its number.
+    pub id: i64,
+    /// `import` or `export`.
+    pub kind: String,
+    /// `queued`, `running`, `completed`, `completed_with_skips`, `failed` or `cancelled`.
+    pub state: String,
+    /// The dataset's name, or what is imported.
+    pub name: String,
+    /// When it was asked for; an export exports the state of this moment.
+    pub created_at: Option<String>,
+    /// When a worker first took it.
+    pub started_at: Option<String>,
+    /// When it ended.
+    pub finished_at: Option<String>,
+    /// The worker that holds it, or held it last.
+    pub worker: Option<String>,
+    /// Workers that took it since it last came forward.
+    pub attempts: u64,
+    /// Whether it is to end.
+    pub cancelled: bool,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Conversations done.
+    pub items: Done,
+    /// Bytes read.
+    pub bytes: Done,
+    /// Records written, or conversations taken in.
+    pub records: u64,
+    /// The number of the dataset that it made.
+    pub dataset: Option<i64>,
+    /// What came of it.
+    #[schema(value_type = Option<Object>)]
+    pub report: Option<serde_json::Value>,
+}
+
+impl From<&StoreJob> for Job {
+    fn from(job: &StoreJob) -> Self {
+        let progress = &job.progress;
+        Self {
+            id: job.id,
+            kind: job.kind.to_string(),
+            state: job.state.to_string(),
+            name: job.name.clone(),
+            created_at: moment(job.created_at),
+            started_at: moment(job.started_at),
+            finished_at: moment(job.finished_at),
+            worker: job.worker.clone(),
+            attempts: job.attempts,
+            cancelled: job.is_cancelled,
+            error: job.error.clone(),
+            items: Done { done: progress.items_done, total: progress.items_total },
+            bytes: Done { done: progress.bytes_done, total: progress.bytes_total },
+            records: progress.records,
+            dataset: job.dataset,
+            report: job.report.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+        }
+    }
+}
+
+impl Job {
+    /// Whether nothing more happens by itself.
+    pub fn is_ended(&self) -> bool {
+        self.state.parse::<JobState>().is_ok_and(JobState::is_ended)
+    }
+
+    /// What it does.
+    pub fn is(&self, kind: JobKind) -> bool {
+        self.kind == kind.as_str()
+    }
+}
+
+/// Jobs, the newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Jobs {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+}
+
+/// An export that is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Name of the dataset: 1 to 64 characters.
+    #[schema(max_length = 64, min_length = 1)]
+    pub dataset_name: String,
+    /// Which conversations.
+    #[serde(default)]
+    pub selection: Chosen,
+    /// What is made of them.
+    #[serde(flatten)]
+    pub making: Making,
+}
+
+/// What is made of conversations.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Making {
+    /// Name of the data file, without its ending.
+    #[schema(max_length = 128, min_length = 1)]
+    pub file_name: String,
+    /// `jsonl`, `csv` or `parquet`.
+    pub file_format: String,
+    /// The shape of the records: `standard`, `openai`, `history` or `retort`.
+    pub data_format: String,
+    /// What happens to records that trainers would refuse: `repair`, `reject` or `off`.
+    pub check: String,
+    /// `none`, `gzip` or `zstd`.
+    pub compress: String,
+    /// For whom CSV is written: `spreadsheet` or `plain`.
+    pub csv: String,
+    /// How `standard` writes tools in JSON Lines: `text` or `array`.
+    pub tools: String,
+    /// Whether arguments that are no JSON object are written as `{"_raw": …}` instead of leaving the record out.
+    pub wrap_arguments: bool,
+    /// Whether histories of sub-agents become records of their own, too.
+    pub tasks: bool,
+    /// Retrieved passages carried with one answer, at most 80.
+    #[schema(maximum = 80)]
+    pub max_contexts: usize,
+}
+
+impl Default for Making {
+    fn default() -> Self {
+        Self {
+            file_name: "conversations".into(),
+            file_format: "jsonl".into(),
+            data_format: "standard".into(),
+            check: Check::default().to_string(),
+            compress: "none".into(),
+            csv: "spreadsheet".into(),
+            tools: "text".into(),
+            wrap_arguments: false,
+            tasks: false,
+            max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
+        }
+    }
+}
+
+impl Making {
+    /// The plan of it.
+    ///
+    /// # Errors
+    /// Names and words that there are not.
+    pub fn plan(&self, dataset_name: &str) -> Result<DatasetPlan, Problem> {
+        let names = PlanNames {
+            data_format: self.data_format.clone(),
+            file_format: self.file_format.clone(),
+            check: self.check.clone(),
+            tools: self.tools.clone(),
+            wrap_arguments: self.wrap_arguments,
+            tasks: self.tasks,
+            max_contexts: self.max_contexts,
+            csv: self.csv.clone(),
+            compression: self.compress.clone(),
+            dataset_name: dataset_name.to_owned(),
+            file_name: self.file_name.clone(),
+        };
+        DatasetPlan::named(&names).map_err(Problem::bad_request)
+    }
+}
+
+/// A dataset.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Dataset {
+    /// Its number.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Why it was made.
+    pub purpose: String,
+    /// The node that it is of.
+    pub node: Option<String>,
+    /// The shape of its records.
+    pub data_format: String,
+    /// The kind of its files.
+    pub file_format: String,
+    /// How many records.
+    pub records: u64,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Who made it.
+    pub creator: String,
+    /// When it was made, RFC 3339.
+    pub created_at: Option<String>,
+    /// The job that made it.
+    pub job: i64,
+}
+
+impl From<&retort_service::Dataset> for Dataset {
+    fn from(dataset: &retort_service::Dataset) -> Self {
+        Self {
+            id: dataset.id,
+            name: dataset.name.clone(),
+            purpose: dataset.purpose.clone(),
+            node: dataset.node.clone(),
+            data_format: dataset.data_format.clone(),
+            file_format: dataset.file_format.clone(),
+            records: dataset.records,
+            bytes: dataset.bytes,
+            creator: dataset.creator.clone(),
+            created_at: moment(dataset.created_at),
+            job: dataset.job,
+        }
+    }
+}
+
+/// Datasets, the newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Datasets {
+    /// The datasets.
+    pub datasets: Vec<Dataset>,
+}
+
+/// Another name.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rename {
+    /// The name: 1 to 64 characters.
+    pub name: String,
+}
+
+/// The first records of a dataset.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Records {
+    /// The records, each as the dataset has it.
+    #[schema(value_type = Vec<Object>)]
+    pub records: Vec<Box<serde_json::value::RawValue>>,
+}
+
+/// Name and password.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// The person's name.
+    pub name: String,
+    /// Their password.
+    pub password: String,
+}
+
+/// A secret of a link that was given out.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Secret {
+    /// The secret.
+    pub secret: String,
+}
+
+/// A password to be set.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPassword {
+    /// The one they have, if they have one.
+    #[serde(default)]
+    pub current: Option<String>,
+    /// The new one: 10 characters or more.
+    pub new: String,
+}
+
+/// A session that began. The session itself is a cookie.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    /// Whose it is.
+    pub person: String,
+    /// What the header `X-CSRF-Token` holds with each request that changes something.
+    pub csrf: String,
+    /// When it ends by itself.
+    pub expires_at: String,
+}
+
+impl Session {
+    /// A session, and its token against requests of other pages.
+    pub fn new(session: &StoreSession, csrf: String) -> Self {
+        Self {
+            person: session.person.name.clone(),
+            csrf,
+            expires_at: session.expires_at.to_string(),
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Me {
+    /// The person's name.
+    pub person: String,
+    /// Whether they have a password.
+    pub has_password: bool,
+    /// What they may do within their roles: scopes.
+    pub scopes: Vec<String>,
+    /// Their projects.
+    pub projects: Vec<Project>,
+    /// What the header `X-CSRF-Token` holds with each request that changes something; null without a cookie.
+    pub csrf: Option<String>,
+}
+
+/// A project, and what the caller is in it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Project {
+    /// Its name.
+    pub name: String,
+    /// `owner`, `admin` or `member`.
+    pub role: String,
+}
+
+/// Projects by name.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Projects {
+    /// The projects.
+    pub projects: Vec<Project>,
+}
+
+/// How many sessions ended.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Ended {
+    /// How many.
+    pub ended: u64,
+}
+
+/// Someone in a project.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Member {
+    /// The number of the person.
+    pub id: i64,
+    /// Their name.
+    pub name: String,
+    /// `owner`, `admin` or `member`.
+    pub role: String,
+    /// Since when.
+    pub since: Option<String>,
+    /// Whether they are let in no longer.
+    pub disabled: bool,
+    /// When they last signed in.
+    pub seen_at: Option<String>,
+}
+
+impl From<&retort_service::Member> for Member {
+    fn from(member: &retort_service::Member) -> Self {
+        Self {
+            id: member.person.id,
+            name: member.person.name.clone(),
+            role: member.role.to_string(),
+            since: moment(member.since),
+            disabled: member.person.is_disabled,
+            seen_at: moment(member.person.seen_at),
+        }
+    }
+}
+
+/// Members by name.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Members {
+    /// The members.
+    pub members: Vec<Member>,
+}
+
+/// Another role.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// `owner`, `admin` or `member`.
+    pub role: String,
+}
+
+impl Role {
+    /// The role.
+    ///
+    /// # Errors
+    /// There is no such role.
+    pub fn role(&self) -> Result<ProjectRole, Problem> {
+        word(&self.role)
+    }
+}
+
+/// An invitation to be made.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Invite {
+    /// What who takes it becomes: `owner`, `admin` or `member`.
+    pub role: String,
+    /// Whom it is for; null means whoever has the link.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// An invitation.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Invitation {
+    /// Its number.
+    pub id: i64,
+    /// What who takes it becomes.
+    pub role: String,
+    /// Whom it is for; null means whoever has the link.
+    pub name: Option<String>,
+    /// Who made it.
+    pub creator: String,
+    /// When it was made.
+    pub created_at: Option<String>,
+    /// When it can be used no longer.
+    pub expires_at: Option<String>,
+    /// The secret of its link, when it is made and never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// The path of the page that takes it, when it is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+impl Invitation {
+    /// An invitation, with its secret if it was made just now.
+    pub fn new(invitation: &retort_service::Invitation, secret: Option<String>) -> Self {
+        Self {
+            id: invitation.id,
+            role: invitation.role.to_string(),
+            name: invitation.name.clone(),
+            creator: invitation.creator.clone(),
+            created_at: moment(invitation.created_at),
+            expires_at: moment(invitation.expires_at),
+            path: secret.as_ref().map(|secret| format!("/invitation#{secret}")),
+            secret,
+        }
+    }
+}
+
+/// Invitations that can be used.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Invitations {
+    /// The invitations.
+    pub invitations: Vec<Invitation>,
+}
+
+/// An invitation taken: by who signed in, or anew with a name and a password.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Accept {
+    /// The secret of its link.
+    pub secret: String,
+    /// What the new person is called, where the invitation does not say.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Their password: 10 characters or more.
+    pub password: String,
+}
+
+/// A token to be made.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// What it is called.
+    pub name: String,
+    /// What it lets its bearer do: `read`, `write`, `export`, `share`, `manage`.
+    pub scopes: Vec<String>,
+    /// Days until it ends: 1 to 366.
+    #[schema(minimum = 1, maximum = 366)]
+    pub days: u64,
+}
+
+impl NewToken {
+    /// The service's request.
+    ///
+    /// # Errors
+    /// There is no such scope.
+    pub fn request(self) -> Result<retort_service::TokenRequest, Problem> {
+        let grants =
+            self.scopes.iter().map(|scope| word::<Grant>(scope)).collect::<Result<_, _>>()?;
+        Ok(retort_service::TokenRequest { name: self.name, grants, days: self.days })
+    }
+}
+
+/// A token.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Token {
+    /// Its number.
+    pub id: i64,
+    /// What it is called.
+    pub name: String,
+    /// Whose it is.
+    pub person: String,
+    /// What it lets its bearer do.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub created_at: Option<String>,
+    /// When it ends.
+    pub expires_at: Option<String>,
+    /// When it was last used.
+    pub seen_at: Option<String>,
+    /// The token itself, when it is made and never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+impl Token {
+    /// A token, with its secret if it was made just now.
+    pub fn new(token: &retort_service::Token, secret: Option<String>) -> Self {
+        Self {
+            id: token.id,
+            name: token.name.clone(),
+            person: token.person_name.clone(),
+            scopes: token.grants.iter().map(|grant| grant.to_string()).collect(),
+            created_at: moment(token.created_at),
+            expires_at: moment(token.expires_at),
+            seen_at: moment(token.seen_at),
+            token: secret,
+        }
+    }
+}
+
+/// Tokens, the newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Tokens {
+    /// The tokens.
+    pub tokens: Vec<Token>,
+}
+
+/// A public link to be made.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewShare {
+    /// The conversation's id.
+    pub conversation: String,
+    /// Its source, where the id alone is not enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// When the link ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// What opens it besides the link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Whether system prompts are shown.
+    pub system: bool,
+    /// Whether definitions of tools are shown.
+    pub tools: bool,
+    /// Whether token counts are shown.
+    pub usage: bool,
+}
+
+impl NewShare {
+    /// The service's request.
+    ///
+    /// # Errors
+    /// The moment is none.
+    pub fn request(self) -> Result<retort_service::ShareRequest, Problem> {
+        Ok(retort_service::ShareRequest {
+            conversation: self.conversation,
+            source: self.source,
+            expires_at: time(self.expires_at.as_deref())?,
+            password: self.password,
+            shows: Shows { system: self.system, tools: self.tools, usage: self.usage },
+        })
+    }
+}
+
+/// A public link.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Share {
+    /// Its number.
+    pub id: i64,
+    /// The conversation's id.
+    pub conversation: String,
+    /// The conversation's title.
+    pub title: Option<String>,
+    /// The path of the public page.
+    pub path: String,
+    /// Who made it.
+    pub creator: String,
+    /// Whether it takes a password.
+    pub has_password: bool,
+    /// Whether system prompts are shown.
+    pub system: bool,
+    /// Whether definitions of tools are shown.
+    pub tools: bool,
+    /// Whether token counts are shown.
+    pub usage: bool,
+    /// When it was made.
+    pub created_at: Option<String>,
+    /// When it ends by itself.
+    pub expires_at: Option<String>,
+}
+
+impl From<&retort_service::Share> for Share {
+    fn from(share: &retort_service::Share) -> Self {
+        let shows = Shows::of(share);
+        Self {
+            id: share.id,
+            conversation: share.conversation_id.clone(),
+            title: share.title.clone(),
+            path: format!("/s/{}", share.link),
+            creator: share.creator.clone(),
+            has_password: share.has_password,
+            system: shows.system,
+            tools: shows.tools,
+            usage: shows.usage,
+            created_at: moment(share.created_at),
+            expires_at: moment(share.expires_at),
+        }
+    }
+}
+
+/// A page of links, the newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Shares {
+    /// The links.
+    pub shares: Vec<Share>,
+    /// What `after` is for the next page; null on the last.
+    pub next: Option<i64>,
+}
+
+/// What is behind a public link.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct SharedConversation {
+    /// Its title.
+    pub title: Option<String>,
+    /// `chat`, `agent` or `graph`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its model.
+    pub model: Option<String>,
+    /// When it began.
+    pub created_at: Option<String>,
+    /// The conversation in Retort's canonical form, without what the link does not show.
+    #[schema(value_type = Object)]
+    pub conversation: Box<serde_json::value::RawValue>,
+    /// Files that lie in it.
+    pub files: Vec<SharedFile>,
+}
+
+/// A file that lies in a shared conversation.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct SharedFile {
+    /// Its name.
+    pub name: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Where it is downloaded.
+    pub path: String,
+}
+
+/// A webhook to be made.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewWebhook {
+    /// Where notices are posted.
+    pub url: String,
+}
+
+/// A webhook.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Webhook {
+    /// Its number.
+    pub id: i64,
+    /// Where notices are posted.
+    pub url: String,
+    /// When it was made.
+    pub created_at: Option<String>,
+    /// What notices are signed with, when it is made and never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+impl Webhook {
+    /// A webhook, with its secret if it was made just now.
+    pub fn new(webhook: &retort_service::Webhook, is_new: bool) -> Self {
+        Self {
+            id: webhook.id,
+            url: webhook.url.clone(),
+            created_at: moment(webhook.created_at),
+            secret: is_new.then(|| webhook.secret.clone()),
+        }
+    }
+}
+
+/// Webhooks.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Webhooks {
+    /// The webhooks.
+    pub webhooks: Vec<Webhook>,
+}
+
+/// How far a notice is on its way.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Delivery {
+    /// The notice.
+    pub notice: i64,
+    /// Attempts so far.
+    pub attempts: u64,
+    /// When the next is made; null once it arrived or was given up.
+    pub next_at: Option<String>,
+    /// The status that the last was answered with.
+    pub status: Option<i64>,
+    /// Why the last failed.
+    pub error: Option<String>,
+}
+
+impl From<&retort_service::DeliveryState> for Delivery {
+    fn from(state: &retort_service::DeliveryState) -> Self {
+        Self {
+            notice: state.notice,
+            attempts: state.attempts,
+            next_at: moment(state.next_at),
+            status: state.status,
+            error: state.error.clone(),
+        }
+    }
+}
+
+/// The last notices to a webhook.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Deliveries {
+    /// The notices.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// An export that ended.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Notice {
+    /// Its number.
+    pub id: i64,
+    /// The export's number.
+    pub job: i64,
+    /// The dataset's name.
+    pub name: String,
+    /// How it ended.
+    pub state: String,
+    /// The number of the dataset.
+    pub dataset: Option<i64>,
+    /// When.
+    pub at: Option<String>,
+}
+
+impl From<&retort_service::Notice> for Notice {
+    fn from(notice: &retort_service::Notice) -> Self {
+        Self {
+            id: notice.id,
+            job: notice.job,
+            name: notice.name.clone(),
+            state: notice.state.to_string(),
+            dataset: notice.dataset,
+            at: moment(notice.at),
+        }
+    }
+}
+
+/// Exports that ended, the oldest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Notices {
+    /// The notices.
+    pub notices: Vec<Notice>,
+}
+
+/// An entry of the audit log.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Audited {
+    /// Its number.
+    pub id: i64,
+    /// When.
+    pub at: Option<String>,
+    /// Who; null if they did not say, or said wrong.
+    pub person: Option<String>,
+    /// What they did.
+    pub action: String,
+    /// With what.
+    pub object: String,
+    /// Whether they were refused.
+    pub refused: bool,
+    /// From which address of the network.
+    pub address: Option<String>,
+    /// The request's id.
+    pub request: Option<String>,
+}
+
+impl From<&AuditEntry> for Audited {
+    fn from(entry: &AuditEntry) -> Self {
+        Self {
+            id: entry.id,
+            at: moment(entry.at),
+            person: entry.person.clone(),
+            action: entry.action.to_string(),
+            object: entry.object.clone(),
+            refused: entry.is_refused,
+            address: entry.address.clone(),
+            request: entry.request.clone(),
+        }
+    }
+}
+
+/// A page of the audit log, the newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct AuditPage {
+    /// The entries.
+    pub entries: Vec<Audited>,
+    /// What `after` is for the next page; null on the last.
+    pub next: Option<i64>,
+}
+
+/// Which entries of the audit log.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only this person.
+    pub person: Option<String>,
+    /// At this date or moment, or later.
+    pub from: Option<String>,
+    /// Before this date or moment.
+    pub before: Option<String>,
+    /// Only who was refused.
+    pub refused: bool,
+    /// Behind this entry: `next` of the page before.
+    pub after: Option<i64>,
+    /// Entries on the page: 1 to 1000, 100 if not said.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+}
+
+impl AuditQuery {
+    /// The service's filter.
+    ///
+    /// # Errors
+    /// There is no such action or moment.
+    pub fn filter(&self) -> Result<retort_service::AuditFilter, Problem> {
+        Ok(retort_service::AuditFilter {
+            action: self.action.as_deref().map(word::<Action>).transpose()?,
+            person: self.person.clone(),
+            from: time(self.from.as_deref())?,
+            before: time(self.before.as_deref())?,
+            only_refused: self.refused,
+        })
+    }
+}
+
+/// A format, and what it is for.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Format {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub about: String,
+}
+
+/// All formats.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Formats {
+    /// Shapes of histories that can be read.
+    pub import: Vec<Format>,
+    /// Shapes of records.
+    pub data: Vec<Format>,
+    /// Kinds of files.
+    pub file: Vec<Format>,
+    /// What a check does.
+    pub checks: BTreeMap<String, String>,
+}
