@@ -50,6 +50,24 @@ pub struct Config {
     part_megabytes: Option<u64>,
     lease_seconds: Option<u64>,
     patience_seconds: Option<u64>,
+    serve: ServeConfig,
+}
+
+/// What the file may say of the server.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServeConfig {
+    pub listen: Option<String>,
+    pub url: Option<String>,
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub behind_proxy: Option<bool>,
+    pub proxies: Option<Vec<String>>,
+    pub person_header: Option<String>,
+    pub oidc_issuer: Option<String>,
+    pub oidc_client: Option<String>,
+    pub requests_per_minute: Option<u32>,
+    pub allow_private_webhooks: Option<bool>,
 }
 
 /// The project of a store that nobody told otherwise.
@@ -105,6 +123,11 @@ impl Keeping {
             }
             Err(error) => Err(format!("cannot read `{}`: {error}", path.display()).into()),
         }
+    }
+
+    /// What the file says of the server.
+    pub fn serve_config(&self) -> Result<ServeConfig, Failure> {
+        Ok(self.file()?.serve)
     }
 
     /// The settings that count.
@@ -235,6 +258,14 @@ mod tests {
         assert_eq!(config.part_megabytes.map(|mb| mb * 1_000_000), Some(bounds::PART_BYTES));
         assert!(config.threads.is_some() && config.data.is_some());
         assert!(config.store.is_some() && config.objects.is_some());
+        let serve = config.serve;
+        assert_eq!(serve.listen.as_deref(), Some(crate::commands::serve::LISTEN));
+        let requests = crate::commands::serve::REQUESTS_PER_MINUTE;
+        assert_eq!(serve.requests_per_minute, Some(requests));
+        assert_eq!((serve.behind_proxy, serve.allow_private_webhooks), (Some(false), Some(false)));
+        assert!(serve.url.is_some() && serve.proxies.is_some() && serve.person_header.is_some());
+        assert!(serve.tls_certificate.is_some() && serve.tls_key.is_some());
+        assert!(serve.oidc_issuer.is_some() && serve.oidc_client.is_some());
     }
 
     #[test]

@@ -67,6 +67,8 @@ enum Command {
     Trace(commands::trace::Trace),
     /// List the jobs, follow one, end it, or try it again.
     Jobs(commands::jobs::Jobs),
+    /// Answer the API and the pages, for many people at once.
+    Serve(Box<commands::serve::Serve>),
     /// Do the jobs that wait.
     Worker(commands::worker::Worker),
     /// Look whether the store and its datasets are as they should be.
@@ -100,6 +102,7 @@ fn main() -> ExitCode {
         Command::Datasets(command) => command.run(),
         Command::Trace(command) => command.run(),
         Command::Jobs(command) => command.run(),
+        Command::Serve(command) => command.run(),
         Command::Worker(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Backup(command) => command.run(),

@@ -16,6 +16,7 @@ pub mod migrate;
 pub mod preview;
 pub mod purge;
 pub mod restore;
+pub mod serve;
 pub mod show;
 pub mod tag;
 pub mod trace;

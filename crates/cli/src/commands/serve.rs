@@ -1,0 +1,282 @@
+//! `retort serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+use retort_service::Service;
+use retort_web::app::{App, Settings};
+use retort_web::bounds::Bounds;
+use retort_web::metrics::Metrics;
+use retort_web::oidc::{Oidc, OidcSettings};
+use retort_web::outgoing::{Outgoing, OutgoingSettings};
+use retort_web::server::{Listening, Tls};
+use tokio::net::TcpListener;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::Failure;
+use super::worker::{Told, work_until};
+use crate::config::{Keeping, ServeConfig};
+
+/// How long an attempt to post a notice may take.
+const POST: Duration = Duration::from_secs(10);
+
+/// How long a worker has to give its job back when the server stops.
+const GIVE_BACK: Duration = Duration::from_secs(20);
+
+/// Requests of one caller in a minute, if not said.
+pub const REQUESTS_PER_MINUTE: u32 = 3_000;
+
+/// Where to listen, if not said.
+pub const LISTEN: &str = "127.0.0.1:8610";
+
+/// Answer the API and the pages, for many people at once.
+#[derive(Args)]
+pub struct Serve {
+    /// Where to listen [default: 127.0.0.1:8610].
+    #[arg(long, value_name = "ADDRESS:PORT", env = "RETORT_LISTEN")]
+    listen: Option<SocketAddr>,
+
+    /// The certificate chain for TLS, as PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "RETORT_TLS_CERTIFICATE")]
+    tls_certificate: Option<PathBuf>,
+
+    /// Its private key, as PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate", env = "RETORT_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+
+    /// People reach the server through a proxy that speaks TLS.
+    #[arg(long)]
+    behind_proxy: bool,
+
+    /// A network of proxies that are believed when they say whom a request is from; any of several.
+    #[arg(long = "proxy", value_name = "NETWORK")]
+    proxies: Vec<IpNet>,
+
+    /// The header in which such a proxy names the person who signed in with it.
+    #[arg(long, value_name = "NAME", requires = "proxies")]
+    person_header: Option<String>,
+
+    /// Where people reach the server, such as `https://retort.example.org`.
+    #[arg(long, value_name = "URL", env = "RETORT_URL")]
+    url: Option<String>,
+
+    /// The issuer of an OpenID Connect provider through which people sign in.
+    #[arg(long, value_name = "URL", requires_all = ["oidc_client", "url"], env = "RETORT_OIDC_ISSUER")]
+    oidc_issuer: Option<String>,
+
+    /// What the provider calls this server; its secret stands in `RETORT_OIDC_SECRET`.
+    #[arg(long, value_name = "ID", env = "RETORT_OIDC_CLIENT")]
+    oidc_client: Option<String>,
+
+    /// Requests of one caller in a minute [default: 3000].
+    #[arg(long, value_name = "N")]
+    requests_per_minute: Option<u32>,
+
+    /// Let webhooks go to addresses of private networks, too.
+    #[arg(long)]
+    allow_private_webhooks: bool,
+
+    /// Leave the jobs to workers of their own (`retort worker`).
+    #[arg(long)]
+    no_worker: bool,
+
+    /// How the log is written.
+    #[arg(long, value_name = "text|json", default_value = "text", env = "RETORT_LOG")]
+    log: Log,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Log {
+    Text,
+    Json,
+}
+
+impl Serve {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        self.begin_log();
+        let config = self.keeping.serve_config()?;
+        let listen = match (self.listen, &config.listen) {
+            (Some(listen), _) => listen,
+            (None, text) => {
+                let text = text.as_deref().unwrap_or(LISTEN);
+                text.parse().map_err(|_| format!("`{text}` is no address with a port"))?
+            }
+        };
+        let tls = self.tls(&config)?;
+        let behind_proxy = self.behind_proxy || config.behind_proxy.unwrap_or(false);
+        if !listen.ip().is_loopback() && tls.is_none() && !behind_proxy {
+            return Err(format!(
+                "passwords and conversations would cross the network in the clear at {listen}: give \
+                 `--tls-certificate` and `--tls-key`, or say `--behind-proxy` if a proxy before it speaks TLS"
+            )
+            .into());
+        }
+        let opened = self.keeping.open_or_new()?;
+        let service = Arc::new(opened.service);
+        let link = service.first_owner()?.filter(|_| listen.ip().is_loopback());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .max_blocking_threads(512)
+            .enable_all()
+            .build()?;
+        runtime.block_on(self.serve(service, &config, (listen, tls, behind_proxy), link))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn begin_log(&self) {
+        let log = tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_target(false)
+            .with_max_level(LevelFilter::INFO);
+        match self.log {
+            Log::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+            Log::Json => log.json().flatten_event(true).init(),
+        }
+    }
+
+    fn tls(&self, config: &ServeConfig) -> Result<Option<Tls>, Failure> {
+        let certificate = self.tls_certificate.as_ref().or(config.tls_certificate.as_ref());
+        let key = self.tls_key.as_ref().or(config.tls_key.as_ref());
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => Ok(Some(Tls::from_files(certificate, key)?)),
+            (None, None) => Ok(None),
+            _ => Err("TLS takes both `tls_certificate` and `tls_key`".into()),
+        }
+    }
+
+    fn oidc(&self, config: &ServeConfig, url: Option<&str>) -> Result<Option<Oidc>, Failure> {
+        let issuer = self.oidc_issuer.clone().or(config.oidc_issuer.clone());
+        let Some(issuer) = issuer else { return Ok(None) };
+        let client_id = self.oidc_client.clone().or(config.oidc_client.clone());
+        let (Some(client_id), Some(url)) = (client_id, url) else {
+            return Err("signing in through a provider takes `oidc_client` and `url`, too".into());
+        };
+        let settings = OidcSettings {
+            issuer,
+            client_id,
+            client_secret: std::env::var("RETORT_OIDC_SECRET").ok(),
+            redirect: format!("{}/sign-in/callback", url.trim_end_matches('/')),
+            scopes: ["openid", "email", "profile"].map(str::to_owned).to_vec(),
+        };
+        Ok(Some(Oidc::new(settings)?))
+    }
+
+    async fn serve(
+        &self,
+        service: Arc<Service>,
+        config: &ServeConfig,
+        (listen, tls, behind_proxy): (SocketAddr, Option<Tls>, bool),
+        link: Option<String>,
+    ) -> Result<(), Failure> {
+        let url = self.url.clone().or(config.url.clone());
+        let mut proxies = self.proxies.clone();
+        for text in config.proxies.iter().flatten() {
+            proxies.push(text.parse().map_err(|_| format!("`{text}` is no network"))?);
+        }
+        if behind_proxy && proxies.is_empty() {
+            proxies = ["127.0.0.0/8".parse()?, "::1/128".parse()?].to_vec();
+        }
+        let header = self.person_header.clone().or(config.person_header.clone());
+        let person_header = header
+            .map(|name| name.parse().map_err(|_| format!("`{name}` is no name of a header")))
+            .transpose()?;
+        if person_header.is_some() && self.proxies.is_empty() && config.proxies.is_none() {
+            return Err("a header names people only if `proxy` says from which proxies".into());
+        }
+        let allows_private_webhooks =
+            self.allow_private_webhooks || config.allow_private_webhooks.unwrap_or(false);
+        let settings = Settings {
+            is_secure: tls.is_some() || behind_proxy,
+            proxies,
+            person_header,
+            requests_per_minute: self
+                .requests_per_minute
+                .or(config.requests_per_minute)
+                .unwrap_or(REQUESTS_PER_MINUTE)
+                .max(1),
+            allows_private_webhooks,
+        };
+        let outgoing = OutgoingSettings { allow_private: allows_private_webhooks, timeout: POST };
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|error| format!("cannot listen at {listen}: {error}"))?;
+        let here = listener.local_addr()?;
+        let bounds = Bounds::default();
+        let app_bounds = bounds.clone();
+        let listening = Listening::new(bounds);
+        let app = App::new(
+            Arc::clone(&service),
+            settings,
+            self.oidc(config, url.as_deref())?,
+            Outgoing::new(outgoing)?,
+            Metrics::new(env!("CARGO_PKG_VERSION")),
+            listening.stopping().clone(),
+        );
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let base = url.unwrap_or_else(|| format!("{scheme}://{here}"));
+        eprintln!("listening at {base}");
+        if let Some(secret) = link {
+            eprintln!("sign in, once and within 30 minutes: {base}/sign-in/link?secret={secret}");
+        }
+        let stopped = Arc::new(AtomicBool::new(false));
+        let worker = (!self.no_worker).then(|| begin_worker(service, Arc::clone(&stopped)));
+        let watching = tokio::spawn(retort_web::watch(app.clone(), listening.clone()));
+        let delivering = tokio::spawn(retort_web::deliver(app.clone()));
+        let router = retort_web::router(app, &app_bounds);
+        let stop = async {
+            wait_for_stop().await;
+            tracing::info!("stopping");
+            stopped.store(true, Ordering::Relaxed);
+        };
+        retort_web::server::serve(listener, tls, router, &listening, stop).await;
+        let _ = tokio::join!(watching, delivering);
+        if let Some(worker) = worker {
+            let ended = tokio::task::spawn_blocking(move || worker.join().is_ok());
+            if tokio::time::timeout(GIVE_BACK, ended).await.is_err() {
+                tracing::warn!("the worker did not give its job back in time; its lease will");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Does jobs on a thread of its own.
+fn begin_worker(service: Arc<Service>, stopped: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let done = work_until(&service, &stopped, false, true, &mut |told| match told {
+            Told::Done(job) => tracing::info!(job = job.id, kind = %job.kind, "job done"),
+            Told::Stopped(job) => tracing::info!(job = job.id, kind = %job.kind, "job stopped"),
+            Told::Failed(job, error) => {
+                tracing::error!(job = job.id, kind = %job.kind, cause = %error, "job failed");
+            }
+            Told::Waiting(error) => tracing::warn!(cause = %error, "the worker tries again"),
+        });
+        if let Err(error) = done {
+            tracing::error!(cause = %error, "the worker ended");
+        }
+    })
+}
+
+async fn wait_for_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupt.await;
+}
