@@ -8,8 +8,8 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use retort_model::{DateRange, Kind, Scope, Selection, Status, Time};
-use retort_service::{Caller, Clock, Order, Service, Settings};
+use retort_model::{DateRange, Kind, ProjectRole, Selection, Status, Time};
+use retort_service::{Caller, Clock, Order, Origin, Service, Settings};
 
 const RUNS: usize = 5;
 const PAGE: usize = 50;
@@ -39,10 +39,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let service = Service::open(settings, Box::new(Stopped), false)?;
     let project = service.project(&project)?;
     let everyone = Caller::local(&project);
-    let one = Caller {
-        name: "p7@example.org".into(),
-        scope: Scope::person(project.id, "p7@example.org"),
-    };
+    let name = "p7@example.org";
+    let person = service.person(name).or_else(|_| service.add_person(name, None))?;
+    service.admit(&everyone, &person, ProjectRole::Member)?;
+    let one = service.caller(&service.by_header(name)?, Some(&project.name), Origin::default())?;
 
     let searches: [&[&str]; 6] =
         [&[], &["weather"], &["server request"], &["旅行"], &["zzzz"], &["a"]];
@@ -77,7 +77,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                         ];
                         println!(
                             "{:>9.2} {:>9.2} {:>9.2}  {found:>9}  {search:?} {range} {kind:?} {status:?} {}",
-                            times[0], times[1], times[2], caller.name
+                            times[0],
+                            times[1],
+                            times[2],
+                            caller.name()
                         );
                         for (all, time) in all.iter_mut().zip(times) {
                             all.push(time);

@@ -190,7 +190,7 @@ impl From<Filtering> for Selection {
             kinds: filtering.kinds,
             statuses: filtering.statuses,
             ids: filtering.ids.into_iter().collect(),
-            limit: None,
+            ..Self::default()
         }
     }
 }

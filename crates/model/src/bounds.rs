@@ -162,3 +162,19 @@ pub const ANSWER_HOURS: u64 = 24;
 
 /// Seconds after which a request that never ended may be begun again under its key.
 pub const ANSWER_STALE_SECONDS: u64 = 120;
+
+/// Filters whose matches are chosen together: each makes the query longer.
+pub const CHOSEN_FILTERS: usize = 20;
+
+/// Conversations whose bodies an analysis reads, and bytes of them: the page is to come in a second.
+pub const ANALYSED_BODIES: usize = 1_000;
+
+/// See [`ANALYSED_BODIES`].
+pub const ANALYSED_BYTES: u64 = 32 << 20;
+
+/// Conversations that are shaped and checked before an export is confirmed, and bytes of them: enough to see what it
+/// will find, and done while someone waits.
+pub const CHECKED_BEFORE: usize = 500;
+
+/// See [`CHECKED_BEFORE`].
+pub const CHECKED_BEFORE_BYTES: u64 = 16 << 20;

@@ -23,6 +23,10 @@ pub struct Selection {
     pub ids: BTreeSet<String>,
     /// At most this many: of a stream the first, of a store the most recent.
     pub limit: Option<u64>,
+    /// What is meant as well: all that one of these matches. They have no limit and no alternatives of their own.
+    pub or: Vec<Selection>,
+    /// Ids that are not meant, whatever matches them.
+    pub except: BTreeSet<String>,
 }
 
 /// A half-open range of moments: `from` belongs to it, `before` does not.
@@ -74,6 +78,11 @@ impl fmt::Display for DateRange {
 impl Selection {
     /// Whether the conversation is meant; the limit is for whoever counts.
     pub fn matches(&self, conversation: &Conversation<'_>) -> bool {
+        (self.is_match(conversation) || self.or.iter().any(|other| other.is_match(conversation)))
+            && (self.except.is_empty() || !self.except.contains(&*conversation.id.decoded()))
+    }
+
+    fn is_match(&self, conversation: &Conversation<'_>) -> bool {
         let status = if self.statuses.is_empty() {
             conversation.status != Status::Deleted
         } else {
@@ -141,6 +150,16 @@ mod tests {
             let selection = Selection { created: range.parse().unwrap(), ..Selection::default() };
             assert_eq!(selection.matches(&conversation(Status::Active)), found, "{range}");
         }
+    }
+
+    #[test]
+    fn alternatives_are_meant_as_well_and_exceptions_never() {
+        let mut selection = Selection { kinds: vec![Kind::Graph], ..Selection::default() };
+        assert!(!selection.matches(&conversation(Status::Active)));
+        selection.or = vec![Selection::default()];
+        assert!(selection.matches(&conversation(Status::Active)));
+        selection.except = ["c-1".into()].into();
+        assert!(!selection.matches(&conversation(Status::Active)));
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! Opens files, drives the pipeline and publishes packages; knows nothing of arguments, HTTP or SQL.
 
 mod accounts;
+mod analysis;
 mod answers;
 mod audit;
 mod browse;
 mod caller;
 mod checkpoint;
+mod choice;
 mod convert;
 mod datasets;
 mod disk;
@@ -39,7 +41,9 @@ mod source;
 mod verify;
 
 pub use accounts::{Identity, Session, Signed, TokenRequest};
+pub use analysis::{Analysis, Counts, Read};
 pub use caller::{Caller, LOCAL, Origin};
+pub use choice::{Choice, Chosen};
 pub use convert::{ConvertPlan, Report, convert};
 pub use datasets::DatasetRef;
 pub use doctor::Diagnosis;
@@ -52,7 +56,7 @@ pub use objects::Objects;
 pub use package::Package;
 pub use pipeline::{Nobody, Observer, Progress};
 pub use plan::{Compression, DatasetPlan, PlanNames};
-pub use preview::{Preview, preview, preview_package};
+pub use preview::{Preview, Sample, preview, preview_package};
 pub use queue::ExportRequest;
 pub use service::{Clock, Done, Service, Settings, Worked, migrate};
 pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
@@ -60,7 +64,7 @@ pub use source::Input;
 pub use verify::{Difference, Verified, verify, verify_package};
 
 /// The open sets: what can be read, the shapes of records, the kinds of files.
-pub use retort_formats::{data, file, import as sources};
+pub use retort_formats::{data, file, import as sources, package::Manifest};
 
 /// What the store says of what it keeps.
 pub use retort_store::{

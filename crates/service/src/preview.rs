@@ -1,17 +1,23 @@
 //! `preview`: the first records as they would be written, and what was found in them, with nothing written.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::file::by_name as file_format_named;
-use retort_formats::import::Refusal;
-use retort_model::bounds::PREVIEW_RECORDS;
-use retort_model::{Account, Tally};
+use retort_formats::import::{self, Refusal};
+use retort_model::bounds::{CHECKED_BEFORE, CHECKED_BEFORE_BYTES, PREVIEW_RECORDS, SHARD_BYTES};
+use retort_model::{Account, Grant, Selection, Status, Tally};
+use retort_store::Order;
 
 use crate::Error;
+use crate::browse::with_edits;
+use crate::caller::Caller;
 use crate::convert::ConvertPlan;
 use crate::package::Package;
 use crate::pipeline::{InputsFeed, More, Nobody, Shaping, Totals, run};
-use crate::source::Inputs;
+use crate::queue::ExportRequest;
+use crate::service::Service;
+use crate::source::{Input, Inputs};
 
 /// The first records of a dataset.
 #[derive(Debug, Default)]
@@ -29,6 +35,70 @@ pub struct Preview {
 /// # Errors
 /// Failing I/O, or choices that the formats do not allow.
 pub fn preview(plan: &ConvertPlan) -> Result<Preview, Error> {
+    look(plan, false)
+}
+
+/// Shapes and checks the first conversations of a selection as an export would.
+#[derive(Debug, Default)]
+pub struct Sample {
+    /// The first records, and what was found in all that were looked at.
+    pub preview: Preview,
+    /// How many conversations were looked at: the most recent ones.
+    pub looked_at: u64,
+    /// How many there are.
+    pub total: u64,
+}
+
+impl Service {
+    /// What an export would find and write, by the most recent conversations of its selection; nothing is written.
+    ///
+    /// # Errors
+    /// Choices that the formats do not allow; nothing that matches; those of the store.
+    pub fn preview_export(
+        &self,
+        caller: &Caller,
+        request: &ExportRequest,
+    ) -> Result<Sample, Error> {
+        caller.needs(Grant::Export)?;
+        request.dataset.check()?;
+        self.check_ids(caller, &request.selection)?;
+        let (scope, selection) = (caller.scope(), &request.selection);
+        let total = self.store.count(&scope, selection)?;
+        let total = selection.limit.map_or(total, |limit| total.min(limit));
+        if total == 0 {
+            return Err(Error::Nothing("nothing matches the selection".into()));
+        }
+        let most = usize::try_from(total).unwrap_or(usize::MAX).min(CHECKED_BEFORE);
+        let page = self.store.list(&scope, selection, Order::Newest, None, most)?;
+        let mut unpacker = self.store.unpacker();
+        let mut lines = Vec::new();
+        let mut looked_at = 0;
+        for summary in &page.conversations {
+            if looked_at > 0 && lines.len() as u64 + summary.size > CHECKED_BEFORE_BYTES {
+                break;
+            }
+            let line = self.store.line(summary, &mut unpacker)?;
+            lines.extend_from_slice(&with_edits(summary, &line)?);
+            lines.push(b'\n');
+            looked_at += 1;
+        }
+        let plan = ConvertPlan {
+            inputs: vec![Input::Bytes(lines.into(), "conversations".into())],
+            from: import::by_name("retort"),
+            selection: Selection { statuses: Status::ALL.to_vec(), ..Selection::default() },
+            dataset: request.dataset.clone(),
+            output: PathBuf::new(),
+            shard_bytes: SHARD_BYTES,
+            threads: 1,
+            force: false,
+            snapshot: None,
+        };
+        Ok(Sample { preview: look(&plan, true)?, looked_at, total })
+    }
+}
+
+/// Shows the first records; `whole` goes on to the end, so that all that was found is counted.
+fn look(plan: &ConvertPlan, whole: bool) -> Result<Preview, Error> {
     plan.dataset.check()?;
     let inputs = Inputs::find(&plan.inputs, None)?;
     let jsonl = file_format_named("jsonl").ok_or_else(|| Error::Choice("no JSON Lines".into()))?;
@@ -52,10 +122,10 @@ pub fn preview(plan: &ConvertPlan) -> Result<Preview, Error> {
                 preview.account = account;
                 preview.refused = refused;
             }
-            Ok(if count < PREVIEW_RECORDS as u64 { More::Wanted } else { More::Enough })
+            Ok(if whole || count < PREVIEW_RECORDS as u64 { More::Wanted } else { More::Enough })
         },
     )?;
-    if count < PREVIEW_RECORDS as u64 {
+    if whole || count < PREVIEW_RECORDS as u64 {
         preview.account = totals.account;
         preview.refused = totals.refused;
     }

@@ -99,6 +99,8 @@ pub(crate) fn asked(selection: &Selection) -> SelectionAsked {
         statuses: selection.statuses.iter().map(Status::to_string).collect(),
         ids: selection.ids.iter().cloned().collect(),
         limit: selection.limit,
+        or: selection.or.iter().map(asked).collect(),
+        except: selection.except.iter().cloned().collect(),
     }
 }
 

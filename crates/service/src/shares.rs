@@ -137,6 +137,17 @@ impl Service {
         Ok(self.store.shares(&caller.scope(), None, after, most.min(PAGE_ITEMS))?)
     }
 
+    /// The links to one conversation, the newest first; none for whose token makes no links.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn shares_of(&self, caller: &Caller, summary: &Summary) -> Result<Vec<Share>, Error> {
+        if !caller.grants.has(Grant::Share) {
+            return Ok(Vec::new());
+        }
+        Ok(self.store.shares(&caller.scope(), Some(summary.key), None, PAGE_ITEMS)?)
+    }
+
     /// Ends a link at once.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! A selection as SQL.
 
+use std::collections::BTreeSet;
+
 use retort_model::{Kind, Scope, Selection, Status, Time};
 
 use crate::dialect::{Dialect, Value};
@@ -121,7 +123,7 @@ pub(crate) enum SearchBy {
 
 /// As `by`, or by a walk over all rows where most of them are looked at anyway.
 pub(crate) fn walk_or(by: SearchBy, scope: &Scope, selection: &Selection) -> SearchBy {
-    let is_wide = scope.owner.is_none() && selection.ids.is_empty();
+    let is_wide = scope.owner.is_none() && (selection.ids.is_empty() || !selection.or.is_empty());
     if by == SearchBy::Rows && is_wide { SearchBy::Walk } else { by }
 }
 
@@ -130,7 +132,7 @@ pub(crate) fn search_by(dialect: Dialect, selection: &Selection) -> SearchBy {
     let long = |text: &String| text.to_lowercase().chars().count() >= TRIGRAM;
     let all_long = !selection.search.is_empty() && selection.search.iter().all(long);
     match dialect {
-        Dialect::Sqlite if all_long => SearchBy::Trigrams,
+        Dialect::Sqlite if all_long && selection.or.is_empty() => SearchBy::Trigrams,
         // PostgreSQL's planner chooses by itself.
         Dialect::Sqlite | Dialect::Postgres => SearchBy::Rows,
     }
@@ -178,6 +180,25 @@ pub(crate) fn push_conversations(
     if let Some(owner) = &scope.owner {
         statement.push(" AND c.owner = ").key(owner);
     }
+    if selection.or.is_empty() {
+        push_conditions(statement, dialect, selection);
+    } else {
+        for (index, one) in std::iter::once(selection).chain(&selection.or).enumerate() {
+            statement.push(if index == 0 { " AND ((1 = 1" } else { " OR (1 = 1" });
+            push_conditions(statement, dialect, one);
+            statement.push(")");
+        }
+        statement.push(")");
+    }
+    if !selection.except.is_empty() {
+        statement.push(" AND NOT (");
+        push_ids(statement, dialect, &selection.except);
+        statement.push(")");
+    }
+}
+
+/// Appends ` AND …` for what one filter means, without its alternatives.
+fn push_conditions(statement: &mut Statement, dialect: Dialect, selection: &Selection) {
     let statuses = if selection.statuses.is_empty() {
         vec![number_of_status(Status::Active), number_of_status(Status::Favorite)]
     } else {
@@ -189,12 +210,8 @@ pub(crate) fn push_conversations(
     }
     push_created(statement, selection);
     if !selection.ids.is_empty() {
-        let mut list = Vec::new();
-        let ids: Vec<_> = selection.ids.iter().map(|id| key_text(id)).collect();
-        write_texts(ids.iter().map(AsRef::as_ref), &mut list);
-        let among = dialect.is_among("c.id", statement.next());
-        statement.push(" AND ").push(&among);
-        statement.hold(Held::Text(String::from_utf8_lossy(&list).into_owned()));
+        statement.push(" AND ");
+        push_ids(statement, dialect, &selection.ids);
     }
     if !selection.search.is_empty() {
         for (index, text) in selection.search.iter().enumerate() {
@@ -203,6 +220,16 @@ pub(crate) fn push_conversations(
         }
         statement.push(")");
     }
+}
+
+/// Appends that the id is one of these.
+fn push_ids(statement: &mut Statement, dialect: Dialect, ids: &BTreeSet<String>) {
+    let mut list = Vec::new();
+    let ids: Vec<_> = ids.iter().map(|id| key_text(id)).collect();
+    write_texts(ids.iter().map(AsRef::as_ref), &mut list);
+    let among = dialect.is_among("c.id", statement.next());
+    statement.push(&among);
+    statement.hold(Held::Text(String::from_utf8_lossy(&list).into_owned()));
 }
 
 fn push_among(statement: &mut Statement, column: &str, numbers: impl IntoIterator<Item = i64>) {

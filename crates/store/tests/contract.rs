@@ -13,6 +13,7 @@ mod support;
 mod answered;
 #[path = "contract/audit.rs"]
 mod audit;
+mod choice;
 #[path = "contract/datasets.rs"]
 mod datasets;
 #[path = "contract/edits.rs"]

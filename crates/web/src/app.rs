@@ -42,6 +42,7 @@ struct Inner {
     gate: Gate,
     passwords: Gate,
     downloads: Gate,
+    uploads: Gate,
     settings: Settings,
     rates: Rates,
     sign_ins: SignIns,
@@ -67,6 +68,7 @@ impl App {
             gate: Gate::default(),
             passwords: Gate::new(PASSWORDS_AT_ONCE),
             downloads: Gate::new(crate::bounds::DOWNLOADS),
+            uploads: Gate::new(crate::bounds::DOWNLOADS),
             rates: Rates::new(Rate::per_minute(settings.requests_per_minute, burst)),
             settings,
             sign_ins: SignIns::default(),
@@ -115,6 +117,11 @@ impl App {
     /// The gate before downloads.
     pub fn downloads(&self) -> &Gate {
         &self.0.downloads
+    }
+
+    /// The gate before uploads.
+    pub fn uploads(&self) -> &Gate {
+        &self.0.uploads
     }
 
     /// The service, for threads that may block.

@@ -17,6 +17,7 @@ pub mod ranges;
 pub mod rates;
 pub mod requests;
 pub mod server;
+mod uploads;
 pub mod who;
 pub mod wire;
 

@@ -73,6 +73,20 @@ impl FromRequestParts<App> for Who {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let who = Self::of(parts, app).await?;
+        if who.signed.is_ambient() && !is_safe(&parts.method) {
+            check_sender(&parts.headers, who.csrf.as_deref())?;
+        }
+        Ok(who)
+    }
+}
+
+impl Who {
+    /// Who a request is from, whichever page had it sent: forms of pages carry their token in a field.
+    ///
+    /// # Errors
+    /// Nobody is signed in; or they ask too often.
+    pub async fn of(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let visitor = Visitor::from_request_parts(parts, app).await?;
         let (signed, csrf) = match shown(parts, app)? {
             Shown::Token(token) => {
@@ -101,9 +115,6 @@ impl FromRequestParts<App> for Who {
             }
         };
         take(app, Key::Caller(&signed.key()), now)?;
-        if signed.is_ambient() && !is_safe(&parts.method) {
-            check_sender(&parts.headers, csrf.as_deref())?;
-        }
         Ok(Self { signed, origin: visitor.origin, csrf })
     }
 }

@@ -253,6 +253,7 @@ impl TryFrom<Chosen> for Selection {
                 .collect::<Result<_, _>>()?,
             ids: chosen.ids.into_iter().collect(),
             limit: chosen.limit,
+            ..Self::default()
         })
     }
 }
@@ -517,6 +518,16 @@ impl Default for Making {
 }
 
 impl Making {
+    /// A whole project's history, with its retrieved passages; JSON Lines if no kind of file is said.
+    pub fn history(file_format: Option<String>) -> Self {
+        Self {
+            data_format: "history".into(),
+            file_name: "conversation_history".into(),
+            file_format: file_format.unwrap_or_else(|| "jsonl".into()),
+            ..Self::default()
+        }
+    }
+
     /// The plan of it.
     ///
     /// # Errors

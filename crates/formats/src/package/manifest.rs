@@ -77,6 +77,12 @@ pub struct SelectionAsked {
     /// At most so many.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub limit: Option<u64>,
+    /// What else was meant: all that one of these matches.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub or: Vec<SelectionAsked>,
+    /// Ids that were not meant.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub except: Vec<String>,
 }
 
 /// What was read.

@@ -139,3 +139,11 @@ CREATE TABLE answered (
     PRIMARY KEY (person, key)
 ){clustered};
 CREATE INDEX answered_at ON answered (at);
+
+-- What someone has chosen for their next export, as the service wrote it.
+CREATE TABLE choice (
+    project BIGINT NOT NULL REFERENCES project (id),
+    person TEXT NOT NULL,
+    choice TEXT NOT NULL,
+    PRIMARY KEY (project, person)
+){clustered};

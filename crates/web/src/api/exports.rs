@@ -122,12 +122,7 @@ async fn export_project(
 ) -> Result<Response, Problem> {
     let body = serde_json::to_vec(&asked).map_err(Problem::internal)?;
     let key = key_of(&headers, &[b"export-project", &body])?;
-    let making = wire::Making {
-        data_format: "history".into(),
-        file_name: "conversation_history".into(),
-        file_format: asked.file_format.unwrap_or_else(|| "jsonl".into()),
-        ..wire::Making::default()
-    };
+    let making = wire::Making::history(asked.file_format);
     let plan = making.plan(&asked.dataset_name)?;
     let asks = caller.clone();
     once(&app, &caller, key, StatusCode::ACCEPTED, || async {

@@ -1,15 +1,12 @@
 //! Imports: bytes of any size, streamed to where they are imported from, and the jobs that do it.
 
-use std::io::Write;
-
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::StreamExt;
 use retort_model::JobKind;
 use retort_model::bounds::UPLOAD_BYTES;
-use retort_service::{Caller, Upload};
-use tokio::sync::mpsc;
+use retort_service::Upload;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -20,11 +17,9 @@ use super::{Answer, Params, Problems};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
+use crate::uploads::{discard, take, too_large};
 use crate::who::Asking;
 use crate::wire;
-
-/// Pieces of a body that wait to be written.
-const PIECES_WAITING: usize = 8;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -62,7 +57,13 @@ async fn import(
     let headers = request.headers().clone();
     let asked = intake.request()?;
     let label = intake.name.clone().unwrap_or_else(|| "upload".into());
-    let mut upload = take(&app, caller.clone(), label, request).await?;
+    if request.headers().get("content-length").and_then(length).is_some_and(|n| n > UPLOAD_BYTES) {
+        return Err(too_large());
+    }
+    let pieces = request.into_body().into_data_stream();
+    let pieces = pieces.map(|piece| piece.map_err(Problem::from));
+    let given = take(&app, caller.clone(), label, pieces).await?;
+    let mut upload = given.ok_or_else(|| Problem::bad_request("the body is empty"))?;
     let hash = {
         let done = tokio::task::spawn_blocking(move || {
             let hash = upload.finish();
@@ -101,69 +102,6 @@ async fn import(
 
 fn taken(kept: &std::sync::Mutex<Option<Upload>>) -> Option<Upload> {
     kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
-}
-
-async fn discard(app: &App, upload: Upload) {
-    let _ = app
-        .call(move |service| {
-            service.discard_upload(upload);
-            Ok(())
-        })
-        .await;
-}
-
-/// Streams a body to where imports read it.
-async fn take(
-    app: &App,
-    caller: Caller,
-    label: String,
-    request: Request,
-) -> Result<Upload, Problem> {
-    if request.headers().get("content-length").and_then(length).is_some_and(|n| n > UPLOAD_BYTES) {
-        return Err(Problem::too_large(usize::try_from(UPLOAD_BYTES).unwrap_or(usize::MAX)));
-    }
-    let mut upload = app.call(move |service| service.upload(&caller, &label)).await?;
-    let permit = app.downloads().enter().await?;
-    let (send, mut receive) = mpsc::channel::<axum::body::Bytes>(PIECES_WAITING);
-    let writing = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        let mut result = Ok(());
-        while let Some(piece) = receive.blocking_recv() {
-            result = upload.write_all(&piece);
-            if result.is_err() || upload.bytes() > UPLOAD_BYTES {
-                break;
-            }
-        }
-        (upload, result)
-    });
-    let mut body = request.into_body().into_data_stream();
-    let mut broken = None;
-    while let Some(piece) = body.next().await {
-        match piece {
-            Ok(piece) => {
-                if send.send(piece).await.is_err() {
-                    break;
-                }
-            }
-            Err(error) => {
-                broken = Some(Problem::from(error));
-                break;
-            }
-        }
-    }
-    drop(send);
-    let (upload, result) = writing.await.map_err(Problem::internal)?;
-    let problem = match (broken, result) {
-        (Some(problem), _) => problem,
-        (None, Err(error)) => Problem::internal(error),
-        (None, Ok(())) if upload.bytes() > UPLOAD_BYTES => {
-            Problem::too_large(usize::try_from(UPLOAD_BYTES).unwrap_or(usize::MAX))
-        }
-        (None, Ok(())) if upload.bytes() == 0 => Problem::bad_request("the body is empty"),
-        (None, Ok(())) => return Ok(upload),
-    };
-    discard(app, upload).await;
-    Err(problem)
 }
 
 fn length(value: &axum::http::HeaderValue) -> Option<u64> {

@@ -1,0 +1,238 @@
+//! What someone has chosen in the Export Manager: kept while they look at other filters, and on other days.
+
+use std::collections::BTreeSet;
+
+use retort_formats::package::SelectionAsked;
+use retort_model::bounds::{CHOSEN_FILTERS, IDS_PER_REQUEST};
+use retort_model::{DateRange, Grant, Selection, Status, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::caller::Caller;
+use crate::receipt::asked;
+use crate::service::Service;
+
+/// What is chosen: all that some filters match, some more by id, and some not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    filters: Vec<Selection>,
+    ids: BTreeSet<String>,
+    except: BTreeSet<String>,
+}
+
+/// As the store keeps it.
+#[derive(Default, Serialize, Deserialize)]
+struct Kept {
+    filters: Vec<SelectionAsked>,
+    ids: BTreeSet<String>,
+    except: BTreeSet<String>,
+}
+
+impl Choice {
+    /// Whether nothing is chosen.
+    pub fn is_empty(&self) -> bool {
+        self.filters.is_empty() && self.ids.is_empty()
+    }
+
+    /// The conversations that are meant; none if nothing is chosen, as an empty selection means all.
+    pub fn selection(&self) -> Option<Selection> {
+        let by_id = (!self.ids.is_empty()).then(|| Selection {
+            ids: self.ids.clone(),
+            statuses: Status::ALL.to_vec(),
+            ..Selection::default()
+        });
+        let mut all = self.filters.iter().cloned().chain(by_id);
+        let first = all.next()?;
+        Some(Selection { or: all.collect(), except: self.except.clone(), ..first })
+    }
+
+    /// Whether it is just what this filter matches.
+    pub fn is_all_of(&self, filter: &Selection) -> bool {
+        self.filters == [filter.clone()] && self.ids.is_empty() && self.except.is_empty()
+    }
+
+    fn to_json(&self) -> String {
+        let kept = Kept {
+            filters: self.filters.iter().map(asked).collect(),
+            ids: self.ids.clone(),
+            except: self.except.clone(),
+        };
+        serde_json::to_string(&kept).unwrap_or_default()
+    }
+
+    /// What an earlier release wrote and this one does not understand is as if nothing were chosen.
+    fn from_json(text: &str) -> Self {
+        let kept: Kept = serde_json::from_str(text).unwrap_or_default();
+        let filters: Option<Vec<Selection>> = kept.filters.iter().map(meant).collect();
+        match filters {
+            Some(filters) => Self { filters, ids: kept.ids, except: kept.except },
+            None => Self::default(),
+        }
+    }
+}
+
+/// A filter as it was asked; none if a word of it is not known.
+fn meant(asked: &SelectionAsked) -> Option<Selection> {
+    let time = |text: &Option<String>| match text {
+        None => Some(None),
+        Some(text) => Time::parse(text).ok().map(Some),
+    };
+    Some(Selection {
+        search: asked.search.clone(),
+        created: DateRange {
+            from: time(&asked.created_from)?,
+            before: time(&asked.created_before)?,
+        },
+        kinds: asked.types.iter().map(|word| word.parse().ok()).collect::<Option<_>>()?,
+        statuses: asked.statuses.iter().map(|word| word.parse().ok()).collect::<Option<_>>()?,
+        ids: asked.ids.iter().cloned().collect(),
+        ..Selection::default()
+    })
+}
+
+/// How a page of a list and a choice go together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// How many conversations are chosen.
+    pub total: u64,
+    /// How many of them the filter does not show.
+    pub hidden: u64,
+    /// Those of the page, by the store's numbers.
+    pub here: BTreeSet<i64>,
+}
+
+impl Service {
+    /// What the caller has chosen.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn choice(&self, caller: &Caller) -> Result<Choice, Error> {
+        caller.needs(Grant::Read)?;
+        let kept = self.store.choice(caller.project.id, &caller.name)?;
+        Ok(kept.as_deref().map(Choice::from_json).unwrap_or_default())
+    }
+
+    /// Chooses all that a filter matches, beside what is chosen.
+    ///
+    /// # Errors
+    /// Too many filters at once; those of the store.
+    pub fn choose_all(&self, caller: &Caller, filter: &Selection) -> Result<Choice, Error> {
+        let mut choice = self.choice(caller)?;
+        if !choice.filters.contains(filter) {
+            if choice.filters.len() >= CHOSEN_FILTERS {
+                return Err(Error::TooMany(format!(
+                    "{CHOSEN_FILTERS} filters are chosen together already; deselect all and begin again"
+                )));
+            }
+            choice.filters.push(filter.clone());
+        }
+        if !choice.except.is_empty() {
+            let mut kept = BTreeSet::new();
+            for id in &choice.except {
+                let one = Selection { ids: [id.clone()].into(), ..filter.clone() };
+                if self.store.count(&caller.scope(), &one)? == 0 {
+                    kept.insert(id.clone());
+                }
+            }
+            choice.except = kept;
+        }
+        self.keep_choice(caller, choice)
+    }
+
+    /// Chooses some conversations, or no longer, by id.
+    ///
+    /// # Errors
+    /// One of them is none of the caller's; too many by id.
+    pub fn choose(
+        &self,
+        caller: &Caller,
+        ids: &BTreeSet<String>,
+        is_chosen: bool,
+    ) -> Result<Choice, Error> {
+        let mut choice = self.choice(caller)?;
+        self.check_ids(caller, &Selection { ids: ids.clone(), ..Selection::default() })?;
+        for id in ids {
+            if is_chosen {
+                choice.except.remove(id);
+                choice.ids.insert(id.clone());
+            } else {
+                choice.ids.remove(id);
+                if !choice.filters.is_empty() {
+                    choice.except.insert(id.clone());
+                }
+            }
+        }
+        if choice.ids.len() > IDS_PER_REQUEST || choice.except.len() > IDS_PER_REQUEST {
+            return Err(Error::TooMany(format!(
+                "at most {IDS_PER_REQUEST} conversations are chosen one by one; a filter means as many as match"
+            )));
+        }
+        self.keep_choice(caller, choice)
+    }
+
+    /// Chooses nothing.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn choose_none(&self, caller: &Caller) -> Result<Choice, Error> {
+        caller.needs(Grant::Read)?;
+        self.keep_choice(caller, Choice::default())
+    }
+
+    fn keep_choice(&self, caller: &Caller, choice: Choice) -> Result<Choice, Error> {
+        self.store.set_choice(caller.project.id, &caller.name, &choice.to_json())?;
+        Ok(choice)
+    }
+
+    /// How a choice and a page of what a filter matches go together; `matching` is how many it matches.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn chosen(
+        &self,
+        caller: &Caller,
+        choice: &Choice,
+        filter: &Selection,
+        matching: u64,
+        keys: &[i64],
+    ) -> Result<Chosen, Error> {
+        caller.needs(Grant::Read)?;
+        let Some(selection) = choice.selection() else { return Ok(Chosen::default()) };
+        if choice.is_all_of(filter) {
+            let here = keys.iter().copied().collect();
+            return Ok(Chosen { total: matching, hidden: 0, here });
+        }
+        let scope = caller.scope();
+        let total = self.store.count(&scope, &selection)?;
+        let shown = self.store.count_both(&scope, &selection, filter)?;
+        let here = self.store.among(&scope, &selection, keys)?;
+        Ok(Chosen { total, hidden: total.saturating_sub(shown), here })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_comes_back_as_it_was_kept() {
+        let filter = Selection {
+            search: vec!["a".into()],
+            created: "2024-01-01..2024-02-01".parse().unwrap(),
+            statuses: vec![Status::Deleted],
+            ..Selection::default()
+        };
+        let choice = Choice {
+            filters: vec![filter.clone()],
+            ids: ["x".into()].into(),
+            except: ["y".into()].into(),
+        };
+        assert_eq!(Choice::from_json(&choice.to_json()), choice);
+        assert_eq!(Choice::from_json("{\"other\":1}"), Choice::default());
+        let selection = choice.selection().unwrap();
+        assert_eq!(selection.search, filter.search);
+        assert_eq!(selection.or.len(), 1);
+        assert!(Choice::default().selection().is_none());
+        assert!(!choice.is_all_of(&filter));
+    }
+}

@@ -1,0 +1,58 @@
+//! What columns say of each conversation, for whoever adds it up.
+
+use retort_model::{Kind, Scope, Selection, Status, Time};
+
+use crate::Error;
+use crate::filter::{
+    Statement, kind_of, moment, push_conversations, read_texts, search_by, status_of, walk_or,
+};
+
+/// What the columns say of one conversation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// When it began.
+    pub created_at: Option<Time>,
+    /// What held it.
+    pub kind: Kind,
+    /// Where it stands.
+    pub status: Status,
+    /// Its model.
+    pub model: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// How many messages.
+    pub messages: u64,
+}
+
+impl crate::Store {
+    /// Hands over what the columns say of each conversation that scope and selection mean, in no order.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn each_fact(
+        &self,
+        scope: &Scope,
+        selection: &Selection,
+        take: &mut dyn FnMut(Facts),
+    ) -> Result<(), Error> {
+        self.read(|connection| {
+            let dialect = connection.dialect();
+            let mut statement = Statement::new(
+                "SELECT c.created_at, c.kind, c.status, c.model, c.tags, c.messages",
+            );
+            let by = walk_or(search_by(dialect, selection), scope, selection);
+            push_conversations(&mut statement, dialect, scope, selection, by);
+            connection.each(&statement.sql, &statement.values(), &mut |row| {
+                take(Facts {
+                    created_at: moment(row.int(0)?),
+                    kind: kind_of(row.int(1)?),
+                    status: status_of(row.int(2)?),
+                    model: row.text_or_none(3)?,
+                    tags: read_texts(row.text_or_none(4)?.as_deref().unwrap_or("[]")),
+                    messages: row.int(5)?.unsigned_abs(),
+                });
+                Ok(())
+            })
+        })
+    }
+}

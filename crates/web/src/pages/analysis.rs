@@ -1,0 +1,132 @@
+//! What the conversations of a filter are like, drawn and in numbers.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use retort_service::{Analysis, Counts};
+
+use super::filtering::Filtering;
+use super::frame::{Frame, Visit};
+use super::words::count;
+use super::{show, trouble};
+use crate::app::App;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/analysis", get(analysis))
+}
+
+/// A figure: bars, and their numbers as a table.
+struct Figure {
+    title: &'static str,
+    about: String,
+    bars: Vec<Bar>,
+    width: usize,
+}
+
+/// One bar, in the units of the drawing.
+struct Bar {
+    name: String,
+    number: String,
+    share: String,
+    x: usize,
+    y: usize,
+    height: usize,
+}
+
+/// The drawing's height, the width of a bar, and the gap behind it.
+const HEIGHT: usize = 120;
+const BAR: usize = 20;
+const GAP: usize = 6;
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "heights of bars"
+)]
+fn figure(title: &'static str, about: impl Into<String>, counts: &Counts) -> Option<Figure> {
+    let most = counts.iter().map(|(_, number)| *number).max().filter(|&most| most > 0)?;
+    let total: u64 = counts.iter().map(|(_, number)| number).sum();
+    let bars = counts.iter().enumerate().map(|(index, (name, number))| {
+        let height = (*number as f64 / most as f64 * HEIGHT as f64).ceil() as usize;
+        Bar {
+            name: name.clone(),
+            number: count(*number),
+            share: format!("{:.1} %", *number as f64 * 100.0 / total as f64),
+            x: index * (BAR + GAP),
+            y: HEIGHT - height,
+            height,
+        }
+    });
+    let width = counts.len() * (BAR + GAP);
+    Some(Figure { title, about: about.into(), bars: bars.collect(), width })
+}
+
+#[derive(Template)]
+#[template(path = "analysis.html")]
+struct Page {
+    frame: Frame,
+    filtering: Filtering,
+    total: String,
+    messages: String,
+    figures: Vec<Figure>,
+    bar: usize,
+    height: usize,
+}
+
+async fn analysis(
+    State(app): State<App>,
+    visit: Visit,
+    Query(filtering): Query<Filtering>,
+) -> Response {
+    let frame = visit.frame("analysis");
+    let filter = match filtering.selection() {
+        Ok(filter) => filter,
+        Err(problem) => return trouble(&problem),
+    };
+    let found = match app.call(move |service| service.analysis(&visit.caller, &filter)).await {
+        Ok(found) => found,
+        Err(problem) => return trouble(&problem),
+    };
+    let page = Page {
+        frame,
+        filtering,
+        total: count(found.total),
+        messages: count(found.messages),
+        figures: figures(&found),
+        bar: BAR,
+        height: HEIGHT,
+    };
+    show(StatusCode::OK, &page)
+}
+
+fn figures(found: &Analysis) -> Vec<Figure> {
+    let undated = match found.undated {
+        0 => String::new(),
+        number => format!("{} without a date are not among them", count(number)),
+    };
+    let read = &found.read;
+    let recent = format!("of the {} most recent", count(read.conversations));
+    let tokens = format!(
+        "{recent}; {} tell tokens: {} in, {} out",
+        count(read.with_tokens),
+        count(read.input_tokens),
+        count(read.output_tokens)
+    );
+    [
+        figure("Over time", undated, &found.months),
+        figure("Type", "", &found.kinds),
+        figure("Status", "", &found.statuses),
+        figure("Model", "", &found.models),
+        figure("Tag", "a conversation may have several", &found.tags),
+        figure("Length in messages", "", &found.lengths),
+        figure("Length in tokens", tokens, &read.tokens),
+        figure("Feedback", format!("on answers {recent}"), &read.feedback),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

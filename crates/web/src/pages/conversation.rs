@@ -1,0 +1,324 @@
+//! A conversation to read: messages, tools, passages and branches; and what can be done with it.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use retort_model::{Conversation, Grant, Selection, Status, Time, canonical};
+use retort_service::{Edit, Error, Share, ShareRequest, Shows, Summary};
+use serde::Deserialize;
+
+use super::frame::{Frame, Posted, Visit};
+use super::records::{Said, said};
+use super::words::moment;
+use super::{see_other, show, trouble};
+use crate::app::App;
+use crate::extract::Path;
+use crate::problem::Problem;
+
+/// Rounds that are shown of one conversation.
+const ROUNDS: usize = 500;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/conversations/{id}", get(page))
+        .route("/conversations/{id}/change", post(change))
+        .route("/conversations/{id}/share", post(share))
+        .route("/shares/{id}/revoke", post(revoke))
+}
+
+/// The address of a conversation.
+pub(super) fn path(id: &str, source: &str) -> String {
+    format!(
+        "/conversations/{}?source={}",
+        utf8_percent_encode(id, NON_ALPHANUMERIC),
+        utf8_percent_encode(source, NON_ALPHANUMERIC)
+    )
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    source: Option<String>,
+    /// The round whose branch is shown, by its place.
+    leaf: Option<usize>,
+}
+
+/// A round of the path that is shown.
+pub(super) struct RoundShown {
+    pub(super) number: u32,
+    pub(super) node: Option<String>,
+    pub(super) tools: Vec<String>,
+    pub(super) said: Vec<Said>,
+    pub(super) tokens: Option<String>,
+    /// Other answers or questions in its place: a word and the leaf below.
+    pub(super) branches: Vec<(String, usize)>,
+}
+
+#[derive(Template)]
+#[template(path = "conversation.html")]
+struct Page {
+    frame: Frame,
+    title: String,
+    raw_title: String,
+    id: String,
+    source: String,
+    path: String,
+    kind: String,
+    status: String,
+    owner: Option<String>,
+    model: Option<String>,
+    created: String,
+    tags: Vec<String>,
+    rounds: Vec<RoundShown>,
+    left: usize,
+    /// What stands before `leaf` in the address of another branch.
+    branch_query: String,
+    tasks: Vec<(String, Vec<Said>)>,
+    shares: Vec<(i64, String, String)>,
+    can_share: bool,
+}
+
+async fn page(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let frame = visit.frame("export");
+    let seen = app.call(move |service| {
+        let mut found = service.show(&visit.caller, &id)?;
+        found.retain(|(one, _)| asked.source.as_ref().is_none_or(|source| one.source == *source));
+        if found.is_empty() {
+            return Err(Error::NotFound { what: "conversation", name: id });
+        }
+        let (summary, line) = found.swap_remove(0);
+        let can_share = visit.caller.grants().has(Grant::Share);
+        let shares = service.shares_of(&visit.caller, &summary)?;
+        Ok((summary, line, shares, can_share))
+    });
+    let (summary, line, shares, can_share) = match seen.await {
+        Ok(seen) => seen,
+        Err(problem) => return trouble(&problem),
+    };
+    let text = String::from_utf8_lossy(&line);
+    let conversation = match canonical::read(&text) {
+        Ok(conversation) => conversation,
+        Err(error) => return trouble(&Problem::internal(error)),
+    };
+    show(StatusCode::OK, &whole(frame, &summary, &conversation, asked.leaf, &shares, can_share))
+}
+
+fn whole(
+    frame: Frame,
+    summary: &Summary,
+    conversation: &Conversation<'_>,
+    leaf: Option<usize>,
+    shares: &[Share],
+    can_share: bool,
+) -> Page {
+    let (rounds, left) = rounds(conversation, leaf);
+    let tasks = conversation.tasks.iter().map(|task| {
+        let agent = task.agent.as_ref().map(|agent| agent.decoded().into_owned());
+        let name = agent.unwrap_or_else(|| task.id.decoded().into_owned());
+        let messages = task.rounds.iter().take(ROUNDS).flat_map(|round| &round.messages);
+        (name, messages.map(said).collect())
+    });
+    let shares = shares.iter().map(|share| {
+        let until = share.expires_at.map(|at| format!("until {}", moment(Some(at))));
+        (share.id, format!("/s/{}", share.link), until.unwrap_or_default())
+    });
+    let raw_title = summary.title.clone().unwrap_or_default();
+    Page {
+        frame,
+        title: if raw_title.trim().is_empty() { summary.id.clone() } else { raw_title.clone() },
+        raw_title,
+        id: summary.id.clone(),
+        source: summary.source.clone(),
+        path: utf8_percent_encode(&summary.id, NON_ALPHANUMERIC).to_string(),
+        kind: summary.kind.to_string(),
+        status: summary.status.to_string(),
+        owner: summary.owner.clone(),
+        model: summary.model.clone(),
+        created: moment(summary.created_at),
+        tags: summary.tags.clone(),
+        rounds,
+        left,
+        branch_query: format!("source={}&", utf8_percent_encode(&summary.source, NON_ALPHANUMERIC)),
+        tasks: tasks.collect(),
+        shares: shares.collect(),
+        can_share,
+    }
+}
+
+/// The rounds from the root to a leaf, with their branches; and how many more there would be.
+pub(super) fn rounds(
+    conversation: &Conversation<'_>,
+    leaf: Option<usize>,
+) -> (Vec<RoundShown>, usize) {
+    let current = leaf.filter(|&leaf| leaf < conversation.rounds.len()).or(conversation.current);
+    let path = Conversation { current, ..conversation.clone() }.active_path();
+    let shown = path.iter().take(ROUNDS).filter_map(|&place| {
+        let round = conversation.rounds.get(place)?;
+        let parent = conversation.parent_of(place);
+        let branches = conversation
+            .rounds
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != place && conversation.parent_of(*other) == parent)
+            .map(|(other, round)| (format!("round {}", round.number), below(conversation, other)))
+            .collect();
+        let usage = &round.usage;
+        let tokens = (usage.input_tokens.is_some() || usage.output_tokens.is_some()).then(|| {
+            let (input, output) =
+                (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
+            format!("{input} tokens in, {output} out")
+        });
+        Some(RoundShown {
+            number: round.number,
+            node: round.node.as_ref().map(|node| node.decoded().into_owned()),
+            tools: round.tools.iter().map(|tool| tool_name(tool.as_str())).collect(),
+            said: round.messages.iter().map(said).collect(),
+            tokens,
+            branches,
+        })
+    });
+    (shown.collect(), path.len().saturating_sub(ROUNDS))
+}
+
+/// The last leaf below a round.
+fn below(conversation: &Conversation<'_>, place: usize) -> usize {
+    let mut at = place;
+    for next in place + 1..conversation.rounds.len() {
+        if conversation.parent_of(next) == Some(at) {
+            at = next;
+        }
+    }
+    at
+}
+
+fn tool_name(raw: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(raw).unwrap_or_default();
+    let name = value.pointer("/function/name").or_else(|| value.get("name"));
+    name.and_then(|name| name.as_str()).unwrap_or("tool").to_owned()
+}
+
+/// What is to be done with a conversation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Change {
+    source: String,
+    action: String,
+    title: String,
+    tags: String,
+}
+
+async fn change(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Posted { visit, form }: Posted<Change>,
+) -> Response {
+    let back = path(&id, &form.source);
+    let done = app.call(move |service| {
+        let selection = Selection {
+            ids: [id.clone()].into(),
+            statuses: Status::ALL.to_vec(),
+            ..Selection::default()
+        };
+        let edits = match form.action.as_str() {
+            "favorite" => vec![Edit::Favorite(true)],
+            "unfavorite" => vec![Edit::Favorite(false)],
+            "delete" => vec![Edit::Delete],
+            "restore" => vec![Edit::Restore],
+            _ => {
+                let title = Some(form.title.trim().to_owned()).filter(|title| !title.is_empty());
+                let wanted: Vec<String> = form
+                    .tags
+                    .split(',')
+                    .map(|tag| tag.trim().to_owned())
+                    .filter(|tag| !tag.is_empty())
+                    .collect();
+                let found = service.show(&visit.caller, &id)?;
+                let before = found.first().map(|(one, _)| one.tags.clone()).unwrap_or_default();
+                let remove = before.into_iter().filter(|tag| !wanted.contains(tag)).collect();
+                vec![Edit::Title(title), Edit::Tags { add: wanted, remove }]
+            }
+        };
+        for edit in edits {
+            service.edit(&visit.caller, &selection, &edit)?;
+        }
+        Ok(())
+    });
+    match done.await {
+        Ok(()) => see_other(&back, None),
+        Err(problem) => trouble(&problem),
+    }
+}
+
+/// A public link to be made.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Sharing {
+    source: String,
+    until: String,
+    password: String,
+    system: Option<String>,
+    tools: Option<String>,
+    usage: Option<String>,
+}
+
+async fn share(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Posted { visit, form }: Posted<Sharing>,
+) -> Response {
+    let back = path(&id, &form.source);
+    let until = match form.until.trim() {
+        "" => Ok(None),
+        text => Time::parse(text).map(Some),
+    };
+    let expires_at = match until {
+        Ok(until) => until,
+        Err(error) => {
+            return trouble(&Problem::bad_request(format!("the end of the link: {error}")));
+        }
+    };
+    let request = ShareRequest {
+        conversation: id,
+        source: Some(form.source).filter(|source| !source.is_empty()),
+        expires_at,
+        password: Some(form.password).filter(|password| !password.is_empty()),
+        shows: Shows {
+            system: form.system.is_some(),
+            tools: form.tools.is_some(),
+            usage: form.usage.is_some(),
+        },
+    };
+    let made = app.call_with_password(move |service| service.share(&visit.caller, &request));
+    match made.await {
+        Ok(_) => see_other(&format!("{back}#shares"), None),
+        Err(problem) => trouble(&problem),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Revoking {
+    /// The page to go back to: one of ours.
+    back: String,
+}
+
+async fn revoke(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, form }: Posted<Revoking>,
+) -> Response {
+    let is_own = form.back.starts_with("/conversations/");
+    match app.call(move |service| service.unshare(&visit.caller, id)).await {
+        Ok(()) => see_other(if is_own { &form.back } else { "/project/shares" }, None),
+        Err(problem) => trouble(&problem),
+    }
+}

@@ -1,0 +1,145 @@
+//! What stands around every screen of someone who signed in: who they are, in which project, and where they can go.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::response::Response;
+use retort_model::ProjectRole;
+use retort_model::bounds::REQUEST_BYTES;
+use retort_service::{Caller, Signed};
+use serde::de::DeserializeOwned;
+
+use super::{see_other, trouble};
+use crate::app::App;
+use crate::extract::whole_body;
+use crate::problem::Problem;
+use crate::who::{Who, check_page, cookie};
+
+/// The cookie that remembers the project.
+pub(super) const PROJECT: &str = "retort-project";
+
+/// Someone who looks at a page.
+pub(super) struct Visit {
+    pub(super) caller: Caller,
+    /// Who looks, in whichever project.
+    pub(super) signed: Signed,
+    projects: Vec<String>,
+    csrf: String,
+}
+
+/// What templates show around a screen.
+pub(super) struct Frame {
+    /// Who looks.
+    pub(super) person: String,
+    /// The project that they look at.
+    pub(super) project: String,
+    /// The others.
+    pub(super) projects: Vec<String>,
+    /// Whether they administer it.
+    pub(super) is_admin: bool,
+    /// Whether they own it.
+    pub(super) is_owner: bool,
+    /// What every form carries.
+    pub(super) csrf: String,
+    /// The screen, as the navigation knows it.
+    pub(super) here: &'static str,
+}
+
+impl Visit {
+    /// Whether a form with that token was sent from a page of this session.
+    pub(super) fn is_own(&self, headers: &HeaderMap, token: Option<&str>) -> bool {
+        match self.csrf.as_str() {
+            // A proxy vouches for them: there is no session whose token a form could carry.
+            "" => check_page(headers).is_ok(),
+            own => token == Some(own),
+        }
+    }
+
+    /// The frame of a screen.
+    pub(super) fn frame(&self, here: &'static str) -> Frame {
+        Frame {
+            person: self.caller.name().to_owned(),
+            project: self.caller.project().name.clone(),
+            projects: self.projects.clone(),
+            is_admin: self.caller.role() >= ProjectRole::Admin,
+            is_owner: self.caller.role() == ProjectRole::Owner,
+            csrf: self.csrf.clone(),
+            here,
+        }
+    }
+}
+
+impl FromRequestParts<App> for Visit {
+    /// The way to the page to sign in, or what is wrong as a page.
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let who = match Who::of(parts, app).await {
+            Err(problem) if problem.kind().status == 401 => {
+                return Err(see_other("/sign-in", None));
+            }
+            who => who.map_err(|problem| trouble(&problem))?,
+        };
+        let wanted = cookie(&parts.headers, PROJECT).map(decoded);
+        let (signed, origin) = (who.signed.clone(), who.origin);
+        let found = app.call(move |service| {
+            let projects: Vec<String> =
+                service.projects_of(&signed)?.into_iter().map(|(one, _)| one.name).collect();
+            let wanted = wanted.filter(|name| projects.contains(name));
+            let project = wanted.or_else(|| projects.first().cloned());
+            let caller = service.caller(&signed, project.as_deref(), origin)?;
+            Ok((caller, projects))
+        });
+        let (caller, projects) = match found.await {
+            Err(problem) if problem.kind().status == 404 => {
+                let text = "you are in no project; ask an owner for an invitation";
+                return Err(trouble(&Problem::forbidden(text)));
+            }
+            found => found.map_err(|problem| trouble(&problem))?,
+        };
+        Ok(Self { caller, signed: who.signed, projects, csrf: who.csrf.unwrap_or_default() })
+    }
+}
+
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// A form that someone sent from a page of ours.
+pub(super) struct Posted<T> {
+    pub(super) visit: Visit,
+    pub(super) form: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Posted<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let visit = Visit::from_request_parts(&mut parts, app).await?;
+        let is_form = parts
+            .headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        if !is_form {
+            return Err(trouble(&Problem::unsupported_media_type(
+                "application/x-www-form-urlencoded",
+            )));
+        }
+        let headers = parts.headers.clone();
+        let body = whole_body(Request::from_parts(parts, body), REQUEST_BYTES).await;
+        let body = body.map_err(|problem| trouble(&problem))?;
+        let csrf = url::form_urlencoded::parse(&body).find(|(key, _)| key == "csrf");
+        let token = csrf.map(|(_, value)| value);
+        let is_own = visit.is_own(&headers, token.as_deref());
+        if !is_own {
+            let text = "the form is of another session; open the page again";
+            return Err(trouble(&Problem::forbidden(text)));
+        }
+        match serde_html_form::from_bytes(&body) {
+            Ok(form) => Ok(Self { visit, form }),
+            Err(error) => Err(trouble(&Problem::bad_request(format!("in the form: {error}")))),
+        }
+    }
+}

@@ -1,0 +1,473 @@
+//! A project: its whole history to download, its people, tokens, links and log.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use retort_model::{Grant, ProjectRole};
+use retort_service::{AuditFilter, TokenRequest};
+use serde::Deserialize;
+
+use super::export::Nothing;
+use super::frame::{Frame, PROJECT, Posted, Visit};
+use super::words::moment;
+use super::{see_other, show, trouble};
+use crate::app::App;
+use crate::extract::Path;
+use crate::outgoing::check_url;
+use crate::problem::Problem;
+use crate::wire;
+
+/// Entries of the log, and links, on a page.
+const PAGE: usize = 100;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/project", get(project))
+        .route("/project/choose", post(choose))
+        .route("/project/export", post(export))
+        .route("/project/invite", post(invite))
+        .route("/project/invitations/{id}/revoke", post(end_invitation))
+        .route("/project/members/{id}", post(set_role))
+        .route("/project/tokens", get(tokens).post(add_token))
+        .route("/project/tokens/{id}/revoke", post(end_token))
+        .route("/project/webhooks", post(add_webhook))
+        .route("/project/webhooks/{id}/remove", post(end_webhook))
+        .route("/project/shares", get(shares))
+        .route("/project/audit", get(audit))
+}
+
+#[derive(Debug, Deserialize)]
+struct Named {
+    name: String,
+}
+
+async fn choose(State(app): State<App>, Posted { form, .. }: Posted<Named>) -> Response {
+    let secure = if app.settings().is_secure { "; Secure" } else { "" };
+    let name = utf8_percent_encode(&form.name, NON_ALPHANUMERIC);
+    let cookie =
+        format!("{PROJECT}={name}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}");
+    see_other("/", Some(&cookie))
+}
+
+struct MemberRow {
+    id: i64,
+    name: String,
+    role: &'static str,
+    since: String,
+    seen: String,
+    is_disabled: bool,
+}
+
+struct InvitationRow {
+    id: i64,
+    role: &'static str,
+    name: String,
+    creator: String,
+    until: String,
+}
+
+#[derive(Template)]
+#[template(path = "project.html")]
+struct Project {
+    frame: Frame,
+    members: Vec<MemberRow>,
+    invitations: Vec<InvitationRow>,
+    roles: Vec<&'static str>,
+    /// The path of an invitation that was made just now.
+    made: Option<String>,
+    trouble: Option<String>,
+}
+
+async fn project(State(app): State<App>, visit: Visit) -> Response {
+    people(&app, visit, None, None).await
+}
+
+async fn people(
+    app: &App,
+    visit: Visit,
+    made: Option<String>,
+    problem: Option<Problem>,
+) -> Response {
+    let frame = visit.frame("project");
+    let role = visit.caller.role();
+    let seen = app.call(move |service| {
+        if role < ProjectRole::Admin {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        Ok((service.members(&visit.caller)?, service.invitations(&visit.caller)?))
+    });
+    let (members, invitations) = match seen.await {
+        Ok(seen) => seen,
+        Err(problem) => return trouble(&problem),
+    };
+    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let page = Project {
+        frame,
+        members: members
+            .iter()
+            .map(|one| MemberRow {
+                id: one.person.id,
+                name: one.person.name.clone(),
+                role: one.role.as_str(),
+                since: moment(one.since),
+                seen: moment(one.person.seen_at),
+                is_disabled: one.person.is_disabled,
+            })
+            .collect(),
+        invitations: invitations
+            .iter()
+            .map(|one| InvitationRow {
+                id: one.id,
+                role: one.role.as_str(),
+                name: one.name.clone().unwrap_or_else(|| "whoever has the link".into()),
+                creator: one.creator.clone(),
+                until: moment(one.expires_at),
+            })
+            .collect(),
+        roles: ProjectRole::ALL
+            .iter()
+            .filter(|&&one| one <= role)
+            .map(|one| one.as_str())
+            .collect(),
+        made,
+        trouble: problem.map(|problem| problem.detail().to_owned()),
+    };
+    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+}
+
+#[derive(Debug, Deserialize)]
+struct WholeProject {
+    dataset_name: String,
+    file_format: String,
+}
+
+/// Asks for everyone's conversations.
+async fn export(State(app): State<App>, Posted { visit, form }: Posted<WholeProject>) -> Response {
+    let plan = wire::Making::history(Some(form.file_format)).plan(&form.dataset_name);
+    let caller = visit.caller.clone();
+    let asked = match plan {
+        Ok(plan) => app.call(move |service| service.export_project(&caller, plan)).await,
+        Err(problem) => Err(problem),
+    };
+    match asked {
+        Ok(id) => see_other(&format!("/exports/{id}"), None),
+        Err(problem) => people(&app, visit, None, Some(problem)).await,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Inviting {
+    role: String,
+    #[serde(default)]
+    name: String,
+}
+
+async fn invite(State(app): State<App>, Posted { visit, form }: Posted<Inviting>) -> Response {
+    let role: ProjectRole = match form.role.parse() {
+        Ok(role) => role,
+        Err(error) => return trouble(&Problem::bad_request(error)),
+    };
+    let name = Some(form.name.trim().to_owned()).filter(|name| !name.is_empty());
+    let caller = visit.caller.clone();
+    match app.call(move |service| service.invite(&caller, role, name.as_deref())).await {
+        Ok((_, secret)) => {
+            people(&app, visit, Some(format!("/invitation?secret={secret}")), None).await
+        }
+        Err(problem) => people(&app, visit, None, Some(problem)).await,
+    }
+}
+
+async fn end_invitation(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, .. }: Posted<Nothing>,
+) -> Response {
+    match app.call(move |service| service.end_invitation(&visit.caller, id)).await {
+        Ok(()) => see_other("/project", None),
+        Err(problem) => trouble(&problem),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct NewRole {
+    /// A role, or `none`.
+    role: String,
+}
+
+async fn set_role(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, form }: Posted<NewRole>,
+) -> Response {
+    let role = match form.role.as_str() {
+        "none" => None,
+        role => match role.parse::<ProjectRole>() {
+            Ok(role) => Some(role),
+            Err(error) => return trouble(&Problem::bad_request(error)),
+        },
+    };
+    let caller = visit.caller.clone();
+    match app.call(move |service| service.set_role(&caller, id, role)).await {
+        Ok(()) => see_other("/project", None),
+        Err(problem) => people(&app, visit, None, Some(problem)).await,
+    }
+}
+
+struct TokenRow {
+    id: i64,
+    name: String,
+    person: String,
+    scopes: String,
+    until: String,
+    seen: String,
+}
+
+#[derive(Template)]
+#[template(path = "tokens.html")]
+struct Tokens {
+    frame: Frame,
+    tokens: Vec<TokenRow>,
+    webhooks: Vec<(i64, String, String)>,
+    scopes: Vec<(&'static str, &'static str)>,
+    /// A secret that was made just now: what it is of, and it.
+    made: Option<(&'static str, String)>,
+    trouble: Option<String>,
+}
+
+async fn tokens(State(app): State<App>, visit: Visit) -> Response {
+    programs(&app, visit, None, None).await
+}
+
+async fn programs(
+    app: &App,
+    visit: Visit,
+    made: Option<(&'static str, String)>,
+    problem: Option<Problem>,
+) -> Response {
+    let frame = visit.frame("project");
+    let seen = app.call(move |service| {
+        Ok((service.tokens(&visit.caller)?, service.webhooks(&visit.caller)?))
+    });
+    let (tokens, webhooks) = match seen.await {
+        Ok(seen) => seen,
+        Err(problem) => return trouble(&problem),
+    };
+    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let about = |grant: Grant| match grant {
+        Grant::Read => "list and read conversations",
+        Grant::Write => "bring in, change and delete conversations",
+        Grant::Export => "make, list, download and delete datasets",
+        Grant::Share => "make and revoke public links",
+        Grant::Manage => "members, tokens, webhooks and the audit log",
+    };
+    let page = Tokens {
+        frame,
+        tokens: tokens
+            .iter()
+            .map(|one| TokenRow {
+                id: one.id,
+                name: one.name.clone(),
+                person: one.person_name.clone(),
+                scopes: one.grants.iter().map(Grant::as_str).collect::<Vec<_>>().join(", "),
+                until: moment(one.expires_at),
+                seen: moment(one.seen_at),
+            })
+            .collect(),
+        webhooks: webhooks
+            .iter()
+            .map(|one| (one.id, one.url.clone(), moment(one.created_at)))
+            .collect(),
+        scopes: Grant::ALL.iter().map(|&grant| (grant.as_str(), about(grant))).collect(),
+        made,
+        trouble: problem.map(|problem| problem.detail().to_owned()),
+    };
+    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct NewToken {
+    name: String,
+    scope: Vec<String>,
+    days: String,
+}
+
+async fn add_token(State(app): State<App>, Posted { visit, form }: Posted<NewToken>) -> Response {
+    let asked: Result<TokenRequest, Problem> = (|| {
+        let grants = form
+            .scope
+            .iter()
+            .map(|scope| scope.parse::<Grant>().map_err(Problem::bad_request))
+            .collect::<Result<_, _>>()?;
+        let days = form.days.trim().parse();
+        let days = days.map_err(|_| Problem::bad_request("`days` is a whole number"))?;
+        Ok(TokenRequest { name: form.name, grants, days })
+    })();
+    let caller = visit.caller.clone();
+    let made = match asked {
+        Ok(asked) => app.call(move |service| service.add_token(&caller, &asked)).await,
+        Err(problem) => Err(problem),
+    };
+    match made {
+        Ok((_, secret)) => programs(&app, visit, Some(("token", secret)), None).await,
+        Err(problem) => programs(&app, visit, None, Some(problem)).await,
+    }
+}
+
+async fn end_token(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, .. }: Posted<Nothing>,
+) -> Response {
+    match app.call(move |service| service.end_token(&visit.caller, id)).await {
+        Ok(()) => see_other("/project/tokens", None),
+        Err(problem) => trouble(&problem),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct NewWebhook {
+    url: String,
+}
+
+async fn add_webhook(
+    State(app): State<App>,
+    Posted { visit, form }: Posted<NewWebhook>,
+) -> Response {
+    if let Err(why) = check_url(&form.url, app.settings().allows_private_webhooks) {
+        let problem = Problem::bad_request(format!("the webhook's address: {why}"));
+        return programs(&app, visit, None, Some(problem)).await;
+    }
+    let caller = visit.caller.clone();
+    match app.call(move |service| service.add_webhook(&caller, &form.url)).await {
+        Ok(webhook) => programs(&app, visit, Some(("webhook", webhook.secret)), None).await,
+        Err(problem) => programs(&app, visit, None, Some(problem)).await,
+    }
+}
+
+async fn end_webhook(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, .. }: Posted<Nothing>,
+) -> Response {
+    match app.call(move |service| service.end_webhook(&visit.caller, id)).await {
+        Ok(()) => see_other("/project/tokens", None),
+        Err(problem) => trouble(&problem),
+    }
+}
+
+struct ShareRow {
+    id: i64,
+    title: String,
+    conversation: String,
+    link: String,
+    creator: String,
+    created: String,
+    until: String,
+    has_password: bool,
+}
+
+#[derive(Template)]
+#[template(path = "shares.html")]
+struct Shares {
+    frame: Frame,
+    shares: Vec<ShareRow>,
+    next: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Behind {
+    after: Option<i64>,
+}
+
+async fn shares(State(app): State<App>, visit: Visit, Query(behind): Query<Behind>) -> Response {
+    let frame = visit.frame("project");
+    match app.call(move |service| service.shares(&visit.caller, behind.after, PAGE)).await {
+        Ok(shares) => {
+            let next = shares.last().filter(|_| shares.len() == PAGE).map(|last| last.id);
+            let shares = shares.iter().map(|one| ShareRow {
+                id: one.id,
+                title: one.title.clone().unwrap_or_else(|| one.conversation_id.clone()),
+                conversation: utf8_percent_encode(&one.conversation_id, NON_ALPHANUMERIC)
+                    .to_string(),
+                link: format!("/s/{}", one.link),
+                creator: one.creator.clone(),
+                created: moment(one.created_at),
+                until: moment(one.expires_at),
+                has_password: one.has_password,
+            });
+            show(StatusCode::OK, &Shares { frame, shares: shares.collect(), next })
+        }
+        Err(problem) => trouble(&problem),
+    }
+}
+
+struct Entry {
+    at: String,
+    person: String,
+    action: &'static str,
+    object: String,
+    is_refused: bool,
+    address: String,
+}
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct Audit {
+    frame: Frame,
+    entries: Vec<Entry>,
+    asked: Sought,
+    actions: Vec<(&'static str, bool)>,
+    next: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Sought {
+    action: String,
+    person: String,
+    refused: Option<String>,
+    after: Option<i64>,
+}
+
+async fn audit(State(app): State<App>, visit: Visit, Query(asked): Query<Sought>) -> Response {
+    let frame = visit.frame("project");
+    let filter = AuditFilter {
+        action: asked.action.parse().ok(),
+        person: Some(asked.person.trim().to_owned()).filter(|person| !person.is_empty()),
+        only_refused: asked.refused.is_some(),
+        ..AuditFilter::default()
+    };
+    let after = asked.after;
+    match app.call(move |service| service.audit(&visit.caller, &filter, after, PAGE)).await {
+        Ok(entries) => {
+            let next = entries.last().filter(|_| entries.len() == PAGE).map(|last| {
+                let mut query = url::form_urlencoded::Serializer::new(String::new());
+                query.append_pair("action", &asked.action).append_pair("person", &asked.person);
+                if asked.refused.is_some() {
+                    query.append_pair("refused", "on");
+                }
+                query.append_pair("after", &last.id.to_string()).finish()
+            });
+            let entries = entries.iter().map(|one| Entry {
+                at: moment(one.at),
+                person: one.person.clone().unwrap_or_else(|| "unknown".into()),
+                action: one.action.as_str(),
+                object: one.object.clone(),
+                is_refused: one.is_refused,
+                address: one.address.clone().unwrap_or_default(),
+            });
+            let actions = retort_model::Action::ALL
+                .iter()
+                .map(|action| (action.as_str(), action.as_str() == asked.action));
+            let actions = actions.collect();
+            show(StatusCode::OK, &Audit { frame, entries: entries.collect(), asked, actions, next })
+        }
+        Err(problem) => trouble(&problem),
+    }
+}

@@ -1,0 +1,128 @@
+//! The public page of a shared conversation.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Form, Query, State};
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use axum::routing::get;
+use retort_service::{Attachment, Shared};
+use serde::Deserialize;
+
+use super::conversation::{RoundShown, rounds};
+use super::{show, trouble};
+use crate::api::shared::{Knock, files_of, open_with, proof_name};
+use crate::app::App;
+use crate::extract::Path;
+use crate::problem::Problem;
+use crate::who::Visitor;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/s/{link}", get(shared_page).post(open_shared))
+}
+
+#[derive(Template)]
+#[template(path = "shared.html")]
+struct SharedPage {
+    title: String,
+    kind: String,
+    model: Option<String>,
+    created_at: Option<String>,
+    rounds: Vec<RoundShown>,
+    left: usize,
+    branch_query: String,
+    files: Vec<(String, String, String)>,
+    link: String,
+}
+
+#[derive(Template)]
+#[template(path = "locked.html")]
+struct Locked {
+    link: String,
+    trouble: Option<String>,
+}
+
+/// Which branch is shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Branch {
+    leaf: Option<usize>,
+}
+
+async fn shared_page(
+    State(app): State<App>,
+    knock: Knock,
+    Path(link): Path<String>,
+    Query(branch): Query<Branch>,
+) -> Response {
+    match knock.open(&app, link.clone()).await {
+        Ok(shared) => shown(&app, link, branch.leaf, shared).await,
+        Err(problem) if problem.kind().status == 401 => {
+            show(StatusCode::UNAUTHORIZED, &Locked { link, trouble: None })
+        }
+        Err(problem) => trouble(&problem),
+    }
+}
+
+#[derive(Deserialize)]
+struct WithPassword {
+    password: String,
+}
+
+async fn open_shared(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(link): Path<String>,
+    Form(form): Form<WithPassword>,
+) -> Response {
+    match open_with(&app, link.clone(), form.password, &visitor).await {
+        Ok(shared) => {
+            let proof = shared.proof.clone().unwrap_or_default();
+            let secure = if app.settings().is_secure { "; Secure" } else { "" };
+            let name = proof_name(&link);
+            let cookie =
+                format!("{name}={proof}; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax{secure}");
+            let mut response = shown(&app, link, None, shared).await;
+            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+            response
+        }
+        Err(problem) if problem.kind().status == 401 => {
+            let trouble = Some(problem.detail().to_owned());
+            show(StatusCode::UNAUTHORIZED, &Locked { link, trouble })
+        }
+        Err(problem) => trouble(&problem),
+    }
+}
+
+async fn shown(app: &App, link: String, leaf: Option<usize>, shared: Shared) -> Response {
+    let (shared, files) = match files_of(app, shared).await {
+        Ok(found) => found,
+        Err(problem) => return trouble(&problem),
+    };
+    let (rounds, left) = match shared.conversation() {
+        Ok(conversation) => rounds(&conversation, leaf),
+        Err(error) => return trouble(&Problem::from(error)),
+    };
+    let size = |file: &Attachment| format!("{} kB", (file.bytes.len() as u64).div_ceil(1000));
+    let page = SharedPage {
+        title: shared.summary.title.clone().unwrap_or_else(|| "Conversation".into()),
+        kind: shared.summary.kind.to_string(),
+        model: shared.summary.model.clone(),
+        created_at: shared.summary.created_at.map(|time| time.to_string()),
+        rounds,
+        left,
+        branch_query: String::new(),
+        files: (0..)
+            .zip(&files)
+            .map(|(number, file): (usize, _)| {
+                let path = format!("/api/v1/shared/{link}/files/{number}");
+                (file.name.clone(), size(file), path)
+            })
+            .collect(),
+        link,
+    };
+    show(StatusCode::OK, &page)
+}
