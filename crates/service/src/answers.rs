@@ -21,6 +21,7 @@ impl Service {
         key: &str,
         fingerprint: &[u8; 32],
     ) -> Result<Begun, Error> {
+        let key = &in_project(caller, key);
         let now = self.clock.now();
         self.store.clear_answers(earlier(now, Duration::from_secs(60 * 60 * ANSWER_HOURS)))?;
         let stale = earlier(now, Duration::from_secs(ANSWER_STALE_SECONDS));
@@ -37,6 +38,7 @@ impl Service {
         key: &str,
         answer: Option<(u16, &str)>,
     ) -> Result<(), Error> {
+        let key = &in_project(caller, key);
         let person = caller.person.unwrap_or(0);
         match answer {
             Some((status, body)) => {
@@ -45,4 +47,9 @@ impl Service {
             None => Ok(self.store.drop_answer(person, key)?),
         }
     }
+}
+
+/// The key as the store keeps it: the same key in another project is another.
+fn in_project(caller: &Caller, key: &str) -> String {
+    format!("{}/{key}", caller.project.id)
 }

@@ -40,7 +40,8 @@ pub fn key_of(headers: &HeaderMap, what: &[&[u8]]) -> Result<Option<OnceKey>, Pr
     Ok(Some(OnceKey { key: key.to_owned(), fingerprint: hash.finalize().into() }))
 }
 
-/// Does `act` unless it was done under the key before; then the answer is the one that was given.
+/// Does `act` unless it was done under the key before; then the answer is the one that was given. Under a key it is
+/// done to its end also if whoever asked goes away meanwhile: they will ask for the answer again.
 ///
 /// # Errors
 /// Those of `act`; the key is another request's, or that request is still under way.
@@ -49,15 +50,31 @@ pub async fn once<T, F>(
     caller: &Caller,
     key: Option<OnceKey>,
     status: StatusCode,
+    act: impl FnOnce() -> F + Send + 'static,
+) -> Result<Response, Problem>
+where
+    T: Serialize + DeserializeOwned + Send,
+    F: Future<Output = Result<T, Problem>> + Send,
+{
+    let Some(key) = key else {
+        return Ok((status, Json(act().await?)).into_response());
+    };
+    let (app, caller) = (app.clone(), caller.clone());
+    let doing = tokio::spawn(async move { under(&app, &caller, key, status, act).await });
+    doing.await.map_err(|_| Problem::internal("a request under a key panicked"))?
+}
+
+async fn under<T, F>(
+    app: &App,
+    caller: &Caller,
+    OnceKey { key, fingerprint }: OnceKey,
+    status: StatusCode,
     act: impl FnOnce() -> F,
 ) -> Result<Response, Problem>
 where
     T: Serialize + DeserializeOwned,
     F: Future<Output = Result<T, Problem>>,
 {
-    let Some(OnceKey { key, fingerprint }) = key else {
-        return Ok((status, Json(act().await?)).into_response());
-    };
     let begun = {
         let (caller, key) = (caller.clone(), key.clone());
         app.call(move |service| service.begin_answer(&caller, &key, &fingerprint)).await?

@@ -155,9 +155,9 @@ async fn take_in(
     let owner = intake.owner.clone().unwrap_or_default();
     let key = key_of(&headers, &[b"take-in", from.as_bytes(), owner.as_bytes(), &body])?;
     let intake = intake.request()?;
-    let asks = caller.clone();
-    once(&app, &caller, key, StatusCode::OK, || async {
-        let taken = app.call(move |service| service.take_in(&asks, &intake, body.to_vec()));
+    let (asks, doing) = (caller.clone(), app.clone());
+    once(&app, &caller, key, StatusCode::OK, || async move {
+        let taken = doing.call(move |service| service.take_in(&asks, &intake, body.to_vec()));
         let taken = wire::Taking::from(taken.await?);
         if taken.read == 0 || (taken.read == taken.refused && taken.read == 1) {
             let why = taken.refusals.first().cloned();
@@ -343,10 +343,10 @@ async fn append(
         .map_err(|_| Problem::bad_request("the body is no UTF-8"))?;
     let after = following.after.map(|after| after.to_string()).unwrap_or_default();
     let key = key_of(&headers, &[b"append", id.as_bytes(), after.as_bytes(), text.as_bytes()])?;
-    let asks = caller.clone();
-    once(&app, &caller, key, StatusCode::CREATED, || async {
+    let (asks, doing) = (caller.clone(), app.clone());
+    once(&app, &caller, key, StatusCode::CREATED, move || async move {
         let Following { source, after } = following;
-        let summary = app
+        let summary = doing
             .call(move |service| service.append(&asks, &id, source.as_deref(), &text, after))
             .await?;
         Ok(wire::Conversation::from(&summary))

@@ -86,9 +86,9 @@ async fn submit(
         dataset: asked.making.plan(&asked.dataset_name)?,
         selection: Selection::try_from(asked.selection)?,
     };
-    let asks = caller.clone();
-    once(&app, &caller, key, StatusCode::ACCEPTED, || async {
-        let job = app.call(move |service| {
+    let (asks, doing) = (caller.clone(), app.clone());
+    once(&app, &caller, key, StatusCode::ACCEPTED, || async move {
+        let job = doing.call(move |service| {
             let id = service.submit_export(&asks, &request)?;
             service.job(&asks, id)
         });
@@ -124,9 +124,9 @@ async fn export_project(
     let key = key_of(&headers, &[b"export-project", &body])?;
     let making = wire::Making::history(asked.file_format);
     let plan = making.plan(&asked.dataset_name)?;
-    let asks = caller.clone();
-    once(&app, &caller, key, StatusCode::ACCEPTED, || async {
-        let job = app.call(move |service| {
+    let (asks, doing) = (caller.clone(), app.clone());
+    once(&app, &caller, key, StatusCode::ACCEPTED, || async move {
+        let job = doing.call(move |service| {
             let id = service.export_project(&asks, plan)?;
             service.job(&asks, id)
         });
