@@ -127,8 +127,16 @@ impl SignIns {
     /// # Errors
     /// Too many; how long until the next.
     pub fn attempt(&self, account: &str, from: IpAddr, now: Instant) -> Result<(), Duration> {
-        self.by_address.take(from.into(), now)?;
+        self.attempt_from(from, now)?;
         self.by_account.take(Key::Account(account), now)
+    }
+
+    /// Counts an attempt that names no account, such as with a link: who guesses must not use up the attempts of all.
+    ///
+    /// # Errors
+    /// As [`Self::attempt`].
+    pub fn attempt_from(&self, from: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.by_address.take(from.into(), now)
     }
 }
 

@@ -39,6 +39,11 @@ pub fn slow_down(app: &App, account: &str, visitor: &Visitor) -> Result<(), Prob
     app.sign_ins().attempt(&account, visitor.address, Instant::now()).map_err(Problem::rate_limited)
 }
 
+/// Slows down who tries secrets that name no account.
+pub fn slow_down_from(app: &App, visitor: &Visitor) -> Result<(), Problem> {
+    app.sign_ins().attempt_from(visitor.address, Instant::now()).map_err(Problem::rate_limited)
+}
+
 /// Who asks, and in which projects they are
 #[utoipa::path(get, path = "/session", tag = "account", responses((status = 200, body = wire::Me), Problems))]
 async fn who_am_i(State(app): State<App>, who: Who) -> Answer<wire::Me> {
@@ -80,7 +85,7 @@ async fn sign_in_by_link(
     visitor: Visitor,
     Json(asked): Json<wire::Secret>,
 ) -> Result<Response, Problem> {
-    slow_down(&app, "", &visitor)?;
+    slow_down_from(&app, &visitor)?;
     let origin = visitor.origin;
     let session = app.call(move |service| service.sign_in_by_link(&asked.secret, &origin)).await?;
     begun(&app, &session)

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::account::{begun, slow_down};
+use super::account::{begun, slow_down_from};
 use super::{Answer, Problems};
 use crate::app::App;
 use crate::extract::{Json, Path};
@@ -100,7 +100,7 @@ async fn accept(
     visitor: Visitor,
     Json(asked): Json<wire::Accept>,
 ) -> Result<Response, Problem> {
-    slow_down(&app, "", &visitor)?;
+    slow_down_from(&app, &visitor)?;
     let origin = visitor.origin;
     let session = app.call_with_password(move |service| {
         let name = asked.name.as_deref().unwrap_or_default();

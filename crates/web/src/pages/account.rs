@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::{see_other, show, trouble};
-use crate::api::account::slow_down;
+use crate::api::account::{slow_down, slow_down_from};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::who::{Visitor, check_page, session_cookie};
@@ -96,7 +96,7 @@ async fn sign_in_by_link(
     headers: HeaderMap,
     Form(form): Form<WithSecret>,
 ) -> Response {
-    if let Err(problem) = check_page(&headers).and_then(|()| slow_down(&app, "", &visitor)) {
+    if let Err(problem) = check_page(&headers).and_then(|()| slow_down_from(&app, &visitor)) {
         return trouble(&problem);
     }
     let origin = visitor.origin;
@@ -189,7 +189,7 @@ async fn back_from_provider(
     if back.error.is_some() {
         return trouble(&Problem::unauthenticated("the provider did not sign you in"));
     }
-    if let Err(problem) = slow_down(&app, "", &visitor) {
+    if let Err(problem) = slow_down_from(&app, &visitor) {
         return trouble(&problem);
     }
     let keep = crate::who::cookie(&headers, AT_PROVIDER).unwrap_or_default();
@@ -272,7 +272,7 @@ async fn take_invitation(
     headers: HeaderMap,
     Form(form): Form<InvitationForm>,
 ) -> Response {
-    if let Err(problem) = check_page(&headers).and_then(|()| slow_down(&app, "", &visitor)) {
+    if let Err(problem) = check_page(&headers).and_then(|()| slow_down_from(&app, &visitor)) {
         return trouble(&problem);
     }
     let (origin, secret) = (visitor.origin, form.secret.clone());
