@@ -23,7 +23,12 @@ impl Service {
         let result = act();
         let is_refused = match &result {
             Ok(_) => false,
-            Err(Error::NotGranted(_) | Error::NotAllowed(_) | Error::NotFound { .. }) => true,
+            Err(
+                Error::NotGranted(_)
+                | Error::NotAllowed(_)
+                | Error::Forbidden(_)
+                | Error::NotFound { .. },
+            ) => true,
             Err(_) => return result,
         };
         let end = object.char_indices().nth(OBJECT_CHARACTERS).map_or(object.len(), |(end, _)| end);
@@ -53,7 +58,10 @@ impl Service {
     ) -> Result<Vec<AuditEntry>, Error> {
         caller.needs(Grant::Manage)?;
         caller.needs_role(ProjectRole::Owner)?;
-        Ok(self.store.audit(caller.project.id, filter, after, most.min(PAGE_ITEMS))?)
+        let (project, most) = (caller.project.id, most.min(PAGE_ITEMS));
+        // Whoever holds the store sees it all.
+        let only_members = caller.person.is_some();
+        Ok(self.store.audit(project, only_members, filter, after, most)?)
     }
 
     /// The whole log, entry by entry, the newest first; that it was exported stands in it.

@@ -107,39 +107,61 @@ impl crate::Store {
         })
     }
 
-    /// Entries of a project and of no one project, the newest first: the first behind `after`, or of all.
+    /// Entries of a project and of no one project, the newest first: the first behind `after`, or of all. Of those of
+    /// no one project, `only_members` leaves out what tells of people who are not in this one.
     ///
     /// # Errors
     /// Those of the database.
     pub fn audit(
         &self,
         project: i64,
+        only_members: bool,
         filter: &AuditFilter,
         after: Option<i64>,
         most: usize,
     ) -> Result<Vec<AuditEntry>, Error> {
         // Each half goes along the index and ends early; one condition for both would look at all there are.
         let mut statement = Statement::new("SELECT * FROM (");
-        push_entries(&mut statement, Some(project), filter, after, most);
+        push_entries(&mut statement, Whose::Project(project), filter, after, most);
         statement.push(" UNION ALL ");
-        push_entries(&mut statement, None, filter, after, most);
+        let others = if only_members { Whose::Members(project) } else { Whose::Anyone };
+        push_entries(&mut statement, others, filter, after, most);
         statement.push(") entries ORDER BY id DESC").at_most(most);
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_entry))
     }
 }
 
-/// Appends a `SELECT` of the entries of a project, or of those of none.
+/// Whose entries.
+enum Whose {
+    /// Those of a project.
+    Project(i64),
+    /// Those of no one project that tell of its members, or of nobody.
+    Members(i64),
+    /// All of no one project.
+    Anyone,
+}
+
+/// Appends a `SELECT` of entries.
 fn push_entries(
     statement: &mut Statement,
-    project: Option<i64>,
+    whose: Whose,
     filter: &AuditFilter,
     after: Option<i64>,
     most: usize,
 ) {
     statement.push(&format!("SELECT * FROM (SELECT {AUDIT} FROM audit WHERE project "));
-    match project {
-        Some(project) => statement.push("= ").int(project),
-        None => statement.push("IS NULL"),
+    match whose {
+        Whose::Project(project) => statement.push("= ").int(project),
+        Whose::Anyone => statement.push("IS NULL"),
+        Whose::Members(project) => statement
+            .push("IS NULL AND action <> ")
+            .text(Action::Person.as_str())
+            .push(
+                " AND (audit.person IS NULL OR EXISTS (SELECT 1 FROM membership m
+                  JOIN person p ON p.id = m.person WHERE p.name = audit.person AND m.project = ",
+            )
+            .int(project)
+            .push("))"),
     };
     if let Some(action) = filter.action {
         statement.push(" AND action = ").text(action.as_str());
