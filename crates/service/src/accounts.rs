@@ -5,7 +5,7 @@ use std::time::Duration;
 use retort_model::bounds::{
     INVITATION_DAYS, NAME_CHARACTERS, SESSION_DAYS, SIGN_IN_LINK_MINUTES, TOKEN_DAYS,
 };
-use retort_model::{Action, Grant, Grants, ProjectRole, Time};
+use retort_model::{Action, Grant, Grants, ProjectRole, Scope, Selection, Status, Time};
 use retort_store::{
     Invitation, Member, NewAudit, NewToken, Person, Project, SecretHash, SessionKind, Token,
 };
@@ -155,11 +155,12 @@ impl Service {
             Some(person) if !person.is_disabled => self.store.password_of(person.id)?,
             _ => None,
         };
-        match person.filter(|_| is_password(password, kept.as_deref())) {
-            Some(person) => self.begin_session(person, "password", origin),
-            None => {
+        let matches = is_password(password, kept.as_deref());
+        match person {
+            Some(person) if matches => self.begin_session(person, "password", origin),
+            person => {
                 // A name that nobody has may be a password in the wrong place.
-                let name = kept.as_ref().map(|_| name);
+                let name = person.as_ref().map(|person| &*person.name);
                 self.note_sign_in(name, "password", true, origin)?;
                 Err(WRONG)
             }
@@ -356,7 +357,9 @@ impl Service {
     /// # Errors
     /// A token may not; those of the store.
     pub fn sign_out_everywhere(&self, signed: &Signed, origin: &Origin) -> Result<u64, Error> {
-        signed.needs(Grant::Manage)?;
+        if signed.is_token() {
+            return Err(Error::Forbidden("sessions are ended by who signed in, not by a token"));
+        }
         let ended = self.store.end_sessions(signed.person.id, None)?;
         self.note_person(signed, Action::SignOut, "everywhere", origin)?;
         Ok(ended)
@@ -374,7 +377,7 @@ impl Service {
         origin: &Origin,
     ) -> Result<(), Error> {
         if signed.is_token() {
-            return Err(Error::NotSignedIn("a password is set by who signed in, not by a token"));
+            return Err(Error::Forbidden("a password is set by who signed in, not by a token"));
         }
         let kept = self.store.password_of(signed.person.id)?;
         if kept.is_some() && !is_password(current.unwrap_or_default(), kept.as_deref()) {
@@ -477,7 +480,7 @@ impl Service {
     pub fn set_password(&self, person: &Person, password: &str) -> Result<(), Error> {
         let password = hash_password(password)?;
         self.store.set_password(person.id, Some(&password), None)?;
-        self.note_local(Action::Password, &person.name)
+        self.note_local(Action::Person, &format!("{}: password set", person.name))
     }
 
     fn note_local(&self, action: Action, object: &str) -> Result<(), Error> {
@@ -513,7 +516,7 @@ impl Service {
     ) -> Result<Caller, Error> {
         signed.needs(Grant::Manage)?;
         if signed.is_token() {
-            return Err(Error::NotSignedIn("a token is for one project and makes no others"));
+            return Err(Error::Forbidden("a token is for one project and makes no others"));
         }
         let owns = self.store.memberships(signed.person.id)?;
         if !owns.iter().any(|(_, role)| *role == ProjectRole::Owner) {
@@ -581,9 +584,11 @@ impl Service {
                 done => Ok(done.map(|_| ())?),
             }
         };
-        let name = match self.store.person(person)? {
-            Some(person) => person.name,
-            None => person.to_string(),
+        // Who is in other projects alone has no name here.
+        let members = self.store.members(caller.project.id)?;
+        let name = match members.into_iter().find(|member| member.person.id == person) {
+            Some(member) => member.person.name,
+            None => format!("person {person}"),
         };
         self.audited(caller, Action::Role, &format!("{name}: {word}"), act)
     }
@@ -687,12 +692,14 @@ impl Service {
         let (_, invitation) = self.invitation(secret)?;
         let name = check_name("person", invitation.name.as_deref().unwrap_or(name))?;
         let password = hash_password(password)?;
-        if self.store.person_named(name)?.is_some() {
+        // Whoever holds the store acts under that name.
+        if self.store.person_named(name)?.is_some() || name.eq_ignore_ascii_case(LOCAL) {
             return Err(Error::Conflict(
                 "there is an account of that name; sign in first, then open the link again".into(),
             ));
         }
         let now = self.clock.now();
+        self.check_name_is_free(&invitation, name)?;
         let person = match self.store.add_person(name, Some(&password), now) {
             Err(retort_store::Error::NameTaken(_)) => {
                 return Err(Error::Conflict("there is an account of that name".into()));
@@ -709,14 +716,31 @@ impl Service {
     /// It cannot be used, or is for another.
     pub fn accept(&self, signed: &Signed, secret: &str, origin: &Origin) -> Result<(), Error> {
         if signed.is_token() {
-            return Err(Error::NotSignedIn("an invitation is taken by who signed in themselves"));
+            return Err(Error::Forbidden("an invitation is taken by who signed in themselves"));
         }
         let (_, invitation) = self.invitation(secret)?;
         let own = signed.person.name.to_lowercase();
-        if invitation.name.is_some_and(|name| name.to_lowercase() != own) {
-            return Err(Error::NotSignedIn("the invitation is for someone else"));
+        if invitation.name.as_ref().is_some_and(|name| name.to_lowercase() != own) {
+            return Err(Error::Forbidden("the invitation is for someone else"));
         }
+        self.check_name_is_free(&invitation, &signed.person.name)?;
         self.take_invitation(secret, &signed.person, origin)
+    }
+
+    /// Refuses an invitation to whoever has it where the name that they come with is that of someone whose
+    /// conversations are in the project: nobody has seen that it is theirs, and they would get to see them.
+    fn check_name_is_free(&self, invitation: &Invitation, name: &str) -> Result<(), Error> {
+        if invitation.name.is_some() {
+            return Ok(());
+        }
+        let theirs = Scope::person(invitation.project, name);
+        let any = Selection { statuses: Status::ALL.to_vec(), ..Selection::default() };
+        if self.store.count(&theirs, &any)? > 0 {
+            return Err(Error::Conflict(format!(
+                "conversations of `{name}` are in the project: ask for an invitation in that name, or take another"
+            )));
+        }
+        Ok(())
     }
 
     fn take_invitation(&self, secret: &str, person: &Person, origin: &Origin) -> Result<(), Error> {

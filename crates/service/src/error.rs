@@ -93,6 +93,9 @@ pub enum Error {
     /// Name and password, link or token open nothing.
     #[error("{0}")]
     NotSignedIn(&'static str),
+    /// Not for whoever asks in this way, whatever they are.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// One more than is allowed at a time.
     #[error("{0}")]
     TooMany(String),

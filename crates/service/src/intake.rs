@@ -256,9 +256,9 @@ pub(crate) const UPLOADS: &str = "uploads";
 fn owner(caller: &Caller, request: &IntakeRequest) -> Result<String, Error> {
     let own = caller.name();
     match (request.owner.as_deref(), caller.scope().owner) {
-        (Some(owner), Some(only)) if owner != only => Err(Error::Choice(format!(
-            "members bring in conversations of their own; `{owner}` is someone else"
-        ))),
+        (Some(owner), Some(only)) if owner != only => Err(Error::Forbidden(
+            "members bring in conversations of their own, not of someone else",
+        )),
         (owner, _) => Ok(owner.unwrap_or(own).to_owned()),
     }
 }

@@ -20,6 +20,7 @@ impl From<Error> for Problem {
             Error::NotAllowed(role) => {
                 return Self::forbidden(error.to_string()).with("role", role.as_str());
             }
+            Error::Forbidden(why) => return Self::forbidden(*why),
             Error::TooMany(why) => return Self::new(&kinds::RATE_LIMITED, &**why).retry(RETRY),
             Error::Conflict(why) => return Self::conflict(&**why),
             Error::Stopped => {
@@ -113,6 +114,7 @@ mod tests {
             (Error::NotSignedIn("the token has expired"), 401, "unauthenticated"),
             (Error::NotGranted(Grant::Share), 403, "insufficient-scope"),
             (Error::NotAllowed(ProjectRole::Admin), 403, "forbidden"),
+            (Error::Forbidden("not by a token"), 403, "forbidden"),
             (Error::TooMany("too many exports".into()), 429, "rate-limited"),
             (Error::Conflict("it has ended".into()), 409, "conflict"),
         ];
