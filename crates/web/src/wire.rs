@@ -806,7 +806,7 @@ impl Invitation {
             creator: invitation.creator.clone(),
             created_at: moment(invitation.created_at),
             expires_at: moment(invitation.expires_at),
-            path: secret.as_ref().map(|secret| format!("/invitation#{secret}")),
+            path: secret.as_ref().map(|secret| format!("/invitation?secret={secret}")),
             secret,
         }
     }
