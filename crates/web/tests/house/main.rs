@@ -1,0 +1,8 @@
+//! The whole server as people, programs and attackers meet it.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+#[path = "../support/house.rs"]
+mod house;
+
+mod access;
+mod attacks;
