@@ -151,6 +151,9 @@ pub const EXPORTS_PER_PERSON: u64 = 4;
 /// Bytes of one request that are taken at once: conversations, edits, settings. More comes as an import.
 pub const REQUEST_BYTES: usize = 16 << 20;
 
+/// Bytes that one request unpacks to, at most: several are read at once, and each may be one item, held whole.
+pub const REQUEST_UNPACKED_BYTES: u64 = 64 << 20;
+
 /// Bytes of an import through the network.
 pub const UPLOAD_BYTES: u64 = 64 << 30;
 

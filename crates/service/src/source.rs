@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use retort_model::Time;
-use retort_model::bounds::{ARCHIVE_ENTRIES, ARCHIVE_FREE_BYTES, ARCHIVE_RATIO, FOLDER_DEPTH};
+use retort_model::bounds::{
+    ARCHIVE_ENTRIES, ARCHIVE_FREE_BYTES, ARCHIVE_RATIO, FOLDER_DEPTH, REQUEST_UNPACKED_BYTES,
+};
 
 use crate::Error;
 
@@ -214,20 +216,38 @@ struct Bounded<R> {
     inner: R,
     packed: Arc<AtomicU64>,
     unpacked: u64,
+    /// What it may unpack to, whatever its size.
+    most: Option<u64>,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(into)?;
+        let length = self.inner.read(into).map_err(damaged)?;
         self.unpacked += length as u64;
         let bound = ARCHIVE_FREE_BYTES
             .max(self.packed.load(Ordering::Relaxed).saturating_mul(ARCHIVE_RATIO));
+        if let Some(most) = self.most
+            && self.unpacked > most
+        {
+            let why =
+                format!("it unpacks to more than {} MiB; bring it in as an import", most >> 20);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
         if self.unpacked > bound {
-            return Err(io::Error::other(format!(
+            let why = format!(
                 "it unpacks to more than {ARCHIVE_RATIO} times its size, which histories do not do"
-            )));
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
         Ok(length)
+    }
+}
+
+/// What a decompressor says, some of which name no kind: the bytes are damaged.
+fn damaged(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::Other => io::Error::new(io::ErrorKind::InvalidData, error),
+        _ => error,
     }
 }
 
@@ -289,8 +309,13 @@ impl InputFile {
             };
         }
         let name = SourceName { label: self.label.clone(), stem: stem_of(&self.label) };
-        let mut stream = unpacked(start, input, &here).map_err(fail)?;
+        let mut stream = unpacked(start, input, &here, self.most_bytes()).map_err(fail)?;
         take(name, Stream::Items(&mut *stream))
+    }
+
+    /// What it may unpack to, whatever its size.
+    fn most_bytes(&self) -> Option<u64> {
+        matches!(self.from, From::Bytes(_)).then_some(REQUEST_UNPACKED_BYTES)
     }
 
     fn each_entry<R: Read + Seek>(
@@ -301,14 +326,13 @@ impl InputFile {
     ) -> Result<bool, Error> {
         let fail = |source: zip::result::ZipError| Error::Unpack {
             name: self.label.clone(),
-            source: source.into(),
+            source: damaged(source.into()),
         };
         let mut archive = zip::ZipArchive::new(file).map_err(fail)?;
         if archive.len() > ARCHIVE_ENTRIES {
-            let source = io::Error::other(format!(
-                "it has {} entries; at most {ARCHIVE_ENTRIES} are read",
-                archive.len()
-            ));
+            let why =
+                format!("it has {} entries; at most {ARCHIVE_ENTRIES} are read", archive.len());
+            let source = io::Error::new(io::ErrorKind::InvalidData, why);
             return Err(Error::Unpack { name: self.label.clone(), source });
         }
         let mut names: Vec<String> = archive
@@ -339,8 +363,14 @@ impl InputFile {
                 let label = source.label.clone();
                 let fail = |error| Error::Unpack { name: label.clone(), source: error };
                 let start = start_of(&mut entry).map_err(fail)?;
-                let bounded = Bounded { inner: entry, packed: Arc::clone(packed), unpacked: 0 };
-                let mut stream = unpacked(start, bounded, packed).map_err(fail)?;
+                let bounded = Bounded {
+                    inner: entry,
+                    packed: Arc::clone(packed),
+                    unpacked: 0,
+                    most: self.most_bytes(),
+                };
+                let mut stream =
+                    unpacked(start, bounded, packed, self.most_bytes()).map_err(fail)?;
                 take(source, Stream::Items(&mut *stream))?
             };
             if !more {
@@ -362,6 +392,7 @@ fn unpacked<'r>(
     start: Vec<u8>,
     input: impl Read + 'r,
     packed: &Arc<AtomicU64>,
+    most: Option<u64>,
 ) -> io::Result<Box<dyn Read + 'r>> {
     let packing = packing_of(&start);
     let whole = Cursor::new(start).chain(input);
@@ -369,11 +400,11 @@ fn unpacked<'r>(
     Ok(match packing {
         Packing::Gzip => {
             let inner = flate2::read::MultiGzDecoder::new(BufReader::with_capacity(1 << 17, whole));
-            Box::new(Bounded { inner, packed, unpacked: 0 })
+            Box::new(Bounded { inner, packed, unpacked: 0, most })
         }
         Packing::Zstd => {
             let inner = zstd::stream::read::Decoder::new(whole)?;
-            Box::new(Bounded { inner, packed, unpacked: 0 })
+            Box::new(Bounded { inner, packed, unpacked: 0, most })
         }
         Packing::None | Packing::Zip => Box::new(whole),
     })

@@ -64,7 +64,7 @@ async fn guessed_numbers_of_others_open_nothing() {
         }
         for path in ["exports", "imports", "datasets", "shares", "webhooks"] {
             let list = house.get(&format!("/api/v1/{path}"), &ann).await.ok();
-            let all = list.as_object().unwrap().values().next().unwrap();
+            let all = list.as_object().unwrap().values().find(|value| value.is_array()).unwrap();
             assert_eq!(all.as_array().unwrap().len(), 1, "{path}: {list}");
         }
     })

@@ -1,0 +1,90 @@
+//! What is sent to fill the memory does not. Alone in its process: what it held at the most is everyone's.
+#![cfg(target_os = "linux")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+#[path = "support/house.rs"]
+mod house;
+
+use std::io::Write;
+
+use bytes::Bytes;
+use futures_util::stream;
+use house::{As, House, on_sqlite, said};
+
+const GIB: usize = 1 << 30;
+const PIECE: usize = 1 << 20;
+
+/// The most memory that this process ever held, in MiB.
+fn most_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+}
+
+/// A conversation with a text of a gibibyte, made while it is sent.
+fn endless() -> reqwest::Body {
+    let piece = Bytes::from(vec![b'a'; PIECE]);
+    let start =
+        Bytes::from_static(b"{\"id\":\"x\",\"messages\":[{\"role\":\"user\",\"content\":\"");
+    let pieces = std::iter::once(start)
+        .chain(std::iter::repeat_n(piece, GIB / PIECE))
+        .chain(std::iter::once(Bytes::from_static(b"\"}]}")))
+        .map(Ok::<_, std::io::Error>);
+    reqwest::Body::wrap_stream(stream::iter(pieces))
+}
+
+/// The same packed.
+fn packed<W: Write>(mut into: W) -> W {
+    into.write_all(b"{\"id\":\"x\",\"messages\":[{\"role\":\"user\",\"content\":\"").unwrap();
+    let piece = vec![b'a'; PIECE];
+    for _ in 0..GIB / PIECE {
+        into.write_all(&piece).unwrap();
+    }
+    into.write_all(b"\"}]}").unwrap();
+    into
+}
+
+async fn import(house: &House, ann: &As, body: reqwest::Body) -> serde_json::Value {
+    let job = house.ask("POST", "/api/v1/imports").by(ann).body(body).send().await.id();
+    house.ended_job("imports", job, ann).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gibibyte_of_text_and_bombs_are_refused_in_bounded_memory() {
+    let gzip = packed(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let gzip = gzip.finish().unwrap();
+    let zstd = packed(zstd::Encoder::new(Vec::new(), 1).unwrap()).finish().unwrap();
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().large_file(true);
+    archive.start_file("conversations.jsonl", options).unwrap();
+    let archive = packed(archive).finish().unwrap().into_inner();
+
+    on_sqlite(async |house| {
+        let ann = house.session(&house.ann).await;
+        import(house, &ann, said("small").to_string().into()).await;
+        let before = most_mib();
+
+        let ask = house.ask("POST", "/api/v1/conversations").by(&ann).body(endless());
+        ask.send().await.refused(413, "too-large");
+        let after = most_mib();
+        assert!(after < before + 100, "{before} MiB before, {after} MiB after");
+
+        for bomb in [&gzip, &zstd, &archive] {
+            let ask = house.ask("POST", "/api/v1/conversations").by(&ann).body(bomb.clone());
+            ask.send().await.refused(422, "unreadable");
+            let after = most_mib();
+            assert!(after < before + 300, "{before} MiB before, {after} MiB after");
+        }
+        for bomb in [endless(), gzip.clone().into(), zstd.clone().into(), archive.clone().into()] {
+            let job = import(house, &ann, bomb).await;
+            assert!(job["records"] == 0, "{job}");
+        }
+        // One item is held whole, up to its bound of 256 MiB, and the buffer that holds it grows by doubling.
+        let after = most_mib();
+        assert!(after < before + 700, "{before} MiB before, {after} MiB after");
+
+        let list = house.get("/api/v1/conversations", &ann).await.ok();
+        assert_eq!(list["conversations"].as_array().unwrap().len(), 1, "{list}");
+    })
+    .await;
+}
