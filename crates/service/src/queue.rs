@@ -1,6 +1,8 @@
 //! Exports asked for, and jobs followed.
 
-use retort_model::bounds::EXPORTS_PER_PERSON;
+use std::collections::HashSet;
+
+use retort_model::bounds::{DATASET_NAME, EXPORTS_PER_PERSON};
 use retort_model::{Action, DatasetName, Grant, JobKind, JobState, ProjectRole, Selection};
 use retort_store::{Job, NewExport};
 
@@ -86,18 +88,14 @@ impl Service {
 
     /// A name like this one that is not in use.
     fn free_name(&self, caller: &Caller, name: &str) -> Result<String, Error> {
-        let taken: Vec<String> = self
+        let taken: HashSet<String> = self
             .store
             .datasets(&caller.own())?
             .into_iter()
             .map(|dataset| dataset.name)
             .chain(self.store.jobs(&caller.own(), usize::MAX)?.into_iter().map(|job| job.name))
             .collect();
-        let free = (2..)
-            .map(|number| format!("{name}-{number}"))
-            .find(|name| !taken.contains(name) && name.parse::<DatasetName>().is_ok());
-        // A name that is as long as names may be has no such neighbour; then one of the store's numbers serves.
-        Ok(free.unwrap_or_else(|| format!("dataset-{}", taken.len() + 1)))
+        Ok(neighbour(name, &taken))
     }
 
     /// The caller's jobs, the newest first.
@@ -210,5 +208,38 @@ fn needed(kind: JobKind) -> Grant {
     match kind {
         JobKind::Import => Grant::Write,
         JobKind::Export => Grant::Export,
+    }
+}
+
+/// A name that begins like this one and is not taken. A long name is cut, as its number has to find room.
+fn neighbour(name: &str, taken: &HashSet<String>) -> String {
+    let numbered = |number: usize| {
+        let end = format!("-{number}");
+        let stem: String = name.chars().take(DATASET_NAME - end.len()).collect();
+        stem + &end
+    };
+    let is_free = |name: &String| !taken.contains(name) && name.parse::<DatasetName>().is_ok();
+    // One of so many is free, if they are names at all.
+    (2..taken.len() + 3)
+        .map(numbered)
+        .find(is_free)
+        .unwrap_or_else(|| format!("dataset-{}", taken.len() + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_name_is_found_for_any_name() {
+        let longest = "長".repeat(DATASET_NAME);
+        for (name, taken, free) in [
+            ("sales", vec!["sales"], "sales-2".to_owned()),
+            ("sales", vec!["sales", "sales-2", "sales-3"], "sales-4".to_owned()),
+            (&longest, vec![&*longest], format!("{}-2", "長".repeat(DATASET_NAME - 2))),
+        ] {
+            let taken = taken.into_iter().map(str::to_owned).collect();
+            assert_eq!(neighbour(name, &taken), free);
+        }
     }
 }
