@@ -450,6 +450,16 @@ impl Job {
     }
 }
 
+/// What a followed job sends, as server-sent events.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only described")]
+pub struct Event {
+    /// `progress` each time it has moved, `end` when it has ended.
+    event: String,
+    /// The job as JSON.
+    data: String,
+}
+
 /// Jobs, the newest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Jobs {
