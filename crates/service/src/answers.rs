@@ -50,6 +50,6 @@ impl Service {
 }
 
 /// The key as the store keeps it: the same key in another project is another.
-fn in_project(caller: &Caller, key: &str) -> String {
+pub(crate) fn in_project(caller: &Caller, key: &str) -> String {
     format!("{}/{key}", caller.project.id)
 }

@@ -5,6 +5,7 @@ use retort_model::{Action, Conversation, Grant, Parent, Round, Selection, Status
 use retort_store::{Cursor, Edit, Order, Page, Summary};
 
 use crate::Error;
+use crate::answers::in_project;
 use crate::caller::Caller;
 use crate::import::incoming_of;
 use crate::service::Service;
@@ -60,7 +61,7 @@ impl Service {
     }
 
     /// The one conversation with that id, of that source if one is named.
-    pub(crate) fn find_one(
+    pub fn find_one(
         &self,
         caller: &Caller,
         id: &str,
@@ -113,7 +114,8 @@ impl Service {
     }
 
     /// Appends what was said next: `messages` is an object or array of chat messages, as the format `openai` reads
-    /// them. It follows the round that is shown, or the one with the number `after`.
+    /// them. It follows the round that is shown, or the one with the number `after`. `key` is that of the request, if it
+    /// began under one: it is done with what it appends, and not once more.
     ///
     /// # Errors
     /// There is no such conversation or round; the messages cannot be read.
@@ -124,6 +126,7 @@ impl Service {
         source: Option<&str>,
         messages: &str,
         after: Option<u32>,
+        key: Option<&str>,
     ) -> Result<Summary, Error> {
         self.audited(caller, Action::Edit, id, || {
             caller.needs(Grant::Write)?;
@@ -132,6 +135,7 @@ impl Service {
             let more = format
                 .read(messages, &mut Notes::default())
                 .map_err(|error| Error::Choice(format!("byte {}: {error}", error.at)))?;
+            let key = key.map(|key| in_project(caller, key));
             for _ in 0..APPENDS {
                 let summary = self.find_one(caller, id, source)?;
                 if summary.status == Status::Deleted {
@@ -145,7 +149,8 @@ impl Service {
                 whole.updated_at = Some(self.clock.now()).max(whole.updated_at);
                 let item = incoming_of(&whole, false, &mut self.store.packer(), &mut Vec::new())?;
                 let scope = caller.scope();
-                if self.store.change_body(&scope, summary.key, summary.body, &item)? {
+                let request = key.as_deref().map(|key| (caller.person.unwrap_or(0), key));
+                if self.store.change_body(&scope, summary.key, summary.body, &item, request)? {
                     return self.find_one(caller, id, Some(&summary.source));
                 }
             }

@@ -14,6 +14,8 @@ pub enum Begun {
     New,
     /// It is under way.
     UnderWay,
+    /// It was done, but whoever did it died before the answer was kept.
+    Done,
     /// What came under the key was another request.
     Different,
     /// It was answered.
@@ -57,6 +59,7 @@ impl crate::Store {
                 Some(Known { status: Some(status), body, .. }) => {
                     return Ok(Begun::Answered { status, body: body.unwrap_or_default() });
                 }
+                Some(Known { body: Some(_), .. }) => return Ok(Begun::Done),
                 Some(known) if known.at >= stale.unix_micros() => return Ok(Begun::UnderWay),
                 Some(_) => {}
             }
@@ -83,12 +86,12 @@ impl crate::Store {
         })
     }
 
-    /// Forgets a request, so that it can be tried anew.
+    /// Forgets a request, so that it can be tried anew, unless it was done.
     ///
     /// # Errors
     /// Those of the database.
     pub fn drop_answer(&self, person: i64, key: &str) -> Result<(), Error> {
-        let sql = "DELETE FROM answered WHERE person = $1 AND key = $2";
+        let sql = "DELETE FROM answered WHERE person = $1 AND key = $2 AND body IS NULL";
         self.write(|connection| {
             let values = [person.into(), Value::Text(&key_text(key))];
             connection.execute(sql, &values).map(|_| ())
@@ -103,6 +106,12 @@ impl crate::Store {
         let sql = "DELETE FROM answered WHERE at < $1";
         self.write(|connection| connection.execute(sql, &[Value::Int(before.unix_micros())]))
     }
+}
+
+/// Notes that a request under way is done, in the transaction that does it.
+pub(crate) fn note_done(connection: &mut Connection, person: i64, key: &str) -> Result<(), Error> {
+    let sql = "UPDATE answered SET body = '' WHERE person = $1 AND key = $2 AND status IS NULL";
+    connection.execute(sql, &[person.into(), Value::Text(&key_text(key))]).map(|_| ())
 }
 
 fn known(connection: &mut Connection, person: i64, key: &str) -> Result<Option<Known>, Error> {

@@ -6,6 +6,7 @@ use retort_model::bounds::ROWS_AT_ONCE;
 use retort_model::{Kind, Scope, Status, Time};
 
 use crate::Error;
+use crate::answered::note_done;
 use crate::body::PackedBody;
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::filter::{
@@ -157,7 +158,8 @@ impl crate::Store {
     }
 
     /// Puts another state in the place of a conversation's, if `expected_body` still is its state; whether it was. Its
-    /// owner and what was edited here stay as they are.
+    /// owner and what was edited here stay as they are. `request` is the person and the key of the request that asked
+    /// for it: it is done with it.
     ///
     /// # Errors
     /// Those of the database.
@@ -167,6 +169,7 @@ impl crate::Store {
         key: i64,
         expected_body: i64,
         item: &Incoming,
+        request: Option<(i64, &str)>,
     ) -> Result<bool, Error> {
         let mut statement = Statement::new(format!("SELECT {KNOWN} FROM conversation c"));
         statement.held_in(scope).push(" AND c.key = ").int(key);
@@ -179,6 +182,9 @@ impl crate::Store {
             let exporting = is_exporting(connection)?;
             let made = Made { owner: known.owner.clone(), ..Made::of(item) };
             update(connection, &Inserts::of(1), item, made, &known, exporting)?;
+            if let Some((person, key)) = request {
+                note_done(connection, person, key)?;
+            }
             Ok(true)
         })
     }

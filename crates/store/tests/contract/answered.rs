@@ -27,6 +27,26 @@ fn a_request_that_comes_again_has_the_same_answer() {
 }
 
 #[test]
+fn what_was_done_before_its_answer_was_kept_is_not_done_again() {
+    on_both(|place| {
+        let store = &place.store;
+        place.add("a", "1");
+        for (key, is_done) in [(Some((1, "k")), true), (None, false)] {
+            assert_eq!(begin(store, "k", 1, 100), Begun::New);
+            let (seen, item) = (place.one("a"), place.incoming("a", "2"));
+            assert!(store.change_body(&place.scope(), seen.key, seen.body, &item, key).unwrap());
+            store.drop_answer(1, "k").unwrap();
+            let known = if is_done { Begun::Done } else { Begun::New };
+            assert_eq!(begin(store, "k", 1, 101), known);
+            assert_eq!(begin(store, "k", 1, 1000), known);
+            store.end_answer(1, "k", 201, "{}").unwrap();
+            assert_eq!(begin(store, "k", 1, 1001), answered(201, "{}"));
+            store.clear_answers(at(2000)).unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_key_is_one_persons() {
     on_both(|place| {
         let store = &place.store;

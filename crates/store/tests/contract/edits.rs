@@ -217,7 +217,7 @@ fn another_state_comes_only_in_the_place_of_the_one_that_was_seen() {
         let before = place.one("c");
         let change = |scope: &Scope, body, text: &str| {
             let bare = Incoming { owner: None, ..state(text) };
-            place.store.change_body(scope, before.key, body, &bare).unwrap()
+            place.store.change_body(scope, before.key, body, &bare, None).unwrap()
         };
         let q = Scope::project(place.store.project_or_new("q", at(0)).unwrap().id);
         let bob = Scope::person(place.project, "bob");
@@ -254,7 +254,8 @@ fn of_changes_at_once_one_comes_through() {
                 let change = |store: &'_ Store, number: usize| {
                     let text = format!("{round} {number}");
                     let item = place.incoming("c", &text);
-                    let changed = store.change_body(&place.scope(), seen.key, seen.body, &item);
+                    let changed =
+                        store.change_body(&place.scope(), seen.key, seen.body, &item, None);
                     changed.unwrap().then_some(text)
                 };
                 let all = [(&place.store, 1), (&other, 2), (&place.store, 3)]

@@ -20,6 +20,13 @@ pub struct OnceKey {
     fingerprint: [u8; 32],
 }
 
+impl OnceKey {
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.key
+    }
+}
+
 /// The key that the headers name, of a request that says `what`.
 ///
 /// # Errors
@@ -40,8 +47,9 @@ pub fn key_of(headers: &HeaderMap, what: &[&[u8]]) -> Result<Option<OnceKey>, Pr
     Ok(Some(OnceKey { key: key.to_owned(), fingerprint: hash.finalize().into() }))
 }
 
-/// Does `act` unless it was done under the key before; then the answer is the one that was given. Under a key it is
-/// done to its end also if whoever asked goes away meanwhile: they will ask for the answer again.
+/// Does `act` unless it was answered under the key before; then the answer is the one that was given. `act` hears
+/// whether what it does was done already, and only the answer is missing. Under a key it is done to its end also if
+/// whoever asked goes away meanwhile: they will ask for the answer again.
 ///
 /// # Errors
 /// Those of `act`; the key is another request's, or that request is still under way.
@@ -50,14 +58,14 @@ pub async fn once<T, F>(
     caller: &Caller,
     key: Option<OnceKey>,
     status: StatusCode,
-    act: impl FnOnce() -> F + Send + 'static,
+    act: impl FnOnce(bool) -> F + Send + 'static,
 ) -> Result<Response, Problem>
 where
     T: Serialize + DeserializeOwned + Send,
     F: Future<Output = Result<T, Problem>> + Send,
 {
     let Some(key) = key else {
-        return Ok((status, Json(act().await?)).into_response());
+        return Ok((status, Json(act(false).await?)).into_response());
     };
     let (app, caller) = (app.clone(), caller.clone());
     let doing = tokio::spawn(async move { under(&app, &caller, key, status, act).await });
@@ -69,7 +77,7 @@ async fn under<T, F>(
     caller: &Caller,
     OnceKey { key, fingerprint }: OnceKey,
     status: StatusCode,
-    act: impl FnOnce() -> F,
+    act: impl FnOnce(bool) -> F,
 ) -> Result<Response, Problem>
 where
     T: Serialize + DeserializeOwned,
@@ -79,8 +87,9 @@ where
         let (caller, key) = (caller.clone(), key.clone());
         app.call(move |service| service.begin_answer(&caller, &key, &fingerprint)).await?
     };
+    let was_done = begun == Begun::Done;
     match begun {
-        Begun::New => {}
+        Begun::New | Begun::Done => {}
         Begun::UnderWay => return Err(Problem::idempotency_under_way()),
         Begun::Different => return Err(Problem::idempotency_mismatch()),
         Begun::Answered { status, body } => {
@@ -89,7 +98,7 @@ where
             return Ok((status.unwrap_or(StatusCode::OK), json, body).into_response());
         }
     }
-    let done = act().await;
+    let done = act(was_done).await;
     let kept = match &done {
         Ok(answer) => Some(serde_json::to_string(answer).map_err(Problem::internal)?),
         Err(_) => None,

@@ -156,7 +156,7 @@ async fn take_in(
     let key = key_of(&headers, &[b"take-in", from.as_bytes(), owner.as_bytes(), &body])?;
     let intake = intake.request()?;
     let (asks, doing) = (caller.clone(), app.clone());
-    once(&app, &caller, key, StatusCode::OK, || async move {
+    once(&app, &caller, key, StatusCode::OK, |_| async move {
         let taken = doing.call(move |service| service.take_in(&asks, &intake, body.to_vec()));
         let taken = wire::Taking::from(taken.await?);
         if taken.read == 0 || (taken.read == taken.refused && taken.read == 1) {
@@ -344,12 +344,16 @@ async fn append(
     let after = following.after.map(|after| after.to_string()).unwrap_or_default();
     let key = key_of(&headers, &[b"append", id.as_bytes(), after.as_bytes(), text.as_bytes()])?;
     let (asks, doing) = (caller.clone(), app.clone());
-    once(&app, &caller, key, StatusCode::CREATED, move || async move {
+    let under = key.as_ref().map(|key| key.as_str().to_owned());
+    once(&app, &caller, key, StatusCode::CREATED, move |was_done| async move {
         let Following { source, after } = following;
-        let summary = doing
-            .call(move |service| service.append(&asks, &id, source.as_deref(), &text, after))
-            .await?;
-        Ok(wire::Conversation::from(&summary))
+        let summary = doing.call(move |service| {
+            if was_done {
+                return service.find_one(&asks, &id, source.as_deref());
+            }
+            service.append(&asks, &id, source.as_deref(), &text, after, under.as_deref())
+        });
+        Ok(wire::Conversation::from(&summary.await?))
     })
     .await
 }

@@ -87,7 +87,7 @@ async fn submit(
         selection: Selection::try_from(asked.selection)?,
     };
     let (asks, doing) = (caller.clone(), app.clone());
-    once(&app, &caller, key, StatusCode::ACCEPTED, || async move {
+    once(&app, &caller, key, StatusCode::ACCEPTED, |_| async move {
         let job = doing.call(move |service| {
             let id = service.submit_export(&asks, &request)?;
             service.job(&asks, id)
@@ -125,7 +125,7 @@ async fn export_project(
     let making = wire::Making::history(asked.file_format);
     let plan = making.plan(&asked.dataset_name)?;
     let (asks, doing) = (caller.clone(), app.clone());
-    once(&app, &caller, key, StatusCode::ACCEPTED, || async move {
+    once(&app, &caller, key, StatusCode::ACCEPTED, |_| async move {
         let job = doing.call(move |service| {
             let id = service.export_project(&asks, plan)?;
             service.job(&asks, id)
@@ -174,7 +174,7 @@ async fn retry(
 ///
 /// Server-sent events: `progress` with the job each time it has moved, `end` with the job when it has ended.
 #[utoipa::path(get, path = "/exports/{id}/events", tag = "exports", params(("id" = i64, Path)),
-    responses((status = 200, content_type = "text/event-stream", body = String), Problems))]
+    responses((status = 200, content_type = "text/event-stream", body = wire::Event), Problems))]
 async fn events(
     State(app): State<App>,
     Asking(caller): Asking,

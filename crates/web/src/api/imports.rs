@@ -85,7 +85,7 @@ async fn import(
     // What was imported before is not kept twice.
     let kept = std::sync::Arc::new(std::sync::Mutex::new(Some(upload)));
     let (asks, given, service) = (caller.clone(), std::sync::Arc::clone(&kept), app.clone());
-    let answer = once(&app, &caller, key, StatusCode::ACCEPTED, || async move {
+    let answer = once(&app, &caller, key, StatusCode::ACCEPTED, |_| async move {
         let upload = taken(&given).ok_or_else(|| Problem::internal("the upload is gone"))?;
         let job = service.call(move |service| {
             let id = service.submit_upload(&asks, upload, &asked)?;
@@ -147,7 +147,7 @@ async fn retry(
 ///
 /// Server-sent events: `progress` with the job each time it has moved, `end` with the job when it has ended.
 #[utoipa::path(get, path = "/imports/{id}/events", tag = "imports", params(("id" = i64, Path)),
-    responses((status = 200, content_type = "text/event-stream", body = String), Problems))]
+    responses((status = 200, content_type = "text/event-stream", body = wire::Event), Problems))]
 async fn events(
     State(app): State<App>,
     Asking(caller): Asking,
