@@ -28,7 +28,7 @@ function send(fields) {
   }
   for (const [name, value] of fields) body.append(name, value);
   waiting = waiting.then(async () => {
-    const answer = await fetch(form.action, { method: "POST", body, headers: { accept: "application/json" } });
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body, headers: { accept: "application/json" } });
     if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).detail ?? answer.statusText);
     tell(await answer.json());
   }).catch((error) => { standing.textContent = `Not kept: ${error.message}. Load the page again.`; });

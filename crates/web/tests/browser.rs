@@ -1,0 +1,530 @@
+//! The pages in a real browser: Chromium, driven by its own driver. Where they are not installed (Debian: `chromium`
+//! and `chromium-driver`), the tests say so and pass over.
+//!
+//! `RETORT_SCREENSHOTS=FOLDER` keeps a picture of every screen; `RETORT_AXE=FILE` names axe-core's script, which then
+//! looks every screen over.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+#[path = "support/house.rs"]
+mod house;
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use house::{As, House, on_sqlite};
+use retort_model::{Grant, Selection};
+use retort_service::{Caller, IntakeRequest, Person};
+use serde_json::{Value, json};
+
+const DRIVER: &str = "/usr/bin/chromedriver";
+
+/// A browser, and the process that drives it.
+struct Browser {
+    client: Client,
+    driver: Child,
+    base: String,
+    /// What the browser brings home.
+    downloads: tempfile::TempDir,
+}
+
+impl Browser {
+    /// None where there is no browser.
+    async fn open(house: &House, scripts: bool) -> Option<Self> {
+        if !std::path::Path::new(DRIVER).exists() {
+            eprintln!("passed over: there is no {DRIVER}");
+            return None;
+        }
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let driver = Command::new(DRIVER)
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let downloads = tempfile::tempdir().unwrap();
+        let preferences = json!({
+            "download.default_directory": downloads.path(),
+            "profile.managed_default_content_settings.javascript": if scripts { 1 } else { 2 },
+        });
+        let options = json!({
+            "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                     "--window-size=1440,1000"],
+            "prefs": preferences,
+        });
+        let mut capabilities = serde_json::Map::new();
+        capabilities.insert("goog:chromeOptions".into(), options);
+        let url = format!("http://127.0.0.1:{port}");
+        let mut client = None;
+        for _ in 0..200 {
+            let mut builder = ClientBuilder::new(fantoccini_connector());
+            match builder.capabilities(capabilities.clone()).connect(&url).await {
+                Ok(found) => {
+                    client = Some(found);
+                    break;
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+        let base = format!("http://{}", house.address);
+        Some(Self { client: client.expect("the browser begins"), driver, base, downloads })
+    }
+
+    async fn go(&self, path: &str) {
+        self.client.goto(&format!("{}{path}", self.base)).await.unwrap();
+    }
+
+    /// Signs in by the page, with everyone's password.
+    async fn sign_in(&self, person: &Person) {
+        self.go("/sign-in").await;
+        self.fill("name", &person.name).await;
+        self.fill("password", house::PASSWORD).await;
+        self.press("button.first").await;
+        assert_eq!(self.path().await, "/");
+    }
+
+    async fn path(&self) -> String {
+        self.client.current_url().await.unwrap().path().to_owned()
+    }
+
+    async fn text(&self, css: &str) -> String {
+        let found = self.client.wait().for_element(Locator::Css(css)).await;
+        found.unwrap_or_else(|error| panic!("{css}: {error}")).text().await.unwrap()
+    }
+
+    async fn count(&self, css: &str) -> usize {
+        self.client.find_all(Locator::Css(css)).await.unwrap().len()
+    }
+
+    async fn fill(&self, name: &str, text: &str) {
+        let css = format!("main [name='{name}']:not([type=hidden])");
+        let field = self.client.find(Locator::Css(&css)).await.unwrap();
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    async fn press(&self, css: &str) {
+        let found = self.client.wait().for_element(Locator::Css(css)).await;
+        found.unwrap_or_else(|error| panic!("{css}: {error}")).click().await.unwrap();
+    }
+
+    async fn body(&self) -> String {
+        self.text("body").await
+    }
+
+    /// Waits until the page says so.
+    async fn until(&self, words: &str) {
+        for _ in 0..200 {
+            if let Ok(body) = self.client.find(Locator::Css("body")).await
+                && body.text().await.is_ok_and(|text| text.contains(words))
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("`{words}` never came; there is: {}", self.body().await);
+    }
+
+    /// The file that was downloaded under that name.
+    async fn downloaded(&self, name: &str) -> Vec<u8> {
+        let path = self.downloads.path().join(name);
+        for _ in 0..200 {
+            if let Ok(bytes) = std::fs::read(&path) {
+                return bytes;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let there: Vec<_> = std::fs::read_dir(self.downloads.path()).unwrap().flatten().collect();
+        panic!("`{name}` was not downloaded; there is {there:?}");
+    }
+
+    async fn close(mut self) {
+        let _ = self.client.close().await;
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+fn fantoccini_connector() -> hyper_util::client::legacy::connect::HttpConnector {
+    hyper_util::client::legacy::connect::HttpConnector::new()
+}
+
+/// Conversations that `person` holds: so many, the first with titles that would do harm.
+async fn furnish(house: &House, person: &Person, many: usize) {
+    let (project, person) = (house.p.clone(), person.clone());
+    house
+        .call(move |service| {
+            let titles =
+                ["<script>document.title='harmed'</script>", "Refund \"now\" & <b>bold</b>", "返金"];
+            let mut lines = String::new();
+            for number in 0..many {
+                let title = titles.get(number).map_or_else(|| format!("Talk {number}"), |t| (*t).into());
+                let line = json!({
+                    "id": format!("talk-{number}"), "title": title,
+                    "tags": ["<img src=x onerror=alert(1)>", if number % 2 == 0 { "even" } else { "odd" }],
+                    "created_at": format!("2024-{:02}-11T10:00:00Z", number % 12 + 1),
+                    "messages": [
+                        {"role": "user", "content": format!("Question {number} <script>alert(1)</script>")},
+                        {"role": "assistant", "content": format!("**Answer** {number}")},
+                    ],
+                });
+                lines.push_str(&line.to_string());
+                lines.push('\n');
+            }
+            let request = IntakeRequest { owner: Some(person.name), ..IntakeRequest::default() };
+            let report =
+                service.take_in(&Caller::local(&project), &request, lines.into_bytes()).unwrap();
+            assert_eq!(report.new, many as u64);
+        })
+        .await;
+}
+
+/// The lines of the data file in an archive that was downloaded.
+fn rows(archive: &[u8], name: &str) -> Vec<Value> {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
+    let file = archive.by_name(name).unwrap();
+    let text = std::io::read_to_string(file).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Select → Configure → Export → Preview → Download, with or without scripts.
+async fn whole_path(house: &House, scripts: bool) {
+    furnish(house, &house.ann, 120).await;
+    let Some(browser) = Browser::open(house, scripts).await else { return };
+    browser.sign_in(&house.ann).await;
+    browser.press("header nav a[href='/export']").await;
+    assert!(browser.text("#standing").await.starts_with("0 chosen · 120 match"));
+
+    // All that the filter matches, not only the page.
+    browser.go("/export?search=even").await;
+    browser.press("button[value=all]").await;
+    browser.until("60 chosen · 60 match").await;
+    // One of them is not wanted after all.
+    browser.press("tbody tr:first-child input[name=id]").await;
+    if !scripts {
+        browser.press("button[value=rows]").await;
+    }
+    browser.until("59 chosen · 60 match").await;
+    // The choice stays behind another filter, and shows that it is hidden.
+    browser.go("/export?search=odd").await;
+    browser.until("59 chosen · 60 match · 59 chosen are hidden by this filter").await;
+    if scripts {
+        // A click on a row, then Shift and a click three rows below.
+        browser.press("tbody tr:nth-child(1) td.kind").await;
+        browser.until("60 chosen · 60 match · 59 chosen are hidden").await;
+        let script = "const row = document.querySelector('tbody tr:nth-child(4) td.kind');
+                      row.dispatchEvent(new MouseEvent('click', {bubbles: true, shiftKey: true}));";
+        browser.client.execute(script, Vec::new()).await.unwrap();
+        browser.until("63 chosen · 60 match · 59 chosen are hidden").await;
+    }
+    let chosen = if scripts { 63 } else { 59 };
+
+    browser.go("/export").await;
+    browser.fill("dataset_name", "refunds_2024").await;
+    browser.fill("file_name", "talks").await;
+    browser.press("form.side button.first").await;
+    let body = browser.body().await;
+    assert!(body.contains(&format!("{chosen} conversations chosen")), "{body}");
+    assert!(body.contains(&format!("Conversations written\n{chosen}")), "{body}");
+    assert!(browser.count("article.record").await == 20, "{body}");
+    browser.press("form[action='/export/confirm'] button").await;
+    if scripts {
+        browser.until("Open the dataset").await;
+    } else {
+        for _ in 0..100 {
+            if browser.body().await.contains("Open the dataset") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            browser.client.refresh().await.unwrap();
+        }
+    }
+    assert!(browser.body().await.contains("completed"));
+    assert_eq!(browser.count("article.record").await, 20);
+    browser.press("a[download]").await;
+    let rows = rows(&browser.downloaded("refunds_2024.zip").await, "talks.jsonl");
+    assert_eq!(rows.len(), chosen);
+    assert!(rows.iter().all(|row| row["messages"][0]["role"] == "user"), "{}", rows[0]);
+
+    browser.go("/datasets").await;
+    assert!(browser.body().await.contains("refunds_2024"));
+    browser.press("td.title a").await;
+    browser.fill("name", "refunds").await;
+    browser.press("form[action$='/rename'] button").await;
+    assert_eq!(browser.text("h1").await, "refunds");
+    browser.press("a[href$='/delete']").await;
+    browser.press("form.narrow button.first").await;
+    assert!(browser.body().await.contains("No datasets yet"));
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_is_chosen_made_looked_at_and_downloaded() {
+    on_sqlite(async |house: &mut House| whole_path(house, true).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_goes_without_scripts() {
+    on_sqlite(async |house: &mut House| whole_path(house, false).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_wrote_shows_as_text_on_every_page() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.ann, 5).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.ann).await;
+        for path in ["/export", "/analysis", "/conversations/talk-0", "/conversations/talk-1"] {
+            browser.go(path).await;
+            assert_ne!(browser.client.title().await.unwrap(), "harmed", "{path}");
+            assert_eq!(browser.count("main script:not([src]), main img[src=x]").await, 0, "{path}");
+        }
+        assert!(browser.body().await.contains("<script>alert(1)</script>"));
+        assert!(browser.text("h1").await.contains("<b>bold</b>"));
+        browser.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_made_opened_by_anyone_and_revoked() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.ann, 5).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.ann).await;
+        browser.go("/conversations/talk-4").await;
+        browser.press("#shares details summary").await;
+        browser.press("#shares details button").await;
+        let link = browser.client.wait().for_element(Locator::Css("#shares form a")).await.unwrap();
+        let path = link.attr("href").await.unwrap().unwrap();
+        assert!(path.starts_with("/s/"), "{path}");
+        let visitor = Browser::open(house, true).await.unwrap();
+        visitor.go(&path).await;
+        assert!(visitor.body().await.contains("Question 4"));
+        assert!(!visitor.body().await.contains("ann@example.com"));
+        browser.press("#shares form button.quiet").await;
+        browser.until("Nobody but those").await;
+        visitor.client.refresh().await.unwrap();
+        assert!(!visitor.body().await.contains("Question 4"));
+        visitor.close().await;
+        browser.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_project_is_for_its_admins() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.ann, 7).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.ann).await;
+        browser.go("/project").await;
+        assert!(!browser.body().await.contains("Download all conversations"));
+        let member = house.session(&house.ann).await;
+        let body = json!({"dataset_name": "all"});
+        assert_eq!(house.post("/api/v1/project/export", &member, body).await.status, 403);
+        browser.close().await;
+
+        let browser = Browser::open(house, true).await.unwrap();
+        browser.sign_in(&house.admin).await;
+        browser.go("/project").await;
+        browser.press("form[action='/project/export'] button").await;
+        browser.until("Open the dataset").await;
+        browser.press("a[download]").await;
+        let archive = browser.downloaded("conversation_history.zip").await;
+        let rows = rows(&archive, "conversation_history.jsonl");
+        let everyone = house.p.clone();
+        let all = house.call(move |service| {
+            service.count(&Caller::local(&everyone), &Selection::default()).unwrap()
+        });
+        assert_eq!(rows.len() as u64, all.await);
+        assert!(rows.iter().any(|row| row["user_email"] == "ann@example.com"), "{}", rows[0]);
+        browser.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_come_in_and_the_report_says_what_became_of_them() {
+    on_sqlite(async |house: &mut House| {
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.bob).await;
+        let file = browser.downloads.path().join("history.jsonl");
+        let line = json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]});
+        std::fs::write(&file, format!("{line}\nno JSON\n")).unwrap();
+        browser.go("/import").await;
+        let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
+        field.send_keys(file.to_str().unwrap()).await.unwrap();
+        browser.press("#drop button.first").await;
+        browser.until("completed with skips").await;
+        let body = browser.body().await;
+        assert!(body.contains("Items read\n2") && body.contains("New\n1"), "{body}");
+        assert!(body.contains("Refused\n1") && body.contains("line 2"), "{body}");
+        browser.close().await;
+    })
+    .await;
+}
+
+/// Every screen, once with something on it.
+const SCREENS: [(&str, &str); 14] = [
+    ("sign-in", "/sign-in"),
+    ("home", "/"),
+    ("export", "/export"),
+    ("datasets", "/datasets"),
+    ("dataset", "/datasets/1"),
+    ("analysis", "/analysis"),
+    ("import", "/import"),
+    ("project", "/project"),
+    ("tokens", "/project/tokens"),
+    ("shares", "/project/shares"),
+    ("audit", "/project/audit"),
+    ("settings", "/settings"),
+    ("conversation", "/conversations/talk-3"),
+    ("api", "/api"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.owner, 30).await;
+        let who = house.token(&house.p, &house.owner, &[Grant::Export]).await;
+        let job = house.post("/api/v1/exports", &who, json!({"dataset_name": "shown"})).await;
+        house.ended_job("exports", job.json()["id"].as_i64().unwrap(), &who).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.owner).await;
+        let axe = std::env::var_os("RETORT_AXE").map(|path| std::fs::read_to_string(path).unwrap());
+        if axe.is_none() {
+            eprintln!("passed over: RETORT_AXE names no script of axe-core");
+        }
+        for (width, scheme) in [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")] {
+            look_as(&browser, width, scheme).await;
+            for (name, path) in SCREENS {
+                browser.go(path).await;
+                let wide = browser
+                    .client
+                    .execute("return document.documentElement.scrollWidth", Vec::new())
+                    .await
+                    .unwrap();
+                assert!(wide.as_i64().unwrap() <= width, "{name} is {wide} wide at {width}");
+                if let Some(folder) = std::env::var_os("RETORT_SCREENSHOTS") {
+                    let file = format!("{name}-{width}-{scheme}.png");
+                    let picture = browser.client.screenshot().await.unwrap();
+                    std::fs::write(std::path::Path::new(&folder).join(file), picture).unwrap();
+                }
+                if let Some(axe) = &axe {
+                    look_over(&browser, axe, &format!("{name} at {width}, {scheme}")).await;
+                }
+            }
+        }
+        browser.close().await;
+    })
+    .await;
+}
+
+async fn look_as(browser: &Browser, width: i64, scheme: &str) {
+    for (command, parameters) in [
+        (
+            "Emulation.setDeviceMetricsOverride",
+            json!({"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500}),
+        ),
+        (
+            "Emulation.setEmulatedMedia",
+            json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
+        ),
+    ] {
+        let command = Devtools { command, parameters };
+        browser.client.issue_cmd(command).await.unwrap();
+    }
+}
+
+/// A command of Chromium's own.
+#[derive(Debug)]
+struct Devtools {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl fantoccini::wd::WebDriverCompatibleCommand for Devtools {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (axum::http::Method, Option<String>) {
+        let body = json!({"cmd": self.command, "params": self.parameters});
+        (axum::http::Method::POST, Some(body.to_string()))
+    }
+}
+
+/// Has axe-core look a screen over; serious findings fail.
+async fn look_over(browser: &Browser, axe: &str, screen: &str) {
+    browser.client.execute(axe, Vec::new()).await.unwrap();
+    let script = "const done = arguments[arguments.length - 1];
+                  axe.run(document, {resultTypes: ['violations']}).then(
+                      (found) => done(found.violations.map((one) => ({
+                          id: one.id, impact: one.impact, where: one.nodes.map((node) => node.html).slice(0, 3)}))),
+                      (error) => done([{id: String(error), impact: 'critical'}]));";
+    let found = browser.client.execute_async(script, Vec::new()).await.unwrap();
+    let serious: Vec<&Value> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| matches!(one["impact"].as_str(), Some("serious" | "critical")))
+        .collect();
+    assert!(serious.is_empty(), "{screen}: {serious:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_reached_by_keyboard_and_progress_is_announced() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.ann, 3).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.ann).await;
+        browser.go("/export").await;
+        let script = "const wanted = [...document.querySelectorAll('a, button, input:not([type=hidden]), select, summary')]
+                          .filter((one) => one.offsetParent !== null);
+                      return wanted.filter((one) => one.tabIndex < 0).map((one) => one.outerHTML)";
+        let left_out = browser.client.execute(script, Vec::new()).await.unwrap();
+        assert_eq!(left_out, json!([]));
+        let live = browser.client.find(Locator::Css("#standing[aria-live=polite]")).await;
+        assert!(live.is_ok());
+        // The first stop leads past the navigation, and shows where it is.
+        let body = browser.client.find(Locator::Css("body")).await.unwrap();
+        body.send_keys("\u{e004}").await.unwrap();
+        let script = "const at = document.activeElement; const style = getComputedStyle(at);
+                      return [at.className, style.outlineStyle]";
+        let at = browser.client.execute(script, Vec::new()).await.unwrap();
+        assert_eq!(at[0], "skip");
+        assert_ne!(at[1], "none");
+        browser.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_screen_weighs_more_than_60_kb() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.owner, 60).await;
+        let session = house.session(&house.owner).await;
+        let weight = async |path: &str, who: &As| {
+            let reply = house.ask("GET", path).by(who).send().await;
+            assert_eq!(reply.status, 200, "{path}");
+            let mut packed =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            std::io::Write::write_all(&mut packed, &reply.body).unwrap();
+            packed.finish().unwrap().len()
+        };
+        let mut assets = 0;
+        for asset in ["retort.css", "choose.js", "follow.js", "drop.js", "retort.svg"] {
+            assets += weight(&format!("/assets/{asset}"), &As::Nobody).await;
+        }
+        for (name, path) in SCREENS.iter().filter(|(name, _)| *name != "dataset") {
+            let whole = assets + weight(path, &session).await;
+            assert!(whole < 60_000, "{name} weighs {whole} bytes");
+        }
+    })
+    .await;
+}
