@@ -7,28 +7,27 @@ use retort_service::Edit;
 use serde_json::json;
 
 use crate::commands::{Failure, print};
-use crate::config::Opened;
+use crate::house::House;
 use crate::words::{count, several};
 
 /// How many conversations are meant. An id that nobody knows is an error.
-pub fn known(opened: &Opened, selection: &Selection) -> Result<u64, Failure> {
-    let Opened { service, caller, .. } = opened;
-    if let Err(error) = service.check_ids(caller, selection) {
+pub fn known(house: &House, selection: &Selection) -> Result<u64, Failure> {
+    if let Err(error) = house.check_ids(selection) {
         let error = crate::words::one_line(&error.to_string(), 240);
         return Err(format!("{error}; nothing was changed").into());
     }
-    Ok(service.count(caller, selection)?)
+    house.count(selection)
 }
 
 /// Changes the conversations that are meant, and says how many of how many were changed.
 pub fn change(
-    opened: &Opened,
+    house: &House,
     selection: &Selection,
     edit: &Edit,
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let meant = known(opened, selection)?;
-    let changed = opened.service.edit(&opened.caller, selection, edit)?;
+    let meant = known(house, selection)?;
+    let changed = house.edit(selection, edit)?;
     if json {
         print(json!({"changed": changed, "meant": meant}))?;
         return Ok(ExitCode::SUCCESS);

@@ -11,7 +11,9 @@ use retort_service::{Caller, Clock, Service, Settings};
 use serde::Deserialize;
 
 use crate::args::threads;
+use crate::client::{Client, Reached};
 use crate::commands::Failure;
+use crate::house::House;
 
 /// Where things are kept.
 #[derive(Args, Clone, Default)]
@@ -36,6 +38,46 @@ pub struct Keeping {
     /// The project.
     #[arg(long, global = true, value_name = "NAME", env = "RETORT_PROJECT")]
     project: Option<String>,
+
+    #[command(flatten)]
+    reaching: Reaching,
+}
+
+/// The server that is asked instead of a store that lies here.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Server")]
+pub struct Reaching {
+    /// Ask the server at this address instead of a store that lies here; `''` means the store here.
+    #[arg(long, global = true, value_name = "URL", env = "RETORT_SERVER")]
+    server: Option<String>,
+
+    /// A token of the server. Others on this machine may see it: the variable `RETORT_TOKEN` is safer.
+    #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "token_file")]
+    token: Option<String>,
+
+    /// A file that holds the token.
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// Let the token and the conversations cross the network in the clear.
+    #[arg(long, global = true)]
+    insecure: bool,
+}
+
+/// [`Reaching`] said before the command; it counts there.
+#[derive(Args)]
+pub struct Before {
+    #[arg(long, global = true, hide = true)]
+    server: Option<String>,
+
+    #[arg(long, global = true, hide = true, conflicts_with = "token_file")]
+    token: Option<String>,
+
+    #[arg(long, global = true, hide = true)]
+    token_file: Option<PathBuf>,
+
+    #[arg(long, global = true, hide = true)]
+    insecure: bool,
 }
 
 /// What the file may say. Every setting may be left out.
@@ -46,6 +88,7 @@ pub struct Config {
     store: Option<String>,
     objects: Option<String>,
     project: Option<String>,
+    server: Option<String>,
     threads: Option<usize>,
     part_megabytes: Option<u64>,
     lease_seconds: Option<u64>,
@@ -166,6 +209,52 @@ impl Keeping {
         Ok((settings, project))
     }
 
+    /// Where the server is that is to be asked, if one is.
+    fn server_url(&self) -> Result<Option<String>, Failure> {
+        let url = match self.reaching.server.clone() {
+            Some(url) => Some(url),
+            None => self.file()?.server,
+        };
+        Ok(url.filter(|url| !url.is_empty()))
+    }
+
+    /// The server that is to be asked, if one is.
+    pub fn server(&self) -> Result<Option<Client>, Failure> {
+        let Some(url) = self.server_url()? else { return Ok(None) };
+        let project = self.project.clone().or(self.file()?.project);
+        let (token, insecure) = (self.reaching.token()?, self.reaching.insecure);
+        Ok(Some(Client::new(Reached { url, token, project, insecure })?))
+    }
+
+    /// Refuses what is done with a store where it lies, if a server is to be asked.
+    pub fn here(&self) -> Result<(), Failure> {
+        match self.server_url()? {
+            None => Ok(()),
+            Some(url) => Err(format!(
+                "this is done where the store lies, not through the server `{url}`; leave `--server` out \
+                 (`--server ''` if a variable or the configuration names one)"
+            )
+            .into()),
+        }
+    }
+
+    /// The server that is named, or else the store that is there.
+    pub fn house(&self) -> Result<House, Failure> {
+        match self.server()? {
+            Some(client) => Ok(House::There(client)),
+            None => Ok(House::Here(Box::new(self.open()?))),
+        }
+    }
+
+    /// What stands before the path of a link that people open, as far as that is known here.
+    pub fn public_url(&self) -> Result<String, Failure> {
+        let url = match self.server_url()? {
+            Some(url) => Some(url),
+            None => std::env::var("RETORT_URL").ok().or(self.file()?.serve.url),
+        };
+        Ok(url.unwrap_or_default().trim_end_matches('/').to_owned())
+    }
+
     /// The store that is there.
     pub fn open(&self) -> Result<Opened, Failure> {
         self.open_with(false)
@@ -173,6 +262,7 @@ impl Keeping {
 
     /// The store, made if it is not there.
     pub fn open_or_new(&self) -> Result<Opened, Failure> {
+        self.here()?;
         self.open_with(true)
     }
 
@@ -196,6 +286,7 @@ impl Keeping {
 
     /// The store that is there, for what concerns all projects.
     pub fn service(&self) -> Result<Service, Failure> {
+        self.here()?;
         Ok(Service::open(self.settings()?.0, Box::new(MachineClock), false)?)
     }
 
@@ -206,6 +297,29 @@ impl Keeping {
             if create { service.project_or_new(&project)? } else { service.project(&project)? };
         Ok(Opened { service, caller: Caller::local(&project), settings })
     }
+}
+
+impl Reaching {
+    /// The token: of a flag, or else of the environment.
+    fn token(&self) -> Result<String, Failure> {
+        let token = match (&self.token, &self.token_file) {
+            (Some(token), _) => token.clone(),
+            (None, Some(path)) => fs::read_to_string(path)
+                .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?,
+            (None, None) => std::env::var("RETORT_TOKEN").unwrap_or_default(),
+        };
+        match token.trim() {
+            "" => Err("a server takes a token: set `RETORT_TOKEN`, or give `--token-file`; whoever runs the server \
+                       makes one with `retort tokens add`"
+                .into()),
+            token => Ok(token.to_owned()),
+        }
+    }
+}
+
+/// A key that no other request has.
+pub fn request_key() -> String {
+    format!("{:016x}{:016x}", chance(), chance())
 }
 
 /// A number from the environment, or else from the file.
@@ -257,7 +371,7 @@ mod tests {
         assert_eq!(config.patience_seconds, Some(PATIENCE_SECONDS));
         assert_eq!(config.part_megabytes.map(|mb| mb * 1_000_000), Some(bounds::PART_BYTES));
         assert!(config.threads.is_some() && config.data.is_some());
-        assert!(config.store.is_some() && config.objects.is_some());
+        assert!(config.store.is_some() && config.objects.is_some() && config.server.is_some());
         let serve = config.serve;
         assert_eq!(serve.listen.as_deref(), Some(crate::commands::serve::LISTEN));
         let requests = crate::commands::serve::REQUESTS_PER_MINUTE;

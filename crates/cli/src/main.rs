@@ -4,8 +4,10 @@
 
 mod args;
 mod changing;
+mod client;
 mod commands;
 mod config;
+mod house;
 mod progress;
 mod words;
 
@@ -26,9 +28,12 @@ static ALLOCATOR: MiMalloc = MiMalloc;
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something is not as it should be, 130 stopped."
+    after_help = "`--server URL` has a server do what is asked, with the token in RETORT_TOKEN.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 something is not as it should be, 130 stopped."
 )]
 struct Cli {
+    #[command(flatten)]
+    _before: config::Before,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -67,6 +72,18 @@ enum Command {
     Trace(commands::trace::Trace),
     /// List the jobs, follow one, end it, or try it again.
     Jobs(commands::jobs::Jobs),
+    /// Make public links to conversations, list and revoke them.
+    Share(commands::share::Share),
+    /// Add the people who may sign in, and let them in or not.
+    Users(commands::users::Users),
+    /// List the projects, or add one.
+    Projects(commands::projects::Projects),
+    /// List who is in the project, give them roles, or take them out.
+    Members(commands::members::Members),
+    /// Make tokens for programs, list and revoke them.
+    Tokens(commands::tokens::Tokens),
+    /// List or export who did what, and who was refused.
+    Audit(commands::audit::Audit),
     /// Answer the API and the pages, for many people at once.
     Serve(Box<commands::serve::Serve>),
     /// Do the jobs that wait.
@@ -102,6 +119,12 @@ fn main() -> ExitCode {
         Command::Datasets(command) => command.run(),
         Command::Trace(command) => command.run(),
         Command::Jobs(command) => command.run(),
+        Command::Share(command) => command.run(),
+        Command::Users(command) => command.run(),
+        Command::Projects(command) => command.run(),
+        Command::Members(command) => command.run(),
+        Command::Tokens(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::Worker(command) => command.run(),
         Command::Doctor(command) => command.run(),

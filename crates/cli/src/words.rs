@@ -40,6 +40,11 @@ pub fn moment(time: Time) -> String {
     whole.get(..16).unwrap_or(&whole).replace('T', " ")
 }
 
+/// As [`moment`], of one that is written down.
+pub fn moment_of(text: Option<&str>) -> String {
+    text.and_then(|text| Time::parse(text).ok()).map(moment).unwrap_or_default()
+}
+
 /// A table without decoration, as wide as the terminal.
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();

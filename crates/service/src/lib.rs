@@ -60,7 +60,7 @@ pub use preview::{Preview, Sample, preview, preview_package};
 pub use queue::ExportRequest;
 pub use service::{Clock, Done, Service, Settings, Worked, migrate};
 pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
-pub use source::Input;
+pub use source::{Input, files_of};
 pub use verify::{Difference, Verified, verify, verify_package};
 
 /// The open sets: what can be read, the shapes of records, the kinds of files.

@@ -174,6 +174,23 @@ impl Inputs {
     }
 }
 
+/// The files behind inputs, each with what it is called in reports, and how many in folders are no histories.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn files_of(inputs: &[Input]) -> Result<(Vec<(Input, String)>, u64), Error> {
+    let found = Inputs::find(inputs, None)?;
+    let file = |file: InputFile| {
+        let input = match file.from {
+            From::Stdin => Input::Stdin,
+            From::Path(path) => Input::Path(path),
+            From::Bytes(bytes) => Input::Bytes(bytes, file.label.clone()),
+        };
+        (input, file.label)
+    };
+    Ok((found.files.into_iter().map(file).collect(), found.passed_over))
+}
+
 fn has_known_ending(name: &str) -> bool {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))

@@ -275,6 +275,12 @@ pub struct Change {
     /// `active`, `favorite` or `deleted`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// Whether it is marked as a favorite; on one that is deleted, the mark shows when it is restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub favorite: Option<bool>,
+    /// Whether it is deleted; one that is restored has the mark that it had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<bool>,
 }
 
 /// A change of many conversations.
@@ -527,6 +533,23 @@ impl Default for Making {
     }
 }
 
+impl From<PlanNames> for Making {
+    fn from(names: PlanNames) -> Self {
+        Self {
+            file_name: names.file_name,
+            file_format: names.file_format,
+            data_format: names.data_format,
+            check: names.check,
+            compress: names.compression,
+            csv: names.csv,
+            tools: names.tools,
+            wrap_arguments: names.wrap_arguments,
+            tasks: names.tasks,
+            max_contexts: names.max_contexts,
+        }
+    }
+}
+
 impl Making {
     /// A whole project's history, with its retrieved passages; JSON Lines if no kind of file is said.
     pub fn history(file_format: Option<String>) -> Self {
@@ -708,6 +731,36 @@ pub struct Project {
 pub struct Projects {
     /// The projects.
     pub projects: Vec<Project>,
+}
+
+/// Someone who may sign in.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Person {
+    /// Their number.
+    pub id: i64,
+    /// Their name.
+    pub name: String,
+    /// Whether they have a password.
+    pub has_password: bool,
+    /// Whether they are let in no longer.
+    pub disabled: bool,
+    /// When they were added.
+    pub created_at: Option<String>,
+    /// When they last signed in.
+    pub seen_at: Option<String>,
+}
+
+impl From<&retort_service::Person> for Person {
+    fn from(person: &retort_service::Person) -> Self {
+        Self {
+            id: person.id,
+            name: person.name.clone(),
+            has_password: person.has_password,
+            disabled: person.is_disabled,
+            created_at: moment(person.created_at),
+            seen_at: moment(person.seen_at),
+        }
+    }
 }
 
 /// How many sessions ended.

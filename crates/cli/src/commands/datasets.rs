@@ -1,20 +1,19 @@
 //! `retort datasets`.
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Cell, CellAlignment};
 use retort_model::DatasetName;
-use retort_service::{Dataset, Error, preview_package, verify_package};
-use serde_json::json;
+use retort_web::wire::Dataset;
 
 use super::preview::Showing;
-use super::{Failure, STOPPED, confirm, print, stop_flag};
-use crate::config::{Keeping, Opened};
+use super::{Failure, STOPPED, confirm, print, print_json, stop_flag};
+use crate::config::Keeping;
+use crate::house::House;
 use crate::progress::Bar;
-use crate::words::{bytes, count, moment, one_line, several, table};
+use crate::words::{bytes, count, moment_of, one_line, several, table};
 
 /// List the datasets, look into one, download, verify, rename or delete it.
 #[derive(Args)]
@@ -142,25 +141,24 @@ struct Delete {
 
 impl Datasets {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let opened = self.keeping.open()?;
+        let house = self.keeping.house()?;
         match self.action {
-            None => list(&opened.service.datasets(&opened.caller)?, self.json, NOTHING),
+            None => list(&house.datasets()?, self.json, NOTHING),
             Some(Action::List(listing)) => {
-                Listing { json: listing.json || self.json, ..listing }.run(&opened)
+                Listing { json: listing.json || self.json, ..listing }.run(&house)
             }
-            Some(Action::Preview(preview)) => preview.run(&opened),
-            Some(Action::Download(download)) => download.run(&opened),
-            Some(Action::Verify(verify)) => verify.run(&opened),
-            Some(Action::Rename(rename)) => rename.run(&opened),
-            Some(Action::Delete(delete)) => delete.run(&opened),
+            Some(Action::Preview(preview)) => preview.run(&house),
+            Some(Action::Download(download)) => download.run(&house),
+            Some(Action::Verify(verify)) => verify.run(&house),
+            Some(Action::Rename(rename)) => rename.run(&house),
+            Some(Action::Delete(delete)) => delete.run(&house),
         }
     }
 }
 
 impl Listing {
-    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
-        let Opened { service, caller, .. } = opened;
-        let mut datasets = service.datasets(caller)?;
+    fn run(self, house: &House) -> Result<ExitCode, Failure> {
+        let mut datasets = house.datasets()?;
         if let Some(sought) = self.search.map(|sought| sought.to_lowercase()) {
             datasets.retain(|dataset| dataset.name.to_lowercase().contains(&sought));
         }
@@ -177,8 +175,7 @@ impl Listing {
 /// Lists datasets; `nothing` is what to say where there are none.
 pub fn list(datasets: &[Dataset], json: bool, nothing: &str) -> Result<ExitCode, Failure> {
     if json {
-        let datasets: Vec<_> = datasets.iter().map(as_json).collect();
-        print(serde_json::to_string_pretty(&datasets)?)?;
+        print_json(&datasets)?;
         return Ok(ExitCode::SUCCESS);
     }
     if datasets.is_empty() {
@@ -209,102 +206,78 @@ pub fn list(datasets: &[Dataset], json: bool, nothing: &str) -> Result<ExitCode,
             number(count(dataset.records)),
             number(bytes(dataset.bytes)),
             Cell::new(one_line(&dataset.creator, 40)),
-            Cell::new(dataset.created_at.map(moment).unwrap_or_default()),
+            Cell::new(moment_of(dataset.created_at.as_deref())),
         ]);
     }
     print(table.trim_fmt())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(dataset: &Dataset) -> serde_json::Value {
-    json!({
-        "id": dataset.id,
-        "name": dataset.name,
-        "purpose": dataset.purpose,
-        "data_format": dataset.data_format,
-        "node": dataset.node,
-        "file_format": dataset.file_format,
-        "records": dataset.records,
-        "bytes": dataset.bytes,
-        "creator": dataset.creator,
-        "created_at": dataset.created_at.map(|time| time.to_string()),
-        "job": dataset.job,
-    })
-}
-
 impl Preview {
-    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
-        let Opened { service, caller, .. } = opened;
-        let dataset = service.dataset(caller, &*self.dataset)?;
-        self.showing.show(&preview_package(&mut service.open_dataset(&dataset)?)?, None)
+    fn run(self, house: &House) -> Result<ExitCode, Failure> {
+        let dataset = house.dataset(&self.dataset)?;
+        self.showing.show(&house.preview(dataset.id)?, None)
     }
 }
 
 impl Download {
-    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
-        let Opened { service, caller, .. } = opened;
-        let (dataset, archive) = service.download(caller, &*self.dataset)?;
+    fn run(self, house: &House) -> Result<ExitCode, Failure> {
+        let dataset = house.dataset(&self.dataset)?;
         let name = format!("{}.zip", dataset.name);
+        let stopped = stop_flag()?;
+        let bar = Bar::new(self.quiet);
         let path = match self.output {
             Some(path) if path == Path::new("-") => {
-                let mut out = std::io::stdout().lock();
-                if out.is_terminal() {
-                    return Err(
-                        "an archive is nothing to look at; send standard output somewhere".into()
-                    );
-                }
-                archive.write(0..archive.bytes(), &mut out)?;
-                out.flush()?;
-                return Ok(ExitCode::SUCCESS);
+                let printed = house.print_archive(&dataset, &bar, &stopped);
+                bar.finish();
+                let code = printed?.map_or(ExitCode::from(STOPPED), |_| ExitCode::SUCCESS);
+                return Ok(code);
             }
             Some(path) if path.is_dir() => path.join(name),
             Some(path) => path,
             None => PathBuf::from(name),
         };
-        let stopped = stop_flag()?;
-        let bar = Bar::new(self.quiet);
-        let saved = archive.save(&path, self.force, &bar, &stopped);
+        let saved = house.save(&dataset, &path, self.force, &bar, &stopped);
         bar.finish();
-        match saved {
-            Err(stopped @ Error::Stopped) => {
-                eprintln!("error: {stopped}");
-                return Ok(ExitCode::from(STOPPED));
-            }
-            saved => saved?,
-        }
+        let Some(size) = saved? else {
+            eprintln!("error: {}", retort_service::Error::Stopped);
+            return Ok(ExitCode::from(STOPPED));
+        };
         if !self.quiet {
-            eprintln!("downloaded {} ({})", path.display(), bytes(archive.bytes()));
+            eprintln!("downloaded {} ({})", path.display(), bytes(size));
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Verify {
-    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
-        let Opened { service, caller, .. } = opened;
-        let dataset = service.dataset(caller, &*self.dataset)?;
-        let verified = verify_package(&mut service.open_dataset(&dataset)?)?;
-        super::verify::tell(&verified, &dataset.name, self.json)
+    fn run(self, house: &House) -> Result<ExitCode, Failure> {
+        let dataset = house.dataset(&self.dataset)?;
+        let bar = Bar::new(self.json);
+        let verified = house.verify(&dataset, &bar, &*stop_flag()?);
+        bar.finish();
+        match verified? {
+            Some(verified) => super::verify::tell(&verified, &dataset.name, self.json),
+            None => Ok(ExitCode::from(STOPPED)),
+        }
     }
 }
 
 impl Rename {
-    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
-        let Opened { service, caller, .. } = opened;
-        let before = service.dataset(caller, &*self.dataset)?.name;
-        service.rename_dataset(caller, &*self.dataset, &self.name)?;
-        eprintln!("`{before}` is now called `{}`", self.name);
+    fn run(self, house: &House) -> Result<ExitCode, Failure> {
+        let before = house.dataset(&self.dataset)?;
+        house.rename_dataset(before.id, &self.name)?;
+        eprintln!("`{}` is now called `{}`", before.name, self.name);
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Delete {
-    fn run(self, opened: &Opened) -> Result<ExitCode, Failure> {
-        let Opened { service, caller, .. } = opened;
+    fn run(self, house: &House) -> Result<ExitCode, Failure> {
         let mut datasets: Vec<Dataset> = Vec::new();
         for name in &self.datasets {
-            let dataset = service.dataset(caller, &**name)?;
-            if !datasets.contains(&dataset) {
+            let dataset = house.dataset(name)?;
+            if !datasets.iter().any(|one| one.id == dataset.id) {
                 datasets.push(dataset);
             }
         }
@@ -314,7 +287,7 @@ impl Delete {
         let names = names.join(", ");
         confirm(&format!("{number} ({names}, {}) will be gone for good", bytes(size)), self.yes)?;
         for dataset in &datasets {
-            service.delete_dataset(caller, dataset.id)?;
+            house.delete_dataset(dataset.id)?;
             eprintln!("deleted `{}`", dataset.name);
         }
         Ok(ExitCode::SUCCESS)

@@ -27,6 +27,6 @@ pub struct Delete {
 impl Delete {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[])?;
-        change(&self.keeping.open()?, &selection, &Edit::Delete, self.json)
+        change(&self.keeping.house()?, &selection, &Edit::Delete, self.json)
     }
 }

@@ -1,15 +1,19 @@
 //! `retort export`.
 
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use clap::Args;
-use retort_model::{DatasetName, JobKind};
-use retort_service::{Done, Error, ExportRequest};
+use retort_model::{DatasetName, JobState};
+use retort_service::{Error, ExportRequest};
+use retort_web::wire;
 
-use super::{Failure, STOPPED, print, stop_flag};
+use super::jobs::is_completed;
+use super::{Failure, STOPPED, print_json, stop_flag};
 use crate::args::{Making, Selecting, Shaping, dataset_plan};
 use crate::config::{Keeping, Opened};
+use crate::house::House;
 use crate::progress::Bar;
 use crate::words::{bytes, several};
 
@@ -47,56 +51,59 @@ pub struct Export {
 
 impl Export {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let opened = self.keeping.open()?;
+        let house = self.keeping.house()?;
         let request = ExportRequest {
             selection: self.selecting.into(),
             dataset: dataset_plan(&self.shaping, self.making, self.name)?,
         };
-        let id = opened.service.submit_export(&opened.caller, &request)?;
+        let job = house.submit_export(&request)?;
         if !self.quiet {
-            let total = opened.service.job(&opened.caller, id)?.progress.items_total;
-            eprintln!("job {id}      {} selected", several(total, "conversation"));
+            eprintln!("job {}      {} selected", job.id, several(job.items.total, "conversation"));
         }
-        let code = if self.detach { ExitCode::SUCCESS } else { finish(&opened, id, self.quiet)? };
+        let code = if self.detach { ExitCode::SUCCESS } else { finish(&house, &job, self.quiet)? };
         if self.json {
-            let job = opened.service.job(&opened.caller, id)?;
-            print(serde_json::to_string_pretty(&super::jobs::as_json(&job))?)?;
+            print_json(&house.job(job.id)?)?;
         }
         Ok(code)
     }
 }
 
-/// Does the job and says what came of it.
-pub fn finish(opened: &Opened, id: i64, quiet: bool) -> Result<ExitCode, Failure> {
+/// What came of a job.
+enum Outcome {
+    Ended(Box<wire::Job>),
+    Failed(String),
+    Stopped,
+}
+
+/// Does the job, or waits until the server has done it, and says what came of it.
+pub fn finish(house: &House, job: &wire::Job, quiet: bool) -> Result<ExitCode, Failure> {
     let stopped = stop_flag()?;
     let bar = Bar::new(quiet);
     #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
     let began = Instant::now();
-    let done = opened.service.work_one(Some(id), &bar, &stopped);
-    bar.finish();
-    let Some((job, done)) = done? else {
-        return Err(format!(
-            "job {id} is held by another worker; `retort jobs watch {id}` follows it"
-        )
-        .into());
+    let id = job.id;
+    let outcome = match house {
+        House::Here(opened) => do_here(opened, id, &bar, &stopped),
+        House::There(client) => client.follow(job, &bar, &stopped).map_or_else(
+            |error| Err(error.into()),
+            |ended| Ok(ended.map_or(Outcome::Stopped, Outcome::of)),
+        ),
     };
-    let dataset = match done {
-        Ok(Done::Export(dataset)) => dataset,
-        Ok(Done::Import(_)) => return Ok(ExitCode::SUCCESS),
-        Err(Error::Stopped) => {
-            if !opened.service.job(&opened.caller, id)?.state.is_ended() {
-                opened.service.cancel(&opened.caller, id, JobKind::Export)?;
+    bar.finish();
+    let job = match outcome? {
+        Outcome::Ended(job) => job,
+        Outcome::Failed(why) => return Err(format!("job {id} failed: {why}").into()),
+        Outcome::Stopped => {
+            if !house.job(id)?.is_ended() {
+                house.cancel(id)?;
             }
             eprintln!("stopped; nothing was published. `retort jobs retry {id}` begins again.");
             return Ok(ExitCode::from(STOPPED));
         }
-        Err(error) => return Err(format!("job {id} failed: {error}").into()),
     };
-    if quiet {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let package = opened.service.open_dataset(&dataset)?;
-    let found = &package.manifest().conversations;
+    let Some(dataset) = job.dataset.filter(|_| !quiet) else { return Ok(ExitCode::SUCCESS) };
+    let dataset = house.dataset_numbered(dataset)?;
+    let found = house.receipt(dataset.id)?.conversations;
     eprintln!(
         "written    {} as {}",
         several(found.written, "conversation"),
@@ -113,7 +120,7 @@ pub fn finish(opened: &Opened, id: i64, quiet: bool) -> Result<ExitCode, Failure
         clippy::cast_sign_loss,
         reason = "a speed to read"
     )]
-    let speed = (job.progress.bytes_total as f64 / seconds) as u64;
+    let speed = (job.bytes.total as f64 / seconds) as u64;
     eprintln!(
         "dataset    {} ({}; {seconds:.1} s, {}/s)",
         dataset.name,
@@ -122,4 +129,32 @@ pub fn finish(opened: &Opened, id: i64, quiet: bool) -> Result<ExitCode, Failure
     );
     eprintln!("`retort datasets download '{}'` brings it here as a ZIP archive.", dataset.name);
     Ok(ExitCode::SUCCESS)
+}
+
+impl Outcome {
+    /// What a job that has ended came to.
+    fn of(job: wire::Job) -> Self {
+        if is_completed(&job) {
+            return Self::Ended(Box::new(job));
+        }
+        if job.state == JobState::Cancelled.as_str() {
+            return Self::Stopped;
+        }
+        Self::Failed(job.error.unwrap_or_else(|| format!("it is {}", job.state)))
+    }
+}
+
+/// Does a job that nobody holds.
+fn do_here(opened: &Opened, id: i64, bar: &Bar, stopped: &AtomicBool) -> Result<Outcome, Failure> {
+    match opened.service.work_one(Some(id), bar, stopped)? {
+        None => {
+            Err(format!("job {id} is held by another worker; `retort jobs watch {id}` follows it")
+                .into())
+        }
+        Some((_, Ok(_))) => {
+            Ok(Outcome::Ended(Box::new((&opened.service.job(&opened.caller, id)?).into())))
+        }
+        Some((_, Err(Error::Stopped))) => Ok(Outcome::Stopped),
+        Some((_, Err(error))) => Ok(Outcome::Failed(error.to_string())),
+    }
 }

@@ -31,6 +31,6 @@ pub struct Favorite {
 impl Favorite {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[])?;
-        change(&self.keeping.open()?, &selection, &Edit::Favorite(!self.off), self.json)
+        change(&self.keeping.house()?, &selection, &Edit::Favorite(!self.off), self.json)
     }
 }

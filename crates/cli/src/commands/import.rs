@@ -7,11 +7,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use retort_service::{Error, ImportPlan, ImportReport};
+use retort_model::bounds::IDS_LISTED;
+use retort_service::{Error, ImportPlan, ImportReport, Input, files_of};
+use retort_web::wire;
 
-use super::{Failure, STOPPED, print, stop_flag};
+use super::jobs::is_completed;
+use super::{Failure, STOPPED, print_json, stop_flag};
 use crate::args::Reading;
-use crate::config::Keeping;
+use crate::client::{Client, Source};
+use crate::config::{Keeping, request_key};
 use crate::progress::Bar;
 use crate::words::{count, several};
 
@@ -41,6 +45,10 @@ pub struct Import {
     #[arg(long)]
     json: bool,
 
+    /// Leave a server to it once it has the files.
+    #[arg(long)]
+    detach: bool,
+
     #[command(flatten)]
     keeping: Keeping,
 }
@@ -48,7 +56,7 @@ pub struct Import {
 impl Import {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let missing = self.reading.inputs().into_iter().find_map(|input| match input {
-            retort_service::Input::Path(path) if !path.exists() => Some(path),
+            Input::Path(path) if !path.exists() => Some(path),
             _ => None,
         });
         if let Some(path) = missing {
@@ -57,6 +65,14 @@ impl Import {
                 path.display()
             )
             .into());
+        }
+        if let Some(client) = self.keeping.server()? {
+            return self.send(&client);
+        }
+        if self.detach {
+            return Err(
+                "`--detach` is for a server; here the import is done by this command".into()
+            );
         }
         let opened =
             if self.dry_run { self.keeping.open_to_look()? } else { self.keeping.open_or_new()? };
@@ -97,10 +113,106 @@ impl Import {
             summary(&report, self.dry_run, began.elapsed(), &mut std::io::stderr().lock())?;
         }
         if self.json {
-            print(serde_json::to_string_pretty(&report)?)?;
+            print_json(&report)?;
         }
         Ok(ExitCode::SUCCESS)
     }
+
+    /// Sends the files to a server, one after another, and waits until it has imported them.
+    fn send(self, client: &Client) -> Result<ExitCode, Failure> {
+        if self.dry_run || self.rejects.is_some() {
+            return Err("`--dry-run` and `--rejects` are for a store that lies here".into());
+        }
+        client.check_import()?;
+        let (files, passed_over) = files_of(&self.reading.inputs())?;
+        let number = files.len();
+        let stopped = stop_flag()?;
+        let bar = Bar::new(self.quiet);
+        #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
+        let began = Instant::now();
+        let mut jobs = Vec::new();
+        for (input, label) in files {
+            let source = match input {
+                Input::Path(path) => Source::File(path),
+                _ => Source::Stdin,
+            };
+            let mut about = vec![("name", label)];
+            about.extend(self.reading.from().map(|from| ("from", from.name().to_owned())));
+            about.extend(self.owner.clone().map(|owner| ("owner", owner)));
+            match client.upload(&source, &about, &request_key(), &bar, &stopped)? {
+                Some(job) => jobs.push(job),
+                None => return stop(client, &jobs, &bar),
+            }
+        }
+        if self.detach {
+            bar.finish();
+            return super::jobs::list(&jobs, self.json);
+        }
+        let mut report = ImportReport { files_passed_over: passed_over, ..ImportReport::default() };
+        for at in 0..number {
+            let Some(job) = jobs.get(at) else { break };
+            let Some(ended) = client.follow(job, &bar, &stopped)? else {
+                return stop(client, jobs.get(at..).unwrap_or_default(), &bar);
+            };
+            if !is_completed(&ended) {
+                bar.finish();
+                let why = ended.error.unwrap_or_else(|| format!("it is {}", ended.state));
+                return Err(format!("job {} failed: {why}", ended.id).into());
+            }
+            add(&mut report, serde_json::from_value(ended.report.unwrap_or_default())?);
+        }
+        bar.finish();
+        if !self.quiet {
+            summary(&report, false, began.elapsed(), &mut std::io::stderr().lock())?;
+        }
+        if self.json {
+            print_json(&report)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Cancels imports at a server that the person does not want any more.
+fn stop(client: &Client, jobs: &[wire::Job], bar: &Bar) -> Result<ExitCode, Failure> {
+    bar.finish();
+    for job in jobs {
+        let job = client.job(job.id)?;
+        if !job.is_ended() {
+            client.tell_job(&job, "cancel")?;
+        }
+    }
+    eprintln!("stopped; what was taken in so far is kept. The same command goes on with the rest.");
+    Ok(ExitCode::from(STOPPED))
+}
+
+/// Adds what one import did to what others did before.
+fn add(all: &mut ImportReport, one: ImportReport) {
+    for (sum, more) in [
+        (&mut all.read, one.read),
+        (&mut all.new, one.new),
+        (&mut all.updated, one.updated),
+        (&mut all.same, one.same),
+        (&mut all.older, one.older),
+        (&mut all.repeated, one.repeated),
+        (&mut all.foreign, one.foreign),
+        (&mut all.lone_surrogates, one.lone_surrogates),
+        (&mut all.duplicate_keys, one.duplicate_keys),
+    ] {
+        *sum += more;
+    }
+    for finding in one.refused {
+        match all.refused.iter_mut().find(|known| known.kind == finding.kind) {
+            Some(known) => {
+                known.count += finding.count;
+                known.first_ids.extend(finding.first_ids);
+                known.first_ids.truncate(IDS_LISTED);
+            }
+            None => all.refused.push(finding),
+        }
+    }
+    all.first_refused.extend(one.first_refused);
+    all.first_refused.truncate(IDS_LISTED);
+    all.inputs.extend(one.inputs);
 }
 
 /// Ends the job that was given back to the queue when the person stopped it.
@@ -138,6 +250,9 @@ fn summary(
         if number > 0 {
             writeln!(out, "{words}{}", several(number, "conversation"))?;
         }
+    }
+    if report.foreign > 0 {
+        writeln!(out, "of others   {}, left out", several(report.foreign, "conversation"))?;
     }
     if report.files_passed_over > 0 {
         writeln!(

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use retort_model::JobState;
-use retort_service::{Job, Observer, Progress};
-use serde_json::json;
+use retort_service::{Observer, Progress};
+use retort_web::wire;
 
-use super::{Failure, print};
-use crate::config::{Keeping, Opened};
+use super::{Failure, STOPPED, print, print_json, stop_flag};
+use crate::config::Keeping;
+use crate::house::House;
 use crate::progress::Bar;
-use crate::words::{count, one_line, table};
+use crate::words::{count, moment_of, one_line, table};
 
 /// How often a job is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -62,17 +63,15 @@ enum Action {
 
 impl Jobs {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let opened = self.keeping.open()?;
-        let (service, caller) = (&opened.service, &opened.caller);
+        let house = self.keeping.house()?;
         match self.action.unwrap_or(Action::List { limit: 20 }) {
-            Action::List { limit } => list(&service.jobs(caller, limit)?, self.json),
-            Action::Watch { id } => watch(&opened, id, self.json),
+            Action::List { limit } => list(&house.jobs(limit)?, self.json),
+            Action::Watch { id } => watch(&house, id, self.json),
             Action::Cancel { id } => {
-                let kind = service.job(caller, id)?.kind;
-                let job = service.cancel(caller, id, kind)?;
+                let job = house.cancel(id)?;
                 if self.json {
-                    print(serde_json::to_string_pretty(&as_json(&job))?)?;
-                } else if job.state == JobState::Cancelled {
+                    print_json(&job)?;
+                } else if job.state == JobState::Cancelled.as_str() {
                     eprintln!("job {id} is cancelled");
                 } else {
                     eprintln!("job {id} ends as soon as its worker hears of it");
@@ -80,21 +79,19 @@ impl Jobs {
                 Ok(ExitCode::SUCCESS)
             }
             Action::Retry { id, detach } => {
-                let kind = service.job(caller, id)?.kind;
-                service.retry(caller, id, kind)?;
+                let job = house.retry(id)?;
                 if detach {
-                    return list(&[service.job(caller, id)?], self.json);
+                    return list(&[job], self.json);
                 }
-                super::export::finish(&opened, id, self.json)
+                super::export::finish(&house, &job, self.json)
             }
         }
     }
 }
 
-fn list(jobs: &[Job], json: bool) -> Result<ExitCode, Failure> {
+pub fn list(jobs: &[wire::Job], json: bool) -> Result<ExitCode, Failure> {
     if json {
-        let jobs: Vec<_> = jobs.iter().map(as_json).collect();
-        print(serde_json::to_string_pretty(&jobs)?)?;
+        print_json(&jobs)?;
         return Ok(ExitCode::SUCCESS);
     }
     if jobs.is_empty() {
@@ -105,12 +102,12 @@ fn list(jobs: &[Job], json: bool) -> Result<ExitCode, Failure> {
     for job in jobs {
         table.add_row([
             job.id.to_string(),
-            job.kind.to_string(),
-            job.state.to_string(),
+            job.kind.clone(),
+            job.state.clone(),
             one_line(&job.name, 40),
             done(job),
-            count(job.progress.records),
-            job.created_at.map(crate::words::moment).unwrap_or_default(),
+            count(job.records),
+            moment_of(job.created_at.as_deref()),
             one_line(job.error.as_deref().unwrap_or_default(), 80),
         ]);
     }
@@ -119,59 +116,40 @@ fn list(jobs: &[Job], json: bool) -> Result<ExitCode, Failure> {
 }
 
 /// How far a job is.
-fn done(job: &Job) -> String {
-    let progress = &job.progress;
-    match (progress.bytes_done * 100).checked_div(progress.bytes_total) {
-        _ if job.state == JobState::Completed || job.state == JobState::CompletedWithSkips => {
-            "100%".into()
-        }
+fn done(job: &wire::Job) -> String {
+    match (job.bytes.done * 100).checked_div(job.bytes.total) {
+        _ if is_completed(job) => "100%".into(),
         Some(percent) => format!("{}%", percent.min(100)),
         None => String::new(),
     }
 }
 
-fn watch(opened: &Opened, id: i64, json: bool) -> Result<ExitCode, Failure> {
-    let bar = Bar::new(json || !std::io::stderr().is_terminal());
-    let job = loop {
-        let job = opened.service.job(&opened.caller, id)?;
-        if job.state.is_ended() {
-            break job;
-        }
-        bar.progress(Progress {
-            read_bytes: job.progress.bytes_done,
-            total_bytes: job.progress.bytes_total,
-            records: job.progress.records,
-        });
-        std::thread::sleep(LOOK);
-    };
-    bar.finish();
-    list(std::slice::from_ref(&job), json)?;
-    Ok(match job.state {
-        JobState::Completed | JobState::CompletedWithSkips => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
-    })
+/// Whether a job did what it was to do.
+pub fn is_completed(job: &wire::Job) -> bool {
+    [JobState::Completed, JobState::CompletedWithSkips].iter().any(|one| job.state == one.as_str())
 }
 
-/// A job as JSON.
-pub fn as_json(job: &Job) -> serde_json::Value {
-    let progress = &job.progress;
-    let report = job.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    json!({
-        "id": job.id,
-        "kind": job.kind.as_str(),
-        "state": job.state.as_str(),
-        "name": job.name,
-        "created_at": job.created_at.map(|time| time.to_string()),
-        "started_at": job.started_at.map(|time| time.to_string()),
-        "finished_at": job.finished_at.map(|time| time.to_string()),
-        "worker": job.worker,
-        "attempts": job.attempts,
-        "cancelled": job.is_cancelled,
-        "error": job.error,
-        "items": {"done": progress.items_done, "total": progress.items_total},
-        "bytes": {"done": progress.bytes_done, "total": progress.bytes_total},
-        "records": progress.records,
-        "dataset": job.dataset,
-        "report": report.unwrap_or(serde_json::Value::Null),
-    })
+fn watch(house: &House, id: i64, json: bool) -> Result<ExitCode, Failure> {
+    let bar = Bar::new(json || !std::io::stderr().is_terminal());
+    let mut job = house.job(id)?;
+    match house {
+        House::Here(_) => {
+            while !job.is_ended() {
+                bar.progress(Progress {
+                    read_bytes: job.bytes.done,
+                    total_bytes: job.bytes.total,
+                    records: job.records,
+                });
+                std::thread::sleep(LOOK);
+                job = house.job(id)?;
+            }
+        }
+        House::There(client) => match client.follow(&job, &bar, &*stop_flag()?)? {
+            Some(ended) => job = ended,
+            None => return Ok(ExitCode::from(STOPPED)),
+        },
+    }
+    bar.finish();
+    list(std::slice::from_ref(&job), json)?;
+    Ok(if is_completed(&job) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -6,13 +6,15 @@ use std::process::ExitCode;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use retort_model::{Selection, bounds};
-use retort_service::{Cursor, Order, Page, Summary};
+use retort_service::{Cursor, Order};
+use retort_web::wire;
 use serde_json::json;
 
 use super::Failure;
 use crate::args::Filtering;
-use crate::config::{Keeping, Opened};
-use crate::words::{count, moment, one_line, several, table};
+use crate::config::Keeping;
+use crate::house::House;
+use crate::words::{count, moment_of, one_line, several, table};
 
 /// List the conversations in the store.
 #[derive(Args)]
@@ -71,24 +73,26 @@ fn page_length(text: &str) -> Result<usize, String> {
 
 impl List {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let opened = self.keeping.open()?;
+        let house = self.keeping.house()?;
         let selection = self.filtering.into();
         let mut out = std::io::stdout().lock();
         if self.count {
-            let total = opened.service.count(&opened.caller, &selection)?;
+            let total = house.count(&selection)?;
             if self.json {
-                writeln!(out, "{}", json!({"total": total}))?;
+                writeln!(out, "{}", serde_json::to_string(&wire::Count { total })?)?;
             } else {
                 writeln!(out, "{total}")?;
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let pages = Pages { opened: &opened, selection: &selection, paging: &self.paging };
+        let pages = Pages { house: &house, selection: &selection, paging: &self.paging };
         if self.json {
             pages.json(&mut out)?;
         } else if self.lines {
             let next = pages.each(|page| {
-                page.conversations.iter().try_for_each(|one| Ok(writeln!(out, "{}", as_json(one))?))
+                page.conversations
+                    .iter()
+                    .try_for_each(|one| Ok(writeln!(out, "{}", serde_json::to_string(one)?)?))
             })?;
             if let Some(next) = next {
                 eprintln!("`--after {next}` shows the next, `--all` all");
@@ -102,7 +106,7 @@ impl List {
 
 /// The pages that are to be shown.
 struct Pages<'a> {
-    opened: &'a Opened,
+    house: &'a House,
     selection: &'a Selection,
     paging: &'a Paging,
 }
@@ -111,18 +115,17 @@ impl Pages<'_> {
     /// Hands over one page, or all; says where the next begins.
     fn each(
         &self,
-        mut show: impl FnMut(&Page) -> Result<(), Failure>,
+        mut show: impl FnMut(&wire::ConversationPage) -> Result<(), Failure>,
     ) -> Result<Option<Cursor>, Failure> {
-        let Opened { service, caller, .. } = self.opened;
         let wanted = &self.paging.sort;
         let order = Order::ALL.into_iter().find(|order| order.as_str() == wanted);
         let order = order.unwrap_or_default();
         let most = if self.paging.all { bounds::PAGE_ITEMS } else { self.paging.limit };
         let mut after = self.paging.after;
         loop {
-            let page = service.list(caller, self.selection, order, after, most)?;
+            let page = self.house.list(self.selection, order, after, most)?;
             show(&page)?;
-            after = page.next;
+            after = page.next.as_deref().map(str::parse).transpose()?;
             if after.is_none() || !self.paging.all {
                 return Ok(after);
             }
@@ -130,7 +133,7 @@ impl Pages<'_> {
     }
 
     fn total(&self) -> Result<u64, Failure> {
-        Ok(self.opened.service.count(&self.opened.caller, self.selection)?)
+        self.house.count(self.selection)
     }
 
     fn json(&self, out: &mut impl Write) -> Result<(), Failure> {
@@ -139,7 +142,7 @@ impl Pages<'_> {
         let mut before = "\n    ";
         let next = self.each(|page| {
             for one in &page.conversations {
-                write!(out, "{before}{}", as_json(one))?;
+                write!(out, "{before}{}", serde_json::to_string(one)?)?;
                 before = ",\n    ";
             }
             Ok(())
@@ -159,12 +162,12 @@ impl Pages<'_> {
                 table.add_row([
                     one_line(&one.id, 64),
                     one_line(one.title.as_deref().unwrap_or_default(), 60),
-                    one.kind.to_string(),
-                    one.status.to_string(),
+                    one.kind.clone(),
+                    one.status.clone(),
                     one_line(&one.tags.join(", "), 40),
                     one_line(one.model.as_deref().unwrap_or_default(), 40),
                     count(one.rounds),
-                    one.created_at.map(moment).unwrap_or_default(),
+                    moment_of(one.created_at.as_deref()),
                 ]);
             }
             if !page.conversations.is_empty() {
@@ -189,23 +192,4 @@ impl Pages<'_> {
         }
         Ok(())
     }
-}
-
-/// A conversation of a list as JSON.
-pub fn as_json(summary: &Summary) -> serde_json::Value {
-    json!({
-        "id": summary.id,
-        "source": summary.source,
-        "owner": summary.owner,
-        "type": summary.kind.as_str(),
-        "status": summary.status.as_str(),
-        "title": summary.title,
-        "tags": summary.tags,
-        "model": summary.model,
-        "created_at": summary.created_at.map(|time| time.to_string()),
-        "updated_at": summary.updated_at.map(|time| time.to_string()),
-        "rounds": summary.rounds,
-        "messages": summary.messages,
-        "bytes": summary.size,
-    })
 }

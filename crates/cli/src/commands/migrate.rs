@@ -22,6 +22,7 @@ pub struct Migrate {
 
 impl Migrate {
     pub fn run(self) -> Result<ExitCode, Failure> {
+        self.keeping.here()?;
         let (settings, _) = self.keeping.settings()?;
         let (from, to) = migrate(&settings)?;
         if self.json {

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod audit;
 pub mod backup;
 pub mod completions;
 pub mod convert;
@@ -12,19 +13,24 @@ pub mod formats;
 pub mod import;
 pub mod jobs;
 pub mod list;
+pub mod members;
 pub mod migrate;
 pub mod preview;
+pub mod projects;
 pub mod purge;
 pub mod restore;
 pub mod serve;
+pub mod share;
 pub mod show;
 pub mod tag;
+pub mod tokens;
 pub mod trace;
+pub mod users;
 pub mod verify;
 pub mod worker;
 
 use std::fmt::Display;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,9 +43,30 @@ pub const STOPPED: u8 = 130;
 /// Something is not as it should be: a package, the store or a dataset.
 pub const FOUND: u8 = 3;
 
+/// Bytes of a line that are read as a password; the bound on passwords lies below.
+const PASSWORD_LINE: u64 = 4096;
+
 /// Prints to standard output, which someone may have closed.
 pub fn print(text: impl Display) -> Result<(), Failure> {
     Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+/// Prints JSON over several lines.
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    print(serde_json::to_string_pretty(value)?)
+}
+
+/// A password that stands in the first line of standard input.
+pub fn read_password() -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        eprint!("password (it is seen as you type): ");
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().take(PASSWORD_LINE).read_line(&mut line)?;
+    match line.trim_end_matches(['\r', '\n']) {
+        "" => Err("there is no password on standard input".into()),
+        password => Ok(password.to_owned()),
+    }
 }
 
 /// A flag that is set when the person wants the command to stop; the second wish ends it at once.

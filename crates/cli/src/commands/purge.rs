@@ -33,8 +33,8 @@ pub struct Purge {
 impl Purge {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[])?;
-        let opened = self.keeping.open()?;
-        let number = known(&opened, &selection)?;
+        let house = self.keeping.house()?;
+        let number = known(&house, &selection)?;
         if number > 0 {
             let question = format!(
                 "{} will be gone for good; datasets that were made of them stay",
@@ -42,10 +42,10 @@ impl Purge {
             );
             confirm(&question, self.yes)?;
         }
-        let code = change(&opened, &selection, &Edit::Purge, self.json)?;
+        let code = change(&house, &selection, &Edit::Purge, self.json)?;
         if selection.statuses.is_empty() {
             let deleted = Selection { statuses: vec![Status::Deleted], ..selection };
-            let number = opened.service.count(&opened.caller, &deleted)?;
+            let number = house.count(&deleted)?;
             if number > 0 {
                 let number = several(number, "deleted conversation");
                 eprintln!("{number} would match, too; `--status deleted` means them");

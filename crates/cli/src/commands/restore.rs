@@ -28,6 +28,6 @@ pub struct Restore {
 impl Restore {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[Status::Deleted])?;
-        change(&self.keeping.open()?, &selection, &Edit::Restore, self.json)
+        change(&self.keeping.house()?, &selection, &Edit::Restore, self.json)
     }
 }

@@ -103,6 +103,7 @@ enum Log {
 impl Serve {
     pub fn run(self) -> Result<ExitCode, Failure> {
         self.begin_log();
+        open_more_files();
         let config = self.keeping.serve_config()?;
         let listen = match (self.listen, &config.listen) {
             (Some(listen), _) => listen,
@@ -263,6 +264,18 @@ fn begin_worker(service: Arc<Service>, stopped: Arc<AtomicBool>) -> std::thread:
             tracing::error!(cause = %error, "the worker ended");
         }
     })
+}
+
+/// Lets this process open as many files as the system lets it: each connection is one.
+fn open_more_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        // Some systems name a limit that they do not grant; then it stays as it was.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
 }
 
 async fn wait_for_stop() {

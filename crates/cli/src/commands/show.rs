@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use clap::Args;
 use retort_model::json::Value;
 use retort_model::{Conversation, Message, Parent, Round, Text, canonical};
-use retort_service::Summary;
+use retort_web::wire;
 
 use super::Failure;
 use crate::config::Keeping;
-use crate::words::{bytes, lines, moment, one_line, several};
+use crate::words::{bytes, lines, moment_of, one_line, several};
 
 /// Show a conversation in the store, whole: with its branches, calls, results and tasks of sub-agents.
 #[derive(Args)]
@@ -36,8 +36,7 @@ const PASSAGES_NAMED: usize = 8;
 
 impl Show {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let opened = self.keeping.open()?;
-        let found = opened.service.show(&opened.caller, &self.id)?;
+        let found = self.keeping.house()?.show(&self.id)?;
         let mut out = io::BufWriter::new(io::stdout().lock());
         for (index, (summary, line)) in found.iter().enumerate() {
             if self.json {
@@ -61,7 +60,7 @@ impl Show {
 }
 
 fn print(
-    summary: &Summary,
+    summary: &wire::Conversation,
     conversation: &Conversation<'_>,
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -73,13 +72,15 @@ fn print(
     let source = format!("read as {}", name(&summary.source));
     let head = [Some(name(&summary.id)), Some(kind), model, owner, Some(source)];
     writeln!(out, "{}", head.into_iter().flatten().collect::<Vec<_>>().join(" · "))?;
-    let created = summary.created_at.map(|time| format!("created {}", moment(time)));
-    let changed = summary.updated_at.map(|time| format!("changed {}", moment(time)));
+    let created =
+        summary.created_at.as_deref().map(|time| format!("created {}", moment_of(Some(time))));
+    let changed =
+        summary.updated_at.as_deref().map(|time| format!("changed {}", moment_of(Some(time))));
     let size = format!(
         "{}, {}, {}",
         several(summary.rounds, "round"),
         several(summary.messages, "message"),
-        bytes(summary.size)
+        bytes(summary.bytes)
     );
     let times = [created, changed, Some(size)];
     writeln!(out, "{}", times.into_iter().flatten().collect::<Vec<_>>().join(" · "))?;

@@ -25,8 +25,7 @@ pub struct Trace {
 
 impl Trace {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let opened = self.keeping.open()?;
-        let datasets = opened.service.trace(&opened.caller, &self.id)?;
+        let datasets = self.keeping.house()?.trace(&self.id)?;
         list(&datasets, self.json, "no dataset holds it")
     }
 }

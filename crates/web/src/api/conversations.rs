@@ -235,6 +235,12 @@ fn edits(change: &wire::Change, purge: bool) -> Result<Vec<Edit>, Problem> {
         Ok(Some(Status::Favorite)) => edits.extend([Edit::Restore, Edit::Favorite(true)]),
         Err(error) => return Err(Problem::bad_request(error)),
     }
+    match change.deleted {
+        None => {}
+        Some(true) => edits.push(Edit::Delete),
+        Some(false) => edits.push(Edit::Restore),
+    }
+    edits.extend(change.favorite.map(Edit::Favorite));
     match (edits.is_empty(), purge && edits.len() > 1) {
         (true, _) => Err(Problem::bad_request("say what is to be changed")),
         (_, true) => Err(Problem::bad_request("what is purged is not changed besides")),

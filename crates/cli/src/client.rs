@@ -1,0 +1,298 @@
+//! A server that keeps the store, asked over its API.
+
+mod refusal;
+mod transfer;
+mod verbs;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Method, Request, RequestBuilder, Response, Url};
+use serde::de::DeserializeOwned;
+
+pub use refusal::{ClientError, Refusal};
+pub use transfer::Source;
+
+use crate::commands::Failure;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long the server may think about a request.
+const THINK: Duration = Duration::from_secs(120);
+
+/// How long the server may be silent within an answer; one that follows a job says something each quarter of a minute.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How often what may pass is tried in all.
+const TRIES: u32 = 4;
+
+/// How long is waited before the next try, the longest.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// How soon is heard that the person wants it to stop.
+const HEARING: Duration = Duration::from_millis(100);
+
+/// Bytes of an answer that is no refusal of Retort's that are read for what it says.
+const REFUSAL_BYTES: usize = 64 << 10;
+
+/// Where the server is, and who asks.
+pub struct Reached {
+    pub url: String,
+    pub token: String,
+    /// The project, where it is named; else the only one of the token.
+    pub project: Option<String>,
+    /// Whether the token may cross the network in the clear.
+    pub insecure: bool,
+}
+
+/// Asks a server.
+pub struct Client {
+    runtime: tokio::runtime::Runtime,
+    http: reqwest::Client,
+    base: Url,
+    project: Option<String>,
+}
+
+/// What is put behind the `?`.
+type Query<'q> = Vec<(&'q str, String)>;
+
+impl Client {
+    pub fn new(reached: Reached) -> Result<Self, Failure> {
+        let base = checked(&reached.url, reached.insecure)?;
+        let mut token = HeaderValue::try_from(format!("Bearer {}", reached.token))
+            .map_err(|_| "the token holds characters that no token has")?;
+        token.set_sensitive(true);
+        let mut http = reqwest::Client::builder()
+            .user_agent(concat!("retort/", env!("CARGO_PKG_VERSION")))
+            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, token)]))
+            // A token goes to the server that was named and to no other.
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .tcp_keepalive(SILENCE);
+        if base.scheme() == "http" {
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| {
+            format!("no encrypted connection can be made: {}", refusal::why(&error))
+        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime, http, base, project: reached.project })
+    }
+
+    /// Where the server is, without a `/` at the end.
+    pub fn url(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// A request of the API.
+    fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: Query<'_>,
+    ) -> Result<RequestBuilder, ClientError> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["api", "v1"]);
+            for part in path {
+                if matches!(*part, "" | "." | "..") {
+                    return Err(ClientError::Broken(format!(
+                        "`{part}` cannot stand in the address of a request"
+                    )));
+                }
+                segments.push(part);
+            }
+        }
+        let project = self.project.iter().map(|project| ("project", project.clone()));
+        let pairs: Vec<_> = query.into_iter().chain(project).collect();
+        if !pairs.is_empty() {
+            url.query_pairs_mut().extend_pairs(pairs);
+        }
+        Ok(self.http.request(method, url))
+    }
+
+    /// Waits for what is under way; none if the person wants it to stop.
+    fn unless<T>(
+        &self,
+        stopped: &AtomicBool,
+        work: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<Option<T>, ClientError> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                done = work => done.map(Some),
+                () = until(stopped) => Ok(None),
+            }
+        })
+    }
+
+    /// Sends a request; refusals are errors. What only reads is tried again where that may help.
+    async fn sent(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let mut request = request.build().map_err(|error| self.broken(&error))?;
+        let may_repeat = *request.method() == Method::GET;
+        for tried in 1.. {
+            let again = request.try_clone().filter(|_| may_repeat && tried < TRIES);
+            let answered = match tokio::time::timeout(THINK, self.once(request)).await {
+                Ok(answered) => answered,
+                Err(_) => Err(ClientError::Broken(format!(
+                    "the server at `{}` does not answer; try again",
+                    self.url()
+                ))),
+            };
+            match (answered, again) {
+                (Err(ClientError::Refused(refusal)), Some(next)) if refusal.may_pass(WAIT) => {
+                    tokio::time::sleep(refusal.wait.unwrap_or(HEARING)).await;
+                    request = next;
+                }
+                (answered, _) => return answered,
+            }
+        }
+        unreachable!("a try is the last")
+    }
+
+    /// Sends a request once, however long that takes.
+    async fn once(&self, request: Request) -> Result<Response, ClientError> {
+        let mut response = self.http.execute(request).await.map_err(|error| self.broken(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        if status.is_redirection() {
+            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+            let to = crate::words::one_line(to.unwrap_or("another address"), 200);
+            return Err(ClientError::Broken(format!(
+                "`{}` leads on to `{to}`; give `--server` the address of the server itself",
+                self.url()
+            )));
+        }
+        let mut body = Vec::new();
+        while let Ok(Ok(Some(piece))) = tokio::time::timeout(SILENCE, response.chunk()).await {
+            body.extend_from_slice(&piece);
+            if body.len() > REFUSAL_BYTES {
+                break;
+            }
+        }
+        Err(Refusal::read(status, response.headers(), &body, self.url()))
+    }
+
+    /// Sends a request, and reads the JSON that is answered.
+    fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        self.runtime.block_on(self.json_of(request))
+    }
+
+    async fn json_of<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let response = self.sent(request).await?;
+        let bytes = tokio::time::timeout(THINK, response.bytes()).await;
+        let bytes = match bytes {
+            Ok(bytes) => bytes.map_err(|error| self.broken(&error))?,
+            Err(_) => return Err(ClientError::Broken("the answer broke off; try again".into())),
+        };
+        serde_json::from_slice(&bytes).map_err(|error| {
+            ClientError::Broken(format!(
+                "`{}` answers something else than a server of this release would: {error}",
+                self.url()
+            ))
+        })
+    }
+
+    /// Sends a request whose answer says nothing.
+    fn done(&self, request: RequestBuilder) -> Result<(), ClientError> {
+        self.runtime.block_on(self.sent(request)).map(|_| ())
+    }
+
+    fn broken(&self, error: &reqwest::Error) -> ClientError {
+        let why = refusal::why(error);
+        let url = self.url();
+        ClientError::Broken(if error.is_connect() {
+            format!(
+                "cannot reach the server at `{url}`: {why}; check the address, that the server runs, and its certificate"
+            )
+        } else {
+            format!("the connection to `{url}` broke: {why}; try again")
+        })
+    }
+}
+
+/// Waits until the person wants it to stop.
+async fn until(stopped: &AtomicBool) {
+    while !stopped.load(Ordering::Relaxed) {
+        tokio::time::sleep(HEARING).await;
+    }
+}
+
+/// The address of a server that a token may be sent to.
+fn checked(text: &str, insecure: bool) -> Result<Url, Failure> {
+    let url = Url::parse(text).map_err(|error| {
+        format!("`{text}` is no address of a server ({error}); one is `https://retort.example.org`")
+    })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the server's address holds a name or a password; a token says who asks".into());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(
+            format!("`{text}` is no address of a server: leave out what follows the path").into()
+        );
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if insecure || is_here(&url) => Ok(url),
+        "http" => Err(format!(
+            "the token and the conversations would cross the network in the clear to `{text}`: give an address that \
+             begins with `https://`, or say `--insecure` if nobody can listen"
+        )
+        .into()),
+        _ => Err(format!("`{text}` is no address of a server: it begins with `https://`").into()),
+    }
+}
+
+fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_sent_in_the_clear_only_to_this_machine() {
+        for url in
+            ["https://a.org", "http://127.0.0.1:1", "http://[::1]:80/", "http://localhost/retort"]
+        {
+            assert!(checked(url, false).is_ok(), "{url}");
+        }
+        for url in
+            ["http://a.org", "http://10.0.0.1", "http://127.0.0.1.a.org", "http://localhost.a.org"]
+        {
+            assert!(checked(url, false).unwrap_err().to_string().contains("--insecure"), "{url}");
+            assert!(checked(url, true).is_ok(), "{url}");
+        }
+        for url in ["ftp://a.org", "a.org", "https://a:b@a.org", "https://a.org?x=1"] {
+            assert!(checked(url, true).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_stays_one_part_of_the_address() {
+        let reached = Reached {
+            url: "https://a.org/retort/".into(),
+            token: "t".into(),
+            project: Some("a&b".into()),
+            insecure: false,
+        };
+        let client = Client::new(reached).unwrap();
+        let built = |id| {
+            let request = client.request(Method::GET, &["conversations", id], Vec::new());
+            request.map(|request| request.build().unwrap().url().to_string())
+        };
+        let expect = "https://a.org/retort/api/v1/conversations/a%2F..%3F%20%2520?project=a%26b";
+        assert_eq!(built("a/..? %20").unwrap(), expect);
+        assert!(built("..").is_err() && built("").is_err());
+    }
+}

@@ -1,0 +1,148 @@
+//! What a server refuses, or why it cannot be asked, in words.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use serde::Deserialize;
+
+use crate::words::one_line;
+
+/// Characters that are shown of what a server says.
+const SHOWN: usize = 600;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum ClientError {
+    /// The server refused.
+    Refused(Refusal),
+    /// The server cannot be reached, or what came is no answer.
+    Broken(String),
+    /// It ends here, whatever the connection.
+    Ended(String),
+    /// Whoever reads the output has closed it, or it cannot be written.
+    Output(std::io::Error),
+}
+
+/// What the server said when it refused.
+#[derive(Debug)]
+pub struct Refusal {
+    pub status: StatusCode,
+    pub slug: String,
+    detail: String,
+    request: Option<String>,
+    /// How long to wait before it is asked again.
+    pub wait: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    #[serde(rename = "type")]
+    kind: String,
+    detail: String,
+    request_id: Option<String>,
+}
+
+impl ClientError {
+    /// The status of the refusal, if it is one.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.status.as_u16()),
+            _ => None,
+        }
+    }
+
+    /// Whether the token lacks a scope.
+    pub fn is_scope(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.slug == "insufficient-scope")
+    }
+}
+
+impl Refusal {
+    /// The error that an answer tells of.
+    pub fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], url: &str) -> ClientError {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let is_problem = text(CONTENT_TYPE).is_some_and(|kind| kind.contains("problem+json"));
+        let wait = text(RETRY_AFTER).and_then(|text| text.trim().parse().ok());
+        let wait = wait.map(Duration::from_secs);
+        let body = if is_problem { serde_json::from_slice::<Body>(body).ok() } else { None };
+        match body {
+            Some(body) => ClientError::Refused(Self {
+                status,
+                slug: body.kind.rsplit('/').next().unwrap_or_default().to_owned(),
+                detail: one_line(&body.detail, SHOWN),
+                request: body.request_id.map(|id| one_line(&id, 80)),
+                wait,
+            }),
+            // A server that has too many connections, or a proxy before it.
+            None if matches!(status.as_u16(), 429 | 502 | 503 | 504) => {
+                ClientError::Refused(Self {
+                    status,
+                    slug: String::new(),
+                    detail: format!("`{url}` is busy or not there ({status})"),
+                    request: None,
+                    wait,
+                })
+            }
+            None => ClientError::Broken(format!(
+                "`{url}` answers {status}, and not as a server of Retort does; check `--server`"
+            )),
+        }
+    }
+
+    /// Whether it may be otherwise after a wait that is not too long.
+    pub fn may_pass(&self, most: Duration) -> bool {
+        matches!(self.status.as_u16(), 429 | 502 | 503 | 504)
+            && self.wait.is_none_or(|wait| wait <= most)
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Broken(why) | Self::Ended(why) => f.write_str(why),
+            Self::Output(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Output(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detail = &self.detail;
+        match self.status.as_u16() {
+            401 => write!(f, "not signed in: {detail}"),
+            403 => write!(f, "not allowed: {detail}"),
+            404 => write!(f, "not found: {detail}"),
+            429 => write!(f, "too many requests: {detail}"),
+            500.. => write!(f, "the server failed: {detail}"),
+            _ => f.write_str(detail),
+        }?;
+        if let Some(wait) = self.wait {
+            write!(f, "; try again in {} s", wait.as_secs())?;
+        }
+        match &self.request {
+            Some(request) if self.status.is_server_error() => write!(f, " (request {request})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What lies behind an error of the connection.
+pub fn why(error: &reqwest::Error) -> String {
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    one_line(&deepest.to_string(), SHOWN)
+}

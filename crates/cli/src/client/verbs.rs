@@ -1,0 +1,396 @@
+//! What a server can be asked, one method a verb.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use retort_formats::package::Manifest;
+use retort_model::{JobKind, Selection, Status, bounds};
+use retort_service::{DatasetPlan, Edit};
+use retort_web::wire;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Client, ClientError, Query};
+
+/// Ids that one address names, at most: with their escapes they fit what servers read of one.
+const IDS_PER_ADDRESS: usize = 40;
+
+/// Bytes of ids that one address names, at most.
+const ID_BYTES_PER_ADDRESS: usize = 8 << 10;
+
+/// Jobs that a server lists, at most.
+const JOBS: usize = 1000;
+
+/// A request that changes something, by its address.
+type Place<'p> = &'p [&'p str];
+
+/// As the server answers it; its lines stay as they are.
+#[derive(Deserialize)]
+struct Preview {
+    records: Vec<Box<serde_json::value::RawValue>>,
+}
+
+impl Client {
+    fn get<T: DeserializeOwned>(
+        &self,
+        place: Place<'_>,
+        query: Query<'_>,
+    ) -> Result<T, ClientError> {
+        self.json(self.request(Method::GET, place, query)?)
+    }
+
+    fn post<T: DeserializeOwned>(
+        &self,
+        place: Place<'_>,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.json(self.request(Method::POST, place, Query::new())?.json(body))
+    }
+
+    fn remove(&self, place: Place<'_>) -> Result<(), ClientError> {
+        self.done(self.request(Method::DELETE, place, Query::new())?)
+    }
+
+    pub fn list(
+        &self,
+        selection: &Selection,
+        sort: &str,
+        after: Option<String>,
+        most: usize,
+    ) -> Result<wire::ConversationPage, ClientError> {
+        if selection.ids.len() > IDS_PER_ADDRESS {
+            return Err(ClientError::Ended(format!(
+                "at most {IDS_PER_ADDRESS} ids at a time are asked of a server"
+            )));
+        }
+        let mut query = filter(selection);
+        query.push(("sort", sort.to_owned()));
+        query.push(("limit", most.to_string()));
+        query.extend(after.map(|after| ("after", after)));
+        self.get(&["conversations"], query)
+    }
+
+    pub fn count(&self, selection: &Selection) -> Result<u64, ClientError> {
+        let of = |selection: &Selection| {
+            let count: wire::Count = self.get(&["conversations", "count"], filter(selection))?;
+            Ok(count.total)
+        };
+        if selection.ids.is_empty() {
+            return of(selection);
+        }
+        let parts = in_addresses(&selection.ids);
+        parts.into_iter().map(|ids| of(&Selection { ids, ..selection.clone() })).sum()
+    }
+
+    /// Refuses a selection that names an id of which the caller has no conversation.
+    pub fn check_ids(&self, selection: &Selection) -> Result<(), ClientError> {
+        for ids in in_addresses(&selection.ids) {
+            let statuses = Status::ALL.to_vec();
+            let asked = Selection { ids, statuses, ..Selection::default() };
+            let mut missing: BTreeSet<&str> = asked.ids.iter().map(String::as_str).collect();
+            let mut after = None;
+            loop {
+                let page = self.list(&asked, "newest", after, bounds::PAGE_ITEMS)?;
+                for one in &page.conversations {
+                    missing.remove(&*one.id);
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            if let Some(id) = missing.first() {
+                return Err(ClientError::Ended(format!("there is no conversation `{id}`")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The conversations with that id, of whatever source.
+    pub fn show(&self, id: &str) -> Result<Vec<(wire::Conversation, Vec<u8>)>, ClientError> {
+        let whole = |query| {
+            let found: wire::WholeConversation = self.get(&["conversations", id], query)?;
+            let line = found.conversation.get().as_bytes().to_vec();
+            Ok::<_, ClientError>((found.summary, line))
+        };
+        match whole(Query::new()) {
+            // Several sources have one.
+            Err(error) if error.status() == Some(422) => {}
+            found => return Ok(vec![found?]),
+        }
+        let statuses = Status::ALL.to_vec();
+        let ids = [id.to_owned()].into();
+        let asked = Selection { ids, statuses, ..Selection::default() };
+        let page = self.list(&asked, "oldest", None, bounds::PAGE_ITEMS)?;
+        let sources: BTreeSet<String> =
+            page.conversations.into_iter().map(|one| one.source).collect();
+        sources.into_iter().map(|source| whole(vec![("source", source)])).collect()
+    }
+
+    /// Changes what the selection means; says how many were changed.
+    pub fn edit(&self, selection: &Selection, edit: &Edit) -> Result<u64, ClientError> {
+        let mut selection = selection.clone();
+        if selection.statuses.is_empty() && selection.ids.is_empty() {
+            // The same, but said: a server takes nothing for all, and ids for those of any status.
+            selection.statuses = [Status::Active, Status::Favorite].to_vec();
+        }
+        let mut change = wire::Change::default();
+        match edit {
+            Edit::Title(title) => change.title = Some(title.clone().unwrap_or_default()),
+            Edit::Tags { add, remove } => {
+                change.add_tags.clone_from(add);
+                change.remove_tags.clone_from(remove);
+            }
+            Edit::Favorite(favorite) => change.favorite = Some(*favorite),
+            Edit::Delete => change.deleted = Some(true),
+            Edit::Restore => change.deleted = Some(false),
+            Edit::Purge => return self.purge(&selection),
+        }
+        self.change(&selection, change, false)
+    }
+
+    fn change(
+        &self,
+        selection: &Selection,
+        change: wire::Change,
+        purge: bool,
+    ) -> Result<u64, ClientError> {
+        let asked = wire::ChangeMany { selection: selection.into(), change, purge };
+        let done: wire::Changed = self.post(&["conversations", "change"], &asked)?;
+        Ok(done.changed)
+    }
+
+    /// A server purges by ids alone: what a filter means is asked for page by page.
+    fn purge(&self, selection: &Selection) -> Result<u64, ClientError> {
+        if !selection.ids.is_empty() {
+            return self.change(selection, wire::Change::default(), true);
+        }
+        let meant = self.count(selection)?;
+        let mut gone = 0;
+        while gone < meant {
+            let page = self.list(selection, "oldest", None, bounds::PAGE_ITEMS)?;
+            let ids: BTreeSet<String> = page.conversations.into_iter().map(|one| one.id).collect();
+            let page = Selection { ids, ..selection.clone() };
+            if page.ids.is_empty() {
+                break;
+            }
+            match self.change(&page, wire::Change::default(), true)? {
+                0 => break,
+                more => gone += more,
+            }
+        }
+        Ok(gone)
+    }
+
+    pub fn trace(&self, id: &str) -> Result<Vec<wire::Dataset>, ClientError> {
+        let found: wire::Datasets = self.get(&["conversations", id, "datasets"], Query::new())?;
+        Ok(found.datasets)
+    }
+
+    pub fn submit_export(
+        &self,
+        selection: &Selection,
+        plan: &DatasetPlan,
+        key: &str,
+    ) -> Result<wire::Job, ClientError> {
+        let asked = wire::Export {
+            dataset_name: plan.dataset_name.to_string(),
+            selection: selection.into(),
+            making: plan.names().into(),
+        };
+        let request = self.request(Method::POST, &["exports"], Query::new())?;
+        self.json(request.header("Idempotency-Key", key).json(&asked))
+    }
+
+    /// Refuses who may not import, before bytes are sent.
+    pub fn check_import(&self) -> Result<(), ClientError> {
+        self.jobs_of(JobKind::Import, 1).map(|_| ())
+    }
+
+    fn jobs_of(&self, kind: JobKind, most: usize) -> Result<Vec<wire::Job>, ClientError> {
+        let query = vec![("limit", most.clamp(1, JOBS).to_string())];
+        let found: wire::Jobs = self.get(&[jobs_place(kind)], query)?;
+        Ok(found.jobs)
+    }
+
+    /// The newest jobs that the token lets one see.
+    pub fn jobs(&self, most: usize) -> Result<Vec<wire::Job>, ClientError> {
+        let mut jobs = match self.jobs_of(JobKind::Export, most) {
+            Err(error) if error.is_scope() => return self.jobs_of(JobKind::Import, most),
+            jobs => jobs?,
+        };
+        match self.jobs_of(JobKind::Import, most) {
+            Err(error) if error.is_scope() => {}
+            imports => jobs.extend(imports?),
+        }
+        jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
+        jobs.truncate(most);
+        Ok(jobs)
+    }
+
+    pub fn job(&self, id: i64) -> Result<wire::Job, ClientError> {
+        let one = |kind| self.get(&[jobs_place(kind), &id.to_string()], Query::new());
+        match one(JobKind::Export) {
+            Err(error) if error.status() == Some(404) => match one(JobKind::Import) {
+                // What is no export and may be an import that the token does not reach.
+                Err(refused) if refused.is_scope() => Err(error),
+                other => other,
+            },
+            Err(error) if error.is_scope() => one(JobKind::Import),
+            found => found,
+        }
+    }
+
+    /// Cancels a job, or tries it again.
+    pub fn tell_job(&self, job: &wire::Job, what: &str) -> Result<wire::Job, ClientError> {
+        let place = [&*format!("{}s", job.kind), &job.id.to_string(), what];
+        self.json(self.request(Method::POST, &place, Query::new())?)
+    }
+
+    pub fn datasets(&self) -> Result<Vec<wire::Dataset>, ClientError> {
+        let found: wire::Datasets = self.get(&["datasets"], Query::new())?;
+        Ok(found.datasets)
+    }
+
+    pub fn dataset(&self, id: i64) -> Result<wire::Dataset, ClientError> {
+        self.get(&["datasets", &id.to_string()], Query::new())
+    }
+
+    pub fn receipt(&self, id: i64) -> Result<Manifest, ClientError> {
+        self.get(&["datasets", &id.to_string(), "manifest"], Query::new())
+    }
+
+    pub fn preview(&self, id: i64) -> Result<Vec<String>, ClientError> {
+        let found: Preview = self.get(&["datasets", &id.to_string(), "preview"], Query::new())?;
+        Ok(found.records.into_iter().map(|record| record.get().to_owned()).collect())
+    }
+
+    pub fn rename_dataset(&self, id: i64, name: &str) -> Result<(), ClientError> {
+        let request = self.request(Method::PATCH, &["datasets", &id.to_string()], Query::new())?;
+        self.done(request.json(&wire::Rename { name: name.to_owned() }))
+    }
+
+    pub fn delete_dataset(&self, id: i64) -> Result<(), ClientError> {
+        self.remove(&["datasets", &id.to_string()])
+    }
+
+    pub fn shares(&self, after: Option<i64>) -> Result<wire::Shares, ClientError> {
+        self.get(&["shares"], after.map(|after| ("after", after.to_string())).into_iter().collect())
+    }
+
+    pub fn share(&self, asked: &wire::NewShare) -> Result<wire::Share, ClientError> {
+        self.post(&["shares"], asked)
+    }
+
+    pub fn unshare(&self, id: i64) -> Result<(), ClientError> {
+        self.remove(&["shares", &id.to_string()])
+    }
+
+    pub fn tokens(&self) -> Result<Vec<wire::Token>, ClientError> {
+        let found: wire::Tokens = self.get(&["tokens"], Query::new())?;
+        Ok(found.tokens)
+    }
+
+    pub fn add_token(&self, asked: &wire::NewToken) -> Result<wire::Token, ClientError> {
+        self.post(&["tokens"], asked)
+    }
+
+    pub fn end_token(&self, id: i64) -> Result<(), ClientError> {
+        self.remove(&["tokens", &id.to_string()])
+    }
+
+    pub fn projects(&self) -> Result<Vec<wire::Project>, ClientError> {
+        let found: wire::Projects = self.get(&["projects"], Query::new())?;
+        Ok(found.projects)
+    }
+
+    pub fn members(&self) -> Result<Vec<wire::Member>, ClientError> {
+        let found: wire::Members = self.get(&["members"], Query::new())?;
+        Ok(found.members)
+    }
+
+    /// Gives a member another role; none takes them out.
+    pub fn set_role(&self, person: i64, role: Option<&str>) -> Result<(), ClientError> {
+        let person = person.to_string();
+        let place = ["members", &*person];
+        match role {
+            None => self.remove(&place),
+            Some(role) => {
+                let request = self.request(Method::PUT, &place, Query::new())?;
+                self.done(request.json(&wire::Role { role: role.to_owned() }))
+            }
+        }
+    }
+
+    pub fn audit(
+        &self,
+        asked: &wire::AuditQuery,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<wire::AuditPage, ClientError> {
+        let mut query = audit_query(asked);
+        query.push(("limit", most.to_string()));
+        query.extend(after.map(|after| ("after", after.to_string())));
+        self.get(&["audit"], query)
+    }
+
+    pub fn export_audit(
+        &self,
+        asked: &wire::AuditQuery,
+        out: &mut dyn std::io::Write,
+    ) -> Result<(), ClientError> {
+        self.copy(&["audit", "export"], audit_query(asked), out)
+    }
+}
+
+fn jobs_place(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Import => "imports",
+        JobKind::Export => "exports",
+    }
+}
+
+/// A selection as a query says it.
+fn filter(selection: &Selection) -> Query<'static> {
+    let chosen = wire::Chosen::from(selection);
+    let many = |name, values: Vec<String>| values.into_iter().map(move |value| (name, value));
+    many("search", chosen.search)
+        .chain(chosen.created_from.map(|from| ("created_from", from)))
+        .chain(chosen.created_before.map(|before| ("created_before", before)))
+        .chain(many("type", chosen.types))
+        .chain(many("status", chosen.statuses))
+        .chain(many("id", chosen.ids))
+        .collect()
+}
+
+fn audit_query(asked: &wire::AuditQuery) -> Query<'static> {
+    let fields = [
+        ("action", &asked.action),
+        ("person", &asked.person),
+        ("from", &asked.from),
+        ("before", &asked.before),
+    ];
+    let said = fields.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+    said.chain(asked.refused.then(|| ("refused", "true".to_owned()))).collect()
+}
+
+/// Ids in parts that fit an address each.
+fn in_addresses(ids: &BTreeSet<String>) -> Vec<BTreeSet<String>> {
+    let mut parts: Vec<BTreeSet<String>> = Vec::new();
+    let mut bytes = 0;
+    for id in ids {
+        // An escape takes three bytes for one.
+        let more = 3 * id.len();
+        match parts.last_mut() {
+            Some(part) if part.len() < IDS_PER_ADDRESS && bytes + more <= ID_BYTES_PER_ADDRESS => {
+                bytes += more;
+                part.insert(id.clone());
+            }
+            _ => {
+                bytes = more;
+                parts.push([id.clone()].into());
+            }
+        }
+    }
+    parts
+}

@@ -1,0 +1,142 @@
+//! `retort audit`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use retort_model::{Action as Done, Time, bounds};
+use retort_web::wire;
+
+use super::{Failure, print, print_json};
+use crate::config::Keeping;
+use crate::words::{moment_of, one_line, table};
+
+/// List or export who did what in the project, and who was refused.
+#[derive(Args)]
+pub struct Audit {
+    #[command(subcommand)]
+    action: Action,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the entries, the newest first.
+    List {
+        #[command(flatten)]
+        which: Which,
+
+        /// Entries on a page.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length)]
+        limit: usize,
+
+        /// The page behind this entry, which the page before names.
+        #[arg(long, value_name = "ID")]
+        after: Option<i64>,
+
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print all entries, a line of JSON each, the newest first.
+    Export {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+/// Which entries.
+#[derive(Args)]
+struct Which {
+    /// Only this action, such as `export`, `share` or `role`.
+    #[arg(long, value_name = "ACTION", value_parser = parse_action)]
+    action: Option<Done>,
+
+    /// Only what this person did.
+    #[arg(long, value_name = "PERSON")]
+    person: Option<String>,
+
+    /// At this date or time, or later.
+    #[arg(long, value_name = "DATE", value_parser = Time::parse)]
+    from: Option<Time>,
+
+    /// Before this date or time.
+    #[arg(long, value_name = "DATE", value_parser = Time::parse)]
+    before: Option<Time>,
+
+    /// Only who was refused.
+    #[arg(long)]
+    refused: bool,
+}
+
+fn parse_action(text: &str) -> Result<Done, String> {
+    text.parse()
+}
+
+fn page_length(text: &str) -> Result<usize, String> {
+    let most = bounds::PAGE_ITEMS;
+    let length = text.parse().ok().filter(|length| (1..=most).contains(length));
+    length.ok_or_else(|| format!("a page has 1 to {most} entries; `retort audit export` has all"))
+}
+
+impl From<Which> for wire::AuditQuery {
+    fn from(which: Which) -> Self {
+        Self {
+            action: which.action.map(|action| action.to_string()),
+            person: which.person,
+            from: which.from.map(|time| time.to_string()),
+            before: which.before.map(|time| time.to_string()),
+            refused: which.refused,
+            after: None,
+            limit: None,
+        }
+    }
+}
+
+impl Audit {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let house = self.keeping.house()?;
+        match self.action {
+            Action::List { which, limit, after, json } => {
+                let page = house.audit(&which.into(), after, limit)?;
+                if json {
+                    print_json(&page)?;
+                } else {
+                    show(&page)?;
+                }
+            }
+            Action::Export { which } => {
+                let mut out = io::BufWriter::new(io::stdout().lock());
+                house.export_audit(&which.into(), &mut out)?;
+                out.flush()?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn show(page: &wire::AuditPage) -> Result<(), Failure> {
+    if page.entries.is_empty() {
+        eprintln!("no entry matches");
+        return Ok(());
+    }
+    let mut table = table(&["ID", "AT", "PERSON", "ACTION", "OBJECT", "REFUSED", "FROM"]);
+    for entry in &page.entries {
+        table.add_row([
+            entry.id.to_string(),
+            moment_of(entry.at.as_deref()),
+            one_line(entry.person.as_deref().unwrap_or_default(), 60),
+            entry.action.clone(),
+            one_line(&entry.object, 80),
+            if entry.refused { "yes".into() } else { String::new() },
+            one_line(entry.address.as_deref().unwrap_or_default(), 45),
+        ]);
+    }
+    print(table.trim_fmt())?;
+    if let Some(next) = page.next {
+        eprintln!("`--after {next}` shows the next");
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! `retort share`.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use retort_model::Time;
+use retort_web::wire;
+
+use super::{Failure, print, print_json, read_password};
+use crate::config::Keeping;
+use crate::words::{moment_of, one_line, table};
+
+/// Make public links to conversations, list and revoke them.
+#[derive(Args)]
+pub struct Share {
+    #[command(subcommand)]
+    action: Action,
+
+    /// As JSON.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make a link to a conversation, and print it: whoever has it can read the conversation.
+    Make(Make),
+    /// List the links.
+    List,
+    /// End a link at once.
+    Revoke {
+        /// The link, by the number in the list.
+        id: i64,
+    },
+}
+
+/// Make a link to a conversation, and print it: whoever has it can read the conversation.
+#[derive(Args)]
+struct Make {
+    /// The conversation's id.
+    #[arg(value_name = "CONVERSATION")]
+    conversation: String,
+
+    /// Its import format, where several have a conversation of that id.
+    #[arg(long, value_name = "FORMAT")]
+    source: Option<String>,
+
+    /// When the link ends by itself.
+    #[arg(long, value_name = "DATE", value_parser = Time::parse)]
+    expires: Option<Time>,
+
+    /// Read a password for the link from standard input.
+    #[arg(long)]
+    password_stdin: bool,
+
+    /// Show system prompts, too.
+    #[arg(long)]
+    system: bool,
+
+    /// Show definitions of tools, too.
+    #[arg(long)]
+    tools: bool,
+
+    /// Show token counts, too.
+    #[arg(long)]
+    usage: bool,
+}
+
+impl Share {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let house = self.keeping.house()?;
+        match self.action {
+            Action::Make(make) => {
+                let password = if make.password_stdin { Some(read_password()?) } else { None };
+                let share = house.share(wire::NewShare {
+                    conversation: make.conversation,
+                    source: make.source,
+                    expires_at: make.expires.map(|time| time.to_string()),
+                    password,
+                    system: make.system,
+                    tools: make.tools,
+                    usage: make.usage,
+                })?;
+                if self.json {
+                    print_json(&share)?;
+                } else {
+                    print(format!("{}{}", self.keeping.public_url()?, share.path))?;
+                    eprintln!("link {}; `retort share revoke {}` ends it", share.id, share.id);
+                }
+            }
+            Action::List => list(&house.shares()?, self.json)?,
+            Action::Revoke { id } => {
+                house.unshare(id)?;
+                eprintln!("link {id} leads nowhere any more");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn list(shares: &[wire::Share], json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json(&shares);
+    }
+    if shares.is_empty() {
+        eprintln!("there are no links; `retort share make` makes one");
+        return Ok(());
+    }
+    let mut table =
+        table(&["ID", "CONVERSATION", "TITLE", "PASSWORD", "CREATOR", "CREATED", "EXPIRES"]);
+    for share in shares {
+        table.add_row([
+            share.id.to_string(),
+            one_line(&share.conversation, 64),
+            one_line(share.title.as_deref().unwrap_or_default(), 60),
+            if share.has_password { "yes".into() } else { String::new() },
+            one_line(&share.creator, 40),
+            moment_of(share.created_at.as_deref()),
+            moment_of(share.expires_at.as_deref()),
+        ]);
+    }
+    print(table.trim_fmt())
+}

@@ -1,0 +1,115 @@
+//! `retort tokens`.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use retort_model::Grant;
+use retort_service::TokenRequest;
+use retort_web::wire;
+
+use super::{Failure, print, print_json};
+use crate::config::Keeping;
+use crate::words::{moment_of, one_line, table};
+
+/// Days that a token lasts, if not said.
+const DAYS: u64 = 90;
+
+/// Make tokens for programs, list and revoke them. A token is for one project.
+#[derive(Args)]
+pub struct Tokens {
+    #[command(subcommand)]
+    action: Option<Action>,
+
+    /// As JSON.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the tokens.
+    List,
+    /// Make a token, and print it: it is never shown again.
+    Add {
+        /// What it is called.
+        #[arg(value_name = "NAME")]
+        name: String,
+
+        /// What it lets its bearer do: `read`, `write`, `export`, `share` or `manage`; several of them, if said several
+        /// times.
+        #[arg(long = "scope", value_name = "SCOPE", required = true, value_parser = parse_grant)]
+        scopes: Vec<Grant>,
+
+        /// Days until it ends.
+        #[arg(long, value_name = "N", default_value_t = DAYS)]
+        days: u64,
+
+        /// Whose it is [default: the owner that the server made].
+        #[arg(long, value_name = "PERSON")]
+        person: Option<String>,
+    },
+    /// End a token at once.
+    Revoke {
+        /// The token, by the number in the list.
+        id: i64,
+    },
+}
+
+fn parse_grant(text: &str) -> Result<Grant, String> {
+    text.parse()
+}
+
+impl Tokens {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let house = self.keeping.house()?;
+        match self.action.unwrap_or(Action::List) {
+            Action::List => list(&house.tokens()?, self.json)?,
+            Action::Add { name, scopes, days, person } => {
+                let request = TokenRequest { name, grants: scopes.into_iter().collect(), days };
+                let token = house.add_token(&request, person.as_deref())?;
+                if self.json {
+                    print_json(&token)?;
+                } else {
+                    print(token.token.as_deref().unwrap_or_default())?;
+                    eprintln!(
+                        "token {} of `{}`, until {}; it is not shown again",
+                        token.id,
+                        one_line(&token.person, 80),
+                        moment_of(token.expires_at.as_deref())
+                    );
+                }
+            }
+            Action::Revoke { id } => {
+                house.end_token(id)?;
+                eprintln!("token {id} opens nothing any more");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn list(tokens: &[wire::Token], json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json(&tokens);
+    }
+    if tokens.is_empty() {
+        eprintln!("there are no tokens; `retort tokens add` makes one");
+        return Ok(());
+    }
+    let mut table = table(&["ID", "NAME", "PERSON", "SCOPES", "MADE", "EXPIRES", "USED"]);
+    for token in tokens {
+        table.add_row([
+            token.id.to_string(),
+            one_line(&token.name, 60),
+            one_line(&token.person, 60),
+            token.scopes.join(", "),
+            moment_of(token.created_at.as_deref()),
+            moment_of(token.expires_at.as_deref()),
+            moment_of(token.seen_at.as_deref()),
+        ]);
+    }
+    print(table.trim_fmt())
+}

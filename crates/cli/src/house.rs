@@ -1,0 +1,519 @@
+//! Where the conversations are kept: in a store that lies here, or behind a server. Either way the same is asked, and
+//! what is answered has the same shape.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use retort_formats::package::Manifest;
+use retort_model::{DatasetName, ProjectRole, Selection};
+use retort_service::{
+    Cursor, Edit, Error, ExportRequest, LOCAL, Observer, Order, TokenRequest, Verified,
+    preview_package, verify_package,
+};
+use retort_web::wire;
+
+use crate::client::Client;
+use crate::commands::Failure;
+use crate::config::{Opened, request_key};
+
+/// A store that lies here, or a server.
+pub enum House {
+    Here(Box<Opened>),
+    There(Client),
+}
+
+/// Links on a page.
+const SHARES: usize = 100;
+
+/// Conversations: looked at and changed.
+impl House {
+    pub fn list(
+        &self,
+        selection: &Selection,
+        order: Order,
+        after: Option<Cursor>,
+        most: usize,
+    ) -> Result<wire::ConversationPage, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let Opened { service, caller, .. } = &**opened;
+                let page = service.list(caller, selection, order, after, most)?;
+                Ok(wire::ConversationPage {
+                    conversations: page.conversations.iter().map(Into::into).collect(),
+                    next: page.next.map(|next| next.to_string()),
+                })
+            }
+            Self::There(client) => {
+                let after = after.map(|after| after.to_string());
+                Ok(client.list(selection, order.as_str(), after, most)?)
+            }
+        }
+    }
+
+    pub fn count(&self, selection: &Selection) -> Result<u64, Failure> {
+        match self {
+            Self::Here(opened) => Ok(opened.service.count(&opened.caller, selection)?),
+            Self::There(client) => Ok(client.count(selection)?),
+        }
+    }
+
+    /// Refuses a selection that names an id of which there is no conversation.
+    pub fn check_ids(&self, selection: &Selection) -> Result<(), Failure> {
+        match self {
+            Self::Here(opened) => Ok(opened.service.check_ids(&opened.caller, selection)?),
+            Self::There(client) => Ok(client.check_ids(selection)?),
+        }
+    }
+
+    /// The conversations with that id, by source, each with its canonical line.
+    pub fn show(&self, id: &str) -> Result<Vec<(wire::Conversation, Vec<u8>)>, Failure> {
+        let mut found = match self {
+            Self::Here(opened) => {
+                let found = opened.service.show(&opened.caller, id)?;
+                found.into_iter().map(|(summary, line)| ((&summary).into(), line)).collect()
+            }
+            Self::There(client) => client.show(id)?,
+        };
+        found.sort_by(|(one, _): &(wire::Conversation, _), (other, _)| {
+            one.source.cmp(&other.source)
+        });
+        Ok(found)
+    }
+
+    pub fn edit(&self, selection: &Selection, edit: &Edit) -> Result<u64, Failure> {
+        match self {
+            Self::Here(opened) => Ok(opened.service.edit(&opened.caller, selection, edit)?),
+            Self::There(client) => Ok(client.edit(selection, edit)?),
+        }
+    }
+
+    /// The datasets that hold something of a conversation.
+    pub fn trace(&self, id: &str) -> Result<Vec<wire::Dataset>, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let found = opened.service.trace(&opened.caller, id)?;
+                Ok(found.iter().map(Into::into).collect())
+            }
+            Self::There(client) => Ok(client.trace(id)?),
+        }
+    }
+}
+
+/// Exports and other jobs.
+impl House {
+    pub fn submit_export(&self, request: &ExportRequest) -> Result<wire::Job, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let Opened { service, caller, .. } = &**opened;
+                let id = service.submit_export(caller, request)?;
+                self.job(id)
+            }
+            Self::There(client) => {
+                Ok(client.submit_export(&request.selection, &request.dataset, &request_key())?)
+            }
+        }
+    }
+
+    pub fn jobs(&self, most: usize) -> Result<Vec<wire::Job>, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let found = opened.service.jobs(&opened.caller, most)?;
+                Ok(found.iter().map(Into::into).collect())
+            }
+            Self::There(client) => Ok(client.jobs(most)?),
+        }
+    }
+
+    pub fn job(&self, id: i64) -> Result<wire::Job, Failure> {
+        match self {
+            Self::Here(opened) => Ok((&opened.service.job(&opened.caller, id)?).into()),
+            Self::There(client) => Ok(client.job(id)?),
+        }
+    }
+
+    pub fn cancel(&self, id: i64) -> Result<wire::Job, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let Opened { service, caller, .. } = &**opened;
+                let kind = service.job(caller, id)?.kind;
+                Ok((&service.cancel(caller, id, kind)?).into())
+            }
+            Self::There(client) => Ok(client.tell_job(&client.job(id)?, "cancel")?),
+        }
+    }
+
+    pub fn retry(&self, id: i64) -> Result<wire::Job, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let Opened { service, caller, .. } = &**opened;
+                let kind = service.job(caller, id)?.kind;
+                Ok((&service.retry(caller, id, kind)?).into())
+            }
+            Self::There(client) => Ok(client.tell_job(&client.job(id)?, "retry")?),
+        }
+    }
+}
+
+/// Datasets.
+impl House {
+    pub fn datasets(&self) -> Result<Vec<wire::Dataset>, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let found = opened.service.datasets(&opened.caller)?;
+                Ok(found.iter().map(Into::into).collect())
+            }
+            Self::There(client) => Ok(client.datasets()?),
+        }
+    }
+
+    /// The dataset of that name, or else of that number.
+    pub fn dataset(&self, name: &str) -> Result<wire::Dataset, Failure> {
+        match self {
+            Self::Here(opened) => Ok((&opened.service.dataset(&opened.caller, name)?).into()),
+            Self::There(client) => {
+                let mut all = client.datasets()?;
+                let at = all
+                    .iter()
+                    .position(|one| one.name == name)
+                    .or_else(|| all.iter().position(|one| one.id.to_string() == name));
+                let at = at.ok_or_else(|| format!("there is no dataset `{name}`"))?;
+                Ok(all.swap_remove(at))
+            }
+        }
+    }
+
+    pub fn dataset_numbered(&self, id: i64) -> Result<wire::Dataset, Failure> {
+        match self {
+            Self::Here(opened) => Ok((&opened.service.dataset(&opened.caller, id)?).into()),
+            Self::There(client) => Ok(client.dataset(id)?),
+        }
+    }
+
+    pub fn receipt(&self, id: i64) -> Result<Manifest, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let Opened { service, caller, .. } = &**opened;
+                Ok(service.open_dataset(&service.dataset(caller, id)?)?.manifest().clone())
+            }
+            Self::There(client) => Ok(client.receipt(id)?),
+        }
+    }
+
+    pub fn preview(&self, id: i64) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let Opened { service, caller, .. } = &**opened;
+                let dataset = service.dataset(caller, id)?;
+                Ok(preview_package(&mut service.open_dataset(&dataset)?)?)
+            }
+            Self::There(client) => Ok(client.preview(id)?),
+        }
+    }
+
+    /// Writes the archive of a dataset to a file, which appears whole or not at all; says how many bytes it has, or
+    /// none if the person stopped it.
+    pub fn save(
+        &self,
+        dataset: &wire::Dataset,
+        path: &Path,
+        force: bool,
+        observer: &dyn Observer,
+        stopped: &AtomicBool,
+    ) -> Result<Option<u64>, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let (_, archive) = opened.service.download(&opened.caller, dataset.id)?;
+                match archive.save(path, force, observer, stopped) {
+                    Err(Error::Stopped) => Ok(None),
+                    saved => Ok(saved.map(|()| Some(archive.bytes()))?),
+                }
+            }
+            Self::There(client) => {
+                publish(path, force, |out| Ok(client.download(dataset.id, out, observer, stopped)?))
+            }
+        }
+    }
+
+    /// Writes the archive of a dataset to standard output.
+    pub fn print_archive(
+        &self,
+        dataset: &wire::Dataset,
+        observer: &dyn Observer,
+        stopped: &AtomicBool,
+    ) -> Result<Option<u64>, Failure> {
+        let mut out = io::stdout().lock();
+        if out.is_terminal() {
+            return Err("an archive is nothing to look at; send standard output somewhere".into());
+        }
+        let bytes = match self {
+            Self::Here(opened) => {
+                let (_, archive) = opened.service.download(&opened.caller, dataset.id)?;
+                archive.write(0..archive.bytes(), &mut out)?;
+                Some(archive.bytes())
+            }
+            Self::There(client) => client.download(dataset.id, &mut out, observer, stopped)?,
+        };
+        out.flush()?;
+        Ok(bytes)
+    }
+
+    /// Reads a dataset whole and holds it against its receipt; that of a server is brought here for it. None if the
+    /// person stopped it.
+    pub fn verify(
+        &self,
+        dataset: &wire::Dataset,
+        observer: &dyn Observer,
+        stopped: &AtomicBool,
+    ) -> Result<Option<Verified>, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let Opened { service, caller, .. } = &**opened;
+                let dataset = service.dataset(caller, dataset.id)?;
+                Ok(Some(verify_package(&mut service.open_dataset(&dataset)?)?))
+            }
+            Self::There(client) => {
+                let mut file = tempfile::Builder::new().suffix(".zip").tempfile()?;
+                let came = client.download(dataset.id, &mut file, observer, stopped)?;
+                if came.is_none() {
+                    return Ok(None);
+                }
+                Ok(Some(retort_service::verify(file.path())?))
+            }
+        }
+    }
+
+    pub fn rename_dataset(&self, id: i64, name: &DatasetName) -> Result<(), Failure> {
+        match self {
+            Self::Here(opened) => {
+                opened.service.rename_dataset(&opened.caller, id, name)?;
+                Ok(())
+            }
+            Self::There(client) => Ok(client.rename_dataset(id, name.as_str())?),
+        }
+    }
+
+    pub fn delete_dataset(&self, id: i64) -> Result<(), Failure> {
+        match self {
+            Self::Here(opened) => {
+                opened.service.delete_dataset(&opened.caller, id)?;
+                Ok(())
+            }
+            Self::There(client) => Ok(client.delete_dataset(id)?),
+        }
+    }
+}
+
+/// Public links.
+impl House {
+    /// All of them, the newest first.
+    pub fn shares(&self) -> Result<Vec<wire::Share>, Failure> {
+        let mut all: Vec<wire::Share> = Vec::new();
+        let mut after = None;
+        loop {
+            let page = match self {
+                Self::Here(opened) => {
+                    let page = opened.service.shares(&opened.caller, after, SHARES)?;
+                    let next = page.last().filter(|_| page.len() == SHARES).map(|last| last.id);
+                    wire::Shares { shares: page.iter().map(Into::into).collect(), next }
+                }
+                Self::There(client) => client.shares(after)?,
+            };
+            all.extend(page.shares);
+            after = page.next;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    pub fn share(&self, asked: wire::NewShare) -> Result<wire::Share, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let request = asked.request().map_err(|problem| problem.detail().to_owned())?;
+                Ok((&opened.service.share(&opened.caller, &request)?).into())
+            }
+            Self::There(client) => Ok(client.share(&asked)?),
+        }
+    }
+
+    pub fn unshare(&self, id: i64) -> Result<(), Failure> {
+        match self {
+            Self::Here(opened) => Ok(opened.service.unshare(&opened.caller, id)?),
+            Self::There(client) => Ok(client.unshare(id)?),
+        }
+    }
+}
+
+/// Who may do what.
+impl House {
+    pub fn tokens(&self) -> Result<Vec<wire::Token>, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let tokens = opened.service.tokens(&opened.caller)?;
+                Ok(tokens.iter().map(|token| wire::Token::new(token, None)).collect())
+            }
+            Self::There(client) => Ok(client.tokens()?),
+        }
+    }
+
+    /// Makes a token: here for that person, on a server for whoever asks.
+    pub fn add_token(
+        &self,
+        request: &TokenRequest,
+        person: Option<&str>,
+    ) -> Result<wire::Token, Failure> {
+        match (self, person) {
+            (Self::Here(opened), person) => {
+                let Opened { service, caller, .. } = &**opened;
+                let person = service.person(person.unwrap_or(LOCAL))?;
+                let (token, secret) = service.add_token_for(caller, &person, request)?;
+                Ok(wire::Token::new(&token, Some(secret)))
+            }
+            (Self::There(_), Some(_)) => {
+                Err("a server makes tokens for whoever asks; leave `--person` out".into())
+            }
+            (Self::There(client), None) => Ok(client.add_token(&wire::NewToken {
+                name: request.name.clone(),
+                scopes: request.grants.iter().map(|grant| grant.to_string()).collect(),
+                days: request.days,
+            })?),
+        }
+    }
+
+    pub fn end_token(&self, id: i64) -> Result<(), Failure> {
+        match self {
+            Self::Here(opened) => Ok(opened.service.end_token(&opened.caller, id)?),
+            Self::There(client) => Ok(client.end_token(id)?),
+        }
+    }
+
+    /// The projects, and what one is in them; whoever holds the store owns them all.
+    pub fn projects(&self) -> Result<Vec<wire::Project>, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let role = opened.caller.role().to_string();
+                let project = |one: retort_service::Project| wire::Project {
+                    name: one.name,
+                    role: role.clone(),
+                };
+                Ok(opened.service.projects()?.into_iter().map(project).collect())
+            }
+            Self::There(client) => Ok(client.projects()?),
+        }
+    }
+
+    pub fn members(&self) -> Result<Vec<wire::Member>, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let members = opened.service.members(&opened.caller)?;
+                Ok(members.iter().map(Into::into).collect())
+            }
+            Self::There(client) => Ok(client.members()?),
+        }
+    }
+
+    /// Gives someone a role in the project, or takes them out of it. Whoever holds the store may bring in others.
+    pub fn set_role(&self, name: &str, role: Option<ProjectRole>) -> Result<(), Failure> {
+        let folded = name.to_lowercase();
+        let found = self.members()?.into_iter().find(|one| one.name.to_lowercase() == folded);
+        match (self, found, role) {
+            (Self::Here(opened), Some(member), role) => {
+                Ok(opened.service.set_role(&opened.caller, member.id, role)?)
+            }
+            (Self::There(client), Some(member), role) => {
+                Ok(client.set_role(member.id, role.map(ProjectRole::as_str))?)
+            }
+            (Self::Here(opened), None, Some(role)) => {
+                let Opened { service, caller, .. } = &**opened;
+                Ok(service.admit(caller, &service.person(name)?, role)?)
+            }
+            (Self::There(_), None, Some(_)) => Err(format!(
+                "`{name}` is not in the project; who is not yet comes in by an invitation"
+            )
+            .into()),
+            (_, None, None) => Err(format!("`{name}` is not in the project").into()),
+        }
+    }
+
+    /// A page of the audit log, the newest first.
+    pub fn audit(
+        &self,
+        asked: &wire::AuditQuery,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<wire::AuditPage, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let filter = asked.filter().map_err(|problem| problem.detail().to_owned())?;
+                let entries = opened.service.audit(&opened.caller, &filter, after, most)?;
+                let next = entries.last().filter(|_| entries.len() == most).map(|last| last.id);
+                let entries = entries.iter().map(Into::into).collect();
+                Ok(wire::AuditPage { entries, next })
+            }
+            Self::There(client) => Ok(client.audit(asked, after, most)?),
+        }
+    }
+
+    /// Writes the audit log, a line of JSON for each entry.
+    pub fn export_audit(
+        &self,
+        asked: &wire::AuditQuery,
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Here(opened) => {
+                let filter = asked.filter().map_err(|problem| problem.detail().to_owned())?;
+                let mut failed = None;
+                let done = opened.service.export_audit(&opened.caller, &filter, &mut |entry| {
+                    let line = serde_json::to_string(&wire::Audited::from(entry));
+                    let written =
+                        line.map_err(io::Error::from).and_then(|line| writeln!(out, "{line}"));
+                    written.map_err(|error| {
+                        failed = Some(error);
+                        Error::Stopped
+                    })
+                });
+                match failed {
+                    Some(error) => Err(error.into()),
+                    None => Ok(done?),
+                }
+            }
+            Self::There(client) => Ok(client.export_audit(asked, out)?),
+        }
+    }
+}
+
+/// Writes a file beside its place, and puts it there by one rename once it is whole.
+fn publish(
+    path: &Path,
+    force: bool,
+    write: impl FnOnce(&mut dyn Write) -> Result<Option<u64>, Failure>,
+) -> Result<Option<u64>, Failure> {
+    let exists = || Failure::from(Error::Exists(path.to_owned()));
+    if !force && path.symlink_metadata().is_ok() {
+        return Err(exists());
+    }
+    let fail =
+        |error: io::Error| Failure::from(format!("cannot write `{}`: {error}", path.display()));
+    let whole = std::path::absolute(path).map_err(fail)?;
+    let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut builder = tempfile::Builder::new();
+    let prefix = format!(".{name}.");
+    builder.prefix(&prefix).suffix(".partial");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let partial = builder.tempfile_in(whole.parent().unwrap_or(Path::new("/"))).map_err(fail)?;
+    let Some(bytes) = write(&mut partial.as_file())? else { return Ok(None) };
+    partial.as_file().sync_all().map_err(fail)?;
+    let written = partial.as_file().metadata().map_err(fail)?.len();
+    if written != bytes {
+        return Err(fail(io::Error::other(format!("it has {written} bytes, not {bytes}"))));
+    }
+    let kept = if force { partial.persist(&whole) } else { partial.persist_noclobber(&whole) };
+    kept.map_err(|error| match error.error.kind() {
+        io::ErrorKind::AlreadyExists if !force => exists(),
+        _ => fail(error.error),
+    })?;
+    Ok(Some(bytes))
+}
