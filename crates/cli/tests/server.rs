@@ -261,7 +261,7 @@ fn an_import_through_the_server_equals_one_here() {
     let again: Value =
         serde_json::from_str(&there.there(&["import", "--json", "--owner", "ann", "in"]).out)
             .unwrap();
-    assert_eq!((again["same"].as_u64(), again["new"].as_u64()), (Some(307), Some(0)), "{again}");
+    assert_eq!((again["same"].as_u64(), again["new"].as_u64()), (Some(308), Some(0)), "{again}");
     // And without waiting for it.
     let jobs: Value =
         serde_json::from_str(&there.there(&["import", "--json", "--detach", "in"]).out).unwrap();
