@@ -149,7 +149,8 @@ impl Client {
         let mut response = self.sent(self.request(Method::GET, &path, Query::new())?).await?;
         let mut text = Vec::new();
         loop {
-            let Some(piece) = self.piece(&mut response).await? else { return Ok(None) };
+            // What breaks off after it began is taken up again.
+            let Ok(Some(piece)) = self.piece(&mut response).await else { return Ok(None) };
             text.extend_from_slice(&piece);
             while let Some(end) = text.windows(2).position(|pair| pair == b"\n\n") {
                 let event: Vec<u8> = text.drain(..end + 2).collect();
