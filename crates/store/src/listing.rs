@@ -219,17 +219,19 @@ impl crate::Store {
     /// # Errors
     /// It is not there, or damaged.
     pub fn line(&self, summary: &Summary, unpacker: &mut Unpacker<'_>) -> Result<Vec<u8>, Error> {
-        let sql = "SELECT b.dictionary, b.crc32, b.bytes FROM conversation c JOIN body b ON b.key = c.body
+        // Its size as it is now: it may have changed since the summary was read.
+        let sql = "SELECT b.dictionary, b.crc32, b.bytes, c.size FROM conversation c JOIN body b ON b.key = c.body
                    WHERE c.key = $1";
         let found = self.read(|connection| {
             connection.row(sql, &[summary.key.into()], |row| {
-                Ok((row.int(0)?, row.int(1)?, row.bytes(2)?.unwrap_or_default().to_vec()))
+                let packed = row.bytes(2)?.unwrap_or_default().to_vec();
+                Ok((row.int(0)?, row.int(1)?, packed, row.int(3)?))
             })
         })?;
         let gone = || Error::Damaged(format!("the body of `{}` is missing", summary.id));
-        let (dictionary, crc32, packed) = found.ok_or_else(gone)?;
+        let (dictionary, crc32, packed, size) = found.ok_or_else(gone)?;
         let mut line = Vec::new();
-        let size = usize::try_from(summary.size).unwrap_or(usize::MAX);
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
         unpacker.unpack(BodyHead { dictionary, crc32, size }, &packed, &mut line)?;
         Ok(line)
     }
