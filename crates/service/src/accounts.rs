@@ -545,8 +545,7 @@ impl Service {
     /// # Errors
     /// The caller is no admin of it.
     pub fn members(&self, caller: &Caller) -> Result<Vec<Member>, Error> {
-        caller.needs(Grant::Manage)?;
-        caller.needs_role(ProjectRole::Admin)?;
+        self.noting_refusal(caller, Action::Role, "members listed", || administers(caller))?;
         Ok(self.store.members(caller.project.id)?)
     }
 
@@ -647,8 +646,7 @@ impl Service {
     /// # Errors
     /// The caller is no admin.
     pub fn invitations(&self, caller: &Caller) -> Result<Vec<Invitation>, Error> {
-        caller.needs(Grant::Manage)?;
-        caller.needs_role(ProjectRole::Admin)?;
+        self.noting_refusal(caller, Action::Invite, "listed", || administers(caller))?;
         Ok(self.store.invitations(caller.project.id, self.clock.now())?)
     }
 
@@ -762,6 +760,11 @@ impl Service {
         };
         Ok(self.store.add_audit(&entry, now)?)
     }
+}
+
+fn administers(caller: &Caller) -> Result<(), Error> {
+    caller.needs(Grant::Manage)?;
+    caller.needs_role(ProjectRole::Admin)
 }
 
 const USED: Error =

@@ -45,6 +45,22 @@ impl Service {
         result
     }
 
+    /// Does `act`, which changes nothing, and writes down only that the caller was refused.
+    pub(crate) fn noting_refusal<T>(
+        &self,
+        caller: &Caller,
+        action: Action,
+        object: &str,
+        act: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match act() {
+            Err(refused @ (Error::NotGranted(_) | Error::NotAllowed(_))) => {
+                self.audited(caller, action, object, || Err(refused))
+            }
+            result => result,
+        }
+    }
+
     /// A page of the audit log, the newest first; `after` is the last entry of the page before.
     ///
     /// # Errors
@@ -56,8 +72,10 @@ impl Service {
         after: Option<i64>,
         most: usize,
     ) -> Result<Vec<AuditEntry>, Error> {
-        caller.needs(Grant::Manage)?;
-        caller.needs_role(ProjectRole::Owner)?;
+        self.noting_refusal(caller, Action::Audit, "read", || {
+            caller.needs(Grant::Manage)?;
+            caller.needs_role(ProjectRole::Owner)
+        })?;
         let (project, most) = (caller.project.id, most.min(PAGE_ITEMS));
         // Whoever holds the store sees it all.
         let only_members = caller.person.is_some();

@@ -147,8 +147,8 @@ impl Service {
     /// # Errors
     /// The caller may not; the place of the objects failed.
     pub fn upload(&self, caller: &Caller, label: &str) -> Result<Upload, Error> {
-        caller.needs(Grant::Write)?;
         let label: String = label.chars().filter(|c| !c.is_control()).take(200).collect();
+        self.noting_refusal(caller, Action::Import, &label, || caller.needs(Grant::Write))?;
         let key = format!("{}-{}", self.store.identity(), hex(&chance::<16>()?));
         let file = self.objects.below(UPLOADS).create(&key)?;
         Ok(Upload { key, label, file: Some(file), hash: Sha256::new(), bytes: 0 })

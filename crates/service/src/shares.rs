@@ -262,6 +262,9 @@ fn shown(summary: &Summary, line: &[u8], shows: Shows) -> Result<Vec<u8>, Error>
         for message in &mut round.messages {
             message.metadata.clear();
             message.feedback = None;
+            if message.role == Role::User {
+                message.name = None;
+            }
             for call in &mut message.tool_calls {
                 call.metadata.clear();
             }

@@ -40,7 +40,8 @@ impl FromRequestParts<App> for Knock {
         let visitor = Visitor::from_request_parts(parts, app).await?;
         app.rates().take(visitor.address.into(), Instant::now()).map_err(Problem::rate_limited)?;
         let password = parts.headers.get("x-share-password");
-        let password = password.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let password = password.and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+        let password = password.map(str::to_owned);
         let link = parts.uri.path().split('/').find(|part| part.len() == 43).unwrap_or_default();
         let proof = cookie(&parts.headers, &proof_name(link)).map(str::to_owned);
         Ok(Self { password, proofs: proof.into_iter().collect(), visitor })

@@ -3,6 +3,11 @@
 
 #[path = "../support/house.rs"]
 mod house;
+#[path = "../support/provider.rs"]
+mod provider;
 
 mod access;
 mod attacks;
+mod flows;
+mod people;
+mod sharing;

@@ -149,6 +149,11 @@ pub async fn on_sqlite_with(setup: Setup, case: impl AsyncFn(&mut House)) {
 impl House {
     /// None where PostgreSQL is not installed.
     pub async fn with(database: Database, setup: Setup) -> Option<Self> {
+        // What lies behind an answer of 500 stands in the log.
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::ERROR)
+            .with_test_writer()
+            .try_init();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_owned();
         let objects = path.join("objects");
