@@ -63,7 +63,7 @@ impl Write for Upload {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), |file| file.flush())
+        self.file.as_mut().map_or(Ok(()), Write::flush)
     }
 }
 

@@ -280,7 +280,7 @@ fn attachments(conversation: &Conversation<'_>) -> Vec<Attachment> {
     let mut found: Vec<Attachment> = Vec::new();
     let tasks = conversation.tasks.iter().flat_map(|task| &task.rounds);
     let messages = conversation.rounds.iter().chain(tasks).flat_map(|round| &round.messages);
-    for part in messages.flat_map(|message| message.attachments()) {
+    for part in messages.flat_map(retort_model::Message::attachments) {
         let Some(raw) = &part.raw else { continue };
         let Ok(value) = serde_json::from_str::<serde_json::Value>(raw.as_str()) else { continue };
         let Some((media_type, bytes)) = inline(&value) else { continue };

@@ -122,10 +122,10 @@ impl crate::Store {
     ) -> Result<Vec<AuditEntry>, Error> {
         // Each half goes along the index and ends early; one condition for both would look at all there are.
         let mut statement = Statement::new("SELECT * FROM (");
-        push_entries(&mut statement, Whose::Project(project), filter, after, most);
+        push_entries(&mut statement, &Whose::Project(project), filter, after, most);
         statement.push(" UNION ALL ");
         let others = if only_members { Whose::Members(project) } else { Whose::Anyone };
-        push_entries(&mut statement, others, filter, after, most);
+        push_entries(&mut statement, &others, filter, after, most);
         statement.push(") entries ORDER BY id DESC").at_most(most);
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_entry))
     }
@@ -144,14 +144,14 @@ enum Whose {
 /// Appends a `SELECT` of entries.
 fn push_entries(
     statement: &mut Statement,
-    whose: Whose,
+    whose: &Whose,
     filter: &AuditFilter,
     after: Option<i64>,
     most: usize,
 ) {
     statement.push(&format!("SELECT * FROM (SELECT {AUDIT} FROM audit WHERE project "));
     match whose {
-        Whose::Project(project) => statement.push("= ").int(project),
+        Whose::Project(project) => statement.push("= ").int(*project),
         Whose::Anyone => statement.push("IS NULL"),
         Whose::Members(project) => statement
             .push("IS NULL AND action <> ")
@@ -160,7 +160,7 @@ fn push_entries(
                 " AND (audit.person IS NULL OR EXISTS (SELECT 1 FROM membership m
                   JOIN person p ON p.id = m.person WHERE p.name = audit.person AND m.project = ",
             )
-            .int(project)
+            .int(*project)
             .push("))"),
     };
     if let Some(action) = filter.action {

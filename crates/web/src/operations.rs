@@ -29,7 +29,7 @@ async fn is_ready(State(app): State<App>) -> Result<&'static str, Problem> {
     if app.stopping().has_begun() {
         return Err(Problem::unavailable("the server stops", LOOK));
     }
-    app.call(|service| service.check()).await?;
+    app.call(retort_service::Service::check).await?;
     Ok("ready\n")
 }
 
@@ -64,7 +64,7 @@ async fn owns(app: &App, who: Result<Who, Problem>) -> bool {
 pub async fn watch(app: App, listening: Listening) {
     loop {
         app.metrics().set_connections(listening.open());
-        if let Ok(counts) = app.call(|service| service.job_counts()).await {
+        if let Ok(counts) = app.call(retort_service::Service::job_counts).await {
             for (state, count) in counts {
                 app.metrics().set_jobs(state, count);
             }

@@ -216,7 +216,7 @@ async fn table(house: &House) -> String {
         let mut asked = None;
         let note = if row.note.is_empty() { String::new() } else { format!(" ({})", row.note) };
         write!(table, "{}{note}", row.endpoint).unwrap();
-        for column in 0..CALLERS.len() {
+        for (column, caller) in CALLERS.into_iter().enumerate() {
             if asked.is_none() || !is_read {
                 let (stage, make) = (Arc::clone(&stage), row.make);
                 asked = Some(house.call(move |_| make(&stage)).await);
@@ -224,7 +224,7 @@ async fn table(house: &House) -> String {
             let asked = asked.as_ref().unwrap();
             let who = callers.shown(house, column, row.holder).await;
             let mut path = asked.path.clone();
-            if CALLERS[column] == "stranger in p" {
+            if caller == "stranger in p" {
                 path = format!("{path}{}project=p", if path.contains('?') { "&" } else { "?" });
             }
             let method = row.endpoint.split(' ').next().unwrap();
@@ -247,7 +247,7 @@ async fn table(house: &House) -> String {
                 }
             };
             let reply = ask.send().await;
-            assert!(reply.status < 500, "{} {}: {}", row.endpoint, CALLERS[column], reply.text());
+            assert!(reply.status < 500, "{} {}: {}", row.endpoint, caller, reply.text());
             write!(table, "\t{}", cell(&reply)).unwrap();
             if !is_read {
                 let stage = Arc::clone(&stage);

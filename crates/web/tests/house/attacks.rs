@@ -215,7 +215,7 @@ async fn a_session_that_was_set_beforehand_is_not_adopted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_in_an_address_or_a_cookie_is_none() {
     on_sqlite(async |house| {
-        let As::Token(token) = house.token(&house.p, &house.ann, &Grant::ALL).await else {
+        let As::Token(token) = house.token(&house.p, &house.ann, Grant::ALL).await else {
             panic!()
         };
         for name in ["token", "access_token", "api_key", "bearer_token", "authorization"] {
@@ -607,7 +607,8 @@ async fn nobody_learns_from_answers_or_their_time_which_accounts_there_are() {
                 let reply = ask.header("x-request-id", "the-same").send().await;
                 *least = (*least).min(start.elapsed());
                 reply.refused(401, "unauthenticated");
-                let headers: Vec<&str> = reply.headers.keys().map(|name| name.as_str()).collect();
+                let headers: Vec<&str> =
+                    reply.headers.keys().map(reqwest::header::HeaderName::as_str).collect();
                 told.insert(format!("{headers:?} {}", reply.text()));
             }
         }

@@ -118,7 +118,7 @@ async fn requests_with_one_key_at_the_same_time_are_done_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_goes_away_meanwhile_finds_the_answer_later_and_it_is_done_once() {
     on_both(async |house| {
-        let As::Token(token) = house.token(&house.p, &house.ann, &retort_model::Grant::ALL).await
+        let As::Token(token) = house.token(&house.p, &house.ann, retort_model::Grant::ALL).await
         else {
             panic!()
         };
@@ -324,7 +324,7 @@ async fn pages_of_a_list_show_every_conversation_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_breaks_off_leaves_nothing() {
     on_sqlite(async |house| {
-        let As::Token(token) = house.token(&house.p, &house.ann, &retort_model::Grant::ALL).await
+        let As::Token(token) = house.token(&house.p, &house.ann, retort_model::Grant::ALL).await
         else {
             panic!()
         };

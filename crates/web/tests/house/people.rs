@@ -74,7 +74,7 @@ async fn an_invitation_lets_one_in_once_and_for_a_while() {
 async fn a_member_leaves_and_the_last_owner_cannot() {
     on_both(async |house| {
         let (ann, owner) = (house.session(&house.ann).await, house.session(&house.owner).await);
-        let token = house.token(&house.p, &house.ann, &Grant::ALL).await;
+        let token = house.token(&house.p, &house.ann, Grant::ALL).await;
         let own = format!("/api/v1/members/{}", house.ann.id);
         assert_eq!(house.delete(&own, &ann).await.status, 204);
         house.get("/api/v1/conversations", &ann).await.refused(404, "not-found");
@@ -120,7 +120,7 @@ async fn signing_out_everywhere_ends_every_session_and_link_and_no_token() {
     on_both(async |house| {
         let (one, two) = (house.session(&house.ann).await, house.session(&house.ann).await);
         let bob = house.session(&house.bob).await;
-        let token = house.token(&house.p, &house.ann, &Grant::ALL).await;
+        let token = house.token(&house.p, &house.ann, Grant::ALL).await;
         let ann = house.ann.clone();
         let link = house.call(move |service| service.sign_in_link(&ann).unwrap()).await;
         house.delete("/api/v1/sessions", &token).await.refused(403, "forbidden");

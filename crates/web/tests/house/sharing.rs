@@ -81,7 +81,7 @@ async fn a_link_shows_what_was_asked_for_and_no_more() {
 async fn a_link_ends_at_once_with_its_conversation_or_when_it_is_revoked_and_does_not_come_back() {
     on_both(async |house| {
         let ann = house.session(&house.ann).await;
-        let manager = house.token(&house.p, &house.owner, &Grant::ALL).await;
+        let manager = house.token(&house.p, &house.owner, Grant::ALL).await;
         for end in ["revoke", "revoked by an owner", "delete", "status", "purge", "expiry"] {
             conversation(house, &ann, end).await;
             let mut asked = json!({"conversation": end});
