@@ -128,7 +128,13 @@ impl Serve {
             .max_blocking_threads(512)
             .enable_all()
             .build()?;
-        runtime.block_on(self.serve(service, &config, (listen, tls, behind_proxy), link))?;
+        // The service outlives the runtime: connections to PostgreSQL cannot be closed within one.
+        runtime.block_on(self.serve(
+            Arc::clone(&service),
+            &config,
+            (listen, tls, behind_proxy),
+            link,
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 
