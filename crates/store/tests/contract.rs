@@ -13,6 +13,7 @@ mod support;
 mod answered;
 #[path = "contract/audit.rs"]
 mod audit;
+#[path = "contract/choice.rs"]
 mod choice;
 #[path = "contract/datasets.rs"]
 mod datasets;
