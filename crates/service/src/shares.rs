@@ -390,14 +390,14 @@ fn ending(media_type: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use retort_formats::import::{self, Notes};
+
     use super::*;
 
     fn files_of(parts: &str) -> Vec<Attachment> {
-        let line = format!(
-            r#"{{"retort":1,"kind":"chat","id":"c","rounds":[{{"messages":[{{"role":"user","content":{parts}}}]}}]}}"#
-        );
-        let summary = Summary { id: "c".into(), ..Summary::default() };
-        attachments(&read(&summary, line.as_bytes()).unwrap())
+        let item = format!(r#"{{"messages":[{{"role":"user","content":{parts}}}]}}"#);
+        let format = import::by_name("openai").unwrap();
+        attachments(&format.read(&item, &mut Notes::default()).unwrap())
     }
 
     fn names(files: &[Attachment]) -> Vec<&str> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use retort_model::Grant;
-use retort_service::Caller;
+use retort_service::{Caller, Origin};
 use retort_web::who::csrf_of;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -586,6 +586,12 @@ async fn nobody_is_sent_to_another_site() {
     .await;
 }
 
+/// Whether none is twice another.
+fn is_alike(some: &[Duration]) -> bool {
+    let (shortest, longest) = (some.iter().min().unwrap(), some.iter().max().unwrap());
+    *longest < *shortest * 2
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_learns_from_answers_or_their_time_which_accounts_there_are() {
     on_both(async |house| {
@@ -597,25 +603,36 @@ async fn nobody_learns_from_answers_or_their_time_which_accounts_there_are() {
             })
             .await;
         let names = [ANN, "nobody@example.com", "gone", "by link alone"];
-        let mut least = [Duration::MAX; 4];
         let mut told = BTreeSet::new();
-        for _ in 0..8 {
-            for (name, least) in names.iter().zip(&mut least) {
-                let start = Instant::now();
-                let sign_in = json!({"name": name, "password": "not the right one"});
-                let ask = house.ask("POST", "/api/v1/session").json(&sign_in);
-                let reply = ask.header("x-request-id", "the-same").send().await;
-                *least = (*least).min(start.elapsed());
-                reply.refused(401, "unauthenticated");
-                let headers: Vec<&str> =
-                    reply.headers.keys().map(reqwest::header::HeaderName::as_str).collect();
-                told.insert(format!("{headers:?} {}", reply.text()));
-            }
+        for name in names {
+            let sign_in = json!({"name": name, "password": "not the right one"});
+            let ask = house.ask("POST", "/api/v1/session").json(&sign_in);
+            let reply = ask.header("x-request-id", "the-same").send().await;
+            reply.refused(401, "unauthenticated");
+            let headers: Vec<&str> =
+                reply.headers.keys().map(reqwest::header::HeaderName::as_str).collect();
+            told.insert(format!("{headers:?} {}", reply.text()));
         }
         assert_eq!(told.len(), 1, "{told:?}");
-        // As much work is done for each: the quickest of eight is hardly disturbed by anything else.
-        let (shortest, longest) = (least.iter().min().unwrap(), least.iter().max().unwrap());
-        assert!(*longest < *shortest * 2, "{least:?}");
+
+        // As much work is done for each, which takes a hundred times as long as everything else. The quickest of many
+        // attempts is disturbed by nothing.
+        let least = house.call(move |service| {
+            let mut least = [Duration::MAX; 4];
+            for _ in 0..200 {
+                for (name, least) in names.iter().zip(&mut least) {
+                    let start = Instant::now();
+                    service.sign_in(name, "not the right one", &Origin::default()).unwrap_err();
+                    *least = (*least).min(start.elapsed());
+                }
+                if is_alike(&least) {
+                    break;
+                }
+            }
+            least
+        });
+        let least = least.await;
+        assert!(is_alike(&least), "{least:?}");
 
         let mut told = BTreeSet::new();
         for name in names {
