@@ -80,11 +80,7 @@ impl Browser {
         self.fill("name", &person.name).await;
         self.fill("password", house::PASSWORD).await;
         self.press("button.first").await;
-        assert_eq!(self.path().await, "/");
-    }
-
-    async fn path(&self) -> String {
-        self.client.current_url().await.unwrap().path().to_owned()
+        self.until(&person.name).await;
     }
 
     async fn text(&self, css: &str) -> String {
@@ -223,8 +219,8 @@ async fn whole_path(house: &House, scripts: bool) {
     browser.fill("dataset_name", "refunds_2024").await;
     browser.fill("file_name", "talks").await;
     browser.press("form.side button.first").await;
+    browser.until(&format!("{chosen} conversations chosen")).await;
     let body = browser.body().await;
-    assert!(body.contains(&format!("{chosen} conversations chosen")), "{body}");
     assert!(body.contains(&format!("Conversations written\n{chosen}")), "{body}");
     assert!(browser.count("article.record").await == 20, "{body}");
     browser.press("form[action='/export/confirm'] button").await;
@@ -247,14 +243,14 @@ async fn whole_path(house: &House, scripts: bool) {
     assert!(rows.iter().all(|row| row["messages"][0]["role"] == "user"), "{}", rows[0]);
 
     browser.go("/datasets").await;
-    assert!(browser.body().await.contains("refunds_2024"));
+    browser.until("refunds_2024").await;
     browser.press("td.title a").await;
     browser.fill("name", "refunds").await;
     browser.press("form[action$='/rename'] button").await;
-    assert_eq!(browser.text("h1").await, "refunds");
+    browser.until("\nrefunds\nstandard, jsonl").await;
     browser.press("a[href$='/delete']").await;
     browser.press("form.narrow button.first").await;
-    assert!(browser.body().await.contains("No datasets yet"));
+    browser.until("No datasets yet").await;
     browser.close().await;
 }
 

@@ -19,7 +19,7 @@ use super::filtering::Filtering;
 use super::frame::{Frame, Posted, Visit};
 use super::records::{Record, readable};
 use super::words::{count, day, percent, size};
-use super::{see_other, show, trouble};
+use super::{see_other, show, show_scripted, trouble};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
@@ -243,7 +243,7 @@ async fn manage(
         form,
         trouble: problem.map(|problem| problem.detail().to_owned()),
     };
-    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &manager)
+    show_scripted(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &manager)
 }
 
 /// What is to be chosen.
@@ -483,7 +483,7 @@ async fn progress(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> 
         error: job.error.clone(),
         dataset,
     };
-    show(StatusCode::OK, &page)
+    show_scripted(StatusCode::OK, &page)
 }
 
 /// A form that holds nothing but its token.

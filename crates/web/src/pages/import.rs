@@ -14,7 +14,7 @@ use retort_service::{ImportReport, IntakeRequest, Job, sources};
 use super::export::Nothing;
 use super::frame::{Frame, Posted, Visit};
 use super::words::{count, moment, percent};
-use super::{see_other, show, trouble};
+use super::{see_other, show_scripted, trouble};
 use crate::app::App;
 use crate::extract::Path;
 use crate::problem::Problem;
@@ -76,7 +76,7 @@ async fn page(State(app): State<App>, visit: Visit) -> Response {
     match app.call(move |service| service.jobs_of(&visit.caller, JobKind::Import, JOBS)).await {
         Ok(jobs) => {
             let formats = sources::FORMATS.iter().map(|one| (one.name(), one.about())).collect();
-            show(
+            show_scripted(
                 StatusCode::OK,
                 &Import { frame, formats, jobs: jobs.iter().map(Row::of).collect() },
             )
@@ -230,7 +230,7 @@ async fn progress(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> 
         report: lines.unwrap_or_default(),
         refusals: report.map(|report| report.first_refused).unwrap_or_default(),
     };
-    show(StatusCode::OK, &page)
+    show_scripted(StatusCode::OK, &page)
 }
 
 async fn cancel(

@@ -59,7 +59,10 @@ async fn password(
     visitor: Visitor,
     Posted { visit, form }: Posted<NewPassword>,
 ) -> Response {
-    if let Err(problem) = slow_down(&app, visit.caller.name(), &visitor) {
+    // Tokens are refused anyway, and use up nobody's attempts.
+    if visit.signed.is_ambient()
+        && let Err(problem) = slow_down(&app, visit.caller.name(), &visitor)
+    {
         return page(&visit, None, Some(&problem));
     }
     let signed = visit.signed.clone();

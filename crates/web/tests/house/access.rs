@@ -143,11 +143,18 @@ fn endpoints() -> BTreeSet<String> {
         }
     }
     // The others stand in the sources alone.
-    let sources = [
-        include_str!("../../src/api.rs"),
-        include_str!("../../src/pages.rs"),
-        include_str!("../../src/operations.rs"),
+    let mut sources = vec![
+        include_str!("../../src/api.rs").to_owned(),
+        include_str!("../../src/operations.rs").to_owned(),
     ];
+    let pages = concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages");
+    for page in std::fs::read_dir(pages).unwrap() {
+        sources.push(std::fs::read_to_string(page.unwrap().path()).unwrap());
+    }
+    for asset in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/assets")).unwrap() {
+        let name = asset.unwrap().file_name();
+        found.insert(format!("GET /assets/{}", name.to_str().unwrap()));
+    }
     for route in sources.iter().flat_map(|text| text.split(".route(\"").skip(1)) {
         let (path, handlers) = route.split_once('"').unwrap();
         let handlers = handlers.lines().next().unwrap();

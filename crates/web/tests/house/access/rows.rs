@@ -280,6 +280,115 @@ pub const ROWS: &[Row] = &[
     row("GET /api/v1/audit/export", |_| at("/audit/export")).of_project(),
     // Pages.
     row("GET /", |_| page("/")),
+    row("GET /export", |_| page("/export")),
+    row("POST /export/choose", |_| {
+        page("/export/choose").form(&[("csrf", "CSRF"), ("action", "none")])
+    }),
+    row("POST /export/choose", |stage| {
+        page("/export/choose").form(&[("csrf", "CSRF"), ("id", &stage.conversation())])
+    })
+    .but("a conversation"),
+    row("POST /export/check", |stage| {
+        page("/export/check").form(&[("csrf", "CSRF"), ("dataset_name", &stage.name("set"))])
+    }),
+    row("POST /export/confirm", |stage| {
+        page("/export/confirm").form(&[("csrf", "CSRF"), ("dataset_name", &stage.name("set"))])
+    }),
+    row("GET /exports/{id}", |stage| page(format!("/exports/{}", stage.export()))),
+    row("POST /exports/{id}/cancel", |stage| {
+        page(format!("/exports/{}/cancel", stage.export())).form(&[("csrf", "CSRF")])
+    }),
+    row("POST /exports/{id}/retry", |stage| {
+        page(format!("/exports/{}/retry", stage.cancelled_export())).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /datasets", |_| page("/datasets")),
+    row("GET /datasets/{id}", |stage| page(format!("/datasets/{}", stage.dataset()))),
+    row("POST /datasets/{id}/rename", |stage| {
+        page(format!("/datasets/{}/rename", stage.dataset()))
+            .form(&[("csrf", "CSRF"), ("name", &stage.name("renamed"))])
+    }),
+    row("GET /datasets/{id}/delete", |stage| page(format!("/datasets/{}/delete", stage.dataset()))),
+    row("POST /datasets/{id}/delete", |stage| {
+        page(format!("/datasets/{}/delete", stage.dataset())).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /conversations/{id}", |stage| {
+        page(format!("/conversations/{}", stage.conversation()))
+    }),
+    row("POST /conversations/{id}/change", |stage| {
+        page(format!("/conversations/{}/change", stage.conversation()))
+            .form(&[("csrf", "CSRF"), ("action", "favorite")])
+    }),
+    row("POST /conversations/{id}/share", |stage| {
+        page(format!("/conversations/{}/share", stage.conversation())).form(&[("csrf", "CSRF")])
+    }),
+    row("POST /shares/{id}/revoke", |stage| {
+        page(format!("/shares/{}/revoke", stage.share(None).0)).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /analysis", |_| page("/analysis")),
+    row("GET /import", |_| page("/import")),
+    row("POST /import", |_| page("/import").form(&[("csrf", "CSRF")])).but("no form with files"),
+    row("POST /import/examples", |_| page("/import/examples").form(&[("csrf", "CSRF")])),
+    row("GET /imports/{id}", |stage| page(format!("/imports/{}", stage.import()))),
+    row("POST /imports/{id}/cancel", |stage| {
+        page(format!("/imports/{}/cancel", stage.import())).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /project", |_| page("/project")).of_project(),
+    row("POST /project/choose", |_| {
+        page("/project/choose").form(&[("csrf", "CSRF"), ("name", "q")])
+    }),
+    row("POST /project/export", |stage| {
+        page("/project/export").form(&[
+            ("csrf", "CSRF"),
+            ("dataset_name", &stage.name("whole")),
+            ("file_format", "jsonl"),
+        ])
+    })
+    .of_project(),
+    row("POST /project/invite", |_| {
+        page("/project/invite").form(&[("csrf", "CSRF"), ("role", "member")])
+    })
+    .of_project(),
+    row("POST /project/invitations/{id}/revoke", |stage| {
+        let id = stage.invitation(&stage.p).0;
+        page(format!("/project/invitations/{id}/revoke")).form(&[("csrf", "CSRF")])
+    })
+    .of_project(),
+    row("POST /project/members/{id}", |stage| {
+        page(format!("/project/members/{}", stage.member(ProjectRole::Member)))
+            .form(&[("csrf", "CSRF"), ("role", "admin")])
+    })
+    .of_project(),
+    row("GET /project/tokens", |_| page("/project/tokens")),
+    row("POST /project/tokens", |_| {
+        page("/project/tokens").form(&[
+            ("csrf", "CSRF"),
+            ("name", "mine"),
+            ("scope", "read"),
+            ("days", "3"),
+        ])
+    }),
+    row("POST /project/tokens/{id}/revoke", |stage| {
+        page(format!("/project/tokens/{}/revoke", stage.token())).form(&[("csrf", "CSRF")])
+    }),
+    row("POST /project/webhooks", |_| {
+        page("/project/webhooks").form(&[("csrf", "CSRF"), ("url", "https://example.com/hook")])
+    }),
+    row("POST /project/webhooks/{id}/remove", |stage| {
+        page(format!("/project/webhooks/{}/remove", stage.webhook())).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /project/shares", |_| page("/project/shares")),
+    row("GET /project/audit", |_| page("/project/audit")).of_project(),
+    row("GET /settings", |_| page("/settings")),
+    row("POST /settings/password", |_| {
+        page("/settings/password").form(&[
+            ("csrf", "CSRF"),
+            ("current", PASSWORD),
+            ("new", PASSWORD),
+        ])
+    }),
+    row("POST /settings/sign-out-everywhere", |_| {
+        page("/settings/sign-out-everywhere").form(&[("csrf", "CSRF")])
+    }),
     row("GET /sign-in", |_| page("/sign-in")),
     row("POST /sign-in", |stage| {
         let person = stage.person(Some(PASSWORD));
@@ -308,6 +417,10 @@ pub const ROWS: &[Row] = &[
     row("GET /api/openapi.json", |_| page("/api/openapi.json")),
     row("GET /problems/{slug}", |_| page("/problems/not-found")),
     row("GET /assets/retort.css", |_| page("/assets/retort.css")),
+    row("GET /assets/retort.svg", |_| page("/assets/retort.svg")),
+    row("GET /assets/choose.js", |_| page("/assets/choose.js")),
+    row("GET /assets/drop.js", |_| page("/assets/drop.js")),
+    row("GET /assets/follow.js", |_| page("/assets/follow.js")),
     row("GET /healthz", |_| page("/healthz")),
     row("GET /readyz", |_| page("/readyz")),
     row("GET /metrics", |_| page("/metrics")).of_project(),
