@@ -118,10 +118,7 @@ impl Service {
     /// Those of the store.
     pub fn jobs_of(&self, caller: &Caller, kind: JobKind, most: usize) -> Result<Vec<Job>, Error> {
         caller.needs(needed(kind))?;
-        let mut jobs = self.jobs(caller, usize::MAX)?;
-        jobs.retain(|job| job.kind == kind);
-        jobs.truncate(most);
-        Ok(jobs)
+        Ok(self.store.jobs_of(&caller.own(), kind, most)?)
     }
 
     /// One of the caller's jobs, of that kind.

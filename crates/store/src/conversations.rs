@@ -114,6 +114,10 @@ const COLUMNS: [&str; 20] = [
     "body",
 ];
 
+/// Conversations that come in together and are worth memory for the indexes: what a server is told now and then is
+/// not, and each of its connections would keep it.
+const MANY: usize = 256;
+
 impl crate::Store {
     /// Takes in conversations, all or none: new ones are added, known ones brought up to date where what comes is
     /// newer. What was edited here stays as it is. In a person's scope, what others hold, nobody, or whoever held it
@@ -123,7 +127,9 @@ impl crate::Store {
     /// Those of the database; nothing is taken then.
     pub fn take_in(&self, scope: &Scope, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
         self.write(|connection| {
-            connection.widen()?;
+            if incoming.len() >= MANY {
+                connection.widen()?;
+            }
             take_turn(connection)?;
             let mut known = known(connection, scope.project, incoming)?;
             let (taken, changes) = decide(scope, incoming, &mut known);

@@ -25,7 +25,6 @@ const CACHE_KIB: i64 = 16 << 10;
 
 /// Files up to this size are read through the system's memory by lists.
 const MAP: &str = "PRAGMA mmap_size = 17179869184";
-const UNMAP: &str = "PRAGMA mmap_size = 0";
 
 /// The same while conversations come in, whose ids and dates lie anywhere in the indexes.
 const INTAKE_CACHE_KIB: i64 = 256 << 10;
@@ -328,11 +327,22 @@ impl Connection {
         Ok(self.rows(sql, values, read)?.into_iter().next())
     }
 
-    /// Reads the file through the system's memory, or no longer: lists jump about in it, and walks over everything
-    /// would seem to take as much memory as the file.
-    pub(crate) fn set_mapped(&mut self, mapped: bool) -> Result<(), Error> {
+    /// Reads the file through the system's memory from now on: lists jump about in it. Walks over everything would
+    /// seem to take as much memory as the file.
+    pub(crate) fn map(&mut self) -> Result<(), Error> {
         match self {
-            Self::Sqlite(_) => self.each(if mapped { MAP } else { UNMAP }, &[], &mut |_| Ok(())),
+            Self::Sqlite(_) if std::env::var_os("X_NOMAP").is_some() => Ok(()),
+            Self::Sqlite(_) => self.each(MAP, &[], &mut |_| Ok(())),
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Whether a statement of SQLite waits for another process that writes. PostgreSQL has no one writer.
+    pub(crate) fn set_waiting(&mut self, waits: bool) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(connection) => {
+                Ok(connection.busy_timeout(if waits { BUSY } else { Duration::ZERO })?)
+            }
             Self::Postgres(_) => Ok(()),
         }
     }

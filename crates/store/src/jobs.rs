@@ -431,6 +431,17 @@ impl crate::Store {
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_job))
     }
 
+    /// The jobs of a kind in a scope, the newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn jobs_of(&self, scope: &Scope, kind: JobKind, most: usize) -> Result<Vec<Job>, Error> {
+        let mut statement = Statement::new(JOB);
+        statement.made_in(scope).push(" AND kind = ").text(kind.as_str());
+        statement.push(" ORDER BY id DESC").at_most(most);
+        self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_job))
+    }
+
     /// How many jobs of a kind in a scope wait or are under way.
     ///
     /// # Errors

@@ -10,13 +10,15 @@ use crate::body::Dictionaries;
 use crate::dialect::{self, Connection, Value};
 use crate::schema;
 
-/// Connections that are kept open while nobody uses them.
-const IDLE: usize = 8;
+/// Connections of a kind that are kept open while nobody uses them: as many as a server has calls at once.
+const IDLE: usize = 16;
 
 /// Nouns in SQLite or PostgreSQL. Shared by threads; each call takes a connection of its own.
 pub struct Store {
     place: StorePlace,
     idle: Mutex<Vec<Connection>>,
+    /// Those that read the file through the system's memory, which takes its time to set up.
+    looking: Mutex<Vec<Connection>>,
     pub(crate) dictionaries: Dictionaries,
     identity: String,
 }
@@ -128,7 +130,8 @@ impl Store {
         let sql = "SELECT value FROM meta WHERE name = 'identity'";
         let identity = connection.row(sql, &[], |row| row.text(0))?.unwrap_or_default();
         let dictionaries = Dictionaries::load(&mut connection)?;
-        Ok(Self { place, idle: Mutex::new(vec![connection]), dictionaries, identity })
+        let (idle, looking) = (Mutex::new(vec![connection]), Mutex::default());
+        Ok(Self { place, idle, looking, dictionaries, identity })
     }
 
     /// The store's name among all stores.
@@ -157,14 +160,22 @@ impl Store {
         &self,
         act: impl FnOnce(&mut Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        self.with_one_of(&self.idle, act)
+    }
+
+    fn with_one_of<T>(
+        &self,
+        pool: &Mutex<Vec<Connection>>,
+        act: impl FnOnce(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let idle = pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle.filter(|connection| !connection.is_closed()) {
             Some(connection) => connection,
             None => self.place.connect(false)?,
         };
         let result = act(&mut connection);
         if !connection.is_closed() {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut idle = pool.lock().unwrap_or_else(PoisonError::into_inner);
             if idle.len() < IDLE {
                 idle.push(connection);
             }
@@ -177,17 +188,18 @@ impl Store {
         &self,
         act: impl FnOnce(&mut Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.read(|connection| {
-            connection.set_mapped(true)?;
-            let result = act(connection);
-            connection.set_mapped(false)?;
-            result
+        let pool = if self.file().is_some() { &self.looking } else { &self.idle };
+        self.with_one_of(pool, |connection| {
+            connection.map()?;
+            act(connection)
         })
     }
 
     /// Closes the connections that nobody uses, with the memory that they hold.
     pub fn rest(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for pool in [&self.idle, &self.looking] {
+            pool.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 
     /// Does all of `act` or nothing of it.
@@ -196,6 +208,22 @@ impl Store {
         act: impl FnOnce(&mut Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.read(|connection| connection.transaction(act))
+    }
+
+    /// As [`Store::write`], unless that takes waiting for others that write: then it is left.
+    pub(crate) fn write_if_free(
+        &self,
+        act: impl FnOnce(&mut Connection) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.read(|connection| {
+            connection.set_waiting(false)?;
+            let done = connection.transaction(act);
+            connection.set_waiting(true)?;
+            match done {
+                Err(Error::Busy) => Ok(()),
+                done => done,
+            }
+        })
     }
 
     /// The project of that name.

@@ -177,14 +177,14 @@ impl crate::Store {
         Ok(ended > 0)
     }
 
-    /// Notes that a token was used.
+    /// Notes that a token was used, if nobody else is writing: who only reads waits for no writer.
     ///
     /// # Errors
     /// Those of the database.
     pub fn token_seen(&self, id: i64, now: Time) -> Result<(), Error> {
         let sql = "UPDATE token SET seen_at = $1 WHERE id = $2";
         let values = [Value::Int(now.unix_micros()), id.into()];
-        self.write(|connection| connection.execute(sql, &values).map(|_| ()))
+        self.write_if_free(|connection| connection.execute(sql, &values).map(|_| ()))
     }
 
     /// Adds an invitation; its number.

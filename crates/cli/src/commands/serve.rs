@@ -29,6 +29,10 @@ const POST: Duration = Duration::from_secs(10);
 /// How long a worker has to give its job back when the server stops.
 const GIVE_BACK: Duration = Duration::from_secs(20);
 
+/// How far the worker's threads stand behind those that answer.
+#[cfg(target_os = "linux")]
+const YIELDING: i32 = 10;
+
 /// Requests of one caller in a minute, if not said.
 pub const REQUESTS_PER_MINUTE: u32 = 3_000;
 
@@ -258,6 +262,9 @@ impl Serve {
 /// Does jobs on a thread of its own.
 fn begin_worker(service: Arc<Service>, stopped: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
+        // Whoever waits for an answer goes first: it and the threads that it begins yield to the others.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::nice(YIELDING);
         let done = work_until(&service, &stopped, false, true, &mut |told| match told {
             Told::Done(job) => tracing::info!(job = job.id, kind = %job.kind, "job done"),
             Told::Stopped(job) => tracing::info!(job = job.id, kind = %job.kind, "job stopped"),

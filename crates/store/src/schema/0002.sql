@@ -147,3 +147,7 @@ CREATE TABLE choice (
     choice TEXT NOT NULL,
     PRIMARY KEY (project, person)
 ){clustered};
+
+-- What one person changed last is listed without a walk over what everyone did.
+CREATE INDEX conversation_owner_updated ON conversation (project, owner, updated_at, key, status, kind)
+    WHERE owner IS NOT NULL;
