@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use retort_service::{Caller, Origin, Session, Signed};
+use retort_service::{Caller, Origin, Service, Session, Signed};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -74,9 +74,7 @@ impl FromRequestParts<App> for Who {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let who = Self::of(parts, app).await?;
-        if who.signed.is_ambient() && !is_safe(&parts.method) {
-            check_sender(&parts.headers, who.csrf.as_deref())?;
-        }
+        who.check_sender(parts)?;
         Ok(who)
     }
 }
@@ -87,35 +85,57 @@ impl Who {
     /// # Errors
     /// Nobody is signed in; or they ask too often.
     pub async fn of(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        Ok(Self::and(parts, app, |_, _| ()).await?.0)
+    }
+
+    /// Who a request is from, and in the same call what `ask` finds out for them.
+    async fn and<T: Send + 'static>(
+        parts: &mut Parts,
+        app: &App,
+        ask: impl FnOnce(&Service, &Signed) -> T + Send + 'static,
+    ) -> Result<(Self, T), Problem> {
         let visitor = Visitor::from_request_parts(parts, app).await?;
-        let (signed, csrf) = match shown(parts, app)? {
-            Shown::Token(token) => {
-                (Some(app.call(move |service| service.by_token(&token)).await), None)
-            }
-            Shown::Session(secret) => {
-                let csrf = csrf_of(&secret);
-                let signed = app.call(move |service| service.by_session(&secret)).await?;
-                (signed.map(Ok), Some(csrf))
-            }
-            Shown::Name(name) => {
-                (Some(app.call(move |service| service.by_header(&name)).await), None)
-            }
-            Shown::Nothing => (None, None),
+        let shown = shown(parts, app)?;
+        let csrf = match &shown {
+            Shown::Session(secret) => Some(csrf_of(secret)),
+            Shown::Token(_) | Shown::Name(_) | Shown::Nothing => None,
+        };
+        let found = if matches!(shown, Shown::Nothing) {
+            Ok(None)
+        } else {
+            app.call(move |service| {
+                let signed = match &shown {
+                    Shown::Token(token) => Some(service.by_token(token)?),
+                    Shown::Session(secret) => service.by_session(secret)?,
+                    Shown::Name(name) => Some(service.by_header(name)?),
+                    Shown::Nothing => None,
+                };
+                Ok(signed.map(|signed| {
+                    let answer = ask(service, &signed);
+                    (signed, answer)
+                }))
+            })
+            .await
         };
         let now = Instant::now();
-        let Some(signed) = signed else {
-            take(app, visitor.address.into(), now)?;
-            return Err(Problem::unauthenticated("sign in, or send a token"));
-        };
-        let signed = match signed {
-            Ok(signed) => signed,
+        let nobody = || Problem::unauthenticated("sign in, or send a token");
+        let (signed, answer) = match found.and_then(|found| found.ok_or_else(nobody)) {
+            Ok(found) => found,
             Err(problem) => {
                 take(app, visitor.address.into(), now)?;
                 return Err(problem);
             }
         };
         take(app, Key::Caller(&signed.key()), now)?;
-        Ok(Self { signed, origin: visitor.origin, csrf })
+        Ok((Self { signed, origin: visitor.origin, csrf }, answer))
+    }
+
+    /// Refuses what another site's page may have had a browser send.
+    fn check_sender(&self, parts: &Parts) -> Result<(), Problem> {
+        if self.signed.is_ambient() && !is_safe(&parts.method) {
+            check_sender(&parts.headers, self.csrf.as_deref())?;
+        }
+        Ok(())
     }
 }
 
@@ -131,10 +151,14 @@ impl FromRequestParts<App> for Asking {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Who { signed, origin, .. } = Who::from_request_parts(parts, app).await?;
         let project = project(parts.uri.query().unwrap_or_default());
-        let caller = app.call(move |service| service.caller(&signed, project.as_deref(), origin));
-        Ok(Self(caller.await?))
+        let origin = Visitor::from_request_parts(parts, app).await?.origin;
+        let asks = move |service: &Service, signed: &Signed| {
+            service.caller(signed, project.as_deref(), origin)
+        };
+        let (who, caller) = Who::and(parts, app, asks).await?;
+        who.check_sender(parts)?;
+        Ok(Self(caller?))
     }
 }
 
