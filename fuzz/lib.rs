@@ -5,7 +5,7 @@ use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{self, Notes};
-use retort_model::canonical;
+use retort_model::{Item, canonical};
 
 /// Reads `bytes` with the import format of that name.
 ///
@@ -24,7 +24,7 @@ pub fn read(format: &str, bytes: &[u8]) {
                 let _ = format.half(item, "stem");
             }
             match format.read(item, &mut Notes::default()) {
-                Ok(conversation) => shape(&conversation, ordinal),
+                Ok(item) => shape(&item, ordinal),
                 Err(error) => assert!(error.at <= item.len(), "byte {} of {}", error.at, item.len()),
             }
         }
@@ -32,12 +32,19 @@ pub fn read(format: &str, bytes: &[u8]) {
     }
 }
 
-fn shape(conversation: &retort_model::Conversation<'_>, ordinal: u64) {
+fn shape(item: &Item<'_>, ordinal: u64) {
     let mut line = Vec::new();
-    canonical::write(conversation, &mut line);
+    match item {
+        Item::Conversation(conversation) => canonical::write(conversation, &mut line),
+        Item::Run(run) => canonical::write_run(run, &mut line),
+        Item::Document(_) => return,
+    }
     let line = String::from_utf8(line).expect("canonical lines are UTF-8");
-    let again = canonical::read(&line).expect("canonical lines are read back");
-    assert_eq!(&again, conversation, "a canonical line loses nothing");
+    let again = match item {
+        Item::Run(_) => canonical::read_run(&line).map(Item::from),
+        Item::Conversation(_) | Item::Document(_) => canonical::read(&line).map(Item::from),
+    };
+    assert_eq!(&again.expect("canonical lines are read back"), item, "a canonical line loses nothing");
     let options = ShapeOptions { tasks: true, ..ShapeOptions::default() };
     for data in data::FORMATS {
         for file in data.file_formats().iter().filter_map(|name| file::by_name(name)) {
@@ -45,9 +52,9 @@ fn shape(conversation: &retort_model::Conversation<'_>, ordinal: u64) {
             let mut rows = file.rows(data.schema(&options, flat), FileOptions::default());
             let mut tools = ToolBench::default();
             let mut context = ShapeContext { options, flat, ordinal, tools: &mut tools };
-            let outcome = data.shape(conversation, &mut context, &mut *rows);
+            let outcome = data.shape(item, &mut context, &mut *rows);
             assert_eq!(outcome.records.len(), rows.count(), "every record is a row");
-            assert!(!(outcome.records.is_empty() && outcome.left_out.is_empty()), "every conversation is accounted for");
+            assert!(!(outcome.records.is_empty() && outcome.left_out.is_empty()), "every item is accounted for");
             file.encode(vec![rows], FileOptions::default()).expect("rows in memory are encoded");
         }
     }

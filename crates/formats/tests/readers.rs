@@ -17,9 +17,9 @@ use arbtest::arbtest;
 use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{FORMATS, ItemError, Notes, Shape, sniff};
-use retort_model::RawJson;
+use retort_formats::import::{FORMATS, ImportFormat, ItemError, Notes, Shape, sniff};
 use retort_model::json::{Parser, Value, unescape_into, write_string};
+use retort_model::{Conversation, Item, RawJson};
 
 /// Valid items, at least one of each format, with every field that a reader looks at.
 const SEEDS: [&str; 9] = [
@@ -91,8 +91,10 @@ fn read_all(item: &str) {
         format.half(item, "stem");
         match format.read(item, &mut Notes::default()) {
             Err(error) => assert_points_into(item, &error),
-            Ok(conversation) => {
-                conversation.active_path();
+            Ok(read) => {
+                if let Item::Conversation(conversation) = &read {
+                    conversation.active_path();
+                }
                 for data_format in data::FORMATS {
                     let options = ShapeOptions { tasks: true, ..ShapeOptions::default() };
                     let mut rows = file::FORMATS[0]
@@ -103,7 +105,7 @@ fn read_all(item: &str) {
                         ordinal: 1,
                         tools: &mut ToolBench::default(),
                     };
-                    data_format.shape(&conversation, &mut context, &mut *rows);
+                    data_format.shape(&read, &mut context, &mut *rows);
                     for index in 0..rows.count() {
                         let row = std::str::from_utf8(rows.row(index).unwrap()).unwrap();
                         assert!(
@@ -117,6 +119,14 @@ fn read_all(item: &str) {
             }
         }
     }
+}
+
+fn conversation<'a>(
+    format: &dyn ImportFormat,
+    item: &'a str,
+    notes: &mut Notes,
+) -> Conversation<'a> {
+    format.read(item, notes).unwrap().into_conversation().unwrap()
 }
 
 /// Cuts a stream and reads the items.
@@ -300,7 +310,7 @@ fn of_keys_that_stand_twice_the_last_counts_and_both_are_told() {
     let item =
         r#"{"id":"x","title":"old","title":"new","messages":[{"role":"user","content":"q"}]}"#;
     let format = sniff(&Shape::of(item).unwrap()).unwrap();
-    assert_eq!(format.read(item, &mut notes).unwrap().title.unwrap().decoded(), "new");
+    assert_eq!(conversation(format, item, &mut notes).title.unwrap().decoded(), "new");
     assert_eq!(notes.duplicate_keys, 1);
 }
 
@@ -308,7 +318,7 @@ fn of_keys_that_stand_twice_the_last_counts_and_both_are_told() {
 fn lone_surrogates_are_replaced_and_counted() {
     let mut notes = Notes::default();
     let item = r#"[{"role":"user","content":"a\ud800b\udc00\ud83d\ude00"}]"#;
-    let conversation = sniff(&Shape::of(item).unwrap()).unwrap().read(item, &mut notes).unwrap();
+    let conversation = conversation(sniff(&Shape::of(item).unwrap()).unwrap(), item, &mut notes);
     assert_eq!(
         conversation.rounds[0].messages[0].content.as_ref().unwrap().text().decoded(),
         "a\u{fffd}b\u{fffd}😀"

@@ -134,6 +134,7 @@ fn check(conversation: &Conversation<'_>) {
     assert_eq!(shaped.text.lines().count(), 1);
     let again =
         by_name("retort").unwrap().read(shaped.text.trim_end(), &mut Notes::default()).unwrap();
+    let again = again.into_conversation().unwrap();
     assert_eq!(&again, conversation);
     assert_eq!(&canonical::read(shaped.text.trim_end()).unwrap().into_owned(), conversation);
     let mut anew = Vec::new();

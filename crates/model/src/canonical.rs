@@ -1,14 +1,18 @@
 //! The canonical JSON of a conversation: one line that holds everything the model holds, with a version, and
 //! that every later release reads. The store keeps it, and `retort` files are lines of it.
 
+mod run;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::conversation::{Conversation, Parent, Round, Task};
 use crate::json::{JsonError, Kind as JsonKind, Parser, write_string};
 use crate::message::{Content, Feedback, Fields, Message, Part, ToolCall};
-use crate::text::Text;
+use crate::text::{RawJson, Text};
 use crate::time::Time;
+
+pub use run::{read_run, read_run_from, write_run};
 
 /// The version that is written.
 pub const VERSION: u32 = 1;
@@ -140,13 +144,7 @@ fn write_message(message: &Message<'_>, out: &mut Vec<u8>) {
     });
     if let Some(feedback) = &message.feedback {
         object.key("feedback");
-        let mut inner = Object::begin(object.out);
-        if let Some(rating) = &feedback.rating {
-            inner.raw("rating", rating.as_str());
-        }
-        inner.optional("label", feedback.label.as_ref());
-        inner.optional("comment", feedback.comment.as_ref());
-        inner.end();
+        write_feedback(feedback, object.out);
     }
     object.time("created_at", message.created_at);
     object.optional("error", message.error.as_ref());
@@ -154,13 +152,19 @@ fn write_message(message: &Message<'_>, out: &mut Vec<u8>) {
     object.end();
 }
 
+fn write_feedback(feedback: &Feedback<'_>, out: &mut Vec<u8>) {
+    let mut object = Object::begin(out);
+    object.optional_raw("rating", feedback.rating.as_ref());
+    object.optional("label", feedback.label.as_ref());
+    object.optional("comment", feedback.comment.as_ref());
+    object.end();
+}
+
 fn write_part(part: &Part<'_>, out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
     object.name("type", part.kind.as_str());
     object.optional("text", part.text.as_ref());
-    if let Some(raw) = &part.raw {
-        object.raw("raw", raw.as_str());
-    }
+    object.optional_raw("raw", part.raw.as_ref());
     object.end();
 }
 
@@ -217,6 +221,12 @@ impl<'o> Object<'o> {
     fn optional(&mut self, key: &str, text: Option<&Text<'_>>) {
         if let Some(text) = text {
             self.text(key, text);
+        }
+    }
+
+    fn optional_raw(&mut self, key: &str, raw: Option<&RawJson<'_>>) {
+        if let Some(raw) = raw {
+            self.raw(key, raw.as_str());
         }
     }
 
@@ -279,12 +289,8 @@ pub fn read_from<'a>(parser: &mut Parser<'a>) -> Result<Conversation<'a>, Canoni
     each_key(parser, |key, parser| {
         match key {
             "retort" => {
-                let version = parser.number()?;
-                if version.parse::<u32>().is_ok_and(|version| version <= VERSION) {
-                    versioned = true;
-                } else {
-                    return Err(CanonicalError::Version(version.to_owned()));
-                }
+                check_version(parser)?;
+                versioned = true;
             }
             "id" => conversation.id = parser.string()?,
             "source" => conversation.source = parser.string()?,
@@ -309,6 +315,15 @@ pub fn read_from<'a>(parser: &mut Parser<'a>) -> Result<Conversation<'a>, Canoni
         return Err(CanonicalError::Field("retort", 0));
     }
     Ok(conversation)
+}
+
+fn check_version(parser: &mut Parser<'_>) -> Result<(), CanonicalError> {
+    let version = parser.number()?;
+    if version.parse::<u32>().is_ok_and(|version| version <= VERSION) {
+        Ok(())
+    } else {
+        Err(CanonicalError::Version(version.to_owned()))
+    }
 }
 
 fn read_round<'a>(parser: &mut Parser<'a>) -> Result<Round<'a>, CanonicalError> {

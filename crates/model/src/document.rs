@@ -9,6 +9,8 @@ use crate::time::Time;
 pub struct Document<'a> {
     /// The source's own id.
     pub id: Text<'a>,
+    /// The import format.
+    pub source: Text<'a>,
     /// The project it belongs to.
     pub project: Option<Text<'a>>,
     /// Its name as people know it.

@@ -114,6 +114,8 @@ impl Repair {
 /// Why a conversation, or one record of it, was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
+    /// It is of a kind that the data format has no shape for.
+    OtherKind,
     /// It has no messages.
     NoMessages,
     /// It has no answer to learn from.
@@ -143,6 +145,7 @@ pub enum Reason {
 named!(
     Reason,
     "reason",
+    OtherKind = "other-kind",
     NoMessages = "no-messages",
     NoAnswer = "no-answer",
     OnlyStartRound = "only-start-round",
@@ -161,6 +164,7 @@ impl Reason {
     /// The reason in words.
     pub fn words(self) -> &'static str {
         match self {
+            Self::OtherKind => "of a kind that the data format has no shape for",
             Self::NoMessages => "no messages",
             Self::NoAnswer => "no answer to learn from",
             Self::OnlyStartRound => "a graph with nothing after its start round",

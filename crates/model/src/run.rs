@@ -10,6 +10,10 @@ use crate::time::Time;
 pub struct Run<'a> {
     /// The source's own id of the run.
     pub request_id: Text<'a>,
+    /// The project it belongs to, in the source's words.
+    pub project: Option<Text<'a>>,
+    /// Who started it.
+    pub owner: Option<Text<'a>>,
     /// What ran.
     pub source: RunSource,
     /// Id of the copilot or recipe.
@@ -32,6 +36,8 @@ pub struct Run<'a> {
     pub status: RunStatus,
     /// Files that belong to it.
     pub files: Vec<FileReference<'a>>,
+    /// Passages that were retrieved for it, as the source wrote them.
+    pub contexts: Vec<RawJson<'a>>,
     /// The nodes that it passed, in the order of the source; a node may run more than once.
     pub nodes: Vec<NodeRun<'a>>,
     /// What a person thought of the answer.
@@ -81,6 +87,8 @@ pub struct FileReference<'a> {
     pub media_type: Option<Text<'a>>,
     /// Its size.
     pub size_bytes: Option<u64>,
+    /// What the source said beyond that.
+    pub metadata: Fields<'a>,
 }
 
 /// One execution of a node inside a run.
@@ -92,8 +100,12 @@ pub struct NodeRun<'a> {
     pub kind: NodeKind,
     /// Position in the run's nodes of the node that it ran inside.
     pub parent: Option<usize>,
-    /// The prompt, with its variables in place.
+    /// The model that was called.
+    pub model: Option<Text<'a>>,
+    /// The prompt, with its variables in place or as a template.
     pub prompt: Option<Text<'a>>,
+    /// What the prompt's variables stood for, as a JSON object.
+    pub variables: Option<RawJson<'a>>,
     /// What went in, as JSON.
     pub input: Option<RawJson<'a>>,
     /// What came out, as JSON.
@@ -102,6 +114,10 @@ pub struct NodeRun<'a> {
     pub status: RunStatus,
     /// Why it failed.
     pub error: Option<Text<'a>>,
+    /// What a person thought of its output.
+    pub feedback: Option<Box<Feedback<'a>>>,
+    /// The output that it should have been.
+    pub ground_truth: Option<Text<'a>>,
     /// When it began.
     pub started_at: Option<Time>,
     /// When it ended.

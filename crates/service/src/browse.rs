@@ -134,7 +134,9 @@ impl Service {
                 .ok_or_else(|| Error::Choice("the format `openai` is gone".into()))?;
             let more = format
                 .read(messages, &mut Notes::default())
-                .map_err(|error| Error::Choice(format!("byte {}: {error}", error.at)))?;
+                .map_err(|error| Error::Choice(format!("byte {}: {error}", error.at)))?
+                .into_conversation()
+                .ok_or_else(|| Error::Choice("these are no messages".into()))?;
             let key = key.map(|key| in_project(caller, key));
             for _ in 0..APPENDS {
                 let summary = self.find_one(caller, id, source)?;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, findings, write_reject};
 use retort_model::bounds::{COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED};
-use retort_model::{Conversation, Scope, Tally, Text, canonical};
+use retort_model::{Conversation, Item, Scope, Tally, Text, canonical};
 use retort_store::{Incoming, Packer, Store, Taken};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -203,8 +203,8 @@ fn pack(
     let mut line = Vec::new();
     let mut contents = Vec::with_capacity(read.len());
     for one in &mut read {
-        if one.conversation.owner.is_none() {
-            one.conversation.owner = plan.owner.as_deref().map(Text::from);
+        if let Some(owner @ None) = one.item.owner_mut() {
+            *owner = plan.owner.as_deref().map(Text::from);
         }
         contents.push((!one.has_id).then(|| content_of(one, &mut line)));
     }
@@ -219,8 +219,11 @@ fn pack(
     let incoming = read
         .iter()
         .zip(repeated)
-        .filter(|(one, _)| {
-            let conversation = &one.conversation;
+        .filter_map(|(one, repeated)| match &one.item {
+            Item::Conversation(conversation) => Some((conversation, repeated)),
+            Item::Run(_) | Item::Document(_) => None,
+        })
+        .filter(|(conversation, _)| {
             let is_own = scope.owner.is_none()
                 || conversation.owner.as_ref().map(Text::decoded).as_deref()
                     == scope.owner.as_deref();
@@ -233,7 +236,7 @@ fn pack(
             }
             is_own
         })
-        .map(|(one, repeated)| incoming_of(&one.conversation, repeated, packer, &mut line))
+        .map(|(conversation, repeated)| incoming_of(conversation, repeated, packer, &mut line))
         .collect();
     Some(match incoming {
         Ok(incoming) => Ok(Made { source, done, incoming, foreign }),
@@ -247,13 +250,23 @@ fn digest(line: &[u8]) -> [u8; 16] {
 
 /// A hash of what a conversation without an id holds.
 fn content_of(one: &mut ReadItem<'_>, line: &mut Vec<u8>) -> [u8; 16] {
-    one.conversation.id = Text::from("");
+    *one.item.id_mut() = Text::from("");
     line.clear();
-    canonical::write(&one.conversation, line);
+    match &one.item {
+        Item::Conversation(conversation) => canonical::write(conversation, line),
+        Item::Run(run) => canonical::write_run(run, line),
+        Item::Document(document) => {
+            let names = [&document.readable_filename, &document.url, &document.s3_path];
+            let names = names.into_iter().flatten();
+            for text in names.chain(document.chunks.iter().map(|chunk| &chunk.text)) {
+                text.write_string(line);
+            }
+        }
+    }
     digest(line)
 }
 
-/// Says of each conversation whether its id came before. One without an id gets one from its content: the same
+/// Says of each item whether its id came before. One without an id gets one from its content: the same
 /// content gets the same id when it is imported again, and a second time in one import a next one.
 fn place(
     read: &mut [ReadItem<'_>],
@@ -262,19 +275,19 @@ fn place(
 ) -> io::Result<Vec<bool>> {
     let mut repeated = Vec::with_capacity(read.len());
     for (one, content) in read.iter_mut().zip(contents) {
-        let conversation = &mut one.conversation;
-        let source = conversation.source.decoded().into_owned();
+        let item = &mut one.item;
+        let (kind, among) = (item.kind().as_str(), item.among().decoded().into_owned());
         let Some(content) = content else {
-            repeated.push(!before.seen.add(&[&source, &conversation.id.decoded()])?);
+            repeated.push(!before.seen.add(&[kind, &among, &item.id().decoded()])?);
             continue;
         };
         let mut id = crate::place::hex(content);
-        if !before.seen.add(&["", &source, &id])? {
+        if !before.seen.add(&["", kind, &among, &id])? {
             let times = before.again.entry(*content).or_insert(1);
             *times += 1;
             id = format!("{id}-{times}");
         }
-        conversation.id = id.into();
+        *item.id_mut() = id.into();
         repeated.push(false);
     }
     Ok(repeated)

@@ -397,7 +397,8 @@ mod tests {
     fn files_of(parts: &str) -> Vec<Attachment> {
         let item = format!(r#"{{"messages":[{{"role":"user","content":{parts}}}]}}"#);
         let format = import::by_name("openai").unwrap();
-        attachments(&format.read(&item, &mut Notes::default()).unwrap())
+        let item = format.read(&item, &mut Notes::default()).unwrap();
+        attachments(&item.into_conversation().unwrap())
     }
 
     fn names(files: &[Attachment]) -> Vec<&str> {

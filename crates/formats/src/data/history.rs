@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 use retort_model::json::write_string;
 use retort_model::{
-    Content, Conversation, Fields, LeftOut, Message, Part, PartKind, RawJson, Reason, Role, Text,
-    Warning,
+    Content, Conversation, Fields, Item, LeftOut, Message, Part, PartKind, RawJson, Reason, Role,
+    Text, Warning,
 };
 
 use super::schema::{Field, Schema, Sink, Type};
@@ -46,10 +46,11 @@ impl DataFormat for History {
 
     fn shape(
         &self,
-        conversation: &Conversation<'_>,
+        item: &Item<'_>,
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
+        let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
         if conversation.rounds.iter().all(|round| round.messages.is_empty()) {
             return Outcome::left_out(None, LeftOut::new(Reason::NoMessages, "no messages"));
         }

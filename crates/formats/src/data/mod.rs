@@ -1,4 +1,4 @@
-//! Data formats: conversations to the rows of a dataset. One file a format; [`FORMATS`] is the list of them.
+//! Data formats: items to the rows of a dataset. One file a format; [`FORMATS`] is the list of them.
 
 mod arguments;
 mod extra;
@@ -11,7 +11,7 @@ mod standard;
 mod tools;
 mod turns;
 
-use retort_model::{Check, Conversation, LeftOut, Reason, Repair, Warning};
+use retort_model::{Check, Item, ItemKind, LeftOut, Reason, Repair, Warning};
 
 pub use schema::{Field, Schema, Sink, Type};
 pub use tools::ToolBench;
@@ -32,13 +32,14 @@ pub trait DataFormat: Sync {
         &["jsonl", "csv", "parquet"]
     }
 
-    /// Writes the records of a conversation and says what was found.
-    fn shape(
-        &self,
-        conversation: &Conversation<'_>,
-        context: &mut ShapeContext<'_>,
-        out: &mut dyn Sink,
-    ) -> Outcome;
+    /// The kinds of items that it has a shape for.
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Conversation]
+    }
+
+    /// Writes the records of an item and says what was found. Items of other kinds are left out.
+    fn shape(&self, item: &Item<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink)
+    -> Outcome;
 
     /// Whether records are checked against trainers.
     fn is_for_training(&self) -> bool {
@@ -123,19 +124,19 @@ impl Default for ShapeOptions {
     }
 }
 
-/// What a data format works with, beside the conversation.
+/// What a data format works with, beside the item.
 pub struct ShapeContext<'w> {
     /// What was asked.
     pub options: ShapeOptions,
     /// Whether the flat columns are wanted.
     pub flat: bool,
-    /// The place of the conversation among all that were read, from 1.
+    /// The place of the item among all that were read, from 1.
     pub ordinal: u64,
     /// Tool definitions in their prepared form, remembered from one conversation to the next.
     pub tools: &'w mut ToolBench,
 }
 
-/// What came of one conversation.
+/// What came of one item.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// The records that were written.
@@ -157,7 +158,7 @@ pub struct RecordNotes {
     pub unfit: Option<Reason>,
     /// What people should know.
     pub warnings: Vec<Warning>,
-    /// The part of the conversation that the record is, if not the whole.
+    /// The part of the item that the record is, if not the whole.
     pub part: Option<String>,
     /// What the row could not hold and keeps no place for, as the JSON text of an object.
     pub extra: Option<String>,
@@ -173,6 +174,12 @@ pub struct RecordLeftOut {
 }
 
 impl Outcome {
+    /// An item of a kind that the format has no shape for.
+    fn other_kind(item: &Item<'_>) -> Self {
+        let detail = format!("it is a {}", item.kind());
+        Self::left_out(None, LeftOut::new(Reason::OtherKind, detail))
+    }
+
     fn left_out(part: Option<String>, why: LeftOut) -> Self {
         Self { left_out: vec![RecordLeftOut { part, why }], ..Self::default() }
     }

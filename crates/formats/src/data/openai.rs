@@ -5,9 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use retort_model::json::Value;
-use retort_model::{
-    Check, Conversation, LeftOut, Message, Reason, Repair, Role, Text, ToolCall, Warning,
-};
+use retort_model::{Check, Item, LeftOut, Message, Reason, Repair, Role, Text, ToolCall, Warning};
 
 use super::arguments::object_of;
 use super::extra::{extra, has_attachments};
@@ -82,10 +80,11 @@ impl DataFormat for OpenAi {
 
     fn shape(
         &self,
-        conversation: &Conversation<'_>,
+        item: &Item<'_>,
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
+        let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
         let mut renamed_tools = Vec::new();
         let outcome = shape_records(conversation, context.options.tasks, |draft| {
             write(draft, context, out, &mut renamed_tools)

@@ -1,6 +1,6 @@
 //! `retort`: canonical lines, which lose nothing and are read back by every later release.
 
-use retort_model::{Conversation, canonical};
+use retort_model::{Item, canonical};
 
 use super::schema::{Schema, Sink};
 use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
@@ -33,10 +33,11 @@ impl DataFormat for Retort {
 
     fn shape(
         &self,
-        conversation: &Conversation<'_>,
+        item: &Item<'_>,
         _context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
+        let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
         let mut line = Vec::with_capacity(4096);
         canonical::write(conversation, &mut line);
         out.begin_row();

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use memchr::memchr2_iter;
 use retort_model::json::write_string;
-use retort_model::{Check, Conversation, LeftOut, Message, Reason, Repair, Role, Text, Warning};
+use retort_model::{
+    Check, Conversation, Item, LeftOut, Message, Reason, Repair, Role, Text, Warning,
+};
 
 use super::arguments::object_of;
 use super::extra::{extra, has_attachments};
@@ -121,10 +123,11 @@ impl DataFormat for Standard {
 
     fn shape(
         &self,
-        conversation: &Conversation<'_>,
+        item: &Item<'_>,
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
+        let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
         shape_records(conversation, context.options.tasks, |draft| {
             write(conversation, draft, context, out)
         })

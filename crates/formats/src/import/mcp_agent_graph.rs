@@ -3,7 +3,7 @@
 //! `repositories/conversation_repository.py`, `agent_run_repository.py` and `graph_run_repository.py`.
 
 use retort_model::json::{Kind as JsonKind, Parser};
-use retort_model::{Conversation, Kind, Round, Task};
+use retort_model::{Conversation, Item, Kind, Round, Task};
 
 use super::fields::{
     count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
@@ -30,7 +30,7 @@ impl ImportFormat for McpAgentGraph {
         is_run || is_metadata
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError> {
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::new(item);
         let mut read = Read::default();
         if parser.kind()? == JsonKind::Array {
@@ -44,7 +44,7 @@ impl ImportFormat for McpAgentGraph {
         }
         parser.end()?;
         notes.lone_surrogates += u64::from(parser.lone_surrogates());
-        Ok(read.finish())
+        Ok(read.finish().into())
     }
 
     fn has_halves(&self) -> bool {

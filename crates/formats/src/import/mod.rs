@@ -1,7 +1,7 @@
-//! Readers: foreign bytes to conversations. One file a format; [`FORMATS`] is the list of them.
+//! Readers: foreign bytes to items. One file a format; [`FORMATS`] is the list of them.
 //!
 //! [`split`] cuts a stream into items, [`Shape`] tells the formats what an item looks like, and a format's
-//! reader turns one item into a [`Conversation`]. A bad item is refused with its position and passed over.
+//! reader turns its text into an [`Item`]. A bad item is refused with its position and passed over.
 
 mod chat;
 mod fields;
@@ -15,7 +15,7 @@ mod uiuc_chat;
 
 use std::fmt;
 
-use retort_model::{Conversation, canonical::CanonicalError, json::JsonError};
+use retort_model::{Item, canonical::CanonicalError, json::JsonError};
 
 pub use shape::Shape;
 
@@ -34,7 +34,7 @@ pub trait ImportFormat: Sync {
     ///
     /// # Errors
     /// What is wrong with the item, and at which byte of it.
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError>;
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError>;
 
     /// Whether its sources may keep one conversation in two places.
     fn has_halves(&self) -> bool {

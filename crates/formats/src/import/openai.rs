@@ -2,7 +2,7 @@
 //! schema of `POST /v1/chat/completions` and the fine-tuning row.
 
 use retort_model::json::{Kind, Parser, Value};
-use retort_model::{Conversation, Message, RawJson};
+use retort_model::{Conversation, Item, Message, RawJson};
 
 use super::fields::{
     count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
@@ -27,7 +27,7 @@ impl ImportFormat for OpenAi {
             || ((shape.has("messages") || shape.has("traj")) && shape.message_has("role"))
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError> {
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::new(item);
         let conversation = if parser.kind()? == Kind::Array {
             let messages = chat::messages(&mut parser, notes)?;
@@ -37,7 +37,7 @@ impl ImportFormat for OpenAi {
         };
         parser.end()?;
         notes.lone_surrogates += u64::from(parser.lone_surrogates());
-        Ok(conversation)
+        Ok(conversation.into())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Retort's own lines: the canonical JSON of the model, which loses nothing.
 
 use retort_model::json::Parser;
-use retort_model::{Conversation, canonical};
+use retort_model::{Item, canonical};
 
 use super::{ImportFormat, ItemError, Notes, Shape};
 
@@ -21,11 +21,11 @@ impl ImportFormat for Retort {
         shape.has("retort") && shape.has("rounds")
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError> {
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::new(item);
         let conversation = canonical::read_from(&mut parser)?;
         parser.end()?;
         notes.lone_surrogates += u64::from(parser.lone_surrogates());
-        Ok(conversation)
+        Ok(conversation.into())
     }
 }

@@ -2,7 +2,7 @@
 //! Axolotl read it; and the rows of Retort's own `standard` data format, which descend from it.
 
 use retort_model::json::{Parser, Value};
-use retort_model::{Conversation, Kind, Text};
+use retort_model::{Conversation, Item, Kind, Text};
 
 use super::{ImportFormat, ItemError, Notes, Shape, openai};
 
@@ -23,13 +23,13 @@ impl ImportFormat for ShareGpt {
             || (shape.has("messages") && (shape.message_has("from") || shape.has("data_source")))
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError> {
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::new(item);
         let mut conversation = openai::object(&mut parser, &["conversations", "messages"], notes)?;
         parser.end()?;
         take_extra(&mut conversation)?;
         notes.lone_surrogates += u64::from(parser.lone_surrogates());
-        Ok(conversation)
+        Ok(conversation.into())
     }
 }
 

@@ -5,7 +5,7 @@
 //! A message's `tools` are call and result in one; they become messages with the source role `tools`.
 
 use retort_model::json::{Kind as JsonKind, Parser, Value};
-use retort_model::{Conversation, Message, RawJson, Role, Text, ToolCall};
+use retort_model::{Conversation, Item, Message, RawJson, Role, Text, ToolCall};
 
 use super::fields::{each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
 use super::{ImportFormat, ItemError, Notes, Refusal, Shape, chat};
@@ -30,7 +30,7 @@ impl ImportFormat for UiucChat {
         is_row || is_convo
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Conversation<'a>, ItemError> {
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::new(item);
         let mut read = Read::default();
         if Shape::of(item)?.has("convo") {
@@ -40,7 +40,7 @@ impl ImportFormat for UiucChat {
         }
         parser.end()?;
         notes.lone_surrogates += u64::from(parser.lone_surrogates());
-        Ok(read.finish())
+        Ok(read.finish().into())
     }
 }
 

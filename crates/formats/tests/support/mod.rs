@@ -33,6 +33,8 @@ pub fn read(item: &str) -> Conversation<'_> {
     format
         .read(item, &mut Notes::default())
         .unwrap_or_else(|error| panic!("{error} at byte {} of {item}", error.at))
+        .into_conversation()
+        .expect("a conversation")
 }
 
 pub fn shape(input: &Value, data_format: &str, options: ShapeOptions) -> Shaped {
@@ -50,7 +52,7 @@ pub fn shape_conversation(
     let mut rows = jsonl.rows(schema, FileOptions::default());
     let mut context =
         ShapeContext { options, flat: false, ordinal: 1, tools: &mut ToolBench::default() };
-    let outcome = data_format.shape(conversation, &mut context, &mut *rows);
+    let outcome = data_format.shape(&conversation.clone().into(), &mut context, &mut *rows);
     assert_eq!(rows.count(), outcome.records.len(), "every row is told of");
     let mut bytes = Vec::new();
     let mut writer = jsonl.writer(schema, FileOptions::default()).expect("a writer");

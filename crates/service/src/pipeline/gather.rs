@@ -6,7 +6,7 @@ use retort_formats::file::Rows;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::write_reject;
 use retort_model::bounds::RENAMED_TOOLS_LISTED;
-use retort_model::{Account, Selection, Tally, Warning};
+use retort_model::{Account, Item, Selection, Tally, Warning};
 
 use super::work::{Admitted, BatchDone, ReadItem};
 use super::{Delivery, FrontRow, Shaping, Source, SourceCount, Totals};
@@ -54,20 +54,28 @@ impl Admission {
             return Ok(true);
         }
         for one in read {
-            if !selection.matches(&one.conversation)
+            if !is_meant(selection, &one.item)
                 || selection.limit.is_some_and(|limit| self.taken >= limit)
             {
                 one.admitted = Admitted::NotSelected;
                 continue;
             }
-            let conversation = &one.conversation;
-            let is_new = !one.has_id
-                || self.seen.add(&[&conversation.source.decoded(), &conversation.id.decoded()])?;
+            let item = &one.item;
+            let (kind, among) = (item.kind().as_str(), item.among().decoded());
+            let is_new = !one.has_id || self.seen.add(&[kind, &among, &item.id().decoded()])?;
             self.taken += u64::from(is_new);
             one.admitted = if is_new { Admitted::Taken } else { Admitted::Repeated };
         }
         self.finished = selection.limit.is_some_and(|limit| self.taken >= limit);
         Ok(false)
+    }
+}
+
+/// Whether an item is meant. Selections say something of conversations alone; of the others all are meant.
+fn is_meant(selection: &Selection, item: &Item<'_>) -> bool {
+    match item {
+        Item::Conversation(conversation) => selection.matches(conversation),
+        Item::Run(_) | Item::Document(_) => true,
     }
 }
 

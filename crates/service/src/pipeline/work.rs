@@ -8,7 +8,7 @@ use retort_formats::import::split::{Batch, Fault, Span};
 use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sniff};
 use retort_formats::package::{Reject, write_extra};
 use retort_model::bounds::ITEM_BYTES;
-use retort_model::{Account, Conversation, LeftOut, Reason, Tally, canonical};
+use retort_model::{Account, Conversation, Document, Item, LeftOut, Reason, Tally, canonical};
 use retort_store::{SelectedBatch, Unpacker};
 
 use super::crew::Made;
@@ -27,9 +27,9 @@ pub(super) struct Worker<'p> {
     pub(super) unpacker: Option<Unpacker<'p>>,
 }
 
-/// A conversation that was read, and where it stood.
+/// An item that was read, and where it stood.
 pub(crate) struct ReadItem<'b> {
-    pub(crate) conversation: Conversation<'b>,
+    pub(crate) item: Item<'b>,
     /// Its place in the batch, from 1.
     pub(super) place: u64,
     pub(crate) span: Span,
@@ -185,7 +185,7 @@ impl Worker<'_> {
                         conversation.tags = tags.iter().map(|tag| tag.clone().into()).collect();
                     }
                     read.push(ReadItem {
-                        conversation,
+                        item: conversation.into(),
                         place: span.index - items_before,
                         span: *span,
                         has_id: true,
@@ -223,7 +223,7 @@ impl Worker<'_> {
             if one.admitted == Admitted::NotSelected {
                 continue;
             }
-            let id = one.conversation.id.decoded();
+            let id = one.item.id().decoded();
             done.account.selected += 1;
             if one.admitted == Admitted::Repeated {
                 let why = LeftOut::new(
@@ -241,7 +241,7 @@ impl Worker<'_> {
                 ordinal,
                 tools: &mut self.tools,
             };
-            let outcome = self.shaping.data_format.shape(&one.conversation, &mut context, rows);
+            let outcome = self.shaping.data_format.shape(&one.item, &mut context, rows);
             if outcome.records.is_empty() {
                 done.without_records.push(ordinal);
             }
@@ -268,16 +268,23 @@ pub(crate) fn parse<'b>(
     for (place, span) in (1..).zip(&batch.items) {
         done.account.read += 1;
         match parse_one(batch, span, source, named, &mut notes) {
-            Ok(mut conversation) => {
-                if conversation.source.is_empty() {
-                    conversation.source = source.format.map_or("", ImportFormat::name).into();
+            Ok(mut item) => {
+                let from = source.format.map_or("", ImportFormat::name);
+                match &mut item {
+                    Item::Conversation(Conversation { source, .. })
+                    | Item::Document(Document { source, .. })
+                        if source.is_empty() =>
+                    {
+                        *source = from.into();
+                    }
+                    Item::Conversation(_) | Item::Run(_) | Item::Document(_) => {}
                 }
-                let has_id = !conversation.id.is_empty();
+                let has_id = !item.id().is_empty();
                 if !has_id {
-                    conversation.id = format!("{}#{}", source.name.label, span.index).into();
+                    *item.id_mut() = format!("{}#{}", source.name.label, span.index).into();
                 }
                 read.push(ReadItem {
-                    conversation,
+                    item,
                     place,
                     span: *span,
                     has_id,
@@ -298,7 +305,7 @@ fn parse_one<'b>(
     source: &Source,
     named: Option<&'static dyn ImportFormat>,
     notes: &mut Notes,
-) -> Result<Conversation<'b>, ItemError> {
+) -> Result<Item<'b>, ItemError> {
     if let Some(fault) = span.fault {
         return Err(match fault {
             Fault::TooLarge => {
@@ -326,17 +333,17 @@ fn parse_one<'b>(
     // Numbers, texts and the like are JSON, but no conversation in any format.
     let nests = text.trim_start().starts_with(['{', '[']);
     if let Some(format) = source.format.filter(|_| nests) {
-        let conversation = format.read(text, notes);
+        let item = format.read(text, notes);
         // A stream may hold more than one shape; where the format was not named, another may know the item.
         if named.is_none()
-            && let Err(error) = &conversation
+            && let Err(error) = &item
             && error.refusal == Refusal::UnknownShape
             && let Some(other) =
                 sniff(&Shape::of(text)?).filter(|other| other.name() != format.name())
         {
             return other.read(text, notes);
         }
-        return conversation;
+        return item;
     }
     let words = Shape::of(text)?.words();
     Err(ItemError::new(
@@ -394,7 +401,7 @@ impl BatchDone {
         });
     }
 
-    /// Counts what came of a conversation.
+    /// Counts what came of an item.
     fn count(&mut self, id: &str, outcome: Outcome, source: &Source, span: &Span, ids_apart: bool) {
         for left in &outcome.left_out {
             self.leave_out(id, left.part.as_ref(), &left.why, source, span);
