@@ -117,6 +117,15 @@ pub async fn no_method() -> Problem {
     Problem::new(&kinds::METHOD_NOT_ALLOWED, "the header `Allow` has the methods it takes")
 }
 
+/// The media type of forms.
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Whether the body is a form.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(FORM.as_bytes()))
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(HeaderValue::to_str) else { return false };
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

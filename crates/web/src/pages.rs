@@ -15,6 +15,7 @@ mod project;
 mod records;
 mod settings;
 mod shared;
+mod taken;
 mod words;
 
 use askama::Template;

@@ -2,13 +2,14 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Query, State};
+use axum::extract::State;
 use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
+use super::taken::{Form, Query};
 use super::{see_other, show, trouble};
 use crate::api::account::{slow_down, slow_down_from};
 use crate::app::App;
@@ -115,7 +116,7 @@ async fn sign_out(
     State(app): State<App>,
     visitor: Visitor,
     headers: HeaderMap,
-    form: Form<WithCsrf>,
+    Form(form): Form<WithCsrf>,
 ) -> Response {
     let name = crate::who::cookie_name(&app);
     let Some(secret) = crate::who::cookie(&headers, name).map(str::to_owned) else {
@@ -216,7 +217,15 @@ async fn back_from_provider(
         })
         .await;
     match session {
-        Ok(session) => see_other("/", Some(&session_cookie(&app, Some(&session)))),
+        Ok(session) => {
+            let mut response = see_other("/", Some(&session_cookie(&app, Some(&session))));
+            // What was kept for the way there and back has done its work.
+            let gone = format!("{AT_PROVIDER}=; Path=/sign-in; Max-Age=0; HttpOnly; SameSite=Lax");
+            if let Ok(gone) = HeaderValue::from_str(&gone) {
+                response.headers_mut().append(SET_COOKIE, gone);
+            }
+            response
+        }
         Err(problem) => trouble(&problem),
     }
 }

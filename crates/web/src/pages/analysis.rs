@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
@@ -10,6 +10,7 @@ use retort_service::{Analysis, Counts};
 
 use super::filtering::Filtering;
 use super::frame::{Frame, Visit};
+use super::taken::Query;
 use super::words::count;
 use super::{show, trouble};
 use crate::app::App;

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -13,10 +13,10 @@ use serde::Deserialize;
 use super::export::Nothing;
 use super::frame::{Frame, Posted, Visit};
 use super::records::{Record, readable};
+use super::taken::{Path, Query};
 use super::words::{count, moment, percent, size};
 use super::{see_other, show, trouble};
 use crate::app::App;
-use crate::extract::Path;
 use crate::problem::Problem;
 
 /// Exports under way that are looked for among the newest.

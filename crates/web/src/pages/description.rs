@@ -7,9 +7,9 @@ use axum::response::Response;
 use axum::routing::get;
 use utoipa::openapi::OpenApi;
 
+use super::taken::Path;
 use super::{Message, show, trouble};
 use crate::app::App;
-use crate::extract::Path;
 use crate::problem::{PROBLEMS, Problem};
 
 pub(super) fn routes(description: &OpenApi) -> Router<App> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -18,10 +18,11 @@ use serde::{Deserialize, Serialize};
 use super::filtering::Filtering;
 use super::frame::{Frame, Posted, Visit};
 use super::records::{Record, readable};
+use super::taken::{Path, Query};
 use super::words::{count, day, percent, size};
 use super::{see_other, show, show_scripted, trouble};
 use crate::app::App;
-use crate::extract::{Json, Path};
+use crate::extract::Json;
 use crate::problem::Problem;
 use crate::wire;
 

@@ -2,7 +2,6 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::Response;
 use retort_model::ProjectRole;
@@ -10,9 +9,10 @@ use retort_model::bounds::REQUEST_BYTES;
 use retort_service::{Caller, Signed};
 use serde::de::DeserializeOwned;
 
+use super::taken::form;
 use super::{see_other, trouble};
 use crate::app::App;
-use crate::extract::whole_body;
+use crate::extract::{FORM, is_form, whole_body};
 use crate::problem::Problem;
 use crate::who::{Who, check_page, cookie};
 
@@ -118,14 +118,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Posted<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, app).await?;
-        let is_form = parts
-            .headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-        if !is_form {
-            return Err(trouble(&Problem::unsupported_media_type(
-                "application/x-www-form-urlencoded",
-            )));
+        if !is_form(&parts.headers) {
+            return Err(trouble(&Problem::unsupported_media_type(FORM)));
         }
         let headers = parts.headers.clone();
         let body = whole_body(Request::from_parts(parts, body), REQUEST_BYTES).await;
@@ -137,9 +131,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Posted<T> {
             let text = "the form is of another session; open the page again";
             return Err(trouble(&Problem::forbidden(text)));
         }
-        match serde_html_form::from_bytes(&body) {
-            Ok(form) => Ok(Self { visit, form }),
-            Err(error) => Err(trouble(&Problem::bad_request(format!("in the form: {error}")))),
-        }
+        let form = form(&body).map_err(|problem| trouble(&problem))?;
+        Ok(Self { visit, form })
     }
 }

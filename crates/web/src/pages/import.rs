@@ -13,10 +13,10 @@ use retort_service::{ImportReport, IntakeRequest, Job, sources};
 
 use super::export::Nothing;
 use super::frame::{Frame, Posted, Visit};
+use super::taken::Path;
 use super::words::{count, moment, percent};
 use super::{see_other, show_scripted, trouble};
 use crate::app::App;
-use crate::extract::Path;
 use crate::problem::Problem;
 use crate::uploads::take;
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Query, State};
+use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
@@ -11,10 +11,10 @@ use retort_service::{Attachment, Shared};
 use serde::Deserialize;
 
 use super::conversation::{RoundShown, rounds};
+use super::taken::{Form, Path, Query};
 use super::{show, trouble};
 use crate::api::shared::{Knock, files_of, open_with, proof_name};
 use crate::app::App;
-use crate::extract::Path;
 use crate::problem::Problem;
 use crate::who::Visitor;
 
