@@ -160,6 +160,9 @@ pub const UPLOAD_BYTES: u64 = 64 << 30;
 /// Ids that one request names, at most: all that a filter matches need no ids.
 pub const IDS_PER_REQUEST: usize = 100_000;
 
+/// Days for which what a failed job made, or is to be made of, is kept for another try.
+pub const FAILED_JOB_DAYS: i64 = 7;
+
 /// Hours after which an answer is no longer kept for a request that comes again.
 pub const ANSWER_HOURS: u64 = 24;
 

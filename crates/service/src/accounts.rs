@@ -698,13 +698,14 @@ impl Service {
         }
         let now = self.clock.now();
         self.check_name_is_free(&invitation, name)?;
-        let person = match self.store.add_person(name, Some(&password), now) {
+        let (invitation, person) = match self.store.add_invited(&hash(secret), name, &password, now)
+        {
             Err(retort_store::Error::NameTaken(_)) => {
                 return Err(Error::Conflict("there is an account of that name".into()));
             }
-            person => person?,
+            added => added?.ok_or(USED)?,
         };
-        self.take_invitation(secret, &person, origin)?;
+        self.join(&invitation, &person, origin)?;
         self.begin_session(person, "invitation", origin)
     }
 
@@ -722,7 +723,8 @@ impl Service {
             return Err(Error::Forbidden("the invitation is for someone else"));
         }
         self.check_name_is_free(&invitation, &signed.person.name)?;
-        self.take_invitation(secret, &signed.person, origin)
+        let taken = self.store.take_invitation(&hash(secret), self.clock.now())?.ok_or(USED)?;
+        self.join(&taken, &signed.person, origin)
     }
 
     /// Refuses an invitation to whoever has it where the name that they come with is that of someone whose
@@ -741,9 +743,9 @@ impl Service {
         Ok(())
     }
 
-    fn take_invitation(&self, secret: &str, person: &Person, origin: &Origin) -> Result<(), Error> {
+    /// Makes someone a member by the invitation that they took.
+    fn join(&self, invitation: &Invitation, person: &Person, origin: &Origin) -> Result<(), Error> {
         let now = self.clock.now();
-        let invitation = self.store.take_invitation(&hash(secret), now)?.ok_or(USED)?;
         // Who is more already stays so.
         let before = self.store.role(invitation.project, person.id)?;
         if before.is_none_or(|before| before < invitation.role) {

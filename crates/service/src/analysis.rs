@@ -123,7 +123,7 @@ impl Service {
             if bytes > ANALYSED_BYTES {
                 break;
             }
-            let line = self.store.line(summary, &mut unpacker)?;
+            let Some(line) = self.store.line(summary, &mut unpacker)? else { continue };
             let conversation = read(summary, &line)?;
             read_.conversations += 1;
             let (mut input, mut output, mut tells) = (0, 0, false);

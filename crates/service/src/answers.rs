@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use retort_model::Grant;
 use retort_model::bounds::{ANSWER_HOURS, ANSWER_STALE_SECONDS};
 use retort_store::Begun;
 
@@ -11,16 +12,18 @@ use crate::service::{Service, earlier};
 
 impl Service {
     /// Begins a request under a key of the caller's, or says what was answered to it before. `fingerprint` tells
-    /// requests apart.
+    /// requests apart. What was answered is for those alone who may still ask for it.
     ///
     /// # Errors
-    /// Those of the store.
+    /// The caller has not the grant that the request takes; those of the store.
     pub fn begin_answer(
         &self,
         caller: &Caller,
+        grant: Grant,
         key: &str,
         fingerprint: &[u8; 32],
     ) -> Result<Begun, Error> {
+        caller.needs(grant)?;
         let key = &in_project(caller, key);
         let now = self.clock.now();
         self.store.clear_answers(earlier(now, Duration::from_secs(60 * 60 * ANSWER_HOURS)))?;

@@ -54,6 +54,7 @@ impl Service {
             .into_iter()
             .map(|summary| {
                 let line = self.store.line(&summary, &mut unpacker)?;
+                let line = line.ok_or_else(|| no_conversation(id))?;
                 let line = with_edits(&summary, &line)?;
                 Ok((summary, line))
             })
@@ -146,6 +147,7 @@ impl Service {
                     )));
                 }
                 let line = self.store.line(&summary, &mut self.store.unpacker())?;
+                let line = line.ok_or_else(|| no_conversation(id))?;
                 let mut whole = read(&summary, &line)?;
                 add_rounds(&mut whole, more.rounds.clone(), after)?;
                 whole.updated_at = Some(self.clock.now()).max(whole.updated_at);

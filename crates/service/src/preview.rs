@@ -77,7 +77,7 @@ impl Service {
             if looked_at > 0 && lines.len() as u64 + summary.size > CHECKED_BEFORE_BYTES {
                 break;
             }
-            let line = self.store.line(summary, &mut unpacker)?;
+            let Some(line) = self.store.line(summary, &mut unpacker)? else { continue };
             lines.extend_from_slice(&with_edits(summary, &line)?);
             lines.push(b'\n');
             looked_at += 1;

@@ -222,15 +222,16 @@ impl Service {
         found.ok_or_else(|| Error::NotFound { what: "dataset", name: id.to_string() })
     }
 
-    /// Removes what a job made before it was cancelled.
+    /// Removes what a job that was cancelled, or failed long ago, made or was to be made of.
     pub(crate) fn clear_parts(&self, job: &Job) -> Result<(), Error> {
         if job.kind == JobKind::Export && job.dataset.is_none() {
             self.store.forget_parts(job.id)?;
             self.objects.remove_all(&prefix(&self.store, job.id))?;
             self.store.cleared(job.id)?;
         }
-        if job.kind == JobKind::Import && job.state == JobState::Cancelled {
+        if job.kind == JobKind::Import {
             self.clear_upload(job)?;
+            self.store.cleared(job.id)?;
         }
         Ok(())
     }

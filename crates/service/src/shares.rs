@@ -6,7 +6,7 @@ use retort_model::{Action, Conversation, Grant, PartKind, Role, Time, canonical}
 use retort_store::{NewShare, Share, Summary};
 
 use crate::Error;
-use crate::browse::{read, with_edits};
+use crate::browse::{no_conversation, read, with_edits};
 use crate::caller::Caller;
 use crate::place::hex;
 use crate::secret::{hash, hash_any_password, is_password, new_secret};
@@ -180,6 +180,7 @@ impl Service {
         }
         let mut unpacker = self.store.unpacker();
         let line = self.store.line(&summary, &mut unpacker)?;
+        let line = line.ok_or_else(|| no_conversation(&summary.id))?;
         let line = with_edits(&summary, &line)?;
         let line = shown(&summary, &line, Shows::of(&share))?;
         Ok(Shared { share, summary, line, proof })

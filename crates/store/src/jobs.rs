@@ -1,6 +1,6 @@
 //! Jobs: the queue, the frozen selections of exports, their parts, and who holds what.
 
-use retort_model::bounds::JOB_ATTEMPTS;
+use retort_model::bounds::{FAILED_JOB_DAYS, JOB_ATTEMPTS};
 use retort_model::{JobKind, JobState, Scope, Selection, Time};
 
 use crate::Error;
@@ -395,12 +395,13 @@ impl crate::Store {
     /// # Errors
     /// Those of the database.
     pub fn has_open_jobs(&self) -> Result<bool, Error> {
-        let sql = "SELECT COUNT(*) FROM job WHERE state = 'queued' OR lease_until IS NOT NULL";
+        let sql = "SELECT COUNT(*) FROM job 
+                   WHERE state = 'queued' OR (state <> 'failed' AND lease_until IS NOT NULL)";
         Ok(self.read(|connection| connection.row(sql, &[], |row| row.int(0)))?.unwrap_or(0) > 0)
     }
 
-    /// Exports that have ended, with or without a dataset, and whose worker was not heard of since: what they made
-    /// besides may still be there.
+    /// Jobs that have ended, and whose worker was not heard of since or whose next try was long awaited: what they
+    /// made besides a dataset, or are to be made of, may still be there.
     ///
     /// # Errors
     /// Those of the database.
@@ -409,7 +410,7 @@ impl crate::Store {
         self.read(|connection| connection.rows(&sql, &[Value::Int(now.unix_micros())], read_job))
     }
 
-    /// Notes that nothing is left of an export that has ended but its dataset.
+    /// Notes that nothing is left of a job that has ended but its dataset.
     ///
     /// # Errors
     /// Those of the database.
@@ -675,16 +676,22 @@ fn set_ended(
     report: Option<&str>,
     now: Time,
 ) -> Result<(), Error> {
-    // What an export made besides its dataset is its worker's to clear up; a failed one needs it for the next try.
+    // What an export made besides its dataset is its worker's to clear up; a failed job needs what it made, or is
+    // to be made of, for the next try, and that is kept for a while.
     let sql = "UPDATE job SET state = $1, error = $2, report = $3, finished_at = $4,
-                   lease_until = CASE WHEN kind = 'export' AND $5 = 0 THEN lease_until END
+                   lease_until = CASE WHEN CAST($5 AS BIGINT) > 0 THEN CAST($5 AS BIGINT)
+                       WHEN kind = 'export' THEN lease_until END
                WHERE id = $6";
+    let kept_until = match state {
+        JobState::Failed => now.unix_micros().saturating_add(FAILED_JOB_DAYS * 86_400_000_000),
+        _ => 0,
+    };
     let values = [
         state.as_str().into(),
         error.into(),
         report.into(),
         Value::Int(now.unix_micros()),
-        Value::Int(i64::from(state == JobState::Failed)),
+        Value::Int(kept_until),
         job.into(),
     ];
     connection.execute(sql, &values)?;

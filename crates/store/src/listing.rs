@@ -5,7 +5,7 @@ use retort_model::{Kind, Scope, Selection, Status, Time};
 
 use crate::Error;
 use crate::body::{BodyHead, Unpacker};
-use crate::dialect::{Connection, Dialect, Row};
+use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::filter::{
     PURGED, SearchBy, Statement, kind_of, moment, push_conversations, read_texts, search_by,
     status_of, trigram_query, walk_or,
@@ -214,26 +214,33 @@ impl crate::Store {
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_summary))
     }
 
-    /// Reads the canonical line of a conversation.
+    /// Reads the canonical line of a conversation; none if it was purged meanwhile.
     ///
     /// # Errors
-    /// It is not there, or damaged.
-    pub fn line(&self, summary: &Summary, unpacker: &mut Unpacker<'_>) -> Result<Vec<u8>, Error> {
+    /// It is damaged; those of the database.
+    pub fn line(
+        &self,
+        summary: &Summary,
+        unpacker: &mut Unpacker<'_>,
+    ) -> Result<Option<Vec<u8>>, Error> {
         // Its size as it is now: it may have changed since the summary was read.
-        let sql = "SELECT b.dictionary, b.crc32, b.bytes, c.size FROM conversation c JOIN body b ON b.key = c.body
-                   WHERE c.key = $1";
+        let sql = "SELECT b.dictionary, b.crc32, b.bytes, c.size FROM conversation c
+                   LEFT JOIN body b ON b.key = c.body WHERE c.key = $1 AND c.status <> $2";
+        let values = [summary.key.into(), Value::Int(PURGED)];
         let found = self.read(|connection| {
-            connection.row(sql, &[summary.key.into()], |row| {
-                let packed = row.bytes(2)?.unwrap_or_default().to_vec();
-                Ok((row.int(0)?, row.int(1)?, packed, row.int(3)?))
+            connection.row(sql, &values, |row| {
+                let Some(packed) = row.bytes(2)? else { return Ok(None) };
+                let size = usize::try_from(row.int(3)?).unwrap_or(usize::MAX);
+                let head = BodyHead { dictionary: row.int(0)?, crc32: row.int(1)?, size };
+                Ok(Some((head, packed.to_vec())))
             })
         })?;
+        let Some(found) = found else { return Ok(None) };
         let gone = || Error::Damaged(format!("the body of `{}` is missing", summary.id));
-        let (dictionary, crc32, packed, size) = found.ok_or_else(gone)?;
+        let (head, packed) = found.ok_or_else(gone)?;
         let mut line = Vec::new();
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        unpacker.unpack(BodyHead { dictionary, crc32, size }, &packed, &mut line)?;
-        Ok(line)
+        unpacker.unpack(head, &packed, &mut line)?;
+        Ok(Some(line))
     }
 
     /// The database's plan for a first page, as text: for tests and measurements.

@@ -64,6 +64,29 @@ fn role_of(text: &str) -> Result<ProjectRole, Error> {
     text.parse().map_err(Error::Damaged)
 }
 
+/// Adds someone; their number.
+pub(crate) fn insert_person(
+    connection: &mut Connection,
+    name: &str,
+    password: Option<&str>,
+    now: Time,
+) -> Result<i64, Error> {
+    let id = next(connection, "person", 1)?;
+    let sql = "INSERT INTO person (id, name, folded, password, disabled, created_at)
+               VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT (folded) DO NOTHING";
+    let values = [
+        id.into(),
+        Value::Text(&column_text(name)),
+        Value::Text(&folded(name)),
+        password.into(),
+        Value::Int(now.unix_micros()),
+    ];
+    match connection.execute(sql, &values)? {
+        0 => Err(Error::NameTaken(name.to_owned())),
+        _ => Ok(id),
+    }
+}
+
 impl crate::Store {
     /// Whether anyone was ever added.
     ///
@@ -84,22 +107,7 @@ impl crate::Store {
         password: Option<&str>,
         now: Time,
     ) -> Result<Person, Error> {
-        let id = self.write(|connection| {
-            let id = next(connection, "person", 1)?;
-            let sql = "INSERT INTO person (id, name, folded, password, disabled, created_at)
-                       VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT (folded) DO NOTHING";
-            let values = [
-                id.into(),
-                Value::Text(&column_text(name)),
-                Value::Text(&folded(name)),
-                password.into(),
-                Value::Int(now.unix_micros()),
-            ];
-            match connection.execute(sql, &values)? {
-                0 => Err(Error::NameTaken(name.to_owned())),
-                _ => Ok(id),
-            }
-        })?;
+        let id = self.write(|connection| insert_person(connection, name, password, now))?;
         self.person(id)?.ok_or_else(|| Error::Sql(format!("`{name}` vanished")))
     }
 

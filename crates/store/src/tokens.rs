@@ -3,9 +3,9 @@
 use retort_model::{Grant, Grants, ProjectRole, Time};
 
 use crate::Error;
-use crate::dialect::{Row, Value};
+use crate::dialect::{Connection, Row, Value};
 use crate::filter::{Statement, column_text, moment};
-use crate::people::{PERSON, PERSON_COLUMNS, Person, read_person};
+use crate::people::{PERSON, PERSON_COLUMNS, Person, insert_person, read_person};
 use crate::sessions::SecretHash;
 use crate::store::next;
 
@@ -254,11 +254,32 @@ impl crate::Store {
         secret: &SecretHash,
         now: Time,
     ) -> Result<Option<Invitation>, Error> {
-        let sql = format!(
-            "DELETE FROM invitation WHERE secret = $1 AND expires_at > $2 RETURNING {INVITATION}"
-        );
-        let values = [Value::Bytes(secret), Value::Int(now.unix_micros())];
-        self.write(|connection| connection.row(&sql, &values, read_invitation))
+        self.write(|connection| delete_invitation(connection, secret, now))
+    }
+
+    /// Takes the invitation with that secret for someone new, who is added with the hash of their password: both or
+    /// neither. None if there is no such invitation.
+    ///
+    /// # Errors
+    /// The name is in use, in whatever case; those of the database.
+    pub fn add_invited(
+        &self,
+        secret: &SecretHash,
+        name: &str,
+        password: &str,
+        now: Time,
+    ) -> Result<Option<(Invitation, Person)>, Error> {
+        let added = self.write(|connection| match delete_invitation(connection, secret, now)? {
+            Some(invitation) => {
+                let id = insert_person(connection, name, Some(password), now)?;
+                Ok(Some((invitation, id)))
+            }
+            None => Ok(None),
+        })?;
+        let Some((invitation, id)) = added else { return Ok(None) };
+        let person = self.person(id)?;
+        let person = person.ok_or_else(|| Error::Sql(format!("`{name}` vanished")))?;
+        Ok(Some((invitation, person)))
     }
 
     /// Takes an invitation into a project away; whether there was one.
@@ -271,6 +292,18 @@ impl crate::Store {
             self.write(|connection| connection.execute(sql, &[project.into(), id.into()]))?;
         Ok(ended > 0)
     }
+}
+
+fn delete_invitation(
+    connection: &mut Connection,
+    secret: &SecretHash,
+    now: Time,
+) -> Result<Option<Invitation>, Error> {
+    let sql = format!(
+        "DELETE FROM invitation WHERE secret = $1 AND expires_at > $2 RETURNING {INVITATION}"
+    );
+    let values = [Value::Bytes(secret), Value::Int(now.unix_micros())];
+    connection.row(&sql, &values, read_invitation)
 }
 
 #[cfg(test)]

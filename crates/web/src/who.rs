@@ -162,6 +162,28 @@ impl FromRequestParts<App> for Asking {
     }
 }
 
+/// A request as it was sent, by which it can be found out anew who asks.
+#[derive(Clone, Debug)]
+pub struct Sent(Box<Parts>);
+
+impl FromRequestParts<App> for Sent {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Ok(Self(Box::new(parts.clone())))
+    }
+}
+
+impl Sent {
+    /// Who asks, as things stand now.
+    ///
+    /// # Errors
+    /// Their session or token has ended, they are no longer in the project, or they ask too often.
+    pub async fn again(&mut self, app: &App) -> Result<Asking, Problem> {
+        Asking::from_request_parts(&mut self.0, app).await
+    }
+}
+
 /// The project that a query names.
 fn project(query: &str) -> Option<String> {
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());

@@ -105,8 +105,10 @@ fn sources_and_projects_are_kept_apart() {
         assert_eq!(taken, [Taken::New]);
         let found = place.store.find(&place.scope(), "c").unwrap();
         let mut unpacker = place.store.unpacker();
-        let lines: Vec<_> =
-            found.iter().map(|one| place.store.line(one, &mut unpacker).unwrap()).collect();
+        let lines: Vec<_> = found
+            .iter()
+            .map(|one| place.store.line(one, &mut unpacker).unwrap().unwrap())
+            .collect();
         assert_eq!(lines, [b"of x", b"of y"]);
     });
 }
@@ -264,7 +266,7 @@ fn bodies_read_back_from_before_and_after_a_dictionary_is_learnt() {
             let mut unpacker = store.unpacker();
             for n in (0..texts.len()).step_by(ROWS_AT_ONCE - 1).chain([texts.len() - 1]) {
                 let one = store.find(&place.scope(), &format!("c{n}")).unwrap().remove(0);
-                let line = store.line(&one, &mut unpacker).unwrap();
+                let line = store.line(&one, &mut unpacker).unwrap().unwrap();
                 assert!(line == texts[n].as_bytes(), "{n}");
             }
         }
@@ -286,7 +288,7 @@ fn a_dictionary_that_another_process_learnt_is_found() {
         assert_eq!(place.number("SELECT COUNT(*) FROM dictionary"), 1);
         let body = packer.pack(text(5000).as_bytes()).unwrap();
         place.take(&[Incoming { body, ..place.incoming("c", &text(5000)) }]);
-        let line = early.line(&place.one("c"), &mut early.unpacker()).unwrap();
+        let line = early.line(&place.one("c"), &mut early.unpacker()).unwrap().unwrap();
         assert_eq!(line, text(5000).as_bytes());
     });
 }

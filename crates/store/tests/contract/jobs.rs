@@ -298,3 +298,30 @@ fn jobs_stay_within_their_scope() {
         assert!(place.store.retry(&ann, job).unwrap());
     });
 }
+
+#[test]
+fn what_a_failed_job_needs_for_another_try_is_kept_for_a_week() {
+    on_both(|place| {
+        place.add("c", "one");
+        let export = place.export("set", &everything());
+        let import = import(place, "history.zip", 5);
+        for job in [export, import] {
+            place.claim("w", job);
+            place.store.end(job, "w", JobState::Failed, Some("no room"), None, at(300)).unwrap();
+        }
+        assert!(!place.store.has_open_jobs().unwrap());
+        let day = 86_400;
+        let uncleared = |now| -> Vec<i64> {
+            let mut jobs: Vec<i64> =
+                place.store.uncleared(now).unwrap().iter().map(|job| job.id).collect();
+            jobs.sort_unstable();
+            jobs
+        };
+        assert_eq!(uncleared(at(300 + 7 * day)), [0; 0]);
+        assert_eq!(uncleared(at(301 + 7 * day)), [export, import]);
+        assert!(place.store.retry(&place.scope(), export).unwrap());
+        assert_eq!(uncleared(at(301 + 7 * day)), [import]);
+        place.store.cleared(import).unwrap();
+        assert_eq!(uncleared(at(301 + 7 * day)), [0; 0]);
+    });
+}

@@ -1,7 +1,7 @@
 //! Lists, counts, search and isolation, against the selection's own word on each conversation.
 
 use retort_model::{Conversation, DateRange, Kind, Scope, Selection, Status, Time};
-use retort_store::{Cursor, Incoming, Order, Summary};
+use retort_store::{Cursor, Edit, Incoming, Order, Summary};
 
 use crate::support::*;
 
@@ -413,5 +413,16 @@ fn lists_are_read_from_an_index() {
                 assert!(!plan.contains("SCAN c") && plan.contains("INDEX"), "{plan}");
             }
         }
+    });
+}
+
+#[test]
+fn what_was_purged_since_it_was_found_is_no_longer_read() {
+    on_both(|place| {
+        place.add("c", "one");
+        let found = place.one("c");
+        place.dataset("keeps the bare id", &everything());
+        place.store.edit(&place.scope(), &ids(&["c"]), &Edit::Purge).unwrap();
+        assert_eq!(place.store.line(&found, &mut place.store.unpacker()).unwrap(), None);
     });
 }

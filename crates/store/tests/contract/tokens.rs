@@ -1,7 +1,7 @@
 //! Tokens and invitations.
 
 use retort_model::{Grant, Grants, ProjectRole, Time};
-use retort_store::{Invitation, NewToken, Store};
+use retort_store::{Error, Invitation, NewToken, Store};
 
 use crate::support::*;
 
@@ -100,6 +100,33 @@ fn an_invitation_is_shown_until_it_ends() {
         assert!(store.end_invitation(place.project, second).unwrap());
         assert!(!store.end_invitation(place.project, second).unwrap());
         assert_eq!(store.invitation(&[2; 32], at(9)).unwrap(), None);
+    });
+}
+
+#[test]
+fn who_comes_too_late_for_an_invitation_leaves_no_account() {
+    on_both(|place| {
+        let other = place.again();
+        invite(place, 1, None, 10);
+        let added: Vec<String> = std::thread::scope(|scope| {
+            let join = |(store, name)| {
+                scope.spawn(move || {
+                    Store::add_invited(store, &[1; 32], name, "hash", at(2)).unwrap()
+                })
+            };
+            let all = [(&place.store, "ann"), (&other, "bob")].map(join);
+            let all = all.into_iter().filter_map(|one| one.join().unwrap());
+            all.map(|(_, person)| person.name).collect()
+        });
+        assert_eq!(added.len(), 1);
+        let people = ["ann", "bob"].map(|name| place.store.person_named(name).unwrap());
+        let people: Vec<String> = people.into_iter().flatten().map(|one| one.name).collect();
+        assert_eq!(people, added);
+        // A name that is taken leaves the invitation to be used under another.
+        invite(place, 2, None, 10);
+        let taken = place.store.add_invited(&[2; 32], &added[0], "hash", at(2));
+        assert!(matches!(taken, Err(Error::NameTaken(_))), "{taken:?}");
+        assert!(place.store.add_invited(&[2; 32], "eve", "hash", at(2)).unwrap().is_some());
     });
 }
 

@@ -110,7 +110,7 @@ fn a_copy_is_whole_while_others_write() {
                 assert_eq!(count % 50, 0, "only whole batches");
                 assert_eq!(copy.check(true, at(0)).unwrap(), []);
                 let one = copy.find(&place.scope(), "0-7").unwrap().remove(0);
-                assert_eq!(copy.line(&one, &mut copy.unpacker()).unwrap(), b"line 0-7");
+                assert_eq!(copy.line(&one, &mut copy.unpacker()).unwrap().unwrap(), b"line 0-7");
             }
         });
         assert!(

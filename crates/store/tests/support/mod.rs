@@ -98,7 +98,7 @@ impl Place {
     }
 
     pub fn text(&self, id: &str) -> String {
-        let line = self.store.line(&self.one(id), &mut self.store.unpacker()).unwrap();
+        let line = self.store.line(&self.one(id), &mut self.store.unpacker()).unwrap().unwrap();
         String::from_utf8(line).unwrap()
     }
 

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use retort_model::Grant;
 use retort_service::{Begun, Caller};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -52,10 +53,10 @@ pub fn key_of(headers: &HeaderMap, what: &[&[u8]]) -> Result<Option<OnceKey>, Pr
 /// whoever asked goes away meanwhile: they will ask for the answer again.
 ///
 /// # Errors
-/// Those of `act`; the key is another request's, or that request is still under way.
+/// Those of `act`; under a key, the caller has not the `grant` that `act` takes; the key is another request's, or that request is still under way.
 pub async fn once<T, F>(
     app: &App,
-    caller: &Caller,
+    (caller, grant): (&Caller, Grant),
     key: Option<OnceKey>,
     status: StatusCode,
     act: impl FnOnce(bool) -> F + Send + 'static,
@@ -68,13 +69,13 @@ where
         return Ok((status, Json(act(false).await?)).into_response());
     };
     let (app, caller) = (app.clone(), caller.clone());
-    let doing = tokio::spawn(async move { under(&app, &caller, key, status, act).await });
+    let doing = tokio::spawn(async move { under(&app, (&caller, grant), key, status, act).await });
     doing.await.map_err(|_| Problem::internal("a request under a key panicked"))?
 }
 
 async fn under<T, F>(
     app: &App,
-    caller: &Caller,
+    (caller, grant): (&Caller, Grant),
     OnceKey { key, fingerprint }: OnceKey,
     status: StatusCode,
     act: impl FnOnce(bool) -> F,
@@ -85,7 +86,7 @@ where
 {
     let begun = {
         let (caller, key) = (caller.clone(), key.clone());
-        app.call(move |service| service.begin_answer(&caller, &key, &fingerprint)).await?
+        app.call(move |service| service.begin_answer(&caller, grant, &key, &fingerprint)).await?
     };
     let was_done = begun == Begun::Done;
     match begun {

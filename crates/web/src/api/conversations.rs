@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use retort_model::bounds::{PAGE_ITEMS, REQUEST_BYTES};
-use retort_model::{Selection, Status};
+use retort_model::{Grant, Selection, Status};
 use retort_service::{Edit, Error, IntakeRequest, Order, Service, sources};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -156,7 +156,7 @@ async fn take_in(
     let key = key_of(&headers, &[b"take-in", from.as_bytes(), owner.as_bytes(), &body])?;
     let intake = intake.request()?;
     let (asks, doing) = (caller.clone(), app.clone());
-    once(&app, &caller, key, StatusCode::OK, |_| async move {
+    once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
         let taken = doing.call(move |service| service.take_in(&asks, &intake, body.to_vec()));
         let taken = wire::Taking::from(taken.await?);
         if taken.read == 0 || (taken.read == taken.refused && taken.read == 1) {
@@ -351,7 +351,7 @@ async fn append(
     let key = key_of(&headers, &[b"append", id.as_bytes(), after.as_bytes(), text.as_bytes()])?;
     let (asks, doing) = (caller.clone(), app.clone());
     let under = key.as_ref().map(|key| key.as_str().to_owned());
-    once(&app, &caller, key, StatusCode::CREATED, move |was_done| async move {
+    once(&app, (&caller, Grant::Write), key, StatusCode::CREATED, move |was_done| async move {
         let Following { source, after } = following;
         let summary = doing.call(move |service| {
             if was_done {

@@ -11,6 +11,7 @@ use retort_service::Caller;
 
 use crate::app::App;
 use crate::problem::Problem;
+use crate::who::{Asking, Sent};
 use crate::wire;
 
 /// How often a job is looked at.
@@ -19,10 +20,15 @@ const LOOK: Duration = Duration::from_millis(400);
 /// After how many looks without news a comment keeps the connection open.
 const QUIET_LOOKS: u32 = 37;
 
+/// After how many looks whoever follows is asked anew who they are: what lets them may have ended since.
+const TRUSTED_LOOKS: u32 = 25;
+
 /// Where a stream of events stands.
 struct Following {
     app: App,
     caller: Caller,
+    sent: Sent,
+    looks: u32,
     kind: JobKind,
     id: i64,
     told: Option<String>,
@@ -31,10 +37,16 @@ struct Following {
 }
 
 /// The events of a job until it ends, or the server does.
-pub async fn follow(app: App, caller: Caller, kind: JobKind, id: i64) -> Result<Response, Problem> {
+pub async fn follow(
+    app: App,
+    (Asking(caller), sent): (Asking, Sent),
+    kind: JobKind,
+    id: i64,
+) -> Result<Response, Problem> {
     // Whether there is such a job is answered before the stream begins.
     super::exports::job(&app, caller.clone(), kind, id).await?;
-    let following = Following { app, caller, kind, id, told: None, quiet: 0, is_over: false };
+    let following =
+        Following { app, caller, sent, looks: 0, kind, id, told: None, quiet: 0, is_over: false };
     let events = stream::unfold(following, |mut following| async move {
         let event = following.next().await?;
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(event)), following))
@@ -56,6 +68,10 @@ impl Following {
                     () = tokio::time::sleep(LOOK) => {}
                     () = stopping.wait() => return None,
                 }
+            }
+            self.looks += 1;
+            if self.looks.is_multiple_of(TRUSTED_LOOKS) {
+                self.caller = self.sent.again(&self.app).await.ok()?.0;
             }
             let (caller, kind, id) = (self.caller.clone(), self.kind, self.id);
             let looked = self.app.call(move |service| service.job_of(&caller, kind, id)).await;

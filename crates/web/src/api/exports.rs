@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use retort_model::{JobKind, Selection};
+use retort_model::{Grant, JobKind, Selection};
 use retort_service::{Caller, ExportRequest};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -15,7 +15,7 @@ use super::{Answer, Params, Problems};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
-use crate::who::Asking;
+use crate::who::{Asking, Sent};
 use crate::wire;
 
 /// Jobs of a list, if not said, and at most.
@@ -87,7 +87,7 @@ async fn submit(
         selection: Selection::try_from(asked.selection)?,
     };
     let (asks, doing) = (caller.clone(), app.clone());
-    once(&app, &caller, key, StatusCode::ACCEPTED, |_| async move {
+    once(&app, (&caller, Grant::Export), key, StatusCode::ACCEPTED, |_| async move {
         let job = doing.call(move |service| {
             let id = service.submit_export(&asks, &request)?;
             service.job(&asks, id)
@@ -125,7 +125,7 @@ async fn export_project(
     let making = wire::Making::history(asked.file_format);
     let plan = making.plan(&asked.dataset_name)?;
     let (asks, doing) = (caller.clone(), app.clone());
-    once(&app, &caller, key, StatusCode::ACCEPTED, |_| async move {
+    once(&app, (&caller, Grant::Export), key, StatusCode::ACCEPTED, |_| async move {
         let job = doing.call(move |service| {
             let id = service.export_project(&asks, plan)?;
             service.job(&asks, id)
@@ -177,8 +177,9 @@ async fn retry(
     responses((status = 200, content_type = "text/event-stream", body = wire::Event), Problems))]
 async fn events(
     State(app): State<App>,
-    Asking(caller): Asking,
+    asking: Asking,
+    sent: Sent,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
-    super::events::follow(app, caller, JobKind::Export, id).await
+    super::events::follow(app, (asking, sent), JobKind::Export, id).await
 }

@@ -4,8 +4,8 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::StreamExt;
-use retort_model::JobKind;
 use retort_model::bounds::UPLOAD_BYTES;
+use retort_model::{Grant, JobKind};
 use retort_service::Upload;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
 use crate::uploads::{discard, take, too_large};
-use crate::who::Asking;
+use crate::who::{Asking, Sent};
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -85,7 +85,7 @@ async fn import(
     // What was imported before is not kept twice.
     let kept = std::sync::Arc::new(std::sync::Mutex::new(Some(upload)));
     let (asks, given, service) = (caller.clone(), std::sync::Arc::clone(&kept), app.clone());
-    let answer = once(&app, &caller, key, StatusCode::ACCEPTED, |_| async move {
+    let answer = once(&app, (&caller, Grant::Write), key, StatusCode::ACCEPTED, |_| async move {
         let upload = taken(&given).ok_or_else(|| Problem::internal("the upload is gone"))?;
         let job = service.call(move |service| {
             let id = service.submit_upload(&asks, upload, &asked)?;
@@ -150,8 +150,9 @@ async fn retry(
     responses((status = 200, content_type = "text/event-stream", body = wire::Event), Problems))]
 async fn events(
     State(app): State<App>,
-    Asking(caller): Asking,
+    asking: Asking,
+    sent: Sent,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
-    super::events::follow(app, caller, JobKind::Import, id).await
+    super::events::follow(app, (asking, sent), JobKind::Import, id).await
 }

@@ -14,7 +14,9 @@ use sha2::Sha256;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use crate::house::{As, Setup, each, on_both, on_both_with, on_sqlite, said};
+use retort_model::Grant;
+
+use crate::house::{As, Setup, each, on_both, on_both_with, on_sqlite, on_sqlite_with, said};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_with_a_key_is_done_once() {
@@ -62,6 +64,72 @@ async fn a_request_with_a_key_is_done_once() {
             || house.ask("POST", "/api/v1/conversations").by(&ann).header("idempotency-key", "bad");
         ask().body("nothing that can be read").send().await.refused(422, "unreadable");
         ask().body("nothing that can be read").send().await.refused(422, "unreadable");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_under_a_key_is_told_to_those_alone_who_may_ask() {
+    on_both(async |house| {
+        let (p, ann) = (house.p.clone(), house.ann.clone());
+        let ask = async |who: &As| {
+            let ask = house.ask("POST", "/api/v1/conversations").by(who);
+            let ask =
+                ask.header("idempotency-key", "mine").header("content-type", "application/json");
+            ask.body(said("under a key").to_string()).send().await
+        };
+        let writes = house.token(&p, &ann, &[Grant::Write]).await;
+        let reads = house.token(&p, &ann, &[Grant::Read]).await;
+        ask(&writes).await.ok();
+        ask(&writes).await.ok();
+        ask(&reads).await.refused(403, "insufficient-scope");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_no_longer_ask_is_no_longer_told_how_a_job_moves() {
+    on_sqlite_with(Setup { has_worker: false, ..Setup::default() }, async |house| {
+        let (p, ann) = (house.p.clone(), house.ann.clone());
+        house.conversation(&ann).await;
+        let token = house.token(&p, &ann, &[Grant::Export]).await;
+        let asked = json!({"dataset_name": "never made", "selection": {}});
+        let job = house.post("/api/v1/exports", &token, asked).await.id();
+        let session = house.session(&ann).await;
+        let path = format!("/api/v1/exports/{job}/events");
+        let told = tokio::join!(house.get(&path, &token), async {
+            let tokens = house.get("/api/v1/tokens", &session).await.ok();
+            for id in each(&tokens["tokens"], "id") {
+                assert_eq!(
+                    house.delete(&format!("/api/v1/tokens/{id}"), &session).await.status,
+                    204
+                );
+            }
+        });
+        let text = told.0.text();
+        assert!(text.starts_with("event: progress") && !text.contains("event: end"), "{text}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_page_cannot_take_is_told_on_a_page() {
+    on_sqlite(async |house| {
+        let ann = house.session(&house.ann).await;
+        let forms = [
+            house.ask("POST", "/sign-in").form(&[("name", "no password")]),
+            house.ask("POST", "/sign-in/link").form(&[]),
+            house.ask("POST", "/sign-in").header("content-type", "text/plain").body("name=x"),
+            house.ask("GET", "/sign-in/link"),
+            house.ask("GET", "/datasets/one").by(&ann),
+            house.ask("GET", "/s/x?leaf=green"),
+        ];
+        for form in forms {
+            let reply = form.send().await;
+            assert!((400..500).contains(&reply.status), "{}", reply.text());
+            assert!(reply.header("content-type").starts_with("text/html"), "{}", reply.text());
+            assert!(reply.text().contains("<h1"), "{}", reply.text());
+        }
     })
     .await;
 }
@@ -118,8 +186,7 @@ async fn requests_with_one_key_at_the_same_time_are_done_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_goes_away_meanwhile_finds_the_answer_later_and_it_is_done_once() {
     on_both(async |house| {
-        let As::Token(token) = house.token(&house.p, &house.ann, retort_model::Grant::ALL).await
-        else {
+        let As::Token(token) = house.token(&house.p, &house.ann, Grant::ALL).await else {
             panic!()
         };
         let id = house.conversation(&house.ann).await;
@@ -324,8 +391,7 @@ async fn pages_of_a_list_show_every_conversation_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_breaks_off_leaves_nothing() {
     on_sqlite(async |house| {
-        let As::Token(token) = house.token(&house.p, &house.ann, retort_model::Grant::ALL).await
-        else {
+        let As::Token(token) = house.token(&house.p, &house.ann, Grant::ALL).await else {
             panic!()
         };
         for pause in [0, 20, 100] {
