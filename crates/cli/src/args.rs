@@ -247,8 +247,10 @@ fn shown_plan(shaping: &Shaping) -> Result<DatasetPlan, Failure> {
     if shaping.max_contexts > most {
         return Err(format!("`--max-contexts` is at most {most}").into());
     }
+    let data_format = data_format(&shaping.data_format)?;
     Ok(DatasetPlan {
-        data_format: data_format(&shaping.data_format)?,
+        purpose: data_format.purposes().first().copied().unwrap_or_default(),
+        data_format,
         file_format: file_format("jsonl")?,
         shape_options: ShapeOptions {
             check: shaping.check,
@@ -259,6 +261,7 @@ fn shown_plan(shaping: &Shaping) -> Result<DatasetPlan, Failure> {
             wrap_arguments: shaping.wrap_arguments,
             tasks: shaping.tasks,
             max_contexts: shaping.max_contexts,
+            node: None,
         },
         file_options: FileOptions::default(),
         compression: Compression::None,

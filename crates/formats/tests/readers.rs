@@ -100,7 +100,7 @@ fn read_all(item: &str) {
                     let mut rows = file::FORMATS[0]
                         .rows(data_format.schema(&options, false), FileOptions::default());
                     let mut context = ShapeContext {
-                        options,
+                        options: &options,
                         flat: false,
                         ordinal: 1,
                         tools: &mut ToolBench::default(),

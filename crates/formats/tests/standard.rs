@@ -212,7 +212,7 @@ fn as_an_array_tools_are_one_even_where_there_are_none() {
         shape(
             &agent_rounds(json!([{"round": 1, "tools": tools, "messages": qa()}])),
             "standard",
-            options,
+            options.clone(),
         )
     };
     assert_eq!(with(json!([])).rows[0]["tools"], json!([]));

@@ -189,6 +189,17 @@ named!(
 );
 
 impl Purpose {
+    /// The purpose in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ExportDataset => "for reports, analysis and archives",
+            Self::RecipeEvaluation => "to evaluate runs end to end and compare versions",
+            Self::NodeEvaluation => "to evaluate one node by itself",
+            Self::NodeOptimization => "to better the prompt of one node",
+            Self::FineTuning => "to train models on answers that succeeded",
+        }
+    }
+
     /// Whether a node must be chosen.
     pub fn needs_node(self) -> bool {
         matches!(self, Self::NodeEvaluation | Self::NodeOptimization)

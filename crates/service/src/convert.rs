@@ -143,7 +143,7 @@ impl ConvertPlan {
             selection: &self.selection,
             data_format: self.dataset.data_format,
             file_format: self.dataset.file_format,
-            shape_options: self.dataset.shape_options,
+            shape_options: self.dataset.shape_options.clone(),
             file_options: self.dataset.file_options,
             threads: self.threads.max(1),
             // What comes behind the first file comes too late for it.

@@ -2,7 +2,7 @@
 
 use retort_formats::package::{DataFile, MANIFEST, SelectionAsked};
 use retort_model::bounds::INFERENCE_BYTES;
-use retort_model::{JobState, Purpose, Selection};
+use retort_model::{JobState, Selection};
 use retort_store::{DatasetFile, Job, NewDataset, Shard, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -133,8 +133,8 @@ pub(crate) fn export(
     let state = if skipped { JobState::CompletedWithSkips } else { JobState::Completed };
     let new = NewDataset {
         name: plan.dataset_name.to_string(),
-        purpose: Purpose::ExportDataset.as_str().into(),
-        node: None,
+        purpose: plan.purpose.as_str().into(),
+        node: plan.node().map(Into::into),
         data_format: plan.data_format.name().into(),
         file_format: plan.file_format.name().into(),
         records: totals.account.records,
@@ -237,7 +237,7 @@ fn part(
         selection: &all,
         data_format: plan.data_format,
         file_format: plan.file_format,
-        shape_options: plan.shape_options,
+        shape_options: plan.shape_options.clone(),
         file_options: plan.file_options,
         threads,
         // What comes behind the first file comes too late for it.

@@ -309,7 +309,7 @@ mod tests {
 
     use retort_formats::data::ShapeOptions;
     use retort_formats::file::FileOptions;
-    use retort_model::Selection;
+    use retort_model::{Purpose, Selection};
 
     use super::*;
     use crate::pipeline::{FrontRow, InputsFeed, More, Observer, Progress, Shaping, run};
@@ -325,6 +325,7 @@ mod tests {
 
     fn plan(compression: Compression) -> DatasetPlan {
         DatasetPlan {
+            purpose: Purpose::default(),
             data_format: retort_formats::data::by_name("openai").unwrap(),
             file_format: retort_formats::file::by_name("jsonl").unwrap(),
             shape_options: ShapeOptions::default(),
@@ -358,7 +359,7 @@ mod tests {
             selection: &selection,
             data_format: plan.data_format,
             file_format: plan.file_format,
-            shape_options: plan.shape_options,
+            shape_options: plan.shape_options.clone(),
             file_options: plan.file_options,
             threads: 1,
             inference_bytes: u64::MAX,

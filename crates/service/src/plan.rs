@@ -7,7 +7,7 @@ use retort_formats::data::{DataFormat, Schema, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::{data, file};
 use retort_model::bounds::CONTEXTS_PER_MESSAGE;
-use retort_model::{DatasetName, FileName};
+use retort_model::{DatasetName, FileName, Purpose};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -15,6 +15,8 @@ use crate::Error;
 /// The dataset that is to be made, wherever its conversations come from and wherever it goes.
 #[derive(Clone)]
 pub struct DatasetPlan {
+    /// What it is made for. A node of runs, where one is needed, stands in the shape's options.
+    pub purpose: Purpose,
     /// The shape of the records.
     pub data_format: &'static dyn DataFormat,
     /// The kind of file.
@@ -102,6 +104,29 @@ impl DatasetPlan {
                 "`{data}` cannot be written as `{file}`, only as {formats}"
             )));
         }
+        if !self.data_format.purposes().contains(&self.purpose) {
+            let purpose = self.purpose;
+            let formats: Vec<_> = data::FORMATS
+                .iter()
+                .filter(|format| format.purposes().contains(&purpose))
+                .map(|format| format!("`{}`", format.name()))
+                .collect();
+            let formats = formats.join(", ");
+            return Err(Error::Choice(format!(
+                "`{data}` is not made for the purpose `{purpose}`, for which there is {formats}"
+            )));
+        }
+        match (self.purpose.needs_node(), self.node()) {
+            (true, None) => {
+                let purpose = self.purpose;
+                return Err(Error::Choice(format!("`{purpose}` needs a node")));
+            }
+            (false, Some(node)) => {
+                let purpose = self.purpose;
+                return Err(Error::Choice(format!("`{purpose}` takes no node, so not `{node}`")));
+            }
+            _ => {}
+        }
         if self.shape_options.max_contexts > CONTEXTS_PER_MESSAGE {
             return Err(Error::Choice(format!(
                 "at most {CONTEXTS_PER_MESSAGE} retrieved passages are carried with one answer"
@@ -118,6 +143,11 @@ impl DatasetPlan {
             ));
         }
         Ok(())
+    }
+
+    /// The node of runs that it is made of, for the purposes that need one.
+    pub fn node(&self) -> Option<&str> {
+        self.shape_options.node.as_deref()
     }
 
     /// Whether the rows have flat columns, as the file format holds no nested values.
@@ -152,6 +182,9 @@ impl DatasetPlan {
         if shape.tasks {
             put("tasks", "true");
         }
+        if let Some(node) = &shape.node {
+            put("node", node);
+        }
         put("max_contexts", &shape.max_contexts.to_string());
         options
     }
@@ -171,6 +204,8 @@ impl DatasetPlan {
             compression: self.compression.as_str().into(),
             dataset_name: self.dataset_name.to_string(),
             file_name: self.file_name.to_string(),
+            purpose: Some(self.purpose.to_string()),
+            node: shape.node.as_deref().map(str::to_owned),
         }
     }
 
@@ -193,9 +228,12 @@ impl DatasetPlan {
     /// # Errors
     /// Which of them is not known.
     pub fn named(kept: &PlanNames) -> Result<Self, String> {
+        let data_format = data::by_name(&kept.data_format)
+            .ok_or_else(|| format!("unknown data format `{}`", kept.data_format))?;
+        let usual = data_format.purposes().first().copied().unwrap_or_default();
         Ok(Self {
-            data_format: data::by_name(&kept.data_format)
-                .ok_or_else(|| format!("unknown data format `{}`", kept.data_format))?,
+            purpose: kept.purpose.as_deref().map_or(Ok(usual), str::parse)?,
+            data_format,
             file_format: file::by_name(&kept.file_format)
                 .ok_or_else(|| format!("unknown file format `{}`", kept.file_format))?,
             shape_options: ShapeOptions {
@@ -204,6 +242,7 @@ impl DatasetPlan {
                 wrap_arguments: kept.wrap_arguments,
                 tasks: kept.tasks,
                 max_contexts: kept.max_contexts,
+                node: kept.node.as_deref().map(Into::into),
             },
             file_options: FileOptions { csv: named_in(&DIALECTS, "CSV dialect", &kept.csv)? },
             compression: kept.compression.parse()?,
@@ -239,6 +278,12 @@ pub struct PlanNames {
     pub dataset_name: String,
     /// Name of the data file, without its ending.
     pub file_name: String,
+    /// What it is made for; none stands for what the data format is made for.
+    #[serde(default)]
+    pub purpose: Option<String>,
+    /// The node of runs that it is made of.
+    #[serde(default)]
+    pub node: Option<String>,
 }
 
 #[cfg(test)]
@@ -249,6 +294,7 @@ mod tests {
 
     fn unusual() -> DatasetPlan {
         DatasetPlan {
+            purpose: Purpose::RecipeEvaluation,
             data_format: data::by_name("history").unwrap(),
             file_format: file::by_name("csv").unwrap(),
             shape_options: ShapeOptions {
@@ -257,6 +303,7 @@ mod tests {
                 wrap_arguments: true,
                 tasks: true,
                 max_contexts: 7,
+                node: Some("summarise".into()),
             },
             file_options: FileOptions { csv: CsvDialect::Plain },
             compression: Compression::Zstd,
@@ -269,6 +316,7 @@ mod tests {
     fn a_plan_comes_back_from_its_text() {
         let plan = unusual();
         let back = DatasetPlan::from_json(&plan.to_json()).unwrap();
+        assert_eq!((back.purpose, back.node()), (plan.purpose, Some("summarise")));
         assert_eq!(back.data_format.name(), "history");
         assert_eq!(back.file_format.name(), "csv");
         assert_eq!(back.shape_options, plan.shape_options);
@@ -277,6 +325,31 @@ mod tests {
         assert_eq!(back.dataset_name, plan.dataset_name);
         assert_eq!(back.file_name, plan.file_name);
         assert_eq!(back.to_json(), plan.to_json());
+    }
+
+    #[test]
+    fn a_plan_that_was_kept_before_there_were_purposes_has_that_of_its_format() {
+        let text = unusual().to_json();
+        let (kept, _) = text.split_once(",\"purpose\"").unwrap();
+        let back = DatasetPlan::from_json(&format!("{kept}}}")).unwrap();
+        assert_eq!((back.purpose, back.node()), (Purpose::ExportDataset, None));
+    }
+
+    #[test]
+    fn purposes_go_with_their_formats_and_nodes_with_the_purposes_that_need_one() {
+        let plan = |purpose, node: Option<&str>| {
+            let mut plan = unusual();
+            plan.shape_options = ShapeOptions::default();
+            plan.shape_options.node = node.map(Into::into);
+            plan.purpose = purpose;
+            plan.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(plan(Purpose::ExportDataset, None), Ok(()));
+        let error = plan(Purpose::ExportDataset, Some("n")).unwrap_err();
+        assert!(error.contains("`export-dataset` takes no node"), "{error}");
+        let error = plan(Purpose::FineTuning, None).unwrap_err();
+        assert!(error.contains("`history` is not made for the purpose `fine-tuning`"), "{error}");
+        assert!(error.contains("`standard`, `openai`"), "{error}");
     }
 
     #[test]

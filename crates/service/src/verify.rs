@@ -286,6 +286,7 @@ mod tests {
             from: None,
             selection: Selection::default(),
             dataset: DatasetPlan {
+                purpose: retort_model::Purpose::default(),
                 data_format: retort_formats::data::by_name("standard").unwrap(),
                 file_format: file_format_named("jsonl").unwrap(),
                 shape_options: ShapeOptions::default(),

@@ -578,6 +578,8 @@ impl Making {
             compression: self.compress.clone(),
             dataset_name: dataset_name.to_owned(),
             file_name: self.file_name.clone(),
+            purpose: None,
+            node: None,
         };
         DatasetPlan::named(&names).map_err(Problem::bad_request)
     }

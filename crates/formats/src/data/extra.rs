@@ -56,7 +56,7 @@ pub(super) fn extra(
     draft: &Draft<'_>,
     turns: &Turns<'_>,
     tools: &Tools,
-    options: ShapeOptions,
+    options: &ShapeOptions,
 ) -> String {
     let is_plain = draft.graph_round.is_none()
         && draft.task.is_none()
@@ -143,7 +143,7 @@ fn is_plain_message(message: &Message<'_>) -> bool {
 }
 
 /// What one turn says beyond its content; false if nothing.
-fn turn_extra(at: usize, turn: &Turn<'_>, options: ShapeOptions, out: &mut Vec<u8>) -> bool {
+fn turn_extra(at: usize, turn: &Turn<'_>, options: &ShapeOptions, out: &mut Vec<u8>) -> bool {
     let mut object = Lazy { out, begun: false };
     object.key("at").extend_from_slice(at.to_string().as_bytes());
     let bare = object.out.len();

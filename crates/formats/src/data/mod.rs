@@ -11,7 +11,9 @@ mod standard;
 mod tools;
 mod turns;
 
-use retort_model::{Check, Item, ItemKind, LeftOut, Reason, Repair, Warning};
+use std::sync::Arc;
+
+use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning};
 
 pub use schema::{Field, Schema, Sink, Type};
 pub use tools::ToolBench;
@@ -35,6 +37,11 @@ pub trait DataFormat: Sync {
     /// The kinds of items that it has a shape for.
     fn items(&self) -> &'static [ItemKind] {
         &[ItemKind::Conversation]
+    }
+
+    /// What exports in this shape are made for, the usual first.
+    fn purposes(&self) -> &'static [Purpose] {
+        &[Purpose::ExportDataset]
     }
 
     /// Writes the records of an item and says what was found. Items of other kinds are left out.
@@ -87,6 +94,20 @@ pub fn by_name(name: &str) -> Option<&'static dyn DataFormat> {
     FORMATS.iter().copied().find(|format| format.name() == name)
 }
 
+/// The format that an export of such items takes for such a purpose, if none is named.
+pub fn usual(purpose: Purpose, kind: ItemKind) -> Option<&'static dyn DataFormat> {
+    let fit = || {
+        let fits = |one: &&dyn DataFormat| {
+            one.purposes().contains(&purpose) && one.items().contains(&kind)
+        };
+        FORMATS.iter().copied().filter(fits)
+    };
+    let is_meant_for = |one: &&dyn DataFormat| {
+        one.purposes().first() == Some(&purpose) && one.items().first() == Some(&kind)
+    };
+    fit().find(is_meant_for).or_else(|| fit().next())
+}
+
 /// How tools stand in the rows of `standard`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ToolsAs {
@@ -98,7 +119,7 @@ pub enum ToolsAs {
 }
 
 /// What can be asked of a data format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShapeOptions {
     /// What to do with records that a trainer would refuse.
     pub check: Check,
@@ -110,6 +131,8 @@ pub struct ShapeOptions {
     pub tasks: bool,
     /// Retrieved passages carried with one assistant message of `history`.
     pub max_contexts: usize,
+    /// The node of runs whose executions become the records, for the formats that need one.
+    pub node: Option<Arc<str>>,
 }
 
 impl Default for ShapeOptions {
@@ -120,6 +143,7 @@ impl Default for ShapeOptions {
             wrap_arguments: false,
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
+            node: None,
         }
     }
 }
@@ -127,7 +151,7 @@ impl Default for ShapeOptions {
 /// What a data format works with, beside the item.
 pub struct ShapeContext<'w> {
     /// What was asked.
-    pub options: ShapeOptions,
+    pub options: &'w ShapeOptions,
     /// Whether the flat columns are wanted.
     pub flat: bool,
     /// The place of the item among all that were read, from 1.
@@ -182,5 +206,28 @@ impl Outcome {
 
     fn left_out(part: Option<String>, why: LeftOut) -> Self {
         Self { left_out: vec![RecordLeftOut { part, why }], ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_purpose_that_a_format_is_made_for_has_a_usual_one() {
+        for format in FORMATS {
+            assert!(!format.purposes().is_empty(), "{}", format.name());
+            for (purpose, kind) in format
+                .purposes()
+                .iter()
+                .flat_map(|purpose| format.items().iter().map(move |kind| (*purpose, *kind)))
+            {
+                let usual = usual(purpose, kind).unwrap();
+                assert!(usual.purposes().contains(&purpose) && usual.items().contains(&kind));
+            }
+        }
+        let name = |purpose| usual(purpose, ItemKind::Conversation).unwrap().name();
+        assert_eq!(name(Purpose::ExportDataset), "standard");
+        assert_eq!(name(Purpose::FineTuning), "standard");
     }
 }

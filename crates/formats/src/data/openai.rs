@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use retort_model::json::Value;
-use retort_model::{Check, Item, LeftOut, Message, Reason, Repair, Role, Text, ToolCall, Warning};
+use retort_model::{
+    Check, Item, LeftOut, Message, Purpose, Reason, Repair, Role, Text, ToolCall, Warning,
+};
 
 use super::arguments::object_of;
 use super::extra::{extra, has_attachments};
@@ -62,6 +64,10 @@ impl DataFormat for OpenAi {
 
     fn schema(&self, _options: &ShapeOptions, _flat: bool) -> &'static Schema {
         &SCHEMA
+    }
+
+    fn purposes(&self) -> &'static [Purpose] {
+        &[Purpose::ExportDataset, Purpose::FineTuning]
     }
 
     fn is_for_training(&self) -> bool {
@@ -211,7 +217,7 @@ impl Names {
 
 /// Builds one row and notes what it takes.
 struct Row<'n> {
-    options: ShapeOptions,
+    options: &'n ShapeOptions,
     mends: bool,
     calls: usize,
     repairs: &'n mut Vec<Repair>,

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use memchr::memchr2_iter;
 use retort_model::json::write_string;
 use retort_model::{
-    Check, Conversation, Item, LeftOut, Message, Reason, Repair, Role, Text, Warning,
+    Check, Conversation, Item, LeftOut, Message, Purpose, Reason, Repair, Role, Text, Warning,
 };
 
 use super::arguments::object_of;
@@ -90,6 +90,10 @@ impl DataFormat for Standard {
             (false, ToolsAs::Text) => &NESTED,
             (false, ToolsAs::Array) => &WITH_TOOL_ARRAY,
         }
+    }
+
+    fn purposes(&self) -> &'static [Purpose] {
+        &[Purpose::ExportDataset, Purpose::FineTuning]
     }
 
     fn is_for_training(&self) -> bool {
@@ -205,7 +209,7 @@ fn role_of<'t>(turn: &'t Turn<'_>) -> Cow<'t, str> {
 /// The content of each turn.
 fn contents<'c>(
     turns: &Turns<'c>,
-    options: ShapeOptions,
+    options: &ShapeOptions,
     repairs: &mut Vec<Repair>,
     hopeless: &mut Option<LeftOut>,
 ) -> Vec<Text<'c>> {
@@ -233,7 +237,7 @@ fn contents<'c>(
 /// their own tags in it.
 fn calls_text(
     turn: &Turn<'_>,
-    options: ShapeOptions,
+    options: &ShapeOptions,
     repairs: &mut Vec<Repair>,
 ) -> (String, Option<LeftOut>) {
     let mut out = Vec::with_capacity(128);

@@ -50,8 +50,12 @@ pub fn shape_conversation(
     let jsonl = file_format_named("jsonl").expect("JSON Lines");
     let schema = data_format.schema(&options, false);
     let mut rows = jsonl.rows(schema, FileOptions::default());
-    let mut context =
-        ShapeContext { options, flat: false, ordinal: 1, tools: &mut ToolBench::default() };
+    let mut context = ShapeContext {
+        options: &options,
+        flat: false,
+        ordinal: 1,
+        tools: &mut ToolBench::default(),
+    };
     let outcome = data_format.shape(&conversation.clone().into(), &mut context, &mut *rows);
     assert_eq!(rows.count(), outcome.records.len(), "every row is told of");
     let mut bytes = Vec::new();

@@ -236,7 +236,7 @@ impl Worker<'_> {
             }
             let ordinal = items_before + one.place;
             let mut context = ShapeContext {
-                options: self.shaping.shape_options,
+                options: &self.shaping.shape_options,
                 flat: !self.shaping.file_format.is_nested(),
                 ordinal,
                 tools: &mut self.tools,

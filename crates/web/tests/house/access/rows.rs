@@ -493,6 +493,8 @@ impl Stage {
             wrap_arguments: false,
             tasks: false,
             max_contexts: 1,
+            purpose: None,
+            node: None,
         };
         let selection =
             Selection { ids: [self.conversation()].into_iter().collect(), ..Selection::default() };
