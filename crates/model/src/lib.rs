@@ -31,7 +31,7 @@ pub use item::{Item, ItemKind};
 pub use job::{JobKind, JobState};
 pub use message::{Content, Feedback, Fields, Message, Part, PartKind, Role, ToolCall};
 pub use name::{DatasetName, FileName, NameError};
-pub use receipt::{Account, Tally};
+pub use receipt::{Account, Portion, Tally};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
 pub use scope::Scope;
 pub use selection::{DateRange, Selection};

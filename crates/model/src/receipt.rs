@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::bounds::IDS_LISTED;
 use crate::finding::{Reason, Repair, Warning};
+use crate::item::ItemKind;
 
 /// Counts by kind, each with the first ids it befell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +74,19 @@ impl<K: Ord + Copy> Tally<K> {
     }
 }
 
+/// What became of the items of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Portion {
+    /// Those that were read.
+    pub read: u64,
+    /// Those that the selection meant.
+    pub selected: u64,
+    /// Those of which at least one record was written.
+    pub written: u64,
+    /// Those of which nothing was written.
+    pub left_out: Tally<Reason>,
+}
+
 /// The account of an export. It balances: `read = selected + passed over`, `selected = written + left out`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
@@ -80,15 +94,17 @@ pub struct Account {
     pub read: u64,
     /// Items that could not be read.
     pub refused: u64,
-    /// Conversations that the selection meant.
+    /// Items that the selection meant.
     pub selected: u64,
-    /// Conversations of which at least one record was written.
+    /// Items of which at least one record was written.
     pub written: u64,
-    /// Conversations of which nothing was written.
+    /// Items of which nothing was written.
     pub left_out: Tally<Reason>,
+    /// The same for each kind of item that was read.
+    pub kinds: BTreeMap<ItemKind, Portion>,
     /// Records that were written.
     pub records: u64,
-    /// Records that were left out of conversations that were written.
+    /// Records that were left out of items that were written.
     pub records_left_out: Tally<Reason>,
     /// Records that were changed, by what was done.
     pub repaired: Tally<Repair>,
@@ -111,6 +127,39 @@ pub struct Account {
 }
 
 impl Account {
+    /// Counts an item that could be read.
+    pub fn read_one(&mut self, kind: ItemKind) {
+        self.read += 1;
+        self.kinds.entry(kind).or_default().read += 1;
+    }
+
+    /// Counts an item that the selection means.
+    pub fn select_one(&mut self, kind: ItemKind) {
+        self.selected += 1;
+        self.kinds.entry(kind).or_default().selected += 1;
+    }
+
+    /// Counts a selected item of which something was written.
+    pub fn write_one(&mut self, kind: ItemKind) {
+        self.written += 1;
+        self.kinds.entry(kind).or_default().written += 1;
+    }
+
+    /// Counts a selected item of which nothing was written.
+    pub fn leave_out_one(&mut self, kind: ItemKind, reason: Reason, id: &str) {
+        self.left_out.add(reason, id);
+        self.kinds.entry(kind).or_default().left_out.add(reason, id);
+    }
+
+    /// What the items are called, one of them: by their kind where all are of one.
+    pub fn noun(&self) -> &'static str {
+        let mut kinds = self.kinds.iter().filter(|(_, portion)| portion.read > 0);
+        match (kinds.next(), kinds.next()) {
+            (Some((kind, _)), None) => kind.as_str(),
+            _ => "item",
+        }
+    }
+
     /// Adds what was counted after this account.
     pub fn merge(&mut self, later: Self) {
         self.read += later.read;
@@ -118,6 +167,9 @@ impl Account {
         self.selected += later.selected;
         self.written += later.written;
         self.left_out.merge(later.left_out);
+        for (kind, portion) in later.kinds {
+            self.kinds.entry(kind).or_default().merge(portion);
+        }
         self.records += later.records;
         self.records_left_out.merge(later.records_left_out);
         self.repaired.merge(later.repaired);
@@ -131,8 +183,27 @@ impl Account {
         self.record_chars += later.record_chars;
     }
 
-    /// Whether every conversation that was selected is accounted for.
+    /// Whether every item that was selected is accounted for, in all and kind by kind.
     pub fn balances(&self) -> bool {
+        let sum = |count: fn(&Portion) -> u64| self.kinds.values().map(count).sum::<u64>();
+        self.selected == self.written + self.left_out.total()
+            && self.selected <= self.read
+            && self.kinds.values().all(Portion::balances)
+            && self.read == sum(|portion| portion.read) + self.refused
+            && self.selected == sum(|portion| portion.selected)
+            && self.written == sum(|portion| portion.written)
+    }
+}
+
+impl Portion {
+    fn merge(&mut self, later: Self) {
+        self.read += later.read;
+        self.selected += later.selected;
+        self.written += later.written;
+        self.left_out.merge(later.left_out);
+    }
+
+    fn balances(&self) -> bool {
         self.selected == self.written + self.left_out.total() && self.selected <= self.read
     }
 }

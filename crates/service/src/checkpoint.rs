@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use retort_formats::import::Refusal;
 use retort_formats::package::{Finding, findings};
-use retort_model::{Account, Reason, Repair, Tally, Warning};
+use retort_model::{Account, ItemKind, Portion, Reason, Repair, Tally, Warning};
 use serde::{Deserialize, Serialize};
 
 use crate::files::Part;
@@ -28,6 +28,9 @@ struct Counted {
     selected: u64,
     written: u64,
     left_out: Vec<Finding>,
+    /// By the name of the kind. What was kept before there were several is of conversations alone.
+    #[serde(default)]
+    kinds: BTreeMap<String, CountedKind>,
     records: u64,
     records_left_out: Vec<Finding>,
     repaired: Vec<Finding>,
@@ -37,6 +40,14 @@ struct Counted {
     records_repaired: u64,
     longest_record_chars: u64,
     record_chars: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CountedKind {
+    read: u64,
+    selected: u64,
+    written: u64,
+    left_out: Vec<Finding>,
 }
 
 /// What stored items are called where inputs are listed.
@@ -53,6 +64,7 @@ impl Checkpoint {
                 selected: account.selected,
                 written: account.written,
                 left_out: findings(&account.left_out, Reason::as_str),
+                kinds: account.kinds.iter().map(counted_kind).collect(),
                 records: account.records,
                 records_left_out: findings(&account.records_left_out, Reason::as_str),
                 repaired: findings(&account.repaired, Repair::as_str),
@@ -89,6 +101,7 @@ impl Checkpoint {
                 selected: counted.selected,
                 written: counted.written,
                 left_out: tally(&counted.left_out)?,
+                kinds: self.kinds()?,
                 records: counted.records,
                 records_left_out: tally(&counted.records_left_out)?,
                 repaired: tally(&counted.repaired)?,
@@ -121,6 +134,31 @@ impl Checkpoint {
     }
 }
 
+impl Checkpoint {
+    fn kinds(&self) -> Result<BTreeMap<ItemKind, Portion>, String> {
+        let counted = &self.counted;
+        let portion = |read, selected, written, left_out: &[Finding]| {
+            Ok::<_, String>(Portion { read, selected, written, left_out: tally(left_out)? })
+        };
+        if counted.kinds.is_empty() {
+            let (read, selected) = (counted.read, counted.selected);
+            let all = portion(read, selected, counted.written, &counted.left_out)?;
+            return Ok(BTreeMap::from([(ItemKind::Conversation, all)]));
+        }
+        let kinds = counted.kinds.iter().map(|(kind, one)| {
+            Ok((kind.parse()?, portion(one.read, one.selected, one.written, &one.left_out)?))
+        });
+        kinds.collect()
+    }
+}
+
+fn counted_kind((kind, portion): (&ItemKind, &Portion)) -> (String, CountedKind) {
+    let Portion { read, selected, written, left_out } = portion;
+    let left_out = findings(left_out, Reason::as_str);
+    let one = CountedKind { read: *read, selected: *selected, written: *written, left_out };
+    (kind.to_string(), one)
+}
+
 fn tally<K: Ord + Copy + FromStr<Err = String>>(findings: &[Finding]) -> Result<Tally<K>, String> {
     findings
         .iter()
@@ -135,12 +173,17 @@ mod tests {
     #[test]
     fn what_was_counted_comes_back_as_it_was() {
         let mut totals = Totals::default();
-        totals.account.read = 7;
-        totals.account.selected = 7;
-        totals.account.written = 5;
+        for place in 0..7 {
+            totals.account.read_one(ItemKind::Run);
+            totals.account.select_one(ItemKind::Run);
+            if place < 5 {
+                totals.account.write_one(ItemKind::Run);
+            }
+        }
         totals.account.records = 9;
-        totals.account.left_out.add(Reason::Purged, "a");
-        totals.account.left_out.add(Reason::NoAnswer, "b");
+        totals.account.leave_out_one(ItemKind::Run, Reason::Purged, "a");
+        totals.account.leave_out_one(ItemKind::Run, Reason::NoAnswer, "b");
+        assert!(totals.account.balances());
         totals.account.repaired.add_many(Repair::CutEnd, 3);
         totals.account.warned.add(Warning::LongCell, "c");
         totals.evidence = 5;
@@ -156,5 +199,18 @@ mod tests {
         assert_eq!(back.front[0].row, totals.front[0].row);
         assert_eq!(back.renamed_tools, totals.renamed_tools);
         assert_eq!(Checkpoint::new(Part::default(), &back).to_json(), kept);
+    }
+
+    #[test]
+    fn what_was_kept_before_there_were_kinds_is_of_conversations() {
+        let mut totals = Totals::default();
+        totals.account.read_one(ItemKind::Conversation);
+        totals.account.select_one(ItemKind::Conversation);
+        totals.account.leave_out_one(ItemKind::Conversation, Reason::NoAnswer, "b");
+        let mut kept: serde_json::Value =
+            serde_json::from_str(&Checkpoint::new(Part::default(), &totals).to_json()).unwrap();
+        kept["counted"].as_object_mut().unwrap().remove("kinds");
+        let back = Checkpoint::from_json(&kept.to_string()).unwrap().totals().unwrap();
+        assert_eq!(back.account, totals.account);
     }
 }

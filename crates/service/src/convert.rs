@@ -116,7 +116,7 @@ fn why_nothing(totals: &Totals, inputs: &Inputs) -> String {
             _ => "the inputs hold no items".into(),
         };
     }
-    let conversations = account.read - account.refused;
+    let read = account.read - account.refused;
     let mut reasons: Vec<String> = account
         .left_out
         .iter()
@@ -130,8 +130,8 @@ fn why_nothing(totals: &Totals, inputs: &Inputs) -> String {
             .collect();
         reasons.push(format!("{} could not be read ({})", account.refused, kinds.join(", ")));
     }
-    if conversations > account.selected {
-        reasons.push(format!("{} are not selected", conversations - account.selected));
+    if read > account.selected {
+        reasons.push(format!("{} are not selected", read - account.selected));
     }
     format!("of {} items, {}", account.read, reasons.join(", "))
 }

@@ -141,7 +141,9 @@ pub(crate) fn export(
         prefix: prefix(store, job.id),
         files: files.iter().map(listed_file).collect(),
     };
-    let report = serde_json::to_string(&manifest.conversations).unwrap_or_default();
+    // All items of a selection are of one kind.
+    let report = manifest.counts().next().map(|(_, counts)| serde_json::to_string(counts));
+    let report = report.and_then(Result::ok).unwrap_or_default();
     let (id, worker) = (job.id, keeper.worker);
     let dataset = store.finish_export(id, worker, state, &report, &new, keeper.clock.now())?;
     // From here on the dataset is there; what is left of its parts only takes room, and is not forgotten.
@@ -278,5 +280,5 @@ fn why_nothing(totals: &Totals) -> String {
         .iter()
         .map(|(reason, count, _)| format!("{count} {}", reason.words()))
         .collect();
-    format!("of {} conversations, {}", account.selected, reasons.join(", "))
+    format!("of {} {}s, {}", account.selected, account.noun(), reasons.join(", "))
 }

@@ -182,9 +182,6 @@ impl DatasetPlan {
         if shape.tasks {
             put("tasks", "true");
         }
-        if let Some(node) = &shape.node {
-            put("node", node);
-        }
         put("max_contexts", &shape.max_contexts.to_string());
         options
     }

@@ -5,7 +5,7 @@ use retort_formats::package::{
     Column, Counts, DataFile, FORMAT_VERSION, InputCount, Lengths, Manifest, ReadCounts,
     RecordCounts, Renamed, SelectionAsked, findings,
 };
-use retort_model::{Kind, Reason, Repair, Selection, Status, Warning};
+use retort_model::{ItemKind, Kind, Portion, Reason, Repair, Selection, Status, Warning};
 
 use crate::pipeline::{SourceCount, Totals};
 use crate::plan::DatasetPlan;
@@ -29,6 +29,9 @@ pub(crate) fn manifest(
     files: Vec<DataFile>,
 ) -> Manifest {
     let account = &totals.account;
+    let portion = |kind| account.kinds.get(&kind);
+    let read = |kind| portion(kind).map_or(0, |portion| portion.read);
+    let counts = |kind| portion(kind).map(counts).unwrap_or_default();
     let mut would_be_refused = findings(&account.unrepaired, Repair::as_str);
     would_be_refused.extend(findings(&account.unfit, Reason::as_str));
     let mut options = plan.options();
@@ -38,6 +41,8 @@ pub(crate) fn manifest(
         retort_version: env!("CARGO_PKG_VERSION").into(),
         dataset_name: plan.dataset_name.to_string(),
         snapshot: origin.snapshot,
+        purpose: plan.purpose.as_str().into(),
+        node: plan.node().map(str::to_owned),
         data_format: plan.data_format.name().into(),
         file_format: plan.file_format.name().into(),
         compression: plan.compression.as_str().into(),
@@ -46,18 +51,17 @@ pub(crate) fn manifest(
         selection: origin.selection,
         read: ReadCounts {
             items: account.read,
-            conversations: account.read - account.refused,
+            conversations: read(ItemKind::Conversation),
+            runs: read(ItemKind::Run),
+            documents: read(ItemKind::Document),
             refused: findings(&totals.refused, Refusal::as_str),
             lone_surrogates: account.lone_surrogates,
             duplicate_keys: account.duplicate_keys,
             inputs: origin.inputs,
         },
-        conversations: Counts {
-            selected: account.selected,
-            written: account.written,
-            left_out: account.left_out.total(),
-            left_out_by_reason: findings(&account.left_out, Reason::as_str),
-        },
+        conversations: counts(ItemKind::Conversation),
+        runs: counts(ItemKind::Run),
+        documents: counts(ItemKind::Document),
         records: RecordCounts {
             written: account.records,
             left_out_by_reason: findings(&account.records_left_out, Reason::as_str),
@@ -86,6 +90,15 @@ pub(crate) fn manifest(
             .map(|(from, to)| Renamed { from: from.clone(), to: to.clone() })
             .collect(),
         files,
+    }
+}
+
+fn counts(portion: &Portion) -> Counts {
+    Counts {
+        selected: portion.selected,
+        written: portion.written,
+        left_out: portion.left_out.total(),
+        left_out_by_reason: findings(&portion.left_out, Reason::as_str),
     }
 }
 

@@ -111,7 +111,8 @@ impl Verified {
                 let parts: u64 =
                     manifest.records.left_out_by_reason.iter().map(|finding| finding.count).sum();
                 // A graph that was left out whole has a line for each of its rounds.
-                let least = refused + parts + manifest.conversations.left_out;
+                let items: u64 = manifest.counts().map(|(_, counts)| counts.left_out).sum();
+                let least = refused + parts + items;
                 (lines < least).then(|| format!("{lines} lines, but {least} were left out"))
             }
             IDS => (lines != manifest.records.written)

@@ -130,14 +130,13 @@ fn name_of(output: &Path) -> Result<DatasetName, Failure> {
 
 fn summary(report: &Report, took: Duration, out: &mut impl Write) -> std::io::Result<()> {
     let account = &report.account;
-    let conversations = account.read - account.refused;
     writeln!(
         out,
         "read       {} in {}",
         several(account.read, "item"),
         several(report.manifest.read.inputs.len() as u64, "file")
     )?;
-    findings(account, &report.refused, conversations, out)?;
+    findings(account, &report.refused, out)?;
     let seconds = took.as_secs_f64().max(0.001);
     #[allow(
         clippy::cast_precision_loss,
@@ -165,32 +164,33 @@ fn summary(report: &Report, took: Duration, out: &mut impl Write) -> std::io::Re
 pub fn findings(
     account: &Account,
     refused: &Tally<Refusal>,
-    conversations: u64,
     out: &mut impl Write,
 ) -> std::io::Result<()> {
+    let read = account.read - account.refused;
     for (refusal, number, places) in refused.iter() {
         let first = places.first().map(String::as_str).unwrap_or_default();
         writeln!(out, "  refused    {} {} (first: {first})", count(number), refusal.as_str())?;
     }
-    let not_selected = conversations - account.selected;
+    let noun = account.noun();
+    let not_selected = read - account.selected;
     let others = if not_selected > 0 {
         format!(", {} not selected", count(not_selected))
     } else {
         String::new()
     };
-    writeln!(out, "selected   {}{others}", several(account.selected, "conversation"))?;
+    writeln!(out, "selected   {}{others}", several(account.selected, noun))?;
     writeln!(
         out,
         "written    {} as {}",
-        several(account.written, "conversation"),
+        several(account.written, noun),
         several(account.records, "record")
     )?;
-    writeln!(out, "left out   {}", several(account.left_out.total(), "conversation"))?;
+    writeln!(out, "left out   {}", several(account.left_out.total(), noun))?;
     list(out, &account.left_out, Reason::words)?;
     if !account.records_left_out.is_empty() {
         writeln!(
             out,
-            "left out of written conversations   {}",
+            "left out of written {noun}s   {}",
             several(account.records_left_out.total(), "record")
         )?;
         list(out, &account.records_left_out, Reason::words)?;

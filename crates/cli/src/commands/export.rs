@@ -103,15 +103,16 @@ pub fn finish(house: &House, job: &wire::Job, quiet: bool) -> Result<ExitCode, F
     };
     let Some(dataset) = job.dataset.filter(|_| !quiet) else { return Ok(ExitCode::SUCCESS) };
     let dataset = house.dataset_numbered(dataset)?;
-    let found = house.receipt(dataset.id)?.conversations;
-    eprintln!(
-        "written    {} as {}",
-        several(found.written, "conversation"),
-        several(dataset.records, "record")
-    );
-    eprintln!("left out   {}", several(found.left_out, "conversation"));
-    for finding in &found.left_out_by_reason {
-        eprintln!("  {:>8}  {}", crate::words::count(finding.count), finding.kind);
+    for (kind, found) in house.receipt(dataset.id)?.counts() {
+        eprintln!(
+            "written    {} as {}",
+            several(found.written, kind.as_str()),
+            several(dataset.records, "record")
+        );
+        eprintln!("left out   {}", several(found.left_out, kind.as_str()));
+        for finding in &found.left_out_by_reason {
+            eprintln!("  {:>8}  {}", crate::words::count(finding.count), finding.kind);
+        }
     }
     let seconds = began.elapsed().as_secs_f64().max(0.001);
     #[allow(

@@ -92,7 +92,7 @@ impl Showing {
             print(records, &mut out)?;
             if let Some((account, refused)) = found {
                 let mut err = std::io::stderr().lock();
-                findings(account, refused, account.read - account.refused, &mut err)?;
+                findings(account, refused, &mut err)?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -21,7 +21,11 @@ pub fn card(manifest: &Manifest, data_files: &str, format: &dyn DataFormat, note
     if format.is_for_training() {
         out.push_str("task_categories:\n- text-generation\n");
     }
-    let _ = write!(out, "tags:\n- conversations\n---\n\n# {}\n\n", escaped(&manifest.dataset_name));
+    out.push_str("tags:\n");
+    for (kind, _) in manifest.counts() {
+        let _ = writeln!(out, "- {}", kind.plural());
+    }
+    let _ = write!(out, "---\n\n# {}\n\n", escaped(&manifest.dataset_name));
     let _ = write!(
         out,
         "Data format `{}`: {}. File format `{}`.\n\n",
@@ -29,6 +33,11 @@ pub fn card(manifest: &Manifest, data_files: &str, format: &dyn DataFormat, note
         format.about(),
         manifest.file_format
     );
+    let _ = write!(out, "Purpose `{}`", manifest.purpose);
+    if let Some(node) = &manifest.node {
+        let _ = write!(out, ", node {}", escaped(node));
+    }
+    out.push_str(".\n\n");
     counts(manifest, &mut out);
     columns(manifest, &mut out);
     if !notes.is_empty() {
@@ -61,35 +70,47 @@ fn size_category(records: u64) -> &'static str {
 }
 
 fn counts(manifest: &Manifest, out: &mut String) {
-    let conversations = &manifest.conversations;
+    out.push_str("## Account\n\n| | count |\n|---|---:|\n");
+    let mut nouns = Vec::new();
+    for (kind, counts) in manifest.counts() {
+        let what = kind.plural();
+        let _ = write!(
+            out,
+            "| {what} selected | {} |\n| {what} written | {} |\n| {what} left out | {} |\n",
+            counts.selected, counts.written, counts.left_out
+        );
+        nouns.push(what);
+    }
     let _ = write!(
         out,
-        "## Account\n\n| | count |\n|---|---:|\n| conversations selected | {} |\n| conversations written | {} |\n\
-         | conversations left out | {} |\n| records written | {} |\n| records mended | {} |\n\n",
-        conversations.selected,
-        conversations.written,
-        conversations.left_out,
-        manifest.records.written,
-        manifest.records.repaired
+        "| records written | {} |\n| records mended | {} |\n\n",
+        manifest.records.written, manifest.records.repaired
     );
-    let lists: [(&str, &[Finding]); 5] = [
-        ("Left out", &conversations.left_out_by_reason),
-        (
-            "Records left out of conversations that were written",
-            &manifest.records.left_out_by_reason,
-        ),
+    for (_, counts) in manifest.counts() {
+        list("Left out", &counts.left_out_by_reason, out);
+    }
+    let of_written = format!("Records left out of {} that were written", nouns.join(" and "));
+    let lists: [(&str, &[Finding]); 4] = [
+        (&of_written, &manifest.records.left_out_by_reason),
         ("Mended", &manifest.records.repaired_by_kind),
         ("Written, but trainers would refuse", &manifest.records.would_be_refused),
         ("To know", &manifest.records.warnings),
     ];
-    for (title, findings) in lists.into_iter().filter(|(_, findings)| !findings.is_empty()) {
-        let _ = write!(out, "{title}:\n\n");
-        for finding in findings {
-            let _ = writeln!(out, "- `{}`: {}", finding.kind, finding.count);
-        }
-        out.push('\n');
+    for (title, findings) in lists {
+        list(title, findings, out);
     }
     out.push_str("`manifest.json` is the receipt, with checksums; `rejects.jsonl`, where present, names what was left out and why.\n\n");
+}
+
+fn list(title: &str, findings: &[Finding], out: &mut String) {
+    if findings.is_empty() {
+        return;
+    }
+    let _ = write!(out, "{title}:\n\n");
+    for finding in findings {
+        let _ = writeln!(out, "- `{}`: {}", finding.kind, finding.count);
+    }
+    out.push('\n');
 }
 
 fn columns(manifest: &Manifest, out: &mut String) {

@@ -1,6 +1,6 @@
 //! `manifest.json`: the receipt of an export. It is written last, so a package that has one is whole.
 
-use retort_model::Tally;
+use retort_model::{ItemKind, Tally};
 use serde::{Deserialize, Serialize};
 
 /// The version of the receipt's shape.
@@ -17,6 +17,12 @@ pub struct Manifest {
     pub dataset_name: String,
     /// The moment whose state was exported: the newest change of the input, where that is known.
     pub snapshot: Option<String>,
+    /// What it was made for.
+    #[serde(default)]
+    pub purpose: String,
+    /// The node of runs that it was made of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub node: Option<String>,
     /// Data format.
     pub data_format: String,
     /// File format.
@@ -32,7 +38,14 @@ pub struct Manifest {
     /// What was read.
     pub read: ReadCounts,
     /// What became of the conversations: `selected = written + left_out`.
+    #[serde(skip_serializing_if = "Counts::is_nothing", default)]
     pub conversations: Counts,
+    /// The same of runs.
+    #[serde(skip_serializing_if = "Counts::is_nothing", default)]
+    pub runs: Counts,
+    /// The same of documents.
+    #[serde(skip_serializing_if = "Counts::is_nothing", default)]
+    pub documents: Counts,
     /// What became of the records.
     pub records: RecordCounts,
     /// Columns of the data.
@@ -91,7 +104,14 @@ pub struct ReadCounts {
     /// Items in all inputs.
     pub items: u64,
     /// Conversations read from them.
+    #[serde(skip_serializing_if = "is_nought", default)]
     pub conversations: u64,
+    /// Runs read from them.
+    #[serde(skip_serializing_if = "is_nought", default)]
+    pub runs: u64,
+    /// Documents read from them.
+    #[serde(skip_serializing_if = "is_nought", default)]
+    pub documents: u64,
     /// Items that could not be read, by reason.
     pub refused: Vec<Finding>,
     /// Lone surrogates read as U+FFFD.
@@ -115,7 +135,7 @@ pub struct InputCount {
     pub refused: u64,
 }
 
-/// What became of the selected conversations.
+/// What became of the selected items of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     /// Those that the selection meant.
@@ -133,7 +153,7 @@ pub struct Counts {
 pub struct RecordCounts {
     /// Those written.
     pub written: u64,
-    /// Those left out of conversations that were written.
+    /// Those left out of items that were written.
     pub left_out_by_reason: Vec<Finding>,
     /// Those written that were mended.
     pub repaired: u64,
@@ -156,14 +176,14 @@ pub struct Lengths {
     pub longest_bytes: u64,
 }
 
-/// A count of one kind, with the first conversations that it befell.
+/// A count of one kind, with the first items that it befell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The kind.
     pub kind: String,
     /// How many.
     pub count: u64,
-    /// The first conversation ids.
+    /// Their first ids.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub first_ids: Vec<String>,
 }
@@ -195,6 +215,17 @@ pub struct DataFile {
     pub sha256: String,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_nought(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Counts {
+    fn is_nothing(&self) -> bool {
+        self.selected == 0
+    }
+}
+
 /// A tally as the receipt writes it.
 pub fn findings<K: Ord + Copy>(tally: &Tally<K>, name: impl Fn(K) -> &'static str) -> Vec<Finding> {
     tally
@@ -223,15 +254,31 @@ impl Manifest {
         serde_json::from_str(text)
     }
 
-    /// Whether every conversation is accounted for.
+    /// What became of the selected items, for each kind that there were.
+    pub fn counts(&self) -> impl Iterator<Item = (ItemKind, &Counts)> {
+        self.kinds().map(|(kind, counts, _)| (kind, counts)).filter(|(_, one)| one.selected > 0)
+    }
+
+    /// The kinds of items, what became of them, and how many were read.
+    fn kinds(&self) -> impl Iterator<Item = (ItemKind, &Counts, u64)> {
+        [
+            (ItemKind::Conversation, &self.conversations, self.read.conversations),
+            (ItemKind::Run, &self.runs, self.read.runs),
+            (ItemKind::Document, &self.documents, self.read.documents),
+        ]
+        .into_iter()
+    }
+
+    /// Whether every item is accounted for.
     pub fn balances(&self) -> bool {
         let sum = |findings: &[Finding]| findings.iter().map(|finding| finding.count).sum::<u64>();
-        let refused = sum(&self.read.refused);
-        self.conversations.selected == self.conversations.written + self.conversations.left_out
-            && self.conversations.left_out == sum(&self.conversations.left_out_by_reason)
-            && self.read.items == self.read.conversations + refused
+        let read: u64 = self.kinds().map(|(_, _, read)| read).sum();
+        self.kinds().all(|(_, counts, read)| {
+            counts.selected == counts.written + counts.left_out
+                && counts.left_out == sum(&counts.left_out_by_reason)
+                && counts.selected <= read
+        }) && self.read.items == read + sum(&self.read.refused)
             && self.read.items == self.read.inputs.iter().map(|input| input.items).sum::<u64>()
-            && self.conversations.selected <= self.read.conversations
             && self.records.written
                 == self.files.iter().filter_map(|file| file.records).sum::<u64>()
     }

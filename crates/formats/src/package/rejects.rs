@@ -1,14 +1,15 @@
 //! `rejects.jsonl`: what was left out and why; `extra.jsonl`: what the rows of a data format could not hold. A line
 //! each, so that nothing is lost in silence.
 
+use retort_model::ItemKind;
 use retort_model::json::write_string;
 
 /// Something that was left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reject {
-    /// The conversation; none if it could not be read.
-    pub conversation_id: Option<String>,
-    /// The part of the conversation that it is, if not the whole.
+    /// The item and its kind; none if it could not be read.
+    pub id: Option<(ItemKind, String)>,
+    /// The part of the item that it is, if not the whole.
     pub part: Option<String>,
     /// The reason's name.
     pub reason: String,
@@ -24,10 +25,33 @@ pub struct Reject {
     pub byte: u64,
 }
 
+/// The key under which the id of such an item stands.
+fn id_key(kind: ItemKind) -> &'static str {
+    match kind {
+        ItemKind::Conversation => "conversation_id",
+        ItemKind::Run => "request_id",
+        ItemKind::Document => "document_id",
+    }
+}
+
+fn write_id(kind: ItemKind, id: Option<&str>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    write_string(id_key(kind), out);
+    out.push(b':');
+    match id {
+        Some(id) => write_string(id, out),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
 /// Appends the line of what a record could not hold: `extra` is the JSON text of an object.
-pub fn write_extra(id: &str, part: Option<&str>, extra: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"conversation_id\":");
-    write_string(id, out);
+pub fn write_extra(
+    (kind, id): (ItemKind, &str),
+    part: Option<&str>,
+    extra: &str,
+    out: &mut Vec<u8>,
+) {
+    write_id(kind, Some(id), out);
     if let Some(part) = part {
         out.extend_from_slice(b",\"part\":");
         write_string(part, out);
@@ -39,11 +63,9 @@ pub fn write_extra(id: &str, part: Option<&str>, extra: &str, out: &mut Vec<u8>)
 
 /// Appends the line of a reject.
 pub fn write_reject(reject: &Reject, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"conversation_id\":");
-    match &reject.conversation_id {
-        Some(id) => write_string(id, out),
-        None => out.extend_from_slice(b"null"),
-    }
+    let id = reject.id.as_ref();
+    let kind = id.map(|(kind, _)| *kind).unwrap_or_default();
+    write_id(kind, id.map(|(_, id)| &**id), out);
     if let Some(part) = &reject.part {
         out.extend_from_slice(b",\"part\":");
         write_string(part, out);

@@ -8,7 +8,9 @@ use retort_formats::import::split::{Batch, Fault, Span};
 use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sniff};
 use retort_formats::package::{Reject, write_extra};
 use retort_model::bounds::ITEM_BYTES;
-use retort_model::{Account, Conversation, Document, Item, LeftOut, Reason, Tally, canonical};
+use retort_model::{
+    Account, Conversation, Document, Item, ItemKind, LeftOut, Reason, Tally, canonical,
+};
 use retort_store::{SelectedBatch, Unpacker};
 
 use super::crew::Made;
@@ -173,7 +175,7 @@ impl Worker<'_> {
                 simdutf8::basic::from_utf8(batch.item(span)).map_err(|error| error.to_string());
             match line.and_then(|line| canonical::read(line).map_err(|error| error.to_string())) {
                 Ok(mut conversation) => {
-                    done.account.read += 1;
+                    done.account.read_one(ItemKind::Conversation);
                     if let Some(status) = item.status {
                         conversation.status = status;
                     }
@@ -223,15 +225,15 @@ impl Worker<'_> {
             if one.admitted == Admitted::NotSelected {
                 continue;
             }
-            let id = one.item.id().decoded();
-            done.account.selected += 1;
+            let (kind, id) = (one.item.kind(), one.item.id().decoded());
+            done.account.select_one(kind);
             if one.admitted == Admitted::Repeated {
                 let why = LeftOut::new(
                     Reason::RepeatedId,
-                    "the id came before; the first conversation with it is kept",
+                    format!("the id came before; the first {kind} with it is kept"),
                 );
-                done.leave_out(&id, None, &why, source, &one.span);
-                done.account.left_out.add(why.reason, &id);
+                done.leave_out((kind, &id), None, &why, source, &one.span);
+                done.account.leave_out_one(kind, why.reason, &id);
                 continue;
             }
             let ordinal = items_before + one.place;
@@ -245,7 +247,8 @@ impl Worker<'_> {
             if outcome.records.is_empty() {
                 done.without_records.push(ordinal);
             }
-            done.count(&id, outcome, source, &one.span, self.shaping.data_format.has_ids_apart());
+            let ids_apart = self.shaping.data_format.has_ids_apart();
+            done.count((kind, &id), outcome, source, &one.span, ids_apart);
         }
     }
 }
@@ -266,9 +269,9 @@ pub(crate) fn parse<'b>(
     let mut read = Vec::with_capacity(batch.items.len());
     let mut notes = Notes::default();
     for (place, span) in (1..).zip(&batch.items) {
-        done.account.read += 1;
         match parse_one(batch, span, source, named, &mut notes) {
             Ok(mut item) => {
+                done.account.read_one(item.kind());
                 let from = source.format.map_or("", ImportFormat::name);
                 match &mut item {
                     Item::Conversation(Conversation { source, .. })
@@ -355,13 +358,11 @@ fn parse_one<'b>(
 
 impl BatchDone {
     fn refuse(&mut self, source: &Source, span: &Span, error: &ItemError) {
-        if error.refusal == Refusal::Entry {
-            self.account.read += 1;
-        }
+        self.account.read += 1;
         self.account.refused += 1;
         self.refused.add(error.refusal, &format!("{}#{}", source.name.label, span.index));
         self.rejects.push(Reject {
-            conversation_id: None,
+            id: None,
             part: None,
             reason: error.refusal.as_str().into(),
             detail: error.message.clone(),
@@ -374,23 +375,24 @@ impl BatchDone {
 
     /// Counts a stored item that is no longer there to be read.
     fn lose(&mut self, id: &str, why: &LeftOut, source: &Source, span: &Span) {
-        self.account.read += 1;
-        self.account.selected += 1;
-        self.account.left_out.add(why.reason, id);
+        let kind = ItemKind::Conversation;
+        self.account.read_one(kind);
+        self.account.select_one(kind);
+        self.account.leave_out_one(kind, why.reason, id);
         self.without_records.push(span.index);
-        self.leave_out(id, None, why, source, span);
+        self.leave_out((kind, id), None, why, source, span);
     }
 
     fn leave_out(
         &mut self,
-        id: &str,
+        (kind, id): (ItemKind, &str),
         part: Option<&String>,
         why: &LeftOut,
         source: &Source,
         span: &Span,
     ) {
         self.rejects.push(Reject {
-            conversation_id: Some(id.to_owned()),
+            id: Some((kind, id.to_owned())),
             part: part.cloned(),
             reason: why.reason.as_str().into(),
             detail: why.detail.clone(),
@@ -402,16 +404,23 @@ impl BatchDone {
     }
 
     /// Counts what came of an item.
-    fn count(&mut self, id: &str, outcome: Outcome, source: &Source, span: &Span, ids_apart: bool) {
+    fn count(
+        &mut self,
+        (kind, id): (ItemKind, &str),
+        outcome: Outcome,
+        source: &Source,
+        span: &Span,
+        ids_apart: bool,
+    ) {
         for left in &outcome.left_out {
-            self.leave_out(id, left.part.as_ref(), &left.why, source, span);
+            self.leave_out((kind, id), left.part.as_ref(), &left.why, source, span);
         }
         if outcome.records.is_empty() {
             if let Some(first) = outcome.left_out.first() {
-                self.account.left_out.add(first.why.reason, id);
+                self.account.leave_out_one(kind, first.why.reason, id);
             }
         } else {
-            self.account.written += 1;
+            self.account.write_one(kind);
             for left in &outcome.left_out {
                 self.account.records_left_out.add(left.why.reason, id);
             }
@@ -435,7 +444,7 @@ impl BatchDone {
                 self.ids.push(id.to_owned());
             }
             if let Some(extra) = record.extra {
-                write_extra(id, record.part.as_deref(), &extra, &mut self.extras);
+                write_extra((kind, id), record.part.as_deref(), &extra, &mut self.extras);
             }
         }
         self.renamed_tools.extend(outcome.renamed_tools);
