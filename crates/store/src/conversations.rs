@@ -413,7 +413,7 @@ fn add(
     if count == 0 {
         return Ok(());
     }
-    let mut key = next(connection, "conversation", count)?;
+    let mut key = next(connection, "item", count)?;
     let mut body = next(connection, "body", count)?;
     let at_once = connection.dialect().rows_at_once();
     let mut inserts = Inserts::of(at_once);

@@ -247,7 +247,7 @@ impl crate::Store {
         let mut statement = Statement::new(DATASET);
         statement.made_in(scope);
         statement.push(
-            " AND job IN (SELECT i.job FROM job_item i JOIN conversation c ON c.key = i.conversation
+            " AND job IN (SELECT i.job FROM job_item i JOIN conversation c ON c.key = i.item
                   WHERE c.project = ",
         );
         statement.int(scope.project).push(" AND c.id = ").key(id).push(
@@ -269,7 +269,7 @@ impl crate::Store {
         if let Some(owner) = &scope.owner {
             statement.push(" AND (c.owner = ").key(owner).push(
                 " OR EXISTS (SELECT 1 FROM job_item i JOIN job j ON j.id = i.job
-                             WHERE i.conversation = c.key AND j.creator = ",
+                             WHERE i.item = c.key AND j.creator = ",
             );
             statement.text(owner).push("))");
         }

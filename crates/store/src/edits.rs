@@ -193,12 +193,12 @@ fn purge(connection: &mut Connection, one: &Edited, exporting: bool) -> Result<(
     if exporting {
         // Earlier states that exports under way still held.
         let sql = "DELETE FROM body WHERE superseded = 1
-                   AND key IN (SELECT body FROM job_item WHERE conversation = $1)";
+                   AND key IN (SELECT body FROM job_item WHERE item = $1)";
         connection.execute(sql, &[key])?;
     }
     end_shares(connection, one.key)?;
     forget_search(connection, one.key)?;
-    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE conversation = $1 LIMIT 1) i";
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE item = $1 LIMIT 1) i";
     if connection.row(sql, &[key], |row| row.int(0))?.unwrap_or(0) == 0 {
         return connection.execute("DELETE FROM conversation WHERE key = $1", &[key]).map(|_| ());
     }

@@ -561,7 +561,7 @@ fn freeze(
 ) -> Result<(), Error> {
     let dialect = connection.dialect();
     let mut statement = Statement::new(
-        "INSERT INTO job_item (job, ordinal, conversation, body, status, title, tags, ends) SELECT CAST(",
+        "INSERT INTO job_item (job, ordinal, item, body, status, title, tags, ends) SELECT CAST(",
     );
     // What was set here stands above the body; what was not stands in it.
     statement.int(job).push(

@@ -14,6 +14,7 @@ mod edits;
 mod error;
 mod facts;
 mod filter;
+mod items;
 mod jobs;
 mod listing;
 mod maintenance;

@@ -1,19 +1,22 @@
 //! The frozen items of an export, read in order.
 
-use retort_model::Status;
 use retort_model::bounds::{BATCH_BYTES, SELECTED_ROWS};
+use retort_model::{ItemKind, Status};
 
 use crate::Error;
 use crate::body::{BodyHead, Unpacker};
 use crate::conversations::whole;
 use crate::dialect::{Connection, Value};
 use crate::filter::{PURGED, read_texts, status_of};
+use crate::items::table;
 
 /// Some items of an export, as the store keeps them.
 #[derive(Debug, Default)]
 pub struct SelectedBatch {
     job: i64,
     packed: Vec<u8>,
+    /// What the items are.
+    pub kind: ItemKind,
     /// The items, in order.
     pub items: Vec<SelectedItem>,
     /// Bytes of history up to the last item.
@@ -25,7 +28,7 @@ pub struct SelectedBatch {
 pub struct SelectedItem {
     /// Its place in the export, from 1.
     pub ordinal: u64,
-    /// The conversation's id, told where there is no body to tell it.
+    /// The item's id, told where there is no body to tell it.
     pub purged_id: Option<String>,
     /// The status that was set here.
     pub status: Option<Status>,
@@ -66,15 +69,18 @@ impl SelectedBatch {
 }
 
 impl crate::Store {
-    /// The id of the conversation that an item is, where its body cannot tell it.
+    /// The id of an item, where its body cannot tell it.
     ///
     /// # Errors
     /// Those of the database.
     pub fn selected_id(&self, batch: &SelectedBatch, ordinal: u64) -> Result<String, Error> {
-        let sql = "SELECT c.id FROM job_item i JOIN conversation c ON c.key = i.conversation
-                   WHERE i.job = $1 AND i.ordinal = $2";
+        let sql = format!(
+            "SELECT c.id FROM job_item i JOIN {} c ON c.key = i.item
+             WHERE i.job = $1 AND i.ordinal = $2",
+            table(batch.kind)
+        );
         let values = [batch.job.into(), Value::Int(whole(ordinal))];
-        let id = self.read(|connection| connection.row(sql, &values, |row| row.text(0)))?;
+        let id = self.read(|connection| connection.row(&sql, &values, |row| row.text(0)))?;
         Ok(id.unwrap_or_default())
     }
 
@@ -107,6 +113,7 @@ impl crate::Store {
         let mut batch = SelectedBatch { job, ends, ..SelectedBatch::default() };
         let mut missing = Vec::new();
         self.read(|connection| {
+            batch.kind = kind_of_items(connection, job)?;
             connection.each(sql, &values, &mut |row| {
                 let item_ends = row.int(4)?.unsigned_abs();
                 let mut item = SelectedItem {
@@ -141,6 +148,13 @@ impl crate::Store {
     }
 }
 
+/// What an export is of.
+fn kind_of_items(connection: &mut Connection, job: i64) -> Result<ItemKind, Error> {
+    let sql = "SELECT items FROM job WHERE id = $1";
+    let kind = connection.row(sql, &[job.into()], |row| row.text(0))?.unwrap_or_default();
+    kind.parse().map_err(Error::Damaged)
+}
+
 /// Fills an item whose frozen body is gone: with the newest if the export was ended and begun again since, else
 /// with the id of what was purged. What is neither stays without a body, which unpacking it tells.
 fn fill(
@@ -150,13 +164,16 @@ fn fill(
     batch: &mut SelectedBatch,
 ) -> Result<(), Error> {
     let Some(mut item) = batch.items.get(place).cloned() else { return Ok(()) };
-    let sql = "SELECT c.id, c.status, c.size, b.dictionary, b.crc32, b.bytes FROM job_item i
-               JOIN conversation c ON c.key = i.conversation LEFT JOIN body b ON b.key = c.body
-               WHERE i.job = $1 AND i.ordinal = $2";
+    let sql = format!(
+        "SELECT c.id, c.status, c.size, b.dictionary, b.crc32, b.bytes FROM job_item i
+         JOIN {} c ON c.key = i.item LEFT JOIN body b ON b.key = c.body
+         WHERE i.job = $1 AND i.ordinal = $2",
+        table(batch.kind)
+    );
     let values = [job.into(), Value::Int(whole(item.ordinal))];
     let mut packed = Vec::new();
     item.head = BodyHead { size: 1, ..BodyHead::default() };
-    connection.each(sql, &values, &mut |row| {
+    connection.each(&sql, &values, &mut |row| {
         if row.int(1)? == PURGED {
             item.purged_id = Some(row.text(0)?);
         } else if let Some(bytes) = row.bytes(5)? {

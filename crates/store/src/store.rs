@@ -283,5 +283,5 @@ pub(crate) fn next(connection: &mut Connection, name: &str, count: i64) -> Resul
 /// Waits until nobody else imports, edits, gives names, or begins or ends an export, and holds them up until the
 /// transaction ends.
 pub(crate) fn take_turn(connection: &mut Connection) -> Result<(), Error> {
-    next(connection, "conversation", 0).map(|_| ())
+    next(connection, "item", 0).map(|_| ())
 }

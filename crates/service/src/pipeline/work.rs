@@ -11,7 +11,7 @@ use retort_model::bounds::ITEM_BYTES;
 use retort_model::{
     Account, Conversation, Document, Item, ItemKind, LeftOut, Reason, Tally, canonical,
 };
-use retort_store::{SelectedBatch, Unpacker};
+use retort_store::{SelectedBatch, SelectedItem, Unpacker};
 
 use super::crew::Made;
 use super::gather::{Admission, Gathering, encode};
@@ -173,21 +173,11 @@ impl Worker<'_> {
             let Some(item) = items.by_ref().find(|item| item.ordinal == span.index) else { break };
             let line =
                 simdutf8::basic::from_utf8(batch.item(span)).map_err(|error| error.to_string());
-            match line.and_then(|line| canonical::read(line).map_err(|error| error.to_string())) {
-                Ok(mut conversation) => {
-                    done.account.read_one(ItemKind::Conversation);
-                    if let Some(status) = item.status {
-                        conversation.status = status;
-                    }
-                    if let Some(title) = &item.title {
-                        conversation.title =
-                            Some(title.clone()).filter(|title| !title.is_empty()).map(Into::into);
-                    }
-                    if let Some(tags) = &item.tags {
-                        conversation.tags = tags.iter().map(|tag| tag.clone().into()).collect();
-                    }
+            match line.and_then(|line| stored_item(line, stored.kind, item)) {
+                Ok(item) => {
+                    done.account.read_one(stored.kind);
                     read.push(ReadItem {
-                        item: conversation.into(),
+                        item,
                         place: span.index - items_before,
                         span: *span,
                         has_id: true,
@@ -257,6 +247,33 @@ impl Worker<'_> {
 pub(crate) fn refused_entry(done: &mut BatchDone, source: &Source, why: &str) {
     let span = Span { start: 0, end: 0, index: 1, line: 0, byte: 0, fault: None };
     done.refuse(source, &span, &ItemError::new(Refusal::Entry, 0, why));
+}
+
+/// Reads the line of a stored item; what was set in the store stands above what it says.
+fn stored_item<'l>(
+    line: &'l str,
+    kind: ItemKind,
+    selected: &SelectedItem,
+) -> Result<Item<'l>, String> {
+    let fail = |error: canonical::CanonicalError| error.to_string();
+    match kind {
+        ItemKind::Conversation => {
+            let mut conversation = canonical::read(line).map_err(fail)?;
+            if let Some(status) = selected.status {
+                conversation.status = status;
+            }
+            if let Some(title) = &selected.title {
+                conversation.title =
+                    Some(title.clone()).filter(|title| !title.is_empty()).map(Into::into);
+            }
+            if let Some(tags) = &selected.tags {
+                conversation.tags = tags.iter().map(|tag| tag.clone().into()).collect();
+            }
+            Ok(conversation.into())
+        }
+        ItemKind::Run => Ok(canonical::read_run(line).map_err(fail)?.into()),
+        ItemKind::Document => Err("no document is kept as a line".into()),
+    }
 }
 
 /// Reads the items of a batch.

@@ -1,7 +1,7 @@
 //! Opening, tables, projects.
 
-use retort_model::{ProjectRole, Scope};
-use retort_store::{Error, Incoming, Store, Taken};
+use retort_model::{ItemKind, ProjectRole, Scope, Selection};
+use retort_store::{Edit, Error, Incoming, Store, Taken};
 
 use crate::support::*;
 
@@ -148,10 +148,10 @@ fn first_schema((words, search): ([(&str, &str); 3], &str)) -> String {
 
 fn migrates(url: &str) {
     let old =
-        |result: Result<Store, Error>| matches!(result, Err(Error::Schema { found: 1, known: 2 }));
+        |result: Result<Store, Error>| matches!(result, Err(Error::Schema { found: 1, known: 3 }));
     assert!(old(Store::open(url, "i")) && old(Store::open_existing(url)));
-    assert_eq!(Store::migrate(url, "i").unwrap(), (1, 2));
-    assert_eq!(Store::migrate(url, "i").unwrap(), (2, 2));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (1, 3));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (3, 3));
     let store = Store::open_existing(url).unwrap();
     assert_eq!(store.identity(), "first");
     let project = store.project("p").unwrap().unwrap().id;
@@ -176,5 +176,67 @@ fn a_store_of_the_first_schema_is_taken_to_the_newest() {
         let mut client = ::postgres::Client::connect(&url, ::postgres::NoTls).unwrap();
         client.batch_execute(&first_schema(FIRST_ON_POSTGRES)).unwrap();
         migrates(&url);
+    }
+}
+
+/// A store of the second schema in which an export of one conversation waits. Its body is a frame of Zstandard that
+/// holds `line` as it is.
+fn second_schema((words, search): ([(&str, &str); 3], &str), bytes: [&str; 2]) -> String {
+    let tables = include_str!("../../src/schema/0002.sql");
+    let tables =
+        words.iter().fold(tables.to_owned(), |sql, (word, meaning)| sql.replace(word, meaning));
+    let [before, after] = bytes;
+    format!(
+        "{} {tables}
+         UPDATE meta SET value = '2' WHERE name = 'schema';
+         INSERT INTO counter (name, value) VALUES ('conversation', 7), ('body', 9);
+         INSERT INTO body (key, dictionary, superseded, crc32, bytes)
+         VALUES (9, 0, 0, 3507795190, {before}28b52ffd20042100006c696e65{after});
+         INSERT INTO conversation (key, project, id, source, kind, status, was, edited, search, created_at,
+             updated_at, rounds, messages, digest, size, body)
+         VALUES (7, 1, 'c-7', 's', 0, 0, 0, 0, '', 0, 0, 0, 0, {before}{after}, 4, 9);
+         INSERT INTO job (id, project, kind, state, creator, name, plan, created_at, attempts, cancel,
+             items_total, items_done, bytes_total, bytes_done, records)
+         VALUES (2, 1, 'export', 'queued', 'ann', 'e', '{{}}', 0, 0, 0, 1, 0, 4, 0, 0);
+         INSERT INTO job_item (job, ordinal, conversation, body, ends) VALUES (2, 1, 7, 9, 4);
+         INSERT INTO job_shard (job, number, first, last, bytes) VALUES (2, 0, 1, 1, 4);",
+        first_schema((words, search))
+    )
+}
+
+fn keeps_its_exports(url: &str) {
+    assert_eq!(Store::migrate(url, "i").unwrap(), (2, 3));
+    let store = Store::open_existing(url).unwrap();
+    let batch = store.selected(2, 0, 1, 0).unwrap();
+    assert_eq!(batch.kind, ItemKind::Conversation);
+    let (mut unpacker, mut line) = (store.unpacker(), Vec::new());
+    batch.unpack(&batch.items[0], &mut unpacker, &mut line).unwrap();
+    assert_eq!(line, b"line");
+    assert_eq!(store.selected_id(&batch, 1).unwrap(), "c-7");
+    // What comes in gets a number of its own.
+    let scope = Scope::project(1);
+    let body = store.packer().pack(b"next").unwrap();
+    let one = Incoming { id: "c-8".into(), body, size: 4, ..Incoming::default() };
+    assert_eq!(store.take_in(&scope, &[one]).unwrap(), [Taken::New]);
+    assert_eq!(store.find(&scope, "c-8").unwrap()[0].key, 8);
+    let purged = Selection { ids: ["c-7".into()].into(), ..Selection::default() };
+    assert_eq!(store.edit(&scope, &purged, &Edit::Purge).unwrap(), 1);
+    let batch = store.selected(2, 0, 1, 0).unwrap();
+    assert_eq!(batch.items[0].purged_id.as_deref(), Some("c-7"));
+    assert_eq!(store.check(true, at(0)).unwrap(), []);
+}
+
+#[test]
+fn a_store_of_the_second_schema_keeps_its_exports() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(&second_schema(FIRST_ON_SQLITE, ["X'", "'"])).unwrap();
+    drop(connection);
+    keeps_its_exports(path.to_str().unwrap());
+    if let Some(url) = postgres::new_database() {
+        let mut client = ::postgres::Client::connect(&url, ::postgres::NoTls).unwrap();
+        client.batch_execute(&second_schema(FIRST_ON_POSTGRES, ["'\\x", "'"])).unwrap();
+        keeps_its_exports(&url);
     }
 }
