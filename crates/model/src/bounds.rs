@@ -3,6 +3,10 @@
 /// Deepest nesting of JSON that is read. Trainers' own parsers stop near 1,000; real histories stay under 40.
 pub const JSON_DEPTH: usize = 512;
 
+/// Nodes inside nodes of a run that are followed; deeper ones stay as the source wrote them. What people build has
+/// a handful.
+pub const NODE_DEPTH: usize = 24;
+
 /// Largest single item (one conversation) that is read, in bytes: a larger one is refused with its position.
 /// One item is held whole in memory, so this bounds memory per worker.
 pub const ITEM_BYTES: usize = 256 << 20;

@@ -1,6 +1,6 @@
 //! `retort`: canonical lines, which lose nothing and are read back by every later release.
 
-use retort_model::{Item, canonical};
+use retort_model::{Item, ItemKind, canonical};
 
 use super::schema::{Schema, Sink};
 use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
@@ -16,7 +16,7 @@ impl DataFormat for Retort {
     }
 
     fn about(&self) -> &'static str {
-        "everything Retort knows of each conversation, to archive it or to move it"
+        "everything Retort knows of each conversation or run, to archive it or to move it"
     }
 
     fn schema(&self, _options: &ShapeOptions, _flat: bool) -> &'static Schema {
@@ -25,6 +25,10 @@ impl DataFormat for Retort {
 
     fn file_formats(&self) -> &'static [&'static str] {
         &["jsonl"]
+    }
+
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Conversation, ItemKind::Run]
     }
 
     fn is_whole_json(&self) -> bool {
@@ -37,9 +41,12 @@ impl DataFormat for Retort {
         _context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
         let mut line = Vec::with_capacity(4096);
-        canonical::write(conversation, &mut line);
+        match item {
+            Item::Conversation(conversation) => canonical::write(conversation, &mut line),
+            Item::Run(run) => canonical::write_run(run, &mut line),
+            Item::Document(_) => return Outcome::other_kind(item),
+        }
         out.begin_row();
         out.json(&String::from_utf8_lossy(&line));
         out.end_row();

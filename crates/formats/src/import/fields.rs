@@ -118,7 +118,7 @@ pub(super) fn time_or_keep<'a>(
     Ok(time)
 }
 
-fn time_of(value: &Value<'_>) -> Option<Time> {
+pub(super) fn time_of(value: &Value<'_>) -> Option<Time> {
     match value {
         Value::String(text) => Time::parse(text).ok(),
         Value::Number(number) => Time::from_epoch(number),

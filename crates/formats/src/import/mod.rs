@@ -3,11 +3,13 @@
 //! [`split`] cuts a stream into items, [`Shape`] tells the formats what an item looks like, and a format's
 //! reader turns its text into an [`Item`]. A bad item is refused with its position and passed over.
 
+mod bag;
 mod chat;
 mod fields;
 mod mcp_agent_graph;
 mod openai;
 mod retort;
+mod runs;
 mod shape;
 mod sharegpt;
 pub mod split;
@@ -69,6 +71,7 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &mcp_agent_graph::McpAgentGraph,
     &sharegpt::ShareGpt,
     &openai::OpenAi,
+    &runs::Runs,
 ];
 
 /// The format of that name.
@@ -108,7 +111,7 @@ pub enum Refusal {
     NotUtf8,
     /// Text that is no JSON.
     NotJson,
-    /// JSON in which no import format finds a conversation.
+    /// JSON in which no import format finds an item.
     UnknownShape,
     /// A field holds what it cannot hold.
     BadField,

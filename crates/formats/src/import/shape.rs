@@ -12,6 +12,8 @@ pub struct Shape<'a> {
     /// Keys of the first message: of the item itself if it is an array, else of its `messages` or
     /// `conversations`.
     message_keys: Vec<Cow<'a, str>>,
+    /// Keys of the first element of its `data`.
+    data_keys: Vec<Cow<'a, str>>,
     is_array: bool,
 }
 
@@ -35,6 +37,8 @@ impl<'a> Shape<'a> {
                         && parser.kind()? == Kind::Array
                     {
                         shape.message_keys = first_keys(&mut parser)?;
+                    } else if key == "data" && parser.kind()? == Kind::Array {
+                        shape.data_keys = first_keys(&mut parser)?;
                     } else {
                         parser.skip()?;
                     }
@@ -55,6 +59,11 @@ impl<'a> Shape<'a> {
     /// Whether the item's first message has the key.
     pub fn message_has(&self, key: &str) -> bool {
         self.message_keys.iter().any(|one| one == key)
+    }
+
+    /// Whether the first element of the item's `data` has the key.
+    pub fn data_has(&self, key: &str) -> bool {
+        self.data_keys.iter().any(|one| one == key)
     }
 
     /// Whether the item is itself a list of messages.

@@ -13,7 +13,7 @@ use retort_formats::data::{
 };
 use retort_formats::file::{FileOptions, by_name as file_format_named};
 use retort_formats::import::{Notes, Shape, sniff};
-use retort_model::{Check, Conversation, Reason, Repair, Warning};
+use retort_model::{Check, Conversation, Item, Reason, Repair, Run, Warning};
 use serde_json::{Value, json};
 
 pub struct Shaped {
@@ -27,14 +27,23 @@ pub fn checked(check: Check) -> ShapeOptions {
     ShapeOptions { check, ..ShapeOptions::default() }
 }
 
-pub fn read(item: &str) -> Conversation<'_> {
+pub fn read_item(item: &str) -> Item<'_> {
     let shape = Shape::of(item).expect("an input is JSON");
     let format = sniff(&shape).unwrap_or_else(|| panic!("no format knows {item}"));
     format
         .read(item, &mut Notes::default())
         .unwrap_or_else(|error| panic!("{error} at byte {} of {item}", error.at))
-        .into_conversation()
-        .expect("a conversation")
+}
+
+pub fn read(item: &str) -> Conversation<'_> {
+    read_item(item).into_conversation().expect("a conversation")
+}
+
+pub fn read_run(item: &str) -> Run<'_> {
+    match read_item(item) {
+        Item::Run(run) => run,
+        other => panic!("a {}, not a run: {item}", other.kind()),
+    }
 }
 
 pub fn shape(input: &Value, data_format: &str, options: ShapeOptions) -> Shaped {
@@ -46,6 +55,10 @@ pub fn shape_conversation(
     data_format: &str,
     options: ShapeOptions,
 ) -> Shaped {
+    shape_item(&conversation.clone().into(), data_format, options)
+}
+
+pub fn shape_item(item: &Item<'_>, data_format: &str, options: ShapeOptions) -> Shaped {
     let data_format = data_format_named(data_format).expect("a data format");
     let jsonl = file_format_named("jsonl").expect("JSON Lines");
     let schema = data_format.schema(&options, false);
@@ -56,7 +69,7 @@ pub fn shape_conversation(
         ordinal: 1,
         tools: &mut ToolBench::default(),
     };
-    let outcome = data_format.shape(&conversation.clone().into(), &mut context, &mut *rows);
+    let outcome = data_format.shape(item, &mut context, &mut *rows);
     assert_eq!(rows.count(), outcome.records.len(), "every row is told of");
     let mut bytes = Vec::new();
     let mut writer = jsonl.writer(schema, FileOptions::default()).expect("a writer");

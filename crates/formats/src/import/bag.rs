@@ -1,0 +1,188 @@
+//! The fields of an object, out of which a reader takes what it knows under any of several names. What it does not
+//! take, or what holds something else than it should, is left to be kept.
+
+use std::borrow::Cow;
+
+use retort_model::json::{Kind, Parser, Value};
+use retort_model::{Fields, RawJson, Text, Time};
+
+use super::fields::{each_field, put, time_of};
+use super::{ItemError, Notes};
+
+/// The fields of an object, in their order.
+#[derive(Default)]
+pub(super) struct Bag<'a>(Fields<'a>);
+
+impl<'a> Bag<'a> {
+    /// The fields of the object that comes next.
+    pub(super) fn read(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Self, ItemError> {
+        let mut fields = Fields::new();
+        each_field(parser, notes, |parser, key, _| {
+            let raw = parser.raw()?;
+            put(&mut fields, key.into(), raw);
+            Ok(())
+        })?;
+        Ok(Self(fields))
+    }
+
+    /// The fields of a value, if it is an object.
+    pub(super) fn of(raw: &RawJson<'a>, notes: &mut Notes) -> Option<Self> {
+        match raw.clone().into_cow() {
+            Cow::Borrowed(text) => Self::read(&mut Parser::new(text), notes).ok(),
+            Cow::Owned(text) => {
+                let Bag(fields) = Bag::read(&mut Parser::new(&text), notes).ok()?;
+                let own =
+                    |(key, raw): (Text<'_>, RawJson<'_>)| (key.into_owned(), raw.into_owned());
+                Some(Self(fields.into_iter().map(own).collect()))
+            }
+        }
+    }
+
+    /// Whether there is such a field and it holds something.
+    pub(super) fn has(&self, names: &[&str]) -> bool {
+        self.0.iter().any(|(key, raw)| names.contains(&&*key.decoded()) && !raw.is_null())
+    }
+
+    /// The value under a name, which stays.
+    pub(super) fn peek(&self, name: &str) -> Option<&RawJson<'a>> {
+        self.0.iter().find(|(key, raw)| *key == *name && !raw.is_null()).map(|(_, raw)| raw)
+    }
+
+    /// Takes the value of the first of the names under which `read` finds what it should be. Nulls before it are
+    /// dropped, as they say nothing.
+    pub(super) fn take<T>(
+        &mut self,
+        names: &[&str],
+        mut read: impl FnMut(&RawJson<'a>) -> Option<T>,
+    ) -> Option<T> {
+        for name in names {
+            let Some(at) = self.0.iter().position(|(key, _)| *key == **name) else { continue };
+            let Some((_, raw)) = self.0.get(at) else { continue };
+            let found = if raw.is_null() { None } else { read(raw) };
+            if found.is_some() || raw.is_null() {
+                self.0.remove(at);
+            }
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// Puts a field back, to be kept.
+    pub(super) fn put(&mut self, name: &'static str, raw: RawJson<'a>) {
+        put(&mut self.0, name.into(), raw);
+    }
+
+    /// Adds the fields of an object that stands under `name`. Where two would bear one name it stays as it is.
+    pub(super) fn spread(&mut self, name: &str, notes: &mut Notes) {
+        let Some(at) = self.0.iter().position(|(key, _)| *key == *name) else { return };
+        let inner = self.0.get(at).and_then(|(_, raw)| Self::of(raw, notes));
+        let Some(Self(inner)) = inner else { return };
+        let is_taken = |key: &Text<'_>| {
+            let key = key.decoded();
+            self.0.iter().enumerate().any(|(place, (one, _))| place != at && *one == *key)
+        };
+        if inner.iter().any(|(key, _)| is_taken(key)) {
+            return;
+        }
+        self.0.remove(at);
+        self.0.extend(inner);
+    }
+
+    /// What was not taken.
+    pub(super) fn rest(self) -> Fields<'a> {
+        self.0
+    }
+
+    /// What was not taken, as an object; none if that is nothing.
+    pub(super) fn rest_object(self) -> Option<RawJson<'a>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut out = vec![b'{'];
+        for (index, (key, raw)) in self.0.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            key.write_string(&mut out);
+            out.push(b':');
+            out.extend_from_slice(raw.as_str().as_bytes());
+        }
+        out.push(b'}');
+        RawJson::owned(&String::from_utf8_lossy(&out)).ok()
+    }
+}
+
+/// The kind of a value.
+pub(super) fn kind(raw: &RawJson<'_>) -> Option<Kind> {
+    Parser::new(raw.as_str()).kind().ok()
+}
+
+/// A text.
+pub(super) fn text<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
+    match raw.clone().into_cow() {
+        Cow::Borrowed(text) => Parser::new(text).string().ok(),
+        Cow::Owned(text) => Parser::new(&text).string().ok().map(Text::into_owned),
+    }
+}
+
+/// A text; of anything else its JSON text.
+pub(super) fn words<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
+    Some(text(raw).unwrap_or_else(|| raw.clone().into_cow().into()))
+}
+
+/// An id: a text, or a number as its text; MongoDB's `{"$oid": …}` too.
+pub(super) fn id<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
+    match kind(raw)? {
+        Kind::Number => Some(raw.clone().into_cow().into()),
+        Kind::Object => {
+            let value = Value::parse(raw.as_str()).ok()?;
+            Some(value.get("$oid")?.as_str()?.to_owned().into())
+        }
+        _ => text(raw).filter(|text| !text.is_empty()),
+    }
+}
+
+/// A moment, as other readers take it.
+pub(super) fn time(raw: &RawJson<'_>) -> Option<Time> {
+    time_of(&Value::parse(raw.as_str()).ok()?)
+}
+
+/// A whole number, or one in a text.
+pub(super) fn count(raw: &RawJson<'_>) -> Option<u64> {
+    raw.as_str().parse().ok().or_else(|| raw.as_text()?.parse().ok())
+}
+
+/// Any value.
+pub(super) fn json<'a>(raw: &RawJson<'a>) -> Option<RawJson<'a>> {
+    Some(raw.clone())
+}
+
+/// An object.
+pub(super) fn object<'a>(raw: &RawJson<'a>) -> Option<RawJson<'a>> {
+    (kind(raw)? == Kind::Object).then(|| raw.clone())
+}
+
+/// The elements of a list.
+pub(super) fn list<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
+    fn elements<'t>(text: &'t str) -> Option<Vec<RawJson<'t>>> {
+        let mut parser = Parser::new(text);
+        let mut raws = Vec::new();
+        parser.array().ok()?;
+        while parser.next_element().ok()? {
+            raws.push(parser.raw().ok()?);
+        }
+        Some(raws)
+    }
+    match raw.clone().into_cow() {
+        Cow::Borrowed(text) => elements(text),
+        Cow::Owned(text) => Some(elements(&text)?.into_iter().map(RawJson::into_owned).collect()),
+    }
+}
+
+/// What a text holds, if that is the JSON text of an object or a list.
+pub(super) fn json_within(raw: &RawJson<'_>) -> Option<RawJson<'static>> {
+    let inner = raw.as_text()?;
+    inner.trim_start().starts_with(['{', '[']).then(|| RawJson::owned(&inner).ok())?
+}

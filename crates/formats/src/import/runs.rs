@@ -1,0 +1,575 @@
+//! Runs: executions of copilots and webhook recipes, with the nodes that they passed. No system documents the shape of
+//! its history, so this is Retort's own (the data format `runs` writes it), read tolerantly: under the names that such
+//! systems' interfaces use, with nodes as a list, by name or inside one another, and from trace documents
+//! `{data: [{process, details: {prompt: {input, output}}}]}`.
+
+use std::collections::HashMap;
+
+use retort_model::bounds::NODE_DEPTH;
+use retort_model::json::{Kind, Parser};
+use retort_model::{
+    Feedback, FileReference, Item, NodeKind, NodeRun, RawJson, Run, RunSource, RunStatus, Text,
+    Time, Usage,
+};
+
+use super::bag::{self, Bag, count, id, json, list, object, text, time, words};
+use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
+
+/// The format.
+pub(super) struct Runs;
+
+const REQUEST_ID: [&str; 2] = ["request_id", "requestId"];
+const COPILOT_ID: [&str; 2] = ["copilot_id", "copilotId"];
+const RECIPE_ID: [&str; 2] = ["recipe_id", "recipeId"];
+const QUESTION: [&str; 4] = ["question", "input_message", "inputMessage", "query"];
+const ANSWER: [&str; 5] = ["answer", "response", "final_answer", "output", "result"];
+const STATUS: [&str; 5] = ["status", "batch_status", "batchStatus", "run_status", "state"];
+const NODES: [&str; 5] = ["nodes", "steps", "spans", "trace", "traces"];
+const CHILDREN: [&str; 4] = ["nodes", "children", "steps", "spans"];
+const STARTED: [&str; 7] =
+    ["started_at", "startedAt", "start_time", "startTime", "created_at", "createdAt", "timestamp"];
+const FINISHED: [&str; 8] = [
+    "finished_at",
+    "finishedAt",
+    "completed_at",
+    "completedAt",
+    "ended_at",
+    "endedAt",
+    "end_time",
+    "endTime",
+];
+const LATENCY_MS: [&str; 4] = ["latency_ms", "latencyMs", "duration_ms", "durationMs"];
+const GROUND_TRUTH: [&str; 5] =
+    ["ground_truth", "groundTruth", "expected_output", "expectedOutput", "expected_answer"];
+
+/// Fields that only conversations have.
+const MESSAGES: [&str; 4] = ["messages", "rounds", "conversations", "convo"];
+
+impl ImportFormat for Runs {
+    fn name(&self) -> &'static str {
+        "runs"
+    }
+
+    fn about(&self) -> &'static str {
+        "runs of copilots and webhook recipes, one a line, with their nodes; trace documents"
+    }
+
+    fn recognises(&self, shape: &Shape<'_>) -> bool {
+        let has = |names: &[&str]| names.iter().any(|name| shape.has(name));
+        let is_named = has(&REQUEST_ID);
+        let is_of_flow = has(&COPILOT_ID) || has(&RECIPE_ID);
+        let says = has(&QUESTION) || has(&ANSWER) || has(&STATUS) || has(&NODES);
+        let says = says || has(&["inputs", "error", "files", "data"]);
+        ((is_named || is_of_flow) && (says || is_named && is_of_flow)) || shape.data_has("process")
+    }
+
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+        let mut parser = Parser::new(item);
+        if parser.kind()? != Kind::Object {
+            return Err(ItemError::new(
+                Refusal::UnknownShape,
+                parser.at(),
+                "a run that is no object",
+            ));
+        }
+        let bag = Bag::read(&mut parser, notes)?;
+        parser.end()?;
+        let is_named = bag.has(&REQUEST_ID) || bag.has(&COPILOT_ID) || bag.has(&RECIPE_ID);
+        let says = bag.has(&QUESTION) || bag.has(&ANSWER) || bag.has(&NODES) || bag.has(&["data"]);
+        if !is_named && (!says || bag.has(&MESSAGES)) {
+            let why = "no `request_id` in the item, nor a question, answer or nodes";
+            return Err(ItemError::new(Refusal::UnknownShape, 0, why));
+        }
+        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        Ok(run(bag, notes).into())
+    }
+}
+
+fn run<'a>(mut bag: Bag<'a>, notes: &mut Notes) -> Run<'a> {
+    let nodes = run_nodes(&mut bag, notes);
+    let mut run = Run {
+        request_id: bag
+            .take(&["request_id", "requestId", "run_id", "runId", "id", "_id"], id)
+            .unwrap_or_default(),
+        project: bag.take(&["project", "project_id", "projectId"], id),
+        owner: bag.take(&["owner", "user_email", "user_id", "userId", "user", "created_by"], id),
+        source_name: bag.take(
+            &["source_name", "copilot_name", "copilotName", "recipe_name", "recipeName"],
+            text,
+        ),
+        version: bag.take(&["version", "recipe_version", "copilot_version", "version_id"], id),
+        thread: bag.take(&["thread", "thread_id", "threadId", "session_id", "sessionId"], id),
+        question: bag.take(&QUESTION, words),
+        answer: bag.take(&ANSWER, words),
+        ground_truth: bag.take(&GROUND_TRUTH, words),
+        error: error(&mut bag),
+        contexts: bag
+            .take(&["contexts", "retrieved_contexts", "citations"], list)
+            .unwrap_or_default(),
+        files: files(&mut bag, notes),
+        feedback: feedback(&mut bag, notes),
+        nodes,
+        ..Run::default()
+    };
+    // What goes in beside the question; a lone text is the question.
+    run.inputs = bag.take(&["inputs"], json);
+    if run.question.is_none() {
+        run.question = bag.take(&["input", "text", "prompt"], text);
+    }
+    if run.inputs.is_none() {
+        run.inputs = bag.take(&["input"], json);
+    }
+    source(&mut bag, &mut run);
+    (run.started_at, run.finished_at) = times(&mut bag);
+    run.status = status(&mut bag, &STATUS).unwrap_or(match (&run.error, run.answer.is_some()) {
+        (Some(_), false) => RunStatus::Failure,
+        _ => RunStatus::Success,
+    });
+    bag.spread("metadata", notes);
+    run.metadata = bag.rest();
+    run
+}
+
+/// What ran, and its id: said as such, or by whose id it is.
+fn source<'a>(bag: &mut Bag<'a>, run: &mut Run<'a>) {
+    let said = bag.take(&["source", "source_type"], |raw| match &*plain(&raw.as_text()?) {
+        "copilot" | "chat" => Some(RunSource::Copilot),
+        "recipe" | "webhook" | "webhookrecipe" => Some(RunSource::Recipe),
+        _ => None,
+    });
+    let is_recipe = bag.has(&RECIPE_ID) && !bag.has(&COPILOT_ID);
+    run.source = said.unwrap_or(if is_recipe { RunSource::Recipe } else { RunSource::Copilot });
+    let own: &[&str] = match run.source {
+        RunSource::Copilot => &["source_id", "copilot_id", "copilotId"],
+        RunSource::Recipe => &["source_id", "recipe_id", "recipeId"],
+    };
+    run.source_id = bag.take(own, id).unwrap_or_default();
+}
+
+/// When it began and ended; of a run that says how long it took, the end follows.
+fn times(bag: &mut Bag<'_>) -> (Option<Time>, Option<Time>) {
+    let started = bag.take(&STARTED, time);
+    let finished = bag.take(&FINISHED, time).or_else(|| {
+        // The number stays with the rest, as the source said it and no end.
+        let latency = LATENCY_MS.iter().find_map(|name| bag.peek(name).and_then(count))?;
+        let micros = i64::try_from(latency.checked_mul(1000)?).ok()?;
+        Time::from_unix_micros(started?.unix_micros().checked_add(micros)?)
+    });
+    (started, finished)
+}
+
+/// Letters and digits of a word alone, small.
+fn plain(word: &str) -> String {
+    word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// How something ended. A word that is not one of Retort's stays with the rest, too.
+fn status(bag: &mut Bag<'_>, names: &'static [&'static str]) -> Option<RunStatus> {
+    for &name in names {
+        let Some(raw) = bag.take(&[name], json) else { continue };
+        let word = raw.as_text();
+        let exact = word.as_deref().and_then(|word| word.parse().ok());
+        let meant = exact.or_else(|| status_of(&plain(word.as_deref()?)));
+        if exact.is_none() {
+            bag.put(name, raw);
+        }
+        if meant.is_some() {
+            return meant;
+        }
+    }
+    bag.take(&["success", "succeeded"], |raw| match raw.as_str() {
+        "true" => Some(RunStatus::Success),
+        "false" => Some(RunStatus::Failure),
+        _ => None,
+    })
+}
+
+fn status_of(word: &str) -> Option<RunStatus> {
+    Some(match word {
+        "success" | "succeeded" | "successful" | "completed" | "complete" | "done" | "ok"
+        | "finished" | "passed" => RunStatus::Success,
+        "failure" | "failed" | "fail" | "error" | "errored" | "exception" | "timeout"
+        | "timedout" => RunStatus::Failure,
+        "running" | "inprogress" | "inprocess" | "processing" | "pending" | "queued"
+        | "started" | "submitted" => RunStatus::Running,
+        "cancelled" | "canceled" | "aborted" | "stopped" | "terminated" => RunStatus::Cancelled,
+        _ => return None,
+    })
+}
+
+/// Why it failed: a text, or the JSON text of what the source says; an empty one says nothing.
+fn error<'a>(bag: &mut Bag<'a>) -> Option<Text<'a>> {
+    bag.take(&["error", "error_message", "errorMessage"], |raw| {
+        let says = !matches!(raw.as_str(), "\"\"" | "{}" | "[]" | "false");
+        says.then(|| words(raw)).flatten()
+    })
+}
+
+/// What a person thought. What its three fields cannot hold stays with the rest as well.
+fn feedback<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Option<Box<Feedback<'a>>> {
+    let raw = bag.take(&["feedback"], json);
+    let Some(raw) = raw else {
+        let rating = bag.take(&["rating", "score"], |raw| {
+            (!matches!(bag::kind(raw), Some(Kind::Object | Kind::Array))).then(|| raw.clone())
+        })?;
+        return Some(Box::new(Feedback { rating: Some(rating), ..Feedback::default() }));
+    };
+    match bag::kind(&raw) {
+        Some(Kind::Object) => {
+            let mut said = Bag::of(&raw, notes)?;
+            let feedback = Feedback {
+                rating: said.take(&["rating", "score", "value", "is_positive", "isPositive"], json),
+                label: said.take(&["label", "category"], text),
+                comment: said.take(&["comment", "comments", "details", "text"], text),
+            };
+            if !said.rest().is_empty() {
+                bag.put("feedback", raw);
+            }
+            Some(Box::new(feedback))
+        }
+        Some(Kind::Array) => {
+            bag.put("feedback", raw);
+            None
+        }
+        Some(Kind::String) => Some(Box::new(Feedback { label: text(&raw), ..Feedback::default() })),
+        _ => Some(Box::new(Feedback { rating: Some(raw), ..Feedback::default() })),
+    }
+}
+
+/// Files by reference: a list of them or of their addresses, one alone, or an object with `documents`.
+fn files<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Vec<FileReference<'a>> {
+    let Some(raw) = bag.take(&["files", "attachments"], json) else { return Vec::new() };
+    let listed = match bag::kind(&raw) {
+        Some(Kind::Array) => list(&raw),
+        Some(Kind::Object) => match Bag::of(&raw, &mut Notes::default()) {
+            Some(mut inner) if inner.has(&["documents"]) => {
+                let documents = inner.take(&["documents"], list);
+                if documents.is_some()
+                    && let Some(rest) = inner.rest_object()
+                {
+                    bag.put("files", rest);
+                }
+                documents
+            }
+            _ => Some(vec![raw.clone()]),
+        },
+        Some(Kind::String) => Some(vec![raw.clone()]),
+        _ => None,
+    };
+    let read: Option<Vec<_>> =
+        listed.and_then(|listed| listed.iter().map(|one| file(one, notes)).collect());
+    read.unwrap_or_else(|| {
+        bag.put("files", raw);
+        Vec::new()
+    })
+}
+
+fn file<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Option<FileReference<'a>> {
+    if let Some(uri) = text(raw) {
+        return Some(FileReference { uri, ..FileReference::default() });
+    }
+    let mut bag = Bag::of(raw, notes)?;
+    let uri = ["uri", "url", "file_path", "filePath", "path", "s3_path", "key"];
+    let mut file = FileReference {
+        uri: bag.take(&uri, text).unwrap_or_default(),
+        name: bag.take(&["name", "file_name", "fileName", "filename"], text),
+        media_type: bag
+            .take(&["media_type", "content_type", "contentType", "mime_type", "mimeType"], text),
+        size_bytes: bag.take(&["size_bytes", "size", "file_size"], count),
+        ..FileReference::default()
+    };
+    bag.spread("metadata", notes);
+    file.metadata = bag.rest();
+    Some(file)
+}
+
+/// The nodes under the first name that has some.
+fn run_nodes<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Vec<NodeRun<'a>> {
+    let mut nodes = Nodes::default();
+    for name in NODES.into_iter().chain(["data"]) {
+        let Some(raw) = bag.take(&[name], json) else { continue };
+        // A trace document holds its steps under `data`.
+        let inner = Bag::of(&raw, &mut Notes::default())
+            .filter(|inner| inner.has(&["data"]) && !inner.has(&["node", "name", "process"]));
+        let added = match inner {
+            Some(mut inner) => {
+                let steps = inner.take(&["data"], json);
+                let added = steps.is_some_and(|steps| nodes.add_all(&steps, None, 0, notes));
+                if added && let Some(rest) = inner.rest_object() {
+                    bag.put(name, rest);
+                }
+                added
+            }
+            None => nodes.add_all(&raw, None, 0, notes),
+        };
+        if added {
+            break;
+        }
+        bag.put(name, raw);
+    }
+    nodes.finish()
+}
+
+/// Nodes while they are read: a flat list, with what the source said of their places in it.
+#[derive(Default)]
+struct Nodes<'a> {
+    nodes: Vec<NodeRun<'a>>,
+    /// What the source calls each of them, where it has ids.
+    ids: Vec<Option<Text<'a>>>,
+    /// What the source says of each one's parent, where they do not stand inside one another.
+    parents: Vec<Option<RawJson<'a>>>,
+}
+
+impl<'a> Nodes<'a> {
+    /// Adds the nodes of a list, of an object by name, or one alone; says whether there were any.
+    fn add_all(
+        &mut self,
+        raw: &RawJson<'a>,
+        parent: Option<usize>,
+        depth: usize,
+        notes: &mut Notes,
+    ) -> bool {
+        let before = self.nodes.len();
+        if let Some(elements) = list(raw) {
+            if !elements.iter().all(|one| bag::kind(one) == Some(Kind::Object)) {
+                return false;
+            }
+            for element in &elements {
+                if let Some(bag) = Bag::of(element, notes) {
+                    self.add(bag, None, parent, depth, notes);
+                }
+            }
+        } else if let Some(fields) = Bag::of(raw, notes) {
+            if fields.has(&["node", "node_name", "nodeName", "process"]) {
+                self.add(fields, None, parent, depth, notes);
+            } else {
+                let fields = fields.rest();
+                if !fields.iter().all(|(_, one)| bag::kind(one) == Some(Kind::Object)) {
+                    return false;
+                }
+                for (name, one) in fields {
+                    if let Some(bag) = Bag::of(&one, notes) {
+                        self.add(bag, Some(name), parent, depth, notes);
+                    }
+                }
+            }
+        }
+        self.nodes.len() > before
+    }
+
+    /// Adds a node, and behind it those that ran inside it.
+    fn add(
+        &mut self,
+        mut bag: Bag<'a>,
+        name: Option<Text<'a>>,
+        parent: Option<usize>,
+        depth: usize,
+        notes: &mut Notes,
+    ) {
+        bag.spread("details", notes);
+        let place = self.nodes.len();
+        self.nodes.push(NodeRun::default());
+        let own_id = ["id", "node_id", "nodeId", "span_id", "_id"];
+        self.ids.push(own_id.iter().find_map(|name| bag.peek(name).and_then(id)));
+        let above = bag.take(&["parent", "parent_id", "parentId", "parent_node"], json);
+        self.parents.push(above.filter(|_| parent.is_none()));
+        if depth < NODE_DEPTH {
+            for name in CHILDREN {
+                if let Some(children) = bag.take(&[name], json)
+                    && !self.add_all(&children, Some(place), depth + 1, notes)
+                {
+                    bag.put(name, children);
+                }
+            }
+        }
+        let mut node = node(bag, name, notes);
+        node.parent = parent;
+        if let Some(slot) = self.nodes.get_mut(place) {
+            *slot = node;
+        }
+    }
+
+    /// The nodes, each with the position of the one that it ran inside: by its id, by its name, or by the position
+    /// that the source gives. What names none, or would go round in a circle, stays with the rest of the node.
+    fn finish(mut self) -> Vec<NodeRun<'a>> {
+        let count = self.nodes.len();
+        let mut by_name: HashMap<String, usize> = HashMap::new();
+        let mut by_id: HashMap<String, usize> = HashMap::new();
+        for (place, (node, id)) in self.nodes.iter().zip(&self.ids).enumerate().rev() {
+            by_name.insert(node.node.decoded().into_owned(), place);
+            if let Some(id) = id {
+                by_id.insert(id.decoded().into_owned(), place);
+            }
+        }
+        let mut unclear = Vec::new();
+        for (place, said) in self.parents.iter_mut().enumerate() {
+            let Some(raw) = said.take() else { continue };
+            let word = id(&raw).map(|word| word.decoded().into_owned()).unwrap_or_default();
+            let by_place = || raw.as_str().parse().ok();
+            let found = by_id.get(&word).copied().or_else(by_place);
+            let found = found.or_else(|| by_name.get(&word).copied());
+            match found.filter(|&found| found < count && found != place) {
+                Some(found) => {
+                    if let Some(node) = self.nodes.get_mut(place) {
+                        node.parent = Some(found);
+                    }
+                }
+                None => unclear.push((place, raw)),
+            }
+        }
+        for place in circles(&self.nodes) {
+            if let Some(parent) = self.nodes.get_mut(place).and_then(|node| node.parent.take())
+                && let Ok(raw) = RawJson::owned(&parent.to_string())
+            {
+                unclear.push((place, raw));
+            }
+        }
+        for (place, raw) in unclear {
+            if let Some(node) = self.nodes.get_mut(place) {
+                super::fields::put(&mut node.metadata, "parent".into(), raw);
+            }
+        }
+        self.nodes
+    }
+}
+
+/// Nodes at which a walk upwards comes back to where it was.
+fn circles(nodes: &[NodeRun<'_>]) -> Vec<usize> {
+    // Which walk came by each node first.
+    let mut walked = vec![usize::MAX; nodes.len()];
+    let mut cut = Vec::new();
+    for start in 0..nodes.len() {
+        let mut at = start;
+        while let Some(seen) = walked.get_mut(at) {
+            if *seen == start {
+                cut.push(at);
+                break;
+            }
+            if *seen != usize::MAX {
+                break;
+            }
+            *seen = start;
+            match nodes.get(at).and_then(|node| node.parent) {
+                Some(parent) => at = parent,
+                None => break,
+            }
+        }
+    }
+    cut
+}
+
+fn node<'a>(mut bag: Bag<'a>, name: Option<Text<'a>>, notes: &mut Notes) -> NodeRun<'a> {
+    let process = bag.peek("process").and_then(RawJson::as_text);
+    let said = match name {
+        Some(name) => bag.take(&["node", "node_name", "nodeName"], text).or(Some(name)),
+        None => bag.take(&["node", "node_name", "nodeName", "process", "name", "step", "id"], id),
+    };
+    let mut node = NodeRun { node: said.unwrap_or_default(), ..NodeRun::default() };
+    prompt(&mut bag, &mut node, notes);
+    node.model = bag.take(&["model", "model_name", "modelName", "model_id"], text);
+    node.variables = node
+        .variables
+        .or_else(|| bag.take(&["variables", "prompt_variables", "promptVariables"], object));
+    node.input =
+        node.input.or_else(|| bag.take(&["input", "inputs", "arguments", "messages"], json));
+    node.output =
+        node.output.or_else(|| bag.take(&["output", "outputs", "response", "result"], json));
+    node.error = error(&mut bag);
+    node.feedback = feedback(&mut bag, notes);
+    node.ground_truth = bag.take(&GROUND_TRUTH, words);
+    (node.started_at, node.finished_at) = times(&mut bag);
+    node.usage = usage(&mut bag, notes);
+    node.status = status(&mut bag, &STATUS).unwrap_or(match node.error {
+        Some(_) => RunStatus::Failure,
+        None => RunStatus::Success,
+    });
+    node.kind = node_kind(&mut bag).or_else(|| kind_of(&plain(&process?))).unwrap_or(
+        if node.prompt.is_some() || node.model.is_some() {
+            NodeKind::ModelCall
+        } else {
+            NodeKind::Other
+        },
+    );
+    bag.spread("metadata", notes);
+    node.metadata = bag.rest();
+    node
+}
+
+/// A prompt as text, or as an object of what went into it and what came out.
+fn prompt<'a>(bag: &mut Bag<'a>, node: &mut NodeRun<'a>, notes: &mut Notes) {
+    let mut inner = match bag.peek("prompt").map(bag::kind) {
+        Some(Some(Kind::Object)) => match bag.peek("prompt").and_then(|raw| Bag::of(raw, notes)) {
+            Some(inner) => inner,
+            None => return,
+        },
+        _ => {
+            let names = ["prompt", "prompt_template", "promptTemplate", "template"];
+            node.prompt = bag.take(&names, words);
+            return;
+        }
+    };
+    bag.take(&["prompt"], json);
+    node.prompt = inner.take(&["text", "template", "prompt"], text);
+    node.variables = inner.take(&["variables"], object);
+    if !bag.has(&["input", "inputs"]) {
+        node.input =
+            inner.take(&["input"], |raw| bag::json_within(raw).or_else(|| Some(raw.clone())));
+    }
+    if !bag.has(&["output", "outputs"]) {
+        node.output = inner.take(&["output"], json);
+    }
+    if let Some(rest) = inner.rest_object() {
+        bag.put("prompt", rest);
+    }
+}
+
+fn usage(bag: &mut Bag<'_>, notes: &mut Notes) -> Usage {
+    const INPUT: [&str; 4] =
+        ["input_tokens", "prompt_tokens", "inputTokens", "gen_ai.usage.prompt_tokens"];
+    const OUTPUT: [&str; 4] =
+        ["output_tokens", "completion_tokens", "outputTokens", "gen_ai.usage.completion_tokens"];
+    let mut usage =
+        Usage { input_tokens: bag.take(&INPUT, count), output_tokens: bag.take(&OUTPUT, count) };
+    let Some(raw) = bag.take(&["usage"], object) else { return usage };
+    let Some(mut inner) = Bag::of(&raw, notes) else { return usage };
+    if usage.input_tokens.is_none() {
+        usage.input_tokens = inner.take(&INPUT, count);
+    }
+    if usage.output_tokens.is_none() {
+        usage.output_tokens = inner.take(&OUTPUT, count);
+    }
+    if let Some(rest) = inner.rest_object() {
+        bag.put("usage", rest);
+    }
+    usage
+}
+
+/// What a node says of its kind. A word that is not one of Retort's stays with the rest, too.
+fn node_kind(bag: &mut Bag<'_>) -> Option<NodeKind> {
+    for name in ["kind", "type", "node_type", "nodeType"] {
+        let Some(word) = bag.peek(name).and_then(RawJson::as_text) else { continue };
+        if let Ok(kind) = word.parse() {
+            bag.take(&[name], json);
+            return Some(kind);
+        }
+        if let Some(kind) = kind_of(&plain(&word)) {
+            return Some(kind);
+        }
+    }
+    None
+}
+
+fn kind_of(word: &str) -> Option<NodeKind> {
+    Some(match word {
+        "modelcall" | "model" | "llm" | "llmcall" | "prompt" | "chat" | "chatcompletion"
+        | "completion" | "textcompletion" | "generation" | "generate" | "generatecontent" => {
+            NodeKind::ModelCall
+        }
+        "retrieval" | "retriever" | "retrieve" | "search" | "vectorsearch"
+        | "searchvectorindex" | "embedding" | "embeddings" | "generateembeddings"
+        | "queryembeddings" | "rerank" | "reranker" => NodeKind::Retrieval,
+        "tool" | "toolcall" | "executetool" | "function" | "functioncall" | "api" => NodeKind::Tool,
+        "agent" | "invokeagent" | "createagent" | "supervisor" => NodeKind::Agent,
+        _ => return None,
+    })
+}

@@ -1,0 +1,233 @@
+//! Runs: how they are read, and what each purpose makes of them.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "tests"
+)]
+
+mod support;
+
+use retort_formats::data::ShapeOptions;
+use retort_formats::import::{Notes, Refusal, by_name};
+use retort_model::{Item, NodeKind, RunSource, RunStatus};
+use serde_json::{Value, json};
+use support::*;
+
+/// What was read, as the canonical line has it, without its version.
+fn canonical(item: &Value) -> Value {
+    read_item(&item.to_string()).into_run_line()
+}
+
+trait IntoRunLine {
+    fn into_run_line(self) -> Value;
+}
+
+impl IntoRunLine for Item<'_> {
+    fn into_run_line(self) -> Value {
+        let Item::Run(run) = self else { panic!("a run") };
+        let mut line = Vec::new();
+        retort_model::canonical::write_run(&run, &mut line);
+        let mut value: Value = serde_json::from_slice(&line).unwrap();
+        value.as_object_mut().unwrap().remove("retort_run");
+        value
+    }
+}
+
+#[test]
+fn the_shape_of_the_house_is_read_field_by_field() {
+    let run = json!({
+        "request_id": "r1", "source": "recipe", "source_id": "rec", "source_name": "R", "version": "3",
+        "thread": "t", "project": "p", "owner": "a@b.c", "question": "“q” 💡", "inputs": {"lang": "de"},
+        "answer": "a\n", "status": "success",
+        "files": [{"uri": "s3://b/k.pdf", "name": "k.pdf", "media_type": "application/pdf", "size_bytes": 9,
+            "metadata": {"etag": "x"}}],
+        "contexts": [{"text": "p"}, "bare"],
+        "nodes": [
+            {"node": "plan", "kind": "agent", "status": "success"},
+            {"node": "summarise", "kind": "model-call", "parent": 0, "model": "m", "prompt": "Say {x}",
+             "variables": {"x": 1.50}, "input": "i", "output": {"o": [1, null]}, "status": "failure", "error": "no",
+             "feedback": {"rating": 4.5, "label": "good", "comment": "c"}, "ground_truth": "g",
+             "started_at": "2026-01-02T03:04:05Z", "finished_at": "2026-01-02T03:04:06.5Z",
+             "input_tokens": 3, "output_tokens": 0, "metadata": {"temperature": 0.1}}],
+        "feedback": {"rating": true, "label": "l", "comment": "c"}, "ground_truth": "truth",
+        "started_at": "2026-01-02T03:04:05Z", "finished_at": "2026-01-02T03:04:07Z", "metadata": {"later": [1]},
+    });
+    assert_eq!(canonical(&run), run);
+    // Pretty printed, with line ends between the tokens, it is the same.
+    let pretty = serde_json::to_string_pretty(&run).unwrap();
+    assert_eq!(read_item(&pretty).into_run_line(), run);
+}
+
+#[test]
+fn what_has_no_name_in_the_model_stays_with_the_rest() {
+    let read = canonical(&json!({
+        "request_id": "r", "colour": "blue", "answer": "a", "cost": {"usd": 1}, "started_at": "yesterday",
+        "metadata": {"k": 1}, "nodes": [{"node": "n", "retries": 2}], "contexts": "none",
+    }));
+    assert_eq!(
+        read["metadata"],
+        json!({"colour": "blue", "cost": {"usd": 1}, "started_at": "yesterday", "k": 1, "contexts": "none"})
+    );
+    assert_eq!(read["nodes"][0]["metadata"], json!({"retries": 2}));
+    // Two fields of one name, within and without, stay two.
+    let read = canonical(&json!({"request_id": "r", "answer": "a", "k": 2, "metadata": {"k": 1}}));
+    assert_eq!(read["metadata"], json!({"k": 2, "metadata": {"k": 1}}));
+}
+
+#[test]
+fn the_names_of_webhooks_and_copilots_are_read() {
+    let read = canonical(&json!({
+        "requestId": "68f1efc97c30caba4676f6a0", "recipe_id": 7, "input_message": "q", "batch_status": "inProcess",
+        "files": {"documents": [{"content_type": "application/pdf", "file_path": "s3://b/k.pdf"}], "metadata": {"a": 1}},
+        "created_at": "2026-01-02T03:04:05Z", "version": 12,
+    }));
+    assert_eq!(
+        read,
+        json!({
+            "request_id": "68f1efc97c30caba4676f6a0", "source": "recipe", "source_id": "7", "version": "12",
+            "question": "q", "status": "running", "started_at": "2026-01-02T03:04:05Z",
+            "files": [{"uri": "s3://b/k.pdf", "media_type": "application/pdf"}],
+            "metadata": {"files": {"metadata": {"a": 1}}, "batch_status": "inProcess"},
+        })
+    );
+    let read = canonical(
+        &json!({"copilot_id": "cp_1", "request_id": "r", "question": "q", "response": {"text": "a"},
+        "files": ["s3://b/1", {"url": "https://x/2", "pages": 3}]}),
+    );
+    assert_eq!(
+        (&read["source"], &read["source_id"], &read["answer"]),
+        (&json!("copilot"), &json!("cp_1"), &json!("{\"text\":\"a\"}"))
+    );
+    assert_eq!(
+        read["files"],
+        json!([{"uri": "s3://b/1"}, {"uri": "https://x/2", "metadata": {"pages": 3}}])
+    );
+}
+
+#[test]
+fn traces_become_nodes_with_and_without_a_run_around_them() {
+    let steps = json!([
+        {"process": "generate_embeddings", "details": {"prompt": {"input": "{\"text\":\"q\"}", "output": [0.25, -1e-7]}}},
+        {"process": "search_vector_index", "details": {"prompt": {"input": {"k": 3}, "output": []}, "took": 4}},
+        {"process": "Check Content Safety", "details": {"prompt": {"template": "Is {q} safe?", "input": "q"}}},
+    ]);
+    let nodes = json!([
+        {"node": "generate_embeddings", "kind": "retrieval", "status": "success", "input": {"text": "q"}, "output": [0.25, -1e-7]},
+        {"node": "search_vector_index", "kind": "retrieval", "status": "success", "input": {"k": 3}, "output": [], "metadata": {"took": 4}},
+        {"node": "Check Content Safety", "kind": "model-call", "status": "success", "prompt": "Is {q} safe?", "input": "q"},
+    ]);
+    let alone = canonical(&json!({"data": steps}));
+    assert_eq!((&alone["nodes"], &alone["request_id"]), (&nodes, &json!("")));
+    let named = canonical(&json!({"request_id": "r", "data": steps}));
+    assert_eq!((&named["nodes"], &named["request_id"]), (&nodes, &json!("r")));
+    let within =
+        canonical(&json!({"request_id": "r", "answer": "a", "trace": {"data": steps, "total": 3}}));
+    assert_eq!((&within["nodes"], &within["metadata"]), (&nodes, &json!({"trace": {"total": 3}})));
+    let data = canonical(&json!({"request_id": "r", "answer": "a", "data": [1, 2]}));
+    assert_eq!(data["metadata"], json!({"data": [1, 2]}));
+}
+
+#[test]
+fn nodes_inside_nodes_and_by_name_become_a_list_with_their_parents() {
+    let read = |nodes: Value| {
+        let item = json!({"request_id": "r", "answer": "a", "nodes": nodes}).to_string();
+        read_run(&item)
+            .nodes
+            .iter()
+            .map(|node| (node.node.decoded().into_owned(), node.parent))
+            .collect::<Vec<_>>()
+    };
+    let named = |names: &[(&str, Option<usize>)]| {
+        names.iter().map(|(name, parent)| ((*name).to_owned(), *parent)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        read(
+            json!([{"node": "a", "children": [{"node": "b", "nodes": [{"node": "c"}]}, {"node": "b"}]}, {"node": "d"}])
+        ),
+        named(&[("a", None), ("b", Some(0)), ("c", Some(1)), ("b", Some(0)), ("d", None)])
+    );
+    assert_eq!(
+        read(json!({"first": {"output": 1}, "second": {"parent": "first"}})),
+        named(&[("first", None), ("second", Some(0))])
+    );
+    // By id before position before name.
+    assert_eq!(
+        read(
+            json!([{"id": 7, "name": "a"}, {"id": 0, "name": "b", "parent_id": 7}, {"name": "c", "parent": "a"}, {"name": "d", "parent": 3}])
+        ),
+        named(&[("a", None), ("b", Some(0)), ("c", Some(0)), ("d", None)])
+    );
+    // Circles are broken, and what was said stays.
+    let item = json!({"request_id": "r", "nodes": [{"node": "a", "parent": 1}, {"node": "b", "parent": 0}, {"node": "c", "parent": "gone"}]});
+    let run = canonical(&item);
+    let parents: Vec<_> =
+        run["nodes"].as_array().unwrap().iter().map(|node| node["parent"].clone()).collect();
+    assert_eq!(parents.iter().filter(|parent| !parent.is_null()).count(), 1, "{run}");
+    assert_eq!(run["nodes"][2]["metadata"], json!({"parent": "gone"}));
+}
+
+#[test]
+fn words_for_states_and_kinds_are_understood_and_others_kept() {
+    for (word, status) in [
+        ("succeeded", RunStatus::Success),
+        ("COMPLETED", RunStatus::Success),
+        ("error", RunStatus::Failure),
+        ("in_progress", RunStatus::Running),
+        ("inProcess", RunStatus::Running),
+        ("canceled", RunStatus::Cancelled),
+    ] {
+        let item = json!({"request_id": "r", "status": word}).to_string();
+        assert_eq!(read_run(&item).status, status, "{word}");
+        assert_eq!(
+            canonical(&json!({"request_id": "r", "status": word}))["metadata"]["status"],
+            word
+        );
+    }
+    let item = json!({"request_id": "r", "status": "odd", "error": {"code": 5}}).to_string();
+    let run = read_run(&item);
+    assert_eq!((run.status, run.metadata.len()), (RunStatus::Failure, 1));
+    assert_eq!(run.error.unwrap().decoded(), r#"{"code":5}"#);
+    for (word, kind) in [
+        ("LLM", NodeKind::ModelCall),
+        ("retriever", NodeKind::Retrieval),
+        ("tool_call", NodeKind::Tool),
+        ("agent", NodeKind::Agent),
+        ("merge", NodeKind::Other),
+    ] {
+        let item = json!({"request_id": "r", "nodes": [{"node": "n", "type": word}]}).to_string();
+        assert_eq!(read_run(&item).nodes[0].kind, kind, "{word}");
+    }
+    let item = json!({"request_id": "r", "source": "webhook", "status": "success", "duration_ms": 1500, "started_at": 1_700_000_000}).to_string();
+    let run = read_run(&item);
+    assert_eq!(run.source, RunSource::Recipe);
+    assert_eq!(run.finished_at.unwrap().to_string(), "2023-11-14T22:13:21.5Z");
+}
+
+#[test]
+fn runs_are_told_from_conversations() {
+    let runs = by_name("runs").unwrap();
+    for item in [
+        json!({"id": "c", "title": "t", "messages": [{"role": "user", "content": "q"}]}),
+        json!({"_id": "c", "rounds": [], "status": "active"}),
+        json!({"conversations": [], "query": "q"}),
+        json!({"id": 1}),
+    ] {
+        let error = runs.read(&item.to_string(), &mut Notes::default()).unwrap_err();
+        assert_eq!(error.refusal, Refusal::UnknownShape, "{item}");
+    }
+    // A request's log with messages is a conversation, whatever else it says.
+    let log = json!({"request_id": "r", "status": "success", "messages": [{"role": "user", "content": "q"}]});
+    assert!(matches!(read_item(&log.to_string()), Item::Conversation(_)));
+}
+
+#[test]
+fn a_run_that_goes_through_retort_lines_loses_nothing() {
+    let item = json!({"request_id": "r", "recipe_id": "x", "status": "done", "odd": "💡\u{0}", "answer": "a",
+        "nodes": {"n": {"output": "\u{2028}", "cost": 1e300}}});
+    let text = item.to_string();
+    let run = read_item(&text);
+    let shaped = shape_item(&run, "retort", ShapeOptions::default());
+    assert_eq!(read_item(&shaped.text), run);
+}
