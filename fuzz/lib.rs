@@ -49,7 +49,7 @@ fn shape(item: &Item<'_>, ordinal: u64) {
     for data in data::FORMATS {
         for file in data.file_formats().iter().filter_map(|name| file::by_name(name)) {
             let flat = !file.is_nested();
-            let mut rows = file.rows(data.schema(&options, flat), FileOptions::default());
+            let mut rows = file.rows(&data.schema(&options, flat), FileOptions::default());
             let mut tools = ToolBench::default();
             let mut context = ShapeContext { options: &options, flat, ordinal, tools: &mut tools };
             let outcome = data.shape(item, &mut context, &mut *rows);

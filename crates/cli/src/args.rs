@@ -262,6 +262,7 @@ fn shown_plan(shaping: &Shaping) -> Result<DatasetPlan, Failure> {
             tasks: shaping.tasks,
             max_contexts: shaping.max_contexts,
             node: None,
+            variables: [].into(),
         },
         file_options: FileOptions::default(),
         compression: Compression::None,

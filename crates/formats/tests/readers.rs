@@ -101,7 +101,7 @@ fn read_all(item: &str) {
                 for data_format in data::FORMATS {
                     let options = ShapeOptions { tasks: true, ..ShapeOptions::default() };
                     let mut rows = file::FORMATS[0]
-                        .rows(data_format.schema(&options, false), FileOptions::default());
+                        .rows(&data_format.schema(&options, false), FileOptions::default());
                     let mut context = ShapeContext {
                         options: &options,
                         flat: false,

@@ -3,6 +3,20 @@
 /// Deepest nesting of JSON that is read. Trainers' own parsers stop near 1,000; real histories stay under 40.
 pub const JSON_DEPTH: usize = 512;
 
+/// Prompt variables that get columns of their own, at most: a prompt has a handful, and a reader that infers types
+/// has to see each of them.
+pub const VARIABLE_COLUMNS: usize = 40;
+
+/// Longest name of a column of an evaluation file, in characters: evaluators take no longer ones.
+pub const COLUMN_NAME: usize = 60;
+
+/// Items that the columns of a dataset are learnt from where only the items tell them, and bytes of them: what comes
+/// later says seldom anything new, and this is read twice.
+pub const ITEMS_LEARNT_FROM: u64 = 10_000;
+
+/// See [`ITEMS_LEARNT_FROM`].
+pub const BYTES_LEARNT_FROM: u64 = 64 << 20;
+
 /// Nodes inside nodes of a run that are followed; deeper ones stay as the source wrote them. What people build has
 /// a handful.
 pub const NODE_DEPTH: usize = 24;

@@ -132,6 +132,14 @@ pub enum Reason {
     FailedAnswer,
     /// A speaker with a role that trainers do not know.
     UnknownRole,
+    /// A run, or the execution of a node, that has not finished or was broken off.
+    NotFinished,
+    /// A run that failed.
+    NotSuccessful,
+    /// Nothing says what was put in.
+    NoInput,
+    /// The chosen node did not run in it.
+    NodeDidNotRun,
     /// The same id came before in the same export.
     RepeatedId,
     /// It was purged after the selection was made.
@@ -154,6 +162,10 @@ named!(
     CallWithoutTool = "call-without-tool",
     FailedAnswer = "failed-answer",
     UnknownRole = "unknown-role",
+    NotFinished = "not-finished",
+    NotSuccessful = "not-successful",
+    NoInput = "no-input",
+    NodeDidNotRun = "node-did-not-run",
     RepeatedId = "repeated-id",
     Purged = "purged",
     Damaged = "damaged",
@@ -173,6 +185,10 @@ impl Reason {
             Self::CallWithoutTool => "a call that names no tool",
             Self::FailedAnswer => "an answer that failed",
             Self::UnknownRole => "a role that trainers do not know",
+            Self::NotFinished => "not finished, or cancelled",
+            Self::NotSuccessful => "a run that failed",
+            Self::NoInput => "nothing says what was put in",
+            Self::NodeDidNotRun => "the node did not run in it",
             Self::RepeatedId => "an id that came before",
             Self::Purged => "purged after it was selected",
             Self::Damaged => "damaged in the store",
@@ -198,6 +214,8 @@ pub enum Warning {
     AmbiguousCell,
     /// An answer had more retrieved passages than are carried.
     CutContexts,
+    /// A prompt had variables that have no columns of their own.
+    VariableWithoutColumn,
 }
 
 named!(
@@ -209,7 +227,8 @@ named!(
     GuardedCell = "guarded-cell",
     LongCell = "long-cell",
     AmbiguousCell = "ambiguous-cell",
-    CutContexts = "cut-contexts"
+    CutContexts = "cut-contexts",
+    VariableWithoutColumn = "variable-without-column"
 );
 
 impl Warning {
@@ -225,6 +244,9 @@ impl Warning {
             Self::LongCell => "cells longer than the 32,767 characters that spreadsheets keep",
             Self::AmbiguousCell => "cells that CSV readers take for null, a number or a date",
             Self::CutContexts => "answers with more retrieved passages than are carried",
+            Self::VariableWithoutColumn => {
+                "prompt variables without a column of their own, in `other_variables`"
+            }
         }
     }
 }

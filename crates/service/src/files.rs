@@ -63,7 +63,7 @@ impl Shard {
     ) -> Result<Self, Error> {
         let writer = plan
             .file_format
-            .writer(plan.schema(), plan.file_options)
+            .writer(&plan.schema(), plan.file_options)
             .map_err(|error| Error::write(&place.describe(&key), error))?;
         let out = Packed::create(place, &key, packing)?;
         Ok(Self { writer, out, key, records: 0 })

@@ -156,7 +156,7 @@ impl DatasetPlan {
     }
 
     /// The columns of the rows.
-    pub(crate) fn schema(&self) -> &'static Schema {
+    pub(crate) fn schema(&self) -> Schema {
         self.data_format.schema(&self.shape_options, self.is_flat())
     }
 
@@ -240,6 +240,7 @@ impl DatasetPlan {
                 tasks: kept.tasks,
                 max_contexts: kept.max_contexts,
                 node: kept.node.as_deref().map(Into::into),
+                variables: [].into(),
             },
             file_options: FileOptions { csv: named_in(&DIALECTS, "CSV dialect", &kept.csv)? },
             compression: kept.compression.parse()?,
@@ -301,6 +302,7 @@ mod tests {
                 tasks: true,
                 max_contexts: 7,
                 node: Some("summarise".into()),
+                variables: [].into(),
             },
             file_options: FileOptions { csv: CsvDialect::Plain },
             compression: Compression::Zstd,

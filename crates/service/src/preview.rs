@@ -105,7 +105,7 @@ fn look(plan: &ConvertPlan, whole: bool) -> Result<Preview, Error> {
     let shaping = Shaping { file_format: jsonl, threads: 1, tells_account: true, ..plan.shaping() };
     let fail = |source| Error::Unpack { name: "the preview".into(), source };
     let schema = plan.dataset.data_format.schema(&plan.dataset.shape_options, false);
-    let mut writer = jsonl.writer(schema, plan.dataset.file_options).map_err(fail)?;
+    let mut writer = jsonl.writer(&schema, plan.dataset.file_options).map_err(fail)?;
     let mut lines = Vec::new();
     let mut preview = Preview::default();
     let mut count = 0;

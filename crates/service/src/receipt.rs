@@ -76,12 +76,11 @@ pub(crate) fn manifest(
         },
         schema: plan
             .schema()
-            .fields
-            .iter()
-            .map(|field| Column {
-                name: field.name.into(),
-                kind: field.kind.words(),
-                optional: field.optional,
+            .columns()
+            .map(|column| Column {
+                name: column.name.into(),
+                kind: column.kind.words(),
+                optional: column.optional,
             })
             .collect(),
         renamed_tools: totals

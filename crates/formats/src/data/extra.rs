@@ -2,7 +2,7 @@
 //! attachments, contexts, and what was cut.
 
 use retort_model::json::{write_escaped, write_string};
-use retort_model::{Message, Text};
+use retort_model::{Message, Run, Text};
 
 use super::ShapeOptions;
 use super::record::Draft;
@@ -60,6 +60,7 @@ pub(super) fn extra(
 ) -> String {
     let is_plain = draft.graph_round.is_none()
         && draft.task.is_none()
+        && draft.run.is_none()
         && turns.cut.is_empty()
         && turns.other_systems.is_empty()
         && tools.nameless.is_empty()
@@ -91,6 +92,9 @@ pub(super) fn extra(
         if let Some(id) = &task.tool_call_id {
             object.text("task_of_call", id);
         }
+    }
+    if let Some(run) = draft.run {
+        run_extra(run, object.key("run"));
     }
     let offset = usize::from(turns.system.is_some());
     let mut told = Vec::new();
@@ -136,6 +140,54 @@ pub(super) fn extra(
     }
     object.end();
     String::from_utf8(buffer).unwrap_or_default()
+}
+
+/// What a run says beyond what was asked and answered.
+fn run_extra(run: &Run<'_>, out: &mut Vec<u8>) {
+    let mut object = Lazy { out, begun: false };
+    write_string(run.source.as_str(), object.key("source"));
+    object.text("source_id", &run.source_id);
+    let texts = [
+        ("source_name", &run.source_name),
+        ("version", &run.version),
+        ("thread", &run.thread),
+        ("ground_truth", &run.ground_truth),
+    ];
+    for (key, text) in texts {
+        if let Some(text) = text {
+            object.text(key, text);
+        }
+    }
+    if let Some(inputs) = run.inputs.as_ref().filter(|_| run.question.is_some()) {
+        object.key("inputs").extend_from_slice(inputs.as_str().as_bytes());
+    }
+    if let Some(feedback) = &run.feedback {
+        let mut said = Lazy { out: object.key("feedback"), begun: false };
+        if let Some(rating) = &feedback.rating {
+            said.key("rating").extend_from_slice(rating.as_str().as_bytes());
+        }
+        for (key, text) in [("label", &feedback.label), ("comment", &feedback.comment)] {
+            if let Some(text) = text {
+                said.text(key, text);
+            }
+        }
+        if !said.end() {
+            object.out.extend_from_slice(b"{}");
+        }
+    }
+    for (key, time) in [("started_at", run.started_at), ("finished_at", run.finished_at)] {
+        if let Some(time) = time {
+            write_string(&time.to_string(), object.key(key));
+        }
+    }
+    if !run.metadata.is_empty() {
+        let mut rest = Lazy { out: object.key("metadata"), begun: false };
+        for (key, raw) in &run.metadata {
+            rest.key(&key.decoded()).extend_from_slice(raw.as_str().as_bytes());
+        }
+        rest.end();
+    }
+    object.end();
 }
 
 fn is_plain_message(message: &Message<'_>) -> bool {

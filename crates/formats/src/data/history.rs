@@ -17,16 +17,14 @@ use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 /// The format.
 pub(super) struct History;
 
-static SCHEMA: Schema = Schema {
-    fields: &[
-        Field::required("convo", Type::Json),
-        Field::required("convo_id", Type::Text),
-        Field::nullable("course_name", Type::Text),
-        Field::nullable("created_at", Type::Text),
-        Field::required("id", Type::Json),
-        Field::nullable("user_email", Type::Text),
-    ],
-};
+static SCHEMA: Schema = Schema::of(&[
+    Field::required("convo", Type::Json),
+    Field::required("convo_id", Type::Text),
+    Field::nullable("course_name", Type::Text),
+    Field::nullable("created_at", Type::Text),
+    Field::required("id", Type::Json),
+    Field::nullable("user_email", Type::Text),
+]);
 
 /// Fields of the metadata that have places of their own in the row.
 const PLACED: [&str; 4] = ["folderId", "model", "temperature", "prompt"];
@@ -40,8 +38,8 @@ impl DataFormat for History {
         "a project's whole history with retrieved contexts, one conversation a line"
     }
 
-    fn schema(&self, _options: &ShapeOptions, _flat: bool) -> &'static Schema {
-        &SCHEMA
+    fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
+        SCHEMA.clone()
     }
 
     fn shape(

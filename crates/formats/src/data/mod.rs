@@ -1,21 +1,29 @@
 //! Data formats: items to the rows of a dataset. One file a format; [`FORMATS`] is the list of them.
 
 mod arguments;
+mod execution;
 mod extra;
 mod history;
+mod node_evaluation;
+mod node_optimization;
 mod openai;
+mod prompt_completion;
+mod recipe_evaluation;
 mod record;
 mod retort;
+mod runs;
 mod schema;
+mod spoken;
 mod standard;
 mod tools;
 mod turns;
+mod variables;
 
 use std::sync::Arc;
 
 use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning};
 
-pub use schema::{Field, Schema, Sink, Type};
+pub use schema::{Column, Field, Schema, Sink, Type};
 pub use tools::ToolBench;
 
 /// A shape of datasets.
@@ -27,7 +35,7 @@ pub trait DataFormat: Sync {
     fn about(&self) -> &'static str;
 
     /// The columns. `flat` asks for those that a format without nesting (CSV) carries beside them.
-    fn schema(&self, options: &ShapeOptions, flat: bool) -> &'static Schema;
+    fn schema(&self, options: &ShapeOptions, flat: bool) -> Schema;
 
     /// The file formats that can hold it, the default first.
     fn file_formats(&self) -> &'static [&'static str] {
@@ -47,6 +55,21 @@ pub trait DataFormat: Sync {
     /// Writes the records of an item and says what was found. Items of other kinds are left out.
     fn shape(&self, item: &Item<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink)
     -> Outcome;
+
+    /// Whether some of its columns are variables that only the items tell, so that those are asked first
+    /// ([`Self::each_variable`]).
+    fn has_variables(&self) -> bool {
+        false
+    }
+
+    /// Names the variables of an item that are to have columns.
+    fn each_variable(
+        &self,
+        _item: &Item<'_>,
+        _options: &ShapeOptions,
+        _take: &mut dyn FnMut(&str),
+    ) {
+    }
 
     /// Whether records are checked against trainers.
     fn is_for_training(&self) -> bool {
@@ -86,8 +109,17 @@ pub struct TrainerColumns {
 }
 
 /// All data formats.
-pub static FORMATS: &[&dyn DataFormat] =
-    &[&standard::Standard, &openai::OpenAi, &history::History, &retort::Retort];
+pub static FORMATS: &[&dyn DataFormat] = &[
+    &standard::Standard,
+    &openai::OpenAi,
+    &prompt_completion::PromptCompletion,
+    &history::History,
+    &runs::Runs,
+    &recipe_evaluation::RecipeEvaluation,
+    &node_evaluation::NodeEvaluation,
+    &node_optimization::NodeOptimization,
+    &retort::Retort,
+];
 
 /// The format of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn DataFormat> {
@@ -133,6 +165,8 @@ pub struct ShapeOptions {
     pub max_contexts: usize,
     /// The node of runs whose executions become the records, for the formats that need one.
     pub node: Option<Arc<str>>,
+    /// The variables that have columns, for the formats that have such; in their order.
+    pub variables: Arc<[Arc<str>]>,
 }
 
 impl Default for ShapeOptions {
@@ -144,6 +178,7 @@ impl Default for ShapeOptions {
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
             node: None,
+            variables: [].into(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What becomes one record of training data: its rounds, its turns in order, and what was found in them. Shared by
 //! the data formats that trainers read.
 
-use retort_model::{Check, Conversation, Kind, LeftOut, Reason, Repair, Round, Text};
+use retort_model::{Check, Conversation, Item, Kind, LeftOut, Reason, Repair, Round, Run, Text};
 
+use super::execution::conversation_of;
 use super::tools::{ToolBench, Tools, push_once};
 use super::turns::{Rules, Turns, collect};
 use super::{Outcome, RecordLeftOut, RecordNotes};
@@ -30,6 +31,8 @@ pub(super) struct Draft<'c> {
     pub graph_round: Option<&'c Round<'c>>,
     /// The id and agent of the sub-agent's task that it is.
     pub task: Option<&'c retort_model::Task<'c>>,
+    /// The run that the conversation was made of.
+    pub run: Option<&'c Run<'c>>,
 }
 
 impl Draft<'_> {
@@ -47,6 +50,7 @@ impl Draft<'_> {
 /// with `tasks`, one for each sub-agent's task too. Rounds without messages make none.
 fn each_record<'c>(
     conversation: &'c Conversation<'c>,
+    run: Option<&'c Run<'c>>,
     tasks: bool,
     mut take: impl FnMut(Draft<'c>),
 ) {
@@ -65,14 +69,20 @@ fn each_record<'c>(
                 .as_ref()
                 .filter(|model| !model.is_empty())
                 .or(conversation.model.as_ref());
-            take(Draft { rounds: vec![round], model, graph_round: Some(round), task: None });
+            take(Draft {
+                rounds: vec![round],
+                model,
+                graph_round: Some(round),
+                task: None,
+                run: None,
+            });
         }
     } else {
         let rounds: Vec<_> =
             path.iter().filter_map(|&position| conversation.rounds.get(position)).collect();
         if rounds.iter().any(|round| !round.messages.is_empty()) {
             let model = conversation.model_of(path.iter().copied());
-            take(Draft { rounds, model, graph_round: None, task: None });
+            take(Draft { rounds, model, graph_round: None, task: None, run });
         }
     }
     for task in conversation.tasks.iter().filter(|_| tasks) {
@@ -83,19 +93,35 @@ fn each_record<'c>(
                 .rev()
                 .find_map(|round| round.model.as_ref())
                 .or(conversation.model.as_ref());
-            take(Draft { rounds, model, graph_round: None, task: Some(task) });
+            take(Draft { rounds, model, graph_round: None, task: Some(task), run: None });
         }
     }
 }
 
-/// Writes the records of a conversation one by one and accounts for each.
-pub(super) fn shape_records<'c>(
-    conversation: &'c Conversation<'c>,
+/// Writes the records of a conversation, or of what was said in a run, one by one and accounts for each.
+pub(super) fn shape_records(
+    item: &Item<'_>,
     tasks: bool,
-    mut write: impl FnMut(&Draft<'c>) -> Result<RecordNotes, LeftOut>,
+    write: impl FnMut(&Conversation<'_>, &Draft<'_>) -> Result<RecordNotes, LeftOut>,
+) -> Outcome {
+    match item {
+        Item::Conversation(conversation) => shape_conversation(conversation, None, tasks, write),
+        Item::Run(run) => match conversation_of(run) {
+            Ok(conversation) => shape_conversation(&conversation, Some(run), tasks, write),
+            Err(why) => Outcome::left_out(None, why),
+        },
+        Item::Document(_) => Outcome::other_kind(item),
+    }
+}
+
+fn shape_conversation<'c>(
+    conversation: &'c Conversation<'c>,
+    run: Option<&'c Run<'c>>,
+    tasks: bool,
+    mut write: impl FnMut(&Conversation<'_>, &Draft<'_>) -> Result<RecordNotes, LeftOut>,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    each_record(conversation, tasks, |draft| match write(&draft) {
+    each_record(conversation, run, tasks, |draft| match write(conversation, &draft) {
         Ok(notes) => outcome.records.push(notes),
         Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
     });

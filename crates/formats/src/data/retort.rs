@@ -8,7 +8,7 @@ use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 /// The format.
 pub(super) struct Retort;
 
-static NOTHING: Schema = Schema { fields: &[] };
+static NOTHING: Schema = Schema::of(&[]);
 
 impl DataFormat for Retort {
     fn name(&self) -> &'static str {
@@ -19,8 +19,8 @@ impl DataFormat for Retort {
         "everything Retort knows of each conversation or run, to archive it or to move it"
     }
 
-    fn schema(&self, _options: &ShapeOptions, _flat: bool) -> &'static Schema {
-        &NOTHING
+    fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
+        NOTHING.clone()
     }
 
     fn file_formats(&self) -> &'static [&'static str] {

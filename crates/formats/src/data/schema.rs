@@ -3,16 +3,77 @@
 //! A row is not built as a tree: the data format names its values one by one, in the order of the schema, and
 //! the file format writes them as they come.
 
+use std::sync::Arc;
+
 use retort_model::Text;
 
 /// The columns of a dataset.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
-    /// The columns, in order.
-    pub fields: &'static [Field],
+    /// Those that are known beforehand, in order.
+    fields: &'static [Field],
+    /// Those that only the items tell: where among the others they stand, and their names.
+    told: Option<(usize, Arc<[Arc<str>]>)>,
 }
 
-/// A column, or a field of a struct.
+/// A column of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column<'s> {
+    /// Its name.
+    pub name: &'s str,
+    /// Its type.
+    pub kind: &'static Type,
+    /// Whether it may be absent: null in Parquet, empty in CSV.
+    pub optional: bool,
+    /// What JSON has in its absence: null, or nothing at all.
+    pub null_if_absent: bool,
+}
+
+impl Schema {
+    /// Columns that are known beforehand.
+    pub const fn of(fields: &'static [Field]) -> Self {
+        Self { fields, told: None }
+    }
+
+    /// The same with further columns of text behind the first `behind`; each may be null. Their names must be such as
+    /// stand in any file without quotes.
+    pub fn with(&self, behind: usize, names: Arc<[Arc<str>]>) -> Self {
+        Self { fields: self.fields, told: Some((behind, names)) }
+    }
+
+    /// How many columns there are; none means rows of any shape.
+    pub fn len(&self) -> usize {
+        self.fields.len() + self.told.as_ref().map_or(0, |(_, names)| names.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The column at a place.
+    pub fn column(&self, at: usize) -> Option<Column<'_>> {
+        static TOLD: Type = Type::Text;
+        let (behind, names) = match &self.told {
+            Some((behind, names)) => (*behind, &**names),
+            None => (usize::MAX, &[][..]),
+        };
+        if at >= behind && at - behind < names.len() {
+            let name = names.get(at - behind)?;
+            return Some(Column { name, kind: &TOLD, optional: true, null_if_absent: true });
+        }
+        let at = if at < behind { at } else { at - names.len() };
+        let Field { name, kind, optional, null_if_absent } = self.fields.get(at)?;
+        Some(Column { name, kind, optional: *optional, null_if_absent: *null_if_absent })
+    }
+
+    /// The columns, in order.
+    pub fn columns(&self) -> impl Iterator<Item = Column<'_>> {
+        (0..self.len()).filter_map(|at| self.column(at))
+    }
+}
+
+/// A column that is known beforehand, or a field of a struct.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Field {
     /// Its name.
@@ -46,6 +107,12 @@ impl Field {
     /// A field that is always there.
     pub const fn required(name: &'static str, kind: Type) -> Self {
         Self { name, kind, optional: false, null_if_absent: false }
+    }
+
+    /// As a column.
+    pub fn as_column(&'static self) -> Column<'static> {
+        let Self { name, kind, optional, null_if_absent } = self;
+        Column { name, kind, optional: *optional, null_if_absent: *null_if_absent }
     }
 
     /// A field that may be absent, and is then left out of JSON.
@@ -111,5 +178,27 @@ pub trait Sink {
     /// A text that is at hand as such.
     fn str(&mut self, text: &str) {
         self.text(&Text::from(text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_items_tell_stand_where_they_are_put() {
+        static FIELDS: [Field; 2] =
+            [Field::required("a", Type::Int), Field::required("b", Type::Text)];
+        let schema = Schema::of(&FIELDS);
+        let names = |schema: &Schema| -> Vec<String> {
+            schema.columns().map(|column| column.name.to_owned()).collect()
+        };
+        assert_eq!(names(&schema), ["a", "b"]);
+        let told = schema.with(1, ["x".into(), "y".into()].into());
+        assert_eq!(names(&told), ["a", "x", "y", "b"]);
+        assert_eq!(names(&schema.with(2, ["x".into()].into())), ["a", "b", "x"]);
+        assert_eq!(names(&schema.with(1, [].into())), ["a", "b"]);
+        assert!(told.column(1).unwrap().optional && !told.column(3).unwrap().optional);
+        assert_eq!(told.column(4), None);
     }
 }

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use memchr::memchr2_iter;
 use retort_model::json::write_string;
 use retort_model::{
-    Check, Conversation, Item, LeftOut, Message, Purpose, Reason, Repair, Role, Text, Warning,
+    Check, Conversation, Item, ItemKind, LeftOut, Message, Purpose, Reason, Repair, Role, Text,
+    Warning,
 };
 
 use super::arguments::object_of;
@@ -30,8 +31,7 @@ const TEXTS: Type = Type::List(&Type::Word);
 
 macro_rules! columns {
     ($tools:expr $(, $flat:literal)*) => {
-        Schema {
-            fields: &[
+        Schema::of(&[
                 Field::required("data_source", Type::Word),
                 Field::required("ability", TEXTS),
                 Field::required("messages", MESSAGES),
@@ -40,8 +40,7 @@ macro_rules! columns {
                 Field::required("conversation_id", Type::Text),
                 Field::required("extra", Type::Text),
                 $(Field::required($flat, Type::Text)),*
-            ],
-        }
+        ])
     };
 }
 
@@ -84,12 +83,16 @@ impl DataFormat for Standard {
         "ShareGPT records for fine-tuning: one a conversation, one a round of a graph"
     }
 
-    fn schema(&self, options: &ShapeOptions, flat: bool) -> &'static Schema {
+    fn schema(&self, options: &ShapeOptions, flat: bool) -> Schema {
         match (flat, options.tools) {
-            (true, _) => &FLAT,
-            (false, ToolsAs::Text) => &NESTED,
-            (false, ToolsAs::Array) => &WITH_TOOL_ARRAY,
+            (true, _) => FLAT.clone(),
+            (false, ToolsAs::Text) => NESTED.clone(),
+            (false, ToolsAs::Array) => WITH_TOOL_ARRAY.clone(),
         }
+    }
+
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Conversation, ItemKind::Run]
     }
 
     fn purposes(&self) -> &'static [Purpose] {
@@ -131,8 +134,7 @@ impl DataFormat for Standard {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
-        shape_records(conversation, context.options.tasks, |draft| {
+        shape_records(item, context.options.tasks, |conversation, draft| {
             write(conversation, draft, context, out)
         })
     }

@@ -46,9 +46,9 @@ impl FileFormat for Csv {
         false
     }
 
-    fn rows(&self, schema: &'static Schema, options: FileOptions) -> Box<dyn Rows> {
+    fn rows(&self, schema: &Schema, options: FileOptions) -> Box<dyn Rows> {
         Box::new(CsvRows {
-            schema,
+            schema: schema.clone(),
             options,
             cells: JsonRows::new(schema),
             depth: 0,
@@ -73,16 +73,12 @@ impl FileFormat for Csv {
         Ok(Chunk { rows, body: Box::new(bytes) })
     }
 
-    fn writer(
-        &self,
-        schema: &'static Schema,
-        options: FileOptions,
-    ) -> io::Result<Box<dyn FileWriter>> {
+    fn writer(&self, schema: &Schema, options: FileOptions) -> io::Result<Box<dyn FileWriter>> {
         let mut header = Vec::new();
         if options.csv == CsvDialect::Spreadsheet {
             header.extend_from_slice(BOM);
         }
-        let names: Vec<_> = schema.fields.iter().map(|field| field.name).collect();
+        let names: Vec<_> = schema.columns().map(|column| column.name).collect();
         header.extend_from_slice(names.join(",").as_bytes());
         header.extend_from_slice(b"\r\n");
         Ok(Box::new(Cells { header }))
@@ -185,7 +181,7 @@ impl FileWriter for Cells {
 
 /// Rows as lines of cells.
 struct CsvRows {
-    schema: &'static Schema,
+    schema: Schema,
     options: FileOptions,
     /// Makes the JSON text of a nested value.
     cells: JsonRows,
@@ -272,7 +268,7 @@ impl Sink for CsvRows {
         self.bytes.extend_from_slice(b"\r\n");
         self.sizes.push(u32::try_from(self.bytes.len() - self.row_start).unwrap_or(u32::MAX));
         self.evidence.push(0);
-        debug_assert_eq!(self.column, self.schema.fields.len());
+        debug_assert_eq!(self.column, self.schema.len());
     }
 
     fn text(&mut self, text: &Text<'_>) {
@@ -296,10 +292,8 @@ impl Sink for CsvRows {
             return self.cells.json(text);
         }
         // A JSON text or null as a cell: as programs expect text and nothing in CSV.
-        let is_json_column = matches!(
-            self.schema.fields.get(self.column).map(|field| &field.kind),
-            Some(Type::Json)
-        );
+        let is_json_column =
+            matches!(self.schema.column(self.column).map(|column| column.kind), Some(Type::Json));
         match Value::parse(text) {
             Ok(Value::String(inner)) if is_json_column => self.write_cell(&inner),
             Ok(Value::Null) if is_json_column => self.write_cell(""),

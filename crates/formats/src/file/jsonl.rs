@@ -29,7 +29,7 @@ impl FileFormat for JsonLines {
         true
     }
 
-    fn rows(&self, schema: &'static Schema, _options: FileOptions) -> Box<dyn Rows> {
+    fn rows(&self, schema: &Schema, _options: FileOptions) -> Box<dyn Rows> {
         Box::new(JsonRows::new(schema))
     }
 
@@ -48,11 +48,7 @@ impl FileFormat for JsonLines {
         Ok(Chunk { rows, body: Box::new(bytes) })
     }
 
-    fn writer(
-        &self,
-        _schema: &'static Schema,
-        _options: FileOptions,
-    ) -> io::Result<Box<dyn FileWriter>> {
+    fn writer(&self, _schema: &Schema, _options: FileOptions) -> io::Result<Box<dyn FileWriter>> {
         Ok(Box::new(Lines))
     }
 
@@ -78,7 +74,7 @@ impl FileWriter for Lines {
 
 /// Rows as lines of JSON.
 pub(super) struct JsonRows {
-    schema: &'static Schema,
+    schema: Schema,
     pub(super) bytes: Vec<u8>,
     pub(super) ends: Vec<usize>,
     sizes: Vec<u32>,
@@ -89,6 +85,7 @@ pub(super) struct JsonRows {
 }
 
 enum Frame {
+    Row { at: usize, begun: bool, node: u32 },
     Struct { fields: &'static [Field], at: usize, begun: bool, node: u32 },
     List { item: &'static Type, filled: bool, node: u32 },
 }
@@ -105,9 +102,9 @@ fn nodes(kind: &Type) -> u32 {
 }
 
 impl JsonRows {
-    pub(super) fn new(schema: &'static Schema) -> Self {
+    pub(super) fn new(schema: &Schema) -> Self {
         Self {
-            schema,
+            schema: schema.clone(),
             bytes: Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 2),
             ends: Vec::new(),
             sizes: Vec::new(),
@@ -119,52 +116,52 @@ impl JsonRows {
 
     /// Steps to the place of the next value and writes what stands before it: its key, or a comma.
     fn place(&mut self, present: bool) {
-        match self.open.last_mut() {
+        let (column, begun, node) = match self.open.last_mut() {
+            Some(Frame::Row { at, begun, node }) => (self.schema.column(*at), begun, *node),
             Some(Frame::Struct { fields, at, begun, node }) => {
-                let Some(field) = fields.get(*at) else { return };
-                if !present && !field.null_if_absent {
-                    return;
-                }
-                self.bytes.push(if *begun { b',' } else { b'{' });
-                *begun = true;
-                self.bytes.push(b'"');
-                self.bytes.extend_from_slice(field.name.as_bytes());
-                self.bytes.extend_from_slice(b"\":");
-                if !present {
-                    self.bytes.extend_from_slice(b"null");
-                } else if field.optional {
-                    self.seen |= 1_u64.checked_shl(*node).unwrap_or(0);
-                }
+                (fields.get(*at).map(Field::as_column), begun, *node)
             }
             Some(Frame::List { filled, node, .. }) => {
                 self.bytes.push(if *filled { b',' } else { b'[' });
                 *filled = true;
                 self.seen |= 1_u64.checked_shl(*node).unwrap_or(0);
+                return;
             }
-            None => {}
+            None => return,
+        };
+        let Some(column) = column.filter(|column| present || column.null_if_absent) else { return };
+        self.bytes.push(if *begun { b',' } else { b'{' });
+        *begun = true;
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(column.name.as_bytes());
+        self.bytes.extend_from_slice(b"\":");
+        if !present {
+            self.bytes.extend_from_slice(b"null");
+        } else if column.optional {
+            self.seen |= 1_u64.checked_shl(node).unwrap_or(0);
         }
     }
 
     /// Steps behind a value.
     fn pass(&mut self) {
-        if let Some(Frame::Struct { fields, at, node, .. }) = self.open.last_mut() {
-            if let Some(field) = fields.get(*at) {
-                *node += u32::from(field.optional) + nodes(&field.kind);
+        let (column, at, node) = match self.open.last_mut() {
+            Some(Frame::Row { at, node, .. }) => (self.schema.column(*at), at, node),
+            Some(Frame::Struct { fields, at, node, .. }) => {
+                (fields.get(*at).map(Field::as_column), at, node)
             }
-            *at += 1;
+            Some(Frame::List { .. }) | None => return,
+        };
+        if let Some(column) = column {
+            *node += u32::from(column.optional) + nodes(column.kind);
         }
+        *at += 1;
     }
 
     /// Begins to write the value of one column alone.
     pub(super) fn begin_column(&mut self, column: usize) {
         self.bytes.clear();
         self.open.clear();
-        self.open.push(Frame::Struct {
-            fields: self.schema.fields,
-            at: column,
-            begun: false,
-            node: 0,
-        });
+        self.open.push(Frame::Row { at: column, begun: false, node: 0 });
     }
 
     /// The JSON text of the column that was begun.
@@ -178,6 +175,10 @@ impl JsonRows {
     /// The type that is due, and its bit of evidence.
     fn due(&self) -> (Option<&'static Type>, u32) {
         match self.open.last() {
+            Some(Frame::Row { at, node, .. }) => match self.schema.column(*at) {
+                Some(column) => (Some(column.kind), node + u32::from(column.optional)),
+                None => (None, *node),
+            },
             Some(Frame::Struct { fields, at, node, .. }) => match fields.get(*at) {
                 Some(field) => (Some(&field.kind), node + u32::from(field.optional)),
                 None => (None, *node),
@@ -192,18 +193,13 @@ impl Sink for JsonRows {
     fn begin_row(&mut self) {
         self.seen = 0;
         self.open.clear();
-        if !self.schema.fields.is_empty() {
-            self.open.push(Frame::Struct {
-                fields: self.schema.fields,
-                at: 0,
-                begun: false,
-                node: 0,
-            });
+        if !self.schema.is_empty() {
+            self.open.push(Frame::Row { at: 0, begun: false, node: 0 });
         }
     }
 
     fn end_row(&mut self) {
-        if let Some(Frame::Struct { begun, .. }) = self.open.pop() {
+        if let Some(Frame::Row { begun, .. }) = self.open.pop() {
             self.bytes.extend_from_slice(if begun { b"}" } else { b"{}" });
         }
         self.bytes.push(b'\n');

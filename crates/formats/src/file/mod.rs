@@ -44,7 +44,7 @@ pub trait FileFormat: Sync {
     }
 
     /// An empty batch of rows.
-    fn rows(&self, schema: &'static Schema, options: FileOptions) -> Box<dyn Rows>;
+    fn rows(&self, schema: &Schema, options: FileOptions) -> Box<dyn Rows>;
 
     /// Whether a group of this size is to be encoded before more rows join it.
     fn is_full(&self, _rows: usize, _bytes: usize) -> bool {
@@ -61,11 +61,7 @@ pub trait FileFormat: Sync {
     ///
     /// # Errors
     /// Those of the encoder.
-    fn writer(
-        &self,
-        schema: &'static Schema,
-        options: FileOptions,
-    ) -> io::Result<Box<dyn FileWriter>>;
+    fn writer(&self, schema: &Schema, options: FileOptions) -> io::Result<Box<dyn FileWriter>>;
 
     /// Reads the rows of a finished file back, each as the JSON text of an object.
     ///

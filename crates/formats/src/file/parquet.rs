@@ -54,14 +54,14 @@ impl FileFormat for Parquet {
         false
     }
 
-    fn rows(&self, schema: &'static Schema, _options: FileOptions) -> Box<dyn Rows> {
+    fn rows(&self, schema: &Schema, _options: FileOptions) -> Box<dyn Rows> {
         let mut leaves = Vec::new();
-        for field in schema.fields {
-            add_leaves(&field.kind, Levels::default().below(field), &mut leaves);
+        for column in schema.columns() {
+            add_leaves(column.kind, Levels::default().below(column.optional), &mut leaves);
         }
         let starts = vec![0; leaves.len()];
         Box::new(Columns {
-            schema,
+            schema: schema.clone(),
             leaves,
             open: Vec::new(),
             size: 0,
@@ -81,12 +81,12 @@ impl FileFormat for Parquet {
         for batch in group {
             batches.push(*own::<Columns>(batch)?);
         }
-        let Some(schema) = batches.first().map(|batch| batch.schema) else {
+        let Some(schema) = batches.first().map(|batch| batch.schema.clone()) else {
             return Ok(Chunk { rows: 0, body: Box::new(Vec::<RowGroup>::new()) });
         };
         let rows: usize = batches.iter().map(|batch| batch.sizes.len()).sum();
-        let root = root_of(schema)?;
-        let properties = properties_of(schema, &SchemaDescriptor::new(Arc::clone(&root)));
+        let root = root_of(&schema)?;
+        let properties = properties_of(&schema, &SchemaDescriptor::new(Arc::clone(&root)));
         let mut groups = Vec::new();
         let mut from = 0;
         while from < rows {
@@ -97,11 +97,7 @@ impl FileFormat for Parquet {
         Ok(Chunk { rows: rows as u64, body: Box::new(groups) })
     }
 
-    fn writer(
-        &self,
-        schema: &'static Schema,
-        _options: FileOptions,
-    ) -> io::Result<Box<dyn FileWriter>> {
+    fn writer(&self, schema: &Schema, _options: FileOptions) -> io::Result<Box<dyn FileWriter>> {
         let root = root_of(schema)?;
         let properties = properties_of(schema, &SchemaDescriptor::new(Arc::clone(&root)));
         let pending = Pending::default();
@@ -133,8 +129,8 @@ struct Levels {
 }
 
 impl Levels {
-    fn below(self, field: &Field) -> Self {
-        Self { definition: self.definition + i16::from(field.optional), ..self }
+    fn below(self, optional: bool) -> Self {
+        Self { definition: self.definition + i16::from(optional), ..self }
     }
 
     fn inside_list(self) -> Self {
@@ -166,7 +162,7 @@ fn add_leaves(kind: &Type, levels: Levels, leaves: &mut Vec<Leaf>) {
         Type::List(item) => add_leaves(item, levels.inside_list(), leaves),
         Type::Struct(fields) => {
             for field in *fields {
-                add_leaves(&field.kind, levels.below(field), leaves);
+                add_leaves(&field.kind, levels.below(field.optional), leaves);
             }
         }
     }
@@ -194,13 +190,14 @@ struct Frame {
 
 #[derive(Clone, Copy, Debug)]
 enum Place {
+    Row { at: usize },
     Fields { fields: &'static [Field], at: usize },
     Items { item: &'static Type, level: i16, filled: bool },
 }
 
 /// Rows as columns.
 struct Columns {
-    schema: &'static Schema,
+    schema: Schema,
     leaves: Vec<Leaf>,
     open: Vec<Frame>,
     size: usize,
@@ -215,21 +212,27 @@ impl Columns {
     /// The value that is due: its leaf, its levels and its type; steps behind it.
     fn next(&mut self, present: bool) -> Option<(usize, i16, i16, &'static Type)> {
         let frame = self.open.last_mut()?;
-        match &mut frame.place {
+        let (kind, optional): (&'static Type, bool) = match &mut frame.place {
+            Place::Row { at } => {
+                let column = self.schema.column(*at)?;
+                *at += 1;
+                (column.kind, column.optional)
+            }
             Place::Fields { fields, at } => {
                 let field = fields.get(*at)?;
                 *at += 1;
-                let leaf = frame.leaf;
-                frame.leaf += leaf_count(&field.kind);
-                let definition = frame.definition + i16::from(field.optional && present);
-                Some((leaf, definition, frame.repetition, &field.kind))
+                (&field.kind, field.optional)
             }
             Place::Items { item, level, filled } => {
                 let repetition =
                     if std::mem::replace(filled, true) { *level } else { frame.repetition };
-                Some((frame.leaf, frame.definition + 1, repetition, item))
+                return Some((frame.leaf, frame.definition + 1, repetition, item));
             }
-        }
+        };
+        let leaf = frame.leaf;
+        frame.leaf += leaf_count(kind);
+        let definition = frame.definition + i16::from(optional && present);
+        Some((leaf, definition, frame.repetition, kind))
     }
 
     /// Notes for all leaves of a type that no value is there.
@@ -256,7 +259,7 @@ impl Sink for Columns {
     fn begin_row(&mut self) {
         self.row_start = self.size;
         self.open.clear();
-        let place = Place::Fields { fields: self.schema.fields, at: 0 };
+        let place = Place::Row { at: 0 };
         self.open.push(Frame { place, leaf: 0, definition: 0, repetition: 0 });
     }
 
@@ -494,8 +497,8 @@ fn properties_of(schema: &Schema, descriptor: &SchemaDescriptor) -> WriterProper
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None);
     let mut words = Vec::new();
-    for field in schema.fields {
-        mark_words(&field.kind, &mut words);
+    for column in schema.columns() {
+        mark_words(column.kind, &mut words);
     }
     for (index, is_word) in words.into_iter().enumerate() {
         let column = descriptor.column(index);
@@ -526,9 +529,8 @@ fn mark_words(kind: &Type, words: &mut Vec<bool>) {
 
 fn root_of(schema: &Schema) -> io::Result<TypePtr> {
     let fields = schema
-        .fields
-        .iter()
-        .map(|field| type_of(field.name, &field.kind, field.optional))
+        .columns()
+        .map(|column| type_of(column.name, column.kind, column.optional))
         .collect::<io::Result<_>>()?;
     Ok(Arc::new(
         ParquetType::group_type_builder("schema").with_fields(fields).build().map_err(broken)?,

@@ -62,7 +62,7 @@ pub fn shape_item(item: &Item<'_>, data_format: &str, options: ShapeOptions) -> 
     let data_format = data_format_named(data_format).expect("a data format");
     let jsonl = file_format_named("jsonl").expect("JSON Lines");
     let schema = data_format.schema(&options, false);
-    let mut rows = jsonl.rows(schema, FileOptions::default());
+    let mut rows = jsonl.rows(&schema, FileOptions::default());
     let mut context = ShapeContext {
         options: &options,
         flat: false,
@@ -72,7 +72,7 @@ pub fn shape_item(item: &Item<'_>, data_format: &str, options: ShapeOptions) -> 
     let outcome = data_format.shape(item, &mut context, &mut *rows);
     assert_eq!(rows.count(), outcome.records.len(), "every row is told of");
     let mut bytes = Vec::new();
-    let mut writer = jsonl.writer(schema, FileOptions::default()).expect("a writer");
+    let mut writer = jsonl.writer(&schema, FileOptions::default()).expect("a writer");
     writer
         .write(jsonl.encode(vec![rows], FileOptions::default()).expect("a chunk"), &mut bytes)
         .expect("a file");

@@ -71,7 +71,7 @@ impl Worker<'_> {
             .shaping
             .data_format
             .schema(&self.shaping.shape_options, !self.shaping.file_format.is_nested());
-        let mut rows = self.shaping.file_format.rows(schema, self.shaping.file_options);
+        let mut rows = self.shaping.file_format.rows(&schema, self.shaping.file_options);
         let (batch, stored) = match work {
             Work::Items(batch) => (batch, None),
             Work::Stored(stored) => (self.unpacked(&stored, &source, &mut done), Some(stored)),

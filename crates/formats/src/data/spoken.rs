@@ -1,0 +1,310 @@
+//! Messages as chat systems take them, with tool calls whose ids and names are such as all of them take. Shared by the
+//! data formats that write them.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use retort_model::json::Value;
+use retort_model::{Check, LeftOut, Message, Reason, Repair, Role, Text, ToolCall, Warning};
+
+use super::arguments::object_of;
+use super::extra::{extra, has_attachments};
+use super::record::{Draft, Examined, NO_RESULT, examine, settle};
+use super::tools::push_once;
+use super::turns::{Rules, Side, Turn, is_blank};
+use super::{RecordNotes, ShapeContext, ShapeOptions};
+
+const RULES: Rules = Rules { joins_results: false, calls_are_answered: true };
+
+/// Longest tool name that OpenAI and Mistral take.
+const TOOL_NAME: usize = 64;
+
+/// What becomes one record, as it is spoken.
+pub(super) struct Speech<'c> {
+    pub(super) messages: Vec<Spoken<'c>>,
+    /// The definitions of tools as a JSON array; empty if there are none.
+    pub(super) tools: String,
+    pub(super) notes: RecordNotes,
+}
+
+/// Puts a draft into words. Tools that get another name are added to `renamed_tools`.
+pub(super) fn speak<'c>(
+    draft: &Draft<'c>,
+    context: &mut ShapeContext<'_>,
+    renamed_tools: &mut Vec<(String, String)>,
+) -> Result<Speech<'c>, LeftOut> {
+    let options = context.options;
+    let mends = options.check != Check::Off;
+    let Examined { turns, tools, mut repairs, mut hopeless } =
+        examine(draft, context.tools, options.check, RULES)?;
+    let mut names = Names::default();
+    let mut row = Row { options, mends, calls: 0, repairs: &mut repairs, hopeless: &mut hopeless };
+    let definitions = row.definitions(&tools, &turns.turns, &mut names);
+    let messages = row.spoken(turns.system, &turns.turns, &mut names);
+    let mut notes = settle(options.check, hopeless, repairs)?;
+    let all = || turns.turns.iter().flat_map(Turn::messages).chain(turns.system);
+    if all().any(|message| has_attachments(message)) {
+        notes.warnings.push(Warning::AttachmentLeftBehind);
+    }
+
+    let mut renames: Vec<_> =
+        names.written.into_iter().filter(|(name, written)| name != written).collect();
+    renames.sort_unstable();
+    renamed_tools.extend(renames);
+
+    notes.part = draft.part_words();
+    notes.extra = Some(extra(draft, &turns, &tools, options)).filter(|extra| !extra.is_empty());
+    Ok(Speech { messages, tools: definitions, notes })
+}
+
+/// A message as it is written.
+pub(super) struct Spoken<'c> {
+    pub(super) role: Cow<'c, str>,
+    pub(super) content: Text<'c>,
+    pub(super) calls: Vec<SpokenCall<'c>>,
+    /// The id of the call that it answers.
+    pub(super) answers: Option<Cow<'c, str>>,
+}
+
+/// A call as it is written.
+pub(super) struct SpokenCall<'c> {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) arguments: Cow<'c, str>,
+}
+
+/// Names of tools as the row writes them, alike in definitions and calls.
+#[derive(Default)]
+struct Names {
+    written: HashMap<String, String>,
+}
+
+impl Names {
+    fn of(&mut self, name: &str, repairs: &mut Vec<Repair>) -> String {
+        if let Some(written) = self.written.get(name) {
+            return written.clone();
+        }
+        let mut written: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' })
+            .collect();
+        let taken = |candidate: &str| {
+            self.written.iter().any(|(other, one)| other != name && one == candidate)
+        };
+        if written.len() > TOOL_NAME || taken(&written) {
+            // What the name alone decides, so that it is the same in every row.
+            written.truncate(TOOL_NAME - 9);
+            written = format!("{written}_{:08x}", retort_model::fnv1a(name) & 0xffff_ffff);
+        }
+        if written != name {
+            push_once(repairs, Repair::RenamedTool);
+        }
+        self.written.insert(name.to_owned(), written.clone());
+        written
+    }
+}
+
+/// Builds one row and notes what it takes.
+struct Row<'n> {
+    options: &'n ShapeOptions,
+    mends: bool,
+    calls: usize,
+    repairs: &'n mut Vec<Repair>,
+    hopeless: &'n mut Option<LeftOut>,
+}
+
+impl Row<'_> {
+    /// The definitions as a JSON array; empty if there are none.
+    fn definitions(
+        &mut self,
+        tools: &super::tools::Tools,
+        turns: &[Turn<'_>],
+        names: &mut Names,
+    ) -> String {
+        let mut definitions = Vec::new();
+        if tools.tools.iter().any(|tool| tool.invalid) {
+            push_once(self.repairs, Repair::MendedTools);
+        }
+        for tool in &tools.tools {
+            let name =
+                if self.mends { names.of(&tool.name, self.repairs) } else { tool.name.clone() };
+            if !self.mends {
+                definitions.push(tool.source.clone());
+            } else if name == tool.name {
+                definitions.push(tool.nested.clone());
+            } else {
+                definitions.push(renamed(&tool.nested, &name));
+            }
+        }
+        let called = turns.iter().flat_map(Turn::calls).map(|call| call.name.decoded());
+        for name in called.filter(|name| !name.is_empty()) {
+            let known = tools.tools.iter().any(|tool| tool.name == *name)
+                || names.written.contains_key(&*name);
+            if known {
+                continue;
+            }
+            push_once(self.repairs, Repair::DeclaredTool);
+            let name = names.of(&name, self.repairs);
+            if self.mends {
+                definitions.push(format!(
+                    r#"{{"type":"function","function":{{"name":"{name}","description":"","parameters":{{"type":"object","properties":{{}}}}}}}}"#
+                ));
+            }
+        }
+        if definitions.is_empty() { String::new() } else { format!("[{}]", definitions.join(",")) }
+    }
+
+    fn spoken<'c>(
+        &mut self,
+        system: Option<&'c Message<'c>>,
+        turns: &[Turn<'c>],
+        names: &mut Names,
+    ) -> Vec<Spoken<'c>> {
+        let mut spoken = Vec::with_capacity(turns.len() + 1);
+        if let Some(system) = system
+            && !(self.mends && is_blank(system))
+        {
+            spoken.push(Spoken {
+                role: "system".into(),
+                content: system.words(),
+                calls: Vec::new(),
+                answers: None,
+            });
+        }
+        let mut open: Vec<String> = Vec::new();
+        for turn in turns {
+            match turn.side {
+                Side::Question => spoken.push(self.question(turn)),
+                Side::Answer => {
+                    spoken.push(Spoken {
+                        role: "assistant".into(),
+                        content: turn.text(),
+                        calls: Vec::new(),
+                        answers: None,
+                    });
+                }
+                Side::Call => {
+                    let call = self.call(turn, names);
+                    open = call.calls.iter().map(|call| call.id.clone()).collect();
+                    spoken.push(call);
+                }
+                Side::Results => self.results(turn, &mut open, &mut spoken),
+            }
+        }
+        spoken
+    }
+
+    fn question<'c>(&mut self, turn: &Turn<'c>) -> Spoken<'c> {
+        let role = match turn.first {
+            Some(message) if message.role == Role::Other => message.role_word(),
+            _ => "user".into(),
+        };
+        let mut content = turn.text();
+        if self.mends && content.is_blank() {
+            push_once(self.repairs, Repair::MarkedEmpty);
+            let attached = turn.messages().any(|message| has_attachments(message));
+            content = if attached { "[attachment]".into() } else { "[empty]".into() };
+        }
+        Spoken { role, content, calls: Vec::new(), answers: None }
+    }
+
+    fn call<'c>(&mut self, turn: &Turn<'c>, names: &mut Names) -> Spoken<'c> {
+        let mut calls = Vec::new();
+        for call in turn.calls() {
+            calls.push(self.one_call(call, names));
+        }
+        let mut content = turn.text();
+        if self.mends && !content.is_empty() {
+            // Mistral takes a text or calls, not both; what was said is kept beside the data.
+            push_once(self.repairs, Repair::MovedCallText);
+            content = Text::default();
+        }
+        Spoken { role: "assistant".into(), content, calls, answers: None }
+    }
+
+    fn one_call<'c>(&mut self, call: &'c ToolCall<'c>, names: &mut Names) -> SpokenCall<'c> {
+        self.calls += 1;
+        let mut found = Vec::new();
+        let arguments = match object_of(call, self.options.wrap_arguments, &mut found) {
+            Ok(arguments) => arguments,
+            Err(why) => {
+                self.hopeless.get_or_insert(why);
+                call.arguments.decoded()
+            }
+        };
+        for repair in found {
+            push_once(self.repairs, repair);
+        }
+        let name = call.name.decoded();
+        if name.is_empty() {
+            self.hopeless.get_or_insert_with(|| {
+                LeftOut::new(Reason::CallWithoutTool, "a call without the name of a tool")
+            });
+        }
+        if self.mends {
+            // Nine letters and digits, as Mistral demands, the same whenever the row is made.
+            let id = format!("call{:05}", self.calls);
+            SpokenCall { id, name: names.of(&name, self.repairs), arguments }
+        } else {
+            SpokenCall { id: call.id.decoded().into_owned(), name: name.into_owned(), arguments }
+        }
+    }
+
+    fn results<'c>(
+        &mut self,
+        turn: &Turn<'c>,
+        open: &mut Vec<String>,
+        spoken: &mut Vec<Spoken<'c>>,
+    ) {
+        if turn.results.is_empty() && self.mends && open.len() > 1 {
+            // Joined in the source: taken apart again, one for each call.
+            let results = turn.first.and_then(super::turns::joined_results).unwrap_or_default();
+            for (result, id) in results.into_iter().zip(open.drain(..)) {
+                let content =
+                    Text::from(if result.trim().is_empty() { "\"\"".to_owned() } else { result });
+                spoken.push(Spoken {
+                    role: "tool".into(),
+                    content,
+                    calls: Vec::new(),
+                    answers: Some(id.into()),
+                });
+            }
+            return;
+        }
+        if turn.results.is_empty() {
+            for message in turn.messages() {
+                let answers =
+                    message.tool_call_id.as_ref().map_or(Cow::Borrowed(""), Text::decoded);
+                spoken.push(Spoken {
+                    role: "tool".into(),
+                    content: message.words(),
+                    calls: Vec::new(),
+                    answers: Some(answers),
+                });
+            }
+            return;
+        }
+        for (result, id) in turn.results.iter().zip(open.drain(..)) {
+            let mut content = result.map_or(Text::from(NO_RESULT), |message| message.words());
+            if self.mends && content.is_blank() {
+                // The JSON text of an empty string: what the tool said, where nothing may not be said.
+                push_once(self.repairs, Repair::MarkedEmpty);
+                content = "\"\"".into();
+            }
+            spoken.push(Spoken {
+                role: "tool".into(),
+                content,
+                calls: Vec::new(),
+                answers: Some(id.into()),
+            });
+        }
+    }
+}
+
+fn renamed(nested: &str, name: &str) -> String {
+    let Ok(mut value) = Value::parse(nested) else { return nested.to_owned() };
+    if let Some(field) = value.get_mut("function").and_then(|function| function.get_mut("name")) {
+        *field = Value::String(name.to_owned().into());
+    }
+    value.to_json()
+}
