@@ -202,3 +202,17 @@ pub const CHECKED_BEFORE: usize = 500;
 
 /// See [`CHECKED_BEFORE`].
 pub const CHECKED_BEFORE_BYTES: u64 = 16 << 20;
+
+/// Characters of a run's question, answer and error that lists show and search looks at: what a row of a table
+/// holds. More would make the index of trigrams larger than the runs.
+pub const RUN_EXCERPT: usize = 160;
+
+/// Copilots and recipes that are listed at once: projects have tens.
+pub const FLOWS_LISTED: usize = 1000;
+
+/// Versions, and nodes, of one copilot or recipe that are told, the most frequent: people choose from them.
+pub const FLOW_PARTS_LISTED: usize = 1000;
+
+/// Runs that charts are made of, the most recent that a filter means: a walk over their index takes some hundred
+/// milliseconds.
+pub const RUNS_CHARTED: u64 = 1_000_000;

@@ -17,6 +17,8 @@ mod message;
 mod name;
 mod receipt;
 mod run;
+mod run_selection;
+mod run_update;
 mod scope;
 mod selection;
 mod text;
@@ -33,6 +35,8 @@ pub use message::{Content, Feedback, Fields, Message, Part, PartKind, Role, Tool
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, Portion, Tally};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
+pub use run_selection::{ItemSelection, RunSelection};
+pub use run_update::Again;
 pub use scope::Scope;
 pub use selection::{DateRange, Selection};
 pub use text::{RawJson, Text};

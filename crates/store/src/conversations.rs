@@ -116,7 +116,7 @@ const COLUMNS: [&str; 20] = [
 
 /// Conversations that come in together and are worth memory for the indexes: what a server is told now and then is
 /// not, and each of its connections would keep it.
-const MANY: usize = 256;
+pub(crate) const MANY: usize = 256;
 
 impl crate::Store {
     /// Takes in conversations, all or none: new ones are added, known ones brought up to date where what comes is
@@ -329,7 +329,7 @@ impl Known {
 }
 
 /// `$first, $…` for `count` values.
-fn push_parameters(sql: &mut String, first: usize, count: usize) {
+pub(crate) fn push_parameters(sql: &mut String, first: usize, count: usize) {
     for number in first..first + count {
         if number > first {
             sql.push_str(", ");
@@ -340,7 +340,7 @@ fn push_parameters(sql: &mut String, first: usize, count: usize) {
 }
 
 /// `INSERT INTO table (columns) VALUES (…), (…)`.
-fn insert(table: &str, columns: &[&str], rows: usize) -> String {
+pub(crate) fn insert(table: &str, columns: &[&str], rows: usize) -> String {
     let mut sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
     for row in 0..rows {
         sql.push_str(if row == 0 { "(" } else { ", (" });
@@ -603,7 +603,11 @@ fn update(
 }
 
 /// Takes away a body that nothing needs any more, at once or when the exports under way have ended.
-fn drop_body(connection: &mut Connection, body: i64, exporting: bool) -> Result<(), Error> {
+pub(crate) fn drop_body(
+    connection: &mut Connection,
+    body: i64,
+    exporting: bool,
+) -> Result<(), Error> {
     let sql = if exporting {
         "UPDATE body SET superseded = 1 WHERE key = $1"
     } else {

@@ -1,11 +1,12 @@
 //! Datasets, their files, and what they were made of.
 
-use retort_model::{Scope, Time};
+use retort_model::{ItemKind, Scope, Time};
 
 use crate::Error;
 use crate::conversations::whole;
 use crate::dialect::{Connection, Row, Value};
 use crate::filter::{Statement, moment};
+use crate::items::table;
 use crate::jobs::{Job, refuse_taken};
 use crate::store::{next, take_turn};
 
@@ -239,7 +240,7 @@ impl crate::Store {
         })
     }
 
-    /// The datasets that hold something of the conversations with that id, also of purged ones.
+    /// The datasets that hold something of the conversations and runs with that id, also of purged ones.
     ///
     /// # Errors
     /// Those of the database.
@@ -247,35 +248,44 @@ impl crate::Store {
         let mut statement = Statement::new(DATASET);
         statement.made_in(scope);
         statement.push(
-            " AND job IN (SELECT i.job FROM job_item i JOIN conversation c ON c.key = i.item
-                  WHERE c.project = ",
+            " AND job IN (SELECT i.job FROM job_item i WHERE i.item IN
+                  (SELECT c.key FROM conversation c WHERE c.project = ",
         );
+        statement.int(scope.project).push(" AND c.id = ").key(id);
+        statement.push(" UNION ALL SELECT c.key FROM run c WHERE c.project = ");
         statement.int(scope.project).push(" AND c.id = ").key(id).push(
-            " AND NOT EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal))
+            ") AND NOT EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal))
               ORDER BY id",
         );
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_dataset))
     }
 
-    /// Whether anything is known of a conversation with that id, also if it was purged. To a person, a purged one is
-    /// known if they made a dataset of it.
+    /// Whether anything is known of a conversation or run with that id, also if it was purged. To a person, a purged
+    /// one is known if they made a dataset of it.
     ///
     /// # Errors
     /// Those of the database.
     pub fn knows(&self, scope: &Scope, id: &str) -> Result<bool, Error> {
-        let mut statement =
-            Statement::new("SELECT COUNT(*) FROM conversation c WHERE c.project = ");
-        statement.int(scope.project).push(" AND c.id = ").key(id);
-        if let Some(owner) = &scope.owner {
-            statement.push(" AND (c.owner = ").key(owner).push(
-                " OR EXISTS (SELECT 1 FROM job_item i JOIN job j ON j.id = i.job
-                             WHERE i.item = c.key AND j.creator = ",
-            );
-            statement.text(owner).push("))");
+        for kind in [ItemKind::Conversation, ItemKind::Run] {
+            let mut statement = Statement::new(format!(
+                "SELECT COUNT(*) FROM {} c WHERE c.project = ",
+                table(kind)
+            ));
+            statement.int(scope.project).push(" AND c.id = ").key(id);
+            if let Some(owner) = &scope.owner {
+                statement.push(" AND (c.owner = ").key(owner).push(
+                    " OR EXISTS (SELECT 1 FROM job_item i JOIN job j ON j.id = i.job
+                                 WHERE i.item = c.key AND j.creator = ",
+                );
+                statement.text(owner).push("))");
+            }
+            let found = self.read(|connection| {
+                connection.row(&statement.sql, &statement.values(), |row| row.int(0))
+            })?;
+            if found.unwrap_or(0) > 0 {
+                return Ok(true);
+            }
         }
-        let found = self.read(|connection| {
-            connection.row(&statement.sql, &statement.values(), |row| row.int(0))
-        })?;
-        Ok(found.unwrap_or(0) > 0)
+        Ok(false)
     }
 }

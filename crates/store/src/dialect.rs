@@ -107,6 +107,20 @@ impl Dialect {
         }
     }
 
+    /// What makes ids, questions, answers and errors of runs searchable in the same way.
+    pub(crate) fn run_search_schema(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "CREATE VIRTUAL TABLE run_search USING fts5(
+                     search, content='run', content_rowid='key', columnsize=0, detail=none,
+                     tokenize='trigram case_sensitive 1');
+                 INSERT INTO run_search (run_search, rank) VALUES ('secure-delete', 1);
+                 INSERT INTO run_search (run_search, rank) VALUES ('automerge', 16)"
+            }
+            Self::Postgres => "CREATE INDEX run_search ON run USING gin (search gin_trgm_ops)",
+        }
+    }
+
     /// What lets the audit log only be added to.
     pub(crate) fn audit_schema(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use retort_model::{Kind, Scope, Selection, Status, Time};
+use retort_model::{DateRange, Kind, Scope, Selection, Status, Time};
 
 use crate::dialect::{Dialect, Value};
 
@@ -129,10 +129,14 @@ pub(crate) fn walk_or(by: SearchBy, scope: &Scope, selection: &Selection) -> Sea
 
 /// How the texts of a selection can be searched.
 pub(crate) fn search_by(dialect: Dialect, selection: &Selection) -> SearchBy {
+    if selection.or.is_empty() { texts_by(dialect, &selection.search) } else { SearchBy::Rows }
+}
+
+/// How any of these texts can be searched.
+pub(crate) fn texts_by(dialect: Dialect, texts: &[String]) -> SearchBy {
     let long = |text: &String| text.to_lowercase().chars().count() >= TRIGRAM;
-    let all_long = !selection.search.is_empty() && selection.search.iter().all(long);
     match dialect {
-        Dialect::Sqlite if all_long && selection.or.is_empty() => SearchBy::Trigrams,
+        Dialect::Sqlite if !texts.is_empty() && texts.iter().all(long) => SearchBy::Trigrams,
         // PostgreSQL's planner chooses by itself.
         Dialect::Sqlite | Dialect::Postgres => SearchBy::Rows,
     }
@@ -140,7 +144,7 @@ pub(crate) fn search_by(dialect: Dialect, selection: &Selection) -> SearchBy {
 
 /// The query of the trigram index for rows that hold all trigrams of any of the texts; those that hold them apart
 /// are for the rest of the filter.
-pub(crate) fn trigram_query(selection: &Selection) -> String {
+pub(crate) fn trigram_query(texts: &[String]) -> String {
     let all_of = |text: &String| {
         let characters: Vec<char> = searchable(text).chars().collect();
         let quoted: Vec<String> = characters
@@ -152,7 +156,7 @@ pub(crate) fn trigram_query(selection: &Selection) -> String {
             .collect();
         format!("({})", quoted.join(" AND "))
     };
-    let any: Vec<String> = selection.search.iter().map(all_of).collect();
+    let any: Vec<String> = texts.iter().map(all_of).collect();
     any.join(" OR ")
 }
 
@@ -169,7 +173,7 @@ pub(crate) fn push_conversations(
         statement
             .push(" FROM conversation_search s CROSS JOIN conversation c ON c.key = s.rowid")
             .push(" WHERE s.conversation_search MATCH ")
-            .text(&trigram_query(selection))
+            .text(&trigram_query(&selection.search))
             // The plus keeps the index on projects out: the search leads.
             .push(" AND +c.project = ");
     } else {
@@ -208,22 +212,27 @@ fn push_conditions(statement: &mut Statement, dialect: Dialect, selection: &Sele
     if !selection.kinds.is_empty() {
         push_among(statement, "c.kind", selection.kinds.iter().copied().map(number_of_kind));
     }
-    push_created(statement, selection);
+    push_range(statement, "c.created_at", selection.created);
     if !selection.ids.is_empty() {
         statement.push(" AND ");
         push_ids(statement, dialect, &selection.ids);
     }
-    if !selection.search.is_empty() {
-        for (index, text) in selection.search.iter().enumerate() {
-            statement.push(if index == 0 { " AND (" } else { " OR " });
-            statement.push("c.search LIKE ").text(&like_pattern(text)).push(" ESCAPE '\\'");
-        }
+    push_texts(statement, &selection.search);
+}
+
+/// Appends that any of these texts is in what is searched, if there are any.
+pub(crate) fn push_texts(statement: &mut Statement, texts: &[String]) {
+    for (index, text) in texts.iter().enumerate() {
+        statement.push(if index == 0 { " AND (" } else { " OR " });
+        statement.push("c.search LIKE ").text(&like_pattern(text)).push(" ESCAPE '\\'");
+    }
+    if !texts.is_empty() {
         statement.push(")");
     }
 }
 
 /// Appends that the id is one of these.
-fn push_ids(statement: &mut Statement, dialect: Dialect, ids: &BTreeSet<String>) {
+pub(crate) fn push_ids(statement: &mut Statement, dialect: Dialect, ids: &BTreeSet<String>) {
     let mut list = Vec::new();
     let ids: Vec<_> = ids.iter().map(|id| key_text(id)).collect();
     write_texts(ids.iter().map(AsRef::as_ref), &mut list);
@@ -232,7 +241,11 @@ fn push_ids(statement: &mut Statement, dialect: Dialect, ids: &BTreeSet<String>)
     statement.hold(Held::Text(String::from_utf8_lossy(&list).into_owned()));
 }
 
-fn push_among(statement: &mut Statement, column: &str, numbers: impl IntoIterator<Item = i64>) {
+pub(crate) fn push_among(
+    statement: &mut Statement,
+    column: &str,
+    numbers: impl IntoIterator<Item = i64>,
+) {
     let mut numbers: Vec<i64> = numbers.into_iter().collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -240,16 +253,16 @@ fn push_among(statement: &mut Statement, column: &str, numbers: impl IntoIterato
     statement.push(&format!(" AND {column} IN ({})", list.join(", ")));
 }
 
-fn push_created(statement: &mut Statement, selection: &Selection) {
-    let range = selection.created;
+/// Appends that the moment in a column lies in a range.
+pub(crate) fn push_range(statement: &mut Statement, column: &str, range: DateRange) {
     if range.from.is_none() && range.before.is_none() {
         return;
     }
     // An unknown moment lies in no range that has an end.
     let from = range.from.map_or(UNKNOWN + 1, ceiling);
-    statement.push(" AND c.created_at >= ").int(from);
+    statement.push(&format!(" AND {column} >= ")).int(from);
     if let Some(before) = range.before {
-        statement.push(" AND c.created_at < ").int(ceiling(before));
+        statement.push(&format!(" AND {column} < ")).int(ceiling(before));
     }
 }
 
@@ -308,7 +321,7 @@ pub(crate) fn key_text(text: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// Between title and tags: what is sought does not reach across it.
-const SEPARATOR: char = '\u{1f}';
+pub(crate) const SEPARATOR: char = '\u{1f}';
 
 /// What search looks at: title and tags in lower case.
 pub(crate) fn search_text(title: Option<&str>, tags: &[String]) -> String {
@@ -320,7 +333,7 @@ pub(crate) fn search_text(title: Option<&str>, tags: &[String]) -> String {
     text
 }
 
-fn searchable(text: &str) -> String {
+pub(crate) fn searchable(text: &str) -> String {
     let mut text = text.to_lowercase();
     if text.contains(['\0', SEPARATOR]) {
         text = text.replace(['\0', SEPARATOR], "\u{fffd}");

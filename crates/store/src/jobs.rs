@@ -1,14 +1,19 @@
 //! Jobs: the queue, the frozen selections of exports, their parts, and who holds what.
 
 use retort_model::bounds::{FAILED_JOB_DAYS, JOB_ATTEMPTS};
-use retort_model::{JobKind, JobState, Scope, Selection, Time};
+use retort_model::{
+    ItemKind, ItemSelection, JobKind, JobState, RunSelection, Scope, Selection, Time,
+};
 
 use crate::Error;
 use crate::conversations::whole;
 use crate::datasets::{NewDataset, add_dataset};
 use crate::dialect::{Connection, Row, Value};
-use crate::filter::{Statement, moment, push_conversations, search_by, walk_or};
+use crate::filter::{
+    SearchBy, Statement, moment, push_conversations, search_by, texts_by, walk_or,
+};
 use crate::notices::notify;
+use crate::run_filter::{flows_meant, page_by, push_runs};
 use crate::store::{next, take_turn};
 
 /// An import or export, as it stands.
@@ -20,6 +25,8 @@ pub struct Job {
     pub project: i64,
     /// What it does.
     pub kind: JobKind,
+    /// What an export is of.
+    pub items: ItemKind,
     /// Where it stands.
     pub state: JobState,
     /// Who asked for it.
@@ -109,7 +116,7 @@ pub struct Shard {
 
 const JOB: &str = "SELECT id, project, kind, state, creator, name, plan, created_at, started_at, finished_at, worker, \
                    lease_until, attempts, cancel, error, items_total, items_done, bytes_total, bytes_done, records, \
-                   report, dataset FROM job";
+                   report, dataset, items FROM job";
 
 fn read_job(row: &Row<'_>) -> Result<Job, Error> {
     let time = |column| Ok::<_, Error>(row.int_or_none(column)?.and_then(moment));
@@ -118,6 +125,7 @@ fn read_job(row: &Row<'_>) -> Result<Job, Error> {
         id: row.int(0)?,
         project: row.int(1)?,
         kind: row.text(2)?.parse().map_err(Error::Damaged)?,
+        items: row.text(22)?.parse().map_err(Error::Damaged)?,
         state: row.text(3)?.parse().map_err(Error::Damaged)?,
         creator: row.text(4)?,
         name: row.text(5)?,
@@ -165,7 +173,7 @@ impl crate::Store {
     pub fn submit_export(
         &self,
         scope: &Scope,
-        selection: &Selection,
+        selection: &ItemSelection,
         new: &NewExport<'_>,
         now: Time,
     ) -> Result<i64, Error> {
@@ -174,7 +182,14 @@ impl crate::Store {
             refuse_taken(connection, scope.project, new.creator, new.name, None)?;
             let texts = (new.creator, new.name, new.plan);
             let job = add_job(connection, scope.project, JobKind::Export, texts, now)?;
-            freeze(connection, job, scope, selection)?;
+            let kind = Value::Text(selection.kind().as_str());
+            connection.execute("UPDATE job SET items = $1 WHERE id = $2", &[kind, job.into()])?;
+            match selection {
+                ItemSelection::Conversations(selection) => {
+                    freeze(connection, job, scope, selection)?;
+                }
+                ItemSelection::Runs(selection) => freeze_runs(connection, job, scope, selection)?,
+            }
             cut(connection, job, new.part_bytes)?;
             let sql = "UPDATE job SET
                            items_total = (SELECT COALESCE(MAX(last), 0) FROM job_shard WHERE job = $1),
@@ -571,7 +586,7 @@ fn freeze(
           CASE WHEN c.edited & 2 <> 0 THEN COALESCE(c.tags, '[]') END,
           CAST(SUM(c.size) OVER (ORDER BY c.key) AS BIGINT)",
     );
-    // Counted in another way than gathered, so that a damaged page leaves out nothing in silence.
+    // Counted in another way than gathered.
     let by_index = search_by(dialect, selection);
     let by_walk = walk_or(by_index, scope, selection);
     let (by, count_by) =
@@ -589,12 +604,66 @@ fn freeze(
     let frozen = connection.execute(&statement.sql, &statement.values())?;
     let mut count = Statement::new("SELECT COUNT(*)");
     push_conversations(&mut count, dialect, scope, selection, count_by);
+    check_frozen(connection, ItemKind::Conversation, frozen, &count, selection.limit)
+}
+
+/// Writes down which runs an export is of, in the order in which they came into the store.
+fn freeze_runs(
+    connection: &mut Connection,
+    job: i64,
+    scope: &Scope,
+    selection: &RunSelection,
+) -> Result<(), Error> {
+    let dialect = connection.dialect();
+    let flows = flows_meant(connection, scope, selection)?;
+    let flows = flows.as_deref();
+    let by_index = texts_by(dialect, &selection.search);
+    let by = if selection.limit.is_some() { page_by(connection, selection)? } else { by_index };
+    let mut statement =
+        Statement::new("INSERT INTO job_item (job, ordinal, item, body, ends) SELECT CAST(");
+    statement.int(job).push(
+        " AS BIGINT), ROW_NUMBER() OVER (ORDER BY c.key), c.key, c.body,
+          CAST(SUM(c.size) OVER (ORDER BY c.key) AS BIGINT)",
+    );
+    if let Some(limit) = selection.limit {
+        statement.push(" FROM run c WHERE c.key IN (SELECT c.key");
+        push_runs(&mut statement, dialect, scope, selection, flows, by);
+        statement
+            .push(" ORDER BY c.started_at DESC, c.key DESC LIMIT ")
+            .int(whole(limit))
+            .push(")");
+    } else {
+        push_runs(&mut statement, dialect, scope, selection, flows, by);
+    }
+    let frozen = connection.execute(&statement.sql, &statement.values())?;
+    // Counted in another way than gathered.
+    let count_by = match (selection.limit, by) {
+        (None, SearchBy::Rows) => SearchBy::Walk,
+        _ => by_index,
+    };
+    let mut count = Statement::new("SELECT COUNT(*)");
+    push_runs(&mut count, dialect, scope, selection, flows, count_by);
+    check_frozen(connection, ItemKind::Run, frozen, &count, selection.limit)
+}
+
+/// Refuses a frozen selection of another length than it is counted to have: a damaged page leaves out nothing in
+/// silence.
+fn check_frozen(
+    connection: &mut Connection,
+    kind: ItemKind,
+    frozen: u64,
+    count: &Statement,
+    limit: Option<u64>,
+) -> Result<(), Error> {
     let there = connection.row(&count.sql, &count.values(), |row| row.int(0))?.unwrap_or(0);
-    let expected = there.unsigned_abs().min(selection.limit.unwrap_or(u64::MAX));
+    let expected = there.unsigned_abs().min(limit.unwrap_or(u64::MAX));
     if frozen == expected {
         return Ok(());
     }
-    Err(Error::Damaged(format!("{expected} conversations are selected, but {frozen} were found")))
+    Err(Error::Damaged(format!(
+        "{expected} {} are selected, but {frozen} were found",
+        kind.plural()
+    )))
 }
 
 /// Cuts the frozen items into parts: each begins with the item at which the bytes before it pass a multiple of

@@ -12,7 +12,7 @@ use crate::filter::{
 };
 
 /// Conversations that the trigram index may find before looking at rows in order costs less for a page.
-const FEW_FOUND: i64 = 20_000;
+pub(crate) const FEW_FOUND: i64 = 20_000;
 
 /// A conversation as lists show it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -93,8 +93,8 @@ impl Order {
 /// Behind which conversation a list goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    at: i64,
-    key: i64,
+    pub(crate) at: i64,
+    pub(crate) key: i64,
 }
 
 impl std::fmt::Display for Cursor {
@@ -276,7 +276,7 @@ fn page_search(connection: &mut Connection, selection: &Selection) -> Result<Sea
     let mut statement = Statement::new(
         "SELECT COUNT(*) FROM (SELECT 1 FROM conversation_search WHERE conversation_search MATCH ",
     );
-    statement.text(&trigram_query(selection)).push(" LIMIT ").int(FEW_FOUND).push(")");
+    statement.text(&trigram_query(&selection.search)).push(" LIMIT ").int(FEW_FOUND).push(")");
     let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
     Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Trigrams } else { SearchBy::Rows })
 }

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use retort_model::{Status, Time};
+use retort_model::{ItemKind, Status, Time};
 
 use crate::Error;
 use crate::body::BodyHead;
 use crate::dialect::{Connection, Value};
 use crate::filter::{PURGED, number_of_status};
+use crate::items::table;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Finding {
 const TOLD: usize = 20;
 
 impl crate::Store {
-    /// Looks for what is not as it should be; `deep` reads every conversation.
+    /// Looks for what is not as it should be; `deep` reads every conversation and run.
     ///
     /// # Errors
     /// The database cannot be asked at all.
@@ -41,20 +42,24 @@ impl crate::Store {
             relations(connection, now, &mut found)
         })?;
         if deep {
-            self.check_bodies(&mut found)?;
+            for kind in [ItemKind::Conversation, ItemKind::Run] {
+                self.check_bodies(kind, &mut found)?;
+            }
         }
         Ok(found)
     }
 
-    fn check_bodies(&self, found: &mut Vec<Finding>) -> Result<(), Error> {
+    fn check_bodies(&self, kind: ItemKind, found: &mut Vec<Finding>) -> Result<(), Error> {
         let mut unpacker = self.unpacker();
         let (mut behind, mut line) = (0, Vec::new());
         loop {
-            let sql =
-                "SELECT c.key, c.id, c.size, b.dictionary, b.crc32, b.bytes FROM conversation c
-                       JOIN body b ON b.key = c.body WHERE c.key > $1 ORDER BY c.key LIMIT 64";
+            let sql = format!(
+                "SELECT c.key, c.id, c.size, b.dictionary, b.crc32, b.bytes FROM {} c
+                 JOIN body b ON b.key = c.body WHERE c.key > $1 ORDER BY c.key LIMIT 64",
+                table(kind)
+            );
             let rows = self.read(|connection| {
-                connection.rows(sql, &[Value::Int(behind)], |row| {
+                connection.rows(&sql, &[Value::Int(behind)], |row| {
                     let size = usize::try_from(row.int(2)?).unwrap_or(usize::MAX);
                     let head = BodyHead { dictionary: row.int(3)?, crc32: row.int(4)?, size };
                     let bytes = row.bytes(5)?.unwrap_or_default().to_vec();
@@ -69,7 +74,7 @@ impl crate::Store {
                     && found.len() < TOLD
                 {
                     found.push(Finding::new(
-                        &format!("conversation `{id}`"),
+                        &format!("{kind} `{id}`"),
                         format!("{error}; import it again, or purge it"),
                     ));
                 }
@@ -98,7 +103,12 @@ impl crate::Store {
         let tables = [
             ("projects", "SELECT COUNT(*) FROM project"),
             ("conversations", "SELECT COUNT(*) FROM conversation WHERE status < 3"),
-            ("purged", "SELECT COUNT(*) FROM conversation WHERE status = 3"),
+            ("runs", "SELECT COUNT(*) FROM run WHERE status <> 3"),
+            (
+                "purged",
+                "SELECT (SELECT COUNT(*) FROM conversation WHERE status = 3)
+                     + (SELECT COUNT(*) FROM run WHERE status = 3)",
+            ),
             ("datasets", "SELECT COUNT(*) FROM dataset"),
             ("people", "SELECT COUNT(*) FROM person"),
             ("public links", "SELECT COUNT(*) FROM share"),
@@ -132,9 +142,13 @@ fn structure(connection: &mut Connection, found: &mut Vec<Finding>) -> Result<()
             format!("a row of `{table}` names what is not there"),
         ));
     }
-    let sql = "INSERT INTO conversation_search (conversation_search) VALUES ('integrity-check')";
-    if let Err(error) = connection.execute(sql, &[]) {
-        found.push(Finding::new("the search index", error.to_string()));
+    for (index, what) in
+        [("conversation_search", "the search index"), ("run_search", "the search index of runs")]
+    {
+        let sql = format!("INSERT INTO {index} ({index}) VALUES ('integrity-check')");
+        if let Err(error) = connection.execute(&sql, &[]) {
+            found.push(Finding::new(what, error.to_string()));
+        }
     }
     Ok(())
 }
@@ -148,20 +162,32 @@ fn relations(
     let count = |connection: &mut Connection, sql: &str| {
         Ok::<_, Error>(connection.row(sql, &[], |row| row.int(0))?.unwrap_or(0))
     };
-    let sql = format!(
-        "SELECT COUNT(*) FROM conversation c LEFT JOIN body b ON b.key = c.body
-         WHERE b.key IS NULL AND c.status <> {PURGED}"
-    );
-    let bare = count(connection, &sql)?;
-    if bare > 0 {
-        let problem = format!("{bare} have no content; import them again, or purge them");
-        found.push(Finding::new("conversations", problem));
+    for kind in [ItemKind::Conversation, ItemKind::Run] {
+        let sql = format!(
+            "SELECT COUNT(*) FROM {} c LEFT JOIN body b ON b.key = c.body
+             WHERE b.key IS NULL AND c.status <> {PURGED}",
+            table(kind)
+        );
+        let bare = count(connection, &sql)?;
+        if bare > 0 {
+            let problem = format!("{bare} have no content; import them again, or purge them");
+            found.push(Finding::new(kind.plural(), problem));
+        }
     }
     let sql = "SELECT COUNT(*) FROM body b LEFT JOIN conversation c ON c.body = b.key
-               WHERE b.superseded = 0 AND c.key IS NULL";
+               LEFT JOIN run r ON r.body = b.key
+               WHERE b.superseded = 0 AND c.key IS NULL AND r.key IS NULL";
     let orphans = count(connection, sql)?;
     if orphans > 0 {
-        found.push(Finding::new("bodies", format!("{orphans} belong to no conversation")));
+        let problem = format!("{orphans} belong to no conversation and no run");
+        found.push(Finding::new("bodies", problem));
+    }
+    let sql = "SELECT COUNT(*) FROM run c LEFT JOIN variant v ON v.key = c.variant
+               WHERE c.status <> 3 AND v.key IS NULL";
+    let odd = count(connection, sql)?;
+    if odd > 0 {
+        let problem = format!("{odd} tell no version and no nodes; import them again");
+        found.push(Finding::new("runs", problem));
     }
     let deleted = number_of_status(Status::Deleted);
     let sql = format!(

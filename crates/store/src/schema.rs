@@ -67,6 +67,9 @@ pub(crate) fn migrate(connection: &mut Connection, identity: &str) -> Result<(i6
             if number == 2 {
                 connection.script(dialect.audit_schema())?;
             }
+            if number == 3 {
+                connection.script(dialect.run_search_schema())?;
+            }
         }
         let sql = "INSERT INTO meta (name, value) VALUES ('schema', $1)
                    ON CONFLICT (name) DO UPDATE SET value = excluded.value";

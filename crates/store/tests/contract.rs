@@ -33,6 +33,8 @@ mod notices;
 mod people;
 #[path = "contract/places.rs"]
 mod places;
+#[path = "contract/runs.rs"]
+mod runs;
 #[path = "contract/shares.rs"]
 mod shares;
 #[path = "contract/tokens.rs"]

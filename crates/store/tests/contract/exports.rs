@@ -173,7 +173,10 @@ fn the_selection_of_an_export_is_that_of_a_list() {
                     number += 1;
                     let name = format!("d{number}");
                     let new = NewExport { creator: "ann", name: &name, plan: "", part_bytes: 100 };
-                    let job = place.store.submit_export(&scope, &selection, &new, at(0)).unwrap();
+                    let job = place
+                        .store
+                        .submit_export(&scope, &selection.clone().into(), &new, at(0))
+                        .unwrap();
                     // The most recent, in the order in which they came.
                     let listed = place
                         .store
@@ -208,8 +211,10 @@ fn parts_hold_every_item_once() {
         for part_bytes in [0, 1, 100, 1000, 10_000, u64::MAX] {
             let name = format!("d{part_bytes}");
             let new = NewExport { creator: "ann", name: &name, plan: "", part_bytes };
-            let job =
-                place.store.submit_export(&place.scope(), &everything(), &new, at(0)).unwrap();
+            let job = place
+                .store
+                .submit_export(&place.scope(), &everything().into(), &new, at(0))
+                .unwrap();
             let shards = place.store.shards(job).unwrap();
             let mut next = 1;
             for (number, shard) in shards.iter().enumerate() {
@@ -303,8 +308,10 @@ fn imports_while_exports_end_take_nothing_from_those_that_go_on() {
             for n in 0..30 {
                 let new =
                     NewExport { creator: "ann", name: &format!("d{n}"), plan: "", part_bytes: 1 };
-                let job =
-                    place.store.submit_export(&place.scope(), &everything(), &new, at(0)).unwrap();
+                let job = place
+                    .store
+                    .submit_export(&place.scope(), &everything().into(), &new, at(0))
+                    .unwrap();
                 let first = lines(place, job);
                 assert!(first.iter().all(|line| *line == first[0]), "one moment: {first:?}");
                 std::thread::yield_now();

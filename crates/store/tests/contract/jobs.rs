@@ -237,7 +237,7 @@ fn names_are_given_once() {
     on_both(|place| {
         let submit = |creator, name| {
             let new = NewExport { creator, name, plan: "", part_bytes: 1 };
-            place.store.submit_export(&place.scope(), &everything(), &new, at(0))
+            place.store.submit_export(&place.scope(), &everything().into(), &new, at(0))
         };
         let taken = |result: Result<i64, Error>| {
             assert!(matches!(&result, Err(Error::NameTaken(name)) if name == "d"), "{result:?}");
@@ -265,7 +265,9 @@ fn names_are_given_once() {
                 let store = other.project("p").map(|_| place.again()).unwrap();
                 scope.spawn(move || {
                     let new = NewExport { creator: "eve", name: "d", plan: "", part_bytes: 1 };
-                    store.submit_export(&Scope::project(1), &everything(), &new, at(0)).is_ok()
+                    store
+                        .submit_export(&Scope::project(1), &everything().into(), &new, at(0))
+                        .is_ok()
                 })
             });
             all.map(|one| one.join().unwrap())

@@ -15,7 +15,7 @@ fn notices(place: &Place, creator: &str) -> Vec<Notice> {
 
 fn export(place: &Place, creator: &str, name: &str) -> i64 {
     let new = NewExport { creator, name, plan: "{}", part_bytes: 1 };
-    place.store.submit_export(&place.scope(), &everything(), &new, at(100)).unwrap()
+    place.store.submit_export(&place.scope(), &everything().into(), &new, at(100)).unwrap()
 }
 
 fn webhook(place: &Place, creator: &str, url: &str) -> i64 {

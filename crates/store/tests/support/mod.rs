@@ -105,7 +105,7 @@ impl Place {
     /// Queues an export of what the selection means.
     pub fn export(&self, name: &str, selection: &Selection) -> i64 {
         let new = NewExport { creator: "ann", name, plan: "{}", part_bytes: 1 << 30 };
-        self.store.submit_export(&self.scope(), selection, &new, at(100)).unwrap()
+        self.store.submit_export(&self.scope(), &selection.clone().into(), &new, at(100)).unwrap()
     }
 
     /// Takes that job for a worker until moment 1000.

@@ -1,0 +1,293 @@
+//! A run that comes again: what of it counts.
+//!
+//! A run that has not ended takes whatever comes later: fields that are given replace those that were, those that
+//! are not given stay. One that has ended takes what is thought of it, and what it did not say before; what it said
+//! stays, unless what comes ended later. It never goes back to running.
+
+use crate::message::{Feedback, Fields};
+use crate::run::{NodeKind, NodeRun, Run, RunStatus};
+use crate::text::Text;
+
+/// What became of a run that came again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It says more, or something else, than before.
+    Changed,
+    /// It says nothing that was not there.
+    Same,
+    /// What is there is newer.
+    Older,
+}
+
+/// Names under which sources tell one execution of a node from others.
+const NODE_IDS: [&str; 4] = ["id", "node_run_id", "span_id", "execution_id"];
+
+/// Which of two values counts where both are given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    WhatWas,
+    WhatCame,
+}
+
+impl<'a> Run<'a> {
+    /// Takes up what `came` says of the same run.
+    pub fn update(&mut self, came: Self) -> Again {
+        let has_ended = self.status != RunStatus::Running;
+        let ends = self.finished_at.zip(came.finished_at);
+        let is_older =
+            came.status == RunStatus::Running || ends.is_some_and(|(end, came)| came < end);
+        if has_ended && is_older {
+            return Again::Older;
+        }
+        let before = self.clone();
+        let is_later = ends.is_some_and(|(end, came)| came > end);
+        let counts = if has_ended && !is_later { Counts::WhatWas } else { Counts::WhatCame };
+        if counts == Counts::WhatCame && !came.is_judgement() {
+            self.status = came.status;
+        }
+        put(&mut self.project, came.project, counts);
+        put(&mut self.owner, came.owner, counts);
+        put(&mut self.source_name, came.source_name, counts);
+        put(&mut self.version, came.version, counts);
+        put(&mut self.thread, came.thread, counts);
+        put(&mut self.question, came.question, counts);
+        put(&mut self.inputs, came.inputs, counts);
+        put(&mut self.answer, came.answer, counts);
+        put(&mut self.error, came.error, counts);
+        put(&mut self.started_at, came.started_at, counts);
+        put(&mut self.finished_at, came.finished_at, counts);
+        put_list(&mut self.files, came.files, counts);
+        put_list(&mut self.contexts, came.contexts, counts);
+        put_fields(&mut self.metadata, came.metadata, counts);
+        put_feedback(&mut self.feedback, came.feedback);
+        put(&mut self.ground_truth, came.ground_truth, Counts::WhatCame);
+        put_nodes(&mut self.nodes, came.nodes, counts);
+        if *self == before { Again::Same } else { Again::Changed }
+    }
+
+    /// Whether it says what is thought of a run and nothing of how it went, so that its status is no news.
+    fn is_judgement(&self) -> bool {
+        let thinks = self.feedback.is_some() || self.ground_truth.is_some();
+        let tells = self.answer.is_some() || self.error.is_some() || self.finished_at.is_some();
+        thinks && !tells && self.nodes.is_empty() && self.status == RunStatus::Success
+    }
+}
+
+fn put<T>(slot: &mut Option<T>, came: Option<T>, counts: Counts) {
+    if came.is_some() && (slot.is_none() || counts == Counts::WhatCame) {
+        *slot = came;
+    }
+}
+
+fn put_list<T>(list: &mut Vec<T>, came: Vec<T>, counts: Counts) {
+    if !came.is_empty() && (list.is_empty() || counts == Counts::WhatCame) {
+        *list = came;
+    }
+}
+
+fn put_fields<'a>(fields: &mut Fields<'a>, came: Fields<'a>, counts: Counts) {
+    for (name, value) in came {
+        match fields.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, slot)) if counts == Counts::WhatCame => *slot = value,
+            Some(_) => {}
+            None => fields.push((name, value)),
+        }
+    }
+}
+
+/// What is thought of it now stands above what was thought before.
+fn put_feedback<'a>(slot: &mut Option<Box<Feedback<'a>>>, came: Option<Box<Feedback<'a>>>) {
+    match (slot.as_mut(), came) {
+        (Some(known), Some(came)) => {
+            put(&mut known.rating, came.rating, Counts::WhatCame);
+            put(&mut known.label, came.label, Counts::WhatCame);
+            put(&mut known.comment, came.comment, Counts::WhatCame);
+        }
+        (None, Some(came)) => *slot = Some(came),
+        (_, None) => {}
+    }
+}
+
+fn put_nodes<'a>(nodes: &mut Vec<NodeRun<'a>>, came: Vec<NodeRun<'a>>, counts: Counts) {
+    // Where each node that came stands now.
+    let mut places = Vec::with_capacity(came.len());
+    let mut is_met = vec![false; nodes.len()];
+    for (position, mut node) in came.into_iter().enumerate() {
+        node.parent = node.parent.and_then(|parent| places.get(parent).copied());
+        let at = match place_of(nodes, &is_met, (&node, position), counts) {
+            Some(at) => at,
+            None => {
+                let (name, status) = (node.node.clone(), RunStatus::Running);
+                nodes.push(NodeRun { node: name, status, ..NodeRun::default() });
+                is_met.push(false);
+                nodes.len() - 1
+            }
+        };
+        places.push(at);
+        if let (Some(slot), Some(met)) = (nodes.get_mut(at), is_met.get_mut(at)) {
+            *met = true;
+            put_node(slot, node, counts);
+        }
+    }
+}
+
+/// Which of the known nodes it is: the one with its id, else the one at its position if that has its name, else the
+/// first of its name that still runs, or that says just what it says.
+fn place_of(
+    nodes: &[NodeRun<'_>],
+    is_met: &[bool],
+    (came, position): (&NodeRun<'_>, usize),
+    counts: Counts,
+) -> Option<usize> {
+    let id = id_of(came);
+    let free = |at: &usize| is_met.get(*at) == Some(&false);
+    if id.is_some()
+        && let Some(known) = nodes.iter().position(|node| id_of(node) == id).filter(free)
+    {
+        return Some(known);
+    }
+    // One with another id is another one.
+    let may_be = |at: usize, or: &dyn Fn(&NodeRun<'_>) -> bool| {
+        nodes.get(at).is_some_and(|node| {
+            let ids = id_of(node).zip(id);
+            node.node == came.node && ids.is_none() && or(node)
+        })
+    };
+    if free(&position) && may_be(position, &|_| true) {
+        return Some(position);
+    }
+    let mut others = (0..nodes.len()).filter(free);
+    others.find(|&at| {
+        may_be(at, &|node| {
+            counts == Counts::WhatWas || node.status == RunStatus::Running || node == came
+        })
+    })
+}
+
+fn id_of<'n>(node: &'n NodeRun<'_>) -> Option<&'n str> {
+    let name = |text: &Text<'_>| NODE_IDS.contains(&&*text.decoded());
+    node.metadata.iter().find(|(key, _)| name(key)).map(|(_, value)| value.as_str())
+}
+
+fn put_node<'a>(node: &mut NodeRun<'a>, came: NodeRun<'a>, counts: Counts) {
+    // A node that has ended does not run again in its place.
+    let counts = if node.status == RunStatus::Running { Counts::WhatCame } else { counts };
+    if counts == Counts::WhatCame && came.status != RunStatus::Running {
+        node.status = came.status;
+    }
+    let was_known = node.kind != NodeKind::Other;
+    if came.kind != NodeKind::Other && (counts == Counts::WhatCame || !was_known) {
+        node.kind = came.kind;
+    }
+    put(&mut node.parent, came.parent, counts);
+    put(&mut node.model, came.model, counts);
+    put(&mut node.prompt, came.prompt, counts);
+    put(&mut node.variables, came.variables, counts);
+    put(&mut node.input, came.input, counts);
+    put(&mut node.output, came.output, counts);
+    put(&mut node.error, came.error, counts);
+    put(&mut node.started_at, came.started_at, counts);
+    put(&mut node.finished_at, came.finished_at, counts);
+    put(&mut node.usage.input_tokens, came.usage.input_tokens, counts);
+    put(&mut node.usage.output_tokens, came.usage.output_tokens, counts);
+    put_fields(&mut node.metadata, came.metadata, counts);
+    put_feedback(&mut node.feedback, came.feedback);
+    put(&mut node.ground_truth, came.ground_truth, Counts::WhatCame);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canonical;
+
+    /// A run, by the fields of its line.
+    fn run(fields: &str) -> Run<'static> {
+        let line = format!(
+            "{{\"retort_run\":1,\"request_id\":\"r\",\"source\":\"copilot\",\"source_id\":\"c\",{fields}}}"
+        );
+        canonical::read_run(Box::leak(line.into_boxed_str())).unwrap()
+    }
+
+    fn check(was: &str, came: &str, again: Again, is: &str) {
+        let mut known = run(was);
+        assert_eq!(known.update(run(came)), again, "{was} + {came}");
+        assert_eq!(known, run(is), "{was} + {came}");
+        // The same once more says nothing new.
+        let told = known.clone();
+        assert_ne!(known.update(run(came)), Again::Changed, "{was} + {came} + {came}");
+        assert_eq!(known, told);
+    }
+
+    #[test]
+    fn a_run_that_runs_takes_what_comes_later() {
+        check(
+            r#""question":"q","status":"running","nodes":[{"node":"a","status":"running","input":1}]"#,
+            r#""answer":"x","status":"success","nodes":[{"node":"a","status":"success","output":2},{"node":"b","status":"success","parent":0}]"#,
+            Again::Changed,
+            r#""question":"q","answer":"x","status":"success","nodes":[{"node":"a","status":"success","input":1,"output":2},{"node":"b","parent":0,"status":"success"}]"#,
+        );
+        check(
+            r#""status":"running","metadata":{"a":1,"b":1}"#,
+            r#""status":"running","metadata":{"b":2,"c":3}"#,
+            Again::Changed,
+            r#""status":"running","metadata":{"a":1,"b":2,"c":3}"#,
+        );
+    }
+
+    #[test]
+    fn a_run_that_has_ended_does_not_run_again() {
+        let ended = r#""answer":"x","status":"failure","finished_at":"2024-01-01T00:00:05Z""#;
+        check(ended, r#""status":"running","answer":"y""#, Again::Older, ended);
+        let earlier = r#""status":"success","answer":"y","finished_at":"2024-01-01T00:00:04Z""#;
+        check(ended, earlier, Again::Older, ended);
+        let later = r#""status":"success","answer":"y","finished_at":"2024-01-01T00:00:06Z""#;
+        check(ended, later, Again::Changed, &format!("{later}"));
+        check(
+            ended,
+            r#""status":"success","answer":"y","question":"q""#,
+            Again::Changed,
+            r#""question":"q","answer":"x","status":"failure","finished_at":"2024-01-01T00:00:05Z""#,
+        );
+    }
+
+    #[test]
+    fn what_is_thought_of_a_run_may_come_at_any_time_and_says_nothing_of_its_end() {
+        let thought = r#""status":"success","feedback":{"rating":1},"ground_truth":"z""#;
+        check(
+            r#""status":"running","question":"q""#,
+            thought,
+            Again::Changed,
+            r#""question":"q","status":"running","feedback":{"rating":1},"ground_truth":"z""#,
+        );
+        check(
+            r#""status":"failure","error":"e","feedback":{"rating":0,"comment":"no"}"#,
+            thought,
+            Again::Changed,
+            r#""error":"e","status":"failure","feedback":{"rating":1,"comment":"no"},"ground_truth":"z""#,
+        );
+    }
+
+    #[test]
+    fn nodes_are_known_by_id_by_position_and_by_name() {
+        check(
+            r#""status":"running","nodes":[{"node":"a","status":"success","metadata":{"id":"1"}},{"node":"a","status":"running","metadata":{"id":"2"}}]"#,
+            r#""status":"running","nodes":[{"node":"a","status":"success","output":2,"metadata":{"id":"2"}},{"node":"a","status":"success","output":3,"metadata":{"id":"3"}}]"#,
+            Again::Changed,
+            r#""status":"running","nodes":[{"node":"a","status":"success","metadata":{"id":"1"}},{"node":"a","status":"success","output":2,"metadata":{"id":"2"}},{"node":"a","status":"success","output":3,"metadata":{"id":"3"}}]"#,
+        );
+        // A node alone, where others came before.
+        check(
+            r#""status":"running","nodes":[{"node":"a","status":"success"},{"node":"b","status":"running"}]"#,
+            r#""status":"success","nodes":[{"node":"b","status":"failure","error":"e"}]"#,
+            Again::Changed,
+            r#""status":"success","nodes":[{"node":"a","status":"success"},{"node":"b","status":"failure","error":"e"}]"#,
+        );
+        // One that runs once more.
+        check(
+            r#""status":"running","nodes":[{"node":"a","status":"success","output":1},{"node":"b","status":"success"}]"#,
+            r#""status":"running","nodes":[{"node":"b","status":"success","output":2}]"#,
+            Again::Changed,
+            r#""status":"running","nodes":[{"node":"a","status":"success","output":1},{"node":"b","status":"success"},{"node":"b","status":"success","output":2}]"#,
+        );
+    }
+}

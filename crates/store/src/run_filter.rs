@@ -1,0 +1,194 @@
+//! A selection of runs as SQL.
+
+use retort_model::{NodeKind, RunSelection, RunSource, RunStatus, Scope};
+
+use crate::Error;
+use crate::dialect::{Connection, Dialect};
+use crate::filter::{
+    PURGED, SEPARATOR, SearchBy, Statement, column_text, push_among, push_ids, push_range,
+    push_texts, searchable, texts_by, trigram_query,
+};
+use crate::listing::FEW_FOUND;
+
+/// Bits of `marks`.
+pub(crate) const HAS_FEEDBACK: i64 = 1;
+pub(crate) const HAS_ERROR: i64 = 2;
+
+/// The numbers of a kind; [`PURGED`] stands for a purged run.
+pub(crate) fn number_of_run_status(status: RunStatus) -> i64 {
+    match status {
+        RunStatus::Success => 0,
+        RunStatus::Failure => 1,
+        RunStatus::Running => 2,
+        RunStatus::Cancelled => 4,
+    }
+}
+
+pub(crate) fn run_status_of(number: i64) -> RunStatus {
+    let all = RunStatus::ALL.iter().copied();
+    all.into_iter().find(|one| number_of_run_status(*one) == number).unwrap_or_default()
+}
+
+pub(crate) fn number_of_source(source: RunSource) -> i64 {
+    match source {
+        RunSource::Copilot => 0,
+        RunSource::Recipe => 1,
+    }
+}
+
+pub(crate) fn source_of(number: i64) -> RunSource {
+    let all = RunSource::ALL.iter().copied();
+    all.into_iter().find(|one| number_of_source(*one) == number).unwrap_or_default()
+}
+
+pub(crate) fn number_of_node_kind(kind: NodeKind) -> i64 {
+    match kind {
+        NodeKind::ModelCall => 0,
+        NodeKind::Retrieval => 1,
+        NodeKind::Tool => 2,
+        NodeKind::Agent => 3,
+        NodeKind::Other => 4,
+    }
+}
+
+pub(crate) fn node_kind_of(number: i64) -> NodeKind {
+    let all = NodeKind::ALL.iter().copied();
+    all.into_iter().find(|one| number_of_node_kind(*one) == number).unwrap_or_default()
+}
+
+/// What search looks at.
+pub(crate) fn run_search_text(id: &str, texts: [Option<&str>; 3]) -> String {
+    let mut text = searchable(id);
+    for part in texts.into_iter().flatten() {
+        text.push(SEPARATOR);
+        text.push_str(&searchable(part));
+    }
+    text
+}
+
+/// The flows that a selection names; none if it names none.
+pub(crate) fn flows_meant(
+    connection: &mut Connection,
+    scope: &Scope,
+    selection: &RunSelection,
+) -> Result<Option<Vec<i64>>, Error> {
+    if selection.flow.is_none() && selection.source.is_none() {
+        return Ok(None);
+    }
+    let mut statement = Statement::new("SELECT key FROM flow WHERE project = ");
+    statement.int(scope.project);
+    if let Some(flow) = &selection.flow {
+        statement.push(" AND id = ").key(flow);
+    }
+    if let Some(source) = selection.source {
+        statement.push(" AND source = ").int(number_of_source(source));
+    }
+    statement.push(" ORDER BY key");
+    connection.rows(&statement.sql, &statement.values(), |row| row.int(0)).map(Some)
+}
+
+/// How the texts of a selection are best searched for a page: what is found often is soon found in order, too.
+pub(crate) fn page_by(
+    connection: &mut Connection,
+    selection: &RunSelection,
+) -> Result<SearchBy, Error> {
+    let by = texts_by(connection.dialect(), &selection.search);
+    if by != SearchBy::Trigrams {
+        return Ok(by);
+    }
+    let mut statement =
+        Statement::new("SELECT COUNT(*) FROM (SELECT 1 FROM run_search WHERE run_search MATCH ");
+    statement.text(&trigram_query(&selection.search)).push(" LIMIT ").int(FEW_FOUND).push(") s");
+    let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
+    Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Trigrams } else { SearchBy::Rows })
+}
+
+/// Appends `FROM … WHERE …` for the runs (`c`) that scope and selection mean; the limit is for whoever asks. `flows`
+/// is what [`flows_meant`] found.
+pub(crate) fn push_runs(
+    statement: &mut Statement,
+    dialect: Dialect,
+    scope: &Scope,
+    selection: &RunSelection,
+    flows: Option<&[i64]>,
+    by: SearchBy,
+) {
+    // A plus keeps an index out: the search leads, or the flow does.
+    let one_flow = flows.filter(|flows| flows.len() == 1 && scope.owner.is_none());
+    match by {
+        SearchBy::Trigrams => {
+            statement
+                .push(" FROM run_search s CROSS JOIN run c ON c.key = s.rowid WHERE s.run_search MATCH ")
+                .text(&trigram_query(&selection.search))
+                .push(" AND +c.project = ");
+        }
+        SearchBy::Rows | SearchBy::Walk => {
+            let walk = if by == SearchBy::Walk { dialect.without_index() } else { "" };
+            let leads = one_flow.is_some() && selection.ids.is_empty() && by == SearchBy::Rows;
+            let plus = if leads { "+" } else { "" };
+            statement.push(&format!(" FROM run c{walk} WHERE {plus}c.project = "));
+        }
+    }
+    statement.int(scope.project);
+    if let Some(owner) = &scope.owner {
+        statement.push(" AND c.owner = ").key(owner);
+    }
+    match flows {
+        None => {}
+        Some([]) => {
+            statement.push(" AND 1 = 0");
+        }
+        Some([one]) => {
+            statement.push(" AND c.flow = ").int(*one);
+        }
+        Some(several) => push_among(statement, "c.flow", several.iter().copied()),
+    }
+    if selection.statuses.is_empty() {
+        statement.push(&format!(" AND c.status <> {PURGED}"));
+    } else {
+        let numbers = selection.statuses.iter().copied().map(number_of_run_status);
+        push_among(statement, "c.status", numbers);
+    }
+    for (bit, wanted) in [(HAS_FEEDBACK, selection.has_feedback), (HAS_ERROR, selection.has_error)]
+    {
+        if let Some(wanted) = wanted {
+            let is = if wanted { "<>" } else { "=" };
+            statement.push(&format!(" AND (c.marks & {bit}) {is} 0"));
+        }
+    }
+    push_range(statement, "c.started_at", selection.started);
+    push_variants(statement, scope, selection);
+    if !selection.ids.is_empty() {
+        statement.push(" AND ");
+        push_ids(statement, dialect, &selection.ids);
+    }
+    push_texts(statement, &selection.search);
+}
+
+/// Appends that the variant has one of the versions and the node.
+fn push_variants(statement: &mut Statement, scope: &Scope, selection: &RunSelection) {
+    if selection.versions.is_empty() && selection.node.is_none() {
+        return;
+    }
+    statement
+        .push(" AND c.variant IN (SELECT v.key FROM variant v JOIN flow f ON f.key = v.flow WHERE f.project = ")
+        .int(scope.project);
+    for (index, version) in selection.versions.iter().enumerate() {
+        statement.push(if index == 0 { " AND v.version IN (" } else { ", " }).key(version);
+    }
+    if !selection.versions.is_empty() {
+        statement.push(")");
+    }
+    if let Some(node) = &selection.node {
+        statement
+            .push(" AND v.key IN (SELECT n.variant FROM variant_node n WHERE n.node = ")
+            .key(node)
+            .push(")");
+    }
+    statement.push(")");
+}
+
+/// The beginning of a text, as its column.
+pub(crate) fn column(text: Option<&String>) -> Option<String> {
+    text.map(|text| column_text(text).into_owned())
+}

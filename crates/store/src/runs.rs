@@ -1,0 +1,658 @@
+//! Runs coming in and purged.
+
+use std::collections::{BTreeSet, HashMap};
+
+use retort_model::bounds::{PAGE_ITEMS, ROWS_AT_ONCE};
+use retort_model::{NodeKind, RunSelection, RunSource, RunStatus, Scope, Time};
+
+use crate::Error;
+use crate::body::{BodyHead, PackedBody, Unpacker};
+use crate::conversations::{MANY, Taken, drop_body, insert, is_exporting, push_parameters, whole};
+use crate::dialect::{Connection, Dialect, Value};
+use crate::filter::{PURGED, SearchBy, Statement, key_text, micros};
+use crate::run_filter::{
+    HAS_ERROR, HAS_FEEDBACK, column, flows_meant, number_of_node_kind, number_of_run_status,
+    number_of_source, push_runs, run_search_text,
+};
+use crate::store::{next, take_turn};
+
+/// A run as an import brings it.
+#[derive(Clone, Debug, Default)]
+pub struct IncomingRun {
+    /// The source's id.
+    pub id: String,
+    /// What ran.
+    pub source: RunSource,
+    /// Id of the copilot or recipe.
+    pub flow: String,
+    /// Its name.
+    pub flow_name: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// Who started it.
+    pub owner: Option<String>,
+    /// Whether the source said who, so that it counts for a run that is there.
+    pub is_owner_given: bool,
+    /// The conversation that it belongs to.
+    pub thread: Option<String>,
+    /// How it ended.
+    pub status: RunStatus,
+    /// Whether someone judged it.
+    pub has_feedback: bool,
+    /// Whether it failed or names an error.
+    pub has_error: bool,
+    /// When it began.
+    pub started_at: Option<Time>,
+    /// When it ended.
+    pub finished_at: Option<Time>,
+    /// The nodes that it passed, each once.
+    pub nodes: BTreeSet<(String, NodeKind)>,
+    /// How many nodes it passed.
+    pub node_count: u64,
+    /// How many files belong to it.
+    pub files: u64,
+    /// The beginning of the question.
+    pub question: Option<String>,
+    /// The beginning of the answer.
+    pub answer: Option<String>,
+    /// The beginning of the error.
+    pub error: Option<String>,
+    /// A hash of version and nodes.
+    pub variant: [u8; 16],
+    /// A hash of its canonical line.
+    pub digest: [u8; 16],
+    /// Bytes of its canonical line.
+    pub size: u64,
+    /// The line, compressed.
+    pub body: PackedBody,
+}
+
+/// What becomes of a run that is there and comes again, by its two canonical lines.
+#[derive(Clone, Debug)]
+pub enum Updated {
+    /// It becomes this.
+    To(Box<IncomingRun>),
+    /// It stays; it was so already.
+    Same,
+    /// It stays; what is there is newer.
+    Older,
+}
+
+/// Says what becomes of a run that is there (its line) and comes again (its line, and the rest of it).
+pub type Update<'u> = dyn FnMut(&[u8], &[u8], &IncomingRun) -> Result<Updated, Error> + 'u;
+
+/// What tells runs of a project apart.
+type RunId = (i64, String, String);
+
+/// A run that is there.
+struct Known {
+    key: i64,
+    body: i64,
+    head: BodyHead,
+    digest: Vec<u8>,
+    status: i64,
+    owner: Option<String>,
+}
+
+/// A run as it stands while others of its id may still come.
+struct State {
+    known: Option<Known>,
+    /// What it is to become.
+    next: Option<Box<IncomingRun>>,
+}
+
+const COLUMNS: [&str; 20] = [
+    "key",
+    "project",
+    "id",
+    "flow",
+    "variant",
+    "owner",
+    "thread",
+    "status",
+    "marks",
+    "started_at",
+    "finished_at",
+    "nodes",
+    "files",
+    "question",
+    "answer",
+    "error",
+    "search",
+    "digest",
+    "size",
+    "body",
+];
+
+impl crate::Store {
+    /// Takes in runs, all or none: new ones are added; what becomes of those that are there says `update`. In a
+    /// person's scope, what others started, or nobody, stays untouched.
+    ///
+    /// # Errors
+    /// Those of the database and of `update`; nothing is taken then.
+    pub fn take_in_runs(
+        &self,
+        scope: &Scope,
+        incoming: &[IncomingRun],
+        update: &mut Update<'_>,
+    ) -> Result<Vec<Taken>, Error> {
+        let mut unpacker = self.unpacker();
+        self.write(|connection| {
+            if incoming.len() >= MANY {
+                connection.widen()?;
+            }
+            take_turn(connection)?;
+            let (taken, states) = decide(connection, scope, incoming, &mut unpacker, update)?;
+            write(connection, scope.project, states)?;
+            Ok(taken)
+        })
+    }
+
+    /// What [`Store::take_in_runs`](crate::Store::take_in_runs) would do, where nothing came before.
+    ///
+    /// # Errors
+    /// Those of the database and of `update`.
+    pub fn would_take_in_runs(
+        &self,
+        scope: &Scope,
+        incoming: &[IncomingRun],
+        update: &mut Update<'_>,
+    ) -> Result<Vec<Taken>, Error> {
+        let mut unpacker = self.unpacker();
+        self.read(|connection| Ok(decide(connection, scope, incoming, &mut unpacker, update)?.0))
+    }
+
+    /// Takes everything away of the runs that scope and selection mean, also from exports under way; the bare id of
+    /// one stays if a dataset names it. Says how many are gone. Many are purged a page at a time, each page whole.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn purge_runs(&self, scope: &Scope, selection: &RunSelection) -> Result<u64, Error> {
+        let mut gone = 0;
+        loop {
+            let count = self.write(|connection| {
+                take_turn(connection)?;
+                let flows = flows_meant(connection, scope, selection)?;
+                let mut statement = Statement::new("SELECT c.key, c.body, c.variant, c.flow");
+                let dialect = connection.dialect();
+                let flows = flows.as_deref();
+                push_runs(&mut statement, dialect, scope, selection, flows, SearchBy::Rows);
+                statement.push(" ORDER BY c.key").at_most(PAGE_ITEMS);
+                let found = connection.rows(&statement.sql, &statement.values(), |row| {
+                    Ok([row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?])
+                })?;
+                purge(connection, &found)?;
+                Ok(found.len())
+            })?;
+            gone += count as u64;
+            if count < PAGE_ITEMS {
+                return Ok(gone);
+            }
+        }
+    }
+}
+
+fn id_of(one: &IncomingRun) -> RunId {
+    let source = number_of_source(one.source);
+    (source, key_text(&one.flow).into_owned(), key_text(&one.id).into_owned())
+}
+
+/// Decides what becomes of each, in order.
+fn decide(
+    connection: &mut Connection,
+    scope: &Scope,
+    incoming: &[IncomingRun],
+    unpacker: &mut Unpacker<'_>,
+    update: &mut Update<'_>,
+) -> Result<(Vec<Taken>, HashMap<RunId, State>), Error> {
+    let mut states = known(connection, scope.project, incoming)?;
+    let owner = scope.owner.as_deref().map(key_text);
+    let mut taken = Vec::with_capacity(incoming.len());
+    for one in incoming {
+        let state = states.entry(id_of(one)).or_insert(State { known: None, next: None });
+        let there = state.known.as_ref();
+        let is_purged = there.is_some_and(|known| known.status == PURGED);
+        let is_foreign = owner.is_some()
+            && there.is_some_and(|known| known.owner.as_deref() != owner.as_deref());
+        if is_foreign {
+            taken.push(Taken::Foreign);
+            continue;
+        }
+        let digest = match (&state.next, there) {
+            (Some(next), _) => &next.digest[..],
+            (None, Some(known)) if !is_purged => &known.digest[..],
+            (None, _) => {
+                state.next = Some(Box::new(one.clone()));
+                taken.push(Taken::New);
+                continue;
+            }
+        };
+        if digest == one.digest {
+            taken.push(Taken::Same);
+            continue;
+        }
+        let (mut was, mut came) = (Vec::new(), Vec::new());
+        match (&state.next, there) {
+            (Some(next), _) => unpack(unpacker, next, &mut was)?,
+            (None, Some(known)) => unpack_known(connection, unpacker, known, &mut was)?,
+            (None, None) => {}
+        }
+        unpack(unpacker, one, &mut came)?;
+        taken.push(match update(&was, &came, one)? {
+            Updated::To(next) => {
+                state.next = Some(next);
+                Taken::Updated
+            }
+            Updated::Same => Taken::Same,
+            Updated::Older => Taken::Older,
+        });
+    }
+    Ok((taken, states))
+}
+
+fn unpack(unpacker: &mut Unpacker<'_>, run: &IncomingRun, line: &mut Vec<u8>) -> Result<(), Error> {
+    let head = BodyHead {
+        dictionary: run.body.dictionary,
+        crc32: run.body.crc32.into(),
+        size: usize::try_from(run.size).unwrap_or(usize::MAX),
+    };
+    unpacker.unpack(head, &run.body.bytes, line)
+}
+
+fn unpack_known(
+    connection: &mut Connection,
+    unpacker: &mut Unpacker<'_>,
+    known: &Known,
+    line: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let sql = "SELECT dictionary, crc32, bytes FROM body WHERE key = $1";
+    let found = connection.row(sql, &[known.body.into()], |row| {
+        let head = BodyHead { dictionary: row.int(0)?, crc32: row.int(1)?, ..known.head };
+        Ok((head, row.bytes(2)?.unwrap_or_default().to_vec()))
+    })?;
+    let (head, packed) =
+        found.ok_or_else(|| Error::Damaged("the body of a run is missing".into()))?;
+    unpacker.unpack(head, &packed, line)
+}
+
+/// What is there under the ids that come in.
+fn known(
+    connection: &mut Connection,
+    project: i64,
+    incoming: &[IncomingRun],
+) -> Result<HashMap<RunId, State>, Error> {
+    let mut found = HashMap::new();
+    for some in incoming.chunks(ROWS_AT_ONCE) {
+        let mut sql = String::from(
+            "SELECT c.key, f.source, f.id, c.id, c.body, c.size, c.digest, c.status, c.owner
+             FROM run c JOIN flow f ON f.key = c.flow WHERE c.project = $1 AND c.id IN (",
+        );
+        push_parameters(&mut sql, 2, some.len());
+        sql.push(')');
+        let ids: Vec<_> = some.iter().map(|one| key_text(&one.id)).collect();
+        let values: Vec<Value<'_>> = std::iter::once(Value::Int(project))
+            .chain(ids.iter().map(|id| Value::Text(id)))
+            .collect();
+        connection.each(&sql, &values, &mut |row| {
+            let size = usize::try_from(row.int(5)?).unwrap_or(usize::MAX);
+            let known = Known {
+                key: row.int(0)?,
+                body: row.int(4)?,
+                head: BodyHead { size, ..BodyHead::default() },
+                digest: row.bytes(6)?.unwrap_or_default().to_vec(),
+                status: row.int(7)?,
+                owner: row.text_or_none(8)?,
+            };
+            let id = (row.int(1)?, row.text(2)?, row.text(3)?);
+            found.insert(id, State { known: Some(known), next: None });
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// Writes what is new or has changed, in the order of the ids, so that numbers do not depend on chance.
+fn write(
+    connection: &mut Connection,
+    project: i64,
+    states: HashMap<RunId, State>,
+) -> Result<(), Error> {
+    let mut places = Places { project, flows: HashMap::new(), variants: HashMap::new() };
+    let mut new = Vec::new();
+    let mut updated = Vec::new();
+    for (id, state) in states {
+        match (state.known, state.next) {
+            (Some(known), Some(next)) => updated.push((known, next)),
+            (None, Some(next)) => new.push((id, next)),
+            (_, None) => {}
+        }
+    }
+    new.sort_by(|(one, a), (other, b)| {
+        micros(a.started_at).cmp(&micros(b.started_at)).then_with(|| one.cmp(other))
+    });
+    add(connection, &mut places, &new)?;
+    if updated.is_empty() {
+        return Ok(());
+    }
+    updated.sort_by_key(|(known, _)| known.key);
+    let exporting = is_exporting(connection)?;
+    let inserts = Inserts::of(1);
+    for (known, next) in &updated {
+        let made = Made::of(connection, &mut places, next)?;
+        let body = next_number(connection, "body", 1)?;
+        write_body(connection, &inserts, &[&**next], body)?;
+        drop_body(connection, known.body, exporting)?;
+        forget(connection, known.key)?;
+        change(connection, known.key, next, &made, body)?;
+        if connection.dialect() == Dialect::Sqlite {
+            let values = [known.key.into(), Value::Text(&made.search)];
+            connection.execute(&inserts.search, &values)?;
+        }
+    }
+    Ok(())
+}
+
+fn next_number(connection: &mut Connection, name: &str, count: usize) -> Result<i64, Error> {
+    next(connection, name, i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// The numbers of flows and variants that were found or given out.
+struct Places {
+    project: i64,
+    flows: HashMap<(i64, String), i64>,
+    variants: HashMap<(i64, [u8; 16]), i64>,
+}
+
+impl Places {
+    fn flow(&mut self, connection: &mut Connection, run: &IncomingRun) -> Result<i64, Error> {
+        let (source, id) = (number_of_source(run.source), key_text(&run.flow).into_owned());
+        let known = self.flows.get(&(source, id.clone())).copied();
+        let key = match known {
+            Some(key) => key,
+            None => {
+                let sql = "SELECT key FROM flow WHERE project = $1 AND source = $2 AND id = $3";
+                let values = [self.project.into(), source.into(), Value::Text(&id)];
+                match connection.row(sql, &values, |row| row.int(0))? {
+                    Some(key) => key,
+                    None => {
+                        let key = next(connection, "flow", 1)?;
+                        let sql =
+                            "INSERT INTO flow (key, project, source, id) VALUES ($1, $2, $3, $4)";
+                        let values =
+                            [key.into(), self.project.into(), source.into(), Value::Text(&id)];
+                        connection.execute(sql, &values)?;
+                        key
+                    }
+                }
+            }
+        };
+        self.flows.insert((source, id), key);
+        Ok(key)
+    }
+
+    fn variant(
+        &mut self,
+        connection: &mut Connection,
+        flow: i64,
+        run: &IncomingRun,
+    ) -> Result<i64, Error> {
+        if let Some(key) = self.variants.get(&(flow, run.variant)) {
+            return Ok(*key);
+        }
+        let sql = "SELECT key FROM variant WHERE flow = $1 AND digest = $2";
+        let digest = Value::Bytes(&run.variant);
+        let found = connection.row(sql, &[flow.into(), digest], |row| row.int(0))?;
+        let key = match found {
+            Some(key) => key,
+            None => {
+                let key = next(connection, "variant", 1)?;
+                let version = run.version.as_deref().map(key_text);
+                let sql =
+                    "INSERT INTO variant (key, flow, version, digest) VALUES ($1, $2, $3, $4)";
+                let values = [key.into(), flow.into(), version.as_deref().into(), digest];
+                connection.execute(sql, &values)?;
+                for (node, kind) in &run.nodes {
+                    let sql = "INSERT INTO variant_node (variant, node, kind) VALUES ($1, $2, $3)
+                               ON CONFLICT DO NOTHING";
+                    let kind = Value::Int(number_of_node_kind(*kind));
+                    connection.execute(sql, &[key.into(), Value::Text(&key_text(node)), kind])?;
+                }
+                key
+            }
+        };
+        self.variants.insert((flow, run.variant), key);
+        Ok(key)
+    }
+}
+
+/// A run's columns that have to be made.
+struct Made {
+    id: String,
+    flow: i64,
+    variant: i64,
+    owner: Option<String>,
+    thread: Option<String>,
+    marks: i64,
+    question: Option<String>,
+    answer: Option<String>,
+    error: Option<String>,
+    search: String,
+}
+
+impl Made {
+    fn of(
+        connection: &mut Connection,
+        places: &mut Places,
+        run: &IncomingRun,
+    ) -> Result<Self, Error> {
+        let flow = places.flow(connection, run)?;
+        if let Some(name) = column(run.flow_name.as_ref()) {
+            let sql = "UPDATE flow SET name = $1 WHERE key = $2 AND (name IS NULL OR name <> $1)";
+            connection.execute(sql, &[Value::Text(&name), flow.into()])?;
+        }
+        let texts = [&run.question, &run.answer, &run.error].map(|text| text.as_deref());
+        Ok(Self {
+            id: key_text(&run.id).into_owned(),
+            flow,
+            variant: places.variant(connection, flow, run)?,
+            owner: run.owner.as_deref().map(|owner| key_text(owner).into_owned()),
+            thread: run.thread.as_deref().map(|thread| key_text(thread).into_owned()),
+            marks: i64::from(run.has_feedback) * HAS_FEEDBACK
+                + i64::from(run.has_error) * HAS_ERROR,
+            question: column(run.question.as_ref()),
+            answer: column(run.answer.as_ref()),
+            error: column(run.error.as_ref()),
+            search: run_search_text(&key_text(&run.id), texts),
+        })
+    }
+}
+
+/// The statements that write some rows at once.
+struct Inserts {
+    rows: usize,
+    body: String,
+    run: String,
+    search: String,
+}
+
+impl Inserts {
+    fn of(rows: usize) -> Self {
+        Self {
+            rows,
+            body: insert("body", &["key", "dictionary", "superseded", "crc32", "bytes"], rows),
+            run: insert("run", &COLUMNS, rows),
+            search: insert("run_search", &["rowid", "search"], rows),
+        }
+    }
+}
+
+fn add(
+    connection: &mut Connection,
+    places: &mut Places,
+    new: &[(RunId, Box<IncomingRun>)],
+) -> Result<(), Error> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let mut key = next_number(connection, "item", new.len())?;
+    let mut body = next_number(connection, "body", new.len())?;
+    let at_once = connection.dialect().rows_at_once();
+    let mut inserts = Inserts::of(at_once);
+    for some in new.chunks(at_once) {
+        let runs: Vec<&IncomingRun> = some.iter().map(|(_, run)| &**run).collect();
+        let mut made = Vec::with_capacity(runs.len());
+        for run in &runs {
+            made.push(Made::of(connection, places, run)?);
+        }
+        if inserts.rows != runs.len() {
+            inserts = Inserts::of(runs.len());
+        }
+        write_body(connection, &inserts, &runs, body)?;
+        let mut values = Vec::with_capacity(runs.len() * COLUMNS.len());
+        for (offset, (run, made)) in (0..).zip(runs.iter().zip(&made)) {
+            values.extend([
+                Value::Int(key + offset),
+                Value::Int(places.project),
+                Value::Text(&made.id),
+                Value::Int(made.flow),
+                Value::Int(made.variant),
+                made.owner.as_ref().into(),
+                made.thread.as_ref().into(),
+                Value::Int(number_of_run_status(run.status)),
+                Value::Int(made.marks),
+                Value::Int(micros(run.started_at)),
+                Value::Int(micros(run.finished_at)),
+                Value::Int(whole(run.node_count)),
+                Value::Int(whole(run.files)),
+                made.question.as_ref().into(),
+                made.answer.as_ref().into(),
+                made.error.as_ref().into(),
+                Value::Text(&made.search),
+                Value::Bytes(&run.digest),
+                Value::Int(whole(run.size)),
+                Value::Int(body + offset),
+            ]);
+        }
+        connection.execute(&inserts.run, &values)?;
+        if connection.dialect() == Dialect::Sqlite {
+            let mut values = Vec::with_capacity(made.len() * 2);
+            for (key, made) in (key..).zip(&made) {
+                values.extend([Value::Int(key), Value::Text(&made.search)]);
+            }
+            connection.execute(&inserts.search, &values)?;
+        }
+        key += some.len() as i64;
+        body += some.len() as i64;
+    }
+    Ok(())
+}
+
+fn write_body(
+    connection: &mut Connection,
+    inserts: &Inserts,
+    runs: &[&IncomingRun],
+    first: i64,
+) -> Result<(), Error> {
+    let mut values = Vec::with_capacity(runs.len() * 5);
+    for (key, run) in (first..).zip(runs) {
+        values.extend([
+            Value::Int(key),
+            Value::Int(run.body.dictionary),
+            Value::Int(0),
+            Value::Int(run.body.crc32.into()),
+            Value::Bytes(&run.body.bytes),
+        ]);
+    }
+    connection.execute(&inserts.body, &values).map(|_| ())
+}
+
+fn change(
+    connection: &mut Connection,
+    key: i64,
+    run: &IncomingRun,
+    made: &Made,
+    body: i64,
+) -> Result<(), Error> {
+    let sql = "UPDATE run SET variant = $1, owner = $2, thread = $3, status = $4, marks = $5, started_at = $6,
+                   finished_at = $7, nodes = $8, files = $9, question = $10, answer = $11, error = $12,
+                   search = $13, digest = $14, size = $15, body = $16
+               WHERE key = $17";
+    let values = [
+        Value::Int(made.variant),
+        made.owner.as_ref().into(),
+        made.thread.as_ref().into(),
+        Value::Int(number_of_run_status(run.status)),
+        Value::Int(made.marks),
+        Value::Int(micros(run.started_at)),
+        Value::Int(micros(run.finished_at)),
+        Value::Int(whole(run.node_count)),
+        Value::Int(whole(run.files)),
+        made.question.as_ref().into(),
+        made.answer.as_ref().into(),
+        made.error.as_ref().into(),
+        Value::Text(&made.search),
+        Value::Bytes(&run.digest),
+        Value::Int(whole(run.size)),
+        Value::Int(body),
+        Value::Int(key),
+    ];
+    connection.execute(sql, &values).map(|_| ())
+}
+
+/// Takes the run's text out of the search index, which has to be done before it changes.
+fn forget(connection: &mut Connection, key: i64) -> Result<(), Error> {
+    if connection.dialect() == Dialect::Postgres {
+        return Ok(());
+    }
+    let sql = "INSERT INTO run_search (run_search, rowid, search)
+               SELECT 'delete', key, search FROM run WHERE key = $1";
+    connection.execute(sql, &[key.into()]).map(|_| ())
+}
+
+/// Takes runs away: each is its number and those of its body, variant and flow.
+fn purge(connection: &mut Connection, runs: &[[i64; 4]]) -> Result<(), Error> {
+    let exporting = is_exporting(connection)?;
+    for [key, body, _, _] in runs {
+        let key = Value::Int(*key);
+        connection.execute("DELETE FROM body WHERE key = $1", &[Value::Int(*body)])?;
+        if exporting {
+            // Earlier states that exports under way still held.
+            let sql = "DELETE FROM body WHERE superseded = 1
+                       AND key IN (SELECT body FROM job_item WHERE item = $1)";
+            connection.execute(sql, &[key])?;
+        }
+        if let Value::Int(key) = key {
+            forget(connection, key)?;
+        }
+        let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE item = $1 LIMIT 1) i";
+        if connection.row(sql, &[key], |row| row.int(0))?.unwrap_or(0) == 0 {
+            connection.execute("DELETE FROM run WHERE key = $1", &[key])?;
+            continue;
+        }
+        let sql = format!(
+            "UPDATE run SET variant = 0, owner = NULL, thread = NULL, status = {PURGED}, marks = 0, nodes = 0,
+                 files = 0, question = NULL, answer = NULL, error = NULL, search = '', digest = $1, size = 0, body = 0
+             WHERE key = $2"
+        );
+        connection.execute(&sql, &[Value::Bytes(&[]), key])?;
+        if connection.dialect() == Dialect::Sqlite {
+            connection.execute("INSERT INTO run_search (rowid, search) VALUES ($1, '')", &[key])?;
+        }
+    }
+    let variants: BTreeSet<i64> = runs.iter().map(|[_, _, variant, _]| *variant).collect();
+    for variant in variants {
+        let unused = "NOT EXISTS (SELECT 1 FROM run c WHERE c.variant = $1)";
+        let sql = format!("DELETE FROM variant_node WHERE variant = $1 AND {unused}");
+        connection.execute(&sql, &[variant.into()])?;
+        let sql = format!("DELETE FROM variant WHERE key = $1 AND {unused}");
+        connection.execute(&sql, &[variant.into()])?;
+    }
+    let flows: BTreeSet<i64> = runs.iter().map(|[_, _, _, flow]| *flow).collect();
+    for flow in flows {
+        let sql = "DELETE FROM flow WHERE key = $1
+                   AND NOT EXISTS (SELECT 1 FROM run c WHERE c.flow = $1)
+                   AND NOT EXISTS (SELECT 1 FROM variant v WHERE v.flow = $1)";
+        connection.execute(sql, &[flow.into()])?;
+    }
+    Ok(())
+}
