@@ -216,3 +216,6 @@ pub const FLOW_PARTS_LISTED: usize = 1000;
 /// Runs that charts are made of, the most recent that a filter means: a walk over their index takes some hundred
 /// milliseconds.
 pub const RUNS_CHARTED: u64 = 1_000_000;
+
+/// Bars of one chart: more are not told apart on a page.
+pub const CHART_BARS: i64 = 60;

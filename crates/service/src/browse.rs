@@ -1,5 +1,7 @@
 //! Conversations looked at and changed.
 
+use std::collections::BTreeSet;
+
 use retort_formats::import::{self, Notes};
 use retort_model::{Action, Conversation, Grant, Parent, Round, Selection, Status, canonical};
 use retort_store::{Cursor, Edit, Order, Page, Summary};
@@ -165,7 +167,12 @@ impl Service {
 
 /// What a selection means, for the audit log: ids, or that it is a filter.
 pub(crate) fn meant(selection: &Selection) -> String {
-    match (selection.ids.first(), selection.ids.len()) {
+    named(&selection.ids)
+}
+
+/// As [`meant`], of ids alone.
+pub(crate) fn named(ids: &BTreeSet<String>) -> String {
+    match (ids.first(), ids.len()) {
         (None, _) => "those that a filter matches".into(),
         (Some(one), 1) => one.clone(),
         (Some(first), count) => format!("{first} and {} more", count - 1),

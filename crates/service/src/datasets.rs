@@ -125,10 +125,10 @@ impl Service {
         })
     }
 
-    /// The caller's datasets that hold something of a conversation, also if it was purged.
+    /// The caller's datasets that hold something of a conversation or run, also if it was purged.
     ///
     /// # Errors
-    /// Nothing is known of such a conversation; those of the store.
+    /// Nothing is known of such a conversation or run; those of the store.
     pub fn trace(&self, caller: &Caller, id: &str) -> Result<Vec<Dataset>, Error> {
         caller.needs(Grant::Export)?;
         if !self.store.knows(&caller.scope(), id)? {

@@ -1,15 +1,17 @@
 //! `import`: histories into the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, findings, write_reject};
-use retort_model::bounds::{COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED};
-use retort_model::{Conversation, Item, Scope, Tally, Text, canonical};
-use retort_store::{Incoming, Packer, Store, Taken};
+use retort_model::bounds::{COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RUN_EXCERPT};
+use retort_model::{
+    Again, Conversation, Item, ItemKind, NodeKind, NodeRun, Run, Scope, Tally, Text, canonical,
+};
+use retort_store::{Incoming, IncomingRun, PackedBody, Packer, Store, Taken, Updated};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -38,12 +40,12 @@ pub struct ImportPlan {
     pub names: bool,
 }
 
-/// A conversation that an import met, and what became of it.
+/// A conversation or run that an import met, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Met {
     /// Its id.
     pub id: String,
-    /// The import format.
+    /// The import format, or the copilot or recipe that ran.
     pub source: String,
     /// What became of it.
     pub became: Taken,
@@ -102,7 +104,8 @@ struct Made {
     source: Arc<Source>,
     done: BatchDone,
     incoming: Vec<Incoming>,
-    /// Conversations of others.
+    runs: Vec<IncomingRun>,
+    /// Items of others.
     foreign: Vec<Met>,
 }
 
@@ -137,6 +140,7 @@ pub(crate) fn import(
         scope,
         plan,
         waiting: Vec::new(),
+        waiting_runs: Vec::new(),
         waiting_bytes: 0,
         refused: Tally::default(),
         report: ImportReport { files_passed_over: inputs.passed_over, ..ImportReport::default() },
@@ -195,15 +199,19 @@ fn pack(
         Work::Refused(why) => {
             refused_entry(&mut done, &source, why);
             before.pass(sequence, ends, |_| ())?;
-            return Some(Ok(Made { source, done, incoming: Vec::new(), foreign: Vec::new() }));
+            let (incoming, runs, foreign) = Default::default();
+            return Some(Ok(Made { source, done, incoming, runs, foreign }));
         }
         Work::Stored(_) => return Some(Err(Error::Choice("stored items are in the store".into()))),
     };
     let mut read = parse(&batch, &source, plan.from, &mut done);
     let mut line = Vec::new();
     let mut contents = Vec::with_capacity(read.len());
+    let mut owners_given = Vec::with_capacity(read.len());
     for one in &mut read {
-        if let Some(owner @ None) = one.item.owner_mut() {
+        let owner = one.item.owner_mut();
+        owners_given.push(owner.as_ref().is_some_and(|owner| owner.is_some()));
+        if let Some(owner @ None) = owner {
             *owner = plan.owner.as_deref().map(Text::from);
         }
         contents.push((!one.has_id).then(|| content_of(one, &mut line)));
@@ -215,33 +223,36 @@ fn pack(
             return Some(Err(Error::Unpack { name: "the set of seen ids".into(), source }));
         }
     };
-    let mut foreign = Vec::new();
-    let incoming = read
-        .iter()
-        .zip(repeated)
-        .filter_map(|(one, repeated)| match &one.item {
-            Item::Conversation(conversation) => Some((conversation, repeated)),
-            Item::Run(_) | Item::Document(_) => None,
-        })
-        .filter(|(conversation, _)| {
-            let is_own = scope.owner.is_none()
-                || conversation.owner.as_ref().map(Text::decoded).as_deref()
-                    == scope.owner.as_deref();
-            if !is_own {
-                foreign.push(Met {
-                    id: conversation.id.decoded().into_owned(),
-                    source: conversation.source.decoded().into_owned(),
-                    became: Taken::Foreign,
-                });
+    let (mut incoming, mut runs, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
+    for ((one, repeated), is_owner_given) in read.iter_mut().zip(repeated).zip(owners_given) {
+        let owner = one.item.owner_mut().and_then(|owner| owner.as_ref());
+        let is_own =
+            scope.owner.is_none() || owner.map(Text::decoded).as_deref() == scope.owner.as_deref();
+        if !is_own {
+            foreign.push(Met {
+                id: one.item.id().decoded().into_owned(),
+                source: one.item.among().decoded().into_owned(),
+                became: Taken::Foreign,
+            });
+            continue;
+        }
+        let packed = match &one.item {
+            Item::Conversation(conversation) => {
+                incoming_of(conversation, repeated, packer, &mut line).map(|one| incoming.push(one))
             }
-            is_own
-        })
-        .map(|(conversation, repeated)| incoming_of(conversation, repeated, packer, &mut line))
-        .collect();
-    Some(match incoming {
-        Ok(incoming) => Ok(Made { source, done, incoming, foreign }),
-        Err(error) => Err(Error::Store(error)),
-    })
+            Item::Run(run) => {
+                line.clear();
+                canonical::write_run(run, &mut line);
+                let body = packer.pack(&line);
+                body.map(|body| runs.push(incoming_run(run, is_owner_given, &line, body)))
+            }
+            Item::Document(_) => Ok(()),
+        };
+        if let Err(error) = packed {
+            return Some(Err(Error::Store(error)));
+        }
+    }
+    Some(Ok(Made { source, done, incoming, runs, foreign }))
 }
 
 fn digest(line: &[u8]) -> [u8; 16] {
@@ -278,7 +289,9 @@ fn place(
         let item = &mut one.item;
         let (kind, among) = (item.kind().as_str(), item.among().decoded().into_owned());
         let Some(content) = content else {
-            repeated.push(!before.seen.add(&[kind, &among, &item.id().decoded()])?);
+            // What becomes of a run that comes again does not depend on whether it came before just now.
+            let is_run = item.kind() == ItemKind::Run;
+            repeated.push(!is_run && !before.seen.add(&[kind, &among, &item.id().decoded()])?);
             continue;
         };
         let mut id = crate::place::hex(content);
@@ -325,12 +338,89 @@ pub(crate) fn incoming_of(
     })
 }
 
+/// A run as the store takes it; `line` is its canonical line, `body` the same compressed.
+fn incoming_run(run: &Run<'_>, is_owner_given: bool, line: &[u8], body: PackedBody) -> IncomingRun {
+    let decoded = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.decoded().into_owned());
+    let excerpt = |text: &Option<Text<'_>>| {
+        text.as_ref().map(|text| text.decoded().chars().take(RUN_EXCERPT).collect::<String>())
+    };
+    let node = |node: &NodeRun<'_>| (node.node.decoded().into_owned(), node.kind);
+    let nodes: BTreeSet<_> = run.nodes.iter().map(node).collect();
+    let version = decoded(&run.version);
+    IncomingRun {
+        id: run.request_id.decoded().into_owned(),
+        source: run.source,
+        flow: run.source_id.decoded().into_owned(),
+        flow_name: decoded(&run.source_name),
+        owner: decoded(&run.owner),
+        is_owner_given,
+        thread: decoded(&run.thread),
+        status: run.status,
+        has_feedback: run.has_feedback(),
+        has_error: run.has_error(),
+        started_at: run.started_at,
+        finished_at: run.finished_at,
+        node_count: run.nodes.len() as u64,
+        files: run.files.len() as u64,
+        question: excerpt(&run.question),
+        answer: excerpt(&run.answer),
+        error: excerpt(&run.error),
+        variant: variant(version.as_deref(), &nodes),
+        version,
+        nodes,
+        digest: digest(line),
+        size: line.len() as u64,
+        body,
+    }
+}
+
+/// A hash of what many runs of a copilot or recipe have in common: its version, and the nodes that they passed.
+fn variant(version: Option<&str>, nodes: &BTreeSet<(String, NodeKind)>) -> [u8; 16] {
+    let mut text = Vec::new();
+    // Strings as JSON: where one ends is told.
+    Text::from(version.unwrap_or_default()).write_string(&mut text);
+    text.push(u8::from(version.is_some()));
+    for (node, kind) in nodes {
+        Text::from(&**node).write_string(&mut text);
+        text.extend_from_slice(kind.as_str().as_bytes());
+    }
+    digest(&text)
+}
+
+/// What becomes of a run that is there and comes again, by its lines.
+fn update_run(
+    was: &[u8],
+    came: &[u8],
+    incoming: &IncomingRun,
+    packer: &mut Packer<'_>,
+) -> Result<Updated, retort_store::Error> {
+    let damaged =
+        |why: String| retort_store::Error::Damaged(format!("the run `{}`: {why}", incoming.id));
+    let text = |line| std::str::from_utf8(line).map_err(|error| damaged(error.to_string()));
+    let read = |line| canonical::read_run(text(line)?).map_err(|error| damaged(error.to_string()));
+    let (mut run, mut came) = (read(was)?, read(came)?);
+    if !incoming.is_owner_given {
+        came.owner = None;
+    }
+    Ok(match run.update(came) {
+        Again::Same => Updated::Same,
+        Again::Older => Updated::Older,
+        Again::Changed => {
+            let mut line = Vec::new();
+            canonical::write_run(&run, &mut line);
+            let body = packer.pack_as_known(&line)?;
+            Updated::To(Box::new(incoming_run(&run, true, &line, body)))
+        }
+    })
+}
+
 /// Gathers what the workers made and commits it.
 struct Taking<'t> {
     store: &'t Store,
     scope: &'t Scope,
     plan: &'t ImportPlan,
     waiting: Vec<Incoming>,
+    waiting_runs: Vec<IncomingRun>,
     waiting_bytes: u64,
     refused: Tally<Refusal>,
     report: ImportReport,
@@ -338,8 +428,8 @@ struct Taking<'t> {
 
 impl Taking<'_> {
     fn take(&mut self, made: Made, rejects: &mut dyn Write) -> Result<(), Error> {
-        let Made { source, done, mut incoming, mut foreign } = made;
-        self.count(&source, &done, incoming.len() + foreign.len());
+        let Made { source, done, mut incoming, mut runs, mut foreign } = made;
+        self.count(&source, &done, incoming.len() + runs.len() + foreign.len());
         self.report.foreign += foreign.len() as u64;
         if self.plan.names {
             self.report.met.append(&mut foreign);
@@ -359,8 +449,11 @@ impl Taking<'_> {
             .write_all(&lines)
             .map_err(|source| Error::Unpack { name: "the list of refused items".into(), source })?;
         self.waiting_bytes += incoming.iter().map(|one| one.size).sum::<u64>();
+        self.waiting_bytes += runs.iter().map(|one| one.size).sum::<u64>();
         self.waiting.append(&mut incoming);
-        if self.waiting.len() >= COMMIT_ITEMS || self.waiting_bytes >= COMMIT_BYTES {
+        self.waiting_runs.append(&mut runs);
+        let waiting = self.waiting.len() + self.waiting_runs.len();
+        if waiting >= COMMIT_ITEMS || self.waiting_bytes >= COMMIT_BYTES {
             self.commit()?;
         }
         self.refused.merge(done.refused);
@@ -385,30 +478,45 @@ impl Taking<'_> {
     }
 
     fn commit(&mut self) -> Result<(), Error> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        let taken = if self.plan.dry_run {
-            self.store.would_take_in(self.scope, &self.waiting)?
-        } else {
-            self.store.take_in(self.scope, &self.waiting)?
-        };
-        for (one, became) in self.waiting.iter().zip(taken) {
-            if self.plan.names {
-                let (id, source) = (one.id.clone(), one.source.clone());
-                self.report.met.push(Met { id, source, became });
+        if !self.waiting.is_empty() {
+            let taken = if self.plan.dry_run {
+                self.store.would_take_in(self.scope, &self.waiting)?
+            } else {
+                self.store.take_in(self.scope, &self.waiting)?
+            };
+            for (one, became) in std::mem::take(&mut self.waiting).into_iter().zip(taken) {
+                self.met(one.id, one.source, became);
             }
-            *match became {
-                Taken::New => &mut self.report.new,
-                Taken::Updated => &mut self.report.updated,
-                Taken::Same => &mut self.report.same,
-                Taken::Older => &mut self.report.older,
-                Taken::Repeated => &mut self.report.repeated,
-                Taken::Foreign => &mut self.report.foreign,
-            } += 1;
         }
-        self.waiting.clear();
+        if !self.waiting_runs.is_empty() {
+            let mut packer = self.store.packer();
+            let mut update = |was: &[u8], came: &[u8], run: &IncomingRun| {
+                update_run(was, came, run, &mut packer)
+            };
+            let taken = if self.plan.dry_run {
+                self.store.would_take_in_runs(self.scope, &self.waiting_runs, &mut update)?
+            } else {
+                self.store.take_in_runs(self.scope, &self.waiting_runs, &mut update)?
+            };
+            for (one, became) in std::mem::take(&mut self.waiting_runs).into_iter().zip(taken) {
+                self.met(one.id, one.flow, became);
+            }
+        }
         self.waiting_bytes = 0;
         Ok(())
+    }
+
+    fn met(&mut self, id: String, source: String, became: Taken) {
+        if self.plan.names {
+            self.report.met.push(Met { id, source, became });
+        }
+        *match became {
+            Taken::New => &mut self.report.new,
+            Taken::Updated => &mut self.report.updated,
+            Taken::Same => &mut self.report.same,
+            Taken::Older => &mut self.report.older,
+            Taken::Repeated => &mut self.report.repeated,
+            Taken::Foreign => &mut self.report.foreign,
+        } += 1;
     }
 }

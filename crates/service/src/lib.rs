@@ -32,6 +32,7 @@ mod plan;
 mod preview;
 mod queue;
 mod receipt;
+mod runs;
 mod secret;
 mod seen;
 mod service;
@@ -58,6 +59,7 @@ pub use pipeline::{Nobody, Observer, Progress};
 pub use plan::{Compression, DatasetPlan, PlanNames};
 pub use preview::{Preview, Sample, preview, preview_package};
 pub use queue::ExportRequest;
+pub use runs::{Latency, RunBar, RunCharts};
 pub use service::{Clock, Done, Service, Settings, Worked, migrate};
 pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
 pub use source::{Input, files_of};
@@ -69,6 +71,6 @@ pub use retort_formats::{data, file, import as sources, package::Manifest};
 /// What the store says of what it keeps.
 pub use retort_store::{
     AuditEntry, AuditFilter, Begun, Cursor, Dataset, DatasetFile, Delivery, DeliveryState, Edit,
-    Error as StoreError, Finding, Invitation, Job, JobProgress, Member, Notice, Order, Page,
-    Person, Project, Share, Summary, Taken, Token, Webhook,
+    Error as StoreError, Finding, Flow, FlowParts, Invitation, Job, JobProgress, Member, Notice,
+    Order, Page, Person, Project, RunPage, RunSummary, Share, Summary, Taken, Token, Webhook,
 };

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use retort_formats::file::by_name as file_format_named;
 use retort_formats::import::{self, Refusal};
 use retort_model::bounds::{CHECKED_BEFORE, CHECKED_BEFORE_BYTES, PREVIEW_RECORDS, SHARD_BYTES};
-use retort_model::{Account, Grant, Selection, Status, Tally};
+use retort_model::{Account, Grant, ItemSelection, Selection, Status, Tally};
 use retort_store::Order;
 
 use crate::Error;
@@ -38,19 +38,19 @@ pub fn preview(plan: &ConvertPlan) -> Result<Preview, Error> {
     look(plan, false)
 }
 
-/// Shapes and checks the first conversations of a selection as an export would.
+/// Shapes and checks the first items of a selection as an export would.
 #[derive(Debug, Default)]
 pub struct Sample {
     /// The first records, and what was found in all that were looked at.
     pub preview: Preview,
-    /// How many conversations were looked at: the most recent ones.
+    /// How many items were looked at: the most recent ones.
     pub looked_at: u64,
     /// How many there are.
     pub total: u64,
 }
 
 impl Service {
-    /// What an export would find and write, by the most recent conversations of its selection; nothing is written.
+    /// What an export would find and write, by the most recent items of its selection; nothing is written.
     ///
     /// # Errors
     /// Choices that the formats do not allow; nothing that matches; those of the store.
@@ -60,30 +60,46 @@ impl Service {
         request: &ExportRequest,
     ) -> Result<Sample, Error> {
         caller.needs(Grant::Export)?;
-        request.dataset.check()?;
-        self.check_ids(caller, &request.selection)?;
-        let (scope, selection) = (caller.scope(), &request.selection);
-        let total = self.store.count(&scope, selection)?;
-        let total = selection.limit.map_or(total, |limit| total.min(limit));
+        self.check_export(caller, request)?;
+        let (scope, limit) = (caller.scope(), request.selection.limit());
+        let total = match &request.selection {
+            ItemSelection::Conversations(selection) => self.store.count(&scope, selection)?,
+            ItemSelection::Runs(selection) => self.store.count_runs(&scope, selection)?,
+        };
+        let total = limit.map_or(total, |limit| total.min(limit));
         if total == 0 {
             return Err(Error::Nothing("nothing matches the selection".into()));
         }
         let most = usize::try_from(total).unwrap_or(usize::MAX).min(CHECKED_BEFORE);
-        let page = self.store.list(&scope, selection, Order::Newest, None, most)?;
         let mut unpacker = self.store.unpacker();
-        let mut lines = Vec::new();
-        let mut looked_at = 0;
-        for summary in &page.conversations {
-            if looked_at > 0 && lines.len() as u64 + summary.size > CHECKED_BEFORE_BYTES {
-                break;
+        let mut sampling = Sampling::default();
+        match &request.selection {
+            ItemSelection::Conversations(selection) => {
+                for summary in
+                    self.store.list(&scope, selection, Order::Newest, None, most)?.conversations
+                {
+                    if !sampling.takes(summary.size) {
+                        break;
+                    }
+                    if let Some(line) = self.store.line(&summary, &mut unpacker)? {
+                        sampling.push(&with_edits(&summary, &line)?);
+                    }
+                }
             }
-            let Some(line) = self.store.line(summary, &mut unpacker)? else { continue };
-            lines.extend_from_slice(&with_edits(summary, &line)?);
-            lines.push(b'\n');
-            looked_at += 1;
+            ItemSelection::Runs(selection) => {
+                for summary in self.store.runs(&scope, selection, None, most)?.runs {
+                    if !sampling.takes(summary.size) {
+                        break;
+                    }
+                    if let Some(line) = self.store.run_line(&summary, &mut unpacker)? {
+                        sampling.push(&line);
+                    }
+                }
+            }
         }
+        let Sampling { lines, looked_at } = sampling;
         let plan = ConvertPlan {
-            inputs: vec![Input::Bytes(lines.into(), "conversations".into())],
+            inputs: vec![Input::Bytes(lines.into(), request.selection.kind().plural().into())],
             from: import::by_name("retort"),
             selection: Selection { statuses: Status::ALL.to_vec(), ..Selection::default() },
             dataset: request.dataset.clone(),
@@ -94,6 +110,25 @@ impl Service {
             snapshot: None,
         };
         Ok(Sample { preview: look(&plan, true)?, looked_at, total })
+    }
+}
+
+/// Lines of items that are looked at, until they are enough.
+#[derive(Default)]
+struct Sampling {
+    lines: Vec<u8>,
+    looked_at: u64,
+}
+
+impl Sampling {
+    fn takes(&self, size: u64) -> bool {
+        self.looked_at == 0 || self.lines.len() as u64 + size <= CHECKED_BEFORE_BYTES
+    }
+
+    fn push(&mut self, line: &[u8]) {
+        self.lines.extend_from_slice(line);
+        self.lines.push(b'\n');
+        self.looked_at += 1;
     }
 }
 

@@ -2,22 +2,26 @@
 
 use std::collections::HashSet;
 
+use retort_formats::data;
 use retort_model::bounds::{DATASET_NAME, EXPORTS_PER_PERSON};
-use retort_model::{Action, DatasetName, Grant, JobKind, JobState, ProjectRole, Selection};
+use retort_model::{
+    Action, DatasetName, Grant, ItemSelection, JobKind, JobState, ProjectRole, RunSelection,
+    Selection,
+};
 use retort_store::{Job, NewExport};
 
 use crate::Error;
 use crate::caller::Caller;
 use crate::export::KeptExport;
 use crate::plan::DatasetPlan;
-use crate::receipt::asked;
+use crate::receipt::asked_items;
 use crate::service::Service;
 
 /// An export that is asked for.
 #[derive(Clone)]
 pub struct ExportRequest {
-    /// Which conversations; a limit takes the most recent.
-    pub selection: Selection,
+    /// Which conversations or runs; a limit takes the most recent.
+    pub selection: ItemSelection,
     /// What is to be made of them.
     pub dataset: DatasetPlan,
 }
@@ -32,12 +36,8 @@ impl Service {
         let name = request.dataset.dataset_name.as_str();
         self.audited(caller, Action::Export, name, || {
             caller.needs(Grant::Export)?;
-            request.dataset.check()?;
-            self.check_ids(caller, &request.selection)?;
+            self.check_export(caller, request)?;
             let scope = caller.scope();
-            if self.store.count(&scope, &request.selection)? == 0 {
-                return Err(Error::Nothing("nothing matches the selection".into()));
-            }
             if caller.person.is_some()
                 && self.store.open_jobs(&caller.own(), JobKind::Export)? >= EXPORTS_PER_PERSON
             {
@@ -45,7 +45,7 @@ impl Service {
                     "{EXPORTS_PER_PERSON} exports of yours wait or run already; wait for one to end"
                 )));
             }
-            let kept = KeptExport::json(&request.dataset, asked(&request.selection))?;
+            let kept = KeptExport::json(&request.dataset, asked_items(&request.selection))?;
             let new = NewExport {
                 creator: &caller.name,
                 name,
@@ -60,6 +60,50 @@ impl Service {
         })
     }
 
+    /// Refuses choices that the formats do not allow, an id that is none of the caller's, a node that is none of the
+    /// runs', and what matches nothing.
+    pub(crate) fn check_export(
+        &self,
+        caller: &Caller,
+        request: &ExportRequest,
+    ) -> Result<(), Error> {
+        request.dataset.check()?;
+        check_kind(request)?;
+        let scope = caller.scope();
+        let is_any = match &request.selection {
+            ItemSelection::Conversations(selection) => {
+                self.check_ids(caller, selection)?;
+                self.store.count(&scope, selection)? > 0
+            }
+            ItemSelection::Runs(selection) => {
+                self.check_run_ids(caller, selection)?;
+                self.check_node(caller, selection, &request.dataset)?;
+                self.store.has_runs(&scope, selection)?
+            }
+        };
+        if is_any { Ok(()) } else { Err(Error::Nothing("nothing matches the selection".into())) }
+    }
+
+    /// Refuses a node that no run of the copilot or recipe passed.
+    fn check_node(
+        &self,
+        caller: &Caller,
+        selection: &RunSelection,
+        dataset: &DatasetPlan,
+    ) -> Result<(), Error> {
+        let Some(node) = dataset.node() else { return Ok(()) };
+        let passed = RunSelection {
+            source: selection.source,
+            flow: selection.flow.clone(),
+            node: Some(node.to_owned()),
+            ..RunSelection::default()
+        };
+        if self.store.has_runs(&caller.scope(), &passed)? {
+            return Ok(());
+        }
+        Err(Error::NotFound { what: "node", name: node.to_owned() })
+    }
+
     /// Queues an export of everyone's conversations in the project.
     ///
     /// # Errors
@@ -68,7 +112,10 @@ impl Service {
         if let Err(refused) = caller.needs_role(ProjectRole::Admin) {
             return self.audited(caller, Action::Export, "the whole project", || Err(refused));
         }
-        self.submit_export(caller, &ExportRequest { selection: Selection::default(), dataset })
+        self.submit_export(
+            caller,
+            &ExportRequest { selection: Selection::default().into(), dataset },
+        )
     }
 
     /// Names one that is free, where a name is taken.
@@ -187,6 +234,24 @@ impl Service {
             }
         })
     }
+}
+
+/// Refuses a data format that has no shape for what is selected.
+fn check_kind(request: &ExportRequest) -> Result<(), Error> {
+    let (kind, format) = (request.selection.kind(), request.dataset.data_format);
+    if format.items().contains(&kind) {
+        return Ok(());
+    }
+    let fitting: Vec<_> = data::FORMATS
+        .iter()
+        .filter(|format| format.items().contains(&kind))
+        .map(|format| format!("`{}`", format.name()))
+        .collect();
+    let (name, kinds) = (format.name(), kind.plural());
+    Err(Error::Choice(format!(
+        "`{name}` has no shape for {kinds}; for them there is {}",
+        fitting.join(", ")
+    )))
 }
 
 fn no_job(id: i64) -> Error {

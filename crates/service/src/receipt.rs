@@ -5,7 +5,10 @@ use retort_formats::package::{
     Column, Counts, DataFile, FORMAT_VERSION, InputCount, Lengths, Manifest, ReadCounts,
     RecordCounts, Renamed, SelectionAsked, findings,
 };
-use retort_model::{ItemKind, Kind, Portion, Reason, Repair, Selection, Status, Warning};
+use retort_model::{
+    ItemKind, ItemSelection, Kind, Portion, Reason, Repair, RunSelection, RunStatus, Selection,
+    Status, Warning,
+};
 
 use crate::pipeline::{SourceCount, Totals};
 use crate::plan::DatasetPlan;
@@ -113,6 +116,34 @@ pub(crate) fn asked(selection: &Selection) -> SelectionAsked {
         limit: selection.limit,
         or: selection.or.iter().map(asked).collect(),
         except: selection.except.iter().cloned().collect(),
+        ..SelectionAsked::default()
+    }
+}
+
+/// The selection of runs as the receipt tells it.
+pub(crate) fn asked_runs(selection: &RunSelection) -> SelectionAsked {
+    SelectionAsked {
+        search: selection.search.clone(),
+        statuses: selection.statuses.iter().map(RunStatus::to_string).collect(),
+        ids: selection.ids.iter().cloned().collect(),
+        limit: selection.limit,
+        source: selection.source.map(|source| source.to_string()),
+        flow: selection.flow.clone(),
+        versions: selection.versions.clone(),
+        started_from: selection.started.from.map(|time| time.to_string()),
+        started_before: selection.started.before.map(|time| time.to_string()),
+        has_feedback: selection.has_feedback,
+        has_error: selection.has_error,
+        passed_node: selection.node.clone(),
+        ..SelectionAsked::default()
+    }
+}
+
+/// A selection of any kind of items as the receipt tells it.
+pub(crate) fn asked_items(selection: &ItemSelection) -> SelectionAsked {
+    match selection {
+        ItemSelection::Conversations(selection) => asked(selection),
+        ItemSelection::Runs(selection) => asked_runs(selection),
     }
 }
 

@@ -147,6 +147,14 @@ impl Packer<'_> {
             }
             self.dictionary = dictionaries.current();
         }
+        self.pack_as_known(line)
+    }
+
+    /// As [`Self::pack`], where something is written already: it learns nothing.
+    ///
+    /// # Errors
+    /// The compressor's.
+    pub fn pack_as_known(&mut self, line: &[u8]) -> Result<PackedBody, Error> {
         let mut bytes = Vec::with_capacity(zstd::zstd_safe::compress_bound(line.len()));
         let (dictionary, result) = match &self.dictionary {
             Some(dictionary) => {

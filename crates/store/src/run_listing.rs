@@ -184,15 +184,15 @@ impl crate::Store {
         })
     }
 
-    /// Reads the canonical line of a run.
+    /// Reads the canonical line of a run; none if it is gone meanwhile.
     ///
     /// # Errors
-    /// It is not there, or damaged.
+    /// It is damaged; those of the database.
     pub fn run_line(
         &self,
         summary: &RunSummary,
         unpacker: &mut Unpacker<'_>,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Option<Vec<u8>>, Error> {
         let sql =
             "SELECT b.dictionary, b.crc32, b.bytes, c.size FROM run c JOIN body b ON b.key = c.body
                    WHERE c.key = $1";
@@ -203,11 +203,10 @@ impl crate::Store {
                 Ok((head, row.bytes(2)?.unwrap_or_default().to_vec()))
             })
         })?;
-        let gone = || Error::Damaged(format!("the body of the run `{}` is missing", summary.id));
-        let (head, packed) = found.ok_or_else(gone)?;
+        let Some((head, packed)) = found else { return Ok(None) };
         let mut line = Vec::new();
         unpacker.unpack(head, &packed, &mut line)?;
-        Ok(line)
+        Ok(Some(line))
     }
 
     /// Hands over what the columns say of the most recent runs that scope and selection mean, at most so many, the

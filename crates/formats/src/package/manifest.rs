@@ -96,6 +96,30 @@ pub struct SelectionAsked {
     /// Ids that were not meant.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub except: Vec<String>,
+    /// Of runs: `copilot` or `recipe`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
+    /// Of runs: the id of the copilot or recipe.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub flow: Option<String>,
+    /// Of runs: its versions.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub versions: Vec<String>,
+    /// Of runs: begun at this moment or later.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub started_from: Option<String>,
+    /// Of runs: begun before this moment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub started_before: Option<String>,
+    /// Of runs: whether someone judged them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub has_feedback: Option<bool>,
+    /// Of runs: whether they failed or name an error.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub has_error: Option<bool>,
+    /// Of runs: a node that they passed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub passed_node: Option<String>,
 }
 
 /// What was read.

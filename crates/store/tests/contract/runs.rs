@@ -40,7 +40,7 @@ fn all(place: &Place, selection: &RunSelection) -> Vec<RunSummary> {
 }
 
 fn line(place: &Place, summary: &RunSummary) -> String {
-    let line = place.store.run_line(summary, &mut place.store.unpacker()).unwrap();
+    let line = place.store.run_line(summary, &mut place.store.unpacker()).unwrap().unwrap();
     String::from_utf8(line).unwrap()
 }
 
