@@ -9,7 +9,8 @@ use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::import::ImportFormat;
 use retort_formats::{data, file, import};
 use retort_model::{
-    Check, DatasetName, DateRange, FileName, Kind, Selection, Status, Time, bounds,
+    Check, DatasetName, DateRange, FileName, ItemKind, Kind, Purpose, Selection, Status, Time,
+    bounds,
 };
 use retort_service::{Compression, ConvertPlan, DatasetPlan, Input};
 
@@ -99,10 +100,20 @@ fn parse_check(text: &str) -> Result<Check, String> {
 #[derive(Args)]
 #[command(next_help_heading = "Records")]
 pub struct Shaping {
-    /// The shape of the records (`retort formats` says what each is for).
-    #[arg(short, long, visible_alias = "to", value_name = "FORMAT", default_value = "standard",
+    /// The shape of the records (`retort formats` says what each is for) [default: that of the purpose, `standard`
+    /// without one].
+    #[arg(short, long, visible_alias = "to", value_name = "FORMAT",
           value_parser = PossibleValuesParser::new(data::FORMATS.iter().map(|f| f.name())))]
-    data_format: String,
+    data_format: Option<String>,
+
+    /// What the dataset is for: it decides on the usual format, and which formats there are.
+    #[arg(long, value_name = "PURPOSE",
+          value_parser = PossibleValuesParser::new(Purpose::ALL.iter().map(|one| one.as_str())))]
+    purpose: Option<String>,
+
+    /// The node of the runs whose executions become the records, for the purposes that need one.
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
 
     /// What to do with records that trainers would refuse: mend them, leave them out, or write them as they are.
     #[arg(long, value_name = "repair|reject|off", default_value = "repair", value_parser = parse_check)]
@@ -247,9 +258,13 @@ fn shown_plan(shaping: &Shaping) -> Result<DatasetPlan, Failure> {
     if shaping.max_contexts > most {
         return Err(format!("`--max-contexts` is at most {most}").into());
     }
-    let data_format = data_format(&shaping.data_format)?;
+    let purpose = shaping.purpose.as_deref().map(str::parse::<Purpose>).transpose()?;
+    let data_format = match (&shaping.data_format, purpose) {
+        (Some(name), _) => data_format(name)?,
+        (None, purpose) => usual(purpose.unwrap_or_default())?,
+    };
     Ok(DatasetPlan {
-        purpose: data_format.purposes().first().copied().unwrap_or_default(),
+        purpose: purpose.or_else(|| data_format.purposes().first().copied()).unwrap_or_default(),
         data_format,
         file_format: file_format("jsonl")?,
         shape_options: ShapeOptions {
@@ -261,7 +276,7 @@ fn shown_plan(shaping: &Shaping) -> Result<DatasetPlan, Failure> {
             wrap_arguments: shaping.wrap_arguments,
             tasks: shaping.tasks,
             max_contexts: shaping.max_contexts,
-            node: None,
+            node: shaping.node.as_deref().map(Into::into),
             variables: [].into(),
         },
         file_options: FileOptions::default(),
@@ -288,6 +303,14 @@ pub fn plan(
         force: false,
         snapshot: snapshot()?,
     })
+}
+
+/// The data format that a purpose usually takes, for whatever kind of item there is one.
+fn usual(purpose: Purpose) -> Result<&'static dyn DataFormat, Failure> {
+    ItemKind::ALL
+        .iter()
+        .find_map(|kind| data::usual(purpose, *kind))
+        .ok_or_else(|| format!("no data format is made for `{purpose}`").into())
 }
 
 fn data_format(name: &str) -> Result<&'static dyn DataFormat, Failure> {

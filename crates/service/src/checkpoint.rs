@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use retort_formats::import::Refusal;
 use retort_formats::package::{Finding, findings};
@@ -20,6 +21,9 @@ pub(crate) struct Checkpoint {
     renamed_tools: BTreeMap<String, String>,
     evidence: u64,
     bytes_before: u64,
+    /// The variables that have columns, in their order.
+    #[serde(default)]
+    pub(crate) variables: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -54,7 +58,7 @@ struct CountedKind {
 pub(crate) const STORE: &str = "store";
 
 impl Checkpoint {
-    pub(crate) fn new(part: Part, totals: &Totals) -> Self {
+    pub(crate) fn new(part: Part, totals: &Totals, variables: &[Arc<str>]) -> Self {
         let account = &totals.account;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self {
@@ -80,6 +84,7 @@ impl Checkpoint {
             renamed_tools: totals.renamed_tools.clone(),
             evidence: totals.evidence,
             bytes_before: totals.bytes_before,
+            variables: variables.iter().map(|name| (**name).to_owned()).collect(),
         }
     }
 
@@ -192,13 +197,13 @@ mod tests {
             .front
             .push(FrontRow { row: b"{\"a\":\"\xc3\xa9\"}\n".to_vec(), id: b"x\n".to_vec() });
         totals.renamed_tools.insert("f.x".into(), "f_x".into());
-        let kept = Checkpoint::new(Part::default(), &totals).to_json();
+        let kept = Checkpoint::new(Part::default(), &totals, &[]).to_json();
         let back = Checkpoint::from_json(&kept).unwrap().totals().unwrap();
         assert_eq!(back.account, totals.account);
         assert_eq!((back.evidence, back.bytes_before), (5, 6));
         assert_eq!(back.front[0].row, totals.front[0].row);
         assert_eq!(back.renamed_tools, totals.renamed_tools);
-        assert_eq!(Checkpoint::new(Part::default(), &back).to_json(), kept);
+        assert_eq!(Checkpoint::new(Part::default(), &back, &[]).to_json(), kept);
     }
 
     #[test]
@@ -208,7 +213,8 @@ mod tests {
         totals.account.select_one(ItemKind::Conversation);
         totals.account.leave_out_one(ItemKind::Conversation, Reason::NoAnswer, "b");
         let mut kept: serde_json::Value =
-            serde_json::from_str(&Checkpoint::new(Part::default(), &totals).to_json()).unwrap();
+            serde_json::from_str(&Checkpoint::new(Part::default(), &totals, &[]).to_json())
+                .unwrap();
         kept["counted"].as_object_mut().unwrap().remove("kinds");
         let back = Checkpoint::from_json(&kept.to_string()).unwrap().totals().unwrap();
         assert_eq!(back.account, totals.account);

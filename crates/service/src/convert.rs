@@ -11,7 +11,7 @@ use retort_model::{Account, Selection, Tally, Time};
 use crate::Error;
 use crate::draft::Draft;
 use crate::files::{PartWriter, assemble, clear_up, write_text};
-use crate::pipeline::{InputsFeed, More, Observer, Shaping, Totals, run};
+use crate::pipeline::{InputsFeed, More, Observer, Shaping, Totals, run, variables};
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, asked, manifest};
 use crate::source::{Input, Inputs};
@@ -69,7 +69,8 @@ pub fn convert(
     stopped: &AtomicBool,
 ) -> Result<Report, Error> {
     plan.dataset.check()?;
-    let inputs = Inputs::find(&plan.inputs, Some(&plan.output))?;
+    let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output))?;
+    let plan = &plan.with_variables(&mut inputs, stopped)?;
     let draft = Draft::begin(&plan.output, plan.force)?;
     let place = draft.place();
     let mut part = PartWriter::begin(&plan.dataset, &place, 0, plan.shard_bytes, plan.threads);
@@ -137,6 +138,22 @@ fn why_nothing(totals: &Totals, inputs: &Inputs) -> String {
 }
 
 impl ConvertPlan {
+    /// The plan with the columns that only the items tell, if its data format has such.
+    pub(crate) fn with_variables(
+        &self,
+        inputs: &mut Inputs,
+        stopped: &AtomicBool,
+    ) -> Result<Self, Error> {
+        let mut plan = self.clone();
+        if self.dataset.data_format.has_variables() {
+            inputs.keep_stdin()?;
+            let mut feed = InputsFeed::new(inputs, self.from);
+            let variables = variables(&mut feed, &self.shaping(), stopped)?;
+            plan.dataset.shape_options.variables = variables;
+        }
+        Ok(plan)
+    }
+
     pub(crate) fn shaping(&self) -> Shaping<'_> {
         Shaping {
             from: self.from,

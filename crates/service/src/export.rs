@@ -14,7 +14,7 @@ use crate::checkpoint::{Checkpoint, STORE};
 use crate::files::{Part, PartWriter, assemble, write_text};
 use crate::keeper::Keeper;
 use crate::objects::Objects;
-use crate::pipeline::{Feed, More, Outlet, Shaping, Source, Totals, Work, run};
+use crate::pipeline::{Feed, More, Outlet, Shaping, Source, Totals, Work, run, variables};
 use crate::place::{Made, Place};
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, manifest};
@@ -102,8 +102,11 @@ pub(crate) fn export(
     keeper: &Keeper<'_>,
     threads: usize,
 ) -> Result<i64, Error> {
-    let (plan, selection) = KeptExport::read(job)?;
+    let (mut plan, selection) = KeptExport::read(job)?;
     let store = keeper.store;
+    if plan.data_format.has_variables() {
+        plan.shape_options.variables = told_variables(&plan, job, keeper, threads)?;
+    }
     let place = objects.below(&prefix(store, job.id));
     let (parts, totals) = parts(&plan, objects, &place, job, keeper, threads)?;
     if totals.account.records == 0 {
@@ -150,6 +153,52 @@ pub(crate) fn export(
     let keys: Vec<&str> = files.iter().map(|made| &*made.key).collect();
     let _ = objects.keep_only(&new.prefix, &keys).and_then(|()| Ok(store.cleared(job.id)?));
     Ok(dataset)
+}
+
+/// The variables that have columns: as they were when the first part was made, else as the first items tell them.
+fn told_variables(
+    plan: &DatasetPlan,
+    job: &Job,
+    keeper: &Keeper<'_>,
+    threads: usize,
+) -> Result<Arc<[Arc<str>]>, Error> {
+    let shards = keeper.store.shards(job.id)?;
+    let kept = shards.first().and_then(|shard| shard.result.as_deref());
+    if let Some(kept) = kept.and_then(|kept| Checkpoint::from_json(kept).ok()) {
+        return Ok(kept.variables.iter().map(|name| (&**name).into()).collect());
+    }
+    let all = Shard {
+        number: 0,
+        first: shards.first().map_or(1, |shard| shard.first),
+        last: shards.last().map_or(0, |shard| shard.last),
+        bytes: shards.iter().map(|shard| shard.bytes).sum(),
+        result: None,
+    };
+    let mut feed = SelectedFeed { store: keeper.store, job: job.id, shard: &all, ends: 0 };
+    let everything = Selection::default();
+    let shaping = shaping(plan, &everything, keeper.store, threads);
+    variables(&mut feed, &shaping, &keeper.stopped)
+}
+
+/// What happens to the items of a frozen selection.
+fn shaping<'p>(
+    plan: &DatasetPlan,
+    all: &'p Selection,
+    store: &'p Store,
+    threads: usize,
+) -> Shaping<'p> {
+    Shaping {
+        from: None,
+        selection: all,
+        data_format: plan.data_format,
+        file_format: plan.file_format,
+        shape_options: plan.shape_options.clone(),
+        file_options: plan.file_options,
+        threads,
+        inference_bytes: INFERENCE_BYTES,
+        tells_account: false,
+        store: Some(store),
+    }
 }
 
 /// Whether a file lies there as it was made.
@@ -203,7 +252,7 @@ fn parts(
             keeper.begin_at(shard.first.saturating_sub(1), ends);
             let part = part(plan, place, job, (&shard, ends), &mut totals, keeper, threads)?;
             let left_out = std::mem::take(&mut totals.without_records);
-            let kept = Checkpoint::new(part, &totals);
+            let kept = Checkpoint::new(part, &totals, &plan.shape_options.variables);
             let json = kept.to_json();
             store.finish_shard(job.id, keeper.worker, shard.number, &json, &left_out)?;
             parts.push(kept.part);
@@ -235,17 +284,9 @@ fn part(
 ) -> Result<Part, Error> {
     let all = Selection::default();
     let shaping = Shaping {
-        from: None,
-        selection: &all,
-        data_format: plan.data_format,
-        file_format: plan.file_format,
-        shape_options: plan.shape_options.clone(),
-        file_options: plan.file_options,
-        threads,
         // What comes behind the first file comes too late for it.
         inference_bytes: if totals.account.records > 0 { 0 } else { INFERENCE_BYTES },
-        tells_account: false,
-        store: Some(keeper.store),
+        ..shaping(plan, &all, keeper.store, threads)
     };
     let number = usize::try_from(shard.number).unwrap_or(usize::MAX);
     let mut writer = PartWriter::begin(plan, place, number, u64::MAX, threads);

@@ -135,7 +135,8 @@ impl Sampling {
 /// Shows the first records; `whole` goes on to the end, so that all that was found is counted.
 fn look(plan: &ConvertPlan, whole: bool) -> Result<Preview, Error> {
     plan.dataset.check()?;
-    let inputs = Inputs::find(&plan.inputs, None)?;
+    let mut inputs = Inputs::find(&plan.inputs, None)?;
+    let plan = &plan.with_variables(&mut inputs, &AtomicBool::new(false))?;
     let jsonl = file_format_named("jsonl").ok_or_else(|| Error::Choice("no JSON Lines".into()))?;
     let shaping = Shaping { file_format: jsonl, threads: 1, tells_account: true, ..plan.shaping() };
     let fail = |source| Error::Unpack { name: "the preview".into(), source };

@@ -55,6 +55,8 @@ pub(crate) struct Inputs {
     pub(crate) newest: Option<Time>,
     /// What an earlier run wrote where this one will write.
     output: Option<PathBuf>,
+    /// What came through a pipe and is read more than once.
+    kept: Vec<tempfile::NamedTempFile>,
 }
 
 /// What a stream is called.
@@ -116,6 +118,18 @@ impl Inputs {
         }
         found.tell_apart();
         Ok(found)
+    }
+
+    /// Keeps what comes through a pipe, so that it can be read more than once.
+    pub(crate) fn keep_stdin(&mut self) -> Result<(), Error> {
+        for file in self.files.iter_mut().filter(|file| matches!(file.from, From::Stdin)) {
+            let fail = |source| Error::Unpack { name: file.label.clone(), source };
+            let mut kept = tempfile::NamedTempFile::new().map_err(fail)?;
+            self.bytes += io::copy(&mut io::stdin().lock(), &mut kept).map_err(fail)?;
+            file.from = From::Path(kept.path().to_owned());
+            self.kept.push(kept);
+        }
+        Ok(())
     }
 
     fn add(&mut self, path: PathBuf, label: String, metadata: &fs::Metadata) {

@@ -72,7 +72,7 @@ impl Admission {
 }
 
 /// Whether an item is meant. Selections say something of conversations alone; of the others all are meant.
-fn is_meant(selection: &Selection, item: &Item<'_>) -> bool {
+pub(super) fn is_meant(selection: &Selection, item: &Item<'_>) -> bool {
     match item {
         Item::Conversation(conversation) => selection.matches(conversation),
         Item::Run(_) | Item::Document(_) => true,

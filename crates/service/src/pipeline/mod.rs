@@ -8,6 +8,7 @@
 mod crew;
 mod feed;
 mod gather;
+mod learn;
 mod work;
 
 use std::collections::BTreeMap;
@@ -25,8 +26,9 @@ use retort_store::{SelectedBatch, Store};
 pub(crate) use self::crew::{Ends, Made, Turnstile, in_order};
 pub(crate) use self::feed::InputsFeed;
 use self::gather::{Admission, Gathering, encode};
-use self::work::Worker;
+pub(crate) use self::learn::variables;
 pub(crate) use self::work::{BatchDone, ReadItem, parse, refused_entry};
+use self::work::{Reader, Worker};
 use crate::Error;
 use crate::seen::SeenIds;
 use crate::source::SourceName;
@@ -233,7 +235,7 @@ pub(crate) fn run(
                     gathering: &gathering,
                     spent: spent.clone(),
                     tools: ToolBench::default(),
-                    unpacker: shaping.store.map(Store::unpacker),
+                    reader: Reader::new(shaping),
                 };
                 move |job, made: &Made<Delivery>| worker.one(job, made)
             },

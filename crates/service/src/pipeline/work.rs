@@ -11,7 +11,7 @@ use retort_model::bounds::ITEM_BYTES;
 use retort_model::{
     Account, Conversation, Document, Item, ItemKind, LeftOut, Reason, Tally, canonical,
 };
-use retort_store::{SelectedBatch, SelectedItem, Unpacker};
+use retort_store::{SelectedBatch, SelectedItem, Store, Unpacker};
 
 use super::crew::Made;
 use super::gather::{Admission, Gathering, encode};
@@ -26,7 +26,7 @@ pub(super) struct Worker<'p> {
     pub(super) gathering: &'p Turnstile<Gathering>,
     pub(super) spent: SyncSender<Batch>,
     pub(super) tools: ToolBench,
-    pub(super) unpacker: Option<Unpacker<'p>>,
+    pub(super) reader: Reader<'p>,
 }
 
 /// An item that was read, and where it stood.
@@ -72,19 +72,9 @@ impl Worker<'_> {
             .data_format
             .schema(&self.shaping.shape_options, !self.shaping.file_format.is_nested());
         let mut rows = self.shaping.file_format.rows(&schema, self.shaping.file_options);
-        let (batch, stored) = match work {
-            Work::Items(batch) => (batch, None),
-            Work::Stored(stored) => (self.unpacked(&stored, &source, &mut done), Some(stored)),
-            Work::Refused(why) => {
-                refused_entry(&mut done, &source, why);
-                (Batch::default(), None)
-            }
-        };
+        let (batch, stored) = self.reader.batch(work, &source, &mut done);
         let items = done.account.read + batch.items.len() as u64;
-        let mut read = match &stored {
-            None => parse(&batch, &source, self.shaping.from, &mut done),
-            Some(stored) => self.parse_stored(&batch, stored, items_before, &source, &mut done),
-        };
+        let mut read = self.reader.read(&batch, stored.as_ref(), items_before, &source, &mut done);
         let admitted = self.admission.pass(sequence, self.ends, |admission| match stored {
             // Frozen selections are chosen already.
             Some(_) => Ok(false),
@@ -123,6 +113,89 @@ impl Worker<'_> {
                 let sequence = group.sequence;
                 made.send((sequence, encode(group, self.shaping))).is_ok()
             }
+        }
+    }
+
+    fn shape(
+        &mut self,
+        read: &[ReadItem<'_>],
+        source: &Source,
+        items_before: u64,
+        rows: &mut dyn Rows,
+        done: &mut BatchDone,
+    ) {
+        for one in read {
+            if one.admitted == Admitted::NotSelected {
+                continue;
+            }
+            let (kind, id) = (one.item.kind(), one.item.id().decoded());
+            done.account.select_one(kind);
+            if one.admitted == Admitted::Repeated {
+                let why = LeftOut::new(
+                    Reason::RepeatedId,
+                    format!("the id came before; the first {kind} with it is kept"),
+                );
+                done.leave_out((kind, &id), None, &why, source, &one.span);
+                done.account.leave_out_one(kind, why.reason, &id);
+                continue;
+            }
+            let ordinal = items_before + one.place;
+            let mut context = ShapeContext {
+                options: &self.shaping.shape_options,
+                flat: !self.shaping.file_format.is_nested(),
+                ordinal,
+                tools: &mut self.tools,
+            };
+            let outcome = self.shaping.data_format.shape(&one.item, &mut context, rows);
+            if outcome.records.is_empty() {
+                done.without_records.push(ordinal);
+            }
+            let ids_apart = self.shaping.data_format.has_ids_apart();
+            done.count((kind, &id), outcome, source, &one.span, ids_apart);
+        }
+    }
+}
+
+/// Reads what jobs hold.
+pub(super) struct Reader<'p> {
+    pub(super) shaping: &'p Shaping<'p>,
+    pub(super) unpacker: Option<Unpacker<'p>>,
+}
+
+impl<'p> Reader<'p> {
+    pub(super) fn new(shaping: &'p Shaping<'p>) -> Self {
+        Self { shaping, unpacker: shaping.store.map(Store::unpacker) }
+    }
+
+    /// The items of a job as they were written; what cannot be had is told.
+    pub(super) fn batch(
+        &mut self,
+        work: Work,
+        source: &Source,
+        done: &mut BatchDone,
+    ) -> (Batch, Option<SelectedBatch>) {
+        match work {
+            Work::Items(batch) => (batch, None),
+            Work::Stored(stored) => (self.unpacked(&stored, source, done), Some(stored)),
+            Work::Refused(why) => {
+                refused_entry(done, source, why);
+                (Batch::default(), None)
+            }
+        }
+    }
+
+    /// Reads the items of a batch.
+    pub(super) fn read<'b>(
+        &self,
+        batch: &'b Batch,
+        stored: Option<&SelectedBatch>,
+        items_before: u64,
+        source: &Source,
+        done: &mut BatchDone,
+    ) -> Vec<ReadItem<'b>> {
+        match stored {
+            None => parse(batch, source, self.shaping.from, done),
+            Some(stored) => self.parse_stored(batch, stored, items_before, source, done),
         }
     }
 
@@ -201,45 +274,6 @@ impl Worker<'_> {
     fn id_of(&self, stored: &SelectedBatch, span: &Span) -> String {
         let id = self.shaping.store.map(|store| store.selected_id(stored, span.index));
         id.and_then(Result::ok).unwrap_or_default()
-    }
-
-    fn shape(
-        &mut self,
-        read: &[ReadItem<'_>],
-        source: &Source,
-        items_before: u64,
-        rows: &mut dyn Rows,
-        done: &mut BatchDone,
-    ) {
-        for one in read {
-            if one.admitted == Admitted::NotSelected {
-                continue;
-            }
-            let (kind, id) = (one.item.kind(), one.item.id().decoded());
-            done.account.select_one(kind);
-            if one.admitted == Admitted::Repeated {
-                let why = LeftOut::new(
-                    Reason::RepeatedId,
-                    format!("the id came before; the first {kind} with it is kept"),
-                );
-                done.leave_out((kind, &id), None, &why, source, &one.span);
-                done.account.leave_out_one(kind, why.reason, &id);
-                continue;
-            }
-            let ordinal = items_before + one.place;
-            let mut context = ShapeContext {
-                options: &self.shaping.shape_options,
-                flat: !self.shaping.file_format.is_nested(),
-                ordinal,
-                tools: &mut self.tools,
-            };
-            let outcome = self.shaping.data_format.shape(&one.item, &mut context, rows);
-            if outcome.records.is_empty() {
-                done.without_records.push(ordinal);
-            }
-            let ids_apart = self.shaping.data_format.has_ids_apart();
-            done.count((kind, &id), outcome, source, &one.span, ids_apart);
-        }
     }
 }
 

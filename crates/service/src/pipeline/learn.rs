@@ -1,0 +1,78 @@
+//! What the first items tell of the columns of a dataset, before anything is written: the variables that they have.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use retort_model::bounds::{BYTES_LEARNT_FROM, ITEMS_LEARNT_FROM, VARIABLE_COLUMNS};
+
+use super::gather::is_meant;
+use super::work::{BatchDone, Reader};
+use super::{Ends, Feed, Job, Made, More, Outlet, Shaping, in_order};
+use crate::Error;
+
+/// What a batch tells.
+struct Told {
+    /// For each item that is meant, its variables.
+    items: Vec<Vec<String>>,
+    bytes: u64,
+}
+
+/// The variables that are to have columns, in the order in which the first items name them. The same items tell the
+/// same, whatever the number of threads.
+pub(crate) fn variables(
+    feed: &mut dyn Feed,
+    shaping: &Shaping<'_>,
+    stopped: &AtomicBool,
+) -> Result<Arc<[Arc<str>]>, Error> {
+    let ends = Ends::new(stopped);
+    let most = shaping.selection.limit.unwrap_or(u64::MAX).min(ITEMS_LEARNT_FROM);
+    let (mut names, mut items, mut bytes) = (Vec::<Arc<str>>::new(), 0, 0);
+    in_order(
+        shaping.threads,
+        &ends,
+        |jobs| {
+            let (before, read) = (feed.items_before(), Arc::new(AtomicU64::new(0)));
+            feed.feed(&mut Outlet::new(jobs, &ends, None, before, read))
+        },
+        || {
+            let mut reader = Reader::new(shaping);
+            move |job: Job, made: &Made<Told>| {
+                let sequence = job.sequence;
+                made.send((sequence, Ok(told(job, &mut reader, shaping)))).is_ok()
+            }
+        },
+        &mut |told: Told| {
+            bytes += told.bytes;
+            for variables in told.items {
+                if items >= most {
+                    return Ok(More::Enough);
+                }
+                items += 1;
+                for name in variables {
+                    if names.len() < VARIABLE_COLUMNS && !names.iter().any(|one| **one == *name) {
+                        names.push(name.into());
+                    }
+                }
+            }
+            Ok(if bytes >= BYTES_LEARNT_FROM { More::Enough } else { More::Wanted })
+        },
+    )?;
+    Ok(names.into())
+}
+
+fn told(job: Job, reader: &mut Reader<'_>, shaping: &Shaping<'_>) -> Told {
+    let Job { source, items_before, work, .. } = job;
+    let mut done = BatchDone::default();
+    let (batch, stored) = reader.batch(work, &source, &mut done);
+    let read = reader.read(&batch, stored.as_ref(), items_before, &source, &mut done);
+    let is_chosen = stored.is_some();
+    let mut items = Vec::with_capacity(read.len());
+    for one in read.iter().filter(|one| is_chosen || is_meant(shaping.selection, &one.item)) {
+        let mut variables = Vec::new();
+        shaping.data_format.each_variable(&one.item, &shaping.shape_options, &mut |name| {
+            variables.push(name.to_owned());
+        });
+        items.push(variables);
+    }
+    Told { items, bytes: batch.bytes.len() as u64 }
+}
