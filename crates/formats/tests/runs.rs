@@ -9,9 +9,14 @@
 
 mod support;
 
+use arbtest::arbitrary::{self, Unstructured};
+use arbtest::arbtest;
 use retort_formats::data::ShapeOptions;
 use retort_formats::import::{Notes, Refusal, by_name};
-use retort_model::{Item, NodeKind, RunSource, RunStatus};
+use retort_model::{
+    Feedback, Fields, FileReference, Item, NodeKind, NodeRun, RawJson, Run, RunSource, RunStatus,
+    Text, Time, Usage,
+};
 use serde_json::{Value, json};
 use support::*;
 
@@ -220,6 +225,111 @@ fn runs_are_told_from_conversations() {
     // A request's log with messages is a conversation, whatever else it says.
     let log = json!({"request_id": "r", "status": "success", "messages": [{"role": "user", "content": "q"}]});
     assert!(matches!(read_item(&log.to_string()), Item::Conversation(_)));
+}
+
+fn any_text(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<Text<'static>>> {
+    let text: String = u.arbitrary()?;
+    Ok(if text.is_empty() { None } else { Some(text.into()) })
+}
+
+fn any_raw(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<RawJson<'static>>> {
+    let texts = ["1.50", "\"\"", "{\"a\":[null,{\"b\":-0.0}]}", "[]", "\"\\u00e4\\n\"", "true"];
+    Ok(if u.arbitrary()? { Some(RawJson::owned(u.choose(&texts)?).unwrap()) } else { None })
+}
+
+fn any_fields(u: &mut Unstructured<'_>) -> arbitrary::Result<Fields<'static>> {
+    let names = ["answer", "metadata", "nodes", "k", "ä \" b", ""];
+    let mut fields = Fields::new();
+    for name in names {
+        if let Some(raw) = any_raw(u)? {
+            fields.push((name.into(), raw));
+        }
+    }
+    Ok(fields)
+}
+
+fn any_feedback(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<Box<Feedback<'static>>>> {
+    let feedback = Feedback { rating: any_raw(u)?, label: any_text(u)?, comment: any_text(u)? };
+    Ok((feedback != Feedback::default()).then(|| Box::new(feedback)))
+}
+
+fn any_time(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<Time>> {
+    Ok(Time::from_unix_micros(u.int_in_range(0..=4_000_000_000_000_000_i64)?)
+        .filter(|_| u.arbitrary().unwrap_or(false)))
+}
+
+fn any_run(u: &mut Unstructured<'_>) -> arbitrary::Result<Run<'static>> {
+    let mut nodes = Vec::new();
+    for place in 0..u.int_in_range(0..=4_usize)? {
+        let above = u.int_in_range(0..=place)?;
+        nodes.push(NodeRun {
+            node: format!("n{}", u.int_in_range(0..=2)?).into(),
+            kind: *u.choose(NodeKind::ALL)?,
+            parent: (above < place).then_some(above),
+            model: any_text(u)?,
+            prompt: any_text(u)?,
+            variables: u.arbitrary::<bool>()?.then(|| RawJson::owned("{\"x\":1}").unwrap()),
+            input: any_raw(u)?,
+            output: any_raw(u)?,
+            status: *u.choose(RunStatus::ALL)?,
+            error: any_text(u)?,
+            feedback: any_feedback(u)?,
+            ground_truth: any_text(u)?,
+            started_at: any_time(u)?,
+            finished_at: any_time(u)?,
+            usage: Usage {
+                input_tokens: u.arbitrary::<Option<u32>>()?.map(u64::from),
+                output_tokens: None,
+            },
+            metadata: any_fields(u)?,
+        });
+    }
+    let files = vec![
+        FileReference {
+            uri: any_text(u)?.unwrap_or_default(),
+            size_bytes: Some(3),
+            metadata: any_fields(u)?,
+            ..FileReference::default()
+        };
+        u.int_in_range(0..=2)?
+    ];
+    Ok(Run {
+        request_id: format!("r{}", u.arbitrary::<u8>()?).into(),
+        project: any_text(u)?,
+        owner: any_text(u)?,
+        source: *u.choose(RunSource::ALL)?,
+        source_id: any_text(u)?.unwrap_or_default(),
+        source_name: any_text(u)?,
+        version: any_text(u)?,
+        thread: any_text(u)?,
+        question: any_text(u)?,
+        inputs: any_raw(u)?,
+        answer: any_text(u)?,
+        error: any_text(u)?,
+        status: *u.choose(RunStatus::ALL)?,
+        files,
+        contexts: any_raw(u)?.into_iter().collect(),
+        nodes,
+        feedback: any_feedback(u)?,
+        ground_truth: any_text(u)?,
+        started_at: any_time(u)?,
+        finished_at: any_time(u)?,
+        metadata: any_fields(u)?,
+    })
+}
+
+#[test]
+fn whatever_a_run_holds_comes_back_through_both_formats_that_keep_everything() {
+    arbtest(|u| {
+        let run = Item::from(any_run(u)?);
+        for format in ["retort", "runs"] {
+            let line = shape_item(&run, format, ShapeOptions::default()).text;
+            let back = by_name(format).unwrap().read(&line, &mut Notes::default()).unwrap();
+            assert_eq!(back, run, "{format}: {line}");
+        }
+        Ok(())
+    })
+    .budget_ms(3000);
 }
 
 #[test]

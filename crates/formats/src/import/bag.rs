@@ -69,6 +69,12 @@ impl<'a> Bag<'a> {
         None
     }
 
+    /// As [`Self::take`], an id; an empty one is none.
+    pub(super) fn take_id(&mut self, names: &[&str]) -> Option<Text<'a>> {
+        self.0.retain(|(key, raw)| raw.as_str() != "\"\"" || !names.contains(&&*key.decoded()));
+        self.take(names, id)
+    }
+
     /// Puts a field back, to be kept.
     pub(super) fn put(&mut self, name: &'static str, raw: RawJson<'a>) {
         put(&mut self.0, name.into(), raw);
@@ -77,6 +83,10 @@ impl<'a> Bag<'a> {
     /// Adds the fields of an object that stands under `name`. Where two would bear one name it stays as it is.
     pub(super) fn spread(&mut self, name: &str, notes: &mut Notes) {
         let Some(at) = self.0.iter().position(|(key, _)| *key == *name) else { return };
+        if self.0.get(at).is_some_and(|(_, raw)| raw.is_null()) {
+            self.0.remove(at);
+            return;
+        }
         let inner = self.0.get(at).and_then(|(_, raw)| Self::of(raw, notes));
         let Some(Self(inner)) = inner else { return };
         let is_taken = |key: &Text<'_>| {
@@ -140,7 +150,7 @@ pub(super) fn id<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
             let value = Value::parse(raw.as_str()).ok()?;
             Some(value.get("$oid")?.as_str()?.to_owned().into())
         }
-        _ => text(raw).filter(|text| !text.is_empty()),
+        _ => text(raw),
     }
 }
 

@@ -89,16 +89,16 @@ fn run<'a>(mut bag: Bag<'a>, notes: &mut Notes) -> Run<'a> {
     let nodes = run_nodes(&mut bag, notes);
     let mut run = Run {
         request_id: bag
-            .take(&["request_id", "requestId", "run_id", "runId", "id", "_id"], id)
+            .take_id(&["request_id", "requestId", "run_id", "runId", "id", "_id"])
             .unwrap_or_default(),
-        project: bag.take(&["project", "project_id", "projectId"], id),
-        owner: bag.take(&["owner", "user_email", "user_id", "userId", "user", "created_by"], id),
+        project: bag.take_id(&["project", "project_id", "projectId"]),
+        owner: bag.take_id(&["owner", "user_email", "user_id", "userId", "user", "created_by"]),
         source_name: bag.take(
             &["source_name", "copilot_name", "copilotName", "recipe_name", "recipeName"],
             text,
         ),
-        version: bag.take(&["version", "recipe_version", "copilot_version", "version_id"], id),
-        thread: bag.take(&["thread", "thread_id", "threadId", "session_id", "sessionId"], id),
+        version: bag.take_id(&["version", "recipe_version", "copilot_version", "version_id"]),
+        thread: bag.take_id(&["thread", "thread_id", "threadId", "session_id", "sessionId"]),
         question: bag.take(&QUESTION, words),
         answer: bag.take(&ANSWER, words),
         ground_truth: bag.take(&GROUND_TRUTH, words),
@@ -143,7 +143,7 @@ fn source<'a>(bag: &mut Bag<'a>, run: &mut Run<'a>) {
         RunSource::Copilot => &["source_id", "copilot_id", "copilotId"],
         RunSource::Recipe => &["source_id", "recipe_id", "recipeId"],
     };
-    run.source_id = bag.take(own, id).unwrap_or_default();
+    run.source_id = bag.take_id(own).unwrap_or_default();
 }
 
 /// When it began and ended; of a run that says how long it took, the end follows.
@@ -302,10 +302,11 @@ fn run_nodes<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Vec<NodeRun<'a>> {
             }
             None => nodes.add_all(&raw, None, 0, notes),
         };
-        if added {
+        if !added {
+            bag.put(name, raw);
+        } else if !nodes.nodes.is_empty() {
             break;
         }
-        bag.put(name, raw);
     }
     nodes.finish()
 }
@@ -321,7 +322,7 @@ struct Nodes<'a> {
 }
 
 impl<'a> Nodes<'a> {
-    /// Adds the nodes of a list, of an object by name, or one alone; says whether there were any.
+    /// Adds the nodes of a list, of an object by name, or one alone; says whether it was any of these.
     fn add_all(
         &mut self,
         raw: &RawJson<'a>,
@@ -329,7 +330,6 @@ impl<'a> Nodes<'a> {
         depth: usize,
         notes: &mut Notes,
     ) -> bool {
-        let before = self.nodes.len();
         if let Some(elements) = list(raw) {
             if !elements.iter().all(|one| bag::kind(one) == Some(Kind::Object)) {
                 return false;
@@ -353,8 +353,10 @@ impl<'a> Nodes<'a> {
                     }
                 }
             }
+        } else {
+            return false;
         }
-        self.nodes.len() > before
+        true
     }
 
     /// Adds a node, and behind it those that ran inside it.
@@ -462,7 +464,7 @@ fn node<'a>(mut bag: Bag<'a>, name: Option<Text<'a>>, notes: &mut Notes) -> Node
     let process = bag.peek("process").and_then(RawJson::as_text);
     let said = match name {
         Some(name) => bag.take(&["node", "node_name", "nodeName"], text).or(Some(name)),
-        None => bag.take(&["node", "node_name", "nodeName", "process", "name", "step", "id"], id),
+        None => bag.take_id(&["node", "node_name", "nodeName", "process", "name", "step", "id"]),
     };
     let mut node = NodeRun { node: said.unwrap_or_default(), ..NodeRun::default() };
     prompt(&mut bag, &mut node, notes);
