@@ -106,8 +106,8 @@ def check_package(retort, label, folder, data_format, file_format, count):
         check(f"{label}: load_dataset on the folder", load_folder())
 
 
-def check_data_format(retort, source, data_format, file_formats, own_examples):
-    folder = retort.convert(source, data_format)
+def check_data_format(retort, source, data_format, file_formats, own_examples, rows=None, asked=()):
+    folder = retort.convert(source, data_format, "jsonl", *asked)
     if folder is None:
         return
     label = f"{source.name} as {data_format}"
@@ -122,21 +122,21 @@ def check_data_format(retort, source, data_format, file_formats, own_examples):
             not raw.endswith(b"\n") and "no line end at the end",
         ],
     )
-    check(f"{label}: the rows", rules.ROWS[data_format](reference))
+    check(f"{label}: the rows", (rows or rules.ROWS[data_format])(reference))
     check_package(retort, f"{label} in jsonl", folder, data_format, "jsonl", len(reference))
     compare(f"{label} in jsonl", jsonl_readers(data_format, own_examples), path, reference)
-    if data_format == "openai":
+    if data_format in ("openai", "prompt-completion"):
         ids = (folder / "ids.txt").read_text(encoding="utf-8").splitlines()
         check(f"{label}: ids.txt", [len(ids) != len(reference) and f"{len(ids)} ids for {len(reference)} rows"])
     for file_format, options, open_with in (("csv", ["--csv", "plain"], readers.CSV), ("parquet", [], readers.PARQUET)):
         if file_format not in file_formats:
             continue
-        folder = retort.convert(source, data_format, file_format, *options)
+        folder = retort.convert(source, data_format, file_format, *options, *asked)
         if folder is not None:
             check_package(retort, f"{label} in {file_format}", folder, data_format, file_format, len(reference))
             compare(f"{label} in {file_format}", open_with, data_file(folder, file_format), reference)
     if "csv" in file_formats:
-        check_spreadsheet(retort, source, label, data_format, reference)
+        check_spreadsheet(retort, source, label, data_format, reference, asked)
 
 
 def compare(label, open_with, path, reference):
@@ -147,9 +147,9 @@ def compare(label, open_with, path, reference):
         check(f"{label}: {name}", faults(read))
 
 
-def check_spreadsheet(retort, source, label, data_format, reference):
+def check_spreadsheet(retort, source, label, data_format, reference, asked):
     """The dialect for spreadsheets: a byte order mark, and no cell that a spreadsheet would run."""
-    folder = retort.convert(source, data_format, "csv")
+    folder = retort.convert(source, data_format, "csv", *asked)
     if folder is None:
         return
     path = data_file(folder, "csv")
@@ -210,6 +210,20 @@ def check_history_of_uiuc_chat(retort, source):
     check(f"{source.name} as history and back", faults())
 
 
+def check_runs(retort, formats, source):
+    """Runs, for every purpose; the evaluation files as evaluators take them."""
+    print(f"==> {source.name}", flush=True)
+    for data_format, (rows, asked) in rules.OF_RUNS.items():
+        check_data_format(retort, source, data_format, formats[data_format], True, rows, asked)
+        if data_format not in ("recipe-evaluation", "node-evaluation"):
+            continue
+        folder = retort.convert(source, data_format, "csv", "--csv", "plain", *asked)
+        if folder is not None:
+            label = f"{source.name} as {data_format} for evaluators"
+            check(label, rules.evaluation_file(data_file(folder, "csv")))
+    retort.forget_packages()
+
+
 def check_source(retort, formats, source, own_examples):
     print(f"==> {source.name}", flush=True)
     for data_format, file_formats in formats.items():
@@ -224,10 +238,11 @@ def main():
     retort = Retort(binary, work)
     listed = json.loads(retort.run("formats", "--json").stdout)["data_formats"]
     formats = {one["name"]: one["file_formats"] for one in listed}
-    for name in formats.keys() - rules.ROWS.keys():
+    for name in formats.keys() - rules.ROWS.keys() - rules.OF_RUNS.keys():
         print(f"passed over: no rules for the data format `{name}` yet")
 
     check_source(retort, formats, examples, own_examples=True)
+    check_runs(retort, formats, examples.parent / "crates/formats/tests/data/runs.jsonl")
     check_history_of_uiuc_chat(retort, examples / "course-assistant.jsonl")
     real = os.environ.get("RETORT_REAL_DATA")
     if real:

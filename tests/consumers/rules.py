@@ -1,6 +1,7 @@
 """What trainers and readers ask of the rows and of the package, as faults in words. Where a rule comes from stands
 with it."""
 
+import csv
 import json
 import re
 
@@ -32,6 +33,7 @@ FLAT_ENTRY = {
         "tools": "tools",
     },
 }
+MAX_COLUMN_NAME = 60
 CALL_ID = re.compile(r"[A-Za-z0-9]{9}")  # Mistral
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # OpenAI
 
@@ -124,6 +126,62 @@ def openai_row(row):
         yield "does not end on the assistant"
 
 
+def prompt_completion(rows):
+    """TRL's conversational prompt-completion: two lists of messages, the arguments of calls as objects."""
+    for index, row in enumerate(rows):
+        if list(row) != ["prompt", "completion", "tools"]:
+            yield f"row {index}: keys {list(row)}"
+            continue
+        if row["tools"] is not None and not row["tools"]:
+            yield f"row {index}: empty `tools`"
+        if not row["prompt"] or [one["role"] for one in row["completion"]] != ["assistant"]:
+            yield f"row {index}: no prompt, or the completion is not one answer"
+        for message in row["prompt"] + row["completion"]:
+            if not isinstance(message["content"], str):
+                yield f"row {index}: a content that is no text"
+            for call in message.get("tool_calls", []):
+                if not isinstance(call["function"]["arguments"], dict):
+                    yield f"row {index}: arguments are no object"
+
+
+def evaluation_file(path):
+    """What evaluators ask of a CSV file: a header and rows, `input` (or `agent_input`) and `ground_truth`, and names
+    that can be variables of a prompt."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(rows[0]) if rows else []
+    if not rows:
+        yield "no rows"
+    if not {"input", "agent_input"} & set(columns) or "ground_truth" not in columns:
+        yield f"columns {columns}"
+    if len(set(columns)) != len(columns):
+        yield "two columns of one name"
+    if long := [name for name in columns if len(name) > MAX_COLUMN_NAME or not name]:
+        yield f"names of columns: {long}"
+    if any(not row["input"] for row in rows):
+        yield "a row without input"
+
+
+def evaluation(rows):
+    """Rows that can be judged: all with the same keys, an input, and an output unless they failed."""
+    for index, row in enumerate(rows):
+        if row.keys() != rows[0].keys():
+            yield f"row {index}: other keys"
+        if not row["input"] or row["status"] not in ("success", "failure"):
+            yield f"row {index}: {row['status']}, input {row['input']!r}"
+        if row["status"] == "success" and not row["output"]:
+            yield f"row {index}: no output"
+
+
+def runs(rows):
+    """Every run once, whatever became of it."""
+    ids = [row["request_id"] for row in rows]
+    if len(set(ids)) != len(ids):
+        yield "an id twice"
+    if {row["status"] for row in rows} != {"success", "failure", "running", "cancelled"}:
+        yield "some runs are missing"
+
+
 def history(rows):
     """The row of UIUC.chat's page on its bulk export, key for key."""
     seen = set()
@@ -152,7 +210,30 @@ def retort(rows):
         yield "an id twice"
 
 
-ROWS = {"standard": standard, "openai": openai, "history": history, "retort": retort}
+def retort_runs(rows):
+    """One run a line, each known by its id."""
+    if len({row["request_id"] for row in rows}) != len(rows):
+        yield "an id twice"
+
+
+ROWS = {
+    "standard": standard,
+    "openai": openai,
+    "prompt-completion": prompt_completion,
+    "history": history,
+    "retort": retort,
+}
+# What is made of runs, and what each format needs to be asked.
+OF_RUNS = {
+    "standard": (standard, []),
+    "openai": (openai, []),
+    "prompt-completion": (prompt_completion, []),
+    "runs": (runs, []),
+    "recipe-evaluation": (evaluation, []),
+    "node-evaluation": (evaluation, ["--node", "answer"]),
+    "node-optimization": (evaluation, ["--node", "answer"]),
+    "retort": (retort_runs, []),
+}
 
 
 def dataset_info(folder, name, rows, data_format, file_format):
