@@ -1,0 +1,160 @@
+//! Runs on the command line: from their history to the dataset of each purpose.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "tests"
+)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::*;
+
+const RUNS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../formats/tests/data/runs.jsonl");
+
+/// A run whose node had these variables.
+fn run(id: usize, variables: Value) -> Value {
+    json!({"request_id": format!("r{id}"), "recipe_id": "x", "status": "success", "question": "q", "answer": "a",
+        "nodes": [{"node": "n", "variables": variables, "output": "o"}]})
+}
+
+#[test]
+fn the_receipt_accounts_for_runs_under_their_own_name() {
+    let place = Place::new();
+    place.ok(&["convert", RUNS, "-o", "set", "--purpose", "recipe-evaluation", "-f", "csv"]);
+    let manifest = place.json("set/manifest.json");
+    assert_eq!(
+        (&manifest["purpose"], &manifest["data_format"], &manifest["node"]),
+        (&json!("recipe-evaluation"), &json!("recipe-evaluation"), &Value::Null)
+    );
+    assert_eq!(
+        (
+            &manifest["runs"]["selected"],
+            &manifest["runs"]["written"],
+            &manifest["runs"]["left_out"]
+        ),
+        (&json!(10), &json!(6), &json!(4))
+    );
+    assert!(manifest.get("conversations").is_none(), "{manifest}");
+    assert_eq!((&manifest["read"]["runs"], &manifest["read"]["items"]), (&json!(10), &json!(10)));
+    let rejects: Vec<_> = place
+        .rows("set/rejects.jsonl")
+        .iter()
+        .map(|row| (row["request_id"].clone(), row["reason"].clone()))
+        .collect();
+    let expect = [
+        ("r05", "not-finished"),
+        ("r06", "not-finished"),
+        ("r09", "no-answer"),
+        ("r10", "no-input"),
+    ];
+    assert_eq!(rejects, expect.map(|(id, reason)| (json!(id), json!(reason))));
+    let card = String::from_utf8(place.bytes("set/README.md")).unwrap();
+    assert!(
+        card.contains("| runs left out | 4 |") && card.contains("Purpose `recipe-evaluation`"),
+        "{card}"
+    );
+    place.ok(&["verify", "set"]);
+}
+
+#[test]
+fn a_purpose_takes_its_formats_and_its_node_and_nothing_else() {
+    let place = Place::new();
+    let convert = ["convert", RUNS, "-o", "set"];
+    let with = |more: &[&'static str]| [&convert[..], more].concat();
+    place.refused(&with(&["--purpose", "node-evaluation"]), "`node-evaluation` needs a node");
+    place.refused(&with(&["--to", "node-optimization"]), "`node-optimization` needs a node");
+    place.refused(&with(&["--to", "runs", "--node", "answer"]), "`export-dataset` takes no node");
+    place.refused(
+        &with(&["--to", "runs", "--purpose", "fine-tuning"]),
+        "`runs` is not made for the purpose `fine-tuning`",
+    );
+    place.refused(
+        &with(&["--to", "node-evaluation", "--node", "gone"]),
+        "of 10 items, 10 the node did not run in it",
+    );
+    place.ok(&with(&["--purpose", "node-evaluation", "--node", "answer"]));
+    let manifest = place.json("set/manifest.json");
+    assert_eq!((&manifest["node"], &manifest["runs"]["written"]), (&json!("answer"), &json!(5)));
+    let columns: Vec<_> = manifest["schema"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        columns[..7],
+        ["input", "context", "question", "tone", "variable_input", "rows", "output"]
+    );
+}
+
+#[test]
+fn conversations_and_runs_in_one_history_are_accounted_for_apart() {
+    let place = Place::new();
+    place.file("in.jsonl", lines([chat("c1"), run(1, json!({})), chat("c2"), run(2, json!({}))]));
+    place.ok(&["convert", "in.jsonl", "-o", "both"]);
+    let manifest = place.json("both/manifest.json");
+    assert_eq!(
+        (&manifest["conversations"]["written"], &manifest["runs"]["written"]),
+        (&json!(2), &json!(2))
+    );
+    place.ok(&["convert", "in.jsonl", "-o", "runs", "--to", "runs"]);
+    let manifest = place.json("runs/manifest.json");
+    assert_eq!(manifest["conversations"]["left_out_by_reason"][0]["kind"], "other-kind");
+    assert_eq!(manifest["runs"]["written"], 2);
+    let rejects = place.rows("runs/rejects.jsonl");
+    assert_eq!(ids(&rejects), ["c1", "c2"]);
+    place.ok(&["verify", "runs"]);
+}
+
+#[test]
+fn the_same_runs_give_the_same_columns_however_they_come_in() {
+    let place = Place::new();
+    let some = |n: usize| {
+        run(n, json!({"first": n, format!("v{}", n % 50): "x".repeat(200), "late": n > 11_000}))
+    };
+    let text = lines((0..12_000).map(some));
+    place.file("in.jsonl", &text);
+    let package = |name: &str, args: &[&str], input: Vec<u8>| {
+        let fixed = ["--to", "node-evaluation", "--node", "n", "--name", "d", "-q", "-o", name];
+        let ran = place.run_on(&[&["convert"], args, &fixed].concat(), input);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        place.bytes(&format!("{name}/conversations.jsonl"))
+    };
+    let one = package("one", &["in.jsonl", "--threads", "1"], Vec::new());
+    assert!(one == package("four", &["in.jsonl", "--threads", "4"], Vec::new()), "four threads");
+    assert!(one == package("pipe", &["-", "--from", "runs"], text.into_bytes()), "through a pipe");
+
+    let manifest = place.json("one/manifest.json");
+    assert_eq!(manifest["runs"]["written"], 12_000);
+    let names: Vec<_> = manifest["schema"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.len(), 40 + 11);
+    assert_eq!(
+        names[..4],
+        ["input", "first", "late", "v0"],
+        "in the order in which runs name them"
+    );
+    let warned = &manifest["records"]["warnings"][0];
+    assert_eq!(
+        (&warned["kind"], &warned["count"]),
+        (&json!("variable-without-column"), &json!(2880))
+    );
+    let row: Value =
+        serde_json::from_slice(one.split(|byte| *byte == b'\n').nth(48).unwrap()).unwrap();
+    assert_eq!(row["other_variables"], format!("{{\"v48\":\"{}\"}}", "x".repeat(200)));
+}
+
+#[test]
+fn the_preview_shows_the_columns_of_the_variables() {
+    let place = Place::new();
+    let args = ["preview", RUNS, "--to", "node-evaluation", "--node", "answer", "--lines"];
+    let rows = rows(&place.ok(&args).out);
+    assert_eq!((rows.len(), &rows[1]["tone"]), (6, &json!("short")));
+}
