@@ -12,6 +12,7 @@ mod formats;
 mod imports;
 mod members;
 mod notices;
+mod runs;
 pub mod shared;
 mod shares;
 mod tokens;
@@ -119,6 +120,7 @@ pub fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(imports::routes())
         .merge(members::routes())
         .merge(notices::routes())
+        .merge(runs::routes())
         .merge(shared::routes())
         .merge(shares::routes())
         .merge(tokens::routes());

@@ -1,18 +1,26 @@
 //! What goes over the wire: JSON shapes of what the service knows. `--json` of the command line has the same.
 
+mod runs;
+
 use std::collections::BTreeMap;
 
 use retort_model::{
-    Action, Check, DateRange, Grant, JobKind, JobState, Kind, ProjectRole, Selection, Status, Time,
+    Action, Check, DateRange, Grant, ItemKind, ItemSelection, JobKind, JobState, Kind, ProjectRole,
+    Purpose, RunSelection, Selection, Status, Time,
 };
 use retort_service::{
-    AuditEntry, DatasetPlan, ImportReport, Job as StoreJob, PlanNames, Session as StoreSession,
-    Shows, Summary, Taken,
+    AuditEntry, DatasetPlan, ExportRequest, ImportReport, Job as StoreJob, PlanNames,
+    Session as StoreSession, Shows, Summary, Taken, data,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::Problem;
+
+pub use runs::{
+    ChosenRuns, Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar,
+    RunFacts, RunFilter, RunListQuery, RunPage, WholeFlow, WholeRun,
+};
 
 /// A moment as RFC 3339 writes it, in UTC.
 fn moment(time: Option<Time>) -> Option<String> {
@@ -172,7 +180,7 @@ impl ListQuery {
 }
 
 /// Which conversations are meant. Within one field any value may match; the fields must all match.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Chosen {
     /// Texts sought in title or tags, whatever their case.
@@ -401,17 +409,19 @@ pub struct Job {
     pub finished_at: Option<String>,
     /// The worker that holds it, or held it last.
     pub worker: Option<String>,
+    /// What an export is of: `conversation`, `run` or `document`.
+    pub of: String,
     /// Workers that took it since it last came forward.
     pub attempts: u64,
     /// Whether it is to end.
     pub cancelled: bool,
     /// Why it failed.
     pub error: Option<String>,
-    /// Conversations done.
+    /// Items done.
     pub items: Done,
     /// Bytes read.
     pub bytes: Done,
-    /// Records written, or conversations taken in.
+    /// Records written, or items taken in.
     pub records: u64,
     /// The number of the dataset that it made.
     pub dataset: Option<i64>,
@@ -432,6 +442,7 @@ impl From<&StoreJob> for Job {
             started_at: moment(job.started_at),
             finished_at: moment(job.finished_at),
             worker: job.worker.clone(),
+            of: job.items.to_string(),
             attempts: job.attempts,
             cancelled: job.is_cancelled,
             error: job.error.clone(),
@@ -483,22 +494,54 @@ pub struct Export {
     /// Which conversations.
     #[serde(default)]
     pub selection: Chosen,
+    /// Which runs; then it is an export of runs, not of conversations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<ChosenRuns>,
     /// What is made of them.
     #[serde(flatten)]
     pub making: Making,
 }
 
-/// What is made of conversations.
+impl Export {
+    /// What is asked of the service.
+    ///
+    /// # Errors
+    /// Names and words that there are not; conversations and runs at once.
+    pub fn request(self) -> Result<ExportRequest, Problem> {
+        let selection: ItemSelection = match self.runs {
+            Some(_) if self.selection != Chosen::default() => {
+                return Err(Problem::bad_request(
+                    "an export is of conversations (`selection`) or of runs (`runs`), not of both",
+                ));
+            }
+            Some(runs) => RunSelection::try_from(runs)?.into(),
+            None => Selection::try_from(self.selection)?.into(),
+        };
+        let dataset = self.making.plan(&self.dataset_name, selection.kind())?;
+        Ok(ExportRequest { selection, dataset })
+    }
+}
+
+/// What is made of conversations or runs.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Making {
-    /// Name of the data file, without its ending.
+    /// Why the export is made: `export-dataset`, `recipe-evaluation`, `node-evaluation`, `node-optimization` or
+    /// `fine-tuning`; if not said, what its data format is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// The node of runs that it is made of, for the purposes that need one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Name of the data file, without its ending; `conversations` or `runs`, if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 128, min_length = 1)]
-    pub file_name: String,
+    pub file_name: Option<String>,
     /// `jsonl`, `csv` or `parquet`.
     pub file_format: String,
-    /// The shape of the records: `standard`, `openai`, `history` or `retort`.
-    pub data_format: String,
+    /// The shape of the records, as `/formats` lists them; if not said, the usual one for the purpose, or `standard`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_format: Option<String>,
     /// What happens to records that trainers would refuse: `repair`, `reject` or `off`.
     pub check: String,
     /// `none`, `gzip` or `zstd`.
@@ -519,9 +562,11 @@ pub struct Making {
 impl Default for Making {
     fn default() -> Self {
         Self {
-            file_name: "conversations".into(),
+            purpose: None,
+            node: None,
+            file_name: None,
             file_format: "jsonl".into(),
-            data_format: "standard".into(),
+            data_format: None,
             check: Check::default().to_string(),
             compress: "none".into(),
             csv: "spreadsheet".into(),
@@ -536,9 +581,11 @@ impl Default for Making {
 impl From<PlanNames> for Making {
     fn from(names: PlanNames) -> Self {
         Self {
-            file_name: names.file_name,
+            purpose: names.purpose,
+            node: names.node,
+            file_name: Some(names.file_name),
             file_format: names.file_format,
-            data_format: names.data_format,
+            data_format: Some(names.data_format),
             check: names.check,
             compress: names.compression,
             csv: names.csv,
@@ -554,20 +601,36 @@ impl Making {
     /// A whole project's history, with its retrieved passages; JSON Lines if no kind of file is said.
     pub fn history(file_format: Option<String>) -> Self {
         Self {
-            data_format: "history".into(),
-            file_name: "conversation_history".into(),
+            data_format: Some("history".into()),
+            file_name: Some("conversation_history".into()),
             file_format: file_format.unwrap_or_else(|| "jsonl".into()),
             ..Self::default()
         }
     }
 
-    /// The plan of it.
+    /// The plan of it, for items of a kind.
     ///
     /// # Errors
-    /// Names and words that there are not.
-    pub fn plan(&self, dataset_name: &str) -> Result<DatasetPlan, Problem> {
+    /// Names and words that there are not; no format is for the purpose.
+    pub fn plan(&self, dataset_name: &str, kind: ItemKind) -> Result<DatasetPlan, Problem> {
+        let purpose = self.purpose.as_deref().map(word::<Purpose>).transpose()?;
+        let data_format = match (&self.data_format, purpose, kind) {
+            (Some(name), _, _) => name.clone(),
+            (None, None, ItemKind::Conversation) => "standard".into(),
+            (None, purpose, kind) => {
+                let purpose = purpose.unwrap_or_default();
+                let usual = data::usual(purpose, kind).map(|format| format.name().to_owned());
+                usual.ok_or_else(|| {
+                    Problem::bad_request(format!(
+                        "there is no data format for {} and the purpose `{purpose}`",
+                        kind.plural()
+                    ))
+                })?
+            }
+        };
+        let file_name = self.file_name.clone().unwrap_or_else(|| kind.plural().into());
         let names = PlanNames {
-            data_format: self.data_format.clone(),
+            data_format,
             file_format: self.file_format.clone(),
             check: self.check.clone(),
             tools: self.tools.clone(),
@@ -577,9 +640,9 @@ impl Making {
             csv: self.csv.clone(),
             compression: self.compress.clone(),
             dataset_name: dataset_name.to_owned(),
-            file_name: self.file_name.clone(),
-            purpose: None,
-            node: None,
+            file_name,
+            purpose: self.purpose.clone(),
+            node: self.node.clone(),
         };
         DatasetPlan::named(&names).map_err(Problem::bad_request)
     }

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use retort_model::{Grant, JobKind, Selection};
-use retort_service::{Caller, ExportRequest};
+use retort_model::{Grant, ItemKind, JobKind};
+use retort_service::Caller;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -82,10 +82,7 @@ async fn submit(
 ) -> Result<Response, Problem> {
     let body = serde_json::to_vec(&asked).map_err(Problem::internal)?;
     let key = key_of(&headers, &[b"export", &body])?;
-    let request = ExportRequest {
-        dataset: asked.making.plan(&asked.dataset_name)?,
-        selection: Selection::try_from(asked.selection)?,
-    };
+    let request = asked.request()?;
     let (asks, doing) = (caller.clone(), app.clone());
     once(&app, (&caller, Grant::Export), key, StatusCode::ACCEPTED, |_| async move {
         let job = doing.call(move |service| {
@@ -123,7 +120,7 @@ async fn export_project(
     let body = serde_json::to_vec(&asked).map_err(Problem::internal)?;
     let key = key_of(&headers, &[b"export-project", &body])?;
     let making = wire::Making::history(asked.file_format);
-    let plan = making.plan(&asked.dataset_name)?;
+    let plan = making.plan(&asked.dataset_name, ItemKind::Conversation)?;
     let (asks, doing) = (caller.clone(), app.clone());
     once(&app, (&caller, Grant::Export), key, StatusCode::ACCEPTED, |_| async move {
         let job = doing.call(move |service| {

@@ -6,7 +6,7 @@ use axum::response::Response;
 use futures_util::StreamExt;
 use retort_model::bounds::UPLOAD_BYTES;
 use retort_model::{Grant, JobKind};
-use retort_service::Upload;
+use retort_service::{Caller, Upload};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -52,6 +52,19 @@ async fn import(
     State(app): State<App>,
     Asking(caller): Asking,
     Params(intake): Params<Intake>,
+    request: Request,
+) -> Result<Response, Problem> {
+    import_upload(app, caller, intake, request).await
+}
+
+/// Streams a request's body to where it is imported from, and queues the import.
+///
+/// # Errors
+/// It is empty, too large, broke off or could not be kept; there is no such format.
+pub async fn import_upload(
+    app: App,
+    caller: Caller,
+    intake: Intake,
     request: Request,
 ) -> Result<Response, Problem> {
     let headers = request.headers().clone();

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use retort_model::{Check, JobKind, Selection};
+use retort_model::{Check, ItemKind, JobKind, Selection};
 use retort_service::{
     Choice, Chosen, Cursor, ExportRequest, Order, Page, Sample, Service, Summary, data, file,
     preview_package,
@@ -97,9 +97,9 @@ impl Default for Form {
         let making = wire::Making::default();
         Self {
             dataset_name: String::new(),
-            file_name: making.file_name,
+            file_name: ItemKind::Conversation.plural().into(),
             file_format: making.file_format,
-            data_format: making.data_format,
+            data_format: "standard".into(),
             check: making.check,
         }
     }
@@ -108,9 +108,9 @@ impl Default for Form {
 impl Form {
     fn making(&self) -> wire::Making {
         wire::Making {
-            file_name: self.file_name.clone(),
+            file_name: Some(self.file_name.clone()),
             file_format: self.file_format.clone(),
-            data_format: self.data_format.clone(),
+            data_format: Some(self.data_format.clone()),
             check: self.check.clone(),
             ..wire::Making::default()
         }
@@ -336,11 +336,11 @@ struct Checked {
 }
 
 fn request(form: &Form, choice: &Choice) -> Result<ExportRequest, Problem> {
-    let dataset = form.making().plan(&form.dataset_name)?;
+    let dataset = form.making().plan(&form.dataset_name, ItemKind::Conversation)?;
     let selection = choice
         .selection()
         .ok_or_else(|| Problem::bad_request("nothing is chosen yet: mark rows, or select all"))?;
-    Ok(ExportRequest { selection, dataset })
+    Ok(ExportRequest { selection: selection.into(), dataset })
 }
 
 /// Shows what an export would find, before it is confirmed.

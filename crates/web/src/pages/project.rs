@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{Grant, ProjectRole};
+use retort_model::{Grant, ItemKind, ProjectRole};
 use retort_service::{AuditFilter, TokenRequest};
 use serde::Deserialize;
 
@@ -147,7 +147,8 @@ struct WholeProject {
 
 /// Asks for everyone's conversations.
 async fn export(State(app): State<App>, Posted { visit, form }: Posted<WholeProject>) -> Response {
-    let plan = wire::Making::history(Some(form.file_format)).plan(&form.dataset_name);
+    let plan = wire::Making::history(Some(form.file_format))
+        .plan(&form.dataset_name, ItemKind::Conversation);
     let caller = visit.caller.clone();
     let asked = match plan {
         Ok(plan) => app.call(move |service| service.export_project(&caller, plan)).await,

@@ -10,4 +10,5 @@ mod access;
 mod attacks;
 mod flows;
 mod people;
+mod runs;
 mod sharing;

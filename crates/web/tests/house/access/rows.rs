@@ -151,8 +151,37 @@ pub const ROWS: &[Row] = &[
         }))
     })
     .but("by a filter"),
+    // Runs.
+    row("GET /api/v1/runs", |_| at("/runs")),
+    row("GET /api/v1/runs/count", |_| at("/runs/count?status=success")),
+    row("GET /api/v1/runs/facts", |_| at("/runs/facts?source=copilot")),
+    row("POST /api/v1/runs", |stage| at("/runs").json(ran(&stage.name("run")))),
+    row("POST /api/v1/runs", |stage| {
+        at("/runs?owner=bob@example.com").json(ran(&stage.name("run")))
+    })
+    .but("for the other member"),
+    row("POST /api/v1/runs", |stage| {
+        at("/runs").json(json!([
+            {"request_id": stage.run(), "copilot_id": "helper", "feedback": {"rating": 1}},
+            ran(&stage.name("run")),
+        ]))
+    })
+    .but("one of the member's, and another"),
+    row("GET /api/v1/runs/{id}", |stage| at(format!("/runs/{}", stage.run()))),
+    row("POST /api/v1/runs/purge", |stage| {
+        at("/runs/purge").json(json!({"selection": {"ids": [stage.run(), stage.run()]}}))
+    }),
+    row("GET /api/v1/flows", |_| at("/flows")),
+    row("GET /api/v1/flows/{id}", |stage| at(format!("/flows/{}", stage.flow()))),
     // Exports.
     row("GET /api/v1/exports", |_| at("/exports")),
+    row("POST /api/v1/exports", |stage| {
+        let ids = [stage.run(), stage.run()];
+        at("/exports").json(json!({
+            "dataset_name": stage.name("set"), "runs": {"ids": ids}, "purpose": "recipe-evaluation",
+        }))
+    })
+    .but("of runs"),
     row("POST /api/v1/exports", |stage| {
         let ids = [stage.conversation(), stage.conversation()];
         at("/exports").json(json!({"dataset_name": stage.name("set"), "selection": {"ids": ids}}))
@@ -426,6 +455,14 @@ pub const ROWS: &[Row] = &[
     row("GET /metrics", |_| page("/metrics")).of_project(),
 ];
 
+/// A run of that id.
+fn ran(id: &str) -> Value {
+    json!({
+        "request_id": id, "copilot_id": "helper", "question": "where?", "answer": "here",
+        "status": "success", "nodes": [{"node": "answer", "kind": "model-call", "output": "here"}],
+    })
+}
+
 /// Where items are made.
 pub struct Stage {
     pub service: Arc<Service>,
@@ -480,6 +517,26 @@ impl Stage {
         id
     }
 
+    /// A run of the member.
+    fn run(&self) -> String {
+        let id = self.name("run");
+        let request = IntakeRequest::default();
+        let report = self.service.take_in(&self.ann, &request, ran(&id).to_string().into_bytes());
+        assert_eq!(report.unwrap().new, 1);
+        id
+    }
+
+    /// A copilot that the member has a run of.
+    fn flow(&self) -> String {
+        let id = self.name("copilot");
+        let mut run = ran(&self.name("run"));
+        run["copilot_id"] = json!(id);
+        let request = IntakeRequest::default();
+        let report = self.service.take_in(&self.ann, &request, run.to_string().into_bytes());
+        assert_eq!(report.unwrap().new, 1);
+        id
+    }
+
     fn export(&self) -> i64 {
         let names = PlanNames {
             dataset_name: self.name("set"),
@@ -498,7 +555,10 @@ impl Stage {
         };
         let selection =
             Selection { ids: [self.conversation()].into_iter().collect(), ..Selection::default() };
-        let request = ExportRequest { selection, dataset: DatasetPlan::named(&names).unwrap() };
+        let request = ExportRequest {
+            selection: selection.into(),
+            dataset: DatasetPlan::named(&names).unwrap(),
+        };
         self.service.submit_export(&self.ann, &request).unwrap()
     }
 

@@ -1,0 +1,221 @@
+//! Runs: brought in, listed, read, charted, purged; and the copilots and recipes that they were executions of.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use retort_model::bounds::{PAGE_ITEMS, REQUEST_BYTES};
+use retort_model::{Grant, RunSelection, RunSource};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answers::{key_of, once};
+use super::conversations::Intake;
+use super::imports::import_upload;
+use super::{Answer, Params, Problems, raw};
+use crate::app::App;
+use crate::extract::{Json, Path, whole_body};
+use crate::problem::Problem;
+use crate::who::Asking;
+use crate::wire;
+
+/// Runs on a page, if not said.
+const PAGE: usize = 50;
+
+/// The import format of runs, if none is named.
+const FORMAT: &str = "runs";
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, take_in))
+        .routes(routes!(count))
+        .routes(routes!(facts))
+        .routes(routes!(purge))
+        .routes(routes!(show))
+        .routes(routes!(flows))
+        .routes(routes!(flow))
+}
+
+/// Of which copilot or recipe.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Of {
+    /// `copilot` or `recipe`, where the id alone is not enough.
+    source: Option<String>,
+    /// Id of the copilot or recipe, where the request id alone is not enough.
+    source_id: Option<String>,
+}
+
+/// Copilots, recipes or both.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// `copilot` or `recipe`; both, if not said.
+    source: Option<String>,
+}
+
+fn source(text: Option<&str>) -> Result<Option<RunSource>, Problem> {
+    text.map(|text| text.parse().map_err(|error: String| Problem::bad_request(error))).transpose()
+}
+
+/// List runs, the most recent first
+#[utoipa::path(get, path = "/runs", tag = "runs", params(wire::RunListQuery),
+    responses((status = 200, body = wire::RunPage), Problems))]
+async fn list(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(query): Params<wire::RunListQuery>,
+) -> Answer<wire::RunPage> {
+    let selection = RunSelection::try_from(wire::ChosenRuns::from(query.filter()))?;
+    let after = match query.after.as_deref() {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|error: String| Problem::bad_request(error))?),
+    };
+    let most = query.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_ITEMS).contains(&most) {
+        return Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_ITEMS}")));
+    }
+    let page = app.call(move |service| service.runs(&caller, &selection, after, most)).await?;
+    Ok(Json(wire::RunPage {
+        runs: page.runs.iter().map(wire::Run::from).collect(),
+        next: page.next.map(|next| next.to_string()),
+    }))
+}
+
+/// Count runs
+#[utoipa::path(get, path = "/runs/count", tag = "runs", params(wire::RunFilter),
+    responses((status = 200, body = wire::Count), Problems))]
+async fn count(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(filter): Params<wire::RunFilter>,
+) -> Answer<wire::Count> {
+    let selection = RunSelection::try_from(wire::ChosenRuns::from(filter))?;
+    let total = app.call(move |service| service.count_runs(&caller, &selection)).await?;
+    Ok(Json(wire::Count { total }))
+}
+
+/// What runs were like over time: volume, failures and latency
+///
+/// Of the most recent million that the filter matches.
+#[utoipa::path(get, path = "/runs/facts", tag = "runs", params(wire::RunFilter),
+    responses((status = 200, body = wire::RunFacts), Problems))]
+async fn facts(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(filter): Params<wire::RunFilter>,
+) -> Answer<wire::RunFacts> {
+    let selection = RunSelection::try_from(wire::ChosenRuns::from(filter))?;
+    let charts = app.call(move |service| service.run_charts(&caller, &selection)).await?;
+    Ok(Json(charts.into()))
+}
+
+/// Take in runs, or more of runs that are there
+///
+/// As `application/json`, an object or an array of up to 16 MiB is taken in at once (200). As `application/x-ndjson`,
+/// a line each, also packed with gzip or zstd and of any size, runs are streamed and taken in by an import (202), which
+/// `/imports/{id}` tells of. A run that has not ended takes what comes later under its `request_id`: fields that are
+/// given replace those that were. One that has ended takes feedback, ground truth, and what it did not say before.
+#[utoipa::path(post, path = "/runs", tag = "runs", params(Intake),
+    request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"))),
+    responses((status = 200, body = wire::Taking), (status = 202, body = wire::Job), Problems))]
+async fn take_in(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(intake): Params<Intake>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let from = intake.from.clone().unwrap_or_else(|| FORMAT.into());
+    let intake = Intake { from: Some(from.clone()), ..intake };
+    if is_lines(request.headers()) {
+        return import_upload(app, caller, intake, request).await;
+    }
+    let headers = request.headers().clone();
+    let body = whole_body(request, REQUEST_BYTES).await?;
+    let owner = intake.owner.clone().unwrap_or_default();
+    let key = key_of(&headers, &[b"take-in-runs", from.as_bytes(), owner.as_bytes(), &body])?;
+    let intake = intake.request()?;
+    let (asks, doing) = (caller.clone(), app.clone());
+    once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
+        let taken = doing.call(move |service| service.take_in(&asks, &intake, body.to_vec()));
+        let taken = wire::Taking::from(taken.await?);
+        if taken.read == 0 || (taken.read == taken.refused && taken.read == 1) {
+            let why = taken.refusals.first().cloned();
+            let why = why.unwrap_or_else(|| "there is no run in the body".into());
+            return Err(Problem::new(&crate::problem::kinds::UNREADABLE, why));
+        }
+        Ok(taken)
+    })
+    .await
+}
+
+/// Whether a line for each run was announced.
+fn is_lines(headers: &HeaderMap) -> bool {
+    let kind = headers.get("content-type").and_then(|value| value.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    ["application/x-ndjson", "application/jsonl", "application/x-jsonlines"].contains(&kind)
+}
+
+/// Purge runs: they are gone for good
+#[utoipa::path(post, path = "/runs/purge", tag = "runs", request_body = wire::PurgeRuns,
+    responses((status = 200, body = wire::Purged), Problems))]
+async fn purge(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Json(asked): Json<wire::PurgeRuns>,
+) -> Answer<wire::Purged> {
+    let selection = RunSelection::try_from(asked.selection)?;
+    if selection.limit.is_some() {
+        return Err(Problem::bad_request("what is purged has no `limit`"));
+    }
+    if selection.ids.is_empty() {
+        return Err(Problem::bad_request("only ids are purged, not what a filter matches"));
+    }
+    let purged = app.call(move |service| service.purge_runs(&caller, &selection)).await?;
+    Ok(Json(wire::Purged { purged }))
+}
+
+/// Read a run whole
+#[utoipa::path(get, path = "/runs/{id}", tag = "runs", params(("id" = String, Path), Of),
+    responses((status = 200, body = wire::WholeRun), Problems))]
+async fn show(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<String>,
+    Params(of): Params<Of>,
+) -> Answer<wire::WholeRun> {
+    let source = source(of.source.as_deref())?;
+    let (summary, line) = app
+        .call(move |service| service.run(&caller, &id, (source, of.source_id.as_deref())))
+        .await?;
+    Ok(Json(wire::WholeRun { summary: wire::Run::from(&summary), run: raw(line)? }))
+}
+
+/// List the copilots and recipes that have runs
+#[utoipa::path(get, path = "/flows", tag = "runs", params(Which),
+    responses((status = 200, body = wire::Flows), Problems))]
+async fn flows(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(which): Params<Which>,
+) -> Answer<wire::Flows> {
+    let source = source(which.source.as_deref())?;
+    let found = app.call(move |service| service.flows(&caller, source)).await?;
+    Ok(Json(wire::Flows { flows: found.iter().map(wire::Flow::from).collect() }))
+}
+
+/// A copilot or recipe, with its versions and nodes
+#[utoipa::path(get, path = "/flows/{id}", tag = "runs", params(("id" = String, Path), Which),
+    responses((status = 200, body = wire::WholeFlow), Problems))]
+async fn flow(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<String>,
+    Params(which): Params<Which>,
+) -> Answer<wire::WholeFlow> {
+    let source = source(which.source.as_deref())?;
+    let found = app.call(move |service| service.flow(&caller, source, &id)).await?;
+    Ok(Json(wire::WholeFlow::from(&found)))
+}

@@ -1,0 +1,473 @@
+//! Runs, copilots and recipes over the wire.
+
+use retort_model::{DateRange, RunSelection, RunSource, RunStatus};
+use retort_service::{Flow as StoreFlow, FlowParts, Latency as Found, RunCharts, RunSummary};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{moment, time, word};
+use crate::problem::Problem;
+
+/// A run as lists show it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Run {
+    /// The source's id.
+    pub request_id: String,
+    /// What ran: `copilot` or `recipe`.
+    pub source: String,
+    /// Id of the copilot or recipe; request ids are one of a kind within it.
+    pub source_id: String,
+    /// Its name, as it was last told.
+    pub source_name: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// E-mail or name of who started it; null if unknown.
+    pub owner: Option<String>,
+    /// The conversation that it belongs to, in the source's words.
+    pub thread: Option<String>,
+    /// `success`, `failure`, `running` or `cancelled`.
+    pub status: String,
+    /// The first 160 characters of what was asked.
+    pub question: Option<String>,
+    /// The first 160 characters of what was answered.
+    pub answer: Option<String>,
+    /// The first 160 characters of why it failed.
+    pub error: Option<String>,
+    /// How many files belong to it.
+    pub files: u64,
+    /// How many nodes it passed.
+    pub nodes: u64,
+    /// Whether someone judged it.
+    pub has_feedback: bool,
+    /// Whether it failed or names an error.
+    pub has_error: bool,
+    /// When it began, RFC 3339.
+    pub started_at: Option<String>,
+    /// When it ended, RFC 3339.
+    pub finished_at: Option<String>,
+    /// Bytes of its canonical line.
+    pub bytes: u64,
+}
+
+impl From<&RunSummary> for Run {
+    fn from(run: &RunSummary) -> Self {
+        Self {
+            request_id: run.id.clone(),
+            source: run.source.to_string(),
+            source_id: run.flow.clone(),
+            source_name: run.flow_name.clone(),
+            version: run.version.clone(),
+            owner: run.owner.clone(),
+            thread: run.thread.clone(),
+            status: run.status.to_string(),
+            question: run.question.clone(),
+            answer: run.answer.clone(),
+            error: run.error.clone(),
+            files: run.files,
+            nodes: run.nodes,
+            has_feedback: run.has_feedback,
+            has_error: run.has_error,
+            started_at: moment(run.started_at),
+            finished_at: moment(run.finished_at),
+            bytes: run.size,
+        }
+    }
+}
+
+/// A page of runs.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RunPage {
+    /// The runs, the most recent first.
+    pub runs: Vec<Run>,
+    /// What `after` is for the next page; null on the last.
+    pub next: Option<String>,
+}
+
+/// A run whole.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct WholeRun {
+    /// As lists show it.
+    pub summary: Run,
+    /// Everything that is kept of it, in Retort's canonical form: with prompts, inputs and outputs of every node.
+    #[schema(value_type = Object)]
+    pub run: Box<serde_json::value::RawValue>,
+}
+
+/// Filters of runs, as they stand in a query.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct RunFilter {
+    /// `copilot` or `recipe`; both, if not said.
+    pub source: Option<String>,
+    /// Id of the copilot or recipe.
+    pub source_id: Option<String>,
+    /// Its version; any of several.
+    pub version: Vec<String>,
+    /// `success`, `failure`, `running` or `cancelled`; any of several.
+    pub status: Vec<String>,
+    /// Begun at this date or moment, or later.
+    pub started_from: Option<String>,
+    /// Begun before this date or moment.
+    pub started_before: Option<String>,
+    /// Texts sought in the request id and at the start of question, answer and error, whatever their case; any of
+    /// several.
+    pub search: Vec<String>,
+    /// Whether someone judged them.
+    pub has_feedback: Option<bool>,
+    /// Whether they failed or name an error.
+    pub has_error: Option<bool>,
+    /// A node that they passed.
+    pub node: Option<String>,
+    /// Request ids; any of several.
+    pub id: Vec<String>,
+}
+
+/// A page of the runs that a filter matches.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct RunListQuery {
+    /// `copilot` or `recipe`; both, if not said.
+    pub source: Option<String>,
+    /// Id of the copilot or recipe.
+    pub source_id: Option<String>,
+    /// Its version; any of several.
+    pub version: Vec<String>,
+    /// `success`, `failure`, `running` or `cancelled`; any of several.
+    pub status: Vec<String>,
+    /// Begun at this date or moment, or later.
+    pub started_from: Option<String>,
+    /// Begun before this date or moment.
+    pub started_before: Option<String>,
+    /// Texts sought in the request id and at the start of question, answer and error, whatever their case; any of
+    /// several.
+    pub search: Vec<String>,
+    /// Whether someone judged them.
+    pub has_feedback: Option<bool>,
+    /// Whether they failed or name an error.
+    pub has_error: Option<bool>,
+    /// A node that they passed.
+    pub node: Option<String>,
+    /// Request ids; any of several.
+    pub id: Vec<String>,
+    /// Where the page begins: `next` of the page before.
+    pub after: Option<String>,
+    /// Runs on the page: 1 to 1000, 50 if not said.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+}
+
+impl RunListQuery {
+    /// The filter of it.
+    pub fn filter(&self) -> RunFilter {
+        RunFilter {
+            source: self.source.clone(),
+            source_id: self.source_id.clone(),
+            version: self.version.clone(),
+            status: self.status.clone(),
+            started_from: self.started_from.clone(),
+            started_before: self.started_before.clone(),
+            search: self.search.clone(),
+            has_feedback: self.has_feedback,
+            has_error: self.has_error,
+            node: self.node.clone(),
+            id: self.id.clone(),
+        }
+    }
+}
+
+/// Which runs are meant. Within one field any value may match; the fields must all match.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChosenRuns {
+    /// `copilot` or `recipe`; none means both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Id of the copilot or recipe; none means all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_id: Option<String>,
+    /// Its versions; none means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<String>,
+    /// `success`, `failure`, `running`, `cancelled`; none means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub statuses: Vec<String>,
+    /// Begun at this date or moment, or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_from: Option<String>,
+    /// Begun before this date or moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_before: Option<String>,
+    /// Texts sought in the request id and at the start of question, answer and error, whatever their case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub search: Vec<String>,
+    /// Whether someone judged them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_feedback: Option<bool>,
+    /// Whether they failed or name an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_error: Option<bool>,
+    /// A node that they passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Request ids; none means all. Each must be of a run that the caller may see.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+    /// At most this many, the most recent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+impl From<RunFilter> for ChosenRuns {
+    fn from(filter: RunFilter) -> Self {
+        Self {
+            source: filter.source,
+            source_id: filter.source_id,
+            versions: filter.version,
+            statuses: filter.status,
+            started_from: filter.started_from,
+            started_before: filter.started_before,
+            search: filter.search,
+            has_feedback: filter.has_feedback,
+            has_error: filter.has_error,
+            node: filter.node,
+            ids: filter.id,
+            limit: None,
+        }
+    }
+}
+
+impl From<&RunSelection> for ChosenRuns {
+    fn from(selection: &RunSelection) -> Self {
+        Self {
+            source: selection.source.map(|source| source.to_string()),
+            source_id: selection.flow.clone(),
+            versions: selection.versions.clone(),
+            statuses: selection.statuses.iter().map(ToString::to_string).collect(),
+            started_from: moment(selection.started.from),
+            started_before: moment(selection.started.before),
+            search: selection.search.clone(),
+            has_feedback: selection.has_feedback,
+            has_error: selection.has_error,
+            node: selection.node.clone(),
+            ids: selection.ids.iter().cloned().collect(),
+            limit: selection.limit,
+        }
+    }
+}
+
+impl TryFrom<ChosenRuns> for RunSelection {
+    type Error = Problem;
+
+    fn try_from(chosen: ChosenRuns) -> Result<Self, Problem> {
+        let most = retort_model::bounds::IDS_PER_REQUEST;
+        if chosen.ids.len() > most {
+            return Err(Problem::bad_request(format!(
+                "at most {most} ids; a filter means as many as match"
+            )));
+        }
+        if chosen.search.iter().any(String::is_empty) {
+            return Err(Problem::bad_request("`search` is empty"));
+        }
+        Ok(Self {
+            source: chosen.source.as_deref().map(word::<RunSource>).transpose()?,
+            flow: chosen.source_id,
+            versions: chosen.versions,
+            statuses: chosen
+                .statuses
+                .iter()
+                .map(|text| word::<RunStatus>(text))
+                .collect::<Result<_, _>>()?,
+            started: DateRange {
+                from: time(chosen.started_from.as_deref())?,
+                before: time(chosen.started_before.as_deref())?,
+            },
+            search: chosen.search,
+            has_feedback: chosen.has_feedback,
+            has_error: chosen.has_error,
+            node: chosen.node,
+            ids: chosen.ids.into_iter().collect(),
+            limit: chosen.limit,
+        })
+    }
+}
+
+/// Runs that are to be gone for good.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeRuns {
+    /// Which. Only what ids name is purged; the rest of the selection narrows it.
+    pub selection: ChosenRuns,
+}
+
+/// How many are gone for good.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Purged {
+    /// How many.
+    pub purged: u64,
+}
+
+/// A copilot or recipe, as its runs tell of it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Flow {
+    /// `copilot` or `recipe`.
+    pub source: String,
+    /// Its id.
+    pub id: String,
+    /// Its name, as it was last told.
+    pub name: Option<String>,
+    /// How many runs there are.
+    pub runs: u64,
+    /// Of them, those that failed.
+    pub failures: u64,
+    /// When the last began, RFC 3339.
+    pub last_started_at: Option<String>,
+}
+
+impl From<&StoreFlow> for Flow {
+    fn from(flow: &StoreFlow) -> Self {
+        Self {
+            source: flow.source.to_string(),
+            id: flow.id.clone(),
+            name: flow.name.clone(),
+            runs: flow.runs,
+            failures: flow.failures,
+            last_started_at: moment(flow.last_started_at),
+        }
+    }
+}
+
+/// Copilots and recipes, the last used first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Flows {
+    /// At most 1000.
+    pub flows: Vec<Flow>,
+}
+
+/// A copilot or recipe with what it is made of.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct WholeFlow {
+    /// As lists show it.
+    #[serde(flatten)]
+    pub flow: Flow,
+    /// Its versions, the most frequent first.
+    pub versions: Vec<FlowVersion>,
+    /// Its nodes, the most frequent first.
+    pub nodes: Vec<FlowNode>,
+}
+
+/// A version of a copilot or recipe.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct FlowVersion {
+    /// Its name; null where runs tell none.
+    pub version: Option<String>,
+    /// How many runs it has.
+    pub runs: u64,
+}
+
+/// A node of a copilot or recipe.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct FlowNode {
+    /// Its name.
+    pub node: String,
+    /// `model-call`, `retrieval`, `tool`, `agent` or `other`.
+    pub kind: String,
+    /// How many runs passed it.
+    pub runs: u64,
+}
+
+impl From<&(StoreFlow, FlowParts)> for WholeFlow {
+    fn from((flow, parts): &(StoreFlow, FlowParts)) -> Self {
+        let version = |(version, runs): &(Option<String>, u64)| FlowVersion {
+            version: version.clone(),
+            runs: *runs,
+        };
+        let node = |(node, kind, runs): &(String, retort_model::NodeKind, u64)| FlowNode {
+            node: node.clone(),
+            kind: kind.to_string(),
+            runs: *runs,
+        };
+        Self {
+            flow: flow.into(),
+            versions: parts.versions.iter().map(version).collect(),
+            nodes: parts.nodes.iter().map(node).collect(),
+        }
+    }
+}
+
+/// What the runs of a filter were like over time.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RunFacts {
+    /// How many runs are told of.
+    pub runs: u64,
+    /// Whether these are all, or the most recent of more.
+    pub whole: bool,
+    /// Whose beginning is not known: they are in no bar.
+    pub undated: u64,
+    /// How they ended.
+    pub statuses: std::collections::BTreeMap<String, u64>,
+    /// How long they took.
+    pub latency: Option<Latency>,
+    /// Seconds that one bar spans.
+    pub step_seconds: u64,
+    /// From the first run to the last, at most 60, also those in which there was none.
+    pub bars: Vec<RunBar>,
+}
+
+/// The runs that began in one span of time.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RunBar {
+    /// Where the span begins, RFC 3339.
+    pub from: Option<String>,
+    /// How many began in it.
+    pub runs: u64,
+    /// Of them, those that failed.
+    pub failures: u64,
+    /// How long they took.
+    pub latency: Option<Latency>,
+}
+
+/// How long runs took, in milliseconds, each within two percent.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Latency {
+    /// Half of them took no longer.
+    pub p50_ms: u64,
+    /// Nineteen of twenty took no longer.
+    pub p95_ms: u64,
+    /// All but one of a hundred took no longer.
+    pub p99_ms: u64,
+}
+
+impl From<Found> for Latency {
+    fn from(Found { p50_ms, p95_ms, p99_ms }: Found) -> Self {
+        Self { p50_ms, p95_ms, p99_ms }
+    }
+}
+
+impl From<RunCharts> for RunFacts {
+    fn from(charts: RunCharts) -> Self {
+        Self {
+            runs: charts.runs,
+            whole: charts.is_whole,
+            undated: charts.undated,
+            statuses: charts
+                .statuses
+                .into_iter()
+                .map(|(status, count)| (status.to_string(), count))
+                .collect(),
+            latency: charts.latency.map(Into::into),
+            step_seconds: charts.step_seconds,
+            bars: charts
+                .bars
+                .into_iter()
+                .map(|bar| RunBar {
+                    from: moment(bar.from),
+                    runs: bar.runs,
+                    failures: bar.failures,
+                    latency: bar.latency.map(Into::into),
+                })
+                .collect(),
+        }
+    }
+}
