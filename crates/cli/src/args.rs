@@ -9,8 +9,8 @@ use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::import::ImportFormat;
 use retort_formats::{data, file, import};
 use retort_model::{
-    Check, DatasetName, DateRange, FileName, ItemKind, Kind, Purpose, Selection, Status, Time,
-    bounds,
+    Check, DatasetName, DateRange, FileName, ItemKind, ItemSelection, Kind, Purpose, RunSelection,
+    RunSource, RunStatus, Selection, Status, Time, bounds,
 };
 use retort_service::{Compression, ConvertPlan, DatasetPlan, Input};
 
@@ -69,6 +69,90 @@ pub struct Selecting {
     limit: Option<u64>,
 }
 
+/// Of which copilot or recipe.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Narrowing {
+    /// Only runs of this copilot.
+    #[arg(long, value_name = "ID", conflicts_with = "recipe")]
+    copilot: Option<String>,
+
+    /// Only runs of this webhook recipe.
+    #[arg(long, value_name = "ID")]
+    recipe: Option<String>,
+}
+
+/// What else is asked of runs.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+pub struct RunNarrowing {
+    #[command(flatten)]
+    of: Narrowing,
+
+    /// Only runs of this version of the copilot or recipe; any of several.
+    #[arg(long = "of-version", value_name = "VERSION")]
+    versions: Vec<String>,
+
+    /// Only runs that began at this date or time, or later.
+    #[arg(long, value_name = "DATE", value_parser = Time::parse)]
+    started_from: Option<Time>,
+
+    /// Only runs that began before this date or time.
+    #[arg(long, value_name = "DATE", value_parser = Time::parse)]
+    started_before: Option<Time>,
+
+    /// Only runs that someone judged, or that nobody did.
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    has_feedback: Option<bool>,
+
+    /// Only runs that failed or name an error, or those that did not.
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    has_error: Option<bool>,
+
+    /// Only runs that passed this node.
+    #[arg(long, value_name = "NODE")]
+    passed: Option<String>,
+}
+
+/// Which runs are meant.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+pub struct RunFiltering {
+    #[command(flatten)]
+    narrowing: RunNarrowing,
+
+    /// Only runs with this text in the request id, or at the start of question, answer or error; any of several.
+    #[arg(long = "search", value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    search: Vec<String>,
+
+    /// Only runs of this status; any of several.
+    #[arg(long = "status", value_name = "STATUS", value_parser = parse_run_status)]
+    statuses: Vec<RunStatus>,
+
+    /// Only the run with this request id; any of several.
+    #[arg(long = "id", value_name = "ID")]
+    ids: Vec<String>,
+}
+
+/// Which items an export takes: conversations, or runs.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Exporting {
+    #[command(flatten)]
+    selecting: Selecting,
+
+    /// Runs, not conversations; any option of runs says so, too.
+    #[arg(long)]
+    runs: bool,
+
+    #[command(flatten)]
+    narrowing: RunNarrowing,
+
+    /// Only runs of this status; any of several.
+    #[arg(long = "run-status", value_name = "STATUS", value_parser = parse_run_status)]
+    run_statuses: Vec<RunStatus>,
+}
+
 /// Conversations that are to be changed: some by id, those that a filter means, or all.
 #[derive(Args)]
 pub struct Choosing {
@@ -85,6 +169,10 @@ pub struct Choosing {
 }
 
 fn parse_kind(text: &str) -> Result<Kind, String> {
+    text.parse()
+}
+
+fn parse_run_status(text: &str) -> Result<RunStatus, String> {
     text.parse()
 }
 
@@ -155,9 +243,9 @@ enum Dialect {
 #[derive(Args)]
 #[command(next_help_heading = "Package")]
 pub struct Making {
-    /// Name of the data file, without its ending.
-    #[arg(long, value_name = "NAME", default_value = "conversations")]
-    file_name: FileName,
+    /// Name of the data file, without its ending [default: what it is of, `conversations` or `runs`].
+    #[arg(long, value_name = "NAME")]
+    file_name: Option<FileName>,
 
     /// The kind of data file.
     #[arg(short, long, value_name = "FORMAT", default_value = "jsonl",
@@ -212,6 +300,67 @@ impl From<Selecting> for Selection {
     }
 }
 
+impl From<Narrowing> for RunSelection {
+    fn from(of: Narrowing) -> Self {
+        let source = match (&of.copilot, &of.recipe) {
+            (Some(_), _) => Some(RunSource::Copilot),
+            (None, Some(_)) => Some(RunSource::Recipe),
+            (None, None) => None,
+        };
+        Self { source, flow: of.copilot.or(of.recipe), ..Self::default() }
+    }
+}
+
+impl From<RunNarrowing> for RunSelection {
+    fn from(narrowing: RunNarrowing) -> Self {
+        Self {
+            versions: narrowing.versions,
+            started: DateRange { from: narrowing.started_from, before: narrowing.started_before },
+            has_feedback: narrowing.has_feedback,
+            has_error: narrowing.has_error,
+            node: narrowing.passed,
+            ..narrowing.of.into()
+        }
+    }
+}
+
+impl From<RunFiltering> for RunSelection {
+    fn from(filtering: RunFiltering) -> Self {
+        Self {
+            search: filtering.search,
+            statuses: filtering.statuses,
+            ids: filtering.ids.into_iter().collect(),
+            ..filtering.narrowing.into()
+        }
+    }
+}
+
+impl Exporting {
+    /// What is meant. Texts, ids and the limit are asked of either kind.
+    pub fn selection(self) -> Result<ItemSelection, Failure> {
+        let of_runs = RunSelection { statuses: self.run_statuses, ..self.narrowing.into() };
+        let selection = Selection::from(self.selecting);
+        if !self.runs && of_runs == RunSelection::default() {
+            return Ok(selection.into());
+        }
+        let shared = Selection {
+            search: selection.search.clone(),
+            ids: selection.ids.clone(),
+            limit: selection.limit,
+            ..Selection::default()
+        };
+        if selection != shared {
+            return Err(
+                "dates of creation, types and statuses are those of conversations; for runs \
+                        there are `--started-from`, `--started-before` and `--run-status`"
+                    .into(),
+            );
+        }
+        let Selection { search, ids, limit, .. } = selection;
+        Ok(RunSelection { search, ids, limit, ..of_runs }.into())
+    }
+}
+
 impl Choosing {
     /// What was chosen. Without a status, ids mean conversations of any, and a filter those of `statuses`, where
     /// none stands for all but the deleted.
@@ -237,23 +386,26 @@ impl Choosing {
     }
 }
 
-/// What is to be made.
+/// What is to be made, of items of a kind if that is known before they are read.
 pub fn dataset_plan(
     shaping: &Shaping,
     making: Making,
     name: DatasetName,
+    kind: Option<ItemKind>,
 ) -> Result<DatasetPlan, Failure> {
-    let mut plan = shown_plan(shaping)?;
+    let mut plan = shown_plan(shaping, kind)?;
     plan.file_format = file_format(&making.file_format)?;
     plan.file_options.csv = making.csv.into();
     plan.compression = making.compress;
     plan.dataset_name = name;
-    plan.file_name = making.file_name;
+    if let Some(file_name) = making.file_name {
+        plan.file_name = file_name;
+    }
     Ok(plan)
 }
 
 /// What is to be shown, as JSON lines.
-fn shown_plan(shaping: &Shaping) -> Result<DatasetPlan, Failure> {
+fn shown_plan(shaping: &Shaping, kind: Option<ItemKind>) -> Result<DatasetPlan, Failure> {
     let most = bounds::CONTEXTS_PER_MESSAGE;
     if shaping.max_contexts > most {
         return Err(format!("`--max-contexts` is at most {most}").into());
@@ -261,7 +413,7 @@ fn shown_plan(shaping: &Shaping) -> Result<DatasetPlan, Failure> {
     let purpose = shaping.purpose.as_deref().map(str::parse::<Purpose>).transpose()?;
     let data_format = match (&shaping.data_format, purpose) {
         (Some(name), _) => data_format(name)?,
-        (None, purpose) => usual(purpose.unwrap_or_default())?,
+        (None, purpose) => usual(purpose.unwrap_or_default(), kind)?,
     };
     Ok(DatasetPlan {
         purpose: purpose.or_else(|| data_format.purposes().first().copied()).unwrap_or_default(),
@@ -282,7 +434,7 @@ fn shown_plan(shaping: &Shaping) -> Result<DatasetPlan, Failure> {
         file_options: FileOptions::default(),
         compression: Compression::None,
         dataset_name: "preview".parse()?,
-        file_name: "conversations".parse()?,
+        file_name: kind.unwrap_or_default().plural().parse()?,
     })
 }
 
@@ -296,7 +448,7 @@ pub fn plan(
         inputs: reading.inputs(),
         from: reading.from(),
         selection: selecting.into(),
-        dataset: shown_plan(shaping)?,
+        dataset: shown_plan(shaping, None)?,
         output: PathBuf::new(),
         shard_bytes: bounds::SHARD_BYTES,
         threads: threads(None),
@@ -305,9 +457,10 @@ pub fn plan(
     })
 }
 
-/// The data format that a purpose usually takes, for whatever kind of item there is one.
-fn usual(purpose: Purpose) -> Result<&'static dyn DataFormat, Failure> {
-    ItemKind::ALL
+/// The data format that a purpose usually takes, for a kind of item, or else for whatever kind there is one.
+fn usual(purpose: Purpose, kind: Option<ItemKind>) -> Result<&'static dyn DataFormat, Failure> {
+    kind.as_ref()
+        .map_or(ItemKind::ALL, std::slice::from_ref)
         .iter()
         .find_map(|kind| data::usual(purpose, *kind))
         .ok_or_else(|| format!("no data format is made for `{purpose}`").into())

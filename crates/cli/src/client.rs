@@ -1,6 +1,7 @@
 //! A server that keeps the store, asked over its API.
 
 mod refusal;
+mod runs;
 mod transfer;
 mod verbs;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::package::Manifest;
-use retort_model::{DatasetName, ProjectRole, Selection};
+use retort_model::{DatasetName, ProjectRole, RunSelection, RunSource, Selection};
 use retort_service::{
     Cursor, Edit, Error, ExportRequest, LOCAL, Observer, Order, TokenRequest, Verified,
     preview_package, verify_package,
@@ -100,6 +100,94 @@ impl House {
     }
 }
 
+/// Runs, and what they were executions of.
+impl House {
+    pub fn runs(
+        &self,
+        selection: &RunSelection,
+        after: Option<Cursor>,
+        most: usize,
+    ) -> Result<wire::RunPage, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let page = opened.service.runs(&opened.caller, selection, after, most)?;
+                Ok(wire::RunPage {
+                    runs: page.runs.iter().map(Into::into).collect(),
+                    next: page.next.map(|next| next.to_string()),
+                })
+            }
+            Self::There(client) => {
+                Ok(client.runs(selection, after.map(|after| after.to_string()), most)?)
+            }
+        }
+    }
+
+    pub fn count_runs(&self, selection: &RunSelection) -> Result<u64, Failure> {
+        match self {
+            Self::Here(opened) => Ok(opened.service.count_runs(&opened.caller, selection)?),
+            Self::There(client) => Ok(client.count_runs(selection)?),
+        }
+    }
+
+    /// Refuses a selection that names a request id of which there is no run.
+    pub fn check_run_ids(&self, selection: &RunSelection) -> Result<(), Failure> {
+        match self {
+            Self::Here(opened) => Ok(opened.service.check_run_ids(&opened.caller, selection)?),
+            Self::There(client) => Ok(client.check_run_ids(selection)?),
+        }
+    }
+
+    /// The run with that request id, with its canonical line.
+    pub fn run(
+        &self,
+        id: &str,
+        source: Option<RunSource>,
+        flow: Option<&str>,
+    ) -> Result<(wire::Run, Vec<u8>), Failure> {
+        match self {
+            Self::Here(opened) => {
+                let (summary, line) = opened.service.run(&opened.caller, id, (source, flow))?;
+                Ok(((&summary).into(), line))
+            }
+            Self::There(client) => {
+                let whole = client.run(id, source, flow)?;
+                Ok((whole.summary, whole.run.get().as_bytes().to_vec()))
+            }
+        }
+    }
+
+    pub fn run_facts(&self, selection: &RunSelection) -> Result<wire::RunFacts, Failure> {
+        match self {
+            Self::Here(opened) => Ok(opened.service.run_charts(&opened.caller, selection)?.into()),
+            Self::There(client) => Ok(client.run_facts(selection)?),
+        }
+    }
+
+    pub fn flows(&self, source: Option<RunSource>) -> Result<wire::Flows, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let found = opened.service.flows(&opened.caller, source)?;
+                Ok(wire::Flows { flows: found.iter().map(Into::into).collect() })
+            }
+            Self::There(client) => Ok(client.flows(source)?),
+        }
+    }
+
+    pub fn flow(&self, source: Option<RunSource>, id: &str) -> Result<wire::WholeFlow, Failure> {
+        match self {
+            Self::Here(opened) => Ok((&opened.service.flow(&opened.caller, source, id)?).into()),
+            Self::There(client) => Ok(client.flow(source, id)?),
+        }
+    }
+
+    pub fn purge_runs(&self, selection: &RunSelection) -> Result<u64, Failure> {
+        match self {
+            Self::Here(opened) => Ok(opened.service.purge_runs(&opened.caller, selection)?),
+            Self::There(client) => Ok(client.purge_runs(selection)?),
+        }
+    }
+}
+
 /// Exports and other jobs.
 impl House {
     pub fn submit_export(&self, request: &ExportRequest) -> Result<wire::Job, Failure> {
@@ -109,9 +197,7 @@ impl House {
                 let id = service.submit_export(caller, request)?;
                 self.job(id)
             }
-            Self::There(client) => {
-                Ok(client.submit_export(&request.selection, &request.dataset, &request_key())?)
-            }
+            Self::There(client) => Ok(client.submit_export(request, &request_key())?),
         }
     }
 

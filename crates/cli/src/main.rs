@@ -64,11 +64,13 @@ enum Command {
     Restore(commands::restore::Restore),
     /// Remove conversations for good.
     Purge(commands::purge::Purge),
-    /// Make a dataset of conversations in the store.
+    /// List, show or purge the runs of copilots and recipes, and list what ran.
+    Runs(commands::runs::Runs),
+    /// Make a dataset of conversations or runs in the store.
     Export(commands::export::Export),
     /// List the datasets, look into one, download, verify, rename or delete it.
     Datasets(commands::datasets::Datasets),
-    /// List the datasets that hold a conversation.
+    /// List the datasets that hold a conversation or run.
     Trace(commands::trace::Trace),
     /// List the jobs, follow one, end it, or try it again.
     Jobs(commands::jobs::Jobs),
@@ -115,6 +117,7 @@ fn main() -> ExitCode {
         Command::Delete(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Purge(command) => command.run(),
+        Command::Runs(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Datasets(command) => command.run(),
         Command::Trace(command) => command.run(),

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use retort_formats::package::Manifest;
-use retort_model::{JobKind, Selection, Status, bounds};
-use retort_service::{DatasetPlan, Edit};
+use retort_model::{ItemSelection, JobKind, Selection, Status, bounds};
+use retort_service::{Edit, ExportRequest};
 use retort_web::wire;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Client, ClientError, Query};
 
 /// Ids that one address names, at most: with their escapes they fit what servers read of one.
-const IDS_PER_ADDRESS: usize = 40;
+pub(super) const IDS_PER_ADDRESS: usize = 40;
 
 /// Bytes of ids that one address names, at most.
 const ID_BYTES_PER_ADDRESS: usize = 8 << 10;
@@ -31,7 +31,7 @@ struct Preview {
 }
 
 impl Client {
-    fn get<T: DeserializeOwned>(
+    pub(super) fn get<T: DeserializeOwned>(
         &self,
         place: Place<'_>,
         query: Query<'_>,
@@ -189,14 +189,18 @@ impl Client {
 
     pub fn submit_export(
         &self,
-        selection: &Selection,
-        plan: &DatasetPlan,
+        export: &ExportRequest,
         key: &str,
     ) -> Result<wire::Job, ClientError> {
+        let (selection, runs) = match &export.selection {
+            ItemSelection::Conversations(selection) => (selection.into(), None),
+            ItemSelection::Runs(selection) => (wire::Chosen::default(), Some(selection.into())),
+        };
         let asked = wire::Export {
-            dataset_name: plan.dataset_name.to_string(),
-            selection: selection.into(),
-            making: plan.names().into(),
+            dataset_name: export.dataset.dataset_name.to_string(),
+            selection,
+            runs,
+            making: export.dataset.names().into(),
         };
         let request = self.request(Method::POST, &["exports"], Query::new())?;
         self.json(request.header("Idempotency-Key", key).json(&asked))
@@ -375,7 +379,7 @@ fn audit_query(asked: &wire::AuditQuery) -> Query<'static> {
 }
 
 /// Ids in parts that fit an address each.
-fn in_addresses(ids: &BTreeSet<String>) -> Vec<BTreeSet<String>> {
+pub(super) fn in_addresses(ids: &BTreeSet<String>) -> Vec<BTreeSet<String>> {
     let mut parts: Vec<BTreeSet<String>> = Vec::new();
     let mut bytes = 0;
     for id in ids {

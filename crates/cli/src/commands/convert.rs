@@ -81,7 +81,7 @@ impl Convert {
             Some(name) => name,
             None => name_of(&self.output)?,
         };
-        plan.dataset = dataset_plan(&self.shaping, writing.making, name)?;
+        plan.dataset = dataset_plan(&self.shaping, writing.making, name, None)?;
         plan.output = self.output;
         plan.shard_bytes = writing.shard_size.saturating_mul(1_000_000);
         plan.threads = threads(writing.threads);

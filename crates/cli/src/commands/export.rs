@@ -11,13 +11,13 @@ use retort_web::wire;
 
 use super::jobs::is_completed;
 use super::{Failure, STOPPED, print_json, stop_flag};
-use crate::args::{Making, Selecting, Shaping, dataset_plan};
+use crate::args::{Exporting, Making, Shaping, dataset_plan};
 use crate::config::{Keeping, Opened};
 use crate::house::House;
 use crate::progress::Bar;
 use crate::words::{bytes, several};
 
-/// Make a dataset of conversations in the store: of all that match, of some by id, or of the most recent.
+/// Make a dataset of conversations or runs in the store: of all that match, of some by id, or of the most recent.
 #[derive(Args)]
 pub struct Export {
     /// Name of the dataset.
@@ -37,7 +37,7 @@ pub struct Export {
     json: bool,
 
     #[command(flatten)]
-    selecting: Selecting,
+    exporting: Exporting,
 
     #[command(flatten)]
     shaping: Shaping,
@@ -52,13 +52,13 @@ pub struct Export {
 impl Export {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let house = self.keeping.house()?;
-        let request = ExportRequest {
-            selection: self.selecting.into(),
-            dataset: dataset_plan(&self.shaping, self.making, self.name)?,
-        };
+        let selection = self.exporting.selection()?;
+        let kind = Some(selection.kind());
+        let dataset = dataset_plan(&self.shaping, self.making, self.name, kind)?;
+        let request = ExportRequest { selection, dataset };
         let job = house.submit_export(&request)?;
         if !self.quiet {
-            eprintln!("job {}      {} selected", job.id, several(job.items.total, "conversation"));
+            eprintln!("job {}      {} selected", job.id, several(job.items.total, &job.of));
         }
         let code = if self.detach { ExitCode::SUCCESS } else { finish(&house, &job, self.quiet)? };
         if self.json {

@@ -19,6 +19,7 @@ pub mod preview;
 pub mod projects;
 pub mod purge;
 pub mod restore;
+pub mod runs;
 pub mod serve;
 pub mod share;
 pub mod show;

@@ -8,11 +8,11 @@ use super::Failure;
 use super::datasets::list;
 use crate::config::Keeping;
 
-/// List the datasets that hold something of a conversation, also if it was purged.
+/// List the datasets that hold something of a conversation or run, also if it was purged.
 #[derive(Args)]
 pub struct Trace {
-    /// The conversation's id.
-    #[arg(value_name = "CONVERSATION")]
+    /// The id of the conversation, or the request id of the run.
+    #[arg(value_name = "ID")]
     id: String,
 
     /// As JSON.

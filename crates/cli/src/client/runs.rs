@@ -1,0 +1,146 @@
+//! What a server can be asked of runs.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use retort_model::{RunSelection, RunSource, bounds};
+use retort_web::wire;
+
+use super::verbs::{IDS_PER_ADDRESS, in_addresses};
+use super::{Client, ClientError, Query};
+
+impl Client {
+    pub fn runs(
+        &self,
+        selection: &RunSelection,
+        after: Option<String>,
+        most: usize,
+    ) -> Result<wire::RunPage, ClientError> {
+        if selection.ids.len() > IDS_PER_ADDRESS {
+            return Err(ClientError::Ended(format!(
+                "at most {IDS_PER_ADDRESS} ids at a time are asked of a server"
+            )));
+        }
+        let mut query = filter(selection);
+        query.push(("limit", most.to_string()));
+        query.extend(after.map(|after| ("after", after)));
+        self.get(&["runs"], query)
+    }
+
+    pub fn count_runs(&self, selection: &RunSelection) -> Result<u64, ClientError> {
+        let of = |selection: &RunSelection| {
+            let count: wire::Count = self.get(&["runs", "count"], filter(selection))?;
+            Ok(count.total)
+        };
+        if selection.ids.is_empty() {
+            return of(selection);
+        }
+        let parts = in_addresses(&selection.ids);
+        parts.into_iter().map(|ids| of(&RunSelection { ids, ..selection.clone() })).sum()
+    }
+
+    /// Refuses a selection that names a request id of which the caller has no run.
+    pub fn check_run_ids(&self, selection: &RunSelection) -> Result<(), ClientError> {
+        for ids in in_addresses(&selection.ids) {
+            let asked = RunSelection {
+                source: selection.source,
+                flow: selection.flow.clone(),
+                ids,
+                ..RunSelection::default()
+            };
+            let mut missing: BTreeSet<&str> = asked.ids.iter().map(String::as_str).collect();
+            let mut after = None;
+            loop {
+                let page = self.runs(&asked, after, bounds::PAGE_ITEMS)?;
+                for one in &page.runs {
+                    missing.remove(&*one.request_id);
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            if let Some(id) = missing.first() {
+                return Err(ClientError::Ended(format!("there is no run `{id}`")));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn run(
+        &self,
+        id: &str,
+        source: Option<RunSource>,
+        flow: Option<&str>,
+    ) -> Result<wire::WholeRun, ClientError> {
+        let source = source.map(|source| ("source", source.to_string()));
+        let flow = flow.map(|flow| ("source_id", flow.to_owned()));
+        self.get(&["runs", id], source.into_iter().chain(flow).collect())
+    }
+
+    pub fn run_facts(&self, selection: &RunSelection) -> Result<wire::RunFacts, ClientError> {
+        self.get(&["runs", "facts"], filter(selection))
+    }
+
+    pub fn flows(&self, source: Option<RunSource>) -> Result<wire::Flows, ClientError> {
+        let source = source.map(|source| ("source", source.to_string()));
+        self.get(&["flows"], source.into_iter().collect())
+    }
+
+    pub fn flow(
+        &self,
+        source: Option<RunSource>,
+        id: &str,
+    ) -> Result<wire::WholeFlow, ClientError> {
+        let source = source.map(|source| ("source", source.to_string()));
+        self.get(&["flows", id], source.into_iter().collect())
+    }
+
+    /// A server purges by ids alone: what a filter means is asked for page by page.
+    pub fn purge_runs(&self, selection: &RunSelection) -> Result<u64, ClientError> {
+        let purge = |selection: &RunSelection| {
+            let asked = wire::PurgeRuns { selection: selection.into() };
+            let request = self.request(Method::POST, &["runs", "purge"], Query::new())?;
+            let done: wire::Purged = self.json(request.json(&asked))?;
+            Ok::<_, ClientError>(done.purged)
+        };
+        if !selection.ids.is_empty() {
+            return purge(selection);
+        }
+        let meant = self.count_runs(selection)?;
+        let mut gone = 0;
+        while gone < meant {
+            let page = self.runs(selection, None, bounds::PAGE_ITEMS)?;
+            let ids: BTreeSet<String> = page.runs.into_iter().map(|one| one.request_id).collect();
+            if ids.is_empty() {
+                break;
+            }
+            match purge(&RunSelection { ids, ..selection.clone() })? {
+                0 => break,
+                more => gone += more,
+            }
+        }
+        Ok(gone)
+    }
+}
+
+/// A selection as a query says it.
+fn filter(selection: &RunSelection) -> Query<'static> {
+    let chosen = wire::ChosenRuns::from(selection);
+    let one = |name, value: Option<String>| value.map(|value| (name, value));
+    let many = |name, values: Vec<String>| values.into_iter().map(move |value| (name, value));
+    let flag = |value: Option<bool>| value.map(|value| value.to_string());
+    one("source", chosen.source)
+        .into_iter()
+        .chain(one("source_id", chosen.source_id))
+        .chain(many("version", chosen.versions))
+        .chain(many("status", chosen.statuses))
+        .chain(one("started_from", chosen.started_from))
+        .chain(one("started_before", chosen.started_before))
+        .chain(many("search", chosen.search))
+        .chain(one("has_feedback", flag(chosen.has_feedback)))
+        .chain(one("has_error", flag(chosen.has_error)))
+        .chain(one("node", chosen.node))
+        .chain(many("id", chosen.ids))
+        .collect()
+}

@@ -1,0 +1,565 @@
+//! `retort runs`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use retort_model::{NodeRun, Run, RunSelection, bounds, canonical};
+use retort_service::Cursor;
+use retort_web::wire;
+use serde_json::json;
+
+use super::{Failure, confirm, print_json};
+use crate::args::{Narrowing, RunFiltering};
+use crate::config::Keeping;
+use crate::house::House;
+use crate::words::{bytes, count, lines, moment_of, one_line, several, table};
+
+/// List the runs of copilots and webhook recipes in the store, show or purge some, list what ran.
+#[derive(Args)]
+pub struct Runs {
+    #[command(subcommand)]
+    command: RunsCommand,
+}
+
+#[derive(Subcommand)]
+enum RunsCommand {
+    /// List runs, the most recent first.
+    List(List),
+    /// Show a run whole, with every node's prompt, input, output, time and tokens.
+    Show(Show),
+    /// Say how many runs match.
+    Count(Count),
+    /// Say what runs were like over time: volume, failures and latency.
+    Facts(Facts),
+    /// List the copilots and recipes that have runs, or show one with its versions and nodes.
+    Flows(Flows),
+    /// Remove runs for good. Datasets that were made of them stay.
+    Purge(Purge),
+}
+
+#[derive(Args)]
+struct List {
+    /// As JSON: the runs, how many match in all, and where the next page begins.
+    #[arg(long, conflicts_with = "lines")]
+    json: bool,
+
+    /// A line of JSON for each run.
+    #[arg(long)]
+    lines: bool,
+
+    #[command(flatten)]
+    filtering: RunFiltering,
+
+    /// Runs on a page.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length, help_heading = "Page")]
+    limit: usize,
+
+    /// The page behind this place, which the page before names.
+    #[arg(long, value_name = "CURSOR", help_heading = "Page")]
+    after: Option<Cursor>,
+
+    /// All pages, one after another.
+    #[arg(long, help_heading = "Page")]
+    all: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+fn page_length(text: &str) -> Result<usize, String> {
+    let most = bounds::PAGE_ITEMS;
+    text.parse()
+        .ok()
+        .filter(|length| (1..=most).contains(length))
+        .ok_or_else(|| format!("a page has 1 to {most} runs; `--all` shows all pages"))
+}
+
+#[derive(Args)]
+struct Show {
+    /// The run's request id.
+    #[arg(value_name = "REQUEST-ID")]
+    id: String,
+
+    /// As the lossless line of JSON that `retort import` reads.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    of: Narrowing,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Args)]
+struct Count {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    filtering: RunFiltering,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Args)]
+struct Facts {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    filtering: RunFiltering,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Args)]
+struct Flows {
+    /// The one to show, by its id.
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+
+    /// Copilots alone.
+    #[arg(long)]
+    copilots: bool,
+
+    /// Recipes alone.
+    #[arg(long, conflicts_with = "copilots")]
+    recipes: bool,
+
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Args)]
+struct Purge {
+    /// The runs, by request id.
+    #[arg(value_name = "REQUEST-ID")]
+    runs: Vec<String>,
+
+    /// All of them.
+    #[arg(long, conflicts_with = "runs")]
+    all: bool,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Print the count as JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    filtering: RunFiltering,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+/// Characters of a name or title on its line.
+const NAME: usize = 200;
+
+impl Runs {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        match self.command {
+            RunsCommand::List(list) => list.run(),
+            RunsCommand::Show(show) => show.run(),
+            RunsCommand::Count(count) => count.run(),
+            RunsCommand::Facts(facts) => facts.run(),
+            RunsCommand::Flows(flows) => flows.run(),
+            RunsCommand::Purge(purge) => purge.run(),
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let house = self.keeping.house()?;
+        let selection = RunSelection::from(self.filtering);
+        let paging = Paging { limit: self.limit, after: self.after, all: self.all };
+        let mut out = io::stdout().lock();
+        if self.json {
+            let total = house.count_runs(&selection)?;
+            write!(out, "{{\n  \"runs\": [")?;
+            let mut before = "\n    ";
+            let next = paging.each(&house, &selection, |page| {
+                for one in &page.runs {
+                    write!(out, "{before}{}", serde_json::to_string(one)?)?;
+                    before = ",\n    ";
+                }
+                Ok(())
+            })?;
+            let next = json!(next.map(|next| next.to_string()));
+            writeln!(out, "\n  ],\n  \"total\": {total},\n  \"next\": {next}\n}}")?;
+        } else if self.lines {
+            let next = paging.each(&house, &selection, |page| {
+                page.runs
+                    .iter()
+                    .try_for_each(|one| Ok(writeln!(out, "{}", serde_json::to_string(one)?)?))
+            })?;
+            if let Some(next) = next {
+                eprintln!("`--after {next}` shows the next, `--all` all");
+            }
+        } else {
+            list_table(&house, &selection, &paging, &mut out)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Which page of a list.
+struct Paging {
+    limit: usize,
+    after: Option<Cursor>,
+    all: bool,
+}
+
+impl Paging {
+    /// Hands over one page, or all; says where the next begins.
+    fn each(
+        &self,
+        house: &House,
+        selection: &RunSelection,
+        mut show: impl FnMut(&wire::RunPage) -> Result<(), Failure>,
+    ) -> Result<Option<Cursor>, Failure> {
+        let most = if self.all { bounds::PAGE_ITEMS } else { self.limit };
+        let mut after = self.after;
+        loop {
+            let page = house.runs(selection, after, most)?;
+            show(&page)?;
+            after = page.next.as_deref().map(str::parse).transpose()?;
+            if after.is_none() || !self.all {
+                return Ok(after);
+            }
+        }
+    }
+}
+
+fn list_table(
+    house: &House,
+    selection: &RunSelection,
+    paging: &Paging,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let mut header: &[&str] = &[
+        "REQUEST ID",
+        "OF",
+        "VERSION",
+        "STATUS",
+        "QUESTION",
+        "ANSWER",
+        "ERROR",
+        "FILES",
+        "STARTED",
+    ];
+    let mut shown = 0;
+    let next = paging.each(house, selection, |page| {
+        let mut table = table(header);
+        for one in &page.runs {
+            let text = |text: &Option<String>| one_line(text.as_deref().unwrap_or_default(), 40);
+            table.add_row([
+                one_line(&one.request_id, 64),
+                one_line(&format!("{} {}", one.source, one.source_id), 40),
+                text(&one.version),
+                one.status.clone(),
+                text(&one.question),
+                text(&one.answer),
+                text(&one.error),
+                if one.files == 0 { String::new() } else { count(one.files) },
+                moment_of(one.started_at.as_deref()),
+            ]);
+        }
+        if !page.runs.is_empty() {
+            writeln!(out, "{}", table.trim_fmt())?;
+        }
+        shown += page.runs.len() as u64;
+        header = &[];
+        Ok(())
+    })?;
+    let total = house.count_runs(selection)?;
+    match next {
+        _ if total == 0 => eprintln!("no run matches"),
+        Some(next) => {
+            let (shown, total) = (count(shown), several(total, "run"));
+            eprintln!("{shown} of {total}; `--after {next}` shows the next");
+        }
+        None if shown == total => eprintln!("{}", several(total, "run")),
+        None => eprintln!("{} of {}, the last", count(shown), several(total, "run")),
+    }
+    Ok(())
+}
+
+impl Show {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let of = RunSelection::from(self.of);
+        let (summary, line) = self.keeping.house()?.run(&self.id, of.source, of.flow.as_deref())?;
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        if self.json {
+            out.write_all(&line)?;
+            writeln!(out)?;
+        } else {
+            let run = canonical::read_run(std::str::from_utf8(&line)?)?;
+            print_run(&summary, &run, &mut out)?;
+        }
+        out.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print_run(summary: &wire::Run, run: &Run<'_>, out: &mut impl Write) -> io::Result<()> {
+    let name = |text: &str| one_line(text, NAME);
+    let of = summary.source_name.as_deref().unwrap_or(&summary.source_id);
+    writeln!(out, "{}", name(&summary.request_id))?;
+    let version = summary.version.as_ref().map(|version| format!("version {}", name(version)));
+    let owner = summary.owner.as_ref().map(|owner| format!("started by {}", name(owner)));
+    let thread = summary.thread.as_ref().map(|thread| format!("in {}", name(thread)));
+    let head = [
+        Some(format!("{} {}", summary.source, name(of))),
+        version,
+        Some(summary.status.clone()),
+        owner,
+        thread,
+    ];
+    writeln!(out, "{}", head.into_iter().flatten().collect::<Vec<_>>().join(" · "))?;
+    let at = |word: &str, time: &Option<String>| {
+        time.as_deref().map(|time| format!("{word} {}", moment_of(Some(time))))
+    };
+    let size = format!("{}, {}", several(summary.nodes, "node"), bytes(summary.bytes));
+    let times = [at("started", &summary.started_at), at("ended", &summary.finished_at), Some(size)];
+    writeln!(out, "{}", times.into_iter().flatten().collect::<Vec<_>>().join(" · "))?;
+    for (what, text) in [
+        ("question", &run.question),
+        ("answer", &run.answer),
+        ("error", &run.error),
+        ("ground truth", &run.ground_truth),
+    ] {
+        if let Some(text) = text {
+            writeln!(out, "\n{what}\n{}", lines(&text.decoded(), "  "))?;
+        }
+    }
+    if let Some(inputs) = &run.inputs {
+        writeln!(out, "\ninputs\n{}", lines(inputs.as_str(), "  "))?;
+    }
+    if let Some(feedback) = &run.feedback {
+        let rating = feedback.rating.as_ref().map(|rating| rating.as_str().to_owned());
+        let words = [&feedback.label, &feedback.comment];
+        let words = words.into_iter().flatten().map(|text| name(&text.decoded()));
+        let words: Vec<_> = rating.into_iter().chain(words).collect();
+        writeln!(out, "\nfeedback  {}", words.join(" · "))?;
+    }
+    for file in &run.files {
+        let title = file.name.as_ref().unwrap_or(&file.uri).decoded();
+        writeln!(out, "[file: {}]  {}", name(&title), name(&file.uri.decoded()))?;
+    }
+    for node in &run.nodes {
+        print_node(node, depth(run, node), out)?;
+    }
+    Ok(())
+}
+
+/// Within how many nodes it ran.
+fn depth(run: &Run<'_>, node: &NodeRun<'_>) -> usize {
+    let mut parent = node.parent;
+    let mut depth = 0;
+    // Parents stand before; a chain that goes round ends all the same.
+    while let Some(at) = parent.filter(|_| depth < run.nodes.len()) {
+        depth += 1;
+        parent = run.nodes.get(at).and_then(|node| node.parent);
+    }
+    depth
+}
+
+fn print_node(node: &NodeRun<'_>, depth: usize, out: &mut impl Write) -> io::Result<()> {
+    let name = |text: &str| one_line(text, NAME);
+    let indent = "  ".repeat(depth.min(8));
+    let inner = format!("{indent}  ");
+    let model = node.model.as_ref().map(|model| name(&model.decoded()));
+    let took = node.started_at.zip(node.finished_at).map(|(from, to)| {
+        format!("{} ms", count((to.unix_micros() - from.unix_micros()).unsigned_abs() / 1000))
+    });
+    let tokens = match (node.usage.input_tokens, node.usage.output_tokens) {
+        (None, None) => None,
+        (input, output) => Some(format!(
+            "{} tokens in, {} out",
+            count(input.unwrap_or(0)),
+            count(output.unwrap_or(0))
+        )),
+    };
+    let head = [Some(node.kind.to_string()), Some(node.status.to_string()), model, took, tokens];
+    let head: Vec<_> = head.into_iter().flatten().collect();
+    writeln!(out, "\n{indent}{}  ({})", name(&node.node.decoded()), head.join(" · "))?;
+    let prompt = node.prompt.as_ref().map(|text| text.decoded());
+    let error = node.error.as_ref().map(|text| text.decoded());
+    let raw = |raw: &Option<retort_model::RawJson<'_>>| {
+        raw.as_ref().map(|raw| raw.as_str().to_owned().into())
+    };
+    for (what, text) in [
+        ("prompt", prompt),
+        ("variables", raw(&node.variables)),
+        ("input", raw(&node.input)),
+        ("output", raw(&node.output)),
+        ("error", error),
+    ] {
+        if let Some(text) = text {
+            writeln!(out, "{inner}{what}\n{}", lines(&text, &format!("{inner}  ")))?;
+        }
+    }
+    Ok(())
+}
+
+impl Count {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let total = self.keeping.house()?.count_runs(&self.filtering.into())?;
+        if self.json {
+            print_json(&wire::Count { total })?;
+        } else {
+            super::print(total)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Facts {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let facts = self.keeping.house()?.run_facts(&self.filtering.into())?;
+        if self.json {
+            print_json(&facts)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut table = table(&["FROM", "RUNS", "FAILURES", "P50 MS", "P95 MS", "P99 MS"]);
+        for bar in &facts.bars {
+            let ms = |pick: fn(&wire::Latency) -> u64| {
+                bar.latency.as_ref().map(|found| count(pick(found))).unwrap_or_default()
+            };
+            table.add_row([
+                moment_of(bar.from.as_deref()),
+                count(bar.runs),
+                count(bar.failures),
+                ms(|found| found.p50_ms),
+                ms(|found| found.p95_ms),
+                ms(|found| found.p99_ms),
+            ]);
+        }
+        super::print(table.trim_fmt())?;
+        let statuses: Vec<_> = facts
+            .statuses
+            .iter()
+            .map(|(status, number)| format!("{} {status}", count(*number)))
+            .collect();
+        let more = if facts.whole { "" } else { ", the most recent" };
+        eprintln!("{}{more}: {}", several(facts.runs, "run"), statuses.join(", "));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Flows {
+    fn run(self) -> Result<ExitCode, Failure> {
+        use retort_model::RunSource::{Copilot, Recipe};
+        let house = self.keeping.house()?;
+        let source = self.copilots.then_some(Copilot).or(self.recipes.then_some(Recipe));
+        if let Some(id) = &self.id {
+            let flow = house.flow(source, id)?;
+            if self.json {
+                print_json(&flow)?;
+            } else {
+                show_flow(&flow)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let flows = house.flows(source)?;
+        if self.json {
+            print_json(&flows)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut table = table(&["OF", "ID", "NAME", "RUNS", "FAILURES", "LAST RUN"]);
+        for flow in &flows.flows {
+            table.add_row([
+                flow.source.clone(),
+                one_line(&flow.id, 64),
+                one_line(flow.name.as_deref().unwrap_or_default(), 60),
+                count(flow.runs),
+                count(flow.failures),
+                moment_of(flow.last_started_at.as_deref()),
+            ]);
+        }
+        if flows.flows.is_empty() {
+            eprintln!("there are no runs; `retort import` brings them in");
+        } else {
+            super::print(table.trim_fmt())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn show_flow(flow: &wire::WholeFlow) -> Result<(), Failure> {
+    let about = &flow.flow;
+    let name = one_line(about.name.as_deref().unwrap_or(&about.id), NAME);
+    super::print(name)?;
+    super::print(format!(
+        "{} {} · {} · {} failed · last run {}",
+        about.source,
+        one_line(&about.id, NAME),
+        several(about.runs, "run"),
+        count(about.failures),
+        moment_of(about.last_started_at.as_deref())
+    ))?;
+    let mut versions = table(&["VERSION", "RUNS"]);
+    for one in &flow.versions {
+        versions.add_row([one_line(one.version.as_deref().unwrap_or("—"), 60), count(one.runs)]);
+    }
+    super::print(format!("\n{}", versions.trim_fmt()))?;
+    if !flow.nodes.is_empty() {
+        let mut nodes = table(&["NODE", "KIND", "RUNS"]);
+        for one in &flow.nodes {
+            nodes.add_row([one_line(&one.node, 60), one.kind.clone(), count(one.runs)]);
+        }
+        super::print(format!("\n{}", nodes.trim_fmt()))?;
+    }
+    Ok(())
+}
+
+impl Purge {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let mut selection = RunSelection::from(self.filtering);
+        selection.ids.extend(self.runs);
+        match (self.all, selection == RunSelection::default()) {
+            (false, true) => {
+                return Err("say which runs are meant: request ids, or a filter such as \
+                            `--copilot ID`; `--all` means all of them"
+                    .into());
+            }
+            (true, false) => return Err("`--all` goes with no ids and no filter".into()),
+            _ => {}
+        }
+        let house = self.keeping.house()?;
+        if let Err(error) = house.check_run_ids(&selection) {
+            return Err(format!("{}; nothing was purged", one_line(&error.to_string(), 240)).into());
+        }
+        let meant = house.count_runs(&selection)?;
+        if meant > 0 {
+            let question = format!(
+                "{} will be gone for good; datasets that were made of them stay",
+                several(meant, "run")
+            );
+            confirm(&question, self.yes)?;
+        }
+        let purged = house.purge_runs(&selection)?;
+        if self.json {
+            print_json(&wire::Purged { purged })?;
+        } else if purged == 0 {
+            eprintln!("no run matches; nothing was purged");
+        } else {
+            eprintln!("purged {}", several(purged, "run"));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
