@@ -553,3 +553,121 @@ fn get(served: &Served, path: &str) -> (u16, String) {
 fn post(served: &Served, path: &str, body: &Value) -> (u16, String) {
     ask(served, &format!("POST {path}"), &body.to_string())
 }
+
+#[test]
+fn runs_are_the_same_from_either_side() {
+    let place = Place::new();
+    let run = |id: &str, of: &str, day: u32, more: Value| {
+        let mut run = json!({
+            "request_id": id, of: "x", "question": format!("Where is {id}?"),
+            "started_at": format!("2024-03-{day:02}T10:00:00Z"),
+            "finished_at": format!("2024-03-{day:02}T10:00:04Z"),
+            "nodes": [{"node": "search", "kind": "retrieval", "output": ["p"]},
+                {"node": "answer", "kind": "model-call", "prompt": "Answer {q}", "variables": {"q": id},
+                 "input": {"q": id}, "output": "a", "usage": {"input_tokens": 3, "output_tokens": 4}}],
+        });
+        run.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        run
+    };
+    place.file(
+        "runs.jsonl",
+        lines([
+            run(
+                "r1",
+                "copilot_id",
+                1,
+                json!({"answer": "here", "version": "v1", "files": [{"uri": "s3://b/f.pdf"}]}),
+            ),
+            run(
+                "r2",
+                "copilot_id",
+                2,
+                json!({"answer": "Ärger", "version": "v2", "feedback": {"rating": 1}}),
+            ),
+            run("r3", "copilot_id", 3, json!({"error": "time-out", "status": "failure"})),
+            run("r4", "recipe_id", 4, json!({"answer": "there"})),
+        ]),
+    );
+    let report = place.ok(&["import", "--from", "runs", "runs.jsonl"]);
+    assert!(report.err.contains("4 runs"), "{}", report.err);
+    let served = Served::on(place);
+    for args in [
+        &["runs", "list"][..],
+        &["runs", "list", "--json", "--copilot", "x"],
+        &["runs", "list", "--lines", "--all", "--of-version", "v1", "--of-version", "v2"],
+        &["runs", "list", "--lines", "--search", "äRGER", "--has-feedback"],
+        &["runs", "list", "--lines", "--has-error", "--status", "failure"],
+        &["runs", "list", "--lines", "--has-error=false", "--passed", "answer", "--recipe", "x"],
+        &[
+            "runs",
+            "list",
+            "--lines",
+            "--started-from",
+            "2024-03-02",
+            "--started-before",
+            "2024-03-03",
+        ],
+        &["runs", "list", "--lines", "--id", "r1", "--id", "r4"],
+        &["runs", "count"],
+        &["runs", "count", "--json", "--copilot", "x"],
+        &["runs", "facts", "--json"],
+        &["runs", "facts"],
+        &["runs", "flows"],
+        &["runs", "flows", "--json", "--recipes"],
+        &["runs", "flows", "x", "--copilots"],
+        &["runs", "flows", "x", "--copilots", "--json"],
+        &["runs", "show", "r1"],
+        &["runs", "show", "r2", "--json"],
+    ] {
+        assert!(!served.same(args).is_empty(), "{args:?}");
+    }
+    let whole = served.same(&["runs", "show", "r1"]);
+    for words in [
+        "copilot x",
+        "version v1",
+        "Where is r1?",
+        "Answer {q}",
+        "3 tokens in, 4 out",
+        "s3://b/f.pdf",
+    ] {
+        assert!(whole.contains(words), "{words}: {whole}");
+    }
+    assert_eq!(served.same(&["runs", "count", "--copilot", "x", "--has-error"]), "1\n");
+    served.refused(&served.token, &["runs", "show", "r9"], "there is no run `r9`");
+    served.refused(&served.token, &["runs", "flows", "x"], "say which is meant");
+    // Either way the same dataset.
+    let purpose =
+        ["--copilot", "x", "--purpose", "node-evaluation", "--node", "answer", "--limit", "2"];
+    let there = served.there(&[&["export", "there"][..], &purpose].concat());
+    assert!(there.err.contains("2 runs selected"), "{}", there.err);
+    served.place.ok(&[&["export", "here"][..], &purpose].concat());
+    let preview = |name: &str| served.same(&["datasets", "preview", name, "--lines"]);
+    let records = preview("there");
+    assert_eq!((records.lines().count(), &records), (2, &preview("here")));
+    assert!(records.contains("\"q\":\"r3\"") && records.contains("\"q\":\"r2\""), "{records}");
+    let traced = served.same(&["trace", "r3", "--json"]);
+    assert!(traced.contains("there") && traced.contains("here"), "{traced}");
+    served.refused(
+        &served.token,
+        &["export", "no", "--runs", "--purpose", "node-evaluation", "--node", "odd"],
+        "node `odd`",
+    );
+    served.refused(
+        &served.token,
+        &["export", "no", "--runs", "--created-from", "2024-01-01"],
+        "--started-from",
+    );
+    served.refused(
+        &served.token,
+        &["export", "no", "--runs", "-d", "history"],
+        "no shape for runs",
+    );
+    // Gone for good, also from the history behind a dataset.
+    served.refused(&served.token, &["runs", "purge", "--yes"], "say which runs");
+    served.refused(&served.token, &["runs", "purge", "r1", "r9", "--yes"], "nothing was purged");
+    let gone = served.there(&["runs", "purge", "--copilot", "x", "--has-error", "--yes", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&gone.out).unwrap(), json!({"purged": 1}));
+    served.place.ok(&["runs", "purge", "r1", "--yes"]);
+    assert_eq!(served.same(&["runs", "count"]), "2\n");
+    assert!(served.place.ok(&["doctor"]).out.contains("2  runs"));
+}

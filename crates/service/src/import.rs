@@ -69,6 +69,9 @@ pub struct ImportReport {
     /// Those that are another person's than the one who may bring in only their own.
     #[serde(default)]
     pub foreign: u64,
+    /// How many of those that are the caller's are runs.
+    #[serde(default)]
+    pub runs: u64,
     /// Items that could not be read, by reason.
     pub refused: Vec<Finding>,
     /// Where the first of them stand, and what is wrong with them.
@@ -449,6 +452,7 @@ impl Taking<'_> {
             .write_all(&lines)
             .map_err(|source| Error::Unpack { name: "the list of refused items".into(), source })?;
         self.waiting_bytes += incoming.iter().map(|one| one.size).sum::<u64>();
+        self.report.runs += runs.len() as u64;
         self.waiting_bytes += runs.iter().map(|one| one.size).sum::<u64>();
         self.waiting.append(&mut incoming);
         self.waiting_runs.append(&mut runs);

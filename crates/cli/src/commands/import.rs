@@ -195,6 +195,7 @@ fn add(all: &mut ImportReport, one: ImportReport) {
         (&mut all.older, one.older),
         (&mut all.repeated, one.repeated),
         (&mut all.foreign, one.foreign),
+        (&mut all.runs, one.runs),
         (&mut all.lone_surrogates, one.lone_surrogates),
         (&mut all.duplicate_keys, one.duplicate_keys),
     ] {
@@ -240,7 +241,13 @@ fn summary(
         several(report.inputs.len() as u64, "file"),
         took.as_secs_f64()
     )?;
-    writeln!(out, "new        {}", several(report.new, "conversation"))?;
+    let taken = report.read - report.foreign - report.refused_count();
+    let noun = match report.runs {
+        0 => "conversation",
+        runs if runs == taken => "run",
+        _ => "item",
+    };
+    writeln!(out, "new        {}", several(report.new, noun))?;
     for (number, words) in [
         (report.updated, "updated    "),
         (report.same, "unchanged  "),
@@ -248,11 +255,11 @@ fn summary(
         (report.repeated, "repeated   "),
     ] {
         if number > 0 {
-            writeln!(out, "{words}{}", several(number, "conversation"))?;
+            writeln!(out, "{words}{}", several(number, noun))?;
         }
     }
     if report.foreign > 0 {
-        writeln!(out, "of others   {}, left out", several(report.foreign, "conversation"))?;
+        writeln!(out, "of others   {}, left out", several(report.foreign, noun))?;
     }
     if report.files_passed_over > 0 {
         writeln!(

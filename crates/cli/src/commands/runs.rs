@@ -343,11 +343,11 @@ fn print_run(summary: &wire::Run, run: &Run<'_>, out: &mut impl Write) -> io::Re
         ("ground truth", &run.ground_truth),
     ] {
         if let Some(text) = text {
-            writeln!(out, "\n{what}\n{}", lines(&text.decoded(), "  "))?;
+            write!(out, "\n{what}\n{}", lines(&text.decoded(), "  "))?;
         }
     }
     if let Some(inputs) = &run.inputs {
-        writeln!(out, "\ninputs\n{}", lines(inputs.as_str(), "  "))?;
+        write!(out, "\ninputs\n{}", lines(inputs.as_str(), "  "))?;
     }
     if let Some(feedback) = &run.feedback {
         let rating = feedback.rating.as_ref().map(|rating| rating.as_str().to_owned());
@@ -410,7 +410,7 @@ fn print_node(node: &NodeRun<'_>, depth: usize, out: &mut impl Write) -> io::Res
         ("error", error),
     ] {
         if let Some(text) = text {
-            writeln!(out, "{inner}{what}\n{}", lines(&text, &format!("{inner}  ")))?;
+            write!(out, "{inner}{what}\n{}", lines(&text, &format!("{inner}  ")))?;
         }
     }
     Ok(())
