@@ -1,6 +1,7 @@
 //! The canonical JSON of a conversation: one line that holds everything the model holds, with a version, and
 //! that every later release reads. The store keeps it, and `retort` files are lines of it.
 
+mod document;
 mod run;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use crate::message::{Content, Feedback, Fields, Message, Part, ToolCall};
 use crate::text::{RawJson, Text};
 use crate::time::Time;
 
+pub use document::{read_document, read_document_from, write_document};
 pub use run::{read_run, read_run_from, write_run};
 
 /// The version that is written.

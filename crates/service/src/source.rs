@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
+use retort_formats::file::{self, ReadSeek};
 use retort_model::Time;
 use retort_model::bounds::{
     ARCHIVE_ENTRIES, ARCHIVE_FREE_BYTES, ARCHIVE_RATIO, FOLDER_DEPTH, REQUEST_UNPACKED_BYTES,
@@ -74,7 +75,10 @@ pub(crate) enum Stream<'r> {
     Refused(&'static str),
 }
 
-const ENDINGS: [&str; 6] = ["json", "jsonl", "ndjson", "gz", "zst", "zip"];
+const ENDINGS: [&str; 7] = ["json", "jsonl", "ndjson", "parquet", "gz", "zst", "zip"];
+
+/// The first bytes of a Parquet file.
+const PARQUET: &[u8] = b"PAR1";
 
 /// Files that Retort writes beside the data of a package: no histories.
 const PACKAGE_FILES: [&str; 4] =
@@ -242,6 +246,27 @@ impl<R: Seek> Seek for Counted<R> {
     }
 }
 
+/// Rows as lines.
+struct Lines {
+    rows: Box<dyn Iterator<Item = io::Result<String>>>,
+    line: Cursor<Vec<u8>>,
+}
+
+impl Read for Lines {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let length = self.line.read(into)?;
+            if length > 0 || into.is_empty() {
+                return Ok(length);
+            }
+            let Some(row) = self.rows.next() else { return Ok(0) };
+            let mut row = row?.into_bytes();
+            row.push(b'\n');
+            self.line = Cursor::new(row);
+        }
+    }
+}
+
 /// Ends a stream that unpacks to more than an honest one does.
 struct Bounded<R> {
     inner: R,
@@ -319,6 +344,9 @@ impl InputFile {
         let mut input = Counted { inner, here: Arc::clone(&here), all: Arc::clone(read_bytes) };
         let fail = |source| Error::Unpack { name: self.label.clone(), source };
         let start = start_of(&mut input).map_err(fail)?;
+        if start == PARQUET {
+            return self.each_row(start, input, &here, read_bytes, take);
+        }
         if packing_of(&start) == Packing::Zip {
             return match &self.from {
                 From::Path(path) => {
@@ -342,6 +370,38 @@ impl InputFile {
         let name = SourceName { label: self.label.clone(), stem: stem_of(&self.label) };
         let mut stream = unpacked(start, input, &here, self.most_bytes()).map_err(fail)?;
         take(name, Stream::Items(&mut *stream))
+    }
+
+    /// The rows of a Parquet file, as JSON lines.
+    fn each_row(
+        &self,
+        start: Vec<u8>,
+        input: Counted<Box<dyn Read>>,
+        here: &Arc<AtomicU64>,
+        read_bytes: &Arc<AtomicU64>,
+        take: &mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        let fail = |source| Error::Unpack { name: self.label.clone(), source };
+        let whole: Box<dyn ReadSeek> = match &self.from {
+            From::Path(path) => {
+                let inner = File::open(path).map_err(|error| Error::read(path, error))?;
+                let (here, all) = (Arc::clone(here), Arc::clone(read_bytes));
+                Box::new(Counted { inner, here, all })
+            }
+            From::Stdin | From::Bytes(_) => {
+                // Such a file is read from its end, so what comes through a pipe is kept first.
+                let mut kept = tempfile::tempfile().map_err(fail)?;
+                io::copy(&mut Cursor::new(start).chain(input), &mut kept).map_err(fail)?;
+                Box::new(kept)
+            }
+        };
+        let parquet = file::by_name("parquet")
+            .ok_or_else(|| Error::Choice("the format `parquet` is gone".into()))?;
+        let rows = parquet.read(whole).map_err(damaged).map_err(fail)?;
+        let name = SourceName { label: self.label.clone(), stem: stem_of(&self.label) };
+        let (packed, most) = (Arc::clone(here), self.most_bytes());
+        let inner = Lines { rows, line: Cursor::default() };
+        take(name, Stream::Items(&mut Bounded { inner, packed, unpacked: 0, most }))
     }
 
     /// What it may unpack to, whatever its size.

@@ -648,6 +648,21 @@ fn write_value(value: &parquet::record::Field, out: &mut Vec<u8>) {
     match value {
         Value::Str(text) => write_string(text, out),
         Value::Long(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        Value::Bool(yes) => out.extend_from_slice(if *yes { b"true" } else { b"false" }),
+        Value::Float(number) if number.is_finite() => {
+            out.extend_from_slice(zmij::Buffer::new().format_finite(*number).as_bytes());
+        }
+        Value::Double(number) if number.is_finite() => {
+            out.extend_from_slice(zmij::Buffer::new().format_finite(*number).as_bytes());
+        }
+        Value::Byte(_)
+        | Value::Short(_)
+        | Value::Int(_)
+        | Value::UByte(_)
+        | Value::UShort(_)
+        | Value::UInt(_)
+        | Value::ULong(_) => out.extend_from_slice(value.to_string().as_bytes()),
+        Value::Null => out.extend_from_slice(b"null"),
         Value::Group(row) => write_row(row, out),
         Value::ListInternal(list) => {
             out.push(b'[');

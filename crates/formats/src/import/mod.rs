@@ -5,6 +5,8 @@
 
 mod bag;
 mod chat;
+mod chunks;
+mod documents;
 mod fields;
 mod mcp_agent_graph;
 mod openai;
@@ -14,6 +16,7 @@ mod shape;
 mod sharegpt;
 pub mod split;
 mod uiuc_chat;
+mod vector;
 
 use std::fmt;
 
@@ -49,6 +52,16 @@ pub trait ImportFormat: Sync {
         None
     }
 
+    /// Whether its items are rows of which several in a row make up one.
+    fn has_rows(&self) -> bool {
+        false
+    }
+
+    /// What the rows of one item have in common. They are read together, as a list.
+    fn row_key(&self, _item: &str) -> Option<String> {
+        None
+    }
+
     /// One item of the two halves of a conversation.
     fn join(&self, first: &str, second: &str) -> String {
         format!("[{first},{second}]")
@@ -68,6 +81,8 @@ pub struct Half {
 pub static FORMATS: &[&dyn ImportFormat] = &[
     &retort::Retort,
     &uiuc_chat::UiucChat,
+    &documents::Documents,
+    &chunks::Chunks,
     &mcp_agent_graph::McpAgentGraph,
     &sharegpt::ShareGpt,
     &openai::OpenAi,

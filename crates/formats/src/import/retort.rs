@@ -1,7 +1,7 @@
 //! Retort's own lines: the canonical JSON of the model, which loses nothing.
 
 use retort_model::json::{JsonError, Parser};
-use retort_model::{Item, canonical};
+use retort_model::{Item, ItemKind, canonical};
 
 use super::{ImportFormat, ItemError, Notes, Shape};
 
@@ -18,14 +18,17 @@ impl ImportFormat for Retort {
     }
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
-        (shape.has("retort") && shape.has("rounds")) || shape.has("retort_run")
+        (shape.has("retort") && shape.has("rounds"))
+            || shape.has("retort_run")
+            || shape.has("retort_document")
     }
 
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::new(item);
-        let item = match is_run(&mut parser.clone())? {
-            true => canonical::read_run_from(&mut parser)?.into(),
-            false => canonical::read_from(&mut parser)?.into(),
+        let item = match kind_of(&mut parser.clone())? {
+            ItemKind::Conversation => canonical::read_from(&mut parser)?.into(),
+            ItemKind::Run => canonical::read_run_from(&mut parser)?.into(),
+            ItemKind::Document => canonical::read_document_from(&mut parser)?.into(),
         };
         parser.end()?;
         notes.lone_surrogates += u64::from(parser.lone_surrogates());
@@ -33,15 +36,16 @@ impl ImportFormat for Retort {
     }
 }
 
-/// Whether the version is that of a run; it stands first in what Retort writes.
-fn is_run(parser: &mut Parser<'_>) -> Result<bool, JsonError> {
+/// Of which kind of item the version is; it stands first in what Retort writes.
+fn kind_of(parser: &mut Parser<'_>) -> Result<ItemKind, JsonError> {
     parser.object()?;
     while let Some(key) = parser.next_key()? {
         match &*key {
-            "retort_run" => return Ok(true),
-            "retort" => return Ok(false),
+            "retort_run" => return Ok(ItemKind::Run),
+            "retort_document" => return Ok(ItemKind::Document),
+            "retort" => return Ok(ItemKind::Conversation),
             _ => parser.skip()?,
         }
     }
-    Ok(false)
+    Ok(ItemKind::Conversation)
 }

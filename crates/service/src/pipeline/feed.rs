@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use retort_formats::import::split::{Batch, Span, Splitter};
+use retort_formats::import::split::{Batch, Fault, Span, Splitter};
 use retort_formats::import::{ImportFormat, Shape, sniff};
+use retort_model::bounds::ITEM_BYTES;
 
 use super::{Feed, Outlet, Source, Work};
 use crate::Error;
@@ -63,6 +64,7 @@ impl InputsFeed<'_> {
             }
         };
         let mut splitter = Splitter::new(input);
+        let mut rows = GatheredRows::default();
         let mut first = true;
         loop {
             let next = splitter.next(to.spent_batch()).map_err(|error| Error::Unpack {
@@ -70,9 +72,11 @@ impl InputsFeed<'_> {
                 source: error,
             })?;
             let Some(batch) = next else {
-                if first {
-                    // An empty stream is told of too.
-                    return Ok(to.send(source, Work::Items(Batch::default()), 0));
+                let last = rows.last();
+                // An empty stream is told of too.
+                if first || !last.items.is_empty() {
+                    let count = last.items.len() as u64;
+                    return Ok(to.send(source, Work::Items(last), count));
                 }
                 return Ok(to.more_wanted());
             };
@@ -85,6 +89,7 @@ impl InputsFeed<'_> {
                 source = Arc::new(Source { place, name, format: Some(format) });
             }
             let batch = match source.format {
+                Some(format) if format.has_rows() => rows.gather(&batch, format),
                 Some(format) if format.has_halves() => {
                     self.halves.join(&batch, &source, format).map_err(|error| Error::Unpack {
                         name: source.name.label.clone(),
@@ -120,6 +125,61 @@ fn format_of(batch: &Batch) -> Option<&'static dyn ImportFormat> {
         let text = std::str::from_utf8(batch.item(span)).ok()?;
         sniff(&Shape::of(text).ok()?)
     })
+}
+
+/// Rows in a row that make up one item, gathered until one comes that is of another.
+#[derive(Default)]
+struct GatheredRows {
+    key: Option<String>,
+    /// A list of them, still open.
+    text: Vec<u8>,
+    /// Where the first of them stands.
+    span: Option<Span>,
+}
+
+impl GatheredRows {
+    /// The items that are whole now; the rows that came last wait for more.
+    fn gather(&mut self, batch: &Batch, format: &dyn ImportFormat) -> Batch {
+        let mut whole = Batch::default();
+        for span in &batch.items {
+            let bytes = batch.item(span);
+            let row = std::str::from_utf8(bytes).ok().filter(|_| span.fault.is_none());
+            let key = row.and_then(|row| format.row_key(row));
+            if key.is_none() || key != self.key {
+                self.end(&mut whole);
+            }
+            match (key, &mut self.span) {
+                (None, _) => push(&mut whole, span, bytes),
+                (Some(_), Some(first)) if self.text.len() + bytes.len() > ITEM_BYTES => {
+                    first.fault = Some(Fault::TooLarge);
+                    self.text.clear();
+                }
+                (Some(_), Some(first)) if first.fault.is_some() => {}
+                (Some(key), first) => {
+                    self.text.push(if first.is_some() { b',' } else { b'[' });
+                    self.text.extend_from_slice(bytes);
+                    first.get_or_insert(*span);
+                    self.key = Some(key);
+                }
+            }
+        }
+        whole
+    }
+
+    fn end(&mut self, whole: &mut Batch) {
+        if let Some(span) = self.span.take() {
+            self.text.push(b']');
+            push(whole, &span, &self.text);
+        }
+        self.text.clear();
+        self.key = None;
+    }
+
+    fn last(&mut self) -> Batch {
+        let mut whole = Batch::default();
+        self.end(&mut whole);
+        whole
+    }
 }
 
 /// Halves of conversations that wait for the other, on disk.

@@ -1,0 +1,100 @@
+//! Chunks of documents, one a row: the text and embedding of each, beside what tells of its document. Rows of one
+//! document stand one after another.
+
+use retort_model::json::{Kind, Parser};
+use retort_model::{Chunk, Document, Item};
+
+use super::documents::{named, of_chunk};
+use super::fields::{each_field, keep};
+use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
+
+/// The format.
+pub(super) struct Chunks;
+
+/// Under what a row names its document; the first that is there counts.
+const DOCUMENT: [&str; 6] =
+    ["document_id", "doc_id", "s3_path", "url", "readable_filename", "base_url"];
+
+impl ImportFormat for Chunks {
+    fn name(&self) -> &'static str {
+        "chunks"
+    }
+
+    fn about(&self) -> &'static str {
+        "chunks of documents, one a row, with their embeddings: JSON Lines or Parquet"
+    }
+
+    fn recognises(&self, shape: &Shape<'_>) -> bool {
+        shape.has("text")
+            && (shape.has("embedding") || shape.has("vector") || shape.has("chunk_index"))
+            && DOCUMENT.iter().any(|name| shape.has(name))
+    }
+
+    fn has_rows(&self) -> bool {
+        true
+    }
+
+    fn row_key(&self, item: &str) -> Option<String> {
+        let mut parser = Parser::new(item);
+        let mut keys: [Option<String>; DOCUMENT.len()] = Default::default();
+        parser.object().ok()?;
+        while let Some(key) = parser.next_key().ok()? {
+            match DOCUMENT.iter().position(|name| *name == key) {
+                Some(at) => {
+                    let raw = parser.raw().ok()?;
+                    if let Some(slot) = keys.get_mut(at).filter(|_| !raw.is_null()) {
+                        *slot = Some(format!("{at} {}", raw.as_str()));
+                    }
+                }
+                None => parser.skip().ok()?,
+            }
+        }
+        keys.into_iter().flatten().next()
+    }
+
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+        let mut parser = Parser::new(item);
+        let mut document = Document::default();
+        if parser.kind()? == Kind::Array {
+            parser.array()?;
+            while parser.next_element()? {
+                row(&mut document, &mut parser, notes)?;
+            }
+        } else {
+            row(&mut document, &mut parser, notes)?;
+        }
+        parser.end()?;
+        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        Ok(document.into())
+    }
+}
+
+fn row<'a>(
+    document: &mut Document<'a>,
+    parser: &mut Parser<'a>,
+    notes: &mut Notes,
+) -> Result<(), ItemError> {
+    let mut chunk = Chunk::default();
+    let (mut model, mut has_text) = (None, false);
+    let at = parser.at();
+    each_field(parser, notes, |parser, key, _| {
+        has_text |= key == "text";
+        if key == "id" && parser.kind()? != Kind::Null {
+            // That of the row, not of the document.
+            return keep(parser, key, &mut chunk.metadata);
+        }
+        let Some(key) = of_chunk(&mut chunk, &mut model, parser, key)? else { return Ok(()) };
+        if let Some(key) = named(document, parser, key)? {
+            keep(parser, key, &mut chunk.metadata)?;
+        }
+        Ok(())
+    })?;
+    if !has_text {
+        return Err(ItemError::new(Refusal::BadField, at, "a chunk without `text`"));
+    }
+    if let Some(embedding) = &mut chunk.embedding {
+        embedding.model = model;
+    }
+    document.chunks.push(chunk);
+    Ok(())
+}
