@@ -116,6 +116,8 @@ impl Repair {
 pub enum Reason {
     /// It is of a kind that the data format has no shape for.
     OtherKind,
+    /// A document without chunks, where each row is one.
+    NoChunks,
     /// It has no messages.
     NoMessages,
     /// It has no answer to learn from.
@@ -154,6 +156,7 @@ named!(
     Reason,
     "reason",
     OtherKind = "other-kind",
+    NoChunks = "no-chunks",
     NoMessages = "no-messages",
     NoAnswer = "no-answer",
     OnlyStartRound = "only-start-round",
@@ -177,6 +180,7 @@ impl Reason {
     pub fn words(self) -> &'static str {
         match self {
             Self::OtherKind => "of a kind that the data format has no shape for",
+            Self::NoChunks => "no chunks",
             Self::NoMessages => "no messages",
             Self::NoAnswer => "no answer to learn from",
             Self::OnlyStartRound => "a graph with nothing after its start round",

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use retort_formats::data::{DataFormat, Schema, ShapeOptions, ToolsAs};
+use retort_formats::data::{DataFormat, Embeddings, Schema, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::{data, file};
 use retort_model::bounds::CONTEXTS_PER_MESSAGE;
-use retort_model::{DatasetName, FileName, Purpose};
+use retort_model::{DatasetName, FileName, ItemKind, Purpose};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -79,6 +79,8 @@ impl FromStr for Compression {
 }
 
 const TOOLS: [(&str, ToolsAs); 2] = [("text", ToolsAs::Text), ("array", ToolsAs::Array)];
+const EMBEDDINGS: [(&str, Embeddings); 3] =
+    [("f64", Embeddings::F64), ("f32", Embeddings::F32), ("none", Embeddings::Without)];
 const DIALECTS: [(&str, CsvDialect); 2] =
     [("spreadsheet", CsvDialect::Spreadsheet), ("plain", CsvDialect::Plain)];
 
@@ -182,7 +184,10 @@ impl DatasetPlan {
         if shape.tasks {
             put("tasks", "true");
         }
-        put("max_contexts", &shape.max_contexts.to_string());
+        match self.data_format.items() {
+            [ItemKind::Document] => put("embeddings", name_in(&EMBEDDINGS, &shape.embeddings)),
+            _ => put("max_contexts", &shape.max_contexts.to_string()),
+        };
         options
     }
 
@@ -203,6 +208,7 @@ impl DatasetPlan {
             file_name: self.file_name.to_string(),
             purpose: Some(self.purpose.to_string()),
             node: shape.node.as_deref().map(str::to_owned),
+            embeddings: name_in(&EMBEDDINGS, &shape.embeddings).into(),
         }
     }
 
@@ -239,6 +245,7 @@ impl DatasetPlan {
                 wrap_arguments: kept.wrap_arguments,
                 tasks: kept.tasks,
                 max_contexts: kept.max_contexts,
+                embeddings: named_in(&EMBEDDINGS, "way to write embeddings", &kept.embeddings)?,
                 node: kept.node.as_deref().map(Into::into),
                 variables: [].into(),
             },
@@ -282,6 +289,13 @@ pub struct PlanNames {
     /// The node of runs that it is made of.
     #[serde(default)]
     pub node: Option<String>,
+    /// How embeddings are written: `f32`, `f64` or `none`.
+    #[serde(default = "wide")]
+    pub embeddings: String,
+}
+
+fn wide() -> String {
+    name_in(&EMBEDDINGS, &Embeddings::default()).into()
 }
 
 #[cfg(test)]
@@ -301,6 +315,7 @@ mod tests {
                 wrap_arguments: true,
                 tasks: true,
                 max_contexts: 7,
+                embeddings: Embeddings::F32,
                 node: Some("summarise".into()),
                 variables: [].into(),
             },

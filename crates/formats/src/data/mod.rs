@@ -1,6 +1,7 @@
 //! Data formats: items to the rows of a dataset. One file a format; [`FORMATS`] is the list of them.
 
 mod arguments;
+mod documents;
 mod execution;
 mod extra;
 mod history;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning};
 
+pub(crate) use documents::write_vector;
 pub use schema::{Column, Field, Schema, Sink, Type};
 pub use tools::ToolBench;
 
@@ -118,6 +120,8 @@ pub static FORMATS: &[&dyn DataFormat] = &[
     &recipe_evaluation::RecipeEvaluation,
     &node_evaluation::NodeEvaluation,
     &node_optimization::NodeOptimization,
+    &documents::Documents,
+    &documents::Chunks,
     &retort::Retort,
 ];
 
@@ -150,6 +154,18 @@ pub enum ToolsAs {
     Array,
 }
 
+/// How embeddings stand in the rows of documents and chunks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Embeddings {
+    /// Not at all.
+    Without,
+    /// In columns of 32 bits a number, which hold all that was told.
+    F32,
+    /// In columns of 64 bits a number.
+    #[default]
+    F64,
+}
+
 /// What can be asked of a data format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShapeOptions {
@@ -163,6 +179,8 @@ pub struct ShapeOptions {
     pub tasks: bool,
     /// Retrieved passages carried with one assistant message of `history`.
     pub max_contexts: usize,
+    /// How embeddings are written, for the formats that have them.
+    pub embeddings: Embeddings,
     /// The node of runs whose executions become the records, for the formats that need one.
     pub node: Option<Arc<str>>,
     /// The variables that have columns, for the formats that have such; in their order.
@@ -177,6 +195,7 @@ impl Default for ShapeOptions {
             wrap_arguments: false,
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
+            embeddings: Embeddings::default(),
             node: None,
             variables: [].into(),
         }

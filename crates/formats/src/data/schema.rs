@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use retort_model::Text;
+use retort_model::{Text, Vector};
 
 /// The columns of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +97,10 @@ pub enum Type {
     Int,
     /// Any JSON value: itself in JSON, its text elsewhere.
     Json,
+    /// A list of numbers of 32 bits.
+    Vector32,
+    /// A list of numbers of 64 bits.
+    Vector64,
     /// A list.
     List(&'static Type),
     /// Named fields.
@@ -133,6 +137,8 @@ impl Type {
             Self::Text | Self::Word => "text".into(),
             Self::Int => "int".into(),
             Self::Json => "json".into(),
+            Self::Vector32 => "list<float32>".into(),
+            Self::Vector64 => "list<float64>".into(),
             Self::List(item) => format!("list<{}>", item.words()),
             Self::Struct(fields) => {
                 let fields: Vec<_> = fields
@@ -164,6 +170,8 @@ pub trait Sink {
     fn int(&mut self, number: i64);
     /// A JSON value, as valid JSON text on one line.
     fn json(&mut self, text: &str);
+    /// The numbers of an embedding.
+    fn vector(&mut self, vector: &Vector);
     /// An optional value that is not there.
     fn absent(&mut self);
     /// Begins a list.

@@ -8,11 +8,11 @@ use std::io::{self, Read, Write};
 
 use retort_model::bounds::SPREADSHEET_CELL;
 use retort_model::json::{Value, write_string};
-use retort_model::{Text, Time};
+use retort_model::{Text, Time, Vector};
 
 use super::jsonl::JsonRows;
 use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
-use crate::data::{Schema, Sink, Type};
+use crate::data::{Schema, Sink, Type, write_vector};
 
 /// The format.
 pub(super) struct Csv;
@@ -299,6 +299,15 @@ impl Sink for CsvRows {
             Ok(Value::Null) if is_json_column => self.write_cell(""),
             _ => self.write_cell(text),
         }
+    }
+
+    fn vector(&mut self, vector: &Vector) {
+        if self.depth > 0 {
+            return self.cells.vector(vector);
+        }
+        let mut text = Vec::new();
+        write_vector(vector, &mut text);
+        self.write_cell(&String::from_utf8_lossy(&text));
     }
 
     fn absent(&mut self) {

@@ -2,12 +2,12 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 
-use retort_model::Text;
 use retort_model::bounds::BATCH_BYTES;
 use retort_model::json::write_string;
+use retort_model::{Text, Vector};
 
 use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
-use crate::data::{Field, Schema, Sink, Type};
+use crate::data::{Field, Schema, Sink, Type, write_vector};
 
 /// The format.
 pub(super) struct JsonLines;
@@ -97,7 +97,7 @@ fn nodes(kind: &Type) -> u32 {
         Type::Struct(fields) => {
             fields.iter().map(|field| u32::from(field.optional) + nodes(&field.kind)).sum()
         }
-        Type::Text | Type::Word | Type::Int | Type::Json => 0,
+        Type::Text | Type::Word | Type::Int | Type::Json | Type::Vector32 | Type::Vector64 => 0,
     }
 }
 
@@ -226,6 +226,12 @@ impl Sink for JsonRows {
     fn json(&mut self, text: &str) {
         self.place(true);
         self.bytes.extend_from_slice(text.as_bytes());
+        self.pass();
+    }
+
+    fn vector(&mut self, vector: &Vector) {
+        self.place(true);
+        write_vector(vector, &mut self.bytes);
         self.pass();
     }
 

@@ -7,7 +7,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use parquet::basic::{Compression, LogicalType, Repetition, Type as PhysicalType, ZstdLevel};
+use parquet::basic::{
+    Compression, Encoding, LogicalType, Repetition, Type as PhysicalType, ZstdLevel,
+};
 use parquet::column::writer::{ColumnCloseResult, ColumnWriter, get_column_writer};
 use parquet::data_type::ByteArray;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
@@ -16,9 +18,9 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::record::reader::RowIter;
 use parquet::schema::types::{SchemaDescriptor, Type as ParquetType, TypePtr};
-use retort_model::Text;
 use retort_model::bounds::{BATCH_BYTES, ROW_GROUP_ROWS};
 use retort_model::json::write_string;
+use retort_model::{Text, Vector};
 
 use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, group_is_full, own};
 use crate::data::{Field, Schema, Sink, Type};
@@ -149,6 +151,8 @@ struct Leaf {
     frozen: Bytes,
     ends: Vec<u32>,
     ints: Vec<i64>,
+    singles: Vec<f32>,
+    doubles: Vec<f64>,
 }
 
 fn add_leaves(kind: &Type, levels: Levels, leaves: &mut Vec<Leaf>) {
@@ -158,6 +162,9 @@ fn add_leaves(kind: &Type, levels: Levels, leaves: &mut Vec<Leaf>) {
             let room =
                 if matches!(kind, Type::Text) && levels.repetition > 0 { BATCH_BYTES } else { 0 };
             leaves.push(Leaf { most: levels, bytes: Vec::with_capacity(room), ..Leaf::default() });
+        }
+        Type::Vector32 | Type::Vector64 => {
+            leaves.push(Leaf { most: levels.inside_list(), ..Leaf::default() });
         }
         Type::List(item) => add_leaves(item, levels.inside_list(), leaves),
         Type::Struct(fields) => {
@@ -170,7 +177,7 @@ fn add_leaves(kind: &Type, levels: Levels, leaves: &mut Vec<Leaf>) {
 
 fn leaf_count(kind: &Type) -> usize {
     match kind {
-        Type::Text | Type::Word | Type::Json | Type::Int => 1,
+        Type::Text | Type::Word | Type::Json | Type::Int | Type::Vector32 | Type::Vector64 => 1,
         Type::List(item) => leaf_count(item),
         Type::Struct(fields) => fields.iter().map(|field| leaf_count(&field.kind)).sum(),
     }
@@ -286,6 +293,35 @@ impl Sink for Columns {
         self.value(|bytes| bytes.extend_from_slice(text.as_bytes()));
     }
 
+    fn vector(&mut self, vector: &Vector) {
+        let Some((leaf, definition, repetition, kind)) = self.next(true) else { return };
+        if vector.dimension() == 0 {
+            return self.nothing(leaf, definition, repetition, kind);
+        }
+        let Some(leaf) = self.leaves.get_mut(leaf) else { return };
+        let more = vector.dimension();
+        leaf.definitions.resize(leaf.definitions.len() + more, leaf.most.definition);
+        leaf.repetitions.push(repetition);
+        leaf.repetitions.resize(leaf.repetitions.len() + more - 1, leaf.most.repetition);
+        match (kind, vector) {
+            (Type::Vector32, Vector::F32(numbers) | Vector::F32AsF64(numbers)) => {
+                leaf.singles.extend_from_slice(numbers);
+            }
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "who asked for 32 bits has no more"
+            )]
+            (Type::Vector32, Vector::F64(numbers)) => {
+                leaf.singles.extend(numbers.iter().map(|number| *number as f32));
+            }
+            (_, Vector::F32(numbers) | Vector::F32AsF64(numbers)) => {
+                leaf.doubles.extend(numbers.iter().map(|number| f64::from(*number)));
+            }
+            (_, Vector::F64(numbers)) => leaf.doubles.extend_from_slice(numbers),
+        }
+        self.size += more * if matches!(kind, Type::Vector32) { 4 } else { 8 };
+    }
+
     fn absent(&mut self) {
         if let Some((leaf, definition, repetition, kind)) = self.next(false) {
             self.nothing(leaf, definition, repetition, kind);
@@ -333,6 +369,7 @@ impl Sink for Columns {
 fn lists_in(kind: &Type) -> i16 {
     match kind {
         Type::Text | Type::Word | Type::Json | Type::Int => 0,
+        Type::Vector32 | Type::Vector64 => 1,
         Type::List(item) => 1 + lists_in(item),
         Type::Struct(fields) => fields.first().map_or(0, |field| lists_in(&field.kind)),
     }
@@ -416,6 +453,14 @@ fn write_rows(
             let values = leaf.ints.get(skipped..skipped + count).unwrap_or_default();
             writer.write_batch(values, definitions, repetitions).map_err(broken)?;
         }
+        ColumnWriter::FloatColumnWriter(writer) => {
+            let values = leaf.singles.get(skipped..skipped + count).unwrap_or_default();
+            writer.write_batch(values, definitions, repetitions).map_err(broken)?;
+        }
+        ColumnWriter::DoubleColumnWriter(writer) => {
+            let values = leaf.doubles.get(skipped..skipped + count).unwrap_or_default();
+            writer.write_batch(values, definitions, repetitions).map_err(broken)?;
+        }
         ColumnWriter::ByteArrayColumnWriter(writer) => {
             let ends = leaf.ends.get(skipped..skipped + count).unwrap_or_default();
             let before = skipped.checked_sub(1).and_then(|before| leaf.ends.get(before));
@@ -489,6 +534,7 @@ impl FileWriter for Groups {
 
 fn properties_of(schema: &Schema, descriptor: &SchemaDescriptor) -> WriterPropertiesPtr {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default();
+    let numbers = ZstdLevel::try_new(1).unwrap_or_default();
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("retort ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(level))
@@ -503,6 +549,12 @@ fn properties_of(schema: &Schema, descriptor: &SchemaDescriptor) -> WriterProper
     for (index, is_word) in words.into_iter().enumerate() {
         let column = descriptor.column(index);
         let path = column.path().clone();
+        if matches!(column.physical_type(), PhysicalType::FLOAT | PhysicalType::DOUBLE) {
+            // The signs and exponents of numbers are alike, and only they are to be compressed.
+            properties = properties
+                .set_column_encoding(path.clone(), Encoding::BYTE_STREAM_SPLIT)
+                .set_column_compression(path.clone(), Compression::ZSTD(numbers));
+        }
         if is_word {
             properties = properties.set_column_dictionary_enabled(path.clone(), true);
         }
@@ -517,7 +569,7 @@ fn properties_of(schema: &Schema, descriptor: &SchemaDescriptor) -> WriterProper
 fn mark_words(kind: &Type, words: &mut Vec<bool>) {
     match kind {
         Type::Word => words.push(true),
-        Type::Text | Type::Json | Type::Int => words.push(false),
+        Type::Text | Type::Json | Type::Int | Type::Vector32 | Type::Vector64 => words.push(false),
         Type::List(item) => mark_words(item, words),
         Type::Struct(fields) => {
             for field in *fields {
@@ -549,18 +601,17 @@ fn type_of(name: &str, kind: &Type, optional: bool) -> io::Result<TypePtr> {
         Type::Int => ParquetType::primitive_type_builder(name, PhysicalType::INT64)
             .with_repetition(repetition)
             .build(),
-        Type::List(item) => {
-            let item = type_of("element", item, false)?;
-            let list = ParquetType::group_type_builder("list")
-                .with_repetition(Repetition::REPEATED)
-                .with_fields(vec![item])
+        Type::List(item) => return list_of(name, type_of("element", item, false)?, repetition),
+        Type::Vector32 | Type::Vector64 => {
+            let physical = match kind {
+                Type::Vector32 => PhysicalType::FLOAT,
+                _ => PhysicalType::DOUBLE,
+            };
+            let number = ParquetType::primitive_type_builder("element", physical)
+                .with_repetition(Repetition::REQUIRED)
                 .build()
                 .map_err(broken)?;
-            ParquetType::group_type_builder(name)
-                .with_repetition(repetition)
-                .with_logical_type(Some(LogicalType::List))
-                .with_fields(vec![Arc::new(list)])
-                .build()
+            return list_of(name, Arc::new(number), repetition);
         }
         Type::Struct(fields) => {
             let fields = fields
@@ -573,6 +624,20 @@ fn type_of(name: &str, kind: &Type, optional: bool) -> io::Result<TypePtr> {
                 .build()
         }
     };
+    Ok(Arc::new(built.map_err(broken)?))
+}
+
+fn list_of(name: &str, item: TypePtr, repetition: Repetition) -> io::Result<TypePtr> {
+    let list = ParquetType::group_type_builder("list")
+        .with_repetition(Repetition::REPEATED)
+        .with_fields(vec![item])
+        .build()
+        .map_err(broken)?;
+    let built = ParquetType::group_type_builder(name)
+        .with_repetition(repetition)
+        .with_logical_type(Some(LogicalType::List))
+        .with_fields(vec![Arc::new(list)])
+        .build();
     Ok(Arc::new(built.map_err(broken)?))
 }
 

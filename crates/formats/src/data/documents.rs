@@ -1,0 +1,287 @@
+//! `documents`: a document a line with its chunks, as `spec/bulk-export.md` says and UIUC.chat's tables have them; and
+//! `chunks`: a chunk a row, with what tells of its document, as vector stores take them.
+
+use retort_model::json::write_string;
+use retort_model::{
+    Chunk, Document, Fields, Item, ItemKind, LeftOut, RawJson, Reason, Text, Vector,
+};
+
+use super::schema::{Field, Schema, Sink, Type};
+use super::{DataFormat, Embeddings, Outcome, RecordNotes, ShapeContext, ShapeOptions};
+
+/// The format of documents.
+pub(super) struct Documents;
+
+/// The format of chunks.
+pub(super) struct Chunks;
+
+static DOCUMENTS: Schema = Schema::of(&[
+    Field::required("id", Type::Json),
+    Field::nullable("s3_path", Type::Text),
+    Field::nullable("course_name", Type::Text),
+    Field::nullable("url", Type::Text),
+    Field::nullable("created_at", Type::Text),
+    Field::nullable("readable_filename", Type::Text),
+    Field::nullable("base_url", Type::Text),
+    Field::required("contexts", Type::Json),
+    Field::optional("metadata", Type::Json),
+]);
+
+macro_rules! chunk_columns {
+    ($($embedding:expr),*) => {
+        Schema::of(&[
+            Field::required("document_id", Type::Word),
+            Field::nullable("readable_filename", Type::Word),
+            Field::nullable("url", Type::Word),
+            Field::nullable("base_url", Type::Word),
+            Field::nullable("s3_path", Type::Word),
+            Field::nullable("course_name", Type::Word),
+            Field::nullable("created_at", Type::Word),
+            Field::nullable("chunk_index", Type::Int),
+            Field::nullable("pagenumber", Type::Json),
+            Field::nullable("timestamp", Type::Json),
+            Field::required("text", Type::Text),
+            Field::nullable("metadata", Type::Json),
+            $($embedding),*
+        ])
+    };
+}
+
+static CHUNKS: Schema = chunk_columns!();
+static CHUNKS_32: Schema = chunk_columns!(
+    Field::nullable("embedding_model", Type::Word),
+    Field::nullable("embedding", Type::Vector32)
+);
+static CHUNKS_64: Schema = chunk_columns!(
+    Field::nullable("embedding_model", Type::Word),
+    Field::nullable("embedding", Type::Vector64)
+);
+
+impl DataFormat for Documents {
+    fn name(&self) -> &'static str {
+        "documents"
+    }
+
+    fn about(&self) -> &'static str {
+        "documents with the text and embeddings of their chunks, one document a line"
+    }
+
+    fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
+        DOCUMENTS.clone()
+    }
+
+    fn file_formats(&self) -> &'static [&'static str] {
+        &["jsonl"]
+    }
+
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Document]
+    }
+
+    fn shape(
+        &self,
+        item: &Item<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
+        let Item::Document(document) = item else { return Outcome::other_kind(item) };
+        let with_embeddings = context.options.embeddings != Embeddings::Without;
+        let mut contexts = Vec::with_capacity(4096);
+        contexts.push(b'[');
+        for (index, chunk) in document.chunks.iter().enumerate() {
+            if index > 0 {
+                contexts.push(b',');
+            }
+            write_chunk(chunk, with_embeddings, &mut contexts);
+        }
+        contexts.push(b']');
+        out.begin_row();
+        match raw_of(document, "row_id") {
+            Some(raw) => out.json(raw.as_str()),
+            None => out.text(&document.id),
+        }
+        nullable(document.s3_path.as_ref(), out);
+        nullable(document.project.as_ref(), out);
+        nullable(document.url.as_ref(), out);
+        nullable(created_at(document).as_ref(), out);
+        nullable(document.readable_filename.as_ref(), out);
+        nullable(document.base_url.as_ref(), out);
+        out.json(&String::from_utf8_lossy(&contexts));
+        let rest = rest_of(&document.metadata);
+        match &rest {
+            Some(rest) => out.json(rest),
+            None => out.absent(),
+        }
+        out.end_row();
+        Outcome { records: vec![RecordNotes::default()], ..Outcome::default() }
+    }
+}
+
+impl DataFormat for Chunks {
+    fn name(&self) -> &'static str {
+        "chunks"
+    }
+
+    fn about(&self) -> &'static str {
+        "chunks of documents with their embeddings, one chunk a row, ready for vector stores"
+    }
+
+    fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
+        match options.embeddings {
+            Embeddings::Without => CHUNKS.clone(),
+            Embeddings::F32 => CHUNKS_32.clone(),
+            Embeddings::F64 => CHUNKS_64.clone(),
+        }
+    }
+
+    fn file_formats(&self) -> &'static [&'static str] {
+        &["parquet", "jsonl"]
+    }
+
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Document]
+    }
+
+    fn shape(
+        &self,
+        item: &Item<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
+        let Item::Document(document) = item else { return Outcome::other_kind(item) };
+        if document.chunks.is_empty() {
+            return Outcome::left_out(None, LeftOut::new(Reason::NoChunks, "no chunks"));
+        }
+        let created_at = created_at(document);
+        for chunk in &document.chunks {
+            out.begin_row();
+            out.text(&document.id);
+            nullable(document.readable_filename.as_ref(), out);
+            nullable(document.url.as_ref(), out);
+            nullable(document.base_url.as_ref(), out);
+            nullable(document.s3_path.as_ref(), out);
+            nullable(document.project.as_ref(), out);
+            nullable(created_at.as_ref(), out);
+            match chunk.chunk_index.and_then(|index| i64::try_from(index).ok()) {
+                Some(index) => out.int(index),
+                None => out.absent(),
+            }
+            raw(chunk.pagenumber.as_ref(), out);
+            raw(chunk.timestamp.as_ref(), out);
+            out.text(&chunk.text);
+            match rest_of(&chunk.metadata) {
+                Some(rest) => out.json(&rest),
+                None => out.absent(),
+            }
+            if context.options.embeddings != Embeddings::Without {
+                let embedding = chunk.embedding.as_ref();
+                nullable(embedding.and_then(|one| one.model.as_ref()), out);
+                match embedding {
+                    Some(embedding) => out.vector(&embedding.vector),
+                    None => out.absent(),
+                }
+            }
+            out.end_row();
+        }
+        let records = vec![RecordNotes::default(); document.chunks.len()];
+        Outcome { records, ..Outcome::default() }
+    }
+}
+
+fn nullable(text: Option<&Text<'_>>, out: &mut dyn Sink) {
+    match text {
+        Some(text) => out.text(text),
+        None => out.absent(),
+    }
+}
+
+fn raw(raw: Option<&RawJson<'_>>, out: &mut dyn Sink) {
+    match raw {
+        Some(raw) => out.json(raw.as_str()),
+        None => out.absent(),
+    }
+}
+
+/// Fields of the metadata that come out as they came in, in places of their own.
+const PLACED: [&str; 2] = ["row_id", "row_created_at"];
+
+fn raw_of<'d>(document: &'d Document<'_>, name: &str) -> Option<&'d RawJson<'d>> {
+    document.metadata.iter().find(|(key, _)| *key == *name).map(|(_, raw)| raw)
+}
+
+fn created_at<'d>(document: &'d Document<'_>) -> Option<Text<'d>> {
+    let told = raw_of(document, "row_created_at").and_then(RawJson::as_text);
+    told.or_else(|| document.created_at.map(|time| time.to_string())).map(Text::from)
+}
+
+/// The rest of what the source said, as the JSON text of an object.
+fn rest_of(metadata: &Fields<'_>) -> Option<String> {
+    let mut out = Vec::new();
+    for (key, raw) in metadata.iter().filter(|(key, _)| PLACED.iter().all(|name| *key != **name)) {
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        key.write_string(&mut out);
+        out.push(b':');
+        out.extend_from_slice(raw.as_str().as_bytes());
+    }
+    if out.is_empty() {
+        return None;
+    }
+    out.push(b'}');
+    Some(String::from_utf8_lossy(&out).into_owned())
+}
+
+fn write_chunk(chunk: &Chunk<'_>, with_embedding: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"text\":");
+    chunk.text.write_string(out);
+    let mut field = |name: &str, json: &str| {
+        out.push(b',');
+        write_string(name, out);
+        out.push(b':');
+        out.extend_from_slice(json.as_bytes());
+    };
+    field("pagenumber", chunk.pagenumber.as_ref().map_or("null", RawJson::as_str));
+    field("timestamp", chunk.timestamp.as_ref().map_or("null", RawJson::as_str));
+    match chunk.chunk_index {
+        Some(index) => field("chunk_index", &index.to_string()),
+        None => field("chunk_index", "null"),
+    }
+    for (key, raw) in &chunk.metadata {
+        field(&key.decoded(), raw.as_str());
+    }
+    if !with_embedding {
+        out.push(b'}');
+        return;
+    }
+    match &chunk.embedding {
+        Some(embedding) => {
+            if let Some(model) = &embedding.model {
+                out.extend_from_slice(b",\"embedding_model\":");
+                model.write_string(out);
+            }
+            out.extend_from_slice(b",\"embedding\":");
+            write_vector(&embedding.vector, out);
+        }
+        None => out.extend_from_slice(b",\"embedding\":null"),
+    }
+    out.push(b'}');
+}
+
+/// Writes the numbers as a JSON list, each in the shortest digits that say it.
+pub(crate) fn write_vector(vector: &Vector, out: &mut Vec<u8>) {
+    fn list<T: Copy, F: zmij::Float>(numbers: &[T], wide: impl Fn(T) -> F, out: &mut Vec<u8>) {
+        let mut buffer = zmij::Buffer::new();
+        out.push(b'[');
+        for (index, number) in numbers.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(buffer.format_finite(wide(*number)).as_bytes());
+        }
+        out.push(b']');
+    }
+    match vector {
+        Vector::F32(numbers) => list(numbers, |number| number, out),
+        Vector::F32AsF64(numbers) => list(numbers, f64::from, out),
+        Vector::F64(numbers) => list(numbers, |number| number, out),
+    }
+}
