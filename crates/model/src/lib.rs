@@ -35,7 +35,7 @@ pub use message::{Content, Feedback, Fields, Message, Part, PartKind, Role, Tool
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, Portion, Tally};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
-pub use run_selection::{ItemSelection, RunSelection};
+pub use run_selection::{DocumentSelection, ItemSelection, RunSelection};
 pub use run_update::Again;
 pub use scope::Scope;
 pub use selection::{DateRange, Selection};

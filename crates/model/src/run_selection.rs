@@ -46,6 +46,19 @@ impl Run<'_> {
     }
 }
 
+/// A choice of documents: all that match, at most `limit` of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DocumentSelection {
+    /// Texts sought in name, address and path, whatever their case.
+    pub search: Vec<String>,
+    /// When they were taken in at the source.
+    pub created: DateRange,
+    /// Ids; none means all.
+    pub ids: BTreeSet<String>,
+    /// At most this many, the newest.
+    pub limit: Option<u64>,
+}
+
 /// Which items of one kind are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ItemSelection {
@@ -53,6 +66,8 @@ pub enum ItemSelection {
     Conversations(Selection),
     /// Runs.
     Runs(RunSelection),
+    /// Documents.
+    Documents(DocumentSelection),
 }
 
 impl ItemSelection {
@@ -61,6 +76,7 @@ impl ItemSelection {
         match self {
             Self::Conversations(_) => ItemKind::Conversation,
             Self::Runs(_) => ItemKind::Run,
+            Self::Documents(_) => ItemKind::Document,
         }
     }
 
@@ -69,6 +85,7 @@ impl ItemSelection {
         match self {
             Self::Conversations(selection) => selection.limit,
             Self::Runs(selection) => selection.limit,
+            Self::Documents(selection) => selection.limit,
         }
     }
 
@@ -77,6 +94,7 @@ impl ItemSelection {
         match self {
             Self::Conversations(selection) => &selection.ids,
             Self::Runs(selection) => &selection.ids,
+            Self::Documents(selection) => &selection.ids,
         }
     }
 }
@@ -90,5 +108,11 @@ impl From<Selection> for ItemSelection {
 impl From<RunSelection> for ItemSelection {
     fn from(selection: RunSelection) -> Self {
         Self::Runs(selection)
+    }
+}
+
+impl From<DocumentSelection> for ItemSelection {
+    fn from(selection: DocumentSelection) -> Self {
+        Self::Documents(selection)
     }
 }

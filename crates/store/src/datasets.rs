@@ -253,6 +253,8 @@ impl crate::Store {
         );
         statement.int(scope.project).push(" AND c.id = ").key(id);
         statement.push(" UNION ALL SELECT c.key FROM run c WHERE c.project = ");
+        statement.int(scope.project).push(" AND c.id = ").key(id);
+        statement.push(" UNION ALL SELECT c.key FROM document c WHERE c.project = ");
         statement.int(scope.project).push(" AND c.id = ").key(id).push(
             ") AND NOT EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal))
               ORDER BY id",
@@ -260,13 +262,13 @@ impl crate::Store {
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_dataset))
     }
 
-    /// Whether anything is known of a conversation or run with that id, also if it was purged. To a person, a purged
+    /// Whether anything is known of an item with that id, also if it was purged. To a person, a purged
     /// one is known if they made a dataset of it.
     ///
     /// # Errors
     /// Those of the database.
     pub fn knows(&self, scope: &Scope, id: &str) -> Result<bool, Error> {
-        for kind in [ItemKind::Conversation, ItemKind::Run] {
+        for &kind in ItemKind::ALL {
             let mut statement = Statement::new(format!(
                 "SELECT COUNT(*) FROM {} c WHERE c.project = ",
                 table(kind)

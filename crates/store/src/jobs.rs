@@ -2,13 +2,15 @@
 
 use retort_model::bounds::{FAILED_JOB_DAYS, JOB_ATTEMPTS};
 use retort_model::{
-    ItemKind, ItemSelection, JobKind, JobState, RunSelection, Scope, Selection, Time,
+    DocumentSelection, ItemKind, ItemSelection, JobKind, JobState, RunSelection, Scope, Selection,
+    Time,
 };
 
 use crate::Error;
 use crate::conversations::whole;
 use crate::datasets::{NewDataset, add_dataset};
 use crate::dialect::{Connection, Row, Value};
+use crate::documents::push_documents;
 use crate::filter::{
     SearchBy, Statement, moment, push_conversations, search_by, texts_by, walk_or,
 };
@@ -189,6 +191,9 @@ impl crate::Store {
                     freeze(connection, job, scope, selection)?;
                 }
                 ItemSelection::Runs(selection) => freeze_runs(connection, job, scope, selection)?,
+                ItemSelection::Documents(selection) => {
+                    freeze_documents(connection, job, scope, selection)?;
+                }
             }
             cut(connection, job, new.part_bytes)?;
             let sql = "UPDATE job SET
@@ -644,6 +649,36 @@ fn freeze_runs(
     let mut count = Statement::new("SELECT COUNT(*)");
     push_runs(&mut count, dialect, scope, selection, flows, count_by);
     check_frozen(connection, ItemKind::Run, frozen, &count, selection.limit)
+}
+
+/// Writes down which documents an export is of, in the order in which they came into the store.
+fn freeze_documents(
+    connection: &mut Connection,
+    job: i64,
+    scope: &Scope,
+    selection: &DocumentSelection,
+) -> Result<(), Error> {
+    let dialect = connection.dialect();
+    let mut statement =
+        Statement::new("INSERT INTO job_item (job, ordinal, item, body, ends) SELECT CAST(");
+    statement.int(job).push(
+        " AS BIGINT), ROW_NUMBER() OVER (ORDER BY c.key), c.key, c.body,
+          CAST(SUM(c.size) OVER (ORDER BY c.key) AS BIGINT) FROM document c WHERE ",
+    );
+    if let Some(limit) = selection.limit {
+        statement.push("c.key IN (SELECT c.key FROM document c WHERE ");
+        push_documents(&mut statement, dialect, scope, selection);
+        statement
+            .push(" ORDER BY c.created_at DESC, c.key DESC LIMIT ")
+            .int(whole(limit))
+            .push(")");
+    } else {
+        push_documents(&mut statement, dialect, scope, selection);
+    }
+    let frozen = connection.execute(&statement.sql, &statement.values())?;
+    let mut count = Statement::new("SELECT COUNT(*) FROM document c WHERE ");
+    push_documents(&mut count, dialect, scope, selection);
+    check_frozen(connection, ItemKind::Document, frozen, &count, selection.limit)
 }
 
 /// Refuses a frozen selection of another length than it is counted to have: a damaged page leaves out nothing in

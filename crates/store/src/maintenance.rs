@@ -42,7 +42,7 @@ impl crate::Store {
             relations(connection, now, &mut found)
         })?;
         if deep {
-            for kind in [ItemKind::Conversation, ItemKind::Run] {
+            for &kind in ItemKind::ALL {
                 self.check_bodies(kind, &mut found)?;
             }
         }
@@ -162,7 +162,7 @@ fn relations(
     let count = |connection: &mut Connection, sql: &str| {
         Ok::<_, Error>(connection.row(sql, &[], |row| row.int(0))?.unwrap_or(0))
     };
-    for kind in [ItemKind::Conversation, ItemKind::Run] {
+    for &kind in ItemKind::ALL {
         let sql = format!(
             "SELECT COUNT(*) FROM {} c LEFT JOIN body b ON b.key = c.body
              WHERE b.key IS NULL AND c.status <> {PURGED}",
@@ -175,8 +175,8 @@ fn relations(
         }
     }
     let sql = "SELECT COUNT(*) FROM body b LEFT JOIN conversation c ON c.body = b.key
-               LEFT JOIN run r ON r.body = b.key
-               WHERE b.superseded = 0 AND c.key IS NULL AND r.key IS NULL";
+               LEFT JOIN run r ON r.body = b.key LEFT JOIN document d ON d.body = b.key
+               WHERE b.superseded = 0 AND c.key IS NULL AND r.key IS NULL AND d.key IS NULL";
     let orphans = count(connection, sql)?;
     if orphans > 0 {
         let problem = format!("{orphans} belong to no conversation and no run");

@@ -4,10 +4,11 @@ use crate::Error;
 use crate::dialect::{Connection, Dialect, Value};
 
 /// The steps, in order; the schema's number is how many were taken.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
 ];
 
 /// The number of the newest schema.

@@ -1,0 +1,575 @@
+//! Documents: taken in, listed, read and taken away.
+
+use retort_model::bounds::PAGE_ITEMS;
+use retort_model::{DocumentSelection, EmbeddingFacts, Scope, Time};
+
+use crate::Error;
+use crate::body::{BodyHead, PackedBody, Unpacker};
+use crate::conversations::{Taken, drop_body, insert, is_exporting, whole};
+use crate::dialect::{Connection, Dialect, Row, Value};
+use crate::filter::{
+    PURGED, SEPARATOR, Statement, column_text, key_text, micros, moment, push_ids, push_range,
+    push_texts, searchable,
+};
+use crate::listing::Cursor;
+use crate::store::{next, take_turn};
+
+/// The status of a document that is there.
+const THERE: i64 = 0;
+
+/// A document as an import brings it.
+#[derive(Clone, Debug, Default)]
+pub struct IncomingDocument {
+    /// The source's id.
+    pub id: String,
+    /// The import format.
+    pub source: String,
+    /// Its name as people know it.
+    pub name: Option<String>,
+    /// Where it came from.
+    pub url: Option<String>,
+    /// The site that it came from.
+    pub base_url: Option<String>,
+    /// Where the source keeps the original.
+    pub s3_path: Option<String>,
+    /// When it was taken in at the source.
+    pub created_at: Option<Time>,
+    /// How many chunks it has.
+    pub chunks: u64,
+    /// What its embeddings have in common.
+    pub embeddings: EmbeddingFacts,
+    /// A hash of its canonical line.
+    pub digest: [u8; 16],
+    /// Bytes of its canonical line.
+    pub size: u64,
+    /// The line, compressed.
+    pub body: PackedBody,
+    /// Whether its id came before in the same import.
+    pub repeated: bool,
+}
+
+/// The original file of a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Original {
+    /// Its SHA-256 in hexadecimal digits.
+    pub sha256: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its media type.
+    pub media_type: Option<String>,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A document as lists show it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DocumentSummary {
+    /// The store's number of it.
+    pub key: i64,
+    /// The source's id.
+    pub id: String,
+    /// The import format.
+    pub source: String,
+    /// Its name as people know it.
+    pub name: Option<String>,
+    /// Where it came from.
+    pub url: Option<String>,
+    /// The site that it came from.
+    pub base_url: Option<String>,
+    /// Where the source keeps the original.
+    pub s3_path: Option<String>,
+    /// When it was taken in at the source.
+    pub created_at: Option<Time>,
+    /// How many chunks it has.
+    pub chunks: u64,
+    /// What its embeddings have in common.
+    pub embeddings: EmbeddingFacts,
+    /// The original file, if it lies here.
+    pub original: Option<Original>,
+    /// Bytes of its canonical line.
+    pub size: u64,
+}
+
+/// A page of documents.
+#[derive(Clone, Debug, Default)]
+pub struct DocumentPage {
+    /// The newest first.
+    pub documents: Vec<DocumentSummary>,
+    /// Where the next begins, if there is one.
+    pub next: Option<Cursor>,
+}
+
+const COLUMNS: [&str; 21] = [
+    "key",
+    "project",
+    "id",
+    "source",
+    "status",
+    "name",
+    "url",
+    "base_url",
+    "s3_path",
+    "created_at",
+    "chunks",
+    "embedded",
+    "least_dimension",
+    "most_dimension",
+    "width",
+    "model",
+    "search",
+    "digest",
+    "size",
+    "body",
+    "owner",
+];
+
+const SUMMARY: &str = "SELECT c.key, c.id, c.source, c.name, c.url, c.base_url, c.s3_path, c.created_at, c.chunks, \
+                       c.embedded, c.least_dimension, c.most_dimension, c.width, c.model, c.original, \
+                       c.original_name, c.original_type, c.original_bytes, c.size FROM document c WHERE ";
+
+fn read_summary(row: &Row<'_>) -> Result<DocumentSummary, Error> {
+    let count = |column| Ok::<_, Error>(row.int(column)?.unsigned_abs());
+    let dimension = |column| Ok::<_, Error>(usize::try_from(row.int(column)?).unwrap_or_default());
+    let original = match row.text_or_none(14)? {
+        Some(sha256) => Some(Original {
+            sha256,
+            name: row.text_or_none(15)?,
+            media_type: row.text_or_none(16)?,
+            bytes: row.int_or_none(17)?.unwrap_or_default().unsigned_abs(),
+        }),
+        None => None,
+    };
+    Ok(DocumentSummary {
+        key: row.int(0)?,
+        id: row.text(1)?,
+        source: row.text(2)?,
+        name: row.text_or_none(3)?,
+        url: row.text_or_none(4)?,
+        base_url: row.text_or_none(5)?,
+        s3_path: row.text_or_none(6)?,
+        created_at: moment(row.int(7)?),
+        chunks: count(8)?,
+        embeddings: EmbeddingFacts {
+            embedded: count(9)?,
+            least_dimension: dimension(10)?,
+            most_dimension: dimension(11)?,
+            width: u32::try_from(row.int(12)?).unwrap_or_default(),
+            model: row.text_or_none(13)?,
+        },
+        original,
+        size: count(18)?,
+    })
+}
+
+/// A document that is there.
+struct Known {
+    key: i64,
+    body: i64,
+    digest: Vec<u8>,
+    status: i64,
+}
+
+impl crate::Store {
+    /// Takes in documents, all or none: new ones are added, and those that are there become what comes.
+    ///
+    /// # Errors
+    /// Those of the database; nothing is taken then.
+    pub fn take_in_documents(
+        &self,
+        scope: &Scope,
+        incoming: &[IncomingDocument],
+    ) -> Result<Vec<Taken>, Error> {
+        self.write(|connection| {
+            take_turn(connection)?;
+            let mut taken = Vec::with_capacity(incoming.len());
+            for one in incoming {
+                taken.push(take(connection, scope, one, true)?);
+            }
+            Ok(taken)
+        })
+    }
+
+    /// What [`Store::take_in_documents`](crate::Store::take_in_documents) would do, where nothing came before.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn would_take_in_documents(
+        &self,
+        scope: &Scope,
+        incoming: &[IncomingDocument],
+    ) -> Result<Vec<Taken>, Error> {
+        self.read(|connection| {
+            incoming.iter().map(|one| take(connection, scope, one, false)).collect()
+        })
+    }
+
+    /// A page of the documents that scope and selection mean, the newest first; the selection's limit does not count
+    /// here.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn documents(
+        &self,
+        scope: &Scope,
+        selection: &DocumentSelection,
+        after: Option<Cursor>,
+        most: usize,
+    ) -> Result<DocumentPage, Error> {
+        let most = most.clamp(1, PAGE_ITEMS);
+        self.look(|connection| {
+            let dialect = connection.dialect();
+            let mut statement = Statement::new(SUMMARY);
+            push_documents(&mut statement, dialect, scope, selection);
+            if let Some(after) = after {
+                statement.push(" AND (c.created_at < ").int(after.at);
+                statement.push(" OR (c.created_at = ").int(after.at);
+                statement.push(" AND c.key < ").int(after.key).push("))");
+            }
+            statement.push(" ORDER BY c.created_at DESC, c.key DESC").at_most(most + 1);
+            let mut documents =
+                connection.rows(&statement.sql, &statement.values(), read_summary)?;
+            let more = documents.len() > most;
+            documents.truncate(most);
+            let next = documents.last().filter(|_| more);
+            let next = next.map(|last| Cursor { at: micros(last.created_at), key: last.key });
+            Ok(DocumentPage { documents, next })
+        })
+    }
+
+    /// How many documents scope and selection mean, without the limit; and what their embeddings have in common.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn document_facts(
+        &self,
+        scope: &Scope,
+        selection: &DocumentSelection,
+    ) -> Result<(u64, EmbeddingFacts), Error> {
+        self.look(|connection| {
+            let mut statement = Statement::new(
+                "SELECT COUNT(*), CAST(COALESCE(SUM(c.embedded), 0) AS BIGINT),
+                     COALESCE(MIN(CASE WHEN c.embedded > 0 THEN c.least_dimension END), 0),
+                     COALESCE(MAX(c.most_dimension), 0), COALESCE(MAX(c.width), 0),
+                     MIN(CASE WHEN c.embedded > 0 THEN COALESCE(c.model, '') END),
+                     MAX(CASE WHEN c.embedded > 0 THEN COALESCE(c.model, '') END) FROM document c WHERE ",
+            );
+            push_documents(&mut statement, connection.dialect(), scope, selection);
+            let found = connection.row(&statement.sql, &statement.values(), |row| {
+                let dimension = |at| Ok::<_, Error>(usize::try_from(row.int(at)?).unwrap_or(0));
+                let (first, last) = (row.text_or_none(5)?, row.text_or_none(6)?);
+                let facts = EmbeddingFacts {
+                    embedded: row.int(1)?.unsigned_abs(),
+                    least_dimension: dimension(2)?,
+                    most_dimension: dimension(3)?,
+                    width: u32::try_from(row.int(4)?).unwrap_or_default(),
+                    model: first.filter(|model| !model.is_empty() && last.as_ref() == Some(model)),
+                };
+                Ok((row.int(0)?.unsigned_abs(), facts))
+            })?;
+            Ok(found.unwrap_or_default())
+        })
+    }
+
+    /// The documents with that id; several, if several sources gave it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn document(&self, scope: &Scope, id: &str) -> Result<Vec<DocumentSummary>, Error> {
+        let mut statement = Statement::new(SUMMARY);
+        statement.push("c.project = ").int(scope.project).push(" AND c.id = ").key(id);
+        statement.push(&format!(" AND c.status <> {PURGED}"));
+        push_owner(&mut statement, scope);
+        statement.push(" ORDER BY c.key");
+        self.look(|connection| connection.rows(&statement.sql, &statement.values(), read_summary))
+    }
+
+    /// The document that lies at a path or came from an address; the newest, if there are several.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn document_at(
+        &self,
+        scope: &Scope,
+        s3_path: Option<&str>,
+        url: Option<&str>,
+    ) -> Result<Option<DocumentSummary>, Error> {
+        for (column, value) in [("s3_path", s3_path), ("url", url)] {
+            let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+            let mut statement = Statement::new(SUMMARY);
+            statement.push("c.project = ").int(scope.project);
+            statement.push(&format!(" AND c.{column} = ")).key(value);
+            statement.push(&format!(" AND c.status <> {PURGED}"));
+            push_owner(&mut statement, scope);
+            statement.push(" ORDER BY c.key DESC").at_most(1);
+            let found = self.look(|connection| {
+                connection.row(&statement.sql, &statement.values(), read_summary)
+            })?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the canonical line of a document; none if it was taken away meanwhile.
+    ///
+    /// # Errors
+    /// It is damaged; those of the database.
+    pub fn document_line(
+        &self,
+        summary: &DocumentSummary,
+        unpacker: &mut Unpacker<'_>,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let sql = "SELECT b.dictionary, b.crc32, b.bytes, c.size FROM document c
+                   LEFT JOIN body b ON b.key = c.body WHERE c.key = $1 AND c.status <> $2";
+        let values = [summary.key.into(), Value::Int(PURGED)];
+        let found = self.read(|connection| {
+            connection.row(sql, &values, |row| {
+                let Some(packed) = row.bytes(2)? else { return Ok(None) };
+                let size = usize::try_from(row.int(3)?).unwrap_or(usize::MAX);
+                let head = BodyHead { dictionary: row.int(0)?, crc32: row.int(1)?, size };
+                Ok(Some((head, packed.to_vec())))
+            })
+        })?;
+        let Some(found) = found else { return Ok(None) };
+        let gone =
+            || Error::Damaged(format!("the body of the document `{}` is missing", summary.id));
+        let (head, packed) = found.ok_or_else(gone)?;
+        let mut line = Vec::new();
+        unpacker.unpack(head, &packed, &mut line)?;
+        Ok(Some(line))
+    }
+
+    /// Says which original a document has; gives back the hash of the one that it had, if no document names it any
+    /// more. None if the document is not there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn set_original(
+        &self,
+        scope: &Scope,
+        key: i64,
+        original: &Original,
+    ) -> Result<Option<Vec<String>>, Error> {
+        self.write(|connection| {
+            take_turn(connection)?;
+            let sql =
+                "SELECT original FROM document WHERE key = $1 AND project = $2 AND status <> $3";
+            let values = [key.into(), scope.project.into(), Value::Int(PURGED)];
+            let Some(before) = connection.row(sql, &values, |row| row.text_or_none(0))? else {
+                return Ok(None);
+            };
+            let sql = "UPDATE document SET original = $1, original_name = $2, original_type = $3,
+                           original_bytes = $4 WHERE key = $5";
+            let values = [
+                Value::Text(&original.sha256),
+                original.name.as_ref().into(),
+                original.media_type.as_ref().into(),
+                Value::Int(whole(original.bytes)),
+                key.into(),
+            ];
+            connection.execute(sql, &values)?;
+            unnamed(connection, before).map(Some)
+        })
+    }
+
+    /// Takes everything away of the documents that scope and selection mean, also from exports under way; the bare id
+    /// of one stays if a dataset names it. Says how many are gone, and the hashes of the originals that no document
+    /// names any more. Many are taken a page at a time, each page whole.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn purge_documents(
+        &self,
+        scope: &Scope,
+        selection: &DocumentSelection,
+        forget: &mut dyn FnMut(Vec<String>),
+    ) -> Result<u64, Error> {
+        let mut gone = 0;
+        loop {
+            let (count, originals) = self.write(|connection| {
+                take_turn(connection)?;
+                let mut statement =
+                    Statement::new("SELECT c.key, c.body, c.original FROM document c WHERE ");
+                push_documents(&mut statement, connection.dialect(), scope, selection);
+                statement.push(" ORDER BY c.key").at_most(PAGE_ITEMS);
+                let found = connection.rows(&statement.sql, &statement.values(), |row| {
+                    Ok((row.int(0)?, row.int(1)?, row.text_or_none(2)?))
+                })?;
+                let mut originals = Vec::new();
+                for (key, body, original) in &found {
+                    purge(connection, *key, *body)?;
+                    originals.extend(unnamed(connection, original.clone())?);
+                }
+                Ok((found.len(), originals))
+            })?;
+            forget(originals);
+            gone += count as u64;
+            if count < PAGE_ITEMS {
+                return Ok(gone);
+            }
+        }
+    }
+
+    /// The hashes of all originals, in order.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn originals(&self) -> Result<Vec<String>, Error> {
+        let sql =
+            "SELECT DISTINCT original FROM document WHERE original IS NOT NULL ORDER BY original";
+        self.read(|connection| connection.rows(sql, &[], |row| row.text(0)))
+    }
+}
+
+/// Appends what scope and selection mean of the documents `c`; the limit is for whoever asks.
+pub(crate) fn push_documents(
+    statement: &mut Statement,
+    dialect: Dialect,
+    scope: &Scope,
+    selection: &DocumentSelection,
+) {
+    statement.push("c.project = ").int(scope.project);
+    push_owner(statement, scope);
+    statement.push(&format!(" AND c.status <> {PURGED}"));
+    push_range(statement, "c.created_at", selection.created);
+    if !selection.ids.is_empty() {
+        statement.push(" AND ");
+        push_ids(statement, dialect, &selection.ids);
+    }
+    push_texts(statement, &selection.search);
+}
+
+/// Documents are everyone's of a project, so nobody's who sees only their own.
+fn push_owner(statement: &mut Statement, scope: &Scope) {
+    if let Some(owner) = &scope.owner {
+        statement.push(" AND c.owner = ").key(owner);
+    }
+}
+
+/// Takes one in, or says what would become of it.
+fn take(
+    connection: &mut Connection,
+    scope: &Scope,
+    one: &IncomingDocument,
+    writes: bool,
+) -> Result<Taken, Error> {
+    let sql = "SELECT key, body, digest, status FROM document WHERE project = $1 AND id = $2 AND source = $3";
+    let id = key_text(&one.id);
+    let values = [scope.project.into(), Value::Text(&id), Value::Text(&one.source)];
+    let known = connection.row(sql, &values, |row| {
+        let digest = row.bytes(2)?.unwrap_or_default().to_vec();
+        Ok(Known { key: row.int(0)?, body: row.int(1)?, digest, status: row.int(3)? })
+    })?;
+    let taken = match &known {
+        None if one.repeated && !writes => Taken::Repeated,
+        None => Taken::New,
+        Some(known) if known.status == PURGED => Taken::New,
+        Some(known) if known.digest == one.digest => Taken::Same,
+        Some(_) if one.repeated => Taken::Repeated,
+        Some(_) => Taken::Updated,
+    };
+    if !writes || matches!(taken, Taken::Same | Taken::Repeated) {
+        return Ok(taken);
+    }
+    let body = next(connection, "body", 1)?;
+    let sql = insert("body", &["key", "dictionary", "superseded", "crc32", "bytes"], 1);
+    let values = [
+        body.into(),
+        one.body.dictionary.into(),
+        Value::Int(0),
+        Value::Int(one.body.crc32.into()),
+        Value::Bytes(&one.body.bytes),
+    ];
+    connection.execute(&sql, &values)?;
+    let key = match &known {
+        Some(known) => {
+            let exporting = is_exporting(connection)?;
+            drop_body(connection, known.body, exporting)?;
+            known.key
+        }
+        None => next(connection, "item", 1)?,
+    };
+    let text = |text: &Option<String>| text.as_deref().map(|text| column_text(text).into_owned());
+    let place = |text: &Option<String>| text.as_deref().map(|text| key_text(text).into_owned());
+    let (name, base_url) = (text(&one.name), text(&one.base_url));
+    let (url, s3_path) = (place(&one.url), place(&one.s3_path));
+    let search = search_text(one);
+    let facts = &one.embeddings;
+    let dimension = |dimension: usize| Value::Int(whole(dimension as u64));
+    let values = [
+        key.into(),
+        scope.project.into(),
+        Value::Text(&id),
+        Value::Text(&one.source),
+        Value::Int(THERE),
+        name.as_ref().into(),
+        url.as_ref().into(),
+        base_url.as_ref().into(),
+        s3_path.as_ref().into(),
+        Value::Int(micros(one.created_at)),
+        Value::Int(whole(one.chunks)),
+        Value::Int(whole(facts.embedded)),
+        dimension(facts.least_dimension),
+        dimension(facts.most_dimension),
+        Value::Int(facts.width.into()),
+        facts.model.as_ref().into(),
+        Value::Text(&search),
+        Value::Bytes(&one.digest),
+        Value::Int(whole(one.size)),
+        body.into(),
+        None::<&str>.into(),
+    ];
+    let mut sql = insert("document", &COLUMNS, 1);
+    if known.is_some() {
+        // The original stays what it was.
+        sql.push_str(" ON CONFLICT (project, id, source) DO UPDATE SET ");
+        let set = COLUMNS.iter().filter(|name| !["key", "project", "id", "source"].contains(name));
+        let set: Vec<String> = set.map(|name| format!("{name} = excluded.{name}")).collect();
+        sql.push_str(&set.join(", "));
+    }
+    connection.execute(&sql, &values)?;
+    Ok(taken)
+}
+
+/// What is searched: name, address and path.
+fn search_text(one: &IncomingDocument) -> String {
+    let mut text = String::new();
+    for part in [&one.name, &one.url, &one.s3_path].into_iter().flatten() {
+        if !text.is_empty() {
+            text.push(SEPARATOR);
+        }
+        text.push_str(&searchable(part));
+    }
+    text
+}
+
+fn purge(connection: &mut Connection, key: i64, body: i64) -> Result<(), Error> {
+    let key = Value::Int(key);
+    connection.execute("DELETE FROM body WHERE key = $1", &[Value::Int(body)])?;
+    if is_exporting(connection)? {
+        // Earlier states that exports under way still held.
+        let sql = "DELETE FROM body WHERE superseded = 1
+                   AND key IN (SELECT body FROM job_item WHERE item = $1)";
+        connection.execute(sql, &[key])?;
+    }
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE item = $1 LIMIT 1) i";
+    if connection.row(sql, &[key], |row| row.int(0))?.unwrap_or(0) == 0 {
+        return connection.execute("DELETE FROM document WHERE key = $1", &[key]).map(|_| ());
+    }
+    let sql = format!(
+        "UPDATE document SET status = {PURGED}, name = NULL, url = NULL, base_url = NULL, s3_path = NULL, chunks = 0,
+             embedded = 0, least_dimension = 0, most_dimension = 0, width = 0, model = NULL, original = NULL,
+             original_name = NULL, original_type = NULL, original_bytes = NULL, search = '', digest = $1, size = 0,
+             body = 0 WHERE key = $2"
+    );
+    connection.execute(&sql, &[Value::Bytes(&[]), key]).map(|_| ())
+}
+
+/// The hash, if no document names it any more.
+fn unnamed(connection: &mut Connection, hash: Option<String>) -> Result<Vec<String>, Error> {
+    let Some(hash) = hash else { return Ok(Vec::new()) };
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM document WHERE original = $1 LIMIT 1) d";
+    let named = connection.row(sql, &[Value::Text(&hash)], |row| row.int(0))?.unwrap_or(0) > 0;
+    Ok(if named { Vec::new() } else { vec![hash] })
+}
