@@ -9,9 +9,12 @@ use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, findings, write_reject};
 use retort_model::bounds::{COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RUN_EXCERPT};
 use retort_model::{
-    Again, Conversation, Item, ItemKind, NodeKind, NodeRun, Run, Scope, Tally, Text, canonical,
+    Again, Conversation, Document, Item, ItemKind, NodeKind, NodeRun, Run, Scope, Tally, Text,
+    canonical,
 };
-use retort_store::{Incoming, IncomingRun, PackedBody, Packer, Store, Taken, Updated};
+use retort_store::{
+    Incoming, IncomingDocument, IncomingRun, PackedBody, Packer, Store, Taken, Updated,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -108,6 +111,7 @@ struct Made {
     done: BatchDone,
     incoming: Vec<Incoming>,
     runs: Vec<IncomingRun>,
+    documents: Vec<IncomingDocument>,
     /// Items of others.
     foreign: Vec<Met>,
 }
@@ -144,6 +148,7 @@ pub(crate) fn import(
         plan,
         waiting: Vec::new(),
         waiting_runs: Vec::new(),
+        waiting_documents: Vec::new(),
         waiting_bytes: 0,
         refused: Tally::default(),
         report: ImportReport { files_passed_over: inputs.passed_over, ..ImportReport::default() },
@@ -202,8 +207,8 @@ fn pack(
         Work::Refused(why) => {
             refused_entry(&mut done, &source, why);
             before.pass(sequence, ends, |_| ())?;
-            let (incoming, runs, foreign) = Default::default();
-            return Some(Ok(Made { source, done, incoming, runs, foreign }));
+            let (incoming, runs, documents, foreign) = Default::default();
+            return Some(Ok(Made { source, done, incoming, runs, documents, foreign }));
         }
         Work::Stored(_) => return Some(Err(Error::Choice("stored items are in the store".into()))),
     };
@@ -226,7 +231,8 @@ fn pack(
             return Some(Err(Error::Unpack { name: "the set of seen ids".into(), source }));
         }
     };
-    let (mut incoming, mut runs, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut incoming, mut runs) = (Vec::new(), Vec::new());
+    let (mut documents, mut foreign) = (Vec::new(), Vec::new());
     for ((one, repeated), is_owner_given) in read.iter_mut().zip(repeated).zip(owners_given) {
         let owner = one.item.owner_mut().and_then(|owner| owner.as_ref());
         let is_own =
@@ -249,13 +255,18 @@ fn pack(
                 let body = packer.pack(&line);
                 body.map(|body| runs.push(incoming_run(run, is_owner_given, &line, body)))
             }
-            Item::Document(_) => Ok(()),
+            Item::Document(document) => {
+                line.clear();
+                canonical::write_document(document, &mut line);
+                let body = packer.pack(&line);
+                body.map(|body| documents.push(incoming_document(document, repeated, &line, body)))
+            }
         };
         if let Err(error) = packed {
             return Some(Err(Error::Store(error)));
         }
     }
-    Some(Ok(Made { source, done, incoming, runs, foreign }))
+    Some(Ok(Made { source, done, incoming, runs, documents, foreign }))
 }
 
 fn digest(line: &[u8]) -> [u8; 16] {
@@ -377,6 +388,31 @@ fn incoming_run(run: &Run<'_>, is_owner_given: bool, line: &[u8], body: PackedBo
     }
 }
 
+/// A document as the store takes it; `line` is its canonical line, `body` the same compressed.
+fn incoming_document(
+    document: &Document<'_>,
+    repeated: bool,
+    line: &[u8],
+    body: PackedBody,
+) -> IncomingDocument {
+    let decoded = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.decoded().into_owned());
+    IncomingDocument {
+        id: document.id.decoded().into_owned(),
+        source: document.source.decoded().into_owned(),
+        name: decoded(&document.readable_filename),
+        url: decoded(&document.url),
+        base_url: decoded(&document.base_url),
+        s3_path: decoded(&document.s3_path),
+        created_at: document.created_at,
+        chunks: document.chunks.len() as u64,
+        embeddings: document.embedding_facts(),
+        digest: digest(line),
+        size: line.len() as u64,
+        body,
+        repeated,
+    }
+}
+
 /// A hash of what many runs of a copilot or recipe have in common: its version, and the nodes that they passed.
 fn variant(version: Option<&str>, nodes: &BTreeSet<(String, NodeKind)>) -> [u8; 16] {
     let mut text = Vec::new();
@@ -424,6 +460,7 @@ struct Taking<'t> {
     plan: &'t ImportPlan,
     waiting: Vec<Incoming>,
     waiting_runs: Vec<IncomingRun>,
+    waiting_documents: Vec<IncomingDocument>,
     waiting_bytes: u64,
     refused: Tally<Refusal>,
     report: ImportReport,
@@ -431,8 +468,9 @@ struct Taking<'t> {
 
 impl Taking<'_> {
     fn take(&mut self, made: Made, rejects: &mut dyn Write) -> Result<(), Error> {
-        let Made { source, done, mut incoming, mut runs, mut foreign } = made;
-        self.count(&source, &done, incoming.len() + runs.len() + foreign.len());
+        let Made { source, done, mut incoming, mut runs, mut documents, mut foreign } = made;
+        let count = incoming.len() + runs.len() + documents.len() + foreign.len();
+        self.count(&source, &done, count);
         self.report.foreign += foreign.len() as u64;
         if self.plan.names {
             self.report.met.append(&mut foreign);
@@ -455,8 +493,10 @@ impl Taking<'_> {
         self.report.runs += runs.len() as u64;
         self.waiting_bytes += runs.iter().map(|one| one.size).sum::<u64>();
         self.waiting.append(&mut incoming);
+        self.waiting_bytes += documents.iter().map(|one| one.size).sum::<u64>();
         self.waiting_runs.append(&mut runs);
-        let waiting = self.waiting.len() + self.waiting_runs.len();
+        self.waiting_documents.append(&mut documents);
+        let waiting = self.waiting.len() + self.waiting_runs.len() + self.waiting_documents.len();
         if waiting >= COMMIT_ITEMS || self.waiting_bytes >= COMMIT_BYTES {
             self.commit()?;
         }
@@ -504,6 +544,17 @@ impl Taking<'_> {
             };
             for (one, became) in std::mem::take(&mut self.waiting_runs).into_iter().zip(taken) {
                 self.met(one.id, one.flow, became);
+            }
+        }
+        if !self.waiting_documents.is_empty() {
+            let some = std::mem::take(&mut self.waiting_documents);
+            let taken = if self.plan.dry_run {
+                self.store.would_take_in_documents(self.scope, &some)?
+            } else {
+                self.store.take_in_documents(self.scope, &some)?
+            };
+            for (one, became) in some.into_iter().zip(taken) {
+                self.met(one.id, one.source, became);
             }
         }
         self.waiting_bytes = 0;

@@ -14,6 +14,7 @@ mod convert;
 mod datasets;
 mod disk;
 mod doctor;
+mod documents;
 mod download;
 mod draft;
 mod error;
@@ -48,6 +49,7 @@ pub use choice::{Choice, Chosen};
 pub use convert::{ConvertPlan, Report, convert};
 pub use datasets::DatasetRef;
 pub use doctor::Diagnosis;
+pub use documents::{Cited, NewOriginal};
 pub use download::Download;
 pub use draft::discard;
 pub use error::Error;
@@ -70,7 +72,8 @@ pub use retort_formats::{data, file, import as sources, package::Manifest};
 
 /// What the store says of what it keeps.
 pub use retort_store::{
-    AuditEntry, AuditFilter, Begun, Cursor, Dataset, DatasetFile, Delivery, DeliveryState, Edit,
-    Error as StoreError, Finding, Flow, FlowParts, Invitation, Job, JobProgress, Member, Notice,
-    Order, Page, Person, Project, RunPage, RunSummary, Share, Summary, Taken, Token, Webhook,
+    AuditEntry, AuditFilter, Begun, Cursor, Dataset, DatasetFile, Delivery, DeliveryState,
+    DocumentPage, DocumentSummary, Edit, Error as StoreError, Finding, Flow, FlowParts, Invitation,
+    Job, JobProgress, Member, Notice, Order, Original, Page, Person, Project, RunPage, RunSummary,
+    Share, Summary, Taken, Token, Webhook,
 };

@@ -65,6 +65,7 @@ impl Service {
         let total = match &request.selection {
             ItemSelection::Conversations(selection) => self.store.count(&scope, selection)?,
             ItemSelection::Runs(selection) => self.store.count_runs(&scope, selection)?,
+            ItemSelection::Documents(selection) => self.store.document_facts(&scope, selection)?.0,
         };
         let total = limit.map_or(total, |limit| total.min(limit));
         if total == 0 {
@@ -83,6 +84,16 @@ impl Service {
                     }
                     if let Some(line) = self.store.line(&summary, &mut unpacker)? {
                         sampling.push(&with_edits(&summary, &line)?);
+                    }
+                }
+            }
+            ItemSelection::Documents(selection) => {
+                for summary in self.store.documents(&scope, selection, None, most)?.documents {
+                    if !sampling.takes(summary.size) {
+                        break;
+                    }
+                    if let Some(line) = self.store.document_line(&summary, &mut unpacker)? {
+                        sampling.push(&line);
                     }
                 }
             }

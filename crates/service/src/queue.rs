@@ -80,6 +80,10 @@ impl Service {
                 self.check_node(caller, selection, &request.dataset)?;
                 self.store.has_runs(&scope, selection)?
             }
+            ItemSelection::Documents(selection) => {
+                caller.needs_role(ProjectRole::Admin)?;
+                self.store.document_facts(&scope, selection)?.0 > 0
+            }
         };
         if is_any { Ok(()) } else { Err(Error::Nothing("nothing matches the selection".into())) }
     }

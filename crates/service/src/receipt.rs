@@ -144,6 +144,14 @@ pub(crate) fn asked_items(selection: &ItemSelection) -> SelectionAsked {
     match selection {
         ItemSelection::Conversations(selection) => asked(selection),
         ItemSelection::Runs(selection) => asked_runs(selection),
+        ItemSelection::Documents(selection) => asked(&Selection {
+            search: selection.search.clone(),
+            created: selection.created,
+            ids: selection.ids.clone(),
+            limit: selection.limit,
+            statuses: Status::ALL.to_vec(),
+            ..Selection::default()
+        }),
     }
 }
 

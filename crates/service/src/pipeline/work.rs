@@ -306,7 +306,7 @@ fn stored_item<'l>(
             Ok(conversation.into())
         }
         ItemKind::Run => Ok(canonical::read_run(line).map_err(fail)?.into()),
-        ItemKind::Document => Err("no document is kept as a line".into()),
+        ItemKind::Document => Ok(canonical::read_document(line).map_err(fail)?.into()),
     }
 }
 

@@ -1,0 +1,291 @@
+//! Documents looked at and taken away, and their original files.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use retort_formats::data::Embeddings;
+use retort_formats::file::ReadSeek;
+use retort_model::bounds::ORIGINAL_BYTES;
+use retort_model::{
+    Action, Conversation, Document, DocumentSelection, EmbeddingFacts, Grant, ProjectRole,
+    canonical,
+};
+use retort_store::{Cursor, DocumentPage, DocumentSummary, Original};
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::caller::Caller;
+use crate::place::{Place, hex};
+use crate::plan::DatasetPlan;
+use crate::service::Service;
+
+/// A file that is to be kept as the original of a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewOriginal {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its media type.
+    pub media_type: Option<String>,
+}
+
+/// The document of a passage that an answer was given with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cited {
+    /// The document's id.
+    pub id: String,
+    /// Its name as people know it, else its path or address.
+    pub name: String,
+}
+
+impl Service {
+    /// A page of the documents, the newest first.
+    ///
+    /// # Errors
+    /// The caller is no admin; those of the store.
+    pub fn documents(
+        &self,
+        caller: &Caller,
+        selection: &DocumentSelection,
+        after: Option<Cursor>,
+        most: usize,
+    ) -> Result<DocumentPage, Error> {
+        sees_documents(caller)?;
+        Ok(self.store.documents(&caller.scope(), selection, after, most)?)
+    }
+
+    /// How many documents the selection means, and what their embeddings have in common.
+    ///
+    /// # Errors
+    /// The caller is no admin; those of the store.
+    pub fn document_facts(
+        &self,
+        caller: &Caller,
+        selection: &DocumentSelection,
+    ) -> Result<(u64, EmbeddingFacts), Error> {
+        sees_documents(caller)?;
+        Ok(self.store.document_facts(&caller.scope(), selection)?)
+    }
+
+    /// The document with that id, of that source if one is named.
+    ///
+    /// # Errors
+    /// There is none, or several; the caller is no admin; those of the store.
+    pub fn document(
+        &self,
+        caller: &Caller,
+        id: &str,
+        source: Option<&str>,
+    ) -> Result<DocumentSummary, Error> {
+        sees_documents(caller)?;
+        let mut found = self.store.document(&caller.scope(), id)?;
+        found.retain(|one| source.is_none_or(|source| one.source == source));
+        match <[DocumentSummary; 1]>::try_from(found) {
+            Ok([one]) => Ok(one),
+            Err(none) if none.is_empty() => Err(no_document(id)),
+            Err(several) => {
+                let of: Vec<_> = several.iter().map(|one| format!("`{}`", one.source)).collect();
+                let of = of.join(", ");
+                Err(Error::Choice(format!(
+                    "several sources have a document of that id; say which: {of}"
+                )))
+            }
+        }
+    }
+
+    /// Hands over a document as it was taken in, with its chunks.
+    ///
+    /// # Errors
+    /// It is no longer there, or damaged; those of the store.
+    pub fn with_document<T>(
+        &self,
+        summary: &DocumentSummary,
+        take: impl FnOnce(Document<'_>) -> T,
+    ) -> Result<T, Error> {
+        let line = self.store.document_line(summary, &mut self.store.unpacker())?;
+        let line = line.ok_or_else(|| no_document(&summary.id))?;
+        let damaged = |why: String| {
+            let why = format!("the document `{}`: {why}", summary.id);
+            Error::Store(retort_store::Error::Damaged(why))
+        };
+        let text = std::str::from_utf8(&line).map_err(|error| damaged(error.to_string()))?;
+        canonical::read_document(text).map(take).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Keeps the original file of a document, in place of the one that it had.
+    ///
+    /// # Errors
+    /// There is no such document; it is too large; failing I/O; those of the store.
+    pub fn keep_original(
+        &self,
+        caller: &Caller,
+        (id, source): (&str, Option<&str>),
+        new: &NewOriginal,
+        file: &mut dyn Read,
+    ) -> Result<DocumentSummary, Error> {
+        self.audited(caller, Action::Import, &format!("{id}: original"), || {
+            caller.needs(Grant::Write)?;
+            caller.needs_role(ProjectRole::Admin)?;
+            let mut document = self.document(caller, id, source)?;
+            let (original, mut kept) = hashed(file, new)?;
+            let place = self.objects.below(&self.originals());
+            let path = format!("{}/{}", self.originals(), original.sha256);
+            if self.objects.size(&path)? != Some(original.bytes) {
+                let fail = |error| Error::write(&place.describe(&original.sha256), error);
+                let mut out = place.create(&original.sha256)?;
+                io::copy(&mut kept, &mut out).map_err(fail)?;
+                out.finish().map_err(fail)?;
+            }
+            let gone = self.store.set_original(&caller.scope(), document.key, &original)?;
+            self.forget_originals(gone.ok_or_else(|| no_document(id))?)?;
+            document.original = Some(original);
+            Ok(document)
+        })
+    }
+
+    /// Opens the original file of a document.
+    ///
+    /// # Errors
+    /// There is none; the caller is no admin; failing I/O; those of the store.
+    pub fn original(
+        &self,
+        caller: &Caller,
+        id: &str,
+        source: Option<&str>,
+    ) -> Result<(Original, Box<dyn ReadSeek>), Error> {
+        self.audited(caller, Action::Download, &format!("document {id}"), || {
+            caller.needs(Grant::Export)?;
+            let document = self.document(caller, id, source)?;
+            let original = document.original.ok_or_else(|| Error::NotFound {
+                what: "original file of the document",
+                name: id.to_owned(),
+            })?;
+            let file = self.objects.below(&self.originals()).open(&original.sha256)?;
+            Ok((original, file))
+        })
+    }
+
+    /// Takes documents away, with everything that they hold; how many.
+    ///
+    /// # Errors
+    /// The caller is no admin; those of the store.
+    pub fn purge_documents(
+        &self,
+        caller: &Caller,
+        selection: &DocumentSelection,
+    ) -> Result<u64, Error> {
+        let meant = crate::browse::named(&selection.ids);
+        self.audited(caller, Action::Edit, &format!("documents {meant}: purged"), || {
+            caller.needs(Grant::Write)?;
+            caller.needs_role(ProjectRole::Admin)?;
+            let mut left = Vec::new();
+            let gone = self
+                .store
+                .purge_documents(&caller.scope(), selection, &mut |more| left.extend(more))?;
+            self.forget_originals(left)?;
+            Ok(gone)
+        })
+    }
+
+    /// Queues an export of all documents of the project, in as few bits as hold their embeddings.
+    ///
+    /// # Errors
+    /// The caller is no admin; as [`Self::submit_export`].
+    pub fn export_documents(
+        &self,
+        caller: &Caller,
+        selection: &DocumentSelection,
+        mut dataset: DatasetPlan,
+    ) -> Result<i64, Error> {
+        if let Err(refused) = caller.needs_role(ProjectRole::Admin) {
+            return self.audited(caller, Action::Export, "all documents", || Err(refused));
+        }
+        let (_, facts) = self.store.document_facts(&caller.scope(), selection)?;
+        fit(&mut dataset, &facts);
+        let selection = selection.clone().into();
+        self.submit_export(caller, &crate::queue::ExportRequest { selection, dataset })
+    }
+
+    /// The documents of the passages that a conversation's answers were given with, by the passages' JSON texts. Who
+    /// may not see documents gets none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn cited(
+        &self,
+        caller: &Caller,
+        conversation: &Conversation<'_>,
+    ) -> Result<Vec<(String, Cited)>, Error> {
+        if caller.needs_role(ProjectRole::Admin).is_err() {
+            return Ok(Vec::new());
+        }
+        let mut found: Vec<(String, Cited)> = Vec::new();
+        let messages = conversation.rounds.iter().flat_map(|round| &round.messages);
+        for raw in messages.flat_map(|message| &message.contexts) {
+            if found.iter().any(|(text, _)| text == raw.as_str()) {
+                continue;
+            }
+            let Ok(context) = serde_json::from_str::<serde_json::Value>(raw.as_str()) else {
+                continue;
+            };
+            let text = |name: &str| context.get(name).and_then(serde_json::Value::as_str);
+            let (path, url) = (text("s3_path"), text("url"));
+            if let Some(document) = self.store.document_at(&caller.scope(), path, url)? {
+                let name = document.name.or(document.s3_path).or(document.url);
+                let name = name.unwrap_or_else(|| document.id.clone());
+                found.push((raw.as_str().to_owned(), Cited { id: document.id, name }));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where originals lie. Other stores may share the place.
+    pub(crate) fn originals(&self) -> String {
+        format!("originals/{}", self.store.identity())
+    }
+
+    fn forget_originals(&self, hashes: Vec<String>) -> Result<(), Error> {
+        let place = self.objects.below(&self.originals());
+        hashes.iter().try_for_each(|hash| place.remove(hash))
+    }
+}
+
+/// Makes the columns of embeddings as narrow as hold all that they say.
+pub(crate) fn fit(dataset: &mut DatasetPlan, facts: &EmbeddingFacts) {
+    let embeddings = &mut dataset.shape_options.embeddings;
+    if *embeddings != Embeddings::Without {
+        *embeddings = if facts.width > 32 { Embeddings::F64 } else { Embeddings::F32 };
+    }
+}
+
+/// Documents are the project's: who administers it sees them all, and a member none.
+fn sees_documents(caller: &Caller) -> Result<(), Error> {
+    caller.needs(Grant::Read)?;
+    caller.needs_role(ProjectRole::Admin)
+}
+
+fn no_document(id: &str) -> Error {
+    Error::NotFound { what: "document", name: id.to_owned() }
+}
+
+/// The file, kept for now, and what it is.
+fn hashed(file: &mut dyn Read, new: &NewOriginal) -> Result<(Original, std::fs::File), Error> {
+    let fail = |source| Error::Unpack { name: "the original file".into(), source };
+    let mut kept = tempfile::tempfile().map_err(fail)?;
+    let mut hash = Sha256::new();
+    let mut bytes = 0;
+    let mut window = vec![0; 1 << 16];
+    loop {
+        let length = file.read(&mut window).map_err(fail)?;
+        let Some(some) = window.get(..length).filter(|some| !some.is_empty()) else { break };
+        bytes += length as u64;
+        if bytes > ORIGINAL_BYTES {
+            let most = ORIGINAL_BYTES >> 20;
+            return Err(Error::Choice(format!("an original file has at most {most} MiB")));
+        }
+        hash.update(some);
+        kept.write_all(some).map_err(fail)?;
+    }
+    kept.seek(SeekFrom::Start(0)).map_err(fail)?;
+    let (name, media_type) = (new.name.clone(), new.media_type.clone());
+    let sha256 = hex(&hash.finalize());
+    Ok((Original { sha256, name, media_type, bytes }, kept))
+}
