@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, ValueEnum};
-use retort_formats::data::{DataFormat, ShapeOptions, ToolsAs};
+use retort_formats::data::{DataFormat, Embeddings, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::import::ImportFormat;
 use retort_formats::{data, file, import};
@@ -222,6 +222,18 @@ pub struct Shaping {
     /// Retrieved passages carried with one answer, at most.
     #[arg(long, value_name = "N", default_value_t = bounds::CONTEXTS_PER_MESSAGE)]
     max_contexts: usize,
+
+    /// How embeddings of documents are written: in 64 bits a number, in 32 where that holds all that a number says, or
+    /// not at all.
+    #[arg(long, value_name = "f64|f32|none", default_value = "f64")]
+    embeddings: EmbeddingsAs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum EmbeddingsAs {
+    F64,
+    F32,
+    None,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -428,6 +440,11 @@ fn shown_plan(shaping: &Shaping, kind: Option<ItemKind>) -> Result<DatasetPlan, 
             wrap_arguments: shaping.wrap_arguments,
             tasks: shaping.tasks,
             max_contexts: shaping.max_contexts,
+            embeddings: match shaping.embeddings {
+                EmbeddingsAs::F64 => Embeddings::F64,
+                EmbeddingsAs::F32 => Embeddings::F32,
+                EmbeddingsAs::None => Embeddings::Without,
+            },
             node: shaping.node.as_deref().map(Into::into),
             variables: [].into(),
         },

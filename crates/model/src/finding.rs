@@ -118,6 +118,8 @@ pub enum Reason {
     OtherKind,
     /// A document without chunks, where each row is one.
     NoChunks,
+    /// An embedding says more than the width that was asked for holds.
+    EmbeddingTooWide,
     /// It has no messages.
     NoMessages,
     /// It has no answer to learn from.
@@ -157,6 +159,7 @@ named!(
     "reason",
     OtherKind = "other-kind",
     NoChunks = "no-chunks",
+    EmbeddingTooWide = "embedding-too-wide",
     NoMessages = "no-messages",
     NoAnswer = "no-answer",
     OnlyStartRound = "only-start-round",
@@ -181,6 +184,7 @@ impl Reason {
         match self {
             Self::OtherKind => "of a kind that the data format has no shape for",
             Self::NoChunks => "no chunks",
+            Self::EmbeddingTooWide => "an embedding that says more than 32 bits hold",
             Self::NoMessages => "no messages",
             Self::NoAnswer => "no answer to learn from",
             Self::OnlyStartRound => "a graph with nothing after its start round",

@@ -7,7 +7,9 @@ use retort_model::{
 };
 
 use super::schema::{Field, Schema, Sink, Type};
-use super::{DataFormat, Embeddings, Outcome, RecordNotes, ShapeContext, ShapeOptions};
+use super::{
+    DataFormat, Embeddings, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions,
+};
 
 /// The format of documents.
 pub(super) struct Documents;
@@ -153,7 +155,19 @@ impl DataFormat for Chunks {
             return Outcome::left_out(None, LeftOut::new(Reason::NoChunks, "no chunks"));
         }
         let created_at = created_at(document);
-        for chunk in &document.chunks {
+        let (mut records, mut left_out) = (Vec::with_capacity(document.chunks.len()), Vec::new());
+        for (index, chunk) in document.chunks.iter().enumerate() {
+            let part = (document.chunks.len() > 1).then(|| format!("chunk {}", index + 1));
+            let width = chunk.embedding.as_ref().map_or(0, |one| one.vector.width());
+            if context.options.embeddings == Embeddings::F32 && width > 32 {
+                let why = LeftOut::new(
+                    Reason::EmbeddingTooWide,
+                    "32 bits would round it; ask for 64",
+                );
+                left_out.push(RecordLeftOut { part, why });
+                continue;
+            }
+            records.push(RecordNotes { part, ..RecordNotes::default() });
             out.begin_row();
             out.text(&document.id);
             nullable(document.readable_filename.as_ref(), out);
@@ -183,8 +197,7 @@ impl DataFormat for Chunks {
             }
             out.end_row();
         }
-        let records = vec![RecordNotes::default(); document.chunks.len()];
-        Outcome { records, ..Outcome::default() }
+        Outcome { records, left_out, ..Outcome::default() }
     }
 }
 

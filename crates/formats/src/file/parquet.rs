@@ -309,7 +309,7 @@ impl Sink for Columns {
             }
             #[expect(
                 clippy::cast_possible_truncation,
-                reason = "who asked for 32 bits has no more"
+                reason = "such a row is left out before"
             )]
             (Type::Vector32, Vector::F64(numbers)) => {
                 leaf.singles.extend(numbers.iter().map(|number| *number as f32));
