@@ -208,7 +208,7 @@ impl DatasetPlan {
             file_name: self.file_name.to_string(),
             purpose: Some(self.purpose.to_string()),
             node: shape.node.as_deref().map(str::to_owned),
-            embeddings: name_in(&EMBEDDINGS, &shape.embeddings).into(),
+            embeddings: Some(name_in(&EMBEDDINGS, &shape.embeddings).into()),
         }
     }
 
@@ -245,7 +245,10 @@ impl DatasetPlan {
                 wrap_arguments: kept.wrap_arguments,
                 tasks: kept.tasks,
                 max_contexts: kept.max_contexts,
-                embeddings: named_in(&EMBEDDINGS, "way to write embeddings", &kept.embeddings)?,
+                embeddings: match &kept.embeddings {
+                    Some(name) => named_in(&EMBEDDINGS, "way to write embeddings", name)?,
+                    None => Embeddings::default(),
+                },
                 node: kept.node.as_deref().map(Into::into),
                 variables: [].into(),
             },
@@ -289,13 +292,9 @@ pub struct PlanNames {
     /// The node of runs that it is made of.
     #[serde(default)]
     pub node: Option<String>,
-    /// How embeddings are written: `f32`, `f64` or `none`.
-    #[serde(default = "wide")]
-    pub embeddings: String,
-}
-
-fn wide() -> String {
-    name_in(&EMBEDDINGS, &Embeddings::default()).into()
+    /// How embeddings are written: `f32`, `f64` or `none`; in 64 bits, if not said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub embeddings: Option<String>,
 }
 
 #[cfg(test)]

@@ -160,10 +160,8 @@ impl DataFormat for Chunks {
             let part = (document.chunks.len() > 1).then(|| format!("chunk {}", index + 1));
             let width = chunk.embedding.as_ref().map_or(0, |one| one.vector.width());
             if context.options.embeddings == Embeddings::F32 && width > 32 {
-                let why = LeftOut::new(
-                    Reason::EmbeddingTooWide,
-                    "32 bits would round it; ask for 64",
-                );
+                let why =
+                    LeftOut::new(Reason::EmbeddingTooWide, "32 bits would round it; ask for 64");
                 left_out.push(RecordLeftOut { part, why });
                 continue;
             }

@@ -307,10 +307,7 @@ impl Sink for Columns {
             (Type::Vector32, Vector::F32(numbers) | Vector::F32AsF64(numbers)) => {
                 leaf.singles.extend_from_slice(numbers);
             }
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "such a row is left out before"
-            )]
+            #[expect(clippy::cast_possible_truncation, reason = "such a row is left out before")]
             (Type::Vector32, Vector::F64(numbers)) => {
                 leaf.singles.extend(numbers.iter().map(|number| *number as f32));
             }

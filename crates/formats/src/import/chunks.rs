@@ -5,7 +5,7 @@ use retort_model::json::{Kind, Parser};
 use retort_model::{Chunk, Document, Item};
 
 use super::documents::{named, of_chunk};
-use super::fields::{each_field, keep};
+use super::fields::{each_field, keep, put};
 use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
 
 /// The format.
@@ -64,6 +64,11 @@ impl ImportFormat for Chunks {
             row(&mut document, &mut parser, notes)?;
         }
         parser.end()?;
+        if document.id.is_empty() {
+            let places = [&document.s3_path, &document.url, &document.readable_filename];
+            let place = places.into_iter().flatten().find(|place| !place.is_empty());
+            document.id = place.cloned().unwrap_or_default();
+        }
         notes.lone_surrogates += u64::from(parser.lone_surrogates());
         Ok(document.into())
     }
@@ -82,6 +87,16 @@ fn row<'a>(
         if key == "id" && parser.kind()? != Kind::Null {
             // That of the row, not of the document.
             return keep(parser, key, &mut chunk.metadata);
+        }
+        if key == "metadata" && parser.kind()? == Kind::Object {
+            parser.object()?;
+            while let Some(key) = parser.next_key()? {
+                put(&mut chunk.metadata, key.into(), parser.raw()?);
+            }
+            return Ok(());
+        }
+        if key == "metadata" && parser.null()? {
+            return Ok(());
         }
         let Some(key) = of_chunk(&mut chunk, &mut model, parser, key)? else { return Ok(()) };
         if let Some(key) = named(document, parser, key)? {

@@ -2,9 +2,9 @@
 //! `src/db/schema.ts`, and `spec/bulk-export.md`.
 
 use retort_model::json::{Kind, Parser};
-use retort_model::{Chunk, Document, Embedding, Item, RawJson, Text};
+use retort_model::{Chunk, Document, Embedding, Item, RawJson, Text, Time};
 
-use super::fields::{count_or_keep, each_field, id_or_keep, keep, text_or_keep, time_or_keep};
+use super::fields::{count_or_keep, each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
 use super::vector::vector;
 use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
 
@@ -89,14 +89,32 @@ where
     let rest = &mut document.metadata;
     match &*key {
         "id" | "document_id" | "doc_id" => {
+            let raw = parser.clone().raw()?;
             document.id = id_or_keep(parser, key, rest)?.unwrap_or_default();
+            if raw.as_str().starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+                // A number comes out as one.
+                put(rest, "row_id".into(), raw);
+            }
         }
         "course_name" | "project" => document.project = text_or_keep(parser, key, rest)?,
         "readable_filename" => document.readable_filename = text_or_keep(parser, key, rest)?,
         "url" => document.url = text_or_keep(parser, key, rest)?,
         "base_url" => document.base_url = text_or_keep(parser, key, rest)?,
         "s3_path" => document.s3_path = text_or_keep(parser, key, rest)?,
-        "created_at" => document.created_at = time_or_keep(parser, key, rest)?,
+        "created_at" => {
+            let raw = parser.clone().raw()?;
+            document.created_at = time_or_keep(parser, key, rest)?;
+            let is_other = |time: Time| raw.as_text().is_none_or(|text| text != time.to_string());
+            if document.created_at.is_some_and(is_other) {
+                put(rest, "row_created_at".into(), raw);
+            }
+        }
+        "metadata" if parser.kind()? == Kind::Object => {
+            parser.object()?;
+            while let Some(key) = parser.next_key()? {
+                put(rest, key.into(), parser.raw()?);
+            }
+        }
         _ => return Ok(Some(key)),
     }
     Ok(None)
