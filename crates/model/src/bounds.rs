@@ -178,8 +178,8 @@ pub const UPLOAD_BYTES: u64 = 64 << 30;
 /// Ids that one request names, at most: all that a filter matches need no ids.
 pub const IDS_PER_REQUEST: usize = 100_000;
 
-/// Largest original file of a document, in bytes: it lies on disk while it is hashed.
-pub const ORIGINAL_BYTES: u64 = 4 << 30;
+/// Chunks of a document that are told at once: with their embeddings some megabytes.
+pub const CHUNKS_AT_ONCE: usize = 100;
 
 /// Days for which what a failed job made, or is to be made of, is kept for another try.
 pub const FAILED_JOB_DAYS: i64 = 7;

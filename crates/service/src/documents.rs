@@ -1,19 +1,18 @@
 //! Documents looked at and taken away, and their original files.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 
 use retort_formats::data::Embeddings;
 use retort_formats::file::ReadSeek;
-use retort_model::bounds::ORIGINAL_BYTES;
 use retort_model::{
     Action, Conversation, Document, DocumentSelection, EmbeddingFacts, Grant, ProjectRole,
     canonical,
 };
 use retort_store::{Cursor, DocumentPage, DocumentSummary, Original};
-use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::caller::Caller;
+use crate::intake::{UPLOADS, Upload};
 use crate::place::{Place, hex};
 use crate::plan::DatasetPlan;
 use crate::service::Service;
@@ -110,35 +109,40 @@ impl Service {
         canonical::read_document(text).map(take).map_err(|error| damaged(error.to_string()))
     }
 
-    /// Keeps the original file of a document, in place of the one that it had.
+    /// Keeps what was uploaded as the original file of a document, in place of the one that it had. Nothing is left of
+    /// the upload.
     ///
     /// # Errors
-    /// There is no such document; it is too large; failing I/O; those of the store.
+    /// There is no such document; the caller is no admin; failing I/O; those of the store.
     pub fn keep_original(
         &self,
         caller: &Caller,
         (id, source): (&str, Option<&str>),
         new: &NewOriginal,
-        file: &mut dyn Read,
+        mut upload: Upload,
     ) -> Result<DocumentSummary, Error> {
-        self.audited(caller, Action::Import, &format!("{id}: original"), || {
+        let kept = self.audited(caller, Action::Import, &format!("{id}: original"), || {
             caller.needs(Grant::Write)?;
             caller.needs_role(ProjectRole::Admin)?;
             let mut document = self.document(caller, id, source)?;
-            let (original, mut kept) = hashed(file, new)?;
+            let (sha256, bytes) = (hex(&upload.finish()?), upload.bytes());
             let place = self.objects.below(&self.originals());
-            let path = format!("{}/{}", self.originals(), original.sha256);
-            if self.objects.size(&path)? != Some(original.bytes) {
-                let fail = |error| Error::write(&place.describe(&original.sha256), error);
-                let mut out = place.create(&original.sha256)?;
-                io::copy(&mut kept, &mut out).map_err(fail)?;
+            if self.objects.size(&format!("{}/{sha256}", self.originals()))? != Some(bytes) {
+                let fail = |error| Error::write(&place.describe(&sha256), error);
+                let mut given = self.objects.below(UPLOADS).open(upload.key())?;
+                let mut out = place.create(&sha256)?;
+                io::copy(&mut given, &mut out).map_err(fail)?;
                 out.finish().map_err(fail)?;
             }
+            let (name, media_type) = (new.name.clone(), new.media_type.clone());
+            let original = Original { sha256, name, media_type, bytes };
             let gone = self.store.set_original(&caller.scope(), document.key, &original)?;
             self.forget_originals(gone.ok_or_else(|| no_document(id))?)?;
             document.original = Some(original);
             Ok(document)
-        })
+        });
+        self.discard_upload(upload);
+        kept
     }
 
     /// Opens the original file of a document.
@@ -183,25 +187,6 @@ impl Service {
             self.forget_originals(left)?;
             Ok(gone)
         })
-    }
-
-    /// Queues an export of all documents of the project, in as few bits as hold their embeddings.
-    ///
-    /// # Errors
-    /// The caller is no admin; as [`Self::submit_export`].
-    pub fn export_documents(
-        &self,
-        caller: &Caller,
-        selection: &DocumentSelection,
-        mut dataset: DatasetPlan,
-    ) -> Result<i64, Error> {
-        if let Err(refused) = caller.needs_role(ProjectRole::Admin) {
-            return self.audited(caller, Action::Export, "all documents", || Err(refused));
-        }
-        let (_, facts) = self.store.document_facts(&caller.scope(), selection)?;
-        fit(&mut dataset, &facts);
-        let selection = selection.clone().into();
-        self.submit_export(caller, &crate::queue::ExportRequest { selection, dataset })
     }
 
     /// The documents of the passages that a conversation's answers were given with, by the passages' JSON texts. Who
@@ -264,28 +249,4 @@ fn sees_documents(caller: &Caller) -> Result<(), Error> {
 
 fn no_document(id: &str) -> Error {
     Error::NotFound { what: "document", name: id.to_owned() }
-}
-
-/// The file, kept for now, and what it is.
-fn hashed(file: &mut dyn Read, new: &NewOriginal) -> Result<(Original, std::fs::File), Error> {
-    let fail = |source| Error::Unpack { name: "the original file".into(), source };
-    let mut kept = tempfile::tempfile().map_err(fail)?;
-    let mut hash = Sha256::new();
-    let mut bytes = 0;
-    let mut window = vec![0; 1 << 16];
-    loop {
-        let length = file.read(&mut window).map_err(fail)?;
-        let Some(some) = window.get(..length).filter(|some| !some.is_empty()) else { break };
-        bytes += length as u64;
-        if bytes > ORIGINAL_BYTES {
-            let most = ORIGINAL_BYTES >> 20;
-            return Err(Error::Choice(format!("an original file has at most {most} MiB")));
-        }
-        hash.update(some);
-        kept.write_all(some).map_err(fail)?;
-    }
-    kept.seek(SeekFrom::Start(0)).map_err(fail)?;
-    let (name, media_type) = (new.name.clone(), new.media_type.clone());
-    let sha256 = hex(&hash.finalize());
-    Ok((Original { sha256, name, media_type, bytes }, kept))
 }

@@ -68,6 +68,11 @@ impl Write for Upload {
 }
 
 impl Upload {
+    /// Under what it lies among the uploads.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Bytes that came so far.
     pub fn bytes(&self) -> u64 {
         self.bytes

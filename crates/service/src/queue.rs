@@ -12,6 +12,7 @@ use retort_store::{Job, NewExport};
 
 use crate::Error;
 use crate::caller::Caller;
+use crate::documents::fit;
 use crate::export::KeptExport;
 use crate::plan::DatasetPlan;
 use crate::receipt::asked_items;
@@ -45,7 +46,11 @@ impl Service {
                     "{EXPORTS_PER_PERSON} exports of yours wait or run already; wait for one to end"
                 )));
             }
-            let kept = KeptExport::json(&request.dataset, asked_items(&request.selection))?;
+            let mut dataset = request.dataset.clone();
+            if let ItemSelection::Documents(selection) = &request.selection {
+                fit(&mut dataset, &self.store.document_facts(&scope, selection)?.1);
+            }
+            let kept = KeptExport::json(&dataset, asked_items(&request.selection))?;
             let new = NewExport {
                 creator: &caller.name,
                 name,

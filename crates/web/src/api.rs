@@ -6,6 +6,7 @@ mod answers;
 mod audit;
 mod conversations;
 mod datasets;
+pub mod documents;
 mod events;
 mod exports;
 mod formats;
@@ -19,6 +20,7 @@ mod tokens;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -49,6 +51,13 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
             .map(Self)
             .map_err(|error| Problem::bad_request(format!("in the query: {error}")))
     }
+}
+
+/// Whether a line for each item was announced.
+fn is_lines(headers: &HeaderMap) -> bool {
+    let kind = headers.get("content-type").and_then(|value| value.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    ["application/x-ndjson", "application/jsonl", "application/x-jsonlines"].contains(&kind)
 }
 
 /// The problems that any endpoint may answer with.
@@ -121,6 +130,7 @@ pub fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(members::routes())
         .merge(notices::routes())
         .merge(runs::routes())
+        .merge(documents::routes())
         .merge(shared::routes())
         .merge(shares::routes())
         .merge(tokens::routes());

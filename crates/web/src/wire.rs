@@ -1,12 +1,13 @@
 //! What goes over the wire: JSON shapes of what the service knows. `--json` of the command line has the same.
 
+mod documents;
 mod runs;
 
 use std::collections::BTreeMap;
 
 use retort_model::{
-    Action, Check, DateRange, Grant, ItemKind, ItemSelection, JobKind, JobState, Kind, ProjectRole,
-    Purpose, RunSelection, Selection, Status, Time,
+    Action, Check, DateRange, DocumentSelection, Grant, ItemKind, ItemSelection, JobKind, JobState,
+    Kind, ProjectRole, Purpose, RunSelection, Selection, Status, Time,
 };
 use retort_service::{
     AuditEntry, DatasetPlan, ExportRequest, ImportReport, Job as StoreJob, PlanNames,
@@ -17,6 +18,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::Problem;
 
+pub use documents::{
+    ChosenDocuments, Chunks, Document, DocumentFacts, DocumentFilter, DocumentListQuery,
+    DocumentPage, PurgeDocuments,
+};
 pub use runs::{
     ChosenRuns, Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar,
     RunFacts, RunFilter, RunListQuery, RunPage, WholeFlow, WholeRun,
@@ -497,6 +502,9 @@ pub struct Export {
     /// Which runs; then it is an export of runs, not of conversations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs: Option<ChosenRuns>,
+    /// Which documents; then it is an export of documents, for owners and admins alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<ChosenDocuments>,
     /// What is made of them.
     #[serde(flatten)]
     pub making: Making,
@@ -508,14 +516,19 @@ impl Export {
     /// # Errors
     /// Names and words that there are not; conversations and runs at once.
     pub fn request(self) -> Result<ExportRequest, Problem> {
-        let selection: ItemSelection = match self.runs {
-            Some(_) if self.selection != Chosen::default() => {
+        let is_of_conversations = self.selection != Chosen::default();
+        let selection: ItemSelection = match (self.runs, self.documents) {
+            (Some(runs), None) if !is_of_conversations => RunSelection::try_from(runs)?.into(),
+            (None, Some(documents)) if !is_of_conversations => {
+                DocumentSelection::try_from(documents)?.into()
+            }
+            (None, None) => Selection::try_from(self.selection)?.into(),
+            _ => {
                 return Err(Problem::bad_request(
-                    "an export is of conversations (`selection`) or of runs (`runs`), not of both",
+                    "an export is of conversations (`selection`), of runs (`runs`) or of documents (`documents`), \
+                     of one of them",
                 ));
             }
-            Some(runs) => RunSelection::try_from(runs)?.into(),
-            None => Selection::try_from(self.selection)?.into(),
         };
         let dataset = self.making.plan(&self.dataset_name, selection.kind())?;
         Ok(ExportRequest { selection, dataset })
@@ -557,6 +570,9 @@ pub struct Making {
     /// Retrieved passages carried with one answer, at most 80.
     #[schema(maximum = 80)]
     pub max_contexts: usize,
+    /// `none` leaves the embeddings of documents out; else they are written in as few bits as hold them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embeddings: Option<String>,
 }
 
 impl Default for Making {
@@ -574,6 +590,7 @@ impl Default for Making {
             wrap_arguments: false,
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
+            embeddings: None,
         }
     }
 }
@@ -593,6 +610,7 @@ impl From<PlanNames> for Making {
             wrap_arguments: names.wrap_arguments,
             tasks: names.tasks,
             max_contexts: names.max_contexts,
+            embeddings: names.embeddings,
         }
     }
 }
@@ -617,6 +635,7 @@ impl Making {
         let data_format = match (&self.data_format, purpose, kind) {
             (Some(name), _, _) => name.clone(),
             (None, None, ItemKind::Conversation) => "standard".into(),
+            (None, None, ItemKind::Document) if self.file_format == "parquet" => "chunks".into(),
             (None, purpose, kind) => {
                 let purpose = purpose.unwrap_or_default();
                 let usual = data::usual(purpose, kind).map(|format| format.name().to_owned());
@@ -643,6 +662,7 @@ impl Making {
             file_name,
             purpose: self.purpose.clone(),
             node: self.node.clone(),
+            embeddings: self.embeddings.clone(),
         };
         DatasetPlan::named(&names).map_err(Problem::bad_request)
     }

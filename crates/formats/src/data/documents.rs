@@ -277,6 +277,13 @@ fn write_chunk(chunk: &Chunk<'_>, with_embedding: bool, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
+/// The numbers as a JSON list, each in the shortest digits that say it.
+pub fn vector_json(vector: &Vector) -> String {
+    let mut out = Vec::new();
+    write_vector(vector, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Writes the numbers as a JSON list, each in the shortest digits that say it.
 pub(crate) fn write_vector(vector: &Vector, out: &mut Vec<u8>) {
     fn list<T: Copy, F: zmij::Float>(numbers: &[T], wide: impl Fn(T) -> F, out: &mut Vec<u8>) {

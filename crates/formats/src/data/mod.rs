@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning};
 
+pub use documents::vector_json;
 pub(crate) use documents::write_vector;
 pub use schema::{Column, Field, Schema, Sink, Type};
 pub use tools::ToolBench;

@@ -1,7 +1,7 @@
 //! Runs: brought in, listed, read, charted, purged; and the copilots and recipes that they were executions of.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use retort_model::bounds::{PAGE_ITEMS, REQUEST_BYTES};
 use retort_model::{Grant, RunSelection, RunSource};
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::answers::{key_of, once};
 use super::conversations::Intake;
 use super::imports::import_upload;
-use super::{Answer, Params, Problems, raw};
+use super::{Answer, Params, Problems, is_lines, raw};
 use crate::app::App;
 use crate::extract::{Json, Path, whole_body};
 use crate::problem::Problem;
@@ -149,13 +149,6 @@ async fn take_in(
         Ok(taken)
     })
     .await
-}
-
-/// Whether a line for each run was announced.
-fn is_lines(headers: &HeaderMap) -> bool {
-    let kind = headers.get("content-type").and_then(|value| value.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    ["application/x-ndjson", "application/jsonl", "application/x-jsonlines"].contains(&kind)
 }
 
 /// Purge runs: they are gone for good

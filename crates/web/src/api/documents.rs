@@ -1,0 +1,374 @@
+//! Documents: brought in, listed, read with their chunks, their original files kept and fetched, and taken away.
+
+use std::io::{Seek, SeekFrom};
+
+use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use retort_model::bounds::{CHUNKS_AT_ONCE, PAGE_ITEMS, REQUEST_BYTES, UPLOAD_BYTES};
+use retort_model::{DocumentSelection, Grant};
+use retort_service::{Caller, NewOriginal, Service, Upload};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answers::{key_of, once};
+use super::conversations::Intake;
+use super::imports::import_upload;
+use super::{Answer, Params, Problems, is_lines};
+use crate::app::App;
+use crate::extract::{Json, Path, whole_body};
+use crate::problem::{Problem, kinds};
+use crate::ranges::{Offer, download};
+use crate::uploads::{take, too_large};
+use crate::who::Asking;
+use crate::wire;
+
+/// Documents on a page, if not said.
+const PAGE: usize = 50;
+
+/// The import format of documents, if none is named.
+const FORMAT: &str = "uiuc-documents";
+
+/// The media type of what is none of a known one.
+const BYTES: &str = "application/octet-stream";
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, take_in))
+        .routes(routes!(facts))
+        .routes(routes!(purge))
+        .routes(routes!(show))
+        .routes(routes!(chunks))
+        .routes(routes!(original, keep_original))
+}
+
+/// Of which import format.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Of {
+    /// The import format, where the id alone is not enough.
+    source: Option<String>,
+}
+
+/// What the original is called.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Called {
+    /// The import format of the document, where the id alone is not enough.
+    source: Option<String>,
+    /// The file's name.
+    name: Option<String>,
+}
+
+/// Which chunks.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct ChunkQuery {
+    /// The import format, where the id alone is not enough.
+    source: Option<String>,
+    /// Behind how many chunks: `next` of the chunks before.
+    after: u64,
+    /// At most so many: 1 to 100, 20 if not said.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<usize>,
+    /// Whether the numbers of the embeddings are told, too.
+    embeddings: bool,
+}
+
+/// List documents, the newest first
+#[utoipa::path(get, path = "/documents", tag = "documents", params(wire::DocumentListQuery),
+    responses((status = 200, body = wire::DocumentPage), Problems))]
+async fn list(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(query): Params<wire::DocumentListQuery>,
+) -> Answer<wire::DocumentPage> {
+    let selection = DocumentSelection::try_from(wire::ChosenDocuments::from(query.filter()))?;
+    let after = match query.after.as_deref() {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|error: String| Problem::bad_request(error))?),
+    };
+    let most = query.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_ITEMS).contains(&most) {
+        return Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_ITEMS}")));
+    }
+    let page = app.call(move |service| service.documents(&caller, &selection, after, most)).await?;
+    Ok(Json(wire::DocumentPage {
+        documents: page.documents.iter().map(wire::Document::from).collect(),
+        next: page.next.map(|next| next.to_string()),
+    }))
+}
+
+/// Count documents, and tell what their embeddings have in common
+#[utoipa::path(get, path = "/documents/facts", tag = "documents", params(wire::DocumentFilter),
+    responses((status = 200, body = wire::DocumentFacts), Problems))]
+async fn facts(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(filter): Params<wire::DocumentFilter>,
+) -> Answer<wire::DocumentFacts> {
+    let selection = DocumentSelection::try_from(wire::ChosenDocuments::from(filter))?;
+    let (documents, facts) =
+        app.call(move |service| service.document_facts(&caller, &selection)).await?;
+    Ok(Json(wire::DocumentFacts { documents, embeddings: (&facts).into() }))
+}
+
+/// Take in documents with their chunks
+///
+/// As `application/json`, an object or an array of up to 16 MiB is taken in at once (200). As `application/x-ndjson`,
+/// also packed with gzip or zstd and of any size, they are streamed and taken in by an import (202). As
+/// `multipart/form-data`, the field `document` is one of them, and the field `original` its original file (200).
+#[utoipa::path(post, path = "/documents", tag = "documents", params(Intake),
+    request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"),
+        (Vec<u8> = "multipart/form-data"))),
+    responses((status = 200, body = wire::Taking), (status = 202, body = wire::Job), Problems))]
+async fn take_in(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(intake): Params<Intake>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let from = intake.from.clone().unwrap_or_else(|| FORMAT.into());
+    let intake = Intake { from: Some(from.clone()), ..intake };
+    if is_lines(request.headers()) {
+        return import_upload(app, caller, intake, request).await;
+    }
+    let headers = request.headers().clone();
+    let is_form = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
+    if is_form {
+        return with_original(app, caller, intake, request).await;
+    }
+    let body = whole_body(request, REQUEST_BYTES).await?;
+    let key = key_of(&headers, &[b"take-in-documents", from.as_bytes(), &body])?;
+    let intake = intake.request()?;
+    let (asks, doing) = (caller.clone(), app.clone());
+    once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
+        taken(&doing, asks, intake, body.to_vec()).await
+    })
+    .await
+}
+
+async fn taken(
+    app: &App,
+    caller: Caller,
+    intake: retort_service::IntakeRequest,
+    body: Vec<u8>,
+) -> Result<wire::Taking, Problem> {
+    let taken = app.call(move |service| service.take_in(&caller, &intake, body)).await?;
+    let taken = wire::Taking::from(taken);
+    if taken.read == 0 || (taken.read == taken.refused && taken.read == 1) {
+        let why = taken.refusals.first().cloned();
+        let why = why.unwrap_or_else(|| "there is no document in the body".into());
+        return Err(Problem::new(&kinds::UNREADABLE, why));
+    }
+    Ok(taken)
+}
+
+/// Takes in the document of a form, and the original file behind it.
+async fn with_original(
+    app: App,
+    caller: Caller,
+    intake: Intake,
+    request: Request,
+) -> Result<Response, Problem> {
+    let broken = |error: axum::extract::multipart::MultipartError| {
+        Problem::bad_request("the form broke off").because(error)
+    };
+    let mut form = Multipart::from_request(request, &app)
+        .await
+        .map_err(|_| Problem::unsupported_media_type("multipart/form-data"))?;
+    let mut told = None;
+    while let Some(field) = form.next_field().await.map_err(broken)? {
+        match (field.name().unwrap_or_default(), &told) {
+            ("document", None) => {
+                let mut text = Vec::new();
+                let mut field = field;
+                while let Some(piece) = field.chunk().await.map_err(broken)? {
+                    if text.len() + piece.len() > REQUEST_BYTES {
+                        return Err(Problem::too_large(REQUEST_BYTES));
+                    }
+                    text.extend_from_slice(&piece);
+                }
+                told = Some(taken(&app, caller.clone(), intake.request()?, text).await?);
+            }
+            ("original", Some(told)) => {
+                let [met] = &told.conversations[..] else {
+                    return Err(Problem::bad_request("an original file is that of one document"));
+                };
+                let (id, source) = (met.id.clone(), met.source.clone());
+                let new = NewOriginal {
+                    name: field.file_name().map(str::to_owned),
+                    media_type: field.content_type().map(str::to_owned),
+                };
+                let pieces = field.map(move |piece| piece.map_err(broken));
+                let upload = take(&app, caller.clone(), id.clone(), pieces).await?;
+                let upload =
+                    upload.ok_or_else(|| Problem::bad_request("the original file is empty"))?;
+                kept(&app, caller.clone(), (id, Some(source)), new, upload).await?;
+            }
+            ("original", None) => {
+                return Err(Problem::bad_request("the field `document` comes before `original`"));
+            }
+            (other, _) => {
+                return Err(Problem::bad_request(format!(
+                    "`{other}` is no field of the form: it has `document` and `original`"
+                )));
+            }
+        }
+    }
+    let told = told.ok_or_else(|| Problem::bad_request("the form has no field `document`"))?;
+    Ok(Json(told).into_response())
+}
+
+async fn kept(
+    app: &App,
+    caller: Caller,
+    (id, source): (String, Option<String>),
+    new: NewOriginal,
+    upload: Upload,
+) -> Result<wire::Document, Problem> {
+    let keep = move |service: &Service| {
+        service.keep_original(&caller, (&id, source.as_deref()), &new, upload)
+    };
+    Ok(wire::Document::from(&app.call(keep).await?))
+}
+
+/// Take documents away: they are gone for good
+#[utoipa::path(post, path = "/documents/purge", tag = "documents", request_body = wire::PurgeDocuments,
+    responses((status = 200, body = wire::Purged), Problems))]
+async fn purge(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Json(asked): Json<wire::PurgeDocuments>,
+) -> Answer<wire::Purged> {
+    if asked.ids.is_empty() {
+        return Err(Problem::bad_request("`ids` says which; none are named"));
+    }
+    let chosen = wire::ChosenDocuments { ids: asked.ids, ..wire::ChosenDocuments::default() };
+    let selection = DocumentSelection::try_from(chosen)?;
+    let purged = app.call(move |service| service.purge_documents(&caller, &selection)).await?;
+    Ok(Json(wire::Purged { purged }))
+}
+
+/// A document, without its chunks
+#[utoipa::path(get, path = "/documents/{id}", tag = "documents", params(("id" = String, Path), Of),
+    responses((status = 200, body = wire::Document), Problems))]
+async fn show(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<String>,
+    Params(of): Params<Of>,
+) -> Answer<wire::Document> {
+    let found =
+        app.call(move |service| service.document(&caller, &id, of.source.as_deref())).await?;
+    Ok(Json(wire::Document::from(&found)))
+}
+
+/// Some chunks of a document
+#[utoipa::path(get, path = "/documents/{id}/chunks", tag = "documents",
+    params(("id" = String, Path), ChunkQuery),
+    responses((status = 200, body = wire::Chunks), Problems))]
+async fn chunks(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<String>,
+    Params(query): Params<ChunkQuery>,
+) -> Answer<wire::Chunks> {
+    let most = query.limit.unwrap_or(20);
+    if !(1..=CHUNKS_AT_ONCE).contains(&most) {
+        return Err(Problem::bad_request(format!("`limit` is 1 to {CHUNKS_AT_ONCE}")));
+    }
+    let found = app.call(move |service| {
+        let document = service.document(&caller, &id, query.source.as_deref())?;
+        let after = usize::try_from(query.after).unwrap_or(usize::MAX);
+        service.with_document(&document, |document| {
+            wire::Chunks::of(&document, after, most, query.embeddings)
+        })
+    });
+    Ok(Json(found.await?))
+}
+
+/// Fetch the original file of a document
+#[utoipa::path(get, path = "/documents/{id}/original", tag = "documents", params(("id" = String, Path), Of),
+    responses(
+        (status = 200, content_type = "application/octet-stream", body = String),
+        (status = 206, content_type = "application/octet-stream", body = String),
+        (status = 304),
+        Problems
+    ))]
+async fn original(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<String>,
+    Params(of): Params<Of>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    fetch(&app, caller, (id, of.source), &method, &headers).await
+}
+
+/// The answer with the original file of a document.
+///
+/// # Errors
+/// There is none; those of a download.
+pub async fn fetch(
+    app: &App,
+    caller: Caller,
+    (id, source): (String, Option<String>),
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let (original, mut file) =
+        app.call(move |service| service.original(&caller, &id, source.as_deref())).await?;
+    let offer = Offer {
+        total_bytes: original.bytes,
+        etag: &original.sha256,
+        file_name: original.name.as_deref().unwrap_or("original"),
+        // What others sent is never shown as a page of this site.
+        media_type: BYTES,
+    };
+    download(app.downloads(), method, headers, &offer, move |range, out| {
+        let fail =
+            |error| retort_service::Error::Unpack { name: "an original".into(), source: error };
+        file.seek(SeekFrom::Start(range.start)).map_err(fail)?;
+        let mut part = std::io::Read::take(file, range.end.saturating_sub(range.start));
+        std::io::copy(&mut part, out).map_err(fail).map(|_| ())
+    })
+    .await
+}
+
+/// Keep the body as the original file of a document
+#[utoipa::path(put, path = "/documents/{id}/original", tag = "documents", params(("id" = String, Path), Called),
+    request_body(content = String, content_type = "application/octet-stream"),
+    responses((status = 200, body = wire::Document), Problems))]
+async fn keep_original(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<String>,
+    Params(called): Params<Called>,
+    request: Request,
+) -> Answer<wire::Document> {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if length.and_then(|text| text.parse::<u64>().ok()).is_some_and(|n| n > UPLOAD_BYTES) {
+        return Err(too_large());
+    }
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let new = NewOriginal { name: called.name, media_type: kind.map(str::to_owned) };
+    // Who may not is told before the bytes are taken.
+    let (asks, of) = (caller.clone(), (id.clone(), called.source.clone()));
+    app.call(move |service| service.document(&asks, &of.0, of.1.as_deref()).map(|_| ())).await?;
+    let pieces = request.into_body().into_data_stream();
+    let pieces = pieces.map(|piece| piece.map_err(Problem::from));
+    let upload = take(&app, caller.clone(), id.clone(), pieces).await?;
+    let upload = upload.ok_or_else(|| Problem::bad_request("the body is empty"))?;
+    Ok(Json(kept(&app, caller, (id, called.source), new, upload).await?))
+}

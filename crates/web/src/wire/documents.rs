@@ -1,0 +1,310 @@
+//! Documents over the wire.
+
+use retort_model::{
+    Chunk as KeptChunk, DateRange, Document as Kept, DocumentSelection, RawJson, Time,
+};
+use retort_service::{DocumentSummary, Original as KeptOriginal, data};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{moment, time};
+use crate::problem::Problem;
+
+/// A document as lists show it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Document {
+    /// The source's id.
+    pub id: String,
+    /// The import format.
+    pub source: String,
+    /// Its name as people know it.
+    pub readable_filename: Option<String>,
+    /// Where it came from.
+    pub url: Option<String>,
+    /// The site that it came from.
+    pub base_url: Option<String>,
+    /// Where the source keeps the original.
+    pub s3_path: Option<String>,
+    /// When it was taken in at the source, RFC 3339.
+    pub created_at: Option<String>,
+    /// How many chunks it has.
+    pub chunks: u64,
+    /// What its embeddings have in common.
+    pub embeddings: EmbeddingFacts,
+    /// The original file, if it lies here.
+    pub original: Option<Original>,
+    /// Bytes of its canonical line.
+    pub bytes: u64,
+}
+
+/// What embeddings have in common.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct EmbeddingFacts {
+    /// Chunks that have one.
+    pub embedded: u64,
+    /// How many numbers the shortest has.
+    pub least_dimension: u64,
+    /// How many the longest has.
+    pub most_dimension: u64,
+    /// Bits of a number that hold all of them, 32 or 64; 0 without any.
+    pub width: u32,
+    /// The model that made them, if all name the same.
+    pub model: Option<String>,
+}
+
+impl From<&retort_model::EmbeddingFacts> for EmbeddingFacts {
+    fn from(facts: &retort_model::EmbeddingFacts) -> Self {
+        Self {
+            embedded: facts.embedded,
+            least_dimension: facts.least_dimension as u64,
+            most_dimension: facts.most_dimension as u64,
+            width: facts.width,
+            model: facts.model.clone(),
+        }
+    }
+}
+
+/// The original file of a document.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Original {
+    /// Its SHA-256 in hexadecimal digits.
+    pub sha256: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its media type.
+    pub media_type: Option<String>,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl From<&KeptOriginal> for Original {
+    fn from(original: &KeptOriginal) -> Self {
+        Self {
+            sha256: original.sha256.clone(),
+            name: original.name.clone(),
+            media_type: original.media_type.clone(),
+            bytes: original.bytes,
+        }
+    }
+}
+
+impl From<&DocumentSummary> for Document {
+    fn from(document: &DocumentSummary) -> Self {
+        Self {
+            id: document.id.clone(),
+            source: document.source.clone(),
+            readable_filename: document.name.clone(),
+            url: document.url.clone(),
+            base_url: document.base_url.clone(),
+            s3_path: document.s3_path.clone(),
+            created_at: moment(document.created_at),
+            chunks: document.chunks,
+            embeddings: (&document.embeddings).into(),
+            original: document.original.as_ref().map(Into::into),
+            bytes: document.size,
+        }
+    }
+}
+
+/// A page of documents.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct DocumentPage {
+    /// The documents, the newest first.
+    pub documents: Vec<Document>,
+    /// What `after` is for the next page; null on the last.
+    pub next: Option<String>,
+}
+
+/// How many documents there are, and what they are like.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct DocumentFacts {
+    /// How many.
+    pub documents: u64,
+    /// What their embeddings have in common.
+    pub embeddings: EmbeddingFacts,
+}
+
+/// Some chunks of a document.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Chunks {
+    /// The chunks, in order.
+    pub chunks: Vec<Chunk>,
+    /// What `after` is for the next ones; null behind the last.
+    pub next: Option<u64>,
+}
+
+/// A piece of a document, as it is retrieved.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Chunk {
+    /// Its text.
+    pub text: String,
+    /// The page, as the source wrote it.
+    pub pagenumber: Option<serde_json::Value>,
+    /// The place in a recording, as the source wrote it.
+    pub timestamp: Option<serde_json::Value>,
+    /// Its place among the chunks, as the source says.
+    pub chunk_index: Option<u64>,
+    /// The model that made its embedding.
+    pub embedding_model: Option<String>,
+    /// How many numbers its embedding has.
+    pub dimension: Option<u64>,
+    /// The numbers, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<f64>>)]
+    pub embedding: Option<Box<serde_json::value::RawValue>>,
+}
+
+impl Chunks {
+    /// At most so many behind the first `after`.
+    pub fn of(document: &Kept<'_>, after: usize, most: usize, embeddings: bool) -> Self {
+        let raw = |raw: &Option<RawJson<'_>>| {
+            raw.as_ref().and_then(|raw| serde_json::from_str(raw.as_str()).ok())
+        };
+        let chunk = |chunk: &KeptChunk<'_>| Chunk {
+            text: chunk.text.decoded().into_owned(),
+            pagenumber: raw(&chunk.pagenumber),
+            timestamp: raw(&chunk.timestamp),
+            chunk_index: chunk.chunk_index,
+            embedding_model: chunk
+                .embedding
+                .as_ref()
+                .and_then(|one| one.model.as_ref())
+                .map(|model| model.decoded().into_owned()),
+            dimension: chunk.embedding.as_ref().map(|one| one.vector.dimension() as u64),
+            embedding: chunk.embedding.as_ref().filter(|_| embeddings).and_then(|one| {
+                serde_json::value::RawValue::from_string(data::vector_json(&one.vector)).ok()
+            }),
+        };
+        let more = document.chunks.len() > after.saturating_add(most);
+        Self {
+            chunks: document.chunks.iter().skip(after).take(most).map(chunk).collect(),
+            next: more.then_some((after + most) as u64),
+        }
+    }
+}
+
+/// Filters of documents, as they stand in a query.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct DocumentFilter {
+    /// Texts sought in name, address and path, whatever their case; any of several.
+    pub search: Vec<String>,
+    /// Taken in at this date or moment, or later.
+    pub created_from: Option<String>,
+    /// Taken in before this date or moment.
+    pub created_before: Option<String>,
+    /// Ids; any of several.
+    pub id: Vec<String>,
+}
+
+/// A page of the documents that a filter matches.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct DocumentListQuery {
+    /// Texts sought in name, address and path, whatever their case; any of several.
+    pub search: Vec<String>,
+    /// Taken in at this date or moment, or later.
+    pub created_from: Option<String>,
+    /// Taken in before this date or moment.
+    pub created_before: Option<String>,
+    /// Ids; any of several.
+    pub id: Vec<String>,
+    /// Where the page begins: `next` of the page before.
+    pub after: Option<String>,
+    /// Documents on the page: 1 to 1000, 50 if not said.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+}
+
+impl DocumentListQuery {
+    /// The filter of it.
+    pub fn filter(&self) -> DocumentFilter {
+        DocumentFilter {
+            search: self.search.clone(),
+            created_from: self.created_from.clone(),
+            created_before: self.created_before.clone(),
+            id: self.id.clone(),
+        }
+    }
+}
+
+/// Which documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChosenDocuments {
+    /// Texts sought in name, address and path, whatever their case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub search: Vec<String>,
+    /// Taken in at this date or moment, or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_from: Option<String>,
+    /// Taken in before this date or moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_before: Option<String>,
+    /// Ids; none means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+    /// At most this many, the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+impl From<DocumentFilter> for ChosenDocuments {
+    fn from(filter: DocumentFilter) -> Self {
+        Self {
+            search: filter.search,
+            created_from: filter.created_from,
+            created_before: filter.created_before,
+            ids: filter.id,
+            limit: None,
+        }
+    }
+}
+
+impl From<&DocumentSelection> for ChosenDocuments {
+    fn from(selection: &DocumentSelection) -> Self {
+        let said = |time: Option<Time>| moment(time);
+        Self {
+            search: selection.search.clone(),
+            created_from: said(selection.created.from),
+            created_before: said(selection.created.before),
+            ids: selection.ids.iter().cloned().collect(),
+            limit: selection.limit,
+        }
+    }
+}
+
+impl TryFrom<ChosenDocuments> for DocumentSelection {
+    type Error = Problem;
+
+    fn try_from(chosen: ChosenDocuments) -> Result<Self, Problem> {
+        let most = retort_model::bounds::IDS_PER_REQUEST;
+        if chosen.ids.len() > most {
+            return Err(Problem::bad_request(format!(
+                "at most {most} ids; a filter means as many as match"
+            )));
+        }
+        if chosen.search.iter().any(String::is_empty) {
+            return Err(Problem::bad_request("`search` is empty"));
+        }
+        Ok(Self {
+            search: chosen.search,
+            created: DateRange {
+                from: time(chosen.created_from.as_deref())?,
+                before: time(chosen.created_before.as_deref())?,
+            },
+            ids: chosen.ids.into_iter().collect(),
+            limit: chosen.limit,
+        })
+    }
+}
+
+/// Documents that are to be gone for good.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeDocuments {
+    /// Their ids.
+    pub ids: Vec<String>,
+}
