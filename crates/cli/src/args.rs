@@ -9,8 +9,8 @@ use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::import::ImportFormat;
 use retort_formats::{data, file, import};
 use retort_model::{
-    Check, DatasetName, DateRange, FileName, ItemKind, ItemSelection, Kind, Purpose, RunSelection,
-    RunSource, RunStatus, Selection, Status, Time, bounds,
+    Check, DatasetName, DateRange, DocumentSelection, FileName, ItemKind, ItemSelection, Kind,
+    Purpose, RunSelection, RunSource, RunStatus, Selection, Status, Time, bounds,
 };
 use retort_service::{Compression, ConvertPlan, DatasetPlan, Input};
 
@@ -144,6 +144,10 @@ pub struct Exporting {
     /// Runs, not conversations; any option of runs says so, too.
     #[arg(long)]
     runs: bool,
+
+    /// Documents, not conversations.
+    #[arg(long, conflicts_with = "runs")]
+    documents: bool,
 
     #[command(flatten)]
     narrowing: RunNarrowing,
@@ -352,6 +356,23 @@ impl Exporting {
     pub fn selection(self) -> Result<ItemSelection, Failure> {
         let of_runs = RunSelection { statuses: self.run_statuses, ..self.narrowing.into() };
         let selection = Selection::from(self.selecting);
+        if self.documents {
+            let of_documents = Selection {
+                search: selection.search.clone(),
+                created: selection.created,
+                ids: selection.ids.clone(),
+                limit: selection.limit,
+                ..Selection::default()
+            };
+            if selection != of_documents || of_runs != RunSelection::default() {
+                return Err(
+                    "documents are chosen by `--search`, `--created`, `--id` and `--limit` alone"
+                        .into(),
+                );
+            }
+            let Selection { search, created, ids, limit, .. } = selection;
+            return Ok(DocumentSelection { search, created, ids, limit }.into());
+        }
         if !self.runs && of_runs == RunSelection::default() {
             return Ok(selection.into());
         }
@@ -407,6 +428,10 @@ pub fn dataset_plan(
 ) -> Result<DatasetPlan, Failure> {
     let mut plan = shown_plan(shaping, kind)?;
     plan.file_format = file_format(&making.file_format)?;
+    let is_of_documents = kind == Some(ItemKind::Document) && shaping.data_format.is_none();
+    if is_of_documents && !plan.data_format.file_formats().contains(&plan.file_format.name()) {
+        plan.data_format = data_format("chunks")?;
+    }
     plan.file_options.csv = making.csv.into();
     plan.compression = making.compress;
     plan.dataset_name = name;

@@ -1,5 +1,6 @@
 //! A server that keeps the store, asked over its API.
 
+mod documents;
 mod refusal;
 mod runs;
 mod transfer;

@@ -1,15 +1,18 @@
 //! Where the conversations are kept: in a store that lies here, or behind a server. Either way the same is asked, and
 //! what is answered has the same shape.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::package::Manifest;
-use retort_model::{DatasetName, ProjectRole, RunSelection, RunSource, Selection};
+use retort_model::{
+    DatasetName, DocumentSelection, ProjectRole, RunSelection, RunSource, Selection, bounds,
+};
 use retort_service::{
-    Cursor, Edit, Error, ExportRequest, LOCAL, Observer, Order, TokenRequest, Verified,
-    preview_package, verify_package,
+    Cursor, Edit, Error, ExportRequest, LOCAL, NewOriginal, Observer, Order, TokenRequest,
+    Verified, preview_package, verify_package,
 };
 use retort_web::wire;
 
@@ -602,4 +605,111 @@ fn publish(
         _ => fail(error.error),
     })?;
     Ok(Some(bytes))
+}
+
+/// Documents.
+impl House {
+    pub fn documents(
+        &self,
+        selection: &DocumentSelection,
+        after: Option<Cursor>,
+        most: usize,
+    ) -> Result<wire::DocumentPage, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let page = opened.service.documents(&opened.caller, selection, after, most)?;
+                Ok(wire::DocumentPage {
+                    documents: page.documents.iter().map(Into::into).collect(),
+                    next: page.next.map(|next| next.to_string()),
+                })
+            }
+            Self::There(client) => {
+                Ok(client.documents(selection, after.map(|after| after.to_string()), most)?)
+            }
+        }
+    }
+
+    pub fn document_facts(
+        &self,
+        selection: &DocumentSelection,
+    ) -> Result<wire::DocumentFacts, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let (documents, facts) =
+                    opened.service.document_facts(&opened.caller, selection)?;
+                Ok(wire::DocumentFacts { documents, embeddings: (&facts).into() })
+            }
+            Self::There(client) => Ok(client.document_facts(selection)?),
+        }
+    }
+
+    pub fn document(&self, id: &str, source: Option<&str>) -> Result<wire::Document, Failure> {
+        match self {
+            Self::Here(opened) => {
+                Ok((&opened.service.document(&opened.caller, id, source)?).into())
+            }
+            Self::There(client) => Ok(client.document((id, source))?),
+        }
+    }
+
+    pub fn chunks(
+        &self,
+        (id, source): (&str, Option<&str>),
+        after: u64,
+        embeddings: bool,
+    ) -> Result<wire::Chunks, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let service = &opened.service;
+                let document = service.document(&opened.caller, id, source)?;
+                let after = usize::try_from(after).unwrap_or(usize::MAX);
+                Ok(service.with_document(&document, |document| {
+                    wire::Chunks::of(&document, after, bounds::CHUNKS_AT_ONCE, embeddings)
+                })?)
+            }
+            Self::There(client) => Ok(client.chunks((id, source), after, embeddings)?),
+        }
+    }
+
+    pub fn original(
+        &self,
+        (id, source): (&str, Option<&str>),
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Here(opened) => {
+                let (_, mut file) = opened.service.original(&opened.caller, id, source)?;
+                io::copy(&mut file, out)?;
+                Ok(())
+            }
+            Self::There(client) => Ok(client.original((id, source), out)?),
+        }
+    }
+
+    pub fn keep_original(
+        &self,
+        (id, source): (&str, Option<&str>),
+        new: &NewOriginal,
+        mut file: File,
+    ) -> Result<wire::Document, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let Opened { service, caller, .. } = &**opened;
+                let mut upload = service.upload(caller, id)?;
+                if let Err(error) = io::copy(&mut file, &mut upload) {
+                    service.discard_upload(upload);
+                    return Err(error.into());
+                }
+                Ok((&service.keep_original(caller, (id, source), new, upload)?).into())
+            }
+            Self::There(client) => Ok(client.keep_original((id, source), new, file)?),
+        }
+    }
+
+    pub fn purge_documents(&self, selection: &DocumentSelection) -> Result<u64, Failure> {
+        match self {
+            Self::Here(opened) => Ok(opened.service.purge_documents(&opened.caller, selection)?),
+            Self::There(client) => Ok(client.purge_documents(selection)?),
+        }
+    }
 }

@@ -64,9 +64,11 @@ enum Command {
     Restore(commands::restore::Restore),
     /// Remove conversations for good.
     Purge(commands::purge::Purge),
+    /// List or show documents with their chunks, fetch or keep their originals, take some away.
+    Documents(commands::documents::Documents),
     /// List, show or purge the runs of copilots and recipes, and list what ran.
     Runs(commands::runs::Runs),
-    /// Make a dataset of conversations or runs in the store.
+    /// Make a dataset of conversations, runs or documents in the store.
     Export(commands::export::Export),
     /// List the datasets, look into one, download, verify, rename or delete it.
     Datasets(commands::datasets::Datasets),
@@ -117,6 +119,7 @@ fn main() -> ExitCode {
         Command::Delete(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Purge(command) => command.run(),
+        Command::Documents(command) => command.run(),
         Command::Runs(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Datasets(command) => command.run(),

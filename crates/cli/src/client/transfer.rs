@@ -318,7 +318,7 @@ fn wait_of(error: &ClientError) -> Duration {
 }
 
 /// A body that is read as it is sent.
-fn body_of(mut input: Box<dyn Read + Send>, sent: Arc<AtomicU64>) -> Body {
+pub(super) fn body_of(mut input: Box<dyn Read + Send>, sent: Arc<AtomicU64>) -> Body {
     let (send, receive) = mpsc::channel::<io::Result<Vec<u8>>>(PIECES_WAITING);
     std::thread::spawn(move || {
         loop {

@@ -192,14 +192,17 @@ impl Client {
         export: &ExportRequest,
         key: &str,
     ) -> Result<wire::Job, ClientError> {
-        let (selection, runs) = match &export.selection {
-            ItemSelection::Conversations(selection) => (selection.into(), None),
-            ItemSelection::Runs(selection) => (wire::Chosen::default(), Some(selection.into())),
-        };
+        let (mut selection, mut runs, mut documents) = (wire::Chosen::default(), None, None);
+        match &export.selection {
+            ItemSelection::Conversations(meant) => selection = meant.into(),
+            ItemSelection::Runs(meant) => runs = Some(meant.into()),
+            ItemSelection::Documents(meant) => documents = Some(meant.into()),
+        }
         let asked = wire::Export {
             dataset_name: export.dataset.dataset_name.to_string(),
             selection,
             runs,
+            documents,
             making: export.dataset.names().into(),
         };
         let request = self.request(Method::POST, &["exports"], Query::new())?;

@@ -17,7 +17,7 @@ use crate::house::House;
 use crate::progress::Bar;
 use crate::words::{bytes, several};
 
-/// Make a dataset of conversations or runs in the store: of all that match, of some by id, or of the most recent.
+/// Make a dataset of conversations, runs or documents in the store: of all that match, of some by id, or of the most recent.
 #[derive(Args)]
 pub struct Export {
     /// Name of the dataset.

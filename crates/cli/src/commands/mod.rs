@@ -7,6 +7,7 @@ pub mod convert;
 pub mod datasets;
 pub mod delete;
 pub mod doctor;
+pub mod documents;
 pub mod export;
 pub mod favorite;
 pub mod formats;

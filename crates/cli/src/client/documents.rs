@@ -1,0 +1,108 @@
+//! What a server can be asked of documents.
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use reqwest::Method;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use retort_model::{DocumentSelection, bounds};
+use retort_service::NewOriginal;
+use retort_web::wire;
+
+use super::transfer::body_of;
+use super::{Client, ClientError, Query};
+
+impl Client {
+    pub fn documents(
+        &self,
+        selection: &DocumentSelection,
+        after: Option<String>,
+        most: usize,
+    ) -> Result<wire::DocumentPage, ClientError> {
+        let mut query = filter(selection);
+        query.push(("limit", most.to_string()));
+        query.extend(after.map(|after| ("after", after)));
+        self.get(&["documents"], query)
+    }
+
+    pub fn document_facts(
+        &self,
+        selection: &DocumentSelection,
+    ) -> Result<wire::DocumentFacts, ClientError> {
+        self.get(&["documents", "facts"], filter(selection))
+    }
+
+    pub fn document(
+        &self,
+        (id, source): (&str, Option<&str>),
+    ) -> Result<wire::Document, ClientError> {
+        self.get(&["documents", id], of(source))
+    }
+
+    pub fn chunks(
+        &self,
+        (id, source): (&str, Option<&str>),
+        after: u64,
+        embeddings: bool,
+    ) -> Result<wire::Chunks, ClientError> {
+        let mut query = of(source);
+        query.push(("after", after.to_string()));
+        query.push(("limit", bounds::CHUNKS_AT_ONCE.to_string()));
+        query.push(("embeddings", embeddings.to_string()));
+        self.get(&["documents", id, "chunks"], query)
+    }
+
+    pub fn original(
+        &self,
+        (id, source): (&str, Option<&str>),
+        out: &mut dyn Write,
+    ) -> Result<(), ClientError> {
+        self.copy(&["documents", id, "original"], of(source), out)
+    }
+
+    pub fn keep_original(
+        &self,
+        (id, source): (&str, Option<&str>),
+        new: &NewOriginal,
+        file: File,
+    ) -> Result<wire::Document, ClientError> {
+        let mut query = of(source);
+        query.extend(new.name.clone().map(|name| ("name", name)));
+        let bytes = file.metadata().map(|metadata| metadata.len());
+        let kind = new.media_type.as_deref().unwrap_or("application/octet-stream");
+        let mut request = self
+            .request(Method::PUT, &["documents", id, "original"], query)?
+            .header(CONTENT_TYPE, kind)
+            .body(body_of(Box::new(file), Arc::new(AtomicU64::new(0))));
+        if let Ok(bytes) = bytes {
+            request = request.header(CONTENT_LENGTH, bytes);
+        }
+        self.json(request)
+    }
+
+    pub fn purge_documents(&self, selection: &DocumentSelection) -> Result<u64, ClientError> {
+        let asked = wire::PurgeDocuments { ids: selection.ids.iter().cloned().collect() };
+        let request = self.request(Method::POST, &["documents", "purge"], Query::new())?;
+        let done: wire::Purged = self.json(request.json(&asked))?;
+        Ok(done.purged)
+    }
+}
+
+fn of(source: Option<&str>) -> Query<'static> {
+    source.map(|source| ("source", source.to_owned())).into_iter().collect()
+}
+
+/// A selection as a query says it.
+fn filter(selection: &DocumentSelection) -> Query<'static> {
+    let chosen = wire::ChosenDocuments::from(selection);
+    let one = |name, value: Option<String>| value.map(|value| (name, value));
+    let many = |name, values: Vec<String>| values.into_iter().map(move |value| (name, value));
+    one("created_from", chosen.created_from)
+        .into_iter()
+        .chain(one("created_before", chosen.created_before))
+        .chain(many("search", chosen.search))
+        .chain(many("id", chosen.ids))
+        .collect()
+}

@@ -1,0 +1,327 @@
+//! `retort documents`.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use retort_model::{DateRange, DocumentSelection, bounds};
+use retort_service::{Cursor, NewOriginal};
+use retort_web::wire;
+use serde_json::json;
+
+use super::{Failure, confirm, print_json};
+use crate::config::Keeping;
+use crate::words::{bytes, count, moment_of, one_line, several, table};
+
+/// List the documents in the store, show one with its chunks, fetch or keep its original file, take some away.
+#[derive(Args)]
+pub struct Documents {
+    #[command(subcommand)]
+    command: DocumentsCommand,
+}
+
+#[derive(Subcommand)]
+enum DocumentsCommand {
+    /// List documents, the newest first.
+    List(List),
+    /// Show a document with its chunks.
+    Show(Show),
+    /// Write the original file of a document, or keep one as it.
+    Original(Original),
+    /// Take documents away for good. Datasets that were made of them stay.
+    Delete(Delete),
+}
+
+/// Which documents.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+struct Filtering {
+    /// Text in the name, address or path, whatever its case; any of several.
+    #[arg(long, value_name = "TEXT")]
+    search: Vec<String>,
+
+    /// Taken in at the source in this range: `FROM..BEFORE`, either end left out at will.
+    #[arg(long, value_name = "FROM..BEFORE")]
+    created: Option<DateRange>,
+}
+
+impl From<Filtering> for DocumentSelection {
+    fn from(filtering: Filtering) -> Self {
+        Self {
+            search: filtering.search,
+            created: filtering.created.unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Args)]
+struct List {
+    /// As JSON: the documents, how many match in all, and where the next page begins.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    filtering: Filtering,
+
+    /// Documents on a page.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length, help_heading = "Page")]
+    limit: usize,
+
+    /// The page behind this place, which the page before names.
+    #[arg(long, value_name = "CURSOR", help_heading = "Page")]
+    after: Option<Cursor>,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+fn page_length(text: &str) -> Result<usize, String> {
+    let most = bounds::PAGE_ITEMS;
+    text.parse()
+        .ok()
+        .filter(|length| (1..=most).contains(length))
+        .ok_or_else(|| format!("a page has 1 to {most} documents"))
+}
+
+#[derive(Args)]
+struct Show {
+    /// The document's id.
+    #[arg(value_name = "ID")]
+    id: String,
+
+    /// The import format, where several have a document of that id.
+    #[arg(long, value_name = "FORMAT")]
+    source: Option<String>,
+
+    /// As JSON: the document and all its chunks.
+    #[arg(long)]
+    json: bool,
+
+    /// The numbers of the embeddings, too.
+    #[arg(long, requires = "json")]
+    embeddings: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Args)]
+struct Original {
+    /// The document's id.
+    #[arg(value_name = "ID")]
+    id: String,
+
+    /// The import format, where several have a document of that id.
+    #[arg(long, value_name = "FORMAT")]
+    source: Option<String>,
+
+    /// Where to write it; `-` is standard output [default: the file's name].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Keep this file as the original.
+    #[arg(long, value_name = "FILE", conflicts_with = "output")]
+    keep: Option<PathBuf>,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Args)]
+struct Delete {
+    /// The documents, by id.
+    #[arg(value_name = "ID", required = true)]
+    documents: Vec<String>,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Print the count as JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+impl Documents {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        match self.command {
+            DocumentsCommand::List(list) => list.run(),
+            DocumentsCommand::Show(show) => show.run(),
+            DocumentsCommand::Original(original) => original.run(),
+            DocumentsCommand::Delete(delete) => delete.run(),
+        }
+    }
+}
+
+fn name_of(document: &wire::Document) -> &str {
+    let names = [&document.readable_filename, &document.s3_path, &document.url];
+    let found = names.into_iter().flatten().find(|name| !name.is_empty());
+    found.map_or(&document.id, String::as_str)
+}
+
+impl List {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let house = self.keeping.house()?;
+        let selection = DocumentSelection::from(self.filtering);
+        let page = house.documents(&selection, self.after, self.limit)?;
+        let facts = house.document_facts(&selection)?;
+        if self.json {
+            let total = facts.documents;
+            print_json(&json!({
+                "documents": page.documents, "total": total, "embeddings": facts.embeddings, "next": page.next,
+            }))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut out = io::stdout().lock();
+        let mut table =
+            table(&["ID", "NAME", "ADDRESS", "CHUNKS", "DIMENSION", "ORIGINAL", "CREATED"]);
+        for one in &page.documents {
+            let embeddings = &one.embeddings;
+            let dimension = match (embeddings.least_dimension, embeddings.most_dimension) {
+                (0, 0) => String::new(),
+                (least, most) if least == most => format!("{most} × {} bit", embeddings.width),
+                (least, most) => format!("{least}–{most} × {} bit", embeddings.width),
+            };
+            table.add_row([
+                one_line(&one.id, 40),
+                one_line(name_of(one), 60),
+                one_line(one.url.as_deref().unwrap_or_default(), 40),
+                count(one.chunks),
+                dimension,
+                one.original.as_ref().map(|original| bytes(original.bytes)).unwrap_or_default(),
+                moment_of(one.created_at.as_deref()),
+            ]);
+        }
+        if !page.documents.is_empty() {
+            writeln!(out, "{}", table.trim_fmt())?;
+        }
+        match &page.next {
+            _ if facts.documents == 0 => eprintln!("no document matches"),
+            Some(next) => {
+                let total = several(facts.documents, "document");
+                eprintln!("{} of {total}; `--after {next}` shows the next", page.documents.len());
+            }
+            None => eprintln!("{}", several(facts.documents, "document")),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Show {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let house = self.keeping.house()?;
+        let document = house.document(&self.id, self.source.as_deref())?;
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        if self.json {
+            let text = serde_json::to_string(&document)?;
+            write!(out, "{{\"document\":{text},\"chunks\":[")?;
+        } else {
+            writeln!(out, "{}", one_line(name_of(&document), 200))?;
+            for (name, value) in [
+                ("address", &document.url),
+                ("site", &document.base_url),
+                ("path", &document.s3_path),
+            ] {
+                if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
+                    writeln!(out, "{name:8} {}", one_line(value, 200))?;
+                }
+            }
+            let model = document.embeddings.model.as_deref().unwrap_or("an unnamed model");
+            writeln!(
+                out,
+                "{}, {} with embeddings of {}",
+                several(document.chunks, "chunk"),
+                document.embeddings.embedded,
+                one_line(model, 100)
+            )?;
+        }
+        let mut after = 0;
+        loop {
+            let id = (&*self.id, self.source.as_deref());
+            let chunks = house.chunks(id, after, self.embeddings)?;
+            for (number, chunk) in (after + 1..).zip(&chunks.chunks) {
+                if self.json {
+                    let comma = if number > 1 { "," } else { "" };
+                    write!(out, "{comma}\n{}", serde_json::to_string(chunk)?)?;
+                } else {
+                    let page = chunk.pagenumber.as_ref().filter(|page| page.as_str() != Some(""));
+                    let page = page.map(|page| format!(", page {page}")).unwrap_or_default();
+                    writeln!(out, "\n── {number}{page}\n{}", crate::words::lines(&chunk.text, ""))?;
+                }
+            }
+            match chunks.next {
+                Some(next) => after = next,
+                None => break,
+            }
+        }
+        if self.json {
+            writeln!(out, "\n]}}")?;
+        }
+        out.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Original {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let house = self.keeping.house()?;
+        let id = (&*self.id, self.source.as_deref());
+        if let Some(path) = &self.keep {
+            let file = File::open(path)
+                .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let kept = house.keep_original(id, &NewOriginal { name, media_type: None }, file)?;
+            let original = kept.original.ok_or("the original was not kept")?;
+            eprintln!("kept {} (SHA-256 {})", bytes(original.bytes), original.sha256);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let document = house.document(&self.id, self.source.as_deref())?;
+        let original = document
+            .original
+            .as_ref()
+            .ok_or_else(|| format!("no original file of the document `{}` lies here", self.id))?;
+        let output = self.output.clone().unwrap_or_else(|| {
+            let name = original.name.as_deref().unwrap_or_default();
+            let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+            let name = if matches!(name, "" | "." | "..") { "original" } else { name };
+            PathBuf::from(name)
+        });
+        if output.as_os_str() == "-" {
+            house.original(id, &mut io::stdout().lock())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut file = File::create_new(&output)
+            .map_err(|error| format!("cannot write `{}`: {error}", output.display()))?;
+        house.original(id, &mut file)?;
+        eprintln!("{}", output.display());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Delete {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let house = self.keeping.house()?;
+        let selection = DocumentSelection {
+            ids: self.documents.into_iter().collect(),
+            ..DocumentSelection::default()
+        };
+        let meant = house.document_facts(&selection)?.documents;
+        if meant > 0 {
+            let question = format!("Take away {} for good?", several(meant, "document"));
+            confirm(&question, self.yes)?;
+        }
+        let purged = house.purge_documents(&selection)?;
+        if self.json {
+            print_json(&wire::Purged { purged })?;
+        } else {
+            eprintln!("{} taken away", several(purged, "document"));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
