@@ -59,7 +59,10 @@ pub struct Met {
 pub struct ImportReport {
     /// Items that were read.
     pub read: u64,
-    /// Conversations that were not there.
+    /// The kinds of items that were met.
+    #[serde(default)]
+    pub kinds: BTreeSet<String>,
+    /// Items that were not there.
     pub new: u64,
     /// Those that took the place of an earlier state.
     pub updated: u64,
@@ -529,7 +532,7 @@ impl Taking<'_> {
                 self.store.take_in(self.scope, &self.waiting)?
             };
             for (one, became) in std::mem::take(&mut self.waiting).into_iter().zip(taken) {
-                self.met(one.id, one.source, became);
+                self.met(ItemKind::Conversation, one.id, one.source, became);
             }
         }
         if !self.waiting_runs.is_empty() {
@@ -543,7 +546,7 @@ impl Taking<'_> {
                 self.store.take_in_runs(self.scope, &self.waiting_runs, &mut update)?
             };
             for (one, became) in std::mem::take(&mut self.waiting_runs).into_iter().zip(taken) {
-                self.met(one.id, one.flow, became);
+                self.met(ItemKind::Run, one.id, one.flow, became);
             }
         }
         if !self.waiting_documents.is_empty() {
@@ -554,14 +557,15 @@ impl Taking<'_> {
                 self.store.take_in_documents(self.scope, &some)?
             };
             for (one, became) in some.into_iter().zip(taken) {
-                self.met(one.id, one.source, became);
+                self.met(ItemKind::Document, one.id, one.source, became);
             }
         }
         self.waiting_bytes = 0;
         Ok(())
     }
 
-    fn met(&mut self, id: String, source: String, became: Taken) {
+    fn met(&mut self, kind: ItemKind, id: String, source: String, became: Taken) {
+        self.report.kinds.insert(kind.to_string());
         if self.plan.names {
             self.report.met.push(Met { id, source, became });
         }
