@@ -282,6 +282,7 @@ fn plan(purpose: Purpose) -> Result<DatasetPlan, Box<dyn Error>> {
         file_name: "runs".into(),
         purpose: Some(purpose.to_string()),
         node: None,
+        embeddings: None,
     })?)
 }
 

@@ -69,7 +69,7 @@ enum Command {
     /// List, show or purge the runs of copilots and recipes, and list what ran.
     Runs(commands::runs::Runs),
     /// Make a dataset of conversations, runs or documents in the store.
-    Export(commands::export::Export),
+    Export(Box<commands::export::Export>),
     /// List the datasets, look into one, download, verify, rename or delete it.
     Datasets(commands::datasets::Datasets),
     /// List the datasets that hold a conversation or run.

@@ -241,7 +241,7 @@ mod tests {
         let earlier = r#""status":"success","answer":"y","finished_at":"2024-01-01T00:00:04Z""#;
         check(ended, earlier, Again::Older, ended);
         let later = r#""status":"success","answer":"y","finished_at":"2024-01-01T00:00:06Z""#;
-        check(ended, later, Again::Changed, &format!("{later}"));
+        check(ended, later, Again::Changed, later);
         check(
             ended,
             r#""status":"success","answer":"y","question":"q""#,

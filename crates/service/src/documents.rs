@@ -137,7 +137,7 @@ impl Service {
             let (name, media_type) = (new.name.clone(), new.media_type.clone());
             let original = Original { sha256, name, media_type, bytes };
             let gone = self.store.set_original(&caller.scope(), document.key, &original)?;
-            self.forget_originals(gone.ok_or_else(|| no_document(id))?)?;
+            self.forget_originals(&gone.ok_or_else(|| no_document(id))?)?;
             document.original = Some(original);
             Ok(document)
         });
@@ -184,7 +184,7 @@ impl Service {
             let gone = self
                 .store
                 .purge_documents(&caller.scope(), selection, &mut |more| left.extend(more))?;
-            self.forget_originals(left)?;
+            self.forget_originals(&left)?;
             Ok(gone)
         })
     }
@@ -227,7 +227,7 @@ impl Service {
         format!("originals/{}", self.store.identity())
     }
 
-    fn forget_originals(&self, hashes: Vec<String>) -> Result<(), Error> {
+    fn forget_originals(&self, hashes: &[String]) -> Result<(), Error> {
         let place = self.objects.below(&self.originals());
         hashes.iter().try_for_each(|hash| place.remove(hash))
     }

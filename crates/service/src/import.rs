@@ -59,9 +59,6 @@ pub struct Met {
 pub struct ImportReport {
     /// Items that were read.
     pub read: u64,
-    /// The kinds of items that were met.
-    #[serde(default)]
-    pub kinds: BTreeSet<String>,
     /// Items that were not there.
     pub new: u64,
     /// Those that took the place of an earlier state.
@@ -78,6 +75,9 @@ pub struct ImportReport {
     /// How many of those that are the caller's are runs.
     #[serde(default)]
     pub runs: u64,
+    /// How many are documents.
+    #[serde(default)]
+    pub documents: u64,
     /// Items that could not be read, by reason.
     pub refused: Vec<Finding>,
     /// Where the first of them stand, and what is wrong with them.
@@ -494,6 +494,7 @@ impl Taking<'_> {
             .map_err(|source| Error::Unpack { name: "the list of refused items".into(), source })?;
         self.waiting_bytes += incoming.iter().map(|one| one.size).sum::<u64>();
         self.report.runs += runs.len() as u64;
+        self.report.documents += documents.len() as u64;
         self.waiting_bytes += runs.iter().map(|one| one.size).sum::<u64>();
         self.waiting.append(&mut incoming);
         self.waiting_bytes += documents.iter().map(|one| one.size).sum::<u64>();
@@ -532,7 +533,7 @@ impl Taking<'_> {
                 self.store.take_in(self.scope, &self.waiting)?
             };
             for (one, became) in std::mem::take(&mut self.waiting).into_iter().zip(taken) {
-                self.met(ItemKind::Conversation, one.id, one.source, became);
+                self.met(one.id, one.source, became);
             }
         }
         if !self.waiting_runs.is_empty() {
@@ -546,7 +547,7 @@ impl Taking<'_> {
                 self.store.take_in_runs(self.scope, &self.waiting_runs, &mut update)?
             };
             for (one, became) in std::mem::take(&mut self.waiting_runs).into_iter().zip(taken) {
-                self.met(ItemKind::Run, one.id, one.flow, became);
+                self.met(one.id, one.flow, became);
             }
         }
         if !self.waiting_documents.is_empty() {
@@ -557,15 +558,14 @@ impl Taking<'_> {
                 self.store.take_in_documents(self.scope, &some)?
             };
             for (one, became) in some.into_iter().zip(taken) {
-                self.met(ItemKind::Document, one.id, one.source, became);
+                self.met(one.id, one.source, became);
             }
         }
         self.waiting_bytes = 0;
         Ok(())
     }
 
-    fn met(&mut self, kind: ItemKind, id: String, source: String, became: Taken) {
-        self.report.kinds.insert(kind.to_string());
+    fn met(&mut self, id: String, source: String, became: Taken) {
         if self.plan.names {
             self.report.met.push(Met { id, source, became });
         }

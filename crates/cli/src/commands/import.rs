@@ -241,22 +241,14 @@ fn summary(
         several(report.inputs.len() as u64, "file"),
         took.as_secs_f64()
     )?;
-<<<<<<< HEAD
     let taken = report.read - report.foreign - report.refused_count();
-    let noun = match report.runs {
-        0 => "conversation",
-        runs if runs == taken => "run",
+    let noun = match (report.runs, report.documents) {
+        (0, 0) => "conversation",
+        (runs, 0) if runs == taken => "run",
+        (0, documents) if documents == taken => "document",
         _ => "item",
     };
     writeln!(out, "new        {}", several(report.new, noun))?;
-=======
-    let word = match report.kinds.len() {
-        0 => "conversation",
-        1 => report.kinds.first().map_or("item", String::as_str),
-        _ => "item",
-    };
-    writeln!(out, "new        {}", several(report.new, word))?;
->>>>>>> 73b4c50 (cli: the report of an import says of what kind the items are)
     for (number, words) in [
         (report.updated, "updated    "),
         (report.same, "unchanged  "),
@@ -264,19 +256,11 @@ fn summary(
         (report.repeated, "repeated   "),
     ] {
         if number > 0 {
-<<<<<<< HEAD
             writeln!(out, "{words}{}", several(number, noun))?;
         }
     }
     if report.foreign > 0 {
         writeln!(out, "of others   {}, left out", several(report.foreign, noun))?;
-=======
-            writeln!(out, "{words}{}", several(number, word))?;
-        }
-    }
-    if report.foreign > 0 {
-        writeln!(out, "of others   {}, left out", several(report.foreign, word))?;
->>>>>>> 73b4c50 (cli: the report of an import says of what kind the items are)
     }
     if report.files_passed_over > 0 {
         writeln!(

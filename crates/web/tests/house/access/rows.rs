@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use retort_model::{Grants, JobKind, ProjectRole, Selection};
 use retort_service::{
-    Caller, DatasetPlan, ExportRequest, IntakeRequest, Nobody, Person, PlanNames, Project, Service,
-    ShareRequest, TokenRequest,
+    Caller, DatasetPlan, ExportRequest, IntakeRequest, NewOriginal, Nobody, Person, PlanNames,
+    Project, Service, ShareRequest, TokenRequest,
 };
 use serde_json::{Value, json};
 
@@ -173,7 +173,38 @@ pub const ROWS: &[Row] = &[
     }),
     row("GET /api/v1/flows", |_| at("/flows")),
     row("GET /api/v1/flows/{id}", |stage| at(format!("/flows/{}", stage.flow()))),
+    // Documents.
+    row("GET /api/v1/documents", |_| at("/documents")).of_project(),
+    row("GET /api/v1/documents/facts", |_| at("/documents/facts?search=a")).of_project(),
+    row("POST /api/v1/documents", |stage| at("/documents").json(cut(&stage.name("document"))))
+        .of_project(),
+    row("GET /api/v1/documents/{id}", |stage| at(format!("/documents/{}", stage.document())))
+        .of_project(),
+    row("GET /api/v1/documents/{id}/chunks", |stage| {
+        at(format!("/documents/{}/chunks?embeddings=true", stage.document()))
+    })
+    .of_project(),
+    row("GET /api/v1/documents/{id}/original", |stage| {
+        at(format!("/documents/{}/original", stage.document()))
+    })
+    .of_project(),
+    row("PUT /api/v1/documents/{id}/original", |stage| {
+        at(format!("/documents/{}/original?name=a.json", stage.document())).json(json!({"a": 1}))
+    })
+    .of_project(),
+    row("POST /api/v1/documents/purge", |stage| {
+        at("/documents/purge").json(json!({"ids": [stage.document(), stage.document()]}))
+    })
+    .of_project(),
     // Exports.
+    row("POST /api/v1/exports", |stage| {
+        let ids = [stage.document(), stage.document()];
+        at("/exports").json(json!({
+            "dataset_name": stage.name("set"), "documents": {"ids": ids}, "file_format": "parquet",
+        }))
+    })
+    .but("of documents")
+    .of_project(),
     row("GET /api/v1/exports", |_| at("/exports")),
     row("POST /api/v1/exports", |stage| {
         let ids = [stage.run(), stage.run()];
@@ -455,6 +486,14 @@ pub const ROWS: &[Row] = &[
     row("GET /metrics", |_| page("/metrics")).of_project(),
 ];
 
+/// A document as it comes in.
+fn cut(id: &str) -> Value {
+    json!({
+        "id": id, "readable_filename": "a.pdf", "url": format!("https://a.example/{id}"),
+        "contexts": [{"text": "one", "embedding": [0.5, 0.25]}, {"text": "two", "embedding": [0.1, 0.2]}],
+    })
+}
+
 /// A run of that id.
 fn ran(id: &str) -> Value {
     json!({
@@ -517,6 +556,20 @@ impl Stage {
         id
     }
 
+    /// A document of the project, with its original.
+    fn document(&self) -> String {
+        let id = self.name("document");
+        let local = Caller::local(&self.p);
+        let request = IntakeRequest::default();
+        let report = self.service.take_in(&local, &request, cut(&id).to_string().into_bytes());
+        assert_eq!(report.unwrap().new, 1);
+        let mut upload = self.service.upload(&local, &id).unwrap();
+        upload.write_all(id.as_bytes()).unwrap();
+        let new = NewOriginal { name: Some("a.txt".into()), media_type: None };
+        self.service.keep_original(&local, (&id, None), &new, upload).unwrap();
+        id
+    }
+
     /// A run of the member.
     fn run(&self) -> String {
         let id = self.name("run");
@@ -552,6 +605,7 @@ impl Stage {
             max_contexts: 1,
             purpose: None,
             node: None,
+            embeddings: None,
         };
         let selection =
             Selection { ids: [self.conversation()].into_iter().collect(), ..Selection::default() };
