@@ -17,6 +17,8 @@ mod audit;
 mod choice;
 #[path = "contract/datasets.rs"]
 mod datasets;
+#[path = "contract/documents.rs"]
+mod documents;
 #[path = "contract/edits.rs"]
 mod edits;
 #[path = "contract/exports.rs"]

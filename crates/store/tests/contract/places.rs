@@ -148,10 +148,10 @@ fn first_schema((words, search): ([(&str, &str); 3], &str)) -> String {
 
 fn migrates(url: &str) {
     let old =
-        |result: Result<Store, Error>| matches!(result, Err(Error::Schema { found: 1, known: 3 }));
+        |result: Result<Store, Error>| matches!(result, Err(Error::Schema { found: 1, known: 4 }));
     assert!(old(Store::open(url, "i")) && old(Store::open_existing(url)));
-    assert_eq!(Store::migrate(url, "i").unwrap(), (1, 3));
-    assert_eq!(Store::migrate(url, "i").unwrap(), (3, 3));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (1, 4));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (4, 4));
     let store = Store::open_existing(url).unwrap();
     assert_eq!(store.identity(), "first");
     let project = store.project("p").unwrap().unwrap().id;
@@ -205,7 +205,7 @@ fn second_schema((words, search): ([(&str, &str); 3], &str), bytes: [&str; 2]) -
 }
 
 fn keeps_its_exports(url: &str) {
-    assert_eq!(Store::migrate(url, "i").unwrap(), (2, 3));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (2, 4));
     let store = Store::open_existing(url).unwrap();
     let batch = store.selected(2, 0, 1, 0).unwrap();
     assert_eq!(batch.kind, ItemKind::Conversation);

@@ -1,0 +1,226 @@
+//! Documents: taken in, listed, found by where they lie, purged, exported; and their originals.
+
+use retort_model::{DateRange, DocumentSelection, EmbeddingFacts, ItemKind, Scope};
+use retort_store::{DocumentSummary, IncomingDocument, NewExport, Original, Taken};
+
+use crate::support::*;
+
+/// A document of that id whose line is `text`.
+fn document(place: &Place, id: &str, text: &str) -> IncomingDocument {
+    let plain = place.incoming(id, text);
+    IncomingDocument {
+        id: id.into(),
+        source: "uiuc-documents".into(),
+        digest: plain.digest,
+        size: plain.size,
+        body: plain.body,
+        ..IncomingDocument::default()
+    }
+}
+
+fn take(place: &Place, some: &[IncomingDocument]) -> Vec<Taken> {
+    let would = place.store.would_take_in_documents(&place.scope(), some).unwrap();
+    let taken = place.store.take_in_documents(&place.scope(), some).unwrap();
+    assert_eq!(would, taken);
+    assert_eq!(place.store.check(true, at(0)).unwrap(), []);
+    taken
+}
+
+fn all(place: &Place, selection: &DocumentSelection) -> Vec<DocumentSummary> {
+    let found = place.store.documents(&place.scope(), selection, None, 1000).unwrap().documents;
+    let (count, _) = place.store.document_facts(&place.scope(), selection).unwrap();
+    assert_eq!(found.len() as u64, count);
+    found
+}
+
+fn ids(found: &[DocumentSummary]) -> Vec<&str> {
+    found.iter().map(|one| &*one.id).collect()
+}
+
+fn of(ids: &[&str]) -> DocumentSelection {
+    let ids = ids.iter().map(|&id| id.to_owned()).collect();
+    DocumentSelection { ids, ..DocumentSelection::default() }
+}
+
+fn line(place: &Place, id: &str) -> String {
+    let found = all(place, &of(&[id]));
+    let line = place.store.document_line(&found[0], &mut place.store.unpacker()).unwrap();
+    String::from_utf8(line.unwrap()).unwrap()
+}
+
+fn original(sha256: &str) -> Original {
+    let media_type = Some("application/pdf".to_owned());
+    Original { sha256: sha256.into(), name: Some("a.pdf".into()), media_type, bytes: 7 }
+}
+
+/// Names an original; which are gone by that.
+fn set(place: &Place, id: &str, sha256: &str) -> Option<Vec<String>> {
+    let key = all(place, &of(&[id])).first().map_or(0, |one| one.key);
+    place.store.set_original(&place.scope(), key, &original(sha256)).unwrap()
+}
+
+fn purge(place: &Place, selection: &DocumentSelection) -> (u64, Vec<String>) {
+    let mut gone = Vec::new();
+    let mut forget = |more: Vec<String>| gone.extend(more);
+    let count = place.store.purge_documents(&place.scope(), selection, &mut forget).unwrap();
+    assert_eq!(place.store.check(true, at(0)).unwrap(), []);
+    (count, gone)
+}
+
+#[test]
+fn the_same_document_changes_nothing_and_another_state_takes_its_place() {
+    on_both(|place| {
+        let made = |text: &str, second: i64| IncomingDocument {
+            created_at: Some(at(second)),
+            name: Some("A Name.pdf".into()),
+            chunks: 2,
+            embeddings: EmbeddingFacts {
+                embedded: 2,
+                least_dimension: 3,
+                most_dimension: 4,
+                width: 64,
+                model: Some("ada".into()),
+            },
+            ..document(place, "1", text)
+        };
+        assert_eq!(take(place, &[made("one", 5)]), [Taken::New]);
+        assert_eq!(take(place, &[made("one", 5)]), [Taken::Same]);
+        let again = IncomingDocument { repeated: true, ..made("three", 6) };
+        assert_eq!(take(place, &[made("two", 5), again]), [Taken::Updated, Taken::Repeated]);
+        assert_eq!(line(place, "1"), "two");
+        // Another source's document of that id is another one; two may have one name.
+        let other = IncomingDocument { source: "chunks".into(), ..made("other", 5) };
+        assert_eq!(take(place, &[other]), [Taken::New]);
+        let found = all(place, &DocumentSelection { search: vec!["name".into()], ..of(&["1"]) });
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].embeddings, made("", 0).embeddings);
+        assert_eq!((found[0].chunks, found[0].created_at), (2, Some(at(5))));
+        assert_eq!(place.number("SELECT COUNT(*) FROM body"), 2);
+        let (_, facts) = place.store.document_facts(&place.scope(), &of(&[])).unwrap();
+        assert_eq!(facts, EmbeddingFacts { embedded: 4, ..made("", 0).embeddings });
+    });
+}
+
+#[test]
+fn documents_are_nobody_s_own() {
+    on_both(|place| {
+        let scope = Scope::person(place.project, "ann");
+        let some = [document(place, "1", "one")];
+        take(place, &some);
+        let everything = DocumentSelection::default();
+        assert_eq!(place.store.document_facts(&scope, &everything).unwrap().0, 0);
+        assert_eq!(place.store.document(&scope, "1").unwrap(), []);
+        assert_eq!(place.store.purge_documents(&scope, &everything, &mut |_| ()).unwrap(), 0);
+        let elsewhere = Scope::project(place.project + 1);
+        assert_eq!(place.store.document_facts(&elsewhere, &everything).unwrap().0, 0);
+        assert!(place.store.knows(&place.scope(), "1").unwrap());
+        assert!(!place.store.knows(&scope, "1").unwrap());
+    });
+}
+
+#[test]
+fn documents_are_listed_a_page_at_a_time_and_found_by_their_names_and_places() {
+    on_both(|place| {
+        let made = |number: i64| IncomingDocument {
+            created_at: (number % 3 > 0).then(|| at(number)),
+            name: Some(format!("Größe 100% {number}.pdf")),
+            url: (number % 2 == 0).then(|| format!("https://a.b/{number}")),
+            s3_path: (number > 3).then(|| format!("courses/p/{number}")),
+            ..document(place, &number.to_string(), &format!("line {number}"))
+        };
+        let some: Vec<_> = (1..=7).map(made).collect();
+        take(place, &some);
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = place.store.documents(&place.scope(), &of(&[]), after, 2).unwrap();
+            seen.extend(page.documents.into_iter().map(|one| one.id));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, ["7", "5", "4", "2", "1", "6", "3"]);
+        for (search, expect) in [
+            ("GRÖSSE", 0),
+            ("größe 100% 7", 1),
+            ("0_ 7", 0),
+            ("https://A.B/", 3),
+            ("courses/p/5", 1),
+            ("B/6", 1),
+        ] {
+            let selection = DocumentSelection { search: vec![search.into()], ..of(&[]) };
+            assert_eq!(all(place, &selection).len(), expect, "{search}");
+        }
+        let lies = |path: Option<&str>, url: Option<&str>| {
+            let found = place.store.document_at(&place.scope(), path, url).unwrap();
+            found.map(|one| one.id).unwrap_or_default()
+        };
+        assert_eq!(lies(Some("courses/p/4"), Some("https://a.b/2")), "4");
+        assert_eq!(lies(Some(""), Some("https://a.b/2")), "2");
+        assert_eq!(lies(Some("https://a.b/2"), Some("courses/p/5")), "");
+        assert_eq!(lies(None, None), "");
+        // Only those whose moment is known lie in a range.
+        let before = DateRange { from: None, before: Some(at(5)) };
+        assert_eq!(
+            ids(&all(place, &DocumentSelection { created: before, ..of(&[]) })),
+            ["4", "2", "1"]
+        );
+    });
+}
+
+#[test]
+fn an_export_is_of_the_documents_that_were_there() {
+    on_both(|place| {
+        let some = ["1", "2", "3"].map(|id| document(place, id, &format!("line {id}")));
+        take(place, &some);
+        let freeze = |name: &str, selection: DocumentSelection| {
+            let new = NewExport { creator: "ann", name, plan: "{}", part_bytes: 1 << 30 };
+            place.store.submit_export(&place.scope(), &selection.into(), &new, at(100)).unwrap()
+        };
+        let everything = freeze("all", of(&[]));
+        let latest = freeze("latest", DocumentSelection { limit: Some(1), ..of(&[]) });
+        let lines = |job: i64| {
+            let last = place.job(job).progress.items_total;
+            let batch = place.store.selected(job, 0, last, 0).unwrap();
+            assert_eq!(batch.kind, ItemKind::Document);
+            let mut unpacker = place.store.unpacker();
+            let line = |item: &retort_store::SelectedItem| match &item.purged_id {
+                Some(id) => format!("purged {id}"),
+                None => {
+                    let mut line = Vec::new();
+                    batch.unpack(item, &mut unpacker, &mut line).unwrap();
+                    String::from_utf8(line).unwrap()
+                }
+            };
+            batch.items.iter().map(line).collect::<Vec<_>>()
+        };
+        assert_eq!(take(place, &[document(place, "2", "changed")]), [Taken::Updated]);
+        assert_eq!(purge(place, &of(&["3"])), (1, vec![]));
+        assert_eq!(lines(everything), ["line 1", "line 2", "purged 3"]);
+        assert_eq!(lines(latest), ["purged 3"]);
+        assert_eq!(ids(&all(place, &of(&[]))), ["2", "1"]);
+        assert_eq!(take(place, &[document(place, "3", "back")]), [Taken::New]);
+        assert_eq!(line(place, "3"), "back");
+    });
+}
+
+#[test]
+fn an_original_is_gone_with_the_last_document_that_names_it() {
+    on_both(|place| {
+        let some = ["1", "2", "3"].map(|id| document(place, id, &format!("line {id}")));
+        take(place, &some);
+        for (id, sha256, gone) in
+            [("1", "aa", None), ("2", "aa", None), ("3", "bb", None), ("3", "aa", Some("bb"))]
+        {
+            let gone = gone.into_iter().map(str::to_owned).collect();
+            assert_eq!(set(place, id, sha256), Some(gone));
+        }
+        assert_eq!(set(place, "4", "aa"), None);
+        // Another state of the document has the same original.
+        take(place, &[document(place, "1", "changed")]);
+        assert_eq!(all(place, &of(&["1"]))[0].original, Some(original("aa")));
+        assert_eq!(purge(place, &of(&["1", "3"])), (2, vec![]));
+        assert_eq!(purge(place, &of(&[])), (1, vec!["aa".to_owned()]));
+        assert_eq!(place.number("SELECT COUNT(*) FROM body"), 0);
+    });
+}
