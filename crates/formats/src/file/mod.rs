@@ -4,6 +4,7 @@
 //! encoded by whichever thread filled it ([`FileFormat::encode`]), and one writer puts the chunks into the file
 //! in order ([`FileWriter`]).
 
+mod arrow;
 mod csv;
 mod jsonl;
 mod parquet;

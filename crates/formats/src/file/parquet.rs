@@ -12,6 +12,7 @@ use parquet::basic::{
 };
 use parquet::column::writer::{ColumnCloseResult, ColumnWriter, get_column_writer};
 use parquet::data_type::ByteArray;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedFileReader;
@@ -22,6 +23,7 @@ use retort_model::bounds::{BATCH_BYTES, ROW_GROUP_ROWS};
 use retort_model::json::write_string;
 use retort_model::{Text, Vector};
 
+use super::arrow::{self, Lengths};
 use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, group_is_full, own};
 use crate::data::{Field, Schema, Sink, Type};
 
@@ -84,19 +86,23 @@ impl FileFormat for Parquet {
             batches.push(*own::<Columns>(batch)?);
         }
         let Some(schema) = batches.first().map(|batch| batch.schema.clone()) else {
-            return Ok(Chunk { rows: 0, body: Box::new(Vec::<RowGroup>::new()) });
+            return Ok(Chunk { rows: 0, body: Box::new(Encoded::default()) });
         };
         let rows: usize = batches.iter().map(|batch| batch.sizes.len()).sum();
         let root = root_of(&schema)?;
         let properties = properties_of(&schema, &SchemaDescriptor::new(Arc::clone(&root)));
         let mut groups = Vec::new();
+        let mut lengths = Vec::new();
+        batches
+            .iter()
+            .for_each(|batch| merge(&mut lengths, batch.leaves.iter().map(|leaf| leaf.lengths)));
         let mut from = 0;
         while from < rows {
             let to = rows.min(from + ROW_GROUP_ROWS);
             groups.push(encode_group(&mut batches, &root, &properties, from, to)?);
             from = to;
         }
-        Ok(Chunk { rows: rows as u64, body: Box::new(groups) })
+        Ok(Chunk { rows: rows as u64, body: Box::new(Encoded { groups, lengths }) })
     }
 
     fn writer(&self, schema: &Schema, _options: FileOptions) -> io::Result<Box<dyn FileWriter>> {
@@ -105,7 +111,7 @@ impl FileFormat for Parquet {
         let pending = Pending::default();
         let writer =
             SerializedFileWriter::new(pending.clone(), root, properties).map_err(broken)?;
-        Ok(Box::new(Groups { writer, pending }))
+        Ok(Box::new(Groups { writer, pending, schema: schema.clone(), lengths: Vec::new() }))
     }
 
     fn read(
@@ -153,6 +159,8 @@ struct Leaf {
     ints: Vec<i64>,
     singles: Vec<f32>,
     doubles: Vec<f64>,
+    /// How many numbers its vectors have.
+    lengths: Lengths,
 }
 
 fn add_leaves(kind: &Type, levels: Levels, leaves: &mut Vec<Leaf>) {
@@ -296,10 +304,14 @@ impl Sink for Columns {
     fn vector(&mut self, vector: &Vector) {
         let Some((leaf, definition, repetition, kind)) = self.next(true) else { return };
         if vector.dimension() == 0 {
+            if let Some(leaf) = self.leaves.get_mut(leaf) {
+                leaf.lengths.add(0);
+            }
             return self.nothing(leaf, definition, repetition, kind);
         }
         let Some(leaf) = self.leaves.get_mut(leaf) else { return };
         let more = vector.dimension();
+        leaf.lengths.add(more);
         leaf.definitions.resize(leaf.definitions.len() + more, leaf.most.definition);
         leaf.repetitions.push(repetition);
         leaf.repetitions.resize(leaf.repetitions.len() + more - 1, leaf.most.repetition);
@@ -387,6 +399,22 @@ impl Rows for Columns {
 
     fn evidence(&self) -> &[u64] {
         &self.evidence
+    }
+}
+
+/// Encoded row groups, and how many numbers the vectors of each leaf column have.
+#[derive(Default)]
+struct Encoded {
+    groups: Vec<RowGroup>,
+    lengths: Vec<Lengths>,
+}
+
+fn merge(lengths: &mut Vec<Lengths>, more: impl Iterator<Item = Lengths>) {
+    for (leaf, more) in more.enumerate() {
+        match lengths.get_mut(leaf) {
+            Some(lengths) => lengths.merge(more),
+            None => lengths.push(more),
+        }
     }
 }
 
@@ -485,6 +513,8 @@ fn write_rows(
 struct Groups {
     writer: SerializedFileWriter<Pending>,
     pending: Pending,
+    schema: Schema,
+    lengths: Vec<Lengths>,
 }
 
 /// Where the file writer puts its bytes until they are written out.
@@ -510,7 +540,9 @@ impl Write for Pending {
 
 impl FileWriter for Groups {
     fn write(&mut self, chunk: Chunk, out: &mut dyn Write) -> io::Result<()> {
-        for RowGroup(columns) in body::<Vec<RowGroup>>(chunk)? {
+        let Encoded { groups, lengths } = body(chunk)?;
+        merge(&mut self.lengths, lengths.into_iter());
+        for RowGroup(columns) in groups {
             let mut group = self.writer.next_row_group().map_err(broken)?;
             for (bytes, close) in columns {
                 group.append_column(&bytes, close).map_err(broken)?;
@@ -523,6 +555,10 @@ impl FileWriter for Groups {
     }
 
     fn finish(mut self: Box<Self>, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(described) = arrow::described(&self.schema, &self.lengths) {
+            let pair = KeyValue::new(arrow::KEY.to_owned(), described);
+            self.writer.append_key_value_metadata(pair);
+        }
         self.writer.finish().map_err(broken)?;
         self.writer.flush()?;
         out.write_all(&self.pending.take())
