@@ -178,6 +178,9 @@ pub const UPLOAD_BYTES: u64 = 64 << 30;
 /// Ids that one request names, at most: all that a filter matches need no ids.
 pub const IDS_PER_REQUEST: usize = 100_000;
 
+/// Places that one conversation is written down as citing: far more than people read.
+pub const CITATIONS: usize = 1000;
+
 /// Chunks of a document that are told at once: with their embeddings some megabytes.
 pub const CHUNKS_AT_ONCE: usize = 100;
 

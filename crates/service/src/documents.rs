@@ -8,7 +8,7 @@ use retort_model::{
     Action, Conversation, Document, DocumentSelection, EmbeddingFacts, Grant, ProjectRole,
     canonical,
 };
-use retort_store::{Cursor, DocumentPage, DocumentSummary, Original};
+use retort_store::{Cursor, DocumentPage, DocumentSummary, Original, Summary};
 
 use crate::Error;
 use crate::caller::Caller;
@@ -220,6 +220,23 @@ impl Service {
             }
         }
         Ok(found)
+    }
+
+    /// The conversations whose answers were given with passages of a document, the newest first.
+    ///
+    /// # Errors
+    /// The caller is no admin; those of the store.
+    pub fn citing(
+        &self,
+        caller: &Caller,
+        document: &DocumentSummary,
+        most: usize,
+    ) -> Result<Vec<Summary>, Error> {
+        sees_documents(caller)?;
+        let places = [document.s3_path.as_deref(), document.url.as_deref()];
+        let places: Vec<&str> =
+            places.into_iter().flatten().filter(|place| !place.is_empty()).collect();
+        Ok(self.store.citing(&caller.scope(), &places, most)?)
     }
 
     /// Where originals lie. Other stores may share the place.

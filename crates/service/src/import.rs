@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, findings, write_reject};
-use retort_model::bounds::{COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RUN_EXCERPT};
+use retort_model::bounds::{CITATIONS, COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RUN_EXCERPT};
+use retort_model::json::Value;
 use retort_model::{
     Again, Conversation, Document, Item, ItemKind, NodeKind, NodeRun, Run, Scope, Tally, Text,
     canonical,
@@ -351,8 +352,27 @@ pub(crate) fn incoming_of(
         digest: digest(line),
         size: line.len() as u64,
         body: packer.pack(line)?,
+        cites: cites(conversation),
         repeated,
     })
+}
+
+/// Paths and addresses of the passages that a conversation's answers were given with, each once, as many as are
+/// listed.
+fn cites(conversation: &Conversation<'_>) -> BTreeSet<String> {
+    let tasks = conversation.tasks.iter().flat_map(|task| &task.rounds);
+    let messages = conversation.rounds.iter().chain(tasks).flat_map(|round| &round.messages);
+    let mut places = BTreeSet::new();
+    for raw in messages.flat_map(|message| &message.contexts) {
+        let Ok(context) = Value::parse(raw.as_str()) else { continue };
+        for name in ["s3_path", "url"] {
+            let place = context.get(name).and_then(Value::as_str).filter(|place| !place.is_empty());
+            if let Some(place) = place.filter(|_| places.len() < CITATIONS) {
+                places.insert(place.to_owned());
+            }
+        }
+    }
+    places
 }
 
 /// A run as the store takes it; `line` is its canonical line, `body` the same compressed.

@@ -1,6 +1,6 @@
 //! Conversations coming in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use retort_model::bounds::ROWS_AT_ONCE;
 use retort_model::{Kind, Scope, Status, Time};
@@ -54,6 +54,8 @@ pub struct Incoming {
     pub size: u64,
     /// The line, compressed.
     pub body: PackedBody,
+    /// Paths and addresses of the passages that its answers were given with, each once.
+    pub cites: BTreeSet<String>,
     /// Whether its id came before in the same import.
     pub repeated: bool,
 }
@@ -429,6 +431,9 @@ fn add(
         write_bodies(connection, &inserts, rows.iter().map(|(one, _)| *one), body)?;
         write_rows(connection, &inserts, project, &rows, key, body)?;
         write_search(connection, &inserts, &rows, key)?;
+        for (key, (one, _)) in (key..).zip(&rows) {
+            cite(connection, key, &one.cites)?;
+        }
         key += some.len() as i64;
         body += some.len() as i64;
     }
@@ -505,6 +510,22 @@ fn write_search(
         values.extend([Value::Int(key), Value::Text(&made.search)]);
     }
     connection.execute(&inserts.search, &values).map(|_| ())
+}
+
+/// Writes down what a conversation cites.
+fn cite(connection: &mut Connection, key: i64, places: &BTreeSet<String>) -> Result<(), Error> {
+    let places: BTreeSet<_> = places.iter().map(|place| key_text(place)).collect();
+    for place in places {
+        let sql = "INSERT INTO citation (place, conversation) VALUES ($1, $2)";
+        connection.execute(sql, &[Value::Text(&place), key.into()])?;
+    }
+    Ok(())
+}
+
+/// Forgets what a conversation cited.
+pub(crate) fn end_citations(connection: &mut Connection, key: i64) -> Result<(), Error> {
+    let sql = "DELETE FROM citation WHERE conversation = $1";
+    connection.execute(sql, &[key.into()]).map(|_| ())
 }
 
 /// Takes the conversation's text out of the search index, which has to be done before it changes.
@@ -599,6 +620,8 @@ fn update(
     if status == number_of_status(Status::Deleted) {
         end_shares(connection, known.key)?;
     }
+    end_citations(connection, known.key)?;
+    cite(connection, known.key, &one.cites)?;
     search_again(connection, known.key, &search)
 }
 

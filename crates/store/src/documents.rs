@@ -90,6 +90,15 @@ pub struct DocumentSummary {
     pub size: u64,
 }
 
+impl DocumentSummary {
+    /// What people call it: its name, else its path, address or id.
+    pub fn called(&self) -> &str {
+        let names = [&self.name, &self.s3_path, &self.url];
+        let found = names.into_iter().flatten().find(|name| !name.is_empty());
+        found.map_or(&self.id, String::as_str)
+    }
+}
+
 /// A page of documents.
 #[derive(Clone, Debug, Default)]
 pub struct DocumentPage {

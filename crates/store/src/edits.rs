@@ -5,7 +5,7 @@ use retort_model::{Scope, Selection, Status};
 
 use crate::Error;
 use crate::conversations::{
-    STATUS, TAGS, TITLE, forget_search, is_exporting, search_again, tags_column,
+    STATUS, TAGS, TITLE, end_citations, forget_search, is_exporting, search_again, tags_column,
 };
 use crate::dialect::{Connection, Value};
 use crate::filter::{
@@ -197,6 +197,7 @@ fn purge(connection: &mut Connection, one: &Edited, exporting: bool) -> Result<(
         connection.execute(sql, &[key])?;
     }
     end_shares(connection, one.key)?;
+    end_citations(connection, one.key)?;
     forget_search(connection, one.key)?;
     let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE item = $1 LIMIT 1) i";
     if connection.row(sql, &[key], |row| row.int(0))?.unwrap_or(0) == 0 {

@@ -214,6 +214,31 @@ impl crate::Store {
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_summary))
     }
 
+    /// The conversations whose answers were given with passages from one of these places, the newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn citing(
+        &self,
+        scope: &Scope,
+        places: &[&str],
+        most: usize,
+    ) -> Result<Vec<Summary>, Error> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut statement = Statement::new(SUMMARY);
+        statement.push(" FROM conversation c").held_in(scope);
+        statement.push(" AND c.key IN (SELECT i.conversation FROM citation i WHERE i.place IN (");
+        for (index, place) in places.iter().enumerate() {
+            statement.push(if index == 0 { "" } else { ", " }).key(place);
+        }
+        statement
+            .push(&format!(")) AND c.status <> {PURGED} ORDER BY c.created_at DESC, c.key DESC"));
+        statement.at_most(most);
+        self.look(|connection| connection.rows(&statement.sql, &statement.values(), read_summary))
+    }
+
     /// Reads the canonical line of a conversation; none if it was purged meanwhile.
     ///
     /// # Errors

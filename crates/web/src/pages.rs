@@ -6,6 +6,7 @@ mod assets;
 mod conversation;
 mod datasets;
 mod description;
+mod documents;
 mod export;
 mod filtering;
 mod frame;
@@ -49,6 +50,7 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(conversation::routes())
         .merge(datasets::routes())
         .merge(description::routes(description))
+        .merge(documents::routes())
         .merge(export::routes())
         .merge(home::routes())
         .merge(import::routes())

@@ -29,6 +29,14 @@ CREATE TABLE document (
     body BIGINT NOT NULL,
     UNIQUE (project, id, source)
 );
+-- What a conversation's answers were given with: paths and addresses of its retrieved passages.
+CREATE TABLE citation (
+    place TEXT NOT NULL,
+    conversation BIGINT NOT NULL REFERENCES conversation (key),
+    PRIMARY KEY (place, conversation)
+){clustered};
+CREATE INDEX citation_conversation ON citation (conversation);
+
 CREATE INDEX document_created ON document (project, created_at, key, status);
 CREATE INDEX document_path ON document (project, s3_path) WHERE s3_path IS NOT NULL;
 CREATE INDEX document_url ON document (project, url) WHERE url IS NOT NULL;

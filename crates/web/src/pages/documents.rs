@@ -1,0 +1,249 @@
+//! Documents: listed, opened with their chunks, and exported all at once. For who administers the project.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use retort_model::{DocumentSelection, EmbeddingFacts, ItemKind, RawJson};
+use retort_service::{DocumentSummary, ExportRequest};
+use serde::Deserialize;
+
+use super::frame::{Frame, Posted, Visit};
+use super::taken::{Path, Query};
+use super::words::{count, moment, size};
+use super::{see_other, show, trouble};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::wire;
+
+/// Documents on a page.
+const PAGE: usize = 50;
+
+/// Chunks on a page.
+const CHUNKS: usize = 20;
+
+/// Conversations that are named as having cited a document.
+const CITED: usize = 50;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/documents", get(list))
+        .route("/documents/export", post(export))
+        .route("/documents/{id}", get(document))
+}
+
+struct Row {
+    /// The id as it stands in an address.
+    path: String,
+    source: String,
+    name: String,
+    url: String,
+    chunks: String,
+    embeddings: String,
+    original: String,
+    created: String,
+}
+
+impl Row {
+    fn of(document: &DocumentSummary) -> Self {
+        let original = document.original.as_ref();
+        Self {
+            path: utf8_percent_encode(&document.id, NON_ALPHANUMERIC).to_string(),
+            source: document.source.clone(),
+            name: document.called().to_owned(),
+            url: document.url.clone().unwrap_or_default(),
+            chunks: count(document.chunks),
+            embeddings: in_words(&document.embeddings),
+            original: original.map(|original| size(original.bytes)).unwrap_or_default(),
+            created: moment(document.created_at),
+        }
+    }
+}
+
+/// What embeddings have in common, in words; nothing where there are none.
+fn in_words(facts: &EmbeddingFacts) -> String {
+    match (facts.least_dimension, facts.most_dimension) {
+        _ if facts.embedded == 0 => String::new(),
+        (least, most) if least == most => format!("{most} × {} bit", facts.width),
+        (least, most) => format!("{least} to {most} × {} bit", facts.width),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    search: String,
+    after: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "documents.html")]
+struct List {
+    frame: Frame,
+    rows: Vec<Row>,
+    total: String,
+    facts: String,
+    search: String,
+    next: Option<String>,
+    has_any: bool,
+    trouble: Option<String>,
+}
+
+async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) -> Response {
+    listed(&app, visit, asked, None).await
+}
+
+async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>) -> Response {
+    let frame = visit.frame("documents");
+    let after = match asked.after.as_deref().map(str::parse).transpose() {
+        Ok(after) => after,
+        Err(error) => return trouble(&Problem::bad_request(error)),
+    };
+    let sought = asked.search.trim().to_owned();
+    let seen = app.call(move |service| {
+        let search = Some(sought).filter(|text| !text.is_empty()).into_iter().collect();
+        let selection = DocumentSelection { search, ..DocumentSelection::default() };
+        let page = service.documents(&visit.caller, &selection, after, PAGE)?;
+        let facts = service.document_facts(&visit.caller, &selection)?;
+        let all = service.document_facts(&visit.caller, &DocumentSelection::default())?.0;
+        Ok((page, facts, all))
+    });
+    let (page, (total, facts), all) = match seen.await {
+        Ok(seen) => seen,
+        Err(problem) => return trouble(&problem),
+    };
+    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let shown = List {
+        frame,
+        rows: page.documents.iter().map(Row::of).collect(),
+        total: format!("{} {}", count(total), if total == 1 { "document" } else { "documents" }),
+        facts: in_words(&facts),
+        search: asked.search,
+        next: page.next.map(|next| next.to_string()),
+        has_any: all > 0,
+        trouble: problem.map(|problem| problem.detail().to_owned()),
+    };
+    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &shown)
+}
+
+#[derive(Debug, Deserialize)]
+struct Exporting {
+    dataset_name: String,
+    file_format: String,
+    #[serde(default)]
+    embeddings: Option<String>,
+}
+
+async fn export(State(app): State<App>, Posted { visit, form }: Posted<Exporting>) -> Response {
+    let making = wire::Making {
+        file_format: form.file_format,
+        embeddings: form.embeddings.is_none().then(|| "none".into()),
+        ..wire::Making::default()
+    };
+    let caller = visit.caller.clone();
+    let asked = match making.plan(&form.dataset_name, ItemKind::Document) {
+        Ok(dataset) => {
+            let selection = DocumentSelection::default().into();
+            let request = ExportRequest { selection, dataset };
+            app.call(move |service| service.submit_export(&caller, &request)).await
+        }
+        Err(problem) => Err(problem),
+    };
+    match asked {
+        Ok(id) => see_other(&format!("/exports/{id}"), None),
+        Err(problem) => listed(&app, visit, Asked::default(), Some(problem)).await,
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Opening {
+    source: Option<String>,
+    after: usize,
+}
+
+struct Chunk {
+    number: String,
+    page: String,
+    dimension: String,
+    text: String,
+}
+
+#[derive(Template)]
+#[template(path = "document.html")]
+struct Page {
+    frame: Frame,
+    row: Row,
+    model: Option<String>,
+    /// Where it is from: what each is, and it.
+    places: Vec<(&'static str, String)>,
+    /// Conversations: address and title.
+    cited: Vec<(String, String)>,
+    chunks: Vec<Chunk>,
+    next: Option<usize>,
+}
+
+async fn document(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Query(opening): Query<Opening>,
+) -> Response {
+    let frame = visit.frame("documents");
+    let after = opening.after;
+    let seen = app.call(move |service| {
+        let document = service.document(&visit.caller, &id, opening.source.as_deref())?;
+        let (chunks, next) = service.with_document(&document, |document| {
+            let some = document.chunks.iter().skip(after).take(CHUNKS);
+            let chunk = |(number, chunk): (usize, &retort_model::Chunk<'_>)| Chunk {
+                number: count(number as u64),
+                page: chunk.pagenumber.as_ref().map(words_of).unwrap_or_default(),
+                dimension: chunk.embedding.as_ref().map_or_else(String::new, |embedding| {
+                    let vector = &embedding.vector;
+                    format!("{} × {} bit", vector.dimension(), vector.width())
+                }),
+                text: chunk.text.decoded().into_owned(),
+            };
+            let more = document.chunks.len() > after.saturating_add(CHUNKS);
+            let chunks: Vec<Chunk> = (after + 1..).zip(some).map(chunk).collect();
+            (chunks, more.then_some(after.saturating_add(CHUNKS)))
+        })?;
+        let cited = service.citing(&visit.caller, &document, CITED)?;
+        Ok((document, chunks, next, cited))
+    });
+    let (document, chunks, next, cited) = match seen.await {
+        Ok(seen) => seen,
+        Err(problem) => return trouble(&problem),
+    };
+    let places = [
+        ("Id", Some(document.id.clone())),
+        ("Address", document.url.clone()),
+        ("Site", document.base_url.clone()),
+        ("Path", document.s3_path.clone()),
+    ];
+    let there = |(name, value): (&'static str, Option<String>)| {
+        value.filter(|value| !value.is_empty()).map(|value| (name, value))
+    };
+    let cited = cited.into_iter().map(|one| {
+        let path = utf8_percent_encode(&one.id, NON_ALPHANUMERIC).to_string();
+        (path, one.title.filter(|title| !title.trim().is_empty()).unwrap_or(one.id))
+    });
+    let page = Page {
+        frame,
+        row: Row::of(&document),
+        model: document.embeddings.model.clone(),
+        places: places.into_iter().filter_map(there).collect(),
+        cited: cited.collect(),
+        chunks,
+        next,
+    };
+    show(StatusCode::OK, &page)
+}
+
+/// A JSON value as people read it.
+fn words_of(raw: &RawJson<'_>) -> String {
+    raw.as_text().unwrap_or_else(|| raw.as_str().to_owned())
+}
