@@ -4,9 +4,10 @@ use std::io;
 
 use retort_formats::data::Embeddings;
 use retort_formats::file::ReadSeek;
+use retort_model::bounds::CITATIONS;
+use retort_model::json::Value;
 use retort_model::{
-    Action, Conversation, Document, DocumentSelection, EmbeddingFacts, Grant, ProjectRole,
-    canonical,
+    Action, Document, DocumentSelection, EmbeddingFacts, Grant, ProjectRole, canonical,
 };
 use retort_store::{Cursor, DocumentPage, DocumentSummary, Original, Summary};
 
@@ -24,15 +25,6 @@ pub struct NewOriginal {
     pub name: Option<String>,
     /// Its media type.
     pub media_type: Option<String>,
-}
-
-/// The document of a passage that an answer was given with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cited {
-    /// The document's id.
-    pub id: String,
-    /// Its name as people know it, else its path or address.
-    pub name: String,
 }
 
 impl Service {
@@ -189,34 +181,27 @@ impl Service {
         })
     }
 
-    /// The documents of the passages that a conversation's answers were given with, by the passages' JSON texts. Who
-    /// may not see documents gets none.
+    /// The ids of the documents of the passages that a conversation's answers were given with, by the passages' JSON
+    /// texts. `line` is its canonical line. Who may not see documents gets none.
     ///
     /// # Errors
     /// Those of the store.
-    pub fn cited(
-        &self,
-        caller: &Caller,
-        conversation: &Conversation<'_>,
-    ) -> Result<Vec<(String, Cited)>, Error> {
-        if caller.needs_role(ProjectRole::Admin).is_err() {
+    pub fn cited(&self, caller: &Caller, line: &[u8]) -> Result<Vec<(String, String)>, Error> {
+        let read = std::str::from_utf8(line).ok().and_then(|line| canonical::read(line).ok());
+        let Some(conversation) = read.filter(|_| sees_documents(caller).is_ok()) else {
             return Ok(Vec::new());
-        }
-        let mut found: Vec<(String, Cited)> = Vec::new();
+        };
+        let mut found: Vec<(String, String)> = Vec::new();
         let messages = conversation.rounds.iter().flat_map(|round| &round.messages);
-        for raw in messages.flat_map(|message| &message.contexts) {
+        for raw in messages.flat_map(|message| &message.contexts).take(CITATIONS) {
             if found.iter().any(|(text, _)| text == raw.as_str()) {
                 continue;
             }
-            let Ok(context) = serde_json::from_str::<serde_json::Value>(raw.as_str()) else {
-                continue;
-            };
-            let text = |name: &str| context.get(name).and_then(serde_json::Value::as_str);
+            let Ok(context) = Value::parse(raw.as_str()) else { continue };
+            let text = |name: &str| context.get(name).and_then(Value::as_str);
             let (path, url) = (text("s3_path"), text("url"));
             if let Some(document) = self.store.document_at(&caller.scope(), path, url)? {
-                let name = document.name.or(document.s3_path).or(document.url);
-                let name = name.unwrap_or_else(|| document.id.clone());
-                found.push((raw.as_str().to_owned(), Cited { id: document.id, name }));
+                found.push((raw.as_str().to_owned(), document.id));
             }
         }
         Ok(found)

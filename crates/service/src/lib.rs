@@ -49,7 +49,7 @@ pub use choice::{Choice, Chosen};
 pub use convert::{ConvertPlan, Report, convert};
 pub use datasets::DatasetRef;
 pub use doctor::Diagnosis;
-pub use documents::{Cited, NewOriginal};
+pub use documents::NewOriginal;
 pub use download::Download;
 pub use draft::discard;
 pub use error::Error;

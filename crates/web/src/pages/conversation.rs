@@ -12,7 +12,7 @@ use retort_service::{Edit, Error, Share, ShareRequest, Shows, Summary};
 use serde::Deserialize;
 
 use super::frame::{Frame, Posted, Visit};
-use super::records::{Said, said};
+use super::records::{Linked, Said, said};
 use super::taken::{Path, Query};
 use super::words::moment;
 use super::{see_other, show, trouble};
@@ -98,9 +98,10 @@ async fn page(
         let (summary, line) = found.swap_remove(0);
         let can_share = visit.caller.grants().has(Grant::Share);
         let shares = service.shares_of(&visit.caller, &summary)?;
-        Ok((summary, line, shares, can_share))
+        let cited = service.cited(&visit.caller, &line)?;
+        Ok((summary, line, shares, can_share, cited))
     });
-    let (summary, line, shares, can_share) = match seen.await {
+    let (summary, line, shares, can_share, cited) = match seen.await {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
@@ -109,23 +110,28 @@ async fn page(
         Ok(conversation) => conversation,
         Err(error) => return trouble(&Problem::internal(error)),
     };
-    show(StatusCode::OK, &whole(frame, &summary, &conversation, asked.leaf, &shares, can_share))
+    let linked = |passage: &str| {
+        let (_, document) = cited.iter().find(|(text, _)| text == passage)?;
+        Some(format!("/documents/{}", utf8_percent_encode(document, NON_ALPHANUMERIC)))
+    };
+    let shown = whole(frame, &summary, (&conversation, &linked), asked.leaf, &shares, can_share);
+    show(StatusCode::OK, &shown)
 }
 
 fn whole(
     frame: Frame,
     summary: &Summary,
-    conversation: &Conversation<'_>,
+    (conversation, linked): (&Conversation<'_>, &Linked<'_>),
     leaf: Option<usize>,
     shares: &[Share],
     can_share: bool,
 ) -> Page {
-    let (rounds, left) = rounds(conversation, leaf);
+    let (rounds, left) = rounds(conversation, leaf, linked);
     let tasks = conversation.tasks.iter().map(|task| {
         let agent = task.agent.as_ref().map(|agent| agent.decoded().into_owned());
         let name = agent.unwrap_or_else(|| task.id.decoded().into_owned());
         let messages = task.rounds.iter().take(ROUNDS).flat_map(|round| &round.messages);
-        (name, messages.map(said).collect())
+        (name, messages.map(|message| said(message, linked)).collect())
     });
     let shares = shares.iter().map(|share| {
         let until = share.expires_at.map(|at| format!("until {}", moment(Some(at))));
@@ -158,6 +164,7 @@ fn whole(
 pub(super) fn rounds(
     conversation: &Conversation<'_>,
     leaf: Option<usize>,
+    linked: &Linked<'_>,
 ) -> (Vec<RoundShown>, usize) {
     let current = leaf.filter(|&leaf| leaf < conversation.rounds.len()).or(conversation.current);
     let path = Conversation { current, ..conversation.clone() }.active_path();
@@ -181,7 +188,7 @@ pub(super) fn rounds(
             number: round.number,
             node: round.node.as_ref().map(|node| node.decoded().into_owned()),
             tools: round.tools.iter().map(|tool| tool_name(tool.as_str())).collect(),
-            said: round.messages.iter().map(said).collect(),
+            said: round.messages.iter().map(|message| said(message, linked)).collect(),
             tokens,
             branches,
         })

@@ -107,16 +107,19 @@ pub(super) struct Said {
     pub(super) images: Vec<String>,
     /// What else is attached, in words.
     pub(super) attached: Vec<String>,
-    /// Retrieved passages: what each is called, and its text.
-    pub(super) contexts: Vec<(String, String)>,
+    /// Retrieved passages: what each is called, its text, and where its document is, if it is here.
+    pub(super) contexts: Vec<(String, String, Option<String>)>,
     /// What a person thought of it.
     pub(super) feedback: Option<String>,
     /// Whether it is a tool's result, which is folded.
     pub(super) is_result: bool,
 }
 
+/// Where the document of a passage is, by the passage's JSON text.
+pub(super) type Linked<'l> = dyn Fn(&str) -> Option<String> + 'l;
+
 /// A message as a page shows it.
-pub(super) fn said(message: &Message<'_>) -> Said {
+pub(super) fn said(message: &Message<'_>, linked: &Linked<'_>) -> Said {
     let text = message.words().decoded().into_owned();
     let (mut images, mut attached) = (Vec::new(), Vec::new());
     if let Some(Content::Parts(parts)) = &message.content {
@@ -152,7 +155,14 @@ pub(super) fn said(message: &Message<'_>) -> Said {
             .collect(),
         images,
         attached,
-        contexts: message.contexts.iter().map(|raw| context(raw.as_str())).collect(),
+        contexts: message
+            .contexts
+            .iter()
+            .map(|raw| {
+                let (name, text) = context(raw.as_str());
+                (name, text, linked(raw.as_str()))
+            })
+            .collect(),
         feedback,
         is_result: message.role == Role::Tool,
     }

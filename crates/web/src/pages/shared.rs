@@ -103,7 +103,7 @@ async fn shown(app: &App, link: String, leaf: Option<usize>, shared: Shared) -> 
         Err(problem) => return trouble(&problem),
     };
     let (rounds, left) = match shared.conversation() {
-        Ok(conversation) => rounds(&conversation, leaf),
+        Ok(conversation) => rounds(&conversation, leaf, &|_| None),
         Err(error) => return trouble(&Problem::from(error)),
     };
     let size = |file: &Attachment| format!("{} kB", (file.bytes.len() as u64).div_ceil(1000));
