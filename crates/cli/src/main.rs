@@ -67,7 +67,7 @@ enum Command {
     /// List or show documents with their chunks, fetch or keep their originals, take some away.
     Documents(commands::documents::Documents),
     /// List, show or purge the runs of copilots and recipes, and list what ran.
-    Runs(commands::runs::Runs),
+    Runs(Box<commands::runs::Runs>),
     /// Make a dataset of conversations, runs or documents in the store.
     Export(Box<commands::export::Export>),
     /// List the datasets, look into one, download, verify, rename or delete it.
