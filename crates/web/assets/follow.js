@@ -11,7 +11,7 @@ for (const place of document.querySelectorAll("[data-follow]")) {
     const now = performance.now();
     began ??= { at: now, done };
     const speed = (done - began.done) / Math.max(0.001, (now - began.at) / 1000);
-    const items = job.items.total > 0 ? `${number.format(job.items.done)} of ${number.format(job.items.total)} conversations · ` : "";
+    const items = job.items.total > 0 ? `${number.format(job.items.done)} of ${number.format(job.items.total)} ${place.dataset.items ?? "items"} · ` : "";
     const left = speed > 0 && total > done ? ` · ${number.format(Math.round(speed / 1e6))} MB/s, ${number.format(Math.ceil((total - done) / speed))} s left` : "";
     line.textContent = `${job.state.replaceAll("_", " ")} · ${items}${number.format(job.records)} records${left}`;
   };

@@ -9,11 +9,14 @@ mod description;
 mod documents;
 mod export;
 mod filtering;
+mod flows;
 mod frame;
+mod history;
 mod home;
 mod import;
 mod project;
 mod records;
+mod runs;
 mod settings;
 mod shared;
 mod taken;
@@ -52,9 +55,12 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(description::routes(description))
         .merge(documents::routes())
         .merge(export::routes())
+        .merge(flows::routes())
+        .merge(history::routes())
         .merge(home::routes())
         .merge(import::routes())
         .merge(project::routes())
+        .merge(runs::routes())
         .merge(settings::routes())
         .merge(shared::routes())
 }

@@ -264,6 +264,195 @@ async fn the_same_goes_without_scripts() {
     on_sqlite(async |house: &mut House| whole_path(house, false).await).await;
 }
 
+/// Runs of a recipe and of a copilot that `person` started.
+async fn ran(house: &House, person: &Person) {
+    let (project, person) = (house.p.clone(), person.clone());
+    house
+        .call(move |service| {
+            let mut lines = String::new();
+            for number in 0..70 {
+                let failed = number % 10 == 3;
+                let flow = if number < 60 { "recipe_id" } else { "copilot_id" };
+                let line = json!({
+                    "request_id": format!("run-{number:02}"), flow: "leave <b>policy</b>", "version": number % 2 + 1,
+                    "question": format!("Question {number} <script>alert(1)</script>"),
+                    "answer": if failed { Value::Null } else { json!(format!("Answer {number}")) },
+                    "error": if failed { json!("timeout in answer") } else { Value::Null },
+                    "status": if failed { "failure" } else { "success" },
+                    "files": if number == 5 { json!(["s3://files/policy.pdf"]) } else { json!([]) },
+                    "started_at": format!("2026-01-{:02}T10:00:00Z", number % 28 + 1),
+                    "finished_at": format!("2026-01-{:02}T10:00:02Z", number % 28 + 1),
+                    "feedback": if number == 7 { json!({"rating": 1, "comment": "Exactly <i>so</i>."}) } else { Value::Null },
+                    "nodes": [
+                        {"node": "search", "kind": "retrieval", "input": {"query": "leave"}, "output": [0.5, 1.25]},
+                        {"node": "answer", "kind": "model-call", "parent": 0, "model": "m-1", "prompt": "Answer {question}",
+                         "variables": {"question": format!("Question {number}")}, "output": format!("Answer {number}"),
+                         "status": if failed { "failure" } else { "success" }, "error": if failed { json!("timeout") } else { Value::Null },
+                         "started_at": "2026-01-01T10:00:00Z", "finished_at": "2026-01-01T10:00:01.500Z",
+                         "input_tokens": 41, "output_tokens": 6},
+                    ],
+                });
+                lines.push_str(&line.to_string());
+                lines.push('\n');
+            }
+            let request = IntakeRequest { owner: Some(person.name), ..IntakeRequest::default() };
+            let report =
+                service.take_in(&Caller::local(&project), &request, lines.into_bytes()).unwrap();
+            assert_eq!(report.new, 70);
+        })
+        .await;
+}
+
+/// Opens a menu of actions and takes the one with that selector.
+async fn act(browser: &Browser, menu: &str, action: &str) {
+    browser.press(menu).await;
+    browser.press(action).await;
+}
+
+/// Until the dataset of an export is there, with or without scripts.
+async fn until_made(browser: &Browser, scripts: bool) {
+    if scripts {
+        browser.until("Open the dataset").await;
+        return;
+    }
+    for _ in 0..100 {
+        if browser.body().await.contains("Open the dataset") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        browser.client.refresh().await.unwrap();
+    }
+}
+
+/// Recipe → Action → Webhook history → rows → Action → Export dataset → Proceed.
+async fn recipe_path(house: &House, scripts: bool) {
+    ran(house, &house.ann).await;
+    let Some(browser) = Browser::open(house, scripts).await else { return };
+    browser.sign_in(&house.ann).await;
+    browser.press("header nav a[href='/recipes']").await;
+    act(&browser, "td details.menu summary", "td details.menu a").await;
+    browser.until("Recipe · History · 60 runs").await;
+    assert_eq!(browser.count("figure.card svg").await, 3);
+    assert!(browser.text("figure.card:nth-child(2) h2").await.contains("10.0 %"));
+
+    // The filter, then a row on each of two pages.
+    browser.press("select[name=status] option[value=success]").await;
+    browser.press(".filters button").await;
+    browser.until("54 match").await;
+    browser.press("tbody tr:nth-child(2) input[name=id]").await;
+    browser.press("#more").await;
+    browser.until("1 marked · 54 match").await;
+    browser.press("tbody tr:nth-child(1) input[name=id]").await;
+    act(&browser, ".head details.menu summary", ".head details.menu button").await;
+    browser.until("2 runs marked").await;
+
+    // A node is required where a purpose needs one; what was filled in stays.
+    browser.fill("dataset_name", "leave_eval").await;
+    browser.press("input[value=node-evaluation]").await;
+    browser.press("form.settings button.first").await;
+    browser.until("needs a node").await;
+    browser.press("select[name=node] option[value=answer]").await;
+    browser.press("form.settings button.first").await;
+    until_made(&browser, scripts).await;
+    let body = browser.body().await;
+    assert!(body.contains("Runs written\n2") && body.contains("Records\n2"), "{body}");
+    assert_eq!(browser.count("article.record").await, 2);
+
+    // Recipe Evaluation comes down by itself.
+    browser.go("/recipes").await;
+    browser.press("td.title a").await;
+    act(&browser, ".head details.menu summary", ".head details.menu button").await;
+    browser.until("60 runs, of which the most recent are taken").await;
+    browser.fill("dataset_name", "whole_recipe").await;
+    browser.press("input[value=recipe-evaluation]").await;
+    browser.fill("limit", "20").await;
+    browser.press("form.settings button.first").await;
+    let archive = if scripts {
+        browser.downloaded("whole_recipe.zip").await
+    } else {
+        until_made(&browser, scripts).await;
+        browser.downloaded("whole_recipe.zip").await
+    };
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(&archive)).unwrap();
+    let file = archive.by_name("runs.csv").unwrap();
+    let text = std::io::read_to_string(file).unwrap();
+    assert!(text.starts_with("input,output,ground_truth,contexts,request_id,"), "{text}");
+    assert_eq!(text.lines().count(), 21);
+
+    browser.go("/datasets").await;
+    let body = browser.body().await;
+    assert!(body.contains("recipe-evaluation") && body.contains("node-evaluation"), "{body}");
+    let row = browser.text("tbody tr:nth-child(2)").await;
+    assert!(row.contains("leave_eval") && row.contains("answer"), "{row}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipe_is_looked_at_and_exported() {
+    on_sqlite(async |house: &mut House| recipe_path(house, true).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipe_is_exported_without_scripts() {
+    on_sqlite(async |house: &mut House| recipe_path(house, false).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copilot_is_looked_at_run_by_run_and_tuned_on() {
+    on_sqlite(async |house: &mut House| {
+        ran(house, &house.ann).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.ann).await;
+        browser.press("header nav a[href='/copilots']").await;
+        act(&browser, "td details.menu summary", "td details.menu a").await;
+        browser.until("Copilot · History · 10 runs").await;
+        browser.fill("search", "QUESTION 61").await;
+        browser.press(".filters button").await;
+        browser.until("1 match").await;
+        browser.press("tbody td.title:nth-child(3) a").await;
+        browser.until("Run run-61").await;
+        let body = browser.body().await;
+        for words in [
+            "Answer 61",
+            "<script>alert(1)</script>",
+            "search",
+            "retrieval",
+            "[0.5,1.25]",
+            "inside search",
+            "Answer {question}",
+            "1.5 s",
+            "41 in, 6 out tokens",
+        ] {
+            assert!(body.contains(words), "{words}: {body}");
+        }
+        assert_eq!(browser.count("main script:not([src])").await, 0);
+
+        browser.press(".head a").await;
+        act(&browser, ".head details.menu summary", ".head details.menu button").await;
+        browser.fill("dataset_name", "tuned").await;
+        browser.press("input[value=fine-tuning]").await;
+        browser.press("form.settings button.first").await;
+        browser.until("Open the dataset").await;
+        let body = browser.body().await;
+        assert!(
+            body.contains("Runs written\n9") && body.contains("Left out: a run that failed\n1"),
+            "{body}"
+        );
+        browser.press("a[download]").await;
+        let rows = rows(&browser.downloaded("tuned.zip").await, "runs.jsonl");
+        assert_eq!(rows.len(), 9);
+        assert_eq!(rows[0]["messages"][1]["role"], "assistant");
+        // What is another's is not there.
+        let other = Browser::open(house, true).await.unwrap();
+        other.sign_in(&house.bob).await;
+        other.go("/copilots").await;
+        assert!(other.body().await.contains("No runs yet"));
+        other.close().await;
+        browser.close().await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_people_wrote_shows_as_text_on_every_page() {
     on_sqlite(async |house: &mut House| {
@@ -362,12 +551,17 @@ async fn files_come_in_and_the_report_says_what_became_of_them() {
 }
 
 /// Every screen, once with something on it.
-const SCREENS: [(&str, &str); 14] = [
+const SCREENS: [(&str, &str); 19] = [
     ("sign-in", "/sign-in"),
     ("home", "/"),
     ("export", "/export"),
     ("datasets", "/datasets"),
     ("dataset", "/datasets/1"),
+    ("copilots", "/copilots"),
+    ("recipes", "/recipes"),
+    ("history", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E"),
+    ("run", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E/runs/run-07"),
+    ("run-export", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E/export"),
     ("analysis", "/analysis"),
     ("import", "/import"),
     ("project", "/project"),
@@ -383,6 +577,7 @@ const SCREENS: [(&str, &str); 14] = [
 async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
     on_sqlite(async |house: &mut House| {
         furnish(house, &house.owner, 30).await;
+        ran(house, &house.owner).await;
         let who = house.token(&house.p, &house.owner, &[Grant::Export]).await;
         let job = house.post("/api/v1/exports", &who, json!({"dataset_name": "shown"})).await;
         house.ended_job("exports", job.json()["id"].as_i64().unwrap(), &who).await;
@@ -504,6 +699,7 @@ async fn everything_is_reached_by_keyboard_and_progress_is_announced() {
 async fn no_screen_weighs_more_than_60_kb() {
     on_sqlite(async |house: &mut House| {
         furnish(house, &house.owner, 60).await;
+        ran(house, &house.owner).await;
         let session = house.session(&house.owner).await;
         let weight = async |path: &str, who: &As| {
             let reply = house.ask("GET", path).by(who).send().await;

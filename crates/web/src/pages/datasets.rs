@@ -14,7 +14,7 @@ use super::export::Nothing;
 use super::frame::{Frame, Posted, Visit};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
-use super::words::{count, moment, percent, size};
+use super::words::{capital, count, moment, percent, size};
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::problem::Problem;
@@ -141,13 +141,14 @@ fn in_words(kind: &str) -> String {
 
 /// What a receipt says, line by line: words, number, and how it weighs.
 pub(super) fn receipt(manifest: &Manifest) -> Vec<(String, String, &'static str)> {
-    let (conversations, records) = (&manifest.conversations, &manifest.records);
-    let mut lines = vec![
-        ("Selected".to_owned(), count(conversations.selected), ""),
-        ("Conversations written".to_owned(), count(conversations.written), "good"),
-    ];
-    for one in &conversations.left_out_by_reason {
-        lines.push((format!("Left out: {}", in_words(&one.kind)), count(one.count), "bad"));
+    let records = &manifest.records;
+    let mut lines = Vec::new();
+    for (kind, counts) in manifest.counts() {
+        lines.push(("Selected".to_owned(), count(counts.selected), ""));
+        lines.push((format!("{} written", capital(kind.plural())), count(counts.written), "good"));
+        for one in &counts.left_out_by_reason {
+            lines.push((format!("Left out: {}", in_words(&one.kind)), count(one.count), "bad"));
+        }
     }
     for one in &records.repaired_by_kind {
         lines.push((format!("Repaired: {}", in_words(&one.kind)), count(one.count), "warn"));
@@ -241,7 +242,7 @@ async fn ask(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> Respo
                 frame,
                 question: format!("Delete {}?", dataset.name),
                 text: format!(
-                    "{} records, {}. It is gone for good, with its files; the conversations stay.",
+                    "{} records, {}. It is gone for good, with its files; what it was made of stays.",
                     count(dataset.records),
                     size(dataset.bytes)
                 ),

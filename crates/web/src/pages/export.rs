@@ -19,7 +19,7 @@ use super::filtering::Filtering;
 use super::frame::{Frame, Posted, Visit};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
-use super::words::{count, day, percent, size};
+use super::words::{capital, count, day, percent, size};
 use super::{see_other, show, show_scripted, trouble};
 use crate::app::App;
 use crate::extract::Json;
@@ -132,6 +132,7 @@ impl Form {
         let chosen = |name: &str| name == self.data_format;
         data::FORMATS
             .iter()
+            .filter(|one| one.items().contains(&ItemKind::Conversation))
             .map(|one| Offered {
                 name: one.name(),
                 about: one.about(),
@@ -377,7 +378,8 @@ async fn check(State(app): State<App>, Posted { visit, form }: Posted<Form>) -> 
 
 /// What an account says, line by line: words, number, and how it weighs.
 pub(super) fn found(account: &retort_model::Account) -> Vec<(String, String, &'static str)> {
-    let mut lines = vec![("Conversations written".to_owned(), count(account.written), "good")];
+    let written = format!("{}s written", capital(account.noun()));
+    let mut lines = vec![(written, count(account.written), "good")];
     for (reason, number, _) in account.left_out.iter() {
         lines.push((format!("Left out: {}", reason.words()), count(number), "bad"));
     }
@@ -424,7 +426,10 @@ struct Progress {
     done: String,
     total: String,
     records: String,
+    /// What it is made of.
+    items: &'static str,
     error: Option<String>,
+    is_handed_over: bool,
     dataset: Option<Finished>,
 }
 
@@ -437,7 +442,19 @@ struct Finished {
     preview: Vec<Record>,
 }
 
-async fn progress(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> Response {
+/// Whether a dataset is to be handed to the person as soon as it is made.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Handing {
+    hand: String,
+}
+
+async fn progress(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<i64>,
+    Query(handing): Query<Handing>,
+) -> Response {
     let frame = visit.frame("export");
     let seen = app.call(move |service| {
         let job = service.job_of(&visit.caller, JobKind::Export, id)?;
@@ -481,6 +498,8 @@ async fn progress(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> 
         done: count(progress.items_done),
         total: count(progress.items_total),
         records: count(progress.records),
+        items: job.items.plural(),
+        is_handed_over: handing.hand == "over",
         error: job.error.clone(),
         dataset,
     };

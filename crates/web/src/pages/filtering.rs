@@ -25,25 +25,33 @@ pub(super) struct Filtering {
 /// A choice of a field: its value, its words, and whether it is chosen.
 pub(super) type Choices = Vec<(&'static str, &'static str, bool)>;
 
+/// The range from the first day to the last, which belongs to it whole. Days are those of UTC.
+///
+/// # Errors
+/// One of them is none.
+pub(super) fn days(from: &str, to: &str) -> Result<DateRange, Problem> {
+    let day = |text: &str| match text.trim() {
+        "" => Ok(None),
+        text => Time::parse(text)
+            .map(Some)
+            .map_err(|error| Problem::bad_request(format!("`{text}`: {error}"))),
+    };
+    let before = match day(to)? {
+        Some(last) if to.trim().len() <= 10 => {
+            let end = last.unix_micros().saturating_add(24 * 60 * 60 * 1_000_000);
+            Some(Time::from_unix_micros(end).unwrap_or(last))
+        }
+        last => last,
+    };
+    Ok(DateRange { from: day(from)?, before })
+}
+
 impl Filtering {
-    /// The filter. Days are those of UTC, and the last one belongs to it whole.
+    /// The filter.
     ///
     /// # Errors
     /// A field holds what it cannot hold.
     pub(super) fn selection(&self) -> Result<Selection, Problem> {
-        let day = |text: &str| match text.trim() {
-            "" => Ok(None),
-            text => Time::parse(text)
-                .map(Some)
-                .map_err(|error| Problem::bad_request(format!("`{text}`: {error}"))),
-        };
-        let before = match day(&self.to)? {
-            Some(to) if self.to.trim().len() <= 10 => {
-                let end = to.unix_micros().saturating_add(24 * 60 * 60 * 1_000_000);
-                Some(Time::from_unix_micros(end).unwrap_or(to))
-            }
-            to => to,
-        };
         let word = self.search.trim();
         let kinds = match self.kind.as_str() {
             "" => Vec::new(),
@@ -56,7 +64,7 @@ impl Filtering {
         };
         Ok(Selection {
             search: if word.is_empty() { Vec::new() } else { vec![word.to_owned()] },
-            created: DateRange { from: day(&self.from)?, before },
+            created: days(&self.from, &self.to)?,
             kinds,
             statuses,
             ..Selection::default()

@@ -35,7 +35,10 @@ pub(super) fn readable(record: &str) -> Record {
         value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
     };
     let parts = [
-        text("conversation_id").or_else(|| text("convo_id")).or_else(|| text("id")),
+        text("conversation_id")
+            .or_else(|| text("request_id"))
+            .or_else(|| text("convo_id"))
+            .or_else(|| text("id")),
         text("data_source"),
         text("model"),
     ];
@@ -86,7 +89,65 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn cut(text: &str) -> String {
+/// JSON text with its lines set out; lists of nothing but numbers stay on one. Keys and numbers are as they were.
+pub(super) fn pretty(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.push_str(&"  ".repeat(depth.min(INDENTS)));
+    };
+    let mut rest = json;
+    while let Some(character) = rest.chars().next() {
+        let after = rest.get(character.len_utf8()..).unwrap_or_default();
+        if in_string {
+            out.push(character);
+            in_string = escaped || character != '"';
+            escaped = character == '\\' && !escaped;
+        } else {
+            match character {
+                '[' | '{' => {
+                    let end = after.find(['[', '{', '"', ']', '}']);
+                    let flat =
+                        end.and_then(|end| Some((after.get(..=end)?, after.get(end + 1..)?)));
+                    if let Some((flat, behind)) =
+                        flat.filter(|(flat, _)| flat.ends_with([']', '}']))
+                    {
+                        out.push(character);
+                        out.push_str(flat);
+                        rest = behind;
+                        continue;
+                    }
+                    depth += 1;
+                    out.push(character);
+                    line(&mut out, depth);
+                }
+                ']' | '}' => {
+                    depth = depth.saturating_sub(1);
+                    line(&mut out, depth);
+                    out.push(character);
+                }
+                ',' => {
+                    out.push(',');
+                    line(&mut out, depth);
+                }
+                ':' => out.push_str(": "),
+                ' ' => {}
+                other => {
+                    in_string = other == '"';
+                    out.push(other);
+                }
+            }
+        }
+        rest = after;
+    }
+    out
+}
+
+/// Levels that are set in: deeper ones stand below one another.
+const INDENTS: usize = 20;
+
+pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(TEXT) {
         Some((end, _)) => format!("{}… (cut here)", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
@@ -186,7 +247,7 @@ fn picture(raw: &str) -> Option<String> {
     find(&value).map(str::to_owned)
 }
 
-fn context(raw: &str) -> (String, String) {
+pub(super) fn context(raw: &str) -> (String, String) {
     let value: Value = serde_json::from_str(raw).unwrap_or(Value::Null);
     let text = |key: &str| {
         value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
@@ -245,6 +306,19 @@ mod tests {
         }
         assert!(markdown("**a**").contains("<strong>a</strong>"));
         assert!(markdown("[x](https://example.org)").contains("href=\"https://example.org\""));
+    }
+
+    #[test]
+    fn json_is_set_out_and_says_the_same() {
+        let json = r#"{"a": "x, [{\"q\"}]", "b": [1, 2.50,-3],"c": {"d":[{"e":[]},null]},"f":{}}"#;
+        let shown = pretty(json);
+        assert_eq!(
+            shown,
+            "{\n  \"a\": \"x, [{\\\"q\\\"}]\",\n  \"b\": [1, 2.50,-3],\n  \"c\": {\n    \"d\": [\n      {\n        \
+             \"e\": []\n      },\n      null\n    ]\n  },\n  \"f\": {}\n}"
+        );
+        let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(read(&shown), read(json));
     }
 
     #[test]

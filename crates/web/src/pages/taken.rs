@@ -22,9 +22,11 @@ pub(super) struct Form<T>(pub(super) T);
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let taken = extract::Query::from_request_parts(parts, state).await;
-        taken.map(|query| Self(query.0)).map_err(|problem| trouble(&problem))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        let query = parts.uri.query().unwrap_or_default();
+        serde_html_form::from_str(query)
+            .map(Self)
+            .map_err(|error| trouble(&Problem::bad_request(format!("in the query: {error}"))))
     }
 }
 

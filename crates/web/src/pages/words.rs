@@ -15,6 +15,12 @@ pub(super) fn count(number: u64) -> String {
     out
 }
 
+/// A word at the beginning of a line.
+pub(super) fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// Bytes in decimal units.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 4] =
@@ -38,6 +44,19 @@ pub(super) fn moment(time: Option<Time>) -> String {
 pub(super) fn day(time: Option<Time>) -> String {
     let text = moment(time);
     text.get(..10).unwrap_or(&text).to_owned()
+}
+
+/// Milliseconds as people read them: `850 ms`, `1.9 s`, `2 min 5 s`.
+pub(super) fn span(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => {
+            let tenths = (ms + 50) / 100;
+            format!("{}.{} s", tenths / 10, tenths % 10)
+        }
+        60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
+        _ => format!("{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
+    }
 }
 
 /// How much of a whole, in percent.

@@ -384,6 +384,44 @@ pub const ROWS: &[Row] = &[
     row("POST /shares/{id}/revoke", |stage| {
         page(format!("/shares/{}/revoke", stage.share(None).0)).form(&[("csrf", "CSRF")])
     }),
+    row("GET /copilots", |_| page("/copilots")),
+    row("GET /copilots/{id}", |stage| {
+        stage.run_of("copilot_id", "desk");
+        page("/copilots/desk")
+    }),
+    row("GET /copilots/{id}/runs/{run}", |stage| {
+        page(format!("/copilots/desk/runs/{}", stage.run_of("copilot_id", "desk")))
+    }),
+    row("GET /copilots/{id}/export", |stage| {
+        stage.run_of("copilot_id", "desk");
+        page("/copilots/desk/export")
+    }),
+    row("POST /copilots/{id}/export", |stage| {
+        page("/copilots/desk/export").form(&[
+            ("csrf", "CSRF"),
+            ("dataset_name", &stage.name("set")),
+            ("id", &stage.run_of("copilot_id", "desk")),
+        ])
+    }),
+    row("GET /recipes", |_| page("/recipes")),
+    row("GET /recipes/{id}", |stage| {
+        stage.recipe_run();
+        page("/recipes/hook")
+    }),
+    row("GET /recipes/{id}/runs/{run}", |stage| {
+        page(format!("/recipes/hook/runs/{}", stage.recipe_run()))
+    }),
+    row("GET /recipes/{id}/export", |stage| {
+        stage.recipe_run();
+        page("/recipes/hook/export")
+    }),
+    row("POST /recipes/{id}/export", |stage| {
+        page("/recipes/hook/export").form(&[
+            ("csrf", "CSRF"),
+            ("dataset_name", &stage.name("set")),
+            ("id", &stage.recipe_run()),
+        ])
+    }),
     row("GET /analysis", |_| page("/analysis")),
     row("GET /import", |_| page("/import")),
     row("POST /import", |_| page("/import").form(&[("csrf", "CSRF")])).but("no form with files"),
@@ -572,9 +610,21 @@ impl Stage {
 
     /// A run of the member.
     fn run(&self) -> String {
+        self.run_of("copilot_id", "helper")
+    }
+
+    /// The same of a recipe.
+    fn recipe_run(&self) -> String {
+        self.run_of("recipe_id", "hook")
+    }
+
+    fn run_of(&self, source: &str, flow: &str) -> String {
         let id = self.name("run");
+        let mut run = ran(&id);
+        run.as_object_mut().unwrap().remove("copilot_id");
+        run[source] = flow.into();
         let request = IntakeRequest::default();
-        let report = self.service.take_in(&self.ann, &request, ran(&id).to_string().into_bytes());
+        let report = self.service.take_in(&self.ann, &request, run.to_string().into_bytes());
         assert_eq!(report.unwrap().new, 1);
         id
     }

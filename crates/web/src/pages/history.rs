@@ -1,0 +1,722 @@
+//! History: the activity of a copilot or recipe, its runs one by one, and the way to a dataset of them.
+
+use std::collections::BTreeSet;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Extension, Router};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use retort_model::{Purpose, RunSelection, RunSource, RunStatus};
+use retort_service::{
+    Cursor, DatasetPlan, ExportRequest, Flow, FlowParts, Latency, PlanNames, RunBar, RunCharts,
+    RunPage, RunSummary, Service, data, file,
+};
+use serde::Deserialize;
+
+use super::filtering::{Choices, days};
+use super::flows::{Words, path, shown_id, words};
+use super::frame::{Frame, Posted, Visit};
+use super::runs::{status_class, took};
+use super::taken::{Path, Query};
+use super::words::{count, day, moment, span};
+use super::{see_other, show, trouble};
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Runs on a page.
+const PAGE: usize = 50;
+
+/// Runs that are marked at a time: they travel in the page's address. More are meant by a filter and a limit.
+const MARKED: usize = 200;
+
+/// Runs of an export, if nothing else is said.
+const LIMIT: u64 = 500;
+
+pub(super) fn routes() -> Router<App> {
+    let copilots = Router::new()
+        .route("/copilots/{id}", get(history))
+        .route("/copilots/{id}/export", get(settings).post(proceed))
+        .layer(Extension(RunSource::Copilot));
+    let recipes = Router::new()
+        .route("/recipes/{id}", get(history))
+        .route("/recipes/{id}/export", get(settings).post(proceed))
+        .layer(Extension(RunSource::Recipe));
+    copilots.merge(recipes)
+}
+
+/// What stands in the fields of the filter.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Filter {
+    /// A text in request id, question, answer or error.
+    search: String,
+    status: String,
+    version: String,
+    /// The first day.
+    from: String,
+    /// The last day, which belongs to it.
+    to: String,
+    /// `yes`, `no`, or empty for either.
+    feedback: String,
+    error: String,
+}
+
+/// What the page's address says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Looking {
+    #[serde(flatten)]
+    filter: Filter,
+    /// Request ids that are marked.
+    id: BTreeSet<String>,
+    after: Option<String>,
+}
+
+/// `yes` and `no` as they are meant.
+fn either(word: &str) -> Result<Option<bool>, Problem> {
+    match word {
+        "" => Ok(None),
+        "yes" => Ok(Some(true)),
+        "no" => Ok(Some(false)),
+        other => Err(Problem::bad_request(format!("it is `yes` or `no`, not `{other}`"))),
+    }
+}
+
+fn marked(words: &[(&'static str, &'static str)], chosen: &str) -> Choices {
+    words.iter().map(|(value, words)| (*value, *words, *value == chosen)).collect()
+}
+
+impl Filter {
+    /// The runs that the filter means.
+    fn selection(&self, source: RunSource, flow: &str) -> Result<RunSelection, Problem> {
+        let word = self.search.trim();
+        let statuses = match self.status.as_str() {
+            "" => Vec::new(),
+            status => vec![status.parse::<RunStatus>().map_err(Problem::bad_request)?],
+        };
+        Ok(RunSelection {
+            source: Some(source),
+            flow: Some(flow.to_owned()),
+            versions: Some(self.version.clone())
+                .filter(|one| !one.is_empty())
+                .into_iter()
+                .collect(),
+            statuses,
+            started: days(&self.from, &self.to)?,
+            search: if word.is_empty() { Vec::new() } else { vec![word.to_owned()] },
+            has_feedback: either(&self.feedback)?,
+            has_error: either(&self.error)?,
+            ..RunSelection::default()
+        })
+    }
+
+    /// The fields of the filter that are set, by name.
+    fn fields(&self) -> Vec<(&'static str, &str)> {
+        let fields = [
+            ("search", &self.search),
+            ("status", &self.status),
+            ("version", &self.version),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("feedback", &self.feedback),
+            ("error", &self.error),
+        ];
+        fields
+            .into_iter()
+            .filter(|(_, value)| !value.trim().is_empty())
+            .map(|(name, value)| (name, value.as_str()))
+            .collect()
+    }
+
+    fn is_set(&self) -> bool {
+        !self.fields().is_empty()
+    }
+
+    fn statuses(&self) -> Choices {
+        let all = [
+            ("", "Any"),
+            ("success", "Success"),
+            ("failure", "Failure"),
+            ("running", "Running"),
+            ("cancelled", "Cancelled"),
+        ];
+        marked(&all, &self.status)
+    }
+
+    fn feedbacks(&self) -> Choices {
+        marked(&[("", "Either"), ("yes", "With"), ("no", "Without")], &self.feedback)
+    }
+
+    fn errors(&self) -> Choices {
+        marked(&[("", "Either"), ("yes", "With"), ("no", "Without")], &self.error)
+    }
+}
+
+/// The runs that are marked, else those that the filter means.
+fn chosen(
+    source: RunSource,
+    flow: &str,
+    filter: &Filter,
+    ids: &BTreeSet<String>,
+) -> Result<RunSelection, Problem> {
+    if ids.is_empty() {
+        return filter.selection(source, flow);
+    }
+    if ids.len() > MARKED {
+        return Err(Problem::bad_request(format!(
+            "at most {MARKED} runs are marked at a time; take a filter and a limit for more"
+        )));
+    }
+    Ok(RunSelection {
+        source: Some(source),
+        flow: Some(flow.to_owned()),
+        ids: ids.clone(),
+        ..RunSelection::default()
+    })
+}
+
+/// A run as the list shows it.
+struct Row {
+    id: String,
+    path: String,
+    question: String,
+    answer: String,
+    error: String,
+    status: &'static str,
+    class: &'static str,
+    version: String,
+    files: String,
+    started: String,
+    took: String,
+    has_feedback: bool,
+    is_marked: bool,
+}
+
+impl Row {
+    fn of(run: &RunSummary, marked: &BTreeSet<String>) -> Self {
+        let id = utf8_percent_encode(&run.id, NON_ALPHANUMERIC);
+        Self {
+            path: format!("{}/runs/{id}", path(run.source, &run.flow)),
+            id: run.id.clone(),
+            question: run.question.clone().unwrap_or_default(),
+            answer: run.answer.clone().unwrap_or_default(),
+            error: run.error.clone().unwrap_or_default(),
+            status: run.status.as_str(),
+            class: status_class(run.status),
+            version: run.version.clone().unwrap_or_default(),
+            files: if run.files > 0 { count(run.files) } else { String::new() },
+            started: moment(run.started_at),
+            took: took(run.started_at, run.finished_at),
+            has_feedback: run.has_feedback,
+            is_marked: marked.contains(&run.id),
+        }
+    }
+}
+
+/// A chart: bars, and what they stand for in numbers.
+struct Chart {
+    title: &'static str,
+    /// What it comes to.
+    sum: String,
+    about: String,
+    columns: &'static [&'static str],
+    bars: Vec<Bar>,
+    width: usize,
+}
+
+/// One bar, in the units of the drawing; the lower part of it stands out.
+struct Bar {
+    name: String,
+    numbers: Vec<String>,
+    x: usize,
+    y: usize,
+    height: usize,
+    lower_y: usize,
+    lower: usize,
+}
+
+/// The drawing's height, the width of a bar, and the gap behind it.
+const HEIGHT: usize = 120;
+const BAR: usize = 20;
+const GAP: usize = 6;
+
+/// Bars of these heights, each with the part of it that stands out.
+fn bars(heights: &[(u64, u64)], names: &[String], numbers: Vec<Vec<String>>) -> Vec<Bar> {
+    let most = heights.iter().map(|(whole, part)| whole.max(part)).max().copied().unwrap_or(0);
+    let scaled = |value: u64| {
+        let height = value.saturating_mul(HEIGHT as u64).div_ceil(most.max(1));
+        usize::try_from(height).unwrap_or(HEIGHT)
+    };
+    let mut bars = Vec::with_capacity(heights.len());
+    for (index, (((whole, part), name), numbers)) in
+        heights.iter().zip(names).zip(numbers).enumerate()
+    {
+        let (height, lower) = (scaled(*whole), scaled(*part));
+        bars.push(Bar {
+            name: name.clone(),
+            numbers,
+            x: index * (BAR + GAP),
+            y: HEIGHT - height,
+            height,
+            lower_y: HEIGHT - lower,
+            lower,
+        });
+    }
+    bars
+}
+
+fn charts(found: &RunCharts) -> Vec<Chart> {
+    if found.bars.is_empty() {
+        return Vec::new();
+    }
+    let is_by_day = found.step_seconds >= 24 * 60 * 60;
+    let name = |bar: &RunBar| if is_by_day { day(bar.from) } else { moment(bar.from) };
+    let names: Vec<String> = found.bars.iter().map(name).collect();
+    let per_mille = |part: u64, whole: u64| (part * 1000).checked_div(whole).unwrap_or(0);
+    let share = |part: u64, whole: u64| {
+        let share = per_mille(part, whole);
+        format!("{}.{} %", share / 10, share % 10)
+    };
+    let (runs, failures): (u64, u64) = found
+        .bars
+        .iter()
+        .fold((0, 0), |(runs, failures), bar| (runs + bar.runs, failures + bar.failures));
+    let about = format!("each bar {}", step(found.step_seconds));
+    let undated = match found.undated {
+        0 => about.clone(),
+        number => format!("{about}; {} without a beginning are in none", count(number)),
+    };
+    let chart = |title, sum, about, columns, heights: Vec<(u64, u64)>, numbers| Chart {
+        title,
+        sum,
+        about,
+        columns,
+        width: heights.len() * (BAR + GAP),
+        bars: bars(&heights, &names, numbers),
+    };
+    let all = if found.is_whole { "" } else { "the most recent " };
+    let volume = chart(
+        "Runs",
+        format!("{all}{}", count(found.runs)),
+        undated,
+        &["Runs"],
+        found.bars.iter().map(|bar| (bar.runs, bar.runs)).collect(),
+        found.bars.iter().map(|bar| vec![count(bar.runs)]).collect(),
+    );
+    let failed = chart(
+        "Failed",
+        share(failures, runs),
+        about.clone(),
+        &["Failed", "Share"],
+        found.bars.iter().map(|bar| (bar.failures, bar.failures)).collect(),
+        found
+            .bars
+            .iter()
+            .map(|bar| vec![count(bar.failures), share(bar.failures, bar.runs)])
+            .collect(),
+    );
+    let mut charts = vec![volume, failed];
+    if let Some(Latency { p50_ms, p95_ms, .. }) = found.latency {
+        let times = |bar: &RunBar| bar.latency.map_or((0, 0), |took| (took.p95_ms, took.p50_ms));
+        let numbers = |bar: &RunBar| match bar.latency {
+            Some(took) => vec![span(took.p50_ms), span(took.p95_ms), span(took.p99_ms)],
+            None => vec![String::new(); 3],
+        };
+        charts.push(chart(
+            "Time",
+            format!("{}, 95 % within {}", span(p50_ms), span(p95_ms)),
+            format!("the median, and above it 95 %; {about}"),
+            &["Median", "95 %", "99 %"],
+            found.bars.iter().map(times).collect(),
+            found.bars.iter().map(numbers).collect(),
+        ));
+    }
+    charts
+}
+
+/// How long a bar spans.
+fn step(seconds: u64) -> String {
+    let units = [(24 * 60 * 60, "day"), (60 * 60, "hour"), (60, "minute")];
+    let (unit, name) =
+        units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "second"));
+    match seconds / unit {
+        1 => format!("a {name}").replace("a hour", "an hour"),
+        several => format!("{several} {name}s"),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "history.html")]
+struct History {
+    frame: Frame,
+    words: Words,
+    name: String,
+    flow: String,
+    path: String,
+    looking: Filter,
+    versions: Vec<(String, String, bool)>,
+    charts: Vec<Chart>,
+    bar: usize,
+    height: usize,
+    rows: Vec<Row>,
+    matching: String,
+    /// Marked runs that stand on other pages.
+    others: Vec<String>,
+    marked: usize,
+    next: Option<String>,
+    is_first: bool,
+}
+
+/// What the history shows of the store.
+struct Seen {
+    flow: Flow,
+    parts: FlowParts,
+    page: RunPage,
+    matching: u64,
+    charts: RunCharts,
+}
+
+async fn history(
+    State(app): State<App>,
+    Extension(source): Extension<RunSource>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Query(looking): Query<Looking>,
+) -> Response {
+    let Looking { filter: looking, id: ids, after } = looking;
+    let words = words(source);
+    let frame = visit.frame(words.place);
+    let after = after.filter(|after| !after.is_empty());
+    let is_first = after.is_none();
+    let after: Option<Cursor> = match after.map(|after| after.parse()).transpose() {
+        Ok(after) => after,
+        Err(error) => return trouble(&Problem::bad_request(error)),
+    };
+    let filter = match looking.selection(source, &id) {
+        Ok(filter) => filter,
+        Err(problem) => return trouble(&problem),
+    };
+    let seen = app.call(move |service| {
+        let caller = &visit.caller;
+        let (flow, parts) = service.flow(caller, Some(source), &id)?;
+        let page = service.runs(caller, &filter, after, PAGE)?;
+        let charts = service.run_charts(caller, &filter)?;
+        Ok(Seen { flow, parts, page, matching: service.count_runs(caller, &filter)?, charts })
+    });
+    let Seen { flow, parts, page, matching, charts: found } = match seen.await {
+        Ok(seen) => seen,
+        Err(problem) => return trouble(&problem),
+    };
+    let shown: BTreeSet<&str> = page.runs.iter().map(|run| &*run.id).collect();
+    let others = ids.iter().filter(|id| !shown.contains(&***id)).cloned().collect();
+    let history = History {
+        frame,
+        words,
+        name: name_of(&flow),
+        flow: flow.id.clone(),
+        path: path(source, &flow.id),
+        versions: versions(&parts, &looking.version),
+        charts: charts(&found),
+        bar: BAR,
+        height: HEIGHT,
+        rows: page.runs.iter().map(|run| Row::of(run, &ids)).collect(),
+        matching: count(matching),
+        others,
+        marked: ids.len(),
+        next: page.next.map(|next| next.to_string()),
+        is_first,
+        looking,
+    };
+    show(StatusCode::OK, &history)
+}
+
+fn name_of(flow: &Flow) -> String {
+    let name = flow.name.clone().filter(|name| !name.trim().is_empty());
+    name.unwrap_or_else(|| shown_id(&flow.id))
+}
+
+/// The versions with how many runs there are, and which is chosen.
+fn versions(parts: &FlowParts, chosen: &str) -> Vec<(String, String, bool)> {
+    parts
+        .versions
+        .iter()
+        .filter_map(|(version, runs)| Some((version.clone()?, count(*runs))))
+        .map(|(version, runs)| (version.clone(), format!("{version} ({runs})"), version == chosen))
+        .collect()
+}
+
+/// What the form of the dataset holds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+struct Form {
+    dataset_name: String,
+    purpose: String,
+    /// The node; empty means none.
+    node: String,
+    limit: String,
+    /// Empty means what is usual for the purpose.
+    data_format: String,
+    /// Empty means what is usual for the data format.
+    file_format: String,
+    #[serde(flatten)]
+    looking: Filter,
+    /// Request ids that are marked.
+    id: BTreeSet<String>,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self {
+            dataset_name: String::new(),
+            purpose: Purpose::default().to_string(),
+            node: String::new(),
+            limit: LIMIT.to_string(),
+            data_format: String::new(),
+            file_format: String::new(),
+            looking: Filter::default(),
+            id: BTreeSet::new(),
+        }
+    }
+}
+
+/// A purpose as the form offers it.
+struct Offered {
+    value: &'static str,
+    name: &'static str,
+    about: &'static str,
+    is_chosen: bool,
+}
+
+fn purpose_name(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::ExportDataset => "Export Dataset",
+        Purpose::RecipeEvaluation => "Recipe Evaluation",
+        Purpose::NodeEvaluation => "Node Evaluation",
+        Purpose::NodeOptimization => "Node Optimization",
+        Purpose::FineTuning => "Finetuning",
+    }
+}
+
+impl Form {
+    fn purposes(&self) -> Vec<Offered> {
+        Purpose::ALL
+            .iter()
+            .map(|&purpose| Offered {
+                value: purpose.as_str(),
+                name: purpose_name(purpose),
+                about: purpose.words(),
+                is_chosen: purpose.as_str() == self.purpose,
+            })
+            .collect()
+    }
+
+    /// The data formats that take runs.
+    fn data_formats(&self) -> Vec<(&'static str, bool)> {
+        data::FORMATS
+            .iter()
+            .filter(|format| format.items().contains(&retort_model::ItemKind::Run))
+            .map(|format| (format.name(), format.name() == self.data_format))
+            .collect()
+    }
+
+    fn file_formats(&self) -> Vec<(&'static str, bool)> {
+        file::FORMATS
+            .iter()
+            .map(|format| (format.name(), format.name() == self.file_format))
+            .collect()
+    }
+
+    /// What is asked of the service.
+    fn request(&self, source: RunSource, flow: &str) -> Result<ExportRequest, Problem> {
+        let purpose: Purpose = self.purpose.parse().map_err(Problem::bad_request)?;
+        let usual = || data::usual(purpose, retort_model::ItemKind::Run);
+        let data_format = match self.data_format.as_str() {
+            "" => usual(),
+            name => data::by_name(name),
+        };
+        let data_format = data_format.ok_or_else(|| {
+            Problem::bad_request(format!("unknown data format `{}`", self.data_format))
+        })?;
+        let file_format = match self.file_format.as_str() {
+            "" => data_format.file_formats().first().copied().unwrap_or("jsonl"),
+            name => name,
+        };
+        let limit = match self.limit.trim() {
+            "" => None,
+            text => Some(text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| {
+                Problem::bad_request(format!("the limit is a number of runs, not `{text}`"))
+            })?),
+        };
+        let names = PlanNames {
+            data_format: data_format.name().into(),
+            file_format: file_format.into(),
+            check: retort_model::Check::default().to_string(),
+            tools: "text".into(),
+            wrap_arguments: false,
+            tasks: false,
+            max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
+            // Evaluators are programs.
+            csv: if purpose == Purpose::ExportDataset { "spreadsheet" } else { "plain" }.into(),
+            compression: "none".into(),
+            dataset_name: self.dataset_name.clone(),
+            file_name: retort_model::ItemKind::Run.plural().into(),
+            purpose: Some(purpose.to_string()),
+            node: Some(self.node.clone()).filter(|node| !node.is_empty()),
+        };
+        let dataset = DatasetPlan::named(&names).map_err(Problem::bad_request)?;
+        let selection = RunSelection { limit, ..chosen(source, flow, &self.looking, &self.id)? };
+        Ok(ExportRequest { selection: selection.into(), dataset })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "run_export.html")]
+struct Settings {
+    frame: Frame,
+    words: Words,
+    name: String,
+    path: String,
+    form: Form,
+    nodes: Vec<(String, String, bool)>,
+    /// How many runs are meant, but for the limit.
+    meant: String,
+    trouble: Option<String>,
+}
+
+async fn settings(
+    State(app): State<App>,
+    Extension(source): Extension<RunSource>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Query(looking): Query<Looking>,
+) -> Response {
+    let Looking { filter: looking, id: ids, .. } = looking;
+    let form = Form { looking, id: ids, ..Form::default() };
+    set(&app, visit, (source, id), form, None).await
+}
+
+/// What the form is shown with.
+fn seen(
+    service: &Service,
+    visit: &Visit,
+    (source, id): (RunSource, &str),
+    selection: &RunSelection,
+) -> Result<(Flow, FlowParts, u64), retort_service::Error> {
+    let (flow, parts) = service.flow(&visit.caller, Some(source), id)?;
+    let meant = service.count_runs(&visit.caller, selection)?;
+    Ok((flow, parts, meant))
+}
+
+async fn set(
+    app: &App,
+    visit: Visit,
+    (source, id): (RunSource, String),
+    form: Form,
+    problem: Option<Problem>,
+) -> Response {
+    let words = words(source);
+    let frame = visit.frame(words.place);
+    let selection = match chosen(source, &id, &form.looking, &form.id) {
+        Ok(selection) => selection,
+        Err(problem) => return trouble(&problem),
+    };
+    let found = app.call(move |service| seen(service, &visit, (source, &id), &selection));
+    let (flow, parts, meant) = match found.await {
+        Ok(found) => found,
+        Err(problem) => return trouble(&problem),
+    };
+    let mut nodes: Vec<(String, String, bool)> = Vec::new();
+    for (node, kind, runs) in &parts.nodes {
+        if !nodes.iter().any(|(name, _, _)| name == node) {
+            let about = format!("{node} ({kind}, in {} runs)", count(*runs));
+            nodes.push((node.clone(), about, *node == form.node));
+        }
+    }
+    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let page = Settings {
+        frame,
+        words,
+        name: name_of(&flow),
+        path: path(source, &flow.id),
+        nodes,
+        meant: count(meant),
+        form,
+        trouble: problem.map(|problem| problem.detail().to_owned()),
+    };
+    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+}
+
+async fn proceed(
+    State(app): State<App>,
+    Extension(source): Extension<RunSource>,
+    Path(id): Path<String>,
+    Posted { visit, form }: Posted<Form>,
+) -> Response {
+    let submitted = match form.request(source, &id) {
+        Ok(request) => {
+            let caller = visit.caller.clone();
+            app.call(move |service| service.submit_export(&caller, &request)).await
+        }
+        Err(problem) => Err(problem),
+    };
+    match submitted {
+        // What is to be evaluated is handed to the person at once.
+        Ok(job) if form.purpose == Purpose::RecipeEvaluation.as_str() => {
+            see_other(&format!("/exports/{job}?hand=over"), None)
+        }
+        Ok(job) => see_other(&format!("/exports/{job}"), None),
+        Err(problem) => set(&app, visit, (source, id), form, Some(problem)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marked_runs_are_meant_before_the_filter() {
+        let filter = Filter {
+            search: " hail ".into(),
+            status: "failure".into(),
+            feedback: "no".into(),
+            ..Filter::default()
+        };
+        let mut ids = BTreeSet::new();
+        let of = |ids: &BTreeSet<String>| chosen(RunSource::Recipe, "r", &filter, ids);
+        let meant = of(&ids).unwrap();
+        assert_eq!((&*meant.search[0], meant.has_feedback), ("hail", Some(false)));
+        assert_eq!((meant.statuses, meant.ids.len()), (vec![RunStatus::Failure], 0));
+        ids.insert("a".into());
+        let marked = of(&ids).unwrap();
+        assert_eq!((marked.ids.len(), marked.statuses.len(), marked.search.len()), (1, 0, 0));
+        ids.extend((0..=MARKED).map(|n| n.to_string()));
+        assert!(of(&ids).is_err());
+        let odd = Filter { error: "maybe".into(), ..Filter::default() };
+        assert!(odd.selection(RunSource::Copilot, "").is_err());
+    }
+
+    #[test]
+    fn spans_of_bars_are_named() {
+        for (seconds, words) in [
+            (60, "a minute"),
+            (600, "10 minutes"),
+            (3600, "an hour"),
+            (86_400, "a day"),
+            (604_800, "7 days"),
+        ] {
+            assert_eq!(step(seconds), words);
+        }
+    }
+
+    #[test]
+    fn a_bar_is_as_high_as_its_share_of_the_highest() {
+        let names = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let heights = [(10, 5), (5, 1), (0, 0)];
+        let bars = bars(&heights, &names, vec![Vec::new(), Vec::new(), Vec::new()]);
+        let drawn: Vec<_> = bars.iter().map(|bar| (bar.y, bar.height, bar.lower)).collect();
+        assert_eq!(drawn, [(0, 120, 60), (60, 60, 12), (120, 0, 0)]);
+    }
+}

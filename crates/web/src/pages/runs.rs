@@ -1,0 +1,219 @@
+//! One run, with every node that it passed.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Extension, Router};
+use retort_model::{
+    Feedback, Fields, NodeRun, RawJson, Run, RunSource, RunStatus, Text, Time, canonical,
+};
+
+use super::flows::{Words, path, words};
+use super::frame::{Frame, Visit};
+use super::records::{context, cut, pretty};
+use super::taken::Path;
+use super::words::{count, moment, size, span};
+use super::{show, trouble};
+use crate::app::App;
+use crate::problem::Problem;
+
+pub(super) fn routes() -> Router<App> {
+    let copilots = Router::new()
+        .route("/copilots/{id}/runs/{run}", get(run))
+        .layer(Extension(RunSource::Copilot));
+    let recipes = Router::new()
+        .route("/recipes/{id}/runs/{run}", get(run))
+        .layer(Extension(RunSource::Recipe));
+    copilots.merge(recipes)
+}
+
+/// How a state weighs.
+pub(super) fn status_class(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Success => "good",
+        RunStatus::Failure => "bad",
+        RunStatus::Running => "warn",
+        RunStatus::Cancelled => "",
+    }
+}
+
+/// How long something took; empty if that is not known.
+pub(super) fn took(from: Option<Time>, to: Option<Time>) -> String {
+    let micros = from.zip(to).and_then(|(from, to)| {
+        u64::try_from(to.unix_micros().saturating_sub(from.unix_micros())).ok()
+    });
+    micros.map(|micros| span(micros / 1000)).unwrap_or_default()
+}
+
+/// A named text.
+struct Field {
+    name: &'static str,
+    text: String,
+    is_bad: bool,
+}
+
+/// A node as the page shows it.
+struct Node {
+    name: String,
+    kind: &'static str,
+    status: &'static str,
+    class: &'static str,
+    model: String,
+    took: String,
+    tokens: String,
+    /// The node that it ran inside.
+    inside: String,
+    fields: Vec<Field>,
+}
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct Whole {
+    frame: Frame,
+    words: Words,
+    flow: String,
+    path: String,
+    id: String,
+    status: &'static str,
+    class: &'static str,
+    version: String,
+    started: String,
+    took: String,
+    owner: String,
+    thread: String,
+    fields: Vec<Field>,
+    files: Vec<(String, String)>,
+    contexts: Vec<(String, String)>,
+    nodes: Vec<Node>,
+}
+
+async fn run(
+    State(app): State<App>,
+    Extension(source): Extension<RunSource>,
+    visit: Visit,
+    Path((flow, id)): Path<(String, String)>,
+) -> Response {
+    let words = words(source);
+    let frame = visit.frame(words.place);
+    let seen = app.call(move |service| {
+        let found = service.run(&visit.caller, &id, (Some(source), Some(&flow)))?;
+        Ok((flow, found))
+    });
+    let (flow, (summary, line)) = match seen.await {
+        Ok(seen) => seen,
+        Err(problem) => return trouble(&problem),
+    };
+    let line = String::from_utf8_lossy(&line);
+    let run = match canonical::read_run(&line) {
+        Ok(run) => run,
+        Err(error) => return trouble(&Problem::internal(error)),
+    };
+    let page = Whole {
+        frame,
+        path: path(source, &flow),
+        words,
+        flow: summary.flow_name.unwrap_or(summary.flow),
+        id: summary.id,
+        status: run.status.as_str(),
+        class: status_class(run.status),
+        version: shown(run.version.as_ref()),
+        started: moment(run.started_at),
+        took: took(run.started_at, run.finished_at),
+        owner: summary.owner.unwrap_or_default(),
+        thread: shown(run.thread.as_ref()),
+        fields: fields_of(&run),
+        files: run
+            .files
+            .iter()
+            .map(|file| {
+                let name = file.name.as_ref().unwrap_or(&file.uri);
+                let about = [
+                    shown(file.media_type.as_ref()),
+                    file.size_bytes.map(size).unwrap_or_default(),
+                    file.uri.decoded().into_owned(),
+                ];
+                let about: Vec<_> = about.into_iter().filter(|one| !one.is_empty()).collect();
+                (name.decoded().into_owned(), about.join(" · "))
+            })
+            .collect(),
+        contexts: run.contexts.iter().map(|raw| context(raw.as_str())).collect(),
+        nodes: run.nodes.iter().map(|one| node(one, &run.nodes)).collect(),
+    };
+    show(StatusCode::OK, &page)
+}
+
+fn shown(text: Option<&Text<'_>>) -> String {
+    text.map(|text| cut(&text.decoded())).unwrap_or_default()
+}
+
+/// A JSON value to be read: a text as it is, anything else with its lines set out.
+fn json(raw: Option<&RawJson<'_>>) -> String {
+    let text = |raw: &RawJson<'_>| raw.as_text().unwrap_or_else(|| pretty(raw.as_str()));
+    raw.map(|raw| cut(&text(raw))).unwrap_or_default()
+}
+
+fn feedback(feedback: Option<&Feedback<'_>>) -> String {
+    let Some(feedback) = feedback else { return String::new() };
+    let parts = [
+        json(feedback.rating.as_ref()),
+        shown(feedback.label.as_ref()),
+        shown(feedback.comment.as_ref()),
+    ];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+fn rest(metadata: &Fields<'_>) -> String {
+    let lines = metadata.iter().map(|(key, raw)| format!("{}: {}", key.decoded(), json(Some(raw))));
+    cut(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn named(fields: impl IntoIterator<Item = (&'static str, String)>) -> Vec<Field> {
+    let says = |(_, text): &(&str, String)| !text.is_empty();
+    let field = |(name, text)| Field { name, text, is_bad: name == "Error" };
+    fields.into_iter().filter(says).map(field).collect()
+}
+
+fn fields_of(run: &Run<'_>) -> Vec<Field> {
+    named([
+        ("Question", shown(run.question.as_ref())),
+        ("Inputs", json(run.inputs.as_ref())),
+        ("Answer", shown(run.answer.as_ref())),
+        ("Error", shown(run.error.as_ref())),
+        ("Feedback", feedback(run.feedback.as_deref())),
+        ("Ground truth", shown(run.ground_truth.as_ref())),
+        ("Metadata", rest(&run.metadata)),
+    ])
+}
+
+fn node(node: &NodeRun<'_>, all: &[NodeRun<'_>]) -> Node {
+    let usage = &node.usage;
+    let tokens = match (usage.input_tokens, usage.output_tokens) {
+        (None, None) => String::new(),
+        (input, output) => {
+            format!("{} in, {} out", count(input.unwrap_or(0)), count(output.unwrap_or(0)))
+        }
+    };
+    let inside = node.parent.and_then(|parent| all.get(parent));
+    Node {
+        name: node.node.decoded().into_owned(),
+        kind: node.kind.as_str(),
+        status: node.status.as_str(),
+        class: status_class(node.status),
+        model: shown(node.model.as_ref()),
+        took: took(node.started_at, node.finished_at),
+        tokens,
+        inside: inside.map(|above| above.node.decoded().into_owned()).unwrap_or_default(),
+        fields: named([
+            ("Prompt", shown(node.prompt.as_ref())),
+            ("Variables", json(node.variables.as_ref())),
+            ("Input", json(node.input.as_ref())),
+            ("Output", json(node.output.as_ref())),
+            ("Error", shown(node.error.as_ref())),
+            ("Feedback", feedback(node.feedback.as_deref())),
+            ("Ground truth", shown(node.ground_truth.as_ref())),
+            ("Metadata", rest(&node.metadata)),
+        ]),
+    }
+}
