@@ -107,17 +107,20 @@ fn imports_into_postgres_lose_and_double_nothing() {
     on_postgres(killed_imports);
 }
 
-const SHAPES: [&[&str]; 4] = [
+const SHAPES: [&[&str]; 5] = [
     &["-d", "openai"],
     &["-d", "openai", "--compress", "zstd"],
     &["-d", "standard", "-f", "parquet", "--file-name", "名前 1"],
     &["-d", "standard", "-f", "csv", "--tasks"],
+    &["--runs", "-d", "node-evaluation", "--node", "answer", "-f", "csv"],
 ];
 
 fn killed_exports(new: &dyn Fn() -> Keep) {
     let mut chance = Chance::new();
     let keep = with_history(CONVERSATIONS)(new());
     keep.ok(&["import", "in.jsonl", "-q"]);
+    keep.place.file("runs.jsonl", runs(CONVERSATIONS, 3));
+    keep.ok(&["import", "runs.jsonl", "-q"]);
     let undisturbed: Vec<(String, Duration)> = (0..SHAPES.len())
         .map(|shape| {
             let name = format!("whole-{shape}");

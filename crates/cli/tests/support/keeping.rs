@@ -85,6 +85,24 @@ pub fn history(count: u64, seed: u64) -> String {
     text
 }
 
+/// Runs of a recipe, about 4 kB each, whose node has other variables as time goes on.
+pub fn runs(count: u64, seed: u64) -> String {
+    let mut chance = Chance::of(seed);
+    let mut text = String::new();
+    for number in 0..count {
+        let mut variables =
+            json!({"context": chance.sentence(300), "question": chance.sentence(20)});
+        variables[format!("v{}", number / 40)] = json!(number);
+        let status = if number % 9 == 0 { "running" } else { "success" };
+        let nodes = json!([{"node": "answer", "prompt": "{context}: {question}", "variables": variables,
+            "output": chance.sentence(200), "status": status}]);
+        let run = json!({"request_id": format!("r{number:05}"), "recipe_id": "leave", "question": "q",
+            "status": status, "nodes": nodes, "started_at": 1_700_000_000 + number});
+        text.push_str(&format!("{run}\n"));
+    }
+    text
+}
+
 /// A store, a place for its datasets, and how the binary is run on them.
 pub struct Keep {
     pub place: Place,
