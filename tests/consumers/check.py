@@ -224,6 +224,24 @@ def check_runs(retort, formats, source):
     retort.forget_packages()
 
 
+def check_documents(retort, formats, source):
+    """Documents and their chunks; every number of an embedding, bit for bit, in lists that have one length."""
+    print(f"==> {source.name}", flush=True)
+    for data_format, (rows, asked) in rules.OF_DOCUMENTS.items():
+        check_data_format(retort, source, data_format, formats[data_format], True, rows, asked)
+    folder = retort.convert(source, "chunks", "parquet", "--embeddings", "f32")
+    if folder is not None:
+        came = [context["embedding"] for row in lines(source) for context in row["contexts"]]
+        for name, read in readers.EMBEDDINGS.items():
+            went = read(data_file(folder, "parquet"))
+            check(f"{source.name} as chunks in parquet: embeddings in {name}", rules.embeddings(came, went))
+    folder = retort.convert(source, "documents")
+    if folder is not None:
+        went = lines(data_file(folder, "jsonl"))
+        check(f"{source.name} as documents: as they came", [readers.first_difference(lines(source), went)])
+    retort.forget_packages()
+
+
 def check_source(retort, formats, source, own_examples):
     print(f"==> {source.name}", flush=True)
     for data_format, file_formats in formats.items():
@@ -238,11 +256,12 @@ def main():
     retort = Retort(binary, work)
     listed = json.loads(retort.run("formats", "--json").stdout)["data_formats"]
     formats = {one["name"]: one["file_formats"] for one in listed}
-    for name in formats.keys() - rules.ROWS.keys() - rules.OF_RUNS.keys():
+    for name in formats.keys() - rules.ROWS.keys() - rules.OF_RUNS.keys() - rules.OF_DOCUMENTS.keys():
         print(f"passed over: no rules for the data format `{name}` yet")
 
     check_source(retort, formats, examples, own_examples=True)
     check_runs(retort, formats, examples.parent / "crates/formats/tests/data/runs.jsonl")
+    check_documents(retort, formats, examples.parent / "crates/formats/tests/data/documents.jsonl")
     check_history_of_uiuc_chat(retort, examples / "course-assistant.jsonl")
     real = os.environ.get("RETORT_REAL_DATA")
     if real:

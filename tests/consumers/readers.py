@@ -5,6 +5,7 @@ import datetime
 import json
 import math
 import re
+import struct
 import sys
 import uuid
 
@@ -93,10 +94,29 @@ PARQUET = {
     "duckdb": lambda path: from_duckdb("select * from read_parquet(?)", path),
     "pyarrow": lambda path: pyarrow.parquet.read_table(path).to_pylist(),
 }
+# The numbers of the column `embedding`, and whether the program knows that all lists have one length.
+EMBEDDINGS = {
+    "pyarrow": lambda path: embeddings_in(pyarrow.parquet.read_table(path).column("embedding")),
+    "polars": lambda path: embeddings_in(polars.read_parquet(path)["embedding"].to_arrow()),
+    "pandas": lambda path: (plain(pandas.read_parquet(path)["embedding"].tolist()), True),
+    # It reads lists of any length, and makes them arrays where it is asked to.
+    "duckdb": lambda path: (
+        [row["e"] for row in from_duckdb("select embedding::float[4] e from read_parquet(?)", path)],
+        True,
+    ),
+}
 
 
-# The fields of a run's nodes that hold any JSON.
-ANY_JSON = re.compile(r"\.nodes\[\d+\]\.(input|output)$")
+def embeddings_in(column):
+    return column.to_pylist(), pyarrow.types.is_fixed_size_list(column.type)
+
+
+# The fields of a run's nodes and of a chunk that hold any JSON.
+ANY_JSON = re.compile(r"\.nodes\[\d+\]\.(input|output)$|\.(pagenumber|timestamp)$")
+
+
+# The numbers of an embedding, which are of 32 bits.
+SINGLE = re.compile(r"\.embedding\[\d+\]$")
 
 
 def plain(value):
@@ -125,6 +145,8 @@ def difference(want, got, place="row"):
     if isinstance(got, str) and isinstance(want, str) and got != want and ANY_JSON.search(place):
         # What may be any JSON stands as JSON text, a text in its quotes.
         got = json.loads(got)
+    if isinstance(got, float) and isinstance(want, float) and SINGLE.search(place):
+        want, got = struct.pack("f", want), struct.pack("f", got)
     if isinstance(got, datetime.datetime) and isinstance(want, str):
         want = datetime.datetime.fromisoformat(want)
         if got.tzinfo is None:

@@ -4,9 +4,12 @@ with it."""
 import csv
 import json
 import re
+import struct
 
 STANDARD = ["data_source", "ability", "messages", "tools", "model", "conversation_id", "extra"]
 HISTORY = ["convo", "convo_id", "course_name", "created_at", "id", "user_email"]
+DOCUMENT = ["id", "s3_path", "course_name", "url", "created_at", "readable_filename", "base_url", "contexts"]
+CONTEXT = {"text", "pagenumber", "timestamp", "chunk_index", "embedding"}
 CONVO = {"folderId", "id", "messages", "model", "name", "prompt", "temperature"}
 MAX_CONTEXTS = 80
 # How LLaMA-Factory reads `standard`: whole, and flattened for CSV.
@@ -182,6 +185,37 @@ def runs(rows):
         yield "some runs are missing"
 
 
+def documents(rows):
+    """The row of UIUC.chat's table of documents, key for key."""
+    for index, row in enumerate(rows):
+        if list(row)[: len(DOCUMENT)] != DOCUMENT:
+            yield f"row {index}: keys {list(row)}"
+        for place, context in enumerate(row["contexts"]):
+            if not CONTEXT <= context.keys():
+                yield f"row {index}, context {place}: keys {list(context)}"
+
+
+def chunks(rows):
+    """What vector stores take: a text and its numbers in each row."""
+    for index, row in enumerate(rows):
+        if not isinstance(row["text"], str) or not isinstance(row["embedding"], (list, type(None))):
+            yield f"row {index}: no text, or no list of numbers"
+
+
+def embeddings(came, went):
+    """Numbers of 32 bits: the same bits, in lists of one length."""
+    numbers, is_fixed = went
+    if not is_fixed:
+        yield "lists of any length"
+    if len(came) != len(numbers):
+        yield f"{len(numbers)} embeddings, expected {len(came)}"
+    for index, (one, other) in enumerate(zip(came, numbers)):
+        if (one is None) != (other is None):
+            yield f"row {index}: {other}, expected {one}"
+        elif one is not None and struct.pack(f"{len(one)}f", *one) != struct.pack(f"{len(other)}f", *other):
+            yield f"row {index}: {list(other)}, expected {one}"
+
+
 def history(rows):
     """The row of UIUC.chat's page on its bulk export, key for key."""
     seen = set()
@@ -233,6 +267,11 @@ OF_RUNS = {
     "node-evaluation": (evaluation, ["--node", "answer"]),
     "node-optimization": (evaluation, ["--node", "answer"]),
     "retort": (retort_runs, []),
+}
+# The same of documents.
+OF_DOCUMENTS = {
+    "documents": (documents, []),
+    "chunks": (chunks, ["--embeddings", "f32"]),
 }
 
 
