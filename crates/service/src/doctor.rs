@@ -1,20 +1,21 @@
 //! `doctor` and `backup`: whether all is as it should be, and a copy of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use percent_encoding::percent_decode_str;
 use retort_model::{JobState, Scope};
 use retort_store::{Dataset, Finding, Store};
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::Error;
 use crate::export::prefix;
 use crate::objects::Objects;
-use crate::place::Place;
+use crate::place::{Place, hex};
 use crate::service::Service;
 
 /// Free room under which a disk is told of: what one part of an export and its file may take.
@@ -61,6 +62,7 @@ impl Service {
             }
         }
         self.check_orphans(&known, repair, &mut diagnosis)?;
+        self.check_originals(deep, repair, &mut diagnosis)?;
         let store = self.store.file().and_then(Path::parent);
         for folder in store.into_iter().chain(self.objects.root()) {
             if let Ok(free) = free_bytes(folder)
@@ -144,7 +146,51 @@ impl Service {
         Ok(())
     }
 
-    /// Copies the store and all datasets into a new folder while both are in use. A store in PostgreSQL is copied by
+    /// Holds the originals of documents against what the store says of them.
+    fn check_originals(
+        &self,
+        deep: bool,
+        repair: bool,
+        diagnosis: &mut Diagnosis,
+    ) -> Result<(), Error> {
+        let prefix = self.originals();
+        let named: BTreeMap<String, u64> = self.store.originals()?.into_iter().collect();
+        let mut there = BTreeMap::new();
+        for (path, bytes) in self.objects.list(&prefix)? {
+            let key = path.rsplit('/').next().unwrap_or(&path);
+            there.insert(key.to_owned(), bytes);
+        }
+        let place = self.objects.below(&prefix);
+        for (sha256, &bytes) in &named {
+            let problem = match there.get(sha256) {
+                None => "is missing".to_owned(),
+                Some(&found) if found != bytes => format!("has {found} bytes, it had {bytes}"),
+                Some(_) if deep && hash_of(&mut place.open(sha256)?, sha256)? != *sha256 => {
+                    "is not what was kept".to_owned()
+                }
+                Some(_) => continue,
+            };
+            let problem = format!("{problem}; restore a backup, or bring the file in again");
+            diagnosis.findings.push(finding(format!("the original `{sha256}`"), problem));
+        }
+        let unnamed: Vec<&String> = there.keys().filter(|key| !named.contains_key(*key)).collect();
+        if unnamed.is_empty() {
+            return Ok(());
+        }
+        let count = unnamed.len();
+        if repair {
+            let unnamed: Vec<String> = unnamed.into_iter().cloned().collect();
+            self.forget_originals(&unnamed)?;
+            diagnosis.mended.push(format!("removed {count} originals that no document names"));
+        } else {
+            let problem =
+                format!("{count} are of no document; `retort doctor --repair` removes them");
+            diagnosis.findings.push(finding("the originals of documents", problem));
+        }
+        Ok(())
+    }
+
+    /// Copies the store, all datasets and all originals into a new folder while both are in use. A store in PostgreSQL is copied by
     /// `pg_dump`, which must be there.
     ///
     /// # Errors
@@ -167,6 +213,10 @@ impl Service {
             for dataset in copied.datasets(&Scope::project(project.id))? {
                 bytes += copy_dataset(&self.objects, &copied, &dataset, partial.path())?;
             }
+        }
+        let prefix = self.originals();
+        for (sha256, _) in copied.originals()? {
+            bytes += copy_object(&self.objects.below(&prefix), &prefix, &sha256, partial.path())?;
         }
         drop(copied);
         let partial = partial.keep();
@@ -227,15 +277,33 @@ fn copy_dataset(
     let place = objects.below(&dataset.prefix);
     let mut bytes = 0;
     for file in store.dataset_files(dataset)? {
-        let path: PathBuf = folder.join("objects").join(&dataset.prefix).join(&file.object);
-        let fail = |error: io::Error| Error::write(&path, error);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(fail)?;
-        }
-        let mut out = File::create(&path).map_err(fail)?;
-        bytes += io::copy(&mut place.open(&file.object)?, &mut out).map_err(fail)?;
+        bytes += copy_object(&place, &dataset.prefix, &file.object, folder)?;
     }
     Ok(bytes)
+}
+
+fn copy_object(place: &dyn Place, prefix: &str, key: &str, folder: &Path) -> Result<u64, Error> {
+    let path: PathBuf = folder.join("objects").join(prefix).join(key);
+    let fail = |error: io::Error| Error::write(&path, error);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(fail)?;
+    }
+    let mut out = File::create(&path).map_err(fail)?;
+    io::copy(&mut place.open(key)?, &mut out).map_err(fail)
+}
+
+/// The SHA-256 of what is read, in hexadecimal digits.
+fn hash_of(input: &mut dyn Read, name: &str) -> Result<String, Error> {
+    let mut hash = Sha256::new();
+    let mut window = vec![0; 1 << 16];
+    loop {
+        let fail = |source| Error::Unpack { name: format!("the original `{name}`"), source };
+        let length = input.read(&mut window).map_err(fail)?;
+        match window.get(..length) {
+            Some(some) if !some.is_empty() => hash.update(some),
+            _ => return Ok(hex(&hash.finalize())),
+        }
+    }
 }
 
 #[cfg(unix)]

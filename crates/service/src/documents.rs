@@ -119,16 +119,22 @@ impl Service {
             let mut document = self.document(caller, id, source)?;
             let (sha256, bytes) = (hex(&upload.finish()?), upload.bytes());
             let place = self.objects.below(&self.originals());
-            if self.objects.size(&format!("{}/{sha256}", self.originals()))? != Some(bytes) {
+            let put = || {
+                if self.objects.size(&format!("{}/{sha256}", self.originals()))? == Some(bytes) {
+                    return Ok(());
+                }
                 let fail = |error| Error::write(&place.describe(&sha256), error);
                 let mut given = self.objects.below(UPLOADS).open(upload.key())?;
                 let mut out = place.create(&sha256)?;
                 io::copy(&mut given, &mut out).map_err(fail)?;
-                out.finish().map_err(fail)?;
-            }
+                out.finish().map_err(fail)
+            };
+            put()?;
             let (name, media_type) = (new.name.clone(), new.media_type.clone());
-            let original = Original { sha256, name, media_type, bytes };
+            let original = Original { sha256: sha256.clone(), name, media_type, bytes };
             let gone = self.store.set_original(&caller.scope(), document.key, &original)?;
+            // Until it was named, it could go with another document that was.
+            put()?;
             self.forget_originals(&gone.ok_or_else(|| no_document(id))?)?;
             document.original = Some(original);
             Ok(document)
@@ -229,9 +235,14 @@ impl Service {
         format!("originals/{}", self.store.identity())
     }
 
-    fn forget_originals(&self, hashes: &[String]) -> Result<(), Error> {
+    pub(crate) fn forget_originals(&self, hashes: &[String]) -> Result<(), Error> {
         let place = self.objects.below(&self.originals());
-        hashes.iter().try_for_each(|hash| place.remove(hash))
+        for hash in hashes {
+            let mut removed = Ok(());
+            self.store.if_unnamed(hash, &mut || removed = place.remove(hash))?;
+            removed?;
+        }
+        Ok(())
     }
 }
 

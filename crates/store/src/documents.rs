@@ -420,14 +420,32 @@ impl crate::Store {
         }
     }
 
-    /// The hashes of all originals, in order.
+    /// The hashes of all originals that documents name, in order, with their sizes.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn originals(&self) -> Result<Vec<String>, Error> {
-        let sql =
-            "SELECT DISTINCT original FROM document WHERE original IS NOT NULL ORDER BY original";
-        self.read(|connection| connection.rows(sql, &[], |row| row.text(0)))
+    pub fn originals(&self) -> Result<Vec<(String, u64)>, Error> {
+        let sql = "SELECT original, MAX(original_bytes) FROM document WHERE original IS NOT NULL
+                   GROUP BY original ORDER BY original";
+        self.read(|connection| {
+            connection.rows(sql, &[], |row| {
+                Ok((row.text(0)?, row.int_or_none(1)?.unwrap_or_default().unsigned_abs()))
+            })
+        })
+    }
+
+    /// Has an original removed if no document names it, while none can come to name it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn if_unnamed(&self, hash: &str, remove: &mut dyn FnMut()) -> Result<(), Error> {
+        self.write(|connection| {
+            take_turn(connection)?;
+            if !unnamed(connection, Some(hash.to_owned()))?.is_empty() {
+                remove();
+            }
+            Ok(())
+        })
     }
 }
 
