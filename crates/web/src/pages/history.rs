@@ -565,6 +565,7 @@ impl Form {
             file_name: retort_model::ItemKind::Run.plural().into(),
             purpose: Some(purpose.to_string()),
             node: Some(self.node.clone()).filter(|node| !node.is_empty()),
+            embeddings: None,
         };
         let dataset = DatasetPlan::named(&names).map_err(Problem::bad_request)?;
         let selection = RunSelection { limit, ..chosen(source, flow, &self.looking, &self.id)? };

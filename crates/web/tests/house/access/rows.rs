@@ -434,6 +434,19 @@ pub const ROWS: &[Row] = &[
     row("POST /project/choose", |_| {
         page("/project/choose").form(&[("csrf", "CSRF"), ("name", "q")])
     }),
+    row("GET /documents", |_| page("/documents?search=a")).of_project(),
+    row("GET /documents/{id}", |stage| page(format!("/documents/{}", stage.document())))
+        .of_project(),
+    row("POST /documents/export", |stage| {
+        stage.document();
+        page("/documents/export").form(&[
+            ("csrf", "CSRF"),
+            ("dataset_name", &stage.name("documents")),
+            ("file_format", "parquet"),
+            ("embeddings", "yes"),
+        ])
+    })
+    .of_project(),
     row("POST /project/export", |stage| {
         page("/project/export").form(&[
             ("csrf", "CSRF"),
