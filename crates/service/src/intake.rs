@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::import::{self, ImportFormat};
-use retort_model::{Action, Grant, JobKind, JobState, Scope};
+use retort_model::{Action, Grant, ItemKind, JobKind, JobState, Scope};
 use retort_store::{Job, NewImport};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -42,6 +42,8 @@ pub struct IntakeRequest {
     pub from: Option<&'static dyn ImportFormat>,
     /// Who held the conversations that do not say who did; the caller, unless they administer the project.
     pub owner: Option<String>,
+    /// What is expected, as the audit log is to say.
+    pub kind: ItemKind,
 }
 
 /// Bytes on their way into the place of the objects, to be imported from there.
@@ -121,7 +123,7 @@ impl Service {
         }
     }
 
-    /// Takes in the conversations of a request at once. The report names each.
+    /// Takes in the conversations or runs of a request at once. The report names each.
     ///
     /// # Errors
     /// Who is no admin names another owner; a failing store.
@@ -131,7 +133,7 @@ impl Service {
         request: &IntakeRequest,
         bytes: Vec<u8>,
     ) -> Result<ImportReport, Error> {
-        self.audited(caller, Action::Import, "conversations", || {
+        self.audited(caller, Action::Import, request.kind.plural(), || {
             caller.needs(Grant::Write)?;
             let plan = ImportPlan {
                 inputs: vec![Input::Bytes(bytes.into(), "request".into())],

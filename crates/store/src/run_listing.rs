@@ -250,10 +250,16 @@ impl crate::Store {
         source: Option<RunSource>,
         id: Option<&str>,
     ) -> Result<Vec<Flow>, Error> {
-        let mut statement = Statement::new(
+        // The runs of one person, or flow by flow those of all: either way an index is walked once.
+        let tables = if scope.owner.is_some() {
+            "run c CROSS JOIN flow f"
+        } else {
+            "flow f CROSS JOIN run c"
+        };
+        let mut statement = Statement::new(format!(
             "SELECT f.source, f.id, f.name, COUNT(*), CAST(SUM(CASE WHEN c.status = 1 THEN 1 ELSE 0 END) AS BIGINT),
-                 MAX(c.started_at) FROM flow f CROSS JOIN run c WHERE c.flow = f.key AND f.project = ",
-        );
+                 MAX(c.started_at) FROM {tables} WHERE c.flow = f.key AND f.project = "
+        ));
         statement.int(scope.project).push(&format!(" AND c.status <> {PURGED}"));
         if let Some(source) = source {
             statement.push(" AND f.source = ").int(number_of_source(source));

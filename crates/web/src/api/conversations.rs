@@ -58,7 +58,7 @@ impl Intake {
                     Problem::bad_request(format!("unknown import format `{name}`"))
                 })?),
             };
-        Ok(IntakeRequest { from, owner: self.owner.clone() })
+        Ok(IntakeRequest { from, owner: self.owner.clone(), ..IntakeRequest::default() })
     }
 }
 

@@ -4,7 +4,8 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use retort_model::bounds::{PAGE_ITEMS, REQUEST_BYTES};
-use retort_model::{Grant, RunSelection, RunSource};
+use retort_model::{Grant, ItemKind, RunSelection, RunSource};
+use retort_service::IntakeRequest;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -136,7 +137,7 @@ async fn take_in(
     let body = whole_body(request, REQUEST_BYTES).await?;
     let owner = intake.owner.clone().unwrap_or_default();
     let key = key_of(&headers, &[b"take-in-runs", from.as_bytes(), owner.as_bytes(), &body])?;
-    let intake = intake.request()?;
+    let intake = IntakeRequest { kind: ItemKind::Run, ..intake.request()? };
     let (asks, doing) = (caller.clone(), app.clone());
     once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
         let taken = doing.call(move |service| service.take_in(&asks, &intake, body.to_vec()));

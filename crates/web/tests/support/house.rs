@@ -406,7 +406,7 @@ pub fn said(id: &str) -> Value {
 }
 
 pub fn add_conversation(service: &Service, project: &Project, owner: &str, id: &str) {
-    let request = IntakeRequest { from: None, owner: Some(owner.to_owned()) };
+    let request = IntakeRequest { owner: Some(owner.to_owned()), ..IntakeRequest::default() };
     let line = said(id).to_string().into_bytes();
     let report = service.take_in(&Caller::local(project), &request, line).unwrap();
     assert_eq!(report.new, 1, "{report:?}");

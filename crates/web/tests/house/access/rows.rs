@@ -601,7 +601,7 @@ impl Stage {
             {"type": "text", "text": "look"},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
         ]}]});
-        let request = IntakeRequest { from: None, owner: None };
+        let request = IntakeRequest::default();
         let report = self.service.take_in(&self.ann, &request, item.to_string().into_bytes());
         assert_eq!(report.unwrap().new, 1);
         id
