@@ -113,23 +113,26 @@ pub(crate) fn push_runs(
     flows: Option<&[i64]>,
     by: SearchBy,
 ) {
-    // A plus keeps an index out: the search leads, or the flow does.
+    // A flow is of one project, so that its index alone tells everyone's runs of it.
     let one_flow = flows.filter(|flows| flows.len() == 1 && scope.owner.is_none());
+    let flow_leads = one_flow.is_some() && selection.ids.is_empty() && by == SearchBy::Rows;
     match by {
         SearchBy::Trigrams => {
             statement
                 .push(" FROM run_search s CROSS JOIN run c ON c.key = s.rowid WHERE s.run_search MATCH ")
                 .text(&trigram_query(&selection.search))
-                .push(" AND +c.project = ");
+                // The plus keeps an index out: the search leads.
+                .push(" AND +c.project = ")
+                .int(scope.project);
+        }
+        SearchBy::Rows if flow_leads => {
+            statement.push(" FROM run c WHERE 1 = 1");
         }
         SearchBy::Rows | SearchBy::Walk => {
             let walk = if by == SearchBy::Walk { dialect.without_index() } else { "" };
-            let leads = one_flow.is_some() && selection.ids.is_empty() && by == SearchBy::Rows;
-            let plus = if leads { "+" } else { "" };
-            statement.push(&format!(" FROM run c{walk} WHERE {plus}c.project = "));
+            statement.push(&format!(" FROM run c{walk} WHERE c.project = ")).int(scope.project);
         }
     }
-    statement.int(scope.project);
     if let Some(owner) = &scope.owner {
         statement.push(" AND c.owner = ").key(owner);
     }

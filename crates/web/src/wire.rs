@@ -414,8 +414,8 @@ pub struct Job {
     pub finished_at: Option<String>,
     /// The worker that holds it, or held it last.
     pub worker: Option<String>,
-    /// What an export is of: `conversation`, `run` or `document`.
-    pub of: String,
+    /// What an export is of: `conversation`, `run` or `document`; null for an import.
+    pub of: Option<String>,
     /// Workers that took it since it last came forward.
     pub attempts: u64,
     /// Whether it is to end.
@@ -447,7 +447,7 @@ impl From<&StoreJob> for Job {
             started_at: moment(job.started_at),
             finished_at: moment(job.finished_at),
             worker: job.worker.clone(),
-            of: job.items.to_string(),
+            of: (job.kind == JobKind::Export).then(|| job.items.to_string()),
             attempts: job.attempts,
             cancelled: job.is_cancelled,
             error: job.error.clone(),

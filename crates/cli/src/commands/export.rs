@@ -53,12 +53,12 @@ impl Export {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let house = self.keeping.house()?;
         let selection = self.exporting.selection()?;
-        let kind = Some(selection.kind());
-        let dataset = dataset_plan(&self.shaping, self.making, self.name, kind)?;
+        let kind = selection.kind();
+        let dataset = dataset_plan(&self.shaping, self.making, self.name, Some(kind))?;
         let request = ExportRequest { selection, dataset };
         let job = house.submit_export(&request)?;
         if !self.quiet {
-            eprintln!("job {}      {} selected", job.id, several(job.items.total, &job.of));
+            eprintln!("job {}      {} selected", job.id, several(job.items.total, kind.as_str()));
         }
         let code = if self.detach { ExitCode::SUCCESS } else { finish(&house, &job, self.quiet)? };
         if self.json {
