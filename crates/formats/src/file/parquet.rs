@@ -323,7 +323,14 @@ impl Sink for Columns {
             (Type::Vector32, Vector::F64(numbers)) => {
                 leaf.singles.extend(numbers.iter().map(|number| *number as f32));
             }
-            (_, Vector::F32(numbers) | Vector::F32AsF64(numbers)) => {
+            (_, Vector::F32(numbers)) => {
+                // The number that the digits say, which those of 32 bits are told by.
+                let mut digits = zmij::Buffer::new();
+                leaf.doubles.extend(numbers.iter().map(|number| {
+                    digits.format_finite(*number).parse().unwrap_or_else(|_| f64::from(*number))
+                }));
+            }
+            (_, Vector::F32AsF64(numbers)) => {
                 leaf.doubles.extend(numbers.iter().map(|number| f64::from(*number)));
             }
             (_, Vector::F64(numbers)) => leaf.doubles.extend_from_slice(numbers),
