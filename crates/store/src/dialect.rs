@@ -345,7 +345,6 @@ impl Connection {
     /// seem to take as much memory as the file.
     pub(crate) fn map(&mut self) -> Result<(), Error> {
         match self {
-            Self::Sqlite(_) if std::env::var_os("X_NOMAP").is_some() => Ok(()),
             Self::Sqlite(_) => self.each(MAP, &[], &mut |_| Ok(())),
             Self::Postgres(_) => Ok(()),
         }
