@@ -454,6 +454,65 @@ async fn a_copilot_is_looked_at_run_by_run_and_tuned_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn documents_are_found_read_and_exported_by_who_administers() {
+    on_sqlite(async |house: &mut House| {
+        let owner = house.session(&house.owner).await;
+        let document = |number: usize| {
+            json!({
+                "id": number, "readable_filename": format!("Part {number} <b>é</b>.pdf"), "s3_path": format!("p/{number}"),
+                "contexts": [{"text": format!("<script>alert({number})</script>"), "pagenumber": 7, "embedding": [0.5, 0.25]},
+                    {"text": "two", "embedding": [1, 2]}],
+            })
+        };
+        let all: Vec<Value> = (0..60).map(document).collect();
+        house.post("/api/v1/documents", &owner, json!(all)).await.ok();
+        let kept = house.ask("PUT", "/api/v1/documents/3/original?name=three.txt").by(&owner);
+        kept.body("as it was").send().await.ok();
+        let asked = json!({
+            "id": "cites", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a",
+                "contexts": [{"readable_filename": "Part 3", "s3_path": "p/3", "text": "t"}]}],
+        });
+        house.post("/api/v1/conversations", &owner, asked).await.ok();
+        let Some(browser) = Browser::open(house, false).await else { return };
+        browser.sign_in(&house.owner).await;
+        browser.press("header nav a[href='/documents']").await;
+        browser.until("60 documents · 2 × 32 bit").await;
+        assert_eq!(browser.count("tbody tr").await, 50);
+        browser.press("p.more a").await;
+        assert_eq!(browser.count("tbody tr").await, 10);
+        browser.fill("search", "part 3 <B>").await;
+        browser.press(".head button").await;
+        browser.until("1 document").await;
+        browser.press("tbody td.title a").await;
+        browser.until("Cited in").await;
+        let body = browser.body().await;
+        for words in ["Part 3 <b>é</b>.pdf", "<script>alert(3)</script>", "page 7", "2 chunks"] {
+            assert!(body.contains(words), "{words}: {body}");
+        }
+        browser.press("section[aria-label='Cited in'] a").await;
+        browser.press("details summary").await;
+        browser.press("details h4 a").await;
+        browser.until("Download original").await;
+        browser.press("a[download]").await;
+        assert_eq!(browser.downloaded("three.txt").await, b"as it was");
+        browser.go("/documents").await;
+        browser.press("option[value=parquet]").await;
+        browser.press("form.row button.first").await;
+        until_made(&browser, false).await;
+        let body = browser.body().await;
+        assert!(body.contains("Documents written\n60") && body.contains("Records\n120"), "{body}");
+        browser.close().await;
+        let member = Browser::open(house, false).await.unwrap();
+        member.sign_in(&house.ann).await;
+        assert_eq!(member.count("header nav a[href='/documents']").await, 0);
+        member.go("/documents").await;
+        assert!(!member.body().await.contains("Part 3"));
+        member.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_people_wrote_shows_as_text_on_every_page() {
     on_sqlite(async |house: &mut House| {
         furnish(house, &house.ann, 5).await;
