@@ -73,7 +73,16 @@ fn the_examples_become_a_package_that_verifies() {
 #[test]
 fn every_data_format_goes_into_every_file_format_it_names_as_folder_and_as_archive() {
     let place = Place::new();
-    place.file("in.jsonl", lines(history()));
+    let run = |n: usize| {
+        json!({"request_id": format!("r{n}"), "recipe_id": "x", "question": "=q", "answer": "a\n\"b\"", "status": "success",
+            "nodes": [{"node": "n", "prompt": "{x}", "variables": {"x": n, "=y": null}, "output": {"n": n}}]})
+    };
+    let document = |n: usize| {
+        json!({"id": n, "s3_path": format!("c/{n}.pdf"), "course_name": "c", "readable_filename": "=a.pdf",
+            "contexts": [{"text": "one", "pagenumber": 1, "chunk_index": 0, "embedding": [0.25, -1.5]}]})
+    };
+    let items = history().into_iter().chain((0..30).map(run)).chain((0..30).map(document));
+    place.file("in.jsonl", lines(items));
     let formats: Value = serde_json::from_str(&place.ok(&["formats", "--json"]).out).unwrap();
     let all: Vec<_> = formats["file_formats"]
         .as_array()
@@ -83,9 +92,12 @@ fn every_data_format_goes_into_every_file_format_it_names_as_folder_and_as_archi
         .collect();
     for data in formats["data_formats"].as_array().unwrap() {
         let name = data["name"].as_str().unwrap();
+        let purpose = data["purposes"][0].as_str().unwrap();
+        let node: &[&str] = if purpose.starts_with("node-") { &["--node", "n"] } else { &[] };
         for file in &all {
             let output = format!("{name}-{file}");
-            let args = ["convert", "in.jsonl", "-q", "-d", name, "-f", file, "-o", &output];
+            let fixed = ["convert", "in.jsonl", "-q", "-d", name, "-f", file, "-o", &output];
+            let args = [&fixed[..], node].concat();
             if !data["file_formats"].as_array().unwrap().contains(&json!(file)) {
                 place.refused(&args, "cannot be written as");
                 assert!(!place.path(&output).exists());
@@ -94,7 +106,8 @@ fn every_data_format_goes_into_every_file_format_it_names_as_folder_and_as_archi
             place.ok(&args);
             assert_balanced(&place.json(&format!("{output}/manifest.json")));
             let archive = format!("{output}.zip");
-            place.ok(&["convert", "in.jsonl", "-q", "-d", name, "-f", file, "-o", &archive]);
+            let fixed = ["convert", "in.jsonl", "-q", "-d", name, "-f", file, "-o", &archive];
+            place.ok(&[&fixed[..], node].concat());
             for package in [&output, &archive] {
                 place.ok(&["verify", package]);
                 let shown = place.ok(&["preview", package, "--lines"]);

@@ -28,7 +28,15 @@ impl Formats {
                 .collect();
             let data: Vec<_> = data::FORMATS
                 .iter()
-                .map(|f| json!({"name": f.name(), "about": f.about(), "file_formats": f.file_formats()}))
+                .map(|f| {
+                    json!({
+                        "name": f.name(),
+                        "about": f.about(),
+                        "file_formats": f.file_formats(),
+                        "items": f.items().iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+                        "purposes": f.purposes().iter().map(|one| one.as_str()).collect::<Vec<_>>(),
+                    })
+                })
                 .collect();
             let file: Vec<_> = file::FORMATS
                 .iter()

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use retort_model::Selection;
+use retort_model::{RunSelection, Selection};
 
 use super::frame::{Frame, Visit};
 use super::words::count;
@@ -22,18 +22,28 @@ pub(super) fn routes() -> Router<App> {
 struct Home {
     frame: Frame,
     total: String,
+    runs: String,
     datasets: String,
+    is_empty: bool,
 }
 
 async fn home(State(app): State<App>, visit: Visit) -> Response {
     let frame = visit.frame("home");
     let seen = app.call(move |service| {
         let total = service.count(&visit.caller, &Selection::default())?;
-        Ok((total, service.datasets(&visit.caller)?.len() as u64))
+        let runs = service.count_runs(&visit.caller, &RunSelection::default())?;
+        Ok((total, runs, service.datasets(&visit.caller)?.len() as u64))
     });
     match seen.await {
-        Ok((total, datasets)) => {
-            show(StatusCode::OK, &Home { frame, total: count(total), datasets: count(datasets) })
+        Ok((total, runs, datasets)) => {
+            let page = Home {
+                frame,
+                total: count(total),
+                runs: count(runs),
+                datasets: count(datasets),
+                is_empty: total == 0 && runs == 0,
+            };
+            show(StatusCode::OK, &page)
         }
         Err(problem) => trouble(&problem),
     }
