@@ -37,12 +37,13 @@ fn shape(item: &Item<'_>, ordinal: u64) {
     match item {
         Item::Conversation(conversation) => canonical::write(conversation, &mut line),
         Item::Run(run) => canonical::write_run(run, &mut line),
-        Item::Document(_) => return,
+        Item::Document(document) => canonical::write_document(document, &mut line),
     }
     let line = String::from_utf8(line).expect("canonical lines are UTF-8");
     let again = match item {
         Item::Run(_) => canonical::read_run(&line).map(Item::from),
-        Item::Conversation(_) | Item::Document(_) => canonical::read(&line).map(Item::from),
+        Item::Conversation(_) => canonical::read(&line).map(Item::from),
+        Item::Document(_) => canonical::read_document(&line).map(Item::from),
     };
     assert_eq!(&again.expect("canonical lines are read back"), item, "a canonical line loses nothing");
     let options = ShapeOptions { tasks: true, ..ShapeOptions::default() };

@@ -94,7 +94,8 @@ impl Browser {
 
     async fn fill(&self, name: &str, text: &str) {
         let css = format!("main [name='{name}']:not([type=hidden])");
-        let field = self.client.find(Locator::Css(&css)).await.unwrap();
+        let field = self.client.wait().for_element(Locator::Css(&css)).await;
+        let field = field.unwrap_or_else(|error| panic!("{css}: {error}"));
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
