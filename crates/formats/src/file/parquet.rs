@@ -335,7 +335,8 @@ impl Sink for Columns {
             }
             (_, Vector::F64(numbers)) => leaf.doubles.extend_from_slice(numbers),
         }
-        self.size += more * if matches!(kind, Type::Vector32) { 4 } else { 8 };
+        // With its two levels of 16 bits each: of numbers they are half of what a group takes.
+        self.size += more * if matches!(kind, Type::Vector32) { 8 } else { 12 };
     }
 
     fn absent(&mut self) {
