@@ -13,6 +13,7 @@ use crate::filter::{
     PURGED, Statement, column_text, key_text, micros, number_of_kind, number_of_status, read_texts,
     search_text, write_texts,
 };
+use crate::items::{insert_bodies, write_bodies};
 use crate::shares::end_shares;
 use crate::store::{next, take_turn};
 
@@ -397,7 +398,7 @@ impl Inserts {
     fn of(rows: usize) -> Self {
         Self {
             rows,
-            body: insert("body", &["key", "dictionary", "superseded", "crc32", "bytes"], rows),
+            body: insert_bodies(rows),
             conversation: insert("conversation", &COLUMNS, rows),
             search: insert("conversation_search", &["rowid", "search"], rows),
         }
@@ -428,7 +429,7 @@ fn add(
         if inserts.rows != rows.len() {
             inserts = Inserts::of(rows.len());
         }
-        write_bodies(connection, &inserts, rows.iter().map(|(one, _)| *one), body)?;
+        write_bodies(connection, &inserts.body, rows.iter().map(|(one, _)| &one.body), body)?;
         write_rows(connection, &inserts, project, &rows, key, body)?;
         write_search(connection, &inserts, &rows, key)?;
         for (key, (one, _)) in (key..).zip(&rows) {
@@ -438,25 +439,6 @@ fn add(
         body += some.len() as i64;
     }
     Ok(())
-}
-
-fn write_bodies<'i>(
-    connection: &mut Connection,
-    inserts: &Inserts,
-    incoming: impl Iterator<Item = &'i Incoming>,
-    first: i64,
-) -> Result<(), Error> {
-    let mut values = Vec::with_capacity(inserts.rows * 5);
-    for (key, one) in (first..).zip(incoming) {
-        values.extend([
-            Value::Int(key),
-            Value::Int(one.body.dictionary),
-            Value::Int(0),
-            Value::Int(one.body.crc32.into()),
-            Value::Bytes(&one.body.bytes),
-        ]);
-    }
-    connection.execute(&inserts.body, &values).map(|_| ())
 }
 
 fn write_rows(
@@ -581,7 +563,7 @@ fn update(
     exporting: bool,
 ) -> Result<(), Error> {
     let body = next(connection, "body", 1)?;
-    write_bodies(connection, inserts, std::iter::once(one), body)?;
+    write_bodies(connection, &inserts.body, std::iter::once(&one.body), body)?;
     drop_body(connection, known.body, exporting)?;
     let kept = |bit: i64| known.edited & bit != 0;
     let title = if kept(TITLE) { known.title.clone() } else { made.title };

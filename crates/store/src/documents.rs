@@ -1,16 +1,17 @@
 //! Documents: taken in, listed, read and taken away.
 
 use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{DocumentSelection, EmbeddingFacts, Scope, Time};
+use retort_model::{DocumentSelection, EmbeddingFacts, ItemKind, Scope, Time};
 
 use crate::Error;
-use crate::body::{BodyHead, PackedBody, Unpacker};
+use crate::body::{PackedBody, Unpacker};
 use crate::conversations::{Taken, drop_body, insert, is_exporting, whole};
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::filter::{
     PURGED, SEPARATOR, Statement, column_text, key_text, micros, moment, push_ids, push_range,
     push_texts, searchable,
 };
+use crate::items::{insert_bodies, is_named, purge_bodies, write_bodies};
 use crate::listing::Cursor;
 use crate::store::{next, take_turn};
 
@@ -329,24 +330,7 @@ impl crate::Store {
         summary: &DocumentSummary,
         unpacker: &mut Unpacker<'_>,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let sql = "SELECT b.dictionary, b.crc32, b.bytes, c.size FROM document c
-                   LEFT JOIN body b ON b.key = c.body WHERE c.key = $1 AND c.status <> $2";
-        let values = [summary.key.into(), Value::Int(PURGED)];
-        let found = self.read(|connection| {
-            connection.row(sql, &values, |row| {
-                let Some(packed) = row.bytes(2)? else { return Ok(None) };
-                let size = usize::try_from(row.int(3)?).unwrap_or(usize::MAX);
-                let head = BodyHead { dictionary: row.int(0)?, crc32: row.int(1)?, size };
-                Ok(Some((head, packed.to_vec())))
-            })
-        })?;
-        let Some(found) = found else { return Ok(None) };
-        let gone =
-            || Error::Damaged(format!("the body of the document `{}` is missing", summary.id));
-        let (head, packed) = found.ok_or_else(gone)?;
-        let mut line = Vec::new();
-        unpacker.unpack(head, &packed, &mut line)?;
-        Ok(Some(line))
+        self.line_of(ItemKind::Document, (summary.key, &summary.id), unpacker)
     }
 
     /// Says which original a document has; gives back the hash of the one that it had, if no document names it any
@@ -405,9 +389,10 @@ impl crate::Store {
                 let found = connection.rows(&statement.sql, &statement.values(), |row| {
                     Ok((row.int(0)?, row.int(1)?, row.text_or_none(2)?))
                 })?;
+                let exporting = is_exporting(connection)?;
                 let mut originals = Vec::new();
                 for (key, body, original) in &found {
-                    purge(connection, *key, *body)?;
+                    purge(connection, (*key, *body), exporting)?;
                     originals.extend(unnamed(connection, original.clone())?);
                 }
                 Ok((found.len(), originals))
@@ -500,15 +485,7 @@ fn take(
         return Ok(taken);
     }
     let body = next(connection, "body", 1)?;
-    let sql = insert("body", &["key", "dictionary", "superseded", "crc32", "bytes"], 1);
-    let values = [
-        body.into(),
-        one.body.dictionary.into(),
-        Value::Int(0),
-        Value::Int(one.body.crc32.into()),
-        Value::Bytes(&one.body.bytes),
-    ];
-    connection.execute(&sql, &values)?;
+    write_bodies(connection, &insert_bodies(1), std::iter::once(&one.body), body)?;
     let key = match &known {
         Some(known) => {
             let exporting = is_exporting(connection)?;
@@ -571,17 +548,15 @@ fn search_text(one: &IncomingDocument) -> String {
     text
 }
 
-fn purge(connection: &mut Connection, key: i64, body: i64) -> Result<(), Error> {
-    let key = Value::Int(key);
-    connection.execute("DELETE FROM body WHERE key = $1", &[Value::Int(body)])?;
-    if is_exporting(connection)? {
-        // Earlier states that exports under way still held.
-        let sql = "DELETE FROM body WHERE superseded = 1
-                   AND key IN (SELECT body FROM job_item WHERE item = $1)";
-        connection.execute(sql, &[key])?;
-    }
-    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE item = $1 LIMIT 1) i";
-    if connection.row(sql, &[key], |row| row.int(0))?.unwrap_or(0) == 0 {
+/// Takes everything of a document away; its bare id stays if a dataset names it.
+fn purge(
+    connection: &mut Connection,
+    (number, body): (i64, i64),
+    exporting: bool,
+) -> Result<(), Error> {
+    let key = Value::Int(number);
+    purge_bodies(connection, (number, body), exporting)?;
+    if !is_named(connection, number)? {
         return connection.execute("DELETE FROM document WHERE key = $1", &[key]).map(|_| ());
     }
     let sql = format!(

@@ -12,6 +12,7 @@ use crate::filter::{
     PURGED, Statement, column_text, number_of_status, push_conversations, read_texts, search_by,
     search_text,
 };
+use crate::items::{is_named, purge_bodies};
 use crate::shares::end_shares;
 use crate::store::take_turn;
 
@@ -189,18 +190,11 @@ fn retitle(
 /// Takes everything of a conversation away, also from exports under way; its bare id stays if a dataset names it.
 fn purge(connection: &mut Connection, one: &Edited, exporting: bool) -> Result<(), Error> {
     let key = Value::Int(one.key);
-    connection.execute("DELETE FROM body WHERE key = $1", &[one.body.into()])?;
-    if exporting {
-        // Earlier states that exports under way still held.
-        let sql = "DELETE FROM body WHERE superseded = 1
-                   AND key IN (SELECT body FROM job_item WHERE item = $1)";
-        connection.execute(sql, &[key])?;
-    }
+    purge_bodies(connection, (one.key, one.body), exporting)?;
     end_shares(connection, one.key)?;
     end_citations(connection, one.key)?;
     forget_search(connection, one.key)?;
-    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE item = $1 LIMIT 1) i";
-    if connection.row(sql, &[key], |row| row.int(0))?.unwrap_or(0) == 0 {
+    if !is_named(connection, one.key)? {
         return connection.execute("DELETE FROM conversation WHERE key = $1", &[key]).map(|_| ());
     }
     let sql = format!(

@@ -2,6 +2,12 @@
 
 use retort_model::ItemKind;
 
+use crate::Error;
+use crate::body::{BodyHead, PackedBody, Unpacker};
+use crate::conversations::insert;
+use crate::dialect::{Connection, Value};
+use crate::filter::PURGED;
+
 /// Where the items of a kind stand. Each of these tables has the columns `key`, `project`, `id`, `owner`, `status`,
 /// `size` and `body`; the status of a purged item is [`PURGED`](crate::filter::PURGED) in all of them.
 pub(crate) fn table(kind: ItemKind) -> &'static str {
@@ -9,5 +15,83 @@ pub(crate) fn table(kind: ItemKind) -> &'static str {
         ItemKind::Conversation => "conversation",
         ItemKind::Run => "run",
         ItemKind::Document => "document",
+    }
+}
+
+/// The statement that writes some bodies at once.
+pub(crate) fn insert_bodies(rows: usize) -> String {
+    insert("body", &["key", "dictionary", "superseded", "crc32", "bytes"], rows)
+}
+
+/// Writes bodies under the numbers from `first` on; `sql` is [`insert_bodies`] of as many.
+pub(crate) fn write_bodies<'b>(
+    connection: &mut Connection,
+    sql: &str,
+    bodies: impl Iterator<Item = &'b PackedBody>,
+    first: i64,
+) -> Result<(), Error> {
+    let mut values = Vec::with_capacity(bodies.size_hint().0 * 5);
+    for (key, body) in (first..).zip(bodies) {
+        values.extend([
+            Value::Int(key),
+            Value::Int(body.dictionary),
+            Value::Int(0),
+            Value::Int(body.crc32.into()),
+            Value::Bytes(&body.bytes),
+        ]);
+    }
+    connection.execute(sql, &values).map(|_| ())
+}
+
+/// Takes the body of an item away, also from exports under way, if there are any.
+pub(crate) fn purge_bodies(
+    connection: &mut Connection,
+    (key, body): (i64, i64),
+    exporting: bool,
+) -> Result<(), Error> {
+    connection.execute("DELETE FROM body WHERE key = $1", &[body.into()])?;
+    if exporting {
+        // Earlier states that exports under way still held.
+        let sql = "DELETE FROM body WHERE superseded = 1
+                   AND key IN (SELECT body FROM job_item WHERE item = $1)";
+        connection.execute(sql, &[key.into()])?;
+    }
+    Ok(())
+}
+
+/// Whether an export names an item, so that its bare id has to stay.
+pub(crate) fn is_named(connection: &mut Connection, key: i64) -> Result<bool, Error> {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE item = $1 LIMIT 1) i";
+    Ok(connection.row(sql, &[key.into()], |row| row.int(0))?.unwrap_or(0) > 0)
+}
+
+impl crate::Store {
+    /// Reads the canonical line of an item; none if it was purged meanwhile.
+    pub(crate) fn line_of(
+        &self,
+        kind: ItemKind,
+        (key, id): (i64, &str),
+        unpacker: &mut Unpacker<'_>,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        // Its size as it is now: it may have changed since the item was found.
+        let sql = format!(
+            "SELECT b.dictionary, b.crc32, b.bytes, c.size FROM {} c
+             LEFT JOIN body b ON b.key = c.body WHERE c.key = $1 AND c.status <> {PURGED}",
+            table(kind)
+        );
+        let found = self.read(|connection| {
+            connection.row(&sql, &[key.into()], |row| {
+                let Some(packed) = row.bytes(2)? else { return Ok(None) };
+                let size = usize::try_from(row.int(3)?).unwrap_or(usize::MAX);
+                let head = BodyHead { dictionary: row.int(0)?, crc32: row.int(1)?, size };
+                Ok(Some((head, packed.to_vec())))
+            })
+        })?;
+        let Some(found) = found else { return Ok(None) };
+        let gone = || Error::Damaged(format!("the body of the {kind} `{id}` is missing"));
+        let (head, packed) = found.ok_or_else(gone)?;
+        let mut line = Vec::new();
+        unpacker.unpack(head, &packed, &mut line)?;
+        Ok(Some(line))
     }
 }

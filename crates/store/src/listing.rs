@@ -1,11 +1,11 @@
 //! Conversations listed, counted and read.
 
 use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{Kind, Scope, Selection, Status, Time};
+use retort_model::{ItemKind, Kind, Scope, Selection, Status, Time};
 
 use crate::Error;
-use crate::body::{BodyHead, Unpacker};
-use crate::dialect::{Connection, Dialect, Row, Value};
+use crate::body::Unpacker;
+use crate::dialect::{Connection, Dialect, Row};
 use crate::filter::{
     PURGED, SearchBy, Statement, kind_of, moment, push_conversations, read_texts, search_by,
     status_of, trigram_query, walk_or,
@@ -248,24 +248,7 @@ impl crate::Store {
         summary: &Summary,
         unpacker: &mut Unpacker<'_>,
     ) -> Result<Option<Vec<u8>>, Error> {
-        // Its size as it is now: it may have changed since the summary was read.
-        let sql = "SELECT b.dictionary, b.crc32, b.bytes, c.size FROM conversation c
-                   LEFT JOIN body b ON b.key = c.body WHERE c.key = $1 AND c.status <> $2";
-        let values = [summary.key.into(), Value::Int(PURGED)];
-        let found = self.read(|connection| {
-            connection.row(sql, &values, |row| {
-                let Some(packed) = row.bytes(2)? else { return Ok(None) };
-                let size = usize::try_from(row.int(3)?).unwrap_or(usize::MAX);
-                let head = BodyHead { dictionary: row.int(0)?, crc32: row.int(1)?, size };
-                Ok(Some((head, packed.to_vec())))
-            })
-        })?;
-        let Some(found) = found else { return Ok(None) };
-        let gone = || Error::Damaged(format!("the body of `{}` is missing", summary.id));
-        let (head, packed) = found.ok_or_else(gone)?;
-        let mut line = Vec::new();
-        unpacker.unpack(head, &packed, &mut line)?;
-        Ok(Some(line))
+        self.line_of(ItemKind::Conversation, (summary.key, &summary.id), unpacker)
     }
 
     /// The database's plan for a first page, as text: for tests and measurements.

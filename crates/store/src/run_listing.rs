@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use retort_model::bounds::{FLOW_PARTS_LISTED, FLOWS_LISTED, PAGE_ITEMS};
-use retort_model::{NodeKind, RunSelection, RunSource, RunStatus, Scope, Time};
+use retort_model::{ItemKind, NodeKind, RunSelection, RunSource, RunStatus, Scope, Time};
 
 use crate::Error;
-use crate::body::{BodyHead, Unpacker};
+use crate::body::Unpacker;
 use crate::conversations::whole;
 use crate::dialect::{Connection, Dialect, Row};
 use crate::filter::{PURGED, SearchBy, Statement, micros, moment, texts_by};
@@ -193,20 +193,7 @@ impl crate::Store {
         summary: &RunSummary,
         unpacker: &mut Unpacker<'_>,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let sql =
-            "SELECT b.dictionary, b.crc32, b.bytes, c.size FROM run c JOIN body b ON b.key = c.body
-                   WHERE c.key = $1";
-        let found = self.read(|connection| {
-            connection.row(sql, &[summary.key.into()], |row| {
-                let size = usize::try_from(row.int(3)?).unwrap_or(usize::MAX);
-                let head = BodyHead { dictionary: row.int(0)?, crc32: row.int(1)?, size };
-                Ok((head, row.bytes(2)?.unwrap_or_default().to_vec()))
-            })
-        })?;
-        let Some((head, packed)) = found else { return Ok(None) };
-        let mut line = Vec::new();
-        unpacker.unpack(head, &packed, &mut line)?;
-        Ok(Some(line))
+        self.line_of(ItemKind::Run, (summary.key, &summary.id), unpacker)
     }
 
     /// Hands over what the columns say of the most recent runs that scope and selection mean, at most so many, the

@@ -10,6 +10,7 @@ use crate::body::{BodyHead, PackedBody, Unpacker};
 use crate::conversations::{MANY, Taken, drop_body, insert, is_exporting, push_parameters, whole};
 use crate::dialect::{Connection, Dialect, Value};
 use crate::filter::{PURGED, SearchBy, Statement, key_text, micros};
+use crate::items::{insert_bodies, is_named, purge_bodies, write_bodies};
 use crate::run_filter::{
     HAS_ERROR, HAS_FEEDBACK, column, flows_meant, number_of_node_kind, number_of_run_status,
     number_of_source, push_runs, run_search_text,
@@ -340,7 +341,7 @@ fn write(
     for (known, next) in &updated {
         let made = Made::of(connection, &mut places, next)?;
         let body = next_number(connection, "body", 1)?;
-        write_body(connection, &inserts, &[&**next], body)?;
+        write_bodies(connection, &inserts.body, std::iter::once(&next.body), body)?;
         drop_body(connection, known.body, exporting)?;
         forget(connection, known.key)?;
         change(connection, known.key, next, &made, body)?;
@@ -479,7 +480,7 @@ impl Inserts {
     fn of(rows: usize) -> Self {
         Self {
             rows,
-            body: insert("body", &["key", "dictionary", "superseded", "crc32", "bytes"], rows),
+            body: insert_bodies(rows),
             run: insert("run", &COLUMNS, rows),
             search: insert("run_search", &["rowid", "search"], rows),
         }
@@ -507,7 +508,7 @@ fn add(
         if inserts.rows != runs.len() {
             inserts = Inserts::of(runs.len());
         }
-        write_body(connection, &inserts, &runs, body)?;
+        write_bodies(connection, &inserts.body, runs.iter().map(|run| &run.body), body)?;
         let mut values = Vec::with_capacity(runs.len() * COLUMNS.len());
         for (offset, (run, made)) in (0..).zip(runs.iter().zip(&made)) {
             values.extend([
@@ -545,25 +546,6 @@ fn add(
         body += some.len() as i64;
     }
     Ok(())
-}
-
-fn write_body(
-    connection: &mut Connection,
-    inserts: &Inserts,
-    runs: &[&IncomingRun],
-    first: i64,
-) -> Result<(), Error> {
-    let mut values = Vec::with_capacity(runs.len() * 5);
-    for (key, run) in (first..).zip(runs) {
-        values.extend([
-            Value::Int(key),
-            Value::Int(run.body.dictionary),
-            Value::Int(0),
-            Value::Int(run.body.crc32.into()),
-            Value::Bytes(&run.body.bytes),
-        ]);
-    }
-    connection.execute(&inserts.body, &values).map(|_| ())
 }
 
 fn change(
@@ -612,20 +594,11 @@ fn forget(connection: &mut Connection, key: i64) -> Result<(), Error> {
 /// Takes runs away: each is its number and those of its body, variant and flow.
 fn purge(connection: &mut Connection, runs: &[[i64; 4]]) -> Result<(), Error> {
     let exporting = is_exporting(connection)?;
-    for [key, body, _, _] in runs {
-        let key = Value::Int(*key);
-        connection.execute("DELETE FROM body WHERE key = $1", &[Value::Int(*body)])?;
-        if exporting {
-            // Earlier states that exports under way still held.
-            let sql = "DELETE FROM body WHERE superseded = 1
-                       AND key IN (SELECT body FROM job_item WHERE item = $1)";
-            connection.execute(sql, &[key])?;
-        }
-        if let Value::Int(key) = key {
-            forget(connection, key)?;
-        }
-        let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE item = $1 LIMIT 1) i";
-        if connection.row(sql, &[key], |row| row.int(0))?.unwrap_or(0) == 0 {
+    for &[number, body, _, _] in runs {
+        let key = Value::Int(number);
+        purge_bodies(connection, (number, body), exporting)?;
+        forget(connection, number)?;
+        if !is_named(connection, number)? {
             connection.execute("DELETE FROM run WHERE key = $1", &[key])?;
             continue;
         }
