@@ -158,3 +158,25 @@ fn the_preview_shows_the_columns_of_the_variables() {
     let rows = rows(&place.ok(&args).out);
     assert_eq!((rows.len(), &rows[1]["tone"]), (6, &json!("short")));
 }
+
+#[test]
+fn runs_that_are_purged_under_an_export_are_left_out_as_runs() {
+    let place = Place::new();
+    place.ok(&["import", RUNS, "-q"]);
+    place.ok(&["export", "late", "-q", "--detach", "--runs"]);
+    place.ok(&["runs", "purge", "r01", "--yes"]);
+    place.ok(&["worker", "--once", "-q"]);
+    place.ok(&["datasets", "verify", "late"]);
+    let files = place.downloaded("late");
+    let manifest: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    assert_eq!(
+        (&manifest["runs"]["selected"], &manifest["runs"]["written"]),
+        (&json!(10), &json!(9))
+    );
+    assert!(manifest.get("conversations").is_none(), "{manifest}");
+    let rejects = rows(std::str::from_utf8(&files["rejects.jsonl"]).unwrap());
+    assert_eq!(
+        (&rejects[0]["request_id"], &rejects[0]["reason"]),
+        (&json!("r01"), &json!("purged"))
+    );
+}

@@ -220,7 +220,7 @@ impl<'p> Reader<'p> {
             match why {
                 Some(why) => {
                     let id = item.purged_id.clone().unwrap_or_else(|| self.id_of(stored, &span));
-                    done.lose(&id, &why, source, &span);
+                    done.lose((stored.kind, &id), &why, source, &span);
                 }
                 None => {
                     span.end = batch.bytes.len();
@@ -259,7 +259,7 @@ impl<'p> Reader<'p> {
                 }
                 Err(problem) => {
                     done.lose(
-                        &self.id_of(stored, span),
+                        (stored.kind, &self.id_of(stored, span)),
                         &LeftOut::new(Reason::Damaged, problem),
                         source,
                         span,
@@ -425,8 +425,7 @@ impl BatchDone {
     }
 
     /// Counts a stored item that is no longer there to be read.
-    fn lose(&mut self, id: &str, why: &LeftOut, source: &Source, span: &Span) {
-        let kind = ItemKind::Conversation;
+    fn lose(&mut self, (kind, id): (ItemKind, &str), why: &LeftOut, source: &Source, span: &Span) {
         self.account.read_one(kind);
         self.account.select_one(kind);
         self.account.leave_out_one(kind, why.reason, id);
