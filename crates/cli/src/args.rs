@@ -172,6 +172,17 @@ pub struct Choosing {
     all: bool,
 }
 
+/// Reads how long a page of a list is; `of_what` says what is on it, and where more of it is.
+pub fn page_length(
+    of_what: &'static str,
+) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync {
+    move |text| {
+        let most = bounds::PAGE_ITEMS;
+        let length = text.parse().ok().filter(|length| (1..=most).contains(length));
+        length.ok_or_else(|| format!("a page has 1 to {most} {of_what}"))
+    }
+}
+
 fn parse_kind(text: &str) -> Result<Kind, String> {
     text.parse()
 }

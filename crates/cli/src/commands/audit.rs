@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use retort_model::{Action as Done, Time, bounds};
+use retort_model::{Action as Done, Time};
 use retort_web::wire;
 
 use super::{Failure, print, print_json};
+use crate::args::page_length;
 use crate::config::Keeping;
 use crate::words::{moment_of, one_line, table};
 
@@ -29,7 +30,7 @@ enum Action {
         which: Which,
 
         /// Entries on a page.
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length)]
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("entries; `retort audit export` has all"))]
         limit: usize,
 
         /// The page behind this entry, which the page before names.
@@ -73,12 +74,6 @@ struct Which {
 
 fn parse_action(text: &str) -> Result<Done, String> {
     text.parse()
-}
-
-fn page_length(text: &str) -> Result<usize, String> {
-    let most = bounds::PAGE_ITEMS;
-    let length = text.parse().ok().filter(|length| (1..=most).contains(length));
-    length.ok_or_else(|| format!("a page has 1 to {most} entries; `retort audit export` has all"))
 }
 
 impl From<Which> for wire::AuditQuery {

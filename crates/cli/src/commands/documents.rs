@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use retort_model::{DateRange, DocumentSelection, bounds};
+use retort_model::{DateRange, DocumentSelection};
 use retort_service::{Cursor, NewOriginal};
 use retort_web::wire;
 use serde_json::json;
 
 use super::{Failure, confirm, print_json};
+use crate::args::page_length;
 use crate::config::Keeping;
 use crate::words::{bytes, count, moment_of, one_line, several, table};
 
@@ -67,7 +68,7 @@ struct List {
     filtering: Filtering,
 
     /// Documents on a page.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length, help_heading = "Page")]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("documents"), help_heading = "Page")]
     limit: usize,
 
     /// The page behind this place, which the page before names.
@@ -76,14 +77,6 @@ struct List {
 
     #[command(flatten)]
     keeping: Keeping,
-}
-
-fn page_length(text: &str) -> Result<usize, String> {
-    let most = bounds::PAGE_ITEMS;
-    text.parse()
-        .ok()
-        .filter(|length| (1..=most).contains(length))
-        .ok_or_else(|| format!("a page has 1 to {most} documents"))
 }
 
 #[derive(Args)]

@@ -11,7 +11,7 @@ use retort_web::wire;
 use serde_json::json;
 
 use super::Failure;
-use crate::args::Filtering;
+use crate::args::{Filtering, page_length};
 use crate::config::Keeping;
 use crate::house::House;
 use crate::words::{count, moment_of, one_line, several, table};
@@ -51,7 +51,7 @@ struct Paging {
     sort: String,
 
     /// Conversations on a page.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("conversations; `--all` shows all pages"))]
     limit: usize,
 
     /// The page behind this place, which the page before names.
@@ -61,14 +61,6 @@ struct Paging {
     /// All pages, one after another.
     #[arg(long)]
     all: bool,
-}
-
-fn page_length(text: &str) -> Result<usize, String> {
-    let most = bounds::PAGE_ITEMS;
-    text.parse()
-        .ok()
-        .filter(|length| (1..=most).contains(length))
-        .ok_or_else(|| format!("a page has 1 to {most} conversations; `--all` shows all pages"))
 }
 
 impl List {

@@ -10,7 +10,7 @@ use retort_web::wire;
 use serde_json::json;
 
 use super::{Failure, confirm, print_json};
-use crate::args::{Narrowing, RunFiltering};
+use crate::args::{Narrowing, RunFiltering, page_length};
 use crate::config::Keeping;
 use crate::house::House;
 use crate::words::{bytes, count, lines, moment_of, one_line, several, table};
@@ -52,7 +52,7 @@ struct List {
     filtering: RunFiltering,
 
     /// Runs on a page.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length, help_heading = "Page")]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("runs; `--all` shows all pages"), help_heading = "Page")]
     limit: usize,
 
     /// The page behind this place, which the page before names.
@@ -65,14 +65,6 @@ struct List {
 
     #[command(flatten)]
     keeping: Keeping,
-}
-
-fn page_length(text: &str) -> Result<usize, String> {
-    let most = bounds::PAGE_ITEMS;
-    text.parse()
-        .ok()
-        .filter(|length| (1..=most).contains(length))
-        .ok_or_else(|| format!("a page has 1 to {most} runs; `--all` shows all pages"))
 }
 
 #[derive(Args)]
