@@ -11,47 +11,30 @@ mod events;
 mod exports;
 mod formats;
 mod imports;
+mod intake;
 mod members;
 mod notices;
+mod paging;
+mod query;
 mod runs;
 pub mod shared;
 mod shares;
 mod tokens;
 
 use axum::Router;
-use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::de::DeserializeOwned;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{RefOr, ResponseBuilder, ResponsesBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
+use query::Params;
+
 use crate::app::App;
 use crate::extract::Json;
 use crate::problem::{PROBLEMS, Problem, ProblemBody};
-
-/// A query but for `project`, which says in which project something is asked. What is not known is refused: a
-/// filter that is not heeded would give more than was asked for.
-pub struct Params<T>(pub T);
-
-impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        let pairs = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
-        let mut rest = url::form_urlencoded::Serializer::new(String::new());
-        for (key, value) in pairs.filter(|(key, _)| key != "project") {
-            rest.append_pair(&key, &value);
-        }
-        serde_html_form::from_str(&rest.finish())
-            .map(Self)
-            .map_err(|error| Problem::bad_request(format!("in the query: {error}")))
-    }
-}
 
 /// Whether a line for each item was announced.
 fn is_lines(headers: &HeaderMap) -> bool {

@@ -5,6 +5,7 @@ mod runs;
 
 use std::collections::BTreeMap;
 
+use retort_model::bounds::IDS_PER_REQUEST;
 use retort_model::{
     Action, Check, DateRange, DocumentSelection, Grant, ItemKind, ItemSelection, JobKind, JobState,
     Kind, ProjectRole, Purpose, RunSelection, Selection, Status, Time,
@@ -19,12 +20,11 @@ use utoipa::{IntoParams, ToSchema};
 use crate::problem::Problem;
 
 pub use documents::{
-    ChosenDocuments, Chunks, Document, DocumentFacts, DocumentFilter, DocumentListQuery,
-    DocumentPage, PurgeDocuments,
+    ChosenDocuments, Chunks, Document, DocumentFacts, DocumentFilter, DocumentPage, PurgeDocuments,
 };
 pub use runs::{
     ChosenRuns, Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar,
-    RunFacts, RunFilter, RunListQuery, RunPage, WholeFlow, WholeRun,
+    RunFacts, RunFilter, RunPage, WholeFlow, WholeRun,
 };
 
 /// A moment as RFC 3339 writes it, in UTC.
@@ -38,6 +38,24 @@ fn time(text: Option<&str>) -> Result<Option<Time>, Problem> {
         Time::parse(text).map_err(|error| Problem::bad_request(format!("`{text}`: {error}")))
     };
     text.map(read).transpose()
+}
+
+/// Reads two dates or moments.
+fn range(from: Option<&str>, before: Option<&str>) -> Result<DateRange, Problem> {
+    Ok(DateRange { from: time(from)?, before: time(before)? })
+}
+
+/// Refuses more ids than one request may name, and a search for nothing.
+fn bounded(ids: &[String], search: &[String]) -> Result<(), Problem> {
+    if ids.len() > IDS_PER_REQUEST {
+        return Err(Problem::bad_request(format!(
+            "at most {IDS_PER_REQUEST} ids; a filter means as many as match"
+        )));
+    }
+    if search.iter().any(String::is_empty) {
+        return Err(Problem::bad_request("`search` is empty"));
+    }
+    Ok(())
 }
 
 /// Reads a word of a closed set.
@@ -143,45 +161,13 @@ pub struct Filter {
     pub id: Vec<String>,
 }
 
-/// A page of what a filter matches.
+/// Which conversations come first.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// Texts sought in title or tags, whatever their case; any of several.
-    pub search: Vec<String>,
-    /// Created at this date or moment, or later.
-    pub created_from: Option<String>,
-    /// Created before this date or moment.
-    pub created_before: Option<String>,
-    /// `chat`, `agent` or `graph`; any of several.
-    #[serde(rename = "type")]
-    pub kind: Vec<String>,
-    /// `active`, `favorite` or `deleted`; any of several. Without one, all but the deleted.
-    pub status: Vec<String>,
-    /// Ids; any of several.
-    pub id: Vec<String>,
+pub struct Sorting {
     /// `newest`, `oldest` or `changed` first.
     pub sort: Option<String>,
-    /// Where the page begins: `next` of the page before.
-    pub after: Option<String>,
-    /// Conversations on the page: 1 to 1000, 50 if not said.
-    #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<usize>,
-}
-
-impl ListQuery {
-    /// The filter of it.
-    pub fn filter(&self) -> Filter {
-        Filter {
-            search: self.search.clone(),
-            created_from: self.created_from.clone(),
-            created_before: self.created_before.clone(),
-            kind: self.kind.clone(),
-            status: self.status.clone(),
-            id: self.id.clone(),
-        }
-    }
 }
 
 /// Which conversations are meant. Within one field any value may match; the fields must all match.
@@ -243,21 +229,10 @@ impl TryFrom<Chosen> for Selection {
     type Error = Problem;
 
     fn try_from(chosen: Chosen) -> Result<Self, Problem> {
-        let most = retort_model::bounds::IDS_PER_REQUEST;
-        if chosen.ids.len() > most {
-            return Err(Problem::bad_request(format!(
-                "at most {most} ids; a filter means as many as match"
-            )));
-        }
-        if chosen.search.iter().any(String::is_empty) {
-            return Err(Problem::bad_request("`search` is empty"));
-        }
+        bounded(&chosen.ids, &chosen.search)?;
         Ok(Self {
             search: chosen.search,
-            created: DateRange {
-                from: time(chosen.created_from.as_deref())?,
-                before: time(chosen.created_before.as_deref())?,
-            },
+            created: range(chosen.created_from.as_deref(), chosen.created_before.as_deref())?,
             kinds: chosen.types.iter().map(|text| word::<Kind>(text)).collect::<Result<_, _>>()?,
             statuses: chosen
                 .statuses

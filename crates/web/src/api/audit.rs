@@ -6,12 +6,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use retort_model::bounds::PAGE_ITEMS;
 use retort_service::Error;
 use tokio::sync::mpsc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::paging::page_length;
 use super::{Answer, Params, Problems};
 use crate::app::App;
 use crate::extract::Json;
@@ -40,10 +40,7 @@ async fn list(
     Params(query): Params<wire::AuditQuery>,
 ) -> Answer<wire::AuditPage> {
     let filter = query.filter()?;
-    let most = query.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_ITEMS).contains(&most) {
-        return Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_ITEMS}")));
-    }
+    let most = page_length(query.limit.unwrap_or(PAGE))?;
     let entries =
         app.call(move |service| service.audit(&caller, &filter, query.after, most)).await?;
     let next = entries.last().filter(|_| entries.len() == most).map(|last| last.id);

@@ -4,23 +4,22 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use retort_model::bounds::{PAGE_ITEMS, REQUEST_BYTES};
+use retort_model::bounds::REQUEST_BYTES;
 use retort_model::{Grant, Selection, Status};
-use retort_service::{Edit, Error, IntakeRequest, Order, Service, sources};
+use retort_service::{Edit, Error, Order, Service};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::{key_of, once};
+use super::intake::{Intake, taken};
+use super::paging::{Page, Paged};
 use super::{Answer, Params, Problems, raw};
 use crate::app::App;
 use crate::extract::{Json, Path, whole_body};
 use crate::problem::Problem;
 use crate::who::Asking;
 use crate::wire;
-
-/// Conversations on a page, if not said.
-const PAGE: usize = 50;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -30,36 +29,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show, change, delete))
         .routes(routes!(append))
         .routes(routes!(trace))
-}
-
-/// What is said of conversations that come in.
-#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct Intake {
-    /// The import format, if it is not to be found out from the content.
-    pub from: Option<String>,
-    /// Who held the conversations that do not say who did; the caller, if not said.
-    pub owner: Option<String>,
-    /// What the import is called; its file's name, for instance.
-    pub name: Option<String>,
-}
-
-impl Intake {
-    /// The service's request.
-    ///
-    /// # Errors
-    /// There is no such format.
-    pub fn request(&self) -> Result<IntakeRequest, Problem> {
-        let from =
-            match self.from.as_deref() {
-                None => None,
-                Some(name) => Some(sources::by_name(name).ok_or_else(|| {
-                    Problem::bad_request(format!("unknown import format `{name}`"))
-                })?),
-            };
-        Ok(IntakeRequest { from, owner: self.owner.clone(), ..IntakeRequest::default() })
-    }
 }
 
 /// Which of the conversations with one id.
@@ -92,29 +61,22 @@ struct Following {
 }
 
 /// List conversations
-#[utoipa::path(get, path = "/conversations", tag = "conversations", params(wire::ListQuery),
+#[utoipa::path(get, path = "/conversations", tag = "conversations", params(wire::Filter, Page, wire::Sorting),
     responses((status = 200, body = wire::ConversationPage), Problems))]
 async fn list(
     State(app): State<App>,
     Asking(caller): Asking,
-    Params(query): Params<wire::ListQuery>,
+    Paged { filter, page, sort }: Paged<wire::Filter, wire::Sorting>,
 ) -> Answer<wire::ConversationPage> {
-    let selection = Selection::try_from(wire::Chosen::from(query.filter()))?;
-    let order = match query.sort.as_deref() {
+    let selection = Selection::try_from(wire::Chosen::from(filter))?;
+    let order = match sort.sort.as_deref() {
         None => Order::default(),
         Some(word) => Order::ALL
             .into_iter()
             .find(|order| order.as_str() == word)
             .ok_or_else(|| Problem::bad_request("`sort` is `newest`, `oldest` or `changed`"))?,
     };
-    let after = match query.after.as_deref() {
-        None => None,
-        Some(text) => Some(text.parse().map_err(|error: String| Problem::bad_request(error))?),
-    };
-    let most = query.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_ITEMS).contains(&most) {
-        return Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_ITEMS}")));
-    }
+    let (after, most) = (page.after()?, page.most()?);
     let page =
         app.call(move |service| service.list(&caller, &selection, order, after, most)).await?;
     Ok(Json(wire::ConversationPage {
@@ -157,14 +119,7 @@ async fn take_in(
     let intake = intake.request()?;
     let (asks, doing) = (caller.clone(), app.clone());
     once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
-        let taken = doing.call(move |service| service.take_in(&asks, &intake, body.to_vec()));
-        let taken = wire::Taking::from(taken.await?);
-        if taken.read == 0 || (taken.read == taken.refused && taken.read == 1) {
-            let why = taken.refusals.first().cloned();
-            let why = why.unwrap_or_else(|| "there is no conversation in the body".into());
-            return Err(Problem::new(&crate::problem::kinds::UNREADABLE, why));
-        }
-        Ok(taken)
+        taken(&doing, asks, intake, body.to_vec()).await
     })
     .await
 }

@@ -7,27 +7,25 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use retort_model::bounds::{CHUNKS_AT_ONCE, PAGE_ITEMS, REQUEST_BYTES, UPLOAD_BYTES};
-use retort_model::{DocumentSelection, Grant};
-use retort_service::{Caller, NewOriginal, Service, Upload};
+use retort_model::bounds::{CHUNKS_AT_ONCE, REQUEST_BYTES, UPLOAD_BYTES};
+use retort_model::{DocumentSelection, Grant, ItemKind};
+use retort_service::{Caller, IntakeRequest, NewOriginal, Service, Upload};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::{key_of, once};
-use super::conversations::Intake;
 use super::imports::import_upload;
+use super::intake::{Intake, taken};
+use super::paging::{Page, Paged};
 use super::{Answer, Params, Problems, is_lines};
 use crate::app::App;
 use crate::extract::{Json, Path, whole_body};
-use crate::problem::{Problem, kinds};
+use crate::problem::Problem;
 use crate::ranges::{Offer, download};
 use crate::uploads::{take, too_large};
 use crate::who::Asking;
 use crate::wire;
-
-/// Documents on a page, if not said.
-const PAGE: usize = 50;
 
 /// The import format of documents, if none is named.
 const FORMAT: &str = "uiuc-documents";
@@ -83,22 +81,15 @@ struct ChunkQuery {
 }
 
 /// List documents, the newest first
-#[utoipa::path(get, path = "/documents", tag = "documents", params(wire::DocumentListQuery),
+#[utoipa::path(get, path = "/documents", tag = "documents", params(wire::DocumentFilter, Page),
     responses((status = 200, body = wire::DocumentPage), Problems))]
 async fn list(
     State(app): State<App>,
     Asking(caller): Asking,
-    Params(query): Params<wire::DocumentListQuery>,
+    Paged { filter, page, .. }: Paged<wire::DocumentFilter>,
 ) -> Answer<wire::DocumentPage> {
-    let selection = DocumentSelection::try_from(wire::ChosenDocuments::from(query.filter()))?;
-    let after = match query.after.as_deref() {
-        None => None,
-        Some(text) => Some(text.parse().map_err(|error: String| Problem::bad_request(error))?),
-    };
-    let most = query.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_ITEMS).contains(&most) {
-        return Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_ITEMS}")));
-    }
+    let selection = DocumentSelection::try_from(wire::ChosenDocuments::from(filter))?;
+    let (after, most) = (page.after()?, page.most()?);
     let page = app.call(move |service| service.documents(&caller, &selection, after, most)).await?;
     Ok(Json(wire::DocumentPage {
         documents: page.documents.iter().map(wire::Document::from).collect(),
@@ -149,7 +140,7 @@ async fn take_in(
     }
     let body = whole_body(request, REQUEST_BYTES).await?;
     let key = key_of(&headers, &[b"take-in-documents", from.as_bytes(), &body])?;
-    let intake = intake.request()?;
+    let intake = of_documents(&intake)?;
     let (asks, doing) = (caller.clone(), app.clone());
     once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
         taken(&doing, asks, intake, body.to_vec()).await
@@ -157,20 +148,9 @@ async fn take_in(
     .await
 }
 
-async fn taken(
-    app: &App,
-    caller: Caller,
-    intake: retort_service::IntakeRequest,
-    body: Vec<u8>,
-) -> Result<wire::Taking, Problem> {
-    let taken = app.call(move |service| service.take_in(&caller, &intake, body)).await?;
-    let taken = wire::Taking::from(taken);
-    if taken.read == 0 || (taken.read == taken.refused && taken.read == 1) {
-        let why = taken.refusals.first().cloned();
-        let why = why.unwrap_or_else(|| "there is no document in the body".into());
-        return Err(Problem::new(&kinds::UNREADABLE, why));
-    }
-    Ok(taken)
+/// The service's request.
+fn of_documents(intake: &Intake) -> Result<IntakeRequest, Problem> {
+    Ok(IntakeRequest { kind: ItemKind::Document, ..intake.request()? })
 }
 
 /// Takes in the document of a form, and the original file behind it.
@@ -198,7 +178,7 @@ async fn with_original(
                     }
                     text.extend_from_slice(&piece);
                 }
-                told = Some(taken(&app, caller.clone(), intake.request()?, text).await?);
+                told = Some(taken(&app, caller.clone(), of_documents(&intake)?, text).await?);
             }
             ("original", Some(told)) => {
                 let [met] = &told.conversations[..] else {

@@ -3,7 +3,7 @@
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use retort_model::bounds::{PAGE_ITEMS, REQUEST_BYTES};
+use retort_model::bounds::REQUEST_BYTES;
 use retort_model::{Grant, ItemKind, RunSelection, RunSource};
 use retort_service::IntakeRequest;
 use serde::Deserialize;
@@ -11,17 +11,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::{key_of, once};
-use super::conversations::Intake;
 use super::imports::import_upload;
+use super::intake::{Intake, taken};
+use super::paging::{Page, Paged};
 use super::{Answer, Params, Problems, is_lines, raw};
 use crate::app::App;
 use crate::extract::{Json, Path, whole_body};
 use crate::problem::Problem;
 use crate::who::Asking;
 use crate::wire;
-
-/// Runs on a page, if not said.
-const PAGE: usize = 50;
 
 /// The import format of runs, if none is named.
 const FORMAT: &str = "runs";
@@ -62,22 +60,15 @@ fn source(text: Option<&str>) -> Result<Option<RunSource>, Problem> {
 }
 
 /// List runs, the most recent first
-#[utoipa::path(get, path = "/runs", tag = "runs", params(wire::RunListQuery),
+#[utoipa::path(get, path = "/runs", tag = "runs", params(wire::RunFilter, Page),
     responses((status = 200, body = wire::RunPage), Problems))]
 async fn list(
     State(app): State<App>,
     Asking(caller): Asking,
-    Params(query): Params<wire::RunListQuery>,
+    Paged { filter, page, .. }: Paged<wire::RunFilter>,
 ) -> Answer<wire::RunPage> {
-    let selection = RunSelection::try_from(wire::ChosenRuns::from(query.filter()))?;
-    let after = match query.after.as_deref() {
-        None => None,
-        Some(text) => Some(text.parse().map_err(|error: String| Problem::bad_request(error))?),
-    };
-    let most = query.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_ITEMS).contains(&most) {
-        return Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_ITEMS}")));
-    }
+    let selection = RunSelection::try_from(wire::ChosenRuns::from(filter))?;
+    let (after, most) = (page.after()?, page.most()?);
     let page = app.call(move |service| service.runs(&caller, &selection, after, most)).await?;
     Ok(Json(wire::RunPage {
         runs: page.runs.iter().map(wire::Run::from).collect(),
@@ -140,14 +131,7 @@ async fn take_in(
     let intake = IntakeRequest { kind: ItemKind::Run, ..intake.request()? };
     let (asks, doing) = (caller.clone(), app.clone());
     once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
-        let taken = doing.call(move |service| service.take_in(&asks, &intake, body.to_vec()));
-        let taken = wire::Taking::from(taken.await?);
-        if taken.read == 0 || (taken.read == taken.refused && taken.read == 1) {
-            let why = taken.refusals.first().cloned();
-            let why = why.unwrap_or_else(|| "there is no run in the body".into());
-            return Err(Problem::new(&crate::problem::kinds::UNREADABLE, why));
-        }
-        Ok(taken)
+        taken(&doing, asks, intake, body.to_vec()).await
     })
     .await
 }

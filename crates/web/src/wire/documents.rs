@@ -1,13 +1,11 @@
 //! Documents over the wire.
 
-use retort_model::{
-    Chunk as KeptChunk, DateRange, Document as Kept, DocumentSelection, RawJson, Time,
-};
+use retort_model::{Chunk as KeptChunk, Document as Kept, DocumentSelection, RawJson};
 use retort_service::{DocumentSummary, Original as KeptOriginal, data};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{moment, time};
+use super::{bounded, moment, range};
 use crate::problem::Problem;
 
 /// A document as lists show it.
@@ -198,38 +196,6 @@ pub struct DocumentFilter {
     pub id: Vec<String>,
 }
 
-/// A page of the documents that a filter matches.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct DocumentListQuery {
-    /// Texts sought in name, address and path, whatever their case; any of several.
-    pub search: Vec<String>,
-    /// Taken in at this date or moment, or later.
-    pub created_from: Option<String>,
-    /// Taken in before this date or moment.
-    pub created_before: Option<String>,
-    /// Ids; any of several.
-    pub id: Vec<String>,
-    /// Where the page begins: `next` of the page before.
-    pub after: Option<String>,
-    /// Documents on the page: 1 to 1000, 50 if not said.
-    #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<usize>,
-}
-
-impl DocumentListQuery {
-    /// The filter of it.
-    pub fn filter(&self) -> DocumentFilter {
-        DocumentFilter {
-            search: self.search.clone(),
-            created_from: self.created_from.clone(),
-            created_before: self.created_before.clone(),
-            id: self.id.clone(),
-        }
-    }
-}
-
 /// Which documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -265,11 +231,10 @@ impl From<DocumentFilter> for ChosenDocuments {
 
 impl From<&DocumentSelection> for ChosenDocuments {
     fn from(selection: &DocumentSelection) -> Self {
-        let said = |time: Option<Time>| moment(time);
         Self {
             search: selection.search.clone(),
-            created_from: said(selection.created.from),
-            created_before: said(selection.created.before),
+            created_from: moment(selection.created.from),
+            created_before: moment(selection.created.before),
             ids: selection.ids.iter().cloned().collect(),
             limit: selection.limit,
         }
@@ -280,21 +245,10 @@ impl TryFrom<ChosenDocuments> for DocumentSelection {
     type Error = Problem;
 
     fn try_from(chosen: ChosenDocuments) -> Result<Self, Problem> {
-        let most = retort_model::bounds::IDS_PER_REQUEST;
-        if chosen.ids.len() > most {
-            return Err(Problem::bad_request(format!(
-                "at most {most} ids; a filter means as many as match"
-            )));
-        }
-        if chosen.search.iter().any(String::is_empty) {
-            return Err(Problem::bad_request("`search` is empty"));
-        }
+        bounded(&chosen.ids, &chosen.search)?;
         Ok(Self {
             search: chosen.search,
-            created: DateRange {
-                from: time(chosen.created_from.as_deref())?,
-                before: time(chosen.created_before.as_deref())?,
-            },
+            created: range(chosen.created_from.as_deref(), chosen.created_before.as_deref())?,
             ids: chosen.ids.into_iter().collect(),
             limit: chosen.limit,
         })

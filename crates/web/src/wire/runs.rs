@@ -1,11 +1,11 @@
 //! Runs, copilots and recipes over the wire.
 
-use retort_model::{DateRange, RunSelection, RunSource, RunStatus};
+use retort_model::{RunSelection, RunSource, RunStatus};
 use retort_service::{Flow as StoreFlow, FlowParts, Latency as Found, RunCharts, RunSummary};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{moment, time, word};
+use super::{bounded, moment, range, word};
 use crate::problem::Problem;
 
 /// A run as lists show it.
@@ -123,60 +123,6 @@ pub struct RunFilter {
     pub id: Vec<String>,
 }
 
-/// A page of the runs that a filter matches.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct RunListQuery {
-    /// `copilot` or `recipe`; both, if not said.
-    pub source: Option<String>,
-    /// Id of the copilot or recipe.
-    pub source_id: Option<String>,
-    /// Its version; any of several.
-    pub version: Vec<String>,
-    /// `success`, `failure`, `running` or `cancelled`; any of several.
-    pub status: Vec<String>,
-    /// Begun at this date or moment, or later.
-    pub started_from: Option<String>,
-    /// Begun before this date or moment.
-    pub started_before: Option<String>,
-    /// Texts sought in the request id and at the start of question, answer and error, whatever their case; any of
-    /// several.
-    pub search: Vec<String>,
-    /// Whether someone judged them.
-    pub has_feedback: Option<bool>,
-    /// Whether they failed or name an error.
-    pub has_error: Option<bool>,
-    /// A node that they passed.
-    pub node: Option<String>,
-    /// Request ids; any of several.
-    pub id: Vec<String>,
-    /// Where the page begins: `next` of the page before.
-    pub after: Option<String>,
-    /// Runs on the page: 1 to 1000, 50 if not said.
-    #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<usize>,
-}
-
-impl RunListQuery {
-    /// The filter of it.
-    pub fn filter(&self) -> RunFilter {
-        RunFilter {
-            source: self.source.clone(),
-            source_id: self.source_id.clone(),
-            version: self.version.clone(),
-            status: self.status.clone(),
-            started_from: self.started_from.clone(),
-            started_before: self.started_before.clone(),
-            search: self.search.clone(),
-            has_feedback: self.has_feedback,
-            has_error: self.has_error,
-            node: self.node.clone(),
-            id: self.id.clone(),
-        }
-    }
-}
-
 /// Which runs are meant. Within one field any value may match; the fields must all match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -261,15 +207,7 @@ impl TryFrom<ChosenRuns> for RunSelection {
     type Error = Problem;
 
     fn try_from(chosen: ChosenRuns) -> Result<Self, Problem> {
-        let most = retort_model::bounds::IDS_PER_REQUEST;
-        if chosen.ids.len() > most {
-            return Err(Problem::bad_request(format!(
-                "at most {most} ids; a filter means as many as match"
-            )));
-        }
-        if chosen.search.iter().any(String::is_empty) {
-            return Err(Problem::bad_request("`search` is empty"));
-        }
+        bounded(&chosen.ids, &chosen.search)?;
         Ok(Self {
             source: chosen.source.as_deref().map(word::<RunSource>).transpose()?,
             flow: chosen.source_id,
@@ -279,10 +217,7 @@ impl TryFrom<ChosenRuns> for RunSelection {
                 .iter()
                 .map(|text| word::<RunStatus>(text))
                 .collect::<Result<_, _>>()?,
-            started: DateRange {
-                from: time(chosen.started_from.as_deref())?,
-                before: time(chosen.started_before.as_deref())?,
-            },
+            started: range(chosen.started_from.as_deref(), chosen.started_before.as_deref())?,
             search: chosen.search,
             has_feedback: chosen.has_feedback,
             has_error: chosen.has_error,

@@ -381,9 +381,27 @@ async fn pages_of_a_list_show_every_conversation_once() {
         for query in
             ["limit=0", "limit=1001", "after=nonsense", "sort=size", "unknown=1", "limit=x"]
         {
-            let path = format!("/api/v1/conversations?{query}");
+            for list in ["conversations", "runs", "documents"] {
+                let path = format!("/api/v1/{list}?{query}");
+                house.get(&path, &ann).await.refused(400, "bad-request");
+            }
+        }
+        // These have one order, which is not said.
+        for list in ["runs", "documents"] {
+            let path = format!("/api/v1/{list}?sort=newest");
             house.get(&path, &ann).await.refused(400, "bad-request");
         }
+        // What was expected is what the log says, though no document came.
+        let owner = house.session(&house.owner).await;
+        house
+            .ask("POST", "/api/v1/documents")
+            .by(&owner)
+            .body("[]")
+            .send()
+            .await
+            .refused(422, "unreadable");
+        let log = house.get("/api/v1/audit?action=import&limit=1", &owner).await.ok();
+        assert_eq!(log["entries"][0]["object"], "documents", "{log}");
     })
     .await;
 }

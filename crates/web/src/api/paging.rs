@@ -1,0 +1,93 @@
+//! Lists that come in pages: the filter of a query, and which page of what it matches.
+
+use std::str::FromStr;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use retort_model::bounds::PAGE_ITEMS;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+
+use super::query;
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Items on a page, if not said.
+const PAGE: usize = 50;
+
+/// Which page.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct Page {
+    /// Where the page begins: `next` of the page before.
+    after: Option<String>,
+    /// Items on the page: 1 to 1000, 50 if not said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+/// What `sort` says of a list with one order only: nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unsorted {}
+
+/// A filter, the page of what it matches, and what comes first on it.
+pub struct Paged<F, S = Unsorted> {
+    /// The filter.
+    pub filter: F,
+    /// The page.
+    pub page: Page,
+    /// The order.
+    pub sort: S,
+}
+
+impl Page {
+    /// Where it begins.
+    ///
+    /// # Errors
+    /// It is no place of this list.
+    pub fn after<C: FromStr<Err = String>>(&self) -> Result<Option<C>, Problem> {
+        self.after
+            .as_deref()
+            .map(|text| text.parse().map_err(|error: String| Problem::bad_request(error)))
+            .transpose()
+    }
+
+    /// How many items it has at most.
+    ///
+    /// # Errors
+    /// There are fewer or more than a page may have.
+    pub fn most(&self) -> Result<usize, Problem> {
+        page_length(self.limit.unwrap_or(PAGE))
+    }
+}
+
+/// A length that a page may have.
+///
+/// # Errors
+/// It is none.
+pub fn page_length(length: usize) -> Result<usize, Problem> {
+    if (1..=PAGE_ITEMS).contains(&length) {
+        return Ok(length);
+    }
+    Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_ITEMS}")))
+}
+
+impl<F: DeserializeOwned, S: DeserializeOwned> FromRequestParts<App> for Paged<F, S> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let [page, sort, filter] = query::split(parts, |key| match key {
+            "after" | "limit" => 0,
+            "sort" => 1,
+            _ => 2,
+        });
+        Ok(Self {
+            filter: query::read(&filter)?,
+            page: query::read(&page)?,
+            sort: query::read(&sort)?,
+        })
+    }
+}
