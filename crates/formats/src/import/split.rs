@@ -34,6 +34,9 @@ pub struct Span {
     pub fault: Option<Fault>,
 }
 
+/// Bytes that are held while an item is sought: the largest one, and one more, which tells whether it ended.
+const FILL_BYTES: usize = ITEM_BYTES + 1;
+
 /// What can be wrong between items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -139,7 +142,7 @@ impl<R: Read> Splitter<R> {
             self.fill(wanted)?;
             if self.layout.is_none() && !self.begin() {
                 // The first line is needed whole.
-                wanted = self.filled * 2;
+                wanted = (self.filled * 2).min(FILL_BYTES);
                 continue;
             }
             if self.filled == 0 && self.ended {
@@ -152,10 +155,10 @@ impl<R: Read> Splitter<R> {
             if taken > 0 {
                 return Ok(Some(self.give(taken, bytes, items)));
             }
-            if self.filled >= ITEM_BYTES {
+            if self.filled >= FILL_BYTES {
                 self.drop_head();
             }
-            wanted = self.filled + BATCH_BYTES.max(self.filled / 2);
+            wanted = (self.filled + BATCH_BYTES.max(self.filled / 2)).min(FILL_BYTES);
         }
     }
 
@@ -202,14 +205,16 @@ impl<R: Read> Splitter<R> {
             self.filled -= 3;
             self.offset += 3;
         }
-        let may_grow = !self.ended && self.filled < ITEM_BYTES;
+        let may_grow = !self.ended && self.filled < FILL_BYTES;
         self.layout = layout_of(self.read(), may_grow);
         self.layout.is_some()
     }
 
     fn span(&mut self, start: usize, end: usize, line: u64) -> Span {
         self.index += 1;
-        Span { start, end, index: self.index, line, byte: self.offset + start as u64, fault: None }
+        let fault = (end - start > ITEM_BYTES).then_some(Fault::TooLarge);
+        let end = if fault.is_some() { start } else { end };
+        Span { start, end, index: self.index, line, byte: self.offset + start as u64, fault }
     }
 
     /// Cuts at line ends; returns how many bytes are done with.
@@ -530,6 +535,31 @@ mod tests {
     fn brackets_that_close_nothing_are_items_and_do_not_hold_the_walk() {
         check("[1]]\n]", &[("1", 1), ("]", 1), ("]", 2)]);
         check("{\n}]]\n,}", &[("{\n}", 1), ("]", 2), ("]", 2), (",}", 3)]);
+    }
+
+    /// An item of `length` bytes and a small one behind it, as lines or as elements of an array.
+    fn large_and_small(length: usize, array: bool) -> Vec<(usize, Option<Fault>)> {
+        let (open, close) = if array { ("[", "]") } else { ("", "") };
+        let between = if array { "," } else { "\n" };
+        let head = format!("{open}{{\"a\":\"");
+        let tail = format!("\"}}{between}{{\"b\":1}}{close}");
+        let text = io::repeat(b'x').take((length - "{\"a\":\"\"}".len()) as u64);
+        let mut splitter = Splitter::new(head.as_bytes().chain(text).chain(tail.as_bytes()));
+        let mut found = Vec::new();
+        while let Some(batch) = splitter.next(Batch::default()).unwrap() {
+            found.extend(batch.items.iter().map(|span| (span.end - span.start, span.fault)));
+        }
+        found
+    }
+
+    #[test]
+    fn the_bound_of_an_item_is_held_to_the_byte() {
+        for array in [false, true] {
+            let largest = large_and_small(ITEM_BYTES, array);
+            assert_eq!(largest, [(ITEM_BYTES, None), (7, None)], "in an array: {array}");
+            let larger = large_and_small(ITEM_BYTES + 1, array);
+            assert_eq!(larger, [(0, Some(Fault::TooLarge)), (7, None)], "in an array: {array}");
+        }
     }
 
     #[test]
