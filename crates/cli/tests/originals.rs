@@ -173,3 +173,39 @@ fn documents_without_chunks_and_two_of_one_name_are_exported_and_accounted_for()
         (&json!("1"), &json!("no-chunks"))
     );
 }
+
+#[test]
+fn rows_that_vector_stores_give_in_any_order_make_up_their_documents() {
+    let row = |at: usize| {
+        json!({"doc_id": format!("d{}", at % 30), "text": format!("text {at}"), "chunk_index": at / 30,
+            "embedding": [at, 0.5]})
+    };
+    let (ordered, mixed, taken) = (Place::new(), Place::new(), 30 * 20);
+    let document = |at: usize| (0..20).map(move |chunk| row(chunk * 30 + at));
+    ordered.file("in/a.jsonl", lines((0..30).flat_map(document)));
+    // Each third row from any place, over three files.
+    let some = |part: usize| lines((0..taken / 3).map(|at| row((at * 3 + part) * 7 % taken)));
+    for part in 0..3 {
+        mixed.file(&format!("in/{part}.jsonl"), some(part));
+    }
+    for place in [&ordered, &mixed] {
+        let report = place.printed(&["import", "in", "--from", "chunks", "--json"]);
+        assert_eq!((&report["read"], &report["new"]), (&json!(30), &json!(30)), "{report}");
+        let again = place.printed(&["import", "in", "--from", "chunks", "--json"]);
+        assert_eq!(again["same"], 30, "{again}");
+        place.ok(&["export", "-q", "d", "--documents", "--data-format", "documents"]);
+    }
+    let in_order = |place: &Place| {
+        let mut read = records(place, "d");
+        read.sort_by_key(|document| document["id"].to_string());
+        read
+    };
+    let whole = in_order(&mixed);
+    assert_eq!(whole, in_order(&ordered));
+    let chunks = whole[29]["contexts"].as_array().unwrap();
+    assert_eq!(chunks.len(), 20);
+    assert!((0..).zip(chunks).all(|(at, chunk)| chunk["chunk_index"] == at), "{chunks:?}");
+    // So they do without a store.
+    mixed.ok(&["convert", "in", "-q", "--from", "chunks", "--to", "documents", "-o", "set"]);
+    assert_eq!(mixed.json("set/manifest.json")["documents"]["written"], 30);
+}

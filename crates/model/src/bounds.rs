@@ -32,6 +32,10 @@ pub const BATCH_BYTES: usize = 256 << 10;
 /// Items in one batch: tiny items must not make the bookkeeping of one batch large.
 pub const BATCH_ITEMS: usize = 4096;
 
+/// Bytes of rows that are looked at to see whether those of one item stand one after another. Where they stand
+/// anywhere, as in what vector stores give out, that shows in far fewer.
+pub const ROWS_WATCHED_BYTES: usize = 64 << 20;
+
 /// Batches that wait between two stages of the pipeline, for each worker.
 pub const BATCHES_WAITING_PER_WORKER: usize = 2;
 

@@ -1,5 +1,6 @@
-//! Chunks of documents, one a row: the text and embedding of each, beside what tells of its document. Rows of one
-//! document stand one after another.
+//! Chunks of documents, one a row: the text and embedding of each, beside what tells of its document.
+
+use std::collections::HashSet;
 
 use retort_model::json::{Kind, Parser};
 use retort_model::{Chunk, Document, Item};
@@ -64,6 +65,7 @@ impl ImportFormat for Chunks {
             row(&mut document, &mut parser, notes)?;
         }
         parser.end()?;
+        put_in_order(&mut document.chunks);
         if document.id.is_empty() {
             let places = [&document.s3_path, &document.url, &document.readable_filename];
             let place = places.into_iter().flatten().find(|place| !place.is_empty());
@@ -71,6 +73,14 @@ impl ImportFormat for Chunks {
         }
         notes.lone_surrogates += u64::from(parser.lone_surrogates());
         Ok(document.into())
+    }
+}
+
+/// Puts chunks in the order of their indexes, where each has one of its own; else they stay as they came.
+fn put_in_order(chunks: &mut [Chunk<'_>]) {
+    let mut indexes = HashSet::with_capacity(chunks.len());
+    if chunks.iter().all(|chunk| chunk.chunk_index.is_some_and(|index| indexes.insert(index))) {
+        chunks.sort_by_key(|chunk| chunk.chunk_index);
     }
 }
 

@@ -52,7 +52,7 @@ pub trait ImportFormat: Sync {
         None
     }
 
-    /// Whether its items are rows of which several in a row make up one.
+    /// Whether its items are rows of which several make up one.
     fn has_rows(&self) -> bool {
         false
     }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use retort_formats::import::split::{Batch, Fault, Span, Splitter};
+use retort_formats::import::split::{Batch, Span, Splitter};
 use retort_formats::import::{ImportFormat, Shape, sniff};
-use retort_model::bounds::ITEM_BYTES;
 
+use super::rows::Rows;
 use super::{Feed, Outlet, Source, Work};
 use crate::Error;
 use crate::source::{Inputs, SourceName, Stream};
@@ -20,12 +20,16 @@ pub(crate) struct InputsFeed<'p> {
     inputs: &'p Inputs,
     from: Option<&'static dyn ImportFormat>,
     halves: Halves,
+    rows: Rows,
+    /// The format whose rows were met last.
+    rows_of: Option<&'static dyn ImportFormat>,
     sources: usize,
 }
 
 impl<'p> InputsFeed<'p> {
     pub(crate) fn new(inputs: &'p Inputs, from: Option<&'static dyn ImportFormat>) -> Self {
-        Self { inputs, from, halves: Halves::default(), sources: 0 }
+        let (halves, rows) = Default::default();
+        Self { inputs, from, halves, rows, rows_of: None, sources: 0 }
     }
 }
 
@@ -43,6 +47,7 @@ impl Feed for InputsFeed<'_> {
                 return Ok(());
             }
         }
+        self.send_rows(to)?;
         self.send_halves(to)
     }
 }
@@ -64,23 +69,19 @@ impl InputsFeed<'_> {
             }
         };
         let mut splitter = Splitter::new(input);
-        let mut rows = GatheredRows::default();
-        let mut first = true;
+        let mut sent = 0_u64;
         loop {
             let next = splitter.next(to.spent_batch()).map_err(|error| Error::Unpack {
                 name: source.name.label.clone(),
                 source: error,
             })?;
             let Some(batch) = next else {
-                let last = rows.last();
-                // An empty stream is told of too.
-                if first || !last.items.is_empty() {
-                    let count = last.items.len() as u64;
-                    return Ok(to.send(source, Work::Items(last), count));
+                // One that is empty, or whose rows wait for others, is told of too.
+                if sent == 0 {
+                    return Ok(to.send(source, Work::Items(Batch::default()), 0));
                 }
                 return Ok(to.more_wanted());
             };
-            first = false;
             if source.format.is_none()
                 && let Some(format) = format_of(&batch)
             {
@@ -88,21 +89,37 @@ impl InputsFeed<'_> {
                     SourceName { label: source.name.label.clone(), stem: source.name.stem.clone() };
                 source = Arc::new(Source { place, name, format: Some(format) });
             }
-            let batch = match source.format {
-                Some(format) if format.has_rows() => rows.gather(&batch, format),
-                Some(format) if format.has_halves() => {
-                    self.halves.join(&batch, &source, format).map_err(|error| Error::Unpack {
-                        name: source.name.label.clone(),
-                        source: error,
-                    })?
+            let fail = |error| Error::Unpack { name: source.name.label.clone(), source: error };
+            let batches = match source.format {
+                Some(format) if format.has_rows() => {
+                    self.rows_of = Some(format);
+                    self.rows.take(batch, &source, format).map_err(fail)?
                 }
-                _ => batch,
+                Some(format) if format.has_halves() => {
+                    let joined = self.halves.join(&batch, &source, format).map_err(fail)?;
+                    vec![(Arc::clone(&source), joined)]
+                }
+                _ => vec![(Arc::clone(&source), batch)],
             };
-            let count = batch.items.len() as u64;
-            if !to.send(Arc::clone(&source), Work::Items(batch), count) {
-                return Ok(false);
+            for (of, batch) in batches {
+                sent += u64::from(of.place == place);
+                let count = batch.items.len() as u64;
+                if !to.send(of, Work::Items(batch), count) {
+                    return Ok(false);
+                }
             }
         }
+    }
+
+    /// Sends the items whose rows might have gone on.
+    fn send_rows(&mut self, to: &mut Outlet<'_>) -> Result<(), Error> {
+        let Some(format) = self.rows_of else { return Ok(()) };
+        let fail = |source| Error::Unpack { name: "kept rows of documents".into(), source };
+        let mut send = |source, batch: Batch| {
+            let count = batch.items.len() as u64;
+            to.send(source, Work::Items(batch), count)
+        };
+        self.rows.end(format, &mut send).map_err(fail)
     }
 
     /// Sends what never found its other half, each as an item of its own.
@@ -125,61 +142,6 @@ fn format_of(batch: &Batch) -> Option<&'static dyn ImportFormat> {
         let text = std::str::from_utf8(batch.item(span)).ok()?;
         sniff(&Shape::of(text).ok()?)
     })
-}
-
-/// Rows in a row that make up one item, gathered until one comes that is of another.
-#[derive(Default)]
-struct GatheredRows {
-    key: Option<String>,
-    /// A list of them, still open.
-    text: Vec<u8>,
-    /// Where the first of them stands.
-    span: Option<Span>,
-}
-
-impl GatheredRows {
-    /// The items that are whole now; the rows that came last wait for more.
-    fn gather(&mut self, batch: &Batch, format: &dyn ImportFormat) -> Batch {
-        let mut whole = Batch::default();
-        for span in &batch.items {
-            let bytes = batch.item(span);
-            let row = std::str::from_utf8(bytes).ok().filter(|_| span.fault.is_none());
-            let key = row.and_then(|row| format.row_key(row));
-            if key.is_none() || key != self.key {
-                self.end(&mut whole);
-            }
-            match (key, &mut self.span) {
-                (None, _) => push(&mut whole, span, bytes),
-                (Some(_), Some(first)) if self.text.len() + bytes.len() > ITEM_BYTES => {
-                    first.fault = Some(Fault::TooLarge);
-                    self.text.clear();
-                }
-                (Some(_), Some(first)) if first.fault.is_some() => {}
-                (Some(key), first) => {
-                    self.text.push(if first.is_some() { b',' } else { b'[' });
-                    self.text.extend_from_slice(bytes);
-                    first.get_or_insert(*span);
-                    self.key = Some(key);
-                }
-            }
-        }
-        whole
-    }
-
-    fn end(&mut self, whole: &mut Batch) {
-        if let Some(span) = self.span.take() {
-            self.text.push(b']');
-            push(whole, &span, &self.text);
-        }
-        self.text.clear();
-        self.key = None;
-    }
-
-    fn last(&mut self) -> Batch {
-        let mut whole = Batch::default();
-        self.end(&mut whole);
-        whole
-    }
 }
 
 /// Halves of conversations that wait for the other, on disk.
@@ -298,7 +260,7 @@ impl Halves {
     }
 }
 
-fn push(batch: &mut Batch, span: &Span, bytes: &[u8]) {
+pub(super) fn push(batch: &mut Batch, span: &Span, bytes: &[u8]) {
     let start = batch.bytes.len();
     batch.bytes.extend_from_slice(bytes);
     batch.items.push(Span { start, end: batch.bytes.len(), ..*span });

@@ -9,6 +9,7 @@ mod crew;
 mod feed;
 mod gather;
 mod learn;
+mod rows;
 mod work;
 
 use std::collections::BTreeMap;

@@ -131,9 +131,15 @@ impl Worker<'_> {
             let (kind, id) = (one.item.kind(), one.item.id().decoded());
             done.account.select_one(kind);
             if one.admitted == Admitted::Repeated {
+                let rows = match source.format {
+                    Some(format) if format.has_rows() => {
+                        format!("; rows of one {kind} belong one after another")
+                    }
+                    _ => String::new(),
+                };
                 let why = LeftOut::new(
                     Reason::RepeatedId,
-                    format!("the id came before; the first {kind} with it is kept"),
+                    format!("the id came before; the first {kind} with it is kept{rows}"),
                 );
                 done.leave_out((kind, &id), None, &why, source, &one.span);
                 done.account.leave_out_one(kind, why.reason, &id);

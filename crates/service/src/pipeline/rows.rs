@@ -1,0 +1,396 @@
+//! Rows of which several make up one item: brought together while they are read where those of one item stand one
+//! after another, else on disk.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+
+use retort_formats::import::ImportFormat;
+use retort_formats::import::split::{Batch, Fault, Span};
+use retort_model::bounds::{BATCH_BYTES, ITEM_BYTES, ROWS_WATCHED_BYTES};
+use sha2::{Digest, Sha256};
+
+use super::Source;
+use super::feed::push;
+
+/// Items that are whole, each batch of one source.
+pub(super) type Whole = Vec<(Arc<Source>, Batch)>;
+
+/// The rows of all inputs.
+pub(super) struct Rows(State);
+
+enum State {
+    /// The first rows: how those of one item stand shows after some.
+    Watched { held: Whole, bytes: usize, most: usize, key: Option<Key>, ended: HashSet<Key> },
+    /// Those of one item stand one after another.
+    Together(Open),
+    /// Those of one item stand anywhere.
+    Apart(Spread),
+}
+
+/// A hash of what the rows of one item have in common.
+type Key = [u8; 16];
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self::watching(ROWS_WATCHED_BYTES)
+    }
+}
+
+impl Rows {
+    fn watching(most: usize) -> Self {
+        let (held, ended) = (Vec::new(), HashSet::new());
+        Self(State::Watched { held, bytes: 0, most, key: None, ended })
+    }
+
+    /// Takes rows, and gives the items that are whole now.
+    pub(super) fn take(
+        &mut self,
+        batch: Batch,
+        source: &Arc<Source>,
+        format: &dyn ImportFormat,
+    ) -> io::Result<Whole> {
+        let mut whole = Whole::new();
+        match &mut self.0 {
+            State::Together(open) => open.take(&batch, source, format, &mut whole),
+            State::Apart(spread) => spread.take(&batch, source, format, &mut whole)?,
+            State::Watched { held, bytes, most, key, ended } => {
+                let mut apart = false;
+                for span in &batch.items {
+                    let next = key_of(&batch, span, format);
+                    if next != *key {
+                        ended.extend(key.take());
+                        apart |= next.is_some_and(|next| ended.contains(&next));
+                        *key = next;
+                    }
+                }
+                *bytes += batch.bytes.len();
+                held.push((Arc::clone(source), batch));
+                if apart || *bytes >= *most {
+                    let held = std::mem::take(held);
+                    self.decide(apart, held, format, &mut whole)?;
+                }
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Gives what is left when all rows have come, some items at a time, until `send` says that it is enough.
+    pub(super) fn end(
+        &mut self,
+        format: &dyn ImportFormat,
+        send: &mut dyn FnMut(Arc<Source>, Batch) -> bool,
+    ) -> io::Result<()> {
+        let mut whole = Whole::new();
+        if let State::Watched { held, .. } = &mut self.0 {
+            let held = std::mem::take(held);
+            self.decide(false, held, format, &mut whole)?;
+        }
+        if let State::Together(open) = &mut self.0 {
+            open.end(&mut whole);
+        }
+        for (source, batch) in whole {
+            if !send(source, batch) {
+                return Ok(());
+            }
+        }
+        if let State::Apart(spread) = &mut self.0 {
+            spread.end(send)?;
+        }
+        Ok(())
+    }
+
+    fn decide(
+        &mut self,
+        apart: bool,
+        held: Whole,
+        format: &dyn ImportFormat,
+        whole: &mut Whole,
+    ) -> io::Result<()> {
+        if apart {
+            let mut spread = Spread::new()?;
+            for (source, batch) in held {
+                spread.take(&batch, &source, format, whole)?;
+            }
+            self.0 = State::Apart(spread);
+        } else {
+            let mut open = Open::default();
+            for (source, batch) in held {
+                open.take(&batch, &source, format, whole);
+            }
+            self.0 = State::Together(open);
+        }
+        Ok(())
+    }
+}
+
+fn key_of(batch: &Batch, span: &Span, format: &dyn ImportFormat) -> Option<Key> {
+    let row = std::str::from_utf8(batch.item(span)).ok().filter(|_| span.fault.is_none())?;
+    Sha256::digest(format.row_key(row)?).first_chunk().copied()
+}
+
+fn add(whole: &mut Whole, source: &Arc<Source>, span: &Span, bytes: &[u8]) {
+    match whole.last_mut() {
+        Some((last, batch)) if last.place == source.place => push(batch, span, bytes),
+        _ => {
+            let mut batch = Batch::default();
+            push(&mut batch, span, bytes);
+            whole.push((Arc::clone(source), batch));
+        }
+    }
+}
+
+/// The rows of one item, until one comes that is of another.
+#[derive(Default)]
+struct Open {
+    key: Option<Key>,
+    /// A list of them, still open.
+    text: Vec<u8>,
+    /// Where the first of them stands.
+    first: Option<(Arc<Source>, Span)>,
+}
+
+impl Open {
+    fn take(
+        &mut self,
+        batch: &Batch,
+        source: &Arc<Source>,
+        format: &dyn ImportFormat,
+        whole: &mut Whole,
+    ) {
+        for span in &batch.items {
+            let bytes = batch.item(span);
+            let key = key_of(batch, span, format);
+            if key.is_none() || key != self.key {
+                self.end(whole);
+            }
+            match (key, &mut self.first) {
+                (None, _) => add(whole, source, span, bytes),
+                (Some(_), Some((_, first))) if self.text.len() + bytes.len() > ITEM_BYTES => {
+                    first.fault = Some(Fault::TooLarge);
+                    self.text.clear();
+                }
+                (Some(_), Some((_, first))) if first.fault.is_some() => {}
+                (Some(_), first) => {
+                    self.text.push(if first.is_some() { b',' } else { b'[' });
+                    self.text.extend_from_slice(bytes);
+                    first.get_or_insert_with(|| (Arc::clone(source), *span));
+                    self.key = key;
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, whole: &mut Whole) {
+        if let Some((source, span)) = self.first.take() {
+            self.text.push(b']');
+            add(whole, &source, &span, &self.text);
+        }
+        self.text.clear();
+        self.key = None;
+    }
+}
+
+/// Rows on disk, each with the place of the one of the same item before it.
+struct Spread {
+    file: BufWriter<File>,
+    length: u64,
+    /// Where the last row of each item lies.
+    last: HashMap<Key, u64>,
+    /// In the order of their first rows.
+    items: Vec<Key>,
+    sources: Vec<Arc<Source>>,
+}
+
+/// What stands before a row on disk: where the one before it lies, its length, its source, and where it stood there.
+const HEAD: usize = 8 * 6;
+
+/// Where the row before lies, if there is none.
+const NOWHERE: u64 = u64::MAX;
+
+impl Spread {
+    fn new() -> io::Result<Self> {
+        let file = BufWriter::with_capacity(BATCH_BYTES, tempfile::tempfile()?);
+        let (last, items, sources) = Default::default();
+        Ok(Self { file, length: 0, last, items, sources })
+    }
+
+    fn take(
+        &mut self,
+        batch: &Batch,
+        source: &Arc<Source>,
+        format: &dyn ImportFormat,
+        whole: &mut Whole,
+    ) -> io::Result<()> {
+        if self.sources.last().is_none_or(|last| last.place != source.place) {
+            self.sources.push(Arc::clone(source));
+        }
+        for span in &batch.items {
+            let bytes = batch.item(span);
+            let Some(key) = key_of(batch, span, format) else {
+                add(whole, source, span, bytes);
+                continue;
+            };
+            let before = self.last.insert(key, self.length);
+            if before.is_none() {
+                self.items.push(key);
+            }
+            let place = self.sources.len() as u64 - 1;
+            let head = [
+                before.unwrap_or(NOWHERE),
+                bytes.len() as u64,
+                place,
+                span.index,
+                span.line,
+                span.byte,
+            ];
+            for number in head {
+                self.file.write_all(&number.to_le_bytes())?;
+            }
+            self.file.write_all(bytes)?;
+            self.length += (HEAD + bytes.len()) as u64;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, send: &mut dyn FnMut(Arc<Source>, Batch) -> bool) -> io::Result<()> {
+        self.file.flush()?;
+        let mut whole = Whole::new();
+        let mut text = Vec::new();
+        for key in std::mem::take(&mut self.items) {
+            let Some(last) = self.last.get(&key).copied() else { continue };
+            let (source, span) = self.read(last, &mut text)?;
+            add(&mut whole, &source, &span, &text);
+            let is_full = |(_, batch): &(_, Batch)| batch.bytes.len() >= BATCH_BYTES;
+            if whole.len() > 1 || whole.last().is_some_and(is_full) {
+                for (source, batch) in whole.drain(..) {
+                    if !send(source, batch) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        for (source, batch) in whole {
+            if !send(source, batch) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the rows up to the one at `last` as a list; says where the first stood.
+    fn read(&mut self, last: u64, text: &mut Vec<u8>) -> io::Result<(Arc<Source>, Span)> {
+        let lost = || io::Error::new(io::ErrorKind::InvalidData, "a row is not where it was put");
+        let mut rows = Vec::new();
+        let (mut at, mut size) = (last, 0);
+        let mut first = [0; 6];
+        while at != NOWHERE {
+            let mut head = [0; HEAD];
+            self.read_at(at, &mut head)?;
+            for (number, bytes) in first.iter_mut().zip(head.chunks_exact(8)) {
+                *number = u64::from_le_bytes(bytes.try_into().map_err(|_| lost())?);
+            }
+            let length = usize::try_from(first[1]).map_err(|_| lost())?;
+            rows.push((at + HEAD as u64, length));
+            size += length + 1;
+            at = first[0];
+        }
+        text.clear();
+        let [_, _, place, index, line, byte] = first;
+        let place = usize::try_from(place).map_err(|_| lost())?;
+        let source = self.sources.get(place).cloned().ok_or_else(lost)?;
+        let mut span = Span { start: 0, end: 0, index, line, byte, fault: None };
+        if size > ITEM_BYTES {
+            span.fault = Some(Fault::TooLarge);
+            return Ok((source, span));
+        }
+        for (at, length) in rows.into_iter().rev() {
+            text.push(if text.is_empty() { b'[' } else { b',' });
+            let start = text.len();
+            text.resize(start + length, 0);
+            self.read_at(at, text.get_mut(start..).unwrap_or_default())?;
+        }
+        text.push(b']');
+        Ok((source, span))
+    }
+
+    fn read_at(&mut self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let file = self.file.get_mut();
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use retort_formats::import::by_name;
+
+    use super::*;
+    use crate::source::SourceName;
+
+    fn source(place: usize) -> Arc<Source> {
+        let name = SourceName { label: format!("in{place}"), stem: String::new() };
+        Arc::new(Source { place, name, format: by_name("chunks") })
+    }
+
+    /// Rows as `document.text`; one of no document is not a row.
+    fn batch(rows: &str) -> Batch {
+        let mut batch = Batch::default();
+        for (index, row) in (1..).zip(rows.split(' ')) {
+            let row = match row.split_once('.') {
+                Some((id, text)) => format!(r#"{{"document_id":"{id}","text":"{text}"}}"#),
+                None => format!(r#"{{"text":"{row}"}}"#),
+            };
+            let span = Span { start: 0, end: 0, index, line: index, byte: 0, fault: None };
+            push(&mut batch, &span, row.as_bytes());
+        }
+        batch
+    }
+
+    /// What becomes of inputs when so many bytes are watched: where each item's first row stood, and its texts.
+    fn gathered(most: usize, inputs: &[&str]) -> Vec<String> {
+        let format = by_name("chunks").unwrap();
+        let mut rows = Rows::watching(most);
+        let mut found = Vec::new();
+        let mut look = |source: Arc<Source>, batch: Batch| {
+            for span in &batch.items {
+                let text = std::str::from_utf8(batch.item(span)).unwrap();
+                let texts = text.split("\"text\":\"").skip(1).map(|rest| &rest[..1]);
+                let texts: String = texts.collect();
+                found.push(format!("{}#{} {texts}", source.name.label, span.index));
+            }
+            true
+        };
+        for (place, input) in inputs.iter().enumerate() {
+            for (source, batch) in rows.take(batch(input), &source(place), format).unwrap() {
+                look(source, batch);
+            }
+        }
+        rows.end(format, &mut look).unwrap();
+        found
+    }
+
+    #[test]
+    fn rows_one_after_another_are_one_item_also_across_inputs() {
+        for most in [0, 1 << 20] {
+            let found = gathered(most, &["a.1 a.2 b.3", "b.4", "b.5 c.6"]);
+            assert_eq!(found, ["in0#1 12", "in0#3 345", "in2#2 6"], "{most}");
+        }
+    }
+
+    #[test]
+    fn rows_that_stand_apart_are_brought_together() {
+        let found = gathered(1 << 20, &["a.1 b.2 a.3 x", "c.4 b.5", "a.6 c.7"]);
+        assert_eq!(found, ["in0#4 x", "in0#1 136", "in0#2 25", "in1#1 47"]);
+        // Seen in the first rows that are looked at, though most come later.
+        let found = gathered(1, &["a.1 b.2 a.3", "b.4 a.5"]);
+        assert_eq!(found, ["in0#1 135", "in0#2 24"]);
+    }
+
+    #[test]
+    fn rows_that_stand_apart_too_late_to_be_seen_are_items_of_their_own() {
+        let found = gathered(1, &["a.1 b.2", "a.3"]);
+        assert_eq!(found, ["in0#1 1", "in0#2 2", "in1#1 3"]);
+    }
+}
