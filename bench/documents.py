@@ -2,74 +2,99 @@
 
     python bench/documents.py RETORT FOLDER [CHUNKS]
 
-Needs numpy, duckdb and pyarrow. The documents are made anew: 20 chunks each, 1,536 numbers of 32 bits a chunk, in the
-shape `uiuc-documents`. Prints for each tool the wall and CPU seconds and the peak of the resident memory.
+Needs numpy, duckdb and pyarrow. A Parquet file of chunks is made anew: 20 a document, 1,536 numbers of 32 bits each.
+Retort takes it into a store and exports from there; the others turn the file itself into the same files. Prints for
+each the wall and CPU seconds and the peak of the resident memory. What was written is removed after each; at 1,000,000
+chunks keep 35 GB free.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy
+import pyarrow
+from pyarrow import parquet
 
 DIMENSION = 1536
 CHUNKS_PER_DOCUMENT = 20
+ROWS_AT_ONCE = 2000
+
+DUCKDB = "import duckdb; duckdb.sql(\"COPY (FROM '{source}') TO '{made}' ({options})\")"
+PYARROW = """
+from pyarrow import parquet
+source = parquet.ParquetFile('{source}')
+with parquet.ParquetWriter('{made}', source.schema_arrow, compression='zstd') as out:
+    for batch in source.iter_batches():
+        out.write_batch(batch)
+"""
 
 
 def generate(path: Path, chunks: int) -> None:
     chance = numpy.random.default_rng(7)
     scale = numpy.float32(0.02)
-    with path.open("w") as out:
-        for number in range(chunks // CHUNKS_PER_DOCUMENT):
-            vectors = chance.standard_normal((CHUNKS_PER_DOCUMENT, DIMENSION), dtype=numpy.float32) * scale
-            parts = [
-                '{"text":"%s","pagenumber":%d,"timestamp":"","chunk_index":%d,"embedding":[%s]}'
-                % (f"word {index} " * 40, index, index, ",".join(map(str, vector)))
-                for index, vector in enumerate(vectors)
-            ]
-            out.write(
-                '{"id":%d,"s3_path":"c/%d.pdf","readable_filename":"d%d","url":"","contexts":[%s]}\n'
-                % (number, number, number, ",".join(parts))
+    text, number = pyarrow.string(), pyarrow.int64()
+    columns = [("document_id", text), ("s3_path", text), ("readable_filename", text), ("text", text)]
+    columns += [("pagenumber", number), ("chunk_index", number)]
+    schema = pyarrow.schema([*columns, ("embedding", pyarrow.list_(pyarrow.float32(), DIMENSION))])
+    with parquet.ParquetWriter(path, schema, compression="zstd") as out:
+        for start in range(0, chunks, ROWS_AT_ONCE):
+            rows = numpy.arange(start, min(start + ROWS_AT_ONCE, chunks))
+            documents, places = rows // CHUNKS_PER_DOCUMENT, rows % CHUNKS_PER_DOCUMENT
+            numbers = chance.standard_normal(len(rows) * DIMENSION, dtype=numpy.float32) * scale
+            out.write_table(
+                pyarrow.table(
+                    [
+                        [f"d{document}" for document in documents],
+                        [f"c/{document}.pdf" for document in documents],
+                        [f"Document {document}" for document in documents],
+                        [f"word {place} of {document} " * 30 for document, place in zip(documents, places)],
+                        places,
+                        places,
+                        pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(numbers), DIMENSION),
+                    ],
+                    schema=schema,
+                )
             )
 
 
 def main() -> None:
     retort, folder = sys.argv[1], Path(sys.argv[2])
     chunks = int(sys.argv[3]) if len(sys.argv) > 3 else 40_000
-    source = folder / "documents.jsonl"
+    source, data, made = folder / "chunks.parquet", folder / "data", folder / "made"
+    shutil.rmtree(data, ignore_errors=True)
     generate(source, chunks)
-    made = folder / "made"
-    duckdb = (
-        "import duckdb; duckdb.connect().execute(\"COPY (SELECT id, readable_filename, u.text, u.pagenumber, "
-        "u.chunk_index, u.embedding::FLOAT[] AS embedding FROM (SELECT id, readable_filename, unnest(contexts) AS u "
-        f"FROM read_json('{source}', format='newline_delimited', maximum_object_size=200000000))) "
-        f"TO '{made}' (FORMAT parquet, COMPRESSION zstd)\")"
-    )
-    pyarrow = (
-        "import pyarrow.json as j, pyarrow.parquet as p; "
-        f"p.write_table(j.read_json('{source}', read_options=j.ReadOptions(block_size=64 << 20)), '{made}', "
-        "compression='zstd')"
-    )
-    convert = [retort, "convert", str(source), "--quiet", "--output", str(made)]
+    keep = ["--data", str(data), "--quiet"]
+    export = [retort, "export", "made", "--documents", "--data-format", "chunks", *keep]
+    duckdb = {"parquet": "FORMAT parquet, COMPRESSION zstd", "JSON Lines": "FORMAT json"}
+    duckdb = {name: DUCKDB.format(source=source, made=made, options=options) for name, options in duckdb.items()}
     tools = {
-        "retort, chunks as Parquet": [*convert, "--to", "chunks", "--embeddings", "f32", "-f", "parquet"],
-        "retort, documents as JSON Lines": [*convert, "--to", "documents"],
-        "duckdb, chunks as Parquet": [sys.executable, "-c", duckdb],
-        "pyarrow, documents as Parquet": [sys.executable, "-c", pyarrow],
+        "retort, import": [retort, "import", str(source), *keep],
+        "retort, Parquet": [*export, "--embeddings", "f32", "--file-format", "parquet"],
+        "retort, JSON Lines": [*export, "--file-format", "jsonl"],
+        "duckdb, Parquet": [sys.executable, "-c", duckdb["parquet"]],
+        "duckdb, JSON Lines": [sys.executable, "-c", duckdb["JSON Lines"]],
+        "pyarrow, Parquet": [sys.executable, "-c", PYARROW.format(source=source, made=made)],
     }
-    print(f"{chunks} chunks, {source.stat().st_size / 1e6:.0f} MB of JSON Lines")
+    print(f"{chunks} chunks, {source.stat().st_size / 1e6:.0f} MB of Parquet")
     for name, command in tools.items():
-        subprocess.run(["rm", "-rf", str(made)], check=True)
+        os.sync()
         began = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
         wall = time.monotonic() - began
         cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
         outcome = "" if status == 0 else f" FAILED ({status})"
-        print(f"{name:32} {wall:6.1f} s wall {cpu:6.1f} s CPU {peak:6.0f} MB{outcome}")
-    subprocess.run(["rm", "-rf", str(made), str(source)], check=True)
+        print(f"{name:20} {wall:6.1f} s wall {cpu:6.1f} s CPU {peak:6.0f} MB{outcome}", flush=True)
+        made.unlink(missing_ok=True)
+        if command[1] == "export":
+            delete = [retort, "datasets", "delete", "made", "--yes", "--data", str(data)]
+            subprocess.run(delete, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    source.unlink()
+    shutil.rmtree(data)
 
 
 if __name__ == "__main__":

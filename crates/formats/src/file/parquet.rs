@@ -159,6 +159,8 @@ struct Leaf {
     ints: Vec<i64>,
     singles: Vec<f32>,
     doubles: Vec<f64>,
+    /// Of vectors, how many numbers each has that has any; levels stand only for its first number, until it is written.
+    dimensions: Option<Vec<u32>>,
     /// How many numbers its vectors have.
     lengths: Lengths,
 }
@@ -172,7 +174,8 @@ fn add_leaves(kind: &Type, levels: Levels, leaves: &mut Vec<Leaf>) {
             leaves.push(Leaf { most: levels, bytes: Vec::with_capacity(room), ..Leaf::default() });
         }
         Type::Vector32 | Type::Vector64 => {
-            leaves.push(Leaf { most: levels.inside_list(), ..Leaf::default() });
+            let dimensions = Some(Vec::new());
+            leaves.push(Leaf { most: levels.inside_list(), dimensions, ..Leaf::default() });
         }
         Type::List(item) => add_leaves(item, levels.inside_list(), leaves),
         Type::Struct(fields) => {
@@ -312,9 +315,9 @@ impl Sink for Columns {
         let Some(leaf) = self.leaves.get_mut(leaf) else { return };
         let more = vector.dimension();
         leaf.lengths.add(more);
-        leaf.definitions.resize(leaf.definitions.len() + more, leaf.most.definition);
+        leaf.definitions.push(leaf.most.definition);
         leaf.repetitions.push(repetition);
-        leaf.repetitions.resize(leaf.repetitions.len() + more - 1, leaf.most.repetition);
+        leaf.dimensions.get_or_insert_default().push(u32::try_from(more).unwrap_or(u32::MAX));
         match (kind, vector) {
             (Type::Vector32, Vector::F32(numbers) | Vector::F32AsF64(numbers)) => {
                 leaf.singles.extend_from_slice(numbers);
@@ -335,8 +338,8 @@ impl Sink for Columns {
             }
             (_, Vector::F64(numbers)) => leaf.doubles.extend_from_slice(numbers),
         }
-        // With its two levels of 16 bits each: of numbers they are half of what a group takes.
-        self.size += more * if matches!(kind, Type::Vector32) { 8 } else { 12 };
+        // Encoded they hardly become fewer: what is gathered, encoded, joined and written at a time is four times that.
+        self.size += more * if matches!(kind, Type::Vector32) { 16 } else { 32 };
     }
 
     fn absent(&mut self) {
@@ -439,7 +442,10 @@ fn encode_group(
     let descriptor = SchemaDescriptor::new(Arc::clone(root));
     let mut columns = Vec::with_capacity(descriptor.num_columns());
     for index in 0..descriptor.num_columns() {
-        let mut sink = TrackedWrite::new(Vec::new());
+        // Numbers hardly become fewer bytes, and memory that is not written to takes none.
+        let numbers = |leaf: &Leaf| leaf.singles.len() * 4 + leaf.doubles.len() * 8;
+        let leaves = batches.iter().filter_map(|batch| batch.leaves.get(index));
+        let mut sink = TrackedWrite::new(Vec::with_capacity(leaves.map(numbers).sum()));
         let mut writer = get_column_writer(
             descriptor.column(index),
             Arc::clone(properties),
@@ -451,6 +457,10 @@ fn encode_group(
             let (first, last) = (from.max(start), to.min(end));
             if first < last {
                 write_rows(&mut writer, batch, index, first - start, last - start)?;
+                // What is written is let go at once: it makes room for what it became.
+                if let Some(leaf) = batch.leaves.get_mut(index).filter(|_| last == end) {
+                    *leaf = Leaf::default();
+                }
             }
             start = end;
         }
@@ -472,13 +482,23 @@ fn write_rows(
         |row: usize| batch.starts.get(row * batch.leaves.len() + index).copied().unwrap_or(0);
     let (first, last) = (level_at(from), level_at(to));
     let Some(leaf) = batch.leaves.get_mut(index) else { return Ok(()) };
-    let all = leaf.definitions.as_slice();
     let present =
         |levels: &[i16]| levels.iter().filter(|&&level| level == leaf.most.definition).count();
-    let skipped = present(all.get(..first).unwrap_or_default());
-    let definitions = all.get(first..last).unwrap_or_default();
+    let skipped = present(leaf.definitions.get(..first).unwrap_or_default());
+    let definitions = leaf.definitions.get(first..last).unwrap_or_default();
     let count = present(definitions);
     let repetitions = leaf.repetitions.get(first..last).unwrap_or_default();
+    let whole;
+    let (skipped, count, definitions, repetitions) = match &leaf.dimensions {
+        None => (skipped, count, definitions, repetitions),
+        Some(dimensions) => {
+            let numbers = |of: &[u32]| of.iter().map(|&numbers| numbers as usize).sum::<usize>();
+            let (before, here) = dimensions.split_at_checked(skipped).unwrap_or_default();
+            let here = here.get(..count).unwrap_or_default();
+            whole = levels_of_numbers((definitions, repetitions), leaf.most, here);
+            (numbers(before), numbers(here), &*whole.0, &*whole.1)
+        }
+    };
     let definitions = (leaf.most.definition > 0).then_some(definitions);
     let repetitions = (leaf.most.repetition > 0).then_some(repetitions);
     match writer {
@@ -517,6 +537,29 @@ fn write_rows(
     Ok(())
 }
 
+/// The levels of each number of some vectors, from those of the first of each.
+fn levels_of_numbers(
+    (definitions, repetitions): (&[i16], &[i16]),
+    most: Levels,
+    dimensions: &[u32],
+) -> (Vec<i16>, Vec<i16>) {
+    let room = definitions.len() + dimensions.iter().map(|&more| more as usize).sum::<usize>();
+    let (mut all, mut repeated) = (Vec::with_capacity(room), Vec::with_capacity(room));
+    let mut dimensions = dimensions.iter();
+    for (&definition, &repetition) in definitions.iter().zip(repetitions) {
+        all.push(definition);
+        repeated.push(repetition);
+        if definition == most.definition
+            && let Some(&dimension) = dimensions.next()
+        {
+            let length = all.len() + dimension.saturating_sub(1) as usize;
+            all.resize(length, most.definition);
+            repeated.resize(length, most.repetition);
+        }
+    }
+    (all, repeated)
+}
+
 /// Appends encoded row groups to a file.
 struct Groups {
     writer: SerializedFileWriter<Pending>,
@@ -530,6 +573,10 @@ struct Groups {
 struct Pending(Arc<Mutex<Vec<u8>>>);
 
 impl Pending {
+    fn reserve(&self, room: usize) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).reserve(room);
+    }
+
     fn take(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -553,7 +600,9 @@ impl FileWriter for Groups {
         for RowGroup(columns) in groups {
             let mut group = self.writer.next_row_group().map_err(broken)?;
             for (bytes, close) in columns {
+                self.pending.reserve(bytes.len());
                 group.append_column(&bytes, close).map_err(broken)?;
+                out.write_all(&self.pending.take())?;
             }
             group.close().map_err(broken)?;
             self.writer.flush()?;
