@@ -1,6 +1,7 @@
 //! Where datasets lie: a local folder, or a bucket of S3, Google Cloud Storage or Azure.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use crate::Error;
+use crate::disk::DiskFile;
 use crate::place::{NewFile, Place};
 use crate::shelf::Shelf;
 
@@ -75,7 +77,7 @@ impl Objects {
             Ok(url) if url.scheme().len() > 1 && url.scheme() != "file" => url,
             _ => {
                 let folder = PathBuf::from(location.strip_prefix("file://").unwrap_or(location));
-                std::fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
+                fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
                 let folder = folder.canonicalize().map_err(|error| Error::read(&folder, error))?;
                 let store = LocalFileSystem::new_with_prefix(&folder)
                     .map_err(|error| failed("open", location, &error))?
@@ -158,7 +160,7 @@ impl Objects {
 
 /// Removes files that were under way when their process was killed, which no list shows, and empty folders.
 fn sweep(folder: &Path) -> io::Result<()> {
-    let entries = match std::fs::read_dir(folder) {
+    let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
@@ -167,10 +169,10 @@ fn sweep(folder: &Path) -> io::Result<()> {
         if entry.file_type()?.is_dir() {
             sweep(&entry.path())?;
         } else if is_under_way(&entry.file_name().to_string_lossy()) {
-            std::fs::remove_file(entry.path())?;
+            fs::remove_file(entry.path())?;
         }
     }
-    match std::fs::remove_dir(folder) {
+    match fs::remove_dir(folder) {
         Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
         _ => Ok(()),
     }
@@ -222,18 +224,27 @@ impl Prefix {
     fn path(&self, key: &str) -> ObjectPath {
         ObjectPath::from(format!("{}/{key}", self.prefix))
     }
+
+    /// The file that is the object, where objects lie in a folder that spells its name in the same way.
+    fn file_of(&self, key: &str, path: &ObjectPath) -> Option<PathBuf> {
+        let root = self.objects.root.as_ref()?;
+        (path.as_ref() == format!("{}/{key}", self.prefix)).then(|| root.join(path.as_ref()))
+    }
 }
 
 impl Place for Prefix {
     fn create(&self, key: &str) -> Result<Box<dyn NewFile>, Error> {
         let path = self.path(key);
+        if let Some(file) = self.file_of(key, &path) {
+            return Ok(Box::new(NewLocal::create(file)?));
+        }
         let upload = self
             .objects
             .runtime
             .block_on(self.objects.store.put_multipart(&path))
             .map_err(|error| failed("write", path.as_ref(), &error))?;
         let upload = WriteMultipart::new_with_chunk_size(upload, OBJECT_PART_BYTES);
-        Ok(Box::new(NewObject { objects: self.objects.clone(), path, upload: Some(upload) }))
+        Ok(Box::new(NewObject { objects: self.objects.clone(), upload: Some(upload) }))
     }
 
     fn open(&self, key: &str) -> Result<Box<dyn ReadSeek>, Error> {
@@ -262,10 +273,72 @@ impl Place for Prefix {
     }
 }
 
+/// An object of a folder under way. Until it is finished, it has the name that the folder's driver gives such a file.
+struct NewLocal {
+    path: PathBuf,
+    partial: PathBuf,
+    file: Option<DiskFile>,
+}
+
+impl NewLocal {
+    fn create(path: PathBuf) -> Result<Self, Error> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
+        }
+        let mut partial = path.clone().into_os_string();
+        partial.push("#1");
+        let partial = PathBuf::from(partial);
+        match fs::remove_file(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::write(&partial, error));
+            }
+            _ => {}
+        }
+        let file = DiskFile::create(&partial).map_err(|error| Error::write(&path, error))?;
+        Ok(Self { path, partial, file: Some(file) })
+    }
+}
+
+impl Write for NewLocal {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.file {
+            Some(file) => file.write(bytes),
+            None => Err(io::Error::other("the object is finished")),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl NewFile for NewLocal {
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let written = file.finish().and_then(|()| {
+            // A dataset that the store names is on the disk.
+            fs::File::open(&self.partial)?.sync_all()?;
+            fs::rename(&self.partial, &self.path)
+        });
+        if let Err(error) = written {
+            let _ = fs::remove_file(&self.partial);
+            return Err(error);
+        }
+        self.path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+    }
+}
+
+impl Drop for NewLocal {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
 /// An object under way: its parts are sent as they fill.
 struct NewObject {
     objects: Objects,
-    path: ObjectPath,
     upload: Option<WriteMultipart>,
 }
 
@@ -301,12 +374,7 @@ impl NewFile for NewObject {
     fn finish(mut self: Box<Self>) -> io::Result<()> {
         let Some(upload) = self.upload.take() else { return Ok(()) };
         let finished = self.objects.runtime.block_on(upload.finish());
-        finished.map_err(|error| io_error(&error))?;
-        match &self.objects.root {
-            // A dataset that the store names is on the disk.
-            Some(root) => sync(&root.join(self.path.as_ref())),
-            None => Ok(()),
-        }
+        finished.map(|_| ()).map_err(|error| io_error(&error))
     }
 }
 
@@ -316,19 +384,6 @@ impl Drop for NewObject {
             // What is left of it is found by `doctor`.
             let _ = self.objects.runtime.block_on(upload.abort());
         }
-    }
-}
-
-/// Waits until a file and its name are on the disk.
-fn sync(path: &Path) -> io::Result<()> {
-    if !path.is_file() {
-        // The folder spells it in another way.
-        return Ok(());
-    }
-    std::fs::File::open(path)?.sync_all()?;
-    match path.parent() {
-        Some(parent) => std::fs::File::open(parent)?.sync_all(),
-        None => Ok(()),
     }
 }
 
