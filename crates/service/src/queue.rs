@@ -8,7 +8,7 @@ use retort_model::{
     Action, DatasetName, Grant, ItemSelection, JobKind, JobState, ProjectRole, RunSelection,
     Selection,
 };
-use retort_store::{Job, NewExport};
+use retort_store::{Job, NewExport, Order};
 
 use crate::Error;
 use crate::caller::Caller;
@@ -78,7 +78,8 @@ impl Service {
         let is_any = match &request.selection {
             ItemSelection::Conversations(selection) => {
                 self.check_ids(caller, selection)?;
-                self.store.count(&scope, selection)? > 0
+                let first = self.store.list(&scope, selection, Order::default(), None, 1)?;
+                !first.conversations.is_empty()
             }
             ItemSelection::Runs(selection) => {
                 self.check_run_ids(caller, selection)?;
@@ -87,7 +88,7 @@ impl Service {
             }
             ItemSelection::Documents(selection) => {
                 caller.needs_role(ProjectRole::Admin)?;
-                self.store.document_facts(&scope, selection)?.0 > 0
+                !self.store.documents(&scope, selection, None, 1)?.documents.is_empty()
             }
         };
         if is_any { Ok(()) } else { Err(Error::Nothing("nothing matches the selection".into())) }
