@@ -8,6 +8,7 @@ mod audit;
 mod body;
 mod choice;
 mod conversations;
+mod counts;
 mod datasets;
 mod dialect;
 mod documents;

@@ -198,8 +198,7 @@ impl crate::Store {
                 by = walk_or(by, scope, selection);
             }
             push_conversations(&mut statement, dialect, scope, selection, by);
-            let count = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
-            Ok(count.unwrap_or(0).unsigned_abs())
+            self.counts.of(connection, &statement)
         })
     }
 

@@ -167,8 +167,7 @@ impl crate::Store {
     pub fn count_runs(&self, scope: &Scope, selection: &RunSelection) -> Result<u64, Error> {
         self.look(|connection| {
             let statement = meant(connection, "SELECT COUNT(*)", scope, selection)?;
-            let count = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
-            Ok(count.unwrap_or(0).unsigned_abs())
+            self.counts.of(connection, &statement)
         })
     }
 

@@ -7,6 +7,7 @@ use retort_model::Time;
 
 use crate::Error;
 use crate::body::Dictionaries;
+use crate::counts::Counts;
 use crate::dialect::{self, Connection, Value};
 use crate::schema;
 
@@ -20,6 +21,7 @@ pub struct Store {
     /// Those that read the file through the system's memory, which takes its time to set up.
     looking: Mutex<Vec<Connection>>,
     pub(crate) dictionaries: Dictionaries,
+    pub(crate) counts: Counts,
     identity: String,
 }
 
@@ -131,7 +133,8 @@ impl Store {
         let identity = connection.row(sql, &[], |row| row.text(0))?.unwrap_or_default();
         let dictionaries = Dictionaries::load(&mut connection)?;
         let (idle, looking) = (Mutex::new(vec![connection]), Mutex::default());
-        Ok(Self { place, idle, looking, dictionaries, identity })
+        let counts = Counts::default();
+        Ok(Self { place, idle, looking, dictionaries, counts, identity })
     }
 
     /// The store's name among all stores.
@@ -281,7 +284,7 @@ pub(crate) fn next(connection: &mut Connection, name: &str, count: i64) -> Resul
 }
 
 /// Waits until nobody else imports, edits, gives names, or begins or ends an export, and holds them up until the
-/// transaction ends.
+/// transaction ends. The counter goes on with each turn, so that it tells whether anything may have changed.
 pub(crate) fn take_turn(connection: &mut Connection) -> Result<(), Error> {
-    next(connection, "item", 0).map(|_| ())
+    next(connection, "item", 1).map(|_| ())
 }

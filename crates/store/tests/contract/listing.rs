@@ -426,3 +426,41 @@ fn what_was_purged_since_it_was_found_is_no_longer_read() {
         assert_eq!(place.store.line(&found, &mut place.store.unpacker()).unwrap(), None);
     });
 }
+
+#[test]
+fn a_count_asked_for_again_follows_what_others_change() {
+    on_both(|place| {
+        let (other, scope) = (place.again(), place.scope());
+        let counts = || {
+            let deleted = Selection { statuses: vec![Status::Deleted], ..Selection::default() };
+            let sought = Selection { search: vec!["neu".into()], ..Selection::default() };
+            [Selection::default(), deleted, sought].map(|one| {
+                let count = place.store.count(&scope, &one).unwrap();
+                assert_eq!(place.store.count(&scope, &one).unwrap(), count);
+                count
+            })
+        };
+        assert_eq!(counts(), [0, 0, 0]);
+        other.take_in(&scope, &[place.incoming("a", "x"), place.incoming("b", "y")]).unwrap();
+        assert_eq!(counts(), [2, 0, 0]);
+        let edit = |id: &str, edit: Edit| {
+            let selection = Selection { statuses: Status::ALL.to_vec(), ..ids(&[id]) };
+            assert_eq!(other.edit(&scope, &selection, &edit).unwrap(), 1, "{edit:?}");
+        };
+        edit("a", Edit::Title(Some("Neues".into())));
+        assert_eq!(counts(), [2, 0, 1]);
+        edit("a", Edit::Delete);
+        assert_eq!(counts(), [1, 1, 0]);
+        let later = Incoming {
+            title: Some("Neueres".into()),
+            updated_at: Some(at(9_000_000_000)),
+            ..place.incoming("b", "z")
+        };
+        other.take_in(&scope, &[later]).unwrap();
+        assert_eq!(counts(), [1, 1, 1]);
+        edit("b", Edit::Purge);
+        assert_eq!(counts(), [0, 1, 0]);
+        edit("a", Edit::Restore);
+        assert_eq!(counts(), [1, 0, 1]);
+    });
+}

@@ -1,0 +1,62 @@
+//! Counts that are asked for again: each page of a list asks how many there are in all, and of a million rows in which
+//! a text is sought that takes longer than the page.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::Error;
+use crate::dialect::Connection;
+use crate::filter::Statement;
+
+/// Counts that are remembered.
+const COUNTS: usize = 256;
+
+/// Bytes of a question whose answer is remembered; longer ones name ids, and are answered quickly.
+const QUESTION: usize = 4 << 10;
+
+/// The counts since the last change.
+#[derive(Default)]
+pub(crate) struct Counts(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// The number of the last turn that was taken before they were made.
+    turn: i64,
+    counts: HashMap<String, u64>,
+}
+
+impl Counts {
+    /// What a statement counts, which was asked before if nobody has changed anything since.
+    pub(crate) fn of(
+        &self,
+        connection: &mut Connection,
+        statement: &Statement,
+    ) -> Result<u64, Error> {
+        let question = format!("{} {:?}", statement.sql, statement.values());
+        // Found out first: a change in between makes the count one of an earlier turn, which is not asked for again.
+        let turn = turn(connection)?;
+        let remember = question.len() <= QUESTION;
+        if remember {
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = known.counts.get(&question).filter(|_| known.turn == turn) {
+                return Ok(*count);
+            }
+        }
+        let count = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
+        let count = count.unwrap_or(0).unsigned_abs();
+        if remember {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.turn != turn || known.counts.len() >= COUNTS {
+                *known = Known { turn, ..Known::default() };
+            }
+            known.counts.insert(question, count);
+        }
+        Ok(count)
+    }
+}
+
+/// The number of the last turn; see [`take_turn`](crate::store::take_turn).
+fn turn(connection: &mut Connection) -> Result<i64, Error> {
+    let sql = "SELECT value FROM counter WHERE name = 'item'";
+    Ok(connection.row(sql, &[], |row| row.int(0))?.unwrap_or(0))
+}
