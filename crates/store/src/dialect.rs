@@ -20,6 +20,13 @@ use crate::error::with_causes;
 /// How long a statement waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(30);
 
+/// Bytes of a page of a new SQLite file: with half as many, an import has a tenth more to do.
+const PAGE_BYTES: i64 = 8192;
+
+/// Pages of the log that gather while conversations come in, before they are put in their places: pages of the indexes
+/// come again and again.
+const INTAKE_LOG_PAGES: i64 = 16 << 10;
+
 /// Memory for pages of a SQLite connection, in kibibytes.
 const CACHE_KIB: i64 = 16 << 10;
 
@@ -213,6 +220,8 @@ pub(crate) fn open_sqlite(path: &Path, create: bool) -> Result<Connection, Error
     let connection = rusqlite::Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
+    // Of a file that is there it stays what it was.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // What was said to be kept is on the disk.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -364,6 +373,7 @@ impl Connection {
     pub(crate) fn widen(&mut self) -> Result<(), Error> {
         match self {
             Self::Sqlite(connection) => {
+                connection.pragma_update(None, "wal_autocheckpoint", INTAKE_LOG_PAGES)?;
                 Ok(connection.pragma_update(None, "cache_size", -INTAKE_CACHE_KIB)?)
             }
             Self::Postgres(_) => Ok(()),
