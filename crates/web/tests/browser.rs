@@ -84,8 +84,15 @@ impl Browser {
     }
 
     async fn text(&self, css: &str) -> String {
-        let found = self.client.wait().for_element(Locator::Css(css)).await;
-        found.unwrap_or_else(|error| panic!("{css}: {error}")).text().await.unwrap()
+        loop {
+            let found = self.client.wait().for_element(Locator::Css(css)).await;
+            match found.unwrap_or_else(|error| panic!("{css}: {error}")).text().await {
+                Ok(text) => return text,
+                // A page that asks for itself anew, as those without scripts do, came between.
+                Err(error) if error.is_stale_element_reference() => {}
+                Err(error) => panic!("{css}: {error}"),
+            }
+        }
     }
 
     async fn count(&self, css: &str) -> usize {

@@ -387,9 +387,12 @@ fn parse_one<'b>(
             ),
         });
     }
-    let text = simdutf8::compat::from_utf8(batch.item(span)).map_err(|error| {
-        ItemError::new(Refusal::NotUtf8, error.valid_up_to(), "not valid UTF-8")
-    })?;
+    let bytes = batch.item(span);
+    let Ok(text) = simdutf8::basic::from_utf8(bytes) else {
+        let error = simdutf8::compat::from_utf8(bytes).err();
+        let at = error.map_or(0, |error| error.valid_up_to());
+        return Err(ItemError::new(Refusal::NotUtf8, at, "not valid UTF-8"));
+    };
     // Numbers, texts and the like are JSON, but no conversation in any format.
     let nests = text.trim_start().starts_with(['{', '[']);
     if let Some(format) = source.format.filter(|_| nests) {

@@ -108,7 +108,10 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         let selection = DocumentSelection { search, ..DocumentSelection::default() };
         let page = service.documents(&visit.caller, &selection, after, PAGE)?;
         let facts = service.document_facts(&visit.caller, &selection)?;
-        let all = service.document_facts(&visit.caller, &DocumentSelection::default())?.0;
+        let all = match &*selection.search {
+            [] => facts.0,
+            _ => service.document_facts(&visit.caller, &DocumentSelection::default())?.0,
+        };
         Ok((page, facts, all))
     });
     let (page, (total, facts), all) = match seen.await {
