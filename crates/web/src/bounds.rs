@@ -39,8 +39,8 @@ pub const ACCEPT_PAUSE_MOST: Duration = Duration::from_secs(1);
 /// reaches it.
 pub const LINGER: Duration = Duration::from_secs(2);
 
-/// Bytes that are thrown away so.
-pub const LINGER_BYTES: usize = 1 << 20;
+/// Bytes that are thrown away so, at most: more than lies in the buffers between, whatever they hold.
+pub const LINGER_BYTES: usize = 64 << 20;
 
 /// What a server takes of its clients.
 #[derive(Clone, Debug)]
