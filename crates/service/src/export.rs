@@ -78,8 +78,7 @@ impl Feed for SelectedFeed<'_> {
             after = last.ordinal;
             to.read_bytes.fetch_add(batch.ends.saturating_sub(ends), Ordering::Relaxed);
             ends = batch.ends;
-            let count = batch.items.len() as u64;
-            if !to.send(Arc::clone(&source), Work::Stored(batch), count) {
+            if !to.send(Arc::clone(&source), Work::Stored(batch)) {
                 break;
             }
         }

@@ -5,9 +5,11 @@
 //! batch may learn from those before it (repeated ids, the limit, groups of rows) is decided at a turnstile that
 //! lets them through in order.
 
+mod aside;
 mod crew;
 mod feed;
 mod gather;
+mod halves;
 mod learn;
 mod rows;
 mod work;
@@ -149,6 +151,16 @@ pub(crate) enum Work {
     Stored(SelectedBatch),
 }
 
+impl Work {
+    fn items(&self) -> u64 {
+        match self {
+            Self::Items(batch) => batch.items.len() as u64,
+            Self::Refused(_) => 1,
+            Self::Stored(batch) => batch.items.len() as u64,
+        }
+    }
+}
+
 /// Where a feed puts its batches.
 pub(crate) struct Outlet<'o> {
     jobs: &'o SyncSender<Job>,
@@ -180,8 +192,9 @@ impl<'o> Outlet<'o> {
         self.ends.more_wanted()
     }
 
-    /// Sends `items` items; says whether more are wanted.
-    pub(crate) fn send(&mut self, source: Arc<Source>, work: Work, items: u64) -> bool {
+    /// Sends work; says whether more is wanted.
+    pub(crate) fn send(&mut self, source: Arc<Source>, work: Work) -> bool {
+        let items = work.items();
         let job = Job { sequence: self.sequence, source, items_before: self.items, work };
         self.sequence += 1;
         self.items += items;

@@ -2,27 +2,23 @@
 //! after another, else on disk.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::sync::Arc;
 
 use retort_formats::import::ImportFormat;
 use retort_formats::import::split::{Batch, Fault, Span};
-use retort_model::bounds::{BATCH_BYTES, ITEM_BYTES, ROWS_WATCHED_BYTES};
+use retort_model::bounds::{ITEM_BYTES, ROWS_WATCHED_BYTES};
 use sha2::{Digest, Sha256};
 
 use super::Source;
-use super::feed::push;
-
-/// Items that are whole, each batch of one source.
-pub(super) type Whole = Vec<(Arc<Source>, Batch)>;
+use super::aside::{Batches, Send, Spool};
 
 /// The rows of all inputs.
 pub(super) struct Rows(State);
 
 enum State {
     /// The first rows: how those of one item stand shows after some.
-    Watched { held: Whole, bytes: usize, most: usize, key: Option<Key>, ended: HashSet<Key> },
+    Watched(Watch),
     /// Those of one item stand one after another.
     Together(Open),
     /// Those of one item stand anywhere.
@@ -32,96 +28,17 @@ enum State {
 /// A hash of what the rows of one item have in common.
 type Key = [u8; 16];
 
-impl Default for Rows {
-    fn default() -> Self {
-        Self::watching(ROWS_WATCHED_BYTES)
-    }
+/// Some rows, and the key of each, if it has one.
+struct Keyed {
+    source: Arc<Source>,
+    batch: Batch,
+    keys: Vec<Option<Key>>,
 }
 
-impl Rows {
-    fn watching(most: usize) -> Self {
-        let (held, ended) = (Vec::new(), HashSet::new());
-        Self(State::Watched { held, bytes: 0, most, key: None, ended })
-    }
-
-    /// Takes rows, and gives the items that are whole now.
-    pub(super) fn take(
-        &mut self,
-        batch: Batch,
-        source: &Arc<Source>,
-        format: &dyn ImportFormat,
-    ) -> io::Result<Whole> {
-        let mut whole = Whole::new();
-        match &mut self.0 {
-            State::Together(open) => open.take(&batch, source, format, &mut whole),
-            State::Apart(spread) => spread.take(&batch, source, format, &mut whole)?,
-            State::Watched { held, bytes, most, key, ended } => {
-                let mut apart = false;
-                for span in &batch.items {
-                    let next = key_of(&batch, span, format);
-                    if next != *key {
-                        ended.extend(key.take());
-                        apart |= next.is_some_and(|next| ended.contains(&next));
-                        *key = next;
-                    }
-                }
-                *bytes += batch.bytes.len();
-                held.push((Arc::clone(source), batch));
-                if apart || *bytes >= *most {
-                    let held = std::mem::take(held);
-                    self.decide(apart, held, format, &mut whole)?;
-                }
-            }
-        }
-        Ok(whole)
-    }
-
-    /// Gives what is left when all rows have come, some items at a time, until `send` says that it is enough.
-    pub(super) fn end(
-        &mut self,
-        format: &dyn ImportFormat,
-        send: &mut dyn FnMut(Arc<Source>, Batch) -> bool,
-    ) -> io::Result<()> {
-        let mut whole = Whole::new();
-        if let State::Watched { held, .. } = &mut self.0 {
-            let held = std::mem::take(held);
-            self.decide(false, held, format, &mut whole)?;
-        }
-        if let State::Together(open) = &mut self.0 {
-            open.end(&mut whole);
-        }
-        for (source, batch) in whole {
-            if !send(source, batch) {
-                return Ok(());
-            }
-        }
-        if let State::Apart(spread) = &mut self.0 {
-            spread.end(send)?;
-        }
-        Ok(())
-    }
-
-    fn decide(
-        &mut self,
-        apart: bool,
-        held: Whole,
-        format: &dyn ImportFormat,
-        whole: &mut Whole,
-    ) -> io::Result<()> {
-        if apart {
-            let mut spread = Spread::new()?;
-            for (source, batch) in held {
-                spread.take(&batch, &source, format, whole)?;
-            }
-            self.0 = State::Apart(spread);
-        } else {
-            let mut open = Open::default();
-            for (source, batch) in held {
-                open.take(&batch, &source, format, whole);
-            }
-            self.0 = State::Together(open);
-        }
-        Ok(())
+impl Keyed {
+    fn rows(&self) -> impl Iterator<Item = (&Span, &[u8], Option<Key>)> {
+        let keys = self.keys.iter().copied();
+        self.batch.items.iter().zip(keys).map(|(span, key)| (span, self.batch.item(span), key))
     }
 }
 
@@ -130,14 +47,99 @@ fn key_of(batch: &Batch, span: &Span, format: &dyn ImportFormat) -> Option<Key> 
     Sha256::digest(format.row_key(row)?).first_chunk().copied()
 }
 
-fn add(whole: &mut Whole, source: &Arc<Source>, span: &Span, bytes: &[u8]) {
-    match whole.last_mut() {
-        Some((last, batch)) if last.place == source.place => push(batch, span, bytes),
-        _ => {
-            let mut batch = Batch::default();
-            push(&mut batch, span, bytes);
-            whole.push((Arc::clone(source), batch));
+impl Default for Rows {
+    fn default() -> Self {
+        Self::watching(ROWS_WATCHED_BYTES)
+    }
+}
+
+impl Rows {
+    fn watching(most: usize) -> Self {
+        Self(State::Watched(Watch { most, ..Watch::default() }))
+    }
+
+    /// Takes rows, and gives the items that are whole now.
+    pub(super) fn take(
+        &mut self,
+        batch: Batch,
+        source: &Arc<Source>,
+        format: &dyn ImportFormat,
+    ) -> io::Result<Batches> {
+        let keys = batch.items.iter().map(|span| key_of(&batch, span, format)).collect();
+        let mut whole = Batches::default();
+        self.put(Keyed { source: Arc::clone(source), batch, keys }, &mut whole)?;
+        Ok(whole)
+    }
+
+    fn put(&mut self, rows: Keyed, whole: &mut Batches) -> io::Result<()> {
+        match &mut self.0 {
+            State::Together(open) => open.put(&rows, whole),
+            State::Apart(spread) => spread.put(&rows, whole)?,
+            State::Watched(watch) => {
+                watch.put(rows);
+                if watch.apart || watch.bytes >= watch.most {
+                    self.decide(whole)?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Ends the watch, if it goes on.
+    fn decide(&mut self, whole: &mut Batches) -> io::Result<()> {
+        let State::Watched(watch) = &mut self.0 else { return Ok(()) };
+        let watch = std::mem::take(watch);
+        self.0 = if watch.apart {
+            State::Apart(Spread::new()?)
+        } else {
+            State::Together(Open::default())
+        };
+        watch.held.into_iter().try_for_each(|rows| self.put(rows, whole))
+    }
+
+    /// Sends what is left when all rows have come.
+    pub(super) fn end(mut self, send: &mut Send<'_>) -> io::Result<()> {
+        let mut whole = Batches::default();
+        self.decide(&mut whole)?;
+        if let State::Together(open) = &mut self.0 {
+            open.end(&mut whole);
+        }
+        if !whole.send(send) {
+            return Ok(());
+        }
+        match self.0 {
+            State::Apart(spread) => spread.end(send),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Rows held until it is known how they stand.
+#[derive(Default)]
+struct Watch {
+    held: Vec<Keyed>,
+    bytes: usize,
+    /// Bytes after which those of one item are taken to stand together.
+    most: usize,
+    /// Of the last row.
+    key: Option<Key>,
+    /// Those that other rows have followed.
+    ended: HashSet<Key>,
+    /// Whether one of these came again.
+    apart: bool,
+}
+
+impl Watch {
+    fn put(&mut self, rows: Keyed) {
+        for key in rows.keys.iter().copied() {
+            if key != self.key {
+                self.ended.extend(self.key);
+                self.apart |= key.is_some_and(|key| self.ended.contains(&key));
+                self.key = key;
+            }
+        }
+        self.bytes += rows.batch.bytes.len();
+        self.held.push(rows);
     }
 }
 
@@ -152,21 +154,13 @@ struct Open {
 }
 
 impl Open {
-    fn take(
-        &mut self,
-        batch: &Batch,
-        source: &Arc<Source>,
-        format: &dyn ImportFormat,
-        whole: &mut Whole,
-    ) {
-        for span in &batch.items {
-            let bytes = batch.item(span);
-            let key = key_of(batch, span, format);
+    fn put(&mut self, rows: &Keyed, whole: &mut Batches) {
+        for (span, bytes, key) in rows.rows() {
             if key.is_none() || key != self.key {
                 self.end(whole);
             }
             match (key, &mut self.first) {
-                (None, _) => add(whole, source, span, bytes),
+                (None, _) => whole.add(&rows.source, span, bytes),
                 (Some(_), Some((_, first))) if self.text.len() + bytes.len() > ITEM_BYTES => {
                     first.fault = Some(Fault::TooLarge);
                     self.text.clear();
@@ -175,17 +169,17 @@ impl Open {
                 (Some(_), first) => {
                     self.text.push(if first.is_some() { b',' } else { b'[' });
                     self.text.extend_from_slice(bytes);
-                    first.get_or_insert_with(|| (Arc::clone(source), *span));
+                    first.get_or_insert_with(|| (Arc::clone(&rows.source), *span));
                     self.key = key;
                 }
             }
         }
     }
 
-    fn end(&mut self, whole: &mut Whole) {
+    fn end(&mut self, whole: &mut Batches) {
         if let Some((source, span)) = self.first.take() {
             self.text.push(b']');
-            add(whole, &source, &span, &self.text);
+            whole.add(&source, &span, &self.text);
         }
         self.text.clear();
         self.key = None;
@@ -194,8 +188,7 @@ impl Open {
 
 /// Rows on disk, each with the place of the one of the same item before it.
 struct Spread {
-    file: BufWriter<File>,
-    length: u64,
+    spool: Spool,
     /// Where the last row of each item lies.
     last: HashMap<Key, u64>,
     /// In the order of their first rows.
@@ -211,71 +204,46 @@ const NOWHERE: u64 = u64::MAX;
 
 impl Spread {
     fn new() -> io::Result<Self> {
-        let file = BufWriter::with_capacity(BATCH_BYTES, tempfile::tempfile()?);
         let (last, items, sources) = Default::default();
-        Ok(Self { file, length: 0, last, items, sources })
+        Ok(Self { spool: Spool::new()?, last, items, sources })
     }
 
-    fn take(
-        &mut self,
-        batch: &Batch,
-        source: &Arc<Source>,
-        format: &dyn ImportFormat,
-        whole: &mut Whole,
-    ) -> io::Result<()> {
-        if self.sources.last().is_none_or(|last| last.place != source.place) {
-            self.sources.push(Arc::clone(source));
+    fn put(&mut self, rows: &Keyed, whole: &mut Batches) -> io::Result<()> {
+        if self.sources.last().is_none_or(|last| last.place != rows.source.place) {
+            self.sources.push(Arc::clone(&rows.source));
         }
-        for span in &batch.items {
-            let bytes = batch.item(span);
-            let Some(key) = key_of(batch, span, format) else {
-                add(whole, source, span, bytes);
+        let place = self.sources.len() as u64 - 1;
+        for (span, bytes, key) in rows.rows() {
+            let Some(key) = key else {
+                whole.add(&rows.source, span, bytes);
                 continue;
             };
-            let before = self.last.insert(key, self.length);
+            let before = self.last.insert(key, self.spool.length());
             if before.is_none() {
                 self.items.push(key);
             }
-            let place = self.sources.len() as u64 - 1;
-            let head = [
-                before.unwrap_or(NOWHERE),
-                bytes.len() as u64,
-                place,
-                span.index,
-                span.line,
-                span.byte,
-            ];
-            for number in head {
-                self.file.write_all(&number.to_le_bytes())?;
+            let length = bytes.len() as u64;
+            let before = before.unwrap_or(NOWHERE);
+            for number in [before, length, place, span.index, span.line, span.byte] {
+                self.spool.put(&number.to_le_bytes())?;
             }
-            self.file.write_all(bytes)?;
-            self.length += (HEAD + bytes.len()) as u64;
+            self.spool.put(bytes)?;
         }
         Ok(())
     }
 
-    fn end(&mut self, send: &mut dyn FnMut(Arc<Source>, Batch) -> bool) -> io::Result<()> {
-        self.file.flush()?;
-        let mut whole = Whole::new();
+    fn end(mut self, send: &mut Send<'_>) -> io::Result<()> {
+        let mut whole = Batches::default();
         let mut text = Vec::new();
         for key in std::mem::take(&mut self.items) {
             let Some(last) = self.last.get(&key).copied() else { continue };
             let (source, span) = self.read(last, &mut text)?;
-            add(&mut whole, &source, &span, &text);
-            let is_full = |(_, batch): &(_, Batch)| batch.bytes.len() >= BATCH_BYTES;
-            if whole.len() > 1 || whole.last().is_some_and(is_full) {
-                for (source, batch) in whole.drain(..) {
-                    if !send(source, batch) {
-                        return Ok(());
-                    }
-                }
+            whole.add(&source, &span, &text);
+            if !whole.send_full(send) {
+                return Ok(());
             }
         }
-        for (source, batch) in whole {
-            if !send(source, batch) {
-                break;
-            }
-        }
+        whole.send(send);
         Ok(())
     }
 
@@ -287,7 +255,7 @@ impl Spread {
         let mut first = [0; 6];
         while at != NOWHERE {
             let mut head = [0; HEAD];
-            self.read_at(at, &mut head)?;
+            self.spool.read(at, &mut head)?;
             for (number, bytes) in first.iter_mut().zip(head.chunks_exact(8)) {
                 *number = u64::from_le_bytes(bytes.try_into().map_err(|_| lost())?);
             }
@@ -309,16 +277,10 @@ impl Spread {
             text.push(if text.is_empty() { b'[' } else { b',' });
             let start = text.len();
             text.resize(start + length, 0);
-            self.read_at(at, text.get_mut(start..).unwrap_or_default())?;
+            self.spool.read(at, text.get_mut(start..).unwrap_or_default())?;
         }
         text.push(b']');
         Ok((source, span))
-    }
-
-    fn read_at(&mut self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
-        let file = self.file.get_mut();
-        file.seek(SeekFrom::Start(at))?;
-        file.read_exact(bytes)
     }
 }
 
@@ -326,6 +288,7 @@ impl Spread {
 mod tests {
     use retort_formats::import::by_name;
 
+    use super::super::aside::push;
     use super::*;
     use crate::source::SourceName;
 
@@ -363,11 +326,9 @@ mod tests {
             true
         };
         for (place, input) in inputs.iter().enumerate() {
-            for (source, batch) in rows.take(batch(input), &source(place), format).unwrap() {
-                look(source, batch);
-            }
+            rows.take(batch(input), &source(place), format).unwrap().send(&mut look);
         }
-        rows.end(format, &mut look).unwrap();
+        rows.end(&mut look).unwrap();
         found
     }
 
