@@ -22,8 +22,7 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use crate::Error;
-use crate::disk::DiskFile;
-use crate::place::{NewFile, Place};
+use crate::place::{Folder, NewFile, Place};
 use crate::shelf::Shelf;
 
 /// The place of the datasets.
@@ -225,18 +224,18 @@ impl Prefix {
         ObjectPath::from(format!("{}/{key}", self.prefix))
     }
 
-    /// The file that is the object, where objects lie in a folder that spells its name in the same way.
-    fn file_of(&self, key: &str, path: &ObjectPath) -> Option<PathBuf> {
+    /// The folder in which the object is a file, if objects lie in one and it spells their names in the same way.
+    fn folder_of(&self, key: &str, path: &ObjectPath) -> Option<Folder> {
         let root = self.objects.root.as_ref()?;
-        (path.as_ref() == format!("{}/{key}", self.prefix)).then(|| root.join(path.as_ref()))
+        (path.as_ref() == format!("{}/{key}", self.prefix)).then(|| Folder::new(root.clone()))
     }
 }
 
 impl Place for Prefix {
     fn create(&self, key: &str) -> Result<Box<dyn NewFile>, Error> {
         let path = self.path(key);
-        if let Some(file) = self.file_of(key, &path) {
-            return Ok(Box::new(NewLocal::create(file)?));
+        if let Some(folder) = self.folder_of(key, &path) {
+            return Ok(Box::new(NewLocal::create(folder, path.into())?));
         }
         let upload = self
             .objects
@@ -275,27 +274,17 @@ impl Place for Prefix {
 
 /// An object of a folder under way. Until it is finished, it has the name that the folder's driver gives such a file.
 struct NewLocal {
-    path: PathBuf,
-    partial: PathBuf,
-    file: Option<DiskFile>,
+    folder: Folder,
+    key: String,
+    partial: String,
+    file: Option<Box<dyn NewFile>>,
 }
 
 impl NewLocal {
-    fn create(path: PathBuf) -> Result<Self, Error> {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
-        }
-        let mut partial = path.clone().into_os_string();
-        partial.push("#1");
-        let partial = PathBuf::from(partial);
-        match fs::remove_file(&partial) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::write(&partial, error));
-            }
-            _ => {}
-        }
-        let file = DiskFile::create(&partial).map_err(|error| Error::write(&path, error))?;
-        Ok(Self { path, partial, file: Some(file) })
+    fn create(folder: Folder, key: String) -> Result<Self, Error> {
+        let partial = format!("{key}#1");
+        let file = Some(folder.create(&partial)?);
+        Ok(Self { folder, key, partial, file })
     }
 }
 
@@ -315,24 +304,20 @@ impl Write for NewLocal {
 impl NewFile for NewLocal {
     fn finish(mut self: Box<Self>) -> io::Result<()> {
         let Some(file) = self.file.take() else { return Ok(()) };
-        let written = file.finish().and_then(|()| {
-            // A dataset that the store names is on the disk.
-            fs::File::open(&self.partial)?.sync_all()?;
-            fs::rename(&self.partial, &self.path)
-        });
-        if let Err(error) = written {
-            let _ = fs::remove_file(&self.partial);
-            return Err(error);
-        }
-        self.path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+        file.finish()?;
+        let [partial, path] = [&self.partial, &self.key].map(|key| self.folder.describe(key));
+        // A dataset that the store names is on the disk.
+        fs::File::open(&partial)?.sync_all()?;
+        fs::rename(&partial, &path)?;
+        path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
     }
 }
 
 impl Drop for NewLocal {
     fn drop(&mut self) {
-        if self.file.take().is_some() {
-            let _ = fs::remove_file(&self.partial);
-        }
+        drop(self.file.take());
+        // Nothing, once it has its own name.
+        let _ = self.folder.remove(&self.partial);
     }
 }
 
