@@ -2,7 +2,7 @@
 //! a text is sought that takes longer than the page.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Error;
 use crate::dialect::Connection;
@@ -32,26 +32,37 @@ impl Counts {
         connection: &mut Connection,
         statement: &Statement,
     ) -> Result<u64, Error> {
-        let question = format!("{} {:?}", statement.sql, statement.values());
+        let values = statement.values();
+        let question = format!("{} {values:?}", statement.sql);
+        let counted = |connection: &mut Connection| -> Result<u64, Error> {
+            let count = connection.row(&statement.sql, &values, |row| row.int(0))?;
+            Ok(count.unwrap_or(0).unsigned_abs())
+        };
+        if question.len() > QUESTION {
+            return counted(connection);
+        }
         // Found out first: a change in between makes the count one of an earlier turn, which is not asked for again.
         let turn = turn(connection)?;
-        let remember = question.len() <= QUESTION;
-        if remember {
-            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = known.counts.get(&question).filter(|_| known.turn == turn) {
-                return Ok(*count);
-            }
+        if let Some(count) = self.known().counts_of(turn).get(&question) {
+            return Ok(*count);
         }
-        let count = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
-        let count = count.unwrap_or(0).unsigned_abs();
-        if remember {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.turn != turn || known.counts.len() >= COUNTS {
-                *known = Known { turn, ..Known::default() };
-            }
-            known.counts.insert(question, count);
-        }
+        let count = counted(connection)?;
+        self.known().counts_of(turn).insert(question, count);
         Ok(count)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// What was counted in this turn.
+    fn counts_of(&mut self, turn: i64) -> &mut HashMap<String, u64> {
+        if self.turn != turn || self.counts.len() >= COUNTS {
+            *self = Self { turn, ..Self::default() };
+        }
+        &mut self.counts
     }
 }
 

@@ -220,8 +220,10 @@ pub(crate) fn open_sqlite(path: &Path, create: bool) -> Result<Connection, Error
     let connection = rusqlite::Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
-    // Of a file that is there it stays what it was.
-    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    if create {
+        // Of a file that is there it stays what it was.
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // What was said to be kept is on the disk.
     connection.pragma_update(None, "synchronous", "FULL")?;
