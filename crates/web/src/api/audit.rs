@@ -6,12 +6,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use retort_model::bounds::PAGE_ITEMS;
 use retort_service::Error;
 use tokio::sync::mpsc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::paging::page_length;
+use super::paging::length;
 use super::{Answer, Params, Problems};
 use crate::app::App;
 use crate::extract::Json;
@@ -40,7 +41,7 @@ async fn list(
     Params(query): Params<wire::AuditQuery>,
 ) -> Answer<wire::AuditPage> {
     let filter = query.filter()?;
-    let most = page_length(query.limit.unwrap_or(PAGE))?;
+    let most = length(query.limit, PAGE, PAGE_ITEMS)?;
     let entries =
         app.call(move |service| service.audit(&caller, &filter, query.after, most)).await?;
     let next = entries.last().filter(|_| entries.len() == most).map(|last| last.id);

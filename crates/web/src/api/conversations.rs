@@ -5,14 +5,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use retort_model::bounds::REQUEST_BYTES;
-use retort_model::{Grant, Selection, Status};
+use retort_model::{Grant, ItemKind, Selection, Status};
 use retort_service::{Edit, Error, Order, Service};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::{key_of, once};
-use super::intake::{Intake, taken};
+use super::intake::{self, Intake};
 use super::paging::{Page, Paged};
 use super::{Answer, Params, Problems, raw};
 use crate::app::App;
@@ -111,17 +111,7 @@ async fn take_in(
     Params(intake): Params<Intake>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let headers = request.headers().clone();
-    let body = whole_body(request, REQUEST_BYTES).await?;
-    let from = intake.from.clone().unwrap_or_default();
-    let owner = intake.owner.clone().unwrap_or_default();
-    let key = key_of(&headers, &[b"take-in", from.as_bytes(), owner.as_bytes(), &body])?;
-    let intake = intake.request()?;
-    let (asks, doing) = (caller.clone(), app.clone());
-    once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
-        taken(&doing, asks, intake, body.to_vec()).await
-    })
-    .await
+    intake::take_in(app, caller, ItemKind::Conversation, intake, request).await
 }
 
 /// Change many conversations

@@ -4,23 +4,22 @@ use std::io::{Seek, SeekFrom};
 
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use retort_model::bounds::{CHUNKS_AT_ONCE, REQUEST_BYTES, UPLOAD_BYTES};
-use retort_model::{DocumentSelection, Grant, ItemKind};
+use retort_model::{DocumentSelection, ItemKind};
 use retort_service::{Caller, IntakeRequest, NewOriginal, Service, Upload};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::{key_of, once};
 use super::imports::import_upload;
-use super::intake::{Intake, taken};
-use super::paging::{Page, Paged};
+use super::intake::{self, Intake};
+use super::paging::{Page, Paged, length};
 use super::{Answer, Params, Problems, is_lines};
 use crate::app::App;
-use crate::extract::{Json, Path, whole_body};
+use crate::extract::{Json, Path};
 use crate::problem::Problem;
 use crate::ranges::{Offer, download};
 use crate::uploads::{take, too_large};
@@ -29,6 +28,9 @@ use crate::wire;
 
 /// The import format of documents, if none is named.
 const FORMAT: &str = "uiuc-documents";
+
+/// Chunks that are shown, if not said.
+const CHUNKS: usize = 20;
 
 /// The media type of what is none of a known one.
 const BYTES: &str = "application/octet-stream";
@@ -126,31 +128,18 @@ async fn take_in(
     Params(intake): Params<Intake>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let from = intake.from.clone().unwrap_or_else(|| FORMAT.into());
-    let intake = Intake { from: Some(from.clone()), ..intake };
+    let intake = Intake { from: intake.from.or_else(|| Some(FORMAT.into())), ..intake };
     if is_lines(request.headers()) {
         return import_upload(app, caller, intake, request).await;
     }
-    let headers = request.headers().clone();
-    let is_form = headers
+    let is_form = request
+        .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
     if is_form {
         return with_original(app, caller, intake, request).await;
     }
-    let body = whole_body(request, REQUEST_BYTES).await?;
-    let key = key_of(&headers, &[b"take-in-documents", from.as_bytes(), &body])?;
-    let intake = of_documents(&intake)?;
-    let (asks, doing) = (caller.clone(), app.clone());
-    once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
-        taken(&doing, asks, intake, body.to_vec()).await
-    })
-    .await
-}
-
-/// The service's request.
-fn of_documents(intake: &Intake) -> Result<IntakeRequest, Problem> {
-    Ok(IntakeRequest { kind: ItemKind::Document, ..intake.request()? })
+    intake::take_in(app, caller, ItemKind::Document, intake, request).await
 }
 
 /// Takes in the document of a form, and the original file behind it.
@@ -166,6 +155,7 @@ async fn with_original(
     let mut form = Multipart::from_request(request, &app)
         .await
         .map_err(|_| Problem::unsupported_media_type("multipart/form-data"))?;
+    let intake = IntakeRequest { kind: ItemKind::Document, ..intake.request()? };
     let mut told = None;
     while let Some(field) = form.next_field().await.map_err(broken)? {
         match (field.name().unwrap_or_default(), &told) {
@@ -178,7 +168,7 @@ async fn with_original(
                     }
                     text.extend_from_slice(&piece);
                 }
-                told = Some(taken(&app, caller.clone(), of_documents(&intake)?, text).await?);
+                told = Some(intake::taken(&app, caller.clone(), intake.clone(), text).await?);
             }
             ("original", Some(told)) => {
                 let [met] = &told.conversations[..] else {
@@ -263,10 +253,7 @@ async fn chunks(
     Path(id): Path<String>,
     Params(query): Params<ChunkQuery>,
 ) -> Answer<wire::Chunks> {
-    let most = query.limit.unwrap_or(20);
-    if !(1..=CHUNKS_AT_ONCE).contains(&most) {
-        return Err(Problem::bad_request(format!("`limit` is 1 to {CHUNKS_AT_ONCE}")));
-    }
+    let most = length(query.limit, CHUNKS, CHUNKS_AT_ONCE)?;
     let found = app.call(move |service| {
         let document = service.document(&caller, &id, query.source.as_deref())?;
         let after = usize::try_from(query.after).unwrap_or(usize::MAX);

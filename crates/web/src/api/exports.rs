@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::{key_of, once};
+use super::paging::length;
 use super::{Answer, Params, Problems};
 use crate::app::App;
 use crate::extract::{Json, Path};
@@ -44,10 +45,7 @@ pub struct Most {
 
 /// The jobs of a kind.
 pub async fn jobs(app: App, caller: Caller, kind: JobKind, most: Most) -> Answer<wire::Jobs> {
-    let most = most.limit.unwrap_or(JOBS);
-    if !(1..=MOST_JOBS).contains(&most) {
-        return Err(Problem::bad_request(format!("`limit` is 1 to {MOST_JOBS}")));
-    }
+    let most = length(most.limit, JOBS, MOST_JOBS)?;
     let jobs = app.call(move |service| service.jobs_of(&caller, kind, most)).await?;
     Ok(Json(wire::Jobs { jobs: jobs.iter().map(wire::Job::from).collect() }))
 }

@@ -1,9 +1,16 @@
 //! What comes in at once: what is said of it, and what became of it.
 
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use retort_model::bounds::REQUEST_BYTES;
+use retort_model::{Grant, ItemKind};
 use retort_service::{Caller, IntakeRequest, sources};
 use serde::Deserialize;
 
+use super::answers::{key_of, once};
 use crate::app::App;
+use crate::extract::whole_body;
 use crate::problem::{Problem, kinds};
 use crate::wire;
 
@@ -35,6 +42,30 @@ impl Intake {
             };
         Ok(IntakeRequest { from, owner: self.owner.clone(), ..IntakeRequest::default() })
     }
+}
+
+/// Answers a request that takes in the items of its body, at once.
+///
+/// # Errors
+/// Those of [`taken`], or the body is too large.
+pub async fn take_in(
+    app: App,
+    caller: Caller,
+    kind: ItemKind,
+    intake: Intake,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let body = whole_body(request, REQUEST_BYTES).await?;
+    let [from, owner] =
+        [&intake.from, &intake.owner].map(|said| said.as_deref().unwrap_or_default().as_bytes());
+    let key = key_of(&headers, &[b"take-in", kind.as_str().as_bytes(), from, owner, &body])?;
+    let intake = IntakeRequest { kind, ..intake.request()? };
+    let (asks, doing) = (caller.clone(), app.clone());
+    once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
+        taken(&doing, asks, intake, body.to_vec()).await
+    })
+    .await
 }
 
 /// Takes in the items of a body.

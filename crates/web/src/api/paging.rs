@@ -60,19 +60,20 @@ impl Page {
     /// # Errors
     /// There are fewer or more than a page may have.
     pub fn most(&self) -> Result<usize, Problem> {
-        page_length(self.limit.unwrap_or(PAGE))
+        length(self.limit, PAGE, PAGE_ITEMS)
     }
 }
 
-/// A length that a page may have.
+/// How many a list has at most: `limit`, which is `usual` if it is not said.
 ///
 /// # Errors
-/// It is none.
-pub fn page_length(length: usize) -> Result<usize, Problem> {
-    if (1..=PAGE_ITEMS).contains(&length) {
-        return Ok(length);
+/// It is none, or more than `most`.
+pub fn length(limit: Option<usize>, usual: usize, most: usize) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(usual);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
     }
-    Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_ITEMS}")))
+    Err(Problem::bad_request(format!("`limit` is 1 to {most}")))
 }
 
 impl<F: DeserializeOwned, S: DeserializeOwned> FromRequestParts<App> for Paged<F, S> {

@@ -1,22 +1,18 @@
 //! Runs: brought in, listed, read, charted, purged; and the copilots and recipes that they were executions of.
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::response::Response;
-use retort_model::bounds::REQUEST_BYTES;
-use retort_model::{Grant, ItemKind, RunSelection, RunSource};
-use retort_service::IntakeRequest;
+use retort_model::{ItemKind, RunSelection, RunSource};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::{key_of, once};
 use super::imports::import_upload;
-use super::intake::{Intake, taken};
+use super::intake::{self, Intake};
 use super::paging::{Page, Paged};
 use super::{Answer, Params, Problems, is_lines, raw};
 use crate::app::App;
-use crate::extract::{Json, Path, whole_body};
+use crate::extract::{Json, Path};
 use crate::problem::Problem;
 use crate::who::Asking;
 use crate::wire;
@@ -119,21 +115,11 @@ async fn take_in(
     Params(intake): Params<Intake>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let from = intake.from.clone().unwrap_or_else(|| FORMAT.into());
-    let intake = Intake { from: Some(from.clone()), ..intake };
+    let intake = Intake { from: intake.from.or_else(|| Some(FORMAT.into())), ..intake };
     if is_lines(request.headers()) {
         return import_upload(app, caller, intake, request).await;
     }
-    let headers = request.headers().clone();
-    let body = whole_body(request, REQUEST_BYTES).await?;
-    let owner = intake.owner.clone().unwrap_or_default();
-    let key = key_of(&headers, &[b"take-in-runs", from.as_bytes(), owner.as_bytes(), &body])?;
-    let intake = IntakeRequest { kind: ItemKind::Run, ..intake.request()? };
-    let (asks, doing) = (caller.clone(), app.clone());
-    once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
-        taken(&doing, asks, intake, body.to_vec()).await
-    })
-    .await
+    intake::take_in(app, caller, ItemKind::Run, intake, request).await
 }
 
 /// Purge runs: they are gone for good
