@@ -116,7 +116,8 @@ fn parse_clock(text: &str) -> Option<::time::Time> {
     if fields.next().is_some() || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let nanos: u32 = format!("{:0<9}", fraction.get(..9).unwrap_or(fraction)).parse().ok()?;
+    let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
+    let nanos = digits.fold(0, |nanos, digit| nanos * 10 + u32::from(digit - b'0'));
     // A leap second is read as the last moment of its minute.
     ::time::Time::from_hms_nano(hour, minute, second.min(59), nanos).ok()
 }

@@ -9,7 +9,7 @@ mod scan;
 mod value;
 mod write;
 
-pub use parse::{JsonError, Kind, Parser, Problem};
+pub use parse::{Due, JsonError, Kind, Parser, Problem};
 pub use value::Value;
 pub use write::{compact_into, unescape_into, write_escaped, write_string};
 pub(crate) use write::{has_escapes, unescape_bytes};

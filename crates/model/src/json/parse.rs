@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::scan::{Body, string_body};
+use super::scan::{BROKEN, Body, ESCAPED, UNICODE, string_body};
 use super::write::{compact_into, unescape_counting};
 use crate::bounds::JSON_DEPTH;
 use crate::text::{RawJson, Text};
@@ -23,7 +23,7 @@ pub enum Problem {
     /// The text ended inside a value.
     Ended,
     /// Something else was due here.
-    Expected(&'static str),
+    Expected(Due),
     /// A control character stands bare in a string.
     ControlCharacter,
     /// An escape that JSON does not have.
@@ -36,11 +36,42 @@ pub enum Problem {
     Trailing,
 }
 
+/// What can be due in a JSON text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are JSON's own")]
+pub enum Due {
+    Value,
+    Object,
+    Array,
+    CommaOrBrace,
+    CommaOrBracket,
+    Key,
+    Colon,
+    String,
+    Literal,
+}
+
+impl Due {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Value => "a value",
+            Self::Object => "an object",
+            Self::Array => "an array",
+            Self::CommaOrBrace => "`,` or `}`",
+            Self::CommaOrBracket => "`,` or `]`",
+            Self::Key => "a key in quotes",
+            Self::Colon => "`:`",
+            Self::String => "a string",
+            Self::Literal => "`true`, `false` or `null`",
+        }
+    }
+}
+
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problem {
             Problem::Ended => write!(f, "not valid JSON: it ends inside a value"),
-            Problem::Expected(what) => write!(f, "not valid JSON: expected {what}"),
+            Problem::Expected(due) => write!(f, "not valid JSON: expected {}", due.words()),
             Problem::ControlCharacter => {
                 write!(f, "not valid JSON: a control character stands in a string unescaped")
             }
@@ -122,14 +153,14 @@ impl<'a> Parser<'a> {
             Some(b't' | b'f') => Ok(Kind::Bool),
             Some(b'n') => Ok(Kind::Null),
             Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
-            _ => self.fail(Problem::Expected("a value")),
+            _ => self.fail(Problem::Expected(Due::Value)),
         }
     }
 
-    fn open(&mut self, bracket: u8, what: &'static str) -> Result<(), JsonError> {
+    fn open(&mut self, bracket: u8, due: Due) -> Result<(), JsonError> {
         self.skip_space();
         if self.bytes.get(self.at) != Some(&bracket) {
-            return self.fail(Problem::Expected(what));
+            return self.fail(Problem::Expected(due));
         }
         if self.depth >= JSON_DEPTH {
             return self.fail(Problem::TooDeep);
@@ -142,16 +173,16 @@ impl<'a> Parser<'a> {
 
     /// Enters an object.
     pub fn object(&mut self) -> Result<(), JsonError> {
-        self.open(b'{', "an object")
+        self.open(b'{', Due::Object)
     }
 
     /// Enters an array.
     pub fn array(&mut self) -> Result<(), JsonError> {
-        self.open(b'[', "an array")
+        self.open(b'[', Due::Array)
     }
 
     /// Steps over the comma or out of the container; false when it has ended.
-    fn step(&mut self, close: u8, expected: &'static str) -> Result<bool, JsonError> {
+    fn step(&mut self, close: u8, due: Due) -> Result<bool, JsonError> {
         self.skip_space();
         match self.bytes.get(self.at) {
             Some(&byte) if byte == close => {
@@ -169,22 +200,22 @@ impl<'a> Parser<'a> {
                 self.fresh = false;
                 Ok(true)
             }
-            _ => self.fail(Problem::Expected(expected)),
+            _ => self.fail(Problem::Expected(due)),
         }
     }
 
     /// The next key of the object that was entered last; `None` at its end, which is stepped over.
     pub fn next_key(&mut self) -> Result<Option<Cow<'a, str>>, JsonError> {
-        if !self.step(b'}', "`,` or `}`")? {
+        if !self.step(b'}', Due::CommaOrBrace)? {
             return Ok(None);
         }
         if self.bytes.get(self.at) != Some(&b'"') {
-            return self.fail(Problem::Expected("a key in quotes"));
+            return self.fail(Problem::Expected(Due::Key));
         }
         let start = self.at + 1;
         let scanned = self.scan_string()?;
         let body = &self.text[start..scanned.end];
-        let key = if scanned.escaped {
+        let key = if scanned.has(ESCAPED) {
             let mut decoded = String::with_capacity(body.len());
             self.lone_surrogates += unescape_counting(body, &mut decoded);
             Cow::Owned(decoded)
@@ -194,28 +225,64 @@ impl<'a> Parser<'a> {
         self.fresh = false;
         self.skip_space();
         if self.bytes.get(self.at) != Some(&b':') {
-            return self.fail(Problem::Expected("`:`"));
+            return self.fail(Problem::Expected(Due::Colon));
         }
         self.at += 1;
         Ok(Some(key))
     }
 
+    /// An object that has two texts under these keys, in this order, and nothing else. If it is any other value, or
+    /// not valid, nothing is taken.
+    pub fn pair(&mut self, [first, second]: [&str; 2]) -> Option<[Text<'a>; 2]> {
+        let before = self.clone();
+        let pair = self
+            .text_under(b'{', first)
+            .and_then(|first| Some([first, self.text_under(b',', second)?]))
+            .filter(|_| self.depth < JSON_DEPTH && self.passes(b"}"));
+        if pair.is_none() {
+            *self = before;
+        }
+        pair
+    }
+
+    /// The text under a key that stands behind this byte.
+    fn text_under(&mut self, before: u8, key: &str) -> Option<Text<'a>> {
+        let is_due = self.passes(&[before])
+            && self.passes(b"\"")
+            && self.passes_at_once(key.as_bytes())
+            && self.passes_at_once(b"\"")
+            && self.passes(b":");
+        if is_due { self.string().ok() } else { None }
+    }
+
+    /// Steps over white space and a token, if it comes next.
+    fn passes(&mut self, token: &[u8]) -> bool {
+        self.skip_space();
+        self.passes_at_once(token)
+    }
+
+    fn passes_at_once(&mut self, token: &[u8]) -> bool {
+        let passes = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(token));
+        self.at += if passes { token.len() } else { 0 };
+        passes
+    }
+
     /// Whether the array that was entered last has another element; at its end it is stepped over.
     pub fn next_element(&mut self) -> Result<bool, JsonError> {
-        self.step(b']', "`,` or `]`")
+        self.step(b']', Due::CommaOrBracket)
     }
 
     /// A string.
     pub fn string(&mut self) -> Result<Text<'a>, JsonError> {
         self.skip_space();
         if self.bytes.get(self.at) != Some(&b'"') {
-            return self.fail(Problem::Expected("a string"));
+            return self.fail(Problem::Expected(Due::String));
         }
         let start = self.at + 1;
         let scanned = self.scan_string()?;
         let body = &self.text[start..scanned.end];
         self.fresh = false;
-        if !scanned.unicode {
+        if !scanned.has(UNICODE) {
             return Ok(Text::Escaped(body));
         }
         let mut decoded = String::with_capacity(body.len());
@@ -225,16 +292,14 @@ impl<'a> Parser<'a> {
 
     /// Walks over the string that begins here and stops behind its closing quote.
     fn scan_string(&mut self) -> Result<Body, JsonError> {
-        match string_body(self.bytes, self.at + 1) {
-            Ok(body) => {
-                self.at = body.end + 1;
-                Ok(body)
-            }
-            Err((at, problem)) => {
-                self.at = at;
-                Err(JsonError { at, problem })
-            }
+        let body = string_body(self.bytes, self.at + 1);
+        if body.has(BROKEN) {
+            let (at, problem) = body.fault(self.bytes);
+            self.at = at;
+            return Err(JsonError { at, problem });
         }
+        self.at = body.end + 1;
+        Ok(body)
     }
 
     /// A number, as its text stands.
@@ -278,7 +343,7 @@ impl<'a> Parser<'a> {
             self.fresh = false;
             Ok(())
         } else {
-            self.fail(Problem::Expected("`true`, `false` or `null`"))
+            self.fail(Problem::Expected(Due::Literal))
         }
     }
 
@@ -304,9 +369,12 @@ impl<'a> Parser<'a> {
     pub fn raw(&mut self) -> Result<RawJson<'a>, JsonError> {
         self.skip_space();
         let start = self.at;
-        let seen = self.walk()?;
+        let has_surrogate = self.walk()?;
         let text = &self.text[start..self.at];
-        if !seen.newline && !seen.surrogate {
+        // Line ends stand between tokens alone. All bytes are looked at, as that goes by vectors.
+        let is_line_end = |byte| matches!(byte, b'\n' | b'\r');
+        let has_line_end = text.bytes().fold(false, |seen, byte| seen | is_line_end(byte));
+        if !has_line_end && !has_surrogate {
             return Ok(RawJson::checked(Cow::Borrowed(text)));
         }
         let mut compact = String::with_capacity(text.len());
@@ -319,9 +387,9 @@ impl<'a> Parser<'a> {
         self.walk().map(drop)
     }
 
-    /// Walks over one value without recursion.
-    fn walk(&mut self) -> Result<Walked, JsonError> {
-        let mut seen = Walked { newline: false, surrogate: false };
+    /// Walks over one value without recursion; says whether it has an escape of a surrogate.
+    fn walk(&mut self) -> Result<bool, JsonError> {
+        let mut has_surrogate = false;
         let base = self.depth;
         // One bit a level: whether it is an object.
         let mut objects = [0_u64; JSON_DEPTH / 64 + 1];
@@ -339,8 +407,8 @@ impl<'a> Parser<'a> {
                     let start = self.at;
                     let scanned = self.scan_string()?;
                     self.fresh = false;
-                    if scanned.unicode {
-                        seen.surrogate |= has_surrogate_escape(&self.bytes[start..self.at]);
+                    if scanned.has(UNICODE) {
+                        has_surrogate |= has_surrogate_escape(&self.bytes[start..self.at]);
                     }
                 }
                 Kind::Number => drop(self.number()?),
@@ -350,22 +418,15 @@ impl<'a> Parser<'a> {
             // To the next value, out of every container that ends here.
             loop {
                 if self.depth == base {
-                    return Ok(seen);
+                    return Ok(has_surrogate);
                 }
-                let before = self.at;
                 let is_object = objects[self.depth / 64] & (1 << (self.depth % 64)) != 0;
                 let more =
                     if is_object { self.next_key()?.is_some() } else { self.next_element()? };
-                seen.newline |=
-                    self.bytes[before..self.at].iter().any(|byte| matches!(byte, b'\n' | b'\r'));
                 if more {
                     break;
                 }
             }
-            let before = self.at;
-            self.skip_space();
-            seen.newline |=
-                self.bytes[before..self.at].iter().any(|byte| matches!(byte, b'\n' | b'\r'));
         }
     }
 
@@ -376,11 +437,6 @@ impl<'a> Parser<'a> {
     }
 }
 
-struct Walked {
-    newline: bool,
-    surrogate: bool,
-}
-
 fn has_surrogate_escape(bytes: &[u8]) -> bool {
     bytes.windows(4).any(|w| {
         w[0] == b'\\'
@@ -388,4 +444,44 @@ fn has_surrogate_escape(bytes: &[u8]) -> bool {
             && matches!(w[2], b'd' | b'D')
             && matches!(w[3], b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F')
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_of_texts_is_taken_whole_or_not_at_all() {
+        for text in [r#"{"a":"x","b":"y\n"} 1"#, "\n{ \"a\" : \"x\" ,\t\"b\":\"y\\n\" }  1"] {
+            let mut parser = Parser::new(text);
+            let [first, second] = parser.pair(["a", "b"]).unwrap();
+            assert_eq!((&*first.decoded(), &*second.decoded()), ("x", "y\n"));
+            assert_eq!(parser.number().unwrap(), "1");
+            parser.end().unwrap();
+        }
+        for other in [
+            r#"{"b":"y","a":"x"}"#,
+            r#"{"a":"x","b":"y","c":1}"#,
+            r#"{"a":"x"}"#,
+            r#"{"a":"x","b":null}"#,
+            r#"{"a":"\ud800","b":["y"]}"#,
+            r#"{"\u0061":"x","b":"y"}"#,
+            r#"{"aa":"x","b":"y"}"#,
+            r#"["a","x"]"#,
+            "{}",
+        ] {
+            let mut parser = Parser::new(other);
+            assert!(parser.pair(["a", "b"]).is_none(), "{other}");
+            assert_eq!((parser.at(), parser.lone_surrogates()), (0, 0), "{other}");
+            parser.skip().unwrap();
+            parser.end().unwrap();
+        }
+        for broken in
+            [r#"{"a":"x","b":"y"#, r#"{"a":"\x","b":"y"}"#, r#"{"a":"x","b":"y"]"#, "{", ""]
+        {
+            let mut parser = Parser::new(broken);
+            assert!(parser.pair(["a", "b"]).is_none(), "{broken}");
+            assert!(parser.skip().is_err(), "{broken}");
+        }
+    }
 }

@@ -22,22 +22,52 @@ fn special_lanes(word: u64) -> u64 {
 fn scan_sse2(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
     use std::arch::x86_64::{
         _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
-        _mm_set1_epi8,
+        _mm_set1_epi8, _mm_xor_si128,
     };
-    let (quote, backslash, control) =
-        (_mm_set1_epi8(b'"' as i8), _mm_set1_epi8(b'\\' as i8), _mm_set1_epi8(0x1f));
+    // With this bit turned, a quote follows the control characters.
+    let (turned, last) = (_mm_set1_epi8(0x02), _mm_set1_epi8(0x20));
+    let backslash = _mm_set1_epi8(b'\\' as i8);
     while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
         let number = u128::from_le_bytes(*block);
         let block = _mm_set_epi64x((number >> 64) as i64, number as i64);
+        let moved = _mm_xor_si128(block, turned);
         let hits = _mm_or_si128(
-            _mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)),
-            _mm_cmpeq_epi8(_mm_min_epu8(block, control), block),
+            _mm_cmpeq_epi8(_mm_min_epu8(moved, last), moved),
+            _mm_cmpeq_epi8(block, backslash),
         );
         let mask = _mm_movemask_epi8(hits);
         if mask != 0 {
             return Ok(at + mask.trailing_zeros() as usize);
         }
         at += 16;
+    }
+    Err(at)
+}
+
+/// As [`scan_sse2`], in blocks of thirty-two.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn scan_avx2(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
+    use std::arch::x86_64::{
+        _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
+        _mm256_set_epi64x, _mm256_set1_epi8, _mm256_xor_si256,
+    };
+    let (turned, last) = (_mm256_set1_epi8(0x02), _mm256_set1_epi8(0x20));
+    let backslash = _mm256_set1_epi8(b'\\' as i8);
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
+        let (words, _) = block.as_chunks::<8>();
+        let [a, b, c, d] = [0, 1, 2, 3].map(|n| words.get(n).map_or(0, |w| i64::from_le_bytes(*w)));
+        let block = _mm256_set_epi64x(d, c, b, a);
+        let moved = _mm256_xor_si256(block, turned);
+        let hits = _mm256_or_si256(
+            _mm256_cmpeq_epi8(_mm256_min_epu8(moved, last), moved),
+            _mm256_cmpeq_epi8(block, backslash),
+        );
+        let mask = _mm256_movemask_epi8(hits);
+        if mask != 0 {
+            return Ok(at + mask.trailing_zeros() as usize);
+        }
+        at += 32;
     }
     Err(at)
 }
@@ -77,47 +107,81 @@ pub(super) fn next_special(bytes: &[u8], from: usize) -> usize {
     bytes.len()
 }
 
-/// What a walk over the inside of a string found.
+/// What a walk over the inside of a string found; it fits two registers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Body {
-    /// Where its closing quote stands.
+    /// Where its closing quote stands, or where it is broken.
     pub end: usize,
-    /// Whether it has escapes.
-    pub escaped: bool,
-    /// Whether it has `\u` escapes.
-    pub unicode: bool,
+    marks: usize,
 }
 
-/// Walks over the inside of a string that begins at `from`, to its closing quote; else says what is wrong where.
-pub(super) fn string_body(bytes: &[u8], from: usize) -> Result<Body, (usize, Problem)> {
-    let mut body = Body::default();
-    let mut at = from;
+/// It has escapes.
+pub(super) const ESCAPED: usize = 1;
+/// It has `\u` escapes.
+pub(super) const UNICODE: usize = 2;
+/// It is no string.
+pub(super) const BROKEN: usize = 4;
+
+impl Body {
+    pub(super) fn has(self, mark: usize) -> bool {
+        self.marks & mark != 0
+    }
+
+    /// What is wrong where, if it is broken.
+    pub(super) fn fault(self, bytes: &[u8]) -> (usize, Problem) {
+        match bytes.get(self.end) {
+            Some(b'\\') if bytes.len() == self.end + 1 => (bytes.len(), Problem::Ended),
+            Some(b'\\') => (self.end, Problem::Escape),
+            Some(_) => (self.end, Problem::ControlCharacter),
+            None => (bytes.len(), Problem::Ended),
+        }
+    }
+}
+
+/// Walks over the inside of a string that begins at `from`, to its closing quote.
+#[allow(unsafe_code, reason = "a call of vector instructions that this processor has")]
+#[inline]
+pub(super) fn string_body(bytes: &[u8], from: usize) -> Body {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2, and the function has no other precondition.
+        return unsafe { string_body_avx2(bytes, from) };
+    }
+    walk(bytes, from, next_special)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn string_body_avx2(bytes: &[u8], from: usize) -> Body {
+    walk(bytes, from, |bytes, from| {
+        scan_avx2(bytes, from).unwrap_or_else(|at| next_special(bytes, at))
+    })
+}
+
+#[inline(always)]
+fn walk(bytes: &[u8], from: usize, next_special: impl Fn(&[u8], usize) -> usize) -> Body {
+    let (mut at, mut marks) = (from, 0);
     loop {
         at = next_special(bytes, at);
-        match bytes.get(at) {
-            Some(b'"') => {
-                body.end = at;
-                return Ok(body);
-            }
-            Some(b'\\') => {
-                body.escaped = true;
-                match bytes.get(at + 1) {
-                    Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
-                    Some(b'u') => {
-                        body.unicode = true;
-                        let digits = bytes.get(at + 2..at + 6);
-                        if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                            return Err((at, Problem::Escape));
-                        }
-                        at += 6;
-                    }
-                    Some(_) => return Err((at, Problem::Escape)),
-                    None => return Err((at + 1, Problem::Ended)),
+        let taken = match (bytes.get(at), bytes.get(at + 1)) {
+            (Some(b'"'), _) => return Body { end: at, marks },
+            (Some(b'\\'), Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => 2,
+            (Some(b'\\'), Some(b'u')) => {
+                marks |= UNICODE;
+                let digits = bytes.get(at + 2..at + 6);
+                if digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                    6
+                } else {
+                    0
                 }
             }
-            Some(_) => return Err((at, Problem::ControlCharacter)),
-            None => return Err((bytes.len(), Problem::Ended)),
+            _ => 0,
+        };
+        if taken == 0 {
+            return Body { end: at, marks: marks | BROKEN };
         }
+        marks |= ESCAPED;
+        at += taken;
     }
 }
 
@@ -129,16 +193,40 @@ mod tests {
     fn every_special_byte_is_found_at_every_offset() {
         for special in (0..0x20).chain([b'"', b'\\']) {
             for at in 0..70 {
-                let mut bytes = vec![b'x'; 90];
+                let mut bytes = vec![b'x'; 130];
                 bytes[3] = 0x7f;
                 bytes[5] = 0xff;
                 bytes[at] = special;
-                bytes[80] = b'"';
+                bytes[90] = b'"';
                 assert_eq!(next_special(&bytes, 0), at);
-                assert_eq!(next_special(&bytes, at + 1), 80);
+                assert_eq!(next_special(&bytes, at + 1), 90);
+                let (marks, problem) = match special {
+                    b'"' => (0, None),
+                    b'\\' => (BROKEN, Some(Problem::Escape)),
+                    _ => (BROKEN, Some(Problem::ControlCharacter)),
+                };
+                let body = string_body(&bytes, 0);
+                assert_eq!(body, Body { end: at, marks });
+                assert_eq!(walk(&bytes, 0, next_special), body);
+                if let Some(problem) = problem {
+                    assert_eq!(body.fault(&bytes), (at, problem));
+                }
+                assert_eq!(string_body(&bytes, at + 1), Body { end: 90, marks: 0 });
             }
         }
         assert_eq!(next_special(b"plain", 0), 5);
         assert_eq!(next_special(b"", 0), 0);
+    }
+
+    #[test]
+    fn no_other_byte_is_special() {
+        for byte in (0x20..=0xff).filter(|byte| !is_special(*byte)) {
+            let mut bytes = vec![byte; 67];
+            bytes.push(b'"');
+            for from in 0..40 {
+                assert_eq!(next_special(&bytes, from), 67, "{byte}");
+                assert_eq!(string_body(&bytes, from), Body { end: 67, marks: 0 });
+            }
+        }
     }
 }
