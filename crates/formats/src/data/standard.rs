@@ -155,7 +155,7 @@ fn write(
 
     let extra = extra(draft, &turns, &tools, options);
     out.begin_row();
-    out.str(conversation.kind.as_str());
+    out.word(conversation.kind.as_str());
     out.open_list();
     for tag in &conversation.tags {
         out.text(tag);
@@ -163,16 +163,16 @@ fn write(
     out.close_list();
     out.open_list();
     if let Some(system) = turns.system {
-        message(out, "system", &system.words());
+        message(out, "system", None, &system.words());
     }
     for (turn, content) in turns.turns.iter().zip(&contents) {
-        message(out, &role_of(turn), content);
+        message(out, role_of(turn.side), foreign_role(turn), content);
     }
     out.close_list();
     let is_array = options.tools == ToolsAs::Array && !context.flat;
     match (tools.tools.is_empty(), options.check == Check::Off) {
         (true, _) if is_array => out.json("[]"),
-        (true, _) => out.str(""),
+        (true, _) => out.word(""),
         (false, true) if is_array => out.json(&tools.to_json(|tool| &tool.source)),
         (false, true) => out.str(&tools.to_json(|tool| &tool.source)),
         (false, false) if is_array => out.json(&tools.to_json(|tool| &tool.completed)),
@@ -188,24 +188,34 @@ fn write(
     Ok(notes)
 }
 
-fn message(out: &mut dyn Sink, role: &str, content: &Text<'_>) {
+fn message(
+    out: &mut dyn Sink,
+    role: &'static str,
+    foreign_role: Option<Cow<'_, str>>,
+    content: &Text<'_>,
+) {
     out.open_struct();
-    out.str(role);
+    match foreign_role {
+        Some(role) => out.str(&role),
+        None => out.word(role),
+    }
     out.text(content);
     out.close_struct();
 }
 
-fn role_of<'t>(turn: &'t Turn<'_>) -> Cow<'t, str> {
-    match turn.side {
-        Side::Answer => "assistant".into(),
-        Side::Call => "function_call".into(),
-        Side::Results => "tool".into(),
-        Side::Question => match turn.first {
-            // Only where the check is off.
-            Some(message) if message.role == Role::Other => message.role_word(),
-            _ => "user".into(),
-        },
+fn role_of(side: Side) -> &'static str {
+    match side {
+        Side::Answer => "assistant",
+        Side::Call => "function_call",
+        Side::Results => "tool",
+        Side::Question => "user",
     }
+}
+
+/// The word of a speaker whom Retort does not know, which is only written where the check is off.
+fn foreign_role<'t>(turn: &'t Turn<'_>) -> Option<Cow<'t, str>> {
+    let message = turn.first.filter(|first| first.role == Role::Other)?;
+    (turn.side == Side::Question).then(|| message.role_word())
 }
 
 /// The content of each turn.
@@ -329,6 +339,10 @@ fn has_template_mark(message: &Message<'_>) -> bool {
     let has = |text: &Text<'_>| {
         let bytes = text.as_written().as_bytes();
         memchr2_iter(b'<', b'{', bytes).any(|at| {
+            // JSON and code are full of them.
+            if !matches!(bytes.get(at + 1), Some(b'i' | b'v' | b'a' | b'{')) {
+                return false;
+            }
             let rest = bytes.get(at..).unwrap_or_default();
             [&b"<image>"[..], b"<video>", b"<audio>", b"{{idx}}", b"{{content}}"]
                 .iter()
@@ -355,7 +369,7 @@ fn flat(turns: &Turns<'_>, contents: &[Text<'_>], out: &mut dyn Sink) {
             if !instruction.is_empty() {
                 instruction.push_str("\n\n");
             }
-            instruction.push_str(&role_of(turn));
+            instruction.push_str(&foreign_role(turn).unwrap_or(role_of(turn.side).into()));
             instruction.push_str(": ");
         }
         content.push_to(&mut instruction);

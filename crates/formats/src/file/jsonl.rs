@@ -130,9 +130,8 @@ impl JsonRows {
             None => return,
         };
         let Some(column) = column.filter(|column| present || column.null_if_absent) else { return };
-        self.bytes.push(if *begun { b',' } else { b'{' });
+        self.bytes.extend_from_slice(if *begun { b",\"" } else { b"{\"" });
         *begun = true;
-        self.bytes.push(b'"');
         self.bytes.extend_from_slice(column.name.as_bytes());
         self.bytes.extend_from_slice(b"\":");
         if !present {
@@ -271,6 +270,14 @@ impl Sink for JsonRows {
     fn str(&mut self, text: &str) {
         self.place(true);
         write_string(text, &mut self.bytes);
+        self.pass();
+    }
+
+    fn word(&mut self, word: &'static str) {
+        self.place(true);
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(word.as_bytes());
+        self.bytes.push(b'"');
         self.pass();
     }
 }

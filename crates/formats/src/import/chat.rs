@@ -17,6 +17,16 @@ pub(super) fn messages<'a>(
     notes: &mut Notes,
 ) -> Result<Vec<Message<'a>>, ItemError> {
     let mut messages = Vec::new();
+    each_message(parser, notes, |message| messages.push(message))?;
+    Ok(messages)
+}
+
+/// Reads a list of messages, one by one.
+pub(super) fn each_message<'a>(
+    parser: &mut Parser<'a>,
+    notes: &mut Notes,
+    mut take: impl FnMut(Message<'a>),
+) -> Result<(), ItemError> {
     match parser.kind()? {
         Kind::Array => {
             parser.array()?;
@@ -28,7 +38,7 @@ pub(super) fn messages<'a>(
                         "a message that is no object",
                     ));
                 }
-                messages.push(message(parser, notes)?);
+                take(message(parser, notes)?);
             }
         }
         Kind::Null => drop(parser.null()?),
@@ -36,7 +46,7 @@ pub(super) fn messages<'a>(
             return Err(ItemError::new(Refusal::BadField, parser.at(), "the messages are no list"));
         }
     }
-    Ok(messages)
+    Ok(())
 }
 
 /// Reads one message.
@@ -44,6 +54,24 @@ pub(super) fn message<'a>(
     parser: &mut Parser<'a>,
     notes: &mut Notes,
 ) -> Result<Message<'a>, ItemError> {
+    // Most say this and no more.
+    let mut message = match parser.pair(["role", "content"]) {
+        Some([word, text]) => {
+            let (role, source_role) = role(word);
+            Message { role, source_role, content: Some(Content::Text(text)), ..Message::default() }
+        }
+        None => fields(parser, notes)?,
+    };
+    if message.source_role.as_ref().is_some_and(|word| word == "function_call")
+        && message.tool_calls.is_empty()
+    {
+        take_calls_from_content(&mut message);
+    }
+    Ok(message)
+}
+
+/// Reads one message, whatever its fields.
+fn fields<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Message<'a>, ItemError> {
     let mut message = Message { role: Role::Other, ..Message::default() };
     let mut legacy_call = None;
     let mut has_role = false;
@@ -86,11 +114,6 @@ pub(super) fn message<'a>(
     }
     if message.content.is_none() {
         take_refusal(&mut message);
-    }
-    if message.source_role.as_ref().is_some_and(|word| word == "function_call")
-        && message.tool_calls.is_empty()
-    {
-        take_calls_from_content(&mut message);
     }
     Ok(message)
 }
@@ -375,37 +398,51 @@ fn error<'a>(
     Ok(())
 }
 
-/// Cuts a flat list of messages into rounds: each begins with a question that follows something else.
-pub(super) fn rounds<'a>(messages: Vec<Message<'a>>, tools: Vec<RawJson<'a>>) -> Vec<Round<'a>> {
-    let starts = starts_of(&messages);
-    let mut rounds: Vec<Round<'a>> = Vec::with_capacity(starts.len().max(1));
-    let ends = starts.iter().skip(1).copied().chain([messages.len()]);
-    let lengths: Vec<usize> = starts.iter().zip(ends).map(|(start, end)| end - start).collect();
-    let mut messages = messages.into_iter();
-    for (number, length) in (1_u32..).zip(lengths) {
-        let messages = messages.by_ref().take(length).collect();
-        rounds.push(Round { number, messages, ..Round::default() });
-    }
-    if rounds.is_empty() && !tools.is_empty() {
-        rounds.push(Round { number: 1, ..Round::default() });
-    }
-    if let Some(first) = rounds.first_mut() {
-        first.tools = tools;
-    }
-    rounds
+/// A flat list of messages that is cut into rounds: each begins with a question that follows something else. System
+/// messages before the first question belong to its round.
+#[derive(Default)]
+pub(super) struct Rounds<'a> {
+    rounds: Vec<Round<'a>>,
+    /// Whether the last of them has more than questions.
+    answered: bool,
 }
 
-/// Where rounds begin. System messages before the first question belong to its round.
-fn starts_of(messages: &[Message<'_>]) -> Vec<usize> {
-    let mut starts = Vec::with_capacity(messages.len().div_ceil(2));
-    let mut answered = false;
-    for (place, message) in messages.iter().enumerate() {
+/// Messages that a round has room for at first: a question and its answer.
+const MESSAGES: usize = 2;
+
+impl<'a> Rounds<'a> {
+    pub(super) fn push(&mut self, message: Message<'a>) {
         let asks = message.role == Role::User;
-        if place == 0 || (asks && answered) {
-            starts.push(place);
-            answered = false;
+        let answers = !(asks || message.role == Role::System);
+        match self.rounds.last_mut().filter(|_| !(asks && self.answered)) {
+            Some(round) => {
+                self.answered |= answers;
+                round.messages.push(message);
+            }
+            None => {
+                self.answered = answers;
+                let number = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
+                let mut messages = Vec::with_capacity(MESSAGES);
+                messages.push(message);
+                self.rounds.push(Round { number, messages, ..Round::default() });
+            }
         }
-        answered = answered || !(asks || message.role == Role::System);
     }
-    starts
+
+    /// The rounds; the tools are those of the first.
+    pub(super) fn finish(mut self, tools: Vec<RawJson<'a>>) -> Vec<Round<'a>> {
+        if self.rounds.is_empty() && !tools.is_empty() {
+            self.rounds.push(Round { number: 1, ..Round::default() });
+        }
+        if let Some(first) = self.rounds.first_mut() {
+            first.tools = tools;
+        }
+        self.rounds
+    }
+}
+
+impl<'a> Extend<Message<'a>> for Rounds<'a> {
+    fn extend<I: IntoIterator<Item = Message<'a>>>(&mut self, messages: I) {
+        messages.into_iter().for_each(|message| self.push(message));
+    }
 }

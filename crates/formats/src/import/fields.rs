@@ -110,6 +110,14 @@ pub(super) fn time_or_keep<'a>(
     key: Cow<'a, str>,
     rest: &mut Fields<'a>,
 ) -> Result<Option<Time>, ItemError> {
+    // Almost all are texts.
+    let mut ahead = parser.clone();
+    if ahead.kind()? == Kind::String
+        && let Ok(time) = Time::parse(&ahead.string()?.decoded())
+    {
+        *parser = ahead;
+        return Ok(Some(time));
+    }
     let raw = parser.raw()?;
     let time = time_of(&Value::parse(raw.as_str())?);
     if time.is_none() && !raw.is_null() {

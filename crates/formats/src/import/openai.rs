@@ -4,6 +4,7 @@
 use retort_model::json::{Kind, Parser, Value};
 use retort_model::{Conversation, Item, Message, RawJson};
 
+use super::chat::Rounds;
 use super::fields::{
     count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
     texts_or_keep, time_or_keep,
@@ -30,8 +31,9 @@ impl ImportFormat for OpenAi {
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::new(item);
         let conversation = if parser.kind()? == Kind::Array {
-            let messages = chat::messages(&mut parser, notes)?;
-            Conversation { rounds: chat::rounds(messages, Vec::new()), ..Conversation::default() }
+            let mut rounds = Rounds::default();
+            chat::each_message(&mut parser, notes, |message| rounds.push(message))?;
+            Conversation { rounds: rounds.finish(Vec::new()), ..Conversation::default() }
         } else {
             object(&mut parser, &["messages", "traj"], notes)?
         };
@@ -48,14 +50,15 @@ pub(super) fn object<'a>(
     notes: &mut Notes,
 ) -> Result<Conversation<'a>, ItemError> {
     let mut conversation = Conversation::default();
-    let mut messages: Option<Vec<Message<'a>>> = None;
+    let mut rounds: Option<Rounds<'a>> = None;
     let mut tools = Vec::new();
     each_field(parser, notes, |parser, key, notes| {
         let rest = &mut conversation.metadata;
         match &*key {
             key if message_keys.contains(&key) => {
                 // The last of two counts, as everywhere.
-                messages = Some(chat::messages(parser, notes)?);
+                let rounds = rounds.insert(Rounds::default());
+                chat::each_message(parser, notes, |message| rounds.push(message))?;
             }
             "tools" | "functions" => tools.extend(raws_or_keep(parser, key, rest)?),
             "id" | "conversation_id" | "_id" if conversation.id.is_empty() => {
@@ -90,14 +93,14 @@ pub(super) fn object<'a>(
         }
         Ok(())
     })?;
-    let Some(mut messages) = messages else {
+    let Some(mut rounds) = rounds else {
         let names =
             message_keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" or ");
         return Err(ItemError::new(Refusal::UnknownShape, 0, format!("no {names} in the item")));
     };
-    messages.extend(logged_answer(&conversation.metadata, notes)?);
-    messages.extend(chosen_answer(&conversation.metadata, notes)?);
-    conversation.rounds = chat::rounds(messages, tools);
+    rounds.extend(logged_answer(&conversation.metadata, notes)?);
+    rounds.extend(chosen_answer(&conversation.metadata, notes)?);
+    conversation.rounds = rounds.finish(tools);
     take_usage(&mut conversation)?;
     Ok(conversation)
 }

@@ -7,8 +7,9 @@
 use retort_model::json::{Kind as JsonKind, Parser, Value};
 use retort_model::{Conversation, Item, Message, RawJson, Role, Text, ToolCall};
 
+use super::chat::{self, Rounds};
 use super::fields::{each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape, chat};
+use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
 
 /// The format.
 pub(super) struct UiucChat;
@@ -206,7 +207,9 @@ impl<'a> Read<'a> {
                 messages.push(message);
             }
         }
-        conversation.rounds = chat::rounds(messages, definitions);
+        let mut rounds = Rounds::default();
+        rounds.extend(messages);
+        conversation.rounds = rounds.finish(definitions);
         conversation
     }
 }
