@@ -107,11 +107,14 @@ impl<'p> PartWriter<'p> {
 
     /// Writes what the pipeline delivers.
     pub(crate) fn take(&mut self, delivery: Delivery) -> Result<(), Error> {
-        let Delivery { chunk, rejects, ids, extras, account: _ } = delivery;
+        let Delivery { chunks, rejects, ids, extras, account: _ } = delivery;
         for (name, bytes) in [(REJECTS, rejects), (EXTRA, extras), (IDS, ids)] {
             self.append(name, &bytes)?;
         }
-        if chunk.rows == 0 { Ok(()) } else { self.take_chunk(chunk) }
+        chunks
+            .into_iter()
+            .filter(|chunk| chunk.rows > 0)
+            .try_for_each(|chunk| self.take_chunk(chunk))
     }
 
     /// Appends to a file beside the data, which is made when there is something for it.

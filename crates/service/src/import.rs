@@ -24,7 +24,7 @@ use crate::pipeline::{
     BatchDone, Ends, Feed, InputsFeed, Job, More, Observer, Outlet, Progress, ReadItem, Source,
     Turnstile, Work, in_order, parse, refused_entry,
 };
-use crate::seen::SeenIds;
+use crate::seen::{IdHash, SeenIds};
 use crate::source::{Input, Inputs};
 
 /// What is to be imported.
@@ -309,11 +309,13 @@ fn place(
         let Some(content) = content else {
             // What becomes of a run that comes again does not depend on whether it came before just now.
             let is_run = item.kind() == ItemKind::Run;
-            repeated.push(!is_run && !before.seen.add(&[kind, &among, &item.id().decoded()])?);
+            repeated.push(
+                !is_run && !before.seen.add(IdHash::of(&[kind, &among, &item.id().decoded()]))?,
+            );
             continue;
         };
         let mut id = crate::place::hex(content);
-        if !before.seen.add(&["", kind, &among, &id])? {
+        if !before.seen.add(IdHash::of(&["", kind, &among, &id]))? {
             let times = before.again.entry(*content).or_insert(1);
             *times += 1;
             id = format!("{id}-{times}");

@@ -163,8 +163,10 @@ fn look(plan: &ConvertPlan, whole: bool) -> Result<Preview, Error> {
         &Nobody,
         &AtomicBool::new(false),
         &mut |delivery| {
-            count += delivery.chunk.rows;
-            writer.write(delivery.chunk, &mut lines).map_err(fail)?;
+            for chunk in delivery.chunks {
+                count += chunk.rows;
+                writer.write(chunk, &mut lines).map_err(fail)?;
+            }
             if let Some((account, refused)) = delivery.account {
                 preview.account = account;
                 preview.refused = refused;

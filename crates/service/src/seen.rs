@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::LazyLock;
 
 use retort_model::bounds::SEEN_IDS_IN_MEMORY;
-use sha2::{Digest, Sha256};
 
 /// Hashes are spread already.
 #[derive(Default)]
@@ -47,15 +47,19 @@ const BLOOM_BITS_PER_ID: usize = 10;
 const BLOOM_PROBES: u32 = 7;
 const HASH_BYTES: u64 = 16;
 
-fn hash_of(parts: &[&str]) -> u128 {
-    // A hash that nobody can find two ids for, as one of them would be left out.
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part);
+/// 128 bits of hash of an id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdHash(u128);
+
+/// Of this process alone: nobody can find two ids with one hash, as one of them would be left out.
+static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
+
+impl IdHash {
+    /// That of an id, given in parts.
+    pub(crate) fn of(parts: &[&str]) -> Self {
+        let [upper, lower] = KEYS.each_ref().map(|key| u128::from(key.hash_one(parts)));
+        Self(upper << 64 | lower)
     }
-    let digest = hash.finalize();
-    digest.first_chunk::<16>().map_or(0, |half| u128::from_le_bytes(*half))
 }
 
 impl SeenIds {
@@ -67,9 +71,8 @@ impl SeenIds {
         Self { recent: HashSet::default(), most, runs: Vec::new() }
     }
 
-    /// Adds an id, given in parts; says whether it is new.
-    pub(crate) fn add(&mut self, parts: &[&str]) -> io::Result<bool> {
-        let hash = hash_of(parts);
+    /// Adds an id; says whether it is new.
+    pub(crate) fn add(&mut self, IdHash(hash): IdHash) -> io::Result<bool> {
         for run in &mut self.runs {
             if run.holds(hash)? {
                 return Ok(false);
@@ -141,15 +144,16 @@ mod tests {
     #[test]
     fn ids_are_known_again_in_memory_and_on_disk() {
         let mut seen = SeenIds::with_most(100);
+        let mut is_new = |parts: &[&str]| seen.add(IdHash::of(parts)).unwrap();
         for n in 0..1234 {
-            assert!(seen.add(&["f", &n.to_string()]).unwrap(), "{n}");
+            assert!(is_new(&["f", &n.to_string()]), "{n}");
         }
-        assert_eq!(seen.runs.len(), 12);
         for n in 0..1234 {
-            assert!(!seen.add(&["f", &n.to_string()]).unwrap(), "{n}");
-            assert!(seen.add(&["g", &n.to_string()]).unwrap(), "{n}");
+            assert!(!is_new(&["f", &n.to_string()]), "{n}");
+            assert!(is_new(&["g", &n.to_string()]), "{n}");
         }
-        assert!(seen.add(&["f1", ""]).unwrap());
-        assert!(seen.add(&["f", "1 "]).unwrap());
+        assert!(is_new(&["f1", ""]));
+        assert!(is_new(&["f", "1 "]));
+        assert_eq!(seen.runs.len(), 24);
     }
 }

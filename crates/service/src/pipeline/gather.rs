@@ -5,13 +5,13 @@ use std::io;
 use retort_formats::file::Rows;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::write_reject;
-use retort_model::bounds::RENAMED_TOOLS_LISTED;
+use retort_model::bounds::{BESIDE_BYTES, HANDED_OVER_BYTES, RENAMED_TOOLS_LISTED};
 use retort_model::{Account, Item, Selection, Tally, Warning};
 
 use super::work::{Admitted, BatchDone, ReadItem};
 use super::{Delivery, FrontRow, Shaping, Source, SourceCount, Totals};
 use crate::Error;
-use crate::seen::SeenIds;
+use crate::seen::{IdHash, SeenIds};
 
 /// What batches learn from those before them, before they are shaped.
 pub(super) struct Admission {
@@ -24,19 +24,23 @@ pub(super) struct Admission {
 #[derive(Default)]
 pub(super) struct Gathering {
     pub(super) totals: Totals,
-    pub(super) group: Vec<Box<dyn Rows>>,
-    pub(super) rows: usize,
-    pub(super) bytes: usize,
+    /// The group of rows that is not full yet, and how large it is.
+    group: Vec<Box<dyn Rows>>,
+    rows: usize,
+    bytes: usize,
+    /// Groups that are full and wait for others, as handing over each would wake the writer for little.
+    full: Vec<Vec<Box<dyn Rows>>>,
+    full_bytes: usize,
     pub(super) sequence: u64,
     pub(super) rejects: Vec<u8>,
     pub(super) ids: Vec<u8>,
     pub(super) extras: Vec<u8>,
 }
 
-/// A group of rows that is full.
+/// Groups of rows that are full, and what goes beside them.
 pub(super) struct Group {
     pub(super) sequence: u64,
-    pub(super) rows: Vec<Box<dyn Rows>>,
+    pub(super) rows: Vec<Vec<Box<dyn Rows>>>,
     pub(super) rejects: Vec<u8>,
     pub(super) ids: Vec<u8>,
     pub(super) extras: Vec<u8>,
@@ -53,21 +57,30 @@ impl Admission {
         if self.finished {
             return Ok(true);
         }
-        for one in read {
-            if !is_meant(selection, &one.item)
-                || selection.limit.is_some_and(|limit| self.taken >= limit)
-            {
+        for one in read.iter_mut().filter(|one| one.admitted == Admitted::Waiting) {
+            if selection.limit.is_some_and(|limit| self.taken >= limit) {
                 one.admitted = Admitted::NotSelected;
                 continue;
             }
-            let item = &one.item;
-            let (kind, among) = (item.kind().as_str(), item.among().decoded());
-            let is_new = !one.has_id || self.seen.add(&[kind, &among, &item.id().decoded()])?;
+            let is_new = one.hash.map_or(Ok(true), |hash| self.seen.add(hash))?;
             self.taken += u64::from(is_new);
             one.admitted = if is_new { Admitted::Taken } else { Admitted::Repeated };
         }
         self.finished = selection.limit.is_some_and(|limit| self.taken >= limit);
         Ok(false)
+    }
+}
+
+/// Finds out about the items of a batch what does not depend on those before it.
+pub(super) fn prepare(read: &mut [ReadItem<'_>], selection: &Selection) {
+    for one in read {
+        let item = &one.item;
+        if !is_meant(selection, item) {
+            one.admitted = Admitted::NotSelected;
+        } else if one.has_id {
+            let (kind, among) = (item.kind().as_str(), item.among().decoded());
+            one.hash = Some(IdHash::of(&[kind, &among, &item.id().decoded()]));
+        }
     }
 }
 
@@ -80,7 +93,12 @@ pub(super) fn is_meant(selection: &Selection, item: &Item<'_>) -> bool {
 }
 
 impl Gathering {
-    /// Adds a batch; gives back a group that is full.
+    /// Goes on from what was counted before.
+    pub(super) fn after(totals: Totals) -> Self {
+        Self { totals, ..Self::default() }
+    }
+
+    /// Adds a batch; gives back what is to be written.
     pub(super) fn add(
         &mut self,
         mut done: BatchDone,
@@ -124,22 +142,34 @@ impl Gathering {
             self.group.push(rows);
         }
         if self.rows > 0 && shaping.file_format.is_full(self.rows, self.bytes) {
+            self.end_group();
+        }
+        let beside = self.rejects.len() + self.ids.len() + self.extras.len();
+        if self.full_bytes >= HANDED_OVER_BYTES || beside >= BESIDE_BYTES {
             self.take_group(shaping)
         } else {
             None
         }
     }
 
+    fn end_group(&mut self) {
+        if !self.group.is_empty() {
+            self.full.push(std::mem::take(&mut self.group));
+        }
+        self.full_bytes += std::mem::take(&mut self.bytes);
+        self.rows = 0;
+    }
+
     pub(super) fn take_group(&mut self, shaping: &Shaping<'_>) -> Option<Group> {
-        if self.group.is_empty() && self.rejects.is_empty() {
+        self.end_group();
+        if self.full.is_empty() && self.rejects.is_empty() {
             return None;
         }
-        self.rows = 0;
-        self.bytes = 0;
+        self.full_bytes = 0;
         self.sequence += 1;
         Some(Group {
             sequence: self.sequence - 1,
-            rows: std::mem::take(&mut self.group),
+            rows: std::mem::take(&mut self.full),
             rejects: std::mem::take(&mut self.rejects),
             ids: std::mem::take(&mut self.ids),
             extras: std::mem::take(&mut self.extras),
@@ -197,12 +227,11 @@ fn id_line(id: &str, out: &mut Vec<u8>) {
 }
 
 pub(super) fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
-    let chunk = shaping
-        .file_format
-        .encode(group.rows, shaping.file_options)
-        .map_err(|source| Error::Unpack { name: "a group of rows".into(), source })?;
+    let encode = |rows| shaping.file_format.encode(rows, shaping.file_options);
+    let chunks: io::Result<_> = group.rows.into_iter().map(encode).collect();
+    let fail = |source| Error::Unpack { name: "a group of rows".into(), source };
     Ok(Delivery {
-        chunk,
+        chunks: chunks.map_err(fail)?,
         rejects: group.rejects,
         ids: group.ids,
         extras: group.extras,

@@ -78,9 +78,9 @@ pub(crate) struct Shaping<'p> {
     pub(crate) store: Option<&'p Store>,
 }
 
-/// Some rows for the file, and what goes to the files beside it.
+/// Some rows for the file, in chunks, and what goes to the files beside it.
 pub(crate) struct Delivery {
-    pub(crate) chunk: Chunk,
+    pub(crate) chunks: Vec<Chunk>,
     pub(crate) rejects: Vec<u8>,
     pub(crate) ids: Vec<u8>,
     pub(crate) extras: Vec<u8>,
@@ -228,7 +228,7 @@ pub(crate) fn run(
     let ends = Ends::new(stopped);
     let admission = Turnstile::new(Admission { seen: SeenIds::new(), taken: 0, finished: false });
     let mut records = before.account.records;
-    let gathering = Turnstile::new(Gathering { totals: before, ..Gathering::default() });
+    let gathering = Turnstile::new(Gathering::after(before));
     let (spent, spent_batches) = sync_channel::<Batch>(crew::waiting(shaping.threads) * 2);
     let read_bytes = Arc::new(AtomicU64::new(0));
     let total_bytes = feed.total_bytes();
@@ -254,7 +254,7 @@ pub(crate) fn run(
                 move |job, made: &Made<Delivery>| worker.one(job, made)
             },
             &mut |delivery: Delivery| {
-                records += delivery.chunk.rows;
+                records += delivery.chunks.iter().map(|chunk| chunk.rows).sum::<u64>();
                 let more = take(delivery);
                 let read_bytes = read_bytes.load(Ordering::Relaxed);
                 observer.progress(Progress { read_bytes, total_bytes, records });

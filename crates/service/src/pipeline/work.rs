@@ -14,9 +14,10 @@ use retort_model::{
 use retort_store::{SelectedBatch, SelectedItem, Store, Unpacker};
 
 use super::crew::Made;
-use super::gather::{Admission, Gathering, encode};
+use super::gather::{Admission, Gathering, encode, prepare};
 use super::{Delivery, Ends, Job, Shaping, Source, Turnstile, Work};
 use crate::Error;
+use crate::seen::IdHash;
 
 /// A thread that parses and shapes.
 pub(super) struct Worker<'p> {
@@ -37,6 +38,8 @@ pub(crate) struct ReadItem<'b> {
     pub(crate) span: Span,
     /// Whether the source gave it its id.
     pub(crate) has_id: bool,
+    /// Of its id, where it is asked whether that came before.
+    pub(super) hash: Option<IdHash>,
     pub(super) admitted: Admitted,
 }
 
@@ -75,6 +78,9 @@ impl Worker<'_> {
         let (batch, stored) = self.reader.batch(work, &source, &mut done);
         let items = done.account.read + batch.items.len() as u64;
         let mut read = self.reader.read(&batch, stored.as_ref(), items_before, &source, &mut done);
+        if stored.is_none() {
+            prepare(&mut read, self.shaping.selection);
+        }
         let admitted = self.admission.pass(sequence, self.ends, |admission| match stored {
             // Frozen selections are chosen already.
             Some(_) => Ok(false),
@@ -260,6 +266,7 @@ impl<'p> Reader<'p> {
                         place: span.index - items_before,
                         span: *span,
                         has_id: true,
+                        hash: None,
                         admitted: Admitted::Taken,
                     });
                 }
@@ -348,6 +355,7 @@ pub(crate) fn parse<'b>(
                     place,
                     span: *span,
                     has_id,
+                    hash: None,
                     admitted: Admitted::Waiting,
                 });
             }
