@@ -187,11 +187,6 @@ pub trait Sink {
     fn str(&mut self, text: &str) {
         self.text(&Text::from(text));
     }
-
-    /// A word of our own, in which nothing is to be escaped.
-    fn word(&mut self, word: &'static str) {
-        self.str(word);
-    }
 }
 
 #[cfg(test)]

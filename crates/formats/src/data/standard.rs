@@ -1,8 +1,6 @@
 //! `standard`: ShareGPT with roles `user`, `assistant`, `function_call`, `tool` and `system`, as
 //! `spec/conversation-export.md` gives it and LLaMA-Factory reads it.
 
-use std::borrow::Cow;
-
 use memchr::memchr2_iter;
 use retort_model::json::write_string;
 use retort_model::{
@@ -155,7 +153,7 @@ fn write(
 
     let extra = extra(draft, &turns, &tools, options);
     out.begin_row();
-    out.word(conversation.kind.as_str());
+    out.str(conversation.kind.as_str());
     out.open_list();
     for tag in &conversation.tags {
         out.text(tag);
@@ -163,16 +161,16 @@ fn write(
     out.close_list();
     out.open_list();
     if let Some(system) = turns.system {
-        message(out, "system", None, &system.words());
+        message(out, &Text::Escaped("system"), &system.words());
     }
     for (turn, content) in turns.turns.iter().zip(&contents) {
-        message(out, role_of(turn.side), foreign_role(turn), content);
+        message(out, &role_of(turn), content);
     }
     out.close_list();
     let is_array = options.tools == ToolsAs::Array && !context.flat;
     match (tools.tools.is_empty(), options.check == Check::Off) {
         (true, _) if is_array => out.json("[]"),
-        (true, _) => out.word(""),
+        (true, _) => out.str(""),
         (false, true) if is_array => out.json(&tools.to_json(|tool| &tool.source)),
         (false, true) => out.str(&tools.to_json(|tool| &tool.source)),
         (false, false) if is_array => out.json(&tools.to_json(|tool| &tool.completed)),
@@ -188,34 +186,25 @@ fn write(
     Ok(notes)
 }
 
-fn message(
-    out: &mut dyn Sink,
-    role: &'static str,
-    foreign_role: Option<Cow<'_, str>>,
-    content: &Text<'_>,
-) {
+fn message(out: &mut dyn Sink, role: &Text<'_>, content: &Text<'_>) {
     out.open_struct();
-    match foreign_role {
-        Some(role) => out.str(&role),
-        None => out.word(role),
-    }
+    out.text(role);
     out.text(content);
     out.close_struct();
 }
 
-fn role_of(side: Side) -> &'static str {
-    match side {
+fn role_of<'t>(turn: &'t Turn<'_>) -> Text<'t> {
+    // Nothing in our own words is to be escaped.
+    Text::Escaped(match turn.side {
         Side::Answer => "assistant",
         Side::Call => "function_call",
         Side::Results => "tool",
-        Side::Question => "user",
-    }
-}
-
-/// The word of a speaker whom Retort does not know, which is only written where the check is off.
-fn foreign_role<'t>(turn: &'t Turn<'_>) -> Option<Cow<'t, str>> {
-    let message = turn.first.filter(|first| first.role == Role::Other)?;
-    (turn.side == Side::Question).then(|| message.role_word())
+        Side::Question => match turn.first {
+            // Only where the check is off.
+            Some(message) if message.role == Role::Other => return message.role_word().into(),
+            _ => "user",
+        },
+    })
 }
 
 /// The content of each turn.
@@ -339,10 +328,6 @@ fn has_template_mark(message: &Message<'_>) -> bool {
     let has = |text: &Text<'_>| {
         let bytes = text.as_written().as_bytes();
         memchr2_iter(b'<', b'{', bytes).any(|at| {
-            // JSON and code are full of them.
-            if !matches!(bytes.get(at + 1), Some(b'i' | b'v' | b'a' | b'{')) {
-                return false;
-            }
             let rest = bytes.get(at..).unwrap_or_default();
             [&b"<image>"[..], b"<video>", b"<audio>", b"{{idx}}", b"{{content}}"]
                 .iter()
@@ -369,7 +354,7 @@ fn flat(turns: &Turns<'_>, contents: &[Text<'_>], out: &mut dyn Sink) {
             if !instruction.is_empty() {
                 instruction.push_str("\n\n");
             }
-            instruction.push_str(&foreign_role(turn).unwrap_or(role_of(turn.side).into()));
+            role_of(turn).push_to(&mut instruction);
             instruction.push_str(": ");
         }
         content.push_to(&mut instruction);

@@ -80,9 +80,6 @@ impl<'c> Turn<'c> {
 
     /// The text of the turn; several joined with a blank line.
     pub fn text(&self) -> Text<'c> {
-        if self.more.is_empty() {
-            return self.first.map(|message| message.words()).unwrap_or_default();
-        }
         let mut texts = self
             .messages()
             .filter_map(|message| message.content.as_ref())

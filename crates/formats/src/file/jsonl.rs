@@ -272,14 +272,6 @@ impl Sink for JsonRows {
         write_string(text, &mut self.bytes);
         self.pass();
     }
-
-    fn word(&mut self, word: &'static str) {
-        self.place(true);
-        self.bytes.push(b'"');
-        self.bytes.extend_from_slice(word.as_bytes());
-        self.bytes.push(b'"');
-        self.pass();
-    }
 }
 
 impl Rows for JsonRows {
