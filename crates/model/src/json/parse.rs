@@ -338,8 +338,7 @@ impl<'a> Parser<'a> {
     }
 
     fn literal(&mut self, word: &'static str) -> Result<(), JsonError> {
-        if self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word.as_bytes())) {
-            self.at += word.len();
+        if self.passes_at_once(word.as_bytes()) {
             self.fresh = false;
             Ok(())
         } else {
