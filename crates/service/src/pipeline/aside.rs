@@ -10,7 +10,7 @@ use retort_model::bounds::BATCH_BYTES;
 use super::Source;
 
 /// Takes a batch of a source; says whether more is wanted.
-pub(super) type Send<'s> = dyn FnMut(Arc<Source>, Batch) -> bool + 's;
+pub(super) type SendBatch<'s> = dyn FnMut(Arc<Source>, Batch) -> bool + 's;
 
 /// Items in their order, in batches of one source each.
 #[derive(Default)]
@@ -33,12 +33,12 @@ impl Batches {
     }
 
     /// Sends them all; says whether more is wanted.
-    pub(super) fn send(&mut self, send: &mut Send<'_>) -> bool {
+    pub(super) fn send(&mut self, send: &mut SendBatch<'_>) -> bool {
         self.0.drain(..).all(|(source, batch)| send(source, batch))
     }
 
     /// Sends them as soon as no more goes into the first of them; says whether more is wanted.
-    pub(super) fn send_full(&mut self, send: &mut Send<'_>) -> bool {
+    pub(super) fn send_full(&mut self, send: &mut SendBatch<'_>) -> bool {
         let is_full = |(_, batch): &(_, Batch)| batch.bytes.len() >= BATCH_BYTES;
         let full = self.0.len() > 1 || self.0.last().is_some_and(is_full);
         !full || self.send(send)

@@ -31,10 +31,10 @@ pub(super) struct Gathering {
     /// Groups that are full and wait for others, as handing over each would wake the writer for little.
     full: Vec<Vec<Box<dyn Rows>>>,
     full_bytes: usize,
-    pub(super) sequence: u64,
-    pub(super) rejects: Vec<u8>,
-    pub(super) ids: Vec<u8>,
-    pub(super) extras: Vec<u8>,
+    sequence: u64,
+    rejects: Vec<u8>,
+    ids: Vec<u8>,
+    extras: Vec<u8>,
 }
 
 /// Groups of rows that are full, and what goes beside them.

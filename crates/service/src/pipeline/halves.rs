@@ -8,7 +8,7 @@ use retort_formats::import::ImportFormat;
 use retort_formats::import::split::{Batch, Span};
 
 use super::Source;
-use super::aside::{Batches, Send, Spool, push};
+use super::aside::{Batches, SendBatch, Spool, push};
 
 /// The halves of all inputs.
 #[derive(Default)]
@@ -95,7 +95,7 @@ impl Halves {
     }
 
     /// Sends what never found its other half, each as an item of its own, in the order it came.
-    pub(super) fn end(mut self, send: &mut Send<'_>) -> io::Result<()> {
+    pub(super) fn end(mut self, send: &mut SendBatch<'_>) -> io::Result<()> {
         let mut held: Vec<Held> = std::mem::take(&mut self.waiting).into_values().collect();
         held.sort_by_key(|held| held.at);
         let mut left = Batches::default();

@@ -11,7 +11,7 @@ use retort_model::bounds::{ITEM_BYTES, ROWS_WATCHED_BYTES};
 use sha2::{Digest, Sha256};
 
 use super::Source;
-use super::aside::{Batches, Send, Spool};
+use super::aside::{Batches, SendBatch, Spool};
 
 /// The rows of all inputs.
 pub(super) struct Rows(State);
@@ -98,7 +98,7 @@ impl Rows {
     }
 
     /// Sends what is left when all rows have come.
-    pub(super) fn end(mut self, send: &mut Send<'_>) -> io::Result<()> {
+    pub(super) fn end(mut self, send: &mut SendBatch<'_>) -> io::Result<()> {
         let mut whole = Batches::default();
         self.decide(&mut whole)?;
         if let State::Together(open) = &mut self.0 {
@@ -232,7 +232,7 @@ impl Spread {
         Ok(())
     }
 
-    fn end(mut self, send: &mut Send<'_>) -> io::Result<()> {
+    fn end(mut self, send: &mut SendBatch<'_>) -> io::Result<()> {
         let mut whole = Batches::default();
         let mut text = Vec::new();
         for key in std::mem::take(&mut self.items) {
