@@ -86,9 +86,8 @@ pub async fn import_upload(
         upload = back;
         hash?
     };
-    let from = intake.from.clone().unwrap_or_default();
-    let owner = intake.owner.clone().unwrap_or_default();
-    let key = match key_of(&headers, &[b"import", from.as_bytes(), owner.as_bytes(), &hash]) {
+    let [from, owner] = intake.told();
+    let key = match key_of(&headers, &[b"import", from, owner, &hash]) {
         Ok(key) => key,
         Err(problem) => {
             discard(&app, upload).await;

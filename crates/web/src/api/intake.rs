@@ -28,6 +28,11 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// What of it makes two requests with one body different.
+    pub fn told(&self) -> [&[u8]; 2] {
+        [&self.from, &self.owner].map(|said| said.as_deref().unwrap_or_default().as_bytes())
+    }
+
     /// The service's request.
     ///
     /// # Errors
@@ -57,8 +62,7 @@ pub async fn take_in(
 ) -> Result<Response, Problem> {
     let headers = request.headers().clone();
     let body = whole_body(request, REQUEST_BYTES).await?;
-    let [from, owner] =
-        [&intake.from, &intake.owner].map(|said| said.as_deref().unwrap_or_default().as_bytes());
+    let [from, owner] = intake.told();
     let key = key_of(&headers, &[b"take-in", kind.as_str().as_bytes(), from, owner, &body])?;
     let intake = IntakeRequest { kind, ..intake.request()? };
     let (asks, doing) = (caller.clone(), app.clone());
