@@ -44,34 +44,6 @@ fn scan_sse2(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
     Err(at)
 }
 
-/// As [`scan_sse2`], in blocks of thirty-two.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn scan_avx2(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
-    use std::arch::x86_64::{
-        _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
-        _mm256_set_epi64x, _mm256_set1_epi8, _mm256_xor_si256,
-    };
-    let (turned, last) = (_mm256_set1_epi8(0x02), _mm256_set1_epi8(0x20));
-    let backslash = _mm256_set1_epi8(b'\\' as i8);
-    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
-        let (words, _) = block.as_chunks::<8>();
-        let [a, b, c, d] = [0, 1, 2, 3].map(|n| words.get(n).map_or(0, |w| i64::from_le_bytes(*w)));
-        let block = _mm256_set_epi64x(d, c, b, a);
-        let moved = _mm256_xor_si256(block, turned);
-        let hits = _mm256_or_si256(
-            _mm256_cmpeq_epi8(_mm256_min_epu8(moved, last), moved),
-            _mm256_cmpeq_epi8(block, backslash),
-        );
-        let mask = _mm256_movemask_epi8(hits);
-        if mask != 0 {
-            return Ok(at + mask.trailing_zeros() as usize);
-        }
-        at += 32;
-    }
-    Err(at)
-}
-
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "a call of vector instructions that every x86-64 has")]
 fn scan_blocks(bytes: &[u8], at: usize) -> Result<usize, usize> {
@@ -147,41 +119,100 @@ pub(super) fn string_body(bytes: &[u8], from: usize) -> Body {
         // SAFETY: the processor has AVX2, and the function has no other precondition.
         return unsafe { string_body_avx2(bytes, from) };
     }
-    walk(bytes, from, next_special)
+    walk(bytes, from, 0)
 }
 
+/// As [`walk`], in blocks of thirty-two: text has an escape every few words, and what stands behind one is looked at
+/// without another look at the block.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn string_body_avx2(bytes: &[u8], from: usize) -> Body {
-    walk(bytes, from, |bytes, from| {
-        scan_avx2(bytes, from).unwrap_or_else(|at| next_special(bytes, at))
-    })
+    let (mut at, mut marks) = (from, 0);
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
+        let mut left = special_bits(block);
+        let mut length = block.len();
+        while left != 0 {
+            let special = left.trailing_zeros() as usize;
+            match token(bytes, at + special) {
+                Token::Escape { length: taken, mark } => {
+                    marks |= ESCAPED | mark;
+                    let behind = special + taken;
+                    if behind >= block.len() {
+                        length = behind;
+                        break;
+                    }
+                    left &= u32::MAX << behind;
+                }
+                Token::Quote => return Body { end: at + special, marks },
+                Token::Broken { mark } => {
+                    return Body { end: at + special, marks: marks | mark | BROKEN };
+                }
+            }
+        }
+        at += length;
+    }
+    walk(bytes, at, marks)
+}
+
+/// A bit for each special byte of the block.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn special_bits(block: &[u8; 32]) -> u32 {
+    use std::arch::x86_64::{
+        _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
+        _mm256_set_epi64x, _mm256_set1_epi8, _mm256_xor_si256,
+    };
+    // With this bit turned, a quote follows the control characters.
+    let (turned, last) = (_mm256_set1_epi8(0x02), _mm256_set1_epi8(0x20));
+    let backslash = _mm256_set1_epi8(b'\\' as i8);
+    let (words, _) = block.as_chunks::<8>();
+    let [a, b, c, d] = [0, 1, 2, 3].map(|n| words.get(n).map_or(0, |w| i64::from_le_bytes(*w)));
+    let block = _mm256_set_epi64x(d, c, b, a);
+    let moved = _mm256_xor_si256(block, turned);
+    let hits = _mm256_or_si256(
+        _mm256_cmpeq_epi8(_mm256_min_epu8(moved, last), moved),
+        _mm256_cmpeq_epi8(block, backslash),
+    );
+    _mm256_movemask_epi8(hits) as u32
+}
+
+fn walk(bytes: &[u8], mut at: usize, mut marks: usize) -> Body {
+    loop {
+        at = next_special(bytes, at);
+        match token(bytes, at) {
+            Token::Escape { length, mark } => {
+                marks |= ESCAPED | mark;
+                at += length;
+            }
+            Token::Quote => return Body { end: at, marks },
+            Token::Broken { mark } => return Body { end: at, marks: marks | mark | BROKEN },
+        }
+    }
+}
+
+/// What begins with a special byte inside a string.
+enum Token {
+    Quote,
+    Escape { length: usize, mark: usize },
+    Broken { mark: usize },
 }
 
 #[inline(always)]
-fn walk(bytes: &[u8], from: usize, next_special: impl Fn(&[u8], usize) -> usize) -> Body {
-    let (mut at, mut marks) = (from, 0);
-    loop {
-        at = next_special(bytes, at);
-        let taken = match (bytes.get(at), bytes.get(at + 1)) {
-            (Some(b'"'), _) => return Body { end: at, marks },
-            (Some(b'\\'), Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => 2,
-            (Some(b'\\'), Some(b'u')) => {
-                marks |= UNICODE;
-                let digits = bytes.get(at + 2..at + 6);
-                if digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    6
-                } else {
-                    0
-                }
-            }
-            _ => 0,
-        };
-        if taken == 0 {
-            return Body { end: at, marks: marks | BROKEN };
+fn token(bytes: &[u8], at: usize) -> Token {
+    match (bytes.get(at), bytes.get(at + 1)) {
+        (Some(b'"'), _) => Token::Quote,
+        (Some(b'\\'), Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => {
+            Token::Escape { length: 2, mark: 0 }
         }
-        marks |= ESCAPED;
-        at += taken;
+        (Some(b'\\'), Some(b'u')) => {
+            let digits = bytes.get(at + 2..at + 6);
+            if digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                Token::Escape { length: 6, mark: UNICODE }
+            } else {
+                Token::Broken { mark: UNICODE }
+            }
+        }
+        _ => Token::Broken { mark: 0 },
     }
 }
 
@@ -207,7 +238,7 @@ mod tests {
                 };
                 let body = string_body(&bytes, 0);
                 assert_eq!(body, Body { end: at, marks });
-                assert_eq!(walk(&bytes, 0, next_special), body);
+                assert_eq!(walk(&bytes, 0, 0), body);
                 if let Some(problem) = problem {
                     assert_eq!(body.fault(&bytes), (at, problem));
                 }
@@ -226,6 +257,29 @@ mod tests {
             for from in 0..40 {
                 assert_eq!(next_special(&bytes, from), 67, "{byte}");
                 assert_eq!(string_body(&bytes, from), Body { end: 67, marks: 0 });
+            }
+        }
+    }
+
+    #[test]
+    fn escapes_are_passed_wherever_blocks_end() {
+        let valid = [r#"\""#, r"\\", r"\n", r"\u00e9", r#"\\\""#, r"\u22ff\/"];
+        let others = [r"\u22", r"\x", r"\u123g", "\n"];
+        let text = |before: usize, one: &str, next: &str| {
+            format!("{}{one}{next}{one}é\" and \"", "x".repeat(before))
+        };
+        for (before, one) in (0..70).flat_map(|before| valid.map(|one| (before, one))) {
+            for next in valid {
+                let text = text(before, one, next);
+                let body = string_body(text.as_bytes(), 0);
+                assert_eq!((body.end, body.has(BROKEN)), (text.len() - 7, false), "{text}");
+                assert_eq!(body, walk(text.as_bytes(), 0, 0), "{text}");
+            }
+            for next in others {
+                let text = text(before, one, next);
+                let body = string_body(text.as_bytes(), 0);
+                assert_eq!((body.end, body.has(BROKEN)), (before + one.len(), true), "{text}");
+                assert_eq!(body, walk(text.as_bytes(), 0, 0), "{text}");
             }
         }
     }
