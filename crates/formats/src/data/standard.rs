@@ -265,8 +265,7 @@ fn calls_text(
     for repair in found {
         push_once(repairs, repair);
     }
-    let text = String::from_utf8(out)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    let text = string_of(out);
     let text = if text.contains('<') { text.replace('<', "\\u003c") } else { text };
     (text, problem)
 }
@@ -295,9 +294,15 @@ fn results_text<'c>(turn: &Turn<'c>) -> Text<'c> {
                 }
             }
             out.push(b']');
-            String::from_utf8_lossy(&out).into_owned().into()
+            string_of(out).into()
         }
     }
+}
+
+/// The text of bytes that were written from texts.
+fn string_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// What trainers take, but people should know.

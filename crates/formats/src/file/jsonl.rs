@@ -7,7 +7,7 @@ use retort_model::json::write_string;
 use retort_model::{Text, Vector};
 
 use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
-use crate::data::{Field, Schema, Sink, Type, write_vector};
+use crate::data::{Column, Field, Schema, Sink, Type, write_vector};
 
 /// The format.
 pub(super) struct JsonLines;
@@ -74,7 +74,7 @@ impl FileWriter for Lines {
 
 /// Rows as lines of JSON.
 pub(super) struct JsonRows {
-    schema: Schema,
+    places: Places,
     pub(super) bytes: Vec<u8>,
     pub(super) ends: Vec<usize>,
     sizes: Vec<u32>,
@@ -84,27 +84,90 @@ pub(super) struct JsonRows {
     open: Vec<Frame>,
 }
 
-enum Frame {
-    Row { at: usize, begun: bool, node: u32 },
-    Struct { fields: &'static [Field], at: usize, begun: bool, node: u32 },
-    List { item: &'static Type, filled: bool, node: u32 },
+/// The places that a schema has for values: its columns first, then what is inside them.
+struct Places(Vec<ValuePlace>);
+
+/// A column, a field of a struct or the items of a list.
+#[derive(Clone, Default)]
+struct ValuePlace {
+    /// `"name":`; nothing for items.
+    key: Box<str>,
+    null_if_absent: bool,
+    /// The bit of what readers can learn from a value that is there.
+    evidence: u64,
+    /// Where the first place inside stands.
+    inside: usize,
 }
 
-/// Bits of evidence below a type, so that each list and optional field of a schema has its own.
-fn nodes(kind: &Type) -> u32 {
-    match kind {
-        Type::List(item) => 1 + nodes(item),
-        Type::Struct(fields) => {
-            fields.iter().map(|field| u32::from(field.optional) + nodes(&field.kind)).sum()
-        }
-        Type::Text | Type::Word | Type::Int | Type::Json | Type::Vector32 | Type::Vector64 => 0,
+/// A container that is open.
+struct Frame {
+    /// The place that is due.
+    at: usize,
+    is_list: bool,
+    /// Whether anything stands in it.
+    begun: bool,
+}
+
+impl Places {
+    fn of(schema: &Schema) -> Self {
+        let mut places = Self(Vec::with_capacity(2 * schema.len()));
+        places.add_fields(schema.columns(), &mut 0);
+        places
     }
+
+    /// Adds columns or fields, one behind the other. Each list and each optional value has a bit of its own.
+    fn add_fields<'c>(
+        &mut self,
+        fields: impl Iterator<Item = Column<'c>>,
+        bits: &mut u32,
+    ) -> usize {
+        let first = self.0.len();
+        let mut kinds = Vec::new();
+        for field in fields {
+            kinds.push((field.kind, field.optional));
+            let key = format!("\"{}\":", field.name).into();
+            let null_if_absent = field.null_if_absent;
+            self.0.push(ValuePlace { key, null_if_absent, ..ValuePlace::default() });
+        }
+        for (at, (kind, optional)) in (first..).zip(kinds) {
+            let evidence = if optional { next_bit(bits) } else { 0 };
+            let inside = self.add_inside(kind, bits);
+            if let Some(place) = self.0.get_mut(at) {
+                (place.evidence, place.inside) = (evidence, inside);
+            }
+        }
+        first
+    }
+
+    /// Adds what is inside a value of this type.
+    fn add_inside(&mut self, kind: &'static Type, bits: &mut u32) -> usize {
+        match kind {
+            Type::List(item) => {
+                let at = self.0.len();
+                let evidence = next_bit(bits);
+                self.0.push(ValuePlace { evidence, ..ValuePlace::default() });
+                let inside = self.add_inside(item, bits);
+                if let Some(place) = self.0.get_mut(at) {
+                    place.inside = inside;
+                }
+                at
+            }
+            Type::Struct(fields) => self.add_fields(fields.iter().map(Field::as_column), bits),
+            Type::Text | Type::Word | Type::Int | Type::Json | Type::Vector32 | Type::Vector64 => 0,
+        }
+    }
+}
+
+/// A bit that is not taken yet; none when there are no more.
+fn next_bit(taken: &mut u32) -> u64 {
+    *taken += 1;
+    1_u64.checked_shl(*taken - 1).unwrap_or(0)
 }
 
 impl JsonRows {
     pub(super) fn new(schema: &Schema) -> Self {
         Self {
-            schema: schema.clone(),
+            places: Places::of(schema),
             bytes: Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 2),
             ends: Vec::new(),
             sizes: Vec::new(),
@@ -114,53 +177,56 @@ impl JsonRows {
         }
     }
 
-    /// Steps to the place of the next value and writes what stands before it: its key, or a comma.
-    fn place(&mut self, present: bool) {
-        let (column, begun, node) = match self.open.last_mut() {
-            Some(Frame::Row { at, begun, node }) => (self.schema.column(*at), begun, *node),
-            Some(Frame::Struct { fields, at, begun, node }) => {
-                (fields.get(*at).map(Field::as_column), begun, *node)
-            }
-            Some(Frame::List { filled, node, .. }) => {
-                self.bytes.push(if *filled { b',' } else { b'[' });
-                *filled = true;
-                self.seen |= 1_u64.checked_shl(*node).unwrap_or(0);
-                return;
-            }
-            None => return,
-        };
-        let Some(column) = column.filter(|column| present || column.null_if_absent) else { return };
-        self.bytes.extend_from_slice(if *begun { b",\"" } else { b"{\"" });
-        *begun = true;
-        self.bytes.extend_from_slice(column.name.as_bytes());
-        self.bytes.extend_from_slice(b"\":");
-        if !present {
+    /// Steps to the place of the next value and writes what stands before it: a bracket or a comma, and its key.
+    fn begin(&mut self, is_there: bool) {
+        let Some(frame) = self.open.last_mut() else { return };
+        let Some(place) = self.places.0.get(frame.at) else { return };
+        if !is_there && !place.null_if_absent {
+            return;
+        }
+        self.bytes.push(match (frame.begun, frame.is_list) {
+            (true, _) => b',',
+            (false, true) => b'[',
+            (false, false) => b'{',
+        });
+        frame.begun = true;
+        self.bytes.extend_from_slice(place.key.as_bytes());
+        if is_there {
+            self.seen |= place.evidence;
+        } else {
             self.bytes.extend_from_slice(b"null");
-        } else if column.optional {
-            self.seen |= 1_u64.checked_shl(node).unwrap_or(0);
         }
     }
 
     /// Steps behind a value.
-    fn pass(&mut self) {
-        let (column, at, node) = match self.open.last_mut() {
-            Some(Frame::Row { at, node, .. }) => (self.schema.column(*at), at, node),
-            Some(Frame::Struct { fields, at, node, .. }) => {
-                (fields.get(*at).map(Field::as_column), at, node)
-            }
-            Some(Frame::List { .. }) | None => return,
-        };
-        if let Some(column) = column {
-            *node += u32::from(column.optional) + nodes(column.kind);
+    fn end(&mut self) {
+        if let Some(frame) = self.open.last_mut() {
+            frame.at += usize::from(!frame.is_list);
         }
-        *at += 1;
+    }
+
+    fn open(&mut self, is_list: bool) {
+        self.begin(true);
+        if let Some(place) = self.open.last().and_then(|frame| self.places.0.get(frame.at)) {
+            self.open.push(Frame { at: place.inside, is_list, begun: false });
+        }
+    }
+
+    fn close(&mut self) {
+        self.bytes.extend_from_slice(match self.open.pop() {
+            Some(Frame { is_list: true, begun: true, .. }) => b"]",
+            Some(Frame { is_list: true, begun: false, .. }) => b"[]",
+            Some(Frame { is_list: false, begun: true, .. }) => b"}",
+            Some(Frame { is_list: false, begun: false, .. }) => b"{}",
+            None => b"",
+        });
     }
 
     /// Begins to write the value of one column alone.
     pub(super) fn begin_column(&mut self, column: usize) {
         self.bytes.clear();
         self.open.clear();
-        self.open.push(Frame::Row { at: column, begun: false, node: 0 });
+        self.open.push(Frame { at: column, is_list: false, begun: false });
     }
 
     /// The JSON text of the column that was begun.
@@ -170,37 +236,19 @@ impl JsonRows {
         // Behind `{"name":`, which stands before the value.
         text.split_once(':').map(|(_, value)| value.to_owned()).unwrap_or_default()
     }
-
-    /// The type that is due, and its bit of evidence.
-    fn due(&self) -> (Option<&'static Type>, u32) {
-        match self.open.last() {
-            Some(Frame::Row { at, node, .. }) => match self.schema.column(*at) {
-                Some(column) => (Some(column.kind), node + u32::from(column.optional)),
-                None => (None, *node),
-            },
-            Some(Frame::Struct { fields, at, node, .. }) => match fields.get(*at) {
-                Some(field) => (Some(&field.kind), node + u32::from(field.optional)),
-                None => (None, *node),
-            },
-            Some(Frame::List { item, node, .. }) => (Some(item), node + 1),
-            None => (None, 0),
-        }
-    }
 }
 
 impl Sink for JsonRows {
     fn begin_row(&mut self) {
         self.seen = 0;
         self.open.clear();
-        if !self.schema.is_empty() {
-            self.open.push(Frame::Row { at: 0, begun: false, node: 0 });
+        if !self.places.0.is_empty() {
+            self.open.push(Frame { at: 0, is_list: false, begun: false });
         }
     }
 
     fn end_row(&mut self) {
-        if let Some(Frame::Row { begun, .. }) = self.open.pop() {
-            self.bytes.extend_from_slice(if begun { b"}" } else { b"{}" });
-        }
+        self.close();
         self.bytes.push(b'\n');
         let start = self.ends.last().copied().unwrap_or(0);
         self.sizes.push(u32::try_from(self.bytes.len() - start - 1).unwrap_or(u32::MAX));
@@ -209,68 +257,56 @@ impl Sink for JsonRows {
     }
 
     fn text(&mut self, text: &Text<'_>) {
-        self.place(true);
-        self.bytes.push(b'"');
-        text.write_escaped(&mut self.bytes);
-        self.bytes.push(b'"');
-        self.pass();
+        self.begin(true);
+        text.write_string(&mut self.bytes);
+        self.end();
     }
 
     fn int(&mut self, number: i64) {
-        self.place(true);
+        self.begin(true);
         self.bytes.extend_from_slice(number.to_string().as_bytes());
-        self.pass();
+        self.end();
     }
 
     fn json(&mut self, text: &str) {
-        self.place(true);
+        self.begin(true);
         self.bytes.extend_from_slice(text.as_bytes());
-        self.pass();
+        self.end();
     }
 
     fn vector(&mut self, vector: &Vector) {
-        self.place(true);
+        self.begin(true);
         write_vector(vector, &mut self.bytes);
-        self.pass();
+        self.end();
     }
 
     fn absent(&mut self) {
-        self.place(false);
-        self.pass();
+        self.begin(false);
+        self.end();
     }
 
     fn open_list(&mut self) {
-        self.place(true);
-        if let (Some(Type::List(item)), node) = self.due() {
-            self.open.push(Frame::List { item, filled: false, node });
-        }
+        self.open(true);
     }
 
     fn close_list(&mut self) {
-        if let Some(Frame::List { filled, .. }) = self.open.pop() {
-            self.bytes.extend_from_slice(if filled { b"]" } else { b"[]" });
-        }
-        self.pass();
+        self.close();
+        self.end();
     }
 
     fn open_struct(&mut self) {
-        self.place(true);
-        if let (Some(Type::Struct(fields)), node) = self.due() {
-            self.open.push(Frame::Struct { fields, at: 0, begun: false, node });
-        }
+        self.open(false);
     }
 
     fn close_struct(&mut self) {
-        if let Some(Frame::Struct { begun, .. }) = self.open.pop() {
-            self.bytes.extend_from_slice(if begun { b"}" } else { b"{}" });
-        }
-        self.pass();
+        self.close();
+        self.end();
     }
 
     fn str(&mut self, text: &str) {
-        self.place(true);
+        self.begin(true);
         write_string(text, &mut self.bytes);
-        self.pass();
+        self.end();
     }
 }
 
