@@ -36,13 +36,10 @@ pub const BATCH_ITEMS: usize = 4096;
 /// anywhere, as in what vector stores give out, that shows in far fewer.
 pub const ROWS_WATCHED_BYTES: usize = 64 << 20;
 
-/// Bytes of rows, at least, that workers hand to the thread that writes.
-pub const HANDED_OVER_BYTES: usize = 4 * BATCH_BYTES;
-
 /// Bytes for the files beside the data after which a group of rows is written, however few its rows are.
 pub const BESIDE_BYTES: usize = 2 << 20;
 
-/// Batches that wait between two stages of the pipeline, for each worker.
+/// Batches that wait between two stages of the pipeline, for each worker; so far, too, it may be ahead of the others.
 pub const BATCHES_WAITING_PER_WORKER: usize = 2;
 
 /// Most worker threads of one export.

@@ -107,14 +107,11 @@ impl<'p> PartWriter<'p> {
 
     /// Writes what the pipeline delivers.
     pub(crate) fn take(&mut self, delivery: Delivery) -> Result<(), Error> {
-        let Delivery { chunks, rejects, ids, extras, account: _ } = delivery;
+        let Delivery { chunk, rejects, ids, extras, account: _ } = delivery;
         for (name, bytes) in [(REJECTS, rejects), (EXTRA, extras), (IDS, ids)] {
             self.append(name, &bytes)?;
         }
-        chunks
-            .into_iter()
-            .filter(|chunk| chunk.rows > 0)
-            .try_for_each(|chunk| self.take_chunk(chunk))
+        chunk.filter(|chunk| chunk.rows > 0).map_or(Ok(()), |chunk| self.take_chunk(chunk))
     }
 
     /// Appends to a file beside the data, which is made when there is something for it.

@@ -138,7 +138,7 @@ pub(crate) fn import(
     plan: &ImportPlan,
     observer: &dyn Observer,
     stopped: &AtomicBool,
-    rejects: &mut dyn Write,
+    rejects: &mut (dyn Write + Send),
 ) -> Result<ImportReport, Error> {
     let inputs = Inputs::find(&plan.inputs, None)?;
     let ends = Ends::new(stopped);
@@ -165,10 +165,10 @@ pub(crate) fn import(
         || {
             let mut packer = store.packer();
             let (ends, before) = (&ends, &before);
-            move |job: Job, made: &crate::pipeline::Made<Made>| {
+            move |job: Job, made: &crate::pipeline::Made<'_, Made>| {
                 let sequence = job.sequence;
                 match pack(job, (plan, scope), &mut packer, before, ends) {
-                    Some(result) => made.send((sequence, result)).is_ok(),
+                    Some(result) => made.send(sequence, result),
                     None => false,
                 }
             }

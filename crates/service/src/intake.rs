@@ -104,7 +104,7 @@ impl Service {
         plan: &ImportPlan,
         observer: &dyn Observer,
         stopped: &AtomicBool,
-        rejects: &mut dyn Write,
+        rejects: &mut (dyn Write + Send),
     ) -> Result<ImportReport, Error> {
         caller.needs(Grant::Write)?;
         let scope = caller.scope();
@@ -204,7 +204,7 @@ impl Service {
         job: &Job,
         plan: Option<&ImportPlan>,
         keeper: &Keeper<'_>,
-        rejects: &mut dyn Write,
+        rejects: &mut (dyn Write + Send),
     ) -> Result<ImportReport, Error> {
         let again;
         let mut scope = Scope::project(job.project);

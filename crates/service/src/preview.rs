@@ -163,7 +163,7 @@ fn look(plan: &ConvertPlan, whole: bool) -> Result<Preview, Error> {
         &Nobody,
         &AtomicBool::new(false),
         &mut |delivery| {
-            for chunk in delivery.chunks {
+            if let Some(chunk) = delivery.chunk {
                 count += chunk.rows;
                 writer.write(chunk, &mut lines).map_err(fail)?;
             }

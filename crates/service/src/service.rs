@@ -185,7 +185,7 @@ impl Service {
         plan: Option<&ImportPlan>,
         observer: &dyn Observer,
         stopped: &AtomicBool,
-        rejects: &mut dyn Write,
+        rejects: &mut (dyn Write + Send),
     ) -> Result<Done, Error> {
         let place = (&self.store, &*self.clock);
         let worker = self.settings.worker.as_str();

@@ -84,7 +84,7 @@ impl Import {
             dry_run: self.dry_run,
             names: false,
         };
-        let mut rejects: Box<dyn Write> = match &self.rejects {
+        let mut rejects: Box<dyn Write + Send> = match &self.rejects {
             None => Box::new(sink()),
             Some(path) => {
                 let file = File::create(path)

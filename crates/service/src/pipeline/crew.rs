@@ -1,9 +1,8 @@
-//! One thread that feeds, several that work, and the caller, who takes what they make in order.
+//! Several threads that work and hand on in order what they made; one of them feeds, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use retort_model::bounds::BATCHES_WAITING_PER_WORKER;
@@ -49,17 +48,6 @@ impl<'p> Ends<'p> {
     }
 }
 
-/// Sets the flag if its thread ends in any other way than by its own leave.
-struct FailOnDrop<'f>(&'f AtomicBool, bool);
-
-impl Drop for FailOnDrop<'_> {
-    fn drop(&mut self) {
-        if !self.1 {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
 /// Lets batches through in order, one at a time.
 pub(crate) struct Turnstile<T> {
     turn: Mutex<(u64, T)>,
@@ -75,11 +63,6 @@ impl<T> Turnstile<T> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is left behind it when all are through.
-    pub(super) fn into_inner(self) -> T {
-        self.turn.into_inner().unwrap_or_else(PoisonError::into_inner).1
-    }
-
     /// Waits for the turn of `sequence` and does `act`; `None` if everything ends before.
     pub(crate) fn pass<R>(
         &self,
@@ -92,11 +75,7 @@ impl<T> Turnstile<T> {
             if ends.now() {
                 return None;
             }
-            turn = self
-                .moved
-                .wait_timeout(turn, Duration::from_millis(20))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            turn = wait(&self.moved, turn);
         }
         let result = act(&mut turn.1);
         turn.0 += 1;
@@ -106,73 +85,242 @@ impl<T> Turnstile<T> {
     }
 }
 
-/// Where workers put what they made, each with its place in the order.
-pub(crate) type Made<T> = SyncSender<(u64, Result<T, Error>)>;
+/// What several threads bring and one at a time takes, in order and without a gap: whoever comes with what is due takes
+/// it and what is there behind it, while the others go on. Only who is far ahead waits.
+pub(crate) struct InOrder<T, S> {
+    line: Mutex<Line<T, S>>,
+    moved: Condvar,
+    /// How far ahead of what is due something may be brought without waiting.
+    ahead: u64,
+}
 
-/// Jobs that wait between the feeder and the workers.
-pub(super) fn waiting(threads: usize) -> usize {
+struct Line<T, S> {
+    next: u64,
+    early: BTreeMap<u64, T>,
+    /// What takes; not here while a thread is at it.
+    taker: Option<S>,
+    /// Threads that wait for the line to move.
+    waiting: usize,
+}
+
+impl<T, S> InOrder<T, S> {
+    pub(super) fn new(taker: S, threads: usize) -> Self {
+        let taker = Some(taker);
+        let line = Line { next: 0, early: BTreeMap::new(), taker, waiting: 0 };
+        Self { line: Mutex::new(line), moved: Condvar::new(), ahead: waiting(threads) as u64 }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Line<T, S>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What took, when all is brought; none if a thread broke off while it did.
+    pub(super) fn into_inner(self) -> Option<S> {
+        self.line.into_inner().unwrap_or_else(PoisonError::into_inner).taker
+    }
+
+    /// Brings what stands at `sequence`, and does `act` on all that is due, if no other thread is at that; false if
+    /// everything ends.
+    pub(super) fn bring(
+        &self,
+        sequence: u64,
+        one: T,
+        ends: &Ends<'_>,
+        mut act: impl FnMut(&mut S, T),
+    ) -> bool {
+        let mut line = self.lock();
+        line.early.insert(sequence, one);
+        let mut taker = loop {
+            if ends.now() {
+                return false;
+            }
+            if line.early.contains_key(&line.next)
+                && let Some(taker) = line.taker.take()
+            {
+                break taker;
+            }
+            if sequence < line.next + self.ahead {
+                return true;
+            }
+            line.waiting += 1;
+            line = wait(&self.moved, line);
+            line.waiting -= 1;
+        };
+        loop {
+            let next = line.next;
+            let Some(one) = line.early.remove(&next) else { break };
+            line.next += 1;
+            if line.waiting > 0 {
+                self.moved.notify_all();
+            }
+            drop(line);
+            act(&mut taker, one);
+            line = self.lock();
+        }
+        line.taker = Some(taker);
+        true
+    }
+}
+
+/// Waits for a signal, but not for long: everything may end without one.
+fn wait<'g, T>(moved: &Condvar, guard: MutexGuard<'g, T>) -> MutexGuard<'g, T> {
+    moved.wait_timeout(guard, Duration::from_millis(20)).unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// Takes what workers made, in order.
+struct Taker<'t, T> {
+    take: &'t mut (dyn FnMut(T) -> Result<More, Error> + Send),
+    more: More,
+}
+
+/// Where workers put what they made, each with its place in the order.
+pub(crate) struct Made<'m, T> {
+    taker: InOrder<Result<T, Error>, Taker<'m, T>>,
+    ends: &'m Ends<'m>,
+}
+
+impl<T> Made<'_, T> {
+    /// Puts something there; it may be taken at once by this thread. False if everything ends.
+    pub(crate) fn send(&self, sequence: u64, one: Result<T, Error>) -> bool {
+        let ends = self.ends;
+        self.taker.bring(sequence, one, ends, |taker, one| {
+            if ends.now() || matches!(taker.more, More::Enough) {
+                return;
+            }
+            match one.and_then(&mut *taker.take) {
+                Ok(More::Wanted) => {}
+                Ok(More::Enough) => {
+                    taker.more = More::Enough;
+                    ends.set_enough();
+                }
+                Err(error) => ends.fail(error),
+            }
+        })
+    }
+}
+
+/// How many batches wait for, or are ahead of, so many workers.
+fn waiting(threads: usize) -> usize {
     threads * BATCHES_WAITING_PER_WORKER
 }
 
-/// Hands the jobs of `feed` to `threads` workers, and what they make to `take`, in order without a gap. A worker
-/// says false when everything is to end.
-pub(crate) fn in_order<J: Send, T: Send, W: FnMut(J, &Made<T>) -> bool + Send>(
+/// Jobs that wait for a worker, in order.
+struct Jobs<J> {
+    queue: Mutex<Queue<J>>,
+    came: Condvar,
+    /// Half of those that may wait are gone.
+    halved: Condvar,
+    most: usize,
+}
+
+struct Queue<J> {
+    jobs: VecDeque<J>,
+    /// Workers that wait.
+    idle: usize,
+    /// The feed waits.
+    is_full: bool,
+    /// No more will come.
+    ended: bool,
+}
+
+impl<J> Jobs<J> {
+    fn new(most: usize) -> Self {
+        let jobs = VecDeque::with_capacity(most);
+        let queue = Queue { jobs, idle: 0, is_full: false, ended: false };
+        Self { queue: Mutex::new(queue), came: Condvar::new(), halved: Condvar::new(), most }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue<J>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a job behind the others, where there is room. When there was none, it waits for more than one place, as
+    /// each waking costs the workers time.
+    fn give(&self, job: J) {
+        let mut queue = self.lock();
+        queue.is_full = queue.jobs.len() >= self.most;
+        while queue.is_full && !queue.ended {
+            queue = self.halved.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.jobs.push_back(job);
+        if queue.idle > 0 {
+            self.came.notify_one();
+        }
+    }
+
+    /// The first job, waited for; none when all are done.
+    fn take(&self) -> Option<J> {
+        let mut queue = self.lock();
+        loop {
+            let job = queue.jobs.pop_front();
+            if queue.is_full && queue.jobs.len() <= self.most / 2 {
+                queue.is_full = false;
+                self.halved.notify_one();
+            }
+            if job.is_some() || queue.ended {
+                return job;
+            }
+            queue.idle += 1;
+            queue = self.came.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+        }
+    }
+
+    fn end(&self) {
+        self.lock().ended = true;
+        self.came.notify_all();
+        self.halved.notify_all();
+    }
+}
+
+/// Stands for a thread: when it goes, no more jobs come, and if it panicked, everything ends, as others may wait for
+/// what it had in hand.
+struct Present<'j, J>(&'j Jobs<J>, &'j Ends<'j>);
+
+impl<J> Drop for Present<'_, J> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.1.failed.store(true, Ordering::Relaxed);
+        }
+        self.0.end();
+    }
+}
+
+/// Has the jobs that `feed` sends, on the calling thread, done by `threads` workers. What they make goes to `take` in
+/// order and without a gap, on whichever of their threads. A worker says false when everything is to end, and so does
+/// what `feed` sends to.
+pub(crate) fn in_order<J: Send, T: Send, W: FnMut(J, &Made<'_, T>) -> bool + Send>(
     threads: usize,
     ends: &Ends<'_>,
-    feed: impl FnOnce(&SyncSender<J>) -> Result<(), Error> + Send,
+    feed: impl FnOnce(&mut dyn FnMut(J) -> bool) -> Result<(), Error>,
     worker: impl Fn() -> W,
-    take: &mut dyn FnMut(T) -> Result<More, Error>,
+    take: &mut (dyn FnMut(T) -> Result<More, Error> + Send),
 ) -> Result<More, Error> {
-    let (jobs, waiting_jobs) = sync_channel::<J>(waiting(threads));
-    let (made, waiting_made) = sync_channel::<(u64, Result<T, Error>)>(waiting(threads));
-    // Owned by the workers alone, so that the feeder does not wait for workers that have ended.
-    let waiting_jobs = Arc::new(Mutex::new(waiting_jobs));
-    let result = std::thread::scope(|scope| {
-        let feeder = scope.spawn(move || {
-            let mut guard = FailOnDrop(&ends.failed, false);
-            let result = feed(&jobs);
-            guard.1 = result.is_ok();
-            result
-        });
+    // The feed rests until half of them are done.
+    let jobs = Jobs::new(2 * waiting(threads));
+    let made = Made { taker: InOrder::new(Taker { take, more: More::Wanted }, threads), ends };
+    std::thread::scope(|scope| {
         for _ in 0..threads {
-            let (mut work, made) = (worker(), made.clone());
-            let jobs = Arc::clone(&waiting_jobs);
+            let (mut work, jobs, made) = (worker(), &jobs, &made);
             scope.spawn(move || {
-                let mut guard = FailOnDrop(&ends.failed, false);
-                loop {
-                    let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(job) = job else { break };
-                    if ends.now() || !work(job, &made) {
+                let _present = Present(jobs, ends);
+                while let Some(job) = jobs.take() {
+                    if ends.now() || !work(job, made) {
                         // Whatever waits for this job must not wait for ever.
                         ends.failed.store(true, Ordering::Relaxed);
                         break;
                     }
                 }
-                guard.1 = true;
             });
         }
-        drop((made, waiting_jobs));
-        let mut early: BTreeMap<u64, Result<T, Error>> = BTreeMap::new();
-        let mut next = 0;
-        let mut taken = Ok(More::Wanted);
-        for (sequence, one) in &waiting_made {
-            early.insert(sequence, one);
-            while let Some(one) = early.remove(&next) {
-                next += 1;
-                if !matches!(taken, Ok(More::Wanted)) {
-                    continue;
-                }
-                taken = one.and_then(&mut *take);
-                match &taken {
-                    Ok(More::Wanted) => {}
-                    Ok(More::Enough) => ends.set_enough(),
-                    Err(_) => ends.failed.store(true, Ordering::Relaxed),
-                }
-            }
+        let _present = Present(&jobs, ends);
+        let fed = feed(&mut |job| {
+            jobs.give(job);
+            ends.more_wanted()
+        });
+        if let Err(error) = fed {
+            ends.fail(error);
         }
-        let fed =
-            feeder.join().unwrap_or_else(|_| Err(Error::Choice("the reader broke off".into())));
-        taken.and_then(|more| fed.map(|()| more))
     });
     if ends.stopped.load(Ordering::Relaxed) {
         return Err(Error::Stopped);
@@ -181,9 +329,6 @@ pub(crate) fn in_order<J: Send, T: Send, W: FnMut(J, &Made<T>) -> bool + Send>(
     if let Some(error) = failure {
         return Err(error);
     }
-    let more = result?;
-    if ends.failed.load(Ordering::Relaxed) {
-        return Err(Error::Choice("a worker broke off".into()));
-    }
-    Ok(more)
+    let taker = made.taker.into_inner().filter(|_| !ends.failed.load(Ordering::Relaxed));
+    taker.map(|taker| taker.more).ok_or_else(|| Error::Choice("a worker broke off".into()))
 }

@@ -1,4 +1,4 @@
-//! The thread that reads: streams into batches of items, rows and halves of one item joined.
+//! What is read: streams into batches of items, rows and halves of one item joined.
 
 use std::io;
 use std::sync::Arc;

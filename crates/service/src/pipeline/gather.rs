@@ -1,11 +1,12 @@
 //! What is decided and gathered in order: which conversations are taken, and what becomes of the rows.
 
 use std::io;
+use std::sync::Arc;
 
 use retort_formats::file::Rows;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::write_reject;
-use retort_model::bounds::{BESIDE_BYTES, HANDED_OVER_BYTES, RENAMED_TOOLS_LISTED};
+use retort_model::bounds::{BESIDE_BYTES, RENAMED_TOOLS_LISTED};
 use retort_model::{Account, Item, Selection, Tally, Warning};
 
 use super::work::{Admitted, BatchDone, ReadItem};
@@ -28,19 +29,24 @@ pub(super) struct Gathering {
     group: Vec<Box<dyn Rows>>,
     rows: usize,
     bytes: usize,
-    /// Groups that are full and wait for others, as handing over each would wake the writer for little.
-    full: Vec<Vec<Box<dyn Rows>>>,
-    full_bytes: usize,
-    sequence: u64,
+    groups: u64,
     rejects: Vec<u8>,
     ids: Vec<u8>,
     extras: Vec<u8>,
 }
 
-/// Groups of rows that are full, and what goes beside them.
+/// What was shaped of one batch.
+pub(super) struct Shaped {
+    pub(super) done: BatchDone,
+    pub(super) rows: Box<dyn Rows>,
+    pub(super) source: Arc<Source>,
+    /// Items that were in it.
+    pub(super) items: u64,
+}
+
+/// A group of rows, and what goes beside them.
 pub(super) struct Group {
-    pub(super) sequence: u64,
-    pub(super) rows: Vec<Vec<Box<dyn Rows>>>,
+    pub(super) rows: Vec<Box<dyn Rows>>,
     pub(super) rejects: Vec<u8>,
     pub(super) ids: Vec<u8>,
     pub(super) extras: Vec<u8>,
@@ -98,16 +104,10 @@ impl Gathering {
         Self { totals, ..Self::default() }
     }
 
-    /// Adds a batch; gives back what is to be written.
-    pub(super) fn add(
-        &mut self,
-        mut done: BatchDone,
-        mut rows: Box<dyn Rows>,
-        source: &Source,
-        items: u64,
-        shaping: &Shaping<'_>,
-    ) -> Option<Group> {
-        self.count_source(source, items, done.account.refused);
+    /// Adds a batch; gives back what is to be written, and its place among such.
+    pub(super) fn add(&mut self, shaped: Shaped, shaping: &Shaping<'_>) -> Option<(u64, Group)> {
+        let Shaped { mut done, mut rows, source, items } = shaped;
+        self.count_source(&source, items, done.account.refused);
         let sizes = rows.row_sizes();
         done.account.longest_record_chars = sizes.iter().copied().max().unwrap_or(0).into();
         done.account.record_chars = sizes.iter().map(|&size| u64::from(size)).sum();
@@ -141,35 +141,28 @@ impl Gathering {
             self.bytes += rows.size_bytes();
             self.group.push(rows);
         }
-        if self.rows > 0 && shaping.file_format.is_full(self.rows, self.bytes) {
-            self.end_group();
-        }
-        let beside = self.rejects.len() + self.ids.len() + self.extras.len();
-        if self.full_bytes >= HANDED_OVER_BYTES || beside >= BESIDE_BYTES {
-            self.take_group(shaping)
-        } else {
-            None
-        }
-    }
-
-    fn end_group(&mut self) {
-        if !self.group.is_empty() {
-            self.full.push(std::mem::take(&mut self.group));
-        }
-        self.full_bytes += std::mem::take(&mut self.bytes);
-        self.rows = 0;
-    }
-
-    pub(super) fn take_group(&mut self, shaping: &Shaping<'_>) -> Option<Group> {
-        self.end_group();
-        if self.full.is_empty() && self.rejects.is_empty() {
+        let is_full = self.rows > 0 && shaping.file_format.is_full(self.rows, self.bytes);
+        if !is_full && self.beside() < BESIDE_BYTES {
             return None;
         }
-        self.full_bytes = 0;
-        self.sequence += 1;
+        let group = self.take_group(shaping)?;
+        self.groups += 1;
+        Some((self.groups - 1, group))
+    }
+
+    /// Bytes for the files beside the data.
+    fn beside(&self) -> usize {
+        self.rejects.len() + self.ids.len() + self.extras.len()
+    }
+
+    /// The rows that are there, and what goes beside them; none if there is neither.
+    pub(super) fn take_group(&mut self, shaping: &Shaping<'_>) -> Option<Group> {
+        if self.group.is_empty() && self.beside() == 0 {
+            return None;
+        }
+        (self.rows, self.bytes) = (0, 0);
         Some(Group {
-            sequence: self.sequence - 1,
-            rows: std::mem::take(&mut self.full),
+            rows: std::mem::take(&mut self.group),
             rejects: std::mem::take(&mut self.rejects),
             ids: std::mem::take(&mut self.ids),
             extras: std::mem::take(&mut self.extras),
@@ -228,10 +221,10 @@ fn id_line(id: &str, out: &mut Vec<u8>) {
 
 pub(super) fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
     let encode = |rows| shaping.file_format.encode(rows, shaping.file_options);
-    let chunks: io::Result<_> = group.rows.into_iter().map(encode).collect();
+    let rows = Some(group.rows).filter(|rows| !rows.is_empty());
     let fail = |source| Error::Unpack { name: "a group of rows".into(), source };
     Ok(Delivery {
-        chunks: chunks.map_err(fail)?,
+        chunk: rows.map(encode).transpose().map_err(fail)?,
         rejects: group.rejects,
         ids: group.ids,
         extras: group.extras,

@@ -36,9 +36,9 @@ pub(crate) fn variables(
         },
         || {
             let mut reader = Reader::new(shaping);
-            move |job: Job, made: &Made<Told>| {
+            move |job: Job, made: &Made<'_, Told>| {
                 let sequence = job.sequence;
-                made.send((sequence, Ok(told(job, &mut reader, shaping)))).is_ok()
+                made.send(sequence, Ok(told(job, &mut reader, shaping)))
             }
         },
         &mut |told: Told| {

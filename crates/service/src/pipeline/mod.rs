@@ -1,9 +1,8 @@
-//! From streams of bytes to encoded chunks of rows: one thread cuts items, several parse and shape them, and the
-//! caller takes the chunks in order.
+//! From streams of bytes to encoded chunks of rows: the calling thread cuts items, several parse and shape them and
+//! hand on the chunks in order.
 //!
 //! The result does not depend on the number of threads: batches are cut by the input alone, and whatever one
-//! batch may learn from those before it (repeated ids, the limit, groups of rows) is decided at a turnstile that
-//! lets them through in order.
+//! batch may learn from those before it (repeated ids, the limit, groups of rows) is decided in their order.
 
 mod aside;
 mod crew;
@@ -17,7 +16,7 @@ mod work;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use retort_formats::data::{DataFormat, ShapeOptions, ToolBench};
 use retort_formats::file::{Chunk, FileFormat, FileOptions};
@@ -26,6 +25,7 @@ use retort_formats::import::{ImportFormat, Refusal};
 use retort_model::{Account, Selection, Tally};
 use retort_store::{SelectedBatch, Store};
 
+use self::crew::InOrder;
 pub(crate) use self::crew::{Ends, Made, Turnstile, in_order};
 pub(crate) use self::feed::InputsFeed;
 use self::gather::{Admission, Gathering, encode};
@@ -78,9 +78,10 @@ pub(crate) struct Shaping<'p> {
     pub(crate) store: Option<&'p Store>,
 }
 
-/// Some rows for the file, in chunks, and what goes to the files beside it.
+/// Some rows for the file, and what goes to the files beside it.
 pub(crate) struct Delivery {
-    pub(crate) chunks: Vec<Chunk>,
+    /// None if there is something beside the data alone.
+    pub(crate) chunk: Option<Chunk>,
     pub(crate) rejects: Vec<u8>,
     pub(crate) ids: Vec<u8>,
     pub(crate) extras: Vec<u8>,
@@ -163,7 +164,7 @@ impl Work {
 
 /// Where a feed puts its batches.
 pub(crate) struct Outlet<'o> {
-    jobs: &'o SyncSender<Job>,
+    jobs: &'o mut dyn FnMut(Job) -> bool,
     ends: &'o Ends<'o>,
     spent: Option<Receiver<Batch>>,
     sequence: u64,
@@ -174,7 +175,7 @@ pub(crate) struct Outlet<'o> {
 
 impl<'o> Outlet<'o> {
     pub(crate) fn new(
-        jobs: &'o SyncSender<Job>,
+        jobs: &'o mut dyn FnMut(Job) -> bool,
         ends: &'o Ends<'o>,
         spent: Option<Receiver<Batch>>,
         items_before: u64,
@@ -198,12 +199,12 @@ impl<'o> Outlet<'o> {
         let job = Job { sequence: self.sequence, source, items_before: self.items, work };
         self.sequence += 1;
         self.items += items;
-        self.jobs.send(job).is_ok() && self.more_wanted()
+        (self.jobs)(job)
     }
 }
 
 /// Where items come from.
-pub(crate) trait Feed: Send {
+pub(crate) trait Feed {
     /// Bytes to read; 0 if unknown.
     fn total_bytes(&self) -> u64;
 
@@ -216,20 +217,21 @@ pub(crate) trait Feed: Send {
     }
 }
 
-/// Reads all that `feed` gives and hands the chunks to `take`, in order. `before` is what was counted before.
+/// Reads all that `feed` gives and hands the chunks to `take`, in order, on whichever thread made them. `before` is
+/// what was counted before.
 pub(crate) fn run(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
     before: Totals,
     observer: &dyn Observer,
     stopped: &AtomicBool,
-    take: &mut dyn FnMut(Delivery) -> Result<More, Error>,
+    take: &mut (dyn FnMut(Delivery) -> Result<More, Error> + Send),
 ) -> Result<Totals, Error> {
     let ends = Ends::new(stopped);
     let admission = Turnstile::new(Admission { seen: SeenIds::new(), taken: 0, finished: false });
     let mut records = before.account.records;
-    let gathering = Turnstile::new(Gathering::after(before));
-    let (spent, spent_batches) = sync_channel::<Batch>(crew::waiting(shaping.threads) * 2);
+    let gathering = InOrder::new(Gathering::after(before), shaping.threads);
+    let (spent, spent_batches) = sync_channel::<Batch>(shaping.threads * 4);
     let read_bytes = Arc::new(AtomicU64::new(0));
     let total_bytes = feed.total_bytes();
     let more = {
@@ -237,7 +239,7 @@ pub(crate) fn run(
         in_order(
             shaping.threads,
             ends,
-            move |jobs| {
+            |jobs| {
                 let before = feed.items_before();
                 feed.feed(&mut Outlet::new(jobs, ends, Some(spent_batches), before, read))
             },
@@ -251,10 +253,10 @@ pub(crate) fn run(
                     tools: ToolBench::default(),
                     reader: Reader::new(shaping),
                 };
-                move |job, made: &Made<Delivery>| worker.one(job, made)
+                move |job, made: &Made<'_, Delivery>| worker.one(job, made)
             },
             &mut |delivery: Delivery| {
-                records += delivery.chunks.iter().map(|chunk| chunk.rows).sum::<u64>();
+                records += delivery.chunk.as_ref().map_or(0, |chunk| chunk.rows);
                 let more = take(delivery);
                 let read_bytes = read_bytes.load(Ordering::Relaxed);
                 observer.progress(Progress { read_bytes, total_bytes, records });
@@ -262,7 +264,8 @@ pub(crate) fn run(
             },
         )?
     };
-    let mut gathering = gathering.into_inner();
+    let broken = || Error::Choice("a worker broke off".into());
+    let mut gathering = gathering.into_inner().ok_or_else(broken)?;
     if let Some(group) = gathering.take_group(shaping).filter(|_| matches!(more, More::Wanted)) {
         take(encode(group, shaping)?)?;
     }

@@ -13,9 +13,9 @@ use retort_model::{
 };
 use retort_store::{SelectedBatch, SelectedItem, Store, Unpacker};
 
-use super::crew::Made;
-use super::gather::{Admission, Gathering, encode, prepare};
-use super::{Delivery, Ends, Job, Shaping, Source, Turnstile, Work};
+use super::crew::{InOrder, Made, Turnstile};
+use super::gather::{Admission, Gathering, Shaped, encode, prepare};
+use super::{Delivery, Ends, Job, Shaping, Source, Work};
 use crate::Error;
 use crate::seen::IdHash;
 
@@ -24,7 +24,7 @@ pub(super) struct Worker<'p> {
     pub(super) shaping: &'p Shaping<'p>,
     pub(super) ends: &'p Ends<'p>,
     pub(super) admission: &'p Turnstile<Admission>,
-    pub(super) gathering: &'p Turnstile<Gathering>,
+    pub(super) gathering: &'p InOrder<Option<Shaped>, Gathering>,
     pub(super) spent: SyncSender<Batch>,
     pub(super) tools: ToolBench,
     pub(super) reader: Reader<'p>,
@@ -67,7 +67,7 @@ pub(crate) struct BatchDone {
 
 impl Worker<'_> {
     /// One batch; false if everything ends.
-    pub(super) fn one(&mut self, job: Job, made: &Made<Delivery>) -> bool {
+    pub(super) fn one(&mut self, job: Job, made: &Made<'_, Delivery>) -> bool {
         let Job { sequence, source, items_before, work } = job;
         let mut done = BatchDone::default();
         let schema = self
@@ -101,25 +101,19 @@ impl Worker<'_> {
         if stored.is_none() {
             done.without_records.clear();
         }
-        let limit = self.shaping.selection.limit;
-        let gathered = self.gathering.pass(sequence, self.ends, |gathering| {
-            if finished {
-                return None;
-            }
-            gathering.add(done, rows, &source, items, self.shaping)
-        });
-        if limit.is_some() && self.admission.lock().1.finished {
+        let _ = self.spent.try_send(batch);
+        if self.shaping.selection.limit.is_some() && self.admission.lock().1.finished {
             self.ends.set_enough();
         }
-        let _ = self.spent.try_send(batch);
-        match gathered {
-            None => false,
-            Some(None) => true,
-            Some(Some(group)) => {
-                let sequence = group.sequence;
-                made.send((sequence, encode(group, self.shaping))).is_ok()
-            }
-        }
+        let shaped = (!finished).then_some(Shaped { done, rows, source, items });
+        let mut groups = Vec::new();
+        let goes_on = self.gathering.bring(sequence, shaped, self.ends, |gathering, shaped| {
+            groups.extend(shaped.and_then(|shaped| gathering.add(shaped, self.shaping)));
+        });
+        goes_on
+            && groups
+                .into_iter()
+                .all(|(place, group)| made.send(place, encode(group, self.shaping)))
     }
 
     fn shape(
