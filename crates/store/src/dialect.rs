@@ -14,8 +14,7 @@ use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use retort_model::bounds::ROWS_AT_ONCE;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-use crate::Error;
-use crate::error::with_causes;
+use crate::{Error, tls};
 
 /// How long a statement waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(30);
@@ -236,10 +235,8 @@ pub(crate) fn open_sqlite(path: &Path, create: bool) -> Result<Connection, Error
 
 /// A connection to a PostgreSQL server.
 pub(crate) fn open_postgres(url: &str) -> Result<Connection, Error> {
-    let fail = |reason: String| Error::Open { store: without_password(url), reason };
-    let config: postgres::Config =
-        url.parse().map_err(|error: postgres::Error| fail(with_causes(&error)))?;
-    let client = config.connect(postgres::NoTls).map_err(|error| fail(with_causes(&error)))?;
+    let client =
+        tls::connect(url).map_err(|reason| Error::Open { store: without_password(url), reason })?;
     Ok(Connection::Postgres(Box::new(Server { client, statements: HashMap::new() })))
 }
 

@@ -30,6 +30,7 @@ mod selected;
 mod sessions;
 mod shares;
 mod store;
+mod tls;
 mod tokens;
 
 pub use answered::Begun;

@@ -37,6 +37,8 @@ mod people;
 mod places;
 #[path = "contract/runs.rs"]
 mod runs;
+#[path = "contract/secured.rs"]
+mod secured;
 #[path = "contract/shares.rs"]
 mod shares;
 #[path = "contract/tokens.rs"]

@@ -15,9 +15,10 @@ const LEASH: &str = "cat; cd /
     for second in 1 2 3 4 5; do $3 \"$1\" -D \"$2/data\" -m immediate stop && break; sleep 1; done
     rm -rf \"$2\"";
 
-struct Server {
+pub struct Server {
     programs: PathBuf,
-    folder: PathBuf,
+    /// Where its socket is.
+    pub folder: PathBuf,
     /// Its end ends the server.
     _leash: ChildStdin,
 }
@@ -27,7 +28,8 @@ static SERVER: OnceLock<Option<Server>> = OnceLock::new();
 /// The URL of a new, empty database; none where PostgreSQL is not installed.
 pub fn new_database() -> Option<String> {
     static MADE: AtomicUsize = AtomicUsize::new(0);
-    let server = SERVER.get_or_init(Server::start).as_ref()?;
+    let on_its_socket_alone = "-c listen_addresses=''";
+    let server = SERVER.get_or_init(|| Server::start(on_its_socket_alone)).as_ref()?;
     let name = format!("test_{}", MADE.fetch_add(1, Ordering::Relaxed));
     let mut create = Command::new(server.programs.join("createdb"));
     succeed(create.arg("-h").arg(&server.folder).args(["-U", USER, &name]));
@@ -36,7 +38,8 @@ pub fn new_database() -> Option<String> {
 }
 
 impl Server {
-    fn start() -> Option<Self> {
+    /// Starts one with these options.
+    pub fn start(options: &str) -> Option<Self> {
         let Some(programs) = programs() else {
             eprintln!("PostgreSQL is not installed: its half of these tests is passed over");
             return None;
@@ -69,7 +72,7 @@ impl Server {
                 .current_dir(&folder),
         );
         let options = format!(
-            "-k {} -c listen_addresses='' -c fsync=off -c full_page_writes=off -c max_connections=200",
+            "-k {} {options} -c fsync=off -c full_page_writes=off -c max_connections=200",
             folder.display()
         );
         succeed(
@@ -100,7 +103,7 @@ fn programs() -> Option<PathBuf> {
     folders.into_iter().find(whole)
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     let told = Command::new("id").arg("-u").output().expect("`id` tells who runs this");
     told.stdout.trim_ascii() == b"0"
 }
@@ -115,7 +118,7 @@ fn as_server(program: &Path) -> Command {
     command
 }
 
-fn succeed(command: &mut Command) {
+pub fn succeed(command: &mut Command) {
     // The server would hold a pipe open for as long as it lives.
     let said = tempfile::NamedTempFile::new().expect("a temporary file");
     let end = || said.reopen().expect("a temporary file");

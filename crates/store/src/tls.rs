@@ -1,0 +1,277 @@
+//! Connections to PostgreSQL, encrypted as the URL asks. `sslmode`, `sslrootcert`, `sslcert` and `sslkey` mean what they
+//! mean to PostgreSQL's own programs. Reference: PostgreSQL's manual, "SSL Support" of libpq.
+
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+use postgres::config::{Host, SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::client::verify_server_name;
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
+    SignatureScheme,
+};
+
+use crate::error::with_causes;
+
+/// Connects to the server at a URL.
+///
+/// # Errors
+/// Why not, in words.
+pub(crate) fn connect(url: &str) -> Result<postgres::Client, String> {
+    let (url, wishes) = Wishes::split_off(url)?;
+    let mut config: postgres::Config =
+        url.parse().map_err(|error: postgres::Error| with_causes(&error))?;
+    if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
+        // What stays on this machine is never encrypted.
+        config.ssl_mode(SslMode::Disable);
+    }
+    let connected = if config.get_ssl_mode() == SslMode::Disable {
+        config.connect(postgres::NoTls)
+    } else {
+        config.connect(MakeRustlsConnect::new(wishes.config()?))
+    };
+    connected.map_err(|error| with_causes(&error))
+}
+
+/// What a URL asks of the encryption.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wishes {
+    check: Check,
+    /// A file of certificates, or `system`.
+    roots: Option<String>,
+    certificate: Option<String>,
+    key: Option<String>,
+}
+
+/// What the server has to prove before anything is told to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Check {
+    /// Nothing: whoever stands between can read along, but nobody who listens only.
+    #[default]
+    Nothing,
+    /// That an authority which is trusted vouches for it.
+    Authority,
+    /// And that it is the one with this name.
+    Name,
+}
+
+impl Wishes {
+    /// Takes them out of a URL; what is left is for the client library, which does not know them.
+    fn split_off(url: &str) -> Result<(String, Self), String> {
+        let (place, options) = url.split_once('?').unwrap_or((url, ""));
+        let mut wishes = Self::default();
+        let mut left = Vec::new();
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            let value = percent_decode_str(value)
+                .decode_utf8()
+                .map_err(|_| format!("`{name}` is no UTF-8"))?;
+            match (name, &*value) {
+                ("sslmode", "verify-ca") => wishes.check = Check::Authority,
+                ("sslmode", "verify-full") => wishes.check = Check::Name,
+                ("sslrootcert", _) => wishes.roots = Some(value.into()),
+                ("sslcert", _) => wishes.certificate = Some(value.into()),
+                ("sslkey", _) => wishes.key = Some(value.into()),
+                _ => {
+                    left.push(option);
+                    continue;
+                }
+            }
+            if name == "sslmode" {
+                left.push("sslmode=require");
+            }
+        }
+        if wishes.check == Check::Nothing
+            && wishes.roots.is_some()
+            && left.contains(&"sslmode=require")
+        {
+            // As there: with authorities at hand they are asked.
+            wishes.check = Check::Authority;
+        }
+        let left = if left.is_empty() { String::new() } else { format!("?{}", left.join("&")) };
+        Ok((format!("{place}{left}"), wishes))
+    }
+
+    fn config(&self) -> Result<ClientConfig, String> {
+        let provider = Arc::new(ring::default_provider());
+        let (roots, known) = match self.check {
+            Check::Nothing => (None, Vec::new()),
+            Check::Authority | Check::Name => {
+                let known = self.authorities()?;
+                let mut roots = RootCertStore::empty();
+                let (taken, _) = roots.add_parsable_certificates(known.iter().cloned());
+                if taken == 0 {
+                    return Err(format!("{} holds no certificate that can be used", self.place()));
+                }
+                let roots = Arc::new(roots);
+                let verifier =
+                    WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                        .build()
+                        .map_err(|error| error.to_string())?;
+                (Some(verifier), known)
+            }
+        };
+        let verifier = Verifier {
+            roots,
+            known,
+            name: self.check == Check::Name,
+            provider: Arc::clone(&provider),
+        };
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match (&self.certificate, &self.key) {
+            (None, None) => config.with_no_client_auth(),
+            (Some(certificate), Some(key)) => {
+                let private = PrivateKeyDer::from_pem_file(key)
+                    .map_err(|error| format!("the key `{key}`: {error}"))?;
+                config
+                    .with_client_auth_cert(certificates(certificate)?, private)
+                    .map_err(|error| format!("the certificate `{certificate}`: {error}"))?
+            }
+            _ => return Err("`sslcert` and `sslkey` belong together".into()),
+        };
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+        Ok(config)
+    }
+
+    /// The certificates of those who may vouch for a server.
+    fn authorities(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        match self.roots.as_deref().filter(|roots| *roots != "system") {
+            Some(path) => certificates(path),
+            None => Ok(rustls_native_certs::load_native_certs().certs),
+        }
+    }
+
+    fn place(&self) -> String {
+        match self.roots.as_deref().filter(|roots| *roots != "system") {
+            Some(path) => format!("`{path}`"),
+            None => "the system's store of certificates".into(),
+        }
+    }
+}
+
+/// The certificates of a PEM file.
+fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| format!("the certificates `{path}`: {error}"))
+}
+
+/// Says whether a server's certificate will do.
+#[derive(Debug)]
+struct Verifier {
+    /// None where nothing is to be proved.
+    roots: Option<Arc<WebPkiServerVerifier>>,
+    /// The certificates of the authorities; a server may also show one of them as its own.
+    known: Vec<CertificateDer<'static>>,
+    /// Whether it has to bear the server's name.
+    name: bool,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        let Some(roots) = &self.roots else { return Ok(ServerCertVerified::assertion()) };
+        if self.known.iter().any(|known| known == certificate) {
+            if self.name {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            }
+            return Ok(ServerCertVerified::assertion());
+        }
+        match roots.verify_server_cert(certificate, others, name, ocsp, now) {
+            // The name is looked at when all else is well.
+            Err(TlsError::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if !self.name => Ok(ServerCertVerified::assertion()),
+            result => result,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_url_asks_of_the_encryption_is_taken_out_of_it() {
+        let split = |options: &str| {
+            let (url, wishes) = Wishes::split_off(&format!("postgres://a@b/c{options}")).unwrap();
+            (url.strip_prefix("postgres://a@b/c").unwrap().to_owned(), wishes)
+        };
+        let wishes = |check, roots: Option<&str>| Wishes {
+            check,
+            roots: roots.map(str::to_owned),
+            ..Wishes::default()
+        };
+        assert_eq!(split(""), (String::new(), Wishes::default()));
+        for left in ["?sslmode=disable", "?sslmode=require&connect_timeout=5", "?channel_binding=x"]
+        {
+            assert_eq!(split(left), (left.to_owned(), Wishes::default()));
+        }
+        assert_eq!(
+            split("?a=1&sslmode=verify-full&sslrootcert=%2Fx%20y.pem"),
+            ("?a=1&sslmode=require".to_owned(), wishes(Check::Name, Some("/x y.pem")))
+        );
+        assert_eq!(
+            split("?sslmode=verify-ca"),
+            ("?sslmode=require".to_owned(), wishes(Check::Authority, None))
+        );
+        // With authorities at hand they are asked, but not where it need not be encrypted at all.
+        let roots = "sslrootcert=r.pem";
+        let (check, none) = (Check::Authority, Check::Nothing);
+        let required = "?sslmode=require".to_owned();
+        assert_eq!(
+            split(&format!("?{roots}&sslmode=require")),
+            (required, wishes(check, Some("r.pem")))
+        );
+        assert_eq!(split(&format!("?{roots}")), (String::new(), wishes(none, Some("r.pem"))));
+        assert!(Wishes::split_off("postgres://a/b?sslrootcert=%ff").is_err());
+        let (_, half) = split("?sslcert=c.pem");
+        assert!(half.config().unwrap_err().contains("sslkey"));
+    }
+}
