@@ -124,6 +124,12 @@ pub struct Task<'a> {
 }
 
 impl<'a> Conversation<'a> {
+    /// All messages, of every branch: those of the rounds, then those of the tasks of sub-agents.
+    pub fn messages(&self) -> impl Iterator<Item = &Message<'a>> {
+        let tasks = self.tasks.iter().flat_map(|task| &task.rounds);
+        self.rounds.iter().chain(tasks).flat_map(|round| &round.messages)
+    }
+
     /// Positions of the rounds from the root to the current leaf. A parent that does not stand before its child
     /// ends the walk, so that no cycle can hold it.
     pub fn active_path(&self) -> Vec<usize> {

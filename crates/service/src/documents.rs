@@ -198,8 +198,7 @@ impl Service {
             return Ok(Vec::new());
         };
         let mut found: Vec<(String, String)> = Vec::new();
-        let messages = conversation.rounds.iter().flat_map(|round| &round.messages);
-        for raw in messages.flat_map(|message| &message.contexts).take(CITATIONS) {
+        for raw in conversation.messages().flat_map(|message| &message.contexts).take(CITATIONS) {
             if found.iter().any(|(text, _)| text == raw.as_str()) {
                 continue;
             }

@@ -362,10 +362,8 @@ pub(crate) fn incoming_of(
 /// Paths and addresses of the passages that a conversation's answers were given with, each once, as many as are
 /// listed.
 fn cites(conversation: &Conversation<'_>) -> BTreeSet<String> {
-    let tasks = conversation.tasks.iter().flat_map(|task| &task.rounds);
-    let messages = conversation.rounds.iter().chain(tasks).flat_map(|round| &round.messages);
     let mut places = BTreeSet::new();
-    for raw in messages.flat_map(|message| &message.contexts) {
+    for raw in conversation.messages().flat_map(|message| &message.contexts) {
         let Ok(context) = Value::parse(raw.as_str()) else { continue };
         for name in ["s3_path", "url"] {
             let place = context.get(name).and_then(Value::as_str).filter(|place| !place.is_empty());

@@ -279,9 +279,7 @@ fn shown(summary: &Summary, line: &[u8], shows: Shows) -> Result<Vec<u8>, Error>
 /// Files that lie in the messages, in order. What only points elsewhere is none.
 fn attachments(conversation: &Conversation<'_>) -> Vec<Attachment> {
     let mut found: Vec<Attachment> = Vec::new();
-    let tasks = conversation.tasks.iter().flat_map(|task| &task.rounds);
-    let messages = conversation.rounds.iter().chain(tasks).flat_map(|round| &round.messages);
-    for part in messages.flat_map(retort_model::Message::attachments) {
+    for part in conversation.messages().flat_map(retort_model::Message::attachments) {
         let Some(raw) = &part.raw else { continue };
         let Ok(value) = serde_json::from_str::<serde_json::Value>(raw.as_str()) else { continue };
         let Some((media_type, bytes)) = inline(&value) else { continue };

@@ -481,8 +481,18 @@ async fn documents_are_found_read_and_exported_by_who_administers() {
                 "contexts": [{"readable_filename": "Part 3", "s3_path": "p/3", "text": "t"}]}],
         });
         house.post("/api/v1/conversations", &owner, asked).await.ok();
+        let passage = json!({"readable_filename": "Part 4", "s3_path": "p/4", "text": "t"});
+        let dug = json!([{"role": "user", "content": "dig"}, {"role": "assistant", "content": "dug", "contexts": [passage]}]);
+        let rounds = json!([{"number": 1, "messages": [{"role": "user", "content": "q"}]}]);
+        let helped = json!({
+            "retort": 1, "id": "helped", "source": "s", "kind": "agent", "status": "active", "rounds": rounds,
+            "tasks": [{"id": "t", "agent": "digger", "rounds": [{"number": 1, "messages": dug}]}],
+        });
+        house.post("/api/v1/conversations", &owner, helped).await.ok();
         let Some(browser) = Browser::open(house, false).await else { return };
         browser.sign_in(&house.owner).await;
+        browser.go("/conversations/helped").await;
+        assert_eq!(browser.count("a[href='/documents/4']").await, 1, "{}", browser.body().await);
         browser.press("header nav a[href='/documents']").await;
         browser.until("60 documents · 2 × 32 bit").await;
         assert_eq!(browser.count("tbody tr").await, 50);
