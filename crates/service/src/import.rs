@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, findings, write_reject};
@@ -147,50 +148,69 @@ pub(crate) fn import(
     let mut feed = InputsFeed::new(&inputs, plan.from);
     let total_bytes = feed.total_bytes();
     let mut taking = Taking {
-        store,
-        scope,
-        plan,
-        waiting: Vec::new(),
-        waiting_runs: Vec::new(),
-        waiting_documents: Vec::new(),
-        waiting_bytes: 0,
+        names: plan.names,
+        waiting: Waiting::default(),
         refused: Tally::default(),
         report: ImportReport { files_passed_over: inputs.passed_over, ..ImportReport::default() },
     };
-    let read = Arc::clone(&read_bytes);
-    in_order(
-        plan.threads.max(1),
-        &ends,
-        |jobs| feed.feed(&mut Outlet::new(jobs, &ends, None, 0, read)),
-        || {
-            let mut packer = store.packer();
-            let (ends, before) = (&ends, &before);
-            move |job: Job, made: &crate::pipeline::Made<'_, Made>| {
-                let sequence = job.sequence;
-                match pack(job, (plan, scope), &mut packer, before, ends) {
-                    Some(result) => made.send(sequence, result),
-                    None => false,
-                }
+    let committed = AtomicU64::new(0);
+    let (read, progress) = (Arc::clone(&read_bytes), || Progress {
+        read_bytes: read_bytes.load(Ordering::Relaxed),
+        total_bytes,
+        records: committed.load(Ordering::Relaxed),
+    });
+    // While some are committed, the next are made ready.
+    let (full, to_commit) = sync_channel::<Waiting>(0);
+    let (taken, done) = std::thread::scope(|threads| {
+        let committing = threads.spawn(|| {
+            let mut done = Committed { store, scope, plan, report: ImportReport::default() };
+            for waiting in to_commit {
+                done.commit(waiting)?;
+                committed.store(done.report.new + done.report.updated, Ordering::Relaxed);
             }
-        },
-        &mut |made: Made| {
-            taking.take(made, rejects)?;
-            observer.progress(Progress {
-                read_bytes: read_bytes.load(Ordering::Relaxed),
-                total_bytes,
-                records: taking.report.new + taking.report.updated,
-            });
-            Ok(More::Wanted)
-        },
-    )?;
-    taking.commit()?;
+            Ok(done.report)
+        });
+        let broken = || Error::Choice("the import broke off".into());
+        let hand_over = |waiting: Waiting| full.send(waiting).map_err(|_| broken());
+        let taken = in_order(
+            plan.threads.max(1),
+            &ends,
+            |jobs| feed.feed(&mut Outlet::new(jobs, &ends, None, 0, read)),
+            || {
+                let mut packer = store.packer();
+                let (ends, before) = (&ends, &before);
+                move |job: Job, made: &crate::pipeline::Made<'_, Made>| {
+                    let sequence = job.sequence;
+                    match pack(job, (plan, scope), &mut packer, before, ends) {
+                        Some(result) => made.send(sequence, result),
+                        None => false,
+                    }
+                }
+            },
+            &mut |made: Made| {
+                if let Some(waiting) = taking.take(made, rejects)? {
+                    hand_over(waiting)?;
+                }
+                observer.progress(progress());
+                Ok(More::Wanted)
+            },
+        );
+        let taken = taken.and_then(|_| hand_over(std::mem::take(&mut taking.waiting)));
+        drop(full);
+        (taken, committing.join().unwrap_or_else(|_| Err(broken())))
+    });
+    // What the store says against it is why the rest broke off.
+    let done = done?;
+    taken?;
     if total_bytes > COMMIT_BYTES {
         store.rest();
     }
-    let records = taking.report.new + taking.report.updated;
-    let read_bytes = read_bytes.load(Ordering::Relaxed);
-    observer.progress(Progress { read_bytes, total_bytes, records });
+    observer.progress(progress());
     let mut report = taking.report;
+    (report.new, report.updated) = (done.new, done.updated);
+    (report.same, report.older, report.repeated) = (done.same, done.older, done.repeated);
+    report.foreign += done.foreign;
+    report.met.extend(done.met);
     report.refused = findings(&taking.refused, Refusal::as_str);
     debug_assert!(report.balances());
     Ok(report)
@@ -476,26 +496,38 @@ fn update_run(
     })
 }
 
-/// Gathers what the workers made and commits it.
-struct Taking<'t> {
-    store: &'t Store,
-    scope: &'t Scope,
-    plan: &'t ImportPlan,
-    waiting: Vec<Incoming>,
-    waiting_runs: Vec<IncomingRun>,
-    waiting_documents: Vec<IncomingDocument>,
-    waiting_bytes: u64,
+/// Gathers what the workers made.
+struct Taking {
+    names: bool,
+    waiting: Waiting,
     refused: Tally<Refusal>,
     report: ImportReport,
 }
 
-impl Taking<'_> {
-    fn take(&mut self, made: Made, rejects: &mut dyn Write) -> Result<(), Error> {
+/// What is to be committed at once.
+#[derive(Default)]
+struct Waiting {
+    conversations: Vec<Incoming>,
+    runs: Vec<IncomingRun>,
+    documents: Vec<IncomingDocument>,
+    bytes: u64,
+}
+
+impl Waiting {
+    fn is_full(&self) -> bool {
+        let items = self.conversations.len() + self.runs.len() + self.documents.len();
+        items >= COMMIT_ITEMS || self.bytes >= COMMIT_BYTES
+    }
+}
+
+impl Taking {
+    /// Takes a batch; gives back what is to be committed.
+    fn take(&mut self, made: Made, rejects: &mut dyn Write) -> Result<Option<Waiting>, Error> {
         let Made { source, done, mut incoming, mut runs, mut documents, mut foreign } = made;
         let count = incoming.len() + runs.len() + documents.len() + foreign.len();
         self.count(&source, &done, count);
         self.report.foreign += foreign.len() as u64;
-        if self.plan.names {
+        if self.names {
             self.report.met.append(&mut foreign);
         }
         let mut lines = Vec::new();
@@ -512,20 +544,17 @@ impl Taking<'_> {
         rejects
             .write_all(&lines)
             .map_err(|source| Error::Unpack { name: "the list of refused items".into(), source })?;
-        self.waiting_bytes += incoming.iter().map(|one| one.size).sum::<u64>();
         self.report.runs += runs.len() as u64;
         self.report.documents += documents.len() as u64;
-        self.waiting_bytes += runs.iter().map(|one| one.size).sum::<u64>();
-        self.waiting.append(&mut incoming);
-        self.waiting_bytes += documents.iter().map(|one| one.size).sum::<u64>();
-        self.waiting_runs.append(&mut runs);
-        self.waiting_documents.append(&mut documents);
-        let waiting = self.waiting.len() + self.waiting_runs.len() + self.waiting_documents.len();
-        if waiting >= COMMIT_ITEMS || self.waiting_bytes >= COMMIT_BYTES {
-            self.commit()?;
-        }
+        let waiting = &mut self.waiting;
+        waiting.bytes += incoming.iter().map(|one| one.size).sum::<u64>();
+        waiting.bytes += runs.iter().map(|one| one.size).sum::<u64>();
+        waiting.bytes += documents.iter().map(|one| one.size).sum::<u64>();
+        waiting.conversations.append(&mut incoming);
+        waiting.runs.append(&mut runs);
+        waiting.documents.append(&mut documents);
         self.refused.merge(done.refused);
-        Ok(())
+        Ok(self.waiting.is_full().then(|| std::mem::take(&mut self.waiting)))
     }
 
     fn count(&mut self, source: &Source, done: &BatchDone, taken: usize) {
@@ -544,44 +573,53 @@ impl Taking<'_> {
             input.refused += done.account.refused;
         }
     }
+}
 
-    fn commit(&mut self) -> Result<(), Error> {
-        if !self.waiting.is_empty() {
+/// What was committed.
+struct Committed<'c> {
+    store: &'c Store,
+    scope: &'c Scope,
+    plan: &'c ImportPlan,
+    report: ImportReport,
+}
+
+impl Committed<'_> {
+    fn commit(&mut self, waiting: Waiting) -> Result<(), Error> {
+        let Waiting { conversations, runs, documents, bytes: _ } = waiting;
+        if !conversations.is_empty() {
             let taken = if self.plan.dry_run {
-                self.store.would_take_in(self.scope, &self.waiting)?
+                self.store.would_take_in(self.scope, &conversations)?
             } else {
-                self.store.take_in(self.scope, &self.waiting)?
+                self.store.take_in(self.scope, &conversations)?
             };
-            for (one, became) in std::mem::take(&mut self.waiting).into_iter().zip(taken) {
+            for (one, became) in conversations.into_iter().zip(taken) {
                 self.met(one.id, one.source, became);
             }
         }
-        if !self.waiting_runs.is_empty() {
+        if !runs.is_empty() {
             let mut packer = self.store.packer();
             let mut update = |was: &[u8], came: &[u8], run: &IncomingRun| {
                 update_run(was, came, run, &mut packer)
             };
             let taken = if self.plan.dry_run {
-                self.store.would_take_in_runs(self.scope, &self.waiting_runs, &mut update)?
+                self.store.would_take_in_runs(self.scope, &runs, &mut update)?
             } else {
-                self.store.take_in_runs(self.scope, &self.waiting_runs, &mut update)?
+                self.store.take_in_runs(self.scope, &runs, &mut update)?
             };
-            for (one, became) in std::mem::take(&mut self.waiting_runs).into_iter().zip(taken) {
+            for (one, became) in runs.into_iter().zip(taken) {
                 self.met(one.id, one.flow, became);
             }
         }
-        if !self.waiting_documents.is_empty() {
-            let some = std::mem::take(&mut self.waiting_documents);
+        if !documents.is_empty() {
             let taken = if self.plan.dry_run {
-                self.store.would_take_in_documents(self.scope, &some)?
+                self.store.would_take_in_documents(self.scope, &documents)?
             } else {
-                self.store.take_in_documents(self.scope, &some)?
+                self.store.take_in_documents(self.scope, &documents)?
             };
-            for (one, became) in some.into_iter().zip(taken) {
+            for (one, became) in documents.into_iter().zip(taken) {
                 self.met(one.id, one.source, became);
             }
         }
-        self.waiting_bytes = 0;
         Ok(())
     }
 

@@ -332,3 +332,128 @@ pub(crate) fn in_order<J: Send, T: Send, W: FnMut(J, &Made<'_, T>) -> bool + Sen
     let taker = made.taker.into_inner().filter(|_| !ends.failed.load(Ordering::Relaxed));
     taker.map(|taker| taker.more).ok_or_else(|| Error::Choice("a worker broke off".into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    /// Does `jobs` jobs, of which each takes as long as `takes` says.
+    fn done(
+        jobs: u64,
+        threads: usize,
+        takes: impl Fn(u64) -> Duration + Sync,
+        take: &mut (dyn FnMut(u64) -> Result<More, Error> + Send),
+    ) -> (Result<More, Error>, u64) {
+        let stopped = AtomicBool::new(false);
+        let ends = Ends::new(&stopped);
+        let mut fed = 0;
+        let more = in_order(
+            threads,
+            &ends,
+            |send| {
+                while fed < jobs && send(fed) {
+                    fed += 1;
+                }
+                Ok(())
+            },
+            || {
+                |job, made: &Made<'_, u64>| {
+                    std::thread::sleep(takes(job));
+                    made.send(job, Ok(job))
+                }
+            },
+            take,
+        );
+        (more, fed)
+    }
+
+    #[test]
+    fn all_is_taken_in_order_whoever_is_quick() {
+        for threads in [1, 2, 5] {
+            let mut taken = Vec::new();
+            let (more, _) =
+                done(200, threads, |job| Duration::from_micros(job * 7919 % 300), &mut |one| {
+                    taken.push(one);
+                    Ok(More::Wanted)
+                });
+            assert!(matches!(more, Ok(More::Wanted)));
+            assert_eq!(taken, (0..200).collect::<Vec<_>>(), "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn nobody_is_further_ahead_than_allowed() {
+        let begun = AtomicU64::new(0);
+        let mut most = 0;
+        let takes = |job| {
+            begun.fetch_max(job, Ordering::Relaxed);
+            Duration::from_millis(if job % 20 == 0 { 20 } else { 0 })
+        };
+        let (more, _) = done(100, 3, takes, &mut |one| {
+            most = most.max(begun.load(Ordering::Relaxed) - one);
+            Ok(More::Wanted)
+        });
+        assert!(more.is_ok());
+        // Those that wait have done one, and what is being taken is not taken yet.
+        assert!(most <= waiting(3) as u64 + 3, "{most}");
+    }
+
+    #[test]
+    fn who_wants_no_more_or_fails_ends_the_feed() {
+        let mut last = 0;
+        let (more, fed) = done(100_000, 2, |_| Duration::ZERO, &mut |one| {
+            last = one;
+            Ok(if one < 50 { More::Wanted } else { More::Enough })
+        });
+        assert!(matches!(more, Ok(More::Enough)));
+        assert!(last == 50 && fed < 100_000, "{last} {fed}");
+        let (more, fed) = done(100_000, 2, |_| Duration::ZERO, &mut |one| {
+            if one < 50 { Ok(More::Wanted) } else { Err(Error::Choice(format!("no {one}"))) }
+        });
+        assert_eq!(more.err().map(|error| error.to_string()).as_deref(), Some("no 50"));
+        assert!(fed < 100_000, "{fed}");
+    }
+
+    #[test]
+    fn a_job_that_is_lost_holds_up_nobody() {
+        let stopped = AtomicBool::new(false);
+        let ends = Ends::new(&stopped);
+        let lost = in_order(
+            3,
+            &ends,
+            |send| {
+                (0..1000).all(send);
+                Ok(())
+            },
+            || |job, made: &Made<'_, u64>| job != 30 && made.send(job, Ok(job)),
+            &mut |_| Ok(More::Wanted),
+        );
+        assert!(lost.is_err());
+        let ends = Ends::new(&stopped);
+        let failed = in_order(
+            3,
+            &ends,
+            |send| {
+                send(0);
+                Err(Error::Choice("unreadable".into()))
+            },
+            || |job, made: &Made<'_, u64>| made.send(job, Ok(job)),
+            &mut |_| Ok(More::Wanted),
+        );
+        assert_eq!(failed.err().map(|error| error.to_string()).as_deref(), Some("unreadable"));
+        stopped.store(true, Ordering::Relaxed);
+        let stopped = in_order(
+            2,
+            &Ends::new(&stopped),
+            |send| {
+                (0..1000).all(send);
+                Ok(())
+            },
+            || |job, made: &Made<'_, u64>| made.send(job, Ok(job)),
+            &mut |_| Ok(More::Wanted),
+        );
+        assert!(matches!(stopped, Err(Error::Stopped)));
+    }
+}
