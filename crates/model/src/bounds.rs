@@ -39,7 +39,7 @@ pub const ROWS_WATCHED_BYTES: usize = 64 << 20;
 /// Bytes for the files beside the data after which a group of rows is written, however few its rows are.
 pub const BESIDE_BYTES: usize = 2 << 20;
 
-/// Batches that wait between two stages of the pipeline, for each worker; so far, too, it may be ahead of the others.
+/// Batches that one of the workers may be ahead of the others, for each of them; twice as many wait to be worked on.
 pub const BATCHES_WAITING_PER_WORKER: usize = 2;
 
 /// Most worker threads of one export.

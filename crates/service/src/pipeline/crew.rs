@@ -107,7 +107,7 @@ impl<T, S> InOrder<T, S> {
     pub(super) fn new(taker: S, threads: usize) -> Self {
         let taker = Some(taker);
         let line = Line { next: 0, early: BTreeMap::new(), taker, waiting: 0 };
-        Self { line: Mutex::new(line), moved: Condvar::new(), ahead: waiting(threads) as u64 }
+        Self { line: Mutex::new(line), moved: Condvar::new(), ahead: ahead(threads) as u64 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Line<T, S>> {
@@ -199,9 +199,14 @@ impl<T> Made<'_, T> {
     }
 }
 
-/// How many batches wait for, or are ahead of, so many workers.
-fn waiting(threads: usize) -> usize {
+/// How far one of so many workers may be ahead.
+fn ahead(threads: usize) -> usize {
     threads * BATCHES_WAITING_PER_WORKER
+}
+
+/// How many jobs wait for so many workers, at most: the feed rests until half of them are done.
+pub(super) fn jobs_waiting(threads: usize) -> usize {
+    2 * threads * BATCHES_WAITING_PER_WORKER
 }
 
 /// Jobs that wait for a worker, in order.
@@ -296,8 +301,7 @@ pub(crate) fn in_order<J: Send, T: Send, W: FnMut(J, &Made<'_, T>) -> bool + Sen
     worker: impl Fn() -> W,
     take: &mut (dyn FnMut(T) -> Result<More, Error> + Send),
 ) -> Result<More, Error> {
-    // The feed rests until half of them are done.
-    let jobs = Jobs::new(2 * waiting(threads));
+    let jobs = Jobs::new(jobs_waiting(threads));
     let made = Made { taker: InOrder::new(Taker { take, more: More::Wanted }, threads), ends };
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -397,7 +401,7 @@ mod tests {
         });
         assert!(more.is_ok());
         // Those that wait have done one, and what is being taken is not taken yet.
-        assert!(most <= waiting(3) as u64 + 3, "{most}");
+        assert!(most <= ahead(3) as u64 + 3, "{most}");
     }
 
     #[test]

@@ -231,7 +231,7 @@ pub(crate) fn run(
     let admission = Turnstile::new(Admission { seen: SeenIds::new(), taken: 0, finished: false });
     let mut records = before.account.records;
     let gathering = InOrder::new(Gathering::after(before), shaping.threads);
-    let (spent, spent_batches) = sync_channel::<Batch>(shaping.threads * 4);
+    let (spent, spent_batches) = sync_channel::<Batch>(crew::jobs_waiting(shaping.threads));
     let read_bytes = Arc::new(AtomicU64::new(0));
     let total_bytes = feed.total_bytes();
     let more = {
