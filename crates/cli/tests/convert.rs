@@ -387,6 +387,25 @@ fn a_first_tag_that_comes_late_moves_its_record_to_the_front_with_its_id() {
 }
 
 #[test]
+fn what_goes_beside_a_row_that_moves_to_the_front_stays() {
+    let place = Place::new();
+    place.file("1.jsonl", lines((0..30).map(|n| long_chat(&format!("c{n}"), 60_000))));
+    // The last batch is this alone.
+    let call = json!({"id": "k", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let last = json!({
+        "id": "last", "title": "T", "tools": [{"type": "function", "function": {"name": "f"}}],
+        "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "k", "content": "r"}, {"role": "assistant", "content": "a"}],
+    });
+    place.file("2.jsonl", lines([last]));
+    let args = ["-q", "-d", "openai", "--shard-size", "1", "-o", "o"];
+    place.ok(&[&["convert", "1.jsonl", "2.jsonl"], &args[..]].concat());
+    assert!(fs::read_to_string(place.path("o/ids.txt")).unwrap().starts_with("last\nc0\n"));
+    assert!(fs::read_to_string(place.path("o/extra.jsonl")).unwrap().contains("\"last\""));
+    place.ok(&["verify", "o"]);
+}
+
+#[test]
 fn shards_are_numbered_of_how_many_and_hold_all_records() {
     let place = Place::new();
     place.file("in.jsonl", lines((0..60).map(|n| long_chat(&format!("c{n}"), 60_000))));
