@@ -541,11 +541,16 @@ fn an_image_as_first_part_does_not_lose_the_conversation() {
 
 #[test]
 fn template_marks_are_warned_of_and_left_as_they_are() {
-    check(
-        &agent(&[say("user", "see <image>"), say("assistant", "a")]),
-        json!([{"messages": [["user", "see <image>"], ["assistant", "a"]]}]),
-        "warns:template-mark",
-    );
+    let marks = ["see <image>", "a < b <audio>", "{{{idx}} and", "}} {{ {{{{content}}"];
+    let others = ["<images>", "a < b > c", "{{ idx }}", "{\"a\":{\"b\":{}}}"];
+    let marks = marks.map(|text| (text, "warns:template-mark"));
+    for (text, findings) in marks.into_iter().chain(others.map(|text| (text, ""))) {
+        check(
+            &agent(&[say("user", text), say("assistant", "a")]),
+            json!([{"messages": [["user", text], ["assistant", "a"]]}]),
+            findings,
+        );
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::json::{
-    JsonError, Parser, compact_into, has_escapes, unescape_bytes, unescape_into, write_escaped,
+    Append, JsonError, Parser, compact_into, has_escapes, unescape_bytes, unescape_into,
+    write_escaped, write_string,
 };
 
 /// A text. What a JSON source wrote stays as it stands until someone needs to look inside, so that text which
@@ -50,18 +51,18 @@ impl<'a> Text<'a> {
     }
 
     /// Appends the text as the inside of a JSON string.
-    pub fn write_escaped(&self, out: &mut Vec<u8>) {
+    pub fn write_escaped(&self, out: &mut impl Append) {
         match self {
             Self::Plain(text) => write_escaped(text, out),
-            Self::Escaped(body) => out.extend_from_slice(body.as_bytes()),
+            Self::Escaped(body) => out.append(body),
         }
     }
 
     /// Appends the text as a JSON string, quotes included.
-    pub fn write_string(&self, out: &mut Vec<u8>) {
-        out.push(b'"');
+    pub fn write_string(&self, out: &mut impl Append) {
+        out.append("\"");
         self.write_escaped(out);
-        out.push(b'"');
+        out.append("\"");
     }
 
     /// Whether there is nothing in it.
@@ -172,9 +173,27 @@ impl<'a> RawJson<'a> {
 
     /// A JSON string.
     pub fn string(text: &str) -> Self {
-        let mut out = Vec::with_capacity(text.len() + 2);
-        crate::json::write_string(text, &mut out);
-        Self(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+        let mut out = String::with_capacity(text.len() + 2);
+        write_string(text, &mut out);
+        Self(Cow::Owned(out))
+    }
+
+    /// An object of these fields; none if there are none.
+    pub fn object<'f, 'j: 'f>(
+        fields: impl IntoIterator<Item = &'f (Text<'j>, RawJson<'j>)>,
+    ) -> Option<RawJson<'static>> {
+        let mut out = String::new();
+        for (key, value) in fields {
+            out.push(if out.is_empty() { '{' } else { ',' });
+            key.write_string(&mut out);
+            out.push(':');
+            out.push_str(value.as_str());
+        }
+        if out.is_empty() {
+            return None;
+        }
+        out.push('}');
+        Some(RawJson(Cow::Owned(out)))
     }
 
     /// As [`parse`](RawJson::parse), borrowing from nothing.

@@ -10,8 +10,8 @@ use crate::answered::note_done;
 use crate::body::PackedBody;
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::filter::{
-    PURGED, Statement, column_text, key_text, micros, number_of_kind, number_of_status, read_texts,
-    search_text, write_texts,
+    PURGED, Statement, array_of, column_text, key_text, micros, number_of_kind, number_of_status,
+    read_texts, search_text,
 };
 use crate::items::{insert_bodies, write_bodies};
 use crate::shares::end_shares;
@@ -378,12 +378,7 @@ impl Made {
 
 /// Tags as their column; none if there are none.
 pub(crate) fn tags_column(tags: &[String]) -> Option<String> {
-    if tags.is_empty() {
-        return None;
-    }
-    let mut out = Vec::new();
-    write_texts(tags.iter().map(String::as_str), &mut out);
-    Some(String::from_utf8_lossy(&out).into_owned())
+    if tags.is_empty() { None } else { Some(array_of(tags)) }
 }
 
 /// The statements that write some rows at once.

@@ -233,12 +233,9 @@ pub(crate) fn push_texts(statement: &mut Statement, texts: &[String]) {
 
 /// Appends that the id is one of these.
 pub(crate) fn push_ids(statement: &mut Statement, dialect: Dialect, ids: &BTreeSet<String>) {
-    let mut list = Vec::new();
-    let ids: Vec<_> = ids.iter().map(|id| key_text(id)).collect();
-    write_texts(ids.iter().map(AsRef::as_ref), &mut list);
     let among = dialect.is_among("c.id", statement.next());
     statement.push(&among);
-    statement.hold(Held::Text(String::from_utf8_lossy(&list).into_owned()));
+    statement.hold(Held::Text(array_of(ids.iter().map(|id| key_text(id)))));
 }
 
 pub(crate) fn push_among(
@@ -286,15 +283,16 @@ fn like_pattern(text: &str) -> String {
 }
 
 /// Texts as a JSON array.
-pub(crate) fn write_texts<'t>(texts: impl Iterator<Item = &'t str>, out: &mut Vec<u8>) {
-    out.push(b'[');
-    for (index, text) in texts.enumerate() {
+pub(crate) fn array_of(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let mut out = String::from("[");
+    for (index, text) in texts.into_iter().enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.push(',');
         }
-        retort_model::json::write_string(text, out);
+        retort_model::json::write_string(text.as_ref(), &mut out);
     }
-    out.push(b']');
+    out.push(']');
+    out
 }
 
 /// The texts of a JSON array that the store wrote.

@@ -24,10 +24,10 @@ pub(super) fn object_of<'c>(
     };
     if wrap {
         repairs.push(Repair::WrappedArguments);
-        let mut wrapped = br#"{"_raw":"#.to_vec();
+        let mut wrapped = String::from(r#"{"_raw":"#);
         retort_model::json::write_string(&text, &mut wrapped);
-        wrapped.push(b'}');
-        return Ok(String::from_utf8_lossy(&wrapped).into_owned().into());
+        wrapped.push('}');
+        return Ok(wrapped.into());
     }
     let start: String = text.chars().take(60).collect();
     let name = call.name.decoded();

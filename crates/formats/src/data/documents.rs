@@ -1,7 +1,7 @@
 //! `documents`: a document a line with its chunks, as `spec/bulk-export.md` says and UIUC.chat's tables have them; and
 //! `chunks`: a chunk a row, with what tells of its document, as vector stores take them.
 
-use retort_model::json::write_string;
+use retort_model::json::{Append, write_string};
 use retort_model::{
     Chunk, Document, Fields, Item, ItemKind, LeftOut, RawJson, Reason, Text, Vector,
 };
@@ -88,15 +88,15 @@ impl DataFormat for Documents {
     ) -> Outcome {
         let Item::Document(document) = item else { return Outcome::other_kind(item) };
         let with_embeddings = context.options.embeddings != Embeddings::Without;
-        let mut contexts = Vec::with_capacity(4096);
-        contexts.push(b'[');
+        let mut contexts = String::with_capacity(4096);
+        contexts.push('[');
         for (index, chunk) in document.chunks.iter().enumerate() {
             if index > 0 {
-                contexts.push(b',');
+                contexts.push(',');
             }
             write_chunk(chunk, with_embeddings, &mut contexts);
         }
-        contexts.push(b']');
+        contexts.push(']');
         out.begin_row();
         match raw_of(document, "row_id") {
             Some(raw) => out.json(raw.as_str()),
@@ -108,10 +108,10 @@ impl DataFormat for Documents {
         nullable(created_at(document).as_ref(), out);
         nullable(document.readable_filename.as_ref(), out);
         nullable(document.base_url.as_ref(), out);
-        out.json(&String::from_utf8_lossy(&contexts));
+        out.json(&contexts);
         let rest = rest_of(&document.metadata);
         match &rest {
-            Some(rest) => out.json(rest),
+            Some(rest) => out.json(rest.as_str()),
             None => out.absent(),
         }
         out.end_row();
@@ -182,7 +182,7 @@ impl DataFormat for Chunks {
             raw(chunk.timestamp.as_ref(), out);
             out.text(&chunk.text);
             match rest_of(&chunk.metadata) {
-                Some(rest) => out.json(&rest),
+                Some(rest) => out.json(rest.as_str()),
                 None => out.absent(),
             }
             if context.options.embeddings != Embeddings::Without {
@@ -225,30 +225,19 @@ fn created_at<'d>(document: &'d Document<'_>) -> Option<Text<'d>> {
     told.or_else(|| document.created_at.map(|time| time.to_string())).map(Text::from)
 }
 
-/// The rest of what the source said, as the JSON text of an object.
-fn rest_of(metadata: &Fields<'_>) -> Option<String> {
-    let mut out = Vec::new();
-    for (key, raw) in metadata.iter().filter(|(key, _)| PLACED.iter().all(|name| *key != **name)) {
-        out.push(if out.is_empty() { b'{' } else { b',' });
-        key.write_string(&mut out);
-        out.push(b':');
-        out.extend_from_slice(raw.as_str().as_bytes());
-    }
-    if out.is_empty() {
-        return None;
-    }
-    out.push(b'}');
-    Some(String::from_utf8_lossy(&out).into_owned())
+/// The rest of what the source said, as an object.
+fn rest_of(metadata: &Fields<'_>) -> Option<RawJson<'static>> {
+    RawJson::object(metadata.iter().filter(|(key, _)| PLACED.iter().all(|name| *key != **name)))
 }
 
-fn write_chunk(chunk: &Chunk<'_>, with_embedding: bool, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"text\":");
+fn write_chunk(chunk: &Chunk<'_>, with_embedding: bool, out: &mut String) {
+    out.push_str("{\"text\":");
     chunk.text.write_string(out);
     let mut field = |name: &str, json: &str| {
-        out.push(b',');
+        out.push(',');
         write_string(name, out);
-        out.push(b':');
-        out.extend_from_slice(json.as_bytes());
+        out.push(':');
+        out.push_str(json);
     };
     field("pagenumber", chunk.pagenumber.as_ref().map_or("null", RawJson::as_str));
     field("timestamp", chunk.timestamp.as_ref().map_or("null", RawJson::as_str));
@@ -260,42 +249,42 @@ fn write_chunk(chunk: &Chunk<'_>, with_embedding: bool, out: &mut Vec<u8>) {
         field(&key.decoded(), raw.as_str());
     }
     if !with_embedding {
-        out.push(b'}');
+        out.push('}');
         return;
     }
     match &chunk.embedding {
         Some(embedding) => {
             if let Some(model) = &embedding.model {
-                out.extend_from_slice(b",\"embedding_model\":");
+                out.push_str(",\"embedding_model\":");
                 model.write_string(out);
             }
-            out.extend_from_slice(b",\"embedding\":");
+            out.push_str(",\"embedding\":");
             write_vector(&embedding.vector, out);
         }
-        None => out.extend_from_slice(b",\"embedding\":null"),
+        None => out.push_str(",\"embedding\":null"),
     }
-    out.push(b'}');
+    out.push('}');
 }
 
 /// The numbers as a JSON list, each in the shortest digits that say it.
 pub fn vector_json(vector: &Vector) -> String {
-    let mut out = Vec::new();
+    let mut out = String::new();
     write_vector(vector, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
+    out
 }
 
 /// Writes the numbers as a JSON list, each in the shortest digits that say it.
-pub(crate) fn write_vector(vector: &Vector, out: &mut Vec<u8>) {
-    fn list<T: Copy, F: zmij::Float>(numbers: &[T], wide: impl Fn(T) -> F, out: &mut Vec<u8>) {
+pub(crate) fn write_vector(vector: &Vector, out: &mut impl Append) {
+    fn list<T: Copy, F: zmij::Float>(numbers: &[T], wide: impl Fn(T) -> F, out: &mut impl Append) {
         let mut buffer = zmij::Buffer::new();
-        out.push(b'[');
+        out.append("[");
         for (index, number) in numbers.iter().enumerate() {
             if index > 0 {
-                out.push(b',');
+                out.append(",");
             }
-            out.extend_from_slice(buffer.format_finite(wide(*number)).as_bytes());
+            out.append(buffer.format_finite(wide(*number)));
         }
-        out.push(b']');
+        out.append("]");
     }
     match vector {
         Vector::F32(numbers) => list(numbers, |number| number, out),

@@ -92,18 +92,18 @@ fn borrowed<'f>(feedback: &'f Feedback<'_>) -> Feedback<'f> {
 }
 
 fn file_part<'p>(file: &FileReference<'_>) -> Part<'p> {
-    let mut out = br#"{"type":"file","uri":"#.to_vec();
+    let mut out = String::from(r#"{"type":"file","uri":"#);
     file.uri.write_string(&mut out);
     for (key, text) in [("name", &file.name), ("media_type", &file.media_type)] {
         if let Some(text) = text {
-            out.push(b',');
+            out.push(',');
             write_string(key, &mut out);
-            out.push(b':');
+            out.push(':');
             text.write_string(&mut out);
         }
     }
-    out.push(b'}');
-    let raw = RawJson::owned(&String::from_utf8_lossy(&out)).ok();
+    out.push('}');
+    let raw = RawJson::owned(&out).ok();
     Part { kind: PartKind::File, text: None, raw }
 }
 

@@ -11,16 +11,16 @@ use super::turns::{Side, Turn, Turns};
 
 /// Writes JSON objects that are only begun when there is something to say.
 struct Lazy<'o> {
-    out: &'o mut Vec<u8>,
+    out: &'o mut String,
     begun: bool,
 }
 
 impl Lazy<'_> {
-    fn key(&mut self, key: &str) -> &mut Vec<u8> {
-        self.out.push(if self.begun { b',' } else { b'{' });
+    fn key(&mut self, key: &str) -> &mut String {
+        self.out.push(if self.begun { ',' } else { '{' });
         self.begun = true;
         write_string(key, self.out);
-        self.out.push(b':');
+        self.out.push(':');
         self.out
     }
 
@@ -30,25 +30,25 @@ impl Lazy<'_> {
 
     fn end(self) -> bool {
         if self.begun {
-            self.out.push(b'}');
+            self.out.push('}');
         }
         self.begun
     }
 }
 
 fn list<T>(
-    out: &mut Vec<u8>,
+    out: &mut String,
     items: impl Iterator<Item = T>,
-    mut write: impl FnMut(T, &mut Vec<u8>),
+    mut write: impl FnMut(T, &mut String),
 ) {
-    out.push(b'[');
+    out.push('[');
     for (index, item) in items.enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.push(',');
         }
         write(item, out);
     }
-    out.push(b']');
+    out.push(']');
 }
 
 /// What the columns cannot hold, as JSON text; empty if there is nothing.
@@ -73,10 +73,10 @@ pub(super) fn extra(
     if is_plain {
         return String::new();
     }
-    let mut buffer = Vec::with_capacity(256);
+    let mut buffer = String::with_capacity(256);
     let mut object = Lazy { out: &mut buffer, begun: false };
     if let Some(round) = draft.graph_round {
-        object.key("round").extend_from_slice(round.number.to_string().as_bytes());
+        object.key("round").push_str(&round.number.to_string());
         if let Some(node) = &round.node {
             object.text("node", node);
         }
@@ -99,13 +99,13 @@ pub(super) fn extra(
     let offset = usize::from(turns.system.is_some());
     let mut told = Vec::new();
     for (index, turn) in turns.turns.iter().enumerate() {
-        let mut entry = Vec::new();
+        let mut entry = String::new();
         if turn_extra(index + offset, turn, options, &mut entry) {
             told.push(entry);
         }
     }
     if let Some(system) = turns.system.filter(|system| !is_plain_message(system)) {
-        let mut entry = Vec::new();
+        let mut entry = String::new();
         if turn_extra(
             0,
             &Turn {
@@ -121,7 +121,7 @@ pub(super) fn extra(
         }
     }
     if !told.is_empty() {
-        list(object.key("turns"), told.iter(), |entry, out| out.extend_from_slice(entry));
+        list(object.key("turns"), told.iter(), |entry, out| out.push_str(entry));
     }
     if !turns.other_systems.is_empty() {
         list(object.key("other_systems"), turns.other_systems.iter(), |m, out| {
@@ -135,15 +135,15 @@ pub(super) fn extra(
     }
     if !tools.nameless.is_empty() {
         list(object.key("other_tools"), tools.nameless.iter(), |tool, out| {
-            out.extend_from_slice(tool.source.as_bytes());
+            out.push_str(&tool.source);
         });
     }
     object.end();
-    String::from_utf8(buffer).unwrap_or_default()
+    buffer
 }
 
 /// What a run says beyond what was asked and answered.
-fn run_extra(run: &Run<'_>, out: &mut Vec<u8>) {
+fn run_extra(run: &Run<'_>, out: &mut String) {
     let mut object = Lazy { out, begun: false };
     write_string(run.source.as_str(), object.key("source"));
     object.text("source_id", &run.source_id);
@@ -159,12 +159,12 @@ fn run_extra(run: &Run<'_>, out: &mut Vec<u8>) {
         }
     }
     if let Some(inputs) = run.inputs.as_ref().filter(|_| run.question.is_some()) {
-        object.key("inputs").extend_from_slice(inputs.as_str().as_bytes());
+        object.key("inputs").push_str(inputs.as_str());
     }
     if let Some(feedback) = &run.feedback {
         let mut said = Lazy { out: object.key("feedback"), begun: false };
         if let Some(rating) = &feedback.rating {
-            said.key("rating").extend_from_slice(rating.as_str().as_bytes());
+            said.key("rating").push_str(rating.as_str());
         }
         for (key, text) in [("label", &feedback.label), ("comment", &feedback.comment)] {
             if let Some(text) = text {
@@ -172,7 +172,7 @@ fn run_extra(run: &Run<'_>, out: &mut Vec<u8>) {
             }
         }
         if !said.end() {
-            object.out.extend_from_slice(b"{}");
+            object.out.push_str("{}");
         }
     }
     for (key, time) in [("started_at", run.started_at), ("finished_at", run.finished_at)] {
@@ -183,7 +183,7 @@ fn run_extra(run: &Run<'_>, out: &mut Vec<u8>) {
     if !run.metadata.is_empty() {
         let mut rest = Lazy { out: object.key("metadata"), begun: false };
         for (key, raw) in &run.metadata {
-            rest.key(&key.decoded()).extend_from_slice(raw.as_str().as_bytes());
+            rest.key(&key.decoded()).push_str(raw.as_str());
         }
         rest.end();
     }
@@ -195,9 +195,9 @@ fn is_plain_message(message: &Message<'_>) -> bool {
 }
 
 /// What one turn says beyond its content; false if nothing.
-fn turn_extra(at: usize, turn: &Turn<'_>, options: &ShapeOptions, out: &mut Vec<u8>) -> bool {
+fn turn_extra(at: usize, turn: &Turn<'_>, options: &ShapeOptions, out: &mut String) -> bool {
     let mut object = Lazy { out, begun: false };
-    object.key("at").extend_from_slice(at.to_string().as_bytes());
+    object.key("at").push_str(&at.to_string());
     let bare = object.out.len();
     if turn.side == Side::Call {
         let text = turn.text();
@@ -227,14 +227,14 @@ fn turn_extra(at: usize, turn: &Turn<'_>, options: &ShapeOptions, out: &mut Vec<
     let mut attachments = turn.messages().flat_map(attachments_of).peekable();
     if attachments.peek().is_some() {
         list(object.key("attachments"), attachments, |raw, out| {
-            out.extend_from_slice(raw.as_bytes());
+            out.push_str(raw);
         });
     }
     let mut contexts = turn.messages().flat_map(|message| &message.contexts).peekable();
     if contexts.peek().is_some() {
         let contexts = contexts.take(options.max_contexts);
         list(object.key("contexts"), contexts, |raw, out| {
-            out.extend_from_slice(raw.as_str().as_bytes());
+            out.push_str(raw.as_str());
         });
     }
     let said = object.out.len() > bare;
@@ -242,12 +242,12 @@ fn turn_extra(at: usize, turn: &Turn<'_>, options: &ShapeOptions, out: &mut Vec<
     said
 }
 
-fn write_cut(before: usize, message: &Message<'_>, out: &mut Vec<u8>) {
+fn write_cut(before: usize, message: &Message<'_>, out: &mut String) {
     let mut object = Lazy { out, begun: false };
-    object.key("before").extend_from_slice(before.to_string().as_bytes());
-    object.key("role").push(b'"');
+    object.key("before").push_str(&before.to_string());
+    object.key("role").push('"');
     write_escaped(&message.role_word(), object.out);
-    object.out.push(b'"');
+    object.out.push('"');
     object.text("content", &message.words());
     if !message.tool_calls.is_empty() {
         list(object.key("calls"), message.tool_calls.iter(), |call, out| {

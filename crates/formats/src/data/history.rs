@@ -53,11 +53,11 @@ impl DataFormat for History {
             return Outcome::left_out(None, LeftOut::new(Reason::NoMessages, "no messages"));
         }
         let mut notes = RecordNotes::default();
-        let mut convo = Vec::with_capacity(4096);
+        let mut convo = String::with_capacity(4096);
         write_convo(conversation, context.options.max_contexts, &mut convo, &mut notes);
         let row_id = field(&conversation.metadata, "row_id").map(|raw| raw.as_str().to_owned());
         out.begin_row();
-        out.json(&String::from_utf8_lossy(&convo));
+        out.json(&convo);
         out.text(&conversation.id);
         nullable(conversation.project.as_ref(), out);
         let created_at = field(&conversation.metadata, "row_created_at")
@@ -90,7 +90,7 @@ fn nullable(text: Option<&Text<'_>>, out: &mut dyn Sink) {
 fn write_convo(
     conversation: &Conversation<'_>,
     max_contexts: usize,
-    out: &mut Vec<u8>,
+    out: &mut String,
     notes: &mut RecordNotes,
 ) {
     let metadata = &conversation.metadata;
@@ -110,11 +110,11 @@ fn write_convo(
         .find(|message| is_prompt(message))
         .or_else(|| messages.iter().rev().find(|message| message.role == Role::System))
         .copied();
-    out.extend_from_slice(b"{\"folderId\":");
-    out.extend_from_slice(raw("folderId").as_bytes());
-    out.extend_from_slice(b",\"id\":");
+    out.push_str("{\"folderId\":");
+    out.push_str(raw("folderId"));
+    out.push_str(",\"id\":");
     conversation.id.write_string(out);
-    out.extend_from_slice(b",\"messages\":[");
+    out.push_str(",\"messages\":[");
     let mut first = true;
     let mut asked: &[RawJson<'_>] = &[];
     for message in messages {
@@ -122,7 +122,7 @@ fn write_convo(
             continue;
         }
         if !std::mem::take(&mut first) {
-            out.push(b',');
+            out.push(',');
         }
         // Contexts that a source keeps with the question belong to the answer that could use them.
         let contexts: &[RawJson<'_>] = match message.role {
@@ -138,31 +138,31 @@ fn write_convo(
         }
         write_message(message, contexts.get(..max_contexts).unwrap_or(contexts), out);
     }
-    out.extend_from_slice(b"],\"model\":");
+    out.push_str("],\"model\":");
     match field(metadata, "model") {
-        Some(model) => out.extend_from_slice(model.as_str().as_bytes()),
+        Some(model) => out.push_str(model.as_str()),
         None => write_model(conversation.model_of(path.iter().copied()), out),
     }
-    out.extend_from_slice(b",\"name\":");
+    out.push_str(",\"name\":");
     match &conversation.title {
         Some(title) => title.write_string(out),
-        None => out.extend_from_slice(b"null"),
+        None => out.push_str("null"),
     }
-    out.extend_from_slice(b",\"prompt\":");
+    out.push_str(",\"prompt\":");
     match prompt {
         Some(message) => write_content(message, out),
-        None => out.extend_from_slice(raw("prompt").as_bytes()),
+        None => out.push_str(raw("prompt")),
     }
-    out.extend_from_slice(b",\"temperature\":");
-    out.extend_from_slice(raw("temperature").as_bytes());
+    out.push_str(",\"temperature\":");
+    out.push_str(raw("temperature"));
     // What came in this shape keeps its keys.
     let is_foreign =
         field(metadata, "folderId").is_none() && field(metadata, "temperature").is_none();
     if is_foreign && field(metadata, "user_email").is_none() {
-        out.extend_from_slice(b",\"user_email\":");
+        out.push_str(",\"user_email\":");
         match email(conversation) {
             Some(email) => email.write_string(out),
-            None => out.extend_from_slice(b"null"),
+            None => out.push_str("null"),
         }
     }
     let others = metadata.iter().filter(|(key, _)| {
@@ -170,105 +170,105 @@ fn write_convo(
         !PLACED.contains(&key) && !key.starts_with("row_")
     });
     for (key, raw) in others {
-        out.push(b',');
+        out.push(',');
         key.write_string(out);
-        out.push(b':');
-        out.extend_from_slice(raw.as_str().as_bytes());
+        out.push(':');
+        out.push_str(raw.as_str());
     }
-    out.push(b'}');
+    out.push('}');
 }
 
-fn write_model(model: Option<&Text<'_>>, out: &mut Vec<u8>) {
-    let Some(model) = model else { return out.extend_from_slice(b"null") };
-    out.extend_from_slice(b"{\"id\":");
+fn write_model(model: Option<&Text<'_>>, out: &mut String) {
+    let Some(model) = model else { return out.push_str("null") };
+    out.push_str("{\"id\":");
     model.write_string(out);
-    out.extend_from_slice(b",\"name\":");
+    out.push_str(",\"name\":");
     model.write_string(out);
-    out.push(b'}');
+    out.push('}');
 }
 
-fn write_message(message: &Message<'_>, contexts: &[RawJson<'_>], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"content\":");
+fn write_message(message: &Message<'_>, contexts: &[RawJson<'_>], out: &mut String) {
+    out.push_str("{\"content\":");
     write_content(message, out);
-    out.extend_from_slice(b",\"contexts\":[");
+    out.push_str(",\"contexts\":[");
     for (index, context) in contexts.iter().enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.push(',');
         }
-        out.extend_from_slice(context.as_str().as_bytes());
+        out.push_str(context.as_str());
     }
-    out.extend_from_slice(b"],\"role\":");
+    out.push_str("],\"role\":");
     write_string(&message.role_word(), out);
     if !message.tool_calls.is_empty() {
-        out.extend_from_slice(b",\"tool_calls\":[");
+        out.push_str(",\"tool_calls\":[");
         for (index, call) in message.tool_calls.iter().enumerate() {
-            out.extend_from_slice(if index > 0 { b",{\"id\":" } else { b"{\"id\":" });
+            out.push_str(if index > 0 { ",{\"id\":" } else { "{\"id\":" });
             call.id.write_string(out);
-            out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
+            out.push_str(",\"type\":\"function\",\"function\":{\"name\":");
             call.name.write_string(out);
-            out.extend_from_slice(b",\"arguments\":");
+            out.push_str(",\"arguments\":");
             call.arguments.write_string(out);
-            out.extend_from_slice(b"}}");
+            out.push_str("}}");
         }
-        out.push(b']');
+        out.push(']');
     }
     if let Some(id) = &message.tool_call_id {
-        out.extend_from_slice(b",\"tool_call_id\":");
+        out.push_str(",\"tool_call_id\":");
         id.write_string(out);
     }
     if let Some(feedback) = &message.feedback {
-        out.extend_from_slice(b",\"feedback\":{\"isPositive\":");
-        out.extend_from_slice(feedback.rating.as_ref().map_or("null", RawJson::as_str).as_bytes());
+        out.push_str(",\"feedback\":{\"isPositive\":");
+        out.push_str(feedback.rating.as_ref().map_or("null", RawJson::as_str));
         for (key, text) in [("category", &feedback.label), ("details", &feedback.comment)] {
-            out.push(b',');
+            out.push(',');
             write_string(key, out);
-            out.push(b':');
+            out.push(':');
             match text {
                 Some(text) => text.write_string(out),
-                None => out.extend_from_slice(b"null"),
+                None => out.push_str("null"),
             }
         }
-        out.push(b'}');
+        out.push('}');
     }
     if let Some(time) = message.created_at {
-        out.extend_from_slice(b",\"created_at\":");
+        out.push_str(",\"created_at\":");
         write_string(&time.to_string(), out);
     }
     for (key, raw) in &message.metadata {
-        out.push(b',');
+        out.push(',');
         key.write_string(out);
-        out.push(b':');
-        out.extend_from_slice(raw.as_str().as_bytes());
+        out.push(':');
+        out.push_str(raw.as_str());
     }
-    out.push(b'}');
+    out.push('}');
 }
 
 /// The content as it came: text, null, or parts.
-fn write_content(message: &Message<'_>, out: &mut Vec<u8>) {
+fn write_content(message: &Message<'_>, out: &mut String) {
     match &message.content {
-        None => out.extend_from_slice(b"null"),
+        None => out.push_str("null"),
         Some(Content::Text(text)) => text.write_string(out),
         Some(Content::Parts(parts)) => {
-            out.push(b'[');
+            out.push('[');
             for (index, part) in parts.iter().enumerate() {
                 if index > 0 {
-                    out.push(b',');
+                    out.push(',');
                 }
                 write_part(part, out);
             }
-            out.push(b']');
+            out.push(']');
         }
     }
 }
 
-fn write_part(part: &Part<'_>, out: &mut Vec<u8>) {
+fn write_part(part: &Part<'_>, out: &mut String) {
     match (&part.raw, &part.text) {
-        (Some(raw), _) => out.extend_from_slice(raw.as_str().as_bytes()),
+        (Some(raw), _) => out.push_str(raw.as_str()),
         (None, Some(text)) if part.kind == PartKind::Text => {
-            out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+            out.push_str("{\"type\":\"text\",\"text\":");
             text.write_string(out);
-            out.push(b'}');
+            out.push('}');
         }
-        _ => out.extend_from_slice(b"null"),
+        _ => out.push_str("null"),
     }
 }

@@ -1,6 +1,6 @@
 //! `runs`: every field of a run and of its nodes, a row a run. The reader of that name reads it back as it was.
 
-use retort_model::{Feedback, Fields, FileReference, Item, ItemKind, NodeRun, RawJson, Run, Text};
+use retort_model::{Feedback, Fields, FileReference, Item, ItemKind, NodeRun, RawJson, Run};
 
 use super::execution::{put_int, put_json, put_text, put_time, tokens};
 use super::schema::{Field, Schema, Sink, Type};
@@ -179,18 +179,8 @@ fn put_feedback(feedback: Option<&Feedback<'_>>, out: &mut dyn Sink) {
 }
 
 fn put_fields(fields: &Fields<'_>, out: &mut dyn Sink) {
-    if fields.is_empty() {
-        return out.absent();
+    match RawJson::object(fields) {
+        Some(object) => out.json(object.as_str()),
+        None => out.absent(),
     }
-    let mut json = vec![b'{'];
-    for (index, (key, raw)) in fields.iter().enumerate() {
-        if index > 0 {
-            json.push(b',');
-        }
-        Text::write_string(key, &mut json);
-        json.push(b':');
-        json.extend_from_slice(RawJson::as_str(raw).as_bytes());
-    }
-    json.push(b'}');
-    out.json(&String::from_utf8_lossy(&json));
 }

@@ -241,33 +241,34 @@ fn calls_text(
     options: &ShapeOptions,
     repairs: &mut Vec<Repair>,
 ) -> (String, Option<LeftOut>) {
-    let mut out = Vec::with_capacity(128);
+    let mut out = String::with_capacity(128);
     let mut problem = None;
     let mut found = Vec::new();
     for (index, call) in turn.calls().enumerate() {
-        out.extend_from_slice(if index == 0 { b"[{\"name\": " } else { b", {\"name\": " });
+        out.push_str(if index == 0 { "[{\"name\": " } else { ", {\"name\": " });
         write_string(&call.name.decoded(), &mut out);
-        out.extend_from_slice(b", \"arguments\": ");
+        out.push_str(", \"arguments\": ");
         if call.name.is_empty() && problem.is_none() {
             problem =
                 Some(LeftOut::new(Reason::CallWithoutTool, "a call without the name of a tool"));
         }
         match object_of(call, options.wrap_arguments, &mut found) {
-            Ok(arguments) => out.extend_from_slice(arguments.as_bytes()),
+            Ok(arguments) => out.push_str(&arguments),
             Err(why) => {
                 problem.get_or_insert(why);
                 write_string(&call.arguments.decoded(), &mut out);
             }
         }
-        out.push(b'}');
+        out.push('}');
     }
-    out.push(b']');
+    out.push(']');
     for repair in found {
         push_once(repairs, repair);
     }
-    let text = string_of(out);
-    let text = if text.contains('<') { text.replace('<', "\\u003c") } else { text };
-    (text, problem)
+    if out.contains('<') {
+        out = out.replace('<', "\\u003c");
+    }
+    (out, problem)
 }
 
 /// A single result as its own text, several as a JSON array in the order of the calls.
@@ -278,31 +279,25 @@ fn results_text<'c>(turn: &Turn<'c>) -> Text<'c> {
         ([Some(message)], _) => message.words(),
         ([None], _) => NO_RESULT.into(),
         (results, _) => {
-            let mut out = vec![b'['];
+            let mut out = String::from("[");
             for (index, result) in results.iter().enumerate() {
                 if index > 0 {
-                    out.extend_from_slice(b", ");
+                    out.push_str(", ");
                 }
                 let text = result.map_or(Text::from(NO_RESULT), |message| message.words());
                 let text = text.decoded();
                 if text.starts_with(['{', '['])
                     && retort_model::RawJson::parse(&text).is_ok_and(|raw| raw.as_str() == text)
                 {
-                    out.extend_from_slice(text.as_bytes());
+                    out.push_str(&text);
                 } else {
                     write_string(&text, &mut out);
                 }
             }
-            out.push(b']');
-            string_of(out).into()
+            out.push(']');
+            out.into()
         }
     }
-}
-
-/// The text of bytes that were written from texts.
-fn string_of(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// What trainers take, but people should know.

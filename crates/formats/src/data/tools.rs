@@ -150,9 +150,8 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
     } else {
         completed.to_json()
     };
-    let mut escaped = Vec::with_capacity(completed.len() * 2);
-    write_escaped(&completed, &mut escaped);
-    let completed_escaped = String::from_utf8_lossy(&escaped).into_owned();
+    let mut completed_escaped = String::with_capacity(completed.len() * 2);
+    write_escaped(&completed, &mut completed_escaped);
     Tool { name, completed, completed_escaped, nested: nested.to_json(), source, mended, invalid }
 }
 

@@ -70,21 +70,21 @@ pub(super) fn write(
             Some(value) => out.str(&value.to_json()),
         }
     }
-    let mut others = Vec::new();
+    let mut others = String::new();
     for (name, value) in fields {
         if variables.iter().any(|variable| **variable == *name) {
             continue;
         }
-        others.push(if others.is_empty() { b'{' } else { b',' });
+        others.push(if others.is_empty() { '{' } else { ',' });
         write_string(&name, &mut others);
-        others.push(b':');
+        others.push(':');
         value.write(&mut others);
     }
     if others.is_empty() {
         return None;
     }
-    others.push(b'}');
-    String::from_utf8(others).ok()
+    others.push('}');
+    Some(others)
 }
 
 /// The input of an execution, as text: what went in, else what its variables were, else the prompt itself.

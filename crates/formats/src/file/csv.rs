@@ -12,7 +12,7 @@ use retort_model::{Text, Time, Vector};
 
 use super::jsonl::JsonRows;
 use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
-use crate::data::{Schema, Sink, Type, write_vector};
+use crate::data::{Schema, Sink, Type, vector_json};
 
 /// The format.
 pub(super) struct Csv;
@@ -114,17 +114,17 @@ fn read_up_to(input: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
 }
 
 fn object_of(names: &[String], record: &csv::StringRecord, guarded: bool) -> String {
-    let mut out = vec![b'{'];
+    let mut out = String::from("{");
     for (index, (name, cell)) in names.iter().zip(record).enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.push(',');
         }
         write_string(name, &mut out);
-        out.push(b':');
+        out.push(':');
         write_string(if guarded { unguard(cell) } else { cell }, &mut out);
     }
-    out.push(b'}');
-    String::from_utf8_lossy(&out).into_owned()
+    out.push('}');
+    out
 }
 
 /// Whether a spreadsheet would run the cell, or might take it for one that was guarded.
@@ -305,9 +305,7 @@ impl Sink for CsvRows {
         if self.depth > 0 {
             return self.cells.vector(vector);
         }
-        let mut text = Vec::new();
-        write_vector(vector, &mut text);
-        self.write_cell(&String::from_utf8_lossy(&text));
+        self.write_cell(&vector_json(vector));
     }
 
     fn absent(&mut self) {

@@ -107,20 +107,7 @@ impl<'a> Bag<'a> {
 
     /// What was not taken, as an object; none if that is nothing.
     pub(super) fn rest_object(self) -> Option<RawJson<'a>> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let mut out = vec![b'{'];
-        for (index, (key, raw)) in self.0.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            key.write_string(&mut out);
-            out.push(b':');
-            out.extend_from_slice(raw.as_str().as_bytes());
-        }
-        out.push(b'}');
-        RawJson::owned(&String::from_utf8_lossy(&out)).ok()
+        RawJson::object(&self.0)
     }
 }
 

@@ -11,5 +11,5 @@ mod write;
 
 pub use parse::{Due, JsonError, Kind, Parser, Problem};
 pub use value::Value;
-pub use write::{compact_into, unescape_into, write_escaped, write_string};
+pub use write::{Append, compact_into, unescape_into, write_escaped, write_string};
 pub(crate) use write::{has_escapes, unescape_bytes};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{JsonError, Kind, Parser, write_string};
+use super::{Append, JsonError, Kind, Parser, write_string};
 
 /// A JSON value that keeps the order of keys and the text of numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,42 +93,42 @@ impl<'a> Value<'a> {
     }
 
     /// Appends the value as JSON without white space.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub fn write(&self, out: &mut impl Append) {
         match self {
-            Self::Null => out.extend_from_slice(b"null"),
-            Self::Bool(true) => out.extend_from_slice(b"true"),
-            Self::Bool(false) => out.extend_from_slice(b"false"),
-            Self::Number(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Null => out.append("null"),
+            Self::Bool(true) => out.append("true"),
+            Self::Bool(false) => out.append("false"),
+            Self::Number(text) => out.append(text),
             Self::String(text) => write_string(text, out),
             Self::Array(items) => {
-                out.push(b'[');
+                out.append("[");
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {
-                        out.push(b',');
+                        out.append(",");
                     }
                     item.write(out);
                 }
-                out.push(b']');
+                out.append("]");
             }
             Self::Object(fields) => {
-                out.push(b'{');
+                out.append("{");
                 for (index, (key, value)) in fields.iter().enumerate() {
                     if index > 0 {
-                        out.push(b',');
+                        out.append(",");
                     }
                     write_string(key, out);
-                    out.push(b':');
+                    out.append(":");
                     value.write(out);
                 }
-                out.push(b'}');
+                out.append("}");
             }
         }
     }
 
     /// The value as JSON text.
     pub fn to_json(&self) -> String {
-        let mut out = Vec::new();
+        let mut out = String::new();
         self.write(&mut out);
-        String::from_utf8_lossy(&out).into_owned()
+        out
     }
 }

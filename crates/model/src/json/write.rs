@@ -2,28 +2,47 @@
 
 use super::scan::next_special;
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+const HEX: &str = "0123456789abcdef";
+
+/// What JSON is appended to: a text, or its bytes.
+pub trait Append {
+    /// Appends a text.
+    fn append(&mut self, text: &str);
+}
+
+impl Append for String {
+    fn append(&mut self, text: &str) {
+        self.push_str(text);
+    }
+}
+
+impl Append for Vec<u8> {
+    fn append(&mut self, text: &str) {
+        self.extend_from_slice(text.as_bytes());
+    }
+}
 
 /// Appends `text` as the inside of a JSON string: quotes, backslashes and control characters escaped.
-pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
+pub fn write_escaped(text: &str, out: &mut impl Append) {
     let bytes = text.as_bytes();
     let mut from = 0;
     loop {
         let at = next_special(bytes, from);
-        out.extend_from_slice(&bytes[from..at]);
+        out.append(&text[from..at]);
         let Some(&byte) = bytes.get(at) else { return };
         match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            _ => {
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
+            b'"' => out.append("\\\""),
+            b'\\' => out.append("\\\\"),
+            b'\n' => out.append("\\n"),
+            b'\r' => out.append("\\r"),
+            b'\t' => out.append("\\t"),
+            0x08 => out.append("\\b"),
+            0x0c => out.append("\\f"),
+            control => {
+                let digit = |bits: u8| &HEX[usize::from(bits)..][..1];
+                out.append("\\u00");
+                out.append(digit(control >> 4));
+                out.append(digit(control & 15));
             }
         }
         from = at + 1;
@@ -31,10 +50,10 @@ pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Appends `text` as a JSON string, quotes included.
-pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
+pub fn write_string(text: &str, out: &mut impl Append) {
+    out.append("\"");
     write_escaped(text, out);
-    out.push(b'"');
+    out.append("\"");
 }
 
 /// Whether the inside of a JSON string has escapes.
