@@ -12,7 +12,7 @@ use tokio_rustls::rustls::client::danger::{
 };
 use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::crypto::{
-    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+    WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -48,7 +48,7 @@ pub(crate) fn connect(url: &str) -> Result<postgres::Client, String> {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wishes {
     check: Check,
-    /// A file of certificates, or `system`.
+    /// A file of certificates; the authorities that the system trusts if none.
     roots: Option<String>,
     certificate: Option<String>,
     key: Option<String>,
@@ -72,14 +72,19 @@ impl Wishes {
         let (place, options) = url.split_once('?').unwrap_or((url, ""));
         let mut wishes = Self::default();
         let mut left = Vec::new();
+        let (mut mode, mut system) = (None, false);
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
             let value = percent_decode_str(value)
                 .decode_utf8()
                 .map_err(|_| format!("`{name}` is no UTF-8"))?;
+            if name == "sslmode" {
+                mode = Some(value.to_string());
+            }
             match (name, &*value) {
                 ("sslmode", "verify-ca") => wishes.check = Check::Authority,
                 ("sslmode", "verify-full") => wishes.check = Check::Name,
+                ("sslrootcert", "system") => system = true,
                 ("sslrootcert", _) => wishes.roots = Some(value.into()),
                 ("sslcert", _) => wishes.certificate = Some(value.into()),
                 ("sslkey", _) => wishes.key = Some(value.into()),
@@ -92,7 +97,19 @@ impl Wishes {
                 left.push("sslmode=require");
             }
         }
-        if wishes.check == Check::Nothing
+        if system {
+            // As there: what everyone trusts vouches for anyone, so the name is looked at, too.
+            match mode.as_deref() {
+                None => left.push("sslmode=require"),
+                Some("verify-full") => {}
+                Some(weaker) => {
+                    return Err(format!(
+                        "`sslrootcert=system` goes with `sslmode=verify-full`, not with `{weaker}`"
+                    ));
+                }
+            }
+            (wishes.check, wishes.roots) = (Check::Name, None);
+        } else if wishes.check == Check::Nothing
             && wishes.roots.is_some()
             && left.contains(&"sslmode=require")
         {
@@ -122,12 +139,8 @@ impl Wishes {
                 (Some(verifier), known)
             }
         };
-        let verifier = Verifier {
-            roots,
-            known,
-            name: self.check == Check::Name,
-            provider: Arc::clone(&provider),
-        };
+        let algorithms = provider.signature_verification_algorithms;
+        let verifier = Verifier { roots, known, name: self.check == Check::Name, algorithms };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
@@ -150,14 +163,14 @@ impl Wishes {
 
     /// The certificates of those who may vouch for a server.
     fn authorities(&self) -> Result<Vec<CertificateDer<'static>>, String> {
-        match self.roots.as_deref().filter(|roots| *roots != "system") {
+        match &self.roots {
             Some(path) => certificates(path),
             None => Ok(rustls_native_certs::load_native_certs().certs),
         }
     }
 
     fn place(&self) -> String {
-        match self.roots.as_deref().filter(|roots| *roots != "system") {
+        match &self.roots {
             Some(path) => format!("`{path}`"),
             None => "the system's store of certificates".into(),
         }
@@ -180,7 +193,7 @@ struct Verifier {
     known: Vec<CertificateDer<'static>>,
     /// Whether it has to bear the server's name.
     name: bool,
-    provider: Arc<CryptoProvider>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -214,8 +227,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -224,12 +236,11 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
@@ -267,9 +278,19 @@ mod tests {
         let required = "?sslmode=require".to_owned();
         assert_eq!(
             split(&format!("?{roots}&sslmode=require")),
-            (required, wishes(check, Some("r.pem")))
+            (required.clone(), wishes(check, Some("r.pem")))
         );
         assert_eq!(split(&format!("?{roots}")), (String::new(), wishes(none, Some("r.pem"))));
+        // Those of the system are asked for the name, too, and for nothing less.
+        let system = "sslrootcert=system";
+        let named = (required, wishes(Check::Name, None));
+        for more in ["", "&sslmode=verify-full"] {
+            assert_eq!(split(&format!("?{system}{more}")), named);
+        }
+        for weaker in ["prefer", "require", "verify-ca"] {
+            let url = format!("postgres://a/b?sslmode={weaker}&{system}");
+            assert!(Wishes::split_off(&url).unwrap_err().contains(weaker));
+        }
         assert!(Wishes::split_off("postgres://a/b?sslrootcert=%ff").is_err());
         let (_, half) = split("?sslcert=c.pem");
         assert!(half.config().unwrap_err().contains("sslkey"));

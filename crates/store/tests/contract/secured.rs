@@ -92,7 +92,10 @@ fn connections_are_as_secure_as_the_url_asks() {
         refused("localhost", &format!("sslmode={mode}&{by_stranger}"), "UnknownIssuer");
     }
     // Of the authorities that the system trusts, none knows this server.
-    refused("localhost", "sslmode=verify-full", "");
+    for options in ["sslmode=verify-full", "sslrootcert=system"] {
+        refused("localhost", options, "");
+    }
+    refused("localhost", "sslmode=require&sslrootcert=system", "verify-full");
     refused("localhost", "sslmode=verify-full&sslrootcert=/nowhere.pem", "/nowhere.pem");
     refused("localhost", "sslmode=verify-fully", "sslmode");
 
