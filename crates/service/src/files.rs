@@ -111,7 +111,7 @@ impl<'p> PartWriter<'p> {
         for (name, bytes) in [(REJECTS, rejects), (EXTRA, extras), (IDS, ids)] {
             self.append(name, &bytes)?;
         }
-        chunk.filter(|chunk| chunk.rows > 0).map_or(Ok(()), |chunk| self.take_chunk(chunk))
+        chunk.map_or(Ok(()), |chunk| self.take_chunk(chunk))
     }
 
     /// Appends to a file beside the data, which is made when there is something for it.

@@ -154,11 +154,12 @@ pub(crate) fn import(
         report: ImportReport { files_passed_over: inputs.passed_over, ..ImportReport::default() },
     };
     let committed = AtomicU64::new(0);
-    let (read, progress) = (Arc::clone(&read_bytes), || Progress {
+    let read = Arc::clone(&read_bytes);
+    let progress = || Progress {
         read_bytes: read_bytes.load(Ordering::Relaxed),
         total_bytes,
         records: committed.load(Ordering::Relaxed),
-    });
+    };
     // While some are committed, the next are made ready.
     let (full, to_commit) = sync_channel::<Waiting>(0);
     let (taken, done) = std::thread::scope(|threads| {

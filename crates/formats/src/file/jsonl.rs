@@ -88,7 +88,7 @@ pub(super) struct JsonRows {
 struct Places(Vec<ValuePlace>);
 
 /// A column, a field of a struct or the items of a list.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct ValuePlace {
     /// `"name":`; nothing for items.
     key: Box<str>,

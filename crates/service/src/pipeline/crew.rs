@@ -114,9 +114,13 @@ impl<T, S> InOrder<T, S> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What took, when all is brought; none if a thread broke off while it did.
-    pub(super) fn into_inner(self) -> Option<S> {
-        self.line.into_inner().unwrap_or_else(PoisonError::into_inner).taker
+    /// What took, when all is brought.
+    ///
+    /// # Errors
+    /// A thread broke off while it took.
+    pub(super) fn into_inner(self) -> Result<S, Error> {
+        let taker = self.line.into_inner().unwrap_or_else(PoisonError::into_inner).taker;
+        taker.ok_or_else(broke_off)
     }
 
     /// Brings what stands at `sequence`, and does `act` on all that is due, if no other thread is at that; false if
@@ -333,8 +337,14 @@ pub(crate) fn in_order<J: Send, T: Send, W: FnMut(J, &Made<'_, T>) -> bool + Sen
     if let Some(error) = failure {
         return Err(error);
     }
-    let taker = made.taker.into_inner().filter(|_| !ends.failed.load(Ordering::Relaxed));
-    taker.map(|taker| taker.more).ok_or_else(|| Error::Choice("a worker broke off".into()))
+    if ends.failed.load(Ordering::Relaxed) {
+        return Err(broke_off());
+    }
+    Ok(made.taker.into_inner()?.more)
+}
+
+fn broke_off() -> Error {
+    Error::Choice("a worker broke off".into())
 }
 
 #[cfg(test)]

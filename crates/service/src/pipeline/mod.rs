@@ -264,8 +264,7 @@ pub(crate) fn run(
             },
         )?
     };
-    let broken = || Error::Choice("a worker broke off".into());
-    let mut gathering = gathering.into_inner().ok_or_else(broken)?;
+    let mut gathering = gathering.into_inner()?;
     if let Some(group) = gathering.take_group(shaping).filter(|_| matches!(more, More::Wanted)) {
         take(encode(group, shaping)?)?;
     }
