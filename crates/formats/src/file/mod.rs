@@ -4,15 +4,12 @@
 //! encoded by whichever thread filled it ([`FileFormat::encode`]), and one writer puts the chunks into the file
 //! in order ([`FileWriter`]).
 
-mod arrow;
 mod csv;
 mod jsonl;
 mod parquet;
 
 use std::any::Any;
 use std::io::{self, Read, Seek, Write};
-
-use retort_model::bounds::{ROW_GROUP_BYTES, ROW_GROUP_ROWS};
 
 use crate::data::{Schema, Sink};
 
@@ -47,7 +44,7 @@ pub trait FileFormat: Sync {
     /// An empty batch of rows.
     fn rows(&self, schema: &Schema, options: FileOptions) -> Box<dyn Rows>;
 
-    /// Whether a group of this size is to be encoded before more rows join it.
+    /// Whether a group is to be encoded that would have this size with one more batch like its last.
     fn is_full(&self, _rows: usize, _bytes: usize) -> bool {
         true
     }
@@ -137,10 +134,6 @@ pub trait FileWriter: Send {
     /// # Errors
     /// Those of the file.
     fn finish(self: Box<Self>, out: &mut dyn Write) -> io::Result<()>;
-}
-
-fn group_is_full(rows: usize, bytes: usize) -> bool {
-    rows >= ROW_GROUP_ROWS || bytes >= ROW_GROUP_BYTES
 }
 
 /// The rows as the type that the format made.

@@ -136,12 +136,14 @@ impl Gathering {
             id_line(id, &mut self.ids);
         }
         self.extras.append(&mut done.extras);
-        if rows.count() > 0 {
-            self.rows += rows.count();
-            self.bytes += rows.size_bytes();
+        let (more, more_bytes) = (rows.count(), rows.size_bytes());
+        if more > 0 {
+            self.rows += more;
+            self.bytes += more_bytes;
             self.group.push(rows);
         }
-        let is_full = self.rows > 0 && shaping.file_format.is_full(self.rows, self.bytes);
+        let is_full =
+            self.rows > 0 && shaping.file_format.is_full(self.rows + more, self.bytes + more_bytes);
         if !is_full && self.beside() < BESIDE_BYTES {
             return None;
         }
