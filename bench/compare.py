@@ -18,8 +18,15 @@ from statistics import median
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 
-# What each peer can write: the standard library of Python has no Parquet.
-PEERS = {"duckdb": {"jsonl", "parquet"}, "polars": {"jsonl", "parquet"}, "python": {"jsonl"}}
+# What each peer can write: the standard library of Python has no Parquet. DuckDB writes it twice, with row groups as
+# it makes them and with such as Retort makes.
+PEERS = {
+    "duckdb": {"jsonl", "parquet"},
+    "duckdb10k": {"parquet"},
+    "polars": {"jsonl", "parquet"},
+    "python": {"jsonl"},
+}
+ROW_GROUP_ROWS = {"duckdb10k": ["10000"]}
 OUTPUTS = ("jsonl", "parquet")
 PACKAGES = ("duckdb==2.0.0", "polars==2.1.0")
 
@@ -118,7 +125,8 @@ def command_line(tool, retort, python, source, target, output):
     if tool == "retort":
         options = ["--file-format", output, "--force", "--quiet"]
         return [retort, "convert", source, "--output", target, *options]
-    return [python, BENCH / "peers" / f"with_{tool}.py", source, target, output]
+    script = BENCH / "peers" / f"with_{tool.removesuffix('10k')}.py"
+    return [python, script, source, target, output, *ROW_GROUP_ROWS.get(tool, [])]
 
 
 @dataclass
@@ -172,22 +180,22 @@ def remove(target):
 def print_table(args, taken, source_bytes):
     """Medians, and the medians of the ratios that each round gave."""
     measures = ("cpu_s", "wall_s", "peak_bytes")
-    print(f"{'':17} {'median of the rounds':^34}   {'Retort / peer':^20}")
+    print(f"{'':18} {'median of the rounds':^34}   {'Retort / peer':^20}")
     print(
-        f"{'output':8} {'tool':8} {'cpu s':>8} {'wall s':>8} {'peak MB':>8} {'MB/cpu s':>8}"
+        f"{'output':8} {'tool':9} {'cpu s':>8} {'wall s':>8} {'peak MB':>8} {'MB/cpu s':>8}"
         f"  {'cpu':>6} {'wall':>6} {'peak':>6}"
     )
     for output in args.outputs:
         for tool in ["retort", *args.peers]:
             rounds = taken.get((output, tool))
             if not rounds:
-                print(f"{output:8} {tool:8} {'-':>8}")
+                print(f"{output:8} {tool:9} {'-':>8}")
                 continue
             cpu_s, wall_s, peak_bytes = (
                 median(getattr(one, measure) for one in rounds) for measure in measures
             )
             line = (
-                f"{output:8} {tool:8} {cpu_s:8.2f} {wall_s:8.2f} {peak_bytes / 1e6:8.0f} "
+                f"{output:8} {tool:9} {cpu_s:8.2f} {wall_s:8.2f} {peak_bytes / 1e6:8.0f} "
                 f"{source_bytes / 1e6 / cpu_s:8.0f} "
             )
             if tool != "retort":

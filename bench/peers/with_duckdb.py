@@ -1,9 +1,10 @@
-"""The bare mapping in SQL: peers/with_duckdb.py INPUT OUTPUT jsonl|parquet
+"""The bare mapping in SQL: peers/with_duckdb.py INPUT OUTPUT jsonl|parquet [ROWS]
 
 One streaming COPY on every core. The columns are named, so nothing is guessed from the data;
 calls and tool definitions are passed through as the JSON they are. The order of the rows is kept,
-as Retort keeps it. Not done: any check or repair, merging of parallel results, removal of double
-tools, arguments as objects, a receipt, a hash.
+as Retort keeps it. ROWS is how many a row group of Parquet has; DuckDB's own choice is 122,880.
+Not done: any check or repair, merging of parallel results, removal of double tools, arguments as
+objects, a receipt, a hash.
 """
 
 import sys
@@ -20,10 +21,11 @@ COLUMNS = {
 
 FORMATS = {
     "jsonl": "FORMAT json",
-    "parquet": "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3, ROW_GROUP_SIZE 10000",
+    "parquet": "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3",
 }
 
-source, target, file_format = sys.argv[1:]
+source, target, file_format, *rows = sys.argv[1:]
+options = FORMATS[file_format] + "".join(f", ROW_GROUP_SIZE {int(most)}" for most in rows)
 duckdb.sql(f"""
     COPY (
         SELECT
@@ -41,5 +43,5 @@ duckdb.sql(f"""
             model,
             id AS conversation_id
         FROM read_json({source!r}, format = 'newline_delimited', columns = {COLUMNS!r})
-    ) TO {target!r} ({FORMATS[file_format]})
+    ) TO {target!r} ({options})
 """)
