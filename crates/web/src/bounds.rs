@@ -36,11 +36,8 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub const ACCEPT_PAUSE_MOST: Duration = Duration::from_secs(1);
 
 /// How long what a client still sends is read and thrown away before its connection closes, so that the answer
-/// reaches it.
-pub const LINGER: Duration = Duration::from_secs(2);
-
-/// Bytes that are thrown away so, at most: more than lies in the buffers between, whatever they hold.
-pub const LINGER_BYTES: usize = 64 << 20;
+/// reaches it. How much that is says nothing: a busy client may send a gibibyte before it looks for an answer.
+pub const LINGER: Duration = Duration::from_secs(5);
 
 /// What a server takes of its clients.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::ServiceExt;
 
 use super::{Listening, Peer, Tls};
-use crate::bounds::{Bounds, LINGER, LINGER_BYTES};
+use crate::bounds::{Bounds, LINGER};
 use crate::pace::Meter;
 
 /// What a connection needs to be served.
@@ -180,7 +180,7 @@ struct Watched<S> {
     bounds: Arc<Bounds>,
     headers_due: Pin<Box<Sleep>>,
     taking: Meter,
-    lingering: Option<(Pin<Box<Sleep>>, usize)>,
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
@@ -216,8 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
 
     /// Reads what still comes and throws it away: closing on it would reset the connection, and the answer with it.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (until, bytes) =
-            self.lingering.get_or_insert_with(|| (Box::pin(sleep(LINGER)), LINGER_BYTES));
+        let until = self.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
         let mut scratch = [0; 8 << 10];
         loop {
             if until.as_mut().poll(cx).is_ready() {
@@ -225,9 +224,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
             }
             let mut buffer = ReadBuf::new(&mut scratch);
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
-            let length = buffer.filled().len();
-            *bytes = bytes.saturating_sub(length);
-            if read.is_err() || length == 0 || *bytes == 0 {
+            if read.is_err() || buffer.filled().is_empty() {
                 return Poll::Ready(());
             }
         }

@@ -201,6 +201,20 @@ async fn an_answer_to_a_body_that_is_refused_reaches_a_client_that_still_sends()
 }
 
 #[tokio::test]
+async fn an_answer_waits_for_a_client_that_sends_much_before_it_looks() {
+    let server = Server::start(Bounds::default(), None).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"POST /body HTTP/1.1\r\ncontent-length: 200000000\r\n\r\n").await.unwrap();
+    let piece = vec![b'x'; 1_000_000];
+    for _ in 0..200 {
+        stream.write_all(&piece).await.unwrap();
+    }
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
 async fn handlers_know_where_a_request_comes_from() {
     let server = Server::start(Bounds::default(), None).await;
     let mut stream = server.connect().await;
