@@ -18,15 +18,16 @@ from statistics import median
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 
-# What each peer can write: the standard library of Python has no Parquet. DuckDB writes it twice, with row groups as
-# it makes them and with such as Retort makes.
+# What each peer can write: the standard library of Python has no Parquet. DuckDB writes it twice,
+# with row groups as it makes them and with such as Retort makes.
 PEERS = {
     "duckdb": {"jsonl", "parquet"},
     "duckdb10k": {"parquet"},
     "polars": {"jsonl", "parquet"},
     "python": {"jsonl"},
 }
-ROW_GROUP_ROWS = {"duckdb10k": ["10000"]}
+# The script of a peer that is not named after it, and what it is told besides.
+VARIANTS = {"duckdb10k": ("duckdb", ["10000"])}
 OUTPUTS = ("jsonl", "parquet")
 PACKAGES = ("duckdb==2.0.0", "polars==2.1.0")
 
@@ -125,8 +126,8 @@ def command_line(tool, retort, python, source, target, output):
     if tool == "retort":
         options = ["--file-format", output, "--force", "--quiet"]
         return [retort, "convert", source, "--output", target, *options]
-    script = BENCH / "peers" / f"with_{tool.removesuffix('10k')}.py"
-    return [python, script, source, target, output, *ROW_GROUP_ROWS.get(tool, [])]
+    name, options = VARIANTS.get(tool, (tool, []))
+    return [python, BENCH / "peers" / f"with_{name}.py", source, target, output, *options]
 
 
 @dataclass
