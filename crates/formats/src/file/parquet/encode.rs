@@ -9,7 +9,7 @@ use parquet::column::writer::{ColumnCloseResult, ColumnWriter, get_column_writer
 use parquet::data_type::ByteArray;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
-use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, TypePtr};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use super::super::Rows;
 use super::broken;
@@ -23,11 +23,10 @@ pub(super) type ColumnChunk = (Pieces, ColumnCloseResult);
 /// Encodes some of the rows of batches that follow one another.
 pub(super) fn encode_group(
     batches: &mut [Columns],
-    root: &TypePtr,
+    descriptor: &SchemaDescriptor,
     properties: &WriterPropertiesPtr,
     rows: &Range<usize>,
 ) -> io::Result<Vec<ColumnChunk>> {
-    let descriptor = SchemaDescriptor::new(Arc::clone(root));
     let mut chunks = Vec::with_capacity(descriptor.num_columns());
     for index in 0..descriptor.num_columns() {
         let column = descriptor.column(index);

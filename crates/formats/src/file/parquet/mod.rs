@@ -75,8 +75,8 @@ impl FileFormat for Parquet {
             return Ok(Chunk { rows: 0, body: Box::new(Encoded::default()) });
         };
         let rows: usize = batches.iter().map(Rows::count).sum();
-        let root = root_of(&schema)?;
-        let properties = properties_of(&schema, &SchemaDescriptor::new(Arc::clone(&root)));
+        let descriptor = SchemaDescriptor::new(root_of(&schema)?);
+        let properties = properties_of(&schema, &descriptor);
         let mut groups = Vec::new();
         let mut lengths = Vec::new();
         batches
@@ -86,7 +86,7 @@ impl FileFormat for Parquet {
         let count = rows.div_ceil(ROW_GROUP_ROWS);
         for index in 0..count {
             let rows = rows * index / count..rows * (index + 1) / count;
-            groups.push(encode_group(&mut batches, &root, &properties, &rows)?);
+            groups.push(encode_group(&mut batches, &descriptor, &properties, &rows)?);
         }
         Ok(Chunk { rows: rows as u64, body: Box::new(Encoded { groups, lengths }) })
     }
