@@ -12,8 +12,8 @@ mod support;
 use retort_formats::data::ShapeOptions;
 use retort_formats::import::{Notes, Refusal, by_name};
 use retort_model::{
-    Content, Conversation, Feedback, Fields, Kind, Message, Parent, Part, PartKind, RawJson, Role,
-    Round, Status, Task, Time, ToolCall, Usage, canonical,
+    Content, Conversation, Feedback, Fields, Kind, Label, Message, NotUnderstood, Parent, Part,
+    PartKind, RawJson, Role, Round, Status, Task, Time, ToolCall, Usage, canonical,
 };
 use support::*;
 
@@ -58,6 +58,9 @@ fn message(role: Role, content: Option<Content<'static>>) -> Message<'static> {
         })),
         created_at: time("2023-08-14T16:35:40.508062-07:00"),
         error: Some("timeout".into()),
+        finish_reason: Some("length".into()),
+        train: Some(false),
+        label: Some(Label::Rejected),
         metadata: fields(),
     }
 }
@@ -123,6 +126,11 @@ fn whole(kind: Kind, status: Status) -> Conversation<'static> {
             tool_call_id: Some("k1".into()),
             rounds: vec![round(1, Parent::Previous)],
             metadata: fields(),
+        }],
+        label: Some(Label::Preferred),
+        not_understood: vec![NotUnderstood {
+            path: "messages[3].content[1].type=tool_use".into(),
+            raw: raw(r#"{"type":"tool_use"}"#),
         }],
         metadata: fields(),
     }

@@ -314,6 +314,7 @@ fn any_run(u: &mut Unstructured<'_>) -> arbitrary::Result<Run<'static>> {
         ground_truth: any_text(u)?,
         started_at: any_time(u)?,
         finished_at: any_time(u)?,
+        not_understood: Vec::new(),
         metadata: any_fields(u)?,
     })
 }

@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::conversation::{Conversation, Parent, Round, Task};
 use crate::json::{JsonError, Kind as JsonKind, Parser, write_string};
-use crate::message::{Content, Feedback, Fields, Message, Part, ToolCall};
+use crate::message::{Content, Feedback, Fields, Label, Message, NotUnderstood, Part, ToolCall};
 use crate::text::{RawJson, Text};
 use crate::time::Time;
 
@@ -83,6 +83,8 @@ pub fn write(conversation: &Conversation<'_>, out: &mut Vec<u8>) {
     object.key("rounds");
     write_list(&conversation.rounds, object.out, write_round);
     object.list("tasks", &conversation.tasks, write_task);
+    object.label(conversation.label);
+    object.list("not_understood", &conversation.not_understood, write_not_understood);
     object.fields("metadata", &conversation.metadata);
     object.end();
 }
@@ -150,7 +152,20 @@ fn write_message(message: &Message<'_>, out: &mut Vec<u8>) {
     }
     object.time("created_at", message.created_at);
     object.optional("error", message.error.as_ref());
+    object.optional("finish_reason", message.finish_reason.as_ref());
+    if let Some(train) = message.train {
+        object.raw("train", if train { "true" } else { "false" });
+    }
+    object.label(message.label);
     object.fields("metadata", &message.metadata);
+    object.end();
+}
+
+fn write_not_understood(one: &NotUnderstood<'_>, out: &mut Vec<u8>) {
+    let mut object = Object::begin(out);
+    object.key("path");
+    write_string(&one.path, object.out);
+    object.raw("raw", one.raw.as_str());
     object.end();
 }
 
@@ -213,6 +228,12 @@ impl<'o> Object<'o> {
     fn name(&mut self, key: &str, name: &'static str) {
         self.key(key);
         write_string(name, self.out);
+    }
+
+    fn label(&mut self, label: Option<Label>) {
+        if let Some(label) = label {
+            self.name("label", label.as_str());
+        }
     }
 
     fn text(&mut self, key: &str, text: &Text<'_>) {
@@ -308,6 +329,8 @@ pub fn read_from<'a>(parser: &mut Parser<'a>) -> Result<Conversation<'a>, Canoni
             "current" => conversation.current = position(parser, "current")?,
             "rounds" => conversation.rounds = list(parser, read_round)?,
             "tasks" => conversation.tasks = list(parser, read_task)?,
+            "label" => conversation.label = Some(named(parser, "label")?),
+            "not_understood" => conversation.not_understood = list(parser, read_not_understood)?,
             "metadata" => conversation.metadata = fields(parser)?,
             _ => conversation.metadata.push((key.to_owned().into(), parser.raw()?)),
         }
@@ -395,12 +418,28 @@ fn read_message<'a>(parser: &mut Parser<'a>) -> Result<Message<'a>, CanonicalErr
             "feedback" => message.feedback = Some(Box::new(read_feedback(parser)?)),
             "created_at" => message.created_at = time(parser, "created_at")?,
             "error" => message.error = optional_text(parser)?,
+            "finish_reason" => message.finish_reason = optional_text(parser)?,
+            "train" => message.train = Some(parser.bool()?),
+            "label" => message.label = Some(named(parser, "label")?),
             "metadata" => message.metadata = fields(parser)?,
             _ => message.metadata.push((key.to_owned().into(), parser.raw()?)),
         }
         Ok(())
     })?;
     Ok(message)
+}
+
+fn read_not_understood<'a>(parser: &mut Parser<'a>) -> Result<NotUnderstood<'a>, CanonicalError> {
+    let (mut path, mut raw) = (String::new(), RawJson::null());
+    each_key(parser, |key, parser| {
+        match key {
+            "path" => path = parser.string()?.decoded().into_owned(),
+            "raw" => raw = parser.raw()?,
+            _ => parser.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(NotUnderstood { path, raw })
 }
 
 fn read_part<'a>(parser: &mut Parser<'a>) -> Result<Part<'a>, CanonicalError> {

@@ -1,6 +1,6 @@
 //! Conversations and their rounds.
 
-use crate::message::{Fields, Message, fields_into_owned};
+use crate::message::{Fields, Label, Message, NotUnderstood, fields_into_owned};
 use crate::text::{RawJson, Text};
 use crate::time::Time;
 
@@ -35,6 +35,10 @@ pub struct Conversation<'a> {
     pub current: Option<usize>,
     /// Histories of sub-agents that it called.
     pub tasks: Vec<Task<'a>>,
+    /// Whether the source prefers or rejects it as a whole; none if it does not say.
+    pub label: Option<Label>,
+    /// What the reader met and could not place. Nothing is trained on a conversation that has any.
+    pub not_understood: Vec<NotUnderstood<'a>>,
     /// What the source said beyond that.
     pub metadata: Fields<'a>,
 }
@@ -187,6 +191,12 @@ impl Conversation<'_> {
             rounds: self.rounds.into_iter().map(Round::into_owned).collect(),
             current: self.current,
             tasks: self.tasks.into_iter().map(Task::into_owned).collect(),
+            label: self.label,
+            not_understood: self
+                .not_understood
+                .into_iter()
+                .map(NotUnderstood::into_owned)
+                .collect(),
             metadata: fields_into_owned(self.metadata),
         }
     }

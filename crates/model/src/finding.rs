@@ -136,6 +136,12 @@ pub enum Reason {
     FailedAnswer,
     /// A speaker with a role that trainers do not know.
     UnknownRole,
+    /// Something in it that carries meaning was not understood by its reader.
+    NotUnderstood,
+    /// Its source marks every answer in it as not to be learnt, or as bad.
+    NotToLearn,
+    /// An answer was cut off by a token limit or a content filter, and the format cannot leave it unlearnt.
+    CutOffAnswer,
     /// A run, or the execution of a node, that has not finished or was broken off.
     NotFinished,
     /// A run that failed.
@@ -168,6 +174,9 @@ named!(
     CallWithoutTool = "call-without-tool",
     FailedAnswer = "failed-answer",
     UnknownRole = "unknown-role",
+    NotUnderstood = "not-understood",
+    NotToLearn = "not-to-learn",
+    CutOffAnswer = "cut-off-answer",
     NotFinished = "not-finished",
     NotSuccessful = "not-successful",
     NoInput = "no-input",
@@ -193,6 +202,9 @@ impl Reason {
             Self::CallWithoutTool => "a call that names no tool",
             Self::FailedAnswer => "an answer that failed",
             Self::UnknownRole => "a role that trainers do not know",
+            Self::NotUnderstood => "something in it was not understood",
+            Self::NotToLearn => "every answer is marked as not to be learnt",
+            Self::CutOffAnswer => "an answer that was cut off by a limit or a filter",
             Self::NotFinished => "not finished, or cancelled",
             Self::NotSuccessful => "a run that failed",
             Self::NoInput => "nothing says what was put in",

@@ -2,6 +2,7 @@
 
 use crate::conversation::{Conversation, named};
 use crate::document::Document;
+use crate::message::NotUnderstood;
 use crate::run::Run;
 use crate::text::Text;
 
@@ -84,6 +85,15 @@ impl<'a> Item<'a> {
             Self::Conversation(conversation) => Some(&mut conversation.owner),
             Self::Run(run) => Some(&mut run.owner),
             Self::Document(_) => None,
+        }
+    }
+
+    /// What the reader met and could not place.
+    pub fn not_understood(&self) -> &[NotUnderstood<'a>] {
+        match self {
+            Self::Conversation(conversation) => &conversation.not_understood,
+            Self::Run(run) => &run.not_understood,
+            Self::Document(_) => &[],
         }
     }
 

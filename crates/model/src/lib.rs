@@ -31,7 +31,9 @@ pub use finding::{Check, LeftOut, Reason, Repair, Warning};
 pub use hash::fnv1a;
 pub use item::{Item, ItemKind};
 pub use job::{JobKind, JobState};
-pub use message::{Content, Feedback, Fields, Message, Part, PartKind, Role, ToolCall};
+pub use message::{
+    Content, Feedback, Fields, Label, Message, NotUnderstood, Part, PartKind, Role, ToolCall,
+};
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, Portion, Tally};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};

@@ -32,6 +32,12 @@ pub struct Message<'a> {
     pub created_at: Option<Time>,
     /// Why the answer failed or broke off, if it did.
     pub error: Option<Text<'a>>,
+    /// Why the model stopped, in the source's words (`stop`, `length`, …).
+    pub finish_reason: Option<Text<'a>>,
+    /// Whether the source says that the message is to be learnt; none if it does not say.
+    pub train: Option<bool>,
+    /// Whether the source prefers or rejects the answer; none if it does not say.
+    pub label: Option<Label>,
     /// What the source said beyond that.
     pub metadata: Fields<'a>,
 }
@@ -107,6 +113,33 @@ named!(
     Other = "other"
 );
 
+/// What a source says of the worth of an answer, or of a whole conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Label {
+    /// Good, or better than its alternatives.
+    Preferred,
+    /// Bad, or worse than its alternatives.
+    Rejected,
+}
+
+named!(Label, "label", Preferred = "preferred", Rejected = "rejected");
+
+/// Something that carries meaning in the source and that its reader could not place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotUnderstood<'a> {
+    /// Its path in the item, such as `messages[3].content[1].type=tool_use`.
+    pub path: String,
+    /// The value as the source wrote it.
+    pub raw: RawJson<'a>,
+}
+
+impl NotUnderstood<'_> {
+    /// The same, borrowing from nothing.
+    pub fn into_owned(self) -> NotUnderstood<'static> {
+        NotUnderstood { path: self.path, raw: self.raw.into_owned() }
+    }
+}
+
 /// A call of a tool.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolCall<'a> {
@@ -151,6 +184,29 @@ impl<'a> Message<'a> {
         parts.iter().filter(|part| part.kind != PartKind::Text)
     }
 
+    /// Whether the model was stopped before its answer was whole: by a token limit or a content filter. The words are
+    /// those of OpenAI, Anthropic, Gemini, Bedrock and Vercel's AI SDK.
+    pub fn is_cut_off(&self) -> bool {
+        let Some(reason) = &self.finish_reason else { return false };
+        let word = reason.decoded().to_ascii_lowercase().replace('-', "_");
+        matches!(
+            word.as_str(),
+            "length"
+                | "max_tokens"
+                | "max_output_tokens"
+                | "model_length"
+                | "model_context_window_exceeded"
+                | "content_filter"
+                | "content_filtered"
+                | "guardrail_intervened"
+                | "safety"
+                | "recitation"
+                | "blocklist"
+                | "prohibited_content"
+                | "spii"
+        )
+    }
+
     /// The source's own word for the role.
     pub fn role_word(&self) -> std::borrow::Cow<'_, str> {
         match &self.source_role {
@@ -181,6 +237,9 @@ impl Message<'_> {
             }),
             created_at: self.created_at,
             error: self.error.map(Text::into_owned),
+            finish_reason: self.finish_reason.map(Text::into_owned),
+            train: self.train,
+            label: self.label,
             metadata: fields_into_owned(self.metadata),
         }
     }

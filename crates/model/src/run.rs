@@ -1,7 +1,7 @@
 //! Runs: executions of a copilot or of a webhook recipe.
 
 use crate::conversation::{Usage, named};
-use crate::message::{Feedback, Fields};
+use crate::message::{Feedback, Fields, NotUnderstood};
 use crate::text::{RawJson, Text};
 use crate::time::Time;
 
@@ -48,6 +48,8 @@ pub struct Run<'a> {
     pub started_at: Option<Time>,
     /// When it ended.
     pub finished_at: Option<Time>,
+    /// What the reader met and could not place. Nothing is trained on a run that has any.
+    pub not_understood: Vec<NotUnderstood<'a>>,
     /// What the source said beyond that.
     pub metadata: Fields<'a>,
 }

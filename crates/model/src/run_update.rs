@@ -58,6 +58,11 @@ impl<'a> Run<'a> {
         put(&mut self.finished_at, came.finished_at, counts);
         put_list(&mut self.files, came.files, counts);
         put_list(&mut self.contexts, came.contexts, counts);
+        for one in came.not_understood {
+            if !self.not_understood.contains(&one) {
+                self.not_understood.push(one);
+            }
+        }
         put_fields(&mut self.metadata, came.metadata, counts);
         put_feedback(&mut self.feedback, came.feedback);
         put(&mut self.ground_truth, came.ground_truth, Counts::WhatCame);

@@ -160,6 +160,11 @@ impl<'a> RawJson<'a> {
         Self(text)
     }
 
+    /// `null`.
+    pub fn null() -> Self {
+        Self(Cow::Borrowed("null"))
+    }
+
     /// Checks a text and keeps it.
     ///
     /// # Errors

@@ -104,6 +104,14 @@ pub(super) fn shape_records(
     tasks: bool,
     write: impl FnMut(&Conversation<'_>, &Draft<'_>) -> Result<RecordNotes, LeftOut>,
 ) -> Outcome {
+    // What was not understood is never trained on, whatever the check.
+    if let [first, others @ ..] = item.not_understood() {
+        let mut detail = first.path.clone();
+        if !others.is_empty() {
+            detail.push_str(&format!(" and {} more", others.len()));
+        }
+        return Outcome::left_out(None, LeftOut::new(Reason::NotUnderstood, detail));
+    }
     match item {
         Item::Conversation(conversation) => shape_conversation(conversation, None, tasks, write),
         Item::Run(run) => match conversation_of(run) {

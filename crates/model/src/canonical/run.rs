@@ -2,7 +2,7 @@
 
 use super::{
     CanonicalError, Object, VERSION, count, each_key, fields, list, named, optional_text, position,
-    read_feedback, time, write_feedback, write_list,
+    read_feedback, read_not_understood, time, write_feedback, write_list, write_not_understood,
 };
 use crate::json::Parser;
 use crate::run::{FileReference, NodeRun, Run};
@@ -39,6 +39,7 @@ pub fn write_run(run: &Run<'_>, out: &mut Vec<u8>) {
     object.optional("ground_truth", run.ground_truth.as_ref());
     object.time("started_at", run.started_at);
     object.time("finished_at", run.finished_at);
+    object.list("not_understood", &run.not_understood, write_not_understood);
     object.fields("metadata", &run.metadata);
     object.end();
 }
@@ -118,6 +119,7 @@ pub fn read_run_from<'a>(parser: &mut Parser<'a>) -> Result<Run<'a>, CanonicalEr
             "files" => run.files = list(parser, read_file)?,
             "contexts" => run.contexts = list(parser, |parser| Ok(parser.raw()?))?,
             "nodes" => run.nodes = list(parser, read_node)?,
+            "not_understood" => run.not_understood = list(parser, read_not_understood)?,
             "feedback" => run.feedback = Some(Box::new(read_feedback(parser)?)),
             "ground_truth" => run.ground_truth = optional_text(parser)?,
             "started_at" => run.started_at = time(parser, "started_at")?,
@@ -181,7 +183,7 @@ fn read_node<'a>(parser: &mut Parser<'a>) -> Result<NodeRun<'a>, CanonicalError>
 mod tests {
     use super::*;
     use crate::conversation::Usage;
-    use crate::message::Feedback;
+    use crate::message::{Feedback, NotUnderstood};
     use crate::run::{NodeKind, RunSource, RunStatus};
     use crate::text::{RawJson, Text};
     use crate::time::Time;
@@ -241,6 +243,7 @@ mod tests {
             ground_truth: Some("truth".into()),
             started_at: Time::parse("2026-01-02T03:04:05Z").ok(),
             finished_at: None,
+            not_understood: vec![NotUnderstood { path: "steps[0]".into(), raw: RawJson::null() }],
             metadata: vec![("later".into(), raw(r#"{"b":2}"#))],
         }
     }
