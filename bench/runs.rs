@@ -274,6 +274,8 @@ fn plan(purpose: Purpose) -> Result<DatasetPlan, Box<dyn Error>> {
         check: "repair".into(),
         tools: "text".into(),
         wrap_arguments: false,
+        fill: false,
+        call_text: "keep".into(),
         tasks: false,
         max_contexts: 80,
         csv: "plain".into(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, ValueEnum};
-use retort_formats::data::{DataFormat, Embeddings, ShapeOptions, ToolsAs};
+use retort_formats::data::{CallText, DataFormat, Embeddings, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::import::ImportFormat;
 use retort_formats::{data, file, import};
@@ -226,6 +226,14 @@ pub struct Shaping {
     #[arg(long)]
     wrap_arguments: bool,
 
+    /// Fill gaps with placeholders (a missing result, missing arguments, an empty message) instead of cutting them out.
+    #[arg(long)]
+    fill: bool,
+
+    /// Where text beside tool calls goes: it stays in the message if the format can hold it, or moves to `extra`.
+    #[arg(long, value_name = "keep|extra", default_value = "keep")]
+    call_text: CallTextTo,
+
     /// How `standard` writes tools in JSON Lines: as text, which trains everywhere, or as a bare array.
     #[arg(long, value_name = "text|array", default_value = "text")]
     tools: Tools,
@@ -249,6 +257,12 @@ enum EmbeddingsAs {
     F64,
     F32,
     None,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum CallTextTo {
+    Keep,
+    Extra,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -474,6 +488,11 @@ fn shown_plan(shaping: &Shaping, kind: Option<ItemKind>) -> Result<DatasetPlan, 
                 Tools::Array => ToolsAs::Array,
             },
             wrap_arguments: shaping.wrap_arguments,
+            fill: shaping.fill,
+            call_text: match shaping.call_text {
+                CallTextTo::Keep => CallText::Keep,
+                CallTextTo::Extra => CallText::Extra,
+            },
             tasks: shaping.tasks,
             max_contexts: shaping.max_contexts,
             embeddings: match shaping.embeddings {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use retort_formats::data::{DataFormat, Embeddings, Schema, ShapeOptions, ToolsAs};
+use retort_formats::data::{CallText, DataFormat, Embeddings, Schema, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::{data, file};
 use retort_model::bounds::CONTEXTS_PER_MESSAGE;
@@ -79,6 +79,7 @@ impl FromStr for Compression {
 }
 
 const TOOLS: [(&str, ToolsAs); 2] = [("text", ToolsAs::Text), ("array", ToolsAs::Array)];
+const CALL_TEXTS: [(&str, CallText); 2] = [("keep", CallText::Keep), ("extra", CallText::Extra)];
 const EMBEDDINGS: [(&str, Embeddings); 3] =
     [("f64", Embeddings::F64), ("f32", Embeddings::F32), ("none", Embeddings::Without)];
 const DIALECTS: [(&str, CsvDialect); 2] =
@@ -181,6 +182,12 @@ impl DatasetPlan {
         if shape.wrap_arguments {
             put("wrap_arguments", "true");
         }
+        if shape.fill {
+            put("fill", "true");
+        }
+        if shape.call_text != CallText::default() {
+            put("call_text", name_in(&CALL_TEXTS, &shape.call_text));
+        }
         if shape.tasks {
             put("tasks", "true");
         }
@@ -200,6 +207,8 @@ impl DatasetPlan {
             check: shape.check.to_string(),
             tools: name_in(&TOOLS, &shape.tools).into(),
             wrap_arguments: shape.wrap_arguments,
+            fill: shape.fill,
+            call_text: name_in(&CALL_TEXTS, &shape.call_text).into(),
             tasks: shape.tasks,
             max_contexts: shape.max_contexts,
             csv: name_in(&DIALECTS, &self.file_options.csv).into(),
@@ -243,6 +252,8 @@ impl DatasetPlan {
                 check: kept.check.parse()?,
                 tools: named_in(&TOOLS, "way to write tools", &kept.tools)?,
                 wrap_arguments: kept.wrap_arguments,
+                fill: kept.fill,
+                call_text: named_in(&CALL_TEXTS, "place for text beside calls", &kept.call_text)?,
                 tasks: kept.tasks,
                 max_contexts: kept.max_contexts,
                 embeddings: match &kept.embeddings {
@@ -274,6 +285,12 @@ pub struct PlanNames {
     pub tools: String,
     /// Whether arguments that are no JSON object are wrapped.
     pub wrap_arguments: bool,
+    /// Whether gaps are filled with placeholders. A plan kept before there was a choice filled them.
+    #[serde(default = "filled")]
+    pub fill: bool,
+    /// Where text beside tool calls goes: `keep` or `extra`. A plan kept before there was a choice moved it.
+    #[serde(default = "moved")]
+    pub call_text: String,
     /// Whether histories of sub-agents become records of their own, too.
     pub tasks: bool,
     /// Retrieved passages carried with one answer, at most.
@@ -297,6 +314,14 @@ pub struct PlanNames {
     pub embeddings: Option<String>,
 }
 
+fn filled() -> bool {
+    true
+}
+
+fn moved() -> String {
+    name_in(&CALL_TEXTS, &CallText::Extra).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use retort_model::Check;
@@ -312,6 +337,8 @@ mod tests {
                 check: Check::Off,
                 tools: ToolsAs::Array,
                 wrap_arguments: true,
+                fill: true,
+                call_text: CallText::Extra,
                 tasks: true,
                 max_contexts: 7,
                 embeddings: Embeddings::F32,

@@ -540,6 +540,12 @@ pub struct Making {
     pub tools: String,
     /// Whether arguments that are no JSON object are written as `{"_raw": …}` instead of leaving the record out.
     pub wrap_arguments: bool,
+    /// Whether gaps are filled with placeholders (a missing result, missing arguments, an empty message) instead of
+    /// being cut with what depends on them.
+    pub fill: bool,
+    /// Where text that an assistant wrote beside tool calls goes: `keep` leaves it in the message where the data format
+    /// can hold it, `extra` moves it to `extra`.
+    pub call_text: String,
     /// Whether histories of sub-agents become records of their own, too.
     pub tasks: bool,
     /// Retrieved passages carried with one answer, at most 80.
@@ -563,6 +569,8 @@ impl Default for Making {
             csv: "spreadsheet".into(),
             tools: "text".into(),
             wrap_arguments: false,
+            fill: false,
+            call_text: "keep".into(),
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
             embeddings: None,
@@ -583,6 +591,8 @@ impl From<PlanNames> for Making {
             csv: names.csv,
             tools: names.tools,
             wrap_arguments: names.wrap_arguments,
+            fill: names.fill,
+            call_text: names.call_text,
             tasks: names.tasks,
             max_contexts: names.max_contexts,
             embeddings: names.embeddings,
@@ -629,6 +639,8 @@ impl Making {
             check: self.check.clone(),
             tools: self.tools.clone(),
             wrap_arguments: self.wrap_arguments,
+            fill: self.fill,
+            call_text: self.call_text.clone(),
             tasks: self.tasks,
             max_contexts: self.max_contexts,
             csv: self.csv.clone(),

@@ -155,6 +155,16 @@ pub enum ToolsAs {
     Array,
 }
 
+/// Where text goes that an assistant wrote beside tool calls, in the formats that can hold it there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CallText {
+    /// It stays the message's content.
+    #[default]
+    Keep,
+    /// It moves to `extra`, for trainers that refuse a message with both (Mistral).
+    Extra,
+}
+
 /// How embeddings stand in the rows of documents and chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Embeddings {
@@ -176,6 +186,11 @@ pub struct ShapeOptions {
     pub tools: ToolsAs,
     /// Wrap arguments that are no JSON object instead of leaving the record out.
     pub wrap_arguments: bool,
+    /// Fill gaps with placeholders (a missing result, missing arguments, an empty message) instead of cutting around
+    /// them.
+    pub fill: bool,
+    /// Where text beside tool calls goes.
+    pub call_text: CallText,
     /// Write the histories of sub-agents as records of their own.
     pub tasks: bool,
     /// Retrieved passages carried with one assistant message of `history`.
@@ -194,6 +209,8 @@ impl Default for ShapeOptions {
             check: Check::Repair,
             tools: ToolsAs::Text,
             wrap_arguments: false,
+            fill: false,
+            call_text: CallText::default(),
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
             embeddings: Embeddings::default(),

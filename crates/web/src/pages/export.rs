@@ -90,6 +90,8 @@ struct Form {
     file_format: String,
     data_format: String,
     check: String,
+    /// A checkbox: sent as `true`, or not at all.
+    fill: bool,
 }
 
 impl Default for Form {
@@ -101,6 +103,7 @@ impl Default for Form {
             file_format: making.file_format,
             data_format: "standard".into(),
             check: making.check,
+            fill: making.fill,
         }
     }
 }
@@ -112,6 +115,7 @@ impl Form {
             file_format: self.file_format.clone(),
             data_format: Some(self.data_format.clone()),
             check: self.check.clone(),
+            fill: self.fill,
             ..wire::Making::default()
         }
     }

@@ -556,6 +556,8 @@ impl Form {
             check: retort_model::Check::default().to_string(),
             tools: "text".into(),
             wrap_arguments: false,
+            fill: false,
+            call_text: "keep".into(),
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
             // Evaluators are programs.

@@ -664,6 +664,8 @@ impl Stage {
             csv: "spreadsheet".into(),
             compression: "none".into(),
             wrap_arguments: false,
+            fill: false,
+            call_text: "keep".into(),
             tasks: false,
             max_contexts: 1,
             purpose: None,
