@@ -36,7 +36,7 @@ impl ImportFormat for Chunks {
     }
 
     fn row_key(&self, item: &str) -> Option<String> {
-        let mut parser = Parser::new(item);
+        let mut parser = Parser::lenient(item);
         let mut keys: [Option<String>; DOCUMENT.len()] = Default::default();
         parser.object().ok()?;
         while let Some(key) = parser.next_key().ok()? {
@@ -54,7 +54,7 @@ impl ImportFormat for Chunks {
     }
 
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
-        let mut parser = Parser::new(item);
+        let mut parser = Parser::lenient(item);
         let mut document = Document::default();
         if parser.kind()? == Kind::Array {
             parser.array()?;
@@ -71,7 +71,7 @@ impl ImportFormat for Chunks {
             let place = places.into_iter().flatten().find(|place| !place.is_empty());
             document.id = place.cloned().unwrap_or_default();
         }
-        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        notes.count(&parser);
         Ok(document.into())
     }
 }
@@ -92,7 +92,7 @@ fn row<'a>(
     let mut chunk = Chunk::default();
     let (mut model, mut has_text) = (None, false);
     let at = parser.at();
-    each_field(parser, notes, |parser, key, _| {
+    each_field(parser, notes, |parser, key, notes| {
         has_text |= key == "text";
         if key == "id" && parser.kind()? != Kind::Null {
             // That of the row, not of the document.
@@ -109,7 +109,7 @@ fn row<'a>(
             return Ok(());
         }
         let Some(key) = of_chunk(&mut chunk, &mut model, parser, key)? else { return Ok(()) };
-        if let Some(key) = named(document, parser, key)? {
+        if let Some(key) = named(document, parser, key, notes)? {
             keep(parser, key, &mut chunk.metadata)?;
         }
         Ok(())

@@ -20,7 +20,8 @@ mod vector;
 
 use std::fmt;
 
-use retort_model::{Item, canonical::CanonicalError, json::JsonError};
+use retort_model::json::{JsonError, Parser};
+use retort_model::{Item, canonical::CanonicalError};
 
 pub use shape::Shape;
 
@@ -106,6 +107,18 @@ pub struct Notes {
     pub lone_surrogates: u64,
     /// Keys that stood twice in one object; the last counted.
     pub duplicate_keys: u64,
+    /// Numbers that are not finite (`NaN`, `Infinity`), read as null.
+    pub non_finite: u64,
+    /// Dates and times that could not be read.
+    pub unread_times: u64,
+}
+
+impl Notes {
+    /// Counts what the parser of a whole item noticed.
+    pub(crate) fn count(&mut self, parser: &Parser<'_>) {
+        self.lone_surrogates += u64::from(parser.lone_surrogates());
+        self.non_finite += u64::from(parser.non_finite());
+    }
 }
 
 /// Why an item was refused.

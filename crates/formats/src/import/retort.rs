@@ -31,7 +31,7 @@ impl ImportFormat for Retort {
             ItemKind::Document => canonical::read_document_from(&mut parser)?.into(),
         };
         parser.end()?;
-        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        notes.count(&parser);
         Ok(item)
     }
 }

@@ -64,7 +64,7 @@ impl ImportFormat for Runs {
     }
 
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
-        let mut parser = Parser::new(item);
+        let mut parser = Parser::lenient(item);
         if parser.kind()? != Kind::Object {
             return Err(ItemError::new(
                 Refusal::UnknownShape,
@@ -80,7 +80,7 @@ impl ImportFormat for Runs {
             let why = "no `request_id` in the item, nor a question, answer or nodes";
             return Err(ItemError::new(Refusal::UnknownShape, 0, why));
         }
-        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        notes.count(&parser);
         Ok(run(bag, notes).into())
     }
 }

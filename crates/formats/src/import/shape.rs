@@ -23,7 +23,7 @@ impl<'a> Shape<'a> {
     /// # Errors
     /// The item is no JSON.
     pub fn of(item: &'a str) -> Result<Self, JsonError> {
-        let mut parser = Parser::new(item);
+        let mut parser = Parser::lenient(item);
         let mut shape = Self::default();
         match parser.kind()? {
             Kind::Array => {

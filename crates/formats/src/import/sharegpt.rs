@@ -24,11 +24,11 @@ impl ImportFormat for ShareGpt {
     }
 
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
-        let mut parser = Parser::new(item);
+        let mut parser = Parser::lenient(item);
         let mut conversation = openai::object(&mut parser, &["conversations", "messages"], notes)?;
         parser.end()?;
         take_extra(&mut conversation)?;
-        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        notes.count(&parser);
         Ok(conversation.into())
     }
 }

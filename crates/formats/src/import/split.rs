@@ -402,7 +402,7 @@ fn layout_of(bytes: &[u8], may_grow: bool) -> Option<Layout> {
         return None;
     }
     let line = text.split('\n').next().unwrap_or(text);
-    let mut parser = Parser::new(line);
+    let mut parser = Parser::lenient(line);
     match parser.skip().and_then(|()| parser.end()) {
         Ok(()) => Some(Layout::Lines),
         // The first value goes on behind the first line.
@@ -413,7 +413,7 @@ fn layout_of(bytes: &[u8], may_grow: bool) -> Option<Layout> {
 
 /// Whether the array that the text begins with is one conversation's messages and not a list of conversations.
 fn begins_a_list_of_messages(text: &str) -> bool {
-    let mut parser = Parser::new(text);
+    let mut parser = Parser::lenient(text);
     let mut look = || {
         parser.array()?;
         if !parser.next_element()? {

@@ -110,12 +110,29 @@ pub struct Parser<'a> {
     depth: usize,
     fresh: bool,
     lone_surrogates: u32,
+    /// Whether `NaN`, `Infinity` and `-Infinity` are read as null, and how many were.
+    lenient: bool,
+    non_finite: u32,
 }
 
 impl<'a> Parser<'a> {
     /// A parser at the start of `text`.
     pub fn new(text: &'a str) -> Self {
-        Self { text, bytes: text.as_bytes(), at: 0, depth: 0, fresh: false, lone_surrogates: 0 }
+        Self {
+            text,
+            bytes: text.as_bytes(),
+            at: 0,
+            depth: 0,
+            fresh: false,
+            lone_surrogates: 0,
+            lenient: false,
+            non_finite: 0,
+        }
+    }
+
+    /// A parser that reads `NaN`, `Infinity` and `-Infinity`, which Python and others write, as null.
+    pub fn lenient(text: &'a str) -> Self {
+        Self { lenient: true, ..Self::new(text) }
     }
 
     /// Bytes from the start of the text to where the parser stands.
@@ -126,6 +143,11 @@ impl<'a> Parser<'a> {
     /// Lone surrogates that were read as U+FFFD so far.
     pub fn lone_surrogates(&self) -> u32 {
         self.lone_surrogates
+    }
+
+    /// How often `NaN`, `Infinity` or `-Infinity` was read as null so far.
+    pub fn non_finite(&self) -> u32 {
+        self.non_finite
     }
 
     fn fail<T>(&self, problem: Problem) -> Result<T, JsonError> {
@@ -152,9 +174,18 @@ impl<'a> Parser<'a> {
             Some(b'[') => Ok(Kind::Array),
             Some(b't' | b'f') => Ok(Kind::Bool),
             Some(b'n') => Ok(Kind::Null),
-            Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
+            Some(b'0'..=b'9') => Ok(Kind::Number),
+            Some(b'-') if self.non_finite_here().is_none() => Ok(Kind::Number),
+            _ if self.non_finite_here().is_some() => Ok(Kind::Null),
             _ => self.fail(Problem::Expected(Due::Value)),
         }
+    }
+
+    /// The word for a number that is not finite, if one comes next and this parser reads such.
+    #[cold]
+    fn non_finite_here(&self) -> Option<&'static str> {
+        let rest = self.bytes.get(self.at..).filter(|_| self.lenient)?;
+        ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word.as_bytes()))
     }
 
     fn open(&mut self, bracket: u8, due: Due) -> Result<(), JsonError> {
@@ -357,23 +388,29 @@ impl<'a> Parser<'a> {
     /// Takes a `null` if one comes next.
     pub fn null(&mut self) -> Result<bool, JsonError> {
         self.skip_space();
-        if self.bytes.get(self.at) != Some(&b'n') {
-            return Ok(false);
+        match self.bytes.get(self.at) {
+            Some(b'n') => self.literal("null")?,
+            Some(b'N' | b'I' | b'-') => {
+                let Some(word) = self.non_finite_here() else { return Ok(false) };
+                self.literal(word)?;
+                self.non_finite += 1;
+            }
+            _ => return Ok(false),
         }
-        self.literal("null")?;
         Ok(true)
     }
 
-    /// Any value, checked and kept as its text: on one line, without lone surrogates, otherwise as it stands.
+    /// Any value, checked and kept as its text: on one line, without lone surrogates and with null for numbers that are
+    /// not finite, otherwise as it stands.
     pub fn raw(&mut self) -> Result<RawJson<'a>, JsonError> {
         self.skip_space();
-        let start = self.at;
+        let (start, non_finite) = (self.at, self.non_finite);
         let has_surrogate = self.walk()?;
         let text = &self.text[start..self.at];
         // Line ends stand between tokens alone. All bytes are looked at, as that goes by vectors.
         let is_line_end = |byte| matches!(byte, b'\n' | b'\r');
         let has_line_end = text.bytes().fold(false, |seen, byte| seen | is_line_end(byte));
-        if !has_line_end && !has_surrogate {
+        if !has_line_end && !has_surrogate && self.non_finite == non_finite {
             return Ok(RawJson::checked(Cow::Borrowed(text)));
         }
         let mut compact = String::with_capacity(text.len());
@@ -482,5 +519,19 @@ mod tests {
             assert!(parser.pair(["a", "b"]).is_none(), "{broken}");
             assert!(parser.skip().is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn a_lenient_parser_reads_numbers_that_are_not_finite_as_null_and_counts_them() {
+        let text = r#"{"a":NaN,"b":[-Infinity,{"c":Infinity},"NaN -Infinity\\ \"NaN"],"d":-1}"#;
+        let mut parser = Parser::lenient(text);
+        let raw = parser.raw().unwrap();
+        let expect = r#"{"a":null,"b":[null,{"c":null},"NaN -Infinity\\ \"NaN"],"d":-1}"#;
+        assert_eq!((raw.as_str(), parser.non_finite()), (expect, 3));
+        parser.end().unwrap();
+        for broken in ["[NaNa]", "[Infinit]", "[-Inf]", "[+Infinity]", "{NaN:1}"] {
+            assert!(Parser::lenient(broken).skip().is_err(), "{broken}");
+        }
+        assert!(Parser::new(text).skip().is_err());
     }
 }

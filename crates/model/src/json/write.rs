@@ -130,14 +130,23 @@ fn unicode_escape(text: &str) -> (Option<char>, usize) {
     }
 }
 
-/// Appends a valid JSON text without the white space between its tokens, lone surrogates as U+FFFD; returns
-/// how many of those there were.
+/// Appends a valid JSON text without the white space between its tokens, lone surrogates as U+FFFD, and numbers that
+/// are not finite as null; returns how many surrogates there were.
 pub fn compact_into(text: &str, out: &mut String) -> u32 {
     let bytes = text.as_bytes();
     let mut lone = 0;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         if byte != b'"' {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let word = ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| {
+                matches!(byte, b'N' | b'I' | b'-') && rest.starts_with(word.as_bytes())
+            });
+            if let Some(word) = word {
+                out.push_str("null");
+                at += word.len();
+                continue;
+            }
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 out.push(char::from(byte));
             }
