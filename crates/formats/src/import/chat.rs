@@ -102,7 +102,7 @@ fn fields<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Message<'a>,
             "contexts" => message.contexts = raws_or_keep(parser, key, rest)?,
             "feedback" => feedback(parser, key, &mut message, notes)?,
             "created_at" | "timestamp" | "create_time" if message.created_at.is_none() => {
-                message.created_at = time_or_keep(parser, key, rest)?;
+                message.created_at = time_or_keep(parser, key, rest, notes)?;
             }
             "error" => error(parser, key, &mut message)?,
             _ => keep(parser, key, rest)?,

@@ -28,7 +28,7 @@ impl ImportFormat for Documents {
     }
 
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
-        let mut parser = Parser::new(item);
+        let mut parser = Parser::lenient(item);
         let mut document = Document::default();
         let (mut has_chunks, mut model) = (false, None);
         each_field(&mut parser, notes, |parser, key, notes| {
@@ -46,7 +46,7 @@ impl ImportFormat for Documents {
                 }
                 "embedding_model" => model = text_or_keep(parser, key, &mut document.metadata)?,
                 _ => {
-                    if let Some(key) = named(&mut document, parser, key)? {
+                    if let Some(key) = named(&mut document, parser, key, notes)? {
                         keep(parser, key, &mut document.metadata)?;
                     }
                 }
@@ -62,7 +62,7 @@ impl ImportFormat for Documents {
             ));
         }
         name_model(&mut document, model.as_ref());
-        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        notes.count(&parser);
         Ok(document.into())
     }
 }
@@ -81,6 +81,7 @@ pub(super) fn named<'a, 'k>(
     document: &mut Document<'a>,
     parser: &mut Parser<'a>,
     key: std::borrow::Cow<'k, str>,
+    notes: &mut Notes,
 ) -> Result<Option<std::borrow::Cow<'k, str>>, ItemError>
 where
     'k: 'a,
@@ -103,7 +104,7 @@ where
         "s3_path" => document.s3_path = text_or_keep(parser, key, rest)?,
         "created_at" => {
             let raw = parser.clone().raw()?;
-            document.created_at = time_or_keep(parser, key, rest)?;
+            document.created_at = time_or_keep(parser, key, rest, notes)?;
             let is_other = |time: Time| raw.as_text().is_none_or(|text| text != time.to_string());
             if document.created_at.is_some_and(is_other) {
                 put(rest, "row_created_at".into(), raw);

@@ -104,11 +104,12 @@ pub(super) fn id_or_keep<'a>(
     }
 }
 
-/// A moment: text, seconds or milliseconds since 1970, or MongoDB's `{"$date": …}`. What is none is kept.
+/// A moment: a text, a number since 1970, or what databases write for one. What is none is kept and counted.
 pub(super) fn time_or_keep<'a>(
     parser: &mut Parser<'a>,
     key: Cow<'a, str>,
     rest: &mut Fields<'a>,
+    notes: &mut Notes,
 ) -> Result<Option<Time>, ItemError> {
     // Almost all are texts.
     let mut ahead = parser.clone();
@@ -119,21 +120,41 @@ pub(super) fn time_or_keep<'a>(
         return Ok(Some(time));
     }
     let raw = parser.raw()?;
-    let time = time_of(&Value::parse(raw.as_str())?);
+    let value = Value::parse(raw.as_str())?;
+    let time = time_of(&value);
     if time.is_none() && !raw.is_null() {
+        notes.unread_times += u64::from(value.as_str().is_none_or(|text| !text.trim().is_empty()));
         put(rest, key.into(), raw);
     }
     Ok(time)
 }
 
+/// A moment in any of the forms that systems write: see [`Time::parse_any`] and [`Time::from_epoch`]; MongoDB's
+/// `{"$date": …}`; `seconds` and `nanoseconds` of Firestore and Protocol Buffers.
 pub(super) fn time_of(value: &Value<'_>) -> Option<Time> {
+    let long = |value: &Value<'_>| -> Option<i64> {
+        match value {
+            Value::Number(number) => number.parse().ok(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        }
+    };
     match value {
-        Value::String(text) => Time::parse(text).ok(),
+        Value::String(text) => Time::parse_any(text),
         Value::Number(number) => Time::from_epoch(number),
-        Value::Object(_) => match value.get("$date")? {
-            Value::String(text) => Time::parse(text).ok(),
-            Value::Number(number) => Time::from_epoch_ms(number.parse().ok()?),
-            long => Time::from_epoch_ms(long.get("$numberLong")?.as_str()?.parse().ok()?),
+        Value::Object(_) => match value.get("$date") {
+            Some(Value::String(text)) => Time::parse_any(text),
+            Some(Value::Number(number)) => Time::from_epoch_ms(number.parse().ok()?),
+            Some(wrapped) => Time::from_epoch_ms(long(wrapped.get("$numberLong")?)?),
+            None => {
+                let part = |names: [&str; 2]| names.into_iter().find_map(|name| value.get(name));
+                let seconds = long(part(["seconds", "_seconds"])?)?;
+                let nanos = part(["nanoseconds", "_nanoseconds"]).or_else(|| value.get("nanos"));
+                Time::from_unix_nanos(
+                    i128::from(seconds) * 1_000_000_000
+                        + i128::from(nanos.and_then(long).unwrap_or(0)),
+                )
+            }
         },
         _ => None,
     }

@@ -31,7 +31,7 @@ impl ImportFormat for McpAgentGraph {
     }
 
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
-        let mut parser = Parser::new(item);
+        let mut parser = Parser::lenient(item);
         let mut read = Read::default();
         if parser.kind()? == JsonKind::Array {
             // The two halves, as `join` puts them together.
@@ -43,7 +43,7 @@ impl ImportFormat for McpAgentGraph {
             read.document(&mut parser, notes)?;
         }
         parser.end()?;
-        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        notes.count(&parser);
         Ok(read.finish().into())
     }
 
@@ -52,7 +52,7 @@ impl ImportFormat for McpAgentGraph {
     }
 
     fn half(&self, item: &str, stem: &str) -> Option<Half> {
-        let mut parser = Parser::new(item);
+        let mut parser = Parser::lenient(item);
         let (mut id, mut conversation_id, mut has_messages, mut has_metadata) =
             (None, None, false, false);
         parser.object().ok()?;
@@ -120,9 +120,9 @@ impl<'a> Read<'a> {
                     }
                 }
                 "title" => conversation.title = text_or_keep(parser, key, rest)?,
-                "created_at" => conversation.created_at = time_or_keep(parser, key, rest)?,
+                "created_at" => conversation.created_at = time_or_keep(parser, key, rest, notes)?,
                 "updated_at" => {
-                    let updated_at = time_or_keep(parser, key, rest)?;
+                    let updated_at = time_or_keep(parser, key, rest, notes)?;
                     conversation.updated_at = conversation.updated_at.max(updated_at);
                 }
                 "status" => {

@@ -29,7 +29,7 @@ impl ImportFormat for OpenAi {
     }
 
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
-        let mut parser = Parser::new(item);
+        let mut parser = Parser::lenient(item);
         let conversation = if parser.kind()? == Kind::Array {
             let mut rounds = Rounds::default();
             chat::each_message(&mut parser, notes, |message| rounds.push(message))?;
@@ -38,7 +38,7 @@ impl ImportFormat for OpenAi {
             object(&mut parser, &["messages", "traj"], notes)?
         };
         parser.end()?;
-        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        notes.count(&parser);
         Ok(conversation.into())
     }
 }
@@ -70,10 +70,10 @@ pub(super) fn object<'a>(
             }
             "model" => conversation.model = text_or_keep(parser, key, rest)?,
             "created_at" | "create_time" if conversation.created_at.is_none() => {
-                conversation.created_at = time_or_keep(parser, key, rest)?;
+                conversation.created_at = time_or_keep(parser, key, rest, notes)?;
             }
             "updated_at" | "update_time" if conversation.updated_at.is_none() => {
-                conversation.updated_at = time_or_keep(parser, key, rest)?;
+                conversation.updated_at = time_or_keep(parser, key, rest, notes)?;
             }
             "owner" | "user_email" if conversation.owner.is_none() => {
                 conversation.owner = text_or_keep(parser, key, rest)?;

@@ -32,7 +32,7 @@ impl ImportFormat for UiucChat {
     }
 
     fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
-        let mut parser = Parser::new(item);
+        let mut parser = Parser::lenient(item);
         let mut read = Read::default();
         if Shape::of(item)?.has("convo") {
             read.row(&mut parser, notes)?;
@@ -40,7 +40,7 @@ impl ImportFormat for UiucChat {
             read.convo(&mut parser, notes)?;
         }
         parser.end()?;
-        notes.lone_surrogates += u64::from(parser.lone_surrogates());
+        notes.count(&parser);
         Ok(read.finish().into())
     }
 }
@@ -64,10 +64,10 @@ impl<'a> Read<'a> {
                         // A dump of the table holds the column as JSON text.
                         let text = parser.string()?.into_cow().into_owned();
                         let mut inner = Read::default();
-                        let mut inside = Parser::new(&text);
+                        let mut inside = Parser::lenient(&text);
                         inner.convo(&mut inside, notes)?;
                         inside.end()?;
-                        notes.lone_surrogates += u64::from(inside.lone_surrogates());
+                        notes.count(&inside);
                         self.take(inner);
                         return Ok(());
                     }
@@ -81,7 +81,7 @@ impl<'a> Read<'a> {
                 }
                 "created_at" => {
                     let raw = parser.clone().raw()?;
-                    let time = time_or_keep(parser, key, &mut self.conversation.metadata)?;
+                    let time = time_or_keep(parser, key, &mut self.conversation.metadata, notes)?;
                     if time.is_some_and(|time| {
                         raw.as_text().is_none_or(|text| text != time.to_string())
                     }) {
@@ -157,7 +157,7 @@ impl<'a> Read<'a> {
                 "createdAt" | "updatedAt" => {
                     let is_start = key == "createdAt";
                     let raw = parser.clone().raw()?;
-                    let time = time_or_keep(parser, key.clone(), rest)?;
+                    let time = time_or_keep(parser, key.clone(), rest, notes)?;
                     if is_start {
                         conversation.created_at = conversation.created_at.or(time);
                     } else {
