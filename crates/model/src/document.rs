@@ -176,6 +176,13 @@ impl Document<'_> {
         }
     }
 
+    /// Whether its embeddings differ in length.
+    pub fn is_ragged(&self) -> bool {
+        let mut lengths = self.chunks.iter().filter_map(|chunk| chunk.embedding.as_ref());
+        let first = lengths.next().map(|embedding| embedding.vector.dimension());
+        lengths.any(|embedding| Some(embedding.vector.dimension()) != first)
+    }
+
     /// What its embeddings have in common.
     pub fn embedding_facts(&self) -> EmbeddingFacts {
         let of = |embedding: &Embedding<'_>| EmbeddingFacts {

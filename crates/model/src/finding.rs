@@ -236,6 +236,14 @@ pub enum Warning {
     CutContexts,
     /// A prompt had variables that have no columns of their own.
     VariableWithoutColumn,
+    /// A date or time could not be read; it is kept as the source wrote it.
+    UnreadTime,
+    /// A selection by date left the item out, as no date of it could be read.
+    Undated,
+    /// `NaN`, `Infinity` or `-Infinity` stood for a number and was read as null.
+    NonFinite,
+    /// The embeddings of one document do not have one length.
+    RaggedEmbedding,
 }
 
 named!(
@@ -248,7 +256,11 @@ named!(
     LongCell = "long-cell",
     AmbiguousCell = "ambiguous-cell",
     CutContexts = "cut-contexts",
-    VariableWithoutColumn = "variable-without-column"
+    VariableWithoutColumn = "variable-without-column",
+    UnreadTime = "unread-time",
+    Undated = "undated",
+    NonFinite = "non-finite-number",
+    RaggedEmbedding = "ragged-embedding"
 );
 
 impl Warning {
@@ -267,6 +279,10 @@ impl Warning {
             Self::VariableWithoutColumn => {
                 "prompt variables without a column of their own, in `other_variables`"
             }
+            Self::UnreadTime => "dates or times that could not be read",
+            Self::Undated => "not selected, as no date could be read",
+            Self::NonFinite => "`NaN` or `Infinity` in place of a number, read as null",
+            Self::RaggedEmbedding => "embeddings of one document differ in length",
         }
     }
 }

@@ -76,6 +76,11 @@ impl fmt::Display for DateRange {
 }
 
 impl Selection {
+    /// Whether it depends on when a conversation was created.
+    pub fn asks_for_dates(&self) -> bool {
+        self.created != DateRange::default() || self.or.iter().any(Self::asks_for_dates)
+    }
+
     /// Whether the conversation is meant; the limit is for whoever counts.
     pub fn matches(&self, conversation: &Conversation<'_>) -> bool {
         (self.is_match(conversation) || self.or.iter().any(|other| other.is_match(conversation)))

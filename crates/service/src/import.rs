@@ -12,7 +12,7 @@ use retort_model::bounds::{CITATIONS, COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RU
 use retort_model::json::Value;
 use retort_model::{
     Again, Conversation, Document, Item, ItemKind, NodeKind, NodeRun, Run, Scope, Tally, Text,
-    canonical,
+    Warning, canonical,
 };
 use retort_store::{
     Incoming, IncomingDocument, IncomingRun, PackedBody, Packer, Store, Taken, Updated,
@@ -88,6 +88,9 @@ pub struct ImportReport {
     pub lone_surrogates: u64,
     /// Keys that stood twice in one object; the last counted.
     pub duplicate_keys: u64,
+    /// What people should know of how the items were read, each with the first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<Finding>,
     /// Files in folders that by their endings are no histories.
     pub files_passed_over: u64,
     /// The inputs, one by one.
@@ -151,6 +154,7 @@ pub(crate) fn import(
         names: plan.names,
         waiting: Waiting::default(),
         refused: Tally::default(),
+        warned: Tally::default(),
         report: ImportReport { files_passed_over: inputs.passed_over, ..ImportReport::default() },
     };
     let committed = AtomicU64::new(0);
@@ -213,6 +217,7 @@ pub(crate) fn import(
     report.foreign += done.foreign;
     report.met.extend(done.met);
     report.refused = findings(&taking.refused, Refusal::as_str);
+    report.warnings = findings(&taking.warned, Warning::as_str);
     debug_assert!(report.balances());
     Ok(report)
 }
@@ -502,6 +507,7 @@ struct Taking {
     names: bool,
     waiting: Waiting,
     refused: Tally<Refusal>,
+    warned: Tally<Warning>,
     report: ImportReport,
 }
 
@@ -555,6 +561,7 @@ impl Taking {
         waiting.runs.append(&mut runs);
         waiting.documents.append(&mut documents);
         self.refused.merge(done.refused);
+        self.warned.merge(done.account.warned);
         Ok(self.waiting.is_full().then(|| std::mem::take(&mut self.waiting)))
     }
 

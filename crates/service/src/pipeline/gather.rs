@@ -78,11 +78,17 @@ impl Admission {
 }
 
 /// Finds out about the items of a batch what does not depend on those before it.
-pub(super) fn prepare(read: &mut [ReadItem<'_>], selection: &Selection) {
+pub(super) fn prepare(read: &mut [ReadItem<'_>], selection: &Selection, account: &mut Account) {
     for one in read {
         let item = &one.item;
         if !is_meant(selection, item) {
             one.admitted = Admitted::NotSelected;
+            if let Item::Conversation(conversation) = item
+                && conversation.created_at.is_none()
+                && selection.asks_for_dates()
+            {
+                account.warned.add(Warning::Undated, &item.id().decoded());
+            }
         } else if one.has_id {
             let (kind, among) = (item.kind().as_str(), item.among().decoded());
             one.hash = Some(IdHash::of(&[kind, &among, &item.id().decoded()]));

@@ -9,7 +9,7 @@ use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sni
 use retort_formats::package::{Reject, write_extra};
 use retort_model::bounds::ITEM_BYTES;
 use retort_model::{
-    Account, Conversation, Document, Item, ItemKind, LeftOut, Reason, Tally, canonical,
+    Account, Conversation, Document, Item, ItemKind, LeftOut, Reason, Tally, Warning, canonical,
 };
 use retort_store::{SelectedBatch, SelectedItem, Store, Unpacker};
 
@@ -79,7 +79,7 @@ impl Worker<'_> {
         let items = done.account.read + batch.items.len() as u64;
         let mut read = self.reader.read(&batch, stored.as_ref(), items_before, &source, &mut done);
         if stored.is_none() {
-            prepare(&mut read, self.shaping.selection);
+            prepare(&mut read, self.shaping.selection, &mut done.account);
         }
         let admitted = self.admission.pass(sequence, self.ends, |admission| match stored {
             // Frozen selections are chosen already.
@@ -327,6 +327,7 @@ pub(crate) fn parse<'b>(
     let mut read = Vec::with_capacity(batch.items.len());
     let mut notes = Notes::default();
     for (place, span) in (1..).zip(&batch.items) {
+        let before = notes;
         match parse_one(batch, span, source, named, &mut notes) {
             Ok(mut item) => {
                 done.account.read_one(item.kind());
@@ -344,6 +345,7 @@ pub(crate) fn parse<'b>(
                 if !has_id {
                     *item.id_mut() = format!("{}#{}", source.name.label, span.index).into();
                 }
+                warn(&item, &before, &notes, &mut done.account);
                 read.push(ReadItem {
                     item,
                     place,
@@ -359,6 +361,20 @@ pub(crate) fn parse<'b>(
     done.account.lone_surrogates = notes.lone_surrogates;
     done.account.duplicate_keys = notes.duplicate_keys;
     read
+}
+
+/// Counts what people should know of how an item was read.
+fn warn(item: &Item<'_>, before: &Notes, after: &Notes, account: &mut Account) {
+    let ragged = matches!(item, Item::Document(document) if document.is_ragged());
+    for (warning, is_due) in [
+        (Warning::UnreadTime, after.unread_times > before.unread_times),
+        (Warning::NonFinite, after.non_finite > before.non_finite),
+        (Warning::RaggedEmbedding, ragged),
+    ] {
+        if is_due {
+            account.warned.add(warning, &item.id().decoded());
+        }
+    }
 }
 
 fn parse_one<'b>(
