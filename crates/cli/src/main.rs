@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
+use retort_service::{Error, panics};
 
 /// Many threads make and drop many small things: a tenth of the CPU seconds of a conversion lies in the
 /// allocator.
@@ -28,7 +29,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "`--server URL` has a server do what is asked, with the token in RETORT_TOKEN.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 something is not as it should be, 130 stopped."
+    after_help = "`--server URL` has a server do what is asked, with the token in RETORT_TOKEN.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 something is not as it should be, 70 a bug in Retort, 130 stopped."
 )]
 struct Cli {
     #[command(flatten)]
@@ -105,8 +106,27 @@ enum Command {
 /// Something failed.
 const FAILED: u8 = 1;
 
+/// A bug in Retort: what `sysexits.h` calls an internal software error.
+const BUG: u8 = 70;
+
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // What the panic said is part of the error.
+    panics::watch(|_| ());
+    let result = panics::caught(|| run(command)).unwrap_or_else(|bug| Err(bug.into()));
+    match result {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let is_bug = matches!(error.downcast_ref(), Some(Error::Bug { .. }));
+            ExitCode::from(if is_bug { BUG } else { FAILED })
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, commands::Failure> {
+    match command {
         Command::Convert(command) => command.run(),
         Command::Preview(command) => command.run(),
         Command::Verify(command) => command.run(),
@@ -137,14 +157,6 @@ fn main() -> ExitCode {
         Command::Backup(command) => command.run(),
         Command::Migrate(command) => command.run(),
         Command::Completions(command) => command.run(),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(FAILED)
-        }
     }
 }
 

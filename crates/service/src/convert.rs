@@ -11,6 +11,7 @@ use retort_model::{Account, Selection, Tally, Time};
 use crate::Error;
 use crate::draft::Draft;
 use crate::files::{PartWriter, assemble, clear_up, write_text};
+use crate::panics::{caught_in, point};
 use crate::pipeline::{InputsFeed, More, Observer, Shaping, Totals, run, variables};
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, asked, manifest};
@@ -68,6 +69,14 @@ pub fn convert(
     observer: &dyn Observer,
     stopped: &AtomicBool,
 ) -> Result<Report, Error> {
+    caught_in(|| convert_all(plan, observer, stopped))
+}
+
+fn convert_all(
+    plan: &ConvertPlan,
+    observer: &dyn Observer,
+    stopped: &AtomicBool,
+) -> Result<Report, Error> {
     plan.dataset.check()?;
     let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output))?;
     let plan = &plan.with_variables(&mut inputs, stopped)?;
@@ -89,6 +98,7 @@ pub fn convert(
     let mut files = assemble(&plan.dataset, &place, &parts, &totals, plan.threads)?;
     clear_up(&place, &parts, &files)?;
     let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
+    point("receipt");
     let manifest = manifest(&plan.dataset, plan.origin(&inputs, &totals), &totals, listed);
     debug_assert!(manifest.balances() && totals.account.balances());
     files.push(write_text(&place, MANIFEST, &manifest.to_json())?);

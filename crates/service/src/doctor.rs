@@ -307,13 +307,13 @@ fn hash_of(input: &mut dyn Read, name: &str) -> Result<String, Error> {
 }
 
 #[cfg(unix)]
-fn free_bytes(folder: &Path) -> io::Result<u64> {
+pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 #[cfg(not(unix))]
-fn free_bytes(_folder: &Path) -> io::Result<u64> {
+pub(crate) fn free_bytes(_folder: &Path) -> io::Result<u64> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 

@@ -102,12 +102,35 @@ pub enum Error {
     /// Someone else changed it meanwhile, or it is under way.
     #[error("{0}")]
     Conflict(String),
+    /// A panic in Retort's own code.
+    #[error(
+        "this is a bug in Retort, at {place}: {message}; please report it, with what was being done"
+    )]
+    Bug {
+        /// File and line of the source.
+        place: String,
+        /// What the panic said. It may hold text of a conversation, so it is for whoever asked and for no log.
+        message: String,
+    },
     /// The person stopped it.
     #[error("stopped; nothing was published and what was written is removed")]
     Stopped,
 }
 
 impl Error {
+    /// Whether the same may succeed a little later: the store is busy or away.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(error) if error.may_pass())
+    }
+
+    /// What a log may hold of it.
+    pub fn for_log(&self) -> String {
+        match self {
+            Self::Bug { place, .. } => format!("a bug in Retort, at {place}"),
+            other => other.to_string(),
+        }
+    }
+
     pub(crate) fn read(path: &Path, source: io::Error) -> Self {
         Self::Read { path: path.to_owned(), source }
     }

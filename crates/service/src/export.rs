@@ -14,6 +14,7 @@ use crate::checkpoint::{Checkpoint, STORE};
 use crate::files::{Part, PartWriter, assemble, write_text};
 use crate::keeper::Keeper;
 use crate::objects::Objects;
+use crate::panics::point;
 use crate::pipeline::{Feed, More, Outlet, Shaping, Source, Totals, Work, run, variables};
 use crate::place::{Made, Place};
 use crate::plan::DatasetPlan;
@@ -68,6 +69,7 @@ impl Feed for SelectedFeed<'_> {
         let mut after = self.items_before();
         let mut ends = self.ends;
         while after < self.shard.last {
+            point("export.read");
             let batch = self.store.selected(self.job, after, self.shard.last, ends)?;
             let in_a_row =
                 (after + 1..).zip(&batch.items).all(|(place, item)| item.ordinal == place);
@@ -101,6 +103,7 @@ pub(crate) fn export(
     keeper: &Keeper<'_>,
     threads: usize,
 ) -> Result<i64, Error> {
+    point("export.plan");
     let (mut plan, selection) = KeptExport::read(job)?;
     let store = keeper.store;
     if plan.data_format.has_variables() {
@@ -119,6 +122,7 @@ pub(crate) fn export(
         snapshot: job.created_at.map(|time| time.to_string()),
         inputs: totals.sources.iter().map(Into::into).collect(),
     };
+    point("receipt");
     let manifest = manifest(&plan, origin, &totals, listed);
     debug_assert!(manifest.balances() && totals.account.balances());
     files.push(write_text(&place, MANIFEST, &manifest.to_json()).map_err(in_objects)?);
@@ -133,6 +137,7 @@ pub(crate) fn export(
     let skipped =
         !totals.account.left_out.is_empty() || !totals.account.records_left_out.is_empty();
     let state = if skipped { JobState::CompletedWithSkips } else { JobState::Completed };
+    point("export.end");
     let new = NewDataset {
         name: plan.dataset_name.to_string(),
         purpose: plan.purpose.as_str().into(),
@@ -253,6 +258,7 @@ fn parts(
             let left_out = std::mem::take(&mut totals.without_records);
             let kept = Checkpoint::new(part, &totals, &plan.shape_options.variables);
             let json = kept.to_json();
+            point("export.checkpoint");
             store.finish_shard(job.id, keeper.worker, shard.number, &json, &left_out)?;
             parts.push(kept.part);
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::packed::{Packed, Packing, unpacked};
+use crate::panics::point;
 use crate::pipeline::{Delivery, Totals};
 use crate::place::{HashingFile, Made, Place};
 use crate::plan::DatasetPlan;
@@ -133,6 +134,7 @@ impl<'p> PartWriter<'p> {
     }
 
     fn take_chunk(&mut self, chunk: Chunk) -> Result<(), Error> {
+        point("write");
         let mut shard = match self.shard.take() {
             Some(shard) => shard,
             None => self.begin_shard()?,
@@ -158,6 +160,7 @@ impl<'p> PartWriter<'p> {
 
     /// Ends all files.
     pub(crate) fn finish(mut self) -> Result<Part, Error> {
+        point("finish");
         if let Some(shard) = self.shard.take() {
             self.data.push(shard.finish(self.place, String::new())?);
         }
@@ -182,6 +185,7 @@ pub(crate) fn assemble(
     totals: &Totals,
     threads: usize,
 ) -> Result<Vec<Made>, Error> {
+    point("assemble");
     let mut files = data_files(plan, place, parts, totals, threads)?;
     let count = files.len();
     let beside = |path: &str, front: &[&[u8]], of: fn(&Part) -> &Option<Made>| {

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::panics::{caught_in, point};
 use crate::pipeline::{
     BatchDone, Ends, Feed, InputsFeed, Job, More, Observer, Outlet, Progress, ReadItem, Source,
     Turnstile, Work, in_order, parse, refused_entry,
@@ -144,6 +145,7 @@ pub(crate) fn import(
     stopped: &AtomicBool,
     rejects: &mut (dyn Write + Send),
 ) -> Result<ImportReport, Error> {
+    point("import.find");
     let inputs = Inputs::find(&plan.inputs, None)?;
     let ends = Ends::new(stopped);
     let before = Turnstile::new(Before { seen: SeenIds::new(), again: HashMap::new() });
@@ -168,12 +170,14 @@ pub(crate) fn import(
     let (full, to_commit) = sync_channel::<Waiting>(0);
     let (taken, done) = std::thread::scope(|threads| {
         let committing = threads.spawn(|| {
-            let mut done = Committed { store, scope, plan, report: ImportReport::default() };
-            for waiting in to_commit {
-                done.commit(waiting)?;
-                committed.store(done.report.new + done.report.updated, Ordering::Relaxed);
-            }
-            Ok(done.report)
+            caught_in(|| {
+                let mut done = Committed { store, scope, plan, report: ImportReport::default() };
+                for waiting in to_commit {
+                    done.commit(waiting)?;
+                    committed.store(done.report.new + done.report.updated, Ordering::Relaxed);
+                }
+                Ok(done.report)
+            })
         });
         let broken = || Error::Choice("the import broke off".into());
         let hand_over = |waiting: Waiting| full.send(waiting).map_err(|_| broken());
@@ -193,6 +197,7 @@ pub(crate) fn import(
                 }
             },
             &mut |made: Made| {
+                point("import.gather");
                 if let Some(waiting) = taking.take(made, rejects)? {
                     hand_over(waiting)?;
                 }
@@ -218,6 +223,7 @@ pub(crate) fn import(
     report.met.extend(done.met);
     report.refused = findings(&taking.refused, Refusal::as_str);
     report.warnings = findings(&taking.warned, Warning::as_str);
+    point("import.report");
     debug_assert!(report.balances());
     Ok(report)
 }
@@ -242,7 +248,9 @@ fn pack(
         }
         Work::Stored(_) => return Some(Err(Error::Choice("stored items are in the store".into()))),
     };
+    point("import.parse");
     let mut read = parse(&batch, &source, plan.from, &mut done);
+    point("import.pack");
     let mut line = Vec::new();
     let mut contents = Vec::with_capacity(read.len());
     let mut owners_given = Vec::with_capacity(read.len());
@@ -328,6 +336,7 @@ fn place(
     contents: &[Option<[u8; 16]>],
     before: &mut Before,
 ) -> io::Result<Vec<bool>> {
+    point("import.place");
     let mut repeated = Vec::with_capacity(read.len());
     for (one, content) in read.iter_mut().zip(contents) {
         let item = &mut one.item;
@@ -593,6 +602,7 @@ struct Committed<'c> {
 
 impl Committed<'_> {
     fn commit(&mut self, waiting: Waiting) -> Result<(), Error> {
+        point("import.commit");
         let Waiting { conversations, runs, documents, bytes: _ } = waiting;
         if !conversations.is_empty() {
             let taken = if self.plan.dry_run {
@@ -607,6 +617,7 @@ impl Committed<'_> {
         if !runs.is_empty() {
             let mut packer = self.store.packer();
             let mut update = |was: &[u8], came: &[u8], run: &IncomingRun| {
+                point("import.update");
                 update_run(was, came, run, &mut packer)
             };
             let taken = if self.plan.dry_run {

@@ -14,6 +14,7 @@ use crate::Error;
 use crate::caller::Caller;
 use crate::import::{ImportPlan, ImportReport};
 use crate::keeper::Keeper;
+use crate::panics::point;
 use crate::pipeline::{Nobody, Observer};
 use crate::place::{NewFile, Place, hex};
 use crate::secret::chance;
@@ -222,6 +223,7 @@ impl Service {
         let report =
             crate::import::import(&self.store, &scope, plan, keeper, &keeper.stopped, rejects)?;
         drop(fetched);
+        point("import.end");
         keeper.tell()?;
         let state = match report.refused_count() + report.foreign {
             0 => JobState::Completed,
@@ -237,6 +239,7 @@ impl Service {
     /// Brings what was uploaded to this machine.
     fn fetch(&self, kept: &KeptImport) -> Result<Option<tempfile::NamedTempFile>, Error> {
         let Some((key, label)) = &kept.upload else { return Ok(None) };
+        point("import.fetch");
         let fail = |source| Error::Unpack { name: label.clone(), source };
         let mut input = self.objects.below(UPLOADS).open(key)?;
         let mut file = tempfile::NamedTempFile::new().map_err(fail)?;

@@ -1,13 +1,15 @@
 //! Keeps a job while it is worked on: says now and then that its worker is still there, and hears when it is to
 //! end.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use retort_model::Time;
 use retort_store::{Job, JobProgress, Store};
 
 use crate::Error;
+use crate::panics::{caught, caught_in, point};
 use crate::pipeline::{Observer, Progress};
 use crate::service::{Clock, later};
 
@@ -16,6 +18,21 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How often progress is told, at least.
 const TELL: Duration = Duration::from_millis(500);
+
+/// When the workers of this process last looked at the queue, or told the store that they are at a job, in
+/// microseconds since 1970.
+#[derive(Default)]
+pub(crate) struct Pulse(AtomicI64);
+
+impl Pulse {
+    pub(crate) fn beat(&self, now: Time) {
+        self.0.store(now.unix_micros(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn last(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// A job in the hands of this worker.
 pub(crate) struct Keeper<'k> {
@@ -28,6 +45,8 @@ pub(crate) struct Keeper<'k> {
     pub(crate) stopped_outside: &'k AtomicBool,
     /// Who else is told how far it is.
     pub(crate) observer: &'k dyn Observer,
+    /// When the worker last showed that it lives.
+    pulse: &'k Pulse,
     /// Ends the work.
     pub(crate) stopped: AtomicBool,
     cancelled: AtomicBool,
@@ -53,7 +72,7 @@ pub(crate) enum Ending {
 
 impl<'k> Keeper<'k> {
     pub(crate) fn new(
-        (store, clock): (&'k Store, &'k dyn Clock),
+        (store, clock, pulse): (&'k Store, &'k dyn Clock, &'k Pulse),
         job: &'k Job,
         worker: &'k str,
         lease: Duration,
@@ -68,6 +87,7 @@ impl<'k> Keeper<'k> {
             lease,
             stopped_outside,
             observer,
+            pulse,
             stopped: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             lost: AtomicBool::new(false),
@@ -81,14 +101,27 @@ impl<'k> Keeper<'k> {
     }
 
     /// Does `act` while the job is kept.
-    pub(crate) fn keep_while<T>(&self, act: impl FnOnce() -> T) -> T {
+    ///
+    /// # Errors
+    /// Those of `act`; [`Error::Bug`] if it, or what keeps the job, panicked.
+    pub(crate) fn keep_while<T>(&self, act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let ended = (Mutex::new(false), Condvar::new());
         std::thread::scope(|scope| {
-            scope.spawn(|| self.tell_until(&ended));
-            let result = act();
+            let keeping = scope.spawn(|| {
+                let kept = caught(|| self.tell_until(&ended));
+                if kept.is_err() {
+                    // Without a lease, another worker may begin at any moment.
+                    self.stopped.store(true, Ordering::Relaxed);
+                }
+                kept
+            });
+            let result = caught_in(act);
             *ended.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
             ended.1.notify_all();
-            result
+            match (result, keeping.join()) {
+                (Err(Error::Stopped), Ok(Err(bug))) => Err(bug),
+                (result, _) => result,
+            }
         })
     }
 
@@ -100,8 +133,10 @@ impl<'k> Keeper<'k> {
             if since_told >= every {
                 since_told = Duration::ZERO;
                 let until = later(self.clock.now(), self.lease);
+                point("keep");
                 match self.store.keep(self.job.id, self.worker, &self.progress_so_far(), until) {
                     Ok(cancelled) => {
+                        self.pulse.beat(self.clock.now());
                         kept_until = until;
                         self.cancelled.fetch_or(cancelled, Ordering::Relaxed);
                     }

@@ -27,6 +27,7 @@ mod notices;
 mod objects;
 mod package;
 mod packed;
+pub mod panics;
 mod pipeline;
 mod place;
 mod plan;
@@ -74,6 +75,6 @@ pub use retort_formats::{data, file, import as sources, package::Manifest};
 pub use retort_store::{
     AuditEntry, AuditFilter, Begun, Cursor, Dataset, DatasetFile, Delivery, DeliveryState,
     DocumentPage, DocumentSummary, Edit, Error as StoreError, Finding, Flow, FlowParts, Invitation,
-    Job, JobProgress, Member, Notice, Order, Original, Page, Person, Project, RunPage, RunSummary,
-    Share, Summary, Taken, Token, Webhook,
+    Job, JobProgress, Member, Notice, Order, Original, Page, Person, Project, QueueFacts, RunPage,
+    RunSummary, Share, Summary, Taken, Token, Webhook,
 };

@@ -1,18 +1,25 @@
 //! The service: a store, a place for datasets, and what people ask of them.
 
 use std::io::Write;
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use retort_model::bounds::JOB_ATTEMPTS;
 use retort_model::{JobKind, JobState, Scope, Time};
-use retort_store::{Dataset, Job, Project, Store};
+use retort_store::{Dataset, Job, Project, QueueFacts, Store};
 
 use crate::Error;
+use crate::doctor::free_bytes;
 use crate::export::{export, prefix};
 use crate::import::{ImportPlan, ImportReport};
-use crate::keeper::{Ending, Keeper};
+use crate::keeper::{Ending, Keeper, Pulse};
 use crate::objects::Objects;
+use crate::panics::caught_in;
 use crate::pipeline::Observer;
+
+/// How soon a store that is away is asked again to end a job.
+const STORE_AWAY: Duration = Duration::from_millis(250);
 
 /// What time it is.
 pub trait Clock: Send + Sync {
@@ -71,6 +78,7 @@ pub struct Service {
     pub(crate) objects: Objects,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) settings: Settings,
+    pulse: Pulse,
     /// Where a store lies that goes with the service.
     _scratch: Option<tempfile::TempDir>,
 }
@@ -100,7 +108,9 @@ impl Service {
             Store::open_existing(&settings.store)?
         };
         let objects = Objects::open(&settings.objects, settings.patience)?;
-        Ok(Self { store, objects, clock, settings, _scratch: None })
+        let pulse = Pulse::default();
+        pulse.beat(clock.now());
+        Ok(Self { store, objects, clock, settings, pulse, _scratch: None })
     }
 
     /// Whether there is a store to open, as far as that is known without asking a server.
@@ -120,6 +130,27 @@ impl Service {
     pub fn check(&self) -> Result<(), Error> {
         self.store.has_open_jobs()?;
         self.objects.size("manifest.json").map(|_| ())
+    }
+
+    /// What the queue is like, of all projects.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn queue_facts(&self) -> Result<QueueFacts, Error> {
+        Ok(self.store.queue_facts(self.clock.now())?)
+    }
+
+    /// Bytes that are free on the disks of the store, the datasets and temporary files, as far as they are here.
+    pub fn free_bytes(&self) -> Vec<(&'static str, u64)> {
+        let temporary = std::env::temp_dir();
+        [
+            ("store", self.store.file().and_then(Path::parent)),
+            ("objects", self.objects.root()),
+            ("temporary", Some(&*temporary)),
+        ]
+        .into_iter()
+        .filter_map(|(name, folder)| Some((name, free_bytes(folder?).ok()?)))
+        .collect()
     }
 
     /// How many jobs there are in each state.
@@ -163,19 +194,24 @@ impl Service {
         observer: &dyn Observer,
         stopped: &AtomicBool,
     ) -> Result<Option<Worked>, Error> {
-        let Some(job) = self.claim(only)? else {
-            if only.is_none() {
-                self.clear_left()?;
-            }
-            return Ok(None);
-        };
-        let done = self.work(&job, None, observer, stopped, &mut std::io::sink());
-        Ok(Some((job, done)))
+        caught_in(|| {
+            let Some(job) = self.claim(only)? else {
+                if only.is_none() {
+                    self.clear_left()?;
+                }
+                return Ok(None);
+            };
+            let done = self.work(&job, None, observer, stopped, &mut std::io::sink());
+            Ok(Some((job, done)))
+        })
     }
 
     pub(crate) fn claim(&self, only: Option<i64>) -> Result<Option<Job>, Error> {
         let now = self.clock.now();
-        Ok(self.store.claim(&self.settings.worker, only, now, later(now, self.settings.lease))?)
+        let until = later(now, self.settings.lease);
+        let job = self.store.claim(&self.settings.worker, only, now, until)?;
+        self.pulse.beat(now);
+        Ok(job)
     }
 
     /// Does a job that this worker holds, and ends it.
@@ -187,7 +223,7 @@ impl Service {
         stopped: &AtomicBool,
         rejects: &mut (dyn Write + Send),
     ) -> Result<Done, Error> {
-        let place = (&self.store, &*self.clock);
+        let place = (&self.store, &*self.clock, &self.pulse);
         let worker = self.settings.worker.as_str();
         let keeper = Keeper::new(place, job, worker, self.settings.lease, stopped, observer);
         let done = keeper.keep_while(|| match job.kind {
@@ -195,24 +231,37 @@ impl Service {
             JobKind::Export => self.do_export(job, &keeper).map(Done::Export),
         });
         let Err(error) = &done else { return done };
-        let now = self.clock.now();
-        let ended = match (error, keeper.ending()) {
-            (_, Some(Ending::Lost)) | (Error::Store(retort_store::Error::NotHeld), _) => Ok(()),
-            (Error::Stopped, Some(Ending::Cancelled)) => self
-                .store
-                .end(job.id, worker, JobState::Cancelled, None, None, now)
-                .map_err(Error::from)
-                .and_then(|()| self.clear_parts(job)),
-            (Error::Stopped, _) => self.store.give_back(job.id, worker).map_err(Error::from),
-            _ => {
-                let why = error.to_string();
-                let end = self.store.end(job.id, worker, JobState::Failed, Some(&why), None, now);
-                end.map_err(Error::from)
-            }
+        let may_come_again = plan.is_none() && job.attempts < JOB_ATTEMPTS && error.may_pass();
+        let end = |state, why: Option<&str>| {
+            self.store.end(job.id, worker, state, why, None, self.clock.now()).map_err(Error::from)
         };
-        // What ended the work says more than that the job could not be ended: its lease will.
-        let _ = ended;
+        let end_job = || match (error, keeper.ending()) {
+            (_, Some(Ending::Lost)) | (Error::Store(retort_store::Error::NotHeld), _) => Ok(()),
+            (Error::Stopped, Some(Ending::Cancelled)) => {
+                end(JobState::Cancelled, None).and_then(|()| self.clear_parts(job))
+            }
+            (Error::Stopped, _) => Ok(self.store.give_back(job.id, worker)?),
+            _ if may_come_again => Ok(self.store.put_back(job.id, worker)?),
+            _ => end(JobState::Failed, Some(&error.to_string())),
+        };
+        // What ended the work says more than that the job could not be ended: its lease will. A store that is away
+        // may be back before.
+        let mut waited = Duration::ZERO;
+        while caught_in(end_job).is_err_and(|error| error.may_pass())
+            && waited < self.settings.lease
+            && !stopped.load(Ordering::Relaxed)
+        {
+            std::thread::sleep(STORE_AWAY);
+            waited += STORE_AWAY;
+        }
         done
+    }
+
+    /// How long ago a worker of this process last looked at the queue, or told the store that it is at a job; or the
+    /// service was opened.
+    pub fn worker_silent_for(&self) -> Duration {
+        let silent = self.clock.now().unix_micros().saturating_sub(self.pulse.last());
+        Duration::from_micros(u64::try_from(silent).unwrap_or(0))
     }
 
     fn do_export(&self, job: &Job, keeper: &Keeper<'_>) -> Result<Dataset, Error> {
@@ -239,6 +288,7 @@ impl Service {
     /// Removes what workers that were killed left of exports that have ended.
     fn clear_left(&self) -> Result<(), Error> {
         for job in self.store.uncleared(self.clock.now())? {
+            self.pulse.beat(self.clock.now());
             let scope = Scope::project(job.project);
             let Some(id) = job.dataset else {
                 self.clear_parts(&job)?;

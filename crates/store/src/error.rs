@@ -62,9 +62,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same may succeed a little later.
+    /// Whether the same may succeed a little later: someone else holds the store, or it is away. Asked only of a store
+    /// that was open before, so that one which cannot be opened is taken to be away.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Busy | Self::Connection(_))
+        matches!(self, Self::Busy | Self::Connection(_) | Self::Open { .. })
     }
 }
 

@@ -116,6 +116,24 @@ pub struct Shard {
     pub result: Option<String>,
 }
 
+/// A worker says every half second that it has its job for one lease more. What it holds for longer than this, and for
+/// longer than several leases, was written by a clock that was wrong, and nobody holds it. Clocks of several machines
+/// may differ by less.
+const FAR_LEASE_MICROS: i64 = 15 * 60 * 1_000_000;
+
+/// What the queue is like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueFacts {
+    /// When the job that has waited longest was asked for.
+    pub oldest: Option<Time>,
+    /// Jobs under way whose workers have not been heard of in time.
+    pub expired_leases: u64,
+    /// Deliveries to webhooks that are still to be made.
+    pub deliveries_waiting: u64,
+    /// Those that were given up.
+    pub deliveries_failed: u64,
+}
+
 const JOB: &str = "SELECT id, project, kind, state, creator, name, plan, created_at, started_at, finished_at, worker, \
                    lease_until, attempts, cancel, error, items_total, items_done, bytes_total, bytes_done, records, \
                    report, dataset, items FROM job";
@@ -238,16 +256,18 @@ impl crate::Store {
         lease_until: Time,
     ) -> Result<Option<Job>, Error> {
         self.write(|connection| {
-            end_abandoned(connection, now)?;
+            let span = lease_until.unix_micros().saturating_sub(now.unix_micros());
+            let far = span.saturating_mul(4).max(FAR_LEASE_MICROS).saturating_add(now.unix_micros());
+            end_abandoned(connection, now, far)?;
             let skip_locked = connection.dialect().skip_locked();
             let mut statement = Statement::new("UPDATE job SET state = 'running', worker = ");
             statement.text(worker).push(", lease_until = ").int(lease_until.unix_micros());
             statement.push(", attempts = attempts + 1, started_at = COALESCE(started_at, ");
             statement.int(now.unix_micros());
             statement.push(
-                ") WHERE id = (SELECT id FROM job WHERE (state = 'queued' OR (state = 'running' AND lease_until < ",
+                ") WHERE id = (SELECT id FROM job WHERE (state = 'queued' OR (state = 'running' AND (lease_until < ",
             );
-            statement.int(now.unix_micros()).push("))");
+            statement.int(now.unix_micros()).push(" OR lease_until > ").int(far).push(")))");
             if let Some(only) = only {
                 statement.push(" AND id = ").int(only);
             }
@@ -394,6 +414,21 @@ impl crate::Store {
         })
     }
 
+    /// Puts a job back into the queue because the store was away. Unlike [`Self::give_back`], that is an attempt.
+    ///
+    /// # Errors
+    /// The job is no longer this worker's; those of the database.
+    pub fn put_back(&self, job: i64, worker: &str) -> Result<(), Error> {
+        self.write(|connection| {
+            let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL
+                 WHERE id = $1 AND worker = $2 AND state = 'running'";
+            match connection.execute(sql, &[job.into(), worker.into()])? {
+                0 => Err(Error::NotHeld),
+                _ => Ok(()),
+            }
+        })
+    }
+
     /// How many jobs there are in each state, anyone's.
     ///
     /// # Errors
@@ -408,6 +443,30 @@ impl crate::Store {
         })?;
         let count = |state| found.iter().find(|(one, _)| *one == state).map_or(0, |(_, n)| *n);
         Ok(JobState::ALL.iter().map(|&state| (state, count(state))).collect())
+    }
+
+    /// What the queue is like, of all projects.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn queue_facts(&self, now: Time) -> Result<QueueFacts, Error> {
+        let sql = "SELECT
+                (SELECT MIN(created_at) FROM job WHERE state = 'queued'),
+                (SELECT COUNT(*) FROM job WHERE state = 'running' AND lease_until < $1),
+                (SELECT COUNT(*) FROM delivery WHERE next_at IS NOT NULL),
+                (SELECT COUNT(*) FROM delivery WHERE next_at IS NULL AND COALESCE(status, 0) NOT BETWEEN 200 AND 299)";
+        let found = self.read(|connection| {
+            connection.row(sql, &[Value::Int(now.unix_micros())], |row| {
+                let count = |column| Ok::<_, Error>(row.int(column)?.unsigned_abs());
+                Ok(QueueFacts {
+                    oldest: row.int_or_none(0)?.and_then(moment),
+                    expired_leases: count(1)?,
+                    deliveries_waiting: count(2)?,
+                    deliveries_failed: count(3)?,
+                })
+            })
+        })?;
+        Ok(found.unwrap_or_default())
     }
 
     /// Whether a job waits, is under way or is to be cleared up after, in any project: for workers, who serve all.
@@ -502,7 +561,7 @@ impl crate::Store {
         self.write(|connection| {
             take_turn(connection)?;
             let asked = connection.execute(&statement.sql, &statement.values())?;
-            end_abandoned(connection, now)?;
+            end_abandoned(connection, now, i64::MAX)?;
             Ok(asked > 0)
         })
     }
@@ -746,25 +805,26 @@ fn held(connection: &mut Connection, job: i64, worker: &str) -> Result<Job, Erro
 }
 
 /// Ends jobs that nobody will: cancelled ones that no worker holds, and those that too many workers did not live
-/// to end.
-fn end_abandoned(connection: &mut Connection, moment: Time) -> Result<(), Error> {
-    let now = Value::Int(moment.unix_micros());
+/// to end. A lease beyond `far` is none.
+fn end_abandoned(connection: &mut Connection, moment: Time, far: i64) -> Result<(), Error> {
+    let (now, far) = (Value::Int(moment.unix_micros()), Value::Int(far));
     let sql = "SELECT COUNT(*) FROM job WHERE (cancel = 1 AND state = 'queued')
-               OR (state = 'running' AND lease_until < $1 AND (cancel = 1 OR attempts >= $2))";
+               OR (state = 'running' AND (lease_until < $1 OR lease_until > $2) AND (cancel = 1 OR attempts >= $3))";
     let attempts = Value::Int(whole(JOB_ATTEMPTS));
-    if connection.row(sql, &[now, attempts], |row| row.int(0))? == Some(0) {
+    if connection.row(sql, &[now, far, attempts], |row| row.int(0))? == Some(0) {
         return Ok(());
     }
     take_turn(connection)?;
     let sql = "UPDATE job SET state = 'cancelled', finished_at = $1,
                    lease_until = CASE WHEN kind = 'export' THEN $1 END
-               WHERE cancel = 1 AND (state = 'queued' OR (state = 'running' AND lease_until < $1))
+               WHERE cancel = 1 AND (state = 'queued'
+                   OR (state = 'running' AND (lease_until < $1 OR lease_until > $2)))
                RETURNING id";
-    let mut ended = connection.rows(sql, &[now], |row| row.int(0))?;
+    let mut ended = connection.rows(sql, &[now, far], |row| row.int(0))?;
     let sql = "UPDATE job SET state = 'failed', finished_at = $1, lease_until = NULL,
                    error = 'its workers ended before it did, again and again; retry it where there is more memory'
-               WHERE state = 'running' AND lease_until < $1 AND attempts >= $2 RETURNING id";
-    ended.extend(connection.rows(sql, &[now, attempts], |row| row.int(0))?);
+               WHERE state = 'running' AND (lease_until < $1 OR lease_until > $2) AND attempts >= $3 RETURNING id";
+    ended.extend(connection.rows(sql, &[now, far, attempts], |row| row.int(0))?);
     ended.sort_unstable();
     for job in &ended {
         notify(connection, *job, moment)?;

@@ -42,7 +42,7 @@ pub use documents::{DocumentPage, DocumentSummary, IncomingDocument, Original};
 pub use edits::Edit;
 pub use error::Error;
 pub use facts::Facts;
-pub use jobs::{Job, JobProgress, NewExport, NewImport, Shard};
+pub use jobs::{Job, JobProgress, NewExport, NewImport, QueueFacts, Shard};
 pub use listing::{Cursor, Order, Page, Summary};
 pub use maintenance::Finding;
 pub use notices::{Delivery, DeliveryState, Notice, Webhook};

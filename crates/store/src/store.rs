@@ -177,6 +177,11 @@ impl Store {
             None => self.place.connect(false)?,
         };
         let result = act(&mut connection);
+        if matches!(result, Err(Error::Connection(_))) {
+            // What ended this connection ended the others, too.
+            pool.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            return result;
+        }
         if !connection.is_closed() {
             let mut idle = pool.lock().unwrap_or_else(PoisonError::into_inner);
             if idle.len() < IDLE {

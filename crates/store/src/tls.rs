@@ -2,6 +2,7 @@
 //! mean to PostgreSQL's own programs. Reference: PostgreSQL's manual, "SSL Support" of libpq.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use postgres::config::{Host, SslMode};
@@ -24,6 +25,12 @@ use tokio_rustls::rustls::{
 
 use crate::error::with_causes;
 
+/// How long a server may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long a server may leave what it was sent unacknowledged, and a connection without a sign that it is there.
+const SILENT: Duration = Duration::from_secs(30);
+
 /// Connects to the server at a URL.
 ///
 /// # Errors
@@ -36,6 +43,14 @@ pub(crate) fn connect(url: &str) -> Result<postgres::Client, String> {
         // What stays on this machine is never encrypted.
         config.ssl_mode(SslMode::Disable);
     }
+    // What the URL does not say: a server that is gone without a word is noticed.
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENT);
+    }
+    config.keepalives_idle(config.get_keepalives_idle().min(SILENT));
     let connected = if config.get_ssl_mode() == SslMode::Disable {
         config.connect(postgres::NoTls)
     } else {

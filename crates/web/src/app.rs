@@ -29,6 +29,8 @@ pub struct Settings {
     pub person_header: Option<HeaderName>,
     /// Requests of one caller in a minute.
     pub requests_per_minute: u32,
+    /// Whether this process works on jobs, too.
+    pub has_worker: bool,
     /// Whether webhooks may go to addresses of private networks.
     pub allows_private_webhooks: bool,
 }

@@ -14,7 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use retort_model::JobState;
+use retort_model::{JobState, Time};
+use retort_service::QueueFacts;
 
 const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -36,6 +37,12 @@ struct Counted {
     downloaded_bytes: Counter,
     connections: Gauge,
     jobs: Family<JobLabels, Gauge>,
+    oldest_job: Gauge,
+    expired_leases: Gauge,
+    deliveries: Family<JobLabels, Gauge>,
+    worker_silent: Gauge,
+    store_answers: Gauge,
+    free: Family<PlaceLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,6 +60,11 @@ struct RouteLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct JobLabels {
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlaceLabels {
+    place: &'static str,
 }
 
 /// A request that has ended.
@@ -96,6 +108,37 @@ impl Metrics {
         );
         registry.register("http_connections", "Connections that are open", connections.clone());
         registry.register("jobs", "Jobs by state", jobs.clone());
+        let (oldest_job, worker_silent) = (Gauge::default(), Gauge::default());
+        registry.register_with_unit(
+            "oldest_queued_job_age",
+            "How long ago the job that has waited longest was asked for; 0 if none waits",
+            Unit::Seconds,
+            oldest_job.clone(),
+        );
+        registry.register_with_unit(
+            "worker_silent",
+            "Since this process's worker last looked at the queue or told that it is at a job",
+            Unit::Seconds,
+            worker_silent.clone(),
+        );
+        let (expired_leases, store_answers) = (Gauge::default(), Gauge::default());
+        let (deliveries, free) = (Family::default(), Family::default());
+        registry.register(
+            "expired_leases",
+            "Jobs under way whose workers have not been heard of in time",
+            expired_leases.clone(),
+        );
+        registry.register(
+            "webhook_deliveries",
+            "Deliveries to webhooks that are waiting, or failed and were given up",
+            deliveries.clone(),
+        );
+        registry.register(
+            "store_answers",
+            "1 if the store answered when it was last asked, else 0",
+            store_answers.clone(),
+        );
+        registry.register_with_unit("free", "Free room on the disk", Unit::Bytes, free.clone());
         let counted = Counted {
             registry,
             requests,
@@ -104,6 +147,12 @@ impl Metrics {
             downloaded_bytes,
             connections,
             jobs,
+            oldest_job,
+            expired_leases,
+            deliveries,
+            worker_silent,
+            store_answers,
+            free,
         };
         Self(Arc::new(counted))
     }
@@ -117,6 +166,35 @@ impl Metrics {
     /// Tells how many connections are open: [`crate::server::Listening::open`].
     pub fn set_connections(&self, count: usize) {
         self.0.connections.set(count.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Tells what the queue is like at that moment.
+    pub fn set_queue(&self, facts: &QueueFacts, now: Time) {
+        let age = facts.oldest.map_or(0, |oldest| now.unix_micros() - oldest.unix_micros());
+        self.0.oldest_job.set(age.max(0) / 1_000_000);
+        let set = |gauge: &Gauge, count: u64| gauge.set(count.try_into().unwrap_or(i64::MAX));
+        set(&self.0.expired_leases, facts.expired_leases);
+        for (state, count) in
+            [("waiting", facts.deliveries_waiting), ("failed", facts.deliveries_failed)]
+        {
+            set(&self.0.deliveries.get_or_create(&JobLabels { state }), count);
+        }
+    }
+
+    /// Tells how long the worker has been silent.
+    pub fn set_worker_silent(&self, silent: Duration) {
+        self.0.worker_silent.set(silent.as_secs().try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Tells whether the store answers.
+    pub fn set_store_answers(&self, answers: bool) {
+        self.0.store_answers.set(answers.into());
+    }
+
+    /// Tells how much room is left on a disk.
+    pub fn set_free(&self, place: &'static str, bytes: u64) {
+        let labels = PlaceLabels { place };
+        self.0.free.get_or_create(&labels).set(bytes.try_into().unwrap_or(i64::MAX));
     }
 
     pub(crate) fn count(&self, ended: &Ended<'_>) {
@@ -178,6 +256,12 @@ mod tests {
         let metrics = Metrics::new("1.2.3");
         metrics.set_connections(4);
         metrics.set_jobs(JobState::Queued, 2);
+        let at = |seconds: i64| Time::from_unix_micros(seconds * 1_000_000);
+        let facts = QueueFacts { oldest: at(1000), deliveries_failed: 3, ..QueueFacts::default() };
+        metrics.set_queue(&facts, at(1090).unwrap());
+        metrics.set_worker_silent(Duration::from_secs(7));
+        metrics.set_store_answers(true);
+        metrics.set_free("store", 1 << 33);
         for is_download in [false, true] {
             metrics.count(&Ended {
                 method: "GET",
@@ -198,6 +282,11 @@ mod tests {
             "retort_downloaded_bytes_total 100",
             "retort_http_connections 4",
             r#"retort_jobs{state="queued"} 2"#,
+            "retort_oldest_queued_job_age_seconds 90",
+            r#"retort_webhook_deliveries{state="failed"} 3"#,
+            "retort_worker_silent_seconds 7",
+            "retort_store_answers 1",
+            r#"retort_free_bytes{place="store"} 8589934592"#,
             "# EOF",
         ] {
             assert!(text.lines().any(|got| got == line), "{line}\n{text}");

@@ -17,6 +17,9 @@ use crate::who::{Visitor, Who};
 /// How often the queue and the connections are counted.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How long the worker may be silent: it looks twice a second, at a job as at the queue.
+const WORKER_SILENT: Duration = Duration::from_secs(60);
+
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
@@ -24,12 +27,22 @@ pub(crate) fn routes() -> Router<App> {
         .route("/metrics", get(metrics))
 }
 
-/// Whether the store and the place of the datasets answer.
+/// Whether the store and the place of the datasets answer, and the worker looks at its queue.
 async fn is_ready(State(app): State<App>) -> Result<&'static str, Problem> {
     if app.stopping().has_begun() {
-        return Err(Problem::unavailable("the server stops", LOOK));
+        return Err(Problem::unavailable("the server is stopping", LOOK));
     }
-    app.call(retort_service::Service::check).await?;
+    let silent = app
+        .call(|service| {
+            service.check()?;
+            Ok(service.worker_silent_for())
+        })
+        .await?;
+    if app.settings().has_worker && silent > WORKER_SILENT {
+        let problem =
+            format!("the worker has not looked at its queue for {} seconds", silent.as_secs());
+        return Err(Problem::unavailable(problem, LOOK));
+    }
     Ok("ready\n")
 }
 
@@ -64,10 +77,22 @@ async fn owns(app: &App, who: Result<Who, Problem>) -> bool {
 pub async fn watch(app: App, listening: Listening) {
     loop {
         app.metrics().set_connections(listening.open());
-        if let Ok(counts) = app.call(retort_service::Service::job_counts).await {
+        let facts =
+            app.call(|service| Ok((service.job_counts()?, service.queue_facts()?, service.now())));
+        let facts = facts.await;
+        app.metrics().set_store_answers(facts.is_ok());
+        if let Ok((counts, facts, now)) = facts {
             for (state, count) in counts {
                 app.metrics().set_jobs(state, count);
             }
+            app.metrics().set_queue(&facts, now);
+        }
+        let service = app.service();
+        if app.settings().has_worker {
+            app.metrics().set_worker_silent(service.worker_silent_for());
+        }
+        for (place, bytes) in service.free_bytes() {
+            app.metrics().set_free(place, bytes);
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}

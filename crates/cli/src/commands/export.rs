@@ -156,6 +156,7 @@ fn do_here(opened: &Opened, id: i64, bar: &Bar, stopped: &AtomicBool) -> Result<
             Ok(Outcome::Ended(Box::new((&opened.service.job(&opened.caller, id)?).into())))
         }
         Some((_, Err(Error::Stopped))) => Ok(Outcome::Stopped),
+        Some((_, Err(bug @ Error::Bug { .. }))) => Err(bug.into()),
         Some((_, Err(error))) => Ok(Outcome::Failed(error.to_string())),
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
-use retort_service::Service;
+use retort_service::{Service, panics};
 use retort_web::app::{App, Settings};
 use retort_web::bounds::Bounds;
 use retort_web::metrics::Metrics;
@@ -107,6 +107,7 @@ enum Log {
 impl Serve {
     pub fn run(self) -> Result<ExitCode, Failure> {
         self.begin_log();
+        panics::watch(|place| tracing::error!(place, "a bug in Retort: a panic"));
         open_more_files();
         let config = self.keeping.serve_config()?;
         let listen = match (self.listen, &config.listen) {
@@ -206,6 +207,7 @@ impl Serve {
             self.allow_private_webhooks || config.allow_private_webhooks.unwrap_or(false);
         let settings = Settings {
             is_secure: tls.is_some() || behind_proxy,
+            has_worker: !self.no_worker,
             proxies,
             person_header,
             requests_per_minute: self
@@ -269,12 +271,14 @@ fn begin_worker(service: Arc<Service>, stopped: Arc<AtomicBool>) -> std::thread:
             Told::Done(job) => tracing::info!(job = job.id, kind = %job.kind, "job done"),
             Told::Stopped(job) => tracing::info!(job = job.id, kind = %job.kind, "job stopped"),
             Told::Failed(job, error) => {
-                tracing::error!(job = job.id, kind = %job.kind, cause = %error, "job failed");
+                tracing::error!(job = job.id, kind = %job.kind, cause = error.for_log(), "job failed");
             }
-            Told::Waiting(error) => tracing::warn!(cause = %error, "the worker tries again"),
+            Told::Waiting(error) => {
+                tracing::warn!(cause = error.for_log(), "the worker could not look at its queue");
+            }
         });
         if let Err(error) = done {
-            tracing::error!(cause = %error, "the worker ended");
+            tracing::error!(cause = error.for_log(), "the worker ended");
         }
     })
 }

@@ -14,6 +14,9 @@ use crate::progress::Bar;
 /// How often the queue is looked at when it is empty.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// The longest pause between two attempts to reach a store that is away.
+const PAUSE_MOST: Duration = Duration::from_secs(8);
+
 /// Do the jobs that wait, and those whose workers are gone, one after another.
 #[derive(Args)]
 pub struct Worker {
@@ -68,6 +71,7 @@ pub fn work_until(
     quiet: bool,
     tell: &mut dyn FnMut(Told<'_>),
 ) -> Result<(), Error> {
+    let mut pause = Pause::default();
     while !stopped.load(Ordering::Relaxed) {
         let bar = Bar::new(quiet);
         let taken = service.work_one(None, &bar, stopped);
@@ -75,24 +79,45 @@ pub fn work_until(
         match taken {
             Ok(Some((job, Ok(_)))) => tell(Told::Done(&job)),
             Ok(Some((job, Err(Error::Stopped)))) => tell(Told::Stopped(&job)),
-            Ok(Some((job, Err(error)))) => tell(Told::Failed(&job, &error)),
+            Ok(Some((job, Err(error)))) => {
+                tell(Told::Failed(&job, &error));
+                if error.may_pass() {
+                    pause.wait(stopped);
+                    continue;
+                }
+            }
             Ok(None) if once && !service.has_open_jobs()? => break,
             Ok(None) => std::thread::sleep(LOOK),
-            // Store and objects may be back in a moment; a worker that ends by itself helps nobody.
-            Err(error) if may_pass(&error) && !once => {
+            // Whatever it is, it may be over in a moment; a worker that ends by itself helps nobody.
+            Err(error) if !once => {
                 tell(Told::Waiting(&error));
-                std::thread::sleep(LOOK * 4);
+                pause.wait(stopped);
+                continue;
             }
             Err(error) => return Err(error),
         }
+        pause = Pause::default();
     }
     Ok(())
 }
 
-fn may_pass(error: &Error) -> bool {
-    match error {
-        Error::Store(error) => error.may_pass(),
-        Error::Objects { .. } => true,
-        _ => false,
+/// How long a worker waits for a store that is away: longer each time, up to a bound.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(LOOK)
+    }
+}
+
+impl Pause {
+    fn wait(&mut self, stopped: &AtomicBool) {
+        let mut left = self.0;
+        while !left.is_zero() && !stopped.load(Ordering::Relaxed) {
+            let step = left.min(LOOK);
+            std::thread::sleep(step);
+            left -= step;
+        }
+        self.0 = (self.0 * 2).min(PAUSE_MOST);
     }
 }

@@ -134,6 +134,14 @@ impl Client {
         })
     }
 
+    /// The status of a page or of what else lies beside the API.
+    pub fn status(&self, base: &str, path: &str) -> u16 {
+        RUNTIME.block_on(async {
+            let answer = self.http.get(format!("{base}{path}")).send().await;
+            answer.expect("an answer").status().as_u16()
+        })
+    }
+
     /// Asks for what must be there.
     pub fn get(&self, base: &str, path: &str) -> Value {
         let answer = self.ask(base, "GET", path, &[], "").expect("an answer");

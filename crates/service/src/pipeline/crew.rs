@@ -9,6 +9,7 @@ use retort_model::bounds::BATCHES_WAITING_PER_WORKER;
 
 use super::More;
 use crate::Error;
+use crate::panics::{caught, caught_in};
 
 /// Why work may end before what feeds it does.
 pub(crate) struct Ends<'p> {
@@ -282,15 +283,11 @@ impl<J> Jobs<J> {
     }
 }
 
-/// Stands for a thread: when it goes, no more jobs come, and if it panicked, everything ends, as others may wait for
-/// what it had in hand.
-struct Present<'j, J>(&'j Jobs<J>, &'j Ends<'j>);
+/// Stands for a thread: when it goes, no more jobs come.
+struct Present<'j, J>(&'j Jobs<J>);
 
 impl<J> Drop for Present<'_, J> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.1.failed.store(true, Ordering::Relaxed);
-        }
         self.0.end();
     }
 }
@@ -311,9 +308,14 @@ pub(crate) fn in_order<J: Send, T: Send, W: FnMut(J, &Made<'_, T>) -> bool + Sen
         for _ in 0..threads {
             let (mut work, jobs, made) = (worker(), &jobs, &made);
             scope.spawn(move || {
-                let _present = Present(jobs, ends);
+                let _present = Present(jobs);
                 while let Some(job) = jobs.take() {
-                    if ends.now() || !work(job, made) {
+                    let goes_on = !ends.now()
+                        && caught(|| work(job, made)).unwrap_or_else(|bug| {
+                            ends.fail(bug);
+                            false
+                        });
+                    if !goes_on {
                         // Whatever waits for this job must not wait for ever.
                         ends.failed.store(true, Ordering::Relaxed);
                         break;
@@ -321,10 +323,12 @@ pub(crate) fn in_order<J: Send, T: Send, W: FnMut(J, &Made<'_, T>) -> bool + Sen
                 }
             });
         }
-        let _present = Present(&jobs, ends);
-        let fed = feed(&mut |job| {
-            jobs.give(job);
-            ends.more_wanted()
+        let _present = Present(&jobs);
+        let fed = caught_in(|| {
+            feed(&mut |job| {
+                jobs.give(job);
+                ends.more_wanted()
+            })
         });
         if let Err(error) = fed {
             ends.fail(error);
@@ -428,6 +432,40 @@ mod tests {
         });
         assert_eq!(more.err().map(|error| error.to_string()).as_deref(), Some("no 50"));
         assert!(fed < 100_000, "{fed}");
+    }
+
+    #[test]
+    fn a_panic_of_any_thread_ends_the_work_and_is_told() {
+        let stopped = AtomicBool::new(false);
+        for threads in [1, 3] {
+            for place in ["feed", "work", "take"] {
+                let in_order = in_order(
+                    threads,
+                    &Ends::new(&stopped),
+                    |send| {
+                        for job in 0..1000 {
+                            assert!(place != "feed" || job != 30, "broken in {place}");
+                            if !send(job) {
+                                break;
+                            }
+                        }
+                        Ok(())
+                    },
+                    || {
+                        |job, made: &Made<'_, u64>| {
+                            assert!(place != "work" || job != 30, "broken in {place}");
+                            made.send(job, Ok(job))
+                        }
+                    },
+                    &mut |job| {
+                        assert!(place != "take" || job != 30, "broken in {place}");
+                        Ok(More::Wanted)
+                    },
+                );
+                let why = in_order.map(|_| ()).unwrap_err().to_string();
+                assert!(why.contains(&format!("broken in {place}")), "{why}");
+            }
+        }
     }
 
     #[test]

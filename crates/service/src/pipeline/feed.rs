@@ -11,6 +11,7 @@ use super::halves::Halves;
 use super::rows::Rows;
 use super::{Feed, Outlet, Source, Work};
 use crate::Error;
+use crate::panics::point;
 use crate::source::{Inputs, SourceName, Stream};
 
 /// Items that are looked at to find out the format of a stream, in each batch until it is found.
@@ -40,6 +41,7 @@ impl Feed for InputsFeed<'_> {
     fn feed(&mut self, to: &mut Outlet<'_>) -> Result<(), Error> {
         let read_bytes = Arc::clone(&to.read_bytes);
         for file in &self.inputs.files {
+            point("open");
             let more =
                 file.each_stream(&read_bytes, &mut |name, stream| self.stream(name, stream, to))?;
             if !more {
@@ -67,6 +69,7 @@ impl InputsFeed<'_> {
             }
         };
         let mut splitter = Splitter::new(input);
+        point("split");
         let mut sent = false;
         loop {
             let next = splitter.next(to.spent_batch()).map_err(|error| Error::Unpack {

@@ -12,6 +12,7 @@ use retort_model::{Account, Item, Selection, Tally, Warning};
 use super::work::{Admitted, BatchDone, ReadItem};
 use super::{Delivery, FrontRow, Shaping, Source, SourceCount, Totals};
 use crate::Error;
+use crate::panics::point;
 use crate::seen::{IdHash, SeenIds};
 
 /// What batches learn from those before them, before they are shaped.
@@ -112,6 +113,7 @@ impl Gathering {
 
     /// Adds a batch; gives back what is to be written, and its place among such.
     pub(super) fn add(&mut self, shaped: Shaped, shaping: &Shaping<'_>) -> Option<(u64, Group)> {
+        point("gather");
         let Shaped { mut done, mut rows, source, items } = shaped;
         self.count_source(&source, items, done.account.refused);
         let sizes = rows.row_sizes();
@@ -228,6 +230,7 @@ fn id_line(id: &str, out: &mut Vec<u8>) {
 }
 
 pub(super) fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
+    point("encode");
     let encode = |rows| shaping.file_format.encode(rows, shaping.file_options);
     let rows = Some(group.rows).filter(|rows| !rows.is_empty());
     let fail = |source| Error::Unpack { name: "a group of rows".into(), source };

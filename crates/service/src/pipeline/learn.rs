@@ -9,6 +9,7 @@ use super::gather::is_meant;
 use super::work::{BatchDone, Reader};
 use super::{Ends, Feed, Job, Made, More, Outlet, Shaping, in_order};
 use crate::Error;
+use crate::panics::point;
 
 /// What a batch tells.
 struct Told {
@@ -61,6 +62,7 @@ pub(crate) fn variables(
 }
 
 fn told(job: Job, reader: &mut Reader<'_>, shaping: &Shaping<'_>) -> Told {
+    point("learn");
     let Job { source, items_before, work, .. } = job;
     let mut done = BatchDone::default();
     let (batch, stored) = reader.batch(work, &source, &mut done);

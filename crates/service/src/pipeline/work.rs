@@ -17,6 +17,7 @@ use super::crew::{InOrder, Made, Turnstile};
 use super::gather::{Admission, Gathering, Shaped, encode, prepare};
 use super::{Delivery, Ends, Job, Shaping, Source, Work};
 use crate::Error;
+use crate::panics::point;
 use crate::seen::IdHash;
 
 /// A thread that parses and shapes.
@@ -75,16 +76,21 @@ impl Worker<'_> {
             .data_format
             .schema(&self.shaping.shape_options, !self.shaping.file_format.is_nested());
         let mut rows = self.shaping.file_format.rows(&schema, self.shaping.file_options);
+        point("unpack");
         let (batch, stored) = self.reader.batch(work, &source, &mut done);
+        point("parse");
         let items = done.account.read + batch.items.len() as u64;
         let mut read = self.reader.read(&batch, stored.as_ref(), items_before, &source, &mut done);
         if stored.is_none() {
             prepare(&mut read, self.shaping.selection, &mut done.account);
         }
-        let admitted = self.admission.pass(sequence, self.ends, |admission| match stored {
-            // Frozen selections are chosen already.
-            Some(_) => Ok(false),
-            None => admission.admit(&mut read, self.shaping.selection),
+        let admitted = self.admission.pass(sequence, self.ends, |admission| {
+            point("admit");
+            match stored {
+                // Frozen selections are chosen already.
+                Some(_) => Ok(false),
+                None => admission.admit(&mut read, self.shaping.selection),
+            }
         });
         let finished = match admitted {
             Some(Ok(finished)) => finished,
@@ -124,6 +130,7 @@ impl Worker<'_> {
         rows: &mut dyn Rows,
         done: &mut BatchDone,
     ) {
+        point("shape");
         for one in read {
             if one.admitted == Admitted::NotSelected {
                 continue;

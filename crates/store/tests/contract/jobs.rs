@@ -327,3 +327,34 @@ fn what_a_failed_job_needs_for_another_try_is_kept_for_a_week() {
         assert_eq!(uncleared(at(301 + 7 * day)), [0; 0]);
     });
 }
+
+#[test]
+fn a_lease_that_a_wrong_clock_wrote_is_none() {
+    on_both(|place| {
+        let day = 86_400;
+        let [long, cancelled] = [1, 2].map(|n| import(place, &format!("{n}"), n));
+        for job in [long, cancelled] {
+            // A worker whose clock is a day ahead, and that is killed.
+            place.store.claim("ahead", Some(job), at(day), at(day + 30)).unwrap().unwrap();
+        }
+        assert!(place.store.cancel(&place.scope(), cancelled, at(60)).unwrap());
+        let claim = |now, until| place.store.claim("w", None, at(now), at(until)).unwrap();
+        assert_eq!(claim(100, 130).map(|job| job.id), Some(long));
+        assert_eq!(place.job(cancelled).state, JobState::Cancelled);
+        // One whose clock is some minutes ahead has it.
+        place.store.keep(long, "w", &JobProgress::default(), at(900)).unwrap();
+        assert!(claim(110, 140).is_none());
+    });
+}
+
+#[test]
+fn a_job_whose_store_was_away_waits_again_and_that_was_an_attempt() {
+    on_both(|place| {
+        let job = import(place, "a", 1);
+        place.claim("w", job);
+        place.store.put_back(job, "w").unwrap();
+        assert_eq!(place.job(job).state, JobState::Queued);
+        assert!(matches!(place.store.put_back(job, "w"), Err(Error::NotHeld)));
+        assert_eq!(place.claim("v", job).attempts, 2);
+    });
+}

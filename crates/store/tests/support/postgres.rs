@@ -1,6 +1,11 @@
 //! A PostgreSQL server of the test's own: begun with the first database that is asked for, on a socket in a
 //! temporary folder, and gone with the process.
-#![allow(clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests; each file takes what it needs"
+)]
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +24,7 @@ pub struct Server {
     programs: PathBuf,
     /// Where its socket is.
     pub folder: PathBuf,
+    options: String,
     /// Its end ends the server.
     _leash: ChildStdin,
 }
@@ -30,11 +36,7 @@ pub fn new_database() -> Option<String> {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     let on_its_socket_alone = "-c listen_addresses=''";
     let server = SERVER.get_or_init(|| Server::start(on_its_socket_alone)).as_ref()?;
-    let name = format!("test_{}", MADE.fetch_add(1, Ordering::Relaxed));
-    let mut create = Command::new(server.programs.join("createdb"));
-    succeed(create.arg("-h").arg(&server.folder).args(["-U", USER, &name]));
-    let folder = server.folder.to_str().expect("a plain path").replace('/', "%2F");
-    Some(format!("postgres://{USER}@{folder}/{name}"))
+    Some(server.new_database(&format!("test_{}", MADE.fetch_add(1, Ordering::Relaxed))))
 }
 
 impl Server {
@@ -75,16 +77,35 @@ impl Server {
             "-k {} {options} -c fsync=off -c full_page_writes=off -c max_connections=200",
             folder.display()
         );
-        succeed(
-            as_server(&programs.join("pg_ctl"))
-                .arg("-D")
-                .arg(&data)
-                .arg("-l")
-                .arg(folder.join("log"))
-                .args(["-w", "-o", &options, "start"])
-                .current_dir(&folder),
-        );
-        Some(Self { programs, folder, _leash: leash })
+        let server = Self { programs, folder, options, _leash: leash };
+        server.go_on();
+        Some(server)
+    }
+
+    /// Starts it, at first or after [`Server::stop`].
+    pub fn go_on(&self) {
+        let log = self.folder.join("log");
+        let mut start = self.control();
+        succeed(start.arg("-l").arg(log).args(["-w", "-o", &self.options, "start"]));
+    }
+
+    /// Ends it as a crash would, with all connections.
+    pub fn stop(&self) {
+        succeed(self.control().args(["-w", "-m", "immediate", "stop"]));
+    }
+
+    fn control(&self) -> Command {
+        let mut control = as_server(&self.programs.join("pg_ctl"));
+        control.arg("-D").arg(self.folder.join("data")).current_dir(&self.folder);
+        control
+    }
+
+    /// The URL of a new, empty database of that name.
+    pub fn new_database(&self, name: &str) -> String {
+        let mut create = Command::new(self.programs.join("createdb"));
+        succeed(create.arg("-h").arg(&self.folder).args(["-U", USER, name]));
+        let folder = self.folder.to_str().expect("a plain path").replace('/', "%2F");
+        format!("postgres://{USER}@{folder}/{name}")
     }
 }
 

@@ -54,6 +54,8 @@ impl From<Error> for Problem {
                 return Self::new(&kinds::DAMAGED, "the dataset's files are not whole")
                     .because(&error);
             }
+            // What the panic said may hold text of a conversation.
+            Error::Bug { .. } => return Self::internal(error.for_log()),
             Error::Exists(_) => "the output is there already",
             Error::Busy(_) => "another run is writing the same output",
             Error::NotAPackage(_) => "the output's place holds something else, which stays",

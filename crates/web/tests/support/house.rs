@@ -190,6 +190,7 @@ impl House {
         let listening = Listening::new(Bounds::default());
         let settings = WebSettings {
             is_secure: setup.is_secure,
+            has_worker: setup.has_worker,
             proxies: vec![setup.proxies.parse().unwrap()],
             person_header: setup.person_header.map(|name| name.parse().unwrap()),
             requests_per_minute: 1_000_000,
