@@ -115,7 +115,8 @@ fn a_database_that_goes_away_holds_up_and_loses_nothing() {
     let total = client.get(base, "/conversations/count")["total"].as_u64().unwrap();
     // What was answered 503 may have come in all the same.
     assert!(total >= taken.len() as u64, "{total} of {}", taken.len());
-    keep.ok(&["export", "whole", "-q", "-d", "standard"]);
+    keep.ok(&["export", "whole", "--detach", "-q", "-d", "standard"]);
+    keep.wait_for("whole", |job| job["state"] == "completed");
     let data = keep.dataset("whole");
     let text = String::from_utf8(data["conversations.jsonl"].clone()).unwrap();
     let found = support::ids(&rows(&text));
