@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use axum::body::{Bytes, HttpBody, to_bytes};
+use axum::extract::multipart::MultipartError;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -103,6 +104,17 @@ impl From<axum::Error> for Problem {
             Self::timeout()
         } else {
             Self::bad_request("the body broke off before its end").because(error)
+        }
+    }
+}
+
+/// What went wrong with a form's files while they were read.
+impl From<MultipartError> for Problem {
+    fn from(error: MultipartError) -> Self {
+        if has_cause::<TooSlow>(&error) {
+            Self::timeout()
+        } else {
+            Self::bad_request("The upload was interrupted.").because(error)
         }
     }
 }

@@ -2,21 +2,23 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::FromRequest;
-use axum::extract::{FromRequestParts, Multipart, Request, State};
+use axum::extract::multipart::Field;
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Multipart, Request, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::StreamExt;
-use retort_model::JobKind;
+use retort_model::{JobKind, JobState};
 use retort_service::{ImportReport, IntakeRequest, Job, sources};
+use serde::Serialize;
 
 use super::export::Nothing;
-use super::frame::{Frame, Posted, Visit};
+use super::frame::{Frame, OTHER_SESSION, Posted, Visit, wants_json};
 use super::taken::Path;
-use super::words::{count, moment, percent};
-use super::{see_other, show_scripted, trouble};
+use super::words::{capital, count, moment, percent};
+use super::{see_other, show, trouble};
 use crate::app::App;
+use crate::extract::Json;
 use crate::problem::Problem;
 use crate::uploads::take;
 
@@ -37,7 +39,8 @@ const EXAMPLES: [&str; 5] = [
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/import", get(page).post(upload))
+        // Files are streamed and may be of any size up to that of an import; `take` counts their bytes.
+        .route("/import", get(page).post(upload).layer(DefaultBodyLimit::disable()))
         .route("/import/examples", post(examples))
         .route("/imports/{id}", get(progress))
         .route("/imports/{id}/cancel", post(cancel))
@@ -47,6 +50,8 @@ struct Row {
     id: i64,
     name: String,
     state: String,
+    is_open: bool,
+    percent: u64,
     records: String,
     created: String,
 }
@@ -57,6 +62,8 @@ impl Row {
             id: job.id,
             name: job.name.clone(),
             state: job.state.to_string().replace('_', " "),
+            is_open: !job.state.is_ended(),
+            percent: percent(job.progress.bytes_done, job.progress.bytes_total),
             records: count(job.progress.records),
             created: moment(job.created_at),
         }
@@ -68,103 +75,134 @@ impl Row {
 struct Import {
     frame: Frame,
     formats: Vec<(&'static str, &'static str)>,
+    /// What could not be taken just now.
+    troubles: Vec<String>,
     jobs: Vec<Row>,
+    /// Whether one of them is under way.
+    is_open: bool,
 }
 
 async fn page(State(app): State<App>, visit: Visit) -> Response {
+    listed(&app, visit, StatusCode::OK, Vec::new()).await
+}
+
+/// The form, what could not be taken just now, and the latest imports.
+async fn listed(app: &App, visit: Visit, status: StatusCode, troubles: Vec<String>) -> Response {
     let frame = visit.frame("import");
-    match app.call(move |service| service.jobs_of(&visit.caller, JobKind::Import, JOBS)).await {
+    let jobs = app.call(move |service| service.jobs_of(&visit.caller, JobKind::Import, JOBS)).await;
+    match jobs {
         Ok(jobs) => {
             let formats = sources::FORMATS.iter().map(|one| (one.name(), one.about())).collect();
-            show_scripted(
-                StatusCode::OK,
-                &Import { frame, formats, jobs: jobs.iter().map(Row::of).collect() },
-            )
+            let jobs: Vec<Row> = jobs.iter().map(Row::of).collect();
+            let is_open = jobs.iter().any(|job| job.is_open);
+            show(status, &Import { frame, formats, troubles, jobs, is_open })
         }
         Err(problem) => trouble(&problem),
     }
 }
 
-/// Takes the form with its files as it comes: the token first, then the format, then the files.
+/// What came of the files of a form, for the page's script.
+#[derive(Default, Serialize)]
+struct Uploaded {
+    /// The imports, one for each file that arrived whole.
+    jobs: Vec<i64>,
+    /// What is wrong with the others.
+    troubles: Vec<String>,
+}
+
+/// Takes the form with its files as it comes: the token first, then the other fields, then the files. Each file is
+/// streamed to where imports read it, and queued as soon as it is whole: what breaks off later does not undo it.
 async fn upload(State(app): State<App>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let visit = match Visit::from_request_parts(&mut parts, &app).await {
         Ok(visit) => visit,
         Err(response) => return response,
     };
-    let headers = parts.headers.clone();
-    let form = Multipart::from_request(Request::from_parts(parts, body), &app).await;
-    let mut form = match form {
-        Ok(form) => form,
-        Err(_) => return trouble(&Problem::unsupported_media_type("multipart/form-data")),
+    let wants_json = wants_json(&parts.headers);
+    let mut uploaded = Uploaded::default();
+    let received = receive(&app, &visit, Request::from_parts(parts, body), &mut uploaded).await;
+    let status = match received {
+        Ok(()) if uploaded.jobs.is_empty() && uploaded.troubles.is_empty() => {
+            uploaded.troubles.push("Choose at least one file.".into());
+            StatusCode::BAD_REQUEST
+        }
+        Ok(()) if uploaded.troubles.is_empty() => StatusCode::OK,
+        Ok(()) => StatusCode::BAD_REQUEST,
+        Err(problem) if uploaded.jobs.is_empty() => return trouble(&problem),
+        Err(problem) => {
+            uploaded.troubles.push(problem.detail().to_owned());
+            StatusCode::from_u16(problem.kind().status).unwrap_or(StatusCode::BAD_REQUEST)
+        }
     };
+    match uploaded.jobs.as_slice() {
+        _ if wants_json => (status, Json(uploaded)).into_response(),
+        [only] if status == StatusCode::OK => see_other(&format!("/imports/{only}"), None),
+        _ if status == StatusCode::OK => see_other("/import", None),
+        _ => listed(&app, visit, status, uploaded.troubles).await,
+    }
+}
+
+async fn receive(
+    app: &App,
+    visit: &Visit,
+    request: Request,
+    uploaded: &mut Uploaded,
+) -> Result<(), Problem> {
+    let headers = request.headers().clone();
+    let form = Multipart::from_request(request, app).await;
+    let mut form = form.map_err(|_| Problem::unsupported_media_type("multipart/form-data"))?;
     let mut is_own = visit.is_own(&headers, None);
     let mut intake = IntakeRequest::default();
-    let mut jobs = Vec::new();
-    loop {
-        let field = match form.next_field().await {
-            Ok(Some(field)) => field,
-            Ok(None) => break,
-            Err(error) => {
-                return trouble(&Problem::bad_request("the form broke off").because(error));
-            }
-        };
+    while let Some(field) = form.next_field().await.map_err(Problem::from)? {
         match field.name().unwrap_or_default() {
             "csrf" => {
-                let token = short(field).await;
-                is_own = visit.is_own(&headers, token.as_deref());
+                let token = short(field).await?;
+                is_own = visit.is_own(&headers, Some(&token));
             }
             "from" => {
-                let name = short(field).await.unwrap_or_default();
-                intake.from = sources::by_name(&name);
+                let name = short(field).await?;
+                intake.from = match name.as_str() {
+                    "" => None,
+                    name => Some(sources::by_name(name).ok_or_else(|| {
+                        Problem::bad_request(format!("There is no import format `{name}`."))
+                    })?),
+                };
             }
-            "file" if !is_own => {
-                let text = "the form is of another session; open the page again";
-                return trouble(&Problem::forbidden(text));
-            }
+            "file" if !is_own => return Err(Problem::forbidden(OTHER_SESSION)),
             "file" => {
                 let label = field.file_name().unwrap_or_default().to_owned();
                 if label.is_empty() {
                     continue;
                 }
-                let pieces = field.map(|piece| {
-                    piece.map_err(|error| Problem::bad_request("the file broke off").because(error))
-                });
-                match take(&app, visit.caller.clone(), label, pieces).await {
-                    Ok(None) => {}
-                    Ok(Some(upload)) => {
-                        let (caller, asked) = (visit.caller.clone(), intake.clone());
+                let caller = visit.caller.clone();
+                let pieces = field.map(|piece| piece.map_err(Problem::from));
+                match take(app, caller.clone(), label.clone(), pieces).await? {
+                    None => uploaded.troubles.push(format!("{label} is empty.")),
+                    Some(upload) => {
+                        let asked = intake.clone();
                         let job = app
                             .call(move |service| service.submit_upload(&caller, upload, &asked))
-                            .await;
-                        match job {
-                            Ok(id) => jobs.push(id),
-                            Err(problem) => return trouble(&problem),
-                        }
+                            .await?;
+                        uploaded.jobs.push(job);
                     }
-                    Err(problem) => return trouble(&problem),
                 }
             }
             _ => {}
         }
     }
-    match jobs.as_slice() {
-        [] => trouble(&Problem::bad_request("no file was chosen")),
-        [only] => see_other(&format!("/imports/{only}"), None),
-        _ => see_other("/import", None),
-    }
+    Ok(())
 }
 
 /// A field that is no file.
-async fn short(mut field: axum::extract::multipart::Field<'_>) -> Option<String> {
+async fn short(mut field: Field<'_>) -> Result<String, Problem> {
     let mut bytes = Vec::new();
-    while let Some(piece) = field.chunk().await.ok()? {
+    while let Some(piece) = field.chunk().await? {
         bytes.extend_from_slice(&piece);
         if bytes.len() > FIELD_BYTES {
-            return None;
+            return Err(Problem::too_large(FIELD_BYTES));
         }
     }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(bytes).map_err(|_| Problem::bad_request("A field of the form is not UTF-8."))
 }
 
 /// Brings in the examples.
@@ -191,8 +229,12 @@ struct Imported {
     is_ended: bool,
     percent: u64,
     error: Option<String>,
+    /// Nothing of it could be read.
+    is_vain: bool,
     report: Vec<(&'static str, String)>,
     refusals: Vec<String>,
+    /// Where what came in can be seen: words and address.
+    next: Vec<(&'static str, &'static str)>,
 }
 
 async fn progress(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> Response {
@@ -204,33 +246,66 @@ async fn progress(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> 
         };
     let report: Option<ImportReport> =
         job.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    let lines = report.as_ref().map(|report| {
-        let lines = [
-            ("Items read", report.read),
-            ("New", report.new),
-            ("Updated", report.updated),
-            ("Unchanged", report.same),
-            ("Older than what is there", report.older),
-            ("Repeated in the file", report.repeated),
-            ("Another person's", report.foreign),
-            ("Refused", report.refused_count()),
-        ];
-        let told = |(index, (_, number)): &(usize, (&str, u64))| *index < 2 || *number > 0;
-        let lines = lines.into_iter().enumerate().filter(told);
-        lines.map(|(_, (words, number))| (words, count(number))).collect()
-    });
+    let report = report.unwrap_or_default();
+    let lines = [
+        ("Items read", report.read),
+        ("New", report.new),
+        ("Updated", report.updated),
+        ("Unchanged", report.same),
+        ("Older than the stored version", report.older),
+        ("Duplicates in the file", report.repeated),
+        ("Owned by someone else", report.foreign),
+        ("Rejected", report.refused_count()),
+    ];
+    let told = |(index, (_, number)): &(usize, (&str, u64))| *index < 2 || *number > 0;
+    let lines = lines.into_iter().enumerate().filter(told);
+    let refused = report.refused_count();
     let page = Imported {
-        frame,
         id,
         name: job.name.clone(),
-        state: job.state.to_string().replace('_', " "),
+        state: outcome(&job, &report),
         is_ended: job.state.is_ended(),
         percent: percent(job.progress.bytes_done, job.progress.bytes_total),
         error: job.error.clone(),
-        report: lines.unwrap_or_default(),
-        refusals: report.map(|report| report.first_refused).unwrap_or_default(),
+        is_vain: refused > 0 && refused == report.read,
+        next: next(&frame, &report),
+        frame,
+        report: match job.report {
+            Some(_) => lines.map(|(_, (words, number))| (words, count(number))).collect(),
+            None => Vec::new(),
+        },
+        refusals: report.first_refused,
     };
-    show_scripted(StatusCode::OK, &page)
+    show(StatusCode::OK, &page)
+}
+
+/// How an import stands, or what came of it.
+fn outcome(job: &Job, report: &ImportReport) -> String {
+    let refused = report.refused_count();
+    match job.state {
+        JobState::CompletedWithSkips if refused == report.read => "Nothing was imported.".into(),
+        JobState::CompletedWithSkips if refused > 0 => {
+            format!("Done. {} of {} items were rejected.", count(refused), count(report.read))
+        }
+        JobState::Completed | JobState::CompletedWithSkips => "Done.".into(),
+        state => capital(&state.to_string().replace('_', " ")),
+    }
+}
+
+/// Where the items that an import met can be seen.
+fn next(frame: &Frame, report: &ImportReport) -> Vec<(&'static str, &'static str)> {
+    let met =
+        report.read - report.refused_count().min(report.read) - report.foreign.min(report.read);
+    let conversations = met.saturating_sub(report.runs + report.documents);
+    [
+        (conversations > 0, ("View conversations", "/export")),
+        (report.runs > 0, ("View copilots", "/copilots")),
+        (report.runs > 0, ("View recipes", "/recipes")),
+        (report.documents > 0 && frame.is_admin, ("View documents", "/documents")),
+    ]
+    .into_iter()
+    .filter_map(|(is_met, link)| is_met.then_some(link))
+    .collect()
 }
 
 async fn cancel(
