@@ -54,8 +54,17 @@ pub(super) struct RoundShown {
     pub(super) tools: Vec<String>,
     pub(super) said: Vec<Said>,
     pub(super) tokens: Option<String>,
-    /// Other answers or questions in its place: a word and the leaf below.
-    pub(super) branches: Vec<(String, usize)>,
+    /// Which of several it is in its place, if there are several.
+    pub(super) version: Option<Version>,
+}
+
+/// One of several rounds in one place: another question, or another answer.
+pub(super) struct Version {
+    pub(super) number: usize,
+    pub(super) of: usize,
+    /// The leaf below the one before, and below the one after.
+    pub(super) before: Option<usize>,
+    pub(super) after: Option<usize>,
 }
 
 #[derive(Template)]
@@ -131,11 +140,13 @@ fn whole(
         let agent = task.agent.as_ref().map(|agent| agent.decoded().into_owned());
         let name = agent.unwrap_or_else(|| task.id.decoded().into_owned());
         let messages = task.rounds.iter().take(ROUNDS).flat_map(|round| &round.messages);
-        (name, messages.map(|message| said(message, linked)).collect())
+        (name, said(messages, linked))
     });
     let shares = shares.iter().map(|share| {
-        let until = share.expires_at.map(|at| format!("until {}", moment(Some(at))));
-        (share.id, format!("/s/{}", share.link), until.unwrap_or_default())
+        let until = share.expires_at.map(|at| format!("expires {} UTC", moment(Some(at))));
+        let password = share.has_password.then(|| "with a password".to_owned());
+        let about: Vec<String> = password.into_iter().chain(until).collect();
+        (share.id, format!("/s/{}", share.link), about.join(" · "))
     });
     let raw_title = summary.title.clone().unwrap_or_default();
     Page {
@@ -171,13 +182,19 @@ pub(super) fn rounds(
     let shown = path.iter().take(ROUNDS).filter_map(|&place| {
         let round = conversation.rounds.get(place)?;
         let parent = conversation.parent_of(place);
-        let branches = conversation
-            .rounds
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != place && conversation.parent_of(*other) == parent)
-            .map(|(other, round)| (format!("round {}", round.number), below(conversation, other)))
+        let siblings: Vec<usize> = (0..conversation.rounds.len())
+            .filter(|&other| conversation.parent_of(other) == parent)
             .collect();
+        let at = siblings.iter().position(|&other| other == place).unwrap_or(0);
+        let leaf = |index: Option<usize>| {
+            index.and_then(|index| siblings.get(index)).map(|&other| below(conversation, other))
+        };
+        let version = (siblings.len() > 1).then(|| Version {
+            number: at + 1,
+            of: siblings.len(),
+            before: leaf(at.checked_sub(1)),
+            after: leaf(at.checked_add(1)),
+        });
         let usage = &round.usage;
         let tokens = (usage.input_tokens.is_some() || usage.output_tokens.is_some()).then(|| {
             let (input, output) =
@@ -188,9 +205,9 @@ pub(super) fn rounds(
             number: round.number,
             node: round.node.as_ref().map(|node| node.decoded().into_owned()),
             tools: round.tools.iter().map(|tool| tool_name(tool.as_str())).collect(),
-            said: round.messages.iter().map(|message| said(message, linked)).collect(),
+            said: said(&round.messages, linked),
             tokens,
-            branches,
+            version,
         })
     });
     (shown.collect(), path.len().saturating_sub(ROUNDS))

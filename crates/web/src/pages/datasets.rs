@@ -190,7 +190,7 @@ async fn whole(app: &App, visit: Visit, id: i64, problem: Option<Problem>) -> Re
                 frame,
                 row: Row::of(&dataset),
                 found: receipt(&manifest),
-                records: records.iter().map(|record| readable(record)).collect(),
+                records: readable(&records),
                 manifest: serde_json::to_string_pretty(&manifest).unwrap_or_default(),
                 trouble: problem.map(|problem| problem.detail().to_owned()),
             };

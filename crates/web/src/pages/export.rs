@@ -16,11 +16,11 @@ use retort_service::{
 use serde::{Deserialize, Serialize};
 
 use super::filtering::Filtering;
-use super::frame::{Frame, Posted, Visit};
+use super::frame::{Frame, Posted, Visit, wants_json};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
 use super::words::{capital, count, day, percent, size};
-use super::{see_other, show, show_scripted, trouble};
+use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::extract::Json;
 use crate::problem::Problem;
@@ -249,7 +249,7 @@ async fn manage(
         form,
         trouble: problem.map(|problem| problem.detail().to_owned()),
     };
-    show_scripted(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &manager)
+    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &manager)
 }
 
 /// What is to be chosen.
@@ -285,7 +285,7 @@ async fn choose(
         Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
     };
-    let wants_json = headers.get("accept").is_some_and(|kind| kind == "application/json");
+    let wants_json = wants_json(&headers);
     let changed = app.call(move |service| {
         let caller = &visit.caller;
         let choice = match action.as_str() {
@@ -375,7 +375,7 @@ async fn check(State(app): State<App>, Posted { visit, form }: Posted<Form>) -> 
         looked_at: count(looked_at),
         is_whole: looked_at >= total,
         found: found(&preview.account),
-        records: preview.records.iter().map(|record| readable(record)).collect(),
+        records: readable(&preview.records),
     };
     show(StatusCode::OK, &page)
 }
@@ -476,7 +476,7 @@ async fn progress(
                     size: size(dataset.bytes),
                     records: count(dataset.records),
                     found: super::datasets::receipt(package.manifest()),
-                    preview: preview.iter().map(|record| readable(record)).collect(),
+                    preview: readable(&preview),
                 })
             }
             None => None,
@@ -507,7 +507,7 @@ async fn progress(
         error: job.error.clone(),
         dataset,
     };
-    show_scripted(StatusCode::OK, &page)
+    show(StatusCode::OK, &page)
 }
 
 /// A form that holds nothing but its token.

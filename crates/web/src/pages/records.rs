@@ -1,38 +1,111 @@
 //! Records and messages as people read them.
 
+use std::collections::HashMap;
+use std::fmt;
+
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
-use retort_model::{Content, Message, PartKind, RawJson, Role};
+use retort_model::{Content, Label, Message, PartKind, RawJson, Role};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::words::count;
 
 /// Longest text of one message that a preview shows, in characters.
 const TEXT: usize = 20_000;
+
+/// Characters and lines of a text that are shown before it is folded.
+const LEAD: usize = 600;
+const LEAD_LINES: usize = 12;
+
+/// Messages of a record that are shown; the file has the others.
+const TURNS: usize = 60;
+
+/// Records that are shown open.
+const OPEN: usize = 3;
 
 /// A record of a dataset.
 pub(super) struct Record {
     /// What tells it from others.
     pub(super) title: String,
-    /// Its messages, or else its columns.
+    /// Its messages, or else its columns, in the order of the file.
     pub(super) turns: Vec<Turn>,
+    /// How many messages more it has.
+    pub(super) more: usize,
     /// All of it.
     pub(super) json: String,
+    pub(super) is_open: bool,
 }
 
 /// One line of a conversation, or one column.
 pub(super) struct Turn {
     /// Who speaks, or the column's name.
     pub(super) who: String,
-    /// What is said.
+    /// What is said, or how it begins.
     pub(super) text: String,
+    /// All of it, where it is long.
+    pub(super) whole: Option<Folded>,
     /// Calls of tools: name and arguments.
     pub(super) calls: Vec<(String, String)>,
 }
 
+/// A long text.
+pub(super) struct Folded {
+    /// How long it is.
+    pub(super) size: String,
+    pub(super) text: String,
+}
+
+impl Turn {
+    fn new(who: String, text: &str, calls: Vec<(String, String)>) -> Self {
+        let by_length = text.char_indices().nth(LEAD).map_or(text.len(), |(end, _)| end);
+        let by_lines =
+            text.match_indices('\n').nth(LEAD_LINES - 1).map_or(text.len(), |(end, _)| end);
+        let lead = text.get(..by_length.min(by_lines)).unwrap_or(text);
+        let whole = (lead.len() < text.len())
+            .then(|| Folded { size: count(text.chars().count() as u64), text: cut(text) });
+        let text = if whole.is_some() { format!("{lead} …") } else { lead.to_owned() };
+        Self { who, text, whole, calls }
+    }
+}
+
+/// The fields of a JSON object, in its own order.
+struct Columns<'r>(Vec<(String, &'r RawValue)>);
+
+impl<'de: 'r, 'r> Deserialize<'de> for Columns<'r> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(InOrder).map(Columns)
+    }
+}
+
+/// The records of a preview, to be read.
+pub(super) fn readable<'r>(records: impl IntoIterator<Item = &'r String>) -> Vec<Record> {
+    let records = records.into_iter().enumerate();
+    records.map(|(index, record)| Record { is_open: index < OPEN, ..one(record) }).collect()
+}
+
 /// The JSON text of a record, to be read.
-pub(super) fn readable(record: &str) -> Record {
-    let value: Value = serde_json::from_str(record).unwrap_or_else(|_| Value::from(record));
-    let json = serde_json::to_string_pretty(&value).unwrap_or_default();
+fn one(record: &str) -> Record {
+    let Columns(columns) = serde_json::from_str(record).unwrap_or(Columns(Vec::new()));
     let text = |key: &str| {
-        value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+        let (_, value) = columns.iter().find(|(name, _)| name == key)?;
+        serde_json::from_str::<String>(value.get()).ok().filter(|text| !text.is_empty())
     };
     let parts = [
         text("conversation_id")
@@ -43,28 +116,49 @@ pub(super) fn readable(record: &str) -> Record {
         text("model"),
     ];
     let title = parts.into_iter().flatten().collect::<Vec<_>>().join(" · ");
-    // CSV holds nested values as their text.
-    let nested = |value: &Value| match value {
-        Value::String(text) => serde_json::from_str(text).unwrap_or(Value::Null),
-        other => other.clone(),
+    let said: Vec<(&str, Vec<Value>)> = columns
+        .iter()
+        .filter_map(|(name, value)| Some((&**name, messages(name, value.get())?)))
+        .collect();
+    let mut turns: Vec<Turn> = Vec::new();
+    let mut more = 0;
+    if said.is_empty() {
+        turns.extend(
+            columns
+                .iter()
+                .map(|(name, value)| Turn::new(name.clone(), &plain_text(value.get()), Vec::new())),
+        );
+    }
+    for (name, messages) in &said {
+        more += messages.len().saturating_sub(TURNS);
+        turns.extend(messages.iter().take(TURNS).map(|message| {
+            let mut turn = turn(message);
+            if said.len() > 1 {
+                turn.who = format!("{name}: {}", turn.who);
+            }
+            turn
+        }));
+    }
+    Record { title, turns, more, json: cut(&pretty(record)), is_open: false }
+}
+
+/// The messages of a column, if it holds messages. CSV holds them as their text.
+fn messages(name: &str, json: &str) -> Option<Vec<Value>> {
+    let value: Value = serde_json::from_str(json).ok()?;
+    let value = match value {
+        Value::String(text) if text.starts_with(['[', '{']) => serde_json::from_str(&text).ok()?,
+        other => other,
     };
-    let messages = value
-        .get("messages")
-        .map(nested)
-        .or_else(|| value.get("convo").map(nested)?.get("messages").cloned());
-    let turns = match (messages, &value) {
-        (Some(Value::Array(messages)), _) => messages.iter().map(turn).collect(),
-        (_, Value::Object(fields)) => fields
-            .iter()
-            .map(|(name, value)| Turn {
-                who: name.clone(),
-                text: cut(&plain(value)),
-                calls: Vec::new(),
-            })
-            .collect(),
-        _ => Vec::new(),
+    let messages = match value {
+        Value::Array(messages) => messages,
+        Value::Object(mut fields) if name == "convo" => match fields.remove("messages") {
+            Some(Value::Array(messages)) => messages,
+            _ => return None,
+        },
+        _ => return None,
     };
-    Record { title, turns, json: cut(&json) }
+    let has_role = |one: &Value| one.get("role").is_some_and(Value::is_string);
+    (!messages.is_empty() && messages.iter().all(has_role)).then_some(messages)
 }
 
 fn turn(message: &Value) -> Turn {
@@ -74,11 +168,8 @@ fn turn(message: &Value) -> Turn {
         let part = |key: &str| function.get(key).map(plain).unwrap_or_default();
         (part("name"), cut(&part("arguments")))
     });
-    Turn {
-        who: message.get("role").and_then(Value::as_str).unwrap_or("?").to_owned(),
-        text: cut(&message.get("content").map(plain).unwrap_or_default()),
-        calls: calls.collect(),
-    }
+    let who = message.get("role").and_then(Value::as_str).unwrap_or("?").to_owned();
+    Turn::new(who, &message.get("content").map(plain).unwrap_or_default(), calls.collect())
 }
 
 fn plain(value: &Value) -> String {
@@ -86,6 +177,14 @@ fn plain(value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => serde_json::to_string_pretty(other).unwrap_or_default(),
+    }
+}
+
+/// A JSON value to be read: a text as it is, anything else with its lines set out.
+fn plain_text(json: &str) -> String {
+    match json {
+        "null" => String::new(),
+        json => serde_json::from_str(json).unwrap_or_else(|_| pretty(json)),
     }
 }
 
@@ -158,7 +257,9 @@ pub(super) fn cut(text: &str) -> String {
 pub(super) struct Said {
     /// Who speaks.
     pub(super) who: String,
-    /// What is said, as safe HTML.
+    /// What is said, where it is shown as it was written.
+    pub(super) text: String,
+    /// What a model said, as safe HTML.
     pub(super) html: String,
     /// The model's reasoning.
     pub(super) reasoning: Option<String>,
@@ -172,15 +273,40 @@ pub(super) struct Said {
     pub(super) contexts: Vec<(String, String, Option<String>)>,
     /// What a person thought of it.
     pub(super) feedback: Option<String>,
-    /// Whether it is a tool's result, which is folded.
-    pub(super) is_result: bool,
+    /// Why it failed.
+    pub(super) error: Option<String>,
+    /// What the source says of its worth to training.
+    pub(super) marks: Vec<&'static str>,
+    /// The tool whose result it is.
+    pub(super) result_of: Option<String>,
 }
 
 /// Where the document of a passage is, by the passage's JSON text.
 pub(super) type Linked<'l> = dyn Fn(&str) -> Option<String> + 'l;
 
-/// A message as a page shows it.
-pub(super) fn said(message: &Message<'_>, linked: &Linked<'_>) -> Said {
+/// Messages as a page shows them; results name the tools that were called.
+pub(super) fn said<'m, 'a: 'm>(
+    messages: impl IntoIterator<Item = &'m Message<'a>>,
+    linked: &Linked<'_>,
+) -> Vec<Said> {
+    let mut called = HashMap::new();
+    let mut all = Vec::new();
+    for message in messages {
+        for call in &message.tool_calls {
+            called.insert(call.id.decoded().into_owned(), call.name.decoded().into_owned());
+        }
+        let result_of = (message.role == Role::Tool).then(|| {
+            let id = message.tool_call_id.as_ref().map(|id| id.decoded().into_owned());
+            let by_call = id.and_then(|id| called.get(&id).cloned());
+            let name = || message.name.as_ref().map(|name| name.decoded().into_owned());
+            by_call.or_else(name).unwrap_or_default()
+        });
+        all.push(one_said(message, result_of, linked));
+    }
+    all
+}
+
+fn one_said(message: &Message<'_>, result_of: Option<String>, linked: &Linked<'_>) -> Said {
     let text = message.words().decoded().into_owned();
     let (mut images, mut attached) = (Vec::new(), Vec::new());
     if let Some(Content::Parts(parts)) = &message.content {
@@ -197,17 +323,25 @@ pub(super) fn said(message: &Message<'_>, linked: &Linked<'_>) -> Said {
             given.rating.as_ref().map(|rating| rating.as_str().trim_matches('"').to_owned());
         let words = [&given.label, &given.comment];
         let words = words.into_iter().flatten().map(|text| text.decoded().into_owned());
-        rating.into_iter().chain(words).collect::<Vec<_>>().join(" · ")
+        rating.map(rated).into_iter().chain(words).collect::<Vec<_>>().join(" · ")
     });
+    let label = message.label.map(|label| match label {
+        Label::Preferred => "preferred",
+        Label::Rejected => "rejected",
+    });
+    let train = message.train.map(|train| if train { "trained on" } else { "not trained on" });
+    let is_prose = message.role == Role::Assistant;
+    let text = cut(&text);
     Said {
         who: match message.role {
-            Role::User => "person".into(),
-            Role::Assistant => "model".into(),
+            Role::User => "user".into(),
+            Role::Assistant => "assistant".into(),
             Role::System => "system".into(),
             Role::Tool => "tool".into(),
             Role::Other => message.role_word().into_owned(),
         },
-        html: markdown(&cut(&text)),
+        html: if is_prose { markdown(&text) } else { String::new() },
+        text: if is_prose { String::new() } else { text },
         reasoning: message.reasoning.as_ref().map(|text| cut(&text.decoded())),
         calls: message
             .tool_calls
@@ -225,7 +359,18 @@ pub(super) fn said(message: &Message<'_>, linked: &Linked<'_>) -> Said {
             })
             .collect(),
         feedback,
-        is_result: message.role == Role::Tool,
+        error: message.error.as_ref().map(|error| cut(&error.decoded())),
+        marks: label.into_iter().chain(train).collect(),
+        result_of,
+    }
+}
+
+/// A rating as people read it.
+pub(super) fn rated(rating: String) -> String {
+    match &*rating {
+        "true" | "1" => "Positive".into(),
+        "false" | "-1" => "Negative".into(),
+        _ => rating,
     }
 }
 
@@ -263,7 +408,7 @@ pub(super) fn markdown(text: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let events = Parser::new_ext(text, options).map(|event| match event {
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
-        Event::Start(Tag::Image { .. }) => Event::Text(CowStr::Borrowed("[picture: ")),
+        Event::Start(Tag::Image { .. }) => Event::Text(CowStr::Borrowed("[image not loaded: ")),
         Event::End(TagEnd::Image) => Event::Text(CowStr::Borrowed("]")),
         Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
             let is_known = ["https://", "http://", "mailto:"]
@@ -276,6 +421,14 @@ pub(super) fn markdown(text: &str) -> String {
     });
     let mut out = String::with_capacity(text.len() * 3 / 2);
     html::push_html(&mut out, events);
+    // The style of a page lies in its style sheet: inline styles are not allowed. Text never holds these tags, as it
+    // has no `<`.
+    for cell in ["td", "th"] {
+        for side in ["left", "center", "right"] {
+            let inline = format!("<{cell} style=\"text-align: {side}\">");
+            out = out.replace(&inline, &format!("<{cell} class=\"{side}\">"));
+        }
+    }
     out
 }
 
@@ -323,14 +476,50 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_its_messages_or_else_its_columns() {
-        let record = readable(
+        let record = one(
             r#"{"conversation_id":"c","messages":[{"role":"user","content":"hi"},{"role":"function_call","content":null,"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}]}"#,
         );
         assert_eq!(record.title, "c");
         assert_eq!(record.turns.len(), 2);
         assert_eq!(record.turns[1].calls, [("f".to_owned(), "{}".to_owned())]);
-        let csv = readable(r#"{"messages":"[{\"role\":\"user\",\"content\":\"hi\"}]"}"#);
+        let csv = one(r#"{"messages":"[{\"role\":\"user\",\"content\":\"hi\"}]"}"#);
         assert_eq!(csv.turns[0].text, "hi");
-        assert_eq!(readable(r#"{"input":1,"output":"x"}"#).turns[1].who, "output");
+        let pair = one(
+            r#"{"prompt":[{"role":"user","content":"q"}],"completion":[{"role":"assistant","content":"a"}]}"#,
+        );
+        let who: Vec<_> = pair.turns.iter().map(|turn| &*turn.who).collect();
+        assert_eq!(who, ["prompt: user", "completion: assistant"]);
+    }
+
+    #[test]
+    fn a_preview_is_in_the_order_of_the_file_and_folds_what_is_long() {
+        let numbers = vec!["0.123456789"; 1_536].join(",");
+        let text = "line\\n".repeat(400);
+        let record = one(&format!(
+            "{{\"readable_filename\":\"b\",\"zeta\":1,\"alpha\":null,\"embedding\":[{numbers}],\"text\":\"{text}\"}}"
+        ));
+        let names: Vec<_> = record.turns.iter().map(|turn| &*turn.who).collect();
+        assert_eq!(names, ["readable_filename", "zeta", "alpha", "embedding", "text"]);
+        let embedding = &record.turns[3];
+        assert!(embedding.text.chars().count() < 610 && !embedding.text.contains('\n'));
+        assert_eq!(embedding.whole.as_ref().unwrap().size, "18,433");
+        assert_eq!(record.turns[4].text.lines().count(), 12);
+        assert!(record.turns[1].whole.is_none());
+        assert!(record.json.starts_with("{\n  \"readable_filename\": \"b\",\n  \"zeta\": 1,"));
+
+        let messages = vec![r#"{"role":"user","content":"x"}"#; 600].join(",");
+        let long = one(&format!("{{\"messages\":[{messages}]}}"));
+        assert_eq!((long.turns.len(), long.more), (60, 540));
+    }
+
+    #[test]
+    fn cells_of_tables_keep_their_side_without_inline_styles() {
+        let html = markdown("|a|b|\n|:-|-:|\n|1|`<td style=\"text-align: right\">`|");
+        assert!(
+            html.contains("<td class=\"right\">") && html.contains("<th class=\"left\">"),
+            "{html}"
+        );
+        assert!(!html.contains("<td style"), "{html}");
+        assert!(html.contains("&lt;td style=\"text-align: right\"&gt;"), "{html}");
     }
 }
