@@ -26,6 +26,15 @@ pub const DOWNLOAD_CHUNK_BYTES: usize = 128 << 10;
 /// Chunks of a download that wait for the network.
 pub const DOWNLOAD_CHUNKS_WAITING: usize = 4;
 
+/// Bytes from which an answer is compressed: a packet holds fewer.
+pub const LEAST_BYTES: usize = 1_000;
+
+/// Bytes of an answer that are compressed at once; longer ones are rare and go as they are.
+pub const COMPRESSED_BYTES: usize = 16 << 20;
+
+/// Bytes that are compressed without a thread of their own: about 2 ms.
+pub const INLINE_BYTES: usize = 256 << 10;
+
 /// Keys that a table of rates remembers: about 3 MB.
 pub const RATE_KEYS: usize = 1 << 16;
 

@@ -229,6 +229,17 @@ fn shown(parts: &Parts, app: &App) -> Result<Shown, Problem> {
     Ok(Shown::Nothing)
 }
 
+/// Where whoever sent the request reaches the server: what links to copy begin with.
+pub fn base(parts: &Parts, app: &App) -> String {
+    if let Some(url) = &app.settings().url {
+        return url.trim_end_matches('/').to_owned();
+    }
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| parts.uri.authority().map(|authority| authority.as_str()));
+    let scheme = if app.settings().is_secure { "https" } else { "http" };
+    host.map(|host| format!("{scheme}://{host}")).unwrap_or_default()
+}
+
 /// What the cookie is called. With TLS the browser itself sees to it that no other site of the domain sets it.
 pub fn cookie_name(app: &App) -> &'static str {
     if app.settings().is_secure { "__Host-retort" } else { "retort" }
@@ -263,6 +274,29 @@ pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// The token against requests of other pages: known only to who knows the session's secret, and no way back to it.
 pub fn csrf_of(secret: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(format!("csrf {secret}")))
+}
+
+/// The token as a page shows it: another text each time. Pages are compressed, and a token that stays the same beside
+/// what others can have a page say could be guessed from how long the page is (BREACH).
+pub fn masked(token: &str) -> String {
+    let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else { return token.to_owned() };
+    let mut mask = vec![0; bytes.len()];
+    if getrandom::fill(&mut mask).is_err() {
+        return token.to_owned();
+    }
+    let hidden: Vec<u8> = bytes.iter().zip(&mask).map(|(byte, mask)| byte ^ mask).collect();
+    URL_SAFE_NO_PAD.encode([mask, hidden].concat())
+}
+
+/// Whether a form carries the session's token, as it is or [`masked`].
+pub fn is_token(given: &str, own: &str) -> bool {
+    let unmasked = || {
+        let bytes = URL_SAFE_NO_PAD.decode(given).ok()?;
+        let (mask, hidden) = bytes.split_at_checked(bytes.len() / 2)?;
+        let bytes: Vec<u8> = mask.iter().zip(hidden).map(|(mask, hidden)| mask ^ hidden).collect();
+        Some(URL_SAFE_NO_PAD.encode(bytes))
+    };
+    !own.is_empty() && (given == own || unmasked().is_some_and(|token| token == own))
 }
 
 fn is_safe(method: &Method) -> bool {
@@ -313,6 +347,20 @@ mod tests {
         headers.append(COOKIE, "a=1; retortx=no; retort=yes; b=2".parse().unwrap());
         assert_eq!(cookie(&headers, "retort"), Some("yes"));
         assert_eq!(cookie(&headers, "retor"), None);
+    }
+
+    #[test]
+    fn a_token_is_known_behind_any_mask() {
+        let own = csrf_of("secret");
+        let (one, other) = (masked(&own), masked(&own));
+        assert_ne!(one, other);
+        for given in [&own, &one, &other] {
+            assert!(is_token(given, &own));
+        }
+        for given in ["", "x", &csrf_of("another"), &masked(&csrf_of("another")), &one[1..]] {
+            assert!(!is_token(given, &own), "{given}");
+        }
+        assert!(!is_token("", ""));
     }
 
     #[test]
