@@ -88,7 +88,7 @@ pub enum Error {
     #[error("the token does not have the scope `{0}`; make one that has")]
     NotGranted(Grant),
     /// The person is not what this takes in the project.
-    #[error("this takes the role `{0}` in the project")]
+    #[error("only an {0} of this project can do this")]
     NotAllowed(ProjectRole),
     /// Name and password, link or token open nothing.
     #[error("{0}")]

@@ -4,6 +4,7 @@ pub mod api;
 pub mod app;
 pub mod blocking;
 pub mod bounds;
+mod compress;
 mod deliver;
 pub mod extract;
 pub mod metrics;
@@ -22,6 +23,7 @@ pub mod who;
 pub mod wire;
 
 use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
 
 use app::App;
 use bounds::Bounds;
@@ -33,6 +35,13 @@ pub use operations::watch;
 pub fn router(app: App, bounds: &Bounds) -> Router {
     let (api, description) = api::routes();
     let metrics = app.metrics().clone();
-    let router = api.merge(pages::routes(&description)).merge(operations::routes()).with_state(app);
+    let router = api
+        .merge(pages::routes(&description))
+        .merge(operations::routes())
+        .fallback(extract::no_route)
+        .method_not_allowed_fallback(extract::no_method)
+        .layer(from_fn_with_state(app.clone(), pages::explain))
+        .layer(from_fn(compress::compress))
+        .with_state(app);
     requests::around(router, metrics, bounds.sending)
 }

@@ -14,6 +14,7 @@ mod frame;
 mod history;
 mod home;
 mod import;
+mod message;
 mod project;
 mod records;
 mod runs;
@@ -31,17 +32,19 @@ use utoipa::openapi::OpenApi;
 
 use crate::app::App;
 use crate::problem::Problem;
+pub(crate) use message::explain;
+use message::{Message, trouble};
 
 /// What pages may load: what lies beside them, nothing else, and nothing that stands in them.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
-     frame-ancestors 'none'",
-);
-
-/// The same for the pages that scripts of ours make quick.
-const SCRIPTED: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+/// The same for the pages that one need not be signed in for, which have no scripts.
+const PUBLIC: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
+     frame-ancestors 'none'",
 );
 
 /// The routes of the pages.
@@ -65,14 +68,14 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(shared::routes())
 }
 
-/// A page as it is answered.
+/// A page of someone who signed in.
 fn show(status: StatusCode, page: &impl Template) -> Response {
     answer(status, page, POLICY)
 }
 
-/// A page that a script of ours makes quick.
-fn show_scripted(status: StatusCode, page: &impl Template) -> Response {
-    answer(status, page, SCRIPTED)
+/// A page without scripts that one need not be signed in for.
+fn show_public(status: StatusCode, page: &impl Template) -> Response {
+    answer(status, page, PUBLIC)
 }
 
 fn answer(status: StatusCode, page: &impl Template, policy: HeaderValue) -> Response {
@@ -86,18 +89,10 @@ fn answer(status: StatusCode, page: &impl Template, policy: HeaderValue) -> Resp
     }
 }
 
-#[derive(Template)]
-#[template(path = "message.html")]
-struct Message {
-    title: String,
-    text: String,
-}
-
-/// A problem as a page.
-fn trouble(problem: &Problem) -> Response {
-    let kind = problem.kind();
-    let page = Message { title: kind.title.to_owned(), text: problem.detail().to_owned() };
-    show(StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &page)
+/// On to where a page always is.
+fn permanently(to: &str) -> Response {
+    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::PERMANENT_REDIRECT, [(LOCATION, to)]).into_response()
 }
 
 /// On to another page of ours, with a cookie on the way.

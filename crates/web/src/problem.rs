@@ -255,7 +255,7 @@ mod tests {
     fn a_problem_is_answered_as_rfc_9457_says() {
         let problem = Problem::too_large(10);
         let expect = concat!(
-            r#"{"type":"/problems/too-large","title":"The request's body is too large","status":413,"#,
+            r#"{"type":"/problems/too-large","title":"The request body is too large","status":413,"#,
             r#""detail":"the body is larger than 10 bytes","request_id":"r-1","most_bytes":10}"#,
         );
         assert_eq!(problem.json(Some("r-1")), expect);

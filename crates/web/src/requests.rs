@@ -24,7 +24,6 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::bounds::{Pace, REQUEST_ID_CHARS};
-use crate::extract::{no_method, no_route};
 use crate::metrics::{Ended, Metrics, NO_ROUTE, method_name};
 use crate::pace::PacedBody;
 use crate::problem::Problem;
@@ -92,13 +91,13 @@ fn new_id() -> Arc<str> {
 #[derive(Clone)]
 pub(crate) struct IsDownload;
 
-/// Puts all of it around a router, with problems where it has no route or no method. `sending` says how slowly
-/// bodies may come.
+/// Marks a problem that is answered as a page: its body stays.
+#[derive(Clone)]
+pub(crate) struct IsPage;
+
+/// Puts all of it around a router. `sending` says how slowly bodies may come.
 pub fn around(router: Router, metrics: Metrics, sending: Pace) -> Router {
-    router
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .layer(from_fn_with_state((metrics, sending), handle))
+    router.layer(from_fn_with_state((metrics, sending), handle))
 }
 
 async fn handle(
@@ -185,7 +184,9 @@ impl Ending {
             Some(cause) => tracing::debug!(request, route, cause, "a request was refused"),
             None => {}
         }
-        *response.body_mut() = Body::from(problem.json(Some(request)));
+        if response.extensions().get::<IsPage>().is_none() {
+            *response.body_mut() = Body::from(problem.json(Some(request)));
+        }
     }
 }
 

@@ -7,10 +7,13 @@ use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 
+use super::frame::OTHER_SESSION;
 use super::taken::{Form, Query};
-use super::{see_other, show, trouble};
+use super::words::sentence;
+use super::{see_other, show_public, trouble};
 use crate::api::account::{slow_down, slow_down_from};
 use crate::app::App;
 use crate::problem::Problem;
@@ -29,20 +32,48 @@ pub(super) fn routes() -> Router<App> {
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage {
+    /// Where the person wanted to go.
+    to: String,
     name: String,
     trouble: Option<String>,
     has_provider: bool,
 }
 
-async fn sign_in_page(State(app): State<App>) -> Response {
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Wanted {
+    to: String,
+}
+
+async fn sign_in_page(State(app): State<App>, Query(Wanted { to }): Query<Wanted>) -> Response {
     let has_provider = app.oidc().is_some();
-    show(StatusCode::OK, &SignInPage { name: String::new(), trouble: None, has_provider })
+    show_public(
+        StatusCode::OK,
+        &SignInPage { to, name: String::new(), trouble: None, has_provider },
+    )
+}
+
+/// Where to go after signing in: the page that was asked for, if it is one of ours.
+fn wanted(to: &str) -> &str {
+    let is_path = to.starts_with('/') && !to.starts_with("//");
+    let is_plain = to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if is_path && is_plain { to } else { "/" }
+}
+
+/// The cookie that remembers where to go after the way through a provider.
+const WANTED: &str = "retort-wanted";
+
+fn wanted_cookie(to: &str, seconds: u32) -> String {
+    let to = utf8_percent_encode(to, NON_ALPHANUMERIC);
+    format!("{WANTED}={to}; Path=/sign-in; Max-Age={seconds}; HttpOnly; SameSite=Lax")
 }
 
 #[derive(Deserialize)]
 struct SignInForm {
     name: String,
     password: String,
+    #[serde(default)]
+    to: String,
 }
 
 async fn sign_in(
@@ -52,7 +83,7 @@ async fn sign_in(
     Form(form): Form<SignInForm>,
 ) -> Response {
     let allowed = check_page(&headers).and_then(|()| slow_down(&app, &form.name, &visitor));
-    let name = form.name.clone();
+    let (name, to) = (form.name.clone(), form.to.clone());
     let session = match allowed {
         Ok(()) => {
             let origin = visitor.origin;
@@ -64,13 +95,13 @@ async fn sign_in(
         Err(problem) => Err(problem),
     };
     match session {
-        Ok(session) => see_other("/", Some(&session_cookie(&app, Some(&session)))),
+        Ok(session) => see_other(wanted(&to), Some(&session_cookie(&app, Some(&session)))),
         Err(problem) => {
             let status =
                 StatusCode::from_u16(problem.kind().status).unwrap_or(StatusCode::FORBIDDEN);
-            let trouble = Some(problem.detail().to_owned());
+            let trouble = Some(sentence(problem.detail()));
             let has_provider = app.oidc().is_some();
-            show(status, &SignInPage { name, trouble, has_provider })
+            show_public(status, &SignInPage { to, name, trouble, has_provider })
         }
     }
 }
@@ -88,7 +119,7 @@ struct LinkPage {
 
 /// Looking at the link does not use it up: what a mail program or a browser looks at beforehand stays usable.
 async fn link_page(Query(query): Query<WithSecret>) -> Response {
-    show(StatusCode::OK, &LinkPage { secret: query.secret })
+    show_public(StatusCode::OK, &LinkPage { secret: query.secret })
 }
 
 async fn sign_in_by_link(
@@ -122,8 +153,8 @@ async fn sign_out(
     let Some(secret) = crate::who::cookie(&headers, name).map(str::to_owned) else {
         return see_other("/sign-in", None);
     };
-    if form.csrf != crate::who::csrf_of(&secret) {
-        return trouble(&Problem::forbidden("the page is of another session; open it again"));
+    if !crate::who::is_token(&form.csrf, &crate::who::csrf_of(&secret)) {
+        return trouble(&Problem::forbidden(OTHER_SESSION));
     }
     let origin = visitor.origin;
     let done = app
@@ -141,7 +172,10 @@ async fn sign_out(
 /// The cookie that carries what the way back from a provider is held against.
 const AT_PROVIDER: &str = "retort-provider";
 
-async fn begin_at_provider(State(app): State<App>) -> Response {
+async fn begin_at_provider(
+    State(app): State<App>,
+    Query(Wanted { to }): Query<Wanted>,
+) -> Response {
     let Some(oidc) = app.oidc() else { return crate::extract::no_route().await.into_response() };
     let now = match app.call(|service| Ok(service.now())).await {
         Ok(now) => now,
@@ -155,11 +189,14 @@ async fn begin_at_provider(State(app): State<App>) -> Response {
                 begin.keep
             );
             let mut headers = HeaderMap::new();
-            if let (Ok(to), Ok(cookie)) =
+            if let (Ok(there), Ok(cookie)) =
                 (HeaderValue::from_str(begin.url.as_str()), HeaderValue::from_str(&cookie))
             {
-                headers.insert(LOCATION, to);
+                headers.insert(LOCATION, there);
                 headers.insert(SET_COOKIE, cookie);
+            }
+            if let Ok(cookie) = HeaderValue::from_str(&wanted_cookie(wanted(&to), 600)) {
+                headers.append(SET_COOKIE, cookie);
             }
             (StatusCode::SEE_OTHER, headers).into_response()
         }
@@ -218,11 +255,15 @@ async fn back_from_provider(
         .await;
     match session {
         Ok(session) => {
-            let mut response = see_other("/", Some(&session_cookie(&app, Some(&session))));
+            let to = crate::who::cookie(&headers, WANTED).map(percent_decode_str);
+            let to = to.map(|to| to.decode_utf8_lossy().into_owned()).unwrap_or_default();
+            let mut response = see_other(wanted(&to), Some(&session_cookie(&app, Some(&session))));
             // What was kept for the way there and back has done its work.
             let gone = format!("{AT_PROVIDER}=; Path=/sign-in; Max-Age=0; HttpOnly; SameSite=Lax");
-            if let Ok(gone) = HeaderValue::from_str(&gone) {
-                response.headers_mut().append(SET_COOKIE, gone);
+            for gone in [gone, wanted_cookie("", 0)] {
+                if let Ok(gone) = HeaderValue::from_str(&gone) {
+                    response.headers_mut().append(SET_COOKIE, gone);
+                }
             }
             response
         }
@@ -261,7 +302,7 @@ async fn invited(
                 name: invitation.name,
                 trouble: trouble_,
             };
-            show(status, &page)
+            show_public(status, &page)
         }
         Err(problem) => trouble(&problem),
     }
@@ -293,7 +334,32 @@ async fn take_invitation(
         Err(problem) => {
             let status =
                 StatusCode::from_u16(problem.kind().status).unwrap_or(StatusCode::FORBIDDEN);
-            invited(&app, secret, Some(problem.detail().to_owned()), status).await
+            invited(&app, secret, Some(sentence(problem.detail())), status).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_in_leads_to_pages_of_ours_alone() {
+        let kept = ["/", "/conversations/a%20b?source=x&leaf=3", "/s/abc"];
+        for to in kept {
+            assert_eq!(wanted(to), to);
+        }
+        let others = [
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "/a\r\nb",
+            "/\t/x",
+            "x",
+        ];
+        for to in others {
+            assert_eq!(wanted(to), "/", "{to}");
         }
     }
 }

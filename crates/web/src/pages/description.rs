@@ -8,23 +8,27 @@ use axum::routing::get;
 use utoipa::openapi::OpenApi;
 
 use super::taken::Path;
-use super::{Message, show, trouble};
+use super::{Message, show_public, trouble};
 use crate::app::App;
 use crate::problem::{PROBLEMS, Problem};
 
 pub(super) fn routes(description: &OpenApi) -> Router<App> {
     let api = Api::of(description);
     Router::new()
-        .route("/api", get(move || async move { show(StatusCode::OK, &api) }))
+        .route("/api", get(move || async move { show_public(StatusCode::OK, &api) }))
         .route("/problems/{slug}", get(problem_page))
 }
 
 async fn problem_page(Path(slug): Path<String>) -> Response {
     match PROBLEMS.iter().find(|kind| kind.slug == slug) {
         Some(kind) => {
-            let text = kind.remedy.to_owned();
-            let page = Message { title: format!("{} · {}", kind.status, kind.title), text };
-            show(StatusCode::OK, &page)
+            let message = Message {
+                title: format!("{} · {}", kind.status, kind.title),
+                texts: vec![kind.remedy.to_owned()],
+                ways: vec![("All problems", "/api#problems".into())],
+                request: String::new(),
+            };
+            message.show(StatusCode::OK)
         }
         None => trouble(&Problem::not_found("problem", &slug)),
     }

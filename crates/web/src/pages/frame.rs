@@ -1,9 +1,11 @@
 //! What stands around every screen of someone who signed in: who they are, in which project, and where they can go.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::ProjectRole;
 use retort_model::bounds::REQUEST_BYTES;
 use retort_service::{Caller, Signed};
@@ -14,10 +16,18 @@ use super::{see_other, trouble};
 use crate::app::App;
 use crate::extract::{FORM, is_form, whole_body};
 use crate::problem::Problem;
-use crate::who::{Who, check_page, cookie};
+use crate::who::{Who, base, check_page, cookie, is_token, masked};
 
 /// The cookie that remembers the project.
 pub(super) const PROJECT: &str = "retort-project";
+
+/// What is said of a form that a page of another session sent.
+pub(super) const OTHER_SESSION: &str = "Your session has changed. Reload the page.";
+
+/// Whether a page's script asks, and not the browser itself.
+pub(super) fn wants_json(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).is_some_and(|kind| kind == "application/json")
+}
 
 /// Someone who looks at a page.
 pub(super) struct Visit {
@@ -26,6 +36,7 @@ pub(super) struct Visit {
     pub(super) signed: Signed,
     projects: Vec<String>,
     csrf: String,
+    base: String,
 }
 
 /// What templates show around a screen.
@@ -42,8 +53,17 @@ pub(super) struct Frame {
     pub(super) is_owner: bool,
     /// What every form carries.
     pub(super) csrf: String,
+    /// What links to copy begin with.
+    pub(super) base: String,
     /// The screen, as the navigation knows it.
     pub(super) here: &'static str,
+}
+
+impl Frame {
+    /// A path of ours as a link that can be sent to someone.
+    pub(super) fn absolute(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
 }
 
 impl Visit {
@@ -52,7 +72,7 @@ impl Visit {
         match self.csrf.as_str() {
             // A proxy vouches for them: there is no session whose token a form could carry.
             "" => check_page(headers).is_ok(),
-            own => token == Some(own),
+            own => token.is_some_and(|token| is_token(token, own)),
         }
     }
 
@@ -64,7 +84,8 @@ impl Visit {
             projects: self.projects.clone(),
             is_admin: self.caller.role() >= ProjectRole::Admin,
             is_owner: self.caller.role() == ProjectRole::Owner,
-            csrf: self.csrf.clone(),
+            csrf: masked(&self.csrf),
+            base: self.base.clone(),
             here,
         }
     }
@@ -77,7 +98,7 @@ impl FromRequestParts<App> for Visit {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let who = match Who::of(parts, app).await {
             Err(problem) if problem.kind().status == 401 => {
-                return Err(see_other("/sign-in", None));
+                return Err(see_other(&sign_in(parts), None));
             }
             who => who.map_err(|problem| trouble(&problem))?,
         };
@@ -98,7 +119,18 @@ impl FromRequestParts<App> for Visit {
             }
             found => found.map_err(|problem| trouble(&problem))?,
         };
-        Ok(Self { caller, signed: who.signed, projects, csrf: who.csrf.unwrap_or_default() })
+        let csrf = who.csrf.unwrap_or_default();
+        Ok(Self { caller, signed: who.signed, projects, csrf, base: base(parts, app) })
+    }
+}
+
+/// The page to sign in, from which the way leads back to what was asked for.
+fn sign_in(parts: &Parts) -> String {
+    match parts.uri.path_and_query().map(|asked| asked.as_str()) {
+        Some(asked) if parts.method == Method::GET && parts.uri.path() != "/" => {
+            format!("/sign-in?to={}", utf8_percent_encode(asked, NON_ALPHANUMERIC))
+        }
+        _ => "/sign-in".to_owned(),
     }
 }
 
@@ -128,8 +160,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Posted<T> {
         let token = csrf.map(|(_, value)| value);
         let is_own = visit.is_own(&headers, token.as_deref());
         if !is_own {
-            let text = "the form is of another session; open the page again";
-            return Err(trouble(&Problem::forbidden(text)));
+            return Err(trouble(&Problem::forbidden(OTHER_SESSION)));
         }
         let form = form(&body).map_err(|problem| trouble(&problem))?;
         Ok(Self { visit, form })

@@ -10,11 +10,16 @@ use retort_model::{RunSelection, Selection};
 
 use super::frame::{Frame, Visit};
 use super::words::count;
-use super::{show, trouble};
+use super::{permanently, show, trouble};
 use crate::app::App;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/", get(home))
+    Router::new()
+        .route("/", get(home))
+        // Where people look for the lists of what these addresses begin.
+        .route("/conversations", get(async || permanently("/export")))
+        .route("/exports", get(async || permanently("/datasets")))
+        .route("/imports", get(async || permanently("/import")))
 }
 
 #[derive(Template)]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::conversation::{RoundShown, rounds};
 use super::taken::{Form, Path, Query};
-use super::{show, trouble};
+use super::{show_public, trouble};
 use crate::api::shared::{Knock, files_of, open_with, proof_name};
 use crate::app::App;
 use crate::problem::Problem;
@@ -59,7 +59,7 @@ async fn shared_page(
     match knock.open(&app, link.clone()).await {
         Ok(shared) => shown(&app, link, branch.leaf, shared).await,
         Err(problem) if problem.kind().status == 401 => {
-            show(StatusCode::UNAUTHORIZED, &Locked { link, trouble: None })
+            show_public(StatusCode::UNAUTHORIZED, &Locked { link, trouble: None })
         }
         Err(problem) => trouble(&problem),
     }
@@ -91,7 +91,7 @@ async fn open_shared(
         }
         Err(problem) if problem.kind().status == 401 => {
             let trouble = Some(problem.detail().to_owned());
-            show(StatusCode::UNAUTHORIZED, &Locked { link, trouble })
+            show_public(StatusCode::UNAUTHORIZED, &Locked { link, trouble })
         }
         Err(problem) => trouble(&problem),
     }
@@ -124,5 +124,5 @@ async fn shown(app: &App, link: String, leaf: Option<usize>, shared: Shared) -> 
             .collect(),
         link,
     };
-    show(StatusCode::OK, &page)
+    show_public(StatusCode::OK, &page)
 }

@@ -21,6 +21,23 @@ pub(super) fn capital(word: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// A message of a program as a sentence: with a capital letter, a full stop, and quotation marks where it has
+/// backticks.
+pub(super) fn sentence(message: &str) -> String {
+    let mut out = String::with_capacity(message.len() + 8);
+    for (index, part) in message.trim().split('`').enumerate() {
+        if index > 0 {
+            out.push(if index % 2 == 1 { '“' } else { '”' });
+        }
+        out.push_str(part);
+    }
+    let mut out = capital(&out);
+    if !out.is_empty() && !out.ends_with(['.', '!', '?', '…', ':']) {
+        out.push('.');
+    }
+    out
+}
+
 /// Bytes in decimal units.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 4] =
@@ -62,4 +79,16 @@ pub(super) fn span(ms: u64) -> String {
 /// How much of a whole, in percent.
 pub(super) fn percent(done: u64, total: u64) -> u64 {
     (done.saturating_mul(100)).checked_div(total).unwrap_or(0).min(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_become_sentences() {
+        assert_eq!(sentence("there is no dataset `a b`"), "There is no dataset “a b”.");
+        assert_eq!(sentence("Wrong name or password."), "Wrong name or password.");
+        assert_eq!(sentence(""), "");
+    }
 }

@@ -9,7 +9,7 @@ use tower::ServiceExt;
 use tracing::subscriber::DefaultGuard;
 
 use super::*;
-use crate::extract::whole_body;
+use crate::extract::{no_method, no_route, whole_body};
 
 /// What was logged on this thread, as JSON lines.
 #[derive(Clone, Default)]
@@ -75,7 +75,9 @@ fn router() -> Router {
                 let chunks = [Ok("abc"), Err(io::Error::other("the disk"))];
                 Body::from_stream(stream::iter(chunks))
             }),
-        );
+        )
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method);
     around(router, Metrics::new("0"), Pace::default())
 }
 

@@ -9,6 +9,7 @@ mod provider;
 mod access;
 mod attacks;
 mod flows;
+mod pages;
 mod people;
 mod runs;
 mod sharing;
