@@ -23,6 +23,8 @@ const PASSWORDS_AT_ONCE: usize = 4;
 pub struct Settings {
     /// Whether people reach it through TLS, its own or a proxy's: cookies then go nowhere else.
     pub is_secure: bool,
+    /// Where people reach it, if that is set: links to copy begin with it.
+    pub url: Option<String>,
     /// Proxies that are believed when they say whom a request is from.
     pub proxies: Vec<IpNet>,
     /// The header in which such a proxy names the person who signed in with it.

@@ -566,12 +566,17 @@ async fn a_link_is_made_opened_by_anyone_and_revoked() {
         let link = browser.client.wait().for_element(Locator::Css("#shares form a")).await.unwrap();
         let path = link.attr("href").await.unwrap().unwrap();
         assert!(path.starts_with("/s/"), "{path}");
+        let whole = browser.client.find(Locator::Css("#shares .copy input")).await.unwrap();
+        let whole = whole.prop("value").await.unwrap().unwrap();
+        assert_eq!(whole, format!("{}{path}", browser.base));
+        browser.press("#shares [data-copy]").await;
+        browser.until("Copied").await;
         let visitor = Browser::open(house, true).await.unwrap();
         visitor.go(&path).await;
         assert!(visitor.body().await.contains("Question 4"));
         assert!(!visitor.body().await.contains("ann@example.com"));
         browser.press("#shares form button.quiet").await;
-        browser.until("Nobody but those").await;
+        browser.until("Not shared publicly").await;
         visitor.client.refresh().await.unwrap();
         assert!(!visitor.body().await.contains("Question 4"));
         visitor.close().await;
@@ -624,10 +629,35 @@ async fn files_come_in_and_the_report_says_what_became_of_them() {
         let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
         field.send_keys(file.to_str().unwrap()).await.unwrap();
         browser.press("#drop button.first").await;
-        browser.until("completed with skips").await;
+        browser.until("Done. 1 of 2 items were rejected.").await;
         let body = browser.body().await;
         assert!(body.contains("Items read\n2") && body.contains("New\n1"), "{body}");
-        assert!(body.contains("Refused\n1") && body.contains("line 2"), "{body}");
+        assert!(body.contains("Rejected\n1") && body.contains("line 2"), "{body}");
+
+        // Several files of any size; one that is empty stops none of the others.
+        let name = |name: &str| browser.downloads.path().join(name);
+        let long = json!({"messages": [{"role": "user", "content": "x".repeat(1 << 20)}, {"role": "assistant", "content": "b"}]});
+        std::fs::write(name("long.jsonl"), format!("{long}\n").repeat(50)).unwrap();
+        std::fs::write(name("empty.jsonl"), "").unwrap();
+        std::fs::write(name("other.jsonl"), format!("{line}\n")).unwrap();
+        browser.go("/import").await;
+        let files = ["long.jsonl", "empty.jsonl", "other.jsonl"];
+        let files = files.map(|file| name(file).to_str().unwrap().to_owned()).join("\n");
+        let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
+        field.send_keys(&files).await.unwrap();
+        browser.press("#drop button.first").await;
+        browser.until("empty.jsonl is empty.").await;
+        browser.until("other.jsonl\nUploaded").await;
+        browser.until("long.jsonl\ncompleted 50").await;
+
+        // What nobody could read says so, and what to do.
+        std::fs::write(name("odd.json"), "{\"a\":1}").unwrap();
+        browser.go("/import").await;
+        let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
+        field.send_keys(name("odd.json").to_str().unwrap()).await.unwrap();
+        browser.press("#drop button.first").await;
+        browser.until("Nothing was imported.").await;
+        assert!(browser.body().await.contains("choose it in the list and import again"));
         browser.close().await;
     })
     .await;
@@ -797,7 +827,7 @@ async fn no_screen_weighs_more_than_60_kb() {
             packed.finish().unwrap().len()
         };
         let mut assets = 0;
-        for asset in ["retort.css", "choose.js", "follow.js", "drop.js", "retort.svg"] {
+        for asset in ["retort.css", "page.js", "choose.js", "follow.js", "drop.js", "retort.svg"] {
             assets += weight(&format!("/assets/{asset}"), &As::Nobody).await;
         }
         for (name, path) in SCREENS.iter().filter(|(name, _)| *name != "dataset") {

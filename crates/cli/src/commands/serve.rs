@@ -208,6 +208,7 @@ impl Serve {
         let settings = Settings {
             is_secure: tls.is_some() || behind_proxy,
             has_worker: !self.no_worker,
+            url: url.clone(),
             proxies,
             person_header,
             requests_per_minute: self

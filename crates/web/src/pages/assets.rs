@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 
 /// Each with its type.
-const ASSETS: [(&str, &str, &str); 5] = [
+const ASSETS: [(&str, &str, &str); 6] = [
     ("/assets/retort.css", "text/css; charset=utf-8", include_str!("../../assets/retort.css")),
     ("/assets/retort.svg", "image/svg+xml", include_str!("../../assets/retort.svg")),
+    ("/assets/page.js", SCRIPT, include_str!("../../assets/page.js")),
     ("/assets/choose.js", SCRIPT, include_str!("../../assets/choose.js")),
     ("/assets/follow.js", SCRIPT, include_str!("../../assets/follow.js")),
     ("/assets/drop.js", SCRIPT, include_str!("../../assets/drop.js")),

@@ -123,7 +123,7 @@ async fn people(
             .map(|one| InvitationRow {
                 id: one.id,
                 role: one.role.as_str(),
-                name: one.name.clone().unwrap_or_else(|| "whoever has the link".into()),
+                name: one.name.clone().unwrap_or_else(|| "anyone with the link".into()),
                 creator: one.creator.clone(),
                 until: moment(one.expires_at),
             })
@@ -260,9 +260,9 @@ async fn programs(
     let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
     let about = |grant: Grant| match grant {
         Grant::Read => "list and read conversations",
-        Grant::Write => "bring in, change and delete conversations",
-        Grant::Export => "make, list, download and delete datasets",
-        Grant::Share => "make and revoke public links",
+        Grant::Write => "import, edit and delete conversations",
+        Grant::Export => "create, list, download and delete datasets",
+        Grant::Share => "create and revoke public links",
         Grant::Manage => "members, tokens, webhooks and the audit log",
     };
     let page = Tokens {

@@ -191,6 +191,7 @@ impl House {
         let settings = WebSettings {
             is_secure: setup.is_secure,
             has_worker: setup.has_worker,
+            url: None,
             proxies: vec![setup.proxies.parse().unwrap()],
             person_header: setup.person_header.map(|name| name.parse().unwrap()),
             requests_per_minute: 1_000_000,

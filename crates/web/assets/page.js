@@ -1,0 +1,54 @@
+// What every page does: copies links, closes menus, and keeps lists of what is under way fresh.
+document.documentElement.classList.add("scripted");
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  const field = button.previousElementSibling;
+  const words = button.textContent;
+  field.addEventListener("focus", () => field.select());
+  button.addEventListener("click", async () => {
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value);
+    } catch {
+      // Without TLS, browsers have no clipboard for pages but this one.
+      document.execCommand("copy");
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = words; }, 2000);
+  });
+}
+
+const menus = () => document.querySelectorAll("details.menu[open]");
+document.addEventListener("click", (event) => {
+  for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of menus()) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+// A list of jobs is asked for again while one of them is under way.
+for (const place of document.querySelectorAll("[data-live]")) {
+  let timer = null;
+  const look = async (always) => {
+    clearTimeout(timer);
+    if (!always && !place.querySelector("[data-open]")) return;
+    try {
+      const answer = await fetch(location.href);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById(place.id);
+      if (fresh && fresh.innerHTML !== place.innerHTML && !place.contains(document.activeElement)) {
+        place.replaceChildren(...fresh.childNodes);
+      }
+    } catch {
+      // The next look may reach the server.
+    }
+    timer = setTimeout(look, 1500);
+  };
+  timer = setTimeout(look, 1500);
+  document.addEventListener("retort:look", () => look(true));
+}
