@@ -235,7 +235,7 @@ pub fn base(parts: &Parts, app: &App) -> String {
         return url.trim_end_matches('/').to_owned();
     }
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| parts.uri.authority().map(|authority| authority.as_str()));
+    let host = host.or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
     let scheme = if app.settings().is_secure { "https" } else { "http" };
     host.map(|host| format!("{scheme}://{host}")).unwrap_or_default()
 }

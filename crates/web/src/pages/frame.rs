@@ -126,7 +126,7 @@ impl FromRequestParts<App> for Visit {
 
 /// The page to sign in, from which the way leads back to what was asked for.
 fn sign_in(parts: &Parts) -> String {
-    match parts.uri.path_and_query().map(|asked| asked.as_str()) {
+    match parts.uri.path_and_query().map(axum::http::uri::PathAndQuery::as_str) {
         Some(asked) if parts.method == Method::GET && parts.uri.path() != "/" => {
             format!("/sign-in?to={}", utf8_percent_encode(asked, NON_ALPHANUMERIC))
         }
