@@ -1,9 +1,11 @@
 //! Conversations looked at and changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use retort_formats::import::{self, Notes};
-use retort_model::{Action, Conversation, Grant, Parent, Round, Selection, Status, canonical};
+use retort_model::{
+    Action, Conversation, Grant, Parent, Role, Round, Selection, Status, canonical,
+};
 use retort_store::{Cursor, Edit, Order, Page, Summary};
 
 use crate::Error;
@@ -11,6 +13,25 @@ use crate::answers::in_project;
 use crate::caller::Caller;
 use crate::import::incoming_of;
 use crate::service::Service;
+
+/// Bytes of a line that is read for its first question alone: a page of a list has fifty of them.
+const QUESTION_LINE_BYTES: u64 = 1 << 20;
+
+/// Characters of a first question.
+const QUESTION: usize = 200;
+
+/// The beginning of what a person first said, on one line; none if nobody said anything.
+pub fn first_question(conversation: &Conversation<'_>) -> Option<String> {
+    let path = conversation.active_path();
+    let rounds = path.iter().filter_map(|&place| conversation.rounds.get(place));
+    let mut said = rounds.flat_map(|round| &round.messages).filter(|one| one.role == Role::User);
+    said.find_map(|message| {
+        let text = message.words().decoded().into_owned();
+        let words = text.split_whitespace().take(QUESTION).collect::<Vec<_>>().join(" ");
+        let question: String = words.chars().take(QUESTION).collect();
+        (!question.is_empty()).then_some(question)
+    })
+}
 
 /// How often an append is begun again because someone else changed the conversation meanwhile.
 const APPENDS: usize = 20;
@@ -30,6 +51,34 @@ impl Service {
     ) -> Result<Page, Error> {
         caller.needs(Grant::Read)?;
         Ok(self.store.list(&caller.scope(), selection, order, after, most)?)
+    }
+
+    /// The first question of each of these conversations that has no title, by the store's numbers: the beginning of
+    /// its first line.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn first_questions(
+        &self,
+        caller: &Caller,
+        summaries: &[Summary],
+    ) -> Result<HashMap<i64, String>, Error> {
+        caller.needs(Grant::Read)?;
+        let mut unpacker = self.store.unpacker();
+        let mut questions = HashMap::new();
+        let is_untitled = |one: &&Summary| {
+            one.title.as_ref().is_none_or(|title| title.trim().is_empty())
+                && one.size <= QUESTION_LINE_BYTES
+        };
+        for summary in summaries.iter().filter(is_untitled) {
+            let Some(line) = self.store.line(summary, &mut unpacker)? else { continue };
+            let conversation =
+                std::str::from_utf8(&line).ok().and_then(|line| canonical::read(line).ok());
+            if let Some(question) = conversation.as_ref().and_then(first_question) {
+                questions.insert(summary.key, question);
+            }
+        }
+        Ok(questions)
     }
 
     /// How many conversations the selection means.

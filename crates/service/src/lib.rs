@@ -45,6 +45,7 @@ mod verify;
 
 pub use accounts::{Identity, Session, Signed, TokenRequest};
 pub use analysis::{Analysis, Counts, Read};
+pub use browse::first_question;
 pub use caller::{Caller, LOCAL, Origin};
 pub use choice::{Choice, Chosen};
 pub use convert::{ConvertPlan, Report, convert};

@@ -6,7 +6,7 @@ use retort_formats::data;
 use retort_model::bounds::{DATASET_NAME, EXPORTS_PER_PERSON};
 use retort_model::{
     Action, DatasetName, Grant, ItemSelection, JobKind, JobState, ProjectRole, RunSelection,
-    Selection,
+    Selection, Status,
 };
 use retort_store::{Job, NewExport, Order};
 
@@ -118,14 +118,18 @@ impl Service {
     ///
     /// # Errors
     /// The caller is no admin of it; as [`Self::submit_export`].
-    pub fn export_project(&self, caller: &Caller, dataset: DatasetPlan) -> Result<i64, Error> {
+    pub fn export_project(
+        &self,
+        caller: &Caller,
+        dataset: DatasetPlan,
+        with_deleted: bool,
+    ) -> Result<i64, Error> {
         if let Err(refused) = caller.needs_role(ProjectRole::Admin) {
             return self.audited(caller, Action::Export, "the whole project", || Err(refused));
         }
-        self.submit_export(
-            caller,
-            &ExportRequest { selection: Selection::default().into(), dataset },
-        )
+        let statuses = if with_deleted { Status::ALL.to_vec() } else { Vec::new() };
+        let selection = Selection { statuses, ..Selection::default() };
+        self.submit_export(caller, &ExportRequest { selection: selection.into(), dataset })
     }
 
     /// Names one that is free, where a name is taken.
@@ -136,23 +140,42 @@ impl Service {
     ) -> Result<T, Error> {
         match result {
             Err(retort_store::Error::NameTaken(name)) => {
-                let free = self.free_name(caller, &name)?;
+                let free = neighbour(&name, &self.names(caller)?);
                 Err(Error::NameTaken { name, free })
             }
             result => Ok(result?),
         }
     }
 
-    /// A name like this one that is not in use.
-    fn free_name(&self, caller: &Caller, name: &str) -> Result<String, Error> {
-        let taken: HashSet<String> = self
-            .store
-            .datasets(&caller.own())?
-            .into_iter()
-            .map(|dataset| dataset.name)
-            .chain(self.store.jobs(&caller.own(), usize::MAX)?.into_iter().map(|job| job.name))
-            .collect();
-        Ok(neighbour(name, &taken))
+    /// Whether a dataset of the caller may have that name, before one is asked for.
+    ///
+    /// # Errors
+    /// The name is in use; those of the store.
+    pub fn check_name(&self, caller: &Caller, name: &DatasetName) -> Result<(), Error> {
+        let taken = self.names(caller)?;
+        if !taken.contains(name.as_str()) {
+            return Ok(());
+        }
+        let free = neighbour(name.as_str(), &taken);
+        Err(Error::NameTaken { name: name.to_string(), free })
+    }
+
+    /// The name, or one like it, that no dataset of the caller has.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn free_name(&self, caller: &Caller, name: &str) -> Result<String, Error> {
+        let taken = self.names(caller)?;
+        Ok(if taken.contains(name) { neighbour(name, &taken) } else { name.to_owned() })
+    }
+
+    /// The names of the caller's datasets, and of their exports under way.
+    fn names(&self, caller: &Caller) -> Result<HashSet<String>, Error> {
+        let datasets = self.store.datasets(&caller.own())?;
+        let mut jobs = self.store.jobs(&caller.own(), usize::MAX)?;
+        jobs.retain(|job| job.kind == JobKind::Export && !job.state.is_ended());
+        let datasets = datasets.into_iter().map(|dataset| dataset.name);
+        Ok(datasets.chain(jobs.into_iter().map(|job| job.name)).collect())
     }
 
     /// The caller's jobs, the newest first.

@@ -122,7 +122,7 @@ async fn export_project(
     let (asks, doing) = (caller.clone(), app.clone());
     once(&app, (&caller, Grant::Export), key, StatusCode::ACCEPTED, |_| async move {
         let job = doing.call(move |service| {
-            let id = service.export_project(&asks, plan)?;
+            let id = service.export_project(&asks, plan, false)?;
             service.job(&asks, id)
         });
         Ok(wire::Job::from(&job.await?))
