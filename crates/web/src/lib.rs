@@ -23,6 +23,7 @@ pub mod who;
 pub mod wire;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 
 use app::App;
@@ -42,6 +43,8 @@ pub fn router(app: App, bounds: &Bounds) -> Router {
         .method_not_allowed_fallback(extract::no_method)
         .layer(from_fn_with_state(app.clone(), pages::explain))
         .layer(from_fn(compress::compress))
+        // Every body has a bound of its own: `whole_body`'s, or that of an upload, which is streamed.
+        .layer(DefaultBodyLimit::disable())
         .with_state(app);
     requests::around(router, metrics, bounds.sending)
 }

@@ -149,20 +149,17 @@ async fn with_original(
     intake: Intake,
     request: Request,
 ) -> Result<Response, Problem> {
-    let broken = |error: axum::extract::multipart::MultipartError| {
-        Problem::bad_request("the form broke off").because(error)
-    };
     let mut form = Multipart::from_request(request, &app)
         .await
         .map_err(|_| Problem::unsupported_media_type("multipart/form-data"))?;
     let intake = IntakeRequest { kind: ItemKind::Document, ..intake.request()? };
     let mut told = None;
-    while let Some(field) = form.next_field().await.map_err(broken)? {
+    while let Some(field) = form.next_field().await? {
         match (field.name().unwrap_or_default(), &told) {
             ("document", None) => {
                 let mut text = Vec::new();
                 let mut field = field;
-                while let Some(piece) = field.chunk().await.map_err(broken)? {
+                while let Some(piece) = field.chunk().await? {
                     if text.len() + piece.len() > REQUEST_BYTES {
                         return Err(Problem::too_large(REQUEST_BYTES));
                     }
@@ -179,7 +176,7 @@ async fn with_original(
                     name: field.file_name().map(str::to_owned),
                     media_type: field.content_type().map(str::to_owned),
                 };
-                let pieces = field.map(move |piece| piece.map_err(broken));
+                let pieces = field.map(|piece| piece.map_err(Problem::from));
                 let upload = take(&app, caller.clone(), id.clone(), pieces).await?;
                 let upload =
                     upload.ok_or_else(|| Problem::bad_request("the original file is empty"))?;
@@ -199,7 +196,11 @@ async fn with_original(
     Ok(Json(told).into_response())
 }
 
-async fn kept(
+/// Keeps what was uploaded as the original file of a document.
+///
+/// # Errors
+/// There is no such document; the caller may not; it could not be kept.
+pub async fn kept(
     app: &App,
     caller: Caller,
     (id, source): (String, Option<String>),

@@ -2,21 +2,26 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::multipart::Field;
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
+use futures_util::StreamExt;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::{DocumentSelection, EmbeddingFacts, ItemKind, RawJson};
-use retort_service::{DocumentSummary, ExportRequest};
+use retort_service::{DocumentSummary, ExportRequest, NewOriginal};
 use serde::Deserialize;
 
-use super::frame::{Frame, Posted, Visit};
+use super::frame::{Frame, OTHER_SESSION, Posted, Visit};
+use super::import::short;
 use super::taken::{Path, Query};
-use super::words::{count, moment, size};
+use super::words::{count, moment, sentence, size};
 use super::{see_other, show, trouble};
+use crate::api::documents::kept;
 use crate::app::App;
 use crate::problem::Problem;
+use crate::uploads::take;
 use crate::wire;
 
 /// Documents on a page.
@@ -33,6 +38,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/documents", get(list))
         .route("/documents/export", post(export))
         .route("/documents/{id}", get(document))
+        .route("/documents/{id}/original", post(keep))
 }
 
 struct Row {
@@ -67,8 +73,8 @@ impl Row {
 fn in_words(facts: &EmbeddingFacts) -> String {
     match (facts.least_dimension, facts.most_dimension) {
         _ if facts.embedded == 0 => String::new(),
-        (least, most) if least == most => format!("{most} × {} bit", facts.width),
-        (least, most) => format!("{least} to {most} × {} bit", facts.width),
+        (least, most) if least == most => format!("{most} dimensions, float{}", facts.width),
+        (least, most) => format!("{least} to {most} dimensions, float{}", facts.width),
     }
 }
 
@@ -127,7 +133,7 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         search: asked.search,
         next: page.next.map(|next| next.to_string()),
         has_any: all > 0,
-        trouble: problem.map(|problem| problem.detail().to_owned()),
+        trouble: problem.map(|problem| sentence(problem.detail())),
     };
     show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &shown)
 }
@@ -187,6 +193,7 @@ struct Page {
     cited: Vec<(String, String)>,
     chunks: Vec<Chunk>,
     next: Option<usize>,
+    trouble: Option<String>,
 }
 
 async fn document(
@@ -195,7 +202,18 @@ async fn document(
     Path(id): Path<String>,
     Query(opening): Query<Opening>,
 ) -> Response {
+    opened(&app, visit, id, opening, None).await
+}
+
+async fn opened(
+    app: &App,
+    visit: Visit,
+    id: String,
+    opening: Opening,
+    problem: Option<Problem>,
+) -> Response {
     let frame = visit.frame("documents");
+    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
     let after = opening.after;
     let seen = app.call(move |service| {
         let document = service.document(&visit.caller, &id, opening.source.as_deref())?;
@@ -206,7 +224,7 @@ async fn document(
                 page: chunk.pagenumber.as_ref().map(words_of).unwrap_or_default(),
                 dimension: chunk.embedding.as_ref().map_or_else(String::new, |embedding| {
                     let vector = &embedding.vector;
-                    format!("{} × {} bit", vector.dimension(), vector.width())
+                    format!("{} dimensions, float{}", vector.dimension(), vector.width())
                 }),
                 text: chunk.text.decoded().into_owned(),
             };
@@ -223,7 +241,7 @@ async fn document(
     };
     let places = [
         ("Id", Some(document.id.clone())),
-        ("Address", document.url.clone()),
+        ("URL", document.url.clone()),
         ("Site", document.base_url.clone()),
         ("Path", document.s3_path.clone()),
     ];
@@ -242,8 +260,88 @@ async fn document(
         cited: cited.collect(),
         chunks,
         next,
+        trouble: problem.map(|problem| sentence(problem.detail())),
     };
-    show(StatusCode::OK, &page)
+    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+}
+
+/// Keeps the file of a form as the original of a document.
+async fn keep(State(app): State<App>, Path(id): Path<String>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let visit = match Visit::from_request_parts(&mut parts, &app).await {
+        Ok(visit) => visit,
+        Err(response) => return response,
+    };
+    let request = Request::from_parts(parts, body);
+    match receive(&app, &visit, &id, request).await {
+        Ok(source) => {
+            let id = utf8_percent_encode(&id, NON_ALPHANUMERIC);
+            let source = utf8_percent_encode(&source, NON_ALPHANUMERIC);
+            see_other(&format!("/documents/{id}?source={source}"), None)
+        }
+        Err((source, problem)) if problem.kind().status == 400 => {
+            let opening = Opening { source, after: 0 };
+            opened(&app, visit, id, opening, Some(problem)).await
+        }
+        Err((_, problem)) => trouble(&problem),
+    }
+}
+
+/// The document's import format, as the form names it; with a problem, as far as it was read.
+async fn receive(
+    app: &App,
+    visit: &Visit,
+    id: &str,
+    request: Request,
+) -> Result<String, (Option<String>, Problem)> {
+    let headers = request.headers().clone();
+    let fail = |problem: Problem| (None, problem);
+    let form = Multipart::from_request(request, app).await;
+    let mut form =
+        form.map_err(|_| fail(Problem::unsupported_media_type("multipart/form-data")))?;
+    let mut is_own = visit.is_own(&headers, None);
+    let mut source = None;
+    while let Some(field) = form.next_field().await.map_err(|error| fail(error.into()))? {
+        match field.name().unwrap_or_default() {
+            "csrf" => {
+                let token = short(field).await.map_err(fail)?;
+                is_own = visit.is_own(&headers, Some(&token));
+            }
+            "source" => source = Some(short(field).await.map_err(fail)?),
+            "original" if !is_own => return Err(fail(Problem::forbidden(OTHER_SESSION))),
+            "original" => {
+                let of = source.clone();
+                let kept = keep_file(app, visit, (id.to_owned(), source.clone()), field).await;
+                return match kept {
+                    Ok(()) => Ok(of.unwrap_or_default()),
+                    Err(problem) => Err((of, problem)),
+                };
+            }
+            _ => {}
+        }
+    }
+    Err((source, Problem::bad_request(NO_FILE)))
+}
+
+const NO_FILE: &str = "Choose a file that is not empty.";
+
+async fn keep_file(
+    app: &App,
+    visit: &Visit,
+    (id, source): (String, Option<String>),
+    field: Field<'_>,
+) -> Result<(), Problem> {
+    let new = NewOriginal {
+        name: field.file_name().filter(|name| !name.is_empty()).map(str::to_owned),
+        media_type: field.content_type().map(str::to_owned),
+    };
+    // Who may not is told before the bytes are taken.
+    let (asks, of) = (visit.caller.clone(), (id.clone(), source.clone()));
+    app.call(move |service| service.document(&asks, &of.0, of.1.as_deref()).map(|_| ())).await?;
+    let pieces = field.map(|piece| piece.map_err(Problem::from));
+    let upload = take(app, visit.caller.clone(), id.clone(), pieces).await?;
+    let upload = upload.ok_or_else(|| Problem::bad_request(NO_FILE))?;
+    kept(app, visit.caller.clone(), (id, source), new, upload).await.map(|_| ())
 }
 
 /// A JSON value as people read it.

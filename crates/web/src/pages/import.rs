@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::multipart::Field;
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Multipart, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -39,8 +39,7 @@ const EXAMPLES: [&str; 5] = [
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        // Files are streamed and may be of any size up to that of an import; `take` counts their bytes.
-        .route("/import", get(page).post(upload).layer(DefaultBodyLimit::disable()))
+        .route("/import", get(page).post(upload))
         .route("/import/examples", post(examples))
         .route("/imports/{id}", get(progress))
         .route("/imports/{id}/cancel", post(cancel))
@@ -194,7 +193,7 @@ async fn receive(
 }
 
 /// A field that is no file.
-async fn short(mut field: Field<'_>) -> Result<String, Problem> {
+pub(super) async fn short(mut field: Field<'_>) -> Result<String, Problem> {
     let mut bytes = Vec::new();
     while let Some(piece) = field.chunk().await? {
         bytes.extend_from_slice(&piece);
