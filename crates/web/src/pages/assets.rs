@@ -10,11 +10,13 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 
 /// Each with its type.
-const ASSETS: [(&str, &str, &str); 6] = [
+const ASSETS: [(&str, &str, &str); 8] = [
     ("/assets/retort.css", "text/css; charset=utf-8", include_str!("../../assets/retort.css")),
     ("/assets/retort.svg", "image/svg+xml", include_str!("../../assets/retort.svg")),
     ("/assets/page.js", SCRIPT, include_str!("../../assets/page.js")),
     ("/assets/choose.js", SCRIPT, include_str!("../../assets/choose.js")),
+    ("/assets/rows.js", SCRIPT, include_str!("../../assets/rows.js")),
+    ("/assets/runs.js", SCRIPT, include_str!("../../assets/runs.js")),
     ("/assets/follow.js", SCRIPT, include_str!("../../assets/follow.js")),
     ("/assets/drop.js", SCRIPT, include_str!("../../assets/drop.js")),
 ];

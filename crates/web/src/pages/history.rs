@@ -21,7 +21,7 @@ use super::flows::{Words, path, shown_id, words};
 use super::frame::{Frame, Posted, Visit};
 use super::runs::{status_class, took};
 use super::taken::{Path, Query};
-use super::words::{count, day, moment, span};
+use super::words::{count, day, moment, sentence, span};
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::problem::Problem;
@@ -70,8 +70,10 @@ struct Filter {
 struct Looking {
     #[serde(flatten)]
     filter: Filter,
-    /// Request ids that are marked.
+    /// Request ids that are selected.
     id: BTreeSet<String>,
+    /// `on`, in the end, if all are selected that the filter matches.
+    all: Vec<String>,
     after: Option<String>,
 }
 
@@ -147,27 +149,31 @@ impl Filter {
     }
 
     fn feedbacks(&self) -> Choices {
-        marked(&[("", "Either"), ("yes", "With"), ("no", "Without")], &self.feedback)
+        marked(&[("", "Any"), ("yes", "Has feedback"), ("no", "No feedback")], &self.feedback)
     }
 
     fn errors(&self) -> Choices {
-        marked(&[("", "Either"), ("yes", "With"), ("no", "Without")], &self.error)
+        marked(&[("", "Any"), ("yes", "Has error"), ("no", "No error")], &self.error)
     }
 }
 
-/// The runs that are marked, else those that the filter means.
+fn is_on(all: &[String]) -> bool {
+    all.last().is_some_and(|all| all == "on")
+}
+
+/// The runs that are selected, else those that the filter means.
 fn chosen(
     source: RunSource,
     flow: &str,
     filter: &Filter,
-    ids: &BTreeSet<String>,
+    (ids, is_all): (&BTreeSet<String>, bool),
 ) -> Result<RunSelection, Problem> {
-    if ids.is_empty() {
+    if ids.is_empty() || is_all {
         return filter.selection(source, flow);
     }
     if ids.len() > MARKED {
         return Err(Problem::bad_request(format!(
-            "at most {MARKED} runs are marked at a time; take a filter and a limit for more"
+            "You can select up to {MARKED} runs one by one. For more, use a filter, and select all or a limit."
         )));
     }
     Ok(RunSelection {
@@ -196,10 +202,15 @@ struct Row {
 }
 
 impl Row {
-    fn of(run: &RunSummary, marked: &BTreeSet<String>) -> Self {
+    /// `here` is the query of the page.
+    fn of(run: &RunSummary, marked: &BTreeSet<String>, here: &str) -> Self {
+        let from = match here {
+            "" => String::new(),
+            here => format!("?from={}", utf8_percent_encode(here, NON_ALPHANUMERIC)),
+        };
         let id = utf8_percent_encode(&run.id, NON_ALPHANUMERIC);
         Self {
-            path: format!("{}/runs/{id}", path(run.source, &run.flow)),
+            path: format!("{}/runs/{id}{from}", path(run.source, &run.flow)),
             id: run.id.clone(),
             question: run.question.clone().unwrap_or_default(),
             answer: run.answer.clone().unwrap_or_default(),
@@ -284,10 +295,10 @@ fn charts(found: &RunCharts) -> Vec<Chart> {
         .bars
         .iter()
         .fold((0, 0), |(runs, failures), bar| (runs + bar.runs, failures + bar.failures));
-    let about = format!("each bar {}", step(found.step_seconds));
+    let about = format!("{} per bar", step(found.step_seconds));
     let undated = match found.undated {
         0 => about.clone(),
-        number => format!("{about}; {} without a beginning are in none", count(number)),
+        number => format!("{about}; {} without a start time are not shown", count(number)),
     };
     let chart = |title, sum, about, columns, heights: Vec<(u64, u64)>, numbers| Chart {
         title,
@@ -307,11 +318,16 @@ fn charts(found: &RunCharts) -> Vec<Chart> {
         found.bars.iter().map(|bar| vec![count(bar.runs)]).collect(),
     );
     let failed = chart(
-        "Failed",
+        "Failure rate",
         share(failures, runs),
         about.clone(),
         &["Failed", "Share"],
-        found.bars.iter().map(|bar| (bar.failures, bar.failures)).collect(),
+        found
+            .bars
+            .iter()
+            .map(|bar| per_mille(bar.failures, bar.runs))
+            .map(|share| (share, share))
+            .collect(),
         found
             .bars
             .iter()
@@ -326,10 +342,10 @@ fn charts(found: &RunCharts) -> Vec<Chart> {
             None => vec![String::new(); 3],
         };
         charts.push(chart(
-            "Time",
-            format!("{}, 95 % within {}", span(p50_ms), span(p95_ms)),
-            format!("the median, and above it 95 %; {about}"),
-            &["Median", "95 %", "99 %"],
+            "Latency",
+            format!("median {}, p95 {}", span(p50_ms), span(p95_ms)),
+            format!("dark: median, light: p95; {about}"),
+            &["Median", "p95", "p99"],
             found.bars.iter().map(times).collect(),
             found.bars.iter().map(numbers).collect(),
         ));
@@ -343,7 +359,7 @@ fn step(seconds: u64) -> String {
     let (unit, name) =
         units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "second"));
     match seconds / unit {
-        1 => format!("a {name}").replace("a hour", "an hour"),
+        1 => format!("1 {name}"),
         several => format!("{several} {name}s"),
     }
 }
@@ -363,11 +379,30 @@ struct History {
     height: usize,
     rows: Vec<Row>,
     matching: String,
-    /// Marked runs that stand on other pages.
+    /// Selected runs that are on other pages.
     others: Vec<String>,
-    marked: usize,
+    marked: String,
+    /// Whether all are selected that the filter matches.
+    is_all: bool,
+    /// Most runs that are selected one by one.
+    most: usize,
+    /// The page without its filter, and without what is selected.
+    unfiltered: String,
+    unselected: String,
     next: Option<String>,
     is_first: bool,
+}
+
+/// The address of a history, or of a form, with a filter and what is selected.
+fn address(path: &str, filter: &Filter, ids: &BTreeSet<String>, is_all: bool) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(filter.fields());
+    query.extend_pairs(ids.iter().map(|id| ("id", id)));
+    if is_all {
+        query.append_pair("all", "on");
+    }
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
 /// What the history shows of the store.
@@ -386,7 +421,8 @@ async fn history(
     Path(id): Path<String>,
     Query(looking): Query<Looking>,
 ) -> Response {
-    let Looking { filter: looking, id: ids, after } = looking;
+    let Looking { filter: looking, id: ids, all, after } = looking;
+    let is_all = is_on(&all);
     let words = words(source);
     let frame = visit.frame(words.place);
     let after = after.filter(|after| !after.is_empty());
@@ -412,20 +448,28 @@ async fn history(
     };
     let shown: BTreeSet<&str> = page.runs.iter().map(|run| &*run.id).collect();
     let others = ids.iter().filter(|id| !shown.contains(&***id)).cloned().collect();
+    let path = path(source, &flow.id);
+    let here = address("", &looking, &ids, is_all);
+    let here = here.trim_start_matches('?').to_owned();
+    let none = BTreeSet::new();
     let history = History {
         frame,
         words,
         name: name_of(&flow),
         flow: flow.id.clone(),
-        path: path(source, &flow.id),
+        unfiltered: address(&path, &Filter::default(), &ids, false),
+        unselected: address(&path, &looking, &none, false),
+        is_all,
+        most: MARKED,
+        path,
         versions: versions(&parts, &looking.version),
         charts: charts(&found),
         bar: BAR,
         height: HEIGHT,
-        rows: page.runs.iter().map(|run| Row::of(run, &ids)).collect(),
+        rows: page.runs.iter().map(|run| Row::of(run, &ids, &here)).collect(),
         matching: count(matching),
         others,
-        marked: ids.len(),
+        marked: count(ids.len() as u64),
         next: page.next.map(|next| next.to_string()),
         is_first,
         looking,
@@ -463,8 +507,10 @@ struct Form {
     file_format: String,
     #[serde(flatten)]
     looking: Filter,
-    /// Request ids that are marked.
+    /// Request ids that are selected.
     id: BTreeSet<String>,
+    /// `on` if all are selected that the filter matches.
+    all: Vec<String>,
 }
 
 impl Default for Form {
@@ -478,6 +524,7 @@ impl Default for Form {
             file_format: String::new(),
             looking: Filter::default(),
             id: BTreeSet::new(),
+            all: Vec::new(),
         }
     }
 }
@@ -490,13 +537,14 @@ struct Offered {
     is_chosen: bool,
 }
 
-fn purpose_name(purpose: Purpose) -> &'static str {
+/// A purpose as people read it.
+pub(super) fn purpose_name(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::ExportDataset => "Export Dataset",
         Purpose::RecipeEvaluation => "Recipe Evaluation",
         Purpose::NodeEvaluation => "Node Evaluation",
         Purpose::NodeOptimization => "Node Optimization",
-        Purpose::FineTuning => "Finetuning",
+        Purpose::FineTuning => "Fine-tuning",
     }
 }
 
@@ -527,6 +575,14 @@ impl Form {
             .iter()
             .map(|format| (format.name(), format.name() == self.file_format))
             .collect()
+    }
+
+    fn is_all(&self) -> bool {
+        is_on(&self.all)
+    }
+
+    fn chosen(&self, source: RunSource, flow: &str) -> Result<RunSelection, Problem> {
+        chosen(source, flow, &self.looking, (&self.id, self.is_all()))
     }
 
     /// What is asked of the service.
@@ -570,7 +626,7 @@ impl Form {
             embeddings: None,
         };
         let dataset = DatasetPlan::named(&names).map_err(Problem::bad_request)?;
-        let selection = RunSelection { limit, ..chosen(source, flow, &self.looking, &self.id)? };
+        let selection = RunSelection { limit, ..self.chosen(source, flow)? };
         Ok(ExportRequest { selection: selection.into(), dataset })
     }
 }
@@ -582,6 +638,8 @@ struct Settings {
     words: Words,
     name: String,
     path: String,
+    /// The history as it was left.
+    back: String,
     form: Form,
     nodes: Vec<(String, String, bool)>,
     /// How many runs are meant, but for the limit.
@@ -596,8 +654,11 @@ async fn settings(
     Path(id): Path<String>,
     Query(looking): Query<Looking>,
 ) -> Response {
-    let Looking { filter: looking, id: ids, .. } = looking;
-    let form = Form { looking, id: ids, ..Form::default() };
+    let Looking { filter: looking, id: ids, all, .. } = looking;
+    let mut form = Form { looking, id: ids, all, ..Form::default() };
+    if form.is_all() {
+        form.limit = String::new();
+    }
     set(&app, visit, (source, id), form, None).await
 }
 
@@ -622,7 +683,7 @@ async fn set(
 ) -> Response {
     let words = words(source);
     let frame = visit.frame(words.place);
-    let selection = match chosen(source, &id, &form.looking, &form.id) {
+    let selection = match form.chosen(source, &id) {
         Ok(selection) => selection,
         Err(problem) => return trouble(&problem),
     };
@@ -634,7 +695,7 @@ async fn set(
     let mut nodes: Vec<(String, String, bool)> = Vec::new();
     for (node, kind, runs) in &parts.nodes {
         if !nodes.iter().any(|(name, _, _)| name == node) {
-            let about = format!("{node} ({kind}, in {} runs)", count(*runs));
+            let about = format!("{node} ({kind}, {} runs)", count(*runs));
             nodes.push((node.clone(), about, *node == form.node));
         }
     }
@@ -643,11 +704,12 @@ async fn set(
         frame,
         words,
         name: name_of(&flow),
+        back: address(&path(source, &flow.id), &form.looking, &form.id, form.is_all()),
         path: path(source, &flow.id),
         nodes,
         meant: count(meant),
         form,
-        trouble: problem.map(|problem| problem.detail().to_owned()),
+        trouble: problem.map(|problem| sentence(problem.detail())),
     };
     show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
 }
@@ -688,13 +750,19 @@ mod tests {
             ..Filter::default()
         };
         let mut ids = BTreeSet::new();
-        let of = |ids: &BTreeSet<String>| chosen(RunSource::Recipe, "r", &filter, ids);
+        let of = |ids: &BTreeSet<String>| chosen(RunSource::Recipe, "r", &filter, (ids, false));
         let meant = of(&ids).unwrap();
         assert_eq!((&*meant.search[0], meant.has_feedback), ("hail", Some(false)));
         assert_eq!((meant.statuses, meant.ids.len()), (vec![RunStatus::Failure], 0));
         ids.insert("a".into());
         let marked = of(&ids).unwrap();
         assert_eq!((marked.ids.len(), marked.statuses.len(), marked.search.len()), (1, 0, 0));
+        let all = chosen(RunSource::Recipe, "r", &filter, (&ids, true)).unwrap();
+        assert_eq!((all.ids.len(), &*all.search[0]), (0, "hail"));
+        assert_eq!(
+            address("/recipes/r", &filter, &ids, true),
+            "/recipes/r?search=+hail+&status=failure&feedback=no&id=a&all=on"
+        );
         ids.extend((0..=MARKED).map(|n| n.to_string()));
         assert!(of(&ids).is_err());
         let odd = Filter { error: "maybe".into(), ..Filter::default() };
@@ -704,10 +772,10 @@ mod tests {
     #[test]
     fn spans_of_bars_are_named() {
         for (seconds, words) in [
-            (60, "a minute"),
+            (60, "1 minute"),
             (600, "10 minutes"),
-            (3600, "an hour"),
-            (86_400, "a day"),
+            (3600, "1 hour"),
+            (86_400, "1 day"),
             (604_800, "7 days"),
         ] {
             assert_eq!(step(seconds), words);

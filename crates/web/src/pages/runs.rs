@@ -6,14 +6,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::{
     Feedback, Fields, NodeRun, RawJson, Run, RunSource, RunStatus, Text, Time, canonical,
 };
+use serde::Deserialize;
 
 use super::flows::{Words, path, words};
 use super::frame::{Frame, Visit};
-use super::records::{context, cut, pretty};
-use super::taken::Path;
+use super::records::{context, cut, pretty, rated};
+use super::taken::{Path, Query};
 use super::words::{count, moment, size, span};
 use super::{show, trouble};
 use crate::app::App;
@@ -76,6 +78,8 @@ struct Whole {
     flow: String,
     path: String,
     id: String,
+    /// Where it is as JSON.
+    raw: String,
     status: &'static str,
     class: &'static str,
     version: String,
@@ -89,11 +93,19 @@ struct Whole {
     nodes: Vec<Node>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    /// The query of the history that one comes from.
+    from: String,
+}
+
 async fn run(
     State(app): State<App>,
     Extension(source): Extension<RunSource>,
     visit: Visit,
     Path((flow, id)): Path<(String, String)>,
+    Query(asked): Query<Asked>,
 ) -> Response {
     let words = words(source);
     let frame = visit.frame(words.place);
@@ -112,8 +124,17 @@ async fn run(
     };
     let page = Whole {
         frame,
-        path: path(source, &flow),
+        path: match asked.from.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+            true if !asked.from.is_empty() => format!("{}?{}", path(source, &flow), asked.from),
+            _ => path(source, &flow),
+        },
         words,
+        raw: format!(
+            "/api/v1/runs/{}?source={}&source_id={}",
+            utf8_percent_encode(&summary.id, NON_ALPHANUMERIC),
+            source.as_str(),
+            utf8_percent_encode(&flow, NON_ALPHANUMERIC)
+        ),
         flow: summary.flow_name.unwrap_or(summary.flow),
         id: summary.id,
         status: run.status.as_str(),
@@ -157,7 +178,7 @@ fn json(raw: Option<&RawJson<'_>>) -> String {
 fn feedback(feedback: Option<&Feedback<'_>>) -> String {
     let Some(feedback) = feedback else { return String::new() };
     let parts = [
-        json(feedback.rating.as_ref()),
+        rated(json(feedback.rating.as_ref())),
         shown(feedback.label.as_ref()),
         shown(feedback.comment.as_ref()),
     ];
@@ -192,7 +213,7 @@ fn node(node: &NodeRun<'_>, all: &[NodeRun<'_>]) -> Node {
     let tokens = match (usage.input_tokens, usage.output_tokens) {
         (None, None) => String::new(),
         (input, output) => {
-            format!("{} in, {} out", count(input.unwrap_or(0)), count(output.unwrap_or(0)))
+            format!("{} tokens in, {} out", count(input.unwrap_or(0)), count(output.unwrap_or(0)))
         }
     };
     let inside = node.parent.and_then(|parent| all.get(parent));
