@@ -5,18 +5,22 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
+use retort_model::{ItemKind, Selection, Status};
 use retort_service::{Analysis, Counts};
+use serde::Deserialize;
 
 use super::filtering::Filtering;
-use super::frame::{Frame, Visit};
+use super::frame::{Frame, Posted, Visit};
 use super::taken::Query;
 use super::words::count;
-use super::{show, trouble};
+use super::{see_other, show, trouble};
 use crate::app::App;
+use crate::problem::Problem;
+use crate::wire;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/analysis", get(analysis))
+    Router::new().route("/analysis", get(analysis)).route("/analysis/download", post(download))
 }
 
 /// A figure: bars, and their numbers as a table.
@@ -76,6 +80,9 @@ struct Page {
     figures: Vec<Figure>,
     bar: usize,
     height: usize,
+    /// What a download of everything leaves out.
+    deleted: u64,
+    deleted_shown: String,
 }
 
 async fn analysis(
@@ -88,8 +95,14 @@ async fn analysis(
         Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
     };
-    let found = match app.call(move |service| service.analysis(&visit.caller, &filter)).await {
-        Ok(found) => found,
+    let is_admin = frame.is_admin;
+    let seen = app.call(move |service| {
+        let deleted = Selection { statuses: vec![Status::Deleted], ..Selection::default() };
+        let deleted = if is_admin { service.count(&visit.caller, &deleted)? } else { 0 };
+        Ok((service.analysis(&visit.caller, &filter)?, deleted))
+    });
+    let (found, deleted) = match seen.await {
+        Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
     let page = Page {
@@ -100,19 +113,45 @@ async fn analysis(
         figures: figures(&found),
         bar: BAR,
         height: HEIGHT,
+        deleted,
+        deleted_shown: count(deleted),
     };
     show(StatusCode::OK, &page)
+}
+
+/// What a download of everything leaves open.
+#[derive(Debug, Deserialize)]
+struct Everything {
+    file_format: String,
+    #[serde(default)]
+    deleted: Option<String>,
+}
+
+/// Exports everyone's conversations under a name that is free, and hands them over when they are written.
+async fn download(State(app): State<App>, Posted { visit, form }: Posted<Everything>) -> Response {
+    let asked = app.call(move |service| {
+        let caller = &visit.caller;
+        let name = service.free_name(caller, "conversation_history")?;
+        Ok(wire::Making::history(Some(form.file_format))
+            .plan(&name, ItemKind::Conversation)
+            .map(|plan| service.export_project(caller, plan, form.deleted.is_some())))
+    });
+    match asked.await {
+        Ok(Ok(Ok(id))) => see_other(&format!("/exports/{id}?hand=over"), None),
+        Ok(Ok(Err(error))) => trouble(&Problem::from(error)),
+        Ok(Err(problem)) | Err(problem) => trouble(&problem),
+    }
 }
 
 fn figures(found: &Analysis) -> Vec<Figure> {
     let undated = match found.undated {
         0 => String::new(),
-        number => format!("{} without a date are not among them", count(number)),
+        number => format!("{} without a date are not shown", count(number)),
     };
     let read = &found.read;
-    let recent = format!("of the {} most recent", count(read.conversations));
+    let recent = format!("{} most recent", count(read.conversations));
     let tokens = format!(
-        "{recent}; {} tell tokens: {} in, {} out",
+        "{recent}; {} report tokens ({} in, {} out)",
         count(read.with_tokens),
         count(read.input_tokens),
         count(read.output_tokens)
@@ -125,7 +164,7 @@ fn figures(found: &Analysis) -> Vec<Figure> {
         figure("Tag", "a conversation may have several", &found.tags),
         figure("Length in messages", "", &found.lengths),
         figure("Length in tokens", tokens, &read.tokens),
-        figure("Feedback", format!("on answers {recent}"), &read.feedback),
+        figure("Feedback", format!("on answers, {recent}"), &read.feedback),
     ]
     .into_iter()
     .flatten()

@@ -1,4 +1,4 @@
-//! A project: its whole history to download, its people, tokens, links and log.
+//! A project: its people, tokens, links and log.
 
 use askama::Template;
 use axum::Router;
@@ -7,19 +7,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{Grant, ItemKind, ProjectRole};
+use retort_model::{Grant, ProjectRole};
 use retort_service::{AuditFilter, TokenRequest};
 use serde::Deserialize;
 
 use super::export::Nothing;
 use super::frame::{Frame, PROJECT, Posted, Visit};
 use super::taken::{Path, Query};
-use super::words::moment;
+use super::words::{moment, sentence};
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::outgoing::check_url;
 use crate::problem::Problem;
-use crate::wire;
 
 /// Entries of the log, and links, on a page.
 const PAGE: usize = 100;
@@ -28,7 +27,6 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/project", get(project))
         .route("/project/choose", post(choose))
-        .route("/project/export", post(export))
         .route("/project/invite", post(invite))
         .route("/project/invitations/{id}/revoke", post(end_invitation))
         .route("/project/members/{id}", post(set_role))
@@ -134,30 +132,9 @@ async fn people(
             .map(|one| one.as_str())
             .collect(),
         made,
-        trouble: problem.map(|problem| problem.detail().to_owned()),
+        trouble: problem.map(|problem| sentence(problem.detail())),
     };
     show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
-}
-
-#[derive(Debug, Deserialize)]
-struct WholeProject {
-    dataset_name: String,
-    file_format: String,
-}
-
-/// Asks for everyone's conversations.
-async fn export(State(app): State<App>, Posted { visit, form }: Posted<WholeProject>) -> Response {
-    let plan = wire::Making::history(Some(form.file_format))
-        .plan(&form.dataset_name, ItemKind::Conversation);
-    let caller = visit.caller.clone();
-    let asked = match plan {
-        Ok(plan) => app.call(move |service| service.export_project(&caller, plan)).await,
-        Err(problem) => Err(problem),
-    };
-    match asked {
-        Ok(id) => see_other(&format!("/exports/{id}"), None),
-        Err(problem) => people(&app, visit, None, Some(problem)).await,
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -284,7 +261,7 @@ async fn programs(
             .collect(),
         scopes: Grant::ALL.iter().map(|&grant| (grant.as_str(), about(grant))).collect(),
         made,
-        trouble: problem.map(|problem| problem.detail().to_owned()),
+        trouble: problem.map(|problem| sentence(problem.detail())),
     };
     show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
 }
