@@ -14,12 +14,12 @@ for (const place of document.querySelectorAll("[data-follow]")) {
     began ??= { at: now, done };
     const speed = (done - began.done) / Math.max(0.001, (now - began.at) / 1000);
     const words = place.dataset.items ?? "items";
-    const items = job.items.total > 0 ? `${number.format(job.items.done)} of ${number.format(job.items.total)} ${words} · ` : "";
-    const share = total > 0 ? `${Math.floor(bar.value)} % · ` : "";
+    const items = job.items.total > 0 ? ` of ${number.format(job.items.total)} ${words}` : "";
+    const share = total > 0 ? `${Math.floor(bar.value)} %${items} · ` : "";
     const left = speed > 0 && total > done ? ` · ${number.format(Math.round(speed / 1e6))} MB/s, ${number.format(Math.ceil((total - done) / speed))} s left` : "";
     const state = job.state.replaceAll("_", " ");
     if (head) head.textContent = state[0].toUpperCase() + state.slice(1);
-    line.textContent = `${share}${items}${number.format(job.records)} records${left}`;
+    line.textContent = `${share}${number.format(job.records)} records${left}`;
   };
   events.addEventListener("progress", (event) => show(JSON.parse(event.data)));
   events.addEventListener("end", (event) => { show(JSON.parse(event.data)); events.close(); location.reload(); });

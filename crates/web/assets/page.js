@@ -19,6 +19,23 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// On narrow screens the navigation is wider than the screen: the place where one is comes into view.
+document.querySelector("header nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
+// A form whose answer takes a while says so.
+for (const form of document.querySelectorAll("form[data-busy]")) {
+  const button = form.querySelector("button.first");
+  const words = button.textContent;
+  form.addEventListener("submit", () => {
+    button.textContent = form.dataset.busy;
+    button.setAttribute("aria-disabled", "true");
+  });
+  addEventListener("pageshow", () => {
+    button.textContent = words;
+    button.removeAttribute("aria-disabled");
+  });
+}
+
 const menus = () => document.querySelectorAll("details.menu[open]");
 document.addEventListener("click", (event) => {
   for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;

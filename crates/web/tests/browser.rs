@@ -203,37 +203,47 @@ async fn whole_path(house: &House, scripts: bool) {
     let Some(browser) = Browser::open(house, scripts).await else { return };
     browser.sign_in(&house.ann).await;
     browser.press("header nav a[href='/export']").await;
-    assert!(browser.text("#standing").await.starts_with("0 chosen · 120 match"));
+    assert!(browser.text("#standing").await.starts_with("0 selected · 120 conversations"));
 
     // All that the filter matches, not only the page.
     browser.go("/export?search=even").await;
     browser.press("button[value=all]").await;
-    browser.until("60 chosen · 60 match").await;
+    browser.until("60 selected · 60 conversations").await;
     // One of them is not wanted after all.
     browser.press("tbody tr:first-child input[name=id]").await;
     if !scripts {
         browser.press("button[value=rows]").await;
     }
-    browser.until("59 chosen · 60 match").await;
+    browser.until("59 selected · 60 conversations").await;
     // The choice stays behind another filter, and shows that it is hidden.
     browser.go("/export?search=odd").await;
-    browser.until("59 chosen · 60 match · 59 chosen are hidden by this filter").await;
+    browser.until("59 selected · 60 conversations · 59 selected are outside this filter").await;
     if scripts {
         // A click on a row, then Shift and a click three rows below.
         browser.press("tbody tr:nth-child(1) td.kind").await;
-        browser.until("60 chosen · 60 match · 59 chosen are hidden").await;
+        browser.until("60 selected · 60 conversations · 59 selected are outside").await;
         let script = "const row = document.querySelector('tbody tr:nth-child(4) td.kind');
                       row.dispatchEvent(new MouseEvent('click', {bubbles: true, shiftKey: true}));";
         browser.client.execute(script, Vec::new()).await.unwrap();
-        browser.until("63 chosen · 60 match · 59 chosen are hidden").await;
+        browser.until("63 selected · 60 conversations · 59 selected are outside").await;
     }
     let chosen = if scripts { 63 } else { 59 };
 
     browser.go("/export").await;
-    browser.fill("dataset_name", "refunds_2024").await;
+    browser.press("button[value=export]").await;
+    browser.until(&format!("{chosen} conversations selected")).await;
+    // What is wrong with the name is said beside it, and what was filled in stays.
+    browser.fill("dataset_name", "a/b").await;
     browser.fill("file_name", "talks").await;
-    browser.press("form.side button.first").await;
-    browser.until(&format!("{chosen} conversations chosen")).await;
+    browser.press("form.settings button.first").await;
+    browser.until("New dataset").await;
+    assert_eq!(browser.count("input[aria-invalid=true] + #name-trouble").await, 1);
+    browser.fill("dataset_name", "refunds_2024").await;
+    browser.press("form.settings button.first").await;
+    browser.until("Confirm Export").await;
+    // The check is a page of its own: it can be loaded again.
+    browser.client.refresh().await.unwrap();
+    browser.until(&format!("{chosen} conversations selected")).await;
     let body = browser.body().await;
     assert!(body.contains(&format!("Conversations written\n{chosen}")), "{body}");
     assert!(browser.count("article.record").await == 20, "{body}");
@@ -249,8 +259,9 @@ async fn whole_path(house: &House, scripts: bool) {
             browser.client.refresh().await.unwrap();
         }
     }
-    assert!(browser.body().await.contains("completed"));
+    assert!(browser.body().await.contains("Done."));
     assert_eq!(browser.count("article.record").await, 20);
+    assert_eq!(browser.count("article.record > details[open]").await, 3);
     browser.press("a[download]").await;
     let rows = rows(&browser.downloaded("refunds_2024.zip").await, "talks.jsonl");
     assert_eq!(rows.len(), chosen);
@@ -352,19 +363,30 @@ async fn recipe_path(house: &House, scripts: bool) {
     // The filter, then a row on each of two pages.
     browser.press("select[name=status] option[value=success]").await;
     browser.press(".filters button").await;
-    browser.until("54 match").await;
+    browser.until("54 runs match").await;
     browser.press("tbody tr:nth-child(2) input[name=id]").await;
+    if scripts {
+        browser.until("1 selected · 54 runs").await;
+    }
     browser.press("#more").await;
-    browser.until("1 marked · 54 match").await;
+    browser.until("1 selected · 54 runs").await;
     browser.press("tbody tr:nth-child(1) input[name=id]").await;
+    // What is selected stays when the filter goes, and on the way back from the form.
     act(&browser, ".head details.menu summary", ".head details.menu button").await;
-    browser.until("2 runs marked").await;
+    browser.until("2 runs selected").await;
+    browser.press(".head .actions a").await;
+    browser.until("2 selected · 54 runs").await;
+    browser.press(".filters a").await;
+    browser.until("2 selected · 60 runs").await;
+    act(&browser, ".head details.menu summary", ".head details.menu button").await;
+    browser.until("2 runs selected").await;
 
     // A node is required where a purpose needs one; what was filled in stays.
     browser.fill("dataset_name", "leave_eval").await;
     browser.press("input[value=node-evaluation]").await;
     browser.press("form.settings button.first").await;
-    browser.until("needs a node").await;
+    browser.until("node").await;
+    assert_eq!(browser.count(".notice.bad").await, 1);
     browser.press("select[name=node] option[value=answer]").await;
     browser.press("form.settings button.first").await;
     until_made(&browser, scripts).await;
@@ -376,7 +398,7 @@ async fn recipe_path(house: &House, scripts: bool) {
     browser.go("/recipes").await;
     browser.press("td.title a").await;
     act(&browser, ".head details.menu summary", ".head details.menu button").await;
-    browser.until("60 runs, of which the most recent are taken").await;
+    browser.until("60 runs; the most recent are exported, up to the limit").await;
     browser.fill("dataset_name", "whole_recipe").await;
     browser.press("input[value=recipe-evaluation]").await;
     browser.fill("limit", "20").await;
@@ -395,8 +417,23 @@ async fn recipe_path(house: &House, scripts: bool) {
 
     browser.go("/datasets").await;
     let body = browser.body().await;
-    assert!(body.contains("recipe-evaluation") && body.contains("node-evaluation"), "{body}");
-    let row = browser.text("tbody tr:nth-child(2)").await;
+    assert!(body.contains("Recipe Evaluation") && body.contains("Node Evaluation"), "{body}");
+    // All that the filter matches, at once.
+    browser.go("/recipes").await;
+    browser.press("td.title a").await;
+    browser.press("select[name=status] option[value=success]").await;
+    browser.press(".filters button").await;
+    browser.until("54 runs match").await;
+    browser.press("button[value=on]").await;
+    browser.until("All 54 runs selected").await;
+    act(&browser, ".head details.menu summary", ".head details.menu button").await;
+    browser.until("54 runs match the filter").await;
+    browser.fill("dataset_name", "all_good").await;
+    browser.press("form.settings button.first").await;
+    until_made(&browser, scripts).await;
+    assert!(browser.body().await.contains("Runs written\n54"));
+    browser.go("/datasets").await;
+    let row = browser.text("tbody tr:nth-child(3)").await;
     assert!(row.contains("leave_eval") && row.contains("answer"), "{row}");
     browser.close().await;
 }
@@ -422,7 +459,7 @@ async fn a_copilot_is_looked_at_run_by_run_and_tuned_on() {
         browser.until("Copilot · History · 10 runs").await;
         browser.fill("search", "QUESTION 61").await;
         browser.press(".filters button").await;
-        browser.until("1 match").await;
+        browser.until("1 runs match").await;
         browser.press("tbody td.title:nth-child(3) a").await;
         browser.until("Run run-61").await;
         let body = browser.body().await;
@@ -432,16 +469,18 @@ async fn a_copilot_is_looked_at_run_by_run_and_tuned_on() {
             "search",
             "retrieval",
             "[0.5,1.25]",
-            "inside search",
+            "child of search",
             "Answer {question}",
             "1.5 s",
-            "41 in, 6 out tokens",
+            "41 tokens in, 6 out",
         ] {
             assert!(body.contains(words), "{words}: {body}");
         }
         assert_eq!(browser.count("main script:not([src])").await, 0);
 
-        browser.press(".head a").await;
+        browser.press(".back a").await;
+        browser.until("1 runs match").await;
+        browser.press(".filters a").await;
         act(&browser, ".head details.menu summary", ".head details.menu button").await;
         browser.fill("dataset_name", "tuned").await;
         browser.press("input[value=fine-tuning]").await;
@@ -500,7 +539,7 @@ async fn documents_are_found_read_and_exported_by_who_administers() {
         browser.go("/conversations/helped").await;
         assert_eq!(browser.count("a[href='/documents/4']").await, 1, "{}", browser.body().await);
         browser.press("header nav a[href='/documents']").await;
-        browser.until("60 documents · 2 × 32 bit").await;
+        browser.until("60 documents · 2 dimensions, float32").await;
         assert_eq!(browser.count("tbody tr").await, 50);
         browser.press("p.more a").await;
         assert_eq!(browser.count("tbody tr").await, 10);
@@ -513,12 +552,20 @@ async fn documents_are_found_read_and_exported_by_who_administers() {
         for words in ["Part 3 <b>é</b>.pdf", "<script>alert(3)</script>", "page 7", "2 chunks"] {
             assert!(body.contains(words), "{words}: {body}");
         }
+        // Its original is replaced from the page.
+        let file = browser.downloads.path().join("another.txt");
+        std::fs::write(&file, "x".repeat(3 << 20)).unwrap();
+        browser.press("section details summary").await;
+        let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
+        field.send_keys(file.to_str().unwrap()).await.unwrap();
+        browser.press("form[action$='/original'] button").await;
+        browser.until("Download original (3.1 MB)").await;
         browser.press("section[aria-label='Cited in'] a").await;
         browser.press("details summary").await;
         browser.press("details h4 a").await;
         browser.until("Download original").await;
         browser.press("a[download]").await;
-        assert_eq!(browser.downloaded("three.txt").await, b"as it was");
+        assert_eq!(browser.downloaded("another.txt").await.len(), 3 << 20);
         browser.go("/documents").await;
         browser.press("option[value=parquet]").await;
         browser.press("form.row button.first").await;
@@ -591,8 +638,8 @@ async fn the_whole_project_is_for_its_admins() {
         furnish(house, &house.ann, 7).await;
         let Some(browser) = Browser::open(house, true).await else { return };
         browser.sign_in(&house.ann).await;
-        browser.go("/project").await;
-        assert!(!browser.body().await.contains("Download all conversations"));
+        browser.go("/analysis").await;
+        assert_eq!(browser.count("#everything").await, 0);
         let member = house.session(&house.ann).await;
         let body = json!({"dataset_name": "all"});
         assert_eq!(house.post("/api/v1/project/export", &member, body).await.status, 403);
@@ -600,18 +647,27 @@ async fn the_whole_project_is_for_its_admins() {
 
         let browser = Browser::open(house, true).await.unwrap();
         browser.sign_in(&house.admin).await;
-        browser.go("/project").await;
-        browser.press("form[action='/project/export'] button").await;
+        // Analysis, then Download: what is deleted is named, and the archive comes by itself.
+        house.delete("/api/v1/conversations/talk-6", &house.session(&house.ann).await).await.ok();
+        browser.press("header nav a[href='/analysis']").await;
+        browser.until("Deleted conversations left out: 1.").await;
+        browser.press("#everything button").await;
         browser.until("Open the dataset").await;
-        browser.press("a[download]").await;
         let archive = browser.downloaded("conversation_history.zip").await;
-        let rows = rows(&archive, "conversation_history.jsonl");
+        let all = rows(&archive, "conversation_history.jsonl");
         let everyone = house.p.clone();
-        let all = house.call(move |service| {
+        let count = house.call(move |service| {
             service.count(&Caller::local(&everyone), &Selection::default()).unwrap()
         });
-        assert_eq!(rows.len() as u64, all.await);
-        assert!(rows.iter().any(|row| row["user_email"] == "ann@example.com"), "{}", rows[0]);
+        assert_eq!(all.len() as u64, count.await);
+        assert!(all.iter().any(|row| row["user_email"] == "ann@example.com"), "{}", all[0]);
+        // A second time, the name is another.
+        browser.go("/analysis").await;
+        browser.press("#everything input[name=deleted]").await;
+        browser.press("#everything button").await;
+        browser.until("conversation_history-2").await;
+        let archive = browser.downloaded("conversation_history-2.zip").await;
+        assert_eq!(rows(&archive, "conversation_history.jsonl").len(), all.len() + 1);
         browser.close().await;
     })
     .await;
@@ -664,10 +720,11 @@ async fn files_come_in_and_the_report_says_what_became_of_them() {
 }
 
 /// Every screen, once with something on it.
-const SCREENS: [(&str, &str); 19] = [
+const SCREENS: [(&str, &str); 20] = [
     ("sign-in", "/sign-in"),
     ("home", "/"),
     ("export", "/export"),
+    ("export-dataset", "/export/dataset"),
     ("datasets", "/datasets"),
     ("dataset", "/datasets/1"),
     ("copilots", "/copilots"),
@@ -827,7 +884,16 @@ async fn no_screen_weighs_more_than_60_kb() {
             packed.finish().unwrap().len()
         };
         let mut assets = 0;
-        for asset in ["retort.css", "page.js", "choose.js", "follow.js", "drop.js", "retort.svg"] {
+        for asset in [
+            "retort.css",
+            "page.js",
+            "rows.js",
+            "runs.js",
+            "choose.js",
+            "follow.js",
+            "drop.js",
+            "retort.svg",
+        ] {
             assets += weight(&format!("/assets/{asset}"), &As::Nobody).await;
         }
         for (name, path) in SCREENS.iter().filter(|(name, _)| *name != "dataset") {

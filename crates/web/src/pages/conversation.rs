@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::{Conversation, Grant, Selection, Status, Time, canonical};
-use retort_service::{Edit, Error, Share, ShareRequest, Shows, Summary};
+use retort_service::{Edit, Error, Share, ShareRequest, Shows, Summary, first_question};
 use serde::Deserialize;
 
 use super::frame::{Frame, Posted, Visit};
@@ -39,10 +39,30 @@ pub(super) fn path(id: &str, source: &str) -> String {
     )
 }
 
+/// The address of a conversation, from which the way leads back to the list at that query.
+pub(super) fn path_from(id: &str, source: &str, list: &str) -> String {
+    let path = path(id, source);
+    match list {
+        "" => path,
+        list => format!("{path}&from={}", utf8_percent_encode(list, NON_ALPHANUMERIC)),
+    }
+}
+
+/// The list of conversations at that query.
+fn list_at(query: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+    if query.is_empty() || !query.bytes().all(plain) {
+        return "/export".to_owned();
+    }
+    format!("/export?{query}")
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Asked {
     source: Option<String>,
+    /// The query of the list that one comes from.
+    from: String,
     /// The round whose branch is shown, by its place.
     leaf: Option<usize>,
 }
@@ -76,6 +96,9 @@ struct Page {
     id: String,
     source: String,
     path: String,
+    /// The query of the list that one comes from, and the list.
+    from: String,
+    list: String,
     kind: String,
     status: String,
     owner: Option<String>,
@@ -98,6 +121,7 @@ async fn page(
     Query(asked): Query<Asked>,
 ) -> Response {
     let frame = visit.frame("export");
+    let (from, leaf) = (asked.from.clone(), asked.leaf);
     let seen = app.call(move |service| {
         let mut found = service.show(&visit.caller, &id)?;
         found.retain(|(one, _)| asked.source.as_ref().is_none_or(|source| one.source == *source));
@@ -123,8 +147,14 @@ async fn page(
         let (_, document) = cited.iter().find(|(text, _)| text == passage)?;
         Some(format!("/documents/{}", utf8_percent_encode(document, NON_ALPHANUMERIC)))
     };
-    let shown = whole(frame, &summary, (&conversation, &linked), asked.leaf, &shares, can_share);
-    show(StatusCode::OK, &shown)
+    let shown = whole(frame, &summary, (&conversation, &linked), leaf, &shares, can_share);
+    let branch_query = match from.as_str() {
+        "" => shown.branch_query,
+        from => {
+            format!("{}from={}&", shown.branch_query, utf8_percent_encode(from, NON_ALPHANUMERIC))
+        }
+    };
+    show(StatusCode::OK, &Page { list: list_at(&from), from, branch_query, ..shown })
 }
 
 fn whole(
@@ -151,11 +181,16 @@ fn whole(
     let raw_title = summary.title.clone().unwrap_or_default();
     Page {
         frame,
-        title: if raw_title.trim().is_empty() { summary.id.clone() } else { raw_title.clone() },
+        title: match raw_title.trim() {
+            "" => first_question(conversation).unwrap_or_else(|| summary.id.clone()),
+            _ => raw_title.clone(),
+        },
         raw_title,
         id: summary.id.clone(),
         source: summary.source.clone(),
         path: utf8_percent_encode(&summary.id, NON_ALPHANUMERIC).to_string(),
+        from: String::new(),
+        list: list_at(""),
         kind: summary.kind.to_string(),
         status: summary.status.to_string(),
         owner: summary.owner.clone(),
@@ -235,6 +270,7 @@ fn tool_name(raw: &str) -> String {
 #[serde(default)]
 struct Change {
     source: String,
+    from: String,
     action: String,
     title: String,
     tags: String,
@@ -245,7 +281,7 @@ async fn change(
     Path(id): Path<String>,
     Posted { visit, form }: Posted<Change>,
 ) -> Response {
-    let back = path(&id, &form.source);
+    let back = path_from(&id, &form.source, &form.from);
     let done = app.call(move |service| {
         let selection = Selection {
             ids: [id.clone()].into(),
@@ -344,5 +380,21 @@ async fn revoke(
     match app.call(move |service| service.unshare(&visit.caller, id)).await {
         Ok(()) => see_other(if is_own { &form.back } else { "/project/shares" }, None),
         Err(problem) => trouble(&problem),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_leads_to_the_list_alone() {
+        assert_eq!(path_from("a b", "s", ""), "/conversations/a%20b?source=s");
+        let from = path_from("a", "s", "search=x&after=1-2");
+        assert_eq!(from, "/conversations/a?source=s&from=search%3Dx%26after%3D1%2D2");
+        assert_eq!(list_at("search=x&after=1-2"), "/export?search=x&after=1-2");
+        for odd in ["", "a b", "x\r\ny", "#x"] {
+            assert_eq!(list_at(odd), "/export");
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::export::Nothing;
 use super::frame::{Frame, Posted, Visit};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
-use super::words::{capital, count, moment, percent, size};
+use super::words::{capital, count, moment, percent, quoted, sentence, size};
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::problem::Problem;
@@ -47,7 +47,10 @@ impl Row {
         Self {
             id: dataset.id,
             name: dataset.name.clone(),
-            purpose: dataset.purpose.clone(),
+            purpose: dataset.purpose.parse().map_or_else(
+                |_| dataset.purpose.clone(),
+                |purpose| super::history::purpose_name(purpose).to_owned(),
+            ),
             format: format!("{}, {}", dataset.data_format, dataset.file_format),
             node: dataset.node.clone().unwrap_or_default(),
             records: count(dataset.records),
@@ -89,6 +92,10 @@ struct Asked {
 #[template(path = "datasets.html")]
 struct List {
     frame: Frame,
+    /// Whether an export is under way.
+    is_moving: bool,
+    /// Whether a dataset is of a node.
+    has_nodes: bool,
     rows: Vec<Row>,
     open: Vec<Open>,
     q: String,
@@ -121,6 +128,8 @@ async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) 
     }
     let page = List {
         frame,
+        is_moving: jobs.iter().any(|job| !job.state.is_ended()),
+        has_nodes: datasets.iter().any(|one| one.node.is_some()),
         rows: datasets.iter().map(Row::of).collect(),
         open: jobs.iter().map(Open::of).collect(),
         q: asked.q,
@@ -147,14 +156,22 @@ pub(super) fn receipt(manifest: &Manifest) -> Vec<(String, String, &'static str)
         lines.push(("Selected".to_owned(), count(counts.selected), ""));
         lines.push((format!("{} written", capital(kind.plural())), count(counts.written), "good"));
         for one in &counts.left_out_by_reason {
-            lines.push((format!("Left out: {}", in_words(&one.kind)), count(one.count), "bad"));
+            lines.push((
+                format!("Left out: {}", quoted(&in_words(&one.kind))),
+                count(one.count),
+                "bad",
+            ));
         }
     }
     for one in &records.repaired_by_kind {
-        lines.push((format!("Repaired: {}", in_words(&one.kind)), count(one.count), "warn"));
+        lines.push((
+            format!("Repaired: {}", quoted(&in_words(&one.kind))),
+            count(one.count),
+            "warn",
+        ));
     }
     for one in records.would_be_refused.iter().chain(&records.warnings) {
-        lines.push((format!("Note: {}", in_words(&one.kind)), count(one.count), "warn"));
+        lines.push((format!("Note: {}", quoted(&in_words(&one.kind))), count(one.count), "warn"));
     }
     lines.push(("Records".to_owned(), count(records.written), ""));
     lines
@@ -192,7 +209,7 @@ async fn whole(app: &App, visit: Visit, id: i64, problem: Option<Problem>) -> Re
                 found: receipt(&manifest),
                 records: readable(&records),
                 manifest: serde_json::to_string_pretty(&manifest).unwrap_or_default(),
-                trouble: problem.map(|problem| problem.detail().to_owned()),
+                trouble: problem.map(|problem| sentence(problem.detail())),
             };
             show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
         }
@@ -242,7 +259,7 @@ async fn ask(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> Respo
                 frame,
                 question: format!("Delete {}?", dataset.name),
                 text: format!(
-                    "{} records, {}. It is gone for good, with its files; what it was made of stays.",
+                    "{} records, {}. This permanently deletes the dataset and its files. The conversations and runs stay.",
                     count(dataset.records),
                     size(dataset.bytes)
                 ),

@@ -1,6 +1,6 @@
 //! Export Manager: conversations found and chosen, a dataset shaped, looked at beforehand and asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use askama::Template;
 use axum::Router;
@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use retort_model::{Check, ItemKind, JobKind, Selection};
+use retort_model::{Check, DatasetName, ItemKind, JobKind, JobState, Selection};
 use retort_service::{
     Choice, Chosen, Cursor, ExportRequest, Order, Page, Sample, Service, Summary, data, file,
     preview_package,
@@ -19,11 +19,11 @@ use super::filtering::Filtering;
 use super::frame::{Frame, Posted, Visit, wants_json};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
-use super::words::{capital, count, day, percent, size};
+use super::words::{capital, count, day, percent, quoted, sentence, size};
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::extract::Json;
-use crate::problem::Problem;
+use crate::problem::{Problem, kinds};
 use crate::wire;
 
 /// Conversations on a page.
@@ -33,7 +33,8 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/export", get(manager))
         .route("/export/choose", post(choose))
-        .route("/export/check", post(check))
+        .route("/export/dataset", get(dataset_form))
+        .route("/export/check", get(check))
         .route("/export/confirm", post(confirm))
         .route("/exports/{id}", get(progress))
         .route("/exports/{id}/cancel", post(cancel))
@@ -45,6 +46,8 @@ struct Row {
     id: String,
     path: String,
     title: String,
+    /// Whether it has a title of its own.
+    is_titled: bool,
     is_favorite: bool,
     status: String,
     kind: String,
@@ -56,11 +59,15 @@ struct Row {
 }
 
 impl Row {
-    fn of(summary: &Summary, chosen: &Chosen) -> Self {
+    /// `question` is the first one of a conversation without a title; `here` is the query of the page.
+    fn of(summary: &Summary, chosen: &Chosen, question: Option<&String>, here: &str) -> Self {
         let title = summary.title.clone().filter(|title| !title.trim().is_empty());
+        let is_titled = title.is_some();
+        let title = title.or_else(|| question.cloned());
         Self {
+            is_titled,
             id: summary.id.clone(),
-            path: super::conversation::path(&summary.id, &summary.source),
+            path: super::conversation::path_from(&summary.id, &summary.source, here),
             title: title.unwrap_or_else(|| summary.id.clone()),
             is_favorite: summary.status == retort_model::Status::Favorite,
             status: summary.status.to_string(),
@@ -81,8 +88,14 @@ struct Offered {
     is_chosen: bool,
 }
 
+impl Offered {
+    fn about_shown(&self) -> String {
+        quoted(self.about)
+    }
+}
+
 /// What the form of the dataset holds.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default)]
 struct Form {
     dataset_name: String,
@@ -109,6 +122,11 @@ impl Default for Form {
 }
 
 impl Form {
+    /// The form as a query, without `?`.
+    fn query(&self) -> String {
+        serde_html_form::to_string(self).unwrap_or_default()
+    }
+
     fn making(&self) -> wire::Making {
         wire::Making {
             file_name: Some(self.file_name.clone()),
@@ -151,9 +169,9 @@ impl Form {
             .map(|&check| Offered {
                 name: check.as_str(),
                 about: match check {
-                    Check::Repair => "Repair what can be repaired, leave the rest out",
-                    Check::Reject => "Repair nothing, leave out what a trainer refuses",
-                    Check::Off => "Write every record as it is, and count what a trainer refuses",
+                    Check::Repair => "Fix what can be fixed, skip the rest",
+                    Check::Reject => "Skip records a trainer would reject",
+                    Check::Off => "Keep every record, only report problems",
                 },
                 is_chosen: check.as_str() == self.check,
             })
@@ -169,12 +187,11 @@ struct Manager {
     query: String,
     rows: Vec<Row>,
     matching: String,
-    total: u64,
     chosen: String,
     hidden: u64,
+    hidden_shown: String,
     next: Option<String>,
-    form: Form,
-    trouble: Option<String>,
+    is_first: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -190,6 +207,8 @@ struct Seen {
     page: Page,
     matching: u64,
     chosen: Chosen,
+    /// The first questions of those without a title, by the store's numbers.
+    questions: HashMap<i64, String>,
 }
 
 fn see(
@@ -204,22 +223,12 @@ fn see(
     let choice = service.choice(caller)?;
     let keys: Vec<i64> = page.conversations.iter().map(|one| one.key).collect();
     let chosen = service.chosen(caller, &choice, filter, matching, &keys)?;
-    Ok(Seen { page, matching, chosen })
+    let questions = service.first_questions(caller, &page.conversations)?;
+    Ok(Seen { page, matching, chosen, questions })
 }
 
 async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Looking>) -> Response {
     let Looking { filtering, after } = looking;
-    manage(&app, visit, filtering, after, Form::default(), None).await
-}
-
-async fn manage(
-    app: &App,
-    visit: Visit,
-    filtering: Filtering,
-    after: Option<String>,
-    form: Form,
-    problem: Option<Problem>,
-) -> Response {
     let filter = match filtering.selection() {
         Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
@@ -229,40 +238,85 @@ async fn manage(
         Ok(after) => after,
         Err(error) => return trouble(&Problem::bad_request(error)),
     };
+    let is_first = after.is_none();
+    let mut here = filtering.query();
+    if let Some(after) = &after {
+        here = format!("{here}&after={after}");
+    }
     let frame = visit.frame("export");
     let seen = app.call(move |service| see(service, &visit, &filter, after)).await;
-    let Seen { page, matching, chosen } = match seen {
+    let Seen { page, matching, chosen, questions } = match seen {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
-    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let row = |one: &Summary| Row::of(one, &chosen, questions.get(&one.key), &here);
     let manager = Manager {
         frame,
         query: filtering.query(),
         filtering,
-        rows: page.conversations.iter().map(|one| Row::of(one, &chosen)).collect(),
+        rows: page.conversations.iter().map(row).collect(),
         matching: count(matching),
-        total: chosen.total,
         chosen: count(chosen.total),
         hidden: chosen.hidden,
+        hidden_shown: count(chosen.hidden),
         next: page.next.map(|next| next.to_string()),
-        form,
-        trouble: problem.map(|problem| problem.detail().to_owned()),
+        is_first,
     };
-    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &manager)
+    show(StatusCode::OK, &manager)
+}
+
+#[derive(Template)]
+#[template(path = "export_dataset.html")]
+struct DatasetForm {
+    frame: Frame,
+    form: Form,
+    /// How many conversations are selected.
+    total: u64,
+    selected: String,
+    trouble: Option<String>,
+    /// What is wrong with the dataset's name.
+    name_trouble: Option<String>,
+}
+
+async fn dataset_form(State(app): State<App>, visit: Visit, Query(form): Query<Form>) -> Response {
+    configure(&app, visit, form, None).await
+}
+
+/// The form of the dataset, with what is wrong with it.
+async fn configure(app: &App, visit: Visit, form: Form, problem: Option<Problem>) -> Response {
+    let frame = visit.frame("export");
+    let total = app.call(move |service| {
+        let choice = service.choice(&visit.caller)?;
+        choice.selection().map_or(Ok(0), |selection| service.count(&visit.caller, &selection))
+    });
+    let total = match total.await {
+        Ok(total) => total,
+        Err(problem) => return trouble(&problem),
+    };
+    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let text = problem.as_ref().map(|problem| sentence(problem.detail()));
+    let is_of_name = problem.is_some_and(|problem| {
+        std::ptr::eq(problem.kind(), &kinds::NAME_TAKEN)
+            || form.dataset_name.parse::<DatasetName>().is_err()
+    });
+    let (name_trouble, trouble) = if is_of_name { (text, None) } else { (None, text) };
+    let selected = count(total);
+    let page = DatasetForm { frame, form, total, selected, trouble, name_trouble };
+    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
 }
 
 /// What is to be chosen.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Choosing {
-    /// `all`, `none`, or else the rows as they are marked.
+    /// `all`, `none`, or else the rows as they are marked; then `next` and `export` go on.
     action: String,
     /// The rows that the page shows.
     shown: Vec<String>,
     /// Those of them that are marked.
     id: Vec<String>,
     after: Option<String>,
+    next: Option<String>,
     #[serde(flatten)]
     filtering: Filtering,
 }
@@ -280,7 +334,8 @@ async fn choose(
     headers: HeaderMap,
     Posted { visit, form }: Posted<Choosing>,
 ) -> Response {
-    let Choosing { action, shown, id, after, filtering } = form;
+    let Choosing { action, shown, id, after, next, filtering } = form;
+    let (is_next, is_export) = (action == "next", action == "export");
     let filter = match filtering.selection() {
         Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
@@ -315,8 +370,10 @@ async fn choose(
     });
     match changed.await {
         Ok(standing) if wants_json => Json(standing).into_response(),
+        Ok(_) if is_export => see_other("/export/dataset", None),
         Ok(_) => {
             let mut to = format!("/export?{}", filtering.query());
+            let after = if is_next { next } else { after };
             if let Some(after) = after.filter(|after| !after.is_empty()) {
                 to.push_str("&after=");
                 to.push_str(&after);
@@ -333,6 +390,8 @@ async fn choose(
 struct Checked {
     frame: Frame,
     form: Form,
+    /// The form, as the address has it.
+    query: String,
     total: String,
     looked_at: String,
     is_whole: bool,
@@ -344,12 +403,12 @@ fn request(form: &Form, choice: &Choice) -> Result<ExportRequest, Problem> {
     let dataset = form.making().plan(&form.dataset_name, ItemKind::Conversation)?;
     let selection = choice
         .selection()
-        .ok_or_else(|| Problem::bad_request("nothing is chosen yet: mark rows, or select all"))?;
+        .ok_or_else(|| Problem::bad_request("Select at least one conversation."))?;
     Ok(ExportRequest { selection: selection.into(), dataset })
 }
 
 /// Shows what an export would find, before it is confirmed.
-async fn check(State(app): State<App>, Posted { visit, form }: Posted<Form>) -> Response {
+async fn check(State(app): State<App>, visit: Visit, Query(form): Query<Form>) -> Response {
     let caller = visit.caller.clone();
     let choice = match app.call(move |service| service.choice(&caller)).await {
         Ok(choice) => choice,
@@ -358,18 +417,21 @@ async fn check(State(app): State<App>, Posted { visit, form }: Posted<Form>) -> 
     let sample = match request(&form, &choice) {
         Ok(request) => {
             let caller = visit.caller.clone();
-            app.call(move |service| service.preview_export(&caller, &request)).await
+            app.call(move |service| {
+                service.check_name(&caller, &request.dataset.dataset_name)?;
+                service.preview_export(&caller, &request)
+            })
+            .await
         }
         Err(problem) => Err(problem),
     };
     let Sample { preview, looked_at, total } = match sample {
         Ok(sample) => sample,
-        Err(problem) => {
-            return manage(&app, visit, Filtering::default(), None, form, Some(problem)).await;
-        }
+        Err(problem) => return configure(&app, visit, form, Some(problem)).await,
     };
     let page = Checked {
         frame: visit.frame("export"),
+        query: form.query(),
         form,
         total: count(total),
         looked_at: count(looked_at),
@@ -385,13 +447,13 @@ pub(super) fn found(account: &retort_model::Account) -> Vec<(String, String, &'s
     let written = format!("{}s written", capital(account.noun()));
     let mut lines = vec![(written, count(account.written), "good")];
     for (reason, number, _) in account.left_out.iter() {
-        lines.push((format!("Left out: {}", reason.words()), count(number), "bad"));
+        lines.push((format!("Left out: {}", quoted(reason.words())), count(number), "bad"));
     }
     for (repair, number, _) in account.repaired.iter() {
-        lines.push((format!("Repaired: {}", repair.words()), count(number), "warn"));
+        lines.push((format!("Repaired: {}", quoted(repair.words())), count(number), "warn"));
     }
     for (warning, number, _) in account.warned.iter() {
-        lines.push((format!("Note: {}", warning.words()), count(number), "warn"));
+        lines.push((format!("Note: {}", quoted(warning.words())), count(number), "warn"));
     }
     lines.push(("Records".to_owned(), count(account.records), ""));
     lines
@@ -413,7 +475,7 @@ async fn confirm(State(app): State<App>, Posted { visit, form }: Posted<Form>) -
     };
     match submitted {
         Ok(id) => see_other(&format!("/exports/{id}"), None),
-        Err(problem) => manage(&app, visit, Filtering::default(), None, form, Some(problem)).await,
+        Err(problem) => configure(&app, visit, form, Some(problem)).await,
     }
 }
 
@@ -427,7 +489,6 @@ struct Progress {
     is_ended: bool,
     can_retry: bool,
     percent: u64,
-    done: String,
     total: String,
     records: String,
     /// What it is made of.
@@ -467,9 +528,12 @@ async fn progress(
             Some(dataset) => service.dataset(&visit.caller, dataset).ok(),
             None => None,
         };
+        let mut written = None;
         let finished = match dataset {
             Some(dataset) => {
                 let mut package = service.open_dataset(&dataset)?;
+                let counts = package.manifest().counts();
+                written = Some(counts.map(|(_, counts)| counts.written).sum::<u64>());
                 let preview = preview_package(&mut package)?;
                 Some(Finished {
                     id: dataset.id,
@@ -481,9 +545,9 @@ async fn progress(
             }
             None => None,
         };
-        Ok((job, finished))
+        Ok((job, finished, written))
     });
-    let (job, dataset) = match seen.await {
+    let (job, dataset, written) = match seen.await {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
@@ -492,14 +556,18 @@ async fn progress(
         frame,
         id,
         name: job.name.clone(),
-        state: job.state.to_string().replace('_', " "),
+        state: match job.state {
+            JobState::Completed => "Done.".into(),
+            JobState::CompletedWithSkips => {
+                let left = progress.items_total.saturating_sub(written.unwrap_or(0));
+                let total = count(progress.items_total);
+                format!("Done. {} of {total} {} were skipped.", count(left), job.items.plural())
+            }
+            state => capital(&state.to_string().replace('_', " ")),
+        },
         is_ended: job.state.is_ended(),
-        can_retry: matches!(
-            job.state,
-            retort_model::JobState::Failed | retort_model::JobState::Cancelled
-        ),
+        can_retry: matches!(job.state, JobState::Failed | JobState::Cancelled),
         percent: percent(progress.bytes_done, progress.bytes_total),
-        done: count(progress.items_done),
         total: count(progress.items_total),
         records: count(progress.records),
         items: job.items.plural(),

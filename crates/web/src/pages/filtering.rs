@@ -43,7 +43,11 @@ pub(super) fn days(from: &str, to: &str) -> Result<DateRange, Problem> {
         }
         last => last,
     };
-    Ok(DateRange { from: day(from)?, before })
+    let from = day(from)?;
+    if from.zip(before).is_some_and(|(from, before)| from >= before) {
+        return Err(Problem::bad_request("“From” is later than “To”."));
+    }
+    Ok(DateRange { from, before })
 }
 
 impl Filtering {
@@ -105,7 +109,7 @@ impl Filtering {
             ("active", "Active"),
             ("favorite", "Favorite"),
             ("deleted", "Deleted"),
-            ("all", "All, also deleted"),
+            ("all", "All, including deleted"),
         ]
         .map(|(value, words)| (value, words, value == self.status))
         .to_vec()

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use retort_model::{RunSelection, Selection};
+use retort_model::{DocumentSelection, ProjectRole, RunSelection, Selection};
 
 use super::frame::{Frame, Visit};
 use super::words::count;
@@ -29,6 +29,7 @@ struct Home {
     total: String,
     runs: String,
     datasets: String,
+    documents: Option<String>,
     is_empty: bool,
 }
 
@@ -37,16 +38,23 @@ async fn home(State(app): State<App>, visit: Visit) -> Response {
     let seen = app.call(move |service| {
         let total = service.count(&visit.caller, &Selection::default())?;
         let runs = service.count_runs(&visit.caller, &RunSelection::default())?;
-        Ok((total, runs, service.datasets(&visit.caller)?.len() as u64))
+        let all = DocumentSelection::default();
+        // Documents are for who administers the project.
+        let documents = match visit.caller.role() >= ProjectRole::Admin {
+            true => Some(service.document_facts(&visit.caller, &all)?.0),
+            false => None,
+        };
+        Ok((total, runs, service.datasets(&visit.caller)?.len() as u64, documents))
     });
     match seen.await {
-        Ok((total, runs, datasets)) => {
+        Ok((total, runs, datasets, documents)) => {
             let page = Home {
                 frame,
                 total: count(total),
                 runs: count(runs),
                 datasets: count(datasets),
-                is_empty: total == 0 && runs == 0,
+                documents: documents.map(count),
+                is_empty: total == 0 && runs == 0 && documents.is_none_or(|number| number == 0),
             };
             show(StatusCode::OK, &page)
         }

@@ -111,6 +111,7 @@ fn one(record: &str) -> Record {
         text("conversation_id")
             .or_else(|| text("request_id"))
             .or_else(|| text("convo_id"))
+            .or_else(|| text("readable_filename"))
             .or_else(|| text("id")),
         text("data_source"),
         text("model"),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::export::Nothing;
 use super::frame::{Frame, Posted, Visit};
+use super::words::sentence;
 use super::{see_other, show, trouble};
 use crate::api::account::slow_down;
 use crate::app::App;
@@ -42,7 +43,7 @@ fn page(visit: &Visit, done: Option<&'static str>, problem: Option<&Problem>) ->
         frame: visit.frame("settings"),
         has_password: visit.signed.person().has_password,
         done,
-        trouble: problem.map(|problem| problem.detail().to_owned()),
+        trouble: problem.map(|problem| sentence(problem.detail())),
     };
     show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
 }
@@ -70,7 +71,7 @@ async fn password(
         service.change_password(&signed, Some(&form.current), &form.new, &visitor.origin)
     });
     match changed.await {
-        Ok(()) => page(&visit, Some("The password is set; other sessions have ended."), None),
+        Ok(()) => page(&visit, Some("Password changed. Your other sessions have ended."), None),
         Err(problem) => page(&visit, None, Some(&problem)),
     }
 }

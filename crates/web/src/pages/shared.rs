@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::conversation::{RoundShown, rounds};
 use super::taken::{Form, Path, Query};
+use super::words::{date, sentence};
 use super::{show_public, trouble};
 use crate::api::shared::{Knock, files_of, open_with, proof_name};
 use crate::app::App;
@@ -28,7 +29,7 @@ struct SharedPage {
     title: String,
     kind: String,
     model: Option<String>,
-    created_at: Option<String>,
+    created_at: Option<(String, String)>,
     rounds: Vec<RoundShown>,
     left: usize,
     branch_query: String,
@@ -90,7 +91,7 @@ async fn open_shared(
             response
         }
         Err(problem) if problem.kind().status == 401 => {
-            let trouble = Some(problem.detail().to_owned());
+            let trouble = Some(sentence(problem.detail()));
             show_public(StatusCode::UNAUTHORIZED, &Locked { link, trouble })
         }
         Err(problem) => trouble(&problem),
@@ -111,7 +112,7 @@ async fn shown(app: &App, link: String, leaf: Option<usize>, shared: Shared) -> 
         title: shared.summary.title.clone().unwrap_or_else(|| "Conversation".into()),
         kind: shared.summary.kind.to_string(),
         model: shared.summary.model.clone(),
-        created_at: shared.summary.created_at.map(|time| time.to_string()),
+        created_at: shared.summary.created_at.map(|time| (time.to_string(), date(time))),
         rounds,
         left,
         branch_query: String::new(),

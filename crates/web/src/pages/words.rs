@@ -21,17 +21,22 @@ pub(super) fn capital(word: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// A message of a program as a sentence: with a capital letter, a full stop, and quotation marks where it has
-/// backticks.
-pub(super) fn sentence(message: &str) -> String {
-    let mut out = String::with_capacity(message.len() + 8);
-    for (index, part) in message.trim().split('`').enumerate() {
+/// A text with quotation marks where it has backticks.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for (index, part) in text.split('`').enumerate() {
         if index > 0 {
             out.push(if index % 2 == 1 { '“' } else { '”' });
         }
         out.push_str(part);
     }
-    let mut out = capital(&out);
+    out
+}
+
+/// A message of a program as a sentence: with a capital letter, a full stop, and quotation marks where it has
+/// backticks.
+pub(super) fn sentence(message: &str) -> String {
+    let mut out = capital(&quoted(message.trim()));
     if !out.is_empty() && !out.ends_with(['.', '!', '?', '…', ':']) {
         out.push('.');
     }
@@ -55,6 +60,23 @@ pub(super) fn size(bytes: u64) -> String {
 pub(super) fn moment(time: Option<Time>) -> String {
     let text = time.map(|time| time.to_string()).unwrap_or_default();
     text.get(..16).unwrap_or(&text).replace('T', " ")
+}
+
+/// The day of a moment as people write it, in UTC: `20 Nov 2026`.
+pub(super) fn date(time: Time) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let day = day(Some(time));
+    let mut parts = day.splitn(3, '-');
+    let (year, month, number) = (parts.next(), parts.next(), parts.next());
+    let month = month.and_then(|month| month.parse::<usize>().ok());
+    let month = month.and_then(|month| MONTHS.get(month.checked_sub(1)?));
+    match (year, month, number) {
+        (Some(year), Some(month), Some(number)) => {
+            format!("{} {month} {year}", number.trim_start_matches('0'))
+        }
+        _ => day,
+    }
 }
 
 /// The day of a moment, in UTC.
@@ -84,6 +106,11 @@ pub(super) fn percent(done: u64, total: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_written_as_people_write_them() {
+        assert_eq!(date(Time::parse("2026-11-02T10:00:00Z").unwrap()), "2 Nov 2026");
+    }
 
     #[test]
     fn messages_become_sentences() {

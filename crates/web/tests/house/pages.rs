@@ -220,3 +220,72 @@ async fn pages_and_json_are_compressed() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conversations_without_a_title_are_listed_by_their_first_question() {
+    on_sqlite(async |house: &mut House| {
+        let ann = house.session(&house.ann).await;
+        let untitled = json!({"id": "untitled", "messages": [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": "Where is\n\n my parcel?"},
+            {"role": "assistant", "content": "Underway."},
+        ]});
+        house.post("/api/v1/conversations", &ann, untitled).await.ok();
+        house.post("/api/v1/conversations", &ann, said("titled")).await.ok();
+        let list = house.get("/export?search=&type=chat", &ann).await.text();
+        assert!(list.contains(">Where is my parcel?</a>"), "{list}");
+        assert!(list.contains(">Title of titled</a>"), "{list}");
+        // From there, the way back leads to the same list.
+        let way = "from=type%3Dchat";
+        assert!(
+            list.contains(&format!("/conversations/untitled?source=openai&#38;{way}")),
+            "{list}"
+        );
+        let page = house.get(&format!("/conversations/untitled?source=openai&{way}"), &ann).await;
+        let page = page.text();
+        assert!(page.contains("href=\"/export?type=chat\""), "{page}");
+        assert!(page.contains("<h1 dir=\"auto\">Where is my parcel?</h1>"), "{page}");
+        let json = "/api/v1/conversations/untitled?source=openai&project=p";
+        assert!(page.contains(&json.replace('&', "&amp;")), "{page}");
+        assert_eq!(house.get(json, &ann).await.ok()["conversation"]["id"], "untitled");
+        let back = [("csrf", &*token(&ann)), ("source", "openai"), ("from", "type=chat")];
+        let fields = [&back[..], &[("action", "favorite")]].concat();
+        let ask = house.ask("POST", "/conversations/untitled/change").by(&ann);
+        let reply = ask.form(&fields).send().await;
+        assert_eq!(
+            reply.header("location"),
+            "/conversations/untitled?source=openai&from=type%3Dchat"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_in_use_is_told_before_anything_is_confirmed() {
+    on_sqlite(async |house: &mut House| {
+        let ann = house.session(&house.ann).await;
+        house.post("/api/v1/conversations", &ann, said("one")).await.ok();
+        let who = house.token(&house.p, &house.ann, &[Grant::Read, Grant::Export]).await;
+        let id = house.dataset("taken", json!({}), &who).await;
+        // Nothing is selected yet.
+        let reply = house.get("/export/check?dataset_name=free", &ann).await;
+        assert_eq!(reply.status, 400);
+        assert!(reply.text().contains("Select at least one conversation."), "{}", reply.text());
+        let csrf = token(&ann);
+        let all = [("csrf", &*csrf), ("action", "all")];
+        house.ask("POST", "/export/choose").by(&ann).form(&all).send().await;
+        let reply = house.get("/export/check?dataset_name=taken&file_format=csv", &ann).await;
+        assert_eq!(reply.status, 409, "{}", reply.text());
+        let text = reply.text();
+        assert!(text.contains("aria-invalid=\"true\"") && text.contains("“taken-2”"), "{text}");
+        assert!(text.contains("value=\"csv\" checked"), "{text}");
+        house.delete(&format!("/api/v1/datasets/{id}"), &who).await.ok();
+        let reply = house.get("/export/check?dataset_name=taken&file_format=csv", &ann).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        // A range of days that ends before it begins is refused, not empty.
+        let reply = house.get("/export?from=2024-03-02&to=2024-03-01", &ann).await;
+        assert_eq!(reply.status, 400);
+        assert_eq!(house.get("/export?from=2024-03-02&to=2024-03-02", &ann).await.status, 200);
+    })
+    .await;
+}

@@ -348,8 +348,9 @@ pub const ROWS: &[Row] = &[
         page("/export/choose").form(&[("csrf", "CSRF"), ("id", &stage.conversation())])
     })
     .but("a conversation"),
-    row("POST /export/check", |stage| {
-        page("/export/check").form(&[("csrf", "CSRF"), ("dataset_name", &stage.name("set"))])
+    row("GET /export/dataset", |_| page("/export/dataset")),
+    row("GET /export/check", |stage| {
+        page(format!("/export/check?dataset_name={}", stage.name("set")))
     }),
     row("POST /export/confirm", |stage| {
         page("/export/confirm").form(&[("csrf", "CSRF"), ("dataset_name", &stage.name("set"))])
@@ -423,6 +424,10 @@ pub const ROWS: &[Row] = &[
         ])
     }),
     row("GET /analysis", |_| page("/analysis")),
+    row("POST /analysis/download", |_| {
+        page("/analysis/download").form(&[("csrf", "CSRF"), ("file_format", "jsonl")])
+    })
+    .of_project(),
     row("GET /import", |_| page("/import")),
     row("POST /import", |_| page("/import").form(&[("csrf", "CSRF")])).but("no form with files"),
     row("POST /import/examples", |_| page("/import/examples").form(&[("csrf", "CSRF")])),
@@ -437,6 +442,11 @@ pub const ROWS: &[Row] = &[
     row("GET /documents", |_| page("/documents?search=a")).of_project(),
     row("GET /documents/{id}", |stage| page(format!("/documents/{}", stage.document())))
         .of_project(),
+    row("POST /documents/{id}/original", |stage| {
+        page(format!("/documents/{}/original", stage.document())).form(&[("csrf", "CSRF")])
+    })
+    .of_project()
+    .but("no form with a file"),
     row("POST /documents/export", |stage| {
         stage.document();
         page("/documents/export").form(&[
@@ -444,14 +454,6 @@ pub const ROWS: &[Row] = &[
             ("dataset_name", &stage.name("documents")),
             ("file_format", "parquet"),
             ("embeddings", "yes"),
-        ])
-    })
-    .of_project(),
-    row("POST /project/export", |stage| {
-        page("/project/export").form(&[
-            ("csrf", "CSRF"),
-            ("dataset_name", &stage.name("whole")),
-            ("file_format", "jsonl"),
         ])
     })
     .of_project(),
@@ -530,6 +532,8 @@ pub const ROWS: &[Row] = &[
     row("GET /assets/retort.css", |_| page("/assets/retort.css")),
     row("GET /assets/retort.svg", |_| page("/assets/retort.svg")),
     row("GET /assets/page.js", |_| page("/assets/page.js")),
+    row("GET /assets/rows.js", |_| page("/assets/rows.js")),
+    row("GET /assets/runs.js", |_| page("/assets/runs.js")),
     row("GET /assets/choose.js", |_| page("/assets/choose.js")),
     row("GET /conversations", |_| page("/conversations")),
     row("GET /exports", |_| page("/exports")),
