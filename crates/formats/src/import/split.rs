@@ -37,6 +37,9 @@ pub struct Span {
 /// Bytes that are held while an item is sought: the largest one, and one more, which tells whether it ended.
 const FILL_BYTES: usize = ITEM_BYTES + 1;
 
+/// What some systems put at the start of a text, and then files that were joined have it between items, too.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// What can be wrong between items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -73,6 +76,8 @@ pub struct Splitter<R> {
     buffer: Vec<u8>,
     filled: usize,
     ended: bool,
+    /// Why nothing more can be read, until the items before are given away.
+    failed: Option<io::Error>,
     layout: Option<Layout>,
     /// Where between the elements of an array the walk stands; `None` outside of arrays.
     between: Option<Between>,
@@ -120,6 +125,7 @@ impl<R: Read> Splitter<R> {
             buffer: Vec::new(),
             filled: 0,
             ended: false,
+            failed: None,
             layout: None,
             between: None,
             offset: 0,
@@ -130,17 +136,25 @@ impl<R: Read> Splitter<R> {
         }
     }
 
+    /// Where the next item would begin: its place among the items, its line and its byte.
+    pub fn position(&self) -> (u64, u64, u64) {
+        (self.index + 1, self.line, self.offset)
+    }
+
     /// The next items, in the memory of `spent`; `None` at the end of the stream. A batch may hold no items.
     ///
     /// # Errors
-    /// Those of the input.
+    /// Those of the input, once all whole items before are given.
     pub fn next(&mut self, spent: Batch) -> io::Result<Option<Batch>> {
         let Batch { bytes, mut items } = spent;
         items.clear();
         let mut wanted = BATCH_BYTES;
         loop {
-            self.fill(wanted)?;
+            self.fill(wanted);
             if self.layout.is_none() && !self.begin() {
+                if let Some(error) = self.failed.take() {
+                    return Err(error);
+                }
                 // The first line is needed whole.
                 wanted = (self.filled * 2).min(FILL_BYTES);
                 continue;
@@ -154,6 +168,9 @@ impl<R: Read> Splitter<R> {
             };
             if taken > 0 {
                 return Ok(Some(self.give(taken, bytes, items)));
+            }
+            if let Some(error) = self.failed.take() {
+                return Err(error);
             }
             if self.filled >= FILL_BYTES {
                 self.drop_head();
@@ -177,20 +194,19 @@ impl<R: Read> Splitter<R> {
         Batch { bytes, items }
     }
 
-    fn fill(&mut self, wanted: usize) -> io::Result<()> {
+    fn fill(&mut self, wanted: usize) {
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
-        while self.filled < wanted && !self.ended {
+        while self.filled < wanted && !self.ended && self.failed.is_none() {
             let room = self.buffer.get_mut(self.filled..wanted).unwrap_or_default();
             match self.input.read(room) {
                 Ok(0) => self.ended = true,
                 Ok(length) => self.filled += length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => self.failed = Some(error),
             }
         }
-        Ok(())
     }
 
     /// The bytes read and not yet given away.
@@ -200,12 +216,12 @@ impl<R: Read> Splitter<R> {
 
     /// Looks at the first bytes for the layout, and steps over a byte order mark; false if more are needed.
     fn begin(&mut self) -> bool {
-        if self.read().starts_with(b"\xef\xbb\xbf") {
+        if self.read().starts_with(BOM) {
             self.buffer.copy_within(3..self.filled, 0);
             self.filled -= 3;
             self.offset += 3;
         }
-        let may_grow = !self.ended && self.filled < FILL_BYTES;
+        let may_grow = !self.ended && self.failed.is_none() && self.filled < FILL_BYTES;
         self.layout = layout_of(self.read(), may_grow);
         self.layout.is_some()
     }
@@ -229,15 +245,13 @@ impl<R: Read> Splitter<R> {
             };
             if let Some(dropped) = self.dropping.take() {
                 items.push(Span { start: next, end: next, ..dropped });
-            } else if !self
-                .read()
-                .get(start..end)
-                .unwrap_or_default()
-                .iter()
-                .all(u8::is_ascii_whitespace)
-            {
-                let span = self.span(start, end, self.line);
-                items.push(span);
+            } else {
+                let line = self.read().get(start..end).unwrap_or_default();
+                let mark = if line.starts_with(BOM) { BOM.len() } else { 0 };
+                if !line.iter().skip(mark).all(u8::is_ascii_whitespace) {
+                    let span = self.span(start + mark, end, self.line);
+                    items.push(span);
+                }
             }
             self.line += 1;
             start = next;
@@ -297,6 +311,10 @@ impl<R: Read> Splitter<R> {
             match (byte, self.between) {
                 (b'\n', _) => self.line += 1,
                 (b' ' | b'\t' | b'\r', _) => {}
+                (0xef, _) if self.read().get(*done..).unwrap_or_default().starts_with(BOM) => {
+                    *done += BOM.len();
+                    continue;
+                }
                 (b',', Some(between)) => {
                     if between != Between::Element {
                         items.push(self.fault(*done, Fault::Comma));
@@ -398,8 +416,9 @@ fn layout_of(bytes: &[u8], may_grow: bool) -> Option<Layout> {
     if text.starts_with('[') && !begins_a_list_of_messages(text) {
         return Some(Layout::Elements);
     }
-    if may_grow && !text.contains('\n') && valid.len() == bytes.len() {
-        return None;
+    let has_line_end = text.contains('\n');
+    if may_grow && !has_line_end && valid.len() == bytes.len() {
+        return begins_with_several(text).then_some(Layout::Values);
     }
     let line = text.split('\n').next().unwrap_or(text);
     let mut parser = Parser::lenient(line);
@@ -407,8 +426,16 @@ fn layout_of(bytes: &[u8], may_grow: bool) -> Option<Layout> {
         Ok(()) => Some(Layout::Lines),
         // The first value goes on behind the first line.
         Err(error) if error.problem == Problem::Ended => Some(Layout::Values),
+        Err(_) if !has_line_end && begins_with_several(text) => Some(Layout::Values),
         Err(_) => Some(Layout::Lines),
     }
+}
+
+/// Whether one object or array stands directly behind another, as streams of messages are stored.
+fn begins_with_several(text: &str) -> bool {
+    let mut parser = Parser::lenient(text);
+    parser.skip().is_ok()
+        && text.get(parser.at()..).is_some_and(|rest| rest.trim_start().starts_with(['{', '[']))
 }
 
 /// Whether the array that the text begins with is one conversation's messages and not a list of conversations.
@@ -478,6 +505,58 @@ mod tests {
         check("\u{feff}{\"a\":1}\n", &[("{\"a\":1}", 1)]);
         check("", &[]);
         check("\n \n", &[]);
+    }
+
+    #[test]
+    fn objects_one_behind_another_are_items() {
+        // Report concatenated-objects.
+        check(
+            "{\"a\":1}{\"b\":2} {\"c\":\"}{\"}",
+            &[("{\"a\":1}", 1), ("{\"b\":2}", 1), ("{\"c\":\"}{\"}", 1)],
+        );
+        check(
+            "[{\"role\":\"x\"}][{\"role\":\"y\"}]",
+            &[("[{\"role\":\"x\"}]", 1), ("[{\"role\":\"y\"}]", 1)],
+        );
+        // Where lines end, each is cut by itself, so that a broken one stays one.
+        check("{\"a\":1}{\"b\":2}\n{\"c\":", &[("{\"a\":1}{\"b\":2}", 1), ("{\"c\":", 2)]);
+    }
+
+    #[test]
+    fn byte_order_marks_between_items_are_stepped_over() {
+        // Report bom-in-the-middle.
+        check("{\"a\":1}\n\u{feff}{\"b\":2}\n\u{feff}\n", &[("{\"a\":1}", 1), ("{\"b\":2}", 2)]);
+        check("{\n}\n\u{feff}{\"b\":\n2}", &[("{\n}", 1), ("{\"b\":\n2}", 3)]);
+    }
+
+    #[test]
+    fn what_stands_before_a_failure_is_given_first() {
+        struct Breaks<'a>(&'a [u8]);
+        impl Read for Breaks<'_> {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                match self.0.read(into)? {
+                    0 => Err(io::Error::new(io::ErrorKind::InvalidData, "damaged")),
+                    length => Ok(length),
+                }
+            }
+        }
+        for (bytes, expect) in [
+            ("{\"a\":1}\n{\"b\":2}\n{\"c\"", 2),
+            ("[{\"a\":1},{\"b\":2},{\"c\":", 2),
+            ("{\n\"a\":1}\n{\n", 1),
+            ("{\"a\":1}", 0),
+            ("", 0),
+        ] {
+            let mut splitter = Splitter::new(Breaks(bytes.as_bytes()));
+            let mut found = 0;
+            let error = loop {
+                match splitter.next(Batch::default()) {
+                    Ok(batch) => found += batch.unwrap().items.len(),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!((found, error.to_string().as_str()), (expect, "damaged"), "{bytes}");
+        }
     }
 
     #[test]
