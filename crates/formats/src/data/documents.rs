@@ -230,6 +230,10 @@ fn rest_of(metadata: &Fields<'_>) -> Option<RawJson<'static>> {
     RawJson::object(metadata.iter().filter(|(key, _)| PLACED.iter().all(|name| *key != **name)))
 }
 
+/// Keys that every chunk has.
+const CHUNK_KEYS: [&str; 6] =
+    ["text", "pagenumber", "timestamp", "chunk_index", "embedding_model", "embedding"];
+
 fn write_chunk(chunk: &Chunk<'_>, with_embedding: bool, out: &mut String) {
     out.push_str("{\"text\":");
     chunk.text.write_string(out);
@@ -246,7 +250,11 @@ fn write_chunk(chunk: &Chunk<'_>, with_embedding: bool, out: &mut String) {
         None => field("chunk_index", "null"),
     }
     for (key, raw) in &chunk.metadata {
-        field(&key.decoded(), raw.as_str());
+        // Under a name of its own: readers refuse an object that has a key twice, or take the last.
+        let key = key.decoded();
+        let name =
+            if CHUNK_KEYS.contains(&&*key) { format!("source_{key}") } else { key.into_owned() };
+        field(&name, raw.as_str());
     }
     if !with_embedding {
         out.push('}');

@@ -87,6 +87,20 @@ fn nullable(text: Option<&Text<'_>>, out: &mut dyn Sink) {
     }
 }
 
+/// Keys of a conversation and of a message that are written from what is known of them.
+const CONVO_KEYS: [&str; 3] = ["id", "messages", "name"];
+const MESSAGE_KEYS: [&str; 7] =
+    ["content", "contexts", "created_at", "feedback", "role", "tool_call_id", "tool_calls"];
+
+/// The name of a field that is written beside those: readers refuse an object that has a key twice, or take the last.
+fn own_name<'k>(key: &'k Text<'_>, taken: &[&str]) -> std::borrow::Cow<'k, Text<'k>> {
+    use std::borrow::Cow;
+    if taken.iter().any(|name| *key == **name) {
+        return Cow::Owned(Text::from(format!("source_{}", key.decoded())));
+    }
+    Cow::Borrowed(key)
+}
+
 fn write_convo(
     conversation: &Conversation<'_>,
     max_contexts: usize,
@@ -171,7 +185,7 @@ fn write_convo(
     });
     for (key, raw) in others {
         out.push(',');
-        key.write_string(out);
+        own_name(key, &CONVO_KEYS).write_string(out);
         out.push(':');
         out.push_str(raw.as_str());
     }
@@ -236,7 +250,7 @@ fn write_message(message: &Message<'_>, contexts: &[RawJson<'_>], out: &mut Stri
     }
     for (key, raw) in &message.metadata {
         out.push(',');
-        key.write_string(out);
+        own_name(key, &MESSAGE_KEYS).write_string(out);
         out.push(':');
         out.push_str(raw.as_str());
     }

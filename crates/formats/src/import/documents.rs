@@ -5,7 +5,7 @@ use retort_model::json::{Kind, Parser};
 use retort_model::{Chunk, Document, Embedding, Item, RawJson, Text, Time};
 
 use super::fields::{count_or_keep, each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
-use super::vector::vector;
+use super::vector::{vector, vector_in_text};
 use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
 
 /// The format.
@@ -155,6 +155,12 @@ pub(super) fn of_chunk<'a>(
         "embedding_model" => *model = text_or_keep(parser, key, &mut chunk.metadata)?,
         "embedding" | "vector" if parser.kind()? == Kind::Array => {
             chunk.embedding = Some(Embedding { model: None, vector: vector(parser)? });
+        }
+        "embedding" | "vector" if parser.kind()? == Kind::String => {
+            let text = parser.clone().string()?;
+            let Some(vector) = vector_in_text(&text.decoded()) else { return Ok(Some(key)) };
+            parser.string()?;
+            chunk.embedding = Some(Embedding { model: None, vector });
         }
         "embedding" | "vector" if parser.kind()? == Kind::Null => drop(parser.null()?),
         _ => return Ok(Some(key)),

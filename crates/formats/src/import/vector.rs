@@ -1,5 +1,7 @@
 //! Embeddings as JSON writes them: every number keeps what it says.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use retort_model::Vector;
 use retort_model::json::Parser;
 
@@ -56,6 +58,25 @@ pub(super) fn vector(parser: &mut Parser<'_>) -> Result<Vector, ItemError> {
         Some(numbers) => Vector::F32AsF64(numbers),
         None => Vector::F64(doubles),
     })
+}
+
+/// An embedding in a text: the list as its JSON text, as pgvector gives it out, or the bytes of 32-bit numbers in
+/// base64, as OpenAI sends them. None if the text is neither.
+pub(super) fn vector_in_text(text: &str) -> Option<Vector> {
+    let text = text.trim();
+    if text.starts_with('[') {
+        let mut parser = Parser::new(text);
+        let vector = vector(&mut parser).ok()?;
+        return parser.end().is_ok().then_some(vector);
+    }
+    let bytes = STANDARD.decode(text).ok().filter(|bytes| !bytes.is_empty())?;
+    let numbers: Vec<f32> = bytes
+        .chunks(4)
+        .map(|four| Some(f32::from_le_bytes(four.try_into().ok()?)))
+        .collect::<Option<_>>()?;
+    // A word that happens to be base64 is no embedding, and seldom comes out as numbers of a usual size.
+    let is_usual = |number: &f32| *number == 0.0 || (1e-30..1e6).contains(&number.abs());
+    numbers.iter().all(is_usual).then_some(Vector::F32(numbers))
 }
 
 fn is_same(single: f32, double: f64) -> bool {
@@ -119,6 +140,17 @@ mod tests {
         assert_eq!(read("[0.1234567891234]"), three(Vector::F64(vec![0.123_456_789_123_4])));
         assert_eq!(read("[1e300]"), three(Vector::F64(vec![1e300])));
         assert_eq!(read("[1e-300]"), three(Vector::F64(vec![1e-300])));
+    }
+
+    #[test]
+    fn embeddings_are_read_from_texts() {
+        // Report embedding-as-text.
+        assert_eq!(vector_in_text("[0.1,0.2]"), Some(Vector::F32(vec![0.1, 0.2])));
+        assert_eq!(vector_in_text(" [1, -2.5] "), Some(Vector::F32(vec![1.0, -2.5])));
+        assert_eq!(vector_in_text("zczMPc3MTD4="), Some(Vector::F32(vec![0.1, 0.2])));
+        for other in ["", "[1,", "[1] 2", "[\"a\"]", "text", "zczMPc3MTD4", "AAA=", "////fw=="] {
+            assert_eq!(vector_in_text(other), None, "{other}");
+        }
     }
 
     #[test]
