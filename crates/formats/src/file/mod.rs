@@ -14,6 +14,7 @@ use std::io::{self, Read, Seek, Write};
 use crate::data::{Schema, Sink};
 
 pub use csv::CsvDialect;
+pub(crate) use csv::unguard;
 
 /// A kind of data file.
 pub trait FileFormat: Sync {

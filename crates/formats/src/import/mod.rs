@@ -10,11 +10,13 @@ mod documents;
 mod fields;
 mod mcp_agent_graph;
 mod openai;
+mod prompt_completion;
 mod retort;
 mod runs;
 mod shape;
 mod sharegpt;
 pub mod split;
+pub mod table;
 mod uiuc_chat;
 mod vector;
 
@@ -86,6 +88,7 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &chunks::Chunks,
     &mcp_agent_graph::McpAgentGraph,
     &sharegpt::ShareGpt,
+    &prompt_completion::PromptCompletion,
     &openai::OpenAi,
     &runs::Runs,
 ];
@@ -147,6 +150,12 @@ pub enum Refusal {
     TooLarge,
     /// An entry of an archive that is not read.
     Entry,
+    /// A file or entry whose bytes are damaged or end early.
+    Damaged,
+    /// A file or entry in a form that is not read.
+    Unsupported,
+    /// A file that cannot be opened or read.
+    Unreadable,
 }
 
 impl Refusal {
@@ -159,6 +168,9 @@ impl Refusal {
             Self::BadField => "bad-field",
             Self::TooLarge => "too-large",
             Self::Entry => "refused-entry",
+            Self::Damaged => "damaged",
+            Self::Unsupported => "not-supported",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -58,7 +58,17 @@ pub(super) fn object<'a>(
             key if message_keys.contains(&key) => {
                 // The last of two counts, as everywhere.
                 let rounds = rounds.insert(Rounds::default());
-                chat::each_message(parser, notes, |message| rounds.push(message))?;
+                if parser.kind()? == Kind::String {
+                    // Databases and tables keep them as JSON text.
+                    let text = parser.string()?.decoded().into_owned();
+                    let mut inner = Parser::lenient(&text);
+                    let mut take = |message: Message<'_>| rounds.push(message.into_owned());
+                    chat::each_message(&mut inner, notes, &mut take)?;
+                    inner.end()?;
+                    notes.count(&inner);
+                } else {
+                    chat::each_message(parser, notes, |message| rounds.push(message))?;
+                }
             }
             "tools" | "functions" => tools.extend(raws_or_keep(parser, key, rest)?),
             "id" | "conversation_id" | "_id" if conversation.id.is_empty() => {

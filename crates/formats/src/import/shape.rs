@@ -33,10 +33,15 @@ impl<'a> Shape<'a> {
             Kind::Object => {
                 parser.object()?;
                 while let Some(key) = parser.next_key()? {
-                    if matches!(&*key, "messages" | "conversations" | "traj")
-                        && parser.kind()? == Kind::Array
-                    {
+                    let holds_messages = matches!(&*key, "messages" | "conversations" | "traj")
+                        || key == "prompt" && shape.message_keys.is_empty();
+                    if holds_messages && parser.kind()? == Kind::Array {
                         shape.message_keys = first_keys(&mut parser)?;
+                    } else if holds_messages && parser.kind()? == Kind::String {
+                        let keys = keys_in_text(&parser.string()?.decoded());
+                        if !keys.is_empty() {
+                            shape.message_keys = keys;
+                        }
                     } else if key == "data" && parser.kind()? == Kind::Array {
                         shape.data_keys = first_keys(&mut parser)?;
                     } else {
@@ -86,6 +91,13 @@ impl<'a> Shape<'a> {
         let more = if keys.len() > 8 { ", …" } else { "" };
         format!("{what} has the keys {}{more}", names.join(", "))
     }
+}
+
+/// The keys of the first element of an array in a text; none if the text is no such array.
+fn keys_in_text(text: &str) -> Vec<Cow<'static, str>> {
+    let mut parser = Parser::lenient(text);
+    let keys = first_keys(&mut parser).unwrap_or_default();
+    keys.into_iter().map(|key| Cow::Owned(key.into_owned())).collect()
 }
 
 /// The keys of the first element of an array, which is walked over.

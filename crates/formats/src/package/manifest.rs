@@ -144,6 +144,9 @@ pub struct ReadCounts {
     pub duplicate_keys: u64,
     /// The inputs, one by one.
     pub inputs: Vec<InputCount>,
+    /// Files and entries of archives that were not read, by reason, with the first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub passed_over: Vec<Finding>,
 }
 
 /// One input.
