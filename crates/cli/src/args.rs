@@ -12,7 +12,7 @@ use retort_model::{
     Check, DatasetName, DateRange, DocumentSelection, FileName, ItemKind, ItemSelection, Kind,
     Purpose, RunSelection, RunSource, RunStatus, Selection, Status, Time, bounds,
 };
-use retort_service::{Compression, ConvertPlan, DatasetPlan, Input};
+use retort_service::{Compression, ConvertPlan, DatasetPlan, Input, ReadOptions};
 
 use crate::commands::Failure;
 
@@ -26,6 +26,10 @@ pub struct Reading {
     /// The import format, if it is not to be found out from the content.
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(import::FORMATS.iter().map(|f| f.name())))]
     from: Option<String>,
+
+    /// Largest window of a Zstandard stream that is read, in megabytes; reading takes as much memory [default: 134].
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    max_window: Option<u64>,
 }
 
 /// Which conversations are meant.
@@ -316,6 +320,13 @@ impl Reading {
         self.inputs.iter().map(input).collect()
     }
 
+    /// How it is read.
+    pub fn options(&self) -> ReadOptions {
+        let usual = ReadOptions::default();
+        let asked = self.max_window.map(|mb| mb.saturating_mul(1_000_000));
+        ReadOptions { max_window: asked.unwrap_or(usual.max_window) }
+    }
+
     /// The import format that was named.
     pub fn from(&self) -> Option<&'static dyn ImportFormat> {
         self.from.as_deref().and_then(import::by_name)
@@ -526,6 +537,8 @@ pub fn plan(
         threads: threads(None),
         force: false,
         snapshot: snapshot()?,
+        reading: reading.options(),
+        strict: false,
     })
 }
 

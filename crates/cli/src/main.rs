@@ -29,7 +29,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "`--server URL` has a server do what is asked, with the token in RETORT_TOKEN.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 something is not as it should be, 70 a bug in Retort, 130 stopped."
+    after_help = "`--server URL` has a server do what is asked, with the token in RETORT_TOKEN.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 most items were refused, or something is not as it should be, 70 a bug in Retort, 130 stopped."
 )]
 struct Cli {
     #[command(flatten)]

@@ -39,7 +39,8 @@ fn entries_that_leave_the_archive_are_refused_and_counted() {
     place.file("in/link.zip", writer.finish().unwrap().into_inner());
     for (input, refused) in [("in/hostile.zip", 3), ("in/link.zip", 1)] {
         let output = format!("{input}.o").replace('/', "-");
-        let ran = place.ok(&["convert", input, "-o", &output, "--name", "n"]);
+        let ran = place.run(&["convert", input, "-o", &output, "--name", "n"]);
+        assert_eq!(ran.code, Some(if refused > 2 { 3 } else { 0 }), "{}", ran.err);
         assert!(ran.err.contains(&format!("{refused} refused-entry")), "{}", ran.err);
         assert_eq!(
             ids(&place.rows(&format!("{output}/conversations.jsonl"))),
@@ -67,8 +68,11 @@ fn archives_that_unpack_to_far_more_than_they_hold_end_with_a_clear_error() {
     place.file("bomb.jsonl.zst", &bomb);
     place.file("bomb.zip", zip(&[("a.jsonl", chats(2).as_bytes()), ("b.jsonl.zst", &bomb)]));
     for input in ["bomb.jsonl.zst", "bomb.zip"] {
-        place.refused(&["convert", input, "-o", "o"], "unpacks to more than 200 times its size");
-        assert_eq!(place.names("."), ["bomb.jsonl.zst", "bomb.zip"]);
+        let ran = place.run(&["convert", input, "-o", "o", "--force"]);
+        assert!(ran.err.contains("unpacks to more than 200 times its size"), "{}", ran.err);
+        // What stands beside it is read.
+        assert_eq!(ran.code, Some(if input == "bomb.zip" { 3 } else { 1 }), "{}", ran.err);
+        assert_eq!(place.path("o").exists(), input == "bomb.zip");
     }
 }
 
@@ -83,8 +87,12 @@ fn damaged_archives_end_with_a_clear_error() {
     flipped[60] ^= 0xff;
     place.file("flipped.zip", flipped);
     for input in ["cut.jsonl.gz", "cut.zip", "flipped.zip"] {
-        place.refused(&["convert", input, "-o", "o"], &format!("cannot read `{input}"));
-        assert!(!place.path("o").exists() && !place.path(".o.partial").exists());
+        let ran = place.run(&["convert", input, "-o", input.split('.').next().unwrap(), "--force"]);
+        assert!(ran.err.contains("1 damaged"), "{input}: {}", ran.err);
+        assert!(ran.err.contains(input), "{}", ran.err);
+        // What stood before the damage is written, if there was any.
+        let whole = place.refused(&["convert", input, "-o", "o", "--strict"], "damaged");
+        assert!(!place.path("o").exists() && !place.path(".o.partial").exists(), "{}", whole.err);
     }
 }
 

@@ -168,7 +168,7 @@ fn what_is_no_history_is_named() {
     place.file("folder/notes.txt", "x");
     place.refused(
         &["convert", "folder", "-o", "o"],
-        "the folders hold no files with a known ending",
+        "1 passed over: neither name nor content is that of a history (first: notes.txt)",
     );
 }
 

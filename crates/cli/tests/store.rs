@@ -153,12 +153,13 @@ fn a_dry_run_tells_what_would_happen_and_makes_nothing() {
 #[test]
 fn what_cannot_be_read_is_told_with_its_place() {
     let keep = Keep::new();
-    keep.0.file("in.jsonl", lines([chat("a")]) + "{\"id\": 1, \"foo\": 2}\nnonsense\n");
+    let good = lines(["a", "b", "c"].map(chat));
+    keep.0.file("in.jsonl", good + "{\"id\": 1, \"foo\": 2}\nnonsense\n");
     let ran = keep.ok(&["import", "in.jsonl", "--rejects", "bad.jsonl"]);
-    assert!(ran.err.contains("refused    2 items") && ran.err.contains("line 3"), "{}", ran.err);
+    assert!(ran.err.contains("refused    2 items") && ran.err.contains("line 5"), "{}", ran.err);
     let bad = keep.0.rows("bad.jsonl");
     assert_eq!(bad.len(), 2);
-    assert_eq!(bad[1]["line"], 3);
+    assert_eq!(bad[1]["line"], 5);
     let job = &keep.json(&["jobs", "list", "--json"])[0];
     assert_eq!(job["state"], "completed_with_skips");
 }

@@ -80,7 +80,18 @@ pub const ARCHIVE_RATIO: u64 = 200;
 /// Bytes that any archive may unpack to, whatever its ratio.
 pub const ARCHIVE_FREE_BYTES: u64 = 256 << 20;
 
-/// Entries read from one ZIP archive.
+/// Archives in archives, and other packing in packing, that are followed: people pack a folder of packed files, and
+/// seldom that again.
+pub const ARCHIVE_DEPTH: usize = 6;
+
+/// Largest window of a Zstandard stream that is read without being asked for, in bytes: what its own tools take by
+/// default. A stream needs as much memory.
+pub const ZSTD_WINDOW_BYTES: u64 = 128 << 20;
+
+/// Bytes of a file with an unknown ending that are looked at to see whether it is a history.
+pub const SNIFFED_BYTES: usize = 256 << 10;
+
+/// Entries read from one archive.
 pub const ARCHIVE_ENTRIES: usize = 1_000_000;
 
 /// Folders within folders that are followed when a folder is read.

@@ -120,6 +120,7 @@ impl Checkpoint {
                 record_chars: counted.record_chars,
             },
             refused: Tally::<Refusal>::default(),
+            first_refused: BTreeMap::new(),
             sources: vec![SourceCount {
                 name: STORE.into(),
                 format: None,

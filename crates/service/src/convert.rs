@@ -1,10 +1,11 @@
 //! `convert`: histories to a package, with no store between.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::import::{ImportFormat, Refusal};
-use retort_formats::package::{DataFile, InputCount, MANIFEST, Manifest};
+use retort_formats::package::{DataFile, InputCount, MANIFEST, Manifest, findings};
 use retort_model::bounds::INFERENCE_BYTES;
 use retort_model::{Account, Selection, Tally, Time};
 
@@ -12,10 +13,10 @@ use crate::Error;
 use crate::draft::Draft;
 use crate::files::{PartWriter, assemble, clear_up, write_text};
 use crate::panics::{caught_in, point};
-use crate::pipeline::{InputsFeed, More, Observer, Shaping, Totals, run, variables};
+use crate::pipeline::{FirstRefused, InputsFeed, More, Observer, Shaping, Totals, run, variables};
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, asked, manifest};
-use crate::source::{Input, Inputs};
+use crate::source::{Input, Inputs, PassedOver, ReadOptions};
 
 /// What is to be done.
 #[derive(Clone)]
@@ -38,6 +39,10 @@ pub struct ConvertPlan {
     pub force: bool,
     /// The moment whose state is exported, if not the newest change of the inputs.
     pub snapshot: Option<Time>,
+    /// How the inputs are read.
+    pub reading: ReadOptions,
+    /// Whether it fails, and publishes nothing, if anything could not be read.
+    pub strict: bool,
 }
 
 /// What was done.
@@ -55,11 +60,34 @@ pub struct Report {
     pub input_bytes: u64,
     /// Bytes of the data files.
     pub data_bytes: u64,
-    /// Files in folders that by their endings are no histories.
-    pub files_passed_over: u64,
+    /// Where the first items refused for each reason stand, and what is wrong with them.
+    pub first_refused: FirstRefused,
+    /// Files and entries that were not read, by reason.
+    pub passed_over: Tally<PassedOver>,
 }
 
-/// Reads histories and writes a package.
+/// What was found in items that were read.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'r> {
+    /// The account.
+    pub account: &'r Account,
+    /// Items that could not be read, by reason.
+    pub refused: &'r Tally<Refusal>,
+    /// Where the first refused for each reason stand, and what is wrong with them.
+    pub first_refused: &'r FirstRefused,
+    /// Files and entries that were not read, by reason.
+    pub passed_over: &'r Tally<PassedOver>,
+}
+
+impl Report {
+    /// What was found.
+    pub fn found(&self) -> Found<'_> {
+        let Self { account, refused, first_refused, passed_over, .. } = self;
+        Found { account, refused, first_refused, passed_over }
+    }
+}
+
+/// Reads histories and writes a package. `rejects` gets a line for each item that could not be read or was left out.
 ///
 /// # Errors
 /// Failing I/O, an output that is there already, or nothing to write. Bad items are no errors: the report
@@ -68,38 +96,46 @@ pub fn convert(
     plan: &ConvertPlan,
     observer: &dyn Observer,
     stopped: &AtomicBool,
+    rejects: &mut (dyn Write + Send),
 ) -> Result<Report, Error> {
-    caught_in(|| convert_all(plan, observer, stopped))
+    caught_in(|| convert_all(plan, observer, stopped, rejects))
 }
 
 fn convert_all(
     plan: &ConvertPlan,
     observer: &dyn Observer,
     stopped: &AtomicBool,
+    rejects: &mut (dyn Write + Send),
 ) -> Result<Report, Error> {
     plan.dataset.check()?;
-    let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output))?;
+    let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output), plan.reading)?;
     let plan = &plan.with_variables(&mut inputs, stopped)?;
     let draft = Draft::begin(&plan.output, plan.force)?;
     let place = draft.place();
     let mut part = PartWriter::begin(&plan.dataset, &place, 0, plan.shard_bytes, plan.threads);
-    let totals = run(
-        &mut InputsFeed::new(&inputs, plan.from),
-        &plan.shaping(),
-        Totals::default(),
-        observer,
-        stopped,
-        &mut |delivery| part.take(delivery).map(|()| More::Wanted),
-    )?;
+    let mut feed = InputsFeed::new(&inputs, plan.from);
+    let totals =
+        run(&mut feed, &plan.shaping(), Totals::default(), observer, stopped, &mut |delivery| {
+            rejects.write_all(&delivery.rejects).map_err(|source| Error::Unpack {
+                name: "the list of refused items".into(),
+                source,
+            })?;
+            part.take(delivery).map(|()| More::Wanted)
+        })?;
+    let passed_over = feed.passed_over;
     if totals.account.records == 0 {
-        return Err(Error::Nothing(why_nothing(&totals, &inputs)));
+        return Err(Error::Nothing(why_nothing(&totals, &passed_over)));
+    }
+    if plan.strict && totals.account.refused > 0 {
+        return Err(Error::Strict(why_refused(&totals)));
     }
     let parts = [part.finish()?];
     let mut files = assemble(&plan.dataset, &place, &parts, &totals, plan.threads)?;
     clear_up(&place, &parts, &files)?;
     let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
     point("receipt");
-    let manifest = manifest(&plan.dataset, plan.origin(&inputs, &totals), &totals, listed);
+    let manifest =
+        manifest(&plan.dataset, plan.origin(&inputs, &totals, &passed_over), &totals, listed);
     debug_assert!(manifest.balances() && totals.account.balances());
     files.push(write_text(&place, MANIFEST, &manifest.to_json())?);
     let output = draft.publish(&files)?;
@@ -111,20 +147,39 @@ fn convert_all(
         manifest,
         input_bytes: inputs.bytes,
         data_bytes: data.map(|file| file.bytes).sum(),
-        files_passed_over: inputs.passed_over,
+        first_refused: totals.first_refused,
+        passed_over,
     })
 }
 
+/// How many items could not be read, and where the first stand.
+fn why_refused(totals: &Totals) -> String {
+    let kinds: Vec<_> = totals
+        .refused
+        .iter()
+        .map(|(kind, count, _)| format!("{count} {}", kind.as_str()))
+        .collect();
+    let count = totals.account.refused;
+    let first: Vec<_> = totals.first_refused.values().map(String::as_str).collect();
+    let more =
+        if count > first.len() as u64 { "\n  and others; `--rejects FILE` lists all" } else { "" };
+    format!("{count} could not be read ({})\n  {}{more}", kinds.join(", "), first.join("\n  "))
+}
+
 /// What a person needs to know when there is nothing to write.
-fn why_nothing(totals: &Totals, inputs: &Inputs) -> String {
+fn why_nothing(totals: &Totals, passed_over: &Tally<PassedOver>) -> String {
     let account = &totals.account;
     if account.read == 0 {
-        return match inputs.files.len() {
-            0 => {
-                "the folders hold no files with a known ending (json, jsonl, ndjson, gz, zst, zip)"
-                    .into()
-            }
-            _ => "the inputs hold no items".into(),
+        let kinds: Vec<_> = passed_over
+            .iter()
+            .map(|(why, count, first)| {
+                let first = first.first().map_or("", String::as_str);
+                format!("{count} passed over: {} (first: {first})", PassedOver::words(why.as_str()))
+            })
+            .collect();
+        return match kinds.as_slice() {
+            [] => "the inputs hold no items".into(),
+            kinds => format!("the inputs hold no histories; {}", kinds.join("; ")),
         };
     }
     let read = account.read - account.refused;
@@ -134,15 +189,10 @@ fn why_nothing(totals: &Totals, inputs: &Inputs) -> String {
         .map(|(reason, count, _)| format!("{count} {}", reason.words()))
         .collect();
     if account.refused > 0 {
-        let kinds: Vec<_> = totals
-            .refused
-            .iter()
-            .map(|(kind, count, _)| format!("{count} {}", kind.as_str()))
-            .collect();
-        reasons.push(format!("{} could not be read ({})", account.refused, kinds.join(", ")));
+        reasons.push(why_refused(totals));
     }
     if read > account.selected {
-        reasons.push(format!("{} are not selected", read - account.selected));
+        reasons.insert(0, format!("{} are not selected", read - account.selected));
     }
     format!("of {} items, {}", account.read, reasons.join(", "))
 }
@@ -180,12 +230,13 @@ impl ConvertPlan {
         }
     }
 
-    fn origin(&self, inputs: &Inputs, totals: &Totals) -> Origin {
+    fn origin(&self, inputs: &Inputs, totals: &Totals, passed_over: &Tally<PassedOver>) -> Origin {
         Origin {
             from: self.from.map(ImportFormat::name),
             selection: asked(&self.selection),
             snapshot: self.snapshot.or(inputs.newest).map(|time| time.to_string()),
             inputs: totals.sources.iter().map(InputCount::from).collect(),
+            passed_over: findings(passed_over, PassedOver::as_str),
         }
     }
 }

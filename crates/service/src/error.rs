@@ -44,6 +44,9 @@ pub enum Error {
     /// Nothing was written.
     #[error("no records to write: {0}")]
     Nothing(String),
+    /// Something could not be read where nothing may be refused.
+    #[error("nothing was written, as `--strict` was asked: {0}")]
+    Strict(String),
     /// A choice that the formats do not allow.
     #[error("{0}")]
     Choice(String),

@@ -117,6 +117,7 @@ pub(crate) fn export(
     let mut files = assemble(&plan, &place, &parts, &totals, threads).map_err(in_objects)?;
     let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
     let origin = Origin {
+        passed_over: Vec::new(),
         from: None,
         selection,
         snapshot: job.created_at.map(|time| time.to_string()),

@@ -370,7 +370,7 @@ mod tests {
             tells_account: false,
             store: None,
         };
-        let inputs = Inputs::find(&[Input::Path(input)], None).unwrap();
+        let inputs = Inputs::find(&[Input::Path(input)], None, Default::default()).unwrap();
         let mut writer = PartWriter::begin(plan, place, number, u64::MAX, 1);
         let totals = run(
             &mut InputsFeed::new(&inputs, None),

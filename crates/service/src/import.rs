@@ -24,10 +24,10 @@ use crate::Error;
 use crate::panics::{caught_in, point};
 use crate::pipeline::{
     BatchDone, Ends, Feed, InputsFeed, Job, More, Observer, Outlet, Progress, ReadItem, Source,
-    Turnstile, Work, in_order, parse, refused_entry,
+    Turnstile, Work, in_order, parse, place_of, refuse_input,
 };
 use crate::seen::{IdHash, SeenIds};
-use crate::source::{Input, Inputs};
+use crate::source::{Input, Inputs, PassedOver, ReadOptions};
 
 /// What is to be imported.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ pub struct ImportPlan {
     pub dry_run: bool,
     /// Whether the report names each conversation; for a few.
     pub names: bool,
+    /// How the inputs are read.
+    pub reading: ReadOptions,
 }
 
 /// A conversation or run that an import met, and what became of it.
@@ -92,8 +94,11 @@ pub struct ImportReport {
     /// What people should know of how the items were read, each with the first of them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<Finding>,
-    /// Files in folders that by their endings are no histories.
+    /// Files and entries of archives that were not read.
     pub files_passed_over: u64,
+    /// The same by reason, with the first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub passed_over: Vec<Finding>,
     /// The inputs, one by one.
     pub inputs: Vec<InputCount>,
     /// The conversations, if they were to be named.
@@ -146,7 +151,7 @@ pub(crate) fn import(
     rejects: &mut (dyn Write + Send),
 ) -> Result<ImportReport, Error> {
     point("import.find");
-    let inputs = Inputs::find(&plan.inputs, None)?;
+    let inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
     let ends = Ends::new(stopped);
     let before = Turnstile::new(Before { seen: SeenIds::new(), again: HashMap::new() });
     let read_bytes = Arc::new(AtomicU64::new(0));
@@ -157,7 +162,7 @@ pub(crate) fn import(
         waiting: Waiting::default(),
         refused: Tally::default(),
         warned: Tally::default(),
-        report: ImportReport { files_passed_over: inputs.passed_over, ..ImportReport::default() },
+        report: ImportReport::default(),
     };
     let committed = AtomicU64::new(0);
     let read = Arc::clone(&read_bytes);
@@ -221,6 +226,8 @@ pub(crate) fn import(
     (report.same, report.older, report.repeated) = (done.same, done.older, done.repeated);
     report.foreign += done.foreign;
     report.met.extend(done.met);
+    report.files_passed_over = feed.passed_over.total();
+    report.passed_over = findings(&feed.passed_over, PassedOver::as_str);
     report.refused = findings(&taking.refused, Refusal::as_str);
     report.warnings = findings(&taking.warned, Warning::as_str);
     point("import.report");
@@ -240,8 +247,8 @@ fn pack(
     let mut done = BatchDone::default();
     let batch = match work {
         Work::Items(batch) => batch,
-        Work::Refused(why) => {
-            refused_entry(&mut done, &source, why);
+        Work::Refused(refused) => {
+            refuse_input(&mut done, &source, refused);
             before.pass(sequence, ends, |_| ())?;
             let (incoming, runs, documents, foreign) = Default::default();
             return Some(Ok(Made { source, done, incoming, runs, documents, foreign }));
@@ -550,11 +557,7 @@ impl Taking {
         for reject in &done.rejects {
             write_reject(reject, &mut lines);
             if self.report.first_refused.len() < IDS_LISTED {
-                let (input, line, byte) = (&reject.input, reject.line, reject.byte);
-                self.report.first_refused.push(format!(
-                    "{input}, item {}, line {line}, byte {byte}: {}",
-                    reject.index, reject.detail
-                ));
+                self.report.first_refused.push(place_of(reject));
             }
         }
         rejects

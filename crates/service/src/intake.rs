@@ -19,7 +19,7 @@ use crate::pipeline::{Nobody, Observer};
 use crate::place::{NewFile, Place, hex};
 use crate::secret::chance;
 use crate::service::{Done, Service};
-use crate::source::Input;
+use crate::source::{Input, ReadOptions};
 
 /// What the job table keeps of an import that is to be done.
 #[derive(Default, Serialize, Deserialize)]
@@ -143,6 +143,7 @@ impl Service {
                 threads: 1,
                 dry_run: false,
                 names: true,
+                reading: ReadOptions::default(),
             };
             let running = AtomicBool::new(false);
             let scope = caller.scope();
@@ -339,5 +340,13 @@ fn plan_of(
     if let (Some(file), Some((_, label))) = (fetched, kept.upload) {
         inputs.push(Input::Named(file.path().to_owned(), label));
     }
-    Ok(ImportPlan { inputs, from, owner: kept.owner, threads, dry_run: false, names: false })
+    Ok(ImportPlan {
+        inputs,
+        from,
+        owner: kept.owner,
+        threads,
+        dry_run: false,
+        names: false,
+        reading: ReadOptions::default(),
+    })
 }

@@ -48,7 +48,7 @@ pub use analysis::{Analysis, Counts, Read};
 pub use browse::first_question;
 pub use caller::{Caller, LOCAL, Origin};
 pub use choice::{Choice, Chosen};
-pub use convert::{ConvertPlan, Report, convert};
+pub use convert::{ConvertPlan, Found, Report, convert};
 pub use datasets::DatasetRef;
 pub use doctor::Diagnosis;
 pub use documents::NewOriginal;
@@ -59,14 +59,14 @@ pub use import::{ImportPlan, ImportReport, Met};
 pub use intake::{IntakeRequest, Upload};
 pub use objects::Objects;
 pub use package::Package;
-pub use pipeline::{Nobody, Observer, Progress};
+pub use pipeline::{FirstRefused, Nobody, Observer, Progress};
 pub use plan::{Compression, DatasetPlan, PlanNames};
 pub use preview::{Preview, Sample, preview, preview_package};
 pub use queue::ExportRequest;
 pub use runs::{Latency, RunBar, RunCharts};
 pub use service::{Clock, Done, Service, Settings, Worked, migrate};
 pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
-pub use source::{Input, files_of};
+pub use source::{Input, NamedInputs, PassedOver, ReadOptions, files_of};
 pub use verify::{Difference, Verified, verify, verify_package};
 
 /// The open sets: what can be read, the shapes of records, the kinds of files.

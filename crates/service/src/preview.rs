@@ -1,5 +1,6 @@
 //! `preview`: the first records as they would be written, and what was found in them, with nothing written.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -12,12 +13,12 @@ use retort_store::Order;
 use crate::Error;
 use crate::browse::with_edits;
 use crate::caller::Caller;
-use crate::convert::ConvertPlan;
+use crate::convert::{ConvertPlan, Found};
 use crate::package::Package;
-use crate::pipeline::{InputsFeed, More, Nobody, Shaping, Totals, run};
+use crate::pipeline::{FirstRefused, InputsFeed, More, Nobody, Shaping, Totals, run};
 use crate::queue::ExportRequest;
 use crate::service::Service;
-use crate::source::{Input, Inputs};
+use crate::source::{Input, Inputs, PassedOver, ReadOptions};
 
 /// The first records of a dataset.
 #[derive(Debug, Default)]
@@ -28,14 +29,27 @@ pub struct Preview {
     pub account: Account,
     /// Items that could not be read, by reason.
     pub refused: Tally<Refusal>,
+    /// Where the first items refused for each reason stand, and what is wrong with them.
+    pub first_refused: FirstRefused,
+    /// Files and entries that were not read, by reason.
+    pub passed_over: Tally<PassedOver>,
 }
 
-/// Shows the first records that the plan would write. Reading stops soon behind them.
+impl Preview {
+    /// What was found.
+    pub fn found(&self) -> Found<'_> {
+        let Self { account, refused, first_refused, passed_over, .. } = self;
+        Found { account, refused, first_refused, passed_over }
+    }
+}
+
+/// Shows the first records that the plan would write. Reading stops soon behind them. `rejects` gets a line for each
+/// item that could not be read or was left out.
 ///
 /// # Errors
 /// Failing I/O, or choices that the formats do not allow.
-pub fn preview(plan: &ConvertPlan) -> Result<Preview, Error> {
-    look(plan, false)
+pub fn preview(plan: &ConvertPlan, rejects: &mut (dyn Write + Send)) -> Result<Preview, Error> {
+    look(plan, false, rejects)
 }
 
 /// Shapes and checks the first items of a selection as an export would.
@@ -119,8 +133,10 @@ impl Service {
             threads: 1,
             force: false,
             snapshot: None,
+            reading: ReadOptions::default(),
+            strict: false,
         };
-        Ok(Sample { preview: look(&plan, true)?, looked_at, total })
+        Ok(Sample { preview: look(&plan, true, &mut io::sink())?, looked_at, total })
     }
 }
 
@@ -144,9 +160,13 @@ impl Sampling {
 }
 
 /// Shows the first records; `whole` goes on to the end, so that all that was found is counted.
-fn look(plan: &ConvertPlan, whole: bool) -> Result<Preview, Error> {
+fn look(
+    plan: &ConvertPlan,
+    whole: bool,
+    rejects: &mut (dyn Write + Send),
+) -> Result<Preview, Error> {
     plan.dataset.check()?;
-    let mut inputs = Inputs::find(&plan.inputs, None)?;
+    let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
     let plan = &plan.with_variables(&mut inputs, &AtomicBool::new(false))?;
     let jsonl = file_format_named("jsonl").ok_or_else(|| Error::Choice("no JSON Lines".into()))?;
     let shaping = Shaping { file_format: jsonl, threads: 1, tells_account: true, ..plan.shaping() };
@@ -156,20 +176,23 @@ fn look(plan: &ConvertPlan, whole: bool) -> Result<Preview, Error> {
     let mut lines = Vec::new();
     let mut preview = Preview::default();
     let mut count = 0;
+    let mut feed = InputsFeed::new(&inputs, plan.from);
     let totals = run(
-        &mut InputsFeed::new(&inputs, plan.from),
+        &mut feed,
         &shaping,
         Totals::default(),
         &Nobody,
         &AtomicBool::new(false),
         &mut |delivery| {
+            rejects.write_all(&delivery.rejects).map_err(fail)?;
             if let Some(chunk) = delivery.chunk {
                 count += chunk.rows;
                 writer.write(chunk, &mut lines).map_err(fail)?;
             }
-            if let Some((account, refused)) = delivery.account {
-                preview.account = account;
-                preview.refused = refused;
+            if let Some(counted) = delivery.account {
+                preview.account = counted.account;
+                preview.refused = counted.refused;
+                preview.first_refused = counted.first_refused;
             }
             Ok(if whole || count < PREVIEW_RECORDS as u64 { More::Wanted } else { More::Enough })
         },
@@ -177,7 +200,9 @@ fn look(plan: &ConvertPlan, whole: bool) -> Result<Preview, Error> {
     if whole || count < PREVIEW_RECORDS as u64 {
         preview.account = totals.account;
         preview.refused = totals.refused;
+        preview.first_refused = totals.first_refused;
     }
+    preview.passed_over = feed.passed_over;
     preview.records =
         String::from_utf8_lossy(&lines).lines().take(PREVIEW_RECORDS).map(str::to_owned).collect();
     Ok(preview)

@@ -2,7 +2,7 @@
 
 use retort_formats::import::Refusal;
 use retort_formats::package::{
-    Column, Counts, DataFile, FORMAT_VERSION, InputCount, Lengths, Manifest, ReadCounts,
+    Column, Counts, DataFile, FORMAT_VERSION, Finding, InputCount, Lengths, Manifest, ReadCounts,
     RecordCounts, Renamed, SelectionAsked, findings,
 };
 use retort_model::{
@@ -22,6 +22,8 @@ pub(crate) struct Origin {
     /// The moment whose state is in the dataset.
     pub(crate) snapshot: Option<String>,
     pub(crate) inputs: Vec<InputCount>,
+    /// Files and entries that were not read, by reason.
+    pub(crate) passed_over: Vec<Finding>,
 }
 
 /// The receipt of the dataset.
@@ -61,6 +63,7 @@ pub(crate) fn manifest(
             lone_surrogates: account.lone_surrogates,
             duplicate_keys: account.duplicate_keys,
             inputs: origin.inputs,
+            passed_over: origin.passed_over,
         },
         conversations: counts(ItemKind::Conversation),
         runs: counts(ItemKind::Run),

@@ -1,19 +1,30 @@
 //! Where histories are read from: files, folders, archives and standard input, one stream after another.
+//!
+//! Finding ([`Inputs::find`]) lists the files; `open.rs` reads each: what packs it is undone, what it contains is read
+//! one after another, and whatever cannot be read is refused, or passed over with a reason, without an end to the rest.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+mod archive;
+mod beside;
+mod bytes;
+mod open;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::UNIX_EPOCH;
 
-use retort_formats::file::{self, ReadSeek};
-use retort_model::Time;
-use retort_model::bounds::{
-    ARCHIVE_ENTRIES, ARCHIVE_FREE_BYTES, ARCHIVE_RATIO, FOLDER_DEPTH, REQUEST_UNPACKED_BYTES,
-};
+use retort_formats::import::{ImportFormat, Refusal};
+use retort_formats::package::{DATASET_INFO, MANIFEST, Manifest};
+use retort_model::bounds::{FOLDER_DEPTH, REQUEST_UNPACKED_BYTES, ZSTD_WINDOW_BYTES};
+use retort_model::{Tally, Time};
 
+use self::beside::Beside;
+use self::bytes::Budget;
+pub(crate) use self::bytes::refusal_of;
+use self::open::{Expected, Opener, Place};
 use crate::Error;
 
 /// Something to read.
@@ -29,39 +40,73 @@ pub enum Input {
     Bytes(Arc<[u8]>, String),
 }
 
+/// How inputs are read, beyond what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Largest window of a Zstandard stream that is read, in bytes: as much memory is needed.
+    pub max_window: u64,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { max_window: ZSTD_WINDOW_BYTES }
+    }
+}
+
 /// One file among the inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct InputFile {
     from: From,
     /// What it is called in reports: its path below the folder that was named.
     label: String,
+    expected: Expected,
+    /// The package that it is a data file of.
+    package: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
 enum From {
     Stdin,
+    /// A file that can be read from any place.
     Path(PathBuf),
+    /// Something that can be read once, such as a named pipe.
+    Pipe(PathBuf),
     Bytes(Arc<[u8]>),
+    /// A folder that cannot be listed, and why.
+    Unreadable(String),
 }
 
 /// All that is to be read.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
     pub(crate) files: Vec<InputFile>,
-    /// Files in folders that by their endings are no histories.
-    pub(crate) passed_over: u64,
+    /// What is not read, by reason.
+    pub(crate) passed_over: Tally<PassedOver>,
     /// Bytes on disk.
     pub(crate) bytes: u64,
     /// The newest change of any file.
     pub(crate) newest: Option<Time>,
+    /// How they are read.
+    options: ReadOptions,
     /// What an earlier run wrote where this one will write.
     output: Option<PathBuf>,
     /// What came through a pipe and is read more than once.
     kept: Vec<tempfile::NamedTempFile>,
+    /// Links that were met, each with the folder that was named.
+    links: Vec<Link>,
+}
+
+/// A link in a folder.
+#[derive(Debug)]
+struct Link {
+    path: PathBuf,
+    label: String,
+    /// The folder that was named, whatever links lead to it.
+    root: PathBuf,
 }
 
 /// What a stream is called.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SourceName {
     /// In reports, and in ids that are made from places.
     pub(crate) label: String,
@@ -69,114 +114,274 @@ pub(crate) struct SourceName {
     pub(crate) stem: String,
 }
 
-/// A stream, or an entry of an archive that is not read.
+/// A stream, or something that is not read.
 pub(crate) enum Stream<'r> {
-    Items(&'r mut dyn Read),
-    Refused(&'static str),
+    Items(&'r mut dyn io::Read),
+    /// It cannot be read, and why: an item that is refused.
+    Refused(Refusal, String),
+    /// It is nothing to read.
+    PassedOver(PassedOver),
 }
 
-const ENDINGS: [&str; 7] = ["json", "jsonl", "ndjson", "parquet", "gz", "zst", "zip"];
+/// Why a file or an entry of an archive is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PassedOver {
+    /// Neither its name nor its content is that of a history.
+    NotAHistory,
+    /// Its name begins with a dot.
+    Hidden,
+    /// What macOS keeps beside files.
+    Macos,
+    /// A package that Retort wrote earlier, inside a folder that was named.
+    Package,
+    /// What an earlier run wrote where this one writes.
+    Output,
+    /// A link that leads out of the folder that was named.
+    LinkOutside,
+    /// A link to a folder that it stands in.
+    LinkLoop,
+    /// A link to nothing.
+    BrokenLink,
+    /// A link to what is read under another name.
+    SameFile,
+    /// An earlier entry of an archive with the name of a later one.
+    RepeatedEntry,
+    /// Deeper in folders than is followed.
+    TooDeep,
+    /// A device, a socket or the like.
+    Special,
+}
 
-/// The first bytes of a Parquet file.
-const PARQUET: &[u8] = b"PAR1";
+impl PassedOver {
+    /// The name as it is written in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAHistory => "not-a-history",
+            Self::Hidden => "hidden",
+            Self::Macos => "macos-metadata",
+            Self::Package => "retort-package",
+            Self::Output => "output",
+            Self::LinkOutside => "link-outside",
+            Self::LinkLoop => "link-loop",
+            Self::BrokenLink => "broken-link",
+            Self::SameFile => "same-file",
+            Self::RepeatedEntry => "repeated-entry",
+            Self::TooDeep => "too-deep",
+            Self::Special => "special-file",
+        }
+    }
 
-/// Files that Retort writes beside the data of a package: no histories.
-const PACKAGE_FILES: [&str; 4] =
-    ["dataset_info.json", "manifest.json", "rejects.jsonl", "extra.jsonl"];
+    /// The reason in words.
+    pub fn words(name: &str) -> &'static str {
+        match name {
+            "not-a-history" => "neither name nor content is that of a history",
+            "hidden" => "the name begins with a dot",
+            "macos-metadata" => "metadata of macOS",
+            "retort-package" => "a package that Retort wrote; name it as an input to read it",
+            "output" => "what this run replaces",
+            "link-outside" => "a link out of the folder",
+            "link-loop" => "a link to a folder that it is in",
+            "broken-link" => "a link to nothing",
+            "same-file" => "a link to a file that is read anyway",
+            "repeated-entry" => {
+                "an earlier entry of the same name in an archive; the last one is read"
+            }
+            "too-deep" => "too many folders deep",
+            "special-file" => "a device, socket or the like",
+            _ => "",
+        }
+    }
+}
+
+/// Where the Hugging Face hub's cache keeps the files that its snapshots link to.
+const BLOBS: &str = "blobs";
 
 impl Inputs {
     /// Finds the files behind the inputs. What stands at `output` is none of them.
-    pub(crate) fn find(inputs: &[Input], output: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) fn find(
+        inputs: &[Input],
+        output: Option<&Path>,
+        options: ReadOptions,
+    ) -> Result<Self, Error> {
         let output = output.and_then(|output| output.canonicalize().ok());
-        let mut found = Self { output, ..Self::default() };
+        let mut found = Self { output, options, ..Self::default() };
         for input in inputs {
             match input {
-                Input::Stdin => {
-                    found
-                        .files
-                        .push(InputFile { from: From::Stdin, label: "standard input".into() });
-                }
+                Input::Stdin => found.push(From::Stdin, "standard input".into(), Expected::Named),
                 Input::Bytes(bytes, label) => {
                     found.bytes += bytes.len() as u64;
-                    let from = From::Bytes(Arc::clone(bytes));
-                    found.files.push(InputFile { from, label: label.clone() });
+                    found.push(From::Bytes(Arc::clone(bytes)), label.clone(), Expected::Named);
                 }
                 Input::Named(path, label) => {
                     let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
-                    found.add(path.clone(), label.clone(), &metadata);
+                    found.add(path.clone(), label.clone(), Expected::Named, &metadata);
                 }
                 Input::Path(path) => {
                     let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
                     if metadata.is_dir() {
-                        found.walk(path, "", 0)?;
+                        let root = path.canonicalize().unwrap_or_else(|_| path.clone());
+                        found.walk(path, "", 0, &root);
                     } else {
                         let label = path
                             .file_name()
                             .unwrap_or(path.as_os_str())
                             .to_string_lossy()
                             .into_owned();
-                        found.add(path.clone(), label, &metadata);
+                        found.add(path.clone(), label, Expected::Named, &metadata);
                     }
                 }
             }
         }
+        found.follow_links();
         found.tell_apart();
         Ok(found)
     }
 
     /// Keeps what comes through a pipe, so that it can be read more than once.
     pub(crate) fn keep_stdin(&mut self) -> Result<(), Error> {
-        for file in self.files.iter_mut().filter(|file| matches!(file.from, From::Stdin)) {
+        for file in &mut self.files {
             let fail = |source| Error::Unpack { name: file.label.clone(), source };
+            let mut input: Box<dyn io::Read> = match &file.from {
+                From::Stdin => Box::new(io::stdin().lock()),
+                From::Pipe(path) => {
+                    Box::new(fs::File::open(path).map_err(|error| Error::read(path, error))?)
+                }
+                From::Path(_) | From::Bytes(_) | From::Unreadable(_) => continue,
+            };
             let mut kept = tempfile::NamedTempFile::new().map_err(fail)?;
-            self.bytes += io::copy(&mut io::stdin().lock(), &mut kept).map_err(fail)?;
+            self.bytes += io::copy(&mut input, &mut kept).map_err(fail)?;
             file.from = From::Path(kept.path().to_owned());
             self.kept.push(kept);
         }
         Ok(())
     }
 
-    fn add(&mut self, path: PathBuf, label: String, metadata: &fs::Metadata) {
-        let changed =
-            metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let changed = changed.and_then(|since| Time::from_epoch(&since.as_secs().to_string()));
-        self.newest = self.newest.max(changed);
-        self.bytes += metadata.len();
-        self.files.push(InputFile { from: From::Path(path), label });
+    fn push(&mut self, from: From, label: String, expected: Expected) {
+        self.files.push(InputFile { from, label, expected, package: None });
     }
 
-    fn walk(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), Error> {
-        let entries = fs::read_dir(folder).map_err(|error| Error::read(folder, error))?;
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| Error::read(folder, error))?;
-            names.push((entry.file_name(), entry.path()));
+    fn add(&mut self, path: PathBuf, label: String, expected: Expected, metadata: &fs::Metadata) {
+        if expected != Expected::Odd {
+            let changed =
+                metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let changed = changed.and_then(|since| Time::from_epoch(&since.as_secs().to_string()));
+            self.newest = self.newest.max(changed);
         }
-        names.sort();
-        let is_package = names.iter().any(|(name, _)| name == "manifest.json")
-            && names.iter().any(|(name, _)| name == "dataset_info.json");
+        self.bytes += metadata.len();
+        let from = if metadata.is_file() { From::Path(path) } else { From::Pipe(path) };
+        self.push(from, label, expected);
+    }
+
+    /// Lists a folder below the one that was named, `root`.
+    fn walk(&mut self, folder: &Path, prefix: &str, depth: usize, root: &Path) {
+        let names = match list(folder) {
+            Ok(names) => names,
+            Err(error) => {
+                let label = prefix.trim_end_matches('/');
+                let label = if label.is_empty() { folder.to_string_lossy() } else { label.into() };
+                let why = format!("the folder cannot be listed: {error}");
+                return self.push(From::Unreadable(why), label.into_owned(), Expected::Named);
+            }
+        };
+        let package = package_in(folder, &names);
+        if package.is_some() && depth > 0 {
+            return self.passed_over.add(PassedOver::Package, prefix.trim_end_matches('/'));
+        }
+        let is_hub_cache = names.iter().any(|(name, _)| name == "snapshots");
         for (name, path) in names {
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with('.') || (is_package && PACKAGE_FILES.contains(&name.as_str())) {
-                continue;
-            }
-            let metadata =
-                fs::symlink_metadata(&path).map_err(|error| Error::read(&path, error))?;
             let label = format!("{prefix}{name}");
-            if self.output.is_some() && path.canonicalize().ok() == self.output {
+            if name.starts_with('.') {
+                let why =
+                    if name.starts_with("._") { PassedOver::Macos } else { PassedOver::Hidden };
+                self.passed_over.add(why, &label);
                 continue;
             }
-            if metadata.is_dir() {
-                if depth < FOLDER_DEPTH {
-                    self.walk(&path, &format!("{label}/"), depth + 1)?;
+            if let Some(package) = &package
+                && !package.files.iter().any(|file| file.path == name && file.records.is_some())
+            {
+                // What is written beside the data is read with it.
+                if name != MANIFEST && package.files.iter().all(|file| file.path != name) {
+                    self.passed_over.add(PassedOver::NotAHistory, &label);
                 }
-            } else if metadata.is_file() && has_known_ending(&name) {
-                self.add(path, label, &metadata);
+                continue;
+            }
+            let metadata = match fs::symlink_metadata(&path) {
+                Ok(metadata) => metadata,
+                Err(error) => {
+                    self.push(From::Unreadable(error.to_string()), label, Expected::Named);
+                    continue;
+                }
+            };
+            if self.output.is_some() && path.canonicalize().ok() == self.output {
+                self.passed_over.add(PassedOver::Output, &label);
+            } else if metadata.is_symlink() {
+                self.links.push(Link { path, label, root: root.to_owned() });
+            } else if metadata.is_dir() {
+                if is_hub_cache && name == BLOBS {
+                    // They are read by the names that the snapshots give them.
+                } else if name == "__MACOSX" {
+                    self.passed_over.add(PassedOver::Macos, &label);
+                } else if depth < FOLDER_DEPTH {
+                    self.walk(&path, &format!("{label}/"), depth + 1, root);
+                } else {
+                    self.passed_over.add(PassedOver::TooDeep, &label);
+                }
+            } else if metadata.is_file() {
+                let expected = open::expected_by_name(&name);
+                self.add(path, label, expected, &metadata);
+                if let Some(file) = self.files.last_mut().filter(|_| package.is_some()) {
+                    file.package = Some(folder.to_owned());
+                }
             } else {
-                self.passed_over += 1;
+                self.passed_over.add(PassedOver::Special, &label);
             }
         }
-        Ok(())
+    }
+
+    /// Adds the files that links lead to, where those stand in the folder that was named or are blobs of a cache, and
+    /// are not read anyway.
+    fn follow_links(&mut self) {
+        let links = std::mem::take(&mut self.links);
+        if links.is_empty() {
+            return;
+        }
+        let canonical = |file: &InputFile| match &file.from {
+            From::Path(path) => path.canonicalize().ok(),
+            _ => None,
+        };
+        let mut read: BTreeSet<PathBuf> = self.files.iter().filter_map(canonical).collect();
+        for Link { path, label, root } in links {
+            let Ok(target) = path.canonicalize() else {
+                self.passed_over.add(PassedOver::BrokenLink, &label);
+                continue;
+            };
+            let is_inside = target.starts_with(&root);
+            let is_blob =
+                target.parent().and_then(Path::file_name).is_some_and(|name| name == BLOBS);
+            let why = match fs::metadata(&target) {
+                Err(_) => Some(PassedOver::BrokenLink),
+                Ok(metadata) if metadata.is_dir() => {
+                    Some(if folder_of(&path).starts_with(&target) {
+                        PassedOver::LinkLoop
+                    } else if is_inside {
+                        PassedOver::SameFile
+                    } else {
+                        PassedOver::LinkOutside
+                    })
+                }
+                Ok(_) if !is_inside && !is_blob => Some(PassedOver::LinkOutside),
+                Ok(metadata) if !metadata.is_file() => Some(PassedOver::Special),
+                Ok(_) if !read.insert(target.clone()) => Some(PassedOver::SameFile),
+                Ok(metadata) => {
+                    let expected = open::expected_by_name(&label);
+                    self.add(target, label.clone(), expected, &metadata);
+                    None
+                }
+            };
+            if let Some(why) = why {
+                self.passed_over.add(why, &label);
+            }
+        }
     }
 
     /// Gives files that would be called alike names of their own, as ids are made from them.
@@ -192,311 +397,109 @@ impl Inputs {
     }
 }
 
-/// The files behind inputs, each with what it is called in reports, and how many in folders are no histories.
+/// The folder that a path stands in, without links.
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().and_then(|folder| folder.canonicalize().ok()).unwrap_or_default()
+}
+
+/// The names in a folder, sorted, and their paths.
+fn list(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        names.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The receipt of the package that a folder is, if it is one that Retort wrote.
+fn package_in(folder: &Path, names: &[(String, PathBuf)]) -> Option<Manifest> {
+    let has = |name: &str| names.iter().any(|(one, _)| one == name);
+    if !has(MANIFEST) || !has(DATASET_INFO) {
+        return None;
+    }
+    Manifest::parse(&fs::read_to_string(folder.join(MANIFEST)).ok()?).ok()
+}
+
+/// Files, each with what it is called in reports.
+pub type NamedInputs = Vec<(Input, String)>;
+
+/// The files behind inputs, each with what it is called in reports, and what is passed over.
 ///
 /// # Errors
 /// One of them cannot be read.
-pub fn files_of(inputs: &[Input]) -> Result<(Vec<(Input, String)>, u64), Error> {
-    let found = Inputs::find(inputs, None)?;
-    let file = |file: InputFile| {
-        let input = match file.from {
-            From::Stdin => Input::Stdin,
-            From::Path(path) => Input::Path(path),
-            From::Bytes(bytes) => Input::Bytes(bytes, file.label.clone()),
-        };
-        (input, file.label)
-    };
-    Ok((found.files.into_iter().map(file).collect(), found.passed_over))
-}
-
-fn has_known_ending(name: &str) -> bool {
-    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
-}
-
-/// Whether a path of an archive begins at a root, of whatever system.
-fn is_absolute(name: &str) -> bool {
-    name.starts_with(['/', '\\']) || name.get(1..2) == Some(":")
-}
-
-fn stem_of(label: &str) -> String {
-    let name = label.rsplit(['/', '\\']).next().unwrap_or(label);
-    name.split('.').next().unwrap_or(name).to_owned()
-}
-
-/// Counts what is read from the disk, for progress and for the bound on unpacking.
-struct Counted<R> {
-    inner: R,
-    here: Arc<AtomicU64>,
-    all: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(into)?;
-        self.here.fetch_add(length as u64, Ordering::Relaxed);
-        self.all.fetch_add(length as u64, Ordering::Relaxed);
-        Ok(length)
-    }
-}
-
-impl<R: Seek> Seek for Counted<R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.inner.seek(to)
-    }
-}
-
-/// Rows as lines.
-struct Lines {
-    rows: Box<dyn Iterator<Item = io::Result<String>>>,
-    line: Cursor<Vec<u8>>,
-}
-
-impl Read for Lines {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let length = self.line.read(into)?;
-            if length > 0 || into.is_empty() {
-                return Ok(length);
+pub fn files_of(
+    inputs: &[Input],
+    from: Option<&'static dyn ImportFormat>,
+) -> Result<(NamedInputs, Tally<PassedOver>), Error> {
+    let found = Inputs::find(inputs, None, ReadOptions::default())?;
+    let mut passed_over = found.passed_over.clone();
+    let mut files = Vec::new();
+    for file in &found.files {
+        if file.expected == Expected::Odd {
+            let mut why = None;
+            file.each_stream(&found, from, &Arc::default(), &mut |_, stream| {
+                if let Stream::PassedOver(reason) = stream {
+                    why = Some(reason);
+                }
+                Ok(false)
+            })?;
+            if let Some(why) = why {
+                passed_over.add(why, &file.label);
+                continue;
             }
-            let Some(row) = self.rows.next() else { return Ok(0) };
-            let mut row = row?.into_bytes();
-            row.push(b'\n');
-            self.line = Cursor::new(row);
         }
+        let label = file.label.clone();
+        files.push(match &file.from {
+            From::Stdin => (Input::Stdin, label),
+            From::Path(path) | From::Pipe(path) => (Input::Path(path.clone()), label),
+            From::Bytes(bytes) => (Input::Bytes(Arc::clone(bytes), label.clone()), label),
+            From::Unreadable(why) => {
+                let source = io::Error::other(why.clone());
+                return Err(Error::Unpack { name: label, source });
+            }
+        });
     }
-}
-
-/// Ends a stream that unpacks to more than an honest one does.
-struct Bounded<R> {
-    inner: R,
-    packed: Arc<AtomicU64>,
-    unpacked: u64,
-    /// What it may unpack to, whatever its size.
-    most: Option<u64>,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(into).map_err(damaged)?;
-        self.unpacked += length as u64;
-        let bound = ARCHIVE_FREE_BYTES
-            .max(self.packed.load(Ordering::Relaxed).saturating_mul(ARCHIVE_RATIO));
-        if let Some(most) = self.most
-            && self.unpacked > most
-        {
-            let why =
-                format!("it unpacks to more than {} MiB; bring it in as an import", most >> 20);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
-        if self.unpacked > bound {
-            let why = format!(
-                "it unpacks to more than {ARCHIVE_RATIO} times its size, which histories do not do"
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
-        Ok(length)
-    }
-}
-
-/// What a decompressor says, some of which name no kind: the bytes are damaged.
-fn damaged(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::Other => io::Error::new(io::ErrorKind::InvalidData, error),
-        _ => error,
-    }
-}
-
-/// How a file is packed, by its first bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Packing {
-    None,
-    Gzip,
-    Zstd,
-    Zip,
-}
-
-fn packing_of(start: &[u8]) -> Packing {
-    match start {
-        [0x1f, 0x8b, ..] => Packing::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Packing::Zstd,
-        [b'P', b'K', 3 | 5, 4 | 6, ..] => Packing::Zip,
-        _ => Packing::None,
-    }
+    Ok((files, passed_over))
 }
 
 impl InputFile {
-    /// Hands each stream of the file to `take`, which may say that no more are wanted. `read_bytes` goes up with
-    /// what is read from the disk.
+    /// Hands each stream of the file to `take`, which may say that no more are wanted. `read_bytes` goes up with what
+    /// is read from the disk; `from` is the import format, where it was named.
     pub(crate) fn each_stream(
         &self,
+        inputs: &Inputs,
+        from: Option<&'static dyn ImportFormat>,
         read_bytes: &Arc<AtomicU64>,
         take: &mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        let here = Arc::new(AtomicU64::new(0));
-        let inner: Box<dyn Read> = match &self.from {
-            From::Stdin => Box::new(io::stdin().lock()),
+        let most = matches!(self.from, From::Bytes(_)).then_some(REQUEST_UNPACKED_BYTES);
+        let budget = Arc::new(Budget::new(most));
+        let (options, beside) = (inputs.options, None);
+        let mut opener = Opener { take, budget, all: read_bytes, options, from, beside };
+        let place = Place::new(&self.label, self.expected);
+        match &self.from {
+            From::Unreadable(why) => opener.refuse(&place, Refusal::Unreadable, why.clone()),
+            From::Stdin => opener.read(&place, &mut io::stdin().lock()),
+            From::Bytes(bytes) => opener.read(&place, &mut io::Cursor::new(Arc::clone(bytes))),
             From::Path(path) => {
-                Box::new(File::open(path).map_err(|error| Error::read(path, error))?)
-            }
-            From::Bytes(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
-        };
-        let mut input = Counted { inner, here: Arc::clone(&here), all: Arc::clone(read_bytes) };
-        let fail = |source| Error::Unpack { name: self.label.clone(), source };
-        let start = start_of(&mut input).map_err(fail)?;
-        if start == PARQUET {
-            return self.each_row(start, input, &here, read_bytes, take);
-        }
-        if packing_of(&start) == Packing::Zip {
-            return match &self.from {
-                From::Path(path) => {
-                    let inner = File::open(path).map_err(|error| Error::read(path, error))?;
-                    let file = BufReader::new(Counted {
-                        inner,
-                        here: Arc::clone(&here),
-                        all: Arc::clone(read_bytes),
-                    });
-                    self.each_entry(file, &here, take)
+                if let Some(package) = &self.package {
+                    let name = self.label.rsplit('/').next().unwrap_or(&self.label);
+                    opener.beside = match Beside::in_folder(package, name) {
+                        Ok(beside) => beside,
+                        Err(error) => return opener.fail(&place, &error),
+                    };
                 }
-                From::Stdin | From::Bytes(_) => {
-                    // An archive is read from its end, so what comes through a pipe is kept first.
-                    let mut kept = tempfile::tempfile().map_err(fail)?;
-                    io::copy(&mut Cursor::new(start).chain(input), &mut kept).map_err(fail)?;
-                    kept.seek(SeekFrom::Start(0)).map_err(fail)?;
-                    self.each_entry(BufReader::new(kept), &here, take)
+                match fs::File::open(path) {
+                    Ok(file) => opener.file(&place, file, path),
+                    Err(error) => opener.fail(&place, &error),
                 }
-            };
-        }
-        let name = SourceName { label: self.label.clone(), stem: stem_of(&self.label) };
-        let mut stream = unpacked(start, input, &here, self.most_bytes()).map_err(fail)?;
-        take(name, Stream::Items(&mut *stream))
-    }
-
-    /// The rows of a Parquet file, as JSON lines.
-    fn each_row(
-        &self,
-        start: Vec<u8>,
-        input: Counted<Box<dyn Read>>,
-        here: &Arc<AtomicU64>,
-        read_bytes: &Arc<AtomicU64>,
-        take: &mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
-    ) -> Result<bool, Error> {
-        let fail = |source| Error::Unpack { name: self.label.clone(), source };
-        let whole: Box<dyn ReadSeek> = match &self.from {
-            From::Path(path) => {
-                let inner = File::open(path).map_err(|error| Error::read(path, error))?;
-                let (here, all) = (Arc::clone(here), Arc::clone(read_bytes));
-                Box::new(Counted { inner, here, all })
             }
-            From::Stdin | From::Bytes(_) => {
-                // Such a file is read from its end, so what comes through a pipe is kept first.
-                let mut kept = tempfile::tempfile().map_err(fail)?;
-                io::copy(&mut Cursor::new(start).chain(input), &mut kept).map_err(fail)?;
-                Box::new(kept)
-            }
-        };
-        let parquet = file::by_name("parquet")
-            .ok_or_else(|| Error::Choice("the format `parquet` is gone".into()))?;
-        let rows = parquet.read(whole).map_err(damaged).map_err(fail)?;
-        let name = SourceName { label: self.label.clone(), stem: stem_of(&self.label) };
-        let (packed, most) = (Arc::clone(here), self.most_bytes());
-        let inner = Lines { rows, line: Cursor::default() };
-        take(name, Stream::Items(&mut Bounded { inner, packed, unpacked: 0, most }))
+            From::Pipe(path) => match fs::File::open(path) {
+                Ok(mut file) => opener.read(&place, &mut file),
+                Err(error) => opener.fail(&place, &error),
+            },
+        }
     }
-
-    /// What it may unpack to, whatever its size.
-    fn most_bytes(&self) -> Option<u64> {
-        matches!(self.from, From::Bytes(_)).then_some(REQUEST_UNPACKED_BYTES)
-    }
-
-    fn each_entry<R: Read + Seek>(
-        &self,
-        file: R,
-        packed: &Arc<AtomicU64>,
-        take: &mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
-    ) -> Result<bool, Error> {
-        let fail = |source: zip::result::ZipError| Error::Unpack {
-            name: self.label.clone(),
-            source: damaged(source.into()),
-        };
-        let mut archive = zip::ZipArchive::new(file).map_err(fail)?;
-        if archive.len() > ARCHIVE_ENTRIES {
-            let why =
-                format!("it has {} entries; at most {ARCHIVE_ENTRIES} are read", archive.len());
-            let source = io::Error::new(io::ErrorKind::InvalidData, why);
-            return Err(Error::Unpack { name: self.label.clone(), source });
-        }
-        let mut names: Vec<String> = archive
-            .file_names()
-            .map(|name| Ok(name?.into_owned()))
-            .collect::<Result<_, _>>()
-            .map_err(fail)?;
-        names.sort();
-        let is_package = ["manifest.json", "dataset_info.json"]
-            .iter()
-            .all(|one| names.iter().any(|name| name == one));
-        for name in names {
-            let mut entry = archive.by_name(&name).map_err(fail)?;
-            let visible: String = name.chars().flat_map(char::escape_debug).collect();
-            let label = format!("{}/{visible}", self.label);
-            let source = SourceName { stem: stem_of(&label), label };
-            let more = if entry.enclosed_name().is_none() || is_absolute(&name) {
-                take(source, Stream::Refused("its path leaves the archive"))?
-            } else if entry.is_symlink() {
-                take(source, Stream::Refused("it is a link"))?
-            } else if entry.is_dir()
-                || !has_known_ending(&name)
-                || (is_package && PACKAGE_FILES.contains(&name.as_str()))
-            {
-                true
-            } else {
-                packed.store(entry.compressed_size(), Ordering::Relaxed);
-                let label = source.label.clone();
-                let fail = |error| Error::Unpack { name: label.clone(), source: error };
-                let start = start_of(&mut entry).map_err(fail)?;
-                let bounded = Bounded {
-                    inner: entry,
-                    packed: Arc::clone(packed),
-                    unpacked: 0,
-                    most: self.most_bytes(),
-                };
-                let mut stream =
-                    unpacked(start, bounded, packed, self.most_bytes()).map_err(fail)?;
-                take(source, Stream::Items(&mut *stream))?
-            };
-            if !more {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-}
-
-fn start_of(input: &mut dyn Read) -> io::Result<Vec<u8>> {
-    let mut start = Vec::with_capacity(4);
-    input.take(4).read_to_end(&mut start)?;
-    Ok(start)
-}
-
-/// The stream without its packing.
-fn unpacked<'r>(
-    start: Vec<u8>,
-    input: impl Read + 'r,
-    packed: &Arc<AtomicU64>,
-    most: Option<u64>,
-) -> io::Result<Box<dyn Read + 'r>> {
-    let packing = packing_of(&start);
-    let whole = Cursor::new(start).chain(input);
-    let packed = Arc::clone(packed);
-    Ok(match packing {
-        Packing::Gzip => {
-            let inner = flate2::read::MultiGzDecoder::new(BufReader::with_capacity(1 << 17, whole));
-            Box::new(Bounded { inner, packed, unpacked: 0, most })
-        }
-        Packing::Zstd => {
-            let inner = zstd::stream::read::Decoder::new(whole)?;
-            Box::new(Bounded { inner, packed, unpacked: 0, most })
-        }
-        Packing::None | Packing::Zip => Box::new(whole),
-    })
 }

@@ -283,6 +283,8 @@ mod tests {
     /// A package of two chats, made at the path and read from there.
     fn read_back(output: &Path, input: &Path, compression: Compression) -> Memory {
         let plan = ConvertPlan {
+            reading: Default::default(),
+            strict: false,
             inputs: vec![Input::Path(input.to_owned())],
             from: None,
             selection: Selection::default(),
@@ -302,7 +304,7 @@ mod tests {
             force: false,
             snapshot: None,
         };
-        convert(&plan, &Nobody, &AtomicBool::new(false)).unwrap();
+        convert(&plan, &Nobody, &AtomicBool::new(false), &mut io::sink()).unwrap();
         let mut shelf = shelf_at(output).unwrap();
         let mut files = BTreeMap::new();
         for name in shelf.names().unwrap() {

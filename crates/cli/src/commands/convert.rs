@@ -1,6 +1,7 @@
 //! `retort convert`.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use retort_formats::import::Refusal;
-use retort_model::{Account, DatasetName, Reason, Repair, Tally, Warning, bounds};
-use retort_service::{Error, Report, convert, discard};
+use retort_formats::package::{self, Finding};
+use retort_model::{DatasetName, Reason, Repair, Tally, Warning, bounds};
+use retort_service::{Error, Found, PassedOver, Report, convert, discard};
 use serde_json::json;
 
 use super::{Failure, STOPPED};
 use crate::args::{Making, Reading, Selecting, Shaping, dataset_plan, plan, threads};
 use crate::progress::Bar;
-use crate::words::{bytes, count, several};
+use crate::words::{bytes, count, one_line, several};
 
 /// Read histories and write a dataset package.
 #[derive(Args)]
@@ -37,6 +39,9 @@ pub struct Convert {
     #[command(flatten)]
     writing: Writing,
 }
+
+/// Most items could not be read.
+const MOST_REFUSED: u8 = 3;
 
 /// How long a run may take to end by itself once it is to stop.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -64,6 +69,14 @@ struct Writing {
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
+    /// Fail, and publish nothing, if anything cannot be read.
+    #[arg(long)]
+    strict: bool,
+
+    /// Write a line of JSON for each item that cannot be read or is left out to this file, too.
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+
     /// Say nothing but errors.
     #[arg(short, long)]
     quiet: bool,
@@ -86,6 +99,8 @@ impl Convert {
         plan.shard_bytes = writing.shard_size.saturating_mul(1_000_000);
         plan.threads = threads(writing.threads);
         plan.force = writing.force;
+        plan.strict = writing.strict;
+        let mut rejects = rejects_to(writing.rejects.as_deref())?;
 
         let stopped = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stopped);
@@ -100,8 +115,9 @@ impl Convert {
         let bar = Bar::new(writing.quiet);
         #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
         let began = Instant::now();
-        let report = convert(&plan, &bar, &stopped);
+        let report = convert(&plan, &bar, &stopped, &mut *rejects);
         bar.finish();
+        rejects.flush()?;
         if let Err(stopped @ Error::Stopped) = &report {
             eprintln!("error: {stopped}");
             return Ok(ExitCode::from(STOPPED));
@@ -113,8 +129,38 @@ impl Convert {
         if writing.json {
             write!(std::io::stdout().lock(), "{}", report.manifest.to_json())?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(exit_code(report.account.read, report.account.refused))
     }
+}
+
+/// A file for the lines of what cannot be read, if one was named.
+pub fn rejects_to(path: Option<&Path>) -> Result<Box<dyn Write + Send>, Failure> {
+    let Some(path) = path else { return Ok(Box::new(std::io::sink())) };
+    let file = File::create(path)
+        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
+    Ok(Box::new(BufWriter::new(file)))
+}
+
+/// How a run ends of whose items so many were refused.
+pub fn exit_code(read: u64, refused: u64) -> ExitCode {
+    if are_most(read, refused) { ExitCode::from(MOST_REFUSED) } else { ExitCode::SUCCESS }
+}
+
+fn are_most(read: u64, refused: u64) -> bool {
+    refused > read / 2
+}
+
+/// Says first of all that most items could not be read, if so.
+pub fn warn_of_most(read: u64, refused: u64, out: &mut impl Write) -> std::io::Result<()> {
+    if are_most(read, refused) {
+        writeln!(
+            out,
+            "warning: {} of {} could not be read",
+            count(refused),
+            several(read, "item")
+        )?;
+    }
+    Ok(())
 }
 
 /// The dataset's name from the output's.
@@ -130,13 +176,14 @@ fn name_of(output: &Path) -> Result<DatasetName, Failure> {
 
 fn summary(report: &Report, took: Duration, out: &mut impl Write) -> std::io::Result<()> {
     let account = &report.account;
+    warn_of_most(account.read, account.refused, out)?;
     writeln!(
         out,
         "read       {} in {}",
         several(account.read, "item"),
         several(report.manifest.read.inputs.len() as u64, "file")
     )?;
-    findings(account, &report.refused, out)?;
+    findings(&report.found(), out)?;
     let seconds = took.as_secs_f64().max(0.001);
     #[allow(
         clippy::cast_precision_loss,
@@ -161,15 +208,15 @@ fn summary(report: &Report, took: Duration, out: &mut impl Write) -> std::io::Re
 }
 
 /// What was selected, written, left out and mended.
-pub fn findings(
-    account: &Account,
-    refused: &Tally<Refusal>,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
+pub fn findings(found: &Found<'_>, out: &mut impl Write) -> std::io::Result<()> {
+    let Found { account, refused, first_refused, passed_over } = found;
+    let passed_over = package::findings(passed_over, PassedOver::as_str);
+    list_passed_over(&passed_over, out)?;
     let read = account.read - account.refused;
-    for (refusal, number, places) in refused.iter() {
-        let first = places.first().map(String::as_str).unwrap_or_default();
-        writeln!(out, "  refused    {} {} (first: {first})", count(number), refusal.as_str())?;
+    for (refusal, number, _) in refused.iter() {
+        let first = first_refused.get(refusal.as_str()).map_or("", String::as_str);
+        let (number, first) = (count(number), one_line(first, 400));
+        writeln!(out, "  refused    {number} {} (first: {first})", refusal.as_str())?;
     }
     let noun = account.noun();
     let not_selected = read - account.selected;
@@ -211,6 +258,20 @@ pub fn findings(
     Ok(())
 }
 
+/// Files and entries that were not read, by reason.
+pub fn list_passed_over(passed_over: &[Finding], out: &mut impl Write) -> std::io::Result<()> {
+    let total = passed_over.iter().map(|finding| finding.count).sum();
+    if total > 0 {
+        writeln!(out, "not read   {}", several(total, "file"))?;
+    }
+    for Finding { kind, count: number, first_ids } in passed_over {
+        let first = first_ids.first().map_or("", String::as_str);
+        let words = PassedOver::words(kind);
+        writeln!(out, "  {:>8}  {words} (first: {})", count(*number), one_line(first, 120))?;
+    }
+    Ok(())
+}
+
 fn list<K: Ord + Copy>(
     out: &mut impl Write,
     tally: &Tally<K>,
@@ -223,7 +284,8 @@ fn list<K: Ord + Copy>(
 }
 
 /// The findings as JSON.
-pub fn findings_json(account: &Account, refused: &Tally<Refusal>) -> serde_json::Value {
+pub fn findings_json(found: &Found<'_>) -> serde_json::Value {
+    let Found { account, refused, first_refused, passed_over } = found;
     fn tally<K: Ord + Copy>(
         tally: &Tally<K>,
         name: impl Fn(K) -> &'static str,
@@ -237,6 +299,8 @@ pub fn findings_json(account: &Account, refused: &Tally<Refusal>) -> serde_json:
     json!({
         "read": account.read,
         "refused": tally(refused, Refusal::as_str),
+        "first_refused": first_refused,
+        "passed_over": tally(passed_over, PassedOver::as_str),
         "selected": account.selected,
         "written": account.written,
         "left_out": tally(&account.left_out, Reason::as_str),

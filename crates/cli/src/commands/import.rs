@@ -1,16 +1,18 @@
 //! `retort import`.
 
-use std::fs::File;
-use std::io::{BufWriter, Write, sink};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use retort_formats::package::{Finding, findings};
+use retort_model::Warning;
 use retort_model::bounds::IDS_LISTED;
-use retort_service::{Error, ImportPlan, ImportReport, Input, files_of};
+use retort_service::{Error, ImportPlan, ImportReport, Input, PassedOver, files_of};
 use retort_web::wire;
 
+use super::convert::{exit_code, list_passed_over, rejects_to, warn_of_most};
 use super::jobs::is_completed;
 use super::{Failure, STOPPED, print_json, stop_flag};
 use crate::args::Reading;
@@ -36,6 +38,10 @@ pub struct Import {
     /// Write a line of JSON for each item that cannot be read to this file.
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
+
+    /// End with an error if anything cannot be read; what can is imported all the same.
+    #[arg(long)]
+    strict: bool,
 
     /// Say nothing but errors.
     #[arg(short, long)]
@@ -83,15 +89,9 @@ impl Import {
             threads: opened.settings.threads,
             dry_run: self.dry_run,
             names: false,
+            reading: self.reading.options(),
         };
-        let mut rejects: Box<dyn Write + Send> = match &self.rejects {
-            None => Box::new(sink()),
-            Some(path) => {
-                let file = File::create(path)
-                    .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
-                Box::new(BufWriter::new(file))
-            }
-        };
+        let mut rejects = rejects_to(self.rejects.as_deref())?;
         let stopped = stop_flag()?;
         let bar = Bar::new(self.quiet);
         #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
@@ -115,7 +115,7 @@ impl Import {
         if self.json {
             print_json(&report)?;
         }
-        Ok(ExitCode::SUCCESS)
+        ended(&report, self.strict)
     }
 
     /// Sends the files to a server, one after another, and waits until it has imported them.
@@ -124,7 +124,7 @@ impl Import {
             return Err("`--dry-run` and `--rejects` are for a store that lies here".into());
         }
         client.check_import()?;
-        let (files, passed_over) = files_of(&self.reading.inputs())?;
+        let (files, passed_over) = files_of(&self.reading.inputs(), self.reading.from())?;
         let number = files.len();
         let stopped = stop_flag()?;
         let bar = Bar::new(self.quiet);
@@ -148,7 +148,11 @@ impl Import {
             bar.finish();
             return super::jobs::list(&jobs, self.json);
         }
-        let mut report = ImportReport { files_passed_over: passed_over, ..ImportReport::default() };
+        let mut report = ImportReport {
+            files_passed_over: passed_over.total(),
+            passed_over: findings(&passed_over, PassedOver::as_str),
+            ..ImportReport::default()
+        };
         for at in 0..number {
             let Some(job) = jobs.get(at) else { break };
             let Some(ended) = client.follow(job, &bar, &stopped)? else {
@@ -168,7 +172,18 @@ impl Import {
         if self.json {
             print_json(&report)?;
         }
-        Ok(ExitCode::SUCCESS)
+        ended(&report, self.strict)
+    }
+}
+
+/// How an import ends, by what it could not read.
+fn ended(report: &ImportReport, strict: bool) -> Result<ExitCode, Failure> {
+    match report.refused_count() {
+        refused if strict && refused > 0 => {
+            Err(format!("{} could not be read, as `--strict` was asked", several(refused, "item"))
+                .into())
+        }
+        refused => Ok(exit_code(report.read, refused)),
     }
 }
 
@@ -198,22 +213,29 @@ fn add(all: &mut ImportReport, one: ImportReport) {
         (&mut all.runs, one.runs),
         (&mut all.lone_surrogates, one.lone_surrogates),
         (&mut all.duplicate_keys, one.duplicate_keys),
+        (&mut all.files_passed_over, one.files_passed_over),
     ] {
         *sum += more;
     }
-    for finding in one.refused {
-        match all.refused.iter_mut().find(|known| known.kind == finding.kind) {
+    add_findings(&mut all.refused, one.refused);
+    add_findings(&mut all.warnings, one.warnings);
+    add_findings(&mut all.passed_over, one.passed_over);
+    all.first_refused.extend(one.first_refused);
+    all.first_refused.truncate(IDS_LISTED);
+    all.inputs.extend(one.inputs);
+}
+
+fn add_findings(all: &mut Vec<Finding>, more: Vec<Finding>) {
+    for finding in more {
+        match all.iter_mut().find(|known| known.kind == finding.kind) {
             Some(known) => {
                 known.count += finding.count;
                 known.first_ids.extend(finding.first_ids);
                 known.first_ids.truncate(IDS_LISTED);
             }
-            None => all.refused.push(finding),
+            None => all.push(finding),
         }
     }
-    all.first_refused.extend(one.first_refused);
-    all.first_refused.truncate(IDS_LISTED);
-    all.inputs.extend(one.inputs);
 }
 
 /// Ends the job that was given back to the queue when the person stopped it.
@@ -234,6 +256,7 @@ fn summary(
     if dry_run {
         writeln!(out, "nothing was changed; this is what would happen:")?;
     }
+    warn_of_most(report.read, report.refused_count(), out)?;
     writeln!(
         out,
         "read       {} in {} ({:.1} s)",
@@ -262,12 +285,10 @@ fn summary(
     if report.foreign > 0 {
         writeln!(out, "of others   {}, left out", several(report.foreign, noun))?;
     }
-    if report.files_passed_over > 0 {
-        writeln!(
-            out,
-            "passed over {} that are no histories",
-            several(report.files_passed_over, "file")
-        )?;
+    list_passed_over(&report.passed_over, out)?;
+    for Finding { kind, count: number, .. } in &report.warnings {
+        let words = kind.parse().map_or("", Warning::words);
+        writeln!(out, "  {:>8}  {words}", count(*number))?;
     }
     if report.refused_count() == 0 {
         return Ok(());

@@ -1,18 +1,17 @@
 //! `retort preview`.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::{Cell, CellAlignment};
-use retort_formats::import::Refusal;
 use retort_model::json::Value;
-use retort_model::{Account, Tally};
-use retort_service::{Package, preview, preview_package};
+use retort_service::{Found, Package, preview, preview_package};
 use serde_json::json;
 
 use super::Failure;
-use super::convert::{findings, findings_json};
+use super::convert::{exit_code, findings, findings_json, rejects_to, warn_of_most};
 use crate::args::{Reading, Selecting, Shaping, plan};
 use crate::words::{one_line, table};
 
@@ -30,6 +29,10 @@ pub struct Preview {
 
     #[command(flatten)]
     shaping: Shaping,
+
+    /// Write a line of JSON for each item that cannot be read or is left out to this file.
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
 
     #[command(flatten)]
     showing: Showing,
@@ -49,14 +52,14 @@ pub struct Showing {
 
 impl Preview {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let (records, found) = match self.package() {
-            Some(mut package) => (preview_package(&mut package)?, None),
-            None => {
-                let preview = preview(&plan(&self.reading, self.selecting, &self.shaping)?)?;
-                (preview.records, Some((preview.account, preview.refused)))
-            }
-        };
-        self.showing.show(&records, found.as_ref().map(|(account, refused)| (account, refused)))
+        if let Some(mut package) = self.package() {
+            return self.showing.show(&preview_package(&mut package)?, None);
+        }
+        let mut rejects = rejects_to(self.rejects.as_deref())?;
+        let plan = plan(&self.reading, self.selecting, &self.shaping)?;
+        let preview = preview(&plan, &mut *rejects)?;
+        rejects.flush()?;
+        self.showing.show(&preview.records, Some(preview.found()))
     }
 
     /// The input as a package, if it is one.
@@ -68,11 +71,7 @@ impl Preview {
 
 impl Showing {
     /// Shows records, and what was found in the conversations that they were made of.
-    pub fn show(
-        &self,
-        records: &[String],
-        found: Option<(&Account, &Tally<Refusal>)>,
-    ) -> Result<ExitCode, Failure> {
+    pub fn show(&self, records: &[String], found: Option<Found<'_>>) -> Result<ExitCode, Failure> {
         let mut out = std::io::stdout().lock();
         if self.lines {
             for record in records {
@@ -84,18 +83,21 @@ impl Showing {
                 .map(|record| serde_json::from_str(record))
                 .collect::<Result<Vec<serde_json::Value>, _>>()?;
             let mut whole = json!({"records": values});
-            if let (Some((account, refused)), Some(object)) = (found, whole.as_object_mut()) {
-                object.insert("findings".into(), findings_json(account, refused));
+            if let (Some(found), Some(object)) = (found, whole.as_object_mut()) {
+                object.insert("findings".into(), findings_json(&found));
             }
             writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
         } else {
             print(records, &mut out)?;
-            if let Some((account, refused)) = found {
+            if let Some(found) = found {
                 let mut err = std::io::stderr().lock();
-                findings(account, refused, &mut err)?;
+                warn_of_most(found.account.read, found.account.refused, &mut err)?;
+                findings(&found, &mut err)?;
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(found.map_or(ExitCode::SUCCESS, |found| {
+            exit_code(found.account.read, found.account.refused)
+        }))
     }
 }
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{ImportFormat, Shape, sniff};
+use retort_model::Tally;
 
 use super::aside::Batches;
 use super::halves::Halves;
 use super::rows::Rows;
-use super::{Feed, Outlet, Source, Work};
+use super::{Feed, Outlet, RefusedInput, Source, Work};
 use crate::Error;
 use crate::panics::point;
-use crate::source::{Inputs, SourceName, Stream};
+use crate::source::{Inputs, PassedOver, SourceName, Stream, refusal_of};
 
 /// Items that are looked at to find out the format of a stream, in each batch until it is found.
 const ITEMS_SNIFFED: usize = 16;
@@ -24,12 +25,14 @@ pub(crate) struct InputsFeed<'p> {
     halves: Halves,
     rows: Rows,
     sources: usize,
+    /// What was not read, by reason.
+    pub(crate) passed_over: Tally<PassedOver>,
 }
 
 impl<'p> InputsFeed<'p> {
     pub(crate) fn new(inputs: &'p Inputs, from: Option<&'static dyn ImportFormat>) -> Self {
         let (halves, rows) = Default::default();
-        Self { inputs, from, halves, rows, sources: 0 }
+        Self { inputs, from, halves, rows, sources: 0, passed_over: inputs.passed_over.clone() }
     }
 }
 
@@ -42,8 +45,10 @@ impl Feed for InputsFeed<'_> {
         let read_bytes = Arc::clone(&to.read_bytes);
         for file in &self.inputs.files {
             point("open");
-            let more =
-                file.each_stream(&read_bytes, &mut |name, stream| self.stream(name, stream, to))?;
+            let (inputs, from) = (self.inputs, self.from);
+            let more = file.each_stream(inputs, from, &read_bytes, &mut |name, stream| {
+                self.stream(name, stream, to)
+            })?;
             if !more {
                 return Ok(());
             }
@@ -59,23 +64,39 @@ impl InputsFeed<'_> {
         stream: Stream<'_>,
         to: &mut Outlet<'_>,
     ) -> Result<bool, Error> {
+        if let Stream::PassedOver(why) = stream {
+            self.passed_over.add(why, &name.label);
+            return Ok(to.more_wanted());
+        }
         let place = self.sources;
         self.sources += 1;
         let mut source = Arc::new(Source { place, name, format: self.from });
         let input = match stream {
             Stream::Items(input) => input,
-            Stream::Refused(why) => {
-                return Ok(to.send(source, Work::Refused(why)));
+            Stream::Refused(refusal, why) => {
+                let refused = RefusedInput { refusal, why, position: (1, 0, 0) };
+                return Ok(to.send(source, Work::Refused(refused)));
             }
+            Stream::PassedOver(_) => return Ok(to.more_wanted()),
         };
         let mut splitter = Splitter::new(input);
         point("split");
         let mut sent = false;
         loop {
-            let next = splitter.next(to.spent_batch()).map_err(|error| Error::Unpack {
-                name: source.name.label.clone(),
-                source: error,
-            })?;
+            let next = match splitter.next(to.spent_batch()) {
+                Ok(next) => next,
+                // What came before stays; the rest is refused, and the next input is read.
+                Err(error) => {
+                    let (index, line, byte) = splitter.position();
+                    let what = if index > 1 { "the rest cannot be read: " } else { "" };
+                    let refused = RefusedInput {
+                        refusal: refusal_of(&error),
+                        why: format!("{what}{error}"),
+                        position: (index, line, byte),
+                    };
+                    return Ok(to.send(source, Work::Refused(refused)));
+                }
+            };
             let Some(batch) = next else {
                 // One that is empty, or whose rows wait for others, is told of too.
                 if !sent {

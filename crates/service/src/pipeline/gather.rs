@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use retort_formats::file::Rows;
-use retort_formats::import::{ImportFormat, Refusal};
-use retort_formats::package::write_reject;
+use retort_formats::import::ImportFormat;
+use retort_formats::package::{Reject, write_reject};
 use retort_model::bounds::{BESIDE_BYTES, RENAMED_TOOLS_LISTED};
-use retort_model::{Account, Item, Selection, Tally, Warning};
+use retort_model::{Account, Item, Selection, Warning};
 
 use super::work::{Admitted, BatchDone, ReadItem};
-use super::{Delivery, FrontRow, Shaping, Source, SourceCount, Totals};
+use super::{Counted, Delivery, FrontRow, Shaping, Source, SourceCount, Totals};
 use crate::Error;
 use crate::panics::point;
 use crate::seen::{IdHash, SeenIds};
@@ -51,7 +51,7 @@ pub(super) struct Group {
     pub(super) rejects: Vec<u8>,
     pub(super) ids: Vec<u8>,
     pub(super) extras: Vec<u8>,
-    pub(super) account: Option<(Account, Tally<Refusal>)>,
+    pub(super) account: Option<Counted>,
 }
 
 impl Admission {
@@ -138,6 +138,10 @@ impl Gathering {
         }
         done.rejects.sort_by_key(|reject| reject.index);
         for reject in &done.rejects {
+            let first = &mut self.totals.first_refused;
+            if reject.id.is_none() && !first.contains_key(&reject.reason) {
+                first.insert(reject.reason.clone(), place_of(reject));
+            }
             write_reject(reject, &mut self.rejects);
         }
         for id in &done.ids {
@@ -176,9 +180,11 @@ impl Gathering {
             rejects: std::mem::take(&mut self.rejects),
             ids: std::mem::take(&mut self.ids),
             extras: std::mem::take(&mut self.extras),
-            account: shaping
-                .tells_account
-                .then(|| (self.totals.account.clone(), self.totals.refused.clone())),
+            account: shaping.tells_account.then(|| Counted {
+                account: self.totals.account.clone(),
+                refused: self.totals.refused.clone(),
+                first_refused: self.totals.first_refused.clone(),
+            }),
         })
     }
 
@@ -221,6 +227,12 @@ impl Gathering {
             count.refused += refused;
         }
     }
+}
+
+/// Where an item stands, and what is wrong with it.
+pub(crate) fn place_of(reject: &Reject) -> String {
+    let Reject { input, index, line, byte, detail, .. } = reject;
+    format!("{input}, item {index}, line {line}, byte {byte}: {detail}")
 }
 
 /// An id as a line: line ends in it would make it two.

@@ -28,9 +28,10 @@ use retort_store::{SelectedBatch, Store};
 use self::crew::InOrder;
 pub(crate) use self::crew::{Ends, Made, Turnstile, in_order};
 pub(crate) use self::feed::InputsFeed;
+pub(crate) use self::gather::place_of;
 use self::gather::{Admission, Gathering, encode};
 pub(crate) use self::learn::variables;
-pub(crate) use self::work::{BatchDone, ReadItem, parse, refused_entry};
+pub(crate) use self::work::{BatchDone, ReadItem, parse, refuse_input};
 use self::work::{Reader, Worker};
 use crate::Error;
 use crate::seen::SeenIds;
@@ -86,7 +87,14 @@ pub(crate) struct Delivery {
     pub(crate) ids: Vec<u8>,
     pub(crate) extras: Vec<u8>,
     /// What was counted up to here, where that was asked.
-    pub(crate) account: Option<(Account, Tally<Refusal>)>,
+    pub(crate) account: Option<Counted>,
+}
+
+/// What was counted up to a delivery.
+pub(crate) struct Counted {
+    pub(crate) account: Account,
+    pub(crate) refused: Tally<Refusal>,
+    pub(crate) first_refused: FirstRefused,
 }
 
 /// What the taker of deliveries says.
@@ -95,11 +103,15 @@ pub(crate) enum More {
     Enough,
 }
 
+/// By reason, where the first item stands that was refused for it, and what is wrong with it.
+pub type FirstRefused = BTreeMap<String, String>;
+
 /// What was counted on the way.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) account: Account,
     pub(crate) refused: Tally<Refusal>,
+    pub(crate) first_refused: FirstRefused,
     pub(crate) sources: Vec<SourceCount>,
     /// Rows that must stand before all others, as they complete the types of the columns.
     pub(crate) front: Vec<FrontRow>,
@@ -146,10 +158,18 @@ pub(crate) struct Job {
 pub(crate) enum Work {
     /// Items as their source wrote them.
     Items(Batch),
-    /// Something that is not read.
-    Refused(&'static str),
+    /// Something that cannot be read.
+    Refused(RefusedInput),
     /// Items of a frozen selection.
     Stored(SelectedBatch),
+}
+
+/// What cannot be read of a stream: all of it, or the rest.
+pub(crate) struct RefusedInput {
+    pub(crate) refusal: Refusal,
+    pub(crate) why: String,
+    /// Its place among the items, its line and its byte.
+    pub(crate) position: (u64, u64, u64),
 }
 
 impl Work {

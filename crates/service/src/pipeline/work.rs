@@ -8,6 +8,7 @@ use retort_formats::import::split::{Batch, Fault, Span};
 use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sniff};
 use retort_formats::package::{Reject, write_extra};
 use retort_model::bounds::ITEM_BYTES;
+use retort_model::json::Parser;
 use retort_model::{
     Account, Conversation, Document, Item, ItemKind, LeftOut, Reason, Tally, Warning, canonical,
 };
@@ -15,7 +16,7 @@ use retort_store::{SelectedBatch, SelectedItem, Store, Unpacker};
 
 use super::crew::{InOrder, Made, Turnstile};
 use super::gather::{Admission, Gathering, Shaped, encode, prepare};
-use super::{Delivery, Ends, Job, Shaping, Source, Work};
+use super::{Delivery, Ends, Job, RefusedInput, Shaping, Source, Work};
 use crate::Error;
 use crate::panics::point;
 use crate::seen::IdHash;
@@ -79,8 +80,8 @@ impl Worker<'_> {
         point("unpack");
         let (batch, stored) = self.reader.batch(work, &source, &mut done);
         point("parse");
-        let items = done.account.read + batch.items.len() as u64;
         let mut read = self.reader.read(&batch, stored.as_ref(), items_before, &source, &mut done);
+        let items = done.account.read;
         if stored.is_none() {
             prepare(&mut read, self.shaping.selection, &mut done.account);
         }
@@ -190,8 +191,8 @@ impl<'p> Reader<'p> {
         match work {
             Work::Items(batch) => (batch, None),
             Work::Stored(stored) => (self.unpacked(&stored, source, done), Some(stored)),
-            Work::Refused(why) => {
-                refused_entry(done, source, why);
+            Work::Refused(refused) => {
+                refuse_input(done, source, refused);
                 (Batch::default(), None)
             }
         }
@@ -291,10 +292,11 @@ impl<'p> Reader<'p> {
     }
 }
 
-/// Counts an entry of an archive that is not read.
-pub(crate) fn refused_entry(done: &mut BatchDone, source: &Source, why: &str) {
-    let span = Span { start: 0, end: 0, index: 1, line: 0, byte: 0, fault: None };
-    done.refuse(source, &span, &ItemError::new(Refusal::Entry, 0, why));
+/// Counts what cannot be read of a stream as one item.
+pub(crate) fn refuse_input(done: &mut BatchDone, source: &Source, refused: RefusedInput) {
+    let RefusedInput { refusal, why, position: (index, line, byte) } = refused;
+    let span = Span { start: 0, end: 0, index, line, byte, fault: None };
+    done.refuse(source, &span, &ItemError::new(refusal, 0, why));
 }
 
 /// Reads the line of a stored item; what was set in the store stands above what it says.
@@ -335,39 +337,83 @@ pub(crate) fn parse<'b>(
     let mut notes = Notes::default();
     for (place, span) in (1..).zip(&batch.items) {
         let before = notes;
-        match parse_one(batch, span, source, named, &mut notes) {
-            Ok(mut item) => {
-                done.account.read_one(item.kind());
-                let from = source.format.map_or("", ImportFormat::name);
-                match &mut item {
-                    Item::Conversation(Conversation { source, .. })
-                    | Item::Document(Document { source, .. })
-                        if source.is_empty() =>
-                    {
-                        *source = from.into();
+        let first = match parse_one(batch, span, source, named, &mut notes) {
+            Err(error) if error.refusal == Refusal::NotJson => {
+                let pieces = pieces(batch, span);
+                if !pieces.is_empty() {
+                    for (piece, span) in (1..).zip(&pieces) {
+                        let before = notes;
+                        let item = parse_one(batch, span, source, named, &mut notes);
+                        take(item, place, (span, piece), source, (before, notes), &mut read, done);
                     }
-                    Item::Conversation(_) | Item::Run(_) | Item::Document(_) => {}
+                    continue;
                 }
-                let has_id = !item.id().is_empty();
-                if !has_id {
-                    *item.id_mut() = format!("{}#{}", source.name.label, span.index).into();
-                }
-                warn(&item, &before, &notes, &mut done.account);
-                read.push(ReadItem {
-                    item,
-                    place,
-                    span: *span,
-                    has_id,
-                    hash: None,
-                    admitted: Admitted::Waiting,
-                });
+                Err(error)
             }
-            Err(error) => done.refuse(source, span, &error),
-        }
+            first => first,
+        };
+        take(first, place, (span, 1), source, (before, notes), &mut read, done);
     }
     done.account.lone_surrogates = notes.lone_surrogates;
     done.account.duplicate_keys = notes.duplicate_keys;
     read
+}
+
+/// Takes an item that was parsed, or counts why it could not be. `piece` tells items on one line apart.
+fn take<'b>(
+    item: Result<Item<'b>, ItemError>,
+    place: u64,
+    (span, piece): (&Span, usize),
+    source: &Source,
+    (before, after): (Notes, Notes),
+    read: &mut Vec<ReadItem<'b>>,
+    done: &mut BatchDone,
+) {
+    let mut item = match item {
+        Ok(item) => item,
+        Err(error) => return done.refuse(source, span, &error),
+    };
+    done.account.read_one(item.kind());
+    let from = source.format.map_or("", ImportFormat::name);
+    match &mut item {
+        Item::Conversation(Conversation { source, .. })
+        | Item::Document(Document { source, .. })
+            if source.is_empty() =>
+        {
+            *source = from.into();
+        }
+        Item::Conversation(_) | Item::Run(_) | Item::Document(_) => {}
+    }
+    let has_id = !item.id().is_empty();
+    if !has_id {
+        let place = format!("{}#{}", source.name.label, span.index);
+        let id = if piece > 1 { format!("{place}.{piece}") } else { place };
+        *item.id_mut() = id.into();
+    }
+    warn(&item, &before, &after, &mut done.account);
+    let (span, hash, admitted) = (*span, None, Admitted::Waiting);
+    read.push(ReadItem { item, place, span, has_id, hash, admitted });
+}
+
+/// The values of a line on which several stand one behind another; none if it is not so.
+fn pieces(batch: &Batch, span: &Span) -> Vec<Span> {
+    let mut pieces = Vec::new();
+    let bytes = batch.item(span);
+    let Ok(text) = simdutf8::basic::from_utf8(bytes) else { return pieces };
+    let mut at = text.len() - text.trim_start().len();
+    while let Some(rest) = text.get(at..).filter(|rest| rest.starts_with(['{', '['])) {
+        let mut parser = Parser::lenient(rest);
+        // What is broken is the last piece.
+        let length = parser.skip().map_or(rest.len(), |()| parser.at());
+        let byte = span.byte + at as u64;
+        pieces.push(Span { start: span.start + at, end: span.start + at + length, byte, ..*span });
+        let next = rest.get(length..).unwrap_or_default();
+        at += length + (next.len() - next.trim_start().len());
+    }
+    if pieces.len() < 2 || at < text.len() {
+        pieces.clear();
+    }
+    pieces
 }
 
 /// Counts what people should know of how an item was read.
@@ -423,13 +469,16 @@ fn parse_one<'b>(
     if let Some(format) = source.format.filter(|_| nests) {
         let item = format.read(text, notes);
         // A stream may hold more than one shape; where the format was not named, another may know the item.
-        if named.is_none()
-            && let Err(error) = &item
+        if let Err(error) = &item
             && error.refusal == Refusal::UnknownShape
-            && let Some(other) =
-                sniff(&Shape::of(text)?).filter(|other| other.name() != format.name())
         {
-            return other.read(text, notes);
+            let shape = Shape::of(text)?;
+            let other = sniff(&shape).filter(|other| other.name() != format.name());
+            if let Some(other) = other.filter(|_| named.is_none()) {
+                return other.read(text, notes);
+            }
+            let why = format!("{}: {}", shape.words(), error.message);
+            return Err(ItemError::new(error.refusal, error.at, why));
         }
         return item;
     }

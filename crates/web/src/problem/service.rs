@@ -13,7 +13,7 @@ impl From<Error> for Problem {
             Error::NameTaken { free, .. } => {
                 return Self::new(&kinds::NAME_TAKEN, error.to_string()).with("free", &**free);
             }
-            Error::Choice(why) => return Self::unprocessable(&**why),
+            Error::Choice(why) | Error::Strict(why) => return Self::unprocessable(&**why),
             Error::Nothing(why) => return Self::new(&kinds::NOTHING, &**why),
             Error::NotSignedIn(why) => return Self::unauthenticated(*why),
             Error::NotGranted(grant) => return Self::insufficient_scope(grant.as_str()),

@@ -1,0 +1,277 @@
+//! Archives: ZIP, which is read from its end, and tar, which is read as it comes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use retort_formats::import::Refusal;
+use retort_formats::package::{CARD, DATASET_INFO, EXTRA, IDS, MANIFEST, REJECTS};
+use retort_model::bounds::ARCHIVE_ENTRIES;
+use zip::CompressionMethod;
+use zip::result::ZipError;
+
+use super::PassedOver;
+use super::beside::Beside;
+use super::bytes::{Bounded, damaged, unsupported};
+use super::open::{Opener, Place, spool};
+use crate::Error;
+
+/// Files that Retort writes beside the data of a package: no histories.
+const PACKAGE_FILES: [&str; 6] = [CARD, DATASET_INFO, EXTRA, IDS, MANIFEST, REJECTS];
+
+/// What is told of an entry without its content being read.
+struct Entry {
+    index: usize,
+    name: String,
+    /// Why it is not read.
+    refused: Option<(Refusal, String)>,
+    /// Where its bytes stand in the archive.
+    start: u64,
+    end: u64,
+}
+
+impl Opener<'_> {
+    /// The entries of a ZIP archive, by their names.
+    pub(super) fn zip(
+        &mut self,
+        place: &Place,
+        file: &mut (impl Read + Seek),
+    ) -> Result<bool, Error> {
+        let (mut entries, repeated) = match entries_of(file) {
+            Ok(entries) => entries,
+            Err(error) => return self.fail(place, &error),
+        };
+        refuse_overlaps(&mut entries);
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+        let is_package = has(MANIFEST) && has(DATASET_INFO);
+        for name in repeated {
+            if !self.pass_over(&place.entry(&name), PassedOver::RepeatedEntry)? {
+                return Ok(false);
+            }
+        }
+        let mut archive = match zip::ZipArchive::new(file) {
+            Ok(archive) => archive,
+            Err(error) => return self.fail(place, &of_zip(error)),
+        };
+        if is_package {
+            let mut kept = |name: &str| -> Result<Option<File>, Error> {
+                let Ok(inner) = archive.by_name(name) else { return Ok(None) };
+                Ok(spool(&mut Bounded { inner, budget: Arc::clone(&self.budget) })?.ok())
+            };
+            let (ids, extras) = (kept(IDS)?, kept(EXTRA)?);
+            self.beside = ids.map(|ids| Beside::new(ids, extras));
+        }
+        for Entry { index, name, refused, .. } in entries {
+            if is_package && PACKAGE_FILES.contains(&name.as_str()) || name.ends_with(['/', '\\']) {
+                continue;
+            }
+            let place = place.entry(&name);
+            let more = if let Some((refusal, why)) = refused {
+                self.refuse(&place, refusal, why)?
+            } else if let Some(why) = passed_over(&name) {
+                self.pass_over(&place, why)?
+            } else {
+                match archive.by_index(index) {
+                    Ok(inner) => {
+                        let mut inner = Bounded { inner, budget: Arc::clone(&self.budget) };
+                        self.stream(&place, &mut inner)?
+                    }
+                    Err(error) => self.fail(&place, &of_zip(error))?,
+                }
+            };
+            if !more {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The entries of a tar archive, in its order.
+    pub(super) fn tar(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+        let mut archive = tar::Archive::new(input);
+        let entries = match archive.entries() {
+            Ok(entries) => entries,
+            Err(error) => return self.fail(place, &damaged(error)),
+        };
+        let mut names: BTreeMap<String, u32> = BTreeMap::new();
+        for (count, entry) in (1..).zip(entries) {
+            let mut entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let why = format!("the rest of the archive cannot be read: {error}");
+                    return self.refuse(place, Refusal::Damaged, why);
+                }
+            };
+            if count > ARCHIVE_ENTRIES {
+                return self.refuse(place, Refusal::TooLarge, too_many(count));
+            }
+            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            let kind = entry.header().entry_type();
+            let again = names.entry(name.clone()).or_default();
+            *again += 1;
+            let mut inside = place.entry(&name);
+            if *again > 1 {
+                inside.label = format!("{} ({again})", inside.label);
+            }
+            let more = if leaves(&name) {
+                self.refuse(&inside, Refusal::Entry, "its path leaves the archive".into())?
+            } else if kind.is_dir() {
+                true
+            } else if kind.is_symlink() || kind.is_hard_link() {
+                self.refuse(&inside, Refusal::Entry, "it is a link".into())?
+            } else if let Some(why) = passed_over(&name) {
+                self.pass_over(&inside, why)?
+            } else if !(kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse()) {
+                self.pass_over(&inside, PassedOver::Special)?
+            } else {
+                self.stream(&inside, &mut entry)?
+            };
+            if !more {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Why an entry is passed over by its name.
+fn passed_over(name: &str) -> Option<PassedOver> {
+    let mut parts = name.split(['/', '\\']);
+    let last = parts.next_back().unwrap_or(name);
+    if last.starts_with("._")
+        || parts.clone().any(|part| part == "__MACOSX")
+        || name.starts_with("__MACOSX")
+    {
+        return Some(PassedOver::Macos);
+    }
+    let is_hidden = |part: &str| part.starts_with('.') && part != "." && part != "..";
+    (is_hidden(last) || parts.any(is_hidden)).then_some(PassedOver::Hidden)
+}
+
+/// Whether a path begins at a root, of whatever system, or climbs out of the archive.
+fn leaves(name: &str) -> bool {
+    let mut depth = 0_i64;
+    let climbs = name.split(['/', '\\']).any(|part| {
+        depth += match part {
+            ".." => -1,
+            "" | "." => 0,
+            _ => 1,
+        };
+        depth < 0
+    });
+    climbs || name.starts_with(['/', '\\']) || name.get(1..2) == Some(":") || name.contains('\0')
+}
+
+fn too_many(entries: usize) -> String {
+    format!("it has {entries} entries or more; at most {ARCHIVE_ENTRIES} are read")
+}
+
+/// The entries of an archive, and the names that stand in it more than once.
+fn entries_of(file: &mut (impl Read + Seek)) -> io::Result<(Vec<Entry>, Vec<String>)> {
+    let archive = zip::ZipArchive::new(&mut *file).map_err(of_zip)?;
+    if archive.len() > ARCHIVE_ENTRIES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, too_many(archive.len())));
+    }
+    let directory = archive.central_directory_start();
+    let mut entries = Vec::with_capacity(archive.len());
+    for index in 0..archive.len() {
+        let entry = archive.by_index_data(index).map_err(of_zip)?;
+        let name = entry.name().map_err(of_zip)?.into_owned();
+        let method = entry.compression();
+        let refused = if leaves(&name) {
+            Some((Refusal::Entry, "its path leaves the archive".to_owned()))
+        } else if entry.is_symlink() {
+            Some((Refusal::Entry, "it is a link".to_owned()))
+        } else if entry.encrypted() {
+            Some((Refusal::Unsupported, "it is encrypted".to_owned()))
+        } else if !is_read(method) {
+            let why = format!("its compression is not read ({method}); pack it with Deflate");
+            Some((Refusal::Unsupported, why))
+        } else {
+            None
+        };
+        let start = entry.header_start();
+        // The shortest header in front of the bytes, and the name.
+        let header = 30 + entry.name_raw().len() as u64;
+        let end = start.saturating_add(header).saturating_add(entry.compressed_size());
+        entries.push(Entry { index, name, refused, start, end });
+    }
+    let repeated =
+        if archive.len() < usize::MAX { repeated_names(file, directory) } else { Vec::new() };
+    Ok((entries, repeated))
+}
+
+fn is_read(method: CompressionMethod) -> bool {
+    matches!(
+        method,
+        CompressionMethod::Stored
+            | CompressionMethod::Deflated
+            | CompressionMethod::Deflate64
+            | CompressionMethod::Bzip2
+    )
+}
+
+/// Names that the central directory lists more than once: the library keeps the last alone.
+fn repeated_names(file: &mut (impl Read + Seek), directory: u64) -> Vec<String> {
+    let mut repeated = Vec::new();
+    let mut names = BTreeSet::new();
+    let mut look = || -> io::Result<()> {
+        file.seek(SeekFrom::Start(directory))?;
+        loop {
+            let mut header = [0; 46];
+            file.read_exact(&mut header)?;
+            if !header.starts_with(b"PK\x01\x02") {
+                return Ok(());
+            }
+            let length = |at: usize| -> u64 {
+                u64::from(header.get(at).copied().unwrap_or(0))
+                    | u64::from(header.get(at + 1).copied().unwrap_or(0)) << 8
+            };
+            let mut name = vec![0; usize::try_from(length(28)).unwrap_or(0)];
+            file.read_exact(&mut name)?;
+            file.seek_relative(i64::try_from(length(30) + length(32)).unwrap_or(0))?;
+            let name = String::from_utf8_lossy(&name).into_owned();
+            if names.len() + repeated.len() >= ARCHIVE_ENTRIES {
+                return Ok(());
+            }
+            if !names.insert(name.clone()) {
+                repeated.push(name);
+            }
+        }
+    };
+    // What ends it is the end of the directory; damage is told by the library.
+    let _ = look();
+    repeated
+}
+
+/// Refuses entries whose bytes are those of others, too: a few bytes would unpack to any number of files.
+fn refuse_overlaps(entries: &mut [Entry]) {
+    entries.sort_by_key(|entry| (entry.start, entry.end));
+    let mut end = 0;
+    let mut before: Option<usize> = None;
+    for at in 0..entries.len() {
+        let (start, own_end) = entries.get(at).map_or((0, 0), |entry| (entry.start, entry.end));
+        if start < end {
+            for place in [before, Some(at)].into_iter().flatten() {
+                if let Some(entry) = entries.get_mut(place) {
+                    let why = "its bytes are those of another entry, too".to_owned();
+                    entry.refused.get_or_insert((Refusal::Entry, why));
+                }
+            }
+        }
+        if own_end > end {
+            (end, before) = (own_end, Some(at));
+        }
+    }
+}
+
+fn of_zip(error: ZipError) -> io::Error {
+    match error {
+        ZipError::Io(error) => damaged(error),
+        ZipError::UnsupportedArchive(why) => unsupported(format!("{why} is not read")),
+        ZipError::InvalidPassword => unsupported("it is encrypted"),
+        other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
+    }
+}
