@@ -542,6 +542,15 @@ fn messages_stand_as_json_text_in_tables_and_columns_and_any_delimiter_is_found_
     for delimiter in [",", ";", "\t"] {
         place.file("t.csv", format!("id{delimiter}messages\r\nc1{delimiter}\"{quoted}\"\r\n"));
         assert_eq!(read(&place, "t.csv").0, ["c1"], "{delimiter:?}");
+        // Without a name that says so, by its content.
+        let table = place.bytes("t.csv");
+        let ran = place.run_on(&["convert", "-", "-d", "retort", "-o", "piped", "--force"], table);
+        assert_eq!(
+            (ran.code, place.rows(&data_of(&place, "piped")).len()),
+            (Some(0), 1),
+            "{}",
+            ran.err
+        );
     }
     for (key, named) in [("messages", "a"), ("conversations", "b"), ("prompt", "c")] {
         let mut row = json!({"id": named, key: messages});

@@ -22,7 +22,7 @@ use retort_model::json::{Parser, Value, unescape_into, write_string};
 use retort_model::{Conversation, Item, RawJson};
 
 /// Valid items, at least one of each format, with every field that a reader looks at.
-const SEEDS: [&str; 12] = [
+const SEEDS: [&str; 14] = [
     r#"{"retort":1,"id":"x","source":"s","kind":"agent","title":"T","tags":["t"],"status":"favorite","created_at":"2024-01-01T00:00:00Z","current":0,"rounds":[{"number":1,"parent":null,"tools":[{"name":"f"}],"messages":[{"role":"user","content":[{"type":"text","text":"q"},{"type":"image","raw":{}}]},{"role":"assistant","content":null,"tool_calls":[{"id":"k","name":"f","arguments":"{}"}],"feedback":{"rating":1,"label":"l","comment":"c"}}],"input_tokens":1}],"tasks":[{"id":"t","rounds":[]}],"metadata":{"k":[1, 2]}}"#,
     r#"{"convo":{"id":"u","name":"n","messages":[{"role":"user","content":[{"type":"text","text":"q"}],"contexts":[{"text":"p"}],"tools":[{"name":"w","aiGeneratedArgumentValues":{"a":1},"output":{"text":"r"}}]},{"role":"assistant","content":"a","feedback":{"isPositive":true,"category":"c"}}],"model":{"id":"m"},"prompt":"S","temperature":0.4,"createdAt":"2024-01-01"},"convo_id":"u","course_name":"c","created_at":"2023-08-14T16:35:40.508062-07:00","id":7,"user_email":null}"#,
     r#"{"convo":"{\"id\":\"u\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"prompt\":\"\"}","convo_id":"u"}"#,
@@ -34,6 +34,8 @@ const SEEDS: [&str; 12] = [
     r#"{"messages":[{"from":"human","value":"q"}],"data_source":"chat","ability":["t"],"extra":""}"#,
     r#"{"request_id":"r","source":"copilot","source_id":"c","version":2,"thread":"t","owner":"a@b.c","question":"q","inputs":{"a":1},"answer":"a","error":null,"status":"completed","files":[{"uri":"s3://b/k","name":"k","content_type":"x/y","size":3,"etag":"e"},"s3://b/l"],"contexts":[{"text":"p"}],"nodes":[{"id":"n1","node":"start","kind":"agent","nodes":[{"node":"in","parent":"n1","prompt":"Say {x}","variables":{"x":"y","input":[1]},"input":"i","output":{"o":1},"usage":{"prompt_tokens":1,"completion_tokens":2,"total":3},"status":"failed","error":{"m":1},"latency_ms":5,"started_at":1700000000}]}],"feedback":{"rating":1,"label":"l","comment":"c","by":"x"},"ground_truth":"g","started_at":"2026-01-02T03:04:05Z","finished_at":"2026-01-02T03:04:06Z","metadata":{"k":[1]}}"#,
     r#"{"requestId":"r","recipe_id":7,"input_message":"q","batch_status":"inProcess","files":{"documents":["s3://x"],"metadata":{"a":1}},"trace":{"data":[{"process":"generate_embeddings","details":{"prompt":{"input":"{\"a\":1}","output":[0.1]}}}]},"nodes":{"a":{"parent":1},"b":{"parent":"a"}}}"#,
+    r#"{"prompt":[{"role":"system","content":"S"},{"role":"user","content":"q"}],"completion":[{"role":"assistant","content":"a","tool_calls":[{"id":"k","type":"function","function":{"name":"f","arguments":"{}"}}]}],"tools":null,"id":"p"}"#,
+    r#"{"id":"t","messages":"[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":NaN}]","created_at":"Tue, 02 Jan 2024 03:04:05 +0000","score":-Infinity}"#,
     r#"{"retort_run":1,"request_id":"r","source":"recipe","source_id":"s","status":"running","nodes":[{"node":"a","kind":"tool","status":"success","parent":0}],"metadata":{"k":1}}"#,
 ];
 

@@ -53,8 +53,12 @@ impl ImportFormat for PromptCompletion {
         };
         let between = if prompt.is_empty() || completion.is_empty() { "" } else { "," };
         let whole = format!("{{\"messages\":[{prompt}{between}{completion}]{rest}}}");
-        let conversation =
-            OpenAi.read(&whole, notes)?.into_conversation().map(Conversation::into_owned);
+        let conversation = OpenAi
+            .read(&whole, notes)
+            // The place is one of the joined text.
+            .map_err(|error| ItemError { at: 0, ..error })?
+            .into_conversation()
+            .map(Conversation::into_owned);
         conversation
             .map(Item::from)
             .ok_or_else(|| ItemError::new(Refusal::UnknownShape, 0, "no conversation"))

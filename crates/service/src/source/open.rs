@@ -254,14 +254,24 @@ impl Opener<'_> {
         if place.ends("csv") || place.ends("tsv") {
             return self.table(place, input);
         }
-        if place.expected != Expected::Odd {
-            return self.items(place, input);
+        let first = match Start::read(input, 1) {
+            Ok(first) => first,
+            Err(error) => return self.fail(place, &error),
+        };
+        // What begins as JSON does is not looked at further, unless its name says nothing.
+        let is_plain = matches!(first.bytes.first(), Some(b'{' | b'[') | None);
+        if is_plain && place.expected != Expected::Odd {
+            return self.items(place, &mut first.chain(input));
         }
-        let start = match Start::read(input, SNIFFED_BYTES) {
+        let start = match Start::read(&mut first.chain(&mut *input), SNIFFED_BYTES) {
             Ok(start) => start,
             Err(error) => return self.fail(place, &error),
         };
-        if !self.is_history(&start.bytes) {
+        let row = || Table::read(start.bytes.as_slice()).ok()?.next()?.ok();
+        if !is_plain && row().is_some_and(|row| self.is_history(row.as_bytes())) {
+            return self.table(place, &mut start.chain(input));
+        }
+        if place.expected == Expected::Odd && !self.is_history(&start.bytes) {
             return self.pass_over(place, PassedOver::NotAHistory);
         }
         self.items(place, &mut start.chain(input))

@@ -239,10 +239,10 @@ pub const ROWS: &[Row] = &[
         at(format!("/imports/{}/cancel", stage.import()))
     }),
     row("POST /api/v1/imports/{id}/retry", |stage| {
-        at(format!("/imports/{}/retry", stage.failed_import()))
+        at(format!("/imports/{}/retry", stage.cancelled_import()))
     }),
     row("GET /api/v1/imports/{id}/events", |stage| {
-        at(format!("/imports/{}/events", stage.failed_import()))
+        at(format!("/imports/{}/events", stage.cancelled_import()))
     }),
     // Datasets.
     row("GET /api/v1/datasets", |_| at("/datasets")),
@@ -712,12 +712,10 @@ impl Stage {
         self.service.submit_upload(&self.ann, upload, &IntakeRequest::default()).unwrap()
     }
 
-    /// An import that failed, as its upload is damaged.
-    fn failed_import(&self) -> i64 {
-        let mut upload = self.service.upload(&self.ann, "upload").unwrap();
-        upload.write_all(b"\x1f\x8b\x08\x00 this is no gzip").unwrap();
-        let id = self.service.submit_upload(&self.ann, upload, &IntakeRequest::default()).unwrap();
-        self.work(id);
+    /// An import that was cancelled before it was done.
+    fn cancelled_import(&self) -> i64 {
+        let id = self.import();
+        self.service.cancel(&self.ann, id, JobKind::Import).unwrap();
         id
     }
 
