@@ -276,6 +276,7 @@ fn plan(purpose: Purpose) -> Result<DatasetPlan, Box<dyn Error>> {
         wrap_arguments: false,
         fill: false,
         call_text: "keep".into(),
+        attachments: "leave-out".into(),
         tasks: false,
         max_contexts: 80,
         csv: "plain".into(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, ValueEnum};
-use retort_formats::data::{CallText, DataFormat, Embeddings, ShapeOptions, ToolsAs};
+use retort_formats::data::{Attachments, CallText, DataFormat, Embeddings, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::import::ImportFormat;
 use retort_formats::{data, file, import};
@@ -238,6 +238,11 @@ pub struct Shaping {
     #[arg(long, value_name = "keep|extra", default_value = "keep")]
     call_text: CallTextTo,
 
+    /// What becomes of answers after a picture, sound or file that the rows do not carry: they are not learnt, or the
+    /// attachment is dropped and they are.
+    #[arg(long, value_name = "leave-out|drop", default_value = "leave-out")]
+    attachments: WithAttachments,
+
     /// How `standard` writes tools in JSON Lines: as text, which trains everywhere, or as a bare array.
     #[arg(long, value_name = "text|array", default_value = "text")]
     tools: Tools,
@@ -267,6 +272,12 @@ enum EmbeddingsAs {
 enum CallTextTo {
     Keep,
     Extra,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum WithAttachments {
+    LeaveOut,
+    Drop,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -503,6 +514,10 @@ fn shown_plan(shaping: &Shaping, kind: Option<ItemKind>) -> Result<DatasetPlan, 
             call_text: match shaping.call_text {
                 CallTextTo::Keep => CallText::Keep,
                 CallTextTo::Extra => CallText::Extra,
+            },
+            attachments: match shaping.attachments {
+                WithAttachments::LeaveOut => Attachments::LeaveOut,
+                WithAttachments::Drop => Attachments::Drop,
             },
             tasks: shaping.tasks,
             max_contexts: shaping.max_contexts,

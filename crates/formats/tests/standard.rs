@@ -9,7 +9,7 @@
 
 mod support;
 
-use retort_formats::data::ShapeOptions;
+use retort_formats::data::{Attachments, ShapeOptions};
 use retort_model::Check::{self, Off, Reject, Repair};
 use serde_json::{Value, json};
 use support::*;
@@ -327,10 +327,16 @@ fn a_row_whose_parallel_results_are_joined_already_stays_as_it_is() {
 }
 
 #[test]
-fn a_call_without_a_result_gets_one_that_says_so() {
+fn a_call_without_a_result_gets_one_that_says_so_on_request() {
     let input = agent(&[say("user", "q"), call(&[("k1", "f", "{}")]), say("assistant", "a")]);
     let none = r#"{"error":"no result recorded"}"#;
     check(
+        &input,
+        json!([{"messages": [["user", "q"], ["function_call", [{}]]], "extra": {"cut": [{"before": 2, "content": "a"}]}}]),
+        "repaired:cut-unfinished-call",
+    );
+    check_with(
+        filled(),
         &input,
         json!([{"messages": [["user", "q"], ["function_call", [{}]], ["tool", none], ["assistant", "a"]]}]),
         "repaired:added-missing-result",
@@ -340,7 +346,7 @@ fn a_call_without_a_result_gets_one_that_says_so() {
         Off,
         &input,
         json!([{"messages": [["user", "q"], ["function_call", [{}]], ["assistant", "a"]]}]),
-        "needs:added-missing-result",
+        "needs:cut-unfinished-call unfit:missing-result",
     );
 }
 
@@ -362,7 +368,7 @@ fn a_result_without_a_call_is_cut_and_kept_in_extra() {
 }
 
 #[test]
-fn consecutive_turns_are_joined_with_a_blank_line() {
+fn consecutive_questions_are_joined_and_of_consecutive_answers_the_last_counts() {
     let input = agent(&[
         say("user", "q1"),
         say("user", "q2"),
@@ -371,16 +377,16 @@ fn consecutive_turns_are_joined_with_a_blank_line() {
     ]);
     check(
         &input,
-        json!([{"messages": [["user", "q1\n\nq2"], ["assistant", "a1\n\na2"]],
-            "extra": {"turns": [{"at": 0, "joined": ["q1", "q2"]}, {"at": 1, "joined": ["a1", "a2"]}]}}]),
-        "repaired:merged-turns",
+        json!([{"messages": [["user", "q1\n\nq2"], ["assistant", "a2"]],
+            "extra": {"turns": [{"at": 0, "joined": ["q1", "q2"]}], "cut": [{"before": 1, "content": "a1"}]}}]),
+        "repaired:merged-turns repaired:cut-attempt",
     );
     check_as(Reject, &input, json!([]), "left-out:needs-repair");
     check_as(
         Off,
         &input,
         json!([{"messages": [["user", "q1"], ["user", "q2"], ["assistant", "a1"], ["assistant", "a2"]]}]),
-        "needs:merged-turns",
+        "needs:merged-turns needs:cut-attempt",
     );
 }
 
@@ -483,7 +489,9 @@ fn arguments_that_are_no_object_leave_the_record_out_or_are_wrapped_on_request()
             json!([{"name": "f", "arguments": as_text[0]["messages"][1][1][0]["arguments"]}])
         );
     }
-    check(
+    check(&with(""), json!([]), "left-out:missing-arguments");
+    check_with(
+        filled(),
         &with(""),
         json!([{"messages": [["user", "q"], ["function_call", [{"name": "f", "arguments": {}}]], ["tool", "r"], ["assistant", "a"]]}]),
         "repaired:filled-arguments",
@@ -523,7 +531,7 @@ fn content_that_is_null_or_empty_is_never_null() {
 }
 
 #[test]
-fn an_image_as_first_part_does_not_lose_the_conversation() {
+fn an_answer_to_an_image_is_not_learnt_unless_the_image_is_dropped() {
     let image = json!({"type": "image_url", "image_url": {"url": "https://x/y.png"}});
     let input = agent(&[
         say(
@@ -532,7 +540,15 @@ fn an_image_as_first_part_does_not_lose_the_conversation() {
         ),
         say("assistant", "a"),
     ]);
-    check(
+    check(&input, json!([]), "left-out:needs-attachment");
+    check_as(
+        Off,
+        &input,
+        json!([{"messages": [["user", "What is it?\nAnd why?"], ["assistant", "a"]]}]),
+        "unfit:needs-attachment warns:attachment-left-behind",
+    );
+    check_with(
+        ShapeOptions { attachments: Attachments::Drop, ..ShapeOptions::default() },
         &input,
         json!([{"messages": [["user", "What is it?\nAnd why?"], ["assistant", "a"]], "extra": {"turns": [{"at": 0, "attachments": [image]}]}}]),
         "warns:attachment-left-behind",
@@ -624,7 +640,7 @@ fn of_a_tree_only_the_active_path_is_written() {
     check(
         &line,
         json!([{"messages": [["user", "q1"], ["assistant", "a1"], ["user", "q2"], ["assistant", "good"]]}]),
-        "",
+        "warns:other-branches",
     );
 }
 
@@ -634,4 +650,58 @@ fn tools_that_are_null_in_a_round_do_not_fail_anything() {
         json!([{"round": 1, "tools": null, "messages": qa()}, null, {"round": 2, "messages": null}]),
     );
     check(&input, json!([{"messages": [["user", "q"], ["assistant", "a"]]}]), "");
+}
+
+#[test]
+fn a_conversation_labelled_as_rejected_is_left_out() {
+    let line = |label: &str| {
+        json!({"retort": 1, "id": "x", "source": "s", "kind": "chat", "status": "active", "label": label,
+            "rounds": [{"number": 1, "messages": qa()}]})
+    };
+    for format in ["standard", "openai", "prompt-completion"] {
+        let shaped = shape(&line("rejected"), format, checked(Repair));
+        assert_eq!(shaped.findings(), "left-out:not-to-learn", "{format}");
+        assert_eq!(shape(&line("preferred"), format, checked(Repair)).findings(), "", "{format}");
+    }
+    let off = shape(&line("rejected"), "standard", checked(Off));
+    assert_eq!(off.findings(), "unfit:not-to-learn");
+    check(&line("preferred"), json!([{"extra": {"label": "preferred"}}]), "");
+}
+
+#[test]
+fn what_the_columns_cannot_hold_stands_in_extra() {
+    let line = json!({"retort": 1, "id": "x", "source": "s", "kind": "agent", "status": "active",
+        "metadata": {"resolved": true, "score": 0.5},
+        "rounds": [{"number": 1, "metadata": {"node_type": "n"}, "messages": [
+            {"role": "user", "content": "q", "name": "ann"},
+            {"role": "assistant", "content": "", "tool_calls": [{"id": "k", "name": "f", "arguments": "{}"}]},
+            {"role": "tool", "tool_call_id": "k", "content": "half", "error": "disk full"},
+            {"role": "assistant", "content": "a", "finish_reason": "stop", "train": true,
+                "feedback": {"rating": 1, "comment": "good"}, "metadata": {"logprobs": [1]}},
+            {"role": "user", "content": "r"},
+            {"role": "assistant", "content": "b", "error": "timeout", "finish_reason": "error", "contexts": [{"text": "c"}],
+                "metadata": {"images": ["i"], "cost": 1}}]}]});
+    check(
+        &line,
+        json!([{"extra": {
+            "metadata": {"resolved": true, "score": 0.5},
+            "rounds": [{"node_type": "n"}],
+            "turns": [
+                {"at": 0, "name": "ann"},
+                {"at": 1, "call_ids": ["k"]},
+                {"at": 2, "error": "disk full"},
+                {"at": 3, "finish_reason": "stop", "train": true, "feedback": {"rating": 1, "comment": "good"},
+                    "metadata": {"logprobs": [1]}}],
+            "cut": [{"before": 4, "role": "user", "content": "r"},
+                {"before": 4, "role": "assistant", "content": "b", "error": "timeout", "finish_reason": "error",
+                    "metadata": {"cost": 1}, "attachments": [["i"]], "contexts": [{"text": "c"}]}]}}]),
+        "repaired:cut-not-to-learn",
+    );
+}
+
+#[test]
+fn histories_of_sub_agents_that_are_not_written_are_told() {
+    let mut input = agent(&[say("user", "q"), say("assistant", "a")]);
+    input["tasks"] = json!([{"task_id": "t-1", "rounds": [{"round": 1, "messages": qa()}]}]);
+    check(&input, json!([{}]), "warns:tasks-left-out");
 }

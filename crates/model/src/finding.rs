@@ -27,6 +27,14 @@ pub enum Repair {
     CutGreeting,
     /// An empty answer was cut.
     CutEmptyAnswer,
+    /// An empty question was cut, with what answered it.
+    CutEmptyQuestion,
+    /// An attempt at an answer that another attempt followed was cut.
+    CutAttempt,
+    /// Answers at the end that are not to be learnt were cut, with their questions.
+    CutNotToLearn,
+    /// Answers that are not to be learnt were kept as context: marked so, or in front of the one that is learnt.
+    KeptAsContext,
     /// A tool's result that answers no call was cut.
     CutOrphanResult,
     /// Calls and results that no answer followed were cut, in whole or their last result.
@@ -64,6 +72,10 @@ named!(
     CutEnd = "cut-end",
     CutGreeting = "cut-greeting",
     CutEmptyAnswer = "cut-empty-answer",
+    CutEmptyQuestion = "cut-empty-question",
+    CutAttempt = "cut-attempt",
+    CutNotToLearn = "cut-not-to-learn",
+    KeptAsContext = "kept-as-context",
     CutOrphanResult = "cut-orphan-result",
     CutUnfinishedCall = "cut-unfinished-call",
     AddedMissingResult = "added-missing-result",
@@ -83,7 +95,14 @@ named!(
 impl Repair {
     /// Whether a trainer would refuse the record without the change. The others are rules of the data format.
     pub fn is_needed_by_trainers(self) -> bool {
-        !matches!(self, Self::ReplacedSystem | Self::MovedCallText | Self::ReplacedTool)
+        !matches!(
+            self,
+            Self::CutNotToLearn
+                | Self::KeptAsContext
+                | Self::ReplacedSystem
+                | Self::MovedCallText
+                | Self::ReplacedTool
+        )
     }
 
     /// What was done, in words.
@@ -93,6 +112,10 @@ impl Repair {
             Self::CutEnd => "cut back to the last answer",
             Self::CutGreeting => "an answer before the first question cut",
             Self::CutEmptyAnswer => "an empty answer cut",
+            Self::CutEmptyQuestion => "an empty question and its answer cut",
+            Self::CutAttempt => "an earlier attempt at an answer cut",
+            Self::CutNotToLearn => "answers at the end that must not be learnt cut",
+            Self::KeptAsContext => "answers that must not be learnt kept as context",
             Self::CutOrphanResult => "a tool result without a call cut",
             Self::CutUnfinishedCall => "an unfinished tool exchange cut",
             Self::AddedMissingResult => "a call without a result marked so",
@@ -130,6 +153,10 @@ pub enum Reason {
     ArgumentsNotJson,
     /// A call's arguments are JSON, but no object.
     ArgumentsNotObject,
+    /// A call has no arguments.
+    MissingArguments,
+    /// An answer follows a call whose result was not recorded.
+    MissingResult,
     /// A call is content that names no tool.
     CallWithoutTool,
     /// An answer failed or was broken off.
@@ -138,10 +165,12 @@ pub enum Reason {
     UnknownRole,
     /// Something in it that carries meaning was not understood by its reader.
     NotUnderstood,
-    /// Its source marks every answer in it as not to be learnt, or as bad.
+    /// Its source marks answers in it as not to be learnt or as bad, and the format cannot leave those unlearnt.
     NotToLearn,
     /// An answer was cut off by a token limit or a content filter, and the format cannot leave it unlearnt.
     CutOffAnswer,
+    /// The answers follow a picture, sound or file that the rows do not carry.
+    NeedsAttachment,
     /// A run, or the execution of a node, that has not finished or was broken off.
     NotFinished,
     /// A run that failed.
@@ -171,12 +200,15 @@ named!(
     OnlyStartRound = "only-start-round",
     ArgumentsNotJson = "arguments-not-json",
     ArgumentsNotObject = "arguments-not-an-object",
+    MissingArguments = "missing-arguments",
+    MissingResult = "missing-result",
     CallWithoutTool = "call-without-tool",
     FailedAnswer = "failed-answer",
     UnknownRole = "unknown-role",
     NotUnderstood = "not-understood",
     NotToLearn = "not-to-learn",
     CutOffAnswer = "cut-off-answer",
+    NeedsAttachment = "needs-attachment",
     NotFinished = "not-finished",
     NotSuccessful = "not-successful",
     NoInput = "no-input",
@@ -199,12 +231,17 @@ impl Reason {
             Self::OnlyStartRound => "a graph with nothing after its start round",
             Self::ArgumentsNotJson => "a call's arguments are not JSON",
             Self::ArgumentsNotObject => "a call's arguments are no JSON object",
+            Self::MissingArguments => "a call without arguments",
+            Self::MissingResult => "an answer to a call whose result was not recorded",
             Self::CallWithoutTool => "a call that names no tool",
             Self::FailedAnswer => "an answer that failed",
             Self::UnknownRole => "a role that trainers do not know",
             Self::NotUnderstood => "something in it was not understood",
-            Self::NotToLearn => "every answer is marked as not to be learnt",
+            Self::NotToLearn => "answers that are marked as not to be learnt",
             Self::CutOffAnswer => "an answer that was cut off by a limit or a filter",
+            Self::NeedsAttachment => {
+                "answers to a picture, sound or file that the rows do not carry"
+            }
             Self::NotFinished => "not finished, or cancelled",
             Self::NotSuccessful => "a run that failed",
             Self::NoInput => "nothing says what was put in",
@@ -244,6 +281,10 @@ pub enum Warning {
     NonFinite,
     /// The embeddings of one document do not have one length.
     RaggedEmbedding,
+    /// Rounds beside the active path are not written: other answers, edited questions.
+    OtherBranches,
+    /// Histories of sub-agents are not written.
+    TasksLeftOut,
 }
 
 named!(
@@ -260,7 +301,9 @@ named!(
     UnreadTime = "unread-time",
     Undated = "undated",
     NonFinite = "non-finite-number",
-    RaggedEmbedding = "ragged-embedding"
+    RaggedEmbedding = "ragged-embedding",
+    OtherBranches = "other-branches",
+    TasksLeftOut = "tasks-left-out"
 );
 
 impl Warning {
@@ -283,6 +326,10 @@ impl Warning {
             Self::Undated => "not selected, as no date could be read",
             Self::NonFinite => "`NaN` or `Infinity` in place of a number, read as null",
             Self::RaggedEmbedding => "embeddings of one document differ in length",
+            Self::OtherBranches => {
+                "other answers or branches, of which only the active path is written"
+            }
+            Self::TasksLeftOut => "histories of sub-agents, which `--tasks` writes",
         }
     }
 }

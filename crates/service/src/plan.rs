@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use retort_formats::data::{CallText, DataFormat, Embeddings, Schema, ShapeOptions, ToolsAs};
+use retort_formats::data::{
+    Attachments, CallText, DataFormat, Embeddings, Schema, ShapeOptions, ToolsAs,
+};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::{data, file};
 use retort_model::bounds::CONTEXTS_PER_MESSAGE;
@@ -80,6 +82,8 @@ impl FromStr for Compression {
 
 const TOOLS: [(&str, ToolsAs); 2] = [("text", ToolsAs::Text), ("array", ToolsAs::Array)];
 const CALL_TEXTS: [(&str, CallText); 2] = [("keep", CallText::Keep), ("extra", CallText::Extra)];
+const ATTACHMENTS: [(&str, Attachments); 2] =
+    [("leave-out", Attachments::LeaveOut), ("drop", Attachments::Drop)];
 const EMBEDDINGS: [(&str, Embeddings); 3] =
     [("f64", Embeddings::F64), ("f32", Embeddings::F32), ("none", Embeddings::Without)];
 const DIALECTS: [(&str, CsvDialect); 2] =
@@ -188,6 +192,9 @@ impl DatasetPlan {
         if shape.call_text != CallText::default() {
             put("call_text", name_in(&CALL_TEXTS, &shape.call_text));
         }
+        if shape.attachments != Attachments::default() {
+            put("attachments", name_in(&ATTACHMENTS, &shape.attachments));
+        }
         if shape.tasks {
             put("tasks", "true");
         }
@@ -209,6 +216,7 @@ impl DatasetPlan {
             wrap_arguments: shape.wrap_arguments,
             fill: shape.fill,
             call_text: name_in(&CALL_TEXTS, &shape.call_text).into(),
+            attachments: name_in(&ATTACHMENTS, &shape.attachments).into(),
             tasks: shape.tasks,
             max_contexts: shape.max_contexts,
             csv: name_in(&DIALECTS, &self.file_options.csv).into(),
@@ -254,6 +262,7 @@ impl DatasetPlan {
                 wrap_arguments: kept.wrap_arguments,
                 fill: kept.fill,
                 call_text: named_in(&CALL_TEXTS, "place for text beside calls", &kept.call_text)?,
+                attachments: named_in(&ATTACHMENTS, "way with attachments", &kept.attachments)?,
                 tasks: kept.tasks,
                 max_contexts: kept.max_contexts,
                 embeddings: match &kept.embeddings {
@@ -291,6 +300,10 @@ pub struct PlanNames {
     /// Where text beside tool calls goes: `keep` or `extra`. A plan kept before there was a choice moved it.
     #[serde(default = "moved")]
     pub call_text: String,
+    /// What becomes of answers after a picture, sound or file: `leave-out` or `drop`. A plan kept before there was a
+    /// choice dropped the attachments.
+    #[serde(default = "dropped")]
+    pub attachments: String,
     /// Whether histories of sub-agents become records of their own, too.
     pub tasks: bool,
     /// Retrieved passages carried with one answer, at most.
@@ -318,6 +331,10 @@ fn filled() -> bool {
     true
 }
 
+fn dropped() -> String {
+    name_in(&ATTACHMENTS, &Attachments::Drop).to_owned()
+}
+
 fn moved() -> String {
     name_in(&CALL_TEXTS, &CallText::Extra).to_owned()
 }
@@ -339,6 +356,7 @@ mod tests {
                 wrap_arguments: true,
                 fill: true,
                 call_text: CallText::Extra,
+                attachments: Attachments::Drop,
                 tasks: true,
                 max_contexts: 7,
                 embeddings: Embeddings::F32,

@@ -546,6 +546,9 @@ pub struct Making {
     /// Where text that an assistant wrote beside tool calls goes: `keep` leaves it in the message where the data format
     /// can hold it, `extra` moves it to `extra`.
     pub call_text: String,
+    /// What becomes of answers after a picture, sound or file that the rows do not carry: `leave-out` does not let them
+    /// be learnt, `drop` drops the attachment and keeps them.
+    pub attachments: String,
     /// Whether histories of sub-agents become records of their own, too.
     pub tasks: bool,
     /// Retrieved passages carried with one answer, at most 80.
@@ -571,6 +574,7 @@ impl Default for Making {
             wrap_arguments: false,
             fill: false,
             call_text: "keep".into(),
+            attachments: "leave-out".into(),
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
             embeddings: None,
@@ -593,6 +597,7 @@ impl From<PlanNames> for Making {
             wrap_arguments: names.wrap_arguments,
             fill: names.fill,
             call_text: names.call_text,
+            attachments: names.attachments,
             tasks: names.tasks,
             max_contexts: names.max_contexts,
             embeddings: names.embeddings,
@@ -641,6 +646,7 @@ impl Making {
             wrap_arguments: self.wrap_arguments,
             fill: self.fill,
             call_text: self.call_text.clone(),
+            attachments: self.attachments.clone(),
             tasks: self.tasks,
             max_contexts: self.max_contexts,
             csv: self.csv.clone(),

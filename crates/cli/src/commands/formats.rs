@@ -112,4 +112,20 @@ mod tests {
             assert!(page.contains(&format!("`{name}`")), "docs/formats.md lacks `{name}`");
         }
     }
+
+    #[test]
+    fn the_page_on_formats_says_of_every_repair_whether_reject_leaves_the_record_out() {
+        use retort_model::Repair;
+        let page = include_str!("../../../../docs/formats.md");
+        for repair in Repair::ALL {
+            let rows: Vec<_> =
+                page.lines().filter(|line| line.contains(&format!("| `{repair}` |"))).collect();
+            assert!(!rows.is_empty(), "docs/formats.md has no row of `{repair}`");
+            let does =
+                if repair.is_needed_by_trainers() { "leaves it out" } else { "does the same" };
+            for row in rows {
+                assert!(row.ends_with(&format!("| {does} |")), "`{repair}`: {row}");
+            }
+        }
+    }
 }

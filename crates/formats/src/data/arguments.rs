@@ -5,24 +5,30 @@ use std::borrow::Cow;
 use retort_model::json::{Kind, Parser};
 use retort_model::{LeftOut, Reason, Repair, ToolCall};
 
+use super::ShapeOptions;
+use super::tools::Tools;
+
 /// The arguments of a call as the text of a JSON object, keys and numbers as the model wrote them. What had to
 /// be done to them goes to `repairs`.
 pub(super) fn object_of<'c>(
     call: &'c ToolCall<'_>,
-    wrap: bool,
+    tools: &Tools,
+    options: &ShapeOptions,
     repairs: &mut Vec<Repair>,
 ) -> Result<Cow<'c, str>, LeftOut> {
     let text = call.arguments.decoded();
+    let name = call.name.decoded();
     let reason = match kind_of(&text) {
         Some(Kind::Object) => return Ok(one_line(text)),
-        None if text.trim().is_empty() => {
+        None if text.trim().is_empty() && options.fill && !tools.requires_arguments(&name) => {
             repairs.push(Repair::FilledArguments);
             return Ok("{}".into());
         }
+        None if text.trim().is_empty() => Reason::MissingArguments,
         Some(_) => Reason::ArgumentsNotObject,
         None => Reason::ArgumentsNotJson,
     };
-    if wrap {
+    if options.wrap_arguments && reason != Reason::MissingArguments {
         repairs.push(Repair::WrappedArguments);
         let mut wrapped = String::from(r#"{"_raw":"#);
         retort_model::json::write_string(&text, &mut wrapped);
@@ -30,7 +36,6 @@ pub(super) fn object_of<'c>(
         return Ok(wrapped.into());
     }
     let start: String = text.chars().take(60).collect();
-    let name = call.name.decoded();
     let name: String = name.chars().take(80).collect();
     Err(LeftOut::new(
         reason,
@@ -65,9 +70,13 @@ mod tests {
     use super::*;
 
     fn check(arguments: &str, expect: Result<&str, Reason>) {
+        check_with(&ShapeOptions::default(), arguments, expect);
+    }
+
+    fn check_with(options: &ShapeOptions, arguments: &str, expect: Result<&str, Reason>) {
         let call =
             ToolCall { name: "f".into(), arguments: arguments.into(), ..ToolCall::default() };
-        let got = object_of(&call, false, &mut Vec::new());
+        let got = object_of(&call, &Tools::default(), options, &mut Vec::new());
         assert_eq!(got.as_deref().map_err(|why| why.reason), expect, "{arguments}");
     }
 
@@ -76,8 +85,15 @@ mod tests {
         check(r#"{"b": 1.50, "a": 1e3}"#, Ok(r#"{"b": 1.50, "a": 1e3}"#));
         check("{\n \"a\": [1, 2]\n}", Ok(r#"{"a":[1,2]}"#));
         check(r#"{"a": "\ud800"}"#, Ok(r#"{"a":"\ufffd"}"#));
-        check("", Ok("{}"));
-        check("  ", Ok("{}"));
+    }
+
+    #[test]
+    fn missing_arguments_are_filled_only_on_request() {
+        let fill = ShapeOptions { fill: true, ..ShapeOptions::default() };
+        for missing in ["", "  "] {
+            check(missing, Err(Reason::MissingArguments));
+            check_with(&fill, missing, Ok("{}"));
+        }
     }
 
     #[test]
@@ -93,7 +109,9 @@ mod tests {
     fn on_request_it_is_wrapped() {
         let call = ToolCall { arguments: "x = \"1\"".into(), ..ToolCall::default() };
         let mut repairs = Vec::new();
-        assert_eq!(object_of(&call, true, &mut repairs).unwrap(), r#"{"_raw":"x = \"1\""}"#);
+        let options = ShapeOptions { wrap_arguments: true, ..ShapeOptions::default() };
+        let wrapped = object_of(&call, &Tools::default(), &options, &mut repairs).unwrap();
+        assert_eq!(wrapped, r#"{"_raw":"x = \"1\""}"#);
         assert_eq!(repairs, [Repair::WrappedArguments]);
     }
 }

@@ -1,8 +1,8 @@
 //! What the data formats for runs and their nodes share: what was put in, what came out, and the single values.
 
 use retort_model::{
-    Content, Conversation, Feedback, FileReference, Kind, LeftOut, Message, NodeKind, Part,
-    PartKind, RawJson, Reason, Role, Round, Run, RunStatus, Text, Time, json::write_string,
+    Content, Conversation, FileReference, Kind, LeftOut, Message, NodeKind, Part, PartKind,
+    RawJson, Reason, Role, Round, Run, RunStatus, Text, Time, json::write_string,
 };
 
 use super::schema::Sink;
@@ -67,7 +67,6 @@ pub(super) fn conversation_of<'r>(run: &'r Run<'_>) -> Result<Conversation<'r>, 
         role: Role::Assistant,
         content: Some(Content::Text(answer.borrowed())),
         contexts: run.contexts.clone(),
-        feedback: run.feedback.as_deref().map(|feedback| Box::new(borrowed(feedback))),
         created_at: run.finished_at,
         ..Message::default()
     };
@@ -81,14 +80,6 @@ pub(super) fn conversation_of<'r>(run: &'r Run<'_>) -> Result<Conversation<'r>, 
         rounds: vec![Round { number: 1, messages: vec![question, answer], ..Round::default() }],
         ..Conversation::default()
     })
-}
-
-fn borrowed<'f>(feedback: &'f Feedback<'_>) -> Feedback<'f> {
-    Feedback {
-        rating: feedback.rating.clone(),
-        label: feedback.label.as_ref().map(Text::borrowed),
-        comment: feedback.comment.as_ref().map(Text::borrowed),
-    }
 }
 
 fn file_part<'p>(file: &FileReference<'_>) -> Part<'p> {

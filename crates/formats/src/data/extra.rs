@@ -2,7 +2,7 @@
 //! attachments, contexts, and what was cut.
 
 use retort_model::json::{write_escaped, write_string};
-use retort_model::{Message, Run, Text};
+use retort_model::{Feedback, Message, RawJson, Run, Text};
 
 use super::ShapeOptions;
 use super::record::Draft;
@@ -34,6 +34,10 @@ impl Lazy<'_> {
         }
         self.begun
     }
+
+    fn end_or_empty(self) {
+        self.out.push_str(if self.begun { "}" } else { "{}" });
+    }
 }
 
 fn list<T>(
@@ -57,10 +61,14 @@ pub(super) fn extra(
     turns: &Turns<'_>,
     tools: &Tools,
     options: &ShapeOptions,
+    keeps_call_text: bool,
 ) -> String {
+    let conversation = draft.conversation;
     let is_plain = draft.graph_round.is_none()
         && draft.task.is_none()
         && draft.run.is_none()
+        && !(draft.is_first && (conversation.label.is_some() || !conversation.metadata.is_empty()))
+        && draft.rounds.iter().all(|round| round.metadata.is_empty())
         && turns.cut.is_empty()
         && turns.other_systems.is_empty()
         && tools.nameless.is_empty()
@@ -92,32 +100,33 @@ pub(super) fn extra(
         if let Some(id) = &task.tool_call_id {
             object.text("task_of_call", id);
         }
+        if !task.metadata.is_empty() {
+            write_fields(task.metadata.iter(), object.key("task_metadata"));
+        }
     }
     if let Some(run) = draft.run {
         run_extra(run, object.key("run"));
     }
+    // What is said of the whole stands once, however many records it makes.
+    if let Some(label) = conversation.label.filter(|_| draft.is_first) {
+        write_string(label.as_str(), object.key("label"));
+    }
+    if draft.is_first && !conversation.metadata.is_empty() {
+        write_fields(conversation.metadata.iter(), object.key("metadata"));
+    }
+    if draft.rounds.iter().any(|round| !round.metadata.is_empty()) {
+        list(object.key("rounds"), draft.rounds.iter(), |round, out| {
+            write_fields(round.metadata.iter(), out);
+        });
+    }
     let offset = usize::from(turns.system.is_some());
     let mut told = Vec::new();
-    for (index, turn) in turns.turns.iter().enumerate() {
+    let system = turns.system.map(|system| Turn::of(Side::Question, system));
+    let places = turns.turns.iter().enumerate().map(|(index, turn)| (index + offset, turn));
+    for (at, turn) in system.iter().map(|system| (0, system)).chain(places) {
         let mut entry = String::new();
-        if turn_extra(index + offset, turn, options, &mut entry) {
+        if turn_extra(at, turn, options, keeps_call_text, &mut entry) {
             told.push(entry);
-        }
-    }
-    if let Some(system) = turns.system.filter(|system| !is_plain_message(system)) {
-        let mut entry = String::new();
-        if turn_extra(
-            0,
-            &Turn {
-                side: Side::Question,
-                first: Some(system),
-                more: Vec::new(),
-                results: Vec::new(),
-            },
-            options,
-            &mut entry,
-        ) {
-            told.insert(0, entry);
         }
     }
     if !told.is_empty() {
@@ -162,18 +171,7 @@ fn run_extra(run: &Run<'_>, out: &mut String) {
         object.key("inputs").push_str(inputs.as_str());
     }
     if let Some(feedback) = &run.feedback {
-        let mut said = Lazy { out: object.key("feedback"), begun: false };
-        if let Some(rating) = &feedback.rating {
-            said.key("rating").push_str(rating.as_str());
-        }
-        for (key, text) in [("label", &feedback.label), ("comment", &feedback.comment)] {
-            if let Some(text) = text {
-                said.text(key, text);
-            }
-        }
-        if !said.end() {
-            object.out.push_str("{}");
-        }
+        write_feedback(feedback, object.key("feedback"));
     }
     for (key, time) in [("started_at", run.started_at), ("finished_at", run.finished_at)] {
         if let Some(time) = time {
@@ -181,27 +179,99 @@ fn run_extra(run: &Run<'_>, out: &mut String) {
         }
     }
     if !run.metadata.is_empty() {
-        let mut rest = Lazy { out: object.key("metadata"), begun: false };
-        for (key, raw) in &run.metadata {
-            rest.key(&key.decoded()).push_str(raw.as_str());
-        }
-        rest.end();
+        write_fields(run.metadata.iter(), object.key("metadata"));
     }
     object.end();
 }
 
+fn write_feedback(feedback: &Feedback<'_>, out: &mut String) {
+    let mut said = Lazy { out, begun: false };
+    if let Some(rating) = &feedback.rating {
+        said.key("rating").push_str(rating.as_str());
+    }
+    for (key, text) in [("label", &feedback.label), ("comment", &feedback.comment)] {
+        if let Some(text) = text {
+            said.text(key, text);
+        }
+    }
+    said.end_or_empty();
+}
+
+/// Fields of a source as an object. Of two with one name the later is written, as readers take it.
+fn write_fields<'f, 'a: 'f>(
+    fields: impl DoubleEndedIterator<Item = &'f (Text<'a>, RawJson<'a>)> + Clone,
+    out: &mut String,
+) {
+    let mut object = Lazy { out, begun: false };
+    let mut names = std::collections::HashSet::new();
+    let mut last: Vec<_> = fields.rev().filter(|(key, _)| names.insert(key.decoded())).collect();
+    last.reverse();
+    for (key, raw) in last {
+        object.key(&key.decoded()).push_str(raw.as_str());
+    }
+    object.end_or_empty();
+}
+
 fn is_plain_message(message: &Message<'_>) -> bool {
-    message.reasoning.is_none() && message.contexts.is_empty() && !has_attachments(message)
+    message.reasoning.is_none()
+        && message.contexts.is_empty()
+        && !has_details(message)
+        && !has_attachments(message)
+}
+
+/// Whether a message says anything that is neither its content nor has a place of its own in `extra`.
+fn has_details(message: &Message<'_>) -> bool {
+    message.name.is_some()
+        || message.error.is_some()
+        || message.finish_reason.is_some()
+        || message.train.is_some()
+        || message.label.is_some()
+        || message.feedback.is_some()
+        || !message.metadata.is_empty()
+}
+
+fn details(message: &Message<'_>, object: &mut Lazy<'_>) {
+    let texts = [
+        ("name", &message.name),
+        ("error", &message.error),
+        ("finish_reason", &message.finish_reason),
+    ];
+    for (key, text) in texts {
+        if let Some(text) = text {
+            object.text(key, text);
+        }
+    }
+    if let Some(train) = message.train {
+        object.key("train").push_str(if train { "true" } else { "false" });
+    }
+    if let Some(label) = message.label {
+        write_string(label.as_str(), object.key("label"));
+    }
+    if let Some(feedback) = &message.feedback {
+        write_feedback(feedback, object.key("feedback"));
+    }
+    let mut others =
+        message.metadata.iter().filter(|(key, raw)| !is_attachment(key, raw)).peekable();
+    if others.peek().is_some() {
+        let others: Vec<_> = others.collect();
+        write_fields(others.iter().copied(), object.key("metadata"));
+    }
 }
 
 /// What one turn says beyond its content; false if nothing.
-fn turn_extra(at: usize, turn: &Turn<'_>, options: &ShapeOptions, out: &mut String) -> bool {
+fn turn_extra(
+    at: usize,
+    turn: &Turn<'_>,
+    options: &ShapeOptions,
+    keeps_call_text: bool,
+    out: &mut String,
+) -> bool {
     let mut object = Lazy { out, begun: false };
     object.key("at").push_str(&at.to_string());
     let bare = object.out.len();
     if turn.side == Side::Call {
         let text = turn.text();
-        if !text.is_empty() {
+        if !text.is_empty() && !keeps_call_text {
             object.text("text", &text);
         }
         list(object.key("call_ids"), turn.calls(), |call, out| call.id.write_string(out));
@@ -216,7 +286,18 @@ fn turn_extra(at: usize, turn: &Turn<'_>, options: &ShapeOptions, out: &mut Stri
             let mut result = Lazy { out, begun: false };
             result.text("id", message.tool_call_id.as_ref().unwrap_or(&Text::default()));
             result.text("content", &message.words());
+            details(message, &mut result);
             result.end();
+        });
+    } else if turn.more.is_empty() {
+        if let Some(message) = turn.first {
+            details(message, &mut object);
+        }
+    } else if turn.messages().any(has_details) {
+        list(object.key("details"), turn.messages(), |message, out| {
+            let mut said = Lazy { out, begun: false };
+            details(message, &mut said);
+            said.end_or_empty();
         });
     }
     if !turn.more.is_empty() && turn.side != Side::Results {
@@ -264,6 +345,16 @@ fn write_cut(before: usize, message: &Message<'_>, out: &mut String) {
     if let Some(reasoning) = &message.reasoning {
         object.text("reasoning", reasoning);
     }
+    details(message, &mut object);
+    let mut attachments = attachments_of(message).peekable();
+    if attachments.peek().is_some() {
+        list(object.key("attachments"), attachments, |raw, out| out.push_str(raw));
+    }
+    if !message.contexts.is_empty() {
+        list(object.key("contexts"), message.contexts.iter(), |raw, out| {
+            out.push_str(raw.as_str())
+        });
+    }
     object.end();
 }
 
@@ -276,17 +367,16 @@ pub(super) fn has_attachments(message: &Message<'_>) -> bool {
 
 /// Pictures, sound and files of a message, as JSON: its parts, and the fields in which some systems keep them.
 pub(super) fn attachments_of<'m>(message: &'m Message<'_>) -> impl Iterator<Item = &'m str> {
-    let parts = message
-        .attachments()
-        .filter_map(|part| part.raw.as_ref())
-        .map(retort_model::RawJson::as_str);
+    let parts = message.attachments().filter_map(|part| part.raw.as_ref()).map(RawJson::as_str);
     let fields = message
         .metadata
         .iter()
-        .filter(|(key, raw)| {
-            matches!(key.as_written(), "image_paths" | "imageUrls" | "images" | "videos" | "audios")
-                && !matches!(raw.as_str(), "[]" | "null" | "\"\"")
-        })
+        .filter(|(key, raw)| is_attachment(key, raw))
         .map(|(_, raw)| raw.as_str());
     parts.chain(fields)
+}
+
+fn is_attachment(key: &Text<'_>, raw: &RawJson<'_>) -> bool {
+    matches!(key.as_written(), "image_paths" | "imageUrls" | "images" | "videos" | "audios")
+        && !matches!(raw.as_str(), "[]" | "null" | "\"\"")
 }

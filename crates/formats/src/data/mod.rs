@@ -165,6 +165,16 @@ pub enum CallText {
     Extra,
 }
 
+/// What becomes of answers after a picture, sound or file that a row does not carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attachments {
+    /// They are not learnt: they may say what only the attachment shows.
+    #[default]
+    LeaveOut,
+    /// The attachment is dropped, and they are learnt as if it had never been there.
+    Drop,
+}
+
 /// How embeddings stand in the rows of documents and chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Embeddings {
@@ -191,6 +201,8 @@ pub struct ShapeOptions {
     pub fill: bool,
     /// Where text beside tool calls goes.
     pub call_text: CallText,
+    /// What becomes of answers after a picture, sound or file.
+    pub attachments: Attachments,
     /// Write the histories of sub-agents as records of their own.
     pub tasks: bool,
     /// Retrieved passages carried with one assistant message of `history`.
@@ -211,6 +223,7 @@ impl Default for ShapeOptions {
             wrap_arguments: false,
             fill: false,
             call_text: CallText::default(),
+            attachments: Attachments::default(),
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
             embeddings: Embeddings::default(),

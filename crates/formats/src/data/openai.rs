@@ -6,6 +6,7 @@ use retort_model::{Item, ItemKind, Purpose};
 use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
 use super::spoken::{Spoken, speak};
+use super::turns::Unlearnt;
 use super::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 
 /// The format.
@@ -32,6 +33,7 @@ static SCHEMA: Schema = Schema::of(&[
                 ])),
             ),
             Field::optional("tool_call_id", Type::Text),
+            Field::optional("weight", Type::Int),
         ])),
     ),
     Field::optional("tools", Type::Json),
@@ -68,7 +70,8 @@ impl DataFormat for OpenAi {
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
         "Each row holds `messages` and, where there are any, `tools`, and nothing else. `ids.txt` names the conversation \
-         of each record, a line each; `extra.jsonl` keeps what a row may not hold, such as text beside a call."
+         of each record, a line each; `extra.jsonl` keeps what a row may not hold, such as reasoning. `weight` 0 marks \
+         answers that are context only; leave them out of the loss where a trainer does not know it."
             .into()
     }
 
@@ -80,7 +83,7 @@ impl DataFormat for OpenAi {
     ) -> Outcome {
         let mut renamed_tools = Vec::new();
         let outcome = shape_records(item, context.options.tasks, |_, draft| {
-            let speech = speak(draft, context, &mut renamed_tools)?;
+            let speech = speak(draft, Unlearnt::Marked, context, &mut renamed_tools)?;
             out.begin_row();
             out.open_list();
             for message in &speech.messages {
@@ -121,6 +124,10 @@ fn write(message: &Spoken<'_>, out: &mut dyn Sink) {
     }
     match &message.answers {
         Some(id) => out.str(id),
+        None => out.absent(),
+    }
+    match message.is_learnt {
+        Some(is_learnt) => out.int(is_learnt.into()),
         None => out.absent(),
     }
     out.close_struct();

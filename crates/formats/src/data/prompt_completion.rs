@@ -5,6 +5,7 @@ use retort_model::{Item, ItemKind, Purpose};
 use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
 use super::spoken::{Spoken, speak};
+use super::turns::Unlearnt;
 use super::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 
 /// The format.
@@ -80,7 +81,7 @@ impl DataFormat for PromptCompletion {
     ) -> Outcome {
         let mut renamed_tools = Vec::new();
         let outcome = shape_records(item, context.options.tasks, |_, draft| {
-            let speech = speak(draft, context, &mut renamed_tools)?;
+            let speech = speak(draft, Unlearnt::Context, context, &mut renamed_tools)?;
             let last = speech.messages.iter().rposition(|message| message.role == "assistant");
             let (prompt, completion) =
                 speech.messages.split_at(last.unwrap_or(speech.messages.len()));

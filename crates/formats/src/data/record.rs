@@ -1,12 +1,14 @@
 //! What becomes one record of training data: its rounds, its turns in order, and what was found in them. Shared by
 //! the data formats that trainers read.
 
-use retort_model::{Check, Conversation, Item, Kind, LeftOut, Reason, Repair, Round, Run, Text};
+use retort_model::{
+    Check, Conversation, Item, Kind, Label, LeftOut, Reason, Repair, Round, Run, Text, Warning,
+};
 
 use super::execution::conversation_of;
 use super::tools::{ToolBench, Tools, push_once};
 use super::turns::{Rules, Turns, collect};
-use super::{Outcome, RecordLeftOut, RecordNotes};
+use super::{Attachments, Outcome, RecordLeftOut, RecordNotes, ShapeOptions};
 
 /// What stands where no result of a call was recorded.
 pub(super) const NO_RESULT: &str = r#"{"error":"no result recorded"}"#;
@@ -23,6 +25,10 @@ fn nothing_to_write(conversation: &Conversation<'_>) -> LeftOut {
 
 /// What becomes one record.
 pub(super) struct Draft<'c> {
+    /// The conversation that it is of.
+    pub conversation: &'c Conversation<'c>,
+    /// Whether it is the first record of it.
+    pub is_first: bool,
     /// The rounds, in order.
     pub rounds: Vec<&'c Round<'c>>,
     /// The model to name.
@@ -55,6 +61,16 @@ fn each_record<'c>(
     mut take: impl FnMut(Draft<'c>),
 ) {
     let path = conversation.active_path();
+    let mut is_first = true;
+    let mut draft = |rounds, model| Draft {
+        conversation,
+        is_first: std::mem::take(&mut is_first),
+        rounds,
+        model,
+        graph_round: None,
+        task: None,
+        run: None,
+    };
     if conversation.kind == Kind::Graph {
         let is_start = |round: &Round<'_>| {
             round.node.as_ref().map_or(round.number <= 1, |node| node == "start")
@@ -69,20 +85,14 @@ fn each_record<'c>(
                 .as_ref()
                 .filter(|model| !model.is_empty())
                 .or(conversation.model.as_ref());
-            take(Draft {
-                rounds: vec![round],
-                model,
-                graph_round: Some(round),
-                task: None,
-                run: None,
-            });
+            take(Draft { graph_round: Some(round), ..draft(vec![round], model) });
         }
     } else {
         let rounds: Vec<_> =
             path.iter().filter_map(|&position| conversation.rounds.get(position)).collect();
         if rounds.iter().any(|round| !round.messages.is_empty()) {
             let model = conversation.model_of(path.iter().copied());
-            take(Draft { rounds, model, graph_round: None, task: None, run });
+            take(Draft { run, ..draft(rounds, model) });
         }
     }
     for task in conversation.tasks.iter().filter(|_| tasks) {
@@ -93,7 +103,7 @@ fn each_record<'c>(
                 .rev()
                 .find_map(|round| round.model.as_ref())
                 .or(conversation.model.as_ref());
-            take(Draft { rounds, model, graph_round: None, task: Some(task), run: None });
+            take(Draft { task: Some(task), ..draft(rounds, model) });
         }
     }
 }
@@ -136,7 +146,27 @@ fn shape_conversation<'c>(
     if outcome.records.is_empty() && outcome.left_out.is_empty() {
         return Outcome::left_out(None, nothing_to_write(conversation));
     }
+    if let Some(first) = outcome.records.first_mut() {
+        first.warnings.extend(left_behind(conversation, tasks));
+    }
     outcome
+}
+
+/// What of a conversation its records do not hold.
+pub(super) fn left_behind(
+    conversation: &Conversation<'_>,
+    tasks: bool,
+) -> impl Iterator<Item = Warning> {
+    let has_messages = |rounds: &[Round<'_>]| rounds.iter().any(|round| !round.messages.is_empty());
+    let path = conversation.active_path();
+    let branches = path.len() < conversation.rounds.len()
+        && (0..conversation.rounds.len())
+            .filter(|position| path.binary_search(position).is_err())
+            .filter_map(|position| conversation.rounds.get(position))
+            .any(|round| !round.messages.is_empty());
+    let tasks = !tasks && conversation.tasks.iter().any(|task| has_messages(&task.rounds));
+    let branches = branches.then_some(Warning::OtherBranches);
+    branches.into_iter().chain(tasks.then_some(Warning::TasksLeftOut))
 }
 
 /// What becomes a record, put in order as the check asks, and what was found in it.
@@ -152,20 +182,30 @@ pub(super) struct Examined<'c> {
 pub(super) fn examine<'c>(
     draft: &Draft<'c>,
     bench: &mut ToolBench,
-    check: Check,
+    options: &ShapeOptions,
     rules: Rules,
 ) -> Result<Examined<'c>, LeftOut> {
+    // The files of a run were put into it for its nodes; what the answer rests on are its contexts.
+    let needs_attachments = options.attachments == Attachments::LeaveOut && draft.run.is_none();
+    let rules = Rules { fill: options.fill, needs_attachments, ..rules };
     let messages = || draft.rounds.iter().flat_map(|round| round.messages.iter());
     let mut turns = collect(messages());
     let tools = bench.prepare(draft.rounds.iter().flat_map(|round| round.tools.iter()));
     let mut hopeless = turns.hopeless();
-    if check == Check::Off {
+    if draft.conversation.label == Some(Label::Rejected) {
+        let why = || LeftOut::new(Reason::NotToLearn, "the conversation is labelled as rejected");
+        hopeless = hopeless.or_else(|| Some(why()));
+    }
+    if options.check == Check::Off {
         // Mended aside, to be able to say what a trainer would refuse.
         let mut aside = collect(messages());
         if let Err(why) = aside.mend(rules) {
             hopeless = hopeless.or(Some(why));
         }
+        hopeless = hopeless.or(aside.not_learnt);
         turns.repairs = aside.repairs;
+        let is_done = |one: &Repair| !matches!(one, Repair::CutNotToLearn | Repair::KeptAsContext);
+        turns.repairs.retain(is_done);
     } else if hopeless.is_none() {
         turns.mend(rules)?;
     }

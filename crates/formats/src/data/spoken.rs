@@ -10,11 +10,18 @@ use retort_model::{Check, LeftOut, Message, Reason, Repair, Role, Text, ToolCall
 use super::arguments::object_of;
 use super::extra::{extra, has_attachments};
 use super::record::{Draft, Examined, NO_RESULT, examine, settle};
-use super::tools::push_once;
-use super::turns::{Rules, Side, Turn, is_blank};
-use super::{RecordNotes, ShapeContext, ShapeOptions};
+use super::tools::{Tools, push_once};
+use super::turns::{Rules, Side, Turn, Unlearnt, is_blank, result_words};
+use super::{CallText, RecordNotes, ShapeContext, ShapeOptions};
 
-const RULES: Rules = Rules { joins_results: false, calls_are_answered: true };
+const RULES: Rules = Rules {
+    joins_results: false,
+    calls_are_answered: true,
+    questions_have_words: true,
+    unlearnt: Unlearnt::Refused,
+    fill: false,
+    needs_attachments: true,
+};
 
 /// Longest tool name that OpenAI and Mistral take.
 const TOOL_NAME: usize = 64;
@@ -30,16 +37,24 @@ pub(super) struct Speech<'c> {
 /// Puts a draft into words. Tools that get another name are added to `renamed_tools`.
 pub(super) fn speak<'c>(
     draft: &Draft<'c>,
+    unlearnt: Unlearnt,
     context: &mut ShapeContext<'_>,
     renamed_tools: &mut Vec<(String, String)>,
 ) -> Result<Speech<'c>, LeftOut> {
     let options = context.options;
     let mends = options.check != Check::Off;
     let Examined { turns, tools, mut repairs, mut hopeless } =
-        examine(draft, context.tools, options.check, RULES)?;
+        examine(draft, context.tools, options, Rules { unlearnt, ..RULES })?;
     let mut names = Names::default();
-    let mut row = Row { options, mends, calls: 0, repairs: &mut repairs, hopeless: &mut hopeless };
-    let definitions = row.definitions(&tools, &turns.turns, &mut names);
+    let mut row = Row {
+        options,
+        mends,
+        tools: &tools,
+        calls: 0,
+        repairs: &mut repairs,
+        hopeless: &mut hopeless,
+    };
+    let definitions = row.definitions(&turns.turns, &mut names);
     let messages = row.spoken(turns.system, &turns.turns, &mut names);
     let mut notes = settle(options.check, hopeless, repairs)?;
     let all = || turns.turns.iter().flat_map(Turn::messages).chain(turns.system);
@@ -53,7 +68,9 @@ pub(super) fn speak<'c>(
     renamed_tools.extend(renames);
 
     notes.part = draft.part_words();
-    notes.extra = Some(extra(draft, &turns, &tools, options)).filter(|extra| !extra.is_empty());
+    let keeps_call_text = !mends || options.call_text == CallText::Keep;
+    notes.extra = Some(extra(draft, &turns, &tools, options, keeps_call_text))
+        .filter(|extra| !extra.is_empty());
     Ok(Speech { messages, tools: definitions, notes })
 }
 
@@ -64,6 +81,18 @@ pub(super) struct Spoken<'c> {
     pub(super) calls: Vec<SpokenCall<'c>>,
     /// The id of the call that it answers.
     pub(super) answers: Option<Cow<'c, str>>,
+    /// Of an answer whether it is learnt, where that is marked.
+    pub(super) is_learnt: Option<bool>,
+}
+
+impl<'c> Spoken<'c> {
+    fn new(role: impl Into<Cow<'c, str>>, content: Text<'c>) -> Self {
+        Self { role: role.into(), content, calls: Vec::new(), answers: None, is_learnt: None }
+    }
+
+    fn result(id: String, content: Text<'c>) -> Self {
+        Self { answers: Some(id.into()), ..Self::new("tool", content) }
+    }
 }
 
 /// A call as it is written.
@@ -108,6 +137,7 @@ impl Names {
 struct Row<'n> {
     options: &'n ShapeOptions,
     mends: bool,
+    tools: &'n Tools,
     calls: usize,
     repairs: &'n mut Vec<Repair>,
     hopeless: &'n mut Option<LeftOut>,
@@ -115,12 +145,8 @@ struct Row<'n> {
 
 impl Row<'_> {
     /// The definitions as a JSON array; empty if there are none.
-    fn definitions(
-        &mut self,
-        tools: &super::tools::Tools,
-        turns: &[Turn<'_>],
-        names: &mut Names,
-    ) -> String {
+    fn definitions(&mut self, turns: &[Turn<'_>], names: &mut Names) -> String {
+        let tools = self.tools;
         let mut definitions = Vec::new();
         if tools.tools.iter().any(|tool| tool.invalid) {
             push_once(self.repairs, Repair::MendedTools);
@@ -164,24 +190,16 @@ impl Row<'_> {
         if let Some(system) = system
             && !(self.mends && is_blank(system))
         {
-            spoken.push(Spoken {
-                role: "system".into(),
-                content: system.words(),
-                calls: Vec::new(),
-                answers: None,
-            });
+            spoken.push(Spoken::new("system", system.words()));
         }
         let mut open: Vec<String> = Vec::new();
         for turn in turns {
             match turn.side {
                 Side::Question => spoken.push(self.question(turn)),
                 Side::Answer => {
-                    spoken.push(Spoken {
-                        role: "assistant".into(),
-                        content: turn.text(),
-                        calls: Vec::new(),
-                        answers: None,
-                    });
+                    let is_learnt = self.is_learnt(turn);
+                    let answer = Spoken::new("assistant", turn.text());
+                    spoken.push(Spoken { is_learnt, ..answer });
                 }
                 Side::Call => {
                     let call = self.call(turn, names);
@@ -200,12 +218,19 @@ impl Row<'_> {
             _ => "user".into(),
         };
         let mut content = turn.text();
-        if self.mends && content.is_blank() {
+        if self.mends && self.options.fill && content.is_blank() {
             push_once(self.repairs, Repair::MarkedEmpty);
             let attached = turn.messages().any(|message| has_attachments(message));
             content = if attached { "[attachment]".into() } else { "[empty]".into() };
         }
-        Spoken { role, content, calls: Vec::new(), answers: None }
+        Spoken::new(role, content)
+    }
+
+    /// Whether an answer is learnt, if that is to be marked.
+    fn is_learnt(&self, turn: &Turn<'_>) -> Option<bool> {
+        let is_marked = if self.mends { turn.unlearnt.is_some() } else { turn.is_marked() };
+        let is_named = || turn.messages().any(|message| message.train == Some(true));
+        if is_marked { Some(false) } else { is_named().then_some(true) }
     }
 
     fn call<'c>(&mut self, turn: &Turn<'c>, names: &mut Names) -> Spoken<'c> {
@@ -214,18 +239,19 @@ impl Row<'_> {
             calls.push(self.one_call(call, names));
         }
         let mut content = turn.text();
-        if self.mends && !content.is_empty() {
-            // Mistral takes a text or calls, not both; what was said is kept beside the data.
+        let moves = self.mends && self.options.call_text == CallText::Extra;
+        if moves && !content.is_empty() {
             push_once(self.repairs, Repair::MovedCallText);
             content = Text::default();
         }
-        Spoken { role: "assistant".into(), content, calls, answers: None }
+        let is_learnt = self.is_learnt(turn);
+        Spoken { calls, is_learnt, ..Spoken::new("assistant", content) }
     }
 
     fn one_call<'c>(&mut self, call: &'c ToolCall<'c>, names: &mut Names) -> SpokenCall<'c> {
         self.calls += 1;
         let mut found = Vec::new();
-        let arguments = match object_of(call, self.options.wrap_arguments, &mut found) {
+        let arguments = match object_of(call, self.tools, self.options, &mut found) {
             Ok(arguments) => arguments,
             Err(why) => {
                 self.hopeless.get_or_insert(why);
@@ -262,12 +288,7 @@ impl Row<'_> {
             for (result, id) in results.into_iter().zip(open.drain(..)) {
                 let content =
                     Text::from(if result.trim().is_empty() { "\"\"".to_owned() } else { result });
-                spoken.push(Spoken {
-                    role: "tool".into(),
-                    content,
-                    calls: Vec::new(),
-                    answers: Some(id.into()),
-                });
+                spoken.push(Spoken::result(id, content));
             }
             return;
         }
@@ -275,28 +296,19 @@ impl Row<'_> {
             for message in turn.messages() {
                 let answers =
                     message.tool_call_id.as_ref().map_or(Cow::Borrowed(""), Text::decoded);
-                spoken.push(Spoken {
-                    role: "tool".into(),
-                    content: message.words(),
-                    calls: Vec::new(),
-                    answers: Some(answers),
-                });
+                let result = Spoken::new("tool", result_words(message));
+                spoken.push(Spoken { answers: Some(answers), ..result });
             }
             return;
         }
         for (result, id) in turn.results.iter().zip(open.drain(..)) {
-            let mut content = result.map_or(Text::from(NO_RESULT), |message| message.words());
+            let mut content = result.map_or(Text::from(NO_RESULT), result_words);
             if self.mends && content.is_blank() {
                 // The JSON text of an empty string: what the tool said, where nothing may not be said.
                 push_once(self.repairs, Repair::MarkedEmpty);
                 content = "\"\"".into();
             }
-            spoken.push(Spoken {
-                role: "tool".into(),
-                content,
-                calls: Vec::new(),
-                answers: Some(id.into()),
-            });
+            spoken.push(Spoken::result(id, content));
         }
     }
 }

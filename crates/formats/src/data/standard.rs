@@ -12,8 +12,8 @@ use super::arguments::object_of;
 use super::extra::{extra, has_attachments};
 use super::record::{Draft, Examined, NO_RESULT, examine, settle, shape_records};
 use super::schema::{Field, Schema, Sink, Type};
-use super::tools::push_once;
-use super::turns::{Rules, Side, Turn, Turns};
+use super::tools::{Tools, push_once};
+use super::turns::{Rules, Side, Turn, Turns, Unlearnt, result_words};
 use super::{
     DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
 };
@@ -71,7 +71,16 @@ static FLAT_COLUMNS: TrainerColumns = TrainerColumns {
     tags: &[],
 };
 
-const RULES: Rules = Rules { joins_results: true, calls_are_answered: false };
+const RULES: Rules = Rules {
+    joins_results: true,
+    calls_are_answered: false,
+    questions_have_words: false,
+    // LLaMA-Factory masks the whole history or nothing of it.
+    unlearnt: Unlearnt::Refused,
+    fill: false,
+    needs_attachments: true,
+};
+
 impl DataFormat for Standard {
     fn name(&self) -> &'static str {
         "standard"
@@ -146,12 +155,12 @@ fn write(
 ) -> Result<RecordNotes, LeftOut> {
     let options = context.options;
     let Examined { turns, tools, mut repairs, mut hopeless } =
-        examine(draft, context.tools, options.check, RULES)?;
-    let contents = contents(&turns, options, &mut repairs, &mut hopeless);
+        examine(draft, context.tools, options, RULES)?;
+    let contents = contents(&turns, &tools, options, &mut repairs, &mut hopeless);
     let mut notes = settle(options.check, hopeless, repairs)?;
     warn(&turns, &mut notes.warnings);
 
-    let extra = extra(draft, &turns, &tools, options);
+    let extra = extra(draft, &turns, &tools, options, false);
     out.begin_row();
     out.str(conversation.kind.as_str());
     out.open_list();
@@ -210,6 +219,7 @@ fn role_of<'t>(turn: &'t Turn<'_>) -> Text<'t> {
 /// The content of each turn.
 fn contents<'c>(
     turns: &Turns<'c>,
+    tools: &Tools,
     options: &ShapeOptions,
     repairs: &mut Vec<Repair>,
     hopeless: &mut Option<LeftOut>,
@@ -222,7 +232,7 @@ fn contents<'c>(
                 if turn.messages().any(|message| !super::turns::is_blank(message)) {
                     push_once(repairs, Repair::MovedCallText);
                 }
-                let (text, problem) = calls_text(turn, options, repairs);
+                let (text, problem) = calls_text(turn, tools, options, repairs);
                 if hopeless.is_none() {
                     *hopeless = problem;
                 }
@@ -238,6 +248,7 @@ fn contents<'c>(
 /// their own tags in it.
 fn calls_text(
     turn: &Turn<'_>,
+    tools: &Tools,
     options: &ShapeOptions,
     repairs: &mut Vec<Repair>,
 ) -> (String, Option<LeftOut>) {
@@ -252,7 +263,7 @@ fn calls_text(
             problem =
                 Some(LeftOut::new(Reason::CallWithoutTool, "a call without the name of a tool"));
         }
-        match object_of(call, options.wrap_arguments, &mut found) {
+        match object_of(call, tools, options, &mut found) {
             Ok(arguments) => out.push_str(&arguments),
             Err(why) => {
                 problem.get_or_insert(why);
@@ -275,8 +286,8 @@ fn calls_text(
 fn results_text<'c>(turn: &Turn<'c>) -> Text<'c> {
     match (turn.results.as_slice(), turn.first) {
         // As it stands, where nothing was mended.
-        ([], Some(message)) => message.words(),
-        ([Some(message)], _) => message.words(),
+        ([], Some(message)) => result_words(message),
+        ([Some(message)], _) => result_words(message),
         ([None], _) => NO_RESULT.into(),
         (results, _) => {
             let mut out = String::from("[");
@@ -284,7 +295,7 @@ fn results_text<'c>(turn: &Turn<'c>) -> Text<'c> {
                 if index > 0 {
                     out.push_str(", ");
                 }
-                let text = result.map_or(Text::from(NO_RESULT), |message| message.words());
+                let text = result.map_or(Text::from(NO_RESULT), result_words);
                 let text = text.decoded();
                 if text.starts_with(['{', '['])
                     && retort_model::RawJson::parse(&text).is_ok_and(|raw| raw.as_str() == text)

@@ -34,6 +34,8 @@ pub(super) struct Tool {
     pub mended: bool,
     /// Whether the parameters were no valid JSON Schema; `nested` is.
     pub invalid: bool,
+    /// Whether it has parameters that a call must give.
+    pub requires_arguments: bool,
 }
 
 /// The tools of one record.
@@ -112,6 +114,7 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
             source,
             mended: false,
             invalid: false,
+            requires_arguments: false,
         };
     }
     let completed = complete(original.clone());
@@ -119,6 +122,8 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
     if let Some(parameters) = function.get_mut("parameters") {
         make_valid(parameters);
     }
+    let required = completed.get("parameters").and_then(|parameters| parameters.get("required"));
+    let requires_arguments = matches!(required, Some(Value::Array(names)) if !names.is_empty());
     let mended = completed != original;
     let invalid = function != completed;
     let nested = if is_nested {
@@ -152,7 +157,8 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
     };
     let mut completed_escaped = String::with_capacity(completed.len() * 2);
     write_escaped(&completed, &mut completed_escaped);
-    Tool { name, completed, completed_escaped, nested: nested.to_json(), source, mended, invalid }
+    let nested = nested.to_json();
+    Tool { name, completed, completed_escaped, nested, source, mended, invalid, requires_arguments }
 }
 
 /// What LLaMA-Factory's default tool format and Mistral's validator read without asking whether it is there.
@@ -306,6 +312,11 @@ fn complete_schema(schema: &mut Value<'_>) {
 }
 
 impl Tools {
+    /// Whether the tool of that name is defined with parameters that a call must give.
+    pub fn requires_arguments(&self, name: &str) -> bool {
+        self.tools.iter().any(|tool| tool.name == name && tool.requires_arguments)
+    }
+
     /// The definitions as one JSON array.
     pub fn to_json(&self, form: impl Fn(&Tool) -> &str) -> String {
         let mut out = String::from("[");

@@ -1,11 +1,12 @@
 //! Messages as the turns that trainers read: questions and results on one side, answers and calls on the other,
 //! strictly in turn. Here is what is mended when they are not, and what is cut is kept to be told.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 
 use retort_model::json::Value;
-use retort_model::{Content, LeftOut, Message, Reason, Repair, Role, Text};
+use retort_model::{Content, Label, LeftOut, Message, Reason, Repair, Role, Text};
 
+use super::extra::has_attachments;
 use super::tools::push_once;
 
 /// Who has the turn.
@@ -31,6 +32,8 @@ pub(super) struct Turn<'c> {
     pub more: Vec<&'c Message<'c>>,
     /// For results that were put into the order of the calls: one for each call, none where none was recorded.
     pub results: Vec<Option<&'c Message<'c>>>,
+    /// Why the turn is only context for those behind it; none if it is learnt.
+    pub unlearnt: Option<Reason>,
 }
 
 /// What a record may look like.
@@ -40,6 +43,25 @@ pub(super) struct Rules {
     pub joins_results: bool,
     /// Every call must have its results, and every result must be followed by the model.
     pub calls_are_answered: bool,
+    /// A question must say something.
+    pub questions_have_words: bool,
+    /// What becomes of answers that are not to be learnt.
+    pub unlearnt: Unlearnt,
+    /// Gaps are filled with placeholders instead of being cut out.
+    pub fill: bool,
+    /// Answers after a picture, sound or file rest on what the row does not carry.
+    pub needs_attachments: bool,
+}
+
+/// What a data format can do with an answer in the middle that is not to be learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unlearnt {
+    /// It is written with a mark of its own.
+    Marked,
+    /// Only the last answer is learnt anyway; those before it are context.
+    Context,
+    /// Every answer is learnt, so that the record is left out.
+    Refused,
 }
 
 /// The turns of a record.
@@ -57,15 +79,20 @@ pub(super) struct Turns<'c> {
     pub repairs: Vec<Repair>,
     /// The first message of a speaker that trainers do not know.
     pub unknown: Option<&'c Message<'c>>,
-    /// The first answer that failed.
-    pub failed: Option<&'c Message<'c>>,
     /// The first call that is content and names no tool.
     pub prose_call: Option<&'c Message<'c>>,
+    /// Why the first answer that is not to be learnt is not.
+    pub not_learnt: Option<LeftOut>,
 }
 
 impl<'c> Turn<'c> {
-    fn new(side: Side, message: &'c Message<'c>) -> Self {
-        Self { side, first: Some(message), more: Vec::new(), results: Vec::new() }
+    /// A turn of one message.
+    pub fn of(side: Side, message: &'c Message<'c>) -> Self {
+        Self { first: Some(message), ..Self::without_messages(side, Vec::new()) }
+    }
+
+    fn without_messages(side: Side, results: Vec<Option<&'c Message<'c>>>) -> Self {
+        Self { side, first: None, more: Vec::new(), results, unlearnt: None }
     }
 
     /// The messages of the turn, in order.
@@ -84,8 +111,10 @@ impl<'c> Turn<'c> {
             .messages()
             .filter_map(|message| message.content.as_ref())
             .map(Content::text)
-            .filter(|t| !t.is_empty());
-        let Some(first) = texts.next() else { return Text::default() };
+            .filter(|text| !text.is_blank());
+        let Some(first) = texts.next() else {
+            return self.first.map(|message| message.words()).unwrap_or_default();
+        };
         let Some(second) = texts.next() else { return first };
         let mut joined = first.into_cow().into_owned();
         for text in std::iter::once(second).chain(texts) {
@@ -98,6 +127,61 @@ impl<'c> Turn<'c> {
     fn is_blank(&self) -> bool {
         self.messages().all(|message| is_blank(message))
     }
+
+    /// Whether the source marks it by name as one that is not to be learnt.
+    pub fn is_marked(&self) -> bool {
+        self.messages().any(|message| message.train == Some(false))
+    }
+
+    fn has_attachments(&self) -> bool {
+        self.messages().any(|message| has_attachments(message))
+    }
+
+    fn why_not_to_learn(&self) -> Option<LeftOut> {
+        self.messages().find_map(|message| why_not_to_learn(message))
+    }
+
+    fn lacks_results(&self) -> bool {
+        self.side == Side::Results && self.results.iter().any(Option::is_none)
+    }
+}
+
+/// Why an answer is not to be learnt, if what its source says of it is a reason.
+fn why_not_to_learn(message: &Message<'_>) -> Option<LeftOut> {
+    if message.role != Role::Assistant {
+        return None;
+    }
+    let start = |text: &Option<Text<'_>>| -> String {
+        text.as_ref().map(|text| text.decoded().chars().take(80).collect()).unwrap_or_default()
+    };
+    if message.error.is_some() {
+        return Some(LeftOut::new(Reason::FailedAnswer, start(&message.error)));
+    }
+    if message.is_cut_off() {
+        let detail = format!("it ended with `{}`", start(&message.finish_reason).escape_debug());
+        return Some(LeftOut::new(Reason::CutOffAnswer, detail));
+    }
+    let detail = match (message.train, message.label) {
+        (Some(false), _) => "an answer marked as not to be learnt",
+        (_, Some(Label::Rejected)) => "an answer labelled as rejected",
+        _ => return None,
+    };
+    Some(LeftOut::new(Reason::NotToLearn, detail))
+}
+
+/// What a tool gave back, with its error.
+pub(super) fn result_words<'c>(message: &'c Message<'c>) -> Text<'c> {
+    let text = message.words();
+    let Some(error) = &message.error else { return text };
+    if text.is_blank() {
+        return error.borrowed();
+    }
+    let error = error.decoded();
+    // A bare flag has no words of its own; what went wrong is the result then.
+    if error == "failed" || text.decoded().contains(&*error) {
+        return text;
+    }
+    format!("{}\n\n{error}", text.decoded()).into()
 }
 
 /// Whether a message says nothing.
@@ -122,9 +206,6 @@ pub(super) fn collect<'c>(messages: impl Iterator<Item = &'c Message<'c>>) -> Tu
             Role::User => Side::Question,
             Role::Assistant => {
                 let is_call = !message.tool_calls.is_empty();
-                if message.error.is_some() && turns.failed.is_none() {
-                    turns.failed = Some(message);
-                }
                 if message.source_role.as_ref().is_some_and(|word| word == "function_call")
                     && !is_call
                 {
@@ -138,7 +219,7 @@ pub(super) fn collect<'c>(messages: impl Iterator<Item = &'c Message<'c>>) -> Tu
                 Side::Question
             }
         };
-        turns.turns.push(Turn::new(side, message));
+        turns.turns.push(Turn::of(side, message));
     }
     turns.system = systems.pop();
     if let Some(system) = turns.system {
@@ -161,13 +242,17 @@ pub(super) fn collect<'c>(messages: impl Iterator<Item = &'c Message<'c>>) -> Tu
 }
 
 impl<'c> Turns<'c> {
-    /// Whether the turns need no mending at all: questions and answers, one after the other.
+    /// Whether the turns need no mending at all: questions and answers, one after the other, and all to be learnt.
     fn is_plain(&self) -> bool {
         self.turns.len().is_multiple_of(2)
             && !self.turns.is_empty()
+            && !self.system.is_some_and(|system| has_attachments(system))
             && self.turns.chunks(2).all(|pair| {
                 matches!(pair, [question, answer]
-                    if question.side == Side::Question && answer.side == Side::Answer && !answer.is_blank())
+                    if question.side == Side::Question && answer.side == Side::Answer
+                        && !question.is_blank() && !answer.is_blank()
+                        && !question.has_attachments() && !answer.has_attachments()
+                        && answer.why_not_to_learn().is_none())
             })
     }
 
@@ -193,12 +278,6 @@ impl<'c> Turns<'c> {
                 format!("the call says `{}`", start.escape_debug()),
             ));
         }
-        if let Some(message) = self.failed {
-            let error =
-                message.error.as_ref().map(|e| e.decoded().into_owned()).unwrap_or_default();
-            let error: String = error.chars().take(80).collect();
-            return Some(LeftOut::new(Reason::FailedAnswer, error));
-        }
         None
     }
 
@@ -213,16 +292,39 @@ impl<'c> Turns<'c> {
         if self.is_plain() {
             return Ok(());
         }
-        let mut waiting: VecDeque<Turn<'c>> = std::mem::take(&mut self.turns).into();
-        while let Some(turn) = waiting.pop_front() {
+        let unordered = std::mem::take(&mut self.turns);
+        let order: Vec<_> = unordered.iter().filter_map(|turn| turn.first).collect();
+        for turn in unordered {
             self.take(turn, rules);
         }
         self.cut_end();
+        if rules.questions_have_words && !rules.fill {
+            self.cut_empty_questions();
+        }
+        self.settle_unlearnt(rules)?;
+        self.sort_cut(&order);
         let asks = self.turns.iter().any(|turn| turn.side == Side::Question);
         if self.turns.is_empty() || !asks {
-            return Err(LeftOut::new(Reason::NoAnswer, "no question with an answer is left"));
+            let nothing = || LeftOut::new(Reason::NoAnswer, "no question with an answer is left");
+            return Err(self.not_learnt.clone().unwrap_or_else(nothing));
         }
         Ok(())
+    }
+
+    /// Puts what was cut into the order in which it was said.
+    fn sort_cut(&mut self, order: &[&'c Message<'c>]) {
+        let kept = self.turns.len();
+        if self.cut.len() > 1 {
+            let places: HashMap<*const Message<'_>, usize> = order
+                .iter()
+                .enumerate()
+                .map(|(place, &message)| (std::ptr::from_ref(message), place))
+                .collect();
+            self.cut.sort_by_key(|(_, message)| places.get(&std::ptr::from_ref(*message)).copied());
+        }
+        for (before, _) in &mut self.cut {
+            *before = (*before).min(kept);
+        }
     }
 
     fn repaired(&mut self, repair: Repair) {
@@ -242,7 +344,10 @@ impl<'c> Turns<'c> {
     fn take(&mut self, turn: Turn<'c>, rules: Rules) {
         match turn.side {
             Side::Question => self.take_question(turn, rules),
-            Side::Answer if turn.is_blank() => self.cut(&turn, Repair::CutEmptyAnswer),
+            Side::Answer if turn.is_blank() => {
+                self.not_learnt = self.not_learnt.take().or_else(|| turn.why_not_to_learn());
+                self.cut(&turn, Repair::CutEmptyAnswer);
+            }
             Side::Answer | Side::Call => self.take_answer(turn, rules),
             Side::Results => self.take_results(&turn),
         }
@@ -277,48 +382,54 @@ impl<'c> Turns<'c> {
 
     fn cut_last(&mut self, repair: Repair) {
         if let Some(turn) = self.turns.pop() {
-            let before = self.turns.len();
-            // In front of what was cut behind it, so that the cut messages stay in their order.
-            let at =
-                self.cut.iter().rposition(|(place, _)| *place <= before).map_or(0, |at| at + 1);
-            for (step, message) in turn.messages().enumerate() {
-                self.cut.insert(at + step, (before, message));
-            }
-            self.repaired(repair);
+            self.cut(&turn, repair);
         }
     }
 
     fn take_answer(&mut self, turn: Turn<'c>, rules: Rules) {
-        match self.last() {
-            None => self.cut(&turn, Repair::CutGreeting),
-            Some(Side::Question | Side::Results) => {
-                self.complete_results(rules);
-                self.turns.push(turn);
-            }
-            Some(Side::Call) if turn.side == Side::Answer => {
+        let (last_is_learnt, is_learnt) = match self.turns.last() {
+            Some(last) => (last.why_not_to_learn().is_none(), turn.why_not_to_learn().is_none()),
+            None => return self.cut(&turn, Repair::CutGreeting),
+        };
+        match (self.last(), turn.side) {
+            (Some(Side::Call), Side::Answer) => {
                 // The model went on without a result.
-                self.add_missing_results();
+                self.add_missing_results(rules);
                 self.turns.push(turn);
             }
-            Some(Side::Answer | Side::Call) => {
+            // Of several attempts the last counts that is to be learnt.
+            (Some(Side::Answer), Side::Answer) if last_is_learnt && !is_learnt => {
+                self.cut(&turn, Repair::CutAttempt);
+            }
+            (Some(Side::Answer), Side::Answer) => {
+                self.cut_last(Repair::CutAttempt);
+                self.turns.push(turn);
+            }
+            (Some(Side::Answer | Side::Call), _) if !last_is_learnt && is_learnt => {
+                self.cut_last(Repair::CutAttempt);
+                self.turns.push(turn);
+            }
+            (Some(Side::Answer | Side::Call), _) => {
+                // A text in front of calls, or calls made at once: one turn that its source took apart.
                 if let Some(last) = self.turns.last_mut() {
                     last.more.extend(turn.messages());
-                    last.side = if last.side == Side::Call { Side::Call } else { turn.side };
+                    last.side = Side::Call;
                 }
                 self.repaired(Repair::MergedTurns);
+            }
+            (None | Some(Side::Question | Side::Results), _) => {
+                self.complete_results(rules);
+                self.turns.push(turn);
             }
         }
     }
 
-    fn add_missing_results(&mut self) {
+    fn add_missing_results(&mut self, rules: Rules) {
         let calls = self.turns.last().map_or(0, |turn| turn.calls().count());
-        self.turns.push(Turn {
-            side: Side::Results,
-            first: None,
-            more: Vec::new(),
-            results: vec![None; calls],
-        });
-        self.repaired(Repair::AddedMissingResult);
+        self.turns.push(Turn::without_messages(Side::Results, vec![None; calls]));
+        if rules.fill {
+            self.repaired(Repair::AddedMissingResult);
+        }
     }
 
     /// Results that follow calls join them; others answer nothing.
@@ -335,7 +446,7 @@ impl<'c> Turns<'c> {
         }
         if self.last() == Some(Side::Call) {
             let results = vec![None; ids.len()];
-            self.turns.push(Turn { side: Side::Results, first: None, more: Vec::new(), results });
+            self.turns.push(Turn::without_messages(Side::Results, results));
         }
         let mut orphans = Vec::new();
         if let Some(last) = self.turns.last_mut() {
@@ -367,11 +478,12 @@ impl<'c> Turns<'c> {
 
     /// Notes what the last results lack, once the model goes on behind them.
     fn complete_results(&mut self, rules: Rules) {
+        self.cut_attempted_calls();
         let Some(last) = self.turns.last().filter(|turn| turn.side == Side::Results) else {
             return;
         };
-        let (missing, several) = (last.results.iter().any(Option::is_none), last.results.len() > 1);
-        if missing {
+        let several = last.results.len() > 1;
+        if last.lacks_results() && rules.fill {
             self.repaired(Repair::AddedMissingResult);
         }
         if several && rules.joins_results {
@@ -379,12 +491,135 @@ impl<'c> Turns<'c> {
         }
     }
 
+    /// Cuts the calls of messages of which none was answered, where others were: attempts that were given up.
+    fn cut_attempted_calls(&mut self) {
+        let [.., calls, results] = self.turns.as_mut_slice() else { return };
+        if calls.side != Side::Call || calls.more.is_empty() || !results.lacks_results() {
+            return;
+        }
+        let messages: Vec<_> = calls.messages().collect();
+        let (mut kept, mut given_up, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut at = 0;
+        for message in messages {
+            let end = at + message.tool_calls.len();
+            let own = results.results.get(at..end).unwrap_or_default();
+            at = end;
+            if !own.is_empty() && own.iter().all(Option::is_none) {
+                given_up.push(message);
+            } else {
+                kept.push(message);
+                answers.extend_from_slice(own);
+            }
+        }
+        if given_up.is_empty() || answers.is_empty() {
+            return;
+        }
+        let mut kept = kept.into_iter();
+        (calls.first, calls.more) = (kept.next(), kept.collect());
+        results.results = answers;
+        let before = self.turns.len().saturating_sub(2);
+        self.cut.extend(given_up.into_iter().map(|message| (before, message)));
+        self.repaired(Repair::CutAttempt);
+    }
+
     /// Cuts what follows the last answer or call.
     fn cut_end(&mut self) {
+        self.cut_attempted_calls();
         // A call at the very end may stay open: it is what the model said last.
         while matches!(self.last(), Some(Side::Question | Side::Results)) {
             self.cut_last(Repair::CutEnd);
         }
+    }
+
+    /// Cuts questions that say nothing, with all that answers them.
+    fn cut_empty_questions(&mut self) {
+        let is_empty = |turn: &Turn<'_>| turn.side == Side::Question && turn.is_blank();
+        if !self.turns.iter().any(is_empty) {
+            return;
+        }
+        let turns = std::mem::take(&mut self.turns);
+        // Where the turns stand once those before them are cut.
+        let mut places = Vec::with_capacity(turns.len() + 1);
+        let (mut cut, mut cuts) = (Vec::new(), false);
+        for turn in turns {
+            places.push(self.turns.len());
+            cuts = if turn.side == Side::Question { is_empty(&turn) } else { cuts };
+            if cuts {
+                cut.extend(turn.messages().map(|message| (self.turns.len(), message)));
+            } else {
+                self.turns.push(turn);
+            }
+        }
+        places.push(self.turns.len());
+        for (before, _) in &mut self.cut {
+            *before = places.get(*before).copied().unwrap_or(self.turns.len());
+        }
+        self.cut.extend(cut);
+        self.repaired(Repair::CutEmptyQuestion);
+    }
+
+    /// Sees to it that no answer is learnt that is not meant to be. Where none that is follows, they are cut; else they
+    /// are kept as context where the data format has a way to say so.
+    fn settle_unlearnt(&mut self, rules: Rules) -> Result<(), LeftOut> {
+        let whys = self.whys(rules);
+        let Some(first) = whys.iter().flatten().next() else { return Ok(()) };
+        self.not_learnt.get_or_insert_with(|| first.clone());
+        let learnt = |(turn, why): (&Turn<'_>, &Option<LeftOut>)| {
+            matches!(turn.side, Side::Answer | Side::Call) && why.is_none()
+        };
+        let Some(mut last) = self.turns.iter().zip(&whys).rposition(learnt) else {
+            return Err(first.clone());
+        };
+        if rules.unlearnt == Unlearnt::Marked {
+            // A mark that the source has is written back where it was.
+            let marked = self.turns.iter().rposition(Turn::is_marked);
+            last = last.max(marked.unwrap_or_default());
+        }
+        for (turn, why) in self.turns.iter_mut().zip(&whys).take(last + 1) {
+            let Some(why) = why else { continue };
+            if rules.unlearnt == Unlearnt::Refused || why.reason == Reason::MissingResult {
+                return Err(why.clone());
+            }
+            turn.unlearnt = Some(why.reason);
+            push_once(&mut self.repairs, Repair::KeptAsContext);
+        }
+        let mut repair = Repair::CutNotToLearn;
+        while self.turns.len() > last + 1 {
+            if let Some(why) = whys.get(self.turns.len() - 1).and_then(Option::as_ref) {
+                repair = match why.reason {
+                    Reason::MissingResult => Repair::CutUnfinishedCall,
+                    _ => Repair::CutNotToLearn,
+                };
+            }
+            self.cut_last(repair);
+        }
+        Ok(())
+    }
+
+    /// Why the turns are not to be learnt; none for those that are, or that are not the model's.
+    fn whys(&self, rules: Rules) -> Vec<Option<LeftOut>> {
+        let (mut is_blind, mut lacks_result) = (false, false);
+        let mut blind = |by: bool| {
+            is_blind |= by && rules.needs_attachments;
+            is_blind.then(|| {
+                LeftOut::new(Reason::NeedsAttachment, "pictures, sound or files came before it")
+            })
+        };
+        blind(self.system.is_some_and(|system| has_attachments(system)));
+        let why = |turn: &Turn<'c>| {
+            let rests_on_more = blind(turn.has_attachments());
+            match turn.side {
+                Side::Question => lacks_result = false,
+                Side::Results => lacks_result |= turn.lacks_results() && !rules.fill,
+                Side::Answer | Side::Call if lacks_result => {
+                    let detail = "an answer to a call without a result";
+                    return Some(LeftOut::new(Reason::MissingResult, detail));
+                }
+                Side::Answer | Side::Call => return turn.why_not_to_learn().or(rests_on_more),
+            }
+            None
+        };
+        self.turns.iter().map(why).collect()
     }
 }
 
@@ -435,27 +670,56 @@ fn place_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use retort_model::ToolCall;
+    use retort_model::{RawJson, ToolCall};
 
-    const JOINED: Rules = Rules { joins_results: true, calls_are_answered: false };
-    const ANSWERED: Rules = Rules { joins_results: false, calls_are_answered: true };
+    const JOINED: Rules = Rules {
+        joins_results: true,
+        calls_are_answered: false,
+        questions_have_words: false,
+        unlearnt: Unlearnt::Refused,
+        fill: false,
+        needs_attachments: true,
+    };
+    const ANSWERED: Rules = Rules {
+        joins_results: false,
+        calls_are_answered: true,
+        questions_have_words: true,
+        unlearnt: Unlearnt::Marked,
+        ..JOINED
+    };
 
-    /// Messages from a sketch: `u` asks, `a` answers, `c1,2` calls, `t1` is the result of call 1, `e` is an empty
-    /// answer, `s` is a system message.
+    fn filling(rules: Rules) -> Rules {
+        Rules { fill: true, ..rules }
+    }
+
+    /// Messages from a sketch: `u` asks, `q` asks nothing, `i` asks about a picture, `a` answers, `c1,2` calls, `t1` is
+    /// the result of call 1, `e` is an empty answer, `s` is a system message. Not to be learnt are `w`, by a mark, `r`,
+    /// which was rejected, `l`, which was cut off, and `x`, which failed.
     fn messages(sketch: &str) -> Vec<Message<'static>> {
         sketch
             .split_whitespace()
             .map(|word| {
                 let (kind, ids) = word.split_at(1);
                 let mut message = match kind {
-                    "u" => Message::text(Role::User, word.to_owned()),
+                    "u" | "i" => Message::text(Role::User, word.to_owned()),
                     "s" => Message::text(Role::System, word.to_owned()),
                     "t" => Message::text(Role::Tool, word.to_owned()),
-                    "a" => Message::text(Role::Assistant, word.to_owned()),
+                    "a" | "w" | "r" | "l" | "x" => Message::text(Role::Assistant, word.to_owned()),
+                    "q" => Message::text(Role::User, " "),
                     _ => Message::text(Role::Assistant, ""),
                 };
                 if kind == "t" {
                     message.tool_call_id = Some(ids.to_owned().into());
+                }
+                match kind {
+                    "i" => {
+                        message.metadata = vec![("images".into(), RawJson::parse("[1]").unwrap())]
+                    }
+                    "w" => message.train = Some(false),
+                    "r" => message.label = Some(Label::Rejected),
+                    "l" => message.finish_reason = Some("length".into()),
+                    "x" => message.error = Some("timeout".into()),
+                    _ => {}
                 }
                 if kind == "c" {
                     message.tool_calls = ids
@@ -474,6 +738,7 @@ mod tests {
 
     fn sketch(turns: &Turns<'_>) -> String {
         let words = turns.turns.iter().map(|turn| match turn.side {
+            Side::Answer if turn.unlearnt.is_some() => format!("({})", turn.text().into_cow()),
             Side::Question | Side::Answer => turn.text().into_cow().replace("\n\n", "+"),
             Side::Call => format!(
                 "c{}",
@@ -494,94 +759,191 @@ mod tests {
         words.collect::<Vec<_>>().join(" ")
     }
 
-    fn check(before: &str, rules: Rules, after: &str, repairs: &[Repair]) {
+    /// Checks what becomes of a sketch: the turns with those that are context in brackets, or why it is left out.
+    fn check(before: &str, rules: Rules, after: Result<&str, Reason>, repairs: &[Repair]) {
         let messages = messages(before);
         let mut turns = collect(messages.iter());
         let result = turns.mend(rules);
-        assert_eq!(sketch(&turns), after, "{before}");
-        assert_eq!(turns.repairs, repairs, "{before}");
-        assert_eq!(result.is_err(), after.is_empty(), "{before}");
-        // Every message stands in a turn, was cut, or is the system's.
-        let kept: usize = turns.turns.iter().map(|turn| turn.messages().count()).sum();
-        let systems = messages.iter().filter(|m| m.role == Role::System).count();
-        assert_eq!(kept + turns.cut.len() + systems, messages.len(), "{before}");
+        if after.is_ok() {
+            // Every message stands in a turn, was cut, or is the system's.
+            let kept: usize = turns.turns.iter().map(|turn| turn.messages().count()).sum();
+            let systems = messages.iter().filter(|m| m.role == Role::System).count();
+            assert_eq!(kept + turns.cut.len() + systems, messages.len(), "{before}");
+            let places: Vec<_> = turns.cut.iter().map(|(before, _)| *before).collect();
+            assert!(places.is_sorted(), "{before}: {places:?}");
+            assert_eq!(turns.repairs, repairs, "{before}");
+        }
+        let got = result.map(|()| sketch(&turns)).map_err(|why| why.reason);
+        assert_eq!(got, after.map(str::to_owned), "{before}");
     }
 
     #[test]
     fn what_is_in_order_stays() {
-        check("u1 a1 u2 a2", JOINED, "u1 a1 u2 a2", &[]);
-        check("s u1 c1 t1 a1", JOINED, "u1 c1 t1 a1", &[]);
-        check("u1 c1 t1 c2 t2 a1", ANSWERED, "u1 c1 t1 c2 t2 a1", &[]);
-        check("u1 c1", JOINED, "u1 c1", &[]);
+        check("u1 a1 u2 a2", JOINED, Ok("u1 a1 u2 a2"), &[]);
+        check("s u1 c1 t1 a1", JOINED, Ok("u1 c1 t1 a1"), &[]);
+        check("u1 c1 t1 c2 t2 a1", ANSWERED, Ok("u1 c1 t1 c2 t2 a1"), &[]);
+        check("u1 c1", JOINED, Ok("u1 c1"), &[]);
     }
 
     #[test]
-    fn turns_of_one_side_are_joined() {
-        check("u1 u2 a1 a2", JOINED, "u1+u2 a1+a2", &[Repair::MergedTurns]);
-        check("u1 a1 c1 t1 a2", JOINED, "u1 c1 t1 a2", &[Repair::MergedTurns]);
+    fn questions_in_a_row_and_what_a_source_took_apart_are_joined() {
+        check("u1 u2 a1", JOINED, Ok("u1+u2 a1"), &[Repair::MergedTurns]);
+        check("u1 a1 c1 t1 a2", JOINED, Ok("u1 c1 t1 a2"), &[Repair::MergedTurns]);
         check(
             "u1 c1 c2 t1 t2 a1",
             JOINED,
-            "u1 c1,2 t1&t2 a1",
+            Ok("u1 c1,2 t1&t2 a1"),
             &[Repair::MergedTurns, Repair::JoinedResults],
         );
     }
 
     #[test]
+    fn attempts_are_not_joined_and_the_last_that_is_to_be_learnt_counts() {
+        check("u1 a1 a2 a3 u2 a4", JOINED, Ok("u1 a3 u2 a4"), &[Repair::CutAttempt]);
+        check("u1 x1 a2", JOINED, Ok("u1 a2"), &[Repair::CutAttempt]);
+        check("u1 a1 x2", JOINED, Ok("u1 a1"), &[Repair::CutAttempt]);
+        check("u1 x1 c2 t2 a2", JOINED, Ok("u1 c2 t2 a2"), &[Repair::CutAttempt]);
+        check(
+            "u1 c1 c2 t2 a1",
+            ANSWERED,
+            Ok("u1 c2 t2 a1"),
+            &[Repair::MergedTurns, Repair::CutAttempt],
+        );
+    }
+
+    #[test]
     fn the_ends_are_cut() {
-        check("a0 u1 a1", JOINED, "u1 a1", &[Repair::CutGreeting]);
-        check("u1 a1 u2", JOINED, "u1 a1", &[Repair::CutEnd]);
-        check("u1 c1 t1", JOINED, "u1 c1", &[Repair::CutEnd]);
-        check("u1 a1 e", JOINED, "u1 a1", &[Repair::CutEmptyAnswer]);
-        check("u1", JOINED, "", &[Repair::CutEnd]);
-        check("a1", JOINED, "", &[Repair::CutGreeting]);
-        check("s", JOINED, "", &[]);
+        check("a0 u1 a1", JOINED, Ok("u1 a1"), &[Repair::CutGreeting]);
+        check("u1 a1 u2", JOINED, Ok("u1 a1"), &[Repair::CutEnd]);
+        check("u1 c1 t1", JOINED, Ok("u1 c1"), &[Repair::CutEnd]);
+        check("u1 a1 e", JOINED, Ok("u1 a1"), &[Repair::CutEmptyAnswer]);
+        check("u1", JOINED, Err(Reason::NoAnswer), &[]);
+        check("a1", JOINED, Err(Reason::NoAnswer), &[]);
+        check("s", JOINED, Err(Reason::NoMessages), &[]);
     }
 
     #[test]
     fn parallel_results_are_joined_in_the_order_of_the_calls() {
-        check("u1 c1,2 t2 t1 a1", JOINED, "u1 c1,2 t1&t2 a1", &[Repair::JoinedResults]);
-        check("u1 c1,2 t2 t1 a1", ANSWERED, "u1 c1,2 t1&t2 a1", &[]);
+        check("u1 c1,2 t2 t1 a1", JOINED, Ok("u1 c1,2 t1&t2 a1"), &[Repair::JoinedResults]);
+        check("u1 c1,2 t2 t1 a1", ANSWERED, Ok("u1 c1,2 t1&t2 a1"), &[]);
         check(
-            "u1 c1,2 t2 a1",
+            "u1 c1,2 t1 tunknown a1",
             JOINED,
-            "u1 c1,2 -&t2 a1",
-            &[Repair::AddedMissingResult, Repair::JoinedResults],
+            Ok("u1 c1,2 t1&tunknown a1"),
+            &[Repair::JoinedResults],
         );
-        check("u1 c1,2 t1 tunknown a1", JOINED, "u1 c1,2 t1&tunknown a1", &[Repair::JoinedResults]);
     }
 
     #[test]
     fn ids_that_come_again_and_ids_that_are_empty_are_matched_in_order() {
-        check("u1 c1 t1 c1 t1 a1", JOINED, "u1 c1 t1 c1 t1 a1", &[]);
-        check("u1 c1,1 t1 t1 a1", JOINED, "u1 c1,1 t1&t1 a1", &[Repair::JoinedResults]);
-        check("u1 c, t t a1", JOINED, "u1 c, t&t a1", &[Repair::JoinedResults]);
+        check("u1 c1 t1 c1 t1 a1", JOINED, Ok("u1 c1 t1 c1 t1 a1"), &[]);
+        check("u1 c1,1 t1 t1 a1", JOINED, Ok("u1 c1,1 t1&t1 a1"), &[Repair::JoinedResults]);
+        check("u1 c, t t a1", JOINED, Ok("u1 c, t&t a1"), &[Repair::JoinedResults]);
     }
 
     #[test]
     fn results_without_a_call_are_cut() {
-        check("u1 t9 a1", JOINED, "u1 a1", &[Repair::CutOrphanResult]);
-        check("u1 c1 t1 t1 a1", JOINED, "u1 c1 t1 a1", &[Repair::CutOrphanResult]);
-        check("u1 c1 t7 t1 a1", JOINED, "u1 c1 t1 a1", &[Repair::CutOrphanResult]);
+        check("u1 t9 a1", JOINED, Ok("u1 a1"), &[Repair::CutOrphanResult]);
+        check("u1 c1 t1 t1 a1", JOINED, Ok("u1 c1 t1 a1"), &[Repair::CutOrphanResult]);
+        check("u1 c1 t7 t1 a1", JOINED, Ok("u1 c1 t1 a1"), &[Repair::CutOrphanResult]);
     }
 
     #[test]
-    fn calls_without_a_result_are_marked_or_cut() {
-        check("u1 c1 a1", JOINED, "u1 c1 - a1", &[Repair::AddedMissingResult]);
-        check("u1 c1 u2 a1", JOINED, "u1 c1 u2 a1", &[]);
+    fn an_answer_to_a_call_without_a_result_is_never_learnt() {
+        let cut = &[Repair::CutUnfinishedCall];
+        for rules in [JOINED, ANSWERED] {
+            check("u1 c1 a1", rules, Ok("u1 c1"), cut);
+            check(
+                "u1 a1 u2 c1 a2 u3",
+                rules,
+                Ok("u1 a1 u2 c1"),
+                &[Repair::CutEnd, Repair::CutUnfinishedCall],
+            );
+            // Something to learn follows that may rest on it.
+            check("u1 c1 a1 u2 a2", rules, Err(Reason::MissingResult), &[]);
+            check("u1 c1,2 t2 a1 u2 a2", rules, Err(Reason::MissingResult), &[]);
+        }
+        check("u1 c1,2 t2 a1", ANSWERED, Ok("u1 c1,2"), cut);
+        let added = &[Repair::AddedMissingResult];
+        check("u1 c1 a1 u2 a2", filling(JOINED), Ok("u1 c1 - a1 u2 a2"), added);
+        check("u1 c1,2 t2 a1", filling(ANSWERED), Ok("u1 c1,2 -&t2 a1"), added);
+    }
+
+    #[test]
+    fn a_question_behind_an_unfinished_exchange_cuts_it() {
+        check("u1 c1 u2 a1", JOINED, Ok("u1 c1 u2 a1"), &[]);
         check(
             "u1 c1 u2 a1",
             ANSWERED,
-            "u1+u2 a1",
+            Ok("u1+u2 a1"),
             &[Repair::CutUnfinishedCall, Repair::MergedTurns],
         );
-        check("u1 c1 t1 c2 t2 u2 a1", JOINED, "u1 c1 t1 c2 u2 a1", &[Repair::CutUnfinishedCall]);
+        check(
+            "u1 c1 t1 c2 t2 u2 a1",
+            JOINED,
+            Ok("u1 c1 t1 c2 u2 a1"),
+            &[Repair::CutUnfinishedCall],
+        );
         check(
             "u1 a0 u2 c1 t1 u3 a1",
             ANSWERED,
-            "u1 a0 u2+u3 a1",
+            Ok("u1 a0 u2+u3 a1"),
             &[Repair::CutUnfinishedCall, Repair::MergedTurns],
         );
+    }
+
+    #[test]
+    fn what_is_not_to_be_learnt_is_cut_where_nothing_to_learn_follows() {
+        for unlearnt in ["w2", "r2", "l2", "x2"] {
+            let before = format!("u1 a1 u2 {unlearnt}");
+            check(&before, JOINED, Ok("u1 a1"), &[Repair::CutNotToLearn]);
+        }
+        check("u1 a1 i2 a2 u3 a3", JOINED, Ok("u1 a1"), &[Repair::CutNotToLearn]);
+        check("u1 c1 t1 l1", ANSWERED, Ok("u1 c1"), &[Repair::CutNotToLearn]);
+        for (unlearnt, reason) in [
+            ("u1 w1", Reason::NotToLearn),
+            ("u1 r1", Reason::NotToLearn),
+            ("u1 l1", Reason::CutOffAnswer),
+            ("u1 x1", Reason::FailedAnswer),
+            ("i1 a1 u2 a2", Reason::NeedsAttachment),
+        ] {
+            check(unlearnt, JOINED, Err(reason), &[]);
+            check(unlearnt, ANSWERED, Err(reason), &[]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_to_be_learnt_in_front_of_what_is_is_context_or_the_record_is_left_out() {
+        for (unlearnt, reason) in [
+            ("w1", Reason::NotToLearn),
+            ("r1", Reason::NotToLearn),
+            ("l1", Reason::CutOffAnswer),
+            ("x1", Reason::FailedAnswer),
+        ] {
+            let before = format!("u1 {unlearnt} u2 a2");
+            check(&before, JOINED, Err(reason), &[]);
+            let after = format!("u1 ({unlearnt}) u2 a2");
+            check(&before, ANSWERED, Ok(&after), &[Repair::KeptAsContext]);
+            let context = Rules { unlearnt: Unlearnt::Context, ..ANSWERED };
+            check(&before, context, Ok(&after), &[Repair::KeptAsContext]);
+        }
+        // A mark of the source is written back where the row knows it, also behind all that is learnt.
+        check("u1 a1 u2 w2", ANSWERED, Ok("u1 a1 u2 (w2)"), &[Repair::KeptAsContext]);
+        check("u1 a1 u2 l2", ANSWERED, Ok("u1 a1"), &[Repair::CutNotToLearn]);
+    }
+
+    #[test]
+    fn empty_questions_are_cut_with_their_answers_where_they_must_say_something() {
+        check("q a1 u2 a2", JOINED, Ok("  a1 u2 a2"), &[]);
+        check(
+            "u1 a1 q c2 t2 a2 u3 a3 t9 u4",
+            ANSWERED,
+            Ok("u1 a1 u3 a3"),
+            &[Repair::CutOrphanResult, Repair::CutEnd, Repair::CutEmptyQuestion],
+        );
+        check("q a1", ANSWERED, Err(Reason::NoAnswer), &[]);
+        check("q u1 a1", ANSWERED, Ok("u1 a1"), &[Repair::MergedTurns]);
+        check("q a1", filling(ANSWERED), Ok("  a1"), &[]);
     }
 
     #[test]

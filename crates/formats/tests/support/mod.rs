@@ -27,6 +27,11 @@ pub fn checked(check: Check) -> ShapeOptions {
     ShapeOptions { check, ..ShapeOptions::default() }
 }
 
+/// The default options, but with gaps filled.
+pub fn filled() -> ShapeOptions {
+    ShapeOptions { fill: true, ..ShapeOptions::default() }
+}
+
 pub fn read_item(item: &str) -> Item<'_> {
     let shape = Shape::of(item).expect("an input is JSON");
     let format = sniff(&shape).unwrap_or_else(|| panic!("no format knows {item}"));

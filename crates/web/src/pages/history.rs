@@ -614,6 +614,7 @@ impl Form {
             wrap_arguments: false,
             fill: false,
             call_text: "keep".into(),
+            attachments: "leave-out".into(),
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
             // Evaluators are programs.

@@ -674,6 +674,7 @@ impl Stage {
             wrap_arguments: false,
             fill: false,
             call_text: "keep".into(),
+            attachments: "leave-out".into(),
             tasks: false,
             max_contexts: 1,
             purpose: None,
