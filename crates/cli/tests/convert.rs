@@ -60,6 +60,8 @@ fn the_examples_become_a_package_that_verifies() {
     assert_eq!(
         rejects,
         [
+            (json!("8d0f6a52-6c0b-4c33-9f2e-4a5b7d1e0c02"), json!("needs-attachment")),
+            (json!("sc-0004"), json!("needs-attachment")),
             (json!("sc-0011"), json!("no-answer")),
             (json!("trip-lisbon-04"), json!("arguments-not-json"))
         ]

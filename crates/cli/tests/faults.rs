@@ -14,9 +14,13 @@ use support::*;
 
 /// What the standard data format makes of these items, by conversation.
 fn check(items: &[Value], expect: &[&str]) -> Vec<Value> {
+    check_with(&[], items, expect)
+}
+
+fn check_with(options: &[&str], items: &[Value], expect: &[&str]) -> Vec<Value> {
     let place = Place::new();
     place.file("in.json", json!(items).to_string());
-    place.ok(&["convert", "in.json", "-q", "-o", "o"]);
+    place.ok(&[&["convert", "in.json", "-q", "-o", "o"], options].concat());
     let rows = place.rows("o/conversations.jsonl");
     assert_eq!(ids(&rows), expect);
     assert_balanced(&place.json("o/manifest.json"));
@@ -129,7 +133,7 @@ fn an_image_as_first_part_does_not_lose_the_conversation() {
     let parts = json!([{"type": "image_url", "image_url": {"url": "https://x/y.png"}}, {"type": "text", "text": "What is this?"}]);
     let row = json!({"convo": {"id": "a", "name": "n", "messages": [{"role": "user", "content": parts}, {"role": "assistant", "content": [{"type": "text", "text": "a"}]}],
         "model": {"id": "m"}, "prompt": "", "temperature": 0.1}, "convo_id": "a", "course_name": "c", "created_at": "2024-01-01T00:00:00Z", "id": 1, "user_email": null});
-    let rows = check(&[row], &["a"]);
+    let rows = check_with(&["--attachments", "drop"], &[row], &["a"]);
     assert_eq!(
         rows[0]["messages"],
         json!([{"role": "user", "content": "What is this?"}, {"role": "assistant", "content": "a"}])
@@ -205,7 +209,7 @@ fn a_second_start_round_is_no_lone_question() {
     let node = json!({"round": 2, "node_name": "n", "messages": chat("x")["messages"]});
     let graph = json!({"_id": "g", "type": "graph", "graph_name": "g", "rounds": [with(start.clone(), "round", json!(1)), node, with(start, "round", json!(3))]});
     let rows = check(&[graph], &["g"]);
-    assert_eq!(rows[0]["extra"], r#"{"round":2,"node":"n"}"#);
+    assert_eq!(rows[0]["extra"], r#"{"round":2,"node":"n","metadata":{"graph_name":"g"}}"#);
 }
 
 #[test]
