@@ -352,7 +352,7 @@ fn write_cut(before: usize, message: &Message<'_>, out: &mut String) {
     }
     if !message.contexts.is_empty() {
         list(object.key("contexts"), message.contexts.iter(), |raw, out| {
-            out.push_str(raw.as_str())
+            out.push_str(raw.as_str());
         });
     }
     object.end();

@@ -713,7 +713,7 @@ mod tests {
                 }
                 match kind {
                     "i" => {
-                        message.metadata = vec![("images".into(), RawJson::parse("[1]").unwrap())]
+                        message.metadata = vec![("images".into(), RawJson::parse("[1]").unwrap())];
                     }
                     "w" => message.train = Some(false),
                     "r" => message.label = Some(Label::Rejected),
