@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::StreamExt;
-use retort_model::{JobKind, JobState};
+use retort_model::{ItemKind, JobKind, JobState, ProjectRole};
 use retort_service::{ImportReport, IntakeRequest, Job, sources};
 use serde::Serialize;
 
@@ -28,14 +28,18 @@ const JOBS: usize = 20;
 /// Longest field of the form that is no file.
 const FIELD_BYTES: usize = 4096;
 
-/// Histories that anyone may try things with.
-const EXAMPLES: [&str; 5] = [
+/// Conversations and runs that anyone may try things with.
+const EXAMPLES: [&str; 6] = [
+    include_str!("../../samples/runs.jsonl"),
     include_str!("../../../../examples/course-assistant.jsonl"),
     include_str!("../../../../examples/release-graph.json"),
     include_str!("../../../../examples/support-chats.jsonl"),
     include_str!("../../../../examples/travel-agents.json"),
     include_str!("../../../../examples/tutoring.sharegpt.json"),
 ];
+
+/// The same of documents, for who administers the project.
+const DOCUMENTS: &str = include_str!("../../samples/documents.jsonl");
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -204,16 +208,22 @@ pub(super) async fn short(mut field: Field<'_>) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|_| Problem::bad_request("A field of the form is not UTF-8."))
 }
 
-/// Brings in the examples.
+/// Loads the sample data, as that of the person who asks for it.
 async fn examples(State(app): State<App>, Posted { visit, .. }: Posted<Nothing>) -> Response {
     let taken = app.call(move |service| {
+        let owner = Some(visit.caller.name().to_owned());
+        let request = IntakeRequest { owner, ..IntakeRequest::default() };
         for text in EXAMPLES {
-            service.take_in(&visit.caller, &IntakeRequest::default(), text.as_bytes().to_vec())?;
+            service.take_in(&visit.caller, &request, text.as_bytes().to_vec())?;
+        }
+        if visit.caller.role() >= ProjectRole::Admin {
+            let documents = IntakeRequest { kind: ItemKind::Document, ..IntakeRequest::default() };
+            service.take_in(&visit.caller, &documents, DOCUMENTS.as_bytes().to_vec())?;
         }
         Ok(())
     });
     match taken.await {
-        Ok(()) => see_other("/export", None),
+        Ok(()) => see_other("/", None),
         Err(problem) => trouble(&problem),
     }
 }
