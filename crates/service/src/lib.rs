@@ -61,7 +61,7 @@ pub use objects::Objects;
 pub use package::Package;
 pub use pipeline::{FirstRefused, Nobody, Observer, Progress};
 pub use plan::{Compression, DatasetPlan, PlanNames};
-pub use preview::{Preview, Sample, preview, preview_package};
+pub use preview::{Preview, Sample, left_out, preview, preview_package};
 pub use queue::ExportRequest;
 pub use runs::{Latency, RunBar, RunCharts};
 pub use service::{Clock, Done, Service, Settings, Worked, migrate};

@@ -1,11 +1,12 @@
 //! `preview`: the first records as they would be written, and what was found in them, with nothing written.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::file::by_name as file_format_named;
 use retort_formats::import::{self, Refusal};
+use retort_formats::package::REJECTS;
 use retort_model::bounds::{CHECKED_BEFORE, CHECKED_BEFORE_BYTES, PREVIEW_RECORDS, SHARD_BYTES};
 use retort_model::{Account, Grant, ItemSelection, Selection, Status, Tally};
 use retort_store::Order;
@@ -206,6 +207,51 @@ fn look(
     preview.records =
         String::from_utf8_lossy(&lines).lines().take(PREVIEW_RECORDS).map(str::to_owned).collect();
     Ok(preview)
+}
+
+/// Lines of `rejects.jsonl` in a finished package, of one reason if it is named: so many behind the first `after`, and
+/// whether there are more.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn left_out(
+    package: &mut Package,
+    reason: Option<&str>,
+    after: usize,
+    most: usize,
+) -> Result<(Vec<String>, bool), Error> {
+    let manifest = package.manifest().clone();
+    if !manifest.files.iter().any(|file| file.path == REJECTS) {
+        return Ok((Vec::new(), false));
+    }
+    let fail = |source| Error::Unpack { name: REJECTS.into(), source };
+    let file = package.file(REJECTS).map_err(fail)?;
+    let is_meant = |line: &str| {
+        #[derive(serde::Deserialize)]
+        struct Why<'l> {
+            #[serde(borrow)]
+            reason: std::borrow::Cow<'l, str>,
+        }
+        reason.is_none_or(|reason| {
+            serde_json::from_str::<Why<'_>>(line).is_ok_and(|line| line.reason == reason)
+        })
+    };
+    let mut lines = Vec::new();
+    let mut passed = 0;
+    for line in BufReader::new(file).lines() {
+        let line = line.map_err(fail)?;
+        if !is_meant(&line) {
+            continue;
+        }
+        if passed < after {
+            passed += 1;
+        } else if lines.len() == most {
+            return Ok((lines, true));
+        } else {
+            lines.push(line);
+        }
+    }
+    Ok((lines, false))
 }
 
 /// Shows the first records of a finished package.

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::{DatasetName, JobKind, Reason, Repair, Warning};
 use retort_service::{Dataset, Job, Manifest, preview_package};
 use serde::Deserialize;
@@ -26,6 +27,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/datasets", get(list))
         .route("/datasets/{id}", get(dataset))
+        .route("/datasets/{id}/left-out", get(left_out))
         .route("/datasets/{id}/rename", post(rename))
         .route("/datasets/{id}/delete", get(ask).post(delete))
 }
@@ -148,33 +150,147 @@ fn in_words(kind: &str) -> String {
     words.map_or_else(|_| kind.replace('-', " "), str::to_owned)
 }
 
-/// What a receipt says, line by line: words, number, and how it weighs.
-pub(super) fn receipt(manifest: &Manifest) -> Vec<(String, String, &'static str)> {
+/// A line of what a check or an export found.
+pub(super) struct Found {
+    pub(super) words: String,
+    pub(super) number: String,
+    /// How it weighs: `good`, `warn`, `bad`, or nothing.
+    pub(super) weight: &'static str,
+    /// Where the records are that it counts; empty if nowhere.
+    pub(super) link: String,
+}
+
+impl Found {
+    pub(super) fn new(words: impl Into<String>, number: u64, weight: &'static str) -> Self {
+        Self { words: words.into(), number: count(number), weight, link: String::new() }
+    }
+}
+
+/// What a receipt says, line by line; `id` is that of the dataset.
+pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
     let records = &manifest.records;
     let mut lines = Vec::new();
     for (kind, counts) in manifest.counts() {
-        lines.push(("Selected".to_owned(), count(counts.selected), ""));
-        lines.push((format!("{} written", capital(kind.plural())), count(counts.written), "good"));
+        lines.push(Found::new("Selected", counts.selected, ""));
+        let written = format!("{} written", capital(kind.plural()));
+        lines.push(Found::new(written, counts.written, "good"));
         for one in &counts.left_out_by_reason {
-            lines.push((
-                format!("Left out: {}", quoted(&in_words(&one.kind))),
-                count(one.count),
-                "bad",
-            ));
+            let words = format!("Left out: {}", quoted(&in_words(&one.kind)));
+            let link = format!("/datasets/{id}/left-out?reason={}", one.kind);
+            lines.push(Found { link, ..Found::new(words, one.count, "bad") });
         }
     }
     for one in &records.repaired_by_kind {
-        lines.push((
-            format!("Repaired: {}", quoted(&in_words(&one.kind))),
-            count(one.count),
-            "warn",
-        ));
+        let words = format!("Repaired: {}", quoted(&in_words(&one.kind)));
+        lines.push(Found::new(words, one.count, "warn"));
     }
     for one in records.would_be_refused.iter().chain(&records.warnings) {
-        lines.push((format!("Note: {}", quoted(&in_words(&one.kind))), count(one.count), "warn"));
+        let words = format!("Note: {}", quoted(&in_words(&one.kind)));
+        lines.push(Found::new(words, one.count, "warn"));
     }
-    lines.push(("Records".to_owned(), count(records.written), ""));
+    lines.push(Found::new("Records", records.written, ""));
     lines
+}
+
+/// Records of what was left out that a page lists.
+const LEFT_OUT: usize = 100;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Sought {
+    reason: String,
+    after: usize,
+}
+
+/// One line of `rejects.jsonl`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Reject {
+    conversation_id: Option<String>,
+    request_id: Option<String>,
+    document_id: Option<String>,
+    part: Option<String>,
+    reason: String,
+    detail: String,
+}
+
+/// What was left out, as the page lists it.
+struct LeftOutRow {
+    name: String,
+    path: String,
+    part: String,
+    reason: String,
+    detail: String,
+}
+
+impl LeftOutRow {
+    fn of(line: &str) -> Self {
+        let reject: Reject = serde_json::from_str(line).unwrap_or_default();
+        let encoded = |id: &String| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
+        let path = match (&reject.conversation_id, &reject.document_id) {
+            (Some(id), _) => format!("/conversations/{}", encoded(id)),
+            (None, Some(id)) => format!("/documents/{}", encoded(id)),
+            (None, None) => String::new(),
+        };
+        let name = reject.conversation_id.or(reject.request_id).or(reject.document_id);
+        Self {
+            name: name.unwrap_or_else(|| "not readable".into()),
+            path,
+            part: reject.part.unwrap_or_default(),
+            reason: quoted(&in_words(&reject.reason)),
+            detail: reject.detail,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "left_out.html")]
+struct LeftOutPage {
+    frame: Frame,
+    id: i64,
+    name: String,
+    /// The reason that was asked for, in words.
+    reason: String,
+    rows: Vec<LeftOutRow>,
+    next: Option<String>,
+}
+
+async fn left_out(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<i64>,
+    Query(sought): Query<Sought>,
+) -> Response {
+    let frame = visit.frame("datasets");
+    let (reason, after) = (sought.reason.clone(), sought.after);
+    let seen = app.call(move |service| {
+        let dataset = service.dataset(&visit.caller, id)?;
+        let mut package = service.open_dataset(&dataset)?;
+        let reason = Some(&*reason).filter(|reason| !reason.is_empty());
+        let (lines, has_more) = retort_service::left_out(&mut package, reason, after, LEFT_OUT)?;
+        Ok((dataset.name, lines, has_more))
+    });
+    let (name, lines, has_more) = match seen.await {
+        Ok(seen) => seen,
+        Err(problem) => return trouble(&problem),
+    };
+    let next = has_more.then(|| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("reason", &sought.reason);
+        query.append_pair("after", &(after + LEFT_OUT).to_string()).finish()
+    });
+    let page = LeftOutPage {
+        frame,
+        id,
+        name,
+        reason: match &*sought.reason {
+            "" => String::new(),
+            reason => quoted(&in_words(reason)),
+        },
+        rows: lines.iter().map(|line| LeftOutRow::of(line)).collect(),
+        next,
+    };
+    show(StatusCode::OK, &page)
 }
 
 #[derive(Template)]
@@ -182,7 +298,7 @@ pub(super) fn receipt(manifest: &Manifest) -> Vec<(String, String, &'static str)
 struct Whole {
     frame: Frame,
     row: Row,
-    found: Vec<(String, String, &'static str)>,
+    found: Vec<Found>,
     records: Vec<Record>,
     manifest: String,
     trouble: Option<String>,
@@ -206,7 +322,7 @@ async fn whole(app: &App, visit: Visit, id: i64, problem: Option<Problem>) -> Re
             let page = Whole {
                 frame,
                 row: Row::of(&dataset),
-                found: receipt(&manifest),
+                found: receipt(dataset.id, &manifest),
                 records: readable(&records),
                 manifest: serde_json::to_string_pretty(&manifest).unwrap_or_default(),
                 trouble: problem.map(|problem| sentence(problem.detail())),

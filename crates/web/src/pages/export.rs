@@ -15,6 +15,7 @@ use retort_service::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::datasets::Found;
 use super::filtering::Filtering;
 use super::frame::{Frame, Posted, Visit, wants_json};
 use super::records::{Record, readable};
@@ -395,7 +396,7 @@ struct Checked {
     total: String,
     looked_at: String,
     is_whole: bool,
-    found: Vec<(String, String, &'static str)>,
+    found: Vec<Found>,
     records: Vec<Record>,
 }
 
@@ -442,20 +443,20 @@ async fn check(State(app): State<App>, visit: Visit, Query(form): Query<Form>) -
     show(StatusCode::OK, &page)
 }
 
-/// What an account says, line by line: words, number, and how it weighs.
-pub(super) fn found(account: &retort_model::Account) -> Vec<(String, String, &'static str)> {
+/// What an account says, line by line.
+pub(super) fn found(account: &retort_model::Account) -> Vec<Found> {
     let written = format!("{}s written", capital(account.noun()));
-    let mut lines = vec![(written, count(account.written), "good")];
+    let mut lines = vec![Found::new(written, account.written, "good")];
     for (reason, number, _) in account.left_out.iter() {
-        lines.push((format!("Left out: {}", quoted(reason.words())), count(number), "bad"));
+        lines.push(Found::new(format!("Left out: {}", quoted(reason.words())), number, "bad"));
     }
     for (repair, number, _) in account.repaired.iter() {
-        lines.push((format!("Repaired: {}", quoted(repair.words())), count(number), "warn"));
+        lines.push(Found::new(format!("Repaired: {}", quoted(repair.words())), number, "warn"));
     }
     for (warning, number, _) in account.warned.iter() {
-        lines.push((format!("Note: {}", quoted(warning.words())), count(number), "warn"));
+        lines.push(Found::new(format!("Note: {}", quoted(warning.words())), number, "warn"));
     }
-    lines.push(("Records".to_owned(), count(account.records), ""));
+    lines.push(Found::new("Records", account.records, ""));
     lines
 }
 
@@ -503,7 +504,7 @@ struct Finished {
     id: i64,
     size: String,
     records: String,
-    found: Vec<(String, String, &'static str)>,
+    found: Vec<Found>,
     preview: Vec<Record>,
 }
 
@@ -539,7 +540,7 @@ async fn progress(
                     id: dataset.id,
                     size: size(dataset.bytes),
                     records: count(dataset.records),
-                    found: super::datasets::receipt(package.manifest()),
+                    found: super::datasets::receipt(dataset.id, package.manifest()),
                     preview: readable(&preview),
                 })
             }

@@ -289,3 +289,63 @@ async fn a_name_in_use_is_told_before_anything_is_confirmed() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_receipt_left_out_is_listed_record_by_record() {
+    on_sqlite(async |house: &mut House| {
+        let ann = house.session(&house.ann).await;
+        house.post("/api/v1/conversations", &ann, said("whole")).await.ok();
+        for number in 0..120 {
+            let open = json!({"id": format!("open <{number}>"), "messages": [{"role": "user", "content": "?"}]});
+            house.post("/api/v1/conversations", &ann, open).await.ok();
+        }
+        let who = house.token(&house.p, &house.ann, &[Grant::Read, Grant::Export]).await;
+        let id = house.dataset("some", json!({}), &who).await;
+        let page = house.get(&format!("/datasets/{id}"), &ann).await.text();
+        let at = page.find(&format!("/datasets/{id}/left-out?reason=")).unwrap_or_else(|| panic!("{page}"));
+        let link = page[at..].split('"').next().unwrap();
+        let first = house.get(link, &ann).await.text();
+        assert_eq!(first.matches("<td class=\"title\"><a href=\"/conversations/open%20%3C").count(), 100);
+        let next = first.split("href=\"").find(|part| part.contains("after=100")).unwrap();
+        let next = next.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
+        let second = house.get(&next, &ann).await.text();
+        assert_eq!(second.matches("<td class=\"title\">").count(), 20, "{second}");
+        let other = house.get(&format!("/datasets/{id}/left-out?reason=another"), &ann).await;
+        assert!(other.text().contains("Nothing was left out."));
+        let bob = house.session(&house.bob).await;
+        assert_eq!(house.get(link, &bob).await.status, 404);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sample_data_fills_every_place() {
+    on_sqlite(async |house: &mut House| {
+        let owner = house.session(&house.owner).await;
+        let home = sample_data(house, &owner).await;
+        assert!(home.contains("6 runs · 2 documents"), "{home}");
+        let page = house.get("/copilots", &owner).await.text();
+        assert!(page.contains("Leave policy"), "{page}");
+        let page = house.get("/recipes", &owner).await.text();
+        assert!(page.contains("Leave requests"), "{page}");
+    })
+    .await;
+    // A member sees what they loaded, too.
+    on_sqlite(async |house: &mut House| {
+        let ann = house.session(&house.ann).await;
+        let home = sample_data(house, &ann).await;
+        assert!(home.contains("6 runs · your 0 datasets"), "{home}");
+    })
+    .await;
+}
+
+/// The first page after the sample data was loaded.
+async fn sample_data(house: &House, who: &As) -> String {
+    let csrf = token(who);
+    let ask = house.ask("POST", "/import/examples").by(who);
+    let reply = ask.form(&[("csrf", &*csrf)]).send().await;
+    assert_eq!((reply.status, reply.header("location")), (303, "/"), "{}", reply.text());
+    let home = house.get("/", who).await.text();
+    assert!(!home.contains("Import your conversations"), "{home}");
+    home
+}

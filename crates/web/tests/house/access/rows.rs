@@ -364,6 +364,9 @@ pub const ROWS: &[Row] = &[
     }),
     row("GET /datasets", |_| page("/datasets")),
     row("GET /datasets/{id}", |stage| page(format!("/datasets/{}", stage.dataset()))),
+    row("GET /datasets/{id}/left-out", |stage| {
+        page(format!("/datasets/{}/left-out?reason=no-answer", stage.dataset()))
+    }),
     row("POST /datasets/{id}/rename", |stage| {
         page(format!("/datasets/{}/rename", stage.dataset()))
             .form(&[("csrf", "CSRF"), ("name", &stage.name("renamed"))])
