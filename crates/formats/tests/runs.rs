@@ -242,7 +242,7 @@ fn any_fields(u: &mut Unstructured<'_>) -> arbitrary::Result<Fields<'static>> {
     let mut fields = Fields::new();
     for name in names {
         if let Some(raw) = any_raw(u)? {
-            fields.push((name.into(), raw));
+            fields.put(name.into(), raw);
         }
     }
     Ok(fields)

@@ -196,6 +196,12 @@ pub const UPLOAD_BYTES: u64 = 64 << 30;
 /// Ids that one request names, at most: all that a filter matches need no ids.
 pub const IDS_PER_REQUEST: usize = 100_000;
 
+/// Texts that one search looks for: each is looked for in every title that the rest of the filter leaves.
+pub const SEARCH_TEXTS: usize = 20;
+
+/// Characters of a text that is searched for: more than any title that lists show.
+pub const SEARCH_CHARACTERS: usize = 1_000;
+
 /// Places that one conversation is written down as citing: far more than people read.
 pub const CITATIONS: usize = 1000;
 

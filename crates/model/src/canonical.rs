@@ -8,12 +8,14 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::conversation::{Conversation, Parent, Round, Task};
+use crate::fields::Fields;
 use crate::json::{JsonError, Kind as JsonKind, Parser, write_string};
-use crate::message::{Content, Feedback, Fields, Label, Message, NotUnderstood, Part, ToolCall};
+use crate::message::{Content, Feedback, Label, Message, NotUnderstood, Part, ToolCall};
 use crate::text::{RawJson, Text};
 use crate::time::Time;
 
 pub use document::{read_document, read_document_from, write_document};
+pub(crate) use run::write_node;
 pub use run::{read_run, read_run_from, write_run};
 
 /// The version that is written.
@@ -332,7 +334,7 @@ pub fn read_from<'a>(parser: &mut Parser<'a>) -> Result<Conversation<'a>, Canoni
             "label" => conversation.label = Some(named(parser, "label")?),
             "not_understood" => conversation.not_understood = list(parser, read_not_understood)?,
             "metadata" => conversation.metadata = fields(parser)?,
-            _ => conversation.metadata.push((key.to_owned().into(), parser.raw()?)),
+            _ => conversation.metadata.put(key.to_owned().into(), parser.raw()?),
         }
         Ok(())
     })?;
@@ -371,7 +373,7 @@ fn read_round<'a>(parser: &mut Parser<'a>) -> Result<Round<'a>, CanonicalError> 
             "input_tokens" => round.usage.input_tokens = count(parser, "input_tokens")?,
             "output_tokens" => round.usage.output_tokens = count(parser, "output_tokens")?,
             "metadata" => round.metadata = fields(parser)?,
-            _ => round.metadata.push((key.to_owned().into(), parser.raw()?)),
+            _ => round.metadata.put(key.to_owned().into(), parser.raw()?),
         }
         Ok(())
     })?;
@@ -387,7 +389,7 @@ fn read_task<'a>(parser: &mut Parser<'a>) -> Result<Task<'a>, CanonicalError> {
             "tool_call_id" => task.tool_call_id = optional_text(parser)?,
             "rounds" => task.rounds = list(parser, read_round)?,
             "metadata" => task.metadata = fields(parser)?,
-            _ => task.metadata.push((key.to_owned().into(), parser.raw()?)),
+            _ => task.metadata.put(key.to_owned().into(), parser.raw()?),
         }
         Ok(())
     })?;
@@ -422,7 +424,7 @@ fn read_message<'a>(parser: &mut Parser<'a>) -> Result<Message<'a>, CanonicalErr
             "train" => message.train = Some(parser.bool()?),
             "label" => message.label = Some(named(parser, "label")?),
             "metadata" => message.metadata = fields(parser)?,
-            _ => message.metadata.push((key.to_owned().into(), parser.raw()?)),
+            _ => message.metadata.put(key.to_owned().into(), parser.raw()?),
         }
         Ok(())
     })?;
@@ -464,7 +466,7 @@ fn read_call<'a>(parser: &mut Parser<'a>) -> Result<ToolCall<'a>, CanonicalError
             "name" => call.name = parser.string()?,
             "arguments" => call.arguments = parser.string()?,
             "metadata" => call.metadata = fields(parser)?,
-            _ => call.metadata.push((key.to_owned().into(), parser.raw()?)),
+            _ => call.metadata.put(key.to_owned().into(), parser.raw()?),
         }
         Ok(())
     })?;
@@ -549,7 +551,7 @@ fn fields<'a>(parser: &mut Parser<'a>) -> Result<Fields<'a>, CanonicalError> {
     let mut fields = Fields::new();
     parser.object()?;
     while let Some(key) = parser.next_key()? {
-        fields.push((key.into(), parser.raw()?));
+        fields.put(key.into(), parser.raw()?);
     }
     Ok(fields)
 }

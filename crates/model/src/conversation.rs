@@ -1,6 +1,7 @@
 //! Conversations and their rounds.
 
-use crate::message::{Fields, Label, Message, NotUnderstood, fields_into_owned};
+use crate::fields::Fields;
+use crate::message::{Label, Message, NotUnderstood};
 use crate::text::{RawJson, Text};
 use crate::time::Time;
 
@@ -137,9 +138,14 @@ impl<'a> Conversation<'a> {
     /// Positions of the rounds from the root to the current leaf. A parent that does not stand before its child
     /// ends the walk, so that no cycle can hold it.
     pub fn active_path(&self) -> Vec<usize> {
+        self.path_to(self.current)
+    }
+
+    /// As [`active_path`](Self::active_path), to this leaf; where there is none of that position, to the last round.
+    pub fn path_to(&self, leaf: Option<usize>) -> Vec<usize> {
         let linear = self.rounds.iter().all(|round| round.parent == Parent::Previous);
         let last = self.rounds.len().checked_sub(1);
-        let leaf = self.current.filter(|&leaf| leaf < self.rounds.len()).or(last);
+        let leaf = leaf.filter(|&leaf| leaf < self.rounds.len()).or(last);
         let Some(leaf) = leaf else { return Vec::new() };
         if linear {
             return (0..=leaf).collect();
@@ -197,7 +203,7 @@ impl Conversation<'_> {
                 .into_iter()
                 .map(NotUnderstood::into_owned)
                 .collect(),
-            metadata: fields_into_owned(self.metadata),
+            metadata: self.metadata.into_owned(),
         }
     }
 }
@@ -213,7 +219,7 @@ impl Round<'_> {
             tools: self.tools.into_iter().map(RawJson::into_owned).collect(),
             messages: self.messages.into_iter().map(Message::into_owned).collect(),
             usage: self.usage,
-            metadata: fields_into_owned(self.metadata),
+            metadata: self.metadata.into_owned(),
         }
     }
 }
@@ -225,7 +231,7 @@ impl Task<'_> {
             agent: self.agent.map(Text::into_owned),
             tool_call_id: self.tool_call_id.map(Text::into_owned),
             rounds: self.rounds.into_iter().map(Round::into_owned).collect(),
-            metadata: fields_into_owned(self.metadata),
+            metadata: self.metadata.into_owned(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Documents that answers were retrieved from.
 
-use crate::message::{Fields, fields_into_owned};
+use crate::fields::Fields;
 use crate::text::{RawJson, Text};
 use crate::time::Time;
 
@@ -57,7 +57,7 @@ impl Chunk<'_> {
                 model: embedding.model.map(Text::into_owned),
                 vector: embedding.vector,
             }),
-            metadata: fields_into_owned(self.metadata),
+            metadata: self.metadata.into_owned(),
         }
     }
 }
@@ -172,7 +172,7 @@ impl Document<'_> {
             s3_path: text(self.s3_path),
             created_at: self.created_at,
             chunks: self.chunks.into_iter().map(Chunk::into_owned).collect(),
-            metadata: fields_into_owned(self.metadata),
+            metadata: self.metadata.into_owned(),
         }
     }
 

@@ -8,6 +8,7 @@ pub mod bounds;
 pub mod canonical;
 mod conversation;
 mod document;
+mod fields;
 mod finding;
 mod hash;
 mod item;
@@ -27,12 +28,13 @@ mod time;
 pub use access::{Action, Grant, Grants, ProjectRole};
 pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
 pub use document::{Chunk, Document, Embedding, EmbeddingFacts, Vector};
+pub use fields::Fields;
 pub use finding::{Check, LeftOut, Reason, Repair, Warning};
 pub use hash::fnv1a;
 pub use item::{Item, ItemKind};
 pub use job::{JobKind, JobState};
 pub use message::{
-    Content, Feedback, Fields, Label, Message, NotUnderstood, Part, PartKind, Role, ToolCall,
+    Content, Feedback, Label, Message, NotUnderstood, Part, PartKind, Role, ToolCall,
 };
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, Portion, Tally};

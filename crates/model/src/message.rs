@@ -1,11 +1,9 @@
 //! Messages and their parts.
 
 use crate::conversation::named;
+use crate::fields::Fields;
 use crate::text::{RawJson, Text};
 use crate::time::Time;
-
-/// What a source said beyond the fields that Retort names: keys and raw values, in the source's order.
-pub type Fields<'a> = Vec<(Text<'a>, RawJson<'a>)>;
 
 /// One message.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -240,7 +238,7 @@ impl Message<'_> {
             finish_reason: self.finish_reason.map(Text::into_owned),
             train: self.train,
             label: self.label,
-            metadata: fields_into_owned(self.metadata),
+            metadata: self.metadata.into_owned(),
         }
     }
 }
@@ -252,13 +250,9 @@ impl ToolCall<'_> {
             id: self.id.into_owned(),
             name: self.name.into_owned(),
             arguments: self.arguments.into_owned(),
-            metadata: fields_into_owned(self.metadata),
+            metadata: self.metadata.into_owned(),
         }
     }
-}
-
-pub(crate) fn fields_into_owned(fields: Fields<'_>) -> Fields<'static> {
-    fields.into_iter().map(|(key, raw)| (key.into_owned(), raw.into_owned())).collect()
 }
 
 impl Content<'_> {

@@ -1,7 +1,8 @@
 //! Runs: executions of a copilot or of a webhook recipe.
 
 use crate::conversation::{Usage, named};
-use crate::message::{Feedback, Fields, NotUnderstood};
+use crate::fields::Fields;
+use crate::message::{Feedback, NotUnderstood};
 use crate::text::{RawJson, Text};
 use crate::time::Time;
 

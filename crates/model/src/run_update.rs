@@ -4,7 +4,11 @@
 //! are not given stay. One that has ended takes what is thought of it, and what it did not say before; what it said
 //! stays, unless what comes ended later. It never goes back to running.
 
-use crate::message::{Feedback, Fields};
+use std::collections::{HashMap, VecDeque};
+
+use crate::canonical;
+use crate::fields::Fields;
+use crate::message::Feedback;
 use crate::run::{NodeKind, NodeRun, Run, RunStatus};
 use crate::text::Text;
 
@@ -92,10 +96,8 @@ fn put_list<T>(list: &mut Vec<T>, came: Vec<T>, counts: Counts) {
 
 fn put_fields<'a>(fields: &mut Fields<'a>, came: Fields<'a>, counts: Counts) {
     for (name, value) in came {
-        match fields.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, slot)) if counts == Counts::WhatCame => *slot = value,
-            Some(_) => {}
-            None => fields.push((name, value)),
+        if counts == Counts::WhatCame || fields.get(&name.decoded()).is_none() {
+            fields.put(name, value);
         }
     }
 }
@@ -114,59 +116,130 @@ fn put_feedback<'a>(slot: &mut Option<Box<Feedback<'a>>>, came: Option<Box<Feedb
 }
 
 fn put_nodes<'a>(nodes: &mut Vec<NodeRun<'a>>, came: Vec<NodeRun<'a>>, counts: Counts) {
+    if came.is_empty() {
+        return;
+    }
+    let mut known = Known::of(nodes, counts);
     // Where each node that came stands now.
     let mut places = Vec::with_capacity(came.len());
-    let mut is_met = vec![false; nodes.len()];
     for (position, mut node) in came.into_iter().enumerate() {
         node.parent = node.parent.and_then(|parent| places.get(parent).copied());
-        let at = match place_of(nodes, &is_met, (&node, position), counts) {
+        let at = match known.place_of(nodes, &node, position) {
             Some(at) => at,
             None => {
                 let (name, status) = (node.node.clone(), RunStatus::Running);
                 nodes.push(NodeRun { node: name, status, ..NodeRun::default() });
-                is_met.push(false);
                 nodes.len() - 1
             }
         };
         places.push(at);
-        if let (Some(slot), Some(met)) = (nodes.get_mut(at), is_met.get_mut(at)) {
-            *met = true;
+        if let Some(slot) = nodes.get_mut(at) {
             put_node(slot, node, counts);
+            known.meet(at, slot);
         }
     }
 }
 
-/// Which of the known nodes it is: the one with its id, else the one at its position if that has its name, else the
-/// first of its name that still runs, or that says just what it says.
-fn place_of(
-    nodes: &[NodeRun<'_>],
-    is_met: &[bool],
-    (came, position): (&NodeRun<'_>, usize),
+/// The nodes of a run, to be found by what is said of them. Those that have not been met do not change, so the lists
+/// of them hold, and the first of each is looked at once.
+struct Known {
     counts: Counts,
-) -> Option<usize> {
-    let id = id_of(came);
-    let free = |at: &usize| is_met.get(*at) == Some(&false);
-    if id.is_some()
-        && let Some(known) = nodes.iter().position(|node| id_of(node) == id).filter(free)
-    {
-        return Some(known);
+    /// How many there were before any came.
+    count: usize,
+    is_met: Vec<bool>,
+    /// The first of each id.
+    by_id: HashMap<String, usize>,
+    /// By name: those that one of the name may be without having their id, and of them those without an id.
+    by_name: HashMap<String, [VecDeque<usize>; 2]>,
+    /// By their canonical line.
+    by_line: Option<HashMap<Vec<u8>, VecDeque<usize>>>,
+}
+
+impl Known {
+    fn of(nodes: &[NodeRun<'_>], counts: Counts) -> Self {
+        let mut by_id = HashMap::new();
+        let mut by_name: HashMap<String, [VecDeque<usize>; 2]> = HashMap::new();
+        for (at, node) in nodes.iter().enumerate() {
+            let id = id_of(node);
+            if let Some(id) = id {
+                by_id.entry(id.to_owned()).or_insert(at);
+            }
+            if counts == Counts::WhatWas || node.status == RunStatus::Running {
+                let [all, nameless] = by_name.entry(node.node.decoded().into_owned()).or_default();
+                all.push_back(at);
+                nameless.extend(id.is_none().then_some(at));
+            }
+        }
+        let (count, is_met) = (nodes.len(), vec![false; nodes.len()]);
+        Self { counts, count, is_met, by_id, by_name, by_line: None }
     }
-    // One with another id is another one.
-    let may_be = |at: usize, or: &dyn Fn(&NodeRun<'_>) -> bool| {
-        nodes.get(at).is_some_and(|node| {
-            let ids = id_of(node).zip(id);
-            node.node == came.node && ids.is_none() && or(node)
-        })
-    };
-    if free(&position) && may_be(position, &|_| true) {
-        return Some(position);
+
+    /// Which of the known nodes it is: the one with its id, else the one at its position if that has its name, else
+    /// the first of its name that still runs, or that says just what it says.
+    fn place_of(
+        &mut self,
+        nodes: &[NodeRun<'_>],
+        came: &NodeRun<'_>,
+        position: usize,
+    ) -> Option<usize> {
+        let id = id_of(came);
+        let is_free = |at: usize| self.is_met.get(at) == Some(&false);
+        if let Some(id) = id
+            && let Some(known) = self.by_id.get(id).copied().filter(|&at| is_free(at))
+        {
+            return Some(known);
+        }
+        // One with another id is another one.
+        let is_at_position = nodes
+            .get(position)
+            .is_some_and(|node| node.node == came.node && (id.is_none() || id_of(node).is_none()));
+        if is_at_position && is_free(position) {
+            return Some(position);
+        }
+        let first = |list: &mut VecDeque<usize>| {
+            while list.front().is_some_and(|&at| !is_free(at)) {
+                list.pop_front();
+            }
+            list.front().copied()
+        };
+        let named = self.by_name.get_mut(&*came.node.decoded());
+        let named = named.and_then(
+            |[all, nameless]| {
+                if id.is_some() { first(nameless) } else { first(all) }
+            },
+        );
+        if self.counts == Counts::WhatWas || id.is_some() {
+            return named;
+        }
+        let lines = self.by_line.get_or_insert_with(|| {
+            let mut lines: HashMap<Vec<u8>, VecDeque<usize>> = HashMap::new();
+            for (at, node) in nodes.iter().enumerate().take(self.count) {
+                if is_free(at) {
+                    lines.entry(line_of(node)).or_default().push_back(at);
+                }
+            }
+            lines
+        });
+        let alike = lines.get_mut(&line_of(came)).and_then(first);
+        named.into_iter().chain(alike).min()
     }
-    let mut others = (0..nodes.len()).filter(free);
-    others.find(|&at| {
-        may_be(at, &|node| {
-            counts == Counts::WhatWas || node.status == RunStatus::Running || node == came
-        })
-    })
+
+    /// Notes that a node was met, and what it is called by now.
+    fn meet(&mut self, at: usize, node: &NodeRun<'_>) {
+        if let Some(is_met) = self.is_met.get_mut(at) {
+            *is_met = true;
+        }
+        if let Some(id) = id_of(node) {
+            let first = self.by_id.entry(id.to_owned()).or_insert(at);
+            *first = at.min(*first);
+        }
+    }
+}
+
+fn line_of(node: &NodeRun<'_>) -> Vec<u8> {
+    let mut line = Vec::new();
+    canonical::write_node(node, &mut line);
+    line
 }
 
 fn id_of<'n>(node: &'n NodeRun<'_>) -> Option<&'n str> {
@@ -203,7 +276,6 @@ fn put_node<'a>(node: &mut NodeRun<'a>, came: NodeRun<'a>, counts: Counts) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::canonical;
 
     /// A run, by the fields of its line.
     fn run(fields: &str) -> Run<'static> {

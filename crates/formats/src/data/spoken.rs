@@ -2,7 +2,7 @@
 //! data formats that write them.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use retort_model::json::Value;
 use retort_model::{Check, LeftOut, Message, Reason, Repair, Role, Text, ToolCall, Warning};
@@ -106,6 +106,8 @@ pub(super) struct SpokenCall<'c> {
 #[derive(Default)]
 struct Names {
     written: HashMap<String, String>,
+    /// The names that were written.
+    taken: HashSet<String>,
 }
 
 impl Names {
@@ -117,10 +119,7 @@ impl Names {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' })
             .collect();
-        let taken = |candidate: &str| {
-            self.written.iter().any(|(other, one)| other != name && one == candidate)
-        };
-        if written.len() > TOOL_NAME || taken(&written) {
+        if written.len() > TOOL_NAME || self.taken.contains(&written) {
             // What the name alone decides, so that it is the same in every row.
             written.truncate(TOOL_NAME - 9);
             written = format!("{written}_{:08x}", retort_model::fnv1a(name) & 0xffff_ffff);
@@ -129,6 +128,7 @@ impl Names {
             push_once(repairs, Repair::RenamedTool);
         }
         self.written.insert(name.to_owned(), written.clone());
+        self.taken.insert(written.clone());
         written
     }
 }
@@ -153,10 +153,10 @@ impl Row<'_> {
         }
         for tool in &tools.tools {
             let name =
-                if self.mends { names.of(&tool.name, self.repairs) } else { tool.name.clone() };
+                if self.mends { names.of(&tool.name, self.repairs) } else { tool.name.to_string() };
             if !self.mends {
                 definitions.push(tool.source.clone());
-            } else if name == tool.name {
+            } else if *name == *tool.name {
                 definitions.push(tool.nested.clone());
             } else {
                 definitions.push(renamed(&tool.nested, &name));
@@ -164,9 +164,7 @@ impl Row<'_> {
         }
         let called = turns.iter().flat_map(Turn::calls).map(|call| call.name.decoded());
         for name in called.filter(|name| !name.is_empty()) {
-            let known = tools.tools.iter().any(|tool| tool.name == *name)
-                || names.written.contains_key(&*name);
-            if known {
+            if tools.defines(&name) || names.written.contains_key(&*name) {
                 continue;
             }
             push_once(self.repairs, Repair::DeclaredTool);

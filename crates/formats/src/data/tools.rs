@@ -20,7 +20,7 @@ pub struct ToolBench {
 #[derive(Debug)]
 pub(super) struct Tool {
     /// Empty if it has none.
-    pub name: String,
+    pub name: Arc<str>,
     /// In the shape the source gave it, completed.
     pub completed: String,
     /// The same as the inside of a JSON string: so it stands in `standard`, and escaping it anew for every record
@@ -47,6 +47,8 @@ pub(super) struct Tools {
     pub nameless: Vec<Arc<Tool>>,
     /// What had to be done.
     pub repairs: Vec<Repair>,
+    /// The position of each name in `tools`.
+    places: HashMap<Arc<str>, usize>,
 }
 
 impl ToolBench {
@@ -60,13 +62,17 @@ impl ToolBench {
                 prepared.nameless.push(tool);
                 continue;
             }
-            match prepared.tools.iter_mut().find(|one| one.name == tool.name) {
+            let place = prepared.places.get(&tool.name);
+            match place.and_then(|&place| prepared.tools.get_mut(place)) {
                 Some(one) if one.source == tool.source => {}
                 Some(one) => {
                     push_once(&mut prepared.repairs, Repair::ReplacedTool);
                     *one = tool;
                 }
-                None => prepared.tools.push(tool),
+                None => {
+                    prepared.places.insert(Arc::clone(&tool.name), prepared.tools.len());
+                    prepared.tools.push(tool);
+                }
             }
         }
         if prepared.tools.iter().any(|tool| tool.mended) {
@@ -104,7 +110,7 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
     } else {
         value.clone()
     };
-    let name = original.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name: Arc<str> = original.get("name").and_then(Value::as_str).unwrap_or_default().into();
     if name.is_empty() {
         return Tool {
             name,
@@ -312,9 +318,15 @@ fn complete_schema(schema: &mut Value<'_>) {
 }
 
 impl Tools {
+    /// Whether there is a tool of that name.
+    pub fn defines(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
     /// Whether the tool of that name is defined with parameters that a call must give.
     pub fn requires_arguments(&self, name: &str) -> bool {
-        self.tools.iter().any(|tool| tool.name == name && tool.requires_arguments)
+        let tool = self.places.get(name).and_then(|&place| self.tools.get(place));
+        tool.is_some_and(|tool| tool.requires_arguments)
     }
 
     /// The definitions as one JSON array.
@@ -388,7 +400,7 @@ mod tests {
         .map(|text| RawJson::parse(text).unwrap())
         .collect();
         let tools = ToolBench::default().prepare(raws.iter());
-        let names: Vec<_> = tools.tools.iter().map(|tool| tool.name.as_str()).collect();
+        let names: Vec<_> = tools.tools.iter().map(|tool| &*tool.name).collect();
         assert_eq!(names, ["f", "g"]);
         assert!(tools.tools[0].completed.contains("new"));
         assert_eq!(tools.nameless.len(), 1);

@@ -1,7 +1,8 @@
 //! Messages as the turns that trainers read: questions and results on one side, answers and calls on the other,
 //! strictly in turn. Here is what is mended when they are not, and what is cut is kept to be told.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use retort_model::json::Value;
 use retort_model::{Content, Label, LeftOut, Message, Reason, Repair, Role, Text};
@@ -226,14 +227,11 @@ pub(super) fn collect<'c>(messages: impl Iterator<Item = &'c Message<'c>>) -> Tu
         let text = |message: &Message<'c>| {
             message.content.as_ref().map(|c| c.text().into_cow().into_owned())
         };
-        let kept = if systems.is_empty() { None } else { text(system) };
-        for other in systems {
-            if text(other) != kept
-                && !turns.other_systems.iter().any(|one| text(one) == text(other))
-            {
-                turns.other_systems.push(other);
-            }
+        let mut seen = HashSet::new();
+        if !systems.is_empty() {
+            seen.insert(text(system));
         }
+        turns.other_systems = systems.into_iter().filter(|one| seen.insert(text(one))).collect();
         if !turns.other_systems.is_empty() {
             turns.repairs.push(Repair::ReplacedSystem);
         }
@@ -294,8 +292,14 @@ impl<'c> Turns<'c> {
         }
         let unordered = std::mem::take(&mut self.turns);
         let order: Vec<_> = unordered.iter().filter_map(|turn| turn.first).collect();
+        let mut open = None;
         for turn in unordered {
-            self.take(turn, rules);
+            if turn.side == Side::Results {
+                self.take_results(turn, &mut open);
+            } else {
+                open = None;
+                self.take(turn, rules);
+            }
         }
         self.cut_end();
         if rules.questions_have_words && !rules.fill {
@@ -348,8 +352,7 @@ impl<'c> Turns<'c> {
                 self.not_learnt = self.not_learnt.take().or_else(|| turn.why_not_to_learn());
                 self.cut(&turn, Repair::CutEmptyAnswer);
             }
-            Side::Answer | Side::Call => self.take_answer(turn, rules),
-            Side::Results => self.take_results(&turn),
+            Side::Answer | Side::Call | Side::Results => self.take_answer(turn, rules),
         }
     }
 
@@ -432,47 +435,40 @@ impl<'c> Turns<'c> {
         }
     }
 
-    /// Results that follow calls join them; others answer nothing.
-    fn take_results(&mut self, turn: &Turn<'c>) {
-        let calls = match self.turns.as_slice() {
-            [.., call] if call.side == Side::Call => call,
-            [.., call, results] if call.side == Side::Call && results.side == Side::Results => call,
-            _ => return self.cut(turn, Repair::CutOrphanResult),
+    /// Results that follow calls join them; others answer nothing. `open` is what is known of those calls from the
+    /// results before.
+    fn take_results(&mut self, turn: Turn<'c>, open: &mut Option<OpenCalls<'c>>) {
+        let (calls, is_first) = match self.turns.as_slice() {
+            [.., call] if call.side == Side::Call => (call, true),
+            [.., call, results] if call.side == Side::Call && results.side == Side::Results => {
+                (call, false)
+            }
+            _ => return self.cut(&turn, Repair::CutOrphanResult),
         };
-        let ids: Vec<&Text<'_>> = calls.calls().map(|call| &call.id).collect();
-        if self.last() == Some(Side::Call) && is_joined(turn, &ids) {
-            self.turns.push(turn.clone());
+        let open = open.get_or_insert_with(|| OpenCalls::of(calls));
+        if is_first && open.are_answered_at_once(&turn) {
+            self.turns.push(turn);
             return;
         }
-        if self.last() == Some(Side::Call) {
-            let results = vec![None; ids.len()];
-            self.turns.push(Turn::without_messages(Side::Results, results));
-        }
-        let mut orphans = Vec::new();
-        if let Some(last) = self.turns.last_mut() {
-            for message in turn.messages() {
-                match place_of(message, &ids, &last.results) {
-                    Some(place) => {
-                        if let Some(slot) = last.results.get_mut(place) {
-                            *slot = Some(message);
-                        }
-                        if last.first.is_none() {
-                            last.first = Some(message);
-                        } else {
-                            last.more.push(message);
-                        }
-                    }
-                    None => orphans.push(message),
+        for message in turn.messages() {
+            let Some(place) = open.answer(message) else {
+                self.cut.push((self.turns.len(), message));
+                self.repaired(Repair::CutOrphanResult);
+                continue;
+            };
+            if self.last() == Some(Side::Call) {
+                let results = vec![None; open.is_open.len()];
+                self.turns.push(Turn::without_messages(Side::Results, results));
+            }
+            if let Some(last) = self.turns.last_mut() {
+                if let Some(slot) = last.results.get_mut(place) {
+                    *slot = Some(message);
+                }
+                match last.first {
+                    None => last.first = Some(message),
+                    Some(_) => last.more.push(message),
                 }
             }
-            if last.first.is_none() {
-                // Nothing of it answers these calls.
-                self.turns.pop();
-            }
-        }
-        for orphan in orphans {
-            self.cut.push((self.turns.len(), orphan));
-            self.repaired(Repair::CutOrphanResult);
         }
     }
 
@@ -623,16 +619,6 @@ impl<'c> Turns<'c> {
     }
 }
 
-/// Whether the turn is the results of several calls in one message already, as ShareGPT has them: without ids, a
-/// JSON array with one element for each call.
-fn is_joined(turn: &Turn<'_>, ids: &[&Text<'_>]) -> bool {
-    let (Some(message), true) = (turn.first, turn.more.is_empty()) else { return false };
-    let has_ids = message.tool_call_id.is_some() || ids.iter().any(|id| !id.is_empty());
-    ids.len() > 1
-        && !has_ids
-        && joined_results(message).is_some_and(|results| results.len() == ids.len())
-}
-
 /// The elements of a content that is a JSON array: texts as such, other values as their JSON text.
 pub(super) fn joined_results(message: &Message<'_>) -> Option<Vec<String>> {
     let text = message.content.as_ref()?.text();
@@ -642,29 +628,92 @@ pub(super) fn joined_results(message: &Message<'_>) -> Option<Vec<String>> {
     Some(items.iter().map(text_of).collect())
 }
 
-/// Which of the calls the result answers: the first unanswered with its id, else, if it names none of them, the
-/// first unanswered.
-fn place_of(
-    message: &Message<'_>,
-    ids: &[&Text<'_>],
-    results: &[Option<&Message<'_>>],
-) -> Option<usize> {
-    let open = |place: &usize| results.get(*place).is_some_and(Option::is_none);
-    let named = message.tool_call_id.as_ref().filter(|id| !id.is_empty());
-    if let Some(id) = named {
-        if let Some(place) =
-            (0..ids.len()).filter(open).find(|&place| ids.get(place).is_some_and(|one| *one == id))
-        {
-            return Some(place);
-        }
-        // An id that no call of the turn has: a system that lost track (`unknown`), or another call's result.
-        let known = ids.contains(&id);
-        let tracks = ids.iter().all(|one| !one.is_empty());
-        if known || (tracks && id != "unknown") {
-            return None;
+/// The calls of a turn, and which of them no result has answered yet.
+struct OpenCalls<'c> {
+    /// The ids with the positions of their calls, sorted.
+    ids: Vec<(Cow<'c, str>, usize)>,
+    /// By position: whether the call still waits.
+    is_open: Vec<bool>,
+    /// Before this position none waits.
+    first_open: usize,
+    /// By the place in `ids` where an id begins: how many of its calls do not wait any more.
+    passed: HashMap<usize, usize>,
+    /// Whether every call has an id.
+    tracks: bool,
+    /// Whether any has one.
+    has_ids: bool,
+}
+
+impl<'c> OpenCalls<'c> {
+    fn of(turn: &Turn<'c>) -> Self {
+        let ids = turn.calls().map(|call| call.id.decoded());
+        let mut ids: Vec<_> = ids.enumerate().map(|(place, id)| (id, place)).collect();
+        ids.sort_unstable();
+        Self {
+            is_open: vec![true; ids.len()],
+            first_open: 0,
+            passed: HashMap::new(),
+            tracks: ids.iter().all(|(id, _)| !id.is_empty()),
+            has_ids: ids.iter().any(|(id, _)| !id.is_empty()),
+            ids,
         }
     }
-    (0..ids.len()).find(open)
+
+    /// Whether the turn is the results of several calls in one message already, as ShareGPT has them: without ids, a
+    /// JSON array with one element for each call. Then no call waits any more.
+    fn are_answered_at_once(&mut self, turn: &Turn<'_>) -> bool {
+        let (Some(message), true) = (turn.first, turn.more.is_empty()) else { return false };
+        let has_ids = message.tool_call_id.is_some() || self.has_ids;
+        let calls = self.is_open.len();
+        let all = calls > 1
+            && !has_ids
+            && joined_results(message).is_some_and(|results| results.len() == calls);
+        if all {
+            self.is_open.fill(false);
+        }
+        all
+    }
+
+    /// Which of the calls the result answers: the first unanswered with its id, else, if it names none of them, the
+    /// first unanswered.
+    fn answer(&mut self, message: &Message<'_>) -> Option<usize> {
+        let named = message.tool_call_id.as_ref().filter(|id| !id.is_empty());
+        let place = match named {
+            Some(id) => match self.named(&id.decoded()) {
+                Ok(place) => Some(place),
+                // An id that no call of the turn has: a system that lost track (`unknown`), or another call's result.
+                Err(is_known) if is_known || (self.tracks && *id != *"unknown") => None,
+                Err(_) => self.any(),
+            },
+            None => self.any(),
+        }?;
+        if let Some(is_open) = self.is_open.get_mut(place) {
+            *is_open = false;
+        }
+        Some(place)
+    }
+
+    /// The first unanswered call of that id; if there is none, whether any call has it.
+    fn named(&mut self, id: &str) -> Result<usize, bool> {
+        let start = self.ids.partition_point(|(one, _)| **one < *id);
+        let is_known = self.ids.get(start).is_some_and(|(one, _)| *one == id);
+        let passed = self.passed.entry(start).or_default();
+        let group = self.ids.get(start + *passed..).unwrap_or_default();
+        for (_, place) in group.iter().take_while(|(one, _)| *one == id) {
+            *passed += 1;
+            if self.is_open.get(*place) == Some(&true) {
+                return Ok(*place);
+            }
+        }
+        Err(is_known)
+    }
+
+    fn any(&mut self) -> Option<usize> {
+        while self.is_open.get(self.first_open) == Some(&false) {
+            self.first_open += 1;
+        }
+        (self.first_open < self.is_open.len()).then_some(self.first_open)
+    }
 }
 
 #[cfg(test)]
@@ -713,7 +762,9 @@ mod tests {
                 }
                 match kind {
                     "i" => {
-                        message.metadata = vec![("images".into(), RawJson::parse("[1]").unwrap())];
+                        message.metadata = [("images".into(), RawJson::parse("[1]").unwrap())]
+                            .into_iter()
+                            .collect();
                     }
                     "w" => message.train = Some(false),
                     "r" => message.label = Some(Label::Rejected),
@@ -944,6 +995,16 @@ mod tests {
         check("q a1", ANSWERED, Err(Reason::NoAnswer), &[]);
         check("q u1 a1", ANSWERED, Ok("u1 a1"), &[Repair::MergedTurns]);
         check("q a1", filling(ANSWERED), Ok("  a1"), &[]);
+    }
+
+    #[test]
+    fn what_was_cut_stays_in_its_order() {
+        let messages = messages("u1 a1 u2 c1 t9 t1 t8 u3 t7 a3 u4");
+        let mut turns = collect(messages.iter());
+        turns.mend(ANSWERED).unwrap();
+        let cut: Vec<_> = turns.cut.iter().map(|(_, message)| message.words()).collect();
+        let cut: Vec<_> = cut.iter().map(Text::decoded).collect();
+        assert_eq!(cut, ["", "t9", "t1", "t8", "t7", "u4"]);
     }
 
     #[test]

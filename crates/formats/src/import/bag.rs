@@ -2,6 +2,7 @@
 //! take, or what holds something else than it should, is left to be kept.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use retort_model::json::{Kind, Parser, Value};
 use retort_model::{Fields, RawJson, Text, Time};
@@ -31,21 +32,19 @@ impl<'a> Bag<'a> {
             Cow::Borrowed(text) => Self::read(&mut Parser::new(text), notes).ok(),
             Cow::Owned(text) => {
                 let Bag(fields) = Bag::read(&mut Parser::new(&text), notes).ok()?;
-                let own =
-                    |(key, raw): (Text<'_>, RawJson<'_>)| (key.into_owned(), raw.into_owned());
-                Some(Self(fields.into_iter().map(own).collect()))
+                Some(Self(fields.into_owned()))
             }
         }
     }
 
     /// Whether there is such a field and it holds something.
     pub(super) fn has(&self, names: &[&str]) -> bool {
-        self.0.iter().any(|(key, raw)| names.contains(&&*key.decoded()) && !raw.is_null())
+        names.iter().any(|name| self.peek(name).is_some())
     }
 
     /// The value under a name, which stays.
     pub(super) fn peek(&self, name: &str) -> Option<&RawJson<'a>> {
-        self.0.iter().find(|(key, raw)| *key == *name && !raw.is_null()).map(|(_, raw)| raw)
+        self.0.get(name).filter(|raw| !raw.is_null())
     }
 
     /// Takes the value of the first of the names under which `read` finds what it should be. Nulls before it are
@@ -56,11 +55,10 @@ impl<'a> Bag<'a> {
         mut read: impl FnMut(&RawJson<'a>) -> Option<T>,
     ) -> Option<T> {
         for name in names {
-            let Some(at) = self.0.iter().position(|(key, _)| *key == **name) else { continue };
-            let Some((_, raw)) = self.0.get(at) else { continue };
+            let Some(raw) = self.0.get(name) else { continue };
             let found = if raw.is_null() { None } else { read(raw) };
             if found.is_some() || raw.is_null() {
-                self.0.remove(at);
+                self.0.take(name);
             }
             if found.is_some() {
                 return found;
@@ -71,7 +69,7 @@ impl<'a> Bag<'a> {
 
     /// As [`Self::take`], an id; an empty one is none.
     pub(super) fn take_id(&mut self, names: &[&str]) -> Option<Text<'a>> {
-        self.0.retain(|(key, raw)| raw.as_str() != "\"\"" || !names.contains(&&*key.decoded()));
+        self.0.retain(|key, raw| raw.as_str() != "\"\"" || !names.contains(&&*key.decoded()));
         self.take(names, id)
     }
 
@@ -82,21 +80,18 @@ impl<'a> Bag<'a> {
 
     /// Adds the fields of an object that stands under `name`. Where two would bear one name it stays as it is.
     pub(super) fn spread(&mut self, name: &str, notes: &mut Notes) {
-        let Some(at) = self.0.iter().position(|(key, _)| *key == *name) else { return };
-        if self.0.get(at).is_some_and(|(_, raw)| raw.is_null()) {
-            self.0.remove(at);
+        let Some(raw) = self.0.get(name) else { return };
+        if raw.is_null() {
+            self.0.take(name);
             return;
         }
-        let inner = self.0.get(at).and_then(|(_, raw)| Self::of(raw, notes));
-        let Some(Self(inner)) = inner else { return };
-        let is_taken = |key: &Text<'_>| {
-            let key = key.decoded();
-            self.0.iter().enumerate().any(|(place, (one, _))| place != at && *one == *key)
-        };
-        if inner.iter().any(|(key, _)| is_taken(key)) {
+        let Some(Self(inner)) = Self::of(raw, notes) else { return };
+        let taken: HashSet<_> = self.0.iter().map(|(key, _)| key.decoded()).collect();
+        if inner.iter().map(|(key, _)| key.decoded()).any(|key| key != name && taken.contains(&key))
+        {
             return;
         }
-        self.0.remove(at);
+        self.0.take(name);
         self.0.extend(inner);
     }
 

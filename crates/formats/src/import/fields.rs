@@ -1,6 +1,7 @@
 //! Taking single fields from foreign JSON, tolerantly: what has another type than it should is kept raw.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use retort_model::json::{Kind, Parser, Value};
 use retort_model::{Fields, RawJson, Text, Time};
@@ -22,11 +23,12 @@ pub(super) fn each_field<'a>(
     Ok(())
 }
 
-/// Which keys an object had so far, by hash; objects with more keys than it holds are not looked at further.
+/// Which keys an object had so far, by hash: the first few, which is all that most objects have, and the others.
 #[derive(Default)]
 struct Seen {
     hashes: [u64; 24],
     count: usize,
+    others: HashSet<u64>,
 }
 
 impl Seen {
@@ -35,10 +37,9 @@ impl Seen {
         if self.hashes.iter().take(self.count).any(|&one| one == hash) {
             return true;
         }
-        if let Some(slot) = self.hashes.get_mut(self.count) {
-            *slot = hash;
-            self.count += 1;
-        }
+        let Some(slot) = self.hashes.get_mut(self.count) else { return !self.others.insert(hash) };
+        *slot = hash;
+        self.count += 1;
         false
     }
 }
@@ -56,10 +57,7 @@ pub(super) fn keep<'a>(
 
 /// Puts a field, in place of one with the same key.
 pub(super) fn put<'a>(into: &mut Fields<'a>, key: Text<'a>, value: RawJson<'a>) {
-    match into.iter_mut().find(|(name, _)| *name == key) {
-        Some(field) => field.1 = value,
-        None => into.push((key, value)),
-    }
+    into.put(key, value);
 }
 
 /// A text if there is one; null is none, and what is neither is kept in `rest`.

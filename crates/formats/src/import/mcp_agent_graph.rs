@@ -3,7 +3,7 @@
 //! `repositories/conversation_repository.py`, `agent_run_repository.py` and `graph_run_repository.py`.
 
 use retort_model::json::{Kind as JsonKind, Parser};
-use retort_model::{Conversation, Item, Kind, Round, Task};
+use retort_model::{Conversation, Fields, Item, Kind, Round, Task};
 
 use super::fields::{
     count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
@@ -58,9 +58,9 @@ impl ImportFormat for McpAgentGraph {
         parser.object().ok()?;
         while let Some(key) = parser.next_key().ok()? {
             match &*key {
-                "_id" => id = id_or_keep(&mut parser, key, &mut Vec::new()).ok()?,
+                "_id" => id = id_or_keep(&mut parser, key, &mut Fields::new()).ok()?,
                 "conversation_id" => {
-                    conversation_id = id_or_keep(&mut parser, key, &mut Vec::new()).ok()?;
+                    conversation_id = id_or_keep(&mut parser, key, &mut Fields::new()).ok()?;
                 }
                 "rounds" => {
                     has_messages = true;
@@ -203,15 +203,12 @@ fn tasks<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Task<'a>>
         })?;
         // The link to the call that began the task stands on the task's rounds.
         for round in &mut task.rounds {
-            let Some(at) = round.metadata.iter().position(|(key, _)| key == "tool_call_id") else {
-                continue;
-            };
-            let (key, raw) = round.metadata.remove(at);
+            let Some(raw) = round.metadata.take("tool_call_id") else { continue };
             match raw.as_text() {
                 Some(id) if task.tool_call_id.as_ref().is_none_or(|one| *one == *id) => {
                     task.tool_call_id = Some(id.into());
                 }
-                _ => put(&mut round.metadata, key, raw),
+                _ => put(&mut round.metadata, "tool_call_id".into(), raw),
             }
         }
         Ok(task)

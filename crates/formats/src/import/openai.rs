@@ -2,7 +2,7 @@
 //! schema of `POST /v1/chat/completions` and the fine-tuning row.
 
 use retort_model::json::{Kind, Parser, Value};
-use retort_model::{Conversation, Item, Message, RawJson};
+use retort_model::{Conversation, Fields, Item, Message, RawJson};
 
 use super::chat::Rounds;
 use super::fields::{
@@ -162,7 +162,7 @@ fn take_usage(conversation: &mut Conversation<'_>) -> Result<(), ItemError> {
     if parser.kind()? != Kind::Object {
         return Ok(());
     }
-    let mut others = Vec::new();
+    let mut others = Fields::new();
     each_field(&mut parser, &mut Notes::default(), |parser, key, _| {
         match &*key {
             "prompt_tokens" | "input_tokens" => {

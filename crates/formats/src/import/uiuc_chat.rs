@@ -5,7 +5,7 @@
 //! A message's `tools` are call and result in one; they become messages with the source role `tools`.
 
 use retort_model::json::{Kind as JsonKind, Parser, Value};
-use retort_model::{Conversation, Item, Message, RawJson, Role, Text, ToolCall};
+use retort_model::{Conversation, Fields, Item, Message, RawJson, Role, Text, ToolCall};
 
 use super::chat::{self, Rounds};
 use super::fields::{each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
@@ -254,7 +254,7 @@ fn tools_of(message: &Message<'_>) -> ToolsRun {
             id: id.clone().into(),
             name: name.to_owned().into(),
             arguments: arguments.map_or("{}".to_owned(), Value::to_json).into(),
-            metadata: Vec::new(),
+            metadata: Fields::new(),
         });
         if let Some(result) = result {
             results.push(Message {

@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+pub mod growth;
+
 use retort_formats::data::{
     Outcome, ShapeContext, ShapeOptions, ToolBench, by_name as data_format_named,
 };

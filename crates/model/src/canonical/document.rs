@@ -94,7 +94,7 @@ pub fn read_document_from<'a>(parser: &mut Parser<'a>) -> Result<Document<'a>, C
             "created_at" => document.created_at = time(parser, "created_at")?,
             "chunks" => document.chunks = list(parser, read_chunk)?,
             "metadata" => document.metadata = fields(parser)?,
-            _ => document.metadata.push((key.to_owned().into(), parser.raw()?)),
+            _ => document.metadata.put(key.to_owned().into(), parser.raw()?),
         }
         Ok(())
     })?;
@@ -124,7 +124,7 @@ fn read_chunk<'a>(parser: &mut Parser<'a>) -> Result<Chunk<'a>, CanonicalError> 
                 vector = Some(Vector::F64(numbers(parser, F64, doubles)?));
             }
             "metadata" => chunk.metadata = fields(parser)?,
-            _ => chunk.metadata.push((key.to_owned().into(), parser.raw()?)),
+            _ => chunk.metadata.put(key.to_owned().into(), parser.raw()?),
         }
         Ok(())
     })?;
@@ -183,14 +183,14 @@ mod tests {
                     pagenumber: Some(raw("3")),
                     timestamp: Some(raw(r#""1:02""#)),
                     chunk_index: Some(0),
-                    metadata: vec![("k".into(), raw("[1.50]"))],
+                    metadata: [("k".into(), raw("[1.50]"))].into_iter().collect(),
                     ..chunk(Vector::F32(vec![0.1, -0.0, f32::MIN_POSITIVE / 2.0]))
                 },
                 chunk(Vector::F64(vec![0.1, f64::MAX, 5e-324])),
                 chunk(Vector::F32AsF64(vec![0.1])),
                 Chunk::default(),
             ],
-            metadata: vec![("k".into(), raw("null"))],
+            metadata: [("k".into(), raw("null"))].into_iter().collect(),
         };
         assert_eq!(back(&whole), whole);
         assert_eq!(back(&Document::default()), Document::default());

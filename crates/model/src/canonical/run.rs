@@ -54,7 +54,8 @@ fn write_file(file: &FileReference<'_>, out: &mut Vec<u8>) {
     object.end();
 }
 
-fn write_node(node: &NodeRun<'_>, out: &mut Vec<u8>) {
+/// Appends one node of a run as it stands in the run's line.
+pub(crate) fn write_node(node: &NodeRun<'_>, out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
     object.text("node", &node.node);
     object.name("kind", node.kind.as_str());
@@ -125,7 +126,7 @@ pub fn read_run_from<'a>(parser: &mut Parser<'a>) -> Result<Run<'a>, CanonicalEr
             "started_at" => run.started_at = time(parser, "started_at")?,
             "finished_at" => run.finished_at = time(parser, "finished_at")?,
             "metadata" => run.metadata = fields(parser)?,
-            _ => run.metadata.push((key.to_owned().into(), parser.raw()?)),
+            _ => run.metadata.put(key.to_owned().into(), parser.raw()?),
         }
         Ok(())
     })?;
@@ -144,7 +145,7 @@ fn read_file<'a>(parser: &mut Parser<'a>) -> Result<FileReference<'a>, Canonical
             "media_type" => file.media_type = optional_text(parser)?,
             "size_bytes" => file.size_bytes = count(parser, "size_bytes")?,
             "metadata" => file.metadata = fields(parser)?,
-            _ => file.metadata.push((key.to_owned().into(), parser.raw()?)),
+            _ => file.metadata.put(key.to_owned().into(), parser.raw()?),
         }
         Ok(())
     })?;
@@ -172,7 +173,7 @@ fn read_node<'a>(parser: &mut Parser<'a>) -> Result<NodeRun<'a>, CanonicalError>
             "input_tokens" => node.usage.input_tokens = count(parser, "input_tokens")?,
             "output_tokens" => node.usage.output_tokens = count(parser, "output_tokens")?,
             "metadata" => node.metadata = fields(parser)?,
-            _ => node.metadata.push((key.to_owned().into(), parser.raw()?)),
+            _ => node.metadata.put(key.to_owned().into(), parser.raw()?),
         }
         Ok(())
     })?;
@@ -214,7 +215,7 @@ mod tests {
             started_at: Time::parse("2026-01-02T03:04:05.123456Z").ok(),
             finished_at: Time::parse("2026-01-02T03:04:06Z").ok(),
             usage: Usage { input_tokens: Some(3), output_tokens: Some(0) },
-            metadata: vec![("k".into(), raw("[]"))],
+            metadata: [("k".into(), raw("[]"))].into_iter().collect(),
         };
         Run {
             request_id: "r1".into(),
@@ -235,7 +236,7 @@ mod tests {
                 name: Some("k".into()),
                 media_type: Some("application/pdf".into()),
                 size_bytes: Some(9),
-                metadata: vec![("etag".into(), raw(r#""x""#))],
+                metadata: [("etag".into(), raw(r#""x""#))].into_iter().collect(),
             }],
             contexts: vec![raw(r#"{"text":"p"}"#)],
             nodes: vec![NodeRun { node: "start".into(), ..NodeRun::default() }, node],
@@ -244,7 +245,7 @@ mod tests {
             started_at: Time::parse("2026-01-02T03:04:05Z").ok(),
             finished_at: None,
             not_understood: vec![NotUnderstood { path: "steps[0]".into(), raw: RawJson::null() }],
-            metadata: vec![("later".into(), raw(r#"{"b":2}"#))],
+            metadata: [("later".into(), raw(r#"{"b":2}"#))].into_iter().collect(),
         }
     }
 
@@ -262,7 +263,7 @@ mod tests {
     #[test]
     fn what_a_later_release_added_stays() {
         let run = read_run(r#"{"retort_run":1,"request_id":"a","colour":"blue"}"#).unwrap();
-        assert_eq!(run.metadata, [("colour".into(), raw(r#""blue""#))]);
+        assert_eq!(run.metadata.to_vec(), [("colour".into(), raw(r#""blue""#))]);
         assert!(read_run(r#"{"request_id":"a"}"#).is_err());
         assert!(read_run(r#"{"retort_run":99,"request_id":"a"}"#).is_err());
     }

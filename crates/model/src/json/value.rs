@@ -1,8 +1,12 @@
 //! A JSON value as a tree, for the small ones that are looked into or changed: tool definitions, arguments.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::{Append, JsonError, Kind, Parser, write_string};
+
+/// Keys of an object from which on an index of them is kept while it is read.
+const INDEXED_FROM: usize = 32;
 
 /// A JSON value that keeps the order of keys and the text of numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,11 +56,27 @@ impl<'a> Value<'a> {
             Kind::Object => {
                 parser.object()?;
                 let mut fields: Vec<(Cow<'a, str>, Self)> = Vec::new();
+                // Positions of the keys, once there are too many to look at all of them for each.
+                let mut index: HashMap<Cow<'a, str>, usize> = HashMap::new();
                 while let Some(key) = parser.next_key()? {
                     let value = Self::take(parser)?;
-                    match fields.iter_mut().find(|(name, _)| *name == key) {
+                    let place = if fields.len() < INDEXED_FROM {
+                        fields.iter().position(|(name, _)| *name == key)
+                    } else {
+                        if index.is_empty() {
+                            let names = fields.iter().enumerate();
+                            index.extend(names.map(|(place, (name, _))| (name.clone(), place)));
+                        }
+                        index.get(&key).copied()
+                    };
+                    match place.and_then(|place| fields.get_mut(place)) {
                         Some(field) => field.1 = value,
-                        None => fields.push((key, value)),
+                        None => {
+                            if !index.is_empty() {
+                                index.insert(key.clone(), fields.len());
+                            }
+                            fields.push((key, value));
+                        }
                     }
                 }
                 Self::Object(fields)

@@ -1,0 +1,51 @@
+//! Whether work grows no faster than n log n, by the time that this thread itself had a processor for, so that a busy
+//! machine does not matter.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// The larger input is so many times the smaller.
+pub const TIMES: usize = 4;
+
+/// n log n takes little more than [`TIMES`] as long, n² sixteen times.
+const MOST: u32 = 7;
+
+/// What takes less than this for the larger input is not looked at.
+const SHORT: Duration = Duration::from_millis(60);
+
+/// Tries before it fails: caches and the allocator make single ones slow.
+const TRIES: usize = 4;
+
+/// Fails if `large`, which has [`TIMES`] as much to do as `small`, takes out of proportion longer.
+#[track_caller]
+pub fn check(what: &str, small: impl Fn(), large: impl Fn()) {
+    let (mut little, mut much) = (Duration::MAX, Duration::MAX);
+    for _ in 0..TRIES {
+        much = much.min(time(&large));
+        if much < SHORT {
+            return;
+        }
+        // Of the smaller, which takes a part of the time, a few more, so that its best is no worse than the larger's.
+        little = (0..3).map(|_| time(&small)).min().unwrap_or(little).min(little);
+        if much < little * MOST {
+            return;
+        }
+    }
+    panic!("{what}: {little:?}, and {much:?} for {TIMES} times as much");
+}
+
+fn time(act: impl Fn()) -> Duration {
+    let now = || {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    };
+    let start = now();
+    act();
+    now().saturating_sub(start)
+}
+
+/// The elements of a list, without its brackets.
+pub fn list(elements: impl Iterator<Item = String>) -> String {
+    elements.collect::<Vec<_>>().join(",")
+}
