@@ -1,5 +1,7 @@
 //! Public links to conversations: read-only, unguessable, and gone the moment they are revoked.
 
+use std::collections::{HashMap, HashSet};
+
 use retort_formats::package::{Archive, Entry, Segment};
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, Conversation, Grant, PartKind, Role, Time, canonical};
@@ -279,6 +281,7 @@ fn shown(summary: &Summary, line: &[u8], shows: Shows) -> Result<Vec<u8>, Error>
 /// Files that lie in the messages, in order. What only points elsewhere is none.
 fn attachments(conversation: &Conversation<'_>) -> Vec<Attachment> {
     let mut found: Vec<Attachment> = Vec::new();
+    let mut names = FileNames::default();
     for part in conversation.messages().flat_map(retort_model::Message::attachments) {
         let Some(raw) = &part.raw else { continue };
         let Ok(value) = serde_json::from_str::<serde_json::Value>(raw.as_str()) else { continue };
@@ -292,18 +295,35 @@ fn attachments(conversation: &Conversation<'_>) -> Vec<Attachment> {
             };
             format!("{kind}-{}.{}", found.len() + 1, ending(&media_type))
         });
-        let is_taken = |name: &str| found.iter().any(|one| one.name.eq_ignore_ascii_case(name));
-        let free = (1..)
-            .map(|times: u32| match name.rsplit_once('.') {
-                _ if times == 1 => name.clone(),
-                Some((stem, ending)) => format!("{stem}-{times}.{ending}"),
-                None => format!("{name}-{times}"),
-            })
-            .find(|name| !is_taken(name))
-            .unwrap_or_default();
-        found.push(Attachment { name: free, media_type, bytes });
+        found.push(Attachment { name: names.free(name), media_type, bytes });
     }
     found
+}
+
+/// Names of files, no two of which are alike on any file system.
+#[derive(Default)]
+struct FileNames {
+    taken: HashSet<String>,
+    /// How often each name was asked for, so that no number is tried twice.
+    times: HashMap<String, u32>,
+}
+
+impl FileNames {
+    /// The name, with a number where there is one like it.
+    fn free(&mut self, name: String) -> String {
+        let times = self.times.entry(name.to_ascii_lowercase()).or_default();
+        loop {
+            *times += 1;
+            let free = match name.rsplit_once('.') {
+                _ if *times == 1 => name.clone(),
+                Some((stem, ending)) => format!("{stem}-{times}.{ending}"),
+                None => format!("{name}-{times}"),
+            };
+            if self.taken.insert(free.to_ascii_lowercase()) {
+                return free;
+            }
+        }
+    }
 }
 
 /// The bytes that a part holds itself: as a `data:` URL anywhere in it, or as Base64 beside its type.
@@ -393,6 +413,9 @@ mod tests {
 
     use super::*;
 
+    #[path = "../../../formats/tests/support/growth.rs"]
+    mod growth;
+
     fn files_of(parts: &str) -> Vec<Attachment> {
         let item = format!(r#"{{"messages":[{{"role":"user","content":{parts}}}]}}"#);
         let format = import::by_name("openai").unwrap();
@@ -416,6 +439,31 @@ mod tests {
         assert_eq!(names(&files), ["image-1.png", "passwd", "passwd-2", "audio-4.wav"]);
         assert!(files.iter().all(|file| file.bytes == b"hi" || file.bytes == b"a b"));
         assert_eq!(files[3].media_type, "audio/wav");
+    }
+
+    #[test]
+    fn many_files_of_one_name_are_named_in_time_that_grows_with_their_number() {
+        let item = |names: &mut dyn Iterator<Item = String>| {
+            let part = |name| {
+                format!(r#"{{"type":"file","file":{{"filename":"{name}","file_data":"data:,"}}}}"#)
+            };
+            let parts = growth::list(names.map(part));
+            format!(r#"{{"messages":[{{"role":"user","content":[{parts}]}}]}}"#)
+        };
+        let n = 1500;
+        let same = |n: usize| item(&mut (0..n).map(|_| "a.txt".into()));
+        let numbered = |n: usize| {
+            item(&mut (0..n).map(|i| if i % 2 == 0 { "a.txt".into() } else { format!("a-{i}.txt") }))
+        };
+        for make in [&same as &dyn Fn(usize) -> String, &numbered] {
+            let items = [make(n), make(n * growth::TIMES)];
+            let format = import::by_name("openai").unwrap();
+            let [small, large] = items.each_ref().map(|item| {
+                format.read(item, &mut Notes::default()).unwrap().into_conversation().unwrap()
+            });
+            assert_eq!(attachments(&small).len(), n);
+            growth::check("attachments", || drop(attachments(&small)), || drop(attachments(&large)));
+        }
     }
 
     #[test]
