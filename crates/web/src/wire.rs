@@ -5,7 +5,7 @@ mod runs;
 
 use std::collections::BTreeMap;
 
-use retort_model::bounds::IDS_PER_REQUEST;
+use retort_model::bounds::{IDS_PER_REQUEST, SEARCH_CHARACTERS, SEARCH_TEXTS};
 use retort_model::{
     Action, Check, DateRange, DocumentSelection, Grant, ItemKind, ItemSelection, JobKind, JobState,
     Kind, ProjectRole, Purpose, RunSelection, Selection, Status, Time,
@@ -54,6 +54,14 @@ fn bounded(ids: &[String], search: &[String]) -> Result<(), Problem> {
     }
     if search.iter().any(String::is_empty) {
         return Err(Problem::bad_request("`search` is empty"));
+    }
+    if search.len() > SEARCH_TEXTS {
+        return Err(Problem::bad_request(format!("at most {SEARCH_TEXTS} texts are searched for")));
+    }
+    if search.iter().any(|text| text.chars().nth(SEARCH_CHARACTERS).is_some()) {
+        return Err(Problem::bad_request(format!(
+            "a text to search for has at most {SEARCH_CHARACTERS} characters"
+        )));
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! A conversation to read: messages, tools, passages and branches; and what can be done with it.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
@@ -212,17 +214,16 @@ pub(super) fn rounds(
     leaf: Option<usize>,
     linked: &Linked<'_>,
 ) -> (Vec<RoundShown>, usize) {
-    let current = leaf.filter(|&leaf| leaf < conversation.rounds.len()).or(conversation.current);
-    let path = Conversation { current, ..conversation.clone() }.active_path();
+    let leaf = leaf.filter(|&leaf| leaf < conversation.rounds.len()).or(conversation.current);
+    let path = conversation.path_to(leaf);
+    let tree = Tree::of(conversation);
     let shown = path.iter().take(ROUNDS).filter_map(|&place| {
         let round = conversation.rounds.get(place)?;
-        let parent = conversation.parent_of(place);
-        let siblings: Vec<usize> = (0..conversation.rounds.len())
-            .filter(|&other| conversation.parent_of(other) == parent)
-            .collect();
-        let at = siblings.iter().position(|&other| other == place).unwrap_or(0);
+        let siblings = tree.children_of(conversation.parent_of(place));
+        let at = siblings.binary_search(&place).unwrap_or(0);
         let leaf = |index: Option<usize>| {
-            index.and_then(|index| siblings.get(index)).map(|&other| below(conversation, other))
+            let other = index.and_then(|index| siblings.get(index))?;
+            tree.leaves.get(*other).copied()
         };
         let version = (siblings.len() > 1).then(|| Version {
             number: at + 1,
@@ -248,15 +249,37 @@ pub(super) fn rounds(
     (shown.collect(), path.len().saturating_sub(ROUNDS))
 }
 
-/// The last leaf below a round.
-fn below(conversation: &Conversation<'_>, place: usize) -> usize {
-    let mut at = place;
-    for next in place + 1..conversation.rounds.len() {
-        if conversation.parent_of(next) == Some(at) {
-            at = next;
+/// The rounds of a conversation by what they follow, found in one walk: a stranger may have made the tree.
+struct Tree {
+    /// The rounds that follow each, and those that follow none.
+    children: HashMap<Option<usize>, Vec<usize>>,
+    /// The leaf that is shown for each round.
+    leaves: Vec<usize>,
+}
+
+impl Tree {
+    fn of(conversation: &Conversation<'_>) -> Self {
+        let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
+        for place in 0..conversation.rounds.len() {
+            children.entry(conversation.parent_of(place)).or_default().push(place);
         }
+        let mut leaves: Vec<usize> = (0..conversation.rounds.len()).collect();
+        // A child stands behind its parent, so its leaf is known first.
+        for place in (0..leaves.len()).rev() {
+            let child = children.get(&Some(place)).and_then(|below| below.first());
+            if let Some(leaf) = child.and_then(|&child| leaves.get(child)).copied()
+                && let Some(slot) = leaves.get_mut(place)
+            {
+                *slot = leaf;
+            }
+        }
+        Self { children, leaves }
     }
-    at
+
+    /// The rounds that follow one, in order; or those that follow none.
+    fn children_of(&self, parent: Option<usize>) -> &[usize] {
+        self.children.get(&parent).map(Vec::as_slice).unwrap_or_default()
+    }
 }
 
 fn tool_name(raw: &str) -> String {
@@ -384,7 +407,13 @@ async fn revoke(
 }
 
 #[cfg(test)]
+#[path = "../../../formats/tests/support/growth.rs"]
+mod growth;
+
+#[cfg(test)]
 mod tests {
+    use retort_model::{Content, Message, Parent, Round};
+
     use super::*;
 
     #[test]
@@ -395,6 +424,59 @@ mod tests {
         assert_eq!(list_at("search=x&after=1-2"), "/export?search=x&after=1-2");
         for odd in ["", "a b", "x\r\ny", "#x"] {
             assert_eq!(list_at(odd), "/export");
+        }
+    }
+
+    fn tree(n: usize, parent: impl Fn(usize) -> Parent) -> Conversation<'static> {
+        let message = || Message { content: Some(Content::Text("q".into())), ..Message::default() };
+        let round = |place| Round {
+            number: u32::try_from(place + 1).unwrap(),
+            parent: parent(place),
+            messages: vec![message()],
+            ..Round::default()
+        };
+        Conversation { rounds: (0..n).map(round).collect(), ..Conversation::default() }
+    }
+
+    fn shown(conversation: &Conversation<'_>) -> Vec<RoundShown> {
+        rounds(conversation, None, &|_| None).0
+    }
+
+    #[test]
+    fn branches_lead_to_the_leaf_that_is_shown_for_them() {
+        // 0 <- 1 <- 2, 0 <- 3, and 4 beside 0.
+        let parents =
+            [Parent::Root, Parent::Round(0), Parent::Round(1), Parent::Round(0), Parent::Root];
+        let one = tree(5, |place| parents[place]);
+        let (path, _) = rounds(&one, Some(3), &|_| None);
+        let versions: Vec<_> = path
+            .iter()
+            .filter_map(|round| round.version.as_ref())
+            .map(|one| (one.number, one.of, one.before, one.after))
+            .collect();
+        assert_eq!(versions, [(1, 2, None, Some(4)), (2, 2, Some(2), None)]);
+        assert_eq!(shown(&one)[0].version.as_ref().and_then(|one| one.before), Some(2));
+    }
+
+    #[test]
+    fn a_page_of_any_tree_takes_time_that_grows_with_its_rounds() {
+        for (what, parent) in [
+            ("roots", (|_| Parent::Root) as fn(usize) -> Parent),
+            ("line", |_| Parent::Previous),
+            ("pairs", |n| Parent::Round(n / 2)),
+            ("star", |n| if n == 0 { Parent::Root } else { Parent::Round(0) }),
+            ("comb", |n| Parent::Round(n.saturating_sub(1 + n % 2))),
+        ] {
+            let (small, large) = (tree(5000, parent), tree(5000 * growth::TIMES, parent));
+            growth::check(what, || drop(shown(&small)), || drop(shown(&large)));
+        }
+    }
+
+    #[test]
+    fn any_text_is_rendered_in_time_that_grows_with_it() {
+        for piece in ["[", "![", "`", "*a_", "<", "> ", "- ", "|a", "[a](", "\n    ", "&amp;", "a\n=\n", "~~a", "(("] {
+            let text = |n: usize| super::super::records::markdown(&piece.repeat(n));
+            growth::check(piece, || drop(text(1000)), || drop(text(1000 * growth::TIMES)));
         }
     }
 }
