@@ -408,13 +408,14 @@ fn ending(media_type: &str) -> &str {
 }
 
 #[cfg(test)]
+#[path = "../../formats/tests/support/growth.rs"]
+mod growth;
+
+#[cfg(test)]
 mod tests {
     use retort_formats::import::{self, Notes};
 
     use super::*;
-
-    #[path = "../../../formats/tests/support/growth.rs"]
-    mod growth;
 
     fn files_of(parts: &str) -> Vec<Attachment> {
         let item = format!(r#"{{"messages":[{{"role":"user","content":{parts}}}]}}"#);
@@ -453,7 +454,9 @@ mod tests {
         let n = 1500;
         let same = |n: usize| item(&mut (0..n).map(|_| "a.txt".into()));
         let numbered = |n: usize| {
-            item(&mut (0..n).map(|i| if i % 2 == 0 { "a.txt".into() } else { format!("a-{i}.txt") }))
+            item(
+                &mut (0..n).map(|i| if i % 2 == 0 { "a.txt".into() } else { format!("a-{i}.txt") }),
+            )
         };
         for make in [&same as &dyn Fn(usize) -> String, &numbered] {
             let items = [make(n), make(n * growth::TIMES)];
@@ -462,7 +465,11 @@ mod tests {
                 format.read(item, &mut Notes::default()).unwrap().into_conversation().unwrap()
             });
             assert_eq!(attachments(&small).len(), n);
-            growth::check("attachments", || drop(attachments(&small)), || drop(attachments(&large)));
+            growth::check(
+                "attachments",
+                || drop(attachments(&small)),
+                || drop(attachments(&large)),
+            );
         }
     }
 

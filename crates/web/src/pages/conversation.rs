@@ -474,7 +474,10 @@ mod tests {
 
     #[test]
     fn any_text_is_rendered_in_time_that_grows_with_it() {
-        for piece in ["[", "![", "`", "*a_", "<", "> ", "- ", "|a", "[a](", "\n    ", "&amp;", "a\n=\n", "~~a", "(("] {
+        for piece in [
+            "[", "![", "`", "*a_", "<", "> ", "- ", "|a", "[a](", "\n    ", "&amp;", "a\n=\n",
+            "~~a", "((",
+        ] {
             let text = |n: usize| super::super::records::markdown(&piece.repeat(n));
             growth::check(piece, || drop(text(1000)), || drop(text(1000 * growth::TIMES)));
         }
