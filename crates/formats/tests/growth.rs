@@ -96,7 +96,7 @@ fn everything(what: &str, n: usize, item: impl Fn(usize) -> String) {
                 continue;
             }
             both(&format!("{} {check}", data_format.name()), &|item| {
-                shape(item, *data_format, &options)
+                shape(item, *data_format, &options);
             });
         }
     }

@@ -25,10 +25,11 @@ fn raw(json: &str) -> RawJson<'static> {
 }
 
 fn fields() -> Fields<'static> {
-    vec![
+    let fields = [
         (TEXT.into(), raw(r#"{"n":1.50,"list":[null,true,"\u00e4"]}"#)),
         ("id".into(), raw("1e300")),
-    ]
+    ];
+    fields.into_iter().collect()
 }
 
 fn time(text: &str) -> Option<Time> {

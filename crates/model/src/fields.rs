@@ -12,7 +12,11 @@ use crate::text::{RawJson, Text};
 #[derive(Clone, Default)]
 pub struct Fields<'a> {
     entries: Vec<(Text<'a>, RawJson<'a>)>,
-    /// The position of each key; empty while there are few.
+    /// The position of each key; none while there are few.
+    #[allow(
+        clippy::box_collection,
+        reason = "every message has such fields, and few have an index"
+    )]
     index: Option<Box<HashMap<String, usize>>>,
 }
 

@@ -295,7 +295,7 @@ fn attachments(conversation: &Conversation<'_>) -> Vec<Attachment> {
             };
             format!("{kind}-{}.{}", found.len() + 1, ending(&media_type))
         });
-        found.push(Attachment { name: names.free(name), media_type, bytes });
+        found.push(Attachment { name: names.free(&name), media_type, bytes });
     }
     found
 }
@@ -310,12 +310,12 @@ struct FileNames {
 
 impl FileNames {
     /// The name, with a number where there is one like it.
-    fn free(&mut self, name: String) -> String {
+    fn free(&mut self, name: &str) -> String {
         let times = self.times.entry(name.to_ascii_lowercase()).or_default();
         loop {
             *times += 1;
             let free = match name.rsplit_once('.') {
-                _ if *times == 1 => name.clone(),
+                _ if *times == 1 => name.to_owned(),
                 Some((stem, ending)) => format!("{stem}-{times}.{ending}"),
                 None => format!("{name}-{times}"),
             };
