@@ -35,6 +35,8 @@ pub(super) struct Turn<'c> {
     pub results: Vec<Option<&'c Message<'c>>>,
     /// Why the turn is only context for those behind it; none if it is learnt.
     pub unlearnt: Option<Reason>,
+    /// Whether nothing that the source says of its messages speaks against learning them.
+    is_learnt: bool,
 }
 
 /// What a record may look like.
@@ -89,11 +91,12 @@ pub(super) struct Turns<'c> {
 impl<'c> Turn<'c> {
     /// A turn of one message.
     pub fn of(side: Side, message: &'c Message<'c>) -> Self {
-        Self { first: Some(message), ..Self::without_messages(side, Vec::new()) }
+        let is_learnt = why_not_to_learn(message).is_none();
+        Self { first: Some(message), is_learnt, ..Self::without_messages(side, Vec::new()) }
     }
 
     fn without_messages(side: Side, results: Vec<Option<&'c Message<'c>>>) -> Self {
-        Self { side, first: None, more: Vec::new(), results, unlearnt: None }
+        Self { side, first: None, more: Vec::new(), results, unlearnt: None, is_learnt: true }
     }
 
     /// The messages of the turn, in order.
@@ -391,7 +394,7 @@ impl<'c> Turns<'c> {
 
     fn take_answer(&mut self, turn: Turn<'c>, rules: Rules) {
         let (last_is_learnt, is_learnt) = match self.turns.last() {
-            Some(last) => (last.why_not_to_learn().is_none(), turn.why_not_to_learn().is_none()),
+            Some(last) => (last.is_learnt, turn.is_learnt),
             None => return self.cut(&turn, Repair::CutGreeting),
         };
         match (self.last(), turn.side) {
@@ -417,6 +420,7 @@ impl<'c> Turns<'c> {
                 if let Some(last) = self.turns.last_mut() {
                     last.more.extend(turn.messages());
                     last.side = Side::Call;
+                    last.is_learnt &= is_learnt;
                 }
                 self.repaired(Repair::MergedTurns);
             }
