@@ -198,8 +198,8 @@ impl Purpose {
             Self::ExportDataset => "for reports, analysis and archives",
             Self::RecipeEvaluation => "to evaluate runs end to end and compare versions",
             Self::NodeEvaluation => "to evaluate one node by itself",
-            Self::NodeOptimization => "to better the prompt of one node",
-            Self::FineTuning => "to train models on answers that succeeded",
+            Self::NodeOptimization => "to improve one node's prompt",
+            Self::FineTuning => "to train on successful answers",
         }
     }
 

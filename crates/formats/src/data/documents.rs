@@ -65,7 +65,7 @@ impl DataFormat for Documents {
     }
 
     fn about(&self) -> &'static str {
-        "documents with the text and embeddings of their chunks, one document a line"
+        "documents with the text and embeddings of their chunks, one document per line"
     }
 
     fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
@@ -125,7 +125,7 @@ impl DataFormat for Chunks {
     }
 
     fn about(&self) -> &'static str {
-        "chunks of documents with their embeddings, one chunk a row, ready for vector stores"
+        "chunks of documents with their embeddings, one chunk per row, ready for vector stores"
     }
 
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {

@@ -35,7 +35,7 @@ impl DataFormat for History {
     }
 
     fn about(&self) -> &'static str {
-        "a project's whole history with retrieved contexts, one conversation a line"
+        "full history with retrieved contexts, one conversation per line"
     }
 
     fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {

@@ -39,7 +39,7 @@ impl DataFormat for NodeOptimization {
     }
 
     fn about(&self) -> &'static str {
-        "executions of one node with what it takes to better its prompt: feedback, errors, time, tokens"
+        "executions of one node with what helps to improve its prompt: feedback, errors, time, tokens"
     }
 
     fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {

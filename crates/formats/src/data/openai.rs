@@ -45,7 +45,7 @@ impl DataFormat for OpenAi {
     }
 
     fn about(&self) -> &'static str {
-        "OpenAI chat messages with tool calls, for fine-tuning elsewhere and for moving"
+        "OpenAI chat format, for fine-tuning or moving to another tool"
     }
 
     fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {

@@ -43,7 +43,7 @@ impl DataFormat for PromptCompletion {
     }
 
     fn about(&self) -> &'static str {
-        "`prompt` and `completion` as lists of messages, for TRL; the last answer is what is learnt"
+        "`prompt` and `completion` as lists of messages, for TRL; trains on the last answer only"
     }
 
     fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {

@@ -16,7 +16,7 @@ impl DataFormat for Retort {
     }
 
     fn about(&self) -> &'static str {
-        "everything Retort knows of each conversation or run, to archive it or to move it"
+        "lossless Retort format, for backup and migration"
     }
 
     fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {

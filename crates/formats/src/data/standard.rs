@@ -87,7 +87,7 @@ impl DataFormat for Standard {
     }
 
     fn about(&self) -> &'static str {
-        "ShareGPT records for fine-tuning: one a conversation, one a round of a graph"
+        "ShareGPT: one record per conversation; for graphs, one per round"
     }
 
     fn schema(&self, options: &ShapeOptions, flat: bool) -> Schema {

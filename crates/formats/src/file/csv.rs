@@ -35,7 +35,7 @@ impl FileFormat for Csv {
     }
 
     fn about(&self) -> &'static str {
-        "CSV, for spreadsheets; train on JSON Lines or Parquet"
+        "CSV, for spreadsheets (not for training)"
     }
 
     fn media_type(&self) -> &'static str {
