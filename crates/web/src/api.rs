@@ -78,9 +78,9 @@ impl IntoResponses for Problems {
 #[openapi(
     info(
         title = "Retort",
-        description = "Histories of conversations with language models in, datasets out. Every request names its \
+        description = "Turns the history of conversations with language models into datasets. Every request names its \
                        project with the query parameter `project`, unless the token is for one or the person is in \
-                       only one. What one may not see answers 404."
+                       only one. Resources you may not access return 404."
     ),
     components(schemas(ProblemBody)),
     modifiers(&Secured),

@@ -864,6 +864,25 @@ async fn everything_is_reached_by_keyboard_and_progress_is_announced() {
         let at = browser.client.execute(script, Vec::new()).await.unwrap();
         assert_eq!(at[0], "skip");
         assert_ne!(at[1], "none");
+        // On a phone, and at 200 %, the form of the dataset is reached with Tab and Enter alone, before the list.
+        look_as(&browser, 640, "light").await;
+        browser.go("/export").await;
+        browser.press("button[value=all]").await;
+        browser.until("3 selected").await;
+        browser.go("/export").await;
+        let mut stops = 0;
+        let script = "return document.activeElement.value";
+        while browser.client.execute(script, Vec::new()).await.unwrap() != "export" {
+            stops += 1;
+            assert!(stops < 30, "the form is not reached by keyboard");
+            let at = browser.client.active_element().await.unwrap();
+            at.send_keys("\u{e004}").await.unwrap();
+        }
+        browser.client.active_element().await.unwrap().send_keys("\u{e007}").await.unwrap();
+        browser.until("3 conversations selected").await;
+        let form = "return document.querySelector('[name=dataset_name]').getBoundingClientRect().bottom";
+        let form = browser.client.execute(form, Vec::new()).await.unwrap();
+        assert!(form.as_f64().unwrap() < 400.0, "{form}");
         browser.close().await;
     })
     .await;
