@@ -249,3 +249,7 @@ pub const RUNS_CHARTED: u64 = 1_000_000;
 
 /// Bars of one chart: more are not told apart on a page.
 pub const CHART_BARS: i64 = 60;
+
+/// Places of one item that a reader lists as not understood. More say nothing new of its shape; all that was there
+/// stays with the item anyway.
+pub const NOT_UNDERSTOOD: usize = 64;

@@ -190,6 +190,7 @@ impl<'a> Message<'a> {
         matches!(
             word.as_str(),
             "length"
+                | "incomplete"
                 | "max_tokens"
                 | "max_output_tokens"
                 | "model_length"
