@@ -110,6 +110,7 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
     } else {
         value.clone()
     };
+    let original = with_parameters(original);
     let name: Arc<str> = original.get("name").and_then(Value::as_str).unwrap_or_default().into();
     if name.is_empty() {
         return Tool {
@@ -165,6 +166,22 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
     write_escaped(&completed, &mut completed_escaped);
     let nested = nested.to_json();
     Tool { name, completed, completed_escaped, nested, source, mended, invalid, requires_arguments }
+}
+
+/// A definition whose schema stands under `parameters`: Anthropic and MCP have other names for it, and Bedrock puts it
+/// one level deeper.
+fn with_parameters(mut function: Value<'_>) -> Value<'_> {
+    if function.get("parameters").is_none()
+        && let Value::Object(fields) = &mut function
+        && let Some((key, schema)) =
+            fields.iter_mut().find(|(key, _)| key == "input_schema" || key == "inputSchema")
+    {
+        *key = "parameters".into();
+        if let Some(inner @ Value::Object(_)) = schema.get("json") {
+            *schema = inner.clone();
+        }
+    }
+    function
 }
 
 /// What LLaMA-Factory's default tool format and Mistral's validator read without asking whether it is there.
