@@ -22,7 +22,7 @@ use retort_model::json::{Parser, Value, unescape_into, write_string};
 use retort_model::{Conversation, Item, RawJson};
 
 /// Valid items, at least one of each format, with every field that a reader looks at.
-const SEEDS: [&str; 14] = [
+const SEEDS: [&str; 19] = [
     r#"{"retort":1,"id":"x","source":"s","kind":"agent","title":"T","tags":["t"],"status":"favorite","created_at":"2024-01-01T00:00:00Z","current":0,"rounds":[{"number":1,"parent":null,"tools":[{"name":"f"}],"messages":[{"role":"user","content":[{"type":"text","text":"q"},{"type":"image","raw":{}}]},{"role":"assistant","content":null,"tool_calls":[{"id":"k","name":"f","arguments":"{}"}],"feedback":{"rating":1,"label":"l","comment":"c"}}],"input_tokens":1}],"tasks":[{"id":"t","rounds":[]}],"metadata":{"k":[1, 2]}}"#,
     r#"{"convo":{"id":"u","name":"n","messages":[{"role":"user","content":[{"type":"text","text":"q"}],"contexts":[{"text":"p"}],"tools":[{"name":"w","aiGeneratedArgumentValues":{"a":1},"output":{"text":"r"}}]},{"role":"assistant","content":"a","feedback":{"isPositive":true,"category":"c"}}],"model":{"id":"m"},"prompt":"S","temperature":0.4,"createdAt":"2024-01-01"},"convo_id":"u","course_name":"c","created_at":"2023-08-14T16:35:40.508062-07:00","id":7,"user_email":null}"#,
     r#"{"convo":"{\"id\":\"u\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"prompt\":\"\"}","convo_id":"u"}"#,
@@ -36,6 +36,11 @@ const SEEDS: [&str; 14] = [
     r#"{"requestId":"r","recipe_id":7,"input_message":"q","batch_status":"inProcess","files":{"documents":["s3://x"],"metadata":{"a":1}},"trace":{"data":[{"process":"generate_embeddings","details":{"prompt":{"input":"{\"a\":1}","output":[0.1]}}}]},"nodes":{"a":{"parent":1},"b":{"parent":"a"}}}"#,
     r#"{"prompt":[{"role":"system","content":"S"},{"role":"user","content":"q"}],"completion":[{"role":"assistant","content":"a","tool_calls":[{"id":"k","type":"function","function":{"name":"f","arguments":"{}"}}]}],"tools":null,"id":"p"}"#,
     r#"{"id":"t","messages":"[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":NaN}]","created_at":"Tue, 02 Jan 2024 03:04:05 +0000","score":-Infinity}"#,
+    r#"{"system":"S","messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"k","content":[{"type":"text","text":"r"}]},{"type":"zz","text":"x"}]},{"role":"assistant","weight":0,"content":[{"type":"thinking","thinking":"h"},{"type":"tool_use","id":"k","name":"f","input":{}}],"stop_reason":"max_tokens"},{"type":"ai","data":{"content":"a","tool_calls":[{"name":"f","args":{},"id":"k"}]}},{"role":"assistant","content":"a","toolInvocations":[{"toolCallId":"k","toolName":"f","args":{},"result":1}],"parts":[{"type":"step-start"}]}],"chosen":"a","rejected":[{"role":"assistant","content":"b"}],"label":false}"#,
+    r#"[{"role":"user","parts":[{"text":"q"},{"functionResponse":{"name":"f","response":{}}}]},{"type":"reasoning","summary":[{"type":"summary_text","text":"h"}]},{"type":"function_call","call_id":"k","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"k","output":"r"},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"a"}]}]"#,
+    r#"{"request_id":"r","request_body":"{\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]}","response_body":{"choices":[{"index":1,"message":{"role":"assistant","content":"b"}},{"index":0,"finish_reason":"length","message":{"role":"assistant","content":"a"}}]}}"#,
+    r#"{"chosen":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"rejected":[{"role":"user","content":"q"},{"role":"assistant","content":"b"}]}"#,
+    r#"{"message_tree_id":"t","prompt":{"role":"prompter","text":"q","replies":[{"role":"assistant","text":"a","rank":1,"replies":[]},{"role":"assistant","text":"b","rank":0,"replies":[]}]}}"#,
     r#"{"retort_run":1,"request_id":"r","source":"recipe","source_id":"s","status":"running","nodes":[{"node":"a","kind":"tool","status":"success","parent":0}],"metadata":{"k":1}}"#,
 ];
 

@@ -576,17 +576,24 @@ fn failed_answers_and_unknown_speakers_leave_the_record_out() {
         json!({"role": "assistant", "content": "half an", "error": "timeout"}),
     ]);
     let unknown = agent(&[say("user", "q"), say("narrator", "meanwhile"), say("assistant", "a")]);
-    for (input, reason) in [(&failed, "failed-answer"), (&unknown, "unknown-role")] {
-        check(input, json!([]), &format!("left-out:{reason}"));
-        check_as(Reject, input, json!([]), &format!("left-out:{reason}"));
-    }
+    check(&failed, json!([]), "left-out:failed-answer");
+    check_as(Reject, &failed, json!([]), "left-out:failed-answer");
     check_as(
         Off,
         &failed,
         json!([{"messages": [["user", "q"], ["assistant", "half an"]]}]),
         "unfit:failed-answer",
     );
-    let shaped = shape(&unknown, "standard", checked(Off));
+    for check in [Repair, Reject, Off] {
+        check_as(check, &unknown, json!([]), "left-out:not-understood");
+    }
+    // What was stored before readers told of such speakers says nothing of it.
+    let text = unknown.to_string();
+    let mut stored = read(&text);
+    stored.not_understood.clear();
+    let repaired = shape_conversation(&stored, "standard", checked(Repair));
+    assert_eq!(repaired.findings(), "left-out:unknown-role");
+    let shaped = shape_conversation(&stored, "standard", checked(Off));
     assert_eq!(shaped.rows[0]["messages"][1], json!({"role": "narrator", "content": "meanwhile"}));
     assert!(shaped.findings().contains("unfit:unknown-role"));
 }

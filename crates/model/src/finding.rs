@@ -285,6 +285,8 @@ pub enum Warning {
     OtherBranches,
     /// Histories of sub-agents are not written.
     TasksLeftOut,
+    /// The reader met something that it could not place. It is kept, and nothing is trained on the item.
+    NotUnderstood,
 }
 
 named!(
@@ -303,7 +305,8 @@ named!(
     NonFinite = "non-finite-number",
     RaggedEmbedding = "ragged-embedding",
     OtherBranches = "other-branches",
-    TasksLeftOut = "tasks-left-out"
+    TasksLeftOut = "tasks-left-out",
+    NotUnderstood = "not-understood"
 );
 
 impl Warning {
@@ -330,6 +333,7 @@ impl Warning {
                 "other answers or branches, of which only the active path is written"
             }
             Self::TasksLeftOut => "histories of sub-agents, which `--tasks` writes",
+            Self::NotUnderstood => "not wholly understood, kept as it was and never trained on",
         }
     }
 }

@@ -42,6 +42,11 @@ impl<'a> Bag<'a> {
         names.iter().any(|name| self.peek(name).is_some())
     }
 
+    /// Whether there is such a field and it holds null.
+    pub(super) fn is_null(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(RawJson::is_null)
+    }
+
     /// The value under a name, which stays.
     pub(super) fn peek(&self, name: &str) -> Option<&RawJson<'a>> {
         self.0.get(name).filter(|raw| !raw.is_null())
@@ -103,6 +108,12 @@ impl<'a> Bag<'a> {
     /// What was not taken, as an object; none if that is nothing.
     pub(super) fn rest_object(self) -> Option<RawJson<'a>> {
         RawJson::object(&self.0)
+    }
+}
+
+impl<'a> From<Fields<'a>> for Bag<'a> {
+    fn from(fields: Fields<'a>) -> Self {
+        Self(fields)
     }
 }
 

@@ -1,139 +1,730 @@
-//! Messages as chat systems write them: OpenAI's fields, ShareGPT's `from` and `value`, and the words that
-//! others use for the same things. Shared by the formats whose messages look like that.
+//! Messages as chat systems write them: OpenAI's fields, ShareGPT's `from` and `value`, and the words that others use for
+//! the same things. Shared by the formats whose messages look like that.
+//!
+//! The fields that nearly all have are taken as they come; lists of parts and what only some systems write are read at
+//! the end, when the role is known. One message of a source may become several: a result that stands among the parts of
+//! a question or an answer is a message of its own. What is left over is accounted for ([`super::unplaced`]).
 
 use std::borrow::Cow;
 
 use retort_model::json::{Kind, Parser};
 use retort_model::{
-    Content, Feedback, Fields, Message, Part, PartKind, RawJson, Role, Round, Text, ToolCall,
+    Content, Feedback, Fields, Label, Message, RawJson, Role, Round, Text, ToolCall,
 };
 
+use super::bag::{self, Bag};
+use super::calls::{CALL_ID, RESULT, TOOL_NAME, calls_in, content_of, tool_call};
 use super::fields::{each_field, keep, put, raws_or_keep, text_or_keep, time_or_keep};
+use super::parts::{Segment, are_parts, invocations, segments, texts_in};
+use super::roles::{role, role_of, says_calls};
+use super::unplaced::{Least, short};
 use super::{ItemError, Notes, Refusal};
 
-/// Reads a list of messages.
+/// Reads a list of messages. `known` are the fields of a source's messages that say nothing more than is read.
 pub(super) fn messages<'a>(
     parser: &mut Parser<'a>,
+    known: &[&str],
     notes: &mut Notes,
 ) -> Result<Vec<Message<'a>>, ItemError> {
     let mut messages = Vec::new();
-    each_message(parser, notes, |message| messages.push(message))?;
+    each_message(parser, known, notes, |message| messages.push(message))?;
     Ok(messages)
 }
 
-/// Reads a list of messages, one by one.
+/// Reads a list of messages, one by one; a JSON text of a list is that list.
 pub(super) fn each_message<'a>(
     parser: &mut Parser<'a>,
+    known: &[&str],
     notes: &mut Notes,
     mut take: impl FnMut(Message<'a>),
 ) -> Result<(), ItemError> {
     match parser.kind()? {
-        Kind::Array => {
-            parser.array()?;
-            while parser.next_element()? {
-                if parser.kind()? != Kind::Object {
-                    return Err(ItemError::new(
-                        Refusal::BadField,
-                        parser.at(),
-                        "a message that is no object",
-                    ));
+        Kind::Array => each_of_list(parser, known, notes, &mut take),
+        Kind::Null => {
+            parser.null()?;
+            Ok(())
+        }
+        Kind::String => {
+            let at = parser.at();
+            let text = parser.string()?.into_cow().into_owned();
+            let mut inner = Parser::new(&text);
+            if !text.trim_start().starts_with('[') {
+                return Err(ItemError::new(Refusal::BadField, at, "the messages are no list"));
+            }
+            let mut take = |message: Message<'_>| take(message.into_owned());
+            each_of_list(&mut inner, known, notes, &mut take)
+                .and_then(|()| Ok(inner.end()?))
+                .map_err(|error| ItemError { at, ..error })?;
+            notes.count(&inner);
+            Ok(())
+        }
+        _ => Err(ItemError::new(Refusal::BadField, parser.at(), "the messages are no list")),
+    }
+}
+
+fn each_of_list<'a>(
+    parser: &mut Parser<'a>,
+    known: &[&str],
+    notes: &mut Notes,
+    mut take: &mut impl FnMut(Message<'a>),
+) -> Result<(), ItemError> {
+    parser.array()?;
+    let mut at = 0_usize;
+    let mut joining = Joining::default();
+    while parser.next_element()? {
+        if parser.kind()? != Kind::Object {
+            return Err(ItemError::new(
+                Refusal::BadField,
+                parser.at(),
+                "a message that is no object",
+            ));
+        }
+        // Most say this and no more.
+        match parser.pair(["role", "content"]) {
+            Some([word, text]) if !says_calls(&word) => {
+                let (role, source_role) = role(word);
+                if role == Role::Other {
+                    let mark = notes.mark();
+                    unknown_role(source_role.as_ref(), notes);
+                    notes.under(mark, || format!("[{at}]"));
                 }
-                take(message(parser, notes)?);
+                joining.end(&mut take);
+                take(Message {
+                    role,
+                    source_role,
+                    content: Some(Content::Text(text)),
+                    ..Message::default()
+                });
+            }
+            pair => {
+                let mark = notes.mark();
+                let draft = match pair {
+                    Some([word, text]) => Draft {
+                        role: Some(word),
+                        message: Message {
+                            content: Some(Content::Text(text)),
+                            ..Message::default()
+                        },
+                        ..Draft::default()
+                    },
+                    None => Draft::read(parser, notes)?,
+                };
+                let is_item = draft.is_item();
+                draft.finish(known, notes, |message| joining.take(message, is_item, &mut take))?;
+                notes.under(mark, || format!("[{at}]"));
             }
         }
-        Kind::Null => drop(parser.null()?),
-        _ => {
-            return Err(ItemError::new(Refusal::BadField, parser.at(), "the messages are no list"));
-        }
+        at += 1;
     }
+    joining.end(&mut take);
     Ok(())
 }
 
 /// Reads one message.
 pub(super) fn message<'a>(
     parser: &mut Parser<'a>,
+    known: &[&str],
     notes: &mut Notes,
-) -> Result<Message<'a>, ItemError> {
-    // Most say this and no more.
-    let mut message = match parser.pair(["role", "content"]) {
-        Some([word, text]) => {
-            let (role, source_role) = role(word);
-            Message { role, source_role, content: Some(Content::Text(text)), ..Message::default() }
-        }
-        None => fields(parser, notes)?,
-    };
-    if message.source_role.as_ref().is_some_and(|word| word == "function_call")
-        && message.tool_calls.is_empty()
-    {
-        take_calls_from_content(&mut message);
-    }
-    Ok(message)
+) -> Result<Vec<Message<'a>>, ItemError> {
+    let mut messages = Vec::new();
+    Draft::read(parser, notes)?.finish(known, notes, |message| messages.push(message))?;
+    Ok(messages)
 }
 
-/// Reads one message, whatever its fields.
-fn fields<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Message<'a>, ItemError> {
-    let mut message = Message { role: Role::Other, ..Message::default() };
-    let mut legacy_call = None;
-    let mut has_role = false;
-    each_field(parser, notes, |parser, key, notes| {
-        let rest = &mut message.metadata;
-        match &*key {
-            "role" | "from" if !has_role => {
-                if let Some(word) = text_or_keep(parser, key, rest)? {
-                    has_role = true;
-                    (message.role, message.source_role) = role(word);
-                }
+/// Items of the Responses API are less than messages: reasoning, the calls and the text of one answer are one message.
+#[derive(Default)]
+struct Joining<'a>(Option<Message<'a>>);
+
+impl<'a> Joining<'a> {
+    fn take(&mut self, message: Message<'a>, is_item: bool, take: &mut impl FnMut(Message<'a>)) {
+        if !is_item || message.role != Role::Assistant {
+            self.end(take);
+            return take(message);
+        }
+        match &mut self.0 {
+            // What is said goes before what is called; reasoning begins an answer.
+            Some(open) if message.reasoning.is_none() && message.content.is_none() => {
+                open.tool_calls.extend(message.tool_calls);
             }
-            "content" | "value" if message.content.is_none() => content(parser, &mut message)?,
-            "tool_calls" => tool_calls(parser, key, &mut message, notes)?,
-            "function_call" => {
-                legacy_call = if parser.kind()? == Kind::Object {
-                    Some(tool_call(parser, notes)?)
+            Some(open) if open.content.is_none() && open.tool_calls.is_empty() => {
+                let reasoning = [open.reasoning.take(), message.reasoning.clone()];
+                *open = Message { reasoning: joined(reasoning.into_iter().flatten()), ..message };
+            }
+            _ => {
+                self.end(take);
+                self.0 = Some(message);
+            }
+        }
+    }
+
+    fn end(&mut self, take: &mut impl FnMut(Message<'a>)) {
+        if let Some(message) = self.0.take() {
+            take(message);
+        }
+    }
+}
+
+/// Texts with a blank line between; none if there are none.
+fn joined<'a>(texts: impl Iterator<Item = Text<'a>>) -> Option<Text<'a>> {
+    texts.reduce(|one, other| format!("{}\n\n{}", one.decoded(), other.decoded()).into())
+}
+
+fn unknown_role(word: Option<&Text<'_>>, notes: &mut Notes) {
+    let word = word.map(Text::decoded).unwrap_or_default();
+    notes.unplaced(format!("role={}", short(&word)), &RawJson::string(&word));
+}
+
+/// A message while it is read.
+#[derive(Default)]
+struct Draft<'a> {
+    message: Message<'a>,
+    role: Option<Text<'a>>,
+    /// What the message says that it is, apart from its role.
+    kind: Option<Text<'a>>,
+    legacy_call: bool,
+    /// Where lists of parts stand that are read once the role is known.
+    content: Option<Parser<'a>>,
+    parts: Option<Parser<'a>>,
+    invocations: Option<Parser<'a>>,
+    /// What LangChain wraps a message in, and where that stands.
+    wrapped: Option<(Cow<'a, str>, Parser<'a>)>,
+    /// Where the whole message stands.
+    whole: Option<Parser<'a>>,
+}
+
+impl<'a> Draft<'a> {
+    fn read(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Self, ItemError> {
+        let mut draft = Self { whole: Some(parser.clone()), ..Self::default() };
+        let mut legacy_call = None;
+        each_field(parser, notes, |parser, key, notes| {
+            let message = &mut draft.message;
+            let rest = &mut message.metadata;
+            match &*key {
+                "role" | "from" if draft.role.is_none() => {
+                    draft.role = text_or_keep(parser, key, rest)?;
+                }
+                "content" | "value" if message.content.is_none() && draft.content.is_none() => {
+                    match parser.kind()? {
+                        Kind::String => message.content = Some(Content::Text(parser.string()?)),
+                        Kind::Null => drop(parser.null()?),
+                        Kind::Array | Kind::Object => {
+                            draft.content = Some(parser.clone());
+                            parser.skip()?;
+                        }
+                        Kind::Number | Kind::Bool => {
+                            message.content = Some(Content::Text(parser.raw()?.into_cow().into()));
+                        }
+                    }
+                }
+                "parts" if parser.kind()? == Kind::Array => {
+                    draft.parts = Some(parser.clone());
+                    parser.skip()?;
+                }
+                "toolInvocations" if parser.kind()? == Kind::Array => {
+                    draft.invocations = Some(parser.clone());
+                    parser.skip()?;
+                }
+                "data" | "kwargs" if parser.kind()? == Kind::Object => {
+                    draft.wrapped = Some((key, parser.clone()));
+                    parser.skip()?;
+                }
+                "type" => draft.kind = text_or_keep(parser, key, rest)?,
+                "tool_calls" => tool_calls(parser, key, message, notes)?,
+                "function_call" => {
+                    if parser.kind()? == Kind::Object {
+                        let mark = notes.mark();
+                        legacy_call = Some(tool_call(parser, notes)?);
+                        notes.under(mark, || "function_call".into());
+                    } else {
+                        keep_unless_null(parser, key, rest)?;
+                    }
+                }
+                "tool_call_id" => message.tool_call_id = text_or_keep(parser, key, rest)?,
+                "name" => message.name = text_or_keep(parser, key, rest)?,
+                "reasoning_content" | "reasoning" | "thinking" if message.reasoning.is_none() => {
+                    message.reasoning = text_or_keep(parser, key, rest)?;
+                }
+                "contexts" => message.contexts = raws_or_keep(parser, key, rest)?,
+                "feedback" => feedback(parser, key, message, notes)?,
+                "created_at" | "timestamp" | "create_time" if message.created_at.is_none() => {
+                    message.created_at = time_or_keep(parser, key, rest, notes)?;
+                }
+                "error" => error(parser, key, message)?,
+                "finish_reason" | "stop_reason" | "done_reason" | "finishReason" | "stopReason"
+                    if message.finish_reason.is_none() =>
+                {
+                    message.finish_reason = text_or_keep(parser, key, rest)?;
+                }
+                "weight" | "loss" | "loss_weight" | "train" | "trainable" | "sampled" | "learn"
+                | "is_copied_context" => mark(parser, key, message)?,
+                "chosen" | "rejected" | "label" => label(parser, key, message)?,
+                _ => keep(parser, key, rest)?,
+            }
+            Ok(())
+        })?;
+        if let Some(call) = legacy_call {
+            draft.legacy_call = true;
+            draft.message.tool_calls.push(call);
+        }
+        Ok(draft)
+    }
+
+    /// Whether it is an item of the Responses API.
+    fn is_item(&self) -> bool {
+        self.kind.as_ref().is_some_and(|kind| {
+            matches!(
+                kind.as_written(),
+                "message" | "reasoning" | "function_call" | "custom_tool_call" | "mcp_call"
+            )
+        })
+    }
+
+    /// Takes what the message has beyond the usual, accounts for what is left, and gives the messages that it makes.
+    fn finish(
+        mut self,
+        known: &[&str],
+        notes: &mut Notes,
+        mut take: impl FnMut(Message<'a>),
+    ) -> Result<(), ItemError> {
+        let mut parts = Vec::new();
+        if let Some((key, mut wrapped)) = self.wrapped.take() {
+            if let Some(word) = self.wrapped_role() {
+                let mut inner = Draft::read(&mut wrapped, notes)?;
+                inner.role = Some(word);
+                return inner.finish(known, notes, take);
+            }
+            put(&mut self.message.metadata, key.into(), wrapped.raw()?);
+        }
+        if self.role.is_none() && !self.take_kind(notes, &mut parts)? {
+            return self.unplace_whole(notes, &mut take);
+        }
+        if let Some(word) = self.role.take() {
+            if says_calls(&word) && self.message.tool_calls.is_empty() {
+                take_calls_from_content(&mut self.message, notes);
+            }
+            (self.message.role, self.message.source_role) = role(word);
+        }
+        if self.message.role == Role::Other {
+            unknown_role(self.message.source_role.as_ref(), notes);
+        }
+        self.take_parts(notes, &mut parts)?;
+        self.take_rest(notes)?;
+        self.account_for(known, notes);
+        assemble(self.message, parts, take);
+        Ok(())
+    }
+
+    /// The role of a message that LangChain wraps: its type is the role, or its id ends with the name of its class.
+    fn wrapped_role(&self) -> Option<Text<'a>> {
+        let kind = self.kind.as_ref().filter(|_| self.role.is_none())?;
+        if *kind != *"constructor" {
+            return role_of(kind.as_written()).map(|_| kind.clone());
+        }
+        let (_, id) = self.message.metadata.iter().find(|(key, _)| *key == *"id")?;
+        let class = bag::list(id)?.pop()?.as_text()?;
+        role_of(&class).map(|_| class.into())
+    }
+
+    /// Reads a message that has no role but a type: LangChain's, and items of the Responses API. False if it is neither.
+    fn take_kind(
+        &mut self,
+        notes: &mut Notes,
+        parts: &mut Vec<Segment<'a>>,
+    ) -> Result<bool, ItemError> {
+        let Some(kind) = self.kind.take() else { return Ok(false) };
+        let word = kind.decoded().into_owned();
+        let message = &mut self.message;
+        let mut bag = Bag::from(std::mem::take(&mut message.metadata));
+        match &*word {
+            "function_call" | "custom_tool_call" | "mcp_call" => {
+                message.role = Role::Assistant;
+                let mut call = ToolCall {
+                    id: bag.take_id(&["call_id", "id"]).unwrap_or_default(),
+                    name: message.name.take().unwrap_or_default(),
+                    ..Default::default()
+                };
+                let arguments = bag.take(&["arguments", "input"], bag::words);
+                let understood = !call.name.is_empty() && arguments.is_some();
+                call.arguments = arguments.unwrap_or_default();
+                let output = bag.take(&["output"], bag::json);
+                message.metadata = bag.rest();
+                if !understood {
+                    return Ok(false);
+                }
+                let failed = message.error.take();
+                if output.is_some() || failed.is_some() {
+                    let content = output.map(|raw| content_of(raw, notes)).transpose()?.flatten();
+                    let result = Message {
+                        role: Role::Tool,
+                        tool_call_id: Some(call.id.clone()),
+                        content,
+                        error: failed,
+                        ..Message::default()
+                    };
+                    parts.push(Segment::Ran(call, Some(result)));
                 } else {
-                    keep_unless_null(parser, key, rest)?;
-                    None
+                    message.tool_calls.push(call);
                 }
             }
-            "tool_call_id" => message.tool_call_id = text_or_keep(parser, key, rest)?,
-            "name" => message.name = text_or_keep(parser, key, rest)?,
-            "reasoning_content" | "reasoning" | "thinking" if message.reasoning.is_none() => {
-                message.reasoning = text_or_keep(parser, key, rest)?;
+            "function_call_output" | "custom_tool_call_output" => {
+                message.role = Role::Tool;
+                message.metadata = bag.rest();
             }
-            "contexts" => message.contexts = raws_or_keep(parser, key, rest)?,
-            "feedback" => feedback(parser, key, &mut message, notes)?,
-            "created_at" | "timestamp" | "create_time" if message.created_at.is_none() => {
-                message.created_at = time_or_keep(parser, key, rest, notes)?;
+            "reasoning" => {
+                message.role = Role::Assistant;
+                let summary = bag.take(&["summary"], texts_in).map(|texts| texts.join("\n\n"));
+                message.metadata = bag.rest();
+                if let Some(mut content) = self.content.take() {
+                    segments(&mut content, notes, parts)?;
+                }
+                if let Some(summary) = summary.filter(|_| parts.is_empty()) {
+                    message.reasoning = Some(summary.into());
+                }
             }
-            "error" => error(parser, key, &mut message)?,
-            _ => keep(parser, key, rest)?,
+            word => {
+                message.metadata = bag.rest();
+                let Some(role) = role_of(word) else {
+                    self.kind = Some(kind);
+                    return Ok(false);
+                };
+                message.role = role;
+                if word != role.as_str() {
+                    message.source_role = Some(kind);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// A message of which not even the speaker is known.
+    fn unplace_whole(
+        mut self,
+        notes: &mut Notes,
+        take: &mut impl FnMut(Message<'a>),
+    ) -> Result<(), ItemError> {
+        let raw = match &mut self.whole {
+            Some(whole) => whole.raw()?,
+            None => RawJson::null(),
+        };
+        let path = match &self.kind {
+            Some(kind) => format!("type={}", short(&kind.decoded())),
+            None => String::new(),
+        };
+        notes.unplaced(path, &raw);
+        self.message.role = Role::Other;
+        self.message.source_role = Some(self.kind.take().unwrap_or_default());
+        put(&mut self.message.metadata, "raw".into(), raw);
+        take(self.message);
+        Ok(())
+    }
+
+    /// Reads lists of parts, wherever they stand.
+    fn take_parts(
+        &mut self,
+        notes: &mut Notes,
+        parts: &mut Vec<Segment<'a>>,
+    ) -> Result<(), ItemError> {
+        let message = &mut self.message;
+        if let Some(mut content) = self.content.take() {
+            let mark = notes.mark();
+            let is_data = message.role == Role::Tool && {
+                let raw = content.clone().raw()?;
+                !are_parts(raw.as_str())
+            };
+            if is_data {
+                message.content = content_of(content.raw()?, notes)?;
+            } else {
+                // What was passed over before counts the keys and numbers already.
+                let before = content.lone_surrogates();
+                segments(&mut content, notes, parts)?;
+                notes.lone_surrogates += u64::from(content.lone_surrogates() - before);
+                if parts.is_empty() && message.tool_calls.is_empty() {
+                    message.content = Some(Content::Parts(Vec::new()));
+                }
+            }
+            notes.under(mark, || "content".into());
+        }
+        if let Some(mut list) = self.parts.take() {
+            let mark = notes.mark();
+            let mut others = Vec::new();
+            segments(&mut list.clone(), notes, &mut others)?;
+            notes.under(mark, || "parts".into());
+            let said = texts_of(&others);
+            let own = message.content.as_ref().map(Content::text).unwrap_or_default();
+            if said.is_empty() || own.is_blank() || said.trim() == own.decoded().trim() {
+                // The content says what the parts say, in their order.
+                if !said.is_empty() || own.is_blank() {
+                    message.content = None;
+                }
+                parts.splice(0..0, others);
+            } else {
+                notes.unplaced("parts", &list.raw()?);
+            }
+        }
+        if let Some(mut list) = self.invocations.take() {
+            let mark = notes.mark();
+            let mut ran = Vec::new();
+            invocations(&mut list, notes, &mut ran)?;
+            notes.under(mark, || "toolInvocations".into());
+            // The parts hold them, too, where there are such.
+            let has = |id: &Text<'_>| {
+                parts.iter().any(|part| matches!(part, Segment::Ran(call, _) if call.id == *id))
+            };
+            ran.retain(|one| !matches!(one, Segment::Ran(call, _) if has(&call.id)));
+            parts.splice(0..0, ran);
         }
         Ok(())
-    })?;
-    if let Some(call) = legacy_call {
-        message.tool_calls.push(call);
     }
-    if message.content.is_none() {
-        take_refusal(&mut message);
+
+    /// Takes what only some systems write.
+    fn take_rest(&mut self, notes: &mut Notes) -> Result<(), ItemError> {
+        let message = &mut self.message;
+        if message.metadata.is_empty() {
+            return Ok(());
+        }
+        let has_content = message.content.is_some();
+        let mut bag = Bag::from(std::mem::take(&mut message.metadata));
+        if message.role == Role::Tool {
+            // The call that it answers may stand in it once more.
+            let call = bag.take(&["tool_call"], bag::object);
+            if let Some(call) = call.and_then(|call| call_in(&call, notes)) {
+                let id = message.tool_call_id.get_or_insert_default();
+                if id.is_empty() {
+                    *id = call.id;
+                }
+                message.name.get_or_insert(call.name);
+            }
+            message.tool_call_id = message.tool_call_id.take().or_else(|| bag.take_id(&CALL_ID));
+            message.name = message.name.take().or_else(|| bag.take(&TOOL_NAME, bag::text));
+            let failed = bag.peek("status").is_some_and(|raw| raw.as_str() == "\"error\"")
+                || bag.peek("is_error").is_some_and(|raw| raw.as_str() == "true");
+            if failed && message.error.is_none() {
+                message.error = Some("failed".into());
+            }
+            if !has_content && let Some(raw) = bag.take(&RESULT, bag::json) {
+                message.content = content_of(raw, notes)?;
+            }
+        } else if !has_content && message.tool_calls.is_empty() {
+            message.content = bag.take(&["text"], bag::text).map(Content::Text);
+        }
+        if let Some(reasoning) = &message.reasoning {
+            // Some write it twice, under two names.
+            let again = |raw: &RawJson<'a>| bag::text(raw).filter(|text| text == reasoning);
+            bag.take(&["reasoning_content", "reasoning", "thinking"], again);
+        } else {
+            message.reasoning = bag
+                .take(&["thinking_blocks", "reasoning_details"], texts_in)
+                .map(|texts| texts.join("\n\n").into())
+                .or_else(|| bag.take(&["tool_plan"], bag::text));
+        }
+        if message.finish_reason.is_none() {
+            message.finish_reason = ["response_metadata", "generation_info"]
+                .iter()
+                .find_map(|name| Bag::of(bag.peek(name)?, &mut Notes::default()))
+                .and_then(|mut said| {
+                    said.take(&["finish_reason", "stop_reason", "done_reason"], bag::text)
+                });
+        }
+        if message.content.is_none() {
+            message.content = bag.peek("refusal").and_then(bag::text).map(Content::Text);
+        }
+        message.metadata = bag.rest();
+        Ok(())
     }
-    Ok(message)
+
+    /// Tells of what is left and says something.
+    fn account_for(&self, known: &[&str], notes: &mut Notes) {
+        let message = &self.message;
+        if message.metadata.is_empty() {
+            return;
+        }
+        let is_told = message.content.is_some();
+        let is_placed = message.role != Role::Tool || message.tool_call_id.is_some();
+        let least = if is_told && is_placed { Least::Prose } else { Least::Word };
+        // Where there are words, these say the same once more.
+        let again: &[&str] = if is_told || message.reasoning.is_some() {
+            &["refusal", "thinking_blocks", "reasoning_details"]
+        } else {
+            &[]
+        };
+        let known: Vec<_> = known.iter().chain(again).copied().collect();
+        notes.unplaced_fields(&message.metadata, &known, least);
+    }
 }
 
-/// The role of a word, and the word where it is not Retort's own.
-fn role(word: Text<'_>) -> (Role, Option<Text<'_>>) {
-    let role = match word.as_written() {
-        "user" => return (Role::User, None),
-        "assistant" => return (Role::Assistant, None),
-        "system" => return (Role::System, None),
-        "tool" => return (Role::Tool, None),
-        other => match other.to_ascii_lowercase().as_str() {
-            "human" | "user" => Role::User,
-            "gpt" | "assistant" | "function_call" | "model" => Role::Assistant,
-            "system" | "developer" => Role::System,
-            "tool" | "function" | "observation" => Role::Tool,
-            _ => Role::Other,
-        },
+/// The call that an object is, if it names its tool.
+fn call_in(raw: &RawJson<'_>, notes: &mut Notes) -> Option<ToolCall<'static>> {
+    let mark = notes.mark();
+    let call = tool_call(&mut Parser::new(raw.as_str()), notes).ok()?;
+    notes.under(mark, || "tool_call".into());
+    Some(call.into_owned()).filter(|call| !call.name.is_empty())
+}
+
+/// The texts among parts, as a content of them would have it.
+fn texts_of(parts: &[Segment<'_>]) -> String {
+    let texts: Vec<_> = parts
+        .iter()
+        .filter_map(|part| match part {
+            Segment::Part(part) => part.text.as_ref().map(Text::decoded),
+            _ => None,
+        })
+        .collect();
+    texts.join("")
+}
+
+/// The messages that a message and its parts make. Results that stand among them are messages of their own: those of a
+/// question in front of it, those of an answer behind its calls, and what the answer goes on to say follows.
+fn assemble<'a>(
+    mut message: Message<'a>,
+    segments: Vec<Segment<'a>>,
+    mut take: impl FnMut(Message<'a>),
+) {
+    if segments.is_empty() {
+        return take(message);
+    }
+    let own = message.content.take();
+    let mut current = Open { role: message.role, ..Open::default() };
+    current.reasoning.extend(message.reasoning.take());
+    let mut kept: Fields<'a> = Fields::new();
+    let mut last = None;
+    let mut done = Vec::new();
+    for segment in segments {
+        match segment {
+            Segment::Part(part) => {
+                current.go_on(&mut done, &mut last);
+                current.parts.push(part);
+            }
+            Segment::Reasoning(text) => {
+                current.go_on(&mut done, &mut last);
+                current.reasoning.push(text);
+            }
+            Segment::Step => current.go_on(&mut done, &mut last),
+            Segment::Call(call) => {
+                current.go_on(&mut done, &mut last);
+                let is_told =
+                    message.tool_calls.iter().any(|one| !one.id.is_empty() && one.id == call.id);
+                if !is_told {
+                    current.calls.push(call);
+                }
+            }
+            Segment::Result(result) => current.results.push(result),
+            Segment::Ran(call, result) => {
+                current.calls.push(call);
+                current.results.extend(result);
+            }
+            Segment::Kept(name, raw) => keep_in_list(&mut kept, name, &raw),
+        }
+    }
+    if let Some(content) = own {
+        current.go_on(&mut done, &mut last);
+        current.own = Some(content);
+    }
+    current.calls.append(&mut message.tool_calls);
+    let is_empty = current.is_empty();
+    if is_empty && !done.is_empty() && current.results.is_empty() {
+        // What is said of the message as a whole is said of its last part.
+    } else {
+        current.end(&mut done, &mut last);
+    }
+    message.metadata.extend(kept);
+    let at = last.unwrap_or(done.len().saturating_sub(1));
+    for (place, mut one) in done.into_iter().enumerate() {
+        if place == at {
+            let is_same = one.role == message.role;
+            one = Message {
+                role: one.role,
+                source_role: message.source_role.take().filter(|_| is_same),
+                content: one.content,
+                reasoning: one.reasoning,
+                tool_calls: one.tool_calls,
+                tool_call_id: one.tool_call_id.or_else(|| message.tool_call_id.take()),
+                name: one.name.or_else(|| message.name.take()),
+                error: one.error.or_else(|| message.error.take()),
+                ..std::mem::take(&mut message)
+            };
+        } else if one.role == message.role || message.train == Some(false) {
+            one.train = message.train;
+        }
+        take(one);
+    }
+}
+
+/// What of a message has been gathered and is not given yet.
+#[derive(Default)]
+struct Open<'a> {
+    role: Role,
+    parts: Vec<retort_model::Part<'a>>,
+    own: Option<Content<'a>>,
+    reasoning: Vec<Text<'a>>,
+    calls: Vec<ToolCall<'a>>,
+    results: Vec<Message<'a>>,
+}
+
+impl<'a> Open<'a> {
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+            && self.own.is_none()
+            && self.reasoning.is_empty()
+            && self.calls.is_empty()
+    }
+
+    /// An answer that goes on after results is another.
+    fn go_on(&mut self, done: &mut Vec<Message<'a>>, last: &mut Option<usize>) {
+        if self.role == Role::Assistant && !self.results.is_empty() {
+            self.end(done, last);
+        }
+    }
+
+    fn end(&mut self, done: &mut Vec<Message<'a>>, last: &mut Option<usize>) {
+        let results = std::mem::take(&mut self.results);
+        let answers_first = self.role == Role::Assistant;
+        let has_results = !results.is_empty();
+        if !answers_first {
+            done.extend(results);
+            if self.is_empty() && has_results {
+                return;
+            }
+            self.say(done, last);
+            return;
+        }
+        if !self.is_empty() || !has_results {
+            self.say(done, last);
+        }
+        done.extend(results);
+    }
+
+    fn say(&mut self, done: &mut Vec<Message<'a>>, last: &mut Option<usize>) {
+        let parts = std::mem::take(&mut self.parts);
+        let calls = std::mem::take(&mut self.calls);
+        let reasoning = joined(std::mem::take(&mut self.reasoning).into_iter());
+        let content = match self.own.take() {
+            Some(own) => Some(own),
+            // Parts that were all calls or reasoning leave a message without content.
+            None if parts.is_empty() && !(calls.is_empty() && reasoning.is_none()) => None,
+            None => Some(Content::Parts(parts)),
+        };
+        *last = Some(done.len());
+        done.push(Message {
+            role: self.role,
+            content,
+            reasoning,
+            tool_calls: calls,
+            ..Message::default()
+        });
+    }
+}
+
+/// Adds a value to the list under that name.
+fn keep_in_list<'a>(fields: &mut Fields<'a>, name: &'static str, raw: &RawJson<'a>) {
+    let before = fields.iter().find(|(key, _)| key == name).map(|(_, raw)| raw.as_str());
+    let inside = before.and_then(|list| list.strip_prefix('[')?.strip_suffix(']'));
+    let list = match inside {
+        Some(inside) => format!("[{inside},{raw}]"),
+        None => format!("[{raw}]"),
     };
-    (role, Some(word))
+    if let Ok(list) = RawJson::owned(&list) {
+        put(fields, name.into(), list);
+    }
 }
 
 fn keep_unless_null<'a>(
@@ -147,91 +738,6 @@ fn keep_unless_null<'a>(
     Ok(())
 }
 
-fn content<'a>(parser: &mut Parser<'a>, message: &mut Message<'a>) -> Result<(), ItemError> {
-    message.content = match parser.kind()? {
-        Kind::String => Some(Content::Text(parser.string()?)),
-        Kind::Null => {
-            parser.null()?;
-            None
-        }
-        Kind::Array => {
-            let mut parts = Vec::new();
-            parser.array()?;
-            while parser.next_element()? {
-                if let Some(part) = part(parser, message)? {
-                    parts.push(part);
-                }
-            }
-            // Parts that were all calls or reasoning leave a message without content.
-            if parts.is_empty() && !(message.tool_calls.is_empty() && message.reasoning.is_none()) {
-                None
-            } else {
-                Some(Content::Parts(parts))
-            }
-        }
-        Kind::Object => Some(Content::Parts(part(parser, message)?.into_iter().collect())),
-        Kind::Number | Kind::Bool => Some(Content::Text(parser.raw()?.into_cow().into())),
-    };
-    Ok(())
-}
-
-/// One part of a content. Reasoning and calls that stand among the parts go to their own fields.
-fn part<'a>(
-    parser: &mut Parser<'a>,
-    message: &mut Message<'a>,
-) -> Result<Option<Part<'a>>, ItemError> {
-    match parser.kind()? {
-        Kind::String => {
-            return Ok(Some(Part {
-                kind: PartKind::Text,
-                text: Some(parser.string()?),
-                raw: None,
-            }));
-        }
-        Kind::Object => {}
-        _ => return Ok(Some(Part { kind: PartKind::Other, text: None, raw: Some(parser.raw()?) })),
-    }
-    let mut whole = parser.clone();
-    let (mut kind, mut text, mut others) = (Text::from(""), None, false);
-    parser.object()?;
-    while let Some(key) = parser.next_key()? {
-        match &*key {
-            "type" if parser.kind()? == Kind::String => kind = parser.string()?,
-            "text" | "value" | "refusal" if parser.kind()? == Kind::String => {
-                text = Some(parser.string()?);
-            }
-            _ => {
-                others = true;
-                parser.skip()?;
-            }
-        }
-    }
-    let word = kind.decoded();
-    let kind = match &*word {
-        "text" | "input_text" | "output_text" | "refusal" => PartKind::Text,
-        "reasoning" if text.is_some() && message.reasoning.is_none() => {
-            message.reasoning = text;
-            return Ok(None);
-        }
-        "tool_call" => {
-            let calls = text.as_ref().and_then(|text| calls_in(&text.decoded()));
-            if let Some(calls) = calls {
-                message.tool_calls.extend(calls);
-                return Ok(None);
-            }
-            PartKind::Other
-        }
-        word if word.contains("image") => PartKind::Image,
-        word if word.contains("audio") => PartKind::Audio,
-        word if word.contains("file") => PartKind::File,
-        _ => PartKind::Other,
-    };
-    let is_plain = kind == PartKind::Text && text.is_some() && !others && word == "text";
-    let raw = if is_plain { None } else { Some(whole.raw()?) };
-    let text = if kind == PartKind::Text { text } else { None };
-    Ok(Some(Part { kind, text, raw }))
-}
-
 fn tool_calls<'a>(
     parser: &mut Parser<'a>,
     key: Cow<'a, str>,
@@ -241,107 +747,93 @@ fn tool_calls<'a>(
     match parser.kind()? {
         Kind::Array => {
             parser.array()?;
+            let mut at = 0_usize;
             while parser.next_element()? {
-                if parser.kind()? == Kind::Object {
-                    message.tool_calls.push(tool_call(parser, notes)?);
-                } else {
+                if parser.kind()? != Kind::Object {
                     return Err(ItemError::new(
                         Refusal::BadField,
                         parser.at(),
                         "a tool call that is no object",
                     ));
                 }
+                let mark = notes.mark();
+                message.tool_calls.push(tool_call(parser, notes)?);
+                notes.under(mark, || format!("tool_calls[{at}]"));
+                at += 1;
             }
+            Ok(())
+        }
+        Kind::String => {
+            let raw = parser.raw()?;
+            let mark = notes.mark();
+            match raw.as_text().and_then(|text| calls_in(&text, notes)) {
+                Some(calls) => message.tool_calls.extend(calls),
+                None => put(&mut message.metadata, key.into(), raw),
+            }
+            notes.under(mark, || "tool_calls".into());
             Ok(())
         }
         _ => keep_unless_null(parser, key, &mut message.metadata),
     }
 }
 
-/// A call: OpenAI's `{id, type, function: {name, arguments}}`, or `{name, arguments}` alone.
-pub(super) fn tool_call<'a>(
-    parser: &mut Parser<'a>,
-    notes: &mut Notes,
-) -> Result<ToolCall<'a>, ItemError> {
-    let mut call = ToolCall::default();
-    each_field(parser, notes, |parser, key, notes| match &*key {
-        "function" | "custom" if parser.kind()? == Kind::Object => {
-            if key == "custom" {
-                put(&mut call.metadata, "type".into(), RawJson::string("custom"));
-            }
-            each_field(parser, notes, |parser, key, _| call_field(parser, key, &mut call))
-        }
-        "id" | "call_id" => {
-            call.id = text_or_keep(parser, key, &mut call.metadata)?.unwrap_or_default();
-            Ok(())
-        }
-        "type" => {
-            let word = text_or_keep(parser, key, &mut call.metadata)?;
-            if let Some(word) = word.filter(|word| *word != *"function") {
-                put(&mut call.metadata, "type".into(), RawJson::string(&word.decoded()));
-            }
-            Ok(())
-        }
-        _ => call_field(parser, key, &mut call),
-    })?;
-    Ok(call)
-}
-
-fn call_field<'a>(
+/// Whether the source says that the message is to be learnt: by a weight, a loss or a word of yes and no. A weight that
+/// is neither 0 nor 1 is kept beside that.
+fn mark<'a>(
     parser: &mut Parser<'a>,
     key: Cow<'a, str>,
-    call: &mut ToolCall<'a>,
+    message: &mut Message<'a>,
 ) -> Result<(), ItemError> {
-    match &*key {
-        "name" => call.name = text_or_keep(parser, key, &mut call.metadata)?.unwrap_or_default(),
-        "arguments" | "input" => {
-            call.arguments = match parser.kind()? {
-                Kind::String => parser.string()?,
-                Kind::Null => {
-                    parser.null()?;
-                    Text::default()
-                }
-                _ => parser.raw()?.into_cow().into(),
-            }
-        }
-        _ => keep(parser, key, &mut call.metadata)?,
+    let raw = parser.raw()?;
+    let is_copied = key == "is_copied_context";
+    let (train, is_whole) = match raw.as_str() {
+        "true" => (Some(!is_copied), true),
+        // What is not copied may still be context.
+        "false" => (if is_copied { None } else { Some(false) }, true),
+        "null" => (None, true),
+        number => match number.parse::<f64>() {
+            Ok(weight) => (Some(weight != 0.0), weight == 0.0 || weight == 1.0),
+            Err(_) => (None, false),
+        },
+    };
+    // Of two marks the one that forbids counts.
+    if let Some(train) = train {
+        message.train = Some(message.train.unwrap_or(true) && train);
+    }
+    if !is_whole {
+        put(&mut message.metadata, key.into(), raw);
     }
     Ok(())
 }
 
-/// The calls of a JSON text: one `{name, arguments}` or a list of them. None if it is anything else.
-fn calls_in(text: &str) -> Option<Vec<ToolCall<'static>>> {
-    let mut parser = Parser::new(text);
-    let mut notes = Notes::default();
-    let mut calls = Vec::new();
-    if parser.kind().ok()? == Kind::Array {
-        parser.array().ok()?;
-        while parser.next_element().ok()? {
-            calls.push(tool_call(&mut parser, &mut notes).ok()?.into_owned());
+/// Whether the source prefers or rejects the message.
+fn label<'a>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    message: &mut Message<'a>,
+) -> Result<(), ItemError> {
+    let raw = parser.raw()?;
+    message.label = match (&*key, raw.as_str()) {
+        ("chosen" | "label", "true") => Some(Label::Preferred),
+        ("chosen" | "label", "false") | ("rejected", "true") => Some(Label::Rejected),
+        ("rejected", "false") | (_, "null") => message.label,
+        _ => {
+            put(&mut message.metadata, key.into(), raw);
+            message.label
         }
-    } else {
-        calls.push(tool_call(&mut parser, &mut notes).ok()?.into_owned());
-    }
-    parser.end().ok()?;
-    let named = !calls.is_empty() && calls.iter().all(|call| !call.name.is_empty());
-    named.then_some(calls)
+    };
+    Ok(())
 }
 
 /// ShareGPT's `function_call` messages hold their calls as JSON text. What is no such text stays content.
-fn take_calls_from_content(message: &mut Message<'_>) {
+fn take_calls_from_content(message: &mut Message<'_>, notes: &mut Notes) {
     let Some(Content::Text(text)) = &message.content else { return };
-    if let Some(calls) = calls_in(&text.decoded()) {
+    let mark = notes.mark();
+    if let Some(calls) = calls_in(&text.decoded(), notes) {
         message.tool_calls = calls;
         message.content = None;
     }
-}
-
-/// A refusal is what the model said when it said nothing else.
-fn take_refusal(message: &mut Message<'_>) {
-    let refusal = message.metadata.iter().find(|(key, _)| key == "refusal");
-    if let Some(text) = refusal.and_then(|(_, raw)| raw.as_text()) {
-        message.content = Some(Content::Text(text.into()));
-    }
+    notes.under(mark, || "content".into());
 }
 
 fn feedback<'a>(

@@ -53,7 +53,7 @@ impl ImportFormat for Chunks {
         keys.into_iter().flatten().next()
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let mut document = Document::default();
         if parser.kind()? == Kind::Array {

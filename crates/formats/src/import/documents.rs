@@ -27,7 +27,7 @@ impl ImportFormat for Documents {
             && !has(&["messages", "convo", "rounds"])
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let mut document = Document::default();
         let (mut has_chunks, mut model) = (false, None);

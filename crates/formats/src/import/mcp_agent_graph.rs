@@ -24,13 +24,18 @@ impl ImportFormat for McpAgentGraph {
     }
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
-        let is_run = shape.has("rounds") && !shape.has("retort");
+        let is_round = |key: &&str| matches!(*key, "messages" | "round" | "node_name");
+        let is_named = shape.has("_id") || shape.has("conversation_id");
+        let rounds = shape.within("rounds");
+        let is_run = shape.has("rounds")
+            && !shape.has("retort")
+            && (rounds.iter().any(is_round) || rounds.is_empty() && is_named);
         let is_metadata =
             shape.has("type") && (shape.has("round_count") || shape.has("total_token_usage"));
         is_run || is_metadata
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let mut read = Read::default();
         if parser.kind()? == JsonKind::Array {
@@ -44,7 +49,13 @@ impl ImportFormat for McpAgentGraph {
         }
         parser.end()?;
         notes.count(&parser);
-        Ok(read.finish().into())
+        if !read.is_one {
+            let why = "no `rounds` in the item, nor the `type` and `round_count` of a conversation";
+            return Err(ItemError::new(Refusal::UnknownShape, 0, why));
+        }
+        let conversation = read.finish();
+        super::openai::account_for_messages(&conversation, notes);
+        Ok(conversation.into())
     }
 
     fn has_halves(&self) -> bool {
@@ -88,6 +99,8 @@ struct Read<'a> {
     conversation: Conversation<'a>,
     kind: Option<Kind>,
     is_graph: bool,
+    /// Whether any field was there that says what it is.
+    is_one: bool,
 }
 
 impl<'a> Read<'a> {
@@ -102,6 +115,10 @@ impl<'a> Read<'a> {
         let conversation = &mut self.conversation;
         each_field(parser, notes, |parser, key, notes| {
             let rest = &mut conversation.metadata;
+            self.is_one |= matches!(
+                &*key,
+                "rounds" | "type" | "round_count" | "total_token_usage" | "graph_name"
+            );
             match &*key {
                 "conversation_id" => {
                     // A run names its conversation; its own `_id` may be another.
@@ -156,9 +173,11 @@ fn rounds<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Round<'a
     list(parser, notes, "the rounds are no list", |parser, position, notes| {
         let mut round =
             Round { number: u32::try_from(position + 1).unwrap_or(u32::MAX), ..Round::default() };
+        let mark = notes.mark();
         each_field(parser, notes, |parser, key, notes| {
             round_field(parser, key, &mut round, notes)
         })?;
+        notes.under(mark, || format!("rounds[{position}]"));
         Ok(round)
     })
 }
@@ -179,7 +198,11 @@ fn round_field<'a>(
         "node_name" => round.node = text_or_keep(parser, key, rest)?,
         "agent_name" => round.agent = text_or_keep(parser, key, rest)?,
         "model" => round.model = text_or_keep(parser, key, rest)?,
-        "messages" => round.messages = chat::messages(parser, notes)?,
+        "messages" => {
+            let mark = notes.mark();
+            round.messages = chat::messages(parser, &[], notes)?;
+            notes.under(mark, || "messages".into());
+        }
         "tools" => round.tools = raws_or_keep(parser, key, rest)?,
         "prompt_tokens" => round.usage.input_tokens = count_or_keep(parser, key, rest)?,
         "completion_tokens" => round.usage.output_tokens = count_or_keep(parser, key, rest)?,
@@ -189,8 +212,9 @@ fn round_field<'a>(
 }
 
 fn tasks<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Task<'a>>, ItemError> {
-    list(parser, notes, "the tasks are no list", |parser, _, notes| {
+    list(parser, notes, "the tasks are no list", |parser, position, notes| {
         let mut task = Task::default();
+        let mark = notes.mark();
         each_field(parser, notes, |parser, key, notes| {
             let rest = &mut task.metadata;
             match &*key {
@@ -201,6 +225,7 @@ fn tasks<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Task<'a>>
             }
             Ok(())
         })?;
+        notes.under(mark, || format!("tasks[{position}]"));
         // The link to the call that began the task stands on the task's rounds.
         for round in &mut task.rounds {
             let Some(raw) = round.metadata.take("tool_call_id") else { continue };

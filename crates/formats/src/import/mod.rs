@@ -3,27 +3,37 @@
 //! [`split`] cuts a stream into items, [`Shape`] tells the formats what an item looks like, and a format's
 //! reader turns its text into an [`Item`]. A bad item is refused with its position and passed over.
 
+mod answers;
 mod bag;
+mod calls;
 mod chat;
 mod chunks;
+mod definitions;
 mod documents;
 mod fields;
+mod links;
 mod mcp_agent_graph;
+mod oasst;
 mod openai;
+mod parts;
+mod preference;
 mod prompt_completion;
+mod requests;
 mod retort;
+mod roles;
 mod runs;
 mod shape;
 mod sharegpt;
 pub mod split;
 pub mod table;
 mod uiuc_chat;
+mod unplaced;
 mod vector;
 
 use std::fmt;
 
 use retort_model::json::{JsonError, Parser};
-use retort_model::{Item, canonical::CanonicalError};
+use retort_model::{Conversation, Item, NotUnderstood, Run, canonical::CanonicalError};
 
 pub use shape::Shape;
 
@@ -38,11 +48,28 @@ pub trait ImportFormat: Sync {
     /// Whether an item of this shape is one of this format.
     fn recognises(&self, shape: &Shape<'_>) -> bool;
 
-    /// Reads one item.
+    /// Parses one item; what the reader cannot place goes to the notes.
     ///
     /// # Errors
     /// What is wrong with the item, and at which byte of it.
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError>;
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError>;
+
+    /// Reads one item, with what its reader could not place.
+    ///
+    /// # Errors
+    /// What is wrong with the item, and at which byte of it.
+    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+        let mut item = self.parse(item, notes);
+        let unplaced = notes.take_unplaced();
+        if let Ok(
+            Item::Conversation(Conversation { not_understood, .. })
+            | Item::Run(Run { not_understood, .. }),
+        ) = &mut item
+        {
+            not_understood.extend(unplaced);
+        }
+        item
+    }
 
     /// Whether its sources may keep one conversation in two places.
     fn has_halves(&self) -> bool {
@@ -90,6 +117,9 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &sharegpt::ShareGpt,
     &prompt_completion::PromptCompletion,
     &openai::OpenAi,
+    &preference::Preference,
+    &oasst::Oasst,
+    &requests::Requests,
     &runs::Runs,
 ];
 
@@ -104,7 +134,7 @@ pub fn sniff(shape: &Shape<'_>) -> Option<&'static dyn ImportFormat> {
 }
 
 /// What a reader noticed in an item that it could read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Notes {
     /// Lone surrogates read as U+FFFD.
     pub lone_surrogates: u64,
@@ -114,6 +144,8 @@ pub struct Notes {
     pub non_finite: u64,
     /// Dates and times that could not be read.
     pub unread_times: u64,
+    /// What the reader of the item at hand could not place so far.
+    unplaced: Vec<NotUnderstood<'static>>,
 }
 
 impl Notes {

@@ -1,18 +1,27 @@
-//! OpenAI chat messages: `{messages, tools, …}` objects and bare lists of messages. Reference: the request
+//! OpenAI chat messages: `{messages, tools, …}` objects and bare lists of messages, and the rows of others that keep to
+//! that shape: Anthropic's requests, logs with the response beside the messages, preference data. Reference: the request
 //! schema of `POST /v1/chat/completions` and the fine-tuning row.
 
-use retort_model::json::{Kind, Parser, Value};
-use retort_model::{Conversation, Fields, Item, Message, RawJson};
+use std::collections::HashSet;
 
+use retort_model::json::{Kind, Parser};
+use retort_model::{Conversation, Fields, Item, Label, Message, RawJson, Role, Round, Text};
+
+use super::answers::{self, Answer, PREFERRED, REJECTED};
+use super::bag;
 use super::chat::Rounds;
 use super::fields::{
     count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
     texts_or_keep, time_or_keep,
 };
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape, chat};
+use super::links::linked;
+use super::unplaced::{self, Least, says};
+use super::{ImportFormat, ItemError, Notes, Refusal, Shape, chat, definitions};
 
 /// The format.
 pub(super) struct OpenAi;
+
+const MESSAGES: [&str; 2] = ["messages", "traj"];
 
 impl ImportFormat for OpenAi {
     fn name(&self) -> &'static str {
@@ -25,17 +34,18 @@ impl ImportFormat for OpenAi {
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
         shape.is_message_array()
-            || ((shape.has("messages") || shape.has("traj")) && shape.message_has("role"))
+            || (MESSAGES.iter().any(|key| shape.has(key)) && shape.has_messages())
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let conversation = if parser.kind()? == Kind::Array {
             let mut rounds = Rounds::default();
-            chat::each_message(&mut parser, notes, |message| rounds.push(message))?;
-            Conversation { rounds: rounds.finish(Vec::new()), ..Conversation::default() }
+            chat::each_message(&mut parser, &[], notes, |message| rounds.push(message))?;
+            let rounds = linked(rounds.finish(Vec::new()), notes)?;
+            Conversation { rounds, ..Conversation::default() }
         } else {
-            object(&mut parser, &["messages", "traj"], notes)?
+            object(&mut parser, &MESSAGES, &[], notes)?
         };
         parser.end()?;
         notes.count(&parser);
@@ -43,10 +53,25 @@ impl ImportFormat for OpenAi {
     }
 }
 
-/// Reads a conversation whose messages stand flat under the first of `message_keys` that it has.
+/// Where the system's text stands beside the messages.
+const SYSTEM: [&str; 6] = [
+    "system",
+    "system_prompt",
+    "systemPrompt",
+    "system_instruction",
+    "systemInstruction",
+    "instructions",
+];
+
+/// Where logs keep what was answered.
+const RESPONSE: [&str; 4] = ["response", "response_body", "choices", "candidates"];
+
+/// Reads a conversation whose messages stand flat under the first of `message_keys` that it has. `known` are fields
+/// that say nothing more than the messages do.
 pub(super) fn object<'a>(
     parser: &mut Parser<'a>,
     message_keys: &[&str],
+    known: &[&str],
     notes: &mut Notes,
 ) -> Result<Conversation<'a>, ItemError> {
     let mut conversation = Conversation::default();
@@ -58,19 +83,22 @@ pub(super) fn object<'a>(
             key if message_keys.contains(&key) => {
                 // The last of two counts, as everywhere.
                 let rounds = rounds.insert(Rounds::default());
-                if parser.kind()? == Kind::String {
-                    // Databases and tables keep them as JSON text.
-                    let text = parser.string()?.decoded().into_owned();
-                    let mut inner = Parser::lenient(&text);
-                    let mut take = |message: Message<'_>| rounds.push(message.into_owned());
-                    chat::each_message(&mut inner, notes, &mut take)?;
-                    inner.end()?;
-                    notes.count(&inner);
+                let mark = notes.mark();
+                if parser.kind()? == Kind::String && !is_list(parser)? {
+                    rounds.push(Message::text(Role::User, parser.string()?));
                 } else {
-                    chat::each_message(parser, notes, |message| rounds.push(message))?;
+                    chat::each_message(parser, &[], notes, |message| rounds.push(message))?;
                 }
+                notes.under(mark, || key.to_owned());
             }
-            "tools" | "functions" => tools.extend(raws_or_keep(parser, key, rest)?),
+            "tools" | "functions" => {
+                let mark = notes.mark();
+                tools.extend(definitions::definitions(
+                    raws_or_keep(parser, key.clone(), rest)?,
+                    notes,
+                ));
+                notes.under(mark, || key.to_string());
+            }
             "id" | "conversation_id" | "_id" if conversation.id.is_empty() => {
                 conversation.id = id_or_keep(parser, key, rest)?.unwrap_or_default();
             }
@@ -99,57 +127,148 @@ pub(super) fn object<'a>(
                     conversation.kind = kind;
                 }
             }
+            "label" | "kto_tag" => {
+                let raw = parser.raw()?;
+                let label = answers::label_of(&raw);
+                if label.is_none() && !raw.is_null() {
+                    put(rest, key.into(), raw);
+                }
+                conversation.label = conversation.label.or(label);
+            }
             _ => keep(parser, key, rest)?,
         }
         Ok(())
     })?;
-    let Some(mut rounds) = rounds else {
+    let Some(rounds) = rounds else {
         let names =
             message_keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" or ");
         return Err(ItemError::new(Refusal::UnknownShape, 0, format!("no {names} in the item")));
     };
-    rounds.extend(logged_answer(&conversation.metadata, notes)?);
-    rounds.extend(chosen_answer(&conversation.metadata, notes)?);
-    conversation.rounds = rounds.finish(tools);
-    take_usage(&mut conversation)?;
+    conversation.rounds = linked(rounds.finish(tools), notes)?;
+    if !conversation.metadata.is_empty() {
+        take_system(&mut conversation, notes);
+        take_answers(&mut conversation, notes);
+        take_request(&mut conversation);
+        take_usage(&mut conversation)?;
+        account_for(&conversation, known, notes);
+    }
     Ok(conversation)
 }
 
-/// Logs of requests keep the answer apart, under `response`: it is the last message of the conversation.
-fn logged_answer(
-    metadata: &[(retort_model::Text<'_>, RawJson<'_>)],
-    notes: &mut Notes,
-) -> Result<Option<Message<'static>>, ItemError> {
-    let Some((_, response)) = metadata.iter().find(|(key, _)| key == "response") else {
-        return Ok(None);
-    };
-    let response = Value::parse(response.as_str())?;
-    let Some(Value::Array(choices)) = response.get("choices") else { return Ok(None) };
-    let Some(message) = choices.first().and_then(|choice| choice.get("message")) else {
-        return Ok(None);
-    };
-    if message.get("role").is_none() {
-        return Ok(None);
-    }
-    // Through the canonical form, which gives a message that borrows from nothing.
-    let text = message.to_json();
-    let answer = chat::message(&mut Parser::new(&text), notes)?;
-    Ok(Some(answer.into_owned()))
+/// Whether the text that comes next is the JSON text of a list.
+fn is_list(parser: &Parser<'_>) -> Result<bool, ItemError> {
+    Ok(parser.clone().string()?.decoded().trim_start().starts_with('['))
 }
 
-/// Preference data keeps the answer that was preferred apart, under `chosen`; the other stays with the metadata.
-fn chosen_answer(
-    metadata: &[(retort_model::Text<'_>, RawJson<'_>)],
-    notes: &mut Notes,
-) -> Result<Option<Message<'static>>, ItemError> {
-    let Some((_, chosen)) = metadata.iter().find(|(key, _)| key == "chosen") else {
-        return Ok(None);
-    };
-    let value = Value::parse(chosen.as_str())?;
-    if value.get("role").or_else(|| value.get("from")).is_none() {
-        return Ok(None);
+/// The system's text that stands beside the messages goes in front of them, where they do not begin with it.
+fn take_system(conversation: &mut Conversation<'_>, notes: &mut Notes) {
+    for name in SYSTEM {
+        let Some(raw) = conversation.metadata.get(name) else { continue };
+        if !says(raw, Least::Word) {
+            continue;
+        }
+        let field = if raw.as_str().contains("\"parts\"") { "parts" } else { "content" };
+        let value = match bag::kind(raw) {
+            Some(Kind::Object) if field == "parts" => {
+                bag::Bag::of(raw, notes).and_then(|mut bag| bag.take(&["parts"], bag::json))
+            }
+            _ => Some(raw.clone()),
+        };
+        let Some(value) = value else { continue };
+        let text = format!("{{\"role\":\"system\",\"{field}\":{value}}}");
+        let mark = notes.mark();
+        let Ok(messages) = chat::message(&mut Parser::new(&text), &[], notes) else { continue };
+        notes.under(mark, || name.into());
+        let messages: Vec<_> = messages.into_iter().map(Message::into_owned).collect();
+        let is_there = |message: &Message<'_>| {
+            conversation.rounds.first().is_some_and(|round| {
+                let same =
+                    |one: &&Message<'_>| one.role == Role::System && one.words() == message.words();
+                round.messages.iter().any(|one| same(&one))
+            })
+        };
+        let new: Vec<_> = messages.into_iter().filter(|one| !is_there(one)).collect();
+        conversation.metadata.take(name);
+        match conversation.rounds.first_mut() {
+            Some(round) => drop(round.messages.splice(0..0, new)),
+            None => {
+                conversation.rounds.push(Round { number: 1, messages: new, ..Round::default() });
+            }
+        }
     }
-    Ok(Some(chat::message(&mut Parser::new(chosen.as_str()), notes)?.into_owned()))
+}
+
+/// Answers that stand beside the messages: what an API responded, and those that were chosen or rejected.
+fn take_answers(conversation: &mut Conversation<'_>, notes: &mut Notes) {
+    let mut answers: Vec<Answer> = Vec::new();
+    let mut take =
+        |key: &str,
+         raw: &RawJson<'_>,
+         read: &dyn Fn(&RawJson<'_>, &mut Notes) -> Option<Vec<Answer>>| {
+            let mark = notes.mark();
+            match read(raw, notes) {
+                Some(read) => answers.extend(read),
+                None => notes.unplaced("", raw),
+            }
+            notes.under(mark, || key.to_owned());
+        };
+    for (key, raw) in &conversation.metadata {
+        let key = key.decoded();
+        match &*key {
+            key if matches!(key, "choices" | "candidates") => {
+                let whole =
+                    RawJson::owned(&format!("{{\"{key}\":{raw}}}")).unwrap_or(RawJson::null());
+                take("", &whole, &|raw, notes| answers::of_response(raw, notes));
+            }
+            key if RESPONSE.contains(&key) => {
+                take(key, raw, &|raw, notes| answers::of_response(raw, notes));
+            }
+            key if PREFERRED.contains(&key) && !is_flag(raw) => {
+                take(key, raw, &|raw, notes| answers::of_preference(raw, Label::Preferred, notes));
+            }
+            key if REJECTED.contains(&key) && !is_flag(raw) => {
+                take(key, raw, &|raw, notes| answers::of_preference(raw, Label::Rejected, notes));
+            }
+            _ => {}
+        }
+    }
+    if !answers.is_empty() {
+        answers::add(conversation, answers);
+        let read = |key: &str| {
+            RESPONSE.contains(&key) || PREFERRED.contains(&key) || REJECTED.contains(&key)
+        };
+        let read = |key: &str, raw: &RawJson<'_>| read(key) && !is_flag(raw);
+        // What was said stands with the answers now; a response says more than that.
+        conversation.metadata.retain(|key, raw| {
+            let key = key.decoded();
+            RESPONSE.contains(&&*key) || !read(&key, raw)
+        });
+    }
+}
+
+fn is_flag(raw: &RawJson<'_>) -> bool {
+    matches!(raw.as_str(), "true" | "false")
+}
+
+/// A log names a request by an id and times of its own.
+fn take_request(conversation: &mut Conversation<'_>) {
+    let find = |names: &[&str]| {
+        let fields: &Fields<'_> = &conversation.metadata;
+        names
+            .iter()
+            .find_map(|name| fields.iter().find(|(key, _)| *key == **name))
+            .map(|(_, raw)| raw)
+    };
+    if conversation.id.is_empty() {
+        conversation.id = find(&["request_id", "custom_id"])
+            .and_then(bag::id)
+            .map(Text::into_owned)
+            .unwrap_or_default();
+    }
+    if conversation.created_at.is_none() {
+        conversation.created_at =
+            find(&["startTime", "start_time", "request_created_at"]).and_then(bag::time);
+    }
 }
 
 /// A whole conversation's token counts, where the source has them beside a single round.
@@ -178,4 +297,41 @@ fn take_usage(conversation: &mut Conversation<'_>) -> Result<(), ItemError> {
         }
         Ok(())
     })
+}
+
+/// Tells of fields beside the messages that hold other messages, or words under a name that stands for what is said, if
+/// the messages do not say the same.
+fn account_for(conversation: &Conversation<'_>, known: &[&str], notes: &mut Notes) {
+    account(conversation, known, true, notes);
+}
+
+/// Tells of fields that hold other messages.
+pub(super) fn account_for_messages(conversation: &Conversation<'_>, notes: &mut Notes) {
+    account(conversation, &[], false, notes);
+}
+
+fn account(conversation: &Conversation<'_>, known: &[&str], words: bool, notes: &mut Notes) {
+    let mut said: Option<HashSet<String>> = None;
+    for (key, raw) in &conversation.metadata {
+        let key = key.decoded();
+        if known.contains(&&*key) || words && RESPONSE.contains(&&*key) {
+            continue;
+        }
+        let texts = unplaced::spoken(&key, raw, words);
+        if texts.is_empty() {
+            continue;
+        }
+        let said = said.get_or_insert_with(|| {
+            let words = |message: &Message<'_>| message.words().decoded().trim().to_owned();
+            conversation.messages().map(words).collect()
+        });
+        let is_again = |text: &String| {
+            let text = text.trim();
+            let is_part = || texts.len() == 1 && said.iter().any(|one| one.contains(text));
+            text.is_empty() || said.contains(text) || is_part()
+        };
+        if !texts.iter().all(is_again) {
+            notes.unplaced(unplaced::short(&key), raw);
+        }
+    }
 }

@@ -23,10 +23,10 @@ impl ImportFormat for PromptCompletion {
     }
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
-        shape.has("prompt") && shape.has("completion") && shape.message_has("role")
+        shape.has("completion") && shape.within("prompt").contains(&"role")
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let (mut prompt, mut completion) = (None, None);
         let mut rest = String::new();
@@ -54,7 +54,7 @@ impl ImportFormat for PromptCompletion {
         let between = if prompt.is_empty() || completion.is_empty() { "" } else { "," };
         let whole = format!("{{\"messages\":[{prompt}{between}{completion}]{rest}}}");
         let conversation = OpenAi
-            .read(&whole, notes)
+            .parse(&whole, notes)
             // The place is one of the joined text.
             .map_err(|error| ItemError { at: 0, ..error })?
             .into_conversation()

@@ -23,7 +23,7 @@ impl ImportFormat for Retort {
             || shape.has("retort_document")
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::new(item);
         let item = match kind_of(&mut parser.clone())? {
             ItemKind::Conversation => canonical::read_from(&mut parser)?.into(),

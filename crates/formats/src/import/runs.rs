@@ -13,7 +13,7 @@ use retort_model::{
 };
 
 use super::bag::{self, Bag, count, id, json, list, object, text, time, words};
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
+use super::{ImportFormat, ItemError, Notes, Refusal, Shape, unplaced};
 
 /// The format.
 pub(super) struct Runs;
@@ -42,8 +42,17 @@ const LATENCY_MS: [&str; 4] = ["latency_ms", "latencyMs", "duration_ms", "durati
 const GROUND_TRUTH: [&str; 5] =
     ["ground_truth", "groundTruth", "expected_output", "expectedOutput", "expected_answer"];
 
-/// Fields that only conversations have.
-const MESSAGES: [&str; 4] = ["messages", "rounds", "conversations", "convo"];
+/// Fields that only conversations have, and logs of requests to a model.
+const MESSAGES: [&str; 8] = [
+    "messages",
+    "rounds",
+    "conversations",
+    "convo",
+    "call_type",
+    "request_body",
+    "response_body",
+    "choices",
+];
 
 impl ImportFormat for Runs {
     fn name(&self) -> &'static str {
@@ -56,14 +65,15 @@ impl ImportFormat for Runs {
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
         let has = |names: &[&str]| names.iter().any(|name| shape.has(name));
-        let is_named = has(&REQUEST_ID);
-        let is_of_flow = has(&COPILOT_ID) || has(&RECIPE_ID);
-        let says = has(&QUESTION) || has(&ANSWER) || has(&STATUS) || has(&NODES);
-        let says = says || has(&["inputs", "error", "files", "data"]);
-        ((is_named || is_of_flow) && (says || is_named && is_of_flow)) || shape.data_has("process")
+        let is_of_flow = has(&COPILOT_ID) || has(&RECIPE_ID) || has(&["source_id"]);
+        let asks = has(&QUESTION) || has(&NODES) || has(&["inputs", "files"]);
+        let ends = has(&["answer", "final_answer"]) || has(&STATUS) || has(&GROUND_TRUTH);
+        let says = asks || ends || has(&ANSWER) || has(&["error", "data"]);
+        let is_run = (has(&REQUEST_ID) && (asks || ends || is_of_flow)) || (is_of_flow && says);
+        !has(&MESSAGES) && (is_run || shape.within("data").contains(&"process"))
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         if parser.kind()? != Kind::Object {
             return Err(ItemError::new(
@@ -76,12 +86,19 @@ impl ImportFormat for Runs {
         parser.end()?;
         let is_named = bag.has(&REQUEST_ID) || bag.has(&COPILOT_ID) || bag.has(&RECIPE_ID);
         let says = bag.has(&QUESTION) || bag.has(&ANSWER) || bag.has(&NODES) || bag.has(&["data"]);
-        if !is_named && (!says || bag.has(&MESSAGES)) {
+        if !(is_named || says) || bag.has(&MESSAGES) {
             let why = "no `request_id` in the item, nor a question, answer or nodes";
             return Err(ItemError::new(Refusal::UnknownShape, 0, why));
         }
         notes.count(&parser);
-        Ok(run(bag, notes).into())
+        let run = run(bag, notes);
+        for (key, raw) in &run.metadata {
+            let key = key.decoded();
+            if !unplaced::spoken(&key, raw, false).is_empty() {
+                notes.unplaced(unplaced::short(&key), raw);
+            }
+        }
+        Ok(run.into())
     }
 }
 

@@ -9,6 +9,9 @@ use super::{ImportFormat, ItemError, Notes, Shape, openai};
 /// The format.
 pub(super) struct ShareGpt;
 
+/// The flat columns of `standard` say in other words what its messages say.
+const FLAT: [&str; 4] = ["instruction", "input", "output", "system"];
+
 impl ImportFormat for ShareGpt {
     fn name(&self) -> &'static str {
         "sharegpt"
@@ -20,12 +23,15 @@ impl ImportFormat for ShareGpt {
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
         (shape.has("conversations") && (shape.message_has("from") || shape.message_has("role")))
-            || (shape.has("messages") && (shape.message_has("from") || shape.has("data_source")))
+            || (shape.has("messages")
+                && (shape.message_has("from")
+                    || (shape.has("data_source") && shape.message_has("role"))))
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
-        let mut conversation = openai::object(&mut parser, &["conversations", "messages"], notes)?;
+        let mut conversation =
+            openai::object(&mut parser, &["conversations", "messages"], &FLAT, notes)?;
         parser.end()?;
         take_extra(&mut conversation)?;
         notes.count(&parser);

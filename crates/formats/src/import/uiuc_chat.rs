@@ -9,7 +9,9 @@ use retort_model::{Conversation, Fields, Item, Message, RawJson, Role, Text, Too
 
 use super::chat::{self, Rounds};
 use super::fields::{each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
+use super::shape::has_key;
+use super::unplaced::{Least, says};
+use super::{ImportFormat, ItemError, Notes, Refusal, Shape, bag, openai};
 
 /// The format.
 pub(super) struct UiucChat;
@@ -25,24 +27,43 @@ impl ImportFormat for UiucChat {
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
         let is_row = shape.has("convo") && (shape.has("convo_id") || shape.has("course_name"));
-        let is_convo = shape.has("messages")
+        let is_convo = shape.message_has("role")
             && shape.has("prompt")
-            && (shape.has("folderId") || shape.has("temperature"));
+            && (shape.has("folderId") || (shape.has("temperature") && shape.has("name")));
         is_row || is_convo
     }
 
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let mut read = Read::default();
-        if Shape::of(item)?.has("convo") {
+        if has_key(item, "convo")? {
             read.row(&mut parser, notes)?;
         } else {
             read.convo(&mut parser, notes)?;
         }
         parser.end()?;
         notes.count(&parser);
-        Ok(read.finish().into())
+        Ok(read.finish(notes).into())
     }
+}
+
+/// What its messages keep of how an answer came about. `tools` become calls and results ([`tools_of`]).
+const KNOWN: [&str; 8] = [
+    "tools",
+    "latestSystemMessage",
+    "finalPromtEngineeredMessage",
+    "imageDescription",
+    "queryRewriteText",
+    "agentEvents",
+    "processed_content",
+    "wasQueryRewritten",
+];
+
+fn messages<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Message<'a>>, ItemError> {
+    let mark = notes.mark();
+    let messages = chat::messages(parser, &KNOWN, notes)?;
+    notes.under(mark, || "convo.messages".into());
+    Ok(messages)
 }
 
 #[derive(Default)]
@@ -128,6 +149,7 @@ impl<'a> Read<'a> {
             return Err(ItemError::new(Refusal::BadField, parser.at(), "`convo` is no object"));
         }
         let conversation = &mut self.conversation;
+        let mut has_messages = false;
         each_field(parser, notes, |parser, key, notes| {
             let rest = &mut conversation.metadata;
             match &*key {
@@ -137,7 +159,10 @@ impl<'a> Read<'a> {
                         conversation.id = id.unwrap_or_default();
                     }
                 }
-                "messages" => self.messages = chat::messages(parser, notes)?,
+                "messages" => {
+                    has_messages = true;
+                    self.messages = messages(parser, notes)?;
+                }
                 "name" => conversation.title = text_or_keep(parser, key, rest)?,
                 "prompt" => self.prompt = text_or_keep(parser, key, rest)?,
                 "user_email" | "userEmail" => {
@@ -173,10 +198,15 @@ impl<'a> Read<'a> {
                 _ => keep(parser, key, rest)?,
             }
             Ok(())
-        })
+        })?;
+        if !has_messages {
+            let why = "no `messages` in the conversation";
+            return Err(ItemError::new(Refusal::UnknownShape, 0, why));
+        }
+        Ok(())
     }
 
-    fn finish(self) -> Conversation<'a> {
+    fn finish(self, notes: &mut Notes) -> Conversation<'a> {
         let mut conversation = self.conversation;
         let mut messages = Vec::with_capacity(self.messages.len() + 1);
         match self.prompt {
@@ -195,7 +225,11 @@ impl<'a> Read<'a> {
             None => {}
         }
         let mut definitions = Vec::new();
-        for message in self.messages {
+        openai::account_for_messages(&conversation, notes);
+        for (at, message) in self.messages.into_iter().enumerate() {
+            let mark = notes.mark();
+            account_for_tools(&message, notes);
+            notes.under(mark, || format!("convo.messages[{at}]"));
             let ran = tools_of(&message);
             definitions.extend(ran.definitions);
             // What ran for a question stands behind it, what ran for an answer before it.
@@ -270,6 +304,43 @@ fn tools_of(message: &Message<'_>) -> ToolsRun {
         run.messages.extend(results);
     }
     run
+}
+
+/// Fields of a tool that say what it is, what it was given and what came of it.
+const TOOL: [&str; 9] = [
+    "name",
+    "readableName",
+    "description",
+    "inputParameters",
+    "aiGeneratedArgumentValues",
+    "output",
+    "error",
+    "contexts",
+    "invocationId",
+];
+
+/// Tells of what a message's tools say and [`tools_of`] does not take.
+fn account_for_tools(message: &Message<'_>, notes: &mut Notes) {
+    let Some((_, raw)) = message.metadata.iter().find(|(key, _)| key == "tools") else { return };
+    let Some(tools) = bag::list(raw) else {
+        if says(raw, Least::Word) {
+            notes.unplaced("tools", raw);
+        }
+        return;
+    };
+    for (at, raw) in tools.iter().enumerate() {
+        let Some(tool) = bag::Bag::of(raw, &mut Notes::default()) else {
+            notes.unplaced(format!("tools[{at}]"), raw);
+            continue;
+        };
+        let is_named = tool.has(&["name", "readableName"]);
+        if !is_named && tool.has(&["aiGeneratedArgumentValues", "output", "error"]) {
+            notes.unplaced(format!("tools[{at}]"), raw);
+        }
+        let mark = notes.mark();
+        notes.unplaced_fields(&tool.rest(), &TOOL, Least::Prose);
+        notes.under(mark, || format!("tools[{at}]"));
+    }
 }
 
 fn result_of(tool: &Value<'_>) -> Option<String> {

@@ -263,6 +263,7 @@ impl<'p> Reader<'p> {
             match line.and_then(|line| stored_item(line, stored.kind, item)) {
                 Ok(item) => {
                     done.account.read_one(stored.kind);
+                    warn_not_understood(&item, &mut done.account);
                     read.push(ReadItem {
                         item,
                         place: span.index - items_before,
@@ -336,15 +337,23 @@ pub(crate) fn parse<'b>(
     let mut read = Vec::with_capacity(batch.items.len());
     let mut notes = Notes::default();
     for (place, span) in (1..).zip(&batch.items) {
-        let before = notes;
+        let before = notes.clone();
         let first = match parse_one(batch, span, source, named, &mut notes) {
             Err(error) if error.refusal == Refusal::NotJson => {
                 let pieces = pieces(batch, span);
                 if !pieces.is_empty() {
                     for (piece, span) in (1..).zip(&pieces) {
-                        let before = notes;
+                        let before = notes.clone();
                         let item = parse_one(batch, span, source, named, &mut notes);
-                        take(item, place, (span, piece), source, (before, notes), &mut read, done);
+                        take(
+                            item,
+                            place,
+                            (span, piece),
+                            source,
+                            (&before, &notes),
+                            &mut read,
+                            done,
+                        );
                     }
                     continue;
                 }
@@ -352,7 +361,7 @@ pub(crate) fn parse<'b>(
             }
             first => first,
         };
-        take(first, place, (span, 1), source, (before, notes), &mut read, done);
+        take(first, place, (span, 1), source, (&before, &notes), &mut read, done);
     }
     done.account.lone_surrogates = notes.lone_surrogates;
     done.account.duplicate_keys = notes.duplicate_keys;
@@ -365,7 +374,7 @@ fn take<'b>(
     place: u64,
     (span, piece): (&Span, usize),
     source: &Source,
-    (before, after): (Notes, Notes),
+    (before, after): (&Notes, &Notes),
     read: &mut Vec<ReadItem<'b>>,
     done: &mut BatchDone,
 ) {
@@ -390,7 +399,7 @@ fn take<'b>(
         let id = if piece > 1 { format!("{place}.{piece}") } else { place };
         *item.id_mut() = id.into();
     }
-    warn(&item, &before, &after, &mut done.account);
+    warn(&item, before, after, &mut done.account);
     let (span, hash, admitted) = (*span, None, Admitted::Waiting);
     read.push(ReadItem { item, place, span, has_id, hash, admitted });
 }
@@ -427,6 +436,15 @@ fn warn(item: &Item<'_>, before: &Notes, after: &Notes, account: &mut Account) {
         if is_due {
             account.warned.add(warning, &item.id().decoded());
         }
+    }
+    warn_not_understood(item, account);
+}
+
+/// Counts an item of which something was not understood, with the path of the first.
+fn warn_not_understood(item: &Item<'_>, account: &mut Account) {
+    if let Some(first) = item.not_understood().first() {
+        let place = format!("{}: {}", item.id().decoded(), first.path);
+        account.warned.add(Warning::NotUnderstood, &place);
     }
 }
 

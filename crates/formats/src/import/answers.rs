@@ -1,0 +1,262 @@
+//! Answers that a source keeps apart from the messages: responses of model APIs in logs of requests, and the chosen and
+//! rejected answers of preference data. The answer that counts goes on from the last question; the others become
+//! siblings of it, which are kept and never learnt.
+
+use retort_model::json::{Kind, Parser};
+use retort_model::{Conversation, Label, Message, Parent, RawJson, Role, Round, Text};
+
+use super::bag::{self, Bag};
+use super::unplaced::{Least, says};
+use super::{Notes, chat};
+
+/// One answer: its messages, and what the source thinks of it.
+pub(super) type Answer = (Vec<Message<'static>>, Option<Label>);
+
+/// Reads what an API answered, in any of the shapes that such APIs have: OpenAI's `choices` (the one with index 0 is the
+/// answer) and `output`, Google's `candidates`, Ollama's and Anthropic's message, a list of messages, a text. None if it
+/// is none of these.
+pub(super) fn of_response(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Answer>> {
+    let mark = notes.mark();
+    let answers = response(raw, notes, 0);
+    if answers.is_none() {
+        notes.forget(mark);
+    }
+    answers
+}
+
+/// Bodies in bodies that are looked into, as proxies wrap what they log.
+const WRAPPINGS: usize = 4;
+
+fn response(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answer>> {
+    if depth > WRAPPINGS {
+        return None;
+    }
+    match bag::kind(raw)? {
+        Kind::Null => Some(Vec::new()),
+        Kind::String => match bag::json_within(raw) {
+            Some(inner) => response(&inner, notes, depth + 1),
+            None => {
+                let text = raw.as_text()?;
+                let message = Message::text(Role::Assistant, text.clone());
+                Some(if text.is_empty() { Vec::new() } else { vec![(vec![message], None)] })
+            }
+        },
+        Kind::Array => Some(one(list_of(raw, notes)?)),
+        Kind::Object => object(raw, notes, depth),
+        Kind::Bool | Kind::Number => None,
+    }
+}
+
+fn one(messages: Vec<Message<'static>>) -> Vec<Answer> {
+    if messages.is_empty() { Vec::new() } else { vec![(messages, None)] }
+}
+
+fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answer>> {
+    let mut bag = Bag::of(raw, notes)?;
+    for (name, path) in [("choices", "choices"), ("candidates", "candidates")] {
+        if let Some(listed) = bag.take(&[name], bag::list) {
+            let mark = notes.mark();
+            let answers = choices(&listed, notes)?;
+            notes.under(mark, || path.into());
+            return Some(answers);
+        }
+    }
+    if let Some(items) = bag.take(&["output"], bag::list) {
+        let mark = notes.mark();
+        let mut messages = messages_of(&items, notes)?;
+        notes.under(mark, || "output".into());
+        let reason = bag.take(&["incomplete_details"], |raw| {
+            Bag::of(raw, &mut Notes::default())?.take(&["reason"], bag::text)
+        });
+        end_with(&mut messages, reason.map(Text::into_owned));
+        return Some(one(messages));
+    }
+    if bag.has(&["role", "from"]) || bag.has(&["type"]) && bag.has(&["content", "data", "kwargs"]) {
+        return Some(one(message_of(raw, notes)?));
+    }
+    if let Some(message) = bag.take(&["message"], bag::object) {
+        let mark = notes.mark();
+        let mut messages = message_of(&message, notes)?;
+        notes.under(mark, || "message".into());
+        let reason = bag.take(&["done_reason", "finish_reason", "stop_reason"], bag::text);
+        end_with(&mut messages, reason.map(Text::into_owned));
+        return Some(one(messages));
+    }
+    if let Some(error) =
+        bag.take(&["error"], |raw| says(raw, Least::Word).then(|| bag::words(raw))?)
+    {
+        let failed = Message {
+            role: Role::Assistant,
+            error: Some(error.into_owned()),
+            ..Message::default()
+        };
+        return Some(one(vec![failed]));
+    }
+    for name in ["body", "response"] {
+        if let Some(inner) = bag.peek(name) {
+            let mark = notes.mark();
+            let answers = response(inner, notes, depth + 1)?;
+            notes.under(mark, || name.into());
+            return Some(answers);
+        }
+    }
+    (!says(raw, Least::Word)).then(Vec::new)
+}
+
+/// The answers of a list of choices, in the order of their index.
+fn choices(listed: &[RawJson<'_>], notes: &mut Notes) -> Option<Vec<Answer>> {
+    let mut answers = Vec::new();
+    for (at, raw) in listed.iter().enumerate() {
+        let mark = notes.mark();
+        let mut bag = Bag::of(raw, notes)?;
+        let index = bag.take(&["index"], bag::count).unwrap_or(at as u64);
+        let reason = bag.take(&["finish_reason", "finishReason", "stop_reason"], bag::text);
+        let content = bag.take(&["message", "content"], bag::object);
+        let mut messages = match content {
+            Some(message) => message_of(&message, notes)?,
+            None => {
+                vec![Message::text(Role::Assistant, bag.take(&["text"], bag::text)?.into_owned())]
+            }
+        };
+        end_with(&mut messages, reason.map(Text::into_owned));
+        notes.under(mark, || format!("[{at}].message"));
+        answers.push((index, messages));
+    }
+    answers.sort_by_key(|(index, _)| *index);
+    Some(answers.into_iter().map(|(_, messages)| (messages, None)).collect())
+}
+
+/// Says how an answer ended, where its last message does not.
+fn end_with(messages: &mut [Message<'static>], reason: Option<Text<'static>>) {
+    if let Some(message) = messages.iter_mut().rfind(|message| message.role == Role::Assistant)
+        && message.finish_reason.is_none()
+    {
+        message.finish_reason = reason;
+    }
+}
+
+/// The messages that an object makes; one without a role is an answer. None if it is no message.
+fn message_of(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Message<'static>>> {
+    let has = Bag::of(raw, &mut Notes::default())?;
+    let says = [
+        "content",
+        "parts",
+        "value",
+        "tool_calls",
+        "function_call",
+        "data",
+        "kwargs",
+        "refusal",
+        "text",
+    ];
+    let is_one =
+        has.has(&says) || has.has(&["role", "from"]) || says.iter().any(|key| has.is_null(key));
+    if !is_one {
+        return None;
+    }
+    let text = if has.has(&["role", "from", "type"]) {
+        raw.as_str().to_owned()
+    } else {
+        format!("{{\"role\":\"assistant\",{}", raw.as_str().trim_start().strip_prefix('{')?)
+    };
+    let messages = chat::message(&mut Parser::new(&text), &[], notes).ok()?;
+    Some(messages.into_iter().map(Message::into_owned).collect())
+}
+
+fn messages_of(items: &[RawJson<'_>], notes: &mut Notes) -> Option<Vec<Message<'static>>> {
+    let texts: Vec<_> = items.iter().map(RawJson::as_str).collect();
+    list_of(&RawJson::owned(&format!("[{}]", texts.join(","))).ok()?, notes)
+}
+
+/// The messages of a list of them.
+fn list_of(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Message<'static>>> {
+    let mut messages = Vec::new();
+    let take = |message: Message<'_>| messages.push(message.into_owned());
+    chat::each_message(&mut Parser::new(raw.as_str()), &[], notes, take).ok()?;
+    Some(messages)
+}
+
+/// Reads an answer of preference data: a text, a message, or a list of messages.
+pub(super) fn of_preference(
+    raw: &RawJson<'_>,
+    label: Label,
+    notes: &mut Notes,
+) -> Option<Vec<Answer>> {
+    let mut answers = of_response(raw, notes)?;
+    for (_, own) in &mut answers {
+        *own = Some(label);
+    }
+    Some(answers)
+}
+
+/// Adds answers to a conversation: the first that is not rejected goes on from its last message, where it does not end
+/// with an answer already; the others are its siblings.
+pub(super) fn add(conversation: &mut Conversation<'_>, answers: Vec<Answer>) {
+    if answers.is_empty() {
+        return;
+    }
+    let mut answers = answers;
+    let chosen = answers
+        .iter()
+        .position(|(_, label)| *label != Some(Label::Rejected))
+        .map(|at| answers.remove(at));
+    let rounds = &mut conversation.rounds;
+    if answers.is_empty() {
+        // One answer alone simply follows.
+        let Some((messages, label)) = chosen else { return };
+        let messages = labelled(messages, label);
+        match rounds.last_mut() {
+            Some(round) => round.messages.extend(messages),
+            None => rounds.push(Round { number: 1, messages, ..Round::default() }),
+        }
+        return;
+    }
+    let answer = match chosen {
+        Some((messages, label)) => labelled(messages, label),
+        None => own_answer(rounds),
+    };
+    let question = rounds.len().checked_sub(1);
+    let parent = question.map_or(Parent::Root, Parent::Round);
+    let mut push = |messages, parent| {
+        let number = u32::try_from(rounds.len() + 1).unwrap_or(u32::MAX);
+        rounds.push(Round { number, messages, parent, ..Round::default() });
+        rounds.len() - 1
+    };
+    conversation.current = if answer.is_empty() { question } else { Some(push(answer, parent)) };
+    for (messages, label) in answers {
+        push(labelled(messages, label), parent);
+    }
+}
+
+fn labelled(mut messages: Vec<Message<'static>>, label: Option<Label>) -> Vec<Message<'static>> {
+    for message in messages.iter_mut().filter(|message| message.role == Role::Assistant) {
+        message.label = message.label.or(label);
+    }
+    messages
+}
+
+/// Takes the answer at the end of the rounds out of them, so that it has siblings.
+fn own_answer<'a>(rounds: &mut [Round<'a>]) -> Vec<Message<'a>> {
+    let Some(round) = rounds.last_mut() else { return Vec::new() };
+    let answers = round.messages.iter().rev().take_while(|one| one.role == Role::Assistant).count();
+    let mut answer = round.messages.split_off(round.messages.len() - answers);
+    for message in &mut answer {
+        message.label = message.label.or(Some(Label::Preferred));
+    }
+    answer
+}
+
+/// Where preference data keeps its answers.
+pub(super) const PREFERRED: [&str; 4] =
+    ["chosen", "preferred_output", "chosen_response", "chosen_messages"];
+pub(super) const REJECTED: [&str; 4] =
+    ["rejected", "non_preferred_output", "rejected_response", "rejected_messages"];
+
+/// What a source says of a whole conversation by a boolean: KTO's `label`.
+pub(super) fn label_of(raw: &RawJson<'_>) -> Option<Label> {
+    match raw.as_str() {
+        "true" => Some(Label::Preferred),
+        "false" => Some(Label::Rejected),
+        _ => None,
+    }
+}

@@ -1,0 +1,47 @@
+//! Definitions of tools that a conversation offers.
+
+use retort_model::RawJson;
+
+use super::Notes;
+use super::bag::{self, Bag};
+
+/// The definitions of a list, as the source wrote them; those that Google and Bedrock gather in one object are taken
+/// apart. What has no name is told of.
+pub(super) fn definitions<'a>(listed: Vec<RawJson<'a>>, notes: &mut Notes) -> Vec<RawJson<'a>> {
+    let mut definitions = Vec::with_capacity(listed.len());
+    for (at, raw) in listed.into_iter().enumerate() {
+        let Some(mut bag) = Bag::of(&raw, &mut Notes::default()) else {
+            notes.unplaced(format!("[{at}]"), &raw);
+            definitions.push(raw);
+            continue;
+        };
+        let gathered = ["functionDeclarations", "function_declarations"];
+        if let Some(inner) = bag.take(&gathered, bag::list) {
+            definitions.extend(inner);
+        } else if let Some(inner) = bag.take(&["toolSpec"], bag::object) {
+            definitions.push(inner);
+        } else {
+            if !is_definition(&bag) {
+                notes.unplaced(format!("[{at}]"), &raw);
+            }
+            definitions.push(raw);
+        }
+    }
+    definitions
+}
+
+/// Whether it names a function; what a provider hosts (`{"type": "web_search"}`) is named by its type.
+fn is_definition(bag: &Bag<'_>) -> bool {
+    let names = |bag: &Bag<'_>| bag.peek("name").and_then(bag::text).is_some();
+    let kind = bag.peek("type").and_then(bag::text);
+    match kind.as_ref().map(|kind| kind.decoded()).as_deref() {
+        Some("function") | None => {
+            names(bag)
+                || bag
+                    .peek("function")
+                    .and_then(|raw| Bag::of(raw, &mut Notes::default()))
+                    .is_some_and(|inner| names(&inner))
+        }
+        Some(_) => true,
+    }
+}

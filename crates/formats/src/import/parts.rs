@@ -1,0 +1,490 @@
+//! The parts of a message's content: text, reasoning, calls, results, pictures and files, as OpenAI, Anthropic, Google,
+//! Bedrock, Vercel and OpenTelemetry write them. Where two of them mean the same they are read the same.
+
+use std::borrow::Cow;
+
+use retort_model::json::{Kind, Parser};
+use retort_model::{Content, Message, Part, PartKind, RawJson, Text, ToolCall};
+
+use super::bag::{self, Bag};
+use super::calls::{CALL_ID, call_of, calls_in, result_of};
+use super::unplaced::{Least, short};
+use super::{ItemError, Notes};
+
+/// One part of a message, by what it is.
+#[derive(Debug)]
+pub(super) enum Segment<'a> {
+    /// What the content says or shows.
+    Part(Part<'a>),
+    /// Reasoning before the answer.
+    Reasoning(Text<'a>),
+    /// A call.
+    Call(ToolCall<'a>),
+    /// The result of a call.
+    Result(Message<'a>),
+    /// A call with its result, where it has ended.
+    Ran(ToolCall<'a>, Option<Message<'a>>),
+    /// A new step of an agent begins.
+    Step,
+    /// What is kept under that name, as it says nothing to a reader.
+    Kept(&'static str, RawJson<'a>),
+}
+
+impl Segment<'_> {
+    fn into_owned(self) -> Segment<'static> {
+        match self {
+            Self::Part(part) => Segment::Part(own(part)),
+            Self::Reasoning(text) => Segment::Reasoning(text.into_owned()),
+            Self::Call(call) => Segment::Call(call.into_owned()),
+            Self::Result(message) => Segment::Result(message.into_owned()),
+            Self::Ran(call, result) => {
+                Segment::Ran(call.into_owned(), result.map(Message::into_owned))
+            }
+            Self::Step => Segment::Step,
+            Self::Kept(name, raw) => Segment::Kept(name, raw.into_owned()),
+        }
+    }
+}
+
+fn own(part: Part<'_>) -> Part<'static> {
+    Part {
+        kind: part.kind,
+        text: part.text.map(Text::into_owned),
+        raw: part.raw.map(RawJson::into_owned),
+    }
+}
+
+/// Reads a list of parts, or one alone.
+pub(super) fn segments<'a>(
+    parser: &mut Parser<'a>,
+    notes: &mut Notes,
+    into: &mut Vec<Segment<'a>>,
+) -> Result<(), ItemError> {
+    if parser.kind()? != Kind::Array {
+        return segment(parser, notes, into);
+    }
+    parser.array()?;
+    let mut at = 0_usize;
+    while parser.next_element()? {
+        let mark = notes.mark();
+        segment(parser, notes, into)?;
+        notes.under(mark, || format!("[{at}]"));
+        at += 1;
+    }
+    Ok(())
+}
+
+/// The content that the parts of a result make. A result holds no calls or results of its own.
+pub(super) fn content_of<'a>(
+    raw: &RawJson<'a>,
+    notes: &mut Notes,
+) -> Result<Content<'a>, ItemError> {
+    let mut segments = Vec::new();
+    match raw.clone().into_cow() {
+        Cow::Borrowed(text) => self::segments(&mut Parser::new(text), notes, &mut segments)?,
+        Cow::Owned(text) => {
+            let mut inner = Vec::new();
+            self::segments(&mut Parser::new(&text), notes, &mut inner)?;
+            for segment in inner {
+                segments.push(segment.into_owned());
+            }
+        }
+    }
+    let mut parts = Vec::with_capacity(segments.len());
+    for (at, segment) in segments.into_iter().enumerate() {
+        match segment {
+            Segment::Part(part) => parts.push(part),
+            _ => notes.unplaced(format!("[{at}]"), raw),
+        }
+    }
+    Ok(Content::Parts(parts))
+}
+
+/// Whether a list holds parts of a content, not data of any other kind: all are texts, or objects that say their type
+/// and hold something, or hold a text alone.
+pub(super) fn are_parts(list: &str) -> bool {
+    fn look(list: &str) -> Option<bool> {
+        let mut parser = Parser::new(list);
+        let mut objects = 0;
+        parser.array().ok()?;
+        while parser.next_element().ok()? {
+            if parser.kind().ok()? != Kind::Object {
+                parser.skip().ok()?;
+                continue;
+            }
+            objects += 1;
+            let (mut keys, mut kind, mut holds) = (0, None, false);
+            parser.object().ok()?;
+            while let Some(key) = parser.next_key().ok()? {
+                keys += 1;
+                holds |= HOLDS.contains(&&*key) || CALL_ID.contains(&&*key);
+                if key == "type" && parser.kind().ok()? == Kind::String {
+                    kind = Some(parser.string().ok()?);
+                } else {
+                    parser.skip().ok()?;
+                }
+            }
+            let shows = kind.as_ref().is_some_and(|kind| {
+                let kind = kind.decoded();
+                TEXTS.contains(&&*kind) || shown(&kind).is_some()
+            });
+            if !(shows || holds && (kind.is_some() || keys == 1)) {
+                return Some(false);
+            }
+        }
+        Some(objects > 0)
+    }
+    look(list).unwrap_or(false)
+}
+
+/// The types of parts that are text.
+const TEXTS: [&str; 5] = ["text", "input_text", "output_text", "refusal", "summary_text"];
+
+/// Under what parts hold what they are about.
+const HOLDS: [&str; 12] = [
+    "text",
+    "content",
+    "value",
+    "source",
+    "data",
+    "image",
+    "image_url",
+    "json",
+    "document",
+    "resource",
+    "toolResult",
+    "functionResponse",
+];
+
+/// Keys that parts have beside what they say.
+const KNOWN: [&str; 5] = ["detail", "name", "filename", "title", "details"];
+
+fn segment<'a>(
+    parser: &mut Parser<'a>,
+    notes: &mut Notes,
+    into: &mut Vec<Segment<'a>>,
+) -> Result<(), ItemError> {
+    match parser.kind()? {
+        Kind::String => {
+            into.push(text_part(parser.string()?, None));
+            return Ok(());
+        }
+        Kind::Object => {}
+        Kind::Null => {
+            parser.null()?;
+            return Ok(());
+        }
+        _ => {
+            let raw = parser.raw()?;
+            notes.unplaced("", &raw);
+            into.push(other(PartKind::Other, raw));
+            return Ok(());
+        }
+    }
+    if let Some(text) = plain_text(parser)? {
+        into.push(text_part(text, None));
+        return Ok(());
+    }
+    let raw = parser.clone().raw()?;
+    let mut bag = Bag::read(parser, notes)?;
+    let kind = bag.take(&["type"], bag::text).or_else(|| Some(union_of(&bag)?.into()));
+    let Some(kind) = kind else {
+        notes.unplaced("", &raw);
+        into.push(other(PartKind::Other, raw));
+        return Ok(());
+    };
+    let word = kind.decoded();
+    if !known_part(&word, bag, &raw, notes, into)? {
+        notes.unplaced(format!("type={}", short(&word)), &raw);
+        into.push(other(PartKind::Other, raw));
+    }
+    Ok(())
+}
+
+fn text_part<'a>(text: Text<'a>, raw: Option<RawJson<'a>>) -> Segment<'a> {
+    Segment::Part(Part { kind: PartKind::Text, text: Some(text), raw })
+}
+
+fn other(kind: PartKind, raw: RawJson<'_>) -> Segment<'_> {
+    Segment::Part(Part { kind, text: None, raw: Some(raw) })
+}
+
+/// The text of `{"type": "text", "text": …}` with nothing else, which most parts are. If it is anything else nothing is
+/// taken.
+fn plain_text<'a>(parser: &mut Parser<'a>) -> Result<Option<Text<'a>>, ItemError> {
+    let before = parser.clone();
+    let (mut is_text, mut text, mut others) = (false, None, false);
+    parser.object()?;
+    while let Some(key) = parser.next_key()? {
+        match &*key {
+            "type" if parser.kind()? == Kind::String => is_text = parser.string()? == *"text",
+            "text" if text.is_none() && parser.kind()? == Kind::String => {
+                text = Some(parser.string()?);
+            }
+            _ => {
+                others = true;
+                parser.skip()?;
+            }
+        }
+    }
+    if is_text && text.is_some() && !others {
+        return Ok(text);
+    }
+    *parser = before;
+    Ok(None)
+}
+
+/// What a part without a type is, by the key that says it: Google's and Bedrock's parts are unions.
+fn union_of(bag: &Bag<'_>) -> Option<&'static str> {
+    const KEYS: [(&str, &str); 18] = [
+        ("json", "json"),
+        ("functionCall", "functionCall"),
+        ("function_call", "functionCall"),
+        ("functionResponse", "functionResponse"),
+        ("function_response", "functionResponse"),
+        ("toolUse", "toolUse"),
+        ("toolResult", "toolResult"),
+        ("reasoningContent", "reasoningContent"),
+        ("inlineData", "file"),
+        ("inline_data", "file"),
+        ("fileData", "file"),
+        ("file_data", "file"),
+        ("image", "image"),
+        ("image_url", "image"),
+        ("document", "document"),
+        ("video", "video"),
+        ("cachePoint", "cachePoint"),
+        ("text", "text"),
+    ];
+    let kind = KEYS.into_iter().find(|(key, _)| bag.has(&[key])).map(|(_, kind)| kind)?;
+    let is_thought =
+        kind == "text" && bag.peek("thought").is_some_and(|raw| raw.as_str() == "true");
+    Some(if is_thought { "reasoning" } else { kind })
+}
+
+/// Reads a part of that type; false if it is not known, or does not hold what it should.
+fn known_part<'a>(
+    word: &str,
+    mut bag: Bag<'a>,
+    raw: &RawJson<'a>,
+    notes: &mut Notes,
+    into: &mut Vec<Segment<'a>>,
+) -> Result<bool, ItemError> {
+    match word {
+        word if TEXTS.contains(&word) => {
+            let Some(text) = text_of(&mut bag) else { return Ok(false) };
+            let least = if text.is_empty() { Least::Word } else { Least::Prose };
+            notes.unplaced_fields(&bag.rest(), &KNOWN, least);
+            into.push(text_part(text, Some(raw.clone())));
+        }
+        "thinking" | "reasoning" | "reasoning_text" | "thought" => {
+            let Some(text) = reasoning_of(&mut bag) else { return Ok(false) };
+            let rest = bag.rest();
+            notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
+            into.push(Segment::Reasoning(text));
+            // Signatures, without which a provider does not take its reasoning back.
+            if rest.iter().any(|(_, raw)| !raw.is_null()) {
+                into.push(Segment::Kept("reasoning_parts", raw.clone()));
+            }
+        }
+        "reasoningContent" => {
+            let inner = bag.take(&["reasoningContent"], |raw| Bag::of(raw, &mut Notes::default()));
+            let text = inner.and_then(|mut inner| {
+                inner.spread("reasoningText", notes);
+                inner.take(&["text"], bag::text)
+            });
+            let Some(text) = text else { return Ok(false) };
+            into.push(Segment::Reasoning(text));
+            into.push(Segment::Kept("reasoning_parts", raw.clone()));
+        }
+        "json" => {
+            // Bedrock's results are texts or values.
+            let Some(value) = bag.take(&["json"], bag::words) else { return Ok(false) };
+            into.push(text_part(value, Some(raw.clone())));
+        }
+        "redacted_thinking" => into.push(Segment::Kept("redacted_thinking", raw.clone())),
+        "tool_call" if bag.has(&["text", "value"]) => {
+            let text = bag.take(&["text", "value"], bag::text);
+            match text.and_then(|text| calls_in(&text.decoded(), notes)) {
+                Some(calls) => into.extend(calls.into_iter().map(Segment::Call)),
+                None => return Ok(false),
+            }
+        }
+        "tool_use" | "server_tool_use" | "mcp_tool_use" | "tool_call" | "tool-call"
+        | "toolCall" | "function_call" | "functionCall" | "toolUse" => {
+            let Some(call) = call_of(&bag.rest(), notes) else { return Ok(false) };
+            if call.name.is_empty() {
+                return Ok(false);
+            }
+            into.push(Segment::Call(call));
+        }
+        "toolResult" | "functionResponse" => {
+            for name in ["toolResult", "functionResponse", "function_response"] {
+                bag.spread(name, notes);
+            }
+            into.push(Segment::Result(result_of(bag, notes)?));
+        }
+        "tool_result"
+        | "tool-result"
+        | "tool_call_response"
+        | "tool_response"
+        | "function_call_output"
+        | "function_response"
+        | "toolResponse" => {
+            into.push(Segment::Result(result_of(bag, notes)?));
+        }
+        word if word.ends_with("_tool_result") => {
+            into.push(Segment::Result(result_of(bag, notes)?));
+        }
+        "tool-invocation" => {
+            let inner = bag.take(&["toolInvocation"], |raw| Bag::of(raw, &mut Notes::default()));
+            let Some(inner) = inner else { return Ok(false) };
+            return invocation(inner, None, notes, into);
+        }
+        "dynamic-tool" => return invocation(bag, None, notes, into),
+        word if word.starts_with("tool-") && bag.has(&CALL_ID) => {
+            let name = word.strip_prefix("tool-").unwrap_or_default().to_owned();
+            return invocation(bag, Some(name.into()), notes, into);
+        }
+        "step-start" | "step_start" => into.push(Segment::Step),
+        "step-finish" | "step_finish" | "cachePoint" | "cache_point" => {
+            into.push(Segment::Kept("parts", raw.clone()));
+        }
+        "source" | "source-url" | "source-document" => {
+            into.push(Segment::Kept("sources", raw.clone()));
+        }
+        _ => match shown(word) {
+            Some(kind) => into.push(other(kind, raw.clone())),
+            None => return Ok(false),
+        },
+    }
+    Ok(true)
+}
+
+/// The kind of a part that shows something, by its type. `image/png` and the like are media types.
+fn shown(word: &str) -> Option<PartKind> {
+    Some(match word {
+        "image"
+        | "image_url"
+        | "input_image"
+        | "output_image"
+        | "image_file"
+        | "tool_image_url"
+        | "image_asset_pointer"
+        | "image-url"
+        | "image_base64" => PartKind::Image,
+        "audio" | "input_audio" | "output_audio" | "audio_url" => PartKind::Audio,
+        "file" | "input_file" | "document" | "file_url" | "pdf" | "blob" | "uri" | "media" => {
+            PartKind::File
+        }
+        "video" | "video_url" | "input_video" => PartKind::Other,
+        media if media.starts_with("image/") => PartKind::Image,
+        media if media.starts_with("audio/") => PartKind::Audio,
+        _ => return None,
+    })
+}
+
+/// The text of a part: under `text`, OpenTelemetry's `content`, or OpenAI's `{"text": {"value": …}}`. One that is null
+/// is empty, where nothing else is there.
+fn text_of<'a>(bag: &mut Bag<'a>) -> Option<Text<'a>> {
+    const NAMES: [&str; 4] = ["text", "content", "value", "refusal"];
+    let is_empty = NAMES.iter().any(|name| bag.is_null(name));
+    // One that is empty says nothing beside one that is not.
+    let found = bag.take(&NAMES, |raw| bag::text(raw).filter(|text| !text.is_empty()));
+    let found = found.or_else(|| bag.take(&NAMES, bag::text)).or_else(|| {
+        bag.take(&["text"], |raw| Bag::of(raw, &mut Notes::default())?.take(&["value"], bag::text))
+    });
+    found.or_else(|| is_empty.then(Text::default))
+}
+
+/// The text of reasoning: under the name of what it is, or as a list of texts.
+fn reasoning_of<'a>(bag: &mut Bag<'a>) -> Option<Text<'a>> {
+    let names = ["thinking", "reasoning", "text", "content", "value", "thought"];
+    bag.take(&names, bag::text).or_else(|| {
+        let texts = bag.take(&["summary", "content", "thinking"], texts_in)?;
+        Some(texts.join("\n\n").into())
+    })
+}
+
+/// The texts of a list of them, or of objects with a `text`.
+pub(super) fn texts_in(raw: &RawJson<'_>) -> Option<Vec<String>> {
+    let mut texts = Vec::new();
+    for one in bag::list(raw)? {
+        let text = match one.as_text() {
+            Some(text) => text,
+            None => Bag::of(&one, &mut Notes::default())?
+                .take(&["text", "summary", "thinking"], bag::text)?
+                .decoded()
+                .into_owned(),
+        };
+        texts.push(text);
+    }
+    (!texts.is_empty()).then_some(texts)
+}
+
+/// A call of Vercel's AI SDK with the state that it is in.
+pub(super) fn invocation<'a>(
+    mut bag: Bag<'a>,
+    name: Option<Text<'a>>,
+    notes: &mut Notes,
+    into: &mut Vec<Segment<'a>>,
+) -> Result<bool, ItemError> {
+    bag.take(&["type"], bag::json);
+    let Some(name) = bag.take(&["toolName", "tool_name"], bag::text).or(name) else {
+        return Ok(false);
+    };
+    let Some(arguments) = bag.take(&["args", "input", "rawInput"], bag::words) else {
+        return Ok(false);
+    };
+    let id = bag.take_id(&CALL_ID).unwrap_or_default();
+    let output = bag.take(&["result", "output"], bag::json);
+    let error = bag.take(&["errorText"], bag::text).filter(|text| !text.is_empty());
+    let metadata = bag.rest();
+    notes.unplaced_fields(&metadata, &["title"], Least::Word);
+    let result = if output.is_some() || error.is_some() {
+        let content = output.map(|raw| super::calls::content_of(raw, notes)).transpose()?.flatten();
+        Some(Message {
+            role: retort_model::Role::Tool,
+            tool_call_id: Some(id.clone()),
+            name: Some(name.clone()),
+            content,
+            error,
+            ..Message::default()
+        })
+    } else {
+        None
+    };
+    into.push(Segment::Ran(ToolCall { id, name, arguments, metadata }, result));
+    Ok(true)
+}
+
+/// Reads calls with their results, as Vercel keeps them beside the content.
+pub(super) fn invocations<'a>(
+    parser: &mut Parser<'a>,
+    notes: &mut Notes,
+    into: &mut Vec<Segment<'a>>,
+) -> Result<(), ItemError> {
+    if parser.kind()? != Kind::Array {
+        let raw = parser.raw()?;
+        if !raw.is_null() {
+            notes.unplaced("", &raw);
+        }
+        return Ok(());
+    }
+    parser.array()?;
+    let mut at = 0_usize;
+    while parser.next_element()? {
+        let mark = notes.mark();
+        let raw = parser.raw()?;
+        let read = match Bag::of(&raw, notes) {
+            Some(bag) => invocation(bag, None, notes, into)?,
+            None => false,
+        };
+        if !read {
+            notes.unplaced("", &raw);
+        }
+        notes.under(mark, || format!("[{at}]"));
+        at += 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Preference data as TRL trains on it: a `chosen` and a `rejected` answer, each a list of messages, with the `prompt` or
+//! without. Without a prompt both hold the whole conversation; what they begin with alike is the question. Reference: the
+//! dataset formats of TRL's documentation.
+
+use retort_model::json::{Kind, Parser};
+use retort_model::{Fields, Item, RawJson};
+
+use super::bag::{self, Bag};
+use super::{ImportFormat, ItemError, Notes, Refusal, Shape, openai};
+
+/// The format.
+pub(super) struct Preference;
+
+impl ImportFormat for Preference {
+    fn name(&self) -> &'static str {
+        "preference"
+    }
+
+    fn about(&self) -> &'static str {
+        "preference data: `chosen` and `rejected` as lists of messages, with `prompt` or without"
+    }
+
+    fn recognises(&self, shape: &Shape<'_>) -> bool {
+        let speaks = |key: &str| shape.within(key).contains(&"role");
+        !shape.has("messages") && speaks("chosen") && speaks("rejected")
+    }
+
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+        let mut parser = Parser::lenient(item);
+        if parser.kind()? != Kind::Object {
+            return Err(unknown(parser.at()));
+        }
+        let mut bag = Bag::read(&mut parser, notes)?;
+        parser.end()?;
+        notes.count(&parser);
+        let prompt = bag.take(&["prompt"], bag::json);
+        let mut answers = ["chosen", "rejected"].map(|name| bag.take(&[name], messages));
+        if answers.iter().all(Option::is_none) {
+            return Err(unknown(0));
+        }
+        let prompt = prompt.unwrap_or_else(|| start_of(&mut answers));
+        let mut fields: Fields<'_> = bag.rest();
+        fields.put("messages".into(), prompt);
+        for (name, answer) in ["chosen", "rejected"].into_iter().zip(answers) {
+            fields.extend(answer.map(|answer| (name.into(), list(&answer))));
+        }
+        let text = RawJson::object(&fields).unwrap_or(RawJson::null()).into_cow();
+        let mark = notes.mark();
+        let conversation = openai::object(&mut Parser::new(&text), &["messages"], &[], notes)?;
+        notes.rename(mark, "messages", "prompt");
+        Ok(conversation.into_owned().into())
+    }
+}
+
+fn unknown(at: usize) -> ItemError {
+    let why = "no lists of messages in `chosen` and `rejected`";
+    ItemError::new(Refusal::UnknownShape, at, why)
+}
+
+fn messages<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
+    match bag::json_within(raw) {
+        Some(inner) => bag::list(&inner),
+        None => bag::list(raw),
+    }
+}
+
+fn list(messages: &[RawJson<'_>]) -> RawJson<'static> {
+    let texts: Vec<_> = messages.iter().map(RawJson::as_str).collect();
+    RawJson::owned(&format!("[{}]", texts.join(","))).unwrap_or(RawJson::null())
+}
+
+/// Takes what the answers begin with alike.
+fn start_of(answers: &mut [Option<Vec<RawJson<'_>>>]) -> RawJson<'static> {
+    let mut all: Vec<_> = answers.iter_mut().flatten().collect();
+    let alike = match all.as_slice() {
+        [one, other, ..] => {
+            one.iter().zip(other.iter()).take_while(|(one, other)| one == other).count()
+        }
+        _ => 0,
+    };
+    let mut start = Vec::new();
+    for answer in &mut all {
+        start = answer.drain(..alike.min(answer.len())).collect();
+    }
+    list(&start)
+}

@@ -1,0 +1,116 @@
+//! Logs of requests to model APIs that keep what was asked and what was answered apart: bodies side by side
+//! (`request_body` and `response_body`, as Helicone and other proxies write them, objects or JSON text), batches with
+//! their `body`, OpenAI's preference rows with `input`, the Responses API's `input` and `output`, Google's `contents`.
+//! Put together they are what [`openai`](super::openai) reads.
+
+use retort_model::json::{Kind, Parser};
+use retort_model::{Fields, Item, RawJson};
+
+use super::bag::{self, Bag};
+use super::{ImportFormat, ItemError, Notes, Refusal, Shape, openai};
+
+/// The format.
+pub(super) struct Requests;
+
+/// Where a log keeps a request as a whole.
+const BODY: [&str; 6] = ["request_body", "requestBody", "request", "body", "input", "kwargs"];
+
+/// Where a request has what was asked.
+const ASKED: [&str; 4] = ["messages", "contents", "input", "prompt"];
+
+/// Where a log has what was answered.
+const ANSWERED: [&str; 5] = ["response_body", "responseBody", "response", "output", "candidates"];
+
+impl ImportFormat for Requests {
+    fn name(&self) -> &'static str {
+        "requests"
+    }
+
+    fn about(&self) -> &'static str {
+        "logs of requests to model APIs: request and response bodies, `input` and `output`, `contents`"
+    }
+
+    fn recognises(&self, shape: &Shape<'_>) -> bool {
+        let asks = |within: &str| {
+            ["messages", "contents"].iter().any(|key| shape.within(within).contains(key))
+        };
+        let is_item = |key: &str| {
+            let keys = shape.within(key);
+            ["role", "type"].iter().any(|one| keys.contains(one))
+        };
+        BODY.iter().any(|body| asks(body))
+            || shape.within("contents").contains(&"parts")
+            || (shape.has("input")
+                && is_item("output")
+                && (shape.has("object") || is_item("input")))
+    }
+
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+        let mut parser = Parser::lenient(item);
+        if parser.kind()? != Kind::Object {
+            return Err(unknown(parser.at()));
+        }
+        let mut bag = Bag::read(&mut parser, notes)?;
+        parser.end()?;
+        notes.count(&parser);
+        let body = BODY.iter().find_map(|name| Some((*name, take_body(&mut bag, name)?)));
+        let (within, mut request) = match body {
+            Some((name, request)) => (format!("{name}."), request),
+            None => (String::new(), Bag::default()),
+        };
+        let asked = |bag: &mut Bag<'a>| {
+            ASKED.iter().find_map(|name| Some((*name, bag.take(&[name], bag::json)?)))
+        };
+        let Some((name, asked)) = asked(&mut request).or_else(|| asked(&mut bag)) else {
+            return Err(unknown(0));
+        };
+        let answered =
+            ANSWERED.iter().find_map(|name| Some((*name, bag.take(&[name], bag::json)?)));
+        if !bag.has(&["id", "_id", "conversation_id"])
+            && let Some(id) = bag.take_id(&["request_id", "custom_id"])
+        {
+            bag.put("id", RawJson::string(&id.decoded()));
+        }
+        let mut fields: Fields<'_> = bag.rest();
+        for (key, raw) in request.rest() {
+            // Where both say something by one name, what the log says is the log's.
+            let is_taken = fields.iter().any(|(one, _)| *one == key);
+            let key = if is_taken { format!("request.{}", key.decoded()).into() } else { key };
+            fields.put(key, raw);
+        }
+        fields.put("messages".into(), asked);
+        let answer = match &answered {
+            // A list of candidates or of items is a part of a response.
+            Some((name @ ("candidates" | "output"), raw))
+                if bag::kind(raw) == Some(Kind::Array) =>
+            {
+                RawJson::owned(&format!("{{\"{name}\":{raw}}}")).ok()
+            }
+            Some((_, raw)) => Some(raw.clone()),
+            None => None,
+        };
+        fields.extend(answer.map(|raw| ("response".into(), raw)));
+        let text = RawJson::object(&fields).unwrap_or(RawJson::null()).into_cow();
+        let mark = notes.mark();
+        let mut parser = Parser::new(&text);
+        let conversation = openai::object(&mut parser, &["messages"], &[], notes)?;
+        notes.rename(mark, "messages", &format!("{within}{name}"));
+        notes.rename(mark, "response", answered.map_or("response", |(name, _)| name));
+        Ok(conversation.into_owned().into())
+    }
+}
+
+fn unknown(at: usize) -> ItemError {
+    let why = "no `messages`, `contents` or `input` in the item or in the body of a request";
+    ItemError::new(Refusal::UnknownShape, at, why)
+}
+
+/// The body of a request, if there is one under that name: an object that asks something, or the JSON text of it.
+fn take_body<'a>(bag: &mut Bag<'a>, name: &str) -> Option<Bag<'a>> {
+    let read = |raw: &RawJson<'a>| {
+        let inner = bag::json_within(raw);
+        let body = Bag::of(inner.as_ref().unwrap_or(raw), &mut Notes::default())?;
+        body.has(&ASKED).then_some(body)
+    };
+    bag.take(&[name], read)
+}
