@@ -47,7 +47,7 @@ pub(super) fn each_message<'a>(
         Kind::String => {
             let at = parser.at();
             let text = parser.string()?.into_cow().into_owned();
-            let mut inner = Parser::new(&text);
+            let mut inner = Parser::lenient(&text);
             if !text.trim_start().starts_with('[') {
                 return Err(ItemError::new(Refusal::BadField, at, "the messages are no list"));
             }

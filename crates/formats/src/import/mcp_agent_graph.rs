@@ -25,7 +25,7 @@ impl ImportFormat for McpAgentGraph {
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
         let is_round = |key: &&str| matches!(*key, "messages" | "round" | "node_name");
-        let is_named = shape.has("_id") || shape.has("conversation_id");
+        let is_named = ["_id", "conversation_id", "id"].iter().any(|key| shape.has(key));
         let rounds = shape.within("rounds");
         let is_run = shape.has("rounds")
             && !shape.has("retort")

@@ -151,7 +151,7 @@ fn keys_within<'a>(parser: &mut Parser<'a>) -> Result<Vec<Cow<'a, str>>, JsonErr
                 return Ok(Vec::new());
             }
             // Text that is no JSON has no keys.
-            let keys = keys_within(&mut Parser::new(&text)).unwrap_or_default();
+            let keys = keys_within(&mut Parser::lenient(&text)).unwrap_or_default();
             Ok(keys.into_iter().map(|key| Cow::Owned(key.into_owned())).collect())
         }
         _ => {
