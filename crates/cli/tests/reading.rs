@@ -196,6 +196,17 @@ fn every_packing_and_encoding_that_people_use_is_read() {
             format!("{}\n{}{}\n", chat("a"), chat("b"), chat("c")).into(),
             &["a", "b", "c"],
         ),
+        (
+            "commas.json",
+            format!("{},\n{},\n{}", chat("a"), chat("b"), chat("c")).into(),
+            &["a", "b", "c"],
+        ),
+        (
+            "sequence.json",
+            format!("\u{1e}{}\n\u{1e}{}\n", chat("a"), chat("b")).into(),
+            &["a", "b"],
+        ),
+        ("room.jsonl", [line("a"), vec![0; 4096]].concat(), &["a"]),
         ("x.tar", tar.clone(), &["a", "b"]),
         ("x.tar.gz", gzip(&tar), &["a", "b"]),
         ("x.tgz", gzip(&tar), &["a", "b"]),
@@ -338,6 +349,7 @@ fn in_a_folder_histories_are_known_by_their_content_and_the_rest_is_told() {
         ("book.xlsx", &zip(&[("xl/sheet.xml", b"<x/>")])),
         ("settings.cfg", b"{\"a\": 1}"),
         ("empty", b""),
+        ("old.7z", b"7z\xbc\xaf\x27\x1c rest"),
         (".hidden.jsonl", &line("hidden")),
         ("._a.JSONL", b"\0\x05\x16\x07"),
         ("__MACOSX/a.jsonl", b"\0\x05\x16\x07"),
@@ -350,15 +362,19 @@ fn in_a_folder_histories_are_known_by_their_content_and_the_rest_is_told() {
     ids.sort();
     assert_eq!(ids.concat(), "abcdefklmnz");
     assert_eq!(read["refused"], json!([]), "{read}");
-    for (reason, count) in
-        [("not-a-history", 7), ("hidden", 1), ("macos-metadata", 3), ("retort-package", 1)]
-    {
+    for (reason, count) in [
+        ("not-a-history", 7),
+        ("hidden", 1),
+        ("not-supported", 1),
+        ("macos-metadata", 3),
+        ("retort-package", 1),
+    ] {
         assert_eq!(finding(&read["passed_over"], reason).0, count, "{reason}: {read}");
     }
     assert_eq!(finding(&read["passed_over"], "retort-package").1, ["earlier"]);
-    assert!(err.contains("not read   12 files"), "{err}");
+    assert!(err.contains("not read   13 files"), "{err}");
     let report = place.printed(&["import", "in", "--json"]);
-    assert_eq!(report["files_passed_over"], 12);
+    assert_eq!(report["files_passed_over"], 13);
     assert_eq!(finding(&report["passed_over"], "not-a-history").0, 7);
     // What is named is read, whatever it is called.
     let (ids, _, _) = self::read(&place, "in/.hidden.jsonl");

@@ -257,6 +257,10 @@ impl Parts {
 
     /// `2024-1-2`, `2024/01/02`, `2024.01.02`, `02-Jan-2024`, `02/Jan/2024`: what no country reads otherwise.
     fn date_in_one(&mut self, word: &str) -> Option<()> {
+        if word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit()) {
+            let date = format!("{}-{}-{}", &word[..4], &word[4..6], &word[6..]);
+            return self.date.replace(parse_date(&date)?).is_none().then_some(());
+        }
         let mut fields = word.split(['-', '/', '.']);
         let (first, second, third) = (fields.next()?, fields.next()?, fields.next()?);
         if fields.next().is_some() {
@@ -503,6 +507,7 @@ mod tests {
             ("20240102", "2024-01-02T00:00:00Z"),
             ("20240102T030405Z", "2024-01-02T03:04:05Z"),
             ("20240102030405", "2024-01-02T03:04:05Z"),
+            ("20240102T03:04:05.5Z", "2024-01-02T03:04:05.5Z"),
             ("/Date(1704164645678+0100)/", "2024-01-02T03:04:05.678Z"),
         ] {
             let read = Time::parse_any(text).map(|time| time.to_string());

@@ -128,6 +128,8 @@ pub(crate) enum Stream<'r> {
 pub enum PassedOver {
     /// Neither its name nor its content is that of a history.
     NotAHistory,
+    /// A kind of file that no reader takes.
+    NotSupported,
     /// Its name begins with a dot.
     Hidden,
     /// What macOS keeps beside files.
@@ -157,6 +159,7 @@ impl PassedOver {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotAHistory => "not-a-history",
+            Self::NotSupported => "not-supported",
             Self::Hidden => "hidden",
             Self::Macos => "macos-metadata",
             Self::Package => "retort-package",
@@ -175,6 +178,7 @@ impl PassedOver {
     pub fn words(name: &str) -> &'static str {
         match name {
             "not-a-history" => "neither name nor content is that of a history",
+            "not-supported" => "a kind of file that is not read, such as 7z, RAR or Arrow",
             "hidden" => "the name begins with a dot",
             "macos-metadata" => "metadata of macOS",
             "retort-package" => "a package that Retort wrote; name it as an input to read it",

@@ -248,7 +248,9 @@ impl<R: Read> Splitter<R> {
             } else {
                 let line = self.read().get(start..end).unwrap_or_default();
                 let mark = if line.starts_with(BOM) { BOM.len() } else { 0 };
-                if !line.iter().skip(mark).all(u8::is_ascii_whitespace) {
+                // Logs that are given their room beforehand end on zeros.
+                let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
+                if !line.iter().skip(mark).all(is_blank) {
                     let span = self.span(start + mark, end, self.line);
                     items.push(span);
                 }
@@ -505,6 +507,7 @@ mod tests {
         check("\u{feff}{\"a\":1}\n", &[("{\"a\":1}", 1)]);
         check("", &[]);
         check("\n \n", &[]);
+        check("{\"a\":1}\n\0\0\0", &[("{\"a\":1}", 1)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{ImportFormat, Shape, sniff};
 use retort_model::Tally;
+use retort_model::json::Parser;
 
 use super::aside::Batches;
 use super::halves::Halves;
@@ -147,7 +148,18 @@ impl InputsFeed<'_> {
 /// The format of the first item that one recognises.
 fn format_of(batch: &Batch) -> Option<&'static dyn ImportFormat> {
     batch.items.iter().take(ITEMS_SNIFFED).find_map(|span| {
-        let text = std::str::from_utf8(batch.item(span)).ok()?;
-        sniff(&Shape::of(text).ok()?)
+        let text = std::str::from_utf8(batch.item(span)).ok()?.trim_start_matches(is_between);
+        let shape = Shape::of(text).or_else(|_| {
+            // Several may stand on one line.
+            let mut parser = Parser::lenient(text);
+            parser.skip()?;
+            Shape::of(text.get(..parser.at()).unwrap_or_default())
+        });
+        sniff(&shape.ok()?)
     })
+}
+
+/// Whether a character may stand between values that stand one behind another.
+pub(super) fn is_between(character: char) -> bool {
+    character.is_ascii_whitespace() || matches!(character, ',' | '\u{1e}' | '\u{feff}')
 }

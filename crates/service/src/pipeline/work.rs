@@ -15,6 +15,7 @@ use retort_model::{
 use retort_store::{SelectedBatch, SelectedItem, Store, Unpacker};
 
 use super::crew::{InOrder, Made, Turnstile};
+use super::feed::is_between;
 use super::gather::{Admission, Gathering, Shaped, encode, prepare};
 use super::{Delivery, Ends, Job, RefusedInput, Shaping, Source, Work};
 use crate::Error;
@@ -404,22 +405,27 @@ fn take<'b>(
     read.push(ReadItem { item, place, span, has_id, hash, admitted });
 }
 
-/// The values of a line on which several stand one behind another; none if it is not so.
+/// The values of a line on which several stand one behind another, or one among marks that part values elsewhere:
+/// commas, as in a list without its brackets, and the separators of JSON text sequences (RFC 7464). None if it is not so.
 fn pieces(batch: &Batch, span: &Span) -> Vec<Span> {
     let mut pieces = Vec::new();
     let bytes = batch.item(span);
     let Ok(text) = simdutf8::basic::from_utf8(bytes) else { return pieces };
-    let mut at = text.len() - text.trim_start().len();
+    let skip = |at: usize| {
+        let rest = text.get(at..).unwrap_or_default();
+        at + rest.len() - rest.trim_start_matches(is_between).len()
+    };
+    let mut at = skip(0);
     while let Some(rest) = text.get(at..).filter(|rest| rest.starts_with(['{', '['])) {
         let mut parser = Parser::lenient(rest);
         // What is broken is the last piece.
         let length = parser.skip().map_or(rest.len(), |()| parser.at());
         let byte = span.byte + at as u64;
         pieces.push(Span { start: span.start + at, end: span.start + at + length, byte, ..*span });
-        let next = rest.get(length..).unwrap_or_default();
-        at += length + (next.len() - next.trim_start().len());
+        at = skip(at + length);
     }
-    if pieces.len() < 2 || at < text.len() {
+    let is_whole = pieces.first().is_some_and(|one| one.end - one.start == text.trim().len());
+    if at < text.len() || is_whole {
         pieces.clear();
     }
     pieces

@@ -206,7 +206,7 @@ impl Opener<'_> {
             },
             Kind::Tar => self.tar(place, &mut whole),
             Kind::Foreign(_) if place.expected == Expected::Odd => {
-                self.pass_over(place, PassedOver::NotAHistory)
+                self.pass_over(place, PassedOver::NotSupported)
             }
             Kind::Foreign(what) => {
                 let why = format!("it is {what}, which is not read");
