@@ -194,7 +194,8 @@ fn why_nothing(totals: &Totals, passed_over: &Tally<PassedOver>) -> String {
     if read > account.selected {
         reasons.insert(0, format!("{} are not selected", read - account.selected));
     }
-    format!("of {} items, {}", account.read, reasons.join(", "))
+    let items = if account.read == 1 { "item" } else { "items" };
+    format!("of {} {items}, {}", account.read, reasons.join(", "))
 }
 
 impl ConvertPlan {

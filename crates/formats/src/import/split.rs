@@ -37,6 +37,9 @@ pub struct Span {
 /// Bytes that are held while an item is sought: the largest one, and one more, which tells whether it ended.
 const FILL_BYTES: usize = ITEM_BYTES + 1;
 
+/// Bytes without a line end in which values one behind another are looked for before more is read.
+const SEVERAL_BYTES: usize = 8 * BATCH_BYTES;
+
 /// What some systems put at the start of a text, and then files that were joined have it between items, too.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -420,7 +423,9 @@ fn layout_of(bytes: &[u8], may_grow: bool) -> Option<Layout> {
     }
     let has_line_end = text.contains('\n');
     if may_grow && !has_line_end && valid.len() == bytes.len() {
-        return begins_with_several(text).then_some(Layout::Values);
+        // A long first value is not walked over at each growth.
+        let is_short = text.len() <= SEVERAL_BYTES;
+        return (is_short && begins_with_several(text)).then_some(Layout::Values);
     }
     let line = text.split('\n').next().unwrap_or(text);
     let mut parser = Parser::lenient(line);
