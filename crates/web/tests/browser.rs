@@ -589,6 +589,15 @@ async fn what_people_wrote_shows_as_text_on_every_page() {
         furnish(house, &house.ann, 5).await;
         let Some(browser) = Browser::open(house, true).await else { return };
         browser.sign_in(&house.ann).await;
+        agent(house).await;
+        let owner = house.session(&house.owner).await;
+        let page = house.get("/conversations/agent", &owner).await.text();
+        assert!(page.contains("Keep   spaces.\n- and lists"), "{page}");
+        for words in
+            ["Result of <code>get_weather</code>", "Failed: Result of <code>get_time</code>"]
+        {
+            assert!(page.contains(words), "{words}: {page}");
+        }
         for path in ["/export", "/analysis", "/conversations/talk-0", "/conversations/talk-1"] {
             browser.go(path).await;
             assert_ne!(browser.client.title().await.unwrap(), "harmed", "{path}");
@@ -719,8 +728,23 @@ async fn files_come_in_and_the_report_says_what_became_of_them() {
     .await;
 }
 
+/// A conversation with calls, a failed result, right-to-left text, a table and long lines of code.
+async fn agent(house: &House) {
+    let call = |id: &str, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "{\"city\":\"Oslo\"}"}});
+    let said = json!({"id": "agent", "title": "A title that never ends ".repeat(12), "messages": [
+        {"role": "system", "content": "Keep   spaces.\n- and lists"},
+        {"role": "user", "content": "ما هو الطقس في أوسلو؟"},
+        {"role": "assistant", "content": null, "tool_calls": [call("c1", "get_weather"), call("c2", "get_time")]},
+        {"role": "tool", "tool_call_id": "c1", "content": "{\"temp\": 3}"},
+        {"role": "tool", "tool_call_id": "c2", "content": "timeout", "error": "timeout after 30 s"},
+        {"role": "assistant", "content": format!("|a|b|\n|:-|-:|\n|Oslo|3|\n\n> quoted\n\n```py\n{}\n```", "x = 1; ".repeat(40))},
+    ]});
+    let owner = house.session(&house.owner).await;
+    house.post("/api/v1/conversations", &owner, said).await.ok();
+}
+
 /// Every screen, once with something on it.
-const SCREENS: [(&str, &str); 20] = [
+const SCREENS: [(&str, &str); 21] = [
     ("sign-in", "/sign-in"),
     ("home", "/"),
     ("export", "/export"),
@@ -740,6 +764,7 @@ const SCREENS: [(&str, &str); 20] = [
     ("audit", "/project/audit"),
     ("settings", "/settings"),
     ("conversation", "/conversations/talk-3"),
+    ("agent", "/conversations/agent"),
     ("api", "/api"),
 ];
 
@@ -748,6 +773,7 @@ async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
     on_sqlite(async |house: &mut House| {
         furnish(house, &house.owner, 30).await;
         ran(house, &house.owner).await;
+        agent(house).await;
         let who = house.token(&house.p, &house.owner, &[Grant::Export]).await;
         let job = house.post("/api/v1/exports", &who, json!({"dataset_name": "shown"})).await;
         house.ended_job("exports", job.json()["id"].as_i64().unwrap(), &who).await;
@@ -893,6 +919,7 @@ async fn no_screen_weighs_more_than_60_kb() {
     on_sqlite(async |house: &mut House| {
         furnish(house, &house.owner, 60).await;
         ran(house, &house.owner).await;
+        agent(house).await;
         let session = house.session(&house.owner).await;
         let weight = async |path: &str, who: &As| {
             let reply = house.ask("GET", path).by(who).send().await;

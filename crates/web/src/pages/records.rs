@@ -430,7 +430,8 @@ pub(super) fn markdown(text: &str) -> String {
             out = out.replace(&inline, &format!("<{cell} class=\"{side}\">"));
         }
     }
-    out
+    // Code scrolls, so it must be reached by keyboard.
+    out.replace("<pre>", "<pre tabindex=\"0\">")
 }
 
 #[cfg(test)]
@@ -521,6 +522,7 @@ mod tests {
             "{html}"
         );
         assert!(!html.contains("<td style"), "{html}");
+        assert!(markdown("```\n<pre>\n```").starts_with("<pre tabindex=\"0\"><code>&lt;pre&gt;"));
         assert!(html.contains("&lt;td style=\"text-align: right\"&gt;"), "{html}");
     }
 }
