@@ -232,7 +232,9 @@ impl crate::Store {
             let (id, job) = (Value::Int(dataset.id), Value::Int(dataset.job));
             connection.execute("DELETE FROM dataset_file WHERE dataset = $1", &[id])?;
             connection.execute("DELETE FROM dataset WHERE id = $1", &[id])?;
-            connection.execute("UPDATE job SET dataset = NULL WHERE id = $1", &[job])?;
+            // A lease of an export that has ended: there are objects that a worker is to remove, if nobody else does.
+            let sql = "UPDATE job SET dataset = NULL, lease_until = finished_at WHERE id = $1";
+            connection.execute(sql, &[job])?;
             for table in ["job_item", "job_left_out", "job_shard"] {
                 connection.execute(&format!("DELETE FROM {table} WHERE job = $1"), &[job])?;
             }

@@ -14,7 +14,7 @@ use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use retort_model::bounds::ROWS_AT_ONCE;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-use crate::{Error, tls};
+use crate::{Error, stop, tls};
 
 /// How long a statement waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(30);
@@ -34,6 +34,9 @@ const MAP: &str = "PRAGMA mmap_size = 17179869184";
 
 /// The same while conversations come in, whose ids and dates lie anywhere in the indexes.
 const INTAKE_CACHE_KIB: i64 = 256 << 10;
+
+/// Steps of SQLite's machine after which it looks whether the work is to end: some microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 2000;
 
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 128;
@@ -149,6 +152,21 @@ impl Dialect {
         }
     }
 
+    /// What lets entries be removed from the audit log within a transaction, and what forbids it again.
+    pub(crate) fn audit_deletion(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Sqlite => (
+                "DROP TRIGGER audit_kept_from_delete",
+                "CREATE TRIGGER audit_kept_from_delete BEFORE DELETE ON audit
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END",
+            ),
+            Self::Postgres => (
+                "ALTER TABLE audit DISABLE TRIGGER audit_kept",
+                "ALTER TABLE audit ENABLE TRIGGER audit_kept",
+            ),
+        }
+    }
+
     /// `column` is one of the texts in the JSON array that is the next parameter.
     pub(crate) fn is_among(self, column: &str, parameter: usize) -> String {
         match self {
@@ -202,6 +220,7 @@ pub(crate) enum Connection {
 /// A connection to PostgreSQL with its prepared statements.
 pub(crate) struct Server {
     client: postgres::Client,
+    url: String,
     statements: HashMap<String, postgres::Statement>,
 }
 
@@ -216,7 +235,7 @@ pub(crate) fn open_sqlite(path: &Path, create: bool) -> Result<Connection, Error
     use rusqlite::OpenFlags;
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
-    let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+    let mut connection = rusqlite::Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     if create {
@@ -230,6 +249,7 @@ pub(crate) fn open_sqlite(path: &Path, create: bool) -> Result<Connection, Error
     // What is purged is not to be found in the file.
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(stop::is_asked))?;
     Ok(Connection::Sqlite(connection))
 }
 
@@ -237,7 +257,8 @@ pub(crate) fn open_sqlite(path: &Path, create: bool) -> Result<Connection, Error
 pub(crate) fn open_postgres(url: &str) -> Result<Connection, Error> {
     let client =
         tls::connect(url).map_err(|reason| Error::Open { store: without_password(url), reason })?;
-    Ok(Connection::Postgres(Box::new(Server { client, statements: HashMap::new() })))
+    let url = url.to_owned();
+    Ok(Connection::Postgres(Box::new(Server { client, url, statements: HashMap::new() })))
 }
 
 /// A URL as it may be shown.
@@ -264,6 +285,17 @@ impl Connection {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// What cancels the query that it is at; none for SQLite, which looks by itself.
+    pub(crate) fn canceller(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(server) => {
+                let (token, url) = (server.client.cancel_token(), server.url.clone());
+                Some(Box::new(move || tls::cancel(&token, &url)))
+            }
         }
     }
 

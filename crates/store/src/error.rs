@@ -56,6 +56,9 @@ pub enum Error {
     /// The worker no longer holds the job: it was cancelled, or another worker took it over.
     #[error("the job is no longer this worker's")]
     NotHeld,
+    /// Whoever asked for it wants it no more.
+    #[error("it was stopped before it was done")]
+    Stopped,
     /// Anything else that the database said.
     #[error("the store failed: {0}")]
     Sql(String),
@@ -75,6 +78,7 @@ impl From<rusqlite::Error> for Error {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::OperationInterrupted) => Self::Stopped,
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 Self::ReadOnly(text)
             }
@@ -93,6 +97,7 @@ impl From<postgres::Error> for Error {
         };
         match server.code() {
             &SqlState::DISK_FULL => Self::Full,
+            &SqlState::QUERY_CANCELED => Self::Stopped,
             &SqlState::READ_ONLY_SQL_TRANSACTION | &SqlState::INSUFFICIENT_PRIVILEGE => {
                 Self::ReadOnly(server.message().to_owned())
             }

@@ -469,6 +469,88 @@ impl crate::Store {
         Ok(found.unwrap_or_default())
     }
 
+    /// Bytes of the datasets in a scope, and of what waits in it to be imported.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn made_bytes(&self, scope: &Scope) -> Result<u64, Error> {
+        let mut datasets =
+            Statement::new("SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM dataset");
+        datasets.made_in(scope);
+        let mut waiting =
+            Statement::new("SELECT CAST(COALESCE(SUM(bytes_total), 0) AS BIGINT) FROM job");
+        waiting.made_in(scope).push(" AND kind = 'import' AND state IN ('queued', 'running')");
+        self.read(|connection| {
+            let mut sum = 0;
+            for statement in [&datasets, &waiting] {
+                let found =
+                    connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
+                sum += found.unwrap_or(0).unsigned_abs();
+            }
+            Ok(sum)
+        })
+    }
+
+    /// Bytes of all items and datasets of a project.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn project_bytes(&self, project: i64) -> Result<u64, Error> {
+        let made = self.made_bytes(&Scope::project(project))?;
+        self.read(|connection| {
+            let mut sum = made;
+            for table in ["conversation", "run", "document"] {
+                let sql = format!(
+                    "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM {table} WHERE project = $1"
+                );
+                let found = connection.row(&sql, &[project.into()], |row| row.int(0))?;
+                sum += found.unwrap_or(0).unsigned_abs();
+            }
+            Ok(sum)
+        })
+    }
+
+    /// Removes jobs that ended before a moment and have no dataset and nothing else left, notices from before another,
+    /// and entries of the audit log from before a third.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn forget_old(
+        &self,
+        jobs: Option<Time>,
+        notices: Option<Time>,
+        audit: Option<Time>,
+    ) -> Result<(), Error> {
+        let jobs_before = "SELECT id FROM job WHERE state NOT IN ('queued', 'running')
+                           AND finished_at < $1 AND dataset IS NULL AND lease_until IS NULL";
+        let mut all = Vec::new();
+        for table in ["job_left_out", "job_item", "job_shard"] {
+            all.push((jobs, format!("DELETE FROM {table} WHERE job IN ({jobs_before})")));
+        }
+        all.push((jobs, format!("DELETE FROM job WHERE id IN ({jobs_before})")));
+        let notices_before = "SELECT id FROM notice WHERE at < $1";
+        all.push((notices, format!("DELETE FROM delivery WHERE notice IN ({notices_before})")));
+        all.push((notices, format!("DELETE FROM notice WHERE id IN ({notices_before})")));
+        self.write(|connection| {
+            for (before, sql) in &all {
+                if let Some(before) = before {
+                    connection.execute(sql, &[Value::Int(before.unix_micros())])?;
+                }
+            }
+            let Some(before) = audit.map(|before| Value::Int(before.unix_micros())) else {
+                return Ok(());
+            };
+            let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM audit WHERE at < $1 LIMIT 1) old";
+            if connection.row(sql, &[before], |row| row.int(0))? == Some(0) {
+                return Ok(());
+            }
+            let (open, close) = connection.dialect().audit_deletion();
+            connection.script(open)?;
+            connection.execute("DELETE FROM audit WHERE at < $1", &[before])?;
+            connection.script(close)
+        })
+    }
+
     /// Whether a job waits, is under way or is to be cleared up after, in any project: for workers, who serve all.
     ///
     /// # Errors

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use retort_model::{ItemKind, Status, Time};
 
-use crate::Error;
 use crate::body::BodyHead;
 use crate::dialect::{Connection, Value};
 use crate::filter::{PURGED, number_of_status};
 use crate::items::table;
+use crate::{Error, private};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +90,7 @@ impl crate::Store {
         if self.file().is_none() {
             return Err(Error::Sql("a store in PostgreSQL is copied by `pg_dump`".into()));
         }
+        private::make_file(path).map_err(|error| Error::Disk(error.to_string()))?;
         let path = path.to_string_lossy();
         self.read(|connection| connection.execute("VACUUM INTO $1", &[Value::Text(&path)]))?;
         Ok(())

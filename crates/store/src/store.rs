@@ -9,7 +9,8 @@ use crate::Error;
 use crate::body::Dictionaries;
 use crate::counts::Counts;
 use crate::dialect::{self, Connection, Value};
-use crate::schema;
+use crate::stop::Stop;
+use crate::{private, schema};
 
 /// Connections of a kind that are kept open while nobody uses them: as many as a server has calls at once.
 const IDLE: usize = 16;
@@ -58,6 +59,13 @@ impl StorePlace {
                     let reason = "there is no such file; `retort import` makes one".into();
                     return Err(Error::Open { store: path.display().to_string(), reason });
                 }
+                if create {
+                    // SQLite gives the files beside it the same mode.
+                    private::make_file(path).map_err(|error| Error::Open {
+                        store: path.display().to_string(),
+                        reason: error.to_string(),
+                    })?;
+                }
                 let opened = dialect::open_sqlite(path, create);
                 opened.map_err(|error| match error {
                     Error::Damaged(reason) if known => Error::Open {
@@ -85,7 +93,7 @@ impl Store {
         if let StorePlace::File(path) = &place
             && let Some(folder) = path.parent()
         {
-            std::fs::create_dir_all(folder).map_err(|error| Error::Open {
+            private::make_folder(folder).map_err(|error| Error::Open {
                 store: path.display().to_string(),
                 reason: error.to_string(),
             })?;
@@ -176,7 +184,14 @@ impl Store {
             Some(connection) => connection,
             None => self.place.connect(false)?,
         };
-        let result = act(&mut connection);
+        let stop = Stop::current();
+        stop.set_query(connection.canceller());
+        let result = if stop.is_asked() { Err(Error::Stopped) } else { act(&mut connection) };
+        stop.set_query(None);
+        if stop.is_asked() {
+            // The last query may be cancelled in the middle of it.
+            return result;
+        }
         if matches!(result, Err(Error::Connection(_))) {
             // What ended this connection ended the others, too.
             pool.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -59,6 +59,20 @@ pub(crate) fn connect(url: &str) -> Result<postgres::Client, String> {
     connected.map_err(|error| with_causes(&error))
 }
 
+/// Cancels the query that a connection to the server at a URL is at. What cannot be cancelled ends by itself.
+pub(crate) fn cancel(token: &postgres::CancelToken, url: &str) {
+    let Ok((url, wishes)) = Wishes::split_off(url) else { return };
+    let Ok(config) = url.parse::<postgres::Config>() else { return };
+    let is_local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+    let _ = if is_local || config.get_ssl_mode() == SslMode::Disable {
+        token.cancel_query(postgres::NoTls)
+    } else if let Ok(config) = wishes.config() {
+        token.cancel_query(MakeRustlsConnect::new(config))
+    } else {
+        Ok(())
+    };
+}
+
 /// What a URL asks of the encryption.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wishes {

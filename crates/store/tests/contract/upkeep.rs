@@ -1,6 +1,6 @@
 //! Checking, copying, measuring.
 
-use retort_model::{Action, ProjectRole};
+use retort_model::{Action, JobState, ProjectRole};
 use retort_store::{AuditFilter, Edit, Finding, Incoming, SessionKind, Store};
 
 use crate::support::*;
@@ -176,5 +176,40 @@ fn a_link_to_what_is_deleted_is_found() {
         place.sql("UPDATE conversation SET status = 2");
         let shallow = found(place, false);
         assert!(shallow.len() == 1 && shallow[0].starts_with("public links: 1"), "{shallow:?}");
+    });
+}
+
+#[test]
+fn what_is_older_than_is_kept_is_removed_and_nothing_else() {
+    on_both(|place| {
+        place.add("a", "text");
+        let kept = place.dataset("kept", &everything());
+        let [old, young] = ["old", "young"].map(|name| place.export(name, &everything()));
+        for (job, seconds) in [(old, 1000), (young, 9000)] {
+            place.claim("w", job);
+            let end = place.store.end(job, "w", JobState::Cancelled, None, None, at(seconds));
+            end.unwrap();
+            place.store.cleared(job).unwrap();
+        }
+        for seconds in [1000, 9000] {
+            place
+                .store
+                .add_audit(&entry(Some(place.project), Action::Export, "x"), at(seconds))
+                .unwrap();
+        }
+        let moment = Some(at(5000));
+        place.store.forget_old(None, None, None).unwrap();
+        let jobs = "SELECT COUNT(*) FROM job";
+        assert_eq!(place.number(jobs), 3);
+        place.store.forget_old(moment, moment, moment).unwrap();
+        assert_eq!(place.number(jobs), 2, "the one of the dataset and the young one");
+        assert!(place.store.dataset_numbered(&place.scope(), kept).unwrap().is_some());
+        assert_eq!(place.number("SELECT COUNT(*) FROM notice"), 1);
+        assert_eq!(place.number("SELECT COUNT(*) FROM audit"), 1);
+        assert!(
+            place.try_sql("DELETE FROM audit").is_err(),
+            "nobody else removes anything from it"
+        );
+        assert!(place.store.project_bytes(place.project).unwrap() >= 4);
     });
 }

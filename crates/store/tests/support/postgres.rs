@@ -100,6 +100,13 @@ impl Server {
         control
     }
 
+    /// A client of its own that does SQL at a URL.
+    pub fn psql(&self, url: &str) -> Command {
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        psql
+    }
+
     /// The URL of a new, empty database of that name.
     pub fn new_database(&self, name: &str) -> String {
         let mut create = Command::new(self.programs.join("createdb"));
