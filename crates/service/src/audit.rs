@@ -1,7 +1,10 @@
 //! The audit log: who did what, and who was refused.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{Action, Grant, ProjectRole};
+use retort_model::{Action, Grant, ProjectRole, Time};
 use retort_store::{AuditEntry, AuditFilter, NewAudit};
 
 use crate::Error;
@@ -10,6 +13,34 @@ use crate::service::Service;
 
 /// Longest name of an object in the log, in characters.
 const OBJECT_CHARACTERS: usize = 300;
+
+/// Refusals of one person in a minute that are written down: each is a write that reaches the disk, and a program that is
+/// refused may ask a thousand times a second.
+const REFUSALS_PER_MINUTE: u32 = 60;
+
+/// People whose refusals are counted at a time.
+const REFUSED_COUNTED: usize = 10_000;
+
+/// By name, the minute of the last refusal and how many there were in it.
+#[derive(Default)]
+pub(crate) struct Refusals(Mutex<HashMap<String, (i64, u32)>>);
+
+impl Refusals {
+    /// Counts a refusal; whether it is to be written down.
+    fn notes(&self, name: &str, now: Time) -> bool {
+        let minute = now.unix_micros() / 60_000_000;
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counted.len() >= REFUSED_COUNTED {
+            counted.retain(|_, (last, _)| *last == minute);
+        }
+        let (last, count) = counted.entry(name.to_owned()).or_insert((minute, 0));
+        if *last != minute {
+            (*last, *count) = (minute, 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= REFUSALS_PER_MINUTE
+    }
+}
 
 impl Service {
     /// Does `act` and writes down that it was done, or that the caller was refused.
@@ -31,6 +62,9 @@ impl Service {
             ) => true,
             Err(_) => return result,
         };
+        if is_refused && !self.refusals.notes(&caller.name, self.clock.now()) {
+            return result;
+        }
         let end = object.char_indices().nth(OBJECT_CHARACTERS).map_or(object.len(), |(end, _)| end);
         let entry = NewAudit {
             project: Some(caller.project.id),
@@ -106,5 +140,25 @@ impl Service {
                 None => return Ok(()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_written_down_up_to_a_bound_in_a_minute() {
+        let refusals = Refusals::default();
+        let at = |seconds: i64| Time::from_unix_micros(1_700_000_000_000_000 + seconds * 1_000_000);
+        let noted = |name: &str, seconds| {
+            (0..500).filter(|_| refusals.notes(name, at(seconds).unwrap())).count()
+        };
+        assert_eq!([noted("ann", 0), noted("ben", 1), noted("ann", 2)], [60, 60, 0]);
+        assert_eq!(noted("ann", 61), 60);
+        for number in 0..3 * REFUSED_COUNTED {
+            refusals.notes(&number.to_string(), at(120 + number as i64 / 100).unwrap());
+        }
+        assert!(refusals.0.lock().unwrap().len() <= REFUSED_COUNTED);
     }
 }

@@ -71,9 +71,25 @@ impl Caller {
         }
     }
 
-    /// What they made: datasets and jobs are seen by who made them, and no one else.
+    /// What they made.
     pub(crate) fn own(&self) -> Scope {
         Scope::person(self.project.id, self.name.as_str())
+    }
+
+    /// The datasets and jobs whose contents they may see: their own, and for whoever holds the store's file all.
+    pub(crate) fn made(&self) -> Scope {
+        match self.person {
+            Some(_) => self.own(),
+            None => Scope::project(self.project.id),
+        }
+    }
+
+    /// The datasets and jobs that they may look at from outside and end: owners everyone's in the project.
+    pub(crate) fn overseen(&self) -> Scope {
+        match self.role {
+            ProjectRole::Owner => Scope::project(self.project.id),
+            ProjectRole::Member | ProjectRole::Admin => self.made(),
+        }
     }
 
     /// Refuses a token that was not given this.

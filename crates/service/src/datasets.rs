@@ -1,6 +1,7 @@
 //! Datasets that were made: looked at, renamed, deleted, traced.
 
-use retort_model::{Action, DatasetName, Grant};
+use retort_formats::package::MANIFEST;
+use retort_model::{Action, DatasetName, Grant, ProjectRole, Scope};
 use retort_store::{Dataset, DatasetFile};
 
 use crate::Error;
@@ -8,7 +9,9 @@ use crate::browse::no_conversation;
 use crate::caller::Caller;
 use crate::objects::ObjectShelf;
 use crate::package::Package;
+use crate::panics::point;
 use crate::service::Service;
+use crate::verify::{Difference, Verified, read_through, verify_package};
 
 /// Which dataset is meant.
 #[derive(Clone, Copy, Debug)]
@@ -41,31 +44,89 @@ impl From<i64> for DatasetRef<'_> {
 }
 
 impl Service {
-    /// The caller's datasets, the newest first.
+    /// The caller's datasets, the newest first; whoever holds the store's file sees everyone's in the project.
     ///
     /// # Errors
     /// Those of the store.
     pub fn datasets(&self, caller: &Caller) -> Result<Vec<Dataset>, Error> {
         caller.needs(Grant::Export)?;
-        Ok(self.store.datasets(&caller.own())?)
+        Ok(self.store.datasets(&caller.made())?)
     }
 
-    /// One of the caller's datasets.
+    /// Everyone's datasets in the project, the newest first.
     ///
     /// # Errors
-    /// There is none; those of the store.
+    /// The caller is no owner of it; those of the store.
+    pub fn all_datasets(&self, caller: &Caller) -> Result<Vec<Dataset>, Error> {
+        caller.needs(Grant::Export)?;
+        caller.needs_role(ProjectRole::Owner)?;
+        Ok(self.store.datasets(&caller.overseen())?)
+    }
+
+    /// One of the caller's datasets, to be read or changed.
+    ///
+    /// # Errors
+    /// There is none, or several people have one of that name; those of the store.
     pub fn dataset<'d>(
         &self,
         caller: &Caller,
         which: impl Into<DatasetRef<'d>>,
     ) -> Result<Dataset, Error> {
+        self.dataset_in(caller, &caller.made(), which.into())
+    }
+
+    /// One of the datasets that the caller may look at from outside, and delete: an owner anyone's in the project.
+    ///
+    /// # Errors
+    /// As [`Self::dataset`].
+    pub fn overseen_dataset<'d>(
+        &self,
+        caller: &Caller,
+        which: impl Into<DatasetRef<'d>>,
+    ) -> Result<Dataset, Error> {
+        self.dataset_in(caller, &caller.overseen(), which.into())
+    }
+
+    fn dataset_in(
+        &self,
+        caller: &Caller,
+        scope: &Scope,
+        which: DatasetRef<'_>,
+    ) -> Result<Dataset, Error> {
         caller.needs(Grant::Export)?;
-        let which = which.into();
         let found = match which {
-            DatasetRef::Named(name) => self.store.dataset(&caller.own(), name)?,
-            DatasetRef::Numbered(id) => self.store.dataset_numbered(&caller.own(), id)?,
+            DatasetRef::Named(name) => match self.store.dataset(&caller.own(), name)? {
+                None if scope.owner.is_none() => self.only_dataset_named(scope, name)?,
+                own => own,
+            },
+            DatasetRef::Numbered(id) => self.store.dataset_numbered(scope, id)?,
         };
         found.ok_or_else(|| Error::NotFound { what: "dataset", name: which.to_string() })
+    }
+
+    /// Names are one's own: several people may have a dataset of the same.
+    fn only_dataset_named(&self, scope: &Scope, name: &str) -> Result<Option<Dataset>, Error> {
+        let mut named = self.store.datasets(scope)?;
+        named.retain(|dataset| dataset.name == name);
+        if named.len() > 1 {
+            let numbers: Vec<String> = named
+                .iter()
+                .map(|dataset| format!("{} of {}", dataset.id, dataset.creator))
+                .collect();
+            let numbers = numbers.join(", ");
+            return Err(Error::Choice(format!(
+                "several people have a dataset `{name}`; name one by its number: {numbers}"
+            )));
+        }
+        Ok(match named.pop() {
+            None => name
+                .parse()
+                .ok()
+                .map(|id| self.store.dataset_numbered(scope, id))
+                .transpose()?
+                .flatten(),
+            named => named,
+        })
     }
 
     /// The files of a dataset, the receipt last.
@@ -87,6 +148,31 @@ impl Service {
         Package::on(Box::new(shelf), dataset.name.as_ref())
     }
 
+    /// Reads a dataset whole and compares it with its receipt, and that with what the store says of it.
+    ///
+    /// # Errors
+    /// Its objects are not there, or not whole. What differs is no error but the result.
+    pub fn verify_dataset(&self, dataset: &Dataset) -> Result<Verified, Error> {
+        let mut package = self.open_dataset(dataset)?;
+        let mut verified = verify_package(&mut package)?;
+        for file in self.store.dataset_files(dataset)? {
+            let listed = verified.manifest.files.iter().find(|one| one.path == file.path);
+            let found = match listed {
+                Some(listed) => listed.sha256.clone(),
+                None if file.path == MANIFEST => {
+                    let fail = |source| Error::Unpack { name: MANIFEST.into(), source };
+                    read_through(&mut package.file(MANIFEST).map_err(fail)?).map_err(fail)?.1
+                }
+                None => "none".to_owned(),
+            };
+            if found != file.sha256 {
+                let what = format!("SHA-256 {found}, the store says {}", file.sha256);
+                verified.differences.push(Difference { file: file.path, what });
+            }
+        }
+        Ok(verified)
+    }
+
     /// Gives one of the caller's datasets another name. Its files stay as they were made.
     ///
     /// # Errors
@@ -106,11 +192,11 @@ impl Service {
         })
     }
 
-    /// Deletes one of the caller's datasets for good, with its objects.
+    /// Deletes one of the caller's datasets for good, with its objects; an owner, anyone's in the project.
     ///
     /// # Errors
-    /// There is none; those of the store and of the place of the datasets; what is left of the latter is found by
-    /// `doctor`.
+    /// There is none; those of the store and of the place of the datasets. What is left of the latter, a worker
+    /// removes.
     pub fn delete_dataset<'d>(
         &self,
         caller: &Caller,
@@ -118,9 +204,11 @@ impl Service {
     ) -> Result<Dataset, Error> {
         let which = which.into();
         self.audited(caller, Action::Dataset, &format!("{which}: deleted"), || {
-            let dataset = self.dataset(caller, which)?;
+            let dataset = self.overseen_dataset(caller, which)?;
             self.store.delete_dataset(&dataset)?;
+            point("dataset.delete");
             self.objects.remove_all(&dataset.prefix)?;
+            self.store.cleared(dataset.job)?;
             Ok(dataset)
         })
     }

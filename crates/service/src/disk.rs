@@ -70,8 +70,15 @@ struct Blocks {
 }
 
 impl DiskFile {
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let file = File::create_new(path)?;
+    /// With `private`, it is for this account alone.
+    pub(crate) fn create(path: &Path, private: bool) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        if private {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        let file = options.open(path)?;
         Ok(Self { path: path.to_owned(), file, block: Block::new(), blocks: None })
     }
 
@@ -184,7 +191,7 @@ mod tests {
         for length in [0, 1, block - 1, block, block + 1, 3 * block, 7 * block + 4097] {
             let path = folder.path().join(length.to_string());
             let bytes: Vec<u8> = (0..length).map(|n| (n / 7 % 251) as u8).collect();
-            let mut file = DiskFile::create(&path).unwrap();
+            let mut file = DiskFile::create(&path, false).unwrap();
             for piece in bytes.chunks(300_001) {
                 file.write_all(piece).unwrap();
             }
@@ -197,7 +204,7 @@ mod tests {
     fn a_file_that_is_there_is_not_written_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
-        DiskFile::create(&path).unwrap().finish().unwrap();
-        assert!(DiskFile::create(&path).is_err());
+        DiskFile::create(&path, false).unwrap().finish().unwrap();
+        assert!(DiskFile::create(&path, false).is_err());
     }
 }

@@ -1,13 +1,15 @@
 //! `doctor` and `backup`: whether all is as it should be, and a copy of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use retort_model::{JobState, Scope};
+use retort_store::private::{make_file, make_folder};
 use retort_store::{Dataset, Finding, Store};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -16,10 +18,14 @@ use crate::Error;
 use crate::export::prefix;
 use crate::objects::Objects;
 use crate::place::{Place, hex};
-use crate::service::Service;
+use crate::service::{Service, later};
+use crate::verify::read_through;
 
 /// Free room under which a disk is told of: what one part of an export and its file may take.
 const LOW_DISK_BYTES: u64 = 2 << 30;
+
+/// How far the clock of the place of the datasets may be ahead of ours.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -84,22 +90,32 @@ impl Service {
     ) -> Result<(), Error> {
         let what = format!("dataset `{}`", dataset.name);
         let mut is_whole = true;
+        let made = dataset.created_at.map(|at| later(at, CLOCKS_DIFFER));
         for file in self.store.dataset_files(dataset)? {
-            let found = self.objects.size(&format!("{}/{}", dataset.prefix, file.object))?;
-            if found != Some(file.bytes) {
-                is_whole = false;
-                let problem = match found {
-                    None => format!("`{}` is missing", file.path),
-                    Some(bytes) => {
-                        format!("`{}` has {bytes} bytes, it had {}", file.path, file.bytes)
+            let path = &file.path;
+            let found = self.objects.look_at(&format!("{}/{}", dataset.prefix, file.object))?;
+            let problem = match found {
+                None => format!("`{path}` is missing"),
+                Some((bytes, _)) if bytes != file.bytes => {
+                    format!("`{path}` has {bytes} bytes, it had {}", file.bytes)
+                }
+                // Restored from a backup, or changed: that alone is read.
+                Some((_, Some(changed))) if Some(changed) > made && !deep => {
+                    let fail = |source| Error::Unpack { name: path.clone(), source };
+                    let mut input = self.objects.below(&dataset.prefix).open(&file.object)?;
+                    if read_through(&mut input).map_err(fail)?.1 == file.sha256 {
+                        continue;
                     }
-                };
-                let problem = format!("{problem}; restore a backup, or delete and export it again");
-                diagnosis.findings.push(finding(&what, problem));
-            }
+                    format!("`{path}` was changed after it was made, at {changed}")
+                }
+                Some(_) => continue,
+            };
+            is_whole = false;
+            let problem = format!("{problem}; restore a backup, or delete and export it again");
+            diagnosis.findings.push(finding(&what, problem));
         }
         if deep && is_whole {
-            let verified = crate::verify::verify_package(&mut self.open_dataset(dataset)?)?;
+            let verified = self.verify_dataset(dataset)?;
             for difference in verified.differences {
                 let problem = format!("{}: {}", difference.file, difference.what);
                 diagnosis.findings.push(finding(&what, problem));
@@ -203,10 +219,12 @@ impl Service {
         let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let parent = output.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
-        let partial = tempfile::Builder::new()
-            .prefix(&format!(".{name}."))
-            .tempdir_in(parent)
-            .map_err(|error| Error::write(parent, error))?;
+        let prefix = format!(".{name}.");
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let partial = builder.tempdir_in(parent).map_err(|error| Error::write(parent, error))?;
         let copied = self.copy_store(partial.path())?;
         let mut bytes = 0;
         for project in copied.projects()? {
@@ -235,6 +253,7 @@ impl Service {
             return Ok(Store::open_existing(&path.to_string_lossy())?);
         }
         let path = folder.join("retort.dump");
+        make_file(&path).map_err(|error| Error::write(&path, error))?;
         let mut dump = Command::new("pg_dump");
         dump.arg("--format=custom").arg("--file").arg(&path).arg(self.store.location());
         if let Some(password) = password_in(&self.settings.store) {
@@ -286,9 +305,10 @@ fn copy_object(place: &dyn Place, prefix: &str, key: &str, folder: &Path) -> Res
     let path: PathBuf = folder.join("objects").join(prefix).join(key);
     let fail = |error: io::Error| Error::write(&path, error);
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(fail)?;
+        make_folder(parent).map_err(fail)?;
     }
-    let mut out = File::create(&path).map_err(fail)?;
+    make_file(&path).map_err(fail)?;
+    let mut out = OpenOptions::new().write(true).open(&path).map_err(fail)?;
     io::copy(&mut place.open(key)?, &mut out).map_err(fail)
 }
 

@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use retort_formats::package::{Archive, Entry, Segment};
 use retort_model::Action;
 use retort_store::{Dataset, DatasetFile};
+use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::caller::Caller;
 use crate::datasets::DatasetRef;
 use crate::objects::Prefix;
 use crate::pipeline::{Observer, Progress};
-use crate::place::Place;
+use crate::place::{Place, hex};
 use crate::service::Service;
 
 /// A dataset's archive, whose every byte is known before it is sent.
@@ -144,6 +145,9 @@ impl Download {
         let mut input = self.place.open(&file.object)?;
         input.seek(SeekFrom::Start(range.start)).map_err(failed)?;
         let mut left = range.end - range.start;
+        // What is read from its start to its end is compared with what the store has; before the last piece is sent, so
+        // that what differs is seen to break off.
+        let mut hash = (left == file.bytes).then(Sha256::new);
         let mut buffer = vec![0; 1 << 18];
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
@@ -152,8 +156,16 @@ impl Download {
             if length == 0 {
                 return Err(failed(io::Error::other(format!("it ends {left} bytes too soon"))));
             }
-            out.write_all(buffer.get(..length).unwrap_or_default()).map_err(sending)?;
+            let piece = buffer.get(..length).unwrap_or_default();
             left -= length as u64;
+            if let Some(hash) = &mut hash {
+                hash.update(piece);
+                if left == 0 && hex(&hash.finalize_reset()) != file.sha256 {
+                    let why = "it is not what was made: its SHA-256 differs from the store's";
+                    return Err(failed(io::Error::other(why)));
+                }
+            }
+            out.write_all(piece).map_err(sending)?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use retort_formats::import::{self, ImportFormat};
 use retort_model::{Action, Grant, ItemKind, JobKind, JobState, Scope};
-use retort_store::{Job, NewImport};
+use retort_store::{Job, NewImport, Stop};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -136,6 +136,7 @@ impl Service {
     ) -> Result<ImportReport, Error> {
         self.audited(caller, Action::Import, request.kind.plural(), || {
             caller.needs(Grant::Write)?;
+            self.check_room(caller)?;
             let plan = ImportPlan {
                 inputs: vec![Input::Bytes(bytes.into(), "request".into())],
                 from: request.from,
@@ -145,9 +146,8 @@ impl Service {
                 names: true,
                 reading: ReadOptions::default(),
             };
-            let running = AtomicBool::new(false);
-            let scope = caller.scope();
-            crate::import::import(&self.store, &scope, &plan, &Nobody, &running, &mut io::sink())
+            let (stop, scope) = (Stop::current(), caller.scope());
+            crate::import::import(&self.store, &scope, &plan, &Nobody, stop.flag(), &mut io::sink())
         })
     }
 
@@ -158,6 +158,14 @@ impl Service {
     pub fn upload(&self, caller: &Caller, label: &str) -> Result<Upload, Error> {
         let label: String = label.chars().filter(|c| !c.is_control()).take(200).collect();
         self.noting_refusal(caller, Action::Import, &label, || caller.needs(Grant::Write))?;
+        self.check_room(caller)?;
+        let most = self.settings.quotas.imports_per_person;
+        if caller.person.is_some() && self.store.open_jobs(&caller.own(), JobKind::Import)? >= most
+        {
+            return Err(Error::TooMany(format!(
+                "{most} imports of yours wait or run already; wait for one to end"
+            )));
+        }
         let key = format!("{}-{}", self.store.identity(), hex(&chance::<16>()?));
         let file = self.objects.below(UPLOADS).create(&key)?;
         Ok(Upload { key, label, file: Some(file), hash: Sha256::new(), bytes: 0 })

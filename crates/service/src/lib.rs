@@ -64,7 +64,7 @@ pub use plan::{Compression, DatasetPlan, PlanNames};
 pub use preview::{Preview, Sample, left_out, preview, preview_package};
 pub use queue::ExportRequest;
 pub use runs::{Latency, RunBar, RunCharts};
-pub use service::{Clock, Done, Service, Settings, Worked, migrate};
+pub use service::{Clock, Done, Quotas, Retention, Service, Settings, Worked, migrate};
 pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
 pub use source::{Input, NamedInputs, PassedOver, ReadOptions, files_of};
 pub use verify::{Difference, Verified, verify, verify_package};
@@ -77,5 +77,5 @@ pub use retort_store::{
     AuditEntry, AuditFilter, Begun, Cursor, Dataset, DatasetFile, Delivery, DeliveryState,
     DocumentPage, DocumentSummary, Edit, Error as StoreError, Finding, Flow, FlowParts, Invitation,
     Job, JobProgress, Member, Notice, Order, Original, Page, Person, Project, QueueFacts, RunPage,
-    RunSummary, Share, Summary, Taken, Token, Webhook,
+    RunSummary, Share, Stop, Summary, Taken, Token, Webhook,
 };

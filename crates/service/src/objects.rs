@@ -17,7 +17,9 @@ use object_store::path::Path as ObjectPath;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, RetryConfig, WriteMultipart};
 use retort_formats::file::ReadSeek;
+use retort_model::Time;
 use retort_model::bounds::{OBJECT_PART_BYTES, OBJECT_PARTS_IN_FLIGHT, OBJECT_READ_BYTES};
+use retort_store::private::make_folder;
 use tokio::runtime::Runtime;
 use url::Url;
 
@@ -44,6 +46,9 @@ fn failed(doing: &'static str, object: &str, error: &object_store::Error) -> Err
             reason = format!("{reason}: {more}");
         }
         cause = inner.source();
+    }
+    if reason.contains("URL scheme is not allowed") {
+        reason.push_str("; an endpoint without TLS takes `AWS_ALLOW_HTTP=true`");
     }
     Error::Objects { doing, object: object.to_owned(), reason }
 }
@@ -76,7 +81,7 @@ impl Objects {
             Ok(url) if url.scheme().len() > 1 && url.scheme() != "file" => url,
             _ => {
                 let folder = PathBuf::from(location.strip_prefix("file://").unwrap_or(location));
-                fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
+                make_folder(&folder).map_err(|error| Error::write(&folder, error))?;
                 let folder = folder.canonicalize().map_err(|error| Error::read(&folder, error))?;
                 let store = LocalFileSystem::new_with_prefix(&folder)
                     .map_err(|error| failed("open", location, &error))?
@@ -149,8 +154,16 @@ impl Objects {
 
     /// The size of an object; none if it is not there.
     pub(crate) fn size(&self, path: &str) -> Result<Option<u64>, Error> {
+        Ok(self.look_at(path)?.map(|(size, _)| size))
+    }
+
+    /// The size of an object, and when it was last changed; none if it is not there.
+    pub(crate) fn look_at(&self, path: &str) -> Result<Option<(u64, Option<Time>)>, Error> {
         match self.runtime.block_on(self.store.head(&ObjectPath::from(path))) {
-            Ok(meta) => Ok(Some(meta.size)),
+            Ok(meta) => {
+                let changed = Time::from_unix_micros(meta.last_modified.timestamp_micros());
+                Ok(Some((meta.size, changed)))
+            }
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(failed("look at", path, &error)),
         }
@@ -227,7 +240,7 @@ impl Prefix {
     /// The folder in which the object is a file, if objects lie in one and it spells their names in the same way.
     fn folder_of(&self, key: &str, path: &ObjectPath) -> Option<Folder> {
         let root = self.objects.root.as_ref()?;
-        (path.as_ref() == format!("{}/{key}", self.prefix)).then(|| Folder::new(root.clone()))
+        (path.as_ref() == format!("{}/{key}", self.prefix)).then(|| Folder::private(root.clone()))
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use retort_formats::file::ReadSeek;
 use retort_formats::package::DataFile;
+use retort_store::private::make_folder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -42,11 +43,18 @@ impl NewFile for DiskFile {
 /// A folder on disk.
 pub(crate) struct Folder {
     root: PathBuf,
+    /// Whether what is made in it is for this account alone.
+    is_private: bool,
 }
 
 impl Folder {
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, is_private: false }
+    }
+
+    /// One whose files and folders are for this account alone.
+    pub(crate) fn private(root: PathBuf) -> Self {
+        Self { root, is_private: true }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -58,10 +66,15 @@ impl Place for Folder {
     fn create(&self, key: &str) -> Result<Box<dyn NewFile>, Error> {
         let path = self.describe(key);
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
+            let made = match self.is_private {
+                true => make_folder(parent),
+                false => fs::create_dir_all(parent),
+            };
+            made.map_err(|error| Error::write(parent, error))?;
         }
         self.remove(key)?;
-        let file = DiskFile::create(&path).map_err(|error| Error::write(&path, error))?;
+        let file =
+            DiskFile::create(&path, self.is_private).map_err(|error| Error::write(&path, error))?;
         Ok(Box::new(file))
     }
 

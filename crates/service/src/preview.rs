@@ -2,14 +2,13 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use retort_formats::file::by_name as file_format_named;
 use retort_formats::import::{self, Refusal};
 use retort_formats::package::REJECTS;
 use retort_model::bounds::{CHECKED_BEFORE, CHECKED_BEFORE_BYTES, PREVIEW_RECORDS, SHARD_BYTES};
 use retort_model::{Account, Grant, ItemSelection, Selection, Status, Tally};
-use retort_store::Order;
+use retort_store::{Order, Stop};
 
 use crate::Error;
 use crate::browse::with_edits;
@@ -168,7 +167,8 @@ fn look(
 ) -> Result<Preview, Error> {
     plan.dataset.check()?;
     let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
-    let plan = &plan.with_variables(&mut inputs, &AtomicBool::new(false))?;
+    let stop = Stop::current();
+    let plan = &plan.with_variables(&mut inputs, stop.flag())?;
     let jsonl = file_format_named("jsonl").ok_or_else(|| Error::Choice("no JSON Lines".into()))?;
     let shaping = Shaping { file_format: jsonl, threads: 1, tells_account: true, ..plan.shaping() };
     let fail = |source| Error::Unpack { name: "the preview".into(), source };
@@ -178,13 +178,8 @@ fn look(
     let mut preview = Preview::default();
     let mut count = 0;
     let mut feed = InputsFeed::new(&inputs, plan.from);
-    let totals = run(
-        &mut feed,
-        &shaping,
-        Totals::default(),
-        &Nobody,
-        &AtomicBool::new(false),
-        &mut |delivery| {
+    let totals =
+        run(&mut feed, &shaping, Totals::default(), &Nobody, stop.flag(), &mut |delivery| {
             rejects.write_all(&delivery.rejects).map_err(fail)?;
             if let Some(chunk) = delivery.chunk {
                 count += chunk.rows;
@@ -196,8 +191,7 @@ fn look(
                 preview.first_refused = counted.first_refused;
             }
             Ok(if whole || count < PREVIEW_RECORDS as u64 { More::Wanted } else { More::Enough })
-        },
-    )?;
+        })?;
     if whole || count < PREVIEW_RECORDS as u64 {
         preview.account = totals.account;
         preview.refused = totals.refused;

@@ -46,6 +46,7 @@ impl Service {
                     "{EXPORTS_PER_PERSON} exports of yours wait or run already; wait for one to end"
                 )));
             }
+            self.check_room(caller)?;
             let mut dataset = request.dataset.clone();
             if let ItemSelection::Documents(selection) = &request.selection {
                 fit(&mut dataset, &self.store.document_facts(&scope, selection)?.1);
@@ -178,7 +179,7 @@ impl Service {
         Ok(datasets.chain(jobs.into_iter().map(|job| job.name)).collect())
     }
 
-    /// The caller's jobs, the newest first.
+    /// The caller's jobs, the newest first; for whoever holds the store's file, everyone's in the project.
     ///
     /// # Errors
     /// Those of the store.
@@ -187,7 +188,7 @@ impl Service {
         if !caller.grants.has(Grant::Write) {
             caller.needs(Grant::Export)?;
         }
-        let mut jobs = self.store.jobs(&caller.own(), most)?;
+        let mut jobs = self.store.jobs(&caller.made(), most)?;
         jobs.retain(may);
         Ok(jobs)
     }
@@ -198,10 +199,25 @@ impl Service {
     /// Those of the store.
     pub fn jobs_of(&self, caller: &Caller, kind: JobKind, most: usize) -> Result<Vec<Job>, Error> {
         caller.needs(needed(kind))?;
-        Ok(self.store.jobs_of(&caller.own(), kind, most)?)
+        Ok(self.store.jobs_of(&caller.made(), kind, most)?)
     }
 
-    /// One of the caller's jobs, of that kind.
+    /// Everyone's jobs of a kind in the project, the newest first.
+    ///
+    /// # Errors
+    /// The caller is no owner of it; those of the store.
+    pub fn all_jobs_of(
+        &self,
+        caller: &Caller,
+        kind: JobKind,
+        most: usize,
+    ) -> Result<Vec<Job>, Error> {
+        caller.needs(needed(kind))?;
+        caller.needs_role(ProjectRole::Owner)?;
+        Ok(self.store.jobs_of(&caller.overseen(), kind, most)?)
+    }
+
+    /// One of the caller's jobs, of that kind; for an owner, anyone's in the project.
     ///
     /// # Errors
     /// There is none; those of the store.
@@ -211,12 +227,12 @@ impl Service {
         job.and_then(|job| if job.kind == kind { Ok(job) } else { Err(no_job(id)) })
     }
 
-    /// One of the caller's jobs.
+    /// One of the caller's jobs; for an owner, anyone's in the project.
     ///
     /// # Errors
     /// There is none; those of the store.
     pub fn job(&self, caller: &Caller, id: i64) -> Result<Job, Error> {
-        let found = self.store.job(&caller.own(), id)?;
+        let found = self.store.job(&caller.overseen(), id)?;
         let Some(job) = found else {
             if !caller.grants.has(Grant::Write) {
                 caller.needs(Grant::Export)?;
@@ -227,14 +243,14 @@ impl Service {
         Ok(job)
     }
 
-    /// Asks one of the caller's jobs to end.
+    /// Asks one of the caller's jobs to end; an owner, anyone's in the project.
     ///
     /// # Errors
     /// There is none, or it has ended; those of the store.
     pub fn cancel(&self, caller: &Caller, id: i64, kind: JobKind) -> Result<Job, Error> {
         self.audited(caller, action(kind), &format!("job {id}: cancelled"), || {
             let job = self.job_of(caller, kind, id)?;
-            if !self.store.cancel(&caller.own(), id, self.clock.now())? {
+            if !self.store.cancel(&caller.overseen(), id, self.clock.now())? {
                 return Err(Error::Conflict(format!("job {id} has ended: it is {}", job.state)));
             }
             let job = self.job(caller, id)?;
@@ -254,7 +270,7 @@ impl Service {
         self.audited(caller, action(kind), &format!("job {id}: again"), || {
             let job = self.job_of(caller, kind, id)?;
             let has_failed = matches!(job.state, JobState::Failed | JobState::Cancelled);
-            match has_failed.then(|| self.store.retry(&caller.own(), id)) {
+            match has_failed.then(|| self.store.retry(&caller.overseen(), id)) {
                 Some(Ok(true)) => self.job(caller, id),
                 Some(Err(retort_store::Error::NameTaken(name))) => Err(Error::Conflict(format!(
                     "the name `{name}` is in use by now; give that dataset another, then try again"

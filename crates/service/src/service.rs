@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use retort_model::bounds::JOB_ATTEMPTS;
@@ -10,6 +10,8 @@ use retort_model::{JobKind, JobState, Scope, Time};
 use retort_store::{Dataset, Job, Project, QueueFacts, Store};
 
 use crate::Error;
+use crate::audit::Refusals;
+use crate::caller::Caller;
 use crate::doctor::free_bytes;
 use crate::export::{export, prefix};
 use crate::import::{ImportPlan, ImportReport};
@@ -20,6 +22,9 @@ use crate::pipeline::Observer;
 
 /// How soon a store that is away is asked again to end a job.
 const STORE_AWAY: Duration = Duration::from_millis(250);
+
+/// How often it is looked for what is older than is kept.
+const CLEAR_OLD: Duration = Duration::from_secs(60 * 60);
 
 /// What time it is.
 pub trait Clock: Send + Sync {
@@ -58,6 +63,44 @@ pub struct Settings {
     pub threads: usize,
     /// Bytes of history in one part of an export.
     pub part_bytes: u64,
+    /// How long what nobody needs any more is kept.
+    pub retention: Retention,
+    /// How much one person and one project may have.
+    pub quotas: Quotas,
+}
+
+/// For how many days what has ended is kept; none keeps it for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Jobs that have ended without a dataset that is still there.
+    pub job_days: Option<u64>,
+    /// Notices that exports ended, and their deliveries to webhooks.
+    pub notice_days: Option<u64>,
+    /// Entries of the audit log.
+    pub audit_days: Option<u64>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { job_days: Some(365), notice_days: Some(90), audit_days: None }
+    }
+}
+
+/// How much one person and one project may have; none is as much as there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// Imports of one person that wait or run.
+    pub imports_per_person: u64,
+    /// Bytes of one person: their datasets, and uploads that wait to be imported.
+    pub person_bytes: Option<u64>,
+    /// Bytes of a project: its conversations, runs and documents, and everyone's datasets.
+    pub project_bytes: Option<u64>,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self { imports_per_person: 20, person_bytes: None, project_bytes: None }
+    }
 }
 
 /// What became of a job that this worker took.
@@ -79,6 +122,9 @@ pub struct Service {
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) settings: Settings,
     pulse: Pulse,
+    pub(crate) refusals: Refusals,
+    /// When what is older than is kept was last removed, in microseconds since 1970.
+    cleared_at: AtomicI64,
     /// Where a store lies that goes with the service.
     _scratch: Option<tempfile::TempDir>,
 }
@@ -90,7 +136,10 @@ impl Service {
     /// The temporary folder cannot be written.
     pub fn open_scratch(mut settings: Settings, clock: Box<dyn Clock>) -> Result<Self, Error> {
         let fail = |source| Error::Unpack { name: "a temporary store".into(), source };
-        let folder = tempfile::tempdir().map_err(fail)?;
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let folder = builder.tempdir().map_err(fail)?;
         settings.store = folder.path().join("store").to_string_lossy().into_owned();
         settings.objects = folder.path().join("objects").to_string_lossy().into_owned();
         let service = Self::open(settings, clock, true)?;
@@ -110,7 +159,8 @@ impl Service {
         let objects = Objects::open(&settings.objects, settings.patience)?;
         let pulse = Pulse::default();
         pulse.beat(clock.now());
-        Ok(Self { store, objects, clock, settings, pulse, _scratch: None })
+        let (refusals, cleared_at) = (Refusals::default(), AtomicI64::new(0));
+        Ok(Self { store, objects, clock, settings, pulse, refusals, cleared_at, _scratch: None })
     }
 
     /// Whether there is a store to open, as far as that is known without asking a server.
@@ -287,6 +337,7 @@ impl Service {
 
     /// Removes what workers that were killed left of exports that have ended.
     fn clear_left(&self) -> Result<(), Error> {
+        self.clear_old()?;
         for job in self.store.uncleared(self.clock.now())? {
             self.pulse.beat(self.clock.now());
             let scope = Scope::project(job.project);
@@ -299,6 +350,51 @@ impl Service {
                 let keys: Vec<&str> = files.iter().map(|file| &*file.object).collect();
                 self.objects.keep_only(&dataset.prefix, &keys)?;
                 self.store.cleared(job.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what is older than is kept, once an hour.
+    fn clear_old(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let last = self.cleared_at.swap(now.unix_micros(), Ordering::Relaxed);
+        let since = u64::try_from(now.unix_micros().saturating_sub(last)).unwrap_or(u64::MAX);
+        if Duration::from_micros(since) < CLEAR_OLD {
+            self.cleared_at.store(last, Ordering::Relaxed);
+            return Ok(());
+        }
+        let kept_from =
+            |days: Option<u64>| days.map(|days| earlier(now, Duration::from_secs(days * 86_400)));
+        let Retention { job_days, notice_days, audit_days } = self.settings.retention;
+        self.store.forget_old(
+            kept_from(job_days),
+            kept_from(notice_days),
+            kept_from(audit_days),
+        )?;
+        Ok(())
+    }
+
+    /// Refuses more than the quotas let a person and a project have.
+    pub(crate) fn check_room(&self, caller: &Caller) -> Result<(), Error> {
+        let Quotas { person_bytes, project_bytes, .. } = self.settings.quotas;
+        let full = |whose: &str, used: u64, most: u64| {
+            Error::TooMany(format!(
+                "{whose} has {} of {} MB; delete datasets or purge what is no longer needed",
+                used / 1_000_000,
+                most / 1_000_000
+            ))
+        };
+        if let Some(most) = person_bytes.filter(|_| caller.person.is_some()) {
+            let used = self.store.made_bytes(&caller.own())?;
+            if used >= most {
+                return Err(full("the account", used, most));
+            }
+        }
+        if let Some(most) = project_bytes {
+            let used = self.store.project_bytes(caller.project.id)?;
+            if used >= most {
+                return Err(full("the project", used, most));
             }
         }
         Ok(())

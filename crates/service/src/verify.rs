@@ -179,7 +179,8 @@ fn on_disk(input: &mut dyn Read) -> io::Result<std::fs::File> {
     Ok(file)
 }
 
-fn read_through(input: &mut dyn Read) -> io::Result<(u64, String, u64)> {
+/// Bytes, SHA-256 and line ends of what is read.
+pub(crate) fn read_through(input: &mut dyn Read) -> io::Result<(u64, String, u64)> {
     let mut hash = Sha256::new();
     let (mut bytes, mut lines) = (0, 0);
     let mut buffer = vec![0; 1 << 18];
