@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::HeaderName;
 use ipnet::IpNet;
@@ -25,16 +26,35 @@ pub struct Settings {
     pub is_secure: bool,
     /// Where people reach it, if that is set: links to copy begin with it.
     pub url: Option<String>,
+    /// Whether the server itself speaks TLS.
+    pub has_tls: bool,
     /// Proxies that are believed when they say whom a request is from.
     pub proxies: Vec<IpNet>,
+    /// The header in which they do.
+    pub address_header: AddressHeader,
     /// The header in which such a proxy names the person who signed in with it.
     pub person_header: Option<HeaderName>,
     /// Requests of one caller in a minute.
     pub requests_per_minute: u32,
     /// Whether this process works on jobs, too.
     pub has_worker: bool,
+    /// How long a call of the service may take.
+    pub deadline: Duration,
     /// Whether webhooks may go to addresses of private networks.
     pub allows_private_webhooks: bool,
+}
+
+/// In which header proxies say whom a request is from. Only one is believed: proxies pass on the others as clients
+/// wrote them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressHeader {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// `X-Real-IP`.
+    XRealIp,
 }
 
 /// What every handler has at hand.
@@ -142,7 +162,7 @@ impl App {
         act: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Problem> {
         let service = self.service();
-        Ok(blocking(&self.0.gate, move || act(&service)).await??)
+        Ok(blocking(&self.0.gate, self.0.settings.deadline, move || act(&service)).await??)
     }
 
     /// Asks the service what takes the hashing of a password.
@@ -154,7 +174,7 @@ impl App {
         act: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Problem> {
         let service = self.service();
-        Ok(blocking(&self.0.passwords, move || act(&service)).await??)
+        Ok(blocking(&self.0.passwords, self.0.settings.deadline, move || act(&service)).await??)
     }
 
     /// Whether the address is that of a proxy that is believed.

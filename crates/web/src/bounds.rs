@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 /// Bytes of a JSON body that [`crate::extract::Json`] reads: a selection of 10,000 long ids fits four times.
 pub const JSON_BYTES: usize = 4 << 20;
 
@@ -16,6 +18,12 @@ pub const CALLS: usize = 16;
 
 /// Downloads at once. Each holds a thread, and tokio has 512 for everything that blocks.
 pub const DOWNLOADS: usize = 128;
+
+/// Shares of turns that are kept while nobody has one: about 100 kB.
+pub const SHARES_KEPT: usize = 1024;
+
+/// How long a call may take, if the settings do not say: a person has gone by then.
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long a call waits for its turn: longer, and the person has gone.
 pub const TURN: Duration = Duration::from_secs(30);
@@ -38,6 +46,9 @@ pub const INLINE_BYTES: usize = 256 << 10;
 /// Keys that a table of rates remembers: about 3 MB.
 pub const RATE_KEYS: usize = 1 << 16;
 
+/// How long a connection waits for the place of an idle one that is closed.
+pub const MAKING_ROOM: Duration = Duration::from_millis(500);
+
 /// Pause after a connection could not be accepted for want of something that others have to give back.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -53,6 +64,11 @@ pub const LINGER: Duration = Duration::from_secs(5);
 pub struct Bounds {
     /// Open connections. Half of what the process may open is never passed, as the store opens files too.
     pub connections: usize,
+    /// Of one address, unless it is one that many share. When there are more, the one that has been idle for longest is
+    /// closed, as it is when all are taken.
+    pub connections_per_address: usize,
+    /// Addresses that many share: those of our own proxies.
+    pub shared_addresses: Vec<IpNet>,
     /// From the first byte of a request (of a connection, for its first) to the end of its headers.
     pub headers: Duration,
     /// Bytes of a request's line and headers.
@@ -73,13 +89,15 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             connections: 4096,
+            connections_per_address: 512,
+            shared_addresses: Vec::new(),
             headers: Duration::from_secs(10),
             header_bytes: 32 << 10,
             idle: Duration::from_secs(75),
             handshake: Duration::from_secs(10),
             sending: Pace::default(),
             taking: Pace { silence: Duration::from_secs(30), ..Pace::default() },
-            grace: Duration::from_secs(30),
+            grace: Duration::from_secs(4),
         }
     }
 }

@@ -138,6 +138,18 @@ pub fn is_form(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.starts_with(FORM.as_bytes()))
 }
 
+/// Refuses a form with files in it, whose own lines would be read as items.
+///
+/// # Errors
+/// It is one.
+pub fn refuse_multipart(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    match kind.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/")) {
+        true => Err(Problem::unsupported_media_type("application/octet-stream")),
+        false => Ok(()),
+    }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(HeaderValue::to_str) else { return false };
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

@@ -24,7 +24,10 @@ pub mod wire;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::http::HeaderValue;
+use axum::http::header::STRICT_TRANSPORT_SECURITY;
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::response::Response;
 
 use app::App;
 use bounds::Bounds;
@@ -32,10 +35,18 @@ use bounds::Bounds;
 pub use deliver::deliver;
 pub use operations::watch;
 
+/// Tells browsers to come with TLS only, for a year.
+async fn with_tls_from_now_on(mut response: Response) -> Response {
+    let value = HeaderValue::from_static("max-age=31536000");
+    response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, value);
+    response
+}
+
 /// Everything that the server answers.
 pub fn router(app: App, bounds: &Bounds) -> Router {
     let (api, description) = api::routes();
     let metrics = app.metrics().clone();
+    let has_tls = app.settings().has_tls;
     let router = api
         .merge(pages::routes(&description))
         .merge(operations::routes())
@@ -45,6 +56,8 @@ pub fn router(app: App, bounds: &Bounds) -> Router {
         .layer(from_fn(compress::compress))
         // Every body has a bound of its own: `whole_body`'s, or that of an upload, which is streamed.
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(app.clone(), who::share))
         .with_state(app);
-    requests::around(router, metrics, bounds.sending)
+    let router = requests::around(router, metrics, bounds.sending);
+    if has_tls { router.layer(map_response(with_tls_from_now_on)) } else { router }
 }

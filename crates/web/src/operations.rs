@@ -46,14 +46,17 @@ async fn is_ready(State(app): State<App>) -> Result<&'static str, Problem> {
     Ok("ready\n")
 }
 
-/// What is measured, for the machine itself or an owner.
+/// What is measured, for the machine itself or an owner. Who comes by a proxy is not known to be on the machine.
 async fn metrics(
     State(app): State<App>,
     visitor: Visitor,
     who: Result<Who, Problem>,
     headers: HeaderMap,
 ) -> Response {
-    let is_here = visitor.address.is_loopback() && !headers.contains_key("x-forwarded-for");
+    let passed_on = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
+    let is_here = visitor.address.is_loopback()
+        && !visitor.is_forwarded
+        && !passed_on.iter().any(|name| headers.contains_key(*name));
     if is_here || owns(&app, who).await {
         return app.metrics().answer();
     }

@@ -30,6 +30,16 @@ impl From<IpAddr> for Key<'_> {
     }
 }
 
+impl Key<'_> {
+    /// What is counted together with other requests from that address.
+    pub fn of_address(address: IpAddr) -> String {
+        match address.to_canonical() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("{:x}", address.to_bits() >> 64),
+        }
+    }
+}
+
 /// How many at once, and how soon the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {

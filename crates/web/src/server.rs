@@ -1,6 +1,7 @@
 //! The accept loop: connections in bounded number, each bounded in time and memory, and an orderly end.
 
 mod connection;
+mod registry;
 mod tls;
 
 use std::io::{self, Write};
@@ -11,11 +12,12 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::bounds::{ACCEPT_PAUSE, ACCEPT_PAUSE_MOST, Bounds};
+use crate::bounds::{ACCEPT_PAUSE, ACCEPT_PAUSE_MOST, Bounds, MAKING_ROOM};
 use connection::Connection;
+use registry::{Place, Registry};
 
 pub use tls::{Tls, TlsError};
 
@@ -29,6 +31,7 @@ pub struct Listening {
     bounds: Arc<Bounds>,
     most: usize,
     slots: Arc<Semaphore>,
+    registry: Arc<Registry>,
     stopping: Stopping,
     cut: Stopping,
 }
@@ -46,6 +49,7 @@ impl Listening {
             bounds: Arc::new(bounds),
             most,
             slots: Arc::new(Semaphore::new(most)),
+            registry: Arc::default(),
             stopping: Stopping::default(),
             cut: Stopping::default(),
         }
@@ -59,6 +63,29 @@ impl Listening {
     /// Connections that are open.
     pub fn open(&self) -> usize {
         self.most.saturating_sub(self.slots.available_permits())
+    }
+
+    /// Room for a connection; none if there is none, and no idle one can make room for it.
+    async fn room_for(&self, from: SocketAddr) -> Option<(OwnedSemaphorePermit, Place)> {
+        let (bounds, registry, from) = (&self.bounds, &self.registry, from.ip());
+        let is_shared =
+            bounds.shared_addresses.iter().any(|net| net.contains(&from.to_canonical()));
+        if !is_shared
+            && registry.count(from) >= bounds.connections_per_address
+            && !registry.close_idle(Some(from))
+        {
+            return None;
+        }
+        let place = registry.add(from);
+        let slot = match Arc::clone(&self.slots).try_acquire_owned() {
+            Ok(slot) => slot,
+            Err(_) if registry.close_idle(None) => {
+                let slot = Arc::clone(&self.slots).acquire_owned();
+                timeout(MAKING_ROOM, slot).await.ok()?.ok()?
+            }
+            Err(_) => return None,
+        };
+        Some((slot, place))
     }
 
     /// Lets what runs come to its end, but not for ever.
@@ -123,12 +150,12 @@ pub async fn serve(
         match accepted {
             Ok((stream, from)) => {
                 pause = ACCEPT_PAUSE;
-                let slot = Arc::clone(&listening.slots).try_acquire_owned();
-                if slot.is_err() && !was_full {
+                let room = listening.room_for(from).await;
+                if room.is_none() && !was_full {
                     tracing::warn!(most = listening.most, "connections are refused: too many");
                 }
-                was_full = slot.is_err();
-                let Ok(slot) = slot else {
+                was_full = room.is_none();
+                let Some((slot, place)) = room else {
                     refuse(stream, tls.is_some());
                     continue;
                 };
@@ -136,14 +163,16 @@ pub async fn serve(
                     peer: Peer(from),
                     router: router.clone(),
                     listening: listening.clone(),
+                    entry: Arc::clone(&place.entry),
                 };
                 let (tls, cut) = (tls.clone(), listening.cut.wait());
                 tokio::spawn(async move {
                     tokio::select! {
                         () = connection.run(stream, tls) => {}
                         () = cut => {}
+                        () = place.entry.is_to_close() => {}
                     }
-                    drop(slot);
+                    drop((slot, place));
                 });
             }
             Err(error) if is_of_one_connection(&error) => {}

@@ -2,17 +2,20 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use retort_service::{Caller, Origin, Service, Session, Signed};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use crate::app::App;
+use crate::app::{AddressHeader, App};
+use crate::blocking::{share_as, sharing};
 use crate::problem::Problem;
 use crate::rates::Key;
 use crate::requests::RequestId;
@@ -26,6 +29,8 @@ pub const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 pub struct Visitor {
     /// The address of whoever sent it.
     pub address: IpAddr,
+    /// Whether a proxy passed it on.
+    pub is_forwarded: bool,
     /// For the audit log.
     pub origin: Origin,
 }
@@ -36,26 +41,68 @@ impl FromRequestParts<App> for Visitor {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
-        let address = if app.is_proxy(peer) { forwarded(&parts.headers, app) } else { None };
+        let is_forwarded = app.is_proxy(peer);
+        let address = if is_forwarded { forwarded(&parts.headers, app) } else { None };
         let address = address.unwrap_or(peer);
         let request = parts.extensions.get::<RequestId>().map(|id| id.as_str().to_owned());
-        Ok(Self { address, origin: Origin { address: Some(address.to_string()), request } })
+        let origin = Origin { address: Some(address.to_string()), request };
+        Ok(Self { address, is_forwarded, origin })
     }
+}
+
+/// Has a request take turns from the share of the address it comes from.
+pub(crate) async fn share(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let share = match Visitor::from_request_parts(&mut parts, &app).await {
+        Ok(visitor) => format!("address {}", Key::of_address(visitor.address)),
+        Err(problem) => return problem.into_response(),
+    };
+    sharing(share, next.run(Request::from_parts(parts, body))).await
 }
 
 /// The last address on the way that is no proxy of ours: what stands before it anyone can write.
 fn forwarded(headers: &HeaderMap, app: &App) -> Option<IpAddr> {
-    let all: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .collect();
-    all.into_iter()
+    addresses(headers, app.settings().address_header)
+        .into_iter()
         .rev()
-        .map(|text| text.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical()))
         .find(|address| address.is_none_or(|address| !app.is_proxy(address)))
         .flatten()
+}
+
+/// The addresses in a header, in their order; none in the place of one that cannot be read.
+fn addresses(headers: &HeaderMap, header: AddressHeader) -> Vec<Option<IpAddr>> {
+    let name = match header {
+        AddressHeader::XForwardedFor => "x-forwarded-for",
+        AddressHeader::Forwarded => "forwarded",
+        AddressHeader::XRealIp => "x-real-ip",
+    };
+    let hops = headers
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','));
+    match header {
+        AddressHeader::Forwarded => hops
+            .map(|hop| {
+                let mut pairs = hop.split(';').filter_map(|pair| pair.trim().split_once('='));
+                let (_, value) = pairs.find(|(name, _)| name.eq_ignore_ascii_case("for"))?;
+                address_in(value)
+            })
+            .collect(),
+        AddressHeader::XForwardedFor | AddressHeader::XRealIp => hops.map(address_in).collect(),
+    }
+}
+
+/// An address as proxies write it: bare, in quotes, in brackets, with a port.
+fn address_in(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    let bare = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?.0,
+        None => match text.split_once(':') {
+            Some((address, port)) if !port.contains(':') => address,
+            _ => text,
+        },
+    };
+    Some(bare.parse::<IpAddr>().ok()?.to_canonical())
 }
 
 /// Someone who showed who they are.
@@ -127,6 +174,7 @@ impl Who {
             }
         };
         take(app, Key::Caller(&signed.key()), now)?;
+        share_as(format!("person {}", signed.person().id));
         Ok((Self { signed, origin: visitor.origin, csrf }, answer))
     }
 
@@ -340,6 +388,39 @@ fn check_sender(headers: &HeaderMap, csrf: Option<&str>) -> Result<(), Problem> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_read_as_proxies_write_them() {
+        let address = |text: &str| text.parse::<IpAddr>().ok();
+        let v4 = address("203.0.113.7");
+        for (header, name, value, expect) in [
+            (AddressHeader::XForwardedFor, "x-forwarded-for", "203.0.113.7", vec![v4]),
+            (
+                AddressHeader::XForwardedFor,
+                "x-forwarded-for",
+                "::1, 203.0.113.7:4711",
+                vec![address("::1"), v4],
+            ),
+            (
+                AddressHeader::XForwardedFor,
+                "x-forwarded-for",
+                "[2001:db8::7]:80, ?",
+                vec![address("2001:db8::7"), None],
+            ),
+            (AddressHeader::XForwardedFor, "forwarded", "for=203.0.113.7", vec![]),
+            (AddressHeader::XRealIp, "x-real-ip", "203.0.113.7", vec![v4]),
+            (
+                AddressHeader::Forwarded,
+                "forwarded",
+                "for=\"[2001:db8::7]:4711\", proto=https;For=203.0.113.7;by=_x, for=unknown",
+                vec![address("2001:db8::7"), v4, None],
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            assert_eq!(addresses(&headers, header), expect, "{value}");
+        }
+    }
 
     #[test]
     fn a_cookie_is_found_among_others() {

@@ -389,6 +389,8 @@ pub struct Job {
     pub state: String,
     /// The dataset's name, or what is imported.
     pub name: String,
+    /// Who asked for it.
+    pub creator: String,
     /// When it was asked for; an export exports the state of this moment.
     pub created_at: Option<String>,
     /// When a worker first took it.
@@ -426,6 +428,7 @@ impl From<&StoreJob> for Job {
             kind: job.kind.to_string(),
             state: job.state.to_string(),
             name: job.name.clone(),
+            creator: job.creator.clone(),
             created_at: moment(job.created_at),
             started_at: moment(job.started_at),
             finished_at: moment(job.finished_at),

@@ -38,7 +38,7 @@ async fn a_server_without_descriptors_waits_for_some() {
     let answered = spawn_blocking(move || {
         for mut client in clients {
             client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-            client.write_all(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n").unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
             let mut answer = String::new();
             client.read_to_string(&mut answer).unwrap();
             assert!(answer.ends_with("hello"), "{answer}");

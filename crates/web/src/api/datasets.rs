@@ -5,10 +5,11 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use retort_model::DatasetName;
 use retort_service::preview_package;
+use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Answer, Problems, raw};
+use super::{Answer, Params, Problems, raw};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
@@ -25,11 +26,28 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(fetch))
 }
 
+/// Whose datasets.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Whose {
+    /// Those of everyone in the project, for its owners; else one's own.
+    everyone: Option<bool>,
+}
+
 /// List one's datasets
-#[utoipa::path(get, path = "/datasets", tag = "datasets",
+#[utoipa::path(get, path = "/datasets", tag = "datasets", params(Whose),
     responses((status = 200, body = wire::Datasets), Problems))]
-async fn list(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Datasets> {
-    let datasets = app.call(move |service| service.datasets(&caller)).await?;
+async fn list(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Params(whose): Params<Whose>,
+) -> Answer<wire::Datasets> {
+    let datasets = app.call(move |service| match whose.everyone {
+        Some(true) => service.all_datasets(&caller),
+        _ => service.datasets(&caller),
+    });
+    let datasets = datasets.await?;
     Ok(Json(wire::Datasets { datasets: datasets.iter().map(wire::Dataset::from).collect() }))
 }
 
@@ -41,7 +59,7 @@ async fn show(
     Asking(caller): Asking,
     Path(id): Path<i64>,
 ) -> Answer<wire::Dataset> {
-    let dataset = app.call(move |service| service.dataset(&caller, id)).await?;
+    let dataset = app.call(move |service| service.overseen_dataset(&caller, id)).await?;
     Ok(Json(wire::Dataset::from(&dataset)))
 }
 

@@ -33,7 +33,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events))
 }
 
-/// How many jobs.
+/// Which jobs.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
@@ -41,12 +41,19 @@ pub struct Most {
     /// At most so many: 1 to 1000, 50 if not said.
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<usize>,
+    /// Those of everyone in the project, for its owners; else one's own.
+    pub everyone: Option<bool>,
 }
 
 /// The jobs of a kind.
 pub async fn jobs(app: App, caller: Caller, kind: JobKind, most: Most) -> Answer<wire::Jobs> {
+    let everyone = most.everyone.unwrap_or(false);
     let most = length(most.limit, JOBS, MOST_JOBS)?;
-    let jobs = app.call(move |service| service.jobs_of(&caller, kind, most)).await?;
+    let jobs = app.call(move |service| match everyone {
+        true => service.all_jobs_of(&caller, kind, most),
+        false => service.jobs_of(&caller, kind, most),
+    });
+    let jobs = jobs.await?;
     Ok(Json(wire::Jobs { jobs: jobs.iter().map(wire::Job::from).collect() }))
 }
 

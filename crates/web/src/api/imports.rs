@@ -15,7 +15,7 @@ use super::exports::{Most, job, jobs};
 use super::intake::Intake;
 use super::{Answer, Params, Problems};
 use crate::app::App;
-use crate::extract::{Json, Path};
+use crate::extract::{Json, Path, refuse_multipart};
 use crate::problem::Problem;
 use crate::uploads::{discard, take, too_large};
 use crate::who::{Asking, Sent};
@@ -68,6 +68,7 @@ pub async fn import_upload(
     request: Request,
 ) -> Result<Response, Problem> {
     let headers = request.headers().clone();
+    refuse_multipart(&headers)?;
     let asked = intake.request()?;
     let label = intake.name.clone().unwrap_or_else(|| "upload".into());
     if request.headers().get("content-length").and_then(length).is_some_and(|n| n > UPLOAD_BYTES) {

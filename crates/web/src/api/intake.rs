@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::answers::{key_of, once};
 use crate::app::App;
-use crate::extract::whole_body;
+use crate::extract::{refuse_multipart, whole_body};
 use crate::problem::{Problem, kinds};
 use crate::wire;
 
@@ -61,6 +61,7 @@ pub async fn take_in(
     request: Request,
 ) -> Result<Response, Problem> {
     let headers = request.headers().clone();
+    refuse_multipart(&headers)?;
     let body = whole_body(request, REQUEST_BYTES).await?;
     let [from, owner] = intake.told();
     let key = key_of(&headers, &[b"take-in", kind.as_str().as_bytes(), from, owner, &body])?;

@@ -16,9 +16,27 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        check_count(parts)?;
         let [whole] = split(parts, |_| 0);
         read(&whole).map(Self)
     }
+}
+
+/// Values of a query, at most: several thousand would be more than a statement of SQL takes.
+const VALUES: usize = 200;
+
+/// Refuses a query of more values than are taken.
+///
+/// # Errors
+/// It has.
+pub fn check_count(parts: &Parts) -> Result<(), Problem> {
+    let count = parse(parts.uri.query().unwrap_or_default().as_bytes()).count();
+    if count > VALUES {
+        return Err(Problem::bad_request(format!(
+            "in the query: {count} values, at most {VALUES} are taken"
+        )));
+    }
+    Ok(())
 }
 
 /// The query without `project`, in parts: `part` says in which a key belongs.

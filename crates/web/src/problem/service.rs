@@ -23,8 +23,8 @@ impl From<Error> for Problem {
             Error::Forbidden(why) => return Self::forbidden(*why),
             Error::TooMany(why) => return Self::new(&kinds::RATE_LIMITED, &**why).retry(RETRY),
             Error::Conflict(why) => return Self::conflict(&**why),
-            Error::Stopped => {
-                return Self::unavailable("it was stopped, and nothing was published", RETRY);
+            Error::Stopped | Error::Store(StoreError::Stopped) => {
+                return Self::unavailable("it was stopped before it was done", RETRY);
             }
             Error::Store(store) if store.may_pass() => {
                 return Self::unavailable("the store is busy or cannot be reached", RETRY)

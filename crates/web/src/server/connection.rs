@@ -9,7 +9,9 @@ use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::Request;
+use axum::http::header::{CONNECTION, HOST};
+use axum::http::{HeaderValue, Request, Version};
+use axum::response::IntoResponse;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,15 +21,18 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::ServiceExt;
 
+use super::registry::Entry;
 use super::{Listening, Peer, Tls};
 use crate::bounds::{Bounds, LINGER};
 use crate::pace::Meter;
+use crate::problem::Problem;
 
 /// What a connection needs to be served.
 pub(super) struct Connection {
     pub(super) peer: Peer,
     pub(super) router: Router,
     pub(super) listening: Listening,
+    pub(super) entry: Arc<Entry>,
 }
 
 impl Connection {
@@ -48,18 +53,33 @@ impl Connection {
     }
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { peer, router, listening } = self;
+        let Self { peer, router, listening, entry } = self;
         let bounds = &listening.bounds;
-        let state = Arc::new(State::default());
+        let state = Arc::new(State {
+            phase: AtomicU8::new(READING),
+            has_unread: AtomicBool::new(false),
+            entry,
+        });
         let io = TokioIo::new(Watched::new(stream, bounds, Arc::clone(&state)));
         let service = service_fn(|request: Request<Incoming>| {
             state.phase.store(SERVING, Ordering::Relaxed);
+            state.entry.set_idle(false);
             let mut request =
                 request.map(|body| Body::new(Asking { body, ended: false, state: state.clone() }));
             request.extensions_mut().insert(peer);
             let (router, state) = (router.clone(), Arc::clone(&state));
             async move {
-                let response = router.oneshot(request).await?;
+                let mut response = match check_host(&request) {
+                    Ok(()) => router.oneshot(request).await?,
+                    Err(problem) => {
+                        drop(request);
+                        problem.into_response()
+                    }
+                };
+                if state.has_unread.load(Ordering::Relaxed) {
+                    // What is left of the request stands in the way of the next one.
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 Ok::<_, Infallible>(response.map(|body| Answering { body, state }))
             }
         });
@@ -89,6 +109,16 @@ impl Connection {
     }
 }
 
+/// Refuses a request that does not say once to which host it is (RFC 9112, 3.2): what stands before the server may have
+/// understood another one.
+fn check_host<B>(request: &Request<B>) -> Result<(), Problem> {
+    let count = request.headers().get_all(HOST).iter().count();
+    if count == 1 || (count == 0 && request.version() < Version::HTTP_11) {
+        return Ok(());
+    }
+    Err(Problem::bad_request("a request has one header `Host`").with_header(CONNECTION, "close"))
+}
+
 /// The first bytes of a request have come, and the headers are not whole.
 const READING: u8 = 0;
 /// A request is being answered.
@@ -97,11 +127,12 @@ const SERVING: u8 = 1;
 const IDLE: u8 = 2;
 
 /// What the two sides of a connection know of each other. A new one owes its first headers at once.
-#[derive(Default)]
 struct State {
     phase: AtomicU8,
     /// A body was not read to its end, so the client may still be sending.
     has_unread: AtomicBool,
+    /// How others see the connection.
+    entry: Arc<Entry>,
 }
 
 /// A request's body, which tells when it is dropped too soon.
@@ -170,6 +201,7 @@ impl HttpBody for Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         self.state.phase.store(IDLE, Ordering::Relaxed);
+        self.state.entry.set_idle(true);
     }
 }
 

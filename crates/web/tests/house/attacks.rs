@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use retort_model::Grant;
 use retort_service::{Caller, Origin};
+use retort_web::app::AddressHeader;
 use retort_web::who::csrf_of;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -318,8 +319,12 @@ async fn only_a_proxy_says_who_someone_is_and_only_once() {
 
 /// The address that the audit log has of a sign-in that is refused.
 async fn address_of(house: &House, forwarded: &str) -> String {
+    address_by(house, "x-forwarded-for", forwarded).await
+}
+
+async fn address_by(house: &House, header: &str, forwarded: &str) -> String {
     let sign_in = json!({"name": "nobody", "password": "not this one"});
-    let ask = house.ask("POST", "/api/v1/session").header("x-forwarded-for", forwarded);
+    let ask = house.ask("POST", "/api/v1/session").direct().header(header, forwarded);
     ask.json(&sign_in).send().await.refused(401, "unauthenticated");
     let owner = house.session(&house.owner).await;
     let log = house.get("/api/v1/audit?action=sign-in&refused=true&limit=1", &owner).await.ok();
@@ -348,8 +353,76 @@ async fn nobody_chooses_the_address_that_they_are_known_by() {
     .await;
     on_sqlite_with(Setup { proxies: "192.0.2.0/24", ..Setup::default() }, async |house| {
         assert_eq!(address_of(house, "203.0.113.7").await, "127.0.0.1");
+        let direct = || house.ask("GET", "/metrics").direct();
+        assert_eq!(direct().send().await.status, 200);
+        for header in ["forwarded", "x-real-ip", "via", "x-forwarded-for"] {
+            let ask = direct().header(header, "1.1 proxy");
+            assert_eq!(ask.send().await.status, 404, "{header}");
+        }
     })
     .await;
+    // Who comes by a proxy that says nothing is not on the machine itself.
+    on_sqlite(async |house| {
+        assert_eq!(house.ask("GET", "/metrics").direct().send().await.status, 404);
+        let owner = house.session(&house.owner).await;
+        assert_eq!(house.get("/metrics", &owner).await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_headers_with_an_address_the_one_that_the_proxy_sets_is_believed() {
+    for (address_header, name, value) in [
+        (
+            AddressHeader::Forwarded,
+            "forwarded",
+            "for=6.6.6.6, for=\"203.0.113.7:4711\";proto=https",
+        ),
+        (AddressHeader::XRealIp, "x-real-ip", "203.0.113.7"),
+        (AddressHeader::XForwardedFor, "x-forwarded-for", "6.6.6.6, 203.0.113.7:4711"),
+    ] {
+        on_sqlite_with(Setup { address_header, ..Setup::default() }, async |house| {
+            assert_eq!(address_by(house, name, value).await, "203.0.113.7");
+            for other in ["forwarded", "x-real-ip", "x-forwarded-for"] {
+                if other != name {
+                    assert_eq!(
+                        address_by(house, other, "203.0.113.7").await,
+                        "127.0.0.1",
+                        "{other}"
+                    );
+                }
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_with_files_is_refused_where_items_are_expected() {
+    on_sqlite(async |house| {
+        let token = house.token(&house.p, &house.ann, Grant::ALL).await;
+        let As::Token(token) = token else { panic!() };
+        for path in ["/conversations", "/imports", "/runs", "/documents"] {
+            let ask = house.ask("POST", &format!("/api/v1{path}"));
+            let ask = ask.header("authorization", &format!("Bearer {token}"));
+            let ask = ask.header("content-type", "Multipart/Form-Data; boundary=x");
+            let status = ask.body("--x\r\n\r\n{}\r\n--x--").send().await.status;
+            assert!(status == 415 || (path == "/documents" && status == 405), "{path}: {status}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_tls_of_its_own_tells_browsers_to_keep_to_it() {
+    for has_tls in [false, true] {
+        on_sqlite_with(Setup { has_tls, ..Setup::default() }, async |house| {
+            let reply = house.get("/healthz", &As::Nobody).await;
+            let told = reply.headers.get("strict-transport-security").is_some();
+            assert_eq!(told, has_tls);
+        })
+        .await;
+    }
 }
 
 fn files_below(folder: &Path) -> BTreeSet<PathBuf> {

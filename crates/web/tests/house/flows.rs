@@ -263,6 +263,7 @@ async fn an_export_is_followed_previewed_downloaded_renamed_and_deleted() {
         assert_eq!(job.status, 202);
         let events = house.get(&format!("/api/v1/exports/{}/events", job.id()), &ann).await;
         assert_eq!(events.header("content-type"), "text/event-stream");
+        assert_eq!(events.header("x-accel-buffering"), "no");
         let text = events.text();
         let last = text.trim().rsplit("\n\n").next().unwrap();
         let last = last.strip_prefix("event: end\ndata: ").unwrap_or_else(|| panic!("{text}"));

@@ -83,7 +83,7 @@ impl Server {
     }
 
     pub async fn works(&self) {
-        let answer = self.exchange("GET / HTTP/1.1\r\nconnection: close\r\n\r\n").await;
+        let answer = self.exchange("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("hello"), "{answer}");
     }
 
@@ -215,6 +215,6 @@ pub async fn until(stream: &mut (impl AsyncRead + Unpin), end: &str) -> String {
 
 /// Asks and is answered, on a connection that stays.
 pub async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
-    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert!(until(stream, "hello").await.starts_with("HTTP/1.1 200 OK"));
 }

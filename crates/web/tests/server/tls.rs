@@ -39,7 +39,7 @@ async fn tls_serves_and_cuts_off_who_does_not_shake_hands() {
     let tls = Tls::from_files(&certificate, &key).unwrap();
     let server = Server::start(Bounds { handshake: SHORT, ..Bounds::default() }, Some(tls)).await;
     assert_eq!(server.exchange("").await, "");
-    assert!(!server.exchange("GET / HTTP/1.1\r\n\r\n").await.contains("HTTP"));
+    assert!(!server.exchange("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.contains("HTTP"));
 
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&certificate).unwrap()).unwrap();

@@ -14,9 +14,10 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use retort_model::{Grant, Grants, ProjectRole, Time};
 use retort_service::{
-    Caller, Clock, IntakeRequest, Nobody, Origin, Person, Project, Service, Settings, TokenRequest,
+    Caller, Clock, IntakeRequest, Nobody, Origin, Person, Project, Quotas, Retention, Service,
+    Settings, TokenRequest,
 };
-use retort_web::app::{App, Settings as WebSettings};
+use retort_web::app::{AddressHeader, App, Settings as WebSettings};
 use retort_web::bounds::Bounds;
 use retort_web::metrics::Metrics;
 use retort_web::oidc::Oidc;
@@ -61,6 +62,8 @@ pub struct Setup {
     pub person_header: Option<&'static str>,
     pub allows_private_webhooks: bool,
     pub is_secure: bool,
+    pub has_tls: bool,
+    pub address_header: AddressHeader,
     pub has_worker: bool,
     pub oidc: Option<fn(SocketAddr, &str) -> Oidc>,
     pub issuer: String,
@@ -73,6 +76,8 @@ impl Default for Setup {
             person_header: None,
             allows_private_webhooks: false,
             is_secure: false,
+            has_tls: false,
+            address_header: AddressHeader::default(),
             has_worker: true,
             oidc: None,
             issuer: String::new(),
@@ -174,6 +179,8 @@ impl House {
                     patience: Duration::from_secs(2),
                     threads: 1,
                     part_bytes: 1 << 30,
+                    retention: Retention::default(),
+                    quotas: Quotas { imports_per_person: u64::MAX, ..Quotas::default() },
                 };
                 Some(Service::open(settings, Box::new(clock), true).unwrap())
             }
@@ -192,6 +199,9 @@ impl House {
             is_secure: setup.is_secure,
             has_worker: setup.has_worker,
             url: None,
+            has_tls: setup.has_tls,
+            deadline: retort_web::bounds::DEADLINE,
+            address_header: setup.address_header,
             proxies: vec![setup.proxies.parse().unwrap()],
             person_header: setup.person_header.map(|name| name.parse().unwrap()),
             requests_per_minute: 1_000_000,
@@ -433,6 +443,12 @@ impl Ask<'_> {
 
     pub fn cookie(self, secret: &str) -> Self {
         self.header("cookie", &format!("retort={secret}"))
+    }
+
+    /// As no proxy would pass it on.
+    pub fn direct(mut self) -> Self {
+        self.has_visitor = true;
+        self
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {

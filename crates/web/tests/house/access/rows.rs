@@ -206,6 +206,7 @@ pub const ROWS: &[Row] = &[
     .but("of documents")
     .of_project(),
     row("GET /api/v1/exports", |_| at("/exports")),
+    row("GET /api/v1/exports", |_| at("/exports?everyone=true")).but("of everyone"),
     row("POST /api/v1/exports", |stage| {
         let ids = [stage.run(), stage.run()];
         at("/exports").json(json!({
@@ -233,6 +234,7 @@ pub const ROWS: &[Row] = &[
     .of_project(),
     // Imports.
     row("GET /api/v1/imports", |_| at("/imports")),
+    row("GET /api/v1/imports", |_| at("/imports?everyone=true")).but("of everyone"),
     row("POST /api/v1/imports", |stage| at("/imports").json(said(&stage.name("conversation")))),
     row("GET /api/v1/imports/{id}", |stage| at(format!("/imports/{}", stage.import()))),
     row("POST /api/v1/imports/{id}/cancel", |stage| {
@@ -246,6 +248,7 @@ pub const ROWS: &[Row] = &[
     }),
     // Datasets.
     row("GET /api/v1/datasets", |_| at("/datasets")),
+    row("GET /api/v1/datasets", |_| at("/datasets?everyone=true")).but("of everyone"),
     row("GET /api/v1/datasets/{id}", |stage| at(format!("/datasets/{}", stage.dataset()))),
     row("PATCH /api/v1/datasets/{id}", |stage| {
         at(format!("/datasets/{}", stage.dataset())).json(json!({"name": stage.name("renamed")}))
