@@ -9,7 +9,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use retort_model::{DateRange, Kind, ProjectRole, Selection, Status, Time};
-use retort_service::{Caller, Clock, Order, Origin, Service, Settings};
+use retort_service::{Caller, Clock, Order, Origin, Quotas, Retention, Service, Settings};
 
 const RUNS: usize = 5;
 const PAGE: usize = 50;
@@ -35,6 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         patience: Duration::from_secs(1),
         threads: 1,
         part_bytes: 1,
+        retention: Retention::default(),
+        quotas: Quotas::default(),
     };
     let service = Service::open(settings, Box::new(Stopped), false)?;
     let project = service.project(&project)?;

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use retort_model::{ItemKind, Purpose, RunSelection, RunSource, RunStatus, Time};
 use retort_service::{
-    Caller, Clock, DatasetPlan, ExportRequest, Nobody, PlanNames, Service, Settings, data,
+    Caller, Clock, DatasetPlan, ExportRequest, Nobody, PlanNames, Quotas, Retention, Service,
+    Settings, data,
 };
 
 const TIMES: usize = 21;
@@ -198,6 +199,8 @@ fn times(store: &str, project: &str) -> Result<(), Box<dyn Error>> {
         patience: Duration::from_secs(1),
         threads: 2,
         part_bytes: retort_model::bounds::PART_BYTES,
+        retention: Retention::default(),
+        quotas: Quotas::default(),
     };
     let service = Service::open(settings, Box::new(Now), false)?;
     let project = service.project(project)?;

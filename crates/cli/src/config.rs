@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use retort_model::{Time, bounds};
-use retort_service::{Caller, Clock, Service, Settings};
+use retort_service::{Caller, Clock, Quotas, Retention, Service, Settings};
 use serde::Deserialize;
 
 use crate::args::threads;
@@ -93,6 +93,12 @@ pub struct Config {
     part_megabytes: Option<u64>,
     lease_seconds: Option<u64>,
     patience_seconds: Option<u64>,
+    job_days: Option<u64>,
+    notice_days: Option<u64>,
+    audit_days: Option<u64>,
+    imports_per_person: Option<u64>,
+    person_gigabytes: Option<u64>,
+    project_gigabytes: Option<u64>,
     serve: ServeConfig,
 }
 
@@ -106,10 +112,12 @@ pub struct ServeConfig {
     pub tls_key: Option<PathBuf>,
     pub behind_proxy: Option<bool>,
     pub proxies: Option<Vec<String>>,
+    pub address_header: Option<String>,
     pub person_header: Option<String>,
     pub oidc_issuer: Option<String>,
     pub oidc_client: Option<String>,
     pub requests_per_minute: Option<u32>,
+    pub request_seconds: Option<u64>,
     pub allow_private_webhooks: Option<bool>,
 }
 
@@ -136,6 +144,15 @@ impl Clock for MachineClock {
             std::process::abort();
         })
     }
+}
+
+/// The days of a setting; 0 is for good.
+fn days(set: Option<u64>, otherwise: Option<u64>) -> Option<u64> {
+    set.map_or(otherwise, |days| Some(days).filter(|days| *days > 0))
+}
+
+fn gigabytes(number: u64) -> u64 {
+    number.saturating_mul(1_000_000_000)
 }
 
 /// A number that nobody else has.
@@ -204,6 +221,18 @@ impl Keeping {
             ),
             part_bytes: number("RETORT_PART_MEGABYTES", config.part_megabytes)?
                 .map_or(bounds::PART_BYTES, |megabytes| megabytes.max(1) * 1_000_000),
+            retention: Retention {
+                job_days: days(config.job_days, Retention::default().job_days),
+                notice_days: days(config.notice_days, Retention::default().notice_days),
+                audit_days: days(config.audit_days, Retention::default().audit_days),
+            },
+            quotas: Quotas {
+                imports_per_person: config
+                    .imports_per_person
+                    .unwrap_or(Quotas::default().imports_per_person),
+                person_bytes: config.person_gigabytes.map(gigabytes),
+                project_bytes: config.project_gigabytes.map(gigabytes),
+            },
         };
         let project = self.project.clone().or(config.project).unwrap_or_else(|| PROJECT.into());
         Ok((settings, project))

@@ -12,7 +12,7 @@ use retort_model::{
 };
 use retort_service::{
     Cursor, Edit, Error, ExportRequest, LOCAL, NewOriginal, Observer, Order, TokenRequest,
-    Verified, preview_package, verify_package,
+    Verified, preview_package,
 };
 use retort_web::wire;
 
@@ -204,13 +204,13 @@ impl House {
         }
     }
 
-    pub fn jobs(&self, most: usize) -> Result<Vec<wire::Job>, Failure> {
+    pub fn jobs(&self, most: usize, everyone: bool) -> Result<Vec<wire::Job>, Failure> {
         match self {
             Self::Here(opened) => {
                 let found = opened.service.jobs(&opened.caller, most)?;
                 Ok(found.iter().map(Into::into).collect())
             }
-            Self::There(client) => Ok(client.jobs(most)?),
+            Self::There(client) => Ok(client.jobs(most, everyone)?),
         }
     }
 
@@ -246,13 +246,13 @@ impl House {
 
 /// Datasets.
 impl House {
-    pub fn datasets(&self) -> Result<Vec<wire::Dataset>, Failure> {
+    pub fn datasets(&self, everyone: bool) -> Result<Vec<wire::Dataset>, Failure> {
         match self {
             Self::Here(opened) => {
                 let found = opened.service.datasets(&opened.caller)?;
                 Ok(found.iter().map(Into::into).collect())
             }
-            Self::There(client) => Ok(client.datasets()?),
+            Self::There(client) => Ok(client.datasets(everyone)?),
         }
     }
 
@@ -261,7 +261,7 @@ impl House {
         match self {
             Self::Here(opened) => Ok((&opened.service.dataset(&opened.caller, name)?).into()),
             Self::There(client) => {
-                let mut all = client.datasets()?;
+                let mut all = client.datasets(false)?;
                 let at = all
                     .iter()
                     .position(|one| one.name == name)
@@ -359,7 +359,7 @@ impl House {
             Self::Here(opened) => {
                 let Opened { service, caller, .. } = &**opened;
                 let dataset = service.dataset(caller, dataset.id)?;
-                Ok(Some(verify_package(&mut service.open_dataset(&dataset)?)?))
+                Ok(Some(service.verify_dataset(&dataset)?))
             }
             Self::There(client) => {
                 let mut file = tempfile::Builder::new().suffix(".zip").tempfile()?;

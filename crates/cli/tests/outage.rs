@@ -129,3 +129,38 @@ fn a_database_that_goes_away_holds_up_and_loses_nothing() {
         assert!(ended(child, 10).expect("SIGTERM ends it").success());
     }
 }
+
+#[test]
+fn a_request_that_waits_for_the_database_ends_with_its_deadline_and_with_the_server() {
+    let Some(database) = postgres::Server::start("-c listen_addresses=''") else { return };
+    let url = database.new_database("locked");
+    let keep = Keep::postgres(url.clone());
+    let mut quick = Server::begin(&keep, "quick.log", &["--no-worker", "--request-seconds", "2"]);
+    let client = quick.token(&quick.sign_in(&keep));
+    let mut patient = Server::begin(&keep, "patient.log", &["--no-worker"]);
+    let held = ["-c", "BEGIN", "-c", "LOCK TABLE conversation", "-c", "SELECT pg_sleep(120)"];
+    let mut lock = database.psql(&url).args(held).spawn().unwrap();
+    let list = |base: &str| client.ask(base, "GET", "/conversations", &[], "");
+    let stopped = (0..50).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        list(&quick.base).filter(|answer| answer.status == 503)
+    });
+    let stopped = stopped.expect("the lock holds requests up");
+    assert!(stopped.body.contains("took longer than 2 seconds"), "{}", stopped.body);
+    // What else it is asked is answered.
+    assert_eq!(client.ask(&quick.base, "GET", "/tokens", &[], "").unwrap().status, 200);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| list(&patient.base));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        let pid = patient.child.id().to_string();
+        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
+        let ended = ended(&mut patient.child, 10);
+        lock.kill().unwrap();
+        lock.wait().unwrap();
+        assert!(ended.expect("SIGTERM ends it within ten seconds").success());
+    });
+    quick.child.kill().unwrap();
+    quick.child.wait().unwrap();
+}

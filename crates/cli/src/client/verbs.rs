@@ -211,22 +211,30 @@ impl Client {
 
     /// Refuses who may not import, before bytes are sent.
     pub fn check_import(&self) -> Result<(), ClientError> {
-        self.jobs_of(JobKind::Import, 1).map(|_| ())
+        self.jobs_of(JobKind::Import, 1, false).map(|_| ())
     }
 
-    fn jobs_of(&self, kind: JobKind, most: usize) -> Result<Vec<wire::Job>, ClientError> {
-        let query = vec![("limit", most.clamp(1, JOBS).to_string())];
+    fn jobs_of(
+        &self,
+        kind: JobKind,
+        most: usize,
+        everyone: bool,
+    ) -> Result<Vec<wire::Job>, ClientError> {
+        let mut query = vec![("limit", most.clamp(1, JOBS).to_string())];
+        query.extend(everyone.then(|| ("everyone", "true".to_owned())));
         let found: wire::Jobs = self.get(&[jobs_place(kind)], query)?;
         Ok(found.jobs)
     }
 
     /// The newest jobs that the token lets one see.
-    pub fn jobs(&self, most: usize) -> Result<Vec<wire::Job>, ClientError> {
-        let mut jobs = match self.jobs_of(JobKind::Export, most) {
-            Err(error) if error.is_scope() => return self.jobs_of(JobKind::Import, most),
+    pub fn jobs(&self, most: usize, everyone: bool) -> Result<Vec<wire::Job>, ClientError> {
+        let mut jobs = match self.jobs_of(JobKind::Export, most, everyone) {
+            Err(error) if error.is_scope() => {
+                return self.jobs_of(JobKind::Import, most, everyone);
+            }
             jobs => jobs?,
         };
-        match self.jobs_of(JobKind::Import, most) {
+        match self.jobs_of(JobKind::Import, most, everyone) {
             Err(error) if error.is_scope() => {}
             imports => jobs.extend(imports?),
         }
@@ -254,8 +262,10 @@ impl Client {
         self.json(self.request(Method::POST, &place, Query::new())?)
     }
 
-    pub fn datasets(&self) -> Result<Vec<wire::Dataset>, ClientError> {
-        let found: wire::Datasets = self.get(&["datasets"], Query::new())?;
+    pub fn datasets(&self, everyone: bool) -> Result<Vec<wire::Dataset>, ClientError> {
+        let query: Query<'_> =
+            everyone.then(|| ("everyone", "true".to_owned())).into_iter().collect();
+        let found: wire::Datasets = self.get(&["datasets"], query)?;
         Ok(found.datasets)
     }
 

@@ -56,6 +56,10 @@ struct Listing {
     #[arg(long, value_name = "ORDER", default_value = "created")]
     sort: Sort,
 
+    /// Those of everyone in the project, for its owners. Beside the store, they always are.
+    #[arg(long)]
+    everyone: bool,
+
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -143,7 +147,7 @@ impl Datasets {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let house = self.keeping.house()?;
         match self.action {
-            None => list(&house.datasets()?, self.json, NOTHING),
+            None => list(&house.datasets(false)?, self.json, NOTHING),
             Some(Action::List(listing)) => {
                 Listing { json: listing.json || self.json, ..listing }.run(&house)
             }
@@ -158,7 +162,7 @@ impl Datasets {
 
 impl Listing {
     fn run(self, house: &House) -> Result<ExitCode, Failure> {
-        let mut datasets = house.datasets()?;
+        let mut datasets = house.datasets(self.everyone)?;
         if let Some(sought) = self.search.map(|sought| sought.to_lowercase()) {
             datasets.retain(|dataset| dataset.name.to_lowercase().contains(&sought));
         }

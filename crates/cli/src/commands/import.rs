@@ -240,8 +240,9 @@ fn add_findings(all: &mut Vec<Finding>, more: Vec<Finding>) {
 
 /// Ends the job that was given back to the queue when the person stopped it.
 fn cancel_open(opened: &crate::config::Opened) -> Result<(), Failure> {
-    let job = opened.service.jobs(&opened.caller, 1)?.into_iter().next();
-    if let Some(job) = job.filter(|job| !job.state.is_ended()) {
+    let jobs = opened.service.jobs(&opened.caller, usize::MAX)?;
+    let own = jobs.into_iter().find(|job| job.creator == opened.caller.name());
+    if let Some(job) = own.filter(|job| !job.state.is_ended()) {
         opened.service.cancel(&opened.caller, job.id, job.kind)?;
     }
     Ok(())

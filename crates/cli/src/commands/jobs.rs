@@ -13,7 +13,7 @@ use super::{Failure, STOPPED, print, print_json, stop_flag};
 use crate::config::Keeping;
 use crate::house::House;
 use crate::progress::Bar;
-use crate::words::{count, moment_of, one_line, table};
+use crate::words::{bytes, count, moment_of, one_line, table};
 
 /// How often a job is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -39,6 +39,10 @@ enum Action {
         /// At most so many.
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: usize,
+
+        /// Those of everyone in the project, for its owners. Beside the store, they always are.
+        #[arg(long)]
+        everyone: bool,
     },
     /// Follow a job until it ends.
     Watch {
@@ -64,8 +68,8 @@ enum Action {
 impl Jobs {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let house = self.keeping.house()?;
-        match self.action.unwrap_or(Action::List { limit: 20 }) {
-            Action::List { limit } => list(&house.jobs(limit)?, self.json),
+        match self.action.unwrap_or(Action::List { limit: 20, everyone: false }) {
+            Action::List { limit, everyone } => list(&house.jobs(limit, everyone)?, self.json),
             Action::Watch { id } => watch(&house, id, self.json),
             Action::Cancel { id } => {
                 let job = house.cancel(id)?;
@@ -98,7 +102,18 @@ pub fn list(jobs: &[wire::Job], json: bool) -> Result<ExitCode, Failure> {
         eprintln!("there are no jobs");
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = table(&["ID", "KIND", "STATE", "NAME", "DONE", "RECORDS", "ASKED FOR", "WHY"]);
+    let mut table = table(&[
+        "ID",
+        "KIND",
+        "STATE",
+        "NAME",
+        "DONE",
+        "SIZE",
+        "RECORDS",
+        "CREATOR",
+        "ASKED FOR",
+        "WHY",
+    ]);
     for job in jobs {
         table.add_row([
             job.id.to_string(),
@@ -106,7 +121,9 @@ pub fn list(jobs: &[wire::Job], json: bool) -> Result<ExitCode, Failure> {
             job.state.clone(),
             one_line(&job.name, 40),
             done(job),
+            bytes(job.bytes.total),
             count(job.records),
+            one_line(&job.creator, 40),
             moment_of(job.created_at.as_deref()),
             one_line(job.error.as_deref().unwrap_or_default(), 80),
         ]);

@@ -10,8 +10,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use retort_service::{Service, panics};
-use retort_web::app::{App, Settings};
-use retort_web::bounds::Bounds;
+use retort_web::app::{AddressHeader, App, Settings};
+use retort_web::bounds::{Bounds, DEADLINE};
 use retort_web::metrics::Metrics;
 use retort_web::oidc::{Oidc, OidcSettings};
 use retort_web::outgoing::{Outgoing, OutgoingSettings};
@@ -27,7 +27,10 @@ use crate::config::{Keeping, ServeConfig};
 const POST: Duration = Duration::from_secs(10);
 
 /// How long a worker has to give its job back when the server stops.
-const GIVE_BACK: Duration = Duration::from_secs(20);
+const GIVE_BACK: Duration = Duration::from_secs(2);
+
+/// How long calls have to end once nobody waits for them any more and the server stops.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
 /// How far the worker's threads stand behind those that answer.
 #[cfg(target_os = "linux")]
@@ -62,6 +65,11 @@ pub struct Serve {
     #[arg(long = "proxy", value_name = "NETWORK")]
     proxies: Vec<IpNet>,
 
+    /// The header in which such a proxy says whom a request is from: `X-Forwarded-For`, `Forwarded` or `X-Real-IP`
+    /// [default: X-Forwarded-For].
+    #[arg(long, value_name = "NAME")]
+    address_header: Option<String>,
+
     /// The header in which such a proxy names the person who signed in with it.
     #[arg(long, value_name = "NAME", requires = "proxies")]
     person_header: Option<String>,
@@ -81,6 +89,10 @@ pub struct Serve {
     /// Requests of one caller in a minute [default: 3000].
     #[arg(long, value_name = "N")]
     requests_per_minute: Option<u32>,
+
+    /// Seconds that a request may take the server before it is stopped [default: 60].
+    #[arg(long, value_name = "SECONDS")]
+    request_seconds: Option<u64>,
 
     /// Let webhooks go to addresses of private networks, too.
     #[arg(long)]
@@ -134,12 +146,15 @@ impl Serve {
             .enable_all()
             .build()?;
         // The service outlives the runtime: connections to PostgreSQL cannot be closed within one.
-        runtime.block_on(self.serve(
+        let served = runtime.block_on(self.serve(
             Arc::clone(&service),
             &config,
             (listen, tls, behind_proxy),
             link,
-        ))?;
+        ));
+        // Calls that were asked to end and do not are left behind.
+        runtime.shutdown_timeout(LEFT_BEHIND);
+        served?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -188,7 +203,12 @@ impl Serve {
         (listen, tls, behind_proxy): (SocketAddr, Option<Tls>, bool),
         link: Option<String>,
     ) -> Result<(), Failure> {
-        let url = self.url.clone().or(config.url.clone());
+        let url = self.url.as_deref().or(config.url.as_deref()).map(public_url).transpose()?;
+        let address_header =
+            match self.address_header.as_deref().or(config.address_header.as_deref()) {
+                None => AddressHeader::default(),
+                Some(name) => address_header(name)?,
+            };
         let mut proxies = self.proxies.clone();
         for text in config.proxies.iter().flatten() {
             proxies.push(text.parse().map_err(|_| format!("`{text}` is no network"))?);
@@ -209,7 +229,15 @@ impl Serve {
             is_secure: tls.is_some() || behind_proxy,
             has_worker: !self.no_worker,
             url: url.clone(),
+            has_tls: tls.is_some(),
+            deadline: Duration::from_secs(
+                self.request_seconds
+                    .or(config.request_seconds)
+                    .unwrap_or(DEADLINE.as_secs())
+                    .max(1),
+            ),
             proxies,
+            address_header,
             person_header,
             requests_per_minute: self
                 .requests_per_minute
@@ -223,7 +251,7 @@ impl Serve {
             .await
             .map_err(|error| format!("cannot listen at {listen}: {error}"))?;
         let here = listener.local_addr()?;
-        let bounds = Bounds::default();
+        let bounds = Bounds { shared_addresses: settings.proxies.clone(), ..Bounds::default() };
         let app_bounds = bounds.clone();
         let listening = Listening::new(bounds);
         let app = App::new(
@@ -251,7 +279,8 @@ impl Serve {
             stopped.store(true, Ordering::Relaxed);
         };
         retort_web::server::serve(listener, tls, router, &listening, stop).await;
-        let _ = tokio::join!(watching, delivering);
+        let background = async { tokio::join!(watching, delivering) };
+        let _ = tokio::time::timeout(LEFT_BEHIND, background).await;
         if let Some(worker) = worker {
             let ended = tokio::task::spawn_blocking(move || worker.join().is_ok());
             if tokio::time::timeout(GIVE_BACK, ended).await.is_err() {
@@ -259,6 +288,40 @@ impl Serve {
             }
         }
         Ok(())
+    }
+}
+
+/// Where people reach the server, without a slash at its end.
+fn public_url(text: &str) -> Result<String, Failure> {
+    let url =
+        reqwest::Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
+    let is_plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if !is_plain {
+        return Err(format!(
+            "`--url` is the address of the server's root, such as `https://retort.example.org`, not `{text}`: it \
+             cannot be served below a path"
+        )
+        .into());
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn address_header(name: &str) -> Result<AddressHeader, Failure> {
+    match name.to_ascii_lowercase().as_str() {
+        "x-forwarded-for" => Ok(AddressHeader::XForwardedFor),
+        "forwarded" => Ok(AddressHeader::Forwarded),
+        "x-real-ip" => Ok(AddressHeader::XRealIp),
+        _ => Err(format!(
+            "`{name}` is not a header that says whom a request is from; there are `X-Forwarded-For`, `Forwarded` and \
+             `X-Real-IP`"
+        )
+        .into()),
     }
 }
 

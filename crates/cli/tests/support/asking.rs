@@ -99,7 +99,7 @@ impl Default for Client {
 }
 
 impl Client {
-    fn new(headers: &[(&str, &str)]) -> Self {
+    pub fn new(headers: &[(&str, &str)]) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60));
         let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         Self { http: http.build().unwrap(), headers: headers.collect() }
