@@ -115,15 +115,6 @@ pub const DISK_BLOCK_BYTES: usize = 2 << 20;
 /// Blocks of one file in memory: one being filled, one being written, and one between them.
 pub const DISK_BLOCKS: usize = 3;
 
-/// Bytes of the dictionary with which a store compresses bodies: what zstd's own tools make.
-pub const DICTIONARY_BYTES: usize = 112 << 10;
-
-/// Bodies that a dictionary is learnt from: fifty times the dictionary, at 3 kB each.
-pub const DICTIONARY_SAMPLES: usize = 2000;
-
-/// Bytes of one body that a dictionary is learnt from.
-pub const DICTIONARY_SAMPLE_BYTES: usize = 8 << 10;
-
 /// Rows that one statement writes or one page of a walk reads: more save little, fewer cost turns.
 pub const ROWS_AT_ONCE: usize = 64;
 

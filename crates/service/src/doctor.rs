@@ -49,11 +49,17 @@ impl Service {
     /// # Errors
     /// The store or the objects cannot be asked at all.
     pub fn doctor(&self, deep: bool, repair: bool) -> Result<Diagnosis, Error> {
+        let rewritten = if repair { self.store.rewrite_bodies()? } else { 0 };
         let mut diagnosis = Diagnosis {
             sizes: self.store.sizes()?.into_iter().map(|(name, n)| (name.to_owned(), n)).collect(),
             findings: self.store.check(deep, self.clock.now())?,
             mended: Vec::new(),
         };
+        if rewritten > 0 {
+            diagnosis
+                .mended
+                .push(format!("compressed {rewritten} bodies without a learnt dictionary"));
+        }
         let mut known = BTreeSet::new();
         for project in self.store.projects()? {
             let scope = Scope::project(project.id);

@@ -239,7 +239,7 @@ pub(crate) fn import(
 fn pack(
     job: Job,
     (plan, scope): (&ImportPlan, &Scope),
-    packer: &mut Packer<'_>,
+    packer: &mut Packer,
     before: &Turnstile<Before>,
     ends: &Ends<'_>,
 ) -> Option<Result<Made, Error>> {
@@ -372,7 +372,7 @@ fn place(
 pub(crate) fn incoming_of(
     conversation: &Conversation<'_>,
     repeated: bool,
-    packer: &mut Packer<'_>,
+    packer: &mut Packer,
     line: &mut Vec<u8>,
 ) -> Result<Incoming, retort_store::Error> {
     line.clear();
@@ -496,7 +496,7 @@ fn update_run(
     was: &[u8],
     came: &[u8],
     incoming: &IncomingRun,
-    packer: &mut Packer<'_>,
+    packer: &mut Packer,
 ) -> Result<Updated, retort_store::Error> {
     let damaged =
         |why: String| retort_store::Error::Damaged(format!("the run `{}`: {why}", incoming.id));
@@ -512,7 +512,7 @@ fn update_run(
         Again::Changed => {
             let mut line = Vec::new();
             canonical::write_run(&run, &mut line);
-            let body = packer.pack_as_known(&line)?;
+            let body = packer.pack(&line)?;
             Updated::To(Box::new(incoming_run(&run, true, &line, body)))
         }
     })

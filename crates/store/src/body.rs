@@ -1,13 +1,15 @@
-//! Bodies: the canonical line of a conversation, compressed, with a dictionary once there is enough to learn one
-//! from.
+//! Bodies: the canonical line of an item, compressed.
+//!
+//! What all lines have in common (keys of JSON, words of everyday language and of programs) is in a dictionary that
+//! Retort ships: `examples/dictionary.rs` learns it from items that it invents. Earlier releases learnt one from the
+//! first bodies of a store and kept it there, so that people's words outlived a purge. Bodies under such a one are
+//! written again ([`Store::rewrite_bodies`](crate::Store::rewrite_bodies)), and it is deleted with the last of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use retort_model::bounds::{
-    DICTIONARY_BYTES, DICTIONARY_SAMPLE_BYTES, DICTIONARY_SAMPLES, ITEM_BYTES,
-};
-use zstd::zstd_safe::{CCtx, CDict, DCtx, DDict};
+use retort_model::bounds::{ITEM_BYTES, PAGE_ITEMS};
+use zstd::zstd_safe::{CCtx, CDict, DCtx, DDict, get_frame_content_size};
 
 use crate::Error;
 use crate::dialect::{Connection, Value};
@@ -18,26 +20,18 @@ const LEVEL: i32 = 1;
 /// The number for "no dictionary".
 const NONE: i64 = 0;
 
-/// The dictionaries of a store.
+/// The number of the shipped dictionary, above all that stores learnt.
+pub(crate) const SHIPPED: i64 = 1_000;
+
+/// The dictionaries of a store: the shipped one, and those that it learnt under earlier releases.
 #[derive(Default)]
 pub(crate) struct Dictionaries {
-    known: RwLock<HashMap<i64, Arc<Dictionary>>>,
-    /// What the next dictionary is learnt from, as long as there is none.
-    learning: Mutex<Samples>,
+    learnt: RwLock<HashMap<i64, Arc<Dictionary>>>,
 }
 
 struct Dictionary {
-    id: i64,
-    bytes: Vec<u8>,
     pack: CDict<'static>,
     unpack: DDict<'static>,
-}
-
-#[derive(Default)]
-struct Samples {
-    bytes: Vec<u8>,
-    sizes: Vec<usize>,
-    done: bool,
 }
 
 /// A body as the store keeps it.
@@ -58,74 +52,43 @@ pub(crate) struct BodyHead {
 }
 
 impl Dictionary {
-    fn new(id: i64, bytes: Vec<u8>) -> Self {
-        let (pack, unpack) = (CDict::create(&bytes, LEVEL), DDict::create(&bytes));
-        Self { id, bytes, pack, unpack }
+    fn new(bytes: &[u8]) -> Self {
+        Self { pack: CDict::create(bytes, LEVEL), unpack: DDict::create(bytes) }
+    }
+
+    fn shipped() -> &'static Arc<Self> {
+        static SHIPPED: OnceLock<Arc<Dictionary>> = OnceLock::new();
+        SHIPPED.get_or_init(|| Arc::new(Self::new(include_bytes!("dictionary.bin"))))
     }
 }
 
 impl Dictionaries {
-    pub(crate) fn load(connection: &mut Connection) -> Result<Self, Error> {
-        let dictionaries = Self::default();
-        dictionaries.load_missing(connection)?;
-        Ok(dictionaries)
-    }
-
-    /// Takes up what other processes have learnt meanwhile.
-    fn load_missing(&self, connection: &mut Connection) -> Result<(), Error> {
+    fn load(&self, connection: &mut Connection) -> Result<(), Error> {
         let found =
             connection.rows("SELECT id, bytes FROM dictionary ORDER BY id", &[], |row| {
-                Ok((row.int(0)?, row.bytes(1)?.unwrap_or_default().to_vec()))
+                Ok((row.int(0)?, Arc::new(Dictionary::new(row.bytes(1)?.unwrap_or_default()))))
             })?;
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        for (id, bytes) in found {
-            known.entry(id).or_insert_with(|| Arc::new(Dictionary::new(id, bytes)));
-        }
+        self.learnt.write().unwrap_or_else(PoisonError::into_inner).extend(found);
         Ok(())
     }
 
-    /// The newest.
-    fn current(&self) -> Option<Arc<Dictionary>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.values().max_by_key(|dictionary| dictionary.id).cloned()
-    }
-
     fn get(&self, id: i64) -> Option<Arc<Dictionary>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
-    }
-
-    /// Adds a body to learn from; gives back a dictionary when there is enough.
-    fn sample(&self, body: &[u8]) -> Option<Vec<u8>> {
-        let mut samples = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
-        if samples.done {
-            return None;
+        if id == SHIPPED {
+            return Some(Arc::clone(Dictionary::shipped()));
         }
-        // Of long bodies the start: what they have in common stands there.
-        let start = body.get(..body.len().min(DICTIONARY_SAMPLE_BYTES)).unwrap_or_default();
-        samples.bytes.extend_from_slice(start);
-        samples.sizes.push(start.len());
-        if samples.sizes.len() < DICTIONARY_SAMPLES {
-            return None;
-        }
-        let Samples { bytes, sizes, .. } =
-            std::mem::replace(&mut *samples, Samples { done: true, ..Samples::default() });
-        drop(samples);
-        // Too little variety to learn from is no fault: bodies then do without.
-        zstd::dict::from_continuous(&bytes, &sizes, DICTIONARY_BYTES).ok()
+        self.learnt.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 }
 
 /// Compresses bodies; one for each thread.
-pub struct Packer<'s> {
-    store: &'s crate::Store,
+pub struct Packer {
     context: CCtx<'static>,
-    dictionary: Option<Arc<Dictionary>>,
 }
 
 impl crate::Store {
     /// A compressor for one thread.
-    pub fn packer(&self) -> Packer<'_> {
-        Packer { store: self, context: CCtx::create(), dictionary: self.dictionaries.current() }
+    pub fn packer(&self) -> Packer {
+        Packer { context: CCtx::create() }
     }
 
     /// A decompressor for one thread.
@@ -134,38 +97,18 @@ impl crate::Store {
     }
 }
 
-impl Packer<'_> {
-    /// Compresses the canonical line of a conversation.
-    ///
-    /// # Errors
-    /// Those of the database, when a dictionary was learnt and is kept.
-    pub fn pack(&mut self, line: &[u8]) -> Result<PackedBody, Error> {
-        let dictionaries = &self.store.dictionaries;
-        if self.dictionary.is_none() {
-            if let Some(bytes) = dictionaries.sample(line) {
-                self.store.keep_dictionary(&bytes)?;
-            }
-            self.dictionary = dictionaries.current();
-        }
-        self.pack_as_known(line)
-    }
-
-    /// As [`Self::pack`], where something is written already: it learns nothing.
+impl Packer {
+    /// Compresses the canonical line of an item.
     ///
     /// # Errors
     /// The compressor's.
-    pub fn pack_as_known(&mut self, line: &[u8]) -> Result<PackedBody, Error> {
+    pub fn pack(&mut self, line: &[u8]) -> Result<PackedBody, Error> {
         let mut bytes = Vec::with_capacity(zstd::zstd_safe::compress_bound(line.len()));
-        let (dictionary, result) = match &self.dictionary {
-            Some(dictionary) => {
-                let packed = self.context.compress_using_cdict(&mut bytes, line, &dictionary.pack);
-                (dictionary.id, packed)
-            }
-            None => (NONE, self.context.compress(&mut bytes, line, LEVEL)),
-        };
-        result.map_err(|code| Error::Sql(format!("compressing: {}", zstd_words(code))))?;
+        let packed =
+            self.context.compress_using_cdict(&mut bytes, line, &Dictionary::shipped().pack);
+        packed.map_err(|code| Error::Sql(format!("compressing: {}", zstd_words(code))))?;
         bytes.shrink_to_fit();
-        Ok(PackedBody { dictionary, crc32: crc32fast::hash(line), bytes })
+        Ok(PackedBody { dictionary: SHIPPED, crc32: crc32fast::hash(line), bytes })
     }
 }
 
@@ -216,29 +159,89 @@ impl crate::Store {
         if let Some(dictionary) = self.dictionaries.get(id) {
             return Ok(dictionary);
         }
-        self.read(|connection| self.dictionaries.load_missing(connection))?;
+        self.read(|connection| self.dictionaries.load(connection))?;
         self.dictionaries
             .get(id)
             .ok_or_else(|| Error::Damaged(format!("the dictionary {id} is missing")))
     }
 
-    /// Keeps a dictionary, unless another process was faster.
-    fn keep_dictionary(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.write(|connection| {
-            let sql = "SELECT COUNT(*) FROM dictionary";
-            if connection.row(sql, &[], |row| row.int(0))?.unwrap_or(0) > 0 {
-                return Ok(());
-            }
-            let sql =
-                "INSERT INTO dictionary (id, bytes) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
-            connection.execute(sql, &[Value::Bytes(bytes)]).map(|_| ())
-        })?;
-        self.read(|connection| self.dictionaries.load_missing(connection))
+    /// Bodies that were compressed with a dictionary that the store learnt from people's conversations under an
+    /// earlier release, which keeps words of theirs; and whether one is still there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn learnt_dictionaries(&self) -> Result<(u64, u64), Error> {
+        self.read(|connection| {
+            let mut count = |sql: &str| {
+                let found = connection.row(sql, &[], |row| row.int(0))?;
+                Ok::<_, Error>(found.unwrap_or(0).unsigned_abs())
+            };
+            let dictionaries = count("SELECT COUNT(*) FROM dictionary")?;
+            // Without one, no body is under one.
+            let bodies =
+                format!("SELECT COUNT(*) FROM body WHERE dictionary NOT IN ({NONE}, {SHIPPED})");
+            Ok((if dictionaries == 0 { 0 } else { count(&bodies)? }, dictionaries))
+        })
     }
 
-    /// Bytes of the dictionaries, for tests and for `doctor`.
-    pub(crate) fn dictionary_bytes(&self) -> u64 {
-        let known = self.dictionaries.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.values().map(|dictionary| dictionary.bytes.len() as u64).sum()
+    /// Writes bodies under learnt dictionaries again, a page in each transaction, and deletes the dictionaries that
+    /// none needs any more; says how many were written. What is left after a kill is done by the next call. A damaged
+    /// body stays, and its dictionary with it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn rewrite_bodies(&self) -> Result<u64, Error> {
+        if self.learnt_dictionaries()?.1 == 0 {
+            return Ok(0);
+        }
+        let (mut behind, mut written) = (0, 0);
+        let (mut packer, mut unpacker) = (self.packer(), self.unpacker());
+        loop {
+            let last = self.write(|connection| {
+                // While nobody else takes a body's place.
+                crate::store::take_turn(connection)?;
+                let sql = format!(
+                    "SELECT key, dictionary, crc32, bytes FROM body
+                     WHERE dictionary NOT IN ({NONE}, {SHIPPED}) AND key > $1 ORDER BY key LIMIT {PAGE_ITEMS}"
+                );
+                let mut page_bytes = 0;
+                let mut last = None;
+                let page = connection.rows(&sql, &[Value::Int(behind)], |row| {
+                    let packed = row.bytes(3)?.unwrap_or_default().to_vec();
+                    Ok((row.int(0)?, row.int(1)?, row.int(2)?, packed))
+                })?;
+                for (key, dictionary, crc32, packed) in page {
+                    last = Some(key);
+                    let size = get_frame_content_size(&packed).ok().flatten().unwrap_or(0);
+                    let size = usize::try_from(size).unwrap_or(usize::MAX);
+                    let mut line = Vec::new();
+                    let head = BodyHead { dictionary, crc32, size };
+                    if unpacker.unpack(head, &packed, &mut line).is_err() {
+                        continue;
+                    }
+                    let body = packer.pack(&line)?;
+                    let sql = "UPDATE body SET dictionary = $1, bytes = $2 WHERE key = $3";
+                    let values =
+                        [Value::Int(SHIPPED), Value::Bytes(&body.bytes), Value::Int(key)];
+                    written += connection.execute(sql, &values)?;
+                    page_bytes += line.len();
+                    if page_bytes > ITEM_BYTES {
+                        break;
+                    }
+                }
+                Ok(last)
+            })?;
+            match last {
+                Some(last) => behind = last,
+                None => break,
+            }
+        }
+        self.write(|connection| {
+            let sql = "DELETE FROM dictionary WHERE NOT EXISTS (
+                           SELECT 1 FROM body b WHERE b.dictionary = dictionary.id)";
+            connection.execute(sql, &[])
+        })?;
+        self.empty_log()?;
+        Ok(written)
     }
 }

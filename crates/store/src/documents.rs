@@ -400,6 +400,7 @@ impl crate::Store {
             forget(originals);
             gone += count as u64;
             if count < PAGE_ITEMS {
+                self.erase()?;
                 return Ok(gone);
             }
         }

@@ -70,6 +70,7 @@ impl crate::Store {
             changed += count;
             match last {
                 Some(last) => behind = last,
+                None if matches!(edit, Edit::Purge) => return self.erase().map(|()| changed),
                 None => return Ok(changed),
             }
         }

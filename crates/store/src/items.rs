@@ -50,6 +50,10 @@ pub(crate) fn purge_bodies(
     exporting: bool,
 ) -> Result<(), Error> {
     connection.execute("DELETE FROM body WHERE key = $1", &[body.into()])?;
+    // What was set here, as exports were frozen with it.
+    let sql = "UPDATE job_item SET title = NULL, tags = NULL
+               WHERE item = $1 AND (title IS NOT NULL OR tags IS NOT NULL)";
+    connection.execute(sql, &[key.into()])?;
     if exporting {
         // Earlier states that exports under way still held.
         let sql = "DELETE FROM body WHERE superseded = 1

@@ -35,6 +35,13 @@ impl crate::Store {
     /// The database cannot be asked at all.
     pub fn check(&self, deep: bool, now: Time) -> Result<Vec<Finding>, Error> {
         let mut found = Vec::new();
+        if self.learnt_dictionaries()?.1 > 0 {
+            found.push(Finding::new(
+                "the store's dictionary",
+                "an earlier release learnt it from conversations, and it keeps words of people who were purged; \
+                 `retort doctor --repair` writes what needs it again and deletes it",
+            ));
+        }
         self.read(|connection| {
             if let Connection::Sqlite(_) = connection {
                 structure(connection, &mut found)?;
@@ -82,6 +89,27 @@ impl crate::Store {
         }
     }
 
+    /// Erases what a purge has left behind the rows: people's words in a dictionary of an earlier release, and pages
+    /// in the log. PostgreSQL keeps old pages until it is told otherwise (`docs/server.md`).
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn erase(&self) -> Result<(), Error> {
+        self.rewrite_bodies()?;
+        self.empty_log()
+    }
+
+    /// Moves the pages of SQLite's log to their places and empties the file, which keeps old pages otherwise. Where
+    /// someone keeps reading what was, the last connection to close does it.
+    pub(crate) fn empty_log(&self) -> Result<(), Error> {
+        self.read(|connection| match connection {
+            Connection::Sqlite(_) => {
+                connection.row("PRAGMA wal_checkpoint(TRUNCATE)", &[], |_| Ok(())).map(|_| ())
+            }
+            Connection::Postgres(_) => Ok(()),
+        })
+    }
+
     /// Makes a consistent copy of a SQLite store in a new file, while it is in use.
     ///
     /// # Errors
@@ -124,7 +152,6 @@ impl crate::Store {
             }
             Ok(())
         })?;
-        sizes.push(("bytes of dictionaries", self.dictionary_bytes()));
         Ok(sizes)
     }
 }

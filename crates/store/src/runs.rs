@@ -187,6 +187,7 @@ impl crate::Store {
             })?;
             gone += count as u64;
             if count < PAGE_ITEMS {
+                self.erase()?;
                 return Ok(gone);
             }
         }

@@ -130,7 +130,9 @@ impl Store {
     /// # Errors
     /// It cannot be reached, or is newer than this release.
     pub fn migrate(url: &str, identity: &str) -> Result<(i64, i64), Error> {
-        schema::migrate(&mut StorePlace::of(url).connect(true)?, identity)
+        let steps = schema::migrate(&mut StorePlace::of(url).connect(true)?, identity)?;
+        Self::open_existing(url)?.rewrite_bodies()?;
+        Ok(steps)
     }
 
     fn with(place: StorePlace, mut connection: Connection, found: i64) -> Result<Self, Error> {
@@ -139,7 +141,7 @@ impl Store {
         }
         let sql = "SELECT value FROM meta WHERE name = 'identity'";
         let identity = connection.row(sql, &[], |row| row.text(0))?.unwrap_or_default();
-        let dictionaries = Dictionaries::load(&mut connection)?;
+        let dictionaries = Dictionaries::default();
         let (idle, looking) = (Mutex::new(vec![connection]), Mutex::default());
         let counts = Counts::default();
         Ok(Self { place, idle, looking, dictionaries, counts, identity })

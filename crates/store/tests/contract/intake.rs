@@ -1,7 +1,6 @@
 //! Conversations coming in, and their bodies.
 
-use retort_model::bounds::{DICTIONARY_SAMPLES, ROWS_AT_ONCE};
-use retort_model::{Kind, Scope, Status};
+use retort_model::{Kind, Scope, Selection, Status};
 use retort_store::{Edit, Error, Incoming, Taken};
 
 use crate::support::*;
@@ -128,7 +127,7 @@ fn a_nul_is_no_fault() {
         assert_eq!(place.text("i\0d"), "l\0ine");
         assert_eq!(place.all(&ids(&["i\0d"])).len(), 1);
         let sought = |text: &str| {
-            let selection = retort_model::Selection { search: vec![text.into()], ..everything() };
+            let selection = Selection { search: vec![text.into()], ..everything() };
             place.all(&selection).len()
         };
         assert_eq!((sought("\0"), sought("A\0B"), sought("\0a")), (1, 1, 0));
@@ -192,11 +191,11 @@ fn what_was_edited_here_stands_above_what_comes() {
         assert_eq!(edit(Edit::Delete), 1);
         place.take(&[state(4)]);
         expect("mine", "tag 2,more", Status::Deleted, "line 4");
-        let deleted = retort_model::Selection { statuses: vec![Status::Deleted], ..everything() };
+        let deleted = Selection { statuses: vec![Status::Deleted], ..everything() };
         assert_eq!(place.store.edit(&place.scope(), &deleted, &Edit::Restore).unwrap(), 1);
         expect("mine", "tag 2,more", Status::Favorite, "line 4");
         let finds = |text: &str| {
-            let selection = retort_model::Selection { search: vec![text.into()], ..everything() };
+            let selection = Selection { search: vec![text.into()], ..everything() };
             place.all(&selection).len()
         };
         assert_eq!((finds("mine"), finds("more"), finds("title 4"), finds("tag 4")), (1, 1, 0, 0));
@@ -219,7 +218,7 @@ fn a_purged_one_comes_back_as_new() {
             assert_eq!(place.take(&[one.clone(), one.clone()]), [Taken::New, Taken::Same]);
             assert_eq!(place.one("c").title.as_deref(), Some("its title"));
             assert_eq!(place.text("c"), "line");
-            let sought = retort_model::Selection { search: vec!["title".into()], ..everything() };
+            let sought = Selection { search: vec!["title".into()], ..everything() };
             assert_eq!(place.all(&sought).len(), 1);
         }
         assert_eq!(place.store.check(true, at(0)).unwrap(), []);
@@ -227,69 +226,130 @@ fn a_purged_one_comes_back_as_new() {
 }
 
 #[test]
-fn bodies_read_back_from_before_and_after_a_dictionary_is_learnt() {
+fn bodies_of_any_size_read_back() {
     on_both(|place| {
         let mut dice = Dice(7);
         let words = ["question", "answer", "旅行", "\"role\":\"user\"", "model", "tools", "💬"];
-        let mut texts: Vec<String> = (0..DICTIONARY_SAMPLES + 100)
+        let mut texts: Vec<String> = (0..200)
             .map(|n| {
                 let text: Vec<_> = (0..40 + dice.below(20)).map(|_| *dice.one(&words)).collect();
                 format!("{n} {}", text.join(" "))
             })
             .collect();
         texts.push("long ".repeat(100_000));
-        let store = &place.store;
-        let mut packer = store.packer();
-        let packed: Vec<Incoming> = texts
-            .iter()
-            .enumerate()
-            .map(|(n, text)| Incoming {
-                id: format!("c{n}"),
-                source: "generic".into(),
-                digest: (n as u128).to_le_bytes(),
-                size: text.len() as u64,
-                body: packer.pack(text.as_bytes()).unwrap(),
-                ..Incoming::default()
-            })
-            .collect();
-        for some in packed.chunks(1000) {
-            place.take(some);
+        for (n, text) in texts.iter().enumerate() {
+            place.add(&format!("c{n}"), text);
         }
-        assert_eq!(place.number("SELECT COUNT(*) FROM dictionary"), 1);
-        assert!(place.number("SELECT COUNT(*) FROM body WHERE dictionary = 1") > 100);
-        assert!(
-            place.number("SELECT COUNT(*) FROM body WHERE dictionary = 0")
-                > DICTIONARY_SAMPLES as i64 - 10
-        );
-        // Also by a process that had opened the store before, and one that opens it now.
-        for store in [store, &place.again()] {
-            let mut unpacker = store.unpacker();
-            for n in (0..texts.len()).step_by(ROWS_AT_ONCE - 1).chain([texts.len() - 1]) {
-                let one = store.find(&place.scope(), &format!("c{n}")).unwrap().remove(0);
-                let line = store.line(&one, &mut unpacker).unwrap().unwrap();
-                assert!(line == texts[n].as_bytes(), "{n}");
-            }
+        for (n, text) in texts.iter().enumerate() {
+            assert!(place.text(&format!("c{n}")) == *text, "{n}");
         }
-        assert!(
-            store.sizes().unwrap().iter().any(|(name, size)| name.contains("dict") && *size > 0)
+        assert_eq!(place.number("SELECT COUNT(*) FROM dictionary"), 0);
+    });
+}
+
+/// A line that a shipped dictionary helps with.
+const LINE: &str = r#"{"retort":1,"id":"c","source":"openai","kind":"chat","rounds":[{"number":1,"messages":[{"role":"user","content":"How do I write a function?"},{"role":"assistant","content":"Sure! Here is an example of how you can do it."}]}]}"#;
+
+#[test]
+fn the_shipped_dictionary_halves_small_bodies() {
+    on_sqlite(|place| {
+        place.add("c", LINE);
+        let packed = place.number("SELECT LENGTH(bytes) FROM body");
+        let alone = zstd::bulk::compress(LINE.as_bytes(), 1).unwrap().len();
+        assert!(usize::try_from(packed).unwrap() * 2 < alone, "{packed} of {alone}");
+    });
+}
+
+/// Makes of a new store what an earlier release left: bodies under a dictionary that was learnt from them.
+fn learn(place: &Place, texts: &[String]) {
+    let dictionary = zstd::dict::from_samples(texts, 4 << 10).unwrap();
+    assert!(dictionary.windows(7).any(|window| window == b"ZX-0007"), "it keeps people's words");
+    let hex = |bytes: &[u8]| {
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        if place.is_postgres() { format!("'\\x{digits}'::bytea") } else { format!("x'{digits}'") }
+    };
+    place.sql(&format!("INSERT INTO dictionary (id, bytes) VALUES (1, {})", hex(&dictionary)));
+    let mut packer = zstd::bulk::Compressor::with_dictionary(1, &dictionary).unwrap();
+    for (n, text) in texts.iter().enumerate() {
+        place.add(&format!("c{n}"), text);
+        let packed = hex(&packer.compress(text.as_bytes()).unwrap());
+        let sql = format!(
+            "UPDATE body SET dictionary = 1, bytes = {packed} WHERE key = (
+                 SELECT body FROM conversation WHERE id = 'c{n}')"
         );
+        assert_eq!(place.sql(&sql), 1);
+    }
+}
+
+fn letters() -> Vec<String> {
+    let text = |n| format!("{n} my name is Person7, insurance number ZX-0007-77123, thank you {n}");
+    (0..400).map(text).collect()
+}
+
+#[test]
+fn bodies_under_a_learnt_dictionary_are_written_again_and_it_is_deleted() {
+    on_both(|place| {
+        let texts = letters();
+        learn(place, &texts);
+        assert_eq!(place.text("c3"), texts[3]);
+        assert_eq!(place.store.learnt_dictionaries().unwrap(), (400, 1));
+        let found = place.store.check(true, at(0)).unwrap();
+        assert!(found.iter().any(|one| one.what.contains("dictionary")), "{found:?}");
+        assert_eq!(place.store.rewrite_bodies().unwrap(), 400);
+        assert_eq!(place.store.rewrite_bodies().unwrap(), 0);
+        assert_eq!(place.store.learnt_dictionaries().unwrap(), (0, 0));
+        for (n, text) in texts.iter().enumerate() {
+            assert_eq!(place.text(&format!("c{n}")), *text);
+        }
+        assert_eq!(place.store.check(true, at(0)).unwrap(), []);
     });
 }
 
 #[test]
-fn a_dictionary_that_another_process_learnt_is_found() {
+fn a_damaged_body_keeps_its_learnt_dictionary_and_the_others_are_written_again() {
     on_both(|place| {
-        let early = place.again();
-        let mut packer = place.store.packer();
-        let text = |n: usize| format!("{n} asks, {} answers, {} asks again", n * 7, n * 13);
-        for n in 0..DICTIONARY_SAMPLES {
-            packer.pack(text(n).as_bytes()).unwrap();
+        let texts = letters();
+        learn(place, &texts);
+        place.sql("UPDATE body SET crc32 = crc32 + 1 WHERE key = 5");
+        assert_eq!(place.store.rewrite_bodies().unwrap(), 399);
+        assert_eq!(place.store.learnt_dictionaries().unwrap(), (1, 1));
+        assert_eq!(place.store.rewrite_bodies().unwrap(), 0);
+    });
+}
+
+/// Whether any file of a folder holds the bytes.
+fn is_in_files(folder: &std::path::Path, sought: &str) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let holds = |path: &std::path::PathBuf| {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.windows(sought.len()).any(|window| window == sought.as_bytes())
+    };
+    files.filter(|path| path.is_file()).filter(holds).collect()
+}
+
+#[test]
+fn no_byte_of_what_was_purged_is_in_the_files() {
+    on_sqlite(|place| {
+        learn(place, &letters());
+        let edit = |selection: &Selection, edit| {
+            place.store.edit(&place.scope(), selection, &edit).unwrap();
+        };
+        edit(&ids(&["c1"]), Edit::Title(Some("zqretitle7391".into())));
+        edit(&ids(&["c1"]), Edit::Tags { add: vec!["zqtag5512".into()], remove: Vec::new() });
+        place.dataset("d", &everything());
+        let folder = place.store.file().unwrap().parent().unwrap().to_owned();
+        for sought in ["ZX-0007-77123", "zqretitle7391", "zqtag5512"] {
+            assert_ne!(is_in_files(&folder, sought), [std::path::PathBuf::new(); 0], "{sought}");
         }
-        assert_eq!(place.number("SELECT COUNT(*) FROM dictionary"), 1);
-        let body = packer.pack(text(5000).as_bytes()).unwrap();
-        place.take(&[Incoming { body, ..place.incoming("c", &text(5000)) }]);
-        let line = early.line(&place.one("c"), &mut early.unpacker()).unwrap().unwrap();
-        assert_eq!(line, text(5000).as_bytes());
+        edit(&everything(), Edit::Purge);
+        // While the store is open: nothing was closed, which would delete the log.
+        for sought in ["ZX-0007", "zqretitle", "zqtag5512"] {
+            assert_eq!(is_in_files(&folder, sought), [std::path::PathBuf::new(); 0], "{sought}");
+        }
+        let copy = folder.join("copy");
+        std::fs::create_dir(&copy).unwrap();
+        place.store.copy_to(&copy.join("store.db")).unwrap();
+        assert_eq!(is_in_files(&copy, "ZX-0007"), [std::path::PathBuf::new(); 0]);
     });
 }
 
