@@ -339,17 +339,17 @@ fn no_byte_of_what_was_purged_is_in_the_files() {
         place.dataset("d", &everything());
         let folder = place.store.file().unwrap().parent().unwrap().to_owned();
         for sought in ["ZX-0007-77123", "zqretitle7391", "zqtag5512"] {
-            assert_ne!(is_in_files(&folder, sought), [std::path::PathBuf::new(); 0], "{sought}");
+            assert!(!is_in_files(&folder, sought).is_empty(), "{sought}");
         }
         edit(&everything(), Edit::Purge);
         // While the store is open: nothing was closed, which would delete the log.
         for sought in ["ZX-0007", "zqretitle", "zqtag5512"] {
-            assert_eq!(is_in_files(&folder, sought), [std::path::PathBuf::new(); 0], "{sought}");
+            assert!(is_in_files(&folder, sought).is_empty(), "{sought}");
         }
         let copy = folder.join("copy");
         std::fs::create_dir(&copy).unwrap();
         place.store.copy_to(&copy.join("store.db")).unwrap();
-        assert_eq!(is_in_files(&copy, "ZX-0007"), [std::path::PathBuf::new(); 0]);
+        assert!(is_in_files(&copy, "ZX-0007").is_empty());
     });
 }
 
