@@ -106,6 +106,10 @@ pub const DATASET_NAME: usize = 64;
 /// Characters of a data file's name.
 pub const FILE_NAME: usize = 128;
 
+/// Bytes of a dataset's or a data file's name in UTF-8. File systems take 255; the rest is for endings, numbers of
+/// shards, and what marks a file that is still being written.
+pub const NAME_BYTES: usize = 200;
+
 /// Ids of which the set of seen ids keeps exact hashes in memory before it spills to disk.
 pub const SEEN_IDS_IN_MEMORY: usize = 900_000;
 

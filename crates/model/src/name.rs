@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-use crate::bounds::{DATASET_NAME, FILE_NAME};
+use crate::bounds::{DATASET_NAME, FILE_NAME, NAME_BYTES};
 
 /// Names that the files of a package have already.
 const TAKEN: [&str; 6] = ["dataset_info", "manifest", "readme", "rejects", "extra", "ids"];
@@ -53,6 +53,10 @@ fn problem(name: &str, longest: usize) -> Option<String> {
     }
     if length > longest {
         return Some(format!("has {length} characters"));
+    }
+    if name.len() > NAME_BYTES {
+        let bytes = name.len();
+        return Some(format!("has {bytes} bytes, of which file systems take {NAME_BYTES}"));
     }
     if let Some(character) = name.chars().find(|&c| !is_allowed(c)) {
         return Some(match character {
@@ -176,5 +180,15 @@ mod tests {
             assert!(!error.contains(['\0', '\n']), "{error}");
         }
         assert!("x".repeat(65).parse::<DatasetName>().is_err());
+    }
+
+    /// Report file-name-of-128-signs.
+    #[test]
+    fn a_name_is_no_longer_than_file_systems_take() {
+        let error = "客".repeat(128).parse::<FileName>().unwrap_err().to_string();
+        assert!(error.contains("has 384 bytes"), "{error}");
+        assert!("客".repeat(66).parse::<FileName>().is_ok());
+        assert!("客".repeat(67).parse::<FileName>().is_err());
+        assert!("𠀀".repeat(51).parse::<DatasetName>().is_err());
     }
 }
