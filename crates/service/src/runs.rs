@@ -43,7 +43,7 @@ pub struct RunBar {
     pub latency: Option<Latency>,
 }
 
-/// How long runs took, in milliseconds, each within two percent.
+/// How long runs took, in milliseconds: exact percentiles by nearest rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
     /// Half of them took no longer.
@@ -215,17 +215,12 @@ fn no_run(id: &str) -> Error {
 const STEPS: [u64; 8] =
     [60, 10 * 60, 3_600, 6 * 3_600, 86_400, 7 * 86_400, 28 * 86_400, 364 * 86_400];
 
-/// Classes of latency to twice the time: each is two percent wide, and a half of it off at most.
-const CLASSES: f64 = 35.0;
-
-/// Latencies by their class.
-type Histogram = BTreeMap<u16, u64>;
-
 #[derive(Default)]
 struct Slot {
     runs: u64,
     failures: u64,
-    latencies: Histogram,
+    /// In microseconds.
+    latencies: Vec<u64>,
 }
 
 /// Charts that grow; their spans grow with them.
@@ -234,7 +229,7 @@ struct Charting {
     runs: u64,
     undated: u64,
     statuses: BTreeMap<RunStatus, u64>,
-    latencies: Histogram,
+    latencies: Vec<u64>,
     coarse: u32,
     slots: BTreeMap<i64, Slot>,
 }
@@ -253,10 +248,7 @@ impl Charting {
     fn add(&mut self, started_at: Option<Time>, status: RunStatus, took_micros: Option<u64>) {
         self.runs += 1;
         *self.statuses.entry(status).or_default() += 1;
-        let class = took_micros.map(class_of);
-        if let Some(class) = class {
-            *self.latencies.entry(class).or_default() += 1;
-        }
+        self.latencies.extend(took_micros);
         let Some(started_at) = started_at else {
             self.undated += 1;
             return;
@@ -264,9 +256,7 @@ impl Charting {
         let slot = self.slots.entry(started_at.unix_micros().div_euclid(self.step())).or_default();
         slot.runs += 1;
         slot.failures += u64::from(status == RunStatus::Failure);
-        if let Some(class) = class {
-            *slot.latencies.entry(class).or_default() += 1;
-        }
+        slot.latencies.extend(took_micros);
         while self.is_wide() {
             self.coarsen();
         }
@@ -285,73 +275,44 @@ impl Charting {
             let into = self.slots.entry(slot.saturating_mul(fine).div_euclid(step)).or_default();
             into.runs += one.runs;
             into.failures += one.failures;
-            for (class, count) in one.latencies {
-                *into.latencies.entry(class).or_default() += count;
-            }
+            into.latencies.extend(one.latencies);
         }
     }
 
-    fn charts(self, most: u64) -> RunCharts {
+    fn charts(mut self, most: u64) -> RunCharts {
         let step = self.step();
         let ends = self.slots.first_key_value().zip(self.slots.last_key_value());
         let (first, last) = ends.map_or((0, -1), |((first, _), (last, _))| (*first, *last));
-        let none = Slot::default();
-        let bar = |at: i64| {
-            let slot = self.slots.get(&at).unwrap_or(&none);
+        let mut bar = |at: i64| {
+            let mut slot = self.slots.remove(&at).unwrap_or_default();
             RunBar {
                 from: Time::from_unix_micros(at.saturating_mul(step)),
                 runs: slot.runs,
                 failures: slot.failures,
-                latency: latency(&slot.latencies),
+                latency: latency(&mut slot.latencies),
             }
         };
+        let bars = (first..=last).map(&mut bar).collect();
         RunCharts {
             runs: self.runs,
             is_whole: self.runs < most,
             undated: self.undated,
-            latency: latency(&self.latencies),
+            latency: latency(&mut self.latencies),
             step_seconds: step.unsigned_abs() / 1_000_000,
-            bars: (first..=last).map(bar).collect(),
+            bars,
             statuses: self.statuses.into_iter().collect(),
         }
     }
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a class is two percent wide"
-)]
-fn class_of(micros: u64) -> u16 {
-    ((micros.max(1) as f64).log2() * CLASSES) as u16
-}
-
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a class is two percent wide"
-)]
-fn millis_of(class: u16) -> u64 {
-    (((f64::from(class) + 0.5) / CLASSES).exp2() / 1000.0).round() as u64
-}
-
-fn latency(histogram: &Histogram) -> Option<Latency> {
-    let total: u64 = histogram.values().sum();
-    if total == 0 {
-        return None;
-    }
-    let percentile = |percent: u64| {
-        let rank = (total * percent).div_ceil(100);
-        let mut below = 0;
-        let class = histogram.iter().find(|(_, count)| {
-            below += **count;
-            below >= rank
-        });
-        class.map_or(0, |(class, _)| millis_of(*class))
+/// Percentiles by nearest rank: each is the latency of one of the runs.
+fn latency(micros: &mut [u64]) -> Option<Latency> {
+    micros.sort_unstable();
+    let percentile = |percent: usize| {
+        let rank = (micros.len() * percent).div_ceil(100);
+        micros.get(rank.saturating_sub(1)).map(|micros| (micros + 500) / 1000)
     };
-    Some(Latency { p50_ms: percentile(50), p95_ms: percentile(95), p99_ms: percentile(99) })
+    Some(Latency { p50_ms: percentile(50)?, p95_ms: percentile(95)?, p99_ms: percentile(99)? })
 }
 
 #[cfg(test)]
@@ -391,14 +352,18 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_within_two_percent() {
+    fn percentiles_are_exact() {
         let mut charting = Charting::default();
-        for ms in 1..=1000_u64 {
+        for ms in (1..=1000_u64).rev() {
             charting.add(at("2024-03-01"), RunStatus::Success, Some(ms * 1000));
         }
-        let Latency { p50_ms, p95_ms, p99_ms } = charting.charts(1).latency.unwrap();
-        for (found, exact) in [(p50_ms, 500_u64), (p95_ms, 950), (p99_ms, 990)] {
-            assert!(found.abs_diff(exact) * 100 <= exact * 2, "{found} for {exact}");
-        }
+        let charts = charting.charts(1);
+        let exact = Latency { p50_ms: 500, p95_ms: 950, p99_ms: 990 };
+        assert_eq!(charts.latency, Some(exact));
+        assert_eq!(charts.bars[0].latency, Some(exact));
+        let mut charting = Charting::default();
+        charting.add(at("2024-03-01"), RunStatus::Success, Some(1_234_000));
+        let Latency { p50_ms, p99_ms, .. } = charting.charts(1).latency.unwrap();
+        assert_eq!((p50_ms, p99_ms), (1234, 1234));
     }
 }
