@@ -143,8 +143,12 @@ fn assistant_with(numbers: &[usize]) -> Value {
 fn other_histories_take_the_shape() {
     let input = json!({"id": "x", "title": "T", "model": "m", "created_at": "2024-01-01", "user_email": "a@b.c",
         "messages": [say("system", "S"), say("user", "q"), say("assistant", "a")]});
+    let mut rows = shape(&input, "history", ShapeOptions::default()).rows;
+    let number = rows[0]["id"].as_u64().unwrap();
+    assert!(number < 1 << 53, "{number}");
+    rows[0]["id"] = json!(1);
     assert_eq!(
-        shape(&input, "history", ShapeOptions::default()).rows,
+        rows,
         [
             json!({"convo": {"folderId": null, "id": "x", "messages": [user("q"), assistant("a", 0)], "model": {"id": "m", "name": "m"}, "name": "T",
             "prompt": "S", "temperature": null, "user_email": "a@b.c"},
@@ -165,4 +169,75 @@ fn a_conversation_without_messages_is_left_out() {
 fn a_moment_before_the_year_nought_does_not_end_the_export() {
     let input = json!({"id": "x", "created_at": -99_999_999_999_i64, "messages": [say("user", "q"), say("assistant", "a")]});
     assert_eq!(shape(&input, "history", ShapeOptions::default()).rows.len(), 1);
+}
+
+#[test]
+fn the_number_of_a_row_is_the_same_in_every_export() {
+    let number = |id: &str| {
+        let input = json!({"id": id, "messages": [say("user", "q"), say("assistant", "a")]});
+        shape(&input, "history", ShapeOptions::default()).rows[0]["id"].clone()
+    };
+    assert_eq!(number("x"), number("x"));
+    assert_ne!(number("x"), number("y"));
+}
+
+/// Report history-name-twice.
+#[test]
+fn no_key_stands_twice() {
+    let input = r#"{"id":"t","title":"My title","name":"of the trace","temperature":0.5,"tags":["t"],
+        "messages":[{"role":"user","content":"q"},
+            {"role":"assistant","content":"a","name":"bob","contexts":"none","created_at":"2024-01-01","timestamp":7}]}"#;
+    let shaped = shape_conversation(&read(input), "history", ShapeOptions::default());
+    assert_no_key_twice(&shaped.text);
+    let convo = &shaped.rows[0]["convo"];
+    assert_eq!(
+        (&convo["name"], &convo["source_name"]),
+        (&json!("My title"), &json!("of the trace"))
+    );
+    assert_eq!(convo["messages"][1]["name"], "bob");
+}
+
+/// Panics where an object of the JSON text has a key twice.
+fn assert_no_key_twice(text: &str) {
+    fn look(value: &retort_model::json::Value<'_>) {
+        use retort_model::json::Value;
+        match value {
+            Value::Object(fields) => {
+                let keys: std::collections::HashSet<_> =
+                    fields.iter().map(|(key, _)| key).collect();
+                assert_eq!(keys.len(), fields.len(), "{}", value.to_json());
+                fields.iter().for_each(|(_, value)| look(value));
+            }
+            Value::Array(items) => items.iter().for_each(look),
+            _ => {}
+        }
+    }
+    text.lines().for_each(|line| look(&retort_model::json::Value::parse(line).unwrap()));
+}
+
+#[test]
+fn what_other_histories_say_stands_in_the_row() {
+    let tool = tool("f", "d");
+    let line = json!({"retort": 1, "id": "x", "source": "s", "kind": "agent", "status": "active", "tags": ["t1"], "label": "preferred",
+        "rounds": [{"number": 1, "tools": [tool], "messages": [
+            {"role": "user", "content": "q", "name": "ann"},
+            {"role": "assistant", "content": "let me see", "reasoning": "hm", "tool_calls": [{"id": "k", "name": "f", "arguments": "{}"}]},
+            {"role": "tool", "tool_call_id": "k", "content": "", "error": "disk full"},
+            {"role": "assistant", "content": "a", "finish_reason": "stop", "train": true, "label": "rejected"}]},
+            {"number": 2, "tools": [tool], "messages": []}],
+        "tasks": [{"id": "t-1", "agent": "helper", "tool_call_id": "k", "rounds": [{"number": 1, "messages": [say("user", "sub")]}]}]});
+    let shaped = shape(&line, "history", ShapeOptions::default());
+    assert_no_key_twice(&shaped.text);
+    assert_matches(
+        &shaped.rows[0]["convo"],
+        &json!({"tools": [tool], "tags": ["t1"], "label": "preferred",
+            "tasks": [{"id": "t-1", "agent": "helper", "tool_call_id": "k", "messages": [{"role": "user", "content": "sub"}]}],
+            "messages": [
+                {"name": "ann"},
+                {"content": "let me see", "reasoning": "hm", "tool_calls": [{"function": {"name": "f"}}]},
+                {"content": "", "error": "disk full"},
+                {"finish_reason": "stop", "train": true, "label": "rejected"}]}),
+        "convo",
+    );
+    assert_eq!(shaped.findings(), "");
 }

@@ -6,6 +6,7 @@ use retort_model::{
     Chunk, Document, Fields, Item, ItemKind, LeftOut, RawJson, Reason, Text, Vector,
 };
 
+use super::keys::write_others;
 use super::schema::{Field, Schema, Sink, Type};
 use super::{
     DataFormat, Embeddings, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions,
@@ -230,10 +231,6 @@ fn rest_of(metadata: &Fields<'_>) -> Option<RawJson<'static>> {
     RawJson::object(metadata.iter().filter(|(key, _)| PLACED.iter().all(|name| *key != **name)))
 }
 
-/// Keys that every chunk has.
-const CHUNK_KEYS: [&str; 6] =
-    ["text", "pagenumber", "timestamp", "chunk_index", "embedding_model", "embedding"];
-
 fn write_chunk(chunk: &Chunk<'_>, with_embedding: bool, out: &mut String) {
     out.push_str("{\"text\":");
     chunk.text.write_string(out);
@@ -249,13 +246,8 @@ fn write_chunk(chunk: &Chunk<'_>, with_embedding: bool, out: &mut String) {
         Some(index) => field("chunk_index", &index.to_string()),
         None => field("chunk_index", "null"),
     }
-    for (key, raw) in &chunk.metadata {
-        // Under a name of its own: readers refuse an object that has a key twice, or take the last.
-        let key = key.decoded();
-        let name =
-            if CHUNK_KEYS.contains(&&*key) { format!("source_{key}") } else { key.into_owned() };
-        field(&name, raw.as_str());
-    }
+    let taken = ["text", "pagenumber", "timestamp", "chunk_index", "embedding_model", "embedding"];
+    write_others(chunk.metadata.iter(), &taken, out);
     if !with_embedding {
         out.push('}');
         return;

@@ -3,14 +3,16 @@
 //!
 //! What UIUC.chat said of a conversation comes out as it came in; other histories take its shape.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use retort_model::json::write_string;
 use retort_model::{
     Content, Conversation, Fields, Item, LeftOut, Message, Part, PartKind, RawJson, Reason, Role,
-    Text, Warning,
+    Text, Warning, fnv1a,
 };
 
+use super::keys::write_others;
+use super::record::left_behind;
 use super::schema::{Field, Schema, Sink, Type};
 use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 
@@ -28,6 +30,21 @@ static SCHEMA: Schema = Schema::of(&[
 
 /// Fields of the metadata that have places of their own in the row.
 const PLACED: [&str; 4] = ["folderId", "model", "temperature", "prompt"];
+/// Keys of `convo` that are Retort's own.
+const CONVO: [&str; 12] = [
+    "folderId",
+    "id",
+    "messages",
+    "model",
+    "name",
+    "prompt",
+    "temperature",
+    "user_email",
+    "tools",
+    "tags",
+    "tasks",
+    "label",
+];
 
 impl DataFormat for History {
     fn name(&self) -> &'static str {
@@ -55,6 +72,8 @@ impl DataFormat for History {
         let mut notes = RecordNotes::default();
         let mut convo = String::with_capacity(4096);
         write_convo(conversation, context.options.max_contexts, &mut convo, &mut notes);
+        // The histories of sub-agents stand in the row.
+        notes.warnings.extend(left_behind(conversation, true));
         let row_id = field(&conversation.metadata, "row_id").map(|raw| raw.as_str().to_owned());
         out.begin_row();
         out.json(&convo);
@@ -64,11 +83,17 @@ impl DataFormat for History {
             .and_then(RawJson::as_text)
             .or_else(|| conversation.created_at.map(|time| time.to_string()));
         nullable(created_at.map(Text::from).as_ref(), out);
-        out.json(&row_id.unwrap_or_else(|| context.ordinal.to_string()));
+        out.json(&row_id.unwrap_or_else(|| number_of(conversation).to_string()));
         nullable(email(conversation), out);
         out.end_row();
         Outcome { records: vec![notes], ..Outcome::default() }
     }
+}
+
+/// A number for a row whose source has none: the same for a conversation in every export, and exact as a double.
+fn number_of(conversation: &Conversation<'_>) -> u64 {
+    let (source, id) = (conversation.source.decoded(), conversation.id.decoded());
+    fnv1a(&format!("{source}\0{id}")) >> 11
 }
 
 fn field<'f, 'a>(fields: &'f Fields<'a>, name: &str) -> Option<&'f RawJson<'a>> {
@@ -85,20 +110,6 @@ fn nullable(text: Option<&Text<'_>>, out: &mut dyn Sink) {
         Some(text) => out.text(text),
         None => out.absent(),
     }
-}
-
-/// Keys of a conversation and of a message that are written from what is known of them.
-const CONVO_KEYS: [&str; 3] = ["id", "messages", "name"];
-const MESSAGE_KEYS: [&str; 7] =
-    ["content", "contexts", "created_at", "feedback", "role", "tool_call_id", "tool_calls"];
-
-/// The name of a field that is written beside those: readers refuse an object that has a key twice, or take the last.
-fn own_name<'k>(key: &'k Text<'_>, taken: &[&str]) -> std::borrow::Cow<'k, Text<'k>> {
-    use std::borrow::Cow;
-    if taken.iter().any(|name| *key == **name) {
-        return Cow::Owned(Text::from(format!("source_{}", key.decoded())));
-    }
-    Cow::Borrowed(key)
 }
 
 fn write_convo(
@@ -172,6 +183,16 @@ fn write_convo(
     // What came in this shape keeps its keys.
     let is_foreign =
         field(metadata, "folderId").is_none() && field(metadata, "temperature").is_none();
+    let mut taken = CONVO.to_vec();
+    if !is_foreign {
+        taken.retain(|name| !matches!(*name, "user_email" | "tools" | "tags" | "tasks" | "label"));
+    }
+    if field(metadata, "user_email").is_some() {
+        taken.retain(|name| *name != "user_email");
+    }
+    if is_foreign {
+        write_beside(conversation, &path, max_contexts, out);
+    }
     if is_foreign && field(metadata, "user_email").is_none() {
         out.push_str(",\"user_email\":");
         match email(conversation) {
@@ -183,13 +204,76 @@ fn write_convo(
         let key = key.as_written();
         !PLACED.contains(&key) && !key.starts_with("row_")
     });
-    for (key, raw) in others {
-        out.push(',');
-        own_name(key, &CONVO_KEYS).write_string(out);
-        out.push(':');
-        out.push_str(raw.as_str());
-    }
+    write_others(others, &taken, out);
     out.push('}');
+}
+
+/// What other sources say that UIUC.chat has no keys for: tools, tags, histories of sub-agents, a label.
+fn write_beside(
+    conversation: &Conversation<'_>,
+    path: &[usize],
+    max_contexts: usize,
+    out: &mut String,
+) {
+    let rounds = path.iter().filter_map(|&position| conversation.rounds.get(position));
+    let mut seen = HashSet::new();
+    let tools = rounds.flat_map(|round| &round.tools).filter(|tool| seen.insert(tool.as_str()));
+    write_list("tools", tools, out, |tool, out| out.push_str(tool.as_str()));
+    write_list("tags", conversation.tags.iter(), out, Text::write_string);
+    write_list("tasks", conversation.tasks.iter(), out, |task, out| {
+        out.push_str("{\"id\":");
+        task.id.write_string(out);
+        for (key, text) in [("agent", &task.agent), ("tool_call_id", &task.tool_call_id)] {
+            write_text(key, text.as_ref(), out);
+        }
+        let messages = || task.rounds.iter().flat_map(|round| &round.messages);
+        if messages().next().is_none() {
+            out.push_str(",\"messages\":[]");
+        }
+        write_list("messages", messages(), out, |message, out| {
+            let contexts = message.contexts.get(..max_contexts).unwrap_or(&message.contexts);
+            write_message(message, contexts, out);
+        });
+        write_others(task.metadata.iter(), &["id", "agent", "tool_call_id", "messages"], out);
+        out.push('}');
+    });
+    if let Some(label) = conversation.label {
+        out.push_str(",\"label\":");
+        write_string(label.as_str(), out);
+    }
+}
+
+/// A field that is a list; nothing if it would be empty.
+fn write_list<T>(
+    key: &str,
+    items: impl Iterator<Item = T>,
+    out: &mut String,
+    mut write: impl FnMut(T, &mut String),
+) {
+    let mut items = items.peekable();
+    if items.peek().is_none() {
+        return;
+    }
+    out.push(',');
+    write_string(key, out);
+    out.push_str(":[");
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write(item, out);
+    }
+    out.push(']');
+}
+
+/// A field that is a text, if there is one.
+fn write_text(key: &str, text: Option<&Text<'_>>, out: &mut String) {
+    if let Some(text) = text {
+        out.push(',');
+        write_string(key, out);
+        out.push(':');
+        text.write_string(out);
+    }
 }
 
 fn write_model(model: Option<&Text<'_>>, out: &mut String) {
@@ -213,6 +297,8 @@ fn write_message(message: &Message<'_>, contexts: &[RawJson<'_>], out: &mut Stri
     }
     out.push_str("],\"role\":");
     write_string(&message.role_word(), out);
+    write_text("name", message.name.as_ref(), out);
+    write_text("reasoning", message.reasoning.as_ref(), out);
     if !message.tool_calls.is_empty() {
         out.push_str(",\"tool_calls\":[");
         for (index, call) in message.tool_calls.iter().enumerate() {
@@ -248,12 +334,32 @@ fn write_message(message: &Message<'_>, contexts: &[RawJson<'_>], out: &mut Stri
         out.push_str(",\"created_at\":");
         write_string(&time.to_string(), out);
     }
-    for (key, raw) in &message.metadata {
-        out.push(',');
-        own_name(key, &MESSAGE_KEYS).write_string(out);
-        out.push(':');
-        out.push_str(raw.as_str());
+    write_text("error", message.error.as_ref(), out);
+    write_text("finish_reason", message.finish_reason.as_ref(), out);
+    if let Some(train) = message.train {
+        out.push_str(if train { ",\"train\":true" } else { ",\"train\":false" });
     }
+    if let Some(label) = message.label {
+        out.push_str(",\"label\":");
+        write_string(label.as_str(), out);
+    }
+    let attached = [
+        ("name", message.name.is_some()),
+        ("reasoning", message.reasoning.is_some()),
+        ("tool_calls", !message.tool_calls.is_empty()),
+        ("tool_call_id", message.tool_call_id.is_some()),
+        ("feedback", message.feedback.is_some()),
+        ("created_at", message.created_at.is_some()),
+        ("error", message.error.is_some()),
+        ("finish_reason", message.finish_reason.is_some()),
+        ("train", message.train.is_some()),
+        ("label", message.label.is_some()),
+    ];
+    let taken: Vec<_> = ["content", "contexts", "role"]
+        .into_iter()
+        .chain(attached.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| key))
+        .collect();
+    write_others(message.metadata.iter(), &taken, out);
     out.push('}');
 }
 

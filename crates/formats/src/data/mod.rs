@@ -5,6 +5,7 @@ mod documents;
 mod execution;
 mod extra;
 mod history;
+mod keys;
 mod node_evaluation;
 mod node_optimization;
 mod openai;
@@ -143,6 +144,20 @@ pub fn usual(purpose: Purpose, kind: ItemKind) -> Option<&'static dyn DataFormat
         one.purposes().first() == Some(&purpose) && one.items().first() == Some(&kind)
     };
     fit().find(is_meant_for).or_else(|| fit().next())
+}
+
+/// The same, of the formats that go into a file format; the usual one if none does.
+pub fn usual_in(purpose: Purpose, kind: ItemKind, file: &str) -> Option<&'static dyn DataFormat> {
+    let usual = usual(purpose, kind)?;
+    if usual.file_formats().contains(&file) {
+        return Some(usual);
+    }
+    let fits = |one: &&dyn DataFormat| {
+        one.purposes().contains(&purpose)
+            && one.items().contains(&kind)
+            && one.file_formats().contains(&file)
+    };
+    FORMATS.iter().copied().find(fits).or(Some(usual))
 }
 
 /// How tools stand in the rows of `standard`.
