@@ -76,7 +76,11 @@ class Retort:
 
 
 def data_file(folder, file_format):
-    return folder / f"conversations.{file_format}"
+    """The data file of a package: it is named for the kind of its items."""
+    files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+    (path,) = [one["path"] for one in files if one.get("records") is not None]
+    assert path.endswith(f".{file_format}"), path
+    return folder / path
 
 
 def lines(path):
@@ -135,6 +139,9 @@ def check_data_format(retort, source, data_format, file_formats, own_examples, r
         if folder is not None:
             check_package(retort, f"{label} in {file_format}", folder, data_format, file_format, len(reference))
             compare(f"{label} in {file_format}", open_with, data_file(folder, file_format), reference)
+            if (data_format, file_format) == ("prompt-completion", "parquet"):
+                rows = open_with["datasets"](data_file(folder, file_format))
+                check(f"{label} in parquet: arguments in datasets", rules.arguments_are_objects(rows))
     if "csv" in file_formats:
         check_spreadsheet(retort, source, label, data_format, reference, asked)
 

@@ -137,6 +137,9 @@ def plain(value):
 
 def difference(want, got, place="row"):
     """Where two values differ, in words; None if they do not. Text may stand for JSON, and a moment for its text."""
+    if isinstance(got, bytes):
+        # Polars gives what Parquet marks as JSON as bytes.
+        got = got.decode()
     if isinstance(got, str) and not isinstance(want, str):
         try:
             got = plain(json.loads(got)) if got else None

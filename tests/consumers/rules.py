@@ -81,7 +81,8 @@ def calls(content):
 
 
 def openai(rows):
-    """OpenAI's description of its fine-tuning files, and Mistral's and Together's wishes where they go further."""
+    """OpenAI's description of its fine-tuning files, and Together's wishes where they go further. `weight` is 0 or 1, on
+    the assistant's messages alone, and something is left to learn."""
     for index, row in enumerate(rows):
         yield from (f"row {index}: {fault}" for fault in openai_row(row))
 
@@ -127,6 +128,10 @@ def openai_row(row):
             open_calls.add(call["id"])
     if row["messages"][-1]["role"] != "assistant":
         yield "does not end on the assistant"
+    if any("weight" in one and (one["role"] != "assistant" or one["weight"] not in (0, 1)) for one in row["messages"]):
+        yield "a weight that is not 0 or 1, or not on an answer"
+    if all(one.get("weight") == 0 for one in row["messages"] if one["role"] == "assistant"):
+        yield "nothing to learn"
 
 
 def prompt_completion(rows):
@@ -145,6 +150,15 @@ def prompt_completion(rows):
             for call in message.get("tool_calls", []):
                 if not isinstance(call["function"]["arguments"], dict):
                     yield f"row {index}: arguments are no object"
+
+
+def arguments_are_objects(rows):
+    """What TRL hands to a chat template: of a text the template would write the JSON text, in quotes."""
+    for index, row in enumerate(rows):
+        for message in row["prompt"] + row["completion"]:
+            for call in message["tool_calls"] or []:
+                if not isinstance(call["function"]["arguments"], dict):
+                    yield f"row {index}: arguments are {call['function']['arguments']!r:.60}"
 
 
 def evaluation_file(path):
@@ -278,6 +292,12 @@ OF_DOCUMENTS = {
 def dataset_info(folder, name, rows, data_format, file_format):
     """What LLaMA-Factory reads. It takes `num_samples` for the number of rows to draw, and a column that is not
     listed for one that is not there."""
+    if not (folder / "dataset_info.json").exists():
+        # Cells that are guarded for spreadsheets are not offered to a trainer.
+        warnings = json.loads((folder / "manifest.json").read_bytes())["records"]["warnings"]
+        if not any(one["kind"] == "guarded-cell" for one in warnings):
+            yield "missing"
+        return
     text = (folder / "dataset_info.json").read_bytes()
     if not text.isascii():
         yield "not ASCII"

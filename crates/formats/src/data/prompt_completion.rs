@@ -23,7 +23,7 @@ const MESSAGES: Type = Type::List(&Type::Struct(&[
                 "function",
                 Type::Struct(&[
                     Field::required("name", Type::Word),
-                    Field::required("arguments", Type::Json),
+                    Field::required("arguments", Type::Object),
                 ]),
             ),
         ])),
@@ -67,9 +67,9 @@ impl DataFormat for PromptCompletion {
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
-        "Each row holds `prompt`, `completion` and `tools` (null where there are none) as TRL reads them: the arguments \
-         of calls are objects in JSON Lines and JSON text in Parquet. `ids.txt` names the item of each record, a line \
-         each; `extra.jsonl` keeps what a row does not hold."
+        "Each row holds `prompt`, `completion` and `tools` (null where there are none) as TRL reads them. The arguments of \
+         calls are objects in JSON Lines, and in Parquet JSON that `datasets` 4.7 and later, which TRL needs, gives as \
+         objects. `ids.txt` names the item of each record, a line each; `extra.jsonl` keeps what a row does not hold."
             .into()
     }
 

@@ -97,6 +97,8 @@ pub enum Type {
     Int,
     /// Any JSON value: itself in JSON, its text elsewhere.
     Json,
+    /// A JSON object: itself in JSON, its text elsewhere, which Parquet says is JSON: `datasets` then gives the object.
+    Object,
     /// A list of numbers of 32 bits.
     Vector32,
     /// A list of numbers of 64 bits.
@@ -136,7 +138,7 @@ impl Type {
         match self {
             Self::Text | Self::Word => "text".into(),
             Self::Int => "int".into(),
-            Self::Json => "json".into(),
+            Self::Json | Self::Object => "json".into(),
             Self::Vector32 => "list<float32>".into(),
             Self::Vector64 => "list<float64>".into(),
             Self::List(item) => format!("list<{}>", item.words()),

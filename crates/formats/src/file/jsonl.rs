@@ -153,7 +153,13 @@ impl Places {
                 at
             }
             Type::Struct(fields) => self.add_fields(fields.iter().map(Field::as_column), bits),
-            Type::Text | Type::Word | Type::Int | Type::Json | Type::Vector32 | Type::Vector64 => 0,
+            Type::Text
+            | Type::Word
+            | Type::Int
+            | Type::Json
+            | Type::Object
+            | Type::Vector32
+            | Type::Vector64 => 0,
         }
     }
 }

@@ -75,7 +75,7 @@ fn kind_of(
 ) -> DataType {
     let element = |kind| ArrowField::new("element", kind, false).into();
     match kind {
-        Type::Text | Type::Word | Type::Json => {
+        Type::Text | Type::Word | Type::Json | Type::Object => {
             lengths.next();
             DataType::Utf8
         }

@@ -90,7 +90,7 @@ impl Texts {
 
 fn add_leaves(kind: &Type, levels: Levels, nested: bool, leaves: &mut Vec<Leaf>) {
     match kind {
-        Type::Text | Type::Word | Type::Json | Type::Int => {
+        Type::Text | Type::Word | Type::Json | Type::Object | Type::Int => {
             // Texts in lists are what conversations are made of.
             let long = matches!(kind, Type::Text) && levels.repetition > 0;
             let bytes = Vec::with_capacity(if long { BATCH_BYTES } else { 0 });
@@ -113,7 +113,13 @@ fn add_leaves(kind: &Type, levels: Levels, nested: bool, leaves: &mut Vec<Leaf>)
 
 fn leaf_count(kind: &Type) -> usize {
     match kind {
-        Type::Text | Type::Word | Type::Json | Type::Int | Type::Vector32 | Type::Vector64 => 1,
+        Type::Text
+        | Type::Word
+        | Type::Json
+        | Type::Object
+        | Type::Int
+        | Type::Vector32
+        | Type::Vector64 => 1,
         Type::List(item) => leaf_count(item),
         Type::Struct(fields) => fields.iter().map(|field| leaf_count(&field.kind)).sum(),
     }
@@ -333,7 +339,7 @@ impl Sink for Columns {
 /// How many lists stand above the first leaf of a type.
 fn lists_in(kind: &Type) -> i16 {
     match kind {
-        Type::Text | Type::Word | Type::Json | Type::Int => 0,
+        Type::Text | Type::Word | Type::Json | Type::Object | Type::Int => 0,
         Type::Vector32 | Type::Vector64 => 1,
         Type::List(item) => 1 + lists_in(item),
         Type::Struct(fields) => fields.first().map_or(0, |field| lists_in(&field.kind)),

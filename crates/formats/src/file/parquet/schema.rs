@@ -49,7 +49,9 @@ pub(super) fn properties_of(schema: &Schema, descriptor: &SchemaDescriptor) -> W
 fn mark_words(kind: &Type, words: &mut Vec<bool>) {
     match kind {
         Type::Word => words.push(true),
-        Type::Text | Type::Json | Type::Int | Type::Vector32 | Type::Vector64 => words.push(false),
+        Type::Text | Type::Json | Type::Object | Type::Int | Type::Vector32 | Type::Vector64 => {
+            words.push(false);
+        }
         Type::List(item) => mark_words(item, words),
         Type::Struct(fields) => {
             for field in *fields {
@@ -72,10 +74,14 @@ pub(super) fn root_of(schema: &Schema) -> io::Result<TypePtr> {
 fn type_of(name: &str, kind: &Type, optional: bool) -> io::Result<TypePtr> {
     let repetition = if optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
     let built = match kind {
-        Type::Text | Type::Word | Type::Json => {
+        Type::Text | Type::Word | Type::Json | Type::Object => {
+            let logical = match kind {
+                Type::Object => LogicalType::Json,
+                _ => LogicalType::String,
+            };
             ParquetType::primitive_type_builder(name, PhysicalType::BYTE_ARRAY)
                 .with_repetition(repetition)
-                .with_logical_type(Some(LogicalType::String))
+                .with_logical_type(Some(logical))
                 .build()
         }
         Type::Int => ParquetType::primitive_type_builder(name, PhysicalType::INT64)
@@ -124,5 +130,5 @@ fn list_of(name: &str, item: TypePtr, repetition: Repetition) -> io::Result<Type
 /// Whether the texts of a leaf stand as in a page from the start: those within lists and structs, which are long, and
 /// of which neither a dictionary nor statistics are kept.
 pub(super) fn is_paged(kind: &Type, nested: bool) -> bool {
-    nested && matches!(kind, Type::Text | Type::Json)
+    nested && matches!(kind, Type::Text | Type::Json | Type::Object)
 }
