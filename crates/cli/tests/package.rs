@@ -254,7 +254,8 @@ fn verify_finds_faults_in_archives_too() {
     place.ok(&["convert", "in.jsonl", "-q", "-o", "o.zip"]);
     place.ok(&["verify", "o.zip"]);
     let whole = place.bytes("o.zip");
-    let at = whole.windows(8).position(|bytes| bytes == b"question").unwrap();
+    // In the middle of the packed rows.
+    let at = whole.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap() / 2;
     let mut bytes = whole.clone();
     bytes[at] ^= 1;
     place.file("o.zip", &bytes);
@@ -274,4 +275,30 @@ fn the_same_history_gives_the_same_package_to_the_byte() {
         place.ok(&["convert", "in.jsonl", "-q", "--name", "n", "-o", output]);
     }
     assert!(place.bytes("a.zip") == place.bytes("b.zip"));
+}
+
+#[test]
+fn an_archive_is_packed_and_holds_the_same_package() {
+    let place = Place::new();
+    place.file("in.jsonl", chats(2_000));
+    for file in ["jsonl", "parquet"] {
+        let archive = format!("{file}.zip");
+        place.ok(&["convert", "in.jsonl", "-o", file, "-f", file, "--name", "d"]);
+        place.ok(&["convert", "in.jsonl", "-o", &archive, "-f", file, "--name", "d"]);
+        place.ok(&["verify", &archive]);
+        let files = unzip(&place.path(&archive));
+        for (name, bytes) in &files {
+            assert!(*bytes == place.bytes(&format!("{file}/{name}")), "{file}: {name}");
+        }
+        let whole: usize = files.values().map(Vec::len).sum();
+        let packed = place.bytes(&archive).len();
+        assert!(file == "parquet" || packed * 4 < whole, "{packed} bytes of {whole}");
+    }
+    // The same bytes whatever the number of threads.
+    let archive = |threads: &str| {
+        let output = format!("{threads}.zip");
+        place.ok(&["convert", "in.jsonl", "-o", &output, "--name", "d", "--threads", threads]);
+        place.bytes(&output)
+    };
+    assert!(archive("1") == archive("3"));
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
+use retort_formats::data;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{DataFile, InputCount, MANIFEST, Manifest, findings};
 use retort_model::bounds::INFERENCE_BYTES;
@@ -13,7 +14,9 @@ use crate::Error;
 use crate::draft::Draft;
 use crate::files::{PartWriter, assemble, clear_up, write_text};
 use crate::panics::{caught_in, point};
-use crate::pipeline::{FirstRefused, InputsFeed, More, Observer, Shaping, Totals, run, variables};
+use crate::pipeline::{
+    FirstRefused, InputsFeed, More, Observer, Shaping, Totals, first_kind, run, variables,
+};
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, asked, manifest};
 use crate::source::{Input, Inputs, PassedOver, ReadOptions};
@@ -29,6 +32,8 @@ pub struct ConvertPlan {
     pub selection: Selection,
     /// What is to be made of them.
     pub dataset: DatasetPlan,
+    /// What of that the items themselves decide.
+    pub by_kind: ByKind,
     /// Where the package goes: a folder, or an archive if it ends on `.zip`.
     pub output: PathBuf,
     /// Bytes after which the data goes on in a next file.
@@ -43,6 +48,15 @@ pub struct ConvertPlan {
     pub reading: ReadOptions,
     /// Whether it fails, and publishes nothing, if anything could not be read.
     pub strict: bool,
+}
+
+/// What of a dataset follows the kind of the items that are read, as nobody asked for anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByKind {
+    /// The data format: the usual one of the purpose for the kind of the first item.
+    pub data_format: bool,
+    /// The name of the data file: the kind of all items, where they are of one.
+    pub file_name: bool,
 }
 
 /// What was done.
@@ -109,7 +123,7 @@ fn convert_all(
 ) -> Result<Report, Error> {
     plan.dataset.check()?;
     let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output), plan.reading)?;
-    let plan = &plan.with_variables(&mut inputs, stopped)?;
+    let plan = &plan.completed(&mut inputs, stopped)?;
     let draft = Draft::begin(&plan.output, plan.force)?;
     let place = draft.place();
     let mut part = PartWriter::begin(&plan.dataset, &place, 0, plan.shard_bytes, plan.threads);
@@ -130,15 +144,15 @@ fn convert_all(
         return Err(Error::Strict(why_refused(&totals)));
     }
     let parts = [part.finish()?];
-    let mut files = assemble(&plan.dataset, &place, &parts, &totals, plan.threads)?;
+    let dataset = plan.named_for(&totals.account);
+    let mut files = assemble(&dataset, &place, &parts, &totals, plan.threads)?;
     clear_up(&place, &parts, &files)?;
     let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
     point("receipt");
-    let manifest =
-        manifest(&plan.dataset, plan.origin(&inputs, &totals, &passed_over), &totals, listed);
+    let manifest = manifest(&dataset, plan.origin(&inputs, &totals, &passed_over), &totals, listed);
     debug_assert!(manifest.balances() && totals.account.balances());
     files.push(write_text(&place, MANIFEST, &manifest.to_json())?);
-    let output = draft.publish(&files)?;
+    let output = draft.publish(&files, plan.threads)?;
     let data = files.iter().filter(|file| file.records.is_some());
     Ok(Report {
         output,
@@ -199,20 +213,44 @@ fn why_nothing(totals: &Totals, passed_over: &Tally<PassedOver>) -> String {
 }
 
 impl ConvertPlan {
-    /// The plan with the columns that only the items tell, if its data format has such.
-    pub(crate) fn with_variables(
+    /// The plan with what only the items tell: the data format, where it follows their kind, and its columns, where it
+    /// has such.
+    pub(crate) fn completed(
         &self,
         inputs: &mut Inputs,
         stopped: &AtomicBool,
     ) -> Result<Self, Error> {
         let mut plan = self.clone();
-        if self.dataset.data_format.has_variables() {
+        if self.by_kind.data_format {
             inputs.keep_stdin()?;
             let mut feed = InputsFeed::new(inputs, self.from);
-            let variables = variables(&mut feed, &self.shaping(), stopped)?;
+            let kind = first_kind(&mut feed, &self.shaping(), stopped)?;
+            let (purpose, file) = (self.dataset.purpose, self.dataset.file_format.name());
+            if let Some(format) = kind.and_then(|kind| data::usual_in(purpose, kind, file)) {
+                plan.dataset.data_format = format;
+                plan.dataset.check()?;
+            }
+        }
+        if plan.dataset.data_format.has_variables() {
+            inputs.keep_stdin()?;
+            let mut feed = InputsFeed::new(inputs, plan.from);
+            let variables = variables(&mut feed, &plan.shaping(), stopped)?;
             plan.dataset.shape_options.variables = variables;
         }
         Ok(plan)
+    }
+
+    /// The dataset with a data file that is named for what it holds, unless another name was asked for.
+    fn named_for(&self, account: &Account) -> DatasetPlan {
+        let mut dataset = self.dataset.clone();
+        let mut kinds = account.kinds.iter().filter(|(_, portion)| portion.written > 0);
+        if self.by_kind.file_name
+            && let (Some((kind, _)), None) = (kinds.next(), kinds.next())
+            && let Ok(name) = kind.plural().parse()
+        {
+            dataset.file_name = name;
+        }
+        dataset
     }
 
     pub(crate) fn shaping(&self) -> Shaping<'_> {

@@ -1,5 +1,6 @@
 //! `download`: a dataset as one archive, streamed.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::caller::Caller;
 use crate::datasets::DatasetRef;
+use crate::deflate::{deflate, is_worth_packing};
 use crate::objects::Prefix;
 use crate::pipeline::{Observer, Progress};
 use crate::place::{Place, hex};
@@ -23,8 +25,13 @@ use crate::service::Service;
 pub struct Download {
     archive: Archive,
     files: Vec<DatasetFile>,
+    /// The object that holds each of the files, packed or not.
+    objects: Vec<String>,
     place: Prefix,
 }
+
+/// Where the packed files of a dataset are kept, below its prefix.
+const PACKED: &str = "packed";
 
 impl Service {
     /// The archive of a dataset, `<dataset name>.zip`.
@@ -46,13 +53,37 @@ impl Service {
 
     fn archive(&self, dataset: &Dataset) -> Result<Download, Error> {
         let files = self.store.dataset_files(dataset)?;
-        let entries = files
-            .iter()
-            .map(|file| Entry { name: file.path.clone(), bytes: file.bytes, crc32: file.crc32 })
-            .collect();
         let place = self.objects.below(&dataset.prefix);
-        Ok(Download { archive: Archive::new(entries), files, place })
+        let below = format!("{}/{PACKED}", dataset.prefix);
+        let kept: HashMap<String, u64> = self.objects.list(&below)?.into_iter().collect();
+        let (mut entries, mut objects) = (Vec::new(), Vec::new());
+        for file in &files {
+            let key = format!("{PACKED}/{}.deflate", file.object);
+            let packed_bytes = match kept.get(place.path(&key).as_ref()) {
+                Some(&bytes) => Some(bytes),
+                // What cannot be kept packed is sent as it is.
+                None => pack(&place, file, &key).unwrap_or(None),
+            };
+            let DatasetFile { path, bytes, crc32, .. } = file;
+            entries.push(Entry { name: path.clone(), bytes: *bytes, crc32: *crc32, packed_bytes });
+            objects.push(if packed_bytes.is_some() { key } else { file.object.clone() });
+        }
+        Ok(Download { archive: Archive::new(entries), files, objects, place })
     }
+}
+
+/// Packs a file once for all downloads. None if it is better sent as it is.
+fn pack(place: &Prefix, file: &DatasetFile, key: &str) -> Result<Option<u64>, Error> {
+    if !is_worth_packing(&file.path, file.bytes) {
+        return Ok(None);
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut input = place.open(&file.object)?;
+    let mut out = place.create(key)?;
+    let fail = |error| Error::write(&place.describe(key), error);
+    let bytes = deflate(&mut input, &mut out, threads).map_err(fail)?;
+    out.finish().map_err(fail)?;
+    Ok(Some(bytes))
 }
 
 impl Download {
@@ -61,10 +92,11 @@ impl Download {
         self.archive.len()
     }
 
-    /// What stands for just these bytes: the hash of the receipt, which names the hashes of all others.
+    /// What stands for just these bytes: the hash of the receipt, which names the hashes of all others, and the length of
+    /// the archive, which is another where files are packed.
     pub fn etag(&self) -> String {
         let receipt = self.files.last().map(|file| file.sha256.as_str()).unwrap_or_default();
-        receipt.get(..32).unwrap_or(receipt).to_owned()
+        format!("{}-{:x}", receipt.get(..32).unwrap_or(receipt), self.bytes())
     }
 
     /// Writes a range of the archive's bytes.
@@ -136,13 +168,15 @@ impl Download {
         range: Range<u64>,
         out: &mut dyn Write,
     ) -> Result<(), Error> {
-        let Some(file) = self.files.get(index) else { return Ok(()) };
+        let (Some(file), Some(object)) = (self.files.get(index), self.objects.get(index)) else {
+            return Ok(());
+        };
         let failed = |error: io::Error| Error::Objects {
             doing: "read",
             object: file.path.clone(),
             reason: error.to_string(),
         };
-        let mut input = self.place.open(&file.object)?;
+        let mut input = self.place.open(object)?;
         input.seek(SeekFrom::Start(range.start)).map_err(failed)?;
         let mut left = range.end - range.start;
         // What is read from its start to its end is compared with what the store has; before the last piece is sent, so

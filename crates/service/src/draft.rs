@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use retort_formats::package::{Archive, Entry, MANIFEST, Segment};
 
 use crate::Error;
+use crate::deflate::{deflate, is_worth_packing};
 use crate::package::Package;
 use crate::place::{Folder, Made, Place};
 
@@ -66,11 +67,11 @@ impl Draft {
     }
 
     /// Puts the package of these files into its place.
-    pub(crate) fn publish(self, files: &[Made]) -> Result<PathBuf, Error> {
+    pub(crate) fn publish(self, files: &[Made], threads: usize) -> Result<PathBuf, Error> {
         let fail = |error| Error::write(&self.output, error);
         let made = if is_zip(&self.output) {
             let archive = self.folder.join(ARCHIVE);
-            write_archive(&self.place(), files, &archive)?;
+            write_archive(&self.place(), files, &archive, threads)?;
             archive
         } else {
             let folder = self.folder.join(FILES);
@@ -155,15 +156,37 @@ fn move_files(place: &Folder, files: &[Made], folder: &Path) -> Result<(), Error
     Ok(())
 }
 
-/// Writes the files into an archive, stored as they are: data that is to be small is compressed already, and
-/// stored entries can be read from any place.
-fn write_archive(place: &Folder, files: &[Made], path: &Path) -> Result<(), Error> {
+/// What a file is called while it is packed.
+fn packed_key(file: &Made) -> String {
+    format!("{}.deflate", file.key)
+}
+
+/// Packs a file beside itself. None if it is better stored.
+fn packed(place: &Folder, file: &Made, threads: usize) -> Result<Option<u64>, Error> {
+    if !is_worth_packing(&file.path, file.bytes) {
+        return Ok(None);
+    }
+    let key = packed_key(file);
+    let mut out = place.create(&key)?;
+    let fail = |error| Error::write(&place.describe(&key), error);
+    let bytes = deflate(&mut place.open(&file.key)?, &mut out, threads).map_err(fail)?;
+    out.finish().map_err(fail)?;
+    Ok(Some(bytes))
+}
+
+/// Writes the files into an archive, packed where that makes them smaller.
+fn write_archive(place: &Folder, files: &[Made], path: &Path, threads: usize) -> Result<(), Error> {
     let fail = |error| Error::write(path, error);
     let mut files: Vec<&Made> = files.iter().collect();
     files.sort_by_key(|file| (file.path == MANIFEST, &file.path));
-    let entry =
-        |file: &&Made| Entry { name: file.path.clone(), bytes: file.bytes, crc32: file.crc32 };
-    let archive = Archive::new(files.iter().map(entry).collect());
+    let mut entries = Vec::with_capacity(files.len());
+    for file in &files {
+        let packed_bytes = packed(place, file, threads)?;
+        let Made { path, bytes, crc32, .. } = file;
+        entries.push(Entry { name: path.clone(), bytes: *bytes, crc32: *crc32, packed_bytes });
+    }
+    let held: Vec<_> = entries.iter().map(|entry| entry.packed_bytes).collect();
+    let archive = Archive::new(entries);
     let file = File::create_new(path).map_err(fail)?;
     let mut out = BufWriter::with_capacity(1 << 18, file);
     for segment in archive.segments(0..archive.len()) {
@@ -171,8 +194,12 @@ fn write_archive(place: &Folder, files: &[Made], path: &Path) -> Result<(), Erro
             Segment::Bytes(bytes) => out.write_all(&bytes).map_err(fail)?,
             Segment::Entry { index, .. } => {
                 let Some(file) = files.get(index) else { continue };
-                let copied = io::copy(&mut place.open(&file.key)?, &mut out).map_err(fail)?;
-                if copied != file.bytes {
+                let (key, bytes) = match held.get(index).copied().flatten() {
+                    Some(bytes) => (packed_key(file), bytes),
+                    None => (file.key.clone(), file.bytes),
+                };
+                let copied = io::copy(&mut place.open(&key)?, &mut out).map_err(fail)?;
+                if copied != bytes {
                     return Err(fail(io::Error::other(format!("`{}` has changed", file.path))));
                 }
             }
@@ -203,7 +230,7 @@ mod tests {
                 assert_eq!(made.bytes, path.len() as u64);
                 made
             });
-            let path = draft.publish(&made).unwrap();
+            let path = draft.publish(&made, 1).unwrap();
             assert_eq!(shelf_at(&path).unwrap().names().unwrap(), ["a/b", MANIFEST, "z"]);
             assert!(!left.exists());
         }

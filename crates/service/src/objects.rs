@@ -233,7 +233,8 @@ pub(crate) struct Prefix {
 }
 
 impl Prefix {
-    fn path(&self, key: &str) -> ObjectPath {
+    /// The whole path of an object.
+    pub(crate) fn path(&self, key: &str) -> ObjectPath {
         ObjectPath::from(format!("{}/{key}", self.prefix))
     }
 

@@ -206,6 +206,7 @@ pub fn pack(files: &[Attachment]) -> Vec<u8> {
             name: file.name.clone(),
             bytes: file.bytes.len() as u64,
             crc32: crc32fast::hash(&file.bytes),
+            packed_bytes: None,
         })
         .collect();
     let archive = Archive::new(entries);

@@ -1,5 +1,6 @@
 //! A package as one ZIP archive (APPNOTE 6.3.10) whose bytes are known before they are written: its entries are
-//! stored as they are, their lengths and CRCs stand in front of them, and so any range of it can be told alone.
+//! stored as they are or were packed before, their lengths and CRCs stand in front of them, and so any range of it can be
+//! told alone.
 
 use std::ops::Range;
 
@@ -12,6 +13,15 @@ pub struct Entry {
     pub bytes: u64,
     /// Its CRC-32.
     pub crc32: u32,
+    /// Its length as raw deflate, if the archive holds it packed.
+    pub packed_bytes: Option<u64>,
+}
+
+impl Entry {
+    /// Its bytes in the archive.
+    fn held_bytes(&self) -> u64 {
+        self.packed_bytes.unwrap_or(self.bytes)
+    }
 }
 
 /// The archive of some entries, in their order.
@@ -26,7 +36,7 @@ pub struct Archive {
 pub enum Segment {
     /// Bytes of the archive itself.
     Bytes(Vec<u8>),
-    /// Bytes of an entry.
+    /// Bytes of an entry, packed if the archive holds it so.
     Entry {
         /// Its place among the entries.
         index: usize,
@@ -67,6 +77,9 @@ const VERSION: u16 = 20;
 const VERSION_64: u16 = 45;
 const MADE_ON_UNIX: u16 = 3 << 8;
 const NAMES_ARE_UTF_8: u16 = 1 << 11;
+/// Methods of packing.
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
 /// 1980-01-01, the first that can be told: the same package has the same bytes whenever it is written.
 const DATE: u16 = (1 << 5) | 1;
 /// An ordinary file that its owner may write and all may read.
@@ -87,7 +100,7 @@ impl Archive {
         let mut placed = Vec::with_capacity(entries.len());
         for entry in entries {
             let one = Placed { entry, start: at };
-            at += one.header_bytes() + one.entry.bytes;
+            at += one.header_bytes() + one.entry.held_bytes();
             placed.push(one);
         }
         let listings: u64 = placed.iter().map(Placed::listing_bytes).sum();
@@ -122,7 +135,7 @@ impl Archive {
         let of = |index: usize, bytes: fn(&Placed) -> u64| self.entries.get(index).map_or(0, bytes);
         match piece {
             Piece::Header(index) => of(index, Placed::header_bytes),
-            Piece::Content(index) => of(index, |placed| placed.entry.bytes),
+            Piece::Content(index) => of(index, |placed| placed.entry.held_bytes()),
             Piece::Listing(index) => of(index, Placed::listing_bytes),
             Piece::End => self.end_bytes(),
         }
@@ -178,7 +191,7 @@ impl Placed {
     }
 
     fn is_wide(&self) -> bool {
-        self.entry.bytes >= u64::from(WIDE_32)
+        self.entry.bytes.max(self.entry.held_bytes()) >= u64::from(WIDE_32)
     }
 
     fn starts_wide(&self) -> bool {
@@ -210,10 +223,13 @@ impl Placed {
 
     /// What headers and listings have in common, up to the length of the name.
     fn common(&self, out: &mut Fields) {
-        let bytes = narrow(self.entry.bytes);
-        // No compression, midnight; the length stands for the packed and the unpacked bytes.
-        out.u16(self.version()).u16(NAMES_ARE_UTF_8).u16(0).u16(0).u16(DATE);
-        out.u32(self.entry.crc32).u32(bytes).u32(bytes);
+        // Both lengths stand in the wide field if one of them must.
+        let short = |bytes| if self.is_wide() { WIDE_32 } else { narrow(bytes) };
+        let method = if self.entry.packed_bytes.is_some() { DEFLATED } else { STORED };
+        // Midnight.
+        out.u16(self.version()).u16(NAMES_ARE_UTF_8).u16(method).u16(0).u16(DATE);
+        out.u32(self.entry.crc32);
+        out.u32(short(self.entry.held_bytes())).u32(short(self.entry.bytes));
         out.u16(u16::try_from(self.name().len()).unwrap_or(u16::MAX));
     }
 
@@ -224,7 +240,7 @@ impl Placed {
         self.common(&mut out);
         if self.is_wide() {
             out.u16(20).bytes(self.name()).u16(EXTRA_64).u16(16);
-            out.u64(self.entry.bytes).u64(self.entry.bytes);
+            out.u64(self.entry.bytes).u64(self.entry.held_bytes());
         } else {
             out.u16(0).bytes(self.name());
         }
@@ -244,7 +260,7 @@ impl Placed {
             out.u16(EXTRA_64).u16(wide);
         }
         if self.is_wide() {
-            out.u64(self.entry.bytes).u64(self.entry.bytes);
+            out.u64(self.entry.bytes).u64(self.entry.held_bytes());
         }
         if self.starts_wide() {
             out.u64(self.start);
@@ -325,7 +341,12 @@ mod tests {
     }
 
     fn entry(name: &str, content: &[u8]) -> Entry {
-        Entry { name: name.into(), bytes: content.len() as u64, crc32: crc32fast::hash(content) }
+        Entry {
+            name: name.into(),
+            bytes: content.len() as u64,
+            crc32: crc32fast::hash(content),
+            packed_bytes: None,
+        }
     }
 
     fn whole(archive: &Archive, contents: &[&[u8]], range: Range<u64>) -> Vec<u8> {
@@ -377,6 +398,30 @@ mod tests {
     }
 
     #[test]
+    fn readers_unpack_entries_that_are_held_packed() {
+        let content = b"question and answer, ".repeat(50);
+        let mut packed = Vec::new();
+        flate2::read::DeflateEncoder::new(&content[..], flate2::Compression::fast())
+            .read_to_end(&mut packed)
+            .unwrap();
+        let packed_bytes = Some(packed.len() as u64);
+        let entries =
+            vec![Entry { packed_bytes, ..entry("a.jsonl", &content) }, entry("b", b"as it is")];
+        let archive = Archive::new(entries);
+        let contents: &[&[u8]] = &[&packed, b"as it is"];
+        let bytes = whole(&archive, contents, 0..archive.len());
+        assert_eq!(bytes.len() as u64, archive.len());
+        let mut zip = zip::ZipArchive::new(Cursor::new(&bytes)).unwrap();
+        for (name, content) in [("a.jsonl", &content[..]), ("b", b"as it is")] {
+            let mut read = Vec::new();
+            zip.by_name(name).unwrap().read_to_end(&mut read).unwrap();
+            assert_eq!(read, content);
+        }
+        let middle = whole(&archive, contents, 40..60);
+        assert_eq!(middle, bytes[40..60]);
+    }
+
+    #[test]
     fn any_range_is_what_stands_there_in_the_whole() {
         let archive = small();
         let bytes = whole(&archive, CONTENTS, 0..archive.len());
@@ -400,7 +445,8 @@ mod tests {
 
     #[test]
     fn entries_past_four_gigabytes_are_found() {
-        let giant = |name: &str, bytes| Entry { name: name.into(), bytes, crc32: 7 };
+        let giant =
+            |name: &str, bytes| Entry { name: name.into(), bytes, crc32: 7, packed_bytes: None };
         let limit = u64::from(u32::MAX);
         for sizes in [
             [limit - 1, 1, 1],
