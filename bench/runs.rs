@@ -282,7 +282,7 @@ fn plan(purpose: Purpose) -> Result<DatasetPlan, Box<dyn Error>> {
         attachments: "leave-out".into(),
         tasks: false,
         max_contexts: 80,
-        csv: "plain".into(),
+        csv: Some("plain".into()),
         compression: "none".into(),
         dataset_name: format!("measured {purpose}"),
         file_name: "runs".into(),

@@ -12,7 +12,9 @@ use retort_model::{
     Check, DatasetName, DateRange, DocumentSelection, FileName, ItemKind, ItemSelection, Kind,
     Purpose, RunSelection, RunSource, RunStatus, Selection, Status, Time, bounds,
 };
-use retort_service::{Compression, ConvertPlan, DatasetPlan, Input, ReadOptions};
+use retort_service::{
+    ByKind, Compression, ConvertPlan, DatasetPlan, Input, ReadOptions, usual_dialect,
+};
 
 use crate::commands::Failure;
 
@@ -299,9 +301,9 @@ enum Dialect {
 #[derive(Args)]
 #[command(next_help_heading = "Package")]
 pub struct Making {
-    /// Name of the data file, without its ending [default: what it is of, `conversations` or `runs`].
+    /// Name of the data file, without its ending [default: what it is of: `conversations`, `runs` or `documents`].
     #[arg(long, value_name = "NAME")]
-    file_name: Option<FileName>,
+    pub file_name: Option<FileName>,
 
     /// The kind of data file.
     #[arg(short, long, value_name = "FORMAT", default_value = "jsonl",
@@ -312,9 +314,9 @@ pub struct Making {
     #[arg(long, value_name = "none|gzip|zstd", default_value = "none", value_parser = parse_compression)]
     compress: Compression,
 
-    /// For whom CSV is written.
-    #[arg(long, value_name = "spreadsheet|plain", default_value = "spreadsheet")]
-    csv: Dialect,
+    /// For whom CSV is written [default: `plain` to evaluate or to train, else `spreadsheet`].
+    #[arg(long, value_name = "spreadsheet|plain")]
+    csv: Option<Dialect>,
 }
 
 fn parse_compression(text: &str) -> Result<Compression, String> {
@@ -479,7 +481,7 @@ pub fn dataset_plan(
     if is_of_documents && !plan.data_format.file_formats().contains(&plan.file_format.name()) {
         plan.data_format = data_format("chunks")?;
     }
-    plan.file_options.csv = making.csv.into();
+    plan.file_options.csv = making.csv.map_or(usual_dialect(plan.purpose), CsvDialect::from);
     plan.compression = making.compress;
     plan.dataset_name = name;
     if let Some(file_name) = making.file_name {
@@ -547,6 +549,10 @@ pub fn plan(
         from: reading.from(),
         selection: selecting.into(),
         dataset: shown_plan(shaping, None)?,
+        by_kind: ByKind {
+            data_format: shaping.data_format.is_none() && shaping.purpose.is_some(),
+            file_name: false,
+        },
         output: PathBuf::new(),
         shard_bytes: bounds::SHARD_BYTES,
         threads: threads(None),

@@ -9,6 +9,7 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use serde_json::{Value, json};
@@ -331,15 +332,23 @@ fn the_receipt_accounts_for_every_item() {
 }
 
 #[test]
-fn rows_of_a_history_are_numbered_one_after_another_however_large_the_input() {
+fn rows_of_a_history_have_the_same_numbers_in_every_export() {
     let place = Place::new();
     // More than one batch of half a megabyte in the first file.
     place.file("a.jsonl", lines((0..300).map(|n| long_chat(&format!("a{n}"), 4000))));
     place.file("b.jsonl", chats(50));
-    place.ok(&["convert", "a.jsonl", "b.jsonl", "-q", "-d", "history", "-o", "o"]);
-    let numbers: Vec<_> =
-        place.rows("o/conversations.jsonl").iter().map(|row| row["id"].as_u64().unwrap()).collect();
-    assert_eq!(numbers, (1..=350).collect::<Vec<u64>>());
+    let numbers = |inputs: &[&str], output: &str| -> BTreeMap<String, u64> {
+        let fixed = ["-q", "-d", "history", "-o", output];
+        place.ok(&[&["convert"][..], inputs, &fixed].concat());
+        place
+            .rows(&format!("{output}/conversations.jsonl"))
+            .iter()
+            .map(|row| (row["convo_id"].as_str().unwrap().into(), row["id"].as_u64().unwrap()))
+            .collect()
+    };
+    let all = numbers(&["a.jsonl", "b.jsonl"], "o");
+    assert_eq!(all.values().collect::<BTreeSet<_>>().len(), 350);
+    assert!(numbers(&["b.jsonl"], "p").iter().all(|(id, number)| all[id] == *number));
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn the_same_runs_give_the_same_columns_however_they_come_in() {
         let fixed = ["--to", "node-evaluation", "--node", "n", "--name", "d", "-q", "-o", name];
         let ran = place.run_on(&[&["convert"], args, &fixed].concat(), input);
         assert_eq!(ran.code, Some(0), "{}", ran.err);
-        place.bytes(&format!("{name}/conversations.jsonl"))
+        place.bytes(&format!("{name}/runs.jsonl"))
     };
     let one = package("one", &["in.jsonl", "--threads", "1"], Vec::new());
     assert!(one == package("four", &["in.jsonl", "--threads", "4"], Vec::new()), "four threads");
@@ -179,4 +179,48 @@ fn runs_that_are_purged_under_an_export_are_left_out_as_runs() {
         (&rejects[0]["request_id"], &rejects[0]["reason"]),
         (&json!("r01"), &json!("purged"))
     );
+}
+
+#[test]
+fn an_export_of_runs_holds_all_of_them_in_a_file_of_their_name() {
+    let place = Place::new();
+    place.ok(&["convert", RUNS, "-o", "set", "--purpose", "export-dataset"]);
+    let manifest = place.json("set/manifest.json");
+    assert_eq!(manifest["data_format"], "runs");
+    let rows = place.rows("set/runs.jsonl");
+    assert_eq!((rows.len(), &manifest["runs"]["left_out"]), (10, &json!(0)));
+    let card = String::from_utf8(place.bytes("set/README.md")).unwrap();
+    assert!(card.contains("path: \"runs.jsonl\""), "{card}");
+    // Also from standard input, and where the name of the file is asked for.
+    let source = place.bytes("set/runs.jsonl");
+    let args = ["convert", "-", "-o", "fed", "--purpose", "export-dataset", "--file-name", "mine"];
+    assert_eq!(place.run_on(&args, source).code, Some(0));
+    assert_eq!(place.rows("fed/mine.jsonl").len(), 10);
+    place.file("chat.jsonl", chat("c").to_string());
+    place.ok(&["convert", "chat.jsonl", "-o", "chat", "--purpose", "export-dataset"]);
+    assert_eq!(place.json("chat/manifest.json")["data_format"], "standard");
+    assert_eq!(place.rows("chat/conversations.jsonl").len(), 1);
+}
+
+/// Report csv-guards, and what evaluators and trainers are given.
+#[test]
+fn guarded_cells_are_never_offered_to_a_trainer_and_evaluators_get_plain_csv() {
+    let place = Place::new();
+    place.file(
+        "in.jsonl",
+        lines([
+            json!({"id": "=x", "messages": [{"role": "user", "content": "-5"}, {"role": "assistant", "content": "-7"}]}),
+        ]),
+    );
+    place.ok(&["convert", "in.jsonl", "-o", "sheet", "-f", "csv"]);
+    let text = String::from_utf8(place.bytes("sheet/conversations.csv")).unwrap();
+    assert!(text.contains(",'=x,") && text.contains(",-5,"), "{text}");
+    assert!(!place.path("sheet/dataset_info.json").exists());
+    place.ok(&["verify", "sheet"]);
+    place.ok(&["convert", "in.jsonl", "-o", "plain", "-f", "csv", "--purpose", "fine-tuning"]);
+    let text = String::from_utf8(place.bytes("plain/conversations.csv")).unwrap();
+    assert!(text.contains(",=x,") && !text.starts_with('\u{feff}'), "{text}");
+    assert!(place.path("plain/dataset_info.json").exists());
+    place.ok(&["convert", RUNS, "-o", "judged", "-f", "csv", "--purpose", "recipe-evaluation"]);
+    assert!(!place.bytes("judged/runs.csv").starts_with("\u{feff}".as_bytes()));
 }

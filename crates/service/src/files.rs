@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use retort_formats::file::{Chunk, FileWriter};
 use retort_formats::package::{CARD, DATASET_INFO, EXTRA, IDS, REJECTS, card, dataset_info};
+use retort_model::Warning;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -205,8 +206,11 @@ pub(crate) fn assemble(
     let columns = plan.data_format.trainer_columns(plan.is_flat());
     let (found_at, pattern) = data_found_at(plan, count);
     let records = totals.account.records;
-    let info = dataset_info(plan.dataset_name.as_str(), &found_at, records, columns);
-    files.push(write_text(place, DATASET_INFO, &info)?);
+    // Cells that were guarded for spreadsheets are not what a model said, so a trainer is not told of them.
+    if totals.account.warned.count(Warning::GuardedCell) == 0 {
+        let info = dataset_info(plan.dataset_name.as_str(), &found_at, records, columns);
+        files.push(write_text(place, DATASET_INFO, &info)?);
+    }
     let shown = manifest(plan, Origin::default(), totals, Vec::new());
     let notes = plan.data_format.card_notes(&plan.shape_options, plan.is_flat());
     files.push(write_text(place, CARD, &card(&shown, &pattern, plan.data_format, &notes))?);

@@ -80,6 +80,14 @@ impl FromStr for Compression {
     }
 }
 
+/// For whom CSV is written for a purpose, if that is not said: evaluators and trainers are programs.
+pub fn usual_dialect(purpose: Purpose) -> CsvDialect {
+    match purpose {
+        Purpose::ExportDataset => CsvDialect::Spreadsheet,
+        _ => CsvDialect::Plain,
+    }
+}
+
 const TOOLS: [(&str, ToolsAs); 2] = [("text", ToolsAs::Text), ("array", ToolsAs::Array)];
 const CALL_TEXTS: [(&str, CallText); 2] = [("keep", CallText::Keep), ("extra", CallText::Extra)];
 const ATTACHMENTS: [(&str, Attachments); 2] =
@@ -219,7 +227,7 @@ impl DatasetPlan {
             attachments: name_in(&ATTACHMENTS, &shape.attachments).into(),
             tasks: shape.tasks,
             max_contexts: shape.max_contexts,
-            csv: name_in(&DIALECTS, &self.file_options.csv).into(),
+            csv: Some(name_in(&DIALECTS, &self.file_options.csv).into()),
             compression: self.compression.as_str().into(),
             dataset_name: self.dataset_name.to_string(),
             file_name: self.file_name.to_string(),
@@ -251,8 +259,9 @@ impl DatasetPlan {
         let data_format = data::by_name(&kept.data_format)
             .ok_or_else(|| format!("unknown data format `{}`", kept.data_format))?;
         let usual = data_format.purposes().first().copied().unwrap_or_default();
+        let purpose = kept.purpose.as_deref().map_or(Ok(usual), str::parse)?;
         Ok(Self {
-            purpose: kept.purpose.as_deref().map_or(Ok(usual), str::parse)?,
+            purpose,
             data_format,
             file_format: file::by_name(&kept.file_format)
                 .ok_or_else(|| format!("unknown file format `{}`", kept.file_format))?,
@@ -272,7 +281,12 @@ impl DatasetPlan {
                 node: kept.node.as_deref().map(Into::into),
                 variables: [].into(),
             },
-            file_options: FileOptions { csv: named_in(&DIALECTS, "CSV dialect", &kept.csv)? },
+            file_options: FileOptions {
+                csv: match &kept.csv {
+                    Some(name) => named_in(&DIALECTS, "CSV dialect", name)?,
+                    None => usual_dialect(purpose),
+                },
+            },
             compression: kept.compression.parse()?,
             dataset_name: kept.dataset_name.parse().map_err(|error| format!("{error}"))?,
             file_name: kept.file_name.parse().map_err(|error| format!("{error}"))?,
@@ -308,8 +322,9 @@ pub struct PlanNames {
     pub tasks: bool,
     /// Retrieved passages carried with one answer, at most.
     pub max_contexts: usize,
-    /// For whom CSV is written: `spreadsheet` or `plain`.
-    pub csv: String,
+    /// For whom CSV is written: `spreadsheet` or `plain`; if not said, the purpose decides.
+    #[serde(default)]
+    pub csv: Option<String>,
     /// How the data file is compressed as a whole.
     pub compression: String,
     /// Name of the dataset.

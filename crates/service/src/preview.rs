@@ -13,7 +13,7 @@ use retort_store::{Order, Stop};
 use crate::Error;
 use crate::browse::with_edits;
 use crate::caller::Caller;
-use crate::convert::{ConvertPlan, Found};
+use crate::convert::{ByKind, ConvertPlan, Found};
 use crate::package::Package;
 use crate::pipeline::{FirstRefused, InputsFeed, More, Nobody, Shaping, Totals, run};
 use crate::queue::ExportRequest;
@@ -128,6 +128,7 @@ impl Service {
             from: import::by_name("retort"),
             selection: Selection { statuses: Status::ALL.to_vec(), ..Selection::default() },
             dataset: request.dataset.clone(),
+            by_kind: ByKind::default(),
             output: PathBuf::new(),
             shard_bytes: SHARD_BYTES,
             threads: 1,
@@ -168,7 +169,7 @@ fn look(
     plan.dataset.check()?;
     let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
     let stop = Stop::current();
-    let plan = &plan.with_variables(&mut inputs, stop.flag())?;
+    let plan = &plan.completed(&mut inputs, stop.flag())?;
     let jsonl = file_format_named("jsonl").ok_or_else(|| Error::Choice("no JSON Lines".into()))?;
     let shaping = Shaping { file_format: jsonl, threads: 1, tells_account: true, ..plan.shaping() };
     let fail = |source| Error::Unpack { name: "the preview".into(), source };

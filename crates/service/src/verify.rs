@@ -5,6 +5,7 @@ use std::path::Path;
 
 use retort_formats::file::by_name as file_format_named;
 use retort_formats::package::{CARD, DATASET_INFO, DataFile, IDS, MANIFEST, Manifest, REJECTS};
+use retort_model::Warning;
 use retort_model::json::{Kind, Parser};
 use sha2::{Digest, Sha256};
 
@@ -66,7 +67,11 @@ pub fn verify_package(package: &mut Package) -> Result<Verified, Error> {
             verified.differ(name, "it stands in the package, but not in the receipt".into());
         }
     }
-    for name in [CARD, DATASET_INFO] {
+    // Beside cells that were guarded for spreadsheets there is nothing for a trainer.
+    let is_guarded =
+        manifest.records.warnings.iter().any(|one| one.kind == Warning::GuardedCell.as_str());
+    let needed: &[&str] = if is_guarded { &[CARD] } else { &[CARD, DATASET_INFO] };
+    for &name in needed {
         if !manifest.files.iter().any(|file| file.path == name) {
             verified.differ(name, "the receipt does not list it".into());
         }
@@ -258,7 +263,7 @@ mod tests {
     use super::*;
     use crate::plan::DatasetPlan;
     use crate::shelf::{Shelf, shelf_at};
-    use crate::{ConvertPlan, Input, Observer, Progress, convert, preview_package};
+    use crate::{ByKind, ConvertPlan, Input, Observer, Progress, convert, preview_package};
 
     /// A package that stands in memory.
     #[derive(Clone)]
@@ -299,6 +304,7 @@ mod tests {
                 dataset_name: "n".parse().unwrap(),
                 file_name: "data".parse().unwrap(),
             },
+            by_kind: ByKind::default(),
             output: output.to_owned(),
             shard_bytes: 1,
             threads: 1,

@@ -545,8 +545,10 @@ pub struct Making {
     pub check: String,
     /// `none`, `gzip` or `zstd`.
     pub compress: String,
-    /// For whom CSV is written: `spreadsheet` or `plain`.
-    pub csv: String,
+    /// For whom CSV is written: `spreadsheet` or `plain`; if not said, `plain` to evaluate or to train, else
+    /// `spreadsheet`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub csv: Option<String>,
     /// How `standard` writes tools in JSON Lines: `text` or `array`.
     pub tools: String,
     /// Whether arguments that are no JSON object are written as `{"_raw": …}` instead of leaving the record out.
@@ -580,7 +582,7 @@ impl Default for Making {
             data_format: None,
             check: Check::default().to_string(),
             compress: "none".into(),
-            csv: "spreadsheet".into(),
+            csv: None,
             tools: "text".into(),
             wrap_arguments: false,
             fill: false,

@@ -94,6 +94,7 @@ impl Convert {
             Some(name) => name,
             None => name_of(&self.output)?,
         };
+        plan.by_kind.file_name = writing.making.file_name.is_none();
         plan.dataset = dataset_plan(&self.shaping, writing.making, name, None)?;
         plan.output = self.output;
         plan.shard_bytes = writing.shard_size.saturating_mul(1_000_000);

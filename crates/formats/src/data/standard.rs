@@ -117,7 +117,7 @@ impl DataFormat for Standard {
     fn card_notes(&self, options: &ShapeOptions, flat: bool) -> String {
         if flat {
             return "CSV is for spreadsheets. The flat columns `instruction`, `input`, `output` and `system` can be trained \
-                    on through `dataset_info.json`; calls of tools inside a history are then text that is not trained. \
+                    on through `dataset_info.json`, which is left out where cells were guarded for spreadsheets; calls of tools inside a history are then text that is not trained. \
                     For training take JSON Lines or Parquet."
                 .into();
         }

@@ -127,9 +127,21 @@ fn object_of(names: &[String], record: &csv::StringRecord, guarded: bool) -> Str
     out
 }
 
-/// Whether a spreadsheet would run the cell, or might take it for one that was guarded.
+/// Characters that begin a formula, also as full-width forms, and white space that spreadsheets pass over before one.
+const BEGIN_FORMULAS: [char; 11] =
+    ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
+/// Whether a spreadsheet would run the cell, or might take it for one that was guarded. Numbers are no formulas.
 fn needs_guard(cell: &str) -> bool {
-    cell.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r'])
+    let cell = cell.trim_start_matches('\'');
+    cell.starts_with(BEGIN_FORMULAS) && !is_number(cell)
+}
+
+/// Whether the cell is a plain number, such as `-0.5` or `+1e-9`.
+fn is_number(cell: &str) -> bool {
+    let digits = cell.strip_prefix(['+', '-']).unwrap_or(cell);
+    digits.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+        && digits.parse::<f64>().is_ok()
 }
 
 pub(crate) fn unguard(cell: &str) -> &str {
@@ -364,12 +376,21 @@ mod tests {
 
     #[test]
     fn the_guard_is_put_on_what_spreadsheets_run_and_comes_off_again() {
-        for cell in
-            ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "'=1", "''=1", "'", "'x", "x=1", "", "'''"]
-        {
+        for cell in [
+            "=1+1", "+x", "-x", "@x", "\tx", "\rx", "\n=1", "＝1+1", "'=1", "''=1", "'", "'x",
+            "x=1", "", "'''", "-1+cmd|x", "-", "+1 234", "-inf", "'-5",
+        ] {
             let written = if needs_guard(cell) { format!("'{cell}") } else { cell.to_owned() };
-            assert!(!written.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
+            assert!(!written.starts_with(BEGIN_FORMULAS), "{cell}");
             assert_eq!(unguard(&written), cell, "{cell}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_left_alone() {
+        for cell in ["-5", "+1.5", "-0.25e-3", "-.5", "0", "1e9"] {
+            assert!(!needs_guard(cell), "{cell}");
+            assert_eq!(unguard(cell), cell);
         }
     }
 }

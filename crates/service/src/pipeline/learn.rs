@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use retort_model::ItemKind;
 use retort_model::bounds::{BYTES_LEARNT_FROM, ITEMS_LEARNT_FROM, VARIABLE_COLUMNS};
 
 use super::gather::is_meant;
@@ -59,6 +60,40 @@ pub(crate) fn variables(
         },
     )?;
     Ok(names.into())
+}
+
+/// The kind of the first item that is meant.
+pub(crate) fn first_kind(
+    feed: &mut dyn Feed,
+    shaping: &Shaping<'_>,
+    stopped: &AtomicBool,
+) -> Result<Option<ItemKind>, Error> {
+    let ends = Ends::new(stopped);
+    let mut found = None;
+    in_order(
+        shaping.threads,
+        &ends,
+        |jobs| {
+            let (before, read) = (feed.items_before(), Arc::new(AtomicU64::new(0)));
+            feed.feed(&mut Outlet::new(jobs, &ends, None, before, read))
+        },
+        || {
+            let mut reader = Reader::new(shaping);
+            move |job: Job, made: &Made<'_, Option<ItemKind>>| {
+                let Job { sequence, source, items_before, work, .. } = job;
+                let mut done = BatchDone::default();
+                let (batch, stored) = reader.batch(work, &source, &mut done);
+                let read = reader.read(&batch, stored.as_ref(), items_before, &source, &mut done);
+                let first = read.iter().find(|one| is_meant(shaping.selection, &one.item));
+                made.send(sequence, Ok(first.map(|one| one.item.kind())))
+            }
+        },
+        &mut |kind| {
+            found = kind;
+            Ok(if found.is_some() { More::Enough } else { More::Wanted })
+        },
+    )?;
+    Ok(found)
 }
 
 fn told(job: Job, reader: &mut Reader<'_>, shaping: &Shaping<'_>) -> Told {

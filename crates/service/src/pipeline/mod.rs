@@ -30,7 +30,7 @@ pub(crate) use self::crew::{Ends, Made, Turnstile, in_order};
 pub(crate) use self::feed::InputsFeed;
 pub(crate) use self::gather::place_of;
 use self::gather::{Admission, Gathering, encode};
-pub(crate) use self::learn::variables;
+pub(crate) use self::learn::{first_kind, variables};
 pub(crate) use self::work::{BatchDone, ReadItem, parse, refuse_input};
 use self::work::{Reader, Worker};
 use crate::Error;

@@ -617,8 +617,7 @@ impl Form {
             attachments: "leave-out".into(),
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
-            // Evaluators are programs.
-            csv: if purpose == Purpose::ExportDataset { "spreadsheet" } else { "plain" }.into(),
+            csv: None,
             compression: "none".into(),
             dataset_name: self.dataset_name.clone(),
             file_name: retort_model::ItemKind::Run.plural().into(),

@@ -675,7 +675,7 @@ impl Stage {
             file_format: "jsonl".into(),
             check: "off".into(),
             tools: "text".into(),
-            csv: "spreadsheet".into(),
+            csv: None,
             compression: "none".into(),
             wrap_arguments: false,
             fill: false,
