@@ -54,13 +54,16 @@ impl Service {
     fn archive(&self, dataset: &Dataset) -> Result<Download, Error> {
         let files = self.store.dataset_files(dataset)?;
         let place = self.objects.below(&dataset.prefix);
-        let below = format!("{}/{PACKED}", dataset.prefix);
-        let kept: HashMap<String, u64> = self.objects.list(&below)?.into_iter().collect();
+        let sizes: HashMap<String, u64> = self.objects.list(&dataset.prefix)?.into_iter().collect();
+        let size = |key: &str| sizes.get(place.path(key).as_ref()).copied();
         let (mut entries, mut objects) = (Vec::new(), Vec::new());
         for file in &files {
             let key = format!("{PACKED}/{}.deflate", file.object);
-            let packed_bytes = match kept.get(place.path(&key).as_ref()) {
-                Some(&bytes) => Some(bytes),
+            let is_whole = size(&file.object) == Some(file.bytes);
+            let packed_bytes = match size(&key) {
+                // A file that was damaged since is not sent as if it were whole.
+                _ if !is_whole => None,
+                Some(bytes) => Some(bytes),
                 // What cannot be kept packed is sent as it is.
                 None => pack(&place, file, &key).unwrap_or(None),
             };
