@@ -1,6 +1,6 @@
 //! Datasets, their files, and what they were made of.
 
-use retort_model::{ItemKind, Scope, Time};
+use retort_model::{ItemKind, ProjectRole, Scope, Time};
 
 use crate::Error;
 use crate::conversations::whole;
@@ -37,6 +37,8 @@ pub struct Dataset {
     pub prefix: String,
     /// The job that made it.
     pub job: i64,
+    /// The role that its maker needs to have it: an admin's where it holds what others own.
+    pub needs: ProjectRole,
 }
 
 /// A file of a dataset.
@@ -78,7 +80,7 @@ pub struct NewDataset {
 }
 
 const DATASET: &str = "SELECT id, creator, name, purpose, node, data_format, file_format, records, bytes, created_at, \
-                       prefix, job FROM dataset";
+                       prefix, job, needs FROM dataset";
 
 fn read_dataset(row: &Row<'_>) -> Result<Dataset, Error> {
     Ok(Dataset {
@@ -94,6 +96,7 @@ fn read_dataset(row: &Row<'_>) -> Result<Dataset, Error> {
         created_at: moment(row.int(9)?),
         prefix: row.text(10)?,
         job: row.int(11)?,
+        needs: row.text(12)?.parse().map_err(Error::Damaged)?,
     })
 }
 
@@ -107,8 +110,8 @@ pub(crate) fn add_dataset(
     let id = next(connection, "dataset", 1)?;
     let bytes: u64 = new.files.iter().map(|file| file.bytes).sum();
     let sql = "INSERT INTO dataset (id, project, creator, name, purpose, node, data_format, file_format, records,
-                   bytes, created_at, prefix, job)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+                   bytes, created_at, prefix, job, needs)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     let values = [
         id.into(),
         job.project.into(),
@@ -123,6 +126,7 @@ pub(crate) fn add_dataset(
         Value::Int(now.unix_micros()),
         Value::Text(&new.prefix),
         job.id.into(),
+        job.needs.as_str().into(),
     ];
     connection.execute(sql, &values)?;
     for (place, file) in (0..).zip(&new.files) {

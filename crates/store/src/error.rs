@@ -53,12 +53,18 @@ pub enum Error {
     /// A project's last owner who may sign in.
     #[error("a project keeps an owner who may sign in: make someone else one first")]
     LastOwner,
+    /// Something came into a project that is being deleted.
+    #[error("something came into the project meanwhile; delete it again")]
+    InUse,
     /// The worker no longer holds the job: it was cancelled, or another worker took it over.
     #[error("the job is no longer this worker's")]
     NotHeld,
     /// Whoever asked for it wants it no more.
     #[error("it was stopped before it was done")]
     Stopped,
+    /// Whoever asked for the job may no longer have what it makes.
+    #[error("`{0}`, who asked for it, {1}; nothing was made")]
+    RoleLost(String, &'static str),
     /// Anything else that the database said.
     #[error("the store failed: {0}")]
     Sql(String),

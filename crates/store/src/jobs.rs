@@ -2,8 +2,8 @@
 
 use retort_model::bounds::{FAILED_JOB_DAYS, JOB_ATTEMPTS};
 use retort_model::{
-    DocumentSelection, ItemKind, ItemSelection, JobKind, JobState, RunSelection, Scope, Selection,
-    Time,
+    DocumentSelection, ItemKind, ItemSelection, JobKind, JobState, ProjectRole, RunSelection,
+    Scope, Selection, Time,
 };
 
 use crate::Error;
@@ -14,6 +14,7 @@ use crate::documents::push_documents;
 use crate::filter::{
     SearchBy, Statement, moment, push_conversations, search_by, texts_by, walk_or,
 };
+use crate::items::table;
 use crate::notices::notify;
 use crate::run_filter::{flows_meant, page_by, push_runs};
 use crate::store::{next, take_turn};
@@ -31,8 +32,12 @@ pub struct Job {
     pub items: ItemKind,
     /// Where it stands.
     pub state: JobState,
-    /// Who asked for it.
+    /// The name of who asked for it.
     pub creator: String,
+    /// Their number; none is whoever holds the store.
+    pub person: Option<i64>,
+    /// The role that they need for what it makes.
+    pub needs: ProjectRole,
     /// The dataset's name, or what is imported.
     pub name: String,
     /// What is to be done, as the service wrote it.
@@ -78,10 +83,12 @@ pub struct JobProgress {
 }
 
 /// An export to be queued.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct NewExport<'n> {
-    /// Who asks.
+    /// The name of who asks.
     pub creator: &'n str,
+    /// Their number; none is whoever holds the store.
+    pub person: Option<i64>,
     /// The dataset's name.
     pub name: &'n str,
     /// What is to be done.
@@ -91,10 +98,14 @@ pub struct NewExport<'n> {
 }
 
 /// An import to be queued.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct NewImport<'n> {
-    /// Who asks.
+    /// The name of who asks.
     pub creator: &'n str,
+    /// Their number; none is whoever holds the store.
+    pub person: Option<i64>,
+    /// The role that it takes.
+    pub needs: ProjectRole,
     /// What is imported.
     pub name: &'n str,
     /// What is to be done.
@@ -136,7 +147,7 @@ pub struct QueueFacts {
 
 const JOB: &str = "SELECT id, project, kind, state, creator, name, plan, created_at, started_at, finished_at, worker, \
                    lease_until, attempts, cancel, error, items_total, items_done, bytes_total, bytes_done, records, \
-                   report, dataset, items FROM job";
+                   report, dataset, items, person, needs FROM job";
 
 fn read_job(row: &Row<'_>) -> Result<Job, Error> {
     let time = |column| Ok::<_, Error>(row.int_or_none(column)?.and_then(moment));
@@ -148,6 +159,8 @@ fn read_job(row: &Row<'_>) -> Result<Job, Error> {
         items: row.text(22)?.parse().map_err(Error::Damaged)?,
         state: row.text(3)?.parse().map_err(Error::Damaged)?,
         creator: row.text(4)?,
+        person: row.int_or_none(23)?,
+        needs: row.text(24)?.parse().map_err(Error::Damaged)?,
         name: row.text(5)?,
         plan: row.text(6)?,
         created_at: time(7)?,
@@ -182,7 +195,8 @@ impl crate::Store {
         now: Time,
     ) -> Result<i64, Error> {
         self.write(|connection| {
-            add_job(connection, project, JobKind::Import, (new.creator, new.name, new.plan), now)
+            let who = (new.creator, new.person, new.needs);
+            add_job(connection, project, JobKind::Import, who, (new.name, new.plan), now)
         })
     }
 
@@ -200,8 +214,9 @@ impl crate::Store {
         self.write(|connection| {
             take_turn(connection)?;
             refuse_taken(connection, scope.project, new.creator, new.name, None)?;
-            let texts = (new.creator, new.name, new.plan);
-            let job = add_job(connection, scope.project, JobKind::Export, texts, now)?;
+            let who = (new.creator, new.person, ProjectRole::Member);
+            let texts = (new.name, new.plan);
+            let job = add_job(connection, scope.project, JobKind::Export, who, texts, now)?;
             let kind = Value::Text(selection.kind().as_str());
             connection.execute("UPDATE job SET items = $1 WHERE id = $2", &[kind, job.into()])?;
             match selection {
@@ -212,6 +227,11 @@ impl crate::Store {
                 ItemSelection::Documents(selection) => {
                     freeze_documents(connection, job, scope, selection)?;
                 }
+            }
+            if scope.owner.is_none() && holds_others(connection, job, selection.kind())? {
+                let needs = ProjectRole::Admin.as_str();
+                let sql = "UPDATE job SET needs = $1 WHERE id = $2";
+                connection.execute(sql, &[needs.into(), job.into()])?;
             }
             cut(connection, job, new.part_bytes)?;
             let sql = "UPDATE job SET
@@ -308,6 +328,14 @@ impl crate::Store {
         cancel.map(|cancel| cancel != 0).ok_or(Error::NotHeld)
     }
 
+    /// Refuses a job whose asker has lost the role that it takes: it is not worked on.
+    ///
+    /// # Errors
+    /// They have; those of the database.
+    pub fn refuse_lost_role(&self, job: &Job) -> Result<(), Error> {
+        self.read(|connection| refuse_lost_role(connection, job))
+    }
+
     /// Keeps what came of a part, and which of its items nothing was written of.
     ///
     /// # Errors
@@ -367,6 +395,9 @@ impl crate::Store {
         self.write(|connection| {
             take_turn(connection)?;
             let found = held(connection, job, worker)?;
+            // Nobody's role changes between this look and the dataset.
+            next(connection, "membership", 0)?;
+            refuse_lost_role(connection, &found)?;
             refuse_taken(connection, found.project, &found.creator, &dataset.name, Some(job))?;
             let id = add_dataset(connection, &found, dataset, now)?;
             let sql = "UPDATE job SET dataset = $1, items_done = items_total, bytes_done = bytes_total, records = $2
@@ -674,13 +705,14 @@ fn add_job(
     connection: &mut Connection,
     project: i64,
     kind: JobKind,
-    (creator, name, plan): (&str, &str, &str),
+    (creator, person, needs): (&str, Option<i64>, ProjectRole),
+    (name, plan): (&str, &str),
     now: Time,
 ) -> Result<i64, Error> {
     let id = next(connection, "job", 1)?;
-    let sql = "INSERT INTO job (id, project, kind, state, creator, name, plan, created_at, attempts, cancel,
-                   items_total, items_done, bytes_total, bytes_done, records)
-               VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7, 0, 0, 0, 0, 0, 0, 0)";
+    let sql = "INSERT INTO job (id, project, kind, state, creator, name, plan, created_at, person, needs, attempts,
+                   cancel, items_total, items_done, bytes_total, bytes_done, records)
+               VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7, $8, $9, 0, 0, 0, 0, 0, 0, 0)";
     let values = [
         id.into(),
         project.into(),
@@ -689,9 +721,40 @@ fn add_job(
         name.into(),
         plan.into(),
         Value::Int(now.unix_micros()),
+        person.into(),
+        needs.as_str().into(),
     ];
     connection.execute(sql, &values)?;
     Ok(id)
+}
+
+/// Whether the frozen selection of an export holds anything that whoever asked for it does not own.
+fn holds_others(connection: &mut Connection, job: i64, kind: ItemKind) -> Result<bool, Error> {
+    let sql = format!(
+        "SELECT i.ordinal FROM job_item i JOIN job j ON j.id = i.job JOIN {} c ON c.key = i.item
+         WHERE i.job = $1 AND (c.owner IS NULL OR c.owner <> j.creator) LIMIT 1",
+        table(kind)
+    );
+    Ok(connection.row(&sql, &[job.into()], |row| row.int(0))?.is_some())
+}
+
+/// Refuses a job whose asker has lost the role that it takes.
+fn refuse_lost_role(connection: &mut Connection, job: &Job) -> Result<(), Error> {
+    let Some(person) = job.person else { return Ok(()) };
+    let sql = "SELECT p.disabled, m.role FROM person p
+               LEFT JOIN membership m ON m.person = p.id AND m.project = $1 WHERE p.id = $2";
+    let found = connection.row(sql, &[job.project.into(), person.into()], |row| {
+        let role = row.text_or_none(1)?.map(|role| role.parse::<ProjectRole>());
+        Ok((row.int(0)? != 0, role.transpose().map_err(Error::Damaged)?))
+    })?;
+    let why = match found {
+        None => "has no account any more",
+        Some((true, _)) => "is disabled",
+        Some((_, None)) => "is no longer in the project",
+        Some((_, Some(role))) if role < job.needs => "is no longer an admin of the project",
+        Some(_) => return Ok(()),
+    };
+    Err(Error::RoleLost(job.creator.clone(), why))
 }
 
 /// A dataset of that name, or another export under way that will be one.

@@ -1,14 +1,17 @@
 //! The tables, as steps that only go forward. A step that was released is never changed: a next one is added.
 
+use sha2::{Digest, Sha256};
+
 use crate::Error;
 use crate::dialect::{Connection, Dialect, Value};
 
 /// The steps, in order; the schema's number is how many were taken.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
     include_str!("schema/0004.sql"),
+    include_str!("schema/0005.sql"),
 ];
 
 /// The number of the newest schema.
@@ -71,10 +74,35 @@ pub(crate) fn migrate(connection: &mut Connection, identity: &str) -> Result<(i6
             if number == 3 {
                 connection.script(dialect.run_search_schema())?;
             }
+            if number == 5 {
+                hash_links(connection)?;
+            }
         }
         let sql = "INSERT INTO meta (name, value) VALUES ('schema', $1)
                    ON CONFLICT (name) DO UPDATE SET value = excluded.value";
         connection.execute(sql, &[Value::Text(&NEWEST.to_string())])?;
         Ok((before, NEWEST))
     })
+}
+
+/// Moves public links to their new table, each under the hash of its secret.
+fn hash_links(connection: &mut Connection) -> Result<(), Error> {
+    let sql = "SELECT id, link FROM share_in_clear";
+    let links = connection.rows(sql, &[], |row| Ok((row.int(0)?, row.text(1)?)))?;
+    for (id, link) in links {
+        let sql = "INSERT INTO share (id, project, conversation, secret, creator, person, password, shows, created_at,
+                       expires_at)
+                   SELECT s.id, s.project, s.conversation, $1, s.creator,
+                       (SELECT p.id FROM person p WHERE p.name = s.creator AND p.name <> 'local'), s.password, s.shows,
+                       s.created_at, s.expires_at
+                   FROM share_in_clear s WHERE s.id = $2";
+        let secret: [u8; 32] = Sha256::digest(link.as_bytes()).into();
+        connection.execute(sql, &[Value::Bytes(&secret), id.into()])?;
+    }
+    // Links of people who left.
+    let sql = "UPDATE share SET closed = 1 WHERE creator <> 'local' AND NOT EXISTS (
+                   SELECT 1 FROM membership m JOIN person p ON p.id = m.person
+                   WHERE m.project = share.project AND m.person = share.person AND p.disabled = 0)";
+    connection.execute(sql, &[])?;
+    connection.script("DROP TABLE share_in_clear")
 }

@@ -91,14 +91,6 @@ impl crate::Store {
         Ok(self.write(|connection| connection.execute(sql, &[Value::Bytes(secret)]))? > 0)
     }
 
-    /// Ends someone's sessions and links but `keep`; says how many.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub fn end_sessions(&self, person: i64, keep: Option<&SecretHash>) -> Result<u64, Error> {
-        self.write(|connection| end_sessions(connection, person, keep))
-    }
-
     /// Takes away sessions, links and invitations that have ended.
     ///
     /// # Errors
@@ -106,7 +98,9 @@ impl crate::Store {
     pub fn clear_sessions(&self, now: Time) -> Result<(), Error> {
         let now = [Value::Int(now.unix_micros())];
         self.write(|connection| {
-            connection.execute("DELETE FROM session WHERE expires_at <= $1", &now)?;
+            for table in ["session", "pending_identity"] {
+                connection.execute(&format!("DELETE FROM {table} WHERE expires_at <= $1"), &now)?;
+            }
             connection.execute("DELETE FROM invitation WHERE expires_at <= $1", &now).map(|_| ())
         })
     }

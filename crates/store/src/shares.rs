@@ -6,6 +6,7 @@ use crate::Error;
 use crate::dialect::{Connection, Row, Value};
 use crate::filter::{PURGED, Statement, column_text, moment, number_of_status};
 use crate::listing::{SUMMARY, SUMMARY_COLUMNS, Summary, read_summary};
+use crate::sessions::SecretHash;
 use crate::store::{next, take_turn};
 
 /// A public link to a conversation.
@@ -21,10 +22,10 @@ pub struct Share {
     pub conversation_id: String,
     /// Its title.
     pub title: Option<String>,
-    /// What is secret in the link.
-    pub link: String,
-    /// Who made it.
+    /// Who made it, or last decided to keep it open.
     pub creator: String,
+    /// Whether it leads nowhere, as its maker lost the role that let them make it.
+    pub is_closed: bool,
     /// Whether a password has to be given.
     pub has_password: bool,
     /// What is not left out, as the service numbers it.
@@ -40,10 +41,12 @@ pub struct Share {
 pub struct NewShare<'n> {
     /// The store's number of the conversation.
     pub conversation: i64,
-    /// What is secret in the link.
-    pub link: &'n str,
-    /// Who makes it.
+    /// What is secret in the link, hashed.
+    pub secret: SecretHash,
+    /// The name of who makes it.
     pub creator: &'n str,
+    /// Their number; none is whoever holds the store.
+    pub person: Option<i64>,
     /// The hash of the password that has to be given.
     pub password: Option<&'n str>,
     /// What is not left out, as the service numbers it.
@@ -53,7 +56,7 @@ pub struct NewShare<'n> {
 }
 
 /// The columns of a share (`s`) and its conversation (`c`).
-const SHARE: &str = "s.id, s.project, s.conversation, c.id, c.title, s.link, s.creator, s.password, s.shows, \
+const SHARE: &str = "s.id, s.project, s.conversation, c.id, c.title, s.closed, s.creator, s.password, s.shows, \
                      s.created_at, s.expires_at";
 
 const SHARED: &str = " FROM share s JOIN conversation c ON c.key = s.conversation";
@@ -67,7 +70,7 @@ fn read_share(row: &Row<'_>, first: usize) -> Result<(Share, Option<String>), Er
         conversation: row.int(first + 2)?,
         conversation_id: row.text(first + 3)?,
         title: row.text_or_none(first + 4)?,
-        link: row.text(first + 5)?,
+        is_closed: row.int(first + 5)? != 0,
         creator: row.text(first + 6)?,
         has_password: password.is_some(),
         shows: row.int(first + 8)?,
@@ -101,15 +104,16 @@ impl crate::Store {
             let project = connection.row(&found.sql, &found.values(), |row| row.int(0))?;
             let Some(project) = project else { return Ok(None) };
             let id = next(connection, "share", 1)?;
-            let sql = "INSERT INTO share (id, project, conversation, link, creator, password, shows, created_at,
+            let sql = "INSERT INTO share (id, project, conversation, secret, creator, person, password, shows, created_at,
                            expires_at)
-                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
             let values = [
                 id.into(),
                 project.into(),
                 new.conversation.into(),
-                new.link.into(),
+                Value::Bytes(&new.secret),
                 Value::Text(&column_text(new.creator)),
+                new.person.into(),
                 new.password.into(),
                 new.shows.into(),
                 Value::Int(now.unix_micros()),
@@ -126,18 +130,43 @@ impl crate::Store {
     /// Those of the database.
     pub fn share_behind(
         &self,
-        link: &str,
+        secret: &SecretHash,
         now: Time,
     ) -> Result<Option<(Share, Summary, Option<String>)>, Error> {
-        let mut statement = Statement::new(format!("{SUMMARY}, {SHARE}{SHARED} WHERE s.link = "));
-        statement.text(link).push(&is_there());
-        statement.push(" AND (s.expires_at IS NULL OR s.expires_at > ");
-        statement.int(now.unix_micros()).push(")");
+        let sql = format!(
+            "{SUMMARY}, {SHARE}{SHARED} WHERE s.secret = $1 AND s.closed = 0
+                 AND (s.expires_at IS NULL OR s.expires_at > $2){}",
+            is_there()
+        );
+        let values = [Value::Bytes(secret), Value::Int(now.unix_micros())];
         self.read(|connection| {
-            connection.row(&statement.sql, &statement.values(), |row| {
+            connection.row(&sql, &values, |row| {
                 let (share, password) = read_share(row, SUMMARY_COLUMNS)?;
                 Ok((share, read_summary(row)?, password))
             })
+        })
+    }
+
+    /// Opens a link in a scope again that closed as its maker lost their role, in another's name; whether there is
+    /// such a link.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn keep_share(
+        &self,
+        scope: &Scope,
+        id: i64,
+        (name, person): (&str, Option<i64>),
+    ) -> Result<bool, Error> {
+        let mut statement = Statement::new(format!("SELECT {SHARE}{SHARED}"));
+        statement.held_in(scope).push(" AND s.id = ").int(id).push(&is_there());
+        self.write(|connection| {
+            let found = connection
+                .row(&statement.sql, &statement.values(), |row| Ok(read_share(row, 0)?.0))?;
+            let Some(share) = found else { return Ok(false) };
+            let sql = "UPDATE share SET closed = 0, creator = $1, person = $2 WHERE id = $3";
+            let name = column_text(name);
+            Ok(connection.execute(sql, &[Value::Text(&name), person.into(), share.id.into()])? > 0)
         })
     }
 

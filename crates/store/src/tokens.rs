@@ -68,10 +68,35 @@ pub struct Invitation {
     pub expires_at: Option<Time>,
 }
 
+/// An invitation to be added.
+#[derive(Clone, Copy, Debug)]
+pub struct NewInvitation<'n> {
+    /// The project.
+    pub project: i64,
+    /// What it makes someone there.
+    pub role: ProjectRole,
+    /// Whom it is for; none means whoever has it.
+    pub name: Option<&'n str>,
+    /// Its secret, hashed.
+    pub secret: SecretHash,
+    /// The name of who makes it.
+    pub creator: &'n str,
+    /// Their number; none is whoever holds the store.
+    pub person: Option<i64>,
+    /// When it ends.
+    pub expires_at: Time,
+}
+
 const TOKEN: &str = "t.id, t.project, t.name, t.grants, t.created_at, t.expires_at, t.seen_at FROM token t \
      JOIN person p ON p.id = t.person";
 
 const INVITATION: &str = "id, project, role, name, creator, created_at, expires_at";
+
+/// Whether an invitation's maker may still give its role: it never gives more than they have when it is taken.
+const STANDS: &str = "(person IS NULL OR EXISTS (
+    SELECT 1 FROM membership m JOIN person p ON p.id = m.person
+    WHERE m.project = invitation.project AND m.person = invitation.person AND p.disabled = 0
+        AND (m.role = 'owner' OR (m.role = 'admin' AND invitation.role <> 'owner'))))";
 
 /// The token behind a person's columns.
 fn read_token(row: &Row<'_>) -> Result<(Token, Person), Error> {
@@ -191,31 +216,22 @@ impl crate::Store {
     ///
     /// # Errors
     /// Those of the database.
-    #[allow(clippy::too_many_arguments, reason = "each stands for a column")]
-    pub fn add_invitation(
-        &self,
-        project: i64,
-        role: ProjectRole,
-        name: Option<&str>,
-        secret: &SecretHash,
-        creator: &str,
-        now: Time,
-        expires_at: Time,
-    ) -> Result<i64, Error> {
+    pub fn add_invitation(&self, new: &NewInvitation<'_>, now: Time) -> Result<i64, Error> {
         self.write(|connection| {
             let id = next(connection, "invitation", 1)?;
-            let sql = "INSERT INTO invitation (id, project, role, name, secret, creator, created_at, expires_at)
-                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-            let name = name.map(column_text);
+            let sql = "INSERT INTO invitation (id, project, role, name, secret, creator, person, created_at, expires_at)
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+            let name = new.name.map(column_text);
             let values = [
                 id.into(),
-                project.into(),
-                role.as_str().into(),
+                new.project.into(),
+                new.role.as_str().into(),
                 name.as_deref().into(),
-                Value::Bytes(secret),
-                Value::Text(&column_text(creator)),
+                Value::Bytes(&new.secret),
+                Value::Text(&column_text(new.creator)),
+                new.person.into(),
                 Value::Int(now.unix_micros()),
-                Value::Int(expires_at.unix_micros()),
+                Value::Int(new.expires_at.unix_micros()),
             ];
             connection.execute(sql, &values)?;
             Ok(id)
@@ -228,7 +244,8 @@ impl crate::Store {
     /// Those of the database.
     pub fn invitations(&self, project: i64, now: Time) -> Result<Vec<Invitation>, Error> {
         let sql = format!(
-            "SELECT {INVITATION} FROM invitation WHERE project = $1 AND expires_at > $2 ORDER BY id DESC"
+            "SELECT {INVITATION} FROM invitation WHERE project = $1 AND expires_at > $2 AND {STANDS}
+             ORDER BY id DESC"
         );
         let values = [project.into(), Value::Int(now.unix_micros())];
         self.read(|connection| connection.rows(&sql, &values, read_invitation))
@@ -239,8 +256,9 @@ impl crate::Store {
     /// # Errors
     /// Those of the database.
     pub fn invitation(&self, secret: &SecretHash, now: Time) -> Result<Option<Invitation>, Error> {
-        let sql =
-            format!("SELECT {INVITATION} FROM invitation WHERE secret = $1 AND expires_at > $2");
+        let sql = format!(
+            "SELECT {INVITATION} FROM invitation WHERE secret = $1 AND expires_at > $2 AND {STANDS}"
+        );
         let values = [Value::Bytes(secret), Value::Int(now.unix_micros())];
         self.read(|connection| connection.row(&sql, &values, read_invitation))
     }
@@ -271,7 +289,7 @@ impl crate::Store {
     ) -> Result<Option<(Invitation, Person)>, Error> {
         let added = self.write(|connection| match delete_invitation(connection, secret, now)? {
             Some(invitation) => {
-                let id = insert_person(connection, name, Some(password), now)?;
+                let id = insert_person(connection, name, Some(password), false, now)?;
                 Ok(Some((invitation, id)))
             }
             None => Ok(None),
@@ -300,7 +318,7 @@ fn delete_invitation(
     now: Time,
 ) -> Result<Option<Invitation>, Error> {
     let sql = format!(
-        "DELETE FROM invitation WHERE secret = $1 AND expires_at > $2 RETURNING {INVITATION}"
+        "DELETE FROM invitation WHERE secret = $1 AND expires_at > $2 AND {STANDS} RETURNING {INVITATION}"
     );
     let values = [Value::Bytes(secret), Value::Int(now.unix_micros())];
     connection.row(&sql, &values, read_invitation)

@@ -174,7 +174,8 @@ fn an_export_is_of_the_documents_that_were_there() {
         let some = ["1", "2", "3"].map(|id| document(place, id, &format!("line {id}")));
         take(place, &some);
         let freeze = |name: &str, selection: DocumentSelection| {
-            let new = NewExport { creator: "ann", name, plan: "{}", part_bytes: 1 << 30 };
+            let new =
+                NewExport { creator: "ann", person: None, name, plan: "{}", part_bytes: 1 << 30 };
             place.store.submit_export(&place.scope(), &selection.into(), &new, at(100)).unwrap()
         };
         let everything = freeze("all", of(&[]));

@@ -172,7 +172,13 @@ fn the_selection_of_an_export_is_that_of_a_list() {
                     let selection = Selection { search: search.clone(), limit, ..everything() };
                     number += 1;
                     let name = format!("d{number}");
-                    let new = NewExport { creator: "ann", name: &name, plan: "", part_bytes: 100 };
+                    let new = NewExport {
+                        creator: "ann",
+                        person: None,
+                        name: &name,
+                        plan: "",
+                        part_bytes: 100,
+                    };
                     let job = place
                         .store
                         .submit_export(&scope, &selection.clone().into(), &new, at(0))
@@ -210,7 +216,7 @@ fn parts_hold_every_item_once() {
         place.take(&some);
         for part_bytes in [0, 1, 100, 1000, 10_000, u64::MAX] {
             let name = format!("d{part_bytes}");
-            let new = NewExport { creator: "ann", name: &name, plan: "", part_bytes };
+            let new = NewExport { creator: "ann", person: None, name: &name, plan: "", part_bytes };
             let job = place
                 .store
                 .submit_export(&place.scope(), &everything().into(), &new, at(0))
@@ -306,8 +312,13 @@ fn imports_while_exports_end_take_nothing_from_those_that_go_on() {
                 }
             });
             for n in 0..30 {
-                let new =
-                    NewExport { creator: "ann", name: &format!("d{n}"), plan: "", part_bytes: 1 };
+                let new = NewExport {
+                    creator: "ann",
+                    person: None,
+                    name: &format!("d{n}"),
+                    plan: "",
+                    part_bytes: 1,
+                };
                 let job = place
                     .store
                     .submit_export(&place.scope(), &everything().into(), &new, at(0))

@@ -5,13 +5,19 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use retort_model::bounds::JOB_ATTEMPTS;
-use retort_model::{JobKind, JobState, Scope};
+use retort_model::{JobKind, JobState, ProjectRole, Scope};
 use retort_store::{Error, JobProgress, NewDataset, NewExport, NewImport};
 
 use crate::support::*;
 
 fn import(place: &Place, name: &str, seconds: i64) -> i64 {
-    let new = NewImport { creator: "ann", name, plan: "{\"plan\":1}" };
+    let new = NewImport {
+        creator: "ann",
+        person: None,
+        needs: ProjectRole::Member,
+        name,
+        plan: "{\"plan\":1}",
+    };
     place.store.submit_import(place.project, &new, at(seconds)).unwrap()
 }
 
@@ -236,7 +242,7 @@ fn a_cancelled_job_ends_when_its_worker_hears_of_it() {
 fn names_are_given_once() {
     on_both(|place| {
         let submit = |creator, name| {
-            let new = NewExport { creator, name, plan: "", part_bytes: 1 };
+            let new = NewExport { creator, person: None, name, plan: "", part_bytes: 1 };
             place.store.submit_export(&place.scope(), &everything().into(), &new, at(0))
         };
         let taken = |result: Result<i64, Error>| {
@@ -264,7 +270,13 @@ fn names_are_given_once() {
             let all = [0; 6].map(|_| {
                 let store = other.project("p").map(|_| place.again()).unwrap();
                 scope.spawn(move || {
-                    let new = NewExport { creator: "eve", name: "d", plan: "", part_bytes: 1 };
+                    let new = NewExport {
+                        creator: "eve",
+                        person: None,
+                        name: "d",
+                        plan: "",
+                        part_bytes: 1,
+                    };
                     store
                         .submit_export(&Scope::project(1), &everything().into(), &new, at(0))
                         .is_ok()

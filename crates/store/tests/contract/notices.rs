@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use retort_model::bounds::JOB_ATTEMPTS;
-use retort_model::{JobKind, JobState, Scope};
+use retort_model::{JobKind, JobState, ProjectRole, Scope};
 use retort_store::{Delivery, DeliveryState, NewExport, NewImport, Notice, Store};
 
 use crate::support::*;
@@ -14,7 +14,7 @@ fn notices(place: &Place, creator: &str) -> Vec<Notice> {
 }
 
 fn export(place: &Place, creator: &str, name: &str) -> i64 {
-    let new = NewExport { creator, name, plan: "{}", part_bytes: 1 };
+    let new = NewExport { creator, person: None, name, plan: "{}", part_bytes: 1 };
     place.store.submit_export(&place.scope(), &everything().into(), &new, at(100)).unwrap()
 }
 
@@ -100,7 +100,13 @@ fn what_no_worker_lives_to_end_is_told_too() {
 #[test]
 fn an_import_is_not_told() {
     on_both(|place| {
-        let new = NewImport { creator: "ann", name: "i", plan: "{}" };
+        let new = NewImport {
+            creator: "ann",
+            person: None,
+            needs: ProjectRole::Member,
+            name: "i",
+            plan: "{}",
+        };
         let job = place.store.submit_import(place.project, &new, at(1)).unwrap();
         place.claim("w", job);
         place.store.end(job, "w", JobState::Completed, None, None, at(2)).unwrap();

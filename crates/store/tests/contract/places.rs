@@ -148,10 +148,10 @@ fn first_schema((words, search): ([(&str, &str); 3], &str)) -> String {
 
 fn migrates(url: &str) {
     let old =
-        |result: Result<Store, Error>| matches!(result, Err(Error::Schema { found: 1, known: 4 }));
+        |result: Result<Store, Error>| matches!(result, Err(Error::Schema { found: 1, known: 5 }));
     assert!(old(Store::open(url, "i")) && old(Store::open_existing(url)));
-    assert_eq!(Store::migrate(url, "i").unwrap(), (1, 4));
-    assert_eq!(Store::migrate(url, "i").unwrap(), (4, 4));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (1, 5));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (5, 5));
     let store = Store::open_existing(url).unwrap();
     assert_eq!(store.identity(), "first");
     let project = store.project("p").unwrap().unwrap().id;
@@ -199,13 +199,27 @@ fn second_schema((words, search): ([(&str, &str); 3], &str), bytes: [&str; 2]) -
              items_total, items_done, bytes_total, bytes_done, records)
          VALUES (2, 1, 'export', 'queued', 'ann', 'e', '{{}}', 0, 0, 0, 1, 0, 4, 0, 0);
          INSERT INTO job_item (job, ordinal, conversation, body, ends) VALUES (2, 1, 7, 9, 4);
-         INSERT INTO job_shard (job, number, first, last, bytes) VALUES (2, 0, 1, 1, 4);",
+         INSERT INTO job_shard (job, number, first, last, bytes) VALUES (2, 0, 1, 1, 4);
+         INSERT INTO person (id, name, folded, disabled, created_at)
+         VALUES (1, 'ann', 'ann', 0, 0), (2, 'bob', 'bob', 0, 0);
+         INSERT INTO membership (project, person, role, since) VALUES (1, 1, 'member', 0);
+         INSERT INTO share (id, project, conversation, link, creator, shows, created_at)
+         VALUES (1, 1, 7, 'open sesame', 'ann', 0, 0), (2, 1, 7, 'left', 'bob', 0, 0);
+         INSERT INTO invitation (id, project, role, secret, creator, created_at, expires_at)
+         VALUES (1, 1, 'member', {before}01{after}, 'local', 0, 9000000000000000),
+                (2, 1, 'member', {before}02{after}, 'nobody', 0, 9000000000000000);",
         first_schema((words, search))
     )
 }
 
+/// The SHA-256 of `open sesame`.
+const OPEN_SESAME: [u8; 32] = [
+    0x41, 0xef, 0x4b, 0xb0, 0xb2, 0x36, 0x61, 0xe6, 0x63, 0x01, 0xaa, 0xc3, 0x60, 0x66, 0x91, 0x2d,
+    0xac, 0x03, 0x78, 0x27, 0xb4, 0xae, 0x63, 0xa7, 0xb1, 0x16, 0x5a, 0x5a, 0xa9, 0x3e, 0xd4, 0xeb,
+];
+
 fn keeps_its_exports(url: &str) {
-    assert_eq!(Store::migrate(url, "i").unwrap(), (2, 4));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (2, 5));
     let store = Store::open_existing(url).unwrap();
     let batch = store.selected(2, 0, 1, 0).unwrap();
     assert_eq!(batch.kind, ItemKind::Conversation);
@@ -213,6 +227,17 @@ fn keeps_its_exports(url: &str) {
     batch.unpack(&batch.items[0], &mut unpacker, &mut line).unwrap();
     assert_eq!(line, b"line");
     assert_eq!(store.selected_id(&batch, 1).unwrap(), "c-7");
+    // Links are kept under the hash of their secret; one of someone who left is closed.
+    assert!(store.share_behind(&OPEN_SESAME, at(0)).unwrap().is_some());
+    let shares = store.shares(&Scope::project(1), None, None, 9).unwrap();
+    assert_eq!(shares.iter().map(|one| one.is_closed).collect::<Vec<_>>(), [true, false]);
+    let invitations = store.invitations(1, at(0)).unwrap();
+    assert_eq!(invitations.iter().map(|one| one.id).collect::<Vec<_>>(), [1]);
+    // The export holds what its maker does not own, which they may have as an admin alone.
+    let job = store.job(&Scope::project(1), 2).unwrap().unwrap();
+    assert_eq!((job.person, job.needs), (Some(1), ProjectRole::Admin));
+    let lost = store.refuse_lost_role(&job);
+    assert!(matches!(lost, Err(Error::RoleLost(..))), "{lost:?}");
     // What comes in gets a number of its own.
     let scope = Scope::project(1);
     let body = store.packer().pack(b"next").unwrap();

@@ -49,7 +49,7 @@ fn of(ids: &[&str]) -> RunSelection {
 }
 
 fn freeze(place: &Place, name: &str, selection: &RunSelection) -> i64 {
-    let new = NewExport { creator: "ann", name, plan: "{}", part_bytes: 1 << 30 };
+    let new = NewExport { creator: "ann", person: None, name, plan: "{}", part_bytes: 1 << 30 };
     let selection = selection.clone().into();
     place.store.submit_export(&place.scope(), &selection, &new, at(100)).unwrap()
 }
@@ -333,7 +333,13 @@ fn lists_counts_facts_and_exports_mean_the_same_runs() {
             );
             // An export takes the most recent, and freezes them in the order in which they came.
             let name = format!("d{number}");
-            let new = NewExport { creator: "ann", name: &name, plan: "{}", part_bytes: 1 << 30 };
+            let new = NewExport {
+                creator: "ann",
+                person: None,
+                name: &name,
+                plan: "{}",
+                part_bytes: 1 << 30,
+            };
             let job =
                 place.store.submit_export(&scope, &asked.clone().into(), &new, at(0)).unwrap();
             let mut lines = frozen(place, job);

@@ -17,7 +17,7 @@ fn share(place: &Place, id: &str, text: &str) -> i64 {
 
 /// The conversation that a link leads to.
 fn behind(place: &Place, link: &str) -> Option<String> {
-    place.store.share_behind(link, at(2)).unwrap().map(|(_, summary, _)| summary.id)
+    place.store.share_behind(&secret_of(link), at(2)).unwrap().map(|(_, summary, _)| summary.id)
 }
 
 fn edit(place: &Place, selection: &Selection, edit: Edit) -> u64 {
@@ -45,14 +45,14 @@ fn a_link_leads_to_its_conversation_until_it_ends() {
             conversation: summary.key,
             conversation_id: "a".into(),
             title: Some("title of a".into()),
-            link: "secret".into(),
             creator: "ann".into(),
+            is_closed: false,
             has_password: true,
             shows: 5,
             created_at: Some(at(1)),
             expires_at: Some(at(10)),
         };
-        let found = |link: &str, now| place.store.share_behind(link, at(now)).unwrap();
+        let found = |link: &str, now| place.store.share_behind(&secret_of(link), at(now)).unwrap();
         assert_eq!(found("secret", 9), Some((expect.clone(), summary, Some("hash".into()))));
         assert_eq!([found("secret", 10), found("SECRET", 9), found("\0", 9)], [None, None, None]);
         assert_eq!(place.store.shares(&place.scope(), None, None, 10).unwrap(), [expect]);
@@ -84,11 +84,11 @@ fn links_are_made_listed_and_ended_within_a_scope() {
         assert_eq!(listed(&ann, None, None, 10), [ids[2], ids[0]]);
         assert_eq!(listed(&ann, Some(b), None, 10), [0; 0]);
         assert_eq!(listed(&q, None, None, 10), [0; 0]);
-        let end = |scope: &Scope, id| store.end_share(scope, id).unwrap().map(|one| one.link);
+        let end = |scope: &Scope, id| store.end_share(scope, id).unwrap().map(|one| one.id);
         assert_eq!((end(&ann, ids[1]), end(&q, ids[1])), (None, None));
-        assert_eq!(end(&ann, ids[0]).as_deref(), Some("1"));
+        assert_eq!(end(&ann, ids[0]), Some(ids[0]));
         assert_eq!(end(&all, ids[0]), None);
-        assert_eq!(end(&all, ids[1]).as_deref(), Some("2"));
+        assert_eq!(end(&all, ids[1]), Some(ids[1]));
         assert_eq!(["1", "2", "3"].map(|link| behind(place, link)), [None, None, Some("a".into())]);
     });
 }

@@ -151,7 +151,7 @@ fn a_copy_holds_people_links_and_the_audit_log() {
         assert_eq!(copy.role(place.project, ann.id).unwrap(), Some(ProjectRole::Owner));
         assert!(copy.person_identified("https://i", "1").unwrap().is_some());
         assert!(copy.session(&[1; 32], at(2)).unwrap().is_some());
-        assert!(copy.share_behind("link", at(2)).unwrap().is_some());
+        assert!(copy.share_behind(&secret_of("link"), at(2)).unwrap().is_some());
         assert_eq!(copy.notices(&place.scope(), None, 10).unwrap().len(), 1);
         assert_eq!(copy.claim_deliveries(at(500), at(600), 10).unwrap().len(), 1);
         let all = AuditFilter::default();

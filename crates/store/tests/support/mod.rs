@@ -104,7 +104,7 @@ impl Place {
 
     /// Queues an export of what the selection means.
     pub fn export(&self, name: &str, selection: &Selection) -> i64 {
-        let new = NewExport { creator: "ann", name, plan: "{}", part_bytes: 1 << 30 };
+        let new = NewExport { creator: "ann", person: None, name, plan: "{}", part_bytes: 1 << 30 };
         self.store.submit_export(&self.scope(), &selection.clone().into(), &new, at(100)).unwrap()
     }
 
@@ -176,8 +176,25 @@ pub fn ids(some: &[&str]) -> Selection {
 }
 
 /// A link to be made by ann.
-pub fn link(link: &str, conversation: i64) -> NewShare<'_> {
-    NewShare { conversation, link, creator: "ann", password: None, shows: 5, expires_at: None }
+pub fn link(link: &str, conversation: i64) -> NewShare<'static> {
+    NewShare {
+        conversation,
+        secret: secret_of(link),
+        creator: "ann",
+        person: None,
+        password: None,
+        shows: 5,
+        expires_at: None,
+    }
+}
+
+/// What stands for the hash of a secret.
+pub fn secret_of(text: &str) -> [u8; 32] {
+    let mut secret = [0; 32];
+    for (place, byte) in text.bytes().enumerate() {
+        secret[place % 32] ^= byte;
+    }
+    secret
 }
 
 /// An entry of ann's to be added.

@@ -1,0 +1,233 @@
+//! People and projects that are deleted: what they have, and taking it away.
+
+use retort_model::{ProjectRole, Scope};
+
+use crate::Error;
+use crate::dialect::{Connection, Value};
+use crate::filter::{Statement, key_text};
+use crate::notices::forget_webhooks;
+use crate::people::{end_credentials, end_webhooks, end_what_role_gave, refuse_last_owner};
+use crate::store::{next, take_turn};
+
+/// What a person or a project has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Belongings {
+    /// Projects that the person is in, or people who are in the project.
+    pub memberships: u64,
+    /// API tokens.
+    pub tokens: u64,
+    /// Webhooks.
+    pub webhooks: u64,
+    /// Invitations that can be accepted.
+    pub invitations: u64,
+    /// Public links.
+    pub shares: u64,
+    /// Jobs that wait or run.
+    pub open_jobs: u64,
+    /// Datasets.
+    pub datasets: u64,
+    /// Conversations.
+    pub conversations: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Documents.
+    pub documents: u64,
+}
+
+/// Counts rows of a table.
+fn count(connection: &mut Connection, mut statement: Statement) -> Result<u64, Error> {
+    statement.sql.insert_str(0, "SELECT COUNT(*) FROM ");
+    let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
+    Ok(found.unwrap_or(0).unsigned_abs())
+}
+
+impl crate::Store {
+    /// What a person has, in all projects: conversations and runs are those that their name owns.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn belongings_of_person(&self, person: i64, name: &str) -> Result<Belongings, Error> {
+        self.read(|connection| {
+            let mut of = |what: &str| {
+                let mut statement = Statement::new(format!("{what} = "));
+                statement.int(person);
+                count(connection, statement)
+            };
+            let mut belongings = Belongings {
+                memberships: of("membership WHERE person")?,
+                tokens: of("token WHERE person")?,
+                invitations: of("invitation WHERE person")?,
+                shares: of("share WHERE closed = 0 AND person")?,
+                open_jobs: of("job WHERE state IN ('queued', 'running') AND person")?,
+                ..Belongings::default()
+            };
+            let projects = connection.rows("SELECT id FROM project", &[], |row| row.int(0))?;
+            for project in projects {
+                let mut named = |table: &str, column: &str, more: &str| {
+                    let mut statement = Statement::new(format!("{table} WHERE project = "));
+                    statement.int(project).push(&format!(" AND {column} = ")).key(name).push(more);
+                    count(connection, statement)
+                };
+                belongings.webhooks += named("webhook", "creator", "")?;
+                belongings.datasets += named("dataset", "creator", "")?;
+                belongings.conversations += named("conversation", "owner", " AND status < 3")?;
+                belongings.runs += named("run", "owner", " AND status <> 3")?;
+            }
+            Ok(belongings)
+        })
+    }
+
+    /// What is in a project.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn belongings_of_project(&self, project: i64) -> Result<Belongings, Error> {
+        self.read(|connection| {
+            let mut of = |what: &str| {
+                let mut statement = Statement::new(format!("{what} AND project = "));
+                statement.int(project);
+                count(connection, statement)
+            };
+            Ok(Belongings {
+                memberships: of("membership WHERE 1 = 1")?,
+                tokens: of("token WHERE 1 = 1")?,
+                webhooks: of("webhook WHERE 1 = 1")?,
+                invitations: of("invitation WHERE 1 = 1")?,
+                shares: of("share WHERE closed = 0")?,
+                open_jobs: of("job WHERE state IN ('queued', 'running')")?,
+                datasets: of("dataset WHERE 1 = 1")?,
+                conversations: of("conversation WHERE status < 3")?,
+                runs: of("run WHERE status <> 3")?,
+                documents: of("document WHERE status <> 3")?,
+            })
+        })
+    }
+
+    /// Deletes a person, with everything that acts in their name. What they made or own stays in its projects under
+    /// their name; their public links close.
+    ///
+    /// # Errors
+    /// A project would have no owner who may sign in; those of the database.
+    pub fn delete_person(&self, person: i64, name: &str) -> Result<(), Error> {
+        self.write(|connection| {
+            next(connection, "membership", 0)?;
+            let one = [person.into()];
+            let sql = "SELECT project FROM membership WHERE person = $1 AND role = 'owner'";
+            for project in connection.rows(sql, &one, |row| row.int(0))? {
+                refuse_last_owner(connection, project, person)?;
+            }
+            end_credentials(connection, person, None)?;
+            end_webhooks(connection, person, None)?;
+            end_what_role_gave(connection, None, person, None)?;
+            for table in ["identity", "membership", "answered"] {
+                let sql = format!("DELETE FROM {table} WHERE person = $1");
+                connection.execute(&sql, &one)?;
+            }
+            let name = key_text(name);
+            for (table, column) in [("choice", "person"), ("notice", "creator")] {
+                let sql = format!("DELETE FROM {table} WHERE {column} = $1");
+                connection.execute(&sql, &[Value::Text(&name)])?;
+            }
+            connection.execute("DELETE FROM person WHERE id = $1", &one).map(|_| ())
+        })
+    }
+
+    /// Ends whatever acts in a project: everyone's membership but that of `keep`, tokens, invitations, webhooks, public
+    /// links and jobs. What it holds is for whoever asks to take away.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn close_project(&self, project: i64, keep: Option<i64>) -> Result<(), Error> {
+        self.write(|connection| {
+            next(connection, "membership", 0)?;
+            let one = [project.into()];
+            forget_webhooks(connection, &Scope::project(project), None)?;
+            for table in ["token", "invitation", "share", "choice"] {
+                let sql = format!("DELETE FROM {table} WHERE project = $1");
+                connection.execute(&sql, &one)?;
+            }
+            let sql = "UPDATE job SET cancel = 1
+                       WHERE project = $1 AND state IN ('queued', 'running')";
+            connection.execute(sql, &one)?;
+            let sql = "DELETE FROM membership WHERE project = $1 AND person <> $2";
+            let keep = Value::Int(keep.unwrap_or(0));
+            connection.execute(sql, &[project.into(), keep]).map(|_| ())
+        })
+    }
+
+    /// Deletes a project that holds no items and no datasets any more. The audit log keeps what was done in it.
+    ///
+    /// # Errors
+    /// Someone brought something in meanwhile; those of the database.
+    pub fn delete_project(&self, project: i64) -> Result<(), Error> {
+        self.write(|connection| {
+            take_turn(connection)?;
+            next(connection, "membership", 0)?;
+            let one = [project.into()];
+            for (table, there) in
+                [("conversation", "status < 3"), ("run", "status <> 3"), ("document", "status <> 3")]
+            {
+                let sql = format!("SELECT key FROM {table} WHERE project = $1 AND {there} LIMIT 1");
+                if connection.row(&sql, &one, |row| row.int(0))?.is_some() {
+                    return Err(Error::InUse);
+                }
+            }
+            let sql = "SELECT id FROM dataset WHERE project = $1 LIMIT 1";
+            if connection.row(sql, &one, |row| row.int(0))?.is_some() {
+                return Err(Error::InUse);
+            }
+            forget_webhooks(connection, &Scope::project(project), None)?;
+            for (table, through, column) in [
+                ("citation", "conversation", "key"),
+                ("job_item", "job", "id"),
+                ("job_left_out", "job", "id"),
+                ("job_shard", "job", "id"),
+            ] {
+                let sql = format!(
+                    "DELETE FROM {table} WHERE {through} IN (SELECT {column} FROM {through} WHERE project = $1)"
+                );
+                connection.execute(&sql, &one)?;
+            }
+            for table in ["share", "conversation", "run", "document"] {
+                let sql = format!("DELETE FROM {table} WHERE project = $1");
+                connection.execute(&sql, &one)?;
+            }
+            for table in ["variant_node", "variant"] {
+                let column = if table == "variant" { "key" } else { "variant" };
+                let sql = format!(
+                    "DELETE FROM {table} WHERE {column} IN (SELECT v.key FROM variant v JOIN flow f ON f.key = v.flow
+                         WHERE f.project = $1)"
+                );
+                connection.execute(&sql, &one)?;
+            }
+            for table in
+                ["flow", "notice", "job", "choice", "token", "invitation", "membership", "project"]
+            {
+                let column = if table == "project" { "id" } else { "project" };
+                let sql = format!("DELETE FROM {table} WHERE {column} = $1");
+                connection.execute(&sql, &one)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The projects that would have no owner who may sign in without this person.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn solely_owned(&self, person: i64) -> Result<Vec<String>, Error> {
+        let mut sole = Vec::new();
+        for one in self.memberships(person)? {
+            if one.role != ProjectRole::Owner {
+                continue;
+            }
+            let last = self
+                .read(|connection| refuse_last_owner(connection, one.project.id, person))
+                .is_err_and(|error| matches!(error, Error::LastOwner));
+            if last {
+                sole.push(one.project.name);
+            }
+        }
+        Ok(sole)
+    }
+}
