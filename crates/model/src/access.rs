@@ -80,8 +80,10 @@ pub enum Action {
     SignOut,
     /// A password was set.
     Password,
-    /// A person was added, disabled or enabled.
+    /// A person was added, disabled, enabled or deleted.
     Person,
+    /// A project was deleted.
+    Project,
     /// Someone came into a project, left it, or has another role.
     Role,
     /// An invitation was made, taken or revoked.
@@ -117,6 +119,7 @@ named!(
     SignOut = "sign-out",
     Password = "password",
     Person = "person",
+    Project = "project",
     Role = "role",
     Invite = "invite",
     Token = "token",

@@ -5,9 +5,10 @@ use std::time::Duration;
 use retort_model::bounds::{
     INVITATION_DAYS, NAME_CHARACTERS, SESSION_DAYS, SIGN_IN_LINK_MINUTES, TOKEN_DAYS,
 };
-use retort_model::{Action, Grant, Grants, ProjectRole, Scope, Selection, Status, Time};
+use retort_model::{Action, Grant, Grants, ProjectRole, Time};
 use retort_store::{
-    Invitation, Member, NewAudit, NewToken, Person, Project, SecretHash, SessionKind, Token,
+    Ended, Invitation, Member, NewAudit, NewInvitation, NewToken, PendingIdentity, Person, Project,
+    SecretHash, SessionKind, Token,
 };
 
 use crate::Error;
@@ -86,8 +87,94 @@ pub struct Identity<'i> {
     pub issuer: &'i str,
     /// Its name for the person, which never changes.
     pub subject: &'i str,
-    /// Their address, if the provider has verified that it is theirs.
+    /// Their address, as the provider gives it.
     pub email: Option<&'i str>,
+    /// Whether the provider says that it has verified that the address is theirs; none if it says nothing.
+    pub email_verified: Option<bool>,
+    /// Whether the operator trusts this provider's addresses whatever it says of them.
+    pub trusts_email: bool,
+}
+
+impl<'i> Identity<'i> {
+    /// The address, or why it proves nothing.
+    fn proved_email(&self) -> Result<&'i str, Unknown> {
+        match (self.email, self.email_verified) {
+            (None, _) => Err(Unknown::NoAddress),
+            (Some(email), Some(true)) => Ok(email),
+            (Some(email), _) if self.trusts_email => Ok(email),
+            (Some(_), Some(false)) => Err(Unknown::NotVerified),
+            (Some(_), None) => Err(Unknown::NotSaid),
+        }
+    }
+}
+
+/// Why nobody is known by what a provider says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// It gives no address.
+    NoAddress,
+    /// It says that the address is not verified.
+    NotVerified,
+    /// It does not say whether the address is verified.
+    NotSaid,
+    /// No account has the address for its name.
+    NoAccount,
+    /// The account is disabled.
+    Disabled,
+}
+
+impl Unknown {
+    /// For the log and the audit log.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NoAddress => "the provider gave no e-mail address",
+            Self::NotVerified => "the provider says that the e-mail address is not verified",
+            Self::NotSaid => "the provider did not say whether the e-mail address is verified",
+            Self::NoAccount => "no account has this address for its name",
+            Self::Disabled => "the account is disabled",
+        }
+    }
+
+    /// What to tell the person.
+    fn for_people(self) -> &'static str {
+        match self {
+            Self::NoAddress => {
+                "your organisation's sign-in gave no e-mail address; ask whoever runs this server for a one-time link"
+            }
+            Self::NotVerified | Self::NotSaid => {
+                "your organisation's sign-in did not confirm that your e-mail address is yours; ask whoever runs this \
+                 server to trust the addresses of this provider, or for a one-time link"
+            }
+            Self::NoAccount | Self::Disabled => {
+                "nobody here is known by your e-mail address; ask an owner of your project for an invitation"
+            }
+        }
+    }
+}
+
+/// What a sign-in through a provider came to.
+#[derive(Clone, Debug)]
+pub enum ThroughProvider {
+    /// A session.
+    SignedIn(Session),
+    /// There is an account of that name that this provider has not been used for. The person says whether it is theirs.
+    Confirm {
+        /// What [`Service::confirm_identity`] takes.
+        secret: String,
+        /// The account's name.
+        name: String,
+        /// Whether it takes the account's password: the provider did not verify the address, and someone is known to
+        /// have used the account.
+        takes_password: bool,
+    },
+    /// Nobody.
+    Unknown(Unknown),
+}
+
+impl From<Unknown> for Error {
+    fn from(unknown: Unknown) -> Self {
+        Self::NotSignedIn(unknown.for_people())
+    }
 }
 
 /// A token that is asked for.
@@ -101,18 +188,21 @@ pub struct TokenRequest {
     pub days: u64,
 }
 
+const WAITED_TOO_LONG: Error = Error::NotSignedIn("this sign-in waited too long; begin it again");
+
 const WRONG: Error = Error::NotSignedIn("name or password is wrong");
 
 /// Signing in.
 impl Service {
     /// Makes the owner of a store that knows nobody yet, an owner of every project. While that owner has no password,
-    /// gives a secret that signs them in, once.
+    /// gives them, and whether they were made just now.
     ///
     /// # Errors
     /// Those of the store.
-    pub fn first_owner(&self) -> Result<Option<String>, Error> {
+    pub fn first_owner(&self) -> Result<Option<(Person, bool)>, Error> {
         let now = self.clock.now();
-        if !self.store.has_people()? {
+        let is_new = !self.store.has_people()?;
+        if is_new {
             let person = match self.store.add_person(LOCAL, None, now) {
                 // Another server began at the same moment.
                 Err(retort_store::Error::NameTaken(_)) => return Ok(None),
@@ -122,12 +212,9 @@ impl Service {
                 self.store.set_role(project.id, person.id, Some(ProjectRole::Owner), now)?;
             }
         }
-        match self.store.person_named(LOCAL)? {
-            Some(person) if !person.has_password && !person.is_disabled => {
-                self.sign_in_link(&person).map(Some)
-            }
-            _ => Ok(None),
-        }
+        let person = self.store.person_named(LOCAL)?;
+        let person = person.filter(|person| !person.has_password && !person.is_disabled);
+        Ok(person.map(|person| (person, is_new)))
     }
 
     /// A secret that signs a person in, once.
@@ -167,13 +254,17 @@ impl Service {
         }
     }
 
-    /// Signs in by a one-time link.
+    /// Signs in by a one-time link. The first time, what the account had before ends: its password, sessions and tokens
+    /// may be those of whoever made it.
     ///
     /// # Errors
     /// It was used, or is too old.
     pub fn sign_in_by_link(&self, secret: &str, origin: &Origin) -> Result<Session, Error> {
         match self.store.take_link(&hash(secret), self.clock.now())? {
-            Some(person) => self.begin_session(person, "link", origin),
+            Some(person) => {
+                self.store.confirm_person(person.id, None)?;
+                self.begin_session(self.again(person)?, "link", origin)
+            }
             None => {
                 self.note_sign_in(None, "link", true, origin)?;
                 Err(Error::NotSignedIn("the link was used or is too old; ask for another"))
@@ -182,33 +273,118 @@ impl Service {
     }
 
     /// Signs in whom a provider vouches for: someone who signed in through it before, or someone whose account has
-    /// the verified address for its name.
+    /// the address for its name. An account that someone has used already is theirs only once they say so.
     ///
     /// # Errors
-    /// Nobody here is known by it.
+    /// Those of the store.
     pub fn sign_in_by_identity(
         &self,
         identity: &Identity<'_>,
         origin: &Origin,
-    ) -> Result<Session, Error> {
-        let Identity { issuer, subject, email } = identity;
-        let mut found = self.store.person_identified(issuer, subject)?;
-        if found.is_none()
-            && let Some(email) = email
-            && let Some(person) = self.store.person_named(email)?
-        {
-            self.store.add_identity(issuer, subject, person.id)?;
-            found = Some(person);
+    ) -> Result<ThroughProvider, Error> {
+        let found = match self.store.person_identified(identity.issuer, identity.subject)? {
+            Some(known) => Ok((known, true)),
+            None => match identity.proved_email() {
+                Ok(email) => {
+                    let named = self.store.person_named(email)?;
+                    named.map(|person| (person, false)).ok_or(Unknown::NoAccount)
+                }
+                Err(unknown) => Err(unknown),
+            },
+        };
+        let found = found.and_then(|(person, known)| {
+            if person.is_disabled { Err(Unknown::Disabled) } else { Ok((person, known)) }
+        });
+        let (person, is_known) = match found {
+            Ok(found) => found,
+            Err(unknown) => {
+                let how = format!("{}: {}", identity.issuer, unknown.reason());
+                self.note_sign_in(identity.email, &how, true, origin)?;
+                return Ok(ThroughProvider::Unknown(unknown));
+            }
+        };
+        let subject = (identity.issuer, identity.subject);
+        if !is_known && (person.has_password || person.seen_at.is_some()) {
+            let is_verified = identity.email_verified == Some(true);
+            let takes_password = person.is_confirmed && !is_verified;
+            let now = self.clock.now();
+            let secret = new_secret("rc_")?;
+            let until = later(now, Duration::from_secs(60 * SIGN_IN_LINK_MINUTES));
+            let hash = hash(&secret);
+            self.store.add_pending_identity(
+                &hash,
+                subject,
+                (person.id, takes_password),
+                now,
+                until,
+            )?;
+            return Ok(ThroughProvider::Confirm { secret, name: person.name, takes_password });
         }
-        match found.filter(|person| !person.is_disabled) {
-            Some(person) => self.begin_session(person, issuer, origin),
+        if !is_known {
+            self.store.confirm_person(person.id, None)?;
+            self.store.add_identity(identity.issuer, identity.subject, person.id)?;
+        }
+        let session = self.begin_session(self.again(person)?, identity.issuer, origin)?;
+        Ok(ThroughProvider::SignedIn(session))
+    }
+
+    /// Which account a sign-in through a provider waits to be confirmed for, and whether that takes its password.
+    ///
+    /// # Errors
+    /// It waited too long.
+    pub fn identity_to_confirm(&self, secret: &str) -> Result<(Person, bool), Error> {
+        let found = self.store.pending_identity(&hash(secret), self.clock.now())?;
+        let waiting = found.ok_or(WAITED_TOO_LONG)?;
+        Ok((waiting.person, waiting.takes_password))
+    }
+
+    /// Joins an account to the identity that a provider vouched for, as the person says that it is theirs. With its
+    /// password everything stays as it is. Without, its password, sessions and tokens may be another's, and end.
+    ///
+    /// # Errors
+    /// It waited too long; the password is wrong, or is missing where it has to be given.
+    pub fn confirm_identity(
+        &self,
+        secret: &str,
+        password: Option<&str>,
+        origin: &Origin,
+    ) -> Result<Session, Error> {
+        let hash = hash(secret);
+        let found = self.store.pending_identity(&hash, self.clock.now())?;
+        let waiting = found.ok_or(WAITED_TOO_LONG)?;
+        let PendingIdentity { issuer, subject, person, takes_password } = waiting;
+        match password.filter(|password| !password.is_empty()) {
+            Some(password) => {
+                let kept = self.store.password_of(person.id)?;
+                if !is_password(password, kept.as_deref()) {
+                    self.note_sign_in(Some(&person.name), &issuer, true, origin)?;
+                    return Err(Error::NotSignedIn("the password of the account is wrong"));
+                }
+                if !self.store.end_pending_identity(&hash)? {
+                    return Err(WAITED_TOO_LONG);
+                }
+                self.store.keep_account(person.id, true)?;
+            }
+            None if takes_password => {
+                return Err(Error::NotSignedIn(
+                    "the account has been used without this sign-in, so its password is needed; without one, ask whoever \
+                     runs this server for a one-time link, set a password in the settings, and try again",
+                ));
+            }
             None => {
-                self.note_sign_in(*email, issuer, true, origin)?;
-                Err(Error::NotSignedIn(
-                    "nobody here is known by that address; ask an owner of your project for an invitation",
-                ))
+                if !self.store.end_pending_identity(&hash)? {
+                    return Err(WAITED_TOO_LONG);
+                }
+                self.store.take_over(person.id, (&issuer, &subject))?;
             }
         }
+        self.store.add_identity(&issuer, &subject, person.id)?;
+        self.begin_session(self.again(person)?, &issuer, origin)
+    }
+
+    /// The person as they are now.
+    fn again(&self, person: Person) -> Result<Person, Error> {
+        Ok(self.store.person(person.id)?.unwrap_or(person))
     }
 
     fn begin_session(&self, person: Person, how: &str, origin: &Origin) -> Result<Session, Error> {
@@ -290,7 +466,12 @@ impl Service {
     /// Nobody is called so, or they were disabled.
     pub fn by_header(&self, name: &str) -> Result<Signed, Error> {
         let person = self.store.person_named(name)?.filter(|person| !person.is_disabled);
-        let person = person.ok_or(Error::NotSignedIn("nobody here is called so"))?;
+        let mut person = person.ok_or(Error::NotSignedIn("nobody here is called so"))?;
+        if !person.is_confirmed {
+            // The proxy vouches for them as a provider does.
+            self.store.confirm_person(person.id, None)?;
+            person = self.again(person)?;
+        }
         Ok(Signed { person, grants: Grants::ALL, project: None, by: By::Header })
     }
 
@@ -305,17 +486,18 @@ impl Service {
         origin: Origin,
     ) -> Result<Caller, Error> {
         let mut open = self.store.memberships(signed.person.id)?;
-        open.retain(|(one, _)| signed.project.is_none_or(|only| one.id == only));
+        open.retain(|one| signed.project.is_none_or(|only| one.project.id == only));
         if let Some(name) = project {
-            open.retain(|(one, _)| one.name == name);
+            open.retain(|one| one.project.name == name);
         }
         let named = project.unwrap_or("of yours");
         match <[_; 1]>::try_from(open) {
-            Ok([(project, role)]) => Ok(Caller {
+            Ok([membership]) => Ok(Caller {
                 name: signed.person.name.clone(),
                 person: Some(signed.person.id),
-                project,
-                role,
+                project: membership.project,
+                role: membership.role,
+                is_proved: membership.is_proved,
                 grants: signed.grants,
                 origin,
             }),
@@ -324,7 +506,7 @@ impl Service {
             }
             Err(several) => {
                 let names: Vec<_> =
-                    several.iter().map(|(one, _)| format!("`{}`", one.name)).collect();
+                    several.iter().map(|one| format!("`{}`", one.project.name)).collect();
                 Err(Error::Choice(format!("say which project: {}", names.join(", "))))
             }
         }
@@ -335,9 +517,9 @@ impl Service {
     /// # Errors
     /// Those of the store.
     pub fn projects_of(&self, signed: &Signed) -> Result<Vec<(Project, ProjectRole)>, Error> {
-        let mut open = self.store.memberships(signed.person.id)?;
-        open.retain(|(one, _)| signed.project.is_none_or(|only| one.id == only));
-        Ok(open)
+        let open = self.store.memberships(signed.person.id)?.into_iter();
+        let open = open.filter(|one| signed.project.is_none_or(|only| one.project.id == only));
+        Ok(open.map(|one| (one.project, one.role)).collect())
     }
 
     /// Ends the session.
@@ -352,44 +534,46 @@ impl Service {
         Ok(())
     }
 
-    /// Ends all sessions of the person and all links to sign them in; says how many.
+    /// Ends all sessions, one-time links and API tokens of the person; says how many.
     ///
     /// # Errors
     /// A token may not; those of the store.
-    pub fn sign_out_everywhere(&self, signed: &Signed, origin: &Origin) -> Result<u64, Error> {
+    pub fn sign_out_everywhere(&self, signed: &Signed, origin: &Origin) -> Result<Ended, Error> {
         if signed.is_token() {
             return Err(Error::Forbidden("sessions are ended by who signed in, not by a token"));
         }
-        let ended = self.store.end_sessions(signed.person.id, None)?;
+        let ended = self.store.end_credentials(signed.person.id)?;
         self.note_person(signed, Action::SignOut, "everywhere", origin)?;
         Ok(ended)
     }
 
-    /// Sets the person's own password, and ends their other sessions.
+    /// Sets the person's own password, and ends their other sessions, their one-time links and their API tokens.
     ///
     /// # Errors
-    /// The one they have is wrong, or the new one too short; a token may not.
+    /// The current one is wrong, or the new one too short; a token may not.
     pub fn change_password(
         &self,
         signed: &Signed,
         current: Option<&str>,
         new: &str,
         origin: &Origin,
-    ) -> Result<(), Error> {
+    ) -> Result<Ended, Error> {
         if signed.is_token() {
             return Err(Error::Forbidden("a password is set by who signed in, not by a token"));
         }
         let kept = self.store.password_of(signed.person.id)?;
         if kept.is_some() && !is_password(current.unwrap_or_default(), kept.as_deref()) {
-            return Err(Error::Choice("the password that you have is another".into()));
+            return Err(Error::Choice("the current password is wrong".into()));
         }
         let new = hash_password(new)?;
         let keep = match &signed.by {
             By::Session(secret) => Some(secret),
             By::Token(_) | By::Header => None,
         };
-        self.store.set_password(signed.person.id, Some(&new), keep)?;
-        self.note_person(signed, Action::Password, "their own", origin)
+        let ended = self.store.set_password(signed.person.id, Some(&new), keep)?;
+        self.store.keep_account(signed.person.id, false)?;
+        self.note_person(signed, Action::Password, "their own", origin)?;
+        Ok(ended)
     }
 
     fn note_person(
@@ -463,7 +647,8 @@ impl Service {
         }
     }
 
-    /// Lets a person in no longer, or again.
+    /// Lets a person in no longer, or again. What they had does not come back: sessions, API tokens, webhooks and
+    /// invitations end, and their public links close.
     ///
     /// # Errors
     /// Those of the store.
@@ -473,14 +658,15 @@ impl Service {
         self.note_local(Action::Person, &format!("{}: {what}", person.name))
     }
 
-    /// Gives a person another password, and ends their sessions.
+    /// Gives a person another password, and ends their sessions, one-time links and API tokens; says how many.
     ///
     /// # Errors
     /// It is too short.
-    pub fn set_password(&self, person: &Person, password: &str) -> Result<(), Error> {
+    pub fn set_password(&self, person: &Person, password: &str) -> Result<Ended, Error> {
         let password = hash_password(password)?;
-        self.store.set_password(person.id, Some(&password), None)?;
-        self.note_local(Action::Person, &format!("{}: password set", person.name))
+        let ended = self.store.set_password(person.id, Some(&password), None)?;
+        self.note_local(Action::Person, &format!("{}: password set", person.name))?;
+        Ok(ended)
     }
 
     fn note_local(&self, action: Action, object: &str) -> Result<(), Error> {
@@ -519,7 +705,7 @@ impl Service {
             return Err(Error::Forbidden("a token is for one project and makes no others"));
         }
         let owns = self.store.memberships(signed.person.id)?;
-        if !owns.iter().any(|(_, role)| *role == ProjectRole::Owner) {
+        if !owns.iter().any(|one| one.role == ProjectRole::Owner) {
             return Err(Error::NotAllowed(ProjectRole::Owner));
         }
         let name = check_name("project", name)?;
@@ -583,12 +769,7 @@ impl Service {
                 done => Ok(done.map(|_| ())?),
             }
         };
-        // Who is in other projects alone has no name here.
-        let members = self.store.members(caller.project.id)?;
-        let name = match members.into_iter().find(|member| member.person.id == person) {
-            Some(member) => member.person.name,
-            None => format!("person {person}"),
-        };
+        let name = self.member_name(caller, person)?;
         self.audited(caller, Action::Role, &format!("{name}: {word}"), act)
     }
 
@@ -603,11 +784,37 @@ impl Service {
                 return Err(Error::NotAllowed(ProjectRole::Owner));
             }
             self.store.set_role(caller.project.id, person.id, Some(role), self.clock.now())?;
-            Ok(())
+            Ok(self.store.prove_name(caller.project.id, person.id)?)
         })
     }
 
-    /// A secret with which someone comes into the project: whoever has it, or only who is called so.
+    /// Vouches that a member's name is theirs, so that they see the items in the project that it owns.
+    ///
+    /// # Errors
+    /// The caller is no admin; they are not in the project.
+    pub fn prove_name(&self, caller: &Caller, person: i64) -> Result<(), Error> {
+        let name = self.member_name(caller, person)?;
+        self.audited(caller, Action::Role, &format!("{name}: name confirmed"), || {
+            caller.needs(Grant::Manage)?;
+            caller.needs_role(ProjectRole::Admin)?;
+            if self.store.role(caller.project.id, person)?.is_none() {
+                return Err(Error::NotFound { what: "member", name: person.to_string() });
+            }
+            Ok(self.store.prove_name(caller.project.id, person)?)
+        })
+    }
+
+    /// What the audit log calls a member: who is in other projects alone has no name here.
+    fn member_name(&self, caller: &Caller, person: i64) -> Result<String, Error> {
+        let members = self.store.members(caller.project.id)?;
+        Ok(match members.into_iter().find(|member| member.person.id == person) {
+            Some(member) => member.person.name,
+            None => format!("person {person}"),
+        })
+    }
+
+    /// A secret with which someone comes into the project: whoever has it, or only who is called so. It ends when the
+    /// caller may no longer give the role.
     ///
     /// # Errors
     /// The caller is no admin, or is less than what the other would be.
@@ -626,15 +833,16 @@ impl Service {
             let secret = new_secret("ri_")?;
             let until = later(now, DAY * u32::try_from(INVITATION_DAYS).unwrap_or(1));
             let project = caller.project.id;
-            let id = self.store.add_invitation(
+            let new = NewInvitation {
                 project,
                 role,
                 name,
-                &hash(&secret),
-                &caller.name,
-                now,
-                until,
-            )?;
+                secret: hash(&secret),
+                creator: &caller.name,
+                person: caller.person,
+                expires_at: until,
+            };
+            let id = self.store.add_invitation(&new, now)?;
             let made = self.store.invitations(project, now)?.into_iter().find(|one| one.id == id);
             let made = made.ok_or_else(|| no_invitation(id))?;
             Ok((made, secret))
@@ -679,7 +887,7 @@ impl Service {
     /// Takes an invitation, as who has no account yet: makes one, and signs them in.
     ///
     /// # Errors
-    /// It cannot be used, is for another, or the name is in use.
+    /// It cannot be used, is for another, or the name cannot be taken.
     pub fn accept_anew(
         &self,
         secret: &str,
@@ -691,18 +899,21 @@ impl Service {
         let name = check_name("person", invitation.name.as_deref().unwrap_or(name))?;
         let password = hash_password(password)?;
         // Whoever holds the store acts under that name.
-        if self.store.person_named(name)?.is_some() || name.eq_ignore_ascii_case(LOCAL) {
-            return Err(Error::Conflict(
-                "there is an account of that name; sign in first, then open the link again".into(),
-            ));
+        let is_taken = self.store.person_named(name)?.is_some() || name.eq_ignore_ascii_case(LOCAL);
+        if invitation.name.is_some() {
+            if is_taken {
+                return Err(Error::Conflict(
+                    "there is an account of that name; sign in first, then open the link again"
+                        .into(),
+                ));
+            }
+        } else if is_taken || is_address(name) || self.store.is_name_in_use(name)? {
+            return Err(not_to_be_claimed());
         }
         let now = self.clock.now();
-        self.check_name_is_free(&invitation, name)?;
         let (invitation, person) = match self.store.add_invited(&hash(secret), name, &password, now)
         {
-            Err(retort_store::Error::NameTaken(_)) => {
-                return Err(Error::Conflict("there is an account of that name".into()));
-            }
+            Err(retort_store::Error::NameTaken(_)) => return Err(not_to_be_claimed()),
             added => added?.ok_or(USED)?,
         };
         self.join(&invitation, &person, origin)?;
@@ -712,44 +923,35 @@ impl Service {
     /// Takes an invitation, as who has signed in.
     ///
     /// # Errors
-    /// It cannot be used, or is for another.
+    /// It cannot be used, is for another, or is the person's own.
     pub fn accept(&self, signed: &Signed, secret: &str, origin: &Origin) -> Result<(), Error> {
         if signed.is_token() {
-            return Err(Error::Forbidden("an invitation is taken by who signed in themselves"));
+            return Err(Error::Forbidden("an invitation is accepted by a person, not by a token"));
         }
         let (_, invitation) = self.invitation(secret)?;
         let own = signed.person.name.to_lowercase();
         if invitation.name.as_ref().is_some_and(|name| name.to_lowercase() != own) {
             return Err(Error::Forbidden("the invitation is for someone else"));
         }
-        self.check_name_is_free(&invitation, &signed.person.name)?;
+        let is_claimed = invitation.name.is_none() && !signed.person.is_proved;
+        if is_claimed && self.store.is_name_in_use(&signed.person.name)? {
+            return Err(not_to_be_claimed());
+        }
         let taken = self.store.take_invitation(&hash(secret), self.clock.now())?.ok_or(USED)?;
         self.join(&taken, &signed.person, origin)
     }
 
-    /// Refuses an invitation to whoever has it where the name that they come with is that of someone whose
-    /// conversations are in the project: nobody has seen that it is theirs, and they would get to see them.
-    fn check_name_is_free(&self, invitation: &Invitation, name: &str) -> Result<(), Error> {
-        if invitation.name.is_some() {
-            return Ok(());
-        }
-        let theirs = Scope::person(invitation.project, name);
-        let any = Selection { statuses: Status::ALL.to_vec(), ..Selection::default() };
-        if self.store.count(&theirs, &any)? > 0 {
-            return Err(Error::Conflict(format!(
-                "conversations of `{name}` are in the project: ask for an invitation in that name, or take another"
-            )));
-        }
-        Ok(())
-    }
-
-    /// Makes someone a member by the invitation that they took.
+    /// Makes someone a member by the invitation that they took. One in their name vouches for it; one for whoever has
+    /// it does not, so that the items of that name are not theirs to see until an admin says so.
     fn join(&self, invitation: &Invitation, person: &Person, origin: &Origin) -> Result<(), Error> {
         let now = self.clock.now();
         // Who is more already stays so.
         let before = self.store.role(invitation.project, person.id)?;
         if before.is_none_or(|before| before < invitation.role) {
             self.store.set_role(invitation.project, person.id, Some(invitation.role), now)?;
+        }
+        if invitation.name.is_some() {
+            self.store.prove_name(invitation.project, person.id)?;
         }
         let entry = NewAudit {
             project: Some(invitation.project),
@@ -762,6 +964,20 @@ impl Service {
         };
         Ok(self.store.add_audit(&entry, now)?)
     }
+}
+
+/// Whether a name looks like an address of e-mail, which is its holder's alone.
+fn is_address(name: &str) -> bool {
+    name.contains('@')
+}
+
+/// One answer whatever the reason, so that nobody learns from it who is where.
+fn not_to_be_claimed() -> Error {
+    Error::Conflict(
+        "this name cannot be chosen: pick another without `@`, or ask for an invitation in this name; if the account is \
+         yours, sign in first and open the link again"
+            .into(),
+    )
 }
 
 fn administers(caller: &Caller) -> Result<(), Error> {

@@ -21,6 +21,8 @@ pub struct Caller {
     pub(crate) person: Option<i64>,
     pub(crate) project: Project,
     pub(crate) role: ProjectRole,
+    /// Whether someone vouched that the name is theirs.
+    pub(crate) is_proved: bool,
     pub(crate) grants: Grants,
     pub(crate) origin: Origin,
 }
@@ -33,6 +35,7 @@ impl Caller {
             person: None,
             project: project.clone(),
             role: ProjectRole::Owner,
+            is_proved: true,
             grants: Grants::ALL,
             origin: Origin::default(),
         }
@@ -56,6 +59,11 @@ impl Caller {
     /// What they are in it.
     pub fn role(&self) -> ProjectRole {
         self.role
+    }
+
+    /// Whether someone vouched that the name is theirs.
+    pub fn is_proved(&self) -> bool {
+        self.is_proved
     }
 
     /// What they let their token, or themselves, do.
@@ -95,6 +103,11 @@ impl Caller {
     /// Refuses a token that was not given this.
     pub(crate) fn needs(&self, grant: Grant) -> Result<(), Error> {
         if self.grants.has(grant) { Ok(()) } else { Err(Error::NotGranted(grant)) }
+    }
+
+    /// The role that bringing in, or taking out, what they may see takes.
+    pub(crate) fn needed_role(&self) -> ProjectRole {
+        self.role.min(ProjectRole::Admin)
     }
 
     /// Refuses who is less than this in the project.

@@ -50,7 +50,7 @@ impl Service {
     /// Those of the store.
     pub fn datasets(&self, caller: &Caller) -> Result<Vec<Dataset>, Error> {
         caller.needs(Grant::Export)?;
-        Ok(self.store.datasets(&caller.made())?)
+        Ok(still_theirs(caller, self.store.datasets(&caller.made())?))
     }
 
     /// Everyone's datasets in the project, the newest first.
@@ -101,6 +101,7 @@ impl Service {
             },
             DatasetRef::Numbered(id) => self.store.dataset_numbered(scope, id)?,
         };
+        let found = found.filter(|dataset| dataset.needs <= caller.role);
         found.ok_or_else(|| Error::NotFound { what: "dataset", name: which.to_string() })
     }
 
@@ -222,6 +223,11 @@ impl Service {
         if !self.store.knows(&caller.scope(), id)? {
             return Err(no_conversation(id));
         }
-        Ok(self.store.trace(&caller.own(), id)?)
+        Ok(still_theirs(caller, self.store.trace(&caller.own(), id)?))
     }
+}
+
+/// Without those that hold what others own, unless the caller is still an admin: they were made as one.
+fn still_theirs(caller: &Caller, datasets: Vec<Dataset>) -> Vec<Dataset> {
+    datasets.into_iter().filter(|dataset| dataset.needs <= caller.role).collect()
 }

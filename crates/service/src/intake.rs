@@ -114,7 +114,7 @@ impl Service {
         }
         let (kept, name) = kept_import(plan, &scope)?;
         let id = self.audited(caller, Action::Import, &name, || {
-            let new = NewImport { creator: &caller.name, name: &name, plan: &kept };
+            let new = new_import(caller, &name, &kept);
             Ok(self.store.submit_import(scope.project, &new, self.clock.now())?)
         })?;
         let Some(job) = self.claim(Some(id))? else { return Err(Error::Stopped) };
@@ -193,7 +193,7 @@ impl Service {
                 ..KeptImport::default()
             };
             let kept = json(&kept)?;
-            let new = NewImport { creator: &caller.name, name: &label, plan: &kept };
+            let new = new_import(caller, &label, &kept);
             Ok(self.store.submit_import(caller.project.id, &new, self.clock.now())?)
         });
         if result.is_err() {
@@ -266,6 +266,11 @@ impl Service {
             None => Ok(()),
         }
     }
+}
+
+fn new_import<'n>(caller: &'n Caller, name: &'n str, plan: &'n str) -> NewImport<'n> {
+    let needs = caller.needed_role();
+    NewImport { creator: &caller.name, person: caller.person, needs, name, plan }
 }
 
 /// Where uploads wait to be imported, in the place of the objects.

@@ -51,6 +51,7 @@ pub(crate) struct Keeper<'k> {
     pub(crate) stopped: AtomicBool,
     cancelled: AtomicBool,
     lost: AtomicBool,
+    role_lost: AtomicBool,
     items_done: AtomicU64,
     items_total: AtomicU64,
     bytes_before: AtomicU64,
@@ -68,6 +69,8 @@ pub(crate) enum Ending {
     Stopped,
     /// Another worker has it.
     Lost,
+    /// Whoever asked for it has lost the role that it takes.
+    RoleLost,
 }
 
 impl<'k> Keeper<'k> {
@@ -91,6 +94,7 @@ impl<'k> Keeper<'k> {
             stopped: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            role_lost: AtomicBool::new(false),
             items_done: AtomicU64::new(0),
             items_total: AtomicU64::new(job.progress.items_total),
             bytes_before: AtomicU64::new(0),
@@ -139,6 +143,9 @@ impl<'k> Keeper<'k> {
                         self.pulse.beat(self.clock.now());
                         kept_until = until;
                         self.cancelled.fetch_or(cancelled, Ordering::Relaxed);
+                        let role = self.store.refuse_lost_role(self.job);
+                        let is_lost = matches!(role, Err(retort_store::Error::RoleLost(..)));
+                        self.role_lost.fetch_or(is_lost, Ordering::Relaxed);
                     }
                     Err(retort_store::Error::NotHeld) => self.lost.store(true, Ordering::Relaxed),
                     // The store may be back before the lease is over.
@@ -175,6 +182,8 @@ impl<'k> Keeper<'k> {
             Some(Ending::Lost)
         } else if self.cancelled.load(Ordering::Relaxed) {
             Some(Ending::Cancelled)
+        } else if self.role_lost.load(Ordering::Relaxed) {
+            Some(Ending::RoleLost)
         } else if self.stopped_outside.load(Ordering::Relaxed) {
             Some(Ending::Stopped)
         } else {

@@ -35,6 +35,7 @@ mod plan;
 mod preview;
 mod queue;
 mod receipt;
+mod removal;
 mod runs;
 mod secret;
 mod seen;
@@ -44,7 +45,7 @@ mod shelf;
 mod source;
 mod verify;
 
-pub use accounts::{Identity, Session, Signed, TokenRequest};
+pub use accounts::{Identity, Session, Signed, ThroughProvider, TokenRequest, Unknown};
 pub use analysis::{Analysis, Counts, Read};
 pub use browse::first_question;
 pub use caller::{Caller, LOCAL, Origin};
@@ -75,8 +76,8 @@ pub use retort_formats::{data, file, import as sources, package::Manifest};
 
 /// What the store says of what it keeps.
 pub use retort_store::{
-    AuditEntry, AuditFilter, Begun, Cursor, Dataset, DatasetFile, Delivery, DeliveryState,
-    DocumentPage, DocumentSummary, Edit, Error as StoreError, Finding, Flow, FlowParts, Invitation,
-    Job, JobProgress, Member, Notice, Order, Original, Page, Person, Project, QueueFacts, RunPage,
-    RunSummary, Share, Stop, Summary, Taken, Token, Webhook,
+    AuditEntry, AuditFilter, Begun, Belongings, Cursor, Dataset, DatasetFile, Delivery,
+    DeliveryState, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError, Finding, Flow,
+    FlowParts, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page, Person,
+    Project, QueueFacts, RunPage, RunSummary, Share, Stop, Summary, Taken, Token, Webhook,
 };

@@ -54,6 +54,7 @@ impl Service {
             let kept = KeptExport::json(&dataset, asked_items(&request.selection))?;
             let new = NewExport {
                 creator: &caller.name,
+                person: caller.person,
                 name,
                 plan: &kept,
                 part_bytes: self.settings.part_bytes,
@@ -269,6 +270,9 @@ impl Service {
     pub fn retry(&self, caller: &Caller, id: i64, kind: JobKind) -> Result<Job, Error> {
         self.audited(caller, action(kind), &format!("job {id}: again"), || {
             let job = self.job_of(caller, kind, id)?;
+            if job.needs > caller.role {
+                return Err(Error::NotAllowed(job.needs));
+            }
             let has_failed = matches!(job.state, JobState::Failed | JobState::Cancelled);
             match has_failed.then(|| self.store.retry(&caller.overseen(), id)) {
                 Some(Ok(true)) => self.job(caller, id),

@@ -276,9 +276,12 @@ impl Service {
         let place = (&self.store, &*self.clock, &self.pulse);
         let worker = self.settings.worker.as_str();
         let keeper = Keeper::new(place, job, worker, self.settings.lease, stopped, observer);
-        let done = keeper.keep_while(|| match job.kind {
-            JobKind::Import => self.do_import(job, plan, &keeper, rejects).map(Done::Import),
-            JobKind::Export => self.do_export(job, &keeper).map(Done::Export),
+        let done = keeper.keep_while(|| {
+            self.store.refuse_lost_role(job)?;
+            match job.kind {
+                JobKind::Import => self.do_import(job, plan, &keeper, rejects).map(Done::Import),
+                JobKind::Export => self.do_export(job, &keeper).map(Done::Export),
+            }
         });
         let Err(error) = &done else { return done };
         let may_come_again = plan.is_none() && job.attempts < JOB_ATTEMPTS && error.may_pass();
@@ -289,6 +292,10 @@ impl Service {
             (_, Some(Ending::Lost)) | (Error::Store(retort_store::Error::NotHeld), _) => Ok(()),
             (Error::Stopped, Some(Ending::Cancelled)) => {
                 end(JobState::Cancelled, None).and_then(|()| self.clear_parts(job))
+            }
+            (Error::Stopped, Some(Ending::RoleLost)) => {
+                let lost = self.store.refuse_lost_role(job).err().map(|lost| lost.to_string());
+                end(JobState::Failed, Some(&lost.unwrap_or_else(|| error.to_string())))
             }
             (Error::Stopped, _) => Ok(self.store.give_back(job.id, worker)?),
             _ if may_come_again => Ok(self.store.put_back(job.id, worker)?),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use retort_formats::package::{Archive, Entry, Segment};
 use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{Action, Conversation, Grant, PartKind, Role, Time, canonical};
+use retort_model::{Action, Conversation, Grant, PartKind, ProjectRole, Role, Time, canonical};
 use retort_store::{NewShare, Share, Summary};
 
 use crate::Error;
@@ -88,11 +88,11 @@ pub struct Attachment {
 }
 
 impl Service {
-    /// Makes a public link to a conversation that the caller holds, or administers.
+    /// Makes a public link to a conversation that the caller holds, or administers. Its secret is never shown again.
     ///
     /// # Errors
     /// There is no such conversation for the caller, or several; it is deleted.
-    pub fn share(&self, caller: &Caller, request: &ShareRequest) -> Result<Share, Error> {
+    pub fn share(&self, caller: &Caller, request: &ShareRequest) -> Result<(Share, String), Error> {
         self.audited(caller, Action::Share, &request.conversation, || {
             caller.needs(Grant::Share)?;
             let summary =
@@ -106,10 +106,12 @@ impl Service {
                 Some(password) => Some(hash_any_password(password)?),
                 None => None,
             };
+            let secret = new_secret("")?;
             let new = NewShare {
                 conversation: summary.key,
-                link: &new_secret("")?,
+                secret: hash(&secret),
                 creator: &caller.name,
+                person: caller.person,
                 password: password.as_deref(),
                 shows: request.shows.number(),
                 expires_at: request.expires_at,
@@ -121,7 +123,7 @@ impl Service {
             })?;
             let all = self.store.shares(&caller.scope(), Some(summary.key), None, PAGE_ITEMS)?;
             let made = all.into_iter().find(|share| share.id == id);
-            made.ok_or_else(|| no_share(id))
+            Ok((made.ok_or_else(|| no_share(id))?, secret))
         })
     }
 
@@ -161,12 +163,27 @@ impl Service {
         })
     }
 
+    /// Opens a link again that closed as its maker lost the role that let them make it. From then on it is the caller's.
+    ///
+    /// # Errors
+    /// The caller is no admin, or there is no such link.
+    pub fn keep_share(&self, caller: &Caller, id: i64) -> Result<(), Error> {
+        self.audited(caller, Action::Share, &format!("{id}: kept open"), || {
+            caller.needs(Grant::Share)?;
+            caller.needs_role(ProjectRole::Admin)?;
+            if self.store.keep_share(&caller.scope(), id, (&caller.name, caller.person))? {
+                return Ok(());
+            }
+            Err(no_share(id))
+        })
+    }
+
     /// What is behind a link; for anyone who has it.
     ///
     /// # Errors
     /// There is no such link any more, which is not told from there never having been one; the password is wrong.
     pub fn shared(&self, link: &str, pass: Pass<'_>) -> Result<Shared, Error> {
-        let found = self.store.share_behind(link, self.clock.now())?;
+        let found = self.store.share_behind(&hash(link), self.clock.now())?;
         let (share, summary, kept) =
             found.ok_or_else(|| Error::NotFound { what: "link", name: "of that name".into() })?;
         let proof = kept.as_deref().map(|kept| hex(&hash(&format!("{link} {kept}"))));

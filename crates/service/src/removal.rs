@@ -1,0 +1,134 @@
+//! People and projects that are deleted, and what becomes of what they have.
+
+use retort_model::{
+    Action, DocumentSelection, Grant, ProjectRole, RunSelection, Scope, Selection, Status,
+};
+use retort_store::{Belongings, Edit, NewAudit, Person};
+
+use crate::Error;
+use crate::accounts::Signed;
+use crate::caller::{Caller, LOCAL, Origin};
+use crate::export::prefix;
+use crate::secret::is_password;
+use crate::service::Service;
+
+impl Service {
+    /// What a person has, in all projects.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn belongings_of(&self, person: &Person) -> Result<Belongings, Error> {
+        Ok(self.store.belongings_of_person(person.id, &person.name)?)
+    }
+
+    /// What is in the caller's project.
+    ///
+    /// # Errors
+    /// The caller does not own it.
+    pub fn belongings(&self, caller: &Caller) -> Result<Belongings, Error> {
+        owns(caller)?;
+        Ok(self.store.belongings_of_project(caller.project.id)?)
+    }
+
+    /// Deletes a person, as whoever holds the store may: their account, sessions, tokens, webhooks and invitations.
+    /// Their public links close, their jobs end, and what they made or own stays in its projects under their name.
+    ///
+    /// # Errors
+    /// A project would have no owner who may sign in.
+    pub fn delete_person(&self, person: &Person) -> Result<(), Error> {
+        self.remove_person(person, LOCAL, &Origin::default())
+    }
+
+    /// Deletes one's own account; see [`Service::delete_person`].
+    ///
+    /// # Errors
+    /// A token may not; the password is wrong; a project would have no owner who may sign in.
+    pub fn delete_own_account(
+        &self,
+        signed: &Signed,
+        password: Option<&str>,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        if !signed.is_ambient() {
+            return Err(Error::Forbidden("an account is deleted by its person, not by a token"));
+        }
+        let person = signed.person();
+        let kept = self.store.password_of(person.id)?;
+        if kept.is_some() && !is_password(password.unwrap_or_default(), kept.as_deref()) {
+            return Err(Error::Choice("the current password is wrong".into()));
+        }
+        self.remove_person(person, &person.name, origin)
+    }
+
+    fn remove_person(&self, person: &Person, by: &str, origin: &Origin) -> Result<(), Error> {
+        let sole = self.store.solely_owned(person.id)?;
+        if let Some(project) = sole.first() {
+            return Err(Error::Conflict(format!(
+                "the project `{project}` would have no owner: make someone else one first, or delete the project"
+            )));
+        }
+        match self.store.delete_person(person.id, &person.name) {
+            Err(retort_store::Error::LastOwner) => {
+                return Err(Error::Conflict("a project would have no owner".into()));
+            }
+            done => done?,
+        }
+        let entry = NewAudit {
+            project: None,
+            person: Some(by),
+            action: Action::Person,
+            object: &format!("{}: deleted", person.name),
+            is_refused: false,
+            address: origin.address.as_deref(),
+            request: origin.request.as_deref(),
+        };
+        Ok(self.store.add_audit(&entry, self.clock.now())?)
+    }
+
+    /// Deletes the caller's project for good, with everything in it: items, datasets with their files, jobs, links,
+    /// tokens, webhooks. The people stay, and the audit log keeps what was done. Broken off, it goes on when it is asked
+    /// for again.
+    ///
+    /// # Errors
+    /// The caller does not own it, or said another name; the store or the place of the datasets failed.
+    pub fn delete_project(&self, caller: &Caller, name: &str) -> Result<(), Error> {
+        self.audited(caller, Action::Project, &format!("{}: deleted", caller.project.name), || {
+            owns(caller)?;
+            if name != caller.project.name {
+                return Err(Error::Choice(format!(
+                    "to delete the project, give its name: `{}`",
+                    caller.project.name
+                )));
+            }
+            let project = caller.project.id;
+            self.store.close_project(project, caller.person)?;
+            let scope = Scope::project(project);
+            for dataset in self.store.datasets(&scope)? {
+                self.store.delete_dataset(&dataset)?;
+                self.objects.remove_all(&dataset.prefix)?;
+            }
+            let all = Selection { statuses: Status::ALL.to_vec(), ..Selection::default() };
+            self.store.edit(&scope, &all, &Edit::Purge)?;
+            self.store.purge_runs(&scope, &RunSelection::default())?;
+            self.purge_documents(caller, &DocumentSelection::default())?;
+            let jobs = self.store.jobs(&scope, usize::MAX)?;
+            match self.store.delete_project(project) {
+                Err(busy @ retort_store::Error::InUse) => {
+                    return Err(Error::Conflict(busy.to_string()));
+                }
+                done => done?,
+            }
+            // What their workers made, or were to read; what they still write, `doctor` finds.
+            for job in jobs {
+                self.objects.remove_all(&prefix(&self.store, job.id))?;
+                self.clear_upload(&job)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn owns(caller: &Caller) -> Result<(), Error> {
+    caller.needs(Grant::Manage)?;
+    caller.needs_role(ProjectRole::Owner)
+}
