@@ -68,6 +68,10 @@ pub struct OidcSettings {
     pub redirect: String,
     /// Beside `openid`; empty for `email` and `profile`.
     pub scopes: Vec<String>,
+    /// Whether the provider's addresses prove who someone is even where it does not say that it verified them.
+    /// Microsoft Entra ID never says so. Only for a provider in which nobody chooses their own address: with an issuer
+    /// for many tenants, whoever runs any tenant could take the address of anyone here.
+    pub trusts_email: bool,
 }
 
 /// Why nobody signed in. The text is for the log and holds no secrets; [`OidcError::for_people`] is for the page.
@@ -129,8 +133,8 @@ pub struct Verified {
     pub subject: String,
     /// The address, verified or not.
     pub email: Option<String>,
-    /// Whether the provider has seen that the address is the person's.
-    pub email_verified: bool,
+    /// Whether the provider has seen that the address is the person's; none if it does not say.
+    pub email_verified: Option<bool>,
     /// The name to show.
     pub name: Option<String>,
 }
@@ -142,6 +146,7 @@ pub struct Oidc {
     client_secret: Option<ClientSecret>,
     redirect: RedirectUrl,
     scopes: Vec<Scope>,
+    trusts_email: bool,
     http: Http,
     known: Mutex<Known>,
 }
@@ -176,6 +181,13 @@ impl Oidc {
     /// [`OidcError::Settings`].
     pub fn new(settings: OidcSettings) -> Result<Self, OidcError> {
         let fail = |text: String| OidcError::Settings(text);
+        if settings.trusts_email && is_for_all_tenants(&settings.issuer) {
+            return Err(fail(format!(
+                "the issuer `{}` is for everyone's tenants, so its addresses prove nothing: give your own tenant's \
+                 issuer, or do not trust its addresses",
+                short(&settings.issuer)
+            )));
+        }
         let issuer = IssuerUrl::new(settings.issuer)
             .map_err(|error| fail(format!("the issuer is not a URL: {error}")))?;
         let encrypted = issuer.url().scheme() == "https";
@@ -214,9 +226,15 @@ impl Oidc {
             client_secret: settings.client_secret.map(ClientSecret::new),
             redirect,
             scopes: scopes.into_iter().map(Scope::new).collect(),
+            trusts_email: settings.trusts_email,
             http: Http(http),
             known: Mutex::default(),
         })
+    }
+
+    /// Whether the provider's addresses are trusted whatever it says of them.
+    pub fn trusts_email(&self) -> bool {
+        self.trusts_email
     }
 
     /// Begins a sign-in.
@@ -409,7 +427,7 @@ impl Oidc {
             issuer: self.issuer.to_string(),
             subject: claims.subject().to_string(),
             email: claims.email().map(|email| email.to_string()),
-            email_verified: claims.email_verified().unwrap_or(false),
+            email_verified: claims.email_verified(),
             name: claims.name().and_then(|n| n.get(None)).map(|name| name.to_string()),
         };
         if verified.email.is_none() && provider.client.user_info_url().is_some() {
@@ -424,7 +442,7 @@ impl Oidc {
                 .await
                 .map_err(|error| uninformed(&error))?;
             verified.email = details.email().map(|email| email.to_string());
-            verified.email_verified = details.email_verified().unwrap_or(false);
+            verified.email_verified = details.email_verified();
             verified.name = verified
                 .name
                 .or_else(|| details.name().and_then(|n| n.get(None)).map(|name| name.to_string()));
@@ -463,6 +481,18 @@ impl<'t> Keep<'t> {
 /// Compares in a time that does not tell how much is the same.
 fn is_same(left: &str, right: &str) -> bool {
     Sha256::digest(left) == Sha256::digest(right)
+}
+
+/// Whether an issuer of Microsoft's lets in whoever has a tenant, who chooses the addresses in it.
+fn is_for_all_tenants(issuer: &str) -> bool {
+    let Ok(url) = Url::parse(issuer) else { return false };
+    let is_microsofts = url.host_str().is_some_and(|host| {
+        ["login.microsoftonline.com", "login.microsoftonline.us", "sts.windows.net"].contains(&host)
+    });
+    let first = url.path_segments().and_then(|mut parts| parts.next()).unwrap_or_default();
+    // The tenant of personal accounts is one in which everyone chooses their own address.
+    let open = ["common", "organizations", "consumers", "9188040d-6c67-4c5b-b112-36a304b66dad"];
+    is_microsofts && open.iter().any(|one| first.eq_ignore_ascii_case(one))
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -17,16 +17,29 @@ pub enum Key<'a> {
     Caller(&'a str),
     /// The name of an account that someone tries to sign in to.
     Account(&'a str),
+    /// The same from one address.
+    AccountFrom(&'a str, u128),
     /// Where a request comes from; of an IPv6 address the first half, as the rest is the customer's to choose.
     Address(u128),
 }
 
+/// What of an address is counted.
+fn counted(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits() >> 64 << 64,
+    }
+}
+
 impl From<IpAddr> for Key<'_> {
     fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::Address(u128::from(address.to_bits())),
-            IpAddr::V6(address) => Self::Address(address.to_bits() >> 64 << 64),
-        }
+        Self::Address(counted(address))
+    }
+}
+
+impl<'a> Key<'a> {
+    fn account_from(account: &'a str, address: IpAddr) -> Self {
+        Self::AccountFrom(account, counted(address))
     }
 }
 
@@ -97,6 +110,17 @@ impl Rates {
         }
     }
 
+    /// Remembers a key, for as long as there is room.
+    fn remember(&self, key: Key<'_>) {
+        let id = self.hasher.hash_one(key);
+        self.lock().put(id, Instant::now(), self.most_keys);
+    }
+
+    /// Whether a key is remembered.
+    fn knows(&self, key: Key<'_>) -> bool {
+        self.lock().get(self.hasher.hash_one(key)).is_some()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Buckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,18 +139,28 @@ impl Buckets {
     }
 }
 
-/// Attempts to sign in: far fewer than requests, and counted twice.
+/// Attempts to sign in: far fewer than requests, and counted three times.
+///
+/// Who tries passwords from one address is slowed down for that account and that address alone, so that a stranger who
+/// fails on purpose locks out nobody else. Who tries them from many addresses is slowed down for the account, but not
+/// the addresses from which someone signed in to it before.
 pub struct SignIns {
-    by_account: Rates,
+    by_both: Rates,
     by_address: Rates,
+    by_account: Rates,
+    succeeded: Rates,
 }
 
 impl Default for SignIns {
-    /// Ten at once to an account and one a minute then; thirty from an address, and ten a minute: an office shares one.
+    /// Ten at once to an account from an address and one a minute then; thirty from an address, and ten a minute: an
+    /// office shares one. A hundred to an account from anywhere, and ten a minute: some guesses of the millions that a
+    /// password of ten characters takes.
     fn default() -> Self {
         Self {
-            by_account: Rates::new(Rate::per_minute(1, 10)),
+            by_both: Rates::new(Rate::per_minute(1, 10)),
             by_address: Rates::new(Rate::per_minute(10, 30)),
+            by_account: Rates::new(Rate::per_minute(10, 100)),
+            succeeded: Rates::new(Rate::per_minute(1, 1)),
         }
     }
 }
@@ -138,7 +172,17 @@ impl SignIns {
     /// Too many; how long until the next.
     pub fn attempt(&self, account: &str, from: IpAddr, now: Instant) -> Result<(), Duration> {
         self.attempt_from(from, now)?;
+        let both = Key::account_from(account, from);
+        self.by_both.take(both, now)?;
+        if self.succeeded.knows(both) {
+            return Ok(());
+        }
         self.by_account.take(Key::Account(account), now)
+    }
+
+    /// Notes that an attempt was right.
+    pub fn succeeded(&self, account: &str, from: IpAddr) {
+        self.succeeded.remember(Key::account_from(account, from));
     }
 
     /// Counts an attempt that names no account, such as with a link: who guesses must not use up the attempts of all.
@@ -209,20 +253,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn sign_ins_are_counted_by_account_and_by_address() {
+    async fn sign_ins_are_counted_by_account_and_address_together() {
         let sign_ins = SignIns::default();
         let at = |last: u8| IpAddr::from([192, 0, 2, last]);
         let now = Instant::now();
-        for attempt in 0..10 {
-            sign_ins.attempt("ana", at(attempt), now).unwrap();
+        for _ in 0..10 {
+            sign_ins.attempt("ana", at(1), now).unwrap();
         }
-        assert_eq!(sign_ins.attempt("ana", at(10), now), Err(Duration::from_secs(60)));
+        assert_eq!(sign_ins.attempt("ana", at(1), now), Err(Duration::from_secs(60)));
+        // A stranger who fails on purpose locks out only themselves.
+        sign_ins.attempt("ana", at(2), now).unwrap();
+        sign_ins.attempt("ben", at(1), now).unwrap();
         for attempt in 0..30 {
             sign_ins.attempt(&format!("someone-{attempt}"), at(20), now).unwrap();
         }
         assert_eq!(sign_ins.attempt("ben", at(20), now), Err(Duration::from_secs(6)));
-        for _ in 0..10 {
-            sign_ins.attempt("ben", at(21), now).unwrap();
-        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_at_many_addresses_are_slowed_down_and_who_was_there_before_is_not() {
+        let sign_ins = SignIns::default();
+        let at = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let now = Instant::now();
+        sign_ins.attempt("ana", at(250), now).unwrap();
+        sign_ins.succeeded("ana", at(250));
+        let passed =
+            (0..200).filter(|&last| sign_ins.attempt("ana", at(last), now).is_ok()).count();
+        assert_eq!(passed, 99);
+        assert_eq!(sign_ins.attempt("ana", at(251), now), Err(Duration::from_secs(6)));
+        sign_ins.attempt("ana", at(250), now).unwrap();
     }
 }

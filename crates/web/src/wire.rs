@@ -854,11 +854,70 @@ impl From<&retort_service::Person> for Person {
     }
 }
 
-/// How many sessions ended.
+/// What ended.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Ended {
-    /// How many.
+    /// How many sessions and one-time links.
     pub ended: u64,
+    /// How many API tokens.
+    pub tokens: u64,
+}
+
+impl From<retort_service::Ended> for Ended {
+    fn from(ended: retort_service::Ended) -> Self {
+        Self { ended: ended.sessions, tokens: ended.tokens }
+    }
+}
+
+/// One's own account to be deleted.
+#[derive(Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeleteAccount {
+    /// The current password, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// What is in a project.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Belongings {
+    /// People.
+    pub members: u64,
+    /// API tokens.
+    pub tokens: u64,
+    /// Webhooks.
+    pub webhooks: u64,
+    /// Invitations that can be accepted.
+    pub invitations: u64,
+    /// Public links.
+    pub shares: u64,
+    /// Jobs that wait or run.
+    pub open_jobs: u64,
+    /// Datasets.
+    pub datasets: u64,
+    /// Conversations.
+    pub conversations: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Documents.
+    pub documents: u64,
+}
+
+impl From<retort_service::Belongings> for Belongings {
+    fn from(has: retort_service::Belongings) -> Self {
+        Self {
+            members: has.memberships,
+            tokens: has.tokens,
+            webhooks: has.webhooks,
+            invitations: has.invitations,
+            shares: has.shares,
+            open_jobs: has.open_jobs,
+            datasets: has.datasets,
+            conversations: has.conversations,
+            runs: has.runs,
+            documents: has.documents,
+        }
+    }
 }
 
 /// Someone in a project.
@@ -874,6 +933,8 @@ pub struct Member {
     pub since: Option<String>,
     /// Whether they are let in no longer.
     pub disabled: bool,
+    /// Whether someone vouched that the name is theirs: only then they see the items that it owns.
+    pub proved: bool,
     /// When they last signed in.
     pub seen_at: Option<String>,
 }
@@ -886,6 +947,7 @@ impl From<&retort_service::Member> for Member {
             role: member.role.to_string(),
             since: moment(member.since),
             disabled: member.person.is_disabled,
+            proved: member.is_proved,
             seen_at: moment(member.person.seen_at),
         }
     }
@@ -960,10 +1022,25 @@ impl Invitation {
             creator: invitation.creator.clone(),
             created_at: moment(invitation.created_at),
             expires_at: moment(invitation.expires_at),
-            path: secret.as_ref().map(|secret| format!("/invitation?secret={secret}")),
+            path: secret.as_deref().map(invitation_path),
             secret,
         }
     }
+}
+
+/// The path of the page that takes an invitation. The secret stands behind `#`, which browsers send to nobody.
+pub fn invitation_path(secret: &str) -> String {
+    format!("/invitation#{secret}")
+}
+
+/// The path of the page that signs in by a one-time link; see [`invitation_path`].
+pub fn sign_in_path(secret: &str) -> String {
+    format!("/sign-in/link#{secret}")
+}
+
+/// The path of a public page.
+pub fn share_path(secret: &str) -> String {
+    format!("/s/{secret}")
 }
 
 /// Invitations that can be used.
@@ -1104,10 +1181,13 @@ pub struct Share {
     pub conversation: String,
     /// The conversation's title.
     pub title: Option<String>,
-    /// The path of the public page.
-    pub path: String,
-    /// Who made it.
+    /// The path of the public page, when the link is made and never again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Who made it, or last kept it open.
     pub creator: String,
+    /// Whether it leads nowhere, as its maker lost the role that let them make it.
+    pub closed: bool,
     /// Whether it takes a password.
     pub has_password: bool,
     /// Whether system prompts are shown.
@@ -1129,8 +1209,9 @@ impl From<&retort_service::Share> for Share {
             id: share.id,
             conversation: share.conversation_id.clone(),
             title: share.title.clone(),
-            path: format!("/s/{}", share.link),
+            path: None,
             creator: share.creator.clone(),
+            closed: share.is_closed,
             has_password: share.has_password,
             system: shows.system,
             tools: shows.tools,
@@ -1138,6 +1219,13 @@ impl From<&retort_service::Share> for Share {
             created_at: moment(share.created_at),
             expires_at: moment(share.expires_at),
         }
+    }
+}
+
+impl Share {
+    /// A link that was made just now, with its path.
+    pub fn made((share, secret): &(retort_service::Share, String)) -> Self {
+        Self { path: Some(share_path(secret)), ..Self::from(share) }
     }
 }
 

@@ -26,6 +26,24 @@ fn settings(provider: &Provider) -> OidcSettings {
         client_secret: Some(CLIENT_SECRET.to_owned()),
         redirect: "http://127.0.0.1:8080/sign-in/callback".to_owned(),
         scopes: Vec::new(),
+        trusts_email: false,
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_for_everyones_tenants_is_not_trusted_with_addresses() {
+    let provider = Provider::start().await;
+    let at = |issuer: &str, trusts_email| {
+        let issuer = issuer.to_owned();
+        Oidc::new(OidcSettings { issuer, trusts_email, ..settings(&provider) }).map(|_| ())
+    };
+    let own = "https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0";
+    assert_eq!(at(own, true), Ok(()));
+    for tenant in ["common", "organizations", "consumers", "Common"] {
+        let issuer = format!("https://login.microsoftonline.com/{tenant}/v2.0");
+        assert_eq!(at(&issuer, false), Ok(()));
+        let error = at(&issuer, true).unwrap_err().to_string();
+        assert!(error.contains("your own tenant's issuer"), "{error}");
     }
 }
 
@@ -52,7 +70,7 @@ fn ada(provider: &Provider) -> Verified {
         issuer: provider.issuer().to_owned(),
         subject: "subject-of-ada".to_owned(),
         email: Some("ada@example.com".to_owned()),
-        email_verified: true,
+        email_verified: Some(true),
         name: Some("ada".to_owned()),
     }
 }
@@ -73,7 +91,7 @@ async fn people_are_as_the_provider_says() {
     let provider = Provider::start().await;
     let oidc = oidc(&provider);
     provider.sign_in_as(Person {
-        email_verified: false,
+        email_verified: Some(false),
         name: None,
         ..Person::with_email("grace@example.com")
     });
@@ -81,17 +99,26 @@ async fn people_are_as_the_provider_says() {
         issuer: provider.issuer().to_owned(),
         subject: "subject-of-grace".to_owned(),
         email: Some("grace@example.com".to_owned()),
-        email_verified: false,
+        email_verified: Some(false),
         name: None,
     };
     assert_eq!(sign_in(&oidc, after(1)).await, Ok(grace.clone()));
+
+    // Report oidc-entra: a provider that does not say whether it verified an address.
+    provider.sign_in_as(Person {
+        email_verified: None,
+        name: None,
+        ..Person::with_email("grace@example.com")
+    });
+    let unsaid = Verified { email_verified: None, ..grace.clone() };
+    assert_eq!(sign_in(&oidc, after(1)).await, Ok(unsaid.clone()));
 
     provider.sign_in_as(Person {
         email: None,
         name: None,
         ..Person::with_email("grace@example.com")
     });
-    assert_eq!(sign_in(&oidc, after(1)).await, Ok(Verified { email: None, ..grace }));
+    assert_eq!(sign_in(&oidc, after(1)).await, Ok(Verified { email: None, ..unsaid }));
 }
 
 #[tokio::test]
@@ -397,6 +424,7 @@ async fn errors_hold_no_secrets() {
 fn settings_that_make_no_sense_are_refused() {
     let check = |issuer: &str, client_id: &str, redirect: &str| {
         Oidc::new(OidcSettings {
+            trusts_email: false,
             issuer: issuer.into(),
             client_id: client_id.into(),
             client_secret: None,

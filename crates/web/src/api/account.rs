@@ -1,5 +1,7 @@
 //! Signing in and out, one's own account, one's projects.
 
+use std::net::IpAddr;
+
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -13,7 +15,7 @@ use super::{Answer, Problems};
 use crate::app::App;
 use crate::extract::Json;
 use crate::problem::Problem;
-use crate::who::{Visitor, Who, csrf_of, session_cookie};
+use crate::who::{Asking, Visitor, Who, csrf_of, session_cookie};
 use crate::wire;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -22,7 +24,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sign_in_by_link))
         .routes(routes!(sign_out_everywhere))
         .routes(routes!(change_password))
+        .routes(routes!(delete_account))
         .routes(routes!(projects, add_project))
+        .routes(routes!(belongings, delete_project))
 }
 
 /// The answer that begins a session: its cookie, and its token against requests of other pages.
@@ -37,6 +41,11 @@ pub fn begun(app: &App, session: &Session) -> Result<Response, Problem> {
 pub fn slow_down(app: &App, account: &str, visitor: &Visitor) -> Result<(), Problem> {
     let account = account.to_lowercase();
     app.sign_ins().attempt(&account, visitor.address, Instant::now()).map_err(Problem::rate_limited)
+}
+
+/// Notes that someone signed in to an account from there: strangers elsewhere cannot lock them out.
+pub fn known_from(app: &App, account: &str, address: IpAddr) {
+    app.sign_ins().succeeded(&account.to_lowercase(), address);
 }
 
 /// Slows down who tries secrets that name no account.
@@ -71,10 +80,12 @@ async fn sign_in(
     Json(asked): Json<wire::SignIn>,
 ) -> Result<Response, Problem> {
     slow_down(&app, &asked.name, &visitor)?;
-    let origin = visitor.origin;
+    let (name, origin) = (asked.name.clone(), visitor.origin);
     let session = app
-        .call_with_password(move |service| service.sign_in(&asked.name, &asked.password, &origin));
-    begun(&app, &session.await?)
+        .call_with_password(move |service| service.sign_in(&asked.name, &asked.password, &origin))
+        .await?;
+    known_from(&app, &name, visitor.address);
+    begun(&app, &session)
 }
 
 /// Sign in by a one-time link
@@ -102,27 +113,71 @@ async fn sign_out(State(app): State<App>, who: Who) -> Result<Response, Problem>
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 
-/// Sign out everywhere
+/// Sign out everywhere, which ends all sessions, one-time links and API tokens of one's own
 #[utoipa::path(delete, path = "/sessions", tag = "account", responses((status = 200, body = wire::Ended), Problems))]
 async fn sign_out_everywhere(State(app): State<App>, who: Who) -> Answer<wire::Ended> {
     let ended = app.call(move |service| service.sign_out_everywhere(&who.signed, &who.origin));
-    Ok(Json(wire::Ended { ended: ended.await? }))
+    Ok(Json(ended.await?.into()))
 }
 
-/// Set one's own password, which ends the other sessions
+/// Set one's own password, which ends the other sessions, one-time links and API tokens
 #[utoipa::path(put, path = "/password", tag = "account", request_body = wire::NewPassword,
-    responses((status = 204), Problems))]
+    responses((status = 200, body = wire::Ended), Problems))]
 async fn change_password(
     State(app): State<App>,
     visitor: Visitor,
     who: Who,
     Json(asked): Json<wire::NewPassword>,
-) -> Result<StatusCode, Problem> {
+) -> Answer<wire::Ended> {
+    slow_down(&app, &who.signed.person().name, &visitor)?;
+    let ended = app.call_with_password(move |service| {
+        service.change_password(&who.signed, asked.current.as_deref(), &asked.new, &who.origin)
+    });
+    Ok(Json(ended.await?.into()))
+}
+
+/// Delete one's own account
+///
+/// Its sessions, API tokens, webhooks and invitations end, its public links close. What the name owns or made stays in
+/// its projects.
+#[utoipa::path(delete, path = "/account", tag = "account", request_body = wire::DeleteAccount,
+    responses((status = 204), Problems))]
+async fn delete_account(
+    State(app): State<App>,
+    visitor: Visitor,
+    who: Who,
+    Json(asked): Json<wire::DeleteAccount>,
+) -> Result<Response, Problem> {
     slow_down(&app, &who.signed.person().name, &visitor)?;
     app.call_with_password(move |service| {
-        service.change_password(&who.signed, asked.current.as_deref(), &asked.new, &who.origin)
+        service.delete_own_account(&who.signed, asked.password.as_deref(), &who.origin)
     })
     .await?;
+    let mut headers = HeaderMap::new();
+    if let Ok(cookie) = HeaderValue::from_str(&session_cookie(&app, None)) {
+        headers.insert(SET_COOKIE, cookie);
+    }
+    Ok((StatusCode::NO_CONTENT, headers).into_response())
+}
+
+/// What is in the project, as its owner asks before it is deleted
+#[utoipa::path(get, path = "/project", tag = "project", responses((status = 200, body = wire::Belongings), Problems))]
+async fn belongings(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Belongings> {
+    let found = app.call(move |service| service.belongings(&caller)).await?;
+    Ok(Json(found.into()))
+}
+
+/// Delete the project for good, with everything in it
+///
+/// For its owners. The name has to be given again.
+#[utoipa::path(delete, path = "/project", tag = "project", request_body = wire::Rename,
+    responses((status = 204), Problems))]
+async fn delete_project(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Json(asked): Json<wire::Rename>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.delete_project(&caller, &asked.name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

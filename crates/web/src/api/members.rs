@@ -18,6 +18,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(members))
         .routes(routes!(set_role, remove))
+        .routes(routes!(prove_name))
         .routes(routes!(invitations, invite))
         .routes(routes!(end_invitation))
         .routes(routes!(accept))
@@ -54,6 +55,20 @@ async fn remove(
     Path(person): Path<i64>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.set_role(&caller, person, None)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Confirm that a member's name is theirs
+///
+/// Whoever came by an open invitation chose their name. Once it is confirmed they see the items that it owns.
+#[utoipa::path(post, path = "/members/{person}/confirm", tag = "project", params(("person" = i64, Path)),
+    responses((status = 204), Problems))]
+async fn prove_name(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(person): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.prove_name(&caller, person)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -18,7 +18,7 @@ use crate::wire;
 const PAGE: usize = 100;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, make)).routes(routes!(end))
+    OpenApiRouter::new().routes(routes!(list, make)).routes(routes!(end)).routes(routes!(keep))
 }
 
 /// Which page of links.
@@ -53,7 +53,7 @@ async fn make(
 ) -> Result<Response, Problem> {
     let request = asked.request()?;
     let share = app.call_with_password(move |service| service.share(&caller, &request)).await?;
-    Ok((StatusCode::CREATED, Json(wire::Share::from(&share))).into_response())
+    Ok((StatusCode::CREATED, Json(wire::Share::made(&share))).into_response())
 }
 
 /// End a link at once
@@ -65,5 +65,19 @@ async fn end(
     Path(id): Path<i64>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.unshare(&caller, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Open a link again that closed as its maker lost their role
+///
+/// For admins and owners. From then on the link is theirs.
+#[utoipa::path(post, path = "/shares/{id}/keep", tag = "shares", params(("id" = i64, Path)),
+    responses((status = 204), Problems))]
+async fn keep(
+    State(app): State<App>,
+    Asking(caller): Asking,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.keep_share(&caller, id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,16 +8,19 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use retort_service::ThroughProvider;
 use serde::Deserialize;
 
 use super::frame::OTHER_SESSION;
 use super::taken::{Form, Query};
 use super::words::sentence;
-use super::{see_other, show_public, trouble};
-use crate::api::account::{slow_down, slow_down_from};
+use super::{see_other, show, show_public, trouble};
+use crate::api::account::{known_from, slow_down, slow_down_from};
 use crate::app::App;
 use crate::problem::Problem;
-use crate::who::{Visitor, check_page, session_cookie};
+use crate::who::{
+    Visitor, check_page, cookie, cookie_name, csrf_of, is_token, masked, session_cookie,
+};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -25,8 +28,11 @@ pub(super) fn routes() -> Router<App> {
         .route("/sign-in/link", get(link_page).post(sign_in_by_link))
         .route("/sign-in/provider", get(begin_at_provider))
         .route("/sign-in/callback", get(back_from_provider))
+        .route("/sign-in/confirm", post(confirm_identity))
         .route("/sign-out", post(sign_out))
         .route("/invitation", get(invitation_page).post(take_invitation))
+        .route("/invitation/open", post(open_invitation))
+        .route("/invitation/join", post(join))
 }
 
 #[derive(Template)]
@@ -83,7 +89,7 @@ async fn sign_in(
     Form(form): Form<SignInForm>,
 ) -> Response {
     let allowed = check_page(&headers).and_then(|()| slow_down(&app, &form.name, &visitor));
-    let (name, to) = (form.name.clone(), form.to.clone());
+    let (name, to, address) = (form.name.clone(), form.to.clone(), visitor.address);
     let session = match allowed {
         Ok(()) => {
             let origin = visitor.origin;
@@ -95,10 +101,12 @@ async fn sign_in(
         Err(problem) => Err(problem),
     };
     match session {
-        Ok(session) => see_other(wanted(&to), Some(&session_cookie(&app, Some(&session)))),
+        Ok(session) => {
+            known_from(&app, &name, address);
+            see_other(wanted(&to), Some(&session_cookie(&app, Some(&session))))
+        }
         Err(problem) => {
-            let status =
-                StatusCode::from_u16(problem.kind().status).unwrap_or(StatusCode::FORBIDDEN);
+            let status = status_of(&problem);
             let trouble = Some(sentence(problem.detail()));
             let has_provider = app.oidc().is_some();
             show_public(status, &SignInPage { to, name, trouble, has_provider })
@@ -111,15 +119,33 @@ struct WithSecret {
     secret: String,
 }
 
+/// The page to which a link with a secret leads. The secret stands behind the `#` of the address, which browsers send
+/// to nobody; a script puts it into the form and takes it out of the address, and without scripts people do.
 #[derive(Template)]
 #[template(path = "link.html")]
 struct LinkPage {
-    secret: String,
+    title: &'static str,
+    text: &'static str,
+    action: &'static str,
+    button: &'static str,
+    /// Whether the script sends the form at once: it only looks at something.
+    only_looks: bool,
 }
 
 /// Looking at the link does not use it up: what a mail program or a browser looks at beforehand stays usable.
-async fn link_page(Query(query): Query<WithSecret>) -> Response {
-    show_public(StatusCode::OK, &LinkPage { secret: query.secret })
+async fn link_page() -> Response {
+    let page = LinkPage {
+        title: "Sign in",
+        text: "Sign in to Retort on this computer. The link works once.",
+        action: "/sign-in/link",
+        button: "Sign in",
+        only_looks: false,
+    };
+    show(StatusCode::OK, &page)
+}
+
+fn status_of(problem: &Problem) -> StatusCode {
+    StatusCode::from_u16(problem.kind().status).unwrap_or(StatusCode::FORBIDDEN)
 }
 
 async fn sign_in_by_link(
@@ -149,11 +175,10 @@ async fn sign_out(
     headers: HeaderMap,
     Form(form): Form<WithCsrf>,
 ) -> Response {
-    let name = crate::who::cookie_name(&app);
-    let Some(secret) = crate::who::cookie(&headers, name).map(str::to_owned) else {
+    let Some(secret) = cookie(&headers, cookie_name(&app)).map(str::to_owned) else {
         return see_other("/sign-in", None);
     };
-    if !crate::who::is_token(&form.csrf, &crate::who::csrf_of(&secret)) {
+    if !is_token(&form.csrf, &csrf_of(&secret)) {
         return trouble(&Problem::forbidden(OTHER_SESSION));
     }
     let origin = visitor.origin;
@@ -230,7 +255,7 @@ async fn back_from_provider(
     if let Err(problem) = slow_down_from(&app, &visitor) {
         return trouble(&problem);
     }
-    let keep = crate::who::cookie(&headers, AT_PROVIDER).unwrap_or_default();
+    let keep = cookie(&headers, AT_PROVIDER).unwrap_or_default();
     let now = match app.call(|service| Ok(service.now())).await {
         Ok(now) => now,
         Err(problem) => return trouble(&problem),
@@ -242,32 +267,99 @@ async fn back_from_provider(
             return trouble(&Problem::unauthenticated(error.for_people()));
         }
     };
-    let session = app
+    let trusts_email = oidc.trusts_email();
+    let came_to = app
         .call(move |service| {
-            let email = verified.email.as_deref().filter(|_| verified.email_verified);
             let identity = retort_service::Identity {
                 issuer: &verified.issuer,
                 subject: &verified.subject,
-                email,
+                email: verified.email.as_deref(),
+                email_verified: verified.email_verified,
+                trusts_email,
             };
             service.sign_in_by_identity(&identity, &visitor.origin)
         })
         .await;
-    match session {
-        Ok(session) => {
-            let to = crate::who::cookie(&headers, WANTED).map(percent_decode_str);
-            let to = to.map(|to| to.decode_utf8_lossy().into_owned()).unwrap_or_default();
-            let mut response = see_other(wanted(&to), Some(&session_cookie(&app, Some(&session))));
-            // What was kept for the way there and back has done its work.
-            let gone = format!("{AT_PROVIDER}=; Path=/sign-in; Max-Age=0; HttpOnly; SameSite=Lax");
-            for gone in [gone, wanted_cookie("", 0)] {
-                if let Ok(gone) = HeaderValue::from_str(&gone) {
-                    response.headers_mut().append(SET_COOKIE, gone);
-                }
-            }
-            response
+    let to = cookie(&headers, WANTED).map(percent_decode_str);
+    let to = to.map(|to| to.decode_utf8_lossy().into_owned()).unwrap_or_default();
+    let mut response = match came_to {
+        Ok(ThroughProvider::SignedIn(session)) => {
+            see_other(wanted(&to), Some(&session_cookie(&app, Some(&session))))
+        }
+        Ok(ThroughProvider::Confirm { secret, name, takes_password }) => {
+            let page = ConfirmPage { secret, to, name, takes_password, trouble: None };
+            show_public(StatusCode::OK, &page)
+        }
+        Ok(ThroughProvider::Unknown(unknown)) => {
+            tracing::warn!(cause = unknown.reason(), "signing in through the provider was refused");
+            trouble(&Problem::from(retort_service::Error::from(unknown)))
         }
         Err(problem) => trouble(&problem),
+    };
+    // What was kept for the way there and back has done its work.
+    let gone = format!("{AT_PROVIDER}=; Path=/sign-in; Max-Age=0; HttpOnly; SameSite=Lax");
+    for gone in [gone, wanted_cookie("", 0)] {
+        if let Ok(gone) = HeaderValue::from_str(&gone) {
+            response.headers_mut().append(SET_COOKIE, gone);
+        }
+    }
+    response
+}
+
+/// Asks whether an account that is there already is the person's.
+#[derive(Template)]
+#[template(path = "confirm.html")]
+struct ConfirmPage {
+    secret: String,
+    /// Where the person wanted to go.
+    to: String,
+    name: String,
+    takes_password: bool,
+    trouble: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Confirmed {
+    secret: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    to: String,
+}
+
+async fn confirm_identity(
+    State(app): State<App>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Form(form): Form<Confirmed>,
+) -> Response {
+    if let Err(problem) = check_page(&headers) {
+        return trouble(&problem);
+    }
+    let secret = form.secret.clone();
+    let account = match app.call(move |service| service.identity_to_confirm(&secret)).await {
+        Ok(account) => account,
+        Err(problem) => return trouble(&problem),
+    };
+    let (name, takes_password) = (account.0.name, account.1);
+    let (secret, to) = (form.secret.clone(), form.to.clone());
+    let session = match slow_down(&app, &name, &visitor) {
+        Ok(()) => {
+            let origin = visitor.origin;
+            app.call_with_password(move |service| {
+                service.confirm_identity(&form.secret, Some(&form.password), &origin)
+            })
+            .await
+        }
+        Err(problem) => Err(problem),
+    };
+    match session {
+        Ok(session) => see_other(wanted(&to), Some(&session_cookie(&app, Some(&session)))),
+        Err(problem) => {
+            let trouble = Some(sentence(problem.detail()));
+            let page = ConfirmPage { secret, to, name, takes_password, trouble };
+            show_public(status_of(&problem), &page)
+        }
     }
 }
 
@@ -279,32 +371,64 @@ struct InvitationPage {
     role: String,
     /// Whom it is for.
     name: Option<String>,
+    /// Who is signed in, with what their form carries.
+    here: Option<(String, String)>,
     trouble: Option<String>,
 }
 
-async fn invitation_page(State(app): State<App>, Query(query): Query<WithSecret>) -> Response {
-    invited(&app, query.secret, None, StatusCode::OK).await
+async fn invitation_page() -> Response {
+    let page = LinkPage {
+        title: "Invitation",
+        text: "This link invites you to a project.",
+        action: "/invitation/open",
+        button: "Open the invitation",
+        only_looks: true,
+    };
+    show_scripted(StatusCode::OK, &page)
+}
+
+async fn open_invitation(
+    State(app): State<App>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Form(form): Form<WithSecret>,
+) -> Response {
+    if let Err(problem) = check_page(&headers).and_then(|()| slow_down_from(&app, &visitor)) {
+        return trouble(&problem);
+    }
+    invited(&app, &headers, form.secret, None).await
 }
 
 async fn invited(
     app: &App,
+    headers: &HeaderMap,
     secret: String,
-    trouble_: Option<String>,
-    status: StatusCode,
+    problem: Option<Problem>,
 ) -> Response {
+    let session = cookie(headers, cookie_name(app)).map(str::to_owned);
+    let csrf = session.as_deref().map(csrf_of);
     let asked = secret.clone();
-    match app.call(move |service| service.invitation(&asked)).await {
-        Ok((project, invitation)) => {
+    let found = app.call(move |service| {
+        let signed = match session {
+            Some(session) => service.by_session(&session)?,
+            None => None,
+        };
+        Ok((service.invitation(&asked)?, signed.map(|signed| signed.person().name.clone())))
+    });
+    match found.await {
+        Ok(((project, invitation), person)) => {
+            let status = problem.as_ref().map_or(StatusCode::OK, status_of);
             let page = InvitationPage {
                 secret,
                 project: project.name,
                 role: invitation.role.to_string(),
                 name: invitation.name,
-                trouble: trouble_,
+                here: person.zip(csrf.as_deref().map(masked)),
+                trouble: problem.map(|problem| sentence(problem.detail())),
             };
             show_public(status, &page)
         }
-        Err(problem) => trouble(&problem),
+        Err(gone) => trouble(&gone),
     }
 }
 
@@ -331,11 +455,38 @@ async fn take_invitation(
     });
     match session.await {
         Ok(session) => see_other("/", Some(&session_cookie(&app, Some(&session)))),
-        Err(problem) => {
-            let status =
-                StatusCode::from_u16(problem.kind().status).unwrap_or(StatusCode::FORBIDDEN);
-            invited(&app, secret, Some(sentence(problem.detail())), status).await
-        }
+        Err(problem) => invited(&app, &headers, secret, Some(problem)).await,
+    }
+}
+
+#[derive(Deserialize)]
+struct Joining {
+    secret: String,
+    csrf: String,
+}
+
+/// Takes an invitation as who is signed in.
+async fn join(
+    State(app): State<App>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Form(form): Form<Joining>,
+) -> Response {
+    let Some(session) = cookie(&headers, cookie_name(&app)).map(str::to_owned) else {
+        return see_other("/sign-in", None);
+    };
+    if !is_token(&form.csrf, &csrf_of(&session)) {
+        return trouble(&Problem::forbidden(OTHER_SESSION));
+    }
+    let (origin, secret) = (visitor.origin, form.secret.clone());
+    let joined = app.call(move |service| match service.by_session(&session)? {
+        Some(signed) => service.accept(&signed, &form.secret, &origin).map(|()| true),
+        None => Ok(false),
+    });
+    match joined.await {
+        Ok(true) => see_other("/", None),
+        Ok(false) => see_other("/sign-in", None),
+        Err(problem) => invited(&app, &headers, secret, Some(problem)).await,
     }
 }
 

@@ -19,6 +19,7 @@ const ASSETS: [(&str, &str, &str); 8] = [
     ("/assets/runs.js", SCRIPT, include_str!("../../assets/runs.js")),
     ("/assets/follow.js", SCRIPT, include_str!("../../assets/follow.js")),
     ("/assets/drop.js", SCRIPT, include_str!("../../assets/drop.js")),
+    ("/assets/secret.js", SCRIPT, include_str!("../../assets/secret.js")),
 ];
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";

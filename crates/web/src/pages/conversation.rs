@@ -20,6 +20,7 @@ use super::words::moment;
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::problem::Problem;
+use crate::wire::share_path;
 
 /// Rounds that are shown of one conversation.
 const ROUNDS: usize = 500;
@@ -112,7 +113,10 @@ struct Page {
     /// What stands before `leaf` in the address of another branch.
     branch_query: String,
     tasks: Vec<(String, Vec<Said>)>,
-    shares: Vec<(i64, String, String)>,
+    /// Public links: number, whether it is closed, until when.
+    shares: Vec<(i64, bool, String)>,
+    /// The path of one that was made just now.
+    made: Option<String>,
     can_share: bool,
 }
 
@@ -122,6 +126,11 @@ async fn page(
     Path(id): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Response {
+    one(&app, visit, id, asked, None).await
+}
+
+/// The page of a conversation; `made` is the path of a public link that was made just now.
+async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<String>) -> Response {
     let frame = visit.frame("export");
     let (from, leaf) = (asked.from.clone(), asked.leaf);
     let seen = app.call(move |service| {
@@ -156,7 +165,7 @@ async fn page(
             format!("{}from={}&", shown.branch_query, utf8_percent_encode(from, NON_ALPHANUMERIC))
         }
     };
-    show(StatusCode::OK, &Page { list: list_at(&from), from, branch_query, ..shown })
+    show(StatusCode::OK, &Page { list: list_at(&from), from, branch_query, made, ..shown })
 }
 
 fn whole(
@@ -178,7 +187,7 @@ fn whole(
         let until = share.expires_at.map(|at| format!("expires {} UTC", moment(Some(at))));
         let password = share.has_password.then(|| "with a password".to_owned());
         let about: Vec<String> = password.into_iter().chain(until).collect();
-        (share.id, format!("/s/{}", share.link), about.join(" · "))
+        (share.id, share.is_closed, about.join(" · "))
     });
     let raw_title = summary.title.clone().unwrap_or_default();
     Page {
@@ -204,6 +213,7 @@ fn whole(
         branch_query: format!("source={}&", utf8_percent_encode(&summary.source, NON_ALPHANUMERIC)),
         tasks: tasks.collect(),
         shares: shares.collect(),
+        made: None,
         can_share,
     }
 }
@@ -358,7 +368,10 @@ async fn share(
     Path(id): Path<String>,
     Posted { visit, form }: Posted<Sharing>,
 ) -> Response {
-    let back = path(&id, &form.source);
+    let asked = Asked {
+        source: Some(form.source.clone()).filter(|one| !one.is_empty()),
+        ..Asked::default()
+    };
     let until = match form.until.trim() {
         "" => Ok(None),
         text => Time::parse(text).map(Some),
@@ -370,7 +383,7 @@ async fn share(
         }
     };
     let request = ShareRequest {
-        conversation: id,
+        conversation: id.clone(),
         source: Some(form.source).filter(|source| !source.is_empty()),
         expires_at,
         password: Some(form.password).filter(|password| !password.is_empty()),
@@ -380,9 +393,12 @@ async fn share(
             usage: form.usage.is_some(),
         },
     };
-    let made = app.call_with_password(move |service| service.share(&visit.caller, &request));
+    let caller = visit.caller.clone();
+    let made = app.call_with_password(move |service| service.share(&caller, &request));
     match made.await {
-        Ok(_) => see_other(&format!("{back}#shares"), None),
+        Ok((_, secret)) => {
+            one(&app, visit, id, asked, Some(share_path(&secret))).await
+        }
         Err(problem) => trouble(&problem),
     }
 }

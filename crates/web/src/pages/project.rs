@@ -19,6 +19,7 @@ use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::outgoing::check_url;
 use crate::problem::Problem;
+use crate::wire;
 
 /// Entries of the log, and links, on a page.
 const PAGE: usize = 100;
@@ -30,12 +31,15 @@ pub(super) fn routes() -> Router<App> {
         .route("/project/invite", post(invite))
         .route("/project/invitations/{id}/revoke", post(end_invitation))
         .route("/project/members/{id}", post(set_role))
+        .route("/project/members/{id}/confirm", post(prove_name))
         .route("/project/tokens", get(tokens).post(add_token))
         .route("/project/tokens/{id}/revoke", post(end_token))
         .route("/project/webhooks", post(add_webhook))
         .route("/project/webhooks/{id}/remove", post(end_webhook))
         .route("/project/shares", get(shares))
+        .route("/project/shares/{id}/keep", post(keep_share))
         .route("/project/audit", get(audit))
+        .route("/project/delete", get(delete_page).post(delete))
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,6 +62,7 @@ struct MemberRow {
     since: String,
     seen: String,
     is_disabled: bool,
+    is_proved: bool,
 }
 
 struct InvitationRow {
@@ -114,6 +119,7 @@ async fn people(
                 since: moment(one.since),
                 seen: moment(one.person.seen_at),
                 is_disabled: one.person.is_disabled,
+                is_proved: one.is_proved,
             })
             .collect(),
         invitations: invitations
@@ -153,7 +159,7 @@ async fn invite(State(app): State<App>, Posted { visit, form }: Posted<Inviting>
     let caller = visit.caller.clone();
     match app.call(move |service| service.invite(&caller, role, name.as_deref())).await {
         Ok((_, secret)) => {
-            people(&app, visit, Some(format!("/invitation?secret={secret}")), None).await
+            people(&app, visit, Some(wire::invitation_path(&secret)), None).await
         }
         Err(problem) => people(&app, visit, None, Some(problem)).await,
     }
@@ -192,6 +198,17 @@ async fn set_role(
     match app.call(move |service| service.set_role(&caller, id, role)).await {
         Ok(()) => see_other("/project", None),
         Err(problem) => people(&app, visit, None, Some(problem)).await,
+    }
+}
+
+async fn prove_name(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, .. }: Posted<Nothing>,
+) -> Response {
+    match app.call(move |service| service.prove_name(&visit.caller, id)).await {
+        Ok(()) => see_other("/project", None),
+        Err(problem) => trouble(&problem),
     }
 }
 
@@ -342,11 +359,11 @@ struct ShareRow {
     id: i64,
     title: String,
     conversation: String,
-    link: String,
     creator: String,
     created: String,
     until: String,
     has_password: bool,
+    is_closed: bool,
 }
 
 #[derive(Template)]
@@ -373,15 +390,61 @@ async fn shares(State(app): State<App>, visit: Visit, Query(behind): Query<Behin
                 title: one.title.clone().unwrap_or_else(|| one.conversation_id.clone()),
                 conversation: utf8_percent_encode(&one.conversation_id, NON_ALPHANUMERIC)
                     .to_string(),
-                link: format!("/s/{}", one.link),
                 creator: one.creator.clone(),
                 created: moment(one.created_at),
                 until: moment(one.expires_at),
                 has_password: one.has_password,
+                is_closed: one.is_closed,
             });
             show(StatusCode::OK, &Shares { frame, shares: shares.collect(), next })
         }
         Err(problem) => trouble(&problem),
+    }
+}
+
+async fn keep_share(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, .. }: Posted<Nothing>,
+) -> Response {
+    match app.call(move |service| service.keep_share(&visit.caller, id)).await {
+        Ok(()) => see_other("/project/shares", None),
+        Err(problem) => trouble(&problem),
+    }
+}
+
+/// Says what goes with the project, and asks for its name.
+#[derive(Template)]
+#[template(path = "project_delete.html")]
+struct DeletePage {
+    frame: Frame,
+    has: wire::Belongings,
+    trouble: Option<String>,
+}
+
+async fn delete_page(State(app): State<App>, visit: Visit) -> Response {
+    to_delete(&app, &visit, None).await
+}
+
+async fn to_delete(app: &App, visit: &Visit, problem: Option<Problem>) -> Response {
+    let caller = visit.caller.clone();
+    match app.call(move |service| service.belongings(&caller)).await {
+        Ok(has) => {
+            let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+            let trouble = problem.map(|problem| problem.detail().to_owned());
+            let page = DeletePage { frame: visit.frame("project"), has: has.into(), trouble };
+            show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+        }
+        Err(problem) => trouble(&problem),
+    }
+}
+
+async fn delete(State(app): State<App>, Posted { visit, form }: Posted<Named>) -> Response {
+    let caller = visit.caller.clone();
+    let name = form.name.trim().to_owned();
+    match app.call(move |service| service.delete_project(&caller, &name)).await {
+        Ok(()) => see_other("/", None),
+        Err(problem) => to_delete(&app, &visit, Some(problem)).await,
     }
 }
 

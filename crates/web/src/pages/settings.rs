@@ -22,6 +22,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/settings", get(settings))
         .route("/settings/password", post(password))
         .route("/settings/sign-out-everywhere", post(sign_out_everywhere))
+        .route("/settings/delete-account", post(delete_account))
 }
 
 #[derive(Template)]
@@ -29,7 +30,7 @@ pub(super) fn routes() -> Router<App> {
 struct Settings {
     frame: Frame,
     has_password: bool,
-    done: Option<&'static str>,
+    done: Option<String>,
     trouble: Option<String>,
 }
 
@@ -37,7 +38,7 @@ async fn settings(visit: Visit) -> Response {
     page(&visit, None, None)
 }
 
-fn page(visit: &Visit, done: Option<&'static str>, problem: Option<&Problem>) -> Response {
+fn page(visit: &Visit, done: Option<String>, problem: Option<&Problem>) -> Response {
     let status = problem.map_or(200, |problem| problem.kind().status);
     let page = Settings {
         frame: visit.frame("settings"),
@@ -71,7 +72,13 @@ async fn password(
         service.change_password(&signed, Some(&form.current), &form.new, &visitor.origin)
     });
     match changed.await {
-        Ok(()) => page(&visit, Some("Password changed. Your other sessions have ended."), None),
+        Ok(ended) => {
+            let (sessions, tokens) = (ended.sessions, ended.tokens);
+            let done = format!(
+                "Password changed. Ended: {sessions} other sessions and links, {tokens} API tokens."
+            );
+            page(&visit, Some(done), None)
+        }
         Err(problem) => page(&visit, None, Some(&problem)),
     }
 }
@@ -87,5 +94,31 @@ async fn sign_out_everywhere(
     match ended {
         Ok(_) => see_other("/sign-in", Some(&session_cookie(&app, None))),
         Err(problem) => trouble(&problem),
+    }
+}
+
+#[derive(Deserialize)]
+struct Leaving {
+    #[serde(default)]
+    current: String,
+}
+
+async fn delete_account(
+    State(app): State<App>,
+    visitor: Visitor,
+    Posted { visit, form }: Posted<Leaving>,
+) -> Response {
+    if visit.signed.is_ambient()
+        && let Err(problem) = slow_down(&app, visit.caller.name(), &visitor)
+    {
+        return page(&visit, None, Some(&problem));
+    }
+    let signed = visit.signed.clone();
+    let gone = app.call_with_password(move |service| {
+        service.delete_own_account(&signed, Some(&form.current), &visitor.origin)
+    });
+    match gone.await {
+        Ok(()) => see_other("/sign-in", Some(&session_cookie(&app, None))),
+        Err(problem) => page(&visit, None, Some(&problem)),
     }
 }

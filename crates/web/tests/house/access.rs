@@ -52,13 +52,11 @@ struct Callers {
     expired: String,
     revoked: String,
     disabled: String,
-    of_ann: Vec<String>,
-    of_owner: Vec<String>,
 }
 
 impl Callers {
     async fn of(house: &House) -> Self {
-        let (p, ann, owner) = (house.p.clone(), house.ann.clone(), house.owner.clone());
+        let (p, ann) = (house.p.clone(), house.ann.clone());
         let all = Grants::ALL;
         let old = house
             .call({
@@ -77,20 +75,12 @@ impl Callers {
                 service.admit(&local, &gone, ProjectRole::Member).unwrap();
                 let disabled = token_of(service, &p, &gone, all, 30);
                 service.set_disabled(&gone, true).unwrap();
-                let each = |person| {
-                    Grant::ALL
-                        .iter()
-                        .map(|&grant| {
-                            token_of(service, &p, person, [grant].into_iter().collect(), 30)
-                        })
-                        .collect()
-                };
-                Self { expired: old, revoked, disabled, of_ann: each(&ann), of_owner: each(&owner) }
+                Self { expired: old, revoked, disabled }
             })
             .await
     }
 
-    /// What the caller of a column shows. Sessions are begun anew, as some requests end them.
+    /// What the caller of a column shows. Sessions and tokens are made anew, as some requests end them.
     async fn shown(&self, house: &House, column: usize, holder: Holder) -> As {
         let session = |person: &retort_service::Person| {
             let person = person.clone();
@@ -107,11 +97,11 @@ impl Callers {
             "admin" => As::Session(session(&house.admin).await),
             "owner" => As::Session(session(&house.owner).await),
             _ => {
-                let tokens = match holder {
-                    Holder::Member => &self.of_ann,
-                    Holder::Owner => &self.of_owner,
+                let person = match holder {
+                    Holder::Member => &house.ann,
+                    Holder::Owner => &house.owner,
                 };
-                As::Token(tokens[column - 10].clone())
+                house.token(&house.p, person, &[Grant::ALL[column - 10]]).await
             }
         }
     }

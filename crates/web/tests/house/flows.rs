@@ -120,7 +120,7 @@ async fn what_a_page_cannot_take_is_told_on_a_page() {
             house.ask("POST", "/sign-in").form(&[("name", "no password")]),
             house.ask("POST", "/sign-in/link").form(&[]),
             house.ask("POST", "/sign-in").header("content-type", "text/plain").body("name=x"),
-            house.ask("GET", "/sign-in/link"),
+            house.ask("POST", "/sign-in/confirm").form(&[("secret", "no such")]),
             house.ask("GET", "/datasets/one").by(&ann),
             house.ask("GET", "/s/x?leaf=green"),
         ];

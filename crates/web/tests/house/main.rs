@@ -10,6 +10,8 @@ mod access;
 mod attacks;
 mod flows;
 mod pages;
+mod identity;
+mod lives;
 mod people;
 mod runs;
 mod sharing;

@@ -26,8 +26,13 @@ async fn an_invitation_lets_one_in_once_and_for_a_while() {
     on_both(async |house| {
         let owner = house.session(&house.owner).await;
         let open = invite(house, &owner, json!({"role": "admin"})).await;
-        // Its address leads to the page that takes it.
-        let page = house.get(open["path"].as_str().unwrap(), &As::Nobody).await;
+        // Its address leads to the page that takes it. What stands behind `#` is sent to nobody.
+        let path = open["path"].as_str().unwrap();
+        let (path, secret) = path.split_once('#').unwrap();
+        assert_eq!(secret, open["secret"]);
+        let page = house.get(path, &As::Nobody).await;
+        assert!(page.status == 200 && page.text().contains("/invitation/open"), "{}", page.text());
+        let page = house.ask("POST", "/invitation/open").form(&[("secret", secret)]).send().await;
         assert!(page.status == 200 && page.text().contains("Join p"), "{}", page.text());
         let joined = accept(house, &open["secret"], "newcomer").await;
         assert_eq!(joined.status, 201, "{}", joined.text());
@@ -116,7 +121,7 @@ async fn a_token_is_shown_once_and_ends_when_it_is_revoked_or_too_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signing_out_everywhere_ends_every_session_and_link_and_no_token() {
+async fn signing_out_everywhere_ends_every_session_link_and_token() {
     on_both(async |house| {
         let (one, two) = (house.session(&house.ann).await, house.session(&house.ann).await);
         let bob = house.session(&house.bob).await;
@@ -124,15 +129,37 @@ async fn signing_out_everywhere_ends_every_session_and_link_and_no_token() {
         let ann = house.ann.clone();
         let link = house.call(move |service| service.sign_in_link(&ann).unwrap()).await;
         house.delete("/api/v1/sessions", &token).await.refused(403, "forbidden");
-        assert!(house.delete("/api/v1/sessions", &one).await.ok()["ended"].as_u64() >= Some(2));
-        for who in [&one, &two] {
+        let ended = house.delete("/api/v1/sessions", &one).await.ok();
+        assert!(ended["ended"].as_u64() >= Some(3), "{ended}");
+        assert_eq!(ended["tokens"], 1);
+        for who in [&one, &two, &token] {
             house.get("/api/v1/session", who).await.refused(401, "unauthenticated");
         }
         let asked = json!({"secret": link});
         let reply = house.post("/api/v1/session/link", &As::Nobody, asked).await;
         reply.refused(401, "unauthenticated");
-        for who in [&bob, &token] {
-            assert_eq!(house.get("/api/v1/session", who).await.status, 200);
+        assert_eq!(house.get("/api/v1/session", &bob).await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_ends_the_tokens_made_before() {
+    on_both(async |house| {
+        let ann = house.session(&house.ann).await;
+        let make = async || house.token(&house.p, &house.ann, Grant::ALL).await;
+        let token = make().await;
+        let asked = json!({"current": PASSWORD, "new": "another password"});
+        let ended = house.ask("PUT", "/api/v1/password").by(&ann).json(&asked).send().await.ok();
+        assert_eq!(ended["tokens"], 1);
+        house.get("/api/v1/session", &token).await.refused(401, "unauthenticated");
+        assert_eq!(house.get("/api/v1/session", &ann).await.status, 200);
+
+        let token = make().await;
+        let person = house.ann.clone();
+        house.call(move |service| service.set_password(&person, PASSWORD).unwrap()).await;
+        for who in [&ann, &token] {
+            house.get("/api/v1/session", who).await.refused(401, "unauthenticated");
         }
     })
     .await;
@@ -151,34 +178,76 @@ async fn through_provider(house: &House) -> Reply {
     house.ask("GET", &path).header("cookie", &cookie).send().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn people_sign_in_through_the_provider_if_their_address_is_known_and_verified() {
-    let provider = Provider::start().await;
-    let make = |address: std::net::SocketAddr, issuer: &str| {
+/// How a house is set up whose people sign in through a provider.
+fn with_provider(provider: &Provider, trusts_email: bool) -> impl Fn() -> Setup {
+    fn make(address: std::net::SocketAddr, issuer: &str, trusts_email: bool) -> Oidc {
         Oidc::new(OidcSettings {
             issuer: issuer.to_owned(),
             client_id: CLIENT_ID.to_owned(),
             client_secret: Some(CLIENT_SECRET.to_owned()),
             redirect: format!("http://{address}/sign-in/callback"),
             scopes: Vec::new(),
+            trusts_email,
         })
         .unwrap()
+    }
+    let issuer = provider.issuer().to_owned();
+    let oidc: fn(std::net::SocketAddr, &str) -> Oidc = if trusts_email {
+        |address, issuer| make(address, issuer, true)
+    } else {
+        |address, issuer| make(address, issuer, false)
     };
-    let setup =
-        || Setup { oidc: Some(make), issuer: provider.issuer().to_owned(), ..Setup::default() };
-    on_both_with(setup, async |house| {
-        provider.sign_in_as(Person { email_verified: false, ..Person::with_email(ANN) });
+    move || Setup { oidc: Some(oidc), issuer: issuer.clone(), ..Setup::default() }
+}
+
+/// What the page that asks whether an account is the person's has in its form.
+fn secret_in(page: &Reply) -> String {
+    let text = page.text();
+    let (_, rest) = text.split_once("name=\"secret\" value=\"").unwrap_or_else(|| panic!("{text}"));
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
+async fn confirm(house: &House, page: &Reply, password: &str) -> Reply {
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert_eq!(page.session(), None);
+    let secret = secret_in(page);
+    let form = [("secret", &*secret), ("password", password)];
+    house.ask("POST", "/sign-in/confirm").form(&form).send().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_sign_in_through_the_provider_if_their_address_is_known_and_verified() {
+    let provider = Provider::start().await;
+    on_both_with(with_provider(&provider, false), async |house| {
+        provider.sign_in_as(Person { email_verified: Some(false), ..Person::with_email(ANN) });
         let reply = through_provider(house).await;
         assert_eq!((reply.status, reply.session()), (401, None), "{}", reply.text());
         provider.sign_in_as(Person::with_email("stranger@example.com"));
         let reply = through_provider(house).await;
         assert_eq!((reply.status, reply.session()), (401, None), "{}", reply.text());
 
-        provider.sign_in_as(Person::with_email(ANN));
+        // One whose account nobody has used is in at once.
+        house
+            .call(|service| {
+                service.add_person("new@example.com", None).unwrap();
+            })
+            .await;
+        provider.sign_in_as(Person::with_email("new@example.com"));
         let reply = through_provider(house).await;
+        assert_eq!((reply.status, reply.header("location")), (303, "/"), "{}", reply.text());
+
+        // One whose account was used before says that it is theirs.
+        provider.sign_in_as(Person::with_email(ANN));
+        let page = through_provider(house).await;
+        assert!(page.text().contains(ANN), "{}", page.text());
+        let wrong = confirm(house, &page, "not the password").await;
+        assert_eq!((wrong.status, wrong.session()), (401, None));
+        let reply = confirm(house, &page, PASSWORD).await;
         assert_eq!((reply.status, reply.header("location")), (303, "/"), "{}", reply.text());
         let ann = As::Session(reply.session().unwrap());
         assert_eq!(house.get("/api/v1/session", &ann).await.ok()["person"], ANN);
+        let again = confirm(house, &page, PASSWORD).await;
+        assert_eq!((again.status, again.session()), (401, None), "it is confirmed once");
         // From now on it is the subject that tells who it is, whatever the address.
         let moved = Person { email: Some(crate::house::BOB.into()), ..Person::with_email(ANN) };
         provider.sign_in_as(moved);
@@ -191,7 +260,7 @@ async fn people_sign_in_through_the_provider_if_their_address_is_known_and_verif
         let reply = through_provider(house).await;
         assert_eq!((reply.status, reply.session()), (401, None));
         // Many people sign in at once through one provider.
-        provider.sign_in_as(Person::with_email(crate::house::BOB));
+        provider.sign_in_as(Person::with_email("new@example.com"));
         for _ in 0..15 {
             assert_eq!(through_provider(house).await.status, 303);
         }
@@ -199,6 +268,121 @@ async fn people_sign_in_through_the_provider_if_their_address_is_known_and_verif
         assert_eq!(page.status, 401);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_another_made_is_theirs_no_longer_once_its_person_comes() {
+    let provider = Provider::start().await;
+    on_both_with(with_provider(&provider, false), async |house| {
+        for way in ["provider", "link"] {
+            // The owner of another project makes an account in someone's name and keeps its password.
+            let name = format!("chief-{way}@example.com");
+            let quinn = house.session(&house.quinn).await;
+            let asked = json!({"role": "admin", "name": name});
+            let secret = invite(house, &quinn, asked).await["secret"].clone();
+            let planted = accept(house, &secret, "").await;
+            let planted = As::Session(planted.session().unwrap());
+            let asked = json!({"name": "kept", "scopes": ["read"], "days": 300});
+            let token = house.post("/api/v1/tokens", &planted, asked).await.ok();
+            let token = As::Token(token["token"].as_str().unwrap().to_owned());
+            // Nothing is theirs in the other project, though the name owns things there.
+            house.get("/api/v1/conversations?project=p", &planted).await.refused(404, "not-found");
+
+            let session = match way {
+                "provider" => {
+                    provider.sign_in_as(Person::with_email(&name));
+                    let page = through_provider(house).await;
+                    assert!(page.text().contains(&name), "{}", page.text());
+                    confirm(house, &page, "").await.session().unwrap()
+                }
+                _ => {
+                    let name = name.clone();
+                    house
+                        .call(move |service| {
+                            let person = service.person(&name).unwrap();
+                            crate::house::session_of(service, &person)
+                        })
+                        .await
+                }
+            };
+            for who in [&planted, &token] {
+                house.get("/api/v1/session", who).await.refused(401, "unauthenticated");
+            }
+            let body = json!({"name": name, "password": PASSWORD});
+            let reply = house.post("/api/v1/session", &As::Nobody, body).await;
+            reply.refused(401, "unauthenticated");
+            let chief = As::Session(session);
+            assert_eq!(house.get("/api/v1/session", &chief).await.ok()["person"], name);
+        }
+    })
+    .await;
+}
+
+/// What the operator reads of refused sign-ins: who, and how.
+async fn refused_sign_ins(house: &House) -> Vec<(String, String)> {
+    let p = house.p.clone();
+    house
+        .call(move |service| {
+            let local = retort_service::Caller::local(&p);
+            let filter = retort_service::AuditFilter { only_refused: true, ..Default::default() };
+            let entries = service.audit(&local, &filter, None, 100).unwrap();
+            entries
+                .into_iter()
+                .filter(|entry| entry.action == retort_model::Action::SignIn)
+                .map(|entry| (entry.person.unwrap_or_default(), entry.object))
+                .collect()
+        })
+        .await
+}
+
+/// Report oidc-entra: Microsoft Entra ID sends no `email_verified`, Authentik sends false.
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_a_provider_does_not_verify_count_where_the_operator_trusts_them() {
+    let provider = Provider::start().await;
+    let new = "entra@example.com";
+    for trusts in [false, true] {
+        on_both_with(with_provider(&provider, trusts), async |house| {
+            house
+                .call(move |service| {
+                    service.add_person(new, None).unwrap();
+                })
+                .await;
+            for (email_verified, reason) in [
+                (None, "did not say whether the e-mail address is verified"),
+                (Some(false), "says that the e-mail address is not verified"),
+            ] {
+                provider.sign_in_as(Person { email_verified, ..Person::with_email(new) });
+                let reply = through_provider(house).await;
+                assert_eq!(reply.status, if trusts { 303 } else { 401 }, "{}", reply.text());
+                if trusts {
+                    continue;
+                }
+                let text = reply.text();
+                assert!(
+                    text.contains("did not confirm that your e-mail address is yours"),
+                    "{text}"
+                );
+                let (who, how) = refused_sign_ins(house).await.remove(0);
+                assert!(who == new && how.contains(reason), "{who} {how}");
+                assert!(how.contains(provider.issuer()), "{how}");
+            }
+            // An account that someone uses takes its password, as the address may be chosen by whoever signs in.
+            provider.sign_in_as(Person { email_verified: None, ..Person::with_email(ANN) });
+            let page = through_provider(house).await;
+            if trusts {
+                let reply = confirm(house, &page, "").await;
+                assert_eq!((reply.status, reply.session()), (401, None), "{}", reply.text());
+                assert_eq!(confirm(house, &page, PASSWORD).await.status, 303);
+            } else {
+                assert_eq!(page.status, 401);
+            }
+            provider.sign_in_as(Person { email: None, ..Person::with_email("none@example.com") });
+            assert_eq!(through_provider(house).await.status, 401);
+            let (_, how) = refused_sign_ins(house).await.remove(0);
+            assert!(how.contains("gave no e-mail address"), "{how}");
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -196,6 +196,7 @@ impl House {
         let address = listener.local_addr().unwrap();
         let listening = Listening::new(Bounds::default());
         let settings = WebSettings {
+            url: None,
             is_secure: setup.is_secure,
             has_worker: setup.has_worker,
             url: None,
@@ -286,6 +287,11 @@ impl House {
         tokio::task::spawn_blocking(move || drop(self)).await.unwrap();
     }
 
+    /// Where the store and the objects lie.
+    pub fn folder(&self) -> std::path::PathBuf {
+        self.folder.as_ref().unwrap().path().to_owned()
+    }
+
     /// Asks the service itself, on a thread that may block.
     pub async fn call<T: Send + 'static>(
         &self,
@@ -368,9 +374,9 @@ impl House {
 fn furnish(service: &Service) -> ([Project; 2], [Person; 5]) {
     let [p, q] = ["p", "q"].map(|name| service.project_or_new(name).unwrap());
     let add = |name: &str, project: &Project, role| {
-        let person = service.add_person(name, Some(PASSWORD)).unwrap();
+        let person = service.add_person(name, None).unwrap();
         service.admit(&Caller::local(project), &person, role).unwrap();
-        person
+        set_password(service, &person)
     };
     let people = [
         add("owner@example.com", &p, ProjectRole::Owner),
@@ -380,6 +386,14 @@ fn furnish(service: &Service) -> ([Project; 2], [Person; 5]) {
         add("quinn@example.com", &q, ProjectRole::Owner),
     ];
     ([p, q], people)
+}
+
+/// Has a person set the password that everyone has.
+pub fn set_password(service: &Service, person: &Person) -> Person {
+    let session = service.by_session(&session_of(service, person)).unwrap().unwrap();
+    service.change_password(&session, None, PASSWORD, &Origin::default()).unwrap();
+    service.sign_out(&session, &Origin::default()).unwrap();
+    service.person(&person.name).unwrap()
 }
 
 pub fn session_of(service: &Service, person: &Person) -> String {

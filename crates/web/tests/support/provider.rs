@@ -42,7 +42,8 @@ pub const ENDS: i64 = 4_102_444_800;
 pub struct Person {
     pub subject: String,
     pub email: Option<String>,
-    pub email_verified: bool,
+    /// None leaves it out, as Microsoft Entra ID does.
+    pub email_verified: Option<bool>,
     pub name: Option<String>,
 }
 
@@ -53,7 +54,7 @@ impl Person {
         Self {
             subject: format!("subject-of-{name}"),
             email: Some(email.to_owned()),
-            email_verified: true,
+            email_verified: Some(true),
             name: Some(name.to_owned()),
         }
     }
@@ -416,9 +417,10 @@ impl Shared {
         let mut claims = json!({});
         if let Some(email) = &person.email {
             claims["email"] = json!(email);
-            let verified = person.email_verified;
-            claims["email_verified"] =
-                if loose { json!(verified.to_string()) } else { json!(verified) };
+            if let Some(verified) = person.email_verified {
+                claims["email_verified"] =
+                    if loose { json!(verified.to_string()) } else { json!(verified) };
+            }
         }
         if let Some(name) = &person.name {
             claims["name"] = json!(name);

@@ -109,6 +109,12 @@ pub const ROWS: &[Row] = &[
         at("/invitations/join").json(json!({"secret": stage.invitation(&other).1}))
     }),
     row("GET /api/v1/formats", |_| at("/formats")),
+    row("DELETE /api/v1/account", |_| at("/account").json(json!({"password": "another one"})))
+        .but("with a wrong password"),
+    row("GET /api/v1/project", |_| at("/project")).of_project(),
+    row("DELETE /api/v1/project", |_| at("/project").json(json!({"name": "another"})))
+        .but("under another name")
+        .of_project(),
     // Conversations.
     row("GET /api/v1/conversations", |_| at("/conversations")),
     row("GET /api/v1/conversations/count", |_| at("/conversations/count")),
@@ -268,6 +274,9 @@ pub const ROWS: &[Row] = &[
     row("POST /api/v1/shares", |stage| {
         at("/shares").json(json!({"conversation": stage.conversation()}))
     }),
+    row("POST /api/v1/shares/{id}/keep", |stage| {
+        at(format!("/shares/{}/keep", stage.share(None).0))
+    }),
     row("DELETE /api/v1/shares/{id}", |stage| at(format!("/shares/{}", stage.share(None).0))),
     row("GET /api/v1/shared/{link}", |stage| at(format!("/shared/{}", stage.share(None).1))),
     row("GET /api/v1/shared/{link}", |stage| at(format!("/shared/{}", stage.share(Some("x")).1)))
@@ -313,6 +322,10 @@ pub const ROWS: &[Row] = &[
         at(format!("/members/{}", stage.member(ProjectRole::Owner))).json(json!({"role": "member"}))
     })
     .but("an owner made member")
+    .of_project(),
+    row("POST /api/v1/members/{person}/confirm", |stage| {
+        at(format!("/members/{}/confirm", stage.member(ProjectRole::Member)))
+    })
     .of_project(),
     row("DELETE /api/v1/members/{person}", |stage| {
         at(format!("/members/{}", stage.member(ProjectRole::Member)))
@@ -477,6 +490,11 @@ pub const ROWS: &[Row] = &[
             .form(&[("csrf", "CSRF"), ("role", "admin")])
     })
     .of_project(),
+    row("POST /project/members/{id}/confirm", |stage| {
+        page(format!("/project/members/{}/confirm", stage.member(ProjectRole::Member)))
+            .form(&[("csrf", "CSRF")])
+    })
+    .of_project(),
     row("GET /project/tokens", |_| page("/project/tokens")),
     row("POST /project/tokens", |_| {
         page("/project/tokens").form(&[
@@ -496,8 +514,21 @@ pub const ROWS: &[Row] = &[
         page(format!("/project/webhooks/{}/remove", stage.webhook())).form(&[("csrf", "CSRF")])
     }),
     row("GET /project/shares", |_| page("/project/shares")),
+    row("POST /project/shares/{id}/keep", |stage| {
+        page(format!("/project/shares/{}/keep", stage.share(None).0)).form(&[("csrf", "CSRF")])
+    }),
     row("GET /project/audit", |_| page("/project/audit")).of_project(),
+    row("GET /project/delete", |_| page("/project/delete")).of_project(),
+    row("POST /project/delete", |_| {
+        page("/project/delete").form(&[("csrf", "CSRF"), ("name", "another")])
+    })
+    .but("under another name")
+    .of_project(),
     row("GET /settings", |_| page("/settings")),
+    row("POST /settings/delete-account", |_| {
+        page("/settings/delete-account").form(&[("csrf", "CSRF"), ("current", "another one")])
+    })
+    .but("with a wrong password"),
     row("POST /settings/password", |_| {
         page("/settings/password").form(&[
             ("csrf", "CSRF"),
@@ -513,16 +544,23 @@ pub const ROWS: &[Row] = &[
         let person = stage.person(Some(PASSWORD));
         page("/sign-in").form(&[("name", &person.name), ("password", PASSWORD)])
     }),
-    row("GET /sign-in/link", |_| page("/sign-in/link?secret=x")),
+    row("GET /sign-in/link", |_| page("/sign-in/link")),
     row("POST /sign-in/link", |stage| {
         let secret = stage.service.sign_in_link(&stage.person(None)).unwrap();
         page("/sign-in/link").form(&[("secret", &secret)])
     }),
     row("GET /sign-in/provider", |_| page("/sign-in/provider")).but("there is none"),
     row("GET /sign-in/callback", |_| page("/sign-in/callback?state=x&code=y")).but("there is none"),
+    row("POST /sign-in/confirm", |_| page("/sign-in/confirm").form(&[("secret", "none")]))
+        .but("there is nothing to confirm"),
     row("POST /sign-out", |_| page("/sign-out").form(&[("csrf", "CSRF")])),
-    row("GET /invitation", |stage| {
-        page(format!("/invitation?secret={}", stage.invitation(&stage.p).1))
+    row("GET /invitation", |_| page("/invitation")),
+    row("POST /invitation/open", |stage| {
+        page("/invitation/open").form(&[("secret", &stage.invitation(&stage.p).1)])
+    }),
+    row("POST /invitation/join", |stage| {
+        let other = stage.service.project_or_new("another").unwrap();
+        page("/invitation/join").form(&[("csrf", "CSRF"), ("secret", &stage.invitation(&other).1)])
     }),
     row("POST /invitation", |stage| {
         let (secret, name) = (stage.invitation(&stage.p).1, stage.name("newcomer"));
@@ -546,6 +584,7 @@ pub const ROWS: &[Row] = &[
     row("GET /imports", |_| page("/imports")),
     row("GET /assets/drop.js", |_| page("/assets/drop.js")),
     row("GET /assets/follow.js", |_| page("/assets/follow.js")),
+    row("GET /assets/secret.js", |_| page("/assets/secret.js")),
     row("GET /healthz", |_| page("/healthz")),
     row("GET /readyz", |_| page("/readyz")),
     row("GET /metrics", |_| page("/metrics")).of_project(),
@@ -732,8 +771,8 @@ impl Stage {
             password: password.map(str::to_owned),
             ..ShareRequest::default()
         };
-        let share = self.service.share(&self.ann, &request).unwrap();
-        (share.id, share.link)
+        let (share, secret) = self.service.share(&self.ann, &request).unwrap();
+        (share.id, secret)
     }
 
     fn token(&self) -> i64 {
@@ -766,7 +805,9 @@ impl Stage {
                 }
             }
         }
-        if !["POST /api/v1/projects", "POST /api/v1/invitations/join"].contains(&endpoint) {
+        if !["POST /api/v1/projects", "POST /api/v1/invitations/join", "POST /invitation/join"]
+            .contains(&endpoint)
+        {
             return;
         }
         for project in service.projects().unwrap() {
