@@ -116,6 +116,7 @@ pub struct ServeConfig {
     pub person_header: Option<String>,
     pub oidc_issuer: Option<String>,
     pub oidc_client: Option<String>,
+    pub oidc_trust_email: Option<bool>,
     pub requests_per_minute: Option<u32>,
     pub request_seconds: Option<u64>,
     pub allow_private_webhooks: Option<bool>,
@@ -275,13 +276,21 @@ impl Keeping {
         }
     }
 
-    /// What stands before the path of a link that people open, as far as that is known here.
+    /// What stands before the path of a link that people open: where the server is said to be, else where it listens
+    /// unless told otherwise.
     pub fn public_url(&self) -> Result<String, Failure> {
+        let serve = self.file()?.serve;
         let url = match self.server_url()? {
             Some(url) => Some(url),
-            None => std::env::var("RETORT_URL").ok().or(self.file()?.serve.url),
+            None => std::env::var("RETORT_URL").ok().or(serve.url),
         };
-        Ok(url.unwrap_or_default().trim_end_matches('/').to_owned())
+        let url = url.unwrap_or_else(|| {
+            let listen = std::env::var("RETORT_LISTEN").ok().or(serve.listen);
+            let listen = listen.as_deref().unwrap_or(crate::commands::serve::LISTEN);
+            let scheme = if serve.tls_certificate.is_some() { "https" } else { "http" };
+            format!("{scheme}://{listen}")
+        });
+        Ok(url.trim_end_matches('/').to_owned())
     }
 
     /// The store that is there.

@@ -420,9 +420,17 @@ impl House {
         match self {
             Self::Here(opened) => {
                 let request = asked.request().map_err(|problem| problem.detail().to_owned())?;
-                Ok((&opened.service.share(&opened.caller, &request)?).into())
+                Ok(wire::Share::made(&opened.service.share(&opened.caller, &request)?))
             }
             Self::There(client) => Ok(client.share(&asked)?),
+        }
+    }
+
+    /// Opens a link again that closed as its maker lost their role.
+    pub fn keep_share(&self, id: i64) -> Result<(), Failure> {
+        match self {
+            Self::Here(opened) => Ok(opened.service.keep_share(&opened.caller, id)?),
+            Self::There(client) => Ok(client.keep_share(id)?),
         }
     }
 
@@ -522,6 +530,17 @@ impl House {
             )
             .into()),
             (_, None, None) => Err(format!("`{name}` is not in the project").into()),
+        }
+    }
+
+    /// Confirms that a member's name is theirs.
+    pub fn prove_name(&self, name: &str) -> Result<(), Failure> {
+        let folded = name.to_lowercase();
+        let found = self.members()?.into_iter().find(|one| one.name.to_lowercase() == folded);
+        let member = found.ok_or_else(|| format!("`{name}` is not in the project"))?;
+        match self {
+            Self::Here(opened) => Ok(opened.service.prove_name(&opened.caller, member.id)?),
+            Self::There(client) => Ok(client.prove_name(member.id)?),
         }
     }
 

@@ -299,6 +299,16 @@ impl Client {
         self.post(&["shares"], asked)
     }
 
+    pub fn keep_share(&self, id: i64) -> Result<(), ClientError> {
+        let id = id.to_string();
+        self.done(self.request(Method::POST, &["shares", &id, "keep"], Query::new())?)
+    }
+
+    pub fn prove_name(&self, person: i64) -> Result<(), ClientError> {
+        let person = person.to_string();
+        self.done(self.request(Method::POST, &["members", &person, "confirm"], Query::new())?)
+    }
+
     pub fn unshare(&self, id: i64) -> Result<(), ClientError> {
         self.remove(&["shares", &id.to_string()])
     }

@@ -39,6 +39,13 @@ enum Action {
         #[arg(value_name = "ROLE", value_parser = parse_role)]
         role: ProjectRole,
     },
+    /// Confirm that a member who chose their own name, by an open invitation, is who they say: from then on they see the
+    /// items that it owns.
+    Confirm {
+        /// Their name.
+        #[arg(value_name = "PERSON")]
+        person: String,
+    },
     /// Take a person out of the project.
     Remove {
         /// Their name.
@@ -55,6 +62,10 @@ impl Members {
             Action::Set { person, role } => {
                 house.set_role(&person, Some(role))?;
                 eprintln!("`{}` is {role} of the project", one_line(&person, 80));
+            }
+            Action::Confirm { person } => {
+                house.prove_name(&person)?;
+                eprintln!("the name `{}` is confirmed", one_line(&person, 80));
             }
             Action::Remove { person } => {
                 house.set_role(&person, None)?;
@@ -73,7 +84,7 @@ fn list(members: &[wire::Member], json: bool) -> Result<(), Failure> {
         eprintln!("nobody is in the project; `retort members set` brings a person in");
         return Ok(());
     }
-    let mut table = table(&["ID", "NAME", "ROLE", "SINCE", "DISABLED", "SEEN"]);
+    let mut table = table(&["ID", "NAME", "ROLE", "SINCE", "DISABLED", "CONFIRMED", "SEEN"]);
     for member in members {
         table.add_row([
             member.id.to_string(),
@@ -81,6 +92,7 @@ fn list(members: &[wire::Member], json: bool) -> Result<(), Failure> {
             member.role.clone(),
             moment_of(member.since.as_deref()),
             if member.disabled { "yes".into() } else { String::new() },
+            if member.proved { "yes".into() } else { "no".into() },
             moment_of(member.seen_at.as_deref()),
         ]);
     }

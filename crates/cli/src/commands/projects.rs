@@ -8,11 +8,11 @@ use retort_model::ProjectRole;
 use retort_service::Caller;
 use retort_web::wire;
 
-use super::{Failure, print, print_json};
+use super::{Failure, confirm, print, print_json};
 use crate::config::Keeping;
-use crate::words::{one_line, table};
+use crate::words::{one_line, several, table};
 
-/// List the projects, or add one.
+/// List the projects, add or delete one.
 #[derive(Args)]
 pub struct Projects {
     #[command(subcommand)]
@@ -40,6 +40,16 @@ enum Action {
         #[arg(long, value_name = "PERSON")]
         owner: Option<String>,
     },
+    /// Delete a project for good, with everything in it.
+    Delete {
+        /// Its name.
+        #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+    },
 }
 
 impl Projects {
@@ -64,6 +74,27 @@ impl Projects {
                 if self.json {
                     print_json(&wire::Project { name, role: caller.role().to_string() })?;
                 }
+            }
+            Action::Delete { name, yes } => {
+                let service = self.keeping.service()?;
+                let caller = Caller::local(&service.project(&name)?);
+                let has = service.belongings(&caller)?;
+                let question = format!(
+                    "the project `{name}` will be gone for good, with {}, {} and {}, {} with their files, {}, {}, {} and \
+                     {}; {} will lose it, and keep their accounts",
+                    several(has.conversations, "conversation"),
+                    several(has.runs, "run"),
+                    several(has.documents, "document"),
+                    several(has.datasets, "dataset"),
+                    several(has.open_jobs, "open job"),
+                    several(has.shares, "public link"),
+                    several(has.tokens, "API token"),
+                    several(has.webhooks, "webhook"),
+                    several(has.memberships, "member"),
+                );
+                confirm(&question, yes)?;
+                service.delete_project(&caller, &name)?;
+                eprintln!("deleted the project `{name}`");
             }
         }
         Ok(ExitCode::SUCCESS)

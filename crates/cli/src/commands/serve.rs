@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
-use retort_service::{Service, panics};
+use retort_model::bounds::SIGN_IN_LINK_MINUTES;
+use retort_service::{LOCAL, Service, panics};
 use retort_web::app::{AddressHeader, App, Settings};
 use retort_web::bounds::{Bounds, DEADLINE};
 use retort_web::metrics::Metrics;
 use retort_web::oidc::{Oidc, OidcSettings};
 use retort_web::outgoing::{Outgoing, OutgoingSettings};
 use retort_web::server::{Listening, Tls};
+use retort_web::wire;
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -86,6 +88,11 @@ pub struct Serve {
     #[arg(long, value_name = "ID", env = "RETORT_OIDC_CLIENT")]
     oidc_client: Option<String>,
 
+    /// Trust the e-mail addresses of that provider even where it does not say that it verified them, as Microsoft Entra
+    /// ID never does. Only with an issuer of your own tenant: in others people choose their own addresses.
+    #[arg(long, requires = "oidc_issuer")]
+    oidc_trust_email: bool,
+
     /// Requests of one caller in a minute [default: 3000].
     #[arg(long, value_name = "N")]
     requests_per_minute: Option<u32>,
@@ -140,7 +147,12 @@ impl Serve {
         }
         let opened = self.keeping.open_or_new()?;
         let service = Arc::new(opened.service);
-        let link = service.first_owner()?.filter(|_| listen.ip().is_loopback());
+        let owner = service.first_owner()?;
+        let link = match &owner {
+            // Once: the log of a service is kept and read by others.
+            Some((owner, true)) if listen.ip().is_loopback() => Some(service.sign_in_link(owner)?),
+            _ => None,
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .max_blocking_threads(512)
             .enable_all()
@@ -150,7 +162,7 @@ impl Serve {
             Arc::clone(&service),
             &config,
             (listen, tls, behind_proxy),
-            link,
+            (owner.is_some(), link),
         ));
         // Calls that were asked to end and do not are left behind.
         runtime.shutdown_timeout(LEFT_BEHIND);
@@ -192,6 +204,7 @@ impl Serve {
             client_secret: std::env::var("RETORT_OIDC_SECRET").ok(),
             redirect: format!("{}/sign-in/callback", url.trim_end_matches('/')),
             scopes: ["openid", "email", "profile"].map(str::to_owned).to_vec(),
+            trusts_email: self.oidc_trust_email || config.oidc_trust_email.unwrap_or(false),
         };
         Ok(Some(Oidc::new(settings)?))
     }
@@ -201,7 +214,7 @@ impl Serve {
         service: Arc<Service>,
         config: &ServeConfig,
         (listen, tls, behind_proxy): (SocketAddr, Option<Tls>, bool),
-        link: Option<String>,
+        (needs_link, link): (bool, Option<String>),
     ) -> Result<(), Failure> {
         let url = self.url.as_deref().or(config.url.as_deref()).map(public_url).transpose()?;
         let address_header =
@@ -265,8 +278,15 @@ impl Serve {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = url.unwrap_or_else(|| format!("{scheme}://{here}"));
         eprintln!("listening at {base}");
-        if let Some(secret) = link {
-            eprintln!("sign in, once and within 30 minutes: {base}/sign-in/link?secret={secret}");
+        match link {
+            Some(secret) => eprintln!(
+                "sign in, once and within {SIGN_IN_LINK_MINUTES} minutes: {base}{}",
+                wire::sign_in_path(&secret)
+            ),
+            None if needs_link => eprintln!(
+                "`{LOCAL}`, the owner, has no password: `retort users link {LOCAL}` prints a link that signs them in"
+            ),
+            None => {}
         }
         let stopped = Arc::new(AtomicBool::new(false));
         let worker = (!self.no_worker).then(|| begin_worker(service, Arc::clone(&stopped)));

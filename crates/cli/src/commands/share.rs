@@ -30,6 +30,11 @@ enum Action {
     Make(Make),
     /// List the links.
     List,
+    /// Open a link again that closed as its maker lost their role. From then on it is yours.
+    Keep {
+        /// The link, by the number in the list.
+        id: i64,
+    },
     /// End a link at once.
     Revoke {
         /// The link, by the number in the list.
@@ -87,14 +92,19 @@ impl Share {
                 if self.json {
                     print_json(&share)?;
                 } else {
-                    print(format!("{}{}", self.keeping.public_url()?, share.path))?;
+                    let path = share.path.as_deref().unwrap_or_default();
+                    print(format!("{}{path}", self.keeping.public_url()?))?;
                     eprintln!("link {}; `retort share revoke {}` ends it", share.id, share.id);
                 }
             }
             Action::List => list(&house.shares()?, self.json)?,
             Action::Revoke { id } => {
                 house.unshare(id)?;
-                eprintln!("link {id} leads nowhere any more");
+                eprintln!("revoked link {id}");
+            }
+            Action::Keep { id } => {
+                house.keep_share(id)?;
+                eprintln!("link {id} is open");
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -109,8 +119,16 @@ fn list(shares: &[wire::Share], json: bool) -> Result<(), Failure> {
         eprintln!("there are no links; `retort share make` makes one");
         return Ok(());
     }
-    let mut table =
-        table(&["ID", "CONVERSATION", "TITLE", "PASSWORD", "CREATOR", "CREATED", "EXPIRES"]);
+    let mut table = table(&[
+        "ID",
+        "CONVERSATION",
+        "TITLE",
+        "PASSWORD",
+        "CREATOR",
+        "CREATED",
+        "EXPIRES",
+        "CLOSED",
+    ]);
     for share in shares {
         table.add_row([
             share.id.to_string(),
@@ -120,6 +138,7 @@ fn list(shares: &[wire::Share], json: bool) -> Result<(), Failure> {
             one_line(&share.creator, 40),
             moment_of(share.created_at.as_deref()),
             moment_of(share.expires_at.as_deref()),
+            if share.closed { "yes".into() } else { String::new() },
         ]);
     }
     print(table.trim_fmt())

@@ -6,11 +6,11 @@ use clap::{Args, Subcommand};
 use retort_model::{ProjectRole, bounds::SIGN_IN_LINK_MINUTES};
 use retort_web::wire;
 
-use super::{Failure, print, print_json, read_password};
+use super::{Failure, confirm, print, print_json, read_password};
 use crate::config::Keeping;
-use crate::words::{moment_of, one_line, table};
+use crate::words::{moment_of, one_line, several, table};
 
-/// Add the people who may sign in to the server, and let them in or not.
+/// Add and delete the people who may sign in to the server, and let them in or not.
 #[derive(Args)]
 pub struct Users {
     #[command(subcommand)]
@@ -42,19 +42,19 @@ enum Action {
         #[arg(long, value_name = "ROLE", value_parser = parse_role)]
         role: Option<ProjectRole>,
     },
-    /// Let a person in no longer.
+    /// Let a person in no longer. Their sessions, API tokens, webhooks and invitations end, and their public links close.
     Disable {
         /// Their name.
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Let a person in again.
+    /// Let a person in again. What ended when they were disabled stays ended.
     Enable {
         /// Their name.
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Give a person another password, which ends their sessions.
+    /// Give a person another password, which ends their sessions, one-time links and API tokens.
     Password {
         /// Their name.
         #[arg(value_name = "NAME")]
@@ -64,7 +64,19 @@ enum Action {
         #[arg(long, required = true)]
         password_stdin: bool,
     },
-    /// Print a link that signs a person in, once.
+    /// Delete a person: their account, sessions, API tokens, webhooks and invitations. What their name owns or made stays
+    /// in its projects.
+    Delete {
+        /// Their name.
+        #[arg(value_name = "NAME")]
+        name: String,
+
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Print a link that signs a person in, once. The first time, the account's earlier password, sessions and API tokens
+    /// end, as whoever made it may have them.
     Link {
         /// Their name.
         #[arg(value_name = "NAME")]
@@ -110,17 +122,46 @@ impl Users {
             Action::Password { name, .. } => {
                 let service = self.keeping.service()?;
                 let person = service.person(&name)?;
-                service.set_password(&person, &read_password()?)?;
-                eprintln!("`{}` has another password; their sessions ended", person.name);
+                let ended = service.set_password(&person, &read_password()?)?;
+                eprintln!(
+                    "`{}` has another password; {} sessions and links and {} API tokens of theirs ended",
+                    one_line(&person.name, 80),
+                    ended.sessions,
+                    ended.tokens
+                );
+            }
+            Action::Delete { name, yes } => {
+                let service = self.keeping.service()?;
+                let person = service.person(&name)?;
+                let has = service.belongings_of(&person)?;
+                let name = one_line(&person.name, 80);
+                let question = format!(
+                    "`{name}` will be deleted, with {}, {}, {} and {}, and leaves {}; {} of theirs will close and {} will \
+                     end; {}, {} and {} stay in their projects under this name",
+                    several(has.tokens, "API token"),
+                    several(has.webhooks, "webhook"),
+                    several(has.invitations, "invitation"),
+                    "their sessions",
+                    several(has.memberships, "project"),
+                    several(has.shares, "public link"),
+                    several(has.open_jobs, "open job"),
+                    several(has.conversations, "conversation"),
+                    several(has.runs, "run"),
+                    several(has.datasets, "dataset"),
+                );
+                confirm(&question, yes)?;
+                service.delete_person(&person)?;
+                eprintln!("deleted `{name}`");
             }
             Action::Link { name } => {
                 let service = self.keeping.service()?;
                 let secret = service.sign_in_link(&service.person(&name)?)?;
-                let path = format!("/sign-in/link?secret={secret}");
+                let path = wire::sign_in_path(&secret);
+                let url = format!("{}{path}", self.keeping.public_url()?);
                 if self.json {
-                    print_json(&serde_json::json!({"secret": secret, "path": path}))?;
+                    print_json(&serde_json::json!({"secret": secret, "path": path, "url": url}))?;
                 } else {
-                    print(format!("{}{path}", self.keeping.public_url()?))?;
+                    print(url)?;
                     eprintln!("it signs them in once, within {SIGN_IN_LINK_MINUTES} minutes");
                 }
             }
