@@ -25,7 +25,7 @@ def listening(log):
     for _ in range(300):
         text = open(log, encoding="utf-8").read()
         at = re.search(r"^listening at (\S+)$", text, re.MULTILINE)
-        secret = re.search(r"secret=(\S+)", text)
+        secret = re.search(r"sign-in/link#(\S+)", text)
         if at and secret:
             return at[1], secret[1]
         time.sleep(0.1)

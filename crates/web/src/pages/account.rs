@@ -384,7 +384,7 @@ async fn invitation_page() -> Response {
         button: "Open the invitation",
         only_looks: true,
     };
-    show_scripted(StatusCode::OK, &page)
+    show(StatusCode::OK, &page)
 }
 
 async fn open_invitation(

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 
 /// Each with its type.
-const ASSETS: [(&str, &str, &str); 8] = [
+const ASSETS: [(&str, &str, &str); 9] = [
     ("/assets/retort.css", "text/css; charset=utf-8", include_str!("../../assets/retort.css")),
     ("/assets/retort.svg", "image/svg+xml", include_str!("../../assets/retort.svg")),
     ("/assets/page.js", SCRIPT, include_str!("../../assets/page.js")),

@@ -396,9 +396,7 @@ async fn share(
     let caller = visit.caller.clone();
     let made = app.call_with_password(move |service| service.share(&caller, &request));
     match made.await {
-        Ok((_, secret)) => {
-            one(&app, visit, id, asked, Some(share_path(&secret))).await
-        }
+        Ok((_, secret)) => one(&app, visit, id, asked, Some(share_path(&secret))).await,
         Err(problem) => trouble(&problem),
     }
 }

@@ -158,9 +158,7 @@ async fn invite(State(app): State<App>, Posted { visit, form }: Posted<Inviting>
     let name = Some(form.name.trim().to_owned()).filter(|name| !name.is_empty());
     let caller = visit.caller.clone();
     match app.call(move |service| service.invite(&caller, role, name.as_deref())).await {
-        Ok((_, secret)) => {
-            people(&app, visit, Some(wire::invitation_path(&secret)), None).await
-        }
+        Ok((_, secret)) => people(&app, visit, Some(wire::invitation_path(&secret)), None).await,
         Err(problem) => people(&app, visit, None, Some(problem)).await,
     }
 }

@@ -196,7 +196,6 @@ impl House {
         let address = listener.local_addr().unwrap();
         let listening = Listening::new(Bounds::default());
         let settings = WebSettings {
-            url: None,
             is_secure: setup.is_secure,
             has_worker: setup.has_worker,
             url: None,
