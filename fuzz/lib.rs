@@ -15,16 +15,14 @@ pub fn read(format: &str, bytes: &[u8]) {
     let format = import::by_name(format).expect("an import format");
     let mut splitter = Splitter::new(bytes);
     let mut spent = Batch::default();
-    let mut ordinal = 0;
     while let Some(batch) = splitter.next(spent).expect("bytes in memory") {
         for span in &batch.items {
-            ordinal += 1;
             let Ok(item) = std::str::from_utf8(batch.item(span)) else { continue };
             if format.has_halves() {
                 let _ = format.half(item, "stem");
             }
             match format.read(item, &mut Notes::default()) {
-                Ok(item) => shape(&item, ordinal),
+                Ok(item) => shape(&item),
                 Err(error) => assert!(error.at <= item.len(), "byte {} of {}", error.at, item.len()),
             }
         }
@@ -32,7 +30,7 @@ pub fn read(format: &str, bytes: &[u8]) {
     }
 }
 
-fn shape(item: &Item<'_>, ordinal: u64) {
+fn shape(item: &Item<'_>) {
     let mut line = Vec::new();
     match item {
         Item::Conversation(conversation) => canonical::write(conversation, &mut line),
@@ -52,7 +50,7 @@ fn shape(item: &Item<'_>, ordinal: u64) {
             let flat = !file.is_nested();
             let mut rows = file.rows(&data.schema(&options, flat), FileOptions::default());
             let mut tools = ToolBench::default();
-            let mut context = ShapeContext { options: &options, flat, ordinal, tools: &mut tools };
+            let mut context = ShapeContext { options: &options, flat, tools: &mut tools };
             let outcome = data.shape(item, &mut context, &mut *rows);
             assert_eq!(outcome.records.len(), rows.count(), "every record is a row");
             assert!(!(outcome.records.is_empty() && outcome.left_out.is_empty()), "every item is accounted for");

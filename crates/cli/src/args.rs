@@ -32,6 +32,10 @@ pub struct Reading {
     /// Largest window of a Zstandard stream that is read, in megabytes; reading takes as much memory [default: 134].
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=4096))]
     max_window: Option<u64>,
+
+    /// Put ids into a namespace (`NAME/ID`), for inputs whose ids may collide with others.
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub namespace: Option<String>,
 }
 
 /// Which conversations are meant.
@@ -548,6 +552,7 @@ pub fn plan(
         inputs: reading.inputs(),
         from: reading.from(),
         selection: selecting.into(),
+        namespace: reading.namespace.clone(),
         dataset: shown_plan(shaping, None)?,
         by_kind: ByKind {
             data_format: shaping.data_format.is_none() && shaping.purpose.is_some(),

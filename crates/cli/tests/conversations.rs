@@ -292,7 +292,7 @@ fn a_conversation_is_shown_whole_with_its_branches() {
     let place = stored([with(item, "title", json!("Clay"))]);
     let shown = place.ok(&["show", "c"]).out;
     for words in [
-        "Clay\nc · chat, active · read as retort\n",
+        "Clay\nc · chat, active · imported by local · read as retort\n",
         "--- round 1 a beginning, on the active path ---\nuser:\n  first\n  line\nassistant:\n  answer\n",
         "··· round 2 after round 1, a branch aside ···",
         "[2 retrieved passages: soil.pdf]",

@@ -334,7 +334,7 @@ fn frozen(new: &dyn Fn() -> Keep) {
         .replace("\"rounds\":", "\"updated_at\":\"2030-01-01T00:00:00Z\",\"rounds\":");
     keep.place.file("newer.jsonl", newer);
     keep.place.file("more.jsonl", support::chats(50));
-    let report = keep.ok(&["import", "newer.jsonl", "more.jsonl", "-q", "--json"]).out;
+    let report = keep.ok(&["import", "newer.jsonl", "more.jsonl", "--replace", "-q", "--json"]).out;
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert!(report["updated"].as_u64() > Some(300), "{report}");
     keep.ok(&["worker", "--once", "-q"]);

@@ -80,7 +80,7 @@ fn everything(what: &str, n: usize, item: impl Fn(usize) -> String) {
             Item::Run(one) => {
                 canonical::write_run(one, &mut line);
                 let mut read = canonical::read_run(std::str::from_utf8(&line).unwrap()).unwrap();
-                read.update(one.clone());
+                read.update(one.clone(), None);
             }
             Item::Document(one) => {
                 canonical::write_document(one, &mut line);
@@ -108,7 +108,7 @@ fn shape(item: &Item<'_>, data_format: &dyn data::DataFormat, options: &ShapeOpt
     let schema = data_format.schema(options, flat);
     let mut rows = file_format.rows(&schema, FileOptions::default());
     let tools = &mut ToolBench::default();
-    let mut context = ShapeContext { options, flat, ordinal: 1, tools };
+    let mut context = ShapeContext { options, flat, tools };
     data_format.each_variable(item, options, &mut |_| {});
     data_format.shape(item, &mut context, &mut *rows);
     file_format.encode(vec![rows], FileOptions::default()).unwrap();

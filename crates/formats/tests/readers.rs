@@ -112,7 +112,6 @@ fn read_all(item: &str) {
                     let mut context = ShapeContext {
                         options: &options,
                         flat: false,
-                        ordinal: 1,
                         tools: &mut ToolBench::default(),
                     };
                     data_format.shape(&read, &mut context, &mut *rows);

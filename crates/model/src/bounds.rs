@@ -113,6 +113,15 @@ pub const NAME_BYTES: usize = 200;
 /// Ids of which the set of seen ids keeps exact hashes in memory before it spills to disk.
 pub const SEEN_IDS_IN_MEMORY: usize = 900_000;
 
+/// Contents without an id of which it is kept in memory how often they came; more are counted on disk.
+pub const CONTENTS_COUNTED: usize = 500_000;
+
+/// Bytes of rows that are sorted in memory before they go to disk.
+pub const SORTED_IN_MEMORY_BYTES: usize = 64 << 20;
+
+/// Sorted files that are read at once: each is an open file with a buffer.
+pub const SORTED_RUNS: usize = 64;
+
 /// Bytes that are written to the disk at once.
 pub const DISK_BLOCK_BYTES: usize = 2 << 20;
 

@@ -181,6 +181,8 @@ pub enum Reason {
     NodeDidNotRun,
     /// The same id came before in the same export.
     RepeatedId,
+    /// Another state of the conversation begins with all of its messages.
+    EarlierState,
     /// It was purged after the selection was made.
     Purged,
     /// The store can no longer read it.
@@ -214,6 +216,7 @@ named!(
     NoInput = "no-input",
     NodeDidNotRun = "node-did-not-run",
     RepeatedId = "repeated-id",
+    EarlierState = "earlier-state",
     Purged = "purged",
     Damaged = "damaged",
     NeedsRepair = "needs-repair"
@@ -246,7 +249,8 @@ impl Reason {
             Self::NotSuccessful => "a run that failed",
             Self::NoInput => "nothing says what was put in",
             Self::NodeDidNotRun => "the node did not run in it",
-            Self::RepeatedId => "an id that came before",
+            Self::RepeatedId => "an item that comes again under its id",
+            Self::EarlierState => "an earlier state of an item that is written",
             Self::Purged => "purged after it was selected",
             Self::Damaged => "damaged in the store",
             Self::NeedsRepair => "trainers would refuse it as it stands",
@@ -287,6 +291,8 @@ pub enum Warning {
     TasksLeftOut,
     /// The reader met something that it could not place. It is kept, and nothing is trained on the item.
     NotUnderstood,
+    /// Other items have the same id: this one was written as `id#2`, `id#3` and so on.
+    IdKeptApart,
 }
 
 named!(
@@ -306,7 +312,8 @@ named!(
     RaggedEmbedding = "ragged-embedding",
     OtherBranches = "other-branches",
     TasksLeftOut = "tasks-left-out",
-    NotUnderstood = "not-understood"
+    NotUnderstood = "not-understood",
+    IdKeptApart = "id-kept-apart"
 );
 
 impl Warning {
@@ -334,6 +341,7 @@ impl Warning {
             }
             Self::TasksLeftOut => "histories of sub-agents, which `--tasks` writes",
             Self::NotUnderstood => "not wholly understood, kept as it was and never trained on",
+            Self::IdKeptApart => "different items under one id, written as `id#2` and so on",
         }
     }
 }

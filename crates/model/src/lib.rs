@@ -17,6 +17,7 @@ pub mod json;
 mod message;
 mod name;
 mod receipt;
+mod relation;
 mod run;
 mod run_selection;
 mod run_update;
@@ -38,6 +39,7 @@ pub use message::{
 };
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, Portion, Tally};
+pub use relation::{Messages, Relation};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
 pub use run_selection::{DocumentSelection, ItemSelection, RunSelection};
 pub use run_update::Again;

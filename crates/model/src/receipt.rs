@@ -96,6 +96,8 @@ pub struct Account {
     pub refused: u64,
     /// Items that the selection meant.
     pub selected: u64,
+    /// Of those that it did not mean, the deleted conversations that it would mean if they were not deleted.
+    pub deleted: u64,
     /// Items of which at least one record was written.
     pub written: u64,
     /// Items of which nothing was written.
@@ -179,6 +181,7 @@ impl Account {
         self.records_repaired += later.records_repaired;
         self.lone_surrogates += later.lone_surrogates;
         self.duplicate_keys += later.duplicate_keys;
+        self.deleted += later.deleted;
         self.longest_record_chars = self.longest_record_chars.max(later.longest_record_chars);
         self.record_chars += later.record_chars;
     }

@@ -11,6 +11,7 @@ use crate::fields::Fields;
 use crate::message::Feedback;
 use crate::run::{NodeKind, NodeRun, Run, RunStatus};
 use crate::text::Text;
+use crate::time::Time;
 
 /// What became of a run that came again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,17 +35,23 @@ enum Counts {
 }
 
 impl<'a> Run<'a> {
-    /// Takes up what `came` says of the same run.
-    pub fn update(&mut self, came: Self) -> Again {
+    /// Takes up what `came` says of the same run. An end after `latest`, in the future, says nothing.
+    pub fn update(&mut self, came: Self, latest: Option<Time>) -> Again {
         let has_ended = self.status != RunStatus::Running;
-        let ends = self.finished_at.zip(came.finished_at);
-        let is_older =
-            came.status == RunStatus::Running || ends.is_some_and(|(end, came)| came < end);
+        let believed =
+            |end: Option<Time>| end.filter(|end| latest.is_none_or(|latest| *end <= latest));
+        let ends = (believed(self.finished_at), believed(came.finished_at));
+        let is_older = came.status == RunStatus::Running
+            || matches!(ends, (Some(end), Some(came)) if came < end);
         if has_ended && is_older {
             return Again::Older;
         }
         let before = self.clone();
-        let is_later = ends.is_some_and(|(end, came)| came > end);
+        let is_later = match ends {
+            (Some(end), Some(came)) => came > end,
+            (None, Some(_)) => self.finished_at.is_some(),
+            (_, None) => false,
+        };
         let counts = if has_ended && !is_later { Counts::WhatWas } else { Counts::WhatCame };
         if counts == Counts::WhatCame && !came.is_judgement() {
             self.status = came.status;
@@ -287,11 +294,11 @@ mod tests {
 
     fn check(was: &str, came: &str, again: Again, is: &str) {
         let mut known = run(was);
-        assert_eq!(known.update(run(came)), again, "{was} + {came}");
+        assert_eq!(known.update(run(came), None), again, "{was} + {came}");
         assert_eq!(known, run(is), "{was} + {came}");
         // The same once more says nothing new.
         let told = known.clone();
-        assert_ne!(known.update(run(came)), Again::Changed, "{was} + {came} + {came}");
+        assert_ne!(known.update(run(came), None), Again::Changed, "{was} + {came} + {came}");
         assert_eq!(known, told);
     }
 
@@ -325,6 +332,19 @@ mod tests {
             Again::Changed,
             r#""question":"q","answer":"x","status":"failure","finished_at":"2024-01-01T00:00:05Z""#,
         );
+    }
+
+    #[test]
+    fn an_end_in_the_future_keeps_nothing_out() {
+        let latest = Time::parse("2024-06-01").ok();
+        let ended =
+            |at: &str| run(&format!(r#""status":"success","answer":"{at}","finished_at":"{at}""#));
+        let (forged, real) = ("2999-01-01T00:00:00Z", "2024-05-01T00:00:00Z");
+        let mut known = ended(forged);
+        assert_eq!(known.update(ended(real), latest), Again::Changed);
+        assert_eq!(known.answer, Some(real.into()));
+        known.update(ended(forged), latest);
+        assert_eq!(known.answer, Some(real.into()));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Selection {
     pub created: DateRange,
     /// Types; none means all.
     pub kinds: Vec<Kind>,
-    /// Statuses; none means all but the deleted.
+    /// Statuses; none means all but the deleted, or of those that are named by their ids any.
     pub statuses: Vec<Status>,
     /// Ids; none means all.
     pub ids: BTreeSet<String>,
@@ -87,9 +87,27 @@ impl Selection {
             && (self.except.is_empty() || !self.except.contains(&*conversation.id.decoded()))
     }
 
+    /// The same selection with the deleted conversations that it leaves out only because nobody asked for them; none
+    /// if there are no such.
+    pub fn with_deleted(&self) -> Option<Self> {
+        let widened = |one: &Self| Self { statuses: Status::ALL.to_vec(), ..one.clone() };
+        let or: Vec<_> = self
+            .or
+            .iter()
+            .map(|one| if one.leaves_out_deleted() { widened(one) } else { one.clone() })
+            .collect();
+        let is_wider = self.leaves_out_deleted() || self.or.iter().any(Self::leaves_out_deleted);
+        let first = if self.leaves_out_deleted() { widened(self) } else { self.clone() };
+        is_wider.then_some(Self { or, ..first })
+    }
+
+    fn leaves_out_deleted(&self) -> bool {
+        self.statuses.is_empty() && self.ids.is_empty()
+    }
+
     fn is_match(&self, conversation: &Conversation<'_>) -> bool {
         let status = if self.statuses.is_empty() {
-            conversation.status != Status::Deleted
+            conversation.status != Status::Deleted || !self.ids.is_empty()
         } else {
             self.statuses.contains(&conversation.status)
         };
@@ -134,6 +152,18 @@ mod tests {
         let deleted = Selection { statuses: vec![Status::Deleted], ..all };
         assert!(deleted.matches(&conversation(Status::Deleted)));
         assert!(!deleted.matches(&conversation(Status::Active)));
+    }
+
+    #[test]
+    fn deleted_conversations_are_meant_by_their_ids() {
+        let named = Selection { ids: ["c-1".into()].into(), ..Selection::default() };
+        assert!(named.matches(&conversation(Status::Deleted)));
+        let active = Selection { statuses: vec![Status::Active], ..named.clone() };
+        assert!(!active.matches(&conversation(Status::Deleted)));
+        assert_eq!(named.with_deleted(), None);
+        let any = Selection { or: vec![named.clone()], ..Selection::default() };
+        let widened = any.with_deleted().unwrap();
+        assert_eq!((widened.statuses.len(), &widened.or), (Status::ALL.len(), &vec![named]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use retort_formats::import::{self, Notes};
 use retort_model::{
     Action, Conversation, Grant, Parent, Role, Round, Selection, Status, canonical,
 };
-use retort_store::{Cursor, Edit, Order, Page, Summary};
+use retort_store::{Cursor, Edit, Incoming, Order, Page, Summary};
 
 use crate::Error;
 use crate::answers::in_project;
@@ -112,7 +112,8 @@ impl Service {
             .collect()
     }
 
-    /// The one conversation with that id, of that source if one is named.
+    /// The one conversation with that id, of that source if one is named. What the project imported comes before what
+    /// members did for themselves.
     pub fn find_one(
         &self,
         caller: &Caller,
@@ -121,6 +122,7 @@ impl Service {
     ) -> Result<Summary, Error> {
         let mut found = self.store.find(&caller.scope(), id)?;
         found.retain(|one| source.is_none_or(|source| one.source == source));
+        keep_first_space(caller, &mut found, |one| one.member.as_deref());
         match <[Summary; 1]>::try_from(found) {
             Ok([one]) => Ok(one),
             Err(none) if none.is_empty() => Err(no_conversation(id)),
@@ -202,7 +204,9 @@ impl Service {
                 let mut whole = read(&summary, &line)?;
                 add_rounds(&mut whole, more.rounds.clone(), after)?;
                 whole.updated_at = Some(self.clock.now()).max(whole.updated_at);
-                let item = incoming_of(&whole, false, &mut self.store.packer(), &mut Vec::new())?;
+                let mut line = Vec::new();
+                let item = incoming_of(&whole, false, self.clock.now(), &mut line);
+                let item = Incoming { body: self.store.packer().pack(&line)?, ..item };
                 let scope = caller.scope();
                 let request = key.as_deref().map(|key| (caller.person.unwrap_or(0), key));
                 if self.store.change_body(&scope, summary.key, summary.body, &item, request)? {
@@ -211,6 +215,20 @@ impl Service {
             }
             Err(Error::Conflict(format!("others keep changing the conversation `{id}`; try again")))
         })
+    }
+}
+
+/// Keeps the items whose ids are in one space with the first's, so that nobody's import makes an id ambiguous for
+/// others. Of what another member imported for themselves, only the first is kept.
+pub fn keep_first_space<T>(
+    caller: &Caller,
+    found: &mut Vec<T>,
+    member: impl Fn(&T) -> Option<&str>,
+) {
+    let first = found.first().and_then(|one| member(one).map(str::to_owned));
+    found.retain(|one| member(one) == first.as_deref());
+    if first.is_some() && first != caller.scope().owner {
+        found.truncate(1);
     }
 }
 

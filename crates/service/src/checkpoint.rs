@@ -116,9 +116,12 @@ impl Checkpoint {
                 records_repaired: counted.records_repaired,
                 lone_surrogates: 0,
                 duplicate_keys: 0,
+                // An export has its own count, from when its selection was frozen.
+                deleted: 0,
                 longest_record_chars: counted.longest_record_chars,
                 record_chars: counted.record_chars,
             },
+            is_undecided: false,
             refused: Tally::<Refusal>::default(),
             first_refused: BTreeMap::new(),
             sources: vec![SourceCount {

@@ -1,13 +1,13 @@
 //! `convert`: histories to a package, with no store between.
 
-use std::io::Write;
+use std::io::{self, Seek, Write};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::data;
 use retort_formats::import::{ImportFormat, Refusal};
-use retort_formats::package::{DataFile, InputCount, MANIFEST, Manifest, findings};
-use retort_model::bounds::INFERENCE_BYTES;
+use retort_formats::package::{DataFile, InputCount, MANIFEST, Manifest, SelectionAsked, findings};
+use retort_model::bounds::{BESIDE_BYTES, INFERENCE_BYTES};
 use retort_model::{Account, Selection, Tally, Time};
 
 use crate::Error;
@@ -15,7 +15,8 @@ use crate::draft::Draft;
 use crate::files::{PartWriter, assemble, clear_up, write_text};
 use crate::panics::{caught_in, point};
 use crate::pipeline::{
-    FirstRefused, InputsFeed, More, Observer, Shaping, Totals, first_kind, run, variables,
+    Decisions, FirstRefused, InputsFeed, More, Observer, Shaping, Totals, first_kind, run, survey,
+    variables,
 };
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, asked, manifest};
@@ -30,6 +31,8 @@ pub struct ConvertPlan {
     pub from: Option<&'static dyn ImportFormat>,
     /// Which conversations.
     pub selection: Selection,
+    /// What keeps the ids of the inputs apart from others: an id becomes `NAMESPACE/ID`.
+    pub namespace: Option<String>,
     /// What is to be made of them.
     pub dataset: DatasetPlan,
     /// What of that the items themselves decide.
@@ -124,19 +127,65 @@ fn convert_all(
     plan.dataset.check()?;
     let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output), plan.reading)?;
     let plan = &plan.completed(&mut inputs, stopped)?;
+    inputs.keep_as_read()?;
+    let mut kept = FirstRejects::new();
+    if let Some(report) = make(plan, &inputs, None, observer, stopped, &mut kept.0)? {
+        kept.write_to(rejects)?;
+        return Ok(report);
+    }
+    inputs.keep_rest()?;
+    let mut feed = InputsFeed::new(&inputs, plan.from);
+    let decisions = survey(&mut feed, &plan.shaping(), None, stopped)?;
+    let report = make(plan, &inputs, Some(decisions), observer, stopped, rejects)?;
+    report.ok_or_else(|| Error::Choice("the inputs changed while they were read".into()))
+}
+
+/// Lines on what is left out, until it is known that nothing has to begin again.
+pub(crate) struct FirstRejects(pub(crate) tempfile::SpooledTempFile);
+
+impl FirstRejects {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::spooled_tempfile(BESIDE_BYTES))
+    }
+
+    pub(crate) fn write_to(mut self, rejects: &mut dyn Write) -> Result<(), Error> {
+        let written = self.0.rewind().and_then(|()| io::copy(&mut self.0, rejects));
+        let fail = |source| Error::Unpack { name: "the list of refused items".into(), source };
+        written.map(|_| ()).map_err(fail)
+    }
+}
+
+/// Makes the package; none if an id is repeated and nothing is decided on it.
+fn make(
+    plan: &ConvertPlan,
+    inputs: &Inputs,
+    decisions: Option<Decisions>,
+    observer: &dyn Observer,
+    stopped: &AtomicBool,
+    rejects: &mut (dyn Write + Send),
+) -> Result<Option<Report>, Error> {
     let draft = Draft::begin(&plan.output, plan.force)?;
     let place = draft.place();
     let mut part = PartWriter::begin(&plan.dataset, &place, 0, plan.shard_bytes, plan.threads);
-    let mut feed = InputsFeed::new(&inputs, plan.from);
-    let totals =
-        run(&mut feed, &plan.shaping(), Totals::default(), observer, stopped, &mut |delivery| {
+    let mut feed = InputsFeed::new(inputs, plan.from);
+    let totals = run(
+        &mut feed,
+        &plan.shaping(),
+        (Totals::default(), decisions),
+        observer,
+        stopped,
+        &mut |delivery| {
             rejects.write_all(&delivery.rejects).map_err(|source| Error::Unpack {
                 name: "the list of refused items".into(),
                 source,
             })?;
             part.take(delivery).map(|()| More::Wanted)
-        })?;
+        },
+    )?;
     let passed_over = feed.passed_over;
+    if totals.is_undecided {
+        return Ok(None);
+    }
     if totals.account.records == 0 {
         return Err(Error::Nothing(why_nothing(&totals, &passed_over)));
     }
@@ -149,12 +198,12 @@ fn convert_all(
     clear_up(&place, &parts, &files)?;
     let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
     point("receipt");
-    let manifest = manifest(&dataset, plan.origin(&inputs, &totals, &passed_over), &totals, listed);
+    let manifest = manifest(&dataset, plan.origin(inputs, &totals, &passed_over), &totals, listed);
     debug_assert!(manifest.balances() && totals.account.balances());
     files.push(write_text(&place, MANIFEST, &manifest.to_json())?);
     let output = draft.publish(&files, plan.threads)?;
     let data = files.iter().filter(|file| file.records.is_some());
-    Ok(Report {
+    Ok(Some(Report {
         output,
         account: totals.account,
         refused: totals.refused,
@@ -163,7 +212,7 @@ fn convert_all(
         data_bytes: data.map(|file| file.bytes).sum(),
         first_refused: totals.first_refused,
         passed_over,
-    })
+    }))
 }
 
 /// How many items could not be read, and where the first stand.
@@ -257,6 +306,7 @@ impl ConvertPlan {
         Shaping {
             from: self.from,
             selection: &self.selection,
+            namespace: self.namespace.as_deref(),
             data_format: self.dataset.data_format,
             file_format: self.dataset.file_format,
             shape_options: self.dataset.shape_options.clone(),
@@ -272,7 +322,11 @@ impl ConvertPlan {
     fn origin(&self, inputs: &Inputs, totals: &Totals, passed_over: &Tally<PassedOver>) -> Origin {
         Origin {
             from: self.from.map(ImportFormat::name),
-            selection: asked(&self.selection),
+            namespace: self.namespace.clone(),
+            selection: SelectionAsked {
+                deleted_left_out: totals.account.deleted,
+                ..asked(&self.selection)
+            },
             snapshot: self.snapshot.or(inputs.newest).map(|time| time.to_string()),
             inputs: totals.sources.iter().map(InputCount::from).collect(),
             passed_over: findings(passed_over, PassedOver::as_str),

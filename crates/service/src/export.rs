@@ -118,6 +118,7 @@ pub(crate) fn export(
     let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
     let origin = Origin {
         passed_over: Vec::new(),
+        namespace: None,
         from: None,
         selection,
         snapshot: job.created_at.map(|time| time.to_string()),
@@ -195,6 +196,7 @@ fn shaping<'p>(
     Shaping {
         from: None,
         selection: all,
+        namespace: None,
         data_format: plan.data_format,
         file_format: plan.file_format,
         shape_options: plan.shape_options.clone(),
@@ -298,7 +300,7 @@ fn part(
     let mut writer = PartWriter::begin(plan, place, number, u64::MAX, threads);
     let mut feed = SelectedFeed { store: keeper.store, job: job.id, shard, ends };
     let before = std::mem::take(totals);
-    *totals = run(&mut feed, &shaping, before, keeper, &keeper.stopped, &mut |delivery| {
+    *totals = run(&mut feed, &shaping, (before, None), keeper, &keeper.stopped, &mut |delivery| {
         writer.take(delivery).map(|()| More::Wanted)
     })
     .map_err(in_objects)?;

@@ -365,6 +365,7 @@ mod tests {
         let shaping = Shaping {
             from: None,
             selection: &selection,
+            namespace: None,
             data_format: plan.data_format,
             file_format: plan.file_format,
             shape_options: plan.shape_options.clone(),
@@ -379,7 +380,7 @@ mod tests {
         let totals = run(
             &mut InputsFeed::new(&inputs, None),
             &shaping,
-            Totals::default(),
+            (Totals::default(), None),
             &Nobody,
             &AtomicBool::new(false),
             &mut |delivery| writer.take(delivery).map(|()| More::Wanted),

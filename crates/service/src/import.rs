@@ -2,31 +2,33 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use retort_formats::import::{ImportFormat, Refusal};
-use retort_formats::package::{Finding, InputCount, findings, write_reject};
+use retort_formats::package::{Finding, InputCount, Reject, findings, write_reject};
 use retort_model::bounds::{CITATIONS, COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RUN_EXCERPT};
 use retort_model::json::Value;
 use retort_model::{
-    Again, Conversation, Document, Item, ItemKind, NodeKind, NodeRun, Run, Scope, Tally, Text,
-    Warning, canonical,
+    Again, Conversation, Document, Item, ItemKind, Messages, NodeKind, NodeRun, Run, Scope, Tally,
+    Text, Time, Warning, canonical,
 };
 use retort_store::{
-    Incoming, IncomingDocument, IncomingRun, PackedBody, Packer, Store, Taken, Updated,
+    Compared, Comparing, Importer, Incoming, IncomingDocument, IncomingRun, PackedBody, Packer,
+    Store, Taken, Updated,
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::caller::LOCAL;
 use crate::panics::{caught_in, point};
 use crate::pipeline::{
     BatchDone, Ends, Feed, InputsFeed, Job, More, Observer, Outlet, Progress, ReadItem, Source,
-    Turnstile, Work, in_order, parse, place_of, refuse_input,
+    Turnstile, Work, content_id, content_of, digest, in_order, parse, place_of, put_into_namespace,
+    refuse_input,
 };
-use crate::seen::{IdHash, SeenIds};
+use crate::seen::{IdHash, SeenIds, message_hasher};
 use crate::source::{Input, Inputs, PassedOver, ReadOptions};
 
 /// What is to be imported.
@@ -36,8 +38,12 @@ pub struct ImportPlan {
     pub inputs: Vec<Input>,
     /// The import format, if it is not to be found out.
     pub from: Option<&'static dyn ImportFormat>,
-    /// Who held the conversations that do not say who did.
+    /// Who owns the items that do not say who does; nobody, if none is named.
     pub owner: Option<String>,
+    /// What keeps the ids of these sources apart from others: an id becomes `NAMESPACE/ID`.
+    pub namespace: Option<String>,
+    /// Whether what comes replaces what is there under its id, even another conversation.
+    pub replace: bool,
     /// Threads that parse and pack.
     pub threads: usize,
     /// Whether to look only at what would happen.
@@ -119,6 +125,16 @@ impl ImportReport {
     }
 }
 
+/// Where an import goes, and who asks for it when.
+pub(crate) struct Destination<'d> {
+    pub(crate) store: &'d Store,
+    pub(crate) scope: &'d Scope,
+    /// The name of who imports.
+    pub(crate) importer: &'d str,
+    /// What time it is: no source knows what will be.
+    pub(crate) now: Time,
+}
+
 /// What a worker made of a batch.
 struct Made {
     source: Arc<Source>,
@@ -143,14 +159,15 @@ struct Before {
 /// # Errors
 /// Failing I/O or a failing store; what was committed before stays.
 pub(crate) fn import(
-    store: &Store,
-    scope: &Scope,
+    to: &Destination<'_>,
     plan: &ImportPlan,
     observer: &dyn Observer,
     stopped: &AtomicBool,
     rejects: &mut (dyn Write + Send),
 ) -> Result<ImportReport, Error> {
     point("import.find");
+    let store = to.store;
+    let rejects = &Mutex::new(rejects);
     let inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
     let ends = Ends::new(stopped);
     let before = Turnstile::new(Before { seen: SeenIds::new(), again: HashMap::new() });
@@ -176,12 +193,12 @@ pub(crate) fn import(
     let (taken, done) = std::thread::scope(|threads| {
         let committing = threads.spawn(|| {
             caught_in(|| {
-                let mut done = Committed { store, scope, plan, report: ImportReport::default() };
+                let mut done = Committed::new(to, plan);
                 for waiting in to_commit {
-                    done.commit(waiting)?;
+                    done.commit(waiting, rejects)?;
                     committed.store(done.report.new + done.report.updated, Ordering::Relaxed);
                 }
-                Ok(done.report)
+                Ok(done)
             })
         });
         let broken = || Error::Choice("the import broke off".into());
@@ -195,7 +212,7 @@ pub(crate) fn import(
                 let (ends, before) = (&ends, &before);
                 move |job: Job, made: &crate::pipeline::Made<'_, Made>| {
                     let sequence = job.sequence;
-                    match pack(job, (plan, scope), &mut packer, before, ends) {
+                    match pack(job, (plan, to), &mut packer, before, ends) {
                         Some(result) => made.send(sequence, result),
                         None => false,
                     }
@@ -215,7 +232,7 @@ pub(crate) fn import(
         (taken, committing.join().unwrap_or_else(|_| Err(broken())))
     });
     // What the store says against it is why the rest broke off.
-    let done = done?;
+    let Committed { report: done, conflicts, .. } = done?;
     taken?;
     if total_bytes > COMMIT_BYTES {
         store.rest();
@@ -230,6 +247,11 @@ pub(crate) fn import(
     report.passed_over = findings(&feed.passed_over, PassedOver::as_str);
     report.refused = findings(&taking.refused, Refusal::as_str);
     report.warnings = findings(&taking.warned, Warning::as_str);
+    if let Some(conflicts) = conflicts {
+        report.first_refused.extend(done.first_refused);
+        report.first_refused.truncate(IDS_LISTED);
+        report.refused.push(conflicts);
+    }
     point("import.report");
     debug_assert!(report.balances());
     Ok(report)
@@ -238,7 +260,7 @@ pub(crate) fn import(
 /// Parses a batch and packs its conversations; `None` if everything ends.
 fn pack(
     job: Job,
-    (plan, scope): (&ImportPlan, &Scope),
+    (plan, to): (&ImportPlan, &Destination<'_>),
     packer: &mut Packer,
     before: &Turnstile<Before>,
     ends: &Ends<'_>,
@@ -260,16 +282,17 @@ fn pack(
     point("import.pack");
     let mut line = Vec::new();
     let mut contents = Vec::with_capacity(read.len());
-    let mut owners_given = Vec::with_capacity(read.len());
     for one in &mut read {
-        let owner = one.item.owner_mut();
-        owners_given.push(owner.as_ref().is_some_and(|owner| owner.is_some()));
-        if let Some(owner @ None) = owner {
+        // Whoever owns it, the same content has the same id.
+        contents.push((!one.has_id).then(|| content_of(one, &mut line)));
+        if let Some(owner @ None) = one.item.owner_mut() {
             *owner = plan.owner.as_deref().map(Text::from);
         }
-        contents.push((!one.has_id).then(|| content_of(one, &mut line)));
+        if let Some(namespace) = plan.namespace.as_deref().filter(|_| one.has_id) {
+            put_into_namespace(&mut one.item, namespace);
+        }
     }
-    let placed = before.pass(sequence, ends, |before| place(&mut read, &contents, before))?;
+    let placed = before.pass(sequence, ends, |before| place(&mut read, &contents, plan, before))?;
     let repeated = match placed {
         Ok(repeated) => repeated,
         Err(source) => {
@@ -278,11 +301,8 @@ fn pack(
     };
     let (mut incoming, mut runs) = (Vec::new(), Vec::new());
     let (mut documents, mut foreign) = (Vec::new(), Vec::new());
-    for ((one, repeated), is_owner_given) in read.iter_mut().zip(repeated).zip(owners_given) {
-        let owner = one.item.owner_mut().and_then(|owner| owner.as_ref());
-        let is_own =
-            scope.owner.is_none() || owner.map(Text::decoded).as_deref() == scope.owner.as_deref();
-        if !is_own {
+    for (one, repeated) in read.iter_mut().zip(repeated) {
+        if !is_allowed(&mut one.item, to.scope) {
             foreign.push(Met {
                 id: one.item.id().decoded().into_owned(),
                 source: one.item.among().decoded().into_owned(),
@@ -292,13 +312,14 @@ fn pack(
         }
         let packed = match &one.item {
             Item::Conversation(conversation) => {
-                incoming_of(conversation, repeated, packer, &mut line).map(|one| incoming.push(one))
+                let one = incoming_of(conversation, repeated, to.now, &mut line);
+                packer.pack(&line).map(|body| incoming.push(Incoming { body, ..one }))
             }
             Item::Run(run) => {
                 line.clear();
                 canonical::write_run(run, &mut line);
                 let body = packer.pack(&line);
-                body.map(|body| runs.push(incoming_run(run, is_owner_given, &line, body)))
+                body.map(|body| runs.push(incoming_run(run, &line, body)))
             }
             Item::Document(document) => {
                 line.clear();
@@ -314,26 +335,11 @@ fn pack(
     Some(Ok(Made { source, done, incoming, runs, documents, foreign }))
 }
 
-fn digest(line: &[u8]) -> [u8; 16] {
-    Sha256::digest(line).first_chunk::<16>().copied().unwrap_or_default()
-}
-
-/// A hash of what a conversation without an id holds.
-fn content_of(one: &mut ReadItem<'_>, line: &mut Vec<u8>) -> [u8; 16] {
-    *one.item.id_mut() = Text::from("");
-    line.clear();
-    match &one.item {
-        Item::Conversation(conversation) => canonical::write(conversation, line),
-        Item::Run(run) => canonical::write_run(run, line),
-        Item::Document(document) => {
-            let names = [&document.readable_filename, &document.url, &document.s3_path];
-            let names = names.into_iter().flatten();
-            for text in names.chain(document.chunks.iter().map(|chunk| &chunk.text)) {
-                text.write_string(line);
-            }
-        }
-    }
-    digest(line)
+/// Whether the scope allows to import an item: a member imports what is theirs or nobody's, and no documents.
+fn is_allowed(item: &mut Item<'_>, scope: &Scope) -> bool {
+    let Some(member) = &scope.owner else { return true };
+    let owner = item.owner_mut();
+    owner.is_some_and(|owner| owner.as_ref().is_none_or(|owner| owner.decoded() == **member))
 }
 
 /// Says of each item whether its id came before. One without an id gets one from its content: the same
@@ -341,6 +347,7 @@ fn content_of(one: &mut ReadItem<'_>, line: &mut Vec<u8>) -> [u8; 16] {
 fn place(
     read: &mut [ReadItem<'_>],
     contents: &[Option<[u8; 16]>],
+    plan: &ImportPlan,
     before: &mut Before,
 ) -> io::Result<Vec<bool>> {
     point("import.place");
@@ -356,31 +363,48 @@ fn place(
             );
             continue;
         };
-        let mut id = crate::place::hex(content);
-        if !before.seen.add(IdHash::of(&["", kind, &among, &id]))? {
+        let mut time = 1;
+        if !before.seen.add(IdHash::of(&["", kind, &among, &content_id(content, 1)]))? {
             let times = before.again.entry(*content).or_insert(1);
             *times += 1;
-            id = format!("{id}-{times}");
+            time = *times;
         }
-        *item.id_mut() = id.into();
+        *item.id_mut() = content_id(content, time).into();
+        if let Some(namespace) = &plan.namespace {
+            put_into_namespace(item, namespace);
+        }
         repeated.push(false);
     }
     Ok(repeated)
 }
 
-/// A conversation as the store takes it.
+/// How far a source's clock may be ahead: some give local times as UTC.
+const AHEAD_MICROS: i64 = 86_400_000_000;
+
+/// The last moment that a source may know of.
+fn latest(now: Time) -> Option<Time> {
+    Time::from_unix_micros(now.unix_micros().saturating_add(AHEAD_MICROS))
+}
+
+/// When a conversation changed last, as far as that can be believed: what lies in the future would win over every
+/// state to come.
+fn believed(changed: Option<Time>, now: Time) -> Option<Time> {
+    changed.filter(|time| Some(*time) <= latest(now)).map(|time| time.min(now))
+}
+
+/// A conversation as the store takes it, without its body: that is `line`, to be compressed.
 pub(crate) fn incoming_of(
     conversation: &Conversation<'_>,
     repeated: bool,
-    packer: &mut Packer,
+    now: Time,
     line: &mut Vec<u8>,
-) -> Result<Incoming, retort_store::Error> {
+) -> Incoming {
     line.clear();
     canonical::write(conversation, line);
     let decoded = |text: &Text<'_>| text.decoded().into_owned();
     let path = conversation.active_path();
     let count = conversation.rounds.iter().map(|round| round.messages.len() as u64).sum();
-    Ok(Incoming {
+    Incoming {
         id: decoded(&conversation.id),
         source: decoded(&conversation.source),
         owner: conversation.owner.as_ref().map(decoded),
@@ -390,15 +414,15 @@ pub(crate) fn incoming_of(
         tags: conversation.tags.iter().map(decoded).collect(),
         model: conversation.model_of(path.into_iter()).map(decoded),
         created_at: conversation.created_at,
-        updated_at: conversation.updated_at,
+        updated_at: believed(conversation.updated_at, now),
         rounds: conversation.rounds.len() as u64,
         messages: count,
         digest: digest(line),
         size: line.len() as u64,
-        body: packer.pack(line)?,
+        body: PackedBody::default(),
         cites: cites(conversation),
         repeated,
-    })
+    }
 }
 
 /// Paths and addresses of the passages that a conversation's answers were given with, each once, as many as are
@@ -418,7 +442,7 @@ fn cites(conversation: &Conversation<'_>) -> BTreeSet<String> {
 }
 
 /// A run as the store takes it; `line` is its canonical line, `body` the same compressed.
-fn incoming_run(run: &Run<'_>, is_owner_given: bool, line: &[u8], body: PackedBody) -> IncomingRun {
+fn incoming_run(run: &Run<'_>, line: &[u8], body: PackedBody) -> IncomingRun {
     let decoded = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.decoded().into_owned());
     let excerpt = |text: &Option<Text<'_>>| {
         text.as_ref().map(|text| text.decoded().chars().take(RUN_EXCERPT).collect::<String>())
@@ -432,7 +456,6 @@ fn incoming_run(run: &Run<'_>, is_owner_given: bool, line: &[u8], body: PackedBo
         flow: run.source_id.decoded().into_owned(),
         flow_name: decoded(&run.source_name),
         owner: decoded(&run.owner),
-        is_owner_given,
         thread: decoded(&run.thread),
         status: run.status,
         has_feedback: run.has_feedback(),
@@ -491,29 +514,58 @@ fn variant(version: Option<&str>, nodes: &BTreeSet<(String, NodeKind)>) -> [u8; 
     digest(&text)
 }
 
+/// How a conversation that comes relates to one that is there, by their lines.
+fn compare(
+    states: &Comparing<'_>,
+    packer: &mut Packer,
+    now: Time,
+) -> Result<Compared, retort_store::Error> {
+    let damaged = |why: String| {
+        retort_store::Error::Damaged(format!("the conversation `{}`: {why}", states.incoming.id))
+    };
+    let text = |line| std::str::from_utf8(line).map_err(|error| damaged(error.to_string()));
+    let read = |line| canonical::read(text(line)?).map_err(|error| damaged(error.to_string()));
+    let (was, mut came) = (read(states.was)?, read(states.came)?);
+    let relation =
+        Messages::of(&came, message_hasher()).relation(&Messages::of(&was, message_hasher()));
+    let mut with_owner = None;
+    if let Some(owner) = states.keeps_owner {
+        came.owner = Some(owner.into());
+        let mut line = Vec::new();
+        let one = incoming_of(&came, states.incoming.repeated, now, &mut line);
+        with_owner = Some(Box::new(Incoming { body: packer.pack(&line)?, ..one }));
+    }
+    Ok(Compared { relation, with_owner })
+}
+
 /// What becomes of a run that is there and comes again, by its lines.
 fn update_run(
     was: &[u8],
     came: &[u8],
     incoming: &IncomingRun,
     packer: &mut Packer,
+    now: Time,
 ) -> Result<Updated, retort_store::Error> {
     let damaged =
         |why: String| retort_store::Error::Damaged(format!("the run `{}`: {why}", incoming.id));
     let text = |line| std::str::from_utf8(line).map_err(|error| damaged(error.to_string()));
     let read = |line| canonical::read_run(text(line)?).map_err(|error| damaged(error.to_string()));
-    let (mut run, mut came) = (read(was)?, read(came)?);
-    if !incoming.is_owner_given {
-        came.owner = None;
+    let (mut run, came) = (read(was)?, read(came)?);
+    let owner = came.owner.clone();
+    let mut again = run.update(came, latest(now));
+    // Whoever says whose a run is sets that right, however old the rest is.
+    if owner.is_some() && run.owner != owner {
+        run.owner = owner;
+        again = Again::Changed;
     }
-    Ok(match run.update(came) {
+    Ok(match again {
         Again::Same => Updated::Same,
         Again::Older => Updated::Older,
         Again::Changed => {
             let mut line = Vec::new();
             canonical::write_run(&run, &mut line);
             let body = packer.pack(&line)?;
-            Updated::To(Box::new(incoming_run(&run, true, &line, body)))
+            Updated::To(Box::new(incoming_run(&run, &line, body)))
         }
     })
 }
@@ -545,7 +597,7 @@ impl Waiting {
 
 impl Taking {
     /// Takes a batch; gives back what is to be committed.
-    fn take(&mut self, made: Made, rejects: &mut dyn Write) -> Result<Option<Waiting>, Error> {
+    fn take(&mut self, made: Made, rejects: &Rejects<'_>) -> Result<Option<Waiting>, Error> {
         let Made { source, done, mut incoming, mut runs, mut documents, mut foreign } = made;
         let count = incoming.len() + runs.len() + documents.len() + foreign.len();
         self.count(&source, &done, count);
@@ -560,9 +612,7 @@ impl Taking {
                 self.report.first_refused.push(place_of(reject));
             }
         }
-        rejects
-            .write_all(&lines)
-            .map_err(|source| Error::Unpack { name: "the list of refused items".into(), source })?;
+        write_rejects(rejects, &lines)?;
         self.report.runs += runs.len() as u64;
         self.report.documents += documents.len() as u64;
         let waiting = &mut self.waiting;
@@ -595,38 +645,69 @@ impl Taking {
     }
 }
 
-/// What was committed.
-struct Committed<'c> {
-    store: &'c Store,
-    scope: &'c Scope,
-    plan: &'c ImportPlan,
-    report: ImportReport,
+/// Where a line goes for each item that is left out.
+type Rejects<'r> = Mutex<&'r mut (dyn Write + Send)>;
+
+fn write_rejects(rejects: &Rejects<'_>, lines: &[u8]) -> Result<(), Error> {
+    let mut rejects = rejects.lock().unwrap_or_else(PoisonError::into_inner);
+    rejects
+        .write_all(lines)
+        .map_err(|source| Error::Unpack { name: "the list of refused items".into(), source })
 }
 
-impl Committed<'_> {
-    fn commit(&mut self, waiting: Waiting) -> Result<(), Error> {
+/// Why an item stays out whose id another conversation has.
+const CONFLICT: &str = "id-taken";
+
+/// What was committed.
+struct Committed<'c> {
+    to: &'c Destination<'c>,
+    plan: &'c ImportPlan,
+    importer: Importer<'c>,
+    report: ImportReport,
+    conflicts: Option<Finding>,
+}
+
+impl<'c> Committed<'c> {
+    fn new(to: &'c Destination<'c>, plan: &'c ImportPlan) -> Self {
+        let importer = Importer {
+            scope: to.scope,
+            name: Some(to.importer),
+            // Who holds the store's file is no member who would look for it.
+            holds_unowned: to.importer != LOCAL,
+            replaces: plan.replace,
+        };
+        Self { to, plan, importer, report: ImportReport::default(), conflicts: None }
+    }
+
+    fn commit(&mut self, waiting: Waiting, rejects: &Rejects<'_>) -> Result<(), Error> {
         point("import.commit");
         let Waiting { conversations, runs, documents, bytes: _ } = waiting;
+        let (store, now) = (self.to.store, self.to.now);
         if !conversations.is_empty() {
+            let mut packer = store.packer();
+            let mut compare = |states: &Comparing<'_>| compare(states, &mut packer, now);
             let taken = if self.plan.dry_run {
-                self.store.would_take_in(self.scope, &conversations)?
+                store.would_take_in(&self.importer, &conversations, &mut compare)?
             } else {
-                self.store.take_in(self.scope, &conversations)?
+                store.take_in(&self.importer, &conversations, &mut compare)?
             };
             for (one, became) in conversations.into_iter().zip(taken) {
+                if became == Taken::Conflict {
+                    self.conflict(&one.id, rejects)?;
+                }
                 self.met(one.id, one.source, became);
             }
         }
         if !runs.is_empty() {
-            let mut packer = self.store.packer();
+            let mut packer = store.packer();
             let mut update = |was: &[u8], came: &[u8], run: &IncomingRun| {
                 point("import.update");
-                update_run(was, came, run, &mut packer)
+                update_run(was, came, run, &mut packer, now)
             };
             let taken = if self.plan.dry_run {
-                self.store.would_take_in_runs(self.scope, &runs, &mut update)?
+                store.would_take_in_runs(&self.importer, &runs, &mut update)?
             } else {
-                self.store.take_in_runs(self.scope, &runs, &mut update)?
+                store.take_in_runs(&self.importer, &runs, &mut update)?
             };
             for (one, became) in runs.into_iter().zip(taken) {
                 self.met(one.id, one.flow, became);
@@ -634,15 +715,38 @@ impl Committed<'_> {
         }
         if !documents.is_empty() {
             let taken = if self.plan.dry_run {
-                self.store.would_take_in_documents(self.scope, &documents)?
+                store.would_take_in_documents(&self.importer, &documents)?
             } else {
-                self.store.take_in_documents(self.scope, &documents)?
+                store.take_in_documents(&self.importer, &documents)?
             };
             for (one, became) in documents.into_iter().zip(taken) {
                 self.met(one.id, one.source, became);
             }
         }
         Ok(())
+    }
+
+    /// Counts one that stays out, as another conversation has its id.
+    fn conflict(&mut self, id: &str, rejects: &Rejects<'_>) -> Result<(), Error> {
+        let conflicts = self
+            .conflicts
+            .get_or_insert_with(|| Finding { kind: CONFLICT.into(), ..Finding::default() });
+        conflicts.count += 1;
+        let why = "another conversation has this id, with no message in common; keep both with `--namespace`, \
+                   or replace it with `--replace`";
+        if conflicts.first_ids.len() < IDS_LISTED {
+            conflicts.first_ids.push(id.to_owned());
+            self.report.first_refused.push(format!("`{id}`: {why}"));
+        }
+        let mut line = Vec::new();
+        let reject = Reject {
+            id: Some((ItemKind::Conversation, id.to_owned())),
+            reason: CONFLICT.into(),
+            detail: why.into(),
+            ..Reject::default()
+        };
+        write_reject(&reject, &mut line);
+        write_rejects(rejects, &line)
     }
 
     fn met(&mut self, id: String, source: String, became: Taken) {
@@ -656,6 +760,8 @@ impl Committed<'_> {
             Taken::Older => &mut self.report.older,
             Taken::Repeated => &mut self.report.repeated,
             Taken::Foreign => &mut self.report.foreign,
+            // Counted with its reason.
+            Taken::Conflict => return,
         } += 1;
     }
 }

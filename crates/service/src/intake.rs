@@ -12,13 +12,13 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::caller::Caller;
-use crate::import::{ImportPlan, ImportReport};
+use crate::import::{Destination, ImportPlan, ImportReport};
 use crate::keeper::Keeper;
 use crate::panics::point;
 use crate::pipeline::{Nobody, Observer};
 use crate::place::{NewFile, Place, hex};
 use crate::secret::chance;
-use crate::service::{Done, Service};
+use crate::service::{Done, Service, later};
 use crate::source::{Input, ReadOptions};
 
 /// What the job table keeps of an import that is to be done.
@@ -28,7 +28,11 @@ struct KeptImport {
     stdin: bool,
     from: Option<String>,
     owner: Option<String>,
-    /// The only person whose conversations may come in.
+    #[serde(default)]
+    namespace: Option<String>,
+    #[serde(default)]
+    replace: bool,
+    /// The member who imports, and so only what is theirs or nobody's.
     #[serde(default)]
     holder: Option<String>,
     /// An object that came through the network, and what it was called.
@@ -41,8 +45,12 @@ struct KeptImport {
 pub struct IntakeRequest {
     /// The import format, if it is not to be found out.
     pub from: Option<&'static dyn ImportFormat>,
-    /// Who held the conversations that do not say who did; the caller, unless they administer the project.
+    /// Who owns the items that do not say who does; nobody, if none is named. Members name only themselves.
     pub owner: Option<String>,
+    /// What keeps the ids of these items apart from others: an id becomes `NAMESPACE/ID`.
+    pub namespace: Option<String>,
+    /// Whether what comes replaces what is there under its id, even another conversation.
+    pub replace: bool,
     /// What is expected, as the audit log is to say.
     pub kind: ItemKind,
 }
@@ -110,18 +118,25 @@ impl Service {
         caller.needs(Grant::Write)?;
         let scope = caller.scope();
         if plan.dry_run {
-            return crate::import::import(&self.store, &scope, plan, observer, stopped, rejects);
+            let to = self.destination(&scope, &caller.name);
+            return crate::import::import(&to, plan, observer, stopped, rejects);
         }
         let (kept, name) = kept_import(plan, &scope)?;
-        let id = self.audited(caller, Action::Import, &name, || {
+        let job = self.audited(caller, Action::Import, &name, || {
             let new = new_import(caller, &name, &kept);
-            Ok(self.store.submit_import(scope.project, &new, self.clock.now())?)
+            let now = self.clock.now();
+            // Begun at once, so that no other worker takes it meanwhile.
+            let lease = (self.settings.worker.as_str(), later(now, self.settings.lease));
+            Ok(self.store.begin_import(scope.project, &new, lease, now)?)
         })?;
-        let Some(job) = self.claim(Some(id))? else { return Err(Error::Stopped) };
         match self.work(&job, Some(plan), observer, stopped, rejects)? {
             Done::Import(report) => Ok(report),
             Done::Export(_) => Err(Error::Choice("an import became an export".into())),
         }
+    }
+
+    fn destination<'d>(&'d self, scope: &'d Scope, importer: &'d str) -> Destination<'d> {
+        Destination { store: &self.store, scope, importer, now: self.clock.now() }
     }
 
     /// Takes in the conversations or runs of a request at once. The report names each.
@@ -140,14 +155,17 @@ impl Service {
             let plan = ImportPlan {
                 inputs: vec![Input::Bytes(bytes.into(), "request".into())],
                 from: request.from,
-                owner: Some(owner(caller, request)?),
+                owner: owner(caller, request)?,
+                namespace: request.namespace.clone(),
+                replace: request.replace,
                 threads: 1,
                 dry_run: false,
                 names: true,
                 reading: ReadOptions::default(),
             };
             let (stop, scope) = (Stop::current(), caller.scope());
-            crate::import::import(&self.store, &scope, &plan, &Nobody, stop.flag(), &mut io::sink())
+            let to = self.destination(&scope, &caller.name);
+            crate::import::import(&to, &plan, &Nobody, stop.flag(), &mut io::sink())
         })
     }
 
@@ -187,7 +205,9 @@ impl Service {
             upload.finish()?;
             let kept = KeptImport {
                 from: request.from.map(|format| format.name().to_owned()),
-                owner: Some(owner(caller, request)?),
+                owner: owner(caller, request)?,
+                namespace: request.namespace.clone(),
+                replace: request.replace,
                 holder: caller.scope().owner,
                 upload: Some((upload.key.clone(), label.clone())),
                 ..KeptImport::default()
@@ -229,8 +249,8 @@ impl Service {
                 &again
             }
         };
-        let report =
-            crate::import::import(&self.store, &scope, plan, keeper, &keeper.stopped, rejects)?;
+        let to = self.destination(&scope, &job.creator);
+        let report = crate::import::import(&to, plan, keeper, &keeper.stopped, rejects)?;
         drop(fetched);
         point("import.end");
         keeper.tell()?;
@@ -276,14 +296,13 @@ fn new_import<'n>(caller: &'n Caller, name: &'n str, plan: &'n str) -> NewImport
 /// Where uploads wait to be imported, in the place of the objects.
 pub(crate) const UPLOADS: &str = "uploads";
 
-/// Whose the conversations are that do not say.
-fn owner(caller: &Caller, request: &IntakeRequest) -> Result<String, Error> {
-    let own = caller.name();
-    match (request.owner.as_deref(), caller.scope().owner) {
-        (Some(owner), Some(only)) if owner != only => Err(Error::Forbidden(
+/// Whose the items are that do not say.
+fn owner(caller: &Caller, request: &IntakeRequest) -> Result<Option<String>, Error> {
+    match (&request.owner, caller.scope().owner) {
+        (Some(owner), Some(only)) if *owner != only => Err(Error::Forbidden(
             "members bring in conversations of their own, not of someone else",
         )),
-        (owner, _) => Ok(owner.unwrap_or(own).to_owned()),
+        (owner, _) => Ok(owner.clone()),
     }
 }
 
@@ -296,6 +315,8 @@ fn kept_import(plan: &ImportPlan, scope: &Scope) -> Result<(String, String), Err
     let mut kept = KeptImport {
         from: plan.from.map(|format| format.name().to_owned()),
         owner: plan.owner.clone(),
+        namespace: plan.namespace.clone(),
+        replace: plan.replace,
         holder: scope.owner.clone(),
         ..KeptImport::default()
     };
@@ -357,6 +378,8 @@ fn plan_of(
         inputs,
         from,
         owner: kept.owner,
+        namespace: kept.namespace,
+        replace: kept.replace,
         threads,
         dry_run: false,
         names: false,

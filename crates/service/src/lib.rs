@@ -42,12 +42,13 @@ mod seen;
 mod service;
 mod shares;
 mod shelf;
+mod sorter;
 mod source;
 mod verify;
 
 pub use accounts::{Identity, Session, Signed, ThroughProvider, TokenRequest, Unknown};
 pub use analysis::{Analysis, Counts, Read};
-pub use browse::first_question;
+pub use browse::{first_question, keep_first_space};
 pub use caller::{Caller, LOCAL, Origin};
 pub use choice::{Choice, Chosen};
 pub use convert::{ByKind, ConvertPlan, Found, Report, convert};

@@ -6,16 +6,20 @@ use std::path::PathBuf;
 use retort_formats::file::by_name as file_format_named;
 use retort_formats::import::{self, Refusal};
 use retort_formats::package::REJECTS;
-use retort_model::bounds::{CHECKED_BEFORE, CHECKED_BEFORE_BYTES, PREVIEW_RECORDS, SHARD_BYTES};
+use retort_model::bounds::{
+    CHECKED_BEFORE, CHECKED_BEFORE_BYTES, ITEMS_LEARNT_FROM, PREVIEW_RECORDS, SHARD_BYTES,
+};
 use retort_model::{Account, Grant, ItemSelection, Selection, Status, Tally};
 use retort_store::{Order, Stop};
 
 use crate::Error;
 use crate::browse::with_edits;
 use crate::caller::Caller;
-use crate::convert::{ByKind, ConvertPlan, Found};
+use crate::convert::{ByKind, ConvertPlan, FirstRejects, Found};
 use crate::package::Package;
-use crate::pipeline::{FirstRefused, InputsFeed, More, Nobody, Shaping, Totals, run};
+use crate::pipeline::{
+    Decisions, FirstRefused, InputsFeed, More, Nobody, Shaping, Totals, repeats_failed, run, survey,
+};
 use crate::queue::ExportRequest;
 use crate::service::Service;
 use crate::source::{Input, Inputs, PassedOver, ReadOptions};
@@ -127,6 +131,7 @@ impl Service {
             inputs: vec![Input::Bytes(lines.into(), request.selection.kind().plural().into())],
             from: import::by_name("retort"),
             selection: Selection { statuses: Status::ALL.to_vec(), ..Selection::default() },
+            namespace: None,
             dataset: request.dataset.clone(),
             by_kind: ByKind::default(),
             output: PathBuf::new(),
@@ -160,7 +165,8 @@ impl Sampling {
     }
 }
 
-/// Shows the first records; `whole` goes on to the end, so that all that was found is counted.
+/// Shows the first records. `whole` is for a selection from the store: it goes on to the end, so that all that was
+/// found is counted, and items may have one id. Of files, the first items alone decide on ids that are repeated.
 fn look(
     plan: &ConvertPlan,
     whole: bool,
@@ -170,6 +176,32 @@ fn look(
     let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
     let stop = Stop::current();
     let plan = &plan.completed(&mut inputs, stop.flag())?;
+    let decisions = match whole {
+        true => Some(Decisions::none().map_err(repeats_failed)?),
+        false => None,
+    };
+    inputs.keep_as_read()?;
+    let mut kept = FirstRejects::new();
+    if let Some(preview) = look_once(plan, &inputs, whole, decisions, &mut kept.0)? {
+        kept.write_to(rejects)?;
+        return Ok(preview);
+    }
+    inputs.keep_rest()?;
+    let mut feed = InputsFeed::new(&inputs, plan.from);
+    let shaping = plan.shaping();
+    let decisions = survey(&mut feed, &shaping, Some(ITEMS_LEARNT_FROM), stop.flag())?;
+    Ok(look_once(plan, &inputs, whole, Some(decisions), rejects)?.unwrap_or_default())
+}
+
+/// Shows the first records; none if an id is repeated and nothing is decided on it.
+fn look_once(
+    plan: &ConvertPlan,
+    inputs: &Inputs,
+    whole: bool,
+    decisions: Option<Decisions>,
+    rejects: &mut (dyn Write + Send),
+) -> Result<Option<Preview>, Error> {
+    let stop = Stop::current();
     let jsonl = file_format_named("jsonl").ok_or_else(|| Error::Choice("no JSON Lines".into()))?;
     let shaping = Shaping { file_format: jsonl, threads: 1, tells_account: true, ..plan.shaping() };
     let fail = |source| Error::Unpack { name: "the preview".into(), source };
@@ -178,21 +210,24 @@ fn look(
     let mut lines = Vec::new();
     let mut preview = Preview::default();
     let mut count = 0;
-    let mut feed = InputsFeed::new(&inputs, plan.from);
-    let totals =
-        run(&mut feed, &shaping, Totals::default(), &Nobody, stop.flag(), &mut |delivery| {
-            rejects.write_all(&delivery.rejects).map_err(fail)?;
-            if let Some(chunk) = delivery.chunk {
-                count += chunk.rows;
-                writer.write(chunk, &mut lines).map_err(fail)?;
-            }
-            if let Some(counted) = delivery.account {
-                preview.account = counted.account;
-                preview.refused = counted.refused;
-                preview.first_refused = counted.first_refused;
-            }
-            Ok(if whole || count < PREVIEW_RECORDS as u64 { More::Wanted } else { More::Enough })
-        })?;
+    let mut feed = InputsFeed::new(inputs, plan.from);
+    let before = (Totals::default(), decisions);
+    let totals = run(&mut feed, &shaping, before, &Nobody, stop.flag(), &mut |delivery| {
+        rejects.write_all(&delivery.rejects).map_err(fail)?;
+        if let Some(chunk) = delivery.chunk {
+            count += chunk.rows;
+            writer.write(chunk, &mut lines).map_err(fail)?;
+        }
+        if let Some(counted) = delivery.account {
+            preview.account = counted.account;
+            preview.refused = counted.refused;
+            preview.first_refused = counted.first_refused;
+        }
+        Ok(if whole || count < PREVIEW_RECORDS as u64 { More::Wanted } else { More::Enough })
+    })?;
+    if totals.is_undecided && count < PREVIEW_RECORDS as u64 {
+        return Ok(None);
+    }
     if whole || count < PREVIEW_RECORDS as u64 {
         preview.account = totals.account;
         preview.refused = totals.refused;
@@ -201,7 +236,7 @@ fn look(
     preview.passed_over = feed.passed_over;
     preview.records =
         String::from_utf8_lossy(&lines).lines().take(PREVIEW_RECORDS).map(str::to_owned).collect();
-    Ok(preview)
+    Ok(Some(preview))
 }
 
 /// Lines of `rejects.jsonl` in a finished package, of one reason if it is named: so many behind the first `after`, and

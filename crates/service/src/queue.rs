@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use retort_formats::data;
 use retort_model::bounds::{DATASET_NAME, EXPORTS_PER_PERSON};
 use retort_model::{
-    Action, DatasetName, Grant, ItemSelection, JobKind, JobState, ProjectRole, RunSelection,
+    Action, DatasetName, Grant, ItemSelection, JobKind, JobState, ProjectRole, RunSelection, Scope,
     Selection, Status,
 };
 use retort_store::{Job, NewExport, Order};
@@ -51,7 +51,11 @@ impl Service {
             if let ItemSelection::Documents(selection) = &request.selection {
                 fit(&mut dataset, &self.store.document_facts(&scope, selection)?.1);
             }
-            let kept = KeptExport::json(&dataset, asked_items(&request.selection))?;
+            let mut asked = asked_items(&request.selection);
+            if let ItemSelection::Conversations(selection) = &request.selection {
+                asked.deleted_left_out = self.deleted_left_out(&scope, selection)?;
+            }
+            let kept = KeptExport::json(&dataset, asked)?;
             let new = NewExport {
                 creator: &caller.name,
                 person: caller.person,
@@ -65,6 +69,15 @@ impl Service {
                 self.store.submit_export(&scope, &request.selection, &new, now),
             )
         })
+    }
+
+    /// How many deleted conversations a selection of all that match leaves out.
+    fn deleted_left_out(&self, scope: &Scope, selection: &Selection) -> Result<u64, Error> {
+        let widened = selection.with_deleted().filter(|_| selection.limit.is_none());
+        let Some(widened) = widened else { return Ok(0) };
+        let (with, without) =
+            (self.store.count(scope, &widened)?, self.store.count(scope, selection)?);
+        Ok(with.saturating_sub(without))
     }
 
     /// Refuses choices that the formats do not allow, an id that is none of the caller's, a node that is none of the

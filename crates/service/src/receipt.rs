@@ -18,6 +18,8 @@ use crate::plan::DatasetPlan;
 pub(crate) struct Origin {
     /// The import format, if it was given.
     pub(crate) from: Option<&'static str>,
+    /// What was put before all ids.
+    pub(crate) namespace: Option<String>,
     pub(crate) selection: SelectionAsked,
     /// The moment whose state is in the dataset.
     pub(crate) snapshot: Option<String>,
@@ -41,6 +43,7 @@ pub(crate) fn manifest(
     would_be_refused.extend(findings(&account.unfit, Reason::as_str));
     let mut options = plan.options();
     options.extend(origin.from.map(|from| ("from".to_owned(), from.to_owned())));
+    options.extend(origin.namespace.map(|name| ("namespace".to_owned(), name)));
     Manifest {
         manifest_version: FORMAT_VERSION,
         retort_version: env!("CARGO_PKG_VERSION").into(),

@@ -7,7 +7,7 @@ use retort_model::{Action, Grant, RunSelection, RunSource, RunStatus, Time};
 use retort_store::{Cursor, Flow, FlowParts, RunPage, RunSummary};
 
 use crate::Error;
-use crate::browse::named;
+use crate::browse::{keep_first_space, named};
 use crate::caller::Caller;
 use crate::service::Service;
 
@@ -96,7 +96,9 @@ impl Service {
             ids: [id.to_owned()].into(),
             ..RunSelection::default()
         };
-        let found = self.store.runs(&caller.scope(), &selection, None, SEVERAL)?.runs;
+        let mut found = self.store.runs(&caller.scope(), &selection, None, SEVERAL)?.runs;
+        found.sort_by_key(|one| (one.member.is_some(), one.key));
+        keep_first_space(caller, &mut found, |one| one.member.as_deref());
         match <[RunSummary; 1]>::try_from(found) {
             Ok([one]) => {
                 let line = self.store.run_line(&one, &mut self.store.unpacker())?;

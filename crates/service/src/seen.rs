@@ -54,7 +54,17 @@ pub(crate) struct IdHash(u128);
 /// Of this process alone: nobody can find two ids with one hash, as one of them would be left out.
 static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
 
+/// What hashes messages, so that nobody can find two that look alike.
+pub(crate) fn message_hasher() -> &'static RandomState {
+    let [hasher, _] = &*KEYS;
+    hasher
+}
+
 impl IdHash {
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
     /// That of an id, given in parts.
     pub(crate) fn of(parts: &[&str]) -> Self {
         let [upper, lower] = KEYS.each_ref().map(|key| u128::from(key.hash_one(parts)));

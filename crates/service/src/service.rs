@@ -290,7 +290,8 @@ impl Service {
         };
         let end_job = || match (error, keeper.ending()) {
             (_, Some(Ending::Lost)) | (Error::Store(retort_store::Error::NotHeld), _) => Ok(()),
-            (Error::Stopped, Some(Ending::Cancelled)) => {
+            // What this process was told to do, nobody is to go on with when it was told to stop.
+            (Error::Stopped, ending) if plan.is_some() || ending == Some(Ending::Cancelled) => {
                 end(JobState::Cancelled, None).and_then(|()| self.clear_parts(job))
             }
             (Error::Stopped, Some(Ending::RoleLost)) => {

@@ -10,7 +10,7 @@ mod open;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -62,6 +62,24 @@ pub(crate) struct InputFile {
     expected: Expected,
     /// The package that it is a data file of.
     package: Option<PathBuf>,
+    /// Where standard input is kept as it is read.
+    kept: Option<Arc<tempfile::NamedTempFile>>,
+}
+
+/// Keeps in a file what is read through it.
+struct Tee<R> {
+    inner: R,
+    kept: Option<Arc<tempfile::NamedTempFile>>,
+}
+
+impl<R: io::Read> io::Read for Tee<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(into)?;
+        if let Some(kept) = &self.kept {
+            kept.as_file().write_all(into.get(..length).unwrap_or_default())?;
+        }
+        Ok(length)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -91,7 +109,7 @@ pub(crate) struct Inputs {
     /// What an earlier run wrote where this one will write.
     output: Option<PathBuf>,
     /// What came through a pipe and is read more than once.
-    kept: Vec<tempfile::NamedTempFile>,
+    kept: Vec<Arc<tempfile::NamedTempFile>>,
     /// Links that were met, each with the folder that was named.
     links: Vec<Link>,
 }
@@ -243,17 +261,48 @@ impl Inputs {
 
     /// Keeps what comes through a pipe, so that it can be read more than once.
     pub(crate) fn keep_stdin(&mut self) -> Result<(), Error> {
+        self.keep_pipes(true)
+    }
+
+    /// Keeps what comes through named pipes, and with `all` through standard input.
+    fn keep_pipes(&mut self, all: bool) -> Result<(), Error> {
         for file in &mut self.files {
             let fail = |source| Error::Unpack { name: file.label.clone(), source };
             let mut input: Box<dyn io::Read> = match &file.from {
-                From::Stdin => Box::new(io::stdin().lock()),
+                From::Stdin if all => Box::new(io::stdin().lock()),
                 From::Pipe(path) => {
                     Box::new(fs::File::open(path).map_err(|error| Error::read(path, error))?)
                 }
-                From::Path(_) | From::Bytes(_) | From::Unreadable(_) => continue,
+                From::Stdin | From::Path(_) | From::Bytes(_) | From::Unreadable(_) => continue,
             };
             let mut kept = tempfile::NamedTempFile::new().map_err(fail)?;
             self.bytes += io::copy(&mut input, &mut kept).map_err(fail)?;
+            file.from = From::Path(kept.path().to_owned());
+            self.kept.push(Arc::new(kept));
+        }
+        Ok(())
+    }
+
+    /// Keeps standard input while it is read, so that it can be read again; what comes through named pipes is kept
+    /// before.
+    pub(crate) fn keep_as_read(&mut self) -> Result<(), Error> {
+        self.keep_pipes(false)?;
+        for file in &mut self.files {
+            if matches!(file.from, From::Stdin) {
+                let fail = |source| Error::Unpack { name: file.label.clone(), source };
+                file.kept = Some(Arc::new(tempfile::NamedTempFile::new().map_err(fail)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what is left of what comes through a pipe and was not read to its end; it is read again from where it is
+    /// kept.
+    pub(crate) fn keep_rest(&mut self) -> Result<(), Error> {
+        for file in &mut self.files {
+            let Some(kept) = file.kept.take() else { continue };
+            let fail = |source| Error::Unpack { name: file.label.clone(), source };
+            self.bytes += io::copy(&mut io::stdin().lock(), &mut kept.as_file()).map_err(fail)?;
             file.from = From::Path(kept.path().to_owned());
             self.kept.push(kept);
         }
@@ -261,7 +310,7 @@ impl Inputs {
     }
 
     fn push(&mut self, from: From, label: String, expected: Expected) {
-        self.files.push(InputFile { from, label, expected, package: None });
+        self.files.push(InputFile { from, label, expected, package: None, kept: None });
     }
 
     fn add(&mut self, path: PathBuf, label: String, expected: Expected, metadata: &fs::Metadata) {
@@ -485,7 +534,10 @@ impl InputFile {
         let place = Place::new(&self.label, self.expected);
         match &self.from {
             From::Unreadable(why) => opener.refuse(&place, Refusal::Unreadable, why.clone()),
-            From::Stdin => opener.read(&place, &mut io::stdin().lock()),
+            From::Stdin => {
+                let kept = self.kept.clone();
+                opener.read(&place, &mut Tee { inner: io::stdin().lock(), kept })
+            }
             From::Bytes(bytes) => opener.read(&place, &mut io::Cursor::new(Arc::clone(bytes))),
             From::Path(path) => {
                 if let Some(package) = &self.package {

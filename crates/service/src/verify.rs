@@ -294,6 +294,7 @@ mod tests {
             inputs: vec![Input::Path(input.to_owned())],
             from: None,
             selection: Selection::default(),
+            namespace: None,
             dataset: DatasetPlan {
                 purpose: retort_model::Purpose::default(),
                 data_format: retort_formats::data::by_name("standard").unwrap(),

@@ -3,17 +3,18 @@
 use std::collections::{BTreeSet, HashMap};
 
 use retort_model::bounds::ROWS_AT_ONCE;
-use retort_model::{Kind, Scope, Status, Time};
+use retort_model::{Kind, Relation, Scope, Status, Time};
 
 use crate::Error;
 use crate::answered::note_done;
-use crate::body::PackedBody;
+use crate::body::{BodyHead, PackedBody, Unpacker};
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::filter::{
     PURGED, Statement, array_of, column_text, key_text, micros, number_of_kind, number_of_status,
     read_texts, search_text,
 };
-use crate::items::{insert_bodies, write_bodies};
+use crate::importer::Importer;
+use crate::items::{insert_bodies, read_body, write_bodies};
 use crate::shares::end_shares;
 use crate::store::{next, take_turn};
 
@@ -74,14 +75,44 @@ pub enum Taken {
     Older,
     /// Its id came before in the same import, and it is no newer.
     Repeated,
-    /// What is there is someone else's.
+    /// It is someone else's than the member's who imports it.
     Foreign,
+    /// Another conversation has its id: no message is in both.
+    Conflict,
+}
+
+/// Says how a state that comes relates to one that is there, by their canonical lines.
+pub type Compare<'c> = dyn FnMut(&Comparing<'_>) -> Result<Compared, Error> + 'c;
+
+/// Two states to compare.
+#[derive(Debug)]
+pub struct Comparing<'c> {
+    /// The line that is there.
+    pub was: &'c [u8],
+    /// The line that comes.
+    pub came: &'c [u8],
+    /// The rest of what comes.
+    pub incoming: &'c Incoming,
+    /// The owner that is known of what is there and stays, as what comes names none.
+    pub keeps_owner: Option<&'c str>,
+}
+
+/// What came of a comparison.
+#[derive(Debug)]
+pub struct Compared {
+    /// How the messages relate.
+    pub relation: Relation,
+    /// What comes, with the owner that stays.
+    pub with_owner: Option<Box<Incoming>>,
 }
 
 /// What is there under an id.
 struct Known {
     key: i64,
     owner: Option<String>,
+    importer: Option<String>,
+    holder: Option<String>,
+    space: String,
     digest: Vec<u8>,
     updated_at: i64,
     status: i64,
@@ -90,16 +121,22 @@ struct Known {
     title: Option<String>,
     tags: Option<String>,
     body: i64,
-    /// Place among those that come in, if it came with them.
+    head: BodyHead,
+    /// Place among those that are new, if it is one of them.
     pending: Option<usize>,
+    /// Place among those that come in of the one that it is to become.
+    becomes: Option<usize>,
 }
 
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 23] = [
     "key",
     "project",
     "id",
     "source",
     "owner",
+    "importer",
+    "holder",
+    "space",
     "kind",
     "status",
     "was",
@@ -122,27 +159,37 @@ const COLUMNS: [&str; 20] = [
 pub(crate) const MANY: usize = 256;
 
 impl crate::Store {
-    /// Takes in conversations, all or none: new ones are added, known ones brought up to date where what comes is
-    /// newer. What was edited here stays as it is. In a person's scope, what others hold, nobody, or whoever held it
-    /// before it was purged, stays untouched.
+    /// Takes in conversations, all or none: new ones are added, known ones brought up to date. A state that continues
+    /// what is there replaces it, and one that what is there continues does not; of other states that have a message in
+    /// common with what is there, the newer replaces it. What has none in common stays out, unless the importer
+    /// replaces. What was edited here stays as it is. What a member imports never meets what others hold.
     ///
     /// # Errors
-    /// Those of the database; nothing is taken then.
-    pub fn take_in(&self, scope: &Scope, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
+    /// Those of the database and of `compare`; nothing is taken then.
+    pub fn take_in(
+        &self,
+        importer: &Importer<'_>,
+        incoming: &[Incoming],
+        compare: &mut Compare<'_>,
+    ) -> Result<Vec<Taken>, Error> {
+        let mut unpacker = self.unpacker();
         self.write(|connection| {
             if incoming.len() >= MANY {
                 connection.widen()?;
             }
             take_turn(connection)?;
-            let mut known = known(connection, scope.project, incoming)?;
-            let (taken, changes) = decide(scope, incoming, &mut known);
-            add(connection, scope.project, incoming, &changes.new)?;
-            if !changes.updated.is_empty() {
+            let known = known(connection, importer, incoming)?;
+            let mut deciding = Deciding::new(importer, incoming, (&mut unpacker, &mut *compare));
+            let taken = deciding.decide(connection, known)?;
+            let Deciding { new, updated, rewritten, .. } = deciding;
+            add(connection, importer, incoming, &new)?;
+            if !updated.is_empty() {
                 let exporting = is_exporting(connection)?;
                 let inserts = Inserts::of(1);
-                for (place, known) in &changes.updated {
-                    if let Some(one) = incoming.get(*place) {
-                        update(connection, &inserts, one, Made::of(one), known, exporting)?;
+                for (place, known) in &updated {
+                    if let Some(one) = rewritten.get(place).or(incoming.get(*place)) {
+                        let made = Made::updating(one, known, importer);
+                        update(connection, &inserts, one, made, known, exporting)?;
                     }
                 }
             }
@@ -154,10 +201,19 @@ impl crate::Store {
     /// assumed that the first of it would be there.
     ///
     /// # Errors
-    /// Those of the database.
-    pub fn would_take_in(&self, scope: &Scope, incoming: &[Incoming]) -> Result<Vec<Taken>, Error> {
-        let mut known = self.read(|connection| known(connection, scope.project, incoming))?;
-        let (mut taken, _) = decide(scope, incoming, &mut known);
+    /// Those of the database and of `compare`.
+    pub fn would_take_in(
+        &self,
+        importer: &Importer<'_>,
+        incoming: &[Incoming],
+        compare: &mut Compare<'_>,
+    ) -> Result<Vec<Taken>, Error> {
+        let mut unpacker = self.unpacker();
+        let mut taken = self.read(|connection| {
+            let known = known(connection, importer, incoming)?;
+            Deciding::new(importer, incoming, (&mut unpacker, &mut *compare))
+                .decide(connection, known)
+        })?;
         for (one, what) in incoming.iter().zip(&mut taken) {
             if *what == Taken::New && one.repeated {
                 *what = Taken::Repeated;
@@ -189,7 +245,13 @@ impl crate::Store {
             let known = connection.row(&statement.sql, &statement.values(), read_known)?;
             let Some(known) = known else { return Ok(false) };
             let exporting = is_exporting(connection)?;
-            let made = Made { owner: known.owner.clone(), ..Made::of(item) };
+            let made = Made {
+                owner: known.owner.clone(),
+                importer: known.importer.clone(),
+                holder: known.holder.clone(),
+                space: known.space.clone(),
+                ..Made::of(item)
+            };
             update(connection, &Inserts::of(1), item, made, &known, exporting)?;
             if let Some((person, key)) = request {
                 note_done(connection, person, key)?;
@@ -201,34 +263,32 @@ impl crate::Store {
 
 /// The columns of what is there.
 const KNOWN: &str = "c.key, c.id, c.source, c.digest, c.updated_at, c.status, c.was, c.edited, c.title, c.tags, \
-                     c.body, c.owner";
+                     c.body, c.owner, c.importer, c.holder, c.space, c.size";
 
-/// What is to be written.
-struct Changes {
-    new: Vec<usize>,
-    updated: Vec<(usize, Known)>,
-}
+/// What is there under an id and a source, in the order in which it is looked at.
+type KnownById = HashMap<(String, String), Vec<Known>>;
 
-type KnownById = HashMap<(String, String), Known>;
-
-/// What is there under the ids that come in.
+/// What is there under the ids that come in, as far as the importer may replace it.
 fn known(
     connection: &mut Connection,
-    project: i64,
+    importer: &Importer<'_>,
     incoming: &[Incoming],
 ) -> Result<KnownById, Error> {
-    let mut found = HashMap::new();
+    let mut found = KnownById::new();
     for some in incoming.chunks(ROWS_AT_ONCE) {
-        let mut sql =
-            format!("SELECT {KNOWN} FROM conversation c WHERE c.project = $1 AND c.id IN (");
-        push_parameters(&mut sql, 2, some.len());
-        sql.push(')');
-        let ids: Vec<_> = some.iter().map(|one| key_text(&one.id)).collect();
-        let values: Vec<Value<'_>> = std::iter::once(Value::Int(project))
-            .chain(ids.iter().map(|id| Value::Text(id)))
-            .collect();
-        connection.each(&sql, &values, &mut |row| {
-            found.insert((row.text(1)?, row.text(2)?), read_known(row)?);
+        let mut statement = Statement::new(format!("SELECT {KNOWN} FROM conversation c"));
+        statement.push(" WHERE c.project = ").int(importer.scope.project);
+        if let Some(member) = &importer.scope.owner {
+            statement.push(" AND (c.holder = ").key(member).push(" OR c.space = ");
+            statement.key(member).push(")");
+        }
+        statement.push(" AND c.id IN (");
+        for (index, one) in some.iter().enumerate() {
+            statement.push(if index == 0 { "" } else { ", " }).key(&one.id);
+        }
+        statement.push(") ORDER BY c.space <> '', c.key");
+        connection.each(&statement.sql, &statement.values(), &mut |row| {
+            found.entry((row.text(1)?, row.text(2)?)).or_default().push(read_known(row)?);
             Ok(())
         })?;
     }
@@ -236,6 +296,7 @@ fn known(
 }
 
 fn read_known(row: &Row<'_>) -> Result<Known, Error> {
+    let size = usize::try_from(row.int(15)?).unwrap_or(usize::MAX);
     Ok(Known {
         key: row.int(0)?,
         digest: row.bytes(3)?.unwrap_or_default().to_vec(),
@@ -246,78 +307,207 @@ fn read_known(row: &Row<'_>) -> Result<Known, Error> {
         title: row.text_or_none(8)?,
         tags: row.text_or_none(9)?,
         body: row.int(10)?,
+        head: BodyHead { size, ..BodyHead::default() },
         owner: row.text_or_none(11)?,
+        importer: row.text_or_none(12)?,
+        holder: row.text_or_none(13)?,
+        space: row.text(14)?,
         pending: None,
+        becomes: None,
     })
 }
 
-/// Decides what becomes of each, in order.
-fn decide(scope: &Scope, incoming: &[Incoming], known: &mut KnownById) -> (Vec<Taken>, Changes) {
-    let owner = scope.owner.as_deref().map(key_text);
-    let mut new: Vec<usize> = Vec::new();
-    let mut updated: HashMap<i64, usize> = HashMap::new();
-    let mut taken = Vec::with_capacity(incoming.len());
-    for (place, one) in incoming.iter().enumerate() {
-        let id = (key_text(&one.id).into_owned(), one.source.clone());
-        let what = match known.get_mut(&id) {
-            None => {
-                known.insert(id, Known::pending(one, new.len()));
-                new.push(place);
-                Taken::New
-            }
-            Some(there)
-                if there.pending.is_none()
-                    && owner.is_some()
-                    && there.owner.as_deref() != owner.as_deref() =>
-            {
-                Taken::Foreign
-            }
-            Some(there) if there.status != PURGED && there.digest == one.digest => Taken::Same,
-            Some(there) if there.status != PURGED && micros(one.updated_at) < there.updated_at => {
-                Taken::Older
-            }
-            Some(there)
-                if there.status != PURGED
-                    && one.repeated
-                    && micros(one.updated_at) == there.updated_at =>
-            {
-                Taken::Repeated
-            }
-            Some(there) => {
-                let what = if there.status == PURGED { Taken::New } else { Taken::Updated };
-                there.digest = one.digest.to_vec();
-                there.updated_at = micros(one.updated_at);
-                match there.pending {
-                    // It came a moment ago: this one comes in its stead.
-                    Some(at) => new.iter_mut().skip(at).take(1).for_each(|slot| *slot = place),
-                    None => {
-                        updated.insert(there.key, place);
-                        if there.status == PURGED {
-                            there.status = number_of_status(one.status);
-                            there.edited = 0;
-                        }
-                    }
-                }
-                what
-            }
-        };
-        taken.push(what);
+/// Rows in members' own spaces that an import by an admin is compared with; more people hardly have one id.
+const MEMBERS_COMPARED: usize = 8;
+
+/// Decides what becomes of conversations that come in together.
+struct Deciding<'d, 'u, 'c> {
+    importer: &'d Importer<'d>,
+    incoming: &'d [Incoming],
+    unpacker: &'d mut Unpacker<'u>,
+    compare: &'d mut Compare<'c>,
+    /// Places of those that are new.
+    new: Vec<usize>,
+    /// Places of those that replace something, with what they replace.
+    updated: Vec<(usize, Known)>,
+    /// Those that have another owner than they came with, by their places.
+    rewritten: HashMap<usize, Incoming>,
+}
+
+/// How one that comes in meets one that is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meeting {
+    Purged,
+    Unchanged,
+    Differs(Relation),
+}
+
+impl<'d, 'u, 'c> Deciding<'d, 'u, 'c> {
+    fn new(
+        importer: &'d Importer<'d>,
+        incoming: &'d [Incoming],
+        (unpacker, compare): (&'d mut Unpacker<'u>, &'d mut Compare<'c>),
+    ) -> Self {
+        let (new, updated, rewritten) = Default::default();
+        Self { importer, incoming, unpacker, compare, new, updated, rewritten }
     }
-    let mut changes = Changes { new, updated: Vec::new() };
-    for (_, there) in known.drain() {
-        if let Some(place) = updated.get(&there.key).filter(|_| there.pending.is_none()) {
-            changes.updated.push((*place, there));
+
+    /// Decides on each, in order.
+    fn decide(
+        &mut self,
+        connection: &mut Connection,
+        mut known: KnownById,
+    ) -> Result<Vec<Taken>, Error> {
+        let incoming = self.incoming;
+        let mut taken = Vec::with_capacity(incoming.len());
+        for (place, one) in incoming.iter().enumerate() {
+            let there = known.entry((key_text(&one.id).into_owned(), one.source.clone()));
+            let there = there.or_default();
+            let found = self.find(connection, place, there)?;
+            let found = found.and_then(|(at, meeting)| Some((there.get_mut(at)?, meeting)));
+            let Some((there, meeting)) = found else {
+                there.insert(0, Known::pending(one, self.importer, (self.new.len(), place)));
+                self.new.push(place);
+                taken.push(Taken::New);
+                continue;
+            };
+            let one = self.rewritten.get(&place).unwrap_or(one);
+            let what = self.importer.judge(one, there, meeting);
+            if matches!(what, Taken::New | Taken::Updated) {
+                there.become_this(one, place);
+                // It came a moment ago: this one comes in its stead.
+                if let Some(slot) = there.pending.and_then(|at| self.new.get_mut(at)) {
+                    *slot = place;
+                }
+            }
+            taken.push(what);
+        }
+        let all = known.into_values().flatten().filter(|one| one.pending.is_none());
+        self.updated = all.filter_map(|one| Some((one.becomes?, one))).collect();
+        self.updated.sort_by_key(|(place, _)| *place);
+        Ok(taken)
+    }
+
+    /// Finds the one that is there and meant by the one at `place`, if there is one.
+    fn find(
+        &mut self,
+        connection: &mut Connection,
+        place: usize,
+        there: &[Known],
+    ) -> Result<Option<(usize, Meeting)>, Error> {
+        let Some(one) = self.incoming.get(place) else { return Ok(None) };
+        let is_same = |known: &Known| known.status != PURGED && known.digest == one.digest;
+        let is_the_projects = |known: &Known| known.space.is_empty();
+        if self.importer.scope.owner.is_some() || there.first().is_some_and(is_the_projects) {
+            let at = there.iter().position(is_same).unwrap_or(0);
+            let Some(known) = there.get(at) else { return Ok(None) };
+            return Ok(Some((at, self.meeting(connection, place, known)?)));
+        }
+        // What a member imported themselves is the same conversation only if what comes holds all of it.
+        for (at, known) in there.iter().enumerate().take(MEMBERS_COMPARED) {
+            let is_theirs = known.owner == one.owner || known.owner.is_none();
+            if known.status == PURGED || !is_theirs {
+                continue;
+            }
+            let meeting = self.meeting(connection, place, known)?;
+            if let Meeting::Unchanged | Meeting::Differs(Relation::Same | Relation::Continues) =
+                meeting
+            {
+                return Ok(Some((at, meeting)));
+            }
+            self.rewritten.remove(&place);
+        }
+        Ok(None)
+    }
+
+    /// How the one at `place` meets one that is there.
+    fn meeting(
+        &mut self,
+        connection: &mut Connection,
+        place: usize,
+        known: &Known,
+    ) -> Result<Meeting, Error> {
+        let Some(one) = self.incoming.get(place) else { return Ok(Meeting::Purged) };
+        if known.status == PURGED {
+            return Ok(Meeting::Purged);
+        }
+        if known.digest == one.digest {
+            return Ok(Meeting::Unchanged);
+        }
+        let (mut was, mut came) = (Vec::new(), Vec::new());
+        let becomes =
+            known.becomes.and_then(|at| self.rewritten.get(&at).or(self.incoming.get(at)));
+        match becomes {
+            Some(next) => unpack(self.unpacker, next, &mut was)?,
+            None => unpack_known(connection, self.unpacker, known, &mut was)?,
+        }
+        unpack(self.unpacker, one, &mut came)?;
+        let keeps_owner = known.owner.as_deref().filter(|_| {
+            // Who imported it says by importing it again whose it is, or that nobody knows.
+            let importer = known.importer.as_deref().or(known.owner.as_deref());
+            one.owner.is_none() && importer != self.importer.column().as_deref()
+        });
+        let compared =
+            (self.compare)(&Comparing { was: &was, came: &came, incoming: one, keeps_owner })?;
+        let Some(with_owner) = compared.with_owner else {
+            return Ok(Meeting::Differs(compared.relation));
+        };
+        let is_same = with_owner.digest[..] == known.digest[..];
+        self.rewritten.insert(place, *with_owner);
+        Ok(if is_same { Meeting::Unchanged } else { Meeting::Differs(compared.relation) })
+    }
+}
+
+fn unpack(unpacker: &mut Unpacker<'_>, one: &Incoming, line: &mut Vec<u8>) -> Result<(), Error> {
+    let head = BodyHead {
+        dictionary: one.body.dictionary,
+        crc32: one.body.crc32.into(),
+        size: usize::try_from(one.size).unwrap_or(usize::MAX),
+    };
+    unpacker.unpack(head, &one.body.bytes, line)
+}
+
+fn unpack_known(
+    connection: &mut Connection,
+    unpacker: &mut Unpacker<'_>,
+    known: &Known,
+    line: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let missing = || Error::Damaged("the body of a conversation is missing".into());
+    let (head, packed) = read_body(connection, known.body, known.head)?.ok_or_else(missing)?;
+    unpacker.unpack(head, &packed, line)
+}
+
+impl Importer<'_> {
+    /// What becomes of one that comes in and meets one that is there.
+    fn judge(&self, one: &Incoming, there: &Known, meeting: Meeting) -> Taken {
+        let relation = match meeting {
+            Meeting::Purged => return Taken::New,
+            Meeting::Unchanged => return Taken::Same,
+            Meeting::Differs(_) if self.replaces => return Taken::Updated,
+            Meeting::Differs(relation) => relation,
+        };
+        let (came, was) = (micros(one.updated_at), there.updated_at);
+        match relation {
+            Relation::Apart => Taken::Conflict,
+            Relation::Continues => Taken::Updated,
+            Relation::Begins if one.repeated => Taken::Repeated,
+            Relation::Begins => Taken::Older,
+            Relation::Same | Relation::Overlaps if came < was => Taken::Older,
+            Relation::Same | Relation::Overlaps if one.repeated && came == was => Taken::Repeated,
+            Relation::Same | Relation::Overlaps => Taken::Updated,
         }
     }
-    changes.updated.sort_by_key(|(place, _)| *place);
-    (taken, changes)
 }
 
 impl Known {
-    fn pending(one: &Incoming, place: usize) -> Self {
+    fn pending(one: &Incoming, importer: &Importer<'_>, (slot, place): (usize, usize)) -> Self {
         Self {
             key: 0,
             owner: None,
+            importer: None,
+            holder: None,
+            space: importer.space(),
             digest: one.digest.to_vec(),
             updated_at: micros(one.updated_at),
             status: number_of_status(one.status),
@@ -326,7 +516,21 @@ impl Known {
             title: None,
             tags: None,
             body: 0,
-            pending: Some(place),
+            head: BodyHead::default(),
+            pending: Some(slot),
+            becomes: Some(place),
+        }
+    }
+
+    /// Notes what it is to become.
+    fn become_this(&mut self, one: &Incoming, place: usize) {
+        self.digest = one.digest.to_vec();
+        self.updated_at = micros(one.updated_at);
+        self.becomes = Some(place);
+        if self.status == PURGED {
+            self.status = number_of_status(one.status);
+            self.edited = 0;
+            (self.owner, self.importer, self.holder) = (None, None, None);
         }
     }
 }
@@ -361,9 +565,39 @@ struct Made {
     search: String,
     model: Option<String>,
     owner: Option<String>,
+    importer: Option<String>,
+    holder: Option<String>,
+    space: String,
 }
 
 impl Made {
+    /// Those of a new one.
+    fn new(one: &Incoming, importer: &Importer<'_>) -> Self {
+        Self {
+            importer: importer.column(),
+            holder: importer.holder_of(one.owner.as_deref()),
+            space: importer.space(),
+            ..Self::of(one)
+        }
+    }
+
+    /// Those of one that takes the place of one that is there. Who imported an item first stays its importer.
+    fn updating(one: &Incoming, known: &Known, importer: &Importer<'_>) -> Self {
+        let is_new = known.importer.is_none() || importer.replaces;
+        let was_unowned = known.owner.is_none() && one.owner.is_none();
+        let is_the_projects = importer.scope.owner.is_none() && one.owner.is_some();
+        Self {
+            importer: if is_new { importer.column() } else { known.importer.clone() },
+            holder: match was_unowned && !is_new {
+                true => known.holder.clone(),
+                false => importer.holder_of(one.owner.as_deref()),
+            },
+            space: if is_the_projects { String::new() } else { known.space.clone() },
+            ..Self::of(one)
+        }
+    }
+
+    /// Those that one that comes in tells by itself.
     fn of(one: &Incoming) -> Self {
         Self {
             id: key_text(&one.id).into_owned(),
@@ -372,6 +606,9 @@ impl Made {
             search: search_text(one.title.as_deref(), &one.tags),
             model: one.model.as_deref().map(|model| column_text(model).into_owned()),
             owner: one.owner.as_deref().map(|owner| key_text(owner).into_owned()),
+            importer: None,
+            holder: None,
+            space: String::new(),
         }
     }
 }
@@ -403,7 +640,7 @@ impl Inserts {
 /// Writes new conversations.
 fn add(
     connection: &mut Connection,
-    project: i64,
+    importer: &Importer<'_>,
     incoming: &[Incoming],
     new: &[usize],
 ) -> Result<(), Error> {
@@ -419,13 +656,13 @@ fn add(
         let rows: Vec<(&Incoming, Made)> = some
             .iter()
             .filter_map(|place| incoming.get(*place))
-            .map(|one| (one, Made::of(one)))
+            .map(|one| (one, Made::new(one, importer)))
             .collect();
         if inserts.rows != rows.len() {
             inserts = Inserts::of(rows.len());
         }
         write_bodies(connection, &inserts.body, rows.iter().map(|(one, _)| &one.body), body)?;
-        write_rows(connection, &inserts, project, &rows, key, body)?;
+        write_rows(connection, &inserts, importer.scope.project, &rows, key, body)?;
         write_search(connection, &inserts, &rows, key)?;
         for (key, (one, _)) in (key..).zip(&rows) {
             cite(connection, key, &one.cites)?;
@@ -453,6 +690,9 @@ fn write_rows(
             Value::Text(&made.id),
             Value::Text(&one.source),
             made.owner.as_ref().into(),
+            made.importer.as_ref().into(),
+            made.holder.as_ref().into(),
+            Value::Text(&made.space),
             Value::Int(number_of_kind(one.kind)),
             Value::Int(status),
             Value::Int(before_deletion(status)),
@@ -570,8 +810,8 @@ fn update(
     forget_search(connection, known.key)?;
     let sql = "UPDATE conversation SET owner = $1, kind = $2, status = $3, was = $4, edited = $5, title = $6,
                    tags = $7, search = $8, model = $9, created_at = $10, updated_at = $11, rounds = $12,
-                   messages = $13, digest = $14, size = $15, body = $16
-               WHERE key = $17";
+                   messages = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18, space = $19
+               WHERE key = $20";
     connection.execute(
         sql,
         &[
@@ -591,6 +831,9 @@ fn update(
             Value::Bytes(&one.digest),
             Value::Int(whole(one.size)),
             Value::Int(body),
+            made.importer.as_ref().into(),
+            made.holder.as_ref().into(),
+            Value::Text(&made.space),
             Value::Int(known.key),
         ],
     )?;

@@ -281,7 +281,7 @@ impl crate::Store {
             ));
             statement.int(scope.project).push(" AND c.id = ").key(id);
             if let Some(owner) = &scope.owner {
-                statement.push(" AND (c.owner = ").key(owner).push(
+                statement.push(" AND (c.holder = ").key(owner).push(
                     " OR EXISTS (SELECT 1 FROM job_item i JOIN job j ON j.id = i.job
                                  WHERE i.item = c.key AND j.creator = ",
                 );

@@ -11,6 +11,7 @@ use crate::filter::{
     PURGED, SEPARATOR, Statement, column_text, key_text, micros, moment, push_ids, push_range,
     push_texts, searchable,
 };
+use crate::importer::Importer;
 use crate::items::{insert_bodies, is_named, purge_bodies, write_bodies};
 use crate::listing::Cursor;
 use crate::store::{next, take_turn};
@@ -130,7 +131,7 @@ const COLUMNS: [&str; 21] = [
     "digest",
     "size",
     "body",
-    "owner",
+    "importer",
 ];
 
 const SUMMARY: &str = "SELECT c.key, c.id, c.source, c.name, c.url, c.base_url, c.s3_path, c.created_at, c.chunks, \
@@ -186,14 +187,14 @@ impl crate::Store {
     /// Those of the database; nothing is taken then.
     pub fn take_in_documents(
         &self,
-        scope: &Scope,
+        importer: &Importer<'_>,
         incoming: &[IncomingDocument],
     ) -> Result<Vec<Taken>, Error> {
         self.write(|connection| {
             take_turn(connection)?;
             let mut taken = Vec::with_capacity(incoming.len());
             for one in incoming {
-                taken.push(take(connection, scope, one, true)?);
+                taken.push(take(connection, importer, one, true)?);
             }
             Ok(taken)
         })
@@ -205,11 +206,11 @@ impl crate::Store {
     /// Those of the database.
     pub fn would_take_in_documents(
         &self,
-        scope: &Scope,
+        importer: &Importer<'_>,
         incoming: &[IncomingDocument],
     ) -> Result<Vec<Taken>, Error> {
         self.read(|connection| {
-            incoming.iter().map(|one| take(connection, scope, one, false)).collect()
+            incoming.iter().map(|one| take(connection, importer, one, false)).collect()
         })
     }
 
@@ -288,7 +289,7 @@ impl crate::Store {
         let mut statement = Statement::new(SUMMARY);
         statement.push("c.project = ").int(scope.project).push(" AND c.id = ").key(id);
         statement.push(&format!(" AND c.status <> {PURGED}"));
-        push_owner(&mut statement, scope);
+        statement.held_by(scope);
         statement.push(" ORDER BY c.key");
         self.look(|connection| connection.rows(&statement.sql, &statement.values(), read_summary))
     }
@@ -309,7 +310,7 @@ impl crate::Store {
             statement.push("c.project = ").int(scope.project);
             statement.push(&format!(" AND c.{column} = ")).key(value);
             statement.push(&format!(" AND c.status <> {PURGED}"));
-            push_owner(&mut statement, scope);
+            statement.held_by(scope);
             statement.push(" ORDER BY c.key DESC").at_most(1);
             let found = self.look(|connection| {
                 connection.row(&statement.sql, &statement.values(), read_summary)
@@ -443,7 +444,8 @@ pub(crate) fn push_documents(
     selection: &DocumentSelection,
 ) {
     statement.push("c.project = ").int(scope.project);
-    push_owner(statement, scope);
+    // Documents are everyone's of a project, so nobody's who sees only what they hold.
+    statement.held_by(scope);
     statement.push(&format!(" AND c.status <> {PURGED}"));
     push_range(statement, "c.created_at", selection.created);
     if !selection.ids.is_empty() {
@@ -453,23 +455,17 @@ pub(crate) fn push_documents(
     push_texts(statement, &selection.search);
 }
 
-/// Documents are everyone's of a project, so nobody's who sees only their own.
-fn push_owner(statement: &mut Statement, scope: &Scope) {
-    if let Some(owner) = &scope.owner {
-        statement.push(" AND c.owner = ").key(owner);
-    }
-}
-
 /// Takes one in, or says what would become of it.
 fn take(
     connection: &mut Connection,
-    scope: &Scope,
+    importer: &Importer<'_>,
     one: &IncomingDocument,
     writes: bool,
 ) -> Result<Taken, Error> {
     let sql = "SELECT key, body, digest, status FROM document WHERE project = $1 AND id = $2 AND source = $3";
     let id = key_text(&one.id);
-    let values = [scope.project.into(), Value::Text(&id), Value::Text(&one.source)];
+    let project = importer.scope.project;
+    let values = [project.into(), Value::Text(&id), Value::Text(&one.source)];
     let known = connection.row(sql, &values, |row| {
         let digest = row.bytes(2)?.unwrap_or_default().to_vec();
         Ok(Known { key: row.int(0)?, body: row.int(1)?, digest, status: row.int(3)? })
@@ -501,10 +497,11 @@ fn take(
     let (url, s3_path) = (place(&one.url), place(&one.s3_path));
     let search = search_text(one);
     let facts = &one.embeddings;
+    let imported = importer.column();
     let dimension = |dimension: usize| Value::Int(whole(dimension as u64));
     let values = [
         key.into(),
-        scope.project.into(),
+        project.into(),
         Value::Text(&id),
         Value::Text(&one.source),
         Value::Int(THERE),
@@ -523,15 +520,18 @@ fn take(
         Value::Bytes(&one.digest),
         Value::Int(whole(one.size)),
         body.into(),
-        None::<&str>.into(),
+        imported.as_ref().into(),
     ];
     let mut sql = insert("document", &COLUMNS, 1);
     if known.is_some() {
-        // The original stays what it was.
+        // The original stays what it was, and the importer who imported it first.
         sql.push_str(" ON CONFLICT (project, id, source) DO UPDATE SET ");
-        let set = COLUMNS.iter().filter(|name| !["key", "project", "id", "source"].contains(name));
+        let set = COLUMNS
+            .iter()
+            .filter(|name| !["key", "project", "id", "source", "importer"].contains(name));
         let set: Vec<String> = set.map(|name| format!("{name} = excluded.{name}")).collect();
         sql.push_str(&set.join(", "));
+        sql.push_str(", importer = COALESCE(document.importer, excluded.importer)");
     }
     connection.execute(&sql, &values)?;
     Ok(taken)
@@ -561,7 +561,7 @@ fn purge(
         return connection.execute("DELETE FROM document WHERE key = $1", &[key]).map(|_| ());
     }
     let sql = format!(
-        "UPDATE document SET status = {PURGED}, name = NULL, url = NULL, base_url = NULL, s3_path = NULL, chunks = 0,
+        "UPDATE document SET status = {PURGED}, importer = NULL, name = NULL, url = NULL, base_url = NULL, s3_path = NULL, chunks = 0,
              embedded = 0, least_dimension = 0, most_dimension = 0, width = 0, model = NULL, original = NULL,
              original_name = NULL, original_type = NULL, original_bytes = NULL, search = '', digest = $1, size = 0,
              body = 0 WHERE key = $2"

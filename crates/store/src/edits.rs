@@ -199,7 +199,8 @@ fn purge(connection: &mut Connection, one: &Edited, exporting: bool) -> Result<(
         return connection.execute("DELETE FROM conversation WHERE key = $1", &[key]).map(|_| ());
     }
     let sql = format!(
-        "UPDATE conversation SET status = {PURGED}, was = 0, edited = 0, owner = NULL, title = NULL, tags = NULL,
+        "UPDATE conversation SET status = {PURGED}, was = 0, edited = 0, owner = NULL, importer = NULL,
+             holder = NULL, title = NULL, tags = NULL,
              search = '', model = NULL, rounds = 0, messages = 0, digest = $1, size = 0, body = 0
          WHERE key = $2"
     );

@@ -85,11 +85,16 @@ impl Statement {
         self
     }
 
-    /// Appends `WHERE …` for the conversations (`c`) in a scope: those that its person held.
+    /// Appends `WHERE …` for the items (`c`) in a scope: those that its person holds.
     pub(crate) fn held_in(&mut self, scope: &Scope) -> &mut Self {
         self.push(" WHERE c.project = ").int(scope.project);
+        self.held_by(scope)
+    }
+
+    /// Appends ` AND …` for the items (`c`) that the person of a scope holds, if it is a person's.
+    pub(crate) fn held_by(&mut self, scope: &Scope) -> &mut Self {
         if let Some(owner) = &scope.owner {
-            self.push(" AND c.owner = ").key(owner);
+            self.push(" AND c.holder = ").key(owner);
         }
         self
     }
@@ -180,10 +185,7 @@ pub(crate) fn push_conversations(
         let walk = if search_by == SearchBy::Walk { dialect.without_index() } else { "" };
         statement.push(" FROM conversation c").push(walk).push(" WHERE c.project = ");
     }
-    statement.int(scope.project);
-    if let Some(owner) = &scope.owner {
-        statement.push(" AND c.owner = ").key(owner);
-    }
+    statement.int(scope.project).held_by(scope);
     if selection.or.is_empty() {
         push_conditions(statement, dialect, selection);
     } else {
@@ -203,11 +205,13 @@ pub(crate) fn push_conversations(
 
 /// Appends ` AND …` for what one filter means, without its alternatives.
 fn push_conditions(statement: &mut Statement, dialect: Dialect, selection: &Selection) {
-    let statuses = if selection.statuses.is_empty() {
-        vec![number_of_status(Status::Active), number_of_status(Status::Favorite)]
-    } else {
-        selection.statuses.iter().copied().map(number_of_status).collect()
+    let statuses = match selection.statuses.as_slice() {
+        // Who names one by its id means it, deleted or not.
+        [] if !selection.ids.is_empty() => Status::ALL,
+        [] => &[Status::Active, Status::Favorite],
+        some => some,
     };
+    let statuses = statuses.iter().copied().map(number_of_status);
     push_among(statement, "c.status", statuses);
     if !selection.kinds.is_empty() {
         push_among(statement, "c.kind", selection.kinds.iter().copied().map(number_of_kind));

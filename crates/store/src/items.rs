@@ -8,8 +8,8 @@ use crate::conversations::insert;
 use crate::dialect::{Connection, Value};
 use crate::filter::PURGED;
 
-/// Where the items of a kind stand. Each of these tables has the columns `key`, `project`, `id`, `owner`, `status`,
-/// `size` and `body`; the status of a purged item is [`PURGED`](crate::filter::PURGED) in all of them.
+/// Where the items of a kind stand. Each of these tables has the columns `key`, `project`, `id`, `owner`,
+/// `importer`, `holder`, `status`, `size` and `body`; the status of a purged item is [`PURGED`](crate::filter::PURGED) in all of them.
 pub(crate) fn table(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Conversation => "conversation",
@@ -41,6 +41,19 @@ pub(crate) fn write_bodies<'b>(
         ]);
     }
     connection.execute(sql, &values).map(|_| ())
+}
+
+/// Reads a body; `head` says how large its line is. None if it is not there.
+pub(crate) fn read_body(
+    connection: &mut Connection,
+    body: i64,
+    head: BodyHead,
+) -> Result<Option<(BodyHead, Vec<u8>)>, Error> {
+    let sql = "SELECT dictionary, crc32, bytes FROM body WHERE key = $1";
+    connection.row(sql, &[body.into()], |row| {
+        let head = BodyHead { dictionary: row.int(0)?, crc32: row.int(1)?, ..head };
+        Ok((head, row.bytes(2)?.unwrap_or_default().to_vec()))
+    })
 }
 
 /// Takes the body of an item away, also from exports under way, if there are any.

@@ -200,6 +200,31 @@ impl crate::Store {
         })
     }
 
+    /// Notes an import that a worker does at once: nobody else can take it, unless the worker is not heard of any more.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn begin_import(
+        &self,
+        project: i64,
+        new: &NewImport<'_>,
+        (worker, lease_until): (&str, Time),
+        now: Time,
+    ) -> Result<Job, Error> {
+        self.write(|connection| {
+let who = (new.creator, new.person, new.needs);
+            let texts = (new.name, new.plan);
+            let job = add_job(connection, project, JobKind::Import, who, texts, now)?;
+            let sql = "UPDATE job SET state = 'running', worker = $1, lease_until = $2, attempts = 1, started_at = $3
+                       WHERE id = $4";
+            let (lease, began) = (lease_until.unix_micros(), now.unix_micros());
+            let values = [worker.into(), Value::Int(lease), Value::Int(began), job.into()];
+            connection.execute(sql, &values)?;
+            let found = connection.row(&format!("{JOB} WHERE id = $1"), &[job.into()], read_job)?;
+            found.ok_or(Error::NotHeld)
+        })
+    }
+
     /// Queues an export and freezes its selection: what scope and selection mean now, its limit the most recent.
     ///
     /// # Errors
@@ -732,7 +757,7 @@ fn add_job(
 fn holds_others(connection: &mut Connection, job: i64, kind: ItemKind) -> Result<bool, Error> {
     let sql = format!(
         "SELECT i.ordinal FROM job_item i JOIN job j ON j.id = i.job JOIN {} c ON c.key = i.item
-         WHERE i.job = $1 AND (c.owner IS NULL OR c.owner <> j.creator) LIMIT 1",
+         WHERE i.job = $1 AND (c.holder IS NULL OR c.holder <> j.creator) LIMIT 1",
         table(kind)
     );
     Ok(connection.row(&sql, &[job.into()], |row| row.int(0))?.is_some())

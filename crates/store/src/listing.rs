@@ -25,6 +25,10 @@ pub struct Summary {
     pub source: String,
     /// Who held it.
     pub owner: Option<String>,
+    /// Who imported it; none if that was not recorded.
+    pub importer: Option<String>,
+    /// The member in whose own space its id is; none for what admins and owners imported.
+    pub member: Option<String>,
     /// What held it.
     pub kind: Kind,
     /// Where it stands.
@@ -127,10 +131,10 @@ pub struct Page {
 
 /// The columns of a conversation (`c`).
 pub(crate) const SUMMARY: &str = "SELECT c.key, c.id, c.source, c.owner, c.kind, c.status, c.title, c.tags, c.model, \
-                       c.created_at, c.updated_at, c.rounds, c.messages, c.size, c.body";
+                       c.created_at, c.updated_at, c.rounds, c.messages, c.size, c.body, c.importer, c.space";
 
 /// How many they are.
-pub(crate) const SUMMARY_COLUMNS: usize = 15;
+pub(crate) const SUMMARY_COLUMNS: usize = 17;
 
 pub(crate) fn read_summary(row: &Row<'_>) -> Result<Summary, Error> {
     Ok(Summary {
@@ -149,6 +153,8 @@ pub(crate) fn read_summary(row: &Row<'_>) -> Result<Summary, Error> {
         messages: row.int(12)?.unsigned_abs(),
         size: row.int(13)?.unsigned_abs(),
         body: row.int(14)?,
+        importer: row.text_or_none(15)?,
+        member: Some(row.text(16)?).filter(|space| !space.is_empty()),
     })
 }
 
@@ -202,14 +208,15 @@ impl crate::Store {
         })
     }
 
-    /// The conversations with that id; several, if several sources gave it.
+    /// The conversations with that id, those of the project before those in members' own spaces; several, if several
+    /// sources gave it or several people imported it.
     ///
     /// # Errors
     /// Those of the database.
     pub fn find(&self, scope: &Scope, id: &str) -> Result<Vec<Summary>, Error> {
         let mut statement = Statement::new(SUMMARY);
         statement.push(" FROM conversation c").held_in(scope).push(" AND c.id = ").key(id);
-        statement.push(&format!(" AND c.status <> {PURGED} ORDER BY c.key"));
+        statement.push(&format!(" AND c.status <> {PURGED} ORDER BY c.space <> '', c.key"));
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_summary))
     }
 

@@ -629,7 +629,7 @@ pub(crate) fn end_what_role_gave(
         None => {}
         Some(ProjectRole::Member) => {
             closed.push(
-                " AND NOT EXISTS (SELECT 1 FROM conversation c JOIN person p ON p.name = c.owner
+                " AND NOT EXISTS (SELECT 1 FROM conversation c JOIN person p ON p.name = c.holder
                       WHERE c.key = share.conversation AND p.id = share.person)",
             );
         }

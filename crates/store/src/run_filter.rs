@@ -133,9 +133,7 @@ pub(crate) fn push_runs(
             statement.push(&format!(" FROM run c{walk} WHERE c.project = ")).int(scope.project);
         }
     }
-    if let Some(owner) = &scope.owner {
-        statement.push(" AND c.owner = ").key(owner);
-    }
+    statement.held_by(scope);
     match flows {
         None => {}
         Some([]) => {

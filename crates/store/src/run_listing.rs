@@ -33,6 +33,10 @@ pub struct RunSummary {
     pub version: Option<String>,
     /// Who started it.
     pub owner: Option<String>,
+    /// Who imported it; none if that was not recorded.
+    pub importer: Option<String>,
+    /// The member in whose own space its id is; none for what admins and owners imported.
+    pub member: Option<String>,
     /// The conversation that it belongs to.
     pub thread: Option<String>,
     /// How it ended.
@@ -108,7 +112,7 @@ pub struct FlowParts {
 const SUMMARY: &str = "SELECT c.key, c.id, (SELECT f.source FROM flow f WHERE f.key = c.flow),
     (SELECT f.id FROM flow f WHERE f.key = c.flow), (SELECT f.name FROM flow f WHERE f.key = c.flow),
     (SELECT v.version FROM variant v WHERE v.key = c.variant), c.owner, c.thread, c.status, c.marks, c.started_at,
-    c.finished_at, c.nodes, c.files, c.question, c.answer, c.error, c.size";
+    c.finished_at, c.nodes, c.files, c.question, c.answer, c.error, c.size, c.importer, c.space";
 
 fn read_summary(row: &Row<'_>) -> Result<RunSummary, Error> {
     let marks = row.int(9)?;
@@ -132,6 +136,8 @@ fn read_summary(row: &Row<'_>) -> Result<RunSummary, Error> {
         answer: row.text_or_none(15)?,
         error: row.text_or_none(16)?,
         size: row.int(17)?.unsigned_abs(),
+        importer: row.text_or_none(18)?,
+        member: Some(row.text(19)?).filter(|space| !space.is_empty()),
     })
 }
 
@@ -253,9 +259,8 @@ impl crate::Store {
         if let Some(id) = id {
             statement.push(" AND f.id = ").key(id);
         }
-        if let Some(owner) = &scope.owner {
-            statement.push(" AND c.project = ").int(scope.project);
-            statement.push(" AND c.owner = ").key(owner);
+        if scope.owner.is_some() {
+            statement.push(" AND c.project = ").int(scope.project).held_by(scope);
         }
         statement
             .push(" GROUP BY f.key, f.source, f.id, f.name ORDER BY MAX(c.started_at) DESC, f.key")

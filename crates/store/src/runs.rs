@@ -7,10 +7,11 @@ use retort_model::{NodeKind, RunSelection, RunSource, RunStatus, Scope, Time};
 
 use crate::Error;
 use crate::body::{BodyHead, PackedBody, Unpacker};
-use crate::conversations::{MANY, Taken, drop_body, insert, is_exporting, push_parameters, whole};
+use crate::conversations::{MANY, Taken, drop_body, insert, is_exporting, whole};
 use crate::dialect::{Connection, Dialect, Value};
 use crate::filter::{PURGED, SearchBy, Statement, key_text, micros};
-use crate::items::{insert_bodies, is_named, purge_bodies, write_bodies};
+use crate::importer::Importer;
+use crate::items::{insert_bodies, is_named, purge_bodies, read_body, write_bodies};
 use crate::run_filter::{
     HAS_ERROR, HAS_FEEDBACK, column, flows_meant, number_of_node_kind, number_of_run_status,
     number_of_source, push_runs, run_search_text,
@@ -32,8 +33,6 @@ pub struct IncomingRun {
     pub version: Option<String>,
     /// Who started it.
     pub owner: Option<String>,
-    /// Whether the source said who, so that it counts for a run that is there.
-    pub is_owner_given: bool,
     /// The conversation that it belongs to.
     pub thread: Option<String>,
     /// How it ended.
@@ -93,6 +92,9 @@ struct Known {
     digest: Vec<u8>,
     status: i64,
     owner: Option<String>,
+    importer: Option<String>,
+    holder: Option<String>,
+    space: String,
 }
 
 /// A run as it stands while others of its id may still come.
@@ -102,13 +104,16 @@ struct State {
     next: Option<Box<IncomingRun>>,
 }
 
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 23] = [
     "key",
     "project",
     "id",
     "flow",
     "variant",
     "owner",
+    "importer",
+    "holder",
+    "space",
     "thread",
     "status",
     "marks",
@@ -126,14 +131,14 @@ const COLUMNS: [&str; 20] = [
 ];
 
 impl crate::Store {
-    /// Takes in runs, all or none: new ones are added; what becomes of those that are there says `update`. In a
-    /// person's scope, what others started, or nobody, stays untouched.
+    /// Takes in runs, all or none: new ones are added; what becomes of those that are there says `update`. What a
+    /// member imports never meets what others hold.
     ///
     /// # Errors
     /// Those of the database and of `update`; nothing is taken then.
     pub fn take_in_runs(
         &self,
-        scope: &Scope,
+        importer: &Importer<'_>,
         incoming: &[IncomingRun],
         update: &mut Update<'_>,
     ) -> Result<Vec<Taken>, Error> {
@@ -143,8 +148,8 @@ impl crate::Store {
                 connection.widen()?;
             }
             take_turn(connection)?;
-            let (taken, states) = decide(connection, scope, incoming, &mut unpacker, update)?;
-            write(connection, scope.project, states)?;
+            let (taken, states) = decide(connection, importer, incoming, &mut unpacker, update)?;
+            write(connection, importer, states)?;
             Ok(taken)
         })
     }
@@ -155,12 +160,12 @@ impl crate::Store {
     /// Those of the database and of `update`.
     pub fn would_take_in_runs(
         &self,
-        scope: &Scope,
+        importer: &Importer<'_>,
         incoming: &[IncomingRun],
         update: &mut Update<'_>,
     ) -> Result<Vec<Taken>, Error> {
         let mut unpacker = self.unpacker();
-        self.read(|connection| Ok(decide(connection, scope, incoming, &mut unpacker, update)?.0))
+        self.read(|connection| Ok(decide(connection, importer, incoming, &mut unpacker, update)?.0))
     }
 
     /// Takes everything away of the runs that scope and selection mean, also from exports under way; the bare id of
@@ -202,24 +207,26 @@ fn id_of(one: &IncomingRun) -> RunId {
 /// Decides what becomes of each, in order.
 fn decide(
     connection: &mut Connection,
-    scope: &Scope,
+    importer: &Importer<'_>,
     incoming: &[IncomingRun],
     unpacker: &mut Unpacker<'_>,
     update: &mut Update<'_>,
 ) -> Result<(Vec<Taken>, HashMap<RunId, State>), Error> {
-    let mut states = known(connection, scope.project, incoming)?;
-    let owner = scope.owner.as_deref().map(key_text);
+    let mut states = known(connection, importer, incoming)?;
     let mut taken = Vec::with_capacity(incoming.len());
     for one in incoming {
         let state = states.entry(id_of(one)).or_insert(State { known: None, next: None });
+        // A run in a member's own space is the one that an admin imports only if it is just the same.
+        if state.next.is_none()
+            && let Some(known) = &state.known
+            && importer.scope.owner.is_none()
+            && !known.space.is_empty()
+            && (known.status == PURGED || known.digest != one.digest)
+        {
+            state.known = None;
+        }
         let there = state.known.as_ref();
         let is_purged = there.is_some_and(|known| known.status == PURGED);
-        let is_foreign = owner.is_some()
-            && there.is_some_and(|known| known.owner.as_deref() != owner.as_deref());
-        if is_foreign {
-            taken.push(Taken::Foreign);
-            continue;
-        }
         let digest = match (&state.next, there) {
             (Some(next), _) => &next.digest[..],
             (None, Some(known)) if !is_purged => &known.digest[..],
@@ -267,35 +274,34 @@ fn unpack_known(
     known: &Known,
     line: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let sql = "SELECT dictionary, crc32, bytes FROM body WHERE key = $1";
-    let found = connection.row(sql, &[known.body.into()], |row| {
-        let head = BodyHead { dictionary: row.int(0)?, crc32: row.int(1)?, ..known.head };
-        Ok((head, row.bytes(2)?.unwrap_or_default().to_vec()))
-    })?;
-    let (head, packed) =
-        found.ok_or_else(|| Error::Damaged("the body of a run is missing".into()))?;
+    let missing = || Error::Damaged("the body of a run is missing".into());
+    let (head, packed) = read_body(connection, known.body, known.head)?.ok_or_else(missing)?;
     unpacker.unpack(head, &packed, line)
 }
 
 /// What is there under the ids that come in.
 fn known(
     connection: &mut Connection,
-    project: i64,
+    importer: &Importer<'_>,
     incoming: &[IncomingRun],
 ) -> Result<HashMap<RunId, State>, Error> {
     let mut found = HashMap::new();
     for some in incoming.chunks(ROWS_AT_ONCE) {
-        let mut sql = String::from(
-            "SELECT c.key, f.source, f.id, c.id, c.body, c.size, c.digest, c.status, c.owner
-             FROM run c JOIN flow f ON f.key = c.flow WHERE c.project = $1 AND c.id IN (",
+        let mut statement = Statement::new(
+            "SELECT c.key, f.source, f.id, c.id, c.body, c.size, c.digest, c.status, c.owner, c.importer, c.holder,
+                 c.space FROM run c JOIN flow f ON f.key = c.flow WHERE c.project = ",
         );
-        push_parameters(&mut sql, 2, some.len());
-        sql.push(')');
-        let ids: Vec<_> = some.iter().map(|one| key_text(&one.id)).collect();
-        let values: Vec<Value<'_>> = std::iter::once(Value::Int(project))
-            .chain(ids.iter().map(|id| Value::Text(id)))
-            .collect();
-        connection.each(&sql, &values, &mut |row| {
+        statement.int(importer.scope.project);
+        if let Some(member) = &importer.scope.owner {
+            statement.push(" AND (c.holder = ").key(member).push(" OR c.space = ");
+            statement.key(member).push(")");
+        }
+        statement.push(" AND c.id IN (");
+        for (index, one) in some.iter().enumerate() {
+            statement.push(if index == 0 { "" } else { ", " }).key(&one.id);
+        }
+        statement.push(") ORDER BY c.space <> '', c.key");
+        connection.each(&statement.sql, &statement.values(), &mut |row| {
             let size = usize::try_from(row.int(5)?).unwrap_or(usize::MAX);
             let known = Known {
                 key: row.int(0)?,
@@ -304,9 +310,13 @@ fn known(
                 digest: row.bytes(6)?.unwrap_or_default().to_vec(),
                 status: row.int(7)?,
                 owner: row.text_or_none(8)?,
+                importer: row.text_or_none(9)?,
+                holder: row.text_or_none(10)?,
+                space: row.text(11)?,
             };
             let id = (row.int(1)?, row.text(2)?, row.text(3)?);
-            found.insert(id, State { known: Some(known), next: None });
+            // The first counts: what is the project's, or else the oldest.
+            found.entry(id).or_insert(State { known: Some(known), next: None });
             Ok(())
         })?;
     }
@@ -316,9 +326,10 @@ fn known(
 /// Writes what is new or has changed, in the order of the ids, so that numbers do not depend on chance.
 fn write(
     connection: &mut Connection,
-    project: i64,
+    importer: &Importer<'_>,
     states: HashMap<RunId, State>,
 ) -> Result<(), Error> {
+    let project = importer.scope.project;
     let mut places = Places { project, flows: HashMap::new(), variants: HashMap::new() };
     let mut new = Vec::new();
     let mut updated = Vec::new();
@@ -332,7 +343,7 @@ fn write(
     new.sort_by(|(one, a), (other, b)| {
         micros(a.started_at).cmp(&micros(b.started_at)).then_with(|| one.cmp(other))
     });
-    add(connection, &mut places, &new)?;
+    add(connection, (&mut places, importer), &new)?;
     if updated.is_empty() {
         return Ok(());
     }
@@ -345,7 +356,7 @@ fn write(
         write_bodies(connection, &inserts.body, std::iter::once(&next.body), body)?;
         drop_body(connection, known.body, exporting)?;
         forget(connection, known.key)?;
-        change(connection, known.key, next, &made, body)?;
+        change(connection, (known, importer), next, &made, body)?;
         if connection.dialect() == Dialect::Sqlite {
             let values = [known.key.into(), Value::Text(&made.search)];
             connection.execute(&inserts.search, &values)?;
@@ -433,6 +444,7 @@ struct Made {
     flow: i64,
     variant: i64,
     owner: Option<String>,
+    holder: Option<String>,
     thread: Option<String>,
     marks: i64,
     question: Option<String>,
@@ -458,6 +470,7 @@ impl Made {
             flow,
             variant: places.variant(connection, flow, run)?,
             owner: run.owner.as_deref().map(|owner| key_text(owner).into_owned()),
+            holder: None,
             thread: run.thread.as_deref().map(|thread| key_text(thread).into_owned()),
             marks: i64::from(run.has_feedback) * HAS_FEEDBACK
                 + i64::from(run.has_error) * HAS_ERROR,
@@ -490,7 +503,7 @@ impl Inserts {
 
 fn add(
     connection: &mut Connection,
-    places: &mut Places,
+    (places, importer): (&mut Places, &Importer<'_>),
     new: &[(RunId, Box<IncomingRun>)],
 ) -> Result<(), Error> {
     if new.is_empty() {
@@ -498,13 +511,15 @@ fn add(
     }
     let mut key = next_number(connection, "item", new.len())?;
     let mut body = next_number(connection, "body", new.len())?;
+    let (imported, space) = (importer.column(), importer.space());
     let at_once = connection.dialect().rows_at_once();
     let mut inserts = Inserts::of(at_once);
     for some in new.chunks(at_once) {
         let runs: Vec<&IncomingRun> = some.iter().map(|(_, run)| &**run).collect();
         let mut made = Vec::with_capacity(runs.len());
         for run in &runs {
-            made.push(Made::of(connection, places, run)?);
+            let holder = importer.holder_of(run.owner.as_deref());
+            made.push(Made { holder, ..Made::of(connection, places, run)? });
         }
         if inserts.rows != runs.len() {
             inserts = Inserts::of(runs.len());
@@ -519,6 +534,9 @@ fn add(
                 Value::Int(made.flow),
                 Value::Int(made.variant),
                 made.owner.as_ref().into(),
+                imported.as_ref().into(),
+                made.holder.as_ref().into(),
+                Value::Text(&space),
                 made.thread.as_ref().into(),
                 Value::Int(number_of_run_status(run.status)),
                 Value::Int(made.marks),
@@ -551,15 +569,22 @@ fn add(
 
 fn change(
     connection: &mut Connection,
-    key: i64,
+    (known, importer): (&Known, &Importer<'_>),
     run: &IncomingRun,
     made: &Made,
     body: i64,
 ) -> Result<(), Error> {
+    let row = known.key;
+    // Who imported it first stays its importer.
+    let known = Some(known).filter(|known| known.importer.is_some() && known.status != PURGED);
+    let imported = known.map_or_else(|| importer.column(), |known| known.importer.clone());
+    let unowned = known.filter(|known| known.owner.is_none() && made.owner.is_none());
+    let holder = unowned
+        .map_or_else(|| importer.holder_of(made.owner.as_deref()), |known| known.holder.clone());
     let sql = "UPDATE run SET variant = $1, owner = $2, thread = $3, status = $4, marks = $5, started_at = $6,
                    finished_at = $7, nodes = $8, files = $9, question = $10, answer = $11, error = $12,
-                   search = $13, digest = $14, size = $15, body = $16
-               WHERE key = $17";
+                   search = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18
+               WHERE key = $19";
     let values = [
         Value::Int(made.variant),
         made.owner.as_ref().into(),
@@ -577,7 +602,9 @@ fn change(
         Value::Bytes(&run.digest),
         Value::Int(whole(run.size)),
         Value::Int(body),
-        Value::Int(key),
+        imported.as_ref().into(),
+        holder.as_ref().into(),
+        Value::Int(row),
     ];
     connection.execute(sql, &values).map(|_| ())
 }
@@ -604,7 +631,7 @@ fn purge(connection: &mut Connection, runs: &[[i64; 4]]) -> Result<(), Error> {
             continue;
         }
         let sql = format!(
-            "UPDATE run SET variant = 0, owner = NULL, thread = NULL, status = {PURGED}, marks = 0, nodes = 0,
+            "UPDATE run SET variant = 0, owner = NULL, importer = NULL, holder = NULL, thread = NULL, status = {PURGED}, marks = 0, nodes = 0,
                  files = 0, question = NULL, answer = NULL, error = NULL, search = '', digest = $1, size = 0, body = 0
              WHERE key = $2"
         );

@@ -6,12 +6,13 @@ use crate::Error;
 use crate::dialect::{Connection, Dialect, Value};
 
 /// The steps, in order; the schema's number is how many were taken.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
     include_str!("schema/0004.sql"),
     include_str!("schema/0005.sql"),
+    include_str!("schema/0006.sql"),
 ];
 
 /// The number of the newest schema.
@@ -48,6 +49,19 @@ fn refuse_foreign(connection: &mut Connection) -> Result<(), Error> {
 
 /// Takes the steps that are missing; says from which schema to which.
 pub(crate) fn migrate(connection: &mut Connection, identity: &str) -> Result<(i64, i64), Error> {
+    // A table that others refer to is rebuilt with the references off, which only works outside a transaction.
+    let is_sqlite = connection.dialect() == Dialect::Sqlite;
+    if is_sqlite {
+        connection.script("PRAGMA foreign_keys = OFF")?;
+    }
+    let taken = take_steps(connection, identity);
+    if is_sqlite {
+        connection.script("PRAGMA foreign_keys = ON")?;
+    }
+    taken
+}
+
+fn take_steps(connection: &mut Connection, identity: &str) -> Result<(i64, i64), Error> {
     connection.transaction(|connection| {
         if connection.dialect() == Dialect::Postgres {
             // Two processes that start at once take the steps one after the other.
@@ -77,6 +91,10 @@ pub(crate) fn migrate(connection: &mut Connection, identity: &str) -> Result<(i6
             if number == 5 {
                 hash_links(connection)?;
             }
+            if number == 6 {
+                widen_unique(connection, "conversation", "project, id, source", "space")?;
+                widen_unique(connection, "run", "project, id, flow", "space")?;
+            }
         }
         let sql = "INSERT INTO meta (name, value) VALUES ('schema', $1)
                    ON CONFLICT (name) DO UPDATE SET value = excluded.value";
@@ -105,4 +123,37 @@ fn hash_links(connection: &mut Connection) -> Result<(), Error> {
                    WHERE m.project = share.project AND m.person = share.person AND p.disabled = 0)";
     connection.execute(sql, &[])?;
     connection.script("DROP TABLE share_in_clear")
+}
+
+/// Makes the rows of a table unique by one column more. SQLite keeps such a rule within the table's definition, so the
+/// table is written anew.
+fn widen_unique(
+    connection: &mut Connection,
+    table: &str,
+    columns: &str,
+    more: &str,
+) -> Result<(), Error> {
+    if connection.dialect() == Dialect::Postgres {
+        let constraint = format!("{table}_{}_key", columns.replace(", ", "_"));
+        return connection.script(&format!(
+            "ALTER TABLE {table} DROP CONSTRAINT {constraint};
+             ALTER TABLE {table} ADD CONSTRAINT {constraint} UNIQUE ({columns}, {more})"
+        ));
+    }
+    let sql = "SELECT sql FROM sqlite_master WHERE tbl_name = $1 AND sql IS NOT NULL
+               ORDER BY type = 'table' DESC, name";
+    let mut definitions = connection.rows(sql, &[table.into()], |row| row.text(0))?.into_iter();
+    let (_, definition) = definitions
+        .next()
+        .and_then(|sql| sql.split_once('(').map(|(head, tail)| (head.to_owned(), tail.to_owned())))
+        .ok_or_else(|| Error::Damaged(format!("the table `{table}` has no definition")))?;
+    let definition =
+        definition.replace(&format!("UNIQUE ({columns})"), &format!("UNIQUE ({columns}, {more})"));
+    connection.script(&format!(
+        "CREATE TABLE next_{table} ({definition};
+         INSERT INTO next_{table} SELECT * FROM {table};
+         DROP TABLE {table};
+         ALTER TABLE next_{table} RENAME TO {table}"
+    ))?;
+    definitions.try_for_each(|index| connection.script(&index))
 }

@@ -80,6 +80,9 @@ pub struct Conversation {
     pub source: String,
     /// E-mail or name of who held it; null if unknown.
     pub owner: Option<String>,
+    /// Who imported it; null if that was not recorded.
+    #[serde(default)]
+    pub importer: Option<String>,
     /// `chat`, `agent` or `graph`.
     #[serde(rename = "type")]
     pub kind: String,
@@ -109,6 +112,7 @@ impl From<&Summary> for Conversation {
             id: summary.id.clone(),
             source: summary.source.clone(),
             owner: summary.owner.clone(),
+            importer: summary.importer.clone(),
             kind: summary.kind.to_string(),
             status: summary.status.to_string(),
             title: summary.title.clone(),
@@ -317,7 +321,7 @@ pub struct Taking {
     pub repeated: u64,
     /// Those of another person, where the caller may bring in only their own.
     pub foreign: u64,
-    /// Items that could not be read.
+    /// Items that could not be read, or whose id another conversation has.
     pub refused: u64,
     /// Where they stand, and what is wrong with them.
     pub refusals: Vec<String>,
@@ -332,7 +336,7 @@ pub struct Met {
     pub id: String,
     /// The import format.
     pub source: String,
-    /// `new`, `updated`, `same`, `older`, `repeated` or `foreign`.
+    /// `new`, `updated`, `same`, `older`, `repeated`, `foreign`, or `conflict` where another conversation has the id.
     pub became: String,
 }
 
@@ -345,6 +349,7 @@ impl From<ImportReport> for Taking {
             Taken::Older => "older",
             Taken::Repeated => "repeated",
             Taken::Foreign => "foreign",
+            Taken::Conflict => "conflict",
         };
         Self {
             read: report.read,

@@ -227,6 +227,10 @@ pub fn findings(found: &Found<'_>, out: &mut impl Write) -> std::io::Result<()> 
         String::new()
     };
     writeln!(out, "selected   {}{others}", several(account.selected, noun))?;
+    if account.deleted > 0 {
+        let deleted = count(account.deleted);
+        writeln!(out, "  {deleted:>8}  deleted, not selected; `--status deleted` selects them")?;
+    }
     writeln!(
         out,
         "written    {} as {}",

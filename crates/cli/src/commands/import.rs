@@ -27,9 +27,13 @@ pub struct Import {
     #[command(flatten)]
     reading: Reading,
 
-    /// Who held the conversations that do not say who did.
+    /// Owner of the items that name none [default: they stay without an owner].
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
+
+    /// Replace what the store has under an id, even another conversation.
+    #[arg(long)]
+    replace: bool,
 
     /// Look only at what would happen.
     #[arg(long)]
@@ -86,6 +90,8 @@ impl Import {
             inputs: self.reading.inputs(),
             from: self.reading.from(),
             owner: self.owner,
+            namespace: self.reading.namespace.clone(),
+            replace: self.replace,
             threads: opened.settings.threads,
             dry_run: self.dry_run,
             names: false,
@@ -103,7 +109,6 @@ impl Import {
                 eprintln!(
                     "stopped; what was taken in so far is kept. The same command goes on with the rest."
                 );
-                cancel_open(&opened)?;
                 return Ok(ExitCode::from(STOPPED));
             }
             report => report?,
@@ -139,6 +144,8 @@ impl Import {
             let mut about = vec![("name", label)];
             about.extend(self.reading.from().map(|from| ("from", from.name().to_owned())));
             about.extend(self.owner.clone().map(|owner| ("owner", owner)));
+            about.extend(self.reading.namespace.clone().map(|name| ("namespace", name)));
+            about.extend(self.replace.then(|| ("replace", "true".to_owned())));
             match client.upload(&source, &about, &request_key(), &bar, &stopped)? {
                 Some(job) => jobs.push(job),
                 None => return stop(client, &jobs, &bar),
@@ -236,16 +243,6 @@ fn add_findings(all: &mut Vec<Finding>, more: Vec<Finding>) {
             None => all.push(finding),
         }
     }
-}
-
-/// Ends the job that was given back to the queue when the person stopped it.
-fn cancel_open(opened: &crate::config::Opened) -> Result<(), Failure> {
-    let jobs = opened.service.jobs(&opened.caller, usize::MAX)?;
-    let own = jobs.into_iter().find(|job| job.creator == opened.caller.name());
-    if let Some(job) = own.filter(|job| !job.state.is_ended()) {
-        opened.service.cancel(&opened.caller, job.id, job.kind)?;
-    }
-    Ok(())
 }
 
 fn summary(

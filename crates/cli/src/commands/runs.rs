@@ -313,12 +313,14 @@ fn print_run(summary: &wire::Run, run: &Run<'_>, out: &mut impl Write) -> io::Re
     writeln!(out, "{}", name(&summary.request_id))?;
     let version = summary.version.as_ref().map(|version| format!("version {}", name(version)));
     let owner = summary.owner.as_ref().map(|owner| format!("started by {}", name(owner)));
+    let importer = summary.importer.as_ref().map(|who| format!("imported by {}", name(who)));
     let thread = summary.thread.as_ref().map(|thread| format!("in {}", name(thread)));
     let head = [
         Some(format!("{} {}", summary.source, name(of))),
         version,
         Some(summary.status.clone()),
         owner,
+        importer,
         thread,
     ];
     writeln!(out, "{}", head.into_iter().flatten().collect::<Vec<_>>().join(" · "))?;

@@ -70,7 +70,8 @@ fn print(
     let kind = format!("{}, {}", summary.kind, summary.status);
     let model = summary.model.as_ref().map(|model| name(model));
     let source = format!("read as {}", name(&summary.source));
-    let head = [Some(name(&summary.id)), Some(kind), model, owner, Some(source)];
+    let importer = summary.importer.as_ref().map(|who| format!("imported by {}", name(who)));
+    let head = [Some(name(&summary.id)), Some(kind), model, owner, importer, Some(source)];
     writeln!(out, "{}", head.into_iter().flatten().collect::<Vec<_>>().join(" · "))?;
     let created =
         summary.created_at.as_deref().map(|time| format!("created {}", moment_of(Some(time))));

@@ -254,8 +254,6 @@ pub struct ShapeContext<'w> {
     pub options: &'w ShapeOptions,
     /// Whether the flat columns are wanted.
     pub flat: bool,
-    /// The place of the item among all that were read, from 1.
-    pub ordinal: u64,
     /// Tool definitions in their prepared form, remembered from one conversation to the next.
     pub tools: &'w mut ToolBench,
 }

@@ -84,6 +84,9 @@ pub struct SelectionAsked {
     /// Statuses; none means all but the deleted.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub statuses: Vec<String>,
+    /// Deleted conversations that the selection left out only because it did not ask for them.
+    #[serde(skip_serializing_if = "is_nought", default)]
+    pub deleted_left_out: u64,
     /// Ids.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ids: Vec<String>,

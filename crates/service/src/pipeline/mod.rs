@@ -9,7 +9,9 @@ mod crew;
 mod feed;
 mod gather;
 mod halves;
+mod ids;
 mod learn;
+mod repeats;
 mod rows;
 mod work;
 
@@ -30,11 +32,12 @@ pub(crate) use self::crew::{Ends, Made, Turnstile, in_order};
 pub(crate) use self::feed::InputsFeed;
 pub(crate) use self::gather::place_of;
 use self::gather::{Admission, Gathering, encode};
+pub(crate) use self::ids::{content_id, content_of, digest, put_into_namespace};
 pub(crate) use self::learn::{first_kind, variables};
+pub(crate) use self::repeats::{Decisions, failed as repeats_failed, survey};
 pub(crate) use self::work::{BatchDone, ReadItem, parse, refuse_input};
 use self::work::{Reader, Worker};
 use crate::Error;
-use crate::seen::SeenIds;
 use crate::source::SourceName;
 
 /// How far an export is.
@@ -66,6 +69,8 @@ impl Observer for Nobody {
 pub(crate) struct Shaping<'p> {
     pub(crate) from: Option<&'static dyn ImportFormat>,
     pub(crate) selection: &'p Selection,
+    /// What is put before all ids.
+    pub(crate) namespace: Option<&'p str>,
     pub(crate) data_format: &'static dyn DataFormat,
     pub(crate) file_format: &'static dyn FileFormat,
     pub(crate) shape_options: ShapeOptions,
@@ -121,6 +126,8 @@ pub(crate) struct Totals {
     pub(crate) bytes_before: u64,
     /// Places of stored items of which nothing was written.
     pub(crate) without_records: Vec<u64>,
+    /// Whether an id is repeated on which nothing was decided, so that all has to begin again.
+    pub(crate) is_undecided: bool,
 }
 
 /// A row moved to the front, and the line of its id.
@@ -238,17 +245,17 @@ pub(crate) trait Feed {
 }
 
 /// Reads all that `feed` gives and hands the chunks to `take`, in order, on whichever thread made them. `before` is
-/// what was counted before.
+/// what was counted before, `decisions` what was decided on repeated ids; without them, the first such id ends the run.
 pub(crate) fn run(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
-    before: Totals,
+    (before, decisions): (Totals, Option<Decisions>),
     observer: &dyn Observer,
     stopped: &AtomicBool,
     take: &mut (dyn FnMut(Delivery) -> Result<More, Error> + Send),
 ) -> Result<Totals, Error> {
     let ends = Ends::new(stopped);
-    let admission = Turnstile::new(Admission { seen: SeenIds::new(), taken: 0, finished: false });
+    let admission = Turnstile::new(Admission::new(decisions));
     let mut records = before.account.records;
     let gathering = InOrder::new(Gathering::after(before), shaping.threads);
     let (spent, spent_batches) = sync_channel::<Batch>(crew::jobs_waiting(shaping.threads));
@@ -269,6 +276,7 @@ pub(crate) fn run(
                     ends,
                     admission: &admission,
                     gathering: &gathering,
+                    widened: shaping.selection.with_deleted(),
                     spent: spent.clone(),
                     tools: ToolBench::default(),
                     reader: Reader::new(shaping),
@@ -285,6 +293,9 @@ pub(crate) fn run(
         )?
     };
     let mut gathering = gathering.into_inner()?;
+    if admission.lock().1.is_undecided {
+        return Ok(Totals { is_undecided: true, ..Totals::default() });
+    }
     if let Some(group) = gathering.take_group(shaping).filter(|_| matches!(more, More::Wanted)) {
         take(encode(group, shaping)?)?;
     }

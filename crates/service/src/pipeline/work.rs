@@ -10,13 +10,15 @@ use retort_formats::package::{Reject, write_extra};
 use retort_model::bounds::ITEM_BYTES;
 use retort_model::json::Parser;
 use retort_model::{
-    Account, Conversation, Document, Item, ItemKind, LeftOut, Reason, Tally, Warning, canonical,
+    Account, Conversation, Document, Item, ItemKind, LeftOut, Reason, Selection, Status, Tally,
+    Warning, canonical,
 };
 use retort_store::{SelectedBatch, SelectedItem, Store, Unpacker};
 
 use super::crew::{InOrder, Made, Turnstile};
 use super::feed::is_between;
 use super::gather::{Admission, Gathering, Shaped, encode, prepare};
+use super::ids::ContentHash;
 use super::{Delivery, Ends, Job, RefusedInput, Shaping, Source, Work};
 use crate::Error;
 use crate::panics::point;
@@ -28,6 +30,8 @@ pub(super) struct Worker<'p> {
     pub(super) ends: &'p Ends<'p>,
     pub(super) admission: &'p Turnstile<Admission>,
     pub(super) gathering: &'p InOrder<Option<Shaped>, Gathering>,
+    /// The selection, with the deleted conversations that it does not ask for.
+    pub(super) widened: Option<Selection>,
     pub(super) spent: SyncSender<Batch>,
     pub(super) tools: ToolBench,
     pub(super) reader: Reader<'p>,
@@ -41,16 +45,21 @@ pub(crate) struct ReadItem<'b> {
     pub(crate) span: Span,
     /// Whether the source gave it its id.
     pub(crate) has_id: bool,
+    /// What it holds, if it came without an id.
+    pub(super) content: Option<ContentHash>,
     /// Of its id, where it is asked whether that came before.
     pub(super) hash: Option<IdHash>,
     pub(super) admitted: Admitted,
+    /// Whether its id was changed, as other items have it.
+    pub(super) is_kept_apart: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admitted {
     Waiting,
     NotSelected,
-    Repeated,
+    SameState,
+    EarlierState,
     Taken,
 }
 
@@ -84,14 +93,14 @@ impl Worker<'_> {
         let mut read = self.reader.read(&batch, stored.as_ref(), items_before, &source, &mut done);
         let items = done.account.read;
         if stored.is_none() {
-            prepare(&mut read, self.shaping.selection, &mut done.account);
+            prepare(&mut read, self.shaping, &mut done.account);
         }
         let admitted = self.admission.pass(sequence, self.ends, |admission| {
             point("admit");
             match stored {
                 // Frozen selections are chosen already.
                 Some(_) => Ok(false),
-                None => admission.admit(&mut read, self.shaping.selection),
+                None => admission.admit(&mut read, items_before, self.shaping),
             }
         });
         let finished = match admitted {
@@ -110,7 +119,8 @@ impl Worker<'_> {
             done.without_records.clear();
         }
         let _ = self.spent.try_send(batch);
-        if self.shaping.selection.limit.is_some() && self.admission.lock().1.finished {
+        if finished || (self.shaping.selection.limit.is_some() && self.admission.lock().1.finished)
+        {
             self.ends.set_enough();
         }
         let shaped = (!finished).then_some(Shaped { done, rows, source, items });
@@ -135,30 +145,23 @@ impl Worker<'_> {
         point("shape");
         for one in read {
             if one.admitted == Admitted::NotSelected {
+                done.account.deleted += u64::from(self.is_left_out_as_deleted(&one.item));
                 continue;
             }
             let (kind, id) = (one.item.kind(), one.item.id().decoded());
             done.account.select_one(kind);
-            if one.admitted == Admitted::Repeated {
-                let rows = match source.format {
-                    Some(format) if format.has_rows() => {
-                        format!("; rows of one {kind} belong one after another")
-                    }
-                    _ => String::new(),
-                };
-                let why = LeftOut::new(
-                    Reason::RepeatedId,
-                    format!("the id came before; the first {kind} with it is kept{rows}"),
-                );
+            if let Some(why) = why_not(one) {
                 done.leave_out((kind, &id), None, &why, source, &one.span);
                 done.account.leave_out_one(kind, why.reason, &id);
                 continue;
+            }
+            if one.is_kept_apart {
+                done.account.warned.add(Warning::IdKeptApart, &id);
             }
             let ordinal = items_before + one.place;
             let mut context = ShapeContext {
                 options: &self.shaping.shape_options,
                 flat: !self.shaping.file_format.is_nested(),
-                ordinal,
                 tools: &mut self.tools,
             };
             let outcome = self.shaping.data_format.shape(&one.item, &mut context, rows);
@@ -168,6 +171,32 @@ impl Worker<'_> {
             let ids_apart = self.shaping.data_format.has_ids_apart();
             done.count((kind, &id), outcome, source, &one.span, ids_apart);
         }
+    }
+}
+
+impl Worker<'_> {
+    /// Whether the selection means an item, but for its deletion.
+    fn is_left_out_as_deleted(&self, item: &Item<'_>) -> bool {
+        let Item::Conversation(conversation) = item else { return false };
+        conversation.status == Status::Deleted
+            && !self.shaping.selection.matches(conversation)
+            && self.widened.as_ref().is_some_and(|widened| widened.matches(conversation))
+    }
+}
+
+/// Why an item whose id is repeated is left out, if it is.
+fn why_not(one: &ReadItem<'_>) -> Option<LeftOut> {
+    let kind = one.item.kind();
+    match one.admitted {
+        Admitted::SameState => Some(LeftOut::new(
+            Reason::RepeatedId,
+            format!("another {kind} with this id has the same messages, and is written"),
+        )),
+        Admitted::EarlierState => Some(LeftOut::new(
+            Reason::EarlierState,
+            format!("another {kind} with this id continues it, and is written"),
+        )),
+        Admitted::Waiting | Admitted::NotSelected | Admitted::Taken => None,
     }
 }
 
@@ -270,8 +299,10 @@ impl<'p> Reader<'p> {
                         place: span.index - items_before,
                         span: *span,
                         has_id: true,
+                        content: None,
                         hash: None,
                         admitted: Admitted::Taken,
+                        is_kept_apart: false,
                     });
                 }
                 Err(problem) => {
@@ -401,8 +432,16 @@ fn take<'b>(
         *item.id_mut() = id.into();
     }
     warn(&item, before, after, &mut done.account);
-    let (span, hash, admitted) = (*span, None, Admitted::Waiting);
-    read.push(ReadItem { item, place, span, has_id, hash, admitted });
+    read.push(ReadItem {
+        item,
+        place,
+        span: *span,
+        has_id,
+        content: None,
+        hash: None,
+        admitted: Admitted::Waiting,
+        is_kept_apart: false,
+    });
 }
 
 /// The values of a line on which several stand one behind another, or one among marks that part values elsewhere:

@@ -143,7 +143,7 @@ fn datasets_stay_within_their_scope() {
     on_both(|place| {
         let other = place.store.project_or_new("q", at(0)).unwrap().id;
         place.add("c", "x");
-        place.store.take_in(&Scope::project(other), &[place.incoming("c", "x")]).unwrap();
+        take_in(&place.store, &Scope::project(other), &[place.incoming("c", "x")]);
         let id = place.dataset("d", &everything());
         for scope in [
             Scope::project(other),

@@ -1,7 +1,7 @@
 //! Documents: taken in, listed, found by where they lie, purged, exported; and their originals.
 
 use retort_model::{DateRange, DocumentSelection, EmbeddingFacts, ItemKind, Scope};
-use retort_store::{DocumentSummary, IncomingDocument, NewExport, Original, Taken};
+use retort_store::{DocumentSummary, Importer, IncomingDocument, NewExport, Original, Taken};
 
 use crate::support::*;
 
@@ -19,8 +19,9 @@ fn document(place: &Place, id: &str, text: &str) -> IncomingDocument {
 }
 
 fn take(place: &Place, some: &[IncomingDocument]) -> Vec<Taken> {
-    let would = place.store.would_take_in_documents(&place.scope(), some).unwrap();
-    let taken = place.store.take_in_documents(&place.scope(), some).unwrap();
+    let would =
+        place.store.would_take_in_documents(&Importer::unnamed(&place.scope()), some).unwrap();
+    let taken = place.store.take_in_documents(&Importer::unnamed(&place.scope()), some).unwrap();
     assert_eq!(would, taken);
     assert_eq!(place.store.check(true, at(0)).unwrap(), []);
     taken

@@ -110,7 +110,7 @@ fn an_edit_stays_within_its_scope() {
         };
         place.take(&[of("ann", "a"), of("bob", "b")]);
         let other = place.store.project_or_new("q", at(0)).unwrap().id;
-        place.store.take_in(&Scope::project(other), &[of("ann", "a")]).unwrap();
+        take_in(&place.store, &Scope::project(other), &[of("ann", "a")]);
         let ann = Scope::person(place.project, "ann");
         let title = Edit::Title(Some("t".into()));
         assert_eq!(place.store.edit(&ann, &everything(), &title).unwrap(), 1);

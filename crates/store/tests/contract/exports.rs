@@ -308,7 +308,7 @@ fn imports_while_exports_end_take_nothing_from_those_that_go_on() {
                             ..place.incoming(&format!("c{c}"), &format!("state {n}"))
                         })
                         .collect();
-                    other.take_in(&place.scope(), &all).unwrap();
+                    take_in(&other, &place.scope(), &all);
                 }
             });
             for n in 0..30 {

@@ -1,7 +1,7 @@
 //! Conversations coming in, and their bodies.
 
-use retort_model::{Kind, Scope, Selection, Status};
-use retort_store::{Edit, Error, Incoming, Taken};
+use retort_model::{Kind, Relation, Scope, Selection, Status};
+use retort_store::{Compared, Comparing, Edit, Error, Importer, Incoming, Taken};
 
 use crate::support::*;
 
@@ -33,7 +33,7 @@ fn what_comes_in_is_there() {
         assert_eq!(place.text("c-1"), "the line");
         let bare = place.one("bare");
         assert_eq!((bare.created_at, bare.title, bare.tags), (None, None, vec![]));
-        assert_eq!(place.store.take_in(&place.scope(), &[]).unwrap(), []);
+        assert_eq!(place.take(&[]), []);
     });
 }
 
@@ -100,7 +100,7 @@ fn sources_and_projects_are_kept_apart() {
         let from =
             |source: &str, text| Incoming { source: source.into(), ..place.incoming("c", text) };
         assert_eq!(place.take(&[from("x", "of x"), from("y", "of y")]), [Taken::New; 2]);
-        let taken = place.store.take_in(&Scope::project(other), &[from("x", "of q")]).unwrap();
+        let taken = take_in(&place.store, &Scope::project(other), &[from("x", "of q")]);
         assert_eq!(taken, [Taken::New]);
         let found = place.store.find(&place.scope(), "c").unwrap();
         let mut unpacker = place.store.unpacker();
@@ -389,7 +389,7 @@ fn importers_and_readers_at_once_lose_nothing() {
                         let some: Vec<_> = (0..20)
                             .map(|n| place.incoming(&format!("w{}-{batch}-{n}", worker % 3), "x"))
                             .collect();
-                        store.take_in(&place.scope(), &some).unwrap();
+                        take_in(store, &place.scope(), &some);
                         store.count(&place.scope(), &everything()).unwrap();
                     }
                 });
@@ -401,9 +401,9 @@ fn importers_and_readers_at_once_lose_nothing() {
 }
 
 #[test]
-fn in_a_persons_scope_others_conversations_stay_untouched() {
+fn what_a_member_imports_meets_only_what_they_hold() {
     on_both(|place| {
-        use Taken::{Foreign, New, Same, Updated};
+        use Taken::{New, Same, Updated};
         let of = |owner: Option<&str>, id: &str, text: &str| Incoming {
             owner: owner.map(str::to_owned),
             ..place.incoming(id, text)
@@ -421,25 +421,199 @@ fn in_a_persons_scope_others_conversations_stay_untouched() {
         let ann = Scope::person(place.project, "ann");
         let some = ["anns", "bobs", "nobodys", "purged", "long", "new", "new"]
             .map(|id| of(Some("ann"), id, "2"));
-        let expect = [Updated, Foreign, Foreign, Foreign, Foreign, New, Same];
-        assert_eq!(place.store.would_take_in(&ann, &some).unwrap(), expect);
-        assert_eq!(place.store.take_in(&ann, &some).unwrap(), expect);
-        let texts = ["anns", "bobs", "nobodys", "long", "new"].map(|id| place.text(id));
-        assert_eq!(texts, ["2", "1", "1", "1", "2"]);
-        assert_eq!(place.one("bobs").owner.as_deref(), Some("bob"));
-        assert_eq!(place.one("nobodys").owner, None);
-        assert_eq!(place.number("SELECT COUNT(*) FROM conversation"), 6);
-        // Just the same is no more theirs than another state.
-        let same = [of(Some("ann"), "bobs", "1")];
-        assert_eq!(place.store.take_in(&ann, &same).unwrap(), [Foreign]);
+        // An id that others have is as new to her as one that nobody has.
+        let expect = [Updated, New, New, New, New, New, Same];
+        let importer = Importer::unnamed(&ann);
+        let would = place.store.would_take_in(&importer, &some, &mut overlaps).unwrap();
+        assert_eq!(would, expect);
+        assert_eq!(take_in(&place.store, &ann, &some), expect);
+        let unpacked = |scope: &Scope, id: &str| {
+            let found = place.store.find(scope, id).unwrap();
+            let mut unpacker = place.store.unpacker();
+            let line = place.store.line(&found[0], &mut unpacker).unwrap().unwrap();
+            (found[0].owner.clone(), String::from_utf8(line).unwrap())
+        };
+        for (id, owner, text) in [
+            ("anns", Some("ann"), "2"),
+            ("bobs", Some("bob"), "1"),
+            ("nobodys", None, "1"),
+            ("long", Some(&*long), "1"),
+            ("new", Some("ann"), "2"),
+        ] {
+            let (found, line) = unpacked(&place.scope(), id);
+            // A name as long as that is kept as its beginning.
+            let start = |name: &str| name.chars().take(100).collect::<String>();
+            assert_eq!((found.as_deref().map(start), &*line), (owner.map(start), text));
+            assert_eq!(unpacked(&ann, id), (Some("ann".into()), "2".into()));
+        }
+        assert_eq!(place.number("SELECT COUNT(*) FROM conversation"), 10);
         let theirs = Scope::person(place.project, &long);
-        let some = [of(Some(&long), "long", "2")];
-        assert_eq!(place.store.take_in(&theirs, &some).unwrap(), [Updated]);
+        let some = [of(Some(&long), "long", "3")];
+        assert_eq!(take_in(&place.store, &theirs, &some), [Updated]);
+        assert_eq!(unpacked(&theirs, "long").1, "3");
+        assert_eq!(unpacked(&ann, "long").1, "2");
         // Ids are known within a source and a project.
         let elsewhere = Incoming { source: "other".into(), ..of(Some("ann"), "bobs", "3") };
-        assert_eq!(place.store.take_in(&ann, &[elsewhere]).unwrap(), [New]);
+        assert_eq!(take_in(&place.store, &ann, &[elsewhere]), [New]);
         let q = Scope::person(place.store.project_or_new("q", at(0)).unwrap().id, "ann");
-        assert_eq!(place.store.take_in(&q, &[of(Some("ann"), "bobs", "4")]).unwrap(), [New]);
+        assert_eq!(take_in(&place.store, &q, &[of(Some("ann"), "bobs", "4")]), [New]);
+        assert_eq!(place.store.check(true, at(0)).unwrap(), []);
+    });
+}
+
+/// Texts are the messages, a letter each; what stands behind a `|` is beside them.
+fn by_letters(states: &Comparing<'_>) -> Result<Compared, Error> {
+    let messages = |line: &[u8]| {
+        let text = String::from_utf8(line.to_vec()).unwrap();
+        text.split('|').next().unwrap_or_default().to_owned()
+    };
+    let (was, came) = (messages(states.was), messages(states.came));
+    let relation = match () {
+        () if came == was => Relation::Same,
+        () if came.starts_with(&was) => Relation::Continues,
+        () if was.starts_with(&came) => Relation::Begins,
+        () if came.contains(|letter| was.contains(letter)) => Relation::Overlaps,
+        () => Relation::Apart,
+    };
+    let with_owner = states
+        .keeps_owner
+        .map(|owner| Box::new(Incoming { owner: Some(owner.into()), ..states.incoming.clone() }));
+    Ok(Compared { relation, with_owner })
+}
+
+#[test]
+fn a_state_that_continues_another_wins_whatever_the_order_and_the_times() {
+    on_both(|place| {
+        use Taken::{Conflict, New, Older, Repeated, Same, Updated};
+        let scope = place.scope();
+        let take = |replaces, text: &str, updated, repeated| {
+            let one =
+                Incoming { updated_at: Some(at(updated)), repeated, ..place.incoming("c", text) };
+            let importer = Importer { replaces, ..Importer::unnamed(&scope) };
+            let would = place
+                .store
+                .would_take_in(&importer, std::slice::from_ref(&one), &mut by_letters)
+                .unwrap();
+            let taken = place.store.take_in(&importer, &[one], &mut by_letters).unwrap();
+            if !repeated {
+                assert_eq!(would, taken);
+            }
+            (taken[0], place.text("c"))
+        };
+        for (text, updated, repeated, taken, kept) in [
+            ("abc", 10, false, New, "abc"),
+            ("abc", 10, false, Same, "abc"),
+            ("ab", 20, false, Older, "abc"),
+            ("ab", 20, true, Repeated, "abc"),
+            ("abcd", 5, true, Updated, "abcd"),
+            // The same messages, or others with something in common: the newer.
+            ("abcd|title", 4, false, Older, "abcd"),
+            ("abcd|title", 5, true, Repeated, "abcd"),
+            ("abcd|title", 5, false, Updated, "abcd|title"),
+            ("axyz", 4, false, Older, "abcd|title"),
+            ("axyz", 6, true, Updated, "axyz"),
+            ("opq", 100, false, Conflict, "axyz"),
+        ] {
+            assert_eq!(take(false, text, updated, repeated), (taken, kept.into()), "{text}");
+        }
+        assert_eq!(take(true, "opq", 1, false), (Updated, "opq".into()));
+        assert_eq!(take(true, "o", 0, false), (Updated, "o".into()));
+        // In one batch as in several.
+        let some: Vec<_> = ["g", "gh", "ghi", "gh", "zz", "ghij"]
+            .map(|text| Incoming { repeated: text != "g", ..place.incoming("g", text) })
+            .into();
+        let taken = place.store.take_in(&Importer::unnamed(&scope), &some, &mut by_letters);
+        assert_eq!(taken.unwrap(), [New, Updated, Updated, Repeated, Conflict, Updated]);
+        assert_eq!(place.text("g"), "ghij");
+        assert_eq!(place.number("SELECT COUNT(*) FROM body"), 2);
+    });
+}
+
+#[test]
+fn an_unowned_one_stays_unowned_and_its_importer_sees_it() {
+    on_both(|place| {
+        use Taken::{New, Same, Updated};
+        let project = place.scope();
+        let [ann, bob] = ["ann", "bob"].map(|name| Scope::person(place.project, name));
+        let admin = |name| Importer {
+            name: Some(name),
+            holds_unowned: true,
+            ..Importer::unnamed(&project)
+        };
+        let take = |importer: &Importer<'_>, some: &[Incoming]| {
+            place.store.take_in(importer, some, &mut by_letters).unwrap()
+        };
+        let seen = |scope: &Scope, id: &str| {
+            let found = place.store.find(scope, id).unwrap();
+            found.into_iter().map(|one| (one.owner, one.importer)).collect::<Vec<_>>()
+        };
+        let some = |text: &str| (None, Some(text.to_owned()));
+        assert_eq!(take(&admin("ann"), &[place.incoming("c", "a")]), [New]);
+        assert_eq!(seen(&project, "c"), [some("ann")]);
+        assert_eq!((seen(&ann, "c").len(), seen(&bob, "c").len()), (1, 0));
+        // A second importer takes nothing over.
+        assert_eq!(take(&admin("bob"), &[place.incoming("c", "a")]), [Same]);
+        assert_eq!(take(&admin("bob"), &[place.incoming("c", "ab")]), [Updated]);
+        assert_eq!(seen(&project, "c"), [some("ann")]);
+        assert_eq!((seen(&ann, "c").len(), seen(&bob, "c").len()), (1, 0));
+        // Whoever says whose it is sets it right; who says nothing leaves it so, but for the importer.
+        let owned =
+            |text: &str| Incoming { owner: Some("bob".into()), ..place.incoming("c", text) };
+        assert_eq!(take(&admin("zoe"), &[owned("ab|o")]), [Updated]);
+        assert_eq!(seen(&project, "c"), [(Some("bob".into()), Some("ann".into()))]);
+        assert_eq!((seen(&ann, "c").len(), seen(&bob, "c").len()), (0, 1));
+        assert_eq!(take(&admin("zoe"), &[place.incoming("c", "abc")]), [Updated]);
+        assert_eq!(seen(&bob, "c").len(), 1);
+        assert_eq!(take(&admin("ann"), &[place.incoming("c", "abc|")]), [Updated]);
+        assert_eq!(seen(&project, "c"), [some("ann")]);
+        // In a store of before, an owner who is the importer may have been set by the import alone.
+        place.sql("UPDATE conversation SET importer = NULL, owner = 'zoe', holder = 'zoe'");
+        assert_eq!(take(&admin("zoe"), &[place.incoming("c", "abc|again")]), [Updated]);
+        assert_eq!(seen(&project, "c"), [some("zoe")]);
+
+        // A member's own import is theirs to see, and the project's import of the same finds it.
+        let member = Importer { name: Some("ann"), holds_unowned: true, ..Importer::unnamed(&ann) };
+        assert_eq!(take(&member, &[place.incoming("m", "a")]), [New]);
+        assert_eq!((seen(&ann, "m"), seen(&bob, "m").len()), (vec![some("ann")], 0));
+        assert_eq!(take(&admin("bob"), &[place.incoming("m", "a")]), [Same]);
+        assert_eq!(take(&admin("bob"), &[place.incoming("m", "ab")]), [Updated]);
+        assert_eq!(seen(&project, "m"), [some("ann")]);
+        // Something else is apart, and theirs goes on as it was.
+        assert_eq!(take(&admin("bob"), &[place.incoming("m", "x")]), [New]);
+        assert_eq!(seen(&project, "m"), [some("bob"), some("ann")]);
+        assert_eq!(take(&member, &[place.incoming("m", "abc")]), [Updated]);
+        assert_eq!(seen(&ann, "m").len(), 1);
+        assert_eq!(place.store.check(true, at(0)).unwrap(), []);
+    });
+}
+
+#[test]
+fn nobody_takes_an_id_from_the_project() {
+    on_both(|place| {
+        use Taken::{New, Same};
+        let project = place.scope();
+        let ann = Scope::person(place.project, "ann");
+        let member = Importer { name: Some("ann"), holds_unowned: true, ..Importer::unnamed(&ann) };
+        let admin =
+            Importer { name: Some("bob"), holds_unowned: true, ..Importer::unnamed(&project) };
+        let of = |owner: &str, text: &str, updated| Incoming {
+            owner: Some(owner.into()),
+            updated_at: Some(at(updated)),
+            ..place.incoming("c", text)
+        };
+        let take = |importer: &Importer<'_>, one| {
+            place.store.take_in(importer, &[one], &mut by_letters).unwrap()[0]
+        };
+        // She takes the id first, with all that she may forge: another text, more text, a later time.
+        for forged in ["x", "abcx", "a"] {
+            assert_eq!(take(&member, of("ann", forged, 9_000_000)), New);
+            assert_eq!(take(&admin, of("vic", "abc", 1)), New);
+            assert_eq!(take(&admin, of("vic", "abc", 1)), Same);
+            let found = place.store.find(&project, "c").unwrap();
+            assert_eq!(found[0].owner.as_deref(), Some("vic"), "{forged}");
+            assert_eq!((found[0].member.clone(), found[1].member.as_deref()), (None, Some("ann")));
+            place.store.edit(&project, &everything(), &Edit::Purge).unwrap();
+        }
         assert_eq!(place.store.check(true, at(0)).unwrap(), []);
     });
 }

@@ -148,17 +148,17 @@ fn first_schema((words, search): ([(&str, &str); 3], &str)) -> String {
 
 fn migrates(url: &str) {
     let old =
-        |result: Result<Store, Error>| matches!(result, Err(Error::Schema { found: 1, known: 5 }));
+        |result: Result<Store, Error>| matches!(result, Err(Error::Schema { found: 1, known: 6 }));
     assert!(old(Store::open(url, "i")) && old(Store::open_existing(url)));
-    assert_eq!(Store::migrate(url, "i").unwrap(), (1, 5));
-    assert_eq!(Store::migrate(url, "i").unwrap(), (5, 5));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (1, 6));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (6, 6));
     let store = Store::open_existing(url).unwrap();
     assert_eq!(store.identity(), "first");
     let project = store.project("p").unwrap().unwrap().id;
     assert_eq!(store.jobs(&Scope::project(project), 10).unwrap().len(), 1);
     let body = store.packer().pack(b"line").unwrap();
     let one = Incoming { id: "c".into(), body, size: 4, ..Incoming::default() };
-    assert_eq!(store.take_in(&Scope::project(project), &[one]).unwrap(), [Taken::New]);
+    assert_eq!(take_in(&store, &Scope::project(project), &[one]), [Taken::New]);
     let ann = store.add_person("ann", None, at(0)).unwrap();
     assert!(store.set_role(project, ann.id, Some(ProjectRole::Owner), at(0)).unwrap());
     assert_eq!(store.check(true, at(0)).unwrap(), []);
@@ -192,9 +192,9 @@ fn second_schema((words, search): ([(&str, &str); 3], &str), bytes: [&str; 2]) -
          INSERT INTO counter (name, value) VALUES ('conversation', 7), ('body', 9);
          INSERT INTO body (key, dictionary, superseded, crc32, bytes)
          VALUES (9, 0, 0, 3507795190, {before}28b52ffd20042100006c696e65{after});
-         INSERT INTO conversation (key, project, id, source, kind, status, was, edited, search, created_at,
+         INSERT INTO conversation (key, project, id, source, owner, kind, status, was, edited, search, created_at,
              updated_at, rounds, messages, digest, size, body)
-         VALUES (7, 1, 'c-7', 's', 0, 0, 0, 0, '', 0, 0, 0, 0, {before}{after}, 4, 9);
+         VALUES (7, 1, 'c-7', 's', 'ann', 0, 0, 0, 0, '', 0, 0, 0, 0, {before}{after}, 4, 9);
          INSERT INTO job (id, project, kind, state, creator, name, plan, created_at, attempts, cancel,
              items_total, items_done, bytes_total, bytes_done, records)
          VALUES (2, 1, 'export', 'queued', 'ann', 'e', '{{}}', 0, 0, 0, 1, 0, 4, 0, 0);
@@ -219,7 +219,7 @@ const OPEN_SESAME: [u8; 32] = [
 ];
 
 fn keeps_its_exports(url: &str) {
-    assert_eq!(Store::migrate(url, "i").unwrap(), (2, 5));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (2, 6));
     let store = Store::open_existing(url).unwrap();
     let batch = store.selected(2, 0, 1, 0).unwrap();
     assert_eq!(batch.kind, ItemKind::Conversation);
@@ -238,14 +238,21 @@ fn keeps_its_exports(url: &str) {
     assert_eq!((job.person, job.needs), (Some(1), ProjectRole::Admin));
     let lost = store.refuse_lost_role(&job);
     assert!(matches!(lost, Err(Error::RoleLost(..))), "{lost:?}");
+    // It is its owner's to see, and an id is taken for the project alone.
+    assert_eq!(store.find(&Scope::person(1, "ann"), "c-7").unwrap()[0].key, 7);
+    let body = store.packer().pack(b"bobs").unwrap();
+    let one =
+        Incoming { id: "c-7".into(), source: "s".into(), body, size: 4, ..Incoming::default() };
+    let bob = Scope::person(1, "bob");
+    assert_eq!(take_in(&store, &bob, &[one]), [Taken::New]);
     // What comes in gets a number of its own.
     let scope = Scope::project(1);
     let body = store.packer().pack(b"next").unwrap();
     let one = Incoming { id: "c-8".into(), body, size: 4, ..Incoming::default() };
-    assert_eq!(store.take_in(&scope, &[one]).unwrap(), [Taken::New]);
+    assert_eq!(take_in(&store, &scope, &[one]), [Taken::New]);
     assert!(store.find(&scope, "c-8").unwrap()[0].key > 7);
     let purged = Selection { ids: ["c-7".into()].into(), ..Selection::default() };
-    assert_eq!(store.edit(&scope, &purged, &Edit::Purge).unwrap(), 1);
+    assert_eq!(store.edit(&scope, &purged, &Edit::Purge).unwrap(), 2);
     let batch = store.selected(2, 0, 1, 0).unwrap();
     assert_eq!(batch.items[0].purged_id.as_deref(), Some("c-7"));
     assert_eq!(store.check(true, at(0)).unwrap(), []);

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use retort_model::{DateRange, ItemKind, NodeKind, RunSelection, RunSource, RunStatus, Scope};
-use retort_store::{IncomingRun, JobProgress, NewDataset, NewExport, RunSummary, Taken, Updated};
+use retort_store::{
+    Importer, IncomingRun, JobProgress, NewDataset, NewExport, RunSummary, Taken, Updated,
+};
 
 use crate::support::*;
 
@@ -22,7 +24,7 @@ fn run(place: &Place, id: &str, text: &str) -> IncomingRun {
 
 /// Takes in runs; one that is there becomes what comes if its line is longer, and is older if it is shorter.
 fn take(place: &Place, scope: &Scope, some: &[IncomingRun]) -> Vec<Taken> {
-    let taken = place.store.take_in_runs(scope, some, &mut longest).unwrap();
+    let taken = place.store.take_in_runs(&Importer::unnamed(scope), some, &mut longest).unwrap();
     assert_eq!(place.store.check(true, at(0)).unwrap(), []);
     taken
 }
@@ -77,7 +79,11 @@ fn what_becomes_of_a_run_that_is_there_is_asked_for_with_both_lines() {
         let scope = place.scope();
         let (a, longer, shorter) =
             (run(place, "a", "line"), run(place, "a", "longer"), run(place, "a", "l"));
-        let dry = place.store.would_take_in_runs(&scope, std::slice::from_ref(&a), &mut longest);
+        let dry = place.store.would_take_in_runs(
+            &Importer::unnamed(&scope),
+            std::slice::from_ref(&a),
+            &mut longest,
+        );
         assert_eq!(dry.unwrap(), [Taken::New]);
         assert_eq!(all(place, &RunSelection::default()), []);
         assert_eq!(take(place, &scope, std::slice::from_ref(&a)), [Taken::New]);
@@ -139,20 +145,24 @@ fn runs_of_others_are_neither_seen_nor_changed() {
             owned("b", "22", Some("ann")),
             owned("n", "22", Some("ann")),
         ];
-        let taken = place.store.take_in_runs(&ann, &came, &mut longest).unwrap();
-        assert_eq!(taken, [Taken::Updated, Taken::Foreign, Taken::New]);
+        let taken =
+            place.store.take_in_runs(&Importer::unnamed(&ann), &came, &mut longest).unwrap();
+        // An id that others have is as new to her as one that nobody has.
+        assert_eq!(taken, [Taken::Updated, Taken::New, Taken::New]);
         let seen = place.store.runs(&ann, &RunSelection::default(), None, 10).unwrap().runs;
         let seen: Vec<_> = seen.iter().map(|one| (&*one.id, &*one.flow)).collect();
-        assert_eq!(seen, [("n", "helper"), ("a", "helper")]);
-        assert_eq!(place.store.count_runs(&ann, &of(&["b", "a"])).unwrap(), 1);
+        assert_eq!(seen, [("n", "helper"), ("b", "helper"), ("a", "helper")]);
+        assert_eq!(place.store.count_runs(&ann, &of(&["b", "a"])).unwrap(), 2);
+        assert_eq!(place.store.count_runs(&place.scope(), &of(&["b"])).unwrap(), 2);
         let flows = place.store.flows(&ann, None, None).unwrap();
         assert_eq!(
             flows.iter().map(|flow| (&*flow.id, flow.runs)).collect::<Vec<_>>(),
-            [("helper", 2)]
+            [("helper", 3)]
         );
         assert!(
             place.store.flow_parts(&ann, RunSource::Copilot, "secret").unwrap().versions.is_empty()
         );
+        assert_eq!(place.store.purge_runs(&ann, &of(&["b"])).unwrap(), 1);
         assert!(!place.store.has_runs(&ann, &of(&["b"])).unwrap());
         let mut facts = 0;
         place.store.each_run_fact(&ann, &RunSelection::default(), 10, &mut |_| facts += 1).unwrap();

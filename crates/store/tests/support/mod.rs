@@ -6,9 +6,10 @@ pub mod postgres;
 
 use std::path::PathBuf;
 
-use retort_model::{Action, JobState, Scope, Selection, Time};
+use retort_model::{Action, JobState, Relation, Scope, Selection, Time};
 use retort_store::{
-    Incoming, Job, NewAudit, NewDataset, NewExport, NewShare, Store, Summary, Taken,
+    Compared, Comparing, Error, Importer, Incoming, Job, NewAudit, NewDataset, NewExport, NewShare,
+    Store, Summary, Taken,
 };
 use tempfile::TempDir;
 
@@ -38,6 +39,16 @@ pub fn on_postgres(case: impl Fn(&Place)) {
     }
 }
 
+/// Takes in conversations as nobody in particular; all of one id are states that have something in common.
+pub fn take_in(store: &Store, scope: &Scope, some: &[Incoming]) -> Vec<Taken> {
+    store.take_in(&Importer::unnamed(scope), some, &mut overlaps).unwrap()
+}
+
+/// Finds that all states of a conversation have something in common.
+pub fn overlaps(_: &Comparing<'_>) -> Result<Compared, Error> {
+    Ok(Compared { relation: Relation::Overlaps, with_owner: None })
+}
+
 impl Place {
     fn new(folder: TempDir, url: String) -> Self {
         let store = Store::open(&url, "identity-1").unwrap();
@@ -60,7 +71,7 @@ impl Place {
 
     /// Takes in conversations, each with a text for its body.
     pub fn take(&self, some: &[Incoming]) -> Vec<Taken> {
-        self.store.take_in(&self.scope(), some).unwrap()
+        take_in(&self.store, &self.scope(), some)
     }
 
     /// Takes in one of that id and text, otherwise bare.

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use retort_model::bounds::REQUEST_BYTES;
 use retort_model::{Grant, ItemKind, Selection, Status};
-use retort_service::{Edit, Error, Order, Service};
+use retort_service::{Edit, Error, Order, Service, keep_first_space};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -208,6 +208,7 @@ async fn show(
             found.retain(|(one, _)| {
                 which.source.as_ref().is_none_or(|source| one.source == *source)
             });
+            keep_first_space(&caller, &mut found, |(one, _)| one.member.as_deref());
             only(&id, found)
         })
         .await?;

@@ -87,8 +87,8 @@ pub async fn import_upload(
         upload = back;
         hash?
     };
-    let [from, owner] = intake.told();
-    let key = match key_of(&headers, &[b"import", from, owner, &hash]) {
+    let [from, owner, namespace, replace] = intake.told();
+    let key = match key_of(&headers, &[b"import", from, owner, namespace, replace, &hash]) {
         Ok(key) => key,
         Err(problem) => {
             discard(&app, upload).await;

@@ -21,16 +21,23 @@ use crate::wire;
 pub struct Intake {
     /// The import format, if it is not to be found out from the content.
     pub from: Option<String>,
-    /// Who held the conversations that do not say who did; the caller, if not said.
+    /// Who owns the items that do not say who does; nobody, if not said.
     pub owner: Option<String>,
+    /// Keeps the ids of these items apart from others: an id becomes `NAMESPACE/ID`.
+    pub namespace: Option<String>,
+    /// Replace what is there under an id, even another conversation.
+    pub replace: bool,
     /// What the import is called; its file's name, for instance.
     pub name: Option<String>,
 }
 
 impl Intake {
     /// What of it makes two requests with one body different.
-    pub fn told(&self) -> [&[u8]; 2] {
-        [&self.from, &self.owner].map(|said| said.as_deref().unwrap_or_default().as_bytes())
+    pub fn told(&self) -> [&[u8]; 4] {
+        let texts = [&self.from, &self.owner, &self.namespace];
+        let [from, owner, namespace] =
+            texts.map(|said| said.as_deref().unwrap_or_default().as_bytes());
+        [from, owner, namespace, if self.replace { b"replace" } else { b"" }]
     }
 
     /// The service's request.
@@ -45,7 +52,10 @@ impl Intake {
                     Problem::bad_request(format!("unknown import format `{name}`"))
                 })?),
             };
-        Ok(IntakeRequest { from, owner: self.owner.clone(), ..IntakeRequest::default() })
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+        let (owner, namespace) = (given(&self.owner), given(&self.namespace));
+        let replace = self.replace;
+        Ok(IntakeRequest { from, owner, namespace, replace, ..IntakeRequest::default() })
     }
 }
 
@@ -63,8 +73,9 @@ pub async fn take_in(
     let headers = request.headers().clone();
     refuse_multipart(&headers)?;
     let body = whole_body(request, REQUEST_BYTES).await?;
-    let [from, owner] = intake.told();
-    let key = key_of(&headers, &[b"take-in", kind.as_str().as_bytes(), from, owner, &body])?;
+    let [from, owner, namespace, replace] = intake.told();
+    let told = [b"take-in", kind.as_str().as_bytes(), from, owner, namespace, replace, &body];
+    let key = key_of(&headers, &told)?;
     let intake = IntakeRequest { kind, ..intake.request()? };
     let (asks, doing) = (caller.clone(), app.clone());
     once(&app, (&caller, Grant::Write), key, StatusCode::OK, |_| async move {
@@ -86,6 +97,12 @@ pub async fn taken(
     let kind = intake.kind;
     let taken = app.call(move |service| service.take_in(&caller, &intake, body)).await?;
     let taken = wire::Taking::from(taken);
+    if let [one] = taken.conversations.as_slice()
+        && one.became == "conflict"
+    {
+        let why = taken.refusals.first().cloned().unwrap_or_else(|| one.id.clone());
+        return Err(Problem::conflict(why));
+    }
     if taken.read == 0 || (taken.read == taken.refused && taken.read == 1) {
         let why = taken.refusals.first().cloned();
         let why = why.unwrap_or_else(|| format!("there is no {kind} in the body"));

@@ -170,6 +170,10 @@ impl Found {
 pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
     let records = &manifest.records;
     let mut lines = Vec::new();
+    let deleted = manifest.selection.deleted_left_out;
+    if deleted > 0 {
+        lines.push(Found::new("Deleted, not asked for", deleted, "warn"));
+    }
     for (kind, counts) in manifest.counts() {
         lines.push(Found::new("Selected", counts.selected, ""));
         let written = format!("{} written", capital(kind.plural()));

@@ -171,6 +171,9 @@ async fn receive(
                     })?),
                 };
             }
+            "owner" => intake.owner = given(field).await?,
+            "namespace" => intake.namespace = given(field).await?,
+            "replace" => intake.replace = given(field).await?.is_some(),
             "file" if !is_own => return Err(Problem::forbidden(OTHER_SESSION)),
             "file" => {
                 let label = field.file_name().unwrap_or_default().to_owned();
@@ -194,6 +197,12 @@ async fn receive(
         }
     }
     Ok(())
+}
+
+/// A field of the form, if there is anything in it.
+async fn given(field: Field<'_>) -> Result<Option<String>, Problem> {
+    let text = short(field).await?;
+    Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
 }
 
 /// A field that is no file.

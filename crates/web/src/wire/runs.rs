@@ -23,6 +23,9 @@ pub struct Run {
     pub version: Option<String>,
     /// E-mail or name of who started it; null if unknown.
     pub owner: Option<String>,
+    /// Who imported it; null if that was not recorded.
+    #[serde(default)]
+    pub importer: Option<String>,
     /// The conversation that it belongs to, in the source's words.
     pub thread: Option<String>,
     /// `success`, `failure`, `running` or `cancelled`.
@@ -58,6 +61,7 @@ impl From<&RunSummary> for Run {
             source_name: run.flow_name.clone(),
             version: run.version.clone(),
             owner: run.owner.clone(),
+            importer: run.importer.clone(),
             thread: run.thread.clone(),
             status: run.status.to_string(),
             question: run.question.clone(),

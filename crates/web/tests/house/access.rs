@@ -343,9 +343,13 @@ async fn lists_hold_what_their_caller_may_see_and_nothing_else() {
         for (name, who) in &callers {
             let is_member = [crate::house::ANN, crate::house::BOB].contains(&name.as_str());
             let list = house.get("/api/v1/conversations", who).await.ok();
-            let owners = each(&list["conversations"], "owner");
             if is_member {
-                assert!(owners.iter().all(|owner| *owner == name), "{name}: {owners:?}");
+                let list = list["conversations"].as_array().unwrap();
+                let is_theirs = |one: &Value| {
+                    let owner = &one["owner"];
+                    owner == name || (owner.is_null() && one["importer"] == *name)
+                };
+                assert!(list.iter().all(is_theirs), "{name}: {list:?}");
             }
             // Filters narrow what may be seen, and never widen it.
             for filter in ["search=of-", "id=of-bob-1&id=of-quinn&id=of-ann-1", "status=active"] {
@@ -448,6 +452,108 @@ async fn one_foreign_id_among_many_refuses_all_and_nothing_is_done() {
     .await;
 }
 
+/// The attack review, finding 13.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_by_a_member_tells_nothing_of_others_ids_and_takes_none() {
+    on_both(async |house| {
+        let (ann, owner) = (house.session(&house.ann).await, house.session(&house.owner).await);
+        let theirs = house.conversation(&house.bob).await;
+        let post = async |who: &As, path: &str, item: Value| -> Value {
+            house.ask("POST", path).by(who).json(&item).send().await.ok()
+        };
+        let said = |id: &str, text: &str| {
+            json!({"id": id, "updated_at": "2999-01-01T00:00:00Z",
+                "messages": [{"role": "user", "content": text}]})
+        };
+        // What is there looks as what is not, whatever the source.
+        let (free, mut outcomes) = (house.new_name("free"), Vec::new());
+        for id in [&theirs, &free] {
+            for from in ["openai", "sharegpt"] {
+                let item = match from {
+                    "openai" => said(id, "mine"),
+                    _ => json!({"id": id, "conversations": [{"from": "human", "value": "mine"}]}),
+                };
+                let path = format!("/api/v1/conversations?from={from}");
+                let mut taken = post(&ann, &path, item).await;
+                taken["conversations"][0]["id"] = json!("");
+                outcomes.push(taken);
+            }
+        }
+        assert_eq!((&outcomes[0], &outcomes[1]), (&outcomes[2], &outcomes[3]));
+        let run = |id: &str| {
+            json!({"request_id": id, "copilot_id": "helper", "question": "q", "answer": "a", "status": "success"})
+        };
+        let run_id = house.new_name("run");
+        let path = "/api/v1/runs?owner=bob@example.com";
+        assert_eq!(post(&owner, path, run(&run_id)).await["new"], 1);
+        for id in [&run_id, &free] {
+            assert_eq!(post(&ann, "/api/v1/runs", run(id)).await["new"], 1);
+        }
+        // The owner's look at it stays plain.
+        let path = format!("/api/v1/conversations/{theirs}");
+        let found = house.get(&path, &owner).await.ok();
+        assert_eq!(found["summary"]["owner"], crate::house::BOB);
+        house.get(&format!("/api/v1/conversations/{free}"), &owner).await.ok();
+        let found = house.get(&format!("/api/v1/runs/{run_id}"), &owner).await.ok();
+        assert_eq!(found["summary"]["owner"], "bob@example.com");
+        // An id that she took first is the project's all the same, once it is imported.
+        let squatted = house.new_name("squatted");
+        post(&ann, "/api/v1/conversations", said(&squatted, "forged")).await;
+        let real = with_owner(said(&squatted, "real"), crate::house::BOB);
+        assert_eq!(post(&owner, "/api/v1/conversations", real).await["new"], 1);
+        let found = house.get(&format!("/api/v1/conversations/{squatted}"), &owner).await.ok();
+        assert!(found.to_string().contains("real") && !found.to_string().contains("forged"));
+        let hers = house.get(&format!("/api/v1/conversations/{squatted}"), &ann).await.ok();
+        assert!(hers.to_string().contains("forged"));
+    })
+    .await;
+}
+
+fn with_owner(mut item: Value, owner: &str) -> Value {
+    item["owner"] = json!(owner);
+    item
+}
+
+/// Whoever imports what names no owner does not become its owner, at any door.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_importer_is_no_owner() {
+    on_both(async |house| {
+        let (ann, owner) = (house.session(&house.ann).await, house.session(&house.owner).await);
+        for (who, name) in [(&ann, crate::house::ANN), (&owner, &*house.owner.name)] {
+            let id = house.new_name("anonymous");
+            let item = json!({"id": id, "messages": [{"role": "user", "content": "q"}]});
+            house.ask("POST", "/api/v1/conversations").by(who).json(&item).send().await.ok();
+            let found = house.get(&format!("/api/v1/conversations/{id}"), who).await.ok();
+            assert_eq!(
+                (&found["summary"]["owner"], &found["summary"]["importer"]),
+                (&Value::Null, &json!(name))
+            );
+            assert_eq!(found["conversation"]["owner"], Value::Null);
+            // Another one's import of the same takes nothing over.
+            let again =
+                house.ask("POST", "/api/v1/conversations").by(&owner).json(&item).send().await.ok();
+            assert_eq!(again["same"], 1, "{again}");
+            let found = house.get(&format!("/api/v1/conversations/{id}"), who).await.ok();
+            assert_eq!(found["summary"]["importer"], name);
+        }
+        // Another conversation under an id that is in use is told of at once.
+        let other =
+            |text: &str| json!({"id": "in-use", "messages": [{"role": "user", "content": text}]});
+        let post = async |path: &str, item: &Value| {
+            house.ask("POST", path).by(&owner).json(item).send().await
+        };
+        post("/api/v1/conversations", &other("one")).await.ok();
+        let problem =
+            post("/api/v1/conversations", &other("another")).await.refused(409, "conflict");
+        assert!(problem["detail"].as_str().unwrap().contains("in-use"), "{problem}");
+        let apart = post("/api/v1/conversations?namespace=second", &other("another")).await.ok();
+        assert_eq!(apart["conversations"][0]["id"], "second/in-use");
+        let replaced = post("/api/v1/conversations?replace=true", &other("another")).await.ok();
+        assert_eq!(replaced["updated"], 1);
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_never_reaches_what_is_not_listed() {
     on_both(async |house| {
@@ -469,7 +575,11 @@ async fn a_filter_never_reaches_what_is_not_listed() {
             .send()
             .await
             .ok();
-        assert_eq!((&taken["foreign"], &taken["updated"]), (&json!(1), &json!(0)));
+        // An id that someone else has is as new to her as one that nobody has, and hers alone to see.
+        assert_eq!((&taken["new"], &taken["foreign"]), (&json!(1), &json!(0)));
+        let hers = house.get(&format!("/api/v1/conversations/{foreign}"), &ann).await.ok();
+        assert!(hers.to_string().contains("mine now"));
+        assert_eq!(hers["summary"]["importer"], crate::house::ANN);
         let found = house.get(&format!("/api/v1/conversations/{foreign}"), &owner).await.ok();
         assert_eq!(found["summary"]["owner"], crate::house::BOB);
         assert!(!found.to_string().contains("mine now"));
