@@ -194,7 +194,7 @@ fn second_schema((words, search): ([(&str, &str); 3], &str), bytes: [&str; 2]) -
          VALUES (9, 0, 0, 3507795190, {before}28b52ffd20042100006c696e65{after});
          INSERT INTO conversation (key, project, id, source, owner, kind, status, was, edited, search, created_at,
              updated_at, rounds, messages, digest, size, body)
-         VALUES (7, 1, 'c-7', 's', 'ann', 0, 0, 0, 0, '', 0, 0, 0, 0, {before}{after}, 4, 9);
+         VALUES (7, 1, 'c-7', 's', 'zoe', 0, 0, 0, 0, '', 0, 0, 0, 0, {before}{after}, 4, 9);
          INSERT INTO job (id, project, kind, state, creator, name, plan, created_at, attempts, cancel,
              items_total, items_done, bytes_total, bytes_done, records)
          VALUES (2, 1, 'export', 'queued', 'ann', 'e', '{{}}', 0, 0, 0, 1, 0, 4, 0, 0);
@@ -239,7 +239,7 @@ fn keeps_its_exports(url: &str) {
     let lost = store.refuse_lost_role(&job);
     assert!(matches!(lost, Err(Error::RoleLost(..))), "{lost:?}");
     // It is its owner's to see, and an id is taken for the project alone.
-    assert_eq!(store.find(&Scope::person(1, "ann"), "c-7").unwrap()[0].key, 7);
+    assert_eq!(store.find(&Scope::person(1, "zoe"), "c-7").unwrap()[0].key, 7);
     let body = store.packer().pack(b"bobs").unwrap();
     let one =
         Incoming { id: "c-7".into(), source: "s".into(), body, size: 4, ..Incoming::default() };
