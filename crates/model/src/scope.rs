@@ -8,16 +8,18 @@ pub struct Scope {
     pub project: i64,
     /// Only what this person held or made; none means everyone's.
     pub owner: Option<String>,
+    /// Of the items that this person holds, only those that they imported themselves: their name is not proved yet.
+    pub only_imported: bool,
 }
 
 impl Scope {
     /// Everything in a project.
     pub fn project(project: i64) -> Self {
-        Self { project, owner: None }
+        Self { project, owner: None, only_imported: false }
     }
 
     /// What one person has in a project.
     pub fn person(project: i64, owner: impl Into<String>) -> Self {
-        Self { project, owner: Some(owner.into()) }
+        Self { project, owner: Some(owner.into()), only_imported: false }
     }
 }

@@ -74,7 +74,8 @@ impl Caller {
     /// The conversations that they may see: members their own, admins and owners everyone's.
     pub fn scope(&self) -> Scope {
         match self.role {
-            ProjectRole::Member => self.own(),
+            // A name that someone chose for themselves is no proof that what others import under it is theirs.
+            ProjectRole::Member => Scope { only_imported: !self.is_proved, ..self.own() },
             ProjectRole::Admin | ProjectRole::Owner => Scope::project(self.project.id),
         }
     }

@@ -95,6 +95,9 @@ impl Statement {
     pub(crate) fn held_by(&mut self, scope: &Scope) -> &mut Self {
         if let Some(owner) = &scope.owner {
             self.push(" AND c.holder = ").key(owner);
+            if scope.only_imported {
+                self.push(" AND c.importer = ").key(owner);
+            }
         }
         self
     }

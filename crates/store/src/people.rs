@@ -7,7 +7,7 @@ use crate::dialect::{Connection, Row, Value};
 use crate::filter::{Statement, column_text, key_text, moment};
 use crate::notices::forget_webhooks;
 use crate::sessions::{SecretHash, end_sessions};
-use crate::store::{Project, next};
+use crate::store::{Project, next, take_turn};
 
 /// Someone who may sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -292,7 +292,9 @@ impl crate::Store {
     pub fn prove_name(&self, project: i64, person: i64) -> Result<(), Error> {
         let sql = "UPDATE membership SET proved = 1 WHERE project = $1 AND person = $2";
         self.write(|connection| {
-            connection.execute(sql, &[project.into(), person.into()]).map(|_| ())
+            connection.execute(sql, &[project.into(), person.into()])?;
+            // Counts that were remembered for this person may be others now.
+            take_turn(connection)
         })
     }
 

@@ -383,7 +383,7 @@ fn lists_are_read_from_an_index() {
             .collect();
         place.take(&some);
         for owner in [None, Some("ann".to_owned())] {
-            let scope = Scope { project: place.project, owner };
+            let scope = Scope { owner, ..Scope::project(place.project) };
             for combination in 0..8 {
                 let mut selection = everything();
                 if combination & 1 != 0 {

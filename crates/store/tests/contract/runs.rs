@@ -302,7 +302,7 @@ fn lists_counts_facts_and_exports_mean_the_same_runs() {
         for number in 0..250 {
             let asked = selection(&mut dice);
             let owner = dice.happens(40).then(|| "ann".to_owned());
-            let scope = Scope { project: place.project, owner };
+            let scope = Scope { owner, ..Scope::project(place.project) };
             let words = format!("{number} {scope:?} {asked:?}");
             let mut expect: Vec<&Told> =
                 told.iter().filter(|one| matches(one, &scope, &asked)).collect();
@@ -505,7 +505,7 @@ fn a_page_of_runs_is_read_from_an_index() {
             ..RunSelection::default()
         };
         for owner in [None, Some("ann".to_owned())] {
-            let scope = Scope { project: place.project, owner };
+            let scope = Scope { owner, ..Scope::project(place.project) };
             for asked in [
                 RunSelection::default(),
                 flow("helper"),

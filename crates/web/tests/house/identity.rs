@@ -113,6 +113,34 @@ async fn an_open_invitation_takes_no_name_that_is_anothers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_others_import_under_a_chosen_name_is_seen_once_the_name_is_confirmed() {
+    on_both(async |house| {
+        let owner = house.session(&house.owner).await;
+        let secret = invite(house, &owner, json!({"role": "member"})).await;
+        let name = house.new_name("visitor");
+        let accepted = accept(house, &secret, &name).await;
+        let visitor = As::Session(accepted.session().unwrap());
+        let (p, theirs) = (house.p.clone(), name.clone());
+        house
+            .call(move |service| crate::house::add_conversation(service, &p, &theirs, "later"))
+            .await;
+        house.post("/api/v1/conversations", &visitor, crate::house::said("own")).await.ok();
+        let seen = async || {
+            let listed = house.get("/api/v1/conversations", &visitor).await.ok();
+            listed["conversations"].as_array().unwrap().len()
+        };
+        assert_eq!(seen().await, 1, "only what they imported themselves");
+        assert_eq!(house.get("/api/v1/conversations/later", &visitor).await.status, 404);
+        let members = house.get("/api/v1/members", &owner).await.ok();
+        let member = members["members"].as_array().unwrap().iter().find(|one| one["name"] == *name);
+        let path = format!("/api/v1/members/{}/confirm", member.unwrap()["id"]);
+        assert_eq!(house.post(&path, &owner, json!({})).await.status, 204);
+        assert_eq!(seen().await, 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_secret_goes_to_the_server_in_a_form_and_never_in_an_address() {
     on_both(async |house| {
         let owner = house.session(&house.owner).await;
