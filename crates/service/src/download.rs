@@ -81,12 +81,30 @@ fn pack(place: &Prefix, file: &DatasetFile, key: &str) -> Result<Option<u64>, Er
         return Ok(None);
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut input = place.open(&file.object)?;
+    let mut input = Hashed { input: place.open(&file.object)?, hash: Sha256::new() };
     let mut out = place.create(key)?;
     let fail = |error| Error::write(&place.describe(key), error);
     let bytes = deflate(&mut input, &mut out, threads).map_err(fail)?;
+    if hex(&input.hash.finalize()) != file.sha256 {
+        // Sent as it is, so that the download fails with the reason.
+        return Ok(None);
+    }
     out.finish().map_err(fail)?;
     Ok(Some(bytes))
+}
+
+/// Hashes what is read from it.
+struct Hashed<R> {
+    input: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.input.read(buffer)?;
+        self.hash.update(buffer.get(..length).unwrap_or_default());
+        Ok(length)
+    }
 }
 
 impl Download {
