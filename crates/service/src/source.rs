@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::UNIX_EPOCH;
 
 use retort_formats::import::{ImportFormat, Refusal};
-use retort_formats::package::{DATASET_INFO, MANIFEST, Manifest};
+use retort_formats::package::{CARD, MANIFEST, Manifest};
 use retort_model::bounds::{FOLDER_DEPTH, REQUEST_UNPACKED_BYTES, ZSTD_WINDOW_BYTES};
 use retort_model::{Tally, Time};
 
@@ -469,7 +469,7 @@ fn list(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 /// The receipt of the package that a folder is, if it is one that Retort wrote.
 fn package_in(folder: &Path, names: &[(String, PathBuf)]) -> Option<Manifest> {
     let has = |name: &str| names.iter().any(|(one, _)| one == name);
-    if !has(MANIFEST) || !has(DATASET_INFO) {
+    if !has(MANIFEST) || !has(CARD) {
         return None;
     }
     Manifest::parse(&fs::read_to_string(folder.join(MANIFEST)).ok()?).ok()

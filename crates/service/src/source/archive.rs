@@ -45,7 +45,7 @@ impl Opener<'_> {
         refuse_overlaps(&mut entries);
         entries.sort_by(|one, other| one.name.cmp(&other.name));
         let has = |name: &str| entries.iter().any(|entry| entry.name == name);
-        let is_package = has(MANIFEST) && has(DATASET_INFO);
+        let is_package = has(MANIFEST) && has(CARD);
         for name in repeated {
             if !self.pass_over(&place.entry(&name), PassedOver::RepeatedEntry)? {
                 return Ok(false);
