@@ -321,7 +321,21 @@ fn a_dataset_is_made_looked_into_and_brought_here_as_if_it_lay_here() {
 #[test]
 fn a_download_that_breaks_off_goes_on_where_it_did() {
     let served = Served::new();
-    let rows: Vec<_> = (0..40).map(|n| long_chat(&format!("c{n}"), 100_000)).collect();
+    // Text that an archive cannot pack to less than three megabytes.
+    let mut state = 1_u64;
+    let mut letter = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'0' + u8::try_from(state >> 58).unwrap())
+    };
+    let rows: Vec<_> = (0..60)
+        .map(|n| {
+            let mut row = long_chat(&format!("c{n}"), 5);
+            row["messages"][1]["content"] =
+                (0..100_000).map(|_| letter()).collect::<String>().into();
+            row
+        })
+        .collect();
     served.place.file("in.jsonl", lines(rows));
     served.place.ok(&["import", "-q", "in.jsonl"]);
     served.there(&["export", "all", "-q"]);

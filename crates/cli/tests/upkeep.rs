@@ -143,7 +143,7 @@ fn a_server_is_reached_at_its_root_whatever_stands_at_the_end_of_its_address() {
     let keep = Keep::sqlite();
     let url = ["--behind-proxy", "--url", "https://example.org/"];
     let mut server = Server::begin(&keep, "serve.log", &url);
-    assert!(keep.said("serve.log").contains("https://example.org/sign-in/link?"));
+    assert!(keep.said("serve.log").contains("https://example.org/sign-in/link#"));
     server.child.kill().unwrap();
     ended(&mut server.child, 5);
     for url in [

@@ -32,7 +32,7 @@ impl Server {
     /// Who signs in by the link that the server said when it began.
     pub fn sign_in(&self, keep: &Keep) -> Client {
         let link = said(keep, &self.log, "sign in, once and within 30 minutes: ");
-        let secret = link.split_once("secret=").unwrap().1;
+        let secret = link.split_once('#').unwrap().1;
         let answer = Client::default().ask(
             &self.base,
             "POST",
