@@ -156,7 +156,7 @@ def compare(label, open_with, path, reference):
 
 def check_spreadsheet(retort, source, label, data_format, reference, asked):
     """The dialect for spreadsheets: a byte order mark, and no cell that a spreadsheet would run."""
-    folder = retort.convert(source, data_format, "csv", *asked)
+    folder = retort.convert(source, data_format, "csv", "--csv", "spreadsheet", *asked)
     if folder is None:
         return
     path = data_file(folder, "csv")

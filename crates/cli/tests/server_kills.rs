@@ -192,6 +192,11 @@ fn uploads(field: &Field, who: u64) {
         let ids: Vec<String> = (0..UPLOADED).map(|one| format!("u{who}-{number}-{one}")).collect();
         let lines: String = ids.iter().map(|id| format!("{}\n", chat(id, "up"))).collect();
         let (answer, _) = field.ask(&mut chance, "POST", "/imports", "", &lines);
+        if answer.status == 429 {
+            // As many of theirs wait as one person may have.
+            std::thread::sleep(Duration::from_millis(50));
+            continue;
+        }
         assert_eq!(answer.status, 202, "{}", answer.body);
         let job = answer.json()["id"].as_i64().unwrap();
         let mut ledger = field.ledger.lock().unwrap();
