@@ -7,7 +7,7 @@ use crate::text::{RawJson, Text};
 
 /// What a source said beyond the fields that Retort names: keys and raw values, in the source's order.
 ///
-/// Objects have a handful of keys, so a key is looked for among all of them. Past [`INDEXED_FROM`] keys an index is
+/// Objects have a handful of keys, so a key is looked for among all of them. Past `INDEXED_FROM` keys an index is
 /// kept, so that an object with a hundred thousand of them is read in time that grows with their number only.
 #[derive(Clone, Default)]
 pub struct Fields<'a> {
