@@ -1,14 +1,15 @@
 //! What the first items tell of the columns of a dataset, before anything is written: the variables that they have.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 
 use retort_model::ItemKind;
 use retort_model::bounds::{BYTES_LEARNT_FROM, ITEMS_LEARNT_FROM, VARIABLE_COLUMNS};
 
 use super::gather::is_meant;
+use super::look::look_through;
 use super::work::{BatchDone, Reader};
-use super::{Ends, Feed, Job, Made, More, Outlet, Shaping, in_order};
+use super::{Feed, Job, More, Shaping};
 use crate::Error;
 use crate::panics::point;
 
@@ -26,23 +27,13 @@ pub(crate) fn variables(
     shaping: &Shaping<'_>,
     stopped: &AtomicBool,
 ) -> Result<Arc<[Arc<str>]>, Error> {
-    let ends = Ends::new(stopped);
     let most = shaping.selection.limit.unwrap_or(u64::MAX).min(ITEMS_LEARNT_FROM);
     let (mut names, mut items, mut bytes) = (Vec::<Arc<str>>::new(), 0, 0);
-    in_order(
-        shaping.threads,
-        &ends,
-        |jobs| {
-            let (before, read) = (feed.items_before(), Arc::new(AtomicU64::new(0)));
-            feed.feed(&mut Outlet::new(jobs, &ends, None, before, read))
-        },
-        || {
-            let mut reader = Reader::new(shaping);
-            move |job: Job, made: &Made<'_, Told>| {
-                let sequence = job.sequence;
-                made.send(sequence, Ok(told(job, &mut reader, shaping)))
-            }
-        },
+    look_through(
+        feed,
+        shaping,
+        stopped,
+        |job, reader| told(job, reader, shaping),
         &mut |told: Told| {
             bytes += told.bytes;
             for variables in told.items {
@@ -68,25 +59,18 @@ pub(crate) fn first_kind(
     shaping: &Shaping<'_>,
     stopped: &AtomicBool,
 ) -> Result<Option<ItemKind>, Error> {
-    let ends = Ends::new(stopped);
     let mut found = None;
-    in_order(
-        shaping.threads,
-        &ends,
-        |jobs| {
-            let (before, read) = (feed.items_before(), Arc::new(AtomicU64::new(0)));
-            feed.feed(&mut Outlet::new(jobs, &ends, None, before, read))
-        },
-        || {
-            let mut reader = Reader::new(shaping);
-            move |job: Job, made: &Made<'_, Option<ItemKind>>| {
-                let Job { sequence, source, items_before, work, .. } = job;
-                let mut done = BatchDone::default();
-                let (batch, stored) = reader.batch(work, &source, &mut done);
-                let read = reader.read(&batch, stored.as_ref(), items_before, &source, &mut done);
-                let first = read.iter().find(|one| is_meant(shaping.selection, &one.item));
-                made.send(sequence, Ok(first.map(|one| one.item.kind())))
-            }
+    look_through(
+        feed,
+        shaping,
+        stopped,
+        |job, reader| {
+            let Job { source, items_before, work, .. } = job;
+            let mut done = BatchDone::default();
+            let (batch, stored) = reader.batch(work, &source, &mut done);
+            let read = reader.read(&batch, stored.as_ref(), items_before, &source, &mut done);
+            let first = read.iter().find(|one| is_meant(shaping.selection, &one.item));
+            first.map(|one| one.item.kind())
         },
         &mut |kind| {
             found = kind;

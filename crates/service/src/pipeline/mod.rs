@@ -11,6 +11,7 @@ mod gather;
 mod halves;
 mod ids;
 mod learn;
+mod look;
 mod repeats;
 mod rows;
 mod work;

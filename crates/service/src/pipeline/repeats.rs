@@ -13,14 +13,14 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 
 use retort_model::{Document, Item, Messages, Run, RunStatus, Time};
 
 use super::gather::prepare;
+use super::look::look_through;
 use super::work::{BatchDone, ReadItem, Reader};
-use super::{Ends, Feed, Job, Made, More, Outlet, Shaping, in_order};
+use super::{Feed, Job, More, Shaping};
 use crate::Error;
 use crate::seen::{IdHash, message_hasher};
 use crate::sorter::{Sorted, Sorter};
@@ -160,22 +160,12 @@ pub(crate) fn survey(
     most: Option<u64>,
     stopped: &AtomicBool,
 ) -> Result<Decisions, Error> {
-    let ends = Ends::new(stopped);
     let mut items = Sorter::new();
-    in_order(
-        shaping.threads,
-        &ends,
-        |jobs| {
-            let (before, read) = (feed.items_before(), Arc::new(AtomicU64::new(0)));
-            feed.feed(&mut Outlet::new(jobs, &ends, None, before, read))
-        },
-        || {
-            let mut reader = Reader::new(shaping);
-            move |job: Job, made: &Made<'_, Rows>| {
-                let sequence = job.sequence;
-                made.send(sequence, Ok(rows(job, &mut reader, shaping)))
-            }
-        },
+    look_through(
+        feed,
+        shaping,
+        stopped,
+        |job, reader| rows(job, reader, shaping),
         &mut |rows: Rows| {
             for row in &rows.rows {
                 items.push(row).map_err(failed)?;
