@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use retort_model::bounds::ROWS_AT_ONCE;
-use retort_model::{Kind, Relation, Scope, Status, Time};
+use retort_model::{ItemKind, Kind, Relation, Scope, Status, Time};
 
 use crate::Error;
 use crate::answered::note_done;
@@ -14,7 +14,7 @@ use crate::filter::{
     read_texts, search_text,
 };
 use crate::importer::Importer;
-use crate::items::{insert_bodies, read_body, write_bodies};
+use crate::items::{insert_bodies, unpack_incoming, unpack_stored, write_bodies};
 use crate::shares::end_shares;
 use crate::store::{next, take_turn};
 
@@ -438,10 +438,13 @@ impl<'d, 'u, 'c> Deciding<'d, 'u, 'c> {
         let becomes =
             known.becomes.and_then(|at| self.rewritten.get(&at).or(self.incoming.get(at)));
         match becomes {
-            Some(next) => unpack(self.unpacker, next, &mut was)?,
-            None => unpack_known(connection, self.unpacker, known, &mut was)?,
+            Some(next) => unpack_incoming(self.unpacker, &next.body, next.size, &mut was)?,
+            None => {
+                let stored = (known.body, known.head);
+                unpack_stored(connection, self.unpacker, ItemKind::Conversation, stored, &mut was)?;
+            }
         }
-        unpack(self.unpacker, one, &mut came)?;
+        unpack_incoming(self.unpacker, &one.body, one.size, &mut came)?;
         let keeps_owner = known.owner.as_deref().filter(|_| {
             // Who imported it says by importing it again whose it is, or that nobody knows.
             let importer = known.importer.as_deref().or(known.owner.as_deref());
@@ -456,26 +459,6 @@ impl<'d, 'u, 'c> Deciding<'d, 'u, 'c> {
         self.rewritten.insert(place, *with_owner);
         Ok(if is_same { Meeting::Unchanged } else { Meeting::Differs(compared.relation) })
     }
-}
-
-fn unpack(unpacker: &mut Unpacker<'_>, one: &Incoming, line: &mut Vec<u8>) -> Result<(), Error> {
-    let head = BodyHead {
-        dictionary: one.body.dictionary,
-        crc32: one.body.crc32.into(),
-        size: usize::try_from(one.size).unwrap_or(usize::MAX),
-    };
-    unpacker.unpack(head, &one.body.bytes, line)
-}
-
-fn unpack_known(
-    connection: &mut Connection,
-    unpacker: &mut Unpacker<'_>,
-    known: &Known,
-    line: &mut Vec<u8>,
-) -> Result<(), Error> {
-    let missing = || Error::Damaged("the body of a conversation is missing".into());
-    let (head, packed) = read_body(connection, known.body, known.head)?.ok_or_else(missing)?;
-    unpacker.unpack(head, &packed, line)
 }
 
 impl Importer<'_> {

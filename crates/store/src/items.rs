@@ -56,6 +56,31 @@ pub(crate) fn read_body(
     })
 }
 
+/// Unpacks a body that comes in, whose line has `size` bytes.
+pub(crate) fn unpack_incoming(
+    unpacker: &mut Unpacker<'_>,
+    body: &PackedBody,
+    size: u64,
+    line: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let head = BodyHead { dictionary: body.dictionary, crc32: body.crc32.into(), size };
+    unpacker.unpack(head, &body.bytes, line)
+}
+
+/// Unpacks the body of an item that the store has.
+pub(crate) fn unpack_stored(
+    connection: &mut Connection,
+    unpacker: &mut Unpacker<'_>,
+    kind: ItemKind,
+    (body, head): (i64, BodyHead),
+    line: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let missing = || Error::Damaged(format!("the body of a {kind} is missing"));
+    let (head, packed) = read_body(connection, body, head)?.ok_or_else(missing)?;
+    unpacker.unpack(head, &packed, line)
+}
+
 /// Takes the body of an item away, also from exports under way, if there are any.
 pub(crate) fn purge_bodies(
     connection: &mut Connection,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use retort_model::bounds::{PAGE_ITEMS, ROWS_AT_ONCE};
-use retort_model::{NodeKind, RunSelection, RunSource, RunStatus, Scope, Time};
+use retort_model::{ItemKind, NodeKind, RunSelection, RunSource, RunStatus, Scope, Time};
 
 use crate::Error;
 use crate::body::{BodyHead, PackedBody, Unpacker};
@@ -11,7 +11,9 @@ use crate::conversations::{MANY, Taken, drop_body, insert, is_exporting, whole};
 use crate::dialect::{Connection, Dialect, Value};
 use crate::filter::{PURGED, SearchBy, Statement, key_text, micros};
 use crate::importer::Importer;
-use crate::items::{insert_bodies, is_named, purge_bodies, read_body, write_bodies};
+use crate::items::{
+    insert_bodies, is_named, purge_bodies, unpack_incoming, unpack_stored, write_bodies,
+};
 use crate::run_filter::{
     HAS_ERROR, HAS_FEEDBACK, column, flows_meant, number_of_node_kind, number_of_run_status,
     number_of_source, push_runs, run_search_text,
@@ -242,11 +244,14 @@ fn decide(
         }
         let (mut was, mut came) = (Vec::new(), Vec::new());
         match (&state.next, there) {
-            (Some(next), _) => unpack(unpacker, next, &mut was)?,
-            (None, Some(known)) => unpack_known(connection, unpacker, known, &mut was)?,
+            (Some(next), _) => unpack_incoming(unpacker, &next.body, next.size, &mut was)?,
+            (None, Some(known)) => {
+                let stored = (known.body, known.head);
+                unpack_stored(connection, unpacker, ItemKind::Run, stored, &mut was)?;
+            }
             (None, None) => {}
         }
-        unpack(unpacker, one, &mut came)?;
+        unpack_incoming(unpacker, &one.body, one.size, &mut came)?;
         taken.push(match update(&was, &came, one)? {
             Updated::To(next) => {
                 state.next = Some(next);
@@ -257,26 +262,6 @@ fn decide(
         });
     }
     Ok((taken, states))
-}
-
-fn unpack(unpacker: &mut Unpacker<'_>, run: &IncomingRun, line: &mut Vec<u8>) -> Result<(), Error> {
-    let head = BodyHead {
-        dictionary: run.body.dictionary,
-        crc32: run.body.crc32.into(),
-        size: usize::try_from(run.size).unwrap_or(usize::MAX),
-    };
-    unpacker.unpack(head, &run.body.bytes, line)
-}
-
-fn unpack_known(
-    connection: &mut Connection,
-    unpacker: &mut Unpacker<'_>,
-    known: &Known,
-    line: &mut Vec<u8>,
-) -> Result<(), Error> {
-    let missing = || Error::Damaged("the body of a run is missing".into());
-    let (head, packed) = read_body(connection, known.body, known.head)?.ok_or_else(missing)?;
-    unpacker.unpack(head, &packed, line)
 }
 
 /// What is there under the ids that come in.
