@@ -169,18 +169,27 @@ struct WithCsrf {
     csrf: String,
 }
 
+/// The secret of the session that a form was sent from, or what to answer where it was sent from none.
+fn session_of_form(app: &App, headers: &HeaderMap, csrf: &str) -> Result<String, Box<Response>> {
+    let Some(session) = cookie(headers, cookie_name(app)) else {
+        return Err(Box::new(see_other("/sign-in", None)));
+    };
+    if !is_token(csrf, &csrf_of(session)) {
+        return Err(Box::new(trouble(&Problem::forbidden(OTHER_SESSION))));
+    }
+    Ok(session.to_owned())
+}
+
 async fn sign_out(
     State(app): State<App>,
     visitor: Visitor,
     headers: HeaderMap,
     Form(form): Form<WithCsrf>,
 ) -> Response {
-    let Some(secret) = cookie(&headers, cookie_name(&app)).map(str::to_owned) else {
-        return see_other("/sign-in", None);
+    let secret = match session_of_form(&app, &headers, &form.csrf) {
+        Ok(session) => session,
+        Err(answer) => return *answer,
     };
-    if !is_token(&form.csrf, &csrf_of(&secret)) {
-        return trouble(&Problem::forbidden(OTHER_SESSION));
-    }
     let origin = visitor.origin;
     let done = app
         .call(move |service| match service.by_session(&secret)? {
@@ -472,12 +481,10 @@ async fn join(
     headers: HeaderMap,
     Form(form): Form<Joining>,
 ) -> Response {
-    let Some(session) = cookie(&headers, cookie_name(&app)).map(str::to_owned) else {
-        return see_other("/sign-in", None);
+    let session = match session_of_form(&app, &headers, &form.csrf) {
+        Ok(session) => session,
+        Err(answer) => return *answer,
     };
-    if !is_token(&form.csrf, &csrf_of(&session)) {
-        return trouble(&Problem::forbidden(OTHER_SESSION));
-    }
     let (origin, secret) = (visitor.origin, form.secret.clone());
     let joined = app.call(move |service| match service.by_session(&session)? {
         Some(signed) => service.accept(&signed, &form.secret, &origin).map(|()| true),
