@@ -80,7 +80,7 @@ enum Thing {
     Running(Sender<()>, std::thread::JoinHandle<bool>),
     Dataset(i64),
     /// Where it is told to, and the export that is.
-    Webhook(String, i64),
+    Webhook(i64, i64),
 }
 
 /// Holds the work up at its first progress until it may go on.
@@ -172,8 +172,8 @@ impl Life {
             }
             _ => {
                 let url = format!("https://example.com/hook-{}", self.number);
-                service.add_webhook(&self.caller, &url).unwrap();
-                Thing::Webhook(url, self.export(service, "told", true))
+                let webhook = service.add_webhook(&self.caller, &url).unwrap();
+                Thing::Webhook(webhook.id, self.export(service, "told", true))
             }
         }
     }
@@ -246,11 +246,12 @@ impl Life {
                 let path = format!("/api/v1/datasets/{id}/download?project=p");
                 works(house.get(&path, &As::Session(session.secret)).await.status == 200)
             }
-            Thing::Webhook(url, job) => {
+            Thing::Webhook(webhook, job) => {
+                // The server may have claimed the delivery already, so it is not claimed here.
+                let caller = self.caller.clone();
                 let told = house.call(move |service| {
                     self::works(service, job);
-                    let deliveries = service.claim_deliveries(100).unwrap();
-                    deliveries.iter().any(|one| one.url == url)
+                    service.deliveries(&caller, webhook).is_ok_and(|told| !told.is_empty())
                 });
                 works(told.await)
             }
