@@ -244,8 +244,8 @@ pub struct Shaping {
     #[arg(long, value_name = "keep|extra", default_value = "keep")]
     call_text: CallTextTo,
 
-    /// What becomes of answers after a picture, sound or file that the rows do not carry: they are not learnt, or the
-    /// attachment is dropped and they are.
+    /// What to do with answers that follow a picture, sound or file that the rows do not carry: leave them out of
+    /// training, or drop the attachment and train on them.
     #[arg(long, value_name = "leave-out|drop", default_value = "leave-out")]
     attachments: WithAttachments,
 

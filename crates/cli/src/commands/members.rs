@@ -39,8 +39,8 @@ enum Action {
         #[arg(value_name = "ROLE", value_parser = parse_role)]
         role: ProjectRole,
     },
-    /// Confirm that a member who chose their own name, by an open invitation, is who they say: from then on they see the
-    /// items that it owns.
+    /// Confirm that a member who chose their own name (through an open invitation) is who they say they are. They then
+    /// see the items owned by that name.
     Confirm {
         /// Their name.
         #[arg(value_name = "PERSON")]

@@ -97,7 +97,7 @@ pub struct Serve {
     #[arg(long, value_name = "N")]
     requests_per_minute: Option<u32>,
 
-    /// Seconds that a request may take the server before it is stopped [default: 60].
+    /// Seconds after which a request is stopped [default: 60].
     #[arg(long, value_name = "SECONDS")]
     request_seconds: Option<u64>,
 

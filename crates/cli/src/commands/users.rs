@@ -76,7 +76,7 @@ enum Action {
         yes: bool,
     },
     /// Print a link that signs a person in, once. The first time, the account's earlier password, sessions and API tokens
-    /// end, as whoever made it may have them.
+    /// end, because the person who created the account may know them.
     Link {
         /// Their name.
         #[arg(value_name = "NAME")]
