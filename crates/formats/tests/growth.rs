@@ -7,8 +7,9 @@ mod support;
 use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::{self, Notes, Shape};
-use retort_model::json::Value;
-use retort_model::{Check, Item, RawJson, canonical};
+use retort_json::RawJson;
+use retort_json::Value;
+use retort_model::{Check, Item, canonical};
 use support::growth::{TIMES, check, list};
 
 /// A message of the model with calls of these ids.

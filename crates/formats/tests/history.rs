@@ -199,8 +199,8 @@ fn no_key_stands_twice() {
 
 /// Panics where an object of the JSON text has a key twice.
 fn assert_no_key_twice(text: &str) {
-    fn look(value: &retort_model::json::Value<'_>) {
-        use retort_model::json::Value;
+    fn look(value: &retort_json::Value<'_>) {
+        use retort_json::Value;
         match value {
             Value::Object(fields) => {
                 let keys: std::collections::HashSet<_> =
@@ -212,7 +212,7 @@ fn assert_no_key_twice(text: &str) {
             _ => {}
         }
     }
-    text.lines().for_each(|line| look(&retort_model::json::Value::parse(line).unwrap()));
+    text.lines().for_each(|line| look(&retort_json::Value::parse(line).unwrap()));
 }
 
 #[test]

@@ -18,8 +18,9 @@ use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{FORMATS, ImportFormat, ItemError, Notes, Shape, sniff};
-use retort_model::json::{Parser, Value, unescape_into, write_string};
-use retort_model::{Conversation, Item, RawJson};
+use retort_json::RawJson;
+use retort_json::{Parser, Value, unescape_into, write_string};
+use retort_model::{Conversation, Item};
 
 /// Valid items, at least one of each format, with every field that a reader looks at.
 const SEEDS: [&str; 19] = [
@@ -164,7 +165,7 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-fn skip(text: &str) -> Result<(), retort_model::json::JsonError> {
+fn skip(text: &str) -> Result<(), retort_json::JsonError> {
     let mut parser = Parser::new(text);
     parser.skip()?;
     parser.end()

@@ -11,9 +11,10 @@ mod support;
 
 use retort_formats::data::ShapeOptions;
 use retort_formats::import::{Notes, Refusal, by_name};
+use retort_json::RawJson;
 use retort_model::{
     Content, Conversation, Feedback, Fields, Kind, Label, Message, NotUnderstood, Parent, Part,
-    PartKind, RawJson, Role, Round, Status, Task, Time, ToolCall, Usage, canonical,
+    PartKind, Role, Round, Status, Task, Time, ToolCall, Usage, canonical,
 };
 use support::*;
 

@@ -13,9 +13,10 @@ use arbtest::arbitrary::{self, Unstructured};
 use arbtest::arbtest;
 use retort_formats::data::ShapeOptions;
 use retort_formats::import::{Notes, Refusal, by_name};
+use retort_json::{RawJson, Text};
 use retort_model::{
-    Feedback, Fields, FileReference, Item, NodeKind, NodeRun, RawJson, Run, RunSource, RunStatus,
-    Text, Time, Usage,
+    Feedback, Fields, FileReference, Item, NodeKind, NodeRun, Run, RunSource, RunStatus, Time,
+    Usage,
 };
 use serde_json::{Value, json};
 use support::*;

@@ -1,8 +1,5 @@
 //! Every bound of the house, with its reason. Whatever repeats, queues or nests is held by one of these.
 
-/// Deepest nesting of JSON that is read. Trainers' own parsers stop near 1,000; real histories stay under 40.
-pub const JSON_DEPTH: usize = 512;
-
 /// Prompt variables that get columns of their own, at most: a prompt has a handful, and a reader that infers types
 /// has to see each of them.
 pub const VARIABLE_COLUMNS: usize = 40;

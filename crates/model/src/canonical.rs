@@ -9,10 +9,10 @@ use std::fmt;
 
 use crate::conversation::{Conversation, Parent, Round, Task};
 use crate::fields::Fields;
-use crate::json::{JsonError, Kind as JsonKind, Parser, write_string};
 use crate::message::{Content, Feedback, Label, Message, NotUnderstood, Part, ToolCall};
-use crate::text::{RawJson, Text};
 use crate::time::Time;
+use retort_json::{JsonError, Kind as JsonKind, Parser, write_string};
+use retort_json::{RawJson, Text};
 
 pub use document::{read_document, read_document_from, write_document};
 pub(crate) use run::write_node;

@@ -2,8 +2,8 @@
 
 use crate::fields::Fields;
 use crate::message::{Label, Message, NotUnderstood};
-use crate::text::{RawJson, Text};
 use crate::time::Time;
+use retort_json::{RawJson, Text};
 
 /// One conversation with a language model, as a tree of rounds.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,8 +1,8 @@
 //! Documents that answers were retrieved from.
 
 use crate::fields::Fields;
-use crate::text::{RawJson, Text};
 use crate::time::Time;
+use retort_json::{RawJson, Text};
 
 /// A document, cut into chunks.
 #[derive(Clone, Debug, Default, PartialEq)]

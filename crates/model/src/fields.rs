@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use crate::text::{RawJson, Text};
+use retort_json::{RawJson, Text};
 
 /// What a source said beyond the fields that Retort names: keys and raw values, in the source's order.
 ///

@@ -4,7 +4,7 @@ use crate::conversation::{Conversation, named};
 use crate::document::Document;
 use crate::message::NotUnderstood;
 use crate::run::Run;
-use crate::text::Text;
+use retort_json::Text;
 
 /// What a reader yields, a store keeps and a data format shapes.
 #[derive(Clone, Debug, PartialEq)]

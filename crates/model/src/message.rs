@@ -2,8 +2,8 @@
 
 use crate::conversation::named;
 use crate::fields::Fields;
-use crate::text::{RawJson, Text};
 use crate::time::Time;
+use retort_json::{RawJson, Text};
 
 /// One message.
 #[derive(Clone, Debug, Default, PartialEq)]

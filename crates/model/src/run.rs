@@ -3,8 +3,8 @@
 use crate::conversation::{Usage, named};
 use crate::fields::Fields;
 use crate::message::{Feedback, NotUnderstood};
-use crate::text::{RawJson, Text};
 use crate::time::Time;
+use retort_json::{RawJson, Text};
 
 /// One execution of a copilot or a webhook recipe.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -10,8 +10,8 @@ use crate::canonical;
 use crate::fields::Fields;
 use crate::message::Feedback;
 use crate::run::{NodeKind, NodeRun, Run, RunStatus};
-use crate::text::Text;
 use crate::time::Time;
+use retort_json::Text;
 
 /// What became of a run that came again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

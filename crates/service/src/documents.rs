@@ -4,8 +4,8 @@ use std::io;
 
 use retort_formats::data::Embeddings;
 use retort_formats::file::ReadSeek;
+use retort_json::Value;
 use retort_model::bounds::CITATIONS;
-use retort_model::json::Value;
 use retort_model::{
     Action, Document, DocumentSelection, EmbeddingFacts, Grant, ProjectRole, canonical,
 };

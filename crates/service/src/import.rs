@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, Reject, findings, write_reject};
+use retort_json::Text;
+use retort_json::Value;
 use retort_model::bounds::{CITATIONS, COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RUN_EXCERPT};
-use retort_model::json::Value;
 use retort_model::{
     Again, Conversation, Document, Item, ItemKind, Messages, NodeKind, NodeRun, Run, Scope, Tally,
-    Text, Time, Warning, canonical,
+    Time, Warning, canonical,
 };
 use retort_store::{
     Compared, Comparing, Importer, Incoming, IncomingDocument, IncomingRun, PackedBody, Packer,

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use retort_formats::file::by_name as file_format_named;
 use retort_formats::package::{CARD, DATASET_INFO, DataFile, IDS, MANIFEST, Manifest, REJECTS};
+use retort_json::{Kind, Parser};
 use retort_model::Warning;
-use retort_model::json::{Kind, Parser};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
@@ -205,7 +205,7 @@ pub(crate) fn read_through(input: &mut dyn Read) -> io::Result<(u64, String, u64
 fn row_problem(row: &str, manifest: &Manifest) -> Option<String> {
     let mut parser = Parser::new(row);
     let mut seen = vec![false; manifest.schema.len()];
-    let mut walk = || -> Result<Option<String>, retort_model::json::JsonError> {
+    let mut walk = || -> Result<Option<String>, retort_json::JsonError> {
         if parser.kind()? != Kind::Object {
             return Ok(Some("no object".into()));
         }

@@ -13,9 +13,10 @@
 
 use std::io::{self, Write};
 
+use retort_json::{RawJson, Text};
 use retort_model::{
-    Chunk, Content, Conversation, Document, Feedback, Kind, Message, NodeKind, NodeRun, RawJson,
-    Role, Round, Run, Text, Time, ToolCall, Usage, canonical,
+    Chunk, Content, Conversation, Document, Feedback, Kind, Message, NodeKind, NodeRun, Role,
+    Round, Run, Time, ToolCall, Usage, canonical,
 };
 
 /// Bytes of the dictionary.

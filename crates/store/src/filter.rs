@@ -296,7 +296,7 @@ pub(crate) fn array_of(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Stri
         if index > 0 {
             out.push(',');
         }
-        retort_model::json::write_string(text.as_ref(), &mut out);
+        retort_json::write_string(text.as_ref(), &mut out);
     }
     out.push(']');
     out
@@ -304,7 +304,7 @@ pub(crate) fn array_of(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Stri
 
 /// The texts of a JSON array that the store wrote.
 pub(crate) fn read_texts(array: &str) -> Vec<String> {
-    use retort_model::json::Value as Json;
+    use retort_json::Value as Json;
     match Json::parse(array) {
         Ok(Json::Array(items)) => {
             items.iter().filter_map(Json::as_str).map(str::to_owned).collect()

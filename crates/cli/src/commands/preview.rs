@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::{Cell, CellAlignment};
-use retort_model::json::Value;
+use retort_json::Value;
 use retort_service::{Found, Package, preview, preview_package};
 use serde_json::json;
 

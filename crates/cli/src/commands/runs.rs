@@ -393,7 +393,7 @@ fn print_node(node: &NodeRun<'_>, depth: usize, out: &mut impl Write) -> io::Res
     writeln!(out, "\n{indent}{}  ({})", name(&node.node.decoded()), head.join(" · "))?;
     let prompt = node.prompt.as_ref().map(|text| text.decoded());
     let error = node.error.as_ref().map(|text| text.decoded());
-    let raw = |raw: &Option<retort_model::RawJson<'_>>| {
+    let raw = |raw: &Option<retort_json::RawJson<'_>>| {
         raw.as_ref().map(|raw| raw.as_str().to_owned().into())
     };
     for (what, text) in [

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use retort_model::json::{Kind, Parser};
+use retort_json::{Kind, Parser};
 use retort_model::{LeftOut, Reason, Repair, ToolCall};
 
 use super::ShapeOptions;
@@ -31,7 +31,7 @@ pub(super) fn object_of<'c>(
     if options.wrap_arguments && reason != Reason::MissingArguments {
         repairs.push(Repair::WrappedArguments);
         let mut wrapped = String::from(r#"{"_raw":"#);
-        retort_model::json::write_string(&text, &mut wrapped);
+        retort_json::write_string(&text, &mut wrapped);
         wrapped.push('}');
         return Ok(wrapped.into());
     }
@@ -59,7 +59,7 @@ fn one_line(text: Cow<'_, str>) -> Cow<'_, str> {
     if !needs && !trimmed {
         return text;
     }
-    match retort_model::RawJson::parse(&text) {
+    match retort_json::RawJson::parse(&text) {
         Ok(raw) => Cow::Owned(raw.as_str().to_owned()),
         Err(_) => text,
     }

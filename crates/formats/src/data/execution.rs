@@ -1,8 +1,9 @@
 //! What the data formats for runs and their nodes share: what was put in, what came out, and the single values.
 
+use retort_json::{RawJson, Text, write_string};
 use retort_model::{
-    Content, Conversation, FileReference, Kind, LeftOut, Message, NodeKind, Part, PartKind,
-    RawJson, Reason, Role, Round, Run, RunStatus, Text, Time, json::write_string,
+    Content, Conversation, FileReference, Kind, LeftOut, Message, NodeKind, Part, PartKind, Reason,
+    Role, Round, Run, RunStatus, Time,
 };
 
 use super::schema::Sink;

@@ -1,8 +1,9 @@
 //! What a record says beyond its columns, as JSON text: ids and text of calls, reasoning, single results,
 //! attachments, contexts, and what was cut.
 
-use retort_model::json::{write_escaped, write_string};
-use retort_model::{Feedback, Message, RawJson, Run, Text};
+use retort_json::{RawJson, Text};
+use retort_json::{write_escaped, write_string};
+use retort_model::{Feedback, Message, Run};
 
 use super::ShapeOptions;
 use super::record::Draft;

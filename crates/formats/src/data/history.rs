@@ -5,10 +5,11 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use retort_model::json::write_string;
+use retort_json::write_string;
+use retort_json::{RawJson, Text};
 use retort_model::{
-    Content, Conversation, Fields, Item, LeftOut, Message, Part, PartKind, RawJson, Reason, Role,
-    Text, Warning, fnv1a,
+    Content, Conversation, Fields, Item, LeftOut, Message, Part, PartKind, Reason, Role, Warning,
+    fnv1a,
 };
 
 use super::keys::write_others;

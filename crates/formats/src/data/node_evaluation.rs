@@ -137,7 +137,7 @@ pub(super) fn each_execution(
 }
 
 /// The input of an execution that ended and has what it takes to be judged.
-pub(super) fn settled<'n>(node: &'n NodeRun<'_>) -> Result<retort_model::Text<'n>, LeftOut> {
+pub(super) fn settled<'n>(node: &'n NodeRun<'_>) -> Result<retort_json::Text<'n>, LeftOut> {
     finished(node.status, "the node")?;
     let input = input_of(node)
         .ok_or_else(|| LeftOut::new(Reason::NoInput, "the node has neither input nor prompt"))?;

@@ -1,8 +1,9 @@
 //! What becomes one record of training data: its rounds, its turns in order, and what was found in them. Shared by
 //! the data formats that trainers read.
 
+use retort_json::Text;
 use retort_model::{
-    Check, Conversation, Item, Kind, Label, LeftOut, Reason, Repair, Round, Run, Text, Warning,
+    Check, Conversation, Item, Kind, Label, LeftOut, Reason, Repair, Round, Run, Warning,
 };
 
 use super::execution::conversation_of;

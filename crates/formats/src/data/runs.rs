@@ -1,6 +1,7 @@
 //! `runs`: every field of a run and of its nodes, a row a run. The reader of that name reads it back as it was.
 
-use retort_model::{Feedback, Fields, FileReference, Item, ItemKind, NodeRun, RawJson, Run};
+use retort_json::RawJson;
+use retort_model::{Feedback, Fields, FileReference, Item, ItemKind, NodeRun, Run};
 
 use super::execution::{put_int, put_json, put_text, put_time, tokens};
 use super::schema::{Field, Schema, Sink, Type};

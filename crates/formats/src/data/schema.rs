@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use retort_model::{Text, Vector};
+use retort_json::Text;
+use retort_model::Vector;
 
 /// The columns of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]

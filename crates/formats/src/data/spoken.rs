@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use retort_model::json::Value;
-use retort_model::{Check, LeftOut, Message, Reason, Repair, Role, Text, ToolCall, Warning};
+use retort_json::Text;
+use retort_json::Value;
+use retort_model::{Check, LeftOut, Message, Reason, Repair, Role, ToolCall, Warning};
 
 use super::arguments::object_of;
 use super::extra::{extra, has_attachments};

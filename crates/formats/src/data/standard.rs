@@ -2,10 +2,10 @@
 //! `spec/conversation-export.md` gives it and LLaMA-Factory reads it.
 
 use memchr::memchr2_iter;
-use retort_model::json::write_string;
+use retort_json::Text;
+use retort_json::write_string;
 use retort_model::{
-    Check, Conversation, Item, ItemKind, LeftOut, Message, Purpose, Reason, Repair, Role, Text,
-    Warning,
+    Check, Conversation, Item, ItemKind, LeftOut, Message, Purpose, Reason, Repair, Role, Warning,
 };
 
 use super::arguments::object_of;
@@ -298,7 +298,7 @@ fn results_text<'c>(turn: &Turn<'c>) -> Text<'c> {
                 let text = result.map_or(Text::from(NO_RESULT), result_words);
                 let text = text.decoded();
                 if text.starts_with(['{', '['])
-                    && retort_model::RawJson::parse(&text).is_ok_and(|raw| raw.as_str() == text)
+                    && retort_json::RawJson::parse(&text).is_ok_and(|raw| raw.as_str() == text)
                 {
                     out.push_str(&text);
                 } else {

@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use retort_json::RawJson;
+use retort_json::{Value, write_escaped};
+use retort_model::Repair;
 use retort_model::bounds::TOOLS_REMEMBERED;
-use retort_model::json::{Value, write_escaped};
-use retort_model::{RawJson, Repair};
 
 /// Prepares tool definitions.
 #[derive(Default)]

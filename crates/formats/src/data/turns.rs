@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use retort_model::json::Value;
-use retort_model::{Content, Label, LeftOut, Message, Reason, Repair, Role, Text};
+use retort_json::Text;
+use retort_json::Value;
+use retort_model::{Content, Label, LeftOut, Message, Reason, Repair, Role};
 
 use super::extra::has_attachments;
 use super::tools::push_once;
@@ -723,7 +724,8 @@ impl<'c> OpenCalls<'c> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use retort_model::{RawJson, ToolCall};
+    use retort_json::RawJson;
+    use retort_model::ToolCall;
 
     const JOINED: Rules = Rules {
         joins_results: true,

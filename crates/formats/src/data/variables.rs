@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use retort_json::RawJson;
+use retort_json::{Value, write_string};
+use retort_model::NodeRun;
 use retort_model::bounds::COLUMN_NAME;
-use retort_model::json::{Value, write_string};
-use retort_model::{NodeRun, RawJson};
 
 use super::execution::text_of;
 use super::schema::{Schema, Sink};
@@ -88,12 +89,12 @@ pub(super) fn write(
 }
 
 /// The input of an execution, as text: what went in, else what its variables were, else the prompt itself.
-pub(super) fn input_of<'n>(node: &'n NodeRun<'_>) -> Option<retort_model::Text<'n>> {
+pub(super) fn input_of<'n>(node: &'n NodeRun<'_>) -> Option<retort_json::Text<'n>> {
     let says = |raw: &&RawJson<'_>| !super::execution::is_nothing(raw);
     let value = node.input.as_ref().filter(says).or(node.variables.as_ref().filter(says));
     value
         .map(text_of)
-        .or_else(|| node.prompt.as_ref().map(retort_model::Text::borrowed))
+        .or_else(|| node.prompt.as_ref().map(retort_json::Text::borrowed))
         .filter(|text| !text.is_blank())
 }
 

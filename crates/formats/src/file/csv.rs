@@ -6,9 +6,10 @@
 
 use std::io::{self, Read, Write};
 
+use retort_json::Text;
+use retort_json::{Value, write_string};
 use retort_model::bounds::SPREADSHEET_CELL;
-use retort_model::json::{Value, write_string};
-use retort_model::{Text, Time, Vector};
+use retort_model::{Time, Vector};
 
 use super::jsonl::JsonRows;
 use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};

@@ -2,9 +2,10 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 
+use retort_json::Text;
+use retort_json::write_string;
+use retort_model::Vector;
 use retort_model::bounds::BATCH_BYTES;
-use retort_model::json::write_string;
-use retort_model::{Text, Vector};
 
 use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
 use crate::data::{Column, Field, Schema, Sink, Type, write_vector};

@@ -2,8 +2,9 @@
 //! rejected answers of preference data. The answer that counts goes on from the last question; the others become
 //! siblings of it, which are kept and never learnt.
 
-use retort_model::json::{Kind, Parser};
-use retort_model::{Conversation, Label, Message, Parent, RawJson, Role, Round, Text};
+use retort_json::{Kind, Parser};
+use retort_json::{RawJson, Text};
+use retort_model::{Conversation, Label, Message, Parent, Role, Round};
 
 use super::bag::{self, Bag};
 use super::unplaced::{Least, says};

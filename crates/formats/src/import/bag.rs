@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use retort_model::json::{Kind, Parser, Value};
-use retort_model::{Fields, RawJson, Text, Time};
+use retort_json::{Kind, Parser, Value};
+use retort_json::{RawJson, Text};
+use retort_model::{Fields, Time};
 
 use super::fields::{each_field, put, time_of};
 use super::{ItemError, Notes};

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use retort_model::json::{Kind, Parser};
-use retort_model::{Content, Fields, Message, RawJson, Role, Text, ToolCall};
+use retort_json::{Kind, Parser};
+use retort_json::{RawJson, Text};
+use retort_model::{Content, Fields, Message, Role, ToolCall};
 
 use super::bag::{self, Bag};
 use super::fields::{each_field, id_or_keep, keep, put, text_or_keep};

@@ -7,10 +7,9 @@
 
 use std::borrow::Cow;
 
-use retort_model::json::{Kind, Parser};
-use retort_model::{
-    Content, Feedback, Fields, Label, Message, RawJson, Role, Round, Text, ToolCall,
-};
+use retort_json::{Kind, Parser};
+use retort_json::{RawJson, Text};
+use retort_model::{Content, Feedback, Fields, Label, Message, Role, Round, ToolCall};
 
 use super::bag::{self, Bag};
 use super::calls::{CALL_ID, RESULT, TOOL_NAME, calls_in, content_of, tool_call};

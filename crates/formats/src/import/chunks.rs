@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use retort_model::json::{Kind, Parser};
+use retort_json::{Kind, Parser};
 use retort_model::{Chunk, Document, Item};
 
 use super::documents::{named, of_chunk};

@@ -1,6 +1,6 @@
 //! Definitions of tools that a conversation offers.
 
-use retort_model::RawJson;
+use retort_json::RawJson;
 
 use super::Notes;
 use super::bag::{self, Bag};

@@ -1,8 +1,9 @@
 //! Documents as UIUC.chat exports them, one a line with its chunks in `contexts`. Source: `documents` in its
 //! `src/db/schema.ts`, and `spec/bulk-export.md`.
 
-use retort_model::json::{Kind, Parser};
-use retort_model::{Chunk, Document, Embedding, Item, RawJson, Text, Time};
+use retort_json::{Kind, Parser};
+use retort_json::{RawJson, Text};
+use retort_model::{Chunk, Document, Embedding, Item, Time};
 
 use super::fields::{count_or_keep, each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
 use super::vector::{vector, vector_in_text};

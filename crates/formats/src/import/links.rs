@@ -76,8 +76,8 @@ struct Group {
 }
 
 impl Group {
-    fn raw_parent(&self) -> retort_model::RawJson<'static> {
-        retort_model::RawJson::string(self.parent.as_deref().unwrap_or_default())
+    fn raw_parent(&self) -> retort_json::RawJson<'static> {
+        retort_json::RawJson::string(self.parent.as_deref().unwrap_or_default())
     }
 }
 

@@ -2,7 +2,7 @@
 //! (its rounds), joined in one object or side by side under one `_id`. Source: its
 //! `repositories/conversation_repository.py`, `agent_run_repository.py` and `graph_run_repository.py`.
 
-use retort_model::json::{Kind as JsonKind, Parser};
+use retort_json::{Kind as JsonKind, Parser};
 use retort_model::{Conversation, Fields, Item, Kind, Round, Task};
 
 use super::fields::{

@@ -32,7 +32,7 @@ mod vector;
 
 use std::fmt;
 
-use retort_model::json::{JsonError, Parser};
+use retort_json::{JsonError, Parser};
 use retort_model::{Conversation, Item, NotUnderstood, Run, canonical::CanonicalError};
 
 pub use shape::Shape;

@@ -4,8 +4,9 @@
 
 use std::collections::HashSet;
 
-use retort_model::json::{Kind, Parser};
-use retort_model::{Conversation, Fields, Item, Label, Message, RawJson, Role, Round, Text};
+use retort_json::{Kind, Parser};
+use retort_json::{RawJson, Text};
+use retort_model::{Conversation, Fields, Item, Label, Message, Role, Round};
 
 use super::answers::{self, Answer, PREFERRED, REJECTED};
 use super::bag;

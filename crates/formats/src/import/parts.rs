@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
-use retort_model::json::{Kind, Parser};
-use retort_model::{Content, Message, Part, PartKind, RawJson, Text, ToolCall};
+use retort_json::{Kind, Parser};
+use retort_json::{RawJson, Text};
+use retort_model::{Content, Message, Part, PartKind, ToolCall};
 
 use super::bag::{self, Bag};
 use super::calls::{CALL_ID, call_of, calls_in, result_of};

@@ -2,8 +2,9 @@
 //! without. Without a prompt both hold the whole conversation; what they begin with alike is the question. Reference: the
 //! dataset formats of TRL's documentation.
 
-use retort_model::json::{Kind, Parser};
-use retort_model::{Fields, Item, RawJson};
+use retort_json::RawJson;
+use retort_json::{Kind, Parser};
+use retort_model::{Fields, Item};
 
 use super::bag::{self, Bag};
 use super::{ImportFormat, ItemError, Notes, Refusal, Shape, openai};

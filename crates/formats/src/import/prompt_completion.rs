@@ -4,8 +4,9 @@
 
 use std::borrow::Cow;
 
-use retort_model::json::{Kind, Parser};
-use retort_model::{Conversation, Item, RawJson};
+use retort_json::RawJson;
+use retort_json::{Kind, Parser};
+use retort_model::{Conversation, Item};
 
 use super::openai::OpenAi;
 use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
@@ -39,7 +40,7 @@ impl ImportFormat for PromptCompletion {
                 "completion" => completion = Some(messages(&raw, at)?),
                 _ => {
                     rest.push(',');
-                    retort_model::json::write_string(&key, &mut rest);
+                    retort_json::write_string(&key, &mut rest);
                     rest.push(':');
                     rest.push_str(raw.as_str());
                 }

@@ -3,8 +3,9 @@
 //! their `body`, OpenAI's preference rows with `input`, the Responses API's `input` and `output`, Google's `contents`.
 //! Put together they are what [`openai`](super::openai) reads.
 
-use retort_model::json::{Kind, Parser};
-use retort_model::{Fields, Item, RawJson};
+use retort_json::RawJson;
+use retort_json::{Kind, Parser};
+use retort_model::{Fields, Item};
 
 use super::bag::{self, Bag};
 use super::{ImportFormat, ItemError, Notes, Refusal, Shape, openai};

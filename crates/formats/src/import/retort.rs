@@ -1,6 +1,6 @@
 //! Retort's own lines: the canonical JSON of the model, which loses nothing.
 
-use retort_model::json::{JsonError, Parser};
+use retort_json::{JsonError, Parser};
 use retort_model::{Item, ItemKind, canonical};
 
 use super::{ImportFormat, ItemError, Notes, Shape};

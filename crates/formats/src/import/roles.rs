@@ -1,6 +1,7 @@
 //! Who speaks: the words that systems have for the roles.
 
-use retort_model::{Role, Text};
+use retort_json::Text;
+use retort_model::Role;
 
 /// The role of a word, and the word where it is not Retort's own.
 pub(super) fn role(word: Text<'_>) -> (Role, Option<Text<'_>>) {

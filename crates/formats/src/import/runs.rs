@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
+use retort_json::{Kind, Parser};
+use retort_json::{RawJson, Text};
 use retort_model::bounds::NODE_DEPTH;
-use retort_model::json::{Kind, Parser};
 use retort_model::{
-    Feedback, FileReference, Item, NodeKind, NodeRun, RawJson, Run, RunSource, RunStatus, Text,
-    Time, Usage,
+    Feedback, FileReference, Item, NodeKind, NodeRun, Run, RunSource, RunStatus, Time, Usage,
 };
 
 use super::bag::{self, Bag, count, id, json, list, object, text, time, words};

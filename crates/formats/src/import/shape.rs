@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use retort_model::json::{JsonError, Kind, Parser};
+use retort_json::{JsonError, Kind, Parser};
 
 /// The outline of one item.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,8 +5,8 @@
 
 use std::io::{self, Read};
 
+use retort_json::{Parser, Problem};
 use retort_model::bounds::{BATCH_BYTES, BATCH_ITEMS, ITEM_BYTES};
-use retort_model::json::{Parser, Problem};
 
 /// Some items of one source, and the bytes they stand in.
 #[derive(Debug, Default)]
@@ -463,7 +463,7 @@ fn begins_a_list_of_messages(text: &str) -> bool {
                 _ => parser.skip()?,
             }
         }
-        Ok::<bool, retort_model::json::JsonError>(false)
+        Ok::<bool, retort_json::JsonError>(false)
     };
     look().unwrap_or(false)
 }

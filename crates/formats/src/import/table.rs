@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::LazyLock;
 
-use retort_model::json::{Kind, Parser, write_string};
+use retort_json::{Kind, Parser, write_string};
 
 use crate::data::{self, ShapeOptions, Type};
 use crate::file::unguard;

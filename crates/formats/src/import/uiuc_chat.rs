@@ -4,8 +4,9 @@
 //! The system prompt stands in `convo.prompt`; here it becomes a system message with the source role `prompt`.
 //! A message's `tools` are call and result in one; they become messages with the source role `tools`.
 
-use retort_model::json::{Kind as JsonKind, Parser, Value};
-use retort_model::{Conversation, Fields, Item, Message, RawJson, Role, Text, ToolCall};
+use retort_json::{Kind as JsonKind, Parser, Value};
+use retort_json::{RawJson, Text};
+use retort_model::{Conversation, Fields, Item, Message, Role, ToolCall};
 
 use super::chat::{self, Rounds};
 use super::fields::{each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};

@@ -10,9 +10,10 @@
 //! What says something and has no place is *not understood*: it is kept where it was, told with its path, and nothing is
 //! trained on the item.
 
+use retort_json::{JsonError, Kind, Parser};
+use retort_json::{RawJson, Text};
 use retort_model::bounds::NOT_UNDERSTOOD;
-use retort_model::json::{JsonError, Kind, Parser};
-use retort_model::{Fields, NotUnderstood, RawJson, Text};
+use retort_model::{Fields, NotUnderstood};
 
 use super::Notes;
 

@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use retort_json::Parser;
 use retort_model::Vector;
-use retort_model::json::Parser;
 
 use super::{ItemError, Refusal};
 

@@ -1,8 +1,8 @@
 //! `rejects.jsonl`: what was left out and why; `extra.jsonl`: what the rows of a data format could not hold. A line
 //! each, so that nothing is lost in silence.
 
+use retort_json::write_string;
 use retort_model::ItemKind;
-use retort_model::json::write_string;
 
 /// Something that was left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -104,8 +104,7 @@ impl Shaped {
     /// The keys of the first row, in their order.
     pub fn keys(&self) -> Vec<String> {
         let line = self.text.lines().next().unwrap_or("{}");
-        let retort_model::json::Value::Object(fields) =
-            retort_model::json::Value::parse(line).expect("a row")
+        let retort_json::Value::Object(fields) = retort_json::Value::parse(line).expect("a row")
         else {
             panic!("a row that is no object");
         };

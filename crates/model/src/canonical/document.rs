@@ -8,7 +8,7 @@ use super::{
     time, write_list,
 };
 use crate::document::{Chunk, Document, Embedding, Vector, doubles, singles};
-use crate::json::Parser;
+use retort_json::Parser;
 
 const F32: &str = "f32";
 const F32_AS_F64: &str = "f32_as_f64";
@@ -146,8 +146,8 @@ fn numbers<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::RawJson;
     use crate::time::Time;
+    use retort_json::RawJson;
 
     fn back(document: &Document<'_>) -> Document<'static> {
         let mut line = Vec::new();

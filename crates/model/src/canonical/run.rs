@@ -4,8 +4,8 @@ use super::{
     CanonicalError, Object, VERSION, count, each_key, fields, list, named, optional_text, position,
     read_feedback, read_not_understood, time, write_feedback, write_list, write_not_understood,
 };
-use crate::json::Parser;
 use crate::run::{FileReference, NodeRun, Run};
+use retort_json::Parser;
 
 /// Appends the run as one line, without the line's end.
 pub fn write_run(run: &Run<'_>, out: &mut Vec<u8>) {
@@ -186,8 +186,8 @@ mod tests {
     use crate::conversation::Usage;
     use crate::message::{Feedback, NotUnderstood};
     use crate::run::{NodeKind, RunSource, RunStatus};
-    use crate::text::{RawJson, Text};
     use crate::time::Time;
+    use retort_json::{RawJson, Text};
 
     fn raw(text: &str) -> RawJson<'static> {
         RawJson::parse(text).unwrap().into_owned()

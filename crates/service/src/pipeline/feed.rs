@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{ImportFormat, Shape, sniff};
+use retort_json::Parser;
 use retort_model::Tally;
-use retort_model::json::Parser;
 
 use super::aside::Batches;
 use super::halves::Halves;

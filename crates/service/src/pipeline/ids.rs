@@ -1,6 +1,7 @@
 //! Ids: those of items that came without one, and namespaces.
 
-use retort_model::{Item, Text, canonical};
+use retort_json::Text;
+use retort_model::{Item, canonical};
 use sha2::{Digest, Sha256};
 
 use super::work::ReadItem;

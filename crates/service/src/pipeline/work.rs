@@ -7,8 +7,8 @@ use retort_formats::file::Rows;
 use retort_formats::import::split::{Batch, Fault, Span};
 use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sniff};
 use retort_formats::package::{Reject, write_extra};
+use retort_json::Parser;
 use retort_model::bounds::ITEM_BYTES;
-use retort_model::json::Parser;
 use retort_model::{
     Account, Conversation, Document, Item, ItemKind, LeftOut, Reason, Selection, Status, Tally,
     Warning, canonical,

@@ -6,8 +6,8 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use retort_formats::package::{EXTRA, IDS, MANIFEST, Manifest};
+use retort_json::{Parser, write_string};
 use retort_model::bounds::ITEM_BYTES;
-use retort_model::json::{Parser, write_string};
 
 /// The files beside the rows, read along with them.
 pub(super) struct Beside {
@@ -65,7 +65,7 @@ impl Beside {
     fn next_extra(&mut self) -> io::Result<Option<(String, String)>> {
         let Some(extras) = &mut self.extras else { return Ok(None) };
         let Some(line) = line(extras)? else { return Ok(None) };
-        let fields = || -> Result<_, retort_model::json::JsonError> {
+        let fields = || -> Result<_, retort_json::JsonError> {
             let (mut id, mut extra) = (String::new(), String::new());
             let mut parser = Parser::new(&line);
             parser.object()?;

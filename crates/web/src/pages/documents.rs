@@ -9,7 +9,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use futures_util::StreamExt;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{DocumentSelection, EmbeddingFacts, ItemKind, RawJson};
+use retort_json::RawJson;
+use retort_model::{DocumentSelection, EmbeddingFacts, ItemKind};
 use retort_service::{DocumentSummary, ExportRequest, NewOriginal};
 use serde::Deserialize;
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
-use retort_model::{Content, Label, Message, PartKind, RawJson, Role};
+use retort_json::RawJson;
+use retort_model::{Content, Label, Message, PartKind, Role};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -7,9 +7,8 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{
-    Feedback, Fields, NodeRun, RawJson, Run, RunSource, RunStatus, Text, Time, canonical,
-};
+use retort_json::{RawJson, Text};
+use retort_model::{Feedback, Fields, NodeRun, Run, RunSource, RunStatus, Time, canonical};
 use serde::Deserialize;
 
 use super::flows::{Words, path, words};

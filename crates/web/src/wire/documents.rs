@@ -1,6 +1,7 @@
 //! Documents over the wire.
 
-use retort_model::{Chunk as KeptChunk, Document as Kept, DocumentSelection, RawJson};
+use retort_json::RawJson;
+use retort_model::{Chunk as KeptChunk, Document as Kept, DocumentSelection};
 use retort_service::{DocumentSummary, Original as KeptOriginal, data};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

@@ -4,8 +4,9 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use retort_json::Text;
+use retort_model::Vector;
 use retort_model::bounds::BATCH_BYTES;
-use retort_model::{Text, Vector};
 
 use super::super::Rows;
 use super::arrow::Lengths;

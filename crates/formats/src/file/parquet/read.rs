@@ -21,8 +21,8 @@ use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnDescPtr;
+use retort_json::{Parser, write_string};
 use retort_model::Time;
-use retort_model::json::{Parser, write_string};
 
 use super::super::ReadSeek;
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::scan::{BROKEN, Body, ESCAPED, UNICODE, string_body};
 use super::write::{compact_into, unescape_counting};
-use crate::bounds::JSON_DEPTH;
+use crate::JSON_DEPTH;
 use crate::text::{RawJson, Text};
 
 /// What is wrong with a JSON text, and at which byte of it.

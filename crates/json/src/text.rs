@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::json::{
-    Append, JsonError, Parser, compact_into, has_escapes, unescape_bytes, unescape_into,
-    write_escaped, write_string,
+use crate::parse::{JsonError, Parser};
+use crate::write::{
+    Append, compact_into, has_escapes, unescape_bytes, unescape_into, write_escaped, write_string,
 };
 
 /// A text. What a JSON source wrote stays as it stands until someone needs to look inside, so that text which
