@@ -39,7 +39,8 @@ def ask(method, url, body=None, **headers):
         headers["Content-Type"] = "application/json"
     request = urllib.request.Request(url, data, headers, method=method)
     with urllib.request.urlopen(request) as answer:
-        return json.load(answer), answer.headers
+        body = answer.read()
+        return json.loads(body) if body else None, answer.headers
 
 
 def main(log, examples):
@@ -50,6 +51,8 @@ def main(log, examples):
     wanted = {"name": "api", "scopes": ["read", "write", "export", "share", "manage"], "days": 2}
     token, _ = ask("POST", f"{api}/tokens", wanted, **own)
     bearer = f"Bearer {token['token']}"
+    me, _ = ask("GET", f"{api}/session", Authorization=bearer)
+    project = me["projects"][0]["name"]
     page, _ = ask("GET", f"{api}/conversations", Authorization=bearer)
     ids = [one["id"] for one in page["conversations"] if re.fullmatch(r"[\w.-]+", one["id"])]
     environment = {
@@ -57,6 +60,7 @@ def main(log, examples):
         "SCHEMATHESIS_HOOKS": os.path.join(HERE, "hooks.py"),
         "RETORT_CONVERSATIONS": "\n".join(ids),
         "RETORT_TOKEN_ID": str(token["id"]),
+        "RETORT_PROJECT_NAME": project,
     }
     command = [
         os.path.join(os.path.dirname(sys.executable), "schemathesis"),
@@ -78,6 +82,14 @@ def main(log, examples):
         ask("GET", f"{api}/session", Authorization=bearer)
     except urllib.error.HTTPError as error:
         sys.exit(f"it did not ask as the owner until the end: {error}")
+    # What the hooks keep schemathesis from doing.
+    ask("DELETE", f"{api}/project", {"name": project}, Authorization=bearer)
+    try:
+        ask("GET", f"{api}/session", Authorization=bearer)
+        sys.exit("the token of a deleted project still works")
+    except urllib.error.HTTPError as error:
+        if error.code != 401:
+            raise
     sys.exit(code)
 
 

@@ -6,6 +6,7 @@ import schemathesis
 
 CONVERSATIONS = os.environ["RETORT_CONVERSATIONS"].split("\n")
 TOKEN = int(os.environ["RETORT_TOKEN_ID"])
+PROJECT = os.environ["RETORT_PROJECT_NAME"]
 
 
 @schemathesis.hook
@@ -20,9 +21,20 @@ def map_path_parameters(context, path_parameters):
     return parameters
 
 
+def is_number(value, number):
+    try:
+        return int(str(value)) == number
+    except ValueError:
+        return False
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    parameters = case.path_parameters or {}
     for end, name, own in [("/tokens/{id}", "id", TOKEN), ("/members/{person}", "person", 1)]:
-        parameters = case.path_parameters or {}
-        if case.path.endswith(end) and str(parameters.get(name)) == str(own):
+        if case.path.endswith(end) and is_number(parameters.get(name), own):
             parameters[name] = own + 1
+    # Refusals and answers tell the project's name, and schemathesis learns from them.
+    if case.path.endswith("/project") and case.method.upper() == "DELETE" and isinstance(case.body, dict):
+        if case.body.get("name") == PROJECT:
+            case.body["name"] = f"not {PROJECT}"
