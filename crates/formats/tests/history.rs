@@ -52,6 +52,33 @@ fn a_row_of_the_documented_shape_comes_out_as_it_came_in() {
 }
 
 #[test]
+fn what_was_not_understood_is_told_in_the_row_and_read_back() {
+    for item in [
+        json!({"id": "x", "messages": [{"role": "user", "content": "q"}, {"role": "narrator", "content": "Meanwhile …"}, {"role": "assistant", "content": "a"}]}),
+        json!({"id": "x", "messages": [{"role": "user", "content": [{"type": "act", "id": "k"}]}, {"role": "assistant", "content": "a"}]}),
+        json!({"id": "x", "answer": "No idea.", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}),
+        row({
+            let mut inner = convo(json!([user("q"), assistant("a", 0)]));
+            inner["messages"][1]["calls"] = json!([{"name": "f", "arguments": "{}"}]);
+            inner
+        }),
+    ] {
+        let text = item.to_string();
+        let conversation = read(&text);
+        let told = &conversation.not_understood;
+        assert_eq!(told.len(), 1, "{text}");
+        let shaped = shape_conversation(&conversation, "history", ShapeOptions::default());
+        let listed = &shaped.rows[0]["convo"]["not_understood"];
+        assert_eq!(listed[0]["path"], told[0].path, "{listed}");
+        let back = shaped.rows[0].to_string();
+        let back = read(&back);
+        assert_eq!(back.not_understood[0].path, told[0].path);
+        let rows = shape_conversation(&back, "openai", ShapeOptions::default());
+        assert_eq!(rows.findings(), "left-out:not-understood");
+    }
+}
+
+#[test]
 fn newer_fields_of_messages_come_out_too() {
     let question = json!({"id": "m1", "role": "user", "contexts": [], "content": [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "x"}}],
         "latestSystemMessage": "S", "wasQueryRewritten": false,

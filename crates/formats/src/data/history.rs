@@ -32,7 +32,7 @@ static SCHEMA: Schema = Schema::of(&[
 /// Fields of the metadata that have places of their own in the row.
 const PLACED: [&str; 4] = ["folderId", "model", "temperature", "prompt"];
 /// Keys of `convo` that are Retort's own.
-const CONVO: [&str; 12] = [
+const CONVO: [&str; 13] = [
     "folderId",
     "id",
     "messages",
@@ -45,6 +45,7 @@ const CONVO: [&str; 12] = [
     "tags",
     "tasks",
     "label",
+    "not_understood",
 ];
 
 impl DataFormat for History {
@@ -201,6 +202,14 @@ fn write_convo(
             None => out.push_str("null"),
         }
     }
+    // Whoever reads the row knows what of the source was not understood.
+    write_list("not_understood", conversation.not_understood.iter(), out, |one, out| {
+        out.push_str("{\"path\":");
+        write_string(&one.path, out);
+        out.push_str(",\"raw\":");
+        out.push_str(one.raw.as_str());
+        out.push('}');
+    });
     let others = metadata.iter().filter(|(key, _)| {
         let key = key.as_written();
         !PLACED.contains(&key) && !key.starts_with("row_")

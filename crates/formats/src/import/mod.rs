@@ -11,6 +11,7 @@ mod chunks;
 mod definitions;
 mod documents;
 mod fields;
+mod hosted;
 mod links;
 mod mcp_agent_graph;
 mod oasst;
@@ -66,7 +67,9 @@ pub trait ImportFormat: Sync {
             | Item::Run(Run { not_understood, .. }),
         ) = &mut item
         {
-            not_understood.extend(unplaced);
+            // A row of Retort's own tells what was met before.
+            let before: Vec<_> = not_understood.iter().map(|one| one.raw.clone()).collect();
+            not_understood.extend(unplaced.into_iter().filter(|one| !before.contains(&one.raw)));
         }
         item
     }

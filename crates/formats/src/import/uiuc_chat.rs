@@ -6,13 +6,15 @@
 
 use retort_json::{Kind as JsonKind, Parser, Value};
 use retort_json::{RawJson, Text};
-use retort_model::{Conversation, Fields, Item, Message, Role, ToolCall};
+use retort_model::bounds::NOT_UNDERSTOOD;
+use retort_model::{Conversation, Fields, Item, Message, NotUnderstood, Role, ToolCall};
 
+use super::bag::{self, Bag};
 use super::chat::{self, Rounds};
 use super::fields::{each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
 use super::shape::has_key;
 use super::unplaced::{Least, says};
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape, bag, openai};
+use super::{ImportFormat, ItemError, Notes, Refusal, Shape, openai};
 
 /// The format.
 pub(super) struct UiucChat;
@@ -65,6 +67,17 @@ fn messages<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Messag
     let messages = chat::messages(parser, &KNOWN, notes)?;
     notes.under(mark, || "convo.messages".into());
     Ok(messages)
+}
+
+/// What a row of `history` says that was not understood of its source.
+fn not_understood(raw: &RawJson<'_>) -> Option<Vec<NotUnderstood<'static>>> {
+    let told = |one: &RawJson<'_>| {
+        let mut bag = Bag::of(one, &mut Notes::default())?;
+        let path = bag.take(&["path"], bag::text)?.decoded().into_owned();
+        let raw = bag.take(&["raw"], bag::json).unwrap_or(RawJson::null()).into_owned();
+        Some(NotUnderstood { path, raw })
+    };
+    bag::list(raw)?.iter().take(NOT_UNDERSTOOD).map(told).collect()
 }
 
 #[derive(Default)]
@@ -190,6 +203,13 @@ impl<'a> Read<'a> {
                         conversation.updated_at = time;
                     }
                     put(rest, key.into(), raw);
+                }
+                "not_understood" => {
+                    let raw = parser.raw()?;
+                    match not_understood(&raw) {
+                        Some(told) => conversation.not_understood = told,
+                        None => put(rest, key.into(), raw),
+                    }
                 }
                 "model" => {
                     let raw = parser.raw()?;
@@ -330,7 +350,7 @@ fn account_for_tools(message: &Message<'_>, notes: &mut Notes) {
         return;
     };
     for (at, raw) in tools.iter().enumerate() {
-        let Some(tool) = bag::Bag::of(raw, &mut Notes::default()) else {
+        let Some(tool) = Bag::of(raw, &mut Notes::default()) else {
             notes.unplaced(format!("tools[{at}]"), raw);
             continue;
         };

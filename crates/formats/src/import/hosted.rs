@@ -1,0 +1,99 @@
+//! Tools that a provider runs itself, as items of the Responses API: `web_search_call`, `code_interpreter_call` and the
+//! like are a call and, where the item has one, its result. Nothing is made up: an item without arguments is not
+//! understood, and a call whose result the provider kept to itself has none. Reference: OpenAI's API description, schema
+//! `Item`.
+
+use retort_json::{Kind, RawJson};
+use retort_model::{Content, Message, Part, PartKind, Role, ToolCall};
+
+use super::bag::{self, Bag};
+use super::calls::content_of;
+use super::{ItemError, Notes};
+
+/// A hosted tool: the item's type without `_call`, where the item has its arguments, and where its result.
+pub(super) struct Hosted {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    result: &'static [&'static str],
+}
+
+const HOSTED: [Hosted; 8] = [
+    Hosted { name: "web_search", arguments: &["action"], result: &["results"] },
+    Hosted { name: "file_search", arguments: &["queries"], result: &["results"] },
+    Hosted { name: "code_interpreter", arguments: &["code"], result: &["outputs"] },
+    Hosted {
+        name: "image_generation",
+        arguments: &["revised_prompt", "prompt"],
+        result: &["result"],
+    },
+    Hosted { name: "computer", arguments: &["action", "actions"], result: &["output"] },
+    Hosted { name: "local_shell", arguments: &["action"], result: &["output"] },
+    Hosted { name: "shell", arguments: &["action"], result: &["output"] },
+    Hosted { name: "apply_patch", arguments: &["operation"], result: &["output"] },
+];
+
+/// The hosted tool that items of that type call.
+pub(super) fn tool(item_type: &str) -> Option<&'static Hosted> {
+    let name = item_type.strip_suffix("_call")?;
+    HOSTED.iter().find(|tool| tool.name == name)
+}
+
+/// Whether items of that type are the results of a tool that the client ran for a provider.
+pub(super) fn is_output(item_type: &str) -> bool {
+    item_type.strip_suffix("_output").is_some_and(|call| tool(call).is_some())
+}
+
+impl Hosted {
+    /// The call; none if the item has no arguments.
+    pub(super) fn call<'a>(&self, bag: &mut Bag<'a>, item_type: &str) -> Option<ToolCall<'a>> {
+        let mut call = ToolCall { name: self.name.into(), ..ToolCall::default() };
+        for name in self.arguments {
+            let Some(raw) = bag.take(&[name], bag::json) else { continue };
+            let is_object = bag::kind(&raw) == Some(Kind::Object);
+            call.arguments = if is_object {
+                raw.into_cow().into()
+            } else {
+                format!("{{\"{name}\":{raw}}}").into()
+            };
+            break;
+        }
+        if call.arguments.is_empty() {
+            return None;
+        }
+        call.id = bag.take_id(&["call_id", "id"]).unwrap_or_default();
+        call.metadata.put("type".into(), RawJson::string(item_type));
+        Some(call)
+    }
+
+    /// What came of it, if the item says so.
+    pub(super) fn output<'a>(&self, bag: &mut Bag<'a>) -> Option<RawJson<'a>> {
+        bag.take(self.result, bag::json)
+    }
+
+    /// The result as a message.
+    pub(super) fn result<'a>(
+        &self,
+        call: &ToolCall<'a>,
+        raw: RawJson<'a>,
+        notes: &mut Notes,
+    ) -> Result<Message<'a>, ItemError> {
+        let content = match bag::text(&raw) {
+            Some(image) if self.name == "image_generation" => {
+                let raw = format!(
+                    "{{\"type\":\"output_image\",\"result\":{}}}",
+                    RawJson::string(&image.decoded())
+                );
+                let raw = RawJson::owned(&raw).ok();
+                Some(Content::Parts(vec![Part { kind: PartKind::Image, text: None, raw }]))
+            }
+            _ => content_of(raw, notes)?,
+        };
+        Ok(Message {
+            role: Role::Tool,
+            tool_call_id: Some(call.id.clone()),
+            name: Some(call.name.clone()),
+            content,
+            ..Message::default()
+        })
+    }
+}
