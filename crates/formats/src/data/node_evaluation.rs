@@ -4,6 +4,7 @@
 use retort_model::{Item, ItemKind, LeftOut, NodeRun, Purpose, Reason, Run, RunStatus, Warning};
 
 use super::execution::{finished, is_nothing, latency_ms, put_int, put_text, put_time, text_of};
+use super::record::not_understood;
 use super::schema::{Field, Schema, Sink, Type};
 use super::variables::{self, columns, input_of};
 use super::{DataFormat, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions};
@@ -119,6 +120,9 @@ pub(super) fn each_execution(
     mut write: impl FnMut(&Run<'_>, i64, &NodeRun<'_>) -> Result<RecordNotes, LeftOut>,
 ) -> Outcome {
     let Item::Run(run) = item else { return Outcome::other_kind(item) };
+    if let Some(why) = not_understood(item) {
+        return Outcome::left_out(None, why);
+    }
     let mut outcome = Outcome::default();
     let is_one = executions(run, options).count() == 1;
     for (place, node) in (1..).zip(executions(run, options)) {

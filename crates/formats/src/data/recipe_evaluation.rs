@@ -6,6 +6,7 @@ use retort_json::{RawJson, Text};
 use retort_model::{Item, ItemKind, LeftOut, NodeKind, Purpose, Reason, Run, RunStatus, Warning};
 
 use super::execution::{finished, input_of, latency_ms, put_int, put_text, put_time, text_of};
+use super::record::not_understood;
 use super::schema::{Field, Schema, Sink, Type};
 use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 
@@ -65,6 +66,9 @@ impl DataFormat for RecipeEvaluation {
         out: &mut dyn Sink,
     ) -> Outcome {
         let Item::Run(run) = item else { return Outcome::other_kind(item) };
+        if let Some(why) = not_understood(item) {
+            return Outcome::left_out(None, why);
+        }
         match write(run, context.options.max_contexts, out) {
             Ok(notes) => Outcome { records: vec![notes], ..Outcome::default() },
             Err(why) => Outcome::left_out(None, why),

@@ -115,13 +115,8 @@ pub(super) fn shape_records(
     tasks: bool,
     write: impl FnMut(&Conversation<'_>, &Draft<'_>) -> Result<RecordNotes, LeftOut>,
 ) -> Outcome {
-    // What was not understood is never trained on, whatever the check.
-    if let [first, others @ ..] = item.not_understood() {
-        let mut detail = first.path.clone();
-        if !others.is_empty() {
-            detail.push_str(&format!(" and {} more", others.len()));
-        }
-        return Outcome::left_out(None, LeftOut::new(Reason::NotUnderstood, detail));
+    if let Some(why) = not_understood(item) {
+        return Outcome::left_out(None, why);
     }
     match item {
         Item::Conversation(conversation) => shape_conversation(conversation, None, tasks, write),
@@ -131,6 +126,16 @@ pub(super) fn shape_records(
         },
         Item::Document(_) => Outcome::other_kind(item),
     }
+}
+
+/// Why an item is left out of which not all was understood: nothing is trained or judged on it, whatever the check.
+pub(super) fn not_understood(item: &Item<'_>) -> Option<LeftOut> {
+    let [first, others @ ..] = item.not_understood() else { return None };
+    let mut detail = first.path.clone();
+    if !others.is_empty() {
+        detail.push_str(&format!(" and {} more", others.len()));
+    }
+    Some(LeftOut::new(Reason::NotUnderstood, detail))
 }
 
 fn shape_conversation<'c>(

@@ -9,7 +9,8 @@ use retort_json::{Kind, Parser};
 use retort_json::{RawJson, Text};
 use retort_model::bounds::NODE_DEPTH;
 use retort_model::{
-    Feedback, FileReference, Item, NodeKind, NodeRun, Run, RunSource, RunStatus, Time, Usage,
+    Feedback, Fields, FileReference, Item, NodeKind, NodeRun, Run, RunSource, RunStatus, Time,
+    Usage,
 };
 
 use super::bag::{self, Bag, count, id, json, list, object, text, time, words};
@@ -92,13 +93,23 @@ impl ImportFormat for Runs {
         }
         notes.count(&parser);
         let run = run(bag, notes);
-        for (key, raw) in &run.metadata {
-            let key = key.decoded();
-            if !unplaced::spoken(&key, raw, false).is_empty() {
-                notes.unplaced(unplaced::short(&key), raw);
-            }
+        unplaced_messages(&run.metadata, notes);
+        for (at, node) in run.nodes.iter().enumerate() {
+            let mark = notes.mark();
+            unplaced_messages(&node.metadata, notes);
+            notes.under(mark, || format!("nodes[{at}]"));
         }
         Ok(run.into())
+    }
+}
+
+/// Tells of fields that hold messages.
+fn unplaced_messages(fields: &Fields<'_>, notes: &mut Notes) {
+    for (key, raw) in fields {
+        let key = key.decoded();
+        if !unplaced::spoken(&key, raw, false).is_empty() {
+            notes.unplaced(unplaced::short(&key), raw);
+        }
     }
 }
 
