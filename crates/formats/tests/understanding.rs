@@ -273,11 +273,284 @@ fn items_of_the_responses_api_are_messages() {
             "assistant Two and three.",
         ],
     );
+    for kind in ["item_reference", "compaction", "mcp_approval_request"] {
+        check_not(
+            json!([{"role": "user", "content": "q"}, {"type": kind, "id": "w", "name": "f"},
+                {"role": "assistant", "content": "a"}]),
+            &[&format!("[1].type={kind}")],
+        );
+    }
+}
+
+#[test]
+fn tools_that_a_provider_hosts_are_calls_with_what_came_of_them() {
+    let between = |items: &[Value]| {
+        let mut all = vec![json!({"role": "user", "content": "q"})];
+        all.push(json!({"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "Hm."}]}));
+        all.extend(items.iter().cloned());
+        all.push(json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]}));
+        Value::Array(all)
+    };
+    for (items, call, result) in [
+        (
+            vec![json!({"type": "web_search_call", "id": "k", "status": "completed",
+                "action": {"type": "search", "query": "birds"}})],
+            "web_search {\"query\":\"birds\",\"type\":\"search\"}",
+            "",
+        ),
+        (
+            vec![
+                json!({"type": "file_search_call", "id": "k", "status": "completed", "queries": ["birds"],
+                "results": [{"file_id": "f", "filename": "b.md", "score": 0.5, "text": "3 birds"}]}),
+            ],
+            "file_search {\"queries\":[\"birds\"]}",
+            "tool k [{\"file_id\":\"f\",\"filename\":\"b.md\",\"score\":0.5,\"text\":\"3 birds\"}]",
+        ),
+        (
+            vec![
+                json!({"type": "code_interpreter_call", "id": "k", "code": "1+1", "container_id": "c",
+                "outputs": [{"type": "logs", "logs": "2"}]}),
+            ],
+            "code_interpreter {\"code\":\"1+1\"}",
+            "tool k [{\"logs\":\"2\",\"type\":\"logs\"}]",
+        ),
+        (
+            vec![
+                json!({"type": "local_shell_call", "id": "i", "call_id": "k", "status": "completed",
+                    "action": {"type": "exec", "command": ["ls"]}}),
+                json!({"type": "local_shell_call_output", "id": "k", "output": "x"}),
+            ],
+            "local_shell {\"command\":[\"ls\"],\"type\":\"exec\"}",
+            "tool k x",
+        ),
+        (
+            vec![
+                json!({"type": "computer_call", "id": "i", "call_id": "k", "action": {"type": "wait"}}),
+                json!({"type": "computer_call_output", "call_id": "k",
+                    "output": {"type": "computer_screenshot", "image_url": "data:,x"}}),
+            ],
+            "computer {\"type\":\"wait\"}",
+            "tool k ",
+        ),
+        (
+            vec![
+                json!({"type": "image_generation_call", "id": "k", "revised_prompt": "A bird.", "result": "aGk="}),
+            ],
+            "image_generation {\"revised_prompt\":\"A bird.\"}",
+            "tool k ",
+        ),
+        (
+            vec![
+                json!({"type": "mcp_call", "id": "k", "name": "count", "server_label": "s", "arguments": "{\"of\":1}", "output": "3"}),
+            ],
+            "count {\"of\":1}",
+            "tool k 3",
+        ),
+        (
+            vec![
+                json!({"type": "custom_tool_call", "call_id": "k", "name": "grep", "input": "birds"}),
+                json!({"type": "custom_tool_call_output", "call_id": "k", "output": "3"}),
+            ],
+            "grep birds",
+            "tool k 3",
+        ),
+    ] {
+        let mut expected = vec!["user q".to_owned(), format!("assistant (Hm.) <{call}>")];
+        expected.extend((!result.is_empty()).then(|| result.to_owned()));
+        expected.push("assistant a".into());
+        check(between(&items), &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    // One that says nothing of what was asked is not understood.
     check_not(
-        json!([{"role": "user", "content": "q"}, {"type": "web_search_call", "id": "w", "action": {"query": "q"}},
-            {"role": "assistant", "content": "a"}]),
-        &["[1].type=web_search_call"],
+        between(&[json!({"type": "web_search_call", "id": "k"})]),
+        &["[2].type=web_search_call"],
     );
+}
+
+#[test]
+fn marks_and_labels_may_be_text() {
+    // Neighbours of openai/openai-cookbook#1074: tables hold them so.
+    for (mark, expected) in [
+        (json!({"weight": "0"}), Some(false)),
+        (json!({"weight": "1.0"}), Some(true)),
+        (json!({"train": "False"}), Some(false)),
+        (json!({"loss": ""}), None),
+    ] {
+        let mut answer = json!({"role": "assistant", "content": "a"});
+        answer.as_object_mut().unwrap().extend(mark.as_object().unwrap().clone());
+        let text = json!([{"role": "user", "content": "q"}, answer]).to_string();
+        assert_eq!(read(&text).rounds[0].messages[1].train, expected, "{mark}");
+    }
+    for (label, expected) in
+        [("False", Label::Rejected), ("rejected", Label::Rejected), ("true", Label::Preferred)]
+    {
+        let text = json!({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "label": label}).to_string();
+        assert_eq!(read(&text).label, Some(expected), "{label}");
+    }
+}
+
+#[test]
+fn answers_that_did_not_end_by_themselves_are_never_trained_on() {
+    // Neighbours of THU-KEG/RM-Bench#3.
+    let q = json!({"role": "user", "content": "q"});
+    let answer = |more: Value| {
+        let mut answer = json!({"role": "assistant", "content": "a"});
+        answer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"messages": [q, answer]})
+    };
+    for (item, reason) in [
+        (answer(json!({"status": "incomplete"})), "cut-off-answer"),
+        (answer(json!({"unfinished": true})), "cut-off-answer"),
+        (answer(json!({"stop_reason": "refusal"})), "cut-off-answer"),
+        (answer(json!({"finish_reason": "error"})), "cut-off-answer"),
+        (answer(json!({"deleted": true})), "not-to-learn"),
+        (
+            json!({"object": "response", "id": "r", "status": "incomplete", "input": "q", "output": [
+                {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]}]}),
+            "cut-off-answer",
+        ),
+    ] {
+        let text = item.to_string();
+        let conversation = read(&text);
+        assert_eq!(paths(&conversation), Vec::<&str>::new(), "{text}");
+        let shaped = shape_conversation(&conversation, "openai", Default::default());
+        assert_eq!(shaped.findings(), format!("left-out:{reason}"), "{text}");
+    }
+    for fine in [
+        json!({"status": "completed"}),
+        json!({"unfinished": false}),
+        json!({"finish_reason": "stop"}),
+    ] {
+        let text = answer(fine).to_string();
+        assert_eq!(
+            shape_conversation(&read(&text), "openai", Default::default()).rows.len(),
+            1,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn two_lists_of_messages_must_say_the_same() {
+    let chat =
+        |q: &str| json!([{"role": "user", "content": q}, {"role": "assistant", "content": "a"}]);
+    let turns = |q: &str| json!([{"from": "human", "value": q}, {"from": "gpt", "value": "a"}]);
+    check(json!({"messages": chat("q"), "conversations": turns("q")}), &["user q", "assistant a"]);
+    let conversations = || format!(r#""conversations":{}"#, turns("one"));
+    let messages = || format!(r#""messages":{}"#, chat("other"));
+    for (item, told, path) in [
+        (format!("{{{},{}}}", conversations(), messages()), "user other", "conversations"),
+        (format!("{{{},{}}}", messages(), conversations()), "user one", "messages"),
+    ] {
+        let conversation = read(&item);
+        assert_eq!(
+            (self::told(&conversation)[0].as_str(), paths(&conversation)),
+            (told, vec![path])
+        );
+    }
+}
+
+#[test]
+fn what_langchain_keeps_beside_a_message_is_read() {
+    let call = json!({"id": "k", "type": "function", "function": {"name": "add", "arguments": "{\"a\":1}"}});
+    let expected = ["user q", "assistant  <add {\"a\":1}>", "tool k 2", "assistant (Hm.) Two."];
+    let with = |calls: Value| {
+        json!({"messages": [
+            {"type": "human", "content": "q"},
+            {"type": "ai", "content": "", "additional_kwargs": {"tool_calls": [call]}, "tool_calls": calls},
+            {"type": "tool", "content": "2", "tool_call_id": "k"},
+            {"type": "ai", "content": "Two.", "additional_kwargs": {"reasoning_content": "Hm.", "refusal": null}}]})
+    };
+    check(with(json!([])), &expected);
+    check(
+        with(json!([{"name": "add", "args": {"a": 1}, "id": "k", "type": "tool_call"}])),
+        &expected,
+    );
+    check_not(
+        with(json!([{"name": "sub", "args": {"a": 1}, "id": "l"}])),
+        &["messages[1].additional_kwargs.tool_calls"],
+    );
+    check_not(
+        json!({"messages": [{"type": "human", "content": "q"}, {"type": "ai", "content": "a", "additional_kwargs": {"said": "more words"}}]}),
+        &["messages[1].additional_kwargs.said"],
+    );
+}
+
+#[test]
+fn tool_definitions_are_found_or_told() {
+    let messages = json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]);
+    let spec = json!({"name": "f", "description": "d", "inputSchema": {"json": {"type": "object", "properties": {}}}});
+    let text =
+        json!({"messages": messages, "toolConfig": {"tools": [{"toolSpec": spec}]}}).to_string();
+    let conversation = read(&text);
+    assert_eq!(paths(&conversation), Vec::<&str>::new());
+    let rows = shape_conversation(&conversation, "openai", Default::default()).rows;
+    assert_eq!(rows[0]["tools"][0]["function"]["name"], "f");
+    assert_eq!(rows[0]["tools"][0]["function"]["parameters"]["type"], "object", "{}", rows[0]);
+    check_not(json!({"messages": messages, "tools": "f(x): does it"}), &["tools"]);
+    check_not(
+        json!({"messages": messages, "toolConfig": {"tools": ["f"]}}),
+        &["toolConfig.tools[0]"],
+    );
+}
+
+#[test]
+fn a_prompt_that_its_answers_repeat_is_said_once() {
+    let q = json!({"role": "user", "content": "q"});
+    let answer = |text: &str| json!({"role": "assistant", "content": text});
+    for item in [
+        json!({"prompt": "q", "chosen": [q, answer("good")], "rejected": [q, answer("bad")], "score_chosen": 5}),
+        json!({"prompt": [q], "chosen": [q, answer("good")], "rejected": [q, answer("bad")]}),
+        json!({"prompt": "q", "chosen": "good", "rejected": "bad"}),
+    ] {
+        let text = item.to_string();
+        let conversation = read(&text);
+        assert_eq!(paths(&conversation), Vec::<&str>::new(), "{text}");
+        assert_eq!(told(&conversation), ["user q", "assistant good"], "{text}");
+        assert_eq!(conversation.messages().last().map(words).unwrap(), "assistant bad", "{text}");
+    }
+    check_not(
+        json!({"prompt": "another question", "chosen": [q, answer("good")], "rejected": [q, answer("bad")]}),
+        &["prompt"],
+    );
+}
+
+#[test]
+fn nothing_is_judged_on_runs_that_were_not_understood() {
+    let run = |more: Value| {
+        let mut run = json!({"request_id": "r", "recipe_id": "p", "question": "q", "answer": "a",
+            "nodes": [{"node": "n", "kind": "model-call", "input": "i", "output": "o"}]});
+        run.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        run.to_string()
+    };
+    let options =
+        || retort_formats::data::ShapeOptions { node: Some("n".into()), ..Default::default() };
+    let formats =
+        ["standard", "openai", "recipe-evaluation", "node-evaluation", "node-optimization"];
+    let said = json!([{"role": "narrator", "content": "Meanwhile …"}]);
+    for (more, path) in [
+        (json!({"conversation": said}), "conversation"),
+        (
+            json!({"nodes": [{"node": "n", "kind": "model-call", "input": "i", "output": "o", "dialogue": said}]}),
+            "nodes[0].dialogue",
+        ),
+    ] {
+        let text = run(more);
+        let item = read_item(&text);
+        assert_eq!(item.not_understood().iter().map(|one| &*one.path).collect::<Vec<_>>(), [path]);
+        for format in formats {
+            let shaped = support::shape_item(&item, format, options());
+            assert_eq!(shaped.findings(), "left-out:not-understood", "{format}");
+        }
+    }
+    let text = run(json!({}));
+    for format in formats {
+        assert_eq!(
+            support::shape_item(&read_item(&text), format, options()).rows.len(),
+            1,
+            "{format}"
+        );
+    }
 }
 
 #[test]

@@ -189,16 +189,38 @@ impl<'a> Message<'a> {
         let word = reason.decoded().to_ascii_lowercase().replace('-', "_");
         matches!(
             word.as_str(),
+            // Cut by a limit.
             "length"
                 | "incomplete"
+                | "unfinished"
+                | "truncated"
+                | "in_progress"
+                | "finished_partial_completion"
+                | "pause_turn"
+                | "error_limit"
                 | "max_tokens"
                 | "max_output_tokens"
                 | "model_length"
                 | "model_context_window_exceeded"
+                // Stopped by a person or a fault.
+                | "abort"
+                | "aborted"
+                | "cancelled"
+                | "canceled"
+                | "user_cancel"
+                | "interrupted"
+                | "timeout"
+                | "error"
+                | "failed"
+                | "malformed_function_call"
+                // Stopped by a filter.
+                | "refusal"
                 | "content_filter"
                 | "content_filtered"
+                | "error_toxic"
                 | "guardrail_intervened"
                 | "safety"
+                | "image_safety"
                 | "recitation"
                 | "blocklist"
                 | "prohibited_content"

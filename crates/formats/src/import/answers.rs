@@ -66,9 +66,11 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
         let mark = notes.mark();
         let mut messages = messages_of(&items, notes)?;
         notes.under(mark, || "output".into());
-        let reason = bag.take(&["incomplete_details"], |raw| {
-            Bag::of(raw, &mut Notes::default())?.take(&["reason"], bag::text)
-        });
+        let reason = bag
+            .take(&["incomplete_details"], |raw| {
+                Bag::of(raw, &mut Notes::default())?.take(&["reason"], bag::text)
+            })
+            .or_else(|| bag.take(&["status"], bag::text).filter(cut_off));
         end_with(&mut messages, reason.map(Text::into_owned));
         return Some(one(messages));
     }
@@ -253,11 +255,17 @@ pub(super) const PREFERRED: [&str; 4] =
 pub(super) const REJECTED: [&str; 4] =
     ["rejected", "non_preferred_output", "rejected_response", "rejected_messages"];
 
-/// What a source says of a whole conversation by a boolean: KTO's `label`.
+/// What a source says of a whole conversation by a boolean, or by the word for it: KTO's `label`.
 pub(super) fn label_of(raw: &RawJson<'_>) -> Option<Label> {
-    match raw.as_str() {
-        "true" => Some(Label::Preferred),
-        "false" => Some(Label::Rejected),
+    let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase());
+    match word.as_deref().unwrap_or(raw.as_str()) {
+        "true" | "preferred" | "chosen" | "desirable" => Some(Label::Preferred),
+        "false" | "rejected" | "undesirable" => Some(Label::Rejected),
         _ => None,
     }
+}
+
+/// How an answer ended by a status word, if it did not end by itself.
+pub(super) fn cut_off(status: &Text<'_>) -> bool {
+    Message { finish_reason: Some(status.borrowed()), ..Message::default() }.is_cut_off()
 }

@@ -214,6 +214,8 @@ pub(super) fn content_of<'a>(
             notes.under(mark, || "content".into());
             Ok(Some(content))
         }
+        // One part alone, as a screenshot is.
+        Some(Kind::Object) if parts::is_shown(&raw) => Ok(Some(parts::content_of(&raw, notes)?)),
         Some(Kind::Object) => Ok(Some(Content::Text(match unwrapped(&raw) {
             Some(text) => text,
             None => raw.into_cow().into(),

@@ -11,9 +11,11 @@ use retort_json::{Kind, Parser};
 use retort_json::{RawJson, Text};
 use retort_model::{Content, Feedback, Fields, Label, Message, Role, Round, ToolCall};
 
+use super::answers::cut_off;
 use super::bag::{self, Bag};
 use super::calls::{CALL_ID, RESULT, TOOL_NAME, calls_in, content_of, tool_call};
 use super::fields::{each_field, keep, put, raws_or_keep, text_or_keep, time_or_keep};
+use super::hosted;
 use super::parts::{Segment, are_parts, invocations, segments, texts_in};
 use super::roles::{role, role_of, says_calls};
 use super::unplaced::{Least, short};
@@ -271,10 +273,11 @@ impl<'a> Draft<'a> {
     /// Whether it is an item of the Responses API.
     fn is_item(&self) -> bool {
         self.kind.as_ref().is_some_and(|kind| {
+            let word = kind.as_written();
             matches!(
-                kind.as_written(),
+                word,
                 "message" | "reasoning" | "function_call" | "custom_tool_call" | "mcp_call"
-            )
+            ) || hosted::tool(word).is_some()
         })
     }
 
@@ -346,6 +349,9 @@ impl<'a> Draft<'a> {
                 let understood = !call.name.is_empty() && arguments.is_some();
                 call.arguments = arguments.unwrap_or_default();
                 let output = bag.take(&["output"], bag::json);
+                if let Some(server) = bag.take(&["server_label"], bag::json) {
+                    call.metadata.put("server_label".into(), server);
+                }
                 message.metadata = bag.rest();
                 if !understood {
                     return Ok(false);
@@ -365,8 +371,26 @@ impl<'a> Draft<'a> {
                     message.tool_calls.push(call);
                 }
             }
-            "function_call_output" | "custom_tool_call_output" => {
+            word if let Some(tool) = hosted::tool(word) => {
+                message.role = Role::Assistant;
+                let call = tool.call(&mut bag, word);
+                let output = tool.output(&mut bag);
+                message.metadata = bag.rest();
+                let Some(call) = call else {
+                    self.kind = Some(kind);
+                    return Ok(false);
+                };
+                let result = output.map(|raw| tool.result(&call, raw, notes)).transpose()?;
+                parts.push(Segment::Ran(call, result));
+            }
+            word if word == "function_call_output"
+                || word == "custom_tool_call_output"
+                || hosted::is_output(word) =>
+            {
                 message.role = Role::Tool;
+                if !bag.has(&CALL_ID) && hosted::is_output(word) {
+                    message.tool_call_id = bag.take_id(&["id"]);
+                }
                 message.metadata = bag.rest();
             }
             "reasoning" => {
@@ -506,6 +530,10 @@ impl<'a> Draft<'a> {
         } else if !has_content && message.tool_calls.is_empty() {
             message.content = bag.take(&["text"], bag::text).map(Content::Text);
         }
+        take_kwargs(message, &mut bag, notes);
+        if message.role == Role::Assistant {
+            take_state(message, &bag);
+        }
         if let Some(reasoning) = &message.reasoning {
             // Some write it twice, under two names.
             let again = |raw: &RawJson<'a>| bag::text(raw).filter(|text| text == reasoning);
@@ -546,8 +574,59 @@ impl<'a> Draft<'a> {
         } else {
             &[]
         };
-        let known: Vec<_> = known.iter().chain(again).copied().collect();
+        // What LangChain keeps there is accounted for where it is read.
+        let known: Vec<_> =
+            known.iter().chain(again).copied().chain(["additional_kwargs"]).collect();
         notes.unplaced_fields(&message.metadata, &known, least);
+    }
+}
+
+/// LangChain keeps beside a message what its provider said in other words: calls, which `tool_calls` hold once more, and
+/// reasoning.
+fn take_kwargs<'a>(message: &mut Message<'a>, bag: &mut Bag<'a>, notes: &mut Notes) {
+    let Some(raw) = bag.take(&["additional_kwargs"], bag::object) else { return };
+    let Some(mut said) = Bag::of(&raw, notes) else { return };
+    let mark = notes.mark();
+    let calls = said.take(&["tool_calls", "function_call"], |raw| calls_in(raw.as_str(), notes));
+    if message.tool_calls.is_empty() {
+        message.tool_calls = calls.unwrap_or_default();
+    } else {
+        // These say the same once more, as a rule.
+        notes.forget(mark);
+        let is_told = |call: &ToolCall<'_>| {
+            message.tool_calls.iter().any(|one| one.id == call.id || one.name == call.name)
+        };
+        if !calls.iter().flatten().all(is_told) {
+            notes.unplaced("tool_calls", &raw);
+        }
+    }
+    if message.reasoning.is_none() {
+        message.reasoning = said.take(&["reasoning_content", "reasoning"], bag::text);
+    } else {
+        let reasoning = message.reasoning.clone();
+        let again =
+            |raw: &RawJson<'a>| bag::text(raw).filter(|text| Some(text) == reasoning.as_ref());
+        said.take(&["reasoning_content", "reasoning"], again);
+    }
+    let left = said.rest();
+    notes.unplaced_fields(&left, &["refusal"], Least::Prose);
+    notes.under(mark, || "additional_kwargs".into());
+    bag.put("additional_kwargs", raw);
+}
+
+/// What a system says of an answer that did not end by itself: a word for its state, or a flag.
+fn take_state(message: &mut Message<'_>, bag: &Bag<'_>) {
+    const CUT: [&str; 6] =
+        ["unfinished", "incomplete", "truncated", "aborted", "interrupted", "cancelled"];
+    let is_set = |name: &str| bag.peek(name).is_some_and(|raw| raw.as_str() == "true");
+    if message.finish_reason.is_none() {
+        let status = bag.peek("status").and_then(bag::text).filter(cut_off);
+        message.finish_reason = status
+            .map(Text::into_owned)
+            .or_else(|| CUT.into_iter().find(|name| is_set(name)).map(Text::from));
+    }
+    if is_set("deleted") {
+        message.train = Some(false);
     }
 }
 
@@ -785,11 +864,13 @@ fn mark<'a>(
 ) -> Result<(), ItemError> {
     let raw = parser.raw()?;
     let is_copied = key == "is_copied_context";
-    let (train, is_whole) = match raw.as_str() {
+    // Tables hold such words as text.
+    let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase());
+    let (train, is_whole) = match word.as_deref().unwrap_or(raw.as_str()) {
         "true" => (Some(!is_copied), true),
         // What is not copied may still be context.
         "false" => (if is_copied { None } else { Some(false) }, true),
-        "null" => (None, true),
+        "null" | "" => (None, true),
         number => match number.parse::<f64>() {
             Ok(weight) => (Some(weight != 0.0), weight == 0.0 || weight == 1.0),
             Err(_) => (None, false),
@@ -812,7 +893,8 @@ fn label<'a>(
     message: &mut Message<'a>,
 ) -> Result<(), ItemError> {
     let raw = parser.raw()?;
-    message.label = match (&*key, raw.as_str()) {
+    let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase());
+    message.label = match (&*key, word.as_deref().unwrap_or(raw.as_str())) {
         ("chosen" | "label", "true") => Some(Label::Preferred),
         ("chosen" | "label", "false") | ("rejected", "true") => Some(Label::Rejected),
         ("rejected", "false") | (_, "null") => message.label,

@@ -2,6 +2,7 @@
 //! that shape: Anthropic's requests, logs with the response beside the messages, preference data. Reference: the request
 //! schema of `POST /v1/chat/completions` and the fine-tuning row.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use retort_json::{Kind, Parser};
@@ -9,7 +10,7 @@ use retort_json::{RawJson, Text};
 use retort_model::{Conversation, Fields, Item, Label, Message, Role, Round};
 
 use super::answers::{self, Answer, PREFERRED, REJECTED};
-use super::bag;
+use super::bag::{self, Bag};
 use super::chat::Rounds;
 use super::fields::{
     count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
@@ -77,20 +78,26 @@ pub(super) fn object<'a>(
 ) -> Result<Conversation<'a>, ItemError> {
     let mut conversation = Conversation::default();
     let mut rounds: Option<Rounds<'a>> = None;
+    let mut last: Option<(Cow<'a, str>, Parser<'a>)> = None;
     let mut tools = Vec::new();
     each_field(parser, notes, |parser, key, notes| {
         let rest = &mut conversation.metadata;
         match &*key {
-            key if message_keys.contains(&key) => {
-                // The last of two counts, as everywhere.
-                let rounds = rounds.insert(Rounds::default());
+            name if message_keys.contains(&name) => {
                 let mark = notes.mark();
+                // The last of two counts, as everywhere; what another name holds must say the same.
+                if let Some((before, mut list)) = last.replace((key.clone(), parser.clone()))
+                    && before != key
+                {
+                    put(rest, before.into(), list.raw()?);
+                }
+                let rounds = rounds.insert(Rounds::default());
                 if parser.kind()? == Kind::String && !is_list(parser)? {
                     rounds.push(Message::text(Role::User, parser.string()?));
                 } else {
                     chat::each_message(parser, &[], notes, |message| rounds.push(message))?;
                 }
-                notes.under(mark, || key.to_owned());
+                notes.under(mark, || key.to_string());
             }
             "tools" | "functions" => {
                 let mark = notes.mark();
@@ -98,7 +105,21 @@ pub(super) fn object<'a>(
                     raws_or_keep(parser, key.clone(), rest)?,
                     notes,
                 ));
+                if let Some(raw) = rest.get(&key)
+                    && says(raw, Least::Word)
+                {
+                    notes.unplaced("", raw);
+                }
                 notes.under(mark, || key.to_string());
+            }
+            "toolConfig" | "tool_config" => {
+                let raw = parser.raw()?;
+                let listed =
+                    Bag::of(&raw, notes).and_then(|mut bag| bag.take(&["tools"], bag::list));
+                let mark = notes.mark();
+                tools.extend(definitions::definitions(listed.unwrap_or_default(), notes));
+                notes.under(mark, || format!("{key}.tools"));
+                put(rest, key.into(), raw);
             }
             "id" | "conversation_id" | "_id" if conversation.id.is_empty() => {
                 conversation.id = id_or_keep(parser, key, rest)?.unwrap_or_default();
@@ -171,7 +192,7 @@ fn take_system(conversation: &mut Conversation<'_>, notes: &mut Notes) {
         let field = if raw.as_str().contains("\"parts\"") { "parts" } else { "content" };
         let value = match bag::kind(raw) {
             Some(Kind::Object) if field == "parts" => {
-                bag::Bag::of(raw, notes).and_then(|mut bag| bag.take(&["parts"], bag::json))
+                Bag::of(raw, notes).and_then(|mut bag| bag.take(&["parts"], bag::json))
             }
             _ => Some(raw.clone()),
         };

@@ -362,6 +362,13 @@ fn known_part<'a>(
     Ok(true)
 }
 
+/// Whether a value is a part that shows something.
+pub(super) fn is_shown(raw: &RawJson<'_>) -> bool {
+    let kind =
+        Bag::of(raw, &mut Notes::default()).and_then(|mut bag| bag.take(&["type"], bag::text));
+    kind.is_some_and(|kind| shown(&kind.decoded()).is_some())
+}
+
 /// The kind of a part that shows something, by its type. `image/png` and the like are media types.
 fn shown(word: &str) -> Option<PartKind> {
     Some(match word {
@@ -373,7 +380,8 @@ fn shown(word: &str) -> Option<PartKind> {
         | "tool_image_url"
         | "image_asset_pointer"
         | "image-url"
-        | "image_base64" => PartKind::Image,
+        | "image_base64"
+        | "computer_screenshot" => PartKind::Image,
         "audio" | "input_audio" | "output_audio" | "audio_url" => PartKind::Audio,
         "file" | "input_file" | "document" | "file_url" | "pdf" | "blob" | "uri" | "media" => {
             PartKind::File

@@ -4,9 +4,10 @@
 
 use retort_json::RawJson;
 use retort_json::{Kind, Parser};
-use retort_model::{Fields, Item};
+use retort_model::{Fields, Item, Role};
 
 use super::bag::{self, Bag};
+use super::roles::role_of;
 use super::{ImportFormat, ItemError, Notes, Refusal, Shape, openai};
 
 /// The format.
@@ -18,12 +19,15 @@ impl ImportFormat for Preference {
     }
 
     fn about(&self) -> &'static str {
-        "preference data: `chosen` and `rejected` as lists of messages, with `prompt` or without"
+        "preference data: `chosen` and `rejected` as lists of messages or, with a `prompt`, as text"
     }
 
     fn recognises(&self, shape: &Shape<'_>) -> bool {
         let speaks = |key: &str| shape.within(key).contains(&"role");
-        !shape.has("messages") && speaks("chosen") && speaks("rejected")
+        let has_both = shape.has("chosen") && shape.has("rejected");
+        !shape.has("messages")
+            && has_both
+            && (shape.has("prompt") || speaks("chosen") && speaks("rejected"))
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
@@ -36,11 +40,27 @@ impl ImportFormat for Preference {
         notes.count(&parser);
         let prompt = bag.take(&["prompt"], bag::json);
         let mut answers = ["chosen", "rejected"].map(|name| bag.take(&[name], messages));
-        if answers.iter().all(Option::is_none) {
+        // Answers that are texts stay where they are.
+        let are_texts = || {
+            ["chosen", "rejected"].iter().all(|name| bag.peek(name).and_then(bag::text).is_some())
+        };
+        if answers.iter().all(Option::is_none) && !(prompt.is_some() && are_texts()) {
             return Err(unknown(0));
         }
-        let prompt = prompt.unwrap_or_else(|| start_of(&mut answers));
+        // Lists that begin with a question hold the whole conversation, and the prompt says it once more.
+        let start = if prompt.is_none() || starts_with_question(&answers) {
+            Some(start_of(&mut answers))
+        } else {
+            None
+        };
         let mut fields: Fields<'_> = bag.rest();
+        let prompt = match (start, prompt) {
+            (Some(start), prompt) => {
+                fields.extend(prompt.map(|prompt| ("prompt".into(), prompt)));
+                start
+            }
+            (None, prompt) => prompt.unwrap_or(RawJson::null()),
+        };
         fields.put("messages".into(), prompt);
         for (name, answer) in ["chosen", "rejected"].into_iter().zip(answers) {
             fields.extend(answer.map(|answer| (name.into(), list(&answer))));
@@ -68,6 +88,16 @@ fn messages<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
 fn list(messages: &[RawJson<'_>]) -> RawJson<'static> {
     let texts: Vec<_> = messages.iter().map(RawJson::as_str).collect();
     RawJson::owned(&format!("[{}]", texts.join(","))).unwrap_or(RawJson::null())
+}
+
+/// Whether all answers begin with a message that is no answer.
+fn starts_with_question(answers: &[Option<Vec<RawJson<'_>>>]) -> bool {
+    answers.iter().all(|answer| {
+        let first = answer.as_ref().and_then(|answer| answer.first());
+        let said = first.and_then(|raw| Bag::of(raw, &mut Notes::default()));
+        let word = said.and_then(|mut bag| bag.take(&["role", "from"], bag::text));
+        word.is_some_and(|word| role_of(&word.decoded()) != Some(Role::Assistant))
+    })
 }
 
 /// Takes what the answers begin with alike.

@@ -72,6 +72,24 @@ impl ImportFormat for Requests {
         {
             bag.put("id", RawJson::string(&id.decoded()));
         }
+        let answer = match &answered {
+            // A list of candidates or of items is a part of a response.
+            Some((name @ ("candidates" | "output"), raw))
+                if bag::kind(raw) == Some(Kind::Array) =>
+            {
+                let mut whole = format!("{{\"{name}\":{raw}");
+                // How it ended is said beside the items.
+                for name in ["status", "incomplete_details"] {
+                    if let Some(raw) = bag.peek(name) {
+                        whole.push_str(&format!(",\"{name}\":{raw}"));
+                    }
+                }
+                whole.push('}');
+                RawJson::owned(&whole).ok()
+            }
+            Some((_, raw)) => Some(raw.clone()),
+            None => None,
+        };
         let mut fields: Fields<'_> = bag.rest();
         for (key, raw) in request.rest() {
             // Where both say something by one name, what the log says is the log's.
@@ -80,16 +98,6 @@ impl ImportFormat for Requests {
             fields.put(key, raw);
         }
         fields.put("messages".into(), asked);
-        let answer = match &answered {
-            // A list of candidates or of items is a part of a response.
-            Some((name @ ("candidates" | "output"), raw))
-                if bag::kind(raw) == Some(Kind::Array) =>
-            {
-                RawJson::owned(&format!("{{\"{name}\":{raw}}}")).ok()
-            }
-            Some((_, raw)) => Some(raw.clone()),
-            None => None,
-        };
         fields.extend(answer.map(|raw| ("response".into(), raw)));
         let text = RawJson::object(&fields).unwrap_or(RawJson::null()).into_cow();
         let mark = notes.mark();
