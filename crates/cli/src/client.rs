@@ -68,6 +68,7 @@ impl Client {
             .map_err(|_| "the token holds characters that no token has")?;
         token.set_sensitive(true);
         let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured(retort_service::client_tls())
             .user_agent(concat!("retort/", env!("CARGO_PKG_VERSION")))
             .default_headers(HeaderMap::from_iter([(AUTHORIZATION, token)]))
             // A token goes to the server that was named and to no other.

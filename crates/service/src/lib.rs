@@ -81,4 +81,5 @@ pub use retort_store::{
     DeliveryState, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError, Finding, Flow,
     FlowParts, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page, Person,
     Project, QueueFacts, RunPage, RunSummary, Share, Stop, Summary, Taken, Token, Webhook,
+    client_tls,
 };

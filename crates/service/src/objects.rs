@@ -200,6 +200,7 @@ fn is_under_way(name: &str) -> bool {
 fn bucket(location: &str, url: &Url, patience: Duration) -> Result<Arc<dyn ObjectStore>, Error> {
     let fail = |error: object_store::Error| failed("open", location, &error);
     let retry = RetryConfig { retry_timeout: patience, ..RetryConfig::default() };
+    retort_store::install_tls_provider();
     let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(|error| fail(error.into()))?;
     let store: Arc<dyn ObjectStore> = match scheme {
         ObjectStoreScheme::AmazonS3 => {

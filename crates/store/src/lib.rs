@@ -60,4 +60,5 @@ pub use sessions::{SecretHash, SessionKind};
 pub use shares::{NewShare, Share};
 pub use stop::Stop;
 pub use store::{Project, Store};
+pub use tls::{client_tls, install_tls_provider};
 pub use tokens::{Invitation, NewInvitation, NewToken, Token};

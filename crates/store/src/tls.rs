@@ -31,6 +31,21 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long a server may leave what it was sent unacknowledged, and a connection without a sign that it is there.
 const SILENT: Duration = Duration::from_secs(30);
 
+/// TLS for HTTP clients: verifies servers against the certificate authorities that the system trusts. Where it trusts
+/// none, every server is refused.
+pub fn client_tls() -> ClientConfig {
+    install_tls_provider();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+}
+
+/// Sets the cryptography of TLS for libraries that build their HTTP client themselves.
+pub fn install_tls_provider() {
+    // An error means that it is set already.
+    let _ = ring::default_provider().install_default();
+}
+
 /// Connects to the server at a URL.
 ///
 /// # Errors

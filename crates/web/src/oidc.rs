@@ -207,6 +207,7 @@ impl Oidc {
             ));
         }
         let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(retort_service::client_tls())
             .user_agent(concat!("retort/", env!("CARGO_PKG_VERSION")))
             // A provider does not redirect; who can make it do so must not choose what this server asks.
             .redirect(reqwest::redirect::Policy::none())

@@ -55,6 +55,7 @@ impl Outgoing {
     /// If the system's certificates cannot be read.
     pub fn new(settings: OutgoingSettings) -> Result<Self, String> {
         let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(retort_service::client_tls())
             .user_agent(concat!("retort/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             // A proxy would look up the name itself, and connect to whatever it finds.
