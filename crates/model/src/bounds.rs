@@ -137,6 +137,21 @@ pub const COMMIT_BYTES: u64 = 64 << 20;
 /// Conversations on one page of a list, at most.
 pub const PAGE_ITEMS: usize = 1000;
 
+/// Bytes of one page of a list, as JSON or HTML: a thousand ordinary rows fit twice, and several such pages at once
+/// fit any server.
+pub const PAGE_BYTES: usize = 4 << 20;
+
+/// Characters of a title, a model or a document's name that columns and lists have; the item keeps the whole text. A
+/// title that people set is no longer than this.
+pub const TITLE_CHARACTERS: usize = 1_000;
+
+/// Tags of one conversation that columns and lists have, and that people set; the conversation keeps all of its
+/// source's.
+pub const TAGS: usize = 100;
+
+/// Characters of one of these tags.
+pub const TAG_CHARACTERS: usize = 200;
+
 /// Bytes of history that one part of an export is made of: what is done again at most after a kill, some ten
 /// seconds of work. Each part is a data file, and every file has to show readers the types of all columns again, so
 /// they are large.
@@ -175,7 +190,7 @@ pub const INVITATION_DAYS: u64 = 7;
 /// Days that a token lasts at most: one that leaked and was forgotten ends by itself.
 pub const TOKEN_DAYS: u64 = 366;
 
-/// Longest name of a person, a project or a token, in characters.
+/// Longest name of a person, a project, a token or an import, in characters.
 pub const NAME_CHARACTERS: usize = 200;
 
 /// Tokens, webhooks or shares that one person has in a project, at most, so that none is forgotten among too many

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use retort_formats::import::{self, Notes};
+use retort_model::bounds::{TAG_CHARACTERS, TAGS, TITLE_CHARACTERS};
 use retort_model::{
     Action, Conversation, Grant, Parent, Role, Round, Selection, Status, canonical,
 };
@@ -149,9 +150,28 @@ impl Service {
         };
         self.audited(caller, action, &meant(selection), || {
             caller.needs(Grant::Write)?;
+            check_edit(edit)?;
             self.check_ids(caller, selection)?;
+            self.check_tags(caller, selection, edit)?;
             Ok(self.store.edit(&caller.scope(), selection, edit)?)
         })
+    }
+
+    /// Refuses to add tags to a conversation that is named and has as many as it may have.
+    fn check_tags(&self, caller: &Caller, selection: &Selection, edit: &Edit) -> Result<(), Error> {
+        let Edit::Tags { add, remove } = edit else { return Ok(()) };
+        for id in &selection.ids {
+            for one in self.store.find(&caller.scope(), id)? {
+                let stay = one.tags.iter().filter(|tag| !remove.contains(tag)).count();
+                let new = add.iter().filter(|tag| !one.tags.contains(tag)).count();
+                if new > 0 && stay + new > TAGS {
+                    return Err(Error::Conflict(format!(
+                        "the conversation `{id}` would have more than {TAGS} tags; remove some first"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a selection that names an id of which the caller has no conversation.
@@ -250,6 +270,23 @@ pub(crate) fn no_conversation(id: &str) -> Error {
     Error::NotFound { what: "conversation", name: id.to_owned() }
 }
 
+/// Refuses a title or tags that are too long.
+fn check_edit(edit: &Edit) -> Result<(), Error> {
+    let is_longer = |text: &String, most: usize| text.chars().nth(most).is_some();
+    match edit {
+        Edit::Title(Some(title)) if is_longer(title, TITLE_CHARACTERS) => {
+            Err(Error::Choice(format!("a title has at most {TITLE_CHARACTERS} characters")))
+        }
+        Edit::Tags { add, .. } if add.len() > TAGS => {
+            Err(Error::Choice(format!("at most {TAGS} tags are set")))
+        }
+        Edit::Tags { add, .. } if add.iter().any(|tag| is_longer(tag, TAG_CHARACTERS)) => {
+            Err(Error::Choice(format!("a tag has at most {TAG_CHARACTERS} characters")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Puts rounds behind one of a conversation's, and shows them.
 fn add_rounds<'a>(
     whole: &mut Conversation<'a>,
@@ -290,12 +327,17 @@ pub(crate) fn read<'l>(summary: &Summary, line: &'l [u8]) -> Result<Conversation
     Ok(canonical::read(text).map_err(|error| damaged(error.to_string()))?)
 }
 
-/// A canonical line with what was set in the store.
+/// A canonical line with what was set in the store. What was not is the line's own: columns have only the beginning
+/// of a long title.
 pub(crate) fn with_edits(summary: &Summary, line: &[u8]) -> Result<Vec<u8>, Error> {
     let mut conversation = read(summary, line)?;
     conversation.status = summary.status;
-    conversation.title = summary.title.clone().map(Into::into);
-    conversation.tags = summary.tags.iter().map(|tag| tag.clone().into()).collect();
+    if summary.title_is_set {
+        conversation.title = summary.title.clone().map(Into::into);
+    }
+    if summary.tags_are_set {
+        conversation.tags = summary.tags.iter().map(|tag| tag.clone().into()).collect();
+    }
     let mut out = Vec::with_capacity(line.len());
     canonical::write(&conversation, &mut out);
     Ok(out)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::import::{self, ImportFormat};
+use retort_model::bounds::NAME_CHARACTERS;
 use retort_model::{Action, Grant, ItemKind, JobKind, JobState, Scope};
 use retort_store::{Job, NewImport, Stop};
 use serde::{Deserialize, Serialize};
@@ -174,7 +175,8 @@ impl Service {
     /// # Errors
     /// The caller may not; the place of the objects failed.
     pub fn upload(&self, caller: &Caller, label: &str) -> Result<Upload, Error> {
-        let label: String = label.chars().filter(|c| !c.is_control()).take(200).collect();
+        let label: String =
+            label.chars().filter(|c| !c.is_control()).take(NAME_CHARACTERS).collect();
         self.noting_refusal(caller, Action::Import, &label, || caller.needs(Grant::Write))?;
         self.check_room(caller)?;
         let most = self.settings.quotas.imports_per_person;
@@ -339,7 +341,8 @@ fn kept_import(plan: &ImportPlan, scope: &Scope) -> Result<(String, String), Err
             }
         }
     }
-    Ok((json(&kept)?, names.join(", ")))
+    let name = names.join(", ").chars().take(NAME_CHARACTERS).collect();
+    Ok((json(&kept)?, name))
 }
 
 fn kept_of(job: &Job) -> Result<KeptImport, Error> {

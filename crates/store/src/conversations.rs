@@ -10,8 +10,8 @@ use crate::answered::note_done;
 use crate::body::{BodyHead, PackedBody, Unpacker};
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::filter::{
-    PURGED, Statement, array_of, column_text, key_text, micros, number_of_kind, number_of_status,
-    read_texts, search_text,
+    PURGED, Statement, array_of, key_text, micros, number_of_kind, number_of_status, read_texts,
+    search_text, tag_texts, title_text,
 };
 use crate::importer::Importer;
 use crate::items::{insert_bodies, unpack_incoming, unpack_stored, write_bodies};
@@ -582,12 +582,13 @@ impl Made {
 
     /// Those that one that comes in tells by itself.
     fn of(one: &Incoming) -> Self {
+        let (title, tags) = (one.title.as_deref().map(title_text), tag_texts(&one.tags));
         Self {
             id: key_text(&one.id).into_owned(),
-            title: one.title.as_deref().map(|title| column_text(title).into_owned()),
-            tags: tags_column(&one.tags),
-            search: search_text(one.title.as_deref(), &one.tags),
-            model: one.model.as_deref().map(|model| column_text(model).into_owned()),
+            search: search_text(title.as_deref(), &tags),
+            title,
+            tags: tags_column(&tags),
+            model: one.model.as_deref().map(title_text),
             owner: one.owner.as_deref().map(|owner| key_text(owner).into_owned()),
             importer: None,
             holder: None,

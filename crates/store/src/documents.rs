@@ -8,12 +8,13 @@ use crate::body::{PackedBody, Unpacker};
 use crate::conversations::{Taken, drop_body, insert, is_exporting, whole};
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::filter::{
-    PURGED, SEPARATOR, Statement, column_text, key_text, micros, moment, push_ids, push_range,
-    push_texts, searchable,
+    PURGED, SEPARATOR, Statement, key_text, micros, moment, push_ids, push_range, push_texts,
+    searchable, title_text,
 };
 use crate::importer::Importer;
 use crate::items::{insert_bodies, is_named, purge_bodies, write_bodies};
 use crate::listing::Cursor;
+use crate::page::{page_of, room_of};
 use crate::store::{next, take_turn};
 
 /// The status of a document that is there.
@@ -237,10 +238,13 @@ impl crate::Store {
                 statement.push(" AND c.key < ").int(after.key).push("))");
             }
             statement.push(" ORDER BY c.created_at DESC, c.key DESC").at_most(most + 1);
-            let mut documents =
-                connection.rows(&statement.sql, &statement.values(), read_summary)?;
-            let more = documents.len() > most;
-            documents.truncate(most);
+            let (documents, more) = page_of(connection, &statement, most, read_summary, |one| {
+                let original = one.original.as_ref();
+                let original = original.into_iter().flat_map(|file| [&file.name, &file.media_type]);
+                let texts = [&one.name, &one.url, &one.base_url, &one.s3_path];
+                let texts = texts.into_iter().chain([&one.embeddings.model]).chain(original);
+                room_of(texts.flatten().chain([&one.id]))
+            })?;
             let next = documents.last().filter(|_| more);
             let next = next.map(|last| Cursor { at: micros(last.created_at), key: last.key });
             Ok(DocumentPage { documents, next })
@@ -491,12 +495,13 @@ fn take(
         }
         None => next(connection, "item", 1)?,
     };
-    let text = |text: &Option<String>| text.as_deref().map(|text| column_text(text).into_owned());
+    let text = |text: &Option<String>| text.as_deref().map(title_text);
     let place = |text: &Option<String>| text.as_deref().map(|text| key_text(text).into_owned());
     let (name, base_url) = (text(&one.name), text(&one.base_url));
     let (url, s3_path) = (place(&one.url), place(&one.s3_path));
-    let search = search_text(one);
+    let search = search_text([&name, &url, &s3_path]);
     let facts = &one.embeddings;
+    let model = text(&facts.model);
     let imported = importer.column();
     let dimension = |dimension: usize| Value::Int(whole(dimension as u64));
     let values = [
@@ -515,7 +520,7 @@ fn take(
         dimension(facts.least_dimension),
         dimension(facts.most_dimension),
         Value::Int(facts.width.into()),
-        facts.model.as_ref().into(),
+        model.as_ref().into(),
         Value::Text(&search),
         Value::Bytes(&one.digest),
         Value::Int(whole(one.size)),
@@ -538,9 +543,9 @@ fn take(
 }
 
 /// What is searched: name, address and path.
-fn search_text(one: &IncomingDocument) -> String {
+fn search_text(parts: [&Option<String>; 3]) -> String {
     let mut text = String::new();
-    for part in [&one.name, &one.url, &one.s3_path].into_iter().flatten() {
+    for part in parts.into_iter().flatten() {
         if !text.is_empty() {
             text.push(SEPARATOR);
         }

@@ -1,9 +1,10 @@
 //! Conversations changed, deleted, restored and purged.
 
-use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{Scope, Selection, Status};
+use retort_model::bounds::{PAGE_ITEMS, TAG_CHARACTERS, TAGS as MOST_TAGS};
+use retort_model::{ItemKind, Scope, Selection, Status, canonical};
 
 use crate::Error;
+use crate::body::{BodyHead, Unpacker};
 use crate::conversations::{
     STATUS, TAGS, TITLE, end_citations, forget_search, is_exporting, search_again, tags_column,
 };
@@ -12,16 +13,19 @@ use crate::filter::{
     PURGED, Statement, column_text, number_of_status, push_conversations, read_texts, search_by,
     search_text,
 };
-use crate::items::{is_named, purge_bodies};
+use crate::items::{is_named, purge_bodies, unpack_stored};
 use crate::shares::end_shares;
 use crate::store::take_turn;
+
+/// Bytes of the tags that are set for one conversation: as many as there may be, of the longest characters.
+const TAGS_BYTES: usize = MOST_TAGS * TAG_CHARACTERS * 4;
 
 /// What is to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
     /// Another title; none takes it away.
     Title(Option<String>),
-    /// Tags to add and to take away.
+    /// Tags to add and to take away. A conversation that would have more than 100 keeps those it has.
     Tags {
         /// Those that are to be there.
         add: Vec<String>,
@@ -45,7 +49,9 @@ struct Edited {
     was: i64,
     title: Option<String>,
     tags: Option<String>,
+    edited: i64,
     body: i64,
+    size: i64,
 }
 
 impl crate::Store {
@@ -56,6 +62,7 @@ impl crate::Store {
     /// Those of the database.
     pub fn edit(&self, scope: &Scope, selection: &Selection, edit: &Edit) -> Result<u64, Error> {
         let (mut changed, mut behind) = (0, 0);
+        let mut unpacker = self.unpacker();
         loop {
             let (count, last) = self.write(|connection| {
                 take_turn(connection)?;
@@ -63,7 +70,7 @@ impl crate::Store {
                 let exporting = matches!(edit, Edit::Purge) && is_exporting(connection)?;
                 let mut count = 0;
                 for one in &page {
-                    count += u64::from(change(connection, one, edit, exporting)?);
+                    count += u64::from(change(connection, &mut unpacker, one, edit, exporting)?);
                 }
                 Ok((count, page.last().map(|one| one.key)))
             })?;
@@ -84,7 +91,8 @@ fn page(
     behind: i64,
 ) -> Result<Vec<Edited>, Error> {
     let dialect = connection.dialect();
-    let mut statement = Statement::new("SELECT c.key, c.status, c.was, c.title, c.tags, c.body");
+    let mut statement =
+        Statement::new("SELECT c.key, c.status, c.was, c.title, c.tags, c.edited, c.body, c.size");
     push_conversations(&mut statement, dialect, scope, selection, search_by(dialect, selection));
     statement.push(" AND c.key > ").int(behind);
     statement.push(&format!(" ORDER BY c.key LIMIT {PAGE_ITEMS}"));
@@ -95,7 +103,9 @@ fn page(
             was: row.int(2)?,
             title: row.text_or_none(3)?,
             tags: row.text_or_none(4)?,
-            body: row.int(5)?,
+            edited: row.int(5)?,
+            body: row.int(6)?,
+            size: row.int(7)?,
         })
     })
 }
@@ -103,6 +113,7 @@ fn page(
 /// Changes one; says whether that changed anything.
 fn change(
     connection: &mut Connection,
+    unpacker: &mut Unpacker<'_>,
     one: &Edited,
     edit: &Edit,
     exporting: bool,
@@ -117,7 +128,7 @@ fn change(
             retitle(connection, one, title.as_ref(), one.tags.as_ref(), TITLE)?;
         }
         Edit::Tags { add, remove } => {
-            let before = read_texts(one.tags.as_deref().unwrap_or("[]"));
+            let before = tags_of(connection, unpacker, one)?;
             let mut tags = before.clone();
             tags.retain(|tag| !remove.contains(tag));
             for tag in add {
@@ -125,10 +136,12 @@ fn change(
                     tags.push(tag.clone());
                 }
             }
-            if tags == before {
+            let column = tags_column(&tags);
+            let bytes = column.as_ref().map_or(0, String::len);
+            if tags == before || tags.len() > MOST_TAGS || bytes > TAGS_BYTES {
                 return Ok(false);
             }
-            retitle(connection, one, one.title.as_ref(), tags_column(&tags).as_ref(), TAGS)?;
+            retitle(connection, one, one.title.as_ref(), column.as_ref(), TAGS)?;
         }
         Edit::Favorite(favorite) => {
             let status =
@@ -168,6 +181,27 @@ fn set_status(connection: &mut Connection, key: i64, status: i64, was: i64) -> R
         "UPDATE conversation SET status = $1, was = $2, edited = edited | {STATUS} WHERE key = $3"
     );
     connection.execute(&sql, &[status.into(), was.into(), key.into()]).map(|_| ())
+}
+
+/// All tags of a conversation: what its column has, unless that was cut.
+fn tags_of(
+    connection: &mut Connection,
+    unpacker: &mut Unpacker<'_>,
+    one: &Edited,
+) -> Result<Vec<String>, Error> {
+    let tags = read_texts(one.tags.as_deref().unwrap_or("[]"));
+    let may_be_cut = |tag: &String| tag.chars().nth(TAG_CHARACTERS - 1).is_some();
+    let is_whole = tags.len() < MOST_TAGS && !tags.iter().any(may_be_cut);
+    if is_whole || one.edited & TAGS != 0 {
+        return Ok(tags);
+    }
+    let mut line = Vec::new();
+    let head = BodyHead { size: usize::try_from(one.size).unwrap_or(0), ..BodyHead::default() };
+    unpack_stored(connection, unpacker, ItemKind::Conversation, (one.body, head), &mut line)?;
+    let damaged = || Error::Damaged("a conversation cannot be read".into());
+    let text = std::str::from_utf8(&line).map_err(|_| damaged())?;
+    let whole = canonical::read(text).map_err(|_| damaged())?;
+    Ok(whole.tags.iter().map(|tag| tag.decoded().into_owned()).collect())
 }
 
 fn retitle(

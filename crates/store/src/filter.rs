@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use retort_model::bounds::{TAG_CHARACTERS, TAGS, TITLE_CHARACTERS};
 use retort_model::{DateRange, Kind, Scope, Selection, Status, Time};
 
 use crate::dialect::{Dialect, Value};
@@ -318,11 +319,40 @@ pub(crate) fn column_text(text: &str) -> std::borrow::Cow<'_, str> {
     if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
-/// An id or the name of a person for its column: a very long one as its start and a hash. Whole it stands in the body.
+/// A text cut to so many characters, for its column: the body keeps it whole.
+fn cut_text(text: &str, characters: usize) -> std::borrow::Cow<'_, str> {
+    if text.char_indices().nth(characters).is_none() {
+        return text.into();
+    }
+    let end = text.char_indices().nth(characters.saturating_sub(1)).map_or(0, |(end, _)| end);
+    format!("{}…", text.get(..end).unwrap_or_default()).into()
+}
+
+/// A title or name for its column.
+pub(crate) fn title_text(title: &str) -> String {
+    column_text(&cut_text(title, TITLE_CHARACTERS)).into_owned()
+}
+
+/// Tags for their column: the first of them.
+pub(crate) fn tag_texts(tags: &[String]) -> Vec<String> {
+    tags.iter().take(TAGS).map(|tag| cut_text(tag, TAG_CHARACTERS).into_owned()).collect()
+}
+
+/// An id or the name of a person for its column: a very long one as its start and a hash. The body keeps it whole. What
+/// was shortened stays as it is, so that an id is found as lists show it, too.
 pub(crate) fn key_text(text: &str) -> std::borrow::Cow<'_, str> {
     let Some((end, _)) = text.char_indices().nth(KEY_CHARACTERS) else { return column_text(text) };
+    if text.get(end..).is_some_and(is_key_end) {
+        return column_text(text);
+    }
     let hash = retort_model::fnv1a(text);
     format!("{}…{hash:016x}", column_text(text.get(..end).unwrap_or_default())).into()
+}
+
+/// Whether this is how [`key_text`] ends what it shortened.
+fn is_key_end(end: &str) -> bool {
+    let hash = end.strip_prefix('…');
+    hash.is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Between title and tags: what is sought does not reach across it.

@@ -22,6 +22,7 @@ mod jobs;
 mod listing;
 mod maintenance;
 mod notices;
+mod page;
 mod people;
 pub mod private;
 mod removal;

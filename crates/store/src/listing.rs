@@ -5,11 +5,13 @@ use retort_model::{ItemKind, Kind, Scope, Selection, Status, Time};
 
 use crate::Error;
 use crate::body::Unpacker;
+use crate::conversations::{TAGS, TITLE};
 use crate::dialect::{Connection, Dialect, Row};
 use crate::filter::{
     PURGED, SearchBy, Statement, kind_of, moment, push_conversations, read_texts, search_by,
     status_of, trigram_query, walk_or,
 };
+use crate::page::{page_of, room_of};
 
 /// Conversations that the trigram index may find before looking at rows in order costs less for a page.
 pub(crate) const FEW_FOUND: i64 = 20_000;
@@ -51,6 +53,10 @@ pub struct Summary {
     pub size: u64,
     /// The store's number of its state: another one once it has changed.
     pub body: i64,
+    /// Whether its title was set here, so that it is not the one of its line.
+    pub title_is_set: bool,
+    /// Whether its tags were set here.
+    pub tags_are_set: bool,
 }
 
 /// By what a list is sorted.
@@ -131,12 +137,13 @@ pub struct Page {
 
 /// The columns of a conversation (`c`).
 pub(crate) const SUMMARY: &str = "SELECT c.key, c.id, c.source, c.owner, c.kind, c.status, c.title, c.tags, c.model, \
-                       c.created_at, c.updated_at, c.rounds, c.messages, c.size, c.body, c.importer, c.space";
+                       c.created_at, c.updated_at, c.rounds, c.messages, c.size, c.body, c.importer, c.space, c.edited";
 
 /// How many they are.
-pub(crate) const SUMMARY_COLUMNS: usize = 17;
+pub(crate) const SUMMARY_COLUMNS: usize = 18;
 
 pub(crate) fn read_summary(row: &Row<'_>) -> Result<Summary, Error> {
+    let edited = row.int(17)?;
     Ok(Summary {
         key: row.int(0)?,
         id: row.text(1)?,
@@ -155,6 +162,8 @@ pub(crate) fn read_summary(row: &Row<'_>) -> Result<Summary, Error> {
         body: row.int(14)?,
         importer: row.text_or_none(15)?,
         member: Some(row.text(16)?).filter(|space| !space.is_empty()),
+        title_is_set: edited & TITLE != 0,
+        tags_are_set: edited & TAGS != 0,
     })
 }
 
@@ -175,10 +184,12 @@ impl crate::Store {
         self.look(|connection| {
             let by = page_search(connection, selection)?;
             let statement = page(connection.dialect(), scope, selection, order, after, most, by);
-            let mut conversations =
-                connection.rows(&statement.sql, &statement.values(), read_summary)?;
-            let more = conversations.len() > most;
-            conversations.truncate(most);
+            let (conversations, more) =
+                page_of(connection, &statement, most, read_summary, |one| {
+                    let texts = [&one.title, &one.model, &one.owner, &one.importer, &one.member];
+                    let texts = texts.into_iter().flatten().chain([&one.id]).chain(&one.tags);
+                    room_of(texts)
+                })?;
             let next = conversations.last().filter(|_| more).map(|last| Cursor {
                 at: crate::filter::micros(match order {
                     Order::Newest | Order::Oldest => last.created_at,

@@ -11,6 +11,7 @@ use crate::conversations::whole;
 use crate::dialect::{Connection, Dialect, Row};
 use crate::filter::{PURGED, SearchBy, Statement, micros, moment, texts_by};
 use crate::listing::Cursor;
+use crate::page::{page_of, room_of};
 use crate::run_filter::{
     HAS_ERROR, HAS_FEEDBACK, flows_meant, node_kind_of, number_of_source, page_by, push_runs,
     run_status_of, source_of,
@@ -157,9 +158,11 @@ impl crate::Store {
         let most = most.clamp(1, PAGE_ITEMS);
         self.look(|connection| {
             let statement = page(connection, scope, selection, after, most)?;
-            let mut runs = connection.rows(&statement.sql, &statement.values(), read_summary)?;
-            let more = runs.len() > most;
-            runs.truncate(most);
+            let (runs, more) = page_of(connection, &statement, most, read_summary, |one| {
+                let ids = [&one.flow_name, &one.version, &one.owner, &one.thread, &one.importer];
+                let texts = [&one.question, &one.answer, &one.error, &one.member];
+                room_of(ids.into_iter().chain(texts).flatten().chain([&one.id, &one.flow]))
+            })?;
             let next = runs.last().filter(|_| more);
             let next = next.map(|last| Cursor { at: micros(last.started_at), key: last.key });
             Ok(RunPage { runs, next })

@@ -88,9 +88,9 @@ pub struct Conversation {
     pub kind: String,
     /// `active`, `favorite` or `deleted`.
     pub status: String,
-    /// Its title.
+    /// Its title, cut to 1,000 characters.
     pub title: Option<String>,
-    /// Its tags.
+    /// Its first 100 tags, each cut to 200 characters.
     pub tags: Vec<String>,
     /// Its model.
     pub model: Option<String>,
@@ -264,7 +264,7 @@ impl TryFrom<Chosen> for Selection {
 pub struct Change {
     /// Another title; empty takes it away.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 10000)]
+    #[schema(max_length = 1000)]
     pub title: Option<String>,
     /// Tags that are to be there.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,6 +1,6 @@
 //! Conversations edited and purged here.
 
-use retort_model::{Scope, Selection, Status};
+use retort_model::{Conversation, Scope, Selection, Status, canonical};
 use retort_store::{Edit, Incoming, Store};
 
 use crate::support::*;
@@ -264,5 +264,41 @@ fn of_changes_at_once_one_comes_through() {
             });
             assert_eq!(changed, [place.text("c")]);
         }
+    });
+}
+
+#[test]
+fn an_edit_loses_no_tag_that_the_column_has_no_room_for() {
+    on_both(|place| {
+        let tagged = |id: &str, tags: Vec<String>| {
+            let mut line = Vec::new();
+            let of = |tag: &String| tag.clone().into();
+            let conversation = Conversation {
+                id: id.to_owned().into(),
+                tags: tags.iter().map(of).collect(),
+                ..Conversation::default()
+            };
+            canonical::write(&conversation, &mut line);
+            Incoming { tags, ..place.incoming(id, std::str::from_utf8(&line).unwrap()) }
+        };
+        let many: Vec<_> = (0..101).map(|n| format!("t{n}")).collect();
+        let long = vec!["x".repeat(500)];
+        place.take(&[tagged("many", many), tagged("long", long.clone()), tagged("few", vec![])]);
+        let add = |tag: &str| Edit::Tags { add: vec![tag.into()], remove: vec![] };
+        let edit = |edit: &Edit| place.store.edit(&place.scope(), &everything(), edit).unwrap();
+        // One with more tags than are set keeps those it has.
+        assert_eq!(edit(&add("new")), 2);
+        let many = place.one("many");
+        assert_eq!((many.tags.len(), many.tags_are_set), (100, false));
+        assert_eq!(place.one("few").tags, ["new"]);
+        assert_eq!(place.one("long").tags, [long[0].clone(), "new".into()]);
+        assert!(place.one("long").tags_are_set);
+        // Once it has few enough, it is changed.
+        let fewer =
+            Edit::Tags { add: vec!["new".into()], remove: vec!["t100".into(), "t99".into()] };
+        assert_eq!(edit(&fewer), 1);
+        let tags = place.one("many").tags;
+        assert_eq!((tags.len(), tags[98].as_str(), tags[99].as_str()), (100, "t98", "new"));
+        assert_eq!(edit(&add("one more")), 2);
     });
 }

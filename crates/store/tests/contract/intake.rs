@@ -617,3 +617,35 @@ fn nobody_takes_an_id_from_the_project() {
         assert_eq!(place.store.check(true, at(0)).unwrap(), []);
     });
 }
+
+#[test]
+fn columns_have_the_beginning_of_long_titles_tags_models_and_ids() {
+    on_both(|place| {
+        let long = |character: char, times: usize| character.to_string().repeat(times);
+        let one = Incoming {
+            title: Some(long('ä', 14_000)),
+            tags: (0..5_000).map(|n| format!("{n}{}", long('日', 300))).collect(),
+            model: Some(long('m', 100_000)),
+            owner: Some(long('o', 100_000)),
+            ..place.incoming(&long('i', 1_000_000), "the line")
+        };
+        place.take(&[one.clone(), place.incoming("short", "x")]);
+        let found = place.all(&everything());
+        assert_eq!(found.len(), 2);
+        let found = found.iter().find(|one| one.id != "short").unwrap();
+        assert_eq!(found.title, Some(format!("{}…", long('ä', 999))));
+        assert_eq!(found.tags.len(), 100);
+        assert_eq!(found.tags[99], format!("99{}…", long('日', 197)));
+        assert_eq!(found.model, Some(format!("{}…", long('m', 999))));
+        for key in [&found.id, found.owner.as_ref().unwrap()] {
+            assert!(key.chars().count() <= 270, "{key}");
+        }
+        // It is found by its whole id and by the one that lists show, and by neither of another that begins like it.
+        for id in [&one.id, &found.id] {
+            assert_eq!(place.all(&ids(&[id])).len(), 1);
+            assert_eq!(place.one(id).key, found.key);
+        }
+        assert_eq!(place.all(&ids(&[&long('i', 999_999)])), []);
+        assert_eq!(place.take(&[one]), [Taken::Same]);
+    });
+}

@@ -466,3 +466,36 @@ fn a_count_asked_for_again_follows_what_others_change() {
         assert_eq!(counts(), [1, 0, 1]);
     });
 }
+
+#[test]
+fn a_page_ends_before_it_is_too_large_and_the_next_goes_on_there() {
+    on_both(|place| {
+        // Quotes are six times as long in HTML.
+        let titled = |n: i64| Incoming {
+            title: Some("\"".repeat(1_000)),
+            tags: vec!["<".repeat(200); 20],
+            created_at: Some(at(n)),
+            ..place.incoming(&format!("c-{n}"), "x")
+        };
+        let some: Vec<_> = (0..400).map(titled).collect();
+        place.take(&some);
+        let (mut after, mut found, mut pages) = (None, Vec::new(), 0);
+        loop {
+            let list = place.store.list(&place.scope(), &everything(), Order::Oldest, after, 1000);
+            let page = list.unwrap();
+            pages += 1;
+            let written = page
+                .conversations
+                .iter()
+                .map(|one| 6 * (one.title.as_ref().unwrap().len() + one.tags.concat().len()));
+            assert!(written.sum::<usize>() <= retort_model::bounds::PAGE_BYTES);
+            found.extend(page.conversations.into_iter().map(|one| one.id));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, (0..400).map(|n| format!("c-{n}")).collect::<Vec<_>>());
+        assert!((3..=5).contains(&pages), "{pages} pages");
+    });
+}

@@ -1,0 +1,49 @@
+//! Pages of lists: bounded in rows and in bytes.
+
+use retort_model::bounds::PAGE_BYTES;
+
+use crate::Error;
+use crate::dialect::{Connection, Row};
+use crate::filter::Statement;
+
+/// Bytes of a row around its texts: names of fields, numbers and moments.
+const ROW_BYTES: usize = 768;
+
+/// Bytes that one byte of a text becomes at most, in JSON (`\u0001`) and in HTML (`&quot;`).
+const ESCAPED_BYTES: usize = 6;
+
+/// Bytes that a row with these texts has at most, as JSON or HTML.
+pub(crate) fn room_of(texts: impl IntoIterator<Item = impl AsRef<str>>) -> usize {
+    let bytes = |byte: u8| match byte {
+        0..=0x1f | 0x7f | b'"' | b'\\' | b'&' | b'<' | b'>' | b'\'' => ESCAPED_BYTES,
+        _ => 1,
+    };
+    let room = |text: &str| text.bytes().map(bytes).sum::<usize>();
+    ROW_BYTES + texts.into_iter().map(|text| room(text.as_ref())).sum::<usize>()
+}
+
+/// The first rows, at most `most` of them and no more than [`PAGE_BYTES`] of what `room` says of each, but at least
+/// one; and whether there are more. The statement asks for one row more than `most`.
+pub(crate) fn page_of<T>(
+    connection: &mut Connection,
+    statement: &Statement,
+    most: usize,
+    read: impl Fn(&Row<'_>) -> Result<T, Error>,
+    room: impl Fn(&T) -> usize,
+) -> Result<(Vec<T>, bool), Error> {
+    let (mut found, mut bytes, mut more) = (Vec::new(), 0, false);
+    connection.each(&statement.sql, &statement.values(), &mut |row| {
+        if more || found.len() == most {
+            more = true;
+            return Ok(());
+        }
+        let one = read(row)?;
+        bytes += room(&one);
+        more = bytes > PAGE_BYTES && !found.is_empty();
+        if !more {
+            found.push(one);
+        }
+        Ok(())
+    })?;
+    Ok((found, more))
+}
