@@ -42,5 +42,5 @@ pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStat
 pub use run_selection::{DocumentSelection, ItemSelection, RunSelection};
 pub use run_update::Again;
 pub use scope::Scope;
-pub use selection::{DateRange, Selection};
+pub use selection::{DateRange, Selection, check_search};
 pub use time::{Time, TimeError};

@@ -4,8 +4,26 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::bounds::{SEARCH_CHARACTERS, SEARCH_TEXTS};
 use crate::conversation::{Conversation, Kind, Status};
 use crate::time::{Time, TimeError};
+
+/// Refuses a search for nothing, for too many texts, or for one that is too long.
+///
+/// # Errors
+/// It is one of these.
+pub fn check_search(texts: &[String]) -> Result<(), String> {
+    if texts.iter().any(String::is_empty) {
+        return Err("`search` is empty".into());
+    }
+    if texts.len() > SEARCH_TEXTS {
+        return Err(format!("at most {SEARCH_TEXTS} texts are searched for"));
+    }
+    if texts.iter().any(|text| text.chars().nth(SEARCH_CHARACTERS).is_some()) {
+        return Err(format!("a text to search for has at most {SEARCH_CHARACTERS} characters"));
+    }
+    Ok(())
+}
 
 /// A choice of conversations: all that match, at most `limit` of them. Within one field any value may match;
 /// the fields must all match.

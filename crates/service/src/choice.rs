@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use retort_formats::package::SelectionAsked;
-use retort_model::bounds::{CHOSEN_FILTERS, IDS_PER_REQUEST};
+use retort_model::bounds::{CHOSEN_FILTERS, IDS_PER_REQUEST, SEARCH_TEXTS};
 use retort_model::{DateRange, Grant, Selection, Status, Time};
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,12 @@ impl Service {
             if choice.filters.len() >= CHOSEN_FILTERS {
                 return Err(Error::TooMany(format!(
                     "{CHOSEN_FILTERS} filters are chosen together already; deselect all and begin again"
+                )));
+            }
+            let texts = choice.filters.iter().chain([filter]).map(|one| one.search.len());
+            if texts.sum::<usize>() > SEARCH_TEXTS {
+                return Err(Error::TooMany(format!(
+                    "the filters that are chosen together search for more than {SEARCH_TEXTS} texts; deselect all and begin again"
                 )));
             }
             choice.filters.push(filter.clone());

@@ -15,7 +15,7 @@ mod intake;
 mod members;
 mod notices;
 mod paging;
-mod query;
+pub mod query;
 mod runs;
 pub mod shared;
 mod shares;

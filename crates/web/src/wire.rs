@@ -5,10 +5,10 @@ mod runs;
 
 use std::collections::BTreeMap;
 
-use retort_model::bounds::{IDS_PER_REQUEST, SEARCH_CHARACTERS, SEARCH_TEXTS};
+use retort_model::bounds::IDS_PER_REQUEST;
 use retort_model::{
     Action, Check, DateRange, DocumentSelection, Grant, ItemKind, ItemSelection, JobKind, JobState,
-    Kind, ProjectRole, Purpose, RunSelection, Selection, Status, Time,
+    Kind, ProjectRole, Purpose, RunSelection, Selection, Status, Time, check_search,
 };
 use retort_service::{
     AuditEntry, DatasetPlan, ExportRequest, ImportReport, Job as StoreJob, PlanNames,
@@ -52,18 +52,7 @@ fn bounded(ids: &[String], search: &[String]) -> Result<(), Problem> {
             "at most {IDS_PER_REQUEST} ids; a filter means as many as match"
         )));
     }
-    if search.iter().any(String::is_empty) {
-        return Err(Problem::bad_request("`search` is empty"));
-    }
-    if search.len() > SEARCH_TEXTS {
-        return Err(Problem::bad_request(format!("at most {SEARCH_TEXTS} texts are searched for")));
-    }
-    if search.iter().any(|text| text.chars().nth(SEARCH_CHARACTERS).is_some()) {
-        return Err(Problem::bad_request(format!(
-            "a text to search for has at most {SEARCH_CHARACTERS} characters"
-        )));
-    }
-    Ok(())
+    check_search(search).map_err(Problem::bad_request)
 }
 
 /// Reads a word of a closed set.

@@ -80,6 +80,7 @@ impl<F: DeserializeOwned, S: DeserializeOwned> FromRequestParts<App> for Paged<F
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        query::check_count(&parts.uri)?;
         let [page, sort, filter] = query::split(parts, |key| match key {
             "after" | "limit" => 0,
             "sort" => 1,

@@ -1,6 +1,7 @@
 //! What the query of a request says.
 
 use axum::extract::FromRequestParts;
+use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded::{Serializer, parse};
@@ -16,7 +17,7 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        check_count(parts)?;
+        check_count(&parts.uri)?;
         let [whole] = split(parts, |_| 0);
         read(&whole).map(Self)
     }
@@ -29,8 +30,8 @@ const VALUES: usize = 200;
 ///
 /// # Errors
 /// It has.
-pub fn check_count(parts: &Parts) -> Result<(), Problem> {
-    let count = parse(parts.uri.query().unwrap_or_default().as_bytes()).count();
+pub fn check_count(uri: &Uri) -> Result<(), Problem> {
+    let count = parse(uri.query().unwrap_or_default().as_bytes()).count();
     if count > VALUES {
         return Err(Problem::bad_request(format!(
             "in the query: {count} values, at most {VALUES} are taken"

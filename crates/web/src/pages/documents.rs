@@ -14,6 +14,7 @@ use retort_model::{DocumentSelection, EmbeddingFacts, ItemKind};
 use retort_service::{DocumentSummary, ExportRequest, NewOriginal};
 use serde::Deserialize;
 
+use super::filtering::sought;
 use super::frame::{Frame, OTHER_SESSION, Posted, Visit};
 use super::import::short;
 use super::taken::{Path, Query};
@@ -109,9 +110,11 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         Ok(after) => after,
         Err(error) => return trouble(&Problem::bad_request(error)),
     };
-    let sought = asked.search.trim().to_owned();
+    let search = match sought(&asked.search) {
+        Ok(search) => search,
+        Err(problem) => return trouble(&problem),
+    };
     let seen = app.call(move |service| {
-        let search = Some(sought).filter(|text| !text.is_empty()).into_iter().collect();
         let selection = DocumentSelection { search, ..DocumentSelection::default() };
         let page = service.documents(&visit.caller, &selection, after, PAGE)?;
         let facts = service.document_facts(&visit.caller, &selection)?;

@@ -1,6 +1,6 @@
 //! Filters as a page's form and address hold them.
 
-use retort_model::{DateRange, Kind, Selection, Status, Time};
+use retort_model::{DateRange, Kind, Selection, Status, Time, check_search};
 use serde::Deserialize;
 
 use crate::problem::Problem;
@@ -50,13 +50,23 @@ pub(super) fn days(from: &str, to: &str) -> Result<DateRange, Problem> {
     Ok(DateRange { from, before })
 }
 
+/// The texts that a field of a form searches for: what stands in it, if anything does.
+///
+/// # Errors
+/// It is too long.
+pub(super) fn sought(field: &str) -> Result<Vec<String>, Problem> {
+    let texts: Vec<String> =
+        Some(field.trim().to_owned()).filter(|text| !text.is_empty()).into_iter().collect();
+    check_search(&texts).map_err(Problem::bad_request)?;
+    Ok(texts)
+}
+
 impl Filtering {
     /// The filter.
     ///
     /// # Errors
     /// A field holds what it cannot hold.
     pub(super) fn selection(&self) -> Result<Selection, Problem> {
-        let word = self.search.trim();
         let kinds = match self.kind.as_str() {
             "" => Vec::new(),
             kind => vec![kind.parse::<Kind>().map_err(Problem::bad_request)?],
@@ -67,7 +77,7 @@ impl Filtering {
             status => vec![status.parse::<Status>().map_err(Problem::bad_request)?],
         };
         Ok(Selection {
-            search: if word.is_empty() { Vec::new() } else { vec![word.to_owned()] },
+            search: sought(&self.search)?,
             created: days(&self.from, &self.to)?,
             kinds,
             statuses,

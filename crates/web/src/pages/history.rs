@@ -16,7 +16,7 @@ use retort_service::{
 };
 use serde::Deserialize;
 
-use super::filtering::{Choices, days};
+use super::filtering::{Choices, days, sought};
 use super::flows::{Words, path, shown_id, words};
 use super::frame::{Frame, Posted, Visit};
 use super::runs::{status_class, took};
@@ -94,7 +94,6 @@ fn marked(words: &[(&'static str, &'static str)], chosen: &str) -> Choices {
 impl Filter {
     /// The runs that the filter means.
     fn selection(&self, source: RunSource, flow: &str) -> Result<RunSelection, Problem> {
-        let word = self.search.trim();
         let statuses = match self.status.as_str() {
             "" => Vec::new(),
             status => vec![status.parse::<RunStatus>().map_err(Problem::bad_request)?],
@@ -108,7 +107,7 @@ impl Filter {
                 .collect(),
             statuses,
             started: days(&self.from, &self.to)?,
-            search: if word.is_empty() { Vec::new() } else { vec![word.to_owned()] },
+            search: sought(&self.search)?,
             has_feedback: either(&self.feedback)?,
             has_error: either(&self.error)?,
             ..RunSelection::default()

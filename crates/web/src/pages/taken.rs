@@ -7,6 +7,7 @@ use retort_model::bounds::REQUEST_BYTES;
 use serde::de::DeserializeOwned;
 
 use super::trouble;
+use crate::api::query::check_count;
 use crate::extract::{self, whole_body};
 use crate::problem::Problem;
 
@@ -23,6 +24,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        check_count(&parts.uri).map_err(|problem| trouble(&problem))?;
         let query = parts.uri.query().unwrap_or_default();
         serde_html_form::from_str(query)
             .map(Self)
