@@ -17,6 +17,7 @@ use retort_service::{
 };
 
 use crate::commands::Failure;
+use crate::config::item_bytes;
 
 /// What to read.
 #[derive(Args)]
@@ -32,6 +33,10 @@ pub struct Reading {
     /// Largest window of a Zstandard stream that is read, in megabytes; reading takes as much memory [default: 134].
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=4096))]
     max_window: Option<u64>,
+
+    /// Largest single conversation, run or document that is read, in megabytes; reading takes several times as much memory [default: 268, the most].
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=268))]
+    pub max_item: Option<u64>,
 
     /// Put ids into a namespace (`NAME/ID`), for inputs whose ids may collide with others.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -341,7 +346,10 @@ impl Reading {
     pub fn options(&self) -> ReadOptions {
         let usual = ReadOptions::default();
         let asked = self.max_window.map(|mb| mb.saturating_mul(1_000_000));
-        ReadOptions { max_window: asked.unwrap_or(usual.max_window) }
+        ReadOptions {
+            max_window: asked.unwrap_or(usual.max_window),
+            max_item: self.max_item.map_or(usual.max_item, item_bytes),
+        }
     }
 
     /// The import format that was named.

@@ -99,6 +99,7 @@ pub struct Config {
     imports_per_person: Option<u64>,
     person_gigabytes: Option<u64>,
     project_gigabytes: Option<u64>,
+    item_megabytes: Option<u64>,
     serve: ServeConfig,
 }
 
@@ -154,6 +155,12 @@ fn days(set: Option<u64>, otherwise: Option<u64>) -> Option<u64> {
 
 fn gigabytes(number: u64) -> u64 {
     number.saturating_mul(1_000_000_000)
+}
+
+/// The bytes of the largest item, of what was set in megabytes.
+pub fn item_bytes(megabytes: u64) -> usize {
+    let bytes = usize::try_from(megabytes.saturating_mul(1_000_000)).unwrap_or(usize::MAX);
+    bytes.min(bounds::ITEM_BYTES)
 }
 
 /// A number that nobody else has.
@@ -233,6 +240,9 @@ impl Keeping {
                     .unwrap_or(Quotas::default().imports_per_person),
                 person_bytes: config.person_gigabytes.map(gigabytes),
                 project_bytes: config.project_gigabytes.map(gigabytes),
+                item_bytes: config
+                    .item_megabytes
+                    .map_or(Quotas::default().item_bytes, |megabytes| item_bytes(megabytes.max(1))),
             },
         };
         let project = self.project.clone().or(config.project).unwrap_or_else(|| PROJECT.into());

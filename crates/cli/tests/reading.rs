@@ -638,3 +638,26 @@ fn embeddings_are_read_from_text_and_base64_and_no_key_stands_twice() {
     assert_eq!(text.matches("\"name\":").count(), 1, "{text}");
     assert!(text.contains("\"source_name\":\"trace name\""), "{text}");
 }
+
+#[test]
+fn an_item_past_the_bound_is_refused_with_what_raises_it() {
+    let place = Place::new();
+    let mut large = chat("large");
+    large["messages"][0]["content"] = json!("x".repeat(1_500_000));
+    let text = format!("{large}\n{}\n", chat("small"));
+    place.file("in.jsonl", &text);
+    place.file("in.json", format!("[{}]", text.trim().replace('\n', ",")));
+    for input in ["in.jsonl", "in.json"] {
+        place.ok(&["convert", input, "-o", "out", "--force"]);
+        assert_eq!(place.json("out/manifest.json")["conversations"]["selected"], 2);
+        let ran = place.ok(&["convert", input, "-o", "out", "--force", "--max-item", "1"]);
+        assert_eq!(place.json("out/manifest.json")["conversations"]["selected"], 1, "{}", ran.err);
+        let rejects = std::fs::read_to_string(place.path("out/rejects.jsonl")).unwrap();
+        assert!(rejects.contains("larger than 1 MB"), "{rejects}");
+        assert!(rejects.contains("`--max-item`"), "{rejects}");
+    }
+    let report = place.printed(&["import", "in.jsonl", "--max-item", "1", "--json"]);
+    assert_eq!(finding(&report["refused"], "too-large").0, 1, "{report}");
+    let report = place.printed(&["import", "in.jsonl", "--json"]);
+    assert_eq!((&report["new"], &report["same"]), (&json!(1), &json!(1)), "{report}");
+}

@@ -22,6 +22,10 @@ pub const NODE_DEPTH: usize = 24;
 /// One item is held whole in memory, so this bounds memory per worker.
 pub const ITEM_BYTES: usize = 256 << 20;
 
+/// Largest single item that a server takes in, in bytes, if its settings do not say: many people's are read at once,
+/// and the largest that people have without files in them are a few megabytes.
+pub const SERVED_ITEM_BYTES: usize = 32_000_000;
+
 /// Bytes of input that one worker takes at a time: large enough to make hand-over cheap, small enough that
 /// a batch and what is made of it fit the second cache together.
 pub const BATCH_BYTES: usize = 256 << 10;

@@ -226,6 +226,13 @@ impl Service {
                 whole.updated_at = Some(self.clock.now()).max(whole.updated_at);
                 let mut line = Vec::new();
                 let item = incoming_of(&whole, false, self.clock.now(), &mut line);
+                let most = self.settings.quotas.item_bytes;
+                if line.len() > most {
+                    let most = most / 1_000_000;
+                    return Err(Error::Choice(format!(
+                        "the conversation `{id}` would be larger than {most} MB, the bound for one item; begin a new one"
+                    )));
+                }
                 let item = Incoming { body: self.store.packer().pack(&line)?, ..item };
                 let scope = caller.scope();
                 let request = key.as_deref().map(|key| (caller.person.unwrap_or(0), key));

@@ -39,6 +39,9 @@ struct KeptImport {
     /// An object that came through the network, and what it was called.
     #[serde(default)]
     upload: Option<(String, String)>,
+    /// How files are read.
+    #[serde(default)]
+    reading: ReadOptions,
 }
 
 /// What someone wants brought in by a request.
@@ -136,6 +139,11 @@ impl Service {
         }
     }
 
+    /// How what comes through the network is read.
+    fn served(&self) -> ReadOptions {
+        ReadOptions { max_item: self.settings.quotas.item_bytes, ..ReadOptions::default() }
+    }
+
     fn destination<'d>(&'d self, scope: &'d Scope, importer: &'d str) -> Destination<'d> {
         Destination { store: &self.store, scope, importer, now: self.clock.now() }
     }
@@ -162,7 +170,7 @@ impl Service {
                 threads: 1,
                 dry_run: false,
                 names: true,
-                reading: ReadOptions::default(),
+                reading: self.served(),
             };
             let (stop, scope) = (Stop::current(), caller.scope());
             let to = self.destination(&scope, &caller.name);
@@ -215,7 +223,7 @@ impl Service {
                 ..KeptImport::default()
             };
             let kept = json(&kept)?;
-            let new = new_import(caller, &label, &kept);
+            let new = NewImport { bytes: upload.bytes(), ..new_import(caller, &label, &kept) };
             Ok(self.store.submit_import(caller.project.id, &new, self.clock.now())?)
         });
         if result.is_err() {
@@ -247,7 +255,7 @@ impl Service {
                 let kept = kept_of(job)?;
                 fetched = self.fetch(&kept)?;
                 scope.owner = kept.holder.clone();
-                again = plan_of(job, kept, fetched.as_ref(), self.settings.threads)?;
+                again = plan_of(job, kept, fetched.as_ref(), self.settings.threads, self.served())?;
                 &again
             }
         };
@@ -292,7 +300,7 @@ impl Service {
 
 fn new_import<'n>(caller: &'n Caller, name: &'n str, plan: &'n str) -> NewImport<'n> {
     let needs = caller.needed_role();
-    NewImport { creator: &caller.name, person: caller.person, needs, name, plan }
+    NewImport { creator: &caller.name, person: caller.person, needs, name, plan, bytes: 0 }
 }
 
 /// Where uploads wait to be imported, in the place of the objects.
@@ -320,6 +328,7 @@ fn kept_import(plan: &ImportPlan, scope: &Scope) -> Result<(String, String), Err
         namespace: plan.namespace.clone(),
         replace: plan.replace,
         holder: scope.owner.clone(),
+        reading: plan.reading,
         ..KeptImport::default()
     };
     let mut names = Vec::new();
@@ -359,7 +368,10 @@ fn plan_of(
     kept: KeptImport,
     fetched: Option<&tempfile::NamedTempFile>,
     threads: usize,
+    served: ReadOptions,
 ) -> Result<ImportPlan, Error> {
+    // Files beside the store are read as was asked for.
+    let reading = if kept.upload.is_some() { served } else { kept.reading };
     if kept.stdin {
         return Err(broken(
             job,
@@ -386,6 +398,6 @@ fn plan_of(
         threads,
         dry_run: false,
         names: false,
-        reading: ReadOptions::default(),
+        reading,
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use retort_model::bounds::JOB_ATTEMPTS;
+use retort_model::bounds::{JOB_ATTEMPTS, SERVED_ITEM_BYTES};
 use retort_model::{JobKind, JobState, Scope, Time};
 use retort_store::{Dataset, Job, Project, QueueFacts, Store};
 
@@ -95,11 +95,18 @@ pub struct Quotas {
     pub person_bytes: Option<u64>,
     /// Bytes of a project: its conversations, runs and documents, and everyone's datasets.
     pub project_bytes: Option<u64>,
+    /// Bytes of one conversation, run or document that comes through the network.
+    pub item_bytes: usize,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        Self { imports_per_person: 20, person_bytes: None, project_bytes: None }
+        Self {
+            imports_per_person: 20,
+            person_bytes: None,
+            project_bytes: None,
+            item_bytes: SERVED_ITEM_BYTES,
+        }
     }
 }
 

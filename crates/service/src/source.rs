@@ -18,8 +18,9 @@ use std::time::UNIX_EPOCH;
 
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{CARD, MANIFEST, Manifest};
-use retort_model::bounds::{FOLDER_DEPTH, REQUEST_UNPACKED_BYTES, ZSTD_WINDOW_BYTES};
+use retort_model::bounds::{FOLDER_DEPTH, ITEM_BYTES, REQUEST_UNPACKED_BYTES, ZSTD_WINDOW_BYTES};
 use retort_model::{Tally, Time};
+use serde::{Deserialize, Serialize};
 
 use self::beside::Beside;
 use self::bytes::Budget;
@@ -41,15 +42,18 @@ pub enum Input {
 }
 
 /// How inputs are read, beyond what they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ReadOptions {
     /// Largest window of a Zstandard stream that is read, in bytes: as much memory is needed.
     pub max_window: u64,
+    /// Largest single item, in bytes; no more than [`ITEM_BYTES`].
+    pub max_item: usize,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { max_window: ZSTD_WINDOW_BYTES }
+        Self { max_window: ZSTD_WINDOW_BYTES, max_item: ITEM_BYTES }
     }
 }
 
@@ -105,7 +109,7 @@ pub(crate) struct Inputs {
     /// The newest change of any file.
     pub(crate) newest: Option<Time>,
     /// How they are read.
-    options: ReadOptions,
+    pub(crate) options: ReadOptions,
     /// What an earlier run wrote where this one will write.
     output: Option<PathBuf>,
     /// What came through a pipe and is read more than once.

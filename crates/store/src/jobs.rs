@@ -110,6 +110,8 @@ pub struct NewImport<'n> {
     pub name: &'n str,
     /// What is to be done.
     pub plan: &'n str,
+    /// Bytes that wait to be read, as far as that is known.
+    pub bytes: u64,
 }
 
 /// A part of an export: some items in a row.
@@ -196,7 +198,12 @@ impl crate::Store {
     ) -> Result<i64, Error> {
         self.write(|connection| {
             let who = (new.creator, new.person, new.needs);
-            add_job(connection, project, JobKind::Import, who, (new.name, new.plan), now)
+            let texts = (new.name, new.plan);
+            let job = add_job(connection, project, JobKind::Import, who, texts, now)?;
+            // They count against quotas while they wait.
+            let sql = "UPDATE job SET bytes_total = $1 WHERE id = $2";
+            connection.execute(sql, &[Value::Int(whole(new.bytes)), job.into()])?;
+            Ok(job)
         })
     }
 

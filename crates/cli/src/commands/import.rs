@@ -128,6 +128,9 @@ impl Import {
         if self.dry_run || self.rejects.is_some() {
             return Err("`--dry-run` and `--rejects` are for a store that lies here".into());
         }
+        if self.reading.max_item.is_some() {
+            return Err("`--max-item` is for a store that lies here; a server has `item_megabytes` in its settings".into());
+        }
         client.check_import()?;
         let (files, passed_over) = files_of(&self.reading.inputs(), self.reading.from())?;
         let number = files.len();

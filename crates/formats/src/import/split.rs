@@ -34,9 +34,6 @@ pub struct Span {
     pub fault: Option<Fault>,
 }
 
-/// Bytes that are held while an item is sought: the largest one, and one more, which tells whether it ended.
-const FILL_BYTES: usize = ITEM_BYTES + 1;
-
 /// Bytes without a line end in which values one behind another are looked for before more is read.
 const SEVERAL_BYTES: usize = 8 * BATCH_BYTES;
 
@@ -46,8 +43,8 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 /// What can be wrong between items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// An item was larger than the bound and is not here.
-    TooLarge,
+    /// An item was larger than this many bytes and is not here.
+    TooLarge(usize),
     /// Between the elements of an array a comma is missing, or there is one too many.
     Comma,
     /// The input ends inside an array.
@@ -75,6 +72,8 @@ enum Layout {
 /// Cuts one stream.
 pub struct Splitter<R> {
     input: R,
+    /// Bytes of the largest item.
+    most: usize,
     /// Bytes read and not yet given away are the first `filled`; the rest is room.
     buffer: Vec<u8>,
     filled: usize,
@@ -121,10 +120,16 @@ enum Walk {
 }
 
 impl<R: Read> Splitter<R> {
-    /// Cuts the items of `input`.
+    /// Cuts the items of `input`, of up to [`ITEM_BYTES`] each.
     pub fn new(input: R) -> Self {
+        Self::bounded(input, ITEM_BYTES)
+    }
+
+    /// Cuts the items of `input`, of up to `most` bytes each. An item that is larger is a [`Fault::TooLarge`].
+    pub fn bounded(input: R, most: usize) -> Self {
         Self {
             input,
+            most: most.min(ITEM_BYTES),
             buffer: Vec::new(),
             filled: 0,
             ended: false,
@@ -159,7 +164,7 @@ impl<R: Read> Splitter<R> {
                     return Err(error);
                 }
                 // The first line is needed whole.
-                wanted = (self.filled * 2).min(FILL_BYTES);
+                wanted = (self.filled * 2).min(self.room());
                 continue;
             }
             if self.filled == 0 && self.ended {
@@ -175,11 +180,16 @@ impl<R: Read> Splitter<R> {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
-            if self.filled >= FILL_BYTES {
+            if self.filled >= self.room() {
                 self.drop_head();
             }
-            wanted = (self.filled + BATCH_BYTES.max(self.filled / 2)).min(FILL_BYTES);
+            wanted = (self.filled + BATCH_BYTES.max(self.filled / 2)).min(self.room());
         }
+    }
+
+    /// Bytes that are held while an item is sought: the largest one, and one more, which tells whether it ended.
+    fn room(&self) -> usize {
+        self.most + 1
     }
 
     /// Gives away the first `taken` bytes.
@@ -224,14 +234,14 @@ impl<R: Read> Splitter<R> {
             self.filled -= 3;
             self.offset += 3;
         }
-        let may_grow = !self.ended && self.failed.is_none() && self.filled < FILL_BYTES;
+        let may_grow = !self.ended && self.failed.is_none() && self.filled < self.room();
         self.layout = layout_of(self.read(), may_grow);
         self.layout.is_some()
     }
 
     fn span(&mut self, start: usize, end: usize, line: u64) -> Span {
         self.index += 1;
-        let fault = (end - start > ITEM_BYTES).then_some(Fault::TooLarge);
+        let fault = (end - start > self.most).then_some(Fault::TooLarge(self.most));
         let end = if fault.is_some() { start } else { end };
         Span { start, end, index: self.index, line, byte: self.offset + start as u64, fault }
     }
@@ -269,7 +279,7 @@ impl<R: Read> Splitter<R> {
         if self.dropping.is_none() {
             let line = self.line;
             let span = self.span(0, 0, line);
-            self.dropping = Some(Span { fault: Some(Fault::TooLarge), ..span });
+            self.dropping = Some(Span { fault: Some(Fault::TooLarge(self.most)), ..span });
         }
         self.line += memchr::memchr_iter(b'\n', self.read()).count() as u64;
         self.offset += self.filled as u64;
@@ -625,13 +635,14 @@ mod tests {
     }
 
     /// An item of `length` bytes and a small one behind it, as lines or as elements of an array.
-    fn large_and_small(length: usize, array: bool) -> Vec<(usize, Option<Fault>)> {
+    fn large_and_small(length: usize, most: usize, array: bool) -> Vec<(usize, Option<Fault>)> {
         let (open, close) = if array { ("[", "]") } else { ("", "") };
         let between = if array { "," } else { "\n" };
         let head = format!("{open}{{\"a\":\"");
         let tail = format!("\"}}{between}{{\"b\":1}}{close}");
         let text = io::repeat(b'x').take((length - "{\"a\":\"\"}".len()) as u64);
-        let mut splitter = Splitter::new(head.as_bytes().chain(text).chain(tail.as_bytes()));
+        let input = head.as_bytes().chain(text).chain(tail.as_bytes());
+        let mut splitter = Splitter::bounded(input, most);
         let mut found = Vec::new();
         while let Some(batch) = splitter.next(Batch::default()).unwrap() {
             found.extend(batch.items.iter().map(|span| (span.end - span.start, span.fault)));
@@ -641,11 +652,16 @@ mod tests {
 
     #[test]
     fn the_bound_of_an_item_is_held_to_the_byte() {
-        for array in [false, true] {
-            let largest = large_and_small(ITEM_BYTES, array);
-            assert_eq!(largest, [(ITEM_BYTES, None), (7, None)], "in an array: {array}");
-            let larger = large_and_small(ITEM_BYTES + 1, array);
-            assert_eq!(larger, [(0, Some(Fault::TooLarge)), (7, None)], "in an array: {array}");
+        for (array, most) in [(false, 1000), (true, 1000), (false, ITEM_BYTES), (true, ITEM_BYTES)]
+        {
+            let largest = large_and_small(most, most, array);
+            assert_eq!(largest, [(most, None), (7, None)], "in an array: {array}");
+            let larger = large_and_small(most + 1, most, array);
+            assert_eq!(
+                larger,
+                [(0, Some(Fault::TooLarge(most))), (7, None)],
+                "in an array: {array}"
+            );
         }
     }
 

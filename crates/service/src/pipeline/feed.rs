@@ -32,7 +32,7 @@ pub(crate) struct InputsFeed<'p> {
 
 impl<'p> InputsFeed<'p> {
     pub(crate) fn new(inputs: &'p Inputs, from: Option<&'static dyn ImportFormat>) -> Self {
-        let (halves, rows) = Default::default();
+        let (halves, rows) = (Halves::default(), Rows::bounded(inputs.options.max_item));
         Self { inputs, from, halves, rows, sources: 0, passed_over: inputs.passed_over.clone() }
     }
 }
@@ -80,7 +80,7 @@ impl InputsFeed<'_> {
             }
             Stream::PassedOver(_) => return Ok(to.more_wanted()),
         };
-        let mut splitter = Splitter::new(input);
+        let mut splitter = Splitter::bounded(input, self.inputs.options.max_item);
         point("split");
         let mut sent = false;
         loop {

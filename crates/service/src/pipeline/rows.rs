@@ -14,7 +14,11 @@ use super::Source;
 use super::aside::{Batches, SendBatch, Spool};
 
 /// The rows of all inputs.
-pub(super) struct Rows(State);
+pub(super) struct Rows {
+    state: State,
+    /// Bytes of the largest item.
+    item_bytes: usize,
+}
 
 enum State {
     /// The first rows: how those of one item stand shows after some.
@@ -55,7 +59,12 @@ impl Default for Rows {
 
 impl Rows {
     fn watching(most: usize) -> Self {
-        Self(State::Watched(Watch { most, ..Watch::default() }))
+        Self { state: State::Watched(Watch { most, ..Watch::default() }), item_bytes: ITEM_BYTES }
+    }
+
+    /// Brings rows together to items of up to so many bytes.
+    pub(super) fn bounded(item_bytes: usize) -> Self {
+        Self { item_bytes, ..Self::default() }
     }
 
     /// Takes rows, and gives the items that are whole now.
@@ -72,8 +81,8 @@ impl Rows {
     }
 
     fn put(&mut self, rows: Keyed, whole: &mut Batches) -> io::Result<()> {
-        match &mut self.0 {
-            State::Together(open) => open.put(&rows, whole),
+        match &mut self.state {
+            State::Together(open) => open.put(&rows, self.item_bytes, whole),
             State::Apart(spread) => spread.put(&rows, whole)?,
             State::Watched(watch) => {
                 watch.put(rows);
@@ -87,9 +96,9 @@ impl Rows {
 
     /// Ends the watch, if it goes on.
     fn decide(&mut self, whole: &mut Batches) -> io::Result<()> {
-        let State::Watched(watch) = &mut self.0 else { return Ok(()) };
+        let State::Watched(watch) = &mut self.state else { return Ok(()) };
         let watch = std::mem::take(watch);
-        self.0 = if watch.apart {
+        self.state = if watch.apart {
             State::Apart(Spread::new()?)
         } else {
             State::Together(Open::default())
@@ -101,14 +110,14 @@ impl Rows {
     pub(super) fn end(mut self, send: &mut SendBatch<'_>) -> io::Result<()> {
         let mut whole = Batches::default();
         self.decide(&mut whole)?;
-        if let State::Together(open) = &mut self.0 {
+        if let State::Together(open) = &mut self.state {
             open.end(&mut whole);
         }
         if !whole.send(send) {
             return Ok(());
         }
-        match self.0 {
-            State::Apart(spread) => spread.end(send),
+        match self.state {
+            State::Apart(spread) => spread.end(self.item_bytes, send),
             _ => Ok(()),
         }
     }
@@ -154,15 +163,15 @@ struct Open {
 }
 
 impl Open {
-    fn put(&mut self, rows: &Keyed, whole: &mut Batches) {
+    fn put(&mut self, rows: &Keyed, most: usize, whole: &mut Batches) {
         for (span, bytes, key) in rows.rows() {
             if key.is_none() || key != self.key {
                 self.end(whole);
             }
             match (key, &mut self.first) {
                 (None, _) => whole.add(&rows.source, span, bytes),
-                (Some(_), Some((_, first))) if self.text.len() + bytes.len() > ITEM_BYTES => {
-                    first.fault = Some(Fault::TooLarge);
+                (Some(_), Some((_, first))) if self.text.len() + bytes.len() > most => {
+                    first.fault = Some(Fault::TooLarge(most));
                     self.text.clear();
                 }
                 (Some(_), Some((_, first))) if first.fault.is_some() => {}
@@ -232,12 +241,12 @@ impl Spread {
         Ok(())
     }
 
-    fn end(mut self, send: &mut SendBatch<'_>) -> io::Result<()> {
+    fn end(mut self, most: usize, send: &mut SendBatch<'_>) -> io::Result<()> {
         let mut whole = Batches::default();
         let mut text = Vec::new();
         for key in std::mem::take(&mut self.items) {
             let Some(last) = self.last.get(&key).copied() else { continue };
-            let (source, span) = self.read(last, &mut text)?;
+            let (source, span) = self.read(last, most, &mut text)?;
             whole.add(&source, &span, &text);
             if !whole.send_full(send) {
                 return Ok(());
@@ -248,7 +257,12 @@ impl Spread {
     }
 
     /// Reads the rows up to the one at `last` as a list; says where the first stood.
-    fn read(&mut self, last: u64, text: &mut Vec<u8>) -> io::Result<(Arc<Source>, Span)> {
+    fn read(
+        &mut self,
+        last: u64,
+        most: usize,
+        text: &mut Vec<u8>,
+    ) -> io::Result<(Arc<Source>, Span)> {
         let lost = || io::Error::new(io::ErrorKind::InvalidData, "a row is not where it was put");
         let mut rows = Vec::new();
         let (mut at, mut size) = (last, 0);
@@ -269,8 +283,8 @@ impl Spread {
         let place = usize::try_from(place).map_err(|_| lost())?;
         let source = self.sources.get(place).cloned().ok_or_else(lost)?;
         let mut span = Span { start: 0, end: 0, index, line, byte, fault: None };
-        if size > ITEM_BYTES {
-            span.fault = Some(Fault::TooLarge);
+        if size > most {
+            span.fault = Some(Fault::TooLarge(most));
             return Ok((source, span));
         }
         for (at, length) in rows.into_iter().rev() {

@@ -502,13 +502,16 @@ fn parse_one<'b>(
 ) -> Result<Item<'b>, ItemError> {
     if let Some(fault) = span.fault {
         return Err(match fault {
-            Fault::TooLarge => {
-                let most = ITEM_BYTES >> 20;
-                ItemError::new(
-                    Refusal::TooLarge,
-                    0,
-                    format!("larger than {most} MiB, the bound for one item"),
-                )
+            Fault::TooLarge(most) => {
+                // The bound is set in megabytes, but for the largest there is.
+                let most = most.div_ceil(1_000_000);
+                let more = if most < ITEM_BYTES.div_ceil(1_000_000) {
+                    "; `--max-item` of the command line or `item_megabytes` in the server's settings raises it"
+                } else {
+                    ""
+                };
+                let what = format!("larger than {most} MB, the bound for one item{more}");
+                ItemError::new(Refusal::TooLarge, 0, what)
             }
             Fault::Comma => {
                 let what = "not valid JSON: between two elements of the array a comma is missing or one too many";

@@ -17,6 +17,7 @@ fn import(place: &Place, name: &str, seconds: i64) -> i64 {
         needs: ProjectRole::Member,
         name,
         plan: "{\"plan\":1}",
+        bytes: 0,
     };
     place.store.submit_import(place.project, &new, at(seconds)).unwrap()
 }

@@ -106,6 +106,7 @@ fn an_import_is_not_told() {
             needs: ProjectRole::Member,
             name: "i",
             plan: "{}",
+            bytes: 0,
         };
         let job = place.store.submit_import(place.project, &new, at(1)).unwrap();
         place.claim("w", job);
