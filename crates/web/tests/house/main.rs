@@ -8,6 +8,7 @@ mod provider;
 
 mod access;
 mod attacks;
+mod bounds;
 mod flows;
 mod identity;
 mod lives;

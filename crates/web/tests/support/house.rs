@@ -67,6 +67,7 @@ pub struct Setup {
     pub has_worker: bool,
     pub oidc: Option<fn(SocketAddr, &str) -> Oidc>,
     pub issuer: String,
+    pub quotas: Quotas,
 }
 
 impl Default for Setup {
@@ -81,6 +82,7 @@ impl Default for Setup {
             has_worker: true,
             oidc: None,
             issuer: String::new(),
+            quotas: Quotas { imports_per_person: u64::MAX, ..Quotas::default() },
         }
     }
 }
@@ -180,7 +182,7 @@ impl House {
                     threads: 1,
                     part_bytes: 1 << 30,
                     retention: Retention::default(),
-                    quotas: Quotas { imports_per_person: u64::MAX, ..Quotas::default() },
+                    quotas: setup.quotas,
                 };
                 Some(Service::open(settings, Box::new(clock), true).unwrap())
             }
@@ -271,6 +273,15 @@ impl House {
                 }
             }
         }));
+    }
+
+    /// Does no jobs any more.
+    pub async fn end_worker(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(worker) = self.worker.take() {
+            tokio::task::spawn_blocking(move || worker.join().unwrap()).await.unwrap();
+        }
+        self.ended.store(false, Ordering::Relaxed);
     }
 
     /// Stops everything and waits for it.
