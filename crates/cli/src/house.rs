@@ -11,8 +11,8 @@ use retort_model::{
     DatasetName, DocumentSelection, ProjectRole, RunSelection, RunSource, Selection, bounds,
 };
 use retort_service::{
-    Cursor, Edit, Error, ExportRequest, LOCAL, NewOriginal, Observer, Order, TokenRequest,
-    Verified, preview_package,
+    Cursor, Edit, EngineError, Error, ExportRequest, LOCAL, NewOriginal, Observer, Order,
+    TokenRequest, Verified, preview_package,
 };
 use retort_web::wire;
 
@@ -314,7 +314,7 @@ impl House {
             Self::Here(opened) => {
                 let (_, archive) = opened.service.download(&opened.caller, dataset.id)?;
                 match archive.save(path, force, observer, stopped) {
-                    Err(Error::Stopped) => Ok(None),
+                    Err(error) if error.is_stopped() => Ok(None),
                     saved => Ok(saved.map(|()| Some(archive.bytes()))?),
                 }
             }
@@ -579,7 +579,7 @@ impl House {
                         line.map_err(io::Error::from).and_then(|line| writeln!(out, "{line}"));
                     written.map_err(|error| {
                         failed = Some(error);
-                        Error::Stopped
+                        Error::STOPPED
                     })
                 });
                 match failed {
@@ -598,7 +598,7 @@ fn publish(
     force: bool,
     write: impl FnOnce(&mut dyn Write) -> Result<Option<u64>, Failure>,
 ) -> Result<Option<u64>, Failure> {
-    let exists = || Failure::from(Error::Exists(path.to_owned()));
+    let exists = || Failure::from(EngineError::Exists(path.to_owned()));
     if !force && path.symlink_metadata().is_ok() {
         return Err(exists());
     }

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
-use retort_service::{Error, panics};
+use retort_service::{EngineError, Error, panics};
 
 /// Many threads make and drop many small things: a tenth of the CPU seconds of a conversion lies in the
 /// allocator.
@@ -119,7 +119,11 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            let is_bug = matches!(error.downcast_ref(), Some(Error::Bug { .. }));
+            let engine = match error.downcast_ref() {
+                Some(Error::Engine(error)) => Some(error),
+                _ => error.downcast_ref::<EngineError>(),
+            };
+            let is_bug = matches!(engine, Some(EngineError::Bug { .. }));
             ExitCode::from(if is_bug { BUG } else { FAILED })
         }
     }

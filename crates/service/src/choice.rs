@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::caller::Caller;
-use crate::receipt::asked;
 use crate::service::Service;
+use retort_engine::asked;
 
 /// What is chosen: all that some filters match, some more by id, and some not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

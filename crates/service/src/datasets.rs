@@ -7,11 +7,12 @@ use retort_store::{Dataset, DatasetFile};
 use crate::Error;
 use crate::browse::no_conversation;
 use crate::caller::Caller;
-use crate::objects::ObjectShelf;
-use crate::package::Package;
-use crate::panics::point;
 use crate::service::Service;
-use crate::verify::{Difference, Verified, read_through, verify_package};
+use retort_engine::Error as EngineError;
+use retort_engine::ObjectShelf;
+use retort_engine::Package;
+use retort_engine::panics::point;
+use retort_engine::{Difference, Verified, read_through, verify_package};
 
 /// Which dataset is meant.
 #[derive(Clone, Copy, Debug)]
@@ -146,7 +147,7 @@ impl Service {
         let files = self.store.dataset_files(dataset)?;
         let files = files.into_iter().map(|file| (file.path, file.object)).collect();
         let shelf = ObjectShelf::new(self.objects.below(&dataset.prefix), files);
-        Package::on(Box::new(shelf), dataset.name.as_ref())
+        Ok(Package::on(Box::new(shelf), dataset.name.as_ref())?)
     }
 
     /// Reads a dataset whole and compares it with its receipt, and that with what the store says of it.
@@ -161,7 +162,7 @@ impl Service {
             let found = match listed {
                 Some(listed) => listed.sha256.clone(),
                 None if file.path == MANIFEST => {
-                    let fail = |source| Error::Unpack { name: MANIFEST.into(), source };
+                    let fail = |source| EngineError::Unpack { name: MANIFEST.into(), source };
                     read_through(&mut package.file(MANIFEST).map_err(fail)?).map_err(fail)?.1
                 }
                 None => "none".to_owned(),

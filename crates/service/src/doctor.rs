@@ -16,10 +16,11 @@ use url::Url;
 
 use crate::Error;
 use crate::export::prefix;
-use crate::objects::Objects;
-use crate::place::{Place, hex};
 use crate::service::{Service, later};
-use crate::verify::read_through;
+use retort_engine::Error as EngineError;
+use retort_engine::Objects;
+use retort_engine::read_through;
+use retort_engine::{Place, hex};
 
 /// Free room under which a disk is told of: what one part of an export and its file may take.
 const LOW_DISK_BYTES: u64 = 2 << 30;
@@ -107,7 +108,7 @@ impl Service {
                 }
                 // Restored from a backup, or changed: that alone is read.
                 Some((_, Some(changed))) if Some(changed) > made && !deep => {
-                    let fail = |source| Error::Unpack { name: path.clone(), source };
+                    let fail = |source| EngineError::Unpack { name: path.clone(), source };
                     let mut input = self.objects.below(&dataset.prefix).open(&file.object)?;
                     if read_through(&mut input).map_err(fail)?.1 == file.sha256 {
                         continue;
@@ -218,19 +219,21 @@ impl Service {
     /// # Errors
     /// The folder is there already; failing I/O; nothing is left of it then.
     pub fn backup(&self, output: &Path) -> Result<u64, Error> {
-        let output = std::path::absolute(output).map_err(|error| Error::write(output, error))?;
+        let output =
+            std::path::absolute(output).map_err(|error| EngineError::write(output, error))?;
         if fs::symlink_metadata(&output).is_ok() {
-            return Err(Error::Exists(output));
+            return Err(EngineError::Exists(output).into());
         }
         let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let parent = output.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
+        fs::create_dir_all(parent).map_err(|error| EngineError::write(parent, error))?;
         let prefix = format!(".{name}.");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-        let partial = builder.tempdir_in(parent).map_err(|error| Error::write(parent, error))?;
+        let partial =
+            builder.tempdir_in(parent).map_err(|error| EngineError::write(parent, error))?;
         let copied = self.copy_store(partial.path())?;
         let mut bytes = 0;
         for project in copied.projects()? {
@@ -246,7 +249,7 @@ impl Service {
         let partial = partial.keep();
         fs::rename(&partial, &output).map_err(|error| {
             let _ = fs::remove_dir_all(&partial);
-            Error::write(&output, error)
+            EngineError::write(&output, error)
         })?;
         Ok(bytes)
     }
@@ -259,7 +262,7 @@ impl Service {
             return Ok(Store::open_existing(&path.to_string_lossy())?);
         }
         let path = folder.join("retort.dump");
-        make_file(&path).map_err(|error| Error::write(&path, error))?;
+        make_file(&path).map_err(|error| EngineError::write(&path, error))?;
         let mut dump = Command::new("pg_dump");
         dump.arg("--format=custom").arg("--file").arg(&path).arg(self.store.location());
         if let Some(password) = password_in(&self.settings.store) {
@@ -309,13 +312,13 @@ fn copy_dataset(
 
 fn copy_object(place: &dyn Place, prefix: &str, key: &str, folder: &Path) -> Result<u64, Error> {
     let path: PathBuf = folder.join("objects").join(prefix).join(key);
-    let fail = |error: io::Error| Error::write(&path, error);
+    let fail = |error: io::Error| EngineError::write(&path, error);
     if let Some(parent) = path.parent() {
         make_folder(parent).map_err(fail)?;
     }
     make_file(&path).map_err(fail)?;
     let mut out = OpenOptions::new().write(true).open(&path).map_err(fail)?;
-    io::copy(&mut place.open(key)?, &mut out).map_err(fail)
+    Ok(io::copy(&mut place.open(key)?, &mut out).map_err(fail)?)
 }
 
 /// The SHA-256 of what is read, in hexadecimal digits.
@@ -323,7 +326,7 @@ fn hash_of(input: &mut dyn Read, name: &str) -> Result<String, Error> {
     let mut hash = Sha256::new();
     let mut window = vec![0; 1 << 16];
     loop {
-        let fail = |source| Error::Unpack { name: format!("the original `{name}`"), source };
+        let fail = |source| EngineError::Unpack { name: format!("the original `{name}`"), source };
         let length = input.read(&mut window).map_err(fail)?;
         match window.get(..length) {
             Some(some) if !some.is_empty() => hash.update(some),

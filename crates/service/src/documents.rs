@@ -14,9 +14,10 @@ use retort_store::{Cursor, DocumentPage, DocumentSummary, Original, Summary};
 use crate::Error;
 use crate::caller::Caller;
 use crate::intake::{UPLOADS, Upload};
-use crate::place::{Place, hex};
-use crate::plan::DatasetPlan;
 use crate::service::Service;
+use retort_engine::DatasetPlan;
+use retort_engine::Error as EngineError;
+use retort_engine::{Place, hex};
 
 /// A file that is to be kept as the original of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,7 +124,7 @@ impl Service {
                 if self.objects.size(&format!("{}/{sha256}", self.originals()))? == Some(bytes) {
                     return Ok(());
                 }
-                let fail = |error| Error::write(&place.describe(&sha256), error);
+                let fail = |error| EngineError::write(&place.describe(&sha256), error);
                 let mut given = self.objects.below(UPLOADS).open(upload.key())?;
                 let mut out = place.create(&sha256)?;
                 io::copy(&mut given, &mut out).map_err(fail)?;

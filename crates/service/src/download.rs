@@ -15,11 +15,12 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::caller::Caller;
 use crate::datasets::DatasetRef;
-use crate::deflate::{deflate, is_worth_packing};
-use crate::objects::Prefix;
-use crate::pipeline::{Observer, Progress};
-use crate::place::{Place, hex};
 use crate::service::Service;
+use retort_engine::Error as EngineError;
+use retort_engine::Prefix;
+use retort_engine::pipeline::{Observer, Progress};
+use retort_engine::{Place, hex};
+use retort_engine::{deflate, is_worth_packing};
 
 /// A dataset's archive, whose every byte is known before it is sent.
 pub struct Download {
@@ -83,7 +84,7 @@ fn pack(place: &Prefix, file: &DatasetFile, key: &str) -> Result<Option<u64>, Er
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut input = Hashed { input: place.open(&file.object)?, hash: Sha256::new() };
     let mut out = place.create(key)?;
-    let fail = |error| Error::write(&place.describe(key), error);
+    let fail = |error| EngineError::write(&place.describe(key), error);
     let bytes = deflate(&mut input, &mut out, threads).map_err(fail)?;
     if hex(&input.hash.finalize()) != file.sha256 {
         // Sent as it is, so that the download fails with the reason.
@@ -146,9 +147,9 @@ impl Download {
         stopped: &AtomicBool,
     ) -> Result<(), Error> {
         if !force && fs::symlink_metadata(path).is_ok() {
-            return Err(Error::Exists(path.to_owned()));
+            return Err(EngineError::Exists(path.to_owned()).into());
         }
-        let fail = |source| Error::write(path, source);
+        let fail = |source| EngineError::write(path, source);
         let whole = std::path::absolute(path).map_err(fail)?;
         let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut builder = tempfile::Builder::new();
@@ -162,21 +163,23 @@ impl Download {
         let mut out =
             Watched { out: partial.as_file(), written: 0, total_bytes, observer, stopped };
         self.write(0..total_bytes, &mut out).map_err(|error| match error {
-            Error::Unpack { .. } if stopped.load(Ordering::Relaxed) => Error::Stopped,
-            Error::Unpack { source, .. } => fail(source),
+            Error::Engine(EngineError::Failed { .. }) if stopped.load(Ordering::Relaxed) => {
+                Error::STOPPED
+            }
+            Error::Engine(EngineError::Failed { source, .. }) => fail(source).into(),
             other => other,
         })?;
         partial.as_file().sync_all().map_err(fail)?;
         let written = partial.as_file().metadata().map_err(fail)?.len();
         if written != total_bytes {
             let problem = format!("it has {written} bytes, {total_bytes} were to be written");
-            return Err(fail(io::Error::other(problem)));
+            return Err(fail(io::Error::other(problem)).into());
         }
         if force {
             partial.persist(&whole).map_err(|error| fail(error.error))?;
         } else {
             partial.persist_noclobber(&whole).map_err(|error| match error.error.kind() {
-                io::ErrorKind::AlreadyExists => Error::Exists(path.to_owned()),
+                io::ErrorKind::AlreadyExists => EngineError::Exists(path.to_owned()),
                 _ => fail(error.error),
             })?;
         }
@@ -192,7 +195,7 @@ impl Download {
         let (Some(file), Some(object)) = (self.files.get(index), self.objects.get(index)) else {
             return Ok(());
         };
-        let failed = |error: io::Error| Error::Objects {
+        let failed = |error: io::Error| EngineError::Objects {
             doing: "read",
             object: file.path.clone(),
             reason: error.to_string(),
@@ -209,7 +212,8 @@ impl Download {
             let room = buffer.get_mut(..most).unwrap_or_default();
             let length = input.read(room).map_err(failed)?;
             if length == 0 {
-                return Err(failed(io::Error::other(format!("it ends {left} bytes too soon"))));
+                let why = format!("it ends {left} bytes too soon");
+                return Err(failed(io::Error::other(why)).into());
             }
             let piece = buffer.get(..length).unwrap_or_default();
             left -= length as u64;
@@ -217,7 +221,7 @@ impl Download {
                 hash.update(piece);
                 if left == 0 && hex(&hash.finalize_reset()) != file.sha256 {
                     let why = "it is not what was made: its SHA-256 differs from the store's";
-                    return Err(failed(io::Error::other(why)));
+                    return Err(failed(io::Error::other(why)).into());
                 }
             }
             out.write_all(piece).map_err(sending)?;
@@ -256,5 +260,5 @@ impl Write for Watched<'_> {
 }
 
 fn sending(source: io::Error) -> Error {
-    Error::Unpack { name: "the archive on its way".into(), source }
+    EngineError::Failed { what: "the connection or file that takes the archive", source }.into()
 }

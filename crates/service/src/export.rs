@@ -1,25 +1,28 @@
 //! `export`: a frozen selection of the store to a dataset, part by part.
 
+use retort_engine::Error as EngineError;
 use retort_formats::package::{DataFile, MANIFEST, SelectionAsked};
-use retort_model::bounds::INFERENCE_BYTES;
-use retort_model::{JobState, Selection};
-use retort_store::{DatasetFile, Job, NewDataset, Shard, Store};
+use retort_model::bounds::ITEM_BYTES;
+use retort_model::{ItemKind, JobState, LeftOut, Reason, Selection};
+use retort_store::{DatasetFile, Job, NewDataset, SelectedBatch, SelectedItem, Shard, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::Error;
-use crate::checkpoint::{Checkpoint, STORE};
-use crate::files::{Part, PartWriter, assemble, write_text};
 use crate::keeper::Keeper;
-use crate::objects::Objects;
-use crate::panics::point;
-use crate::pipeline::{Feed, More, Outlet, Shaping, Source, Totals, Work, run, variables};
-use crate::place::{Made, Place};
-use crate::plan::DatasetPlan;
-use crate::receipt::{Origin, manifest};
-use crate::source::SourceName;
+use retort_engine::DatasetPlan;
+use retort_engine::Objects;
+use retort_engine::SourceName;
+use retort_engine::panics::point;
+use retort_engine::pipeline::{
+    Edits, Feed, More, Outlet, PackedBatch, Shaping, Source, Totals, Unpacked, Work, run, variables,
+};
+use retort_engine::{Checkpoint, STORE};
+use retort_engine::{Made, Place};
+use retort_engine::{Origin, manifest};
+use retort_engine::{Part, PartWriter, assemble, write_text};
 
 /// What the job table keeps of an export that is to be made.
 #[derive(Serialize, Deserialize)]
@@ -47,7 +50,7 @@ impl KeptExport {
 
 /// Items of a part of a frozen selection.
 struct SelectedFeed<'f> {
-    store: &'f Store,
+    store: &'f Arc<Store>,
     job: i64,
     shard: &'f Shard,
     /// Bytes of history before the part.
@@ -63,28 +66,88 @@ impl Feed for SelectedFeed<'_> {
         self.shard.first.saturating_sub(1)
     }
 
-    fn feed(&mut self, to: &mut Outlet<'_>) -> Result<(), Error> {
+    fn feed(&mut self, to: &mut Outlet<'_>) -> Result<(), EngineError> {
         let name = SourceName { label: STORE.into(), stem: STORE.into() };
         let source = Arc::new(Source { place: 0, name, format: None });
         let mut after = self.items_before();
         let mut ends = self.ends;
         while after < self.shard.last {
             point("export.read");
-            let batch = self.store.selected(self.job, after, self.shard.last, ends)?;
+            let batch = self.store.selected(self.job, after, self.shard.last, ends);
+            let batch = batch.map_err(failed)?;
             let in_a_row =
                 (after + 1..).zip(&batch.items).all(|(place, item)| item.ordinal == place);
             let Some(last) = batch.items.last().filter(|_| in_a_row) else {
                 let why = format!("items of job {} behind {after} are gone", self.job);
-                return Err(retort_store::Error::Damaged(why).into());
+                return Err(failed(retort_store::Error::Damaged(why)));
             };
             after = last.ordinal;
             to.read_bytes.fetch_add(batch.ends.saturating_sub(ends), Ordering::Relaxed);
             ends = batch.ends;
-            if !to.send(Arc::clone(&source), Work::Stored(batch)) {
+            if !to.send(
+                Arc::clone(&source),
+                Work::Packed(Box::new(StoredBatch { store: Arc::clone(self.store), batch })),
+            ) {
                 break;
             }
         }
         Ok(())
+    }
+}
+
+fn failed(error: retort_store::Error) -> EngineError {
+    Error::Store(error).into()
+}
+
+/// Items of a frozen selection as the store keeps them.
+struct StoredBatch {
+    store: Arc<Store>,
+    batch: SelectedBatch,
+}
+
+impl PackedBatch for StoredBatch {
+    fn kind(&self) -> ItemKind {
+        self.batch.kind
+    }
+
+    fn items(&self) -> u64 {
+        self.batch.items.len() as u64
+    }
+
+    fn unpack(&self, out: &mut Vec<u8>) -> Vec<Unpacked> {
+        out.reserve(self.batch.size().min(ITEM_BYTES));
+        let mut unpacker = self.store.unpacker();
+        let mut unpack = |item: &SelectedItem| {
+            if item.purged_id.is_some() {
+                let why =
+                    LeftOut::new(Reason::Purged, "it was purged after the selection was made");
+                return Err((item.purged_id.clone(), why));
+            }
+            let start = out.len();
+            match self.batch.unpack(item, &mut unpacker, out) {
+                Ok(()) => Ok(start..out.len()),
+                Err(error) => {
+                    out.truncate(start);
+                    Err((None, LeftOut::new(Reason::Damaged, error.to_string())))
+                }
+            }
+        };
+        let items = self.batch.items.iter();
+        items
+            .map(|item| Unpacked {
+                ordinal: item.ordinal,
+                line: unpack(item),
+                edits: Edits {
+                    status: item.status,
+                    title: item.title.clone(),
+                    tags: item.tags.clone(),
+                },
+            })
+            .collect()
+    }
+
+    fn id(&self, ordinal: u64) -> String {
+        self.store.selected_id(&self.batch, ordinal).unwrap_or_default()
     }
 }
 
@@ -112,7 +175,7 @@ pub(crate) fn export(
     let place = objects.below(&prefix(store, job.id));
     let (parts, totals) = parts(&plan, objects, &place, job, keeper, threads)?;
     if totals.account.records == 0 {
-        return Err(Error::Nothing(why_nothing(&totals)));
+        return Err(EngineError::Nothing(why_nothing(&totals)).into());
     }
     let mut files = assemble(&plan, &place, &parts, &totals, threads).map_err(in_objects)?;
     let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
@@ -133,7 +196,7 @@ pub(crate) fn export(
         if !is_there(objects, &prefix(store, job.id), made)? {
             let object = place.describe(&made.key).display().to_string();
             let reason = "it is no longer as it was written".into();
-            return Err(Error::Objects { doing: "find", object, reason });
+            return Err(EngineError::Objects { doing: "find", object, reason }.into());
         }
     }
     let skipped =
@@ -157,7 +220,10 @@ pub(crate) fn export(
     let dataset = store.finish_export(id, worker, state, &report, &new, keeper.clock.now())?;
     // From here on the dataset is there; what is left of its parts only takes room, and is not forgotten.
     let keys: Vec<&str> = files.iter().map(|made| &*made.key).collect();
-    let _ = objects.keep_only(&new.prefix, &keys).and_then(|()| Ok(store.cleared(job.id)?));
+    let _ = objects
+        .keep_only(&new.prefix, &keys)
+        .map_err(Error::from)
+        .and_then(|()| Ok(store.cleared(job.id)?));
     Ok(dataset)
 }
 
@@ -182,30 +248,8 @@ fn told_variables(
     };
     let mut feed = SelectedFeed { store: keeper.store, job: job.id, shard: &all, ends: 0 };
     let everything = Selection::default();
-    let shaping = shaping(plan, &everything, keeper.store, threads);
-    variables(&mut feed, &shaping, &keeper.stopped)
-}
-
-/// What happens to the items of a frozen selection.
-fn shaping<'p>(
-    plan: &DatasetPlan,
-    all: &'p Selection,
-    store: &'p Store,
-    threads: usize,
-) -> Shaping<'p> {
-    Shaping {
-        from: None,
-        selection: all,
-        namespace: None,
-        data_format: plan.data_format,
-        file_format: plan.file_format,
-        shape_options: plan.shape_options.clone(),
-        file_options: plan.file_options,
-        threads,
-        inference_bytes: INFERENCE_BYTES,
-        tells_account: false,
-        store: Some(store),
-    }
+    let shaping = Shaping::of(plan, &everything, threads);
+    Ok(variables(&mut feed, &shaping, &keeper.stopped)?)
 }
 
 /// Whether a file lies there as it was made.
@@ -291,11 +335,11 @@ fn part(
     threads: usize,
 ) -> Result<Part, Error> {
     let all = Selection::default();
-    let shaping = Shaping {
-        // What comes behind the first file comes too late for it.
-        inference_bytes: if totals.account.records > 0 { 0 } else { INFERENCE_BYTES },
-        ..shaping(plan, &all, keeper.store, threads)
-    };
+    let mut shaping = Shaping::of(plan, &all, threads);
+    if totals.account.records > 0 {
+        // What comes after the first file comes too late for it.
+        shaping.inference_bytes = 0;
+    }
     let number = usize::try_from(shard.number).unwrap_or(usize::MAX);
     let mut writer = PartWriter::begin(plan, place, number, u64::MAX, threads);
     let mut feed = SelectedFeed { store: keeper.store, job: job.id, shard, ends };
@@ -304,13 +348,13 @@ fn part(
         writer.take(delivery).map(|()| More::Wanted)
     })
     .map_err(in_objects)?;
-    writer.finish().map_err(in_objects)
+    Ok(writer.finish().map_err(in_objects)?)
 }
 
 /// A failure to write, as one of the place of the datasets: what was finished stays for the next try.
-fn in_objects(error: Error) -> Error {
+fn in_objects(error: EngineError) -> EngineError {
     match error {
-        Error::Write { path, source } => Error::Objects {
+        EngineError::Write { path, source } => EngineError::Objects {
             doing: "write",
             object: path.display().to_string(),
             reason: source.to_string(),

@@ -23,14 +23,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::caller::LOCAL;
-use crate::panics::{caught_in, point};
-use crate::pipeline::{
+use retort_engine::Error as EngineError;
+use retort_engine::panics::{caught_in, point};
+use retort_engine::pipeline::{
     BatchDone, Ends, Feed, InputsFeed, Job, More, Observer, Outlet, Progress, ReadItem, Source,
     Turnstile, Work, content_id, content_of, digest, in_order, parse, place_of, put_into_namespace,
     refuse_input,
 };
-use crate::seen::{IdHash, SeenIds, message_hasher};
-use crate::source::{Input, Inputs, PassedOver, ReadOptions};
+use retort_engine::{IdHash, SeenIds, message_hasher};
+use retort_engine::{Input, Inputs, PassedOver, ReadOptions};
 
 /// What is to be imported.
 #[derive(Clone)]
@@ -199,10 +200,10 @@ pub(crate) fn import(
                     done.commit(waiting, rejects)?;
                     committed.store(done.report.new + done.report.updated, Ordering::Relaxed);
                 }
-                Ok(done)
+                Ok::<_, Error>(done)
             })
         });
-        let broken = || Error::Choice("the import broke off".into());
+        let broken = || EngineError::bug("the thread that commits ended before the import");
         let hand_over = |waiting: Waiting| full.send(waiting).map_err(|_| broken());
         let taken = in_order(
             plan.threads.max(1),
@@ -211,10 +212,10 @@ pub(crate) fn import(
             || {
                 let mut packer = store.packer();
                 let (ends, before) = (&ends, &before);
-                move |job: Job, made: &crate::pipeline::Made<'_, Made>| {
+                move |job: Job, made: &retort_engine::pipeline::Made<'_, Made>| {
                     let sequence = job.sequence;
                     match pack(job, (plan, to), &mut packer, before, ends) {
-                        Some(result) => made.send(sequence, result),
+                        Some(result) => made.send(sequence, result.map_err(EngineError::from)),
                         None => false,
                     }
                 }
@@ -230,7 +231,7 @@ pub(crate) fn import(
         );
         let taken = taken.and_then(|_| hand_over(std::mem::take(&mut taking.waiting)));
         drop(full);
-        (taken, committing.join().unwrap_or_else(|_| Err(broken())))
+        (taken, committing.join().unwrap_or_else(|_| Err(broken().into())))
     });
     // What the store says against it is why the rest broke off.
     let Committed { report: done, conflicts, .. } = done?;
@@ -276,7 +277,7 @@ fn pack(
             let (incoming, runs, documents, foreign) = Default::default();
             return Some(Ok(Made { source, done, incoming, runs, documents, foreign }));
         }
-        Work::Stored(_) => return Some(Err(Error::Choice("stored items are in the store".into()))),
+        Work::Packed(_) => return Some(Err(EngineError::bug("packed items in an import").into())),
     };
     point("import.parse");
     let mut read = parse(&batch, &source, plan.from, &mut done);
@@ -297,7 +298,7 @@ fn pack(
     let repeated = match placed {
         Ok(repeated) => repeated,
         Err(source) => {
-            return Some(Err(Error::Unpack { name: "the set of seen ids".into(), source }));
+            return Some(Err(EngineError::Failed { what: "the set of seen ids", source }.into()));
         }
     };
     let (mut incoming, mut runs) = (Vec::new(), Vec::new());
@@ -649,11 +650,11 @@ impl Taking {
 /// Where a line goes for each item that is left out.
 type Rejects<'r> = Mutex<&'r mut (dyn Write + Send)>;
 
-fn write_rejects(rejects: &Rejects<'_>, lines: &[u8]) -> Result<(), Error> {
+fn write_rejects(rejects: &Rejects<'_>, lines: &[u8]) -> Result<(), EngineError> {
     let mut rejects = rejects.lock().unwrap_or_else(PoisonError::into_inner);
     rejects
         .write_all(lines)
-        .map_err(|source| Error::Unpack { name: "the list of refused items".into(), source })
+        .map_err(|source| EngineError::Failed { what: "the list of refused items", source })
 }
 
 /// Why an item stays out whose id another conversation has.
@@ -747,7 +748,7 @@ impl<'c> Committed<'c> {
             ..Reject::default()
         };
         write_reject(&reject, &mut line);
-        write_rejects(rejects, &line)
+        Ok(write_rejects(rejects, &line)?)
     }
 
     fn met(&mut self, id: String, source: String, became: Taken) {

@@ -15,12 +15,13 @@ use crate::Error;
 use crate::caller::Caller;
 use crate::import::{Destination, ImportPlan, ImportReport};
 use crate::keeper::Keeper;
-use crate::panics::point;
-use crate::pipeline::{Nobody, Observer};
-use crate::place::{NewFile, Place, hex};
 use crate::secret::chance;
 use crate::service::{Done, Service, later};
-use crate::source::{Input, ReadOptions};
+use retort_engine::Error as EngineError;
+use retort_engine::panics::point;
+use retort_engine::pipeline::{Nobody, Observer};
+use retort_engine::{Input, ReadOptions};
+use retort_engine::{NewFile, Place, hex};
 
 /// What the job table keeps of an import that is to be done.
 #[derive(Default, Serialize, Deserialize)]
@@ -99,7 +100,8 @@ impl Upload {
     /// The place of the objects failed.
     pub fn finish(&mut self) -> Result<[u8; 32], Error> {
         if let Some(file) = self.file.take() {
-            file.finish().map_err(|source| Error::Unpack { name: self.label.clone(), source })?;
+            file.finish()
+                .map_err(|source| EngineError::Unpack { name: self.label.clone(), source })?;
         }
         Ok(self.hash.clone().finalize().into())
     }
@@ -279,7 +281,7 @@ impl Service {
     fn fetch(&self, kept: &KeptImport) -> Result<Option<tempfile::NamedTempFile>, Error> {
         let Some((key, label)) = &kept.upload else { return Ok(None) };
         point("import.fetch");
-        let fail = |source| Error::Unpack { name: label.clone(), source };
+        let fail = |source| EngineError::Unpack { name: label.clone(), source };
         let mut input = self.objects.below(UPLOADS).open(key)?;
         let mut file = tempfile::NamedTempFile::new().map_err(fail)?;
         io::copy(&mut input, &mut file).map_err(fail)?;
@@ -292,7 +294,7 @@ impl Service {
             return Ok(());
         }
         match kept_of(job)?.upload {
-            Some((key, _)) => self.objects.below(UPLOADS).remove(&key),
+            Some((key, _)) => Ok(self.objects.below(UPLOADS).remove(&key)?),
             None => Ok(()),
         }
     }
@@ -343,7 +345,8 @@ fn kept_import(plan: &ImportPlan, scope: &Scope) -> Result<(String, String), Err
                 names.push(label.clone());
             }
             Input::Path(path) => {
-                let whole = std::path::absolute(path).map_err(|error| Error::read(path, error))?;
+                let whole =
+                    std::path::absolute(path).map_err(|error| EngineError::read(path, error))?;
                 let name = whole.file_name().unwrap_or(whole.as_os_str());
                 names.push(name.to_string_lossy().into_owned());
                 kept.paths.push(whole);

@@ -2,16 +2,16 @@
 //! end.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use retort_model::Time;
 use retort_store::{Job, JobProgress, Store};
 
 use crate::Error;
-use crate::panics::{caught, caught_in, point};
-use crate::pipeline::{Observer, Progress};
 use crate::service::{Clock, later};
+use retort_engine::panics::{caught, caught_in, point};
+use retort_engine::pipeline::{Observer, Progress};
 
 /// How often the wish to stop is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -36,7 +36,7 @@ impl Pulse {
 
 /// A job in the hands of this worker.
 pub(crate) struct Keeper<'k> {
-    pub(crate) store: &'k Store,
+    pub(crate) store: &'k Arc<Store>,
     pub(crate) clock: &'k dyn Clock,
     pub(crate) job: &'k Job,
     pub(crate) worker: &'k str,
@@ -75,7 +75,7 @@ pub(crate) enum Ending {
 
 impl<'k> Keeper<'k> {
     pub(crate) fn new(
-        (store, clock, pulse): (&'k Store, &'k dyn Clock, &'k Pulse),
+        (store, clock, pulse): (&'k Arc<Store>, &'k dyn Clock, &'k Pulse),
         job: &'k Job,
         worker: &'k str,
         lease: Duration,
@@ -107,7 +107,7 @@ impl<'k> Keeper<'k> {
     /// Does `act` while the job is kept.
     ///
     /// # Errors
-    /// Those of `act`; [`Error::Bug`] if it, or what keeps the job, panicked.
+    /// Those of `act`; a bug if it, or what keeps the job, panicked.
     pub(crate) fn keep_while<T>(&self, act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let ended = (Mutex::new(false), Condvar::new());
         std::thread::scope(|scope| {
@@ -123,7 +123,7 @@ impl<'k> Keeper<'k> {
             *ended.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
             ended.1.notify_all();
             match (result, keeping.join()) {
-                (Err(Error::Stopped), Ok(Err(bug))) => Err(bug),
+                (Err(error), Ok(Err(bug))) if error.is_stopped() => Err(bug.into()),
                 (result, _) => result,
             }
         })
@@ -194,7 +194,7 @@ impl<'k> Keeper<'k> {
     /// Ends the work if it is to end.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.ending() {
-            Some(_) => Err(Error::Stopped),
+            Some(_) => Err(Error::STOPPED),
             None => Ok(()),
         }
     }

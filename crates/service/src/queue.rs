@@ -14,9 +14,10 @@ use crate::Error;
 use crate::caller::Caller;
 use crate::documents::fit;
 use crate::export::KeptExport;
-use crate::plan::DatasetPlan;
-use crate::receipt::asked_items;
 use crate::service::Service;
+use retort_engine::DatasetPlan;
+use retort_engine::Error as EngineError;
+use retort_engine::asked_items;
 
 /// An export that is asked for.
 #[derive(Clone)]
@@ -106,7 +107,11 @@ impl Service {
                 !self.store.documents(&scope, selection, None, 1)?.documents.is_empty()
             }
         };
-        if is_any { Ok(()) } else { Err(Error::Nothing("nothing matches the selection".into())) }
+        if is_any {
+            Ok(())
+        } else {
+            Err(EngineError::Nothing("nothing matches the selection".into()).into())
+        }
     }
 
     /// Refuses a node that no run of the copilot or recipe passed.

@@ -14,7 +14,7 @@ use crate::Error;
 pub(crate) fn chance<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
-        .map_err(|error| Error::Choice(format!("the system gives no random numbers: {error}")))?;
+        .map_err(|error| Error::System { what: "random bytes", reason: error.to_string() })?;
     Ok(bytes)
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ use crate::doctor::free_bytes;
 use crate::export::{export, prefix};
 use crate::import::{ImportPlan, ImportReport};
 use crate::keeper::{Ending, Keeper, Pulse};
-use crate::objects::Objects;
-use crate::panics::caught_in;
-use crate::pipeline::Observer;
+use retort_engine::Error as EngineError;
+use retort_engine::Objects;
+use retort_engine::panics::caught_in;
+use retort_engine::pipeline::Observer;
 
 /// How soon a store that is away is asked again to end a job.
 const STORE_AWAY: Duration = Duration::from_millis(250);
@@ -124,7 +126,7 @@ pub type Worked = (Job, Result<Done, Error>);
 
 /// A store, a place for datasets, and a worker.
 pub struct Service {
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     pub(crate) objects: Objects,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) settings: Settings,
@@ -142,7 +144,7 @@ impl Service {
     /// # Errors
     /// The temporary folder cannot be written.
     pub fn open_scratch(mut settings: Settings, clock: Box<dyn Clock>) -> Result<Self, Error> {
-        let fail = |source| Error::Unpack { name: "a temporary store".into(), source };
+        let fail = |source| EngineError::Failed { what: "a temporary folder", source };
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
@@ -163,10 +165,13 @@ impl Service {
         } else {
             Store::open_existing(&settings.store)?
         };
+        // The client of the objects uses TLS as the store does.
+        retort_store::install_tls_provider();
         let objects = Objects::open(&settings.objects, settings.patience)?;
         let pulse = Pulse::default();
         pulse.beat(clock.now());
         let (refusals, cleared_at) = (Refusals::default(), AtomicI64::new(0));
+        let store = Arc::new(store);
         Ok(Self { store, objects, clock, settings, pulse, refusals, cleared_at, _scratch: None })
     }
 
@@ -186,7 +191,8 @@ impl Service {
     /// What one of them says.
     pub fn check(&self) -> Result<(), Error> {
         self.store.has_open_jobs()?;
-        self.objects.size("manifest.json").map(|_| ())
+        self.objects.size("manifest.json")?;
+        Ok(())
     }
 
     /// What the queue is like, of all projects.
@@ -298,14 +304,16 @@ impl Service {
         let end_job = || match (error, keeper.ending()) {
             (_, Some(Ending::Lost)) | (Error::Store(retort_store::Error::NotHeld), _) => Ok(()),
             // What this process was told to do, nobody is to go on with when it was told to stop.
-            (Error::Stopped, ending) if plan.is_some() || ending == Some(Ending::Cancelled) => {
+            (error, ending)
+                if error.is_stopped() && (plan.is_some() || ending == Some(Ending::Cancelled)) =>
+            {
                 end(JobState::Cancelled, None).and_then(|()| self.clear_parts(job))
             }
-            (Error::Stopped, Some(Ending::RoleLost)) => {
+            (_, Some(Ending::RoleLost)) if error.is_stopped() => {
                 let lost = self.store.refuse_lost_role(job).err().map(|lost| lost.to_string());
                 end(JobState::Failed, Some(&lost.unwrap_or_else(|| error.to_string())))
             }
-            (Error::Stopped, _) => Ok(self.store.give_back(job.id, worker)?),
+            _ if error.is_stopped() => Ok(self.store.give_back(job.id, worker)?),
             _ if may_come_again => Ok(self.store.put_back(job.id, worker)?),
             _ => end(JobState::Failed, Some(&error.to_string())),
         };

@@ -10,9 +10,9 @@ use retort_store::{NewShare, Share, Summary};
 use crate::Error;
 use crate::browse::{no_conversation, read, with_edits};
 use crate::caller::Caller;
-use crate::place::hex;
 use crate::secret::{hash, hash_any_password, is_password, new_secret};
 use crate::service::Service;
+use retort_engine::hex;
 
 /// What of a conversation a link shows that is left out unless asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

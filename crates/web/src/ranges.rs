@@ -250,7 +250,7 @@ mod tests {
     }
 
     fn gone(source: io::Error) -> Error {
-        Error::Unpack { name: "the archive on its way".into(), source }
+        retort_service::EngineError::Failed { what: "the connection", source }.into()
     }
 
     async fn get<W>(

@@ -12,7 +12,7 @@ use clap::Args;
 use retort_formats::import::Refusal;
 use retort_formats::package::{self, Finding};
 use retort_model::{DatasetName, Reason, Repair, Tally, Warning, bounds};
-use retort_service::{Error, Found, PassedOver, Report, convert, discard};
+use retort_service::{EngineError, Found, PassedOver, Report, convert, discard};
 use serde_json::json;
 
 use super::{Failure, STOPPED};
@@ -119,7 +119,7 @@ impl Convert {
         let report = convert(&plan, &bar, &stopped, &mut *rejects);
         bar.finish();
         rejects.flush()?;
-        if let Err(stopped @ Error::Stopped) = &report {
+        if let Err(stopped @ EngineError::Stopped) = &report {
             eprintln!("error: {stopped}");
             return Ok(ExitCode::from(STOPPED));
         }

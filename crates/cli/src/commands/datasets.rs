@@ -244,7 +244,7 @@ impl Download {
         let saved = house.save(&dataset, &path, self.force, &bar, &stopped);
         bar.finish();
         let Some(size) = saved? else {
-            eprintln!("error: {}", retort_service::Error::Stopped);
+            eprintln!("error: {}", retort_service::Error::STOPPED);
             return Ok(ExitCode::from(STOPPED));
         };
         if !self.quiet {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use retort_model::{DatasetName, JobState};
-use retort_service::{Error, ExportRequest};
+use retort_service::{EngineError, Error, ExportRequest};
 use retort_web::wire;
 
 use super::jobs::is_completed;
@@ -155,8 +155,8 @@ fn do_here(opened: &Opened, id: i64, bar: &Bar, stopped: &AtomicBool) -> Result<
         Some((_, Ok(_))) => {
             Ok(Outcome::Ended(Box::new((&opened.service.job(&opened.caller, id)?).into())))
         }
-        Some((_, Err(Error::Stopped))) => Ok(Outcome::Stopped),
-        Some((_, Err(bug @ Error::Bug { .. }))) => Err(bug.into()),
+        Some((_, Err(error))) if error.is_stopped() => Ok(Outcome::Stopped),
+        Some((_, Err(bug @ Error::Engine(EngineError::Bug { .. })))) => Err(bug.into()),
         Some((_, Err(error))) => Ok(Outcome::Failed(error.to_string())),
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use retort_formats::package::{Finding, findings};
 use retort_model::Warning;
 use retort_model::bounds::IDS_LISTED;
-use retort_service::{Error, ImportPlan, ImportReport, Input, PassedOver, files_of};
+use retort_service::{ImportPlan, ImportReport, Input, PassedOver, files_of};
 use retort_web::wire;
 
 use super::convert::{exit_code, list_passed_over, rejects_to, warn_of_most};
@@ -105,7 +105,7 @@ impl Import {
         let report = opened.service.import(&opened.caller, &plan, &bar, &stopped, &mut *rejects);
         bar.finish();
         let report = match report {
-            Err(Error::Stopped) => {
+            Err(error) if error.is_stopped() => {
                 eprintln!(
                     "stopped; what was taken in so far is kept. The same command goes on with the rest."
                 );

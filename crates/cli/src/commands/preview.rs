@@ -9,6 +9,7 @@ use comfy_table::{Cell, CellAlignment};
 use retort_json::Value;
 use retort_service::{Found, Package, preview, preview_package};
 use serde_json::json;
+use std::sync::atomic::AtomicBool;
 
 use super::Failure;
 use super::convert::{exit_code, findings, findings_json, rejects_to, warn_of_most};
@@ -57,7 +58,7 @@ impl Preview {
         }
         let mut rejects = rejects_to(self.rejects.as_deref())?;
         let plan = plan(&self.reading, self.selecting, &self.shaping)?;
-        let preview = preview(&plan, &mut *rejects)?;
+        let preview = preview(&plan, &AtomicBool::new(false), &mut *rejects)?;
         rejects.flush()?;
         self.showing.show(&preview.records, Some(preview.found()))
     }

@@ -78,7 +78,7 @@ pub fn work_until(
         bar.finish();
         match taken {
             Ok(Some((job, Ok(_)))) => tell(Told::Done(&job)),
-            Ok(Some((job, Err(Error::Stopped)))) => tell(Told::Stopped(&job)),
+            Ok(Some((job, Err(error)))) if error.is_stopped() => tell(Told::Stopped(&job)),
             Ok(Some((job, Err(error)))) => {
                 tell(Told::Failed(&job, &error));
                 if error.may_pass() {

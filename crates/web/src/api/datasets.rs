@@ -100,7 +100,7 @@ async fn preview(
 ) -> Answer<wire::Records> {
     let records = app.call(move |service| {
         let dataset = service.dataset(&caller, id)?;
-        preview_package(&mut service.open_dataset(&dataset)?)
+        Ok(preview_package(&mut service.open_dataset(&dataset)?)?)
     });
     let records = records.await?.into_iter().map(|record| raw(record.into_bytes()));
     Ok(Json(wire::Records { records: records.collect::<Result<_, _>>()? }))

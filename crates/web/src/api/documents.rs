@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use retort_model::bounds::{CHUNKS_AT_ONCE, REQUEST_BYTES, UPLOAD_BYTES};
 use retort_model::{DocumentSelection, ItemKind};
-use retort_service::{Caller, IntakeRequest, NewOriginal, Service, Upload};
+use retort_service::{Caller, EngineError, IntakeRequest, NewOriginal, Service, Upload};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -305,11 +305,11 @@ pub async fn fetch(
         media_type: BYTES,
     };
     download(app.downloads(), method, headers, &offer, move |range, out| {
-        let fail =
-            |error| retort_service::Error::Unpack { name: "an original".into(), source: error };
+        let fail = |source| EngineError::Failed { what: "an original or its receiver", source };
         file.seek(SeekFrom::Start(range.start)).map_err(fail)?;
         let mut part = std::io::Read::take(file, range.end.saturating_sub(range.start));
-        std::io::copy(&mut part, out).map_err(fail).map(|_| ())
+        std::io::copy(&mut part, out).map_err(fail)?;
+        Ok(())
     })
     .await
 }

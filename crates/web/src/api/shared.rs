@@ -5,7 +5,7 @@ use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::Response;
-use retort_service::{Attachment, Pass, Shared, pack};
+use retort_service::{Attachment, EngineError, Pass, Shared, pack};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
@@ -183,9 +183,8 @@ async fn send(
     let mut response = download(app.downloads(), method, headers, &offer, move |range, out| {
         let range = usize::try_from(range.start).unwrap_or(usize::MAX)
             ..usize::try_from(range.end).unwrap_or(usize::MAX);
-        out.write_all(bytes.get(range).unwrap_or_default()).map_err(|source| {
-            retort_service::Error::Unpack { name: "a file on its way".into(), source }
-        })
+        let sent = out.write_all(bytes.get(range).unwrap_or_default());
+        sent.map_err(|source| EngineError::Failed { what: "the connection", source }.into())
     })
     .await?;
     let sandbox = HeaderValue::from_static("default-src 'none'; sandbox");

@@ -2,65 +2,79 @@
 
 use std::io;
 
-use retort_service::{Error, StoreError};
+use retort_service::{EngineError, Error, StoreError};
 
 use super::{Problem, RETRY, kinds};
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let detail = match &error {
-            Error::NotFound { .. } => return Self::new(&kinds::NOT_FOUND, error.to_string()),
+        match &error {
+            Error::NotFound { .. } => Self::new(&kinds::NOT_FOUND, error.to_string()),
             Error::NameTaken { free, .. } => {
-                return Self::new(&kinds::NAME_TAKEN, error.to_string()).with("free", &**free);
+                Self::new(&kinds::NAME_TAKEN, error.to_string()).with("free", &**free)
             }
-            Error::Choice(why) | Error::Strict(why) => return Self::unprocessable(&**why),
-            Error::Nothing(why) => return Self::new(&kinds::NOTHING, &**why),
-            Error::NotSignedIn(why) => return Self::unauthenticated(*why),
-            Error::NotGranted(grant) => return Self::insufficient_scope(grant.as_str()),
+            Error::Choice(why) => Self::unprocessable(&**why),
+            Error::NotSignedIn(why) => Self::unauthenticated(*why),
+            Error::NotGranted(grant) => Self::insufficient_scope(grant.as_str()),
             Error::NotAllowed(role) => {
-                return Self::forbidden(error.to_string()).with("role", role.as_str());
+                Self::forbidden(error.to_string()).with("role", role.as_str())
             }
-            Error::Forbidden(why) => return Self::forbidden(*why),
-            Error::TooMany(why) => return Self::new(&kinds::RATE_LIMITED, &**why).retry(RETRY),
-            Error::Conflict(why) => return Self::conflict(&**why),
-            Error::Stopped | Error::Store(StoreError::Stopped) => {
-                return Self::unavailable("it was stopped before it was done", RETRY);
-            }
+            Error::Forbidden(why) => Self::forbidden(*why),
+            Error::TooMany(why) => Self::new(&kinds::RATE_LIMITED, &**why).retry(RETRY),
+            Error::Conflict(why) => Self::conflict(&**why),
+            Error::Store(StoreError::Stopped) => stopped(),
             Error::Store(store) if store.may_pass() => {
-                return Self::unavailable("the store is busy or cannot be reached", RETRY)
-                    .because(&error);
+                Self::unavailable("the store is busy or cannot be reached", RETRY).because(&error)
             }
-            Error::Unpack { name, source } if is_damage(source) => {
-                // Only the last part: the rest may be a path of this machine.
-                let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-                let detail = format!("`{name}` is damaged, or unpacks beyond what is allowed");
-                return Self::new(&kinds::UNREADABLE, detail).because(&error);
-            }
-            Error::Read { source, .. }
-            | Error::Write { source, .. }
-            | Error::Unpack { source, .. } => {
-                if is_full(source) {
-                    return Self::full().because(&error);
-                }
-                return Self::internal(&error);
-            }
-            Error::Store(StoreError::Full) => return Self::full().because(&error),
+            Error::Store(StoreError::Full) => Self::full().because(&error),
             Error::Store(StoreError::Damaged(_)) => {
-                return Self::new(&kinds::DAMAGED, "what the store keeps of it is damaged")
-                    .because(&error);
+                Self::new(&kinds::DAMAGED, "what the store keeps of it is damaged").because(&error)
             }
-            Error::Store(_) | Error::Objects { .. } => return Self::internal(&error),
-            Error::NotWhole { .. } => {
-                return Self::new(&kinds::DAMAGED, "the dataset's files are not whole")
-                    .because(&error);
+            Error::Store(_) | Error::System { .. } => Self::internal(&error),
+            Error::Engine(engine) => from_engine(engine),
+        }
+    }
+}
+
+fn stopped() -> Problem {
+    Problem::unavailable("it was stopped before it was done", RETRY)
+}
+
+fn from_engine(error: &EngineError) -> Problem {
+    match error {
+        EngineError::NotFound { .. } => Problem::new(&kinds::NOT_FOUND, error.to_string()),
+        EngineError::Choice(why) | EngineError::Strict(why) => Problem::unprocessable(&**why),
+        EngineError::Nothing(why) => Problem::new(&kinds::NOTHING, &**why),
+        EngineError::Stopped => stopped(),
+        EngineError::Unpack { name, source } if is_damage(source) => {
+            // Only the last part: the rest may be a path of this machine.
+            let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+            let detail = format!("`{name}` is damaged, or unpacks beyond what is allowed");
+            Problem::new(&kinds::UNREADABLE, detail).because(error)
+        }
+        EngineError::Read { source, .. }
+        | EngineError::Write { source, .. }
+        | EngineError::Failed { source, .. }
+        | EngineError::Unpack { source, .. } => {
+            if is_full(source) {
+                Problem::full().because(error)
+            } else {
+                Problem::internal(error)
             }
-            // What the panic said may hold text of a conversation.
-            Error::Bug { .. } => return Self::internal(error.for_log()),
-            Error::Exists(_) => "the output is there already",
-            Error::Busy(_) => "another run is writing the same output",
-            Error::NotAPackage(_) => "the output's place holds something else, which stays",
-        };
-        Self::conflict(detail).because(&error)
+        }
+        EngineError::Objects { .. } | EngineError::Feed(_) => Problem::internal(error),
+        EngineError::NotWhole { .. } => {
+            Problem::new(&kinds::DAMAGED, "the dataset's files are not whole").because(error)
+        }
+        // What the panic said may hold text of a conversation.
+        EngineError::Bug { .. } => Problem::internal(error.for_log()),
+        EngineError::Exists(_) => Problem::conflict("the output exists already").because(error),
+        EngineError::Busy(_) => {
+            Problem::conflict("another run is writing the same output").because(error)
+        }
+        EngineError::NotAPackage(_) => {
+            Problem::conflict("the output's path holds something else, which stays").because(error)
+        }
     }
 }
 
@@ -86,25 +100,46 @@ mod tests {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         let other = || io::Error::other("a secret of the disk");
         let bad = io::Error::new(io::ErrorKind::InvalidData, "a secret byte");
-        let table = [
-            (Error::Read { path: path(), source: other() }, 500, "internal"),
-            (Error::Write { path: path(), source: other() }, 500, "internal"),
-            (Error::Write { path: path(), source: full() }, 507, "storage-full"),
-            (Error::Unpack { name: "/srv/secret/a.zip".into(), source: bad }, 422, "unreadable"),
-            (Error::Unpack { name: "secret rows".into(), source: other() }, 500, "internal"),
-            (Error::Unpack { name: "secret rows".into(), source: full() }, 507, "storage-full"),
-            (Error::Exists(path()), 409, "conflict"),
-            (Error::Busy(path()), 409, "conflict"),
-            (Error::NotAPackage(path()), 409, "conflict"),
-            (Error::Nothing("nothing matches".into()), 422, "nothing-to-write"),
-            (Error::Choice("no such node".into()), 422, "choice"),
-            (Error::NotWhole { path: path(), reason: "secret".into() }, 500, "damaged"),
+        let table: [(Error, u16, &str); 28] = [
+            (EngineError::Read { path: path(), source: other() }.into(), 500, "internal"),
+            (EngineError::Write { path: path(), source: other() }.into(), 500, "internal"),
+            (EngineError::Write { path: path(), source: full() }.into(), 507, "storage-full"),
             (
-                Error::Objects {
+                EngineError::Unpack { name: "/srv/secret/a.zip".into(), source: bad }.into(),
+                422,
+                "unreadable",
+            ),
+            (
+                EngineError::Unpack { name: "secret rows".into(), source: other() }.into(),
+                500,
+                "internal",
+            ),
+            (
+                EngineError::Unpack { name: "secret rows".into(), source: full() }.into(),
+                507,
+                "storage-full",
+            ),
+            (EngineError::Exists(path()).into(), 409, "conflict"),
+            (EngineError::Busy(path()).into(), 409, "conflict"),
+            (EngineError::NotAPackage(path()).into(), 409, "conflict"),
+            (EngineError::Nothing("nothing matches".into()).into(), 422, "nothing-to-write"),
+            (EngineError::Choice("no such shape".into()).into(), 422, "choice"),
+            (EngineError::bug("secret").into(), 500, "internal"),
+            (EngineError::Failed { what: "a file", source: full() }.into(), 507, "storage-full"),
+            (Error::System { what: "random bytes", reason: "secret".into() }, 500, "internal"),
+            (Error::Choice("no such node".into()), 422, "choice"),
+            (
+                EngineError::NotWhole { path: path(), reason: "secret".into() }.into(),
+                500,
+                "damaged",
+            ),
+            (
+                EngineError::Objects {
                     doing: "read",
                     object: "secret/1".into(),
                     reason: "a secret key".into(),
-                },
+                }
+                .into(),
                 500,
                 "internal",
             ),
@@ -112,7 +147,7 @@ mod tests {
             (Error::NotFound { what: "job", name: "7".into() }, 404, "not-found"),
             (Error::Store(StoreError::Full), 507, "storage-full"),
             (Error::Store(StoreError::Damaged("secret".into())), 500, "damaged"),
-            (Error::Stopped, 503, "unavailable"),
+            (Error::STOPPED, 503, "unavailable"),
             (Error::NotSignedIn("the token has expired"), 401, "unauthenticated"),
             (Error::NotGranted(Grant::Share), 403, "insufficient-scope"),
             (Error::NotAllowed(ProjectRole::Admin), 403, "forbidden"),

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use futures_util::{StreamExt, stream};
+use retort_service::EngineError;
 use retort_service::Error;
 use retort_web::blocking::Gate;
 use retort_web::bounds::{Bounds, Pace};
@@ -172,7 +173,7 @@ async fn endless(
             }
         };
         shared.ended.send(()).unwrap();
-        Err(Error::Unpack { name: String::new(), source })
+        Err(EngineError::Failed { what: "", source }.into())
     };
     download(&Gate::new(1), &method, &headers, &OFFER, write).await
 }
@@ -180,7 +181,7 @@ async fn endless(
 async fn dataset(method: Method, headers: HeaderMap) -> Result<Response, Problem> {
     let write = |range: Range<u64>, out: &mut dyn Write| {
         let text = &b"0123456789"[range.start as usize..range.end as usize];
-        out.write_all(text).map_err(|source| Error::Unpack { name: String::new(), source })
+        out.write_all(text).map_err(|source| EngineError::Failed { what: "", source }.into())
     };
     download(&Gate::new(1), &method, &headers, &Offer { total_bytes: 10, ..OFFER }, write).await
 }

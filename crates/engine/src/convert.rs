@@ -1,0 +1,326 @@
+//! `convert`: histories to a package, with no store between.
+
+use std::io::{self, Seek, Write};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use retort_formats::data;
+use retort_formats::import::{ImportFormat, Refusal};
+use retort_formats::package::{DataFile, InputCount, MANIFEST, Manifest, SelectionAsked, findings};
+use retort_model::bounds::{BESIDE_BYTES, INFERENCE_BYTES};
+use retort_model::{Account, Selection, Tally, Time};
+
+use crate::Error;
+use crate::draft::Draft;
+use crate::files::{PartWriter, assemble, clear_up, write_text};
+use crate::panics::{caught_in, point};
+use crate::pipeline::{
+    Decisions, FirstRefused, InputsFeed, More, Observer, Shaping, Totals, first_kind, run, survey,
+    variables,
+};
+use crate::plan::DatasetPlan;
+use crate::receipt::{Origin, asked, manifest};
+use crate::source::{Input, Inputs, PassedOver, ReadOptions};
+
+/// What is to be done.
+#[derive(Clone)]
+pub struct ConvertPlan {
+    /// What to read.
+    pub inputs: Vec<Input>,
+    /// The import format, if it is not to be found out.
+    pub from: Option<&'static dyn ImportFormat>,
+    /// Which conversations.
+    pub selection: Selection,
+    /// What keeps the ids of the inputs apart from others: an id becomes `NAMESPACE/ID`.
+    pub namespace: Option<String>,
+    /// What is to be made of them.
+    pub dataset: DatasetPlan,
+    /// What of that the items themselves decide.
+    pub by_kind: ByKind,
+    /// Where the package goes: a folder, or an archive if it ends on `.zip`.
+    pub output: PathBuf,
+    /// Bytes after which the data goes on in a next file.
+    pub shard_bytes: u64,
+    /// Threads that parse and shape.
+    pub threads: usize,
+    /// Replace a package that is there.
+    pub force: bool,
+    /// The moment whose state is exported, if not the newest change of the inputs.
+    pub snapshot: Option<Time>,
+    /// How the inputs are read.
+    pub reading: ReadOptions,
+    /// Whether it fails, and publishes nothing, if anything could not be read.
+    pub strict: bool,
+}
+
+/// What of a dataset follows the kind of the items that are read, as nobody asked for anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByKind {
+    /// The data format: the usual one of the purpose for the kind of the first item.
+    pub data_format: bool,
+    /// The name of the data file: the kind of all items, where they are of one.
+    pub file_name: bool,
+}
+
+/// What was done.
+#[derive(Debug)]
+pub struct Report {
+    /// Where the package is.
+    pub output: PathBuf,
+    /// The account.
+    pub account: Account,
+    /// Items that could not be read, by reason.
+    pub refused: Tally<Refusal>,
+    /// The receipt.
+    pub manifest: Manifest,
+    /// Bytes of the inputs on disk.
+    pub input_bytes: u64,
+    /// Bytes of the data files.
+    pub data_bytes: u64,
+    /// Where the first items refused for each reason stand, and what is wrong with them.
+    pub first_refused: FirstRefused,
+    /// Files and entries that were not read, by reason.
+    pub passed_over: Tally<PassedOver>,
+}
+
+/// What was found in items that were read.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'r> {
+    /// The account.
+    pub account: &'r Account,
+    /// Items that could not be read, by reason.
+    pub refused: &'r Tally<Refusal>,
+    /// Where the first refused for each reason stand, and what is wrong with them.
+    pub first_refused: &'r FirstRefused,
+    /// Files and entries that were not read, by reason.
+    pub passed_over: &'r Tally<PassedOver>,
+}
+
+impl Report {
+    /// What was found.
+    pub fn found(&self) -> Found<'_> {
+        let Self { account, refused, first_refused, passed_over, .. } = self;
+        Found { account, refused, first_refused, passed_over }
+    }
+}
+
+/// Reads histories and writes a package. `rejects` gets a line for each item that could not be read or was left out.
+///
+/// # Errors
+/// Failing I/O, an output that is there already, or nothing to write. Bad items are no errors: the report
+/// counts them.
+pub fn convert(
+    plan: &ConvertPlan,
+    observer: &dyn Observer,
+    stopped: &AtomicBool,
+    rejects: &mut (dyn Write + Send),
+) -> Result<Report, Error> {
+    caught_in(|| convert_all(plan, observer, stopped, rejects))
+}
+
+fn convert_all(
+    plan: &ConvertPlan,
+    observer: &dyn Observer,
+    stopped: &AtomicBool,
+    rejects: &mut (dyn Write + Send),
+) -> Result<Report, Error> {
+    plan.dataset.check()?;
+    let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output), plan.reading)?;
+    let plan = &plan.completed(&mut inputs, stopped)?;
+    inputs.keep_as_read()?;
+    let mut kept = FirstRejects::new();
+    if let Some(report) = make(plan, &inputs, None, observer, stopped, &mut kept.0)? {
+        kept.write_to(rejects)?;
+        return Ok(report);
+    }
+    inputs.keep_rest()?;
+    let mut feed = InputsFeed::new(&inputs, plan.from);
+    let decisions = survey(&mut feed, &plan.shaping(), None, stopped)?;
+    let report = make(plan, &inputs, Some(decisions), observer, stopped, rejects)?;
+    report.ok_or_else(|| Error::Failed {
+        what: "the inputs",
+        source: io::Error::other("they changed while they were read"),
+    })
+}
+
+/// Lines on what is left out, until it is known that nothing has to begin again.
+pub struct FirstRejects(pub tempfile::SpooledTempFile);
+
+impl FirstRejects {
+    pub fn new() -> Self {
+        Self(tempfile::spooled_tempfile(BESIDE_BYTES))
+    }
+
+    pub fn write_to(mut self, rejects: &mut dyn Write) -> Result<(), Error> {
+        let written = self.0.rewind().and_then(|()| io::copy(&mut self.0, rejects));
+        let fail = |source| Error::Failed { what: "the list of refused items", source };
+        written.map(|_| ()).map_err(fail)
+    }
+}
+
+/// Makes the package; none if an id is repeated and nothing is decided on it.
+fn make(
+    plan: &ConvertPlan,
+    inputs: &Inputs,
+    decisions: Option<Decisions>,
+    observer: &dyn Observer,
+    stopped: &AtomicBool,
+    rejects: &mut (dyn Write + Send),
+) -> Result<Option<Report>, Error> {
+    let draft = Draft::begin(&plan.output, plan.force)?;
+    let place = draft.place();
+    let mut part = PartWriter::begin(&plan.dataset, &place, 0, plan.shard_bytes, plan.threads);
+    let mut feed = InputsFeed::new(inputs, plan.from);
+    let totals = run(
+        &mut feed,
+        &plan.shaping(),
+        (Totals::default(), decisions),
+        observer,
+        stopped,
+        &mut |delivery| {
+            rejects
+                .write_all(&delivery.rejects)
+                .map_err(|source| Error::Failed { what: "the list of refused items", source })?;
+            part.take(delivery).map(|()| More::Wanted)
+        },
+    )?;
+    let passed_over = feed.passed_over;
+    if totals.is_undecided {
+        return Ok(None);
+    }
+    if totals.account.records == 0 {
+        return Err(Error::Nothing(why_nothing(&totals, &passed_over)));
+    }
+    if plan.strict && totals.account.refused > 0 {
+        return Err(Error::Strict(why_refused(&totals)));
+    }
+    let parts = [part.finish()?];
+    let dataset = plan.named_for(&totals.account);
+    let mut files = assemble(&dataset, &place, &parts, &totals, plan.threads)?;
+    clear_up(&place, &parts, &files)?;
+    let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
+    point("receipt");
+    let manifest = manifest(&dataset, plan.origin(inputs, &totals, &passed_over), &totals, listed);
+    debug_assert!(manifest.balances() && totals.account.balances());
+    files.push(write_text(&place, MANIFEST, &manifest.to_json())?);
+    let output = draft.publish(&files, plan.threads)?;
+    let data = files.iter().filter(|file| file.records.is_some());
+    Ok(Some(Report {
+        output,
+        account: totals.account,
+        refused: totals.refused,
+        manifest,
+        input_bytes: inputs.bytes,
+        data_bytes: data.map(|file| file.bytes).sum(),
+        first_refused: totals.first_refused,
+        passed_over,
+    }))
+}
+
+/// How many items could not be read, and where the first stand.
+fn why_refused(totals: &Totals) -> String {
+    let kinds: Vec<_> = totals
+        .refused
+        .iter()
+        .map(|(kind, count, _)| format!("{count} {}", kind.as_str()))
+        .collect();
+    let count = totals.account.refused;
+    let first: Vec<_> = totals.first_refused.values().map(String::as_str).collect();
+    let more =
+        if count > first.len() as u64 { "\n  and others; `--rejects FILE` lists all" } else { "" };
+    format!("{count} could not be read ({})\n  {}{more}", kinds.join(", "), first.join("\n  "))
+}
+
+/// What a person needs to know when there is nothing to write.
+fn why_nothing(totals: &Totals, passed_over: &Tally<PassedOver>) -> String {
+    let account = &totals.account;
+    if account.read == 0 {
+        let kinds: Vec<_> = passed_over
+            .iter()
+            .map(|(why, count, first)| {
+                let first = first.first().map_or("", String::as_str);
+                format!("{count} passed over: {} (first: {first})", PassedOver::words(why.as_str()))
+            })
+            .collect();
+        return match kinds.as_slice() {
+            [] => "the inputs hold no items".into(),
+            kinds => format!("the inputs hold no histories; {}", kinds.join("; ")),
+        };
+    }
+    let read = account.read - account.refused;
+    let mut reasons: Vec<String> = account
+        .left_out
+        .iter()
+        .map(|(reason, count, _)| format!("{count} {}", reason.words()))
+        .collect();
+    if account.refused > 0 {
+        reasons.push(why_refused(totals));
+    }
+    if read > account.selected {
+        reasons.insert(0, format!("{} are not selected", read - account.selected));
+    }
+    let items = if account.read == 1 { "item" } else { "items" };
+    format!("of {} {items}, {}", account.read, reasons.join(", "))
+}
+
+impl ConvertPlan {
+    /// The plan with what only the items tell: the data format, where it follows their kind, and its columns, where it
+    /// has such.
+    pub fn completed(&self, inputs: &mut Inputs, stopped: &AtomicBool) -> Result<Self, Error> {
+        let mut plan = self.clone();
+        if self.by_kind.data_format {
+            inputs.keep_stdin()?;
+            let mut feed = InputsFeed::new(inputs, self.from);
+            let kind = first_kind(&mut feed, &self.shaping(), stopped)?;
+            let (purpose, file) = (self.dataset.purpose, self.dataset.file_format.name());
+            if let Some(format) = kind.and_then(|kind| data::usual_in(purpose, kind, file)) {
+                plan.dataset.data_format = format;
+                plan.dataset.check()?;
+            }
+        }
+        if plan.dataset.data_format.has_variables() {
+            inputs.keep_stdin()?;
+            let mut feed = InputsFeed::new(inputs, plan.from);
+            let variables = variables(&mut feed, &plan.shaping(), stopped)?;
+            plan.dataset.shape_options.variables = variables;
+        }
+        Ok(plan)
+    }
+
+    /// The dataset with a data file that is named for what it holds, unless another name was asked for.
+    fn named_for(&self, account: &Account) -> DatasetPlan {
+        let mut dataset = self.dataset.clone();
+        let mut kinds = account.kinds.iter().filter(|(_, portion)| portion.written > 0);
+        if self.by_kind.file_name
+            && let (Some((kind, _)), None) = (kinds.next(), kinds.next())
+            && let Ok(name) = kind.plural().parse()
+        {
+            dataset.file_name = name;
+        }
+        dataset
+    }
+
+    pub(crate) fn shaping(&self) -> Shaping<'_> {
+        Shaping {
+            from: self.from,
+            namespace: self.namespace.as_deref(),
+            // What comes behind the first file comes too late for it.
+            inference_bytes: self.shard_bytes.min(INFERENCE_BYTES),
+            ..Shaping::of(&self.dataset, &self.selection, self.threads)
+        }
+    }
+
+    fn origin(&self, inputs: &Inputs, totals: &Totals, passed_over: &Tally<PassedOver>) -> Origin {
+        Origin {
+            from: self.from.map(ImportFormat::name),
+            namespace: self.namespace.clone(),
+            selection: SelectionAsked {
+                deleted_left_out: totals.account.deleted,
+                ..asked(&self.selection)
+            },
+            snapshot: self.snapshot.or(inputs.newest).map(|time| time.to_string()),
+            inputs: totals.sources.iter().map(InputCount::from).collect(),
+            passed_over: findings(passed_over, PassedOver::as_str),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Packages being written: under a temporary name, and published whole.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use retort_formats::package::{Archive, Entry, MANIFEST, Segment};
+
+use crate::Error;
+use crate::deflate::{deflate, is_worth_packing};
+use crate::package::Package;
+use crate::place::{Folder, Made, Place};
+
+/// Where files are made, below the temporary folder.
+const MADE: &str = "made";
+/// Where the package's files stand together before it is published.
+const FILES: &str = "files";
+/// The archive before it is published.
+const ARCHIVE: &str = "package.zip";
+
+/// A package being written beside its final place. What is not published is removed.
+pub struct Draft {
+    output: PathBuf,
+    /// The temporary folder.
+    folder: PathBuf,
+    /// Held as long as the folder is in use, so that the next run knows a dead one's.
+    _lock: File,
+    force: bool,
+}
+
+impl Draft {
+    /// Begins a package for `output`, a folder or a `.zip`.
+    pub fn begin(output: &Path, force: bool) -> Result<Self, Error> {
+        let output = std::path::absolute(output).map_err(|error| Error::write(output, error))?;
+        if fs::symlink_metadata(&output).is_ok() {
+            if !force {
+                return Err(Error::Exists(output));
+            }
+            if !is_package(&output) {
+                return Err(Error::NotAPackage(output));
+            }
+        }
+        let (Some(parent), Some(folder)) = (output.parent(), partial_folder(&output)) else {
+            return Err(Error::write(&output, io::Error::other("it names no file or folder")));
+        };
+        fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
+        let lock = lock(&folder, &output)?;
+        let draft = Self { output, folder, _lock: lock, force };
+        draft.clear()?;
+        Ok(draft)
+    }
+
+    /// Clears what a run left that was killed.
+    fn clear(&self) -> Result<(), Error> {
+        for name in [MADE, FILES] {
+            let path = self.folder.join(name);
+            if path.exists() {
+                fs::remove_dir_all(&path).map_err(|error| Error::write(&path, error))?;
+            }
+        }
+        Folder::new(self.folder.clone()).remove(ARCHIVE)
+    }
+
+    /// Where the package's files are made.
+    pub fn place(&self) -> Folder {
+        Folder::new(self.folder.join(MADE))
+    }
+
+    /// Puts the package of these files into its place.
+    pub fn publish(self, files: &[Made], threads: usize) -> Result<PathBuf, Error> {
+        let fail = |error| Error::write(&self.output, error);
+        let made = if is_zip(&self.output) {
+            let archive = self.folder.join(ARCHIVE);
+            write_archive(&self.place(), files, &archive, threads)?;
+            archive
+        } else {
+            let folder = self.folder.join(FILES);
+            move_files(&self.place(), files, &folder)?;
+            folder
+        };
+        let old = self.folder.join("replaced");
+        let replaces = fs::symlink_metadata(&self.output).is_ok();
+        if replaces && !self.force {
+            return Err(Error::Exists(self.output.clone()));
+        }
+        if replaces {
+            fs::rename(&self.output, &old).map_err(fail)?;
+        }
+        if let Err(error) = fs::rename(&made, &self.output) {
+            if replaces {
+                let _ = fs::rename(&old, &self.output);
+            }
+            return Err(fail(error));
+        }
+        Ok(self.output.clone())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Published or not, only what is not the package is left here.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Removes what a run for `output` has written so far, for a door that must end it at once.
+pub fn discard(output: &Path) {
+    if let Ok(output) = std::path::absolute(output)
+        && let Some(folder) = partial_folder(&output)
+    {
+        let _ = fs::remove_dir_all(folder);
+    }
+}
+
+/// The temporary folder of a run for `output`.
+fn partial_folder(output: &Path) -> Option<PathBuf> {
+    Some(output.parent()?.join(format!(".{}.partial", output.file_name()?.to_string_lossy())))
+}
+
+/// Takes the temporary folder for this run, also one that a killed run left.
+fn lock(folder: &Path, output: &Path) -> Result<File, Error> {
+    fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
+    let path = folder.join("lock");
+    let file = File::create(&path).map_err(|error| Error::write(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Busy(output.to_owned())),
+        Err(fs::TryLockError::Error(error)) => Err(Error::write(&path, error)),
+    }
+}
+
+fn is_zip(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"))
+}
+
+/// Whether the place holds a package and nothing else, which alone is replaced.
+fn is_package(path: &Path) -> bool {
+    let is_empty =
+        |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    let Ok(package) = Package::open(path) else { return path.is_dir() && is_empty(path) };
+    let listed = |name: &String| {
+        name == MANIFEST || package.manifest().files.iter().any(|file| file.path == *name)
+    };
+    package.names().is_ok_and(|names| names.iter().all(listed))
+}
+
+/// Moves files from where they were made to their paths in the package.
+fn move_files(place: &Folder, files: &[Made], folder: &Path) -> Result<(), Error> {
+    for file in files {
+        let path = folder.join(&file.path);
+        let moved = path.parent().map_or(Ok(()), fs::create_dir_all);
+        moved
+            .and_then(|()| fs::rename(place.describe(&file.key), &path))
+            .map_err(|error| Error::write(&path, error))?;
+    }
+    Ok(())
+}
+
+/// What a file is called while it is packed.
+fn packed_key(file: &Made) -> String {
+    format!("{}.deflate", file.key)
+}
+
+/// Packs a file beside itself. None if it is better stored.
+fn packed(place: &Folder, file: &Made, threads: usize) -> Result<Option<u64>, Error> {
+    if !is_worth_packing(&file.path, file.bytes) {
+        return Ok(None);
+    }
+    let key = packed_key(file);
+    let mut out = place.create(&key)?;
+    let fail = |error| Error::write(&place.describe(&key), error);
+    let bytes = deflate(&mut place.open(&file.key)?, &mut out, threads).map_err(fail)?;
+    out.finish().map_err(fail)?;
+    Ok(Some(bytes))
+}
+
+/// Writes the files into an archive, packed where that makes them smaller.
+fn write_archive(place: &Folder, files: &[Made], path: &Path, threads: usize) -> Result<(), Error> {
+    let fail = |error| Error::write(path, error);
+    let mut files: Vec<&Made> = files.iter().collect();
+    files.sort_by_key(|file| (file.path == MANIFEST, &file.path));
+    let mut entries = Vec::with_capacity(files.len());
+    for file in &files {
+        let packed_bytes = packed(place, file, threads)?;
+        let Made { path, bytes, crc32, .. } = file;
+        entries.push(Entry { name: path.clone(), bytes: *bytes, crc32: *crc32, packed_bytes });
+    }
+    let held: Vec<_> = entries.iter().map(|entry| entry.packed_bytes).collect();
+    let archive = Archive::new(entries);
+    let file = File::create_new(path).map_err(fail)?;
+    let mut out = BufWriter::with_capacity(1 << 18, file);
+    for segment in archive.segments(0..archive.len()) {
+        match segment {
+            Segment::Bytes(bytes) => out.write_all(&bytes).map_err(fail)?,
+            Segment::Entry { index, .. } => {
+                let Some(file) = files.get(index) else { continue };
+                let (key, bytes) = match held.get(index).copied().flatten() {
+                    Some(bytes) => (packed_key(file), bytes),
+                    None => (file.key.clone(), file.bytes),
+                };
+                let copied = io::copy(&mut place.open(&key)?, &mut out).map_err(fail)?;
+                if copied != bytes {
+                    return Err(fail(io::Error::other(format!("`{}` has changed", file.path))));
+                }
+            }
+        }
+    }
+    out.flush().map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::write_text;
+    use crate::shelf::shelf_at;
+
+    #[test]
+    fn what_a_killed_run_left_does_not_stand_in_the_way() {
+        for output in ["o", "o.zip"] {
+            let folder = tempfile::tempdir().unwrap();
+            let left = folder.path().join(format!(".{output}.partial"));
+            for path in ["made/.parts/00000/data-00000.jsonl", "files/x", ARCHIVE] {
+                let path = left.join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, "half").unwrap();
+            }
+            let draft = Draft::begin(&folder.path().join(output), false).unwrap();
+            let made = ["z", MANIFEST, "a/b"].map(|path| {
+                let made = write_text(&draft.place(), path, path).unwrap();
+                assert_eq!(made.bytes, path.len() as u64);
+                made
+            });
+            let path = draft.publish(&made, 1).unwrap();
+            assert_eq!(shelf_at(&path).unwrap().names().unwrap(), ["a/b", MANIFEST, "z"]);
+            assert!(!left.exists());
+        }
+    }
+}

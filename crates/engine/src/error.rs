@@ -1,0 +1,131 @@
+//! What can end an export, a conversion or a check. A bad item never does: it is counted and passed over.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the engine could not do what was asked.
+///
+/// A user's mistake ([`Error::Choice`] and what follows from the input), a failing disk or service
+/// ([`Error::Read`], [`Error::Write`], [`Error::Failed`], [`Error::Objects`]) and a bug ([`Error::Bug`]) are three kinds.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder could not be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An input's compressed bytes are damaged, or unpack past the bound.
+    #[error("cannot read `{name}`: {source}")]
+    Unpack {
+        /// The input.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something could not be written.
+    #[error("cannot write `{}`: {source}; nothing was published and what was written is removed", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something that the work itself needs failed: a temporary file, a thread.
+    #[error("cannot use {what}: {source}")]
+    Failed {
+        /// What was used.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The output exists already.
+    #[error("`{}` exists already; name another output, or replace it with `--force`", .0.display())]
+    Exists(PathBuf),
+    /// Another run writes the same output.
+    #[error("another run is writing `{}`; wait for it, or name another output", .0.display())]
+    Busy(PathBuf),
+    /// The output's path holds something that is no package, which is not replaced.
+    #[error("`{}` is no package of Retort's, or holds other files, so it is not replaced; name another output", .0.display())]
+    NotAPackage(PathBuf),
+    /// Nothing was written.
+    #[error("no records to write: {0}")]
+    Nothing(String),
+    /// Something could not be read where nothing may be refused.
+    #[error("nothing was written, as `--strict` was asked: {0}")]
+    Strict(String),
+    /// A choice that the formats do not allow.
+    #[error("{0}")]
+    Choice(String),
+    /// A folder or archive that is no package.
+    #[error("`{}` is no whole package: {reason}", path.display())]
+    NotWhole {
+        /// The package.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// The storage of the datasets failed.
+    #[error("cannot {doing} `{object}` in the place of the datasets: {reason}")]
+    Objects {
+        /// What was being done.
+        doing: &'static str,
+        /// The object.
+        object: String,
+        /// Why.
+        reason: String,
+    },
+    /// A file or object that does not exist.
+    #[error("there is no {what} `{name}`")]
+    NotFound {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A feed of the caller's own failed.
+    #[error(transparent)]
+    Feed(Box<dyn std::error::Error + Send + Sync>),
+    /// A panic in Retort's own code.
+    #[error(
+        "this is a bug in Retort, at {place}: {message}; please report it, with what was being done"
+    )]
+    Bug {
+        /// File and line of the source.
+        place: String,
+        /// What the panic said. It may hold text of a conversation, so it is for the caller and for no log.
+        message: String,
+    },
+    /// It was stopped by request.
+    #[error("stopped; nothing was published and what was written is removed")]
+    Stopped,
+}
+
+impl Error {
+    /// What a log may hold of it.
+    pub fn for_log(&self) -> String {
+        match self {
+            Self::Bug { place, .. } => format!("a bug in Retort, at {place}"),
+            other => other.to_string(),
+        }
+    }
+
+    /// A bug that was noticed where this is called.
+    #[track_caller]
+    pub fn bug(message: impl Into<String>) -> Self {
+        let place = std::panic::Location::caller().to_string();
+        Self::Bug { place, message: message.into() }
+    }
+
+    /// A file or folder that could not be read.
+    pub fn read(path: &Path, source: io::Error) -> Self {
+        Self::Read { path: path.to_owned(), source }
+    }
+
+    /// A file or folder that could not be written.
+    pub fn write(path: &Path, source: io::Error) -> Self {
+        Self::Write { path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,43 @@
+//! From items to datasets: sources (files, archives, objects), the pipeline, packages, and what is done with them:
+//! `convert`, `preview`, `verify`.
+//!
+//! Knows no database, no user and no job. Whoever keeps items elsewhere gives a [`pipeline::Feed`] of packed batches.
+
+mod checkpoint;
+mod convert;
+mod deflate;
+mod disk;
+mod draft;
+mod error;
+mod files;
+mod objects;
+mod package;
+mod packed;
+pub mod panics;
+pub mod pipeline;
+mod place;
+mod plan;
+mod preview;
+mod receipt;
+mod seen;
+mod shelf;
+mod sorter;
+mod source;
+mod verify;
+
+pub use checkpoint::{Checkpoint, STORE};
+pub use convert::{ByKind, ConvertPlan, Found, Report, convert};
+pub use deflate::{deflate, is_worth_packing};
+pub use disk::make_private_folder;
+pub use draft::discard;
+pub use error::Error;
+pub use files::{Part, PartWriter, assemble, write_text};
+pub use objects::{ObjectShelf, Objects, Prefix};
+pub use package::Package;
+pub use place::{Made, NewFile, Place, hex};
+pub use plan::{Compression, DatasetPlan, PlanNames, usual_dialect};
+pub use preview::{Preview, left_out, preview, preview_package, sample};
+pub use receipt::{Origin, asked, asked_items, manifest};
+pub use seen::{IdHash, SeenIds, message_hasher};
+pub use source::{Input, Inputs, NamedInputs, PassedOver, ReadOptions, SourceName, files_of};
+pub use verify::{Difference, Verified, read_through, rows_of, verify, verify_package};

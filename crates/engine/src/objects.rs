@@ -1,0 +1,460 @@
+//! Where datasets lie: a local folder, or a bucket of S3, Google Cloud Storage or Azure.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, RetryConfig, WriteMultipart};
+use retort_formats::file::ReadSeek;
+use retort_model::Time;
+use retort_model::bounds::{OBJECT_PART_BYTES, OBJECT_PARTS_IN_FLIGHT, OBJECT_READ_BYTES};
+use tokio::runtime::Runtime;
+use url::Url;
+
+use crate::Error;
+use crate::disk::make_private_folder;
+use crate::place::{Folder, NewFile, Place};
+use crate::shelf::Shelf;
+
+/// The place of the datasets.
+#[derive(Clone)]
+pub struct Objects {
+    store: Arc<dyn ObjectStore>,
+    runtime: Arc<Runtime>,
+    /// The folder, if it is one.
+    root: Option<PathBuf>,
+    location: String,
+}
+
+fn failed(doing: &'static str, object: &str, error: &object_store::Error) -> Error {
+    let mut reason = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !reason.contains(&more) {
+            reason = format!("{reason}: {more}");
+        }
+        cause = inner.source();
+    }
+    if reason.contains("URL scheme is not allowed") {
+        reason.push_str("; an endpoint without TLS takes `AWS_ALLOW_HTTP=true`");
+    }
+    Error::Objects { doing, object: object.to_owned(), reason }
+}
+
+impl Objects {
+    /// Opens the place at `location`: a folder, or a URL such as `s3://bucket/prefix`, `gs://…`, `az://…`. What the
+    /// service needs to know beyond that (keys, endpoints) comes from its usual environment variables. Requests are
+    /// repeated for `patience`. The process has set the cryptography of `rustls` before.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or the URL is of no kind that is known.
+    pub fn open(location: &str, patience: Duration) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("objects")
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Failed { what: "the threads for the datasets", source })?;
+        let open = |store, root| Self {
+            store,
+            runtime: Arc::new(runtime),
+            root,
+            location: location.to_owned(),
+        };
+        let url = match Url::parse(location) {
+            // A drive's letter is no scheme.
+            Ok(url) if url.scheme().len() > 1 && url.scheme() != "file" => url,
+            _ => {
+                let folder = PathBuf::from(location.strip_prefix("file://").unwrap_or(location));
+                make_private_folder(&folder).map_err(|error| Error::write(&folder, error))?;
+                let folder = folder.canonicalize().map_err(|error| Error::read(&folder, error))?;
+                let store = LocalFileSystem::new_with_prefix(&folder)
+                    .map_err(|error| failed("open", location, &error))?
+                    .with_automatic_cleanup(true);
+                return Ok(open(Arc::new(store), Some(folder)));
+            }
+        };
+        Ok(open(bucket(location, &url, patience)?, None))
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// The folder, if it is one.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// The part of it below a prefix.
+    pub fn below(&self, prefix: &str) -> Prefix {
+        Prefix { objects: self.clone(), prefix: prefix.to_owned() }
+    }
+
+    /// Paths and sizes of all objects below a prefix.
+    pub fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, Error> {
+        let path = ObjectPath::from(prefix);
+        let found: Vec<_> = self
+            .runtime
+            .block_on(self.store.list(Some(&path)).try_collect())
+            .map_err(|error| failed("list", prefix, &error))?;
+        let mut found: Vec<(String, u64)> =
+            found.into_iter().map(|meta| (meta.location.to_string(), meta.size)).collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// Removes everything below a prefix.
+    pub fn remove_all(&self, prefix: &str) -> Result<(), Error> {
+        self.keep_only(prefix, &[])
+    }
+
+    /// Removes everything below a prefix but the objects of these keys, with what a killed process left of others.
+    pub fn keep_only(&self, prefix: &str, keys: &[&str]) -> Result<(), Error> {
+        let kept: BTreeSet<String> =
+            keys.iter().map(|key| ObjectPath::from(format!("{prefix}/{key}")).into()).collect();
+        for (path, _) in self.list(prefix)? {
+            if !kept.contains(&path) {
+                self.remove_path(
+                    &ObjectPath::parse(&path).unwrap_or_else(|_| ObjectPath::from(&*path)),
+                )?;
+            }
+        }
+        match &self.root {
+            Some(root) => {
+                let folder = root.join(prefix);
+                sweep(&folder).map_err(|error| Error::write(&folder, error))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn remove_path(&self, path: &ObjectPath) -> Result<(), Error> {
+        match self.runtime.block_on(self.store.delete(path)) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failed("remove", path.as_ref(), &error)),
+        }
+    }
+
+    /// The size of an object; none if it is not there.
+    pub fn size(&self, path: &str) -> Result<Option<u64>, Error> {
+        Ok(self.look_at(path)?.map(|(size, _)| size))
+    }
+
+    /// The size of an object, and when it was last changed; none if it is not there.
+    pub fn look_at(&self, path: &str) -> Result<Option<(u64, Option<Time>)>, Error> {
+        match self.runtime.block_on(self.store.head(&ObjectPath::from(path))) {
+            Ok(meta) => {
+                let changed = Time::from_unix_micros(meta.last_modified.timestamp_micros());
+                Ok(Some((meta.size, changed)))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed("look at", path, &error)),
+        }
+    }
+}
+
+/// Removes files that were under way when their process was killed, which no list shows, and empty folders.
+fn sweep(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sweep(&entry.path())?;
+        } else if is_under_way(&entry.file_name().to_string_lossy()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    match fs::remove_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the folder's driver calls a file so before it is finished.
+fn is_under_way(name: &str) -> bool {
+    let number = name.rsplit_once('#').map_or("", |(_, number)| number);
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A bucket of one of the services.
+fn bucket(location: &str, url: &Url, patience: Duration) -> Result<Arc<dyn ObjectStore>, Error> {
+    let fail = |error: object_store::Error| failed("open", location, &error);
+    let retry = RetryConfig { retry_timeout: patience, ..RetryConfig::default() };
+    let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(|error| fail(error.into()))?;
+    let store: Arc<dyn ObjectStore> = match scheme {
+        ObjectStoreScheme::AmazonS3 => {
+            let builder = AmazonS3Builder::from_env().with_url(location).with_retry(retry);
+            Arc::new(builder.build().map_err(fail)?)
+        }
+        ObjectStoreScheme::GoogleCloudStorage => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_url(location);
+            Arc::new(builder.with_retry(retry).build().map_err(fail)?)
+        }
+        ObjectStoreScheme::MicrosoftAzure => {
+            let builder = MicrosoftAzureBuilder::from_env().with_url(location);
+            Arc::new(builder.with_retry(retry).build().map_err(fail)?)
+        }
+        _ => {
+            return Err(Error::Choice(format!(
+                "datasets cannot be kept at `{location}`: it is a folder, or begins with `s3://`, `gs://` or `az://`"
+            )));
+        }
+    };
+    if prefix.as_ref().is_empty() {
+        return Ok(store);
+    }
+    Ok(Arc::new(PrefixStore::new(store, prefix)))
+}
+
+/// The objects of one dataset.
+pub struct Prefix {
+    objects: Objects,
+    prefix: String,
+}
+
+impl Prefix {
+    /// The whole path of an object.
+    pub fn path(&self, key: &str) -> ObjectPath {
+        ObjectPath::from(format!("{}/{key}", self.prefix))
+    }
+
+    /// The folder in which the object is a file, if objects lie in one and it spells their names in the same way.
+    fn folder_of(&self, key: &str, path: &ObjectPath) -> Option<Folder> {
+        let root = self.objects.root.as_ref()?;
+        (path.as_ref() == format!("{}/{key}", self.prefix)).then(|| Folder::private(root.clone()))
+    }
+}
+
+impl Place for Prefix {
+    fn create(&self, key: &str) -> Result<Box<dyn NewFile>, Error> {
+        let path = self.path(key);
+        if let Some(folder) = self.folder_of(key, &path) {
+            return Ok(Box::new(NewLocal::create(folder, path.into())?));
+        }
+        let upload = self
+            .objects
+            .runtime
+            .block_on(self.objects.store.put_multipart(&path))
+            .map_err(|error| failed("write", path.as_ref(), &error))?;
+        let upload = WriteMultipart::new_with_chunk_size(upload, OBJECT_PART_BYTES);
+        Ok(Box::new(NewObject { objects: self.objects.clone(), upload: Some(upload) }))
+    }
+
+    fn open(&self, key: &str) -> Result<Box<dyn ReadSeek>, Error> {
+        let path = self.path(key);
+        let meta = self
+            .objects
+            .runtime
+            .block_on(self.objects.store.head(&path))
+            .map_err(|error| failed("read", path.as_ref(), &error))?;
+        Ok(Box::new(ObjectReader {
+            objects: self.objects.clone(),
+            path,
+            size: meta.size,
+            at: 0,
+            window: Bytes::new(),
+            window_at: 0,
+        }))
+    }
+
+    fn remove(&self, key: &str) -> Result<(), Error> {
+        self.objects.remove_path(&self.path(key))
+    }
+
+    fn describe(&self, key: &str) -> PathBuf {
+        PathBuf::from(format!("{}/{key}", self.prefix))
+    }
+}
+
+/// An object of a folder under way. Until it is finished, it has the name that the folder's driver gives such a file.
+struct NewLocal {
+    folder: Folder,
+    key: String,
+    partial: String,
+    file: Option<Box<dyn NewFile>>,
+}
+
+impl NewLocal {
+    fn create(folder: Folder, key: String) -> Result<Self, Error> {
+        let partial = format!("{key}#1");
+        let file = Some(folder.create(&partial)?);
+        Ok(Self { folder, key, partial, file })
+    }
+}
+
+impl Write for NewLocal {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.file {
+            Some(file) => file.write(bytes),
+            None => Err(io::Error::other("the object is finished")),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl NewFile for NewLocal {
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        file.finish()?;
+        let [partial, path] = [&self.partial, &self.key].map(|key| self.folder.describe(key));
+        // A dataset that the store names is on the disk.
+        fs::File::open(&partial)?.sync_all()?;
+        fs::rename(&partial, &path)?;
+        path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+    }
+}
+
+impl Drop for NewLocal {
+    fn drop(&mut self) {
+        drop(self.file.take());
+        // Nothing, once it has its own name.
+        let _ = self.folder.remove(&self.partial);
+    }
+}
+
+/// An object under way: its parts are sent as they fill.
+struct NewObject {
+    objects: Objects,
+    upload: Option<WriteMultipart>,
+}
+
+fn io_error(error: &object_store::Error) -> io::Error {
+    match failed("write", "", error) {
+        Error::Objects { reason, .. } => io::Error::other(reason),
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+impl Write for NewObject {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(upload) = &mut self.upload else {
+            return Err(io::Error::other("the object is finished"));
+        };
+        let runtime = &self.objects.runtime;
+        runtime
+            .block_on(upload.wait_for_capacity(OBJECT_PARTS_IN_FLIGHT))
+            .map_err(|error| io_error(&error))?;
+        // Parts are sent by the runtime's thread.
+        let _inside = runtime.enter();
+        let length = bytes.len().min(OBJECT_PART_BYTES);
+        upload.write(bytes.get(..length).unwrap_or_default());
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl NewFile for NewObject {
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        let Some(upload) = self.upload.take() else { return Ok(()) };
+        let finished = self.objects.runtime.block_on(upload.finish());
+        finished.map(|_| ()).map_err(|error| io_error(&error))
+    }
+}
+
+impl Drop for NewObject {
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            // What is left of it is found by `doctor`.
+            let _ = self.objects.runtime.block_on(upload.abort());
+        }
+    }
+}
+
+/// An object read from any place, a window at a time.
+struct ObjectReader {
+    objects: Objects,
+    path: ObjectPath,
+    size: u64,
+    at: u64,
+    window: Bytes,
+    window_at: u64,
+}
+
+impl Read for ObjectReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.at >= self.size || into.is_empty() {
+            return Ok(0);
+        }
+        let inside = self.at.checked_sub(self.window_at).and_then(|at| usize::try_from(at).ok());
+        let mut left = inside.and_then(|at| self.window.get(at..)).unwrap_or_default();
+        if left.is_empty() {
+            let end = self.size.min(self.at.saturating_add(OBJECT_READ_BYTES));
+            self.window = self
+                .objects
+                .runtime
+                .block_on(self.objects.store.get_range(&self.path, self.at..end))
+                .map_err(|error| io_error(&error))?;
+            self.window_at = self.at;
+            left = &self.window;
+        }
+        let length = left.len().min(into.len());
+        for (into, left) in into.get_mut(..length).into_iter().zip(left.get(..length)) {
+            into.copy_from_slice(left);
+        }
+        self.at += length as u64;
+        Ok(length)
+    }
+}
+
+impl Seek for ObjectReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(step) => self.size.checked_add_signed(step),
+            SeekFrom::Current(step) => self.at.checked_add_signed(step),
+        };
+        self.at = at.ok_or_else(|| io::Error::other("before the start of the object"))?;
+        Ok(self.at)
+    }
+}
+
+/// The files of a finished dataset, by their paths in the package.
+pub struct ObjectShelf {
+    place: Prefix,
+    /// Path in the package, and key.
+    files: Vec<(String, String)>,
+}
+
+impl ObjectShelf {
+    /// A package whose files are at `place`: each with its path and its object.
+    pub fn new(place: Prefix, files: Vec<(String, String)>) -> Self {
+        Self { place, files }
+    }
+}
+
+impl Shelf for ObjectShelf {
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names: Vec<String> = self.files.iter().map(|(path, _)| path.clone()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<Box<dyn ReadSeek>> {
+        let found = self.files.iter().find(|(path, _)| path == name);
+        let (_, key) = found.ok_or_else(|| io::Error::other("the dataset has no such file"))?;
+        self.place.open(key).map_err(io::Error::other)
+    }
+}

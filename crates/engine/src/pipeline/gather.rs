@@ -1,0 +1,339 @@
+//! What is decided and gathered in order: which conversations are taken, and what becomes of the rows.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use retort_formats::file::Rows;
+use retort_formats::import::ImportFormat;
+use retort_formats::package::{Reject, write_reject};
+use retort_model::bounds::{BESIDE_BYTES, CONTENTS_COUNTED, RENAMED_TOOLS_LISTED};
+use retort_model::{Account, Item, Selection, Warning};
+
+use super::ids::{ContentHash, content_id, content_of, put_into_namespace};
+use super::repeats::{Decisions, Verdict, hash_of, order_of};
+use super::work::{Admitted, BatchDone, ReadItem};
+use super::{Counted, Delivery, FrontRow, Shaping, Source, SourceCount, Totals};
+use crate::Error;
+use crate::panics::point;
+use crate::seen::SeenIds;
+
+/// What batches learn from those before them, before they are shaped.
+pub(super) struct Admission {
+    seen: SeenIds,
+    /// How often a content without an id came, where that was more than once.
+    again: HashMap<ContentHash, u64>,
+    /// What was decided on repeated ids; none while none was met.
+    decisions: Option<Decisions>,
+    taken: u64,
+    pub(super) finished: bool,
+    /// Whether an id is repeated on which nothing is decided: all has to begin again.
+    pub(super) is_undecided: bool,
+}
+
+/// What is gathered of the batches, in order.
+#[derive(Default)]
+pub(super) struct Gathering {
+    pub(super) totals: Totals,
+    /// The group of rows that is not full yet, and how large it is.
+    group: Vec<Box<dyn Rows>>,
+    rows: usize,
+    bytes: usize,
+    groups: u64,
+    rejects: Vec<u8>,
+    ids: Vec<u8>,
+    extras: Vec<u8>,
+}
+
+/// What was shaped of one batch.
+pub(super) struct Shaped {
+    pub(super) done: BatchDone,
+    pub(super) rows: Box<dyn Rows>,
+    pub(super) source: Arc<Source>,
+    /// Items that were in it.
+    pub(super) items: u64,
+}
+
+/// A group of rows, and what goes beside them.
+pub(super) struct Group {
+    pub(super) rows: Vec<Box<dyn Rows>>,
+    pub(super) rejects: Vec<u8>,
+    pub(super) ids: Vec<u8>,
+    pub(super) extras: Vec<u8>,
+    pub(super) account: Option<Counted>,
+}
+
+impl Admission {
+    pub(super) fn new(decisions: Option<Decisions>) -> Self {
+        Self {
+            seen: SeenIds::new(),
+            again: HashMap::new(),
+            decisions,
+            taken: 0,
+            finished: false,
+            is_undecided: false,
+        }
+    }
+
+    /// Decides on the items of a batch; says whether it is not wanted any more, as the limit was reached before it or
+    /// an id is repeated.
+    pub(super) fn admit(
+        &mut self,
+        read: &mut [ReadItem<'_>],
+        items_before: u64,
+        shaping: &Shaping<'_>,
+    ) -> io::Result<bool> {
+        if self.finished {
+            return Ok(true);
+        }
+        let limit = shaping.selection.limit;
+        for (index, one) in read.iter_mut().enumerate() {
+            if one.admitted != Admitted::Waiting {
+                continue;
+            }
+            if limit.is_some_and(|limit| self.taken >= limit) {
+                one.admitted = Admitted::NotSelected;
+                continue;
+            }
+            let verdict = match &mut self.decisions {
+                Some(decisions) => decisions.on(order_of(items_before, index))?,
+                None => match self.first(one)? {
+                    Some(1) => None,
+                    Some(time) => Some(Verdict::Number(time)),
+                    None => {
+                        (self.is_undecided, self.finished) = (true, true);
+                        return Ok(true);
+                    }
+                },
+            };
+            one.admitted = match verdict {
+                Some(Verdict::SameState) => Admitted::SameState,
+                Some(Verdict::EarlierState) => Admitted::EarlierState,
+                Some(Verdict::Number(number)) => {
+                    give_number(one, number, shaping.namespace);
+                    Admitted::Taken
+                }
+                None => Admitted::Taken,
+            };
+            self.taken += u64::from(one.admitted == Admitted::Taken);
+        }
+        self.finished = limit.is_some_and(|limit| self.taken >= limit);
+        Ok(false)
+    }
+
+    /// The how manieth with its id an item is, as far as nothing has to be decided for that; none if its id is
+    /// repeated.
+    fn first(&mut self, one: &ReadItem<'_>) -> io::Result<Option<u64>> {
+        let Some(hash) = one.hash else { return Ok(Some(1)) };
+        if self.seen.add(hash)? {
+            return Ok(Some(1));
+        }
+        let Some(content) = one.content else { return Ok(None) };
+        if self.again.len() >= CONTENTS_COUNTED && !self.again.contains_key(&content) {
+            return Ok(None);
+        }
+        let time = self.again.entry(content).or_insert(1);
+        *time += 1;
+        Ok(Some(*time))
+    }
+}
+
+/// Tells an item apart from those that have its id.
+fn give_number(one: &mut ReadItem<'_>, number: u64, namespace: Option<&str>) {
+    let id = match &one.content {
+        Some(content) => content_id(content, number),
+        None => {
+            one.is_kept_apart = true;
+            *one.item.id_mut() = format!("{}#{number}", one.item.id().decoded()).into();
+            return;
+        }
+    };
+    *one.item.id_mut() = match namespace {
+        Some(namespace) => format!("{namespace}/{id}").into(),
+        None => id.into(),
+    };
+}
+
+/// Finds out about the items of a batch what does not depend on those before it: ids, and whether they are meant.
+pub(super) fn prepare(read: &mut [ReadItem<'_>], shaping: &Shaping<'_>, account: &mut Account) {
+    let mut line = Vec::new();
+    for one in read {
+        if !one.has_id {
+            let content = content_of(one, &mut line);
+            one.content = Some(content);
+            *one.item.id_mut() = content_id(&content, 1).into();
+        }
+        if let Some(namespace) = shaping.namespace {
+            put_into_namespace(&mut one.item, namespace);
+        }
+        if is_meant(shaping.selection, &one.item) {
+            one.hash = Some(hash_of(one));
+        } else {
+            one.admitted = Admitted::NotSelected;
+            if let Item::Conversation(conversation) = &one.item
+                && conversation.created_at.is_none()
+                && shaping.selection.asks_for_dates()
+            {
+                account.warned.add(Warning::Undated, &conversation.id.decoded());
+            }
+        }
+    }
+}
+
+/// Whether an item is meant. Selections say something of conversations alone; of the others all are meant.
+pub(super) fn is_meant(selection: &Selection, item: &Item<'_>) -> bool {
+    match item {
+        Item::Conversation(conversation) => selection.matches(conversation),
+        Item::Run(_) | Item::Document(_) => true,
+    }
+}
+
+impl Gathering {
+    /// Goes on from what was counted before.
+    pub(super) fn after(totals: Totals) -> Self {
+        Self { totals, ..Self::default() }
+    }
+
+    /// Adds a batch; gives back what is to be written, and its place among such.
+    pub(super) fn add(&mut self, shaped: Shaped, shaping: &Shaping<'_>) -> Option<(u64, Group)> {
+        point("gather");
+        let Shaped { mut done, mut rows, source, items } = shaped;
+        self.count_source(&source, items, done.account.refused);
+        let sizes = rows.row_sizes();
+        done.account.longest_record_chars = sizes.iter().copied().max().unwrap_or(0).into();
+        done.account.record_chars = sizes.iter().map(|&size| u64::from(size)).sum();
+        for (warning, count) in [Warning::GuardedCell, Warning::LongCell, Warning::AmbiguousCell]
+            .into_iter()
+            .zip(rows.cells())
+        {
+            done.account.warned.add_many(warning, count);
+        }
+        self.totals.account.merge(done.account);
+        self.totals.refused.merge(done.refused);
+        self.totals.without_records.append(&mut done.without_records);
+        for (from, to) in done.renamed_tools {
+            if self.totals.renamed_tools.len() < RENAMED_TOOLS_LISTED {
+                self.totals.renamed_tools.insert(from, to);
+            }
+        }
+        if shaping.file_format.types_are_inferred() {
+            self.move_to_front(&mut *rows, &mut done.ids, shaping.inference_bytes);
+        }
+        done.rejects.sort_by_key(|reject| reject.index);
+        for reject in &done.rejects {
+            let first = &mut self.totals.first_refused;
+            if reject.id.is_none() && !first.contains_key(&reject.reason) {
+                first.insert(reject.reason.clone(), place_of(reject));
+            }
+            write_reject(reject, &mut self.rejects);
+        }
+        for id in &done.ids {
+            id_line(id, &mut self.ids);
+        }
+        self.extras.append(&mut done.extras);
+        let (more, more_bytes) = (rows.count(), rows.size_bytes());
+        if more > 0 {
+            self.rows += more;
+            self.bytes += more_bytes;
+            self.group.push(rows);
+        }
+        let is_full =
+            self.rows > 0 && shaping.file_format.is_full(self.rows + more, self.bytes + more_bytes);
+        if !is_full && self.beside() < BESIDE_BYTES {
+            return None;
+        }
+        let group = self.take_group(shaping)?;
+        self.groups += 1;
+        Some((self.groups - 1, group))
+    }
+
+    /// Bytes for the files beside the data.
+    fn beside(&self) -> usize {
+        self.rejects.len() + self.ids.len() + self.extras.len()
+    }
+
+    /// The rows that are there, and what goes beside them; none if there is neither.
+    pub(super) fn take_group(&mut self, shaping: &Shaping<'_>) -> Option<Group> {
+        if self.group.is_empty() && self.beside() == 0 {
+            return None;
+        }
+        (self.rows, self.bytes) = (0, 0);
+        Some(Group {
+            rows: std::mem::take(&mut self.group),
+            rejects: std::mem::take(&mut self.rejects),
+            ids: std::mem::take(&mut self.ids),
+            extras: std::mem::take(&mut self.extras),
+            account: shaping.tells_account.then(|| Counted {
+                account: self.totals.account.clone(),
+                refused: self.totals.refused.clone(),
+                first_refused: self.totals.first_refused.clone(),
+            }),
+        })
+    }
+
+    /// Takes out the rows that show readers the type of something that no row before them showed, where that
+    /// would come too late.
+    fn move_to_front(&mut self, rows: &mut dyn Rows, ids: &mut Vec<String>, inference_bytes: u64) {
+        let here = rows.evidence().iter().fold(0, |all, one| all | one);
+        let bytes = rows.size_bytes() as u64;
+        if self.totals.bytes_before < inference_bytes {
+            self.totals.evidence |= here;
+        } else if here & !self.totals.evidence != 0 {
+            let mut index = 0;
+            while let Some(&evidence) = rows.evidence().get(index) {
+                if evidence & !self.totals.evidence == 0 {
+                    index += 1;
+                    continue;
+                }
+                self.totals.evidence |= evidence;
+                let row = rows.row(index).unwrap_or_default().to_vec();
+                rows.remove(index);
+                let mut id = Vec::new();
+                if index < ids.len() {
+                    id_line(&ids.remove(index), &mut id);
+                }
+                self.totals.front.push(FrontRow { row, id });
+            }
+        }
+        self.totals.bytes_before += bytes;
+    }
+
+    fn count_source(&mut self, source: &Source, items: u64, refused: u64) {
+        let sources = &mut self.totals.sources;
+        if sources.len() <= source.place {
+            sources.resize(source.place + 1, SourceCount::default());
+        }
+        if let Some(count) = sources.get_mut(source.place) {
+            count.name.clone_from(&source.name.label);
+            count.format = source.format.map(ImportFormat::name).or(count.format);
+            count.items += items;
+            count.refused += refused;
+        }
+    }
+}
+
+/// Where an item stands, and what is wrong with it.
+pub fn place_of(reject: &Reject) -> String {
+    let Reject { input, index, line, byte, detail, .. } = reject;
+    format!("{input}, item {index}, line {line}, byte {byte}: {detail}")
+}
+
+/// An id as a line: line ends in it would make it two.
+fn id_line(id: &str, out: &mut Vec<u8>) {
+    out.extend(id.bytes().map(|byte| if byte == b'\n' || byte == b'\r' { b' ' } else { byte }));
+    out.push(b'\n');
+}
+
+pub(super) fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
+    point("encode");
+    let encode = |rows| shaping.file_format.encode(rows, shaping.file_options);
+    let rows = Some(group.rows).filter(|rows| !rows.is_empty());
+    let fail = |source| Error::Failed { what: "a group of rows", source };
+    Ok(Delivery {
+        chunk: rows.map(encode).transpose().map_err(fail)?,
+        rejects: group.rejects,
+        ids: group.ids,
+        extras: group.extras,
+        account: group.account,
+    })
+}

@@ -1,0 +1,99 @@
+//! What the first items tell of the columns of a dataset, before anything is written: the variables that they have.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use retort_model::ItemKind;
+use retort_model::bounds::{BYTES_LEARNT_FROM, ITEMS_LEARNT_FROM, VARIABLE_COLUMNS};
+
+use super::gather::is_meant;
+use super::look::look_through;
+use super::work::{BatchDone, Reader};
+use super::{Feed, Job, More, Shaping};
+use crate::Error;
+use crate::panics::point;
+
+/// What a batch tells.
+struct Told {
+    /// For each item that is meant, its variables.
+    items: Vec<Vec<String>>,
+    bytes: u64,
+}
+
+/// The variables that are to have columns, in the order in which the first items name them. The same items tell the
+/// same, whatever the number of threads.
+pub fn variables(
+    feed: &mut dyn Feed,
+    shaping: &Shaping<'_>,
+    stopped: &AtomicBool,
+) -> Result<Arc<[Arc<str>]>, Error> {
+    let most = shaping.selection.limit.unwrap_or(u64::MAX).min(ITEMS_LEARNT_FROM);
+    let (mut names, mut items, mut bytes) = (Vec::<Arc<str>>::new(), 0, 0);
+    look_through(
+        feed,
+        shaping,
+        stopped,
+        |job, reader| told(job, reader, shaping),
+        &mut |told: Told| {
+            bytes += told.bytes;
+            for variables in told.items {
+                if items >= most {
+                    return Ok(More::Enough);
+                }
+                items += 1;
+                for name in variables {
+                    if names.len() < VARIABLE_COLUMNS && !names.iter().any(|one| **one == *name) {
+                        names.push(name.into());
+                    }
+                }
+            }
+            Ok(if bytes >= BYTES_LEARNT_FROM { More::Enough } else { More::Wanted })
+        },
+    )?;
+    Ok(names.into())
+}
+
+/// The kind of the first item that is meant.
+pub fn first_kind(
+    feed: &mut dyn Feed,
+    shaping: &Shaping<'_>,
+    stopped: &AtomicBool,
+) -> Result<Option<ItemKind>, Error> {
+    let mut found = None;
+    look_through(
+        feed,
+        shaping,
+        stopped,
+        |job, reader| {
+            let Job { source, items_before, work, .. } = job;
+            let mut done = BatchDone::default();
+            let (batch, packed) = reader.batch(work, &source, &mut done);
+            let read = reader.read(&batch, packed.as_ref(), items_before, &source, &mut done);
+            let first = read.iter().find(|one| is_meant(shaping.selection, &one.item));
+            first.map(|one| one.item.kind())
+        },
+        &mut |kind| {
+            found = kind;
+            Ok(if found.is_some() { More::Enough } else { More::Wanted })
+        },
+    )?;
+    Ok(found)
+}
+
+fn told(job: Job, reader: &mut Reader<'_>, shaping: &Shaping<'_>) -> Told {
+    point("learn");
+    let Job { source, items_before, work, .. } = job;
+    let mut done = BatchDone::default();
+    let (batch, packed) = reader.batch(work, &source, &mut done);
+    let read = reader.read(&batch, packed.as_ref(), items_before, &source, &mut done);
+    let is_chosen = packed.is_some();
+    let mut items = Vec::with_capacity(read.len());
+    for one in read.iter().filter(|one| is_chosen || is_meant(shaping.selection, &one.item)) {
+        let mut variables = Vec::new();
+        shaping.data_format.each_variable(&one.item, &shaping.shape_options, &mut |name| {
+            variables.push(name.to_owned());
+        });
+        items.push(variables);
+    }
+    Told { items, bytes: batch.bytes.len() as u64 }
+}

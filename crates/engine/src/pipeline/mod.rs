@@ -1,0 +1,360 @@
+//! From streams of bytes to encoded chunks of rows: the calling thread cuts items, several parse and shape them and
+//! hand on the chunks in order.
+//!
+//! The result does not depend on the number of threads: batches are cut by the input alone, and whatever one
+//! batch may learn from those before it (repeated ids, the limit, groups of rows) is decided in their order.
+
+mod aside;
+mod crew;
+mod feed;
+mod gather;
+mod halves;
+mod ids;
+mod learn;
+mod look;
+mod packed;
+mod repeats;
+mod rows;
+mod work;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use retort_formats::data::{DataFormat, ShapeOptions, ToolBench};
+use retort_formats::file::{Chunk, FileFormat, FileOptions};
+use retort_formats::import::split::Batch;
+use retort_formats::import::{ImportFormat, Refusal};
+use retort_model::bounds::INFERENCE_BYTES;
+use retort_model::{Account, Selection, Tally};
+
+use self::crew::InOrder;
+pub use self::crew::{Ends, Made, Turnstile, in_order};
+pub use self::feed::InputsFeed;
+pub use self::gather::place_of;
+use self::gather::{Admission, Gathering, encode};
+pub use self::ids::{content_id, content_of, digest, put_into_namespace};
+pub use self::learn::{first_kind, variables};
+pub use self::packed::{Edits, PackedBatch, Unpacked};
+pub use self::repeats::{Decisions, survey};
+pub use self::work::{BatchDone, ReadItem, parse, refuse_input};
+use self::work::{Reader, Worker};
+use crate::Error;
+use crate::plan::DatasetPlan;
+use crate::source::SourceName;
+
+/// How far an export is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Bytes read from the disk.
+    pub read_bytes: u64,
+    /// Bytes to read; 0 if unknown.
+    pub total_bytes: u64,
+    /// Records written.
+    pub records: u64,
+}
+
+/// Is told how far an export is.
+pub trait Observer: Sync {
+    /// Called often; must be cheap.
+    fn progress(&self, progress: Progress);
+}
+
+/// An observer where nobody watches.
+pub struct Nobody;
+
+impl Observer for Nobody {
+    fn progress(&self, _progress: Progress) {}
+}
+
+/// What happens to each item.
+#[derive(Clone)]
+pub struct Shaping<'p> {
+    /// The import format, if it was named.
+    pub from: Option<&'static dyn ImportFormat>,
+    /// Which items are chosen.
+    pub selection: &'p Selection,
+    /// What is put before all ids.
+    pub namespace: Option<&'p str>,
+    /// The shape of the records.
+    pub data_format: &'static dyn DataFormat,
+    /// The kind of file.
+    pub file_format: &'static dyn FileFormat,
+    /// Options of the data format.
+    pub shape_options: ShapeOptions,
+    /// Options of the file format.
+    pub file_options: FileOptions,
+    /// Threads that parse and shape.
+    pub threads: usize,
+    /// Bytes at the start of the first file from which readers infer the types of its columns.
+    pub inference_bytes: u64,
+    /// Whether each delivery says what was counted up to it.
+    pub tells_account: bool,
+}
+
+impl<'p> Shaping<'p> {
+    /// What a dataset's plan says of items that `selection` chooses.
+    pub fn of(plan: &DatasetPlan, selection: &'p Selection, threads: usize) -> Self {
+        Self {
+            from: None,
+            selection,
+            namespace: None,
+            data_format: plan.data_format,
+            file_format: plan.file_format,
+            shape_options: plan.shape_options.clone(),
+            file_options: plan.file_options,
+            threads: threads.max(1),
+            inference_bytes: INFERENCE_BYTES,
+            tells_account: false,
+        }
+    }
+}
+
+/// Some rows for the file, and what goes to the files beside it.
+pub struct Delivery {
+    /// None if there is something beside the data alone.
+    pub chunk: Option<Chunk>,
+    /// Lines of `rejects.jsonl`.
+    pub rejects: Vec<u8>,
+    /// Lines of the file of ids.
+    pub ids: Vec<u8>,
+    /// Lines of the file of extras.
+    pub extras: Vec<u8>,
+    /// What was counted up to here, where that was asked.
+    pub account: Option<Counted>,
+}
+
+/// What was counted up to a delivery.
+pub struct Counted {
+    /// What was found in the items.
+    pub account: Account,
+    /// Items that could not be read, by reason.
+    pub refused: Tally<Refusal>,
+    /// The first items that could not be read.
+    pub first_refused: FirstRefused,
+}
+
+/// What the taker of deliveries says.
+pub enum More {
+    /// It takes more.
+    Wanted,
+    /// It has enough.
+    Enough,
+}
+
+/// By reason, where the first item stands that was refused for it, and what is wrong with it.
+pub type FirstRefused = BTreeMap<String, String>;
+
+/// What was counted on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// What was found in the items.
+    pub account: Account,
+    /// Items that could not be read, by reason.
+    pub refused: Tally<Refusal>,
+    /// The first items that could not be read.
+    pub first_refused: FirstRefused,
+    /// The streams that were read.
+    pub sources: Vec<SourceCount>,
+    /// Rows that must stand before all others, as they complete the types of the columns.
+    pub front: Vec<FrontRow>,
+    /// Tools whose names were changed, with their new names.
+    pub renamed_tools: BTreeMap<String, String>,
+    /// What readers that infer types can learn from the rows so far, and how many bytes those are.
+    pub evidence: u64,
+    /// Bytes of rows written so far.
+    pub bytes_before: u64,
+    /// Places of packed items of which nothing was written.
+    pub without_records: Vec<u64>,
+    /// Whether an id is repeated on which nothing was decided, so that all has to begin again.
+    pub is_undecided: bool,
+}
+
+/// A row moved to the front, and the line of its id.
+#[derive(Clone, Debug, Default)]
+pub struct FrontRow {
+    /// The encoded row.
+    pub row: Vec<u8>,
+    /// Its line in the file of ids.
+    pub id: Vec<u8>,
+}
+
+/// What was found in one stream.
+#[derive(Clone, Debug, Default)]
+pub struct SourceCount {
+    /// What errors and receipts call it.
+    pub name: String,
+    /// The import format it was read as.
+    pub format: Option<&'static str>,
+    /// Items that were found in it.
+    pub items: u64,
+    /// Items that could not be read.
+    pub refused: u64,
+}
+
+/// A stream under way.
+pub struct Source {
+    /// Its place among the streams.
+    pub place: usize,
+    /// Its names.
+    pub name: SourceName,
+    /// The import format, once it is known.
+    pub format: Option<&'static dyn ImportFormat>,
+}
+
+/// Some items for a worker.
+pub struct Job {
+    /// Its place among the jobs.
+    pub sequence: u64,
+    /// Where the items come from.
+    pub source: Arc<Source>,
+    /// Items before those of this batch.
+    pub items_before: u64,
+    /// The items.
+    pub work: Work,
+}
+
+/// What a job holds.
+pub enum Work {
+    /// Items as their source wrote them.
+    Items(Batch),
+    /// Something that cannot be read.
+    Refused(RefusedInput),
+    /// Items that are kept elsewhere, and were chosen there.
+    Packed(Box<dyn PackedBatch>),
+}
+
+/// What cannot be read of a stream: all of it, or the rest.
+pub struct RefusedInput {
+    /// The kind of fault.
+    pub refusal: Refusal,
+    /// What is wrong.
+    pub why: String,
+    /// Its place among the items, its line and its byte.
+    pub position: (u64, u64, u64),
+}
+
+impl Work {
+    fn items(&self) -> u64 {
+        match self {
+            Self::Items(batch) => batch.items.len() as u64,
+            Self::Refused(_) => 1,
+            Self::Packed(batch) => batch.items(),
+        }
+    }
+}
+
+/// Where a feed puts its batches.
+pub struct Outlet<'o> {
+    jobs: &'o mut dyn FnMut(Job) -> bool,
+    ends: &'o Ends<'o>,
+    spent: Option<Receiver<Batch>>,
+    sequence: u64,
+    items: u64,
+    /// Bytes read so far.
+    pub read_bytes: Arc<AtomicU64>,
+}
+
+impl<'o> Outlet<'o> {
+    /// An outlet for a feed, behind so many items before it.
+    pub fn new(
+        jobs: &'o mut dyn FnMut(Job) -> bool,
+        ends: &'o Ends<'o>,
+        spent: Option<Receiver<Batch>>,
+        items_before: u64,
+        read_bytes: Arc<AtomicU64>,
+    ) -> Self {
+        Self { jobs, ends, spent, sequence: 0, items: items_before, read_bytes }
+    }
+
+    /// A batch whose memory can be used again.
+    fn spent_batch(&self) -> Batch {
+        self.spent.as_ref().and_then(|spent| spent.try_recv().ok()).unwrap_or_default()
+    }
+
+    fn more_wanted(&self) -> bool {
+        self.ends.more_wanted()
+    }
+
+    /// Sends work; says whether more is wanted.
+    pub fn send(&mut self, source: Arc<Source>, work: Work) -> bool {
+        let items = work.items();
+        let job = Job { sequence: self.sequence, source, items_before: self.items, work };
+        self.sequence += 1;
+        self.items += items;
+        (self.jobs)(job)
+    }
+}
+
+/// Where items come from.
+pub trait Feed {
+    /// Bytes to read; 0 if unknown.
+    fn total_bytes(&self) -> u64;
+
+    /// Sends everything, or until no more is wanted.
+    fn feed(&mut self, to: &mut Outlet<'_>) -> Result<(), Error>;
+
+    /// Items that came before the first of it.
+    fn items_before(&self) -> u64 {
+        0
+    }
+}
+
+/// Reads all that `feed` gives and hands the chunks to `take`, in order, on whichever thread made them. `before` is
+/// what was counted before, `decisions` what was decided on repeated ids; without them, the first such id ends the run.
+pub fn run(
+    feed: &mut dyn Feed,
+    shaping: &Shaping<'_>,
+    (before, decisions): (Totals, Option<Decisions>),
+    observer: &dyn Observer,
+    stopped: &AtomicBool,
+    take: &mut (dyn FnMut(Delivery) -> Result<More, Error> + Send),
+) -> Result<Totals, Error> {
+    let ends = Ends::new(stopped);
+    let admission = Turnstile::new(Admission::new(decisions));
+    let mut records = before.account.records;
+    let gathering = InOrder::new(Gathering::after(before), shaping.threads);
+    let (spent, spent_batches) = sync_channel::<Batch>(crew::jobs_waiting(shaping.threads));
+    let read_bytes = Arc::new(AtomicU64::new(0));
+    let total_bytes = feed.total_bytes();
+    let more = {
+        let (ends, read) = (&ends, Arc::clone(&read_bytes));
+        in_order(
+            shaping.threads,
+            ends,
+            |jobs| {
+                let before = feed.items_before();
+                feed.feed(&mut Outlet::new(jobs, ends, Some(spent_batches), before, read))
+            },
+            || {
+                let mut worker = Worker {
+                    shaping,
+                    ends,
+                    admission: &admission,
+                    gathering: &gathering,
+                    widened: shaping.selection.with_deleted(),
+                    spent: spent.clone(),
+                    tools: ToolBench::default(),
+                    reader: Reader::new(shaping),
+                };
+                move |job, made: &Made<'_, Delivery>| worker.one(job, made)
+            },
+            &mut |delivery: Delivery| {
+                records += delivery.chunk.as_ref().map_or(0, |chunk| chunk.rows);
+                let more = take(delivery);
+                let read_bytes = read_bytes.load(Ordering::Relaxed);
+                observer.progress(Progress { read_bytes, total_bytes, records });
+                more
+            },
+        )?
+    };
+    let mut gathering = gathering.into_inner()?;
+    if admission.lock().1.is_undecided {
+        return Ok(Totals { is_undecided: true, ..Totals::default() });
+    }
+    if let Some(group) = gathering.take_group(shaping).filter(|_| matches!(more, More::Wanted)) {
+        take(encode(group, shaping)?)?;
+    }
+    Ok(gathering.totals)
+}

@@ -1,0 +1,380 @@
+//! Ids that come more than once in the inputs of a dataset.
+//!
+//! As long as no id is repeated, items are written as they come. The first repetition ends the run, as what stands
+//! before it may have to go: a longer state of the same conversation can come anywhere behind it. The inputs are then
+//! looked through once ([`survey`]), which keeps for each item its id, its place and hashes of its messages, sorted on
+//! disk. That decides on every repeated id whatever the order of the inputs:
+//!
+//! - of states that have the same messages, the one that changed last is written, else the larger, else the first;
+//! - a state with which another one begins is left out, as the other has all of it;
+//! - others are different items: the first keeps its id, the next becomes `id#2`, and so on.
+//!
+//! Then the dataset is made again from the beginning, with these [`Decisions`].
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::io;
+use std::sync::atomic::AtomicBool;
+
+use retort_model::{Document, Item, Messages, Run, RunStatus, Time};
+
+use super::gather::prepare;
+use super::look::look_through;
+use super::work::{BatchDone, ReadItem, Reader};
+use super::{Feed, Job, More, Shaping};
+use crate::Error;
+use crate::seen::{IdHash, message_hasher};
+use crate::sorter::{Sorted, Sorter};
+
+/// What becomes of an item whose id is repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Left out: an item with the same messages is written.
+    SameState,
+    /// Left out: an item that begins with all of its messages is written.
+    EarlierState,
+    /// Written as the item with this number, from 2, among those that have its id.
+    Number(u64),
+}
+
+/// The verdicts on all items that have one, in their order.
+pub struct Decisions {
+    verdicts: Sorted,
+    next: Option<(u64, Verdict)>,
+}
+
+impl Decisions {
+    /// Those where nothing is to be decided, as items that have one id are meant to.
+    pub fn none() -> io::Result<Self> {
+        Self::of(Sorter::new().sorted()?)
+    }
+
+    fn of(verdicts: Sorted) -> io::Result<Self> {
+        let mut decisions = Self { verdicts, next: None };
+        decisions.advance()?;
+        Ok(decisions)
+    }
+
+    fn advance(&mut self) -> io::Result<()> {
+        self.next = self.verdicts.next().transpose()?.and_then(|row| {
+            let (ordinal, rest) = number(&row)?;
+            let (&kind, rest) = rest.split_first()?;
+            Some((ordinal, verdict(kind, rest)?))
+        });
+        Ok(())
+    }
+
+    /// The verdict on an item, if there is one. Items are asked for in their order.
+    pub fn on(&mut self, ordinal: u64) -> io::Result<Option<Verdict>> {
+        while let Some((at, verdict)) = self.next {
+            if at > ordinal {
+                break;
+            }
+            self.advance()?;
+            if at == ordinal {
+                return Ok(Some(verdict));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What is written as a number in eight bytes, and what follows it.
+fn number(row: &[u8]) -> Option<(u64, &[u8])> {
+    row.split_first_chunk::<8>().map(|(number, rest)| (u64::from_be_bytes(*number), rest))
+}
+
+fn verdict(kind: u8, rest: &[u8]) -> Option<Verdict> {
+    match kind {
+        SAME => Some(Verdict::SameState),
+        EARLIER => Some(Verdict::EarlierState),
+        _ => number(rest).map(|(number, _)| Verdict::Number(number)),
+    }
+}
+
+const WRITTEN: u8 = 0;
+const SAME: u8 = 1;
+const EARLIER: u8 = 2;
+
+/// Bytes of the hash of an id, with which the row of an item begins.
+const ID: usize = 16;
+
+/// What stands behind the messages in the row of an item: a mark, the hash of its system messages, its last change, its
+/// size and its place.
+const TAIL: usize = 1 + 4 * 8;
+
+/// Marks that a message follows, or none. A state stands behind those that continue it.
+const MORE: u8 = 0;
+const END: u8 = 1;
+
+/// The row of an item: rows in order are grouped by id, the longest states first.
+fn row_of(one: &ReadItem<'_>, hash: IdHash, ordinal: u64) -> Vec<u8> {
+    let mut row = hash.to_bytes().to_vec();
+    let hasher = message_hasher();
+    let (messages, changed) = match &one.item {
+        // Contents are the same or not: each item stands for itself, and only its number is wanted.
+        _ if !one.has_id => (Messages { turns: vec![ordinal], system: 0 }, None),
+        Item::Conversation(conversation) => {
+            (Messages::of(conversation, hasher), conversation.updated_at)
+        }
+        Item::Run(run) => (Messages { turns: beginning(run, hasher), system: 0 }, end(run)),
+        Item::Document(document) => (Messages { turns: texts(document, hasher), system: 0 }, None),
+    };
+    for turn in &messages.turns {
+        row.push(MORE);
+        row.extend_from_slice(&turn.to_be_bytes());
+    }
+    row.push(END);
+    let size = (one.span.end - one.span.start) as u64;
+    let changed = changed.map_or(i64::MIN, Time::unix_micros);
+    // The last changed first.
+    let changed = !(changed.cast_unsigned() ^ (1 << 63));
+    for number in [messages.system, changed, !size, ordinal] {
+        row.extend_from_slice(&number.to_be_bytes());
+    }
+    row
+}
+
+/// What is asked of a run, from which it goes on.
+fn beginning(run: &Run<'_>, hasher: &impl BuildHasher) -> Vec<u64> {
+    if run.question.is_none() && run.inputs.is_none() {
+        return Vec::new();
+    }
+    let mut hash = hasher.build_hasher();
+    run.question.as_ref().map(|text| text.decoded().into_owned()).hash(&mut hash);
+    run.inputs.as_ref().map(|inputs| inputs.as_str().to_owned()).hash(&mut hash);
+    vec![hash.finish()]
+}
+
+fn end(run: &Run<'_>) -> Option<Time> {
+    run.finished_at.or(run.started_at).filter(|_| run.status != RunStatus::Running)
+}
+
+fn texts(document: &Document<'_>, hasher: &impl BuildHasher) -> Vec<u64> {
+    document.chunks.iter().map(|chunk| hasher.hash_one(chunk.text.decoded())).collect()
+}
+
+/// Looks through the inputs and decides on all ids that come more than once; of the first `most` items, if it is given.
+pub fn survey(
+    feed: &mut dyn Feed,
+    shaping: &Shaping<'_>,
+    most: Option<u64>,
+    stopped: &AtomicBool,
+) -> Result<Decisions, Error> {
+    let mut items = Sorter::new();
+    look_through(
+        feed,
+        shaping,
+        stopped,
+        |job, reader| rows(job, reader, shaping),
+        &mut |rows: Rows| {
+            for row in &rows.rows {
+                items.push(row).map_err(failed)?;
+            }
+            let is_enough = most.is_some_and(|most| rows.items_before >= most);
+            Ok(if is_enough { More::Enough } else { More::Wanted })
+        },
+    )?;
+    decide(items).map_err(failed)
+}
+
+pub(crate) fn failed(source: io::Error) -> Error {
+    Error::Failed { what: "the set of repeated ids", source }
+}
+
+struct Rows {
+    rows: Vec<Vec<u8>>,
+    items_before: u64,
+}
+
+fn rows(job: Job, reader: &mut Reader<'_>, shaping: &Shaping<'_>) -> Rows {
+    let Job { source, items_before, work, .. } = job;
+    let mut done = BatchDone::default();
+    let (batch, packed) = reader.batch(work, &source, &mut done);
+    let mut read = reader.read(&batch, packed.as_ref(), items_before, &source, &mut done);
+    prepare(&mut read, shaping, &mut done.account);
+    let row = |(index, one): (usize, &ReadItem<'_>)| {
+        Some(row_of(one, one.hash?, order_of(items_before, index)))
+    };
+    Rows { rows: read.iter().enumerate().filter_map(row).collect(), items_before }
+}
+
+/// The place of an item in the order of all: that of its batch, and its own in it. A line may hold several.
+pub(super) fn order_of(items_before: u64, index: usize) -> u64 {
+    const INDEX_BITS: u32 = 28;
+    (items_before << INDEX_BITS) + index as u64
+}
+
+/// The hash of an item's id, among those of its kind and source. An id that was made is none that was given.
+pub(super) fn hash_of(one: &ReadItem<'_>) -> IdHash {
+    let (kind, among) = (one.item.kind().as_str(), one.item.among().decoded());
+    let given = if one.has_id { "given" } else { "made" };
+    IdHash::of(&[given, kind, &among, &one.item.id().decoded()])
+}
+
+/// Decides on all items, from their rows.
+fn decide(items: Sorter) -> io::Result<Decisions> {
+    // Of each id that is repeated, its items in their order, each with whether it is written.
+    let mut repeated = Sorter::new();
+    let mut before: Option<Before> = None;
+    let mut row_of_verdict = Vec::new();
+    for row in items.sorted()? {
+        let row = row?;
+        let messages_end = row.len().saturating_sub(TAIL);
+        let Some((messages, tail)) = row.split_at_checked(messages_end) else { continue };
+        let (Some((system, tail)), Some(ordinal)) =
+            (tail.get(1..).and_then(number), row.last_chunk::<8>())
+        else {
+            continue;
+        };
+        debug_assert_eq!(tail.len(), 3 * 8);
+        let ordinal = u64::from_be_bytes(*ordinal);
+        let is_repeated =
+            before.as_ref().is_some_and(|before| before.messages.get(..ID) == messages.get(..ID));
+        let kind = match &before {
+            Some(before) if is_repeated => before.judge(messages, system),
+            _ => WRITTEN,
+        };
+        let mut push = |ordinal: u64, kind: u8, id: &[u8]| {
+            row_of_verdict.clear();
+            row_of_verdict.extend_from_slice(id);
+            row_of_verdict.extend_from_slice(&ordinal.to_be_bytes());
+            row_of_verdict.push(kind);
+            repeated.push(&row_of_verdict)
+        };
+        let id = messages.get(..ID).unwrap_or_default();
+        if is_repeated {
+            if let Some(first) = before.as_mut().and_then(|before| before.alone.take()) {
+                push(first, WRITTEN, id)?;
+            }
+            push(ordinal, kind, id)?;
+        }
+        let is_same_messages = before.as_ref().is_some_and(|before| *before.messages == *messages);
+        let is_continued = match &before {
+            Some(before) if is_same_messages => before.is_continued,
+            _ => kind == EARLIER,
+        };
+        let alone = if is_repeated { None } else { Some(ordinal) };
+        before = Some(Before { messages: messages.into(), system, is_continued, alone });
+    }
+    let mut verdicts = Sorter::new();
+    let (mut id, mut count) = ([0; ID], 0);
+    for row in repeated.sorted()? {
+        let row = row?;
+        let Some((this, rest)) = row.split_first_chunk::<ID>() else { continue };
+        let Some((ordinal, [kind])) = number(rest) else { continue };
+        if *this != id {
+            (id, count) = (*this, 0);
+        }
+        let mut row = ordinal.to_be_bytes().to_vec();
+        match *kind {
+            WRITTEN => {
+                count += 1;
+                if count == 1 {
+                    continue;
+                }
+                row.push(*kind);
+                row.extend_from_slice(&u64::to_be_bytes(count));
+            }
+            kind => row.push(kind),
+        }
+        verdicts.push(&row)?;
+    }
+    Decisions::of(verdicts.sorted()?)
+}
+
+/// The row before one.
+struct Before {
+    /// Its id and messages.
+    messages: Box<[u8]>,
+    system: u64,
+    /// Whether another state continues it.
+    is_continued: bool,
+    /// Its place, while no other row of its id was met.
+    alone: Option<u64>,
+}
+
+impl Before {
+    /// What becomes of the next row of the same id.
+    fn judge(&self, messages: &[u8], system: u64) -> u8 {
+        match () {
+            () if *self.messages != *messages => {
+                if self.messages.starts_with(messages) {
+                    EARLIER
+                } else {
+                    WRITTEN
+                }
+            }
+            () if self.is_continued => EARLIER,
+            // The best of these messages and system messages stands first.
+            () if self.system == system => SAME,
+            () => WRITTEN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Items of an id: their messages, system messages, last change, size and place.
+    type Of<'o> = (&'o str, u64, i64, u64, u64);
+
+    fn verdicts(items: &[Of<'_>]) -> Vec<Option<Verdict>> {
+        let mut sorter = Sorter::new();
+        for &(messages, system, changed, size, ordinal) in items {
+            let mut row = vec![7; ID];
+            for message in messages.bytes() {
+                row.push(MORE);
+                row.extend_from_slice(&u64::from(message).to_be_bytes());
+            }
+            row.push(END);
+            let changed = !(changed.cast_unsigned() ^ (1 << 63));
+            for number in [system, changed, !size, ordinal] {
+                row.extend_from_slice(&number.to_be_bytes());
+            }
+            sorter.push(&row).unwrap();
+        }
+        let mut decisions = decide(sorter).unwrap();
+        (1..=items.len() as u64).map(|ordinal| decisions.on(ordinal).unwrap()).collect()
+    }
+
+    #[test]
+    fn states_are_decided_on_whatever_their_order() {
+        use Verdict::{EarlierState, Number, SameState};
+        let earlier = Some(EarlierState);
+        for (items, expect) in [
+            (vec![("abc", 0, 0, 1, 1)], vec![None]),
+            (
+                vec![("a", 0, 0, 1, 1), ("ab", 0, 0, 1, 2), ("abc", 0, 0, 1, 3)],
+                vec![earlier, earlier, None],
+            ),
+            (
+                vec![("abc", 0, 0, 1, 1), ("a", 0, 9, 1, 2), ("ab", 0, 9, 1, 3)],
+                vec![None, earlier, earlier],
+            ),
+            // Two that go on from one state, and one that has nothing to do with them.
+            (
+                vec![("ax", 0, 0, 1, 1), ("a", 0, 0, 1, 2), ("z", 0, 0, 1, 3), ("ay", 0, 0, 1, 4)],
+                vec![None, earlier, Some(Number(2)), Some(Number(3))],
+            ),
+            // The same messages: the last change, the larger, the first.
+            (
+                vec![("a", 0, 5, 1, 1), ("a", 0, 6, 1, 2), ("a", 0, -1, 9, 3)],
+                vec![Some(SameState), None, Some(SameState)],
+            ),
+            (
+                vec![("a", 0, 5, 1, 1), ("a", 0, 5, 2, 2), ("a", 0, 5, 2, 3)],
+                vec![Some(SameState), None, Some(SameState)],
+            ),
+            // System messages tell equal ones apart, and do not keep a state from being continued.
+            (vec![("a", 1, 0, 1, 1), ("a", 2, 0, 1, 2)], vec![None, Some(Number(2))]),
+            (
+                vec![("a", 1, 0, 1, 1), ("a", 2, 0, 1, 2), ("ab", 3, 0, 1, 3)],
+                vec![earlier, earlier, None],
+            ),
+            (vec![("", 1, 0, 1, 1), ("q", 2, 0, 1, 2)], vec![earlier, None]),
+        ] {
+            assert_eq!(verdicts(&items), expect, "{items:?}");
+        }
+    }
+}

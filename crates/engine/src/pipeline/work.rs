@@ -1,0 +1,635 @@
+//! The threads that parse and shape.
+
+use std::sync::mpsc::SyncSender;
+
+use retort_formats::data::{Outcome, ShapeContext, ToolBench};
+use retort_formats::file::Rows;
+use retort_formats::import::split::{Batch, Fault, Span};
+use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sniff};
+use retort_formats::package::{Reject, write_extra};
+use retort_json::Parser;
+use retort_model::bounds::ITEM_BYTES;
+use retort_model::{
+    Account, Conversation, Document, Item, ItemKind, LeftOut, Reason, Selection, Status, Tally,
+    Warning, canonical,
+};
+
+use super::crew::{InOrder, Made, Turnstile};
+use super::feed::is_between;
+use super::gather::{Admission, Gathering, Shaped, encode, prepare};
+use super::ids::ContentHash;
+use super::packed::{Edits, PackedBatch};
+use super::{Delivery, Ends, Job, RefusedInput, Shaping, Source, Work};
+use crate::Error;
+use crate::panics::point;
+use crate::seen::IdHash;
+
+/// A thread that parses and shapes.
+pub(super) struct Worker<'p> {
+    pub(super) shaping: &'p Shaping<'p>,
+    pub(super) ends: &'p Ends<'p>,
+    pub(super) admission: &'p Turnstile<Admission>,
+    pub(super) gathering: &'p InOrder<Option<Shaped>, Gathering>,
+    /// The selection, with the deleted conversations that it does not ask for.
+    pub(super) widened: Option<Selection>,
+    pub(super) spent: SyncSender<Batch>,
+    pub(super) tools: ToolBench,
+    pub(super) reader: Reader<'p>,
+}
+
+/// An item that was read, and where it stood.
+pub struct ReadItem<'b> {
+    /// The item.
+    pub item: Item<'b>,
+    /// Its place in the batch, from 1.
+    pub(super) place: u64,
+    /// Where it is in its batch and its input.
+    pub span: Span,
+    /// Whether the source gave it its id.
+    pub has_id: bool,
+    /// What it holds, if it came without an id.
+    pub(super) content: Option<ContentHash>,
+    /// Of its id, where it is asked whether that came before.
+    pub(super) hash: Option<IdHash>,
+    pub(super) admitted: Admitted,
+    /// Whether its id was changed, as other items have it.
+    pub(super) is_kept_apart: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admitted {
+    Waiting,
+    NotSelected,
+    SameState,
+    EarlierState,
+    Taken,
+}
+
+/// What came of one batch.
+#[derive(Default)]
+pub struct BatchDone {
+    /// What was found in the items.
+    pub account: Account,
+    /// Items that could not be read, by reason.
+    pub refused: Tally<Refusal>,
+    /// With the item's place, by which they are put in order.
+    pub rejects: Vec<Reject>,
+    pub(super) ids: Vec<String>,
+    pub(super) extras: Vec<u8>,
+    pub(super) renamed_tools: Vec<(String, String)>,
+    /// Places of packed items of which nothing was written.
+    pub(super) without_records: Vec<u64>,
+}
+
+impl Worker<'_> {
+    /// One batch; false if everything ends.
+    pub(super) fn one(&mut self, job: Job, made: &Made<'_, Delivery>) -> bool {
+        let Job { sequence, source, items_before, work } = job;
+        let mut done = BatchDone::default();
+        let schema = self
+            .shaping
+            .data_format
+            .schema(&self.shaping.shape_options, !self.shaping.file_format.is_nested());
+        let mut rows = self.shaping.file_format.rows(&schema, self.shaping.file_options);
+        point("unpack");
+        let (batch, packed) = self.reader.batch(work, &source, &mut done);
+        point("parse");
+        let mut read = self.reader.read(&batch, packed.as_ref(), items_before, &source, &mut done);
+        let items = done.account.read;
+        if packed.is_none() {
+            prepare(&mut read, self.shaping, &mut done.account);
+        }
+        let admitted = self.admission.pass(sequence, self.ends, |admission| {
+            point("admit");
+            match packed {
+                // Packed items are chosen already.
+                Some(_) => Ok(false),
+                None => admission.admit(&mut read, items_before, self.shaping),
+            }
+        });
+        let finished = match admitted {
+            Some(Ok(finished)) => finished,
+            Some(Err(source)) => {
+                self.ends.fail(Error::Failed { what: "the set of seen ids", source });
+                return false;
+            }
+            None => return false,
+        };
+        if !finished {
+            self.shape(&read, &source, items_before, &mut *rows, &mut done);
+        }
+        drop(read);
+        if packed.is_none() {
+            done.without_records.clear();
+        }
+        let _ = self.spent.try_send(batch);
+        if finished || (self.shaping.selection.limit.is_some() && self.admission.lock().1.finished)
+        {
+            self.ends.set_enough();
+        }
+        let shaped = (!finished).then_some(Shaped { done, rows, source, items });
+        let mut groups = Vec::new();
+        let goes_on = self.gathering.bring(sequence, shaped, self.ends, |gathering, shaped| {
+            groups.extend(shaped.and_then(|shaped| gathering.add(shaped, self.shaping)));
+        });
+        goes_on
+            && groups
+                .into_iter()
+                .all(|(place, group)| made.send(place, encode(group, self.shaping)))
+    }
+
+    fn shape(
+        &mut self,
+        read: &[ReadItem<'_>],
+        source: &Source,
+        items_before: u64,
+        rows: &mut dyn Rows,
+        done: &mut BatchDone,
+    ) {
+        point("shape");
+        for one in read {
+            if one.admitted == Admitted::NotSelected {
+                done.account.deleted += u64::from(self.is_left_out_as_deleted(&one.item));
+                continue;
+            }
+            let (kind, id) = (one.item.kind(), one.item.id().decoded());
+            done.account.select_one(kind);
+            if let Some(why) = why_not(one) {
+                done.leave_out((kind, &id), None, &why, source, &one.span);
+                done.account.leave_out_one(kind, why.reason, &id);
+                continue;
+            }
+            if one.is_kept_apart {
+                done.account.warned.add(Warning::IdKeptApart, &id);
+            }
+            let ordinal = items_before + one.place;
+            let mut context = ShapeContext {
+                options: &self.shaping.shape_options,
+                flat: !self.shaping.file_format.is_nested(),
+                tools: &mut self.tools,
+            };
+            let outcome = self.shaping.data_format.shape(&one.item, &mut context, rows);
+            if outcome.records.is_empty() {
+                done.without_records.push(ordinal);
+            }
+            let ids_apart = self.shaping.data_format.has_ids_apart();
+            done.count((kind, &id), outcome, source, &one.span, ids_apart);
+        }
+    }
+}
+
+impl Worker<'_> {
+    /// Whether the selection means an item, but for its deletion.
+    fn is_left_out_as_deleted(&self, item: &Item<'_>) -> bool {
+        let Item::Conversation(conversation) = item else { return false };
+        conversation.status == Status::Deleted
+            && !self.shaping.selection.matches(conversation)
+            && self.widened.as_ref().is_some_and(|widened| widened.matches(conversation))
+    }
+}
+
+/// Why an item whose id is repeated is left out, if it is.
+fn why_not(one: &ReadItem<'_>) -> Option<LeftOut> {
+    let kind = one.item.kind();
+    match one.admitted {
+        Admitted::SameState => Some(LeftOut::new(
+            Reason::RepeatedId,
+            format!("another {kind} with this id has the same messages, and is written"),
+        )),
+        Admitted::EarlierState => Some(LeftOut::new(
+            Reason::EarlierState,
+            format!("another {kind} with this id continues it, and is written"),
+        )),
+        Admitted::Waiting | Admitted::NotSelected | Admitted::Taken => None,
+    }
+}
+
+/// Reads what jobs hold.
+pub(super) struct Reader<'p> {
+    pub(super) shaping: &'p Shaping<'p>,
+}
+
+/// What the lines of a packed batch do not say themselves.
+pub(super) struct Packed {
+    batch: Box<dyn PackedBatch>,
+    /// Of the items that were unpacked, in their order.
+    edits: Vec<Edits>,
+}
+
+impl<'p> Reader<'p> {
+    pub(super) fn new(shaping: &'p Shaping<'p>) -> Self {
+        Self { shaping }
+    }
+
+    /// The items of a job as they were written; what cannot be had is told.
+    pub(super) fn batch(
+        &self,
+        work: Work,
+        source: &Source,
+        done: &mut BatchDone,
+    ) -> (Batch, Option<Packed>) {
+        match work {
+            Work::Items(batch) => (batch, None),
+            Work::Packed(packed) => {
+                let (batch, edits) = unpacked(&*packed, source, done);
+                (batch, Some(Packed { batch: packed, edits }))
+            }
+            Work::Refused(refused) => {
+                refuse_input(done, source, refused);
+                (Batch::default(), None)
+            }
+        }
+    }
+
+    /// Reads the items of a batch.
+    pub(super) fn read<'b>(
+        &self,
+        batch: &'b Batch,
+        packed: Option<&Packed>,
+        items_before: u64,
+        source: &Source,
+        done: &mut BatchDone,
+    ) -> Vec<ReadItem<'b>> {
+        match packed {
+            None => parse(batch, source, self.shaping.from, done),
+            Some(packed) => parse_packed(batch, packed, items_before, source, done),
+        }
+    }
+}
+
+/// The lines of packed items, one after another; what cannot be read is left out and told.
+fn unpacked(
+    packed: &dyn PackedBatch,
+    source: &Source,
+    done: &mut BatchDone,
+) -> (Batch, Vec<Edits>) {
+    let mut batch = Batch::default();
+    let mut all_edits = Vec::new();
+    for one in packed.unpack(&mut batch.bytes) {
+        let span =
+            |start, end| Span { start, end, index: one.ordinal, line: 0, byte: 0, fault: None };
+        match one.line {
+            Ok(line) => {
+                batch.items.push(span(line.start, line.end));
+                all_edits.push(one.edits);
+            }
+            Err((id, why)) => {
+                let id = id.unwrap_or_else(|| packed.id(one.ordinal));
+                done.lose((packed.kind(), &id), &why, source, &span(0, 0));
+            }
+        }
+    }
+    (batch, all_edits)
+}
+
+/// Reads packed items, with what was set where they are kept instead of what they say.
+fn parse_packed<'b>(
+    batch: &'b Batch,
+    packed: &Packed,
+    items_before: u64,
+    source: &Source,
+    done: &mut BatchDone,
+) -> Vec<ReadItem<'b>> {
+    let mut read = Vec::with_capacity(batch.items.len());
+    let kind = packed.batch.kind();
+    for (span, edits) in batch.items.iter().zip(&packed.edits) {
+        let line = simdutf8::basic::from_utf8(batch.item(span)).map_err(|error| error.to_string());
+        match line.and_then(|line| packed_item(line, kind, edits)) {
+            Ok(item) => {
+                done.account.read_one(kind);
+                warn_not_understood(&item, &mut done.account);
+                read.push(ReadItem {
+                    item,
+                    place: span.index - items_before,
+                    span: *span,
+                    has_id: true,
+                    content: None,
+                    hash: None,
+                    admitted: Admitted::Taken,
+                    is_kept_apart: false,
+                });
+            }
+            Err(problem) => {
+                done.lose(
+                    (kind, &packed.batch.id(span.index)),
+                    &LeftOut::new(Reason::Damaged, problem),
+                    source,
+                    span,
+                );
+            }
+        }
+    }
+    read
+}
+
+/// Counts what cannot be read of a stream as one item.
+pub fn refuse_input(done: &mut BatchDone, source: &Source, refused: RefusedInput) {
+    let RefusedInput { refusal, why, position: (index, line, byte) } = refused;
+    let span = Span { start: 0, end: 0, index, line, byte, fault: None };
+    done.refuse(source, &span, &ItemError::new(refusal, 0, why));
+}
+
+/// Reads the line of a packed item.
+fn packed_item<'l>(line: &'l str, kind: ItemKind, edits: &Edits) -> Result<Item<'l>, String> {
+    let fail = |error: canonical::CanonicalError| error.to_string();
+    match kind {
+        ItemKind::Conversation => {
+            let mut conversation = canonical::read(line).map_err(fail)?;
+            edits.apply(&mut conversation);
+            Ok(conversation.into())
+        }
+        ItemKind::Run => Ok(canonical::read_run(line).map_err(fail)?.into()),
+        ItemKind::Document => Ok(canonical::read_document(line).map_err(fail)?.into()),
+    }
+}
+
+/// Reads the items of a batch.
+pub fn parse<'b>(
+    batch: &'b Batch,
+    source: &Source,
+    named: Option<&'static dyn ImportFormat>,
+    done: &mut BatchDone,
+) -> Vec<ReadItem<'b>> {
+    let mut read = Vec::with_capacity(batch.items.len());
+    let mut notes = Notes::default();
+    for (place, span) in (1..).zip(&batch.items) {
+        let before = notes.clone();
+        let first = match parse_one(batch, span, source, named, &mut notes) {
+            Err(error) if error.refusal == Refusal::NotJson => {
+                let pieces = pieces(batch, span);
+                if !pieces.is_empty() {
+                    for (piece, span) in (1..).zip(&pieces) {
+                        let before = notes.clone();
+                        let item = parse_one(batch, span, source, named, &mut notes);
+                        take(
+                            item,
+                            place,
+                            (span, piece),
+                            source,
+                            (&before, &notes),
+                            &mut read,
+                            done,
+                        );
+                    }
+                    continue;
+                }
+                Err(error)
+            }
+            first => first,
+        };
+        take(first, place, (span, 1), source, (&before, &notes), &mut read, done);
+    }
+    done.account.lone_surrogates = notes.lone_surrogates;
+    done.account.duplicate_keys = notes.duplicate_keys;
+    read
+}
+
+/// Takes an item that was parsed, or counts why it could not be. `piece` tells items on one line apart.
+fn take<'b>(
+    item: Result<Item<'b>, ItemError>,
+    place: u64,
+    (span, piece): (&Span, usize),
+    source: &Source,
+    (before, after): (&Notes, &Notes),
+    read: &mut Vec<ReadItem<'b>>,
+    done: &mut BatchDone,
+) {
+    let mut item = match item {
+        Ok(item) => item,
+        Err(error) => return done.refuse(source, span, &error),
+    };
+    done.account.read_one(item.kind());
+    let from = source.format.map_or("", ImportFormat::name);
+    match &mut item {
+        Item::Conversation(Conversation { source, .. })
+        | Item::Document(Document { source, .. })
+            if source.is_empty() =>
+        {
+            *source = from.into();
+        }
+        Item::Conversation(_) | Item::Run(_) | Item::Document(_) => {}
+    }
+    let has_id = !item.id().is_empty();
+    if !has_id {
+        let place = format!("{}#{}", source.name.label, span.index);
+        let id = if piece > 1 { format!("{place}.{piece}") } else { place };
+        *item.id_mut() = id.into();
+    }
+    warn(&item, before, after, &mut done.account);
+    read.push(ReadItem {
+        item,
+        place,
+        span: *span,
+        has_id,
+        content: None,
+        hash: None,
+        admitted: Admitted::Waiting,
+        is_kept_apart: false,
+    });
+}
+
+/// The values of a line on which several stand one behind another, or one among marks that part values elsewhere:
+/// commas, as in a list without its brackets, and the separators of JSON text sequences (RFC 7464). None if it is not so.
+fn pieces(batch: &Batch, span: &Span) -> Vec<Span> {
+    let mut pieces = Vec::new();
+    let bytes = batch.item(span);
+    let Ok(text) = simdutf8::basic::from_utf8(bytes) else { return pieces };
+    let skip = |at: usize| {
+        let rest = text.get(at..).unwrap_or_default();
+        at + rest.len() - rest.trim_start_matches(is_between).len()
+    };
+    let mut at = skip(0);
+    while let Some(rest) = text.get(at..).filter(|rest| rest.starts_with(['{', '['])) {
+        let mut parser = Parser::lenient(rest);
+        // What is broken is the last piece.
+        let length = parser.skip().map_or(rest.len(), |()| parser.at());
+        let byte = span.byte + at as u64;
+        pieces.push(Span { start: span.start + at, end: span.start + at + length, byte, ..*span });
+        at = skip(at + length);
+    }
+    let is_whole = pieces.first().is_some_and(|one| one.end - one.start == text.trim().len());
+    if at < text.len() || is_whole {
+        pieces.clear();
+    }
+    pieces
+}
+
+/// Counts what people should know of how an item was read.
+fn warn(item: &Item<'_>, before: &Notes, after: &Notes, account: &mut Account) {
+    let ragged = matches!(item, Item::Document(document) if document.is_ragged());
+    for (warning, is_due) in [
+        (Warning::UnreadTime, after.unread_times > before.unread_times),
+        (Warning::NonFinite, after.non_finite > before.non_finite),
+        (Warning::RaggedEmbedding, ragged),
+    ] {
+        if is_due {
+            account.warned.add(warning, &item.id().decoded());
+        }
+    }
+    warn_not_understood(item, account);
+}
+
+/// Counts an item of which something was not understood, with the path of the first.
+fn warn_not_understood(item: &Item<'_>, account: &mut Account) {
+    if let Some(first) = item.not_understood().first() {
+        let place = format!("{}: {}", item.id().decoded(), first.path);
+        account.warned.add(Warning::NotUnderstood, &place);
+    }
+}
+
+fn parse_one<'b>(
+    batch: &'b Batch,
+    span: &Span,
+    source: &Source,
+    named: Option<&'static dyn ImportFormat>,
+    notes: &mut Notes,
+) -> Result<Item<'b>, ItemError> {
+    if let Some(fault) = span.fault {
+        return Err(match fault {
+            Fault::TooLarge(most) => {
+                // The bound is set in megabytes, but for the largest there is.
+                let most = most.div_ceil(1_000_000);
+                let more = if most < ITEM_BYTES.div_ceil(1_000_000) {
+                    "; `--max-item` of the command line or `item_megabytes` in the server's settings raises it"
+                } else {
+                    ""
+                };
+                let what = format!("larger than {most} MB, the bound for one item{more}");
+                ItemError::new(Refusal::TooLarge, 0, what)
+            }
+            Fault::Comma => {
+                let what = "not valid JSON: between two elements of the array a comma is missing or one too many";
+                ItemError::new(Refusal::NotJson, 0, what)
+            }
+            Fault::Unclosed => ItemError::new(
+                Refusal::NotJson,
+                0,
+                "not valid JSON: the input ends inside an array",
+            ),
+        });
+    }
+    let bytes = batch.item(span);
+    let Ok(text) = simdutf8::basic::from_utf8(bytes) else {
+        let error = simdutf8::compat::from_utf8(bytes).err();
+        let at = error.map_or(0, |error| error.valid_up_to());
+        return Err(ItemError::new(Refusal::NotUtf8, at, "not valid UTF-8"));
+    };
+    // Numbers, texts and the like are JSON, but no conversation in any format.
+    let nests = text.trim_start().starts_with(['{', '[']);
+    if let Some(format) = source.format.filter(|_| nests) {
+        let item = format.read(text, notes);
+        // A stream may hold more than one shape; where the format was not named, another may know the item.
+        if let Err(error) = &item
+            && error.refusal == Refusal::UnknownShape
+        {
+            let shape = Shape::of(text)?;
+            let other = sniff(&shape).filter(|other| other.name() != format.name());
+            if let Some(other) = other.filter(|_| named.is_none()) {
+                return other.read(text, notes);
+            }
+            let why = format!("{}: {}", shape.words(), error.message);
+            return Err(ItemError::new(error.refusal, error.at, why));
+        }
+        return item;
+    }
+    let words = Shape::of(text)?.words();
+    Err(ItemError::new(
+        Refusal::UnknownShape,
+        0,
+        format!("{words}: no import format knows it; name one with `--from`"),
+    ))
+}
+
+impl BatchDone {
+    fn refuse(&mut self, source: &Source, span: &Span, error: &ItemError) {
+        self.account.read += 1;
+        self.account.refused += 1;
+        self.refused.add(error.refusal, &format!("{}#{}", source.name.label, span.index));
+        self.rejects.push(Reject {
+            id: None,
+            part: None,
+            reason: error.refusal.as_str().into(),
+            detail: error.message.clone(),
+            input: source.name.label.clone(),
+            line: span.line,
+            index: span.index,
+            byte: span.byte + error.at as u64,
+        });
+    }
+
+    /// Counts a packed item that is no longer there to be read.
+    fn lose(&mut self, (kind, id): (ItemKind, &str), why: &LeftOut, source: &Source, span: &Span) {
+        self.account.read_one(kind);
+        self.account.select_one(kind);
+        self.account.leave_out_one(kind, why.reason, id);
+        self.without_records.push(span.index);
+        self.leave_out((kind, id), None, why, source, span);
+    }
+
+    fn leave_out(
+        &mut self,
+        (kind, id): (ItemKind, &str),
+        part: Option<&String>,
+        why: &LeftOut,
+        source: &Source,
+        span: &Span,
+    ) {
+        self.rejects.push(Reject {
+            id: Some((kind, id.to_owned())),
+            part: part.cloned(),
+            reason: why.reason.as_str().into(),
+            detail: why.detail.clone(),
+            input: source.name.label.clone(),
+            line: span.line,
+            index: span.index,
+            byte: span.byte,
+        });
+    }
+
+    /// Counts what came of an item.
+    fn count(
+        &mut self,
+        (kind, id): (ItemKind, &str),
+        outcome: Outcome,
+        source: &Source,
+        span: &Span,
+        ids_apart: bool,
+    ) {
+        for left in &outcome.left_out {
+            self.leave_out((kind, id), left.part.as_ref(), &left.why, source, span);
+        }
+        if outcome.records.is_empty() {
+            if let Some(first) = outcome.left_out.first() {
+                self.account.leave_out_one(kind, first.why.reason, id);
+            }
+        } else {
+            self.account.write_one(kind);
+            for left in &outcome.left_out {
+                self.account.records_left_out.add(left.why.reason, id);
+            }
+        }
+        for record in outcome.records {
+            self.account.records += 1;
+            self.account.records_repaired += u64::from(!record.repairs.is_empty());
+            for repair in record.repairs {
+                self.account.repaired.add(repair, id);
+            }
+            for repair in record.unrepaired {
+                self.account.unrepaired.add(repair, id);
+            }
+            if let Some(reason) = record.unfit {
+                self.account.unfit.add(reason, id);
+            }
+            for warning in record.warnings {
+                self.account.warned.add(warning, id);
+            }
+            if ids_apart {
+                self.ids.push(id.to_owned());
+            }
+            if let Some(extra) = record.extra {
+                write_extra((kind, id), record.part.as_deref(), &extra, &mut self.extras);
+            }
+        }
+        self.renamed_tools.extend(outcome.renamed_tools);
+    }
+}

@@ -1,0 +1,251 @@
+//! `preview`: the first records as they would be written, and what was found in them, with nothing written.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::sync::atomic::AtomicBool;
+
+use retort_formats::file::{Chunk, FileFormat, FileWriter, by_name as file_format_named};
+use retort_formats::import::Refusal;
+use retort_formats::package::REJECTS;
+use retort_model::bounds::{ITEMS_LEARNT_FROM, PREVIEW_RECORDS};
+use retort_model::{Account, Selection, Tally};
+
+use crate::Error;
+use crate::convert::{ConvertPlan, FirstRejects, Found};
+use crate::package::Package;
+use crate::pipeline::{
+    Decisions, Feed, FirstRefused, InputsFeed, More, Nobody, Shaping, Totals, run, survey,
+    variables,
+};
+use crate::plan::DatasetPlan;
+use crate::source::{Inputs, PassedOver};
+
+/// The first records of a dataset.
+#[derive(Debug, Default)]
+pub struct Preview {
+    /// The records, each as the JSON text of an object.
+    pub records: Vec<String>,
+    /// What was found in the conversations that were looked at.
+    pub account: Account,
+    /// Items that could not be read, by reason.
+    pub refused: Tally<Refusal>,
+    /// Where the first items refused for each reason stand, and what is wrong with them.
+    pub first_refused: FirstRefused,
+    /// Files and entries that were not read, by reason.
+    pub passed_over: Tally<PassedOver>,
+}
+
+impl Preview {
+    /// What was found.
+    pub fn found(&self) -> Found<'_> {
+        let Self { account, refused, first_refused, passed_over, .. } = self;
+        Found { account, refused, first_refused, passed_over }
+    }
+}
+
+/// Shows the first records that the plan would write. Reading stops soon behind them. `rejects` gets a line for each
+/// item that could not be read or was left out.
+///
+/// # Errors
+/// Failing I/O, or choices that the formats do not allow.
+pub fn preview(
+    plan: &ConvertPlan,
+    stopped: &AtomicBool,
+    rejects: &mut (dyn Write + Send),
+) -> Result<Preview, Error> {
+    look(plan, stopped, rejects)
+}
+
+/// Shows the first records that a dataset would have, and what was found in all items of the feed, which were chosen
+/// already: it is read to its end, and twice where columns are learnt from the items.
+///
+/// # Errors
+/// Those of the feed, or choices that the formats do not allow.
+pub fn sample(
+    dataset: &DatasetPlan,
+    feed: &mut dyn Feed,
+    stopped: &AtomicBool,
+) -> Result<Preview, Error> {
+    dataset.check()?;
+    let everything = Selection::default();
+    let mut dataset = dataset.clone();
+    if dataset.data_format.has_variables() {
+        let variables = variables(feed, &Shaping::of(&dataset, &everything, 1), stopped)?;
+        dataset.shape_options.variables = variables;
+    }
+    let mut first = First::of(&dataset)?;
+    let shaping = Shaping { file_format: jsonl()?, ..Shaping::of(&dataset, &everything, 1) };
+    let totals =
+        run(feed, &shaping, (Totals::default(), None), &Nobody, stopped, &mut |delivery| {
+            first.take(delivery.chunk).map(|_| More::Wanted)
+        })?;
+    Ok(Preview {
+        records: first.records(),
+        account: totals.account,
+        refused: totals.refused,
+        first_refused: totals.first_refused,
+        passed_over: Tally::default(),
+    })
+}
+
+/// The first records as JSON Lines.
+struct First {
+    writer: Box<dyn FileWriter>,
+    lines: Vec<u8>,
+    count: u64,
+}
+
+impl First {
+    fn of(dataset: &DatasetPlan) -> Result<Self, Error> {
+        let schema = dataset.data_format.schema(&dataset.shape_options, false);
+        let writer = jsonl()?.writer(&schema, dataset.file_options).map_err(failed)?;
+        Ok(Self { writer, lines: Vec::new(), count: 0 })
+    }
+
+    /// Takes more; says whether that is enough.
+    fn take(&mut self, chunk: Option<Chunk>) -> Result<bool, Error> {
+        let is_enough = self.count >= PREVIEW_RECORDS as u64;
+        if let Some(chunk) = chunk.filter(|_| !is_enough) {
+            self.count += chunk.rows;
+            self.writer.write(chunk, &mut self.lines).map_err(failed)?;
+        }
+        Ok(self.count >= PREVIEW_RECORDS as u64)
+    }
+
+    fn records(&self) -> Vec<String> {
+        let lines = String::from_utf8_lossy(&self.lines);
+        lines.lines().take(PREVIEW_RECORDS).map(str::to_owned).collect()
+    }
+}
+
+fn failed(source: io::Error) -> Error {
+    Error::Failed { what: "the preview", source }
+}
+
+fn jsonl() -> Result<&'static dyn FileFormat, Error> {
+    file_format_named("jsonl").ok_or_else(|| Error::bug("no file format `jsonl`"))
+}
+
+/// Shows the first records. Where an id is repeated, the first items alone decide on it.
+fn look(
+    plan: &ConvertPlan,
+    stopped: &AtomicBool,
+    rejects: &mut (dyn Write + Send),
+) -> Result<Preview, Error> {
+    plan.dataset.check()?;
+    let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
+    let plan = &plan.completed(&mut inputs, stopped)?;
+    inputs.keep_as_read()?;
+    let mut kept = FirstRejects::new();
+    if let Some(preview) = look_once(plan, &inputs, None, stopped, &mut kept.0)? {
+        kept.write_to(rejects)?;
+        return Ok(preview);
+    }
+    inputs.keep_rest()?;
+    let mut feed = InputsFeed::new(&inputs, plan.from);
+    let decisions = survey(&mut feed, &plan.shaping(), Some(ITEMS_LEARNT_FROM), stopped)?;
+    Ok(look_once(plan, &inputs, Some(decisions), stopped, rejects)?.unwrap_or_default())
+}
+
+/// Shows the first records; none if an id is repeated and nothing is decided on it.
+fn look_once(
+    plan: &ConvertPlan,
+    inputs: &Inputs,
+    decisions: Option<Decisions>,
+    stopped: &AtomicBool,
+    rejects: &mut (dyn Write + Send),
+) -> Result<Option<Preview>, Error> {
+    let shaping =
+        Shaping { file_format: jsonl()?, threads: 1, tells_account: true, ..plan.shaping() };
+    let mut first = First::of(&plan.dataset)?;
+    let mut preview = Preview::default();
+    let mut feed = InputsFeed::new(inputs, plan.from);
+    let before = (Totals::default(), decisions);
+    let totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |delivery| {
+        rejects.write_all(&delivery.rejects).map_err(failed)?;
+        let is_enough = first.take(delivery.chunk)?;
+        if let Some(counted) = delivery.account {
+            preview.account = counted.account;
+            preview.refused = counted.refused;
+            preview.first_refused = counted.first_refused;
+        }
+        Ok(if is_enough { More::Enough } else { More::Wanted })
+    })?;
+    let is_enough = first.take(None)?;
+    if totals.is_undecided && !is_enough {
+        return Ok(None);
+    }
+    if !is_enough {
+        preview.account = totals.account;
+        preview.refused = totals.refused;
+        preview.first_refused = totals.first_refused;
+    }
+    preview.passed_over = feed.passed_over;
+    preview.records = first.records();
+    Ok(Some(preview))
+}
+
+/// Lines of `rejects.jsonl` in a finished package, of one reason if it is named: so many behind the first `after`, and
+/// whether there are more.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn left_out(
+    package: &mut Package,
+    reason: Option<&str>,
+    after: usize,
+    most: usize,
+) -> Result<(Vec<String>, bool), Error> {
+    let manifest = package.manifest().clone();
+    if !manifest.files.iter().any(|file| file.path == REJECTS) {
+        return Ok((Vec::new(), false));
+    }
+    let fail = |source| Error::Unpack { name: REJECTS.into(), source };
+    let file = package.file(REJECTS).map_err(fail)?;
+    let is_meant = |line: &str| {
+        #[derive(serde::Deserialize)]
+        struct Why<'l> {
+            #[serde(borrow)]
+            reason: std::borrow::Cow<'l, str>,
+        }
+        reason.is_none_or(|reason| {
+            serde_json::from_str::<Why<'_>>(line).is_ok_and(|line| line.reason == reason)
+        })
+    };
+    let mut lines = Vec::new();
+    let mut passed = 0;
+    for line in BufReader::new(file).lines() {
+        let line = line.map_err(fail)?;
+        if !is_meant(&line) {
+            continue;
+        }
+        if passed < after {
+            passed += 1;
+        } else if lines.len() == most {
+            return Ok((lines, true));
+        } else {
+            lines.push(line);
+        }
+    }
+    Ok((lines, false))
+}
+
+/// Shows the first records of a finished package.
+///
+/// # Errors
+/// It cannot be read.
+pub fn preview_package(package: &mut Package) -> Result<Vec<String>, Error> {
+    let manifest = package.manifest().clone();
+    let fail = |source| Error::Unpack { name: manifest.dataset_name.clone(), source };
+    let mut records = Vec::new();
+    for file in manifest.files.iter().filter(|file| file.records.is_some()) {
+        let left = PREVIEW_RECORDS - records.len();
+        if left == 0 {
+            break;
+        }
+        let rows = crate::verify::rows_of(package, &manifest, &file.path).map_err(fail)?;
+        for row in rows.take(left) {
+            records.push(row.map_err(fail)?);
+        }
+    }
+    Ok(records)
+}

@@ -1,0 +1,176 @@
+//! The receipt of a dataset, from the plan by which it was made and what was counted on the way.
+
+use retort_formats::import::Refusal;
+use retort_formats::package::{
+    Column, Counts, DataFile, FORMAT_VERSION, Finding, InputCount, Lengths, Manifest, ReadCounts,
+    RecordCounts, Renamed, SelectionAsked, findings,
+};
+use retort_model::{
+    ItemKind, ItemSelection, Kind, Portion, Reason, Repair, RunSelection, RunStatus, Selection,
+    Status, Warning,
+};
+
+use crate::pipeline::{SourceCount, Totals};
+use crate::plan::DatasetPlan;
+
+/// Where the conversations came from, and which were asked for.
+#[derive(Default)]
+pub struct Origin {
+    /// The import format, if it was given.
+    pub from: Option<&'static str>,
+    /// What was put before all ids.
+    pub namespace: Option<String>,
+    /// Which items were asked for.
+    pub selection: SelectionAsked,
+    /// The moment whose state is in the dataset.
+    pub snapshot: Option<String>,
+    /// What was found in each input.
+    pub inputs: Vec<InputCount>,
+    /// Files and entries that were not read, by reason.
+    pub passed_over: Vec<Finding>,
+}
+
+/// The receipt of the dataset.
+pub fn manifest(
+    plan: &DatasetPlan,
+    origin: Origin,
+    totals: &Totals,
+    files: Vec<DataFile>,
+) -> Manifest {
+    let account = &totals.account;
+    let portion = |kind| account.kinds.get(&kind);
+    let read = |kind| portion(kind).map_or(0, |portion| portion.read);
+    let counts = |kind| portion(kind).map(counts).unwrap_or_default();
+    let mut would_be_refused = findings(&account.unrepaired, Repair::as_str);
+    would_be_refused.extend(findings(&account.unfit, Reason::as_str));
+    let mut options = plan.options();
+    options.extend(origin.from.map(|from| ("from".to_owned(), from.to_owned())));
+    options.extend(origin.namespace.map(|name| ("namespace".to_owned(), name)));
+    Manifest {
+        manifest_version: FORMAT_VERSION,
+        retort_version: env!("CARGO_PKG_VERSION").into(),
+        dataset_name: plan.dataset_name.to_string(),
+        snapshot: origin.snapshot,
+        purpose: plan.purpose.as_str().into(),
+        node: plan.node().map(str::to_owned),
+        data_format: plan.data_format.name().into(),
+        file_format: plan.file_format.name().into(),
+        compression: plan.compression.as_str().into(),
+        check: plan.shape_options.check.to_string(),
+        options,
+        selection: origin.selection,
+        read: ReadCounts {
+            items: account.read,
+            conversations: read(ItemKind::Conversation),
+            runs: read(ItemKind::Run),
+            documents: read(ItemKind::Document),
+            refused: findings(&totals.refused, Refusal::as_str),
+            lone_surrogates: account.lone_surrogates,
+            duplicate_keys: account.duplicate_keys,
+            inputs: origin.inputs,
+            passed_over: origin.passed_over,
+        },
+        conversations: counts(ItemKind::Conversation),
+        runs: counts(ItemKind::Run),
+        documents: counts(ItemKind::Document),
+        records: RecordCounts {
+            written: account.records,
+            left_out_by_reason: findings(&account.records_left_out, Reason::as_str),
+            repaired: account.records_repaired,
+            repaired_by_kind: findings(&account.repaired, Repair::as_str),
+            would_be_refused,
+            warnings: findings(&account.warned, Warning::as_str),
+            lengths: Lengths {
+                mean_bytes: account.record_chars.checked_div(account.records).unwrap_or(0),
+                longest_bytes: account.longest_record_chars,
+            },
+        },
+        schema: plan
+            .schema()
+            .columns()
+            .map(|column| Column {
+                name: column.name.into(),
+                kind: column.kind.words(),
+                optional: column.optional,
+            })
+            .collect(),
+        renamed_tools: totals
+            .renamed_tools
+            .iter()
+            .map(|(from, to)| Renamed { from: from.clone(), to: to.clone() })
+            .collect(),
+        files,
+    }
+}
+
+fn counts(portion: &Portion) -> Counts {
+    Counts {
+        selected: portion.selected,
+        written: portion.written,
+        left_out: portion.left_out.total(),
+        left_out_by_reason: findings(&portion.left_out, Reason::as_str),
+    }
+}
+
+/// The selection as the receipt tells it.
+pub fn asked(selection: &Selection) -> SelectionAsked {
+    SelectionAsked {
+        search: selection.search.clone(),
+        created_from: selection.created.from.map(|time| time.to_string()),
+        created_before: selection.created.before.map(|time| time.to_string()),
+        types: selection.kinds.iter().map(Kind::to_string).collect(),
+        statuses: selection.statuses.iter().map(Status::to_string).collect(),
+        ids: selection.ids.iter().cloned().collect(),
+        limit: selection.limit,
+        or: selection.or.iter().map(asked).collect(),
+        except: selection.except.iter().cloned().collect(),
+        ..SelectionAsked::default()
+    }
+}
+
+/// The selection of runs as the receipt tells it.
+pub fn asked_runs(selection: &RunSelection) -> SelectionAsked {
+    SelectionAsked {
+        search: selection.search.clone(),
+        statuses: selection.statuses.iter().map(RunStatus::to_string).collect(),
+        ids: selection.ids.iter().cloned().collect(),
+        limit: selection.limit,
+        source: selection.source.map(|source| source.to_string()),
+        flow: selection.flow.clone(),
+        versions: selection.versions.clone(),
+        started_from: selection.started.from.map(|time| time.to_string()),
+        started_before: selection.started.before.map(|time| time.to_string()),
+        has_feedback: selection.has_feedback,
+        has_error: selection.has_error,
+        passed_node: selection.node.clone(),
+        ..SelectionAsked::default()
+    }
+}
+
+/// A selection of any kind of items as the receipt tells it.
+pub fn asked_items(selection: &ItemSelection) -> SelectionAsked {
+    match selection {
+        ItemSelection::Conversations(selection) => asked(selection),
+        ItemSelection::Runs(selection) => asked_runs(selection),
+        ItemSelection::Documents(selection) => asked(&Selection {
+            search: selection.search.clone(),
+            created: selection.created,
+            ids: selection.ids.clone(),
+            limit: selection.limit,
+            statuses: Status::ALL.to_vec(),
+            ..Selection::default()
+        }),
+    }
+}
+
+/// An input as the receipt tells it.
+impl From<&SourceCount> for InputCount {
+    fn from(source: &SourceCount) -> Self {
+        Self {
+            name: source.name.clone(),
+            format: source.format.map(str::to_owned),
+            items: source.items,
+            refused: source.refused,
+        }
+    }
+}

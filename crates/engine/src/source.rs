@@ -1,0 +1,566 @@
+//! Where histories are read from: files, folders, archives and standard input, one stream after another.
+//!
+//! Finding ([`Inputs::find`]) lists the files; `open.rs` reads each: what packs it is undone, what it contains is read
+//! one after another, and whatever cannot be read is refused, or passed over with a reason, without an end to the rest.
+
+mod archive;
+mod beside;
+mod bytes;
+mod open;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::UNIX_EPOCH;
+
+use retort_formats::import::{ImportFormat, Refusal};
+use retort_formats::package::{CARD, MANIFEST, Manifest};
+use retort_model::bounds::{FOLDER_DEPTH, ITEM_BYTES, REQUEST_UNPACKED_BYTES, ZSTD_WINDOW_BYTES};
+use retort_model::{Tally, Time};
+use serde::{Deserialize, Serialize};
+
+use self::beside::Beside;
+use self::bytes::Budget;
+pub use self::bytes::refusal_of;
+use self::open::{Expected, Opener, Place};
+use crate::Error;
+
+/// Something to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A file, folder or archive.
+    Path(PathBuf),
+    /// Standard input.
+    Stdin,
+    /// A file that is called otherwise than its path.
+    Named(PathBuf, String),
+    /// Bytes at hand, and what they are called.
+    Bytes(Arc<[u8]>, String),
+}
+
+/// How inputs are read, beyond what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReadOptions {
+    /// Largest window of a Zstandard stream that is read, in bytes: as much memory is needed.
+    pub max_window: u64,
+    /// Largest single item, in bytes; no more than [`ITEM_BYTES`].
+    pub max_item: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { max_window: ZSTD_WINDOW_BYTES, max_item: ITEM_BYTES }
+    }
+}
+
+/// One file among the inputs.
+#[derive(Clone, Debug)]
+pub struct InputFile {
+    from: From,
+    /// What it is called in reports: its path below the folder that was named.
+    label: String,
+    expected: Expected,
+    /// The package that it is a data file of.
+    package: Option<PathBuf>,
+    /// Where standard input is kept as it is read.
+    kept: Option<Arc<tempfile::NamedTempFile>>,
+}
+
+/// Keeps in a file what is read through it.
+struct Tee<R> {
+    inner: R,
+    kept: Option<Arc<tempfile::NamedTempFile>>,
+}
+
+impl<R: io::Read> io::Read for Tee<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(into)?;
+        if let Some(kept) = &self.kept {
+            kept.as_file().write_all(into.get(..length).unwrap_or_default())?;
+        }
+        Ok(length)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum From {
+    Stdin,
+    /// A file that can be read from any place.
+    Path(PathBuf),
+    /// Something that can be read once, such as a named pipe.
+    Pipe(PathBuf),
+    Bytes(Arc<[u8]>),
+    /// A folder that cannot be listed, and why.
+    Unreadable(String),
+}
+
+/// All that is to be read.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// The files to read.
+    pub files: Vec<InputFile>,
+    /// What is not read, by reason.
+    pub passed_over: Tally<PassedOver>,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// The newest change of any file.
+    pub newest: Option<Time>,
+    /// How they are read.
+    pub options: ReadOptions,
+    /// What an earlier run wrote where this one will write.
+    output: Option<PathBuf>,
+    /// What came through a pipe and is read more than once.
+    kept: Vec<Arc<tempfile::NamedTempFile>>,
+    /// Links that were met, each with the folder that was named.
+    links: Vec<Link>,
+}
+
+/// A link in a folder.
+#[derive(Debug)]
+struct Link {
+    path: PathBuf,
+    label: String,
+    /// The folder that was named, whatever links lead to it.
+    root: PathBuf,
+}
+
+/// What a stream is called.
+#[derive(Clone, Debug)]
+pub struct SourceName {
+    /// In reports, and in ids that are made from places.
+    pub label: String,
+    /// The file's name without its endings.
+    pub stem: String,
+}
+
+/// A stream, or something that is not read.
+pub enum Stream<'r> {
+    Items(&'r mut dyn io::Read),
+    /// It cannot be read, and why: an item that is refused.
+    Refused(Refusal, String),
+    /// It is nothing to read.
+    PassedOver(PassedOver),
+}
+
+/// Why a file or an entry of an archive is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PassedOver {
+    /// Neither its name nor its content is that of a history.
+    NotAHistory,
+    /// A kind of file that no reader takes.
+    NotSupported,
+    /// Its name begins with a dot.
+    Hidden,
+    /// What macOS keeps beside files.
+    Macos,
+    /// A package that Retort wrote earlier, inside a folder that was named.
+    Package,
+    /// What an earlier run wrote where this one writes.
+    Output,
+    /// A link that leads out of the folder that was named.
+    LinkOutside,
+    /// A link to a folder that it stands in.
+    LinkLoop,
+    /// A link to nothing.
+    BrokenLink,
+    /// A link to what is read under another name.
+    SameFile,
+    /// An earlier entry of an archive with the name of a later one.
+    RepeatedEntry,
+    /// Deeper in folders than is followed.
+    TooDeep,
+    /// A device, a socket or the like.
+    Special,
+}
+
+impl PassedOver {
+    /// The name as it is written in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAHistory => "not-a-history",
+            Self::NotSupported => "not-supported",
+            Self::Hidden => "hidden",
+            Self::Macos => "macos-metadata",
+            Self::Package => "retort-package",
+            Self::Output => "output",
+            Self::LinkOutside => "link-outside",
+            Self::LinkLoop => "link-loop",
+            Self::BrokenLink => "broken-link",
+            Self::SameFile => "same-file",
+            Self::RepeatedEntry => "repeated-entry",
+            Self::TooDeep => "too-deep",
+            Self::Special => "special-file",
+        }
+    }
+
+    /// The reason in words.
+    pub fn words(name: &str) -> &'static str {
+        match name {
+            "not-a-history" => "neither name nor content is that of a history",
+            "not-supported" => "a kind of file that is not read, such as 7z, RAR or Arrow",
+            "hidden" => "the name begins with a dot",
+            "macos-metadata" => "metadata of macOS",
+            "retort-package" => "a package that Retort wrote; name it as an input to read it",
+            "output" => "what this run replaces",
+            "link-outside" => "a link out of the folder",
+            "link-loop" => "a link to a folder that it is in",
+            "broken-link" => "a link to nothing",
+            "same-file" => "a link to a file that is read anyway",
+            "repeated-entry" => {
+                "an earlier entry of the same name in an archive; the last one is read"
+            }
+            "too-deep" => "too many folders deep",
+            "special-file" => "a device, socket or the like",
+            _ => "",
+        }
+    }
+}
+
+/// Where the Hugging Face hub's cache keeps the files that its snapshots link to.
+const BLOBS: &str = "blobs";
+
+impl Inputs {
+    /// Finds the files behind the inputs. What stands at `output` is none of them.
+    pub fn find(
+        inputs: &[Input],
+        output: Option<&Path>,
+        options: ReadOptions,
+    ) -> Result<Self, Error> {
+        let output = output.and_then(|output| output.canonicalize().ok());
+        let mut found = Self { output, options, ..Self::default() };
+        for input in inputs {
+            match input {
+                Input::Stdin => found.push(From::Stdin, "standard input".into(), Expected::Named),
+                Input::Bytes(bytes, label) => {
+                    found.bytes += bytes.len() as u64;
+                    found.push(From::Bytes(Arc::clone(bytes)), label.clone(), Expected::Named);
+                }
+                Input::Named(path, label) => {
+                    let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
+                    found.add(path.clone(), label.clone(), Expected::Named, &metadata);
+                }
+                Input::Path(path) => {
+                    let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
+                    if metadata.is_dir() {
+                        let root = path.canonicalize().unwrap_or_else(|_| path.clone());
+                        found.walk(path, "", 0, &root);
+                    } else {
+                        let label = path
+                            .file_name()
+                            .unwrap_or(path.as_os_str())
+                            .to_string_lossy()
+                            .into_owned();
+                        found.add(path.clone(), label, Expected::Named, &metadata);
+                    }
+                }
+            }
+        }
+        found.follow_links();
+        found.tell_apart();
+        Ok(found)
+    }
+
+    /// Keeps what comes through a pipe, so that it can be read more than once.
+    pub fn keep_stdin(&mut self) -> Result<(), Error> {
+        self.keep_pipes(true)
+    }
+
+    /// Keeps what comes through named pipes, and with `all` through standard input.
+    fn keep_pipes(&mut self, all: bool) -> Result<(), Error> {
+        for file in &mut self.files {
+            let fail = |source| Error::Unpack { name: file.label.clone(), source };
+            let mut input: Box<dyn io::Read> = match &file.from {
+                From::Stdin if all => Box::new(io::stdin().lock()),
+                From::Pipe(path) => {
+                    Box::new(fs::File::open(path).map_err(|error| Error::read(path, error))?)
+                }
+                From::Stdin | From::Path(_) | From::Bytes(_) | From::Unreadable(_) => continue,
+            };
+            let mut kept = tempfile::NamedTempFile::new().map_err(fail)?;
+            self.bytes += io::copy(&mut input, &mut kept).map_err(fail)?;
+            file.from = From::Path(kept.path().to_owned());
+            self.kept.push(Arc::new(kept));
+        }
+        Ok(())
+    }
+
+    /// Keeps standard input while it is read, so that it can be read again; what comes through named pipes is kept
+    /// before.
+    pub fn keep_as_read(&mut self) -> Result<(), Error> {
+        self.keep_pipes(false)?;
+        for file in &mut self.files {
+            if matches!(file.from, From::Stdin) {
+                let fail = |source| Error::Unpack { name: file.label.clone(), source };
+                file.kept = Some(Arc::new(tempfile::NamedTempFile::new().map_err(fail)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what is left of what comes through a pipe and was not read to its end; it is read again from where it is
+    /// kept.
+    pub fn keep_rest(&mut self) -> Result<(), Error> {
+        for file in &mut self.files {
+            let Some(kept) = file.kept.take() else { continue };
+            let fail = |source| Error::Unpack { name: file.label.clone(), source };
+            self.bytes += io::copy(&mut io::stdin().lock(), &mut kept.as_file()).map_err(fail)?;
+            file.from = From::Path(kept.path().to_owned());
+            self.kept.push(kept);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, from: From, label: String, expected: Expected) {
+        self.files.push(InputFile { from, label, expected, package: None, kept: None });
+    }
+
+    fn add(&mut self, path: PathBuf, label: String, expected: Expected, metadata: &fs::Metadata) {
+        if expected != Expected::Odd {
+            let changed =
+                metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let changed = changed.and_then(|since| Time::from_epoch(&since.as_secs().to_string()));
+            self.newest = self.newest.max(changed);
+        }
+        self.bytes += metadata.len();
+        let from = if metadata.is_file() { From::Path(path) } else { From::Pipe(path) };
+        self.push(from, label, expected);
+    }
+
+    /// Lists a folder below the one that was named, `root`.
+    fn walk(&mut self, folder: &Path, prefix: &str, depth: usize, root: &Path) {
+        let names = match list(folder) {
+            Ok(names) => names,
+            Err(error) => {
+                let label = prefix.trim_end_matches('/');
+                let label = if label.is_empty() { folder.to_string_lossy() } else { label.into() };
+                let why = format!("the folder cannot be listed: {error}");
+                return self.push(From::Unreadable(why), label.into_owned(), Expected::Named);
+            }
+        };
+        let package = package_in(folder, &names);
+        if package.is_some() && depth > 0 {
+            return self.passed_over.add(PassedOver::Package, prefix.trim_end_matches('/'));
+        }
+        let is_hub_cache = names.iter().any(|(name, _)| name == "snapshots");
+        for (name, path) in names {
+            let label = format!("{prefix}{name}");
+            if name.starts_with('.') {
+                let why =
+                    if name.starts_with("._") { PassedOver::Macos } else { PassedOver::Hidden };
+                self.passed_over.add(why, &label);
+                continue;
+            }
+            if let Some(package) = &package
+                && !package.files.iter().any(|file| file.path == name && file.records.is_some())
+            {
+                // What is written beside the data is read with it.
+                if name != MANIFEST && package.files.iter().all(|file| file.path != name) {
+                    self.passed_over.add(PassedOver::NotAHistory, &label);
+                }
+                continue;
+            }
+            let metadata = match fs::symlink_metadata(&path) {
+                Ok(metadata) => metadata,
+                Err(error) => {
+                    self.push(From::Unreadable(error.to_string()), label, Expected::Named);
+                    continue;
+                }
+            };
+            if self.output.is_some() && path.canonicalize().ok() == self.output {
+                self.passed_over.add(PassedOver::Output, &label);
+            } else if metadata.is_symlink() {
+                self.links.push(Link { path, label, root: root.to_owned() });
+            } else if metadata.is_dir() {
+                if is_hub_cache && name == BLOBS {
+                    // They are read by the names that the snapshots give them.
+                } else if name == "__MACOSX" {
+                    self.passed_over.add(PassedOver::Macos, &label);
+                } else if depth < FOLDER_DEPTH {
+                    self.walk(&path, &format!("{label}/"), depth + 1, root);
+                } else {
+                    self.passed_over.add(PassedOver::TooDeep, &label);
+                }
+            } else if metadata.is_file() {
+                let expected = open::expected_by_name(&name);
+                self.add(path, label, expected, &metadata);
+                if let Some(file) = self.files.last_mut().filter(|_| package.is_some()) {
+                    file.package = Some(folder.to_owned());
+                }
+            } else {
+                self.passed_over.add(PassedOver::Special, &label);
+            }
+        }
+    }
+
+    /// Adds the files that links lead to, where those stand in the folder that was named or are blobs of a cache, and
+    /// are not read anyway.
+    fn follow_links(&mut self) {
+        let links = std::mem::take(&mut self.links);
+        if links.is_empty() {
+            return;
+        }
+        let canonical = |file: &InputFile| match &file.from {
+            From::Path(path) => path.canonicalize().ok(),
+            _ => None,
+        };
+        let mut read: BTreeSet<PathBuf> = self.files.iter().filter_map(canonical).collect();
+        for Link { path, label, root } in links {
+            let Ok(target) = path.canonicalize() else {
+                self.passed_over.add(PassedOver::BrokenLink, &label);
+                continue;
+            };
+            let is_inside = target.starts_with(&root);
+            let is_blob =
+                target.parent().and_then(Path::file_name).is_some_and(|name| name == BLOBS);
+            let why = match fs::metadata(&target) {
+                Err(_) => Some(PassedOver::BrokenLink),
+                Ok(metadata) if metadata.is_dir() => {
+                    Some(if folder_of(&path).starts_with(&target) {
+                        PassedOver::LinkLoop
+                    } else if is_inside {
+                        PassedOver::SameFile
+                    } else {
+                        PassedOver::LinkOutside
+                    })
+                }
+                Ok(_) if !is_inside && !is_blob => Some(PassedOver::LinkOutside),
+                Ok(metadata) if !metadata.is_file() => Some(PassedOver::Special),
+                Ok(_) if !read.insert(target.clone()) => Some(PassedOver::SameFile),
+                Ok(metadata) => {
+                    let expected = open::expected_by_name(&label);
+                    self.add(target, label.clone(), expected, &metadata);
+                    None
+                }
+            };
+            if let Some(why) = why {
+                self.passed_over.add(why, &label);
+            }
+        }
+    }
+
+    /// Gives files that would be called alike names of their own, as ids are made from them.
+    fn tell_apart(&mut self) {
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        for file in &mut self.files {
+            let count = counts.entry(file.label.clone()).or_default();
+            *count += 1;
+            if *count > 1 {
+                file.label = format!("{} ({count})", file.label);
+            }
+        }
+    }
+}
+
+/// The folder that a path stands in, without links.
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().and_then(|folder| folder.canonicalize().ok()).unwrap_or_default()
+}
+
+/// The names in a folder, sorted, and their paths.
+fn list(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        names.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The receipt of the package that a folder is, if it is one that Retort wrote.
+fn package_in(folder: &Path, names: &[(String, PathBuf)]) -> Option<Manifest> {
+    let has = |name: &str| names.iter().any(|(one, _)| one == name);
+    if !has(MANIFEST) || !has(CARD) {
+        return None;
+    }
+    Manifest::parse(&fs::read_to_string(folder.join(MANIFEST)).ok()?).ok()
+}
+
+/// Files, each with what it is called in reports.
+pub type NamedInputs = Vec<(Input, String)>;
+
+/// The files behind inputs, each with what it is called in reports, and what is passed over.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn files_of(
+    inputs: &[Input],
+    from: Option<&'static dyn ImportFormat>,
+) -> Result<(NamedInputs, Tally<PassedOver>), Error> {
+    let found = Inputs::find(inputs, None, ReadOptions::default())?;
+    let mut passed_over = found.passed_over.clone();
+    let mut files = Vec::new();
+    for file in &found.files {
+        if file.expected == Expected::Odd {
+            let mut why = None;
+            file.each_stream(&found, from, &Arc::default(), &mut |_, stream| {
+                if let Stream::PassedOver(reason) = stream {
+                    why = Some(reason);
+                }
+                Ok(false)
+            })?;
+            if let Some(why) = why {
+                passed_over.add(why, &file.label);
+                continue;
+            }
+        }
+        let label = file.label.clone();
+        files.push(match &file.from {
+            From::Stdin => (Input::Stdin, label),
+            From::Path(path) | From::Pipe(path) => (Input::Path(path.clone()), label),
+            From::Bytes(bytes) => (Input::Bytes(Arc::clone(bytes), label.clone()), label),
+            From::Unreadable(why) => {
+                let source = io::Error::other(why.clone());
+                return Err(Error::Unpack { name: label, source });
+            }
+        });
+    }
+    Ok((files, passed_over))
+}
+
+impl InputFile {
+    /// Hands each stream of the file to `take`, which may say that no more are wanted. `read_bytes` goes up with what
+    /// is read from the disk; `from` is the import format, where it was named.
+    pub fn each_stream(
+        &self,
+        inputs: &Inputs,
+        from: Option<&'static dyn ImportFormat>,
+        read_bytes: &Arc<AtomicU64>,
+        take: &mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        let most = matches!(self.from, From::Bytes(_)).then_some(REQUEST_UNPACKED_BYTES);
+        let budget = Arc::new(Budget::new(most));
+        let (options, beside) = (inputs.options, None);
+        let mut opener = Opener { take, budget, all: read_bytes, options, from, beside };
+        let place = Place::new(&self.label, self.expected);
+        match &self.from {
+            From::Unreadable(why) => opener.refuse(&place, Refusal::Unreadable, why.clone()),
+            From::Stdin => {
+                let kept = self.kept.clone();
+                opener.read(&place, &mut Tee { inner: io::stdin().lock(), kept })
+            }
+            From::Bytes(bytes) => opener.read(&place, &mut io::Cursor::new(Arc::clone(bytes))),
+            From::Path(path) => {
+                if let Some(package) = &self.package {
+                    let name = self.label.rsplit('/').next().unwrap_or(&self.label);
+                    opener.beside = match Beside::in_folder(package, name) {
+                        Ok(beside) => beside,
+                        Err(error) => return opener.fail(&place, &error),
+                    };
+                }
+                match fs::File::open(path) {
+                    Ok(file) => opener.file(&place, file, path),
+                    Err(error) => opener.fail(&place, &error),
+                }
+            }
+            From::Pipe(path) => match fs::File::open(path) {
+                Ok(mut file) => opener.read(&place, &mut file),
+                Err(error) => opener.fail(&place, &error),
+            },
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! One file, however it is packed: its streams, one after another.
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use retort_formats::file::{self, ReadSeek};
+use retort_formats::import::split::Splitter;
+use retort_formats::import::table::Table;
+use retort_formats::import::{ImportFormat, Refusal, Shape, sniff};
+use retort_model::bounds::{ARCHIVE_DEPTH, SNIFFED_BYTES};
+
+use super::beside::Beside;
+use super::bytes::{
+    Bounded, Budget, Counted, Kind, Lines, START_BYTES, Utf16, damaged, kind_of, refusal_of,
+    unpacked,
+};
+use super::{PassedOver, ReadOptions, SourceName, Stream};
+use crate::Error;
+use crate::panics::caught;
+
+/// Hands the streams of one file to `take`.
+pub(super) struct Opener<'o> {
+    pub(super) take: &'o mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
+    pub(super) budget: Arc<Budget>,
+    /// Bytes read from the disk, of all files.
+    pub(super) all: &'o Arc<AtomicU64>,
+    pub(super) options: ReadOptions,
+    pub(super) from: Option<&'static dyn ImportFormat>,
+    /// What the package keeps beside the rows.
+    pub(super) beside: Option<Beside>,
+}
+
+/// Whether a file is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// It was named, so it is read whatever it is called.
+    Named,
+    /// Its name is that of a history.
+    ByName,
+    /// Its name says nothing: it is read if its content is that of a history.
+    Odd,
+}
+
+/// A stream inside a file.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) label: String,
+    pub(super) expected: Expected,
+    /// What it is packed in.
+    depth: usize,
+}
+
+/// Endings of histories, and of what packs them.
+const ENDINGS: [&str; 20] = [
+    "json",
+    "jsonl",
+    "ndjson",
+    "jsonlines",
+    "jsonlist",
+    "parquet",
+    "csv",
+    "tsv",
+    "gz",
+    "gzip",
+    "zst",
+    "zstd",
+    "bz2",
+    "xz",
+    "zip",
+    "tar",
+    "tgz",
+    "tbz2",
+    "txz",
+    "tzst",
+];
+
+/// Whether the file's name is that of a history.
+pub(super) fn expected_by_name(name: &str) -> Expected {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let is_known = ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known));
+    if is_known { Expected::ByName } else { Expected::Odd }
+}
+
+impl Place {
+    pub(super) fn new(label: &str, expected: Expected) -> Self {
+        Self { label: label.to_owned(), expected, depth: 0 }
+    }
+
+    /// An entry of the archive that stands here.
+    pub(super) fn entry(&self, name: &str) -> Self {
+        let visible: String = name.chars().flat_map(char::escape_debug).collect();
+        Self {
+            label: format!("{}/{visible}", self.label),
+            expected: expected_by_name(name),
+            depth: self.depth + 1,
+        }
+    }
+
+    fn name(&self) -> SourceName {
+        let name = self.label.rsplit(['/', '\\']).next().unwrap_or(&self.label);
+        let stem = name.split('.').next().unwrap_or(name).to_owned();
+        SourceName { label: self.label.clone(), stem }
+    }
+
+    /// Whether one of the endings is this.
+    pub(super) fn ends(&self, ending: &str) -> bool {
+        let name = self.label.rsplit(['/', '\\']).next().unwrap_or(&self.label);
+        name.split('.').skip(1).any(|one| one.eq_ignore_ascii_case(ending))
+    }
+}
+
+impl Opener<'_> {
+    pub(super) fn refuse(
+        &mut self,
+        place: &Place,
+        refusal: Refusal,
+        why: String,
+    ) -> Result<bool, Error> {
+        (self.take)(place.name(), Stream::Refused(refusal, why))
+    }
+
+    /// A stream of items, with what the package keeps beside them.
+    fn items(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+        match &mut self.beside {
+            Some(beside) => (self.take)(place.name(), Stream::Items(&mut beside.rows(input))),
+            None => (self.take)(place.name(), Stream::Items(input)),
+        }
+    }
+
+    /// Refuses what failed to be read.
+    pub(super) fn fail(&mut self, place: &Place, error: &io::Error) -> Result<bool, Error> {
+        self.refuse(place, refusal_of(error), error.to_string())
+    }
+
+    pub(super) fn pass_over(&mut self, place: &Place, why: PassedOver) -> Result<bool, Error> {
+        (self.take)(place.name(), Stream::PassedOver(why))
+    }
+
+    /// A file that can be read from any place.
+    pub(super) fn file(&mut self, place: &Place, file: File, path: &Path) -> Result<bool, Error> {
+        let (all, budget) = (Arc::clone(self.all), Some(Arc::clone(&self.budget)));
+        let mut input = Counted { inner: file, all, budget };
+        let start = match Start::read(&mut input, START_BYTES) {
+            Ok(start) => start,
+            Err(error) => return self.fail(place, &error),
+        };
+        match kind_of(&start.bytes) {
+            Kind::Zip | Kind::Parquet => {
+                let whole = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+                match whole {
+                    Ok((bytes, inner)) => {
+                        self.budget.read_whole(bytes);
+                        let all = Arc::clone(self.all);
+                        self.whole(
+                            place,
+                            &start.bytes,
+                            Box::new(Counted { inner, all, budget: None }),
+                        )
+                    }
+                    Err(error) => self.fail(place, &error),
+                }
+            }
+            _ => self.begun(place, start, &mut input),
+        }
+    }
+
+    /// What comes as a stream, from the disk or through a pipe.
+    pub(super) fn read(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+        let (all, budget) = (Arc::clone(self.all), Some(Arc::clone(&self.budget)));
+        self.stream(place, &mut Counted { inner: input, all, budget })
+    }
+
+    /// A stream, which may be packed.
+    pub(super) fn stream(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+        match Start::read(input, START_BYTES) {
+            Ok(start) => self.begun(place, start, input),
+            Err(error) => self.fail(place, &error),
+        }
+    }
+
+    /// A stream whose first bytes were read.
+    fn begun(&mut self, place: &Place, start: Start, input: &mut dyn Read) -> Result<bool, Error> {
+        if place.depth > ARCHIVE_DEPTH {
+            let why = format!("archives in archives are read {ARCHIVE_DEPTH} deep");
+            return self.refuse(place, Refusal::Unsupported, why);
+        }
+        let bytes = start.bytes.clone();
+        let kind = kind_of(&bytes);
+        let mut whole = start.chain(input);
+        match kind {
+            Kind::Packed(packing) => {
+                match unpacked(packing, &bytes, whole, self.options.max_window) {
+                    Ok(inner) => {
+                        let mut inner = Bounded { inner, budget: Arc::clone(&self.budget) };
+                        self.stream(&Place { depth: place.depth + 1, ..place.clone() }, &mut inner)
+                    }
+                    Err(error) => self.fail(place, &error),
+                }
+            }
+            Kind::Zip | Kind::Parquet => match spool(&mut whole)? {
+                Ok(kept) => self.whole(place, &bytes, Box::new(kept)),
+                Err(error) => self.fail(place, &error),
+            },
+            Kind::Tar => self.tar(place, &mut whole),
+            Kind::Foreign(_) if place.expected == Expected::Odd => {
+                self.pass_over(place, PassedOver::NotSupported)
+            }
+            Kind::Foreign(what) => {
+                let why = format!("it is {what}, which is not read");
+                self.refuse(place, Refusal::Unsupported, why)
+            }
+            Kind::Utf16 { big_endian } => self.text(place, &mut Utf16::new(whole, big_endian)),
+            Kind::Text => self.text(place, &mut whole),
+        }
+    }
+
+    /// A file that is read from its end.
+    fn whole(
+        &mut self,
+        place: &Place,
+        start: &[u8],
+        input: Box<dyn ReadSeek>,
+    ) -> Result<bool, Error> {
+        if kind_of(start) == Kind::Parquet {
+            return self.rows(place, input);
+        }
+        // Documents of offices are ZIP archives, too.
+        if place.expected == Expected::Odd && !place.ends("zip") {
+            return self.pass_over(place, PassedOver::NotAHistory);
+        }
+        self.zip(place, &mut BufReader::new(input))
+    }
+
+    /// The rows of a Parquet file, as JSON lines.
+    fn rows(&mut self, place: &Place, input: Box<dyn ReadSeek>) -> Result<bool, Error> {
+        let parquet =
+            file::by_name("parquet").ok_or_else(|| Error::bug("no file format `parquet`"))?;
+        // The library panics on some damaged files.
+        let rows = caught(|| parquet.read(input)).unwrap_or_else(|_| Err(panicked()));
+        let rows = match rows.map_err(damaged) {
+            Ok(rows) => Guarded { rows, ended: false },
+            Err(error) => return self.fail(place, &error),
+        };
+        let inner = Lines { rows: Box::new(rows), line: Cursor::default() };
+        let budget = Arc::clone(&self.budget);
+        self.items(place, &mut Bounded { inner, budget })
+    }
+
+    /// Text: JSON or a table.
+    fn text(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+        if place.ends("csv") || place.ends("tsv") {
+            return self.table(place, input);
+        }
+        let first = match Start::read(input, 1) {
+            Ok(first) => first,
+            Err(error) => return self.fail(place, &error),
+        };
+        // What begins as JSON does is not looked at further, unless its name says nothing.
+        let is_plain = matches!(first.bytes.first(), Some(b'{' | b'[') | None);
+        if is_plain && place.expected != Expected::Odd {
+            return self.items(place, &mut first.chain(input));
+        }
+        let start = match Start::read(&mut first.chain(&mut *input), SNIFFED_BYTES) {
+            Ok(start) => start,
+            Err(error) => return self.fail(place, &error),
+        };
+        let row = || Table::read(start.bytes.as_slice()).ok()?.next()?.ok();
+        if !is_plain && row().is_some_and(|row| self.is_history(row.as_bytes())) {
+            return self.table(place, &mut start.chain(input));
+        }
+        if place.expected == Expected::Odd && !self.is_history(&start.bytes) {
+            return self.pass_over(place, PassedOver::NotAHistory);
+        }
+        self.items(place, &mut start.chain(input))
+    }
+
+    /// A table in CSV, whose rows are items.
+    fn table(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+        let mut table = match Table::read(input) {
+            Ok(table) => table,
+            Err(error) => return self.fail(place, &error),
+        };
+        let columns = table.columns().to_vec();
+        let first = match table.next().transpose() {
+            Ok(first) => first,
+            Err(error) => return self.fail(place, &error),
+        };
+        if let Some(row) = &first
+            && !self.is_history(row.as_bytes())
+        {
+            if place.expected != Expected::Named {
+                return self.pass_over(place, PassedOver::NotAHistory);
+            }
+            let why = format!(
+                "no import format knows a table with the columns {}",
+                columns
+                    .iter()
+                    .take(12)
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            );
+            return self.refuse(place, Refusal::UnknownShape, why);
+        }
+        let rows = Box::new(first.map(Ok).into_iter().chain(table));
+        self.items(place, &mut Lines { rows, line: Cursor::default() })
+    }
+
+    /// Whether one of the first items is of an import format; of the one that was named, whether there is an item.
+    fn is_history(&self, start: &[u8]) -> bool {
+        let Ok(Some(batch)) = Splitter::new(start).next(Default::default()) else { return false };
+        let is_cut = start.len() >= SNIFFED_BYTES && batch.items.len() < 2;
+        batch.items.iter().take(16).any(|span| {
+            let Ok(text) = std::str::from_utf8(batch.item(span)) else { return false };
+            let text = text.trim_start();
+            let nests = text.starts_with(['{', '[']);
+            match Shape::of(text) {
+                Ok(shape) => nests && (self.from.is_some() || sniff(&shape).is_some()),
+                Err(_) => nests && is_cut,
+            }
+        })
+    }
+}
+
+/// Rows, of which a panic ends the file alone.
+struct Guarded<I> {
+    rows: I,
+    ended: bool,
+}
+
+impl<I: Iterator<Item = io::Result<String>>> Iterator for Guarded<I> {
+    type Item = io::Result<String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = caught(|| self.rows.next()).unwrap_or_else(|_| Some(Err(panicked())));
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+fn panicked() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the Parquet reader gave up on it; the file is damaged",
+    )
+}
+
+/// The first bytes of a stream, and what failed behind them.
+struct Start {
+    bytes: Vec<u8>,
+    failed: Option<io::Error>,
+}
+
+impl Start {
+    /// Reads so many bytes, unless the stream ends or fails before.
+    fn read(input: &mut dyn Read, most: usize) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        let failed = input.take(most as u64).read_to_end(&mut bytes).err();
+        match failed {
+            Some(error) if bytes.is_empty() => Err(error),
+            failed => Ok(Self { bytes, failed }),
+        }
+    }
+
+    /// The whole stream again.
+    fn chain(self, rest: &mut dyn Read) -> impl Read {
+        Cursor::new(self.bytes).chain(Fails(self.failed)).chain(rest)
+    }
+}
+
+/// Fails once, if there is something to fail with.
+struct Fails(Option<io::Error>);
+
+impl Read for Fails {
+    fn read(&mut self, _into: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
+/// Keeps a stream, so that it can be read from its end. The inner error is that of the stream, the outer that of the
+/// disk.
+pub(super) fn spool(input: &mut dyn Read) -> Result<io::Result<File>, Error> {
+    let fail = |source| Error::Failed { what: "a temporary file", source };
+    let mut kept = tempfile::tempfile().map_err(fail)?;
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => io::Write::write_all(&mut kept, buffer.get(..length).unwrap_or_default())
+                .map_err(fail)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    kept.seek(SeekFrom::Start(0)).map_err(fail)?;
+    Ok(Ok(kept))
+}
