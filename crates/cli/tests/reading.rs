@@ -537,10 +537,7 @@ fn tables_of_runs_that_retort_writes_are_read_back() {
         place.ok(&["convert", "out", "-d", "retort", "-o", "back", "--force"]);
         let rows = place.rows(&data_of(&place, "back"));
         let told = rows.iter().map(|row| {
-            let output = &row["nodes"][0]["output"];
-            // In Parquet, a column of JSON is a column of texts.
-            let text = output.as_str().map(|text| serde_json::from_str(text).unwrap());
-            let output = text.unwrap_or_else(|| output.clone());
+            let output = row["nodes"][0]["output"].clone();
             (row["request_id"].clone(), row["question"].clone(), output)
         });
         let told: Vec<_> = told.collect();
@@ -660,4 +657,63 @@ fn an_item_past_the_bound_is_refused_with_what_raises_it() {
     assert_eq!(finding(&report["refused"], "too-large").0, 1, "{report}");
     let report = place.printed(&["import", "in.jsonl", "--json"]);
     assert_eq!((&report["new"], &report["same"]), (&json!(1), &json!(1)), "{report}");
+}
+
+#[test]
+fn json_columns_come_back_as_json_from_every_file_format() {
+    let place = Place::new();
+    let run = |number: u32| {
+        json!({"request_id": format!("r{number}"), "copilot_id": "p", "question": "q", "inputs": {"a": [1, "x"]}, "answer": "a",
+            "contexts": [{"text": "t", "page": 3}, "plain"], "feedback": {"rating": 1},
+            "nodes": [{"node": "n", "kind": "model-call", "input": {"k": number}, "output": ["o", 2],
+                "variables": {"v": "1"}, "metadata": {"m": {"deep": true}}}],
+            "metadata": {"where": {"city": "Oslo"}, "score": 0.5}})
+    };
+    place.file("runs.jsonl", lines((0..3).map(run)));
+    place.ok(&["convert", "runs.jsonl", "-d", "runs", "-f", "jsonl", "-o", "first"]);
+    let first = place.rows(&data_of(&place, "first"));
+    for file in ["jsonl", "csv", "parquet"] {
+        place.ok(&["convert", "first", "-d", "runs", "-f", file, "-o", file]);
+        let back = format!("{file}-back");
+        place.ok(&["convert", file, "-d", "runs", "-f", "jsonl", "-o", &back]);
+        assert_eq!(place.rows(&data_of(&place, &back)), first, "{file}");
+    }
+}
+
+#[test]
+fn rows_for_evaluation_are_read_back_as_runs_from_every_file_format() {
+    let place = Place::new();
+    let run = |number: u32| {
+        json!({"request_id": format!("r{number}"), "recipe_id": "p", "version": "2", "question": format!("q{number}"), "answer": "a",
+            "ground_truth": "b", "started_at": "2024-01-02T03:04:05Z", "finished_at": "2024-01-02T03:04:06Z",
+            "contexts": ["c"],
+            "nodes": [{"node": "n", "kind": "model-call", "prompt": "P {v}", "variables": {"v": "1"},
+                "input": format!("i{number}"), "output": "o", "model": "m"}]})
+    };
+    place.file("runs.jsonl", lines((0..3).map(run)));
+    for (data, question, answer) in [
+        ("recipe-evaluation", "q", "a"),
+        ("node-evaluation", "i", "o"),
+        ("node-optimization", "i", "o"),
+    ] {
+        for file in ["jsonl", "csv", "parquet"] {
+            let out = format!("{data}-{file}");
+            let node: &[&str] = if data.starts_with("node") { &["--node", "n"] } else { &[] };
+            let args = ["convert", "runs.jsonl", "-d", data, "-f", file, "-o", &out];
+            place.ok(&[&args, node].concat());
+            let back = format!("{out}-back");
+            place.ok(&["convert", &out, "-d", "runs", "-f", "jsonl", "-o", &back]);
+            let rows = place.rows(&data_of(&place, &back));
+            for (number, row) in rows.iter().enumerate() {
+                assert_eq!(row["request_id"], format!("r{number}"), "{out}");
+                assert_eq!(row["question"], format!("{question}{number}"), "{out}: {row}");
+                assert_eq!(row["answer"], answer, "{out}: {row}");
+                assert_eq!(row["version"], "2", "{out}: {row}");
+                if data != "node-optimization" {
+                    assert!(row["contexts"].is_array(), "{out}");
+                }
+            }
+            assert_eq!(rows.len(), 3, "{out}");
+        }
+    }
 }

@@ -163,6 +163,10 @@ impl FileWriter for Groups {
             let pair = KeyValue::new(arrow::KEY.to_owned(), described);
             self.writer.append_key_value_metadata(pair);
         }
+        if let Some(listed) = schema::json_leaves(&self.schema) {
+            let pair = KeyValue::new(schema::JSON_LEAVES.to_owned(), listed);
+            self.writer.append_key_value_metadata(pair);
+        }
         self.writer.finish().map_err(broken)?;
         self.write_books(out)
     }

@@ -3,6 +3,7 @@
 //! The Arrow reader decodes batches of rows; each cell is written as the JSON that says the same: moments as RFC 3339,
 //! maps as objects, decimals as numbers with all their digits, bytes as text if they are UTF-8 and else as base64.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,6 +26,7 @@ use retort_json::{Parser, write_string};
 use retort_model::Time;
 
 use super::super::ReadSeek;
+use super::schema::JSON_LEAVES;
 
 /// Bytes of rows, before decoding, that are decoded at a time, and rows.
 const BATCH_BYTES: i64 = 8 << 20;
@@ -51,7 +53,10 @@ pub(super) fn rows(
         let hint = plain.clone().with_schema(Arc::new(Schema::new(fields)));
         metadata = ArrowReaderMetadata::load(&input, hint).map_err(broken)?;
     }
-    let columns = columns(metadata.schema().fields(), &mut leaves.iter());
+    let json = json_leaves(metadata.metadata());
+    let mut numbered =
+        leaves.iter().enumerate().map(|(number, leaf)| (leaf, json.contains(&number)));
+    let columns = columns(metadata.schema().fields(), &mut numbered);
     let batch_rows = batch_rows(metadata.metadata());
     let mut months = None;
     if !intervals.is_empty() {
@@ -260,11 +265,22 @@ enum ColumnKind {
     Uuid,
 }
 
-fn columns(fields: &Fields, leaves: &mut dyn Iterator<Item = &ColumnDescPtr>) -> Vec<Column> {
+/// The leaves that Retort says hold JSON text.
+fn json_leaves(metadata: &ParquetMetaData) -> BTreeSet<usize> {
+    let pairs = metadata.file_metadata().key_value_metadata();
+    let listed = pairs.into_iter().flatten().find(|pair| pair.key == JSON_LEAVES);
+    let listed = listed.and_then(|pair| pair.value.as_deref()).unwrap_or_default();
+    listed.split(',').filter_map(|number| number.parse().ok()).collect()
+}
+
+/// The leaves of a file in their order, and whether Retort says that they hold JSON text.
+type Leaves<'l, 'i> = &'i mut dyn Iterator<Item = (&'l ColumnDescPtr, bool)>;
+
+fn columns(fields: &Fields, leaves: Leaves<'_, '_>) -> Vec<Column> {
     fields.iter().map(|field| column(field, leaves)).collect()
 }
 
-fn column(field: &Field, leaves: &mut dyn Iterator<Item = &ColumnDescPtr>) -> Column {
+fn column(field: &Field, leaves: Leaves<'_, '_>) -> Column {
     let (kind, children) = match field.data_type() {
         DataType::List(item)
         | DataType::LargeList(item)
@@ -272,8 +288,10 @@ fn column(field: &Field, leaves: &mut dyn Iterator<Item = &ColumnDescPtr>) -> Co
         | DataType::Map(item, _) => (ColumnKind::Plain, vec![column(item, leaves)]),
         DataType::Struct(fields) => (ColumnKind::Plain, columns(fields, leaves)),
         _ => {
-            let leaf = leaves.next();
-            let is_json = leaf.is_some_and(|leaf| leaf.converted_type() == ConvertedType::JSON);
+            let (leaf, is_ours) = leaves.next().unzip();
+            let is_ours = is_ours.unwrap_or_default();
+            let is_json =
+                is_ours || leaf.is_some_and(|leaf| leaf.converted_type() == ConvertedType::JSON);
             let kind = match leaf.and_then(|leaf| leaf.logical_type_ref()) {
                 Some(LogicalType::Json) => ColumnKind::Json,
                 Some(LogicalType::Uuid) => ColumnKind::Uuid,

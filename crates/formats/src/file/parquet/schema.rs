@@ -24,7 +24,8 @@ pub(super) fn properties_of(schema: &Schema, descriptor: &SchemaDescriptor) -> W
         .set_statistics_enabled(EnabledStatistics::None);
     let mut words = Vec::new();
     for column in schema.columns() {
-        mark_words(column.kind, &mut words);
+        // A word comes again and again.
+        mark(column.kind, &mut words, &|kind| matches!(kind, Type::Word));
     }
     for (index, is_word) in words.into_iter().enumerate() {
         let column = descriptor.column(index);
@@ -45,19 +46,31 @@ pub(super) fn properties_of(schema: &Schema, descriptor: &SchemaDescriptor) -> W
     Arc::new(properties.build())
 }
 
-/// For each leaf, whether it is a word that comes again and again.
-fn mark_words(kind: &Type, words: &mut Vec<bool>) {
+/// The key in a file's footer that lists the leaves which hold JSON text, by their numbers. They are marked as plain
+/// text for others, as many readers refuse JSON of more than one kind in a column; Retort reads them as JSON again.
+pub(super) const JSON_LEAVES: &str = "retort.json";
+
+/// The numbers of the leaves that hold JSON text; none if there are none.
+pub(super) fn json_leaves(schema: &Schema) -> Option<String> {
+    let mut marked = Vec::new();
+    for column in schema.columns() {
+        mark(column.kind, &mut marked, &|kind| matches!(kind, Type::Json));
+    }
+    let numbers = marked.iter().enumerate().filter(|(_, is_json)| **is_json);
+    let numbers: Vec<_> = numbers.map(|(number, _)| number.to_string()).collect();
+    (!numbers.is_empty()).then(|| numbers.join(","))
+}
+
+/// For each leaf, whether it is of that kind.
+fn mark(kind: &Type, marked: &mut Vec<bool>, is_one: &impl Fn(&Type) -> bool) {
     match kind {
-        Type::Word => words.push(true),
-        Type::Text | Type::Json | Type::Object | Type::Int | Type::Vector32 | Type::Vector64 => {
-            words.push(false);
-        }
-        Type::List(item) => mark_words(item, words),
+        Type::List(item) => mark(item, marked, is_one),
         Type::Struct(fields) => {
             for field in *fields {
-                mark_words(&field.kind, words);
+                mark(&field.kind, marked, is_one);
             }
         }
+        leaf => marked.push(is_one(leaf)),
     }
 }
 
