@@ -1,6 +1,6 @@
 //! Panics at every stage of jobs: the job fails with its message and is not tried again, nothing else ends, and the
-//! next job runs at once. They are caused at the places that `retort_service::panics` has for it, which release builds
-//! do not have.
+//! next job runs at once (report server-panic-wedges-worker). They are caused at the places that
+//! `retort_service::panics` has for it, which release builds do not have.
 #![cfg(all(unix, debug_assertions))]
 #![allow(
     clippy::expect_used,

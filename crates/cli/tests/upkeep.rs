@@ -141,6 +141,7 @@ fn what_is_not_as_the_store_has_it_is_noticed() {
 #[test]
 fn a_server_is_reached_at_its_root_whatever_stands_at_the_end_of_its_address() {
     let keep = Keep::sqlite();
+    // Report url-with-trailing-slash.
     let url = ["--behind-proxy", "--url", "https://example.org/"];
     let mut server = Server::begin(&keep, "serve.log", &url);
     assert!(keep.said("serve.log").contains("https://example.org/sign-in/link#"));
@@ -159,6 +160,7 @@ fn a_server_is_reached_at_its_root_whatever_stands_at_the_end_of_its_address() {
 
 #[test]
 fn an_endpoint_without_tls_is_told_how_to_be_allowed() {
+    // Report s3-endpoint-without-tls.
     let keep = with_dataset();
     let bucket = Bucket::new();
     let mut command = keep.command(&["export", "y"]);

@@ -399,6 +399,7 @@ async fn of_the_headers_with_an_address_the_one_that_the_proxy_sets_is_believed(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_with_files_is_refused_where_items_are_expected() {
+    // Report multipart-upload.
     on_sqlite(async |house| {
         let token = house.token(&house.p, &house.ann, Grant::ALL).await;
         let As::Token(token) = token else { panic!() };

@@ -263,6 +263,7 @@ async fn an_export_is_followed_previewed_downloaded_renamed_and_deleted() {
         assert_eq!(job.status, 202);
         let events = house.get(&format!("/api/v1/exports/{}/events", job.id()), &ann).await;
         assert_eq!(events.header("content-type"), "text/event-stream");
+        // Report sse-behind-nginx.
         assert_eq!(events.header("x-accel-buffering"), "no");
         let text = events.text();
         let last = text.trim().rsplit("\n\n").next().unwrap();
@@ -297,6 +298,7 @@ async fn an_export_is_followed_previewed_downloaded_renamed_and_deleted() {
             }
             ask.send().await
         };
+        // Report api-that-passes.
         let part = get(&[("range", "bytes=10-19"), ("if-range", &etag)]).await;
         assert_eq!((part.status, &part.body[..]), (206, &whole.body[10..20]));
         let total = whole.body.len();
