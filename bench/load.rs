@@ -60,7 +60,11 @@ async fn run() -> Result<(), Failure> {
     let [base, file, ..] = &args[..] else {
         return Err("Usage: load-server URL TOKENS …".into());
     };
-    let client = Client::builder().no_proxy().pool_max_idle_per_host(1024).build()?;
+    let client = Client::builder()
+        .tls_backend_preconfigured(retort_service::client_tls())
+        .no_proxy()
+        .pool_max_idle_per_host(1024)
+        .build()?;
     if !std::path::Path::new(file).is_file() {
         let secret = option("--secret").ok_or("there is no file of tokens: give a --secret")?;
         std::fs::write(file, make_people(&client, base, &secret).await?.join("\n"))?;

@@ -100,7 +100,10 @@ impl Default for Client {
 
 impl Client {
     pub fn new(headers: &[(&str, &str)]) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60));
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(retort_service::client_tls())
+            .no_proxy()
+            .timeout(Duration::from_secs(60));
         let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         Self { http: http.build().unwrap(), headers: headers.collect() }
     }

@@ -228,6 +228,7 @@ impl House {
         });
         let delivering = tokio::spawn(retort_web::deliver(app.clone()));
         let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(retort_service::client_tls())
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(60))
             .no_proxy()

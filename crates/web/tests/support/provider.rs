@@ -243,6 +243,7 @@ impl Provider {
 /// provider says instead.
 pub async fn visit(url: &Url) -> Result<Url, String> {
     let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(retort_service::client_tls())
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()
