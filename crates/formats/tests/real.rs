@@ -13,18 +13,22 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{ImportFormat, Notes, Shape, sniff};
-use retort_model::Item;
+use retort_formats::import::{ImportFormat, Notes, Shape, sniff, table};
+use retort_model::{Item, Warning};
 use serde_json::Value;
 
-/// Items looked at in one file, from its start.
-const ITEMS: usize = 12;
+/// Items looked at in one file, spread over it.
+const ITEMS: usize = 24;
 
 /// Files larger than this are looked at no further than this.
 const FILE_BYTES: u64 = 2 << 20;
+
+/// Rows of a table looked at.
+const ROWS: usize = 500;
 
 /// Items larger than this are passed over, to keep the tests short.
 const ITEM_BYTES: usize = 120 << 10;
@@ -42,7 +46,9 @@ fn files() -> Option<Vec<PathBuf>> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| {
-                ["json", "jsonl", "traj", "ndjson"].iter().any(|one| ending == *one)
+                ["json", "jsonl", "traj", "ndjson", "gz", "csv", "parquet"]
+                    .iter()
+                    .any(|one| ending == *one)
             }) && !path.components().any(|part| part.as_os_str() == "jsontestsuite")
             {
                 files.push(path);
@@ -54,27 +60,52 @@ fn files() -> Option<Vec<PathBuf>> {
     Some(files)
 }
 
-/// The first items of a file that a format recognises.
+/// Items of a file that a format recognises, from its start to its end.
 fn items(path: &Path) -> Vec<(&'static dyn ImportFormat, String)> {
-    use std::io::Read;
     let mut items = Vec::new();
-    let mut splitter = Splitter::new(File::open(path).expect("a file").take(FILE_BYTES));
+    let mut take = |text: &str| {
+        if text.len() > ITEM_BYTES {
+            return;
+        }
+        let Ok(shape) = Shape::of(text) else { return };
+        if let Some(format) = sniff(&shape) {
+            items.push((format, text.to_owned()));
+        }
+    };
+    let file = File::open(path).expect("a file");
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    match ending {
+        "csv" => {
+            let rows = table::Table::read(file).expect("a header");
+            rows.take(ROWS).map_while(Result::ok).for_each(|row| take(&row));
+        }
+        "parquet" => {
+            let parquet = retort_formats::file::by_name("parquet").expect("Parquet");
+            // One of the files is damaged on purpose.
+            if let Ok(rows) = parquet.read(Box::new(file)) {
+                rows.take(ROWS).map_while(Result::ok).for_each(|row| take(&row));
+            }
+        }
+        _ => each_text(file, ending, &mut take),
+    }
+    let step = items.len().div_ceil(ITEMS).max(1);
+    items.into_iter().step_by(step).collect()
+}
+
+/// The items of a text file, packed or not.
+fn each_text(file: File, ending: &str, take: &mut dyn FnMut(&str)) {
+    let file: Box<dyn Read> = match ending {
+        "gz" => Box::new(flate2::read::MultiGzDecoder::new(file)),
+        _ => Box::new(file),
+    };
+    let mut splitter = Splitter::new(file.take(FILE_BYTES));
     while let Ok(Some(batch)) = splitter.next(Batch::default()) {
         for span in &batch.items {
-            let Ok(text) = std::str::from_utf8(batch.item(span)) else { continue };
-            if text.len() > ITEM_BYTES {
-                continue;
-            }
-            let Ok(shape) = Shape::of(text) else { continue };
-            if let Some(format) = sniff(&shape) {
-                items.push((format, text.to_owned()));
-            }
-            if items.len() >= ITEMS {
-                return items;
+            if let Ok(text) = std::str::from_utf8(batch.item(span)) {
+                take(text);
             }
         }
     }
-    items
 }
 
 /// Paths without their numbers.
@@ -386,11 +417,11 @@ fn nothing_disappears_from_the_lines_that_keep_everything() {
 }
 
 #[test]
-fn what_is_said_on_the_path_is_in_the_row_or_told() {
+fn what_is_said_on_the_path_is_in_the_row_or_its_extra_and_the_rest_is_told() {
     let Some(files) = files() else { return };
     let (mut looked_at, mut wrong) = (0, BTreeMap::new());
-    for path in files {
-        for (format, item) in items(&path) {
+    for file in files {
+        for (format, item) in items(&file) {
             let Ok(read) = format.read(&item, &mut Notes::default()) else { continue };
             let Item::Conversation(conversation) = &read else { continue };
             for data_format in ["standard", "openai"] {
@@ -399,14 +430,14 @@ fn what_is_said_on_the_path_is_in_the_row_or_told() {
                 else {
                     continue;
                 };
-                let told = !notes.repairs.is_empty() || !notes.warnings.is_empty();
                 let mut kept = Vec::new();
                 leaves("", row, &mut kept);
                 if let Some(extra) = &notes.extra {
                     leaves("", &serde_json::from_str(extra).unwrap(), &mut kept);
                 }
                 let mut said = Vec::new();
-                for &at in &conversation.active_path() {
+                let path = conversation.active_path();
+                for &at in &path {
                     for message in &conversation.rounds[at].messages {
                         let mut say =
                             |what: &str, text: &str| leaves(what, &Value::from(text), &mut said);
@@ -422,6 +453,17 @@ fn what_is_said_on_the_path_is_in_the_row_or_told() {
                                     .unwrap_or_default(),
                             );
                         }
+                        if let Some(reason) = &message.finish_reason {
+                            say("finish_reason", &reason.decoded());
+                        }
+                        if let Some(label) = message.label {
+                            say("label", label.as_str());
+                        }
+                        if let Some(feedback) = &message.feedback {
+                            for text in [&feedback.label, &feedback.comment].into_iter().flatten() {
+                                say("feedback", &text.decoded());
+                            }
+                        }
                         for call in &message.tool_calls {
                             say("name", &call.name.decoded());
                             say("arguments", &call.arguments.decoded());
@@ -429,16 +471,26 @@ fn what_is_said_on_the_path_is_in_the_row_or_told() {
                     }
                 }
                 looked_at += 1;
+                // What is on no path or in a task is told by a count of its own.
+                let others = |told: Warning, has: bool| !has || notes.warnings.contains(&told);
+                let has_branches = (0..conversation.rounds.len())
+                    .any(|at| !path.contains(&at) && !conversation.rounds[at].messages.is_empty());
+                if !others(Warning::OtherBranches, has_branches)
+                    || !others(Warning::TasksLeftOut, !conversation.tasks.is_empty())
+                {
+                    wrong.insert(format!("{} others", format.name()), file.display().to_string());
+                }
                 for (key, text) in missing(&said, &kept) {
-                    if !told {
-                        wrong
-                            .entry(format!("{} {data_format} {key}", format.name()))
-                            .or_insert_with(|| format!("{} {text:.80}", path.display()));
-                    }
+                    wrong
+                        .entry(format!("{} {data_format} {key}", format.name()))
+                        .or_insert_with(|| format!("{} {text:.80}", file.display()));
                 }
             }
         }
     }
     assert!(looked_at > 200, "only {looked_at} rows were looked at");
-    assert!(wrong.is_empty(), "neither in the row nor told: {wrong:#?}");
+    assert!(
+        wrong.is_empty(),
+        "neither in the row nor in its extra nor told by its kind: {wrong:#?}"
+    );
 }

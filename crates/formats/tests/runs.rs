@@ -343,3 +343,70 @@ fn a_run_that_goes_through_retort_lines_loses_nothing() {
     let shaped = shape_item(&run, "retort", ShapeOptions::default());
     assert_eq!(read_item(&shaped.text), run);
 }
+
+/// The texts of a value.
+fn texts(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => match serde_json::from_str::<Value>(text) {
+            Ok(inner @ (Value::Array(_) | Value::Object(_))) => texts(&inner, found),
+            _ => found.push(text.clone()),
+        },
+        Value::Array(list) => list.iter().for_each(|one| texts(one, found)),
+        Value::Object(fields) => fields.values().for_each(|one| texts(one, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn no_row_pretends_to_know_a_run_in_which_something_was_made_unknown() {
+    let run = json!({"request_id": "r", "recipe_id": "p", "question": "What is asked?", "inputs": {"lang": "en"},
+        "answer": "What is answered.", "status": "success", "contexts": [{"text": "What was found."}],
+        "nodes": [{"node": "n", "kind": "model-call", "prompt": "Answer {q}.", "input": "What goes in.",
+            "output": "What comes out.", "status": "success", "model": "m"}]});
+    let mut failed = run.clone();
+    for one in ["", "/nodes/0"] {
+        let one = failed.pointer_mut(one).unwrap();
+        one["status"] = "failure".into();
+        one["error"] = "It took too long.".into();
+    }
+    let options = || ShapeOptions { node: Some("n".into()), ..ShapeOptions::default() };
+    let mut tried = 0;
+    for run in [run, failed] {
+        for (at, key, renames) in [
+            ("", "question", true),
+            ("", "answer", true),
+            ("", "contexts", true),
+            ("", "error", true),
+            ("", "status", false),
+            ("/nodes/0", "node", true),
+            ("/nodes/0", "input", true),
+            ("/nodes/0", "output", true),
+            ("/nodes/0", "error", true),
+            ("/nodes/0", "status", false),
+        ] {
+            let mut changed = run.clone();
+            let fields = changed.pointer_mut(at).unwrap().as_object_mut().unwrap();
+            let Some(value) = fields.remove(key) else { continue };
+            if renames {
+                fields.insert("zz_unheard_of".into(), value);
+            } else {
+                fields.insert(key.into(), "zz_unheard_of".into());
+            }
+            for format in
+                ["standard", "openai", "recipe-evaluation", "node-evaluation", "node-optimization"]
+            {
+                let shaped =
+                    |run: &Value| shape_item(&read_item(&run.to_string()), format, options());
+                let (before, after) = (shaped(&run), shaped(&changed));
+                let Some(before) = before.rows.first() else { continue };
+                tried += 1;
+                let Some(after) = after.rows.first() else { continue };
+                let (mut was, mut is) = (Vec::new(), Vec::new());
+                texts(before, &mut was);
+                texts(after, &mut is);
+                assert!(was.iter().all(|text| is.contains(text)), "{format}, {at}/{key}: {after}");
+            }
+        }
+    }
+    assert!(tried > 10, "{tried}");
+}

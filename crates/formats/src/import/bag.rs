@@ -48,6 +48,11 @@ impl<'a> Bag<'a> {
         self.0.get(name).is_some_and(RawJson::is_null)
     }
 
+    /// What was not taken so far.
+    pub(super) fn fields(&self) -> &Fields<'a> {
+        &self.0
+    }
+
     /// The value under a name, which stays.
     pub(super) fn peek(&self, name: &str) -> Option<&RawJson<'a>> {
         self.0.get(name).filter(|raw| !raw.is_null())

@@ -153,9 +153,45 @@ fn run<'a>(mut bag: Bag<'a>, notes: &mut Notes) -> Run<'a> {
         (Some(_), false) => RunStatus::Failure,
         _ => RunStatus::Success,
     });
+    account_for_run(&run, &bag, notes);
     bag.spread("metadata", notes);
     run.metadata = bag.rest();
     run
+}
+
+/// Tells of what is left and may be what a run lacks: what was asked, why it failed, passages, how it ended. What a
+/// source keeps under `metadata` says nothing of these.
+fn account_for_run(run: &Run<'_>, bag: &Bag<'_>, notes: &mut Notes) {
+    unplaced_status(bag, &STATUS, notes);
+    let failed = run.status == RunStatus::Failure && run.error.is_none();
+    if run.question.is_none() || run.answer.is_none() || failed {
+        notes.unplaced_texts(bag.fields());
+    }
+    if run.contexts.is_empty() {
+        for (key, raw) in bag.fields() {
+            if list(raw).is_some_and(|listed| !listed.is_empty() && listed.iter().all(is_passage)) {
+                notes.unplaced(unplaced::short(&key.decoded()), raw);
+            }
+        }
+    }
+}
+
+fn is_passage(raw: &RawJson<'_>) -> bool {
+    let bag = Bag::of(raw, &mut Notes::default());
+    bag.is_some_and(|bag| bag.has(&["text", "content", "page_content", "chunk"]))
+}
+
+/// Tells of a word for a state that nobody knows: whether the run succeeded is not known either.
+fn unplaced_status(bag: &Bag<'_>, names: &[&str], notes: &mut Notes) {
+    for name in names {
+        if let Some(raw) = bag.peek(name)
+            && let Some(word) = raw.as_text()
+            && !word.trim().is_empty()
+            && status_of(&plain(&word)).is_none()
+        {
+            notes.unplaced(format!("{name}={}", unplaced::short(&word)), raw);
+        }
+    }
 }
 
 /// What ran, and its id: said as such, or by whose id it is.
@@ -412,7 +448,9 @@ impl<'a> Nodes<'a> {
                 }
             }
         }
+        let mark = notes.mark();
         let mut node = node(bag, name, notes);
+        notes.under(mark, || format!("nodes[{place}]"));
         node.parent = parent;
         if let Some(slot) = self.nodes.get_mut(place) {
             *slot = node;
@@ -520,6 +558,11 @@ fn node<'a>(mut bag: Bag<'a>, name: Option<Text<'a>>, notes: &mut Notes) -> Node
             NodeKind::Other
         },
     );
+    unplaced_status(&bag, &STATUS, notes);
+    let failed = node.status == RunStatus::Failure && node.error.is_none();
+    if node.input.is_none() || node.output.is_none() || failed {
+        notes.unplaced_texts(bag.fields());
+    }
     bag.spread("metadata", notes);
     node.metadata = bag.rest();
     node

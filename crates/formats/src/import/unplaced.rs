@@ -68,6 +68,17 @@ impl Notes {
         }
     }
 
+    /// Tells of every field that is left and is a text of more than a word.
+    pub(super) fn unplaced_texts(&mut self, fields: &Fields<'_>) {
+        for (key, raw) in fields {
+            let key = key.decoded();
+            let is_text = raw.as_text().is_some_and(|text| is_prose(&text.into()));
+            if is_text && !is_bookkeeping(&key) {
+                self.unplaced(short(&key), raw);
+            }
+        }
+    }
+
     pub(super) fn take_unplaced(&mut self) -> Vec<NotUnderstood<'static>> {
         std::mem::take(&mut self.unplaced)
     }
