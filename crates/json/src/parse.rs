@@ -405,6 +405,15 @@ impl<'a> Parser<'a> {
     pub fn raw(&mut self) -> Result<RawJson<'a>, JsonError> {
         self.skip_space();
         let (start, non_finite) = (self.at, self.non_finite);
+        if self.bytes.get(start) == Some(&b'"') {
+            // Most values of a history are texts without `\u`, which stand on one line and are taken as they are.
+            let scanned = self.scan_string()?;
+            self.fresh = false;
+            if !scanned.has(UNICODE) {
+                return Ok(RawJson::checked(Cow::Borrowed(&self.text[start..self.at])));
+            }
+            self.at = start;
+        }
         let has_surrogate = self.walk()?;
         let text = &self.text[start..self.at];
         // Line ends stand between tokens alone. All bytes are looked at, as that goes by vectors.

@@ -231,6 +231,18 @@ impl<'a> RawJson<'a> {
         self.0 == "null"
     }
 
+    /// The value if it is a JSON string, not looked through again where it holds no `\u`.
+    pub fn text(&self) -> Option<Text<'a>> {
+        let body = self.0.strip_prefix('"')?.strip_suffix('"')?;
+        if body.contains("\\u") {
+            return Parser::new(&self.0).string().ok().map(Text::into_owned);
+        }
+        Some(match &self.0 {
+            Cow::Borrowed(text) => Text::Escaped(&text[1..text.len() - 1]),
+            Cow::Owned(_) => Text::Escaped(body).into_owned(),
+        })
+    }
+
     /// The value's text if it is a JSON string.
     pub fn as_text(&self) -> Option<String> {
         Parser::new(&self.0).string().ok().map(|text| text.into_cow().into_owned())

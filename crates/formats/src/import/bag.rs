@@ -130,10 +130,7 @@ pub(super) fn kind(raw: &RawJson<'_>) -> Option<Kind> {
 
 /// A text.
 pub(super) fn text<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
-    match raw.clone().into_cow() {
-        Cow::Borrowed(text) => Parser::new(text).string().ok(),
-        Cow::Owned(text) => Parser::new(&text).string().ok().map(Text::into_owned),
-    }
+    raw.text()
 }
 
 /// A text; of anything else its JSON text.
