@@ -10,8 +10,8 @@ use retort_formats::package::{DataFile, InputCount, MANIFEST, Manifest, Selectio
 use retort_model::bounds::{BESIDE_BYTES, INFERENCE_BYTES};
 use retort_model::{Account, Selection, Tally, Time};
 
-use crate::Error;
 use crate::draft::Draft;
+use crate::error::Error;
 use crate::files::{PartWriter, assemble, clear_up, write_text};
 use crate::panics::{caught_in, point};
 use crate::pipeline::{

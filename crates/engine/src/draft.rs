@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use retort_formats::package::{Archive, Entry, MANIFEST, Segment};
 
-use crate::Error;
 use crate::deflate::{deflate, is_worth_packing};
+use crate::error::Error;
 use crate::package::Package;
 use crate::place::{Folder, Made, Place};
 

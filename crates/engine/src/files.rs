@@ -10,7 +10,7 @@ use retort_formats::package::{CARD, DATASET_INFO, EXTRA, IDS, REJECTS, card, dat
 use retort_model::Warning;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::error::Error;
 use crate::packed::{Packed, Packing, unpacked};
 use crate::panics::point;
 use crate::pipeline::{Delivery, Totals};

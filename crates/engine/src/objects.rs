@@ -22,8 +22,8 @@ use retort_model::bounds::{OBJECT_PART_BYTES, OBJECT_PARTS_IN_FLIGHT, OBJECT_REA
 use tokio::runtime::Runtime;
 use url::Url;
 
-use crate::Error;
 use crate::disk::make_private_folder;
+use crate::error::Error;
 use crate::place::{Folder, NewFile, Place};
 use crate::shelf::Shelf;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use retort_formats::file::ReadSeek;
 use retort_formats::package::{DATASET_INFO, MANIFEST, Manifest};
 
-use crate::Error;
+use crate::error::Error;
 use crate::shelf::{Shelf, shelf_at};
 
 /// A finished package, wherever it stands.

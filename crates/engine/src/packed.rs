@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use retort_formats::file::ReadSeek;
 
-use crate::Error;
+use crate::error::Error;
 use crate::place::{HashingFile, Place};
 use crate::plan::Compression;
 

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 
-use crate::Error;
+use crate::error::Error;
 
 /// Characters of a panic's message that are kept.
 const MESSAGE_CHARS: usize = 300;

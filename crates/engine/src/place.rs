@@ -9,8 +9,8 @@ use retort_formats::package::DataFile;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
 use crate::disk::{DiskFile, make_private_folder};
+use crate::error::Error;
 
 /// A place for files. Keys are relative paths with `/`.
 pub trait Place: Send + Sync {

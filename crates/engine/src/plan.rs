@@ -12,7 +12,7 @@ use retort_model::bounds::CONTEXTS_PER_MESSAGE;
 use retort_model::{DatasetName, FileName, ItemKind, Purpose};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::error::Error;
 
 /// The dataset that is to be made, wherever its conversations come from and wherever it goes.
 #[derive(Clone)]

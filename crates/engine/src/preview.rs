@@ -9,8 +9,8 @@ use retort_formats::package::REJECTS;
 use retort_model::bounds::{ITEMS_LEARNT_FROM, PREVIEW_RECORDS};
 use retort_model::{Account, Selection, Tally};
 
-use crate::Error;
 use crate::convert::{ConvertPlan, FirstRejects, Found};
+use crate::error::Error;
 use crate::package::Package;
 use crate::pipeline::{
     Decisions, Feed, FirstRefused, InputsFeed, More, Nobody, Shaping, Totals, run, survey,

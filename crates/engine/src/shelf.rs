@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use retort_formats::file::ReadSeek;
 
-use crate::Error;
+use crate::error::Error;
 use crate::place::Folder;
 
 /// The files of one finished package.

@@ -26,7 +26,7 @@ use self::beside::Beside;
 use self::bytes::Budget;
 pub use self::bytes::refusal_of;
 use self::open::{Expected, Opener, Place};
-use crate::Error;
+use crate::error::Error;
 
 /// Something to read.
 #[derive(Clone, Debug, PartialEq, Eq)]

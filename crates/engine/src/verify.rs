@@ -9,7 +9,7 @@ use retort_json::{Kind, Parser};
 use retort_model::Warning;
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::error::Error;
 use crate::package::Package;
 use crate::packed::unpacked;
 use crate::place::hex;

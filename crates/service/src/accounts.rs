@@ -11,8 +11,8 @@ use retort_store::{
     SecretHash, SessionKind, Token,
 };
 
-use crate::Error;
 use crate::caller::{Caller, LOCAL, Origin};
+use crate::error::Error;
 use crate::secret::{hash, hash_password, is_password, new_secret};
 use crate::service::{Service, later};
 

@@ -6,9 +6,9 @@ use retort_model::bounds::{ANALYSED_BODIES, ANALYSED_BYTES};
 use retort_model::{Grant, Selection};
 use retort_store::Order;
 
-use crate::Error;
 use crate::browse::read;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::service::Service;
 
 /// How many conversations have each of some values.

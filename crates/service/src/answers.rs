@@ -6,8 +6,8 @@ use retort_model::Grant;
 use retort_model::bounds::{ANSWER_HOURS, ANSWER_STALE_SECONDS};
 use retort_store::Begun;
 
-use crate::Error;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::service::{Service, earlier};
 
 impl Service {

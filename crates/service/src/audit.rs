@@ -7,8 +7,8 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, Grant, ProjectRole, Time};
 use retort_store::{AuditEntry, AuditFilter, NewAudit};
 
-use crate::Error;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::service::Service;
 
 /// Longest name of an object in the log, in characters.

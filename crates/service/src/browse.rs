@@ -9,9 +9,9 @@ use retort_model::{
 };
 use retort_store::{Cursor, Edit, Incoming, Order, Page, Summary};
 
-use crate::Error;
 use crate::answers::in_project;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::import::incoming_of;
 use crate::service::Service;
 

@@ -3,7 +3,7 @@
 use retort_model::{Grant, Grants, ProjectRole, Scope};
 use retort_store::Project;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Where a request came from, for the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

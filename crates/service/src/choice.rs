@@ -7,8 +7,8 @@ use retort_model::bounds::{CHOSEN_FILTERS, IDS_PER_REQUEST, SEARCH_TEXTS};
 use retort_model::{DateRange, Grant, Selection, Status, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::service::Service;
 use retort_engine::asked;
 

@@ -4,9 +4,9 @@ use retort_formats::package::MANIFEST;
 use retort_model::{Action, DatasetName, Grant, ProjectRole, Scope};
 use retort_store::{Dataset, DatasetFile};
 
-use crate::Error;
 use crate::browse::no_conversation;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::service::Service;
 use retort_engine::Error as EngineError;
 use retort_engine::ObjectShelf;

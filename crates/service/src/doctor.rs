@@ -14,7 +14,7 @@ use retort_store::{Dataset, Finding, Store};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use crate::Error;
+use crate::error::Error;
 use crate::export::prefix;
 use crate::service::{Service, later};
 use retort_engine::Error as EngineError;

@@ -11,8 +11,8 @@ use retort_model::{
 };
 use retort_store::{Cursor, DocumentPage, DocumentSummary, Original, Summary};
 
-use crate::Error;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::intake::{UPLOADS, Upload};
 use crate::service::Service;
 use retort_engine::DatasetPlan;

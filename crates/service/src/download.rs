@@ -12,9 +12,9 @@ use retort_model::Action;
 use retort_store::{Dataset, DatasetFile};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
 use crate::caller::Caller;
 use crate::datasets::DatasetRef;
+use crate::error::Error;
 use crate::service::Service;
 use retort_engine::Error as EngineError;
 use retort_engine::Prefix;

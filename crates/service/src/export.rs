@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::Error;
+use crate::error::Error;
 use crate::keeper::Keeper;
 use retort_engine::DatasetPlan;
 use retort_engine::Objects;

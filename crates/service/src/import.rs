@@ -21,8 +21,8 @@ use retort_store::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::caller::LOCAL;
+use crate::error::Error;
 use retort_engine::Error as EngineError;
 use retort_engine::panics::{caught_in, point};
 use retort_engine::pipeline::{

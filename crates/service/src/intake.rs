@@ -11,8 +11,8 @@ use retort_store::{Job, NewImport, Stop};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::import::{Destination, ImportPlan, ImportReport};
 use crate::keeper::Keeper;
 use crate::secret::chance;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use retort_model::Time;
 use retort_store::{Job, JobProgress, Store};
 
-use crate::Error;
+use crate::error::Error;
 use crate::service::{Clock, later};
 use retort_engine::panics::{caught, caught_in, point};
 use retort_engine::pipeline::{Observer, Progress};

@@ -6,8 +6,8 @@ use retort_model::bounds::{PAGE_ITEMS, WEBHOOKS_PER_PERSON};
 use retort_model::{Action, Grant};
 use retort_store::{Delivery, DeliveryState, Notice, Webhook};
 
-use crate::Error;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::secret::chance;
 use crate::service::{Service, later};
 

@@ -9,8 +9,8 @@ use retort_model::bounds::{CHECKED_BEFORE, CHECKED_BEFORE_BYTES};
 use retort_model::{Grant, ItemKind, ItemSelection};
 use retort_store::{Order, Stop};
 
-use crate::Error;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::queue::ExportRequest;
 use crate::service::Service;
 

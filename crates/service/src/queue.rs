@@ -10,9 +10,9 @@ use retort_model::{
 };
 use retort_store::{Job, NewExport, Order};
 
-use crate::Error;
 use crate::caller::Caller;
 use crate::documents::fit;
+use crate::error::Error;
 use crate::export::KeptExport;
 use crate::service::Service;
 use retort_engine::DatasetPlan;

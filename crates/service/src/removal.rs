@@ -5,9 +5,9 @@ use retort_model::{
 };
 use retort_store::{Belongings, Edit, NewAudit, Person};
 
-use crate::Error;
 use crate::accounts::Signed;
 use crate::caller::{Caller, LOCAL, Origin};
+use crate::error::Error;
 use crate::export::prefix;
 use crate::secret::is_password;
 use crate::service::Service;

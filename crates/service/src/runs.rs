@@ -6,9 +6,9 @@ use retort_model::bounds::{CHART_BARS, RUNS_CHARTED};
 use retort_model::{Action, Grant, RunSelection, RunSource, RunStatus, Time};
 use retort_store::{Cursor, Flow, FlowParts, RunPage, RunSummary};
 
-use crate::Error;
 use crate::browse::{keep_first_space, named};
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::service::Service;
 
 /// What the runs of a filter were like over time.

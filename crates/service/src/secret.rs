@@ -8,7 +8,7 @@ use retort_model::bounds::{PASSWORD_BYTES, PASSWORD_CHARACTERS};
 use retort_store::SecretHash;
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::error::Error;
 
 /// Bytes of chance.
 pub(crate) fn chance<const N: usize>() -> Result<[u8; N], Error> {

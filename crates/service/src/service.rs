@@ -10,10 +10,10 @@ use retort_model::bounds::{JOB_ATTEMPTS, SERVED_ITEM_BYTES};
 use retort_model::{JobKind, JobState, Scope, Time};
 use retort_store::{Dataset, Job, Project, QueueFacts, Store};
 
-use crate::Error;
 use crate::audit::Refusals;
 use crate::caller::Caller;
 use crate::doctor::free_bytes;
+use crate::error::Error;
 use crate::export::{export, prefix};
 use crate::import::{ImportPlan, ImportReport};
 use crate::keeper::{Ending, Keeper, Pulse};

@@ -7,9 +7,9 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, Conversation, Grant, PartKind, ProjectRole, Role, Time, canonical};
 use retort_store::{NewShare, Share, Summary};
 
-use crate::Error;
 use crate::browse::{no_conversation, read, with_edits};
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::secret::{hash, hash_any_password, is_password, new_secret};
 use crate::service::Service;
 use retort_engine::hex;

@@ -2,8 +2,8 @@
 
 use retort_model::Time;
 
-use crate::Error;
 use crate::dialect::{Connection, Value};
+use crate::error::Error;
 use crate::filter::{column_text, key_text};
 use crate::store::next;
 

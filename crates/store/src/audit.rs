@@ -2,8 +2,8 @@
 
 use retort_model::{Action, Time};
 
-use crate::Error;
 use crate::dialect::{Row, Value};
+use crate::error::Error;
 use crate::filter::{Statement, ceiling, column_text, moment};
 use crate::store::next;
 

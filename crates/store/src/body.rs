@@ -11,8 +11,8 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use retort_model::bounds::{ITEM_BYTES, PAGE_ITEMS};
 use zstd::zstd_safe::{CCtx, CDict, DCtx, DDict, get_frame_content_size};
 
-use crate::Error;
 use crate::dialect::{Connection, Value};
+use crate::error::Error;
 
 /// The fastest: an import then spends a third of the time it would with the usual 3, for a store a tenth larger.
 const LEVEL: i32 = 1;

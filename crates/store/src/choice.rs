@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use retort_model::{Scope, Selection};
 
-use crate::Error;
 use crate::dialect::Value;
+use crate::error::Error;
 use crate::filter::{SearchBy, Statement, key_text, push_conversations, search_by};
 
 impl crate::Store {

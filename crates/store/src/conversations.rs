@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use retort_model::bounds::ROWS_AT_ONCE;
 use retort_model::{ItemKind, Kind, Relation, Scope, Status, Time};
 
-use crate::Error;
 use crate::answered::note_done;
 use crate::body::{BodyHead, PackedBody, Unpacker};
 use crate::dialect::{Connection, Dialect, Row, Value};
+use crate::error::Error;
 use crate::filter::{
     PURGED, Statement, array_of, key_text, micros, number_of_kind, number_of_status, read_texts,
     search_text, tag_texts, title_text,

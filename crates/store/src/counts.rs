@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::Error;
 use crate::dialect::Connection;
+use crate::error::Error;
 use crate::filter::Statement;
 
 /// Counts that are remembered.

@@ -2,9 +2,9 @@
 
 use retort_model::{ItemKind, ProjectRole, Scope, Time};
 
-use crate::Error;
 use crate::conversations::whole;
 use crate::dialect::{Connection, Row, Value};
+use crate::error::Error;
 use crate::filter::{Statement, moment};
 use crate::items::table;
 use crate::jobs::{Job, refuse_taken};

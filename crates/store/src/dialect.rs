@@ -14,7 +14,8 @@ use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use retort_model::bounds::ROWS_AT_ONCE;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-use crate::{Error, stop, tls};
+use crate::error::Error;
+use crate::{stop, tls};
 
 /// How long a statement waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(30);

@@ -3,10 +3,10 @@
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{DocumentSelection, EmbeddingFacts, ItemKind, Scope, Time};
 
-use crate::Error;
 use crate::body::{PackedBody, Unpacker};
 use crate::conversations::{Taken, drop_body, insert, is_exporting, whole};
 use crate::dialect::{Connection, Dialect, Row, Value};
+use crate::error::Error;
 use crate::filter::{
     PURGED, SEPARATOR, Statement, key_text, micros, moment, push_ids, push_range, push_texts,
     searchable, title_text,

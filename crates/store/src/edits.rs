@@ -3,12 +3,12 @@
 use retort_model::bounds::{PAGE_ITEMS, TAG_CHARACTERS, TAGS as MOST_TAGS};
 use retort_model::{ItemKind, Scope, Selection, Status, canonical};
 
-use crate::Error;
 use crate::body::{BodyHead, Unpacker};
 use crate::conversations::{
     STATUS, TAGS, TITLE, end_citations, forget_search, is_exporting, search_again, tags_column,
 };
 use crate::dialect::{Connection, Value};
+use crate::error::Error;
 use crate::filter::{
     PURGED, Statement, column_text, number_of_status, push_conversations, read_texts, search_by,
     search_text,

@@ -2,7 +2,7 @@
 
 use retort_model::{Kind, Scope, Selection, Status, Time};
 
-use crate::Error;
+use crate::error::Error;
 use crate::filter::{
     Statement, kind_of, moment, push_conversations, read_texts, search_by, status_of, walk_or,
 };

@@ -2,10 +2,10 @@
 
 use retort_model::ItemKind;
 
-use crate::Error;
 use crate::body::{BodyHead, PackedBody, Unpacker};
 use crate::conversations::insert;
 use crate::dialect::{Connection, Value};
+use crate::error::Error;
 use crate::filter::PURGED;
 
 /// Where the items of a kind stand. Each of these tables has the columns `key`, `project`, `id`, `owner`,

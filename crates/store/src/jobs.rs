@@ -6,11 +6,11 @@ use retort_model::{
     Scope, Selection, Time,
 };
 
-use crate::Error;
 use crate::conversations::whole;
 use crate::datasets::{NewDataset, add_dataset};
 use crate::dialect::{Connection, Row, Value};
 use crate::documents::push_documents;
+use crate::error::Error;
 use crate::filter::{
     SearchBy, Statement, moment, push_conversations, search_by, texts_by, walk_or,
 };

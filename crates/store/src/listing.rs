@@ -3,10 +3,10 @@
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{ItemKind, Kind, Scope, Selection, Status, Time};
 
-use crate::Error;
 use crate::body::Unpacker;
 use crate::conversations::{TAGS, TITLE};
 use crate::dialect::{Connection, Dialect, Row};
+use crate::error::Error;
 use crate::filter::{
     PURGED, SearchBy, Statement, kind_of, moment, push_conversations, read_texts, search_by,
     status_of, trigram_query, walk_or,

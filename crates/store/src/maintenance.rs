@@ -6,9 +6,10 @@ use retort_model::{ItemKind, Status, Time};
 
 use crate::body::BodyHead;
 use crate::dialect::{Connection, Value};
+use crate::error::Error;
 use crate::filter::{PURGED, number_of_status};
 use crate::items::table;
-use crate::{Error, private};
+use crate::private;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]

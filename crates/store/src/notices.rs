@@ -2,8 +2,8 @@
 
 use retort_model::{JobState, Scope, Time};
 
-use crate::Error;
 use crate::dialect::{Connection, Row, Value};
+use crate::error::Error;
 use crate::filter::{Statement, column_text, moment};
 use crate::store::next;
 

@@ -2,8 +2,8 @@
 
 use retort_model::bounds::PAGE_BYTES;
 
-use crate::Error;
 use crate::dialect::{Connection, Row};
+use crate::error::Error;
 use crate::filter::Statement;
 
 /// Bytes of a row around its texts: names of fields, numbers and moments.

@@ -2,8 +2,8 @@
 
 use retort_model::{ProjectRole, Scope, Time};
 
-use crate::Error;
 use crate::dialect::{Connection, Row, Value};
+use crate::error::Error;
 use crate::filter::{Statement, column_text, key_text, moment};
 use crate::notices::forget_webhooks;
 use crate::sessions::{SecretHash, end_sessions};

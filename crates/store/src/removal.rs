@@ -2,8 +2,8 @@
 
 use retort_model::{ProjectRole, Scope};
 
-use crate::Error;
 use crate::dialect::{Connection, Value};
+use crate::error::Error;
 use crate::filter::{Statement, key_text};
 use crate::notices::forget_webhooks;
 use crate::people::{end_credentials, end_webhooks, end_what_role_gave, refuse_last_owner};

@@ -2,8 +2,8 @@
 
 use retort_model::{NodeKind, RunSelection, RunSource, RunStatus, Scope};
 
-use crate::Error;
 use crate::dialect::{Connection, Dialect};
+use crate::error::Error;
 use crate::filter::{
     PURGED, SEPARATOR, SearchBy, Statement, column_text, push_among, push_ids, push_range,
     push_texts, searchable, texts_by, trigram_query,

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use retort_model::bounds::{FLOW_PARTS_LISTED, FLOWS_LISTED, PAGE_ITEMS};
 use retort_model::{ItemKind, NodeKind, RunSelection, RunSource, RunStatus, Scope, Time};
 
-use crate::Error;
 use crate::body::Unpacker;
 use crate::conversations::whole;
 use crate::dialect::{Connection, Dialect, Row};
+use crate::error::Error;
 use crate::filter::{PURGED, SearchBy, Statement, micros, moment, texts_by};
 use crate::listing::Cursor;
 use crate::page::{page_of, room_of};

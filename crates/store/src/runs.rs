@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use retort_model::bounds::{PAGE_ITEMS, ROWS_AT_ONCE};
 use retort_model::{ItemKind, NodeKind, RunSelection, RunSource, RunStatus, Scope, Time};
 
-use crate::Error;
 use crate::body::{BodyHead, PackedBody, Unpacker};
 use crate::conversations::{MANY, Taken, drop_body, insert, is_exporting, whole};
 use crate::dialect::{Connection, Dialect, Value};
+use crate::error::Error;
 use crate::filter::{PURGED, SearchBy, Statement, key_text, micros};
 use crate::importer::Importer;
 use crate::items::{

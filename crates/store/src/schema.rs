@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::Error;
 use crate::dialect::{Connection, Dialect, Value};
+use crate::error::Error;
 
 /// The steps, in order; the schema's number is how many were taken.
 const STEPS: [&str; 6] = [

@@ -3,10 +3,10 @@
 use retort_model::bounds::{BATCH_BYTES, SELECTED_ROWS};
 use retort_model::{ItemKind, Status};
 
-use crate::Error;
 use crate::body::{BodyHead, Unpacker};
 use crate::conversations::whole;
 use crate::dialect::{Connection, Value};
+use crate::error::Error;
 use crate::filter::{PURGED, read_texts, status_of};
 use crate::items::table;
 

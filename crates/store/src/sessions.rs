@@ -2,8 +2,8 @@
 
 use retort_model::Time;
 
-use crate::Error;
 use crate::dialect::{Connection, Value};
+use crate::error::Error;
 use crate::people::{PERSON, Person, read_person};
 
 /// The SHA-256 of a secret; the secret itself is kept nowhere.

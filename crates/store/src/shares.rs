@@ -2,8 +2,8 @@
 
 use retort_model::{Scope, Status, Time};
 
-use crate::Error;
 use crate::dialect::{Connection, Row, Value};
+use crate::error::Error;
 use crate::filter::{PURGED, Statement, column_text, moment, number_of_status};
 use crate::listing::{SUMMARY, SUMMARY_COLUMNS, Summary, read_summary};
 use crate::sessions::SecretHash;

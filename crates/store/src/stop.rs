@@ -99,7 +99,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Error, Store};
+    use crate::Store;
+    use crate::error::Error;
 
     const SLOW: &str =
         "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2000000000)

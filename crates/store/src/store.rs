@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use retort_model::Time;
 
-use crate::Error;
 use crate::body::Dictionaries;
 use crate::counts::Counts;
 use crate::dialect::{self, Connection, Value};
+use crate::error::Error;
 use crate::stop::Stop;
 use crate::{private, schema};
 

@@ -2,8 +2,8 @@
 
 use retort_model::{Grant, Grants, ProjectRole, Time};
 
-use crate::Error;
 use crate::dialect::{Connection, Row, Value};
+use crate::error::Error;
 use crate::filter::{Statement, column_text, moment};
 use crate::people::{PERSON, PERSON_COLUMNS, Person, insert_person, read_person};
 use crate::sessions::SecretHash;

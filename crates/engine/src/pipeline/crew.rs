@@ -8,7 +8,7 @@ use std::time::Duration;
 use retort_model::bounds::BATCHES_WAITING_PER_WORKER;
 
 use super::More;
-use crate::Error;
+use crate::error::Error;
 use crate::panics::{caught, caught_in};
 
 /// Why work may end before what feeds it does.

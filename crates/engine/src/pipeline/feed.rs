@@ -12,7 +12,7 @@ use super::aside::Batches;
 use super::halves::Halves;
 use super::rows::Rows;
 use super::{Feed, Outlet, RefusedInput, Source, Work};
-use crate::Error;
+use crate::error::Error;
 use crate::panics::point;
 use crate::source::{Inputs, PassedOver, SourceName, Stream, refusal_of};
 

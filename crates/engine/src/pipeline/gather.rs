@@ -14,7 +14,7 @@ use super::ids::{ContentHash, content_id, content_of, put_into_namespace};
 use super::repeats::{Decisions, Verdict, hash_of, order_of};
 use super::work::{Admitted, BatchDone, ReadItem};
 use super::{Counted, Delivery, FrontRow, Shaping, Source, SourceCount, Totals};
-use crate::Error;
+use crate::error::Error;
 use crate::panics::point;
 use crate::seen::SeenIds;
 

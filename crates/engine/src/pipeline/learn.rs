@@ -10,7 +10,7 @@ use super::gather::is_meant;
 use super::look::look_through;
 use super::work::{BatchDone, Reader};
 use super::{Feed, Job, More, Shaping};
-use crate::Error;
+use crate::error::Error;
 use crate::panics::point;
 
 /// What a batch tells.

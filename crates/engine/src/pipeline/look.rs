@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::work::Reader;
 use super::{Ends, Feed, Job, Made, More, Outlet, Shaping, in_order};
-use crate::Error;
+use crate::error::Error;
 
 /// Reads a feed from its beginning, until `take` has enough. `look` says on any of the threads what a batch holds, and
 /// `take` gets that in the order of the input.

@@ -40,7 +40,7 @@ pub use self::packed::{Edits, PackedBatch, Unpacked};
 pub use self::repeats::{Decisions, survey};
 pub use self::work::{BatchDone, ReadItem, parse, refuse_input};
 use self::work::{Reader, Worker};
-use crate::Error;
+use crate::error::Error;
 use crate::plan::DatasetPlan;
 use crate::source::SourceName;
 

@@ -21,7 +21,7 @@ use super::gather::prepare;
 use super::look::look_through;
 use super::work::{BatchDone, ReadItem, Reader};
 use super::{Feed, Job, More, Shaping};
-use crate::Error;
+use crate::error::Error;
 use crate::seen::{IdHash, message_hasher};
 use crate::sorter::{Sorted, Sorter};
 

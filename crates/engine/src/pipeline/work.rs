@@ -20,7 +20,7 @@ use super::gather::{Admission, Gathering, Shaped, encode, prepare};
 use super::ids::ContentHash;
 use super::packed::{Edits, PackedBatch};
 use super::{Delivery, Ends, Job, RefusedInput, Shaping, Source, Work};
-use crate::Error;
+use crate::error::Error;
 use crate::panics::point;
 use crate::seen::IdHash;
 

@@ -15,7 +15,7 @@ use super::PassedOver;
 use super::beside::Beside;
 use super::bytes::{Bounded, damaged, unsupported};
 use super::open::{Opener, Place, spool};
-use crate::Error;
+use crate::error::Error;
 
 /// Files that Retort writes beside the data of a package: no histories.
 const PACKAGE_FILES: [&str; 6] = [CARD, DATASET_INFO, EXTRA, IDS, MANIFEST, REJECTS];

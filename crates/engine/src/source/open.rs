@@ -18,7 +18,7 @@ use super::bytes::{
     unpacked,
 };
 use super::{PassedOver, ReadOptions, SourceName, Stream};
-use crate::Error;
+use crate::error::Error;
 use crate::panics::caught;
 
 /// Hands the streams of one file to `take`.

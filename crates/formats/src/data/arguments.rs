@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use retort_json::{Kind, Parser};
 use retort_model::{LeftOut, Reason, Repair, ToolCall};
 
-use super::ShapeOptions;
+use super::format::ShapeOptions;
 use super::tools::Tools;
 
 /// The arguments of a call as the text of a JSON object, keys and numbers as the model wrote them. What had to

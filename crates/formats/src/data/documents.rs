@@ -5,11 +5,11 @@ use retort_json::{Append, write_string};
 use retort_json::{RawJson, Text};
 use retort_model::{Chunk, Document, Fields, Item, ItemKind, LeftOut, Reason, Vector};
 
-use super::keys::write_others;
-use super::schema::{Field, Schema, Sink, Type};
-use super::{
+use super::format::{
     DataFormat, Embeddings, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions,
 };
+use super::keys::write_others;
+use super::schema::{Field, Schema, Sink, Type};
 
 /// The format of documents.
 pub(super) struct Documents;

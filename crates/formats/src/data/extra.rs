@@ -5,7 +5,7 @@ use retort_json::{RawJson, Text};
 use retort_json::{write_escaped, write_string};
 use retort_model::{Feedback, Message, Run};
 
-use super::ShapeOptions;
+use super::format::ShapeOptions;
 use super::record::Draft;
 use super::tools::Tools;
 use super::turns::{Side, Turn, Turns};

@@ -12,10 +12,10 @@ use retort_model::{
     fnv1a,
 };
 
+use super::format::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 use super::keys::write_others;
 use super::record::left_behind;
 use super::schema::{Field, Schema, Sink, Type};
-use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 
 /// The format.
 pub(super) struct History;

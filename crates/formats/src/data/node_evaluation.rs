@@ -4,10 +4,10 @@
 use retort_model::{Item, ItemKind, LeftOut, NodeRun, Purpose, Reason, Run, RunStatus, Warning};
 
 use super::execution::{finished, is_nothing, latency_ms, put_int, put_text, put_time, text_of};
+use super::format::{DataFormat, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions};
 use super::record::not_understood;
 use super::schema::{Field, Schema, Sink, Type};
 use super::variables::{self, columns, input_of};
-use super::{DataFormat, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions};
 
 /// The format.
 pub(super) struct NodeEvaluation;

@@ -4,9 +4,9 @@
 use retort_model::{Item, ItemKind, Purpose};
 
 use super::execution::{latency_ms, put_int, put_text, put_time, text_of, tokens};
+use super::format::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 use super::node_evaluation::{each_execution, settled};
 use super::schema::{Field, Schema, Sink, Type};
-use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 
 /// The format.
 pub(super) struct NodeOptimization;

@@ -3,11 +3,11 @@
 
 use retort_model::{Item, ItemKind, Purpose};
 
+use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
 use super::spoken::{Spoken, speak};
 use super::turns::Unlearnt;
-use super::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 
 /// The format.
 pub(super) struct OpenAi;

@@ -6,9 +6,9 @@ use retort_json::{RawJson, Text};
 use retort_model::{Item, ItemKind, LeftOut, NodeKind, Purpose, Reason, Run, RunStatus, Warning};
 
 use super::execution::{finished, input_of, latency_ms, put_int, put_text, put_time, text_of};
+use super::format::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 use super::record::not_understood;
 use super::schema::{Field, Schema, Sink, Type};
-use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 
 /// The format.
 pub(super) struct RecipeEvaluation;

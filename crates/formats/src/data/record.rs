@@ -7,9 +7,9 @@ use retort_model::{
 };
 
 use super::execution::conversation_of;
+use super::format::{Attachments, Outcome, RecordLeftOut, RecordNotes, ShapeOptions};
 use super::tools::{ToolBench, Tools, push_once};
 use super::turns::{Rules, Turns, collect};
-use super::{Attachments, Outcome, RecordLeftOut, RecordNotes, ShapeOptions};
 
 /// What stands where no result of a call was recorded.
 pub(super) const NO_RESULT: &str = r#"{"error":"no result recorded"}"#;

@@ -2,8 +2,8 @@
 
 use retort_model::{Item, ItemKind, canonical};
 
+use super::format::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 use super::schema::{Schema, Sink};
-use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 
 /// The format.
 pub(super) struct Retort;

@@ -4,8 +4,8 @@ use retort_json::RawJson;
 use retort_model::{Feedback, Fields, FileReference, Item, ItemKind, NodeRun, Run};
 
 use super::execution::{put_int, put_json, put_text, put_time, tokens};
+use super::format::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 use super::schema::{Field, Schema, Sink, Type};
-use super::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 
 /// The format.
 pub(super) struct Runs;

@@ -10,10 +10,10 @@ use retort_model::{Check, LeftOut, Message, Reason, Repair, Role, ToolCall, Warn
 
 use super::arguments::object_of;
 use super::extra::{extra, has_attachments};
+use super::format::{CallText, RecordNotes, ShapeContext, ShapeOptions};
 use super::record::{Draft, Examined, NO_RESULT, examine, settle};
 use super::tools::{Tools, push_once};
 use super::turns::{Rules, Side, Turn, Unlearnt, is_blank, result_words};
-use super::{CallText, RecordNotes, ShapeContext, ShapeOptions};
 
 const RULES: Rules = Rules {
     joins_results: false,

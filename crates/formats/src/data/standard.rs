@@ -10,13 +10,13 @@ use retort_model::{
 
 use super::arguments::object_of;
 use super::extra::{extra, has_attachments};
+use super::format::{
+    DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
+};
 use super::record::{Draft, Examined, NO_RESULT, examine, settle, shape_records};
 use super::schema::{Field, Schema, Sink, Type};
 use super::tools::{Tools, push_once};
 use super::turns::{Rules, Side, Turn, Turns, Unlearnt, result_words};
-use super::{
-    DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
-};
 
 /// The format.
 pub(super) struct Standard;

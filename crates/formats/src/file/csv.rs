@@ -11,22 +11,14 @@ use retort_json::{Value, write_string};
 use retort_model::bounds::SPREADSHEET_CELL;
 use retort_model::{Time, Vector};
 
+use super::format::{
+    Chunk, CsvDialect, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own,
+};
 use super::jsonl::JsonRows;
-use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
 use crate::data::{Schema, Sink, Type, vector_json};
 
 /// The format.
 pub(super) struct Csv;
-
-/// For whom a CSV file is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CsvDialect {
-    /// People with spreadsheets.
-    #[default]
-    Spreadsheet,
-    /// Programs.
-    Plain,
-}
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 

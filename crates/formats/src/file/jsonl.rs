@@ -7,7 +7,7 @@ use retort_json::write_string;
 use retort_model::Vector;
 use retort_model::bounds::BATCH_BYTES;
 
-use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
+use super::format::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
 use crate::data::{Column, Field, Schema, Sink, Type, write_vector};
 
 /// The format.

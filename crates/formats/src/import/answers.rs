@@ -7,8 +7,9 @@ use retort_json::{RawJson, Text};
 use retort_model::{Conversation, Label, Message, Parent, Role, Round};
 
 use super::bag::{self, Bag};
+use super::chat;
+use super::format::Notes;
 use super::unplaced::{Least, says};
-use super::{Notes, chat};
 
 /// One answer: its messages, and what the source thinks of it.
 pub(super) type Answer = (Vec<Message<'static>>, Option<Label>);
@@ -70,7 +71,7 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
             .take(&["incomplete_details"], |raw| {
                 Bag::of(raw, &mut Notes::default())?.take(&["reason"], bag::text)
             })
-            .or_else(|| bag.take(&["status"], bag::text).filter(cut_off));
+            .or_else(|| bag.take(&["status"], bag::text).filter(chat::cut_off));
         end_with(&mut messages, reason.map(Text::into_owned));
         return Some(one(messages));
     }
@@ -263,9 +264,4 @@ pub(super) fn label_of(raw: &RawJson<'_>) -> Option<Label> {
         "false" | "rejected" | "undesirable" => Some(Label::Rejected),
         _ => None,
     }
-}
-
-/// How an answer ended by a status word, if it did not end by itself.
-pub(super) fn cut_off(status: &Text<'_>) -> bool {
-    Message { finish_reason: Some(status.borrowed()), ..Message::default() }.is_cut_off()
 }

@@ -9,7 +9,7 @@ use retort_json::{RawJson, Text};
 use retort_model::{Fields, Time};
 
 use super::fields::{each_field, put, time_of};
-use super::{ItemError, Notes};
+use super::format::{ItemError, Notes};
 
 /// The fields of an object, in their order.
 #[derive(Default)]

@@ -8,8 +8,9 @@ use retort_model::{Content, Fields, Message, Role, ToolCall};
 
 use super::bag::{self, Bag};
 use super::fields::{each_field, id_or_keep, keep, put, text_or_keep};
+use super::format::{ItemError, Notes};
+use super::parts;
 use super::unplaced::Least;
-use super::{ItemError, Notes, parts};
 
 /// What was seen of a call that says whether it was understood.
 #[derive(Default)]

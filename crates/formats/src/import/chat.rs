@@ -11,15 +11,14 @@ use retort_json::{Kind, Parser};
 use retort_json::{RawJson, Text};
 use retort_model::{Content, Feedback, Fields, Label, Message, Role, Round, ToolCall};
 
-use super::answers::cut_off;
 use super::bag::{self, Bag};
 use super::calls::{CALL_ID, RESULT, TOOL_NAME, calls_in, content_of, tool_call};
 use super::fields::{each_field, keep, put, raws_or_keep, text_or_keep, time_or_keep};
+use super::format::{ItemError, Notes, Refusal};
 use super::hosted;
 use super::parts::{Segment, are_parts, invocations, segments, texts_in};
 use super::roles::{role, role_of, says_calls};
 use super::unplaced::{Least, short};
-use super::{ItemError, Notes, Refusal};
 
 /// Reads a list of messages. `known` are the fields of a source's messages that say nothing more than is read.
 pub(super) fn messages<'a>(
@@ -1018,4 +1017,9 @@ impl<'a> Extend<Message<'a>> for Rounds<'a> {
     fn extend<I: IntoIterator<Item = Message<'a>>>(&mut self, messages: I) {
         messages.into_iter().for_each(|message| self.push(message));
     }
+}
+
+/// How an answer ended by a status word, if it did not end by itself.
+pub(super) fn cut_off(status: &Text<'_>) -> bool {
+    Message { finish_reason: Some(status.borrowed()), ..Message::default() }.is_cut_off()
 }

@@ -7,7 +7,8 @@ use retort_model::{Chunk, Document, Item};
 
 use super::documents::{named, of_chunk};
 use super::fields::{each_field, keep, put};
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
+use super::format::{ImportFormat, ItemError, Notes, Refusal};
+use super::shape::Shape;
 
 /// The format.
 pub(super) struct Chunks;

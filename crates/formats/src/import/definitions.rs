@@ -2,8 +2,8 @@
 
 use retort_json::RawJson;
 
-use super::Notes;
 use super::bag::{self, Bag};
+use super::format::Notes;
 
 /// The definitions of a list, as the source wrote them; those that Google and Bedrock gather in one object are taken
 /// apart. What has no name is told of.

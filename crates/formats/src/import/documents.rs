@@ -6,8 +6,9 @@ use retort_json::{RawJson, Text};
 use retort_model::{Chunk, Document, Embedding, Item, Time};
 
 use super::fields::{count_or_keep, each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
+use super::format::{ImportFormat, ItemError, Notes, Refusal};
+use super::shape::Shape;
 use super::vector::{vector, vector_in_text};
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
 
 /// The format.
 pub(super) struct Documents;

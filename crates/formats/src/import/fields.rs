@@ -7,7 +7,7 @@ use retort_json::{Kind, Parser, Value};
 use retort_json::{RawJson, Text};
 use retort_model::{Fields, Time};
 
-use super::{ItemError, Notes};
+use super::format::{ItemError, Notes};
 
 /// Walks over the object that comes next and hands each key to `take`, which must take its value.
 pub(super) fn each_field<'a>(

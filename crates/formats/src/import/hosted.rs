@@ -8,7 +8,7 @@ use retort_model::{Content, Message, Part, PartKind, Role, ToolCall};
 
 use super::bag::{self, Bag};
 use super::calls::content_of;
-use super::{ItemError, Notes};
+use super::format::{ItemError, Notes};
 
 /// A hosted tool: the item's type without `_call`, where the item has its arguments, and where its result.
 pub(super) struct Hosted {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use retort_model::{Message, Parent, Round};
 
 use super::bag;
-use super::{ItemError, Notes, Refusal};
+use super::format::{ItemError, Notes, Refusal};
 
 /// Under what a message names itself.
 const ID: [&str; 5] = ["message_id", "messageId", "id", "uuid", "msg_id"];

@@ -5,11 +5,13 @@
 use retort_json::{Kind as JsonKind, Parser};
 use retort_model::{Conversation, Fields, Item, Kind, Round, Task};
 
+use super::chat;
 use super::fields::{
     count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
     texts_or_keep, time_or_keep,
 };
-use super::{Half, ImportFormat, ItemError, Notes, Refusal, Shape, chat};
+use super::format::{Half, ImportFormat, ItemError, Notes, Refusal};
+use super::shape::Shape;
 
 /// The format.
 pub(super) struct McpAgentGraph;

@@ -7,7 +7,9 @@ use retort_json::RawJson;
 use retort_model::{Conversation, Item, Message, Parent, Round};
 
 use super::bag::{self, Bag};
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape, chat};
+use super::chat;
+use super::format::{ImportFormat, ItemError, Notes, Refusal};
+use super::shape::Shape;
 
 /// The format.
 pub(super) struct Oasst;

@@ -16,9 +16,11 @@ use super::fields::{
     count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
     texts_or_keep, time_or_keep,
 };
+use super::format::{ImportFormat, ItemError, Notes, Refusal};
 use super::links::linked;
+use super::shape::Shape;
 use super::unplaced::{self, Least, says};
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape, chat, definitions};
+use super::{chat, definitions};
 
 /// The format.
 pub(super) struct OpenAi;

@@ -9,8 +9,8 @@ use retort_model::{Content, Message, Part, PartKind, ToolCall};
 
 use super::bag::{self, Bag};
 use super::calls::{CALL_ID, call_of, calls_in, result_of};
+use super::format::{ItemError, Notes};
 use super::unplaced::{Least, short};
-use super::{ItemError, Notes};
 
 /// One part of a message, by what it is.
 #[derive(Debug)]

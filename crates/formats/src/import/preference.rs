@@ -7,8 +7,10 @@ use retort_json::{Kind, Parser};
 use retort_model::{Fields, Item, Role};
 
 use super::bag::{self, Bag};
+use super::format::{ImportFormat, ItemError, Notes, Refusal};
+use super::openai;
 use super::roles::role_of;
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape, openai};
+use super::shape::Shape;
 
 /// The format.
 pub(super) struct Preference;

@@ -8,8 +8,9 @@ use retort_json::RawJson;
 use retort_json::{Kind, Parser};
 use retort_model::{Conversation, Item};
 
+use super::format::{ImportFormat, ItemError, Notes, Refusal};
 use super::openai::OpenAi;
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape};
+use super::shape::Shape;
 
 /// The format.
 pub(super) struct PromptCompletion;

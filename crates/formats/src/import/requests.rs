@@ -8,7 +8,9 @@ use retort_json::{Kind, Parser};
 use retort_model::{Fields, Item};
 
 use super::bag::{self, Bag};
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape, openai};
+use super::format::{ImportFormat, ItemError, Notes, Refusal};
+use super::openai;
+use super::shape::Shape;
 
 /// The format.
 pub(super) struct Requests;

@@ -3,7 +3,8 @@
 use retort_json::{JsonError, Parser};
 use retort_model::{Item, ItemKind, canonical};
 
-use super::{ImportFormat, ItemError, Notes, Shape};
+use super::format::{ImportFormat, ItemError, Notes};
+use super::shape::Shape;
 
 /// The format.
 pub(super) struct Retort;

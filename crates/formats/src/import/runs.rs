@@ -14,7 +14,9 @@ use retort_model::{
 };
 
 use super::bag::{self, Bag, count, id, json, list, object, text, time, words};
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape, unplaced};
+use super::format::{ImportFormat, ItemError, Notes, Refusal};
+use super::shape::Shape;
+use super::unplaced;
 
 /// The format.
 pub(super) struct Runs;

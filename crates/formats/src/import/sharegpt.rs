@@ -5,7 +5,9 @@ use retort_json::Text;
 use retort_json::{Parser, Value};
 use retort_model::{Conversation, Item, Kind};
 
-use super::{ImportFormat, ItemError, Notes, Shape, openai};
+use super::format::{ImportFormat, ItemError, Notes};
+use super::openai;
+use super::shape::Shape;
 
 /// The format.
 pub(super) struct ShareGpt;

@@ -12,9 +12,11 @@ use retort_model::{Conversation, Fields, Item, Message, NotUnderstood, Role, Too
 use super::bag::{self, Bag};
 use super::chat::{self, Rounds};
 use super::fields::{each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
+use super::format::{ImportFormat, ItemError, Notes, Refusal};
+use super::openai;
+use super::shape::Shape;
 use super::shape::has_key;
 use super::unplaced::{Least, says};
-use super::{ImportFormat, ItemError, Notes, Refusal, Shape, openai};
 
 /// The format.
 pub(super) struct UiucChat;

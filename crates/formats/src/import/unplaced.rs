@@ -15,7 +15,7 @@ use retort_json::{RawJson, Text};
 use retort_model::bounds::NOT_UNDERSTOOD;
 use retort_model::{Fields, NotUnderstood};
 
-use super::Notes;
+use super::format::Notes;
 
 impl Notes {
     /// Tells of something that the reader could not place, by its path from the part of the item that is being read.

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use retort_json::Parser;
 use retort_model::Vector;
 
-use super::{ItemError, Refusal};
+use super::format::{ItemError, Refusal};
 
 /// Decimal digits up to which the nearest number of 32 bits is told by no shorter ones.
 const SURE_DIGITS: usize = 6;

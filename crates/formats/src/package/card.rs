@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::{Finding, Manifest};
+use super::manifest::{Finding, Manifest};
 use crate::data::DataFormat;
 
 /// The card of a package whose data files match `data_files`.

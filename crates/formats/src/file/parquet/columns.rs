@@ -8,7 +8,7 @@ use retort_json::Text;
 use retort_model::Vector;
 use retort_model::bounds::BATCH_BYTES;
 
-use super::super::Rows;
+use super::super::format::Rows;
 use super::arrow::Lengths;
 use super::schema::is_paged;
 use crate::data::{Field, Schema, Sink, Type};

@@ -11,11 +11,11 @@ use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
-use super::super::Rows;
-use super::broken;
+use super::super::format::Rows;
 use super::columns::{Columns, Leaf, Levels};
 use super::pages::TextPages;
 use super::pieces::Pieces;
+use super::settings::broken;
 
 /// A column chunk, and what the file's footer says of it.
 pub(super) type ColumnChunk = (Pieces, ColumnCloseResult);

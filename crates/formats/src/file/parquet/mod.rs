@@ -10,6 +10,7 @@ mod pages;
 mod pieces;
 mod read;
 mod schema;
+mod settings;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -24,22 +25,12 @@ use self::columns::Columns;
 use self::encode::{ColumnChunk, encode_group};
 use self::pieces::{Books, Elsewhere};
 use self::schema::{properties_of, root_of};
-use super::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
+use self::settings::broken;
+use super::format::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
 use crate::data::Schema;
 
 /// The format.
 pub(super) struct Parquet;
-
-/// The level that other writers take by default.
-const ZSTD_LEVEL: i32 = 3;
-
-/// Bytes of a page before compression. Page and tables of the compressor then fit the second cache: with larger pages
-/// a conversion takes more CPU seconds, with smaller ones the file grows.
-const PAGE_BYTES: usize = 256 << 10;
-
-fn broken(error: impl std::fmt::Display) -> io::Error {
-    io::Error::other(error.to_string())
-}
 
 impl FileFormat for Parquet {
     fn name(&self) -> &'static str {

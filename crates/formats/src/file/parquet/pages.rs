@@ -18,7 +18,7 @@ use zstd::zstd_safe::compress_bound;
 use super::columns::{Columns, Levels};
 use super::encode::ColumnChunk;
 use super::pieces::Pieces;
-use super::{PAGE_BYTES, ZSTD_LEVEL, broken};
+use super::settings::{PAGE_BYTES, ZSTD_LEVEL, broken};
 
 /// Bytes before the values of a page, where its levels are put once all are known.
 const LEVELS_ROOM: usize = 16 << 10;

@@ -25,7 +25,7 @@ use parquet::schema::types::ColumnDescPtr;
 use retort_json::{Parser, write_string};
 use retort_model::Time;
 
-use super::super::ReadSeek;
+use super::super::format::ReadSeek;
 use super::schema::JSON_LEAVES;
 
 /// Bytes of rows, before decoding, that are decoded at a time, and rows.

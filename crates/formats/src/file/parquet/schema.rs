@@ -9,7 +9,7 @@ use parquet::basic::{
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::schema::types::{SchemaDescriptor, Type as ParquetType, TypePtr};
 
-use super::{PAGE_BYTES, ZSTD_LEVEL, broken};
+use super::settings::{PAGE_BYTES, ZSTD_LEVEL, broken};
 use crate::data::{Schema, Type};
 
 pub(super) fn properties_of(schema: &Schema, descriptor: &SchemaDescriptor) -> WriterPropertiesPtr {

@@ -1,0 +1,237 @@
+//! What a data format is, what can be asked of it, and what it says of an item.
+
+use std::sync::Arc;
+
+use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning};
+
+use super::schema::{Schema, Sink};
+use super::tools::ToolBench;
+
+/// A shape of datasets.
+pub trait DataFormat: Sync {
+    /// The name to say on the command line.
+    fn name(&self) -> &'static str;
+
+    /// What it is for, in one line.
+    fn about(&self) -> &'static str;
+
+    /// The columns. `flat` asks for those that a format without nesting (CSV) carries beside them.
+    fn schema(&self, options: &ShapeOptions, flat: bool) -> Schema;
+
+    /// The file formats that can hold it, the default first.
+    fn file_formats(&self) -> &'static [&'static str] {
+        &["jsonl", "csv", "parquet"]
+    }
+
+    /// The kinds of items that it has a shape for.
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Conversation]
+    }
+
+    /// What exports in this shape are made for, the usual first.
+    fn purposes(&self) -> &'static [Purpose] {
+        &[Purpose::ExportDataset]
+    }
+
+    /// Writes the records of an item and says what was found. Items of other kinds are left out.
+    fn shape(&self, item: &Item<'_>, context: &mut ShapeContext<'_>, out: &mut dyn Sink)
+    -> Outcome;
+
+    /// Whether some of its columns are variables that only the items tell, so that those are asked first
+    /// ([`Self::each_variable`]).
+    fn has_variables(&self) -> bool {
+        false
+    }
+
+    /// Names the variables of an item that are to have columns.
+    fn each_variable(
+        &self,
+        _item: &Item<'_>,
+        _options: &ShapeOptions,
+        _take: &mut dyn FnMut(&str),
+    ) {
+    }
+
+    /// Whether records are checked against trainers.
+    fn is_for_training(&self) -> bool {
+        false
+    }
+
+    /// What people who train on it should know, for the dataset card.
+    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
+        String::new()
+    }
+
+    /// Whether a row is a line of JSON without columns of its own.
+    fn is_whole_json(&self) -> bool {
+        false
+    }
+
+    /// Whether the ids of the conversations stand in a file beside the data, as the rows may not hold them.
+    fn has_ids_apart(&self) -> bool {
+        false
+    }
+
+    /// The `columns` and `tags` by which LLaMA-Factory reads it, if it does.
+    fn trainer_columns(&self, _flat: bool) -> Option<TrainerColumns> {
+        None
+    }
+}
+
+/// How LLaMA-Factory is to read a dataset: the entries of `dataset_info.json`.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainerColumns {
+    /// `formatting`.
+    pub formatting: &'static str,
+    /// `columns`: role in the trainer, column in the file.
+    pub columns: &'static [(&'static str, &'static str)],
+    /// `tags`: meaning, word in the file.
+    pub tags: &'static [(&'static str, &'static str)],
+}
+
+/// How tools stand in the rows of `standard`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToolsAs {
+    /// As the text of a JSON array, which every reader takes.
+    #[default]
+    Text,
+    /// As a bare array, in JSON Lines alone.
+    Array,
+}
+
+/// Where text goes that an assistant wrote beside tool calls, in the formats that can hold it there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CallText {
+    /// It stays the message's content.
+    #[default]
+    Keep,
+    /// It moves to `extra`, for trainers that refuse a message with both (Mistral).
+    Extra,
+}
+
+/// What becomes of answers after a picture, sound or file that a row does not carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attachments {
+    /// They are not learnt: they may say what only the attachment shows.
+    #[default]
+    LeaveOut,
+    /// The attachment is dropped, and they are learnt as if it had never been there.
+    Drop,
+}
+
+/// How embeddings stand in the rows of documents and chunks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Embeddings {
+    /// Not at all.
+    Without,
+    /// In columns of 32 bits a number, which hold all that was told.
+    F32,
+    /// In columns of 64 bits a number.
+    #[default]
+    F64,
+}
+
+/// What can be asked of a data format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShapeOptions {
+    /// What to do with records that a trainer would refuse.
+    pub check: Check,
+    /// How tools stand in `standard`.
+    pub tools: ToolsAs,
+    /// Wrap arguments that are no JSON object instead of leaving the record out.
+    pub wrap_arguments: bool,
+    /// Fill gaps with placeholders (a missing result, missing arguments, an empty message) instead of cutting around
+    /// them.
+    pub fill: bool,
+    /// Where text beside tool calls goes.
+    pub call_text: CallText,
+    /// What becomes of answers after a picture, sound or file.
+    pub attachments: Attachments,
+    /// Write the histories of sub-agents as records of their own.
+    pub tasks: bool,
+    /// Retrieved passages carried with one assistant message of `history`.
+    pub max_contexts: usize,
+    /// How embeddings are written, for the formats that have them.
+    pub embeddings: Embeddings,
+    /// The node of runs whose executions become the records, for the formats that need one.
+    pub node: Option<Arc<str>>,
+    /// The variables that have columns, for the formats that have such; in their order.
+    pub variables: Arc<[Arc<str>]>,
+}
+
+impl Default for ShapeOptions {
+    fn default() -> Self {
+        Self {
+            check: Check::Repair,
+            tools: ToolsAs::Text,
+            wrap_arguments: false,
+            fill: false,
+            call_text: CallText::default(),
+            attachments: Attachments::default(),
+            tasks: false,
+            max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
+            embeddings: Embeddings::default(),
+            node: None,
+            variables: [].into(),
+        }
+    }
+}
+
+/// What a data format works with, beside the item.
+pub struct ShapeContext<'w> {
+    /// What was asked.
+    pub options: &'w ShapeOptions,
+    /// Whether the flat columns are wanted.
+    pub flat: bool,
+    /// Tool definitions in their prepared form, remembered from one conversation to the next.
+    pub tools: &'w mut ToolBench,
+}
+
+/// What came of one item.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The records that were written.
+    pub records: Vec<RecordNotes>,
+    /// What was left out.
+    pub left_out: Vec<RecordLeftOut>,
+    /// Tools that got another name: the old and the new.
+    pub renamed_tools: Vec<(String, String)>,
+}
+
+/// What was found in a record that was written.
+#[derive(Clone, Debug, Default)]
+pub struct RecordNotes {
+    /// What was mended.
+    pub repairs: Vec<Repair>,
+    /// What would have to be mended, where the check is off.
+    pub unrepaired: Vec<Repair>,
+    /// Why a trainer would refuse it for good, where the check is off.
+    pub unfit: Option<Reason>,
+    /// What people should know.
+    pub warnings: Vec<Warning>,
+    /// The part of the item that the record is, if not the whole.
+    pub part: Option<String>,
+    /// What the row could not hold and keeps no place for, as the JSON text of an object.
+    pub extra: Option<String>,
+}
+
+/// A record that was left out.
+#[derive(Clone, Debug)]
+pub struct RecordLeftOut {
+    /// The graph's round or the sub-agent's task that the record was for.
+    pub part: Option<String>,
+    /// Why.
+    pub why: LeftOut,
+}
+
+impl Outcome {
+    /// An item of a kind that the format has no shape for.
+    pub(super) fn other_kind(item: &Item<'_>) -> Self {
+        let detail = format!("it is a {}", item.kind());
+        Self::left_out(None, LeftOut::new(Reason::OtherKind, detail))
+    }
+
+    pub(super) fn left_out(part: Option<String>, why: LeftOut) -> Self {
+        Self { left_out: vec![RecordLeftOut { part, why }], ..Self::default() }
+    }
+}

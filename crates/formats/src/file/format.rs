@@ -1,0 +1,144 @@
+//! What a file format is.
+
+use std::any::Any;
+use std::io::{self, Read, Seek, Write};
+
+use crate::data::{Schema, Sink};
+
+/// A kind of data file.
+pub trait FileFormat: Sync {
+    /// The name to say on the command line, and the ending of its files.
+    fn name(&self) -> &'static str;
+
+    /// What it is best for, in one line.
+    fn about(&self) -> &'static str;
+
+    /// Its media type.
+    fn media_type(&self) -> &'static str;
+
+    /// Whether nested values stand in it as such. Others get flat columns beside their JSON text.
+    fn is_nested(&self) -> bool {
+        true
+    }
+
+    /// Whether readers infer the types of columns from the first rows.
+    fn types_are_inferred(&self) -> bool {
+        false
+    }
+
+    /// Whether the file may be compressed as a whole.
+    fn is_text(&self) -> bool {
+        true
+    }
+
+    /// An empty batch of rows.
+    fn rows(&self, schema: &Schema, options: FileOptions) -> Box<dyn Rows>;
+
+    /// Whether a group is to be encoded that would have this size with one more batch like its last.
+    fn is_full(&self, _rows: usize, _bytes: usize) -> bool {
+        true
+    }
+
+    /// Encodes the batches of a group; what comes back is for the writer of the same format.
+    ///
+    /// # Errors
+    /// Those of the encoder.
+    fn encode(&self, group: Vec<Box<dyn Rows>>, options: FileOptions) -> io::Result<Chunk>;
+
+    /// A writer at the start of a file.
+    ///
+    /// # Errors
+    /// Those of the encoder.
+    fn writer(&self, schema: &Schema, options: FileOptions) -> io::Result<Box<dyn FileWriter>>;
+
+    /// Reads the rows of a finished file back, each as the JSON text of an object.
+    ///
+    /// # Errors
+    /// The file is not of this format.
+    fn read(
+        &self,
+        input: Box<dyn ReadSeek>,
+    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>>;
+}
+
+/// For whom a CSV file is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CsvDialect {
+    /// People with spreadsheets.
+    #[default]
+    Spreadsheet,
+    /// Programs.
+    Plain,
+}
+
+/// What can be asked of a file format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileOptions {
+    /// How CSV is written.
+    pub csv: CsvDialect,
+}
+
+/// A batch of rows being gathered.
+pub trait Rows: Sink + Any + Send {
+    /// Rows so far.
+    fn count(&self) -> usize;
+    /// Bytes that they take, about.
+    fn size_bytes(&self) -> usize;
+    /// Characters or bytes of each row that was ended, for the account of lengths.
+    fn row_sizes(&self) -> &[u32];
+    /// For each row, which lists were filled and which optional values were there: what a reader that infers
+    /// types can learn from it.
+    fn evidence(&self) -> &[u64];
+    /// The bytes of one row as it stands in the file, where rows stand apart.
+    fn row(&self, _index: usize) -> Option<&[u8]> {
+        None
+    }
+    /// Takes one row out of the batch.
+    fn remove(&mut self, _index: usize) {}
+    /// Cells that were guarded or are in danger, by count: guarded, long, ambiguous.
+    fn cells(&self) -> [u64; 3] {
+        [0; 3]
+    }
+}
+
+/// Something that can be read from any place.
+pub trait ReadSeek: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> ReadSeek for T {}
+
+/// Encoded rows, ready for the file.
+pub struct Chunk {
+    /// How many.
+    pub rows: u64,
+    pub(super) body: Box<dyn Any + Send>,
+}
+
+/// Puts chunks into one file.
+pub trait FileWriter: Send {
+    /// Appends a chunk.
+    ///
+    /// # Errors
+    /// Those of the file.
+    fn write(&mut self, chunk: Chunk, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// Those of the file.
+    fn finish(self: Box<Self>, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// The rows as the type that the format made.
+pub(super) fn own<T: Rows>(rows: Box<dyn Rows>) -> io::Result<Box<T>> {
+    (rows as Box<dyn Any>)
+        .downcast::<T>()
+        .map_err(|_| io::Error::other("rows of another file format"))
+}
+
+pub(super) fn body<T: Any>(chunk: Chunk) -> io::Result<T> {
+    chunk
+        .body
+        .downcast::<T>()
+        .map(|body| *body)
+        .map_err(|_| io::Error::other("a chunk of another file format"))
+}
