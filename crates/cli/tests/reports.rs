@@ -301,6 +301,26 @@ fn histories_whose_fields_differ_in_kind_are_written_whole() {
 }
 
 #[test]
+fn findings_name_the_first_items_of_each_kind() {
+    let place = Place::new();
+    let unknown = serde_json::json!({"id": "b", "messages": [{"role": "narrator", "content": "Meanwhile"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]});
+    let mended = serde_json::json!({"id": "c", "messages": [{"role": "user", "content": "q"}, {"role": "user", "content": "r"}, {"role": "assistant", "content": "a"}]});
+    place.file("in.jsonl", lines([chat("a"), unknown, mended]));
+    let found = &place.printed(&["preview", "in.jsonl", "--json"])["findings"]["first_ids"];
+    assert_eq!(found["left_out"]["not-understood"], serde_json::json!(["b"]), "{found}");
+    assert_eq!(found["repaired"]["merged-turns"], serde_json::json!(["c"]), "{found}");
+    let path = serde_json::json!(["b: messages[0].role=narrator"]);
+    assert_eq!(found["warnings"]["not-understood"], path, "{found}");
+    // The receipt that convert prints names the same.
+    let receipt = place.printed(&["convert", "in.jsonl", "-o", "out", "--json"]);
+    let repaired = &receipt["records"]["repaired_by_kind"][0];
+    assert_eq!(
+        (&repaired["kind"], &repaired["first_ids"]),
+        (&"merged-turns".into(), &serde_json::json!(["c"]))
+    );
+}
+
+#[test]
 fn a_file_name_is_bounded_in_bytes() {
     // Report file-name-of-128-signs.
     let place = Place::new();

@@ -288,7 +288,7 @@ fn list<K: Ord + Copy>(
     Ok(())
 }
 
-/// The findings as JSON.
+/// The findings as JSON: counts by kind, and the first items of each kind.
 pub fn findings_json(found: &Found<'_>) -> serde_json::Value {
     let Found { account, refused, first_refused, passed_over } = found;
     fn tally<K: Ord + Copy>(
@@ -298,6 +298,16 @@ pub fn findings_json(found: &Found<'_>) -> serde_json::Value {
         tally
             .iter()
             .map(|(kind, count, _)| (name(kind).to_owned(), json!(count)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+    fn first_ids<K: Ord + Copy>(
+        tally: &Tally<K>,
+        name: impl Fn(K) -> &'static str,
+    ) -> serde_json::Value {
+        tally
+            .iter()
+            .map(|(kind, _, ids)| (name(kind).to_owned(), json!(ids)))
             .collect::<serde_json::Map<_, _>>()
             .into()
     }
@@ -315,5 +325,13 @@ pub fn findings_json(found: &Found<'_>) -> serde_json::Value {
         "would_be_refused": tally(&account.unrepaired, Repair::as_str),
         "unfit": tally(&account.unfit, Reason::as_str),
         "warnings": tally(&account.warned, Warning::as_str),
+        "first_ids": {
+            "left_out": first_ids(&account.left_out, Reason::as_str),
+            "records_left_out": first_ids(&account.records_left_out, Reason::as_str),
+            "repaired": first_ids(&account.repaired, Repair::as_str),
+            "would_be_refused": first_ids(&account.unrepaired, Repair::as_str),
+            "unfit": first_ids(&account.unfit, Reason::as_str),
+            "warnings": first_ids(&account.warned, Warning::as_str),
+        },
     })
 }
