@@ -106,6 +106,8 @@ struct Form {
     check: String,
     /// A checkbox: sent as `true`, or not at all.
     fill: bool,
+    call_text: String,
+    attachments: String,
 }
 
 impl Default for Form {
@@ -118,6 +120,8 @@ impl Default for Form {
             data_format: "standard".into(),
             check: making.check,
             fill: making.fill,
+            call_text: making.call_text,
+            attachments: making.attachments,
         }
     }
 }
@@ -135,6 +139,8 @@ impl Form {
             data_format: Some(self.data_format.clone()),
             check: self.check.clone(),
             fill: self.fill,
+            call_text: self.call_text.clone(),
+            attachments: self.attachments.clone(),
             ..wire::Making::default()
         }
     }

@@ -291,6 +291,35 @@ async fn a_name_in_use_is_told_before_anything_is_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_export_page_has_the_choices_of_repairs_and_keeps_them_to_the_dataset() {
+    on_sqlite(async |house: &mut House| {
+        let ann = house.session(&house.ann).await;
+        house.post("/api/v1/conversations", &ann, said("one")).await.ok();
+        let csrf = token(&ann);
+        let all = [("csrf", &*csrf), ("action", "all")];
+        house.ask("POST", "/export/choose").by(&ann).form(&all).send().await;
+        let form = "dataset_name=x&call_text=extra&attachments=drop&fill=true";
+        let text = house.get(&format!("/export/dataset?{form}"), &ann).await.text();
+        for chosen in [
+            "<option value=\"extra\" selected>",
+            "<option value=\"drop\" selected>",
+            "name=\"fill\" value=\"true\" checked>",
+        ] {
+            assert!(text.contains(chosen), "{chosen}: {text}");
+        }
+        let text = house.get(&format!("/export/check?{form}"), &ann).await.text();
+        let fields = [("call_text", "extra"), ("attachments", "drop"), ("fill", "true")];
+        for (name, value) in fields {
+            let field = format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
+            assert!(text.contains(&field), "{field}: {text}");
+        }
+        let refused = house.get("/export/check?dataset_name=x&call_text=nowhere", &ann).await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_receipt_left_out_is_listed_record_by_record() {
     on_sqlite(async |house: &mut House| {
         let ann = house.session(&house.ann).await;
