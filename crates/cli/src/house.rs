@@ -101,6 +101,17 @@ impl House {
             Self::There(client) => Ok(client.trace(id)?),
         }
     }
+
+    /// Anyone's datasets that hold something of a person.
+    pub fn trace_person(&self, name: &str) -> Result<Vec<wire::Dataset>, Failure> {
+        match self {
+            Self::Here(opened) => {
+                let found = opened.service.trace_person(&opened.caller, name)?;
+                Ok(found.iter().map(Into::into).collect())
+            }
+            Self::There(client) => Ok(client.trace_person(name)?),
+        }
+    }
 }
 
 /// Runs, and what they were executions of.

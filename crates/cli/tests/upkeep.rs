@@ -131,6 +131,18 @@ fn what_is_not_as_the_store_has_it_is_noticed() {
     assert!(ran.err.contains("SHA-256 differs"), "{}", ran.err);
     assert!(!keep.place.path("x.zip").exists());
 
+    // A packed copy, which downloads send, is damaged later.
+    let keep = with_dataset();
+    keep.ok(&["datasets", "download", "x", "-q"]);
+    let packed = object(&keep, ".jsonl.deflate");
+    let mut bytes = fs::read(&packed).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    fs::write(&packed, bytes).unwrap();
+    let ran = keep.run(&["datasets", "download", "x", "-q", "--force"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.contains("SHA-256 differs"), "{}", ran.err);
+
     // What a backup brought back is as it was, though later.
     let keep = with_dataset();
     let receipt = object(&keep, "manifest.json");
@@ -198,6 +210,12 @@ fn whoever_holds_the_store_sees_and_ends_what_everyone_made() {
     let listed = keep.ok(&["datasets", "list"]).out;
     assert!(listed.contains(ann) && listed.contains("hers"), "{listed}");
     keep.ok(&["datasets", "verify", "hers"]);
+    assert!(keep.ok(&["trace", "ann-1"]).out.contains("hers"));
+    assert!(keep.ok(&["trace", "--person", ann]).out.contains("hers"));
+    let nobody = keep.ok(&["trace", "--person", "nobody"]);
+    assert_eq!((nobody.out.as_str(), nobody.err.as_str()), ("", "no dataset contains it\n"));
+    keep.ok(&["purge", "ann-1", "--yes"]);
+    assert!(keep.ok(&["trace", "ann-1"]).out.contains("hers"));
     keep.ok(&["datasets", "delete", "hers", "--yes"]);
     assert!(!keep.ok(&["datasets", "list"]).out.contains("hers"));
 }

@@ -215,16 +215,27 @@ impl Service {
         })
     }
 
-    /// The caller's datasets that hold something of a conversation or run, also if it was purged.
+    /// The datasets that hold something of a conversation, run or document, also if it was purged: the caller's, and
+    /// for an owner anyone's in the project.
     ///
     /// # Errors
-    /// Nothing is known of such a conversation or run; those of the store.
+    /// Nothing is known of such an item; those of the store.
     pub fn trace(&self, caller: &Caller, id: &str) -> Result<Vec<Dataset>, Error> {
         caller.needs(Grant::Export)?;
         if !self.store.knows(&caller.scope(), id)? {
             return Err(no_conversation(id));
         }
-        Ok(still_theirs(caller, self.store.trace(&caller.own(), id)?))
+        Ok(still_theirs(caller, self.store.trace(&caller.overseen(), id)?))
+    }
+
+    /// Anyone's datasets in the project that hold something of a person: what they own, imported or held.
+    ///
+    /// # Errors
+    /// The caller is no owner of the project; those of the store.
+    pub fn trace_person(&self, caller: &Caller, name: &str) -> Result<Vec<Dataset>, Error> {
+        caller.needs(Grant::Export)?;
+        caller.needs_role(ProjectRole::Owner)?;
+        Ok(self.store.trace_person(&caller.overseen(), name)?)
     }
 }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use flate2::write::DeflateDecoder;
 use retort_formats::package::{Archive, Entry, Segment};
 use retort_model::Action;
 use retort_store::{Dataset, DatasetFile};
@@ -201,11 +202,14 @@ impl Download {
             reason: error.to_string(),
         };
         let mut input = self.place.open(object)?;
-        input.seek(SeekFrom::Start(range.start)).map_err(failed)?;
         let mut left = range.end - range.start;
-        // What is read from its start to its end is compared with what the store has; before the last piece is sent, so
-        // that what differs is seen to break off.
-        let mut hash = (left == file.bytes).then(Sha256::new);
+        // What is read from its start to its end is compared with what the store has, a packed copy unpacked; before the
+        // last piece is sent, so that what differs is seen to break off.
+        let is_packed = *object != file.object;
+        let whole =
+            if is_packed { input.seek(SeekFrom::End(0)).map_err(failed)? } else { file.bytes };
+        input.seek(SeekFrom::Start(range.start)).map_err(failed)?;
+        let mut hash = (left == whole).then(|| Comparing::new(is_packed));
         let mut buffer = vec![0; 1 << 18];
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
@@ -218,15 +222,74 @@ impl Download {
             let piece = buffer.get(..length).unwrap_or_default();
             left -= length as u64;
             if let Some(hash) = &mut hash {
-                hash.update(piece);
-                if left == 0 && hex(&hash.finalize_reset()) != file.sha256 {
-                    let why = "it is not what was made: its SHA-256 differs from the store's";
-                    return Err(failed(io::Error::other(why)).into());
-                }
+                hash.add(piece);
+            }
+            if left == 0
+                && let Some(hash) = hash.take()
+                && hash.sha256() != file.sha256
+            {
+                let why = "it is not what was made: its SHA-256 differs from the store's";
+                return Err(failed(io::Error::other(why)).into());
             }
             out.write_all(piece).map_err(sending)?;
         }
         Ok(())
+    }
+}
+
+/// The SHA-256 of a file as it is sent, packed or not.
+enum Comparing {
+    Plain(Sha256),
+    Packed(Box<DeflateDecoder<Hash>>),
+    /// What cannot be unpacked is equal to nothing.
+    Damaged,
+}
+
+/// Hashes what is written to it.
+struct Hash(Sha256);
+
+impl Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Comparing {
+    fn new(is_packed: bool) -> Self {
+        if is_packed {
+            Self::Packed(Box::new(DeflateDecoder::new(Hash(Sha256::new()))))
+        } else {
+            Self::Plain(Sha256::new())
+        }
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        let can_go_on = match self {
+            Self::Plain(hash) => {
+                hash.update(piece);
+                true
+            }
+            Self::Packed(decoder) => decoder.write_all(piece).is_ok(),
+            Self::Damaged => false,
+        };
+        if !can_go_on {
+            *self = Self::Damaged;
+        }
+    }
+
+    fn sha256(self) -> String {
+        match self {
+            Self::Plain(hash) => hex(&hash.finalize()),
+            Self::Packed(decoder) => {
+                decoder.finish().map_or_else(|_| String::new(), |hash| hex(&hash.0.finalize()))
+            }
+            Self::Damaged => String::new(),
+        }
     }
 }
 

@@ -246,22 +246,43 @@ impl crate::Store {
         })
     }
 
-    /// The datasets that hold something of the conversations and runs with that id, also of purged ones.
+    /// The datasets that hold something of the conversations, runs and documents with that id, also of purged ones.
     ///
     /// # Errors
     /// Those of the database.
     pub fn trace(&self, scope: &Scope, id: &str) -> Result<Vec<Dataset>, Error> {
+        self.trace_items(scope, &["id"], id)
+    }
+
+    /// The datasets that hold something that a person owns, imported or held. Of what was purged no name is left.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn trace_person(&self, scope: &Scope, name: &str) -> Result<Vec<Dataset>, Error> {
+        self.trace_items(scope, &["owner", "importer", "holder"], name)
+    }
+
+    /// The datasets that hold an item with this text in one of the columns.
+    fn trace_items(
+        &self,
+        scope: &Scope,
+        columns: &[&str],
+        text: &str,
+    ) -> Result<Vec<Dataset>, Error> {
         let mut statement = Statement::new(DATASET);
         statement.made_in(scope);
+        statement.push(" AND job IN (SELECT i.job FROM job_item i WHERE i.item IN (");
+        let mut between = "";
+        for &kind in ItemKind::ALL {
+            for column in columns {
+                let sql =
+                    format!("{between}SELECT c.key FROM {} c WHERE c.project = ", table(kind));
+                statement.push(&sql).int(scope.project);
+                statement.push(&format!(" AND c.{column} = ")).key(text);
+                between = " UNION ALL ";
+            }
+        }
         statement.push(
-            " AND job IN (SELECT i.job FROM job_item i WHERE i.item IN
-                  (SELECT c.key FROM conversation c WHERE c.project = ",
-        );
-        statement.int(scope.project).push(" AND c.id = ").key(id);
-        statement.push(" UNION ALL SELECT c.key FROM run c WHERE c.project = ");
-        statement.int(scope.project).push(" AND c.id = ").key(id);
-        statement.push(" UNION ALL SELECT c.key FROM document c WHERE c.project = ");
-        statement.int(scope.project).push(" AND c.id = ").key(id).push(
             ") AND NOT EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal))
               ORDER BY id",
         );

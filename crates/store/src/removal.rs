@@ -26,12 +26,14 @@ pub struct Belongings {
     pub open_jobs: u64,
     /// Datasets.
     pub datasets: u64,
-    /// Conversations.
+    /// Conversations: a person's are those that they own, and those without an owner that they imported.
     pub conversations: u64,
-    /// Runs.
+    /// Runs, likewise.
     pub runs: u64,
-    /// Documents.
+    /// Documents: a person's are those that they own or imported.
     pub documents: u64,
+    /// Conversations and runs of others that the person imported.
+    pub imported: u64,
 }
 
 /// Counts rows of a table.
@@ -42,7 +44,7 @@ fn count(connection: &mut Connection, mut statement: Statement) -> Result<u64, E
 }
 
 impl crate::Store {
-    /// What a person has, in all projects: conversations and runs are those that their name owns.
+    /// What a person has, in all projects.
     ///
     /// # Errors
     /// Those of the database.
@@ -68,10 +70,16 @@ impl crate::Store {
                     statement.int(project).push(&format!(" AND {column} = ")).key(name).push(more);
                     count(connection, statement)
                 };
+                let of_others = " AND status <> 3 AND holder <> importer";
+                let not_owned = " AND status <> 3 AND (owner IS NULL OR owner <> importer)";
                 belongings.webhooks += named("webhook", "creator", "")?;
                 belongings.datasets += named("dataset", "creator", "")?;
-                belongings.conversations += named("conversation", "owner", " AND status < 3")?;
-                belongings.runs += named("run", "owner", " AND status <> 3")?;
+                belongings.conversations += named("conversation", "holder", " AND status < 3")?;
+                belongings.runs += named("run", "holder", " AND status <> 3")?;
+                belongings.documents += named("document", "owner", " AND status <> 3")?;
+                belongings.documents += named("document", "importer", not_owned)?;
+                belongings.imported += named("conversation", "importer", of_others)?;
+                belongings.imported += named("run", "importer", of_others)?;
             }
             Ok(belongings)
         })
@@ -99,6 +107,7 @@ impl crate::Store {
                 conversations: of("conversation WHERE status < 3")?,
                 runs: of("run WHERE status <> 3")?,
                 documents: of("document WHERE status <> 3")?,
+                imported: 0,
             })
         })
     }

@@ -187,6 +187,11 @@ impl Client {
         Ok(found.datasets)
     }
 
+    pub fn trace_person(&self, name: &str) -> Result<Vec<wire::Dataset>, ClientError> {
+        let found: wire::Datasets = self.get(&["datasets"], vec![("person", name.to_owned())])?;
+        Ok(found.datasets)
+    }
+
     pub fn submit_export(
         &self,
         export: &ExportRequest,

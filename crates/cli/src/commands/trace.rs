@@ -8,12 +8,19 @@ use super::Failure;
 use super::datasets::list;
 use crate::config::Keeping;
 
-/// List the datasets that hold something of a conversation or run, also if it was purged.
+/// List the datasets that contain a conversation, run, document or person.
+///
+/// An item is found even after it was purged; owners of the project see everyone's datasets. To delete one, use `retort
+/// datasets delete NUMBER`.
 #[derive(Args)]
 pub struct Trace {
-    /// The id of the conversation, or the request id of the run.
-    #[arg(value_name = "ID")]
-    id: String,
+    /// The id of the conversation or document, or the request id of the run.
+    #[arg(value_name = "ID", required_unless_present = "person", conflicts_with = "person")]
+    id: Option<String>,
+
+    /// Everyone's datasets that contain something this person owns or imported and that was not purged; for owners.
+    #[arg(long, value_name = "NAME")]
+    person: Option<String>,
 
     /// As JSON.
     #[arg(long)]
@@ -25,7 +32,11 @@ pub struct Trace {
 
 impl Trace {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let datasets = self.keeping.house()?.trace(&self.id)?;
-        list(&datasets, self.json, "no dataset holds it")
+        let house = self.keeping.house()?;
+        let datasets = match (&self.id, &self.person) {
+            (_, Some(name)) => house.trace_person(name)?,
+            (id, None) => house.trace(id.as_deref().unwrap_or_default())?,
+        };
+        list(&datasets, self.json, "no dataset contains it")
     }
 }

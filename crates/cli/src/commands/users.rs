@@ -137,7 +137,7 @@ impl Users {
                 let name = one_line(&person.name, 80);
                 let question = format!(
                     "`{name}` will be deleted, with {}, {}, {} and {}, and leaves {}; {} of theirs will close and {} will \
-                     end; {}, {} and {} stay in their projects under this name",
+                     end; {}, {}, {}, {}, and {} of others that they imported stay in their projects",
                     several(has.tokens, "API token"),
                     several(has.webhooks, "webhook"),
                     several(has.invitations, "invitation"),
@@ -147,7 +147,9 @@ impl Users {
                     several(has.open_jobs, "open job"),
                     several(has.conversations, "conversation"),
                     several(has.runs, "run"),
+                    several(has.documents, "document"),
                     several(has.datasets, "dataset"),
+                    several(has.imported, "item"),
                 );
                 confirm(&question, yes)?;
                 service.delete_person(&person)?;

@@ -33,6 +33,8 @@ pub fn routes() -> OpenApiRouter<App> {
 struct Whose {
     /// Those of everyone in the project, for its owners; else one's own.
     everyone: Option<bool>,
+    /// Anyone's that hold something that a person of this name owns, imported or held; for owners of the project.
+    person: Option<String>,
 }
 
 /// List one's datasets
@@ -43,9 +45,10 @@ async fn list(
     Asking(caller): Asking,
     Params(whose): Params<Whose>,
 ) -> Answer<wire::Datasets> {
-    let datasets = app.call(move |service| match whose.everyone {
-        Some(true) => service.all_datasets(&caller),
-        _ => service.datasets(&caller),
+    let datasets = app.call(move |service| match (&whose.person, whose.everyone) {
+        (Some(person), _) => service.trace_person(&caller, person),
+        (None, Some(true)) => service.all_datasets(&caller),
+        (None, _) => service.datasets(&caller),
     });
     let datasets = datasets.await?;
     Ok(Json(wire::Datasets { datasets: datasets.iter().map(wire::Dataset::from).collect() }))

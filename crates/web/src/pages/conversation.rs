@@ -13,6 +13,7 @@ use retort_model::{Conversation, Grant, Selection, Status, Time, canonical};
 use retort_service::{Edit, Error, Share, ShareRequest, Shows, Summary, first_question};
 use serde::Deserialize;
 
+use super::datasets::Row;
 use super::frame::{Frame, Posted, Visit};
 use super::records::{Linked, Said, said};
 use super::taken::{Path, Query};
@@ -119,6 +120,8 @@ struct Page {
     /// The path of one that was made just now.
     made: Option<String>,
     can_share: bool,
+    /// The datasets that it is in, where the caller may see any.
+    datasets: Option<Vec<Row>>,
 }
 
 async fn page(
@@ -144,9 +147,13 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let can_share = visit.caller.grants().has(Grant::Share);
         let shares = service.shares_of(&visit.caller, &summary)?;
         let cited = service.cited(&visit.caller, &line)?;
-        Ok((summary, line, shares, can_share, cited))
+        let datasets = match visit.caller.grants().has(Grant::Export) {
+            true => Some(service.trace(&visit.caller, &summary.id)?),
+            false => None,
+        };
+        Ok((summary, line, shares, can_share, cited, datasets))
     });
-    let (summary, line, shares, can_share, cited) = match seen.await {
+    let (summary, line, shares, can_share, cited, datasets) = match seen.await {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
@@ -166,7 +173,9 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
             format!("{}from={}&", shown.branch_query, utf8_percent_encode(from, NON_ALPHANUMERIC))
         }
     };
-    show(StatusCode::OK, &Page { list: list_at(&from), from, branch_query, made, ..shown })
+    let datasets = datasets.map(|datasets| datasets.iter().map(Row::of).collect());
+    let page = Page { list: list_at(&from), from, branch_query, made, datasets, ..shown };
+    show(StatusCode::OK, &page)
 }
 
 fn whole(
@@ -217,6 +226,7 @@ fn whole(
         shares: shares.collect(),
         made: None,
         can_share,
+        datasets: None,
     }
 }
 

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{DatasetName, JobKind, Reason, Repair, Warning};
+use retort_model::{DatasetName, Grant, JobKind, JobState, Reason, Repair, Warning};
 use retort_service::{Dataset, Job, Manifest, preview_package};
 use serde::Deserialize;
 
@@ -32,20 +32,25 @@ pub(super) fn routes() -> Router<App> {
         .route("/datasets/{id}/delete", get(ask).post(delete))
 }
 
-struct Row {
-    id: i64,
-    name: String,
+/// The list of everyone's datasets, for owners.
+const EVERYONES: &str = "/datasets?everyone=true";
+
+pub(super) struct Row {
+    pub(super) id: i64,
+    pub(super) name: String,
     purpose: String,
     format: String,
     node: String,
     records: String,
     size: String,
-    creator: String,
-    created: String,
+    pub(super) creator: String,
+    pub(super) created: String,
+    /// Whether whoever looks may read it, or just see that it is there and delete it.
+    is_open: bool,
 }
 
 impl Row {
-    fn of(dataset: &Dataset) -> Self {
+    pub(super) fn of(dataset: &Dataset) -> Self {
         Self {
             id: dataset.id,
             name: dataset.name.clone(),
@@ -59,6 +64,7 @@ impl Row {
             size: size(dataset.bytes),
             creator: dataset.creator.clone(),
             created: moment(dataset.created_at),
+            is_open: true,
         }
     }
 }
@@ -78,7 +84,32 @@ impl Open {
             name: job.name.clone(),
             state: job.state.to_string().replace('_', " "),
             percent: percent(job.progress.bytes_done, job.progress.bytes_total),
-            is_failed: job.state == retort_model::JobState::Failed,
+            is_failed: job.state == JobState::Failed,
+        }
+    }
+}
+
+/// A job of someone else, which an owner may cancel.
+struct OtherJob {
+    kind: &'static str,
+    place: &'static str,
+    creator: String,
+    size: String,
+    job: Open,
+}
+
+impl OtherJob {
+    fn of(job: &Job) -> Self {
+        let (kind, place) = match job.kind {
+            JobKind::Import => ("Import", "imports"),
+            JobKind::Export => ("Export", "exports"),
+        };
+        Self {
+            kind,
+            place,
+            creator: job.creator.clone(),
+            size: size(job.progress.bytes_total),
+            job: Open::of(job),
         }
     }
 }
@@ -88,6 +119,8 @@ impl Open {
 struct Asked {
     q: String,
     sort: String,
+    /// Everyone's in the project, for its owners.
+    everyone: bool,
 }
 
 #[derive(Template)]
@@ -100,24 +133,37 @@ struct List {
     has_nodes: bool,
     rows: Vec<Row>,
     open: Vec<Open>,
+    /// Jobs of others that are under way or failed.
+    others: Vec<OtherJob>,
+    everyone: bool,
     q: String,
     sort: String,
 }
 
 async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) -> Response {
     let frame = visit.frame("datasets");
+    let me = visit.caller.name().to_owned();
     let seen = app.call(move |service| {
+        let is_open = |job: &Job| !job.state.is_ended() || job.state == JobState::Failed;
         let mut jobs = service.jobs_of(&visit.caller, JobKind::Export, JOBS)?;
-        jobs.retain(|job| !job.state.is_ended() || job.state == retort_model::JobState::Failed);
-        Ok((service.datasets(&visit.caller)?, jobs))
+        jobs.retain(is_open);
+        if !asked.everyone {
+            return Ok((service.datasets(&visit.caller)?, jobs, Vec::new()));
+        }
+        let mut others = service.all_jobs_of(&visit.caller, JobKind::Export, JOBS)?;
+        if visit.caller.grants().has(Grant::Write) {
+            others.extend(service.all_jobs_of(&visit.caller, JobKind::Import, JOBS)?);
+        }
+        others.retain(|job| is_open(job) && job.creator != visit.caller.name());
+        Ok((service.all_datasets(&visit.caller)?, jobs, others))
     });
-    let (mut datasets, jobs) = match seen.await {
+    let (mut datasets, jobs, others) = match seen.await {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
     let sought = asked.q.trim().to_lowercase();
     datasets.retain(|one| {
-        [&one.name, &one.purpose, &one.data_format, &one.file_format]
+        [&one.name, &one.purpose, &one.data_format, &one.file_format, &one.creator]
             .iter()
             .any(|text| text.to_lowercase().contains(&sought))
     });
@@ -132,7 +178,12 @@ async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) 
         frame,
         is_moving: jobs.iter().any(|job| !job.state.is_ended()),
         has_nodes: datasets.iter().any(|one| one.node.is_some()),
-        rows: datasets.iter().map(Row::of).collect(),
+        rows: datasets
+            .iter()
+            .map(|one| Row { is_open: one.creator == me, ..Row::of(one) })
+            .collect(),
+        others: others.iter().map(OtherJob::of).collect(),
+        everyone: asked.everyone,
         open: jobs.iter().map(Open::of).collect(),
         q: asked.q,
         sort: asked.sort,
@@ -373,19 +424,25 @@ pub(super) struct Ask {
 
 async fn ask(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> Response {
     let frame = visit.frame("datasets");
-    match app.call(move |service| service.dataset(&visit.caller, id)).await {
+    let me = visit.caller.name().to_owned();
+    match app.call(move |service| service.overseen_dataset(&visit.caller, id)).await {
         Ok(dataset) => {
             let page = Ask {
                 frame,
                 question: format!("Delete {}?", dataset.name),
                 text: format!(
-                    "{} records, {}. This permanently deletes the dataset and its files. The conversations and runs stay.",
+                    "{} records, {}, by {}. This permanently deletes the dataset and its files. The conversations and runs stay.",
                     count(dataset.records),
-                    size(dataset.bytes)
+                    size(dataset.bytes),
+                    dataset.creator
                 ),
                 action: format!("/datasets/{id}/delete"),
                 words: "Delete",
-                back: format!("/datasets/{id}"),
+                back: if dataset.creator == me {
+                    format!("/datasets/{id}")
+                } else {
+                    EVERYONES.to_owned()
+                },
             };
             show(StatusCode::OK, &page)
         }
@@ -398,8 +455,10 @@ async fn delete(
     Path(id): Path<i64>,
     Posted { visit, .. }: Posted<Nothing>,
 ) -> Response {
+    let me = visit.caller.name().to_owned();
     match app.call(move |service| service.delete_dataset(&visit.caller, id)).await {
-        Ok(_) => see_other("/datasets", None),
+        Ok(dataset) if dataset.creator == me => see_other("/datasets", None),
+        Ok(_) => see_other(EVERYONES, None),
         Err(problem) => trouble(&problem),
     }
 }

@@ -606,3 +606,39 @@ async fn every_refusal_is_a_problem() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_sees_and_deletes_datasets_that_anyone_made_of_an_item() {
+    on_both(async |house| {
+        let (owner, ann) = (house.session(&house.owner).await, house.session(&house.ann).await);
+        let id = house.conversation(&house.ann).await;
+        let dataset = house.dataset("Hers", json!({"ids": [id]}), &ann).await;
+        let names = |found: Value| -> Vec<String> {
+            let found = found["datasets"].as_array().unwrap().clone();
+            found.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+        };
+        let trace = format!("/api/v1/conversations/{id}/datasets");
+        assert_eq!(names(house.get(&trace, &owner).await.ok()), ["Hers"]);
+        let of = |name: &str| format!("/api/v1/datasets?person={name}");
+        assert_eq!(names(house.get(&of(&house.ann.name), &owner).await.ok()), ["Hers"]);
+        assert!(names(house.get(&of("nobody"), &owner).await.ok()).is_empty());
+        assert_eq!(house.get(&of(&house.ann.name), &ann).await.status, 403);
+
+        // The pages say who made it, and offer to delete it, not to read it.
+        let list = house.get("/datasets?everyone=true", &owner).await.text();
+        assert!(list.contains("Hers") && list.contains(&house.ann.name), "{list}");
+        assert!(!list.contains(&format!("/datasets/{dataset}\"")), "{list}");
+        assert!(!house.get("/datasets", &owner).await.text().contains("Hers"));
+        assert_eq!(house.get("/datasets?everyone=true", &ann).await.status, 403);
+        let page = house.get(&format!("/conversations/{id}"), &owner).await.text();
+        let delete = format!("/datasets/{dataset}/delete");
+        assert!(page.contains("Hers") && page.contains(&delete), "{page}");
+        assert_eq!(house.get(&format!("/datasets/{dataset}"), &owner).await.status, 404);
+        assert!(house.get(&delete, &owner).await.text().contains("Delete Hers?"));
+
+        let done = house.ask("DELETE", &format!("/api/v1{}", delete.trim_end_matches("/delete")));
+        assert_eq!(done.by(&owner).send().await.status, 204);
+        assert!(names(house.get(&trace, &owner).await.ok()).is_empty());
+    })
+    .await;
+}
