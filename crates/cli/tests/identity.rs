@@ -178,7 +178,7 @@ fn a_conversion_writes_the_longest_of_a_growing_history_whatever_the_order() {
             assert_eq!(ran.code, Some(0), "{}", ran.err);
             assert_eq!(place.bytes("p/conversations.jsonl"), bytes);
         }
-        let shown = place.ok(&["preview", "in.jsonl", "--json"]).out;
+        let shown = place.printed(&["preview", "in.jsonl", "--json"])["records"].to_string();
         assert_eq!(shown.matches("\"g1\"").count(), 1, "{shown}");
         assert!(shown.contains("a3"), "{shown}");
     }
