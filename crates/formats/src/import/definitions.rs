@@ -1,6 +1,6 @@
 //! Definitions of tools that a conversation offers.
 
-use retort_json::RawJson;
+use retort_json::{Parser, RawJson};
 
 use super::bag::{self, Bag};
 use super::format::Notes;
@@ -10,6 +10,10 @@ use super::format::Notes;
 pub(super) fn definitions<'a>(listed: Vec<RawJson<'a>>, notes: &mut Notes) -> Vec<RawJson<'a>> {
     let mut definitions = Vec::with_capacity(listed.len());
     for (at, raw) in listed.into_iter().enumerate() {
+        if is_plain(&raw) {
+            definitions.push(raw);
+            continue;
+        }
         let Some(mut bag) = Bag::of(&raw, &mut Notes::default()) else {
             notes.unplaced(format!("[{at}]"), &raw);
             definitions.push(raw);
@@ -28,6 +32,31 @@ pub(super) fn definitions<'a>(listed: Vec<RawJson<'a>>, notes: &mut Notes) -> Ve
         }
     }
     definitions
+}
+
+/// Whether it begins as nearly all definitions do, with the name of a function: each conversation repeats its tools, so
+/// their schemas are not walked through for that.
+fn is_plain(raw: &RawJson<'_>) -> bool {
+    let mut parser = Parser::new(raw.as_str());
+    let mut begins = || {
+        parser.object()?;
+        while let Some(key) = parser.next_key()? {
+            match &*key {
+                "type" if parser.string()?.decoded() == "function" => {}
+                "description" => parser.skip()?,
+                "function" => {
+                    parser.object()?;
+                    return Ok(
+                        parser.next_key()?.as_deref() == Some("name") && parser.string().is_ok()
+                    );
+                }
+                "name" => return Ok(parser.string().is_ok()),
+                _ => break,
+            }
+        }
+        Ok::<_, retort_json::JsonError>(false)
+    };
+    begins().unwrap_or(false)
 }
 
 /// Whether it names a function; what a provider hosts (`{"type": "web_search"}`) is named by its type.
