@@ -171,8 +171,13 @@ fn account_for_run(run: &Run<'_>, bag: &Bag<'_>, notes: &mut Notes) {
     }
     if run.contexts.is_empty() {
         for (key, raw) in bag.fields() {
-            if list(raw).is_some_and(|listed| !listed.is_empty() && listed.iter().all(is_passage)) {
-                notes.unplaced(unplaced::short(&key.decoded()), raw);
+            let key = key.decoded();
+            // Messages are told of as such.
+            let is_said = !unplaced::spoken(&key, raw, false).is_empty();
+            let holds_passages =
+                list(raw).is_some_and(|all| !all.is_empty() && all.iter().all(is_passage));
+            if holds_passages && !is_said {
+                notes.unplaced(unplaced::short(&key), raw);
             }
         }
     }
