@@ -74,8 +74,9 @@ pub struct Splitter<R> {
     input: R,
     /// Bytes of the largest item.
     most: usize,
-    /// Bytes read and not yet given away are the first `filled`; the rest is room.
+    /// Bytes read and not yet given away are those from `head` to `filled`; behind them is room.
     buffer: Vec<u8>,
+    head: usize,
     filled: usize,
     ended: bool,
     /// Why nothing more can be read, until the items before are given away.
@@ -131,6 +132,7 @@ impl<R: Read> Splitter<R> {
             input,
             most: most.min(ITEM_BYTES),
             buffer: Vec::new(),
+            head: 0,
             filled: 0,
             ended: false,
             failed: None,
@@ -164,10 +166,10 @@ impl<R: Read> Splitter<R> {
                     return Err(error);
                 }
                 // The first line is needed whole.
-                wanted = (self.filled * 2).min(self.room());
+                wanted = (self.held() * 2).min(self.room());
                 continue;
             }
-            if self.filled == 0 && self.ended {
+            if self.held() == 0 && self.ended {
                 return Ok(None);
             }
             let taken = match self.layout.unwrap_or(Layout::Lines) {
@@ -180,10 +182,10 @@ impl<R: Read> Splitter<R> {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
-            if self.filled >= self.room() {
+            if self.held() >= self.room() {
                 self.drop_head();
             }
-            wanted = (self.filled + BATCH_BYTES.max(self.filled / 2)).min(self.room());
+            wanted = (self.held() + BATCH_BYTES.max(self.held() / 2)).min(self.room());
         }
     }
 
@@ -193,21 +195,38 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Gives away the first `taken` bytes.
-    fn give(&mut self, taken: usize, mut bytes: Vec<u8>, items: Vec<Span>) -> Batch {
-        // The larger part changes hands, the smaller is copied.
-        let rest = self.buffer.get(taken..self.filled).unwrap_or_default();
-        match bytes.get_mut(..rest.len()) {
-            Some(room) => room.copy_from_slice(rest),
-            None => bytes = rest.to_vec(),
+    fn give(&mut self, taken: usize, mut bytes: Vec<u8>, mut items: Vec<Span>) -> Batch {
+        // The larger part stays where it is, the smaller is copied: many small items may follow a large one.
+        let (given, rest) = self.read().split_at(taken.min(self.held()));
+        let gives_buffer = rest.len() <= given.len();
+        let smaller = if gives_buffer { rest } else { given };
+        let copied = smaller.len();
+        match bytes.get_mut(..copied) {
+            Some(room) => room.copy_from_slice(smaller),
+            None => bytes = smaller.to_vec(),
         }
-        self.filled = rest.len();
-        std::mem::swap(&mut bytes, &mut self.buffer);
+        if gives_buffer {
+            for span in &mut items {
+                (span.start, span.end) = (span.start + self.head, span.end + self.head);
+            }
+            std::mem::swap(&mut bytes, &mut self.buffer);
+            (self.head, self.filled) = (0, copied);
+        } else {
+            self.head += taken;
+        }
         self.offset += taken as u64;
         self.progress.at = self.progress.at.saturating_sub(taken);
         Batch { bytes, items }
     }
 
     fn fill(&mut self, wanted: usize) {
+        if self.held() >= wanted || self.ended || self.failed.is_some() {
+            return;
+        }
+        if self.head > 0 {
+            self.buffer.copy_within(self.head..self.filled, 0);
+            (self.head, self.filled) = (0, self.held());
+        }
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
@@ -222,19 +241,23 @@ impl<R: Read> Splitter<R> {
         }
     }
 
+    /// How many bytes are read and not yet given away.
+    fn held(&self) -> usize {
+        self.filled - self.head
+    }
+
     /// The bytes read and not yet given away.
     fn read(&self) -> &[u8] {
-        self.buffer.get(..self.filled).unwrap_or_default()
+        self.buffer.get(self.head..self.filled).unwrap_or_default()
     }
 
     /// Looks at the first bytes for the layout, and steps over a byte order mark; false if more are needed.
     fn begin(&mut self) -> bool {
         if self.read().starts_with(BOM) {
-            self.buffer.copy_within(3..self.filled, 0);
-            self.filled -= 3;
+            self.head += BOM.len();
             self.offset += 3;
         }
-        let may_grow = !self.ended && self.failed.is_none() && self.filled < self.room();
+        let may_grow = !self.ended && self.failed.is_none() && self.held() < self.room();
         self.layout = layout_of(self.read(), may_grow);
         self.layout.is_some()
     }
@@ -249,11 +272,11 @@ impl<R: Read> Splitter<R> {
     /// Cuts at line ends; returns how many bytes are done with.
     fn cut_lines(&mut self, items: &mut Vec<Span>) -> usize {
         let mut start = 0;
-        while items.len() < BATCH_ITEMS && start < self.filled {
+        while items.len() < BATCH_ITEMS && start < self.held() {
             let rest = self.read().get(start..).unwrap_or_default();
             let (end, next) = match memchr::memchr(b'\n', rest) {
                 Some(at) => (start + at, start + at + 1),
-                None if self.ended => (self.filled, self.filled),
+                None if self.ended => (self.held(), self.held()),
                 None => break,
             };
             if let Some(dropped) = self.dropping.take() {
@@ -282,9 +305,9 @@ impl<R: Read> Splitter<R> {
             self.dropping = Some(Span { fault: Some(Fault::TooLarge(self.most)), ..span });
         }
         self.line += memchr::memchr_iter(b'\n', self.read()).count() as u64;
-        self.offset += self.filled as u64;
-        self.progress.at = self.progress.at.saturating_sub(self.filled);
-        self.filled = 0;
+        self.offset += self.held() as u64;
+        self.progress.at = self.progress.at.saturating_sub(self.held());
+        (self.head, self.filled) = (0, 0);
     }
 
     /// Cuts at the ends of values; returns how many bytes are done with.
@@ -663,6 +686,22 @@ mod tests {
                 "in an array: {array}"
             );
         }
+    }
+
+    #[test]
+    fn small_items_behind_a_large_one_are_not_moved_for_each_batch() {
+        let (large, small) = ("x".repeat(12 << 20), "1,".repeat(3 << 20));
+        let text = format!("[\"{large}\",{small}1]");
+        let mut splitter = Splitter::new(text.as_bytes());
+        let mut sizes = Vec::new();
+        while let Some(batch) = splitter.next(Batch::default()).unwrap() {
+            sizes.push(batch.bytes.len());
+        }
+        // The batch with the large item has the buffer.
+        let largest = sizes.iter().copied().max().unwrap();
+        assert!(largest > large.len() && sizes.len() > 700, "{largest} {}", sizes.len());
+        let moved = sizes.iter().sum::<usize>() - largest;
+        assert!(moved < 40 * small.len(), "{moved} bytes for {}", small.len());
     }
 
     #[test]
