@@ -6,6 +6,8 @@
 mod archive;
 mod beside;
 mod bytes;
+#[cfg(test)]
+mod growing;
 mod open;
 
 use std::collections::{BTreeMap, BTreeSet};

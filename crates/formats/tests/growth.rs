@@ -6,6 +6,7 @@ mod support;
 
 use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
 use retort_formats::file::{self, FileOptions};
+use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{self, Notes, Shape};
 use retort_json::RawJson;
 use retort_json::Value;
@@ -113,6 +114,54 @@ fn shape(item: &Item<'_>, data_format: &dyn data::DataFormat, options: &ShapeOpt
     data_format.each_variable(item, options, &mut |_| {});
     data_format.shape(item, &mut context, &mut *rows);
     file_format.encode(vec![rows], FileOptions::default()).unwrap();
+}
+
+/// Cuts a stream into its items, and counts them.
+fn split(text: &str) -> usize {
+    let (mut splitter, mut spent, mut count) =
+        (Splitter::new(text.as_bytes()), Batch::default(), 0);
+    while let Some(batch) = splitter.next(std::mem::take(&mut spent)).unwrap() {
+        count += batch.items.len();
+        spent = batch;
+    }
+    count
+}
+
+/// Makes a stream of about so many bytes.
+type Make = fn(usize) -> String;
+
+#[test]
+fn streams_are_cut_in_time_that_grows_with_their_length() {
+    let streams: [(&str, Make); 18] = [
+        ("lines", |n| "{\"a\":1}\n".repeat(n / 8)),
+        ("blank lines", |n| "\n".repeat(n)),
+        ("spaces", |n| " ".repeat(n)),
+        ("one line", |n| format!("{{\"a\":\"{}\"}}", "x".repeat(n))),
+        ("one array", |n| format!("[{}]", "{\"a\":1},".repeat(n / 8))),
+        ("an array over lines", |n| format!("[{}]", "{\"a\":\n1},".repeat(n / 9))),
+        ("numbers in an array", |n| format!("[{}1]", "1,".repeat(n / 2))),
+        ("commas", |n| format!("[{}]", ",".repeat(n))),
+        ("brackets that open", |n| "[".repeat(n)),
+        ("braces that open", |n| "{\"a\":".repeat(n / 5)),
+        ("brackets that close", |n| format!("[1{}", "]".repeat(n))),
+        ("nested", |n| format!("{}{}", "[".repeat(n / 2), "]".repeat(n / 2))),
+        ("escapes", |n| format!("[\"{}\"]", "\\\\".repeat(n / 2))),
+        ("quotation marks", |n| format!("[{}]", "\"".repeat(n))),
+        ("values one behind another", |n| "{\"a\":1}".repeat(n / 7)),
+        ("values over lines", |n| "{\n\"a\":1}".repeat(n / 8)),
+        ("marks of byte order", |n| "{\n}\u{feff}".repeat(n / 6)),
+        ("a large item and small ones", |n| {
+            format!("[\"{}\",{}1]", "x".repeat(n * 2), "1,".repeat(n / 2))
+        }),
+    ];
+    for (what, stream) in streams {
+        let n = 400_000;
+        let (small, large) = (stream(n), stream(n * TIMES));
+        check(&format!("splitting {what}"), || _ = split(&small), || _ = split(&large));
+    }
+    // A list of messages is one item, which is known only once its first message is.
+    let messages = |n: usize| format!("[{{\"k\":\"{}\",\"role\":\"user\"}}]", "x".repeat(n));
+    assert_eq!(split(&messages(2_000_000)), 1);
 }
 
 /// Shapes of which every kind is timed in a test of its own, so that they run side by side.
