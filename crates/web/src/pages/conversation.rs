@@ -346,10 +346,19 @@ async fn change(
                     .map(|tag| tag.trim().to_owned())
                     .filter(|tag| !tag.is_empty())
                     .collect();
-                let found = service.show(&visit.caller, &id)?;
-                let before = found.first().map(|(one, _)| one.tags.clone()).unwrap_or_default();
-                let remove = before.into_iter().filter(|tag| !wanted.contains(tag)).collect();
-                vec![Edit::Title(title), Edit::Tags { add: wanted, remove }]
+                let source = Some(form.source.as_str()).filter(|source| !source.is_empty());
+                let shown = service.find_one(&visit.caller, &id, source)?;
+                let before = shown.tags;
+                let remove: Vec<_> =
+                    before.iter().filter(|tag| !wanted.contains(tag)).cloned().collect();
+                let add: Vec<_> = wanted.into_iter().filter(|tag| !before.contains(tag)).collect();
+                // What was not touched is not set: of a long title the form has the beginning alone.
+                let was = one_line(shown.title.as_deref().unwrap_or_default());
+                let is_new = title.as_deref().unwrap_or_default() != was;
+                let titled = is_new.then_some(Edit::Title(title));
+                let has_tags = !add.is_empty() || !remove.is_empty();
+                let tagged = has_tags.then_some(Edit::Tags { add, remove });
+                titled.into_iter().chain(tagged).collect()
             }
         };
         for edit in edits {
@@ -361,6 +370,11 @@ async fn change(
         Ok(()) => see_other(&back, None),
         Err(problem) => trouble(&problem),
     }
+}
+
+/// A title as it comes back from a field of one line.
+fn one_line(title: &str) -> String {
+    title.replace(['\r', '\n'], "").trim().to_owned()
 }
 
 /// A public link to be made.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use retort_service::Quotas;
+use retort_web::who::csrf_of;
 use serde_json::{Value, json};
 
 use crate::house::{As, House, Setup, each, on_both, on_sqlite, on_sqlite_with, said};
@@ -58,6 +59,22 @@ async fn long_titles_tags_and_ids_are_cut_in_lists_and_whole_in_exports() {
         let page = path.replace("/api/v1", "");
         let page = house.get(&page, &ann).await;
         assert_eq!((page.status, page.body.len() < 200_000), (200, true), "{}", page.body.len());
+
+        // What the page's form has of it is not taken for all of it.
+        let As::Session(secret) = &ann else { panic!() };
+        let (csrf, form_tags) = (csrf_of(secret), tags[..100].join(", "));
+        let fields = [
+            ("csrf", &*csrf),
+            ("action", "edit"),
+            ("source", "openai"),
+            ("title", shown),
+            ("tags", &form_tags),
+        ];
+        let form = format!("{}/change", path.replace("/api/v1", ""));
+        let saved = house.ask("POST", &form).cookie(secret).form(&fields).send().await;
+        assert_eq!(saved.status, 303, "{}", saved.text());
+        let again = house.get(&path, &ann).await.ok();
+        assert!(again["conversation"] == *conversation, "the form cut it");
 
         // What is edited beside it leaves the title and the tags whole.
         let change = json!({"favorite": true});
