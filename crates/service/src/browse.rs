@@ -14,6 +14,7 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::import::incoming_of;
 use crate::service::Service;
+use retort_engine::pipeline::Edits;
 
 /// Bytes of a line that is read for its first question alone: a page of a list has fifty of them.
 const QUESTION_LINE_BYTES: u64 = 1 << 20;
@@ -334,17 +335,19 @@ pub(crate) fn read<'l>(summary: &Summary, line: &'l [u8]) -> Result<Conversation
     Ok(canonical::read(text).map_err(|error| damaged(error.to_string()))?)
 }
 
-/// A canonical line with what was set in the store. What was not is the line's own: columns have only the beginning
-/// of a long title.
+/// What was set in the store. What was not is the line's own: columns have only the beginning of a long title.
+pub(crate) fn edits_of(summary: &Summary) -> Edits {
+    Edits {
+        status: Some(summary.status),
+        title: summary.title_is_set.then(|| summary.title.clone().unwrap_or_default()),
+        tags: summary.tags_are_set.then(|| summary.tags.clone()),
+    }
+}
+
+/// A canonical line with what was set in the store.
 pub(crate) fn with_edits(summary: &Summary, line: &[u8]) -> Result<Vec<u8>, Error> {
     let mut conversation = read(summary, line)?;
-    conversation.status = summary.status;
-    if summary.title_is_set {
-        conversation.title = summary.title.clone().map(Into::into);
-    }
-    if summary.tags_are_set {
-        conversation.tags = summary.tags.iter().map(|tag| tag.clone().into()).collect();
-    }
+    edits_of(summary).apply(&mut conversation);
     let mut out = Vec::with_capacity(line.len());
     canonical::write(&conversation, &mut out);
     Ok(out)
@@ -356,6 +359,23 @@ mod tests {
 
     fn round(number: u32) -> Round<'static> {
         Round { number, ..Round::default() }
+    }
+
+    #[test]
+    fn a_title_that_was_cut_for_the_lists_is_no_edit() {
+        let summary = Summary {
+            title: Some("the beginning…".into()),
+            tags: vec!["first".into()],
+            ..Summary::default()
+        };
+        let edits = edits_of(&summary);
+        assert_eq!((edits.title, edits.tags), (None, None));
+        let edits = edits_of(&Summary { title_is_set: true, tags_are_set: true, ..summary });
+        assert_eq!(edits.title.as_deref(), Some("the beginning…"));
+        assert_eq!(edits.tags, Some(vec!["first".to_owned()]));
+        // A title that was removed is empty, not the line's own.
+        let edits = edits_of(&Summary { title_is_set: true, ..Summary::default() });
+        assert_eq!(edits.title.as_deref(), Some(""));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use retort_model::bounds::{CHECKED_BEFORE, CHECKED_BEFORE_BYTES};
 use retort_model::{Grant, ItemKind, ItemSelection};
 use retort_store::{Order, Stop};
 
+use crate::browse::edits_of;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::queue::ExportRequest;
@@ -59,12 +60,7 @@ impl Service {
                         break;
                     }
                     if let Some(line) = self.store.line(&summary, &mut unpacker)? {
-                        let edits = Edits {
-                            status: Some(summary.status),
-                            title: Some(summary.title.unwrap_or_default()),
-                            tags: Some(summary.tags),
-                        };
-                        lines.push(&line, edits);
+                        lines.push(&line, edits_of(&summary));
                     }
                 }
             }

@@ -44,7 +44,7 @@ pub struct Edits {
 
 impl Edits {
     /// Puts what was set into the conversation.
-    pub(super) fn apply(&self, conversation: &mut Conversation<'_>) {
+    pub fn apply(&self, conversation: &mut Conversation<'_>) {
         if let Some(status) = self.status {
             conversation.status = status;
         }
