@@ -126,7 +126,7 @@ impl Import {
     /// Sends the files to a server, one after another, and waits until it has imported them.
     fn send(self, client: &Client) -> Result<ExitCode, Failure> {
         if self.dry_run || self.rejects.is_some() {
-            return Err("`--dry-run` and `--rejects` are for a store that lies here".into());
+            return Err("`--dry-run` and `--rejects` do not work with `--server`; check the files with `retort preview FILE --rejects REJECTS` first".into());
         }
         if self.reading.max_item.is_some() {
             return Err("`--max-item` is for a store that lies here; a server has `item_megabytes` in its settings".into());

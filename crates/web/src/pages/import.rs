@@ -217,11 +217,12 @@ pub(super) async fn short(mut field: Field<'_>) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|_| Problem::bad_request("A field of the form is not UTF-8."))
 }
 
-/// Loads the sample data, as that of the person who asks for it.
+/// Loads the sample data, as that of the person who asks for it: each has a copy under ids of their own.
 async fn examples(State(app): State<App>, Posted { visit, .. }: Posted<Nothing>) -> Response {
     let taken = app.call(move |service| {
-        let owner = Some(visit.caller.name().to_owned());
-        let request = IntakeRequest { owner, ..IntakeRequest::default() };
+        let name = || Some(visit.caller.name().to_owned());
+        let request =
+            IntakeRequest { owner: name(), namespace: name(), ..IntakeRequest::default() };
         for text in EXAMPLES {
             service.take_in(&visit.caller, &request, text.as_bytes().to_vec())?;
         }

@@ -357,6 +357,10 @@ async fn sample_data_fills_every_place() {
         assert!(page.contains("Leave policy"), "{page}");
         let page = house.get("/recipes", &owner).await.text();
         assert!(page.contains("Leave requests"), "{page}");
+        // Who loads it after someone else has a copy of their own.
+        let ann = house.session(&house.ann).await;
+        let home = sample_data(house, &ann).await;
+        assert!(home.contains("6 runs · your 0 datasets"), "{home}");
     })
     .await;
     // A member sees what they loaded, too.
