@@ -139,7 +139,7 @@ impl Download {
     /// Writes the archive to a file, which appears whole or not at all.
     ///
     /// # Errors
-    /// As [`Download::write`]; the file is there and not to be replaced; [`Error::Stopped`].
+    /// As [`Download::write`]; the file is there and not to be replaced; [`Error::STOPPED`].
     pub fn save(
         &self,
         path: &Path,

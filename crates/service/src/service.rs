@@ -250,7 +250,7 @@ impl Service {
     /// is nothing to do; then what killed workers left of exports that have ended is cleared up.
     ///
     /// # Errors
-    /// The job failed, which its entry says, too; [`Error::Stopped`] if the worker was stopped or the job cancelled.
+    /// The job failed, which its entry says, too; [`Error::STOPPED`] if the worker was stopped or the job cancelled.
     pub fn work_one(
         &self,
         only: Option<i64>,
