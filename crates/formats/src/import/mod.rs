@@ -1,7 +1,7 @@
 //! Readers: foreign bytes to items. One file a format; [`FORMATS`] is the list of them.
 //!
 //! [`split`] cuts a stream into items, [`Shape`] tells the formats what an item looks like, and a format's
-//! reader turns its text into an [`Item`]. A bad item is refused with its position and passed over.
+//! reader turns its text into an [`Item`](retort_model::Item). A bad item is refused with its position and passed over.
 
 mod answers;
 mod bag;
