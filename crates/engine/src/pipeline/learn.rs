@@ -7,9 +7,9 @@ use retort_model::ItemKind;
 use retort_model::bounds::{BYTES_LEARNT_FROM, ITEMS_LEARNT_FROM, VARIABLE_COLUMNS};
 
 use super::gather::is_meant;
-use super::look::look_through;
-use super::work::{BatchDone, Reader};
-use super::{Feed, Job, More, Shaping};
+use super::look::{Looked, look_through};
+use super::work::ReadItem;
+use super::{Feed, More, Shaping};
 use crate::error::Error;
 use crate::panics::point;
 
@@ -29,27 +29,21 @@ pub fn variables(
 ) -> Result<Arc<[Arc<str>]>, Error> {
     let most = shaping.selection.limit.unwrap_or(u64::MAX).min(ITEMS_LEARNT_FROM);
     let (mut names, mut items, mut bytes) = (Vec::<Arc<str>>::new(), 0, 0);
-    look_through(
-        feed,
-        shaping,
-        stopped,
-        |job, reader| told(job, reader, shaping),
-        &mut |told: Told| {
-            bytes += told.bytes;
-            for variables in told.items {
-                if items >= most {
-                    return Ok(More::Enough);
-                }
-                items += 1;
-                for name in variables {
-                    if names.len() < VARIABLE_COLUMNS && !names.iter().any(|one| **one == *name) {
-                        names.push(name.into());
-                    }
+    look_through(feed, shaping, stopped, |looked| told(&looked, shaping), &mut |told: Told| {
+        bytes += told.bytes;
+        for variables in told.items {
+            if items >= most {
+                return Ok(More::Enough);
+            }
+            items += 1;
+            for name in variables {
+                if names.len() < VARIABLE_COLUMNS && !names.iter().any(|one| **one == *name) {
+                    names.push(name.into());
                 }
             }
-            Ok(if bytes >= BYTES_LEARNT_FROM { More::Enough } else { More::Wanted })
-        },
-    )?;
+        }
+        Ok(if bytes >= BYTES_LEARNT_FROM { More::Enough } else { More::Wanted })
+    })?;
     Ok(names.into())
 }
 
@@ -64,12 +58,8 @@ pub fn first_kind(
         feed,
         shaping,
         stopped,
-        |job, reader| {
-            let Job { source, items_before, work, .. } = job;
-            let mut done = BatchDone::default();
-            let (batch, packed) = reader.batch(work, &source, &mut done);
-            let read = reader.read(&batch, packed.as_ref(), items_before, &source, &mut done);
-            let first = read.iter().find(|one| is_meant(shaping.selection, &one.item));
+        |looked| {
+            let first = looked.items.iter().find(|one| is_meant(shaping.selection, &one.item));
             first.map(|one| one.item.kind())
         },
         &mut |kind| {
@@ -80,20 +70,17 @@ pub fn first_kind(
     Ok(found)
 }
 
-fn told(job: Job, reader: &mut Reader<'_>, shaping: &Shaping<'_>) -> Told {
+fn told(looked: &Looked<'_>, shaping: &Shaping<'_>) -> Told {
     point("learn");
-    let Job { source, items_before, work, .. } = job;
-    let mut done = BatchDone::default();
-    let (batch, packed) = reader.batch(work, &source, &mut done);
-    let read = reader.read(&batch, packed.as_ref(), items_before, &source, &mut done);
-    let is_chosen = packed.is_some();
-    let mut items = Vec::with_capacity(read.len());
-    for one in read.iter().filter(|one| is_chosen || is_meant(shaping.selection, &one.item)) {
+    let mut items = Vec::with_capacity(looked.items.len());
+    let is_wanted =
+        |one: &&ReadItem<'_>| looked.is_chosen || is_meant(shaping.selection, &one.item);
+    for one in looked.items.iter().filter(is_wanted) {
         let mut variables = Vec::new();
         shaping.data_format.each_variable(&one.item, &shaping.shape_options, &mut |name| {
             variables.push(name.to_owned());
         });
         items.push(variables);
     }
-    Told { items, bytes: batch.bytes.len() as u64 }
+    Told { items, bytes: looked.bytes }
 }

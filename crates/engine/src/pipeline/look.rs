@@ -3,9 +3,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use super::work::Reader;
+use retort_model::Account;
+
+use super::work::{BatchDone, ReadItem, lines, read};
 use super::{Ends, Feed, Job, Made, More, Outlet, Shaping, in_order};
 use crate::error::Error;
+
+/// The items of one batch.
+pub(super) struct Looked<'b> {
+    pub(super) items: Vec<ReadItem<'b>>,
+    /// Items before those of this batch.
+    pub(super) items_before: u64,
+    /// Bytes of the batch.
+    pub(super) bytes: u64,
+    /// Whether the items were chosen where they are kept.
+    pub(super) is_chosen: bool,
+    pub(super) account: Account,
+}
 
 /// Reads a feed from its beginning, until `take` has enough. `look` says on any of the threads what a batch holds, and
 /// `take` gets that in the order of the input.
@@ -16,7 +30,7 @@ pub(super) fn look_through<T: Send>(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
     stopped: &AtomicBool,
-    look: impl Fn(Job, &mut Reader<'_>) -> T + Sync,
+    look: impl Fn(Looked<'_>) -> T + Sync,
     take: &mut (dyn FnMut(T) -> Result<More, Error> + Send),
 ) -> Result<(), Error> {
     let ends = Ends::new(stopped);
@@ -29,10 +43,20 @@ pub(super) fn look_through<T: Send>(
             feed.feed(&mut Outlet::new(jobs, &ends, None, before, read))
         },
         || {
-            let mut reader = Reader::new(shaping);
             move |job: Job, made: &Made<'_, T>| {
-                let sequence = job.sequence;
-                made.send(sequence, Ok(look(job, &mut reader)))
+                let Job { sequence, source, items_before, work } = job;
+                let mut done = BatchDone::default();
+                let (batch, packed) = lines(work, &source, &mut done);
+                let from = shaping.from;
+                let items = read(&batch, packed.as_ref(), from, items_before, &source, &mut done);
+                let looked = Looked {
+                    items,
+                    items_before,
+                    bytes: batch.bytes.len() as u64,
+                    is_chosen: packed.is_some(),
+                    account: done.account,
+                };
+                made.send(sequence, Ok(look(looked)))
             }
         },
         take,

@@ -38,8 +38,8 @@ pub use self::ids::{content_id, content_of, digest, put_into_namespace};
 pub use self::learn::{first_kind, variables};
 pub use self::packed::{Edits, PackedBatch, Unpacked};
 pub use self::repeats::{Decisions, survey};
+use self::work::Worker;
 pub use self::work::{BatchDone, ReadItem, parse, refuse_input};
-use self::work::{Reader, Worker};
 use crate::error::Error;
 use crate::plan::DatasetPlan;
 use crate::source::SourceName;
@@ -336,7 +336,6 @@ pub fn run(
                     widened: shaping.selection.with_deleted(),
                     spent: spent.clone(),
                     tools: ToolBench::default(),
-                    reader: Reader::new(shaping),
                 };
                 move |job, made: &Made<'_, Delivery>| worker.one(job, made)
             },

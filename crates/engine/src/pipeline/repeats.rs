@@ -18,9 +18,9 @@ use std::sync::atomic::AtomicBool;
 use retort_model::{Document, Item, Messages, Run, RunStatus, Time};
 
 use super::gather::prepare;
-use super::look::look_through;
-use super::work::{BatchDone, ReadItem, Reader};
-use super::{Feed, Job, More, Shaping};
+use super::look::{Looked, look_through};
+use super::work::ReadItem;
+use super::{Feed, More, Shaping};
 use crate::error::Error;
 use crate::seen::{IdHash, message_hasher};
 use crate::sorter::{Sorted, Sorter};
@@ -161,19 +161,13 @@ pub fn survey(
     stopped: &AtomicBool,
 ) -> Result<Decisions, Error> {
     let mut items = Sorter::new();
-    look_through(
-        feed,
-        shaping,
-        stopped,
-        |job, reader| rows(job, reader, shaping),
-        &mut |rows: Rows| {
-            for row in &rows.rows {
-                items.push(row).map_err(failed)?;
-            }
-            let is_enough = most.is_some_and(|most| rows.items_before >= most);
-            Ok(if is_enough { More::Enough } else { More::Wanted })
-        },
-    )?;
+    look_through(feed, shaping, stopped, |looked| rows(looked, shaping), &mut |rows: Rows| {
+        for row in &rows.rows {
+            items.push(row).map_err(failed)?;
+        }
+        let is_enough = most.is_some_and(|most| rows.items_before >= most);
+        Ok(if is_enough { More::Enough } else { More::Wanted })
+    })?;
     decide(items).map_err(failed)
 }
 
@@ -186,16 +180,13 @@ struct Rows {
     items_before: u64,
 }
 
-fn rows(job: Job, reader: &mut Reader<'_>, shaping: &Shaping<'_>) -> Rows {
-    let Job { source, items_before, work, .. } = job;
-    let mut done = BatchDone::default();
-    let (batch, packed) = reader.batch(work, &source, &mut done);
-    let mut read = reader.read(&batch, packed.as_ref(), items_before, &source, &mut done);
-    prepare(&mut read, shaping, &mut done.account);
+fn rows(looked: Looked<'_>, shaping: &Shaping<'_>) -> Rows {
+    let Looked { mut items, items_before, mut account, .. } = looked;
+    prepare(&mut items, shaping, &mut account);
     let row = |(index, one): (usize, &ReadItem<'_>)| {
         Some(row_of(one, one.hash?, order_of(items_before, index)))
     };
-    Rows { rows: read.iter().enumerate().filter_map(row).collect(), items_before }
+    Rows { rows: items.iter().enumerate().filter_map(row).collect(), items_before }
 }
 
 /// The place of an item in the order of all: that of its batch, and its own in it. A line may hold several.

@@ -34,7 +34,6 @@ pub(super) struct Worker<'p> {
     pub(super) widened: Option<Selection>,
     pub(super) spent: SyncSender<Batch>,
     pub(super) tools: ToolBench,
-    pub(super) reader: Reader<'p>,
 }
 
 /// An item that was read, and where it stood.
@@ -92,9 +91,10 @@ impl Worker<'_> {
             .schema(&self.shaping.shape_options, !self.shaping.file_format.is_nested());
         let mut rows = self.shaping.file_format.rows(&schema, self.shaping.file_options);
         point("unpack");
-        let (batch, packed) = self.reader.batch(work, &source, &mut done);
+        let (batch, packed) = lines(work, &source, &mut done);
         point("parse");
-        let mut read = self.reader.read(&batch, packed.as_ref(), items_before, &source, &mut done);
+        let from = self.shaping.from;
+        let mut read = read(&batch, packed.as_ref(), from, items_before, &source, &mut done);
         let items = done.account.read;
         if packed.is_none() {
             prepare(&mut read, self.shaping, &mut done.account);
@@ -204,11 +204,6 @@ fn why_not(one: &ReadItem<'_>) -> Option<LeftOut> {
     }
 }
 
-/// Reads what jobs hold.
-pub(super) struct Reader<'p> {
-    pub(super) shaping: &'p Shaping<'p>,
-}
-
 /// What the lines of a packed batch do not say themselves.
 pub(super) struct Packed {
     batch: Box<dyn PackedBatch>,
@@ -216,48 +211,37 @@ pub(super) struct Packed {
     edits: Vec<Edits>,
 }
 
-impl<'p> Reader<'p> {
-    pub(super) fn new(shaping: &'p Shaping<'p>) -> Self {
-        Self { shaping }
-    }
-
-    /// The items of a job as they were written; what cannot be had is told.
-    pub(super) fn batch(
-        &self,
-        work: Work,
-        source: &Source,
-        done: &mut BatchDone,
-    ) -> (Batch, Option<Packed>) {
-        match work {
-            Work::Items(batch) => (batch, None),
-            Work::Packed(packed) => {
-                let (batch, edits) = unpacked(&*packed, source, done);
-                (batch, Some(Packed { batch: packed, edits }))
-            }
-            Work::Refused(refused) => {
-                refuse_input(done, source, refused);
-                (Batch::default(), None)
-            }
+/// The lines of a job's items; what cannot be read is counted.
+pub(super) fn lines(work: Work, source: &Source, done: &mut BatchDone) -> (Batch, Option<Packed>) {
+    match work {
+        Work::Items(batch) => (batch, None),
+        Work::Packed(packed) => {
+            let (batch, edits) = unpacked(&*packed, source, done);
+            (batch, Some(Packed { batch: packed, edits }))
         }
-    }
-
-    /// Reads the items of a batch.
-    pub(super) fn read<'b>(
-        &self,
-        batch: &'b Batch,
-        packed: Option<&Packed>,
-        items_before: u64,
-        source: &Source,
-        done: &mut BatchDone,
-    ) -> Vec<ReadItem<'b>> {
-        match packed {
-            None => parse(batch, source, self.shaping.from, done),
-            Some(packed) => parse_packed(batch, packed, items_before, source, done),
+        Work::Refused(refused) => {
+            refuse_input(done, source, refused);
+            (Batch::default(), None)
         }
     }
 }
 
-/// The lines of packed items, one after another; what cannot be read is left out and told.
+/// Parses the lines of a job's items; `from` is the import format, if it was named.
+pub(super) fn read<'b>(
+    batch: &'b Batch,
+    packed: Option<&Packed>,
+    from: Option<&'static dyn ImportFormat>,
+    items_before: u64,
+    source: &Source,
+    done: &mut BatchDone,
+) -> Vec<ReadItem<'b>> {
+    match packed {
+        None => parse(batch, source, from, done),
+        Some(packed) => parse_packed(batch, packed, items_before, source, done),
+    }
+}
+
+/// The lines of packed items, one after another; what cannot be read is left out and counted.
 fn unpacked(
     packed: &dyn PackedBatch,
     source: &Source,
