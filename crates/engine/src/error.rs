@@ -77,15 +77,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// A file or object that does not exist.
-    #[error("there is no {what} `{name}`")]
-    NotFound {
-        /// What kind of thing.
-        what: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// A feed of the caller's own failed.
+    /// The caller's own feed failed.
     #[error(transparent)]
     Feed(Box<dyn std::error::Error + Send + Sync>),
     /// A panic in Retort's own code.
@@ -98,7 +90,7 @@ pub enum Error {
         /// What the panic said. It may hold text of a conversation, so it is for the caller and for no log.
         message: String,
     },
-    /// It was stopped by request.
+    /// Stopped on request.
     #[error("stopped; nothing was published and what was written is removed")]
     Stopped,
 }

@@ -366,18 +366,7 @@ mod tests {
         let input = scratch.join(format!("{number}.jsonl"));
         fs::write(&input, items).unwrap();
         let selection = Selection::default();
-        let shaping = Shaping {
-            from: None,
-            selection: &selection,
-            namespace: None,
-            data_format: plan.data_format,
-            file_format: plan.file_format,
-            shape_options: plan.shape_options.clone(),
-            file_options: plan.file_options,
-            threads: 1,
-            inference_bytes: u64::MAX,
-            tells_account: false,
-        };
+        let shaping = Shaping { inference_bytes: u64::MAX, ..Shaping::of(plan, &selection, 1) };
         let inputs = Inputs::find(&[Input::Path(input)], None, Default::default()).unwrap();
         let mut writer = PartWriter::begin(plan, place, number, u64::MAX, 1);
         let totals = run(

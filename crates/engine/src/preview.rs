@@ -76,7 +76,7 @@ pub fn sample(
     let shaping = Shaping { file_format: jsonl()?, ..Shaping::of(&dataset, &everything, 1) };
     let totals =
         run(feed, &shaping, (Totals::default(), None), &Nobody, stopped, &mut |delivery| {
-            first.take(delivery.chunk).map(|_| More::Wanted)
+            first.take(delivery.chunk).map(|()| More::Wanted)
         })?;
     Ok(Preview {
         records: first.records(),
@@ -101,14 +101,17 @@ impl First {
         Ok(Self { writer, lines: Vec::new(), count: 0 })
     }
 
-    /// Takes more; says whether that is enough.
-    fn take(&mut self, chunk: Option<Chunk>) -> Result<bool, Error> {
-        let is_enough = self.count >= PREVIEW_RECORDS as u64;
-        if let Some(chunk) = chunk.filter(|_| !is_enough) {
+    fn is_enough(&self) -> bool {
+        self.count >= PREVIEW_RECORDS as u64
+    }
+
+    /// Takes the records of a chunk until there are enough.
+    fn take(&mut self, chunk: Option<Chunk>) -> Result<(), Error> {
+        if let Some(chunk) = chunk.filter(|_| !self.is_enough()) {
             self.count += chunk.rows;
             self.writer.write(chunk, &mut self.lines).map_err(failed)?;
         }
-        Ok(self.count >= PREVIEW_RECORDS as u64)
+        Ok(())
     }
 
     fn records(&self) -> Vec<String> {
@@ -162,19 +165,18 @@ fn look_once(
     let before = (Totals::default(), decisions);
     let totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |delivery| {
         rejects.write_all(&delivery.rejects).map_err(failed)?;
-        let is_enough = first.take(delivery.chunk)?;
+        first.take(delivery.chunk)?;
         if let Some(counted) = delivery.account {
             preview.account = counted.account;
             preview.refused = counted.refused;
             preview.first_refused = counted.first_refused;
         }
-        Ok(if is_enough { More::Enough } else { More::Wanted })
+        Ok(if first.is_enough() { More::Enough } else { More::Wanted })
     })?;
-    let is_enough = first.take(None)?;
-    if totals.is_undecided && !is_enough {
+    if totals.is_undecided && !first.is_enough() {
         return Ok(None);
     }
-    if !is_enough {
+    if !first.is_enough() {
         preview.account = totals.account;
         preview.refused = totals.refused;
         preview.first_refused = totals.first_refused;

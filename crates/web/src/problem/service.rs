@@ -42,7 +42,6 @@ fn stopped() -> Problem {
 
 fn from_engine(error: &EngineError) -> Problem {
     match error {
-        EngineError::NotFound { .. } => Problem::new(&kinds::NOT_FOUND, error.to_string()),
         EngineError::Choice(why) | EngineError::Strict(why) => Problem::unprocessable(&**why),
         EngineError::Nothing(why) => Problem::new(&kinds::NOTHING, &**why),
         EngineError::Stopped => stopped(),
