@@ -245,7 +245,7 @@ impl<'a> RawJson<'a> {
 
     /// The value's text if it is a JSON string.
     pub fn as_text(&self) -> Option<String> {
-        Parser::new(&self.0).string().ok().map(|text| text.into_cow().into_owned())
+        self.text().map(|text| text.into_cow().into_owned())
     }
 
     /// The same, borrowing from nothing.

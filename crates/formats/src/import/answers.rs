@@ -2,8 +2,7 @@
 //! rejected answers of preference data. The answer that counts goes on from the last question; the others become
 //! siblings of it, which are kept and never learnt.
 
-use retort_json::{Kind, Parser};
-use retort_json::{RawJson, Text};
+use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Conversation, Label, Message, Parent, Role, Round};
 
 use super::bag::{self, Bag};
@@ -69,9 +68,9 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
         notes.under(mark, || "output".into());
         let reason = bag
             .take(&["incomplete_details"], |raw| {
-                Bag::of(raw, &mut Notes::default())?.take(&["reason"], bag::text)
+                Bag::of(raw, &mut Notes::default())?.take(&["reason"], RawJson::text)
             })
-            .or_else(|| bag.take(&["status"], bag::text).filter(chat::cut_off));
+            .or_else(|| bag.take(&["status"], RawJson::text).filter(chat::cut_off));
         end_with(&mut messages, reason.map(Text::into_owned));
         return Some(one(messages));
     }
@@ -82,7 +81,7 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
         let mark = notes.mark();
         let mut messages = message_of(&message, notes)?;
         notes.under(mark, || "message".into());
-        let reason = bag.take(&["done_reason", "finish_reason", "stop_reason"], bag::text);
+        let reason = bag.take(&["done_reason", "finish_reason", "stop_reason"], RawJson::text);
         end_with(&mut messages, reason.map(Text::into_owned));
         return Some(one(messages));
     }
@@ -114,12 +113,15 @@ fn choices(listed: &[RawJson<'_>], notes: &mut Notes) -> Option<Vec<Answer>> {
         let mark = notes.mark();
         let mut bag = Bag::of(raw, notes)?;
         let index = bag.take(&["index"], bag::count).unwrap_or(at as u64);
-        let reason = bag.take(&["finish_reason", "finishReason", "stop_reason"], bag::text);
+        let reason = bag.take(&["finish_reason", "finishReason", "stop_reason"], RawJson::text);
         let content = bag.take(&["message", "content"], bag::object);
         let mut messages = match content {
             Some(message) => message_of(&message, notes)?,
             None => {
-                vec![Message::text(Role::Assistant, bag.take(&["text"], bag::text)?.into_owned())]
+                vec![Message::text(
+                    Role::Assistant,
+                    bag.take(&["text"], RawJson::text)?.into_owned(),
+                )]
             }
         };
         end_with(&mut messages, reason.map(Text::into_owned));

@@ -4,8 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use retort_json::{Kind, Parser, Value};
-use retort_json::{RawJson, Text};
+use retort_json::{Kind, Parser, RawJson, Text, Value};
 use retort_model::{Fields, Time};
 
 use super::fields::{each_field, put, time_of};
@@ -128,14 +127,9 @@ pub(super) fn kind(raw: &RawJson<'_>) -> Option<Kind> {
     Parser::new(raw.as_str()).kind().ok()
 }
 
-/// A text.
-pub(super) fn text<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
-    raw.text()
-}
-
 /// A text; of anything else its JSON text.
 pub(super) fn words<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
-    Some(text(raw).unwrap_or_else(|| raw.clone().into_cow().into()))
+    Some(raw.text().unwrap_or_else(|| raw.clone().into_cow().into()))
 }
 
 /// An id: a text, or a number as its text; MongoDB's `{"$oid": …}` too.
@@ -146,7 +140,7 @@ pub(super) fn id<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
             let value = Value::parse(raw.as_str()).ok()?;
             Some(value.get("$oid")?.as_str()?.to_owned().into())
         }
-        _ => text(raw),
+        _ => raw.text(),
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use retort_json::{Kind, Parser};
-use retort_json::{RawJson, Text};
+use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Content, Fields, Message, Role, ToolCall};
 
 use super::bag::{self, Bag};
@@ -173,7 +172,7 @@ pub(super) const RESULT: [&str; 5] = ["content", "output", "response", "result",
 pub(super) fn result_of<'a>(mut bag: Bag<'a>, notes: &mut Notes) -> Result<Message<'a>, ItemError> {
     let mut message = Message { role: Role::Tool, ..Message::default() };
     message.tool_call_id = bag.take_id(&CALL_ID).or_else(|| bag.take_id(&["id"]));
-    message.name = bag.take(&TOOL_NAME, bag::text);
+    message.name = bag.take(&TOOL_NAME, RawJson::text);
     bag.take(&["type"], bag::json);
     let content = bag.take(&RESULT, bag::json);
     let failed = bag.take(&["is_error", "isError"], flag).unwrap_or(false)
@@ -208,7 +207,7 @@ pub(super) fn content_of<'a>(
 ) -> Result<Option<Content<'a>>, ItemError> {
     match bag::kind(&raw) {
         Some(Kind::Null) | None => Ok(None),
-        Some(Kind::String) => Ok(bag::text(&raw).map(Content::Text)),
+        Some(Kind::String) => Ok(raw.text().map(Content::Text)),
         Some(Kind::Array) if parts::are_parts(raw.as_str()) => {
             let mark = notes.mark();
             let content = parts::content_of(&raw, notes)?;
@@ -228,7 +227,7 @@ pub(super) fn content_of<'a>(
 /// Vercel's outputs name their kind: `{"type": "text", "value": …}`.
 fn unwrapped<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
     let mut bag = Bag::of(raw, &mut Notes::default())?;
-    let kind = bag.take(&["type"], bag::text)?;
+    let kind = bag.take(&["type"], RawJson::text)?;
     match &*kind.decoded() {
         "text" | "error-text" | "json" | "error-json" => bag.take(&["value"], bag::words),
         _ => None,

@@ -7,8 +7,7 @@
 
 use std::borrow::Cow;
 
-use retort_json::{Kind, Parser};
-use retort_json::{RawJson, Text};
+use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Content, Feedback, Fields, Label, Message, Role, Round, ToolCall};
 
 use super::bag::{self, Bag};
@@ -517,7 +516,7 @@ impl<'a> Draft<'a> {
                 message.name.get_or_insert(call.name);
             }
             message.tool_call_id = message.tool_call_id.take().or_else(|| bag.take_id(&CALL_ID));
-            message.name = message.name.take().or_else(|| bag.take(&TOOL_NAME, bag::text));
+            message.name = message.name.take().or_else(|| bag.take(&TOOL_NAME, RawJson::text));
             let failed = bag.peek("status").is_some_and(|raw| raw.as_str() == "\"error\"")
                 || bag.peek("is_error").is_some_and(|raw| raw.as_str() == "true");
             if failed && message.error.is_none() {
@@ -527,7 +526,7 @@ impl<'a> Draft<'a> {
                 message.content = content_of(raw, notes)?;
             }
         } else if !has_content && message.tool_calls.is_empty() {
-            message.content = bag.take(&["text"], bag::text).map(Content::Text);
+            message.content = bag.take(&["text"], RawJson::text).map(Content::Text);
         }
         take_kwargs(message, &mut bag, notes);
         if message.role == Role::Assistant {
@@ -535,24 +534,24 @@ impl<'a> Draft<'a> {
         }
         if let Some(reasoning) = &message.reasoning {
             // Some write it twice, under two names.
-            let again = |raw: &RawJson<'a>| bag::text(raw).filter(|text| text == reasoning);
+            let again = |raw: &RawJson<'a>| raw.text().filter(|text| text == reasoning);
             bag.take(&["reasoning_content", "reasoning", "thinking"], again);
         } else {
             message.reasoning = bag
                 .take(&["thinking_blocks", "reasoning_details"], texts_in)
                 .map(|texts| texts.join("\n\n").into())
-                .or_else(|| bag.take(&["tool_plan"], bag::text));
+                .or_else(|| bag.take(&["tool_plan"], RawJson::text));
         }
         if message.finish_reason.is_none() {
             message.finish_reason = ["response_metadata", "generation_info"]
                 .iter()
                 .find_map(|name| Bag::of(bag.peek(name)?, &mut Notes::default()))
                 .and_then(|mut said| {
-                    said.take(&["finish_reason", "stop_reason", "done_reason"], bag::text)
+                    said.take(&["finish_reason", "stop_reason", "done_reason"], RawJson::text)
                 });
         }
         if message.content.is_none() {
-            message.content = bag.peek("refusal").and_then(bag::text).map(Content::Text);
+            message.content = bag.peek("refusal").and_then(RawJson::text).map(Content::Text);
         }
         message.metadata = bag.rest();
         Ok(())
@@ -600,11 +599,10 @@ fn take_kwargs<'a>(message: &mut Message<'a>, bag: &mut Bag<'a>, notes: &mut Not
         }
     }
     if message.reasoning.is_none() {
-        message.reasoning = said.take(&["reasoning_content", "reasoning"], bag::text);
+        message.reasoning = said.take(&["reasoning_content", "reasoning"], RawJson::text);
     } else {
         let reasoning = message.reasoning.clone();
-        let again =
-            |raw: &RawJson<'a>| bag::text(raw).filter(|text| Some(text) == reasoning.as_ref());
+        let again = |raw: &RawJson<'a>| raw.text().filter(|text| Some(text) == reasoning.as_ref());
         said.take(&["reasoning_content", "reasoning"], again);
     }
     let left = said.rest();
@@ -619,7 +617,7 @@ fn take_state(message: &mut Message<'_>, bag: &Bag<'_>) {
         ["unfinished", "incomplete", "truncated", "aborted", "interrupted", "cancelled"];
     let is_set = |name: &str| bag.peek(name).is_some_and(|raw| raw.as_str() == "true");
     if message.finish_reason.is_none() {
-        let status = bag.peek("status").and_then(bag::text).filter(cut_off);
+        let status = bag.peek("status").and_then(RawJson::text).filter(cut_off);
         message.finish_reason = status
             .map(Text::into_owned)
             .or_else(|| CUT.into_iter().find(|name| is_set(name)).map(Text::from));

@@ -34,8 +34,8 @@ pub(super) fn definitions<'a>(listed: Vec<RawJson<'a>>, notes: &mut Notes) -> Ve
     definitions
 }
 
-/// Whether it begins as nearly all definitions do, with the name of a function: each conversation repeats its tools, so
-/// their schemas are not walked through for that.
+/// Whether it begins, as nearly all definitions do, with the name of a function. Each conversation repeats its tools, so
+/// this avoids parsing their schemas only to find the name.
 fn is_plain(raw: &RawJson<'_>) -> bool {
     let mut parser = Parser::new(raw.as_str());
     let mut begins = || {
@@ -61,8 +61,8 @@ fn is_plain(raw: &RawJson<'_>) -> bool {
 
 /// Whether it names a function; what a provider hosts (`{"type": "web_search"}`) is named by its type.
 fn is_definition(bag: &Bag<'_>) -> bool {
-    let names = |bag: &Bag<'_>| bag.peek("name").and_then(bag::text).is_some();
-    let kind = bag.peek("type").and_then(bag::text);
+    let names = |bag: &Bag<'_>| bag.peek("name").and_then(RawJson::text).is_some();
+    let kind = bag.peek("type").and_then(RawJson::text);
     match kind.as_ref().map(|kind| kind.decoded()).as_deref() {
         Some("function") | None => {
             names(bag)

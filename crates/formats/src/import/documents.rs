@@ -1,8 +1,7 @@
 //! Documents as UIUC.chat exports them, one a line with its chunks in `contexts`. Source: `documents` in its
 //! `src/db/schema.ts`, and `spec/bulk-export.md`.
 
-use retort_json::{Kind, Parser};
-use retort_json::{RawJson, Text};
+use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Chunk, Document, Embedding, Item, Time};
 
 use super::fields::{count_or_keep, each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use retort_json::{Kind, Parser, Value};
-use retort_json::{RawJson, Text};
+use retort_json::{Kind, Parser, RawJson, Text, Value};
 use retort_model::{Fields, Time};
 
 use super::format::{ItemError, Notes};

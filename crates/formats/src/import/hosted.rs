@@ -77,7 +77,7 @@ impl Hosted {
         raw: RawJson<'a>,
         notes: &mut Notes,
     ) -> Result<Message<'a>, ItemError> {
-        let content = match bag::text(&raw) {
+        let content = match raw.text() {
             Some(image) if self.name == "image_generation" => {
                 let raw = format!(
                     "{{\"type\":\"output_image\",\"result\":{}}}",

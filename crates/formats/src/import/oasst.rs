@@ -2,8 +2,7 @@
 //! the tree; of the replies to one the best ranked is on the path, the others are its siblings. Source: the trees of
 //! `OpenAssistant/oasst1`.
 
-use retort_json::Parser;
-use retort_json::RawJson;
+use retort_json::{Parser, RawJson};
 use retort_model::{Conversation, Item, Message, Parent, Round};
 
 use super::bag::{self, Bag};

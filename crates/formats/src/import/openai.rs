@@ -5,8 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use retort_json::{Kind, Parser};
-use retort_json::{RawJson, Text};
+use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Conversation, Fields, Item, Label, Message, Role, Round};
 
 use super::answers::{self, Answer, PREFERRED, REJECTED};

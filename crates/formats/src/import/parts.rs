@@ -3,8 +3,7 @@
 
 use std::borrow::Cow;
 
-use retort_json::{Kind, Parser};
-use retort_json::{RawJson, Text};
+use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Content, Message, Part, PartKind, ToolCall};
 
 use super::bag::{self, Bag};
@@ -188,7 +187,7 @@ fn segment<'a>(
     }
     let raw = parser.clone().raw()?;
     let mut bag = Bag::read(parser, notes)?;
-    let kind = bag.take(&["type"], bag::text).or_else(|| Some(union_of(&bag)?.into()));
+    let kind = bag.take(&["type"], RawJson::text).or_else(|| Some(union_of(&bag)?.into()));
     let Some(kind) = kind else {
         notes.unplaced("", &raw);
         into.push(other(PartKind::Other, raw));
@@ -292,7 +291,7 @@ fn known_part<'a>(
             let inner = bag.take(&["reasoningContent"], |raw| Bag::of(raw, &mut Notes::default()));
             let text = inner.and_then(|mut inner| {
                 inner.spread("reasoningText", notes);
-                inner.take(&["text"], bag::text)
+                inner.take(&["text"], RawJson::text)
             });
             let Some(text) = text else { return Ok(false) };
             into.push(Segment::Reasoning(text));
@@ -305,7 +304,7 @@ fn known_part<'a>(
         }
         "redacted_thinking" => into.push(Segment::Kept("redacted_thinking", raw.clone())),
         "tool_call" if bag.has(&["text", "value"]) => {
-            let text = bag.take(&["text", "value"], bag::text);
+            let text = bag.take(&["text", "value"], RawJson::text);
             match text.and_then(|text| calls_in(&text.decoded(), notes)) {
                 Some(calls) => into.extend(calls.into_iter().map(Segment::Call)),
                 None => return Ok(false),
@@ -365,7 +364,7 @@ fn known_part<'a>(
 /// Whether a value is a part that shows something.
 pub(super) fn is_shown(raw: &RawJson<'_>) -> bool {
     let kind =
-        Bag::of(raw, &mut Notes::default()).and_then(|mut bag| bag.take(&["type"], bag::text));
+        Bag::of(raw, &mut Notes::default()).and_then(|mut bag| bag.take(&["type"], RawJson::text));
     kind.is_some_and(|kind| shown(&kind.decoded()).is_some())
 }
 
@@ -399,9 +398,11 @@ fn text_of<'a>(bag: &mut Bag<'a>) -> Option<Text<'a>> {
     const NAMES: [&str; 4] = ["text", "content", "value", "refusal"];
     let is_empty = NAMES.iter().any(|name| bag.is_null(name));
     // One that is empty says nothing beside one that is not.
-    let found = bag.take(&NAMES, |raw| bag::text(raw).filter(|text| !text.is_empty()));
-    let found = found.or_else(|| bag.take(&NAMES, bag::text)).or_else(|| {
-        bag.take(&["text"], |raw| Bag::of(raw, &mut Notes::default())?.take(&["value"], bag::text))
+    let found = bag.take(&NAMES, |raw| raw.text().filter(|text| !text.is_empty()));
+    let found = found.or_else(|| bag.take(&NAMES, RawJson::text)).or_else(|| {
+        bag.take(&["text"], |raw| {
+            Bag::of(raw, &mut Notes::default())?.take(&["value"], RawJson::text)
+        })
     });
     found.or_else(|| is_empty.then(Text::default))
 }
@@ -409,7 +410,7 @@ fn text_of<'a>(bag: &mut Bag<'a>) -> Option<Text<'a>> {
 /// The text of reasoning: under the name of what it is, or as a list of texts.
 fn reasoning_of<'a>(bag: &mut Bag<'a>) -> Option<Text<'a>> {
     let names = ["thinking", "reasoning", "text", "content", "value", "thought"];
-    bag.take(&names, bag::text).or_else(|| {
+    bag.take(&names, RawJson::text).or_else(|| {
         let texts = bag.take(&["summary", "content", "thinking"], texts_in)?;
         Some(texts.join("\n\n").into())
     })
@@ -422,7 +423,7 @@ pub(super) fn texts_in(raw: &RawJson<'_>) -> Option<Vec<String>> {
         let text = match one.as_text() {
             Some(text) => text,
             None => Bag::of(&one, &mut Notes::default())?
-                .take(&["text", "summary", "thinking"], bag::text)?
+                .take(&["text", "summary", "thinking"], RawJson::text)?
                 .decoded()
                 .into_owned(),
         };
@@ -439,7 +440,7 @@ pub(super) fn invocation<'a>(
     into: &mut Vec<Segment<'a>>,
 ) -> Result<bool, ItemError> {
     bag.take(&["type"], bag::json);
-    let Some(name) = bag.take(&["toolName", "tool_name"], bag::text).or(name) else {
+    let Some(name) = bag.take(&["toolName", "tool_name"], RawJson::text).or(name) else {
         return Ok(false);
     };
     let Some(arguments) = bag.take(&["args", "input", "rawInput"], bag::words) else {
@@ -447,7 +448,7 @@ pub(super) fn invocation<'a>(
     };
     let id = bag.take_id(&CALL_ID).unwrap_or_default();
     let output = bag.take(&["result", "output"], bag::json);
-    let error = bag.take(&["errorText"], bag::text).filter(|text| !text.is_empty());
+    let error = bag.take(&["errorText"], RawJson::text).filter(|text| !text.is_empty());
     let metadata = bag.rest();
     notes.unplaced_fields(&metadata, &["title"], Least::Word);
     let result = if output.is_some() || error.is_some() {

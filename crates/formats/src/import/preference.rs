@@ -2,8 +2,7 @@
 //! without. Without a prompt both hold the whole conversation; what they begin with alike is the question. Reference: the
 //! dataset formats of TRL's documentation.
 
-use retort_json::RawJson;
-use retort_json::{Kind, Parser};
+use retort_json::{Kind, Parser, RawJson};
 use retort_model::{Fields, Item, Role};
 
 use super::bag::{self, Bag};
@@ -44,7 +43,9 @@ impl ImportFormat for Preference {
         let mut answers = ["chosen", "rejected"].map(|name| bag.take(&[name], messages));
         // Answers that are texts stay where they are.
         let are_texts = || {
-            ["chosen", "rejected"].iter().all(|name| bag.peek(name).and_then(bag::text).is_some())
+            ["chosen", "rejected"]
+                .iter()
+                .all(|name| bag.peek(name).and_then(RawJson::text).is_some())
         };
         if answers.iter().all(Option::is_none) && !(prompt.is_some() && are_texts()) {
             return Err(unknown(0));
@@ -97,7 +98,7 @@ fn starts_with_question(answers: &[Option<Vec<RawJson<'_>>>]) -> bool {
     answers.iter().all(|answer| {
         let first = answer.as_ref().and_then(|answer| answer.first());
         let said = first.and_then(|raw| Bag::of(raw, &mut Notes::default()));
-        let word = said.and_then(|mut bag| bag.take(&["role", "from"], bag::text));
+        let word = said.and_then(|mut bag| bag.take(&["role", "from"], RawJson::text));
         word.is_some_and(|word| role_of(&word.decoded()) != Some(Role::Assistant))
     })
 }

@@ -4,8 +4,7 @@
 
 use std::borrow::Cow;
 
-use retort_json::RawJson;
-use retort_json::{Kind, Parser};
+use retort_json::{Kind, Parser, RawJson};
 use retort_model::{Conversation, Item};
 
 use super::format::{ImportFormat, ItemError, Notes, Refusal};

@@ -3,8 +3,7 @@
 //! their `body`, OpenAI's preference rows with `input`, the Responses API's `input` and `output`, Google's `contents`.
 //! Put together they are what [`openai`](super::openai) reads.
 
-use retort_json::RawJson;
-use retort_json::{Kind, Parser};
+use retort_json::{Kind, Parser, RawJson};
 use retort_model::{Fields, Item};
 
 use super::bag::{self, Bag};

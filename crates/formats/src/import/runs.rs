@@ -5,15 +5,14 @@
 
 use std::collections::HashMap;
 
-use retort_json::{Kind, Parser};
-use retort_json::{RawJson, Text};
+use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::bounds::NODE_DEPTH;
 use retort_model::{
     Feedback, Fields, FileReference, Item, NodeKind, NodeRun, Run, RunSource, RunStatus, Time,
     Usage,
 };
 
-use super::bag::{self, Bag, count, id, json, list, object, text, time, words};
+use super::bag::{self, Bag, count, id, json, list, object, time, words};
 use super::format::{ImportFormat, ItemError, Notes, Refusal};
 use super::shape::Shape;
 use super::unplaced;
@@ -105,7 +104,7 @@ impl ImportFormat for Runs {
     }
 }
 
-/// Tells of fields that hold messages.
+/// Records fields that hold messages as not understood.
 fn unplaced_messages(fields: &Fields<'_>, notes: &mut Notes) {
     for (key, raw) in fields {
         let key = key.decoded();
@@ -125,7 +124,7 @@ fn run<'a>(mut bag: Bag<'a>, notes: &mut Notes) -> Run<'a> {
         owner: bag.take_id(&["owner", "user_email", "user_id", "userId", "user", "created_by"]),
         source_name: bag.take(
             &["source_name", "copilot_name", "copilotName", "recipe_name", "recipeName"],
-            text,
+            RawJson::text,
         ),
         version: bag.take_id(&["version", "recipe_version", "copilot_version", "version_id"]),
         thread: bag.take_id(&["thread", "thread_id", "threadId", "session_id", "sessionId"]),
@@ -144,7 +143,7 @@ fn run<'a>(mut bag: Bag<'a>, notes: &mut Notes) -> Run<'a> {
     // What goes in beside the question; a lone text is the question.
     run.inputs = bag.take(&["inputs"], json);
     if run.question.is_none() {
-        run.question = bag.take(&["input", "text", "prompt"], text);
+        run.question = bag.take(&["input", "text", "prompt"], RawJson::text);
     }
     if run.inputs.is_none() {
         run.inputs = bag.take(&["input"], json);
@@ -161,8 +160,8 @@ fn run<'a>(mut bag: Bag<'a>, notes: &mut Notes) -> Run<'a> {
     run
 }
 
-/// Tells of what is left and may be what a run lacks: what was asked, why it failed, passages, how it ended. What a
-/// source keeps under `metadata` says nothing of these.
+/// Records, as not understood, remaining fields that may hold what the run lacks: the question, the error, passages, the
+/// status. Fields under `metadata` are exempt.
 fn account_for_run(run: &Run<'_>, bag: &Bag<'_>, notes: &mut Notes) {
     unplaced_status(bag, &STATUS, notes);
     let failed = run.status == RunStatus::Failure && run.error.is_none();
@@ -172,7 +171,7 @@ fn account_for_run(run: &Run<'_>, bag: &Bag<'_>, notes: &mut Notes) {
     if run.contexts.is_empty() {
         for (key, raw) in bag.fields() {
             let key = key.decoded();
-            // Messages are told of as such.
+            // Lists of messages are recorded by `unplaced_messages`.
             let is_said = !unplaced::spoken(&key, raw, false).is_empty();
             let holds_passages =
                 list(raw).is_some_and(|all| !all.is_empty() && all.iter().all(is_passage));
@@ -188,7 +187,7 @@ fn is_passage(raw: &RawJson<'_>) -> bool {
     bag.is_some_and(|bag| bag.has(&["text", "content", "page_content", "chunk"]))
 }
 
-/// Tells of a word for a state that nobody knows: whether the run succeeded is not known either.
+/// Records an unknown status as not understood: it does not say whether the run succeeded.
 fn unplaced_status(bag: &Bag<'_>, names: &[&str], notes: &mut Notes) {
     for name in names {
         if let Some(raw) = bag.peek(name)
@@ -290,8 +289,8 @@ fn feedback<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Option<Box<Feedback<'a>
             let mut said = Bag::of(&raw, notes)?;
             let feedback = Feedback {
                 rating: said.take(&["rating", "score", "value", "is_positive", "isPositive"], json),
-                label: said.take(&["label", "category"], text),
-                comment: said.take(&["comment", "comments", "details", "text"], text),
+                label: said.take(&["label", "category"], RawJson::text),
+                comment: said.take(&["comment", "comments", "details", "text"], RawJson::text),
             };
             if !said.rest().is_empty() {
                 bag.put("feedback", raw);
@@ -302,7 +301,7 @@ fn feedback<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Option<Box<Feedback<'a>
             bag.put("feedback", raw);
             None
         }
-        Some(Kind::String) => Some(Box::new(Feedback { label: text(&raw), ..Feedback::default() })),
+        Some(Kind::String) => Some(Box::new(Feedback { label: raw.text(), ..Feedback::default() })),
         _ => Some(Box::new(Feedback { rating: Some(raw), ..Feedback::default() })),
     }
 }
@@ -336,16 +335,18 @@ fn files<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Vec<FileReference<'a>> {
 }
 
 fn file<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Option<FileReference<'a>> {
-    if let Some(uri) = text(raw) {
+    if let Some(uri) = raw.text() {
         return Some(FileReference { uri, ..FileReference::default() });
     }
     let mut bag = Bag::of(raw, notes)?;
     let uri = ["uri", "url", "file_path", "filePath", "path", "s3_path", "key"];
     let mut file = FileReference {
-        uri: bag.take(&uri, text).unwrap_or_default(),
-        name: bag.take(&["name", "file_name", "fileName", "filename"], text),
-        media_type: bag
-            .take(&["media_type", "content_type", "contentType", "mime_type", "mimeType"], text),
+        uri: bag.take(&uri, RawJson::text).unwrap_or_default(),
+        name: bag.take(&["name", "file_name", "fileName", "filename"], RawJson::text),
+        media_type: bag.take(
+            &["media_type", "content_type", "contentType", "mime_type", "mimeType"],
+            RawJson::text,
+        ),
         size_bytes: bag.take(&["size_bytes", "size", "file_size"], count),
         ..FileReference::default()
     };
@@ -536,12 +537,12 @@ fn circles(nodes: &[NodeRun<'_>]) -> Vec<usize> {
 fn node<'a>(mut bag: Bag<'a>, name: Option<Text<'a>>, notes: &mut Notes) -> NodeRun<'a> {
     let process = bag.peek("process").and_then(RawJson::as_text);
     let said = match name {
-        Some(name) => bag.take(&["node", "node_name", "nodeName"], text).or(Some(name)),
+        Some(name) => bag.take(&["node", "node_name", "nodeName"], RawJson::text).or(Some(name)),
         None => bag.take_id(&["node", "node_name", "nodeName", "process", "name", "step", "id"]),
     };
     let mut node = NodeRun { node: said.unwrap_or_default(), ..NodeRun::default() };
     prompt(&mut bag, &mut node, notes);
-    node.model = bag.take(&["model", "model_name", "modelName", "model_id"], text);
+    node.model = bag.take(&["model", "model_name", "modelName", "model_id"], RawJson::text);
     node.variables = node
         .variables
         .or_else(|| bag.take(&["variables", "prompt_variables", "promptVariables"], object));
@@ -589,7 +590,7 @@ fn prompt<'a>(bag: &mut Bag<'a>, node: &mut NodeRun<'a>, notes: &mut Notes) {
         }
     };
     bag.take(&["prompt"], json);
-    node.prompt = inner.take(&["text", "template", "prompt"], text);
+    node.prompt = inner.take(&["text", "template", "prompt"], RawJson::text);
     node.variables = inner.take(&["variables"], object);
     if !bag.has(&["input", "inputs"]) {
         node.input =

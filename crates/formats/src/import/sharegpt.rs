@@ -1,8 +1,7 @@
 //! ShareGPT: `conversations` of `from` and `value` (or `role` and `content`), as LLaMA-Factory, FastChat and
 //! Axolotl read it; and the rows of Retort's own `standard` data format, which descend from it.
 
-use retort_json::Text;
-use retort_json::{Parser, Value};
+use retort_json::{Parser, Text, Value};
 use retort_model::{Conversation, Item, Kind};
 
 use super::format::{ImportFormat, ItemError, Notes};

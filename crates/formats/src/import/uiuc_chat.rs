@@ -4,8 +4,7 @@
 //! The system prompt stands in `convo.prompt`; here it becomes a system message with the source role `prompt`.
 //! A message's `tools` are call and result in one; they become messages with the source role `tools`.
 
-use retort_json::{Kind as JsonKind, Parser, Value};
-use retort_json::{RawJson, Text};
+use retort_json::{Kind as JsonKind, Parser, RawJson, Text, Value};
 use retort_model::bounds::NOT_UNDERSTOOD;
 use retort_model::{Conversation, Fields, Item, Message, NotUnderstood, Role, ToolCall};
 
@@ -75,7 +74,7 @@ fn messages<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Messag
 fn not_understood(raw: &RawJson<'_>) -> Option<Vec<NotUnderstood<'static>>> {
     let told = |one: &RawJson<'_>| {
         let mut bag = Bag::of(one, &mut Notes::default())?;
-        let path = bag.take(&["path"], bag::text)?.decoded().into_owned();
+        let path = bag.take(&["path"], RawJson::text)?.decoded().into_owned();
         let raw = bag.take(&["raw"], bag::json).unwrap_or(RawJson::null()).into_owned();
         Some(NotUnderstood { path, raw })
     };

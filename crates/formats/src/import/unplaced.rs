@@ -10,8 +10,7 @@
 //! What says something and has no place is *not understood*: it is kept where it was, told with its path, and nothing is
 //! trained on the item.
 
-use retort_json::{JsonError, Kind, Parser};
-use retort_json::{RawJson, Text};
+use retort_json::{JsonError, Kind, Parser, RawJson, Text};
 use retort_model::bounds::NOT_UNDERSTOOD;
 use retort_model::{Fields, NotUnderstood};
 
@@ -68,7 +67,7 @@ impl Notes {
         }
     }
 
-    /// Tells of every field that is left and is a text of more than a word.
+    /// Records every remaining field that is a text of more than one word.
     pub(super) fn unplaced_texts(&mut self, fields: &Fields<'_>) {
         for (key, raw) in fields {
             let key = key.decoded();
