@@ -1,7 +1,7 @@
 //! From items to datasets: sources (files, archives, objects), the pipeline, packages, and what is done with them:
 //! `convert`, `preview`, `verify`.
 //!
-//! Knows no database, no user and no job. Whoever keeps items elsewhere gives a [`pipeline::Feed`] of packed batches.
+//! Knows no database, user or job. To read items from elsewhere, implement [`pipeline::Feed`] and send packed batches.
 
 mod checkpoint;
 mod convert;

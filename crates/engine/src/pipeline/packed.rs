@@ -1,11 +1,11 @@
-//! Items that are kept packed elsewhere, such as in a store: a feed brings them as they are kept, and the worker threads
-//! unpack them.
+//! Items that are stored compressed elsewhere, such as in a database: a feed sends them as they are, and the worker
+//! threads unpack them.
 
 use std::ops::Range;
 
 use retort_model::{Conversation, ItemKind, LeftOut, Status};
 
-/// Some items of one kind, as they are kept.
+/// Some items of one kind, still packed.
 pub trait PackedBatch: Send {
     /// What the items are.
     fn kind(&self) -> ItemKind;
@@ -27,11 +27,11 @@ pub struct Unpacked {
     pub ordinal: u64,
     /// Where its line is, or why there is none, with its id if that is known.
     pub line: Result<Range<usize>, (Option<String>, LeftOut)>,
-    /// What was set where it is kept, instead of what the line says.
+    /// What was edited where it is stored; replaces what the line says.
     pub edits: Edits,
 }
 
-/// What people set of a conversation after it was imported.
+/// What people edited of a conversation after its import.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
     /// The status.
@@ -43,7 +43,7 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// Puts what was set into the conversation.
+    /// Puts the edits into the conversation.
     pub fn apply(&self, conversation: &mut Conversation<'_>) {
         if let Some(status) = self.status {
             conversation.status = status;

@@ -67,7 +67,7 @@ pub trait DataFormat: Sync {
         false
     }
 
-    /// Whether the ids of the conversations stand in a file beside the data, as the rows may not hold them.
+    /// Whether the ids of the conversations are written to a separate file, as the rows may not hold them.
     fn has_ids_apart(&self) -> bool {
         false
     }
@@ -89,7 +89,7 @@ pub struct TrainerColumns {
     pub tags: &'static [(&'static str, &'static str)],
 }
 
-/// How tools stand in the rows of `standard`.
+/// How rows of `standard` hold tool definitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ToolsAs {
     /// As the text of a JSON array, which every reader takes.
@@ -119,7 +119,7 @@ pub enum Attachments {
     Drop,
 }
 
-/// How embeddings stand in the rows of documents and chunks.
+/// How rows of documents and chunks hold embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Embeddings {
     /// Not at all.
@@ -136,7 +136,7 @@ pub enum Embeddings {
 pub struct ShapeOptions {
     /// What to do with records that a trainer would refuse.
     pub check: Check,
-    /// How tools stand in `standard`.
+    /// How `standard` holds tool definitions.
     pub tools: ToolsAs,
     /// Wrap arguments that are no JSON object instead of leaving the record out.
     pub wrap_arguments: bool,

@@ -5,8 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use retort_json::write_string;
-use retort_json::{RawJson, Text};
+use retort_json::{RawJson, Text, write_string};
 use retort_model::{
     Content, Conversation, Fields, Item, LeftOut, Message, Part, PartKind, Reason, Role, Warning,
     fnv1a,
@@ -202,7 +201,7 @@ fn write_convo(
             None => out.push_str("null"),
         }
     }
-    // Whoever reads the row knows what of the source was not understood.
+    // Readers of the row should know what was not understood.
     write_list("not_understood", conversation.not_understood.iter(), out, |one, out| {
         out.push_str("{\"path\":");
         write_string(&one.path, out);

@@ -16,7 +16,7 @@ pub trait FileFormat: Sync {
     /// Its media type.
     fn media_type(&self) -> &'static str;
 
-    /// Whether nested values stand in it as such. Others get flat columns beside their JSON text.
+    /// Whether it can hold nested values. Formats that cannot get flat columns in addition to the JSON text.
     fn is_nested(&self) -> bool {
         true
     }
@@ -89,7 +89,7 @@ pub trait Rows: Sink + Any + Send {
     /// For each row, which lists were filled and which optional values were there: what a reader that infers
     /// types can learn from it.
     fn evidence(&self) -> &[u64];
-    /// The bytes of one row as it stands in the file, where rows stand apart.
+    /// The bytes of one row in the file, for formats whose rows are independent.
     fn row(&self, _index: usize) -> Option<&[u8]> {
         None
     }

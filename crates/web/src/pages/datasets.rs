@@ -45,7 +45,7 @@ pub(super) struct Row {
     size: String,
     pub(super) creator: String,
     pub(super) created: String,
-    /// Whether whoever looks may read it, or just see that it is there and delete it.
+    /// Whether the visitor may read it; an owner of the project may only see and delete the datasets of others.
     is_open: bool,
 }
 

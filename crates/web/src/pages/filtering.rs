@@ -50,7 +50,7 @@ pub(super) fn days(from: &str, to: &str) -> Result<DateRange, Problem> {
     Ok(DateRange { from, before })
 }
 
-/// The texts that a field of a form searches for: what stands in it, if anything does.
+/// The search texts of a form field: its content, unless it is empty.
 ///
 /// # Errors
 /// It is too long.
