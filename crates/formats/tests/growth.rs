@@ -8,8 +8,7 @@ use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{self, Notes, Shape};
-use retort_json::RawJson;
-use retort_json::Value;
+use retort_json::{RawJson, Value};
 use retort_model::{Check, Item, canonical};
 use support::growth::{TIMES, check, list};
 

@@ -18,8 +18,7 @@ use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{FORMATS, ImportFormat, ItemError, Notes, Shape, sniff};
-use retort_json::RawJson;
-use retort_json::{Parser, Value, unescape_into, write_string};
+use retort_json::{Parser, RawJson, Value, unescape_into, write_string};
 use retort_model::{Conversation, Item};
 
 /// Valid items, at least one of each format, with every field that a reader looks at.

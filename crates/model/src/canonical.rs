@@ -4,6 +4,7 @@
 mod document;
 mod run;
 
+use retort_json::{JsonError, Kind as JsonKind, Parser, RawJson, Text, write_string};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -11,8 +12,6 @@ use crate::conversation::{Conversation, Parent, Round, Task};
 use crate::fields::Fields;
 use crate::message::{Content, Feedback, Label, Message, NotUnderstood, Part, ToolCall};
 use crate::time::Time;
-use retort_json::{JsonError, Kind as JsonKind, Parser, write_string};
-use retort_json::{RawJson, Text};
 
 pub use document::{read_document, read_document_from, write_document};
 pub(crate) use run::write_node;

@@ -4,6 +4,7 @@
 //! are not given stay. One that has ended takes what is thought of it, and what it did not say before; what it said
 //! stays, unless what comes ended later. It never goes back to running.
 
+use retort_json::Text;
 use std::collections::{HashMap, VecDeque};
 
 use crate::canonical;
@@ -11,7 +12,6 @@ use crate::fields::Fields;
 use crate::message::Feedback;
 use crate::run::{NodeKind, NodeRun, Run, RunStatus};
 use crate::time::Time;
-use retort_json::Text;
 
 /// What became of a run that came again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use retort_engine::pipeline::Edits;
 use retort_formats::import::{self, Notes};
 use retort_model::bounds::{TAG_CHARACTERS, TAGS, TITLE_CHARACTERS};
 use retort_model::{
@@ -14,7 +15,6 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::import::incoming_of;
 use crate::service::Service;
-use retort_engine::pipeline::Edits;
 
 /// Bytes of a line that is read for its first question alone: a page of a list has fifty of them.
 const QUESTION_LINE_BYTES: u64 = 1 << 20;

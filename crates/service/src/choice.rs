@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use retort_engine::asked;
 use retort_formats::package::SelectionAsked;
 use retort_model::bounds::{CHOSEN_FILTERS, IDS_PER_REQUEST, SEARCH_TEXTS};
 use retort_model::{DateRange, Grant, Selection, Status, Time};
@@ -10,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::service::Service;
-use retort_engine::asked;
 
 /// What is chosen: all that some filters match, some more by id, and some not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

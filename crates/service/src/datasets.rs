@@ -1,5 +1,10 @@
 //! Datasets that were made: looked at, renamed, deleted, traced.
 
+use retort_engine::Error as EngineError;
+use retort_engine::ObjectShelf;
+use retort_engine::Package;
+use retort_engine::panics::point;
+use retort_engine::{Difference, Verified, read_through, verify_package};
 use retort_formats::package::MANIFEST;
 use retort_model::{Action, DatasetName, Grant, ProjectRole, Scope};
 use retort_store::{Dataset, DatasetFile};
@@ -8,11 +13,6 @@ use crate::browse::no_conversation;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::service::Service;
-use retort_engine::Error as EngineError;
-use retort_engine::ObjectShelf;
-use retort_engine::Package;
-use retort_engine::panics::point;
-use retort_engine::{Difference, Verified, read_through, verify_package};
 
 /// Which dataset is meant.
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use retort_engine::Error as EngineError;
+use retort_engine::Objects;
+use retort_engine::read_through;
+use retort_engine::{Place, hex};
 use retort_model::{JobState, Scope};
 use retort_store::private::{make_file, make_folder};
 use retort_store::{Dataset, Finding, Store};
@@ -17,10 +21,6 @@ use url::Url;
 use crate::error::Error;
 use crate::export::prefix;
 use crate::service::{Service, later};
-use retort_engine::Error as EngineError;
-use retort_engine::Objects;
-use retort_engine::read_through;
-use retort_engine::{Place, hex};
 
 /// Free room under which a disk is told of: what one part of an export and its file may take.
 const LOW_DISK_BYTES: u64 = 2 << 30;

@@ -2,6 +2,9 @@
 
 use std::io;
 
+use retort_engine::DatasetPlan;
+use retort_engine::Error as EngineError;
+use retort_engine::{Place, hex};
 use retort_formats::data::Embeddings;
 use retort_formats::file::ReadSeek;
 use retort_json::Value;
@@ -15,9 +18,6 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::intake::{UPLOADS, Upload};
 use crate::service::Service;
-use retort_engine::DatasetPlan;
-use retort_engine::Error as EngineError;
-use retort_engine::{Place, hex};
 
 /// A file that is to be kept as the original of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

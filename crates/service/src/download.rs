@@ -8,6 +8,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::write::DeflateDecoder;
+use retort_engine::Error as EngineError;
+use retort_engine::Prefix;
+use retort_engine::pipeline::{Observer, Progress};
+use retort_engine::{Place, hex};
+use retort_engine::{deflate, is_worth_packing};
 use retort_formats::package::{Archive, Entry, Segment};
 use retort_model::Action;
 use retort_store::{Dataset, DatasetFile};
@@ -17,11 +22,6 @@ use crate::caller::Caller;
 use crate::datasets::DatasetRef;
 use crate::error::Error;
 use crate::service::Service;
-use retort_engine::Error as EngineError;
-use retort_engine::Prefix;
-use retort_engine::pipeline::{Observer, Progress};
-use retort_engine::{Place, hex};
-use retort_engine::{deflate, is_worth_packing};
 
 /// A dataset's archive, whose every byte is known before it is sent.
 pub struct Download {

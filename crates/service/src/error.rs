@@ -48,10 +48,10 @@ pub enum Error {
     /// Name and password, link or token open nothing.
     #[error("{0}")]
     NotSignedIn(&'static str),
-    /// This kind of credential may not do it, whoever holds it.
+    /// This kind of credential may not do it.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// One more than is allowed at a time.
+    /// More than are allowed at a time.
     #[error("{0}")]
     TooMany(String),
     /// Someone else changed it meanwhile, or it is under way.
@@ -60,7 +60,7 @@ pub enum Error {
 }
 
 impl From<EngineError> for Error {
-    /// What the service's own code met while the engine called it is that error again.
+    /// An error of the service that went through the engine becomes that error again.
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Feed(inner) => match inner.downcast::<Self>() {
@@ -73,7 +73,7 @@ impl From<EngineError> for Error {
 }
 
 impl From<Error> for EngineError {
-    /// For what the engine calls: it hands the error on as it is.
+    /// For code of the service that the engine calls.
     fn from(error: Error) -> Self {
         match error {
             Error::Engine(error) => error,
@@ -83,10 +83,10 @@ impl From<Error> for EngineError {
 }
 
 impl Error {
-    /// It was stopped by request.
+    /// Stopped on request.
     pub const STOPPED: Self = Self::Engine(EngineError::Stopped);
 
-    /// Whether it was stopped by request.
+    /// Whether the work was stopped on request.
     pub fn is_stopped(&self) -> bool {
         matches!(
             self,

@@ -1,6 +1,17 @@
 //! `export`: a frozen selection of the store to a dataset, part by part.
 
+use retort_engine::DatasetPlan;
 use retort_engine::Error as EngineError;
+use retort_engine::Objects;
+use retort_engine::SourceName;
+use retort_engine::panics::point;
+use retort_engine::pipeline::{
+    Edits, Feed, More, Outlet, PackedBatch, Shaping, Source, Totals, Unpacked, Work, run, variables,
+};
+use retort_engine::{Checkpoint, STORE};
+use retort_engine::{Made, Place};
+use retort_engine::{Origin, manifest};
+use retort_engine::{Part, PartWriter, assemble, write_text};
 use retort_formats::package::{DataFile, MANIFEST, SelectionAsked};
 use retort_model::bounds::ITEM_BYTES;
 use retort_model::{ItemKind, JobState, LeftOut, Reason, Selection};
@@ -12,17 +23,6 @@ use std::sync::atomic::Ordering;
 
 use crate::error::Error;
 use crate::keeper::Keeper;
-use retort_engine::DatasetPlan;
-use retort_engine::Objects;
-use retort_engine::SourceName;
-use retort_engine::panics::point;
-use retort_engine::pipeline::{
-    Edits, Feed, More, Outlet, PackedBatch, Shaping, Source, Totals, Unpacked, Work, run, variables,
-};
-use retort_engine::{Checkpoint, STORE};
-use retort_engine::{Made, Place};
-use retort_engine::{Origin, manifest};
-use retort_engine::{Part, PartWriter, assemble, write_text};
 
 /// What the job table keeps of an export that is to be made.
 #[derive(Serialize, Deserialize)]

@@ -6,10 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use retort_engine::Error as EngineError;
+use retort_engine::panics::{caught_in, point};
+use retort_engine::pipeline::{
+    BatchDone, Ends, Feed, InputsFeed, Job, More, Observer, Outlet, Progress, ReadItem, Source,
+    Turnstile, Work, content_id, content_of, digest, in_order, parse, place_of, put_into_namespace,
+    refuse_input,
+};
+use retort_engine::{IdHash, SeenIds, message_hasher};
+use retort_engine::{Input, Inputs, PassedOver, ReadOptions};
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, Reject, findings, write_reject};
-use retort_json::Text;
-use retort_json::Value;
+use retort_json::{Text, Value};
 use retort_model::bounds::{CITATIONS, COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RUN_EXCERPT};
 use retort_model::{
     Again, Conversation, Document, Item, ItemKind, Messages, NodeKind, NodeRun, Run, Scope, Tally,
@@ -23,15 +31,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::caller::LOCAL;
 use crate::error::Error;
-use retort_engine::Error as EngineError;
-use retort_engine::panics::{caught_in, point};
-use retort_engine::pipeline::{
-    BatchDone, Ends, Feed, InputsFeed, Job, More, Observer, Outlet, Progress, ReadItem, Source,
-    Turnstile, Work, content_id, content_of, digest, in_order, parse, place_of, put_into_namespace,
-    refuse_input,
-};
-use retort_engine::{IdHash, SeenIds, message_hasher};
-use retort_engine::{Input, Inputs, PassedOver, ReadOptions};
 
 /// What is to be imported.
 #[derive(Clone)]

@@ -4,6 +4,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
+use retort_engine::Error as EngineError;
+use retort_engine::panics::point;
+use retort_engine::pipeline::{Nobody, Observer};
+use retort_engine::{Input, ReadOptions};
+use retort_engine::{NewFile, Place, hex};
 use retort_formats::import::{self, ImportFormat};
 use retort_model::bounds::NAME_CHARACTERS;
 use retort_model::{Action, Grant, ItemKind, JobKind, JobState, Scope};
@@ -17,11 +22,6 @@ use crate::import::{Destination, ImportPlan, ImportReport};
 use crate::keeper::Keeper;
 use crate::secret::chance;
 use crate::service::{Done, Service, later};
-use retort_engine::Error as EngineError;
-use retort_engine::panics::point;
-use retort_engine::pipeline::{Nobody, Observer};
-use retort_engine::{Input, ReadOptions};
-use retort_engine::{NewFile, Place, hex};
 
 /// What the job table keeps of an import that is to be done.
 #[derive(Default, Serialize, Deserialize)]

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use retort_engine::panics::{caught, caught_in, point};
+use retort_engine::pipeline::{Observer, Progress};
 use retort_model::Time;
 use retort_store::{Job, JobProgress, Store};
 
 use crate::error::Error;
 use crate::service::{Clock, later};
-use retort_engine::panics::{caught, caught_in, point};
-use retort_engine::pipeline::{Observer, Progress};
 
 /// How often the wish to stop is looked at.
 const LOOK: Duration = Duration::from_millis(50);

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+use retort_engine::DatasetPlan;
+use retort_engine::Error as EngineError;
+use retort_engine::asked_items;
 use retort_formats::data;
 use retort_model::bounds::{DATASET_NAME, EXPORTS_PER_PERSON};
 use retort_model::{
@@ -15,9 +18,6 @@ use crate::documents::fit;
 use crate::error::Error;
 use crate::export::KeptExport;
 use crate::service::Service;
-use retort_engine::DatasetPlan;
-use retort_engine::Error as EngineError;
-use retort_engine::asked_items;
 
 /// An export that is asked for.
 #[derive(Clone)]

@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use retort_engine::Error as EngineError;
+use retort_engine::Objects;
+use retort_engine::panics::caught_in;
+use retort_engine::pipeline::Observer;
 use retort_model::bounds::{JOB_ATTEMPTS, SERVED_ITEM_BYTES};
 use retort_model::{JobKind, JobState, Scope, Time};
 use retort_store::{Dataset, Job, Project, QueueFacts, Store};
@@ -17,10 +21,6 @@ use crate::error::Error;
 use crate::export::{export, prefix};
 use crate::import::{ImportPlan, ImportReport};
 use crate::keeper::{Ending, Keeper, Pulse};
-use retort_engine::Error as EngineError;
-use retort_engine::Objects;
-use retort_engine::panics::caught_in;
-use retort_engine::pipeline::Observer;
 
 /// How soon a store that is away is asked again to end a job.
 const STORE_AWAY: Duration = Duration::from_millis(250);

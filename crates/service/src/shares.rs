@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use retort_engine::hex;
 use retort_formats::package::{Archive, Entry, Segment};
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, Conversation, Grant, PartKind, ProjectRole, Role, Time, canonical};
@@ -12,7 +13,6 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::secret::{hash, hash_any_password, is_password, new_secret};
 use crate::service::Service;
-use retort_engine::hex;
 
 /// What of a conversation a link shows that is left out unless asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

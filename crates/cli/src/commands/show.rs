@@ -5,8 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use retort_json::Text;
-use retort_json::Value;
+use retort_json::{Text, Value};
 use retort_model::{Conversation, Message, Parent, Round, canonical};
 use retort_web::wire;
 

@@ -1,8 +1,7 @@
 //! `documents`: a document a line with its chunks, as `spec/bulk-export.md` says and UIUC.chat's tables have them; and
 //! `chunks`: a chunk a row, with what tells of its document, as vector stores take them.
 
-use retort_json::{Append, write_string};
-use retort_json::{RawJson, Text};
+use retort_json::{Append, RawJson, Text, write_string};
 use retort_model::{Chunk, Document, Fields, Item, ItemKind, LeftOut, Reason, Vector};
 
 use super::format::{

@@ -1,8 +1,7 @@
 //! What a record says beyond its columns, as JSON text: ids and text of calls, reasoning, single results,
 //! attachments, contexts, and what was cut.
 
-use retort_json::{RawJson, Text};
-use retort_json::{write_escaped, write_string};
+use retort_json::{RawJson, Text, write_escaped, write_string};
 use retort_model::{Feedback, Message, Run};
 
 use super::format::ShapeOptions;

@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use retort_json::write_string;
-use retort_json::{RawJson, Text};
+use retort_json::{RawJson, Text, write_string};
 
 /// Writes fields of a source behind others of one object, whose names are `taken`. One with a name that is there
 /// already is written as `source_NAME`, so that no key stands twice.

@@ -1,8 +1,7 @@
 //! `recipe-evaluation`: finished runs end to end, as evaluators read them: `input`, `output`, `ground_truth`,
 //! `contexts`, and what tells versions of a recipe or copilot apart.
 
-use retort_json::Value;
-use retort_json::{RawJson, Text};
+use retort_json::{RawJson, Text, Value};
 use retort_model::{Item, ItemKind, LeftOut, NodeKind, Purpose, Reason, Run, RunStatus, Warning};
 
 use super::execution::{finished, input_of, latency_ms, put_int, put_text, put_time, text_of};

@@ -4,8 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use retort_json::Text;
-use retort_json::Value;
+use retort_json::{Text, Value};
 use retort_model::{Check, LeftOut, Message, Reason, Repair, Role, ToolCall, Warning};
 
 use super::arguments::object_of;

@@ -2,8 +2,7 @@
 //! `spec/conversation-export.md` gives it and LLaMA-Factory reads it.
 
 use memchr::memchr2_iter;
-use retort_json::Text;
-use retort_json::write_string;
+use retort_json::{Text, write_string};
 use retort_model::{
     Check, Conversation, Item, ItemKind, LeftOut, Message, Purpose, Reason, Repair, Role, Warning,
 };

@@ -6,8 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use retort_json::RawJson;
-use retort_json::{Value, write_escaped};
+use retort_json::{RawJson, Value, write_escaped};
 use retort_model::Repair;
 use retort_model::bounds::TOOLS_REMEMBERED;
 

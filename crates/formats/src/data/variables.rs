@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use retort_json::RawJson;
-use retort_json::{Value, write_string};
+use retort_json::{RawJson, Value, write_string};
 use retort_model::NodeRun;
 use retort_model::bounds::COLUMN_NAME;
 

@@ -6,8 +6,7 @@
 
 use std::io::{self, Read, Write};
 
-use retort_json::Text;
-use retort_json::{Value, write_string};
+use retort_json::{Text, Value, write_string};
 use retort_model::bounds::SPREADSHEET_CELL;
 use retort_model::{Time, Vector};
 

@@ -2,8 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 
-use retort_json::Text;
-use retort_json::write_string;
+use retort_json::{Text, write_string};
 use retort_model::Vector;
 use retort_model::bounds::BATCH_BYTES;
 
