@@ -10,9 +10,6 @@ mod disk;
 mod draft;
 mod error;
 mod files;
-#[cfg(test)]
-#[path = "../../formats/tests/support/growth.rs"]
-mod growth;
 mod objects;
 mod package;
 mod packed;

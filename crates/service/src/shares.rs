@@ -426,12 +426,9 @@ fn ending(media_type: &str) -> &str {
 }
 
 #[cfg(test)]
-#[path = "../../formats/tests/support/growth.rs"]
-mod growth;
-
-#[cfg(test)]
 mod tests {
     use retort_formats::import::{self, Notes};
+    use retort_testing::growth;
 
     use super::*;
 

@@ -91,10 +91,6 @@ pub(crate) fn is_asked() -> bool {
 }
 
 #[cfg(test)]
-#[path = "../tests/support/postgres.rs"]
-mod postgres;
-
-#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
@@ -130,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_query_of_postgresql_ends_when_it_is_asked_to() {
-        if let Some(url) = postgres::new_database() {
+        if let Some(url) = retort_testing::postgres::new_database() {
             ends_when_it_is_asked_to(&url);
         }
     }

@@ -2,14 +2,11 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
-#[path = "support/house.rs"]
-mod house;
-
 use std::io::Write;
 
 use bytes::Bytes;
 use futures_util::stream;
-use house::{As, House, on_sqlite, said};
+use retort_testing_server::house::{As, House, on_sqlite, said};
 
 const GIB: usize = 1 << 30;
 const PIECE: usize = 1 << 20;

@@ -369,19 +369,9 @@ impl Read for Lines<'_> {
 
 #[cfg(test)]
 mod tests {
+    use retort_testing::Dribble;
+
     use super::*;
-
-    /// Hands out few bytes at a time.
-    struct Dribble<'a>(&'a [u8], usize);
-
-    impl Read for Dribble<'_> {
-        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            let length = self.1.min(into.len()).min(self.0.len());
-            into[..length].copy_from_slice(&self.0[..length]);
-            self.0 = &self.0[length..];
-            Ok(length)
-        }
-    }
 
     #[test]
     fn utf_16_becomes_utf_8_however_the_bytes_come() {

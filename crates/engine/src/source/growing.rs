@@ -7,7 +7,7 @@ use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
 use super::{Input, Inputs, ReadOptions, Stream};
-use crate::growth::{TIMES, check};
+use retort_testing::growth::{TIMES, check};
 
 /// Reads all streams of an archive; how many bytes they hold, how many were read and how many were refused or passed
 /// over.

@@ -503,19 +503,9 @@ fn begins_a_list_of_messages(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use retort_testing::Dribble;
+
     use super::*;
-
-    /// Hands out few bytes at a time, as pipes do.
-    struct Dribble<'a>(&'a [u8], usize);
-
-    impl Read for Dribble<'_> {
-        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            let length = self.1.min(into.len()).min(self.0.len());
-            into[..length].copy_from_slice(&self.0[..length]);
-            self.0 = &self.0[length..];
-            Ok(length)
-        }
-    }
 
     fn items(bytes: &[u8]) -> Vec<(String, u64, u64)> {
         let mut splitter = Splitter::new(Dribble(bytes, 7));

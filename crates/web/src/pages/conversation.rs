@@ -447,12 +447,9 @@ async fn revoke(
 }
 
 #[cfg(test)]
-#[path = "../../../formats/tests/support/growth.rs"]
-mod growth;
-
-#[cfg(test)]
 mod tests {
     use retort_model::{Content, Message, Parent, Round};
+    use retort_testing::growth;
 
     use super::*;
 

@@ -1,0 +1,807 @@
+//! What people see and do on the pages.
+//!
+//! `RETORT_SCREENSHOTS=FOLDER` keeps a picture of every screen; `RETORT_AXE=FILE` names axe-core's script, which then
+//! looks every screen over.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use fantoccini::Locator;
+use retort_browser::Browser;
+use retort_model::{Grant, Selection};
+use retort_service::{Caller, IntakeRequest, Person};
+use retort_testing_server::house::{As, House, on_sqlite};
+use serde_json::{Value, json};
+
+/// Conversations that `person` holds: so many, the first with titles that would do harm.
+async fn furnish(house: &House, person: &Person, many: usize) {
+    let (project, person) = (house.p.clone(), person.clone());
+    house
+        .call(move |service| {
+            let titles =
+                ["<script>document.title='harmed'</script>", "Refund \"now\" & <b>bold</b>", "返金"];
+            let mut lines = String::new();
+            for number in 0..many {
+                let title = titles.get(number).map_or_else(|| format!("Talk {number}"), |t| (*t).into());
+                let line = json!({
+                    "id": format!("talk-{number}"), "title": title,
+                    "tags": ["<img src=x onerror=alert(1)>", if number % 2 == 0 { "even" } else { "odd" }],
+                    "created_at": format!("2024-{:02}-11T10:00:00Z", number % 12 + 1),
+                    "messages": [
+                        {"role": "user", "content": format!("Question {number} <script>alert(1)</script>")},
+                        {"role": "assistant", "content": format!("**Answer** {number}")},
+                    ],
+                });
+                lines.push_str(&line.to_string());
+                lines.push('\n');
+            }
+            let request = IntakeRequest { owner: Some(person.name), ..IntakeRequest::default() };
+            let report =
+                service.take_in(&Caller::local(&project), &request, lines.into_bytes()).unwrap();
+            assert_eq!(report.new, many as u64);
+        })
+        .await;
+}
+
+/// The lines of the data file in an archive that was downloaded.
+fn rows(archive: &[u8], name: &str) -> Vec<Value> {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
+    let file = archive.by_name(name).unwrap();
+    let text = std::io::read_to_string(file).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Select → Configure → Export → Preview → Download, with or without scripts.
+async fn whole_path(house: &House, scripts: bool) {
+    furnish(house, &house.ann, 120).await;
+    let Some(browser) = Browser::open(house, scripts).await else { return };
+    browser.sign_in(&house.ann).await;
+    browser.press("header nav a[href='/export']").await;
+    assert!(browser.text("#standing").await.starts_with("0 selected · 120 conversations"));
+
+    // All that the filter matches, not only the page.
+    browser.go("/export?search=even").await;
+    browser.press("button[value=all]").await;
+    browser.until("60 selected · 60 conversations").await;
+    // One of them is not wanted after all.
+    browser.press("tbody tr:first-child input[name=id]").await;
+    if !scripts {
+        browser.press("button[value=rows]").await;
+    }
+    browser.until("59 selected · 60 conversations").await;
+    // The choice stays behind another filter, and shows that it is hidden.
+    browser.go("/export?search=odd").await;
+    browser.until("59 selected · 60 conversations · 59 selected are outside this filter").await;
+    if scripts {
+        // A click on a row, then Shift and a click three rows below.
+        browser.press("tbody tr:nth-child(1) td.kind").await;
+        browser.until("60 selected · 60 conversations · 59 selected are outside").await;
+        let script = "const row = document.querySelector('tbody tr:nth-child(4) td.kind');
+                      row.dispatchEvent(new MouseEvent('click', {bubbles: true, shiftKey: true}));";
+        browser.client.execute(script, Vec::new()).await.unwrap();
+        browser.until("63 selected · 60 conversations · 59 selected are outside").await;
+    }
+    let chosen = if scripts { 63 } else { 59 };
+
+    browser.go("/export").await;
+    browser.press("button[value=export]").await;
+    browser.until(&format!("{chosen} conversations selected")).await;
+    // What is wrong with the name is said beside it, and what was filled in stays.
+    browser.fill("dataset_name", "a/b").await;
+    browser.fill("file_name", "talks").await;
+    browser.press("form.settings button.first").await;
+    browser.until("New dataset").await;
+    assert_eq!(browser.count("input[aria-invalid=true] + #name-trouble").await, 1);
+    browser.fill("dataset_name", "refunds_2024").await;
+    browser.press("form.settings button.first").await;
+    browser.until("Confirm Export").await;
+    // The check is a page of its own: it can be loaded again.
+    browser.client.refresh().await.unwrap();
+    browser.until(&format!("{chosen} conversations selected")).await;
+    let body = browser.body().await;
+    assert!(body.contains(&format!("Conversations written\n{chosen}")), "{body}");
+    assert!(browser.count("article.record").await == 20, "{body}");
+    browser.press("form[action='/export/confirm'] button").await;
+    if scripts {
+        browser.until("Open the dataset").await;
+    } else {
+        for _ in 0..100 {
+            if browser.body().await.contains("Open the dataset") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            browser.client.refresh().await.unwrap();
+        }
+    }
+    assert!(browser.body().await.contains("Done."));
+    assert_eq!(browser.count("article.record").await, 20);
+    assert_eq!(browser.count("article.record > details[open]").await, 3);
+    browser.press("a[download]").await;
+    let rows = rows(&browser.downloaded("refunds_2024.zip").await, "talks.jsonl");
+    assert_eq!(rows.len(), chosen);
+    assert!(rows.iter().all(|row| row["messages"][0]["role"] == "user"), "{}", rows[0]);
+
+    browser.go("/datasets").await;
+    browser.until("refunds_2024").await;
+    browser.press("td.title a").await;
+    browser.fill("name", "refunds").await;
+    browser.press("form[action$='/rename'] button").await;
+    browser.until("\nrefunds\nstandard, jsonl").await;
+    browser.press("a[href$='/delete']").await;
+    browser.press("form.narrow button.first").await;
+    browser.until("No datasets yet").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_is_chosen_made_looked_at_and_downloaded() {
+    on_sqlite(async |house: &mut House| whole_path(house, true).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_goes_without_scripts() {
+    on_sqlite(async |house: &mut House| whole_path(house, false).await).await;
+}
+
+/// Runs of a recipe and of a copilot that `person` started.
+async fn ran(house: &House, person: &Person) {
+    let (project, person) = (house.p.clone(), person.clone());
+    house
+        .call(move |service| {
+            let mut lines = String::new();
+            for number in 0..70 {
+                let failed = number % 10 == 3;
+                let flow = if number < 60 { "recipe_id" } else { "copilot_id" };
+                let line = json!({
+                    "request_id": format!("run-{number:02}"), flow: "leave <b>policy</b>", "version": number % 2 + 1,
+                    "question": format!("Question {number} <script>alert(1)</script>"),
+                    "answer": if failed { Value::Null } else { json!(format!("Answer {number}")) },
+                    "error": if failed { json!("timeout in answer") } else { Value::Null },
+                    "status": if failed { "failure" } else { "success" },
+                    "files": if number == 5 { json!(["s3://files/policy.pdf"]) } else { json!([]) },
+                    "started_at": format!("2026-01-{:02}T10:00:00Z", number % 28 + 1),
+                    "finished_at": format!("2026-01-{:02}T10:00:02Z", number % 28 + 1),
+                    "feedback": if number == 7 { json!({"rating": 1, "comment": "Exactly <i>so</i>."}) } else { Value::Null },
+                    "nodes": [
+                        {"node": "search", "kind": "retrieval", "input": {"query": "leave"}, "output": [0.5, 1.25]},
+                        {"node": "answer", "kind": "model-call", "parent": 0, "model": "m-1", "prompt": "Answer {question}",
+                         "variables": {"question": format!("Question {number}")}, "output": format!("Answer {number}"),
+                         "status": if failed { "failure" } else { "success" }, "error": if failed { json!("timeout") } else { Value::Null },
+                         "started_at": "2026-01-01T10:00:00Z", "finished_at": "2026-01-01T10:00:01.500Z",
+                         "input_tokens": 41, "output_tokens": 6},
+                    ],
+                });
+                lines.push_str(&line.to_string());
+                lines.push('\n');
+            }
+            let request = IntakeRequest { owner: Some(person.name), ..IntakeRequest::default() };
+            let report =
+                service.take_in(&Caller::local(&project), &request, lines.into_bytes()).unwrap();
+            assert_eq!(report.new, 70);
+        })
+        .await;
+}
+
+/// Opens a menu of actions and takes the one with that selector.
+async fn act(browser: &Browser, menu: &str, action: &str) {
+    browser.press(menu).await;
+    browser.press(action).await;
+}
+
+/// Until the dataset of an export is there, with or without scripts.
+async fn until_made(browser: &Browser, scripts: bool) {
+    if scripts {
+        browser.until("Open the dataset").await;
+        return;
+    }
+    for _ in 0..100 {
+        if browser.body().await.contains("Open the dataset") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        browser.client.refresh().await.unwrap();
+    }
+}
+
+/// Recipe → Action → Webhook history → rows → Action → Export dataset → Proceed.
+async fn recipe_path(house: &House, scripts: bool) {
+    ran(house, &house.ann).await;
+    let Some(browser) = Browser::open(house, scripts).await else { return };
+    browser.sign_in(&house.ann).await;
+    browser.press("header nav a[href='/recipes']").await;
+    act(&browser, "td details.menu summary", "td details.menu a").await;
+    browser.until("Recipe · History · 60 runs").await;
+    assert_eq!(browser.count("figure.card svg").await, 3);
+    assert!(browser.text("figure.card:nth-child(2) h2").await.contains("10.0 %"));
+
+    // The filter, then a row on each of two pages.
+    browser.press("select[name=status] option[value=success]").await;
+    browser.press(".filters button").await;
+    browser.until("54 runs match").await;
+    browser.press("tbody tr:nth-child(2) input[name=id]").await;
+    if scripts {
+        browser.until("1 selected · 54 runs").await;
+    }
+    browser.press("#more").await;
+    browser.until("1 selected · 54 runs").await;
+    browser.press("tbody tr:nth-child(1) input[name=id]").await;
+    // What is selected stays when the filter goes, and on the way back from the form.
+    act(&browser, ".head details.menu summary", ".head details.menu button").await;
+    browser.until("2 runs selected").await;
+    browser.press(".head .actions a").await;
+    browser.until("2 selected · 54 runs").await;
+    browser.press(".filters a").await;
+    browser.until("2 selected · 60 runs").await;
+    act(&browser, ".head details.menu summary", ".head details.menu button").await;
+    browser.until("2 runs selected").await;
+
+    // A node is required where a purpose needs one; what was filled in stays.
+    browser.fill("dataset_name", "leave_eval").await;
+    browser.press("input[value=node-evaluation]").await;
+    browser.press("form.settings button.first").await;
+    browser.until("node").await;
+    assert_eq!(browser.count(".notice.bad").await, 1);
+    browser.press("select[name=node] option[value=answer]").await;
+    browser.press("form.settings button.first").await;
+    until_made(&browser, scripts).await;
+    let body = browser.body().await;
+    assert!(body.contains("Runs written\n2") && body.contains("Records\n2"), "{body}");
+    assert_eq!(browser.count("article.record").await, 2);
+
+    // Recipe Evaluation comes down by itself.
+    browser.go("/recipes").await;
+    browser.press("td.title a").await;
+    act(&browser, ".head details.menu summary", ".head details.menu button").await;
+    browser.until("60 runs; the most recent are exported, up to the limit").await;
+    browser.fill("dataset_name", "whole_recipe").await;
+    browser.press("input[value=recipe-evaluation]").await;
+    browser.fill("limit", "20").await;
+    browser.press("form.settings button.first").await;
+    let archive = if scripts {
+        browser.downloaded("whole_recipe.zip").await
+    } else {
+        until_made(&browser, scripts).await;
+        browser.downloaded("whole_recipe.zip").await
+    };
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(&archive)).unwrap();
+    let file = archive.by_name("runs.csv").unwrap();
+    let text = std::io::read_to_string(file).unwrap();
+    assert!(text.starts_with("input,output,ground_truth,contexts,request_id,"), "{text}");
+    assert_eq!(text.lines().count(), 21);
+
+    browser.go("/datasets").await;
+    let body = browser.body().await;
+    assert!(body.contains("Recipe Evaluation") && body.contains("Node Evaluation"), "{body}");
+    // All that the filter matches, at once.
+    browser.go("/recipes").await;
+    browser.press("td.title a").await;
+    browser.press("select[name=status] option[value=success]").await;
+    browser.press(".filters button").await;
+    browser.until("54 runs match").await;
+    browser.press("button[value=on]").await;
+    browser.until("All 54 runs selected").await;
+    act(&browser, ".head details.menu summary", ".head details.menu button").await;
+    browser.until("54 runs match the filter").await;
+    browser.fill("dataset_name", "all_good").await;
+    browser.press("form.settings button.first").await;
+    until_made(&browser, scripts).await;
+    assert!(browser.body().await.contains("Runs written\n54"));
+    browser.go("/datasets").await;
+    let row = browser.text("tbody tr:nth-child(3)").await;
+    assert!(row.contains("leave_eval") && row.contains("answer"), "{row}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipe_is_looked_at_and_exported() {
+    on_sqlite(async |house: &mut House| recipe_path(house, true).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipe_is_exported_without_scripts() {
+    on_sqlite(async |house: &mut House| recipe_path(house, false).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copilot_is_looked_at_run_by_run_and_tuned_on() {
+    on_sqlite(async |house: &mut House| {
+        ran(house, &house.ann).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.ann).await;
+        browser.press("header nav a[href='/copilots']").await;
+        act(&browser, "td details.menu summary", "td details.menu a").await;
+        browser.until("Copilot · History · 10 runs").await;
+        browser.fill("search", "QUESTION 61").await;
+        browser.press(".filters button").await;
+        browser.until("1 runs match").await;
+        browser.press("tbody td.title:nth-child(3) a").await;
+        browser.until("Run run-61").await;
+        let body = browser.body().await;
+        for words in [
+            "Answer 61",
+            "<script>alert(1)</script>",
+            "search",
+            "retrieval",
+            "[0.5,1.25]",
+            "child of search",
+            "Answer {question}",
+            "1.5 s",
+            "41 tokens in, 6 out",
+        ] {
+            assert!(body.contains(words), "{words}: {body}");
+        }
+        assert_eq!(browser.count("main script:not([src])").await, 0);
+
+        browser.press(".back a").await;
+        browser.until("1 runs match").await;
+        browser.press(".filters a").await;
+        act(&browser, ".head details.menu summary", ".head details.menu button").await;
+        browser.fill("dataset_name", "tuned").await;
+        browser.press("input[value=fine-tuning]").await;
+        browser.press("form.settings button.first").await;
+        browser.until("Open the dataset").await;
+        let body = browser.body().await;
+        assert!(
+            body.contains("Runs written\n9") && body.contains("Left out: a run that failed\n1"),
+            "{body}"
+        );
+        browser.press("a[download]").await;
+        let rows = rows(&browser.downloaded("tuned.zip").await, "runs.jsonl");
+        assert_eq!(rows.len(), 9);
+        assert_eq!(rows[0]["messages"][1]["role"], "assistant");
+        // What is another's is not there.
+        let other = Browser::open(house, true).await.unwrap();
+        other.sign_in(&house.bob).await;
+        other.go("/copilots").await;
+        assert!(other.body().await.contains("No runs yet"));
+        other.close().await;
+        browser.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_are_found_read_and_exported_by_who_administers() {
+    on_sqlite(async |house: &mut House| {
+        let owner = house.session(&house.owner).await;
+        let document = |number: usize| {
+            json!({
+                "id": number, "readable_filename": format!("Part {number} <b>é</b>.pdf"), "s3_path": format!("p/{number}"),
+                "contexts": [{"text": format!("<script>alert({number})</script>"), "pagenumber": 7, "embedding": [0.5, 0.25]},
+                    {"text": "two", "embedding": [1, 2]}],
+            })
+        };
+        let all: Vec<Value> = (0..60).map(document).collect();
+        house.post("/api/v1/documents", &owner, json!(all)).await.ok();
+        let kept = house.ask("PUT", "/api/v1/documents/3/original?name=three.txt").by(&owner);
+        kept.body("as it was").send().await.ok();
+        let asked = json!({
+            "id": "cites", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a",
+                "contexts": [{"readable_filename": "Part 3", "s3_path": "p/3", "text": "t"}]}],
+        });
+        house.post("/api/v1/conversations", &owner, asked).await.ok();
+        let passage = json!({"readable_filename": "Part 4", "s3_path": "p/4", "text": "t"});
+        let dug = json!([{"role": "user", "content": "dig"}, {"role": "assistant", "content": "dug", "contexts": [passage]}]);
+        let rounds = json!([{"number": 1, "messages": [{"role": "user", "content": "q"}]}]);
+        let helped = json!({
+            "retort": 1, "id": "helped", "source": "s", "kind": "agent", "status": "active", "rounds": rounds,
+            "tasks": [{"id": "t", "agent": "digger", "rounds": [{"number": 1, "messages": dug}]}],
+        });
+        house.post("/api/v1/conversations", &owner, helped).await.ok();
+        let Some(browser) = Browser::open(house, false).await else { return };
+        browser.sign_in(&house.owner).await;
+        browser.go("/conversations/helped").await;
+        assert_eq!(browser.count("a[href='/documents/4']").await, 1, "{}", browser.body().await);
+        browser.press("header nav a[href='/documents']").await;
+        browser.until("60 documents · 2 dimensions, float32").await;
+        assert_eq!(browser.count("tbody tr").await, 50);
+        browser.press("p.more a").await;
+        assert_eq!(browser.count("tbody tr").await, 10);
+        browser.fill("search", "part 3 <B>").await;
+        browser.press(".head button").await;
+        browser.until("1 document").await;
+        browser.press("tbody td.title a").await;
+        browser.until("Cited in").await;
+        let body = browser.body().await;
+        for words in ["Part 3 <b>é</b>.pdf", "<script>alert(3)</script>", "page 7", "2 chunks"] {
+            assert!(body.contains(words), "{words}: {body}");
+        }
+        // Its original is replaced from the page.
+        let file = browser.downloads.path().join("another.txt");
+        std::fs::write(&file, "x".repeat(3 << 20)).unwrap();
+        browser.press("section details summary").await;
+        let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
+        field.send_keys(file.to_str().unwrap()).await.unwrap();
+        browser.press("form[action$='/original'] button").await;
+        browser.until("Download original (3.1 MB)").await;
+        browser.press("section[aria-label='Cited in'] a").await;
+        browser.press("details summary").await;
+        browser.press("details h4 a").await;
+        browser.until("Download original").await;
+        browser.press("a[download]").await;
+        assert_eq!(browser.downloaded("another.txt").await.len(), 3 << 20);
+        browser.go("/documents").await;
+        browser.press("option[value=parquet]").await;
+        browser.press("form.row button.first").await;
+        until_made(&browser, false).await;
+        let body = browser.body().await;
+        assert!(body.contains("Documents written\n60") && body.contains("Records\n120"), "{body}");
+        browser.close().await;
+        let member = Browser::open(house, false).await.unwrap();
+        member.sign_in(&house.ann).await;
+        assert_eq!(member.count("header nav a[href='/documents']").await, 0);
+        member.go("/documents").await;
+        assert!(!member.body().await.contains("Part 3"));
+        member.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_wrote_shows_as_text_on_every_page() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.ann, 5).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.ann).await;
+        agent(house).await;
+        let owner = house.session(&house.owner).await;
+        let page = house.get("/conversations/agent", &owner).await.text();
+        assert!(page.contains("Keep   spaces.\n- and lists"), "{page}");
+        for words in
+            ["Result of <code>get_weather</code>", "Failed: Result of <code>get_time</code>"]
+        {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+        for path in ["/export", "/analysis", "/conversations/talk-0", "/conversations/talk-1"] {
+            browser.go(path).await;
+            assert_ne!(browser.client.title().await.unwrap(), "harmed", "{path}");
+            assert_eq!(browser.count("main script:not([src]), main img[src=x]").await, 0, "{path}");
+        }
+        assert!(browser.body().await.contains("<script>alert(1)</script>"));
+        assert!(browser.text("h1").await.contains("<b>bold</b>"));
+        browser.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_made_opened_by_anyone_and_revoked() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.ann, 5).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.ann).await;
+        browser.go("/conversations/talk-4").await;
+        browser.press("#shares details summary").await;
+        browser.press("#shares details button").await;
+        let link =
+            browser.client.wait().for_element(Locator::Css("#shares .notice a")).await.unwrap();
+        let path = link.attr("href").await.unwrap().unwrap();
+        assert!(path.starts_with("/s/"), "{path}");
+        // It is shown whole, as it is sent to others.
+        let whole = browser.client.find(Locator::Css("#shares .copy input")).await.unwrap();
+        let whole = whole.prop("value").await.unwrap().unwrap();
+        assert_eq!(whole, format!("{}{path}", browser.base));
+        browser.press("#shares [data-copy]").await;
+        browser.until("Copied").await;
+        let visitor = Browser::open(house, true).await.unwrap();
+        visitor.go(&path).await;
+        assert!(visitor.body().await.contains("Question 4"));
+        assert!(!visitor.body().await.contains("ann@example.com"));
+        browser.press("#shares form button.quiet").await;
+        browser.until("Not shared publicly").await;
+        visitor.client.refresh().await.unwrap();
+        assert!(!visitor.body().await.contains("Question 4"));
+        visitor.close().await;
+        browser.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_project_is_for_its_admins() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.ann, 7).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.ann).await;
+        browser.go("/analysis").await;
+        assert_eq!(browser.count("#everything").await, 0);
+        let member = house.session(&house.ann).await;
+        let body = json!({"dataset_name": "all"});
+        assert_eq!(house.post("/api/v1/project/export", &member, body).await.status, 403);
+        browser.close().await;
+
+        let browser = Browser::open(house, true).await.unwrap();
+        browser.sign_in(&house.admin).await;
+        // Analysis, then Download: what is deleted is named, and the archive comes by itself.
+        house.delete("/api/v1/conversations/talk-6", &house.session(&house.ann).await).await.ok();
+        browser.press("header nav a[href='/analysis']").await;
+        browser.until("Deleted conversations left out: 1.").await;
+        browser.press("#everything button").await;
+        browser.until("Open the dataset").await;
+        let archive = browser.downloaded("conversation_history.zip").await;
+        let all = rows(&archive, "conversation_history.jsonl");
+        let everyone = house.p.clone();
+        let count = house.call(move |service| {
+            service.count(&Caller::local(&everyone), &Selection::default()).unwrap()
+        });
+        assert_eq!(all.len() as u64, count.await);
+        assert!(all.iter().any(|row| row["user_email"] == "ann@example.com"), "{}", all[0]);
+        // A second time, the name is another.
+        browser.go("/analysis").await;
+        browser.press("#everything input[name=deleted]").await;
+        browser.press("#everything button").await;
+        browser.until("conversation_history-2").await;
+        let archive = browser.downloaded("conversation_history-2.zip").await;
+        assert_eq!(rows(&archive, "conversation_history.jsonl").len(), all.len() + 1);
+        browser.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_come_in_and_the_report_says_what_became_of_them() {
+    on_sqlite(async |house: &mut House| {
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.bob).await;
+        let file = browser.downloads.path().join("history.jsonl");
+        let line = json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]});
+        std::fs::write(&file, format!("{line}\nno JSON\n")).unwrap();
+        browser.go("/import").await;
+        let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
+        field.send_keys(file.to_str().unwrap()).await.unwrap();
+        browser.press("#drop button.first").await;
+        browser.until("Done. 1 of 2 items were rejected.").await;
+        let body = browser.body().await;
+        assert!(body.contains("Items read\n2") && body.contains("New\n1"), "{body}");
+        assert!(body.contains("Rejected\n1") && body.contains("line 2"), "{body}");
+
+        // Several files of any size; one that is empty stops none of the others.
+        let name = |name: &str| browser.downloads.path().join(name);
+        let long = json!({"messages": [{"role": "user", "content": "x".repeat(1 << 20)}, {"role": "assistant", "content": "b"}]});
+        std::fs::write(name("long.jsonl"), format!("{long}\n").repeat(50)).unwrap();
+        std::fs::write(name("empty.jsonl"), "").unwrap();
+        std::fs::write(name("other.jsonl"), format!("{line}\n")).unwrap();
+        browser.go("/import").await;
+        let files = ["long.jsonl", "empty.jsonl", "other.jsonl"];
+        let files = files.map(|file| name(file).to_str().unwrap().to_owned()).join("\n");
+        let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
+        field.send_keys(&files).await.unwrap();
+        browser.press("#drop button.first").await;
+        browser.until("empty.jsonl is empty.").await;
+        browser.until("other.jsonl\nUploaded").await;
+        browser.until("long.jsonl\ncompleted 50").await;
+
+        // What nobody could read says so, and what to do.
+        std::fs::write(name("odd.json"), "{\"a\":1}").unwrap();
+        browser.go("/import").await;
+        let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
+        field.send_keys(name("odd.json").to_str().unwrap()).await.unwrap();
+        browser.press("#drop button.first").await;
+        browser.until("Nothing was imported.").await;
+        assert!(browser.body().await.contains("choose it in the list and import again"));
+        browser.close().await;
+    })
+    .await;
+}
+
+/// A conversation with calls, a failed result, right-to-left text, a table and long lines of code.
+async fn agent(house: &House) {
+    let call = |id: &str, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "{\"city\":\"Oslo\"}"}});
+    let said = json!({"id": "agent", "title": "A title that never ends ".repeat(12), "messages": [
+        {"role": "system", "content": "Keep   spaces.\n- and lists"},
+        {"role": "user", "content": "ما هو الطقس في أوسلو؟"},
+        {"role": "assistant", "content": null, "tool_calls": [call("c1", "get_weather"), call("c2", "get_time")]},
+        {"role": "tool", "tool_call_id": "c1", "content": "{\"temp\": 3}"},
+        {"role": "tool", "tool_call_id": "c2", "content": "timeout", "error": "timeout after 30 s"},
+        {"role": "assistant", "content": format!("|a|b|\n|:-|-:|\n|Oslo|3|\n\n> quoted\n\n```py\n{}\n```", "x = 1; ".repeat(40))},
+    ]});
+    let owner = house.session(&house.owner).await;
+    house.post("/api/v1/conversations", &owner, said).await.ok();
+}
+
+/// Every screen, once with something on it.
+const SCREENS: [(&str, &str); 21] = [
+    ("sign-in", "/sign-in"),
+    ("home", "/"),
+    ("export", "/export"),
+    ("export-dataset", "/export/dataset"),
+    ("datasets", "/datasets"),
+    ("dataset", "/datasets/1"),
+    ("copilots", "/copilots"),
+    ("recipes", "/recipes"),
+    ("history", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E"),
+    ("run", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E/runs/run-07"),
+    ("run-export", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E/export"),
+    ("analysis", "/analysis"),
+    ("import", "/import"),
+    ("project", "/project"),
+    ("tokens", "/project/tokens"),
+    ("shares", "/project/shares"),
+    ("audit", "/project/audit"),
+    ("settings", "/settings"),
+    ("conversation", "/conversations/talk-3"),
+    ("agent", "/conversations/agent"),
+    ("api", "/api"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.owner, 30).await;
+        ran(house, &house.owner).await;
+        agent(house).await;
+        let who = house.token(&house.p, &house.owner, &[Grant::Export]).await;
+        let job = house.post("/api/v1/exports", &who, json!({"dataset_name": "shown"})).await;
+        house.ended_job("exports", job.json()["id"].as_i64().unwrap(), &who).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.owner).await;
+        let axe = std::env::var_os("RETORT_AXE").map(|path| std::fs::read_to_string(path).unwrap());
+        if axe.is_none() {
+            eprintln!("passed over: RETORT_AXE names no script of axe-core");
+        }
+        for (width, scheme) in [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")] {
+            look_as(&browser, width, scheme).await;
+            for (name, path) in SCREENS {
+                browser.go(path).await;
+                let mut wide = browser.width().await;
+                // A page that has just come may have its window's width before it has the one asked for.
+                for _ in 0..100 {
+                    if wide <= width {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    wide = browser.width().await;
+                }
+                assert!(wide <= width, "{name} is {wide} wide at {width}");
+                if let Some(folder) = std::env::var_os("RETORT_SCREENSHOTS") {
+                    let file = format!("{name}-{width}-{scheme}.png");
+                    let picture = browser.client.screenshot().await.unwrap();
+                    std::fs::write(std::path::Path::new(&folder).join(file), picture).unwrap();
+                }
+                if let Some(axe) = &axe {
+                    look_over(&browser, axe, &format!("{name} at {width}, {scheme}")).await;
+                }
+            }
+        }
+        browser.close().await;
+    })
+    .await;
+}
+
+async fn look_as(browser: &Browser, width: i64, scheme: &str) {
+    for (command, parameters) in [
+        (
+            "Emulation.setDeviceMetricsOverride",
+            json!({"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500}),
+        ),
+        (
+            "Emulation.setEmulatedMedia",
+            json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
+        ),
+    ] {
+        let command = Devtools { command, parameters };
+        browser.client.issue_cmd(command).await.unwrap();
+    }
+}
+
+/// A command of Chromium's own.
+#[derive(Debug)]
+struct Devtools {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl fantoccini::wd::WebDriverCompatibleCommand for Devtools {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (axum::http::Method, Option<String>) {
+        let body = json!({"cmd": self.command, "params": self.parameters});
+        (axum::http::Method::POST, Some(body.to_string()))
+    }
+}
+
+/// Has axe-core look a screen over; serious findings fail.
+async fn look_over(browser: &Browser, axe: &str, screen: &str) {
+    browser.client.execute(axe, Vec::new()).await.unwrap();
+    let script = "const done = arguments[arguments.length - 1];
+                  axe.run(document, {resultTypes: ['violations']}).then(
+                      (found) => done(found.violations.map((one) => ({
+                          id: one.id, impact: one.impact, where: one.nodes.map((node) => node.html).slice(0, 3)}))),
+                      (error) => done([{id: String(error), impact: 'critical'}]));";
+    let found = browser.client.execute_async(script, Vec::new()).await.unwrap();
+    let serious: Vec<&Value> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| matches!(one["impact"].as_str(), Some("serious" | "critical")))
+        .collect();
+    assert!(serious.is_empty(), "{screen}: {serious:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_reached_by_keyboard_and_progress_is_announced() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.ann, 3).await;
+        let Some(browser) = Browser::open(house, true).await else { return };
+        browser.sign_in(&house.ann).await;
+        browser.go("/export").await;
+        let script = "const wanted = [...document.querySelectorAll('a, button, input:not([type=hidden]), select, summary')]
+                          .filter((one) => one.offsetParent !== null);
+                      return wanted.filter((one) => one.tabIndex < 0).map((one) => one.outerHTML)";
+        let left_out = browser.client.execute(script, Vec::new()).await.unwrap();
+        assert_eq!(left_out, json!([]));
+        let live = browser.client.find(Locator::Css("#standing[aria-live=polite]")).await;
+        assert!(live.is_ok());
+        // The first stop leads past the navigation, and shows where it is.
+        let body = browser.client.find(Locator::Css("body")).await.unwrap();
+        body.send_keys("\u{e004}").await.unwrap();
+        let script = "const at = document.activeElement; const style = getComputedStyle(at);
+                      return [at.className, style.outlineStyle]";
+        let at = browser.client.execute(script, Vec::new()).await.unwrap();
+        assert_eq!(at[0], "skip");
+        assert_ne!(at[1], "none");
+        // On a phone, and at 200 %, the form of the dataset is reached with Tab and Enter alone, before the list.
+        look_as(&browser, 640, "light").await;
+        browser.go("/export").await;
+        browser.press("button[value=all]").await;
+        browser.until("3 selected").await;
+        browser.go("/export").await;
+        let mut stops = 0;
+        let script = "return document.activeElement.value";
+        while browser.client.execute(script, Vec::new()).await.unwrap() != "export" {
+            stops += 1;
+            assert!(stops < 30, "the form is not reached by keyboard");
+            let at = browser.client.active_element().await.unwrap();
+            at.send_keys("\u{e004}").await.unwrap();
+        }
+        browser.client.active_element().await.unwrap().send_keys("\u{e007}").await.unwrap();
+        browser.until("3 conversations selected").await;
+        let form = "return document.querySelector('[name=dataset_name]').getBoundingClientRect().bottom";
+        let form = browser.client.execute(form, Vec::new()).await.unwrap();
+        assert!(form.as_f64().unwrap() < 400.0, "{form}");
+        browser.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_screen_weighs_more_than_60_kb() {
+    on_sqlite(async |house: &mut House| {
+        furnish(house, &house.owner, 60).await;
+        ran(house, &house.owner).await;
+        agent(house).await;
+        let session = house.session(&house.owner).await;
+        let weight = async |path: &str, who: &As| {
+            let reply = house.ask("GET", path).by(who).send().await;
+            assert_eq!(reply.status, 200, "{path}");
+            let mut packed =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            std::io::Write::write_all(&mut packed, &reply.body).unwrap();
+            packed.finish().unwrap().len()
+        };
+        let mut assets = 0;
+        for asset in [
+            "retort.css",
+            "page.js",
+            "rows.js",
+            "runs.js",
+            "choose.js",
+            "follow.js",
+            "drop.js",
+            "retort.svg",
+        ] {
+            assets += weight(&format!("/assets/{asset}"), &As::Nobody).await;
+        }
+        for (name, path) in SCREENS.iter().filter(|(name, _)| *name != "dataset") {
+            let whole = assets + weight(path, &session).await;
+            assert!(whole < 60_000, "{name} weighs {whole} bytes");
+        }
+    })
+    .await;
+}

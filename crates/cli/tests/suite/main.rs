@@ -1,0 +1,33 @@
+//! The built binary from outside: what people type, what they get, and what is left after a kill.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "tests"
+)]
+
+mod support;
+
+mod conversations;
+mod convert;
+mod datasets;
+mod disk;
+mod faults;
+mod identity;
+mod kills;
+mod objects;
+mod originals;
+mod outage;
+mod package;
+mod panics;
+mod reading;
+mod reports;
+mod runs;
+mod safety;
+mod server;
+mod server_kills;
+mod settings;
+mod show;
+mod store;
+mod upkeep;

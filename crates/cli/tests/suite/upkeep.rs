@@ -1,0 +1,206 @@
+//! What an operator relies on: who may read the files, what a kill leaves, what notices a changed file, how a server is
+//! set up.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::support::asking::{Client, Server};
+use crate::support::bucket::Bucket;
+use crate::support::keeping::*;
+use crate::support::{chats, ended, finish};
+use serde_json::json;
+
+fn with_dataset() -> Keep {
+    let keep = Keep::sqlite();
+    keep.place.file("in.jsonl", chats(50));
+    keep.ok(&["import", "in.jsonl", "-q"]);
+    keep.ok(&["export", "x", "-q"]);
+    keep
+}
+
+fn each_below(path: &Path, look: &mut dyn FnMut(&Path)) {
+    look(path);
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            each_below(&entry.unwrap().path(), look);
+        }
+    }
+}
+
+/// Changes the files' times to a moment that is clearly later.
+fn touch(files: &[&Path]) {
+    for path in files {
+        let file = fs::OpenOptions::new().append(true).open(path).unwrap();
+        let later = file.metadata().unwrap().modified().unwrap() + Duration::from_secs(60);
+        file.set_modified(later).unwrap();
+    }
+}
+
+/// The object of the dataset `x` whose package calls it so.
+fn object(keep: &Keep, end: &str) -> PathBuf {
+    let mut found = None;
+    each_below(&keep.place.path("data/objects"), &mut |path| {
+        if path.to_string_lossy().ends_with(end) {
+            found = Some(path.to_owned());
+        }
+    });
+    found.unwrap_or_else(|| panic!("no object `{end}`"))
+}
+
+#[test]
+fn the_store_and_its_files_are_for_its_own_account_alone() {
+    let keep = with_dataset();
+    let mut server = Server::begin(&keep, "serve.log", &[]);
+    let client = server.token(&server.sign_in(&keep));
+    let chat = chats(1);
+    assert_eq!(client.ask(&server.base, "POST", "/conversations", &[], &chat).unwrap().status, 200);
+    keep.ok(&["backup", "copy"]);
+    let mut count = 0;
+    for folder in ["data", "copy"] {
+        each_below(&keep.place.path(folder), &mut |path| {
+            let mode = fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            let expected = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode, expected, "{}: {mode:o}", path.display());
+            count += 1;
+        });
+    }
+    assert!(count > 15, "the store, its log, and objects: {count}");
+    server.child.kill().unwrap();
+    ended(&mut server.child, 5);
+    // What is written for someone is as their system has it.
+    keep.ok(&["datasets", "download", "x", "-q"]);
+    let mode = fs::metadata(keep.place.path("x.zip")).unwrap().permissions().mode() & 0o777;
+    assert_ne!(mode, 0o600, "{mode:o}");
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_dataset_whose_deletion_broke_off_is_removed_by_a_worker() {
+    let keep = with_dataset();
+    let file = keep.place.path("panic-at");
+    let keep = keep.set("RETORT_PANIC_AT", file.to_str().unwrap());
+    keep.place.file("panic-at", "dataset.delete");
+    assert_eq!(keep.run(&["datasets", "delete", "x", "--yes"]).code, Some(70));
+    let left = || files_below(&keep.place.path("data/objects")).len();
+    assert!(left() > 3);
+    keep.ok(&["worker", "--once", "-q"]);
+    assert_eq!(left(), 0);
+    keep.ok(&["doctor"]);
+}
+
+#[test]
+fn what_is_not_as_the_store_has_it_is_noticed() {
+    // The data is changed, and the receipt beside it made to fit.
+    let keep = with_dataset();
+    let (data, receipt) = (object(&keep, ".jsonl"), object(&keep, "manifest.json"));
+    let text = fs::read_to_string(&data).unwrap();
+    let changed = text.replacen("answer", "ANSWER", 1);
+    assert_eq!(text.len(), changed.len());
+    let manifest = fs::read_to_string(&receipt).unwrap();
+    let manifest = manifest.replace(&sha256(text.as_bytes()), &sha256(changed.as_bytes()));
+    fs::write(&data, changed).unwrap();
+    fs::write(&receipt, manifest).unwrap();
+    touch(&[&data, &receipt]);
+    let ran = keep.run(&["datasets", "verify", "x"]);
+    assert_eq!(ran.code, Some(3), "{}{}", ran.out, ran.err);
+    assert!((ran.out + &ran.err).contains("the store says"));
+    for doctor in [&["doctor", "--deep"][..], &["doctor"]] {
+        let ran = keep.run(doctor);
+        assert_eq!(ran.code, Some(3), "{doctor:?}: {}{}", ran.out, ran.err);
+    }
+    let ran = keep.run(&["datasets", "download", "x", "-q"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.contains("SHA-256 differs"), "{}", ran.err);
+    assert!(!keep.place.path("x.zip").exists());
+
+    // A packed copy, which downloads send, is damaged later.
+    let keep = with_dataset();
+    keep.ok(&["datasets", "download", "x", "-q"]);
+    let packed = object(&keep, ".jsonl.deflate");
+    let mut bytes = fs::read(&packed).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    fs::write(&packed, bytes).unwrap();
+    let ran = keep.run(&["datasets", "download", "x", "-q", "--force"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.contains("SHA-256 differs"), "{}", ran.err);
+
+    // What a backup brought back is as it was, though later.
+    let keep = with_dataset();
+    let receipt = object(&keep, "manifest.json");
+    touch(&[&receipt]);
+    keep.ok(&["doctor"]);
+}
+
+#[test]
+fn a_server_is_reached_at_its_root_whatever_stands_at_the_end_of_its_address() {
+    let keep = Keep::sqlite();
+    // Report url-with-trailing-slash.
+    let url = ["--behind-proxy", "--url", "https://example.org/"];
+    let mut server = Server::begin(&keep, "serve.log", &url);
+    assert!(keep.said("serve.log").contains("https://example.org/sign-in/link#"));
+    server.child.kill().unwrap();
+    ended(&mut server.child, 5);
+    for url in [
+        "https://example.org/retort",
+        "example.org",
+        "ftp://example.org",
+        "https://a@b.c",
+        "https://a/?b",
+    ] {
+        keep.refused(&["serve", "--listen", "127.0.0.1:0", "--behind-proxy", "--url", url], url);
+    }
+}
+
+#[test]
+fn an_endpoint_without_tls_is_told_how_to_be_allowed() {
+    // Report s3-endpoint-without-tls.
+    let keep = with_dataset();
+    let bucket = Bucket::new();
+    let mut command = keep.command(&["export", "y"]);
+    bucket.known_to(&mut command);
+    command.env_remove("AWS_ALLOW_HTTP");
+    let ran = finish(command, Vec::new());
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.contains("AWS_ALLOW_HTTP=true"), "{}", ran.err);
+}
+
+#[test]
+fn whoever_holds_the_store_sees_and_ends_what_everyone_made() {
+    let keep = with_dataset();
+    let ann = "ann@example.org";
+    keep.ok(&["users", "add", ann, "--role", "member"]);
+    let scopes = ["--scope", "write", "--scope", "export"];
+    let token = keep.ok(&[&["tokens", "add", "t", "--person", ann], &scopes[..]].concat()).out;
+    let mut server = Server::begin(&keep, "serve.log", &["--no-worker"]);
+    let client = Client::new(&[("authorization", &format!("Bearer {}", token.trim()))]);
+    let ask = |path: &str, body: &str| {
+        let answer = client.ask(&server.base, "POST", path, &[], body).unwrap();
+        assert!(answer.status < 300, "{}", answer.body);
+    };
+    let item = chats(1).replace("c00000", "ann-1");
+    ask("/conversations", &item);
+    ask("/exports", r#"{"dataset_name": "hers"}"#);
+    keep.ok(&["worker", "--once", "-q"]);
+    ask("/exports", r#"{"dataset_name": "waits"}"#);
+    server.child.kill().unwrap();
+    ended(&mut server.child, 5);
+    let job = keep.job("waits");
+    assert_eq!((&job["creator"], &job["state"]), (&json!(ann), &json!("queued")));
+    keep.ok(&["jobs", "cancel", &job["id"].to_string()]);
+    assert_eq!(keep.job("waits")["state"], "cancelled");
+    let listed = keep.ok(&["datasets", "list"]).out;
+    assert!(listed.contains(ann) && listed.contains("hers"), "{listed}");
+    keep.ok(&["datasets", "verify", "hers"]);
+    assert!(keep.ok(&["trace", "ann-1"]).out.contains("hers"));
+    assert!(keep.ok(&["trace", "--person", ann]).out.contains("hers"));
+    let nobody = keep.ok(&["trace", "--person", "nobody"]);
+    assert_eq!((nobody.out.as_str(), nobody.err.as_str()), ("", "no dataset contains it\n"));
+    keep.ok(&["purge", "ann-1", "--yes"]);
+    assert!(keep.ok(&["trace", "ann-1"]).out.contains("hers"));
+    keep.ok(&["datasets", "delete", "hers", "--yes"]);
+    assert!(!keep.ok(&["datasets", "list"]).out.contains("hers"));
+}

@@ -1,0 +1,25 @@
+//! The formats from outside: what is read, what is written, and what is told of it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "tests"
+)]
+
+mod support;
+
+mod documents;
+mod foreign_parquet;
+mod growth;
+mod history;
+mod openai;
+mod parquet;
+mod purposes;
+mod readers;
+mod real;
+mod real_text;
+mod retort;
+mod runs;
+mod standard;
+mod understanding;

@@ -1,0 +1,445 @@
+//! What must always hold of readers: no bytes make them panic or hang, faults are named at a byte of the item,
+//! and JSON is what JSON is elsewhere.
+
+use std::io::Cursor;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use arbtest::arbitrary::{self, Unstructured};
+use arbtest::arbtest;
+use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
+use retort_formats::file::{self, FileOptions};
+use retort_formats::import::split::{Batch, Splitter};
+use retort_formats::import::{FORMATS, ImportFormat, ItemError, Notes, Shape, sniff};
+use retort_json::{Parser, RawJson, Value, unescape_into, write_string};
+use retort_model::{Conversation, Item};
+
+/// Valid items, at least one of each format, with every field that a reader looks at.
+const SEEDS: [&str; 19] = [
+    r#"{"retort":1,"id":"x","source":"s","kind":"agent","title":"T","tags":["t"],"status":"favorite","created_at":"2024-01-01T00:00:00Z","current":0,"rounds":[{"number":1,"parent":null,"tools":[{"name":"f"}],"messages":[{"role":"user","content":[{"type":"text","text":"q"},{"type":"image","raw":{}}]},{"role":"assistant","content":null,"tool_calls":[{"id":"k","name":"f","arguments":"{}"}],"feedback":{"rating":1,"label":"l","comment":"c"}}],"input_tokens":1}],"tasks":[{"id":"t","rounds":[]}],"metadata":{"k":[1, 2]}}"#,
+    r#"{"convo":{"id":"u","name":"n","messages":[{"role":"user","content":[{"type":"text","text":"q"}],"contexts":[{"text":"p"}],"tools":[{"name":"w","aiGeneratedArgumentValues":{"a":1},"output":{"text":"r"}}]},{"role":"assistant","content":"a","feedback":{"isPositive":true,"category":"c"}}],"model":{"id":"m"},"prompt":"S","temperature":0.4,"createdAt":"2024-01-01"},"convo_id":"u","course_name":"c","created_at":"2023-08-14T16:35:40.508062-07:00","id":7,"user_email":null}"#,
+    r#"{"convo":"{\"id\":\"u\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"prompt\":\"\"}","convo_id":"u"}"#,
+    r#"{"_id":{"$oid":"5f"},"type":"graph","title":"T","tags":["a"],"created_at":{"$date":{"$numberLong":"1700000000000"}},"status":"active","round_count":2,"graph_name":"g","rounds":[{"round":1,"node_name":"start","messages":[{"role":"user","content":"go"}],"tools":[]},{"round":2,"node_name":"n","agent_name":"a","model":"m","prompt_tokens":1,"tools":[{"type":"function","function":{"name":"f"}}],"messages":[{"role":"user","content":"q"},{"role":"assistant","reasoning_content":"r","content":"","tool_calls":[{"id":"k","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"k","content":"r"}]}],"tasks":[{"task_id":"t","rounds":[{"round":1,"tool_call_id":"k","messages":[]}]}]}"#,
+    r#"[{"_id":"x","type":"agent","round_count":1,"total_token_usage":{}},{"_id":"x","rounds":[{"messages":[{"role":"user","content":"q"}]}]}]"#,
+    r#"{"id":"s","conversations":[{"from":"human","value":"q"},{"from":"function_call","value":"[{\"name\":\"f\",\"arguments\":{}}]"},{"from":"observation","value":"r"},{"from":"gpt","value":"a"}],"tools":"[{\"name\":\"f\"}]","system":"S"}"#,
+    r#"{"id":"o","title":"T","tags":["t"],"model":"m","create_time":1722470400.25,"usage":{"prompt_tokens":1},"tools":[{"type":"function","function":{"name":"f"}}],"messages":[{"role":"developer","content":"S"},{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}},{"type":"text","text":"q"}]},{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{"}},{"role":"assistant","refusal":"no","error":{"code":1}}],"response":{"choices":[{"message":{"role":"assistant","content":"a"}}]}}"#,
+    r#"[{"role":"user","content":"\ud83d\ude00 \ud800 \/ \\ \" \u0000"},{"role":"assistant","content":[{"type":"reasoning","text":"r"},{"type":"tool_call","text":"{\"name\":\"f\",\"arguments\":{}}"}]}]"#,
+    r#"{"messages":[{"from":"human","value":"q"}],"data_source":"chat","ability":["t"],"extra":""}"#,
+    r#"{"request_id":"r","source":"copilot","source_id":"c","version":2,"thread":"t","owner":"a@b.c","question":"q","inputs":{"a":1},"answer":"a","error":null,"status":"completed","files":[{"uri":"s3://b/k","name":"k","content_type":"x/y","size":3,"etag":"e"},"s3://b/l"],"contexts":[{"text":"p"}],"nodes":[{"id":"n1","node":"start","kind":"agent","nodes":[{"node":"in","parent":"n1","prompt":"Say {x}","variables":{"x":"y","input":[1]},"input":"i","output":{"o":1},"usage":{"prompt_tokens":1,"completion_tokens":2,"total":3},"status":"failed","error":{"m":1},"latency_ms":5,"started_at":1700000000}]}],"feedback":{"rating":1,"label":"l","comment":"c","by":"x"},"ground_truth":"g","started_at":"2026-01-02T03:04:05Z","finished_at":"2026-01-02T03:04:06Z","metadata":{"k":[1]}}"#,
+    r#"{"requestId":"r","recipe_id":7,"input_message":"q","batch_status":"inProcess","files":{"documents":["s3://x"],"metadata":{"a":1}},"trace":{"data":[{"process":"generate_embeddings","details":{"prompt":{"input":"{\"a\":1}","output":[0.1]}}}]},"nodes":{"a":{"parent":1},"b":{"parent":"a"}}}"#,
+    r#"{"prompt":[{"role":"system","content":"S"},{"role":"user","content":"q"}],"completion":[{"role":"assistant","content":"a","tool_calls":[{"id":"k","type":"function","function":{"name":"f","arguments":"{}"}}]}],"tools":null,"id":"p"}"#,
+    r#"{"id":"t","messages":"[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":NaN}]","created_at":"Tue, 02 Jan 2024 03:04:05 +0000","score":-Infinity}"#,
+    r#"{"system":"S","messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"k","content":[{"type":"text","text":"r"}]},{"type":"zz","text":"x"}]},{"role":"assistant","weight":0,"content":[{"type":"thinking","thinking":"h"},{"type":"tool_use","id":"k","name":"f","input":{}}],"stop_reason":"max_tokens"},{"type":"ai","data":{"content":"a","tool_calls":[{"name":"f","args":{},"id":"k"}]}},{"role":"assistant","content":"a","toolInvocations":[{"toolCallId":"k","toolName":"f","args":{},"result":1}],"parts":[{"type":"step-start"}]}],"chosen":"a","rejected":[{"role":"assistant","content":"b"}],"label":false}"#,
+    r#"[{"role":"user","parts":[{"text":"q"},{"functionResponse":{"name":"f","response":{}}}]},{"type":"reasoning","summary":[{"type":"summary_text","text":"h"}]},{"type":"function_call","call_id":"k","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"k","output":"r"},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"a"}]}]"#,
+    r#"{"request_id":"r","request_body":"{\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]}","response_body":{"choices":[{"index":1,"message":{"role":"assistant","content":"b"}},{"index":0,"finish_reason":"length","message":{"role":"assistant","content":"a"}}]}}"#,
+    r#"{"chosen":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"rejected":[{"role":"user","content":"q"},{"role":"assistant","content":"b"}]}"#,
+    r#"{"message_tree_id":"t","prompt":{"role":"prompter","text":"q","replies":[{"role":"assistant","text":"a","rank":1,"replies":[]},{"role":"assistant","text":"b","rank":0,"replies":[]}]}}"#,
+    r#"{"retort_run":1,"request_id":"r","source":"recipe","source_id":"s","status":"running","nodes":[{"node":"a","kind":"tool","status":"success","parent":0}],"metadata":{"k":1}}"#,
+];
+
+/// Pieces that break parsers.
+const SPLICES: [&[u8]; 24] = [
+    b"\0",
+    b"\xff",
+    b"\xc3",
+    b"\xed\xa0\x80",
+    b"\\ud800",
+    b"\\udc00\\ud800",
+    b"\\u00",
+    b"\\u+123",
+    b"\\x",
+    b"\"",
+    b"\\",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"null",
+    b"1e999",
+    b"-0",
+    b"01",
+    b"\xef\xbb\xbf",
+    b"\n",
+    b",\"id\":[1],\"messages\":{},\"rounds\":7,\"tools\":null,\"created_at\":-99999999999",
+];
+
+/// Fails in words instead of hanging for ever.
+fn within(seconds: u64, what: &str, act: impl FnOnce() + Send + 'static) {
+    let (done, waiting) = channel();
+    let thread = std::thread::spawn(move || {
+        act();
+        let _ = done.send(());
+    });
+    match waiting.recv_timeout(Duration::from_secs(seconds)) {
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+            panic!("{what} did not end within {seconds} s")
+        }
+        _ => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+    }
+}
+
+fn assert_points_into(item: &str, error: &ItemError) {
+    assert!(error.at <= item.len(), "byte {} of {}: {error}", error.at, item.len());
+    assert!(!error.message.is_empty());
+}
+
+/// Reads an item with every reader, and shapes what comes of it into every data format.
+fn read_all(item: &str) {
+    if let Ok(shape) = Shape::of(item) {
+        let _ = (sniff(&shape), shape.words());
+    }
+    for format in FORMATS {
+        format.half(item, "stem");
+        match format.read(item, &mut Notes::default()) {
+            Err(error) => assert_points_into(item, &error),
+            Ok(read) => {
+                if let Item::Conversation(conversation) = &read {
+                    conversation.active_path();
+                }
+                for data_format in data::FORMATS {
+                    let options = ShapeOptions { tasks: true, ..ShapeOptions::default() };
+                    let mut rows = file::FORMATS[0]
+                        .rows(&data_format.schema(&options, false), FileOptions::default());
+                    let mut context = ShapeContext {
+                        options: &options,
+                        flat: false,
+                        tools: &mut ToolBench::default(),
+                    };
+                    data_format.shape(&read, &mut context, &mut *rows);
+                    for index in 0..rows.count() {
+                        let row = std::str::from_utf8(rows.row(index).unwrap()).unwrap();
+                        assert!(
+                            is_json(row.trim_end()),
+                            "{} wrote {row} of {item}",
+                            data_format.name()
+                        );
+                        assert_eq!(row.matches('\n').count(), 1, "one line: {row}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn conversation<'a>(
+    format: &dyn ImportFormat,
+    item: &'a str,
+    notes: &mut Notes,
+) -> Conversation<'a> {
+    format.read(item, notes).unwrap().into_conversation().unwrap()
+}
+
+/// Cuts a stream and reads the items.
+fn split_and_read(bytes: &[u8]) {
+    let mut splitter = Splitter::new(Cursor::new(bytes));
+    let mut items = 0;
+    while let Some(batch) = splitter.next(Batch::default()).unwrap() {
+        for span in &batch.items {
+            items += 1;
+            assert!(
+                items <= bytes.len(),
+                "more items than bytes in {:?}",
+                String::from_utf8_lossy(bytes)
+            );
+            let item = batch.item(span);
+            assert!(bytes[usize::try_from(span.byte).unwrap()..].starts_with(item));
+            if let Ok(text) = std::str::from_utf8(item) {
+                read_all(text);
+            }
+        }
+    }
+}
+
+/// As serde_json has it, which keeps to RFC 8259; its `IgnoredAny` allows lone surrogates as Retort does.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+fn skip(text: &str) -> Result<(), retort_json::JsonError> {
+    let mut parser = Parser::new(text);
+    parser.skip()?;
+    parser.end()
+}
+
+/// The depth of brackets outside of strings, at most.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut most, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
+}
+
+fn mutated(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
+    let mut bytes = u.choose(&SEEDS)?.as_bytes().to_vec();
+    for _ in 0..u.int_in_range(1..=4)? {
+        let at = u.int_in_range(0..=bytes.len())?;
+        match u.int_in_range(0..=6)? {
+            0 => bytes.truncate(at),
+            1 if at < bytes.len() => bytes[at] ^= 1 << u.int_in_range(0..=7)?,
+            2 => drop(bytes.splice(at..at, u.choose(&SPLICES)?.iter().copied())),
+            3 => {
+                let end = u.int_in_range(at..=bytes.len())?;
+                bytes.drain(at..end);
+            }
+            4 => {
+                // A piece of another seed, which often makes a key stand twice.
+                let other = u.choose(&SEEDS)?.as_bytes();
+                let start = u.int_in_range(0..=other.len())?;
+                let end = u.int_in_range(start..=other.len())?;
+                bytes.splice(at..at, other[start..end].iter().copied());
+            }
+            5 => {
+                let (open, close) = *u.choose(&[("[", "]"), ("{\"a\":", "}")])?;
+                let levels = *u.choose(&[3, 500, 600])?;
+                bytes = format!(
+                    "{}{}{}",
+                    open.repeat(levels),
+                    String::from_utf8_lossy(&bytes),
+                    close.repeat(levels)
+                )
+                .into_bytes();
+            }
+            _ => {
+                let again = bytes.clone();
+                bytes.extend_from_slice(u.choose(&[&b"\n"[..], b",", b" ", b"]", b""])?);
+                bytes.extend(again);
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+#[test]
+fn every_seed_is_read_by_the_format_that_knows_it() {
+    for seed in SEEDS {
+        read_all(seed);
+        if let Some(format) = sniff(&Shape::of(seed).unwrap()) {
+            format
+                .read(seed, &mut Notes::default())
+                .unwrap_or_else(|error| panic!("{}: {error}: {seed}", format.name()));
+        } else {
+            assert!(
+                seed.starts_with("[{\"_id\""),
+                "joined halves alone are for one reader: {seed}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_reader_panics_or_hangs_on_any_bytes() {
+    within(60, "random bytes", || {
+        arbtest(|u| {
+            let bytes: Vec<u8> = u.arbitrary()?;
+            split_and_read(&bytes);
+            Ok(())
+        })
+        .budget_ms(1500);
+    });
+}
+
+#[test]
+fn no_reader_panics_or_hangs_on_damaged_histories() {
+    within(60, "damaged histories", || {
+        arbtest(|u| {
+            let bytes = mutated(u)?;
+            split_and_read(&bytes);
+            if let Ok(text) = std::str::from_utf8(&bytes) {
+                read_all(text);
+            }
+            Ok(())
+        })
+        .budget_ms(6000);
+    });
+}
+
+#[test]
+fn brackets_that_close_nothing_end_no_import() {
+    for bytes in [
+        "[]]", "[{}]]", "]", "}", "{\n}\n]", "[]}", "[1]],[2]", "[,]", ",", "[{}", "[}", "[[]",
+        "{]",
+    ] {
+        within(5, bytes, move || split_and_read(bytes.as_bytes()));
+    }
+}
+
+#[test]
+fn what_nests_too_deep_is_refused_at_its_place() {
+    within(30, "deep nesting", || {
+        for (open, close) in
+            [("[", "]"), ("{\"a\":", "}"), ("{\"messages\":[", "]}"), ("[{\"role\":", "}]")]
+        {
+            let deep = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+            let error = skip(&deep).unwrap_err();
+            assert!(error.to_string().contains("nested deeper than 512"), "{error}");
+            split_and_read(deep.as_bytes());
+            split_and_read(open.repeat(100_000).as_bytes());
+            read_all(&deep);
+        }
+        let inner = format!("{}{}", "[".repeat(511), "]".repeat(511));
+        assert!(skip(&format!("[{inner}]")).is_ok());
+        assert!(skip(&format!("[[{inner}]]")).is_err());
+    });
+}
+
+#[test]
+fn giant_strings_are_read_whole() {
+    within(30, "giant strings", || {
+        for piece in ["x", "\\n", "\\u00e4", "\\ud800", "ä", "💡"] {
+            let body = piece.repeat(150_000);
+            let item = format!(
+                r#"[{{"id":"x","messages":[{{"role":"user","content":"{body}"}},{{"role":"assistant","content":"a"}}]}}]"#
+            );
+            split_and_read(item.as_bytes());
+        }
+    });
+}
+
+#[test]
+fn of_keys_that_stand_twice_the_last_counts_and_both_are_told() {
+    let mut notes = Notes::default();
+    let item =
+        r#"{"id":"x","title":"old","title":"new","messages":[{"role":"user","content":"q"}]}"#;
+    let format = sniff(&Shape::of(item).unwrap()).unwrap();
+    assert_eq!(conversation(format, item, &mut notes).title.unwrap().decoded(), "new");
+    assert_eq!(notes.duplicate_keys, 1);
+}
+
+#[test]
+fn lone_surrogates_are_replaced_and_counted() {
+    let mut notes = Notes::default();
+    let item = r#"[{"role":"user","content":"a\ud800b\udc00\ud83d\ude00"}]"#;
+    let conversation = conversation(sniff(&Shape::of(item).unwrap()).unwrap(), item, &mut notes);
+    assert_eq!(
+        conversation.rounds[0].messages[0].content.as_ref().unwrap().text().decoded(),
+        "a\u{fffd}b\u{fffd}😀"
+    );
+    assert_eq!(notes.lone_surrogates, 2);
+}
+
+#[test]
+fn the_parser_accepts_and_refuses_as_serde_json_does() {
+    let check = |text: &str| {
+        if depth(text) < 500 {
+            assert_eq!(skip(text).is_ok(), is_json(text), "{text:?}: {:?}", skip(text));
+        }
+        if let Err(error) = skip(text) {
+            assert!(error.at <= text.len());
+        }
+        assert_eq!(RawJson::parse(text).is_ok(), skip(text).is_ok(), "{text:?}");
+        assert_eq!(Value::parse(text).is_ok(), skip(text).is_ok(), "{text:?}");
+    };
+    arbtest(|u| {
+        check(&String::from_utf8_lossy(&mutated(u)?));
+        Ok(())
+    })
+    .budget_ms(2500);
+    // Short texts of JSON's own characters reach what mutations of long ones do not.
+    arbtest(|u| {
+        let letters = [
+            "{", "}", "[", "]", ",", ":", "\"", "\\", "a", "u", "0", "1", "9", ".", "e", "E", "+",
+            "-", " ", "\t", "\n", "\u{c}", "\u{0}", "true", "null", "\\ud800", "é",
+        ];
+        let text: String = (0..u.int_in_range(0..=12)?)
+            .map(|_| u.choose(&letters).copied())
+            .collect::<arbitrary::Result<_>>()?;
+        check(&text);
+        Ok(())
+    })
+    .budget_ms(2500);
+}
+
+#[test]
+fn what_is_written_as_a_string_is_read_as_that_string() {
+    arbtest(|u| {
+        let text: String = u.arbitrary()?;
+        let mut written = Vec::new();
+        write_string(&text, &mut written);
+        let written = String::from_utf8(written).unwrap();
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        let mut parser = Parser::new(&written);
+        assert_eq!(parser.string().unwrap().decoded(), text);
+        parser.end().unwrap();
+        let mut undone = String::new();
+        unescape_into(&written[1..written.len() - 1], &mut undone);
+        assert_eq!(undone, text);
+        assert_eq!(RawJson::string(&text).as_text().unwrap(), text);
+        Ok(())
+    })
+    .budget_ms(1500);
+}
+
+#[test]
+fn a_raw_value_stays_the_same_value_when_it_is_made_compact() {
+    arbtest(|u| {
+        let mut text = String::from_utf8_lossy(&mutated(u)?).into_owned();
+        if u.arbitrary()? {
+            text = text.replace(',', " ,\n\t").replace(':', "\r\n: ");
+        }
+        let Ok(raw) = RawJson::parse(&text) else { return Ok(()) };
+        assert!(!raw.as_str().contains(['\n', '\r']), "on one line: {raw}");
+        let compact = raw.compact();
+        assert_eq!(RawJson::parse(&compact).unwrap().compact(), compact, "compact already");
+        // serde_json refuses lone surrogates, which are replaced on the way, and numbers past a double.
+        if let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) {
+            assert_eq!(serde_json::from_str::<serde_json::Value>(raw.as_str()).unwrap(), value);
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&compact).unwrap(), value);
+        }
+        assert_eq!(Value::parse(&compact).unwrap(), Value::parse(raw.as_str()).unwrap());
+        Ok(())
+    })
+    .budget_ms(2500);
+}
+
+#[test]
+fn the_json_test_suite_is_read_as_it_says() {
+    let Some(folder) = std::env::var_os("RETORT_REAL_DATA") else {
+        eprintln!("PASSED OVER: RETORT_REAL_DATA is not set, so the JSON test suite is not read");
+        return;
+    };
+    let folder = std::path::Path::new(&folder).join("jsontestsuite");
+    let mut files = 0;
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !name.ends_with(".json")
+                || !name.starts_with(['y', 'n', 'i'])
+                || name.as_bytes().get(1) != Some(&b'_')
+            {
+                continue;
+            }
+            files += 1;
+            let bytes = std::fs::read(&path).unwrap();
+            let accepted = std::str::from_utf8(&bytes).is_ok_and(|text| skip(text).is_ok());
+            match name.as_bytes()[0] {
+                b'y' => assert!(accepted, "{name} is JSON"),
+                b'n' => assert!(!accepted, "{name} is no JSON"),
+                _ => {}
+            }
+            within(10, &name, move || {
+                split_and_read(&bytes);
+                if let Ok(text) = std::str::from_utf8(&bytes) {
+                    read_all(text);
+                }
+            });
+        }
+    }
+    assert!(files > 100, "only {files} files of the suite were found");
+}

@@ -1,0 +1,29 @@
+//! What the store promises, on SQLite and on PostgreSQL alike.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "tests"
+)]
+
+mod support;
+
+mod answered;
+mod audit;
+mod choice;
+mod datasets;
+mod documents;
+mod edits;
+mod exports;
+mod intake;
+mod jobs;
+mod listing;
+mod notices;
+mod people;
+mod places;
+mod runs;
+mod secured;
+mod shares;
+mod tokens;
+mod upkeep;

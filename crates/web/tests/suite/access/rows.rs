@@ -1,0 +1,824 @@
+//! The rows of the table: for each endpoint a request that would do, with fresh items.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use retort_model::{Grants, JobKind, ProjectRole, Selection};
+use retort_service::{
+    Caller, DatasetPlan, ExportRequest, IntakeRequest, NewOriginal, Nobody, Person, PlanNames,
+    Project, Service, ShareRequest, TokenRequest,
+};
+use serde_json::{Value, json};
+
+use retort_testing_server::house::{PASSWORD, caller_of, said};
+
+/// Whose items a row is about, and whose tokens with one scope ask.
+#[derive(Clone, Copy)]
+pub enum Holder {
+    Member,
+    Owner,
+}
+
+/// A request.
+pub struct Asked {
+    pub path: String,
+    pub body: Body,
+}
+
+pub enum Body {
+    None,
+    Json(Value),
+    /// `CSRF` stands for the token of the asking session.
+    Form(Vec<(&'static str, String)>),
+}
+
+pub struct Row {
+    pub endpoint: &'static str,
+    pub note: &'static str,
+    pub holder: Holder,
+    pub make: fn(&Stage) -> Asked,
+}
+
+const fn row(endpoint: &'static str, make: fn(&Stage) -> Asked) -> Row {
+    Row { endpoint, note: "", holder: Holder::Member, make }
+}
+
+impl Row {
+    /// Another request to the same endpoint.
+    const fn but(mut self, note: &'static str) -> Self {
+        self.note = note;
+        self
+    }
+
+    /// About what is the project's.
+    const fn of_project(mut self) -> Self {
+        self.holder = Holder::Owner;
+        self
+    }
+}
+
+fn at(path: impl Into<String>) -> Asked {
+    Asked { path: format!("/api/v1{}", path.into()), body: Body::None }
+}
+
+fn page(path: impl Into<String>) -> Asked {
+    Asked { path: path.into(), body: Body::None }
+}
+
+impl Asked {
+    fn json(self, value: Value) -> Self {
+        Self { body: Body::Json(value), ..self }
+    }
+
+    fn form(self, fields: &[(&'static str, &str)]) -> Self {
+        let fields = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Self { body: Body::Form(fields), ..self }
+    }
+}
+
+pub const ROWS: &[Row] = &[
+    // One's account.
+    row("GET /api/v1/session", |_| at("/session")),
+    row("POST /api/v1/session", |stage| {
+        let person = stage.person(Some(PASSWORD));
+        at("/session").json(json!({"name": person.name, "password": PASSWORD}))
+    }),
+    row("POST /api/v1/session/link", |stage| {
+        let person = stage.person(None);
+        at("/session/link").json(json!({"secret": stage.service.sign_in_link(&person).unwrap()}))
+    }),
+    row("DELETE /api/v1/session", |_| at("/session")),
+    row("DELETE /api/v1/sessions", |_| at("/sessions")),
+    row("PUT /api/v1/password", |_| {
+        at("/password").json(json!({"current": PASSWORD, "new": PASSWORD}))
+    }),
+    row("GET /api/v1/projects", |_| at("/projects")),
+    row("POST /api/v1/projects", |stage| {
+        at("/projects").json(json!({"name": stage.name("project")}))
+    })
+    .of_project(),
+    row("POST /api/v1/invitations/accept", |stage| {
+        let secret = stage.invitation(&stage.p).1;
+        let name = stage.name("newcomer");
+        at("/invitations/accept")
+            .json(json!({"secret": secret, "name": name, "password": PASSWORD}))
+    }),
+    row("POST /api/v1/invitations/join", |stage| {
+        let other = stage.service.project_or_new("another").unwrap();
+        at("/invitations/join").json(json!({"secret": stage.invitation(&other).1}))
+    }),
+    row("GET /api/v1/formats", |_| at("/formats")),
+    row("DELETE /api/v1/account", |_| at("/account").json(json!({"password": "another one"})))
+        .but("with a wrong password"),
+    row("GET /api/v1/project", |_| at("/project")).of_project(),
+    row("DELETE /api/v1/project", |_| at("/project").json(json!({"name": "another"})))
+        .but("under another name")
+        .of_project(),
+    // Conversations.
+    row("GET /api/v1/conversations", |_| at("/conversations")),
+    row("GET /api/v1/conversations/count", |_| at("/conversations/count")),
+    row("POST /api/v1/conversations", |stage| {
+        at("/conversations").json(said(&stage.name("conversation")))
+    }),
+    row("POST /api/v1/conversations", |stage| {
+        at("/conversations?owner=bob@example.com").json(said(&stage.name("conversation")))
+    })
+    .but("for the other member"),
+    row("GET /api/v1/conversations/{id}", |stage| {
+        at(format!("/conversations/{}", stage.conversation()))
+    }),
+    row("PATCH /api/v1/conversations/{id}", |stage| {
+        at(format!("/conversations/{}", stage.conversation())).json(json!({"title": "another"}))
+    }),
+    row("DELETE /api/v1/conversations/{id}", |stage| {
+        at(format!("/conversations/{}", stage.conversation()))
+    }),
+    row("DELETE /api/v1/conversations/{id}", |stage| {
+        at(format!("/conversations/{}?purge=true", stage.conversation()))
+    })
+    .but("purged"),
+    row("POST /api/v1/conversations/{id}/rounds", |stage| {
+        at(format!("/conversations/{}/rounds", stage.conversation()))
+            .json(json!([{"role": "user", "content": "and then?"}]))
+    }),
+    row("GET /api/v1/conversations/{id}/datasets", |stage| {
+        at(format!("/conversations/{}/datasets", stage.conversation()))
+    }),
+    row("POST /api/v1/conversations/change", |stage| {
+        at("/conversations/change").json(json!({
+            "selection": {"ids": [stage.conversation(), stage.conversation()]},
+            "change": {"add_tags": ["seen"]},
+        }))
+    }),
+    row("POST /api/v1/conversations/change", |_| {
+        at("/conversations/change").json(json!({
+            "selection": {"search": ["nothing is called so"]}, "change": {"title": "x"},
+        }))
+    })
+    .but("by a filter"),
+    // Runs.
+    row("GET /api/v1/runs", |_| at("/runs")),
+    row("GET /api/v1/runs/count", |_| at("/runs/count?status=success")),
+    row("GET /api/v1/runs/facts", |_| at("/runs/facts?source=copilot")),
+    row("POST /api/v1/runs", |stage| at("/runs").json(ran(&stage.name("run")))),
+    row("POST /api/v1/runs", |stage| {
+        at("/runs?owner=bob@example.com").json(ran(&stage.name("run")))
+    })
+    .but("for the other member"),
+    row("POST /api/v1/runs", |stage| {
+        at("/runs").json(json!([
+            {"request_id": stage.run(), "copilot_id": "helper", "feedback": {"rating": 1}},
+            ran(&stage.name("run")),
+        ]))
+    })
+    .but("one of the member's, and another"),
+    row("GET /api/v1/runs/{id}", |stage| at(format!("/runs/{}", stage.run()))),
+    row("POST /api/v1/runs/purge", |stage| {
+        at("/runs/purge").json(json!({"selection": {"ids": [stage.run(), stage.run()]}}))
+    }),
+    row("GET /api/v1/flows", |_| at("/flows")),
+    row("GET /api/v1/flows/{id}", |stage| at(format!("/flows/{}", stage.flow()))),
+    // Documents.
+    row("GET /api/v1/documents", |_| at("/documents")).of_project(),
+    row("GET /api/v1/documents/facts", |_| at("/documents/facts?search=a")).of_project(),
+    row("POST /api/v1/documents", |stage| at("/documents").json(cut(&stage.name("document"))))
+        .of_project(),
+    row("GET /api/v1/documents/{id}", |stage| at(format!("/documents/{}", stage.document())))
+        .of_project(),
+    row("GET /api/v1/documents/{id}/chunks", |stage| {
+        at(format!("/documents/{}/chunks?embeddings=true", stage.document()))
+    })
+    .of_project(),
+    row("GET /api/v1/documents/{id}/original", |stage| {
+        at(format!("/documents/{}/original", stage.document()))
+    })
+    .of_project(),
+    row("PUT /api/v1/documents/{id}/original", |stage| {
+        at(format!("/documents/{}/original?name=a.json", stage.document())).json(json!({"a": 1}))
+    })
+    .of_project(),
+    row("POST /api/v1/documents/purge", |stage| {
+        at("/documents/purge").json(json!({"ids": [stage.document(), stage.document()]}))
+    })
+    .of_project(),
+    // Exports.
+    row("POST /api/v1/exports", |stage| {
+        let ids = [stage.document(), stage.document()];
+        at("/exports").json(json!({
+            "dataset_name": stage.name("set"), "documents": {"ids": ids}, "file_format": "parquet",
+        }))
+    })
+    .but("of documents")
+    .of_project(),
+    row("GET /api/v1/exports", |_| at("/exports")),
+    row("GET /api/v1/exports", |_| at("/exports?everyone=true")).but("of everyone"),
+    row("POST /api/v1/exports", |stage| {
+        let ids = [stage.run(), stage.run()];
+        at("/exports").json(json!({
+            "dataset_name": stage.name("set"), "runs": {"ids": ids}, "purpose": "recipe-evaluation",
+        }))
+    })
+    .but("of runs"),
+    row("POST /api/v1/exports", |stage| {
+        let ids = [stage.conversation(), stage.conversation()];
+        at("/exports").json(json!({"dataset_name": stage.name("set"), "selection": {"ids": ids}}))
+    }),
+    row("GET /api/v1/exports/{id}", |stage| at(format!("/exports/{}", stage.export()))),
+    row("POST /api/v1/exports/{id}/cancel", |stage| {
+        at(format!("/exports/{}/cancel", stage.export()))
+    }),
+    row("POST /api/v1/exports/{id}/retry", |stage| {
+        at(format!("/exports/{}/retry", stage.cancelled_export()))
+    }),
+    row("GET /api/v1/exports/{id}/events", |stage| {
+        at(format!("/exports/{}/events", stage.cancelled_export()))
+    }),
+    row("POST /api/v1/project/export", |stage| {
+        at("/project/export").json(json!({"dataset_name": stage.name("set")}))
+    })
+    .of_project(),
+    // Imports.
+    row("GET /api/v1/imports", |_| at("/imports")),
+    row("GET /api/v1/imports", |_| at("/imports?everyone=true")).but("of everyone"),
+    row("POST /api/v1/imports", |stage| at("/imports").json(said(&stage.name("conversation")))),
+    row("GET /api/v1/imports/{id}", |stage| at(format!("/imports/{}", stage.import()))),
+    row("POST /api/v1/imports/{id}/cancel", |stage| {
+        at(format!("/imports/{}/cancel", stage.import()))
+    }),
+    row("POST /api/v1/imports/{id}/retry", |stage| {
+        at(format!("/imports/{}/retry", stage.cancelled_import()))
+    }),
+    row("GET /api/v1/imports/{id}/events", |stage| {
+        at(format!("/imports/{}/events", stage.cancelled_import()))
+    }),
+    // Datasets.
+    row("GET /api/v1/datasets", |_| at("/datasets")),
+    row("GET /api/v1/datasets", |_| at("/datasets?everyone=true")).but("of everyone"),
+    row("GET /api/v1/datasets/{id}", |stage| at(format!("/datasets/{}", stage.dataset()))),
+    row("PATCH /api/v1/datasets/{id}", |stage| {
+        at(format!("/datasets/{}", stage.dataset())).json(json!({"name": stage.name("renamed")}))
+    }),
+    row("DELETE /api/v1/datasets/{id}", |stage| at(format!("/datasets/{}", stage.dataset()))),
+    row("GET /api/v1/datasets/{id}/preview", |stage| {
+        at(format!("/datasets/{}/preview", stage.dataset()))
+    }),
+    row("GET /api/v1/datasets/{id}/manifest", |stage| {
+        at(format!("/datasets/{}/manifest", stage.dataset()))
+    }),
+    row("GET /api/v1/datasets/{id}/download", |stage| {
+        at(format!("/datasets/{}/download", stage.dataset()))
+    }),
+    // Public links.
+    row("GET /api/v1/shares", |_| at("/shares")),
+    row("POST /api/v1/shares", |stage| {
+        at("/shares").json(json!({"conversation": stage.conversation()}))
+    }),
+    row("POST /api/v1/shares/{id}/keep", |stage| {
+        at(format!("/shares/{}/keep", stage.share(None).0))
+    }),
+    row("DELETE /api/v1/shares/{id}", |stage| at(format!("/shares/{}", stage.share(None).0))),
+    row("GET /api/v1/shared/{link}", |stage| at(format!("/shared/{}", stage.share(None).1))),
+    row("GET /api/v1/shared/{link}", |stage| at(format!("/shared/{}", stage.share(Some("x")).1)))
+        .but("with a password, not given"),
+    row("GET /api/v1/shared/{link}/files/{number}", |stage| {
+        at(format!("/shared/{}/files/0", stage.share(None).1))
+    }),
+    row("GET /api/v1/shared/{link}/files.zip", |stage| {
+        at(format!("/shared/{}/files.zip", stage.share(None).1))
+    }),
+    // Tokens, webhooks, notices.
+    row("GET /api/v1/tokens", |_| at("/tokens")),
+    row("POST /api/v1/tokens", |_| {
+        at("/tokens").json(json!({"name": "t", "scopes": ["manage"], "days": 1}))
+    }),
+    row("POST /api/v1/tokens", |_| {
+        at("/tokens").json(json!({"name": "t", "scopes": ["read", "write"], "days": 1}))
+    })
+    .but("of other scopes"),
+    row("DELETE /api/v1/tokens/{id}", |stage| at(format!("/tokens/{}", stage.token()))),
+    row("GET /api/v1/webhooks", |_| at("/webhooks")),
+    row("POST /api/v1/webhooks", |_| {
+        at("/webhooks").json(json!({"url": "https://example.com/hook"}))
+    }),
+    row("DELETE /api/v1/webhooks/{id}", |stage| at(format!("/webhooks/{}", stage.webhook()))),
+    row("GET /api/v1/webhooks/{id}/deliveries", |stage| {
+        at(format!("/webhooks/{}/deliveries", stage.webhook()))
+    }),
+    row("GET /api/v1/notices", |_| at("/notices")),
+    // The project.
+    row("GET /api/v1/members", |_| at("/members")).of_project(),
+    row("PUT /api/v1/members/{person}", |stage| {
+        at(format!("/members/{}", stage.member(ProjectRole::Member))).json(json!({"role": "admin"}))
+    })
+    .but("a member made admin")
+    .of_project(),
+    row("PUT /api/v1/members/{person}", |stage| {
+        at(format!("/members/{}", stage.member(ProjectRole::Member))).json(json!({"role": "owner"}))
+    })
+    .but("a member made owner")
+    .of_project(),
+    row("PUT /api/v1/members/{person}", |stage| {
+        at(format!("/members/{}", stage.member(ProjectRole::Owner))).json(json!({"role": "member"}))
+    })
+    .but("an owner made member")
+    .of_project(),
+    row("POST /api/v1/members/{person}/confirm", |stage| {
+        at(format!("/members/{}/confirm", stage.member(ProjectRole::Member)))
+    })
+    .of_project(),
+    row("DELETE /api/v1/members/{person}", |stage| {
+        at(format!("/members/{}", stage.member(ProjectRole::Member)))
+    })
+    .but("a member")
+    .of_project(),
+    row("DELETE /api/v1/members/{person}", |stage| {
+        at(format!("/members/{}", stage.member(ProjectRole::Owner)))
+    })
+    .but("an owner")
+    .of_project(),
+    row("DELETE /api/v1/members/{person}", |stage| {
+        at(format!("/members/{}", stage.person(None).id))
+    })
+    .but("someone of no project")
+    .of_project(),
+    row("GET /api/v1/invitations", |_| at("/invitations")).of_project(),
+    row("POST /api/v1/invitations", |_| at("/invitations").json(json!({"role": "member"})))
+        .of_project(),
+    row("POST /api/v1/invitations", |_| at("/invitations").json(json!({"role": "owner"})))
+        .but("of an owner")
+        .of_project(),
+    row("DELETE /api/v1/invitations/{id}", |stage| {
+        at(format!("/invitations/{}", stage.invitation(&stage.p).0))
+    })
+    .of_project(),
+    row("GET /api/v1/audit", |_| at("/audit")).of_project(),
+    row("GET /api/v1/audit/export", |_| at("/audit/export")).of_project(),
+    // Pages.
+    row("GET /", |_| page("/")),
+    row("GET /export", |_| page("/export")),
+    row("POST /export/choose", |_| {
+        page("/export/choose").form(&[("csrf", "CSRF"), ("action", "none")])
+    }),
+    row("POST /export/choose", |stage| {
+        page("/export/choose").form(&[("csrf", "CSRF"), ("id", &stage.conversation())])
+    })
+    .but("a conversation"),
+    row("GET /export/dataset", |_| page("/export/dataset")),
+    row("GET /export/check", |stage| {
+        page(format!("/export/check?dataset_name={}", stage.name("set")))
+    }),
+    row("POST /export/confirm", |stage| {
+        page("/export/confirm").form(&[("csrf", "CSRF"), ("dataset_name", &stage.name("set"))])
+    }),
+    row("GET /exports/{id}", |stage| page(format!("/exports/{}", stage.export()))),
+    row("POST /exports/{id}/cancel", |stage| {
+        page(format!("/exports/{}/cancel", stage.export())).form(&[("csrf", "CSRF")])
+    }),
+    row("POST /exports/{id}/retry", |stage| {
+        page(format!("/exports/{}/retry", stage.cancelled_export())).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /datasets", |_| page("/datasets")),
+    row("GET /datasets/{id}", |stage| page(format!("/datasets/{}", stage.dataset()))),
+    row("GET /datasets/{id}/left-out", |stage| {
+        page(format!("/datasets/{}/left-out?reason=no-answer", stage.dataset()))
+    }),
+    row("POST /datasets/{id}/rename", |stage| {
+        page(format!("/datasets/{}/rename", stage.dataset()))
+            .form(&[("csrf", "CSRF"), ("name", &stage.name("renamed"))])
+    }),
+    row("GET /datasets/{id}/delete", |stage| page(format!("/datasets/{}/delete", stage.dataset()))),
+    row("POST /datasets/{id}/delete", |stage| {
+        page(format!("/datasets/{}/delete", stage.dataset())).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /conversations/{id}", |stage| {
+        page(format!("/conversations/{}", stage.conversation()))
+    }),
+    row("POST /conversations/{id}/change", |stage| {
+        page(format!("/conversations/{}/change", stage.conversation()))
+            .form(&[("csrf", "CSRF"), ("action", "favorite")])
+    }),
+    row("POST /conversations/{id}/share", |stage| {
+        page(format!("/conversations/{}/share", stage.conversation())).form(&[("csrf", "CSRF")])
+    }),
+    row("POST /shares/{id}/revoke", |stage| {
+        page(format!("/shares/{}/revoke", stage.share(None).0)).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /copilots", |_| page("/copilots")),
+    row("GET /copilots/{id}", |stage| {
+        stage.run_of("copilot_id", "desk");
+        page("/copilots/desk")
+    }),
+    row("GET /copilots/{id}/runs/{run}", |stage| {
+        page(format!("/copilots/desk/runs/{}", stage.run_of("copilot_id", "desk")))
+    }),
+    row("GET /copilots/{id}/export", |stage| {
+        stage.run_of("copilot_id", "desk");
+        page("/copilots/desk/export")
+    }),
+    row("POST /copilots/{id}/export", |stage| {
+        page("/copilots/desk/export").form(&[
+            ("csrf", "CSRF"),
+            ("dataset_name", &stage.name("set")),
+            ("id", &stage.run_of("copilot_id", "desk")),
+        ])
+    }),
+    row("GET /recipes", |_| page("/recipes")),
+    row("GET /recipes/{id}", |stage| {
+        stage.recipe_run();
+        page("/recipes/hook")
+    }),
+    row("GET /recipes/{id}/runs/{run}", |stage| {
+        page(format!("/recipes/hook/runs/{}", stage.recipe_run()))
+    }),
+    row("GET /recipes/{id}/export", |stage| {
+        stage.recipe_run();
+        page("/recipes/hook/export")
+    }),
+    row("POST /recipes/{id}/export", |stage| {
+        page("/recipes/hook/export").form(&[
+            ("csrf", "CSRF"),
+            ("dataset_name", &stage.name("set")),
+            ("id", &stage.recipe_run()),
+        ])
+    }),
+    row("GET /analysis", |_| page("/analysis")),
+    row("POST /analysis/download", |_| {
+        page("/analysis/download").form(&[("csrf", "CSRF"), ("file_format", "jsonl")])
+    })
+    .of_project(),
+    row("GET /import", |_| page("/import")),
+    row("POST /import", |_| page("/import").form(&[("csrf", "CSRF")])).but("no form with files"),
+    row("POST /import/examples", |_| page("/import/examples").form(&[("csrf", "CSRF")])),
+    row("GET /imports/{id}", |stage| page(format!("/imports/{}", stage.import()))),
+    row("POST /imports/{id}/cancel", |stage| {
+        page(format!("/imports/{}/cancel", stage.import())).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /project", |_| page("/project")).of_project(),
+    row("POST /project/choose", |_| {
+        page("/project/choose").form(&[("csrf", "CSRF"), ("name", "q")])
+    }),
+    row("GET /documents", |_| page("/documents?search=a")).of_project(),
+    row("GET /documents/{id}", |stage| page(format!("/documents/{}", stage.document())))
+        .of_project(),
+    row("POST /documents/{id}/original", |stage| {
+        page(format!("/documents/{}/original", stage.document())).form(&[("csrf", "CSRF")])
+    })
+    .of_project()
+    .but("no form with a file"),
+    row("POST /documents/export", |stage| {
+        stage.document();
+        page("/documents/export").form(&[
+            ("csrf", "CSRF"),
+            ("dataset_name", &stage.name("documents")),
+            ("file_format", "parquet"),
+            ("embeddings", "yes"),
+        ])
+    })
+    .of_project(),
+    row("POST /project/invite", |_| {
+        page("/project/invite").form(&[("csrf", "CSRF"), ("role", "member")])
+    })
+    .of_project(),
+    row("POST /project/invitations/{id}/revoke", |stage| {
+        let id = stage.invitation(&stage.p).0;
+        page(format!("/project/invitations/{id}/revoke")).form(&[("csrf", "CSRF")])
+    })
+    .of_project(),
+    row("POST /project/members/{id}", |stage| {
+        page(format!("/project/members/{}", stage.member(ProjectRole::Member)))
+            .form(&[("csrf", "CSRF"), ("role", "admin")])
+    })
+    .of_project(),
+    row("POST /project/members/{id}/confirm", |stage| {
+        page(format!("/project/members/{}/confirm", stage.member(ProjectRole::Member)))
+            .form(&[("csrf", "CSRF")])
+    })
+    .of_project(),
+    row("GET /project/tokens", |_| page("/project/tokens")),
+    row("POST /project/tokens", |_| {
+        page("/project/tokens").form(&[
+            ("csrf", "CSRF"),
+            ("name", "mine"),
+            ("scope", "read"),
+            ("days", "3"),
+        ])
+    }),
+    row("POST /project/tokens/{id}/revoke", |stage| {
+        page(format!("/project/tokens/{}/revoke", stage.token())).form(&[("csrf", "CSRF")])
+    }),
+    row("POST /project/webhooks", |_| {
+        page("/project/webhooks").form(&[("csrf", "CSRF"), ("url", "https://example.com/hook")])
+    }),
+    row("POST /project/webhooks/{id}/remove", |stage| {
+        page(format!("/project/webhooks/{}/remove", stage.webhook())).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /project/shares", |_| page("/project/shares")),
+    row("POST /project/shares/{id}/keep", |stage| {
+        page(format!("/project/shares/{}/keep", stage.share(None).0)).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /project/audit", |_| page("/project/audit")).of_project(),
+    row("GET /project/delete", |_| page("/project/delete")).of_project(),
+    row("POST /project/delete", |_| {
+        page("/project/delete").form(&[("csrf", "CSRF"), ("name", "another")])
+    })
+    .but("under another name")
+    .of_project(),
+    row("GET /settings", |_| page("/settings")),
+    row("POST /settings/delete-account", |_| {
+        page("/settings/delete-account").form(&[("csrf", "CSRF"), ("current", "another one")])
+    })
+    .but("with a wrong password"),
+    row("POST /settings/password", |_| {
+        page("/settings/password").form(&[
+            ("csrf", "CSRF"),
+            ("current", PASSWORD),
+            ("new", PASSWORD),
+        ])
+    }),
+    row("POST /settings/sign-out-everywhere", |_| {
+        page("/settings/sign-out-everywhere").form(&[("csrf", "CSRF")])
+    }),
+    row("GET /sign-in", |_| page("/sign-in")),
+    row("POST /sign-in", |stage| {
+        let person = stage.person(Some(PASSWORD));
+        page("/sign-in").form(&[("name", &person.name), ("password", PASSWORD)])
+    }),
+    row("GET /sign-in/link", |_| page("/sign-in/link")),
+    row("POST /sign-in/link", |stage| {
+        let secret = stage.service.sign_in_link(&stage.person(None)).unwrap();
+        page("/sign-in/link").form(&[("secret", &secret)])
+    }),
+    row("GET /sign-in/provider", |_| page("/sign-in/provider")).but("there is none"),
+    row("GET /sign-in/callback", |_| page("/sign-in/callback?state=x&code=y")).but("there is none"),
+    row("POST /sign-in/confirm", |_| page("/sign-in/confirm").form(&[("secret", "none")]))
+        .but("there is nothing to confirm"),
+    row("POST /sign-out", |_| page("/sign-out").form(&[("csrf", "CSRF")])),
+    row("GET /invitation", |_| page("/invitation")),
+    row("POST /invitation/open", |stage| {
+        page("/invitation/open").form(&[("secret", &stage.invitation(&stage.p).1)])
+    }),
+    row("POST /invitation/join", |stage| {
+        let other = stage.service.project_or_new("another").unwrap();
+        page("/invitation/join").form(&[("csrf", "CSRF"), ("secret", &stage.invitation(&other).1)])
+    }),
+    row("POST /invitation", |stage| {
+        let (secret, name) = (stage.invitation(&stage.p).1, stage.name("newcomer"));
+        page("/invitation").form(&[("secret", &secret), ("name", &name), ("password", PASSWORD)])
+    }),
+    row("GET /s/{link}", |stage| page(format!("/s/{}", stage.share(None).1))),
+    row("POST /s/{link}", |stage| {
+        page(format!("/s/{}", stage.share(Some("open")).1)).form(&[("password", "open")])
+    }),
+    row("GET /api", |_| page("/api")),
+    row("GET /api/openapi.json", |_| page("/api/openapi.json")),
+    row("GET /problems/{slug}", |_| page("/problems/not-found")),
+    row("GET /assets/retort.css", |_| page("/assets/retort.css")),
+    row("GET /assets/retort.svg", |_| page("/assets/retort.svg")),
+    row("GET /assets/page.js", |_| page("/assets/page.js")),
+    row("GET /assets/rows.js", |_| page("/assets/rows.js")),
+    row("GET /assets/runs.js", |_| page("/assets/runs.js")),
+    row("GET /assets/choose.js", |_| page("/assets/choose.js")),
+    row("GET /conversations", |_| page("/conversations")),
+    row("GET /exports", |_| page("/exports")),
+    row("GET /imports", |_| page("/imports")),
+    row("GET /assets/drop.js", |_| page("/assets/drop.js")),
+    row("GET /assets/follow.js", |_| page("/assets/follow.js")),
+    row("GET /assets/secret.js", |_| page("/assets/secret.js")),
+    row("GET /healthz", |_| page("/healthz")),
+    row("GET /readyz", |_| page("/readyz")),
+    row("GET /metrics", |_| page("/metrics")).of_project(),
+];
+
+/// A document as it comes in.
+fn cut(id: &str) -> Value {
+    json!({
+        "id": id, "readable_filename": "a.pdf", "url": format!("https://a.example/{id}"),
+        "contexts": [{"text": "one", "embedding": [0.5, 0.25]}, {"text": "two", "embedding": [0.1, 0.2]}],
+    })
+}
+
+/// A run of that id.
+fn ran(id: &str) -> Value {
+    json!({
+        "request_id": id, "copilot_id": "helper", "question": "where?", "answer": "here",
+        "status": "success", "nodes": [{"node": "answer", "kind": "model-call", "output": "here"}],
+    })
+}
+
+/// Where items are made.
+pub struct Stage {
+    pub service: Arc<Service>,
+    pub p: Project,
+    ann: Caller,
+    /// Everyone who asks, in their own project.
+    callers: Vec<Caller>,
+    people: [Person; 5],
+    keeper: Person,
+    made: AtomicU64,
+}
+
+impl Stage {
+    /// The first of the people holds the items, the last is in the second project alone.
+    pub fn new(service: Arc<Service>, [p, q]: [Project; 2], people: [Person; 5]) -> Self {
+        let callers: Vec<Caller> = people
+            .iter()
+            .map(|person| {
+                let project = if person.id == people[4].id { &q } else { &p };
+                caller_of(&service, project, person)
+            })
+            .collect();
+        let keeper = service.add_person("keeper@example.com", None).unwrap();
+        let ann = callers[0].clone();
+        Self { service, p, ann, callers, people, keeper, made: AtomicU64::new(0) }
+    }
+
+    fn name(&self, what: &str) -> String {
+        format!("{what}-{}", self.made.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn person(&self, password: Option<&str>) -> Person {
+        self.service.add_person(&self.name("person"), password).unwrap()
+    }
+
+    fn member(&self, role: ProjectRole) -> i64 {
+        let person = self.person(None);
+        self.service.admit(&Caller::local(&self.p), &person, role).unwrap();
+        person.id
+    }
+
+    /// A conversation of the member, with a file in it.
+    fn conversation(&self) -> String {
+        let id = self.name("item");
+        let item = json!({"id": id, "messages": [{"role": "user", "content": [
+            {"type": "text", "text": "look"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+        ]}]});
+        let request = IntakeRequest::default();
+        let report = self.service.take_in(&self.ann, &request, item.to_string().into_bytes());
+        assert_eq!(report.unwrap().new, 1);
+        id
+    }
+
+    /// A document of the project, with its original.
+    fn document(&self) -> String {
+        let id = self.name("document");
+        let local = Caller::local(&self.p);
+        let request = IntakeRequest::default();
+        let report = self.service.take_in(&local, &request, cut(&id).to_string().into_bytes());
+        assert_eq!(report.unwrap().new, 1);
+        let mut upload = self.service.upload(&local, &id).unwrap();
+        upload.write_all(id.as_bytes()).unwrap();
+        let new = NewOriginal { name: Some("a.txt".into()), media_type: None };
+        self.service.keep_original(&local, (&id, None), &new, upload).unwrap();
+        id
+    }
+
+    /// A run of the member.
+    fn run(&self) -> String {
+        self.run_of("copilot_id", "helper")
+    }
+
+    /// The same of a recipe.
+    fn recipe_run(&self) -> String {
+        self.run_of("recipe_id", "hook")
+    }
+
+    fn run_of(&self, source: &str, flow: &str) -> String {
+        let id = self.name("run");
+        let mut run = ran(&id);
+        run.as_object_mut().unwrap().remove("copilot_id");
+        run[source] = flow.into();
+        let request = IntakeRequest::default();
+        let report = self.service.take_in(&self.ann, &request, run.to_string().into_bytes());
+        assert_eq!(report.unwrap().new, 1);
+        id
+    }
+
+    /// A copilot that the member has a run of.
+    fn flow(&self) -> String {
+        let id = self.name("copilot");
+        let mut run = ran(&self.name("run"));
+        run["copilot_id"] = json!(id);
+        let request = IntakeRequest::default();
+        let report = self.service.take_in(&self.ann, &request, run.to_string().into_bytes());
+        assert_eq!(report.unwrap().new, 1);
+        id
+    }
+
+    fn export(&self) -> i64 {
+        let names = PlanNames {
+            dataset_name: self.name("set"),
+            file_name: "conversations".into(),
+            data_format: "standard".into(),
+            file_format: "jsonl".into(),
+            check: "off".into(),
+            tools: "text".into(),
+            csv: None,
+            compression: "none".into(),
+            wrap_arguments: false,
+            fill: false,
+            call_text: "keep".into(),
+            attachments: "leave-out".into(),
+            tasks: false,
+            max_contexts: 1,
+            purpose: None,
+            node: None,
+            embeddings: None,
+        };
+        let selection =
+            Selection { ids: [self.conversation()].into_iter().collect(), ..Selection::default() };
+        let request = ExportRequest {
+            selection: selection.into(),
+            dataset: DatasetPlan::named(&names).unwrap(),
+        };
+        self.service.submit_export(&self.ann, &request).unwrap()
+    }
+
+    fn cancelled_export(&self) -> i64 {
+        let id = self.export();
+        self.service.cancel(&self.ann, id, JobKind::Export).unwrap();
+        id
+    }
+
+    fn dataset(&self) -> i64 {
+        let id = self.export();
+        self.work(id);
+        self.service.job(&self.ann, id).unwrap().dataset.unwrap()
+    }
+
+    fn work(&self, id: i64) {
+        let running = std::sync::atomic::AtomicBool::new(false);
+        let _ = self.service.work_one(Some(id), &Nobody, &running).unwrap();
+    }
+
+    fn import(&self) -> i64 {
+        let mut upload = self.service.upload(&self.ann, "upload").unwrap();
+        upload.write_all(said(&self.name("conversation")).to_string().as_bytes()).unwrap();
+        self.service.submit_upload(&self.ann, upload, &IntakeRequest::default()).unwrap()
+    }
+
+    /// An import that was cancelled before it was done.
+    fn cancelled_import(&self) -> i64 {
+        let id = self.import();
+        self.service.cancel(&self.ann, id, JobKind::Import).unwrap();
+        id
+    }
+
+    fn share(&self, password: Option<&str>) -> (i64, String) {
+        let request = ShareRequest {
+            conversation: self.conversation(),
+            password: password.map(str::to_owned),
+            ..ShareRequest::default()
+        };
+        let (share, secret) = self.service.share(&self.ann, &request).unwrap();
+        (share.id, secret)
+    }
+
+    fn token(&self) -> i64 {
+        let request = TokenRequest { name: "t".into(), grants: Grants::ALL, days: 1 };
+        self.service.add_token_for(&Caller::local(&self.p), &self.people[0], &request).unwrap().0.id
+    }
+
+    fn webhook(&self) -> i64 {
+        self.service.add_webhook(&self.ann, "https://example.com/hook").unwrap().id
+    }
+
+    fn invitation(&self, project: &Project) -> (i64, String) {
+        let caller = Caller::local(project);
+        let (made, secret) = self.service.invite(&caller, ProjectRole::Member, None).unwrap();
+        (made.id, secret)
+    }
+
+    /// Puts right what a request changed for those that follow: exports that wait, webhooks, further projects.
+    pub fn clear(&self, endpoint: &str) {
+        let service = &self.service;
+        for caller in &self.callers {
+            if endpoint.contains("/export") {
+                for job in service.jobs_of(caller, JobKind::Export, 20).unwrap() {
+                    let _ = service.cancel(caller, job.id, JobKind::Export);
+                }
+            }
+            if endpoint.contains("/webhooks") {
+                for webhook in service.webhooks(caller).unwrap() {
+                    service.end_webhook(caller, webhook.id).unwrap();
+                }
+            }
+        }
+        if !["POST /api/v1/projects", "POST /api/v1/invitations/join", "POST /invitation/join"]
+            .contains(&endpoint)
+        {
+            return;
+        }
+        for project in service.projects().unwrap() {
+            if ["p", "q"].contains(&project.name.as_str()) {
+                continue;
+            }
+            let local = Caller::local(&project);
+            service.admit(&local, &self.keeper, ProjectRole::Owner).unwrap();
+            for person in &self.people {
+                let _ = service.set_role(&local, person.id, None);
+            }
+        }
+    }
+}

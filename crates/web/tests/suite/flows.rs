@@ -1,0 +1,646 @@
+//! Histories in and datasets out, as programs ask for them.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use retort_model::Grant;
+
+use retort_testing_server::house::{
+    self, As, Setup, each, on_both, on_both_with, on_sqlite, on_sqlite_with, said,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_a_key_is_done_once() {
+    on_both(async |house| {
+        let ann = house.session(&house.ann).await;
+        let id = house.conversation(&house.ann).await;
+        let rounds = format!("/api/v1/conversations/{id}/rounds");
+        let more = json!([{"role": "user", "content": "more"}]).to_string();
+        let requests = [
+            ("/api/v1/conversations", said("one").to_string(), said("two").to_string()),
+            ("/api/v1/imports", said("three").to_string(), said("four").to_string()),
+            (&rounds, more.clone(), more.replace("more", "other")),
+            (
+                "/api/v1/exports",
+                json!({"dataset_name": "set"}).to_string(),
+                json!({"dataset_name": "other"}).to_string(),
+            ),
+        ];
+        for (number, (path, body, other)) in requests.iter().enumerate() {
+            let key = format!("key-{number}");
+            let send = async |key: &str, body: &str| {
+                let ask = house.ask("POST", path).by(&ann).header("idempotency-key", key);
+                ask.header("content-type", "application/json").body(body.to_owned()).send().await
+            };
+            let first = send(&key, body).await;
+            let again = send(&key, body).await;
+            assert_eq!((first.status, first.ok()), (again.status, again.ok()), "{path}");
+            send(&key, other).await.refused(422, "idempotency-mismatch");
+            for key in ["", &"k".repeat(201), "ключ"] {
+                send(key, body).await.refused(400, "bad-request");
+            }
+            // Someone else's key is another.
+            if *path != rounds {
+                let bob = house.session(&house.bob).await;
+                let ask = house.ask("POST", path).by(&bob).header("idempotency-key", &key);
+                let body = other.replace("four", "bobs").replace("two", "bobs too");
+                let reply = ask.header("content-type", "application/json").body(body).send().await;
+                assert!(reply.status != 409, "{path}: {}", reply.text());
+            }
+        }
+        let found = house.get(&format!("/api/v1/conversations/{id}"), &ann).await.ok();
+        assert_eq!(found["conversation"]["rounds"].as_array().unwrap().len(), 2, "{found}");
+        // What failed may be tried again under its key.
+        let ask =
+            || house.ask("POST", "/api/v1/conversations").by(&ann).header("idempotency-key", "bad");
+        ask().body("nothing that can be read").send().await.refused(422, "unreadable");
+        ask().body("nothing that can be read").send().await.refused(422, "unreadable");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_under_a_key_is_told_to_those_alone_who_may_ask() {
+    on_both(async |house| {
+        let (p, ann) = (house.p.clone(), house.ann.clone());
+        let ask = async |who: &As| {
+            let ask = house.ask("POST", "/api/v1/conversations").by(who);
+            let ask =
+                ask.header("idempotency-key", "mine").header("content-type", "application/json");
+            ask.body(said("under a key").to_string()).send().await
+        };
+        let writes = house.token(&p, &ann, &[Grant::Write]).await;
+        let reads = house.token(&p, &ann, &[Grant::Read]).await;
+        ask(&writes).await.ok();
+        ask(&writes).await.ok();
+        ask(&reads).await.refused(403, "insufficient-scope");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_no_longer_ask_is_no_longer_told_how_a_job_moves() {
+    on_sqlite_with(Setup { has_worker: false, ..Setup::default() }, async |house| {
+        let (p, ann) = (house.p.clone(), house.ann.clone());
+        house.conversation(&ann).await;
+        let token = house.token(&p, &ann, &[Grant::Export]).await;
+        let asked = json!({"dataset_name": "never made", "selection": {}});
+        let job = house.post("/api/v1/exports", &token, asked).await.id();
+        let session = house.session(&ann).await;
+        let path = format!("/api/v1/exports/{job}/events");
+        let told = tokio::join!(house.get(&path, &token), async {
+            let tokens = house.get("/api/v1/tokens", &session).await.ok();
+            for id in each(&tokens["tokens"], "id") {
+                assert_eq!(
+                    house.delete(&format!("/api/v1/tokens/{id}"), &session).await.status,
+                    204
+                );
+            }
+        });
+        let text = told.0.text();
+        assert!(text.starts_with("event: progress") && !text.contains("event: end"), "{text}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_page_cannot_take_is_told_on_a_page() {
+    on_sqlite(async |house| {
+        let ann = house.session(&house.ann).await;
+        let forms = [
+            house.ask("POST", "/sign-in").form(&[("name", "no password")]),
+            house.ask("POST", "/sign-in/link").form(&[]),
+            house.ask("POST", "/sign-in").header("content-type", "text/plain").body("name=x"),
+            house.ask("POST", "/sign-in/confirm").form(&[("secret", "no such")]),
+            house.ask("GET", "/datasets/one").by(&ann),
+            house.ask("GET", "/s/x?leaf=green"),
+        ];
+        for form in forms {
+            let reply = form.send().await;
+            assert!((400..500).contains(&reply.status), "{}", reply.text());
+            assert!(reply.header("content-type").starts_with("text/html"), "{}", reply.text());
+            assert!(reply.text().contains("<h1"), "{}", reply.text());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_one_project_is_another_in_the_next() {
+    on_both(async |house| {
+        let (q, ann) = (house.q.clone(), house.ann.clone());
+        house
+            .call(move |service| {
+                let local = retort_service::Caller::local(&q);
+                service.admit(&local, &ann, retort_model::ProjectRole::Member).unwrap();
+            })
+            .await;
+        let ann = house.session(&house.ann).await;
+        for project in ["p", "q"] {
+            let path = format!("/api/v1/conversations?project={project}");
+            let ask = house.ask("POST", &path).by(&ann).header("idempotency-key", "the same");
+            assert_eq!(ask.json(&said("one")).send().await.ok()["new"], 1);
+            let path = format!("/api/v1/conversations/one?project={project}");
+            assert_eq!(house.get(&path, &ann).await.status, 200, "{project}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_with_one_key_at_the_same_time_are_done_once() {
+    on_both(async |house| {
+        let ann = house.session(&house.ann).await;
+        let id = house.conversation(&house.ann).await;
+        let path = format!("/api/v1/conversations/{id}/rounds");
+        let send = async || {
+            let ask = house.ask("POST", &path).by(&ann).header("idempotency-key", "one");
+            ask.json(&json!([{"role": "user", "content": "once"}])).send().await
+        };
+        let replies = futures_util::future::join_all((0..8).map(|_| send())).await;
+        for reply in &replies {
+            match reply.status {
+                201 => {}
+                _ => {
+                    reply.refused(409, "idempotency-under-way");
+                    reply.header("retry-after");
+                }
+            }
+        }
+        assert!(replies.iter().any(|reply| reply.status == 201));
+        let found = house.get(&format!("/api/v1/conversations/{id}"), &ann).await.ok();
+        assert_eq!(found["conversation"]["rounds"].as_array().unwrap().len(), 2, "{found}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_away_meanwhile_finds_the_answer_later_and_it_is_done_once() {
+    on_both(async |house| {
+        let As::Token(token) = house.token(&house.p, &house.ann, Grant::ALL).await else {
+            panic!()
+        };
+        let id = house.conversation(&house.ann).await;
+        let path = format!("/api/v1/conversations/{id}/rounds");
+        let body = json!([{"role": "user", "content": "once"}]).to_string();
+        let tries = 12;
+        for number in 0..tries {
+            let request = format!(
+                "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+                 idempotency-key: key-{number}\r\ncontent-type: application/json\r\n\
+                 content-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let mut stream = tokio::net::TcpStream::connect(house.address).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(2 * number)).await;
+            drop(stream);
+            let mut status = 409;
+            for _ in 0..500 {
+                let who = As::Token(token.clone());
+                let ask = house.ask("POST", &path).by(&who);
+                let ask = ask.header("idempotency-key", &format!("key-{number}"));
+                let ask = ask.header("content-type", "application/json").body(body.clone());
+                status = ask.send().await.status;
+                if status != 409 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(status, 201, "{number}");
+        }
+        let who = As::Token(token);
+        let found = house.get(&format!("/api/v1/conversations/{id}"), &who).await.ok();
+        let rounds = found["conversation"]["rounds"].as_array().unwrap().len();
+        assert_eq!(rounds as u64, 1 + tries, "{found}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_append_at_once_lose_nothing() {
+    on_both(async |house| {
+        let ann = house.session(&house.ann).await;
+        let id = house.conversation(&house.ann).await;
+        let path = format!("/api/v1/conversations/{id}/rounds");
+        let append = async |who: usize| {
+            for number in 0..6 {
+                let said = json!([{"role": "user", "content": format!("{who} says {number}")}]);
+                assert_eq!(house.post(&path, &ann, said).await.status, 201);
+            }
+        };
+        tokio::join!(append(1), append(2));
+        let found = house.get(&format!("/api/v1/conversations/{id}"), &ann).await.ok();
+        let text = found["conversation"].to_string();
+        for who in [1, 2] {
+            for number in 0..6 {
+                assert!(text.contains(&format!("{who} says {number}")), "{text}");
+            }
+        }
+        assert_eq!(found["summary"]["rounds"], 13);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_followed_previewed_downloaded_renamed_and_deleted() {
+    on_both(async |house| {
+        let ann = house.session(&house.ann).await;
+        for _ in 0..3 {
+            house.conversation(&house.ann).await;
+        }
+        let asked = json!({"dataset_name": "My set", "file_name": "data", "selection": {}});
+        let job = house.post("/api/v1/exports", &ann, asked.clone()).await;
+        assert_eq!(job.status, 202);
+        let events = house.get(&format!("/api/v1/exports/{}/events", job.id()), &ann).await;
+        assert_eq!(events.header("content-type"), "text/event-stream");
+        // Report sse-behind-nginx.
+        assert_eq!(events.header("x-accel-buffering"), "no");
+        let text = events.text();
+        let last = text.trim().rsplit("\n\n").next().unwrap();
+        let last = last.strip_prefix("event: end\ndata: ").unwrap_or_else(|| panic!("{text}"));
+        let last: Value = serde_json::from_str(last).unwrap();
+        assert_eq!((&last["state"], &last["records"]), (&json!("completed"), &json!(3)));
+        let id = last["dataset"].as_i64().unwrap();
+        let again = house.post("/api/v1/exports", &ann, asked).await;
+        assert_eq!(again.refused(409, "name-taken")["free"], "My set-2");
+
+        let path = format!("/api/v1/datasets/{id}");
+        let preview = house.get(&format!("{path}/preview"), &ann).await.ok();
+        assert_eq!(preview["records"].as_array().unwrap().len(), 3);
+        let manifest = house.get(&format!("{path}/manifest"), &ann).await.ok();
+        assert!(manifest.to_string().contains("sha256"), "{manifest}");
+
+        let path_ = format!("{path}/download");
+        let whole = house.get(&path_, &ann).await;
+        assert_eq!(whole.header("content-length"), whole.body.len().to_string());
+        assert!(whole.header("content-disposition").contains("My set.zip"));
+        let archive = zip::ZipArchive::new(std::io::Cursor::new(whole.body.clone())).unwrap();
+        let names: BTreeSet<String> =
+            archive.file_names().map(|n| n.unwrap().into_owned()).collect();
+        for name in ["data.jsonl", "dataset_info.json", "manifest.json", "README.md"] {
+            assert!(names.contains(name), "{names:?}");
+        }
+        let etag = whole.header("etag").to_owned();
+        let get = async |headers: &[(&str, &str)]| {
+            let mut ask = house.ask("GET", &path_).by(&ann);
+            for (name, value) in headers {
+                ask = ask.header(name, value);
+            }
+            ask.send().await
+        };
+        // Report api-that-passes.
+        let part = get(&[("range", "bytes=10-19"), ("if-range", &etag)]).await;
+        assert_eq!((part.status, &part.body[..]), (206, &whole.body[10..20]));
+        let total = whole.body.len();
+        assert_eq!(part.header("content-range"), format!("bytes 10-19/{total}"));
+        let part = get(&[("range", "bytes=10-19"), ("if-range", "\"another\"")]).await;
+        assert_eq!((part.status, &part.body), (200, &whole.body));
+        let part = get(&[("range", "bytes=-5")]).await;
+        assert_eq!((part.status, &part.body[..]), (206, &whole.body[total - 5..]));
+        assert_eq!(get(&[("if-none-match", &etag)]).await.status, 304);
+        let beyond = format!("bytes={total}-");
+        get(&[("range", &beyond)]).await.refused(416, "range-not-satisfiable");
+        get(&[("if-match", "\"another\"")]).await.refused(412, "precondition-failed");
+
+        let renamed =
+            house.ask("PATCH", &path).by(&ann).json(&json!({"name": "Новый"})).send().await;
+        assert_eq!(renamed.ok()["name"], "Новый");
+        let again = house.get(&path_, &ann).await;
+        assert!(again.header("content-disposition").contains("filename*=UTF-8''"));
+        assert_eq!(house.delete(&path, &ann).await.status, 204);
+        for path in [path.clone(), path_.clone(), format!("{path}/preview")] {
+            house.get(&path, &ann).await.refused(404, "not-found");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_project_is_exported_by_who_administers_it_alone() {
+    on_both(async |house| {
+        for person in [&house.ann, &house.bob] {
+            house.conversation(person).await;
+        }
+        let asked = json!({"dataset_name": "everything"});
+        for person in [&house.ann, &house.bob] {
+            let who = house.session(person).await;
+            let reply = house.post("/api/v1/project/export", &who, asked.clone()).await;
+            reply.refused(403, "forbidden");
+        }
+        let admin = house.session(&house.admin).await;
+        let job = house.post("/api/v1/project/export", &admin, asked).await;
+        assert_eq!(job.status, 202, "{}", job.text());
+        let job = house.ended_job("exports", job.id(), &admin).await;
+        let path = format!("/api/v1/datasets/{}/preview", job["dataset"]);
+        let records = house.get(&path, &admin).await.ok();
+        let emails: BTreeSet<&str> = each(&records["records"], "user_email")
+            .into_iter()
+            .map(|e| e.as_str().unwrap())
+            .collect();
+        assert_eq!(emails, [house::ANN, house::BOB].into());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_a_list_show_every_conversation_once() {
+    on_both(async |house| {
+        let ann = house.session(&house.ann).await;
+        let lines: String = (0..25)
+            .map(|number| {
+                // Several began at the same moment, and some at none.
+                let mut one = said(&format!("c-{number}"));
+                if number % 5 != 0 {
+                    one["created_at"] = json!(format!("2024-01-0{}T00:00:00Z", 1 + number % 3));
+                }
+                format!("{one}\n")
+            })
+            .collect();
+        house.ask("POST", "/api/v1/conversations").by(&ann).body(lines).send().await.ok();
+        for sort in ["newest", "oldest", "changed"] {
+            for limit in [1, 7, 25, 26] {
+                let (mut seen, mut after) = (Vec::new(), String::new());
+                loop {
+                    let path = format!("/api/v1/conversations?sort={sort}&limit={limit}{after}");
+                    let page = house.get(&path, &ann).await.ok();
+                    seen.extend(each(&page["conversations"], "id").into_iter().cloned());
+                    let Some(next) = page["next"].as_str() else { break };
+                    after = format!("&after={next}");
+                }
+                let once: BTreeSet<String> = seen.iter().map(Value::to_string).collect();
+                assert_eq!((seen.len(), once.len()), (25, 25), "{sort} {limit}");
+            }
+        }
+        for query in
+            ["limit=0", "limit=1001", "after=nonsense", "sort=size", "unknown=1", "limit=x"]
+        {
+            for list in ["conversations", "runs", "documents"] {
+                let path = format!("/api/v1/{list}?{query}");
+                house.get(&path, &ann).await.refused(400, "bad-request");
+            }
+        }
+        // These have one order, which is not said.
+        for list in ["runs", "documents"] {
+            let path = format!("/api/v1/{list}?sort=newest");
+            house.get(&path, &ann).await.refused(400, "bad-request");
+        }
+        // What was expected is what the log says, though no document came.
+        let owner = house.session(&house.owner).await;
+        house
+            .ask("POST", "/api/v1/documents")
+            .by(&owner)
+            .body("[]")
+            .send()
+            .await
+            .refused(422, "unreadable");
+        let log = house.get("/api/v1/audit?action=import&limit=1", &owner).await.ok();
+        assert_eq!(log["entries"][0]["object"], "documents", "{log}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_breaks_off_leaves_nothing() {
+    on_sqlite(async |house| {
+        let As::Token(token) = house.token(&house.p, &house.ann, Grant::ALL).await else {
+            panic!()
+        };
+        for pause in [0, 20, 100] {
+            let mut stream = tokio::net::TcpStream::connect(house.address).await.unwrap();
+            let head = format!(
+                "POST /api/v1/imports HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+                 content-length: 1000000\r\n\r\n{{\"messages\":"
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        let uploads = house.objects.join("uploads");
+        for _ in 0..300 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            if std::fs::read_dir(&uploads).into_iter().flatten().count() == 0 {
+                break;
+            }
+        }
+        let left: Vec<_> = std::fs::read_dir(&uploads).into_iter().flatten().collect();
+        assert!(left.is_empty(), "{left:?}");
+        let who = As::Token(token);
+        assert_eq!(house.get("/api/v1/imports", &who).await.ok()["jobs"], json!([]));
+    })
+    .await;
+}
+
+type Received = Arc<Mutex<Vec<(HeaderMap, String)>>>;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
+    let setup = || Setup { allows_private_webhooks: true, ..Setup::default() };
+    on_both_with(setup, async |house| {
+        let received = Received::default();
+        let kept = Arc::clone(&received);
+        let answer = move |headers: HeaderMap, body: String| {
+            let kept = Arc::clone(&kept);
+            async move {
+                let mut kept = kept.lock().unwrap();
+                kept.push((headers, body));
+                if kept.len() == 1 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+            }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let hooks = tokio::spawn(async move {
+            axum::serve(listener, Router::new().fallback(answer)).await.unwrap();
+        });
+
+        let ann = house.session(&house.ann).await;
+        house.conversation(&house.ann).await;
+        let webhook = house.post("/api/v1/webhooks", &ann, json!({"url": url})).await;
+        assert_eq!(webhook.status, 201, "{}", webhook.text());
+        let secret = webhook.json()["secret"].as_str().unwrap().to_owned();
+        let id = house.dataset("told", json!({}), &ann).await;
+        let feed = house.get("/api/v1/notices", &ann).await.ok();
+        assert_eq!(each(&feed["notices"], "dataset"), [&json!(id)]);
+        assert!(!house.get("/api/v1/webhooks", &ann).await.text().contains(&secret));
+
+        let arrived = async |count: usize| {
+            for _ in 0..600 {
+                if received.lock().unwrap().len() >= count {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            panic!("{count} notices did not come");
+        };
+        arrived(1).await;
+        let path = format!("/api/v1/webhooks/{}/deliveries", webhook.id());
+        let mut delivery = Value::Null;
+        for _ in 0..300 {
+            delivery = house.get(&path, &ann).await.ok()["deliveries"][0].clone();
+            if delivery["status"] == 503 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!((&delivery["status"], &delivery["attempts"]), (&json!(503), &json!(1)));
+        assert!(delivery["next_at"].is_string(), "{delivery}");
+        house.clock.forward(Duration::from_secs(11));
+        arrived(2).await;
+        let received = received.lock().unwrap().clone();
+        let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+        for (headers, body) in &received {
+            let header = |name: &str| headers[name].to_str().unwrap();
+            let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+            let (id, at) = (header("webhook-id"), header("webhook-timestamp"));
+            mac.update(format!("{id}.{at}.{body}").as_bytes());
+            let expect = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+            assert_eq!(header("webhook-signature"), expect);
+            let body: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(
+                (&body["type"], &body["data"]["project"]),
+                (&json!("export.ended"), &json!("p"))
+            );
+            assert_eq!(body["data"]["notice"]["name"], "told");
+        }
+        assert_eq!(received[0].0["webhook-id"], received[1].0["webhook-id"]);
+        hooks.abort();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_is_a_problem() {
+    on_sqlite(async |house| {
+        let ann = house.session(&house.ann).await;
+        let id = house.conversation(&house.ann).await;
+        let one = format!("/api/v1/conversations/{id}");
+        for (method, path, body, status, slug) in [
+            ("GET", "/api/v1/nowhere", None, 404, "not-found"),
+            ("GET", "/nowhere", None, 404, "not-found"),
+            ("PUT", "/api/v1/conversations", None, 405, "method-not-allowed"),
+            ("GET", "/api/v1/datasets/x", None, 400, "bad-request"),
+            ("GET", "/api/v1/datasets/99999999999999999999", None, 400, "bad-request"),
+            ("GET", "/api/v1/conversations/%FF", None, 400, "bad-request"),
+            ("POST", "/api/v1/exports", Some("{"), 400, "bad-request"),
+            (
+                "POST",
+                "/api/v1/exports",
+                Some("{\"dataset_name\":\"x\",\"unknown\":1}"),
+                400,
+                "bad-request",
+            ),
+            (
+                "POST",
+                "/api/v1/exports",
+                Some("{\"dataset_name\":\"x\",\"selection\":{\"types\":[\"x\"]}}"),
+                400,
+                "bad-request",
+            ),
+            (
+                "POST",
+                "/api/v1/exports",
+                Some("{\"dataset_name\":\"x\",\"selection\":{\"search\":[\"zzzz\"]}}"),
+                422,
+                "nothing-to-write",
+            ),
+            ("PATCH", &*one, Some("{}"), 400, "bad-request"),
+            ("PATCH", &one, Some("{\"status\":\"gone\"}"), 400, "bad-request"),
+            ("PATCH", &one, Some("{\"add_tags\":[\" \"]}"), 400, "bad-request"),
+            (
+                "POST",
+                "/api/v1/conversations/change",
+                Some("{\"selection\":{}}"),
+                400,
+                "bad-request",
+            ),
+            (
+                "POST",
+                "/api/v1/conversations/change",
+                Some("{\"selection\":{\"search\":[\"x\"]},\"purge\":true}"),
+                400,
+                "bad-request",
+            ),
+            (
+                "POST",
+                "/api/v1/tokens",
+                Some("{\"name\":\"t\",\"scopes\":[\"all\"],\"days\":1}"),
+                400,
+                "bad-request",
+            ),
+            (
+                "POST",
+                "/api/v1/tokens",
+                Some("{\"name\":\"t\",\"scopes\":[],\"days\":1}"),
+                422,
+                "choice",
+            ),
+            (
+                "POST",
+                "/api/v1/tokens",
+                Some("{\"name\":\"t\",\"scopes\":[\"read\"],\"days\":367}"),
+                422,
+                "choice",
+            ),
+            ("POST", "/api/v1/shares", Some("{\"conversation\":\"no such\"}"), 404, "not-found"),
+            ("POST", "/api/v1/conversations?from=nonsense", Some("{}"), 400, "bad-request"),
+            ("POST", "/api/v1/conversations", Some(""), 422, "unreadable"),
+            ("POST", "/api/v1/imports", Some(""), 400, "bad-request"),
+            ("GET", "/api/v1/audit", None, 403, "forbidden"),
+        ] {
+            let mut ask = house.ask(method, path).by(&ann);
+            if let Some(body) = body {
+                ask = ask.header("content-type", "application/json").body(body);
+            }
+            let reply = ask.send().await;
+            assert_eq!(reply.status, status, "{method} {path} {body:?}: {}", reply.text());
+            reply.refused(status, slug);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_sees_and_deletes_datasets_that_anyone_made_of_an_item() {
+    on_both(async |house| {
+        let (owner, ann) = (house.session(&house.owner).await, house.session(&house.ann).await);
+        let id = house.conversation(&house.ann).await;
+        let dataset = house.dataset("Hers", json!({"ids": [id]}), &ann).await;
+        let names = |found: Value| -> Vec<String> {
+            let found = found["datasets"].as_array().unwrap().clone();
+            found.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+        };
+        let trace = format!("/api/v1/conversations/{id}/datasets");
+        assert_eq!(names(house.get(&trace, &owner).await.ok()), ["Hers"]);
+        let of = |name: &str| format!("/api/v1/datasets?person={name}");
+        assert_eq!(names(house.get(&of(&house.ann.name), &owner).await.ok()), ["Hers"]);
+        assert!(names(house.get(&of("nobody"), &owner).await.ok()).is_empty());
+        assert_eq!(house.get(&of(&house.ann.name), &ann).await.status, 403);
+
+        // The pages say who made it, and offer to delete it, not to read it.
+        let list = house.get("/datasets?everyone=true", &owner).await.text();
+        assert!(list.contains("Hers") && list.contains(&house.ann.name), "{list}");
+        assert!(!list.contains(&format!("/datasets/{dataset}\"")), "{list}");
+        assert!(!house.get("/datasets", &owner).await.text().contains("Hers"));
+        assert_eq!(house.get("/datasets?everyone=true", &ann).await.status, 403);
+        let page = house.get(&format!("/conversations/{id}"), &owner).await.text();
+        let delete = format!("/datasets/{dataset}/delete");
+        assert!(page.contains("Hers") && page.contains(&delete), "{page}");
+        assert_eq!(house.get(&format!("/datasets/{dataset}"), &owner).await.status, 404);
+        assert!(house.get(&delete, &owner).await.text().contains("Delete Hers?"));
+
+        let done = house.ask("DELETE", &format!("/api/v1{}", delete.trim_end_matches("/delete")));
+        assert_eq!(done.by(&owner).send().await.status, 204);
+        assert!(names(house.get(&trace, &owner).await.ok()).is_empty());
+    })
+    .await;
+}
