@@ -9,7 +9,7 @@ use retort_model::bounds::COLUMN_NAME;
 use retort_model::{Item, ItemKind, Purpose};
 use serde_json::{Value, json};
 
-const RUNS: &str = include_str!("data/runs.jsonl");
+const RUNS: &str = include_str!("../data/runs.jsonl");
 
 fn options(data_format: &str) -> ShapeOptions {
     let format = by_name(data_format).unwrap();
