@@ -14,6 +14,7 @@ use super::format::{
     Chunk, CsvDialect, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own,
 };
 use super::jsonl::JsonRows;
+use super::saved::{Saved, put_bytes, put_numbers};
 use crate::data::{Schema, Sink, Type, vector_json};
 
 /// The format.
@@ -39,19 +40,21 @@ impl FileFormat for Csv {
     }
 
     fn rows(&self, schema: &Schema, options: FileOptions) -> Box<dyn Rows> {
-        Box::new(CsvRows {
-            schema: schema.clone(),
-            options,
-            cells: JsonRows::new(schema),
-            depth: 0,
-            column: 0,
-            cell: String::new(),
-            bytes: Vec::new(),
-            row_start: 0,
-            sizes: Vec::new(),
-            evidence: Vec::new(),
-            counts: [0; 3],
-        })
+        Box::new(CsvRows::new(schema, options))
+    }
+
+    fn load(
+        &self,
+        schema: &Schema,
+        options: FileOptions,
+        saved: &[u8],
+    ) -> io::Result<Box<dyn Rows>> {
+        let mut saved = Saved(saved);
+        let mut rows = CsvRows::new(schema, options);
+        rows.bytes.extend_from_slice(saved.bytes()?);
+        rows.sizes = saved.numbers()?;
+        rows.evidence = vec![0; rows.sizes.len()];
+        Ok(Box::new(rows))
     }
 
     fn encode(&self, group: Vec<Box<dyn Rows>>, _options: FileOptions) -> io::Result<Chunk> {
@@ -200,6 +203,22 @@ struct CsvRows {
 }
 
 impl CsvRows {
+    fn new(schema: &Schema, options: FileOptions) -> Self {
+        Self {
+            schema: schema.clone(),
+            options,
+            cells: JsonRows::new(schema),
+            depth: 0,
+            column: 0,
+            cell: String::new(),
+            bytes: Vec::new(),
+            row_start: 0,
+            sizes: Vec::new(),
+            evidence: Vec::new(),
+            counts: [0; 3],
+        }
+    }
+
     fn write_cell(&mut self, cell: &str) {
         if self.column > 0 {
             self.bytes.push(b',');
@@ -359,6 +378,11 @@ impl Rows for CsvRows {
 
     fn cells(&self) -> [u64; 3] {
         self.counts
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        put_bytes(&self.bytes, out);
+        put_numbers(&self.sizes, out);
     }
 }
 

@@ -34,6 +34,17 @@ pub trait FileFormat: Sync {
     /// An empty batch of rows.
     fn rows(&self, schema: &Schema, options: FileOptions) -> Box<dyn Rows>;
 
+    /// Reads back a batch that [`Rows::save`] wrote, of the same schema and options.
+    ///
+    /// # Errors
+    /// The bytes are cut short.
+    fn load(
+        &self,
+        schema: &Schema,
+        options: FileOptions,
+        saved: &[u8],
+    ) -> io::Result<Box<dyn Rows>>;
+
     /// Whether a group is to be encoded that would have this size with one more batch like its last.
     fn is_full(&self, _rows: usize, _bytes: usize) -> bool {
         true
@@ -99,6 +110,9 @@ pub trait Rows: Sink + Any + Send {
     fn cells(&self) -> [u64; 3] {
         [0; 3]
     }
+    /// Appends the rows as bytes from which [`FileFormat::load`] makes them again. What was only needed for the
+    /// account ([`Rows::cells`]) is not kept.
+    fn save(&self, out: &mut Vec<u8>);
 }
 
 /// Something that can be read from any place.

@@ -7,6 +7,7 @@ use retort_model::Vector;
 use retort_model::bounds::BATCH_BYTES;
 
 use super::format::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
+use super::saved::{Saved, put_bytes, put_numbers};
 use crate::data::{Column, Field, Schema, Sink, Type, write_vector};
 
 /// The format.
@@ -31,6 +32,21 @@ impl FileFormat for JsonLines {
 
     fn rows(&self, schema: &Schema, _options: FileOptions) -> Box<dyn Rows> {
         Box::new(JsonRows::new(schema))
+    }
+
+    fn load(
+        &self,
+        schema: &Schema,
+        _options: FileOptions,
+        saved: &[u8],
+    ) -> io::Result<Box<dyn Rows>> {
+        let mut saved = Saved(saved);
+        let mut rows = JsonRows::new(schema);
+        rows.bytes.extend_from_slice(saved.bytes()?);
+        rows.ends = saved.numbers()?;
+        rows.sizes = saved.numbers()?;
+        rows.evidence = saved.numbers()?;
+        Ok(Box::new(rows))
     }
 
     fn encode(&self, group: Vec<Box<dyn Rows>>, _options: FileOptions) -> io::Result<Chunk> {
@@ -349,5 +365,12 @@ impl Rows for JsonRows {
         }
         self.sizes.remove(index);
         self.evidence.remove(index);
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        put_bytes(&self.bytes, out);
+        put_numbers(&self.ends, out);
+        put_numbers(&self.sizes, out);
+        put_numbers(&self.evidence, out);
     }
 }

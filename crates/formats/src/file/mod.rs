@@ -8,6 +8,7 @@ mod csv;
 mod format;
 mod jsonl;
 mod parquet;
+mod saved;
 
 pub(crate) use csv::unguard;
 pub use format::{Chunk, CsvDialect, FileFormat, FileOptions, FileWriter, ReadSeek, Rows};

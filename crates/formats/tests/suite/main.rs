@@ -21,5 +21,6 @@ mod real;
 mod real_text;
 mod retort;
 mod runs;
+mod saved_rows;
 mod standard;
 mod understanding;

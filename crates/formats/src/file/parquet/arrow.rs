@@ -33,6 +33,11 @@ impl Lengths {
         }
     }
 
+    /// The least and the most; nothing if there is none.
+    pub(super) fn bounds(self) -> Vec<usize> {
+        if self.any { vec![self.least, self.most] } else { Vec::new() }
+    }
+
     /// The one length that all have, if it is one.
     fn one(self) -> Option<i32> {
         let length = i32::try_from(self.most).ok().filter(|length| *length > 0);

@@ -1,6 +1,7 @@
 //! Rows taken apart into columns of values with their definition and repetition levels, as they come (Melnik et al.,
 //! "Dremel", VLDB 2010), so that no Arrow arrays are built in between.
 
+use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use retort_model::Vector;
 use retort_model::bounds::BATCH_BYTES;
 
 use super::super::format::Rows;
+use super::super::saved::{Number, Saved, put_bytes, put_numbers};
 use super::arrow::Lengths;
 use super::schema::is_paged;
 use crate::data::{Field, Schema, Sink, Type};
@@ -51,6 +53,34 @@ impl Leaf {
     pub(super) fn values_in(&self, levels: Range<usize>) -> usize {
         let levels = self.definitions.get(levels).unwrap_or_default();
         levels.iter().filter(|&&level| level == self.most.definition).count()
+    }
+}
+
+impl Leaf {
+    fn save(&self, out: &mut Vec<u8>) {
+        put_numbers(&self.definitions, out);
+        put_numbers(&self.repetitions, out);
+        put_bytes(&self.texts.bytes, out);
+        put_numbers(&self.texts.ends, out);
+        put_numbers(&self.ints, out);
+        put_numbers(&self.singles, out);
+        put_numbers(&self.doubles, out);
+        put_numbers(self.dimensions.as_deref().unwrap_or_default(), out);
+        put_numbers(&self.lengths.bounds(), out);
+    }
+
+    fn load(&mut self, saved: &mut Saved<'_>) -> io::Result<()> {
+        self.definitions = saved.numbers()?;
+        self.repetitions = saved.numbers()?;
+        self.texts.bytes = saved.bytes()?.to_vec();
+        self.texts.ends = saved.numbers()?;
+        self.ints = saved.numbers()?;
+        self.singles = saved.numbers()?;
+        self.doubles = saved.numbers()?;
+        let dimensions = saved.numbers()?;
+        self.dimensions = self.dimensions.is_some().then_some(dimensions);
+        saved.numbers()?.into_iter().for_each(|length| self.lengths.add(length));
+        Ok(())
     }
 }
 
@@ -175,6 +205,20 @@ impl Columns {
             sizes: Vec::new(),
             evidence: Vec::new(),
         }
+    }
+
+    /// Reads back what [`Rows::save`] wrote.
+    pub(super) fn load(schema: &Schema, saved: &[u8]) -> io::Result<Self> {
+        let mut saved = Saved(saved);
+        let mut columns = Self::new(schema);
+        for leaf in &mut columns.leaves {
+            leaf.load(&mut saved)?;
+        }
+        columns.size = saved.number()?;
+        columns.starts = saved.numbers()?;
+        columns.sizes = saved.numbers()?;
+        columns.evidence = vec![0; columns.sizes.len()];
+        Ok(columns)
     }
 
     /// How many levels a leaf column has before a row.
@@ -362,5 +406,12 @@ impl Rows for Columns {
 
     fn evidence(&self) -> &[u64] {
         &self.evidence
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        self.leaves.iter().for_each(|leaf| leaf.save(out));
+        self.size.put(out);
+        put_numbers(&self.starts, out);
+        put_numbers(&self.sizes, out);
     }
 }

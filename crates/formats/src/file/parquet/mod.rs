@@ -53,6 +53,15 @@ impl FileFormat for Parquet {
         Box::new(Columns::new(schema))
     }
 
+    fn load(
+        &self,
+        schema: &Schema,
+        _options: FileOptions,
+        saved: &[u8],
+    ) -> io::Result<Box<dyn Rows>> {
+        Ok(Box::new(Columns::load(schema, saved)?))
+    }
+
     fn is_full(&self, rows: usize, bytes: usize) -> bool {
         rows > ROW_GROUP_ROWS || bytes > ROW_GROUP_BYTES
     }

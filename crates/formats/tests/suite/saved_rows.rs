@@ -1,0 +1,81 @@
+//! Rows that were saved and loaded again make the same file.
+
+use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
+use retort_formats::file::{self, FileFormat, FileOptions, Rows};
+use serde_json::json;
+
+use crate::support::read_item;
+
+fn items() -> Vec<String> {
+    let calls = json!([{"id": "k", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}}]);
+    let chat = |id: &str| {
+        json!({"id": id, "title": "=1", "messages": [{"role": "user", "content": "q \"é\"\n"},
+            {"role": "assistant", "content": "", "tool_calls": calls},
+            {"role": "tool", "tool_call_id": "k", "content": "r"},
+            {"role": "assistant", "content": "a"}]})
+    };
+    let run = json!({"request_id": "r", "recipe_id": "x", "question": "q", "answer": "a", "status": "success",
+        "nodes": [{"node": "n", "prompt": "{x}", "variables": {"x": 1}, "output": {"n": 2}}]});
+    let document = |numbers: &[f64]| {
+        json!({"id": numbers.len(), "s3_path": "c/a.pdf", "course_name": "c", "readable_filename": "a.pdf",
+            "contexts": [{"text": "one", "pagenumber": 1, "chunk_index": 0, "embedding": numbers}]})
+    };
+    let all = [chat("a"), chat("b"), run, document(&[0.25, -1.5]), document(&[])];
+    all.iter().map(ToString::to_string).collect()
+}
+
+fn encoded(format: &dyn FileFormat, schema: &data::Schema, batches: Vec<Box<dyn Rows>>) -> Vec<u8> {
+    let options = FileOptions::default();
+    let mut file = Vec::new();
+    let mut writer = format.writer(schema, options).unwrap();
+    writer.write(format.encode(batches, options).unwrap(), &mut file).unwrap();
+    writer.finish(&mut file).unwrap();
+    file
+}
+
+#[test]
+fn saved_rows_are_encoded_as_those_that_were_never_saved() {
+    let items = items();
+    for data in data::FORMATS {
+        for file in data.file_formats() {
+            let format = file::by_name(file).unwrap();
+            let what = format!("{} as {file}", data.name());
+            let mut options = ShapeOptions::default();
+            if data.purposes().iter().all(|purpose| purpose.needs_node()) {
+                options.node = Some("n".into());
+            }
+            let schema = data.schema(&options, !format.is_nested());
+            let batch = |items: &[String]| {
+                let mut rows = format.rows(&schema, FileOptions::default());
+                let mut context = ShapeContext {
+                    options: &options,
+                    flat: !format.is_nested(),
+                    tools: &mut ToolBench::default(),
+                };
+                for item in items {
+                    data.shape(&read_item(item), &mut context, &mut *rows);
+                }
+                rows
+            };
+            let batches = || vec![batch(&items), batch(&[]), batch(&items[1..])];
+            assert!(batches()[0].count() > 0, "{what}");
+            let load = |rows: Box<dyn Rows>| {
+                let mut saved = Vec::new();
+                rows.save(&mut saved);
+                let cut = saved.get(..saved.len() / 2).unwrap();
+                assert!(format.load(&schema, FileOptions::default(), cut).is_err(), "{what}");
+                let loaded = format.load(&schema, FileOptions::default(), &saved).unwrap();
+                assert_eq!(loaded.count(), rows.count(), "{what}");
+                assert_eq!(loaded.size_bytes(), rows.size_bytes(), "{what}");
+                assert_eq!(loaded.evidence(), rows.evidence(), "{what}");
+                loaded
+            };
+            let loaded = batches().into_iter().map(load).collect();
+            assert_eq!(
+                encoded(format, &schema, loaded),
+                encoded(format, &schema, batches()),
+                "{what}"
+            );
+        }
+    }
+}
