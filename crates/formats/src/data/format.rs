@@ -202,17 +202,33 @@ pub struct Outcome {
 #[derive(Clone, Debug, Default)]
 pub struct RecordNotes {
     /// What was mended.
-    pub repairs: Vec<Repair>,
+    pub repairs: Vec<Noted<Repair>>,
     /// What would have to be mended, where the check is off.
-    pub unrepaired: Vec<Repair>,
+    pub unrepaired: Vec<Noted<Repair>>,
     /// Why a trainer would refuse it for good, where the check is off.
     pub unfit: Option<Reason>,
     /// What people should know.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Noted<Warning>>,
     /// The part of the item that the record is, if not the whole.
     pub part: Option<String>,
     /// What the row could not hold and keeps no place for, as the JSON text of an object.
     pub extra: Option<String>,
+}
+
+/// A repair or warning, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noted<K> {
+    /// What was found.
+    pub kind: K,
+    /// The first message that it concerns, counted from 0 in the order of the source; none if it concerns the whole
+    /// record.
+    pub message: Option<usize>,
+}
+
+impl<K> From<K> for Noted<K> {
+    fn from(kind: K) -> Self {
+        Self { kind, message: None }
+    }
 }
 
 /// A record that was left out.

@@ -11,7 +11,7 @@ use retort_model::{
     fnv1a,
 };
 
-use super::format::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
+use super::format::{DataFormat, Noted, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 use super::keys::write_others;
 use super::record::left_behind;
 use super::schema::{Field, Schema, Sink, Type};
@@ -74,7 +74,7 @@ impl DataFormat for History {
         let mut convo = String::with_capacity(4096);
         write_convo(conversation, context.options.max_contexts, &mut convo, &mut notes);
         // The histories of sub-agents stand in the row.
-        notes.warnings.extend(left_behind(conversation, true));
+        notes.warnings.extend(left_behind(conversation, true).map(Noted::from));
         let row_id = field(&conversation.metadata, "row_id").map(|raw| raw.as_str().to_owned());
         out.begin_row();
         out.json(&convo);
@@ -122,20 +122,24 @@ fn write_convo(
     let metadata = &conversation.metadata;
     let raw = |name: &str| field(metadata, name).map_or("null", RawJson::as_str);
     let path = conversation.active_path();
-    let messages: VecDeque<&Message<'_>> = path
+    let messages: VecDeque<(usize, &Message<'_>)> = path
         .iter()
         .filter_map(|&position| conversation.rounds.get(position))
         .flat_map(|round| &round.messages)
-        .filter(|message| message.source_role.as_ref().is_none_or(|word| *word != *"tools"))
+        .enumerate()
+        .filter(|(_, message)| message.source_role.as_ref().is_none_or(|word| *word != *"tools"))
         .collect();
     let is_prompt =
         |message: &Message<'_>| message.source_role.as_ref().is_some_and(|word| *word == *"prompt");
     // Where the source keeps the prompt apart it goes back there; else the last system message is the prompt.
     let prompt = messages
         .iter()
+        .map(|(_, message)| *message)
         .find(|message| is_prompt(message))
-        .or_else(|| messages.iter().rev().find(|message| message.role == Role::System))
-        .copied();
+        .or_else(|| {
+            let mut systems = messages.iter().rev().map(|(_, message)| *message);
+            systems.find(|message| message.role == Role::System)
+        });
     out.push_str("{\"folderId\":");
     out.push_str(raw("folderId"));
     out.push_str(",\"id\":");
@@ -143,7 +147,7 @@ fn write_convo(
     out.push_str(",\"messages\":[");
     let mut first = true;
     let mut asked: &[RawJson<'_>] = &[];
-    for message in messages {
+    for (position, message) in messages {
         if prompt.is_some_and(|prompt| std::ptr::eq(prompt, message)) {
             continue;
         }
@@ -160,7 +164,7 @@ fn write_convo(
             _ => &message.contexts,
         };
         if contexts.len() > max_contexts {
-            notes.warnings.push(Warning::CutContexts);
+            notes.warnings.push(Noted { kind: Warning::CutContexts, message: Some(position) });
         }
         write_message(message, contexts.get(..max_contexts).unwrap_or(contexts), out);
     }

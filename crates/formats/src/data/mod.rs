@@ -13,6 +13,7 @@ mod openai;
 mod prompt_completion;
 mod recipe_evaluation;
 mod record;
+mod repairs;
 mod retort;
 mod runs;
 mod schema;
@@ -27,7 +28,7 @@ use retort_model::{ItemKind, Purpose};
 pub use documents::vector_json;
 pub(crate) use documents::write_vector;
 pub use format::{
-    Attachments, CallText, DataFormat, Embeddings, Outcome, RecordLeftOut, RecordNotes,
+    Attachments, CallText, DataFormat, Embeddings, Noted, Outcome, RecordLeftOut, RecordNotes,
     ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
 };
 pub use schema::{Column, Field, Schema, Sink, Type};

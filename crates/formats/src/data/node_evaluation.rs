@@ -93,7 +93,7 @@ impl DataFormat for NodeEvaluation {
             put_time(node.started_at, out);
             match others {
                 Some(others) => {
-                    notes.warnings.push(Warning::VariableWithoutColumn);
+                    notes.warnings.push(Warning::VariableWithoutColumn.into());
                     out.str(&others);
                 }
                 None => out.absent(),

@@ -85,7 +85,7 @@ fn write(run: &Run<'_>, max_contexts: usize, out: &mut dyn Sink) -> Result<Recor
     let mut notes = RecordNotes::default();
     let contexts = contexts_of(run);
     if contexts.len() > max_contexts {
-        notes.warnings.push(Warning::CutContexts);
+        notes.warnings.push(Warning::CutContexts.into());
     }
     out.begin_row();
     out.text(&input);

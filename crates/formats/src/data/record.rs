@@ -3,12 +3,13 @@
 
 use retort_json::Text;
 use retort_model::{
-    Check, Conversation, Item, Kind, Label, LeftOut, Reason, Repair, Round, Run, Warning,
+    Check, Conversation, Item, Kind, Label, LeftOut, Message, Reason, Repair, Round, Run, Warning,
 };
 
 use super::execution::conversation_of;
-use super::format::{Attachments, Outcome, RecordLeftOut, RecordNotes, ShapeOptions};
-use super::tools::{ToolBench, Tools, push_once};
+use super::format::{Attachments, Noted, Outcome, RecordLeftOut, RecordNotes, ShapeOptions};
+use super::repairs::Repairs;
+use super::tools::{ToolBench, Tools};
 use super::turns::{Rules, Turns, collect};
 
 /// What stands where no result of a call was recorded.
@@ -50,6 +51,17 @@ impl Draft<'_> {
             (Some(round), None) => Some(format!("round {}", round.number)),
             (None, None) => None,
         }
+    }
+
+    /// The position of a message among those of the draft.
+    fn position_of(&self, message: &Message<'_>) -> Option<usize> {
+        let mut messages = self.rounds.iter().flat_map(|round| &round.messages);
+        messages.position(|one| std::ptr::eq(*one, message))
+    }
+
+    /// A finding with the position of the message that it concerns.
+    pub(super) fn noted<K>(&self, kind: K, message: Option<&Message<'_>>) -> Noted<K> {
+        Noted { kind, message: message.and_then(|message| self.position_of(message)) }
     }
 }
 
@@ -146,14 +158,16 @@ fn shape_conversation<'c>(
 ) -> Outcome {
     let mut outcome = Outcome::default();
     each_record(conversation, run, tasks, |draft| match write(conversation, &draft) {
-        Ok(notes) => outcome.records.push(notes),
+        Ok(notes) => {
+            outcome.records.push(RecordNotes { part: draft.part_words(), ..notes });
+        }
         Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
     });
     if outcome.records.is_empty() && outcome.left_out.is_empty() {
         return Outcome::left_out(None, nothing_to_write(conversation));
     }
     if let Some(first) = outcome.records.first_mut() {
-        first.warnings.extend(left_behind(conversation, tasks));
+        first.warnings.extend(left_behind(conversation, tasks).map(Noted::from));
     }
     outcome
 }
@@ -179,7 +193,7 @@ pub(super) fn left_behind(
 pub(super) struct Examined<'c> {
     pub turns: Turns<'c>,
     pub tools: Tools,
-    pub repairs: Vec<Repair>,
+    pub repairs: Repairs<'c>,
     pub hopeless: Option<LeftOut>,
 }
 
@@ -210,28 +224,30 @@ pub(super) fn examine<'c>(
         }
         hopeless = hopeless.or(aside.not_learnt);
         turns.repairs = aside.repairs;
-        let is_done = |one: &Repair| !matches!(one, Repair::CutNotToLearn | Repair::KeptAsContext);
+        let is_done = |one| !matches!(one, Repair::CutNotToLearn | Repair::KeptAsContext);
         turns.repairs.retain(is_done);
     } else if hopeless.is_none() {
         turns.mend(rules)?;
     }
     let mut repairs = std::mem::take(&mut turns.repairs);
     for &repair in &tools.repairs {
-        push_once(&mut repairs, repair);
+        repairs.add(repair);
     }
     Ok(Examined { turns, tools, repairs, hopeless })
 }
 
 /// Sorts what a check found into what was done and what was not, by what was asked.
 pub(super) fn settle(
+    draft: &Draft<'_>,
     check: Check,
     hopeless: Option<LeftOut>,
-    repairs: Vec<Repair>,
+    repairs: &Repairs<'_>,
 ) -> Result<RecordNotes, LeftOut> {
+    let noted = || repairs.iter().map(|(repair, message)| draft.noted(repair, message));
     match (check, hopeless) {
         (Check::Off, hopeless) => {
             let (unrepaired, repairs) =
-                repairs.into_iter().partition(|repair| repair.is_needed_by_trainers());
+                noted().partition(|noted| noted.kind.is_needed_by_trainers());
             Ok(RecordNotes {
                 repairs,
                 unrepaired,
@@ -242,16 +258,18 @@ pub(super) fn settle(
         (_, Some(why)) => Err(why),
         (Check::Reject, None) => {
             let needed: Vec<_> = repairs
-                .iter()
+                .kinds()
                 .filter(|repair| repair.is_needed_by_trainers())
-                .map(|repair| repair.words())
+                .map(Repair::words)
                 .collect();
             if needed.is_empty() {
-                Ok(RecordNotes { repairs, ..RecordNotes::default() })
+                Ok(RecordNotes { repairs: noted().collect(), ..RecordNotes::default() })
             } else {
                 Err(LeftOut::new(Reason::NeedsRepair, needed.join("; ")))
             }
         }
-        (Check::Repair, None) => Ok(RecordNotes { repairs, ..RecordNotes::default() }),
+        (Check::Repair, None) => {
+            Ok(RecordNotes { repairs: noted().collect(), ..RecordNotes::default() })
+        }
     }
 }

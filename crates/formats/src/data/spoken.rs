@@ -11,7 +11,8 @@ use super::arguments::object_of;
 use super::extra::{extra, has_attachments};
 use super::format::{CallText, RecordNotes, ShapeContext, ShapeOptions};
 use super::record::{Draft, Examined, NO_RESULT, examine, settle};
-use super::tools::{Tools, push_once};
+use super::repairs::Repairs;
+use super::tools::Tools;
 use super::turns::{Rules, Side, Turn, Unlearnt, is_blank, result_words};
 
 const RULES: Rules = Rules {
@@ -56,10 +57,10 @@ pub(super) fn speak<'c>(
     };
     let definitions = row.definitions(&turns.turns, &mut names);
     let messages = row.spoken(turns.system, &turns.turns, &mut names);
-    let mut notes = settle(options.check, hopeless, repairs)?;
-    let all = || turns.turns.iter().flat_map(Turn::messages).chain(turns.system);
-    if all().any(|message| has_attachments(message)) {
-        notes.warnings.push(Warning::AttachmentLeftBehind);
+    let mut notes = settle(draft, options.check, hopeless, &repairs)?;
+    let mut all = turns.turns.iter().flat_map(Turn::messages).chain(turns.system);
+    if let Some(message) = all.find(|message| has_attachments(message)) {
+        notes.warnings.push(draft.noted(Warning::AttachmentLeftBehind, Some(message)));
     }
 
     let mut renames: Vec<_> =
@@ -67,7 +68,6 @@ pub(super) fn speak<'c>(
     renames.sort_unstable();
     renamed_tools.extend(renames);
 
-    notes.part = draft.part_words();
     let keeps_call_text = !mends || options.call_text == CallText::Keep;
     notes.extra = Some(extra(draft, &turns, &tools, options, keeps_call_text))
         .filter(|extra| !extra.is_empty());
@@ -111,7 +111,7 @@ struct Names {
 }
 
 impl Names {
-    fn of(&mut self, name: &str, repairs: &mut Vec<Repair>) -> String {
+    fn of(&mut self, name: &str, repairs: &mut Repairs<'_>) -> String {
         if let Some(written) = self.written.get(name) {
             return written.clone();
         }
@@ -125,7 +125,7 @@ impl Names {
             written = format!("{written}_{:08x}", retort_model::fnv1a(name) & 0xffff_ffff);
         }
         if written != name {
-            push_once(repairs, Repair::RenamedTool);
+            repairs.add(Repair::RenamedTool);
         }
         self.written.insert(name.to_owned(), written.clone());
         self.taken.insert(written.clone());
@@ -134,22 +134,22 @@ impl Names {
 }
 
 /// Builds one row and notes what it takes.
-struct Row<'n> {
+struct Row<'n, 'c> {
     options: &'n ShapeOptions,
     mends: bool,
     tools: &'n Tools,
     calls: usize,
-    repairs: &'n mut Vec<Repair>,
+    repairs: &'n mut Repairs<'c>,
     hopeless: &'n mut Option<LeftOut>,
 }
 
-impl Row<'_> {
+impl<'c> Row<'_, 'c> {
     /// The definitions as a JSON array; empty if there are none.
     fn definitions(&mut self, turns: &[Turn<'_>], names: &mut Names) -> String {
         let tools = self.tools;
         let mut definitions = Vec::new();
         if tools.tools.iter().any(|tool| tool.invalid) {
-            push_once(self.repairs, Repair::MendedTools);
+            self.repairs.add(Repair::MendedTools);
         }
         for tool in &tools.tools {
             let name =
@@ -167,7 +167,7 @@ impl Row<'_> {
             if tools.defines(&name) || names.written.contains_key(&*name) {
                 continue;
             }
-            push_once(self.repairs, Repair::DeclaredTool);
+            self.repairs.add(Repair::DeclaredTool);
             let name = names.of(&name, self.repairs);
             if self.mends {
                 definitions.push(format!(
@@ -178,7 +178,7 @@ impl Row<'_> {
         if definitions.is_empty() { String::new() } else { format!("[{}]", definitions.join(",")) }
     }
 
-    fn spoken<'c>(
+    fn spoken(
         &mut self,
         system: Option<&'c Message<'c>>,
         turns: &[Turn<'c>],
@@ -210,14 +210,14 @@ impl Row<'_> {
         spoken
     }
 
-    fn question<'c>(&mut self, turn: &Turn<'c>) -> Spoken<'c> {
+    fn question(&mut self, turn: &Turn<'c>) -> Spoken<'c> {
         let role = match turn.first {
             Some(message) if message.role == Role::Other => message.role_word(),
             _ => "user".into(),
         };
         let mut content = turn.text();
         if self.mends && self.options.fill && content.is_blank() {
-            push_once(self.repairs, Repair::MarkedEmpty);
+            self.repairs.add_at(Repair::MarkedEmpty, turn.first);
             let attached = turn.messages().any(|message| has_attachments(message));
             content = if attached { "[attachment]".into() } else { "[empty]".into() };
         }
@@ -231,22 +231,27 @@ impl Row<'_> {
         if is_marked { Some(false) } else { is_named().then_some(true) }
     }
 
-    fn call<'c>(&mut self, turn: &Turn<'c>, names: &mut Names) -> Spoken<'c> {
+    fn call(&mut self, turn: &Turn<'c>, names: &mut Names) -> Spoken<'c> {
         let mut calls = Vec::new();
         for call in turn.calls() {
-            calls.push(self.one_call(call, names));
+            calls.push(self.one_call(call, turn.first, names));
         }
         let mut content = turn.text();
         let moves = self.mends && self.options.call_text == CallText::Extra;
         if moves && !content.is_empty() {
-            push_once(self.repairs, Repair::MovedCallText);
+            self.repairs.add_at(Repair::MovedCallText, turn.first);
             content = Text::default();
         }
         let is_learnt = self.is_learnt(turn);
         Spoken { calls, is_learnt, ..Spoken::new("assistant", content) }
     }
 
-    fn one_call<'c>(&mut self, call: &'c ToolCall<'c>, names: &mut Names) -> SpokenCall<'c> {
+    fn one_call(
+        &mut self,
+        call: &'c ToolCall<'c>,
+        message: Option<&'c Message<'c>>,
+        names: &mut Names,
+    ) -> SpokenCall<'c> {
         self.calls += 1;
         let mut found = Vec::new();
         let arguments = match object_of(call, self.tools, self.options, &mut found) {
@@ -257,7 +262,7 @@ impl Row<'_> {
             }
         };
         for repair in found {
-            push_once(self.repairs, repair);
+            self.repairs.add_at(repair, message);
         }
         let name = call.name.decoded();
         if name.is_empty() {
@@ -274,7 +279,7 @@ impl Row<'_> {
         }
     }
 
-    fn results<'c>(
+    fn results(
         &mut self,
         turn: &Turn<'c>,
         open: &mut Vec<String>,
@@ -303,7 +308,7 @@ impl Row<'_> {
             let mut content = result.map_or(Text::from(NO_RESULT), result_words);
             if self.mends && content.is_blank() {
                 // The JSON text of an empty string: what the tool said, where nothing may not be said.
-                push_once(self.repairs, Repair::MarkedEmpty);
+                self.repairs.add_at(Repair::MarkedEmpty, *result);
                 content = "\"\"".into();
             }
             spoken.push(Spoken::result(id, content));

@@ -10,11 +10,12 @@ use retort_model::{
 use super::arguments::object_of;
 use super::extra::{extra, has_attachments};
 use super::format::{
-    DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
+    DataFormat, Noted, Outcome, RecordNotes, ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
 };
 use super::record::{Draft, Examined, NO_RESULT, examine, settle, shape_records};
 use super::schema::{Field, Schema, Sink, Type};
-use super::tools::{Tools, push_once};
+use super::repairs::Repairs;
+use super::tools::Tools;
 use super::turns::{Rules, Side, Turn, Turns, Unlearnt, result_words};
 
 /// The format.
@@ -156,8 +157,8 @@ fn write(
     let Examined { turns, tools, mut repairs, mut hopeless } =
         examine(draft, context.tools, options, RULES)?;
     let contents = contents(&turns, &tools, options, &mut repairs, &mut hopeless);
-    let mut notes = settle(options.check, hopeless, repairs)?;
-    warn(&turns, &mut notes.warnings);
+    let mut notes = settle(draft, options.check, hopeless, &repairs)?;
+    warn(draft, &turns, &mut notes.warnings);
 
     let extra = extra(draft, &turns, &tools, options, false);
     out.begin_row();
@@ -220,7 +221,7 @@ fn contents<'c>(
     turns: &Turns<'c>,
     tools: &Tools,
     options: &ShapeOptions,
-    repairs: &mut Vec<Repair>,
+    repairs: &mut Repairs<'c>,
     hopeless: &mut Option<LeftOut>,
 ) -> Vec<Text<'c>> {
     let mut contents = Vec::with_capacity(turns.turns.len());
@@ -228,8 +229,8 @@ fn contents<'c>(
         contents.push(match turn.side {
             Side::Question | Side::Answer => turn.text(),
             Side::Call => {
-                if turn.messages().any(|message| !super::turns::is_blank(message)) {
-                    push_once(repairs, Repair::MovedCallText);
+                if let Some(message) = turn.messages().find(|one| !super::turns::is_blank(one)) {
+                    repairs.add_at(Repair::MovedCallText, Some(message));
                 }
                 let (text, problem) = calls_text(turn, tools, options, repairs);
                 if hopeless.is_none() {
@@ -245,11 +246,11 @@ fn contents<'c>(
 
 /// The JSON text of a turn's calls: a list of `{"name", "arguments"}`. `<` is escaped, as templates look for
 /// their own tags in it.
-fn calls_text(
-    turn: &Turn<'_>,
+fn calls_text<'c>(
+    turn: &Turn<'c>,
     tools: &Tools,
     options: &ShapeOptions,
-    repairs: &mut Vec<Repair>,
+    repairs: &mut Repairs<'c>,
 ) -> (String, Option<LeftOut>) {
     let mut out = String::with_capacity(128);
     let mut problem = None;
@@ -273,7 +274,7 @@ fn calls_text(
     }
     out.push(']');
     for repair in found {
-        push_once(repairs, repair);
+        repairs.add_at(repair, turn.first);
     }
     if out.contains('<') {
         out = out.replace('<', "\\u003c");
@@ -311,26 +312,20 @@ fn results_text<'c>(turn: &Turn<'c>) -> Text<'c> {
 }
 
 /// What trainers take, but people should know.
-fn warn(turns: &Turns<'_>, warnings: &mut Vec<Warning>) {
-    let (mut mark, mut attached) = (false, false);
-    let mut look = |message: &Message<'_>| {
-        mark = mark || has_template_mark(message);
-        attached = attached || has_attachments(message);
-    };
-    turns.system.into_iter().for_each(&mut look);
-    for turn in &turns.turns {
-        turn.messages().for_each(&mut look);
-    }
-    if mark {
-        warnings.push(Warning::TemplateMark);
-    }
-    if attached {
-        warnings.push(Warning::AttachmentLeftBehind);
-    }
-    if turns.turns.iter().any(|turn| {
+fn warn(draft: &Draft<'_>, turns: &Turns<'_>, warnings: &mut Vec<Noted<Warning>>) {
+    let messages = || turns.system.into_iter().chain(turns.turns.iter().flat_map(Turn::messages));
+    let is_empty = |turn: &&Turn<'_>| {
         turn.side == Side::Question && turn.messages().all(|m| super::turns::is_blank(m))
-    }) {
-        warnings.push(Warning::EmptyQuestion);
+    };
+    let empty = turns.turns.iter().find(is_empty);
+    for (warning, message) in [
+        (Warning::TemplateMark, messages().find(|message| has_template_mark(message))),
+        (Warning::AttachmentLeftBehind, messages().find(|message| has_attachments(message))),
+        (Warning::EmptyQuestion, empty.and_then(|turn| turn.first)),
+    ] {
+        if message.is_some() {
+            warnings.push(draft.noted(warning, message));
+        }
     }
 }
 

@@ -94,7 +94,7 @@ impl ToolBench {
     }
 }
 
-pub(super) fn push_once(repairs: &mut Vec<Repair>, repair: Repair) {
+fn push_once(repairs: &mut Vec<Repair>, repair: Repair) {
     if !repairs.contains(&repair) {
         repairs.push(repair);
     }

@@ -8,7 +8,7 @@ use retort_json::{Text, Value};
 use retort_model::{Content, Label, LeftOut, Message, Reason, Repair, Role};
 
 use super::extra::has_attachments;
-use super::tools::push_once;
+use super::repairs::Repairs;
 
 /// Who has the turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(super) struct Turns<'c> {
     /// Messages that were cut, with the number of turns that stood before them.
     pub cut: Vec<(usize, &'c Message<'c>)>,
     /// What was done.
-    pub repairs: Vec<Repair>,
+    pub repairs: Repairs<'c>,
     /// The first message of a speaker that trainers do not know.
     pub unknown: Option<&'c Message<'c>>,
     /// The first call that is content and names no tool.
@@ -236,7 +236,7 @@ pub(super) fn collect<'c>(messages: impl Iterator<Item = &'c Message<'c>>) -> Tu
         }
         turns.other_systems = systems.into_iter().filter(|one| seen.insert(text(one))).collect();
         if !turns.other_systems.is_empty() {
-            turns.repairs.push(Repair::ReplacedSystem);
+            turns.repairs.add_at(Repair::ReplacedSystem, turns.other_systems.first().copied());
         }
     }
     turns
@@ -334,14 +334,10 @@ impl<'c> Turns<'c> {
         }
     }
 
-    fn repaired(&mut self, repair: Repair) {
-        push_once(&mut self.repairs, repair);
-    }
-
     fn cut(&mut self, turn: &Turn<'c>, repair: Repair) {
         let before = self.turns.len();
         self.cut.extend(turn.messages().map(|message| (before, message)));
-        self.repaired(repair);
+        self.repairs.add_at(repair, turn.messages().next());
     }
 
     fn last(&self) -> Option<Side> {
@@ -366,7 +362,7 @@ impl<'c> Turns<'c> {
         match self.turns.last_mut() {
             Some(last) if last.side == Side::Question => {
                 last.more.extend(turn.messages());
-                self.repaired(Repair::MergedTurns);
+                self.repairs.add_at(Repair::MergedTurns, turn.first);
             }
             _ => self.turns.push(turn),
         }
@@ -422,7 +418,7 @@ impl<'c> Turns<'c> {
                     last.side = Side::Call;
                     last.is_learnt &= is_learnt;
                 }
-                self.repaired(Repair::MergedTurns);
+                self.repairs.add_at(Repair::MergedTurns, turn.first);
             }
             (None | Some(Side::Question | Side::Results), _) => {
                 self.complete_results(rules);
@@ -432,10 +428,12 @@ impl<'c> Turns<'c> {
     }
 
     fn add_missing_results(&mut self, rules: Rules) {
-        let calls = self.turns.last().map_or(0, |turn| turn.calls().count());
+        let last = self.turns.last();
+        let (calls, caller) =
+            last.map_or((0, None), |turn| (turn.calls().count(), turn.messages().next()));
         self.turns.push(Turn::without_messages(Side::Results, vec![None; calls]));
         if rules.fill {
-            self.repaired(Repair::AddedMissingResult);
+            self.repairs.add_at(Repair::AddedMissingResult, caller);
         }
     }
 
@@ -457,7 +455,7 @@ impl<'c> Turns<'c> {
         for message in turn.messages() {
             let Some(place) = open.answer(message) else {
                 self.cut.push((self.turns.len(), message));
-                self.repaired(Repair::CutOrphanResult);
+                self.repairs.add_at(Repair::CutOrphanResult, Some(message));
                 continue;
             };
             if self.last() == Some(Side::Call) {
@@ -484,10 +482,10 @@ impl<'c> Turns<'c> {
         };
         let several = last.results.len() > 1;
         if last.lacks_results() && rules.fill {
-            self.repaired(Repair::AddedMissingResult);
+            self.repairs.add_at(Repair::AddedMissingResult, last.first);
         }
         if several && rules.joins_results {
-            self.repaired(Repair::JoinedResults);
+            self.repairs.add_at(Repair::JoinedResults, last.first);
         }
     }
 
@@ -518,8 +516,8 @@ impl<'c> Turns<'c> {
         (calls.first, calls.more) = (kept.next(), kept.collect());
         results.results = answers;
         let before = self.turns.len().saturating_sub(2);
+        self.repairs.add_at(Repair::CutAttempt, given_up.first().copied());
         self.cut.extend(given_up.into_iter().map(|message| (before, message)));
-        self.repaired(Repair::CutAttempt);
     }
 
     /// Cuts what follows the last answer or call.
@@ -554,8 +552,8 @@ impl<'c> Turns<'c> {
         for (before, _) in &mut self.cut {
             *before = places.get(*before).copied().unwrap_or(self.turns.len());
         }
+        self.repairs.add_at(Repair::CutEmptyQuestion, cut.first().map(|(_, message)| *message));
         self.cut.extend(cut);
-        self.repaired(Repair::CutEmptyQuestion);
     }
 
     /// Sees to it that no answer is learnt that is not meant to be. Where none that is follows, they are cut; else they
@@ -581,7 +579,7 @@ impl<'c> Turns<'c> {
                 return Err(why.clone());
             }
             turn.unlearnt = Some(why.reason);
-            push_once(&mut self.repairs, Repair::KeptAsContext);
+            self.repairs.add_at(Repair::KeptAsContext, turn.first);
         }
         let mut repair = Repair::CutNotToLearn;
         while self.turns.len() > last + 1 {
@@ -827,7 +825,7 @@ mod tests {
             assert_eq!(kept + turns.cut.len() + systems, messages.len(), "{before}");
             let places: Vec<_> = turns.cut.iter().map(|(before, _)| *before).collect();
             assert!(places.is_sorted(), "{before}: {places:?}");
-            assert_eq!(turns.repairs, repairs, "{before}");
+            assert_eq!(turns.repairs.kinds().collect::<Vec<_>>(), repairs, "{before}");
         }
         let got = result.map(|()| sketch(&turns)).map_err(|why| why.reason);
         assert_eq!(got, after.map(str::to_owned), "{before}");
@@ -1018,6 +1016,7 @@ mod tests {
         let turns = collect(messages.iter());
         assert_eq!(turns.system.unwrap().content, messages[1 + 3].content);
         assert_eq!(turns.other_systems.len(), 1);
-        assert_eq!(turns.repairs, [Repair::ReplacedSystem]);
+        let (repair, message) = turns.repairs.iter().next().unwrap();
+        assert_eq!((repair, message.unwrap().words().decoded().into_owned()), (Repair::ReplacedSystem, "s1".into()));
     }
 }

@@ -81,10 +81,10 @@ impl Shaped {
     pub fn findings(&self) -> String {
         let mut words: Vec<String> = Vec::new();
         for record in &self.outcome.records {
-            words.extend(record.repairs.iter().map(|one: &Repair| format!("repaired:{one}")));
-            words.extend(record.unrepaired.iter().map(|one: &Repair| format!("needs:{one}")));
+            words.extend(record.repairs.iter().map(|one| format!("repaired:{}", one.kind)));
+            words.extend(record.unrepaired.iter().map(|one| format!("needs:{}", one.kind)));
             words.extend(record.unfit.iter().map(|one: &Reason| format!("unfit:{one}")));
-            words.extend(record.warnings.iter().map(|one: &Warning| format!("warns:{one}")));
+            words.extend(record.warnings.iter().map(|one| format!("warns:{}", one.kind)));
         }
         words
             .extend(self.outcome.left_out.iter().map(|one| format!("left-out:{}", one.why.reason)));
