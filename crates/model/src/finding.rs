@@ -45,6 +45,8 @@ pub enum Repair {
     JoinedResults,
     /// Several system messages that differed: the last was kept.
     ReplacedSystem,
+    /// A system message behind the first turn was moved to the front.
+    MovedSystem,
     /// Text beside a call was moved to `extra`.
     MovedCallText,
     /// Arguments that were empty became `{}`.
@@ -81,6 +83,7 @@ named!(
     AddedMissingResult = "added-missing-result",
     JoinedResults = "joined-results",
     ReplacedSystem = "replaced-system",
+    MovedSystem = "moved-system",
     MovedCallText = "moved-call-text",
     FilledArguments = "filled-arguments",
     WrappedArguments = "wrapped-arguments",
@@ -121,6 +124,7 @@ impl Repair {
             Self::AddedMissingResult => "a call without a result marked so",
             Self::JoinedResults => "results of parallel calls joined in order",
             Self::ReplacedSystem => "several system messages, the last kept",
+            Self::MovedSystem => "a later system message moved to the front",
             Self::MovedCallText => "text beside a call moved to `extra`",
             Self::FilledArguments => "empty arguments written as `{}`",
             Self::WrappedArguments => "arguments wrapped as `_raw`",

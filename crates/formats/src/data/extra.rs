@@ -71,6 +71,7 @@ pub(super) fn extra(
         && draft.rounds.iter().all(|round| round.metadata.is_empty())
         && turns.cut.is_empty()
         && turns.other_systems.is_empty()
+        && !turns.is_system_moved
         && tools.nameless.is_empty()
         && turns.system.is_none_or(|system| is_plain_message(system))
         && turns.turns.iter().all(|turn| {
@@ -136,6 +137,10 @@ pub(super) fn extra(
         list(object.key("other_systems"), turns.other_systems.iter(), |m, out| {
             m.words().write_string(out);
         });
+    }
+    let moved = turns.system.filter(|_| turns.is_system_moved);
+    if let Some(at) = moved.and_then(|system| draft.position_of(system)) {
+        object.key("system_from").push_str(&at.to_string());
     }
     if !turns.cut.is_empty() {
         list(object.key("cut"), turns.cut.iter(), |(before, message), out| {

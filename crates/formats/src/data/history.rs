@@ -132,14 +132,13 @@ fn write_convo(
     let is_prompt =
         |message: &Message<'_>| message.source_role.as_ref().is_some_and(|word| *word == *"prompt");
     // Where the source keeps the prompt apart it goes back there; else the last system message is the prompt.
-    let prompt = messages
-        .iter()
-        .map(|(_, message)| *message)
-        .find(|message| is_prompt(message))
-        .or_else(|| {
-            let mut systems = messages.iter().rev().map(|(_, message)| *message);
-            systems.find(|message| message.role == Role::System)
-        });
+    let prompt =
+        messages.iter().map(|(_, message)| *message).find(|message| is_prompt(message)).or_else(
+            || {
+                let mut systems = messages.iter().rev().map(|(_, message)| *message);
+                systems.find(|message| message.role == Role::System)
+            },
+        );
     out.push_str("{\"folderId\":");
     out.push_str(raw("folderId"));
     out.push_str(",\"id\":");

@@ -10,7 +10,7 @@ use super::execution::conversation_of;
 use super::format::{Attachments, Noted, Outcome, RecordLeftOut, RecordNotes, ShapeOptions};
 use super::repairs::Repairs;
 use super::tools::{ToolBench, Tools};
-use super::turns::{Rules, Turns, collect};
+use super::turns::{LateSystems, Rules, Turns, collect};
 
 /// What stands where no result of a call was recorded.
 pub(super) const NO_RESULT: &str = r#"{"error":"no result recorded"}"#;
@@ -54,9 +54,9 @@ impl Draft<'_> {
     }
 
     /// The position of a message among those of the draft.
-    fn position_of(&self, message: &Message<'_>) -> Option<usize> {
+    pub(super) fn position_of(&self, message: &Message<'_>) -> Option<usize> {
         let mut messages = self.rounds.iter().flat_map(|round| &round.messages);
-        messages.position(|one| std::ptr::eq(*one, message))
+        messages.position(|one| std::ptr::eq(one, message))
     }
 
     /// A finding with the position of the message that it concerns.
@@ -209,7 +209,11 @@ pub(super) fn examine<'c>(
     let needs_attachments = options.attachments == Attachments::LeaveOut && draft.run.is_none();
     let rules = Rules { fill: options.fill, needs_attachments, ..rules };
     let messages = || draft.rounds.iter().flat_map(|round| round.messages.iter());
-    let mut turns = collect(messages());
+    let late_systems = match options.check {
+        Check::Off => LateSystems::Stay,
+        Check::Repair | Check::Reject => LateSystems::Move,
+    };
+    let mut turns = collect(messages(), late_systems);
     let tools = bench.prepare(draft.rounds.iter().flat_map(|round| round.tools.iter()));
     let mut hopeless = turns.hopeless();
     if draft.conversation.label == Some(Label::Rejected) {
@@ -218,14 +222,17 @@ pub(super) fn examine<'c>(
     }
     if options.check == Check::Off {
         // Mended aside, to be able to say what a trainer would refuse.
-        let mut aside = collect(messages());
+        let mut aside = collect(messages(), LateSystems::Move);
         if let Err(why) = aside.mend(rules) {
             hopeless = hopeless.or(Some(why));
         }
         hopeless = hopeless.or(aside.not_learnt);
-        turns.repairs = aside.repairs;
-        let is_done = |one| !matches!(one, Repair::CutNotToLearn | Repair::KeptAsContext);
-        turns.repairs.retain(is_done);
+        for (repair, message) in aside.repairs.iter() {
+            // What the data format does whatever the check is among the repairs of `turns`.
+            if repair.is_needed_by_trainers() {
+                turns.repairs.add_at(repair, message);
+            }
+        }
     } else if hopeless.is_none() {
         turns.mend(rules)?;
     }

@@ -19,11 +19,6 @@ impl<'c> Repairs<'c> {
         }
     }
 
-    /// Keeps those of which `is_kept` says so.
-    pub fn retain(&mut self, is_kept: impl Fn(Repair) -> bool) {
-        self.0.retain(|(repair, _)| is_kept(*repair));
-    }
-
     /// The repairs, in the order in which they were noted.
     pub fn iter(&self) -> impl Iterator<Item = (Repair, Option<&'c Message<'c>>)> {
         self.0.iter().copied()

@@ -213,6 +213,7 @@ impl<'c> Row<'_, 'c> {
     fn question(&mut self, turn: &Turn<'c>) -> Spoken<'c> {
         let role = match turn.first {
             Some(message) if message.role == Role::Other => message.role_word(),
+            Some(message) if message.role == Role::System => "system".into(),
             _ => "user".into(),
         };
         let mut content = turn.text();
@@ -279,12 +280,7 @@ impl<'c> Row<'_, 'c> {
         }
     }
 
-    fn results(
-        &mut self,
-        turn: &Turn<'c>,
-        open: &mut Vec<String>,
-        spoken: &mut Vec<Spoken<'c>>,
-    ) {
+    fn results(&mut self, turn: &Turn<'c>, open: &mut Vec<String>, spoken: &mut Vec<Spoken<'c>>) {
         if turn.results.is_empty() && self.mends && open.len() > 1 {
             // Joined in the source: taken apart again, one for each call.
             let results = turn.first.and_then(super::turns::joined_results).unwrap_or_default();

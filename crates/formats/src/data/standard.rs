@@ -13,8 +13,8 @@ use super::format::{
     DataFormat, Noted, Outcome, RecordNotes, ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
 };
 use super::record::{Draft, Examined, NO_RESULT, examine, settle, shape_records};
-use super::schema::{Field, Schema, Sink, Type};
 use super::repairs::Repairs;
+use super::schema::{Field, Schema, Sink, Type};
 use super::tools::Tools;
 use super::turns::{Rules, Side, Turn, Turns, Unlearnt, result_words};
 
@@ -211,6 +211,7 @@ fn role_of<'t>(turn: &'t Turn<'_>) -> Text<'t> {
         Side::Question => match turn.first {
             // Only where the check is off.
             Some(message) if message.role == Role::Other => return message.role_word().into(),
+            Some(message) if message.role == Role::System => "system",
             _ => "user",
         },
     })

@@ -74,6 +74,8 @@ pub(super) struct Turns<'c> {
     pub system: Option<&'c Message<'c>>,
     /// The system messages before it that differ from it.
     pub other_systems: Vec<&'c Message<'c>>,
+    /// Whether it was said only after the first turn.
+    pub is_system_moved: bool,
     /// The turns.
     pub turns: Vec<Turn<'c>>,
     /// Messages that were cut, with the number of turns that stood before them.
@@ -197,15 +199,37 @@ pub(super) fn is_blank(message: &Message<'_>) -> bool {
     }
 }
 
+/// What becomes of system messages behind the first turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LateSystems {
+    /// The last of all is moved to the front.
+    Move,
+    /// They stay where they are, but for those that repeat the one in front.
+    Stay,
+}
+
 /// The turns as the messages stand, with the rule for system messages and nothing mended.
-pub(super) fn collect<'c>(messages: impl Iterator<Item = &'c Message<'c>>) -> Turns<'c> {
+pub(super) fn collect<'c>(
+    messages: impl Iterator<Item = &'c Message<'c>>,
+    late_systems: LateSystems,
+) -> Turns<'c> {
     let mut turns = Turns { turns: Vec::with_capacity(12), ..Turns::default() };
     let mut systems: Vec<&Message<'_>> = Vec::new();
+    // How many of them stand in front of all turns.
+    let mut in_front = 0;
     for message in messages {
         let side = match message.role {
             Role::System => {
-                systems.push(message);
-                continue;
+                let is_late = !turns.turns.is_empty();
+                if !is_late || late_systems == LateSystems::Move {
+                    in_front += usize::from(!is_late);
+                    systems.push(message);
+                    continue;
+                }
+                if systems.last().is_some_and(|one| one.words() == message.words()) {
+                    continue;
+                }
+                Side::Question
             }
             Role::User => Side::Question,
             Role::Assistant => {
@@ -227,6 +251,12 @@ pub(super) fn collect<'c>(messages: impl Iterator<Item = &'c Message<'c>>) -> Tu
     }
     turns.system = systems.pop();
     if let Some(system) = turns.system {
+        let repeats = |one: &&Message<'c>| one.words() == system.words();
+        turns.is_system_moved =
+            in_front <= systems.len() && !systems.iter().take(in_front).any(repeats);
+        if turns.is_system_moved {
+            turns.repairs.add_at(Repair::MovedSystem, Some(system));
+        }
         let text = |message: &Message<'c>| {
             message.content.as_ref().map(|c| c.text().into_cow().into_owned())
         };
@@ -816,7 +846,7 @@ mod tests {
     /// Checks what becomes of a sketch: the turns with those that are context in brackets, or why it is left out.
     fn check(before: &str, rules: Rules, after: Result<&str, Reason>, repairs: &[Repair]) {
         let messages = messages(before);
-        let mut turns = collect(messages.iter());
+        let mut turns = collect(messages.iter(), LateSystems::Move);
         let result = turns.mend(rules);
         if after.is_ok() {
             // Every message stands in a turn, was cut, or is the system's.
@@ -1003,20 +1033,43 @@ mod tests {
     #[test]
     fn what_was_cut_stays_in_its_order() {
         let messages = messages("u1 a1 u2 c1 t9 t1 t8 u3 t7 a3 u4");
-        let mut turns = collect(messages.iter());
+        let mut turns = collect(messages.iter(), LateSystems::Move);
         turns.mend(ANSWERED).unwrap();
         let cut: Vec<_> = turns.cut.iter().map(|(_, message)| message.words()).collect();
         let cut: Vec<_> = cut.iter().map(Text::decoded).collect();
         assert_eq!(cut, ["", "t9", "t1", "t8", "t7", "u4"]);
     }
 
+    /// Checks which system message counts, and the repairs with the messages that they concern.
+    fn check_systems(before: &str, late: LateSystems, system: &str, repairs: &[(Repair, &str)]) {
+        let messages = messages(before);
+        let turns = collect(messages.iter(), late);
+        let words = |message: &Message<'_>| message.words().decoded().into_owned();
+        assert_eq!(turns.system.map(words), Some(system.to_owned()), "{before}");
+        let told: Vec<_> =
+            turns.repairs.iter().map(|(repair, at)| (repair, at.map(words))).collect();
+        let expected: Vec<_> =
+            repairs.iter().map(|(repair, at)| (*repair, Some((*at).to_owned()))).collect();
+        assert_eq!(told, expected, "{before}");
+    }
+
     #[test]
     fn the_last_system_message_counts() {
-        let messages = messages("s1 u1 s2 a1 s2 u2 a2");
-        let turns = collect(messages.iter());
-        assert_eq!(turns.system.unwrap().content, messages[1 + 3].content);
-        assert_eq!(turns.other_systems.len(), 1);
-        let (repair, message) = turns.repairs.iter().next().unwrap();
-        assert_eq!((repair, message.unwrap().words().decoded().into_owned()), (Repair::ReplacedSystem, "s1".into()));
+        use LateSystems::Move;
+        let replaced = (Repair::ReplacedSystem, "s1");
+        check_systems("s1 s2 u1 a1", Move, "s2", &[replaced]);
+        let moved = (Repair::MovedSystem, "s2");
+        check_systems("s1 u1 s2 a1 s2 u2 a2", Move, "s2", &[moved, replaced]);
+    }
+
+    #[test]
+    fn a_system_message_behind_the_first_turn_is_moved_and_told() {
+        use LateSystems::{Move, Stay};
+        check_systems("u1 s1 a1", Move, "s1", &[(Repair::MovedSystem, "s1")]);
+        // Sources that repeat it in every round said it in front.
+        check_systems("s1 u1 a1 s1 u2 a2", Move, "s1", &[]);
+        check_systems("s1 u1 a1 s1 u2 a2", Stay, "s1", &[]);
+        let messages = messages("s1 u1 a1 s2 u2 a2");
+        assert_eq!(sketch(&collect(messages.iter(), Stay)), "u1 a1 s2 u2 a2");
     }
 }

@@ -463,7 +463,9 @@ fn what_is_said_on_the_path_is_in_the_row_or_its_extra_and_the_rest_is_told() {
                 }
                 looked_at += 1;
                 // What is on no path or in a task is told by a count of its own.
-                let others = |told: Warning, has: bool| !has || notes.warnings.iter().any(|noted| noted.kind == told);
+                let others = |told: Warning, has: bool| {
+                    !has || notes.warnings.iter().any(|noted| noted.kind == told)
+                };
                 let has_branches = (0..conversation.rounds.len())
                     .any(|at| !path.contains(&at) && !conversation.rounds[at].messages.is_empty());
                 if !others(Warning::OtherBranches, has_branches)

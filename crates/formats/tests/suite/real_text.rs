@@ -79,7 +79,8 @@ fn rows_of_conversations_with_tools_hold_all_that_the_assistant_said() {
                 .join("\n");
             // What was cut is told, and kept beside the row.
             for record in &shaped.outcome.records {
-                let cuts = record.repairs.iter().any(|repair| repair.kind.as_str().starts_with("cut-"));
+                let cuts =
+                    record.repairs.iter().any(|repair| repair.kind.as_str().starts_with("cut-"));
                 if let Some(extra) = record.extra.as_deref().filter(|_| cuts) {
                     let extra: serde_json::Value = serde_json::from_str(extra).unwrap();
                     for cut in extra["cut"].as_array().into_iter().flatten() {

@@ -132,14 +132,14 @@ fn each_round_of_a_graph_has_its_own_last_system_and_its_own_tools() {
             {"messages": [["system", "S2"], ["user", "q"], ["assistant", "a"]], "tools": [tool("f", "d")], "extra": {"other_systems": ["old"]}},
             {"messages": [["system", "S3"], ["user", "q"], ["assistant", "a"]], "tools": [tool("g", "d")]},
         ]),
-        "repaired:replaced-system repaired:replaced-system",
+        "repaired:moved-system repaired:replaced-system repaired:moved-system repaired:replaced-system",
     );
 }
 
 #[test]
-fn only_the_last_system_message_is_kept_and_stands_first_whatever_the_check() {
+fn only_the_last_system_message_is_kept_and_is_the_first_message() {
     let input =
-        agent(&[say("system", "S1"), say("user", "q"), say("system", "S2"), say("assistant", "a")]);
+        agent(&[say("system", "S1"), say("system", "S2"), say("user", "q"), say("assistant", "a")]);
     for how in [Repair, Reject, Off] {
         check_as(
             how,
@@ -148,6 +148,21 @@ fn only_the_last_system_message_is_kept_and_stands_first_whatever_the_check() {
             "repaired:replaced-system",
         );
     }
+    let late =
+        agent(&[say("system", "S1"), say("user", "q"), say("system", "S2"), say("assistant", "a")]);
+    check(
+        &late,
+        json!([{"messages": [["system", "S2"], ["user", "q"], ["assistant", "a"]],
+            "extra": {"other_systems": ["S1"], "system_from": 2}}]),
+        "repaired:moved-system repaired:replaced-system",
+    );
+    check_as(Reject, &late, json!([]), "left-out:needs-repair");
+    check_as(
+        Off,
+        &late,
+        json!([{"messages": [["system", "S1"], ["user", "q"], ["system", "S2"], ["assistant", "a"]], "extra": ""}]),
+        "needs:moved-system",
+    );
     let same = agent(&[
         say("system", "S"),
         say("user", "q"),

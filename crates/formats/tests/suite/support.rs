@@ -5,7 +5,7 @@ use retort_formats::data::{
 };
 use retort_formats::file::{FileOptions, by_name as file_format_named};
 use retort_formats::import::{Notes, Shape, sniff};
-use retort_model::{Check, Conversation, Item, Reason, Repair, Run, Warning};
+use retort_model::{Check, Conversation, Item, Reason, Run};
 use serde_json::{Value, json};
 
 pub struct Shaped {
