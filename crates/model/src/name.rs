@@ -8,7 +8,8 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 use crate::bounds::{DATASET_NAME, FILE_NAME, NAME_BYTES};
 
 /// Names that the files of a package have already.
-const TAKEN: [&str; 6] = ["dataset_info", "manifest", "readme", "rejects", "extra", "ids"];
+const TAKEN: [&str; 7] =
+    ["dataset_info", "manifest", "readme", "rejects", "findings", "extra", "ids"];
 
 /// Names that Windows keeps for devices.
 const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
@@ -166,6 +167,7 @@ mod tests {
             "Manifest",
             "readme.md",
             "rejects",
+            "findings",
             "CON",
             "nul.txt",
             "com1",

@@ -99,7 +99,7 @@ fn counts(manifest: &Manifest, out: &mut String) {
     for (title, findings) in lists {
         list(title, findings, out);
     }
-    out.push_str("`manifest.json` is the receipt, with checksums; `rejects.jsonl`, where present, names what was left out and why.\n\n");
+    out.push_str("`manifest.json` is the receipt, with checksums; `rejects.jsonl`, where present, names what was left out and why; `findings.jsonl`, where present, lists each repair and warning.\n\n");
 }
 
 fn list(title: &str, findings: &[Finding], out: &mut String) {

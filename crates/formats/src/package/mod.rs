@@ -4,12 +4,14 @@
 mod archive;
 mod card;
 mod dataset_info;
+mod findings;
 mod manifest;
 mod rejects;
 
 pub use archive::{Archive, Entry, Segment};
 pub use card::card;
 pub use dataset_info::dataset_info;
+pub use findings::{FindingLine, List, findings_differ, write_finding};
 pub use manifest::{
     Column, Counts, DataFile, FORMAT_VERSION, Finding, InputCount, Lengths, Manifest, ReadCounts,
     RecordCounts, Renamed, SelectionAsked, findings,
@@ -24,6 +26,8 @@ pub const DATASET_INFO: &str = "dataset_info.json";
 pub const CARD: &str = "README.md";
 /// The file of what was left out.
 pub const REJECTS: &str = "rejects.jsonl";
+/// The file of repairs and warnings.
+pub const FINDINGS: &str = "findings.jsonl";
 /// The file of what rows could not hold.
 pub const EXTRA: &str = "extra.jsonl";
 /// The file of the conversations' ids, a line a record.

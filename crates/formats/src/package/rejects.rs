@@ -34,7 +34,7 @@ fn id_key(kind: ItemKind) -> &'static str {
     }
 }
 
-fn write_id(kind: ItemKind, id: Option<&str>, out: &mut Vec<u8>) {
+pub(super) fn write_id(kind: ItemKind, id: Option<&str>, out: &mut Vec<u8>) {
     out.push(b'{');
     write_string(id_key(kind), out);
     out.push(b':');
@@ -70,15 +70,19 @@ pub fn write_reject(reject: &Reject, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"part\":");
         write_string(part, out);
     }
-    for (key, text) in
-        [("reason", &reject.reason), ("detail", &reject.detail), ("input", &reject.input)]
-    {
+    for (key, text) in [("reason", &reject.reason), ("detail", &reject.detail)] {
         out.push(b',');
         write_string(key, out);
         out.push(b':');
         write_string(text, out);
     }
-    let place =
-        format!(",\"line\":{},\"item\":{},\"byte\":{}}}\n", reject.line, reject.index, reject.byte);
+    write_place(&reject.input, (reject.line, reject.index, reject.byte), out);
+}
+
+/// Ends a line with where the item is: the input, and the line, item and byte in it.
+pub(super) fn write_place(input: &str, (line, item, byte): (u64, u64, u64), out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"input\":");
+    write_string(input, out);
+    let place = format!(",\"line\":{line},\"item\":{item},\"byte\":{byte}}}\n");
     out.extend_from_slice(place.as_bytes());
 }

@@ -1,0 +1,173 @@
+//! `findings.jsonl`: a line for each repair and each warning that the receipt counts.
+
+use std::io::{self, BufRead};
+
+use retort_json::write_string;
+use retort_model::ItemKind;
+use serde::Deserialize;
+
+use super::rejects::{write_id, write_place};
+use super::{Finding, Manifest};
+
+/// A line on a repair or a warning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FindingLine {
+    /// The item's kind.
+    pub item: ItemKind,
+    /// The item's id.
+    pub id: String,
+    /// The part of the item that it concerns, if not the whole.
+    pub part: Option<String>,
+    /// The list of the receipt that counts it.
+    pub list: List,
+    /// Its name there.
+    pub kind: &'static str,
+    /// The message that it concerns, from 0 in the order of the source, if it concerns one.
+    pub message: Option<usize>,
+    /// What was found, in words.
+    pub detail: Option<String>,
+    /// How often, in the one record.
+    pub count: u64,
+    /// The input.
+    pub input: String,
+    /// Line in the input, from 1.
+    pub line: u64,
+    /// Place among the input's items, from 1.
+    pub index: u64,
+    /// Byte in the input.
+    pub byte: u64,
+}
+
+/// A list of findings in the receipt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum List {
+    /// Repairs that were made.
+    #[default]
+    Repaired,
+    /// With the check off: what a trainer would refuse.
+    WouldBeRefused,
+    /// What people should know.
+    Warning,
+}
+
+impl List {
+    const ALL: [Self; 3] = [Self::Repaired, Self::WouldBeRefused, Self::Warning];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Repaired => "repaired",
+            Self::WouldBeRefused => "would-be-refused",
+            Self::Warning => "warning",
+        }
+    }
+
+    fn of(self, manifest: &Manifest) -> &[Finding] {
+        let records = &manifest.records;
+        match self {
+            Self::Repaired => &records.repaired_by_kind,
+            Self::WouldBeRefused => &records.would_be_refused,
+            Self::Warning => &records.warnings,
+        }
+    }
+}
+
+/// Appends the line of a finding.
+pub fn write_finding(one: &FindingLine, out: &mut Vec<u8>) {
+    write_id(one.item, Some(&one.id), out);
+    let texts = [
+        ("part", one.part.as_deref()),
+        ("finding", Some(one.list.as_str())),
+        ("kind", Some(one.kind)),
+        ("detail", one.detail.as_deref()),
+    ];
+    for (key, text) in texts {
+        let Some(text) = text else { continue };
+        out.push(b',');
+        write_string(key, out);
+        out.push(b':');
+        write_string(text, out);
+    }
+    if let Some(message) = one.message {
+        out.extend_from_slice(format!(",\"message\":{message}").as_bytes());
+    }
+    if one.count > 1 {
+        out.extend_from_slice(format!(",\"count\":{}", one.count).as_bytes());
+    }
+    write_place(&one.input, (one.line, one.index, one.byte), out);
+}
+
+/// Where the lines differ from the receipt, in words.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn findings_differ(lines: impl BufRead, manifest: &Manifest) -> io::Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Line {
+        finding: List,
+        kind: String,
+        #[serde(default = "once")]
+        count: u64,
+    }
+    fn once() -> u64 {
+        1
+    }
+    // With how many lines there are for each.
+    let counted = |list: List| list.of(manifest).iter().map(move |finding| (list, finding, 0u64));
+    let mut counts: Vec<_> = List::ALL.into_iter().flat_map(counted).collect();
+    let mut strays = 0u64;
+    for line in lines.lines() {
+        let line = line?;
+        let known = serde_json::from_str::<Line>(&line).ok().and_then(|line| {
+            let is_same = |list, kind: &str| line.finding == list && line.kind == kind;
+            let known = counts.iter_mut().find(|(list, one, _)| is_same(*list, &one.kind))?;
+            Some((&mut known.2, line.count))
+        });
+        match known {
+            Some((listed, count)) => *listed = listed.saturating_add(count),
+            None => strays += 1,
+        }
+    }
+    let mut differences: Vec<_> = counts
+        .iter()
+        .filter(|(_, finding, listed)| finding.count != *listed)
+        .map(|(list, Finding { kind, count, .. }, listed)| {
+            format!("{listed} {} `{kind}`, the receipt counts {count}", list.as_str())
+        })
+        .collect();
+    if strays > 0 {
+        differences.push(format!("{strays} lines with findings that the receipt does not count"));
+    }
+    Ok(differences)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(list: List, kind: &'static str, count: u64) -> String {
+        let line = FindingLine { id: "c".into(), list, kind, count, ..FindingLine::default() };
+        let mut out = Vec::new();
+        write_finding(&line, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn lines_are_held_against_the_counts_of_the_receipt() {
+        let finding =
+            |kind: &str, count| Finding { kind: kind.into(), count, ..Finding::default() };
+        let mut manifest = Manifest::default();
+        manifest.records.repaired_by_kind = vec![finding("cut-end", 2)];
+        manifest.records.warnings = vec![finding("guarded-cell", 3)];
+        let cut = line(List::Repaired, "cut-end", 1);
+        let cells = line(List::Warning, "guarded-cell", 3);
+        let differ = |text: String| findings_differ(text.as_bytes(), &manifest).unwrap();
+        assert_eq!(differ(format!("{cut}{cells}{cut}")), Vec::<String>::new());
+        assert_eq!(differ(format!("{cut}{cells}")), ["1 repaired `cut-end`, the receipt counts 2"]);
+        let other = line(List::Warning, "cut-end", 1);
+        assert_eq!(
+            differ(format!("{cut}{cut}{cells}{other}no JSON\n")),
+            ["2 lines with findings that the receipt does not count"]
+        );
+    }
+}
