@@ -289,6 +289,7 @@ fn plan(purpose: Purpose) -> Result<DatasetPlan, Box<dyn Error>> {
         purpose: Some(purpose.to_string()),
         node: None,
         embeddings: None,
+        findings: false,
     })?)
 }
 

@@ -326,6 +326,11 @@ pub struct Making {
     /// For whom CSV is written [default: `plain` to evaluate or to train, else `spreadsheet`].
     #[arg(long, value_name = "spreadsheet|plain")]
     csv: Option<Dialect>,
+
+    /// List each repair and warning in `findings.jsonl`, with the record and its place in the input. Without it the
+    /// receipt has the counts and the first ids.
+    #[arg(long)]
+    findings: bool,
 }
 
 fn parse_compression(text: &str) -> Result<Compression, String> {
@@ -495,6 +500,7 @@ pub fn dataset_plan(
     }
     plan.file_options.csv = making.csv.map_or(usual_dialect(plan.purpose), CsvDialect::from);
     plan.compression = making.compress;
+    plan.findings = making.findings;
     plan.dataset_name = name;
     if let Some(file_name) = making.file_name {
         plan.file_name = file_name;
@@ -547,6 +553,7 @@ fn shown_plan(shaping: &Shaping, kind: Option<ItemKind>) -> Result<DatasetPlan, 
         compression: Compression::None,
         dataset_name: "preview".parse()?,
         file_name: kind.unwrap_or_default().plural().parse()?,
+        findings: false,
     })
 }
 

@@ -6,7 +6,9 @@
 use std::io::{self, Write};
 
 use retort_formats::file::{Chunk, FileWriter};
-use retort_formats::package::{CARD, DATASET_INFO, EXTRA, IDS, REJECTS, card, dataset_info};
+use retort_formats::package::{
+    CARD, DATASET_INFO, EXTRA, FINDINGS, IDS, REJECTS, card, dataset_info,
+};
 use retort_model::Warning;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,9 @@ pub struct Part {
     pub data: Vec<Made>,
     /// Lines of `rejects.jsonl`.
     pub rejects: Option<Made>,
+    /// Lines of `findings.jsonl`.
+    #[serde(default)]
+    pub findings: Option<Made>,
     /// Lines of the file of extras.
     pub extras: Option<Made>,
     /// Lines of the file of ids.
@@ -34,7 +39,8 @@ pub struct Part {
 impl Part {
     /// All its files.
     pub fn files(&self) -> impl Iterator<Item = &Made> {
-        self.data.iter().chain(&self.rejects).chain(&self.extras).chain(&self.ids)
+        let beside = [&self.rejects, &self.findings, &self.extras, &self.ids];
+        self.data.iter().chain(beside.into_iter().flatten())
     }
 }
 
@@ -48,6 +54,7 @@ pub struct PartWriter<'p> {
     shard: Option<Shard>,
     data: Vec<Made>,
     rejects: Option<HashingFile>,
+    findings: Option<HashingFile>,
     extras: Option<HashingFile>,
     ids: Option<HashingFile>,
 }
@@ -100,6 +107,7 @@ impl<'p> PartWriter<'p> {
             shard: None,
             data: Vec::new(),
             rejects: None,
+            findings: None,
             extras: None,
             ids: None,
         }
@@ -113,8 +121,9 @@ impl<'p> PartWriter<'p> {
 
     /// Writes what the pipeline delivers.
     pub fn take(&mut self, delivery: Delivery) -> Result<(), Error> {
-        let Delivery { chunk, rejects, ids, extras, account: _ } = delivery;
-        for (name, bytes) in [(REJECTS, rejects), (EXTRA, extras), (IDS, ids)] {
+        let Delivery { chunk, rejects, findings, ids, extras, account: _ } = delivery;
+        for (name, bytes) in [(REJECTS, rejects), (FINDINGS, findings), (EXTRA, extras), (IDS, ids)]
+        {
             self.append(name, &bytes)?;
         }
         chunk.map_or(Ok(()), |chunk| self.take_chunk(chunk))
@@ -128,6 +137,7 @@ impl<'p> PartWriter<'p> {
         let (place, key) = (self.place, self.key(name));
         let file = match name {
             REJECTS => &mut self.rejects,
+            FINDINGS => &mut self.findings,
             EXTRA => &mut self.extras,
             _ => &mut self.ids,
         };
@@ -175,6 +185,7 @@ impl<'p> PartWriter<'p> {
         Ok(Part {
             data: self.data,
             rejects: beside(self.rejects, REJECTS)?,
+            findings: beside(self.findings, FINDINGS)?,
             extras: beside(self.extras, EXTRA)?,
             ids: beside(self.ids, IDS)?,
         })
@@ -207,6 +218,7 @@ pub fn assemble(
     }
     files.extend(beside(EXTRA, &[], |part| &part.extras)?);
     files.extend(beside(REJECTS, &[], |part| &part.rejects)?);
+    files.extend(beside(FINDINGS, &[], |part| &part.findings)?);
     let columns = plan.data_format.trainer_columns(plan.is_flat());
     let (found_at, pattern) = data_found_at(plan, count);
     let records = totals.account.records;
@@ -345,6 +357,7 @@ mod tests {
             compression,
             dataset_name: "n".parse().unwrap(),
             file_name: "parts".parse().unwrap(),
+            findings: false,
         }
     }
 

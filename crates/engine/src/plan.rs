@@ -33,6 +33,8 @@ pub struct DatasetPlan {
     pub dataset_name: DatasetName,
     /// Name of the data file, without its ending.
     pub file_name: FileName,
+    /// Whether each repair and warning is listed in a file of the package.
+    pub findings: bool,
 }
 
 /// How data files are compressed as a whole.
@@ -206,6 +208,9 @@ impl DatasetPlan {
         if shape.tasks {
             put("tasks", "true");
         }
+        if self.findings {
+            put("findings", "true");
+        }
         match self.data_format.items() {
             [ItemKind::Document] => put("embeddings", name_in(&EMBEDDINGS, &shape.embeddings)),
             _ => put("max_contexts", &shape.max_contexts.to_string()),
@@ -234,6 +239,7 @@ impl DatasetPlan {
             purpose: Some(self.purpose.to_string()),
             node: shape.node.as_deref().map(str::to_owned),
             embeddings: Some(name_in(&EMBEDDINGS, &shape.embeddings).into()),
+            findings: self.findings,
         }
     }
 
@@ -290,6 +296,7 @@ impl DatasetPlan {
             compression: kept.compression.parse()?,
             dataset_name: kept.dataset_name.parse().map_err(|error| format!("{error}"))?,
             file_name: kept.file_name.parse().map_err(|error| format!("{error}"))?,
+            findings: kept.findings,
         })
     }
 }
@@ -340,6 +347,9 @@ pub struct PlanNames {
     /// How embeddings are written: `f32`, `f64` or `none`; in 64 bits, if not said.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub embeddings: Option<String>,
+    /// Whether each repair and warning is listed in `findings.jsonl`.
+    #[serde(default)]
+    pub findings: bool,
 }
 
 fn filled() -> bool {
@@ -382,6 +392,7 @@ mod tests {
             compression: Compression::Zstd,
             dataset_name: "对话 数据".parse().unwrap(),
             file_name: "rows".parse().unwrap(),
+            findings: true,
         }
     }
 
@@ -397,6 +408,7 @@ mod tests {
         assert_eq!(back.compression, plan.compression);
         assert_eq!(back.dataset_name, plan.dataset_name);
         assert_eq!(back.file_name, plan.file_name);
+        assert!(back.findings);
         assert_eq!(back.to_json(), plan.to_json());
     }
 

@@ -1,10 +1,12 @@
 //! `verify`: reads a package whole and holds it against its receipt.
 
-use std::io::{self, Read, Seek};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
 use retort_formats::file::by_name as file_format_named;
-use retort_formats::package::{CARD, DATASET_INFO, DataFile, IDS, MANIFEST, Manifest, REJECTS};
+use retort_formats::package::{
+    CARD, DATASET_INFO, DataFile, FINDINGS, IDS, MANIFEST, Manifest, REJECTS, findings_differ,
+};
 use retort_json::{Kind, Parser};
 use retort_model::Warning;
 use sha2::{Digest, Sha256};
@@ -70,8 +72,13 @@ pub fn verify_package(package: &mut Package) -> Result<Verified, Error> {
     // Beside cells that were guarded for spreadsheets there is nothing for a trainer.
     let is_guarded =
         manifest.records.warnings.iter().any(|one| one.kind == Warning::GuardedCell.as_str());
-    let needed: &[&str] = if is_guarded { &[CARD] } else { &[CARD, DATASET_INFO] };
-    for &name in needed {
+    let records = &manifest.records;
+    let lists_findings = manifest.options.contains_key("findings")
+        && [&records.repaired_by_kind, &records.would_be_refused, &records.warnings]
+            .into_iter()
+            .any(|list| !list.is_empty());
+    let needed = [(CARD, true), (DATASET_INFO, !is_guarded), (FINDINGS, lists_findings)];
+    for (name, _) in needed.into_iter().filter(|(_, is_needed)| *is_needed) {
         if !manifest.files.iter().any(|file| file.path == name) {
             verified.differ(name, "the receipt does not list it".into());
         }
@@ -122,6 +129,13 @@ impl Verified {
             }
             IDS => (lines != manifest.records.written)
                 .then(|| format!("{lines} lines for {} records", manifest.records.written)),
+            FINDINGS => {
+                let lines = BufReader::new(package.file(&file.path)?);
+                for what in findings_differ(lines, manifest)? {
+                    self.differ(&file.path, what);
+                }
+                None
+            }
             DATASET_INFO => samples_differ(&mut package.file(&file.path)?, manifest)?,
             _ => None,
         };
@@ -305,6 +319,7 @@ mod tests {
                 compression,
                 dataset_name: "n".parse().unwrap(),
                 file_name: "data".parse().unwrap(),
+                findings: false,
             },
             by_kind: ByKind::default(),
             output: output.to_owned(),

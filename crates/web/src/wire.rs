@@ -564,6 +564,8 @@ pub struct Making {
     /// `none` leaves the embeddings of documents out; else they are written in as few bits as hold them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embeddings: Option<String>,
+    /// Whether each repair and warning is listed in `findings.jsonl`, a line each.
+    pub findings: bool,
 }
 
 impl Default for Making {
@@ -585,6 +587,7 @@ impl Default for Making {
             tasks: false,
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
             embeddings: None,
+            findings: false,
         }
     }
 }
@@ -608,6 +611,7 @@ impl From<PlanNames> for Making {
             tasks: names.tasks,
             max_contexts: names.max_contexts,
             embeddings: names.embeddings,
+            findings: names.findings,
         }
     }
 }
@@ -663,6 +667,7 @@ impl Making {
             purpose: self.purpose.clone(),
             node: self.node.clone(),
             embeddings: self.embeddings.clone(),
+            findings: self.findings,
         };
         DatasetPlan::named(&names).map_err(Problem::bad_request)
     }

@@ -185,6 +185,10 @@ fn summary(report: &Report, took: Duration, out: &mut impl Write) -> std::io::Re
         several(report.manifest.read.inputs.len() as u64, "file")
     )?;
     findings(&report.found(), out)?;
+    let has_findings = report.account.records_repaired > 0 || !report.account.warned.is_empty();
+    if has_findings && !report.manifest.options.contains_key("findings") {
+        writeln!(out, "  `--findings` lists each of them in findings.jsonl")?;
+    }
     let seconds = took.as_secs_f64().max(0.001);
     #[allow(
         clippy::cast_precision_loss,

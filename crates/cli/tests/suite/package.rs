@@ -293,3 +293,85 @@ fn an_archive_is_packed_and_holds_the_same_package() {
     };
     assert!(archive("1") == archive("3"));
 }
+
+#[test]
+fn repairs_and_warnings_are_listed_on_request_with_the_record_and_its_place() {
+    let place = Place::new();
+    let said = |role: &str, content: &str| json!({"role": role, "content": content});
+    let (q, a) = (said("user", "q"), said("assistant", "a"));
+    let items = [
+        json!({"id": "plain", "messages": [q, a]}),
+        json!({"id": "end", "messages": [q, a, said("user", "more?")]}),
+        json!({"id": "late", "messages": [said("user", "see <image>"), a, said("system", "S"), q, a]}),
+        json!({"id": "time", "created_at": "01/02/2024", "messages": [q, a]}),
+        json!({"id": "new", "messages": [q, said("act", "!"), a]}),
+    ];
+    place.file("in.jsonl", lines(items));
+    let read = |package: &str| -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(place.path(&format!("{package}/findings.jsonl"))).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let short = |line: &serde_json::Value| {
+        let text = |key: &str| line[key].as_str().unwrap().to_owned();
+        (text("conversation_id"), text("finding"), text("kind"), line["message"].as_u64())
+    };
+    let expect = |id: &str, finding: &str, kind: &str, message: Option<u64>| {
+        (id.to_owned(), finding.to_owned(), kind.to_owned(), message)
+    };
+
+    let convert = ["convert", "in.jsonl", "--threads", "2", "-o"];
+    let told = place.ok(&[&convert[..], &["without"]].concat()).err;
+    assert!(told.contains("`--findings` lists each of them"), "{told}");
+    assert!(!place.path("without/findings.jsonl").exists());
+
+    place.ok(&[&convert[..], &["with", "--findings"]].concat());
+    let found = read("with");
+    assert_eq!(
+        found.iter().map(short).collect::<Vec<_>>(),
+        [
+            expect("end", "repaired", "cut-end", Some(2)),
+            expect("late", "repaired", "moved-system", Some(2)),
+            expect("late", "warning", "template-mark", Some(0)),
+            expect("time", "warning", "unread-time", None),
+            expect("new", "warning", "not-understood", None),
+        ]
+    );
+    assert_eq!(
+        (&found[0]["input"], &found[0]["line"], &found[0]["item"]),
+        (&json!("in.jsonl"), &json!(2), &json!(2))
+    );
+    assert_eq!(found[4]["detail"], "messages[1].role=act");
+    let manifest = place.json("with/manifest.json");
+    assert_eq!(manifest["options"]["findings"], "true");
+    assert!(manifest["files"].to_string().contains("findings.jsonl"));
+    place.ok(&["verify", "with"]);
+
+    let off = ["off", "--findings", "--check", "off", "-d", "openai"];
+    place.ok(&[&convert[..], &off].concat());
+    assert_eq!(
+        read("off").iter().map(short).collect::<Vec<_>>(),
+        [
+            expect("end", "would-be-refused", "cut-end", Some(2)),
+            expect("late", "would-be-refused", "moved-system", Some(2)),
+            expect("time", "warning", "unread-time", None),
+            expect("new", "warning", "not-understood", None),
+        ]
+    );
+    place.ok(&["verify", "off"]);
+}
+
+#[test]
+fn cells_in_danger_are_listed_with_their_record() {
+    let place = Place::new();
+    let said = |role: &str, content: &str| json!({"role": role, "content": content});
+    let answer = said("assistant", "=1+1");
+    place.file("in.jsonl", lines([json!({"id": "c", "messages": [said("user", "=q"), answer]})]));
+    place.ok(&["convert", "in.jsonl", "-o", "o", "-f", "csv", "--findings"]);
+    let text = fs::read_to_string(place.path("o/findings.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    assert_eq!(
+        (&line["conversation_id"], &line["kind"], &line["count"]),
+        (&json!("c"), &json!("guarded-cell"), &json!(2))
+    );
+    place.ok(&["verify", "o"]);
+}

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use retort_formats::file::Rows;
 use retort_formats::import::ImportFormat;
-use retort_formats::package::{Reject, write_reject};
+use retort_formats::package::{Reject, write_finding, write_reject};
 use retort_model::bounds::{BESIDE_BYTES, CONTENTS_COUNTED, RENAMED_TOOLS_LISTED};
-use retort_model::{Account, Item, Selection, Warning};
+use retort_model::{Item, Selection};
 
 use super::ids::{ContentHash, content_id, content_of, put_into_namespace};
 use super::repeats::{Decisions, Verdict, hash_of, order_of};
-use super::work::{Admitted, BatchDone, ReadItem};
+use super::work::{Admitted, BatchDone, CELLS, ReadItem};
 use super::{Counted, Delivery, FrontRow, Shaping, Source, SourceCount, Totals};
 use crate::error::Error;
 use crate::panics::point;
@@ -41,6 +41,7 @@ pub(super) struct Gathering {
     bytes: usize,
     groups: u64,
     rejects: Vec<u8>,
+    findings: Vec<u8>,
     ids: Vec<u8>,
     extras: Vec<u8>,
 }
@@ -58,6 +59,7 @@ pub(super) struct Shaped {
 pub(super) struct Group {
     pub(super) rows: Vec<Box<dyn Rows>>,
     pub(super) rejects: Vec<u8>,
+    pub(super) findings: Vec<u8>,
     pub(super) ids: Vec<u8>,
     pub(super) extras: Vec<u8>,
     pub(super) account: Option<Counted>,
@@ -155,7 +157,12 @@ fn give_number(one: &mut ReadItem<'_>, number: u64, namespace: Option<&str>) {
 }
 
 /// Finds out about the items of a batch what does not depend on those before it: ids, and whether they are meant.
-pub(super) fn prepare(read: &mut [ReadItem<'_>], shaping: &Shaping<'_>, account: &mut Account) {
+/// `undated` hears of those that a selection by date leaves out for want of one.
+pub(super) fn prepare(
+    read: &mut [ReadItem<'_>],
+    shaping: &Shaping<'_>,
+    undated: &mut dyn FnMut(&ReadItem<'_>),
+) {
     let mut line = Vec::new();
     for one in read {
         if !one.has_id {
@@ -174,7 +181,7 @@ pub(super) fn prepare(read: &mut [ReadItem<'_>], shaping: &Shaping<'_>, account:
                 && conversation.created_at.is_none()
                 && shaping.selection.asks_for_dates()
             {
-                account.warned.add(Warning::Undated, &conversation.id.decoded());
+                undated(one);
             }
         }
     }
@@ -202,10 +209,7 @@ impl Gathering {
         let sizes = rows.row_sizes();
         done.account.longest_record_chars = sizes.iter().copied().max().unwrap_or(0).into();
         done.account.record_chars = sizes.iter().map(|&size| u64::from(size)).sum();
-        for (warning, count) in [Warning::GuardedCell, Warning::LongCell, Warning::AmbiguousCell]
-            .into_iter()
-            .zip(rows.cells())
-        {
+        for (warning, count) in CELLS.into_iter().zip(rows.cells()) {
             done.account.warned.add_many(warning, count);
         }
         self.totals.account.merge(done.account);
@@ -226,6 +230,10 @@ impl Gathering {
                 first.insert(reject.reason.clone(), place_of(reject));
             }
             write_reject(reject, &mut self.rejects);
+        }
+        done.findings.sort_by_key(|finding| finding.index);
+        for finding in &done.findings {
+            write_finding(finding, &mut self.findings);
         }
         for id in &done.ids {
             id_line(id, &mut self.ids);
@@ -249,7 +257,7 @@ impl Gathering {
 
     /// Bytes for the files beside the data.
     fn beside(&self) -> usize {
-        self.rejects.len() + self.ids.len() + self.extras.len()
+        self.rejects.len() + self.findings.len() + self.ids.len() + self.extras.len()
     }
 
     /// The rows that are there, and what goes beside them; none if there is neither.
@@ -261,6 +269,7 @@ impl Gathering {
         Some(Group {
             rows: std::mem::take(&mut self.group),
             rejects: std::mem::take(&mut self.rejects),
+            findings: std::mem::take(&mut self.findings),
             ids: std::mem::take(&mut self.ids),
             extras: std::mem::take(&mut self.extras),
             account: shaping.tells_account.then(|| Counted {
@@ -332,6 +341,7 @@ pub(super) fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Er
     Ok(Delivery {
         chunk: rows.map(encode).transpose().map_err(fail)?,
         rejects: group.rejects,
+        findings: group.findings,
         ids: group.ids,
         extras: group.extras,
         account: group.account,

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use retort_model::Account;
-
 use super::work::{BatchDone, ReadItem, lines, read};
 use super::{Ends, Feed, Job, Made, More, Outlet, Shaping, in_order};
 use crate::error::Error;
@@ -18,7 +16,6 @@ pub(super) struct Looked<'b> {
     pub(super) bytes: u64,
     /// Whether the items were chosen where they are kept.
     pub(super) is_chosen: bool,
-    pub(super) account: Account,
 }
 
 /// Reads a feed from its beginning, until `take` has enough. `look` says on any of the threads what a batch holds, and
@@ -54,7 +51,6 @@ pub(super) fn look_through<T: Send>(
                     items_before,
                     bytes: batch.bytes.len() as u64,
                     is_chosen: packed.is_some(),
-                    account: done.account,
                 };
                 made.send(sequence, Ok(look(looked)))
             }

@@ -91,6 +91,8 @@ pub struct Shaping<'p> {
     pub inference_bytes: u64,
     /// Whether each delivery says what was counted up to it.
     pub tells_account: bool,
+    /// Whether each repair and warning is listed.
+    pub lists_findings: bool,
 }
 
 impl<'p> Shaping<'p> {
@@ -107,6 +109,7 @@ impl<'p> Shaping<'p> {
             threads: threads.max(1),
             inference_bytes: INFERENCE_BYTES,
             tells_account: false,
+            lists_findings: plan.findings,
         }
     }
 }
@@ -117,6 +120,8 @@ pub struct Delivery {
     pub chunk: Option<Chunk>,
     /// Lines of `rejects.jsonl`.
     pub rejects: Vec<u8>,
+    /// Lines of `findings.jsonl`.
+    pub findings: Vec<u8>,
     /// Lines of the file of ids.
     pub ids: Vec<u8>,
     /// Lines of the file of extras.

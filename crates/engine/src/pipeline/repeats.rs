@@ -181,8 +181,8 @@ struct Rows {
 }
 
 fn rows(looked: Looked<'_>, shaping: &Shaping<'_>) -> Rows {
-    let Looked { mut items, items_before, mut account, .. } = looked;
-    prepare(&mut items, shaping, &mut account);
+    let Looked { mut items, items_before, .. } = looked;
+    prepare(&mut items, shaping, &mut |_| {});
     let row = |(index, one): (usize, &ReadItem<'_>)| {
         Some(row_of(one, one.hash?, order_of(items_before, index)))
     };

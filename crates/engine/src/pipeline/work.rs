@@ -2,11 +2,11 @@
 
 use std::sync::mpsc::SyncSender;
 
-use retort_formats::data::{Outcome, ShapeContext, ToolBench};
+use retort_formats::data::{Noted, Outcome, ShapeContext, ToolBench};
 use retort_formats::file::Rows;
 use retort_formats::import::split::{Batch, Fault, Span};
 use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sniff};
-use retort_formats::package::{Reject, write_extra};
+use retort_formats::package::{FindingLine, List, Reject, write_extra};
 use retort_json::Parser;
 use retort_model::bounds::ITEM_BYTES;
 use retort_model::{
@@ -23,6 +23,10 @@ use super::{Delivery, Ends, Job, RefusedInput, Shaping, Source, Work};
 use crate::error::Error;
 use crate::panics::point;
 use crate::seen::IdHash;
+
+/// What the cells of a batch are counted by.
+pub(super) const CELLS: [Warning; 3] =
+    [Warning::GuardedCell, Warning::LongCell, Warning::AmbiguousCell];
 
 /// A thread that parses and shapes.
 pub(super) struct Worker<'p> {
@@ -73,6 +77,9 @@ pub struct BatchDone {
     pub refused: Tally<Refusal>,
     /// With the item's place, by which they are put in order.
     pub rejects: Vec<Reject>,
+    /// Repairs and warnings, where they are listed; they are put in order as well.
+    pub(super) findings: Vec<FindingLine>,
+    pub(super) lists_findings: bool,
     pub(super) ids: Vec<String>,
     pub(super) extras: Vec<u8>,
     pub(super) renamed_tools: Vec<(String, String)>,
@@ -80,11 +87,21 @@ pub struct BatchDone {
     pub(super) without_records: Vec<u64>,
 }
 
+/// An item, and where it is.
+#[derive(Clone, Copy)]
+struct Located<'i> {
+    kind: ItemKind,
+    id: &'i str,
+    source: &'i Source,
+    span: &'i Span,
+}
+
 impl Worker<'_> {
     /// One batch; false if everything ends.
     pub(super) fn one(&mut self, job: Job, made: &Made<'_, Delivery>) -> bool {
         let Job { sequence, source, items_before, work } = job;
-        let mut done = BatchDone::default();
+        let mut done =
+            BatchDone { lists_findings: self.shaping.lists_findings, ..BatchDone::default() };
         let schema = self
             .shaping
             .data_format
@@ -97,7 +114,12 @@ impl Worker<'_> {
         let mut read = read(&batch, packed.as_ref(), from, items_before, &source, &mut done);
         let items = done.account.read;
         if packed.is_none() {
-            prepare(&mut read, self.shaping, &mut done.account);
+            prepare(&mut read, self.shaping, &mut |one| {
+                let id = one.item.id().decoded();
+                let at =
+                    Located { kind: one.item.kind(), id: &id, source: &source, span: &one.span };
+                done.warn(Warning::Undated, at);
+            });
         }
         let admitted = self.admission.pass(sequence, self.ends, |admission| {
             point("admit");
@@ -154,13 +176,14 @@ impl Worker<'_> {
             }
             let (kind, id) = (one.item.kind(), one.item.id().decoded());
             done.account.select_one(kind);
+            let at = Located { kind, id: &id, source, span: &one.span };
             if let Some(why) = why_not(one) {
-                done.leave_out((kind, &id), None, &why, source, &one.span);
+                done.leave_out(at, None, &why);
                 done.account.leave_out_one(kind, why.reason, &id);
                 continue;
             }
             if one.is_kept_apart {
-                done.account.warned.add(Warning::IdKeptApart, &id);
+                done.warn(Warning::IdKeptApart, at);
             }
             let ordinal = items_before + one.place;
             let mut context = ShapeContext {
@@ -168,12 +191,18 @@ impl Worker<'_> {
                 flat: !self.shaping.file_format.is_nested(),
                 tools: &mut self.tools,
             };
+            let cells = rows.cells();
             let outcome = self.shaping.data_format.shape(&one.item, &mut context, rows);
+            if done.lists_findings {
+                for ((warning, before), after) in CELLS.into_iter().zip(cells).zip(rows.cells()) {
+                    done.list_cells(warning, after - before, at);
+                }
+            }
             if outcome.records.is_empty() {
                 done.without_records.push(ordinal);
             }
             let ids_apart = self.shaping.data_format.has_ids_apart();
-            done.count((kind, &id), outcome, source, &one.span, ids_apart);
+            done.count(at, outcome, ids_apart);
         }
     }
 }
@@ -259,7 +288,8 @@ fn unpacked(
             }
             Err((id, why)) => {
                 let id = id.unwrap_or_else(|| packed.id(one.ordinal));
-                done.lose((packed.kind(), &id), &why, source, &span(0, 0));
+                let at = Located { kind: packed.kind(), id: &id, source, span: &span(0, 0) };
+                done.lose(at, &why);
             }
         }
     }
@@ -281,7 +311,7 @@ fn parse_packed<'b>(
         match line.and_then(|line| packed_item(line, kind, edits)) {
             Ok(item) => {
                 done.account.read_one(kind);
-                warn_not_understood(&item, &mut done.account);
+                done.warn_not_understood(&item, source, span);
                 read.push(ReadItem {
                     item,
                     place: span.index - items_before,
@@ -294,12 +324,9 @@ fn parse_packed<'b>(
                 });
             }
             Err(problem) => {
-                done.lose(
-                    (kind, &packed.batch.id(span.index)),
-                    &LeftOut::new(Reason::Damaged, problem),
-                    source,
-                    span,
-                );
+                let id = packed.batch.id(span.index);
+                let at = Located { kind, id: &id, source, span };
+                done.lose(at, &LeftOut::new(Reason::Damaged, problem));
             }
         }
     }
@@ -399,7 +426,7 @@ fn take<'b>(
         let id = if piece > 1 { format!("{place}.{piece}") } else { place };
         *item.id_mut() = id.into();
     }
-    warn(&item, before, after, &mut done.account);
+    done.warn_of_reading(&item, before, after, source, span);
     read.push(ReadItem {
         item,
         place,
@@ -436,29 +463,6 @@ fn pieces(batch: &Batch, span: &Span) -> Vec<Span> {
         pieces.clear();
     }
     pieces
-}
-
-/// Counts what people should know of how an item was read.
-fn warn(item: &Item<'_>, before: &Notes, after: &Notes, account: &mut Account) {
-    let ragged = matches!(item, Item::Document(document) if document.is_ragged());
-    for (warning, is_due) in [
-        (Warning::UnreadTime, after.unread_times > before.unread_times),
-        (Warning::NonFinite, after.non_finite > before.non_finite),
-        (Warning::RaggedEmbedding, ragged),
-    ] {
-        if is_due {
-            account.warned.add(warning, &item.id().decoded());
-        }
-    }
-    warn_not_understood(item, account);
-}
-
-/// Counts an item of which something was not understood, with the path of the first.
-fn warn_not_understood(item: &Item<'_>, account: &mut Account) {
-    if let Some(first) = item.not_understood().first() {
-        let place = format!("{}: {}", item.id().decoded(), first.path);
-        account.warned.add(Warning::NotUnderstood, &place);
-    }
 }
 
 fn parse_one<'b>(
@@ -541,46 +545,107 @@ impl BatchDone {
         });
     }
 
-    /// Counts a packed item that is no longer there to be read.
-    fn lose(&mut self, (kind, id): (ItemKind, &str), why: &LeftOut, source: &Source, span: &Span) {
-        self.account.read_one(kind);
-        self.account.select_one(kind);
-        self.account.leave_out_one(kind, why.reason, id);
-        self.without_records.push(span.index);
-        self.leave_out((kind, id), None, why, source, span);
-    }
-
-    fn leave_out(
+    /// Counts what people should know of how an item was read.
+    fn warn_of_reading(
         &mut self,
-        (kind, id): (ItemKind, &str),
-        part: Option<&String>,
-        why: &LeftOut,
+        item: &Item<'_>,
+        before: &Notes,
+        after: &Notes,
         source: &Source,
         span: &Span,
     ) {
+        let ragged = matches!(item, Item::Document(document) if document.is_ragged());
+        for (warning, is_due) in [
+            (Warning::UnreadTime, after.unread_times > before.unread_times),
+            (Warning::NonFinite, after.non_finite > before.non_finite),
+            (Warning::RaggedEmbedding, ragged),
+        ] {
+            if is_due {
+                let id = item.id().decoded();
+                self.warn(warning, Located { kind: item.kind(), id: &id, source, span });
+            }
+        }
+        self.warn_not_understood(item, source, span);
+    }
+
+    /// Counts an item of which something was not understood, with the path of the first.
+    fn warn_not_understood(&mut self, item: &Item<'_>, source: &Source, span: &Span) {
+        let Some(first) = item.not_understood().first() else { return };
+        let id = item.id().decoded();
+        self.account.warned.add(Warning::NotUnderstood, &format!("{id}: {}", first.path));
+        let at = Located { kind: item.kind(), id: &id, source, span };
+        let kind = Warning::NotUnderstood.as_str();
+        self.list(at, (List::Warning, kind), |line| line.detail = Some(first.path.clone()));
+    }
+
+    /// Counts a warning of an item.
+    fn warn(&mut self, warning: Warning, at: Located<'_>) {
+        self.account.warned.add(warning, at.id);
+        self.list(at, (List::Warning, warning.as_str()), |_| {});
+    }
+
+    /// Lists cells of an item that are counted with their batch.
+    fn list_cells(&mut self, warning: Warning, count: u64, at: Located<'_>) {
+        if count > 0 {
+            self.list(at, (List::Warning, warning.as_str()), |line| line.count = count);
+        }
+    }
+
+    /// Lists a finding, where that is asked; `complete` adds what is known beyond its name.
+    fn list(
+        &mut self,
+        at: Located<'_>,
+        (list, kind): (List, &'static str),
+        complete: impl FnOnce(&mut FindingLine),
+    ) {
+        if !self.lists_findings {
+            return;
+        }
+        let mut line = FindingLine {
+            item: at.kind,
+            id: at.id.to_owned(),
+            part: None,
+            list,
+            kind,
+            message: None,
+            detail: None,
+            count: 1,
+            input: at.source.name.label.clone(),
+            line: at.span.line,
+            index: at.span.index,
+            byte: at.span.byte,
+        };
+        complete(&mut line);
+        self.findings.push(line);
+    }
+
+    /// Counts a packed item that is no longer there to be read.
+    fn lose(&mut self, at: Located<'_>, why: &LeftOut) {
+        self.account.read_one(at.kind);
+        self.account.select_one(at.kind);
+        self.account.leave_out_one(at.kind, why.reason, at.id);
+        self.without_records.push(at.span.index);
+        self.leave_out(at, None, why);
+    }
+
+    fn leave_out(&mut self, at: Located<'_>, part: Option<&String>, why: &LeftOut) {
         self.rejects.push(Reject {
-            id: Some((kind, id.to_owned())),
+            id: Some((at.kind, at.id.to_owned())),
             part: part.cloned(),
             reason: why.reason.as_str().into(),
             detail: why.detail.clone(),
-            input: source.name.label.clone(),
-            line: span.line,
-            index: span.index,
-            byte: span.byte,
+            input: at.source.name.label.clone(),
+            line: at.span.line,
+            index: at.span.index,
+            byte: at.span.byte,
         });
     }
 
     /// Counts what came of an item.
-    fn count(
-        &mut self,
-        (kind, id): (ItemKind, &str),
-        outcome: Outcome,
-        source: &Source,
-        span: &Span,
-        ids_apart: bool,
-    ) {
+    fn count(&mut self, at: Located<'_>, outcome: Outcome, ids_apart: bool) {
+        let Located { kind, id, .. } = at;
         for left in &outcome.left_out {
-            self.leave_out((kind, id), left.part.as_ref(), &left.why, source, span);
+            self.leave_out(at, left.part.as_ref(), &left.why);
         }
         if outcome.records.is_empty() {
             if let Some(first) = outcome.left_out.first() {
@@ -595,25 +660,44 @@ impl BatchDone {
         for record in outcome.records {
             self.account.records += 1;
             self.account.records_repaired += u64::from(!record.repairs.is_empty());
-            for repair in record.repairs {
-                self.account.repaired.add(repair, id);
+            let part = record.part.as_deref();
+            for Noted { kind, message } in record.repairs {
+                self.account.repaired.add(kind, id);
+                self.list_noted(at, part, (List::Repaired, kind.as_str()), message);
             }
-            for repair in record.unrepaired {
-                self.account.unrepaired.add(repair, id);
+            for Noted { kind, message } in record.unrepaired {
+                self.account.unrepaired.add(kind, id);
+                self.list_noted(at, part, (List::WouldBeRefused, kind.as_str()), message);
             }
             if let Some(reason) = record.unfit {
                 self.account.unfit.add(reason, id);
+                self.list_noted(at, part, (List::WouldBeRefused, reason.as_str()), None);
             }
-            for warning in record.warnings {
-                self.account.warned.add(warning, id);
+            for Noted { kind, message } in record.warnings {
+                self.account.warned.add(kind, id);
+                self.list_noted(at, part, (List::Warning, kind.as_str()), message);
             }
             if ids_apart {
                 self.ids.push(id.to_owned());
             }
             if let Some(extra) = record.extra {
-                write_extra((kind, id), record.part.as_deref(), &extra, &mut self.extras);
+                write_extra((kind, id), part, &extra, &mut self.extras);
             }
         }
         self.renamed_tools.extend(outcome.renamed_tools);
+    }
+
+    /// Lists what was found in a record.
+    fn list_noted(
+        &mut self,
+        at: Located<'_>,
+        part: Option<&str>,
+        what: (List, &'static str),
+        message: Option<usize>,
+    ) {
+        self.list(at, what, |line| {
+            line.part = part.map(str::to_owned);
+            line.message = message;
+        });
     }
 }

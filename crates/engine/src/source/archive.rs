@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use retort_formats::import::Refusal;
-use retort_formats::package::{CARD, DATASET_INFO, EXTRA, IDS, MANIFEST, REJECTS};
+use retort_formats::package::{CARD, DATASET_INFO, EXTRA, FINDINGS, IDS, MANIFEST, REJECTS};
 use retort_model::bounds::ARCHIVE_ENTRIES;
 use zip::CompressionMethod;
 use zip::result::ZipError;
@@ -18,7 +18,7 @@ use super::open::{Opener, Place, spool};
 use crate::error::Error;
 
 /// Files that Retort writes beside the data of a package: no histories.
-const PACKAGE_FILES: [&str; 6] = [CARD, DATASET_INFO, EXTRA, IDS, MANIFEST, REJECTS];
+const PACKAGE_FILES: [&str; 7] = [CARD, DATASET_INFO, EXTRA, FINDINGS, IDS, MANIFEST, REJECTS];
 
 /// What is told of an entry without its content being read.
 struct Entry {

@@ -108,6 +108,8 @@ struct Form {
     fill: bool,
     call_text: String,
     attachments: String,
+    /// A checkbox, too.
+    findings: bool,
 }
 
 impl Default for Form {
@@ -122,6 +124,7 @@ impl Default for Form {
             fill: making.fill,
             call_text: making.call_text,
             attachments: making.attachments,
+            findings: making.findings,
         }
     }
 }
@@ -141,6 +144,7 @@ impl Form {
             fill: self.fill,
             call_text: self.call_text.clone(),
             attachments: self.attachments.clone(),
+            findings: self.findings,
             ..wire::Making::default()
         }
     }

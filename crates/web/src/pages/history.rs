@@ -623,6 +623,7 @@ impl Form {
             purpose: Some(purpose.to_string()),
             node: Some(self.node.clone()).filter(|node| !node.is_empty()),
             embeddings: None,
+            findings: false,
         };
         let dataset = DatasetPlan::named(&names).map_err(Problem::bad_request)?;
         let selection = RunSelection { limit, ..self.chosen(source, flow)? };

@@ -725,6 +725,7 @@ impl Stage {
             purpose: None,
             node: None,
             embeddings: None,
+            findings: false,
         };
         let selection =
             Selection { ids: [self.conversation()].into_iter().collect(), ..Selection::default() };
