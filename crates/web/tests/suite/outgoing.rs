@@ -82,7 +82,7 @@ async fn a_notice_arrives_with_the_signature_of_the_specification() {
 fn a_proxy_of_the_environment_is_not_used() {
     // Nothing listens at port 9; the test before this one, run again, would not arrive through it.
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_notice_arrives_with_the_signature_of_the_specification"])
+        .args(["--exact", "outgoing::a_notice_arrives_with_the_signature_of_the_specification"])
         .envs(
             ["http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"]
                 .map(|n| (n, "http://127.0.0.1:9")),
