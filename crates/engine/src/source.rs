@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::UNIX_EPOCH;
 
-use retort_formats::import::{ImportFormat, Refusal};
+use retort_formats::import::{self, Entry, ImportFormat, Refusal, Side, Sides};
 use retort_formats::package::{CARD, MANIFEST, Manifest};
 use retort_model::bounds::{FOLDER_DEPTH, ITEM_BYTES, REQUEST_UNPACKED_BYTES, ZSTD_WINDOW_BYTES};
 use retort_model::{Tally, Time};
@@ -131,12 +131,19 @@ struct Link {
 }
 
 /// What a stream is called.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SourceName {
-    /// In reports, and in ids that are made from places.
+    /// In reports, and in ids that are made from places: the path below the folder or archive that was named.
     pub label: String,
-    /// The file's name without its endings.
-    pub stem: String,
+    /// The format with whose items it is read, if it is a file beside them.
+    pub side_of: Option<&'static dyn ImportFormat>,
+}
+
+impl SourceName {
+    /// What formats are told of where its items were found.
+    pub fn entry(&self) -> Entry<'_> {
+        Entry { name: self.label.rsplit(['/', '\\']).next().unwrap_or(&self.label) }
+    }
 }
 
 /// A stream, or something that is not read.
@@ -177,6 +184,10 @@ pub enum PassedOver {
     TooDeep,
     /// A device, a socket or the like.
     Special,
+    /// A file beside items that holds none.
+    SideFile,
+    /// What it says is of an item that was not read.
+    NoItem,
 }
 
 impl PassedOver {
@@ -196,6 +207,8 @@ impl PassedOver {
             Self::RepeatedEntry => "repeated-entry",
             Self::TooDeep => "too-deep",
             Self::Special => "special-file",
+            Self::SideFile => "side-file",
+            Self::NoItem => "no-item",
         }
     }
 
@@ -217,6 +230,8 @@ impl PassedOver {
             }
             "too-deep" => "too many folders deep",
             "special-file" => "a device, socket or the like",
+            "side-file" => "a part of an archive without conversations, such as `user.json`",
+            "no-item" => "it belongs to a conversation that is not here",
             _ => "",
         }
     }
@@ -264,6 +279,20 @@ impl Inputs {
         found.follow_links();
         found.tell_apart();
         Ok(found)
+    }
+
+    /// The files, those that are read with the items of others before them, each with what formats declare it to be. A
+    /// side file has its items beside it: in its folder, or among the files that were named.
+    pub fn in_order(
+        &self,
+        from: Option<&'static dyn ImportFormat>,
+    ) -> Vec<(&InputFile, Option<Side>)> {
+        let labels: Vec<_> = self.files.iter().map(|file| file.label.as_str()).collect();
+        let sides = sides_among(from, &labels);
+        let mut files: Vec<_> =
+            self.files.iter().map(|file| (file, sides.of(&file.label))).collect();
+        files.sort_by_key(|(_, side)| !matches!(side, Some(Side::Read(_))));
+        files
     }
 
     /// Keeps what comes through a pipe, so that it can be read more than once.
@@ -457,6 +486,14 @@ impl Inputs {
     }
 }
 
+/// The side files among files of these names, of the format that was named or of any.
+fn sides_among(from: Option<&'static dyn ImportFormat>, names: &[&str]) -> Sides {
+    match &from {
+        Some(format) => Sides::among(std::slice::from_ref(format), names),
+        None => Sides::among(import::FORMATS, names),
+    }
+}
+
 /// The folder that a path stands in, without links.
 fn folder_of(path: &Path) -> PathBuf {
     path.parent().and_then(|folder| folder.canonicalize().ok()).unwrap_or_default()
@@ -496,10 +533,15 @@ pub fn files_of(
     let found = Inputs::find(inputs, None, ReadOptions::default())?;
     let mut passed_over = found.passed_over.clone();
     let mut files = Vec::new();
-    for file in &found.files {
-        if file.expected == Expected::Odd {
+    for (file, side) in found.in_order(from) {
+        // Each is read by itself.
+        if matches!(side, Some(Side::Read(_))) {
+            passed_over.add(PassedOver::SideFile, &file.label);
+            continue;
+        }
+        if file.expected == Expected::Odd || side.is_some() {
             let mut why = None;
-            file.each_stream(&found, from, &Arc::default(), &mut |_, stream| {
+            file.each_stream(&found, (from, side), &Arc::default(), &mut |_, stream| {
                 if let Stream::PassedOver(reason) = stream {
                     why = Some(reason);
                 }
@@ -526,11 +568,12 @@ pub fn files_of(
 
 impl InputFile {
     /// Hands each stream of the file to `take`, which may say that no more are wanted. `read_bytes` goes up with what
-    /// is read from the disk; `from` is the import format, where it was named.
+    /// is read from the disk; `from` is the import format, where it was named, and `side` what formats declare the file
+    /// to be.
     pub fn each_stream(
         &self,
         inputs: &Inputs,
-        from: Option<&'static dyn ImportFormat>,
+        (from, side): (Option<&'static dyn ImportFormat>, Option<Side>),
         read_bytes: &Arc<AtomicU64>,
         take: &mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
@@ -538,7 +581,7 @@ impl InputFile {
         let budget = Arc::new(Budget::new(most));
         let (options, beside) = (inputs.options, None);
         let mut opener = Opener { take, budget, all: read_bytes, options, from, beside };
-        let place = Place::new(&self.label, self.expected);
+        let place = Place::new(&self.label, self.expected).declared(side);
         match &self.from {
             From::Unreadable(why) => opener.refuse(&place, Refusal::Unreadable, why.clone()),
             From::Stdin => {

@@ -117,6 +117,10 @@ pub const SEEN_IDS_IN_MEMORY: usize = 900_000;
 /// Contents without an id of which it is kept in memory how often they came; more are counted on disk.
 pub const CONTENTS_COUNTED: usize = 500_000;
 
+/// Halves of items, and records of side files, that wait in memory for what they belong to, some 150 bytes each. Past
+/// that they are sorted on disk.
+pub const FRAGMENTS_WAITING: usize = 500_000;
+
 /// Bytes of rows that are sorted in memory before they go to disk.
 pub const SORTED_IN_MEMORY_BYTES: usize = 64 << 20;
 

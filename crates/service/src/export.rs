@@ -67,7 +67,7 @@ impl Feed for SelectedFeed<'_> {
     }
 
     fn feed(&mut self, to: &mut Outlet<'_>) -> Result<(), EngineError> {
-        let name = SourceName { label: STORE.into(), stem: STORE.into() };
+        let name = SourceName { label: STORE.into(), side_of: None };
         let source = Arc::new(Source { place: 0, name, format: None });
         let mut after = self.items_before();
         let mut ends = self.ends;

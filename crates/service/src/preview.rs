@@ -121,7 +121,7 @@ impl Feed for LinesFeed {
     }
 
     fn feed(&mut self, to: &mut Outlet<'_>) -> Result<(), EngineError> {
-        let name = SourceName { label: STORE.into(), stem: STORE.into() };
+        let name = SourceName { label: STORE.into(), side_of: None };
         let source = Arc::new(Source { place: 0, name, format: None });
         to.send(source, Work::Packed(Box::new(LinesBatch(Arc::clone(&self.0)))));
         Ok(())

@@ -73,6 +73,13 @@ impl Spool {
         Ok(())
     }
 
+    /// The file from its beginning, when all is written.
+    pub(super) fn into_file(self) -> io::Result<File> {
+        let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(file)
+    }
+
     /// Fills `bytes` with those that lie from `at`.
     pub(super) fn read(&mut self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(at))?; // which writes what is held first

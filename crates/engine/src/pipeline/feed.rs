@@ -1,16 +1,14 @@
-//! What is read: streams into batches of items, rows and halves of one item joined.
+//! What is read: streams into batches of items, those that are spread over several texts joined.
 
-use std::io;
 use std::sync::Arc;
 
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{ImportFormat, Shape, sniff};
-use retort_json::Parser;
+use retort_formats::import::{Entry, ImportFormat, Sniff, recognise};
+use retort_json::{JsonError, Parser};
 use retort_model::Tally;
 
 use super::aside::Batches;
-use super::halves::Halves;
-use super::rows::Rows;
+use super::reassemble::Reassembly;
 use super::{Feed, Outlet, RefusedInput, Source, Work};
 use crate::error::Error;
 use crate::panics::point;
@@ -23,8 +21,8 @@ const ITEMS_SNIFFED: usize = 16;
 pub struct InputsFeed<'p> {
     inputs: &'p Inputs,
     from: Option<&'static dyn ImportFormat>,
-    halves: Halves,
-    rows: Rows,
+    /// None once all is read.
+    reassembly: Option<Reassembly>,
     sources: usize,
     /// What was not read, by reason.
     pub passed_over: Tally<PassedOver>,
@@ -33,8 +31,8 @@ pub struct InputsFeed<'p> {
 impl<'p> InputsFeed<'p> {
     /// A feed of `inputs`, read as `from` where that was named.
     pub fn new(inputs: &'p Inputs, from: Option<&'static dyn ImportFormat>) -> Self {
-        let (halves, rows) = (Halves::default(), Rows::bounded(inputs.options.max_item));
-        Self { inputs, from, halves, rows, sources: 0, passed_over: inputs.passed_over.clone() }
+        let reassembly = Some(Reassembly::bounded(inputs.options.max_item));
+        Self { inputs, from, reassembly, sources: 0, passed_over: inputs.passed_over.clone() }
     }
 }
 
@@ -45,12 +43,13 @@ impl Feed for InputsFeed<'_> {
 
     fn feed(&mut self, to: &mut Outlet<'_>) -> Result<(), Error> {
         let read_bytes = Arc::clone(&to.read_bytes);
-        for file in &self.inputs.files {
+        for (file, side) in self.inputs.in_order(self.from) {
             point("open");
             let (inputs, from) = (self.inputs, self.from);
-            let more = file.each_stream(inputs, from, &read_bytes, &mut |name, stream| {
-                self.stream(name, stream, to)
-            })?;
+            let more =
+                file.each_stream(inputs, (from, side), &read_bytes, &mut |name, stream| {
+                    self.stream(name, stream, to)
+                })?;
             if !more {
                 return Ok(());
             }
@@ -72,7 +71,8 @@ impl InputsFeed<'_> {
         }
         let place = self.sources;
         self.sources += 1;
-        let mut source = Arc::new(Source { place, name, format: self.from });
+        let format = self.from.or(name.side_of);
+        let mut source = Arc::new(Source { place, name, format });
         let input = match stream {
             Stream::Items(input) => input,
             Stream::Refused(refusal, why) => {
@@ -107,20 +107,15 @@ impl InputsFeed<'_> {
                 return Ok(to.more_wanted());
             };
             if source.format.is_none()
-                && let Some(format) = format_of(&batch)
+                && let Some(format) = format_of(&batch, source.name.entry())
             {
-                let name =
-                    SourceName { label: source.name.label.clone(), stem: source.name.stem.clone() };
+                let name = source.name.clone();
                 source = Arc::new(Source { place, name, format: Some(format) });
             }
             let fail = |error| Error::Unpack { name: source.name.label.clone(), source: error };
-            let mut batches = match source.format {
-                Some(format) if format.has_rows() => {
-                    self.rows.take(batch, &source, format).map_err(fail)?
-                }
-                Some(format) if format.has_halves() => {
-                    let joined = self.halves.join(&batch, &source, format).map_err(fail)?;
-                    Batches::of(&source, joined)
+            let mut batches = match (source.format, &mut self.reassembly) {
+                (Some(format), Some(reassembly)) if reassembly.concerns(&source) => {
+                    reassembly.take(batch, &source, format).map_err(fail)?
                 }
                 _ => Batches::of(&source, batch),
             };
@@ -134,27 +129,36 @@ impl InputsFeed<'_> {
         }
     }
 
-    /// Sends the items whose rows might have gone on, then what never found its other half.
+    /// Sends the items of which more might have come.
     fn send_rest(&mut self, to: &mut Outlet<'_>) -> Result<(), Error> {
-        let fail = |what| move |source: io::Error| Error::Failed { what, source };
+        let Some(reassembly) = self.reassembly.take() else { return Ok(()) };
         let mut send = |source, batch| to.send(source, Work::Items(batch));
-        std::mem::take(&mut self.rows).end(&mut send).map_err(fail("the file of kept rows"))?;
-        std::mem::take(&mut self.halves).end(&mut send).map_err(fail("halves of conversations"))
+        let passed_over = &mut self.passed_over;
+        reassembly
+            .end(&mut send, &mut |side| passed_over.add(PassedOver::NoItem, &side.name.label))
+            .map_err(|source| Error::Failed { what: "the fragments of items on disk", source })
     }
 }
 
 /// The format of the first item that one recognises.
-fn format_of(batch: &Batch) -> Option<&'static dyn ImportFormat> {
+fn format_of(batch: &Batch, entry: Entry<'_>) -> Option<&'static dyn ImportFormat> {
     batch.items.iter().take(ITEMS_SNIFFED).find_map(|span| {
         let text = std::str::from_utf8(batch.item(span)).ok()?.trim_start_matches(is_between);
-        let shape = Shape::of(text).or_else(|_| {
+        let mut sniff = Sniff::found(text, entry);
+        if sniff.check().is_err() {
             // Several may stand on one line.
-            let mut parser = Parser::lenient(text);
-            parser.skip()?;
-            Shape::of(text.get(..parser.at()).unwrap_or_default())
-        });
-        sniff(&shape.ok()?)
+            sniff = Sniff::found(first_value(text).ok()?, entry);
+            sniff.check().ok()?;
+        }
+        recognise(&sniff)
     })
+}
+
+/// The first of the values that stand one behind another.
+fn first_value(text: &str) -> Result<&str, JsonError> {
+    let mut parser = Parser::lenient(text);
+    parser.skip()?;
+    Ok(text.get(..parser.at()).unwrap_or_default())
 }
 
 /// Whether a character may stand between values that stand one behind another.

@@ -8,13 +8,12 @@ mod aside;
 mod crew;
 mod feed;
 mod gather;
-mod halves;
 mod ids;
 mod learn;
 mod look;
 mod packed;
+mod reassemble;
 mod repeats;
-mod rows;
 mod work;
 
 use std::collections::BTreeMap;
@@ -206,6 +205,13 @@ pub struct Source {
     pub name: SourceName,
     /// The import format, once it is known.
     pub format: Option<&'static dyn ImportFormat>,
+}
+
+impl Source {
+    /// Whether it is a file beside the items, which is read with them.
+    fn is_side(&self) -> bool {
+        self.name.side_of.is_some()
+    }
 }
 
 /// Some items for a worker.

@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 use retort_formats::data::{Noted, Outcome, ShapeContext, ToolBench};
 use retort_formats::file::Rows;
 use retort_formats::import::split::{Batch, Fault, Span};
-use retort_formats::import::{ImportFormat, ItemError, Notes, Refusal, Shape, sniff};
+use retort_formats::import::{ImportFormat, ItemError, Items, Notes, Refusal, Sniff, recognise};
 use retort_formats::package::{FindingLine, List, Reject, write_extra};
 use retort_json::Parser;
 use retort_model::bounds::ITEM_BYTES;
@@ -364,87 +364,102 @@ pub fn parse<'b>(
     let mut read = Vec::with_capacity(batch.items.len());
     let mut notes = Notes::default();
     for (place, span) in (1..).zip(&batch.items) {
+        let mut pieces = Pieces { place, count: 0, source };
         let before = notes.clone();
-        let first = match parse_one(batch, span, source, named, &mut notes) {
-            Err(error) if error.refusal == Refusal::NotJson => {
-                let pieces = pieces(batch, span);
-                if !pieces.is_empty() {
-                    for (piece, span) in (1..).zip(&pieces) {
-                        let before = notes.clone();
-                        let item = parse_one(batch, span, source, named, &mut notes);
-                        take(
-                            item,
-                            place,
-                            (span, piece),
-                            source,
-                            (&before, &notes),
-                            &mut read,
-                            done,
-                        );
-                    }
-                    continue;
-                }
-                Err(error)
+        let first = parse_one(batch, span, source, named, &mut notes);
+        if first.as_ref().is_err_and(|error| error.refusal == Refusal::NotJson) {
+            let values = values(batch, span);
+            for span in &values {
+                let before = notes.clone();
+                let items = parse_one(batch, span, source, named, &mut notes);
+                pieces.take(items, span, (&before, &notes), &mut read, done);
             }
-            first => first,
-        };
-        take(first, place, (span, 1), source, (&before, &notes), &mut read, done);
+            if !values.is_empty() {
+                continue;
+            }
+        }
+        pieces.take(first, span, (&before, &notes), &mut read, done);
     }
     done.account.lone_surrogates = notes.lone_surrogates;
     done.account.duplicate_keys = notes.duplicate_keys;
     read
 }
 
-/// Takes an item that was parsed, or counts why it could not be. `piece` tells items on one line apart.
-fn take<'b>(
-    item: Result<Item<'b>, ItemError>,
+/// The items at one place of a batch: what several values on a line hold, or one text that holds several.
+struct Pieces<'s> {
     place: u64,
-    (span, piece): (&Span, usize),
-    source: &Source,
-    (before, after): (&Notes, &Notes),
-    read: &mut Vec<ReadItem<'b>>,
-    done: &mut BatchDone,
-) {
-    let mut item = match item {
-        Ok(item) => item,
-        Err(error) => return done.refuse(source, span, &error),
-    };
-    done.account.read_one(item.kind());
-    let from = source.format.map_or("", ImportFormat::name);
-    match &mut item {
-        Item::Conversation(Conversation { source, .. })
-        | Item::Document(Document { source, .. })
-            if source.is_empty() =>
-        {
-            *source = from.into();
+    /// Items and refusals so far.
+    count: usize,
+    source: &'s Source,
+}
+
+impl Pieces<'_> {
+    /// Takes the items of one value, or counts why it could not be read.
+    fn take<'b>(
+        &mut self,
+        items: Result<Items<'b>, ItemError>,
+        span: &Span,
+        notes: (&Notes, &Notes),
+        read: &mut Vec<ReadItem<'b>>,
+        done: &mut BatchDone,
+    ) {
+        match items {
+            Ok(items) => items.into_iter().for_each(|item| {
+                self.count += 1;
+                self.take_one(item, span, notes, read, done);
+            }),
+            Err(error) => {
+                self.count += 1;
+                done.refuse(self.source, span, &error);
+            }
         }
-        Item::Conversation(_) | Item::Run(_) | Item::Document(_) => {}
     }
-    let has_id = !item.id().is_empty();
-    if !has_id {
-        let place = format!("{}#{}", source.name.label, span.index);
-        let id = if piece > 1 { format!("{place}.{piece}") } else { place };
-        *item.id_mut() = id.into();
+
+    fn take_one<'b>(
+        &self,
+        mut item: Item<'b>,
+        span: &Span,
+        (before, after): (&Notes, &Notes),
+        read: &mut Vec<ReadItem<'b>>,
+        done: &mut BatchDone,
+    ) {
+        done.account.read_one(item.kind());
+        let from = self.source.format.map_or("", ImportFormat::name);
+        match &mut item {
+            Item::Conversation(Conversation { source, .. })
+            | Item::Document(Document { source, .. })
+                if source.is_empty() =>
+            {
+                *source = from.into();
+            }
+            Item::Conversation(_) | Item::Run(_) | Item::Document(_) => {}
+        }
+        let has_id = !item.id().is_empty();
+        if !has_id {
+            let place = format!("{}#{}", self.source.name.label, span.index);
+            let id = if self.count > 1 { format!("{place}.{}", self.count) } else { place };
+            *item.id_mut() = id.into();
+        }
+        done.warn_of_reading(&item, before, after, self.source, span);
+        read.push(ReadItem {
+            item,
+            place: self.place,
+            span: *span,
+            has_id,
+            content: None,
+            hash: None,
+            admitted: Admitted::Waiting,
+            is_kept_apart: false,
+        });
     }
-    done.warn_of_reading(&item, before, after, source, span);
-    read.push(ReadItem {
-        item,
-        place,
-        span: *span,
-        has_id,
-        content: None,
-        hash: None,
-        admitted: Admitted::Waiting,
-        is_kept_apart: false,
-    });
 }
 
 /// The values of a line on which several stand one behind another, or one among marks that part values elsewhere:
 /// commas, as in a list without its brackets, and the separators of JSON text sequences (RFC 7464). None if it is not so.
-fn pieces(batch: &Batch, span: &Span) -> Vec<Span> {
-    let mut pieces = Vec::new();
+fn values(batch: &Batch, span: &Span) -> Vec<Span> {
+    let mut values = Vec::new();
     let bytes = batch.item(span);
-    let Ok(text) = simdutf8::basic::from_utf8(bytes) else { return pieces };
+    let Ok(text) = simdutf8::basic::from_utf8(bytes) else { return values };
     let skip = |at: usize| {
         let rest = text.get(at..).unwrap_or_default();
         at + rest.len() - rest.trim_start_matches(is_between).len()
@@ -452,17 +467,17 @@ fn pieces(batch: &Batch, span: &Span) -> Vec<Span> {
     let mut at = skip(0);
     while let Some(rest) = text.get(at..).filter(|rest| rest.starts_with(['{', '['])) {
         let mut parser = Parser::lenient(rest);
-        // What is broken is the last piece.
+        // What is broken is the last value.
         let length = parser.skip().map_or(rest.len(), |()| parser.at());
         let byte = span.byte + at as u64;
-        pieces.push(Span { start: span.start + at, end: span.start + at + length, byte, ..*span });
+        values.push(Span { start: span.start + at, end: span.start + at + length, byte, ..*span });
         at = skip(at + length);
     }
-    let is_whole = pieces.first().is_some_and(|one| one.end - one.start == text.trim().len());
+    let is_whole = values.first().is_some_and(|one| one.end - one.start == text.trim().len());
     if at < text.len() || is_whole {
-        pieces.clear();
+        values.clear();
     }
-    pieces
+    values
 }
 
 fn parse_one<'b>(
@@ -471,7 +486,7 @@ fn parse_one<'b>(
     source: &Source,
     named: Option<&'static dyn ImportFormat>,
     notes: &mut Notes,
-) -> Result<Item<'b>, ItemError> {
+) -> Result<Items<'b>, ItemError> {
     if let Some(fault) = span.fault {
         return Err(match fault {
             Fault::TooLarge(most) => {
@@ -505,26 +520,28 @@ fn parse_one<'b>(
     // Numbers, texts and the like are JSON, but no conversation in any format.
     let nests = text.trim_start().starts_with(['{', '[']);
     if let Some(format) = source.format.filter(|_| nests) {
-        let item = format.read(text, notes);
+        let items = format.read_all(text, notes);
         // A stream may hold more than one shape; where the format was not named, another may know the item.
-        if let Err(error) = &item
+        if let Err(error) = &items
             && error.refusal == Refusal::UnknownShape
         {
-            let shape = Shape::of(text)?;
-            let other = sniff(&shape).filter(|other| other.name() != format.name());
+            let sniff = Sniff::found(text, source.name.entry());
+            sniff.check()?;
+            let other = recognise(&sniff).filter(|other| other.name() != format.name());
             if let Some(other) = other.filter(|_| named.is_none()) {
-                return other.read(text, notes);
+                return other.read_all(text, notes);
             }
-            let why = format!("{}: {}", shape.words(), error.message);
+            let why = format!("{}: {}", sniff.words(), error.message);
             return Err(ItemError::new(error.refusal, error.at, why));
         }
-        return item;
+        return items;
     }
-    let words = Shape::of(text)?.words();
+    let sniff = Sniff::of(text);
+    sniff.check()?;
     Err(ItemError::new(
         Refusal::UnknownShape,
         0,
-        format!("{words}: no import format knows it; name one with `--from`"),
+        format!("{}: no import format knows it; name one with `--from`", sniff.words()),
     ))
 }
 

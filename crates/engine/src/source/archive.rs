@@ -11,10 +11,10 @@ use retort_model::bounds::ARCHIVE_ENTRIES;
 use zip::CompressionMethod;
 use zip::result::ZipError;
 
-use super::PassedOver;
 use super::beside::Beside;
 use super::bytes::{Bounded, damaged, unsupported};
 use super::open::{Opener, Place, spool};
+use super::{PassedOver, sides_among};
 use crate::error::Error;
 
 /// Files that Retort writes beside the data of a package: no histories.
@@ -43,7 +43,10 @@ impl Opener<'_> {
             Err(error) => return self.fail(place, &error),
         };
         refuse_overlaps(&mut entries);
-        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        let sides = sides_among(self.from, &names);
+        // What is read with items comes before them.
+        entries.sort_by_cached_key(|entry| (!sides.is_read(&entry.name), entry.name.clone()));
         let has = |name: &str| entries.iter().any(|entry| entry.name == name);
         let is_package = has(MANIFEST) && has(CARD);
         for name in repeated {
@@ -67,7 +70,7 @@ impl Opener<'_> {
             if is_package && PACKAGE_FILES.contains(&name.as_str()) || name.ends_with(['/', '\\']) {
                 continue;
             }
-            let place = place.entry(&name);
+            let place = place.entry(&name).declared(sides.of(&name));
             let more = if let Some((refusal, why)) = refused {
                 self.refuse(&place, refusal, why)?
             } else if let Some(why) = passed_over(&name) {

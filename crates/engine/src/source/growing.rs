@@ -26,7 +26,7 @@ fn read(archive: &[u8]) -> (u64, usize, usize) {
             }
             Ok(true)
         };
-        file.each_stream(&inputs, None, &Arc::default(), &mut take).unwrap();
+        file.each_stream(&inputs, (None, None), &Arc::default(), &mut take).unwrap();
     }
     (bytes, read, not_read)
 }

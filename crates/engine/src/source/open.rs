@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use retort_formats::file::{self, ReadSeek};
 use retort_formats::import::split::Splitter;
 use retort_formats::import::table::Table;
-use retort_formats::import::{ImportFormat, Refusal, Shape, sniff};
+use retort_formats::import::{ImportFormat, Refusal, Side, Sniff, recognise};
 use retort_model::bounds::{ARCHIVE_DEPTH, SNIFFED_BYTES};
 
 use super::beside::Beside;
@@ -42,6 +42,19 @@ pub(super) enum Expected {
     ByName,
     /// Its name says nothing: it is read if its content is that of a history.
     Odd,
+    /// Its name is that of a file beside a history that holds none: as [`Self::Odd`].
+    Side,
+}
+
+impl Expected {
+    /// Why a file that is read only if its content is that of a history is passed over, and it is none.
+    fn passed_over(self) -> Option<PassedOver> {
+        match self {
+            Self::Named | Self::ByName => None,
+            Self::Odd => Some(PassedOver::NotAHistory),
+            Self::Side => Some(PassedOver::SideFile),
+        }
+    }
 }
 
 /// A stream inside a file.
@@ -49,6 +62,8 @@ pub(super) enum Expected {
 pub(super) struct Place {
     pub(super) label: String,
     pub(super) expected: Expected,
+    /// The format with whose items it is read.
+    pub(super) side_of: Option<&'static dyn ImportFormat>,
     /// What it is packed in.
     depth: usize,
 }
@@ -86,7 +101,7 @@ pub(super) fn expected_by_name(name: &str) -> Expected {
 
 impl Place {
     pub(super) fn new(label: &str, expected: Expected) -> Self {
-        Self { label: label.to_owned(), expected, depth: 0 }
+        Self { label: label.to_owned(), expected, side_of: None, depth: 0 }
     }
 
     /// An entry of the archive that stands here.
@@ -95,14 +110,23 @@ impl Place {
         Self {
             label: format!("{}/{visible}", self.label),
             expected: expected_by_name(name),
+            side_of: None,
             depth: self.depth + 1,
         }
     }
 
+    /// The same as what formats declare it to be.
+    pub(super) fn declared(mut self, side: Option<Side>) -> Self {
+        match side {
+            Some(Side::Read(format)) => self.side_of = Some(format),
+            Some(Side::Ignored) => self.expected = Expected::Side,
+            None => {}
+        }
+        self
+    }
+
     fn name(&self) -> SourceName {
-        let name = self.label.rsplit(['/', '\\']).next().unwrap_or(&self.label);
-        let stem = name.split('.').next().unwrap_or(name).to_owned();
-        SourceName { label: self.label.clone(), stem }
+        SourceName { label: self.label.clone(), side_of: self.side_of }
     }
 
     /// Whether one of the endings is this.
@@ -205,13 +229,14 @@ impl Opener<'_> {
                 Err(error) => self.fail(place, &error),
             },
             Kind::Tar => self.tar(place, &mut whole),
-            Kind::Foreign(_) if place.expected == Expected::Odd => {
-                self.pass_over(place, PassedOver::NotSupported)
-            }
-            Kind::Foreign(what) => {
-                let why = format!("it is {what}, which is not read");
-                self.refuse(place, Refusal::Unsupported, why)
-            }
+            Kind::Foreign(what) => match place.expected {
+                Expected::Named | Expected::ByName => {
+                    let why = format!("it is {what}, which is not read");
+                    self.refuse(place, Refusal::Unsupported, why)
+                }
+                Expected::Odd => self.pass_over(place, PassedOver::NotSupported),
+                Expected::Side => self.pass_over(place, PassedOver::SideFile),
+            },
             Kind::Utf16 { big_endian } => self.text(place, &mut Utf16::new(whole, big_endian)),
             Kind::Text => self.text(place, &mut whole),
         }
@@ -228,8 +253,8 @@ impl Opener<'_> {
             return self.rows(place, input);
         }
         // Documents of offices are ZIP archives, too.
-        if place.expected == Expected::Odd && !place.ends("zip") {
-            return self.pass_over(place, PassedOver::NotAHistory);
+        if let Some(why) = place.expected.passed_over().filter(|_| !place.ends("zip")) {
+            return self.pass_over(place, why);
         }
         self.zip(place, &mut BufReader::new(input))
     }
@@ -260,7 +285,7 @@ impl Opener<'_> {
         };
         // What begins as JSON does is not looked at further, unless its name says nothing.
         let is_plain = matches!(first.bytes.first(), Some(b'{' | b'[') | None);
-        if is_plain && place.expected != Expected::Odd {
+        if is_plain && place.expected.passed_over().is_none() {
             return self.items(place, &mut first.chain(input));
         }
         let start = match Start::read(&mut first.chain(&mut *input), SNIFFED_BYTES) {
@@ -268,11 +293,13 @@ impl Opener<'_> {
             Err(error) => return self.fail(place, &error),
         };
         let row = || Table::read(start.bytes.as_slice()).ok()?.next()?.ok();
-        if !is_plain && row().is_some_and(|row| self.is_history(row.as_bytes())) {
+        if !is_plain && row().is_some_and(|row| self.is_history(place, row.as_bytes())) {
             return self.table(place, &mut start.chain(input));
         }
-        if place.expected == Expected::Odd && !self.is_history(&start.bytes) {
-            return self.pass_over(place, PassedOver::NotAHistory);
+        if let Some(why) =
+            place.expected.passed_over().filter(|_| !self.is_history(place, &start.bytes))
+        {
+            return self.pass_over(place, why);
         }
         self.items(place, &mut start.chain(input))
     }
@@ -289,7 +316,7 @@ impl Opener<'_> {
             Err(error) => return self.fail(place, &error),
         };
         if let Some(row) = &first
-            && !self.is_history(row.as_bytes())
+            && !self.is_history(place, row.as_bytes())
         {
             if place.expected != Expected::Named {
                 return self.pass_over(place, PassedOver::NotAHistory);
@@ -309,16 +336,26 @@ impl Opener<'_> {
         self.items(place, &mut Lines { rows, line: Cursor::default() })
     }
 
-    /// Whether one of the first items is of an import format; of the one that was named, whether there is an item.
-    fn is_history(&self, start: &[u8]) -> bool {
+    /// Whether one of the first items is of an import format; of the one that was named, whether there is an item, but
+    /// for side files.
+    fn is_history(&self, place: &Place, start: &[u8]) -> bool {
         let Ok(Some(batch)) = Splitter::new(start).next(Default::default()) else { return false };
         let is_cut = start.len() >= SNIFFED_BYTES && batch.items.len() < 2;
         batch.items.iter().take(16).any(|span| {
             let Ok(text) = std::str::from_utf8(batch.item(span)) else { return false };
             let text = text.trim_start();
             let nests = text.starts_with(['{', '[']);
-            match Shape::of(text) {
-                Ok(shape) => nests && (self.from.is_some() || sniff(&shape).is_some()),
+            let sniff = Sniff::of(text);
+            match sniff.check() {
+                Ok(()) => {
+                    nests
+                        && match self.from {
+                            Some(from) => {
+                                place.expected != Expected::Side || from.recognises(&sniff)
+                            }
+                            None => recognise(&sniff).is_some(),
+                        }
+                }
                 Err(_) => nests && is_cut,
             }
         })

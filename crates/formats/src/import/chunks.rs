@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use retort_json::{Kind, Parser};
-use retort_model::{Chunk, Document, Item};
+use retort_model::{Chunk, Document};
 
 use super::documents::{named, of_chunk};
 use super::fields::{each_field, keep, put};
-use super::format::{ImportFormat, ItemError, Notes, Refusal};
-use super::shape::Shape;
+use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
+use super::sniff::{Entry, Sniff};
 
 /// The format.
 pub(super) struct Chunks;
@@ -26,35 +26,21 @@ impl ImportFormat for Chunks {
         "chunks of documents, one a row, with their embeddings: JSON Lines or Parquet"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        shape.has("text")
-            && (shape.has("embedding") || shape.has("vector") || shape.has("chunk_index"))
-            && DOCUMENT.iter().any(|name| shape.has(name))
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        sniff.has("text")
+            && (sniff.has("embedding") || sniff.has("vector") || sniff.has("chunk_index"))
+            && DOCUMENT.iter().any(|name| sniff.has(name))
     }
 
-    fn has_rows(&self) -> bool {
-        true
+    fn spread(&self) -> Spread {
+        Spread::Rows
     }
 
-    fn row_key(&self, item: &str) -> Option<String> {
-        let mut parser = Parser::lenient(item);
-        let mut keys: [Option<String>; DOCUMENT.len()] = Default::default();
-        parser.object().ok()?;
-        while let Some(key) = parser.next_key().ok()? {
-            match DOCUMENT.iter().position(|name| *name == key) {
-                Some(at) => {
-                    let raw = parser.raw().ok()?;
-                    if let Some(slot) = keys.get_mut(at).filter(|_| !raw.is_null()) {
-                        *slot = Some(format!("{at} {}", raw.as_str()));
-                    }
-                }
-                None => parser.skip().ok()?,
-            }
-        }
-        keys.into_iter().flatten().next()
+    fn fragments<'t>(&self, text: &'t str, _entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
+        into.extend(document_of(text).map(|key| Fragment { key, order: 0, text: text.into() }));
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let mut document = Document::default();
         if parser.kind()? == Kind::Array {
@@ -75,6 +61,25 @@ impl ImportFormat for Chunks {
         notes.count(&parser);
         Ok(document.into())
     }
+}
+
+/// What a row names its document by.
+fn document_of(row: &str) -> Option<String> {
+    let mut parser = Parser::lenient(row);
+    let mut keys: [Option<String>; DOCUMENT.len()] = Default::default();
+    parser.object().ok()?;
+    while let Some(key) = parser.next_key().ok()? {
+        match DOCUMENT.iter().position(|name| *name == key) {
+            Some(at) => {
+                let raw = parser.raw().ok()?;
+                if let Some(slot) = keys.get_mut(at).filter(|_| !raw.is_null()) {
+                    *slot = Some(format!("{at} {}", raw.as_str()));
+                }
+            }
+            None => parser.skip().ok()?,
+        }
+    }
+    keys.into_iter().flatten().next()
 }
 
 /// Puts chunks in the order of their indexes, where each has one of its own; else they stay as they came.

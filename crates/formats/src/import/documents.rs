@@ -2,11 +2,11 @@
 //! `src/db/schema.ts`, and `spec/bulk-export.md`.
 
 use retort_json::{Kind, Parser, RawJson, Text};
-use retort_model::{Chunk, Document, Embedding, Item, Time};
+use retort_model::{Chunk, Document, Embedding, Time};
 
 use super::fields::{count_or_keep, each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
-use super::format::{ImportFormat, ItemError, Notes, Refusal};
-use super::shape::Shape;
+use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::sniff::Sniff;
 use super::vector::{vector, vector_in_text};
 
 /// The format.
@@ -21,14 +21,14 @@ impl ImportFormat for Documents {
         "documents with their chunks and embeddings, one a line, as UIUC.chat exports them"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        let has = |names: &[&str]| names.iter().any(|name| shape.has(name));
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        let has = |names: &[&str]| names.iter().any(|name| sniff.has(name));
         has(&["contexts", "chunks"])
             && has(&["readable_filename", "s3_path", "base_url", "url"])
             && !has(&["messages", "convo", "rounds"])
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let mut document = Document::default();
         let (mut has_chunks, mut model) = (false, None);

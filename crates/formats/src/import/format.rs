@@ -1,11 +1,12 @@
 //! What an import format is, and what its reader says of an item.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use retort_json::{JsonError, Parser};
-use retort_model::{Conversation, Item, NotUnderstood, Run, canonical::CanonicalError};
+use retort_model::{Conversation, Document, Item, NotUnderstood, Run, canonical::CanonicalError};
 
-use super::shape::Shape;
+use super::sniff::{Entry, Sniff};
 
 /// A shape of histories that can be read.
 pub trait ImportFormat: Sync {
@@ -15,68 +16,164 @@ pub trait ImportFormat: Sync {
     /// Where such histories come from, in one line.
     fn about(&self) -> &'static str;
 
-    /// Whether an item of this shape is one of this format.
-    fn recognises(&self, shape: &Shape<'_>) -> bool;
+    /// Whether an item is one of this format.
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool;
 
-    /// Parses one item; what the reader cannot place goes to the notes.
+    /// Parses what one text holds; what the reader cannot place goes to the notes.
     ///
     /// # Errors
-    /// What is wrong with the item, and at which byte of it.
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError>;
+    /// What is wrong with the text, and at which byte of it.
+    fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError>;
 
-    /// Reads one item, with what its reader could not place.
+    /// Reads what one text holds, with what its reader could not place. That counts for each of several items.
     ///
     /// # Errors
-    /// What is wrong with the item, and at which byte of it.
-    fn read<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
-        let mut item = self.parse(item, notes);
+    /// What is wrong with the text, and at which byte of it.
+    fn read_all<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
+        let items = self.parse(text, notes);
         let unplaced = notes.take_unplaced();
-        if let Ok(
-            Item::Conversation(Conversation { not_understood, .. })
-            | Item::Run(Run { not_understood, .. }),
-        ) = &mut item
-        {
-            // A row of Retort's own tells what was met before.
-            let before: Vec<_> = not_understood.iter().map(|one| one.raw.clone()).collect();
-            not_understood.extend(unplaced.into_iter().filter(|one| !before.contains(&one.raw)));
+        let mut items = items?;
+        if unplaced.is_empty() {
+            return Ok(items);
         }
-        item
+        if let (Some(first), None) = (unplaced.first(), &items.first) {
+            let why = format!("it was not understood: {}", first.path);
+            return Err(ItemError::new(Refusal::UnknownShape, 0, why));
+        }
+        for item in items.iter_mut() {
+            if let Item::Conversation(Conversation { not_understood, .. })
+            | Item::Run(Run { not_understood, .. }) = item
+            {
+                // A row of Retort's own tells what was met before.
+                let before: Vec<_> = not_understood.iter().map(|one| one.raw.clone()).collect();
+                let new = unplaced.iter().filter(|one| !before.contains(&one.raw));
+                not_understood.extend(new.cloned());
+            }
+        }
+        Ok(items)
     }
 
-    /// Whether its sources may keep one conversation in two places.
-    fn has_halves(&self) -> bool {
-        false
+    /// Reads a text that holds one item.
+    ///
+    /// # Errors
+    /// As [`Self::read_all`], or there are none or several items.
+    fn read<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+        let Items { first, rest } = self.read_all(text, notes)?;
+        first.filter(|_| rest.is_empty()).ok_or_else(|| {
+            ItemError::new(Refusal::UnknownShape, 0, "it does not hold exactly one item")
+        })
     }
 
-    /// The key that joins the item with its other half, for sources that keep one conversation in two places.
-    /// `stem` is the name of the item's file without its ending.
-    fn half(&self, _item: &str, _stem: &str) -> Option<Half> {
+    /// How its items are spread over texts.
+    fn spread(&self) -> Spread {
+        Spread::No
+    }
+
+    /// The fragments of items that a text holds, where items are spread over texts or have side files. A text without
+    /// any is an item of its own.
+    fn fragments<'t>(&self, text: &'t str, entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
+        let _ = (text, entry, into);
+    }
+
+    /// What its archives and folders hold beside the items.
+    fn side_files(&self) -> Option<&'static SideFiles> {
         None
-    }
-
-    /// Whether its items are rows of which several make up one.
-    fn has_rows(&self) -> bool {
-        false
-    }
-
-    /// What the rows of one item have in common. They are read together, as a list.
-    fn row_key(&self, _item: &str) -> Option<String> {
-        None
-    }
-
-    /// One item of the two halves of a conversation.
-    fn join(&self, first: &str, second: &str) -> String {
-        format!("[{first},{second}]")
     }
 }
 
-/// Half of a conversation.
+impl fmt::Debug for dyn ImportFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How a format's items are spread over texts. What is joined is read as a JSON list of the fragments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// A text is an item. Fragments are the items, by the key under which their side files name them.
+    No,
+    /// An item is any number of rows, which follow one another as a rule: it is complete when another one follows.
+    Rows,
+    /// An item is two halves, told apart by their order: it is complete with the second. One alone is read as it is.
+    Halves,
+    /// An item is any number of fragments, anywhere: it is complete when all is read.
+    Anywhere,
+}
+
+/// A part of an item that is spread over texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Half {
-    /// What both halves have in common.
+pub struct Fragment<'t> {
+    /// What the fragments of one item have in common, and no other.
     pub key: String,
-    /// Which half it is: whether it holds the messages.
-    pub has_messages: bool,
+    /// Its place in the item; fragments with the same stay in the order in which they were read.
+    pub order: u64,
+    /// What is read of it.
+    pub text: Cow<'t, str>,
+}
+
+/// What archives and folders of a format hold, by the names of the files. A `*` in a name stands for anything.
+#[derive(Debug)]
+pub struct SideFiles {
+    /// Files of items: beside one of them, the others are what they are declared to be.
+    pub items: &'static [&'static str],
+    /// Files whose texts are fragments of the items beside them, and are read before these.
+    pub read: &'static [&'static str],
+    /// Files without items.
+    pub ignored: &'static [&'static str],
+}
+
+/// What one text holds: none, one or several items.
+#[derive(Debug, Default)]
+pub struct Items<'a> {
+    first: Option<Item<'a>>,
+    rest: Vec<Item<'a>>,
+}
+
+impl<'a> Items<'a> {
+    /// Adds an item behind the others.
+    pub fn push(&mut self, item: impl Into<Item<'a>>) {
+        match self.first {
+            None => self.first = Some(item.into()),
+            Some(_) => self.rest.push(item.into()),
+        }
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Item<'a>> {
+        self.first.iter_mut().chain(&mut self.rest)
+    }
+}
+
+impl<'a> IntoIterator for Items<'a> {
+    type Item = Item<'a>;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Item<'a>>, std::vec::IntoIter<Item<'a>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.rest)
+    }
+}
+
+impl<'a> From<Item<'a>> for Items<'a> {
+    fn from(item: Item<'a>) -> Self {
+        Self { first: Some(item), rest: Vec::new() }
+    }
+}
+
+impl<'a> From<Conversation<'a>> for Items<'a> {
+    fn from(conversation: Conversation<'a>) -> Self {
+        Item::from(conversation).into()
+    }
+}
+
+impl<'a> From<Run<'a>> for Items<'a> {
+    fn from(run: Run<'a>) -> Self {
+        Item::from(run).into()
+    }
+}
+
+impl<'a> From<Document<'a>> for Items<'a> {
+    fn from(document: Document<'a>) -> Self {
+        Item::from(document).into()
+    }
 }
 
 /// What a reader noticed in an item that it could read.

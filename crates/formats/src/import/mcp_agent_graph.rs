@@ -3,15 +3,15 @@
 //! `repositories/conversation_repository.py`, `agent_run_repository.py` and `graph_run_repository.py`.
 
 use retort_json::{Kind as JsonKind, Parser};
-use retort_model::{Conversation, Fields, Item, Kind, Round, Task};
+use retort_model::{Conversation, Fields, Kind, Round, Task};
 
 use super::chat;
 use super::fields::{
     count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
     texts_or_keep, time_or_keep,
 };
-use super::format::{Half, ImportFormat, ItemError, Notes, Refusal};
-use super::shape::Shape;
+use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
+use super::sniff::{Entry, Sniff};
 
 /// The format.
 pub(super) struct McpAgentGraph;
@@ -25,23 +25,24 @@ impl ImportFormat for McpAgentGraph {
         "mcp-agent-graph's documents: chat, agent and graph conversations, metadata and runs joined or apart"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        let is_round = |key: &&str| matches!(*key, "messages" | "round" | "node_name");
-        let is_named = ["_id", "conversation_id", "id"].iter().any(|key| shape.has(key));
-        let rounds = shape.within("rounds");
-        let is_run = shape.has("rounds")
-            && !shape.has("retort")
-            && (rounds.iter().any(is_round) || rounds.is_empty() && is_named);
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        let is_named = ["_id", "conversation_id", "id"].iter().any(|key| sniff.has(key));
+        let has_rounds = || {
+            let of_round = ["messages", "round", "node_name"];
+            of_round.iter().any(|key| sniff.holds(&["rounds", key]))
+                || (is_named && !sniff.has_keys(&["rounds"]))
+        };
+        let is_run = sniff.has("rounds") && !sniff.has("retort") && has_rounds();
         let is_metadata =
-            shape.has("type") && (shape.has("round_count") || shape.has("total_token_usage"));
+            sniff.has("type") && (sniff.has("round_count") || sniff.has("total_token_usage"));
         is_run || is_metadata
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let mut read = Read::default();
         if parser.kind()? == JsonKind::Array {
-            // The two halves, as `join` puts them together.
+            // The two halves.
             parser.array()?;
             while parser.next_element()? {
                 read.document(&mut parser, notes)?;
@@ -60,40 +61,46 @@ impl ImportFormat for McpAgentGraph {
         Ok(conversation.into())
     }
 
-    fn has_halves(&self) -> bool {
-        true
+    fn spread(&self) -> Spread {
+        Spread::Halves
     }
 
-    fn half(&self, item: &str, stem: &str) -> Option<Half> {
-        let mut parser = Parser::lenient(item);
-        let (mut id, mut conversation_id, mut has_messages, mut has_metadata) =
-            (None, None, false, false);
-        parser.object().ok()?;
-        while let Some(key) = parser.next_key().ok()? {
-            match &*key {
-                "_id" => id = id_or_keep(&mut parser, key, &mut Fields::new()).ok()?,
-                "conversation_id" => {
-                    conversation_id = id_or_keep(&mut parser, key, &mut Fields::new()).ok()?;
-                }
-                "rounds" => {
-                    has_messages = true;
-                    parser.skip().ok()?;
-                }
-                "type" | "title" | "round_count" => {
-                    has_metadata = true;
-                    parser.skip().ok()?;
-                }
-                _ => parser.skip().ok()?,
-            }
-        }
-        if has_messages && has_metadata {
-            return None;
-        }
-        let key = conversation_id
-            .or(id)
-            .map_or_else(|| format!("file {stem}"), |id| format!("id {}", id.decoded()));
-        Some(Half { key, has_messages })
+    fn fragments<'t>(&self, text: &'t str, entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
+        into.extend(half(text, entry).ok().flatten());
     }
+}
+
+/// A document that has the rounds of a conversation or what tells of it, and not both. It is known by its id, or by the
+/// name of its file.
+fn half<'t>(text: &'t str, entry: Entry<'_>) -> Result<Option<Fragment<'t>>, ItemError> {
+    let mut parser = Parser::lenient(text);
+    let (mut id, mut conversation_id) = (None, None);
+    let (mut has_rounds, mut has_metadata) = (false, false);
+    parser.object()?;
+    while let Some(key) = parser.next_key()? {
+        match &*key {
+            "_id" => id = id_or_keep(&mut parser, key, &mut Fields::new())?,
+            "conversation_id" => {
+                conversation_id = id_or_keep(&mut parser, key, &mut Fields::new())?;
+            }
+            "rounds" => {
+                has_rounds = true;
+                parser.skip()?;
+            }
+            "type" | "title" | "round_count" => {
+                has_metadata = true;
+                parser.skip()?;
+            }
+            _ => parser.skip()?,
+        }
+    }
+    if has_rounds && has_metadata {
+        return Ok(None);
+    }
+    let key = conversation_id
+        .or(id)
+        .map_or_else(|| format!("file {}", entry.stem()), |id| format!("id {}", id.decoded()));
+    Ok(Some(Fragment { key, order: u64::from(has_rounds), text: text.into() }))
 }
 
 #[derive(Default)]

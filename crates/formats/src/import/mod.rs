@@ -1,7 +1,7 @@
 //! Readers: foreign bytes to items. One file a format; [`FORMATS`] is the list of them.
 //!
-//! [`split`] cuts a stream into items, [`Shape`] tells the formats what an item looks like, and a format's
-//! reader turns its text into an [`Item`](retort_model::Item). A bad item is refused with its position and passed over.
+//! [`split`] cuts a stream into texts, [`Sniff`] answers what the formats ask of one to know their own, and a format's
+//! reader turns it into [`Items`]. A bad item is refused with its position and passed over.
 
 mod answers;
 mod bag;
@@ -24,16 +24,18 @@ mod requests;
 mod retort;
 mod roles;
 mod runs;
-mod shape;
 mod sharegpt;
+mod side;
+mod sniff;
 pub mod split;
 pub mod table;
 mod uiuc_chat;
 mod unplaced;
 mod vector;
 
-pub use format::{Half, ImportFormat, ItemError, Notes, Refusal};
-pub use shape::Shape;
+pub use format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, SideFiles, Spread};
+pub use side::{Side, Sides};
+pub use sniff::{Entry, Sniff};
 
 /// All import formats. Where two recognise an item, the first is taken: the special stand before the general.
 pub static FORMATS: &[&dyn ImportFormat] = &[
@@ -56,7 +58,7 @@ pub fn by_name(name: &str) -> Option<&'static dyn ImportFormat> {
     FORMATS.iter().copied().find(|format| format.name() == name)
 }
 
-/// The format of an item of that shape.
-pub fn sniff(shape: &Shape<'_>) -> Option<&'static dyn ImportFormat> {
-    FORMATS.iter().copied().find(|format| format.recognises(shape))
+/// The format that recognises an item.
+pub fn recognise(sniff: &Sniff<'_>) -> Option<&'static dyn ImportFormat> {
+    FORMATS.iter().copied().find(|format| format.recognises(sniff))
 }

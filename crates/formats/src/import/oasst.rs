@@ -3,12 +3,12 @@
 //! `OpenAssistant/oasst1`.
 
 use retort_json::{Parser, RawJson};
-use retort_model::{Conversation, Item, Message, Parent, Round};
+use retort_model::{Conversation, Message, Parent, Round};
 
 use super::bag::{self, Bag};
 use super::chat;
-use super::format::{ImportFormat, ItemError, Notes, Refusal};
-use super::shape::Shape;
+use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::sniff::Sniff;
 
 /// The format.
 pub(super) struct Oasst;
@@ -25,12 +25,11 @@ impl ImportFormat for Oasst {
         "OpenAssistant's message trees: `prompt` with `replies`"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        let keys = shape.within("prompt");
-        keys.contains(&"replies") && keys.contains(&"text")
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        sniff.holds(&["prompt", "replies"]) && sniff.holds(&["prompt", "text"])
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let mut bag = Bag::read(&mut parser, notes)?;
         parser.end()?;

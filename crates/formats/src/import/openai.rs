@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use retort_json::{Kind, Parser, RawJson, Text};
-use retort_model::{Conversation, Fields, Item, Label, Message, Role, Round};
+use retort_model::{Conversation, Fields, Label, Message, Role, Round};
 
 use super::answers::{self, Answer, PREFERRED, REJECTED};
 use super::bag::{self, Bag};
@@ -15,9 +15,9 @@ use super::fields::{
     count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
     texts_or_keep, time_or_keep,
 };
-use super::format::{ImportFormat, ItemError, Notes, Refusal};
+use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::links::linked;
-use super::shape::Shape;
+use super::sniff::Sniff;
 use super::unplaced::{self, Least, says};
 use super::{chat, definitions};
 
@@ -35,25 +35,33 @@ impl ImportFormat for OpenAi {
         "OpenAI chat messages: objects with `messages` (and `tools`), or bare lists of messages"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        shape.is_message_array()
-            || (MESSAGES.iter().any(|key| shape.has(key)) && shape.has_messages())
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        sniff.is_message_array()
+            || (MESSAGES.iter().any(|key| sniff.has(key)) && sniff.has_messages())
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
-        let mut parser = Parser::lenient(item);
-        let conversation = if parser.kind()? == Kind::Array {
-            let mut rounds = Rounds::default();
-            chat::each_message(&mut parser, &[], notes, |message| rounds.push(message))?;
-            let rounds = linked(rounds.finish(Vec::new()), notes)?;
-            Conversation { rounds, ..Conversation::default() }
-        } else {
-            object(&mut parser, &MESSAGES, &[], notes)?
-        };
-        parser.end()?;
-        notes.count(&parser);
-        Ok(conversation.into())
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
+        conversation(item, notes).map(Items::from)
     }
+}
+
+/// Reads a list of messages, or an object that has one.
+pub(super) fn conversation<'a>(
+    item: &'a str,
+    notes: &mut Notes,
+) -> Result<Conversation<'a>, ItemError> {
+    let mut parser = Parser::lenient(item);
+    let conversation = if parser.kind()? == Kind::Array {
+        let mut rounds = Rounds::default();
+        chat::each_message(&mut parser, &[], notes, |message| rounds.push(message))?;
+        let rounds = linked(rounds.finish(Vec::new()), notes)?;
+        Conversation { rounds, ..Conversation::default() }
+    } else {
+        object(&mut parser, &MESSAGES, &[], notes)?
+    };
+    parser.end()?;
+    notes.count(&parser);
+    Ok(conversation)
 }
 
 /// Where the system's text stands beside the messages.

@@ -3,13 +3,13 @@
 //! dataset formats of TRL's documentation.
 
 use retort_json::{Kind, Parser, RawJson};
-use retort_model::{Fields, Item, Role};
+use retort_model::{Fields, Role};
 
 use super::bag::{self, Bag};
-use super::format::{ImportFormat, ItemError, Notes, Refusal};
+use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
 use super::roles::role_of;
-use super::shape::Shape;
+use super::sniff::Sniff;
 
 /// The format.
 pub(super) struct Preference;
@@ -23,15 +23,15 @@ impl ImportFormat for Preference {
         "preference data: `chosen` and `rejected` as lists of messages or, with a `prompt`, as text"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        let speaks = |key: &str| shape.within(key).contains(&"role");
-        let has_both = shape.has("chosen") && shape.has("rejected");
-        !shape.has("messages")
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        let speaks = |key: &str| sniff.holds(&[key, "role"]);
+        let has_both = sniff.has("chosen") && sniff.has("rejected");
+        !sniff.has("messages")
             && has_both
-            && (shape.has("prompt") || speaks("chosen") && speaks("rejected"))
+            && (sniff.has("prompt") || speaks("chosen") && speaks("rejected"))
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         if parser.kind()? != Kind::Object {
             return Err(unknown(parser.at()));

@@ -5,11 +5,10 @@
 use std::borrow::Cow;
 
 use retort_json::{Kind, Parser, RawJson};
-use retort_model::{Conversation, Item};
 
-use super::format::{ImportFormat, ItemError, Notes, Refusal};
-use super::openai::OpenAi;
-use super::shape::Shape;
+use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::openai;
+use super::sniff::Sniff;
 
 /// The format.
 pub(super) struct PromptCompletion;
@@ -23,11 +22,11 @@ impl ImportFormat for PromptCompletion {
         "rows of `prompt` and `completion`, each a list of messages, as TRL and Retort have them"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        shape.has("completion") && shape.within("prompt").contains(&"role")
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        sniff.has("completion") && sniff.holds(&["prompt", "role"])
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let (mut prompt, mut completion) = (None, None);
         let mut rest = String::new();
@@ -54,15 +53,11 @@ impl ImportFormat for PromptCompletion {
         };
         let between = if prompt.is_empty() || completion.is_empty() { "" } else { "," };
         let whole = format!("{{\"messages\":[{prompt}{between}{completion}]{rest}}}");
-        let conversation = OpenAi
-            .parse(&whole, notes)
-            // The place is one of the joined text.
+        // The place is one of the joined text.
+        let conversation = openai::conversation(&whole, notes)
             .map_err(|error| ItemError { at: 0, ..error })?
-            .into_conversation()
-            .map(Conversation::into_owned);
-        conversation
-            .map(Item::from)
-            .ok_or_else(|| ItemError::new(Refusal::UnknownShape, 0, "no conversation"))
+            .into_owned();
+        Ok(conversation.into())
     }
 }
 

@@ -4,12 +4,12 @@
 //! Put together they are what [`openai`](super::openai) reads.
 
 use retort_json::{Kind, Parser, RawJson};
-use retort_model::{Fields, Item};
+use retort_model::Fields;
 
 use super::bag::{self, Bag};
-use super::format::{ImportFormat, ItemError, Notes, Refusal};
+use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
-use super::shape::Shape;
+use super::sniff::Sniff;
 
 /// The format.
 pub(super) struct Requests;
@@ -32,22 +32,18 @@ impl ImportFormat for Requests {
         "logs of requests to model APIs: request and response bodies, `input` and `output`, `contents`"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        let asks = |within: &str| {
-            ["messages", "contents"].iter().any(|key| shape.within(within).contains(key))
-        };
-        let is_item = |key: &str| {
-            let keys = shape.within(key);
-            ["role", "type"].iter().any(|one| keys.contains(one))
-        };
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        let asks =
+            |within: &str| ["messages", "contents"].iter().any(|key| sniff.holds(&[within, key]));
+        let is_item = |key: &str| ["role", "type"].iter().any(|one| sniff.holds(&[key, one]));
         BODY.iter().any(|body| asks(body))
-            || shape.within("contents").contains(&"parts")
-            || (shape.has("input")
+            || sniff.holds(&["contents", "parts"])
+            || (sniff.has("input")
                 && is_item("output")
-                && (shape.has("object") || is_item("input")))
+                && (sniff.has("object") || is_item("input")))
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         if parser.kind()? != Kind::Object {
             return Err(unknown(parser.at()));

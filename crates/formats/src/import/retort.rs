@@ -3,8 +3,8 @@
 use retort_json::{JsonError, Parser};
 use retort_model::{Item, ItemKind, canonical};
 
-use super::format::{ImportFormat, ItemError, Notes};
-use super::shape::Shape;
+use super::format::{ImportFormat, ItemError, Items, Notes};
+use super::sniff::Sniff;
 
 /// The format.
 pub(super) struct Retort;
@@ -18,22 +18,22 @@ impl ImportFormat for Retort {
         "Retort's own JSON Lines, which keep everything (the data format `retort` writes them)"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        (shape.has("retort") && shape.has("rounds"))
-            || shape.has("retort_run")
-            || shape.has("retort_document")
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        (sniff.has("retort") && sniff.has("rounds"))
+            || sniff.has("retort_run")
+            || sniff.has("retort_document")
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::new(item);
-        let item = match kind_of(&mut parser.clone())? {
+        let item: Item<'_> = match kind_of(&mut parser.clone())? {
             ItemKind::Conversation => canonical::read_from(&mut parser)?.into(),
             ItemKind::Run => canonical::read_run_from(&mut parser)?.into(),
             ItemKind::Document => canonical::read_document_from(&mut parser)?.into(),
         };
         parser.end()?;
         notes.count(&parser);
-        Ok(item)
+        Ok(item.into())
     }
 }
 

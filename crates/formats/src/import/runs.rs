@@ -8,13 +8,12 @@ use std::collections::HashMap;
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::bounds::NODE_DEPTH;
 use retort_model::{
-    Feedback, Fields, FileReference, Item, NodeKind, NodeRun, Run, RunSource, RunStatus, Time,
-    Usage,
+    Feedback, Fields, FileReference, NodeKind, NodeRun, Run, RunSource, RunStatus, Time, Usage,
 };
 
 use super::bag::{self, Bag, count, id, json, list, object, time, words};
-use super::format::{ImportFormat, ItemError, Notes, Refusal};
-use super::shape::Shape;
+use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::sniff::Sniff;
 use super::unplaced;
 
 /// The format.
@@ -65,17 +64,17 @@ impl ImportFormat for Runs {
         "runs of copilots and webhook recipes, one a line, with their nodes; trace documents"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        let has = |names: &[&str]| names.iter().any(|name| shape.has(name));
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        let has = |names: &[&str]| names.iter().any(|name| sniff.has(name));
         let is_of_flow = has(&COPILOT_ID) || has(&RECIPE_ID) || has(&["source_id"]);
         let asks = has(&QUESTION) || has(&NODES) || has(&["inputs", "files"]);
         let ends = has(&["answer", "final_answer"]) || has(&STATUS) || has(&GROUND_TRUTH);
         let says = asks || ends || has(&ANSWER) || has(&["error", "data"]);
         let is_run = (has(&REQUEST_ID) && (asks || ends || is_of_flow)) || (is_of_flow && says);
-        !has(&MESSAGES) && (is_run || shape.within("data").contains(&"process"))
+        !has(&MESSAGES) && (is_run || sniff.holds(&["data", "process"]))
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         if parser.kind()? != Kind::Object {
             return Err(ItemError::new(

@@ -2,11 +2,11 @@
 //! Axolotl read it; and the rows of Retort's own `standard` data format, which descend from it.
 
 use retort_json::{Parser, Text, Value};
-use retort_model::{Conversation, Item, Kind};
+use retort_model::{Conversation, Kind};
 
-use super::format::{ImportFormat, ItemError, Notes};
+use super::format::{ImportFormat, ItemError, Items, Notes};
 use super::openai;
-use super::shape::Shape;
+use super::sniff::Sniff;
 
 /// The format.
 pub(super) struct ShareGpt;
@@ -23,14 +23,14 @@ impl ImportFormat for ShareGpt {
         "ShareGPT: `conversations` of `from` and `value`, with `tools` as JSON text or list"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        (shape.has("conversations") && (shape.message_has("from") || shape.message_has("role")))
-            || (shape.has("messages")
-                && (shape.message_has("from")
-                    || (shape.has("data_source") && shape.message_has("role"))))
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        (sniff.has("conversations") && (sniff.message_has("from") || sniff.message_has("role")))
+            || (sniff.has("messages")
+                && (sniff.message_has("from")
+                    || (sniff.has("data_source") && sniff.message_has("role"))))
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let mut conversation =
             openai::object(&mut parser, &["conversations", "messages"], &FLAT, notes)?;

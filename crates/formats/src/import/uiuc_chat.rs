@@ -6,15 +6,14 @@
 
 use retort_json::{Kind as JsonKind, Parser, RawJson, Text, Value};
 use retort_model::bounds::NOT_UNDERSTOOD;
-use retort_model::{Conversation, Fields, Item, Message, NotUnderstood, Role, ToolCall};
+use retort_model::{Conversation, Fields, Message, NotUnderstood, Role, ToolCall};
 
 use super::bag::{self, Bag};
 use super::chat::{self, Rounds};
 use super::fields::{each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
-use super::format::{ImportFormat, ItemError, Notes, Refusal};
+use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
-use super::shape::Shape;
-use super::shape::has_key;
+use super::sniff::Sniff;
 use super::unplaced::{Least, says};
 
 /// The format.
@@ -29,18 +28,18 @@ impl ImportFormat for UiucChat {
         "UIUC.chat's conversation history: rows with a `convo`, or the bare `convo`"
     }
 
-    fn recognises(&self, shape: &Shape<'_>) -> bool {
-        let is_row = shape.has("convo") && (shape.has("convo_id") || shape.has("course_name"));
-        let is_convo = shape.message_has("role")
-            && shape.has("prompt")
-            && (shape.has("folderId") || (shape.has("temperature") && shape.has("name")));
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        let is_row = sniff.has("convo") && (sniff.has("convo_id") || sniff.has("course_name"));
+        let is_convo = sniff.message_has("role")
+            && sniff.has("prompt")
+            && (sniff.has("folderId") || (sniff.has("temperature") && sniff.has("name")));
         is_row || is_convo
     }
 
-    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Item<'a>, ItemError> {
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
         let mut read = Read::default();
-        if has_key(item, "convo")? {
+        if is_row(parser.clone())? {
             read.row(&mut parser, notes)?;
         } else {
             read.convo(&mut parser, notes)?;
@@ -49,6 +48,22 @@ impl ImportFormat for UiucChat {
         notes.count(&parser);
         Ok(read.finish(notes).into())
     }
+}
+
+/// Whether an object is a row with a `convo`: that, or the messages of a bare one, come first.
+fn is_row(mut parser: Parser<'_>) -> Result<bool, ItemError> {
+    if parser.kind()? != JsonKind::Object {
+        return Ok(false);
+    }
+    parser.object()?;
+    while let Some(key) = parser.next_key()? {
+        match &*key {
+            "convo" => return Ok(true),
+            "messages" => return Ok(false),
+            _ => parser.skip()?,
+        }
+    }
+    Ok(false)
 }
 
 /// What its messages keep of how an answer came about. `tools` become calls and results ([`tools_of`]).

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use crate::support::*;
 use retort_formats::data::{Embeddings, ShapeContext, ShapeOptions, ToolBench, by_name as data};
 use retort_formats::file::{FileOptions, by_name as file};
-use retort_formats::import::{Notes, Refusal, by_name as import};
+use retort_formats::import::{Entry, Notes, Refusal, by_name as import};
 use retort_model::{Document, Item, Reason, Vector};
 use serde_json::{Value, json};
 
@@ -75,8 +75,11 @@ fn rows_of_chunks_make_up_the_document_again() {
     assert_eq!(shaped.rows[0]["document_id"], "3476");
     let rows = format!("[{}]", shaped.text.trim_end().replace('\n', ","));
     let format = import("chunks").unwrap();
-    let keys: Vec<_> = shaped.text.lines().map(|row| format.row_key(row)).collect();
-    assert!(keys[0].is_some() && keys[0] == keys[1], "{keys:?}");
+    let mut fragments = Vec::new();
+    for row in shaped.text.lines() {
+        format.fragments(row, Entry::default(), &mut fragments);
+    }
+    assert_eq!((fragments.len(), &fragments[0].key), (2, &fragments[1].key));
     let Item::Document(again) = format.read(&rows, &mut Notes::default()).unwrap() else {
         panic!("a document")
     };

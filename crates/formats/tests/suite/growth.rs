@@ -4,7 +4,7 @@
 use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{self, Notes, Shape};
+use retort_formats::import::{self, Entry, Notes, Sniff};
 use retort_json::{RawJson, Value};
 use retort_model::{Check, Item, canonical};
 use retort_testing::growth::{TIMES, check, list};
@@ -50,17 +50,16 @@ fn everything(what: &str, n: usize, item: impl Fn(usize) -> String) {
     let both = |step: &str, act: &dyn Fn(&str)| {
         check(&format!("{what}: {step}"), || act(&small), || act(&large));
     };
-    both("shape", &|item| drop(Shape::of(item)));
+    both("sniff", &|item| drop(Sniff::of(item).check()));
     both("value", &|item| drop(Value::parse(item)));
     both("compact", &|item| drop(RawJson::parse(item).map(|raw| raw.compact())));
     for format in import::FORMATS {
         both(format.name(), &|item| {
-            format.half(item, "stem");
-            format.row_key(item);
+            format.fragments(item, Entry { name: "stem.json" }, &mut Vec::new());
             let _ = format.read(item, &mut Notes::default());
         });
     }
-    let format = import::sniff(&Shape::of(&small).unwrap()).expect("a known format");
+    let format = import::recognise(&Sniff::of(&small)).expect("a known format");
     let read = |item| format.read(item, &mut Notes::default()).unwrap();
     let (small, large) = (read(&small), read(&large));
     let both = |step: &str, act: &dyn Fn(&Item<'_>)| {

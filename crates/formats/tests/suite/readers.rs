@@ -10,7 +10,7 @@ use arbtest::arbtest;
 use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{FORMATS, ImportFormat, ItemError, Notes, Shape, sniff};
+use retort_formats::import::{Entry, FORMATS, ImportFormat, ItemError, Notes, Sniff, recognise};
 use retort_json::{Parser, RawJson, Value, unescape_into, write_string};
 use retort_model::{Conversation, Item};
 
@@ -87,11 +87,10 @@ fn assert_points_into(item: &str, error: &ItemError) {
 
 /// Reads an item with every reader, and shapes what comes of it into every data format.
 fn read_all(item: &str) {
-    if let Ok(shape) = Shape::of(item) {
-        let _ = (sniff(&shape), shape.words());
-    }
+    let sniff = Sniff::of(item);
+    let _ = (recognise(&sniff), sniff.words(), sniff.check());
     for format in FORMATS {
-        format.half(item, "stem");
+        format.fragments(item, Entry { name: "stem.json" }, &mut Vec::new());
         match format.read(item, &mut Notes::default()) {
             Err(error) => assert_points_into(item, &error),
             Ok(read) => {
@@ -224,7 +223,7 @@ fn mutated(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
 fn every_seed_is_read_by_the_format_that_knows_it() {
     for seed in SEEDS {
         read_all(seed);
-        if let Some(format) = sniff(&Shape::of(seed).unwrap()) {
+        if let Some(format) = recognise(&Sniff::of(seed)) {
             format
                 .read(seed, &mut Notes::default())
                 .unwrap_or_else(|error| panic!("{}: {error}: {seed}", format.name()));
@@ -311,7 +310,7 @@ fn of_keys_that_stand_twice_the_last_counts_and_both_are_told() {
     let mut notes = Notes::default();
     let item =
         r#"{"id":"x","title":"old","title":"new","messages":[{"role":"user","content":"q"}]}"#;
-    let format = sniff(&Shape::of(item).unwrap()).unwrap();
+    let format = recognise(&Sniff::of(item)).unwrap();
     assert_eq!(conversation(format, item, &mut notes).title.unwrap().decoded(), "new");
     assert_eq!(notes.duplicate_keys, 1);
 }
@@ -320,7 +319,7 @@ fn of_keys_that_stand_twice_the_last_counts_and_both_are_told() {
 fn lone_surrogates_are_replaced_and_counted() {
     let mut notes = Notes::default();
     let item = r#"[{"role":"user","content":"a\ud800b\udc00\ud83d\ude00"}]"#;
-    let conversation = conversation(sniff(&Shape::of(item).unwrap()).unwrap(), item, &mut notes);
+    let conversation = conversation(recognise(&Sniff::of(item)).unwrap(), item, &mut notes);
     assert_eq!(
         conversation.rounds[0].messages[0].content.as_ref().unwrap().text().decoded(),
         "a\u{fffd}b\u{fffd}😀"

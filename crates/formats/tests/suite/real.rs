@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{ImportFormat, Notes, Shape, sniff, table};
+use retort_formats::import::{ImportFormat, Notes, Sniff, recognise, table};
 use retort_model::{Item, Warning};
 use serde_json::Value;
 
@@ -58,8 +58,10 @@ fn items(path: &Path) -> Vec<(&'static dyn ImportFormat, String)> {
         if text.len() > ITEM_BYTES {
             return;
         }
-        let Ok(shape) = Shape::of(text) else { return };
-        if let Some(format) = sniff(&shape) {
+        let sniff = Sniff::of(text);
+        if sniff.check().is_ok()
+            && let Some(format) = recognise(&sniff)
+        {
             items.push((format, text.to_owned()));
         }
     };
@@ -305,8 +307,11 @@ fn what_is_made_unknown_is_never_trained_on() {
             for change in all.iter().step_by(step) {
                 tried += 1;
                 let changed = change.make(&value).to_string();
-                let Ok(shape) = Shape::of(&changed) else { continue };
-                let format = sniff(&shape).unwrap_or(format);
+                let sniff = Sniff::of(&changed);
+                if sniff.check().is_err() {
+                    continue;
+                }
+                let format = recognise(&sniff).unwrap_or(format);
                 let Ok(read) = format.read(&changed, &mut Notes::default()) else { continue };
                 for data_format in ["standard", "openai", "prompt-completion"] {
                     let shaped = shape_item(&read, data_format, Default::default());

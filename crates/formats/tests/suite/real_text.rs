@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::*;
 use retort_formats::data::ShapeOptions;
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{Notes, Shape, sniff};
+use retort_formats::import::{Notes, Sniff, recognise};
 use retort_model::{Conversation, Item, Role};
 
 fn files(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -29,7 +29,7 @@ fn each_conversation(path: &Path, look: &mut dyn FnMut(&Conversation<'_>)) {
     while let Ok(Some(batch)) = splitter.next(Batch::default()) {
         for span in &batch.items {
             let Ok(item) = std::str::from_utf8(batch.item(span)) else { continue };
-            let Some(format) = Shape::of(item).ok().and_then(|shape| sniff(&shape)) else {
+            let Some(format) = recognise(&Sniff::of(item)) else {
                 continue;
             };
             if let Ok(Item::Conversation(conversation)) = format.read(item, &mut Notes::default()) {

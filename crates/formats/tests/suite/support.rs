@@ -4,7 +4,7 @@ use retort_formats::data::{
     Outcome, ShapeContext, ShapeOptions, ToolBench, by_name as data_format_named,
 };
 use retort_formats::file::{FileOptions, by_name as file_format_named};
-use retort_formats::import::{Notes, Shape, sniff};
+use retort_formats::import::{Notes, Sniff, recognise};
 use retort_model::{Check, Conversation, Item, Reason, Run};
 use serde_json::{Value, json};
 
@@ -25,8 +25,9 @@ pub fn filled() -> ShapeOptions {
 }
 
 pub fn read_item(item: &str) -> Item<'_> {
-    let shape = Shape::of(item).expect("an input is JSON");
-    let format = sniff(&shape).unwrap_or_else(|| panic!("no format knows {item}"));
+    let sniff = Sniff::of(item);
+    sniff.check().expect("an input is JSON");
+    let format = recognise(&sniff).unwrap_or_else(|| panic!("no format knows {item}"));
     format
         .read(item, &mut Notes::default())
         .unwrap_or_else(|error| panic!("{error} at byte {} of {item}", error.at))

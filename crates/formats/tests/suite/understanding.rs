@@ -887,9 +887,8 @@ fn a_format_that_is_named_refuses_what_has_none_of_its_keys() {
 
 #[test]
 fn one_coincidence_is_no_format() {
-    use retort_formats::import::{ImportFormat, Shape, sniff};
-    let format =
-        |item: Value| sniff(&Shape::of(&item.to_string()).unwrap()).map(ImportFormat::name);
+    use retort_formats::import::{ImportFormat, Sniff, recognise};
+    let format = |item: Value| recognise(&Sniff::of(&item.to_string())).map(ImportFormat::name);
     // BerriAI/litellm#1498: rows of a proxy are no runs of a copilot.
     assert_eq!(
         format(
