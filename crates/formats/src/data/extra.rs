@@ -123,12 +123,13 @@ pub(super) fn extra(
     let offset = usize::from(turns.system.is_some());
     let mut told = Vec::new();
     let system = turns.system.map(|system| Turn::of(Side::Question, system));
-    let places = turns.turns.iter().enumerate().map(|(index, turn)| (index + offset, turn));
-    for (at, turn) in system.iter().map(|system| (0, system)).chain(places) {
+    let mut before = None;
+    for (at, turn) in system.iter().chain(&turns.turns).enumerate() {
         let mut entry = String::new();
-        if turn_extra(at, turn, options, keeps_call_text, &mut entry) {
+        if turn_extra(at, turn, before, options, keeps_call_text, &mut entry) {
             told.push(entry);
         }
+        before = Some(turn);
     }
     if !told.is_empty() {
         list(object.key("turns"), told.iter(), |entry, out| out.push_str(entry));
@@ -263,10 +264,11 @@ fn details(message: &Message<'_>, object: &mut Lazy<'_>) {
     }
 }
 
-/// What one turn says beyond its content; false if nothing.
+/// What one turn says beyond its content; false if nothing. `before` is the turn before it.
 fn turn_extra(
     at: usize,
     turn: &Turn<'_>,
+    before: Option<&Turn<'_>>,
     options: &ShapeOptions,
     keeps_call_text: bool,
     out: &mut String,
@@ -280,6 +282,11 @@ fn turn_extra(
             object.text("text", &text);
         }
         list(object.key("call_ids"), turn.calls(), |call, out| call.id.write_string(out));
+        if turn.calls().any(|call| !call.metadata.is_empty()) {
+            list(object.key("call_metadata"), turn.calls(), |call, out| {
+                write_fields(call.metadata.iter(), out);
+            });
+        }
     }
     let mut reasoning = turn.messages().filter_map(|message| message.reasoning.as_ref()).peekable();
     if reasoning.peek().is_some() {
@@ -296,6 +303,11 @@ fn turn_extra(
         });
     } else if turn.more.is_empty() {
         if let Some(message) = turn.first {
+            if let Some(id) = &message.tool_call_id
+                && !before.is_some_and(|calls| calls.calls().any(|call| call.id == *id))
+            {
+                object.text("result_id", id);
+            }
             details(message, &mut object);
         }
     } else if turn.messages().any(has_details) {
@@ -341,6 +353,9 @@ fn write_cut(before: usize, message: &Message<'_>, out: &mut String) {
             object.text("id", &call.id);
             object.text("name", &call.name);
             object.text("arguments", &call.arguments);
+            if !call.metadata.is_empty() {
+                write_fields(call.metadata.iter(), object.key("metadata"));
+            }
             object.end();
         });
     }

@@ -59,8 +59,13 @@ pub(super) fn speak<'c>(
     let messages = row.spoken(turns.system, &turns.turns, &mut names);
     let mut notes = settle(draft, options.check, hopeless, &repairs)?;
     let mut all = turns.turns.iter().flat_map(Turn::messages).chain(turns.system);
-    if let Some(message) = all.find(|message| has_attachments(message)) {
-        notes.warnings.push(draft.noted(Warning::AttachmentLeftBehind, Some(message)));
+    for (warning, message) in [
+        (Warning::AttachmentLeftBehind, all.find(|message| has_attachments(message))),
+        (Warning::CutContexts, turns.with_more_contexts(options.max_contexts)),
+    ] {
+        if message.is_some() {
+            notes.warnings.push(draft.noted(warning, message));
+        }
     }
 
     let mut renames: Vec<_> =

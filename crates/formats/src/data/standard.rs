@@ -158,7 +158,7 @@ fn write(
         examine(draft, context.tools, options, RULES)?;
     let contents = contents(&turns, &tools, options, &mut repairs, &mut hopeless);
     let mut notes = settle(draft, options.check, hopeless, &repairs)?;
-    warn(draft, &turns, &mut notes.warnings);
+    warn(draft, &turns, options, &mut notes.warnings);
 
     let extra = extra(draft, &turns, &tools, options, false);
     out.begin_row();
@@ -313,7 +313,12 @@ fn results_text<'c>(turn: &Turn<'c>) -> Text<'c> {
 }
 
 /// What trainers take, but people should know.
-fn warn(draft: &Draft<'_>, turns: &Turns<'_>, warnings: &mut Vec<Noted<Warning>>) {
+fn warn(
+    draft: &Draft<'_>,
+    turns: &Turns<'_>,
+    options: &ShapeOptions,
+    warnings: &mut Vec<Noted<Warning>>,
+) {
     let messages = || turns.system.into_iter().chain(turns.turns.iter().flat_map(Turn::messages));
     let is_empty = |turn: &&Turn<'_>| {
         turn.side == Side::Question && turn.messages().all(|m| super::turns::is_blank(m))
@@ -323,6 +328,7 @@ fn warn(draft: &Draft<'_>, turns: &Turns<'_>, warnings: &mut Vec<Noted<Warning>>
         (Warning::TemplateMark, messages().find(|message| has_template_mark(message))),
         (Warning::AttachmentLeftBehind, messages().find(|message| has_attachments(message))),
         (Warning::EmptyQuestion, empty.and_then(|turn| turn.first)),
+        (Warning::CutContexts, turns.with_more_contexts(options.max_contexts)),
     ] {
         if message.is_some() {
             warnings.push(draft.noted(warning, message));

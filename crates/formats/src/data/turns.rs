@@ -273,6 +273,13 @@ pub(super) fn collect<'c>(
 }
 
 impl<'c> Turns<'c> {
+    /// The first message of a turn that has more retrieved passages than are carried.
+    pub fn with_more_contexts(&self, most: usize) -> Option<&'c Message<'c>> {
+        let count = |turn: &&Turn<'c>| turn.messages().map(|one| one.contexts.len()).sum::<usize>();
+        let turn = self.turns.iter().find(|turn| count(turn) > most)?;
+        turn.messages().find(|message| !message.contexts.is_empty())
+    }
+
     /// Whether the turns need no mending at all: questions and answers, one after the other, and all to be learnt.
     fn is_plain(&self) -> bool {
         self.turns.len().is_multiple_of(2)

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{ImportFormat, Notes, Sniff, recognise, table};
+use retort_json::Text;
+use retort_model::bounds::CONTEXTS_PER_MESSAGE;
 use retort_model::{Item, Warning};
 use serde_json::Value;
 
@@ -355,19 +357,44 @@ fn leaves(key: &str, value: &Value, found: &mut Vec<(String, String)>) {
 /// Keys whose values a reader puts in words of its own: what something is, and when it was.
 fn is_translated(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    matches!(
-        key.as_str(),
-        "type"
-            | "role"
-            | "from"
-            | "kind"
-            | "status"
-            | "weight"
-            | "loss"
-            | "loss_weight"
-            | "index"
-            | "retort"
-    ) || ["time", "date", "created", "updated", "timestamp"].iter().any(|word| key.contains(word))
+    matches!(key.as_str(), "type" | "role" | "from" | "kind" | "status" | "index" | "retort")
+        || ["time", "date", "created", "updated", "timestamp"].iter().any(|word| key.contains(word))
+}
+
+/// Keys under which sources say whether a message is to be learnt.
+const MARKS: [&str; 7] =
+    ["weight", "loss", "loss_weight", "train", "training", "sampled", "is_copied_context"];
+
+/// How many messages of a value say whether they are to be learnt.
+fn marks(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => list.iter().map(marks).sum(),
+        Value::Object(fields) => {
+            let is_message =
+                ["role", "from", "content", "source"].iter().any(|key| fields.contains_key(*key));
+            let is_mark = |key: &&str| {
+                fields.get(*key).is_some_and(|mark| mark.is_boolean() || mark.is_number())
+            };
+            let own = usize::from(is_message && MARKS.iter().any(is_mark));
+            own + fields.values().map(marks).sum::<usize>()
+        }
+        _ => 0,
+    }
+}
+
+/// How many entries of a row or of what is kept beside it say whether something is learnt.
+fn kept_marks(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => list.iter().map(kept_marks).sum(),
+        Value::Object(fields) => {
+            let own = ["weight", "train"].iter().filter(|key| fields.contains_key(**key)).count();
+            own.min(1) + fields.values().map(kept_marks).sum::<usize>()
+        }
+        Value::String(text) if text.starts_with('{') => {
+            serde_json::from_str(text).map_or(0, |inner| kept_marks(&inner))
+        }
+        _ => 0,
+    }
 }
 
 /// What of the leaves is not among the others, nor a part of one of them.
@@ -401,6 +428,11 @@ fn nothing_disappears_from_the_lines_that_keep_everything() {
             leaves("", &value, &mut source);
             leaves("", row, &mut kept);
             looked_at += 1;
+            if marks(row) < marks(&value) {
+                let how = format!("{} of {} marks", marks(row), marks(&value));
+                wrong.insert(format!("{} {how}", format.name()), path.display().to_string());
+            }
+            source.retain(|(key, _)| !MARKS.contains(&&**key));
             for (key, text) in missing(&source, &kept) {
                 wrong
                     .entry(format!("{} {key}", format.name()))
@@ -420,7 +452,7 @@ fn what_is_said_on_the_path_is_in_the_row_or_its_extra_and_the_rest_is_told() {
         for (format, item) in items(&file) {
             let Ok(read) = format.read(&item, &mut Notes::default()) else { continue };
             let Item::Conversation(conversation) = &read else { continue };
-            for data_format in ["standard", "openai"] {
+            for data_format in ["standard", "openai", "prompt-completion"] {
                 let shaped = shape_item(&read, data_format, Default::default());
                 let ([row], [notes]) = (shaped.rows.as_slice(), shaped.outcome.records.as_slice())
                 else {
@@ -428,10 +460,13 @@ fn what_is_said_on_the_path_is_in_the_row_or_its_extra_and_the_rest_is_told() {
                 };
                 let mut kept = Vec::new();
                 leaves("", row, &mut kept);
+                let mut marks = kept_marks(row);
                 if let Some(extra) = &notes.extra {
-                    leaves("", &serde_json::from_str(extra).unwrap(), &mut kept);
+                    let extra = serde_json::from_str(extra).unwrap();
+                    leaves("", &extra, &mut kept);
+                    marks += kept_marks(&extra);
                 }
-                let mut said = Vec::new();
+                let (mut said, mut contexts, mut marked) = (Vec::new(), 0, 0);
                 let path = conversation.active_path();
                 for &at in &path {
                     for message in &conversation.rounds[at].messages {
@@ -461,10 +496,33 @@ fn what_is_said_on_the_path_is_in_the_row_or_its_extra_and_the_rest_is_told() {
                             }
                         }
                         for call in &message.tool_calls {
+                            say("call id", &call.id.decoded());
                             say("name", &call.name.decoded());
                             say("arguments", &call.arguments.decoded());
                         }
+                        for (what, text) in
+                            [("tool_call_id", &message.tool_call_id), ("name", &message.name)]
+                        {
+                            say(what, &text.as_ref().map(Text::decoded).unwrap_or_default());
+                        }
+                        let fields = message.tool_calls.iter().flat_map(|call| &call.metadata);
+                        for (key, raw) in fields.chain(&message.metadata) {
+                            let value = serde_json::from_str(raw.as_str()).unwrap();
+                            leaves(&key.decoded(), &value, &mut said);
+                        }
+                        for raw in &message.contexts {
+                            let value = serde_json::from_str(raw.as_str()).unwrap();
+                            leaves("contexts", &value, &mut said);
+                        }
+                        contexts = contexts.max(message.contexts.len());
+                        marked += usize::from(message.train.is_some());
                     }
+                }
+                if marks < marked {
+                    wrong.insert(
+                        format!("{} {data_format} {marks} of {marked} marks", format.name()),
+                        file.display().to_string(),
+                    );
                 }
                 looked_at += 1;
                 // What is on no path or in a task is told by a count of its own.
@@ -473,7 +531,8 @@ fn what_is_said_on_the_path_is_in_the_row_or_its_extra_and_the_rest_is_told() {
                 };
                 let has_branches = (0..conversation.rounds.len())
                     .any(|at| !path.contains(&at) && !conversation.rounds[at].messages.is_empty());
-                if !others(Warning::OtherBranches, has_branches)
+                if !others(Warning::CutContexts, contexts > CONTEXTS_PER_MESSAGE)
+                    || !others(Warning::OtherBranches, has_branches)
                     || !others(Warning::TasksLeftOut, !conversation.tasks.is_empty())
                 {
                     wrong.insert(format!("{} others", format.name()), file.display().to_string());

@@ -718,3 +718,34 @@ fn histories_of_sub_agents_that_are_not_written_are_told() {
     input["tasks"] = json!([{"task_id": "t-1", "rounds": [{"round": 1, "messages": qa()}]}]);
     check(&input, json!([{}]), "warns:tasks-left-out");
 }
+
+#[test]
+fn what_calls_and_results_say_beyond_the_row_is_in_extra() {
+    let call = json!({"id": "k1", "type": "function", "requestor": "user", "function": {"name": "f", "arguments": "{}"}});
+    let asked =
+        || [say("user", "q"), json!({"role": "assistant", "content": "", "tool_calls": [call]})];
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "r"});
+    let turns = |id: &str| {
+        let messages = [&asked()[..], &[result(id), say("assistant", "a")]].concat();
+        let shaped = shape(&agent(&messages), "standard", ShapeOptions::default());
+        let extra = shaped.rows[0]["extra"].as_str().unwrap().to_owned();
+        serde_json::from_str::<Value>(&extra).unwrap()["turns"].clone()
+    };
+    let called = json!({"at": 1, "call_ids": ["k1"], "call_metadata": [{"requestor": "user"}]});
+    assert_eq!(turns("k1"), json!([called]));
+    assert_eq!(turns("unknown"), json!([called, {"at": 2, "result_id": "unknown"}]));
+}
+
+#[test]
+fn retrieved_passages_beyond_those_carried_are_told() {
+    let answer = json!({"role": "assistant", "content": "a", "contexts": ["one", "two", "three"]});
+    let input = json!({"id": "x", "messages": [say("user", "q"), answer]});
+    for data_format in ["standard", "openai", "prompt-completion"] {
+        let findings = |max_contexts| {
+            let options = ShapeOptions { max_contexts, ..ShapeOptions::default() };
+            shape(&input, data_format, options).findings()
+        };
+        assert_eq!(findings(2), "warns:cut-contexts", "{data_format}");
+        assert_eq!(findings(3), "", "{data_format}");
+    }
+}
