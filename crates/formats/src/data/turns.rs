@@ -175,6 +175,11 @@ fn why_not_to_learn(message: &Message<'_>) -> Option<LeftOut> {
     Some(LeftOut::new(Reason::NotToLearn, detail))
 }
 
+/// Why an answer is not to be learnt that rests on what the row does not carry.
+fn needs_attachment() -> LeftOut {
+    LeftOut::new(Reason::NeedsAttachment, "pictures, sound or files came before it")
+}
+
 /// What a tool gave back, with its error.
 pub(super) fn result_words<'c>(message: &'c Message<'c>) -> Text<'c> {
     let text = message.words();
@@ -343,7 +348,7 @@ impl<'c> Turns<'c> {
         }
         self.cut_end();
         if rules.questions_have_words && !rules.fill {
-            self.cut_empty_questions();
+            self.cut_empty_questions(rules);
         }
         self.settle_unlearnt(rules)?;
         self.sort_cut(&order);
@@ -567,10 +572,14 @@ impl<'c> Turns<'c> {
     }
 
     /// Cuts questions that say nothing, with all that answers them.
-    fn cut_empty_questions(&mut self) {
+    fn cut_empty_questions(&mut self, rules: Rules) {
         let is_empty = |turn: &Turn<'_>| turn.side == Side::Question && turn.is_blank();
-        if !self.turns.iter().any(is_empty) {
+        let mut empty = self.turns.iter().filter(|turn| is_empty(turn)).peekable();
+        if empty.peek().is_none() {
             return;
+        }
+        if rules.needs_attachments && empty.any(Turn::has_attachments) {
+            self.not_learnt.get_or_insert_with(needs_attachment);
         }
         let turns = std::mem::take(&mut self.turns);
         // Where the turns stand once those before them are cut.
@@ -636,9 +645,7 @@ impl<'c> Turns<'c> {
         let (mut is_blind, mut lacks_result) = (false, false);
         let mut blind = |by: bool| {
             is_blind |= by && rules.needs_attachments;
-            is_blind.then(|| {
-                LeftOut::new(Reason::NeedsAttachment, "pictures, sound or files came before it")
-            })
+            is_blind.then(needs_attachment)
         };
         blind(self.system.is_some_and(|system| has_attachments(system)));
         let why = |turn: &Turn<'c>| {
@@ -781,7 +788,7 @@ mod tests {
         Rules { fill: true, ..rules }
     }
 
-    /// Messages from a sketch: `u` asks, `q` asks nothing, `i` asks about a picture, `a` answers, `c1,2` calls, `t1` is
+    /// Messages from a sketch: `u` asks, `q` asks nothing, `i` asks about a picture, `p` is a picture alone, `a` answers, `c1,2` calls, `t1` is
     /// the result of call 1, `e` is an empty answer, `s` is a system message. Not to be learnt are `w`, by a mark, `r`,
     /// which was rejected, `l`, which was cut off, and `x`, which failed.
     fn messages(sketch: &str) -> Vec<Message<'static>> {
@@ -794,14 +801,14 @@ mod tests {
                     "s" => Message::text(Role::System, word.to_owned()),
                     "t" => Message::text(Role::Tool, word.to_owned()),
                     "a" | "w" | "r" | "l" | "x" => Message::text(Role::Assistant, word.to_owned()),
-                    "q" => Message::text(Role::User, " "),
+                    "q" | "p" => Message::text(Role::User, " "),
                     _ => Message::text(Role::Assistant, ""),
                 };
                 if kind == "t" {
                     message.tool_call_id = Some(ids.to_owned().into());
                 }
                 match kind {
-                    "i" => {
+                    "i" | "p" => {
                         message.metadata = [("images".into(), RawJson::parse("[1]").unwrap())]
                             .into_iter()
                             .collect();
@@ -1033,6 +1040,9 @@ mod tests {
             &[Repair::CutOrphanResult, Repair::CutEnd, Repair::CutEmptyQuestion],
         );
         check("q a1", ANSWERED, Err(Reason::NoAnswer), &[]);
+        check("p a1", ANSWERED, Err(Reason::NeedsAttachment), &[]);
+        let dropped = Rules { needs_attachments: false, ..ANSWERED };
+        check("p a1", dropped, Err(Reason::NoAnswer), &[]);
         check("q u1 a1", ANSWERED, Ok("u1 a1"), &[Repair::MergedTurns]);
         check("q a1", filling(ANSWERED), Ok("  a1"), &[]);
     }
