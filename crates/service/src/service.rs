@@ -378,7 +378,7 @@ impl Service {
         Ok(())
     }
 
-    /// Removes what is older than is kept, once an hour.
+    /// Removes what is older than is kept, and the last copies of what was purged, once an hour.
     fn clear_old(&self) -> Result<(), Error> {
         let now = self.clock.now();
         let last = self.cleared_at.swap(now.unix_micros(), Ordering::Relaxed);
@@ -395,7 +395,7 @@ impl Service {
             kept_from(notice_days),
             kept_from(audit_days),
         )?;
-        Ok(())
+        Ok(self.store.rewrite_file_if_due()?)
     }
 
     /// Refuses more than the quotas let a person and a project have.

@@ -25,6 +25,7 @@ mod notices;
 mod page;
 mod people;
 pub mod private;
+mod raw;
 mod removal;
 mod run_filter;
 mod run_listing;

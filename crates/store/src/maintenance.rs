@@ -90,13 +90,15 @@ impl crate::Store {
         }
     }
 
-    /// Erases what a purge has left behind the rows: people's words in a dictionary of an earlier release, and pages
-    /// in the log. PostgreSQL keeps old pages until it is told otherwise (`docs/server.md`).
+    /// Erases what a purge has left behind the rows: people's words in a dictionary of an earlier release, copies in
+    /// unused parts of pages, and pages in the log. PostgreSQL keeps old pages until it is told otherwise
+    /// (`docs/server.md`).
     ///
     /// # Errors
     /// Those of the database.
     pub(crate) fn erase(&self) -> Result<(), Error> {
         self.rewrite_bodies()?;
+        self.rewrite_now_or_later()?;
         self.empty_log()
     }
 

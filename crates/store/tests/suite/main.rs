@@ -22,6 +22,7 @@ mod listing;
 mod notices;
 mod people;
 mod places;
+mod raw;
 mod runs;
 mod secured;
 mod shares;
