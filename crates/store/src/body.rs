@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use retort_model::bounds::{ITEM_BYTES, PAGE_ITEMS};
-use zstd::zstd_safe::{CCtx, CDict, DCtx, DDict, get_frame_content_size};
+use zstd::zstd_safe::{CCtx, CDict, DCtx, DDict, get_dict_id_from_frame, get_frame_content_size};
 
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
@@ -29,9 +29,9 @@ pub(crate) struct Dictionaries {
     learnt: RwLock<HashMap<i64, Arc<Dictionary>>>,
 }
 
-struct Dictionary {
+pub(crate) struct Dictionary {
     pack: CDict<'static>,
-    unpack: DDict<'static>,
+    pub(crate) unpack: DDict<'static>,
 }
 
 /// A body as the store keeps it.
@@ -40,6 +40,13 @@ pub struct PackedBody {
     pub(crate) dictionary: i64,
     pub(crate) crc32: u32,
     pub(crate) bytes: Vec<u8>,
+}
+
+impl PackedBody {
+    /// What the store keeps of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// What it takes to read a body back.
@@ -63,13 +70,22 @@ impl Dictionary {
 }
 
 impl Dictionaries {
-    fn load(&self, connection: &mut Connection) -> Result<(), Error> {
+    pub(crate) fn load(&self, connection: &mut Connection) -> Result<(), Error> {
         let found =
             connection.rows("SELECT id, bytes FROM dictionary ORDER BY id", &[], |row| {
                 Ok((row.int(0)?, Arc::new(Dictionary::new(row.bytes(1)?.unwrap_or_default()))))
             })?;
         self.learnt.write().unwrap_or_else(PoisonError::into_inner).extend(found);
         Ok(())
+    }
+
+    /// The dictionary that the compressor names at the start of a frame, of those that were loaded; none where it took
+    /// none.
+    pub(crate) fn of_frame(&self, packed: &[u8]) -> Option<Option<Arc<Dictionary>>> {
+        let named = get_dict_id_from_frame(packed)?;
+        let is_it = |one: &&Arc<Dictionary>| one.unpack.get_dict_id() == Some(named);
+        let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
+        Some(learnt.values().chain([Dictionary::shipped()]).find(is_it).cloned())
     }
 
     fn get(&self, id: i64) -> Option<Arc<Dictionary>> {

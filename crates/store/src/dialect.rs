@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -380,6 +381,48 @@ impl Connection {
         read: impl Fn(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         Ok(self.rows(sql, values, read)?.into_iter().next())
+    }
+
+    /// The names of all tables, with those that hold an index of SQLite's.
+    pub(crate) fn tables(&mut self) -> Result<Vec<String>, Error> {
+        let sql = match self {
+            Self::Sqlite(_) => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0"
+            }
+            Self::Postgres(_) => {
+                "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()"
+            }
+        };
+        self.rows(sql, &[], |row| row.text(0))
+    }
+
+    /// Hands on what stands in a table: value by value, or all of it as PostgreSQL copies it.
+    pub(crate) fn read_table(
+        &mut self,
+        table: &str,
+        look: &mut dyn FnMut(&mut dyn Read) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let fail = |error: io::Error| Error::Disk(error.to_string());
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = connection.prepare(&format!("SELECT * FROM \"{table}\""))?;
+                let columns = statement.column_count();
+                let mut rows = statement.query([])?;
+                while let Some(row) = rows.next()? {
+                    for column in 0..columns {
+                        let value = row.get_ref(column)?;
+                        if let ValueRef::Text(mut bytes) | ValueRef::Blob(mut bytes) = value {
+                            look(&mut bytes).map_err(fail)?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+            Self::Postgres(server) => {
+                let mut rows = server.client.copy_out(&format!("COPY \"{table}\" TO STDOUT"))?;
+                look(&mut rows).map_err(fail)
+            }
+        }
     }
 
     /// Reads the file through the system's memory from now on: lists jump about in it. Walks over everything would

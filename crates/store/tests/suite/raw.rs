@@ -74,3 +74,67 @@ fn a_large_file_is_rewritten_later() {
         assert_eq!(left(place.store.file().unwrap(), &gone), [""; 0]);
     });
 }
+
+#[test]
+fn every_body_and_every_table_is_handed_on() {
+    on_both(|place| {
+        let long = "a long line, ".repeat(20_000);
+        place.add("small", "zqsmall");
+        place.add("large", &long);
+        place.export("x", &everything());
+        let title = Some("zqtitle".to_owned());
+        place.take(&[Incoming {
+            title,
+            updated_at: Some(at(9)),
+            ..place.incoming("small", "zqnew")
+        }]);
+
+        let mut bodies = Vec::new();
+        place
+            .store
+            .each_body(&mut |key, line| {
+                bodies.push((key, String::from_utf8(line.unwrap().to_vec()).unwrap()));
+            })
+            .unwrap();
+        let mut lines: Vec<&str> = bodies.iter().map(|(_, line)| &**line).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [long.as_str(), "zqnew", "zqsmall"]);
+        for (key, line) in &bodies {
+            let item = place.store.item_of_body(*key).unwrap().map(|(_, id)| id);
+            let expect = match &**line {
+                "zqnew" => Some("small"),
+                "zqsmall" => None,
+                _ => Some("large"),
+            };
+            assert_eq!(item.as_deref(), expect, "{line:.20}");
+        }
+
+        let mut tables = Vec::new();
+        place
+            .store
+            .each_table(&mut |table, rows| {
+                let mut bytes = Vec::new();
+                rows.read_to_end(&mut bytes)?;
+                if bytes.windows(7).any(|window| window == b"zqtitle") {
+                    tables.push(table.to_owned());
+                }
+                Ok(())
+            })
+            .unwrap();
+        assert!(tables.contains(&"conversation".to_owned()), "{tables:?}");
+    });
+}
+
+#[test]
+fn the_start_of_a_body_unpacks_as_far_as_it_goes() {
+    on_sqlite(|place| {
+        let mut dice = Dice(3);
+        let line: Vec<u8> = (0..400_000).map(|_| b'a' + dice.below(26) as u8).collect();
+        let mut packed = place.store.packer().pack(&line).unwrap().bytes().to_vec();
+        assert_eq!(place.store.unpack_start(&packed), (line.clone(), true));
+        packed.truncate(packed.len() / 2);
+        let (start, is_whole) = place.store.unpack_start(&packed);
+        assert!(start.len() > 100_000 && line.starts_with(&start) && !is_whole);
+        assert_eq!(place.store.unpack_start(b"\x28\xb5\x2f\xfdgarbage"), (Vec::new(), false));
+    });
+}
