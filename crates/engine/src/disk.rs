@@ -25,6 +25,17 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// How the names of temporary files and folders start, so that those which a killed process left are found.
+pub const TEMPORARY_PREFIX: &str = "retort-tmp-";
+
+/// A temporary file that other code opens by its path; dropping it removes it.
+///
+/// # Errors
+/// Failing I/O.
+pub fn temporary_file() -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile()
+}
+
 /// Disks and file systems ask for addresses and lengths that are multiples of this at most.
 const ALIGNMENT: usize = 4096;
 

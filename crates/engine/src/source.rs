@@ -9,6 +9,7 @@ mod bytes;
 #[cfg(test)]
 mod growing;
 mod open;
+pub mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,6 +29,7 @@ use self::beside::Beside;
 use self::bytes::Budget;
 pub use self::bytes::refusal_of;
 use self::open::{Expected, Opener, Place};
+use crate::disk::temporary_file;
 use crate::error::Error;
 
 /// Something to read.
@@ -311,7 +313,7 @@ impl Inputs {
                 }
                 From::Stdin | From::Path(_) | From::Bytes(_) | From::Unreadable(_) => continue,
             };
-            let mut kept = tempfile::NamedTempFile::new().map_err(fail)?;
+            let mut kept = temporary_file().map_err(fail)?;
             self.bytes += io::copy(&mut input, &mut kept).map_err(fail)?;
             file.from = From::Path(kept.path().to_owned());
             self.kept.push(Arc::new(kept));
@@ -326,7 +328,7 @@ impl Inputs {
         for file in &mut self.files {
             if matches!(file.from, From::Stdin) {
                 let fail = |source| Error::Unpack { name: file.label.clone(), source };
-                file.kept = Some(Arc::new(tempfile::NamedTempFile::new().map_err(fail)?));
+                file.kept = Some(Arc::new(temporary_file().map_err(fail)?));
             }
         }
         Ok(())

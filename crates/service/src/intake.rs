@@ -8,7 +8,7 @@ use retort_engine::Error as EngineError;
 use retort_engine::panics::point;
 use retort_engine::pipeline::{Nobody, Observer};
 use retort_engine::{Input, ReadOptions};
-use retort_engine::{NewFile, Place, hex};
+use retort_engine::{NewFile, Place, hex, temporary_file};
 use retort_formats::import::{self, ImportFormat};
 use retort_model::bounds::NAME_CHARACTERS;
 use retort_model::{Action, Grant, ItemKind, JobKind, JobState, Scope};
@@ -283,7 +283,7 @@ impl Service {
         point("import.fetch");
         let fail = |source| EngineError::Unpack { name: label.clone(), source };
         let mut input = self.objects.below(UPLOADS).open(key)?;
-        let mut file = tempfile::NamedTempFile::new().map_err(fail)?;
+        let mut file = temporary_file().map_err(fail)?;
         io::copy(&mut input, &mut file).map_err(fail)?;
         Ok(Some(file))
     }

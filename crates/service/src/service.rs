@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use retort_engine::Error as EngineError;
-use retort_engine::Objects;
 use retort_engine::panics::caught_in;
 use retort_engine::pipeline::Observer;
+use retort_engine::{Objects, TEMPORARY_PREFIX};
 use retort_model::bounds::{JOB_ATTEMPTS, SERVED_ITEM_BYTES};
 use retort_model::{JobKind, JobState, Scope, Time};
 use retort_store::{Dataset, Job, Project, QueueFacts, Store};
@@ -146,6 +146,7 @@ impl Service {
     pub fn open_scratch(mut settings: Settings, clock: Box<dyn Clock>) -> Result<Self, Error> {
         let fail = |source| EngineError::Failed { what: "a temporary folder", source };
         let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMPORARY_PREFIX);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
         let folder = builder.tempdir().map_err(fail)?;

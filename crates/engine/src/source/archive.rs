@@ -270,7 +270,7 @@ fn refuse_overlaps(entries: &mut [Entry]) {
     }
 }
 
-fn of_zip(error: ZipError) -> io::Error {
+pub(super) fn of_zip(error: ZipError) -> io::Error {
     match error {
         ZipError::Io(error) => damaged(error),
         ZipError::UnsupportedArchive(why) => unsupported(format!("{why} is not read")),
