@@ -13,6 +13,7 @@ mod datasets;
 mod doctor;
 mod documents;
 mod download;
+mod erased;
 mod error;
 mod export;
 mod import;
@@ -48,8 +49,8 @@ pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
 /// What the engine does with files and packages.
 pub use retort_engine::{
     ByKind, Compression, ConvertPlan, DatasetPlan, Difference, Error as EngineError, Found, Input,
-    NamedInputs, Objects, Package, PassedOver, PlanNames, Preview, ReadOptions, Report, Verified,
-    convert, discard, files_of, left_out, panics,
+    NamedInputs, Objects, Package, PassedOver, PlanNames, Preview, ReadOptions, Report, Searched,
+    SoughtTexts, Verified, convert, discard, files_of, left_out, panics,
     pipeline::{FirstRefused, Nobody, Observer, Progress},
     preview, preview_package, usual_dialect, verify, verify_package,
 };

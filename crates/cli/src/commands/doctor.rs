@@ -1,13 +1,20 @@
 //! `retort doctor`.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use retort_service::{EngineError, Searched, SoughtTexts};
 use serde_json::json;
 
-use super::{FOUND, Failure, print};
+use super::{FOUND, Failure, print, print_json};
 use crate::config::Keeping;
-use crate::words::count;
+use crate::words::{count, one_line};
+
+/// Characters of a file's name that are shown.
+const PLACE_CHARACTERS: usize = 400;
 
 /// Look whether the store, the datasets, the jobs and the disk are as they should be.
 #[derive(Args)]
@@ -20,6 +27,17 @@ pub struct Doctor {
     #[arg(long)]
     repair: bool,
 
+    /// Prove that purged texts are gone: look for the texts in FILE, one on each line (`-`: standard input).
+    ///
+    /// Searches the database with its logs, datasets, packed copies, originals, uploads and temporary files, with what is
+    /// compressed unpacked. Texts are never printed. Exit code 3 means that one was found.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["deep", "repair"])]
+    erased: Option<PathBuf>,
+
+    /// Search this file or folder, too: a backup, a log, PostgreSQL's data folder.
+    #[arg(long, value_name = "PATH", requires = "erased")]
+    also: Vec<PathBuf>,
+
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -28,8 +46,22 @@ pub struct Doctor {
     keeping: Keeping,
 }
 
+/// Reads the texts to look for: from a file, as arguments are seen by others and kept by shells.
+fn texts(file: &Path) -> Result<SoughtTexts, Failure> {
+    let mut input: Box<dyn BufRead> = if file.as_os_str() == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let file = File::open(file).map_err(|error| EngineError::read(file, error))?;
+        Box::new(BufReader::new(file))
+    };
+    Ok(SoughtTexts::read(&file.display().to_string(), &mut input)?)
+}
+
 impl Doctor {
     pub fn run(self) -> Result<ExitCode, Failure> {
+        if let Some(file) = &self.erased {
+            return self.search(&texts(file)?);
+        }
         let service = self.keeping.service()?;
         let diagnosis = service.doctor(self.deep, self.repair)?;
         let (findings, mended) = (&diagnosis.findings, &diagnosis.mended);
@@ -63,5 +95,55 @@ impl Doctor {
             }
         }
         Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+    }
+
+    fn search(&self, texts: &SoughtTexts) -> Result<ExitCode, Failure> {
+        let service = self.keeping.service()?;
+        let searched = service.search_erased(texts, &self.also)?;
+        let Searched { files, bytes, found, is_cut, not_searched } = &searched;
+        if self.json {
+            let found: Vec<_> = found
+                .iter()
+                .map(|one| json!({"line": one.line, "whole": one.is_whole, "place": one.place}))
+                .collect();
+            let not_searched: Vec<_> = not_searched
+                .iter()
+                .map(|(place, why)| json!({"place": place, "reason": why}))
+                .collect();
+            print_json(&json!({
+                "store": service.location(),
+                "texts": texts.count(),
+                "files": files,
+                "bytes": bytes,
+                "found": found,
+                "not_searched": not_searched,
+                "more": is_cut,
+            }))?;
+        } else {
+            print(service.location())?;
+            print(format!("{:>12}  texts", count(texts.count() as u64)))?;
+            print(format!("{:>12}  files searched", count(*files)))?;
+            print(format!("{:>12}  bytes searched", count(*bytes)))?;
+            for (place, why) in not_searched {
+                print(format!("not searched  {}: {why}", one_line(place, PLACE_CHARACTERS)))?;
+            }
+            for one in found {
+                let part = if one.is_whole { "" } else { " (part of it)" };
+                print(format!(
+                    "found         line {}{part}: {}",
+                    one.line,
+                    one_line(&one.place, PLACE_CHARACTERS)
+                ))?;
+            }
+            if *is_cut {
+                print("there is more that is not listed")?;
+            }
+            print(match (found.is_empty(), not_searched.is_empty()) {
+                (false, _) => "texts were found: purge the items, delete the datasets and files",
+                (true, false) => "no text was found in what was searched",
+                (true, true) => "no text was found",
+            })?;
+        }
+        Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
     }
 }

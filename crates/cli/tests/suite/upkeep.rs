@@ -11,7 +11,7 @@ use crate::support::asking::{Client, Server};
 use crate::support::bucket::Bucket;
 use crate::support::keeping::*;
 use crate::support::{chats, ended, finish};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn with_dataset() -> Keep {
     let keep = Keep::sqlite();
@@ -203,4 +203,80 @@ fn whoever_holds_the_store_sees_and_ends_what_everyone_made() {
     assert!(keep.ok(&["trace", "ann-1"]).out.contains("hers"));
     keep.ok(&["datasets", "delete", "hers", "--yes"]);
     assert!(!keep.ok(&["datasets", "list"]).out.contains("hers"));
+}
+
+/// What `doctor --erased` says of these texts, and with which code it ends.
+fn search(keep: &Keep, texts: &str, more: &[&str]) -> (Option<i32>, Value) {
+    keep.place.file("texts", texts);
+    let ran = keep.run(&[&["doctor", "--erased", "texts", "--json"], more].concat());
+    for text in texts.lines() {
+        assert!(!(ran.out.clone() + &ran.err).contains(text), "{}{}", ran.out, ran.err);
+    }
+    (ran.code, serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err)))
+}
+
+/// Where those texts were found.
+fn places(searched: &Value) -> Vec<String> {
+    let found = searched["found"].as_array().unwrap().iter();
+    found.map(|one| one["place"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn doctor_proves_that_a_purged_text_is_gone() {
+    let keep = Keep::sqlite();
+    let (said, title) = ("my number is zx-0007-77123, thank you", "zqtitle-81 of a \"letter\"");
+    let long = "a large answer without repetition, ".to_owned() + &Chance::of(5).sentence(30_000);
+    let item = json!({"id": "secret", "title": title, "messages": [
+        {"role": "user", "content": said}, {"role": "assistant", "content": long}]});
+    keep.place.file("in.jsonl", format!("{}{item}\n", chats(50)));
+    keep.ok(&["import", "in.jsonl", "-q"]);
+    for (name, format, compression) in
+        [("lines", "jsonl", "none"), ("columns", "parquet", "none"), ("packed", "jsonl", "zstd")]
+    {
+        let options = ["--file-format", format, "--compress", compression];
+        keep.ok(&[&["export", name, "-q"], &options[..]].concat());
+    }
+    keep.ok(&["datasets", "download", "lines", "-q"]);
+    keep.ok(&["backup", "copy"]);
+    let middle = &long[long.len() / 2..long.len() / 2 + 300];
+    let texts = format!("{said}\n{title}\n{middle}\n");
+
+    let (code, searched) = search(&keep, &texts, &["--also", "copy"]);
+    assert_eq!(code, Some(3), "{searched}");
+    let found = places(&searched);
+    for place in [
+        "conversation `secret`",
+        "table `conversation`",
+        "retort.sqlite",
+        "`lines`: packed/",
+        "`columns`: ",
+        "`packed`: ",
+        "copy/objects/",
+        "copy/retort.sqlite, body ",
+    ] {
+        assert!(found.iter().any(|one| one.contains(place)), "{place} in {found:#?}");
+    }
+    assert_eq!(searched["not_searched"], json!([]));
+
+    // What is purged stays in the datasets until they are deleted, too.
+    keep.ok(&["purge", "secret", "--yes"]);
+    let (code, searched) = search(&keep, &texts, &[]);
+    let found = places(&searched);
+    assert!(code == Some(3) && found.iter().all(|place| place.contains("dataset ")), "{found:#?}");
+    for name in ["lines", "columns", "packed"] {
+        keep.ok(&["datasets", "delete", name, "--yes"]);
+    }
+    let (code, searched) = search(&keep, &texts, &[]);
+    assert_eq!((code, &searched["found"]), (Some(0), &json!([])), "{searched}");
+    assert!(searched["files"].as_u64() >= Some(1) && searched["bytes"].as_u64() > Some(10_000));
+
+    // As it is told to people.
+    let told = keep.ok(&["doctor", "--erased", "texts"]).out;
+    assert!(told.contains("no text was found") && told.contains("files searched"), "{told}");
+    let found = keep.run(&["doctor", "--erased", "texts", "--also", "in.jsonl"]);
+    assert_eq!(found.code, Some(3));
+    assert!(found.out.contains("line 1: in.jsonl"), "{}", found.out);
+    keep.place.file("short", "a long text\nyes\n");
+    keep.refused(&["doctor", "--erased", "short"], "line 2");
+    keep.refused(&["doctor", "--erased", "none"], "cannot read `none`");
 }
