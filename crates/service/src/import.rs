@@ -69,6 +69,9 @@ pub struct Met {
 /// What an import did. `read = new + updated + same + older + repeated + foreign + refused`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImportReport {
+    /// Whether it only looked at what would happen, and changed nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub dry_run: bool,
     /// Items that were read.
     pub read: u64,
     /// Items that were not there.
@@ -239,7 +242,7 @@ pub(crate) fn import(
         store.rest();
     }
     observer.progress(progress());
-    let mut report = taking.report;
+    let mut report = ImportReport { dry_run: plan.dry_run, ..taking.report };
     (report.new, report.updated) = (done.new, done.updated);
     (report.same, report.older, report.repeated) = (done.same, done.older, done.repeated);
     report.foreign += done.foreign;

@@ -34,6 +34,9 @@ struct KeptImport {
     namespace: Option<String>,
     #[serde(default)]
     replace: bool,
+    /// Whether to look only at what would happen.
+    #[serde(default)]
+    dry_run: bool,
     /// The member who imports, and so only what is theirs or nobody's.
     #[serde(default)]
     holder: Option<String>,
@@ -56,6 +59,8 @@ pub struct IntakeRequest {
     pub namespace: Option<String>,
     /// Whether what comes replaces what is there under its id, even another conversation.
     pub replace: bool,
+    /// Whether to look only at what would happen.
+    pub dry_run: bool,
     /// What is expected, as the audit log is to say.
     pub kind: ItemKind,
 }
@@ -170,7 +175,7 @@ impl Service {
                 namespace: request.namespace.clone(),
                 replace: request.replace,
                 threads: 1,
-                dry_run: false,
+                dry_run: request.dry_run,
                 names: true,
                 reading: self.served(),
             };
@@ -220,6 +225,7 @@ impl Service {
                 owner: owner(caller, request)?,
                 namespace: request.namespace.clone(),
                 replace: request.replace,
+                dry_run: request.dry_run,
                 holder: caller.scope().owner,
                 upload: Some((upload.key.clone(), label.clone())),
                 ..KeptImport::default()
@@ -399,7 +405,7 @@ fn plan_of(
         namespace: kept.namespace,
         replace: kept.replace,
         threads,
-        dry_run: false,
+        dry_run: kept.dry_run,
         names: false,
         reading,
     })

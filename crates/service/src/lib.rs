@@ -56,7 +56,7 @@ pub use retort_engine::{
 };
 
 /// The open sets: what can be read, the shapes of records, the kinds of files.
-pub use retort_formats::{data, file, import as sources, package::Manifest};
+pub use retort_formats::{data, file, import as sources, package, package::Manifest};
 
 /// What the store says of what it keeps.
 pub use retort_store::{

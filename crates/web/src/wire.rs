@@ -10,6 +10,7 @@ use retort_model::{
     Action, Check, DateRange, DocumentSelection, Grant, ItemKind, ItemSelection, JobKind, JobState,
     Kind, ProjectRole, Purpose, RunSelection, Selection, Status, Time, check_search,
 };
+use retort_service::package::Finding;
 use retort_service::{
     AuditEntry, DatasetPlan, ExportRequest, ImportReport, Job as StoreJob, PlanNames,
     Session as StoreSession, Shows, Summary, Taken, data,
@@ -314,8 +315,34 @@ pub struct Taking {
     pub refused: u64,
     /// Where they stand, and what is wrong with them.
     pub refusals: Vec<String>,
+    /// What people should know of how the items were read, such as `not-understood`.
+    #[serde(default)]
+    pub warnings: Vec<Found>,
+    /// Files of an archive that were not read, by reason.
+    #[serde(default)]
+    pub passed_over: Vec<Found>,
+    /// Whether it was only looked at what would happen.
+    #[serde(default)]
+    pub dry_run: bool,
     /// The conversations.
     pub conversations: Vec<Met>,
+}
+
+/// How often something was found.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Found {
+    /// What was found, or the reason.
+    pub kind: String,
+    /// How often.
+    pub count: u64,
+    /// The first items or files.
+    pub first: Vec<String>,
+}
+
+impl From<Finding> for Found {
+    fn from(finding: Finding) -> Self {
+        Self { kind: finding.kind, count: finding.count, first: finding.first_ids }
+    }
 }
 
 /// A conversation that came in.
@@ -350,6 +377,9 @@ impl From<ImportReport> for Taking {
             foreign: report.foreign,
             refused: report.refused_count(),
             refusals: report.first_refused,
+            warnings: report.warnings.into_iter().map(Found::from).collect(),
+            passed_over: report.passed_over.into_iter().map(Found::from).collect(),
+            dry_run: report.dry_run,
             conversations: report
                 .met
                 .into_iter()

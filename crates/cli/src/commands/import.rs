@@ -115,7 +115,7 @@ impl Import {
         };
         rejects.flush()?;
         if !self.quiet {
-            summary(&report, self.dry_run, began.elapsed(), &mut std::io::stderr().lock())?;
+            summary(&report, began.elapsed(), &mut std::io::stderr().lock())?;
         }
         if self.json {
             print_json(&report)?;
@@ -125,8 +125,8 @@ impl Import {
 
     /// Sends the files to a server, one after another, and waits until it has imported them.
     fn send(self, client: &Client) -> Result<ExitCode, Failure> {
-        if self.dry_run || self.rejects.is_some() {
-            return Err("`--dry-run` and `--rejects` do not work with `--server`; check the files with `retort preview FILE --rejects REJECTS` first".into());
+        if self.rejects.is_some() {
+            return Err("`--rejects` does not work with `--server`; list what cannot be read with `retort preview FILE --rejects REJECTS` first".into());
         }
         if self.reading.max_item.is_some() {
             return Err("`--max-item` is for a store that lies here; a server has `item_megabytes` in its settings".into());
@@ -149,6 +149,7 @@ impl Import {
             about.extend(self.owner.clone().map(|owner| ("owner", owner)));
             about.extend(self.reading.namespace.clone().map(|name| ("namespace", name)));
             about.extend(self.replace.then(|| ("replace", "true".to_owned())));
+            about.extend(self.dry_run.then(|| ("dry_run", "true".to_owned())));
             match client.upload(&source, &about, &request_key(), &bar, &stopped)? {
                 Some(job) => jobs.push(job),
                 None => return stop(client, &jobs, &bar),
@@ -159,6 +160,7 @@ impl Import {
             return super::jobs::list(&jobs, self.json);
         }
         let mut report = ImportReport {
+            dry_run: self.dry_run,
             files_passed_over: passed_over.total(),
             passed_over: findings(&passed_over, PassedOver::as_str),
             ..ImportReport::default()
@@ -177,7 +179,7 @@ impl Import {
         }
         bar.finish();
         if !self.quiet {
-            summary(&report, false, began.elapsed(), &mut std::io::stderr().lock())?;
+            summary(&report, began.elapsed(), &mut std::io::stderr().lock())?;
         }
         if self.json {
             print_json(&report)?;
@@ -221,6 +223,7 @@ fn add(all: &mut ImportReport, one: ImportReport) {
         (&mut all.repeated, one.repeated),
         (&mut all.foreign, one.foreign),
         (&mut all.runs, one.runs),
+        (&mut all.documents, one.documents),
         (&mut all.lone_surrogates, one.lone_surrogates),
         (&mut all.duplicate_keys, one.duplicate_keys),
         (&mut all.files_passed_over, one.files_passed_over),
@@ -248,13 +251,8 @@ fn add_findings(all: &mut Vec<Finding>, more: Vec<Finding>) {
     }
 }
 
-fn summary(
-    report: &ImportReport,
-    dry_run: bool,
-    took: Duration,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
-    if dry_run {
+fn summary(report: &ImportReport, took: Duration, out: &mut impl Write) -> std::io::Result<()> {
+    if report.dry_run {
         writeln!(out, "nothing was changed; this is what would happen:")?;
     }
     warn_of_most(report.read, report.refused_count(), out)?;

@@ -258,7 +258,31 @@ fn an_import_through_the_server_equals_one_here() {
         serde_json::from_str(&there.there(&["import", "--json", "--detach", "in"]).out).unwrap();
     let job = jobs[0]["id"].to_string();
     there.there(&["jobs", "watch", &job]);
-    there.refused(&there.token, &["import", "--dry-run", "in"], "--dry-run");
+}
+
+#[test]
+fn a_dry_run_through_the_server_says_what_one_here_says_and_keeps_nothing() {
+    let (here, there) = (Place::new(), Served::new());
+    for place in [&here, &there.place] {
+        place.file("in/a.jsonl", histories() + "{broken\n");
+        place.file(
+            "in/c.zip",
+            zip(&[("x.json", lines([chat("zipped")]).as_bytes()), ("y.7z", b"7z")]),
+        );
+    }
+    let look = ["import", "--dry-run", "--json", "--owner", "ann", "in"];
+    let (mine, yours) = (here.ok(&look), there.there(&look));
+    assert_eq!(mine.out, yours.out);
+    let report: Value = serde_json::from_str(&yours.out).unwrap();
+    assert_eq!(
+        (&report["dry_run"], report["refused"][0]["count"].as_u64()),
+        (&json!(true), Some(1))
+    );
+    assert!(yours.err.contains("nothing was changed; this is what would happen"), "{}", yours.err);
+    assert_eq!(there.there(&["list", "--lines", "--all"]).out, "");
+    let done = there.there(&["import", "--json", "--owner", "ann", "in"]).out;
+    let done: Value = serde_json::from_str(&done).unwrap();
+    assert_eq!((&done["new"], &done["dry_run"]), (&report["new"], &Value::Null));
 }
 
 #[test]

@@ -87,8 +87,9 @@ pub async fn import_upload(
         upload = back;
         hash?
     };
-    let [from, owner, namespace, replace] = intake.told();
-    let key = match key_of(&headers, &[b"import", from, owner, namespace, replace, &hash]) {
+    let [from, owner, namespace, replace, dry_run] = intake.told();
+    let told = [b"import", from, owner, namespace, replace, dry_run, &hash];
+    let key = match key_of(&headers, &told) {
         Ok(key) => key,
         Err(problem) => {
             discard(&app, upload).await;

@@ -27,17 +27,20 @@ pub struct Intake {
     pub namespace: Option<String>,
     /// Replace what is there under an id, even another conversation.
     pub replace: bool,
+    /// Look only at what would happen: everything is read and counted, nothing is kept.
+    pub dry_run: bool,
     /// What the import is called; its file's name, for instance.
     pub name: Option<String>,
 }
 
 impl Intake {
     /// What of it makes two requests with one body different.
-    pub fn told(&self) -> [&[u8]; 4] {
+    pub fn told(&self) -> [&[u8]; 5] {
         let texts = [&self.from, &self.owner, &self.namespace];
         let [from, owner, namespace] =
             texts.map(|said| said.as_deref().unwrap_or_default().as_bytes());
-        [from, owner, namespace, if self.replace { b"replace" } else { b"" }]
+        let flag = |is_set: bool, name: &'static [u8]| if is_set { name } else { b"" };
+        [from, owner, namespace, flag(self.replace, b"replace"), flag(self.dry_run, b"dry-run")]
     }
 
     /// The service's request.
@@ -54,8 +57,8 @@ impl Intake {
             };
         let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
         let (owner, namespace) = (given(&self.owner), given(&self.namespace));
-        let replace = self.replace;
-        Ok(IntakeRequest { from, owner, namespace, replace, ..IntakeRequest::default() })
+        let (replace, dry_run) = (self.replace, self.dry_run);
+        Ok(IntakeRequest { from, owner, namespace, replace, dry_run, ..IntakeRequest::default() })
     }
 }
 
@@ -73,8 +76,9 @@ pub async fn take_in(
     let headers = request.headers().clone();
     refuse_multipart(&headers)?;
     let body = whole_body(request, REQUEST_BYTES).await?;
-    let [from, owner, namespace, replace] = intake.told();
-    let told = [b"take-in", kind.as_str().as_bytes(), from, owner, namespace, replace, &body];
+    let [from, owner, namespace, replace, dry_run] = intake.told();
+    let kind_name = kind.as_str().as_bytes();
+    let told = [b"take-in", kind_name, from, owner, namespace, replace, dry_run, &body];
     let key = key_of(&headers, &told)?;
     let intake = IntakeRequest { kind, ..intake.request()? };
     let (asks, doing) = (caller.clone(), app.clone());

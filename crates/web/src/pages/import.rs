@@ -303,6 +303,9 @@ async fn progress(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> 
 fn outcome(job: &Job, report: &ImportReport) -> String {
     let refused = report.refused_count();
     match job.state {
+        JobState::Completed | JobState::CompletedWithSkips if report.dry_run => {
+            "Nothing was changed; this is what an import would do.".into()
+        }
         JobState::CompletedWithSkips if refused == report.read => "Nothing was imported.".into(),
         JobState::CompletedWithSkips if refused > 0 => {
             format!("Done. {} of {} items were rejected.", count(refused), count(report.read))

@@ -554,6 +554,35 @@ async fn an_importer_is_no_owner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_tells_what_was_passed_over_and_what_was_not_understood() {
+    on_both(async |house| {
+        let owner = house.session(&house.owner).await;
+        let strange = json!({"id": "strange", "messages": [{"role": "act", "content": "!"}]});
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, text) in [("a.json", strange.to_string()), ("b.7z", "7z".to_owned())] {
+            archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut archive, text.as_bytes()).unwrap();
+        }
+        let archive = archive.finish().unwrap().into_inner();
+        let post = async |path: &str| {
+            house.ask("POST", path).by(&owner).body(archive.clone()).send().await.ok()
+        };
+        let looked = post("/api/v1/conversations?dry_run=true").await;
+        assert_eq!((&looked["new"], &looked["dry_run"]), (&json!(1), &json!(true)));
+        let done = post("/api/v1/conversations").await;
+        assert_eq!((&done["new"], &done["dry_run"]), (&json!(1), &json!(false)));
+        assert_eq!(
+            done["warnings"],
+            json!([{"kind": "not-understood", "count": 1, "first": ["strange: messages[0].role=act"]}])
+        );
+        let passed_over = &done["passed_over"][0];
+        assert_eq!((&passed_over["kind"], &passed_over["count"]), (&json!("not-a-history"), &json!(1)));
+        assert!(passed_over["first"][0].as_str().unwrap().contains("b.7z"), "{done}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_never_reaches_what_is_not_listed() {
     on_both(async |house| {
         let (own, foreign) =
