@@ -108,6 +108,18 @@ impl Time {
     }
 }
 
+impl From<Time> for OffsetDateTime {
+    fn from(time: Time) -> Self {
+        time.0
+    }
+}
+
+impl From<OffsetDateTime> for Time {
+    fn from(time: OffsetDateTime) -> Self {
+        Self(time)
+    }
+}
+
 /// Longest text that is looked at as a moment: JavaScript writes up to 70 characters.
 const LONGEST: usize = 100;
 
