@@ -1,5 +1,5 @@
 //! Bytes to nouns and back: import formats ([`import`]), data formats ([`data`]), file formats ([`mod@file`]) and
-//! what surrounds the data in a package ([`package`]).
+//! what surrounds the data in a package ([`package`]); and conversations as a model sees them ([`template`]).
 //!
 //! A foreign shape lives in one file here and nowhere else. Nothing here opens a path: it gets `Read` and
 //! `Write`.
@@ -8,3 +8,4 @@ pub mod data;
 pub mod file;
 pub mod import;
 pub mod package;
+pub mod template;
