@@ -23,4 +23,5 @@ mod retort;
 mod runs;
 mod saved_rows;
 mod standard;
+mod template;
 mod understanding;
