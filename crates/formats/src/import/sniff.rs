@@ -98,8 +98,9 @@ impl<'a> Sniff<'a> {
         }
     }
 
-    /// What kind of value is under a path: a key of the item, a key of what that holds, and so on. On the way, a list
-    /// is its first element, if that is an object, and a text that is JSON is what it holds.
+    /// What kind of value is under a path: a key of the item, a key of what that holds, and so on; `*` is the first key
+    /// of an inner object. On the way, a list is its first element, if that is an object, and a text that is JSON is
+    /// what it holds.
     pub fn kind(&self, path: &[&str]) -> Option<Kind> {
         self.look(path, |parser| parser.kind().ok())
     }
@@ -253,6 +254,9 @@ fn below<T>(parser: &mut Parser<'_>, path: &[&str], look: &mut Look<'_, T>) -> O
     while let Some(key) = parser.next_key().ok()? {
         if key == *first {
             found = Some(parser.clone());
+        } else if *first == "*" {
+            found = Some(parser.clone());
+            break;
         }
         parser.skip().ok()?;
     }
@@ -286,6 +290,7 @@ mod tests {
         assert_eq!(sniff.kind(&["e"]), Some(Kind::String));
         assert_eq!(sniff.kind(&["e", "f"]), Some(Kind::Array));
         assert_eq!(sniff.kind(&["a2"]), Some(Kind::Null));
+        assert!(sniff.holds(&["a", "*", "c"]) && !sniff.holds(&["a", "*", "d"]));
         assert!(sniff.has_keys(&["a", "b"]) && !sniff.has_keys(&["i"]));
         for path in [&["a", "b", "d"][..], &["g", "h"], &["i", "x"], &["a2", "x"], &["z"], &[]] {
             assert!(!sniff.holds(path), "{path:?}");
