@@ -146,6 +146,16 @@ fn read(place: &Place, input: &str) -> (Vec<String>, Value, String) {
     (ids, manifest["read"].clone(), ran.err)
 }
 
+fn tar(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, name, *bytes).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
 #[test]
 fn every_packing_and_encoding_that_people_use_is_read() {
     // Reports bzip2-file, gzip-zero-padding, utf16-le-bom, bom-in-the-middle, concatenated-objects, tar-gz, zip-in-zip.
@@ -156,13 +166,7 @@ fn every_packing_and_encoding_that_people_use_is_read() {
     let bzip2 = "425a68393141592653597479448100002a5b80001010042010000a2ea7be4a20004868d440f51ea03ca3d41a9a64046260352a6312\
                  eaaf2c185292147bc3a6d44261639ea53c81617896caff069fc0c6070390813d49b0f558841e39aeaa0fc5dc914e14241d1e512040";
     let two = [line("a"), line("b")].concat();
-    let mut tar = tar::Builder::new(Vec::new());
-    for (name, bytes) in [("x/a.jsonl", line("a")), ("x/b.jsonl.gz", gzip(&line("b")))] {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        tar.append_data(&mut header, name, &*bytes).unwrap();
-    }
-    let tar = tar.into_inner().unwrap();
+    let tar = tar(&[("x/a.jsonl", &line("a")), ("x/b.jsonl.gz", &gzip(&line("b")))]);
     let utf16 = |mark: bool, big: bool| -> Vec<u8> {
         let text = String::from_utf8(two.clone()).unwrap();
         let text = if mark { format!("\u{feff}{text}") } else { text };
@@ -220,6 +224,77 @@ fn every_packing_and_encoding_that_people_use_is_read() {
         ids.dedup();
         assert_eq!(ids, expect, "{name}");
         assert_eq!(read["refused"], json!([]), "{name}");
+    }
+}
+
+#[test]
+fn an_archive_of_a_product_is_read_with_its_side_files() {
+    // Report not-offered-chatgpt-export: its archive has a dozen other files.
+    let place = Place::new();
+    let node = |id: &str, parent: &str, role: &str| {
+        let message = json!({"id": id, "author": {"role": role}, "content": {"content_type": "text", "parts": [id]}});
+        json!({"id": id, "parent": parent, "children": [], "message": message})
+    };
+    let mapping = json!({"r": {"id": "r", "parent": null, "children": ["q"], "message": null},
+        "q": node("q", "r", "user"), "a": node("a", "q", "assistant")});
+    let chat = |id: &str| json!({"conversation_id": id, "title": "T", "mapping": mapping, "current_node": "a"});
+    let files = [
+        ("chat.html", "<html></html>".to_owned()),
+        ("conversations.json", json!([chat("1"), chat("2")]).to_string()),
+        ("file-abc.png", "\u{89}PNG".to_owned()),
+        (
+            "message_feedback.json",
+            json!([{"message_id": "a", "conversation_id": "2", "rating": "thumbs_up"},
+            {"message_id": "a", "conversation_id": "9", "rating": "thumbs_up"}])
+            .to_string(),
+        ),
+        ("user.json", json!({"id": "u", "email": "someone@example.com"}).to_string()),
+    ];
+    let bytes: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    place.file("export.zip", zip(&bytes));
+    let inner = zip(&bytes);
+    place.file("mail.zip", zip(&[("export.zip", &inner)]));
+    for (name, text) in &files {
+        place.file(&format!("export/{name}"), text);
+    }
+    let named: Vec<_> = files.iter().map(|(name, _)| format!("export/{name}")).collect();
+    let named = named.iter().filter(|name| name.ends_with("json")).map(String::as_str);
+    for inputs in [vec!["export.zip"], vec!["export"], vec!["mail.zip"], named.collect()] {
+        let args = [&["convert"], &inputs[..], &["-d", "retort", "-o", "out", "--force"]].concat();
+        place.ok(&args);
+        let manifest = place.json("out/manifest.json");
+        assert_balanced(&manifest);
+        let read = &manifest["read"];
+        assert_eq!((&read["items"], &read["refused"]), (&json!(2), &json!([])), "{inputs:?}");
+        let side_files = if inputs.len() > 1 { 1 } else { 2 };
+        assert_eq!(finding(&read["passed_over"], "side-file").0, side_files, "{inputs:?} {read}");
+        assert_eq!(finding(&read["passed_over"], "no-item").0, 1, "{inputs:?} {read}");
+        let rows = place.rows("out/conversations.jsonl");
+        let ratings: Vec<_> = rows
+            .iter()
+            .map(|row| row["rounds"][0]["messages"][1]["feedback"]["rating"].clone())
+            .collect();
+        assert_eq!(ratings, [json!(null), json!("thumbs_up")], "{inputs:?}");
+    }
+}
+
+#[test]
+fn parquet_and_archives_are_read_inside_archives() {
+    let place = Place::new();
+    place.file("in.jsonl", chats(3));
+    place.ok(&["convert", "in.jsonl", "-f", "parquet", "-o", "rows"]);
+    let rows = std::fs::read(place.path("rows/conversations.parquet")).unwrap();
+    let nested = zip(&[("deep.zip", &zip(&[("rows.parquet", &rows)])), ("a.jsonl", &line("a"))]);
+    for (name, bytes) in [
+        ("rows.zip", zip(&[("x/rows.parquet", &rows)])),
+        ("rows.tar.gz", gzip(&tar(&[("rows.parquet", &rows)]))),
+        ("tar-in.zip", zip(&[("in.tar", &tar(&[("rows.parquet", &rows)]))])),
+        ("zip-in.tar", tar(&[("in.zip", &nested)])),
+    ] {
+        place.file(name, bytes);
+        let (ids, read, _) = read(&place, name);
+        assert_eq!(read["refused"], json!([]), "{name}");
+        assert_eq!(ids.len(), if name == "zip-in.tar" { 4 } else { 3 }, "{name}: {ids:?}");
     }
 }
 

@@ -7,6 +7,7 @@ mod answers;
 mod bag;
 mod calls;
 mod chat;
+mod chatgpt;
 mod chunks;
 mod definitions;
 mod documents;
@@ -29,6 +30,7 @@ mod side;
 mod sniff;
 pub mod split;
 pub mod table;
+mod tree;
 mod uiuc_chat;
 mod unplaced;
 mod vector;
@@ -40,6 +42,7 @@ pub use sniff::{Entry, Sniff};
 /// All import formats. Where two recognise an item, the first is taken: the special stand before the general.
 pub static FORMATS: &[&dyn ImportFormat] = &[
     &retort::Retort,
+    &chatgpt::ChatGpt,
     &uiuc_chat::UiucChat,
     &documents::Documents,
     &chunks::Chunks,

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod chatgpt;
 mod documents;
 mod foreign_parquet;
 mod growth;
