@@ -1,6 +1,6 @@
 //! Who may do what: roles of people in a project, and what a token lets its bearer do.
 
-use crate::conversation::named;
+use crate::named;
 
 /// What someone is in a project. Each may do what those before may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,6 +2,7 @@
 
 use crate::fields::Fields;
 use crate::message::{Label, Message, NotUnderstood};
+use crate::named;
 use crate::time::Time;
 use retort_json::{RawJson, Text};
 
@@ -235,38 +236,6 @@ impl Task<'_> {
         }
     }
 }
-
-macro_rules! named {
-    ($type:ident, $what:literal, $($variant:ident = $name:literal),+) => {
-        impl $type {
-            /// All of them, in the order of the specification.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The name as it is written in files and on the command line.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name),+ }
-            }
-        }
-
-        impl std::fmt::Display for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl std::str::FromStr for $type {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == text).ok_or_else(|| {
-                    let names: Vec<_> = Self::ALL.iter().map(|one| format!("`{one}`")).collect();
-                    format!("unknown {} `{text}`: it is one of {}", $what, names.join(", "))
-                })
-            }
-        }
-    };
-}
-pub(crate) use named;
 
 named!(Kind, "type of conversation", Chat = "chat", Agent = "agent", Graph = "graph");
 named!(Status, "status", Active = "active", Favorite = "favorite", Deleted = "deleted");

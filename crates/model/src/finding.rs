@@ -1,6 +1,6 @@
 //! What a check against trainers finds in a record, and what is done about it.
 
-use crate::conversation::named;
+use crate::named;
 
 /// What to do with records that a trainer would refuse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! What histories are made of: conversations, runs and documents, each one item.
 
-use crate::conversation::{Conversation, named};
+use crate::conversation::Conversation;
 use crate::document::Document;
 use crate::message::NotUnderstood;
+use crate::named;
 use crate::run::Run;
 use retort_json::Text;
 

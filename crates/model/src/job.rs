@@ -1,6 +1,6 @@
 //! Imports and exports under way.
 
-use crate::conversation::named;
+use crate::named;
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

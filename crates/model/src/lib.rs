@@ -15,6 +15,7 @@ mod item;
 mod job;
 mod message;
 mod name;
+mod named;
 mod receipt;
 mod relation;
 mod run;

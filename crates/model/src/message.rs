@@ -1,7 +1,7 @@
 //! Messages and their parts.
 
-use crate::conversation::named;
 use crate::fields::Fields;
+use crate::named;
 use crate::time::Time;
 use retort_json::{RawJson, Text};
 

@@ -1,8 +1,9 @@
 //! Runs: executions of a copilot or of a webhook recipe.
 
-use crate::conversation::{Usage, named};
+use crate::conversation::Usage;
 use crate::fields::Fields;
 use crate::message::{Feedback, NotUnderstood};
+use crate::named;
 use crate::time::Time;
 use retort_json::{RawJson, Text};
 
