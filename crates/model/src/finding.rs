@@ -16,6 +16,17 @@ pub enum Check {
 
 named!(Check, "check", Repair = "repair", Reject = "reject", Off = "off");
 
+impl Check {
+    /// What it does, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Repair => "fix what can be fixed, leave out the rest",
+            Self::Reject => "leave out every record that a trainer would refuse",
+            Self::Off => "write every record as it is, and only count",
+        }
+    }
+}
+
 /// A change that makes a record trainable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Repair {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning};
+use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning, named};
 
 use super::schema::{Schema, Sink};
 use super::tools::ToolBench;
@@ -99,6 +99,18 @@ pub enum ToolsAs {
     Array,
 }
 
+named!(ToolsAs, "way to write tools", Text = "text", Array = "array");
+
+impl ToolsAs {
+    /// What it does, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Text => "as text, which every trainer reads",
+            Self::Array => "as an array",
+        }
+    }
+}
+
 /// Where text goes that an assistant wrote beside tool calls, in the formats that can hold it there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CallText {
@@ -107,6 +119,18 @@ pub enum CallText {
     Keep,
     /// It moves to `extra`, for trainers that refuse a message with both (Mistral).
     Extra,
+}
+
+named!(CallText, "place for text beside calls", Keep = "keep", Extra = "extra");
+
+impl CallText {
+    /// What it does, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Keep => "keep it in the message where the format can hold it",
+            Self::Extra => "move it to the column `extra`",
+        }
+    }
 }
 
 /// What becomes of answers after a picture, sound or file that a row does not carry.
@@ -119,16 +143,41 @@ pub enum Attachments {
     Drop,
 }
 
+named!(Attachments, "way with attachments", LeaveOut = "leave-out", Drop = "drop");
+
+impl Attachments {
+    /// What it does, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::LeaveOut => "leave such answers out of training",
+            Self::Drop => "drop the attachment and train on them",
+        }
+    }
+}
+
 /// How rows of documents and chunks hold embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Embeddings {
-    /// Not at all.
-    Without,
-    /// In columns of 32 bits a number, which hold all that was told.
-    F32,
     /// In columns of 64 bits a number.
     #[default]
     F64,
+    /// In columns of 32 bits a number, which hold all that was told.
+    F32,
+    /// Not at all.
+    Without,
+}
+
+named!(Embeddings, "way to write embeddings", F64 = "f64", F32 = "f32", Without = "none");
+
+impl Embeddings {
+    /// What it does, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::F64 => "in 64 bits a number",
+            Self::F32 => "in 32 bits a number, where they lose nothing",
+            Self::Without => "leave them out",
+        }
+    }
 }
 
 /// What can be asked of a data format.

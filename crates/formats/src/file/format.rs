@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::io::{self, Read, Seek, Write};
 
+use retort_model::named;
+
 use crate::data::{Schema, Sink};
 
 /// A kind of data file.
@@ -80,6 +82,20 @@ pub enum CsvDialect {
     Spreadsheet,
     /// Programs.
     Plain,
+}
+
+named!(CsvDialect, "CSV dialect", Spreadsheet = "spreadsheet", Plain = "plain");
+
+impl CsvDialect {
+    /// What it does, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Spreadsheet => {
+                "for people: a byte order mark, and a guard on cells that a spreadsheet would run"
+            }
+            Self::Plain => "for programs: neither",
+        }
+    }
 }
 
 /// What can be asked of a file format.
