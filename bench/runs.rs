@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use retort_model::{ItemKind, Purpose, RunSelection, RunSource, RunStatus, Time};
 use retort_service::{
-    Caller, Clock, DatasetPlan, ExportRequest, Nobody, PlanNames, Quotas, Retention, Service,
-    Settings, data,
+    Caller, Clock, DatasetPlan, ExportOptions, ExportRequest, Nobody, Quotas, Retention, Service,
+    Settings,
 };
 
 const TIMES: usize = 21;
@@ -270,27 +270,9 @@ fn times(store: &str, project: &str) -> Result<(), Box<dyn Error>> {
 }
 
 fn plan(purpose: Purpose) -> Result<DatasetPlan, Box<dyn Error>> {
-    let format = data::usual(purpose, ItemKind::Run).ok_or("no format")?;
-    Ok(DatasetPlan::named(&PlanNames {
-        data_format: format.name().into(),
-        file_format: "jsonl".into(),
-        check: "repair".into(),
-        tools: "text".into(),
-        wrap_arguments: false,
-        fill: false,
-        call_text: "keep".into(),
-        attachments: "leave-out".into(),
-        tasks: false,
-        max_contexts: 80,
-        csv: Some("plain".into()),
-        compression: "none".into(),
-        dataset_name: format!("measured {purpose}"),
-        file_name: "runs".into(),
-        purpose: Some(purpose.to_string()),
-        node: None,
-        embeddings: None,
-        findings: false,
-    })?)
+    let options = ExportOptions::default().with("purpose", purpose.as_str())?;
+    let name = format!("measured {purpose}").parse()?;
+    Ok(options.resolve(name, Some(ItemKind::Run))?)
 }
 
 /// Milliseconds: the median, and the longest but for one of a hundred.

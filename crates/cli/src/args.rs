@@ -2,22 +2,20 @@
 
 use std::path::PathBuf;
 
+use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
-use clap::{Args, ValueEnum};
-use retort_formats::data::{Attachments, CallText, DataFormat, Embeddings, ShapeOptions, ToolsAs};
-use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
+
+use retort_formats::import;
 use retort_formats::import::ImportFormat;
-use retort_formats::{data, file, import};
 use retort_model::{
-    Check, DatasetName, DateRange, DocumentSelection, FileName, ItemKind, ItemSelection, Kind,
-    Purpose, RunSelection, RunSource, RunStatus, Selection, Status, Time, bounds,
+    DateRange, DocumentSelection, ItemSelection, Kind, RunSelection, RunSource, RunStatus,
+    Selection, Status, Time, bounds,
 };
-use retort_service::{
-    ByKind, Compression, ConvertPlan, DatasetPlan, Input, ReadOptions, usual_dialect,
-};
+use retort_service::{ByKind, ConvertPlan, Input, ReadOptions};
 
 use crate::commands::Failure;
 use crate::config::item_bytes;
+use crate::options::Records;
 
 /// What to read.
 #[derive(Args)]
@@ -210,133 +208,6 @@ fn parse_status(text: &str) -> Result<Status, String> {
     text.parse()
 }
 
-fn parse_check(text: &str) -> Result<Check, String> {
-    text.parse()
-}
-
-/// How to shape and check the records.
-#[derive(Args)]
-#[command(next_help_heading = "Records")]
-pub struct Shaping {
-    /// The shape of the records (`retort formats` says what each is for) [default: that of the purpose, `standard`
-    /// without one].
-    #[arg(short, long, visible_alias = "to", value_name = "FORMAT",
-          value_parser = PossibleValuesParser::new(data::FORMATS.iter().map(|f| f.name())))]
-    data_format: Option<String>,
-
-    /// What the dataset is for: it decides on the usual format, and which formats there are.
-    #[arg(long, value_name = "PURPOSE",
-          value_parser = PossibleValuesParser::new(Purpose::ALL.iter().map(|one| one.as_str())))]
-    purpose: Option<String>,
-
-    /// The node of the runs whose executions become the records, for the purposes that need one.
-    #[arg(long, value_name = "NODE")]
-    node: Option<String>,
-
-    /// What to do with records that trainers would refuse: mend them, leave them out, or write them as they are.
-    #[arg(long, value_name = "repair|reject|off", default_value = "repair", value_parser = parse_check)]
-    check: Check,
-
-    /// Write arguments that are no JSON object as `{"_raw": …}` instead of leaving the record out.
-    #[arg(long)]
-    wrap_arguments: bool,
-
-    /// Fill gaps with placeholders (a missing result, missing arguments, an empty message) instead of cutting them out.
-    #[arg(long)]
-    fill: bool,
-
-    /// Where text beside tool calls goes: it stays in the message if the format can hold it, or moves to `extra`.
-    #[arg(long, value_name = "keep|extra", default_value = "keep")]
-    call_text: CallTextTo,
-
-    /// What to do with answers that follow a picture, sound or file that the rows do not carry: leave them out of
-    /// training, or drop the attachment and train on them.
-    #[arg(long, value_name = "leave-out|drop", default_value = "leave-out")]
-    attachments: WithAttachments,
-
-    /// How `standard` writes tools in JSON Lines: as text, which trains everywhere, or as a bare array.
-    #[arg(long, value_name = "text|array", default_value = "text")]
-    tools: Tools,
-
-    /// Write the histories of sub-agents as records of their own, too.
-    #[arg(long)]
-    tasks: bool,
-
-    /// Retrieved passages carried with one answer, at most.
-    #[arg(long, value_name = "N", default_value_t = bounds::CONTEXTS_PER_MESSAGE)]
-    max_contexts: usize,
-
-    /// How embeddings of documents are written: in 64 bits a number, in 32 where that holds all that a number says, or
-    /// not at all.
-    #[arg(long, value_name = "f64|f32|none", default_value = "f64")]
-    embeddings: EmbeddingsAs,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum EmbeddingsAs {
-    F64,
-    F32,
-    None,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum CallTextTo {
-    Keep,
-    Extra,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum WithAttachments {
-    LeaveOut,
-    Drop,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Tools {
-    Text,
-    Array,
-}
-
-/// For whom CSV is written.
-#[derive(Clone, Copy, ValueEnum)]
-enum Dialect {
-    /// For people: a byte order mark, and cells guarded that a spreadsheet would run.
-    Spreadsheet,
-    /// For programs: neither.
-    Plain,
-}
-
-/// What the data file is to be.
-#[derive(Args)]
-#[command(next_help_heading = "Package")]
-pub struct Making {
-    /// Name of the data file, without its ending [default: what it is of: `conversations`, `runs` or `documents`].
-    #[arg(long, value_name = "NAME")]
-    pub file_name: Option<FileName>,
-
-    /// The kind of data file.
-    #[arg(short, long, value_name = "FORMAT", default_value = "jsonl",
-          value_parser = PossibleValuesParser::new(file::FORMATS.iter().map(|f| f.name())))]
-    file_format: String,
-
-    /// Compress the data file as a whole.
-    #[arg(long, value_name = "none|gzip|zstd", default_value = "none", value_parser = parse_compression)]
-    compress: Compression,
-
-    /// For whom CSV is written [default: `plain` to evaluate or to train, else `spreadsheet`].
-    #[arg(long, value_name = "spreadsheet|plain")]
-    csv: Option<Dialect>,
-
-    /// List each repair and warning in `findings.jsonl`, with the record and its place in the input. Without it the
-    /// receipt has the counts and the first ids.
-    #[arg(long)]
-    findings: bool,
-}
-
-fn parse_compression(text: &str) -> Result<Compression, String> {
-    text.parse()
-}
-
 impl Reading {
     /// What to read.
     pub fn inputs(&self) -> Vec<Input> {
@@ -485,92 +356,20 @@ impl Choosing {
     }
 }
 
-/// What is to be made, of items of a kind if that is known before they are read.
-pub fn dataset_plan(
-    shaping: &Shaping,
-    making: Making,
-    name: DatasetName,
-    kind: Option<ItemKind>,
-) -> Result<DatasetPlan, Failure> {
-    let mut plan = shown_plan(shaping, kind)?;
-    plan.file_format = file_format(&making.file_format)?;
-    let is_of_documents = kind == Some(ItemKind::Document) && shaping.data_format.is_none();
-    if is_of_documents && !plan.data_format.file_formats().contains(&plan.file_format.name()) {
-        plan.data_format = data_format("chunks")?;
-    }
-    plan.file_options.csv = making.csv.map_or(usual_dialect(plan.purpose), CsvDialect::from);
-    plan.compression = making.compress;
-    plan.findings = making.findings;
-    plan.dataset_name = name;
-    if let Some(file_name) = making.file_name {
-        plan.file_name = file_name;
-    }
-    Ok(plan)
-}
-
-/// What is to be shown, as JSON lines.
-fn shown_plan(shaping: &Shaping, kind: Option<ItemKind>) -> Result<DatasetPlan, Failure> {
-    let most = bounds::CONTEXTS_PER_MESSAGE;
-    if shaping.max_contexts > most {
-        return Err(format!("`--max-contexts` is at most {most}").into());
-    }
-    let purpose = shaping.purpose.as_deref().map(str::parse::<Purpose>).transpose()?;
-    let data_format = match (&shaping.data_format, purpose) {
-        (Some(name), _) => data_format(name)?,
-        (None, purpose) => usual(purpose.unwrap_or_default(), kind)?,
-    };
-    Ok(DatasetPlan {
-        purpose: purpose.or_else(|| data_format.purposes().first().copied()).unwrap_or_default(),
-        data_format,
-        file_format: file_format("jsonl")?,
-        shape_options: ShapeOptions {
-            check: shaping.check,
-            tools: match shaping.tools {
-                Tools::Text => ToolsAs::Text,
-                Tools::Array => ToolsAs::Array,
-            },
-            wrap_arguments: shaping.wrap_arguments,
-            fill: shaping.fill,
-            call_text: match shaping.call_text {
-                CallTextTo::Keep => CallText::Keep,
-                CallTextTo::Extra => CallText::Extra,
-            },
-            attachments: match shaping.attachments {
-                WithAttachments::LeaveOut => Attachments::LeaveOut,
-                WithAttachments::Drop => Attachments::Drop,
-            },
-            tasks: shaping.tasks,
-            max_contexts: shaping.max_contexts,
-            embeddings: match shaping.embeddings {
-                EmbeddingsAs::F64 => Embeddings::F64,
-                EmbeddingsAs::F32 => Embeddings::F32,
-                EmbeddingsAs::None => Embeddings::Without,
-            },
-            node: shaping.node.as_deref().map(Into::into),
-            variables: [].into(),
-        },
-        file_options: FileOptions::default(),
-        compression: Compression::None,
-        dataset_name: "preview".parse()?,
-        file_name: kind.unwrap_or_default().plural().parse()?,
-        findings: false,
-    })
-}
-
 /// The plan of a conversion, but for what is made and where it goes.
 pub fn plan(
     reading: &Reading,
     selecting: Selecting,
-    shaping: &Shaping,
+    records: &Records,
 ) -> Result<ConvertPlan, Failure> {
     Ok(ConvertPlan {
         inputs: reading.inputs(),
         from: reading.from(),
         selection: selecting.into(),
         namespace: reading.namespace.clone(),
-        dataset: shown_plan(shaping, None)?,
+        dataset: records.0.resolve("preview".parse()?, None)?,
         by_kind: ByKind {
-            data_format: shaping.data_format.is_none() && shaping.purpose.is_some(),
+            data_format: !records.0.has("data_format") && records.0.has("purpose"),
             file_name: false,
         },
         output: PathBuf::new(),
@@ -581,32 +380,6 @@ pub fn plan(
         reading: reading.options(),
         strict: false,
     })
-}
-
-/// The data format that a purpose usually takes, for a kind of item, or else for whatever kind there is one.
-fn usual(purpose: Purpose, kind: Option<ItemKind>) -> Result<&'static dyn DataFormat, Failure> {
-    kind.as_ref()
-        .map_or(ItemKind::ALL, std::slice::from_ref)
-        .iter()
-        .find_map(|kind| data::usual(purpose, *kind))
-        .ok_or_else(|| format!("no data format is made for `{purpose}`").into())
-}
-
-fn data_format(name: &str) -> Result<&'static dyn DataFormat, Failure> {
-    data::by_name(name).ok_or_else(|| format!("unknown data format `{name}`").into())
-}
-
-fn file_format(name: &str) -> Result<&'static dyn FileFormat, Failure> {
-    file::by_name(name).ok_or_else(|| format!("unknown file format `{name}`").into())
-}
-
-impl From<Dialect> for CsvDialect {
-    fn from(dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::Spreadsheet => Self::Spreadsheet,
-            Dialect::Plain => Self::Plain,
-        }
-    }
 }
 
 /// As many threads as asked, else as the machine has cores; within the bound.

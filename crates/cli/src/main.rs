@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod config;
 mod house;
+mod options;
 mod progress;
 mod words;
 

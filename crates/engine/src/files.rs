@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn parts_are_put_together_the_same_however_often_that_is_done() {
-        for compression in Compression::ALL {
+        for &compression in Compression::ALL {
             let plan = plan(compression);
             let folder = tempfile::tempdir().unwrap();
             let place = Folder::new(folder.path().join("made"));

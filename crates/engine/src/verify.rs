@@ -350,7 +350,7 @@ mod tests {
             )
         };
         fs::write(&input, chat("c1") + &chat("c2")).unwrap();
-        for compression in Compression::ALL {
+        for &compression in Compression::ALL {
             let output = folder.path().join(compression.as_str());
             let memory = read_back(&output, &input, compression);
             let zipped = read_back(&output.with_extension("zip"), &input, compression);

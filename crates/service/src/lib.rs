@@ -48,11 +48,12 @@ pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
 
 /// What the engine does with files and packages.
 pub use retort_engine::{
-    ByKind, Compression, ConvertPlan, DatasetPlan, Difference, Error as EngineError, Found, Input,
-    NamedInputs, Objects, Package, PassedOver, PlanNames, Preview, ReadOptions, Report, Searched,
-    SoughtTexts, Verified, convert, discard, files_of, left_out, panics,
+    ByKind, ConvertPlan, DatasetPlan, Difference, Error as EngineError, ExportOption,
+    ExportOptions, Found, Group, Input, NamedInputs, OPTIONS, Objects, Package, PassedOver,
+    Preview, ReadOptions, Report, Searched, SoughtTexts, Values, Verified, Word, convert, discard,
+    files_of, left_out, panics,
     pipeline::{FirstRefused, Nobody, Observer, Progress},
-    preview, preview_package, usual_dialect, verify, verify_package,
+    preview, preview_package, verify, verify_package,
 };
 
 /// The open sets: what can be read, the shapes of records, the kinds of files.

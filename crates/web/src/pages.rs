@@ -15,6 +15,7 @@ mod history;
 mod home;
 mod import;
 mod message;
+mod options;
 mod project;
 mod records;
 mod runs;

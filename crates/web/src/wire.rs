@@ -1,19 +1,20 @@
 //! What goes over the wire: JSON shapes of what the service knows. `--json` of the command line has the same.
 
 mod documents;
+mod making;
 mod runs;
 
 use std::collections::BTreeMap;
 
 use retort_model::bounds::IDS_PER_REQUEST;
 use retort_model::{
-    Action, Check, DateRange, DocumentSelection, Grant, ItemKind, ItemSelection, JobKind, JobState,
-    Kind, ProjectRole, Purpose, RunSelection, Selection, Status, Time, check_search,
+    Action, DateRange, DocumentSelection, Grant, ItemSelection, JobKind, JobState, Kind,
+    ProjectRole, RunSelection, Selection, Status, Time, check_search,
 };
 use retort_service::package::Finding;
 use retort_service::{
-    AuditEntry, DatasetPlan, ExportRequest, ImportReport, Job as StoreJob, PlanNames,
-    Session as StoreSession, Shows, Summary, Taken, data,
+    AuditEntry, ExportRequest, ImportReport, Job as StoreJob, Session as StoreSession, Shows,
+    Summary, Taken,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -23,6 +24,7 @@ use crate::problem::Problem;
 pub use documents::{
     ChosenDocuments, Chunks, Document, DocumentFacts, DocumentFilter, DocumentPage, PurgeDocuments,
 };
+pub use making::Making;
 pub use runs::{
     ChosenRuns, Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar,
     RunFacts, RunFilter, RunPage, WholeFlow, WholeRun,
@@ -501,7 +503,6 @@ pub struct Jobs {
 
 /// An export that is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Export {
     /// Name of the dataset: 1 to 64 characters.
     #[schema(max_length = 64, min_length = 1)]
@@ -542,164 +543,6 @@ impl Export {
         };
         let dataset = self.making.plan(&self.dataset_name, selection.kind())?;
         Ok(ExportRequest { selection, dataset })
-    }
-}
-
-/// What is made of conversations or runs.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct Making {
-    /// Why the export is made: `export-dataset`, `recipe-evaluation`, `node-evaluation`, `node-optimization` or
-    /// `fine-tuning`; if not said, what its data format is for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub purpose: Option<String>,
-    /// The node of runs that it is made of, for the purposes that need one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
-    /// Name of the data file, without its ending; `conversations` or `runs`, if not said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 128, min_length = 1)]
-    pub file_name: Option<String>,
-    /// `jsonl`, `csv` or `parquet`.
-    pub file_format: String,
-    /// The shape of the records, as `/formats` lists them; if not said, the usual one for the purpose, or `standard`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data_format: Option<String>,
-    /// What happens to records that trainers would refuse: `repair`, `reject` or `off`.
-    pub check: String,
-    /// `none`, `gzip` or `zstd`.
-    pub compress: String,
-    /// For whom CSV is written: `spreadsheet` or `plain`; if not said, `plain` to evaluate or to train, else
-    /// `spreadsheet`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub csv: Option<String>,
-    /// How `standard` writes tools in JSON Lines: `text` or `array`.
-    pub tools: String,
-    /// Whether arguments that are no JSON object are written as `{"_raw": …}` instead of leaving the record out.
-    pub wrap_arguments: bool,
-    /// Whether gaps are filled with placeholders (a missing result, missing arguments, an empty message) instead of
-    /// being cut with what depends on them.
-    pub fill: bool,
-    /// Where text that an assistant wrote beside tool calls goes: `keep` leaves it in the message where the data format
-    /// can hold it, `extra` moves it to `extra`.
-    pub call_text: String,
-    /// What becomes of answers after a picture, sound or file that the rows do not carry: `leave-out` does not let them
-    /// be learnt, `drop` drops the attachment and keeps them.
-    pub attachments: String,
-    /// Whether histories of sub-agents become records of their own, too.
-    pub tasks: bool,
-    /// Retrieved passages carried with one answer, at most 80.
-    #[schema(maximum = 80)]
-    pub max_contexts: usize,
-    /// `none` leaves the embeddings of documents out; else they are written in as few bits as hold them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub embeddings: Option<String>,
-    /// Whether each repair and warning is listed in `findings.jsonl`, a line each.
-    pub findings: bool,
-}
-
-impl Default for Making {
-    fn default() -> Self {
-        Self {
-            purpose: None,
-            node: None,
-            file_name: None,
-            file_format: "jsonl".into(),
-            data_format: None,
-            check: Check::default().to_string(),
-            compress: "none".into(),
-            csv: None,
-            tools: "text".into(),
-            wrap_arguments: false,
-            fill: false,
-            call_text: "keep".into(),
-            attachments: "leave-out".into(),
-            tasks: false,
-            max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
-            embeddings: None,
-            findings: false,
-        }
-    }
-}
-
-impl From<PlanNames> for Making {
-    fn from(names: PlanNames) -> Self {
-        Self {
-            purpose: names.purpose,
-            node: names.node,
-            file_name: Some(names.file_name),
-            file_format: names.file_format,
-            data_format: Some(names.data_format),
-            check: names.check,
-            compress: names.compression,
-            csv: names.csv,
-            tools: names.tools,
-            wrap_arguments: names.wrap_arguments,
-            fill: names.fill,
-            call_text: names.call_text,
-            attachments: names.attachments,
-            tasks: names.tasks,
-            max_contexts: names.max_contexts,
-            embeddings: names.embeddings,
-            findings: names.findings,
-        }
-    }
-}
-
-impl Making {
-    /// A whole project's history, with its retrieved passages; JSON Lines if no kind of file is said.
-    pub fn history(file_format: Option<String>) -> Self {
-        Self {
-            data_format: Some("history".into()),
-            file_name: Some("conversation_history".into()),
-            file_format: file_format.unwrap_or_else(|| "jsonl".into()),
-            ..Self::default()
-        }
-    }
-
-    /// The plan of it, for items of a kind.
-    ///
-    /// # Errors
-    /// Names and words that there are not; no format is for the purpose.
-    pub fn plan(&self, dataset_name: &str, kind: ItemKind) -> Result<DatasetPlan, Problem> {
-        let purpose = self.purpose.as_deref().map(word::<Purpose>).transpose()?;
-        let data_format = match (&self.data_format, purpose, kind) {
-            (Some(name), _, _) => name.clone(),
-            (None, None, ItemKind::Conversation) => "standard".into(),
-            (None, None, ItemKind::Document) if self.file_format == "parquet" => "chunks".into(),
-            (None, purpose, kind) => {
-                let purpose = purpose.unwrap_or_default();
-                let usual = data::usual(purpose, kind).map(|format| format.name().to_owned());
-                usual.ok_or_else(|| {
-                    Problem::bad_request(format!(
-                        "there is no data format for {} and the purpose `{purpose}`",
-                        kind.plural()
-                    ))
-                })?
-            }
-        };
-        let file_name = self.file_name.clone().unwrap_or_else(|| kind.plural().into());
-        let names = PlanNames {
-            data_format,
-            file_format: self.file_format.clone(),
-            check: self.check.clone(),
-            tools: self.tools.clone(),
-            wrap_arguments: self.wrap_arguments,
-            fill: self.fill,
-            call_text: self.call_text.clone(),
-            attachments: self.attachments.clone(),
-            tasks: self.tasks,
-            max_contexts: self.max_contexts,
-            csv: self.csv.clone(),
-            compression: self.compress.clone(),
-            dataset_name: dataset_name.to_owned(),
-            file_name,
-            purpose: self.purpose.clone(),
-            node: self.node.clone(),
-            embeddings: self.embeddings.clone(),
-            findings: self.findings,
-        };
-        DatasetPlan::named(&names).map_err(Problem::bad_request)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use retort_formats::package::Manifest;
 use retort_model::{ItemSelection, JobKind, Selection, Status, bounds};
-use retort_service::{Edit, ExportRequest};
+use retort_service::{Edit, ExportOptions, ExportRequest};
 use retort_web::wire;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -208,7 +208,7 @@ impl Client {
             selection,
             runs,
             documents,
-            making: export.dataset.names().into(),
+            making: wire::Making(ExportOptions::of(&export.dataset)),
         };
         let request = self.request(Method::POST, &["exports"], Query::new())?;
         self.json(request.header("Idempotency-Key", key).json(&asked))

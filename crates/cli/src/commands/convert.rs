@@ -16,7 +16,8 @@ use retort_service::{EngineError, Found, PassedOver, Report, convert, discard};
 use serde_json::json;
 
 use super::{Failure, STOPPED};
-use crate::args::{Making, Reading, Selecting, Shaping, dataset_plan, plan, threads};
+use crate::args::{Reading, Selecting, plan, threads};
+use crate::options::{Package, Records};
 use crate::progress::Bar;
 use crate::words::{bytes, count, one_line, several};
 
@@ -34,7 +35,7 @@ pub struct Convert {
     selecting: Selecting,
 
     #[command(flatten)]
-    shaping: Shaping,
+    records: Records,
 
     #[command(flatten)]
     writing: Writing,
@@ -55,7 +56,7 @@ struct Writing {
     name: Option<DatasetName>,
 
     #[command(flatten)]
-    making: Making,
+    package: Package,
 
     /// Begin a next data file after so many megabytes.
     #[arg(long, value_name = "MB", default_value_t = bounds::SHARD_BYTES / 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -89,13 +90,13 @@ struct Writing {
 impl Convert {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let writing = self.writing;
-        let mut plan = plan(&self.reading, self.selecting, &self.shaping)?;
+        let mut plan = plan(&self.reading, self.selecting, &self.records)?;
         let name = match writing.name {
             Some(name) => name,
             None => name_of(&self.output)?,
         };
-        plan.by_kind.file_name = writing.making.file_name.is_none();
-        plan.dataset = dataset_plan(&self.shaping, writing.making, name, None)?;
+        plan.by_kind.file_name = !writing.package.0.has("file_name");
+        plan.dataset = self.records.0.and(writing.package.0).resolve(name, None)?;
         plan.output = self.output;
         plan.shard_bytes = writing.shard_size.saturating_mul(1_000_000);
         plan.threads = threads(writing.threads);

@@ -11,9 +11,10 @@ use retort_web::wire;
 
 use super::jobs::is_completed;
 use super::{Failure, STOPPED, print_json, stop_flag};
-use crate::args::{Exporting, Making, Shaping, dataset_plan};
+use crate::args::Exporting;
 use crate::config::{Keeping, Opened};
 use crate::house::House;
+use crate::options::{Package, Records};
 use crate::progress::Bar;
 use crate::words::{bytes, several};
 
@@ -40,10 +41,10 @@ pub struct Export {
     exporting: Exporting,
 
     #[command(flatten)]
-    shaping: Shaping,
+    records: Records,
 
     #[command(flatten)]
-    making: Making,
+    package: Package,
 
     #[command(flatten)]
     keeping: Keeping,
@@ -54,7 +55,7 @@ impl Export {
         let house = self.keeping.house()?;
         let selection = self.exporting.selection()?;
         let kind = selection.kind();
-        let dataset = dataset_plan(&self.shaping, self.making, self.name, Some(kind))?;
+        let dataset = self.records.0.and(self.package.0).resolve(self.name, Some(kind))?;
         let request = ExportRequest { selection, dataset };
         let job = house.submit_export(&request)?;
         if !self.quiet {

@@ -13,7 +13,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::Failure;
 use super::convert::{exit_code, findings, findings_json, rejects_to, warn_of_most};
-use crate::args::{Reading, Selecting, Shaping, plan};
+use crate::args::{Reading, Selecting, plan};
+use crate::options::Records;
 use crate::words::{one_line, table};
 
 /// Characters of a text shown in the table.
@@ -29,7 +30,7 @@ pub struct Preview {
     selecting: Selecting,
 
     #[command(flatten)]
-    shaping: Shaping,
+    records: Records,
 
     /// Write a line of JSON for each item that cannot be read or is left out to this file.
     #[arg(long, value_name = "FILE")]
@@ -57,7 +58,7 @@ impl Preview {
             return self.showing.show(&preview_package(&mut package)?, None);
         }
         let mut rejects = rejects_to(self.rejects.as_deref())?;
-        let plan = plan(&self.reading, self.selecting, &self.shaping)?;
+        let plan = plan(&self.reading, self.selecting, &self.records)?;
         let preview = preview(&plan, &AtomicBool::new(false), &mut *rejects)?;
         rejects.flush()?;
         self.showing.show(&preview.records, Some(preview.found()))

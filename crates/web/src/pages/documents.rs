@@ -17,6 +17,7 @@ use serde::Deserialize;
 use super::filtering::sought;
 use super::frame::{Frame, OTHER_SESSION, Posted, Visit};
 use super::import::short;
+use super::options;
 use super::taken::{Path, Query};
 use super::words::{count, moment, sentence, size};
 use super::{see_other, show, trouble};
@@ -151,13 +152,14 @@ struct Exporting {
 }
 
 async fn export(State(app): State<App>, Posted { visit, form }: Posted<Exporting>) -> Response {
-    let making = wire::Making {
-        file_format: form.file_format,
-        embeddings: form.embeddings.is_none().then(|| "none".into()),
-        ..wire::Making::default()
-    };
+    let mut given = options::Given::from([("file_format".into(), form.file_format)]);
+    if form.embeddings.is_none() {
+        given.insert("embeddings".into(), "none".into());
+    }
     let caller = visit.caller.clone();
-    let asked = match making.plan(&form.dataset_name, ItemKind::Document) {
+    let making = options::asked(&given).map(wire::Making);
+    let plan = making.and_then(|making| making.plan(&form.dataset_name, ItemKind::Document));
+    let asked = match plan {
         Ok(dataset) => {
             let selection = DocumentSelection::default().into();
             let request = ExportRequest { selection, dataset };

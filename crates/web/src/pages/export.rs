@@ -8,16 +8,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use retort_model::{Check, DatasetName, ItemKind, JobKind, JobState, Selection};
+use retort_model::{DatasetName, ItemKind, JobKind, JobState, Selection};
 use retort_service::{
-    Choice, Chosen, Cursor, ExportRequest, Order, Page, Sample, Service, Summary, data, file,
-    preview_package,
+    Choice, Chosen, Cursor, ExportRequest, Order, Page, Sample, Service, Summary, preview_package,
 };
 use serde::{Deserialize, Serialize};
 
 use super::datasets::Found;
 use super::filtering::Filtering;
 use super::frame::{Frame, Posted, Visit, wants_json};
+use super::options::{self, Field, Given, Offered};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
 use super::words::{capital, count, day, percent, quoted, sentence, size};
@@ -82,52 +82,17 @@ impl Row {
     }
 }
 
-/// A format that can be chosen.
-struct Offered {
-    name: &'static str,
-    about: &'static str,
-    is_chosen: bool,
-}
-
-impl Offered {
-    fn about_shown(&self) -> String {
-        quoted(self.about)
-    }
-}
-
 /// What the form of the dataset holds.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct Form {
     dataset_name: String,
-    file_name: String,
-    file_format: String,
-    data_format: String,
-    check: String,
-    /// A checkbox: sent as `true`, or not at all.
-    fill: bool,
-    call_text: String,
-    attachments: String,
-    /// A checkbox, too.
-    findings: bool,
+    #[serde(flatten)]
+    given: Given,
 }
 
-impl Default for Form {
-    fn default() -> Self {
-        let making = wire::Making::default();
-        Self {
-            dataset_name: String::new(),
-            file_name: ItemKind::Conversation.plural().into(),
-            file_format: making.file_format,
-            data_format: "standard".into(),
-            check: making.check,
-            fill: making.fill,
-            call_text: making.call_text,
-            attachments: making.attachments,
-            findings: making.findings,
-        }
-    }
-}
+/// Options that the form shows in its own way, or that none of its formats has a use for.
+const OWN: &[&str] = &["data_format", "file_format", "file_name", "purpose"];
 
 impl Form {
     /// The form as a query, without `?`.
@@ -135,58 +100,30 @@ impl Form {
         serde_html_form::to_string(self).unwrap_or_default()
     }
 
-    fn making(&self) -> wire::Making {
-        wire::Making {
-            file_name: Some(self.file_name.clone()),
-            file_format: self.file_format.clone(),
-            data_format: Some(self.data_format.clone()),
-            check: self.check.clone(),
-            fill: self.fill,
-            call_text: self.call_text.clone(),
-            attachments: self.attachments.clone(),
-            findings: self.findings,
-            ..wire::Making::default()
-        }
+    fn given(&self, name: &str, usual: &'static str) -> &str {
+        self.given.get(name).map_or(usual, String::as_str)
+    }
+
+    fn file_name(&self) -> &str {
+        self.given("file_name", ItemKind::Conversation.plural())
+    }
+
+    fn data_format(&self) -> &str {
+        self.given("data_format", "standard")
+    }
+
+    fn file_format(&self) -> &str {
+        self.given("file_format", "jsonl")
     }
 
     fn file_formats(&self) -> Vec<Offered> {
-        let chosen = |name: &str| name == self.file_format;
-        file::FORMATS
-            .iter()
-            .map(|one| Offered {
-                name: one.name(),
-                about: one.about(),
-                is_chosen: chosen(one.name()),
-            })
-            .collect()
+        options::offered("file_format", &self.given, ItemKind::Conversation)
     }
 
     fn data_formats(&self) -> Vec<Offered> {
-        let chosen = |name: &str| name == self.data_format;
-        data::FORMATS
-            .iter()
-            .filter(|one| one.items().contains(&ItemKind::Conversation))
-            .map(|one| Offered {
-                name: one.name(),
-                about: one.about(),
-                is_chosen: chosen(one.name()),
-            })
-            .collect()
-    }
-
-    fn checks(&self) -> Vec<Offered> {
-        Check::ALL
-            .iter()
-            .map(|&check| Offered {
-                name: check.as_str(),
-                about: match check {
-                    Check::Repair => "Fix what can be fixed, skip the rest",
-                    Check::Reject => "Skip records a trainer would reject",
-                    Check::Off => "Keep every record, only report problems",
-                },
-                is_chosen: check.as_str() == self.check,
-            })
-            .collect()
+        let mut given = self.given.clone();
+        given.entry("data_format".into()).or_insert_with(|| "standard".into());
+        options::offered("data_format", &given, ItemKind::Conversation)
     }
 }
 
@@ -280,6 +217,8 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
 #[template(path = "export_dataset.html")]
 struct DatasetForm {
     frame: Frame,
+    /// The options that the form shows as the table has them.
+    more: Vec<Field>,
     form: Form,
     /// How many conversations are selected.
     total: u64,
@@ -312,7 +251,8 @@ async fn configure(app: &App, visit: Visit, form: Form, problem: Option<Problem>
     });
     let (name_trouble, trouble) = if is_of_name { (text, None) } else { (None, text) };
     let selected = count(total);
-    let page = DatasetForm { frame, form, total, selected, trouble, name_trouble };
+    let more = options::fields(&form.given, ItemKind::Conversation, OWN);
+    let page = DatasetForm { frame, more, form, total, selected, trouble, name_trouble };
     show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
 }
 
@@ -411,7 +351,8 @@ struct Checked {
 }
 
 fn request(form: &Form, choice: &Choice) -> Result<ExportRequest, Problem> {
-    let dataset = form.making().plan(&form.dataset_name, ItemKind::Conversation)?;
+    let making = wire::Making(options::asked(&form.given)?);
+    let dataset = making.plan(&form.dataset_name, ItemKind::Conversation)?;
     let selection = choice
         .selection()
         .ok_or_else(|| Problem::bad_request("Select at least one conversation."))?;

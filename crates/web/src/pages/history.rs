@@ -9,22 +9,24 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{Purpose, RunSelection, RunSource, RunStatus};
+use retort_model::{ItemKind, Purpose, RunSelection, RunSource, RunStatus};
 use retort_service::{
-    Cursor, DatasetPlan, ExportRequest, Flow, FlowParts, Latency, PlanNames, RunBar, RunCharts,
-    RunPage, RunSummary, Service, data, file,
+    Cursor, ExportRequest, Flow, FlowParts, Latency, RunBar, RunCharts, RunPage, RunSummary,
+    Service, data, file,
 };
 use serde::Deserialize;
 
 use super::filtering::{Choices, days, sought};
 use super::flows::{Words, path, shown_id, words};
 use super::frame::{Frame, Posted, Visit};
+use super::options;
 use super::runs::{status_class, took};
 use super::taken::{Path, Query};
 use super::words::{count, day, moment, sentence, span};
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::problem::Problem;
+use crate::wire;
 
 /// Runs on a page.
 const PAGE: usize = 50;
@@ -564,7 +566,7 @@ impl Form {
     fn data_formats(&self) -> Vec<(&'static str, bool)> {
         data::FORMATS
             .iter()
-            .filter(|format| format.items().contains(&retort_model::ItemKind::Run))
+            .filter(|format| format.items().contains(&ItemKind::Run))
             .map(|format| (format.name(), format.name() == self.data_format))
             .collect()
     }
@@ -586,46 +588,27 @@ impl Form {
 
     /// What is asked of the service.
     fn request(&self, source: RunSource, flow: &str) -> Result<ExportRequest, Problem> {
-        let purpose: Purpose = self.purpose.parse().map_err(Problem::bad_request)?;
-        let usual = || data::usual(purpose, retort_model::ItemKind::Run);
-        let data_format = match self.data_format.as_str() {
-            "" => usual(),
-            name => data::by_name(name),
-        };
-        let data_format = data_format.ok_or_else(|| {
-            Problem::bad_request(format!("unknown data format `{}`", self.data_format))
-        })?;
-        let file_format = match self.file_format.as_str() {
-            "" => data_format.file_formats().first().copied().unwrap_or("jsonl"),
-            name => name,
-        };
         let limit = match self.limit.trim() {
             "" => None,
             text => Some(text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| {
                 Problem::bad_request(format!("the limit is a number of runs, not `{text}`"))
             })?),
         };
-        let names = PlanNames {
-            data_format: data_format.name().into(),
-            file_format: file_format.into(),
-            check: retort_model::Check::default().to_string(),
-            tools: "text".into(),
-            wrap_arguments: false,
-            fill: false,
-            call_text: "keep".into(),
-            attachments: "leave-out".into(),
-            tasks: false,
-            max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
-            csv: None,
-            compression: "none".into(),
-            dataset_name: self.dataset_name.clone(),
-            file_name: retort_model::ItemKind::Run.plural().into(),
-            purpose: Some(purpose.to_string()),
-            node: Some(self.node.clone()).filter(|node| !node.is_empty()),
-            embeddings: None,
-            findings: false,
-        };
-        let dataset = DatasetPlan::named(&names).map_err(Problem::bad_request)?;
+        let given = [
+            ("purpose", &self.purpose),
+            ("node", &self.node),
+            ("data_format", &self.data_format),
+            ("file_format", &self.file_format),
+        ];
+        let given = given.map(|(name, text)| (name.to_owned(), text.clone()));
+        let making = wire::Making(options::asked(&given.into())?);
+        let mut dataset = making.plan(&self.dataset_name, ItemKind::Run)?;
+        if self.file_format.is_empty()
+            && let Some(usual) = dataset.data_format.file_formats().first()
+            && let Some(usual) = file::by_name(usual)
+        {
+            dataset.file_format = usual;
+        }
         let selection = RunSelection { limit, ..self.chosen(source, flow)? };
         Ok(ExportRequest { selection: selection.into(), dataset })
     }

@@ -110,7 +110,7 @@ impl Life {
     }
 
     fn export(&self, service: &Service, name: &str, is_own: bool) -> i64 {
-        let plan = Making::history(Some("jsonl".into()));
+        let plan = Making::history(Some("jsonl")).unwrap();
         let name = format!("{name}-{}", self.number);
         let dataset = plan.plan(&name, ItemKind::Conversation).unwrap();
         let mut selection = Selection::default();

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use retort_model::{Grants, JobKind, ProjectRole, Selection};
 use retort_service::{
-    Caller, DatasetPlan, ExportRequest, IntakeRequest, NewOriginal, Nobody, Person, PlanNames,
-    Project, Service, ShareRequest, TokenRequest,
+    Caller, ExportOptions, ExportRequest, IntakeRequest, NewOriginal, Nobody, Person, Project,
+    Service, ShareRequest, TokenRequest,
 };
 use serde_json::{Value, json};
 
@@ -707,32 +707,11 @@ impl Stage {
     }
 
     fn export(&self) -> i64 {
-        let names = PlanNames {
-            dataset_name: self.name("set"),
-            file_name: "conversations".into(),
-            data_format: "standard".into(),
-            file_format: "jsonl".into(),
-            check: "off".into(),
-            tools: "text".into(),
-            csv: None,
-            compression: "none".into(),
-            wrap_arguments: false,
-            fill: false,
-            call_text: "keep".into(),
-            attachments: "leave-out".into(),
-            tasks: false,
-            max_contexts: 1,
-            purpose: None,
-            node: None,
-            embeddings: None,
-            findings: false,
-        };
+        let options = ExportOptions::default().with("check", "off").unwrap();
+        let dataset = options.resolve(self.name("set").parse().unwrap(), None).unwrap();
         let selection =
             Selection { ids: [self.conversation()].into_iter().collect(), ..Selection::default() };
-        let request = ExportRequest {
-            selection: selection.into(),
-            dataset: DatasetPlan::named(&names).unwrap(),
-        };
+        let request = ExportRequest { selection: selection.into(), dataset };
         self.service.submit_export(&self.ann, &request).unwrap()
     }
 

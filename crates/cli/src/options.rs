@@ -1,0 +1,152 @@
+//! The options of exports as arguments, made of the engine's table.
+
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use retort_service::{ExportOption, ExportOptions, Group, OPTIONS, Values};
+
+/// How to shape and check the records.
+#[derive(Clone, Default)]
+pub struct Records(pub ExportOptions);
+
+/// What the data file is to be.
+#[derive(Clone, Default)]
+pub struct Package(pub ExportOptions);
+
+/// Words up to this number are spelled out where the value's name stands.
+const FEW: usize = 3;
+
+macro_rules! arguments {
+    ($type:ident, $group:expr, $heading:literal) => {
+        impl FromArgMatches for $type {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                Ok(Self(asked(matches, $group)))
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+
+        impl Args for $type {
+            fn augment_args(command: Command) -> Command {
+                let options = OPTIONS.iter().filter(|option| option.group == $group);
+                command.args(options.map(|option| argument(option).help_heading($heading)))
+            }
+
+            fn augment_args_for_update(command: Command) -> Command {
+                Self::augment_args(command)
+            }
+        }
+    };
+}
+
+arguments!(Records, Group::Records, "Records");
+arguments!(Package, Group::Package, "Package");
+
+fn argument(option: &'static ExportOption) -> Arg {
+    let argument = Arg::new(option.name).long(option.long());
+    let argument = match option.name {
+        "data_format" => argument.short('d').visible_alias("to"),
+        "file_format" => argument.short('f'),
+        _ => argument,
+    };
+    let about = match option.values {
+        Values::Flag => option.about.to_owned(),
+        _ => format!("{} [default: {}]", option.about, option.default_words()),
+    };
+    let argument = argument.help(about);
+    match option.values {
+        Values::Flag => argument.action(ArgAction::SetTrue),
+        Values::Words(words) => {
+            let words = words();
+            let names: Vec<_> = words.iter().map(|word| word.name).collect();
+            let name = if names.len() > FEW { noun(option.name) } else { names.join("|") };
+            let values = words.iter().map(|word| PossibleValue::new(word.name).help(word.about));
+            argument.value_name(name).value_parser(PossibleValuesParser::new(values))
+        }
+        Values::Number(_) => argument.value_name("N").value_parser(parser(option)),
+        Values::Text => argument.value_name(noun(option.name)).value_parser(parser(option)),
+    }
+}
+
+/// The last word of a name, as help shows what stands for a value.
+fn noun(name: &str) -> String {
+    name.rsplit('_').next().unwrap_or(name).to_uppercase()
+}
+
+/// Takes a value if a plan can be made with it.
+fn parser(
+    option: &'static ExportOption,
+) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let options = ExportOptions::default().with(option.name, text)?;
+        let name = "any".parse().map_err(|error| format!("{error}"))?;
+        options.resolve(name, None).map(|_| text.to_owned())
+    }
+}
+
+/// What the arguments of a group ask. Their values were looked at when they were parsed.
+fn asked(matches: &ArgMatches, group: Group) -> ExportOptions {
+    OPTIONS.iter().filter(|option| option.group == group).fold(
+        ExportOptions::default(),
+        |options, option| {
+            let text = match option.values {
+                Values::Flag => matches.get_flag(option.name).then(|| "true".to_owned()),
+                _ => matches.get_one::<String>(option.name).cloned(),
+            };
+            let Some(text) = text else { return options };
+            options.clone().with(option.name, &text).unwrap_or(options)
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::{env, fs};
+
+    use super::*;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/options.md");
+
+    /// The page of the docs, as the table has it.
+    fn page() -> String {
+        let mut page = String::from(
+            "# Options of exports\n\nThe options that shape a dataset have one name everywhere: `--call-text` on the command \
+             line is `call_text`\nin the API, in forms and in receipts. `UPDATE_DOCS=1 cargo test` writes this page from the \
+             table of options.\n",
+        );
+        for option in OPTIONS {
+            let kinds: Vec<_> = option.kinds.iter().map(|kind| kind.plural()).collect();
+            let long = option.long();
+            writeln!(page, "\n## `--{long}`\n\n{}. For {}.", option.about, kinds.join(", "))
+                .unwrap();
+            match option.values {
+                Values::Flag => {}
+                _ => writeln!(page, "Default: {}.", option.default_words()).unwrap(),
+            }
+            match option.values {
+                Values::Flag => {}
+                Values::Number(most) => writeln!(page, "A whole number up to {most}.").unwrap(),
+                Values::Text => writeln!(page, "A text.").unwrap(),
+                Values::Words(words) => {
+                    page.push_str("\n| value | what it means |\n|---|---|\n");
+                    for word in words() {
+                        writeln!(page, "| `{}` | {} |", word.name, word.about).unwrap();
+                    }
+                }
+            }
+        }
+        page
+    }
+
+    #[test]
+    fn the_docs_have_every_option() {
+        if env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(PAGE, page()).unwrap();
+        }
+        let there = fs::read_to_string(PAGE).unwrap_or_default();
+        assert_eq!(there, page(), "docs/options.md is not what the table of options says");
+    }
+}

@@ -1,0 +1,725 @@
+//! The options of an export, each declared once, in [`OPTIONS`]. The arguments of the command line, the fields of the
+//! API and of forms, the plan that a job keeps, the options in a receipt and `docs/options.md` all come from there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use retort_formats::data::{
+    Attachments, CallText, DataFormat, Embeddings, ShapeOptions, ToolsAs, usual_in,
+};
+use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
+use retort_formats::{data, file};
+use retort_model::bounds::CONTEXTS_PER_MESSAGE;
+use retort_model::{Check, DatasetName, ItemKind, Purpose};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::plan::{Compression, DatasetPlan, usual_dialect};
+
+/// One option of an export.
+pub struct ExportOption {
+    /// Its name in JSON and in forms. The command line writes `-` for `_`.
+    pub name: &'static str,
+    /// What it decides, in a sentence without a full stop.
+    pub about: &'static str,
+    /// The values that it takes.
+    pub values: Values,
+    /// The default in words, where it depends on other options.
+    pub usual: Option<&'static str>,
+    /// Where help and forms show it.
+    pub group: Group,
+    /// The kinds of items that it matters for.
+    pub kinds: &'static [ItemKind],
+    /// When a receipt names it.
+    told: Told,
+    /// What a plan meant that was kept before there was the option, if that is not the default.
+    before: Option<&'static str>,
+    get: fn(&DatasetPlan) -> Value,
+    set: fn(&mut DatasetPlan, &Value) -> Result<(), String>,
+}
+
+/// The values that an option takes.
+#[derive(Clone, Copy)]
+pub enum Values {
+    /// On or off.
+    Flag,
+    /// A whole number up to this one.
+    Number(u64),
+    /// One of these words.
+    Words(fn() -> Vec<Word>),
+    /// A text.
+    Text,
+}
+
+/// One of the words that an option takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    /// The word.
+    pub name: &'static str,
+    /// What it means, in a phrase.
+    pub about: &'static str,
+}
+
+/// Where help and forms show an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// How records are shaped and checked.
+    Records,
+    /// How the files are written.
+    Package,
+}
+
+/// When a receipt names an option.
+enum Told {
+    /// Never: the receipt has a field of its own for it.
+    Never,
+    /// Where it is not the default.
+    Unusual,
+    /// For plans of which this is true.
+    If(fn(&DatasetPlan) -> bool),
+}
+
+macro_rules! words {
+    ($type:ty) => {
+        Values::Words(|| {
+            <$type>::ALL.iter().map(|one| Word { name: one.as_str(), about: one.words() }).collect()
+        })
+    };
+}
+
+const CHATS: &[ItemKind] = &[ItemKind::Conversation, ItemKind::Run];
+
+/// All options, in the order in which help and forms show them.
+pub static OPTIONS: &[ExportOption] = &[
+    ExportOption {
+        name: "data_format",
+        about: "The shape of the records; `retort formats` says what each is for",
+        values: Values::Words(|| {
+            let word = |one: &&dyn DataFormat| Word { name: one.name(), about: one.about() };
+            data::FORMATS.iter().map(word).collect()
+        }),
+        usual: Some("the usual one for the purpose; `standard` without one"),
+        group: Group::Records,
+        kinds: ItemKind::ALL,
+        told: Told::Never,
+        before: None,
+        get: |plan| plan.data_format.name().into(),
+        set: |plan, value| {
+            plan.data_format = data_format(text(value))?;
+            Ok(())
+        },
+    },
+    ExportOption {
+        name: "purpose",
+        about: "What the dataset is for: it decides which formats there are, and which is the usual one",
+        values: words!(Purpose),
+        usual: Some("what the data format is for"),
+        group: Group::Records,
+        kinds: ItemKind::ALL,
+        told: Told::Never,
+        before: None,
+        get: |plan| plan.purpose.as_str().into(),
+        set: |plan, value| word(&mut plan.purpose, value),
+    },
+    ExportOption {
+        name: "node",
+        about: "The node of the runs whose executions become the records, for the purposes that need one",
+        values: Values::Text,
+        usual: Some("none"),
+        group: Group::Records,
+        kinds: &[ItemKind::Run],
+        told: Told::Never,
+        before: None,
+        get: |plan| plan.node().into(),
+        set: |plan, value| {
+            plan.shape_options.node = Some(text(value).into());
+            Ok(())
+        },
+    },
+    ExportOption {
+        name: "check",
+        about: "What to do with records that trainers would refuse",
+        values: words!(Check),
+        usual: None,
+        group: Group::Records,
+        kinds: CHATS,
+        told: Told::Never,
+        before: None,
+        get: |plan| plan.shape_options.check.as_str().into(),
+        set: |plan, value| word(&mut plan.shape_options.check, value),
+    },
+    ExportOption {
+        name: "wrap_arguments",
+        about: "Write arguments that are no JSON object as `{\"_raw\": …}` instead of leaving the record out",
+        values: Values::Flag,
+        usual: None,
+        group: Group::Records,
+        kinds: CHATS,
+        told: Told::Unusual,
+        before: None,
+        get: |plan| plan.shape_options.wrap_arguments.into(),
+        set: |plan, value| flag(&mut plan.shape_options.wrap_arguments, value),
+    },
+    ExportOption {
+        name: "fill",
+        about: "Fill gaps with placeholders (a missing result, missing arguments, an empty message) instead of cutting \
+                them out",
+        values: Values::Flag,
+        usual: None,
+        group: Group::Records,
+        kinds: CHATS,
+        told: Told::Unusual,
+        before: Some("true"),
+        get: |plan| plan.shape_options.fill.into(),
+        set: |plan, value| flag(&mut plan.shape_options.fill, value),
+    },
+    ExportOption {
+        name: "call_text",
+        about: "What to do with text that an assistant wrote beside tool calls",
+        values: words!(CallText),
+        usual: None,
+        group: Group::Records,
+        kinds: CHATS,
+        told: Told::Unusual,
+        before: Some("extra"),
+        get: |plan| plan.shape_options.call_text.as_str().into(),
+        set: |plan, value| word(&mut plan.shape_options.call_text, value),
+    },
+    ExportOption {
+        name: "attachments",
+        about: "What to do with answers that follow a picture, sound or file that the rows do not carry",
+        values: words!(Attachments),
+        usual: None,
+        group: Group::Records,
+        kinds: CHATS,
+        told: Told::Unusual,
+        before: Some("drop"),
+        get: |plan| plan.shape_options.attachments.as_str().into(),
+        set: |plan, value| word(&mut plan.shape_options.attachments, value),
+    },
+    ExportOption {
+        name: "tools",
+        about: "How `standard` writes tool definitions in JSON Lines",
+        values: words!(ToolsAs),
+        usual: None,
+        group: Group::Records,
+        kinds: CHATS,
+        told: Told::Unusual,
+        before: None,
+        get: |plan| plan.shape_options.tools.as_str().into(),
+        set: |plan, value| word(&mut plan.shape_options.tools, value),
+    },
+    ExportOption {
+        name: "tasks",
+        about: "Write the histories of sub-agents as records of their own, too",
+        values: Values::Flag,
+        usual: None,
+        group: Group::Records,
+        kinds: CHATS,
+        told: Told::Unusual,
+        before: None,
+        get: |plan| plan.shape_options.tasks.into(),
+        set: |plan, value| flag(&mut plan.shape_options.tasks, value),
+    },
+    ExportOption {
+        name: "max_contexts",
+        about: "At most how many retrieved passages are carried with one answer",
+        values: Values::Number(CONTEXTS_PER_MESSAGE as u64),
+        usual: None,
+        group: Group::Records,
+        kinds: CHATS,
+        told: Told::If(|plan| plan.data_format.items() != [ItemKind::Document]),
+        before: None,
+        get: |plan| plan.shape_options.max_contexts.into(),
+        set: |plan, value| {
+            let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+            plan.shape_options.max_contexts = number.unwrap_or(CONTEXTS_PER_MESSAGE);
+            Ok(())
+        },
+    },
+    ExportOption {
+        name: "embeddings",
+        about: "How embeddings of documents are written",
+        values: words!(Embeddings),
+        usual: None,
+        group: Group::Records,
+        kinds: &[ItemKind::Document],
+        told: Told::If(|plan| plan.data_format.items() == [ItemKind::Document]),
+        before: None,
+        get: |plan| plan.shape_options.embeddings.as_str().into(),
+        set: |plan, value| word(&mut plan.shape_options.embeddings, value),
+    },
+    ExportOption {
+        name: "file_name",
+        about: "Name of the data file, without its ending",
+        values: Values::Text,
+        usual: Some("what it holds: `conversations`, `runs` or `documents`"),
+        group: Group::Package,
+        kinds: ItemKind::ALL,
+        told: Told::Never,
+        before: None,
+        get: |plan| plan.file_name.as_str().into(),
+        set: |plan, value| {
+            plan.file_name = text(value).parse().map_err(|error| format!("{error}"))?;
+            Ok(())
+        },
+    },
+    ExportOption {
+        name: "file_format",
+        about: "The kind of data file",
+        values: Values::Words(|| {
+            let word = |one: &&dyn FileFormat| Word { name: one.name(), about: one.about() };
+            file::FORMATS.iter().map(word).collect()
+        }),
+        usual: None,
+        group: Group::Package,
+        kinds: ItemKind::ALL,
+        told: Told::Never,
+        before: None,
+        get: |plan| plan.file_format.name().into(),
+        set: |plan, value| {
+            plan.file_format = file_format(text(value))?;
+            Ok(())
+        },
+    },
+    ExportOption {
+        name: "compress",
+        about: "Compress each data file as a whole",
+        values: words!(Compression),
+        usual: None,
+        group: Group::Package,
+        kinds: ItemKind::ALL,
+        told: Told::Never,
+        before: None,
+        get: |plan| plan.compression.as_str().into(),
+        set: |plan, value| word(&mut plan.compression, value),
+    },
+    ExportOption {
+        name: "findings",
+        about: "List each repair and warning in `findings.jsonl`, with the record and its place in the input; without \
+                it the receipt has the counts and the first ids",
+        values: Values::Flag,
+        usual: None,
+        group: Group::Package,
+        kinds: ItemKind::ALL,
+        told: Told::Unusual,
+        before: None,
+        get: |plan| plan.findings.into(),
+        set: |plan, value| flag(&mut plan.findings, value),
+    },
+    ExportOption {
+        name: "csv",
+        about: "For whom CSV is written",
+        values: words!(CsvDialect),
+        usual: Some("`plain` to evaluate or to train, else `spreadsheet`"),
+        group: Group::Package,
+        kinds: ItemKind::ALL,
+        told: Told::If(DatasetPlan::is_flat),
+        before: None,
+        get: |plan| plan.file_options.csv.as_str().into(),
+        set: |plan, value| word(&mut plan.file_options.csv, value),
+    },
+];
+
+/// The key of a kept plan's own name.
+const DATASET_NAME: &str = "dataset_name";
+
+/// The file format of data formats that can be written so.
+const JSON_LINES: &str = "jsonl";
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn word<T: FromStr<Err = String>>(into: &mut T, value: &Value) -> Result<(), String> {
+    *into = text(value).parse()?;
+    Ok(())
+}
+
+fn flag(into: &mut bool, value: &Value) -> Result<(), String> {
+    *into = value == &Value::Bool(true);
+    Ok(())
+}
+
+fn data_format(name: &str) -> Result<&'static dyn DataFormat, String> {
+    data::by_name(name).ok_or_else(|| format!("unknown data format `{name}`"))
+}
+
+fn file_format(name: &str) -> Result<&'static dyn FileFormat, String> {
+    file::by_name(name).ok_or_else(|| format!("unknown file format `{name}`"))
+}
+
+impl ExportOption {
+    /// The option of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        OPTIONS.iter().find(|one| one.name == name)
+    }
+
+    /// As the command line writes it, without the dashes in front.
+    pub fn long(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// The default, unless it depends on other options.
+    pub fn default(&self) -> Option<Value> {
+        if self.usual.is_some() {
+            return None;
+        }
+        let plan = ExportOptions::default().resolve("default".parse().ok()?, None).ok()?;
+        Some((self.get)(&plan))
+    }
+
+    /// The default as a form holds it; empty if it depends on other options.
+    pub fn default_text(&self) -> String {
+        self.default().as_ref().map(plain).unwrap_or_default()
+    }
+
+    /// The default as a person reads it.
+    pub fn default_words(&self) -> String {
+        match (self.usual, self.default()) {
+            (Some(words), _) => words.to_owned(),
+            (None, Some(Value::String(word))) => format!("`{word}`"),
+            (None, Some(Value::Bool(_)) | None) => "off".to_owned(),
+            (None, Some(value)) => value.to_string(),
+        }
+    }
+
+    /// Whether a value, as JSON holds it, has the type that the option takes.
+    fn check(&self, value: &Value) -> Result<(), String> {
+        let name = self.name;
+        let takes = match self.values {
+            Values::Flag if value.is_boolean() => return Ok(()),
+            Values::Flag => "`true` or `false`".to_owned(),
+            Values::Words(_) | Values::Text if value.is_string() => return Ok(()),
+            Values::Words(_) | Values::Text => "a text".to_owned(),
+            Values::Number(most) if value.as_u64().is_some_and(|number| number <= most) => {
+                return Ok(());
+            }
+            Values::Number(most) => format!("a whole number up to {most}"),
+        };
+        Err(format!("`{name}` is {takes}, not `{value}`"))
+    }
+
+    /// A value from the command line or a form.
+    fn parsed(&self, text: &str) -> Result<Value, String> {
+        let value = match self.values {
+            Values::Flag => text.parse().map_or_else(|_| text.into(), Value::Bool),
+            Values::Number(_) => text.parse::<u64>().map_or_else(|_| text.into(), Value::from),
+            Values::Words(_) | Values::Text => text.into(),
+        };
+        self.check(&value)?;
+        Ok(value)
+    }
+}
+
+/// What is asked of an export: values of [`OPTIONS`]. What is not asked has its default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExportOptions(BTreeMap<&'static str, Value>);
+
+impl ExportOptions {
+    /// All that a plan says.
+    pub fn of(plan: &DatasetPlan) -> Self {
+        let values = OPTIONS.iter().map(|one| (one.name, (one.get)(plan)));
+        Self(values.filter(|(_, value)| !value.is_null()).collect())
+    }
+
+    /// With one option more, as the command line or a form says it.
+    ///
+    /// # Errors
+    /// The option is not known, or does not take the value.
+    pub fn with(mut self, name: &str, text: &str) -> Result<Self, String> {
+        let option = known(name)?;
+        self.0.insert(option.name, option.parsed(text)?);
+        Ok(self)
+    }
+
+    /// With those that another asks for, which come before its own.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Whether something is asked of an option.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    fn word(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// The plan of it, for items of a kind if that is known. This is the one place that decides what stands for what is
+    /// not asked.
+    ///
+    /// # Errors
+    /// Names and words that there are not, or a purpose for which there is no format.
+    pub fn resolve(
+        &self,
+        dataset_name: DatasetName,
+        kind: Option<ItemKind>,
+    ) -> Result<DatasetPlan, String> {
+        let purpose: Option<Purpose> = self.word("purpose").map(str::parse).transpose()?;
+        let file_format = file_format(self.word("file_format").unwrap_or(JSON_LINES))?;
+        let data_format = match self.word("data_format") {
+            Some(name) => data_format(name)?,
+            None => usual_format(purpose.unwrap_or_default(), kind, file_format.name())?,
+        };
+        let usual = data_format.purposes().first().copied().unwrap_or_default();
+        let purpose = purpose.unwrap_or(usual);
+        let file_name = kind.unwrap_or_default().plural();
+        let mut plan = DatasetPlan {
+            purpose,
+            data_format,
+            file_format,
+            shape_options: ShapeOptions::default(),
+            file_options: FileOptions { csv: usual_dialect(purpose) },
+            compression: Compression::default(),
+            findings: false,
+            dataset_name,
+            file_name: file_name.parse().map_err(|error| format!("{error}"))?,
+        };
+        for (name, value) in &self.0 {
+            (known(name)?.set)(&mut plan, value)?;
+        }
+        Ok(plan)
+    }
+}
+
+impl DatasetPlan {
+    /// The plan as JSON text, to be kept until it is carried out.
+    pub fn to_json(&self) -> String {
+        let ExportOptions(mut values) = ExportOptions::of(self);
+        values.insert(DATASET_NAME, self.dataset_name.as_str().into());
+        // Names, numbers and flags always have a JSON text.
+        serde_json::to_string(&values).unwrap_or_default()
+    }
+
+    /// Reads what [`Self::to_json`] wrote, also before there were all of today's options.
+    ///
+    /// # Errors
+    /// What is wrong with the text, or which name in it is not known.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let mut values: serde_json::Map<String, Value> =
+            serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let name = values.remove(DATASET_NAME);
+        let name = name.as_ref().map(plain).unwrap_or_default();
+        // As it was called before.
+        if let Some(compress) = values.remove("compression") {
+            values.insert("compress".into(), compress);
+        }
+        let mut options = ExportOptions::default();
+        for option in OPTIONS {
+            match (values.remove(option.name), option.before) {
+                (None | Some(Value::Null), None) => {}
+                (None | Some(Value::Null), Some(before)) => {
+                    options = options.with(option.name, before)?;
+                }
+                (Some(value), _) => {
+                    option.check(&value)?;
+                    options.0.insert(option.name, value);
+                }
+            }
+        }
+        if let Some((unknown, _)) = values.iter().next() {
+            return Err(unknown_option(unknown));
+        }
+        options.resolve(name.parse().map_err(|error| format!("{error}"))?, None)
+    }
+
+    /// What was asked, as the receipt tells it.
+    pub fn options(&self) -> BTreeMap<String, String> {
+        let is_told = |option: &&ExportOption| match option.told {
+            Told::Never => false,
+            Told::Unusual => option.default().is_none_or(|usual| usual != (option.get)(self)),
+            Told::If(is_told) => is_told(self),
+        };
+        let told = OPTIONS.iter().filter(is_told);
+        told.map(|option| (option.name.to_owned(), plain(&(option.get)(self)))).collect()
+    }
+}
+
+/// A value without the quotes of JSON.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn unknown_option(name: &str) -> String {
+    let names: Vec<_> = OPTIONS.iter().map(|one| format!("`{}`", one.name)).collect();
+    format!("unknown field `{name}`, expected one of {}", names.join(", "))
+}
+
+fn known(name: &str) -> Result<&'static ExportOption, String> {
+    ExportOption::named(name).ok_or_else(|| unknown_option(name))
+}
+
+/// The data format that a purpose usually takes, for a kind of item, or else for the first for which there is one.
+fn usual_format(
+    purpose: Purpose,
+    kind: Option<ItemKind>,
+    file_format: &str,
+) -> Result<&'static dyn DataFormat, String> {
+    let kinds = kind.as_ref().map_or(ItemKind::ALL, std::slice::from_ref);
+    let found = kinds.iter().find_map(|kind| usual_in(purpose, *kind, file_format));
+    found.ok_or_else(|| {
+        let of = kind.map_or_else(String::new, |kind| format!(" of {}", kind.plural()));
+        format!("there is no data format{of} for the purpose `{purpose}`")
+    })
+}
+
+impl Serialize for ExportOptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ExportOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Options;
+
+        impl<'de> Visitor<'de> for Options {
+            type Value = ExportOptions;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of options")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExportOptions, A::Error> {
+                let mut options = ExportOptions::default();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    let option = known(&name).map_err(A::Error::custom)?;
+                    if !value.is_null() {
+                        option.check(&value).map_err(A::Error::custom)?;
+                        options.0.insert(option.name, value);
+                    }
+                }
+                Ok(options)
+            }
+        }
+
+        deserializer.deserialize_map(Options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unusual() -> DatasetPlan {
+        DatasetPlan {
+            purpose: Purpose::RecipeEvaluation,
+            data_format: data::by_name("history").unwrap(),
+            file_format: file::by_name("csv").unwrap(),
+            shape_options: ShapeOptions {
+                check: Check::Off,
+                tools: ToolsAs::Array,
+                wrap_arguments: true,
+                fill: true,
+                call_text: CallText::Extra,
+                attachments: Attachments::Drop,
+                tasks: true,
+                max_contexts: 7,
+                embeddings: Embeddings::F32,
+                node: Some("summarise".into()),
+                variables: [].into(),
+            },
+            file_options: FileOptions { csv: CsvDialect::Plain },
+            compression: Compression::Zstd,
+            findings: true,
+            dataset_name: "对话 数据".parse().unwrap(),
+            file_name: "rows".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_plan_comes_back_from_its_text() {
+        let plan = unusual();
+        let back = DatasetPlan::from_json(&plan.to_json()).unwrap();
+        assert_eq!((back.purpose, back.node()), (plan.purpose, Some("summarise")));
+        assert_eq!(back.data_format.name(), "history");
+        assert_eq!(back.file_format.name(), "csv");
+        assert_eq!(back.shape_options, plan.shape_options);
+        assert_eq!(back.file_options, plan.file_options);
+        assert_eq!(back.compression, plan.compression);
+        assert_eq!(back.dataset_name, plan.dataset_name);
+        assert_eq!(back.file_name, plan.file_name);
+        assert_eq!(back.to_json(), plan.to_json());
+    }
+
+    #[test]
+    fn a_plan_that_was_kept_before_there_were_options_means_what_it_did() {
+        let mut kept: Value = serde_json::from_str(&unusual().to_json()).unwrap();
+        let kept = kept.as_object_mut().unwrap();
+        for name in ["purpose", "node", "fill", "call_text", "attachments"] {
+            kept.remove(name);
+        }
+        let compression = kept.remove("compress").unwrap();
+        kept.insert("compression".into(), compression);
+        let back = DatasetPlan::from_json(&serde_json::to_string(kept).unwrap()).unwrap();
+        assert_eq!((back.purpose, back.node()), (Purpose::ExportDataset, None));
+        assert_eq!(back.compression, Compression::Zstd);
+        let ShapeOptions { fill, call_text, attachments, .. } = back.shape_options;
+        assert_eq!((fill, call_text, attachments), (true, CallText::Extra, Attachments::Drop));
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        let text = unusual().to_json();
+        for (from, to, expect) in [
+            ("\"history\"", "\"poem\"", "unknown data format `poem`"),
+            ("\"csv\":\"plain\"", "\"csv\":\"fancy\"", "unknown CSV dialect `fancy`"),
+            ("\"zstd\"", "\"lzma\"", "unknown compression `lzma`"),
+            ("\"rows\"", "\"../rows\"", "file name"),
+            ("\"tasks\"", "\"songs\"", "unknown field `songs`"),
+        ] {
+            let error = DatasetPlan::from_json(&text.replace(from, to)).err().unwrap();
+            assert!(error.contains(expect), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_option_says_its_default_and_takes_it_back() {
+        for option in OPTIONS {
+            assert!(option.usual.is_some() || option.default().is_some(), "{}", option.name);
+            let Some(value) = option.default() else { continue };
+            let options = ExportOptions::default().with(option.name, &plain(&value)).unwrap();
+            let plan = options.resolve("d".parse().unwrap(), None).unwrap();
+            assert_eq!((option.get)(&plan), value, "{}", option.name);
+        }
+    }
+
+    #[test]
+    fn every_value_of_every_option_reaches_the_plan() {
+        for option in OPTIONS {
+            let values = match option.values {
+                Values::Flag => vec!["true".to_owned(), "false".to_owned()],
+                Values::Number(most) => vec!["0".to_owned(), most.to_string()],
+                Values::Words(words) => words().iter().map(|word| word.name.to_owned()).collect(),
+                Values::Text => vec!["some".to_owned()],
+            };
+            for value in values {
+                let options = ExportOptions::default().with(option.name, &value).unwrap();
+                let plan = options.resolve("d".parse().unwrap(), None).unwrap();
+                assert_eq!(plain(&(option.get)(&plan)), value, "{}", option.name);
+                let kept = DatasetPlan::from_json(&plan.to_json()).unwrap();
+                assert_eq!(plain(&(option.get)(&kept)), value, "{}", option.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_refused_with_what_is_taken() {
+        for (json, expect) in [
+            (r#"{"fill": "yes"}"#, "`fill` is `true` or `false`, not `\"yes\"`"),
+            (r#"{"check": 3}"#, "`check` is a text, not `3`"),
+            (r#"{"max_contexts": 81}"#, "`max_contexts` is a whole number up to 80, not `81`"),
+            (r#"{"max_contexts": -1}"#, "`max_contexts` is a whole number up to 80, not `-1`"),
+            (r#"{"songs": true}"#, "unknown field `songs`, expected one of `data_format`"),
+        ] {
+            let error = serde_json::from_str::<ExportOptions>(json).unwrap_err().to_string();
+            assert!(error.contains(expect), "{error}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The options of an export, as the API takes them: from the engine's table.
+
+use retort_model::ItemKind;
+use retort_service::{DatasetPlan, ExportOption, ExportOptions, OPTIONS, Values};
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::problem::Problem;
+
+/// What is made of conversations, runs or documents: values of the options that exports have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Making(pub ExportOptions);
+
+impl Making {
+    /// A whole project's history, with its retrieved passages; JSON Lines if no kind of file is said.
+    ///
+    /// # Errors
+    /// A kind of file that there is not.
+    pub fn history(file_format: Option<&str>) -> Result<Self, Problem> {
+        let options = ExportOptions::default()
+            .with("data_format", "history")
+            .and_then(|options| options.with("file_name", "conversation_history"))
+            .and_then(|options| options.with("file_format", file_format.unwrap_or("jsonl")));
+        options.map(Self).map_err(Problem::bad_request)
+    }
+
+    /// The plan of it, for items of a kind.
+    ///
+    /// # Errors
+    /// Names and words that there are not; no format is for the purpose.
+    pub fn plan(&self, dataset_name: &str, kind: ItemKind) -> Result<DatasetPlan, Problem> {
+        let name =
+            dataset_name.parse().map_err(|error| Problem::bad_request(format!("{error}")))?;
+        self.0.resolve(name, Some(kind)).map_err(Problem::bad_request)
+    }
+}
+
+impl PartialSchema for Making {
+    fn schema() -> RefOr<Schema> {
+        let object = ObjectBuilder::new()
+            .description(Some("The options of an export. What is not asked has its default."))
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+        OPTIONS
+            .iter()
+            .fold(object, |object, option| object.property(option.name, schema_of(option)))
+            .into()
+    }
+}
+
+impl ToSchema for Making {}
+
+/// What the description says of an option.
+fn schema_of(option: &ExportOption) -> Object {
+    let described = |about: &str| format!("{about}. Default: {}.", option.default_words());
+    let schema = ObjectBuilder::new().default(option.default());
+    match option.values {
+        Values::Flag => {
+            schema.schema_type(Type::Boolean).description(Some(described(option.about)))
+        }
+        Values::Number(most) => schema
+            .schema_type(Type::Integer)
+            .minimum(Some(0))
+            .maximum(Some(most))
+            .description(Some(described(option.about))),
+        Values::Text => schema.schema_type(Type::String).description(Some(described(option.about))),
+        Values::Words(words) => {
+            let words = words();
+            let meanings: Vec<_> =
+                words.iter().map(|word| format!("`{}`: {}", word.name, word.about)).collect();
+            let about = format!("{} ({})", option.about, meanings.join("; "));
+            schema
+                .schema_type(Type::String)
+                .enum_values(Some(words.iter().map(|word| word.name)))
+                .description(Some(described(&about)))
+        }
+    }
+    .build()
+}
