@@ -11,6 +11,7 @@ use crate::support::asking::{Client, Server};
 use crate::support::bucket::Bucket;
 use crate::support::keeping::*;
 use crate::support::{chats, ended, finish};
+use retort_testing::postgres;
 use serde_json::{Value, json};
 
 fn with_dataset() -> Keep {
@@ -279,4 +280,71 @@ fn doctor_proves_that_a_purged_text_is_gone() {
     keep.place.file("short", "a long text\nyes\n");
     keep.refused(&["doctor", "--erased", "short"], "line 2");
     keep.refused(&["doctor", "--erased", "none"], "cannot read `none`");
+}
+
+/// What erases purged rows from the files of PostgreSQL.
+const ERASES: [&str; 6] = [
+    "VACUUM (FULL, ANALYZE)",
+    "VACUUM FULL pg_statistic",
+    "ALTER SYSTEM SET wal_recycle = off",
+    "SELECT pg_reload_conf()",
+    "SELECT pg_switch_wal()",
+    "CHECKPOINT",
+];
+
+#[test]
+fn doctor_proves_it_of_postgresql_once_its_files_are_rewritten() {
+    let on_its_socket_alone = "-c listen_addresses='' -c autovacuum=off";
+    let Some(server) = postgres::Server::start(on_its_socket_alone) else { return };
+    let url = server.new_database("erased");
+    let sql =
+        |sql: &str| postgres::succeed(server.psql(&url).args(["-v", "ON_ERROR_STOP=1", "-c", sql]));
+    let keep = Keep::postgres(url.clone());
+    let data = server.folder.join("data");
+    let data = ["--also", data.to_str().unwrap()];
+    let (said, title) = ("my number is zx-0007-77123, thank you", "zqtitle-81 of a letter");
+    let item = json!({"id": "secret", "title": title, "tags": ["zqtag-5512"], "messages": [
+        {"role": "user", "content": said}, {"role": "assistant", "content": "noted"}]});
+    keep.place.file("in.jsonl", format!("{}{item}\n", chats(50)));
+    keep.ok(&["import", "in.jsonl", "-q"]);
+    keep.ok(&["export", "x", "-q"]);
+    keep.ok(&["datasets", "delete", "x", "--yes"]);
+    for statement in ["ANALYZE", "CHECKPOINT"] {
+        sql(statement);
+    }
+    let dumps = keep.run(&["backup", "before"]);
+    let can_dump = dumps.code == Some(0);
+    if !can_dump {
+        eprintln!("dumps are passed over: {}", dumps.err);
+    }
+
+    let texts = format!("{said}\n{title}\nzqtag-5512\n");
+    let found_in = |more: &[&str]| {
+        let (code, searched) = search(&keep, &texts, more);
+        let found = places(&searched);
+        assert_eq!(code, Some(if found.is_empty() { 0 } else { 3 }), "{searched}");
+        assert!(searched["not_searched"].to_string().contains("its data folder"), "{searched}");
+        found
+    };
+    let found = found_in(&data);
+    for place in ["conversation `secret`", "table `conversation`", "data/base/", "data/pg_wal/"] {
+        assert!(found.iter().any(|one| one.contains(place)), "{place} in {found:#?}");
+    }
+    if can_dump {
+        let found = found_in(&["--also", "before"]);
+        assert!(found.contains(&"before/retort.dump".to_owned()), "{found:#?}");
+    }
+
+    keep.ok(&["purge", "secret", "--yes"]);
+    assert_eq!(found_in(&[]), [""; 0]);
+    assert_ne!(found_in(&data), [""; 0], "rows that PostgreSQL marked as deleted");
+    // As `docs/server.md` says.
+    for statement in ERASES {
+        sql(statement);
+    }
+    assert_eq!(found_in(&data), [""; 0]);
+    if can_dump {
+        keep.ok(&["backup", "after"]);
+        assert_eq!(found_in(&["--also", "after"]), [""; 0]);
+    }
 }
