@@ -773,15 +773,26 @@ impl Service {
         self.audited(caller, Action::Role, &format!("{name}: {word}"), act)
     }
 
-    /// Brings a person in who has an account, as whoever holds the store may.
+    /// Brings a person in who has an account, as whoever holds the store may. An account that came by an invitation to
+    /// another project may be held by whoever invited them, until they come by a one-time link or a provider.
     ///
     /// # Errors
-    /// Nobody would own the project; those of the store.
+    /// It is such an account; nobody would own the project; those of the store.
     pub fn admit(&self, caller: &Caller, person: &Person, role: ProjectRole) -> Result<(), Error> {
         let object = format!("{}: {role}", person.name);
         self.audited(caller, Action::Role, &object, || {
             if caller.person.is_some() {
                 return Err(Error::NotAllowed(ProjectRole::Owner));
+            }
+            let is_new = self.store.role(caller.project.id, person.id)?.is_none();
+            let person = self.again(person.clone())?;
+            if is_new && !(person.is_proved || person.is_confirmed) {
+                let name = &person.name;
+                return Err(Error::Conflict(format!(
+                    "the account `{name}` was made through an invitation to another project, and whoever invited them may \
+                     have its password: give them a one-time link (`retort users link {name}`), and add them once they \
+                     have used it"
+                )));
             }
             self.store.set_role(caller.project.id, person.id, Some(role), self.clock.now())?;
             Ok(self.store.prove_name(caller.project.id, person.id)?)

@@ -328,3 +328,41 @@ async fn seen_names(house: &House) -> Vec<String> {
     let members = house.call(move |service| service.members(&Caller::local(&q)).unwrap()).await;
     members.into_iter().map(|one| one.person.name).collect()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_came_by_an_invitation_is_added_elsewhere_once_its_person_has_come() {
+    on_both(async |house| {
+        // The owner of `q` makes an account in someone's name and keeps its password.
+        let quinn = house.session(&house.quinn).await;
+        let name = "chief@example.com";
+        let secret = invite(house, &quinn, json!({"role": "member", "name": name})).await;
+        let planted = As::Session(accept(house, &secret, "").await.session().unwrap());
+        let p = house.p.clone();
+        let refused = house
+            .call(move |service| {
+                let chief = service.person("chief@example.com").unwrap();
+                service.admit(&Caller::local(&p), &chief, ProjectRole::Admin).unwrap_err()
+            })
+            .await;
+        assert!(refused.to_string().contains("retort users link chief@example.com"), "{refused}");
+        house.get("/api/v1/conversations?project=p", &planted).await.refused(404, "not-found");
+
+        // Once they have come by a link, they are added, and whoever made the account has no way in.
+        let p = house.p.clone();
+        let session = house
+            .call(move |service| {
+                let chief = service.person("chief@example.com").unwrap();
+                let session = house::session_of(service, &chief);
+                service.admit(&Caller::local(&p), &chief, ProjectRole::Admin).unwrap();
+                session
+            })
+            .await;
+        house.get("/api/v1/session", &planted).await.refused(401, "unauthenticated");
+        let body = json!({"name": name, "password": PASSWORD});
+        let reply = house.post("/api/v1/session", &As::Nobody, body).await;
+        reply.refused(401, "unauthenticated");
+        let chief = As::Session(session);
+        assert_eq!(house.get("/api/v1/conversations?project=p", &chief).await.status, 200);
+    })
+    .await;
+}
