@@ -51,6 +51,17 @@ impl Service {
         object: &str,
         act: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.audited_as(caller, action, |_| object.to_owned(), act)
+    }
+
+    /// As [`Service::audited`], where what was done has its name from what came of it; none if it was refused.
+    pub(crate) fn audited_as<T>(
+        &self,
+        caller: &Caller,
+        action: Action,
+        object: impl FnOnce(Option<&T>) -> String,
+        act: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let result = act();
         let is_refused = match &result {
             Ok(_) => false,
@@ -65,6 +76,7 @@ impl Service {
         if is_refused && !self.refusals.notes(&caller.name, self.clock.now()) {
             return result;
         }
+        let object = object(result.as_ref().ok());
         let end = object.char_indices().nth(OBJECT_CHARACTERS).map_or(object.len(), |(end, _)| end);
         let entry = NewAudit {
             project: Some(caller.project.id),

@@ -133,7 +133,8 @@ impl Service {
             return crate::import::import(&to, plan, observer, stopped, rejects);
         }
         let (kept, name) = kept_import(plan, &scope)?;
-        let job = self.audited(caller, Action::Import, &name, || {
+        let object = |job: Option<&Job>| import_object(job.map(|job| job.id));
+        let job = self.audited_as(caller, Action::Import, object, || {
             let new = new_import(caller, &name, &kept);
             let now = self.clock.now();
             // Begun at once, so that no other worker takes it meanwhile.
@@ -192,7 +193,9 @@ impl Service {
     pub fn upload(&self, caller: &Caller, label: &str) -> Result<Upload, Error> {
         let label: String =
             label.chars().filter(|c| !c.is_control()).take(NAME_CHARACTERS).collect();
-        self.noting_refusal(caller, Action::Import, &label, || caller.needs(Grant::Write))?;
+        self.noting_refusal(caller, Action::Import, &import_object(None), || {
+            caller.needs(Grant::Write)
+        })?;
         self.check_room(caller)?;
         let most = self.settings.quotas.imports_per_person;
         if caller.person.is_some() && self.store.open_jobs(&caller.own(), JobKind::Import)? >= most
@@ -217,7 +220,8 @@ impl Service {
         request: &IntakeRequest,
     ) -> Result<i64, Error> {
         let label = upload.label.clone();
-        let result = self.audited(caller, Action::Import, &label, || {
+        let object = |job: Option<&i64>| import_object(job.copied());
+        let result = self.audited_as(caller, Action::Import, object, || {
             caller.needs(Grant::Write)?;
             upload.finish()?;
             let kept = KeptImport {
@@ -294,6 +298,22 @@ impl Service {
         Ok(Some(file))
     }
 
+    /// Forgets what the files were called that someone imported who is deleted.
+    pub(crate) fn forget_file_names(&self, creator: &str) -> Result<(), Error> {
+        let mut plans = Vec::new();
+        for project in self.store.projects()? {
+            let scope = Scope::person(project.id, creator);
+            for job in self.store.jobs_of(&scope, JobKind::Import, usize::MAX)? {
+                let mut kept = kept_of(&job)?;
+                kept.paths.clear();
+                // What is left of an upload is found under its key.
+                kept.upload = kept.upload.map(|(key, _)| (key, FORGOTTEN.to_owned()));
+                plans.push((job.id, json(&kept)?));
+            }
+        }
+        Ok(self.store.forget_imports(FORGOTTEN, &plans)?)
+    }
+
     /// Removes what an import was made of that will not be done again.
     pub(crate) fn clear_upload(&self, job: &Job) -> Result<(), Error> {
         if job.kind != JobKind::Import {
@@ -306,10 +326,18 @@ impl Service {
     }
 }
 
+/// What the audit log calls an import. It never forgets, so names of files are left to the job.
+fn import_object(job: Option<i64>) -> String {
+    job.map_or_else(|| "files".to_owned(), |id| format!("job {id}"))
+}
+
 fn new_import<'n>(caller: &'n Caller, name: &'n str, plan: &'n str) -> NewImport<'n> {
     let needs = caller.needed_role();
     NewImport { creator: &caller.name, person: caller.person, needs, name, plan, bytes: 0 }
 }
+
+/// What is imported is called so once its name is forgotten.
+const FORGOTTEN: &str = "files of a deleted person";
 
 /// Where uploads wait to be imported, in the place of the objects.
 pub(crate) const UPLOADS: &str = "uploads";

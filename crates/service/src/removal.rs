@@ -31,7 +31,8 @@ impl Service {
     }
 
     /// Deletes a person, as whoever holds the store may: their account, sessions, tokens, webhooks and invitations.
-    /// Their public links close, their jobs end, and what they made or own stays in its projects under their name.
+    /// Their public links close, their jobs end, the names of the files that they imported are forgotten, and what they
+    /// made or own stays in its projects under their name.
     ///
     /// # Errors
     /// A project would have no owner who may sign in.
@@ -73,6 +74,7 @@ impl Service {
             }
             done => done?,
         }
+        self.forget_file_names(&person.name)?;
         let entry = NewAudit {
             project: None,
             person: Some(by),

@@ -667,6 +667,24 @@ let who = (new.creator, new.person, new.needs);
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_job))
     }
 
+    /// Forgets what imports were called and what came of them, which names their files; each has another plan.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn forget_imports(&self, name: &str, plans: &[(i64, String)]) -> Result<(), Error> {
+        if plans.is_empty() {
+            return Ok(());
+        }
+        self.write(|connection| {
+            for (job, plan) in plans {
+                let sql = "UPDATE job SET name = $1, plan = $2, report = NULL, error = NULL WHERE id = $3";
+                connection.execute(sql, &[name.into(), plan.into(), Value::Int(*job)])?;
+            }
+            Ok(())
+        })?;
+        self.erase()
+    }
+
     /// How many jobs of a kind in a scope wait or are under way.
     ///
     /// # Errors

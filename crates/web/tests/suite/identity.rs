@@ -366,3 +366,40 @@ async fn an_account_that_came_by_an_invitation_is_added_elsewhere_once_its_perso
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_names_of_the_files_that_a_deleted_person_imported_are_forgotten() {
+    on_both(async |house| {
+        let ann = house.session(&house.ann).await;
+        for body in [house::said("from a file").to_string(), "{no item".into()] {
+            let imported = house.ask("POST", "/api/v1/imports?name=zqfile-7391.jsonl").by(&ann);
+            let job = imported.body(body).send().await.id();
+            house.ended_job("imports", job, &ann).await;
+        }
+        let owner = house.session(&house.owner).await;
+        let seen = async || {
+            let jobs = house.get("/api/v1/imports?everyone=true", &owner).await.text();
+            let audit = house.get("/api/v1/audit?action=import", &owner).await.text();
+            (jobs, audit)
+        };
+        let (jobs, audit) = seen().await;
+        assert!(jobs.contains("zqfile-7391"), "{jobs}");
+        // The audit log never forgets, so it names imports by their job.
+        assert!(audit.contains("job ") && !audit.contains("zqfile"), "{audit}");
+
+        let ask = house.ask("DELETE", "/api/v1/account").by(&ann);
+        let reply = ask.json(&json!({"password": PASSWORD})).send().await;
+        assert_eq!(reply.status, 204, "{}", reply.text());
+        let (jobs, _) = seen().await;
+        assert!(jobs.contains("deleted person") && !jobs.contains("zqfile"), "{jobs}");
+        if house.folder().join("store.db").exists() {
+            let bytes = std::fs::read(house.folder().join("store.db")).unwrap();
+            assert!(!bytes.windows(6).any(|window| window == b"zqfile"));
+        }
+        let name = house.p.name.clone();
+        let ask = house.ask("DELETE", "/api/v1/project?project=p").by(&owner);
+        let reply = ask.json(&json!({"name": name})).send().await;
+        assert_eq!(reply.status, 204, "the plans of its jobs can still be read: {}", reply.text());
+    })
+    .await;
+}
