@@ -254,8 +254,11 @@ impl<'a> Draft<'a> {
                 {
                     message.finish_reason = text_or_keep(parser, key, rest)?;
                 }
-                "weight" | "loss" | "loss_weight" | "train" | "trainable" | "sampled" | "learn"
-                | "is_copied_context" => mark(parser, key, message)?,
+                "weight" | "loss" | "loss_weight" | "loss_mask" | "train" | "training"
+                | "trainable" | "sampled" | "learn" | "is_copied_context" => {
+                    mark(parser, key, message)?;
+                }
+                "train_detail" | "training_detail" => marks_inside(parser, key, message, notes)?,
                 "chosen" | "rejected" | "label" => label(parser, key, message)?,
                 _ => keep(parser, key, rest)?,
             }
@@ -530,7 +533,7 @@ impl<'a> Draft<'a> {
         }
         take_kwargs(message, &mut bag, notes);
         if message.role == Role::Assistant {
-            take_state(message, &bag);
+            take_state(message, &bag, notes);
         }
         if let Some(reasoning) = &message.reasoning {
             // Some write it twice, under two names.
@@ -612,7 +615,7 @@ fn take_kwargs<'a>(message: &mut Message<'a>, bag: &mut Bag<'a>, notes: &mut Not
 }
 
 /// What a system says of an answer that did not end by itself: a word for its state, or a flag.
-fn take_state(message: &mut Message<'_>, bag: &Bag<'_>) {
+fn take_state(message: &mut Message<'_>, bag: &Bag<'_>, notes: &mut Notes) {
     const CUT: [&str; 6] =
         ["unfinished", "incomplete", "truncated", "aborted", "interrupted", "cancelled"];
     let is_set = |name: &str| bag.peek(name).is_some_and(|raw| raw.as_str() == "true");
@@ -622,8 +625,17 @@ fn take_state(message: &mut Message<'_>, bag: &Bag<'_>) {
             .map(Text::into_owned)
             .or_else(|| CUT.into_iter().find(|name| is_set(name)).map(Text::from));
     }
+    if message.finish_reason.is_none() {
+        // ChatGPT's way to say it.
+        let details = bag.peek("finish_details").and_then(|raw| Bag::of(raw, notes));
+        message.finish_reason = details
+            .and_then(|details| details.peek("type").and_then(RawJson::text).map(Text::into_owned));
+    }
     if is_set("deleted") {
         message.train = Some(false);
+    }
+    if message.error.is_none() && (is_set("is_error") || is_set("isError")) {
+        message.error = Some("failed".into());
     }
 }
 
@@ -869,7 +881,7 @@ fn mark<'a>(
         "false" => (if is_copied { None } else { Some(false) }, true),
         "null" | "" => (None, true),
         number => match number.parse::<f64>() {
-            Ok(weight) => (Some(weight != 0.0), weight == 0.0 || weight == 1.0),
+            Ok(weight) => (Some(weight > 0.0), weight == 0.0 || weight == 1.0),
             Err(_) => (None, false),
         },
     };
@@ -880,6 +892,25 @@ fn mark<'a>(
     if !is_whole {
         put(&mut message.metadata, key.into(), raw);
     }
+    Ok(())
+}
+
+/// Axolotl's marks of ranges inside a message. No row can say so, so one that forbids a range forbids the message.
+fn marks_inside<'a>(
+    parser: &mut Parser<'a>,
+    key: Cow<'a, str>,
+    message: &mut Message<'a>,
+    notes: &mut Notes,
+) -> Result<(), ItemError> {
+    let raw = parser.raw()?;
+    let forbids = |range: RawJson<'a>| {
+        let range = Bag::of(&range, notes);
+        range.is_some_and(|range| range.peek("train").is_some_and(|raw| raw.as_str() == "false"))
+    };
+    if bag::list(&raw).is_some_and(|ranges| ranges.into_iter().any(forbids)) {
+        message.train = Some(false);
+    }
+    put(&mut message.metadata, key.into(), raw);
     Ok(())
 }
 

@@ -393,6 +393,8 @@ fn answers_that_did_not_end_by_themselves_are_never_trained_on() {
         (answer(json!({"unfinished": true})), "cut-off-answer"),
         (answer(json!({"stop_reason": "refusal"})), "cut-off-answer"),
         (answer(json!({"finish_reason": "error"})), "cut-off-answer"),
+        (answer(json!({"finish_details": {"type": "max_tokens"}})), "cut-off-answer"),
+        (answer(json!({"is_error": true})), "failed-answer"),
         (answer(json!({"deleted": true})), "not-to-learn"),
         (
             json!({"object": "response", "id": "r", "status": "incomplete", "input": "q", "output": [
@@ -631,6 +633,14 @@ fn marks_say_what_is_to_be_learnt() {
         (json!({"weight": 0}), Some(false)),
         (json!({"weight": 1}), Some(true)),
         (json!({"weight": 0.5}), Some(true)),
+        (json!({"weight": -1}), Some(false)),
+        (json!({"training": false}), Some(false)),
+        (json!({"loss_mask": 0}), Some(false)),
+        (
+            json!({"train_detail": [{"begin_offset": 0, "end_offset": 0, "train": false}]}),
+            Some(false),
+        ),
+        (json!({"train_detail": [{"begin_offset": 0, "end_offset": 0, "train": true}]}), None),
         (json!({"loss": false}), Some(false)),
         (json!({"loss_weight": 0.0}), Some(false)),
         (json!({"train": true}), Some(true)),
