@@ -175,6 +175,12 @@ fn why_not_to_learn(message: &Message<'_>) -> Option<LeftOut> {
     Some(LeftOut::new(Reason::NotToLearn, detail))
 }
 
+/// Why a record is left out in which a call is only text.
+fn call_in_words(message: &Message<'_>) -> LeftOut {
+    let start: String = message.words().decoded().chars().take(60).collect();
+    LeftOut::new(Reason::CallWithoutTool, format!("the call says `{}`", start.escape_debug()))
+}
+
 /// Why an answer is not to be learnt that rests on what the row does not carry.
 fn needs_attachment() -> LeftOut {
     LeftOut::new(Reason::NeedsAttachment, "pictures, sound or files came before it")
@@ -310,16 +316,7 @@ impl<'c> Turns<'c> {
             ));
         }
         if let Some(message) = self.prose_call {
-            let text = message
-                .content
-                .as_ref()
-                .map(|c| c.text().into_cow().into_owned())
-                .unwrap_or_default();
-            let start: String = text.chars().take(60).collect();
-            return Some(LeftOut::new(
-                Reason::CallWithoutTool,
-                format!("the call says `{}`", start.escape_debug()),
-            ));
+            return Some(call_in_words(message));
         }
         None
     }
@@ -338,13 +335,22 @@ impl<'c> Turns<'c> {
         let unordered = std::mem::take(&mut self.turns);
         let order: Vec<_> = unordered.iter().filter_map(|turn| turn.first).collect();
         let mut open = None;
+        // An answer that a tool's result follows: what it says is a call that its source did not tell as one.
+        let mut calls_in_words = None;
         for turn in unordered {
             if turn.side == Side::Results {
+                if self.last() == Some(Side::Answer) {
+                    calls_in_words = self.turns.last().and_then(|turn| turn.first);
+                }
                 self.take_results(turn, &mut open);
-            } else {
-                open = None;
-                self.take(turn, rules);
+                continue;
             }
+            let calls_in_words = calls_in_words.take();
+            if let (Side::Answer | Side::Call, Some(message)) = (turn.side, calls_in_words) {
+                return Err(call_in_words(message));
+            }
+            open = None;
+            self.take(turn, rules);
         }
         self.cut_end();
         if rules.questions_have_words && !rules.fill {
@@ -944,6 +950,16 @@ mod tests {
         check("u1 t9 a1", JOINED, Ok("u1 a1"), &[Repair::CutOrphanResult]);
         check("u1 c1 t1 t1 a1", JOINED, Ok("u1 c1 t1 a1"), &[Repair::CutOrphanResult]);
         check("u1 c1 t7 t1 a1", JOINED, Ok("u1 c1 t1 a1"), &[Repair::CutOrphanResult]);
+        check("u1 a1 t1 u2 a2", JOINED, Ok("u1 a1 u2 a2"), &[Repair::CutOrphanResult]);
+    }
+
+    #[test]
+    fn an_answer_that_a_result_and_an_answer_follow_is_a_call_in_words() {
+        // Rows as Hermes and ReAct write them: `<tool_call>…</tool_call>` or `Action: …`, and the observation.
+        for before in ["u1 a1 t1 a2", "u1 a1 t1 t2 c3 t3 a3"] {
+            check(before, JOINED, Err(Reason::CallWithoutTool), &[]);
+            check(before, ANSWERED, Err(Reason::CallWithoutTool), &[]);
+        }
     }
 
     #[test]
