@@ -313,6 +313,12 @@ fn what_cannot_be_read_is_refused_alone_and_the_rest_is_read() {
         ("c.parquet", b"PAR1 and nothing more PAR1", "damaged"),
         ("d.7z.json", b"7z\xbc\xaf\x27\x1c rest", "not-supported"),
         ("e.sqlite.json", b"SQLite format 3\0", "not-supported"),
+        (
+            "lfs.jsonl",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 1\n",
+            "not-supported",
+        ),
+        ("page.json", b"\n<!DOCTYPE html><html>Sign in</html>", "not-supported"),
         ("f.jsonl.gz", &[gzip(&line("before")), b"no gzip".to_vec()].concat(), "damaged"),
         ("g.jsonl.bz2", b"BZh91AY&SYbroken", "damaged"),
         ("z.jsonl", &line("whole"), ""),
@@ -327,11 +333,13 @@ fn what_cannot_be_read_is_refused_alone_and_the_rest_is_read() {
         assert_eq!(finding(&read["refused"], reason).0, expect, "{reason}: {read}");
     }
     assert!(err.contains("the rest cannot be read"), "{err}");
+    let lfs = std::fs::read_to_string(place.path("out/rejects.jsonl")).unwrap();
+    assert!(lfs.contains("Git LFS pointer (`git lfs pull` gets the file)"), "{lfs}");
     // The same by the other ways in.
     let report = place.printed(&["import", "in", "--json"]);
     assert_eq!(
         (report["new"].as_u64(), finding(&report["refused"], "not-supported").0),
-        (Some(ids.len() as u64), 2)
+        (Some(ids.len() as u64), 4)
     );
     let shown = place.run(&["preview", "in", "--json"]);
     assert!(shown.out.contains("\"damaged\": 5"), "{}", shown.out);

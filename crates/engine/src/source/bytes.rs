@@ -172,6 +172,17 @@ pub(super) fn kind_of(start: &[u8]) -> Kind {
     }
 }
 
+/// What text is that somebody has in place of the file that they meant.
+pub(super) fn mistaken_text(start: &[u8]) -> Option<&'static str> {
+    let text = start.trim_ascii_start();
+    let begins =
+        |with: &[u8]| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    if begins(b"version https://git-lfs.github.com/spec/") {
+        return Some("a Git LFS pointer (`git lfs pull` gets the file)");
+    }
+    (begins(b"<!doctype html") || begins(b"<html")).then_some("an HTML page")
+}
+
 /// Whether the header's checksum is right, as there are archives without a mark.
 fn is_tar(start: &[u8]) -> bool {
     let Some(header) = start.get(..START_BYTES) else { return false };

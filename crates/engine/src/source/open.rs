@@ -14,8 +14,8 @@ use retort_model::bounds::{ARCHIVE_DEPTH, SNIFFED_BYTES};
 
 use super::beside::Beside;
 use super::bytes::{
-    Bounded, Budget, Counted, Kind, Lines, START_BYTES, Utf16, damaged, kind_of, refusal_of,
-    unpacked,
+    Bounded, Budget, Counted, Kind, Lines, START_BYTES, Utf16, damaged, kind_of, mistaken_text,
+    refusal_of, unpacked,
 };
 use super::{PassedOver, ReadOptions, SourceName, Stream};
 use crate::error::Error;
@@ -212,7 +212,10 @@ impl Opener<'_> {
             return self.refuse(place, Refusal::Unsupported, why);
         }
         let bytes = start.bytes.clone();
-        let kind = kind_of(&bytes);
+        let kind = match (kind_of(&bytes), mistaken_text(&bytes)) {
+            (Kind::Text, Some(what)) => Kind::Foreign(what),
+            (kind, _) => kind,
+        };
         let mut whole = start.chain(input);
         match kind {
             Kind::Packed(packing) => {

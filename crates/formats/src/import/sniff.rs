@@ -161,7 +161,11 @@ impl<'a> Sniff<'a> {
             "an item that"
         };
         if keys.is_empty() {
-            return format!("{what} has no keys");
+            return match self.text.trim_start().bytes().next() {
+                Some(b'{' | b'[') => format!("{what} has no keys"),
+                Some(b'"') => "a JSON string instead of an object".into(),
+                _ => "a single value instead of an object".into(),
+            };
         }
         let names: Vec<_> =
             keys.iter().take(8).map(|key| format!("`{}`", key.escape_debug())).collect();
