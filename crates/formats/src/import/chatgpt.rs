@@ -382,6 +382,8 @@ fn turn<'a>(
     }
     message.content = content_of(parts);
     ended(&mut message, &bag, &details);
+    let weight = bag.peek("weight").and_then(|raw| raw.as_str().parse::<f64>().ok());
+    message.train = weight.map(|weight| weight != 0.0);
     if message.role == Role::Other {
         let word = message.source_role.as_ref().map_or("".into(), |word| word.decoded());
         notes.unplaced(format!("author.role={}", short(&word)), raw);
@@ -432,12 +434,6 @@ fn ended<'a>(message: &mut Message<'a>, bag: &Bag<'a>, details: &Bag<'a>) {
         finish.take(&["type"], RawJson::text)
     };
     message.finish_reason = cut.or_else(reason);
-    // What is to be shown has a weight of 1; some exports say of others that they have none.
-    let is_weightless =
-        |raw: &RawJson<'_>| raw.as_str().parse::<f64>().is_ok_and(|weight| weight == 0.0);
-    if bag.peek("weight").is_some_and(is_weightless) {
-        message.train = Some(false);
-    }
 }
 
 /// What a content says.
