@@ -381,7 +381,7 @@ const REPORTS: &[(&str, Held)] = &[
     ("not-offered-alpaca-rows", Refused("alpaca.json", "2 unknown-shape")),
     ("not-offered-autogen-messages", Refused("autogen.jsonl", "2 unknown-shape")),
     ("not-offered-chatgpt-export", Made("chatgpt.json", &[], [1, 0, 0, 1])),
-    ("not-offered-claude-ai-export", Refused("claude_ai.json", "1 unknown-shape")),
+    ("not-offered-claude-ai-export", Made("claude_ai.json", &[], [1, 0, 0, 1])),
     ("not-offered-claude-code-session", Refused("claude_code.jsonl", "4 unknown-shape")),
     ("not-offered-codex-session", Refused("codex.jsonl", "3 unknown-shape")),
     ("not-offered-dify-messages", Refused("dify.json", "1 unknown-shape")),

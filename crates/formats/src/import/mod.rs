@@ -9,6 +9,7 @@ mod calls;
 mod chat;
 mod chatgpt;
 mod chunks;
+mod claude;
 mod definitions;
 mod documents;
 mod fields;
@@ -43,6 +44,7 @@ pub use sniff::{Entry, Sniff};
 pub static FORMATS: &[&dyn ImportFormat] = &[
     &retort::Retort,
     &chatgpt::ChatGpt,
+    &claude::Claude,
     &uiuc_chat::UiucChat,
     &documents::Documents,
     &chunks::Chunks,

@@ -46,7 +46,7 @@ impl Segment<'_> {
     }
 }
 
-fn own(part: Part<'_>) -> Part<'static> {
+pub(super) fn own(part: Part<'_>) -> Part<'static> {
     Part {
         kind: part.kind,
         text: part.text.map(Text::into_owned),

@@ -10,6 +10,7 @@
 mod support;
 
 mod chatgpt;
+mod claude;
 mod documents;
 mod foreign_parquet;
 mod growth;

@@ -1,0 +1,408 @@
+//! Claude's data export: `conversations.json` in a ZIP archive or unpacked. There is no specification; the shapes are
+//! those of exports that people have shared.
+//!
+//! An answer has its calls and their results among its blocks: it becomes a message for each time that the model spoke,
+//! with the results as messages between them. `text` says again what the blocks say, and counts where there are none.
+
+use retort_json::{Kind, Parser, RawJson, Text};
+use retort_model::{
+    Content, Conversation, Feedback, Fields, Message, Part, PartKind, Role, Status, ToolCall,
+};
+
+use super::bag::{self, Bag};
+use super::calls;
+use super::format::{ImportFormat, ItemError, Items, Notes, Refusal, SideFiles};
+use super::openai;
+use super::parts::{self, Segment};
+use super::roles::role;
+use super::sniff::Sniff;
+use super::tree::{Broken, Links, Tree};
+use super::unplaced::{Least, says, short};
+
+/// The format.
+pub(super) struct Claude;
+
+impl ImportFormat for Claude {
+    fn name(&self) -> &'static str {
+        "claude"
+    }
+
+    fn about(&self) -> &'static str {
+        "Claude's data export: its ZIP archive, or `conversations.json` from it"
+    }
+
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        sniff.kind(&["chat_messages"]) == Some(Kind::Array)
+    }
+
+    fn side_files(&self) -> Option<&'static SideFiles> {
+        Some(&SideFiles {
+            items: &["conversations.json"],
+            read: &[],
+            ignored: &["users.json", "projects.json", "memories.json"],
+        })
+    }
+
+    fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
+        let mut parser = Parser::lenient(text);
+        if parser.kind()? != Kind::Object {
+            return Err(unknown(parser.at()));
+        }
+        let mut bag = Bag::read(&mut parser, notes)?;
+        parser.end()?;
+        notes.count(&parser);
+        let list = bag.take(&["chat_messages"], bag::list).ok_or_else(|| unknown(0))?;
+        let mut conversation = Conversation {
+            id: bag.take_id(&["uuid", "conversation_id", "id"]).unwrap_or_default(),
+            title: bag.take(&["name", "title"], RawJson::text),
+            model: bag.take(&["model"], RawJson::text),
+            created_at: bag.take(&["created_at", "create_time"], bag::time),
+            updated_at: bag.take(&["updated_at", "update_time"], bag::time),
+            ..Conversation::default()
+        };
+        if bag.peek("is_starred").is_some_and(|raw| raw.as_str() == "true") {
+            conversation.status = Status::Favorite;
+        }
+        let current = bag.peek("current_leaf_message_uuid").and_then(RawJson::text);
+        grow(&list, current, &mut conversation, notes)?;
+        conversation.metadata = bag.rest();
+        openai::account_for_messages(&conversation, notes);
+        Ok(conversation.into())
+    }
+}
+
+fn unknown(at: usize) -> ItemError {
+    ItemError::new(Refusal::UnknownShape, at, "no list of `chat_messages` in the item")
+}
+
+/// What the first messages name as the one before them.
+const ROOT: &str = "00000000-0000-4000-8000-000000000000";
+
+/// Reads the rounds of a conversation.
+fn grow<'a>(
+    list: &[RawJson<'a>],
+    current: Option<Text<'a>>,
+    conversation: &mut Conversation<'a>,
+    notes: &mut Notes,
+) -> Result<(), ItemError> {
+    let mut turns = Vec::with_capacity(list.len());
+    let mut links = Vec::with_capacity(list.len());
+    for (at, raw) in list.iter().enumerate() {
+        let mark = notes.mark();
+        match Bag::of(raw, notes) {
+            Some(bag) => {
+                let parent = bag.peek("parent_message_uuid").and_then(bag::id);
+                links.push(Links {
+                    id: bag.peek("uuid").and_then(bag::id).unwrap_or_default(),
+                    parent: parent.filter(|parent| *parent != *ROOT),
+                    children: Vec::new(),
+                });
+                turns.push(turn(bag, raw, notes)?);
+            }
+            None => notes.unplaced("", raw),
+        }
+        notes.under(mark, || format!("chat_messages[{at}]"));
+    }
+    // Without a mark, the newest message is shown.
+    let current = current.or_else(|| Some(links.last()?.id.clone()));
+    let (mut tree, broken) = Tree::of(&links, current.as_ref());
+    for Broken::NoParent(at) | Broken::Circle(at) in broken {
+        let parent = links.get(at).and_then(|links| links.parent.as_ref());
+        let parent = parent.map_or(RawJson::null(), |id| RawJson::string(&id.decoded()));
+        notes.unplaced(format!("chat_messages[{at}].parent_message_uuid"), &parent);
+    }
+    let mut messages: Vec<Vec<Message<'a>>> = Vec::new();
+    for at in tree.order() {
+        let Some(turn) = turns.get_mut(at).map(std::mem::take) else { continue };
+        let asks = turn.first().is_some_and(|message| message.role == Role::User);
+        let round = tree.enter(at, asks, !asks);
+        messages.resize_with(messages.len().max(round + 1), Vec::new);
+        if let Some(messages) = messages.get_mut(round) {
+            messages.extend(turn);
+        }
+    }
+    let (mut rounds, shown) = tree.rounds();
+    for (round, messages) in rounds.iter_mut().zip(messages) {
+        round.messages = messages;
+    }
+    (conversation.rounds, conversation.current) = (rounds, shown);
+    Ok(())
+}
+
+/// Fields of messages that say nothing more than is read.
+const KNOWN: [&str; 3] = ["text", "files_v2", "sync_sources"];
+
+/// Reads a message, which may be several.
+fn turn<'a>(
+    mut bag: Bag<'a>,
+    raw: &RawJson<'a>,
+    notes: &mut Notes,
+) -> Result<Vec<Message<'a>>, ItemError> {
+    let word = bag.take(&["sender"], RawJson::text);
+    let (role, source_role) = match word {
+        Some(word) => role(word),
+        None => (Role::Other, None),
+    };
+    if role == Role::Other {
+        let word = source_role.as_ref().map_or("".into(), Text::decoded);
+        notes.unplaced(format!("sender={}", short(&word)), raw);
+    }
+    let created_at = bag.take(&["created_at"], bag::time);
+    let content = bag.take(&["content"], bag::json);
+    let mut spoken = Spoken { role, source_role, done: Vec::new(), open: None };
+    for part in attached(&bag) {
+        spoken.message().parts.push(part);
+    }
+    let mark = notes.mark();
+    match content.as_ref().map(|raw| (raw, bag::list(raw))) {
+        Some((_, Some(blocks))) => {
+            for (at, raw) in blocks.iter().enumerate() {
+                let mark = notes.mark();
+                block(raw, &mut spoken, notes)?;
+                notes.under(mark, || format!("[{at}]"));
+            }
+        }
+        Some((raw, None)) => match raw.text() {
+            Some(text) => spoken.message().parts.extend(text_part(text, None)),
+            None if says(raw, Least::Word) => notes.unplaced("", raw),
+            None => {}
+        },
+        None => {}
+    }
+    notes.under(mark, || "content".into());
+    let text = bag.take(&["text"], RawJson::text).filter(|text| !text.is_blank());
+    if let Some(text) = text {
+        let said = spoken.said();
+        if said.is_empty() {
+            spoken.message().parts.extend(text_part(text, None));
+        } else if text.decoded().trim() != said.trim() {
+            bag.put("text", RawJson::string(&text.decoded()));
+        }
+    }
+    let feedback = bag.take(&["chat_feedback"], |raw| Bag::of(raw, &mut Notes::default()));
+    let finish_reason = bag.take(&["stop_reason"], RawJson::text);
+    let rest = bag.rest();
+    notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
+    let mut messages = spoken.finish();
+    if let Some(first) = messages.first_mut() {
+        let of_blocks = std::mem::replace(&mut first.metadata, rest);
+        for (name, raw) in of_blocks {
+            first.metadata.put(name, raw);
+        }
+    }
+    for message in &mut messages {
+        message.created_at = created_at;
+    }
+    if let Some(last) = messages.iter_mut().rfind(|message| message.role == Role::Assistant) {
+        last.finish_reason = finish_reason;
+        last.feedback = feedback.map(|mut bag| {
+            let rating = bag.take(&["type", "rating"], bag::json);
+            let comment = bag.take(&["reason", "text"], RawJson::text);
+            Box::new(Feedback { rating, label: None, comment })
+        });
+    }
+    Ok(messages)
+}
+
+/// The messages that the blocks of one make.
+struct Spoken<'a> {
+    role: Role,
+    source_role: Option<Text<'a>>,
+    done: Vec<Turn<'a>>,
+    /// The message that goes on.
+    open: Option<Turn<'a>>,
+}
+
+#[derive(Default)]
+struct Turn<'a> {
+    message: Message<'a>,
+    parts: Vec<Part<'a>>,
+}
+
+impl<'a> Spoken<'a> {
+    /// The message that goes on.
+    fn message(&mut self) -> &mut Turn<'a> {
+        self.open.get_or_insert_with(|| {
+            let (role, source_role) = (self.role, self.source_role.clone());
+            let message = Message { role, source_role, ..Message::default() };
+            Turn { message, parts: Vec::new() }
+        })
+    }
+
+    /// Adds a result, behind which a next message begins.
+    fn result(&mut self, message: Message<'a>) {
+        self.done.extend(self.open.take());
+        self.done.push(Turn { message, parts: Vec::new() });
+    }
+
+    /// The texts of the blocks, as `text` has them.
+    fn said(&self) -> String {
+        let parts = self.done.iter().chain(&self.open).flat_map(|turn| &turn.parts);
+        let texts = parts.filter(|part| part.kind == PartKind::Text && !is_attached(part));
+        let texts: Vec<_> = texts.filter_map(|part| Some(part.text.as_ref()?.decoded())).collect();
+        texts.join("")
+    }
+
+    fn finish(mut self) -> Vec<Message<'a>> {
+        if self.done.is_empty() {
+            self.message();
+        }
+        let is_alone = self.done.is_empty();
+        self.done.extend(self.open);
+        let says = |turn: &Turn<'_>| {
+            let Turn { message, parts } = turn;
+            message.role == Role::Tool
+                || !parts.is_empty()
+                || message.reasoning.is_some()
+                || !message.tool_calls.is_empty()
+                || !message.metadata.is_empty()
+        };
+        let turns = self.done.into_iter().filter(|turn| is_alone || says(turn));
+        turns.map(Turn::finish).collect()
+    }
+}
+
+impl<'a> Turn<'a> {
+    fn finish(self) -> Message<'a> {
+        let Self { mut message, mut parts } = self;
+        match parts.as_mut_slice() {
+            [] => {}
+            [Part { kind: PartKind::Text, text, raw: None }] => {
+                message.content = text.take().map(Content::Text);
+            }
+            _ => message.content = Some(Content::Parts(parts)),
+        }
+        message
+    }
+}
+
+/// Reads a block of a message.
+fn block<'a>(
+    raw: &RawJson<'a>,
+    spoken: &mut Spoken<'a>,
+    notes: &mut Notes,
+) -> Result<(), ItemError> {
+    let Some(mut bag) = Bag::of(raw, notes) else {
+        match raw.text() {
+            Some(text) => spoken.message().parts.extend(text_part(text, None)),
+            None => notes.unplaced("", raw),
+        }
+        return Ok(());
+    };
+    let kind = bag.take(&["type"], RawJson::text);
+    let kind = kind.as_ref().map_or("".into(), Text::decoded);
+    match &*kind {
+        "text" => {
+            let is_empty = bag.is_null("text");
+            match bag.take(&["text"], RawJson::text) {
+                Some(text) => {
+                    let beside = bag.fields().iter().any(|(_, raw)| !raw.is_null());
+                    notes.unplaced_fields(&bag.rest(), &[], Least::Prose);
+                    let raw = beside.then(|| raw.clone());
+                    spoken.message().parts.extend(text_part(text, raw));
+                }
+                None if is_empty => {}
+                None => notes.unplaced("text", raw),
+            }
+        }
+        "thinking" => match bag.take(&["thinking"], RawJson::text) {
+            Some(text) => {
+                let beside = bag.fields().iter().any(|(_, raw)| !raw.is_null());
+                notes.unplaced_fields(&bag.rest(), &["summaries"], Least::Prose);
+                let message = &mut spoken.message().message;
+                message.reasoning = Some(match message.reasoning.take() {
+                    Some(before) => format!("{}\n\n{}", before.decoded(), text.decoded()).into(),
+                    None => text,
+                });
+                if beside {
+                    keep_in_list(&mut message.metadata, "thinking", raw);
+                }
+            }
+            None => notes.unplaced("thinking", raw),
+        },
+        "tool_use" if bag.has(&["name"]) => {
+            let id = bag.take_id(&["id"]).unwrap_or_default();
+            let name = bag.take(&["name"], RawJson::text).unwrap_or_default();
+            let arguments = bag.take(&["input"], bag::words).unwrap_or_else(|| "{}".into());
+            let mut metadata = bag.rest();
+            metadata.retain(|_, raw| !raw.is_null());
+            notes.unplaced_fields(&metadata, &SHOWN, Least::Prose);
+            let call = ToolCall { id, name, arguments, metadata };
+            spoken.message().message.tool_calls.push(call);
+        }
+        "tool_result" => {
+            let mut message = Message { role: Role::Tool, ..Message::default() };
+            message.tool_call_id = bag.take_id(&["tool_use_id"]);
+            message.name = bag.take(&["name"], RawJson::text);
+            if let Some(content) = bag.take(&["content"], bag::json) {
+                message.content = calls::content_of(content, notes)?;
+            }
+            if bag.take(&["is_error"], bag::json).is_some_and(|raw| raw.as_str() == "true") {
+                message.error = Some("failed".into());
+            }
+            let mut metadata = bag.rest();
+            metadata.retain(|_, raw| !raw.is_null());
+            notes.unplaced_fields(&metadata, &SHOWN, Least::Prose);
+            message.metadata = metadata;
+            spoken.result(message);
+        }
+        // How much room the model was told to have left.
+        "token_budget" => keep_in_list(&mut spoken.message().message.metadata, "blocks", raw),
+        _ => {
+            let mut segments = Vec::new();
+            let text = raw.as_str().to_owned();
+            parts::segments(&mut Parser::new(&text), notes, &mut segments)?;
+            for segment in segments {
+                match segment {
+                    Segment::Part(part) => spoken.message().parts.push(parts::own(part)),
+                    _ => notes.unplaced("", raw),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is shown of calls and results beside what the model wrote and read.
+const SHOWN: [&str; 8] = [
+    "message",
+    "integration_name",
+    "integration_icon_url",
+    "display_content",
+    "structured_content",
+    "mcp_server_url",
+    "approval_options",
+    "context",
+];
+
+/// Adds a value to a list among fields.
+fn keep_in_list<'a>(fields: &mut Fields<'a>, name: &'static str, raw: &RawJson<'a>) {
+    let before = fields.take(name).and_then(|list| bag::list(&list)).unwrap_or_default();
+    let texts: Vec<_> = before.iter().chain([raw]).map(RawJson::as_str).collect();
+    if let Ok(list) = RawJson::owned(&format!("[{}]", texts.join(","))) {
+        fields.put(name.into(), list);
+    }
+}
+
+/// What was sent along with a question: text that was taken out of files, and files.
+fn attached<'a>(bag: &Bag<'a>) -> Vec<Part<'a>> {
+    let list = |name| bag.peek(name).and_then(bag::list).unwrap_or_default();
+    let text = |raw: &RawJson<'a>| {
+        let mut bag = Bag::of(raw, &mut Notes::default())?;
+        bag.take(&["extracted_content"], RawJson::text).filter(|text| !text.is_empty())
+    };
+    let part = |raw: RawJson<'a>| match text(&raw) {
+        Some(text) => Part { kind: PartKind::Text, text: Some(text), raw: Some(raw) },
+        None => Part { kind: PartKind::File, text: None, raw: Some(raw) },
+    };
+    list("attachments").into_iter().chain(list("files")).map(part).collect()
+}
+
+fn is_attached(part: &Part<'_>) -> bool {
+    let bag = part.raw.as_ref().and_then(|raw| Bag::of(raw, &mut Notes::default()));
+    bag.is_some_and(|bag| bag.has(&["extracted_content"]))
+}
+
+fn text_part<'a>(text: Text<'a>, raw: Option<RawJson<'a>>) -> Option<Part<'a>> {
+    (!text.is_empty()).then_some(Part { kind: PartKind::Text, text: Some(text), raw })
+}
