@@ -17,6 +17,8 @@ const MADE: &str = "made";
 const FILES: &str = "files";
 /// The archive before it is published.
 const ARCHIVE: &str = "package.zip";
+/// What was at the output, until the new package is there.
+const REPLACED: &str = "replaced";
 
 /// A package being written beside its final place. What is not published is removed.
 pub struct Draft {
@@ -46,19 +48,33 @@ impl Draft {
         fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
         let lock = lock(&folder, &output)?;
         let draft = Self { output, folder, _lock: lock, force };
+        draft.put_back()?;
         draft.clear()?;
         Ok(draft)
     }
 
+    /// Puts back what a run replaced that was killed before the new package was in its place.
+    fn put_back(&self) -> Result<(), Error> {
+        let old = self.folder.join(REPLACED);
+        if fs::symlink_metadata(&old).is_err() || fs::symlink_metadata(&self.output).is_ok() {
+            return Ok(());
+        }
+        fs::rename(&old, &self.output).map_err(|error| Error::write(&self.output, error))?;
+        if self.force { Ok(()) } else { Err(Error::Exists(self.output.clone())) }
+    }
+
     /// Clears what a run left that was killed.
     fn clear(&self) -> Result<(), Error> {
-        for name in [MADE, FILES] {
+        for name in [MADE, FILES, ARCHIVE, REPLACED] {
             let path = self.folder.join(name);
-            if path.exists() {
-                fs::remove_dir_all(&path).map_err(|error| Error::write(&path, error))?;
-            }
+            let removed = match fs::symlink_metadata(&path) {
+                Ok(there) if there.is_dir() => fs::remove_dir_all(&path),
+                Ok(_) => fs::remove_file(&path),
+                Err(_) => Ok(()),
+            };
+            removed.map_err(|error| Error::write(&path, error))?;
         }
-        Folder::new(self.folder.clone()).remove(ARCHIVE)
+        Ok(())
     }
 
     /// Where the package's files are made.
@@ -78,7 +94,7 @@ impl Draft {
             move_files(&self.place(), files, &folder)?;
             folder
         };
-        let old = self.folder.join("replaced");
+        let old = self.folder.join(REPLACED);
         let replaces = fs::symlink_metadata(&self.output).is_ok();
         if replaces && !self.force {
             return Err(Error::Exists(self.output.clone()));
@@ -233,6 +249,30 @@ mod tests {
             let path = draft.publish(&made, 1).unwrap();
             assert_eq!(shelf_at(&path).unwrap().names().unwrap(), ["a/b", MANIFEST, "z"]);
             assert!(!left.exists());
+        }
+    }
+
+    #[test]
+    fn what_a_killed_run_was_replacing_is_put_back_or_removed() {
+        let published = |draft: Draft| {
+            let made = [write_text(&draft.place(), MANIFEST, "{}").unwrap()];
+            draft.publish(&made, 1).unwrap()
+        };
+        for was_replaced in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let (output, left) = (folder.path().join("o"), folder.path().join(".o.partial"));
+            fs::create_dir_all(&output).unwrap();
+            if was_replaced {
+                fs::create_dir_all(left.join("replaced/sub")).unwrap();
+            } else {
+                fs::create_dir_all(&left).unwrap();
+                fs::rename(&output, left.join("replaced")).unwrap();
+            }
+            let refused = Draft::begin(&output, false).map(|_| ());
+            assert!(matches!(refused, Err(Error::Exists(_))));
+            assert!(output.is_dir(), "the old one is there again");
+            published(Draft::begin(&output, true).unwrap());
+            assert!(output.join(MANIFEST).is_file() && !left.exists());
         }
     }
 }
