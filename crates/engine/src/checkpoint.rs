@@ -1,14 +1,13 @@
 //! What is kept of an export between its parts, so that it goes on where it was when its worker is gone.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use retort_formats::import::Refusal;
-use retort_formats::package::{Finding, findings};
-use retort_model::{Account, ItemKind, Portion, Reason, Repair, Tally, Warning};
+use retort_model::Tally;
 use serde::{Deserialize, Serialize};
 
+use crate::counted::Counted;
 use crate::files::Part;
 use crate::pipeline::{FrontRow, SourceCount, Totals};
 
@@ -27,60 +26,16 @@ pub struct Checkpoint {
     pub variables: Vec<String>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Counted {
-    read: u64,
-    selected: u64,
-    written: u64,
-    left_out: Vec<Finding>,
-    /// By the name of the kind. What was kept before there were several is of conversations alone.
-    #[serde(default)]
-    kinds: BTreeMap<String, CountedKind>,
-    records: u64,
-    records_left_out: Vec<Finding>,
-    repaired: Vec<Finding>,
-    unrepaired: Vec<Finding>,
-    unfit: Vec<Finding>,
-    warned: Vec<Finding>,
-    records_repaired: u64,
-    longest_record_chars: u64,
-    record_chars: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct CountedKind {
-    read: u64,
-    selected: u64,
-    written: u64,
-    left_out: Vec<Finding>,
-}
-
 /// What stored items are called where inputs are listed.
 pub const STORE: &str = "store";
 
 impl Checkpoint {
     /// What is kept of a part that was just finished.
     pub fn new(part: Part, totals: &Totals, variables: &[Arc<str>]) -> Self {
-        let account = &totals.account;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self {
             part,
-            counted: Counted {
-                read: account.read,
-                selected: account.selected,
-                written: account.written,
-                left_out: findings(&account.left_out, Reason::as_str),
-                kinds: account.kinds.iter().map(counted_kind).collect(),
-                records: account.records,
-                records_left_out: findings(&account.records_left_out, Reason::as_str),
-                repaired: findings(&account.repaired, Repair::as_str),
-                unrepaired: findings(&account.unrepaired, Repair::as_str),
-                unfit: findings(&account.unfit, Reason::as_str),
-                warned: findings(&account.warned, Warning::as_str),
-                records_repaired: account.records_repaired,
-                longest_record_chars: account.longest_record_chars,
-                record_chars: account.record_chars,
-            },
+            counted: Counted::of(&totals.account),
             // Rows of text formats, which alone are moved.
             front: totals.front.iter().map(|row| (text(&row.row), text(&row.id))).collect(),
             renamed_tools: totals.renamed_tools.clone(),
@@ -102,38 +57,18 @@ impl Checkpoint {
 
     /// What was counted up to its end.
     pub fn totals(&self) -> Result<Totals, String> {
-        let counted = &self.counted;
+        let account = self.counted.account()?;
         Ok(Totals {
-            account: Account {
-                read: counted.read,
-                refused: 0,
-                selected: counted.selected,
-                written: counted.written,
-                left_out: tally(&counted.left_out)?,
-                kinds: self.kinds()?,
-                records: counted.records,
-                records_left_out: tally(&counted.records_left_out)?,
-                repaired: tally(&counted.repaired)?,
-                unrepaired: tally(&counted.unrepaired)?,
-                unfit: tally(&counted.unfit)?,
-                warned: tally(&counted.warned)?,
-                records_repaired: counted.records_repaired,
-                lone_surrogates: 0,
-                duplicate_keys: 0,
-                // An export has its own count, from when its selection was frozen.
-                deleted: 0,
-                longest_record_chars: counted.longest_record_chars,
-                record_chars: counted.record_chars,
-            },
-            is_undecided: false,
-            refused: Tally::<Refusal>::default(),
-            first_refused: BTreeMap::new(),
             sources: vec![SourceCount {
                 name: STORE.into(),
                 format: None,
-                items: counted.read,
+                items: account.read,
                 refused: 0,
             }],
+            account,
+            is_undecided: false,
+            refused: Tally::<Refusal>::default(),
+            first_refused: BTreeMap::new(),
             front: self
                 .front
                 .iter()
@@ -147,40 +82,10 @@ impl Checkpoint {
     }
 }
 
-impl Checkpoint {
-    fn kinds(&self) -> Result<BTreeMap<ItemKind, Portion>, String> {
-        let counted = &self.counted;
-        let portion = |read, selected, written, left_out: &[Finding]| {
-            Ok::<_, String>(Portion { read, selected, written, left_out: tally(left_out)? })
-        };
-        if counted.kinds.is_empty() {
-            let (read, selected) = (counted.read, counted.selected);
-            let all = portion(read, selected, counted.written, &counted.left_out)?;
-            return Ok(BTreeMap::from([(ItemKind::Conversation, all)]));
-        }
-        let kinds = counted.kinds.iter().map(|(kind, one)| {
-            Ok((kind.parse()?, portion(one.read, one.selected, one.written, &one.left_out)?))
-        });
-        kinds.collect()
-    }
-}
-
-fn counted_kind((kind, portion): (&ItemKind, &Portion)) -> (String, CountedKind) {
-    let Portion { read, selected, written, left_out } = portion;
-    let left_out = findings(left_out, Reason::as_str);
-    let one = CountedKind { read: *read, selected: *selected, written: *written, left_out };
-    (kind.to_string(), one)
-}
-
-fn tally<K: Ord + Copy + FromStr<Err = String>>(findings: &[Finding]) -> Result<Tally<K>, String> {
-    findings
-        .iter()
-        .map(|finding| Ok((finding.kind.parse()?, finding.count, finding.first_ids.clone())))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use retort_model::{ItemKind, Reason, Repair, Warning};
+
     use super::*;
 
     #[test]

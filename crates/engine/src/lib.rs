@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod convert;
+mod counted;
 mod deflate;
 mod disk;
 mod draft;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use retort_json::{JsonError, Parser};
 use retort_model::{Conversation, Document, Item, NotUnderstood, Run, canonical::CanonicalError};
@@ -233,7 +234,29 @@ pub enum Refusal {
     Unreadable,
 }
 
+impl FromStr for Refusal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|one| one.as_str() == text);
+        found.ok_or_else(|| format!("unknown reason `{text}` why an item is refused"))
+    }
+}
+
 impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::NotUtf8,
+        Self::NotJson,
+        Self::UnknownShape,
+        Self::BadField,
+        Self::TooLarge,
+        Self::Entry,
+        Self::Damaged,
+        Self::Unsupported,
+        Self::Unreadable,
+    ];
+
     /// The name as it is written in files.
     pub fn as_str(self) -> &'static str {
         match self {

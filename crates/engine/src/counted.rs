@@ -1,0 +1,126 @@
+//! The account of an export as text, for what is kept between processes.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use retort_formats::package::{Finding, findings};
+use retort_model::{Account, ItemKind, Portion, Reason, Repair, Tally, Warning};
+use serde::{Deserialize, Serialize};
+
+/// An [`Account`] with its kinds by name.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Counted {
+    read: u64,
+    #[serde(default)]
+    refused: u64,
+    selected: u64,
+    #[serde(default)]
+    deleted: u64,
+    written: u64,
+    left_out: Vec<Finding>,
+    /// By the name of the kind. What was kept before there were several is of conversations alone.
+    #[serde(default)]
+    kinds: BTreeMap<String, CountedKind>,
+    records: u64,
+    records_left_out: Vec<Finding>,
+    repaired: Vec<Finding>,
+    unrepaired: Vec<Finding>,
+    unfit: Vec<Finding>,
+    warned: Vec<Finding>,
+    records_repaired: u64,
+    #[serde(default)]
+    lone_surrogates: u64,
+    #[serde(default)]
+    duplicate_keys: u64,
+    longest_record_chars: u64,
+    record_chars: u64,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct CountedKind {
+    read: u64,
+    selected: u64,
+    written: u64,
+    left_out: Vec<Finding>,
+}
+
+impl Counted {
+    pub fn of(account: &Account) -> Self {
+        Self {
+            read: account.read,
+            refused: account.refused,
+            selected: account.selected,
+            deleted: account.deleted,
+            written: account.written,
+            left_out: findings(&account.left_out, Reason::as_str),
+            kinds: account.kinds.iter().map(counted_kind).collect(),
+            records: account.records,
+            records_left_out: findings(&account.records_left_out, Reason::as_str),
+            repaired: findings(&account.repaired, Repair::as_str),
+            unrepaired: findings(&account.unrepaired, Repair::as_str),
+            unfit: findings(&account.unfit, Reason::as_str),
+            warned: findings(&account.warned, Warning::as_str),
+            records_repaired: account.records_repaired,
+            lone_surrogates: account.lone_surrogates,
+            duplicate_keys: account.duplicate_keys,
+            longest_record_chars: account.longest_record_chars,
+            record_chars: account.record_chars,
+        }
+    }
+
+    /// The account; the error says which name in it is not known.
+    pub fn account(&self) -> Result<Account, String> {
+        Ok(Account {
+            read: self.read,
+            refused: self.refused,
+            selected: self.selected,
+            deleted: self.deleted,
+            written: self.written,
+            left_out: tally(&self.left_out)?,
+            kinds: self.kinds()?,
+            records: self.records,
+            records_left_out: tally(&self.records_left_out)?,
+            repaired: tally(&self.repaired)?,
+            unrepaired: tally(&self.unrepaired)?,
+            unfit: tally(&self.unfit)?,
+            warned: tally(&self.warned)?,
+            records_repaired: self.records_repaired,
+            lone_surrogates: self.lone_surrogates,
+            duplicate_keys: self.duplicate_keys,
+            longest_record_chars: self.longest_record_chars,
+            record_chars: self.record_chars,
+        })
+    }
+
+    fn kinds(&self) -> Result<BTreeMap<ItemKind, Portion>, String> {
+        let portion = |read, selected, written, left_out: &[Finding]| {
+            Ok::<_, String>(Portion { read, selected, written, left_out: tally(left_out)? })
+        };
+        if self.kinds.is_empty() && self.read > self.refused {
+            let all = portion(self.read, self.selected, self.written, &self.left_out)?;
+            return Ok(BTreeMap::from([(ItemKind::Conversation, all)]));
+        }
+        let kinds = self.kinds.iter().map(|(kind, one)| {
+            Ok((kind.parse()?, portion(one.read, one.selected, one.written, &one.left_out)?))
+        });
+        kinds.collect()
+    }
+}
+
+fn counted_kind((kind, portion): (&ItemKind, &Portion)) -> (String, CountedKind) {
+    let Portion { read, selected, written, left_out } = portion;
+    let left_out = findings(left_out, Reason::as_str);
+    let one = CountedKind { read: *read, selected: *selected, written: *written, left_out };
+    (kind.to_string(), one)
+}
+
+/// What [`findings`] wrote, as a tally.
+pub fn tally<K>(findings: &[Finding]) -> Result<Tally<K>, String>
+where
+    K: Ord + Copy + FromStr<Err = String>,
+{
+    findings
+        .iter()
+        .map(|finding| Ok((finding.kind.parse()?, finding.count, finding.first_ids.clone())))
+        .collect()
+}
