@@ -121,7 +121,7 @@ impl<'p> PartWriter<'p> {
 
     /// Writes what the pipeline delivers.
     pub fn take(&mut self, delivery: Delivery) -> Result<(), Error> {
-        let Delivery { chunk, rejects, findings, ids, extras, account: _ } = delivery;
+        let Delivery { chunk, rejects, findings, ids, extras, account: _, batch: _ } = delivery;
         for (name, bytes) in [(REJECTS, rejects), (FINDINGS, findings), (EXTRA, extras), (IDS, ids)]
         {
             self.append(name, &bytes)?;

@@ -3,11 +3,12 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::LazyLock;
 
 use retort_model::bounds::SEEN_IDS_IN_MEMORY;
+use sha2::{Digest, Sha256};
 
 /// Hashes are spread already.
 #[derive(Default)]
@@ -70,6 +71,35 @@ impl IdHash {
     pub fn of(parts: &[&str]) -> Self {
         let [upper, lower] = KEYS.each_ref().map(|key| u128::from(key.hash_one(parts)));
         Self(upper << 64 | lower)
+    }
+}
+
+/// A hash that is the same in every process: parts of an export compare their items by it.
+#[derive(Clone, Default)]
+pub struct SharedHasher(Sha256);
+
+impl SharedHasher {
+    /// 128 bits of hash of an id, given in parts.
+    pub fn id(parts: &[&str]) -> [u8; 16] {
+        let mut hasher = Self::default();
+        parts.hash(&mut hasher);
+        hasher.0.finalize().first_chunk().copied().unwrap_or_default()
+    }
+}
+
+impl Hasher for SharedHasher {
+    fn finish(&self) -> u64 {
+        let hash = self.0.clone().finalize();
+        hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    // Machines differ in the width and order of the bytes of lengths.
+    fn write_usize(&mut self, number: usize) {
+        self.0.update((number as u64).to_le_bytes());
     }
 }
 

@@ -62,14 +62,38 @@ impl Sorter {
     }
 }
 
-/// A file of rows, each behind its length.
+/// Bytes for which there is room before they are read.
+const ROW_BYTES_EXPECTED: usize = 1 << 20;
+
+/// Writes a row behind its length.
+pub fn write_row(row: &[u8], out: &mut impl Write) -> io::Result<()> {
+    let length = u32::try_from(row.len()).map_err(io::Error::other)?;
+    out.write_all(&length.to_le_bytes())?;
+    out.write_all(row)
+}
+
+/// Reads the next row that [`write_row`] wrote; none at the end.
+pub fn read_row(input: &mut impl Read) -> io::Result<Option<Box<[u8]>>> {
+    let mut length = [0; 4];
+    match input.read_exact(&mut length) {
+        Err(end) if end.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let length = u32::from_le_bytes(length) as usize;
+    // What is no row may tell any length.
+    let mut row = Vec::with_capacity(length.min(ROW_BYTES_EXPECTED));
+    input.take(length as u64).read_to_end(&mut row)?;
+    match row.len() == length {
+        true => Ok(Some(row.into())),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// A file of rows.
 fn written(rows: impl Iterator<Item = io::Result<Box<[u8]>>>) -> io::Result<File> {
     let mut file = BufWriter::new(tempfile::tempfile()?);
     for row in rows {
-        let row = row?;
-        let length = u32::try_from(row.len()).map_err(io::Error::other)?;
-        file.write_all(&length.to_le_bytes())?;
-        file.write_all(&row)?;
+        write_row(&row?, &mut file)?;
     }
     let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.seek(SeekFrom::Start(0))?;
@@ -89,14 +113,7 @@ impl Sorted {
     /// Takes the next row of a run into view.
     fn advance(&mut self, run: usize) -> io::Result<()> {
         let Some(file) = self.runs.get_mut(run) else { return Ok(()) };
-        let mut length = [0; 4];
-        match file.read_exact(&mut length) {
-            Err(end) if end.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-            read => read?,
-        }
-        let mut row = vec![0; u32::from_le_bytes(length) as usize];
-        file.read_exact(&mut row)?;
-        self.heads.push(Reverse((row.into(), run)));
+        self.heads.extend(read_row(file)?.map(|row| Reverse((row, run))));
         Ok(())
     }
 }

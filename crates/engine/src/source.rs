@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::UNIX_EPOCH;
@@ -66,8 +67,10 @@ impl Default for ReadOptions {
 pub struct InputFile {
     from: From,
     /// What it is called in reports: its path below the folder that was named.
-    label: String,
+    pub label: String,
     expected: Expected,
+    /// Its bytes on disk; 0 if they are not known.
+    pub bytes: u64,
     /// The package that it is a data file of.
     package: Option<PathBuf>,
     /// Where standard input is kept as it is read.
@@ -192,7 +195,35 @@ pub enum PassedOver {
     NoItem,
 }
 
+impl FromStr for PassedOver {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|one| one.as_str() == text);
+        found.ok_or_else(|| format!("unknown reason `{text}` why a file is not read"))
+    }
+}
+
 impl PassedOver {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::NotAHistory,
+        Self::NotSupported,
+        Self::Hidden,
+        Self::Macos,
+        Self::Package,
+        Self::Output,
+        Self::LinkOutside,
+        Self::LinkLoop,
+        Self::BrokenLink,
+        Self::SameFile,
+        Self::RepeatedEntry,
+        Self::TooDeep,
+        Self::Special,
+        Self::SideFile,
+        Self::NoItem,
+    ];
+
     /// The name as it is written in files.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -253,10 +284,14 @@ impl Inputs {
         let mut found = Self { output, options, ..Self::default() };
         for input in inputs {
             match input {
-                Input::Stdin => found.push(From::Stdin, "standard input".into(), Expected::Named),
+                Input::Stdin => {
+                    found.push(From::Stdin, "standard input".into(), Expected::Named, 0);
+                }
                 Input::Bytes(bytes, label) => {
                     found.bytes += bytes.len() as u64;
-                    found.push(From::Bytes(Arc::clone(bytes)), label.clone(), Expected::Named);
+                    let length = bytes.len() as u64;
+                    let from = From::Bytes(Arc::clone(bytes));
+                    found.push(from, label.clone(), Expected::Named, length);
                 }
                 Input::Named(path, label) => {
                     let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
@@ -347,8 +382,14 @@ impl Inputs {
         Ok(())
     }
 
-    fn push(&mut self, from: From, label: String, expected: Expected) {
-        self.files.push(InputFile { from, label, expected, package: None, kept: None });
+    fn push(&mut self, from: From, label: String, expected: Expected, bytes: u64) {
+        self.files.push(InputFile { from, label, expected, bytes, package: None, kept: None });
+    }
+
+    /// The first of them that can be read only once.
+    pub fn readable_once(&self) -> Option<&str> {
+        let file = self.files.iter().find(|file| matches!(file.from, From::Stdin | From::Pipe(_)));
+        file.map(|file| &*file.label)
     }
 
     fn add(&mut self, path: PathBuf, label: String, expected: Expected, metadata: &fs::Metadata) {
@@ -360,7 +401,7 @@ impl Inputs {
         }
         self.bytes += metadata.len();
         let from = if metadata.is_file() { From::Path(path) } else { From::Pipe(path) };
-        self.push(from, label, expected);
+        self.push(from, label, expected, metadata.len());
     }
 
     /// Lists a folder below the one that was named, `root`.
@@ -371,7 +412,7 @@ impl Inputs {
                 let label = prefix.trim_end_matches('/');
                 let label = if label.is_empty() { folder.to_string_lossy() } else { label.into() };
                 let why = format!("the folder cannot be listed: {error}");
-                return self.push(From::Unreadable(why), label.into_owned(), Expected::Named);
+                return self.push(From::Unreadable(why), label.into_owned(), Expected::Named, 0);
             }
         };
         let package = package_in(folder, &names);
@@ -399,7 +440,7 @@ impl Inputs {
             let metadata = match fs::symlink_metadata(&path) {
                 Ok(metadata) => metadata,
                 Err(error) => {
-                    self.push(From::Unreadable(error.to_string()), label, Expected::Named);
+                    self.push(From::Unreadable(error.to_string()), label, Expected::Named, 0);
                     continue;
                 }
             };

@@ -37,6 +37,9 @@ pub const BATCH_ITEMS: usize = 4096;
 /// anywhere, as in what vector stores give out, that shows in far fewer.
 pub const ROWS_WATCHED_BYTES: usize = 64 << 20;
 
+/// Parts of an export, at most: each is a process, and as many folders are merged.
+pub const PARTS: u32 = 100_000;
+
 /// Bytes for the files beside the data after which a group of rows is written, however few its rows are.
 pub const BESIDE_BYTES: usize = 2 << 20;
 

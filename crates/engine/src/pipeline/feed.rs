@@ -1,14 +1,16 @@
 //! What is read: streams into batches of items, those that are spread over several texts joined.
 
+use std::io;
 use std::sync::Arc;
 
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{Entry, ImportFormat, Sniff, recognise};
+use retort_formats::import::{Entry, ImportFormat, Side, Sniff, recognise};
 use retort_json::{JsonError, Parser};
 use retort_model::Tally;
 
 use super::aside::Batches;
 use super::reassemble::Reassembly;
+use super::share::{Extent, PartNumber, Share, Whose};
 use super::{Feed, Outlet, RefusedInput, Source, Work};
 use crate::error::Error;
 use crate::panics::point;
@@ -24,6 +26,7 @@ pub struct InputsFeed<'p> {
     /// None once all is read.
     reassembly: Option<Reassembly>,
     sources: usize,
+    share: Share,
     /// What was not read, by reason.
     pub passed_over: Tally<PassedOver>,
 }
@@ -32,7 +35,23 @@ impl<'p> InputsFeed<'p> {
     /// A feed of `inputs`, read as `from` where that was named.
     pub fn new(inputs: &'p Inputs, from: Option<&'static dyn ImportFormat>) -> Self {
         let reassembly = Some(Reassembly::bounded(inputs.options.max_item));
-        Self { inputs, from, reassembly, sources: 0, passed_over: inputs.passed_over.clone() }
+        let (share, passed_over) = (Share::whole(), inputs.passed_over.clone());
+        Self { inputs, from, reassembly, sources: 0, share, passed_over }
+    }
+
+    /// A feed of what one part reads of `inputs`. What was passed over when they were found is counted by no part.
+    pub fn of_part(
+        inputs: &'p Inputs,
+        from: Option<&'static dyn ImportFormat>,
+        part: PartNumber,
+    ) -> Self {
+        let share = Share::of_part(part, inputs.files.iter().map(|file| file.bytes).sum());
+        Self { share, passed_over: Tally::default(), ..Self::new(inputs, from) }
+    }
+
+    /// How much was read of the share of a part.
+    pub fn extent(&self) -> Extent {
+        self.share.extent()
     }
 }
 
@@ -43,7 +62,17 @@ impl Feed for InputsFeed<'_> {
 
     fn feed(&mut self, to: &mut Outlet<'_>) -> Result<(), Error> {
         let read_bytes = Arc::clone(&to.read_bytes);
-        for (file, side) in self.inputs.in_order(self.from) {
+        let files = self.inputs.in_order(self.from);
+        let side = files.iter().find(|(_, side)| matches!(side, Some(Side::Read(_))));
+        if let Some((file, _)) = side.filter(|_| !self.share.is_whole()) {
+            return Err(cannot_be_cut(&file.label));
+        }
+        for (file, side) in files {
+            match self.share.next_file(file.bytes) {
+                Whose::Earlier => continue,
+                Whose::Own => {}
+                Whose::Later => return Ok(()),
+            }
             point("open");
             let (inputs, from) = (self.inputs, self.from);
             let more =
@@ -65,28 +94,58 @@ impl InputsFeed<'_> {
         stream: Stream<'_>,
         to: &mut Outlet<'_>,
     ) -> Result<bool, Error> {
-        if let Stream::PassedOver(why) = stream {
-            self.passed_over.add(why, &name.label);
-            return Ok(to.more_wanted());
-        }
-        let place = self.sources;
-        self.sources += 1;
-        let format = self.from.or(name.side_of);
-        let mut source = Arc::new(Source { place, name, format });
         let input = match stream {
             Stream::Items(input) => input,
+            Stream::Refused(..) | Stream::PassedOver(_) if self.share.whose(0) != Whose::Own => {
+                return Ok(self.share.whose(0) == Whose::Earlier && to.more_wanted());
+            }
             Stream::Refused(refusal, why) => {
+                let source = self.source(name);
+                self.share.meet(1, 0, None);
                 let refused = RefusedInput { refusal, why, position: (1, 0, 0) };
                 return Ok(to.send(source, Work::Refused(refused)));
             }
-            Stream::PassedOver(_) => return Ok(to.more_wanted()),
+            Stream::PassedOver(why) => {
+                self.passed_over.add(why, &name.label);
+                return Ok(to.more_wanted());
+            }
         };
         let mut splitter = Splitter::bounded(input, self.inputs.options.max_item);
         point("split");
-        let mut sent = false;
+        let source = self.source(name);
+        let more = self.items(source, &mut splitter, to);
+        self.share.end_stream(splitter.position().2);
+        more
+    }
+
+    fn source(&mut self, name: SourceName) -> Arc<Source> {
+        self.sources += 1;
+        let format = self.from.or(name.side_of);
+        Arc::new(Source { place: self.sources - 1, name, format })
+    }
+
+    /// Sends the items of a stream, as far as they belong to the share.
+    fn items(
+        &mut self,
+        mut source: Arc<Source>,
+        splitter: &mut Splitter<&mut dyn io::Read>,
+        to: &mut Outlet<'_>,
+    ) -> Result<bool, Error> {
+        let place = source.place;
+        let (mut sent, mut skipped) = (false, None);
+        // Items of the stream before those that come next.
+        let mut before = 0;
         loop {
+            let whose = self.share.whose(splitter.position().2);
+            if whose == Whose::Later {
+                return Ok(false);
+            }
             let next = match splitter.next(to.spent_batch()) {
                 Ok(next) => next,
+                Err(_) if whose == Whose::Earlier => {
+                    self.sources = place;
+                    return Ok(to.more_wanted());
+                }
                 // What came before stays; the rest is refused, and the next input is read.
                 Err(error) => {
                     let (index, line, byte) = splitter.position();
@@ -96,15 +155,21 @@ impl InputsFeed<'_> {
                         why: format!("{what}{error}"),
                         position: (index, line, byte),
                     };
+                    self.share.meet(1, before, skipped);
                     return Ok(to.send(source, Work::Refused(refused)));
                 }
             };
             let Some(batch) = next else {
-                // One that is empty, or whose rows wait for others, is told of too.
-                if !sent {
-                    return Ok(to.send(source, Work::Items(Batch::default())));
+                if sent || whose != Whose::Own || skipped.is_some() {
+                    if !sent {
+                        // All of it belongs to earlier parts.
+                        self.sources = place;
+                    }
+                    return Ok(to.more_wanted());
                 }
-                return Ok(to.more_wanted());
+                // One that is empty, or whose rows wait for others, is told of too.
+                self.share.meet(0, 0, None);
+                return Ok(to.send(source, Work::Items(Batch::default())));
             };
             if source.format.is_none()
                 && let Some(format) = format_of(&batch, source.name.entry())
@@ -112,9 +177,21 @@ impl InputsFeed<'_> {
                 let name = source.name.clone();
                 source = Arc::new(Source { place, name, format: Some(format) });
             }
+            let is_joined = self.reassembly.as_ref().is_some_and(|one| one.concerns(&source));
+            if is_joined && !self.share.is_whole() {
+                return Err(cannot_be_cut(&source.name.label));
+            }
+            let items = batch.items.len();
+            if whose == Whose::Earlier {
+                before += items as u64;
+                skipped = Some(before);
+                continue;
+            }
+            self.share.meet(items, before, skipped);
+            before += items as u64;
             let fail = |error| Error::Unpack { name: source.name.label.clone(), source: error };
             let mut batches = match (source.format, &mut self.reassembly) {
-                (Some(format), Some(reassembly)) if reassembly.concerns(&source) => {
+                (Some(format), Some(reassembly)) if is_joined => {
                     reassembly.take(batch, &source, format).map_err(fail)?
                 }
                 _ => Batches::of(&source, batch),
@@ -138,6 +215,14 @@ impl InputsFeed<'_> {
             .end(&mut send, &mut |side| passed_over.add(PassedOver::NoItem, &side.name.label))
             .map_err(|source| Error::Failed { what: "the fragments of items on disk", source })
     }
+}
+
+/// Items that are joined from fragments, which other parts may hold, are in no part.
+fn cannot_be_cut(label: &str) -> Error {
+    Error::Choice(format!(
+        "items of `{label}` are joined from several texts, which may be anywhere in the inputs, so they cannot be \
+         converted in parts; leave `--part` out"
+    ))
 }
 
 /// The format of the first item that one recognises.

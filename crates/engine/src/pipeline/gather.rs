@@ -11,6 +11,7 @@ use retort_model::bounds::{BESIDE_BYTES, CONTENTS_COUNTED, RENAMED_TOOLS_LISTED}
 use retort_model::{Item, Selection};
 
 use super::ids::{ContentHash, content_id, content_of, put_into_namespace};
+use super::part::{self, KeptItems};
 use super::repeats::{Decisions, Verdict, hash_of, order_of};
 use super::work::{Admitted, BatchDone, CELLS, ReadItem};
 use super::{Counted, Delivery, FrontRow, Shaping, Source, SourceCount, Totals};
@@ -53,6 +54,8 @@ pub(super) struct Shaped {
     pub(super) source: Arc<Source>,
     /// Items that were in it.
     pub(super) items: u64,
+    /// What a part keeps of its items.
+    pub(super) kept: Option<KeptItems>,
 }
 
 /// A group of rows, and what goes beside them.
@@ -63,6 +66,33 @@ pub(super) struct Group {
     pub(super) ids: Vec<u8>,
     pub(super) extras: Vec<u8>,
     pub(super) account: Option<Counted>,
+}
+
+/// What is to be encoded, by the thread that completed it.
+pub(super) enum Due {
+    Group(Box<Group>),
+    /// A batch of a part.
+    Batch(BatchRows, KeptItems),
+}
+
+impl Due {
+    pub(super) fn encode(self, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
+        match self {
+            Self::Group(group) => encode(*group, shaping),
+            Self::Batch(batch, items) => part::keep(batch, items),
+        }
+    }
+}
+
+/// The rows of a batch, and what goes beside them. Everything that is done with it from here on depends on the batches
+/// before.
+pub(super) struct BatchRows {
+    pub(super) rows: Box<dyn Rows>,
+    pub(super) ids: Vec<String>,
+    pub(super) rejects: Vec<u8>,
+    pub(super) findings: Vec<u8>,
+    pub(super) extras: Vec<u8>,
+    pub(super) renamed_tools: Vec<(String, String)>,
 }
 
 impl Admission {
@@ -108,6 +138,7 @@ impl Admission {
                     }
                 },
             };
+            one.verdict = verdict;
             one.admitted = match verdict {
                 Some(Verdict::SameState) => Admitted::SameState,
                 Some(Verdict::EarlierState) => Admitted::EarlierState,
@@ -202,9 +233,24 @@ impl Gathering {
     }
 
     /// Adds a batch; gives back what is to be written, and its place among such.
-    pub(super) fn add(&mut self, shaped: Shaped, shaping: &Shaping<'_>) -> Option<(u64, Group)> {
+    pub(super) fn add(&mut self, mut shaped: Shaped, shaping: &Shaping<'_>) -> Option<(u64, Due)> {
         point("gather");
-        let Shaped { mut done, mut rows, source, items } = shaped;
+        let kept = shaped.kept.take();
+        let batch = self.count(shaped);
+        match kept {
+            None => self.join(batch, shaping),
+            Some(kept) => Some((self.next_place(), Due::Batch(batch, kept))),
+        }
+    }
+
+    fn next_place(&mut self) -> u64 {
+        self.groups += 1;
+        self.groups - 1
+    }
+
+    /// Adds what was found in the items of a batch.
+    fn count(&mut self, shaped: Shaped) -> BatchRows {
+        let Shaped { mut done, rows, source, items, kept: _ } = shaped;
         self.count_source(&source, items, done.account.refused);
         let sizes = rows.row_sizes();
         done.account.longest_record_chars = sizes.iter().copied().max().unwrap_or(0).into();
@@ -212,33 +258,45 @@ impl Gathering {
         for (warning, count) in CELLS.into_iter().zip(rows.cells()) {
             done.account.warned.add_many(warning, count);
         }
-        self.totals.account.merge(done.account);
-        self.totals.refused.merge(done.refused);
+        self.totals.account.merge(std::mem::take(&mut done.account));
+        self.totals.refused.merge(std::mem::take(&mut done.refused));
         self.totals.without_records.append(&mut done.without_records);
-        for (from, to) in done.renamed_tools {
-            if self.totals.renamed_tools.len() < RENAMED_TOOLS_LISTED {
-                self.totals.renamed_tools.insert(from, to);
-            }
-        }
-        if shaping.file_format.types_are_inferred() {
-            self.move_to_front(&mut *rows, &mut done.ids, shaping.inference_bytes);
-        }
         done.rejects.sort_by_key(|reject| reject.index);
+        let mut rejects = Vec::new();
         for reject in &done.rejects {
             let first = &mut self.totals.first_refused;
             if reject.id.is_none() && !first.contains_key(&reject.reason) {
                 first.insert(reject.reason.clone(), place_of(reject));
             }
-            write_reject(reject, &mut self.rejects);
+            write_reject(reject, &mut rejects);
         }
         done.findings.sort_by_key(|finding| finding.index);
+        let mut findings = Vec::new();
         for finding in &done.findings {
-            write_finding(finding, &mut self.findings);
+            write_finding(finding, &mut findings);
         }
-        for id in &done.ids {
+        let BatchDone { ids, extras, renamed_tools, .. } = done;
+        BatchRows { rows, ids, rejects, findings, extras, renamed_tools }
+    }
+
+    /// Joins a batch to the group; gives back the group if it is full, and its place among the groups.
+    pub(super) fn join(&mut self, batch: BatchRows, shaping: &Shaping<'_>) -> Option<(u64, Due)> {
+        let BatchRows { mut rows, mut ids, mut rejects, mut findings, mut extras, renamed_tools } =
+            batch;
+        for (from, to) in renamed_tools {
+            if self.totals.renamed_tools.len() < RENAMED_TOOLS_LISTED {
+                self.totals.renamed_tools.insert(from, to);
+            }
+        }
+        if shaping.file_format.types_are_inferred() {
+            self.move_to_front(&mut *rows, &mut ids, shaping.inference_bytes);
+        }
+        self.rejects.append(&mut rejects);
+        self.findings.append(&mut findings);
+        for id in &ids {
             id_line(id, &mut self.ids);
         }
-        self.extras.append(&mut done.extras);
+        self.extras.append(&mut extras);
         let (more, more_bytes) = (rows.count(), rows.size_bytes());
         if more > 0 {
             self.rows += more;
@@ -251,8 +309,7 @@ impl Gathering {
             return None;
         }
         let group = self.take_group(shaping)?;
-        self.groups += 1;
-        Some((self.groups - 1, group))
+        Some((self.next_place(), Due::Group(Box::new(group))))
     }
 
     /// Bytes for the files beside the data.
@@ -345,5 +402,6 @@ pub(super) fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Er
         ids: group.ids,
         extras: group.extras,
         account: group.account,
+        batch: None,
     })
 }

@@ -12,8 +12,10 @@ mod ids;
 mod learn;
 mod look;
 mod packed;
+mod part;
 mod reassemble;
 mod repeats;
+mod share;
 mod work;
 
 use std::collections::BTreeMap;
@@ -36,7 +38,9 @@ use self::gather::{Admission, Gathering, encode};
 pub use self::ids::{content_id, content_of, digest, put_into_namespace};
 pub use self::learn::{first_kind, variables};
 pub use self::packed::{Edits, PackedBatch, Unpacked};
-pub use self::repeats::{Decisions, survey};
+pub use self::part::{PartBatch, regroup};
+pub use self::repeats::{Decisions, decide, is_of_first, moved_item, moved_verdict, survey};
+pub use self::share::{Extent, PartNumber};
 use self::work::Worker;
 pub use self::work::{BatchDone, ReadItem, parse, refuse_input};
 use crate::error::Error;
@@ -92,6 +96,8 @@ pub struct Shaping<'p> {
     pub tells_account: bool,
     /// Whether each repair and warning is listed.
     pub lists_findings: bool,
+    /// Whether each batch is kept by itself, as one of a part of the export.
+    pub keeps_batches: bool,
 }
 
 impl<'p> Shaping<'p> {
@@ -109,11 +115,13 @@ impl<'p> Shaping<'p> {
             inference_bytes: INFERENCE_BYTES,
             tells_account: false,
             lists_findings: plan.findings,
+            keeps_batches: false,
         }
     }
 }
 
 /// Some rows for the file, and what goes to the files beside it.
+#[derive(Default)]
 pub struct Delivery {
     /// None if there is something beside the data alone.
     pub chunk: Option<Chunk>,
@@ -127,6 +135,15 @@ pub struct Delivery {
     pub extras: Vec<u8>,
     /// What was counted up to here, where that was asked.
     pub account: Option<Counted>,
+    /// A batch of a part, instead of all else.
+    pub batch: Option<PartBatch>,
+}
+
+impl Delivery {
+    fn records(&self) -> u64 {
+        let chunk = self.chunk.as_ref().map(|chunk| chunk.rows);
+        chunk.or(self.batch.as_ref().map(|batch| batch.records)).unwrap_or(0)
+    }
 }
 
 /// What was counted up to a delivery.
@@ -351,7 +368,7 @@ pub fn run(
                 move |job, made: &Made<'_, Delivery>| worker.one(job, made)
             },
             &mut |delivery: Delivery| {
-                records += delivery.chunk.as_ref().map_or(0, |chunk| chunk.rows);
+                records += delivery.records();
                 let more = take(delivery);
                 let read_bytes = read_bytes.load(Ordering::Relaxed);
                 observer.progress(Progress { read_bytes, total_bytes, records });

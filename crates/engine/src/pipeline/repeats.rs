@@ -11,7 +11,7 @@
 //!
 //! Then the dataset is made again from the beginning, with these [`Decisions`].
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::io;
 use std::sync::atomic::AtomicBool;
 
@@ -22,7 +22,7 @@ use super::look::{Looked, look_through};
 use super::work::ReadItem;
 use super::{Feed, More, Shaping};
 use crate::error::Error;
-use crate::seen::{IdHash, message_hasher};
+use crate::seen::{IdHash, SharedHasher, message_hasher};
 use crate::sorter::{Sorted, Sorter};
 
 /// What becomes of an item whose id is repeated.
@@ -48,7 +48,8 @@ impl Decisions {
         Self::of(Sorter::new().sorted()?)
     }
 
-    fn of(verdicts: Sorted) -> io::Result<Self> {
+    /// Those of rows that [`decide`] made.
+    pub fn of(verdicts: Sorted) -> io::Result<Self> {
         let mut decisions = Self { verdicts, next: None };
         decisions.advance()?;
         Ok(decisions)
@@ -91,6 +92,20 @@ fn verdict(kind: u8, rest: &[u8]) -> Option<Verdict> {
     }
 }
 
+/// The row of the verdict on an item.
+pub(super) fn row_of_verdict(ordinal: u64, verdict: Verdict) -> Vec<u8> {
+    let mut row = ordinal.to_be_bytes().to_vec();
+    match verdict {
+        Verdict::SameState => row.push(SAME),
+        Verdict::EarlierState => row.push(EARLIER),
+        Verdict::Number(number) => {
+            row.push(WRITTEN);
+            row.extend_from_slice(&number.to_be_bytes());
+        }
+    }
+    row
+}
+
 const WRITTEN: u8 = 0;
 const SAME: u8 = 1;
 const EARLIER: u8 = 2;
@@ -106,10 +121,9 @@ const TAIL: usize = 1 + 4 * 8;
 const MORE: u8 = 0;
 const END: u8 = 1;
 
-/// The row of an item: rows in order are grouped by id, the longest states first.
-fn row_of(one: &ReadItem<'_>, hash: IdHash, ordinal: u64) -> Vec<u8> {
-    let mut row = hash.to_bytes().to_vec();
-    let hasher = message_hasher();
+/// The row of an item with this hash of its id: rows in order are grouped by id, the longest states first.
+fn row_of(one: &ReadItem<'_>, id: [u8; ID], hasher: &impl BuildHasher, ordinal: u64) -> Vec<u8> {
+    let mut row = id.to_vec();
     let (messages, changed) = match &one.item {
         // Contents are the same or not: each item stands for itself, and only its number is wanted.
         _ if !one.has_id => (Messages { turns: vec![ordinal], system: 0 }, None),
@@ -168,7 +182,7 @@ pub fn survey(
         let is_enough = most.is_some_and(|most| rows.items_before >= most);
         Ok(if is_enough { More::Enough } else { More::Wanted })
     })?;
-    decide(items).map_err(failed)
+    decide(items).and_then(Decisions::of).map_err(failed)
 }
 
 pub(crate) fn failed(source: io::Error) -> Error {
@@ -184,9 +198,54 @@ fn rows(looked: Looked<'_>, shaping: &Shaping<'_>) -> Rows {
     let Looked { mut items, items_before, .. } = looked;
     prepare(&mut items, shaping, &mut |_| {});
     let row = |(index, one): (usize, &ReadItem<'_>)| {
-        Some(row_of(one, one.hash?, order_of(items_before, index)))
+        let id = one.hash?.to_bytes();
+        Some(row_of(one, id, message_hasher(), order_of(items_before, index)))
     };
     Rows { rows: items.iter().enumerate().filter_map(row).collect(), items_before }
+}
+
+/// The rows of the items of a batch that are meant, for [`moved_item`]: each behind a byte that says whether its source
+/// gave it its id.
+pub(super) fn shared_rows(items: &[ReadItem<'_>], items_before: u64) -> Vec<Vec<u8>> {
+    let hasher = BuildHasherDefault::<SharedHasher>::new();
+    let is_meant = |(_, one): &(usize, &ReadItem<'_>)| one.hash.is_some();
+    let row = |(index, one): (usize, &ReadItem<'_>)| {
+        let id = with_id(one, SharedHasher::id);
+        let mut row = row_of(one, id, &hasher, order_of(items_before, index));
+        row.insert(0, u8::from(one.has_id));
+        row
+    };
+    items.iter().enumerate().filter(is_meant).map(row).collect()
+}
+
+/// The row of an item of a part as [`decide`] takes it, behind so many items of the parts before.
+pub fn moved_item(shared: &[u8], items_before: u64) -> Vec<u8> {
+    let (has_id, row) = shared.split_first().unwrap_or((&1, &[]));
+    let mut row = row.to_vec();
+    let mut shift = |at: usize| {
+        if let Some(ordinal) = row.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+            let moved = u64::from_be_bytes(*ordinal).wrapping_add(order_of(items_before, 0));
+            *ordinal = moved.to_be_bytes();
+        }
+    };
+    shift(shared.len().saturating_sub(1 + 8));
+    // An item without an id of its own has its ordinal instead of messages.
+    if *has_id == 0 {
+        shift(ID + 1);
+    }
+    row
+}
+
+/// The row of a verdict that [`decide`] made, as one on an item of a part behind so many items of the parts before.
+pub fn moved_verdict(row: &[u8], items_before: u64) -> Vec<u8> {
+    let (ordinal, rest) = number(row).unwrap_or((0, &[]));
+    let moved = ordinal.wrapping_sub(order_of(items_before, 0));
+    [&moved.to_be_bytes(), rest].concat()
+}
+
+/// Whether a verdict is on one of so many first items.
+pub fn is_of_first(row: &[u8], items: u64) -> bool {
+    number(row).is_some_and(|(ordinal, _)| ordinal < order_of(items, 0))
 }
 
 /// The place of an item in the order of all: that of its batch, and its own in it. A line may hold several.
@@ -195,19 +254,24 @@ pub(super) fn order_of(items_before: u64, index: usize) -> u64 {
     (items_before << INDEX_BITS) + index as u64
 }
 
-/// The hash of an item's id, among those of its kind and source. An id that was made is none that was given.
+/// The hash of an item's id, among those of its kind and source.
 pub(super) fn hash_of(one: &ReadItem<'_>) -> IdHash {
-    let (kind, among) = (one.item.kind().as_str(), one.item.among().decoded());
-    let given = if one.has_id { "given" } else { "made" };
-    IdHash::of(&[given, kind, &among, &one.item.id().decoded()])
+    with_id(one, IdHash::of)
 }
 
-/// Decides on all items, from their rows.
-fn decide(items: Sorter) -> io::Result<Decisions> {
+/// Hashes an item's id, among those of its kind and source. An id that was made is none that was given.
+fn with_id<H>(one: &ReadItem<'_>, hash: impl FnOnce(&[&str]) -> H) -> H {
+    let (kind, among) = (one.item.kind().as_str(), one.item.among().decoded());
+    let given = if one.has_id { "given" } else { "made" };
+    hash(&[given, kind, &among, &one.item.id().decoded()])
+}
+
+/// Decides on all items, from their rows. What comes back are the rows of the verdicts, in the order of the items.
+pub fn decide(items: Sorter) -> io::Result<Sorted> {
     // Of each id that is repeated, its items in their order, each with whether it is written.
     let mut repeated = Sorter::new();
     let mut before: Option<Before> = None;
-    let mut row_of_verdict = Vec::new();
+    let mut repeated_row = Vec::new();
     for row in items.sorted()? {
         let row = row?;
         let messages_end = row.len().saturating_sub(TAIL);
@@ -226,11 +290,11 @@ fn decide(items: Sorter) -> io::Result<Decisions> {
             _ => WRITTEN,
         };
         let mut push = |ordinal: u64, kind: u8, id: &[u8]| {
-            row_of_verdict.clear();
-            row_of_verdict.extend_from_slice(id);
-            row_of_verdict.extend_from_slice(&ordinal.to_be_bytes());
-            row_of_verdict.push(kind);
-            repeated.push(&row_of_verdict)
+            repeated_row.clear();
+            repeated_row.extend_from_slice(id);
+            repeated_row.extend_from_slice(&ordinal.to_be_bytes());
+            repeated_row.push(kind);
+            repeated.push(&repeated_row)
         };
         let id = messages.get(..ID).unwrap_or_default();
         if is_repeated {
@@ -256,21 +320,20 @@ fn decide(items: Sorter) -> io::Result<Decisions> {
         if *this != id {
             (id, count) = (*this, 0);
         }
-        let mut row = ordinal.to_be_bytes().to_vec();
-        match *kind {
-            WRITTEN => {
+        let verdict = match *kind {
+            SAME => Verdict::SameState,
+            EARLIER => Verdict::EarlierState,
+            _ => {
                 count += 1;
                 if count == 1 {
                     continue;
                 }
-                row.push(*kind);
-                row.extend_from_slice(&u64::to_be_bytes(count));
+                Verdict::Number(count)
             }
-            kind => row.push(kind),
-        }
-        verdicts.push(&row)?;
+        };
+        verdicts.push(&row_of_verdict(ordinal, verdict))?;
     }
-    Decisions::of(verdicts.sorted()?)
+    verdicts.sorted()
 }
 
 /// The row before one.
@@ -325,7 +388,7 @@ mod tests {
             }
             sorter.push(&row).unwrap();
         }
-        let mut decisions = decide(sorter).unwrap();
+        let mut decisions = decide(sorter).and_then(Decisions::of).unwrap();
         (1..=items.len() as u64).map(|ordinal| decisions.on(ordinal).unwrap()).collect()
     }
 

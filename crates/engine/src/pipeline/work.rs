@@ -16,9 +16,11 @@ use retort_model::{
 
 use super::crew::{InOrder, Made, Turnstile};
 use super::feed::is_between;
-use super::gather::{Admission, Gathering, Shaped, encode, prepare};
+use super::gather::{Admission, Gathering, Shaped, prepare};
 use super::ids::ContentHash;
 use super::packed::{Edits, PackedBatch};
+use super::part::KeptItems;
+use super::repeats::Verdict;
 use super::{Delivery, Ends, Job, RefusedInput, Shaping, Source, Work};
 use crate::error::Error;
 use crate::panics::point;
@@ -55,6 +57,8 @@ pub struct ReadItem<'b> {
     /// Of its id, where it is asked whether that came before.
     pub(super) hash: Option<IdHash>,
     pub(super) admitted: Admitted,
+    /// What was decided on it, if its id is repeated.
+    pub(super) verdict: Option<Verdict>,
     /// Whether its id was changed, as other items have it.
     pub(super) is_kept_apart: bool,
 }
@@ -121,6 +125,8 @@ impl Worker<'_> {
                 done.warn(Warning::Undated, at);
             });
         }
+        let keeps = self.shaping.keeps_batches;
+        let mut kept = keeps.then(|| KeptItems::of(&read, items_before));
         let admitted = self.admission.pass(sequence, self.ends, |admission| {
             point("admit");
             match packed {
@@ -140,6 +146,9 @@ impl Worker<'_> {
         if !finished {
             self.shape(&read, &source, items_before, &mut *rows, &mut done);
         }
+        if let Some(kept) = &mut kept {
+            kept.add_verdicts(&read, items_before);
+        }
         drop(read);
         if packed.is_none() {
             done.without_records.clear();
@@ -149,15 +158,12 @@ impl Worker<'_> {
         {
             self.ends.set_enough();
         }
-        let shaped = (!finished).then_some(Shaped { done, rows, source, items });
-        let mut groups = Vec::new();
+        let shaped = (!finished).then_some(Shaped { done, rows, source, items, kept });
+        let mut due = Vec::new();
         let goes_on = self.gathering.bring(sequence, shaped, self.ends, |gathering, shaped| {
-            groups.extend(shaped.and_then(|shaped| gathering.add(shaped, self.shaping)));
+            due.extend(shaped.and_then(|shaped| gathering.add(shaped, self.shaping)));
         });
-        goes_on
-            && groups
-                .into_iter()
-                .all(|(place, group)| made.send(place, encode(group, self.shaping)))
+        goes_on && due.into_iter().all(|(place, due)| made.send(place, due.encode(self.shaping)))
     }
 
     fn shape(
@@ -320,6 +326,7 @@ fn parse_packed<'b>(
                     content: None,
                     hash: None,
                     admitted: Admitted::Taken,
+                    verdict: None,
                     is_kept_apart: false,
                 });
             }
@@ -449,6 +456,7 @@ impl Pieces<'_> {
             content: None,
             hash: None,
             admitted: Admitted::Waiting,
+            verdict: None,
             is_kept_apart: false,
         });
     }
