@@ -379,6 +379,7 @@ pub fn plan(
         snapshot: snapshot()?,
         reading: reading.options(),
         strict: false,
+        part: None,
     })
 }
 

@@ -44,6 +44,8 @@ struct Cli {
 enum Command {
     /// Read histories and write a dataset package.
     Convert(commands::convert::Convert),
+    /// Merge parts that `convert --part` made into one package.
+    Merge(commands::merge::Merge),
     /// Show the first 20 records as they would be written, or those of a package.
     Preview(commands::preview::Preview),
     /// Read a package whole and hold it against its receipt.
@@ -133,6 +135,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, commands::Failure> {
     match command {
         Command::Convert(command) => command.run(),
+        Command::Merge(command) => command.run(),
         Command::Preview(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Formats(command) => command.run(),

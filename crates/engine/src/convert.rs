@@ -6,20 +6,21 @@ use std::sync::atomic::AtomicBool;
 
 use retort_formats::data;
 use retort_formats::import::{ImportFormat, Refusal};
-use retort_formats::package::{DataFile, InputCount, MANIFEST, Manifest, SelectionAsked, findings};
+use retort_formats::package::{DataFile, MANIFEST, Manifest};
 use retort_model::bounds::{BESIDE_BYTES, INFERENCE_BYTES};
 use retort_model::{Account, Selection, Tally, Time};
 
 use crate::draft::Draft;
 use crate::error::Error;
-use crate::files::{PartWriter, assemble, clear_up, write_text};
+use crate::files::{Part, PartWriter, assemble, clear_up, write_text};
 use crate::panics::{caught_in, point};
+use crate::parts::{KeptFiles, KeptPlan, PART, decisions};
 use crate::pipeline::{
-    Decisions, FirstRefused, InputsFeed, More, Observer, Shaping, Totals, first_kind, run, survey,
-    variables,
+    Decisions, Delivery, FirstRefused, InputsFeed, More, Observer, PartNumber, Shaping, Totals,
+    first_kind, run, survey, variables,
 };
 use crate::plan::DatasetPlan;
-use crate::receipt::{Origin, asked, manifest};
+use crate::receipt::{Origin, manifest};
 use crate::source::{Input, Inputs, PassedOver, ReadOptions};
 
 /// What is to be done.
@@ -51,6 +52,17 @@ pub struct ConvertPlan {
     pub reading: ReadOptions,
     /// Whether it fails, and publishes nothing, if anything could not be read.
     pub strict: bool,
+    /// The part that is made, if it is not the whole; the output is then a folder for [`crate::merge`].
+    pub part: Option<AskedPart>,
+}
+
+/// A part of an export.
+#[derive(Clone, Debug)]
+pub struct AskedPart {
+    /// Which one.
+    pub part: PartNumber,
+    /// What [`crate::merge`] decided on ids that are repeated in several parts.
+    pub repeats: Option<PathBuf>,
 }
 
 /// What of a dataset follows the kind of the items that are read, as nobody asked for anything.
@@ -126,17 +138,34 @@ fn convert_all(
 ) -> Result<Report, Error> {
     plan.dataset.check()?;
     let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output), plan.reading)?;
+    plan.check_part(&inputs)?;
     let plan = &plan.completed(&mut inputs, stopped)?;
     inputs.keep_as_read()?;
-    let mut kept = FirstRejects::new();
-    if let Some(report) = make(plan, &inputs, None, observer, stopped, &mut kept.0)? {
-        kept.write_to(rejects)?;
-        return Ok(report);
-    }
-    inputs.keep_rest()?;
-    let mut feed = InputsFeed::new(&inputs, plan.from);
-    let decisions = survey(&mut feed, &plan.shaping(), None, stopped)?;
-    let report = make(plan, &inputs, Some(decisions), observer, stopped, rejects)?;
+    let kept_plan = KeptPlan::of(plan, &inputs);
+    let given = match &plan.part {
+        Some(AskedPart { part, repeats: Some(path) }) => Some(decisions(path, &kept_plan, *part)?),
+        _ => None,
+    };
+    let make = |inputs: &Inputs, decisions, rejects: &mut (dyn Write + Send)| match &plan.part {
+        Some(asked) => {
+            let parts = (asked.part, kept_plan.clone());
+            make_part(plan, parts, inputs, decisions, observer, stopped, rejects)
+        }
+        None => make(plan, &kept_plan, inputs, decisions, observer, stopped, rejects),
+    };
+    let decisions = match given {
+        Some(given) => given,
+        None => {
+            let mut kept = FirstRejects::new();
+            if let Some(report) = make(&inputs, None, &mut kept.0)? {
+                kept.write_to(rejects)?;
+                return Ok(report);
+            }
+            inputs.keep_rest()?;
+            survey(&mut plan.feed(&inputs), &plan.shaping(), None, stopped)?
+        }
+    };
+    let report = make(&inputs, Some(decisions), rejects)?;
     report.ok_or_else(|| Error::Failed {
         what: "the inputs",
         source: io::Error::other("they changed while they were read"),
@@ -161,6 +190,7 @@ impl FirstRejects {
 /// Makes the package; none if an id is repeated and nothing is decided on it.
 fn make(
     plan: &ConvertPlan,
+    kept_plan: &KeptPlan,
     inputs: &Inputs,
     decisions: Option<Decisions>,
     observer: &dyn Observer,
@@ -170,7 +200,7 @@ fn make(
     let draft = Draft::begin(&plan.output, plan.force)?;
     let place = draft.place();
     let mut part = PartWriter::begin(&plan.dataset, &place, 0, plan.shard_bytes, plan.threads);
-    let mut feed = InputsFeed::new(inputs, plan.from);
+    let mut feed = plan.feed(inputs);
     let totals = run(
         &mut feed,
         &plan.shaping(),
@@ -178,9 +208,7 @@ fn make(
         observer,
         stopped,
         &mut |delivery| {
-            rejects
-                .write_all(&delivery.rejects)
-                .map_err(|source| Error::Failed { what: "the list of refused items", source })?;
+            write_rejects(&delivery, rejects)?;
             part.take(delivery).map(|()| More::Wanted)
         },
     )?;
@@ -188,33 +216,126 @@ fn make(
     if totals.is_undecided {
         return Ok(None);
     }
-    if totals.account.records == 0 {
-        return Err(Error::Nothing(why_nothing(&totals, &passed_over)));
+    let part = part.finish()?;
+    let dataset = named_for(&plan.dataset, plan.by_kind.file_name, &totals.account);
+    let origin = kept_plan.origin(&totals, &passed_over);
+    let (input_bytes, strict, threads) = (inputs.bytes, plan.strict, plan.threads);
+    let written = Written { draft, part, totals, passed_over, input_bytes, strict, threads };
+    written.publish(&dataset, origin).map(Some)
+}
+
+/// Makes a part of the export; none if an id is repeated in it and nothing is decided on it.
+fn make_part(
+    plan: &ConvertPlan,
+    (part, kept_plan): (PartNumber, KeptPlan),
+    inputs: &Inputs,
+    decisions: Option<Decisions>,
+    observer: &dyn Observer,
+    stopped: &AtomicBool,
+    rejects: &mut (dyn Write + Send),
+) -> Result<Option<Report>, Error> {
+    let draft = Draft::begin_parts(&plan.output, plan.force)?;
+    let place = draft.place();
+    let mut files = KeptFiles::begin(&place, part)?;
+    let mut feed = plan.feed(inputs);
+    let totals = run(
+        &mut feed,
+        &plan.shaping(),
+        (Totals::default(), decisions),
+        observer,
+        stopped,
+        &mut |delivery| {
+            write_rejects(&delivery, rejects)?;
+            delivery.batch.map_or(Ok(()), |batch| files.take(&batch)).map(|()| More::Wanted)
+        },
+    )?;
+    if totals.is_undecided {
+        return Ok(None);
     }
     if plan.strict && totals.account.refused > 0 {
         return Err(Error::Strict(why_refused(&totals)));
     }
-    let parts = [part.finish()?];
-    let dataset = plan.named_for(&totals.account);
-    let mut files = assemble(&dataset, &place, &parts, &totals, plan.threads)?;
-    clear_up(&place, &parts, &files)?;
-    let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
+    let (extent, passed_over) = (feed.extent(), feed.passed_over);
+    let origin = kept_plan.origin(&totals, &passed_over);
+    let (kept, mut files) = files.finish(&place, kept_plan, (&totals, &passed_over), extent)?;
     point("receipt");
-    let manifest = manifest(&dataset, plan.origin(inputs, &totals, &passed_over), &totals, listed);
-    debug_assert!(manifest.balances() && totals.account.balances());
-    files.push(write_text(&place, MANIFEST, &manifest.to_json())?);
+    files.push(write_text(&place, PART, &kept.to_json())?);
     let output = draft.publish(&files, plan.threads)?;
-    let data = files.iter().filter(|file| file.records.is_some());
     Ok(Some(Report {
         output,
+        manifest: manifest(&plan.dataset, origin, &totals, Vec::new()),
         account: totals.account,
         refused: totals.refused,
-        manifest,
         input_bytes: inputs.bytes,
-        data_bytes: data.map(|file| file.bytes).sum(),
+        data_bytes: files.iter().map(|file| file.bytes).sum(),
         first_refused: totals.first_refused,
         passed_over,
     }))
+}
+
+fn write_rejects(delivery: &Delivery, rejects: &mut dyn Write) -> Result<(), Error> {
+    let fail = |source| Error::Failed { what: "the list of refused items", source };
+    rejects.write_all(&delivery.rejects).map_err(fail)
+}
+
+/// A dataset whose data is written, and what is needed to make it a package.
+pub struct Written {
+    pub draft: Draft,
+    pub part: Part,
+    pub totals: Totals,
+    pub passed_over: Tally<PassedOver>,
+    pub input_bytes: u64,
+    pub strict: bool,
+    pub threads: usize,
+}
+
+impl Written {
+    /// Makes the package.
+    ///
+    /// # Errors
+    /// Failing I/O, or nothing to write.
+    pub fn publish(self, dataset: &DatasetPlan, origin: Origin) -> Result<Report, Error> {
+        let Self { draft, part, totals, passed_over, input_bytes, strict, threads } = self;
+        if totals.account.records == 0 {
+            return Err(Error::Nothing(why_nothing(&totals, &passed_over)));
+        }
+        if strict && totals.account.refused > 0 {
+            return Err(Error::Strict(why_refused(&totals)));
+        }
+        let (place, parts) = (draft.place(), [part]);
+        let mut files = assemble(dataset, &place, &parts, &totals, threads)?;
+        clear_up(&place, &parts, &files)?;
+        let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
+        point("receipt");
+        let manifest = manifest(dataset, origin, &totals, listed);
+        debug_assert!(manifest.balances() && totals.account.balances());
+        files.push(write_text(&place, MANIFEST, &manifest.to_json())?);
+        let output = draft.publish(&files, threads)?;
+        let data = files.iter().filter(|file| file.records.is_some());
+        Ok(Report {
+            output,
+            account: totals.account,
+            refused: totals.refused,
+            manifest,
+            input_bytes,
+            data_bytes: data.map(|file| file.bytes).sum(),
+            first_refused: totals.first_refused,
+            passed_over,
+        })
+    }
+}
+
+/// The dataset with a data file that is named for the kind of what it holds, if that is asked for.
+pub fn named_for(dataset: &DatasetPlan, by_kind: bool, account: &Account) -> DatasetPlan {
+    let mut dataset = dataset.clone();
+    let mut kinds = account.kinds.iter().filter(|(_, portion)| portion.written > 0);
+    if by_kind
+        && let (Some((kind, _)), None) = (kinds.next(), kinds.next())
+        && let Ok(name) = kind.plural().parse()
+    {
+        dataset.file_name = name;
+    }
+    dataset
 }
 
 /// How many items could not be read, and where the first stand.
@@ -287,17 +408,29 @@ impl ConvertPlan {
         Ok(plan)
     }
 
-    /// The dataset with a data file that is named for what it holds, unless another name was asked for.
-    fn named_for(&self, account: &Account) -> DatasetPlan {
-        let mut dataset = self.dataset.clone();
-        let mut kinds = account.kinds.iter().filter(|(_, portion)| portion.written > 0);
-        if self.by_kind.file_name
-            && let (Some((kind, _)), None) = (kinds.next(), kinds.next())
-            && let Ok(name) = kind.plural().parse()
-        {
-            dataset.file_name = name;
+    /// What is read.
+    fn feed<'i>(&self, inputs: &'i Inputs) -> InputsFeed<'i> {
+        match &self.part {
+            Some(asked) => InputsFeed::of_part(inputs, self.from, asked.part),
+            None => InputsFeed::new(inputs, self.from),
         }
-        dataset
+    }
+
+    /// Whether what is asked can be done in parts.
+    fn check_part(&self, inputs: &Inputs) -> Result<(), Error> {
+        if self.part.is_none() {
+            return Ok(());
+        }
+        if self.selection.limit.is_some() {
+            let why = "`--limit` counts the items of all parts, so it cannot go with `--part`; leave one of them out";
+            return Err(Error::Choice(why.into()));
+        }
+        match inputs.readable_once() {
+            Some(name) => Err(Error::Choice(format!(
+                "{name} can be read only once, so not by each part; write it to a file, or leave `--part` out"
+            ))),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn shaping(&self) -> Shaping<'_> {
@@ -306,21 +439,8 @@ impl ConvertPlan {
             namespace: self.namespace.as_deref(),
             // What comes behind the first file comes too late for it.
             inference_bytes: self.shard_bytes.min(INFERENCE_BYTES),
+            keeps_batches: self.part.is_some(),
             ..Shaping::of(&self.dataset, &self.selection, self.threads)
-        }
-    }
-
-    fn origin(&self, inputs: &Inputs, totals: &Totals, passed_over: &Tally<PassedOver>) -> Origin {
-        Origin {
-            from: self.from.map(ImportFormat::name),
-            namespace: self.namespace.clone(),
-            selection: SelectionAsked {
-                deleted_left_out: totals.account.deleted,
-                ..asked(&self.selection)
-            },
-            snapshot: self.snapshot.or(inputs.newest).map(|time| time.to_string()),
-            inputs: totals.sources.iter().map(InputCount::from).collect(),
-            passed_over: findings(passed_over, PassedOver::as_str),
         }
     }
 }

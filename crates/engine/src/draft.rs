@@ -9,7 +9,9 @@ use retort_formats::package::{Archive, Entry, MANIFEST, Segment};
 use crate::deflate::{deflate, is_worth_packing};
 use crate::error::Error;
 use crate::package::Package;
+use crate::parts::Parts;
 use crate::place::{Folder, Made, Place};
+use crate::shelf::shelf_at;
 
 /// Where files are made, below the temporary folder.
 const MADE: &str = "made";
@@ -31,6 +33,17 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Begins a folder of parts of an export.
+    pub fn begin_parts(output: &Path, force: bool) -> Result<Self, Error> {
+        if is_zip(output) {
+            return Err(Error::Choice(format!(
+                "a part is a folder, so `{}` is no name for it; `retort merge` makes the archive",
+                output.display()
+            )));
+        }
+        Self::begin(output, force)
+    }
+
     /// Begins a package for `output`, a folder or a `.zip`.
     pub fn begin(output: &Path, force: bool) -> Result<Self, Error> {
         let output = std::path::absolute(output).map_err(|error| Error::write(output, error))?;
@@ -149,10 +162,15 @@ fn is_zip(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"))
 }
 
-/// Whether the place holds a package and nothing else, which alone is replaced.
+/// Whether the place holds a package or parts of an export and nothing else, which alone are replaced.
 fn is_package(path: &Path) -> bool {
     let is_empty =
         |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    if let Some(listed) = Parts::names_in(path) {
+        let names =
+            shelf_at(path).and_then(|shelf| shelf.names().map_err(|e| Error::read(path, e)));
+        return names.is_ok_and(|names| names.iter().all(|name| listed.contains(name)));
+    }
     let Ok(package) = Package::open(path) else { return path.is_dir() && is_empty(path) };
     let listed = |name: &String| {
         name == MANIFEST || package.manifest().files.iter().any(|file| file.path == *name)
@@ -228,7 +246,6 @@ fn write_archive(place: &Folder, files: &[Made], path: &Path, threads: usize) ->
 mod tests {
     use super::*;
     use crate::files::write_text;
-    use crate::shelf::shelf_at;
 
     #[test]
     fn what_a_killed_run_left_does_not_stand_in_the_way() {

@@ -67,6 +67,14 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
+    /// A folder that holds no part of an export, or a damaged one.
+    #[error("`{}` is no whole part of an export: {reason}", path.display())]
+    NotAPart {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The storage of the datasets failed.
     #[error("cannot {doing} `{object}` in the place of the datasets: {reason}")]
     Objects {

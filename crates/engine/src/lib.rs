@@ -1,5 +1,5 @@
 //! From items to datasets: sources (files, archives, objects), the pipeline, packages, and what is done with them:
-//! `convert`, `preview`, `verify`.
+//! `convert`, `merge`, `preview`, `verify`.
 //!
 //! Knows no database, user or job. To read items from elsewhere, implement [`pipeline::Feed`] and send packed batches.
 
@@ -11,11 +11,13 @@ mod disk;
 mod draft;
 mod error;
 mod files;
+mod merge;
 mod objects;
 mod options;
 mod package;
 mod packed;
 pub mod panics;
+mod parts;
 pub mod pipeline;
 mod place;
 mod plan;
@@ -29,12 +31,13 @@ mod source;
 mod verify;
 
 pub use checkpoint::{Checkpoint, STORE};
-pub use convert::{ByKind, ConvertPlan, Found, Report, convert};
+pub use convert::{AskedPart, ByKind, ConvertPlan, Found, Report, convert};
 pub use deflate::{deflate, is_worth_packing};
 pub use disk::{TEMPORARY_PREFIX, make_private_folder, temporary_file};
 pub use draft::discard;
 pub use error::Error;
 pub use files::{Part, PartWriter, assemble, write_text};
+pub use merge::{MergePlan, Merged, merge};
 pub use objects::{ObjectShelf, Objects, Prefix};
 pub use options::{ExportOption, ExportOptions, Group, OPTIONS, Values, Word};
 pub use package::Package;

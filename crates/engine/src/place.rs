@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::disk::{DiskFile, make_private_folder};
 use crate::error::Error;
+use crate::sorter::write_row;
 
 /// A place for files. Keys are relative paths with `/`.
 pub trait Place: Send + Sync {
@@ -155,6 +156,11 @@ impl HashingFile {
     /// As [`Write::write_all`], with an error that names the file.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.write_all(bytes).map_err(|error| Error::write(&self.described, error))
+    }
+
+    /// Appends a row behind its length, as [`write_row`] does.
+    pub fn append_row(&mut self, row: &[u8]) -> Result<(), Error> {
+        write_row(row, self).map_err(|error| Error::write(&self.described, error))
     }
 
     /// Ends the file, which stands at `path` in the package.

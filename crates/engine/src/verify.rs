@@ -306,6 +306,7 @@ mod tests {
         let plan = ConvertPlan {
             reading: Default::default(),
             strict: false,
+            part: None,
             inputs: vec![Input::Path(input.to_owned())],
             from: None,
             selection: Selection::default(),

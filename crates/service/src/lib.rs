@@ -48,11 +48,11 @@ pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
 
 /// What the engine does with files and packages.
 pub use retort_engine::{
-    ByKind, ConvertPlan, DatasetPlan, Difference, Error as EngineError, ExportOption,
-    ExportOptions, Found, Group, Input, NamedInputs, OPTIONS, Objects, Package, PassedOver,
-    Preview, ReadOptions, Report, Searched, SoughtTexts, Values, Verified, Word, convert, discard,
-    files_of, left_out, panics,
-    pipeline::{FirstRefused, Nobody, Observer, Progress},
+    AskedPart, ByKind, ConvertPlan, DatasetPlan, Difference, Error as EngineError, ExportOption,
+    ExportOptions, Found, Group, Input, MergePlan, Merged, NamedInputs, OPTIONS, Objects, Package,
+    PassedOver, Preview, ReadOptions, Report, Searched, SoughtTexts, Values, Verified, Word,
+    convert, discard, files_of, left_out, merge, panics,
+    pipeline::{FirstRefused, Nobody, Observer, PartNumber, Progress},
     preview, preview_package, verify, verify_package,
 };
 

@@ -12,7 +12,9 @@ use clap::Args;
 use retort_formats::import::Refusal;
 use retort_formats::package::{self, Finding};
 use retort_model::{DatasetName, Reason, Repair, Tally, Warning, bounds};
-use retort_service::{EngineError, Found, PassedOver, Report, convert, discard};
+use retort_service::{
+    AskedPart, EngineError, Found, PartNumber, PassedOver, Report, convert, discard,
+};
 use serde_json::json;
 
 use super::{Failure, STOPPED};
@@ -74,6 +76,15 @@ struct Writing {
     #[arg(long)]
     strict: bool,
 
+    /// Convert one part of the inputs, such as 2/7, to a folder for `retort merge`; parts may be made on any machine, in
+    /// any order, with the same inputs and options.
+    #[arg(long, value_name = "PART/PARTS")]
+    part: Option<PartNumber>,
+
+    /// What `retort merge` decided on ids that are repeated in several parts.
+    #[arg(long, value_name = "FILE", requires = "part")]
+    repeats: Option<PathBuf>,
+
     /// Write a line of JSON for each item that cannot be read or is left out to this file, too.
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -102,18 +113,11 @@ impl Convert {
         plan.threads = threads(writing.threads);
         plan.force = writing.force;
         plan.strict = writing.strict;
+        let repeats = writing.repeats;
+        plan.part = writing.part.map(|part| AskedPart { part, repeats });
         let mut rejects = rejects_to(writing.rejects.as_deref())?;
 
-        let stopped = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stopped);
-        let output = plan.output.clone();
-        ctrlc::set_handler(move || {
-            flag.store(true, Ordering::Relaxed);
-            // A run that waits for its input does not see the flag.
-            std::thread::sleep(PATIENCE);
-            discard(&output);
-            std::process::exit(STOPPED.into());
-        })?;
+        let stopped = stops_writing(&plan.output)?;
         let bar = Bar::new(writing.quiet);
         #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
         let began = Instant::now();
@@ -126,13 +130,30 @@ impl Convert {
         }
         let report = report?;
         if !writing.quiet {
-            summary(&report, began.elapsed(), &mut std::io::stderr().lock())?;
+            let what = if plan.part.is_some() { "part" } else { "package" };
+            summary(&report, what, began.elapsed(), &mut std::io::stderr().lock())?;
         }
         if writing.json {
             write!(std::io::stdout().lock(), "{}", report.manifest.to_json())?;
         }
         Ok(exit_code(report.account.read, report.account.refused))
     }
+}
+
+/// A flag that is set when the person wants the command to stop; one that does not soon is ended, and what it wrote for
+/// `output` is removed.
+pub fn stops_writing(output: &Path) -> Result<Arc<AtomicBool>, Failure> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stopped);
+    let output = output.to_owned();
+    ctrlc::set_handler(move || {
+        flag.store(true, Ordering::Relaxed);
+        // A run that waits for its input does not see the flag.
+        std::thread::sleep(PATIENCE);
+        discard(&output);
+        std::process::exit(STOPPED.into());
+    })?;
+    Ok(stopped)
 }
 
 /// A file for the lines of what cannot be read, if one was named.
@@ -176,7 +197,13 @@ fn name_of(output: &Path) -> Result<DatasetName, Failure> {
     stem.parse().map_err(|error| format!("{error}; name the dataset with `--name`").into())
 }
 
-fn summary(report: &Report, took: Duration, out: &mut impl Write) -> std::io::Result<()> {
+/// Says what was found, and where the package or the part of one is.
+pub fn summary(
+    report: &Report,
+    what: &str,
+    took: Duration,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
     let account = &report.account;
     warn_of_most(account.read, account.refused, out)?;
     writeln!(
@@ -206,7 +233,7 @@ fn summary(report: &Report, took: Duration, out: &mut impl Write) -> std::io::Re
     };
     writeln!(
         out,
-        "package    {} ({data}; {:.1} s, {}/s)",
+        "{what:<10} {} ({data}; {:.1} s, {}/s)",
         report.output.display(),
         seconds,
         bytes(speed)

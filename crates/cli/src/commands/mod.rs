@@ -15,6 +15,7 @@ pub mod import;
 pub mod jobs;
 pub mod list;
 pub mod members;
+pub mod merge;
 pub mod migrate;
 pub mod preview;
 pub mod projects;

@@ -21,6 +21,7 @@ mod originals;
 mod outage;
 mod package;
 mod panics;
+mod parts;
 mod reading;
 mod reports;
 mod runs;

@@ -62,7 +62,7 @@ fn from_engine(error: &EngineError) -> Problem {
             }
         }
         EngineError::Objects { .. } | EngineError::Feed(_) => Problem::internal(error),
-        EngineError::NotWhole { .. } => {
+        EngineError::NotWhole { .. } | EngineError::NotAPart { .. } => {
             Problem::new(&kinds::DAMAGED, "the dataset's files are not whole").because(error)
         }
         // What the panic said may hold text of a conversation.

@@ -1,0 +1,90 @@
+//! `retort merge`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use retort_service::{EngineError, MergePlan, Merged, merge};
+use serde_json::json;
+
+use super::convert::{exit_code, stops_writing, summary};
+use super::{Failure, STOPPED, print_json};
+use crate::args::threads;
+use crate::progress::Bar;
+
+/// Merge parts that `convert --part` made into one package.
+#[derive(Args)]
+pub struct Merge {
+    /// Folders of parts, in any order.
+    #[arg(required = true, value_name = "PART")]
+    parts: Vec<PathBuf>,
+
+    /// Where the package goes: a folder, or one archive if it ends on `.zip`.
+    #[arg(short, long, value_name = "PATH")]
+    output: PathBuf,
+
+    /// Merge some of the parts into one folder, to be merged with the others later.
+    #[arg(long)]
+    partial: bool,
+
+    /// Replace what is there.
+    #[arg(long)]
+    force: bool,
+
+    /// Threads that encode [default: one a core].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+
+    /// Say nothing but errors.
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print the receipt as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Merge {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let plan = MergePlan {
+            parts: self.parts,
+            output: self.output,
+            is_partial: self.partial,
+            force: self.force,
+            threads: threads(self.threads),
+        };
+        let stopped = stops_writing(&plan.output)?;
+        let bar = Bar::new(self.quiet);
+        #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
+        let began = Instant::now();
+        let merged = merge(&plan, &bar, &stopped);
+        bar.finish();
+        if let Err(stopped @ EngineError::Stopped) = &merged {
+            eprintln!("error: {stopped}");
+            return Ok(ExitCode::from(STOPPED));
+        }
+        match merged? {
+            Merged::Package(report) => {
+                if !self.quiet {
+                    summary(&report, "package", began.elapsed(), &mut std::io::stderr().lock())?;
+                }
+                if self.json {
+                    write!(std::io::stdout().lock(), "{}", report.manifest.to_json())?;
+                }
+                Ok(exit_code(report.account.read, report.account.refused))
+            }
+            Merged::Parts { output, numbers, count } => {
+                if !self.quiet {
+                    let (here, output) = (numbers.len(), output.display());
+                    eprintln!("parts      {output} ({here} of {count})");
+                }
+                if self.json {
+                    print_json(&json!({"parts": numbers, "count": count}))?;
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}

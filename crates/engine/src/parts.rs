@@ -1,0 +1,355 @@
+//! Parts of an export on disk. A part is a folder with what it kept of its items and, written last, [`PART`]: the plan
+//! it was made by, its counts, and the size and hash of each file. Some parts can be merged to one folder, too, which
+//! then has the files of each.
+
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use retort_formats::import;
+use retort_formats::import::{ImportFormat, Refusal};
+use retort_formats::package::{DataFile, Finding, InputCount, SelectionAsked, findings};
+use retort_model::Tally;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::convert::ConvertPlan;
+use crate::counted::{Counted, tally};
+use crate::error::Error;
+use crate::pipeline::{Decisions, Extent, PartBatch, PartNumber, SourceCount, Totals};
+use crate::place::{Folder, HashingFile, Made, Place, hex};
+use crate::plan::DatasetPlan;
+use crate::receipt::{Origin, asked};
+use crate::sorter::{Sorter, read_row, write_row};
+use crate::source::{Inputs, PassedOver, ReadOptions};
+
+/// The file that says what a folder has parts of.
+pub const PART: &str = "part.json";
+
+/// The batches of a part, in their order.
+pub const BATCHES: &str = "batches";
+/// What repeated ids are decided on by.
+pub const ITEMS: &str = "items";
+/// The verdicts on repeated ids that were followed, in the order of the items.
+pub const VERDICTS: &str = "verdicts";
+
+/// All that the bytes of a dataset depend on. Parts of one dataset have the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptPlan {
+    retort_version: String,
+    dataset: serde_json::Value,
+    variables: Vec<String>,
+    pub file_name_by_kind: bool,
+    from: Option<String>,
+    namespace: Option<String>,
+    selection: SelectionAsked,
+    snapshot: Option<String>,
+    pub shard_bytes: u64,
+    pub strict: bool,
+    reading: ReadOptions,
+    inputs: KeptInputs,
+    passed_over: Vec<Finding>,
+}
+
+/// Of the inputs what is known before they are read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeptInputs {
+    files: u64,
+    bytes: u64,
+    /// Of the names and sizes of all files.
+    sha256: String,
+}
+
+impl KeptInputs {
+    fn of(inputs: &Inputs) -> Self {
+        let mut hash = Sha256::new();
+        for file in &inputs.files {
+            hash.update(format!("{} {}\n", file.bytes, file.label));
+        }
+        let sha256 = hex(&hash.finalize());
+        Self { files: inputs.files.len() as u64, bytes: inputs.bytes, sha256 }
+    }
+}
+
+impl KeptPlan {
+    pub fn of(plan: &ConvertPlan, inputs: &Inputs) -> Self {
+        let variables = &plan.dataset.shape_options.variables;
+        Self {
+            retort_version: env!("CARGO_PKG_VERSION").into(),
+            // A plan's text is always JSON.
+            dataset: serde_json::from_str(&plan.dataset.to_json()).unwrap_or_default(),
+            variables: variables.iter().map(|name| (**name).to_owned()).collect(),
+            file_name_by_kind: plan.by_kind.file_name,
+            from: plan.from.map(|format| format.name().to_owned()),
+            namespace: plan.namespace.clone(),
+            selection: asked(&plan.selection),
+            snapshot: plan.snapshot.or(inputs.newest).map(|time| time.to_string()),
+            shard_bytes: plan.shard_bytes,
+            strict: plan.strict,
+            reading: plan.reading,
+            inputs: KeptInputs::of(inputs),
+            passed_over: findings(&inputs.passed_over, PassedOver::as_str),
+        }
+    }
+
+    /// What is to be made.
+    pub fn dataset(&self) -> Result<DatasetPlan, String> {
+        let mut dataset = DatasetPlan::from_json(&self.dataset.to_string())?;
+        dataset.shape_options.variables =
+            self.variables.iter().map(|name| (&**name).into()).collect();
+        Ok(dataset)
+    }
+
+    /// What was passed over when the inputs were found.
+    pub fn passed_over(&self) -> Result<Tally<PassedOver>, String> {
+        tally(&self.passed_over)
+    }
+
+    pub fn input_bytes(&self) -> u64 {
+        self.inputs.bytes
+    }
+
+    /// Where the items come from, as the receipt tells it.
+    pub fn origin(&self, totals: &Totals, passed_over: &Tally<PassedOver>) -> Origin {
+        Origin {
+            from: self.from.as_deref().and_then(import::by_name).map(ImportFormat::name),
+            namespace: self.namespace.clone(),
+            selection: SelectionAsked {
+                deleted_left_out: totals.account.deleted,
+                ..self.selection.clone()
+            },
+            snapshot: self.snapshot.clone(),
+            inputs: totals.sources.iter().map(InputCount::from).collect(),
+            passed_over: findings(passed_over, PassedOver::as_str),
+        }
+    }
+
+    /// In what two plans differ.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let fields = |plan: &Self| match serde_json::to_value(plan) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            _ => serde_json::Map::new(),
+        };
+        let others = fields(other);
+        let differs = |(name, value): &(String, serde_json::Value)| others.get(name) != Some(value);
+        fields(self).into_iter().filter(differs).map(|(name, _)| name).collect()
+    }
+
+    fn sha256(&self) -> String {
+        hex(&Sha256::digest(serde_json::to_vec(self).unwrap_or_default()))
+    }
+}
+
+/// What was counted in one part alone.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delta {
+    pub extent: Extent,
+    counted: Counted,
+    refused: Vec<Finding>,
+    first_refused: BTreeMap<String, String>,
+    passed_over: Vec<Finding>,
+    sources: Vec<InputCount>,
+}
+
+impl Delta {
+    fn of(totals: &Totals, passed_over: &Tally<PassedOver>, extent: Extent) -> Self {
+        Self {
+            extent,
+            counted: Counted::of(&totals.account),
+            refused: findings(&totals.refused, Refusal::as_str),
+            first_refused: totals.first_refused.clone(),
+            passed_over: findings(passed_over, PassedOver::as_str),
+            sources: totals.sources.iter().map(InputCount::from).collect(),
+        }
+    }
+
+    /// Whether nothing belonged to the part.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// Adds it to what was counted in the parts before.
+    pub fn add_to(
+        &self,
+        totals: &mut Totals,
+        passed_over: &mut Tally<PassedOver>,
+    ) -> Result<(), String> {
+        totals.account.merge(self.counted.account()?);
+        totals.refused.merge(tally(&self.refused)?);
+        for (reason, place) in &self.first_refused {
+            totals.first_refused.entry(reason.clone()).or_insert_with(|| place.clone());
+        }
+        passed_over.merge(tally(&self.passed_over)?);
+        let mut sources = self.sources.iter();
+        if self.extent.continues.is_some()
+            && let (Some(last), Some(more)) = (totals.sources.last_mut(), sources.next())
+        {
+            last.items += more.items;
+            last.refused += more.refused;
+            last.format = format_of(more).or(last.format);
+        }
+        totals.sources.extend(sources.map(|source| SourceCount {
+            name: source.name.clone(),
+            format: format_of(source),
+            items: source.items,
+            refused: source.refused,
+        }));
+        Ok(())
+    }
+}
+
+fn format_of(source: &InputCount) -> Option<&'static str> {
+    source.format.as_deref().and_then(import::by_name).map(ImportFormat::name)
+}
+
+/// What a folder has of one part.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptPart {
+    pub delta: Delta,
+    pub files: Vec<DataFile>,
+}
+
+/// The content of [`PART`].
+#[derive(Serialize, Deserialize)]
+pub struct Parts {
+    pub plan: KeptPlan,
+    /// How many parts the export has.
+    pub count: u32,
+    /// Those that are here, by number.
+    pub parts: BTreeMap<u32, KeptPart>,
+}
+
+/// The path of a part's file in its folder.
+pub fn path_of(number: u32, name: &str) -> String {
+    format!("{number:05}/{name}")
+}
+
+impl Parts {
+    /// Reads what a folder has.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let not_a_part = |reason: String| Error::NotAPart { path: folder.to_owned(), reason };
+        let text = std::fs::read_to_string(folder.join(PART))
+            .map_err(|error| not_a_part(format!("`{PART}`: {error}")))?;
+        serde_json::from_str(&text).map_err(|error| not_a_part(format!("`{PART}`: {error}")))
+    }
+
+    /// The paths of all files in a folder of parts; none if it is no such.
+    pub fn names_in(folder: &Path) -> Option<Vec<String>> {
+        let parts = Self::open(folder).ok()?.parts;
+        let files = parts.values().flat_map(|part| &part.files).map(|file| file.path.clone());
+        Some(files.chain([PART.to_owned()]).collect())
+    }
+
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+/// Writes the files of one part.
+pub struct KeptFiles {
+    part: PartNumber,
+    batches: HashingFile,
+    verdicts: HashingFile,
+    items: Sorter,
+}
+
+impl KeptFiles {
+    pub fn begin(place: &dyn Place, part: PartNumber) -> Result<Self, Error> {
+        let file = |name| HashingFile::create(place, path_of(part.number, name));
+        Ok(Self { part, batches: file(BATCHES)?, verdicts: file(VERDICTS)?, items: Sorter::new() })
+    }
+
+    pub fn take(&mut self, batch: &PartBatch) -> Result<(), Error> {
+        self.batches.append_row(&batch.rows)?;
+        batch.verdicts.iter().try_for_each(|row| self.verdicts.append_row(row))?;
+        batch.items.iter().try_for_each(|row| self.items.push(row)).map_err(sorting)
+    }
+
+    /// Ends all files; what comes back says what the folder has.
+    pub fn finish(
+        self,
+        place: &dyn Place,
+        plan: KeptPlan,
+        (totals, passed_over): (&Totals, &Tally<PassedOver>),
+        extent: Extent,
+    ) -> Result<(Parts, Vec<Made>), Error> {
+        let PartNumber { number, count } = self.part;
+        let mut items = HashingFile::create(place, path_of(number, ITEMS))?;
+        for row in self.items.sorted().map_err(sorting)? {
+            items.append_row(&row.map_err(sorting)?)?;
+        }
+        let files = [(self.batches, BATCHES), (items, ITEMS), (self.verdicts, VERDICTS)];
+        let files: Vec<Made> = files
+            .into_iter()
+            .map(|(file, name)| file.finish(path_of(number, name), None))
+            .collect::<Result<_, _>>()?;
+        let delta = Delta::of(totals, passed_over, extent);
+        let kept = KeptPart { delta, files: files.iter().map(DataFile::from).collect() };
+        Ok((Parts { plan, count, parts: BTreeMap::from([(number, kept)]) }, files))
+    }
+}
+
+fn sorting(source: std::io::Error) -> Error {
+    Error::Failed { what: "the items of the part", source }
+}
+
+/// The rows of one file of a part.
+pub struct KeptRows {
+    path: PathBuf,
+    input: BufReader<Box<dyn Read + Send>>,
+}
+
+impl KeptRows {
+    pub fn open(folder: &Path, number: u32, name: &str) -> Result<Self, Error> {
+        let place = Folder::new(folder.to_owned());
+        let key = path_of(number, name);
+        let file: Box<dyn Read + Send> = Box::new(place.open(&key)?);
+        Ok(Self { path: place.describe(&key), input: BufReader::with_capacity(1 << 17, file) })
+    }
+
+    pub fn next(&mut self) -> Result<Option<Box<[u8]>>, Error> {
+        read_row(&mut self.input).map_err(|error| Error::read(&self.path, error))
+    }
+}
+
+/// Says to which plan a file of verdicts belongs.
+#[derive(Serialize, Deserialize)]
+struct RepeatsHead {
+    plan_sha256: String,
+    parts: u32,
+}
+
+/// Begins a file of verdicts on the items of all parts, from which a part can be made again.
+pub fn begin_repeats(plan: &KeptPlan, parts: u32, out: &mut impl Write) -> std::io::Result<()> {
+    let head = RepeatsHead { plan_sha256: plan.sha256(), parts };
+    write_row(&serde_json::to_vec(&head)?, out)
+}
+
+/// Writes the verdict on an item of a part.
+pub fn write_repeat(number: u32, verdict: &[u8], out: &mut impl Write) -> std::io::Result<()> {
+    write_row(&[&number.to_be_bytes(), verdict].concat(), out)
+}
+
+/// The verdicts on the items of one part, from the file that [`begin_repeats`] began.
+pub fn decisions(path: &Path, plan: &KeptPlan, part: PartNumber) -> Result<Decisions, Error> {
+    let fail = |error| Error::read(path, error);
+    let mut input = BufReader::new(std::fs::File::open(path).map_err(fail)?);
+    let head = read_row(&mut input).ok().flatten();
+    let head = head.and_then(|head| serde_json::from_slice::<RepeatsHead>(&head).ok());
+    if head.is_none_or(|head| head.plan_sha256 != plan.sha256() || head.parts != part.count) {
+        return Err(Error::Choice(format!(
+            "`{}` is not about repeated ids in parts of this plan and these inputs; `retort merge` writes such a file",
+            path.display()
+        )));
+    }
+    let mut verdicts = Sorter::new();
+    while let Some(row) = read_row(&mut input).map_err(fail)? {
+        if let Some((number, verdict)) = row.split_first_chunk()
+            && u32::from_be_bytes(*number) == part.number
+        {
+            verdicts.push(verdict).map_err(sorting)?;
+        }
+    }
+    verdicts.sorted().and_then(Decisions::of).map_err(sorting)
+}
