@@ -39,8 +39,8 @@ def send(shape, source, method, path, body=None, headers=(), patience=70):
     return status, text
 
 
-def member(shape, method, path, body=None, kind="application/json", **more):
-    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind, **more}
+def member(shape, method, path, body=None, **more):
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **more}
     return send(shape, MEMBER, method, f"/api/v1{path}", body, headers)
 
 
@@ -63,47 +63,94 @@ def overlapping():
     return local + entry * count + end
 
 
-def shapes():
+def shapes(dataset):
     """What the member sends, one after the other, for ever."""
     user, said = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
     calls = [{"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in range(20_000)]
     results = [{"role": "tool", "tool_call_id": f"c{n}", "content": "r"} for n in reversed(range(20_000))]
     tools = [{"type": "function", "function": {"name": f"f{n}", "parameters": {}}} for n in range(40_000)]
     keys = {f"key{n}": n for n in range(60_000)}
-    term = "&search=".join("abcdefghij"[n % 10] for n in range(199))
+    terms = "&".join(f"search={'abcdefghij'[n % 10] * 999}" for n in range(20))
+    long = {"role": "assistant", "content": "a" * (30 << 20)}
+    ranges = {"Range": "bytes=" + ",".join(f"{2 * n}-{2 * n}" for n in range(1000))}
     return [
-        ("unknown keys", "POST", "/conversations", chat("keys", [user, said], **keys)),
-        ("system messages", "POST", "/conversations", chat("systems", [{"role": "system", "content": "s"}] * 40_000 + [user, said])),
-        ("stray results", "POST", "/conversations", chat("stray", [user, said] + results)),
-        ("parallel calls", "POST", "/conversations", chat("calls", [user, {**said, "tool_calls": calls}] + results)),
-        ("tools", "POST", "/conversations", chat("tools", [user, said], tools=tools)),
-        ("long title", "POST", "/conversations", chat("title", [user, said], title="t" * (14 << 20))),
-        ("huge item", "POST", "/conversations", chat("huge", [user, {"role": "assistant", "content": "a" * (30 << 20)}])),
-        ("overlapping ZIP", "POST", "/imports?name=zip", overlapping()),
-        ("searches", "GET", f"/conversations?search={term}", None),
-        ("one long search", "GET", f"/conversations?search={'a' * 6000}", None),
-        ("export", "POST", "/exports", json.dumps({"dataset_name": "h", "data_format": "openai"}).encode()),
-        ("list", "GET", "/conversations", None),
-        ("ranges", "GET", "/datasets/1/download", None),
+        ("unknown keys", "POST", "/conversations", chat("keys", [user, said], **keys), {}),
+        ("system messages", "POST", "/conversations", chat("systems", [{"role": "system", "content": "s"}] * 40_000 + [user, said]), {}),
+        ("stray results", "POST", "/conversations", chat("stray", [user, said] + results), {}),
+        ("parallel calls", "POST", "/conversations", chat("calls", [user, {**said, "tool_calls": calls}] + results), {}),
+        ("tools", "POST", "/conversations", chat("tools", [user, said], tools=tools), {}),
+        ("long title", "POST", "/conversations", chat("title", [user, said], title="t" * (14 << 20)), {}),
+        ("huge item", "POST", "/conversations", huge(), {}),
+        ("huge item, opened", "GET", "/conversations/hostile-huge", None, {}),
+        ("huge item, added to", "POST", "/conversations/hostile-huge/rounds", json.dumps([user, said]).encode(), {}),
+        ("item past the bound", "POST", "/imports?name=long", chat("long", [user, long]), BYTES),
+        ("overlapping ZIP", "POST", "/imports?name=zip", overlapping(), BYTES),
+        ("searches", "GET", f"/conversations?{terms}", None, {}),
+        ("count", "GET", f"/conversations/count?{terms}", None, {}),
+        ("export", "POST", "/exports", b'{"dataset_name":"h%d","data_format":"openai"}', {}),
+        ("list", "GET", "/conversations?limit=1000", None, {}),
+        ("preview", "GET", f"/datasets/{dataset}/preview", None, {}),
+        ("ranges", "GET", f"/datasets/{dataset}/download", None, ranges),
+        ("download", "GET", f"/datasets/{dataset}/download", None, {}),
     ]
+
+
+BYTES = {"Content-Type": "application/octet-stream"}
+
+
+def huge():
+    """As large a conversation as one request may bring, with a file in it."""
+    data = "data:application/pdf;base64," + "QUFB" * (15 << 18)
+    file = {"type": "file", "file": {"filename": "a.pdf", "file_data": data}}
+    return chat("huge", [{"role": "user", "content": [file]}, {"role": "assistant", "content": "a"}])
 
 
 def harm(prepared, first):
     number = first
     while time.monotonic() < ENDS:
-        shape, method, path, body = prepared[number % len(prepared)]
-        kind = "application/octet-stream" if shape == "overlapping ZIP" else "application/json"
-        ranges = {"Range": "bytes=" + ",".join(f"{2 * n}-{2 * n}" for n in range(1000))} if shape == "ranges" else {}
-        member(shape, method, path, body, kind, **ranges)
+        shape, method, path, body, headers = prepared[number % len(prepared)]
+        body = body % number if shape == "export" else body
+        member(shape, method, path, body, **headers)
         number += 1
 
 
-def visit(link):
+def visit(links):
+    """Opens links, downloads what is behind them, and guesses passwords."""
     while time.monotonic() < ENDS:
-        send("link", VISITOR, "GET", f"/api/v1/shared/{link}")
-        send("page", VISITOR, "GET", f"/s/{link}")
+        for name, link in links.items():
+            send(f"link to {name}", VISITOR, "GET", f"/api/v1/shared/{link}")
+            send(f"page of {name}", VISITOR, "GET", f"/s/{link}", headers={"Accept-Encoding": "gzip"})
+            send(f"files of {name}", VISITOR, "GET", f"/api/v1/shared/{link}/files.zip")
         send("sign in", VISITOR, "POST", "/api/v1/session", b'{"name":"p1@example.org","password":"wrong"}',
              {"Content-Type": "application/json"})
+        send("large sign in", VISITOR, "POST", "/api/v1/session", b'{"name":"%s"}' % (b"n" * (3 << 20)),
+             {"Content-Type": "application/json"})
+
+
+def take_slowly(link):
+    """Asks for what is large, again and again, and hardly reads what comes."""
+    kept = []
+    while time.monotonic() < ENDS:
+        try:
+            one = socket.socket()
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.bind((VISITOR, 0))
+            one.settimeout(5)
+            one.connect(("127.0.0.1", PORT))
+            one.sendall(f"GET /api/v1/shared/{link} HTTP/1.1\r\nHost: 127.0.0.1:{PORT}\r\n\r\n".encode())
+            kept.append(one)
+            answers["slow takers"] += 1
+        except OSError:
+            answers["slow takers refused"] += 1
+        if len(kept) > 200:
+            kept.pop(0).close()
+        for one in kept[:10]:
+            try:
+                one.setblocking(False)
+                one.recv(100)
+            except OSError:
+                pass
+        time.sleep(0.1)
 
 
 def idle():
@@ -138,19 +185,35 @@ def end(*_):
     os._exit(0)
 
 
+def dataset():
+    """The number of a dataset of the member's own."""
+    _, text = member("first export", "POST", "/exports", b'{"dataset_name":"first","data_format":"openai"}')
+    job = json.loads(text)
+    while job["state"] in ("queued", "running"):
+        time.sleep(0.2)
+        job = json.loads(member("first export", "GET", f"/exports/{job['id']}")[1])
+    return job["dataset"]
+
+
+def share(id):
+    """A public link to a conversation."""
+    body = json.dumps({"conversation": id, "system": True, "tools": True}).encode()
+    _, text = member("share", "POST", "/shares", body)
+    return json.loads(text)["path"].rsplit("/", 1)[-1]
+
+
 def main():
     signal.signal(signal.SIGTERM, end)
     attachments = [{"type": "file", "file": {"filename": "a.txt", "file_data": "data:,"}}] * 4000
-    body = chat("files", [{"role": "user", "content": attachments}, {"role": "assistant", "content": "a"}])
-    member("attachments", "POST", "/conversations", body)
-    _, text = member("share", "POST", "/shares", json.dumps({"conversation": "hostile-files", "system": True, "tools": True}).encode())
-    link = json.loads(text or b"{}").get("path", "none") if text[:1] == b"{" else "none"
-    link = str(link).rsplit("/", 1)[-1]
-    if link == "none":
-        answers[f"no link: {text[:200]!r}"] += 1
-    prepared = shapes()
+    files = chat("files", [{"role": "user", "content": attachments}, {"role": "assistant", "content": "a"}])
+    for body in (files, huge()):
+        member("first items", "POST", "/conversations", body)
+    links = {"many files": share("hostile-files"), "a huge item": share("hostile-huge")}
+    prepared = shapes(dataset())
+    print("ready", flush=True)
     threads = [threading.Thread(target=harm, args=(prepared, n), daemon=True) for n in range(20)]
-    threads += [threading.Thread(target=visit, args=(link,), daemon=True) for _ in range(18)]
+    threads += [threading.Thread(target=visit, args=(links,), daemon=True) for _ in range(18)]
+    threads += [threading.Thread(target=take_slowly, args=(links["a huge item"],), daemon=True)]
     threads += [threading.Thread(target=idle, daemon=True)]
     for thread in threads:
         thread.start()
