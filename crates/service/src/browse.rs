@@ -14,6 +14,7 @@ use crate::answers::in_project;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::import::incoming_of;
+use crate::memory::take_for_item;
 use crate::service::Service;
 
 /// Bytes of a line that is read for its first question alone: a page of a list has fifty of them.
@@ -102,6 +103,8 @@ impl Service {
         if found.is_empty() {
             return Err(no_conversation(id));
         }
+        let sum = |of: fn(&Summary) -> u64| found.iter().map(of).sum();
+        take_for_item(sum(|one| one.size), sum(|one| one.messages))?;
         let mut unpacker = self.store.unpacker();
         found
             .into_iter()
@@ -220,6 +223,7 @@ impl Service {
                         "the conversation `{id}` is deleted; restore it first"
                     )));
                 }
+                take_for_item(summary.size, summary.messages)?;
                 let line = self.store.line(&summary, &mut self.store.unpacker())?;
                 let line = line.ok_or_else(|| no_conversation(id))?;
                 let mut whole = read(&summary, &line)?;

@@ -17,6 +17,7 @@ use retort_store::{Cursor, DocumentPage, DocumentSummary, Original, Summary};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::intake::{UPLOADS, Upload};
+use crate::memory::take_for_item;
 use crate::service::Service;
 
 /// A file that is to be kept as the original of a document.
@@ -92,6 +93,7 @@ impl Service {
         summary: &DocumentSummary,
         take: impl FnOnce(Document<'_>) -> T,
     ) -> Result<T, Error> {
+        take_for_item(summary.size, summary.chunks)?;
         let line = self.store.document_line(summary, &mut self.store.unpacker())?;
         let line = line.ok_or_else(|| no_document(&summary.id))?;
         let damaged = |why: String| {

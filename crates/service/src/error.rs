@@ -54,6 +54,9 @@ pub enum Error {
     /// More than are allowed at a time.
     #[error("{0}")]
     TooMany(String),
+    /// Others take so much memory that there is none for something this large.
+    #[error("the server is reading too many large items at once")]
+    NoMemory,
     /// Someone else changed it meanwhile, or it is under way.
     #[error("{0}")]
     Conflict(String),

@@ -20,6 +20,7 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::import::{Destination, ImportPlan, ImportReport};
 use crate::keeper::Keeper;
+use crate::memory::take_for_item;
 use crate::secret::chance;
 use crate::service::{Done, Service, later};
 
@@ -169,6 +170,9 @@ impl Service {
         self.audited(caller, Action::Import, request.kind.plural(), || {
             caller.needs(Grant::Write)?;
             self.check_room(caller)?;
+            if is_packed(&bytes) {
+                take_for_item(self.settings.quotas.item_bytes as u64, 0)?;
+            }
             let plan = ImportPlan {
                 inputs: vec![Input::Bytes(bytes.into(), "request".into())],
                 from: request.from,
@@ -329,6 +333,11 @@ impl Service {
 /// What the audit log calls an import. It never forgets, so names of files are left to the job.
 fn import_object(job: Option<i64>) -> String {
     job.map_or_else(|| "files".to_owned(), |id| format!("job {id}"))
+}
+
+/// Whether bytes may unpack to many more: those of gzip, Zstandard and ZIP.
+fn is_packed(bytes: &[u8]) -> bool {
+    [&[0x1f, 0x8b][..], &[0x28, 0xb5, 0x2f, 0xfd], b"PK"].iter().any(|head| bytes.starts_with(head))
 }
 
 fn new_import<'n>(caller: &'n Caller, name: &'n str, plan: &'n str) -> NewImport<'n> {

@@ -19,6 +19,7 @@ mod export;
 mod import;
 mod intake;
 mod keeper;
+pub mod memory;
 mod notices;
 mod preview;
 mod queue;

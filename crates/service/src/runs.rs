@@ -9,6 +9,7 @@ use retort_store::{Cursor, Flow, FlowParts, RunPage, RunSummary};
 use crate::browse::{keep_first_space, named};
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::memory::take_for_item;
 use crate::service::Service;
 
 /// What the runs of a filter were like over time.
@@ -101,6 +102,7 @@ impl Service {
         keep_first_space(caller, &mut found, |one| one.member.as_deref());
         match <[RunSummary; 1]>::try_from(found) {
             Ok([one]) => {
+                take_for_item(one.size, one.nodes)?;
                 let line = self.store.run_line(&one, &mut self.store.unpacker())?;
                 Ok((one, line.ok_or_else(|| no_run(id))?))
             }

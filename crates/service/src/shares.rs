@@ -11,6 +11,7 @@ use retort_store::{NewShare, Share, Summary};
 use crate::browse::{no_conversation, read, with_edits};
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::memory::take_for_item;
 use crate::secret::{hash, hash_any_password, is_password, new_secret};
 use crate::service::Service;
 
@@ -197,6 +198,7 @@ impl Service {
         if !is_open {
             return Err(Error::NotSignedIn("the password of the link is another"));
         }
+        take_for_item(summary.size, summary.messages)?;
         let mut unpacker = self.store.unpacker();
         let line = self.store.line(&summary, &mut unpacker)?;
         let line = line.ok_or_else(|| no_conversation(&summary.id))?;
@@ -215,8 +217,11 @@ impl Service {
     }
 }
 
-/// All files as one ZIP archive.
-pub fn pack(files: &[Attachment]) -> Vec<u8> {
+/// All files as one ZIP archive; none if there is no file.
+pub fn pack(files: &[Attachment]) -> Option<Vec<u8>> {
+    if files.is_empty() {
+        return None;
+    }
     let entries = files
         .iter()
         .map(|file| Entry {
@@ -240,7 +245,7 @@ pub fn pack(files: &[Attachment]) -> Vec<u8> {
             }
         }
     }
-    out
+    Some(out)
 }
 
 fn no_share(id: i64) -> Error {

@@ -5,19 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderName;
+use axum::response::Response;
 use ipnet::IpNet;
 use retort_service::{Error, Service};
 
-use crate::blocking::{Gate, blocking};
+use crate::blocking::{Calls, Gate, Line};
+use crate::bounds::{CALLS, SLOW_BODY_BYTES};
 use crate::metrics::Metrics;
 use crate::oidc::Oidc;
 use crate::outgoing::Outgoing;
 use crate::problem::Problem;
 use crate::rates::{Rate, Rates, SignIns};
 use crate::server::Stopping;
+use crate::threads::Threads;
 
 /// Passwords that are looked at together: each takes 19 MiB for a while.
-const PASSWORDS_AT_ONCE: usize = 4;
+const PASSWORDS_AT_ONCE: u32 = 4;
 
 /// How the server is set up.
 #[derive(Clone, Debug)]
@@ -63,8 +66,9 @@ pub struct App(Arc<Inner>);
 
 struct Inner {
     service: Arc<Service>,
-    gate: Gate,
-    passwords: Gate,
+    calls: Calls,
+    identities: Line,
+    passwords: Line,
     downloads: Gate,
     uploads: Gate,
     settings: Settings,
@@ -86,11 +90,14 @@ impl App {
         metrics: Metrics,
         stopping: Stopping,
     ) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = Threads::new(0);
         let burst = settings.requests_per_minute.div_ceil(6).max(20);
         Self(Arc::new(Inner {
             service,
-            gate: Gate::default(),
-            passwords: Gate::new(PASSWORDS_AT_ONCE),
+            calls: Calls::new(cores, threads.clone()),
+            identities: Line::new(CALLS, threads.clone()),
+            passwords: Line::new(PASSWORDS_AT_ONCE, threads),
             downloads: Gate::new(crate::bounds::DOWNLOADS),
             uploads: Gate::new(crate::bounds::DOWNLOADS),
             rates: Rates::new(Rate::per_minute(settings.requests_per_minute, burst)),
@@ -153,6 +160,11 @@ impl App {
         Arc::clone(&self.0.service)
     }
 
+    /// Where calls run, and whose turn it is.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.0.calls
+    }
+
     /// Asks the service.
     ///
     /// # Errors
@@ -161,8 +173,51 @@ impl App {
         &self,
         act: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Problem> {
+        Ok(self.work(false, act).await??)
+    }
+
+    /// Asks the service to take in a body of so many bytes.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_with_body<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        act: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        Ok(self.work(bytes > SLOW_BODY_BYTES, act).await??)
+    }
+
+    /// Asks the service who someone is. That takes little, so it never waits for what others at the same address do.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_to_identify<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
         let service = self.service();
-        Ok(blocking(&self.0.gate, self.0.settings.deadline, move || act(&service)).await??)
+        Ok(self.0.identities.run(self.0.settings.deadline, move || act(&service)).await??)
+    }
+
+    /// Asks the service and makes the answer in the same call, as that may take as long.
+    ///
+    /// # Errors
+    /// Those of `act`; there was no turn in time.
+    pub async fn answer(
+        &self,
+        act: impl FnOnce(&Service) -> Result<Response, Problem> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        self.work(false, act).await?
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        is_slow: bool,
+        act: impl FnOnce(&Service) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let service = self.service();
+        self.0.calls.run(self.0.settings.deadline, is_slow, move || act(&service)).await
     }
 
     /// Asks the service what takes the hashing of a password.
@@ -174,7 +229,7 @@ impl App {
         act: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Problem> {
         let service = self.service();
-        Ok(blocking(&self.0.passwords, self.0.settings.deadline, move || act(&service)).await??)
+        Ok(self.0.passwords.run(self.0.settings.deadline, move || act(&service)).await??)
     }
 
     /// Whether the address is that of a proxy that is believed.

@@ -14,10 +14,56 @@ pub const HEADERS: usize = 100;
 pub const REQUEST_ID_CHARS: usize = 64;
 
 /// Service calls at once: SQLite writes one at a time, and a PostgreSQL server has few connections.
-pub const CALLS: usize = 16;
+pub const CALLS: u32 = 16;
 
-/// Downloads at once. Each holds a thread, and tokio has 512 for everything that blocks.
-pub const DOWNLOADS: usize = 128;
+/// After how long a call is no longer a short one, which others wait for: a page takes a few milliseconds.
+pub const LONG_CALL: Duration = Duration::from_millis(50);
+
+/// How far calls that use much of the processors stand behind the others, as `nice` counts: beside one of the usual
+/// priority they get a thirtieth of a core, and all of it that nobody else wants.
+pub const SLOW_NICENESS: i32 = 15;
+
+/// How far threads of downloads stand behind: behind everything, as the network is slower in any case.
+pub const DOWNLOAD_NICENESS: i32 = 19;
+
+/// How far the worker's threads stand behind those that answer, and before those of slow calls.
+pub const WORKER_NICENESS: i32 = 10;
+
+/// Into how many parts a core is divided: calls of one person or address use one of each core's at usual priority.
+/// Someone who reads a page every second uses less than a fifth of one.
+pub const SHARES_PER_CORE: f64 = 20.0;
+
+/// Processor time that one person or address uses at once at usual priority: one large page.
+pub const CPU_CREDIT: Duration = Duration::from_millis(500);
+
+/// Processor time that is remembered of one person or address at most: on two cores it is forgotten in half a minute.
+pub const CPU_DEBT: Duration = Duration::from_secs(3);
+
+/// How long a thread waits for another call before it ends.
+pub const THREAD_IDLE: Duration = Duration::from_secs(10);
+
+/// How often a call that waits for memory looks whether someone still waits for it.
+pub const STOP_LOOK: Duration = Duration::from_millis(50);
+
+/// Memory that requests hold together for what is large: bodies that came, items that are read, and answers that are
+/// being sent. A quarter is for one person or address: the largest item that a server takes in, as often as it is in
+/// memory while it is answered.
+pub const MEMORY_BYTES: u64 = 512 << 20;
+
+/// What memory is counted in.
+pub const MEMORY_UNIT_BYTES: u64 = 1 << 20;
+
+/// Bytes from which memory is counted: so much for each call at once is nothing.
+pub const LARGE_BYTES: u64 = 1 << 20;
+
+/// How many times a body is in memory while it is taken in: as it came, as it is read, as it is kept, plain and packed.
+pub const BODY_COPIES: u64 = 5;
+
+/// Bytes of a body from which taking it in is slow work, some ten milliseconds of it: those for which memory is counted.
+pub const SLOW_BODY_BYTES: usize = (LARGE_BYTES / BODY_COPIES) as usize;
+
+/// Downloads at once, and uploads. Each holds a thread.
+pub const DOWNLOADS: u32 = 128;
 
 /// Shares of turns that are kept while nobody has one: about 100 kB.
 pub const SHARES_KEPT: usize = 1024;
@@ -40,8 +86,8 @@ pub const LEAST_BYTES: usize = 1_000;
 /// Bytes of an answer that are compressed at once; longer ones are rare and go as they are.
 pub const COMPRESSED_BYTES: usize = 16 << 20;
 
-/// Bytes that are compressed without a thread of their own: about 2 ms.
-pub const INLINE_BYTES: usize = 256 << 10;
+/// Bytes that are compressed without a call: less than a millisecond.
+pub const INLINE_BYTES: usize = 32 << 10;
 
 /// Keys that a table of rates remembers: about 3 MB.
 pub const RATE_KEYS: usize = 1 << 16;

@@ -14,6 +14,7 @@ use axum::response::Response;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::blocking::aside;
 use crate::bounds::{COMPRESSED_BYTES, INLINE_BYTES, LEAST_BYTES};
 use crate::problem::Problem;
 
@@ -48,8 +49,9 @@ pub async fn compress(request: Request, next: Next) -> Response {
         gzip(&bytes)
     } else {
         let kept = bytes.clone();
-        let packing = tokio::task::spawn_blocking(move || gzip(&kept));
-        packing.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+        aside(move || gzip(&kept))
+            .await
+            .unwrap_or_else(|problem| Err(io::Error::other(problem.detail().to_owned())))
     };
     let Ok(packed) = packed else { return Response::from_parts(parts, Body::from(bytes)) };
     parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));

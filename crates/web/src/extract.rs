@@ -14,7 +14,8 @@ use http_body_util::LengthLimitError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::bounds::JSON_BYTES;
+use crate::blocking::{aside, take_memory};
+use crate::bounds::{BODY_COPIES, INLINE_BYTES, JSON_BYTES};
 use crate::pace::TooSlow;
 use crate::problem::{Problem, kinds};
 
@@ -27,7 +28,7 @@ pub struct Query<T>(pub T);
 /// What stands in the places of the route's pattern.
 pub struct Path<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -35,7 +36,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             return Err(Problem::unsupported_media_type("application/json"));
         }
         let bytes = whole_body(request, JSON_BYTES).await?;
-        serde_json::from_slice(&bytes).map(Json).map_err(|error| json_problem(&error))
+        let is_long = bytes.len() > INLINE_BYTES;
+        let read = move || serde_json::from_slice(&bytes).map(Json);
+        let read = if is_long { aside(read).await? } else { read() };
+        read.map_err(|error| json_problem(&error))
     }
 }
 
@@ -85,9 +89,11 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 /// It has more, came too slowly, or broke off.
 pub async fn whole_body(request: Request, most_bytes: usize) -> Result<Bytes, Problem> {
     let body = request.into_body();
-    if body.size_hint().lower() > most_bytes as u64 {
+    let size = body.size_hint();
+    if size.lower() > most_bytes as u64 {
         return Err(Problem::too_large(most_bytes));
     }
+    take_memory(size.exact().unwrap_or(most_bytes as u64) * BODY_COPIES).await?;
     to_bytes(body, most_bytes).await.map_err(|error| {
         if has_cause::<LengthLimitError>(&error) {
             Problem::too_large(most_bytes)

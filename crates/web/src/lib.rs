@@ -18,6 +18,7 @@ pub mod ranges;
 pub mod rates;
 pub mod requests;
 pub mod server;
+mod threads;
 mod uploads;
 pub mod who;
 pub mod wire;
@@ -34,6 +35,7 @@ use bounds::Bounds;
 
 pub use deliver::deliver;
 pub use operations::watch;
+pub use threads::stand_back;
 
 /// Tells browsers to come with TLS only, for a year.
 async fn with_tls_from_now_on(mut response: Response) -> Response {

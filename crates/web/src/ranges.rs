@@ -18,12 +18,12 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use retort_service::Error;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 
 use crate::blocking::Gate;
-use crate::bounds::{DOWNLOAD_CHUNK_BYTES, DOWNLOAD_CHUNKS_WAITING};
+use crate::bounds::{DOWNLOAD_CHUNK_BYTES, DOWNLOAD_CHUNKS_WAITING, DOWNLOAD_NICENESS};
 use crate::problem::Problem;
 use crate::requests::IsDownload;
+use crate::threads::stand_back;
 use asked::{Asked, asked};
 
 pub use attachment::attachment;
@@ -109,15 +109,19 @@ where
     let permit = gate.enter().await?;
     let bytes = range.end - range.start;
     let (sender, mut receiver) = mpsc::channel(DOWNLOAD_CHUNKS_WAITING);
-    spawn_blocking(move || {
+    let writing = move || {
         let _permit = permit;
+        stand_back(DOWNLOAD_NICENESS);
         let mut pipe = Pipe { sender, chunk: Vec::new(), room: bytes };
         let written = write(range, &mut pipe).map_err(Problem::from).and_then(|()| pipe.finish());
         if let Err(problem) = written {
             // Nobody is there to hear it if the client has gone.
             let _ = pipe.sender.blocking_send(Err(problem));
         }
-    });
+    };
+    // A thread of its own, as its priority cannot be raised again.
+    let begun = std::thread::Builder::new().name("download".into()).spawn(writing);
+    begun.map_err(Problem::internal)?;
     match receiver.recv().await {
         Some(Ok(first)) => Ok(Body::new(Written { next: Some(first), receiver, left: bytes })),
         Some(Err(problem)) => Err(problem),

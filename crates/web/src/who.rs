@@ -57,7 +57,7 @@ pub(crate) async fn share(State(app): State<App>, request: Request, next: Next) 
         Ok(visitor) => format!("address {}", Key::of_address(visitor.address)),
         Err(problem) => return problem.into_response(),
     };
-    sharing(share, next.run(Request::from_parts(parts, body))).await
+    sharing(share, app.calls(), next.run(Request::from_parts(parts, body))).await
 }
 
 /// The last address on the way that is no proxy of ours: what stands before it anyone can write.
@@ -150,7 +150,7 @@ impl Who {
         let found = if matches!(shown, Shown::Nothing) {
             Ok(None)
         } else {
-            app.call(move |service| {
+            app.call_to_identify(move |service| {
                 let signed = match &shown {
                     Shown::Token(token) => Some(service.by_token(token)?),
                     Shown::Session(secret) => service.by_session(secret)?,

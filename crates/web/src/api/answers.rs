@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
+use crate::blocking::continuing;
 use crate::extract::Json;
 use crate::problem::Problem;
 
@@ -69,7 +70,8 @@ where
         return Ok((status, Json(act(false).await?)).into_response());
     };
     let (app, caller) = (app.clone(), caller.clone());
-    let doing = tokio::spawn(async move { under(&app, (&caller, grant), key, status, act).await });
+    let doing = async move { under(&app, (&caller, grant), key, status, act).await };
+    let doing = tokio::spawn(continuing(doing));
     doing.await.map_err(|_| Problem::internal("a request under a key panicked"))?
 }
 

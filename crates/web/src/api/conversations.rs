@@ -1,10 +1,10 @@
 //! Conversations: brought in, listed, read, changed.
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
-use retort_model::bounds::REQUEST_BYTES;
+use axum::response::{IntoResponse, Response};
+use retort_model::bounds::{REQUEST_BYTES, SERVED_ITEM_BYTES};
 use retort_model::{Grant, ItemKind, Selection, Status};
 use retort_service::{Edit, Error, Order, Service, keep_first_space};
 use serde::Deserialize;
@@ -16,6 +16,8 @@ use super::intake::{self, Intake};
 use super::paging::{Page, Paged};
 use super::{Answer, Params, Problems, raw};
 use crate::app::App;
+use crate::blocking::take_memory;
+use crate::bounds::{BODY_COPIES, LARGE_BYTES};
 use crate::extract::{Json, Path, whole_body};
 use crate::problem::Problem;
 use crate::who::Asking;
@@ -201,21 +203,16 @@ async fn show(
     Asking(caller): Asking,
     Path(id): Path<String>,
     Params(which): Params<Which>,
-) -> Answer<wire::WholeConversation> {
-    let (summary, line) = app
-        .call(move |service| {
-            let mut found = service.show(&caller, &id)?;
-            found.retain(|(one, _)| {
-                which.source.as_ref().is_none_or(|source| one.source == *source)
-            });
-            keep_first_space(&caller, &mut found, |(one, _)| one.member.as_deref());
-            only(&id, found)
-        })
-        .await?;
-    Ok(Json(wire::WholeConversation {
-        summary: wire::Conversation::from(&summary),
-        conversation: raw(line)?,
-    }))
+) -> Result<Response, Problem> {
+    app.answer(move |service| {
+        let mut found = service.show(&caller, &id)?;
+        found.retain(|(one, _)| which.source.as_ref().is_none_or(|source| one.source == *source));
+        keep_first_space(&caller, &mut found, |(one, _)| one.member.as_deref());
+        let (summary, line) = only(&id, found)?;
+        let summary = wire::Conversation::from(&summary);
+        Ok(Json(wire::WholeConversation { summary, conversation: raw(line)? }).into_response())
+    })
+    .await
 }
 
 fn only<T>(id: &str, found: Vec<T>) -> Result<T, Error> {
@@ -290,6 +287,10 @@ async fn append(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
+    if request.body().size_hint().upper().is_none_or(|bytes| bytes >= LARGE_BYTES / BODY_COPIES) {
+        // Of the conversation, too, which may be as large as any.
+        take_memory((REQUEST_BYTES + SERVED_ITEM_BYTES) as u64 * BODY_COPIES).await?;
+    }
     let body: Bytes = whole_body(request, REQUEST_BYTES).await?;
     let text = String::from_utf8(body.to_vec())
         .map_err(|_| Problem::bad_request("the body is no UTF-8"))?;
@@ -299,7 +300,7 @@ async fn append(
     let under = key.as_ref().map(|key| key.as_str().to_owned());
     once(&app, (&caller, Grant::Write), key, StatusCode::CREATED, move |was_done| async move {
         let Following { source, after } = following;
-        let summary = doing.call(move |service| {
+        let summary = doing.call_with_body(text.len(), move |service| {
             if was_done {
                 return service.find_one(&asks, &id, source.as_deref());
             }

@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use retort_model::DatasetName;
-use retort_service::preview_package;
+use retort_service::{Error, preview_package};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -100,13 +100,15 @@ async fn preview(
     State(app): State<App>,
     Asking(caller): Asking,
     Path(id): Path<i64>,
-) -> Answer<wire::Records> {
-    let records = app.call(move |service| {
+) -> Result<Response, Problem> {
+    app.answer(move |service| {
         let dataset = service.dataset(&caller, id)?;
-        Ok(preview_package(&mut service.open_dataset(&dataset)?)?)
-    });
-    let records = records.await?.into_iter().map(|record| raw(record.into_bytes()));
-    Ok(Json(wire::Records { records: records.collect::<Result<_, _>>()? }))
+        let mut package = service.open_dataset(&dataset)?;
+        let records = preview_package(&mut package).map_err(Error::from)?.into_iter();
+        let records = records.map(|record| raw(record.into_bytes())).collect::<Result<_, _>>()?;
+        Ok(Json(wire::Records { records }).into_response())
+    })
+    .await
 }
 
 /// The receipt of a dataset

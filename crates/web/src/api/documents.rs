@@ -19,6 +19,8 @@ use super::intake::{self, Intake};
 use super::paging::{Page, Paged, length};
 use super::{Answer, Params, Problems, is_lines};
 use crate::app::App;
+use crate::blocking::take_memory;
+use crate::bounds::BODY_COPIES;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
 use crate::ranges::{Offer, download};
@@ -149,6 +151,7 @@ async fn with_original(
     intake: Intake,
     request: Request,
 ) -> Result<Response, Problem> {
+    take_memory(REQUEST_BYTES as u64 * BODY_COPIES).await?;
     let mut form = Multipart::from_request(request, &app)
         .await
         .map_err(|_| Problem::unsupported_media_type("multipart/form-data"))?;

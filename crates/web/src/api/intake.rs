@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use retort_model::bounds::REQUEST_BYTES;
 use retort_model::{Grant, ItemKind};
-use retort_service::{Caller, IntakeRequest, sources};
+use retort_service::{Caller, IntakeRequest, Service, sources};
 use serde::Deserialize;
 
 use super::answers::{key_of, once};
@@ -98,8 +98,9 @@ pub async fn taken(
     intake: IntakeRequest,
     body: Vec<u8>,
 ) -> Result<wire::Taking, Problem> {
-    let kind = intake.kind;
-    let taken = app.call(move |service| service.take_in(&caller, &intake, body)).await?;
+    let (kind, bytes) = (intake.kind, body.len());
+    let take_in = move |service: &Service| service.take_in(&caller, &intake, body);
+    let taken = app.call_with_body(bytes, take_in).await?;
     let taken = wire::Taking::from(taken);
     if let [one] = taken.conversations.as_slice()
         && one.became == "conflict"

@@ -1,7 +1,7 @@
 //! Runs: brought in, listed, read, charted, purged; and the copilots and recipes that they were executions of.
 
 use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use retort_model::{ItemKind, RunSelection, RunSource};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -149,12 +149,14 @@ async fn show(
     Asking(caller): Asking,
     Path(id): Path<String>,
     Params(of): Params<Of>,
-) -> Answer<wire::WholeRun> {
+) -> Result<Response, Problem> {
     let source = source(of.source.as_deref())?;
-    let (summary, line) = app
-        .call(move |service| service.run(&caller, &id, (source, of.source_id.as_deref())))
-        .await?;
-    Ok(Json(wire::WholeRun { summary: wire::Run::from(&summary), run: raw(line)? }))
+    app.answer(move |service| {
+        let (summary, line) = service.run(&caller, &id, (source, of.source_id.as_deref()))?;
+        let summary = wire::Run::from(&summary);
+        Ok(Json(wire::WholeRun { summary, run: raw(line)? }).into_response())
+    })
+    .await
 }
 
 /// List the copilots and recipes that have runs

@@ -4,14 +4,14 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
-use axum::response::Response;
-use retort_service::{Attachment, EngineError, Pass, Shared, pack};
+use axum::response::{IntoResponse, Response};
+use retort_service::{EngineError, Pass, Shared, pack};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Answer, Problems, raw};
+use super::{Problems, raw};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
@@ -85,18 +85,6 @@ pub async fn open_with(
     app.call_with_password(move |service| service.shared(&link, Pass::Password(&password))).await
 }
 
-/// The files of a shared conversation.
-///
-/// # Errors
-/// It is damaged.
-pub async fn files_of(app: &App, shared: Shared) -> Result<(Shared, Vec<Attachment>), Problem> {
-    app.call(move |service| {
-        let files = service.attachments(&shared)?;
-        Ok((shared, files))
-    })
-    .await
-}
-
 /// A shared conversation
 ///
 /// A link with a password takes it in the header `X-Share-Password`.
@@ -106,25 +94,27 @@ async fn show(
     State(app): State<App>,
     knock: Knock,
     Path(link): Path<String>,
-) -> Answer<wire::SharedConversation> {
+) -> Result<Response, Problem> {
     let shared = knock.open(&app, link.clone()).await?;
-    let (shared, files) = files_of(&app, shared).await?;
-    Ok(Json(wire::SharedConversation {
-        title: shared.summary.title.clone(),
-        kind: shared.summary.kind.to_string(),
-        model: shared.summary.model.clone(),
-        created_at: shared.summary.created_at.map(|time| time.to_string()),
-        conversation: raw(shared.line)?,
-        files: (0..)
-            .zip(&files)
-            .map(|(number, file): (usize, _)| wire::SharedFile {
-                name: file.name.clone(),
-                media_type: file.media_type.clone(),
-                bytes: file.bytes.len() as u64,
-                path: format!("/api/v1/shared/{link}/files/{number}"),
-            })
-            .collect(),
-    }))
+    app.answer(move |service| {
+        let files = service.attachments(&shared)?;
+        let files = (0..).zip(&files).map(|(number, file): (usize, _)| wire::SharedFile {
+            name: file.name.clone(),
+            media_type: file.media_type.clone(),
+            bytes: file.bytes.len() as u64,
+            path: format!("/api/v1/shared/{link}/files/{number}"),
+        });
+        let shown = wire::SharedConversation {
+            title: shared.summary.title.clone(),
+            kind: shared.summary.kind.to_string(),
+            model: shared.summary.model.clone(),
+            created_at: shared.summary.created_at.map(|time| time.to_string()),
+            files: files.collect(),
+            conversation: raw(shared.line)?,
+        };
+        Ok(Json(shown).into_response())
+    })
+    .await
 }
 
 /// A file of a shared conversation
@@ -140,7 +130,7 @@ async fn file(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let shared = knock.open(&app, link).await?;
-    let (_, mut files) = files_of(&app, shared).await?;
+    let mut files = app.call(move |service| service.attachments(&shared)).await?;
     if number >= files.len() {
         return Err(Problem::not_found("file", &number.to_string()));
     }
@@ -160,11 +150,10 @@ async fn all_files(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let shared = knock.open(&app, link).await?;
-    let (_, files) = files_of(&app, shared).await?;
-    if files.is_empty() {
+    let archive = app.call(move |service| Ok(pack(&service.attachments(&shared)?))).await?;
+    let Some(archive) = archive else {
         return Err(Problem::not_found("file", "in the conversation"));
-    }
-    let archive = app.call(move |_| Ok(pack(&files))).await?;
+    };
     send(&app, &method, &headers, "files.zip", "application/zip", archive).await
 }
 

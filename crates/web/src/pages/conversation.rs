@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::{Conversation, Grant, Selection, Status, Time, canonical};
-use retort_service::{Edit, Error, Share, ShareRequest, Shows, Summary, first_question};
+use retort_service::{Edit, Share, ShareRequest, Shows, Summary, first_question};
 use serde::Deserialize;
 
 use super::datasets::Row;
@@ -137,11 +137,11 @@ async fn page(
 async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<String>) -> Response {
     let frame = visit.frame("export");
     let (from, leaf) = (asked.from.clone(), asked.leaf);
-    let seen = app.call(move |service| {
+    let seen = app.answer(move |service| {
         let mut found = service.show(&visit.caller, &id)?;
         found.retain(|(one, _)| asked.source.as_ref().is_none_or(|source| one.source == *source));
         if found.is_empty() {
-            return Err(Error::NotFound { what: "conversation", name: id });
+            return Err(Problem::not_found("conversation", &id));
         }
         let (summary, line) = found.swap_remove(0);
         let can_share = visit.caller.grants().has(Grant::Share);
@@ -151,31 +151,25 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
             true => Some(service.trace(&visit.caller, &summary.id)?),
             false => None,
         };
-        Ok((summary, line, shares, can_share, cited, datasets))
+        let text = String::from_utf8_lossy(&line);
+        let conversation = canonical::read(&text).map_err(Problem::internal)?;
+        let linked = |passage: &str| {
+            let (_, document) = cited.iter().find(|(text, _)| text == passage)?;
+            Some(format!("/documents/{}", utf8_percent_encode(document, NON_ALPHANUMERIC)))
+        };
+        let shown = whole(frame, &summary, (&conversation, &linked), leaf, &shares, can_share);
+        let branch_query = match from.as_str() {
+            "" => shown.branch_query,
+            from => {
+                let from = utf8_percent_encode(from, NON_ALPHANUMERIC);
+                format!("{}from={from}&", shown.branch_query)
+            }
+        };
+        let datasets = datasets.map(|datasets| datasets.iter().map(Row::of).collect());
+        let page = Page { list: list_at(&from), from, branch_query, made, datasets, ..shown };
+        Ok(show(StatusCode::OK, &page))
     });
-    let (summary, line, shares, can_share, cited, datasets) = match seen.await {
-        Ok(seen) => seen,
-        Err(problem) => return trouble(&problem),
-    };
-    let text = String::from_utf8_lossy(&line);
-    let conversation = match canonical::read(&text) {
-        Ok(conversation) => conversation,
-        Err(error) => return trouble(&Problem::internal(error)),
-    };
-    let linked = |passage: &str| {
-        let (_, document) = cited.iter().find(|(text, _)| text == passage)?;
-        Some(format!("/documents/{}", utf8_percent_encode(document, NON_ALPHANUMERIC)))
-    };
-    let shown = whole(frame, &summary, (&conversation, &linked), leaf, &shares, can_share);
-    let branch_query = match from.as_str() {
-        "" => shown.branch_query,
-        from => {
-            format!("{}from={}&", shown.branch_query, utf8_percent_encode(from, NON_ALPHANUMERIC))
-        }
-    };
-    let datasets = datasets.map(|datasets| datasets.iter().map(Row::of).collect());
-    let page = Page { list: list_at(&from), from, branch_query, made, datasets, ..shown };
-    show(StatusCode::OK, &page)
+    seen.await.unwrap_or_else(|problem| trouble(&problem))
 }
 
 fn whole(

@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::{DatasetName, Grant, JobKind, JobState, Reason, Repair, Warning};
-use retort_service::{Dataset, Job, Manifest, preview_package};
+use retort_service::{Dataset, Error, Job, Manifest, preview_package};
 use serde::Deserialize;
 
 use super::export::Nothing;
@@ -365,27 +365,23 @@ async fn dataset(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> R
 
 async fn whole(app: &App, visit: Visit, id: i64, problem: Option<Problem>) -> Response {
     let frame = visit.frame("datasets");
-    let seen = app.call(move |service| {
+    let seen = app.answer(move |service| {
         let dataset = service.dataset(&visit.caller, id)?;
         let mut package = service.open_dataset(&dataset)?;
-        let records = preview_package(&mut package)?;
-        Ok((dataset, records, package.manifest().clone()))
+        let records = preview_package(&mut package).map_err(Error::from)?;
+        let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+        let manifest = package.manifest();
+        let page = Whole {
+            frame,
+            row: Row::of(&dataset),
+            found: receipt(dataset.id, manifest),
+            records: readable(&records),
+            manifest: serde_json::to_string_pretty(manifest).unwrap_or_default(),
+            trouble: problem.map(|problem| sentence(problem.detail())),
+        };
+        Ok(show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page))
     });
-    match seen.await {
-        Ok((dataset, records, manifest)) => {
-            let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
-            let page = Whole {
-                frame,
-                row: Row::of(&dataset),
-                found: receipt(dataset.id, &manifest),
-                records: readable(&records),
-                manifest: serde_json::to_string_pretty(&manifest).unwrap_or_default(),
-                trouble: problem.map(|problem| sentence(problem.detail())),
-            };
-            show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
-        }
-        Err(problem) => trouble(&problem),
-    }
+    seen.await.unwrap_or_else(|problem| trouble(&problem))
 }
 
 #[derive(Debug, Deserialize)]

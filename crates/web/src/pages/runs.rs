@@ -108,60 +108,53 @@ async fn run(
 ) -> Response {
     let words = words(source);
     let frame = visit.frame(words.place);
-    let seen = app.call(move |service| {
-        let found = service.run(&visit.caller, &id, (Some(source), Some(&flow)))?;
-        Ok((flow, found))
+    let seen = app.answer(move |service| {
+        let (summary, line) = service.run(&visit.caller, &id, (Some(source), Some(&flow)))?;
+        let line = String::from_utf8_lossy(&line);
+        let run = canonical::read_run(&line).map_err(Problem::internal)?;
+        let page = Whole {
+            frame,
+            path: match asked.from.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+                true if !asked.from.is_empty() => format!("{}?{}", path(source, &flow), asked.from),
+                _ => path(source, &flow),
+            },
+            words,
+            raw: format!(
+                "/api/v1/runs/{}?source={}&source_id={}",
+                utf8_percent_encode(&summary.id, NON_ALPHANUMERIC),
+                source.as_str(),
+                utf8_percent_encode(&flow, NON_ALPHANUMERIC)
+            ),
+            flow: summary.flow_name.unwrap_or(summary.flow),
+            id: summary.id,
+            status: run.status.as_str(),
+            class: status_class(run.status),
+            version: shown(run.version.as_ref()),
+            started: moment(run.started_at),
+            took: took(run.started_at, run.finished_at),
+            owner: summary.owner.unwrap_or_default(),
+            thread: shown(run.thread.as_ref()),
+            fields: fields_of(&run),
+            files: run
+                .files
+                .iter()
+                .map(|file| {
+                    let name = file.name.as_ref().unwrap_or(&file.uri);
+                    let about = [
+                        shown(file.media_type.as_ref()),
+                        file.size_bytes.map(size).unwrap_or_default(),
+                        file.uri.decoded().into_owned(),
+                    ];
+                    let about: Vec<_> = about.into_iter().filter(|one| !one.is_empty()).collect();
+                    (name.decoded().into_owned(), about.join(" · "))
+                })
+                .collect(),
+            contexts: run.contexts.iter().map(|raw| context(raw.as_str())).collect(),
+            nodes: run.nodes.iter().map(|one| node(one, &run.nodes)).collect(),
+        };
+        Ok(show(StatusCode::OK, &page))
     });
-    let (flow, (summary, line)) = match seen.await {
-        Ok(seen) => seen,
-        Err(problem) => return trouble(&problem),
-    };
-    let line = String::from_utf8_lossy(&line);
-    let run = match canonical::read_run(&line) {
-        Ok(run) => run,
-        Err(error) => return trouble(&Problem::internal(error)),
-    };
-    let page = Whole {
-        frame,
-        path: match asked.from.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-            true if !asked.from.is_empty() => format!("{}?{}", path(source, &flow), asked.from),
-            _ => path(source, &flow),
-        },
-        words,
-        raw: format!(
-            "/api/v1/runs/{}?source={}&source_id={}",
-            utf8_percent_encode(&summary.id, NON_ALPHANUMERIC),
-            source.as_str(),
-            utf8_percent_encode(&flow, NON_ALPHANUMERIC)
-        ),
-        flow: summary.flow_name.unwrap_or(summary.flow),
-        id: summary.id,
-        status: run.status.as_str(),
-        class: status_class(run.status),
-        version: shown(run.version.as_ref()),
-        started: moment(run.started_at),
-        took: took(run.started_at, run.finished_at),
-        owner: summary.owner.unwrap_or_default(),
-        thread: shown(run.thread.as_ref()),
-        fields: fields_of(&run),
-        files: run
-            .files
-            .iter()
-            .map(|file| {
-                let name = file.name.as_ref().unwrap_or(&file.uri);
-                let about = [
-                    shown(file.media_type.as_ref()),
-                    file.size_bytes.map(size).unwrap_or_default(),
-                    file.uri.decoded().into_owned(),
-                ];
-                let about: Vec<_> = about.into_iter().filter(|one| !one.is_empty()).collect();
-                (name.decoded().into_owned(), about.join(" · "))
-            })
-            .collect(),
-        contexts: run.contexts.iter().map(|raw| context(raw.as_str())).collect(),
-        nodes: run.nodes.iter().map(|one| node(one, &run.nodes)).collect(),
-    };
-    show(StatusCode::OK, &page)
+    seen.await.unwrap_or_else(|problem| trouble(&problem))
 }
 
 fn shown(text: Option<&Text<'_>>) -> String {

@@ -7,16 +7,15 @@ use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
-use retort_service::{Attachment, Shared};
+use retort_service::Shared;
 use serde::Deserialize;
 
 use super::conversation::{RoundShown, rounds};
 use super::taken::{Form, Path, Query};
 use super::words::{date, sentence};
 use super::{show_public, trouble};
-use crate::api::shared::{Knock, files_of, open_with, proof_name};
+use crate::api::shared::{Knock, open_with, proof_name};
 use crate::app::App;
-use crate::problem::Problem;
 use crate::who::Visitor;
 
 pub(super) fn routes() -> Router<App> {
@@ -99,31 +98,25 @@ async fn open_shared(
 }
 
 async fn shown(app: &App, link: String, leaf: Option<usize>, shared: Shared) -> Response {
-    let (shared, files) = match files_of(app, shared).await {
-        Ok(found) => found,
-        Err(problem) => return trouble(&problem),
-    };
-    let (rounds, left) = match shared.conversation() {
-        Ok(conversation) => rounds(&conversation, leaf, &|_| None),
-        Err(error) => return trouble(&Problem::from(error)),
-    };
-    let size = |file: &Attachment| format!("{} kB", (file.bytes.len() as u64).div_ceil(1000));
-    let page = SharedPage {
-        title: shared.summary.title.clone().unwrap_or_else(|| "Conversation".into()),
-        kind: shared.summary.kind.to_string(),
-        model: shared.summary.model.clone(),
-        created_at: shared.summary.created_at.map(|time| (time.to_string(), date(time))),
-        rounds,
-        left,
-        branch_query: String::new(),
-        files: (0..)
-            .zip(&files)
-            .map(|(number, file): (usize, _)| {
-                let path = format!("/api/v1/shared/{link}/files/{number}");
-                (file.name.clone(), size(file), path)
-            })
-            .collect(),
-        link,
-    };
-    show_public(StatusCode::OK, &page)
+    let shown = app.answer(move |service| {
+        let files = service.attachments(&shared)?;
+        let (rounds, left) = rounds(&shared.conversation()?, leaf, &|_| None);
+        let files = (0..).zip(&files).map(|(number, file): (usize, _)| {
+            let size = format!("{} kB", (file.bytes.len() as u64).div_ceil(1000));
+            (file.name.clone(), size, format!("/api/v1/shared/{link}/files/{number}"))
+        });
+        let page = SharedPage {
+            title: shared.summary.title.clone().unwrap_or_else(|| "Conversation".into()),
+            kind: shared.summary.kind.to_string(),
+            model: shared.summary.model.clone(),
+            created_at: shared.summary.created_at.map(|time| (time.to_string(), date(time))),
+            rounds,
+            left,
+            branch_query: String::new(),
+            files: files.collect(),
+            link: link.clone(),
+        };
+        Ok(show_public(StatusCode::OK, &page))
+    });
+    shown.await.unwrap_or_else(|problem| trouble(&problem))
 }

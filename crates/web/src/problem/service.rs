@@ -21,6 +21,7 @@ impl From<Error> for Problem {
             }
             Error::Forbidden(why) => Self::forbidden(*why),
             Error::TooMany(why) => Self::new(&kinds::RATE_LIMITED, &**why).retry(RETRY),
+            Error::NoMemory => Self::unavailable(error.to_string(), RETRY),
             Error::Conflict(why) => Self::conflict(&**why),
             Error::Store(StoreError::Stopped) => stopped(),
             Error::Store(store) if store.may_pass() => {
