@@ -65,6 +65,6 @@ pub use retort_store::{
     AuditEntry, AuditFilter, Begun, Belongings, Cursor, Dataset, DatasetFile, Delivery,
     DeliveryState, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError, Finding, Flow,
     FlowParts, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page, Person,
-    Project, QueueFacts, RunPage, RunSummary, Share, Stop, Summary, Taken, Token, Webhook,
+    Project, QueueFacts, RunPage, RunSummary, Share, Stop, Summary, Taken, Token, Wanted, Webhook,
     client_tls,
 };

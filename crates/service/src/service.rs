@@ -12,7 +12,7 @@ use retort_engine::pipeline::Observer;
 use retort_engine::{Objects, TEMPORARY_PREFIX};
 use retort_model::bounds::{JOB_ATTEMPTS, SERVED_ITEM_BYTES};
 use retort_model::{JobKind, JobState, Scope, Time};
-use retort_store::{Dataset, Job, Project, QueueFacts, Store};
+use retort_store::{Dataset, Job, Project, QueueFacts, Store, Wanted};
 
 use crate::audit::Refusals;
 use crate::caller::Caller;
@@ -247,20 +247,20 @@ impl Service {
         Ok(self.store.project_or_new(name, self.clock.now())?)
     }
 
-    /// Does a job that waits, or that another worker did not live to end; `only` names the one wanted. None if there
-    /// is nothing to do; then what killed workers left of exports that have ended is cleared up.
+    /// Does a job that waits, or that another worker did not live to end. None if there is nothing to do; then, unless
+    /// only some jobs are wanted, what killed workers left of exports that have ended is cleared up.
     ///
     /// # Errors
     /// The job failed, which its entry says, too; [`Error::STOPPED`] if the worker was stopped or the job cancelled.
     pub fn work_one(
         &self,
-        only: Option<i64>,
+        wanted: Wanted,
         observer: &dyn Observer,
         stopped: &AtomicBool,
     ) -> Result<Option<Worked>, Error> {
         caught_in(|| {
-            let Some(job) = self.claim(only)? else {
-                if only.is_none() {
+            let Some(job) = self.claim(wanted)? else {
+                if wanted == Wanted::Any {
                     self.clear_left()?;
                 }
                 return Ok(None);
@@ -270,10 +270,10 @@ impl Service {
         })
     }
 
-    pub(crate) fn claim(&self, only: Option<i64>) -> Result<Option<Job>, Error> {
+    fn claim(&self, wanted: Wanted) -> Result<Option<Job>, Error> {
         let now = self.clock.now();
         let until = later(now, self.settings.lease);
-        let job = self.store.claim(&self.settings.worker, only, now, until)?;
+        let job = self.store.claim(&self.settings.worker, wanted, now, until)?;
         self.pulse.beat(now);
         Ok(job)
     }

@@ -132,7 +132,7 @@ pub struct Shard {
 /// A worker says every half second that it has its job for one lease more. What it holds for longer than this, and for
 /// longer than several leases, was written by a clock that was wrong, and nobody holds it. Clocks of several machines
 /// may differ by less.
-const FAR_LEASE_MICROS: i64 = 15 * 60 * 1_000_000;
+pub(crate) const FAR_LEASE_MICROS: i64 = 15 * 60 * 1_000_000;
 
 /// What the queue is like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,11 +147,11 @@ pub struct QueueFacts {
     pub deliveries_failed: u64,
 }
 
-const JOB: &str = "SELECT id, project, kind, state, creator, name, plan, created_at, started_at, finished_at, worker, \
+pub(crate) const JOB: &str = "SELECT id, project, kind, state, creator, name, plan, created_at, started_at, finished_at, worker, \
                    lease_until, attempts, cancel, error, items_total, items_done, bytes_total, bytes_done, records, \
                    report, dataset, items, person, needs FROM job";
 
-fn read_job(row: &Row<'_>) -> Result<Job, Error> {
+pub(crate) fn read_job(row: &Row<'_>) -> Result<Job, Error> {
     let time = |column| Ok::<_, Error>(row.int_or_none(column)?.and_then(moment));
     let count = |column| Ok::<_, Error>(row.int(column)?.unsigned_abs());
     Ok(Job {
@@ -292,41 +292,6 @@ let who = (new.creator, new.person, new.needs);
                     result: row.text_or_none(4)?,
                 })
             })
-        })
-    }
-
-    /// Takes a job for a worker: one that waits, or one whose worker has not been heard of. `only` names the one
-    /// wanted.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub fn claim(
-        &self,
-        worker: &str,
-        only: Option<i64>,
-        now: Time,
-        lease_until: Time,
-    ) -> Result<Option<Job>, Error> {
-        self.write(|connection| {
-            let span = lease_until.unix_micros().saturating_sub(now.unix_micros());
-            let far = span.saturating_mul(4).max(FAR_LEASE_MICROS).saturating_add(now.unix_micros());
-            end_abandoned(connection, now, far)?;
-            let skip_locked = connection.dialect().skip_locked();
-            let mut statement = Statement::new("UPDATE job SET state = 'running', worker = ");
-            statement.text(worker).push(", lease_until = ").int(lease_until.unix_micros());
-            statement.push(", attempts = attempts + 1, started_at = COALESCE(started_at, ");
-            statement.int(now.unix_micros());
-            statement.push(
-                ") WHERE id = (SELECT id FROM job WHERE (state = 'queued' OR (state = 'running' AND (lease_until < ",
-            );
-            statement.int(now.unix_micros()).push(" OR lease_until > ").int(far).push(")))");
-            if let Some(only) = only {
-                statement.push(" AND id = ").int(only);
-            }
-            statement.push(&format!(" ORDER BY created_at, id LIMIT 1{skip_locked}) RETURNING id"));
-            let id = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
-            let Some(id) = id else { return Ok(None) };
-            connection.row(&format!("{JOB} WHERE id = $1"), &[id.into()], read_job)
         })
     }
 
@@ -1001,7 +966,11 @@ fn held(connection: &mut Connection, job: i64, worker: &str) -> Result<Job, Erro
 
 /// Ends jobs that nobody will: cancelled ones that no worker holds, and those that too many workers did not live
 /// to end. A lease beyond `far` is none.
-fn end_abandoned(connection: &mut Connection, moment: Time, far: i64) -> Result<(), Error> {
+pub(crate) fn end_abandoned(
+    connection: &mut Connection,
+    moment: Time,
+    far: i64,
+) -> Result<(), Error> {
     let (now, far) = (Value::Int(moment.unix_micros()), Value::Int(far));
     let sql = "SELECT COUNT(*) FROM job WHERE (cancel = 1 AND state = 'queued')
                OR (state = 'running' AND (lease_until < $1 OR lease_until > $2) AND (cancel = 1 OR attempts >= $3))";

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use retort_model::Time;
 
 use crate::body::Dictionaries;
+use crate::claims::Served;
 use crate::counts::Counts;
 use crate::dialect::{self, Connection, Value};
 use crate::error::Error;
@@ -23,6 +24,7 @@ pub struct Store {
     looking: Mutex<Vec<Connection>>,
     pub(crate) dictionaries: Dictionaries,
     pub(crate) counts: Counts,
+    pub(crate) served: Served,
     identity: String,
 }
 
@@ -144,7 +146,8 @@ impl Store {
         let dictionaries = Dictionaries::default();
         let (idle, looking) = (Mutex::new(vec![connection]), Mutex::default());
         let counts = Counts::default();
-        Ok(Self { place, idle, looking, dictionaries, counts, identity })
+        let served = Served::default();
+        Ok(Self { place, idle, looking, dictionaries, counts, served, identity })
     }
 
     /// The store's name among all stores.

@@ -10,7 +10,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use retort_model::{Grant, Grants, ProjectRole, Time};
 use retort_service::{
     Caller, Clock, IntakeRequest, Nobody, Origin, Person, Project, Quotas, Retention, Service,
-    Settings, TokenRequest,
+    Settings, TokenRequest, Wanted,
 };
 use retort_web::app::{AddressHeader, App, Settings as WebSettings};
 use retort_web::bounds::Bounds;
@@ -263,7 +263,7 @@ impl House {
         let (service, ended) = (Arc::clone(&self.service), Arc::clone(&self.ended));
         self.worker = Some(std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
-                let done = service.work_one(None, &Nobody, &ended);
+                let done = service.work_one(Wanted::Any, &Nobody, &ended);
                 if !matches!(done, Ok(Some(_))) {
                     std::thread::sleep(Duration::from_millis(10));
                 }

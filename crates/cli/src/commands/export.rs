@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use retort_model::{DatasetName, JobState};
-use retort_service::{EngineError, Error, ExportRequest};
+use retort_service::{EngineError, Error, ExportRequest, Wanted};
 use retort_web::wire;
 
 use super::jobs::is_completed;
@@ -148,7 +148,7 @@ impl Outcome {
 
 /// Does a job that nobody holds.
 fn do_here(opened: &Opened, id: i64, bar: &Bar, stopped: &AtomicBool) -> Result<Outcome, Failure> {
-    match opened.service.work_one(Some(id), bar, stopped)? {
+    match opened.service.work_one(Wanted::One(id), bar, stopped)? {
         None => {
             Err(format!("job {id} is held by another worker; `retort jobs watch {id}` follows it")
                 .into())

@@ -10,9 +10,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use retort_model::bounds::SIGN_IN_LINK_MINUTES;
-use retort_service::{LOCAL, Service, panics};
+use retort_service::{LOCAL, Service, Wanted, panics};
 use retort_web::app::{AddressHeader, App, Settings};
-use retort_web::bounds::{Bounds, DEADLINE};
+use retort_web::bounds::{Bounds, DEADLINE, WORKER_NICENESS};
 use retort_web::metrics::Metrics;
 use retort_web::oidc::{Oidc, OidcSettings};
 use retort_web::outgoing::{Outgoing, OutgoingSettings};
@@ -31,12 +31,12 @@ const POST: Duration = Duration::from_secs(10);
 /// How long a worker has to give its job back when the server stops.
 const GIVE_BACK: Duration = Duration::from_secs(2);
 
+/// What the workers of a server do: one any job, and one beside it those of people who have none running, so that
+/// nobody waits for someone else's long job.
+const WORKERS: [Wanted; 2] = [Wanted::Any, Wanted::OfIdlePeople];
+
 /// How long calls have to end once nobody waits for them any more and the server stops.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
-
-/// How far the worker's threads stand behind those that answer.
-#[cfg(target_os = "linux")]
-const YIELDING: i32 = 10;
 
 /// Requests of one caller in a minute, if not said.
 pub const REQUESTS_PER_MINUTE: u32 = 3_000;
@@ -289,7 +289,11 @@ impl Serve {
             None => {}
         }
         let stopped = Arc::new(AtomicBool::new(false));
-        let worker = (!self.no_worker).then(|| begin_worker(service, Arc::clone(&stopped)));
+        let workers: Vec<_> = WORKERS
+            .into_iter()
+            .filter(|_| !self.no_worker)
+            .map(|wanted| begin_worker(Arc::clone(&service), wanted, Arc::clone(&stopped)))
+            .collect();
         let watching = tokio::spawn(retort_web::watch(app.clone(), listening.clone()));
         let delivering = tokio::spawn(retort_web::deliver(app.clone()));
         let router = retort_web::router(app, &app_bounds);
@@ -301,11 +305,11 @@ impl Serve {
         retort_web::server::serve(listener, tls, router, &listening, stop).await;
         let background = async { tokio::join!(watching, delivering) };
         let _ = tokio::time::timeout(LEFT_BEHIND, background).await;
-        if let Some(worker) = worker {
-            let ended = tokio::task::spawn_blocking(move || worker.join().is_ok());
-            if tokio::time::timeout(GIVE_BACK, ended).await.is_err() {
-                tracing::warn!("the worker did not give its job back in time; its lease will");
-            }
+        let ended = tokio::task::spawn_blocking(move || {
+            workers.into_iter().all(|worker| worker.join().is_ok())
+        });
+        if tokio::time::timeout(GIVE_BACK, ended).await.is_err() {
+            tracing::warn!("a worker did not give its job back in time; its lease will");
         }
         Ok(())
     }
@@ -345,13 +349,16 @@ fn address_header(name: &str) -> Result<AddressHeader, Failure> {
     }
 }
 
-/// Does jobs on a thread of its own.
-fn begin_worker(service: Arc<Service>, stopped: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+/// Does the jobs that are wanted, on a thread of its own.
+fn begin_worker(
+    service: Arc<Service>,
+    wanted: Wanted,
+    stopped: Arc<AtomicBool>,
+) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         // Whoever waits for an answer goes first: it and the threads that it begins yield to the others.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::nice(YIELDING);
-        let done = work_until(&service, &stopped, false, true, &mut |told| match told {
+        retort_web::stand_back(WORKER_NICENESS);
+        let done = work_until(&service, wanted, &stopped, false, true, &mut |told| match told {
             Told::Done(job) => tracing::info!(job = job.id, kind = %job.kind, "job done"),
             Told::Stopped(job) => tracing::info!(job = job.id, kind = %job.kind, "job stopped"),
             Told::Failed(job, error) => {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use retort_service::{Error, Job, Service};
+use retort_service::{Error, Job, Service, Wanted};
 
 use super::{Failure, stop_flag};
 use crate::config::Keeping;
@@ -48,24 +48,32 @@ impl Worker {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let service = self.keeping.service()?;
         let stopped = stop_flag()?;
-        work_until(&service, &stopped, self.once, self.quiet, &mut |told| match told {
-            Told::Done(_) if self.quiet => {}
-            Told::Done(job) => eprintln!("job {}: {} `{}` is done", job.id, job.kind, job.name),
-            Told::Stopped(job) => {
-                eprintln!("job {}: {} `{}` was stopped", job.id, job.kind, job.name);
-            }
-            Told::Failed(job, error) => {
-                eprintln!("job {}: {} `{}` failed: {error}", job.id, job.kind, job.name);
-            }
-            Told::Waiting(error) => eprintln!("{error}; trying again"),
-        })?;
+        work_until(
+            &service,
+            Wanted::Any,
+            &stopped,
+            self.once,
+            self.quiet,
+            &mut |told| match told {
+                Told::Done(_) if self.quiet => {}
+                Told::Done(job) => eprintln!("job {}: {} `{}` is done", job.id, job.kind, job.name),
+                Told::Stopped(job) => {
+                    eprintln!("job {}: {} `{}` was stopped", job.id, job.kind, job.name);
+                }
+                Told::Failed(job, error) => {
+                    eprintln!("job {}: {} `{}` failed: {error}", job.id, job.kind, job.name);
+                }
+                Told::Waiting(error) => eprintln!("{error}; trying again"),
+            },
+        )?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Does jobs until it is to stop, or `once` none is open any more.
+/// Does the jobs that are wanted until it is to stop, or `once` none is open any more.
 pub fn work_until(
     service: &Service,
+    wanted: Wanted,
     stopped: &AtomicBool,
     once: bool,
     quiet: bool,
@@ -74,7 +82,7 @@ pub fn work_until(
     let mut pause = Pause::default();
     while !stopped.load(Ordering::Relaxed) {
         let bar = Bar::new(quiet);
-        let taken = service.work_one(None, &bar, stopped);
+        let taken = service.work_one(wanted, &bar, stopped);
         bar.finish();
         match taken {
             Ok(Some((job, Ok(_)))) => tell(Told::Done(&job)),

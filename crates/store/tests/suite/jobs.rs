@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use retort_model::bounds::JOB_ATTEMPTS;
 use retort_model::{JobKind, JobState, ProjectRole, Scope};
-use retort_store::{Error, JobProgress, NewDataset, NewExport, NewImport};
+use retort_store::{Error, JobProgress, NewDataset, NewExport, NewImport, Wanted};
 
 use crate::support::*;
 
 fn import(place: &Place, name: &str, seconds: i64) -> i64 {
+    import_of(place, "ann", name, seconds)
+}
+
+fn import_of(place: &Place, creator: &str, name: &str, seconds: i64) -> i64 {
     let new = NewImport {
-        creator: "ann",
+        creator,
         person: None,
         needs: ProjectRole::Member,
         name,
@@ -79,13 +83,48 @@ fn jobs_are_taken_in_the_order_in_which_they_came() {
     on_both(|place| {
         let [late, early, same] =
             [(9, "late"), (1, "early"), (9, "same")].map(|(n, name)| import(place, name, n));
-        let next = |only| place.store.claim("w", only, at(20), at(50)).unwrap().map(|job| job.id);
-        assert_eq!(next(Some(same)), Some(same));
-        assert_eq!(next(Some(same)), None);
-        assert_eq!([next(None), next(None), next(None)], [Some(early), Some(late), None]);
+        let next =
+            |wanted| place.store.claim("w", wanted, at(20), at(50)).unwrap().map(|job| job.id);
+        assert_eq!(next(Wanted::One(same)), Some(same));
+        assert_eq!(next(Wanted::One(same)), None);
+        assert_eq!(
+            [next(Wanted::Any), next(Wanted::Any), next(Wanted::Any)],
+            [Some(early), Some(late), None]
+        );
         let listed: Vec<_> =
             place.store.jobs(&place.scope(), 2).unwrap().into_iter().map(|job| job.id).collect();
         assert_eq!(listed, [same, early]);
+    });
+}
+
+#[test]
+fn people_take_turns_however_much_one_of_them_asked_for() {
+    on_both(|place| {
+        let ann: Vec<i64> = (0..5).map(|n| import_of(place, "ann", &format!("a{n}"), n)).collect();
+        let ben: Vec<i64> =
+            (10..12).map(|n| import_of(place, "ben", &format!("b{n}"), n)).collect();
+        let next = |wanted| {
+            let job = place.store.claim("w", wanted, at(20), at(50)).unwrap();
+            job.map(|job| job.id)
+        };
+        let end = |job| {
+            place.store.end(job, "w", JobState::Completed, None, None, at(30)).unwrap();
+        };
+        assert_eq!(next(Wanted::Any), Some(ann[0]));
+        assert_eq!(next(Wanted::OfIdlePeople), Some(ben[0]), "none of ben's runs");
+        assert_eq!(next(Wanted::OfIdlePeople), None);
+        end(ann[0]);
+        end(ben[0]);
+        let cat = import_of(place, "cat", "c", 15);
+        // Who had none yet goes first, then who was served longest ago.
+        assert_eq!(next(Wanted::Any), Some(cat));
+        end(cat);
+        let mut rest = Vec::new();
+        while let Some(job) = next(Wanted::Any) {
+            rest.push(job);
+            end(job);
+        }
+        assert_eq!(rest, [ann[1], ben[1], ann[2], ann[3], ann[4]]);
     });
 }
 
@@ -105,7 +144,7 @@ fn no_two_workers_take_one_job() {
                     let name = format!("w{worker}");
                     let mut misses = 0;
                     while misses < 3 {
-                        match store.claim(&name, None, at(100), at(200)).unwrap() {
+                        match store.claim(&name, Wanted::Any, at(100), at(200)).unwrap() {
                             Some(job) => taken.lock().unwrap().push(job.id),
                             None => misses += 1,
                         }
@@ -124,8 +163,9 @@ fn a_silent_workers_job_is_taken_over() {
     on_both(|place| {
         place.add("c", "x");
         let job = place.export("d", &everything());
-        let take =
-            |worker, now, until| place.store.claim(worker, Some(job), at(now), at(until)).unwrap();
+        let take = |worker, now, until| {
+            place.store.claim(worker, Wanted::One(job), at(now), at(until)).unwrap()
+        };
         assert!(take("a", 200, 300).is_some());
         assert!(take("b", 300, 400).is_none(), "the lease holds to its last moment");
         assert!(!place.store.keep(job, "a", &JobProgress::default(), at(350)).unwrap());
@@ -178,8 +218,9 @@ fn a_job_that_kills_its_workers_fails() {
     on_both(|place| {
         let job = import(place, "j", 0);
         let attempts = i64::try_from(JOB_ATTEMPTS).unwrap();
-        let take =
-            |n: i64| place.store.claim("w", Some(job), at(n * 100), at(n * 100 + 50)).unwrap();
+        let take = |n: i64| {
+            place.store.claim("w", Wanted::One(job), at(n * 100), at(n * 100 + 50)).unwrap()
+        };
         for n in 1..=attempts {
             assert_eq!(take(n).unwrap().attempts, n.unsigned_abs());
         }
@@ -226,7 +267,7 @@ fn a_cancelled_job_ends_when_its_worker_hears_of_it() {
         assert_eq!(place.job(running).state, JobState::Running);
         assert!(place.store.keep(running, "w", &JobProgress::default(), at(1000)).unwrap());
         place.store.end(running, "w", JobState::Cancelled, None, None, at(310)).unwrap();
-        assert!(place.store.claim("v", None, at(1001), at(2000)).unwrap().is_none());
+        assert!(place.store.claim("v", Wanted::Any, at(1001), at(2000)).unwrap().is_none());
         assert_eq!(place.job(silent).state, JobState::Cancelled);
         is_lost(place, silent, "w");
         assert!(place.store.retry(&place.scope(), queued).unwrap());
@@ -234,7 +275,7 @@ fn a_cancelled_job_ends_when_its_worker_hears_of_it() {
         assert!(!again.is_cancelled);
         place.store.cancel(&place.scope(), queued, at(400)).unwrap();
         place.store.give_back(queued, "w").unwrap();
-        assert!(place.store.claim("v", Some(queued), at(500), at(600)).unwrap().is_none());
+        assert!(place.store.claim("v", Wanted::One(queued), at(500), at(600)).unwrap().is_none());
         assert_eq!(place.job(queued).state, JobState::Cancelled);
     });
 }
@@ -348,10 +389,10 @@ fn a_lease_that_a_wrong_clock_wrote_is_none() {
         let [long, cancelled] = [1, 2].map(|n| import(place, &format!("{n}"), n));
         for job in [long, cancelled] {
             // A worker whose clock is a day ahead, and that is killed.
-            place.store.claim("ahead", Some(job), at(day), at(day + 30)).unwrap().unwrap();
+            place.store.claim("ahead", Wanted::One(job), at(day), at(day + 30)).unwrap().unwrap();
         }
         assert!(place.store.cancel(&place.scope(), cancelled, at(60)).unwrap());
-        let claim = |now, until| place.store.claim("w", None, at(now), at(until)).unwrap();
+        let claim = |now, until| place.store.claim("w", Wanted::Any, at(now), at(until)).unwrap();
         assert_eq!(claim(100, 130).map(|job| job.id), Some(long));
         assert_eq!(place.job(cancelled).state, JobState::Cancelled);
         // One whose clock is some minutes ahead has it.

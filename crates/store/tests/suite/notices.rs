@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use retort_model::bounds::JOB_ATTEMPTS;
 use retort_model::{JobKind, JobState, ProjectRole, Scope};
-use retort_store::{Delivery, DeliveryState, NewExport, NewImport, Notice, Store};
+use retort_store::{Delivery, DeliveryState, NewExport, NewImport, Notice, Store, Wanted};
 
 use crate::support::*;
 
@@ -86,10 +86,10 @@ fn what_no_worker_lives_to_end_is_told_too() {
         let killer = place.export("killer", &everything());
         for attempt in 0..JOB_ATTEMPTS as i64 {
             let now = 2000 + attempt * 10;
-            let taken = store.claim("v", Some(killer), at(now), at(now + 1)).unwrap();
+            let taken = store.claim("v", Wanted::One(killer), at(now), at(now + 1)).unwrap();
             assert!(taken.is_some(), "{attempt}");
         }
-        assert!(store.claim("v", None, at(5000), at(5001)).unwrap().is_none());
+        assert!(store.claim("v", Wanted::Any, at(5000), at(5001)).unwrap().is_none());
         let told: Vec<_> =
             notices(place, "ann").into_iter().map(|one| (one.job, one.state)).collect();
         assert_eq!(told, [(lost, JobState::Cancelled), (killer, JobState::Failed)]);

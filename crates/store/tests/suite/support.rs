@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use retort_model::{Action, JobState, Relation, Scope, Selection, Time};
 use retort_store::{
     Compared, Comparing, Error, Importer, Incoming, Job, NewAudit, NewDataset, NewExport, NewShare,
-    Store, Summary, Taken,
+    Store, Summary, Taken, Wanted,
 };
 use tempfile::TempDir;
 
@@ -117,7 +117,10 @@ impl Place {
 
     /// Takes that job for a worker until moment 1000.
     pub fn claim(&self, worker: &str, job: i64) -> Job {
-        self.store.claim(worker, Some(job), at(200), at(1000)).unwrap().expect("a job to take")
+        self.store
+            .claim(worker, Wanted::One(job), at(200), at(1000))
+            .unwrap()
+            .expect("a job to take")
     }
 
     /// Has a dataset made of what the selection means.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use retort_model::{Grants, ItemKind, ItemSelection, JobKind, ProjectRole, Selection};
 use retort_service::{
     Caller, ExportRequest, Identity, IntakeRequest, Nobody, Observer, Origin, Person, Progress,
-    Service, ShareRequest, ThroughProvider,
+    Service, ShareRequest, ThroughProvider, Wanted,
 };
 use retort_web::wire::Making;
 use serde_json::json;
@@ -152,7 +152,10 @@ impl Life {
                 let service = Arc::clone(service);
                 let working = std::thread::spawn(move || {
                     let running = AtomicBool::new(false);
-                    matches!(service.work_one(Some(id), &gate, &running), Ok(Some((_, Ok(_)))))
+                    matches!(
+                        service.work_one(Wanted::One(id), &gate, &running),
+                        Ok(Some((_, Ok(_))))
+                    )
                 });
                 waits.recv().unwrap();
                 Thing::Running(go, working)
@@ -275,7 +278,7 @@ impl Life {
 /// Does a job; whether something came of it.
 fn works(service: &Service, id: i64) -> bool {
     let running = AtomicBool::new(false);
-    matches!(service.work_one(Some(id), &Nobody, &running), Ok(Some((_, Ok(_)))))
+    matches!(service.work_one(Wanted::One(id), &Nobody, &running), Ok(Some((_, Ok(_)))))
 }
 
 /// What all lives have in common.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use retort_model::{Grants, JobKind, ProjectRole, Selection};
 use retort_service::{
     Caller, ExportOptions, ExportRequest, IntakeRequest, NewOriginal, Nobody, Person, Project,
-    Service, ShareRequest, TokenRequest,
+    Service, ShareRequest, TokenRequest, Wanted,
 };
 use serde_json::{Value, json};
 
@@ -729,7 +729,7 @@ impl Stage {
 
     fn work(&self, id: i64) {
         let running = std::sync::atomic::AtomicBool::new(false);
-        let _ = self.service.work_one(Some(id), &Nobody, &running).unwrap();
+        let _ = self.service.work_one(Wanted::One(id), &Nobody, &running).unwrap();
     }
 
     fn import(&self) -> i64 {
