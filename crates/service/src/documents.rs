@@ -1,5 +1,6 @@
 //! Documents looked at and taken away, and their original files.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use retort_engine::DatasetPlan;
@@ -195,21 +196,21 @@ impl Service {
     ///
     /// # Errors
     /// Those of the store.
-    pub fn cited(&self, caller: &Caller, line: &[u8]) -> Result<Vec<(String, String)>, Error> {
+    pub fn cited(&self, caller: &Caller, line: &[u8]) -> Result<HashMap<String, String>, Error> {
         let read = std::str::from_utf8(line).ok().and_then(|line| canonical::read(line).ok());
         let Some(conversation) = read.filter(|_| sees_documents(caller).is_ok()) else {
-            return Ok(Vec::new());
+            return Ok(HashMap::new());
         };
-        let mut found: Vec<(String, String)> = Vec::new();
+        let (mut sought, mut found) = (HashSet::new(), HashMap::new());
         for raw in conversation.messages().flat_map(|message| &message.contexts).take(CITATIONS) {
-            if found.iter().any(|(text, _)| text == raw.as_str()) {
+            if !sought.insert(raw.as_str()) {
                 continue;
             }
             let Ok(context) = Value::parse(raw.as_str()) else { continue };
             let text = |name: &str| context.get(name).and_then(Value::as_str);
             let (path, url) = (text("s3_path"), text("url"));
             if let Some(document) = self.store.document_at(&caller.scope(), path, url)? {
-                found.push((raw.as_str().to_owned(), document.id));
+                found.insert(raw.as_str().to_owned(), document.id);
             }
         }
         Ok(found)

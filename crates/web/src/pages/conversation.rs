@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::datasets::Row;
 use super::frame::{Frame, Posted, Visit};
-use super::records::{Linked, Said, said};
+use super::records::{Linked, Room, Said, said};
 use super::taken::{Path, Query};
 use super::words::moment;
 use super::{see_other, show, trouble};
@@ -77,6 +77,8 @@ pub(super) struct RoundShown {
     pub(super) node: Option<String>,
     pub(super) tools: Vec<String>,
     pub(super) said: Vec<Said>,
+    /// How many of its messages there was no room for.
+    pub(super) cut: usize,
     pub(super) tokens: Option<String>,
     /// Which of several it is in its place, if there are several.
     pub(super) version: Option<Version>,
@@ -154,7 +156,7 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let text = String::from_utf8_lossy(&line);
         let conversation = canonical::read(&text).map_err(Problem::internal)?;
         let linked = |passage: &str| {
-            let (_, document) = cited.iter().find(|(text, _)| text == passage)?;
+            let document = cited.get(passage)?;
             Some(format!("/documents/{}", utf8_percent_encode(document, NON_ALPHANUMERIC)))
         };
         let shown = whole(frame, &summary, (&conversation, &linked), leaf, &shares, can_share);
@@ -180,12 +182,13 @@ fn whole(
     shares: &[Share],
     can_share: bool,
 ) -> Page {
-    let (rounds, left) = rounds(conversation, leaf, linked);
+    let mut room = Room::of_page();
+    let (rounds, left) = rounds(conversation, leaf, linked, &mut room);
     let tasks = conversation.tasks.iter().map(|task| {
         let agent = task.agent.as_ref().map(|agent| agent.decoded().into_owned());
         let name = agent.unwrap_or_else(|| task.id.decoded().into_owned());
         let messages = task.rounds.iter().take(ROUNDS).flat_map(|round| &round.messages);
-        (name, said(messages, linked))
+        (name, said(messages, linked, &mut room))
     });
     let shares = shares.iter().map(|share| {
         let until = share.expires_at.map(|at| format!("expires {} UTC", moment(Some(at))));
@@ -229,11 +232,15 @@ pub(super) fn rounds(
     conversation: &Conversation<'_>,
     leaf: Option<usize>,
     linked: &Linked<'_>,
+    room: &mut Room,
 ) -> (Vec<RoundShown>, usize) {
     let leaf = leaf.filter(|&leaf| leaf < conversation.rounds.len()).or(conversation.current);
     let path = conversation.path_to(leaf);
     let tree = Tree::of(conversation);
-    let shown = path.iter().take(ROUNDS).filter_map(|&place| {
+    let shown = path.iter().take(ROUNDS).map_while(|&place| {
+        if room.is_full() {
+            return None;
+        }
         let round = conversation.rounds.get(place)?;
         let siblings = tree.children_of(conversation.parent_of(place));
         let at = siblings.binary_search(&place).unwrap_or(0);
@@ -253,16 +260,22 @@ pub(super) fn rounds(
                 (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
             format!("{input} tokens in, {output} out")
         });
+        let tools = round.tools.iter().map(|tool| tool_name(tool.as_str()));
+        let tools = tools.take_while(|name| room.take(name)).collect();
+        let messages = said(&round.messages, linked, room);
         Some(RoundShown {
             number: round.number,
             node: round.node.as_ref().map(|node| node.decoded().into_owned()),
-            tools: round.tools.iter().map(|tool| tool_name(tool.as_str())).collect(),
-            said: said(&round.messages, linked),
+            tools,
+            cut: round.messages.len() - messages.len(),
+            said: messages,
             tokens,
             version,
         })
     });
-    (shown.collect(), path.len().saturating_sub(ROUNDS))
+    let shown: Vec<_> = shown.collect();
+    let left = path.len().saturating_sub(shown.len());
+    (shown, left)
 }
 
 /// The rounds of a conversation by what they follow, found in one walk: a stranger may have made the tree.
@@ -470,7 +483,7 @@ mod tests {
     }
 
     fn shown(conversation: &Conversation<'_>) -> Vec<RoundShown> {
-        rounds(conversation, None, &|_| None).0
+        rounds(conversation, None, &|_| None, &mut Room::of_page()).0
     }
 
     #[test]
@@ -479,7 +492,7 @@ mod tests {
         let parents =
             [Parent::Root, Parent::Round(0), Parent::Round(1), Parent::Round(0), Parent::Root];
         let one = tree(5, |place| parents[place]);
-        let (path, _) = rounds(&one, Some(3), &|_| None);
+        let (path, _) = rounds(&one, Some(3), &|_| None, &mut Room::of_page());
         let versions: Vec<_> = path
             .iter()
             .filter_map(|round| round.version.as_ref())
@@ -487,6 +500,20 @@ mod tests {
             .collect();
         assert_eq!(versions, [(1, 2, None, Some(4)), (2, 2, Some(2), None)]);
         assert_eq!(shown(&one)[0].version.as_ref().and_then(|one| one.before), Some(2));
+    }
+
+    #[test]
+    fn a_page_has_room_for_the_beginning_of_any_conversation() {
+        let text = "<".repeat(30_000);
+        let message =
+            || Message { content: Some(Content::Text((&*text).into())), ..Message::default() };
+        let mut one = tree(3, |_| Parent::Previous);
+        one.rounds[1].messages = (0..100).map(|_| message()).collect();
+        let (shown, left) = rounds(&one, None, &|_| None, &mut Room::of_page());
+        assert_eq!((shown.len(), left), (2, 1), "the third round has no room");
+        let said = &shown[1].said;
+        // Each is cut to 20,000 characters, which take five times as many bytes.
+        assert_eq!((said.len(), shown[1].cut), (42, 58));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 use retort_json::RawJson;
+use retort_model::bounds::PAGE_BYTES;
 use retort_model::{Content, Label, Message, PartKind, Role};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -286,14 +287,46 @@ pub(super) struct Said {
 /// Where the document of a passage is, by the passage's JSON text.
 pub(super) type Linked<'l> = dyn Fn(&str) -> Option<String> + 'l;
 
-/// Messages as a page shows them; results name the tools that were called.
+/// Room on a page, in bytes: a conversation of any size makes a page that browsers can show.
+pub(super) struct Room(usize);
+
+/// Bytes of HTML around a text.
+const AROUND_BYTES: usize = 200;
+
+/// Bytes that a character takes more when it is escaped in HTML (`&#34;`).
+const ESCAPED_BYTES: usize = 4;
+
+impl Room {
+    /// All of a page's.
+    pub(super) fn of_page() -> Self {
+        Self(PAGE_BYTES)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// Takes room for a text, if any is left.
+    pub(super) fn take(&mut self, text: &str) -> bool {
+        let is_there = !self.is_full();
+        let escaped = text.bytes().filter(|byte| b"<>&\"'".contains(byte)).count();
+        self.0 = self.0.saturating_sub(text.len() + escaped * ESCAPED_BYTES + AROUND_BYTES);
+        is_there
+    }
+}
+
+/// Messages as a page shows them, for as long as there is room; results name the tools that were called.
 pub(super) fn said<'m, 'a: 'm>(
     messages: impl IntoIterator<Item = &'m Message<'a>>,
     linked: &Linked<'_>,
+    room: &mut Room,
 ) -> Vec<Said> {
     let mut called = HashMap::new();
     let mut all = Vec::new();
     for message in messages {
+        if room.is_full() {
+            break;
+        }
         for call in &message.tool_calls {
             called.insert(call.id.decoded().into_owned(), call.name.decoded().into_owned());
         }
@@ -303,20 +336,32 @@ pub(super) fn said<'m, 'a: 'm>(
             let name = || message.name.as_ref().map(|name| name.decoded().into_owned());
             by_call.or_else(name).unwrap_or_default()
         });
-        all.push(one_said(message, result_of, linked));
+        all.push(one_said(message, result_of, linked, room));
     }
     all
 }
 
-fn one_said(message: &Message<'_>, result_of: Option<String>, linked: &Linked<'_>) -> Said {
-    let text = message.words().decoded().into_owned();
+fn one_said(
+    message: &Message<'_>,
+    result_of: Option<String>,
+    linked: &Linked<'_>,
+    room: &mut Room,
+) -> Said {
+    let text = cut(&message.words().decoded());
+    let is_prose = message.role == Role::Assistant;
+    let html = if is_prose { markdown(&text) } else { String::new() };
+    room.take(if is_prose { &html } else { &text });
     let (mut images, mut attached) = (Vec::new(), Vec::new());
     if let Some(Content::Parts(parts)) = &message.content {
         for part in parts.iter().filter(|part| part.kind != PartKind::Text) {
             let raw = part.raw.as_ref().map(RawJson::as_str).unwrap_or_default();
             match picture(raw) {
-                Some(picture) if part.kind == PartKind::Image => images.push(picture),
-                _ => attached.push(part.kind.to_string()),
+                Some(picture) if part.kind == PartKind::Image && picture.len() < room.0 => {
+                    room.take(&picture);
+                    images.push(picture);
+                }
+                _ if room.take("") => attached.push(part.kind.to_string()),
+                _ => break,
             }
         }
     }
@@ -332,8 +377,20 @@ fn one_said(message: &Message<'_>, result_of: Option<String>, linked: &Linked<'_
         Label::Rejected => "rejected",
     });
     let train = message.train.map(|train| if train { "trained on" } else { "not trained on" });
-    let is_prose = message.role == Role::Assistant;
-    let text = cut(&text);
+    let reasoning = message.reasoning.as_ref().map(|text| cut(&text.decoded()));
+    room.take(reasoning.as_deref().unwrap_or_default());
+    let calls = message
+        .tool_calls
+        .iter()
+        .map(|call| (call.name.decoded().into_owned(), cut(&call.arguments.decoded())));
+    let calls = calls.take_while(|(name, arguments)| room.take(name) && room.take(arguments));
+    let calls = calls.collect();
+    let contexts = message.contexts.iter().map(|raw| {
+        let (name, text) = context(raw.as_str());
+        (name, text, linked(raw.as_str()))
+    });
+    let contexts = contexts.take_while(|(name, text, _)| room.take(name) && room.take(text));
+    let contexts = contexts.collect();
     Said {
         who: match message.role {
             Role::User => "user".into(),
@@ -342,24 +399,13 @@ fn one_said(message: &Message<'_>, result_of: Option<String>, linked: &Linked<'_
             Role::Tool => "tool".into(),
             Role::Other => message.role_word().into_owned(),
         },
-        html: if is_prose { markdown(&text) } else { String::new() },
+        html,
         text: if is_prose { String::new() } else { text },
-        reasoning: message.reasoning.as_ref().map(|text| cut(&text.decoded())),
-        calls: message
-            .tool_calls
-            .iter()
-            .map(|call| (call.name.decoded().into_owned(), cut(&call.arguments.decoded())))
-            .collect(),
+        reasoning,
+        calls,
         images,
         attached,
-        contexts: message
-            .contexts
-            .iter()
-            .map(|raw| {
-                let (name, text) = context(raw.as_str());
-                (name, text, linked(raw.as_str()))
-            })
-            .collect(),
+        contexts,
         feedback,
         error: message.error.as_ref().map(|error| cut(&error.decoded())),
         marks: label.into_iter().chain(train).collect(),

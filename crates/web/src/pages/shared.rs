@@ -11,6 +11,7 @@ use retort_service::Shared;
 use serde::Deserialize;
 
 use super::conversation::{RoundShown, rounds};
+use super::records::Room;
 use super::taken::{Form, Path, Query};
 use super::words::{date, sentence};
 use super::{show_public, trouble};
@@ -100,7 +101,7 @@ async fn open_shared(
 async fn shown(app: &App, link: String, leaf: Option<usize>, shared: Shared) -> Response {
     let shown = app.answer(move |service| {
         let files = service.attachments(&shared)?;
-        let (rounds, left) = rounds(&shared.conversation()?, leaf, &|_| None);
+        let (rounds, left) = rounds(&shared.conversation()?, leaf, &|_| None, &mut Room::of_page());
         let files = (0..).zip(&files).map(|(number, file): (usize, _)| {
             let size = format!("{} kB", (file.bytes.len() as u64).div_ceil(1000));
             (file.name.clone(), size, format!("/api/v1/shared/{link}/files/{number}"))
