@@ -19,14 +19,14 @@ pub const CALLS: u32 = 16;
 /// After how long a call is no longer a short one, which others wait for: a page takes a few milliseconds.
 pub const LONG_CALL: Duration = Duration::from_millis(50);
 
-/// How far calls that use much of the processors stand behind the others, as `nice` counts: beside one of the usual
-/// priority they get a thirtieth of a core, and all of it that nobody else wants.
+/// The niceness of calls that use much of the processors: beside one of the usual priority they get a thirtieth of a
+/// core, and all of it that nobody else wants.
 pub const SLOW_NICENESS: i32 = 15;
 
-/// How far threads of downloads stand behind: behind everything, as the network is slower in any case.
+/// The niceness of threads of downloads: behind everything, as the network is slower in any case.
 pub const DOWNLOAD_NICENESS: i32 = 19;
 
-/// How far the worker's threads stand behind those that answer, and before those of slow calls.
+/// The niceness of the worker's threads: behind those that answer, and before those of slow calls.
 pub const WORKER_NICENESS: i32 = 10;
 
 /// Into how many parts a core is divided: calls of one person or address use one of each core's at usual priority.

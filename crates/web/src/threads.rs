@@ -18,7 +18,7 @@ use crate::bounds::THREAD_IDLE;
 pub(crate) struct Threads(Arc<Pool>);
 
 struct Pool {
-    /// How far its threads stand behind others, as `nice` counts.
+    /// The niceness of its threads; 0 for that of the process.
     niceness: i32,
     state: Mutex<State>,
     ready: Condvar,
@@ -54,7 +54,7 @@ pub(crate) struct Running<T> {
 }
 
 impl<T> Running<T> {
-    /// Puts the call behind others, if it runs.
+    /// Gives the call's thread this niceness, if it runs.
     pub(crate) fn lower(&self, niceness: i32) {
         let mut seated = self.seat.lock();
         if let Some(thread) = seated.thread {
@@ -70,7 +70,7 @@ impl Seat {
 }
 
 impl Threads {
-    /// A pool whose threads stand so far behind others.
+    /// A pool whose threads have this niceness; 0 for that of the process.
     pub(crate) fn new(niceness: i32) -> Self {
         Self(Arc::new(Pool { niceness, state: Mutex::default(), ready: Condvar::new() }))
     }
@@ -153,7 +153,7 @@ fn this_thread() -> Option<i32> {
     None
 }
 
-/// Lowers the priority of a thread, or of this one; whether it did.
+/// Gives a thread, or this one, another niceness; whether the system let it.
 fn set_niceness(thread: Option<i32>, niceness: i32) -> bool {
     #[cfg(target_os = "linux")]
     {
@@ -167,7 +167,7 @@ fn set_niceness(thread: Option<i32>, niceness: i32) -> bool {
     }
 }
 
-/// Has this thread, and those that it begins, stand behind those that answer short requests.
+/// Gives this thread, and those that it begins, a niceness, so that those that answer short requests go first.
 pub fn stand_back(niceness: i32) {
     set_niceness(None, niceness);
 }
@@ -231,11 +231,11 @@ mod tests {
             niceness().unwrap()
         });
         begins.recv().unwrap();
-        long.lower(usual + 3);
+        long.lower(18);
         go.send(()).unwrap();
-        assert_eq!(long.returned.await, Ok(usual + 3));
+        assert_eq!(long.returned.await, Ok(18));
         assert_eq!(threads.run(move || niceness().unwrap()).returned.await, Ok(usual));
-        let low = Threads::new(usual + 5);
-        assert_eq!(low.run(move || niceness().unwrap()).returned.await, Ok(usual + 5));
+        let low = Threads::new(19);
+        assert_eq!(low.run(move || niceness().unwrap()).returned.await, Ok(19));
     }
 }
