@@ -9,7 +9,7 @@ use retort_formats::import;
 use retort_formats::import::ImportFormat;
 use retort_model::{
     DateRange, DocumentSelection, ItemSelection, Kind, RunSelection, RunSource, RunStatus,
-    Selection, Status, Time, bounds,
+    Selection, Status, Time, bounds, check_search,
 };
 use retort_service::{ByKind, ConvertPlan, Input, ReadOptions};
 
@@ -234,22 +234,32 @@ impl Reading {
     }
 }
 
-impl From<Filtering> for Selection {
-    fn from(filtering: Filtering) -> Self {
-        Self {
-            search: filtering.search,
+/// The texts that are searched for, bounded as a server bounds them.
+pub fn searched(texts: Vec<String>) -> Result<Vec<String>, Failure> {
+    check_search(&texts)?;
+    Ok(texts)
+}
+
+impl TryFrom<Filtering> for Selection {
+    type Error = Failure;
+
+    fn try_from(filtering: Filtering) -> Result<Self, Failure> {
+        Ok(Self {
+            search: searched(filtering.search)?,
             created: DateRange { from: filtering.created_from, before: filtering.created_before },
             kinds: filtering.kinds,
             statuses: filtering.statuses,
             ids: filtering.ids.into_iter().collect(),
             ..Self::default()
-        }
+        })
     }
 }
 
-impl From<Selecting> for Selection {
-    fn from(selecting: Selecting) -> Self {
-        Self { limit: selecting.limit, ..selecting.filtering.into() }
+impl TryFrom<Selecting> for Selection {
+    type Error = Failure;
+
+    fn try_from(selecting: Selecting) -> Result<Self, Failure> {
+        Ok(Self { limit: selecting.limit, ..selecting.filtering.try_into()? })
     }
 }
 
@@ -277,14 +287,16 @@ impl From<RunNarrowing> for RunSelection {
     }
 }
 
-impl From<RunFiltering> for RunSelection {
-    fn from(filtering: RunFiltering) -> Self {
-        Self {
-            search: filtering.search,
+impl TryFrom<RunFiltering> for RunSelection {
+    type Error = Failure;
+
+    fn try_from(filtering: RunFiltering) -> Result<Self, Failure> {
+        Ok(Self {
+            search: searched(filtering.search)?,
             statuses: filtering.statuses,
             ids: filtering.ids.into_iter().collect(),
             ..filtering.narrowing.into()
-        }
+        })
     }
 }
 
@@ -292,7 +304,7 @@ impl Exporting {
     /// What is meant. Texts, ids and the limit are asked of either kind.
     pub fn selection(self) -> Result<ItemSelection, Failure> {
         let of_runs = RunSelection { statuses: self.run_statuses, ..self.narrowing.into() };
-        let selection = Selection::from(self.selecting);
+        let selection = Selection::try_from(self.selecting)?;
         if self.documents {
             let of_documents = Selection {
                 search: selection.search.clone(),
@@ -335,7 +347,7 @@ impl Choosing {
     /// What was chosen. Without a status, ids mean conversations of any, and a filter those of `statuses`, where
     /// none stands for all but the deleted.
     pub fn selection(self, statuses: &[Status]) -> Result<Selection, Failure> {
-        let mut selection = Selection::from(self.filtering);
+        let mut selection = Selection::try_from(self.filtering)?;
         selection.ids.extend(self.conversations);
         match (self.all, selection == Selection::default()) {
             (false, true) => {
@@ -365,7 +377,7 @@ pub fn plan(
     Ok(ConvertPlan {
         inputs: reading.inputs(),
         from: reading.from(),
-        selection: selecting.into(),
+        selection: selecting.try_into()?,
         namespace: reading.namespace.clone(),
         dataset: records.0.resolve("preview".parse()?, None)?,
         by_kind: ByKind {

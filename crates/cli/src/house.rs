@@ -218,8 +218,16 @@ impl House {
     pub fn jobs(&self, most: usize, everyone: bool) -> Result<Vec<wire::Job>, Failure> {
         match self {
             Self::Here(opened) => {
-                let found = opened.service.jobs(&opened.caller, most)?;
-                Ok(found.iter().map(Into::into).collect())
+                let (mut jobs, mut after) = (Vec::<wire::Job>::new(), None);
+                loop {
+                    let wanted = most.saturating_sub(jobs.len()).clamp(1, bounds::PAGE_ITEMS);
+                    let (page, next) = opened.service.jobs(&opened.caller, after, wanted)?;
+                    jobs.extend(page.iter().map(wire::Job::from));
+                    after = next;
+                    if after.is_none() || jobs.len() >= most {
+                        return Ok(jobs);
+                    }
+                }
             }
             Self::There(client) => Ok(client.jobs(most, everyone)?),
         }
@@ -413,8 +421,7 @@ impl House {
         loop {
             let page = match self {
                 Self::Here(opened) => {
-                    let page = opened.service.shares(&opened.caller, after, SHARES)?;
-                    let next = page.last().filter(|_| page.len() == SHARES).map(|last| last.id);
+                    let (page, next) = opened.service.shares(&opened.caller, after, SHARES)?;
                     wire::Shares { shares: page.iter().map(Into::into).collect(), next }
                 }
                 Self::There(client) => client.shares(after)?,
@@ -565,8 +572,7 @@ impl House {
         match self {
             Self::Here(opened) => {
                 let filter = asked.filter().map_err(|problem| problem.detail().to_owned())?;
-                let entries = opened.service.audit(&opened.caller, &filter, after, most)?;
-                let next = entries.last().filter(|_| entries.len() == most).map(|last| last.id);
+                let (entries, next) = opened.service.audit(&opened.caller, &filter, after, most)?;
                 let entries = entries.iter().map(Into::into).collect();
                 Ok(wire::AuditPage { entries, next })
             }

@@ -7,6 +7,7 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, Grant, ProjectRole, Time};
 use retort_store::{AuditEntry, AuditFilter, NewAudit};
 
+use crate::browse::with_next;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::service::Service;
@@ -107,7 +108,7 @@ impl Service {
         }
     }
 
-    /// A page of the audit log, the newest first; `after` is the last entry of the page before.
+    /// A page of the audit log, the newest first, and its last entry if there are more; `after` is that of the page before.
     ///
     /// # Errors
     /// The caller does not own the project.
@@ -117,7 +118,7 @@ impl Service {
         filter: &AuditFilter,
         after: Option<i64>,
         most: usize,
-    ) -> Result<Vec<AuditEntry>, Error> {
+    ) -> Result<(Vec<AuditEntry>, Option<i64>), Error> {
         self.noting_refusal(caller, Action::Audit, "read", || {
             caller.needs(Grant::Manage)?;
             caller.needs_role(ProjectRole::Owner)
@@ -125,7 +126,8 @@ impl Service {
         let (project, most) = (caller.project.id, most.min(PAGE_ITEMS));
         // Whoever holds the store sees it all.
         let only_members = caller.person.is_some();
-        Ok(self.store.audit(project, only_members, filter, after, most)?)
+        let page = self.store.audit(project, only_members, filter, after, most)?;
+        Ok(with_next(page, |one| one.id))
     }
 
     /// The whole log, entry by entry, the newest first; that it was exported stands in it.
@@ -145,11 +147,11 @@ impl Service {
         self.audited(caller, Action::Audit, "exported", may)?;
         let mut after = None;
         loop {
-            let page = self.audit(caller, filter, after, PAGE_ITEMS)?;
+            let (page, next) = self.audit(caller, filter, after, PAGE_ITEMS)?;
             page.iter().try_for_each(&mut *take)?;
-            match page.last() {
-                Some(last) => after = Some(last.id),
-                None => return Ok(()),
+            after = next;
+            if after.is_none() {
+                return Ok(());
             }
         }
     }

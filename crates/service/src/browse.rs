@@ -250,6 +250,15 @@ impl Service {
     }
 }
 
+/// A page of a list, and its last row's number if there are more rows.
+pub(crate) fn with_next<T>(
+    (page, has_more): (Vec<T>, bool),
+    number: impl Fn(&T) -> i64,
+) -> (Vec<T>, Option<i64>) {
+    let next = page.last().filter(|_| has_more).map(number);
+    (page, next)
+}
+
 /// Keeps the items whose ids are in one space with the first's, so that nobody's import makes an id ambiguous for
 /// others. Of what another member imported for themselves, only the first is kept.
 pub fn keep_first_space<T>(

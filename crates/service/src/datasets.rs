@@ -9,7 +9,7 @@ use retort_formats::package::MANIFEST;
 use retort_model::{Action, DatasetName, Grant, ProjectRole, Scope};
 use retort_store::{Dataset, DatasetFile};
 
-use crate::browse::no_conversation;
+use crate::browse::{no_conversation, with_next};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::service::Service;
@@ -54,14 +54,27 @@ impl Service {
         Ok(still_theirs(caller, self.store.datasets(&caller.made())?))
     }
 
-    /// Everyone's datasets in the project, the newest first.
+    /// A page of the caller's datasets, the newest first, and its last dataset if there are more; with `everyone`, of all
+    /// in the project.
     ///
     /// # Errors
-    /// The caller is no owner of it; those of the store.
-    pub fn all_datasets(&self, caller: &Caller) -> Result<Vec<Dataset>, Error> {
+    /// The caller wants everyone's and is no owner of the project; those of the store.
+    pub fn dataset_page(
+        &self,
+        caller: &Caller,
+        everyone: bool,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Dataset>, Option<i64>), Error> {
         caller.needs(Grant::Export)?;
-        caller.needs_role(ProjectRole::Owner)?;
-        Ok(self.store.datasets(&caller.overseen())?)
+        if everyone {
+            caller.needs_role(ProjectRole::Owner)?;
+            let page = self.store.dataset_page(&caller.overseen(), after, most)?;
+            return Ok(with_next(page, |one| one.id));
+        }
+        let page = self.store.dataset_page(&caller.made(), after, most)?;
+        let (datasets, next) = with_next(page, |one| one.id);
+        Ok((still_theirs(caller, datasets), next))
     }
 
     /// One of the caller's datasets, to be read or changed.

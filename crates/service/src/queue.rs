@@ -13,6 +13,7 @@ use retort_model::{
 };
 use retort_store::{Job, NewExport, Order};
 
+use crate::browse::with_next;
 use crate::caller::Caller;
 use crate::documents::fit;
 use crate::error::Error;
@@ -191,49 +192,48 @@ impl Service {
 
     /// The names of the caller's datasets, and of their exports under way.
     fn names(&self, caller: &Caller) -> Result<HashSet<String>, Error> {
-        let datasets = self.store.datasets(&caller.own())?;
-        let mut jobs = self.store.jobs(&caller.own(), usize::MAX)?;
-        jobs.retain(|job| job.kind == JobKind::Export && !job.state.is_ended());
-        let datasets = datasets.into_iter().map(|dataset| dataset.name);
-        Ok(datasets.chain(jobs.into_iter().map(|job| job.name)).collect())
+        Ok(self.store.dataset_names(&caller.own())?)
     }
 
-    /// The caller's jobs, the newest first; for whoever holds the store's file, everyone's in the project.
+    /// A page of the caller's jobs, the newest first, and its last job if there are more; for whoever holds the store's
+    /// file, everyone's in the project.
     ///
     /// # Errors
-    /// Those of the store.
-    pub fn jobs(&self, caller: &Caller, most: usize) -> Result<Vec<Job>, Error> {
+    /// The caller's token is for neither kind; those of the store.
+    pub fn jobs(
+        &self,
+        caller: &Caller,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Job>, Option<i64>), Error> {
         let may = |job: &Job| caller.grants.has(needed(job.kind));
         if !caller.grants.has(Grant::Write) {
             caller.needs(Grant::Export)?;
         }
-        let mut jobs = self.store.jobs(&caller.made(), most)?;
+        let page = self.store.job_page(&caller.made(), None, after, most)?;
+        let (mut jobs, next) = with_next(page, |job| job.id);
         jobs.retain(may);
-        Ok(jobs)
+        Ok((jobs, next))
     }
 
-    /// The caller's jobs of a kind, the newest first.
+    /// A page of the caller's jobs of a kind, the newest first, and its last job if there are more; with `everyone`, of
+    /// all in the project.
     ///
     /// # Errors
-    /// Those of the store.
-    pub fn jobs_of(&self, caller: &Caller, kind: JobKind, most: usize) -> Result<Vec<Job>, Error> {
-        caller.needs(needed(kind))?;
-        Ok(self.store.jobs_of(&caller.made(), kind, most)?)
-    }
-
-    /// Everyone's jobs of a kind in the project, the newest first.
-    ///
-    /// # Errors
-    /// The caller is no owner of it; those of the store.
-    pub fn all_jobs_of(
+    /// The caller wants everyone's and is no owner of the project; those of the store.
+    pub fn jobs_of(
         &self,
         caller: &Caller,
-        kind: JobKind,
+        (kind, everyone): (JobKind, bool),
+        after: Option<i64>,
         most: usize,
-    ) -> Result<Vec<Job>, Error> {
+    ) -> Result<(Vec<Job>, Option<i64>), Error> {
         caller.needs(needed(kind))?;
-        caller.needs_role(ProjectRole::Owner)?;
-        Ok(self.store.jobs_of(&caller.overseen(), kind, most)?)
+        if everyone {
+            caller.needs_role(ProjectRole::Owner)?;
+        }
+        let scope = if everyone { caller.overseen() } else { caller.made() };
+        Ok(with_next(self.store.job_page(&scope, Some(kind), after, most)?, |job| job.id))
     }
 
     /// One of the caller's jobs, of that kind; for an owner, anyone's in the project.

@@ -8,7 +8,7 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, Conversation, Grant, PartKind, ProjectRole, Role, Time, canonical};
 use retort_store::{NewShare, Share, Summary};
 
-use crate::browse::{no_conversation, read, with_edits};
+use crate::browse::{no_conversation, read, with_edits, with_next};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::memory::take_for_item;
@@ -122,13 +122,15 @@ impl Service {
                 what: "conversation",
                 name: request.conversation.clone(),
             })?;
-            let all = self.store.shares(&caller.scope(), Some(summary.key), None, PAGE_ITEMS)?;
+            let (all, _) =
+                self.store.shares(&caller.scope(), Some(summary.key), None, PAGE_ITEMS)?;
             let made = all.into_iter().find(|share| share.id == id);
             Ok((made.ok_or_else(|| no_share(id))?, secret))
         })
     }
 
-    /// The links to conversations that the caller may see, the newest first.
+    /// A page of the links to conversations that the caller may see, the newest first, and its last link if there are
+    /// more.
     ///
     /// # Errors
     /// Those of the store.
@@ -137,9 +139,10 @@ impl Service {
         caller: &Caller,
         after: Option<i64>,
         most: usize,
-    ) -> Result<Vec<Share>, Error> {
+    ) -> Result<(Vec<Share>, Option<i64>), Error> {
         caller.needs(Grant::Share)?;
-        Ok(self.store.shares(&caller.scope(), None, after, most.min(PAGE_ITEMS))?)
+        let page = self.store.shares(&caller.scope(), None, after, most.min(PAGE_ITEMS))?;
+        Ok(with_next(page, |one| one.id))
     }
 
     /// The links to one conversation, the newest first; none for whose token makes no links.
@@ -150,7 +153,7 @@ impl Service {
         if !caller.grants.has(Grant::Share) {
             return Ok(Vec::new());
         }
-        Ok(self.store.shares(&caller.scope(), Some(summary.key), None, PAGE_ITEMS)?)
+        Ok(self.store.shares(&caller.scope(), Some(summary.key), None, PAGE_ITEMS)?.0)
     }
 
     /// Ends a link at once.

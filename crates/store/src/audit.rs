@@ -5,6 +5,7 @@ use retort_model::{Action, Time};
 use crate::dialect::{Row, Value};
 use crate::error::Error;
 use crate::filter::{Statement, ceiling, column_text, moment};
+use crate::page::{page_of, room_of};
 use crate::store::next;
 
 /// Something that was done, or refused.
@@ -119,15 +120,20 @@ impl crate::Store {
         filter: &AuditFilter,
         after: Option<i64>,
         most: usize,
-    ) -> Result<Vec<AuditEntry>, Error> {
+    ) -> Result<(Vec<AuditEntry>, bool), Error> {
         // Each half goes along the index and ends early; one condition for both would look at all there are.
         let mut statement = Statement::new("SELECT * FROM (");
-        push_entries(&mut statement, &Whose::Project(project), filter, after, most);
+        let wanted = most.saturating_add(1);
+        push_entries(&mut statement, &Whose::Project(project), filter, after, wanted);
         statement.push(" UNION ALL ");
         let others = if only_members { Whose::Members(project) } else { Whose::Anyone };
-        push_entries(&mut statement, &others, filter, after, most);
-        statement.push(") entries ORDER BY id DESC").at_most(most);
-        self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_entry))
+        push_entries(&mut statement, &others, filter, after, wanted);
+        statement.push(") entries ORDER BY id DESC").at_most(wanted);
+        let room = |entry: &AuditEntry| {
+            let texts = [&entry.person, &entry.address, &entry.request];
+            room_of(texts.into_iter().flatten().chain([&entry.object]))
+        };
+        self.read(|connection| page_of(connection, &statement, most, read_entry, room))
     }
 }
 

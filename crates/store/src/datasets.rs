@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::filter::{Statement, moment};
 use crate::items::table;
 use crate::jobs::{Job, refuse_taken};
+use crate::page::{page_of, room_of};
 use crate::store::{next, take_turn};
 
 /// A dataset.
@@ -158,6 +159,30 @@ impl crate::Store {
         statement.made_in(scope);
         statement.push(" ORDER BY id DESC");
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_dataset))
+    }
+
+    /// The datasets in a scope, the newest first: the first behind `after`, or of all, in a page bounded in bytes; and
+    /// whether there are more.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn dataset_page(
+        &self,
+        scope: &Scope,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Dataset>, bool), Error> {
+        let mut statement = Statement::new(DATASET);
+        statement.made_in(scope);
+        if let Some(after) = after {
+            statement.push(" AND id < ").int(after);
+        }
+        statement.push(" ORDER BY id DESC").at_most(most.saturating_add(1));
+        let room = |one: &Dataset| {
+            let node = one.node.as_deref().unwrap_or_default();
+            room_of([&one.creator, &one.name, &one.purpose, node])
+        };
+        self.read(|connection| page_of(connection, &statement, most, read_dataset, room))
     }
 
     /// The dataset of that name in a scope, or else of that number.

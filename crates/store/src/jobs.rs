@@ -1,5 +1,7 @@
 //! Jobs: the queue, the frozen selections of exports, their parts, and who holds what.
 
+use std::collections::HashSet;
+
 use retort_model::bounds::{FAILED_JOB_DAYS, JOB_ATTEMPTS};
 use retort_model::{
     DocumentSelection, ItemKind, ItemSelection, JobKind, JobState, ProjectRole, RunSelection,
@@ -16,6 +18,7 @@ use crate::filter::{
 };
 use crate::items::table;
 use crate::notices::notify;
+use crate::page::{page_of, room_of};
 use crate::run_filter::{flows_meant, page_by, push_runs};
 use crate::store::{next, take_turn};
 
@@ -621,15 +624,47 @@ let who = (new.creator, new.person, new.needs);
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_job))
     }
 
-    /// The jobs of a kind in a scope, the newest first.
+    /// The jobs in a scope, of a kind or of any, the newest first: the first behind `after`, or of all, in a page bounded
+    /// in bytes; and whether there are more.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn jobs_of(&self, scope: &Scope, kind: JobKind, most: usize) -> Result<Vec<Job>, Error> {
+    pub fn job_page(
+        &self,
+        scope: &Scope,
+        kind: Option<JobKind>,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Job>, bool), Error> {
         let mut statement = Statement::new(JOB);
-        statement.made_in(scope).push(" AND kind = ").text(kind.as_str());
-        statement.push(" ORDER BY id DESC").at_most(most);
-        self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_job))
+        statement.made_in(scope);
+        if let Some(kind) = kind {
+            statement.push(" AND kind = ").text(kind.as_str());
+        }
+        if let Some(after) = after {
+            statement.push(" AND id < ").int(after);
+        }
+        statement.push(" ORDER BY id DESC").at_most(most.saturating_add(1));
+        let room = |job: &Job| {
+            let report = job.report.as_ref().map_or(0, String::len);
+            let error = job.error.as_deref().unwrap_or_default();
+            room_of([&job.name, &job.creator, error]) + job.plan.len() + report
+        };
+        self.read(|connection| page_of(connection, &statement, most, read_job, room))
+    }
+
+    /// The names of the datasets in a scope, and of those that are being exported.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn dataset_names(&self, scope: &Scope) -> Result<HashSet<String>, Error> {
+        let mut statement = Statement::new("SELECT name FROM dataset");
+        statement.made_in(scope).push(" UNION SELECT name FROM job").made_in(scope);
+        statement.push(" AND kind = 'export' AND state IN ('queued', 'running')");
+        let names = self.read(|connection| {
+            connection.rows(&statement.sql, &statement.values(), |row| row.text(0))
+        })?;
+        Ok(names.into_iter().collect())
     }
 
     /// Forgets what imports were called and what came of them, which names their files; each has another plan.

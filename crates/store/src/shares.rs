@@ -6,6 +6,7 @@ use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
 use crate::filter::{PURGED, Statement, column_text, moment, number_of_status};
 use crate::listing::{SUMMARY, SUMMARY_COLUMNS, Summary, read_summary};
+use crate::page::{page_of, room_of};
 use crate::sessions::SecretHash;
 use crate::store::{next, take_turn};
 
@@ -181,7 +182,7 @@ impl crate::Store {
         conversation: Option<i64>,
         after: Option<i64>,
         most: usize,
-    ) -> Result<Vec<Share>, Error> {
+    ) -> Result<(Vec<Share>, bool), Error> {
         let mut statement = Statement::new(format!("SELECT {SHARE}{SHARED}"));
         statement.held_in(scope).push(" AND s.project = ").int(scope.project);
         if let Some(conversation) = conversation {
@@ -190,10 +191,13 @@ impl crate::Store {
         if let Some(after) = after {
             statement.push(" AND s.id < ").int(after);
         }
-        statement.push(" ORDER BY s.id DESC").at_most(most);
-        self.read(|connection| {
-            connection.rows(&statement.sql, &statement.values(), |row| Ok(read_share(row, 0)?.0))
-        })
+        statement.push(" ORDER BY s.id DESC").at_most(most.saturating_add(1));
+        let read = |row: &Row<'_>| Ok(read_share(row, 0)?.0);
+        let room = |share: &Share| {
+            let title = share.title.as_deref().unwrap_or_default();
+            room_of([&share.conversation_id, title, &share.creator])
+        };
+        self.read(|connection| page_of(connection, &statement, most, read, room))
     }
 
     /// Takes away a link to a conversation in a scope; which it was.

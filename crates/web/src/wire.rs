@@ -499,6 +499,8 @@ pub struct Event {
 pub struct Jobs {
     /// The jobs.
     pub jobs: Vec<Job>,
+    /// What `after` is for the next page; null on the last.
+    pub next: Option<i64>,
 }
 
 /// An export that is asked for.
@@ -596,6 +598,8 @@ impl From<&retort_service::Dataset> for Dataset {
 pub struct Datasets {
     /// The datasets.
     pub datasets: Vec<Dataset>,
+    /// What `after` is for the next page; null on the last.
+    pub next: Option<i64>,
 }
 
 /// Another name.

@@ -18,9 +18,6 @@ pub(super) const IDS_PER_ADDRESS: usize = 40;
 /// Bytes of ids that one address names, at most.
 const ID_BYTES_PER_ADDRESS: usize = 8 << 10;
 
-/// Jobs that a server lists, at most.
-const JOBS: usize = 1000;
-
 /// A request that changes something, by its address.
 type Place<'p> = &'p [&'p str];
 
@@ -225,10 +222,19 @@ impl Client {
         most: usize,
         everyone: bool,
     ) -> Result<Vec<wire::Job>, ClientError> {
-        let mut query = vec![("limit", most.clamp(1, JOBS).to_string())];
-        query.extend(everyone.then(|| ("everyone", "true".to_owned())));
-        let found: wire::Jobs = self.get(&[jobs_place(kind)], query)?;
-        Ok(found.jobs)
+        let (mut jobs, mut after) = (Vec::new(), None);
+        loop {
+            let wanted = most.saturating_sub(jobs.len()).clamp(1, bounds::PAGE_ITEMS);
+            let mut query = vec![("limit", wanted.to_string())];
+            query.extend(everyone.then(|| ("everyone", "true".to_owned())));
+            query.extend(after.map(|id: i64| ("after", id.to_string())));
+            let page: wire::Jobs = self.get(&[jobs_place(kind)], query)?;
+            jobs.extend(page.jobs);
+            after = page.next;
+            if after.is_none() || jobs.len() >= most {
+                return Ok(jobs);
+            }
+        }
     }
 
     /// The newest jobs that the token lets one see.
@@ -268,10 +274,18 @@ impl Client {
     }
 
     pub fn datasets(&self, everyone: bool) -> Result<Vec<wire::Dataset>, ClientError> {
-        let query: Query<'_> =
-            everyone.then(|| ("everyone", "true".to_owned())).into_iter().collect();
-        let found: wire::Datasets = self.get(&["datasets"], query)?;
-        Ok(found.datasets)
+        let (mut datasets, mut after) = (Vec::new(), None);
+        loop {
+            let mut query = Query::new();
+            query.extend(everyone.then(|| ("everyone", "true".to_owned())));
+            query.extend(after.map(|id: i64| ("after", id.to_string())));
+            let page: wire::Datasets = self.get(&["datasets"], query)?;
+            datasets.extend(page.datasets);
+            after = page.next;
+            if after.is_none() {
+                return Ok(datasets);
+            }
+        }
     }
 
     pub fn dataset(&self, id: i64) -> Result<wire::Dataset, ClientError> {

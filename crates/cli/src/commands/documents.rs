@@ -12,7 +12,7 @@ use retort_web::wire;
 use serde_json::json;
 
 use super::{Failure, confirm, print_json};
-use crate::args::page_length;
+use crate::args::{page_length, searched};
 use crate::config::Keeping;
 use crate::words::{bytes, count, moment_of, one_line, several, table};
 
@@ -48,13 +48,15 @@ struct Filtering {
     created: Option<DateRange>,
 }
 
-impl From<Filtering> for DocumentSelection {
-    fn from(filtering: Filtering) -> Self {
-        Self {
-            search: filtering.search,
+impl TryFrom<Filtering> for DocumentSelection {
+    type Error = Failure;
+
+    fn try_from(filtering: Filtering) -> Result<Self, Failure> {
+        Ok(Self {
+            search: searched(filtering.search)?,
             created: filtering.created.unwrap_or_default(),
             ..Self::default()
-        }
+        })
     }
 }
 
@@ -161,7 +163,7 @@ fn name_of(document: &wire::Document) -> &str {
 impl List {
     fn run(self) -> Result<ExitCode, Failure> {
         let house = self.keeping.house()?;
-        let selection = DocumentSelection::from(self.filtering);
+        let selection = DocumentSelection::try_from(self.filtering)?;
         let page = house.documents(&selection, self.after, self.limit)?;
         let facts = house.document_facts(&selection)?;
         if self.json {

@@ -66,7 +66,7 @@ struct Paging {
 impl List {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let house = self.keeping.house()?;
-        let selection = self.filtering.into();
+        let selection = self.filtering.try_into()?;
         let mut out = std::io::stdout().lock();
         if self.count {
             let total = house.count(&selection)?;

@@ -176,7 +176,7 @@ impl Runs {
 impl List {
     fn run(self) -> Result<ExitCode, Failure> {
         let house = self.keeping.house()?;
-        let selection = RunSelection::from(self.filtering);
+        let selection = RunSelection::try_from(self.filtering)?;
         let paging = Paging { limit: self.limit, after: self.after, all: self.all };
         let mut out = io::stdout().lock();
         if self.json {
@@ -412,7 +412,7 @@ fn print_node(node: &NodeRun<'_>, depth: usize, out: &mut impl Write) -> io::Res
 
 impl Count {
     fn run(self) -> Result<ExitCode, Failure> {
-        let total = self.keeping.house()?.count_runs(&self.filtering.into())?;
+        let total = self.keeping.house()?.count_runs(&self.filtering.try_into()?)?;
         if self.json {
             print_json(&wire::Count { total })?;
         } else {
@@ -424,7 +424,7 @@ impl Count {
 
 impl Facts {
     fn run(self) -> Result<ExitCode, Failure> {
-        let facts = self.keeping.house()?.run_facts(&self.filtering.into())?;
+        let facts = self.keeping.house()?.run_facts(&self.filtering.try_into()?)?;
         if self.json {
             print_json(&facts)?;
             return Ok(ExitCode::SUCCESS);
@@ -523,7 +523,7 @@ fn show_flow(flow: &wire::WholeFlow) -> Result<(), Failure> {
 
 impl Purge {
     fn run(self) -> Result<ExitCode, Failure> {
-        let mut selection = RunSelection::from(self.filtering);
+        let mut selection = RunSelection::try_from(self.filtering)?;
         selection.ids.extend(self.runs);
         match (self.all, selection == RunSelection::default()) {
             (false, true) => {

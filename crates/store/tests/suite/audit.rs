@@ -9,6 +9,7 @@ fn objects(store: &Store, project: i64, filter: &AuditFilter) -> Vec<String> {
     store
         .audit(project, false, filter, None, 100)
         .unwrap()
+        .0
         .into_iter()
         .map(|one| one.object)
         .collect()
@@ -27,7 +28,7 @@ fn an_entry_is_read_as_it_was_written() {
         let bare = NewAudit { person: None, ..entry(None, Action::SignIn, "") };
         place.store.add_audit(&bare, at(4)).unwrap();
         let found =
-            place.store.audit(place.project, false, &AuditFilter::default(), None, 10).unwrap();
+            place.store.audit(place.project, false, &AuditFilter::default(), None, 10).unwrap().0;
         let [second, first] = &found[..] else { panic!("{found:?}") };
         assert_eq!((first.at, first.project), (Some(at(3)), Some(place.project)));
         assert_eq!((first.person.as_deref(), first.action), (Some("ann"), Action::Download));
@@ -58,7 +59,7 @@ fn a_project_reads_its_own_entries_and_those_of_none() {
         assert_eq!(objects(store, 99, &all), ["3", "1"]);
         let (mut after, mut pages) = (None, Vec::new());
         loop {
-            let page = store.audit(q, false, &all, after, 3).unwrap();
+            let page = store.audit(q, false, &all, after, 3).unwrap().0;
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             pages.push(page.into_iter().map(|one| one.object).collect::<Vec<_>>());
@@ -165,7 +166,7 @@ fn entries_written_at_once_are_all_there() {
             }
         });
         let found =
-            place.store.audit(place.project, false, &AuditFilter::default(), None, 1000).unwrap();
+            place.store.audit(place.project, false, &AuditFilter::default(), None, 1000).unwrap().0;
         let numbers: Vec<i64> = found.iter().map(|one| one.id).collect();
         assert_eq!(numbers, (1..=100).rev().collect::<Vec<_>>());
     });

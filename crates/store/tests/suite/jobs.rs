@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use retort_model::bounds::JOB_ATTEMPTS;
-use retort_model::{JobKind, JobState, ProjectRole, Scope};
-use retort_store::{Error, JobProgress, NewDataset, NewExport, NewImport, Wanted};
+use retort_model::bounds::{JOB_ATTEMPTS, PAGE_BYTES};
+use retort_model::{Action, JobKind, JobState, ProjectRole, Scope, Selection};
+use retort_store::{
+    AuditFilter, Error, JobProgress, NewAudit, NewDataset, NewExport, NewImport, NewShare, Wanted,
+};
 
 use crate::support::*;
 
@@ -410,5 +412,55 @@ fn a_job_whose_store_was_away_waits_again_and_that_was_an_attempt() {
         assert_eq!(place.job(job).state, JobState::Queued);
         assert!(matches!(place.store.put_back(job, "w"), Err(Error::NotHeld)));
         assert_eq!(place.claim("v", job).attempts, 2);
+    });
+}
+
+#[test]
+fn lists_of_jobs_datasets_links_and_entries_end_before_they_are_too_large() {
+    const ROWS: usize = 40;
+    on_both(|place| {
+        let long = "\"".repeat(PAGE_BYTES / 6 / ROWS * 3);
+        place.add("a", "text");
+        let conversation = place.one("a").key;
+        for n in 0..ROWS {
+            import(place, &long, 1);
+            let job = place.export(&format!("{n}"), &Selection::default());
+            place.claim("w", job);
+            let dataset = NewDataset { name: format!("{n}{long}"), ..NewDataset::default() };
+            let store = &place.store;
+            store.finish_export(job, "w", JobState::Completed, "{}", &dataset, at(300)).unwrap();
+            let share = NewShare { creator: &long, ..link(&format!("{n}"), conversation) };
+            store.add_share(&place.scope(), &share, at(1)).unwrap();
+            let entry = NewAudit { object: &long, ..entry(Some(place.project), Action::Edit, "") };
+            store.add_audit(&entry, at(1)).unwrap();
+        }
+        let (store, scope) = (&place.store, place.scope());
+        let filter = AuditFilter::default();
+        pages(|after| {
+            ids(store.job_page(&scope, Some(JobKind::Import), after, 1000), |one| one.id)
+        });
+        pages(|after| ids(store.dataset_page(&scope, after, 1000), |one| one.id));
+        pages(|after| ids(store.shares(&scope, None, after, 1000), |one| one.id));
+        pages(|after| ids(store.audit(place.project, false, &filter, after, 1000), |one| one.id));
+
+        fn ids<T>(page: Result<(Vec<T>, bool), Error>, id: impl Fn(&T) -> i64) -> (Vec<i64>, bool) {
+            let (page, has_more) = page.unwrap();
+            (page.iter().map(id).collect(), has_more)
+        }
+
+        /// Each page is smaller than all, and together they are all, the newest first.
+        fn pages(page: impl Fn(Option<i64>) -> (Vec<i64>, bool)) {
+            let mut found = Vec::new();
+            loop {
+                let (some, has_more) = page(found.last().copied());
+                assert!((1..ROWS / 2).contains(&some.len()), "{} on a page", some.len());
+                found.extend(some);
+                if !has_more {
+                    break;
+                }
+            }
+            assert_eq!(found.len(), ROWS);
+            assert!(found.is_sorted_by(|one, next| one > next));
+        }
     });
 }

@@ -493,7 +493,7 @@ fn links_close_with_the_role_that_let_someone_make_them_until_another_keeps_them
         assert!(store.keep_share(&place.scope(), other, ("eve", Some(eve.id))).unwrap());
         set(None);
         assert_eq!(["own", "other"].map(leads), [false, true]);
-        let shares = store.shares(&place.scope(), None, None, 9).unwrap();
+        let shares = store.shares(&place.scope(), None, None, 9).unwrap().0;
         let told: Vec<_> =
             shares.iter().map(|one| (one.id, one.creator.as_str(), one.is_closed)).collect();
         assert_eq!(told, [(other, "eve", false), (own, "ann", true)]);

@@ -229,7 +229,7 @@ fn keeps_its_exports(url: &str) {
     assert_eq!(store.selected_id(&batch, 1).unwrap(), "c-7");
     // Links are kept under the hash of their secret; one of someone who left is closed.
     assert!(store.share_behind(&OPEN_SESAME, at(0)).unwrap().is_some());
-    let shares = store.shares(&Scope::project(1), None, None, 9).unwrap();
+    let shares = store.shares(&Scope::project(1), None, None, 9).unwrap().0;
     assert_eq!(shares.iter().map(|one| one.is_closed).collect::<Vec<_>>(), [true, false]);
     let invitations = store.invitations(1, at(0)).unwrap();
     assert_eq!(invitations.iter().map(|one| one.id).collect::<Vec<_>>(), [1]);

@@ -55,7 +55,7 @@ fn a_link_leads_to_its_conversation_until_it_ends() {
         let found = |link: &str, now| place.store.share_behind(&secret_of(link), at(now)).unwrap();
         assert_eq!(found("secret", 9), Some((expect.clone(), summary, Some("hash".into()))));
         assert_eq!([found("secret", 10), found("SECRET", 9), found("\0", 9)], [None, None, None]);
-        assert_eq!(place.store.shares(&place.scope(), None, None, 10).unwrap(), [expect]);
+        assert_eq!(place.store.shares(&place.scope(), None, None, 10).unwrap().0, [expect]);
         share(place, "a", "open");
         assert_eq!(found("open", 1_000_000).map(|one| one.2), Some(None));
     });
@@ -74,7 +74,7 @@ fn links_are_made_listed_and_ended_within_a_scope() {
         }
         let ids = [("1", "a"), ("2", "b"), ("3", "a")].map(|(text, id)| share(place, id, text));
         let listed = |scope: &Scope, conversation, after, most| -> Vec<i64> {
-            let shares = store.shares(scope, conversation, after, most).unwrap();
+            let shares = store.shares(scope, conversation, after, most).unwrap().0;
             shares.iter().map(|one| one.id).collect()
         };
         assert_eq!(listed(&all, None, None, 10), [ids[2], ids[1], ids[0]]);

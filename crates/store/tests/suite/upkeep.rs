@@ -155,7 +155,7 @@ fn a_copy_holds_people_links_and_the_audit_log() {
         assert_eq!(copy.notices(&place.scope(), None, 10).unwrap().len(), 1);
         assert_eq!(copy.claim_deliveries(at(500), at(600), 10).unwrap().len(), 1);
         let all = AuditFilter::default();
-        assert_eq!(copy.audit(place.project, false, &all, None, 10).unwrap().len(), 1);
+        assert_eq!(copy.audit(place.project, false, &all, None, 10).unwrap().0.len(), 1);
         // The copy is guarded as the store is.
         let connection = rusqlite::Connection::open(&path).unwrap();
         assert!(connection.execute("DELETE FROM audit", []).is_err());

@@ -42,9 +42,8 @@ async fn list(
 ) -> Answer<wire::AuditPage> {
     let filter = query.filter()?;
     let most = length(query.limit, PAGE, PAGE_ITEMS)?;
-    let entries =
-        app.call(move |service| service.audit(&caller, &filter, query.after, most)).await?;
-    let next = entries.last().filter(|_| entries.len() == most).map(|last| last.id);
+    let page = app.call(move |service| service.audit(&caller, &filter, query.after, most));
+    let (entries, next) = page.await?;
     Ok(Json(wire::AuditPage { entries: entries.iter().map(wire::Audited::from).collect(), next }))
 }
 

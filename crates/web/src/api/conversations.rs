@@ -320,5 +320,6 @@ async fn trace(
     Path(id): Path<String>,
 ) -> Answer<wire::Datasets> {
     let found = app.call(move |service| service.trace(&caller, &id)).await?;
-    Ok(Json(wire::Datasets { datasets: found.iter().map(wire::Dataset::from).collect() }))
+    let datasets = found.iter().map(wire::Dataset::from).collect();
+    Ok(Json(wire::Datasets { datasets, next: None }))
 }

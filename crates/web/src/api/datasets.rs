@@ -4,11 +4,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use retort_model::DatasetName;
+use retort_model::bounds::PAGE_ITEMS;
 use retort_service::{Error, preview_package};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::paging::length;
 use super::{Answer, Params, Problems, raw};
 use crate::app::App;
 use crate::extract::{Json, Path};
@@ -35,6 +37,11 @@ struct Whose {
     everyone: Option<bool>,
     /// Anyone's that hold something that a person of this name owns, imported or held; for owners of the project.
     person: Option<String>,
+    /// At most so many: 1 to 1000, 1000 if not said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+    /// Behind this dataset: `next` of the page before.
+    after: Option<i64>,
 }
 
 /// List one's datasets
@@ -45,13 +52,15 @@ async fn list(
     Asking(caller): Asking,
     Params(whose): Params<Whose>,
 ) -> Answer<wire::Datasets> {
-    let datasets = app.call(move |service| match (&whose.person, whose.everyone) {
-        (Some(person), _) => service.trace_person(&caller, person),
-        (None, Some(true)) => service.all_datasets(&caller),
-        (None, _) => service.datasets(&caller),
+    let most = length(whose.limit, PAGE_ITEMS, PAGE_ITEMS)?;
+    let everyone = whose.everyone.unwrap_or(false);
+    let page = app.call(move |service| match &whose.person {
+        Some(person) => Ok((service.trace_person(&caller, person)?, None)),
+        None => service.dataset_page(&caller, everyone, whose.after, most),
     });
-    let datasets = datasets.await?;
-    Ok(Json(wire::Datasets { datasets: datasets.iter().map(wire::Dataset::from).collect() }))
+    let (datasets, next) = page.await?;
+    let datasets = datasets.iter().map(wire::Dataset::from).collect();
+    Ok(Json(wire::Datasets { datasets, next }))
 }
 
 /// A dataset

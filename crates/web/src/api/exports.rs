@@ -3,8 +3,9 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Grant, ItemKind, JobKind};
-use retort_service::Caller;
+use retort_service::{Caller, Service};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,9 +20,8 @@ use crate::problem::Problem;
 use crate::who::{Asking, Sent};
 use crate::wire;
 
-/// Jobs of a list, if not said, and at most.
+/// Jobs of a list, if not said.
 const JOBS: usize = 50;
-const MOST_JOBS: usize = 1000;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -43,18 +43,17 @@ pub struct Most {
     pub limit: Option<usize>,
     /// Those of everyone in the project, for its owners; else one's own.
     pub everyone: Option<bool>,
+    /// Behind this job: `next` of the page before.
+    pub after: Option<i64>,
 }
 
 /// The jobs of a kind.
 pub async fn jobs(app: App, caller: Caller, kind: JobKind, most: Most) -> Answer<wire::Jobs> {
     let everyone = most.everyone.unwrap_or(false);
-    let most = length(most.limit, JOBS, MOST_JOBS)?;
-    let jobs = app.call(move |service| match everyone {
-        true => service.all_jobs_of(&caller, kind, most),
-        false => service.jobs_of(&caller, kind, most),
-    });
-    let jobs = jobs.await?;
-    Ok(Json(wire::Jobs { jobs: jobs.iter().map(wire::Job::from).collect() }))
+    let (after, most) = (most.after, length(most.limit, JOBS, PAGE_ITEMS)?);
+    let page = move |service: &Service| service.jobs_of(&caller, (kind, everyone), after, most);
+    let (jobs, next) = app.call(page).await?;
+    Ok(Json(wire::Jobs { jobs: jobs.iter().map(wire::Job::from).collect(), next }))
 }
 
 /// One job of a kind.

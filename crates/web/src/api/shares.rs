@@ -38,8 +38,8 @@ async fn list(
     Asking(caller): Asking,
     Params(behind): Params<Behind>,
 ) -> Answer<wire::Shares> {
-    let shares = app.call(move |service| service.shares(&caller, behind.after, PAGE)).await?;
-    let next = shares.last().filter(|_| shares.len() == PAGE).map(|last| last.id);
+    let page = app.call(move |service| service.shares(&caller, behind.after, PAGE));
+    let (shares, next) = page.await?;
     Ok(Json(wire::Shares { shares: shares.iter().map(wire::Share::from).collect(), next }))
 }
 

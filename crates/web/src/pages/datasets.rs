@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{DatasetName, Grant, JobKind, JobState, Reason, Repair, Warning};
 use retort_service::{Dataset, Error, Job, Manifest, preview_package};
 use serde::Deserialize;
@@ -121,6 +122,8 @@ struct Asked {
     sort: String,
     /// Everyone's in the project, for its owners.
     everyone: bool,
+    /// The last dataset of the page before.
+    after: Option<i64>,
 }
 
 #[derive(Template)]
@@ -136,6 +139,8 @@ struct List {
     /// Jobs of others that are under way or failed.
     others: Vec<OtherJob>,
     everyone: bool,
+    /// The last of these datasets, if there are older ones.
+    next: Option<i64>,
     q: String,
     sort: String,
 }
@@ -145,19 +150,22 @@ async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) 
     let me = visit.caller.name().to_owned();
     let seen = app.call(move |service| {
         let is_open = |job: &Job| !job.state.is_ended() || job.state == JobState::Failed;
-        let mut jobs = service.jobs_of(&visit.caller, JobKind::Export, JOBS)?;
+        let caller = &visit.caller;
+        let newest = |kind, everyone| service.jobs_of(caller, (kind, everyone), None, JOBS);
+        let (mut jobs, _) = newest(JobKind::Export, false)?;
         jobs.retain(is_open);
-        if !asked.everyone {
-            return Ok((service.datasets(&visit.caller)?, jobs, Vec::new()));
+        let mut others = Vec::new();
+        if asked.everyone {
+            others = newest(JobKind::Export, true)?.0;
+            if caller.grants().has(Grant::Write) {
+                others.extend(newest(JobKind::Import, true)?.0);
+            }
+            others.retain(|job| is_open(job) && job.creator != caller.name());
         }
-        let mut others = service.all_jobs_of(&visit.caller, JobKind::Export, JOBS)?;
-        if visit.caller.grants().has(Grant::Write) {
-            others.extend(service.all_jobs_of(&visit.caller, JobKind::Import, JOBS)?);
-        }
-        others.retain(|job| is_open(job) && job.creator != visit.caller.name());
-        Ok((service.all_datasets(&visit.caller)?, jobs, others))
+        let page = service.dataset_page(caller, asked.everyone, asked.after, PAGE_ITEMS)?;
+        Ok((page, jobs, others))
     });
-    let (mut datasets, jobs, others) = match seen.await {
+    let ((mut datasets, next), jobs, others) = match seen.await {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
@@ -184,6 +192,7 @@ async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) 
             .collect(),
         others: others.iter().map(OtherJob::of).collect(),
         everyone: asked.everyone,
+        next,
         open: jobs.iter().map(Open::of).collect(),
         q: asked.q,
         sort: asked.sort,

@@ -92,7 +92,11 @@ async fn page(State(app): State<App>, visit: Visit) -> Response {
 /// The form, what could not be taken just now, and the latest imports.
 async fn listed(app: &App, visit: Visit, status: StatusCode, troubles: Vec<String>) -> Response {
     let frame = visit.frame("import");
-    let jobs = app.call(move |service| service.jobs_of(&visit.caller, JobKind::Import, JOBS)).await;
+    let jobs = app
+        .call(move |service| {
+            Ok(service.jobs_of(&visit.caller, (JobKind::Import, false), None, JOBS)?.0)
+        })
+        .await;
     match jobs {
         Ok(jobs) => {
             let formats = sources::FORMATS.iter().map(|one| (one.name(), one.about())).collect();

@@ -381,8 +381,7 @@ struct Behind {
 async fn shares(State(app): State<App>, visit: Visit, Query(behind): Query<Behind>) -> Response {
     let frame = visit.frame("project");
     match app.call(move |service| service.shares(&visit.caller, behind.after, PAGE)).await {
-        Ok(shares) => {
-            let next = shares.last().filter(|_| shares.len() == PAGE).map(|last| last.id);
+        Ok((shares, next)) => {
             let shares = shares.iter().map(|one| ShareRow {
                 id: one.id,
                 title: one.title.clone().unwrap_or_else(|| one.conversation_id.clone()),
@@ -484,14 +483,14 @@ async fn audit(State(app): State<App>, visit: Visit, Query(asked): Query<Sought>
     };
     let after = asked.after;
     match app.call(move |service| service.audit(&visit.caller, &filter, after, PAGE)).await {
-        Ok(entries) => {
-            let next = entries.last().filter(|_| entries.len() == PAGE).map(|last| {
+        Ok((entries, next)) => {
+            let next = next.map(|last| {
                 let mut query = url::form_urlencoded::Serializer::new(String::new());
                 query.append_pair("action", &asked.action).append_pair("person", &asked.person);
                 if asked.refused.is_some() {
                     query.append_pair("refused", "on");
                 }
-                query.append_pair("after", &last.id.to_string()).finish()
+                query.append_pair("after", &last.to_string()).finish()
             });
             let entries = entries.iter().map(|one| Entry {
                 at: moment(one.at),

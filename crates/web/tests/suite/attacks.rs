@@ -828,7 +828,7 @@ async fn the_log_of_one_project_tells_nothing_of_the_people_of_another() {
         // Whoever holds the store sees everything.
         let (p, filter) = (house.p.clone(), retort_service::AuditFilter::default());
         let all = house
-            .call(move |service| service.audit(&Caller::local(&p), &filter, None, 1000).unwrap())
+            .call(move |service| service.audit(&Caller::local(&p), &filter, None, 1000).unwrap().0)
             .await;
         assert!(all.iter().any(|entry| entry.person.as_deref() == Some("quinn@example.com")));
     })

@@ -327,7 +327,7 @@ async fn refused_sign_ins(house: &House) -> Vec<(String, String)> {
         .call(move |service| {
             let local = retort_service::Caller::local(&p);
             let filter = retort_service::AuditFilter { only_refused: true, ..Default::default() };
-            let entries = service.audit(&local, &filter, None, 100).unwrap();
+            let entries = service.audit(&local, &filter, None, 100).unwrap().0;
             entries
                 .into_iter()
                 .filter(|entry| entry.action == retort_model::Action::SignIn)

@@ -775,7 +775,7 @@ impl Stage {
         let service = &self.service;
         for caller in &self.callers {
             if endpoint.contains("/export") {
-                for job in service.jobs_of(caller, JobKind::Export, 20).unwrap() {
+                for job in service.jobs_of(caller, (JobKind::Export, false), None, 20).unwrap().0 {
                     let _ = service.cancel(caller, job.id, JobKind::Export);
                 }
             }
