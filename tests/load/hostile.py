@@ -187,7 +187,8 @@ def end(*_):
 
 def dataset():
     """The number of a dataset of the member's own."""
-    _, text = member("first export", "POST", "/exports", b'{"dataset_name":"first","data_format":"openai"}')
+    asked = b'{"dataset_name":"first","data_format":"openai","selection":{"ids":["hostile-good"]}}'
+    _, text = member("first export", "POST", "/exports", asked)
     job = json.loads(text)
     while job["state"] in ("queued", "running"):
         time.sleep(0.2)
@@ -206,7 +207,8 @@ def main():
     signal.signal(signal.SIGTERM, end)
     attachments = [{"type": "file", "file": {"filename": "a.txt", "file_data": "data:,"}}] * 4000
     files = chat("files", [{"role": "user", "content": attachments}, {"role": "assistant", "content": "a"}])
-    for body in (files, huge()):
+    good = chat("good", [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a" * 100_000}])
+    for body in (files, huge(), good):
         member("first items", "POST", "/conversations", body)
     links = {"many files": share("hostile-files"), "a huge item": share("hostile-huge")}
     prepared = shapes(dataset())
