@@ -229,7 +229,6 @@ fn wrong_choices_of_a_list_are_told_in_words() {
         (&["list", "--created-from", "yesterday"], "not a date or time"),
         (&["list", "--data", "elsewhere"], "`retort import` makes one"),
         (&["list", "--search", &"x".repeat(1001)], "at most 1000 characters"),
-        (&["export", "--dataset-name", "d", "--search", &"x".repeat(1001)], "at most 1000"),
     ] {
         assert!(place.refused(args, words).out.is_empty());
     }
