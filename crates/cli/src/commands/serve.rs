@@ -173,6 +173,8 @@ impl Serve {
     fn begin_log(&self) {
         let log = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
+            // It would tell of them at the same place, and panic.
+            .log_internal_errors(false)
             .with_target(false)
             .with_max_level(LevelFilter::INFO);
         match self.log {
