@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use retort_model::{ItemKind, Purpose, RunSelection, RunSource, RunStatus, Time};
 use retort_service::{
     Caller, Clock, DatasetPlan, ExportOptions, ExportRequest, Nobody, Quotas, Retention, Service,
-    Settings,
+    Settings, Wanted,
 };
 
 const TIMES: usize = 21;
@@ -251,7 +251,7 @@ fn times(store: &str, project: &str) -> Result<(), Box<dyn Error>> {
         let job = service.submit_export(&caller, &request)?;
         let asked = began.elapsed();
         let running = std::sync::atomic::AtomicBool::new(false);
-        let Some((_, done)) = service.work_one(Some(job), &Nobody, &running)? else {
+        let Some((_, done)) = service.work_one(Wanted::One(job), &Nobody, &running)? else {
             return Err("someone else does the job".into());
         };
         done?;

@@ -307,7 +307,9 @@ impl Service {
         let mut plans = Vec::new();
         for project in self.store.projects()? {
             let scope = Scope::person(project.id, creator);
-            for job in self.store.jobs_of(&scope, JobKind::Import, usize::MAX)? {
+            let mut jobs = self.store.jobs(&scope, usize::MAX)?;
+            jobs.retain(|job| job.kind == JobKind::Import);
+            for job in jobs {
                 let mut kept = kept_of(&job)?;
                 kept.paths.clear();
                 // What is left of an upload is found under its key.
