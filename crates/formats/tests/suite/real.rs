@@ -2,13 +2,13 @@
 //! visibly without it. Nothing that a reader takes disappears untold, and what a reader cannot know is never trained on.
 
 use crate::support::shape_item;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{ImportFormat, Notes, Sniff, recognise, table};
+use retort_formats::import::{FORMATS, ImportFormat, Notes, Sniff, recognise, table};
 use retort_json::Text;
 use retort_model::bounds::CONTEXTS_PER_MESSAGE;
 use retort_model::{Item, Warning};
@@ -409,6 +409,29 @@ fn missing(source: &[(String, String)], within: &[(String, String)]) -> Vec<(Str
         .filter(|(_, text)| !texts.iter().any(|one| one.contains(text.trim())))
         .cloned()
         .collect()
+}
+
+#[test]
+fn every_history_is_recognised_by_exactly_one_format() {
+    let Some(files) = files() else { return };
+    let mut wrong = BTreeMap::new();
+    for path in files {
+        let items = items(&path);
+        let of_file: BTreeSet<_> = items.iter().map(|(format, _)| format.name()).collect();
+        if of_file.len() > 1 {
+            wrong.insert(format!("{of_file:?} in one file"), path.display().to_string());
+        }
+        for (_, item) in &items {
+            let sniff = Sniff::of(item);
+            let all = FORMATS.iter().filter(|format| format.recognises(&sniff));
+            let all: Vec<_> = all.map(|format| format.name()).collect();
+            // A general format recognises what a special one before it does, too.
+            if all.iter().filter(|name| **name != "openai").count() > 1 {
+                wrong.insert(format!("{all:?} of one item"), path.display().to_string());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
