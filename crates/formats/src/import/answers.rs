@@ -5,8 +5,8 @@
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Conversation, Label, Message, Parent, Role, Round};
 
-use super::bag::{self, Bag};
 use super::chat;
+use super::fields::{self, FieldMap};
 use super::format::Notes;
 use super::unplaced::{Least, says};
 
@@ -32,9 +32,9 @@ fn response(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<An
     if depth > WRAPPINGS {
         return None;
     }
-    match bag::kind(raw)? {
+    match fields::kind(raw)? {
         Kind::Null => Some(Vec::new()),
-        Kind::String => match bag::json_within(raw) {
+        Kind::String => match fields::json_within(raw) {
             Some(inner) => response(&inner, notes, depth + 1),
             None => {
                 let text = raw.as_text()?;
@@ -53,40 +53,40 @@ fn one(messages: Vec<Message<'static>>) -> Vec<Answer> {
 }
 
 fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answer>> {
-    let mut bag = Bag::of(raw, notes)?;
+    let mut map = FieldMap::of(raw, notes)?;
     for (name, path) in [("choices", "choices"), ("candidates", "candidates")] {
-        if let Some(listed) = bag.take(&[name], bag::list) {
+        if let Some(listed) = map.take(&[name], fields::list) {
             let mark = notes.mark();
             let answers = choices(&listed, notes)?;
             notes.under(mark, || path.into());
             return Some(answers);
         }
     }
-    if let Some(items) = bag.take(&["output"], bag::list) {
+    if let Some(items) = map.take(&["output"], fields::list) {
         let mark = notes.mark();
         let mut messages = messages_of(&items, notes)?;
         notes.under(mark, || "output".into());
-        let reason = bag
+        let reason = map
             .take(&["incomplete_details"], |raw| {
-                Bag::of(raw, &mut Notes::default())?.take(&["reason"], RawJson::text)
+                FieldMap::of(raw, &mut Notes::default())?.take(&["reason"], RawJson::text)
             })
-            .or_else(|| bag.take(&["status"], RawJson::text).filter(chat::cut_off));
+            .or_else(|| map.take(&["status"], RawJson::text).filter(chat::cut_off));
         end_with(&mut messages, reason.map(Text::into_owned));
         return Some(one(messages));
     }
-    if bag.has(&["role", "from"]) || bag.has(&["type"]) && bag.has(&["content", "data", "kwargs"]) {
+    if map.has(&["role", "from"]) || map.has(&["type"]) && map.has(&["content", "data", "kwargs"]) {
         return Some(one(message_of(raw, notes)?));
     }
-    if let Some(message) = bag.take(&["message"], bag::object) {
+    if let Some(message) = map.take(&["message"], fields::object) {
         let mark = notes.mark();
         let mut messages = message_of(&message, notes)?;
         notes.under(mark, || "message".into());
-        let reason = bag.take(&["done_reason", "finish_reason", "stop_reason"], RawJson::text);
+        let reason = map.take(&["done_reason", "finish_reason", "stop_reason"], RawJson::text);
         end_with(&mut messages, reason.map(Text::into_owned));
         return Some(one(messages));
     }
     if let Some(error) =
-        bag.take(&["error"], |raw| says(raw, Least::Word).then(|| bag::words(raw))?)
+        map.take(&["error"], |raw| says(raw, Least::Word).then(|| fields::words(raw))?)
     {
         let failed = Message {
             role: Role::Assistant,
@@ -96,7 +96,7 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
         return Some(one(vec![failed]));
     }
     for name in ["body", "response"] {
-        if let Some(inner) = bag.peek(name) {
+        if let Some(inner) = map.peek(name) {
             let mark = notes.mark();
             let answers = response(inner, notes, depth + 1)?;
             notes.under(mark, || name.into());
@@ -111,16 +111,16 @@ fn choices(listed: &[RawJson<'_>], notes: &mut Notes) -> Option<Vec<Answer>> {
     let mut answers = Vec::new();
     for (at, raw) in listed.iter().enumerate() {
         let mark = notes.mark();
-        let mut bag = Bag::of(raw, notes)?;
-        let index = bag.take(&["index"], bag::count).unwrap_or(at as u64);
-        let reason = bag.take(&["finish_reason", "finishReason", "stop_reason"], RawJson::text);
-        let content = bag.take(&["message", "content"], bag::object);
+        let mut map = FieldMap::of(raw, notes)?;
+        let index = map.take(&["index"], fields::count).unwrap_or(at as u64);
+        let reason = map.take(&["finish_reason", "finishReason", "stop_reason"], RawJson::text);
+        let content = map.take(&["message", "content"], fields::object);
         let mut messages = match content {
             Some(message) => message_of(&message, notes)?,
             None => {
                 vec![Message::text(
                     Role::Assistant,
-                    bag.take(&["text"], RawJson::text)?.into_owned(),
+                    map.take(&["text"], RawJson::text)?.into_owned(),
                 )]
             }
         };
@@ -143,7 +143,7 @@ fn end_with(messages: &mut [Message<'static>], reason: Option<Text<'static>>) {
 
 /// The messages that an object makes; one without a role is an answer. None if it is no message.
 fn message_of(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Message<'static>>> {
-    let has = Bag::of(raw, &mut Notes::default())?;
+    let has = FieldMap::of(raw, &mut Notes::default())?;
     let says = [
         "content",
         "parts",

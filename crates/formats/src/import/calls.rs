@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Content, Fields, Message, Role, ToolCall};
 
-use super::bag::{self, Bag};
-use super::fields::{each_field, id_or_keep, keep, put, text_or_keep};
+use super::fields::{self, FieldMap, each_field, id_or_keep, keep, put, text_or_keep};
 use super::format::{ItemError, Notes};
 use super::parts;
 use super::unplaced::Least;
@@ -115,7 +114,7 @@ fn account_for<'a>(
         notes.unplaced_fields(&call.metadata, &KNOWN, Least::Prose);
     } else {
         for (key, raw) in call.metadata.iter().filter(|(key, _)| *key != *"type") {
-            if !matches!(bag::kind(raw), Some(Kind::Null | Kind::Bool | Kind::Number)) {
+            if !matches!(fields::kind(raw), Some(Kind::Null | Kind::Bool | Kind::Number)) {
                 notes.unplaced(super::unplaced::short(&key.decoded()), raw);
             }
         }
@@ -123,7 +122,7 @@ fn account_for<'a>(
     Ok(())
 }
 
-/// The call that a bag of fields holds.
+/// The call that a map of fields holds.
 pub(super) fn call_of<'a>(fields: &Fields<'a>, notes: &mut Notes) -> Option<ToolCall<'a>> {
     let raw = RawJson::object(fields)?;
     let text = raw.into_cow();
@@ -169,16 +168,19 @@ pub(super) const TOOL_NAME: [&str; 4] = ["name", "tool_name", "toolName", "funct
 pub(super) const RESULT: [&str; 5] = ["content", "output", "response", "result", "value"];
 
 /// A result that stands among the parts of a message, as a message of its own.
-pub(super) fn result_of<'a>(mut bag: Bag<'a>, notes: &mut Notes) -> Result<Message<'a>, ItemError> {
+pub(super) fn result_of<'a>(
+    mut map: FieldMap<'a>,
+    notes: &mut Notes,
+) -> Result<Message<'a>, ItemError> {
     let mut message = Message { role: Role::Tool, ..Message::default() };
-    message.tool_call_id = bag.take_id(&CALL_ID).or_else(|| bag.take_id(&["id"]));
-    message.name = bag.take(&TOOL_NAME, RawJson::text);
-    bag.take(&["type"], bag::json);
-    let content = bag.take(&RESULT, bag::json);
-    let failed = bag.take(&["is_error", "isError"], flag).unwrap_or(false)
-        || bag.peek("status").is_some_and(|raw| raw.as_str() == "\"error\"");
-    message.error = bag
-        .take(&["errorText", "error"], bag::words)
+    message.tool_call_id = map.take_id(&CALL_ID).or_else(|| map.take_id(&["id"]));
+    message.name = map.take(&TOOL_NAME, RawJson::text);
+    map.take(&["type"], fields::json);
+    let content = map.take(&RESULT, fields::json);
+    let failed = map.take(&["is_error", "isError"], flag).unwrap_or(false)
+        || map.peek("status").is_some_and(|raw| raw.as_str() == "\"error\"");
+    message.error = map
+        .take(&["errorText", "error"], fields::words)
         .filter(|text| !matches!(text.as_written(), "" | "false"))
         .or_else(|| failed.then(|| "failed".into()));
     let has_id = message.tool_call_id.is_some();
@@ -186,7 +188,7 @@ pub(super) fn result_of<'a>(mut bag: Bag<'a>, notes: &mut Notes) -> Result<Messa
     if let Some(raw) = content {
         message.content = content_of(raw, notes)?;
     }
-    message.metadata = bag.rest();
+    message.metadata = map.rest();
     let least = if said && has_id { Least::Prose } else { Least::Word };
     notes.unplaced_fields(&message.metadata, &[], least);
     Ok(message)
@@ -205,7 +207,7 @@ pub(super) fn content_of<'a>(
     raw: RawJson<'a>,
     notes: &mut Notes,
 ) -> Result<Option<Content<'a>>, ItemError> {
-    match bag::kind(&raw) {
+    match fields::kind(&raw) {
         Some(Kind::Null) | None => Ok(None),
         Some(Kind::String) => Ok(raw.text().map(Content::Text)),
         Some(Kind::Array) if parts::are_parts(raw.as_str()) => {
@@ -226,10 +228,10 @@ pub(super) fn content_of<'a>(
 
 /// Vercel's outputs name their kind: `{"type": "text", "value": …}`.
 fn unwrapped<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
-    let mut bag = Bag::of(raw, &mut Notes::default())?;
-    let kind = bag.take(&["type"], RawJson::text)?;
+    let mut map = FieldMap::of(raw, &mut Notes::default())?;
+    let kind = map.take(&["type"], RawJson::text)?;
     match &*kind.decoded() {
-        "text" | "error-text" | "json" | "error-json" => bag.take(&["value"], bag::words),
+        "text" | "error-text" | "json" | "error-json" => map.take(&["value"], fields::words),
         _ => None,
     }
 }

@@ -10,9 +10,10 @@ use std::borrow::Cow;
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Content, Feedback, Fields, Label, Message, Role, Round, ToolCall};
 
-use super::bag::{self, Bag};
 use super::calls::{CALL_ID, RESULT, TOOL_NAME, calls_in, content_of, tool_call};
-use super::fields::{each_field, keep, put, raws_or_keep, text_or_keep, time_or_keep};
+use super::fields::{
+    self, FieldMap, each_field, keep, put, raws_or_keep, text_or_keep, time_or_keep,
+};
 use super::format::{ItemError, Notes, Refusal};
 use super::hosted;
 use super::parts::{Segment, are_parts, invocations, segments, texts_in};
@@ -324,7 +325,7 @@ impl<'a> Draft<'a> {
             return role_of(kind.as_written()).map(|_| kind.clone());
         }
         let (_, id) = self.message.metadata.iter().find(|(key, _)| *key == *"id")?;
-        let class = bag::list(id)?.pop()?.as_text()?;
+        let class = fields::list(id)?.pop()?.as_text()?;
         role_of(&class).map(|_| class.into())
     }
 
@@ -337,23 +338,23 @@ impl<'a> Draft<'a> {
         let Some(kind) = self.kind.take() else { return Ok(false) };
         let word = kind.decoded().into_owned();
         let message = &mut self.message;
-        let mut bag = Bag::from(std::mem::take(&mut message.metadata));
+        let mut map = FieldMap::from(std::mem::take(&mut message.metadata));
         match &*word {
             "function_call" | "custom_tool_call" | "mcp_call" => {
                 message.role = Role::Assistant;
                 let mut call = ToolCall {
-                    id: bag.take_id(&["call_id", "id"]).unwrap_or_default(),
+                    id: map.take_id(&["call_id", "id"]).unwrap_or_default(),
                     name: message.name.take().unwrap_or_default(),
                     ..Default::default()
                 };
-                let arguments = bag.take(&["arguments", "input"], bag::words);
+                let arguments = map.take(&["arguments", "input"], fields::words);
                 let understood = !call.name.is_empty() && arguments.is_some();
                 call.arguments = arguments.unwrap_or_default();
-                let output = bag.take(&["output"], bag::json);
-                if let Some(server) = bag.take(&["server_label"], bag::json) {
+                let output = map.take(&["output"], fields::json);
+                if let Some(server) = map.take(&["server_label"], fields::json) {
                     call.metadata.put("server_label".into(), server);
                 }
-                message.metadata = bag.rest();
+                message.metadata = map.rest();
                 if !understood {
                     return Ok(false);
                 }
@@ -374,9 +375,9 @@ impl<'a> Draft<'a> {
             }
             word if let Some(tool) = hosted::tool(word) => {
                 message.role = Role::Assistant;
-                let call = tool.call(&mut bag, word);
-                let output = tool.output(&mut bag);
-                message.metadata = bag.rest();
+                let call = tool.call(&mut map, word);
+                let output = tool.output(&mut map);
+                message.metadata = map.rest();
                 let Some(call) = call else {
                     self.kind = Some(kind);
                     return Ok(false);
@@ -389,15 +390,15 @@ impl<'a> Draft<'a> {
                 || hosted::is_output(word) =>
             {
                 message.role = Role::Tool;
-                if !bag.has(&CALL_ID) && hosted::is_output(word) {
-                    message.tool_call_id = bag.take_id(&["id"]);
+                if !map.has(&CALL_ID) && hosted::is_output(word) {
+                    message.tool_call_id = map.take_id(&["id"]);
                 }
-                message.metadata = bag.rest();
+                message.metadata = map.rest();
             }
             "reasoning" => {
                 message.role = Role::Assistant;
-                let summary = bag.take(&["summary"], texts_in).map(|texts| texts.join("\n\n"));
-                message.metadata = bag.rest();
+                let summary = map.take(&["summary"], texts_in).map(|texts| texts.join("\n\n"));
+                message.metadata = map.rest();
                 if let Some(mut content) = self.content.take() {
                     segments(&mut content, notes, parts)?;
                 }
@@ -406,7 +407,7 @@ impl<'a> Draft<'a> {
                 }
             }
             word => {
-                message.metadata = bag.rest();
+                message.metadata = map.rest();
                 let Some(role) = role_of(word) else {
                     self.kind = Some(kind);
                     return Ok(false);
@@ -507,10 +508,10 @@ impl<'a> Draft<'a> {
             return Ok(());
         }
         let has_content = message.content.is_some();
-        let mut bag = Bag::from(std::mem::take(&mut message.metadata));
+        let mut map = FieldMap::from(std::mem::take(&mut message.metadata));
         if message.role == Role::Tool {
             // The call that it answers may stand in it once more.
-            let call = bag.take(&["tool_call"], bag::object);
+            let call = map.take(&["tool_call"], fields::object);
             if let Some(call) = call.and_then(|call| call_in(&call, notes)) {
                 let id = message.tool_call_id.get_or_insert_default();
                 if id.is_empty() {
@@ -518,45 +519,45 @@ impl<'a> Draft<'a> {
                 }
                 message.name.get_or_insert(call.name);
             }
-            message.tool_call_id = message.tool_call_id.take().or_else(|| bag.take_id(&CALL_ID));
-            message.name = message.name.take().or_else(|| bag.take(&TOOL_NAME, RawJson::text));
-            let failed = bag.peek("status").is_some_and(|raw| raw.as_str() == "\"error\"")
-                || bag.peek("is_error").is_some_and(|raw| raw.as_str() == "true");
+            message.tool_call_id = message.tool_call_id.take().or_else(|| map.take_id(&CALL_ID));
+            message.name = message.name.take().or_else(|| map.take(&TOOL_NAME, RawJson::text));
+            let failed = map.peek("status").is_some_and(|raw| raw.as_str() == "\"error\"")
+                || map.peek("is_error").is_some_and(|raw| raw.as_str() == "true");
             if failed && message.error.is_none() {
                 message.error = Some("failed".into());
             }
-            if !has_content && let Some(raw) = bag.take(&RESULT, bag::json) {
+            if !has_content && let Some(raw) = map.take(&RESULT, fields::json) {
                 message.content = content_of(raw, notes)?;
             }
         } else if !has_content && message.tool_calls.is_empty() {
-            message.content = bag.take(&["text"], RawJson::text).map(Content::Text);
+            message.content = map.take(&["text"], RawJson::text).map(Content::Text);
         }
-        take_kwargs(message, &mut bag, notes);
+        take_kwargs(message, &mut map, notes);
         if message.role == Role::Assistant {
-            take_state(message, &bag, notes);
+            take_state(message, &map, notes);
         }
         if let Some(reasoning) = &message.reasoning {
             // Some write it twice, under two names.
             let again = |raw: &RawJson<'a>| raw.text().filter(|text| text == reasoning);
-            bag.take(&["reasoning_content", "reasoning", "thinking"], again);
+            map.take(&["reasoning_content", "reasoning", "thinking"], again);
         } else {
-            message.reasoning = bag
+            message.reasoning = map
                 .take(&["thinking_blocks", "reasoning_details"], texts_in)
                 .map(|texts| texts.join("\n\n").into())
-                .or_else(|| bag.take(&["tool_plan"], RawJson::text));
+                .or_else(|| map.take(&["tool_plan"], RawJson::text));
         }
         if message.finish_reason.is_none() {
             message.finish_reason = ["response_metadata", "generation_info"]
                 .iter()
-                .find_map(|name| Bag::of(bag.peek(name)?, &mut Notes::default()))
+                .find_map(|name| FieldMap::of(map.peek(name)?, &mut Notes::default()))
                 .and_then(|mut said| {
                     said.take(&["finish_reason", "stop_reason", "done_reason"], RawJson::text)
                 });
         }
         if message.content.is_none() {
-            message.content = bag.peek("refusal").and_then(RawJson::text).map(Content::Text);
+            message.content = map.peek("refusal").and_then(RawJson::text).map(Content::Text);
         }
-        message.metadata = bag.rest();
+        message.metadata = map.rest();
         Ok(())
     }
 
@@ -584,9 +585,9 @@ impl<'a> Draft<'a> {
 
 /// LangChain keeps beside a message what its provider said in other words: calls, which `tool_calls` hold once more, and
 /// reasoning.
-fn take_kwargs<'a>(message: &mut Message<'a>, bag: &mut Bag<'a>, notes: &mut Notes) {
-    let Some(raw) = bag.take(&["additional_kwargs"], bag::object) else { return };
-    let Some(mut said) = Bag::of(&raw, notes) else { return };
+fn take_kwargs<'a>(message: &mut Message<'a>, map: &mut FieldMap<'a>, notes: &mut Notes) {
+    let Some(raw) = map.take(&["additional_kwargs"], fields::object) else { return };
+    let Some(mut said) = FieldMap::of(&raw, notes) else { return };
     let mark = notes.mark();
     let calls = said.take(&["tool_calls", "function_call"], |raw| calls_in(raw.as_str(), notes));
     if message.tool_calls.is_empty() {
@@ -611,23 +612,23 @@ fn take_kwargs<'a>(message: &mut Message<'a>, bag: &mut Bag<'a>, notes: &mut Not
     let left = said.rest();
     notes.unplaced_fields(&left, &["refusal"], Least::Prose);
     notes.under(mark, || "additional_kwargs".into());
-    bag.put("additional_kwargs", raw);
+    map.put("additional_kwargs", raw);
 }
 
 /// What a system says of an answer that did not end by itself: a word for its state, or a flag.
-fn take_state(message: &mut Message<'_>, bag: &Bag<'_>, notes: &mut Notes) {
+fn take_state(message: &mut Message<'_>, map: &FieldMap<'_>, notes: &mut Notes) {
     const CUT: [&str; 6] =
         ["unfinished", "incomplete", "truncated", "aborted", "interrupted", "cancelled"];
-    let is_set = |name: &str| bag.peek(name).is_some_and(|raw| raw.as_str() == "true");
+    let is_set = |name: &str| map.peek(name).is_some_and(|raw| raw.as_str() == "true");
     if message.finish_reason.is_none() {
-        let status = bag.peek("status").and_then(RawJson::text).filter(cut_off);
+        let status = map.peek("status").and_then(RawJson::text).filter(cut_off);
         message.finish_reason = status
             .map(Text::into_owned)
             .or_else(|| CUT.into_iter().find(|name| is_set(name)).map(Text::from));
     }
     if message.finish_reason.is_none() {
         // ChatGPT's way to say it.
-        let details = bag.peek("finish_details").and_then(|raw| Bag::of(raw, notes));
+        let details = map.peek("finish_details").and_then(|raw| FieldMap::of(raw, notes));
         message.finish_reason = details
             .and_then(|details| details.peek("type").and_then(RawJson::text).map(Text::into_owned));
     }
@@ -904,10 +905,10 @@ fn marks_inside<'a>(
 ) -> Result<(), ItemError> {
     let raw = parser.raw()?;
     let forbids = |range: RawJson<'a>| {
-        let range = Bag::of(&range, notes);
+        let range = FieldMap::of(&range, notes);
         range.is_some_and(|range| range.peek("train").is_some_and(|raw| raw.as_str() == "false"))
     };
-    if bag::list(&raw).is_some_and(|ranges| ranges.into_iter().any(forbids)) {
+    if fields::list(&raw).is_some_and(|ranges| ranges.into_iter().any(forbids)) {
         message.train = Some(false);
     }
     put(&mut message.metadata, key.into(), raw);

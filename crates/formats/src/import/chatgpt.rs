@@ -10,7 +10,7 @@ use retort_model::{
     Content, Conversation, Feedback, Fields, Message, Part, PartKind, Role, Status, ToolCall,
 };
 
-use super::bag::{self, Bag};
+use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, SideFiles};
 use super::openai;
 use super::roles::role;
@@ -76,23 +76,23 @@ impl ImportFormat for ChatGpt {
             while parser.next_element()? {
                 let at = parser.at();
                 let raw = parser.raw()?;
-                let Some(bag) = Bag::of(&raw, notes) else { return Err(unknown(at)) };
-                if bag.has(&["mapping"]) { &mut conversations } else { &mut feedback }.push(bag);
+                let Some(map) = FieldMap::of(&raw, notes) else { return Err(unknown(at)) };
+                if map.has(&["mapping"]) { &mut conversations } else { &mut feedback }.push(map);
             }
         } else {
-            conversations.push(Bag::read(&mut parser, notes)?);
+            conversations.push(FieldMap::read(&mut parser, notes)?);
         }
         parser.end()?;
         notes.count(&parser);
         let mut items = Items::default();
-        for mut bag in conversations {
-            let Some(list) = bag.take(&["conversations"], bag::list) else {
-                items.push(conversation(bag, &mut feedback, notes)?);
+        for mut map in conversations {
+            let Some(list) = map.take(&["conversations"], fields::list) else {
+                items.push(conversation(map, &mut feedback, notes)?);
                 continue;
             };
             for raw in list {
-                let bag = Bag::of(&raw, notes).ok_or_else(|| unknown(0))?;
-                items.push(conversation(bag, &mut feedback, notes)?);
+                let map = FieldMap::of(&raw, notes).ok_or_else(|| unknown(0))?;
+                items.push(conversation(map, &mut feedback, notes)?);
             }
         }
         Ok(items)
@@ -104,31 +104,31 @@ fn unknown(at: usize) -> ItemError {
 }
 
 fn conversation<'a>(
-    mut bag: Bag<'a>,
-    feedback: &mut [Bag<'a>],
+    mut map: FieldMap<'a>,
+    feedback: &mut [FieldMap<'a>],
     notes: &mut Notes,
 ) -> Result<Conversation<'a>, ItemError> {
-    let mapping = bag.take(&["mapping"], bag::object).ok_or_else(|| unknown(0))?;
-    let current = bag.peek("current_node").and_then(RawJson::text);
+    let mapping = map.take(&["mapping"], fields::object).ok_or_else(|| unknown(0))?;
+    let current = map.peek("current_node").and_then(RawJson::text);
     let mut conversation = Conversation {
-        id: bag.take_id(&["conversation_id", "id"]).unwrap_or_default(),
-        title: bag.take(&["title"], RawJson::text),
-        created_at: bag.take(&["create_time"], bag::time),
-        updated_at: bag.take(&["update_time"], bag::time),
-        model: bag.take(&["default_model_slug", "model_slug"], RawJson::text),
+        id: map.take_id(&["conversation_id", "id"]).unwrap_or_default(),
+        title: map.take(&["title"], RawJson::text),
+        created_at: map.take(&["create_time"], fields::time),
+        updated_at: map.take(&["update_time"], fields::time),
+        model: map.take(&["default_model_slug", "model_slug"], RawJson::text),
         ..Conversation::default()
     };
-    if bag.peek("is_starred").is_some_and(|raw| raw.as_str() == "true") {
+    if map.peek("is_starred").is_some_and(|raw| raw.as_str() == "true") {
         conversation.status = Status::Favorite;
     }
-    if bag.peek("id").and_then(RawJson::text).is_some_and(|id| id == conversation.id) {
-        bag.take(&["id"], bag::json);
+    if map.peek("id").and_then(RawJson::text).is_some_and(|id| id == conversation.id) {
+        map.take(&["id"], fields::json);
     }
     let nodes = nodes(&mapping, notes)?;
     let empty = grow(&nodes, current.as_ref(), &mut conversation, notes);
-    conversation.metadata = bag.rest();
-    for bag in feedback {
-        rate(&mut conversation, bag);
+    conversation.metadata = map.rest();
+    for map in feedback {
+        rate(&mut conversation, map);
     }
     openai::account_for_messages(&conversation, notes);
     if !empty.is_empty() {
@@ -138,8 +138,8 @@ fn conversation<'a>(
 }
 
 /// Puts what a person thought of an answer to it.
-fn rate<'a>(conversation: &mut Conversation<'a>, bag: &mut Bag<'a>) {
-    let Some(id) = ["message_id", "id"].iter().find_map(|name| bag.peek(name)?.text()) else {
+fn rate<'a>(conversation: &mut Conversation<'a>, map: &mut FieldMap<'a>) {
+    let Some(id) = ["message_id", "id"].iter().find_map(|name| map.peek(name)?.text()) else {
         return;
     };
     let is_rated = |message: &&mut Message<'_>| {
@@ -150,18 +150,18 @@ fn rate<'a>(conversation: &mut Conversation<'a>, bag: &mut Bag<'a>) {
         return;
     };
     // Details are the JSON text of an object.
-    let mut details = bag
+    let mut details = map
         .peek("content")
-        .and_then(bag::json_within)
-        .and_then(|raw| Bag::of(&raw, &mut Notes::default()))
+        .and_then(fields::json_within)
+        .and_then(|raw| FieldMap::of(&raw, &mut Notes::default()))
         .unwrap_or_default();
     let label = details.take(&["tags"], |raw| {
-        let tags: Vec<_> = bag::list(raw)?.iter().filter_map(RawJson::as_text).collect();
+        let tags: Vec<_> = fields::list(raw)?.iter().filter_map(RawJson::as_text).collect();
         (!tags.is_empty()).then(|| Text::from(tags.join(", ")))
     });
     let comment = details.take(&["text"], RawJson::text).filter(|text| !text.is_blank());
     message.feedback =
-        Some(Box::new(Feedback { rating: bag.take(&["rating"], bag::json), label, comment }));
+        Some(Box::new(Feedback { rating: map.take(&["rating"], fields::json), label, comment }));
 }
 
 /// A node of a conversation.
@@ -172,17 +172,17 @@ struct Node<'a> {
 }
 
 fn nodes<'a>(mapping: &RawJson<'a>, notes: &mut Notes) -> Result<Vec<Node<'a>>, ItemError> {
-    let fields = Bag::of(mapping, notes).ok_or_else(|| unknown(0))?.rest();
+    let fields = FieldMap::of(mapping, notes).ok_or_else(|| unknown(0))?.rest();
     let mut nodes = Vec::with_capacity(fields.len());
     for (id, raw) in &fields {
-        let Some(mut node) = Bag::of(raw, notes) else {
+        let Some(mut node) = FieldMap::of(raw, notes) else {
             notes.unplaced(path(id), raw);
             continue;
         };
-        let message = node.take(&["message"], bag::json);
-        let parent = node.take(&["parent"], bag::id);
-        let children = node.take(&["children"], bag::list).unwrap_or_default();
-        let children = children.iter().filter_map(bag::id).collect();
+        let message = node.take(&["message"], fields::json);
+        let parent = node.take(&["parent"], fields::id);
+        let children = node.take(&["children"], fields::list).unwrap_or_default();
+        let children = children.iter().filter_map(fields::id).collect();
         let mark = notes.mark();
         notes.unplaced_fields(&node.rest(), &["id"], Least::Prose);
         notes.under(mark, || path(id));
@@ -338,22 +338,22 @@ fn turn<'a>(
     call: Option<&Node<'a>>,
     notes: &mut Notes,
 ) -> Turn<'a> {
-    let Some(mut bag) = Bag::of(raw, notes) else {
+    let Some(mut map) = FieldMap::of(raw, notes) else {
         notes.unplaced("", raw);
         return Turn::Nothing;
     };
     let mut author =
-        bag.take(&["author"], |raw| Bag::of(raw, &mut Notes::default())).unwrap_or_default();
+        map.take(&["author"], |raw| FieldMap::of(raw, &mut Notes::default())).unwrap_or_default();
     let word = author.take(&["role"], RawJson::text);
     let (who, source_role) = word.map_or((Role::Other, None), role);
     let mut message = Message { role: who, source_role, ..Message::default() };
     message.name = author.take(&["name"], RawJson::text).filter(|name| !name.is_empty());
-    message.created_at = bag.take(&["create_time"], bag::time);
-    let details = bag.peek("metadata").and_then(|raw| Bag::of(raw, notes)).unwrap_or_default();
+    message.created_at = map.take(&["create_time"], fields::time);
+    let details = map.peek("metadata").and_then(|raw| FieldMap::of(raw, notes)).unwrap_or_default();
     let model =
         details.peek("model_slug").and_then(RawJson::text).filter(|_| who == Role::Assistant);
-    let recipient = bag.peek("recipient").and_then(RawJson::text);
-    let content = bag.take(&["content"], bag::json);
+    let recipient = map.peek("recipient").and_then(RawJson::text);
+    let content = map.take(&["content"], fields::json);
     let mark = notes.mark();
     let said = match &content {
         Some(raw) => said(raw, &mut message, notes),
@@ -373,7 +373,7 @@ fn turn<'a>(
     }
     let tool = recipient.filter(|one| !PEOPLE.iter().any(|name| one == *name) && !one.is_empty());
     if let Some(name) = tool.filter(|_| who == Role::Assistant) {
-        bag.take(&["recipient"], bag::json);
+        map.take(&["recipient"], fields::json);
         let (id, arguments) = (node.call_id(), text_of(&mut parts));
         message.tool_calls.push(ToolCall { id, name, arguments, metadata: Fields::new() });
     }
@@ -381,15 +381,15 @@ fn turn<'a>(
         message.tool_call_id = call.map(Node::call_id);
     }
     message.content = content_of(parts);
-    ended(&mut message, &bag, &details);
-    let weight = bag.peek("weight").and_then(|raw| raw.as_str().parse::<f64>().ok());
+    ended(&mut message, &map, &details);
+    let weight = map.peek("weight").and_then(|raw| raw.as_str().parse::<f64>().ok());
     message.train = weight.map(|weight| weight != 0.0);
     if message.role == Role::Other {
         let word = message.source_role.as_ref().map_or("".into(), |word| word.decoded());
         notes.unplaced(format!("author.role={}", short(&word)), raw);
     }
-    node.keep_links(&mut bag);
-    let mut rest = bag.rest();
+    node.keep_links(&mut map);
+    let mut rest = map.rest();
     notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
     rest.extend(said.kept);
     message.metadata = rest;
@@ -399,15 +399,15 @@ fn turn<'a>(
 impl<'a> Node<'a> {
     /// The id of the call that its message makes.
     fn call_id(&self) -> Text<'a> {
-        let bag = self.message.as_ref().and_then(|raw| Bag::of(raw, &mut Notes::default()));
-        let id = bag.and_then(|bag| bag.peek("id").and_then(bag::id));
+        let map = self.message.as_ref().and_then(|raw| FieldMap::of(raw, &mut Notes::default()));
+        let id = map.and_then(|map| map.peek("id").and_then(fields::id));
         id.unwrap_or_else(|| self.links.id.clone())
     }
 
     /// Keeps with its message which node it is and which it follows.
-    fn keep_links(&self, message: &mut Bag<'a>) {
+    fn keep_links(&self, message: &mut FieldMap<'a>) {
         let Links { id, parent, .. } = &self.links;
-        if message.peek("id").and_then(bag::id).is_none_or(|own| own != *id) {
+        if message.peek("id").and_then(fields::id).is_none_or(|own| own != *id) {
             message.put("node", RawJson::string(&id.decoded()));
         }
         if let Some(parent) = parent {
@@ -423,14 +423,14 @@ fn list_of(raws: &[RawJson<'_>]) -> RawJson<'static> {
 }
 
 /// How a message ended.
-fn ended<'a>(message: &mut Message<'a>, bag: &Bag<'a>, details: &Bag<'a>) {
+fn ended<'a>(message: &mut Message<'a>, map: &FieldMap<'a>, details: &FieldMap<'a>) {
     if message.role != Role::Assistant {
         return;
     }
-    let status = bag.peek("status").and_then(RawJson::text);
+    let status = map.peek("status").and_then(RawJson::text);
     let cut = status.filter(|status| *status != *"finished_successfully");
     let reason = || {
-        let mut finish = Bag::of(details.peek("finish_details")?, &mut Notes::default())?;
+        let mut finish = FieldMap::of(details.peek("finish_details")?, &mut Notes::default())?;
         finish.take(&["type"], RawJson::text)
     };
     message.finish_reason = cut.or_else(reason);
@@ -446,18 +446,19 @@ struct Said<'a> {
 
 fn said<'a>(raw: &RawJson<'a>, message: &mut Message<'a>, notes: &mut Notes) -> Said<'a> {
     let mut said = Said::default();
-    let Some(mut bag) = Bag::of(raw, notes) else {
+    let Some(mut map) = FieldMap::of(raw, notes) else {
         match raw.text() {
             Some(text) => said.parts.extend(text_part(text)),
             None => notes.unplaced("", raw),
         }
         return said;
     };
-    let kind = bag.peek("content_type").and_then(RawJson::text);
+    let kind = map.peek("content_type").and_then(RawJson::text);
     let kind = kind.as_ref().map_or("".into(), |kind| kind.decoded());
     let names: &[&str] = match &*kind {
         "" | "text" | "multimodal_text" => {
-            for (at, part) in bag.take(&["parts"], bag::list).unwrap_or_default().iter().enumerate()
+            for (at, part) in
+                map.take(&["parts"], fields::list).unwrap_or_default().iter().enumerate()
             {
                 let mark = notes.mark();
                 said.parts.extend(part_of(part, notes));
@@ -468,7 +469,7 @@ fn said<'a>(raw: &RawJson<'a>, message: &mut Message<'a>, notes: &mut Notes) -> 
         "code" | "execution_output" | "tether_quote" | "sonic_webpage" => &["text"],
         "tether_browsing_display" => &["result", "summary"],
         "system_error" => {
-            message.error = bag.peek("text").and_then(RawJson::text);
+            message.error = map.peek("text").and_then(RawJson::text);
             &["text"]
         }
         // What the person or the model wanted to be remembered is told to the model.
@@ -478,12 +479,12 @@ fn said<'a>(raw: &RawJson<'a>, message: &mut Message<'a>, notes: &mut Notes) -> 
             said.parts.extend(
                 ["user_profile", "user_instructions", "model_set_context"]
                     .iter()
-                    .filter_map(|name| text_part(bag.take(&[name], RawJson::text)?)),
+                    .filter_map(|name| text_part(map.take(&[name], RawJson::text)?)),
             );
             &[]
         }
         "thoughts" => {
-            let thoughts = bag.take(&["thoughts"], bag::list).unwrap_or_default();
+            let thoughts = map.take(&["thoughts"], fields::list).unwrap_or_default();
             let texts: Vec<_> = thoughts.iter().filter_map(thought).collect();
             said.thoughts = Some(texts.join("\n\n"));
             &[]
@@ -493,7 +494,7 @@ fn said<'a>(raw: &RawJson<'a>, message: &mut Message<'a>, notes: &mut Notes) -> 
             return said;
         }
         "computer_output" => {
-            said.parts.extend(bag.take(&["screenshot"], |raw| Some(shown(PartKind::Image, raw))));
+            said.parts.extend(map.take(&["screenshot"], |raw| Some(shown(PartKind::Image, raw))));
             &["text"]
         }
         other => {
@@ -503,14 +504,14 @@ fn said<'a>(raw: &RawJson<'a>, message: &mut Message<'a>, notes: &mut Notes) -> 
         }
     };
     for name in names {
-        let text = bag.take(&[name], RawJson::text).filter(|text| !text.is_empty());
+        let text = map.take(&[name], RawJson::text).filter(|text| !text.is_empty());
         if said.parts.is_empty() {
             said.parts.extend(text.and_then(text_part));
         } else if let Some(text) = text {
             said.kept.put((*name).into(), RawJson::string(&text.decoded()));
         }
     }
-    let rest = bag.rest();
+    let rest = map.rest();
     let found = !said.parts.is_empty() || said.thoughts.is_some();
     let known = [&KNOWN[..], &PAGE].concat();
     notes.unplaced_fields(&rest, &known, if found { Least::Prose } else { Least::Word });
@@ -525,8 +526,8 @@ const PAGE: [&str; 7] = ["url", "domain", "title", "snippet", "pub_date", "attri
 
 /// The text of a thought: its heading and what it says.
 fn thought(raw: &RawJson<'_>) -> Option<String> {
-    let mut bag = Bag::of(raw, &mut Notes::default())?;
-    let texts = ["summary", "content"].map(|name| bag.take(&[name], RawJson::text));
+    let mut map = FieldMap::of(raw, &mut Notes::default())?;
+    let texts = ["summary", "content"].map(|name| map.take(&[name], RawJson::text));
     let texts: Vec<_> = texts
         .into_iter()
         .flatten()
@@ -540,20 +541,20 @@ fn part_of<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Option<Part<'a>> {
     if let Some(text) = raw.text() {
         return text_part(text);
     }
-    let Some(mut bag) = Bag::of(raw, notes) else {
+    let Some(mut map) = FieldMap::of(raw, notes) else {
         if says(raw, Least::Word) {
             notes.unplaced("", raw);
         }
         return None;
     };
-    let kind = bag.take(&["content_type"], RawJson::text)?.decoded().into_owned();
+    let kind = map.take(&["content_type"], RawJson::text)?.decoded().into_owned();
     Some(match kind.as_str() {
         "image_asset_pointer" => shown(PartKind::Image, raw),
         "audio_asset_pointer" | "real_time_user_audio_video_asset_pointer" => {
             shown(PartKind::Audio, raw)
         }
         "video_container_asset_pointer" => shown(PartKind::Other, raw),
-        "audio_transcription" => return text_part(bag.take(&["text"], RawJson::text)?),
+        "audio_transcription" => return text_part(map.take(&["text"], RawJson::text)?),
         other => {
             notes.unplaced(format!("content_type={}", short(other)), raw);
             shown(PartKind::Other, raw)
@@ -570,9 +571,9 @@ fn text_part(text: Text<'_>) -> Option<Part<'_>> {
 }
 
 /// Instructions that older exports keep beside an empty message.
-fn instructions<'a>(details: &Bag<'a>) -> Vec<Part<'a>> {
+fn instructions<'a>(details: &FieldMap<'a>) -> Vec<Part<'a>> {
     let data = details.peek("user_context_message_data");
-    let Some(mut data) = data.and_then(|raw| Bag::of(raw, &mut Notes::default())) else {
+    let Some(mut data) = data.and_then(|raw| FieldMap::of(raw, &mut Notes::default())) else {
         return Vec::new();
     };
     let names = ["about_user_message", "about_model_message"];
@@ -580,10 +581,10 @@ fn instructions<'a>(details: &Bag<'a>) -> Vec<Part<'a>> {
 }
 
 /// Files that were sent along and are not among the parts.
-fn attachments<'a>(details: &Bag<'a>, parts: &[Part<'a>]) -> Vec<Part<'a>> {
-    let list = details.peek("attachments").and_then(bag::list).unwrap_or_default();
+fn attachments<'a>(details: &FieldMap<'a>, parts: &[Part<'a>]) -> Vec<Part<'a>> {
+    let list = details.peek("attachments").and_then(fields::list).unwrap_or_default();
     let is_among_parts = |raw: &RawJson<'_>| {
-        let id = Bag::of(raw, &mut Notes::default()).and_then(|mut bag| bag.take_id(&["id"]));
+        let id = FieldMap::of(raw, &mut Notes::default()).and_then(|mut map| map.take_id(&["id"]));
         id.is_some_and(|id| {
             let mut raws = parts.iter().filter_map(|part| part.raw.as_ref());
             raws.any(|raw| raw.as_str().contains(&*id.decoded()))

@@ -9,8 +9,8 @@ use retort_model::{
     Content, Conversation, Feedback, Fields, Message, Part, PartKind, Role, Status, ToolCall,
 };
 
-use super::bag::{self, Bag};
 use super::calls;
+use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal, SideFiles};
 use super::openai;
 use super::parts::{self, Segment};
@@ -48,24 +48,24 @@ impl ImportFormat for Claude {
         if parser.kind()? != Kind::Object {
             return Err(unknown(parser.at()));
         }
-        let mut bag = Bag::read(&mut parser, notes)?;
+        let mut map = FieldMap::read(&mut parser, notes)?;
         parser.end()?;
         notes.count(&parser);
-        let list = bag.take(&["chat_messages"], bag::list).ok_or_else(|| unknown(0))?;
+        let list = map.take(&["chat_messages"], fields::list).ok_or_else(|| unknown(0))?;
         let mut conversation = Conversation {
-            id: bag.take_id(&["uuid", "conversation_id", "id"]).unwrap_or_default(),
-            title: bag.take(&["name", "title"], RawJson::text),
-            model: bag.take(&["model"], RawJson::text),
-            created_at: bag.take(&["created_at", "create_time"], bag::time),
-            updated_at: bag.take(&["updated_at", "update_time"], bag::time),
+            id: map.take_id(&["uuid", "conversation_id", "id"]).unwrap_or_default(),
+            title: map.take(&["name", "title"], RawJson::text),
+            model: map.take(&["model"], RawJson::text),
+            created_at: map.take(&["created_at", "create_time"], fields::time),
+            updated_at: map.take(&["updated_at", "update_time"], fields::time),
             ..Conversation::default()
         };
-        if bag.peek("is_starred").is_some_and(|raw| raw.as_str() == "true") {
+        if map.peek("is_starred").is_some_and(|raw| raw.as_str() == "true") {
             conversation.status = Status::Favorite;
         }
-        let current = bag.peek("current_leaf_message_uuid").and_then(RawJson::text);
+        let current = map.peek("current_leaf_message_uuid").and_then(RawJson::text);
         grow(&list, current, &mut conversation, notes)?;
-        conversation.metadata = bag.rest();
+        conversation.metadata = map.rest();
         openai::account_for_messages(&conversation, notes);
         Ok(conversation.into())
     }
@@ -89,15 +89,15 @@ fn grow<'a>(
     let mut links = Vec::with_capacity(list.len());
     for (at, raw) in list.iter().enumerate() {
         let mark = notes.mark();
-        match Bag::of(raw, notes) {
-            Some(bag) => {
-                let parent = bag.peek("parent_message_uuid").and_then(bag::id);
+        match FieldMap::of(raw, notes) {
+            Some(map) => {
+                let parent = map.peek("parent_message_uuid").and_then(fields::id);
                 links.push(Links {
-                    id: bag.peek("uuid").and_then(bag::id).unwrap_or_default(),
+                    id: map.peek("uuid").and_then(fields::id).unwrap_or_default(),
                     parent: parent.filter(|parent| *parent != *ROOT),
                     children: Vec::new(),
                 });
-                turns.push(turn(bag, raw, notes)?);
+                turns.push(turn(map, raw, notes)?);
             }
             None => notes.unplaced("", raw),
         }
@@ -134,11 +134,11 @@ const KNOWN: [&str; 3] = ["text", "files_v2", "sync_sources"];
 
 /// Reads a message, which may be several.
 fn turn<'a>(
-    mut bag: Bag<'a>,
+    mut map: FieldMap<'a>,
     raw: &RawJson<'a>,
     notes: &mut Notes,
 ) -> Result<Vec<Message<'a>>, ItemError> {
-    let word = bag.take(&["sender"], RawJson::text);
+    let word = map.take(&["sender"], RawJson::text);
     let (role, source_role) = match word {
         Some(word) => role(word),
         None => (Role::Other, None),
@@ -147,14 +147,14 @@ fn turn<'a>(
         let word = source_role.as_ref().map_or("".into(), Text::decoded);
         notes.unplaced(format!("sender={}", short(&word)), raw);
     }
-    let created_at = bag.take(&["created_at"], bag::time);
-    let content = bag.take(&["content"], bag::json);
+    let created_at = map.take(&["created_at"], fields::time);
+    let content = map.take(&["content"], fields::json);
     let mut spoken = Spoken { role, source_role, done: Vec::new(), open: None };
-    for part in attached(&bag) {
+    for part in attached(&map) {
         spoken.message().parts.push(part);
     }
     let mark = notes.mark();
-    match content.as_ref().map(|raw| (raw, bag::list(raw))) {
+    match content.as_ref().map(|raw| (raw, fields::list(raw))) {
         Some((_, Some(blocks))) => {
             for (at, raw) in blocks.iter().enumerate() {
                 let mark = notes.mark();
@@ -170,18 +170,18 @@ fn turn<'a>(
         None => {}
     }
     notes.under(mark, || "content".into());
-    let text = bag.take(&["text"], RawJson::text).filter(|text| !text.is_blank());
+    let text = map.take(&["text"], RawJson::text).filter(|text| !text.is_blank());
     if let Some(text) = text {
         let said = spoken.said();
         if said.is_empty() {
             spoken.message().parts.extend(text_part(text, None));
         } else if text.decoded().trim() != said.trim() {
-            bag.put("text", RawJson::string(&text.decoded()));
+            map.put("text", RawJson::string(&text.decoded()));
         }
     }
-    let feedback = bag.take(&["chat_feedback"], |raw| Bag::of(raw, &mut Notes::default()));
-    let finish_reason = bag.take(&["stop_reason"], RawJson::text);
-    let rest = bag.rest();
+    let feedback = map.take(&["chat_feedback"], |raw| FieldMap::of(raw, &mut Notes::default()));
+    let finish_reason = map.take(&["stop_reason"], RawJson::text);
+    let rest = map.rest();
     notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
     let mut messages = spoken.finish();
     if let Some(first) = messages.first_mut() {
@@ -195,9 +195,9 @@ fn turn<'a>(
     }
     if let Some(last) = messages.iter_mut().rfind(|message| message.role == Role::Assistant) {
         last.finish_reason = finish_reason;
-        last.feedback = feedback.map(|mut bag| {
-            let rating = bag.take(&["type", "rating"], bag::json);
-            let comment = bag.take(&["reason", "text"], RawJson::text);
+        last.feedback = feedback.map(|mut map| {
+            let rating = map.take(&["type", "rating"], fields::json);
+            let comment = map.take(&["reason", "text"], RawJson::text);
             Box::new(Feedback { rating, label: None, comment })
         });
     }
@@ -282,22 +282,22 @@ fn block<'a>(
     spoken: &mut Spoken<'a>,
     notes: &mut Notes,
 ) -> Result<(), ItemError> {
-    let Some(mut bag) = Bag::of(raw, notes) else {
+    let Some(mut map) = FieldMap::of(raw, notes) else {
         match raw.text() {
             Some(text) => spoken.message().parts.extend(text_part(text, None)),
             None => notes.unplaced("", raw),
         }
         return Ok(());
     };
-    let kind = bag.take(&["type"], RawJson::text);
+    let kind = map.take(&["type"], RawJson::text);
     let kind = kind.as_ref().map_or("".into(), Text::decoded);
     match &*kind {
         "text" => {
-            let is_empty = bag.is_null("text");
-            match bag.take(&["text"], RawJson::text) {
+            let is_empty = map.is_null("text");
+            match map.take(&["text"], RawJson::text) {
                 Some(text) => {
-                    let beside = bag.fields().iter().any(|(_, raw)| !raw.is_null());
-                    notes.unplaced_fields(&bag.rest(), &[], Least::Prose);
+                    let beside = map.fields().iter().any(|(_, raw)| !raw.is_null());
+                    notes.unplaced_fields(&map.rest(), &[], Least::Prose);
                     let raw = beside.then(|| raw.clone());
                     spoken.message().parts.extend(text_part(text, raw));
                 }
@@ -305,10 +305,10 @@ fn block<'a>(
                 None => notes.unplaced("text", raw),
             }
         }
-        "thinking" => match bag.take(&["thinking"], RawJson::text) {
+        "thinking" => match map.take(&["thinking"], RawJson::text) {
             Some(text) => {
-                let beside = bag.fields().iter().any(|(_, raw)| !raw.is_null());
-                notes.unplaced_fields(&bag.rest(), &["summaries"], Least::Prose);
+                let beside = map.fields().iter().any(|(_, raw)| !raw.is_null());
+                notes.unplaced_fields(&map.rest(), &["summaries"], Least::Prose);
                 let message = &mut spoken.message().message;
                 message.reasoning = Some(match message.reasoning.take() {
                     Some(before) => format!("{}\n\n{}", before.decoded(), text.decoded()).into(),
@@ -320,11 +320,11 @@ fn block<'a>(
             }
             None => notes.unplaced("thinking", raw),
         },
-        "tool_use" if bag.has(&["name"]) => {
-            let id = bag.take_id(&["id"]).unwrap_or_default();
-            let name = bag.take(&["name"], RawJson::text).unwrap_or_default();
-            let arguments = bag.take(&["input"], bag::words).unwrap_or_else(|| "{}".into());
-            let mut metadata = bag.rest();
+        "tool_use" if map.has(&["name"]) => {
+            let id = map.take_id(&["id"]).unwrap_or_default();
+            let name = map.take(&["name"], RawJson::text).unwrap_or_default();
+            let arguments = map.take(&["input"], fields::words).unwrap_or_else(|| "{}".into());
+            let mut metadata = map.rest();
             metadata.retain(|_, raw| !raw.is_null());
             notes.unplaced_fields(&metadata, &SHOWN, Least::Prose);
             let call = ToolCall { id, name, arguments, metadata };
@@ -332,15 +332,15 @@ fn block<'a>(
         }
         "tool_result" => {
             let mut message = Message { role: Role::Tool, ..Message::default() };
-            message.tool_call_id = bag.take_id(&["tool_use_id"]);
-            message.name = bag.take(&["name"], RawJson::text);
-            if let Some(content) = bag.take(&["content"], bag::json) {
+            message.tool_call_id = map.take_id(&["tool_use_id"]);
+            message.name = map.take(&["name"], RawJson::text);
+            if let Some(content) = map.take(&["content"], fields::json) {
                 message.content = calls::content_of(content, notes)?;
             }
-            if bag.take(&["is_error"], bag::json).is_some_and(|raw| raw.as_str() == "true") {
+            if map.take(&["is_error"], fields::json).is_some_and(|raw| raw.as_str() == "true") {
                 message.error = Some("failed".into());
             }
-            let mut metadata = bag.rest();
+            let mut metadata = map.rest();
             metadata.retain(|_, raw| !raw.is_null());
             notes.unplaced_fields(&metadata, &SHOWN, Least::Prose);
             message.metadata = metadata;
@@ -377,7 +377,7 @@ const SHOWN: [&str; 8] = [
 
 /// Adds a value to a list among fields.
 fn keep_in_list<'a>(fields: &mut Fields<'a>, name: &'static str, raw: &RawJson<'a>) {
-    let before = fields.take(name).and_then(|list| bag::list(&list)).unwrap_or_default();
+    let before = fields.take(name).and_then(|list| fields::list(&list)).unwrap_or_default();
     let texts: Vec<_> = before.iter().chain([raw]).map(RawJson::as_str).collect();
     if let Ok(list) = RawJson::owned(&format!("[{}]", texts.join(","))) {
         fields.put(name.into(), list);
@@ -385,11 +385,11 @@ fn keep_in_list<'a>(fields: &mut Fields<'a>, name: &'static str, raw: &RawJson<'
 }
 
 /// What was sent along with a question: text that was taken out of files, and files.
-fn attached<'a>(bag: &Bag<'a>) -> Vec<Part<'a>> {
-    let list = |name| bag.peek(name).and_then(bag::list).unwrap_or_default();
+fn attached<'a>(map: &FieldMap<'a>) -> Vec<Part<'a>> {
+    let list = |name| map.peek(name).and_then(fields::list).unwrap_or_default();
     let text = |raw: &RawJson<'a>| {
-        let mut bag = Bag::of(raw, &mut Notes::default())?;
-        bag.take(&["extracted_content"], RawJson::text).filter(|text| !text.is_empty())
+        let mut map = FieldMap::of(raw, &mut Notes::default())?;
+        map.take(&["extracted_content"], RawJson::text).filter(|text| !text.is_empty())
     };
     let part = |raw: RawJson<'a>| match text(&raw) {
         Some(text) => Part { kind: PartKind::Text, text: Some(text), raw: Some(raw) },
@@ -399,8 +399,8 @@ fn attached<'a>(bag: &Bag<'a>) -> Vec<Part<'a>> {
 }
 
 fn is_attached(part: &Part<'_>) -> bool {
-    let bag = part.raw.as_ref().and_then(|raw| Bag::of(raw, &mut Notes::default()));
-    bag.is_some_and(|bag| bag.has(&["extracted_content"]))
+    let map = part.raw.as_ref().and_then(|raw| FieldMap::of(raw, &mut Notes::default()));
+    map.is_some_and(|map| map.has(&["extracted_content"]))
 }
 
 fn text_part<'a>(text: Text<'a>, raw: Option<RawJson<'a>>) -> Option<Part<'a>> {

@@ -2,7 +2,7 @@
 
 use retort_json::{Parser, RawJson};
 
-use super::bag::{self, Bag};
+use super::fields::{self, FieldMap};
 use super::format::Notes;
 
 /// The definitions of a list, as the source wrote them; those that Google and Bedrock gather in one object are taken
@@ -14,18 +14,18 @@ pub(super) fn definitions<'a>(listed: Vec<RawJson<'a>>, notes: &mut Notes) -> Ve
             definitions.push(raw);
             continue;
         }
-        let Some(mut bag) = Bag::of(&raw, &mut Notes::default()) else {
+        let Some(mut map) = FieldMap::of(&raw, &mut Notes::default()) else {
             notes.unplaced(format!("[{at}]"), &raw);
             definitions.push(raw);
             continue;
         };
         let gathered = ["functionDeclarations", "function_declarations"];
-        if let Some(inner) = bag.take(&gathered, bag::list) {
+        if let Some(inner) = map.take(&gathered, fields::list) {
             definitions.extend(inner);
-        } else if let Some(inner) = bag.take(&["toolSpec"], bag::object) {
+        } else if let Some(inner) = map.take(&["toolSpec"], fields::object) {
             definitions.push(inner);
         } else {
-            if !is_definition(&bag) {
+            if !is_definition(&map) {
                 notes.unplaced(format!("[{at}]"), &raw);
             }
             definitions.push(raw);
@@ -60,15 +60,15 @@ fn is_plain(raw: &RawJson<'_>) -> bool {
 }
 
 /// Whether it names a function; what a provider hosts (`{"type": "web_search"}`) is named by its type.
-fn is_definition(bag: &Bag<'_>) -> bool {
-    let names = |bag: &Bag<'_>| bag.peek("name").and_then(RawJson::text).is_some();
-    let kind = bag.peek("type").and_then(RawJson::text);
+fn is_definition(map: &FieldMap<'_>) -> bool {
+    let names = |map: &FieldMap<'_>| map.peek("name").and_then(RawJson::text).is_some();
+    let kind = map.peek("type").and_then(RawJson::text);
     match kind.as_ref().map(|kind| kind.decoded()).as_deref() {
         Some("function") | None => {
-            names(bag)
-                || bag
+            names(map)
+                || map
                     .peek("function")
-                    .and_then(|raw| Bag::of(raw, &mut Notes::default()))
+                    .and_then(|raw| FieldMap::of(raw, &mut Notes::default()))
                     .is_some_and(|inner| names(&inner))
         }
         Some(_) => true,

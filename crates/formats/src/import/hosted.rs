@@ -6,8 +6,8 @@
 use retort_json::{Kind, RawJson};
 use retort_model::{Content, Message, Part, PartKind, Role, ToolCall};
 
-use super::bag::{self, Bag};
 use super::calls::content_of;
+use super::fields::{self, FieldMap};
 use super::format::{ItemError, Notes};
 
 /// A hosted tool: the item's type without `_call`, where the item has its arguments, and where its result.
@@ -45,11 +45,11 @@ pub(super) fn is_output(item_type: &str) -> bool {
 
 impl Hosted {
     /// The call; none if the item has no arguments.
-    pub(super) fn call<'a>(&self, bag: &mut Bag<'a>, item_type: &str) -> Option<ToolCall<'a>> {
+    pub(super) fn call<'a>(&self, map: &mut FieldMap<'a>, item_type: &str) -> Option<ToolCall<'a>> {
         let mut call = ToolCall { name: self.name.into(), ..ToolCall::default() };
         for name in self.arguments {
-            let Some(raw) = bag.take(&[name], bag::json) else { continue };
-            let is_object = bag::kind(&raw) == Some(Kind::Object);
+            let Some(raw) = map.take(&[name], fields::json) else { continue };
+            let is_object = fields::kind(&raw) == Some(Kind::Object);
             call.arguments = if is_object {
                 raw.into_cow().into()
             } else {
@@ -60,14 +60,14 @@ impl Hosted {
         if call.arguments.is_empty() {
             return None;
         }
-        call.id = bag.take_id(&["call_id", "id"]).unwrap_or_default();
+        call.id = map.take_id(&["call_id", "id"]).unwrap_or_default();
         call.metadata.put("type".into(), RawJson::string(item_type));
         Some(call)
     }
 
     /// What came of it, if the item says so.
-    pub(super) fn output<'a>(&self, bag: &mut Bag<'a>) -> Option<RawJson<'a>> {
-        bag.take(self.result, bag::json)
+    pub(super) fn output<'a>(&self, map: &mut FieldMap<'a>) -> Option<RawJson<'a>> {
+        map.take(self.result, fields::json)
     }
 
     /// The result as a message.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use retort_model::{Message, Parent, Round};
 
-use super::bag;
+use super::fields;
 use super::format::{ItemError, Notes, Refusal};
 
 /// Under what a message names itself.
@@ -125,6 +125,6 @@ fn tree<'a>(rounds: Vec<Round<'a>>, sizes: &[usize], parents: &[Option<usize>]) 
 fn field(message: &Message<'_>, names: &[&str]) -> Option<String> {
     let fields = &message.metadata;
     let found = names.iter().find_map(|name| fields.iter().find(|(key, _)| *key == **name));
-    let id = found.and_then(|(_, raw)| bag::id(raw))?;
+    let id = found.and_then(|(_, raw)| fields::id(raw))?;
     Some(id.decoded().into_owned()).filter(|id| !id.is_empty())
 }

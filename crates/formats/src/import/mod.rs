@@ -4,7 +4,6 @@
 //! reader turns it into [`Items`]. A bad item is refused with its position and passed over.
 
 mod answers;
-mod bag;
 mod calls;
 mod chat;
 mod chatgpt;

@@ -5,8 +5,8 @@
 use retort_json::{Parser, RawJson};
 use retort_model::{Conversation, Message, Parent, Round};
 
-use super::bag::{self, Bag};
 use super::chat;
+use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::sniff::Sniff;
 
@@ -31,18 +31,18 @@ impl ImportFormat for Oasst {
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
-        let mut bag = Bag::read(&mut parser, notes)?;
+        let mut map = FieldMap::read(&mut parser, notes)?;
         parser.end()?;
         notes.count(&parser);
-        let Some(prompt) = bag.take(&["prompt"], bag::object) else {
+        let Some(prompt) = map.take(&["prompt"], fields::object) else {
             let why = "no `prompt` with `replies` in the item";
             return Err(ItemError::new(Refusal::UnknownShape, 0, why));
         };
-        let id = bag.take_id(&["message_tree_id", "id"]).unwrap_or_default();
+        let id = map.take_id(&["message_tree_id", "id"]).unwrap_or_default();
         let mut conversation = Conversation { id, ..Conversation::default() };
         let best = add(&prompt, Parent::Root, &mut conversation.rounds, notes, "prompt")?;
         conversation.current = Some(best);
-        conversation.metadata = bag.rest();
+        conversation.metadata = map.rest();
         Ok(conversation.into())
     }
 }
@@ -60,18 +60,18 @@ fn add<'a>(
     let mut best = 0;
     while let Some((raw, parent, path)) = waiting.pop() {
         let place = rounds.len();
-        let Some(mut bag) = Bag::of(&raw, notes) else {
+        let Some(mut map) = FieldMap::of(&raw, notes) else {
             notes.unplaced(path, &raw);
             continue;
         };
-        let mut replies: Vec<_> = bag
-            .take(&["replies"], bag::list)
+        let mut replies: Vec<_> = map
+            .take(&["replies"], fields::list)
             .unwrap_or_default()
             .into_iter()
             .enumerate()
             .map(|(at, reply)| (rank(&reply), at, reply))
             .collect();
-        let text = RawJson::object(&bag.rest()).unwrap_or(RawJson::null()).into_cow();
+        let text = RawJson::object(&map.rest()).unwrap_or(RawJson::null()).into_cow();
         let mark = notes.mark();
         let messages = chat::message(&mut Parser::new(&text), &KNOWN, notes)?;
         notes.under(mark, || path.clone());
@@ -96,6 +96,6 @@ fn add<'a>(
 
 /// The rank of a reply, 0 the best; those without one come last.
 fn rank(reply: &RawJson<'_>) -> u64 {
-    let bag = Bag::of(reply, &mut Notes::default());
-    bag.and_then(|mut bag| bag.take(&["rank"], bag::count)).unwrap_or(u64::MAX)
+    let map = FieldMap::of(reply, &mut Notes::default());
+    map.and_then(|mut map| map.take(&["rank"], fields::count)).unwrap_or(u64::MAX)
 }

@@ -9,11 +9,10 @@ use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Conversation, Fields, Label, Message, Role, Round};
 
 use super::answers::{self, Answer, PREFERRED, REJECTED};
-use super::bag::{self, Bag};
 use super::chat::Rounds;
 use super::fields::{
-    count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
-    texts_or_keep, time_or_keep,
+    self, FieldMap, count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep,
+    text_or_keep, texts_or_keep, time_or_keep,
 };
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::links::linked;
@@ -123,8 +122,8 @@ pub(super) fn object<'a>(
             }
             "toolConfig" | "tool_config" => {
                 let raw = parser.raw()?;
-                let listed =
-                    Bag::of(&raw, notes).and_then(|mut bag| bag.take(&["tools"], bag::list));
+                let listed = FieldMap::of(&raw, notes)
+                    .and_then(|mut map| map.take(&["tools"], fields::list));
                 let mark = notes.mark();
                 tools.extend(definitions::definitions(listed.unwrap_or_default(), notes));
                 notes.under(mark, || format!("{key}.tools"));
@@ -199,9 +198,9 @@ fn take_system(conversation: &mut Conversation<'_>, notes: &mut Notes) {
             continue;
         }
         let field = if raw.as_str().contains("\"parts\"") { "parts" } else { "content" };
-        let value = match bag::kind(raw) {
+        let value = match fields::kind(raw) {
             Some(Kind::Object) if field == "parts" => {
-                Bag::of(raw, notes).and_then(|mut bag| bag.take(&["parts"], bag::json))
+                FieldMap::of(raw, notes).and_then(|mut map| map.take(&["parts"], fields::json))
             }
             _ => Some(raw.clone()),
         };
@@ -292,13 +291,13 @@ fn take_request(conversation: &mut Conversation<'_>) {
     };
     if conversation.id.is_empty() {
         conversation.id = find(&["request_id", "custom_id"])
-            .and_then(bag::id)
+            .and_then(fields::id)
             .map(Text::into_owned)
             .unwrap_or_default();
     }
     if conversation.created_at.is_none() {
         conversation.created_at =
-            find(&["startTime", "start_time", "request_created_at"]).and_then(bag::time);
+            find(&["startTime", "start_time", "request_created_at"]).and_then(fields::time);
     }
 }
 

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Content, Message, Part, PartKind, ToolCall};
 
-use super::bag::{self, Bag};
 use super::calls::{CALL_ID, call_of, calls_in, result_of};
+use super::fields::{self, FieldMap};
 use super::format::{ItemError, Notes};
 use super::unplaced::{Least, short};
 
@@ -186,15 +186,15 @@ fn segment<'a>(
         return Ok(());
     }
     let raw = parser.clone().raw()?;
-    let mut bag = Bag::read(parser, notes)?;
-    let kind = bag.take(&["type"], RawJson::text).or_else(|| Some(union_of(&bag)?.into()));
+    let mut map = FieldMap::read(parser, notes)?;
+    let kind = map.take(&["type"], RawJson::text).or_else(|| Some(union_of(&map)?.into()));
     let Some(kind) = kind else {
         notes.unplaced("", &raw);
         into.push(other(PartKind::Other, raw));
         return Ok(());
     };
     let word = kind.decoded();
-    if !known_part(&word, bag, &raw, notes, into)? {
+    if !known_part(&word, map, &raw, notes, into)? {
         notes.unplaced(format!("type={}", short(&word)), &raw);
         into.push(other(PartKind::Other, raw));
     }
@@ -235,7 +235,7 @@ fn plain_text<'a>(parser: &mut Parser<'a>) -> Result<Option<Text<'a>>, ItemError
 }
 
 /// What a part without a type is, by the key that says it: Google's and Bedrock's parts are unions.
-fn union_of(bag: &Bag<'_>) -> Option<&'static str> {
+fn union_of(map: &FieldMap<'_>) -> Option<&'static str> {
     const KEYS: [(&str, &str); 18] = [
         ("json", "json"),
         ("functionCall", "functionCall"),
@@ -256,30 +256,30 @@ fn union_of(bag: &Bag<'_>) -> Option<&'static str> {
         ("cachePoint", "cachePoint"),
         ("text", "text"),
     ];
-    let kind = KEYS.into_iter().find(|(key, _)| bag.has(&[key])).map(|(_, kind)| kind)?;
+    let kind = KEYS.into_iter().find(|(key, _)| map.has(&[key])).map(|(_, kind)| kind)?;
     let is_thought =
-        kind == "text" && bag.peek("thought").is_some_and(|raw| raw.as_str() == "true");
+        kind == "text" && map.peek("thought").is_some_and(|raw| raw.as_str() == "true");
     Some(if is_thought { "reasoning" } else { kind })
 }
 
 /// Reads a part of that type; false if it is not known, or does not hold what it should.
 fn known_part<'a>(
     word: &str,
-    mut bag: Bag<'a>,
+    mut map: FieldMap<'a>,
     raw: &RawJson<'a>,
     notes: &mut Notes,
     into: &mut Vec<Segment<'a>>,
 ) -> Result<bool, ItemError> {
     match word {
         word if TEXTS.contains(&word) => {
-            let Some(text) = text_of(&mut bag) else { return Ok(false) };
+            let Some(text) = text_of(&mut map) else { return Ok(false) };
             let least = if text.is_empty() { Least::Word } else { Least::Prose };
-            notes.unplaced_fields(&bag.rest(), &KNOWN, least);
+            notes.unplaced_fields(&map.rest(), &KNOWN, least);
             into.push(text_part(text, Some(raw.clone())));
         }
         "thinking" | "reasoning" | "reasoning_text" | "thought" => {
-            let Some(text) = reasoning_of(&mut bag) else { return Ok(false) };
-            let rest = bag.rest();
+            let Some(text) = reasoning_of(&mut map) else { return Ok(false) };
+            let rest = map.rest();
             notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
             into.push(Segment::Reasoning(text));
             // Signatures, without which a provider does not take its reasoning back.
@@ -288,7 +288,8 @@ fn known_part<'a>(
             }
         }
         "reasoningContent" => {
-            let inner = bag.take(&["reasoningContent"], |raw| Bag::of(raw, &mut Notes::default()));
+            let inner =
+                map.take(&["reasoningContent"], |raw| FieldMap::of(raw, &mut Notes::default()));
             let text = inner.and_then(|mut inner| {
                 inner.spread("reasoningText", notes);
                 inner.take(&["text"], RawJson::text)
@@ -299,12 +300,12 @@ fn known_part<'a>(
         }
         "json" => {
             // Bedrock's results are texts or values.
-            let Some(value) = bag.take(&["json"], bag::words) else { return Ok(false) };
+            let Some(value) = map.take(&["json"], fields::words) else { return Ok(false) };
             into.push(text_part(value, Some(raw.clone())));
         }
         "redacted_thinking" => into.push(Segment::Kept("redacted_thinking", raw.clone())),
-        "tool_call" if bag.has(&["text", "value"]) => {
-            let text = bag.take(&["text", "value"], RawJson::text);
+        "tool_call" if map.has(&["text", "value"]) => {
+            let text = map.take(&["text", "value"], RawJson::text);
             match text.and_then(|text| calls_in(&text.decoded(), notes)) {
                 Some(calls) => into.extend(calls.into_iter().map(Segment::Call)),
                 None => return Ok(false),
@@ -312,7 +313,7 @@ fn known_part<'a>(
         }
         "tool_use" | "server_tool_use" | "mcp_tool_use" | "tool_call" | "tool-call"
         | "toolCall" | "function_call" | "functionCall" | "toolUse" => {
-            let Some(call) = call_of(&bag.rest(), notes) else { return Ok(false) };
+            let Some(call) = call_of(&map.rest(), notes) else { return Ok(false) };
             if call.name.is_empty() {
                 return Ok(false);
             }
@@ -320,9 +321,9 @@ fn known_part<'a>(
         }
         "toolResult" | "functionResponse" => {
             for name in ["toolResult", "functionResponse", "function_response"] {
-                bag.spread(name, notes);
+                map.spread(name, notes);
             }
-            into.push(Segment::Result(result_of(bag, notes)?));
+            into.push(Segment::Result(result_of(map, notes)?));
         }
         "tool_result"
         | "tool-result"
@@ -331,20 +332,21 @@ fn known_part<'a>(
         | "function_call_output"
         | "function_response"
         | "toolResponse" => {
-            into.push(Segment::Result(result_of(bag, notes)?));
+            into.push(Segment::Result(result_of(map, notes)?));
         }
         word if word.ends_with("_tool_result") => {
-            into.push(Segment::Result(result_of(bag, notes)?));
+            into.push(Segment::Result(result_of(map, notes)?));
         }
         "tool-invocation" => {
-            let inner = bag.take(&["toolInvocation"], |raw| Bag::of(raw, &mut Notes::default()));
+            let inner =
+                map.take(&["toolInvocation"], |raw| FieldMap::of(raw, &mut Notes::default()));
             let Some(inner) = inner else { return Ok(false) };
             return invocation(inner, None, notes, into);
         }
-        "dynamic-tool" => return invocation(bag, None, notes, into),
-        word if word.starts_with("tool-") && bag.has(&CALL_ID) => {
+        "dynamic-tool" => return invocation(map, None, notes, into),
+        word if word.starts_with("tool-") && map.has(&CALL_ID) => {
             let name = word.strip_prefix("tool-").unwrap_or_default().to_owned();
-            return invocation(bag, Some(name.into()), notes, into);
+            return invocation(map, Some(name.into()), notes, into);
         }
         "step-start" | "step_start" => into.push(Segment::Step),
         "step-finish" | "step_finish" | "cachePoint" | "cache_point" => {
@@ -363,8 +365,8 @@ fn known_part<'a>(
 
 /// Whether a value is a part that shows something.
 pub(super) fn is_shown(raw: &RawJson<'_>) -> bool {
-    let kind =
-        Bag::of(raw, &mut Notes::default()).and_then(|mut bag| bag.take(&["type"], RawJson::text));
+    let kind = FieldMap::of(raw, &mut Notes::default())
+        .and_then(|mut map| map.take(&["type"], RawJson::text));
     kind.is_some_and(|kind| shown(&kind.decoded()).is_some())
 }
 
@@ -394,24 +396,24 @@ fn shown(word: &str) -> Option<PartKind> {
 
 /// The text of a part: under `text`, OpenTelemetry's `content`, or OpenAI's `{"text": {"value": …}}`. One that is null
 /// is empty, where nothing else is there.
-fn text_of<'a>(bag: &mut Bag<'a>) -> Option<Text<'a>> {
+fn text_of<'a>(map: &mut FieldMap<'a>) -> Option<Text<'a>> {
     const NAMES: [&str; 4] = ["text", "content", "value", "refusal"];
-    let is_empty = NAMES.iter().any(|name| bag.is_null(name));
+    let is_empty = NAMES.iter().any(|name| map.is_null(name));
     // One that is empty says nothing beside one that is not.
-    let found = bag.take(&NAMES, |raw| raw.text().filter(|text| !text.is_empty()));
-    let found = found.or_else(|| bag.take(&NAMES, RawJson::text)).or_else(|| {
-        bag.take(&["text"], |raw| {
-            Bag::of(raw, &mut Notes::default())?.take(&["value"], RawJson::text)
+    let found = map.take(&NAMES, |raw| raw.text().filter(|text| !text.is_empty()));
+    let found = found.or_else(|| map.take(&NAMES, RawJson::text)).or_else(|| {
+        map.take(&["text"], |raw| {
+            FieldMap::of(raw, &mut Notes::default())?.take(&["value"], RawJson::text)
         })
     });
     found.or_else(|| is_empty.then(Text::default))
 }
 
 /// The text of reasoning: under the name of what it is, or as a list of texts.
-fn reasoning_of<'a>(bag: &mut Bag<'a>) -> Option<Text<'a>> {
+fn reasoning_of<'a>(map: &mut FieldMap<'a>) -> Option<Text<'a>> {
     let names = ["thinking", "reasoning", "text", "content", "value", "thought"];
-    bag.take(&names, RawJson::text).or_else(|| {
-        let texts = bag.take(&["summary", "content", "thinking"], texts_in)?;
+    map.take(&names, RawJson::text).or_else(|| {
+        let texts = map.take(&["summary", "content", "thinking"], texts_in)?;
         Some(texts.join("\n\n").into())
     })
 }
@@ -419,10 +421,10 @@ fn reasoning_of<'a>(bag: &mut Bag<'a>) -> Option<Text<'a>> {
 /// The texts of a list of them, or of objects with a `text`.
 pub(super) fn texts_in(raw: &RawJson<'_>) -> Option<Vec<String>> {
     let mut texts = Vec::new();
-    for one in bag::list(raw)? {
+    for one in fields::list(raw)? {
         let text = match one.as_text() {
             Some(text) => text,
-            None => Bag::of(&one, &mut Notes::default())?
+            None => FieldMap::of(&one, &mut Notes::default())?
                 .take(&["text", "summary", "thinking"], RawJson::text)?
                 .decoded()
                 .into_owned(),
@@ -434,22 +436,22 @@ pub(super) fn texts_in(raw: &RawJson<'_>) -> Option<Vec<String>> {
 
 /// A call of Vercel's AI SDK with the state that it is in.
 pub(super) fn invocation<'a>(
-    mut bag: Bag<'a>,
+    mut map: FieldMap<'a>,
     name: Option<Text<'a>>,
     notes: &mut Notes,
     into: &mut Vec<Segment<'a>>,
 ) -> Result<bool, ItemError> {
-    bag.take(&["type"], bag::json);
-    let Some(name) = bag.take(&["toolName", "tool_name"], RawJson::text).or(name) else {
+    map.take(&["type"], fields::json);
+    let Some(name) = map.take(&["toolName", "tool_name"], RawJson::text).or(name) else {
         return Ok(false);
     };
-    let Some(arguments) = bag.take(&["args", "input", "rawInput"], bag::words) else {
+    let Some(arguments) = map.take(&["args", "input", "rawInput"], fields::words) else {
         return Ok(false);
     };
-    let id = bag.take_id(&CALL_ID).unwrap_or_default();
-    let output = bag.take(&["result", "output"], bag::json);
-    let error = bag.take(&["errorText"], RawJson::text).filter(|text| !text.is_empty());
-    let metadata = bag.rest();
+    let id = map.take_id(&CALL_ID).unwrap_or_default();
+    let output = map.take(&["result", "output"], fields::json);
+    let error = map.take(&["errorText"], RawJson::text).filter(|text| !text.is_empty());
+    let metadata = map.rest();
     notes.unplaced_fields(&metadata, &["title"], Least::Word);
     let result = if output.is_some() || error.is_some() {
         let content = output.map(|raw| super::calls::content_of(raw, notes)).transpose()?.flatten();
@@ -486,8 +488,8 @@ pub(super) fn invocations<'a>(
     while parser.next_element()? {
         let mark = notes.mark();
         let raw = parser.raw()?;
-        let read = match Bag::of(&raw, notes) {
-            Some(bag) => invocation(bag, None, notes, into)?,
+        let read = match FieldMap::of(&raw, notes) {
+            Some(map) => invocation(map, None, notes, into)?,
             None => false,
         };
         if !read {

@@ -5,7 +5,7 @@
 use retort_json::{Kind, Parser, RawJson};
 use retort_model::{Fields, Role};
 
-use super::bag::{self, Bag};
+use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
 use super::roles::role_of;
@@ -36,16 +36,16 @@ impl ImportFormat for Preference {
         if parser.kind()? != Kind::Object {
             return Err(unknown(parser.at()));
         }
-        let mut bag = Bag::read(&mut parser, notes)?;
+        let mut map = FieldMap::read(&mut parser, notes)?;
         parser.end()?;
         notes.count(&parser);
-        let prompt = bag.take(&["prompt"], bag::json);
-        let mut answers = ["chosen", "rejected"].map(|name| bag.take(&[name], messages));
+        let prompt = map.take(&["prompt"], fields::json);
+        let mut answers = ["chosen", "rejected"].map(|name| map.take(&[name], messages));
         // Answers that are texts stay where they are.
         let are_texts = || {
             ["chosen", "rejected"]
                 .iter()
-                .all(|name| bag.peek(name).and_then(RawJson::text).is_some())
+                .all(|name| map.peek(name).and_then(RawJson::text).is_some())
         };
         if answers.iter().all(Option::is_none) && !(prompt.is_some() && are_texts()) {
             return Err(unknown(0));
@@ -56,7 +56,7 @@ impl ImportFormat for Preference {
         } else {
             None
         };
-        let mut fields: Fields<'_> = bag.rest();
+        let mut fields: Fields<'_> = map.rest();
         let prompt = match (start, prompt) {
             (Some(start), prompt) => {
                 fields.extend(prompt.map(|prompt| ("prompt".into(), prompt)));
@@ -82,9 +82,9 @@ fn unknown(at: usize) -> ItemError {
 }
 
 fn messages<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
-    match bag::json_within(raw) {
-        Some(inner) => bag::list(&inner),
-        None => bag::list(raw),
+    match fields::json_within(raw) {
+        Some(inner) => fields::list(&inner),
+        None => fields::list(raw),
     }
 }
 
@@ -97,8 +97,8 @@ fn list(messages: &[RawJson<'_>]) -> RawJson<'static> {
 fn starts_with_question(answers: &[Option<Vec<RawJson<'_>>>]) -> bool {
     answers.iter().all(|answer| {
         let first = answer.as_ref().and_then(|answer| answer.first());
-        let said = first.and_then(|raw| Bag::of(raw, &mut Notes::default()));
-        let word = said.and_then(|mut bag| bag.take(&["role", "from"], RawJson::text));
+        let said = first.and_then(|raw| FieldMap::of(raw, &mut Notes::default()));
+        let word = said.and_then(|mut map| map.take(&["role", "from"], RawJson::text));
         word.is_some_and(|word| role_of(&word.decoded()) != Some(Role::Assistant))
     })
 }

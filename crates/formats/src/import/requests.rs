@@ -6,7 +6,7 @@
 use retort_json::{Kind, Parser, RawJson};
 use retort_model::Fields;
 
-use super::bag::{self, Bag};
+use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
 use super::sniff::Sniff;
@@ -48,36 +48,36 @@ impl ImportFormat for Requests {
         if parser.kind()? != Kind::Object {
             return Err(unknown(parser.at()));
         }
-        let mut bag = Bag::read(&mut parser, notes)?;
+        let mut map = FieldMap::read(&mut parser, notes)?;
         parser.end()?;
         notes.count(&parser);
-        let body = BODY.iter().find_map(|name| Some((*name, take_body(&mut bag, name)?)));
+        let body = BODY.iter().find_map(|name| Some((*name, take_body(&mut map, name)?)));
         let (within, mut request) = match body {
             Some((name, request)) => (format!("{name}."), request),
-            None => (String::new(), Bag::default()),
+            None => (String::new(), FieldMap::default()),
         };
-        let asked = |bag: &mut Bag<'a>| {
-            ASKED.iter().find_map(|name| Some((*name, bag.take(&[name], bag::json)?)))
+        let asked = |map: &mut FieldMap<'a>| {
+            ASKED.iter().find_map(|name| Some((*name, map.take(&[name], fields::json)?)))
         };
-        let Some((name, asked)) = asked(&mut request).or_else(|| asked(&mut bag)) else {
+        let Some((name, asked)) = asked(&mut request).or_else(|| asked(&mut map)) else {
             return Err(unknown(0));
         };
         let answered =
-            ANSWERED.iter().find_map(|name| Some((*name, bag.take(&[name], bag::json)?)));
-        if !bag.has(&["id", "_id", "conversation_id"])
-            && let Some(id) = bag.take_id(&["request_id", "custom_id"])
+            ANSWERED.iter().find_map(|name| Some((*name, map.take(&[name], fields::json)?)));
+        if !map.has(&["id", "_id", "conversation_id"])
+            && let Some(id) = map.take_id(&["request_id", "custom_id"])
         {
-            bag.put("id", RawJson::string(&id.decoded()));
+            map.put("id", RawJson::string(&id.decoded()));
         }
         let answer = match &answered {
             // A list of candidates or of items is a part of a response.
             Some((name @ ("candidates" | "output"), raw))
-                if bag::kind(raw) == Some(Kind::Array) =>
+                if fields::kind(raw) == Some(Kind::Array) =>
             {
                 let mut whole = format!("{{\"{name}\":{raw}");
                 // How it ended is said beside the items.
                 for name in ["status", "incomplete_details"] {
-                    if let Some(raw) = bag.peek(name) {
+                    if let Some(raw) = map.peek(name) {
                         whole.push_str(&format!(",\"{name}\":{raw}"));
                     }
                 }
@@ -87,7 +87,7 @@ impl ImportFormat for Requests {
             Some((_, raw)) => Some(raw.clone()),
             None => None,
         };
-        let mut fields: Fields<'_> = bag.rest();
+        let mut fields: Fields<'_> = map.rest();
         for (key, raw) in request.rest() {
             // Where both say something by one name, what the log says is the log's.
             let is_taken = fields.iter().any(|(one, _)| *one == key);
@@ -112,11 +112,11 @@ fn unknown(at: usize) -> ItemError {
 }
 
 /// The body of a request, if there is one under that name: an object that asks something, or the JSON text of it.
-fn take_body<'a>(bag: &mut Bag<'a>, name: &str) -> Option<Bag<'a>> {
+fn take_body<'a>(map: &mut FieldMap<'a>, name: &str) -> Option<FieldMap<'a>> {
     let read = |raw: &RawJson<'a>| {
-        let inner = bag::json_within(raw);
-        let body = Bag::of(inner.as_ref().unwrap_or(raw), &mut Notes::default())?;
+        let inner = fields::json_within(raw);
+        let body = FieldMap::of(inner.as_ref().unwrap_or(raw), &mut Notes::default())?;
         body.has(&ASKED).then_some(body)
     };
-    bag.take(&[name], read)
+    map.take(&[name], read)
 }

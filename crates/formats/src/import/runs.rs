@@ -11,7 +11,7 @@ use retort_model::{
     Feedback, Fields, FileReference, NodeKind, NodeRun, Run, RunSource, RunStatus, Time, Usage,
 };
 
-use super::bag::{self, Bag, count, id, json, list, object, time, words};
+use super::fields::{self, FieldMap, count, id, json, list, object, time, words};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::sniff::Sniff;
 use super::unplaced;
@@ -83,16 +83,16 @@ impl ImportFormat for Runs {
                 "a run that is no object",
             ));
         }
-        let bag = Bag::read(&mut parser, notes)?;
+        let map = FieldMap::read(&mut parser, notes)?;
         parser.end()?;
-        let is_named = bag.has(&REQUEST_ID) || bag.has(&COPILOT_ID) || bag.has(&RECIPE_ID);
-        let says = bag.has(&QUESTION) || bag.has(&ANSWER) || bag.has(&NODES) || bag.has(&["data"]);
-        if !(is_named || says) || bag.has(&MESSAGES) {
+        let is_named = map.has(&REQUEST_ID) || map.has(&COPILOT_ID) || map.has(&RECIPE_ID);
+        let says = map.has(&QUESTION) || map.has(&ANSWER) || map.has(&NODES) || map.has(&["data"]);
+        if !(is_named || says) || map.has(&MESSAGES) {
             let why = "no `request_id` in the item, nor a question, answer or nodes";
             return Err(ItemError::new(Refusal::UnknownShape, 0, why));
         }
         notes.count(&parser);
-        let run = run(bag, notes);
+        let run = run(map, notes);
         unplaced_messages(&run.metadata, notes);
         for (at, node) in run.nodes.iter().enumerate() {
             let mark = notes.mark();
@@ -113,62 +113,62 @@ fn unplaced_messages(fields: &Fields<'_>, notes: &mut Notes) {
     }
 }
 
-fn run<'a>(mut bag: Bag<'a>, notes: &mut Notes) -> Run<'a> {
-    let nodes = run_nodes(&mut bag, notes);
+fn run<'a>(mut map: FieldMap<'a>, notes: &mut Notes) -> Run<'a> {
+    let nodes = run_nodes(&mut map, notes);
     let mut run = Run {
-        request_id: bag
+        request_id: map
             .take_id(&["request_id", "requestId", "run_id", "runId", "id", "_id"])
             .unwrap_or_default(),
-        project: bag.take_id(&["project", "project_id", "projectId"]),
-        owner: bag.take_id(&["owner", "user_email", "user_id", "userId", "user", "created_by"]),
-        source_name: bag.take(
+        project: map.take_id(&["project", "project_id", "projectId"]),
+        owner: map.take_id(&["owner", "user_email", "user_id", "userId", "user", "created_by"]),
+        source_name: map.take(
             &["source_name", "copilot_name", "copilotName", "recipe_name", "recipeName"],
             RawJson::text,
         ),
-        version: bag.take_id(&["version", "recipe_version", "copilot_version", "version_id"]),
-        thread: bag.take_id(&["thread", "thread_id", "threadId", "session_id", "sessionId"]),
-        question: bag.take(&QUESTION, words),
-        answer: bag.take(&ANSWER, words),
-        ground_truth: bag.take(&GROUND_TRUTH, words),
-        error: error(&mut bag),
-        contexts: bag
+        version: map.take_id(&["version", "recipe_version", "copilot_version", "version_id"]),
+        thread: map.take_id(&["thread", "thread_id", "threadId", "session_id", "sessionId"]),
+        question: map.take(&QUESTION, words),
+        answer: map.take(&ANSWER, words),
+        ground_truth: map.take(&GROUND_TRUTH, words),
+        error: error(&mut map),
+        contexts: map
             .take(&["contexts", "retrieved_contexts", "citations"], list)
             .unwrap_or_default(),
-        files: files(&mut bag, notes),
-        feedback: feedback(&mut bag, notes),
+        files: files(&mut map, notes),
+        feedback: feedback(&mut map, notes),
         nodes,
         ..Run::default()
     };
     // What goes in beside the question; a lone text is the question.
-    run.inputs = bag.take(&["inputs"], json);
+    run.inputs = map.take(&["inputs"], json);
     if run.question.is_none() {
-        run.question = bag.take(&["input", "text", "prompt"], RawJson::text);
+        run.question = map.take(&["input", "text", "prompt"], RawJson::text);
     }
     if run.inputs.is_none() {
-        run.inputs = bag.take(&["input"], json);
+        run.inputs = map.take(&["input"], json);
     }
-    source(&mut bag, &mut run);
-    (run.started_at, run.finished_at) = times(&mut bag);
-    run.status = status(&mut bag, &STATUS).unwrap_or(match (&run.error, run.answer.is_some()) {
+    source(&mut map, &mut run);
+    (run.started_at, run.finished_at) = times(&mut map);
+    run.status = status(&mut map, &STATUS).unwrap_or(match (&run.error, run.answer.is_some()) {
         (Some(_), false) => RunStatus::Failure,
         _ => RunStatus::Success,
     });
-    account_for_run(&run, &bag, notes);
-    bag.spread("metadata", notes);
-    run.metadata = bag.rest();
+    account_for_run(&run, &map, notes);
+    map.spread("metadata", notes);
+    run.metadata = map.rest();
     run
 }
 
 /// Records, as not understood, remaining fields that may hold what the run lacks: the question, the error, passages, the
 /// status. Fields under `metadata` are exempt.
-fn account_for_run(run: &Run<'_>, bag: &Bag<'_>, notes: &mut Notes) {
-    unplaced_status(bag, &STATUS, notes);
+fn account_for_run(run: &Run<'_>, map: &FieldMap<'_>, notes: &mut Notes) {
+    unplaced_status(map, &STATUS, notes);
     let failed = run.status == RunStatus::Failure && run.error.is_none();
     if run.question.is_none() || run.answer.is_none() || failed {
-        notes.unplaced_texts(bag.fields());
+        notes.unplaced_texts(map.fields());
     }
     if run.contexts.is_empty() {
-        for (key, raw) in bag.fields() {
+        for (key, raw) in map.fields() {
             let key = key.decoded();
             // Lists of messages are recorded by `unplaced_messages`.
             let is_said = !unplaced::spoken(&key, raw, false).is_empty();
@@ -182,14 +182,14 @@ fn account_for_run(run: &Run<'_>, bag: &Bag<'_>, notes: &mut Notes) {
 }
 
 fn is_passage(raw: &RawJson<'_>) -> bool {
-    let bag = Bag::of(raw, &mut Notes::default());
-    bag.is_some_and(|bag| bag.has(&["text", "content", "page_content", "chunk"]))
+    let map = FieldMap::of(raw, &mut Notes::default());
+    map.is_some_and(|map| map.has(&["text", "content", "page_content", "chunk"]))
 }
 
 /// Records an unknown status as not understood: it does not say whether the run succeeded.
-fn unplaced_status(bag: &Bag<'_>, names: &[&str], notes: &mut Notes) {
+fn unplaced_status(map: &FieldMap<'_>, names: &[&str], notes: &mut Notes) {
     for name in names {
-        if let Some(raw) = bag.peek(name)
+        if let Some(raw) = map.peek(name)
             && let Some(word) = raw.as_text()
             && !word.trim().is_empty()
             && status_of(&plain(&word)).is_none()
@@ -200,27 +200,27 @@ fn unplaced_status(bag: &Bag<'_>, names: &[&str], notes: &mut Notes) {
 }
 
 /// What ran, and its id: said as such, or by whose id it is.
-fn source<'a>(bag: &mut Bag<'a>, run: &mut Run<'a>) {
-    let said = bag.take(&["source", "source_type"], |raw| match &*plain(&raw.as_text()?) {
+fn source<'a>(map: &mut FieldMap<'a>, run: &mut Run<'a>) {
+    let said = map.take(&["source", "source_type"], |raw| match &*plain(&raw.as_text()?) {
         "copilot" | "chat" => Some(RunSource::Copilot),
         "recipe" | "webhook" | "webhookrecipe" => Some(RunSource::Recipe),
         _ => None,
     });
-    let is_recipe = bag.has(&RECIPE_ID) && !bag.has(&COPILOT_ID);
+    let is_recipe = map.has(&RECIPE_ID) && !map.has(&COPILOT_ID);
     run.source = said.unwrap_or(if is_recipe { RunSource::Recipe } else { RunSource::Copilot });
     let own: &[&str] = match run.source {
         RunSource::Copilot => &["source_id", "copilot_id", "copilotId"],
         RunSource::Recipe => &["source_id", "recipe_id", "recipeId"],
     };
-    run.source_id = bag.take_id(own).unwrap_or_default();
+    run.source_id = map.take_id(own).unwrap_or_default();
 }
 
 /// When it began and ended; of a run that says how long it took, the end follows.
-fn times(bag: &mut Bag<'_>) -> (Option<Time>, Option<Time>) {
-    let started = bag.take(&STARTED, time);
-    let finished = bag.take(&FINISHED, time).or_else(|| {
+fn times(map: &mut FieldMap<'_>) -> (Option<Time>, Option<Time>) {
+    let started = map.take(&STARTED, time);
+    let finished = map.take(&FINISHED, time).or_else(|| {
         // The number stays with the rest, as the source said it and no end.
-        let latency = LATENCY_MS.iter().find_map(|name| bag.peek(name).and_then(count))?;
+        let latency = LATENCY_MS.iter().find_map(|name| map.peek(name).and_then(count))?;
         let micros = i64::try_from(latency.checked_mul(1000)?).ok()?;
         Time::from_unix_micros(started?.unix_micros().checked_add(micros)?)
     });
@@ -233,20 +233,20 @@ fn plain(word: &str) -> String {
 }
 
 /// How something ended. A word that is not one of Retort's stays with the rest, too.
-fn status(bag: &mut Bag<'_>, names: &'static [&'static str]) -> Option<RunStatus> {
+fn status(map: &mut FieldMap<'_>, names: &'static [&'static str]) -> Option<RunStatus> {
     for &name in names {
-        let Some(raw) = bag.take(&[name], json) else { continue };
+        let Some(raw) = map.take(&[name], json) else { continue };
         let word = raw.as_text();
         let exact = word.as_deref().and_then(|word| word.parse().ok());
         let meant = exact.or_else(|| status_of(&plain(word.as_deref()?)));
         if exact.is_none() {
-            bag.put(name, raw);
+            map.put(name, raw);
         }
         if meant.is_some() {
             return meant;
         }
     }
-    bag.take(&["success", "succeeded"], |raw| match raw.as_str() {
+    map.take(&["success", "succeeded"], |raw| match raw.as_str() {
         "true" => Some(RunStatus::Success),
         "false" => Some(RunStatus::Failure),
         _ => None,
@@ -267,37 +267,37 @@ fn status_of(word: &str) -> Option<RunStatus> {
 }
 
 /// Why it failed: a text, or the JSON text of what the source says; an empty one says nothing.
-fn error<'a>(bag: &mut Bag<'a>) -> Option<Text<'a>> {
-    bag.take(&["error", "error_message", "errorMessage"], |raw| {
+fn error<'a>(map: &mut FieldMap<'a>) -> Option<Text<'a>> {
+    map.take(&["error", "error_message", "errorMessage"], |raw| {
         let says = !matches!(raw.as_str(), "\"\"" | "{}" | "[]" | "false");
         says.then(|| words(raw)).flatten()
     })
 }
 
 /// What a person thought. What its three fields cannot hold stays with the rest as well.
-fn feedback<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Option<Box<Feedback<'a>>> {
-    let raw = bag.take(&["feedback"], json);
+fn feedback<'a>(map: &mut FieldMap<'a>, notes: &mut Notes) -> Option<Box<Feedback<'a>>> {
+    let raw = map.take(&["feedback"], json);
     let Some(raw) = raw else {
-        let rating = bag.take(&["rating", "score"], |raw| {
-            (!matches!(bag::kind(raw), Some(Kind::Object | Kind::Array))).then(|| raw.clone())
+        let rating = map.take(&["rating", "score"], |raw| {
+            (!matches!(fields::kind(raw), Some(Kind::Object | Kind::Array))).then(|| raw.clone())
         })?;
         return Some(Box::new(Feedback { rating: Some(rating), ..Feedback::default() }));
     };
-    match bag::kind(&raw) {
+    match fields::kind(&raw) {
         Some(Kind::Object) => {
-            let mut said = Bag::of(&raw, notes)?;
+            let mut said = FieldMap::of(&raw, notes)?;
             let feedback = Feedback {
                 rating: said.take(&["rating", "score", "value", "is_positive", "isPositive"], json),
                 label: said.take(&["label", "category"], RawJson::text),
                 comment: said.take(&["comment", "comments", "details", "text"], RawJson::text),
             };
             if !said.rest().is_empty() {
-                bag.put("feedback", raw);
+                map.put("feedback", raw);
             }
             Some(Box::new(feedback))
         }
         Some(Kind::Array) => {
-            bag.put("feedback", raw);
+            map.put("feedback", raw);
             None
         }
         Some(Kind::String) => Some(Box::new(Feedback { label: raw.text(), ..Feedback::default() })),
@@ -306,17 +306,17 @@ fn feedback<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Option<Box<Feedback<'a>
 }
 
 /// Files by reference: a list of them or of their addresses, one alone, or an object with `documents`.
-fn files<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Vec<FileReference<'a>> {
-    let Some(raw) = bag.take(&["files", "attachments"], json) else { return Vec::new() };
-    let listed = match bag::kind(&raw) {
+fn files<'a>(map: &mut FieldMap<'a>, notes: &mut Notes) -> Vec<FileReference<'a>> {
+    let Some(raw) = map.take(&["files", "attachments"], json) else { return Vec::new() };
+    let listed = match fields::kind(&raw) {
         Some(Kind::Array) => list(&raw),
-        Some(Kind::Object) => match Bag::of(&raw, &mut Notes::default()) {
+        Some(Kind::Object) => match FieldMap::of(&raw, &mut Notes::default()) {
             Some(mut inner) if inner.has(&["documents"]) => {
                 let documents = inner.take(&["documents"], list);
                 if documents.is_some()
                     && let Some(rest) = inner.rest_object()
                 {
-                    bag.put("files", rest);
+                    map.put("files", rest);
                 }
                 documents
             }
@@ -328,7 +328,7 @@ fn files<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Vec<FileReference<'a>> {
     let read: Option<Vec<_>> =
         listed.and_then(|listed| listed.iter().map(|one| file(one, notes)).collect());
     read.unwrap_or_else(|| {
-        bag.put("files", raw);
+        map.put("files", raw);
         Vec::new()
     })
 }
@@ -337,44 +337,44 @@ fn file<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Option<FileReference<'a>> {
     if let Some(uri) = raw.text() {
         return Some(FileReference { uri, ..FileReference::default() });
     }
-    let mut bag = Bag::of(raw, notes)?;
+    let mut map = FieldMap::of(raw, notes)?;
     let uri = ["uri", "url", "file_path", "filePath", "path", "s3_path", "key"];
     let mut file = FileReference {
-        uri: bag.take(&uri, RawJson::text).unwrap_or_default(),
-        name: bag.take(&["name", "file_name", "fileName", "filename"], RawJson::text),
-        media_type: bag.take(
+        uri: map.take(&uri, RawJson::text).unwrap_or_default(),
+        name: map.take(&["name", "file_name", "fileName", "filename"], RawJson::text),
+        media_type: map.take(
             &["media_type", "content_type", "contentType", "mime_type", "mimeType"],
             RawJson::text,
         ),
-        size_bytes: bag.take(&["size_bytes", "size", "file_size"], count),
+        size_bytes: map.take(&["size_bytes", "size", "file_size"], count),
         ..FileReference::default()
     };
-    bag.spread("metadata", notes);
-    file.metadata = bag.rest();
+    map.spread("metadata", notes);
+    file.metadata = map.rest();
     Some(file)
 }
 
 /// The nodes under the first name that has some.
-fn run_nodes<'a>(bag: &mut Bag<'a>, notes: &mut Notes) -> Vec<NodeRun<'a>> {
+fn run_nodes<'a>(map: &mut FieldMap<'a>, notes: &mut Notes) -> Vec<NodeRun<'a>> {
     let mut nodes = Nodes::default();
     for name in NODES.into_iter().chain(["data"]) {
-        let Some(raw) = bag.take(&[name], json) else { continue };
+        let Some(raw) = map.take(&[name], json) else { continue };
         // A trace document holds its steps under `data`.
-        let inner = Bag::of(&raw, &mut Notes::default())
+        let inner = FieldMap::of(&raw, &mut Notes::default())
             .filter(|inner| inner.has(&["data"]) && !inner.has(&["node", "name", "process"]));
         let added = match inner {
             Some(mut inner) => {
                 let steps = inner.take(&["data"], json);
                 let added = steps.is_some_and(|steps| nodes.add_all(&steps, None, 0, notes));
                 if added && let Some(rest) = inner.rest_object() {
-                    bag.put(name, rest);
+                    map.put(name, rest);
                 }
                 added
             }
             None => nodes.add_all(&raw, None, 0, notes),
         };
         if !added {
-            bag.put(name, raw);
+            map.put(name, raw);
         } else if !nodes.nodes.is_empty() {
             break;
         }
@@ -402,25 +402,25 @@ impl<'a> Nodes<'a> {
         notes: &mut Notes,
     ) -> bool {
         if let Some(elements) = list(raw) {
-            if !elements.iter().all(|one| bag::kind(one) == Some(Kind::Object)) {
+            if !elements.iter().all(|one| fields::kind(one) == Some(Kind::Object)) {
                 return false;
             }
             for element in &elements {
-                if let Some(bag) = Bag::of(element, notes) {
-                    self.add(bag, None, parent, depth, notes);
+                if let Some(map) = FieldMap::of(element, notes) {
+                    self.add(map, None, parent, depth, notes);
                 }
             }
-        } else if let Some(fields) = Bag::of(raw, notes) {
+        } else if let Some(fields) = FieldMap::of(raw, notes) {
             if fields.has(&["node", "node_name", "nodeName", "process"]) {
                 self.add(fields, None, parent, depth, notes);
             } else {
                 let fields = fields.rest();
-                if !fields.iter().all(|(_, one)| bag::kind(one) == Some(Kind::Object)) {
+                if !fields.iter().all(|(_, one)| fields::kind(one) == Some(Kind::Object)) {
                     return false;
                 }
                 for (name, one) in fields {
-                    if let Some(bag) = Bag::of(&one, notes) {
-                        self.add(bag, Some(name), parent, depth, notes);
+                    if let Some(map) = FieldMap::of(&one, notes) {
+                        self.add(map, Some(name), parent, depth, notes);
                     }
                 }
             }
@@ -433,30 +433,30 @@ impl<'a> Nodes<'a> {
     /// Adds a node, and behind it those that ran inside it.
     fn add(
         &mut self,
-        mut bag: Bag<'a>,
+        mut map: FieldMap<'a>,
         name: Option<Text<'a>>,
         parent: Option<usize>,
         depth: usize,
         notes: &mut Notes,
     ) {
-        bag.spread("details", notes);
+        map.spread("details", notes);
         let place = self.nodes.len();
         self.nodes.push(NodeRun::default());
         let own_id = ["id", "node_id", "nodeId", "span_id", "_id"];
-        self.ids.push(own_id.iter().find_map(|name| bag.peek(name).and_then(id)));
-        let above = bag.take(&["parent", "parent_id", "parentId", "parent_node"], json);
+        self.ids.push(own_id.iter().find_map(|name| map.peek(name).and_then(id)));
+        let above = map.take(&["parent", "parent_id", "parentId", "parent_node"], json);
         self.parents.push(above.filter(|_| parent.is_none()));
         if depth < NODE_DEPTH {
             for name in CHILDREN {
-                if let Some(children) = bag.take(&[name], json)
+                if let Some(children) = map.take(&[name], json)
                     && !self.add_all(&children, Some(place), depth + 1, notes)
                 {
-                    bag.put(name, children);
+                    map.put(name, children);
                 }
             }
         }
         let mark = notes.mark();
-        let mut node = node(bag, name, notes);
+        let mut node = node(map, name, notes);
         notes.under(mark, || format!("nodes[{place}]"));
         node.parent = parent;
         if let Some(slot) = self.nodes.get_mut(place) {
@@ -501,7 +501,7 @@ impl<'a> Nodes<'a> {
         }
         for (place, raw) in unclear {
             if let Some(node) = self.nodes.get_mut(place) {
-                super::fields::put(&mut node.metadata, "parent".into(), raw);
+                fields::put(&mut node.metadata, "parent".into(), raw);
             }
         }
         self.nodes
@@ -533,85 +533,87 @@ fn circles(nodes: &[NodeRun<'_>]) -> Vec<usize> {
     cut
 }
 
-fn node<'a>(mut bag: Bag<'a>, name: Option<Text<'a>>, notes: &mut Notes) -> NodeRun<'a> {
-    let process = bag.peek("process").and_then(RawJson::as_text);
+fn node<'a>(mut map: FieldMap<'a>, name: Option<Text<'a>>, notes: &mut Notes) -> NodeRun<'a> {
+    let process = map.peek("process").and_then(RawJson::as_text);
     let said = match name {
-        Some(name) => bag.take(&["node", "node_name", "nodeName"], RawJson::text).or(Some(name)),
-        None => bag.take_id(&["node", "node_name", "nodeName", "process", "name", "step", "id"]),
+        Some(name) => map.take(&["node", "node_name", "nodeName"], RawJson::text).or(Some(name)),
+        None => map.take_id(&["node", "node_name", "nodeName", "process", "name", "step", "id"]),
     };
     let mut node = NodeRun { node: said.unwrap_or_default(), ..NodeRun::default() };
-    prompt(&mut bag, &mut node, notes);
-    node.model = bag.take(&["model", "model_name", "modelName", "model_id"], RawJson::text);
+    prompt(&mut map, &mut node, notes);
+    node.model = map.take(&["model", "model_name", "modelName", "model_id"], RawJson::text);
     node.variables = node
         .variables
-        .or_else(|| bag.take(&["variables", "prompt_variables", "promptVariables"], object));
+        .or_else(|| map.take(&["variables", "prompt_variables", "promptVariables"], object));
     node.input =
-        node.input.or_else(|| bag.take(&["input", "inputs", "arguments", "messages"], json));
+        node.input.or_else(|| map.take(&["input", "inputs", "arguments", "messages"], json));
     node.output =
-        node.output.or_else(|| bag.take(&["output", "outputs", "response", "result"], json));
-    node.error = error(&mut bag);
-    node.feedback = feedback(&mut bag, notes);
-    node.ground_truth = bag.take(&GROUND_TRUTH, words);
-    (node.started_at, node.finished_at) = times(&mut bag);
-    node.usage = usage(&mut bag, notes);
-    node.status = status(&mut bag, &STATUS).unwrap_or(match node.error {
+        node.output.or_else(|| map.take(&["output", "outputs", "response", "result"], json));
+    node.error = error(&mut map);
+    node.feedback = feedback(&mut map, notes);
+    node.ground_truth = map.take(&GROUND_TRUTH, words);
+    (node.started_at, node.finished_at) = times(&mut map);
+    node.usage = usage(&mut map, notes);
+    node.status = status(&mut map, &STATUS).unwrap_or(match node.error {
         Some(_) => RunStatus::Failure,
         None => RunStatus::Success,
     });
-    node.kind = node_kind(&mut bag).or_else(|| kind_of(&plain(&process?))).unwrap_or(
+    node.kind = node_kind(&mut map).or_else(|| kind_of(&plain(&process?))).unwrap_or(
         if node.prompt.is_some() || node.model.is_some() {
             NodeKind::ModelCall
         } else {
             NodeKind::Other
         },
     );
-    unplaced_status(&bag, &STATUS, notes);
+    unplaced_status(&map, &STATUS, notes);
     let failed = node.status == RunStatus::Failure && node.error.is_none();
     if node.input.is_none() || node.output.is_none() || failed {
-        notes.unplaced_texts(bag.fields());
+        notes.unplaced_texts(map.fields());
     }
-    bag.spread("metadata", notes);
-    node.metadata = bag.rest();
+    map.spread("metadata", notes);
+    node.metadata = map.rest();
     node
 }
 
 /// A prompt as text, or as an object of what went into it and what came out.
-fn prompt<'a>(bag: &mut Bag<'a>, node: &mut NodeRun<'a>, notes: &mut Notes) {
-    let mut inner = match bag.peek("prompt").map(bag::kind) {
-        Some(Some(Kind::Object)) => match bag.peek("prompt").and_then(|raw| Bag::of(raw, notes)) {
-            Some(inner) => inner,
-            None => return,
-        },
+fn prompt<'a>(map: &mut FieldMap<'a>, node: &mut NodeRun<'a>, notes: &mut Notes) {
+    let mut inner = match map.peek("prompt").map(fields::kind) {
+        Some(Some(Kind::Object)) => {
+            match map.peek("prompt").and_then(|raw| FieldMap::of(raw, notes)) {
+                Some(inner) => inner,
+                None => return,
+            }
+        }
         _ => {
             let names = ["prompt", "prompt_template", "promptTemplate", "template"];
-            node.prompt = bag.take(&names, words);
+            node.prompt = map.take(&names, words);
             return;
         }
     };
-    bag.take(&["prompt"], json);
+    map.take(&["prompt"], json);
     node.prompt = inner.take(&["text", "template", "prompt"], RawJson::text);
     node.variables = inner.take(&["variables"], object);
-    if !bag.has(&["input", "inputs"]) {
+    if !map.has(&["input", "inputs"]) {
         node.input =
-            inner.take(&["input"], |raw| bag::json_within(raw).or_else(|| Some(raw.clone())));
+            inner.take(&["input"], |raw| fields::json_within(raw).or_else(|| Some(raw.clone())));
     }
-    if !bag.has(&["output", "outputs"]) {
+    if !map.has(&["output", "outputs"]) {
         node.output = inner.take(&["output"], json);
     }
     if let Some(rest) = inner.rest_object() {
-        bag.put("prompt", rest);
+        map.put("prompt", rest);
     }
 }
 
-fn usage(bag: &mut Bag<'_>, notes: &mut Notes) -> Usage {
+fn usage(map: &mut FieldMap<'_>, notes: &mut Notes) -> Usage {
     const INPUT: [&str; 4] =
         ["input_tokens", "prompt_tokens", "inputTokens", "gen_ai.usage.prompt_tokens"];
     const OUTPUT: [&str; 4] =
         ["output_tokens", "completion_tokens", "outputTokens", "gen_ai.usage.completion_tokens"];
     let mut usage =
-        Usage { input_tokens: bag.take(&INPUT, count), output_tokens: bag.take(&OUTPUT, count) };
-    let Some(raw) = bag.take(&["usage"], object) else { return usage };
-    let Some(mut inner) = Bag::of(&raw, notes) else { return usage };
+        Usage { input_tokens: map.take(&INPUT, count), output_tokens: map.take(&OUTPUT, count) };
+    let Some(raw) = map.take(&["usage"], object) else { return usage };
+    let Some(mut inner) = FieldMap::of(&raw, notes) else { return usage };
     if usage.input_tokens.is_none() {
         usage.input_tokens = inner.take(&INPUT, count);
     }
@@ -619,17 +621,17 @@ fn usage(bag: &mut Bag<'_>, notes: &mut Notes) -> Usage {
         usage.output_tokens = inner.take(&OUTPUT, count);
     }
     if let Some(rest) = inner.rest_object() {
-        bag.put("usage", rest);
+        map.put("usage", rest);
     }
     usage
 }
 
 /// What a node says of its kind. A word that is not one of Retort's stays with the rest, too.
-fn node_kind(bag: &mut Bag<'_>) -> Option<NodeKind> {
+fn node_kind(map: &mut FieldMap<'_>) -> Option<NodeKind> {
     for name in ["kind", "type", "node_type", "nodeType"] {
-        let Some(word) = bag.peek(name).and_then(RawJson::as_text) else { continue };
+        let Some(word) = map.peek(name).and_then(RawJson::as_text) else { continue };
         if let Ok(kind) = word.parse() {
-            bag.take(&[name], json);
+            map.take(&[name], json);
             return Some(kind);
         }
         if let Some(kind) = kind_of(&plain(&word)) {

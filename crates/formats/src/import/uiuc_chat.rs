@@ -8,9 +8,10 @@ use retort_json::{Kind as JsonKind, Parser, RawJson, Text, Value};
 use retort_model::bounds::NOT_UNDERSTOOD;
 use retort_model::{Conversation, Fields, Message, NotUnderstood, Role, ToolCall};
 
-use super::bag::{self, Bag};
 use super::chat::{self, Rounds};
-use super::fields::{each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
+use super::fields::{
+    self, FieldMap, each_field, id_or_keep, keep, put, text_or_keep, time_or_keep,
+};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
 use super::sniff::Sniff;
@@ -88,12 +89,12 @@ fn messages<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Messag
 /// What a row of `history` says that was not understood of its source.
 fn not_understood(raw: &RawJson<'_>) -> Option<Vec<NotUnderstood<'static>>> {
     let told = |one: &RawJson<'_>| {
-        let mut bag = Bag::of(one, &mut Notes::default())?;
-        let path = bag.take(&["path"], RawJson::text)?.decoded().into_owned();
-        let raw = bag.take(&["raw"], bag::json).unwrap_or(RawJson::null()).into_owned();
+        let mut map = FieldMap::of(one, &mut Notes::default())?;
+        let path = map.take(&["path"], RawJson::text)?.decoded().into_owned();
+        let raw = map.take(&["raw"], fields::json).unwrap_or(RawJson::null()).into_owned();
         Some(NotUnderstood { path, raw })
     };
-    bag::list(raw)?.iter().take(NOT_UNDERSTOOD).map(told).collect()
+    fields::list(raw)?.iter().take(NOT_UNDERSTOOD).map(told).collect()
 }
 
 #[derive(Default)]
@@ -359,14 +360,14 @@ const TOOL: [&str; 9] = [
 /// Tells of what a message's tools say and [`tools_of`] does not take.
 fn account_for_tools(message: &Message<'_>, notes: &mut Notes) {
     let Some((_, raw)) = message.metadata.iter().find(|(key, _)| key == "tools") else { return };
-    let Some(tools) = bag::list(raw) else {
+    let Some(tools) = fields::list(raw) else {
         if says(raw, Least::Word) {
             notes.unplaced("tools", raw);
         }
         return;
     };
     for (at, raw) in tools.iter().enumerate() {
-        let Some(tool) = Bag::of(raw, &mut Notes::default()) else {
+        let Some(tool) = FieldMap::of(raw, &mut Notes::default()) else {
             notes.unplaced(format!("tools[{at}]"), raw);
             continue;
         };
