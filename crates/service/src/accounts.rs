@@ -143,7 +143,7 @@ impl Unknown {
             }
             Self::NotVerified | Self::NotSaid => {
                 "your organisation's sign-in did not confirm that your e-mail address is yours; ask whoever runs this \
-                 server to trust the addresses of this provider, or for a one-time link"
+                 server for a one-time link, and connect this sign-in in your settings"
             }
             Self::NoAccount | Self::Disabled => {
                 "nobody here is known by your e-mail address; ask an owner of your project for an invitation"
@@ -326,6 +326,47 @@ impl Service {
         }
         let session = self.begin_session(self.again(person)?, identity.issuer, origin)?;
         Ok(ThroughProvider::SignedIn(session))
+    }
+
+    /// Whether someone may connect a provider's sign-in to their account: it outlives a new password, so that takes the
+    /// one that they have.
+    ///
+    /// # Errors
+    /// They are not signed in by a session, or the password is wrong.
+    pub fn may_connect_identity(&self, signed: &Signed, password: &str) -> Result<(), Error> {
+        if !signed.is_ambient() {
+            return Err(Error::Forbidden("a sign-in is connected by its person, not by a token"));
+        }
+        let kept = self.store.password_of(signed.person().id)?;
+        if kept.is_some() && !is_password(password, kept.as_deref()) {
+            return Err(Error::Choice("the current password is wrong".into()));
+        }
+        Ok(())
+    }
+
+    /// Connects an identity that a provider vouches for to the account of whoever is signed in. What the provider says of
+    /// addresses does not matter: whoever is here has shown who they are, by a password or a link.
+    ///
+    /// # Errors
+    /// Another account has it.
+    pub fn connect_identity(
+        &self,
+        signed: &Signed,
+        identity: &Identity<'_>,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        let person = signed.person();
+        let how = format!("{}: connected", identity.issuer);
+        match self.store.add_identity(identity.issuer, identity.subject, person.id) {
+            Err(retort_store::Error::NameTaken(_)) => {
+                self.note_sign_in(Some(&person.name), &how, true, origin)?;
+                Err(Error::Conflict("another account here has this sign-in".into()))
+            }
+            done => {
+                done?;
+                self.note_sign_in(Some(&person.name), &how, false, origin)
+            }
+        }
     }
 
     /// Which account a sign-in through a provider waits to be confirmed for, and whether that takes its password.

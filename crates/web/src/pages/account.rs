@@ -206,9 +206,20 @@ async fn sign_out(
 /// The cookie that carries what the way back from a provider is held against.
 const AT_PROVIDER: &str = "retort-provider";
 
+/// The cookie that says which session asked to connect the provider's sign-in to its account.
+const CONNECTING: &str = "retort-connecting";
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ToProvider {
+    to: String,
+    /// Whether the sign-in is to be connected to the account of who asked for it in the settings.
+    connect: bool,
+}
+
 async fn begin_at_provider(
     State(app): State<App>,
-    Query(Wanted { to }): Query<Wanted>,
+    Query(ToProvider { to, connect }): Query<ToProvider>,
 ) -> Response {
     let Some(oidc) = app.oidc() else { return crate::extract::no_route().await.into_response() };
     let now = match app.call(|service| Ok(service.now())).await {
@@ -229,8 +240,11 @@ async fn begin_at_provider(
                 headers.insert(LOCATION, there);
                 headers.insert(SET_COOKIE, cookie);
             }
-            if let Ok(cookie) = HeaderValue::from_str(&wanted_cookie(wanted(&to), 600)) {
-                headers.append(SET_COOKIE, cookie);
+            let gone = (!connect).then(|| connecting_cookie("", 0));
+            for cookie in [Some(wanted_cookie(wanted(&to), 600)), gone].into_iter().flatten() {
+                if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                    headers.append(SET_COOKIE, cookie);
+                }
             }
             (StatusCode::SEE_OTHER, headers).into_response()
         }
@@ -239,6 +253,24 @@ async fn begin_at_provider(
             trouble(&Problem::unavailable(error.for_people(), std::time::Duration::from_secs(10)))
         }
     }
+}
+
+/// Notes that the session of this token wants to connect the provider's sign-in; with 0 seconds that is forgotten.
+pub(super) fn connecting_cookie(token: &str, seconds: u32) -> String {
+    format!("{CONNECTING}={token}; Path=/sign-in; Max-Age={seconds}; HttpOnly; SameSite=Lax")
+}
+
+/// The session that asked to connect the provider's sign-in, if this way back is its own.
+fn connecting_session(app: &App, headers: &HeaderMap) -> Option<String> {
+    let session = cookie(headers, cookie_name(app))?;
+    let token = cookie(headers, CONNECTING)?;
+    is_token(token, &csrf_of(session)).then(|| session.to_owned())
+}
+
+/// What the way back from a provider came to.
+enum Came {
+    Connected,
+    Through(ThroughProvider),
 }
 
 #[derive(Deserialize)]
@@ -277,6 +309,7 @@ async fn back_from_provider(
         }
     };
     let trusts_email = oidc.trusts_email();
+    let connecting = connecting_session(&app, &headers);
     let came_to = app
         .call(move |service| {
             let identity = retort_service::Identity {
@@ -286,20 +319,30 @@ async fn back_from_provider(
                 email_verified: verified.email_verified,
                 trusts_email,
             };
-            service.sign_in_by_identity(&identity, &visitor.origin)
+            let signed = match connecting {
+                Some(session) => service.by_session(&session)?,
+                None => None,
+            };
+            match signed {
+                Some(signed) => service
+                    .connect_identity(&signed, &identity, &visitor.origin)
+                    .map(|()| Came::Connected),
+                None => service.sign_in_by_identity(&identity, &visitor.origin).map(Came::Through),
+            }
         })
         .await;
     let to = cookie(&headers, WANTED).map(percent_decode_str);
     let to = to.map(|to| to.decode_utf8_lossy().into_owned()).unwrap_or_default();
     let mut response = match came_to {
-        Ok(ThroughProvider::SignedIn(session)) => {
+        Ok(Came::Connected) => see_other("/settings?connected=true", None),
+        Ok(Came::Through(ThroughProvider::SignedIn(session))) => {
             see_other(wanted(&to), Some(&session_cookie(&app, Some(&session))))
         }
-        Ok(ThroughProvider::Confirm { secret, name, takes_password }) => {
+        Ok(Came::Through(ThroughProvider::Confirm { secret, name, takes_password })) => {
             let page = ConfirmPage { secret, to, name, takes_password, trouble: None };
             show_public(StatusCode::OK, &page)
         }
-        Ok(ThroughProvider::Unknown(unknown)) => {
+        Ok(Came::Through(ThroughProvider::Unknown(unknown))) => {
             tracing::warn!(cause = unknown.reason(), "signing in through the provider was refused");
             trouble(&Problem::from(retort_service::Error::from(unknown)))
         }
@@ -307,7 +350,7 @@ async fn back_from_provider(
     };
     // What was kept for the way there and back has done its work.
     let gone = format!("{AT_PROVIDER}=; Path=/sign-in; Max-Age=0; HttpOnly; SameSite=Lax");
-    for gone in [gone, wanted_cookie("", 0)] {
+    for gone in [gone, wanted_cookie("", 0), connecting_cookie("", 0)] {
         if let Ok(gone) = HeaderValue::from_str(&gone) {
             response.headers_mut().append(SET_COOKIE, gone);
         }

@@ -3,25 +3,30 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
+use super::account::connecting_cookie;
 use super::export::Nothing;
 use super::frame::{Frame, Posted, Visit};
+use super::taken::Query;
 use super::words::sentence;
 use super::{see_other, show, trouble};
 use crate::api::account::slow_down;
 use crate::app::App;
+use crate::extract::no_route;
 use crate::problem::Problem;
-use crate::who::{Visitor, session_cookie};
+use crate::who::{Visitor, cookie, cookie_name, csrf_of, session_cookie};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/settings", get(settings))
         .route("/settings/password", post(password))
         .route("/settings/sign-out-everywhere", post(sign_out_everywhere))
+        .route("/settings/connect", post(connect))
         .route("/settings/delete-account", post(delete_account))
 }
 
@@ -30,22 +35,39 @@ pub(super) fn routes() -> Router<App> {
 struct Settings {
     frame: Frame,
     has_password: bool,
+    has_provider: bool,
+    /// Whether the way to the provider is open.
+    connects: bool,
     done: Option<String>,
     trouble: Option<String>,
 }
 
-async fn settings(visit: Visit) -> Response {
-    page(&visit, None, None)
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    connected: bool,
 }
 
-fn page(visit: &Visit, done: Option<String>, problem: Option<&Problem>) -> Response {
-    let status = problem.map_or(200, |problem| problem.kind().status);
-    let page = Settings {
+async fn settings(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) -> Response {
+    let done = asked.connected.then(|| "You can sign in through your organisation now.".to_owned());
+    page(&app, &visit, done, None)
+}
+
+fn of(app: &App, visit: &Visit) -> Settings {
+    Settings {
         frame: visit.frame("settings"),
         has_password: visit.signed.person().has_password,
-        done,
-        trouble: problem.map(|problem| sentence(problem.detail())),
-    };
+        has_provider: app.oidc().is_some(),
+        connects: false,
+        done: None,
+        trouble: None,
+    }
+}
+
+fn page(app: &App, visit: &Visit, done: Option<String>, problem: Option<&Problem>) -> Response {
+    let status = problem.map_or(200, |problem| problem.kind().status);
+    let trouble = problem.map(|problem| sentence(problem.detail()));
+    let page = Settings { done, trouble, ..of(app, visit) };
     show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
 }
 
@@ -65,7 +87,7 @@ async fn password(
     if visit.signed.is_ambient()
         && let Err(problem) = slow_down(&app, visit.caller.name(), &visitor)
     {
-        return page(&visit, None, Some(&problem));
+        return page(&app, &visit, None, Some(&problem));
     }
     let signed = visit.signed.clone();
     let changed = app.call_with_password(move |service| {
@@ -77,9 +99,9 @@ async fn password(
             let done = format!(
                 "Password changed. Ended: {sessions} other sessions and links, {tokens} API tokens."
             );
-            page(&visit, Some(done), None)
+            page(&app, &visit, Some(done), None)
         }
-        Err(problem) => page(&visit, None, Some(&problem)),
+        Err(problem) => page(&app, &visit, None, Some(&problem)),
     }
 }
 
@@ -97,21 +119,53 @@ async fn sign_out_everywhere(
     }
 }
 
+/// What is only done with the password, where the account has one.
 #[derive(Deserialize)]
-struct Leaving {
+struct WithPassword {
     #[serde(default)]
     current: String,
+}
+
+/// Allows the way to the provider whose sign-in is to be connected. It begins with a link: browsers do not let a form
+/// lead to another site.
+async fn connect(
+    State(app): State<App>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Posted { visit, form }: Posted<WithPassword>,
+) -> Response {
+    if app.oidc().is_none() {
+        return no_route().await.into_response();
+    }
+    if visit.signed.is_ambient()
+        && let Err(problem) = slow_down(&app, visit.caller.name(), &visitor)
+    {
+        return page(&app, &visit, None, Some(&problem));
+    }
+    let signed = visit.signed.clone();
+    let allowed =
+        app.call_with_password(move |service| service.may_connect_identity(&signed, &form.current));
+    if let Err(problem) = allowed.await {
+        return page(&app, &visit, None, Some(&problem));
+    }
+    let token = csrf_of(cookie(&headers, cookie_name(&app)).unwrap_or_default());
+    let page = Settings { connects: true, ..of(&app, &visit) };
+    let mut response = show(StatusCode::OK, &page);
+    if let Ok(cookie) = HeaderValue::from_str(&connecting_cookie(&token, 600)) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
 }
 
 async fn delete_account(
     State(app): State<App>,
     visitor: Visitor,
-    Posted { visit, form }: Posted<Leaving>,
+    Posted { visit, form }: Posted<WithPassword>,
 ) -> Response {
     if visit.signed.is_ambient()
         && let Err(problem) = slow_down(&app, visit.caller.name(), &visitor)
     {
-        return page(&visit, None, Some(&problem));
+        return page(&app, &visit, None, Some(&problem));
     }
     let signed = visit.signed.clone();
     let gone = app.call_with_password(move |service| {
@@ -119,6 +173,6 @@ async fn delete_account(
     });
     match gone.await {
         Ok(()) => see_other("/sign-in", Some(&session_cookie(&app, None))),
-        Err(problem) => page(&visit, None, Some(&problem)),
+        Err(problem) => page(&app, &visit, None, Some(&problem)),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use retort_model::Grant;
 use retort_web::oidc::{Oidc, OidcSettings};
+use retort_web::who::csrf_of;
 use serde_json::{Value, json};
 
 use retort_testing_server::house::{
@@ -385,6 +386,55 @@ async fn addresses_that_a_provider_does_not_verify_count_where_the_operator_trus
         })
         .await;
     }
+}
+
+/// Report oidc-entra: whoever came by an invitation or a link connects a sign-in that proves no address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_proves_no_address_is_connected_by_who_is_here() {
+    let provider = Provider::start().await;
+    on_both_with(with_provider(&provider, false), async |house| {
+        let entra = Person { email_verified: None, ..Person::with_email("a@tenant.example") };
+        provider.sign_in_as(entra);
+        assert_eq!(through_provider(house).await.status, 401);
+
+        let ann = house.session(&house.ann).await;
+        let As::Session(secret) = &ann else { panic!() };
+        let csrf = csrf_of(secret);
+        let connect = async |password: &str| {
+            let form = [("csrf", &*csrf), ("current", password)];
+            house.ask("POST", "/settings/connect").by(&ann).form(&form).send().await
+        };
+        assert_eq!(connect("not the password").await.status, 422);
+        let allowed = connect(PASSWORD).await;
+        assert_eq!(allowed.status, 200, "{}", allowed.text());
+        let asked = allowed.header("set-cookie").split(';').next().unwrap().to_owned();
+
+        let to = "/sign-in/provider?to=/settings&connect=true";
+        let begun = house.get(to, &ann).await;
+        let kept = begun.header("set-cookie").split(';').next().unwrap().to_owned();
+        let back = visit(&begun.header("location").parse().unwrap()).await.unwrap();
+        let path = format!("{}?{}", back.path(), back.query().unwrap());
+        // Another session's wish connects nothing.
+        let bob = house.session(&house.bob).await;
+        let cookies = format!("{kept}; {asked}");
+        let foreign = house.ask("GET", &path).by(&bob).header("cookie", &cookies).send().await;
+        assert_eq!(foreign.status, 401, "{}", foreign.text());
+
+        let begun = house.get(to, &ann).await;
+        let kept = begun.header("set-cookie").split(';').next().unwrap().to_owned();
+        let back = visit(&begun.header("location").parse().unwrap()).await.unwrap();
+        let path = format!("{}?{}", back.path(), back.query().unwrap());
+        let cookies = format!("{kept}; {asked}");
+        let done = house.ask("GET", &path).by(&ann).header("cookie", &cookies).send().await;
+        let location = "/settings?connected=true";
+        assert_eq!((done.status, done.header("location")), (303, location), "{}", done.text());
+        assert!(house.get(location, &ann).await.text().contains("through your organisation now"));
+
+        let reply = through_provider(house).await;
+        let who = As::Session(reply.session().unwrap());
+        assert_eq!(house.get("/api/v1/session", &who).await.ok()["person"], ANN);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

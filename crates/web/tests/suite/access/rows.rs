@@ -529,6 +529,9 @@ pub const ROWS: &[Row] = &[
         page("/settings/delete-account").form(&[("csrf", "CSRF"), ("current", "another one")])
     })
     .but("with a wrong password"),
+    row("POST /settings/connect", |_| {
+        page("/settings/connect").form(&[("csrf", "CSRF"), ("current", PASSWORD)])
+    }),
     row("POST /settings/password", |_| {
         page("/settings/password").form(&[
             ("csrf", "CSRF"),
