@@ -17,7 +17,9 @@ use retort_service::{
     Summary, Taken,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::problem::Problem;
 
@@ -504,10 +506,9 @@ pub struct Jobs {
 }
 
 /// An export that is asked for.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Export {
     /// Name of the dataset: 1 to 64 characters.
-    #[schema(max_length = 64, min_length = 1)]
     pub dataset_name: String,
     /// Which conversations.
     #[serde(default)]
@@ -521,6 +522,39 @@ pub struct Export {
     /// What is made of them.
     #[serde(flatten)]
     pub making: Making,
+}
+
+impl PartialSchema for Export {
+    /// One object: with the options as another, joined by `allOf`, neither could refuse what it does not know.
+    fn schema() -> RefOr<Schema> {
+        let name = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(64))
+            .description(Some("Name of the dataset"));
+        let object = ObjectBuilder::new()
+            .description(Some(
+                "An export that is asked for: of conversations, of runs or of documents. An option that is left out has \
+                 its default.",
+            ))
+            .property("dataset_name", name)
+            .required("dataset_name")
+            .property("selection", Ref::from_schema_name(Chosen::name()))
+            .property("runs", Ref::from_schema_name(ChosenRuns::name()))
+            .property("documents", Ref::from_schema_name(ChosenDocuments::name()))
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+        making::with_options(object).into()
+    }
+}
+
+impl ToSchema for Export {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.extend([
+            (Chosen::name().into(), Chosen::schema()),
+            (ChosenRuns::name().into(), ChosenRuns::schema()),
+            (ChosenDocuments::name().into(), ChosenDocuments::schema()),
+        ]);
+    }
 }
 
 impl Export {

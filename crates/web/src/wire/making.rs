@@ -3,9 +3,7 @@
 use retort_model::ItemKind;
 use retort_service::{DatasetPlan, ExportOption, ExportOptions, OPTIONS, Values};
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::problem::Problem;
 
@@ -38,19 +36,10 @@ impl Making {
     }
 }
 
-impl PartialSchema for Making {
-    fn schema() -> RefOr<Schema> {
-        let object = ObjectBuilder::new()
-            .description(Some("The options of an export. What is not asked has its default."))
-            .additional_properties(Some(AdditionalProperties::FreeForm(false)));
-        OPTIONS
-            .iter()
-            .fold(object, |object, option| object.property(option.name, schema_of(option)))
-            .into()
-    }
+/// The object with a property for each option.
+pub(super) fn with_options(object: ObjectBuilder) -> ObjectBuilder {
+    OPTIONS.iter().fold(object, |object, option| object.property(option.name, schema_of(option)))
 }
-
-impl ToSchema for Making {}
 
 /// What the description says of an option.
 fn schema_of(option: &ExportOption) -> Object {
