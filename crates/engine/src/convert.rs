@@ -198,8 +198,8 @@ fn make(
     rejects: &mut (dyn Write + Send),
 ) -> Result<Option<Report>, Error> {
     let draft = Draft::begin(&plan.output, plan.force)?;
-    let place = draft.place();
-    let mut part = PartWriter::begin(&plan.dataset, &place, 0, plan.shard_bytes, plan.threads);
+    let storage = draft.storage();
+    let mut part = PartWriter::begin(&plan.dataset, &storage, 0, plan.shard_bytes, plan.threads);
     let mut feed = plan.feed(inputs);
     let totals = run(
         &mut feed,
@@ -235,8 +235,8 @@ fn make_part(
     rejects: &mut (dyn Write + Send),
 ) -> Result<Option<Report>, Error> {
     let draft = Draft::begin_parts(&plan.output, plan.force)?;
-    let place = draft.place();
-    let mut files = KeptFiles::begin(&place, part)?;
+    let storage = draft.storage();
+    let mut files = KeptFiles::begin(&storage, part)?;
     let mut feed = plan.feed(inputs);
     let totals = run(
         &mut feed,
@@ -257,9 +257,9 @@ fn make_part(
     }
     let (extent, passed_over) = (feed.extent(), feed.passed_over);
     let origin = kept_plan.origin(&totals, &passed_over);
-    let (kept, mut files) = files.finish(&place, kept_plan, (&totals, &passed_over), extent)?;
+    let (kept, mut files) = files.finish(&storage, kept_plan, (&totals, &passed_over), extent)?;
     point("receipt");
-    files.push(write_text(&place, PART, &kept.to_json())?);
+    files.push(write_text(&storage, PART, &kept.to_json())?);
     let output = draft.publish(&files, plan.threads)?;
     Ok(Some(Report {
         output,
@@ -302,14 +302,14 @@ impl Written {
         if strict && totals.account.refused > 0 {
             return Err(Error::Strict(why_refused(&totals)));
         }
-        let (place, parts) = (draft.place(), [part]);
-        let mut files = assemble(dataset, &place, &parts, &totals, threads)?;
-        clear_up(&place, &parts, &files)?;
+        let (storage, parts) = (draft.storage(), [part]);
+        let mut files = assemble(dataset, &storage, &parts, &totals, threads)?;
+        clear_up(&storage, &parts, &files)?;
         let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
         point("receipt");
         let manifest = manifest(dataset, origin, &totals, listed);
         debug_assert!(manifest.balances() && totals.account.balances());
-        files.push(write_text(&place, MANIFEST, &manifest.to_json())?);
+        files.push(write_text(&storage, MANIFEST, &manifest.to_json())?);
         let output = draft.publish(&files, threads)?;
         let data = files.iter().filter(|file| file.records.is_some());
         Ok(Report {

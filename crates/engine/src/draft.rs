@@ -10,8 +10,8 @@ use crate::deflate::{deflate, is_worth_packing};
 use crate::error::Error;
 use crate::package::Package;
 use crate::parts::Parts;
-use crate::place::{Folder, Made, Place};
-use crate::shelf::shelf_at;
+use crate::storage::storage_at;
+use crate::storage::{Folder, Storage, StoredFile};
 
 /// Where files are made, below the temporary folder.
 const MADE: &str = "made";
@@ -91,20 +91,20 @@ impl Draft {
     }
 
     /// Where the package's files are made.
-    pub fn place(&self) -> Folder {
+    pub fn storage(&self) -> Folder {
         Folder::new(self.folder.join(MADE))
     }
 
     /// Puts the package of these files into its place.
-    pub fn publish(self, files: &[Made], threads: usize) -> Result<PathBuf, Error> {
+    pub fn publish(self, files: &[StoredFile], threads: usize) -> Result<PathBuf, Error> {
         let fail = |error| Error::write(&self.output, error);
         let made = if is_zip(&self.output) {
             let archive = self.folder.join(ARCHIVE);
-            write_archive(&self.place(), files, &archive, threads)?;
+            write_archive(&self.storage(), files, &archive, threads)?;
             archive
         } else {
             let folder = self.folder.join(FILES);
-            move_files(&self.place(), files, &folder)?;
+            move_files(&self.storage(), files, &folder)?;
             folder
         };
         let old = self.folder.join(REPLACED);
@@ -167,8 +167,7 @@ fn is_package(path: &Path) -> bool {
     let is_empty =
         |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     if let Some(listed) = Parts::names_in(path) {
-        let names =
-            shelf_at(path).and_then(|shelf| shelf.names().map_err(|e| Error::read(path, e)));
+        let names = storage_at(path).and_then(|storage| storage.keys());
         return names.is_ok_and(|names| names.iter().all(|name| listed.contains(name)));
     }
     let Ok(package) = Package::open(path) else { return path.is_dir() && is_empty(path) };
@@ -179,44 +178,49 @@ fn is_package(path: &Path) -> bool {
 }
 
 /// Moves files from where they were made to their paths in the package.
-fn move_files(place: &Folder, files: &[Made], folder: &Path) -> Result<(), Error> {
+fn move_files(storage: &Folder, files: &[StoredFile], folder: &Path) -> Result<(), Error> {
     for file in files {
         let path = folder.join(&file.path);
         let moved = path.parent().map_or(Ok(()), fs::create_dir_all);
         moved
-            .and_then(|()| fs::rename(place.describe(&file.key), &path))
+            .and_then(|()| fs::rename(storage.describe(&file.key), &path))
             .map_err(|error| Error::write(&path, error))?;
     }
     Ok(())
 }
 
 /// What a file is called while it is packed.
-fn packed_key(file: &Made) -> String {
+fn packed_key(file: &StoredFile) -> String {
     format!("{}.deflate", file.key)
 }
 
 /// Packs a file beside itself. None if it is better stored.
-fn packed(place: &Folder, file: &Made, threads: usize) -> Result<Option<u64>, Error> {
+fn packed(storage: &Folder, file: &StoredFile, threads: usize) -> Result<Option<u64>, Error> {
     if !is_worth_packing(&file.path, file.bytes) {
         return Ok(None);
     }
     let key = packed_key(file);
-    let mut out = place.create(&key)?;
-    let fail = |error| Error::write(&place.describe(&key), error);
-    let bytes = deflate(&mut place.open(&file.key)?, &mut out, threads).map_err(fail)?;
+    let mut out = storage.create(&key)?;
+    let fail = |error| Error::write(&storage.describe(&key), error);
+    let bytes = deflate(&mut storage.open(&file.key)?, &mut out, threads).map_err(fail)?;
     out.finish().map_err(fail)?;
     Ok(Some(bytes))
 }
 
 /// Writes the files into an archive, packed where that makes them smaller.
-fn write_archive(place: &Folder, files: &[Made], path: &Path, threads: usize) -> Result<(), Error> {
+fn write_archive(
+    storage: &Folder,
+    files: &[StoredFile],
+    path: &Path,
+    threads: usize,
+) -> Result<(), Error> {
     let fail = |error| Error::write(path, error);
-    let mut files: Vec<&Made> = files.iter().collect();
+    let mut files: Vec<&StoredFile> = files.iter().collect();
     files.sort_by_key(|file| (file.path == MANIFEST, &file.path));
     let mut entries = Vec::with_capacity(files.len());
     for file in &files {
-        let packed_bytes = packed(place, file, threads)?;
-        let Made { path, bytes, crc32, .. } = file;
+        let packed_bytes = packed(storage, file, threads)?;
+        let StoredFile { path, bytes, crc32, .. } = file;
         entries.push(Entry { name: path.clone(), bytes: *bytes, crc32: *crc32, packed_bytes });
     }
     let held: Vec<_> = entries.iter().map(|entry| entry.packed_bytes).collect();
@@ -232,7 +236,7 @@ fn write_archive(place: &Folder, files: &[Made], path: &Path, threads: usize) ->
                     Some(bytes) => (packed_key(file), bytes),
                     None => (file.key.clone(), file.bytes),
                 };
-                let copied = io::copy(&mut place.open(&key)?, &mut out).map_err(fail)?;
+                let copied = io::copy(&mut storage.open(&key)?, &mut out).map_err(fail)?;
                 if copied != bytes {
                     return Err(fail(io::Error::other(format!("`{}` has changed", file.path))));
                 }
@@ -259,12 +263,12 @@ mod tests {
             }
             let draft = Draft::begin(&folder.path().join(output), false).unwrap();
             let made = ["z", MANIFEST, "a/b"].map(|path| {
-                let made = write_text(&draft.place(), path, path).unwrap();
+                let made = write_text(&draft.storage(), path, path).unwrap();
                 assert_eq!(made.bytes, path.len() as u64);
                 made
             });
             let path = draft.publish(&made, 1).unwrap();
-            assert_eq!(shelf_at(&path).unwrap().names().unwrap(), ["a/b", MANIFEST, "z"]);
+            assert_eq!(storage_at(&path).unwrap().keys().unwrap(), ["a/b", MANIFEST, "z"]);
             assert!(!left.exists());
         }
     }
@@ -272,7 +276,7 @@ mod tests {
     #[test]
     fn what_a_killed_run_was_replacing_is_put_back_or_removed() {
         let published = |draft: Draft| {
-            let made = [write_text(&draft.place(), MANIFEST, "{}").unwrap()];
+            let made = [write_text(&draft.storage(), MANIFEST, "{}").unwrap()];
             draft.publish(&made, 1).unwrap()
         };
         for was_replaced in [false, true] {

@@ -16,29 +16,29 @@ use crate::error::Error;
 use crate::packed::{Packed, Packing, unpacked};
 use crate::panics::point;
 use crate::pipeline::{Delivery, Totals};
-use crate::place::{HashingFile, Made, Place};
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, manifest};
+use crate::storage::{HashingFile, Storage, StoredFile};
 
 /// The files of one part, finished.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// Data files in their order; none if the part has no records.
-    pub data: Vec<Made>,
+    pub data: Vec<StoredFile>,
     /// Lines of `rejects.jsonl`.
-    pub rejects: Option<Made>,
+    pub rejects: Option<StoredFile>,
     /// Lines of `findings.jsonl`.
     #[serde(default)]
-    pub findings: Option<Made>,
+    pub findings: Option<StoredFile>,
     /// Lines of the file of extras.
-    pub extras: Option<Made>,
+    pub extras: Option<StoredFile>,
     /// Lines of the file of ids.
-    pub ids: Option<Made>,
+    pub ids: Option<StoredFile>,
 }
 
 impl Part {
     /// All its files.
-    pub fn files(&self) -> impl Iterator<Item = &Made> {
+    pub fn files(&self) -> impl Iterator<Item = &StoredFile> {
         let beside = [&self.rejects, &self.findings, &self.extras, &self.ids];
         self.data.iter().chain(beside.into_iter().flatten())
     }
@@ -47,12 +47,12 @@ impl Part {
 /// Writes the files of one part.
 pub struct PartWriter<'p> {
     plan: &'p DatasetPlan,
-    place: &'p dyn Place,
+    storage: &'p dyn Storage,
     part: usize,
     shard_bytes: u64,
     threads: usize,
     shard: Option<Shard>,
-    data: Vec<Made>,
+    data: Vec<StoredFile>,
     rejects: Option<HashingFile>,
     findings: Option<HashingFile>,
     extras: Option<HashingFile>,
@@ -70,20 +70,20 @@ struct Shard {
 impl Shard {
     fn begin(
         plan: &DatasetPlan,
-        place: &dyn Place,
+        storage: &dyn Storage,
         key: String,
         packing: Packing,
     ) -> Result<Self, Error> {
         let writer = plan
             .file_format
             .writer(&plan.schema(), plan.file_options)
-            .map_err(|error| Error::write(&place.describe(&key), error))?;
-        let out = Packed::create(place, &key, packing)?;
+            .map_err(|error| Error::write(&storage.describe(&key), error))?;
+        let out = Packed::create(storage, &key, packing)?;
         Ok(Self { writer, out, key, records: 0 })
     }
 
-    fn finish(mut self, place: &dyn Place, path: String) -> Result<Made, Error> {
-        let fail = |error| Error::write(&place.describe(&self.key), error);
+    fn finish(mut self, storage: &dyn Storage, path: String) -> Result<StoredFile, Error> {
+        let fail = |error| Error::write(&storage.describe(&self.key), error);
         self.writer.finish(&mut self.out).map_err(fail)?;
         self.out.finish().map_err(fail)?.finish(path, Some(self.records))
     }
@@ -93,14 +93,14 @@ impl<'p> PartWriter<'p> {
     /// Begins part number `part`, whose data goes on in a next file after `shard_bytes`.
     pub fn begin(
         plan: &'p DatasetPlan,
-        place: &'p dyn Place,
+        storage: &'p dyn Storage,
         part: usize,
         shard_bytes: u64,
         threads: usize,
     ) -> Self {
         Self {
             plan,
-            place,
+            storage,
             part,
             shard_bytes,
             threads,
@@ -134,7 +134,7 @@ impl<'p> PartWriter<'p> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let (place, key) = (self.place, self.key(name));
+        let (storage, key) = (self.storage, self.key(name));
         let file = match name {
             REJECTS => &mut self.rejects,
             FINDINGS => &mut self.findings,
@@ -143,7 +143,7 @@ impl<'p> PartWriter<'p> {
         };
         let file = match file {
             Some(file) => file,
-            None => file.insert(HashingFile::create(place, key)?),
+            None => file.insert(HashingFile::create(storage, key)?),
         };
         file.append(bytes)
     }
@@ -158,9 +158,9 @@ impl<'p> PartWriter<'p> {
         shard
             .writer
             .write(chunk, &mut shard.out)
-            .map_err(|error| Error::write(&self.place.describe(&shard.key), error))?;
+            .map_err(|error| Error::write(&self.storage.describe(&shard.key), error))?;
         if shard.out.bytes() >= self.shard_bytes {
-            self.data.push(shard.finish(self.place, String::new())?);
+            self.data.push(shard.finish(self.storage, String::new())?);
         } else {
             self.shard = Some(shard);
         }
@@ -170,14 +170,14 @@ impl<'p> PartWriter<'p> {
     fn begin_shard(&self) -> Result<Shard, Error> {
         let key = self.key(&format!("data-{:05}.{}", self.data.len(), self.plan.ending()));
         let packing = Packing { compression: self.plan.compression, threads: self.threads };
-        Shard::begin(self.plan, self.place, key, packing)
+        Shard::begin(self.plan, self.storage, key, packing)
     }
 
     /// Ends all files.
     pub fn finish(mut self) -> Result<Part, Error> {
         point("finish");
         if let Some(shard) = self.shard.take() {
-            self.data.push(shard.finish(self.place, String::new())?);
+            self.data.push(shard.finish(self.storage, String::new())?);
         }
         let beside = |file: Option<HashingFile>, name: &str| {
             file.map(|file| file.finish(name.into(), None)).transpose()
@@ -196,24 +196,24 @@ impl<'p> PartWriter<'p> {
 /// stands under keys of its own, so the same parts give the same files however often this is done.
 pub fn assemble(
     plan: &DatasetPlan,
-    place: &dyn Place,
+    storage: &dyn Storage,
     parts: &[Part],
     totals: &Totals,
     threads: usize,
-) -> Result<Vec<Made>, Error> {
+) -> Result<Vec<StoredFile>, Error> {
     point("assemble");
-    let mut files = data_files(plan, place, parts, totals, threads)?;
+    let mut files = data_files(plan, storage, parts, totals, threads)?;
     let count = files.len();
-    let beside = |path: &str, front: &[&[u8]], of: fn(&Part) -> &Option<Made>| {
-        let made: Vec<&Made> = parts.iter().filter_map(|part| of(part).as_ref()).collect();
-        whole(place, path, front, &made, Packing::NONE)
+    let beside = |path: &str, front: &[&[u8]], of: fn(&Part) -> &Option<StoredFile>| {
+        let made: Vec<&StoredFile> = parts.iter().filter_map(|part| of(part).as_ref()).collect();
+        whole(storage, path, front, &made, Packing::NONE)
     };
     if plan.data_format.has_ids_apart() {
         let front: Vec<&[u8]> = totals.front.iter().map(|front| &*front.id).collect();
         let ids = beside(IDS, &front, |part| &part.ids)?;
         files.push(match ids {
             Some(ids) => ids,
-            None => write_text(place, IDS, "")?,
+            None => write_text(storage, IDS, "")?,
         });
     }
     files.extend(beside(EXTRA, &[], |part| &part.extras)?);
@@ -225,28 +225,28 @@ pub fn assemble(
     // Cells that were guarded for spreadsheets are not what a model said, so a trainer is not told of them.
     if totals.account.warned.count(Warning::GuardedCell) == 0 {
         let info = dataset_info(plan.dataset_name.as_str(), &found_at, records, columns);
-        files.push(write_text(place, DATASET_INFO, &info)?);
+        files.push(write_text(storage, DATASET_INFO, &info)?);
     }
     let shown = manifest(plan, Origin::default(), totals, Vec::new());
     let notes = plan.data_format.card_notes(&plan.shape_options, plan.is_flat());
-    files.push(write_text(place, CARD, &card(&shown, &pattern, plan.data_format, &notes))?);
+    files.push(write_text(storage, CARD, &card(&shown, &pattern, plan.data_format, &notes))?);
     Ok(files)
 }
 
 /// Removes what the parts held and the package does not. From then on the parts cannot be put together again, so
 /// `files` must be known for good.
-pub fn clear_up(place: &dyn Place, parts: &[Part], files: &[Made]) -> Result<(), Error> {
-    let is_kept = |made: &Made| files.iter().any(|file| file.key == made.key);
+pub fn clear_up(storage: &dyn Storage, parts: &[Part], files: &[StoredFile]) -> Result<(), Error> {
+    let is_kept = |made: &StoredFile| files.iter().any(|file| file.key == made.key);
     parts
         .iter()
         .flat_map(Part::files)
         .filter(|made| !is_kept(made))
-        .try_for_each(|made| place.remove(&made.key))
+        .try_for_each(|made| storage.remove(&made.key))
 }
 
 /// Makes a small file of the package.
-pub fn write_text(place: &dyn Place, path: &str, text: &str) -> Result<Made, Error> {
-    let mut file = HashingFile::create(place, path.into())?;
+pub fn write_text(storage: &dyn Storage, path: &str, text: &str) -> Result<StoredFile, Error> {
+    let mut file = HashingFile::create(storage, path.into())?;
     file.append(text.as_bytes())?;
     file.finish(path.into(), None)
 }
@@ -254,27 +254,30 @@ pub fn write_text(place: &dyn Place, path: &str, text: &str) -> Result<Made, Err
 /// The data files under their paths in the package, with the rows in front that complete the types of the columns.
 fn data_files(
     plan: &DatasetPlan,
-    place: &dyn Place,
+    storage: &dyn Storage,
     parts: &[Part],
     totals: &Totals,
     threads: usize,
-) -> Result<Vec<Made>, Error> {
+) -> Result<Vec<StoredFile>, Error> {
     let packing = Packing { compression: plan.compression, threads };
-    let made: Vec<&Made> = parts.iter().flat_map(|part| &part.data).collect();
+    let made: Vec<&StoredFile> = parts.iter().flat_map(|part| &part.data).collect();
     let (first, others) = made.split_at(made.len().min(1));
     let count = others.len() + 1;
     let front: Vec<&[u8]> = totals.front.iter().map(|front| &*front.row).collect();
     let path = data_path(plan, 0, count);
     let mut files = Vec::with_capacity(count);
-    files.push(match whole(place, &path, &front, first, packing)? {
+    files.push(match whole(storage, &path, &front, first, packing)? {
         Some(file) => {
             let records: u64 = first.iter().filter_map(|made| made.records).sum();
-            Made { records: Some(records + front.len() as u64), ..file }
+            StoredFile { records: Some(records + front.len() as u64), ..file }
         }
-        None => Shard::begin(plan, place, path.clone(), packing)?.finish(place, path)?,
+        None => Shard::begin(plan, storage, path.clone(), packing)?.finish(storage, path)?,
     });
     for (index, made) in others.iter().enumerate() {
-        files.push(Made { path: data_path(plan, index + 1, count), ..Made::clone(made) });
+        files.push(StoredFile {
+            path: data_path(plan, index + 1, count),
+            ..StoredFile::clone(made)
+        });
     }
     Ok(files)
 }
@@ -282,24 +285,26 @@ fn data_files(
 /// One file from what stands in front and the files of the parts: as it is if it is the only one, none if there
 /// is nothing, else written anew.
 fn whole(
-    place: &dyn Place,
+    storage: &dyn Storage,
     path: &str,
     front: &[&[u8]],
-    made: &[&Made],
+    made: &[&StoredFile],
     packing: Packing,
-) -> Result<Option<Made>, Error> {
+) -> Result<Option<StoredFile>, Error> {
     match (front, made) {
         ([], []) => return Ok(None),
-        ([], [only]) => return Ok(Some(Made { path: path.into(), ..Made::clone(only) })),
+        ([], [only]) => {
+            return Ok(Some(StoredFile { path: path.into(), ..StoredFile::clone(only) }));
+        }
         _ => {}
     }
-    let fail = |error| Error::write(&place.describe(path), error);
-    let mut out = Packed::create(place, path, packing)?;
+    let fail = |error| Error::write(&storage.describe(path), error);
+    let mut out = Packed::create(storage, path, packing)?;
     for bytes in front {
         out.write_all(bytes).map_err(fail)?;
     }
     for made in made {
-        let before = place.open(&made.key)?;
+        let before = storage.open(&made.key)?;
         let mut before = unpacked(before, packing.compression).map_err(fail)?;
         io::copy(&mut before, &mut out).map_err(fail)?;
     }
@@ -337,9 +342,9 @@ mod tests {
 
     use super::*;
     use crate::pipeline::{FrontRow, InputsFeed, More, Observer, Progress, Shaping, run};
-    use crate::place::Folder;
     use crate::plan::Compression;
     use crate::source::{Input, Inputs};
+    use crate::storage::Folder;
 
     struct Nobody;
 
@@ -371,7 +376,7 @@ mod tests {
     /// Makes one part of these items.
     fn part(
         plan: &DatasetPlan,
-        place: &Folder,
+        storage: &Folder,
         scratch: &Path,
         number: usize,
         items: &str,
@@ -381,7 +386,7 @@ mod tests {
         let selection = Selection::default();
         let shaping = Shaping { inference_bytes: u64::MAX, ..Shaping::of(plan, &selection, 1) };
         let inputs = Inputs::find(&[Input::Path(input)], None, Default::default()).unwrap();
-        let mut writer = PartWriter::begin(plan, place, number, u64::MAX, 1);
+        let mut writer = PartWriter::begin(plan, storage, number, u64::MAX, 1);
         let totals = run(
             &mut InputsFeed::new(&inputs, None),
             &shaping,
@@ -395,10 +400,10 @@ mod tests {
     }
 
     /// What the place holds.
-    fn contents(place: &Folder, files: &[Made]) -> BTreeMap<String, Vec<u8>> {
-        let read = |file: &Made| {
+    fn contents(storage: &Folder, files: &[StoredFile]) -> BTreeMap<String, Vec<u8>> {
+        let read = |file: &StoredFile| {
             let mut bytes = Vec::new();
-            place.open(&file.key).unwrap().read_to_end(&mut bytes).unwrap();
+            storage.open(&file.key).unwrap().read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes.len() as u64, file.bytes, "{}", file.path);
             assert_eq!(crc32fast::hash(&bytes), file.crc32, "{}", file.path);
             (file.path.clone(), bytes)
@@ -411,14 +416,14 @@ mod tests {
         for &compression in Compression::ALL {
             let plan = plan(compression);
             let folder = tempfile::tempdir().unwrap();
-            let place = Folder::new(folder.path().join("made"));
+            let storage = Folder::new(folder.path().join("made"));
             let bad = "{\"id\":\"u\",\"messages\":[{\"role\":\"user\",\"content\":\"?\"}]}\n";
             let mut totals = Totals::default();
             let mut parts = Vec::new();
             for (number, items) in
                 [bad.to_owned(), chat(1) + &chat(2) + bad, chat(3)].iter().enumerate()
             {
-                let (part, counted) = part(&plan, &place, folder.path(), number, items);
+                let (part, counted) = part(&plan, &storage, folder.path(), number, items);
                 totals.account.merge(counted.account);
                 parts.push(part);
             }
@@ -428,7 +433,7 @@ mod tests {
                 serde_json::from_str(&serde_json::to_string(&parts).unwrap()).unwrap();
             totals.front.push(FrontRow { row: b"{}\n".to_vec(), id: b"c0\n".to_vec() });
 
-            let files = assemble(&plan, &place, &parts, &totals, 1).unwrap();
+            let files = assemble(&plan, &storage, &parts, &totals, 1).unwrap();
             let ending = plan.ending();
             let names: Vec<&str> = files.iter().map(|file| &*file.path).collect();
             assert_eq!(
@@ -443,21 +448,21 @@ mod tests {
                 ]
             );
             assert_eq!(files.iter().filter_map(|file| file.records).sum::<u64>(), 4);
-            let first = contents(&place, &files);
+            let first = contents(&storage, &files);
             assert_eq!(first[IDS], b"c0\nc1\nc2\nc3\n");
             assert_eq!(first[REJECTS].split(|byte| *byte == b'\n').count(), 3);
             let mut rows = String::new();
-            let data = place.open(&files[0].key).unwrap();
+            let data = storage.open(&files[0].key).unwrap();
             unpacked(data, compression).unwrap().read_to_string(&mut rows).unwrap();
             assert!(rows.starts_with("{}\n{\"messages\":") && rows.lines().count() == 3, "{rows}");
 
-            let again = assemble(&plan, &place, &parts, &totals, 1).unwrap();
+            let again = assemble(&plan, &storage, &parts, &totals, 1).unwrap();
             assert_eq!(again, files);
-            assert_eq!(contents(&place, &again), first);
-            clear_up(&place, &parts, &files).unwrap();
-            clear_up(&place, &parts, &files).unwrap();
-            assert_eq!(contents(&place, &files), first);
-            assert!(place.open(&parts[1].data[0].key).is_err());
+            assert_eq!(contents(&storage, &again), first);
+            clear_up(&storage, &parts, &files).unwrap();
+            clear_up(&storage, &parts, &files).unwrap();
+            assert_eq!(contents(&storage, &files), first);
+            assert!(storage.open(&parts[1].data[0].key).is_err());
         }
     }
 
@@ -465,8 +470,8 @@ mod tests {
     fn a_dataset_without_records_has_one_empty_data_file() {
         let plan = plan(Compression::None);
         let folder = tempfile::tempdir().unwrap();
-        let place = Folder::new(folder.path().to_owned());
-        let files = assemble(&plan, &place, &[Part::default()], &Totals::default(), 1).unwrap();
+        let storage = Folder::new(folder.path().to_owned());
+        let files = assemble(&plan, &storage, &[Part::default()], &Totals::default(), 1).unwrap();
         let data = &files[0];
         assert_eq!((&*data.path, data.records, data.bytes), ("parts.jsonl", Some(0), 0));
     }

@@ -21,9 +21,9 @@ use crate::parts::{
 use crate::pipeline::{
     More, Observer, Shaping, Totals, decide, is_of_first, moved_item, moved_verdict, regroup,
 };
-use crate::place::{Folder, HashingFile, Made, Place};
 use crate::sorter::Sorter;
 use crate::source::PassedOver;
+use crate::storage::{Folder, HashingFile, Storage, StoredFile};
 use crate::verify::read_through;
 
 /// Which parts to merge, and into what.
@@ -140,10 +140,10 @@ impl Found {
     /// Holds all files against their sizes and hashes.
     fn check_files(&self) -> Result<(), Error> {
         for part in self.parts.values() {
-            let place = Folder::new(part.folder.clone());
+            let storage = Folder::new(part.folder.clone());
             for file in &part.kept.files {
-                let path = place.describe(&file.path);
-                let read = read_through(&mut place.open(&file.path)?);
+                let path = storage.describe(&file.path);
+                let read = read_through(&mut storage.open(&file.path)?);
                 let (bytes, sha256, _) = read.map_err(|error| Error::read(&path, error))?;
                 if (bytes, &sha256) != (file.bytes, &file.sha256) {
                     let reason =
@@ -158,18 +158,18 @@ impl Found {
     /// Copies the parts to one folder.
     fn merge_some(self, plan: &MergePlan) -> Result<Merged, Error> {
         let draft = Draft::begin_parts(&plan.output, plan.force)?;
-        let place = draft.place();
+        let storage = draft.storage();
         let mut files = Vec::new();
         for part in self.parts.values() {
             let from = Folder::new(part.folder.clone());
             for file in &part.kept.files {
-                files.push(copied(&from, file, &place)?);
+                files.push(copied(&from, file, &storage)?);
             }
         }
         let numbers = self.parts.keys().copied().collect();
         let parts = self.parts.into_iter().map(|(number, part)| (number, part.kept)).collect();
         let kept = Parts { plan: self.plan, count: self.count, parts };
-        files.push(write_text(&place, PART, &kept.to_json())?);
+        files.push(write_text(&storage, PART, &kept.to_json())?);
         let output = draft.publish(&files, plan.threads)?;
         Ok(Merged::Parts { output, numbers, count: self.count })
     }
@@ -185,9 +185,9 @@ impl Found {
         self.check_repeats(&plan.output)?;
         let dataset = self.plan.dataset().map_err(Error::Choice)?;
         let draft = Draft::begin(&plan.output, plan.force)?;
-        let place = draft.place();
+        let storage = draft.storage();
         let shard_bytes = self.plan.shard_bytes;
-        let mut writer = PartWriter::begin(&dataset, &place, 0, shard_bytes, plan.threads);
+        let mut writer = PartWriter::begin(&dataset, &storage, 0, shard_bytes, plan.threads);
         let everything = Selection::default();
         let mut shaping = Shaping::of(&dataset, &everything, plan.threads);
         shaping.inference_bytes = shard_bytes.min(INFERENCE_BYTES);
@@ -342,7 +342,7 @@ fn repeats_path(output: &Path) -> PathBuf {
 }
 
 /// Copies a file of a part.
-fn copied(from: &Folder, file: &DataFile, to: &Folder) -> Result<Made, Error> {
+fn copied(from: &Folder, file: &DataFile, to: &Folder) -> Result<StoredFile, Error> {
     let mut copy = HashingFile::create(to, file.path.clone())?;
     io::copy(&mut from.open(&file.path)?, &mut copy)
         .map_err(|error| Error::write(&to.describe(&file.path), error))?;

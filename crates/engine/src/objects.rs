@@ -24,8 +24,7 @@ use url::Url;
 
 use crate::disk::make_private_folder;
 use crate::error::Error;
-use crate::place::{Folder, NewFile, Place};
-use crate::shelf::Shelf;
+use crate::storage::{Folder, NewFile, Storage};
 
 /// The place of the datasets.
 #[derive(Clone)]
@@ -242,7 +241,7 @@ impl Prefix {
     }
 }
 
-impl Place for Prefix {
+impl Storage for Prefix {
     fn create(&self, key: &str) -> Result<Box<dyn NewFile>, Error> {
         let path = self.path(key);
         if let Some(folder) = self.folder_of(key, &path) {
@@ -276,6 +275,12 @@ impl Place for Prefix {
 
     fn remove(&self, key: &str) -> Result<(), Error> {
         self.objects.remove_path(&self.path(key))
+    }
+
+    fn keys(&self) -> Result<Vec<String>, Error> {
+        let below = format!("{}/", ObjectPath::from(&*self.prefix));
+        let objects = self.objects.list(&self.prefix)?.into_iter();
+        Ok(objects.filter_map(|(path, _)| Some(path.strip_prefix(&below)?.to_owned())).collect())
     }
 
     fn describe(&self, key: &str) -> PathBuf {
@@ -432,29 +437,35 @@ impl Seek for ObjectReader {
 }
 
 /// The files of a finished dataset, by their paths in the package.
-pub struct ObjectShelf {
-    place: Prefix,
-    /// Path in the package, and key.
+pub struct DatasetFiles {
+    objects: Prefix,
+    /// Path in the package, and key of the object.
     files: Vec<(String, String)>,
 }
 
-impl ObjectShelf {
-    /// A package whose files are at `place`: each with its path and its object.
-    pub fn new(place: Prefix, files: Vec<(String, String)>) -> Self {
-        Self { place, files }
+impl DatasetFiles {
+    /// A package whose files are these objects: each with its path and its key.
+    pub fn new(objects: Prefix, files: Vec<(String, String)>) -> Self {
+        Self { objects, files }
     }
 }
 
-impl Shelf for ObjectShelf {
-    fn names(&self) -> io::Result<Vec<String>> {
-        let mut names: Vec<String> = self.files.iter().map(|(path, _)| path.clone()).collect();
-        names.sort();
-        Ok(names)
+impl Storage for DatasetFiles {
+    fn describe(&self, key: &str) -> PathBuf {
+        self.objects.describe(key)
     }
 
-    fn open(&mut self, name: &str) -> io::Result<Box<dyn ReadSeek>> {
-        let found = self.files.iter().find(|(path, _)| path == name);
-        let (_, key) = found.ok_or_else(|| io::Error::other("the dataset has no such file"))?;
-        self.place.open(key).map_err(io::Error::other)
+    fn keys(&self) -> Result<Vec<String>, Error> {
+        let mut keys: Vec<String> = self.files.iter().map(|(path, _)| path.clone()).collect();
+        keys.sort();
+        Ok(keys)
+    }
+
+    fn open(&self, key: &str) -> Result<Box<dyn ReadSeek>, Error> {
+        let found = self.files.iter().find(|(path, _)| path == key);
+        let (_, object) = found.ok_or_else(|| {
+            Error::read(&self.describe(key), io::Error::other("the dataset has no such file"))
+        })?;
+        self.objects.open(object)
     }
 }

@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use retort_formats::file::ReadSeek;
 
 use crate::error::Error;
-use crate::place::{HashingFile, Place};
 use crate::plan::Compression;
+use crate::storage::{HashingFile, Storage};
 
 const GZIP_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 3;
@@ -32,9 +32,9 @@ pub enum Packed {
 }
 
 impl Packed {
-    pub fn create(place: &dyn Place, key: &str, packing: Packing) -> Result<Self, Error> {
-        let file = HashingFile::create(place, key.to_owned())?;
-        let fail = |error| Error::write(&place.describe(key), error);
+    pub fn create(storage: &dyn Storage, key: &str, packing: Packing) -> Result<Self, Error> {
+        let file = HashingFile::create(storage, key.to_owned())?;
+        let fail = |error| Error::write(&storage.describe(key), error);
         Ok(match packing.compression {
             Compression::None => Self::None(file),
             Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(

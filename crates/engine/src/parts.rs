@@ -17,11 +17,11 @@ use crate::convert::ConvertPlan;
 use crate::counted::{Counted, tally};
 use crate::error::Error;
 use crate::pipeline::{Decisions, Extent, PartBatch, PartNumber, SourceCount, Totals};
-use crate::place::{Folder, HashingFile, Made, Place, hex};
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, asked};
 use crate::sorter::{Sorter, read_row, write_row};
 use crate::source::{Inputs, PassedOver, ReadOptions};
+use crate::storage::{Folder, HashingFile, Storage, StoredFile, hex};
 
 /// The file that says what a folder has parts of.
 pub const PART: &str = "part.json";
@@ -177,8 +177,8 @@ impl Delta {
     ) -> Result<(), String> {
         totals.account.merge(self.counted.account()?);
         totals.refused.merge(tally(&self.refused)?);
-        for (reason, place) in &self.first_refused {
-            totals.first_refused.entry(reason.clone()).or_insert_with(|| place.clone());
+        for (reason, storage) in &self.first_refused {
+            totals.first_refused.entry(reason.clone()).or_insert_with(|| storage.clone());
         }
         passed_over.merge(tally(&self.passed_over)?);
         let mut sources = self.sources.iter();
@@ -255,8 +255,8 @@ pub struct KeptFiles {
 }
 
 impl KeptFiles {
-    pub fn begin(place: &dyn Place, part: PartNumber) -> Result<Self, Error> {
-        let file = |name| HashingFile::create(place, path_of(part.number, name));
+    pub fn begin(storage: &dyn Storage, part: PartNumber) -> Result<Self, Error> {
+        let file = |name| HashingFile::create(storage, path_of(part.number, name));
         Ok(Self { part, batches: file(BATCHES)?, verdicts: file(VERDICTS)?, items: Sorter::new() })
     }
 
@@ -269,18 +269,18 @@ impl KeptFiles {
     /// Ends all files; what comes back says what the folder has.
     pub fn finish(
         self,
-        place: &dyn Place,
+        storage: &dyn Storage,
         plan: KeptPlan,
         (totals, passed_over): (&Totals, &Tally<PassedOver>),
         extent: Extent,
-    ) -> Result<(Parts, Vec<Made>), Error> {
+    ) -> Result<(Parts, Vec<StoredFile>), Error> {
         let PartNumber { number, count } = self.part;
-        let mut items = HashingFile::create(place, path_of(number, ITEMS))?;
+        let mut items = HashingFile::create(storage, path_of(number, ITEMS))?;
         for row in self.items.sorted().map_err(sorting)? {
             items.append_row(&row.map_err(sorting)?)?;
         }
         let files = [(self.batches, BATCHES), (items, ITEMS), (self.verdicts, VERDICTS)];
-        let files: Vec<Made> = files
+        let files: Vec<StoredFile> = files
             .into_iter()
             .map(|(file, name)| file.finish(path_of(number, name), None))
             .collect::<Result<_, _>>()?;
@@ -302,10 +302,10 @@ pub struct KeptRows {
 
 impl KeptRows {
     pub fn open(folder: &Path, number: u32, name: &str) -> Result<Self, Error> {
-        let place = Folder::new(folder.to_owned());
+        let storage = Folder::new(folder.to_owned());
         let key = path_of(number, name);
-        let file: Box<dyn Read + Send> = Box::new(place.open(&key)?);
-        Ok(Self { path: place.describe(&key), input: BufReader::with_capacity(1 << 17, file) })
+        let file: Box<dyn Read + Send> = Box::new(storage.open(&key)?);
+        Ok(Self { path: storage.describe(&key), input: BufReader::with_capacity(1 << 17, file) })
     }
 
     pub fn next(&mut self) -> Result<Option<Box<[u8]>>, Error> {

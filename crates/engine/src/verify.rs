@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 use crate::package::Package;
 use crate::packed::unpacked;
-use crate::place::hex;
 use crate::plan::Compression;
+use crate::storage::hex;
 
 /// Something that is not as the receipt says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -268,6 +268,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::fs;
     use std::io::Cursor;
+    use std::path::PathBuf;
     use std::sync::atomic::AtomicBool;
 
     use retort_formats::data::ShapeOptions;
@@ -277,21 +278,25 @@ mod tests {
     use super::*;
     use crate::pipeline::{Observer, Progress};
     use crate::plan::DatasetPlan;
-    use crate::shelf::{Shelf, shelf_at};
+    use crate::storage::{Storage, storage_at};
     use crate::{ByKind, ConvertPlan, Input, convert, preview_package};
 
     /// A package that stands in memory.
     #[derive(Clone)]
     struct Memory(BTreeMap<String, Vec<u8>>);
 
-    impl Shelf for Memory {
-        fn names(&self) -> io::Result<Vec<String>> {
+    impl Storage for Memory {
+        fn describe(&self, key: &str) -> PathBuf {
+            key.into()
+        }
+
+        fn keys(&self) -> Result<Vec<String>, Error> {
             Ok(self.0.keys().cloned().collect())
         }
 
-        fn open(&mut self, name: &str) -> io::Result<Box<dyn ReadSeek>> {
-            let bytes = self.0.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
-            Ok(Box::new(Cursor::new(bytes)))
+        fn open(&self, key: &str) -> Result<Box<dyn ReadSeek>, Error> {
+            let not_found = || Error::read(&self.describe(key), io::ErrorKind::NotFound.into());
+            Ok(Box::new(Cursor::new(self.0.get(key).cloned().ok_or_else(not_found)?)))
         }
     }
 
@@ -330,11 +335,11 @@ mod tests {
             snapshot: None,
         };
         convert(&plan, &Nobody, &AtomicBool::new(false), &mut io::sink()).unwrap();
-        let mut shelf = shelf_at(output).unwrap();
+        let storage = storage_at(output).unwrap();
         let mut files = BTreeMap::new();
-        for name in shelf.names().unwrap() {
+        for name in storage.keys().unwrap() {
             let mut bytes = Vec::new();
-            shelf.open(&name).unwrap().read_to_end(&mut bytes).unwrap();
+            storage.open(&name).unwrap().read_to_end(&mut bytes).unwrap();
             files.insert(name, bytes);
         }
         Memory(files)

@@ -1,7 +1,7 @@
 //! Datasets that were made: looked at, renamed, deleted, traced.
 
+use retort_engine::DatasetFiles;
 use retort_engine::Error as EngineError;
-use retort_engine::ObjectShelf;
 use retort_engine::Package;
 use retort_engine::panics::point;
 use retort_engine::{Difference, Verified, read_through, verify_package};
@@ -159,8 +159,8 @@ impl Service {
     pub fn open_dataset(&self, dataset: &Dataset) -> Result<Package, Error> {
         let files = self.store.dataset_files(dataset)?;
         let files = files.into_iter().map(|file| (file.path, file.object)).collect();
-        let shelf = ObjectShelf::new(self.objects.below(&dataset.prefix), files);
-        Ok(Package::on(Box::new(shelf), dataset.name.as_ref())?)
+        let storage = DatasetFiles::new(self.objects.below(&dataset.prefix), files);
+        Ok(Package::on(Box::new(storage), dataset.name.as_ref())?)
     }
 
     /// Reads a dataset whole and compares it with its receipt, and that with what the store says of it.

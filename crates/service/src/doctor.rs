@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use retort_engine::Error as EngineError;
 use retort_engine::Objects;
 use retort_engine::read_through;
-use retort_engine::{Place, hex};
+use retort_engine::{Storage, hex};
 use retort_model::{JobState, Scope};
 use retort_store::private::{make_file, make_folder};
 use retort_store::{Dataset, Finding, Store};
@@ -317,7 +317,7 @@ fn copy_dataset(
     Ok(bytes)
 }
 
-fn copy_object(place: &dyn Place, prefix: &str, key: &str, folder: &Path) -> Result<u64, Error> {
+fn copy_object(place: &dyn Storage, prefix: &str, key: &str, folder: &Path) -> Result<u64, Error> {
     let path: PathBuf = folder.join("objects").join(prefix).join(key);
     let fail = |error: io::Error| EngineError::write(&path, error);
     if let Some(parent) = path.parent() {

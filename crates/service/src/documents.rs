@@ -5,7 +5,7 @@ use std::io;
 
 use retort_engine::DatasetPlan;
 use retort_engine::Error as EngineError;
-use retort_engine::{Place, hex};
+use retort_engine::{Storage, hex};
 use retort_formats::data::Embeddings;
 use retort_formats::file::ReadSeek;
 use retort_json::Value;

@@ -11,7 +11,7 @@ use flate2::write::DeflateDecoder;
 use retort_engine::Error as EngineError;
 use retort_engine::Prefix;
 use retort_engine::pipeline::{Observer, Progress};
-use retort_engine::{Place, hex};
+use retort_engine::{Storage, hex};
 use retort_engine::{deflate, is_worth_packing};
 use retort_formats::package::{Archive, Entry, Segment};
 use retort_model::Action;

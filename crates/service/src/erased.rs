@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use retort_engine::{Place, Search, Searched, SoughtTexts, TEMPORARY_PREFIX};
+use retort_engine::{Search, Searched, SoughtTexts, Storage, TEMPORARY_PREFIX};
 use retort_model::Scope;
 use retort_model::bounds::FOLDER_DEPTH;
 use retort_store::Store;

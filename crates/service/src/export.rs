@@ -9,9 +9,9 @@ use retort_engine::pipeline::{
     Edits, Feed, More, Outlet, PackedBatch, Shaping, Source, Totals, Unpacked, Work, run, variables,
 };
 use retort_engine::{Checkpoint, STORE};
-use retort_engine::{Made, Place};
 use retort_engine::{Origin, manifest};
 use retort_engine::{Part, PartWriter, assemble, write_text};
+use retort_engine::{Storage, StoredFile};
 use retort_formats::package::{DataFile, MANIFEST, SelectionAsked};
 use retort_model::bounds::ITEM_BYTES;
 use retort_model::{ItemKind, JobState, LeftOut, Reason, Selection};
@@ -172,12 +172,12 @@ pub(crate) fn export(
     if plan.data_format.has_variables() {
         plan.shape_options.variables = told_variables(&plan, job, keeper, threads)?;
     }
-    let place = objects.below(&prefix(store, job.id));
-    let (parts, totals) = parts(&plan, objects, &place, job, keeper, threads)?;
+    let storage = objects.below(&prefix(store, job.id));
+    let (parts, totals) = parts(&plan, objects, &storage, job, keeper, threads)?;
     if totals.account.records == 0 {
         return Err(EngineError::Nothing(why_nothing(&totals)).into());
     }
-    let mut files = assemble(&plan, &place, &parts, &totals, threads).map_err(in_objects)?;
+    let mut files = assemble(&plan, &storage, &parts, &totals, threads).map_err(in_objects)?;
     let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
     let origin = Origin {
         passed_over: Vec::new(),
@@ -190,11 +190,11 @@ pub(crate) fn export(
     point("receipt");
     let manifest = manifest(&plan, origin, &totals, listed);
     debug_assert!(manifest.balances() && totals.account.balances());
-    files.push(write_text(&place, MANIFEST, &manifest.to_json()).map_err(in_objects)?);
+    files.push(write_text(&storage, MANIFEST, &manifest.to_json()).map_err(in_objects)?);
     keeper.check()?;
     for made in &files {
         if !is_there(objects, &prefix(store, job.id), made)? {
-            let object = place.describe(&made.key).display().to_string();
+            let object = storage.describe(&made.key).display().to_string();
             let reason = "it is no longer as it was written".into();
             return Err(EngineError::Objects { doing: "find", object, reason }.into());
         }
@@ -253,11 +253,11 @@ fn told_variables(
 }
 
 /// Whether a file lies there as it was made.
-fn is_there(objects: &Objects, prefix: &str, made: &Made) -> Result<bool, Error> {
+fn is_there(objects: &Objects, prefix: &str, made: &StoredFile) -> Result<bool, Error> {
     Ok(objects.size(&format!("{prefix}/{}", made.key))? == Some(made.bytes))
 }
 
-fn listed_file(made: &Made) -> DatasetFile {
+fn listed_file(made: &StoredFile) -> DatasetFile {
     DatasetFile {
         path: made.path.clone(),
         object: made.key.clone(),
@@ -272,7 +272,7 @@ fn listed_file(made: &Made) -> DatasetFile {
 fn parts(
     plan: &DatasetPlan,
     objects: &Objects,
-    place: &dyn Place,
+    storage: &dyn Storage,
     job: &Job,
     keeper: &Keeper<'_>,
     threads: usize,
@@ -301,7 +301,7 @@ fn parts(
         } else {
             is_resuming = false;
             keeper.begin_at(shard.first.saturating_sub(1), ends);
-            let part = part(plan, place, job, (&shard, ends), &mut totals, keeper, threads)?;
+            let part = part(plan, storage, job, (&shard, ends), &mut totals, keeper, threads)?;
             let left_out = std::mem::take(&mut totals.without_records);
             let kept = Checkpoint::new(part, &totals, &plan.shape_options.variables);
             let json = kept.to_json();
@@ -327,7 +327,7 @@ fn is_whole(objects: &Objects, prefix: &str, part: &Part) -> Result<bool, Error>
 /// Makes one part.
 fn part(
     plan: &DatasetPlan,
-    place: &dyn Place,
+    storage: &dyn Storage,
     job: &Job,
     (shard, ends): (&Shard, u64),
     totals: &mut Totals,
@@ -341,7 +341,7 @@ fn part(
         shaping.inference_bytes = 0;
     }
     let number = usize::try_from(shard.number).unwrap_or(usize::MAX);
-    let mut writer = PartWriter::begin(plan, place, number, u64::MAX, threads);
+    let mut writer = PartWriter::begin(plan, storage, number, u64::MAX, threads);
     let mut feed = SelectedFeed { store: keeper.store, job: job.id, shard, ends };
     let before = std::mem::take(totals);
     *totals = run(&mut feed, &shaping, (before, None), keeper, &keeper.stopped, &mut |delivery| {

@@ -8,7 +8,7 @@ use retort_engine::Error as EngineError;
 use retort_engine::panics::point;
 use retort_engine::pipeline::{Nobody, Observer};
 use retort_engine::{Input, ReadOptions};
-use retort_engine::{NewFile, Place, hex, temporary_file};
+use retort_engine::{NewFile, Storage, hex, temporary_file};
 use retort_formats::import::{self, ImportFormat};
 use retort_model::bounds::NAME_CHARACTERS;
 use retort_model::{Action, Grant, ItemKind, JobKind, JobState, Scope};

@@ -35,7 +35,7 @@ pub fn content_of(one: &mut ReadItem<'_>, line: &mut Vec<u8>) -> ContentHash {
 /// The id of an item without one: the same content gets the same id wherever it is read, and the `time`th time (from 1)
 /// a next one.
 pub fn content_id(content: &ContentHash, time: u64) -> String {
-    let id = crate::place::hex(content);
+    let id = crate::storage::hex(content);
     if time == 1 { id } else { format!("{id}-{time}") }
 }
 
