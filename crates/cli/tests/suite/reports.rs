@@ -431,7 +431,8 @@ const REPORTS: &[(&str, Held)] = &[
     ("time-microseconds", Made("time_us.jsonl", SINCE, [2, 0, 0, 2])),
     ("time-with-utc-word", Made("time_utc.jsonl", SINCE, [1, 0, 0, 1])),
     ("two-files-with-id-1", Made("", &[], [2, 0, 0, 2])),
-    ("unknown-names-of-roles", Made("mixed_roles_1.jsonl", &[], [8, 0, 1, 7])),
+    // Of the two left out one has an unknown role, and one a call that is only text: without it the row would pretend.
+    ("unknown-names-of-roles", Made("mixed_roles_1.jsonl", &[], [8, 0, 2, 6])),
     ("url-with-trailing-slash", In("crates/cli/tests/suite/upkeep.rs")),
     ("utf16-le-bom", Made("utf16le.jsonl", &[], [2, 0, 0, 2])),
     ("vercel-ui4-tool-invocations", Made("vercel_ui4.jsonl", &[], [1, 0, 0, 1])),
