@@ -202,14 +202,16 @@ impl Download {
             reason: error.to_string(),
         };
         let mut input = self.place.open(object)?;
-        let mut left = range.end - range.start;
-        // What is read from its start to its end is compared with what the store has, a packed copy unpacked; before the
-        // last piece is sent, so that what differs is seen to break off.
+        // What is sent to its end is compared with what the store has, a packed copy unpacked; before the last piece is
+        // sent, so that what differs is seen to break off. A download that is taken up again is read from the start.
         let is_packed = *object != file.object;
         let whole =
             if is_packed { input.seek(SeekFrom::End(0)).map_err(failed)? } else { file.bytes };
-        input.seek(SeekFrom::Start(range.start)).map_err(failed)?;
-        let mut hash = (left == whole).then(|| Comparing::new(is_packed));
+        let is_compared = range.end == whole;
+        let start = if is_compared { 0 } else { range.start };
+        input.seek(SeekFrom::Start(start)).map_err(failed)?;
+        let (mut left, mut unsent) = (range.end - start, range.start - start);
+        let mut hash = is_compared.then(|| Comparing::new(is_packed));
         let mut buffer = vec![0; 1 << 18];
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
@@ -231,7 +233,10 @@ impl Download {
                 let why = "it is not what was made: its SHA-256 differs from the store's";
                 return Err(failed(io::Error::other(why)).into());
             }
-            out.write_all(piece).map_err(sending)?;
+            let skipped = unsent.min(length as u64);
+            unsent -= skipped;
+            let sent = usize::try_from(skipped).ok().and_then(|skipped| piece.get(skipped..));
+            out.write_all(sent.unwrap_or_default()).map_err(sending)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Histories in and datasets out, as programs ask for them.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use retort_model::Grant;
+use retort_service::Caller;
 
 use retort_testing_server::house::{
     self, As, Setup, each, on_both, on_both_with, on_sqlite, on_sqlite_with, said,
@@ -142,7 +144,7 @@ async fn a_key_in_one_project_is_another_in_the_next() {
         let (q, ann) = (house.q.clone(), house.ann.clone());
         house
             .call(move |service| {
-                let local = retort_service::Caller::local(&q);
+                let local = Caller::local(&q);
                 service.admit(&local, &ann, retort_model::ProjectRole::Member).unwrap();
             })
             .await;
@@ -641,6 +643,63 @@ async fn an_owner_sees_and_deletes_datasets_that_anyone_made_of_an_item() {
         let done = house.ask("DELETE", &format!("/api/v1{}", delete.trim_end_matches("/delete")));
         assert_eq!(done.by(&owner).send().await.status, 204);
         assert!(names(house.get(&trace, &owner).await.ok()).is_empty());
+    })
+    .await;
+}
+
+/// The largest packed copy of a file among the objects.
+fn largest_packed(folder: &Path) -> PathBuf {
+    let (mut folders, mut found) = (vec![folder.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "deflate") {
+                found.push((path.metadata().unwrap().len(), path));
+            }
+        }
+    }
+    found.into_iter().max().unwrap().1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_is_taken_up_again_is_compared_with_what_was_made() {
+    on_sqlite(async |house| {
+        let ann = house.session(&house.ann).await;
+        for _ in 0..20 {
+            house.conversation(&house.ann).await;
+        }
+        let id = house.dataset("one", json!({}), &ann).await;
+        let (p, objects) = (house.p.clone(), house.objects.clone());
+        house
+            .call(move |service| {
+                let (_, download) = service.download(&Caller::local(&p), id).unwrap();
+                let end = download.bytes();
+                let part = |range: std::ops::Range<u64>| {
+                    let mut out = Vec::new();
+                    download.write(range, &mut out).map(|()| out)
+                };
+                let whole = part(0..end).unwrap();
+                for start in [1, 50, 200, end - 200, end - 1] {
+                    assert!(part(start..end).unwrap() == whole[start as usize..], "{start}");
+                }
+                // A packed copy is damaged later.
+                let path = largest_packed(&objects);
+                let mut bytes = std::fs::read(&path).unwrap();
+                let at = bytes.len() / 2;
+                bytes[at] ^= 4;
+                let place =
+                    whole.windows(at).position(|window| *window == bytes[..at]).unwrap() as u64;
+                std::fs::write(&path, &bytes).unwrap();
+                let (middle, file_end) = (place + at as u64, place + bytes.len() as u64);
+                for range in [0..end, place..end, middle + 5..end, file_end - 1..file_end] {
+                    let error = part(range.clone()).expect_err("damaged").to_string();
+                    assert!(error.contains("SHA-256 differs"), "{range:?}: {error}");
+                }
+                // What ends before the file's end cannot be compared.
+                assert_eq!(part(middle..middle + 2).unwrap().len(), 2);
+            })
+            .await;
     })
     .await;
 }
