@@ -13,7 +13,7 @@ use retort_model::{Conversation, Grant, Selection, Status, Time, canonical};
 use retort_service::{Edit, Share, ShareRequest, Shows, Summary, first_question};
 use serde::Deserialize;
 
-use super::datasets::Row;
+use super::datasets::{Row, traced};
 use super::frame::{Frame, Posted, Visit};
 use super::records::{Linked, Room, Said, said};
 use super::taken::{Path, Query};
@@ -149,10 +149,7 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let can_share = visit.caller.grants().has(Grant::Share);
         let shares = service.shares_of(&visit.caller, &summary)?;
         let cited = service.cited(&visit.caller, &line)?;
-        let datasets = match visit.caller.grants().has(Grant::Export) {
-            true => Some(service.trace(&visit.caller, &summary.id)?),
-            false => None,
-        };
+        let datasets = traced(service, &visit, &summary.id)?;
         let text = String::from_utf8_lossy(&line);
         let conversation = canonical::read(&text).map_err(Problem::internal)?;
         let linked = |passage: &str| {
@@ -167,7 +164,6 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
                 format!("{}from={from}&", shown.branch_query)
             }
         };
-        let datasets = datasets.map(|datasets| datasets.iter().map(Row::of).collect());
         let page = Page { list: list_at(&from), from, branch_query, made, datasets, ..shown };
         Ok(show(StatusCode::OK, &page))
     });

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{DatasetName, Grant, JobKind, JobState, Reason, Repair, Warning};
-use retort_service::{Dataset, Error, Job, Manifest, preview_package};
+use retort_service::{Dataset, Error, Job, Manifest, Service, preview_package};
 use serde::Deserialize;
 
 use super::export::Nothing;
@@ -70,6 +70,18 @@ impl Row {
     }
 }
 
+/// The datasets that an item is in, where the visitor may see any.
+pub(super) fn traced(
+    service: &Service,
+    visit: &Visit,
+    id: &str,
+) -> Result<Option<Vec<Row>>, Error> {
+    if !visit.caller.grants().has(Grant::Export) {
+        return Ok(None);
+    }
+    Ok(Some(service.trace(&visit.caller, id)?.iter().map(Row::of).collect()))
+}
+
 struct Open {
     id: i64,
     name: String,
@@ -124,6 +136,8 @@ struct Asked {
     everyone: bool,
     /// The last dataset of the page before.
     after: Option<i64>,
+    /// Only those that hold something of this person, of everyone's.
+    person: String,
 }
 
 #[derive(Template)]
@@ -141,6 +155,7 @@ struct List {
     everyone: bool,
     /// The last of these datasets, if there are older ones.
     next: Option<i64>,
+    person: String,
     q: String,
     sort: String,
 }
@@ -148,7 +163,13 @@ struct List {
 async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) -> Response {
     let frame = visit.frame("datasets");
     let me = visit.caller.name().to_owned();
+    let person = asked.person.trim().to_owned();
+    let sought_person = person.clone();
     let seen = app.call(move |service| {
+        if !sought_person.is_empty() {
+            let found = service.trace_person(&visit.caller, &sought_person)?;
+            return Ok(((found, None), Vec::new(), Vec::new()));
+        }
         let is_open = |job: &Job| !job.state.is_ended() || job.state == JobState::Failed;
         let caller = &visit.caller;
         let newest = |kind, everyone| service.jobs_of(caller, (kind, everyone), None, JOBS);
@@ -191,7 +212,8 @@ async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) 
             .map(|one| Row { is_open: one.creator == me, ..Row::of(one) })
             .collect(),
         others: others.iter().map(OtherJob::of).collect(),
-        everyone: asked.everyone,
+        everyone: asked.everyone || !person.is_empty(),
+        person,
         next,
         open: jobs.iter().map(Open::of).collect(),
         q: asked.q,

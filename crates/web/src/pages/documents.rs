@@ -14,6 +14,7 @@ use retort_model::{DocumentSelection, EmbeddingFacts, ItemKind};
 use retort_service::{DocumentSummary, ExportRequest, NewOriginal};
 use serde::Deserialize;
 
+use super::datasets;
 use super::filtering::sought;
 use super::frame::{Frame, OTHER_SESSION, Posted, Visit};
 use super::import::short;
@@ -200,6 +201,8 @@ struct Page {
     chunks: Vec<Chunk>,
     next: Option<usize>,
     trouble: Option<String>,
+    /// The datasets that it is in, where the visitor may see any.
+    datasets: Option<Vec<datasets::Row>>,
 }
 
 async fn document(
@@ -239,9 +242,10 @@ async fn opened(
             (chunks, more.then_some(after.saturating_add(CHUNKS)))
         })?;
         let cited = service.citing(&visit.caller, &document, CITED)?;
-        Ok((document, chunks, next, cited))
+        let datasets = datasets::traced(service, &visit, &document.id)?;
+        Ok((document, chunks, next, cited, datasets))
     });
-    let (document, chunks, next, cited) = match seen.await {
+    let (document, chunks, next, cited, datasets) = match seen.await {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
@@ -266,6 +270,7 @@ async fn opened(
         cited: cited.collect(),
         chunks,
         next,
+        datasets,
         trouble: problem.map(|problem| sentence(problem.detail())),
     };
     show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)

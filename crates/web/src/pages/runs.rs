@@ -11,6 +11,7 @@ use retort_json::{RawJson, Text};
 use retort_model::{Feedback, Fields, NodeRun, Run, RunSource, RunStatus, Time, canonical};
 use serde::Deserialize;
 
+use super::datasets::{Row, traced};
 use super::flows::{Words, path, words};
 use super::frame::{Frame, Visit};
 use super::records::{context, cut, pretty, rated};
@@ -90,6 +91,8 @@ struct Whole {
     files: Vec<(String, String)>,
     contexts: Vec<(String, String)>,
     nodes: Vec<Node>,
+    /// The datasets that it is in, where the visitor may see any.
+    datasets: Option<Vec<Row>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,6 +117,7 @@ async fn run(
         let run = canonical::read_run(&line).map_err(Problem::internal)?;
         let page = Whole {
             frame,
+            datasets: traced(service, &visit, &summary.id)?,
             path: match asked.from.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
                 true if !asked.from.is_empty() => format!("{}?{}", path(source, &flow), asked.from),
                 _ => path(source, &flow),

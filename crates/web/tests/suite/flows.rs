@@ -647,6 +647,60 @@ async fn an_owner_sees_and_deletes_datasets_that_anyone_made_of_an_item() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_of_runs_and_documents_list_the_datasets_that_contain_them() {
+    on_both(async |house| {
+        let owner = house.session(&house.owner).await;
+        let run = json!({"request_id": "r", "copilot_id": "helper", "question": "q", "answer": "a",
+            "status": "success", "nodes": [{"node": "n", "kind": "model-call", "output": "a"}]});
+        house.post("/api/v1/runs", &owner, run).await.ok();
+        let document = json!({"id": "d", "readable_filename": "a.pdf", "url": "https://a.example/d",
+            "contexts": [{"text": "one"}]});
+        house.post("/api/v1/documents", &owner, document).await.ok();
+        let pages = ["/copilots/helper/runs/r", "/documents/d"];
+        for page in pages {
+            let text = house.get(page, &owner).await.text();
+            assert!(text.contains("In no dataset."), "{page}: {text}");
+        }
+        for (name, asked) in [
+            ("Of runs", json!({"runs": {"source": "copilot", "source_id": "helper"}})),
+            ("Of documents", json!({"documents": {}})),
+        ] {
+            let mut asked = asked;
+            asked["dataset_name"] = json!(name);
+            let job = house.post("/api/v1/exports", &owner, asked).await.id();
+            let job = house.ended_job("exports", job, &owner).await;
+            assert!(job["dataset"].is_i64(), "{job}");
+        }
+        for (page, name) in pages.into_iter().zip(["Of runs", "Of documents"]) {
+            let text = house.get(page, &owner).await.text();
+            assert!(text.contains("In datasets") && text.contains(name), "{page}: {text}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_lists_the_datasets_that_contain_something_of_a_person() {
+    on_both(async |house| {
+        let (owner, ann) = (house.session(&house.owner).await, house.session(&house.ann).await);
+        let id = house.conversation(&house.ann).await;
+        house.dataset("Hers", json!({"ids": [id]}), &ann).await;
+        let page = async |person: &str, who: &As| {
+            house.get(&format!("/datasets?everyone=true&person={person}"), who).await
+        };
+        let found = page(&house.ann.name, &owner).await.text();
+        assert!(found.contains("Hers") && found.contains("/delete"), "{found}");
+        let nobody = page("nobody", &owner).await.text();
+        assert!(nobody.contains("No dataset contains an item of theirs."), "{nobody}");
+        assert!(!nobody.contains("Hers"), "{nobody}");
+        assert_eq!(page(&house.ann.name, &ann).await.status, 403);
+        let everyones = house.get("/datasets?everyone=true", &owner).await.text();
+        assert!(everyones.contains("name=\"person\""), "{everyones}");
+    })
+    .await;
+}
+
 /// The largest packed copy of a file among the objects.
 fn largest_packed(folder: &Path) -> PathBuf {
     let (mut folders, mut found) = (vec![folder.to_owned()], Vec::new());
