@@ -52,7 +52,7 @@ pub struct ConvertPlan {
     pub reading: ReadOptions,
     /// Whether it fails, and publishes nothing, if anything could not be read.
     pub strict: bool,
-    /// The part that is made, if it is not the whole; the output is then a folder for [`crate::merge`].
+    /// The part that is made, if it is not the whole; the output is then a folder for [`crate::merge()`].
     pub part: Option<AskedPart>,
 }
 
@@ -61,7 +61,7 @@ pub struct ConvertPlan {
 pub struct AskedPart {
     /// Which one.
     pub part: PartNumber,
-    /// What [`crate::merge`] decided on ids that are repeated in several parts.
+    /// What [`crate::merge()`] decided on ids that are repeated in several parts.
     pub repeats: Option<PathBuf>,
 }
 
