@@ -18,9 +18,10 @@ pub struct Browser {
     /// What asks the driver.
     pub client: Client,
     driver: Child,
-    base: String,
+    /// The address of the server.
+    pub base: String,
     /// What the browser brings home.
-    downloads: tempfile::TempDir,
+    pub downloads: tempfile::TempDir,
 }
 
 impl Browser {
