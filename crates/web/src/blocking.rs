@@ -6,21 +6,22 @@
 //! neither line, nor of the memory that requests hold, can anyone have more than a quarter.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use retort_service::Stop;
 use retort_service::memory::lent;
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::bounds::{
-    CALLS, CPU_CREDIT, CPU_DEBT, DEADLINE, LARGE_BYTES, LONG_CALL, MEMORY_BYTES, MEMORY_UNIT_BYTES,
-    SHARES_KEPT, SHARES_PER_CORE, SLOW_NICENESS, STOP_LOOK, TURN,
+    CALLS, CPU_CREDIT, CPU_DEBT, DEADLINE, LARGE_BYTES, LONG_CALL, MEMORY_BYTES, MEMORY_LOOK,
+    MEMORY_UNIT_BYTES, SHARES_KEPT, SHARES_PER_CORE, SLOW_NICENESS, TURN,
 };
 use crate::problem::Problem;
 use crate::threads::{Threads, worked};
@@ -97,13 +98,40 @@ impl Asker {
     /// Waits for memory, unless there is some already: who held one part while waiting for another could wait for
     /// someone who does the same.
     async fn take_memory(&self, bytes: u64) -> Result<(), Problem> {
-        if bytes < LARGE_BYTES || lock(&self.held).is_some() {
+        if self.has_memory_for(bytes) {
             return Ok(());
         }
         let share = lock(&self.share).clone();
         let turn = self.calls.memory.enter_as(Some(&share), units(bytes)).await?;
         *lock(&self.held) = Some(turn);
         Ok(())
+    }
+
+    /// As [`Asker::take_memory`], on a thread that may block: also while the runtime ends, when nothing that waits for a
+    /// time may be polled. Whether there was any before `stop` was asked.
+    fn wait_for_memory(&self, bytes: u64, stop: &Stop) -> bool {
+        if self.has_memory_for(bytes) {
+            return true;
+        }
+        let share = lock(&self.share).clone();
+        let mut turn = pin!(self.calls.memory.turn(Some(&share), units(bytes)));
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Some(turn) = turn.as_mut().now_or_never() {
+                let is_taken = turn.is_some();
+                *lock(&self.held) = turn;
+                return is_taken;
+            }
+            if stop.is_asked() || waited >= TURN {
+                return false;
+            }
+            std::thread::sleep(MEMORY_LOOK);
+            waited += MEMORY_LOOK;
+        }
+    }
+
+    fn has_memory_for(&self, bytes: u64) -> bool {
+        bytes < LARGE_BYTES || lock(&self.held).is_some()
     }
 }
 
@@ -180,20 +208,21 @@ impl Gate {
     /// Waits for a turn that counts for as many as `weight` says. One that counts for more than anyone may have waits
     /// until its share has no other.
     async fn enter_as(&self, share: Option<&str>, weight: u32) -> Result<Turn, Problem> {
-        let share = share.map(|key| self.share(key));
-        let turn = async {
-            let of_share = match share {
-                Some(share) => Some(share.acquire_many_owned(weight.min(self.0.each)).await.ok()?),
-                None => None,
-            };
-            let all = Arc::clone(&self.0.all);
-            let of_all = all.acquire_many_owned(weight.min(self.0.most)).await.ok()?;
-            Some(Turn { of_all, _of_share: of_share })
-        };
-        match timeout(TURN, turn).await {
+        match timeout(TURN, self.turn(share, weight)).await {
             Ok(Some(turn)) => Ok(turn),
             _ => Err(Problem::unavailable("too much is going on at once", TURN)),
         }
+    }
+
+    /// As [`Gate::enter_as`], however long it takes.
+    async fn turn(&self, share: Option<&str>, weight: u32) -> Option<Turn> {
+        let of_share = match share.map(|key| self.share(key)) {
+            Some(share) => Some(share.acquire_many_owned(weight.min(self.0.each)).await.ok()?),
+            None => None,
+        };
+        let all = Arc::clone(&self.0.all);
+        let of_all = all.acquire_many_owned(weight.min(self.0.most)).await.ok()?;
+        Some(Turn { of_all, _of_share: of_share })
     }
 
     fn share(&self, key: &str) -> Arc<Semaphore> {
@@ -305,20 +334,7 @@ impl Line {
 /// What lends a call the memory of its request, on the call's own thread.
 fn lender(stop: Stop) -> Option<impl Fn(u64) -> bool + Send + 'static> {
     let asker = ASKER.try_with(Arc::clone).ok()?;
-    let runtime = Handle::current();
-    Some(move |bytes| {
-        let stopped = async {
-            while !stop.is_asked() {
-                sleep(STOP_LOOK).await;
-            }
-        };
-        runtime.block_on(async {
-            tokio::select! {
-                taken = asker.take_memory(bytes) => taken.is_ok(),
-                () = stopped => false,
-            }
-        })
-    })
+    Some(move |bytes| asker.wait_for_memory(bytes, &stop))
 }
 
 /// Both lines of calls, and the memory that requests hold.
@@ -385,7 +401,6 @@ mod tests {
     use std::sync::mpsc;
 
     use axum::response::IntoResponse;
-    use futures_util::FutureExt;
 
     use super::*;
 

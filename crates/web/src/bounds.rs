@@ -42,8 +42,8 @@ pub const CPU_DEBT: Duration = Duration::from_secs(3);
 /// How long a thread waits for another call before it ends.
 pub const THREAD_IDLE: Duration = Duration::from_secs(10);
 
-/// How often a call that waits for memory looks whether someone still waits for it.
-pub const STOP_LOOK: Duration = Duration::from_millis(50);
+/// How often a call that waits for memory looks whether there is some, and whether someone still waits for it.
+pub const MEMORY_LOOK: Duration = Duration::from_millis(10);
 
 /// Memory that requests hold together for what is large: bodies that came, items that are read, and answers that are
 /// being sent. A quarter is for one person or address: the largest item that a server takes in, as often as it is in
