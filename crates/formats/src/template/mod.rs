@@ -1,4 +1,4 @@
-//! Chat templates of Hugging Face: a conversation as the exact text that a model sees.
+//! Chat templates of Hugging Face: a conversation as the exact text that a model sees, and its tokens.
 //!
 //! A template is Jinja2, rendered as `transformers` renders it (`render_jinja_template`), to the byte: with its sandbox,
 //! `trim_blocks` and `lstrip_blocks`, loop controls, `raise_exception`, `strftime_now`, its own `tojson`, and spans of
@@ -12,6 +12,7 @@ mod json;
 mod methods;
 mod prepare;
 mod python;
+mod tokens;
 
 use std::fmt;
 use std::io;
@@ -26,6 +27,7 @@ use retort_json::{JsonError, Parser};
 use retort_model::Time;
 
 pub use files::{TemplateFiles, Templates};
+pub use tokens::{BUILT_IN, TokenCount, Tokenizer, TokenizerError};
 
 /// Where a rendering notes what it has written and what of that is learnt.
 const TRACKER: &str = "__tracker";
