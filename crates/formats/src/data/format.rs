@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use retort_json::Value;
 use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning, named};
 
+use super::chat_row::ChatRow;
 use super::schema::{Schema, Sink};
 use super::tools::ToolBench;
 
@@ -55,6 +57,11 @@ pub trait DataFormat: Sync {
     /// Whether records are checked against trainers.
     fn is_for_training(&self) -> bool {
         false
+    }
+
+    /// The chat that a row holds, for templates; none if its rows hold no chats.
+    fn chat(&self, _row: &Value<'_>) -> Option<ChatRow> {
+        None
     }
 
     /// What people who train on it should know, for the dataset card.

@@ -1,6 +1,7 @@
 //! Data formats: items to the rows of a dataset. One file a format; [`FORMATS`] is the list of them.
 
 mod arguments;
+mod chat_row;
 mod documents;
 mod execution;
 mod extra;
@@ -25,6 +26,7 @@ mod variables;
 
 use retort_model::{ItemKind, Purpose};
 
+pub use chat_row::{ChatMessage, ChatRow};
 pub use documents::vector_json;
 pub(crate) use documents::write_vector;
 pub use format::{

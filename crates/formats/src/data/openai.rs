@@ -1,8 +1,10 @@
 //! `openai`: chat messages with `tool_calls`, as OpenAI, Mistral, Together, TRL, Axolotl and ms-swift read them.
 //! A row holds `messages` and, where there are any, `tools`, and nothing else.
 
+use retort_json::Value;
 use retort_model::{Item, ItemKind, Purpose};
 
+use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
@@ -66,6 +68,10 @@ impl DataFormat for OpenAi {
 
     fn has_ids_apart(&self) -> bool {
         true
+    }
+
+    fn chat(&self, row: &Value<'_>) -> Option<ChatRow> {
+        ChatRow::spoken(&[(row.get("messages")?, true)], row.get("tools"))
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {

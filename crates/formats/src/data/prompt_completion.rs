@@ -1,7 +1,9 @@
 //! `prompt-completion`: `prompt` and `completion` as lists of messages, as TRL trains on the completion alone.
 
+use retort_json::Value;
 use retort_model::{Item, ItemKind, Purpose};
 
+use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
@@ -64,6 +66,11 @@ impl DataFormat for PromptCompletion {
 
     fn has_ids_apart(&self) -> bool {
         true
+    }
+
+    fn chat(&self, row: &Value<'_>) -> Option<ChatRow> {
+        let lists = [(row.get("prompt")?, false), (row.get("completion")?, true)];
+        ChatRow::spoken(&lists, row.get("tools"))
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {

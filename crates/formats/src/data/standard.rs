@@ -2,12 +2,13 @@
 //! `spec/conversation-export.md` gives it and LLaMA-Factory reads it.
 
 use memchr::memchr2_iter;
-use retort_json::{Text, write_string};
+use retort_json::{Text, Value, write_string};
 use retort_model::{
     Check, Conversation, Item, ItemKind, LeftOut, Message, Purpose, Reason, Repair, Role, Warning,
 };
 
 use super::arguments::object_of;
+use super::chat_row::ChatRow;
 use super::extra::{extra, has_attachments};
 use super::format::{
     DataFormat, Noted, Outcome, RecordNotes, ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
@@ -112,6 +113,10 @@ impl DataFormat for Standard {
 
     fn trainer_columns(&self, flat: bool) -> Option<TrainerColumns> {
         Some(if flat { FLAT_COLUMNS } else { NESTED_COLUMNS })
+    }
+
+    fn chat(&self, row: &Value<'_>) -> Option<ChatRow> {
+        ChatRow::standard(row.get("messages")?, row.get("tools"))
     }
 
     fn card_notes(&self, options: &ShapeOptions, flat: bool) -> String {
