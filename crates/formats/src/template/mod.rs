@@ -12,6 +12,7 @@ mod json;
 mod methods;
 mod prepare;
 mod python;
+mod row;
 mod tokens;
 
 use std::fmt;
