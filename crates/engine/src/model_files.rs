@@ -1,0 +1,106 @@
+//! The files that come with a model: its chat template and its tokenizer.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use retort_formats::template::{BUILT_IN, TemplateFiles, Templates, Tokenizer};
+use retort_model::Time;
+
+use crate::error::Error;
+
+/// Largest file that is read. The largest tokenizers have some 30 MB.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// What a folder of a model calls its files.
+const TEMPLATE: &str = "chat_template.jinja";
+const NAMED_TEMPLATES: &str = "additional_chat_templates";
+const CONFIGS: [&str; 2] = ["chat_template.json", "tokenizer_config.json"];
+const TOKENIZER: &str = "tokenizer.json";
+
+/// Reads the chat template of a model: a `.jinja` file, a `tokenizer_config.json`, or the folder of a model. `path` may end
+/// in `#NAME`, for one of several templates. `now` is what templates print as the date.
+///
+/// # Errors
+/// A file that can't be read, or that is no template.
+pub fn read_templates(path: &Path, now: Time) -> Result<Templates, Error> {
+    let whole = path.to_string_lossy();
+    let (file, chosen) = match whole.rsplit_once('#') {
+        Some((file, name)) if !path.exists() => (Path::new(file), Some(name)),
+        _ => (path, None),
+    };
+    let refused = |error| Error::Choice(format!("`{}`: {error}", file.display()));
+    let mut files = TemplateFiles::default();
+    let add_config =
+        |files: &mut TemplateFiles, path: &Path| files.add_config(&read(path)?).map_err(refused);
+    if file.is_dir() {
+        let template = file.join(TEMPLATE);
+        if template.is_file() {
+            files.add_template(None, read(&template)?);
+        }
+        add_named(&mut files, &file.join(NAMED_TEMPLATES))?;
+        for config in CONFIGS.map(|name| file.join(name)).iter().filter(|config| config.is_file()) {
+            add_config(&mut files, config)?;
+        }
+    } else if file.extension().is_some_and(|ending| ending == "json") {
+        add_config(&mut files, file)?;
+    } else {
+        files.add_template(chosen, read(file)?);
+        // Its special tokens are in the config beside it.
+        let config = file.with_file_name("tokenizer_config.json");
+        if config.is_file() {
+            add_config(&mut files, &config)?;
+        }
+    }
+    Templates::new(&files, chosen, now).map_err(refused)
+}
+
+/// Adds the templates of a folder, each under the name of its file.
+fn add_named(files: &mut TemplateFiles, folder: &Path) -> Result<(), Error> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder).map_err(|source| Error::read(folder, source))? {
+        let path = entry.map_err(|source| Error::read(folder, source))?.path();
+        let name = path.file_stem().and_then(|name| name.to_str());
+        if path.extension().is_some_and(|ending| ending == "jinja") {
+            files.add_template(name, read(&path)?);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a tokenizer: a `tokenizer.json`, the folder of a model, or the name of a built-in one.
+///
+/// # Errors
+/// A file that can't be read, or that is no tokenizer.
+pub fn read_tokenizer(name: &str) -> Result<Tokenizer, Error> {
+    let path = Path::new(name);
+    if let Some(tokenizer) = Tokenizer::built_in(name).filter(|_| !path.exists()) {
+        return Ok(tokenizer);
+    }
+    if !path.exists() {
+        let built_in = BUILT_IN.join("` and `");
+        return Err(Error::Choice(format!(
+            "no tokenizer `{name}`: name a `tokenizer.json`, the folder that holds one, or one of `{built_in}`"
+        )));
+    }
+    let path = if path.is_dir() { path.join(TOKENIZER) } else { path.to_owned() };
+    read(&path)?.parse().map_err(|error| Error::Choice(format!("`{}`: {error}", path.display())))
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let fail = |source| Error::read(path, source);
+    let mut text = String::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text))
+        .map_err(fail)?;
+    if read as u64 > MOST_BYTES {
+        return Err(Error::Choice(format!(
+            "`{}` is larger than {} MB",
+            path.display(),
+            MOST_BYTES >> 20
+        )));
+    }
+    Ok(text)
+}
