@@ -54,11 +54,11 @@ pub use retort_engine::{
     PassedOver, Preview, ReadOptions, Report, Searched, SoughtTexts, Values, Verified, Word,
     convert, discard, files_of, left_out, merge, panics,
     pipeline::{FirstRefused, Nobody, Observer, PartNumber, Progress},
-    preview, preview_package, verify, verify_package,
+    preview, preview_package, read_templates, read_tokenizer, verify, verify_package,
 };
 
 /// The open sets: what can be read, the shapes of records, the kinds of files.
-pub use retort_formats::{data, file, import as sources, package, package::Manifest};
+pub use retort_formats::{data, file, import as sources, package, package::Manifest, template};
 
 /// What the store says of what it keeps.
 pub use retort_store::{

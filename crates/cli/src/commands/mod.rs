@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod as_model;
 pub mod audit;
 pub mod backup;
 pub mod completions;

@@ -12,6 +12,7 @@ use serde_json::json;
 use std::sync::atomic::AtomicBool;
 
 use super::Failure;
+use super::as_model::{AsModel, View};
 use super::convert::{exit_code, findings, findings_json, rejects_to, warn_of_most};
 use crate::args::{Reading, Selecting, plan};
 use crate::options::Records;
@@ -38,6 +39,9 @@ pub struct Preview {
 
     #[command(flatten)]
     showing: Showing,
+
+    #[command(flatten)]
+    as_model: AsModel,
 }
 
 /// How records are shown.
@@ -55,13 +59,19 @@ pub struct Showing {
 impl Preview {
     pub fn run(self) -> Result<ExitCode, Failure> {
         if let Some(mut package) = self.package() {
-            return self.showing.show(&preview_package(&mut package)?, None);
+            let view = match retort_service::data::by_name(&package.manifest().data_format) {
+                Some(format) => self.as_model.view(format)?,
+                None => None,
+            };
+            let records = preview_package(&mut package)?;
+            return self.showing.show_as(view.as_ref(), &records, None);
         }
         let mut rejects = rejects_to(self.rejects.as_deref())?;
         let plan = plan(&self.reading, self.selecting, &self.records)?;
+        let view = self.as_model.view(plan.dataset.data_format)?;
         let preview = preview(&plan, &AtomicBool::new(false), &mut *rejects)?;
         rejects.flush()?;
-        self.showing.show(&preview.records, Some(preview.found()))
+        self.showing.show_as(view.as_ref(), &preview.records, Some(preview.found()))
     }
 
     /// The input as a package, if it is one.
@@ -72,6 +82,20 @@ impl Preview {
 }
 
 impl Showing {
+    /// Shows records as the model sees them, if a view is given.
+    fn show_as(
+        &self,
+        view: Option<&View>,
+        records: &[String],
+        found: Option<Found<'_>>,
+    ) -> Result<ExitCode, Failure> {
+        let Some(view) = view else { return self.show(records, found) };
+        view.show(records, self.json, self.lines)?;
+        Ok(found.map_or(ExitCode::SUCCESS, |found| {
+            exit_code(found.account.read, found.account.refused)
+        }))
+    }
+
     /// Shows records, and what was found in the conversations that they were made of.
     pub fn show(&self, records: &[String], found: Option<Found<'_>>) -> Result<ExitCode, Failure> {
         let mut out = std::io::stdout().lock();
@@ -135,7 +159,7 @@ fn print(records: &[String], out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-fn title(record: &Value<'_>) -> String {
+pub fn title(record: &Value<'_>) -> String {
     let text = |key: &str| record.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let parts = [
         text("conversation_id").or(text("convo_id")).or(text("id")),

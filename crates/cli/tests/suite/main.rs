@@ -9,6 +9,7 @@
 
 mod support;
 
+mod as_model;
 mod conversations;
 mod convert;
 mod datasets;
