@@ -99,14 +99,11 @@ fn items(value: &Value) -> Result<ValueIter, Error> {
     value.try_iter()
 }
 
-/// What a loop goes over: of a generator its items, so that the loop knows how many there are.
+/// What a loop goes over: of a generator or a string its items, so that the loop knows how many there are.
 fn looped(value: Value) -> Result<Value, Error> {
     let items = items(&value)?;
-    Ok(if value.kind() == ValueKind::Iterable && value.len().is_none() {
-        items.collect::<Vec<_>>().into()
-    } else {
-        value
-    })
+    let is_counted = value.kind() != ValueKind::String && value.len().is_some();
+    Ok(if is_counted || value.is_undefined() { value } else { items.collect::<Vec<_>>().into() })
 }
 
 fn is_long(value: &Value) -> bool {
