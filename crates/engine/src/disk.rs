@@ -14,9 +14,6 @@ use std::thread::JoinHandle;
 use retort_model::bounds::{DISK_BLOCK_BYTES, DISK_BLOCKS};
 
 /// Creates a folder, and those above it, for this account alone; the ones that exist stay as they are.
-///
-/// # Errors
-/// Failing I/O.
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -29,9 +26,6 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
 pub const TEMPORARY_PREFIX: &str = "retort-tmp-";
 
 /// A temporary file that other code opens by its path; dropping it removes it.
-///
-/// # Errors
-/// Failing I/O.
 pub fn temporary_file() -> io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile()
 }

@@ -196,9 +196,6 @@ const WRONG: Error = Error::NotSignedIn("name or password is wrong");
 impl Service {
     /// Makes the owner of a store that knows nobody yet, an owner of every project. While that owner has no password,
     /// gives them, and whether they were made just now.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn first_owner(&self) -> Result<Option<(Person, bool)>, Error> {
         let now = self.clock.now();
         let is_new = !self.store.has_people()?;
@@ -218,9 +215,6 @@ impl Service {
     }
 
     /// A secret that signs a person in, once.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn sign_in_link(&self, person: &Person) -> Result<String, Error> {
         let now = self.clock.now();
         let secret = new_secret("rl_")?;
@@ -274,9 +268,6 @@ impl Service {
 
     /// Signs in whom a provider vouches for: someone who signed in through it before, or someone whose account has
     /// the address for its name. An account that someone has used already is theirs only once they say so.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn sign_in_by_identity(
         &self,
         identity: &Identity<'_>,
@@ -459,9 +450,6 @@ impl Service {
     }
 
     /// Whose session it is.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn by_session(&self, secret: &str) -> Result<Option<Signed>, Error> {
         let hash = hash(secret);
         let person = self.store.session(&hash, self.clock.now())?;
@@ -554,9 +542,6 @@ impl Service {
     }
 
     /// The projects that someone is in, and as what.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn projects_of(&self, signed: &Signed) -> Result<Vec<(Project, ProjectRole)>, Error> {
         let open = self.store.memberships(signed.person.id)?.into_iter();
         let open = open.filter(|one| signed.project.is_none_or(|only| one.project.id == only));
@@ -564,9 +549,6 @@ impl Service {
     }
 
     /// Ends the session.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn sign_out(&self, signed: &Signed, origin: &Origin) -> Result<(), Error> {
         if let By::Session(secret) = &signed.by {
             self.store.end_session(secret)?;
@@ -653,9 +635,6 @@ fn check_name<'n>(what: &str, name: &'n str) -> Result<&'n str, Error> {
 /// What whoever holds the store does with people.
 impl Service {
     /// All people.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn people(&self) -> Result<Vec<Person>, Error> {
         Ok(self.store.people()?)
     }
@@ -690,9 +669,6 @@ impl Service {
 
     /// Lets a person in no longer, or again. What they had does not come back: sessions, API tokens, webhooks and
     /// invitations end, and their public links close.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn set_disabled(&self, person: &Person, disabled: bool) -> Result<(), Error> {
         self.store.set_disabled(person.id, disabled)?;
         let what = if disabled { "disabled" } else { "enabled" };
@@ -724,9 +700,6 @@ impl Service {
     }
 
     /// All projects.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn projects(&self) -> Result<Vec<Project>, Error> {
         Ok(self.store.projects()?)
     }
@@ -1119,9 +1092,6 @@ impl Service {
     }
 
     /// The caller's tokens; those of all members for admins.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn tokens(&self, caller: &Caller) -> Result<Vec<Token>, Error> {
         caller.needs(Grant::Manage)?;
         Ok(self.store.tokens(caller.project.id, whose(caller))?)

@@ -67,9 +67,6 @@ const TOKENS: [u64; 6] = [500, 2_000, 8_000, 32_000, 128_000, u64::MAX];
 
 impl Service {
     /// What the conversations that a filter matches are like.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn analysis(&self, caller: &Caller, selection: &Selection) -> Result<Analysis, Error> {
         caller.needs(Grant::Read)?;
         let scope = caller.scope();

@@ -32,9 +32,6 @@ impl Service {
     }
 
     /// Keeps what was answered; none if the request failed and may be begun again.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn end_answer(
         &self,
         caller: &Caller,

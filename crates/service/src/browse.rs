@@ -41,9 +41,6 @@ const APPENDS: usize = 20;
 
 impl Service {
     /// A page of the conversations.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn list(
         &self,
         caller: &Caller,
@@ -58,9 +55,6 @@ impl Service {
 
     /// The first question of each of these conversations that has no title, by the store's numbers: the beginning of
     /// its first line.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn first_questions(
         &self,
         caller: &Caller,
@@ -85,9 +79,6 @@ impl Service {
     }
 
     /// How many conversations the selection means.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn count(&self, caller: &Caller, selection: &Selection) -> Result<u64, Error> {
         caller.needs(Grant::Read)?;
         Ok(self.store.count(&caller.scope(), selection)?)

@@ -103,9 +103,6 @@ pub struct Chosen {
 
 impl Service {
     /// What the caller has chosen.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn choice(&self, caller: &Caller) -> Result<Choice, Error> {
         caller.needs(Grant::Read)?;
         let kept = self.store.choice(caller.project.id, &caller.name)?;
@@ -177,9 +174,6 @@ impl Service {
     }
 
     /// Chooses nothing.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn choose_none(&self, caller: &Caller) -> Result<Choice, Error> {
         caller.needs(Grant::Read)?;
         self.keep_choice(caller, Choice::default())
@@ -191,9 +185,6 @@ impl Service {
     }
 
     /// How a choice and a page of what a filter matches go together; `matching` is how many it matches.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn chosen(
         &self,
         caller: &Caller,

@@ -46,9 +46,6 @@ impl From<i64> for DatasetRef<'_> {
 
 impl Service {
     /// The caller's datasets, the newest first; whoever holds the store's file sees everyone's in the project.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn datasets(&self, caller: &Caller) -> Result<Vec<Dataset>, Error> {
         caller.needs(Grant::Export)?;
         Ok(still_theirs(caller, self.store.datasets(&caller.made())?))
@@ -145,9 +142,6 @@ impl Service {
     }
 
     /// The files of a dataset, the receipt last.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn dataset_files(&self, dataset: &Dataset) -> Result<Vec<DatasetFile>, Error> {
         Ok(self.store.dataset_files(dataset)?)
     }

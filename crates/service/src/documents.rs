@@ -193,9 +193,6 @@ impl Service {
 
     /// The ids of the documents of the passages that a conversation's answers were given with, by the passages' JSON
     /// texts. `line` is its canonical line. Who may not see documents gets none.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn cited(&self, caller: &Caller, line: &[u8]) -> Result<HashMap<String, String>, Error> {
         let read = std::str::from_utf8(line).ok().and_then(|line| canonical::read(line).ok());
         let Some(conversation) = read.filter(|_| sees_documents(caller).is_ok()) else {

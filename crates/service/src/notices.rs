@@ -16,9 +16,6 @@ const ATTEMPT: Duration = Duration::from_secs(120);
 
 impl Service {
     /// The caller's exports that ended, the oldest first: those behind `after`, or the last ones.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn notices(
         &self,
         caller: &Caller,
@@ -53,9 +50,6 @@ impl Service {
     }
 
     /// The caller's webhooks.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn webhooks(&self, caller: &Caller) -> Result<Vec<Webhook>, Error> {
         caller.needs(Grant::Manage)?;
         Ok(self.store.webhooks(&caller.own())?)
@@ -87,18 +81,12 @@ impl Service {
     }
 
     /// Notices that are due, which nobody else takes meanwhile.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn claim_deliveries(&self, most: usize) -> Result<Vec<Delivery>, Error> {
         let now = self.clock.now();
         Ok(self.store.claim_deliveries(now, later(now, ATTEMPT), most)?)
     }
 
     /// Says how an attempt ended: it arrived or is given up, or is to be made again after a while.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn end_attempt(
         &self,
         delivery: &Delivery,

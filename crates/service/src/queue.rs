@@ -182,9 +182,6 @@ impl Service {
     }
 
     /// The name, or one like it, that no dataset of the caller has.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn free_name(&self, caller: &Caller, name: &str) -> Result<String, Error> {
         let taken = self.names(caller)?;
         Ok(if taken.contains(name) { neighbour(name, &taken) } else { name.to_owned() })

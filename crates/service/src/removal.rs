@@ -14,9 +14,6 @@ use crate::service::Service;
 
 impl Service {
     /// What a person has, in all projects.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn belongings_of(&self, person: &Person) -> Result<Belongings, Error> {
         Ok(self.store.belongings_of_person(person.id, &person.name)?)
     }

@@ -57,9 +57,6 @@ pub struct Latency {
 
 impl Service {
     /// A page of the runs, the most recent first.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn runs(
         &self,
         caller: &Caller,
@@ -72,9 +69,6 @@ impl Service {
     }
 
     /// How many runs the selection means.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn count_runs(&self, caller: &Caller, selection: &RunSelection) -> Result<u64, Error> {
         caller.needs(Grant::Read)?;
         Ok(self.store.count_runs(&caller.scope(), selection)?)
@@ -119,9 +113,6 @@ impl Service {
     }
 
     /// The copilots and recipes that have runs, the last used first.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn flows(&self, caller: &Caller, source: Option<RunSource>) -> Result<Vec<Flow>, Error> {
         caller.needs(Grant::Read)?;
         Ok(self.store.flows(&caller.scope(), source, None)?)
@@ -155,9 +146,6 @@ impl Service {
     }
 
     /// What the most recent runs that the selection means were like over time.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn run_charts(
         &self,
         caller: &Caller,

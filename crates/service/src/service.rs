@@ -197,9 +197,6 @@ impl Service {
     }
 
     /// What the queue is like, of all projects.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn queue_facts(&self) -> Result<QueueFacts, Error> {
         Ok(self.store.queue_facts(self.clock.now())?)
     }
@@ -218,9 +215,6 @@ impl Service {
     }
 
     /// How many jobs there are in each state.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn job_counts(&self) -> Result<Vec<(JobState, u64)>, Error> {
         Ok(self.store.job_counts()?)
     }
@@ -240,9 +234,6 @@ impl Service {
     }
 
     /// The project of that name, made if it is not there.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn project_or_new(&self, name: &str) -> Result<Project, Error> {
         Ok(self.store.project_or_new(name, self.clock.now())?)
     }
@@ -425,9 +416,6 @@ impl Service {
     }
 
     /// Whether a job waits, is under way or is to be cleared up after, anyone's.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn has_open_jobs(&self) -> Result<bool, Error> {
         Ok(self.store.has_open_jobs()?)
     }

@@ -131,9 +131,6 @@ impl Service {
 
     /// A page of the links to conversations that the caller may see, the newest first, and its last link if there are
     /// more.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn shares(
         &self,
         caller: &Caller,
@@ -146,9 +143,6 @@ impl Service {
     }
 
     /// The links to one conversation, the newest first; none for whose token makes no links.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub fn shares_of(&self, caller: &Caller, summary: &Summary) -> Result<Vec<Share>, Error> {
         if !caller.grants.has(Grant::Share) {
             return Ok(Vec::new());

@@ -37,9 +37,6 @@ struct Known {
 
 impl crate::Store {
     /// Begins a request of someone's under a key, if it is new, or was begun before `stale` and not answered since.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn begin_answer(
         &self,
         person: i64,
@@ -73,9 +70,6 @@ impl crate::Store {
     }
 
     /// Keeps the answer to a request under way.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn end_answer(&self, person: i64, key: &str, status: i64, body: &str) -> Result<(), Error> {
         let sql = "UPDATE answered SET status = $1, body = $2 WHERE person = $3 AND key = $4";
         self.write(|connection| {
@@ -87,9 +81,6 @@ impl crate::Store {
     }
 
     /// Forgets a request, so that it can be tried anew, unless it was done.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn drop_answer(&self, person: i64, key: &str) -> Result<(), Error> {
         let sql = "DELETE FROM answered WHERE person = $1 AND key = $2 AND body IS NULL";
         self.write(|connection| {
@@ -99,9 +90,6 @@ impl crate::Store {
     }
 
     /// Forgets the requests that came before a moment; says how many.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn clear_answers(&self, before: Time) -> Result<u64, Error> {
         let sql = "DELETE FROM answered WHERE at < $1";
         self.write(|connection| connection.execute(sql, &[Value::Int(before.unix_micros())]))

@@ -83,9 +83,6 @@ fn read_entry(row: &Row<'_>) -> Result<AuditEntry, Error> {
 
 impl crate::Store {
     /// Adds an entry.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn add_audit(&self, new: &NewAudit<'_>, now: Time) -> Result<(), Error> {
         let [person, address, request] =
             [new.person, new.address, new.request].map(|text| text.map(column_text));
@@ -110,9 +107,6 @@ impl crate::Store {
 
     /// Entries of a project and of no one project, the newest first: the first behind `after`, or of all. Of those of
     /// no one project, `only_members` leaves out what tells of people who are not in this one.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn audit(
         &self,
         project: i64,

@@ -183,9 +183,6 @@ impl crate::Store {
 
     /// Bodies that were compressed with a dictionary that the store learnt from people's conversations under an
     /// earlier release, which keeps words of theirs; and whether one is still there.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn learnt_dictionaries(&self) -> Result<(u64, u64), Error> {
         self.read(|connection| {
             let mut count = |sql: &str| {
@@ -203,9 +200,6 @@ impl crate::Store {
     /// Writes bodies under learnt dictionaries again, a page in each transaction, and deletes the dictionaries that
     /// none needs any more; says how many were written. What is left after a kill is done by the next call. A damaged
     /// body stays, and its dictionary with it.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn rewrite_bodies(&self) -> Result<u64, Error> {
         if self.learnt_dictionaries()?.1 == 0 {
             return Ok(0);

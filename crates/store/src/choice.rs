@@ -10,9 +10,6 @@ use crate::filter::{SearchBy, Statement, key_text, push_conversations, search_by
 
 impl crate::Store {
     /// What a person has chosen in a project, as the service wrote it.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn choice(&self, project: i64, person: &str) -> Result<Option<String>, Error> {
         let person = key_text(person);
         self.read(|connection| {
@@ -22,9 +19,6 @@ impl crate::Store {
     }
 
     /// Keeps what a person has chosen in a project.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn set_choice(&self, project: i64, person: &str, choice: &str) -> Result<(), Error> {
         let person = key_text(person);
         self.write(|connection| {
@@ -36,9 +30,6 @@ impl crate::Store {
     }
 
     /// Which of some conversations, by the store's numbers, scope and selection mean.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn among(
         &self,
         scope: &Scope,
@@ -61,9 +52,6 @@ impl crate::Store {
     }
 
     /// How many conversations both selections mean.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn count_both(
         &self,
         scope: &Scope,

@@ -57,9 +57,6 @@ struct Leases {
 impl Store {
     /// Takes a job for a worker: one that waits, or one whose worker has not been heard of. Of several people who wait,
     /// those come first of whom no job runs, and of these who was served longest ago.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn claim(
         &self,
         worker: &str,

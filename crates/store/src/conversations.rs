@@ -225,9 +225,6 @@ impl crate::Store {
     /// Puts another state in the place of a conversation's, if `expected_body` still is its state; whether it was. Its
     /// owner and what was edited here stay as they are. `request` is the person and the key of the request that asked
     /// for it: it is done with it.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn change_body(
         &self,
         scope: &Scope,

@@ -151,9 +151,6 @@ pub(crate) fn add_dataset(
 
 impl crate::Store {
     /// Datasets in a scope, the newest first.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn datasets(&self, scope: &Scope) -> Result<Vec<Dataset>, Error> {
         let mut statement = Statement::new(DATASET);
         statement.made_in(scope);
@@ -163,9 +160,6 @@ impl crate::Store {
 
     /// The datasets in a scope, the newest first: the first behind `after`, or of all, in a page bounded in bytes; and
     /// whether there are more.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn dataset_page(
         &self,
         scope: &Scope,
@@ -186,9 +180,6 @@ impl crate::Store {
     }
 
     /// The dataset of that name in a scope, or else of that number.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn dataset(&self, scope: &Scope, name: &str) -> Result<Option<Dataset>, Error> {
         let mut named = Statement::new(DATASET);
         named.made_in(scope);
@@ -202,9 +193,6 @@ impl crate::Store {
     }
 
     /// The dataset of that number in a scope.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn dataset_numbered(&self, scope: &Scope, id: i64) -> Result<Option<Dataset>, Error> {
         let mut statement = Statement::new(DATASET);
         statement.made_in(scope);
@@ -213,9 +201,6 @@ impl crate::Store {
     }
 
     /// The files of a dataset, the receipt last.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn dataset_files(&self, dataset: &Dataset) -> Result<Vec<DatasetFile>, Error> {
         let sql = "SELECT path, object, records, bytes, sha256, crc32 FROM dataset_file
                    WHERE dataset = $1 ORDER BY place";
@@ -253,9 +238,6 @@ impl crate::Store {
     }
 
     /// Takes a dataset out of the store, with what it was made of. Its objects are for whoever asks.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn delete_dataset(&self, dataset: &Dataset) -> Result<(), Error> {
         self.write(|connection| {
             let (id, job) = (Value::Int(dataset.id), Value::Int(dataset.job));
@@ -272,17 +254,11 @@ impl crate::Store {
     }
 
     /// The datasets that hold something of the conversations, runs and documents with that id, also of purged ones.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn trace(&self, scope: &Scope, id: &str) -> Result<Vec<Dataset>, Error> {
         self.trace_items(scope, &["id"], id)
     }
 
     /// The datasets that hold something that a person owns, imported or held. Of what was purged no name is left.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn trace_person(&self, scope: &Scope, name: &str) -> Result<Vec<Dataset>, Error> {
         self.trace_items(scope, &["owner", "importer", "holder"], name)
     }
@@ -316,9 +292,6 @@ impl crate::Store {
 
     /// Whether anything is known of an item with that id, also if it was purged. To a person, a purged
     /// one is known if they made a dataset of it.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn knows(&self, scope: &Scope, id: &str) -> Result<bool, Error> {
         for &kind in ItemKind::ALL {
             let mut statement = Statement::new(format!(

@@ -202,9 +202,6 @@ impl crate::Store {
     }
 
     /// What [`Store::take_in_documents`](crate::Store::take_in_documents) would do, where nothing came before.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn would_take_in_documents(
         &self,
         importer: &Importer<'_>,
@@ -217,9 +214,6 @@ impl crate::Store {
 
     /// A page of the documents that scope and selection mean, the newest first; the selection's limit does not count
     /// here.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn documents(
         &self,
         scope: &Scope,
@@ -252,9 +246,6 @@ impl crate::Store {
     }
 
     /// How many documents scope and selection mean, without the limit; and what their embeddings have in common.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn document_facts(
         &self,
         scope: &Scope,
@@ -286,9 +277,6 @@ impl crate::Store {
     }
 
     /// The documents with that id; several, if several sources gave it.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn document(&self, scope: &Scope, id: &str) -> Result<Vec<DocumentSummary>, Error> {
         let mut statement = Statement::new(SUMMARY);
         statement.push("c.project = ").int(scope.project).push(" AND c.id = ").key(id);
@@ -299,9 +287,6 @@ impl crate::Store {
     }
 
     /// The document that lies at a path or came from an address; the newest, if there are several.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn document_at(
         &self,
         scope: &Scope,
@@ -340,9 +325,6 @@ impl crate::Store {
 
     /// Says which original a document has; gives back the hash of the one that it had, if no document names it any
     /// more. None if the document is not there.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn set_original(
         &self,
         scope: &Scope,
@@ -374,9 +356,6 @@ impl crate::Store {
     /// Takes everything away of the documents that scope and selection mean, also from exports under way; the bare id
     /// of one stays if a dataset names it. Says how many are gone, and the hashes of the originals that no document
     /// names any more. Many are taken a page at a time, each page whole.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn purge_documents(
         &self,
         scope: &Scope,
@@ -412,9 +391,6 @@ impl crate::Store {
     }
 
     /// The hashes of all originals that documents name, in order, with their sizes.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn originals(&self) -> Result<Vec<(String, u64)>, Error> {
         let sql = "SELECT original, MAX(original_bytes) FROM document WHERE original IS NOT NULL
                    GROUP BY original ORDER BY original";
@@ -426,9 +402,6 @@ impl crate::Store {
     }
 
     /// Has an original removed if no document names it, while none can come to name it.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn if_unnamed(&self, hash: &str, remove: &mut dyn FnMut()) -> Result<(), Error> {
         self.write(|connection| {
             take_turn(connection)?;

@@ -57,9 +57,6 @@ struct Edited {
 impl crate::Store {
     /// Changes the conversations that scope and selection mean; says how many were changed. Many are changed a
     /// page at a time, each page whole.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn edit(&self, scope: &Scope, selection: &Selection, edit: &Edit) -> Result<u64, Error> {
         let (mut changed, mut behind) = (0, 0);
         let mut unpacker = self.unpacker();

@@ -26,9 +26,6 @@ pub struct Facts {
 
 impl crate::Store {
     /// Hands over what the columns say of each conversation that scope and selection mean, in no order.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn each_fact(
         &self,
         scope: &Scope,

@@ -190,9 +190,6 @@ pub(crate) fn read_job(row: &Row<'_>) -> Result<Job, Error> {
 
 impl crate::Store {
     /// Queues an import.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn submit_import(
         &self,
         project: i64,
@@ -211,9 +208,6 @@ impl crate::Store {
     }
 
     /// Notes an import that a worker does at once: nobody else can take it, unless the worker is not heard of any more.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn begin_import(
         &self,
         project: i64,
@@ -279,9 +273,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// The parts of an export.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn shards(&self, job: i64) -> Result<Vec<Shard>, Error> {
         let sql = "SELECT number, first, last, bytes, result FROM job_shard WHERE job = $1 ORDER BY number";
         self.read(|connection| {
@@ -365,9 +356,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// Forgets what came of the parts of an export that has ended without a dataset: a retry does them anew.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn forget_parts(&self, job: i64) -> Result<(), Error> {
         self.write(|connection| {
             let sql = "UPDATE job_shard SET result = NULL WHERE job = $1
@@ -461,9 +449,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// How many jobs there are in each state, anyone's.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn job_counts(&self) -> Result<Vec<(JobState, u64)>, Error> {
         let sql = "SELECT state, COUNT(*) FROM job GROUP BY state";
         let found = self.read(|connection| {
@@ -477,9 +462,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// What the queue is like, of all projects.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn queue_facts(&self, now: Time) -> Result<QueueFacts, Error> {
         let sql = "SELECT
                 (SELECT MIN(created_at) FROM job WHERE state = 'queued'),
@@ -501,9 +483,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// Bytes of the datasets in a scope, and of what waits in it to be imported.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn made_bytes(&self, scope: &Scope) -> Result<u64, Error> {
         let mut datasets =
             Statement::new("SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM dataset");
@@ -523,9 +502,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// Bytes of all items and datasets of a project.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn project_bytes(&self, project: i64) -> Result<u64, Error> {
         let made = self.made_bytes(&Scope::project(project))?;
         self.read(|connection| {
@@ -543,9 +519,6 @@ let who = (new.creator, new.person, new.needs);
 
     /// Removes jobs that ended before a moment and have no dataset and nothing else left, notices from before another,
     /// and entries of the audit log from before a third.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn forget_old(
         &self,
         jobs: Option<Time>,
@@ -583,9 +556,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// Whether a job waits, is under way or is to be cleared up after, in any project: for workers, who serve all.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn has_open_jobs(&self) -> Result<bool, Error> {
         let sql = "SELECT COUNT(*) FROM job 
                    WHERE state = 'queued' OR (state <> 'failed' AND lease_until IS NOT NULL)";
@@ -594,18 +564,12 @@ let who = (new.creator, new.person, new.needs);
 
     /// Jobs that have ended, and whose worker was not heard of since or whose next try was long awaited: what they
     /// made besides a dataset, or are to be made of, may still be there.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn uncleared(&self, now: Time) -> Result<Vec<Job>, Error> {
         let sql = format!("{JOB} WHERE state NOT IN ('queued', 'running') AND lease_until < $1");
         self.read(|connection| connection.rows(&sql, &[Value::Int(now.unix_micros())], read_job))
     }
 
     /// Notes that nothing is left of a job that has ended but its dataset.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn cleared(&self, job: i64) -> Result<(), Error> {
         self.write(|connection| {
             let sql = "UPDATE job SET lease_until = NULL
@@ -615,9 +579,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// Jobs in a scope, the newest first, at most so many.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn jobs(&self, scope: &Scope, most: usize) -> Result<Vec<Job>, Error> {
         let mut statement = Statement::new(JOB);
         statement.made_in(scope).push(" ORDER BY id DESC").at_most(most);
@@ -626,9 +587,6 @@ let who = (new.creator, new.person, new.needs);
 
     /// The jobs in a scope, of a kind or of any, the newest first: the first behind `after`, or of all, in a page bounded
     /// in bytes; and whether there are more.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn job_page(
         &self,
         scope: &Scope,
@@ -654,9 +612,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// The names of the datasets in a scope, and of those that are being exported.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn dataset_names(&self, scope: &Scope) -> Result<HashSet<String>, Error> {
         let mut statement = Statement::new("SELECT name FROM dataset");
         statement.made_in(scope).push(" UNION SELECT name FROM job").made_in(scope);
@@ -668,9 +623,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// Forgets what imports were called and what came of them, which names their files; each has another plan.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn forget_imports(&self, name: &str, plans: &[(i64, String)]) -> Result<(), Error> {
         if plans.is_empty() {
             return Ok(());
@@ -686,9 +638,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// How many jobs of a kind in a scope wait or are under way.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn open_jobs(&self, scope: &Scope, kind: JobKind) -> Result<u64, Error> {
         let mut statement = Statement::new("SELECT COUNT(*) FROM job");
         statement.made_in(scope).push(" AND kind = ").text(kind.as_str());
@@ -700,9 +649,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// A job in a scope.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn job(&self, scope: &Scope, id: i64) -> Result<Option<Job>, Error> {
         let mut statement = Statement::new(JOB);
         statement.made_in(scope);
@@ -711,9 +657,6 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// Asks a job to end; one that waits ends at once. Whether there was anything to end.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn cancel(&self, scope: &Scope, id: i64, now: Time) -> Result<bool, Error> {
         let mut statement = Statement::new("UPDATE job SET cancel = 1");
         statement

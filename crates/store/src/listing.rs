@@ -169,9 +169,6 @@ pub(crate) fn read_summary(row: &Row<'_>) -> Result<Summary, Error> {
 
 impl crate::Store {
     /// A page of the conversations that scope and selection mean; the selection's limit does not count here.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn list(
         &self,
         scope: &Scope,
@@ -202,9 +199,6 @@ impl crate::Store {
     }
 
     /// How many conversations scope and selection mean, without the limit.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn count(&self, scope: &Scope, selection: &Selection) -> Result<u64, Error> {
         self.look(|connection| {
             let dialect = connection.dialect();
@@ -221,9 +215,6 @@ impl crate::Store {
 
     /// The conversations with that id, those of the project before those in members' own spaces; several, if several
     /// sources gave it or several people imported it.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn find(&self, scope: &Scope, id: &str) -> Result<Vec<Summary>, Error> {
         let mut statement = Statement::new(SUMMARY);
         statement.push(" FROM conversation c").held_in(scope).push(" AND c.id = ").key(id);
@@ -232,9 +223,6 @@ impl crate::Store {
     }
 
     /// The conversations whose answers were given with passages from one of these places, the newest first.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn citing(
         &self,
         scope: &Scope,
@@ -269,9 +257,6 @@ impl crate::Store {
     }
 
     /// The database's plan for a first page, as text: for tests and measurements.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn explain(
         &self,
         scope: &Scope,

@@ -93,9 +93,6 @@ impl crate::Store {
     /// Erases what a purge has left behind the rows: people's words in a dictionary of an earlier release, copies in
     /// unused parts of pages, and pages in the log. PostgreSQL keeps old pages until it is told otherwise
     /// (`docs/server.md`).
-    ///
-    /// # Errors
-    /// Those of the database.
     pub(crate) fn erase(&self) -> Result<(), Error> {
         self.rewrite_bodies()?;
         self.rewrite_now_or_later()?;
@@ -128,9 +125,6 @@ impl crate::Store {
     }
 
     /// How much is in the store: what it is called, and the count.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn sizes(&self) -> Result<Vec<(&'static str, u64)>, Error> {
         let tables = [
             ("projects", "SELECT COUNT(*) FROM project"),

@@ -88,9 +88,6 @@ fn read_notice(row: &Row<'_>) -> Result<Notice, Error> {
 
 impl crate::Store {
     /// Notices in a scope, the oldest first: the first behind `after`, or the newest there are.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn notices(
         &self,
         scope: &Scope,
@@ -113,9 +110,6 @@ impl crate::Store {
     }
 
     /// Adds a webhook; its number.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn add_webhook(
         &self,
         project: i64,
@@ -142,9 +136,6 @@ impl crate::Store {
     }
 
     /// Webhooks in a scope, the oldest first.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn webhooks(&self, scope: &Scope) -> Result<Vec<Webhook>, Error> {
         let mut statement = Statement::new("SELECT id, url, secret, created_at FROM webhook");
         statement.made_in(scope).push(" ORDER BY id");
@@ -161,17 +152,11 @@ impl crate::Store {
     }
 
     /// Takes a webhook in a scope away, with what was on its way there; whether there was one.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn end_webhook(&self, scope: &Scope, id: i64) -> Result<bool, Error> {
         self.write(|connection| forget_webhooks(connection, scope, Some(id)))
     }
 
     /// Takes deliveries that are due, and puts them off until then for everyone else.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn claim_deliveries(
         &self,
         now: Time,
@@ -195,9 +180,6 @@ impl crate::Store {
     }
 
     /// Notes that a delivery arrived, or was given up.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn end_delivery(
         &self,
         webhook: i64,
@@ -209,9 +191,6 @@ impl crate::Store {
     }
 
     /// Notes that a delivery did not arrive and is to be tried again.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn put_off_delivery(
         &self,
         webhook: i64,
@@ -245,9 +224,6 @@ impl crate::Store {
     }
 
     /// The last deliveries to a webhook in a scope, the newest first.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn deliveries(&self, scope: &Scope, webhook: i64) -> Result<Vec<DeliveryState>, Error> {
         let mut statement = Statement::new(
             "SELECT d.notice, d.attempts, d.next_at, d.status, d.error

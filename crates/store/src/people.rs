@@ -133,9 +133,6 @@ pub(crate) fn insert_person(
 
 impl crate::Store {
     /// Whether anyone was ever added.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn has_people(&self) -> Result<bool, Error> {
         let sql = "SELECT id FROM person LIMIT 1";
         Ok(self.read(|connection| connection.row(sql, &[], |row| row.int(0)))?.is_some())
@@ -156,36 +153,24 @@ impl crate::Store {
     }
 
     /// The person of that number.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn person(&self, id: i64) -> Result<Option<Person>, Error> {
         let sql = format!("SELECT {PERSON} FROM person p WHERE p.id = $1");
         self.read(|connection| connection.row(&sql, &[id.into()], read_person))
     }
 
     /// The person of that name, in whatever case.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn person_named(&self, name: &str) -> Result<Option<Person>, Error> {
         let sql = format!("SELECT {PERSON} FROM person p WHERE p.folded = $1");
         self.read(|connection| connection.row(&sql, &[Value::Text(&folded(name))], read_person))
     }
 
     /// Everyone, by name.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn people(&self) -> Result<Vec<Person>, Error> {
         let sql = format!("SELECT {PERSON} FROM person p ORDER BY p.folded");
         self.read(|connection| connection.rows(&sql, &[], read_person))
     }
 
     /// The hash of someone's password.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn password_of(&self, person: i64) -> Result<Option<String>, Error> {
         let sql = "SELECT password FROM person WHERE id = $1";
         let found = self
@@ -195,9 +180,6 @@ impl crate::Store {
 
     /// Sets the hash of someone's password, or takes it away. Their sessions and one-time links end but `keep`, and
     /// their tokens.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn set_password(
         &self,
         person: i64,
@@ -212,18 +194,12 @@ impl crate::Store {
     }
 
     /// Ends everything that lets someone in without their password: sessions, one-time links and tokens.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn end_credentials(&self, person: i64) -> Result<Ended, Error> {
         self.write(|connection| end_credentials(connection, person, None))
     }
 
     /// Keeps someone out, or no longer. Their sessions, one-time links, tokens, webhooks and invitations end, and their
     /// public links close.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn set_disabled(&self, person: i64, is_disabled: bool) -> Result<(), Error> {
         self.write(|connection| {
             // No export of theirs ends between this and the look at it.
@@ -245,9 +221,6 @@ impl crate::Store {
     /// Notes that someone came by a one-time link or a provider, who thereby vouches for their name. The first time,
     /// whatever the account had before may be another's: its password, sessions, tokens, webhooks and invitations end,
     /// and what other providers call the person. Says whether there was any of that.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn confirm_person(
         &self,
         person: i64,
@@ -263,9 +236,6 @@ impl crate::Store {
     }
 
     /// Takes an account over for whom a provider vouches: whatever it had before ends, as by [`Self::confirm_person`].
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn take_over(&self, person: i64, identity: (&str, &str)) -> Result<(), Error> {
         self.write(|connection| {
             let sql = "UPDATE person SET proved = 1, confirmed = 1 WHERE id = $1";
@@ -276,9 +246,6 @@ impl crate::Store {
 
     /// Notes that the person has the account as it is: they set a password of their own, where its name is proved, or
     /// with `proves` also showed that the name is theirs.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn keep_account(&self, person: i64, proves: bool) -> Result<(), Error> {
         let sql = "UPDATE person SET confirmed = 1, proved = 1 WHERE id = $1 AND (proved = 1 OR CAST($2 AS BIGINT) = 1)";
         let values = [person.into(), Value::Int(proves.into())];
@@ -286,9 +253,6 @@ impl crate::Store {
     }
 
     /// Notes that an admin vouches for someone's name in a project.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn prove_name(&self, project: i64, person: i64) -> Result<(), Error> {
         let sql = "UPDATE membership SET proved = 1 WHERE project = $1 AND person = $2";
         self.write(|connection| {
@@ -299,9 +263,6 @@ impl crate::Store {
     }
 
     /// Whether a name stands at anything in any project: an item that it owns, or something that it made.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn is_name_in_use(&self, name: &str) -> Result<bool, Error> {
         for project in self.projects()? {
             for (table, column) in [
@@ -329,9 +290,6 @@ impl crate::Store {
     }
 
     /// Keeps a sign-in through a provider until the person says that the account is theirs.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn add_pending_identity(
         &self,
         secret: &SecretHash,
@@ -359,9 +317,6 @@ impl crate::Store {
     }
 
     /// The sign-in through a provider that waits under that secret.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn pending_identity(
         &self,
         secret: &SecretHash,
@@ -385,18 +340,12 @@ impl crate::Store {
     }
 
     /// Takes that sign-in away; whether it was there.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn end_pending_identity(&self, secret: &SecretHash) -> Result<bool, Error> {
         let sql = "DELETE FROM pending_identity WHERE secret = $1";
         Ok(self.write(|connection| connection.execute(sql, &[Value::Bytes(secret)]))? > 0)
     }
 
     /// Notes that someone was here.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn person_seen(&self, id: i64, now: Time) -> Result<(), Error> {
         let sql = "UPDATE person SET seen_at = $1 WHERE id = $2";
         let values = [Value::Int(now.unix_micros()), id.into()];
@@ -404,9 +353,6 @@ impl crate::Store {
     }
 
     /// Whom a provider of identities means by a subject.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn person_identified(&self, issuer: &str, subject: &str) -> Result<Option<Person>, Error> {
         let sql = format!(
             "SELECT {PERSON} FROM identity i JOIN person p ON p.id = i.person
@@ -435,9 +381,6 @@ impl crate::Store {
     }
 
     /// The projects someone is in, by name.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn memberships(&self, person: i64) -> Result<Vec<Membership>, Error> {
         let sql = "SELECT p.id, p.name, m.role, m.proved + q.proved
                    FROM membership m JOIN project p ON p.id = m.project JOIN person q ON q.id = m.person
@@ -452,17 +395,11 @@ impl crate::Store {
     }
 
     /// What someone is in a project.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn role(&self, project: i64, person: i64) -> Result<Option<ProjectRole>, Error> {
         self.read(|connection| role(connection, project, person))
     }
 
     /// Who is in a project, by name.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn members(&self, project: i64) -> Result<Vec<Member>, Error> {
         let sql = format!(
             "SELECT {PERSON}, m.role, m.since, m.proved FROM membership m JOIN person p ON p.id = m.person
@@ -523,9 +460,6 @@ impl crate::Store {
     }
 
     /// The project of that number.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn project_numbered(&self, id: i64) -> Result<Option<Project>, Error> {
         let sql = "SELECT id, name FROM project WHERE id = $1";
         self.read(|connection| {

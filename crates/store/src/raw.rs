@@ -45,9 +45,6 @@ impl crate::Store {
     }
 
     /// Hands on every body with its key, unpacked; none for one that cannot be.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn each_body(&self, look: &mut dyn FnMut(i64, Option<&[u8]>)) -> Result<(), Error> {
         self.read(|connection| self.dictionaries.load(connection))?;
         let mut behind = 0;
@@ -70,9 +67,6 @@ impl crate::Store {
     }
 
     /// The item whose body that is: its kind and id; none for an earlier version that an export waits for.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn item_of_body(&self, body: i64) -> Result<Option<(ItemKind, String)>, Error> {
         for &kind in ItemKind::ALL {
             let sql = format!("SELECT id FROM {} WHERE body = $1", table(kind));
@@ -117,9 +111,6 @@ impl crate::Store {
 
     /// Rewrites the file of a SQLite store: where SQLite moves rows from page to page, it leaves copies behind that
     /// deleting a row does not reach. Others cannot write meanwhile.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn rewrite_file(&self) -> Result<(), Error> {
         if self.file().is_none() {
             return Ok(());
@@ -132,18 +123,12 @@ impl crate::Store {
     }
 
     /// Whether a purge left the file to be rewritten.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn is_rewrite_due(&self) -> Result<bool, Error> {
         let sql = "SELECT value FROM meta WHERE name = 'rewrite'";
         Ok(self.read(|connection| connection.row(sql, &[], |row| row.text(0)))?.is_some())
     }
 
     /// Rewrites the file if a purge left that to be done.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn rewrite_file_if_due(&self) -> Result<(), Error> {
         if self.is_rewrite_due()? { self.rewrite_file() } else { Ok(()) }
     }

@@ -45,9 +45,6 @@ fn count(connection: &mut Connection, mut statement: Statement) -> Result<u64, E
 
 impl crate::Store {
     /// What a person has, in all projects.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn belongings_of_person(&self, person: i64, name: &str) -> Result<Belongings, Error> {
         self.read(|connection| {
             let mut of = |what: &str| {
@@ -86,9 +83,6 @@ impl crate::Store {
     }
 
     /// What is in a project.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn belongings_of_project(&self, project: i64) -> Result<Belongings, Error> {
         self.read(|connection| {
             let mut of = |what: &str| {
@@ -143,9 +137,6 @@ impl crate::Store {
 
     /// Ends whatever acts in a project: everyone's membership but that of `keep`, tokens, invitations, webhooks, public
     /// links and jobs. What it holds is for whoever asks to take away.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn close_project(&self, project: i64, keep: Option<i64>) -> Result<(), Error> {
         self.write(|connection| {
             next(connection, "membership", 0)?;
@@ -221,9 +212,6 @@ impl crate::Store {
     }
 
     /// The projects that would have no owner who may sign in without this person.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn solely_owned(&self, person: i64) -> Result<Vec<String>, Error> {
         let mut sole = Vec::new();
         for one in self.memberships(person)? {

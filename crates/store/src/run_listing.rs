@@ -145,9 +145,6 @@ fn read_summary(row: &Row<'_>) -> Result<RunSummary, Error> {
 impl crate::Store {
     /// A page of the runs that scope and selection mean, the most recent first; the selection's limit does not count
     /// here.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn runs(
         &self,
         scope: &Scope,
@@ -170,9 +167,6 @@ impl crate::Store {
     }
 
     /// How many runs scope and selection mean, without the limit.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn count_runs(&self, scope: &Scope, selection: &RunSelection) -> Result<u64, Error> {
         self.look(|connection| {
             let statement = meant(connection, "SELECT COUNT(*)", scope, selection)?;
@@ -181,9 +175,6 @@ impl crate::Store {
     }
 
     /// Whether there is a run that scope and selection mean.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn has_runs(&self, scope: &Scope, selection: &RunSelection) -> Result<bool, Error> {
         self.look(|connection| {
             let statement = page(connection, scope, selection, None, 1)?;
@@ -206,9 +197,6 @@ impl crate::Store {
 
     /// Hands over what the columns say of the most recent runs that scope and selection mean, at most so many, the
     /// most recent first.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn each_run_fact(
         &self,
         scope: &Scope,
@@ -236,9 +224,6 @@ impl crate::Store {
     }
 
     /// The copilots and recipes that have runs in a scope, the last used first; only one kind, or only those of an id.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn flows(
         &self,
         scope: &Scope,
@@ -283,9 +268,6 @@ impl crate::Store {
     }
 
     /// The versions and nodes of a copilot or recipe, as the runs in a scope tell of them.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn flow_parts(
         &self,
         scope: &Scope,
@@ -344,9 +326,6 @@ impl crate::Store {
     }
 
     /// The database's plan for a first page of runs, as text: for tests and measurements.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn explain_runs(
         &self,
         scope: &Scope,

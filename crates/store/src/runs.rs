@@ -172,9 +172,6 @@ impl crate::Store {
 
     /// Takes everything away of the runs that scope and selection mean, also from exports under way; the bare id of
     /// one stays if a dataset names it. Says how many are gone. Many are purged a page at a time, each page whole.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn purge_runs(&self, scope: &Scope, selection: &RunSelection) -> Result<u64, Error> {
         let mut gone = 0;
         loop {

@@ -70,9 +70,6 @@ impl SelectedBatch {
 
 impl crate::Store {
     /// The id of an item, where its body cannot tell it.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn selected_id(&self, batch: &SelectedBatch, ordinal: u64) -> Result<String, Error> {
         let sql = format!(
             "SELECT c.id FROM job_item i JOIN {} c ON c.key = i.item
@@ -86,9 +83,6 @@ impl crate::Store {
 
     /// The items behind place `after` up to `last`, as many as make a batch and at least one; none if there are no
     /// more. `ends` is where the batch before ended.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn selected(
         &self,
         job: i64,

@@ -29,9 +29,6 @@ impl SessionKind {
 
 impl crate::Store {
     /// Begins a session, or makes a link.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn add_session(
         &self,
         kind: SessionKind,
@@ -53,9 +50,6 @@ impl crate::Store {
     }
 
     /// Whose session it is, if it has not ended and they are not kept out.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn session(&self, secret: &SecretHash, now: Time) -> Result<Option<Person>, Error> {
         let sql = format!(
             "SELECT {PERSON} FROM session s JOIN person p ON p.id = s.person
@@ -66,9 +60,6 @@ impl crate::Store {
     }
 
     /// Whose link it is, which then is gone; none if it has ended or they are kept out.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn take_link(&self, secret: &SecretHash, now: Time) -> Result<Option<Person>, Error> {
         self.write(|connection| {
             let sql = "DELETE FROM session WHERE secret = $1 AND kind = 'link' AND expires_at > $2
@@ -83,18 +74,12 @@ impl crate::Store {
     }
 
     /// Ends a session; whether there was one.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn end_session(&self, secret: &SecretHash) -> Result<bool, Error> {
         let sql = "DELETE FROM session WHERE secret = $1";
         Ok(self.write(|connection| connection.execute(sql, &[Value::Bytes(secret)]))? > 0)
     }
 
     /// Takes away sessions, links and invitations that have ended.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn clear_sessions(&self, now: Time) -> Result<(), Error> {
         let now = [Value::Int(now.unix_micros())];
         self.write(|connection| {

@@ -88,9 +88,6 @@ fn is_there() -> String {
 
 impl crate::Store {
     /// Makes a link to a conversation; its number, or none if the conversation is not in the scope or not there.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn add_share(
         &self,
         scope: &Scope,
@@ -126,9 +123,6 @@ impl crate::Store {
     }
 
     /// What a link leads to, and the hash of its password: while it has not ended and its conversation is there.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn share_behind(
         &self,
         secret: &SecretHash,
@@ -150,9 +144,6 @@ impl crate::Store {
 
     /// Opens a link in a scope again that closed as its maker lost their role, in another's name; whether there is
     /// such a link.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn keep_share(
         &self,
         scope: &Scope,
@@ -173,9 +164,6 @@ impl crate::Store {
 
     /// Links to the conversations in a scope, or to one of them, the newest first: the first behind `after`, or of
     /// all.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn shares(
         &self,
         scope: &Scope,
@@ -201,9 +189,6 @@ impl crate::Store {
     }
 
     /// Takes away a link to a conversation in a scope; which it was.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn end_share(&self, scope: &Scope, id: i64) -> Result<Option<Share>, Error> {
         let mut statement = Statement::new(format!("SELECT {SHARE}{SHARED}"));
         statement.held_in(scope).push(" AND s.id = ").int(id);

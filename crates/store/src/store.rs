@@ -255,9 +255,6 @@ impl Store {
     }
 
     /// The project of that name.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn project(&self, name: &str) -> Result<Option<Project>, Error> {
         self.read(|connection| {
             let sql = "SELECT id, name FROM project WHERE name = $1";
@@ -267,9 +264,6 @@ impl Store {
     }
 
     /// The project of that name, made if it is not there.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn project_or_new(&self, name: &str, now: Time) -> Result<Project, Error> {
         if let Some(project) = self.project(name)? {
             return Ok(project);
@@ -286,9 +280,6 @@ impl Store {
     }
 
     /// All projects, by name.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn projects(&self) -> Result<Vec<Project>, Error> {
         self.read(|connection| {
             connection.rows("SELECT id, name FROM project ORDER BY name", &[], |row| {

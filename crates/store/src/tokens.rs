@@ -139,9 +139,6 @@ fn read_grants(column: &str) -> Result<Grants, Error> {
 
 impl crate::Store {
     /// Adds a token; its number.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn add_token(&self, new: &NewToken<'_>, now: Time) -> Result<i64, Error> {
         self.write(|connection| {
             let id = next(connection, "token", 1)?;
@@ -163,9 +160,6 @@ impl crate::Store {
     }
 
     /// The tokens of a project, of one person or of all, the newest first.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn tokens(&self, project: i64, person: Option<i64>) -> Result<Vec<Token>, Error> {
         let mut statement = Statement::new(format!("SELECT {PERSON}, {TOKEN} WHERE t.project = "));
         statement.int(project);
@@ -179,18 +173,12 @@ impl crate::Store {
     }
 
     /// The token with that secret, also if it has ended, and whose it is.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn token(&self, secret: &SecretHash) -> Result<Option<(Token, Person)>, Error> {
         let sql = format!("SELECT {PERSON}, {TOKEN} WHERE t.secret = $1");
         self.read(|connection| connection.row(&sql, &[Value::Bytes(secret)], read_token))
     }
 
     /// Takes a token of a project away, of one person or of anyone; whether there was one.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn end_token(&self, project: i64, person: Option<i64>, id: i64) -> Result<bool, Error> {
         let mut statement = Statement::new("DELETE FROM token WHERE project = ");
         statement.int(project).push(" AND id = ").int(id);
@@ -203,9 +191,6 @@ impl crate::Store {
     }
 
     /// Notes that a token was used, if nobody else is writing: who only reads waits for no writer.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn token_seen(&self, id: i64, now: Time) -> Result<(), Error> {
         let sql = "UPDATE token SET seen_at = $1 WHERE id = $2";
         let values = [Value::Int(now.unix_micros()), id.into()];
@@ -213,9 +198,6 @@ impl crate::Store {
     }
 
     /// Adds an invitation; its number.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn add_invitation(&self, new: &NewInvitation<'_>, now: Time) -> Result<i64, Error> {
         self.write(|connection| {
             let id = next(connection, "invitation", 1)?;
@@ -239,9 +221,6 @@ impl crate::Store {
     }
 
     /// The invitations into a project that have not ended, the newest first.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn invitations(&self, project: i64, now: Time) -> Result<Vec<Invitation>, Error> {
         let sql = format!(
             "SELECT {INVITATION} FROM invitation WHERE project = $1 AND expires_at > $2 AND {STANDS}
@@ -252,9 +231,6 @@ impl crate::Store {
     }
 
     /// The invitation with that secret, if it has not ended.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn invitation(&self, secret: &SecretHash, now: Time) -> Result<Option<Invitation>, Error> {
         let sql = format!(
             "SELECT {INVITATION} FROM invitation WHERE secret = $1 AND expires_at > $2 AND {STANDS}"
@@ -264,9 +240,6 @@ impl crate::Store {
     }
 
     /// The invitation with that secret, which then is gone.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn take_invitation(
         &self,
         secret: &SecretHash,
@@ -301,9 +274,6 @@ impl crate::Store {
     }
 
     /// Takes an invitation into a project away; whether there was one.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn end_invitation(&self, project: i64, id: i64) -> Result<bool, Error> {
         let sql = "DELETE FROM invitation WHERE project = $1 AND id = $2";
         let ended =

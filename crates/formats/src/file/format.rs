@@ -53,15 +53,9 @@ pub trait FileFormat: Sync {
     }
 
     /// Encodes the batches of a group; what comes back is for the writer of the same format.
-    ///
-    /// # Errors
-    /// Those of the encoder.
     fn encode(&self, group: Vec<Box<dyn Rows>>, options: FileOptions) -> io::Result<Chunk>;
 
     /// A writer at the start of a file.
-    ///
-    /// # Errors
-    /// Those of the encoder.
     fn writer(&self, schema: &Schema, options: FileOptions) -> io::Result<Box<dyn FileWriter>>;
 
     /// Reads the rows of a finished file back, each as the JSON text of an object.
@@ -146,15 +140,9 @@ pub struct Chunk {
 /// Puts chunks into one file.
 pub trait FileWriter: Send {
     /// Appends a chunk.
-    ///
-    /// # Errors
-    /// Those of the file.
     fn write(&mut self, chunk: Chunk, out: &mut dyn Write) -> io::Result<()>;
 
     /// Ends the file.
-    ///
-    /// # Errors
-    /// Those of the file.
     fn finish(self: Box<Self>, out: &mut dyn Write) -> io::Result<()>;
 }
 
