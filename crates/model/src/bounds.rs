@@ -62,11 +62,11 @@ pub const ROW_GROUP_ROWS: usize = 10_000;
 /// Bytes of one Parquet row group before encoding; each worker may hold one.
 pub const ROW_GROUP_BYTES: usize = 48 << 20;
 
-/// Retrieved passages carried with one assistant message of a `history` record, at most
-/// (`spec/bulk-export.md`).
+/// Retrieved passages carried with one assistant message of a `history` record, at most: what
+/// UIUC.chat retrieves for one.
 pub const CONTEXTS_PER_MESSAGE: usize = 80;
 
-/// Records that a preview shows (`spec/conversation-export.md`).
+/// Records that a preview shows: what a person looks through.
 pub const PREVIEW_RECORDS: usize = 20;
 
 /// Distinct tool definitions that one worker remembers in their prepared form.

@@ -6,7 +6,7 @@
 macro_rules! named {
     ($type:ident, $what:literal, $($variant:ident = $name:literal),+) => {
         impl $type {
-            /// All of them, in the order of the specification.
+            /// All of them, in the order in which they are shown.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The name as it is written in files and on the command line.

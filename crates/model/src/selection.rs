@@ -1,4 +1,4 @@
-//! Which conversations are meant: the filters of the specification.
+//! Which conversations are meant.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! `documents`: a document a line with its chunks, as `spec/bulk-export.md` says and UIUC.chat's tables have them; and
+//! `documents`: a document a line with its chunks, as UIUC.chat's tables have them; and
 //! `chunks`: a chunk a row, with what tells of its document, as vector stores take them.
 
 use retort_json::{Append, RawJson, Text, write_string};

@@ -1,4 +1,4 @@
-//! `history`: the project-wide history of `spec/bulk-export.md`, a row a conversation:
+//! `history`: the history of a whole project, as UIUC.chat exports it, a row a conversation:
 //! `{convo, convo_id, course_name, created_at, id, user_email}`.
 //!
 //! What UIUC.chat said of a conversation comes out as it came in; other histories take its shape.

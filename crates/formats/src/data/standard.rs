@@ -1,5 +1,5 @@
 //! `standard`: ShareGPT with roles `user`, `assistant`, `function_call`, `tool` and `system`, as
-//! `spec/conversation-export.md` gives it and LLaMA-Factory reads it.
+//! LLaMA-Factory reads it.
 
 use memchr::memchr2_iter;
 use retort_json::{Text, Value, write_string};

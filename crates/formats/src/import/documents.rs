@@ -1,5 +1,5 @@
 //! Documents as UIUC.chat exports them, one a line with its chunks in `contexts`. Source: `documents` in its
-//! `src/db/schema.ts`, and `spec/bulk-export.md`.
+//! `src/db/schema.ts`.
 
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Chunk, Document, Embedding, Time};

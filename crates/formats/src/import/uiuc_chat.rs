@@ -1,5 +1,5 @@
 //! UIUC.chat's project history: rows of `llm-convo-monitor` with a `convo`, and the bare `convo`. Source: its
-//! `src/types/chat.ts` and `src/db/schema.ts`, and the sample of `spec/bulk-export.md`.
+//! `src/types/chat.ts` and `src/db/schema.ts`.
 //!
 //! The system prompt stands in `convo.prompt`; here it becomes a system message with the source role `prompt`.
 //! A message's `tools` are call and result in one; they become messages with the source role `tools`.

@@ -1,4 +1,4 @@
-//! `dataset_info.json`, by which LLaMA-Factory finds and reads a dataset (`spec/conversation-export.md`).
+//! `dataset_info.json`, by which LLaMA-Factory finds and reads a dataset.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
