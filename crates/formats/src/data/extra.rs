@@ -4,6 +4,7 @@
 use retort_json::{RawJson, Text, write_escaped, write_string};
 use retort_model::{Feedback, Message, Run};
 
+use super::attachments::{attachments_of, has_attachments, is_attachment};
 use super::format::ShapeOptions;
 use super::record::Draft;
 use super::tools::Tools;
@@ -376,27 +377,4 @@ fn write_cut(before: usize, message: &Message<'_>, out: &mut String) {
         });
     }
     object.end();
-}
-
-/// Whether a message has pictures, sound or files. Nearly none has.
-pub(super) fn has_attachments(message: &Message<'_>) -> bool {
-    let may = !message.metadata.is_empty()
-        || matches!(message.content, Some(retort_model::Content::Parts(_)));
-    may && attachments_of(message).next().is_some()
-}
-
-/// Pictures, sound and files of a message, as JSON: its parts, and the fields in which some systems keep them.
-pub(super) fn attachments_of<'m>(message: &'m Message<'_>) -> impl Iterator<Item = &'m str> {
-    let parts = message.attachments().filter_map(|part| part.raw.as_ref()).map(RawJson::as_str);
-    let fields = message
-        .metadata
-        .iter()
-        .filter(|(key, raw)| is_attachment(key, raw))
-        .map(|(_, raw)| raw.as_str());
-    parts.chain(fields)
-}
-
-fn is_attachment(key: &Text<'_>, raw: &RawJson<'_>) -> bool {
-    matches!(key.as_written(), "image_paths" | "imageUrls" | "images" | "videos" | "audios")
-        && !matches!(raw.as_str(), "[]" | "null" | "\"\"")
 }

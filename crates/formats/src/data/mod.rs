@@ -1,6 +1,7 @@
 //! Data formats: items to the rows of a dataset. One file a format; [`FORMATS`] is the list of them.
 
 mod arguments;
+mod attachments;
 mod chat_row;
 mod documents;
 mod execution;

@@ -8,7 +8,8 @@ use retort_json::{Text, Value};
 use retort_model::{Check, LeftOut, Message, Reason, Repair, Role, ToolCall, Warning};
 
 use super::arguments::object_of;
-use super::extra::{extra, has_attachments};
+use super::attachments::has_attachments;
+use super::extra::extra;
 use super::format::{CallText, RecordNotes, ShapeContext, ShapeOptions};
 use super::record::{Draft, Examined, NO_RESULT, examine, settle};
 use super::repairs::Repairs;

@@ -8,8 +8,9 @@ use retort_model::{
 };
 
 use super::arguments::object_of;
+use super::attachments::has_attachments;
 use super::chat_row::ChatRow;
-use super::extra::{extra, has_attachments};
+use super::extra::extra;
 use super::format::{
     DataFormat, Noted, Outcome, RecordNotes, ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
 };

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use retort_json::{Text, Value};
 use retort_model::{Content, Label, LeftOut, Message, Reason, Repair, Role};
 
-use super::extra::has_attachments;
+use super::attachments::has_attachments;
 use super::repairs::Repairs;
 
 /// Who has the turn.

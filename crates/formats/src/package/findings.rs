@@ -6,8 +6,8 @@ use retort_json::write_string;
 use retort_model::ItemKind;
 use serde::Deserialize;
 
+use super::manifest::{Finding, Manifest};
 use super::rejects::{write_id, write_place};
-use super::{Finding, Manifest};
 
 /// A line on a repair or a warning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
