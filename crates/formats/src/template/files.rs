@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use retort_json::Value;
 use retort_model::Time;
 
-use super::{Chat, Rendered, Template, TemplateError};
+use super::render::{Chat, Rendered, Template, TemplateError};
 
 /// Name of the template that renders a conversation, if no other is chosen.
 const DEFAULT: &str = "default";

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Chat, Rendered, TemplateError, Templates};
+use super::files::Templates;
+use super::render::{Chat, Rendered, TemplateError};
 use crate::data::{ChatMessage, ChatRow};
 
 impl Templates {
