@@ -1,15 +1,15 @@
 //! What goes over the wire: JSON shapes of what the service knows. `--json` of the command line has the same.
 
 mod documents;
+mod fields;
 mod making;
 mod runs;
 
 use std::collections::BTreeMap;
 
-use retort_model::bounds::IDS_PER_REQUEST;
 use retort_model::{
-    Action, DateRange, DocumentSelection, Grant, ItemSelection, JobKind, JobState, Kind,
-    ProjectRole, RunSelection, Selection, Status, Time, check_search,
+    Action, DocumentSelection, Grant, ItemSelection, JobKind, JobState, Kind, ProjectRole,
+    RunSelection, Selection, Status,
 };
 use retort_service::package::Finding;
 use retort_service::{
@@ -21,6 +21,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type}
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
+use self::fields::{bounded, moment, range, time, word};
 use crate::problem::Problem;
 
 pub use documents::{
@@ -31,39 +32,6 @@ pub use runs::{
     ChosenRuns, Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar,
     RunFacts, RunFilter, RunPage, WholeFlow, WholeRun,
 };
-
-/// A moment as RFC 3339 writes it, in UTC.
-fn moment(time: Option<Time>) -> Option<String> {
-    time.map(|time| time.to_string())
-}
-
-/// Reads a date or a moment.
-fn time(text: Option<&str>) -> Result<Option<Time>, Problem> {
-    let read = |text: &str| {
-        Time::parse(text).map_err(|error| Problem::bad_request(format!("`{text}`: {error}")))
-    };
-    text.map(read).transpose()
-}
-
-/// Reads two dates or moments.
-fn range(from: Option<&str>, before: Option<&str>) -> Result<DateRange, Problem> {
-    Ok(DateRange { from: time(from)?, before: time(before)? })
-}
-
-/// Refuses more ids than one request may name, and a search for nothing.
-fn bounded(ids: &[String], search: &[String]) -> Result<(), Problem> {
-    if ids.len() > IDS_PER_REQUEST {
-        return Err(Problem::bad_request(format!(
-            "at most {IDS_PER_REQUEST} ids; a filter means as many as match"
-        )));
-    }
-    check_search(search).map_err(Problem::bad_request)
-}
-
-/// Reads a word of a closed set.
-fn word<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, Problem> {
-    text.parse().map_err(Problem::bad_request)
-}
 
 /// A conversation as lists show it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

@@ -6,7 +6,7 @@ use retort_service::{DocumentSummary, Original as KeptOriginal, data};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{bounded, moment, range};
+use super::fields::{bounded, moment, range};
 use crate::problem::Problem;
 
 /// A document as lists show it.

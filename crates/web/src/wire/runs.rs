@@ -5,7 +5,7 @@ use retort_service::{Flow as StoreFlow, FlowParts, Latency as Found, RunCharts, 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{bounded, moment, range, word};
+use super::fields::{bounded, moment, range, word};
 use crate::problem::Problem;
 
 /// A run as lists show it.
