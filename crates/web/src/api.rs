@@ -12,6 +12,7 @@ mod exports;
 mod formats;
 mod imports;
 mod intake;
+mod jobs;
 mod members;
 mod notices;
 mod paging;

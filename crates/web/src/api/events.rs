@@ -45,7 +45,7 @@ pub async fn follow(
     id: i64,
 ) -> Result<Response, Problem> {
     // Whether there is such a job is answered before the stream begins.
-    super::exports::job(&app, caller.clone(), kind, id).await?;
+    super::jobs::job(&app, caller.clone(), kind, id).await?;
     let following =
         Following { app, caller, sent, looks: 0, kind, id, told: None, quiet: 0, is_over: false };
     let events = stream::unfold(following, |mut following| async move {

@@ -11,8 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::{key_of, once};
-use super::exports::{Most, job, jobs};
 use super::intake::Intake;
+use super::jobs::{Most, job, jobs};
 use super::{Answer, Params, Problems};
 use crate::app::App;
 use crate::extract::{Json, Path, refuse_multipart};
