@@ -12,11 +12,10 @@ use retort_model::{DatasetName, Grant, JobKind, JobState, Reason, Repair, Warnin
 use retort_service::{Dataset, Error, Job, Manifest, Service, preview_package};
 use serde::Deserialize;
 
-use super::export::Nothing;
-use super::frame::{Frame, Posted, Visit};
+use super::frame::{Frame, Nothing, Posted, Visit};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
-use super::words::{capital, count, moment, percent, quoted, sentence, size};
+use super::words::{capital, count, moment, percent, purpose_name, quoted, sentence, size};
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::problem::Problem;
@@ -57,7 +56,7 @@ impl Row {
             name: dataset.name.clone(),
             purpose: dataset.purpose.parse().map_or_else(
                 |_| dataset.purpose.clone(),
-                |purpose| super::history::purpose_name(purpose).to_owned(),
+                |purpose| purpose_name(purpose).to_owned(),
             ),
             format: format!("{}, {}", dataset.data_format, dataset.file_format),
             node: dataset.node.clone().unwrap_or_default(),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::datasets::Found;
 use super::filtering::Filtering;
-use super::frame::{Frame, Posted, Visit, wants_json};
+use super::frame::{Frame, Nothing, Posted, Visit, wants_json};
 use super::options::{self, Field, Given, Offered};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
@@ -529,10 +529,6 @@ async fn progress(
     };
     show(StatusCode::OK, &page)
 }
-
-/// A form that holds nothing but its token.
-#[derive(Debug, Deserialize)]
-pub(super) struct Nothing {}
 
 async fn cancel(
     State(app): State<App>,

@@ -9,6 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::ProjectRole;
 use retort_model::bounds::REQUEST_BYTES;
 use retort_service::{Caller, Signed};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::taken::form;
@@ -137,6 +138,10 @@ fn sign_in(parts: &Parts) -> String {
 fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
+
+/// A form that holds nothing but its token.
+#[derive(Debug, Deserialize)]
+pub(super) struct Nothing {}
 
 /// A form that someone sent from a page of ours.
 pub(super) struct Posted<T> {

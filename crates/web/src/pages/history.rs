@@ -22,7 +22,7 @@ use super::frame::{Frame, Posted, Visit};
 use super::options;
 use super::runs::{status_class, took};
 use super::taken::{Path, Query};
-use super::words::{count, day, moment, sentence, span};
+use super::words::{count, day, moment, purpose_name, sentence, span};
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::problem::Problem;
@@ -536,17 +536,6 @@ struct Offered {
     name: &'static str,
     about: &'static str,
     is_chosen: bool,
-}
-
-/// A purpose as people read it.
-pub(super) fn purpose_name(purpose: Purpose) -> &'static str {
-    match purpose {
-        Purpose::ExportDataset => "Export Dataset",
-        Purpose::RecipeEvaluation => "Recipe Evaluation",
-        Purpose::NodeEvaluation => "Node Evaluation",
-        Purpose::NodeOptimization => "Node Optimization",
-        Purpose::FineTuning => "Fine-tuning",
-    }
 }
 
 impl Form {

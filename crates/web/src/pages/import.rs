@@ -12,8 +12,7 @@ use retort_model::{ItemKind, JobKind, JobState, ProjectRole};
 use retort_service::{ImportReport, IntakeRequest, Job, sources};
 use serde::Serialize;
 
-use super::export::Nothing;
-use super::frame::{Frame, OTHER_SESSION, Posted, Visit, wants_json};
+use super::frame::{Frame, Nothing, OTHER_SESSION, Posted, Visit, wants_json};
 use super::taken::Path;
 use super::words::{capital, count, moment, percent};
 use super::{see_other, show, trouble};

@@ -11,8 +11,7 @@ use retort_model::{Grant, ProjectRole};
 use retort_service::{AuditFilter, TokenRequest};
 use serde::Deserialize;
 
-use super::export::Nothing;
-use super::frame::{Frame, PROJECT, Posted, Visit};
+use super::frame::{Frame, Nothing, PROJECT, Posted, Visit};
 use super::taken::{Path, Query};
 use super::words::{moment, sentence};
 use super::{see_other, show, trouble};

@@ -10,8 +10,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::account::connecting_cookie;
-use super::export::Nothing;
-use super::frame::{Frame, Posted, Visit};
+use super::frame::{Frame, Nothing, Posted, Visit};
 use super::taken::Query;
 use super::words::sentence;
 use super::{see_other, show, trouble};

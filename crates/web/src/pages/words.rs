@@ -1,6 +1,6 @@
 //! Numbers, sizes and moments as people read them.
 
-use retort_model::Time;
+use retort_model::{Purpose, Time};
 
 /// `1234567` as `1,234,567`.
 pub(super) fn count(number: u64) -> String {
@@ -101,6 +101,17 @@ pub(super) fn span(ms: u64) -> String {
 /// How much of a whole, in percent.
 pub(super) fn percent(done: u64, total: u64) -> u64 {
     (done.saturating_mul(100)).checked_div(total).unwrap_or(0).min(100)
+}
+
+/// A purpose as people read it.
+pub(super) fn purpose_name(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::ExportDataset => "Export Dataset",
+        Purpose::RecipeEvaluation => "Recipe Evaluation",
+        Purpose::NodeEvaluation => "Node Evaluation",
+        Purpose::NodeOptimization => "Node Optimization",
+        Purpose::FineTuning => "Fine-tuning",
+    }
 }
 
 #[cfg(test)]
