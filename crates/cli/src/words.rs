@@ -1,6 +1,7 @@
 //! Numbers and tables as people read them.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use retort_json::Value;
 use retort_model::Time;
 
 /// `1234567` as `1,234,567`.
@@ -99,6 +100,18 @@ fn is_format(character: char) -> bool {
         character,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     )
+}
+
+/// What a record is, in a line: its id, where it comes from, and the model.
+pub fn title(record: &Value<'_>) -> String {
+    let text = |key: &str| record.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let parts = [
+        text("conversation_id").or(text("convo_id")).or(text("id")),
+        text("data_source"),
+        text("model"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().map(|part| one_line(part, 60)).collect();
+    if parts.is_empty() { "record".into() } else { parts.join(" · ") }
 }
 
 #[cfg(test)]

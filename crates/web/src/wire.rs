@@ -448,6 +448,13 @@ impl Job {
         self.state.parse::<JobState>().is_ok_and(JobState::is_ended)
     }
 
+    /// Whether it did what was asked, even if it left something out.
+    pub fn is_completed(&self) -> bool {
+        [JobState::Completed, JobState::CompletedWithSkips]
+            .iter()
+            .any(|one| self.state == one.as_str())
+    }
+
     /// What it does.
     pub fn is(&self, kind: JobKind) -> bool {
         self.kind == kind.as_str()

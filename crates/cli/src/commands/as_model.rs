@@ -11,9 +11,8 @@ use retort_service::{Clock, read_templates, read_tokenizer};
 use serde_json::json;
 
 use super::Failure;
-use super::preview::title;
 use crate::config::MachineClock;
-use crate::words::{count, lines, several};
+use crate::words::{count, lines, several, title};
 
 /// Around a learnt span in the text.
 const MARKS: [char; 2] = ['⟦', '⟧'];

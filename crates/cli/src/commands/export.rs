@@ -9,7 +9,6 @@ use retort_model::{DatasetName, JobState};
 use retort_service::{EngineError, Error, ExportRequest, Wanted};
 use retort_web::wire;
 
-use super::jobs::is_completed;
 use super::{Failure, STOPPED, print_json, stop_flag};
 use crate::args::Exporting;
 use crate::config::{Keeping, Opened};
@@ -136,7 +135,7 @@ pub fn finish(house: &House, job: &wire::Job, quiet: bool) -> Result<ExitCode, F
 impl Outcome {
     /// What a job that has ended came to.
     fn of(job: wire::Job) -> Self {
-        if is_completed(&job) {
+        if job.is_completed() {
             return Self::Ended(Box::new(job));
         }
         if job.state == JobState::Cancelled.as_str() {

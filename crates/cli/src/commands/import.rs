@@ -13,7 +13,6 @@ use retort_service::{ImportPlan, ImportReport, Input, PassedOver, files_of};
 use retort_web::wire;
 
 use super::convert::{exit_code, list_passed_over, rejects_to, warn_of_most};
-use super::jobs::is_completed;
 use super::{Failure, STOPPED, print_json, stop_flag};
 use crate::args::Reading;
 use crate::client::{Client, Source};
@@ -170,7 +169,7 @@ impl Import {
             let Some(ended) = client.follow(job, &bar, &stopped)? else {
                 return stop(client, jobs.get(at..).unwrap_or_default(), &bar);
             };
-            if !is_completed(&ended) {
+            if !ended.is_completed() {
                 bar.finish();
                 let why = ended.error.unwrap_or_else(|| format!("it is {}", ended.state));
                 return Err(format!("job {} failed: {why}", ended.id).into());

@@ -135,15 +135,10 @@ pub fn list(jobs: &[wire::Job], json: bool) -> Result<ExitCode, Failure> {
 /// How far a job is.
 fn done(job: &wire::Job) -> String {
     match (job.bytes.done * 100).checked_div(job.bytes.total) {
-        _ if is_completed(job) => "100%".into(),
+        _ if job.is_completed() => "100%".into(),
         Some(percent) => format!("{}%", percent.min(100)),
         None => String::new(),
     }
-}
-
-/// Whether a job did what it was to do.
-pub fn is_completed(job: &wire::Job) -> bool {
-    [JobState::Completed, JobState::CompletedWithSkips].iter().any(|one| job.state == one.as_str())
 }
 
 fn watch(house: &House, id: i64, json: bool) -> Result<ExitCode, Failure> {
@@ -168,5 +163,5 @@ fn watch(house: &House, id: i64, json: bool) -> Result<ExitCode, Failure> {
     }
     bar.finish();
     list(std::slice::from_ref(&job), json)?;
-    Ok(if is_completed(&job) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if job.is_completed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -16,7 +16,7 @@ use super::as_model::{AsModel, View};
 use super::convert::{exit_code, findings, findings_json, rejects_to, warn_of_most};
 use crate::args::{Reading, Selecting, plan};
 use crate::options::Records;
-use crate::words::{one_line, table};
+use crate::words::{one_line, table, title};
 
 /// Characters of a text shown in the table.
 const CELL: usize = 160;
@@ -157,17 +157,6 @@ fn print(records: &[String], out: &mut impl Write) -> Result<(), Failure> {
         writeln!(out, "{}", table.trim_fmt())?;
     }
     Ok(())
-}
-
-pub fn title(record: &Value<'_>) -> String {
-    let text = |key: &str| record.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let parts = [
-        text("conversation_id").or(text("convo_id")).or(text("id")),
-        text("data_source"),
-        text("model"),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().map(|part| one_line(part, 60)).collect();
-    if parts.is_empty() { "record".into() } else { parts.join(" · ") }
 }
 
 fn said(message: &Value<'_>) -> String {
