@@ -132,9 +132,9 @@ fn wrong_choices_are_told_in_words() {
         (&["convert", "in.jsonl", "-o", "o", "-f", "xlsx"], "invalid value 'xlsx'"),
         (
             &["convert", "in.jsonl", "-o", "o", "--check", "maybe"],
-            "it is one of `repair`, `reject`, `off`",
+            "[possible values: repair, reject, off]",
         ),
-        (&["convert", "in.jsonl", "-o", "o", "--max-contexts", "81"], "at most 80"),
+        (&["convert", "in.jsonl", "-o", "o", "--max-contexts", "81"], "a whole number up to 80"),
         (
             &["convert", "in.jsonl", "-o", "o", "-f", "parquet", "--compress", "gzip"],
             "leave `--compress` out",
