@@ -4,7 +4,7 @@
 use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{self, Notes};
+use retort_formats::import::{self, Entry, Notes};
 use retort_model::{Item, canonical};
 
 /// Reads `bytes` with the import format of that name.
@@ -18,11 +18,9 @@ pub fn read(format: &str, bytes: &[u8]) {
     while let Some(batch) = splitter.next(spent).expect("bytes in memory") {
         for span in &batch.items {
             let Ok(item) = std::str::from_utf8(batch.item(span)) else { continue };
-            if format.has_halves() {
-                let _ = format.half(item, "stem");
-            }
-            match format.read(item, &mut Notes::default()) {
-                Ok(item) => shape(&item),
+            format.fragments(item, Entry { name: "stem.json" }, &mut Vec::new());
+            match format.read_all(item, &mut Notes::default()) {
+                Ok(items) => items.into_iter().for_each(|item| shape(&item)),
                 Err(error) => assert!(error.at <= item.len(), "byte {} of {}", error.at, item.len()),
             }
         }
