@@ -36,6 +36,12 @@ pub struct ExportOption {
     told: Told,
     /// What a plan meant that was kept before there was the option, if that is not the default.
     before: Option<&'static str>,
+    access: Access,
+}
+
+/// Where a plan has an option.
+#[derive(Clone, Copy)]
+struct Access {
     get: fn(&DatasetPlan) -> Value,
     set: fn(&mut DatasetPlan, &Value) -> Result<(), String>,
 }
@@ -72,6 +78,7 @@ pub enum Group {
 }
 
 /// When a receipt names an option.
+#[derive(Clone, Copy)]
 enum Told {
     /// Never: the receipt has a field of its own for it.
     Never,
@@ -81,6 +88,7 @@ enum Told {
     If(fn(&DatasetPlan) -> bool),
 }
 
+/// All words of an enum.
 macro_rules! words {
     ($type:ty) => {
         Values::Words(|| {
@@ -89,238 +97,200 @@ macro_rules! words {
     };
 }
 
+/// A field of the plan that is one of some words.
+macro_rules! word {
+    ($($field:ident).+) => {
+        Access {
+            get: |plan| plan.$($field).+.as_str().into(),
+            set: |plan, value| word(&mut plan.$($field).+, value),
+        }
+    };
+}
+
+/// A field of the plan that is on or off.
+macro_rules! flag {
+    ($($field:ident).+) => {
+        Access {
+            get: |plan| plan.$($field).+.into(),
+            set: |plan, value| {
+                plan.$($field).+ = value == &Value::Bool(true);
+                Ok(())
+            },
+        }
+    };
+}
+
 const CHATS: &[ItemKind] = &[ItemKind::Conversation, ItemKind::Run];
 
 /// All options, in the order in which help and forms show them.
 pub static OPTIONS: &[ExportOption] = &[
-    ExportOption {
-        name: "data_format",
-        about: "The shape of the records; `retort formats` says what each is for",
-        values: Values::Words(|| {
+    ExportOption::record(
+        "data_format",
+        "The shape of the records; `retort formats` says what each is for",
+        Values::Words(|| {
             let word = |one: &&dyn DataFormat| Word { name: one.name(), about: one.about() };
             data::FORMATS.iter().map(word).collect()
         }),
-        usual: Some("the usual one for the purpose; `standard` without one"),
-        group: Group::Records,
-        kinds: ItemKind::ALL,
-        told: Told::Never,
-        before: None,
-        get: |plan| plan.data_format.name().into(),
-        set: |plan, value| {
-            plan.data_format = data_format(text(value))?;
-            Ok(())
+        Access {
+            get: |plan| plan.data_format.name().into(),
+            set: |plan, value| {
+                plan.data_format = data_format(text(value))?;
+                Ok(())
+            },
         },
-    },
-    ExportOption {
-        name: "purpose",
-        about: "What the dataset is for: it decides which formats there are, and which is the usual one",
-        values: words!(Purpose),
-        usual: Some("what the data format is for"),
-        group: Group::Records,
-        kinds: ItemKind::ALL,
-        told: Told::Never,
-        before: None,
-        get: |plan| plan.purpose.as_str().into(),
-        set: |plan, value| word(&mut plan.purpose, value),
-    },
-    ExportOption {
-        name: "node",
-        about: "The node of the runs whose executions become the records, for the purposes that need one",
-        values: Values::Text,
-        usual: Some("none"),
-        group: Group::Records,
-        kinds: &[ItemKind::Run],
-        told: Told::Never,
-        before: None,
-        get: |plan| plan.node().into(),
-        set: |plan, value| {
-            plan.shape_options.node = Some(text(value).into());
-            Ok(())
+    )
+    .of(ItemKind::ALL)
+    .usually("the usual one for the purpose; `standard` without one")
+    .told(Told::Never),
+    ExportOption::record(
+        "purpose",
+        "What the dataset is for: it decides which formats there are, and which is the usual \
+         one",
+        words!(Purpose),
+        word!(purpose),
+    )
+    .of(ItemKind::ALL)
+    .usually("what the data format is for")
+    .told(Told::Never),
+    ExportOption::record(
+        "node",
+        "The node of the runs whose executions become the records, for the purposes that \
+         need one",
+        Values::Text,
+        Access {
+            get: |plan| plan.node().into(),
+            set: |plan, value| {
+                plan.shape_options.node = Some(text(value).into());
+                Ok(())
+            },
         },
-    },
-    ExportOption {
-        name: "check",
-        about: "What to do with records that trainers would refuse",
-        values: words!(Check),
-        usual: None,
-        group: Group::Records,
-        kinds: CHATS,
-        told: Told::Never,
-        before: None,
-        get: |plan| plan.shape_options.check.as_str().into(),
-        set: |plan, value| word(&mut plan.shape_options.check, value),
-    },
-    ExportOption {
-        name: "wrap_arguments",
-        about: "Write arguments that are no JSON object as `{\"_raw\": …}` instead of leaving the record out",
-        values: Values::Flag,
-        usual: None,
-        group: Group::Records,
-        kinds: CHATS,
-        told: Told::Unusual,
-        before: None,
-        get: |plan| plan.shape_options.wrap_arguments.into(),
-        set: |plan, value| flag(&mut plan.shape_options.wrap_arguments, value),
-    },
-    ExportOption {
-        name: "fill",
-        about: "Fill gaps with placeholders (a missing result, missing arguments, an empty message) instead of cutting \
-                them out",
-        values: Values::Flag,
-        usual: None,
-        group: Group::Records,
-        kinds: CHATS,
-        told: Told::Unusual,
-        before: Some("true"),
-        get: |plan| plan.shape_options.fill.into(),
-        set: |plan, value| flag(&mut plan.shape_options.fill, value),
-    },
-    ExportOption {
-        name: "call_text",
-        about: "What to do with text that an assistant wrote beside tool calls",
-        values: words!(CallText),
-        usual: None,
-        group: Group::Records,
-        kinds: CHATS,
-        told: Told::Unusual,
-        before: Some("extra"),
-        get: |plan| plan.shape_options.call_text.as_str().into(),
-        set: |plan, value| word(&mut plan.shape_options.call_text, value),
-    },
-    ExportOption {
-        name: "attachments",
-        about: "What to do with answers that follow a picture, sound or file that the rows do not carry",
-        values: words!(Attachments),
-        usual: None,
-        group: Group::Records,
-        kinds: CHATS,
-        told: Told::Unusual,
-        before: Some("drop"),
-        get: |plan| plan.shape_options.attachments.as_str().into(),
-        set: |plan, value| word(&mut plan.shape_options.attachments, value),
-    },
-    ExportOption {
-        name: "tools",
-        about: "How `standard` writes tool definitions in JSON Lines",
-        values: words!(ToolsAs),
-        usual: None,
-        group: Group::Records,
-        kinds: CHATS,
-        told: Told::Unusual,
-        before: None,
-        get: |plan| plan.shape_options.tools.as_str().into(),
-        set: |plan, value| word(&mut plan.shape_options.tools, value),
-    },
-    ExportOption {
-        name: "tasks",
-        about: "Write the histories of sub-agents as records of their own, too",
-        values: Values::Flag,
-        usual: None,
-        group: Group::Records,
-        kinds: CHATS,
-        told: Told::Unusual,
-        before: None,
-        get: |plan| plan.shape_options.tasks.into(),
-        set: |plan, value| flag(&mut plan.shape_options.tasks, value),
-    },
-    ExportOption {
-        name: "max_contexts",
-        about: "At most how many retrieved passages are carried with one answer",
-        values: Values::Number(CONTEXTS_PER_MESSAGE as u64),
-        usual: None,
-        group: Group::Records,
-        kinds: CHATS,
-        told: Told::If(|plan| plan.data_format.items() != [ItemKind::Document]),
-        before: None,
-        get: |plan| plan.shape_options.max_contexts.into(),
-        set: |plan, value| {
-            let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
-            plan.shape_options.max_contexts = number.unwrap_or(CONTEXTS_PER_MESSAGE);
-            Ok(())
+    )
+    .of(&[ItemKind::Run])
+    .usually("none")
+    .told(Told::Never),
+    ExportOption::record(
+        "check",
+        "What to do with records that trainers would refuse",
+        words!(Check),
+        word!(shape_options.check),
+    )
+    .told(Told::Never),
+    ExportOption::record(
+        "wrap_arguments",
+        "Write arguments that are no JSON object as `{\"_raw\": …}` instead of leaving the \
+         record out",
+        Values::Flag,
+        flag!(shape_options.wrap_arguments),
+    ),
+    ExportOption::record(
+        "fill",
+        "Fill gaps with placeholders (a missing result, missing arguments, an empty message) \
+         instead of cutting them out",
+        Values::Flag,
+        flag!(shape_options.fill),
+    )
+    .before("true"),
+    ExportOption::record(
+        "call_text",
+        "What to do with text that an assistant wrote beside tool calls",
+        words!(CallText),
+        word!(shape_options.call_text),
+    )
+    .before("extra"),
+    ExportOption::record(
+        "attachments",
+        "What to do with answers that follow a picture, sound or file that the rows do not \
+         carry",
+        words!(Attachments),
+        word!(shape_options.attachments),
+    )
+    .before("drop"),
+    ExportOption::record(
+        "tools",
+        "How `standard` writes tool definitions in JSON Lines",
+        words!(ToolsAs),
+        word!(shape_options.tools),
+    ),
+    ExportOption::record(
+        "tasks",
+        "Write the histories of sub-agents as records of their own, too",
+        Values::Flag,
+        flag!(shape_options.tasks),
+    ),
+    ExportOption::record(
+        "max_contexts",
+        "At most how many retrieved passages are carried with one answer",
+        Values::Number(CONTEXTS_PER_MESSAGE as u64),
+        Access {
+            get: |plan| plan.shape_options.max_contexts.into(),
+            set: |plan, value| {
+                let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+                plan.shape_options.max_contexts = number.unwrap_or(CONTEXTS_PER_MESSAGE);
+                Ok(())
+            },
         },
-    },
-    ExportOption {
-        name: "embeddings",
-        about: "How embeddings of documents are written",
-        values: words!(Embeddings),
-        usual: None,
-        group: Group::Records,
-        kinds: &[ItemKind::Document],
-        told: Told::If(|plan| plan.data_format.items() == [ItemKind::Document]),
-        before: None,
-        get: |plan| plan.shape_options.embeddings.as_str().into(),
-        set: |plan, value| word(&mut plan.shape_options.embeddings, value),
-    },
-    ExportOption {
-        name: "file_name",
-        about: "Name of the data file, without its ending",
-        values: Values::Text,
-        usual: Some("what it holds: `conversations`, `runs` or `documents`"),
-        group: Group::Package,
-        kinds: ItemKind::ALL,
-        told: Told::Never,
-        before: None,
-        get: |plan| plan.file_name.as_str().into(),
-        set: |plan, value| {
-            plan.file_name = text(value).parse().map_err(|error| format!("{error}"))?;
-            Ok(())
+    )
+    .told(Told::If(|plan| plan.data_format.items() != [ItemKind::Document])),
+    ExportOption::record(
+        "embeddings",
+        "How embeddings of documents are written",
+        words!(Embeddings),
+        word!(shape_options.embeddings),
+    )
+    .of(&[ItemKind::Document])
+    .told(Told::If(|plan| plan.data_format.items() == [ItemKind::Document])),
+    ExportOption::package(
+        "file_name",
+        "Name of the data file, without its ending",
+        Values::Text,
+        Access {
+            get: |plan| plan.file_name.as_str().into(),
+            set: |plan, value| {
+                plan.file_name = text(value).parse().map_err(|error| format!("{error}"))?;
+                Ok(())
+            },
         },
-    },
-    ExportOption {
-        name: "file_format",
-        about: "The kind of data file",
-        values: Values::Words(|| {
+    )
+    .usually("what it holds: `conversations`, `runs` or `documents`")
+    .told(Told::Never),
+    ExportOption::package(
+        "file_format",
+        "The kind of data file",
+        Values::Words(|| {
             let word = |one: &&dyn FileFormat| Word { name: one.name(), about: one.about() };
             file::FORMATS.iter().map(word).collect()
         }),
-        usual: None,
-        group: Group::Package,
-        kinds: ItemKind::ALL,
-        told: Told::Never,
-        before: None,
-        get: |plan| plan.file_format.name().into(),
-        set: |plan, value| {
-            plan.file_format = file_format(text(value))?;
-            Ok(())
+        Access {
+            get: |plan| plan.file_format.name().into(),
+            set: |plan, value| {
+                plan.file_format = file_format(text(value))?;
+                Ok(())
+            },
         },
-    },
-    ExportOption {
-        name: "compress",
-        about: "Compress each data file as a whole",
-        values: words!(Compression),
-        usual: None,
-        group: Group::Package,
-        kinds: ItemKind::ALL,
-        told: Told::Never,
-        before: None,
-        get: |plan| plan.compression.as_str().into(),
-        set: |plan, value| word(&mut plan.compression, value),
-    },
-    ExportOption {
-        name: "findings",
-        about: "List each repair and warning in `findings.jsonl`, with the record and its place in the input; without \
-                it the receipt has the counts and the first ids",
-        values: Values::Flag,
-        usual: None,
-        group: Group::Package,
-        kinds: ItemKind::ALL,
-        told: Told::Unusual,
-        before: None,
-        get: |plan| plan.findings.into(),
-        set: |plan, value| flag(&mut plan.findings, value),
-    },
-    ExportOption {
-        name: "csv",
-        about: "For whom CSV is written",
-        values: words!(CsvDialect),
-        usual: Some("`plain` to evaluate or to train, else `spreadsheet`"),
-        group: Group::Package,
-        kinds: ItemKind::ALL,
-        told: Told::If(DatasetPlan::is_flat),
-        before: None,
-        get: |plan| plan.file_options.csv.as_str().into(),
-        set: |plan, value| word(&mut plan.file_options.csv, value),
-    },
+    )
+    .told(Told::Never),
+    ExportOption::package(
+        "compress",
+        "Compress each data file as a whole",
+        words!(Compression),
+        word!(compression),
+    )
+    .told(Told::Never),
+    ExportOption::package(
+        "findings",
+        "List each repair and warning in `findings.jsonl`, with the record and its place in \
+         the input; without it the receipt has the counts and the first ids",
+        Values::Flag,
+        flag!(findings),
+    ),
+    ExportOption::package(
+        "csv",
+        "For whom CSV is written",
+        words!(CsvDialect),
+        word!(file_options.csv),
+    )
+    .usually("`plain` to evaluate or to train, else `spreadsheet`")
+    .told(Told::If(DatasetPlan::is_flat)),
 ];
 
 /// The key of a kept plan's own name.
@@ -338,11 +308,6 @@ fn word<T: FromStr<Err = String>>(into: &mut T, value: &Value) -> Result<(), Str
     Ok(())
 }
 
-fn flag(into: &mut bool, value: &Value) -> Result<(), String> {
-    *into = value == &Value::Bool(true);
-    Ok(())
-}
-
 fn data_format(name: &str) -> Result<&'static dyn DataFormat, String> {
     data::by_name(name).ok_or_else(|| format!("unknown data format `{name}`"))
 }
@@ -352,6 +317,44 @@ fn file_format(name: &str) -> Result<&'static dyn FileFormat, String> {
 }
 
 impl ExportOption {
+    /// An option on records of conversations and runs.
+    const fn record(
+        name: &'static str,
+        about: &'static str,
+        values: Values,
+        access: Access,
+    ) -> Self {
+        let (group, kinds, told) = (Group::Records, CHATS, Told::Unusual);
+        Self { name, about, values, usual: None, group, kinds, told, before: None, access }
+    }
+
+    /// An option on the files of any items.
+    const fn package(
+        name: &'static str,
+        about: &'static str,
+        values: Values,
+        access: Access,
+    ) -> Self {
+        let (group, kinds) = (Group::Package, ItemKind::ALL);
+        Self { group, kinds, ..Self::record(name, about, values, access) }
+    }
+
+    const fn of(self, kinds: &'static [ItemKind]) -> Self {
+        Self { kinds, ..self }
+    }
+
+    const fn usually(self, words: &'static str) -> Self {
+        Self { usual: Some(words), ..self }
+    }
+
+    const fn told(self, told: Told) -> Self {
+        Self { told, ..self }
+    }
+
+    const fn before(self, meant: &'static str) -> Self {
+        Self { before: Some(meant), ..self }
+    }
+
     /// The option of that name.
     pub fn named(name: &str) -> Option<&'static Self> {
         OPTIONS.iter().find(|one| one.name == name)
@@ -368,7 +371,7 @@ impl ExportOption {
             return None;
         }
         let plan = ExportOptions::default().resolve("default".parse().ok()?, None).ok()?;
-        Some((self.get)(&plan))
+        Some((self.access.get)(&plan))
     }
 
     /// The default as a form holds it; empty if it depends on other options.
@@ -421,7 +424,7 @@ pub struct ExportOptions(BTreeMap<&'static str, Value>);
 impl ExportOptions {
     /// All that a plan says.
     pub fn of(plan: &DatasetPlan) -> Self {
-        let values = OPTIONS.iter().map(|one| (one.name, (one.get)(plan)));
+        let values = OPTIONS.iter().map(|one| (one.name, (one.access.get)(plan)));
         Self(values.filter(|(_, value)| !value.is_null()).collect())
     }
 
@@ -482,7 +485,7 @@ impl ExportOptions {
             file_name: file_name.parse().map_err(|error| format!("{error}"))?,
         };
         for (name, value) in &self.0 {
-            (known(name)?.set)(&mut plan, value)?;
+            (known(name)?.access.set)(&mut plan, value)?;
         }
         Ok(plan)
     }
@@ -533,11 +536,13 @@ impl DatasetPlan {
     pub fn options(&self) -> BTreeMap<String, String> {
         let is_told = |option: &&ExportOption| match option.told {
             Told::Never => false,
-            Told::Unusual => option.default().is_none_or(|usual| usual != (option.get)(self)),
+            Told::Unusual => {
+                option.default().is_none_or(|usual| usual != (option.access.get)(self))
+            }
             Told::If(is_told) => is_told(self),
         };
         let told = OPTIONS.iter().filter(is_told);
-        told.map(|option| (option.name.to_owned(), plain(&(option.get)(self)))).collect()
+        told.map(|option| (option.name.to_owned(), plain(&(option.access.get)(self)))).collect()
     }
 }
 
@@ -686,7 +691,7 @@ mod tests {
             let Some(value) = option.default() else { continue };
             let options = ExportOptions::default().with(option.name, &plain(&value)).unwrap();
             let plan = options.resolve("d".parse().unwrap(), None).unwrap();
-            assert_eq!((option.get)(&plan), value, "{}", option.name);
+            assert_eq!((option.access.get)(&plan), value, "{}", option.name);
         }
     }
 
@@ -702,9 +707,9 @@ mod tests {
             for value in values {
                 let options = ExportOptions::default().with(option.name, &value).unwrap();
                 let plan = options.resolve("d".parse().unwrap(), None).unwrap();
-                assert_eq!(plain(&(option.get)(&plan)), value, "{}", option.name);
+                assert_eq!(plain(&(option.access.get)(&plan)), value, "{}", option.name);
                 let kept = DatasetPlan::from_json(&plan.to_json()).unwrap();
-                assert_eq!(plain(&(option.get)(&kept)), value, "{}", option.name);
+                assert_eq!(plain(&(option.access.get)(&kept)), value, "{}", option.name);
             }
         }
     }
