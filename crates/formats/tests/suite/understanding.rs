@@ -746,6 +746,17 @@ fn what_an_api_responded_is_read_in_any_shape() {
     check_not(json!({"messages": q, "response": {"said": "a"}}), &["response"]);
 }
 
+/// Reads a preference pair: the good answer is the conversation's, the bad one its sibling, and each is labelled.
+fn read_pair(text: &str) -> Conversation<'_> {
+    let conversation = read(text);
+    assert_eq!(paths(&conversation), Vec::<&str>::new(), "{text}");
+    assert_eq!(told(&conversation), ["user q", "assistant good"], "{text}");
+    let labels: Vec<_> = conversation.messages().map(|one| (words(one), one.label)).collect();
+    assert_eq!(labels[1], ("assistant good".into(), Some(Label::Preferred)), "{text}");
+    assert_eq!(labels[2], ("assistant bad".into(), Some(Label::Rejected)), "{text}");
+    conversation
+}
+
 #[test]
 fn rejected_answers_are_siblings_that_nobody_learns() {
     let q = json!({"role": "user", "content": "q"});
@@ -759,12 +770,7 @@ fn rejected_answers_are_siblings_that_nobody_learns() {
         json!({"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "good"}, "rejected": {"from": "gpt", "value": "bad"}}),
     ] {
         let text = item.to_string();
-        let conversation = read(&text);
-        assert_eq!(paths(&conversation), Vec::<&str>::new(), "{text}");
-        assert_eq!(told(&conversation), ["user q", "assistant good"], "{text}");
-        let labels: Vec<_> = conversation.messages().map(|one| (words(one), one.label)).collect();
-        assert_eq!(labels[1], ("assistant good".into(), Some(Label::Preferred)), "{text}");
-        assert_eq!(labels[2], ("assistant bad".into(), Some(Label::Rejected)), "{text}");
+        let conversation = read_pair(&text);
         let rows = shape_conversation(&conversation, "openai", Default::default()).rows;
         assert!(!rows[0]["messages"].to_string().contains("bad"), "{text}");
     }
@@ -860,13 +866,7 @@ fn rows_of_trl_are_read() {
         json!({"chosen": [q, answer("good")], "rejected": [q, answer("bad")]}),
         json!({"input": {"messages": [q], "tools": []}, "preferred_output": [answer("good")], "non_preferred_output": [answer("bad")]}),
     ] {
-        let text = item.to_string();
-        let conversation = read(&text);
-        assert_eq!(paths(&conversation), Vec::<&str>::new(), "{text}");
-        assert_eq!(told(&conversation), ["user q", "assistant good"], "{text}");
-        let labels: Vec<_> = conversation.messages().map(|one| (words(one), one.label)).collect();
-        assert_eq!(labels[1], ("assistant good".into(), Some(Label::Preferred)), "{text}");
-        assert_eq!(labels[2], ("assistant bad".into(), Some(Label::Rejected)), "{text}");
+        read_pair(&item.to_string());
     }
 }
 
