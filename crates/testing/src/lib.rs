@@ -6,6 +6,8 @@
 pub mod growth;
 #[cfg(unix)]
 pub mod postgres;
+mod real;
 mod slow;
 
+pub use real::{files_below, real_data};
 pub use slow::Dribble;

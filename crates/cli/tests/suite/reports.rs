@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::*;
+use retort_testing::real_data;
 use serde_json::Value;
 
 /// The messages of a row of `openai`, in words.
@@ -463,8 +464,8 @@ fn sum(list: &Value) -> u64 {
 
 #[test]
 fn the_reports_themselves_come_out_right() {
-    let folder = std::env::var_os("RETORT_REAL_DATA")
-        .and_then(|folder| Some(Path::new(&folder).parent()?.join("reports")))
+    let folder = real_data()
+        .and_then(|folder| Some(folder.parent()?.join("reports")))
         .filter(|folder| folder.is_dir());
     let Some(folder) = folder else {
         println!("no folder `reports` beside the one that RETORT_REAL_DATA names: passed over");

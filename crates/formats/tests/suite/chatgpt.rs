@@ -1,10 +1,10 @@
 //! ChatGPT's data export.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use retort_formats::import::{Entry, ImportFormat, Items, Notes, Sniff, by_name, recognise};
 use retort_model::{Conversation, Item, Role, Status};
+use retort_testing::{files_below, real_data};
 use serde_json::{Value, json};
 
 /// A message of a node.
@@ -265,31 +265,20 @@ fn feedback_is_joined_and_one_text_may_hold_several_conversations() {
 /// Counted by other means than the reader's: the texts of every message in the JSON.
 #[test]
 fn every_text_of_exports_that_others_made_is_read() {
-    let Some(folder) = std::env::var_os("RETORT_REAL_DATA") else {
-        eprintln!("PASSED OVER: RETORT_REAL_DATA is not set, so no real histories are read");
-        return;
-    };
-    let mut folders = vec![Path::new(&folder).to_owned()];
+    let Some(folder) = real_data() else { return };
     let mut read = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let bytes = std::fs::read(&path).unwrap();
-            let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
-            let all = value.as_array().cloned().unwrap_or_else(|| vec![value]);
-            for one in all.iter().filter(|one| one["mapping"].is_object()) {
-                let text = one.to_string();
-                assert_eq!(recognise(&Sniff::of(&text)).map(ImportFormat::name), Some("chatgpt"));
-                let item = by_name("chatgpt").unwrap().read(&text, &mut Notes::default());
-                let Ok(Item::Conversation(conversation)) = item else { panic!("{path:?}") };
-                assert_eq!(counted(&conversation), expected(one), "{path:?}");
-                assert!(conversation.not_understood.is_empty(), "{path:?}");
-                read += 1;
-            }
+    for path in files_below(&folder) {
+        let bytes = std::fs::read(&path).unwrap();
+        let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
+        let all = value.as_array().cloned().unwrap_or_else(|| vec![value]);
+        for one in all.iter().filter(|one| one["mapping"].is_object()) {
+            let text = one.to_string();
+            assert_eq!(recognise(&Sniff::of(&text)).map(ImportFormat::name), Some("chatgpt"));
+            let item = by_name("chatgpt").unwrap().read(&text, &mut Notes::default());
+            let Ok(Item::Conversation(conversation)) = item else { panic!("{path:?}") };
+            assert_eq!(counted(&conversation), expected(one), "{path:?}");
+            assert!(conversation.not_understood.is_empty(), "{path:?}");
+            read += 1;
         }
     }
     assert!(read >= 20, "{read}");

@@ -2,6 +2,7 @@
 
 use retort_formats::import::{Notes, Sniff, recognise};
 use retort_model::{Conversation, Item, Role};
+use retort_testing::{files_below, real_data};
 use serde_json::{Value, json};
 
 fn read(item: &Value) -> Conversation<'static> {
@@ -119,31 +120,20 @@ fn what_is_new_is_told_with_its_path() {
 /// Counted by other means than the reader's: the texts of every message in the JSON.
 #[test]
 fn every_text_of_exports_that_others_made_is_read() {
-    let Some(folder) = std::env::var_os("RETORT_REAL_DATA") else {
-        eprintln!("PASSED OVER: RETORT_REAL_DATA is not set, so no real histories are read");
-        return;
-    };
-    let mut folders = vec![std::path::PathBuf::from(folder)];
+    let Some(folder) = real_data() else { return };
     let mut read = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let bytes = std::fs::read(&path).unwrap();
-            let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
-            let all = value.as_array().cloned().unwrap_or_else(|| vec![value]);
-            for one in all.iter().filter(|one| one["chat_messages"].is_array()) {
-                let text = one.to_string();
-                let format = recognise(&Sniff::of(&text)).unwrap();
-                assert_eq!(format.name(), "claude", "{path:?}");
-                let item = format.read(&text, &mut Notes::default());
-                let Ok(Item::Conversation(conversation)) = item else { panic!("{path:?}") };
-                look(one, &conversation, &path.display().to_string());
-                read += 1;
-            }
+    for path in files_below(&folder) {
+        let bytes = std::fs::read(&path).unwrap();
+        let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
+        let all = value.as_array().cloned().unwrap_or_else(|| vec![value]);
+        for one in all.iter().filter(|one| one["chat_messages"].is_array()) {
+            let text = one.to_string();
+            let format = recognise(&Sniff::of(&text)).unwrap();
+            assert_eq!(format.name(), "claude", "{path:?}");
+            let item = format.read(&text, &mut Notes::default());
+            let Ok(Item::Conversation(conversation)) = item else { panic!("{path:?}") };
+            look(one, &conversation, &path.display().to_string());
+            read += 1;
         }
     }
     assert!(read >= 10, "{read}");

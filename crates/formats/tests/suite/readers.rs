@@ -13,6 +13,7 @@ use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{Entry, FORMATS, ImportFormat, ItemError, Notes, Sniff, recognise};
 use retort_json::{Parser, RawJson, Value, unescape_into, write_string};
 use retort_model::{Conversation, Item};
+use retort_testing::{files_below, real_data};
 
 /// Valid items, at least one of each format, with every field that a reader looks at.
 const SEEDS: [&str; 21] = [
@@ -405,42 +406,30 @@ fn a_raw_value_stays_the_same_value_when_it_is_made_compact() {
 
 #[test]
 fn the_json_test_suite_is_read_as_it_says() {
-    let Some(folder) = std::env::var_os("RETORT_REAL_DATA") else {
-        eprintln!("PASSED OVER: RETORT_REAL_DATA is not set, so the JSON test suite is not read");
-        return;
-    };
-    let folder = std::path::Path::new(&folder).join("jsontestsuite");
+    let Some(folder) = real_data() else { return };
     let mut files = 0;
-    let mut folders = vec![folder];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if !name.ends_with(".json")
-                || !name.starts_with(['y', 'n', 'i'])
-                || name.as_bytes().get(1) != Some(&b'_')
-            {
-                continue;
-            }
-            files += 1;
-            let bytes = std::fs::read(&path).unwrap();
-            let accepted = std::str::from_utf8(&bytes).is_ok_and(|text| skip(text).is_ok());
-            match name.as_bytes()[0] {
-                b'y' => assert!(accepted, "{name} is JSON"),
-                b'n' => assert!(!accepted, "{name} is no JSON"),
-                _ => {}
-            }
-            within(10, &name, move || {
-                split_and_read(&bytes);
-                if let Ok(text) = std::str::from_utf8(&bytes) {
-                    read_all(text);
-                }
-            });
+    for path in files_below(&folder.join("jsontestsuite")) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.ends_with(".json")
+            || !name.starts_with(['y', 'n', 'i'])
+            || name.as_bytes().get(1) != Some(&b'_')
+        {
+            continue;
         }
+        files += 1;
+        let bytes = std::fs::read(&path).unwrap();
+        let accepted = std::str::from_utf8(&bytes).is_ok_and(|text| skip(text).is_ok());
+        match name.as_bytes()[0] {
+            b'y' => assert!(accepted, "{name} is JSON"),
+            b'n' => assert!(!accepted, "{name} is no JSON"),
+            _ => {}
+        }
+        within(10, &name, move || {
+            split_and_read(&bytes);
+            if let Ok(text) = std::str::from_utf8(&bytes) {
+                read_all(text);
+            }
+        });
     }
     assert!(files > 100, "only {files} files of the suite were found");
 }

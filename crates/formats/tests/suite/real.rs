@@ -12,6 +12,7 @@ use retort_formats::import::{FORMATS, ImportFormat, Notes, Sniff, recognise, tab
 use retort_json::Text;
 use retort_model::bounds::CONTEXTS_PER_MESSAGE;
 use retort_model::{Item, Warning};
+use retort_testing::{files_below, real_data};
 use serde_json::Value;
 
 /// Items looked at in one file, spread over it.
@@ -27,28 +28,12 @@ const ROWS: usize = 500;
 const ITEM_BYTES: usize = 120 << 10;
 
 fn files() -> Option<Vec<PathBuf>> {
-    let Some(folder) = std::env::var_os("RETORT_REAL_DATA") else {
-        println!("RETORT_REAL_DATA names no folder of real histories: passed over");
-        return None;
-    };
-    let mut files = Vec::new();
-    let mut folders = vec![PathBuf::from(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder of real histories") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| {
-                ["json", "jsonl", "traj", "ndjson", "gz", "csv", "parquet"]
-                    .iter()
-                    .any(|one| ending == *one)
-            }) && !path.components().any(|part| part.as_os_str() == "jsontestsuite")
-            {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
+    let endings = ["json", "jsonl", "traj", "ndjson", "gz", "csv", "parquet"];
+    let mut files = files_below(&real_data()?);
+    files.retain(|path| {
+        path.extension().is_some_and(|ending| endings.iter().any(|one| ending == *one))
+            && !path.components().any(|part| part.as_os_str() == "jsontestsuite")
+    });
     assert!(files.len() > 100, "the folder of real histories has few files");
     Some(files)
 }

@@ -8,19 +8,7 @@ use retort_formats::data::ShapeOptions;
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{Notes, Sniff, recognise};
 use retort_model::{Conversation, Item, Role};
-
-fn files(folder: &Path, into: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|one| one.unwrap().path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            files(&path, into);
-        } else if path.extension().is_some_and(|ending| ending == "json" || ending == "jsonl") {
-            into.push(path);
-        }
-    }
-}
+use retort_testing::{files_below, real_data};
 
 /// Calls with every conversation of a file that a reader knows.
 fn each_conversation(path: &Path, look: &mut dyn FnMut(&Conversation<'_>)) {
@@ -52,14 +40,10 @@ fn said(conversation: &Conversation<'_>) -> Vec<String> {
 
 #[test]
 fn rows_of_conversations_with_tools_hold_all_that_the_assistant_said() {
-    let Some(folder) = std::env::var_os("RETORT_REAL_DATA") else {
-        eprintln!("PASSED OVER: RETORT_REAL_DATA is not set, so no real histories are read");
-        return;
-    };
-    let mut paths = Vec::new();
-    files(Path::new(&folder), &mut paths);
+    let Some(folder) = real_data() else { return };
+    let is_json = |path: &PathBuf| path.extension().is_some_and(|e| e == "json" || e == "jsonl");
     let (mut conversations, mut characters) = (0, 0);
-    for path in paths {
+    for path in files_below(&folder).into_iter().filter(is_json) {
         each_conversation(&path, &mut |conversation| {
             let has_calls = conversation.messages().any(|message| !message.tool_calls.is_empty());
             if !has_calls {

@@ -1,11 +1,11 @@
 //! Chat templates: every rendering is what `transformers` makes of the same template and conversation.
 
 use std::fs;
-use std::path::Path;
 
 use retort_formats::template::{Chat, Rendered, Template, TemplateError};
 use retort_json::Value;
 use retort_model::Time;
+use retort_testing::real_data;
 
 /// When recorded templates were rendered.
 const CLOCK: &str = "2026-01-02T03:04:05";
@@ -88,11 +88,8 @@ fn an_error_names_the_line_of_the_users_file() {
 /// The recorded renderings of templates that others wrote (`RETORT_REAL_DATA`), byte for byte.
 #[test]
 fn recorded_renderings_of_real_templates_come_out_to_the_byte() {
-    let Some(folder) = std::env::var_os("RETORT_REAL_DATA") else {
-        println!("RETORT_REAL_DATA names no folder of real templates: passed over");
-        return;
-    };
-    let folder = Path::new(&folder).join("chat-templates");
+    let Some(folder) = real_data() else { return };
+    let folder = folder.join("chat-templates");
     let cases = fs::read_to_string(folder.join("cases.json")).expect("cases");
     let cases = Value::parse(&cases).expect("JSON");
     let recorded = fs::read_to_string(folder.join("rendered.jsonl")).expect("renderings");
