@@ -146,18 +146,12 @@ fn convert_all(
         Some(AskedPart { part, repeats: Some(path) }) => Some(decisions(path, &kept_plan, *part)?),
         _ => None,
     };
-    let make = |inputs: &Inputs, decisions, rejects: &mut (dyn Write + Send)| match &plan.part {
-        Some(asked) => {
-            let parts = (asked.part, kept_plan.clone());
-            make_part(plan, parts, inputs, decisions, observer, stopped, rejects)
-        }
-        None => make(plan, &kept_plan, inputs, decisions, observer, stopped, rejects),
-    };
+    let making = Making { plan, kept_plan: &kept_plan, observer, stopped };
     let decisions = match given {
         Some(given) => given,
         None => {
             let mut kept = FirstRejects::new();
-            if let Some(report) = make(&inputs, None, &mut kept.0)? {
+            if let Some(report) = making.make(&inputs, None, &mut kept.0)? {
                 kept.write_to(rejects)?;
                 return Ok(report);
             }
@@ -165,7 +159,7 @@ fn convert_all(
             survey(&mut plan.feed(&inputs), &plan.shaping(), None, stopped)?
         }
     };
-    let report = make(&inputs, Some(decisions), rejects)?;
+    let report = making.make(&inputs, Some(decisions), rejects)?;
     report.ok_or_else(|| Error::Failed {
         what: "the inputs",
         source: io::Error::other("they changed while they were read"),
@@ -182,100 +176,117 @@ impl FirstRejects {
 
     pub fn write_to(mut self, rejects: &mut dyn Write) -> Result<(), Error> {
         let written = self.0.rewind().and_then(|()| io::copy(&mut self.0, rejects));
-        let fail = |source| Error::Failed { what: "the list of refused items", source };
-        written.map(|_| ()).map_err(fail)
+        written.map(|_| ()).map_err(failed_rejects)
     }
 }
 
-/// Makes the package; none if an id is repeated and nothing is decided on it.
-fn make(
-    plan: &ConvertPlan,
-    kept_plan: &KeptPlan,
-    inputs: &Inputs,
-    decisions: Option<Decisions>,
-    observer: &dyn Observer,
-    stopped: &AtomicBool,
-    rejects: &mut (dyn Write + Send),
-) -> Result<Option<Report>, Error> {
-    let draft = Draft::begin(&plan.output, plan.force)?;
-    let storage = draft.storage();
-    let mut part = PartWriter::begin(&plan.dataset, &storage, 0, plan.shard_bytes, plan.threads);
-    let mut feed = plan.feed(inputs);
-    let totals = run(
-        &mut feed,
-        &plan.shaping(),
-        (Totals::default(), decisions),
-        observer,
-        stopped,
-        &mut |delivery| {
-            write_rejects(&delivery, rejects)?;
-            part.take(delivery).map(|()| More::Wanted)
-        },
-    )?;
-    let passed_over = feed.passed_over;
-    if totals.is_undecided {
-        return Ok(None);
-    }
-    let part = part.finish()?;
-    let dataset = named_for(&plan.dataset, plan.by_kind.file_name, &totals.account);
-    let origin = kept_plan.origin(&totals, &passed_over);
-    let (input_bytes, strict, threads) = (inputs.bytes, plan.strict, plan.threads);
-    let written = Written { draft, part, totals, passed_over, input_bytes, strict, threads };
-    written.publish(&dataset, origin).map(Some)
+/// What is to be made of the inputs.
+struct Making<'m> {
+    plan: &'m ConvertPlan,
+    kept_plan: &'m KeptPlan,
+    observer: &'m dyn Observer,
+    stopped: &'m AtomicBool,
 }
 
-/// Makes a part of the export; none if an id is repeated in it and nothing is decided on it.
-fn make_part(
-    plan: &ConvertPlan,
-    (part, kept_plan): (PartNumber, KeptPlan),
-    inputs: &Inputs,
-    decisions: Option<Decisions>,
-    observer: &dyn Observer,
-    stopped: &AtomicBool,
-    rejects: &mut (dyn Write + Send),
-) -> Result<Option<Report>, Error> {
-    let draft = Draft::begin_parts(&plan.output, plan.force)?;
-    let storage = draft.storage();
-    let mut files = KeptFiles::begin(&storage, part)?;
-    let mut feed = plan.feed(inputs);
-    let totals = run(
-        &mut feed,
-        &plan.shaping(),
-        (Totals::default(), decisions),
-        observer,
-        stopped,
-        &mut |delivery| {
-            write_rejects(&delivery, rejects)?;
-            delivery.batch.map_or(Ok(()), |batch| files.take(&batch)).map(|()| More::Wanted)
-        },
-    )?;
-    if totals.is_undecided {
-        return Ok(None);
+impl Making<'_> {
+    /// Makes the package, or the part of it that was asked for; none if an id is repeated and nothing is decided on it.
+    fn make(
+        &self,
+        inputs: &Inputs,
+        decisions: Option<Decisions>,
+        rejects: &mut (dyn Write + Send),
+    ) -> Result<Option<Report>, Error> {
+        match &self.plan.part {
+            Some(asked) => self.part(asked.part, inputs, decisions, rejects),
+            None => self.package(inputs, decisions, rejects),
+        }
     }
-    if plan.strict && totals.account.refused > 0 {
-        return Err(Error::Strict(why_refused(&totals)));
+
+    fn package(
+        &self,
+        inputs: &Inputs,
+        decisions: Option<Decisions>,
+        rejects: &mut (dyn Write + Send),
+    ) -> Result<Option<Report>, Error> {
+        let plan = self.plan;
+        let draft = Draft::begin(&plan.output, plan.force)?;
+        let storage = draft.storage();
+        let mut part =
+            PartWriter::begin(&plan.dataset, &storage, 0, plan.shard_bytes, plan.threads);
+        let run = self.run(inputs, decisions, rejects, &mut |delivery| part.take(delivery))?;
+        let Some((totals, InputsFeed { passed_over, .. })) = run else { return Ok(None) };
+        let part = part.finish()?;
+        let dataset = named_for(&plan.dataset, plan.by_kind.file_name, &totals.account);
+        let origin = self.kept_plan.origin(&totals, &passed_over);
+        let (input_bytes, strict, threads) = (inputs.bytes, plan.strict, plan.threads);
+        let written = Written { draft, part, totals, passed_over, input_bytes, strict, threads };
+        written.publish(&dataset, origin).map(Some)
     }
-    let (extent, passed_over) = (feed.extent(), feed.passed_over);
-    let origin = kept_plan.origin(&totals, &passed_over);
-    let (kept, mut files) = files.finish(&storage, kept_plan, (&totals, &passed_over), extent)?;
-    point("receipt");
-    files.push(write_text(&storage, PART, &kept.to_json())?);
-    let output = draft.publish(&files, plan.threads)?;
-    Ok(Some(Report {
-        output,
-        manifest: manifest(&plan.dataset, origin, &totals, Vec::new()),
-        account: totals.account,
-        refused: totals.refused,
-        input_bytes: inputs.bytes,
-        data_bytes: files.iter().map(|file| file.bytes).sum(),
-        first_refused: totals.first_refused,
-        passed_over,
-    }))
+
+    fn part(
+        &self,
+        part: PartNumber,
+        inputs: &Inputs,
+        decisions: Option<Decisions>,
+        rejects: &mut (dyn Write + Send),
+    ) -> Result<Option<Report>, Error> {
+        let plan = self.plan;
+        let draft = Draft::begin_parts(&plan.output, plan.force)?;
+        let storage = draft.storage();
+        let mut files = KeptFiles::begin(&storage, part)?;
+        let run = self.run(inputs, decisions, rejects, &mut |delivery| {
+            delivery.batch.map_or(Ok(()), |batch| files.take(&batch))
+        })?;
+        let Some((totals, feed)) = run else { return Ok(None) };
+        if plan.strict && totals.account.refused > 0 {
+            return Err(Error::Strict(why_refused(&totals)));
+        }
+        let (extent, passed_over) = (feed.extent(), feed.passed_over);
+        let origin = self.kept_plan.origin(&totals, &passed_over);
+        let kept_plan = self.kept_plan.clone();
+        let (kept, mut files) =
+            files.finish(&storage, kept_plan, (&totals, &passed_over), extent)?;
+        point("receipt");
+        files.push(write_text(&storage, PART, &kept.to_json())?);
+        let output = draft.publish(&files, plan.threads)?;
+        Ok(Some(Report {
+            output,
+            manifest: manifest(&plan.dataset, origin, &totals, Vec::new()),
+            account: totals.account,
+            refused: totals.refused,
+            input_bytes: inputs.bytes,
+            data_bytes: files.iter().map(|file| file.bytes).sum(),
+            first_refused: totals.first_refused,
+            passed_over,
+        }))
+    }
+
+    /// Runs the pipeline over the inputs; none if an id is repeated and nothing is decided on it.
+    fn run<'i>(
+        &self,
+        inputs: &'i Inputs,
+        decisions: Option<Decisions>,
+        rejects: &mut (dyn Write + Send),
+        take: &mut (dyn FnMut(Delivery) -> Result<(), Error> + Send),
+    ) -> Result<Option<(Totals, InputsFeed<'i>)>, Error> {
+        let mut feed = self.plan.feed(inputs);
+        let totals = run(
+            &mut feed,
+            &self.plan.shaping(),
+            (Totals::default(), decisions),
+            self.observer,
+            self.stopped,
+            &mut |delivery| {
+                rejects.write_all(&delivery.rejects).map_err(failed_rejects)?;
+                take(delivery).map(|()| More::Wanted)
+            },
+        )?;
+        Ok((!totals.is_undecided).then_some((totals, feed)))
+    }
 }
 
-fn write_rejects(delivery: &Delivery, rejects: &mut dyn Write) -> Result<(), Error> {
-    let fail = |source| Error::Failed { what: "the list of refused items", source };
-    rejects.write_all(&delivery.rejects).map_err(fail)
+fn failed_rejects(source: io::Error) -> Error {
+    Error::Failed { what: "the list of refused items", source }
 }
 
 /// A dataset whose data is written, and what is needed to make it a package.
