@@ -264,15 +264,11 @@ impl Opener<'_> {
 
     /// The rows of a Parquet file, as JSON lines.
     fn rows(&mut self, place: &Place, input: Box<dyn ReadSeek>) -> Result<bool, Error> {
-        let parquet =
-            file::by_name("parquet").ok_or_else(|| Error::bug("no file format `parquet`"))?;
-        // The library panics on some damaged files.
-        let rows = caught(|| parquet.read(input)).unwrap_or_else(|_| Err(panicked()));
-        let rows = match rows.map_err(damaged) {
-            Ok(rows) => Guarded { rows, ended: false },
+        let rows = match parquet_rows(input)? {
+            Ok(rows) => Box::new(rows),
             Err(error) => return self.fail(place, &error),
         };
-        let inner = Lines { rows: Box::new(rows), line: Cursor::default() };
+        let inner = Lines { rows, line: Cursor::default() };
         let budget = Arc::clone(&self.budget);
         self.items(place, &mut Bounded { inner, budget })
     }
@@ -363,6 +359,16 @@ impl Opener<'_> {
             }
         })
     }
+}
+
+/// The rows of a Parquet file, as JSON. The inner error is that of the file.
+pub(super) fn parquet_rows(
+    input: Box<dyn ReadSeek>,
+) -> Result<io::Result<impl Iterator<Item = io::Result<String>>>, Error> {
+    let parquet = file::by_name("parquet").ok_or_else(|| Error::bug("no file format `parquet`"))?;
+    // The library panics on some damaged files.
+    let rows = caught(|| parquet.read(input)).unwrap_or_else(|_| Err(panicked()));
+    Ok(rows.map_err(damaged).map(|rows| Guarded { rows, ended: false }))
 }
 
 /// Rows, of which a panic ends the file alone.

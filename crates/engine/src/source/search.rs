@@ -6,13 +6,12 @@ use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use memchr::memmem;
-use retort_formats::file::{self, ReadSeek};
+use retort_formats::file::ReadSeek;
 use retort_model::bounds::ARCHIVE_DEPTH;
 
 use super::archive::of_zip;
 use super::bytes::{Bounded, Budget, Kind, START_BYTES, Utf16, damaged, kind_of, unpacked};
-use super::open::spool;
-use crate::panics::caught;
+use super::open::{parquet_rows, spool};
 use crate::sought::SoughtTexts;
 
 /// Bytes that are searched at once.
@@ -172,7 +171,8 @@ impl<'s> Search<'s> {
         let start = start_of(&mut input)?;
         input.rewind()?;
         match kind_of(&start) {
-            Kind::Zip | Kind::Parquet => self.whole(place, input, &budget, 0),
+            Kind::Zip => self.zip(place, input, &budget, 0),
+            Kind::Parquet => self.rows(place, input),
             Kind::Foreign(what) => {
                 self.foreign(place, what);
                 Ok(())
@@ -208,10 +208,8 @@ impl<'s> Search<'s> {
                 let mut inner = Bounded { inner, budget: Arc::clone(budget) };
                 self.stream(place, &mut inner, budget, depth + 1)
             }
-            Kind::Zip | Kind::Parquet => {
-                let kept = spool(&mut whole).map_err(io::Error::other)??;
-                self.whole(place, Box::new(kept), budget, depth)
-            }
+            Kind::Zip => self.zip(place, kept(&mut whole)?, budget, depth),
+            Kind::Parquet => self.rows(place, kept(&mut whole)?),
             Kind::Tar => {
                 for entry in tar::Archive::new(whole).entries()? {
                     let mut entry = entry?;
@@ -237,19 +235,14 @@ impl<'s> Search<'s> {
         }
     }
 
-    /// A file that is read from its end.
-    fn whole(
+    /// The entries of a ZIP archive.
+    fn zip(
         &mut self,
         place: &str,
-        mut input: Box<dyn ReadSeek>,
+        input: Box<dyn ReadSeek>,
         budget: &Arc<Budget>,
         depth: usize,
     ) -> io::Result<()> {
-        let start = start_of(&mut input)?;
-        input.rewind()?;
-        if kind_of(&start) == Kind::Parquet {
-            return self.rows(place, input);
-        }
         let mut archive = zip::ZipArchive::new(io::BufReader::new(input)).map_err(of_zip)?;
         for index in 0..archive.len() {
             match archive.by_index(index) {
@@ -268,11 +261,7 @@ impl<'s> Search<'s> {
 
     /// The rows of a Parquet file, whose pages are packed.
     fn rows(&mut self, place: &str, input: Box<dyn ReadSeek>) -> io::Result<()> {
-        let panicked = || io::Error::from(io::ErrorKind::InvalidData);
-        let parquet = file::by_name("parquet").ok_or_else(|| io::Error::other("no Parquet"))?;
-        // The library panics on some damaged files.
-        let mut rows = caught(|| parquet.read(input)).unwrap_or_else(|_| Err(panicked()))?;
-        while let Some(row) = caught(|| rows.next()).unwrap_or_else(|_| Some(Err(panicked()))) {
+        for row in parquet_rows(input).map_err(io::Error::other)?? {
             let row = row.map_err(damaged)?;
             self.look(place, row.as_bytes(), row.len());
         }
@@ -285,6 +274,11 @@ impl<'s> Search<'s> {
             self.not_searched(place, &format!("searched as it lies: {what} is not unpacked"));
         }
     }
+}
+
+/// A stream kept on disk, to be read from its end.
+fn kept(input: &mut dyn Read) -> io::Result<Box<dyn ReadSeek>> {
+    Ok(Box::new(spool(input).map_err(io::Error::other)??))
 }
 
 fn start_of(input: &mut dyn Read) -> io::Result<Vec<u8>> {
