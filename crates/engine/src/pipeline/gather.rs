@@ -14,7 +14,7 @@ use super::ids::{ContentHash, content_id, content_of, put_into_namespace};
 use super::part::{self, KeptItems};
 use super::repeats::{Decisions, Verdict, hash_of, order_of};
 use super::work::{Admitted, BatchDone, CELLS, ReadItem};
-use super::{Counted, Delivery, FrontRow, Shaping, Source, SourceCount, Totals};
+use super::{Counted, Delivery, FrontRow, More, Shaping, Source, SourceCount, Totals};
 use crate::error::Error;
 use crate::panics::point;
 use crate::seen::SeenIds;
@@ -36,15 +36,11 @@ pub(super) struct Admission {
 #[derive(Default)]
 pub(super) struct Gathering {
     pub(super) totals: Totals,
-    /// The group of rows that is not full yet, and how large it is.
-    group: Vec<Box<dyn Rows>>,
+    /// The group that is not full yet, and how large its rows are.
+    group: Group,
     rows: usize,
     bytes: usize,
     groups: u64,
-    rejects: Vec<u8>,
-    findings: Vec<u8>,
-    ids: Vec<u8>,
-    extras: Vec<u8>,
 }
 
 /// What was shaped of one batch.
@@ -59,13 +55,21 @@ pub(super) struct Shaped {
 }
 
 /// A group of rows, and what goes beside them.
+#[derive(Default)]
 pub(super) struct Group {
-    pub(super) rows: Vec<Box<dyn Rows>>,
-    pub(super) rejects: Vec<u8>,
-    pub(super) findings: Vec<u8>,
-    pub(super) ids: Vec<u8>,
-    pub(super) extras: Vec<u8>,
-    pub(super) account: Option<Counted>,
+    rows: Vec<Box<dyn Rows>>,
+    rejects: Vec<u8>,
+    findings: Vec<u8>,
+    ids: Vec<u8>,
+    extras: Vec<u8>,
+    account: Option<Counted>,
+}
+
+impl Group {
+    /// Bytes for the files beside the data.
+    fn beside(&self) -> usize {
+        self.rejects.len() + self.findings.len() + self.ids.len() + self.extras.len()
+    }
 }
 
 /// What is to be encoded, by the thread that completed it.
@@ -291,50 +295,52 @@ impl Gathering {
         if shaping.file_format.types_are_inferred() {
             self.move_to_front(&mut *rows, &mut ids, shaping.inference_bytes);
         }
-        self.rejects.append(&mut rejects);
-        self.findings.append(&mut findings);
+        self.group.rejects.append(&mut rejects);
+        self.group.findings.append(&mut findings);
         for id in &ids {
-            id_line(id, &mut self.ids);
+            id_line(id, &mut self.group.ids);
         }
-        self.extras.append(&mut extras);
+        self.group.extras.append(&mut extras);
         let (more, more_bytes) = (rows.count(), rows.size_bytes());
         if more > 0 {
             self.rows += more;
             self.bytes += more_bytes;
-            self.group.push(rows);
+            self.group.rows.push(rows);
         }
         let is_full =
             self.rows > 0 && shaping.file_format.is_full(self.rows + more, self.bytes + more_bytes);
-        if !is_full && self.beside() < BESIDE_BYTES {
+        if !is_full && self.group.beside() < BESIDE_BYTES {
             return None;
         }
         let group = self.take_group(shaping)?;
         Some((self.next_place(), Due::Group(Box::new(group))))
     }
 
-    /// Bytes for the files beside the data.
-    fn beside(&self) -> usize {
-        self.rejects.len() + self.findings.len() + self.ids.len() + self.extras.len()
-    }
-
     /// The rows that are there, and what goes beside them; none if there is neither.
-    pub(super) fn take_group(&mut self, shaping: &Shaping<'_>) -> Option<Group> {
-        if self.group.is_empty() && self.beside() == 0 {
+    fn take_group(&mut self, shaping: &Shaping<'_>) -> Option<Group> {
+        if self.group.rows.is_empty() && self.group.beside() == 0 {
             return None;
         }
         (self.rows, self.bytes) = (0, 0);
-        Some(Group {
-            rows: std::mem::take(&mut self.group),
-            rejects: std::mem::take(&mut self.rejects),
-            findings: std::mem::take(&mut self.findings),
-            ids: std::mem::take(&mut self.ids),
-            extras: std::mem::take(&mut self.extras),
-            account: shaping.tells_account.then(|| Counted {
-                account: self.totals.account.clone(),
-                refused: self.totals.refused.clone(),
-                first_refused: self.totals.first_refused.clone(),
-            }),
-        })
+        let account = shaping.tells_account.then(|| Counted {
+            account: self.totals.account.clone(),
+            refused: self.totals.refused.clone(),
+            first_refused: self.totals.first_refused.clone(),
+        });
+        Some(Group { account, ..std::mem::take(&mut self.group) })
+    }
+
+    /// Hands on the last group, if more is wanted; returns what was counted.
+    pub(super) fn finish(
+        mut self,
+        more: &More,
+        shaping: &Shaping<'_>,
+        take: &mut dyn FnMut(Delivery) -> Result<More, Error>,
+    ) -> Result<Totals, Error> {
+        if let Some(group) = self.take_group(shaping).filter(|_| matches!(more, More::Wanted)) {
+            take(encode(group, shaping)?)?;
+        }
+        Ok(self.totals)
     }
 
     /// Takes out the rows that show readers the type of something that no row before them showed, where that
@@ -390,7 +396,7 @@ fn id_line(id: &str, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-pub(super) fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
+fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
     point("encode");
     let encode = |rows| shaping.file_format.encode(rows, shaping.file_options);
     let rows = Some(group.rows).filter(|rows| !rows.is_empty());

@@ -34,7 +34,7 @@ use self::crew::InOrder;
 pub use self::crew::{Ends, Made, Turnstile, in_order};
 pub use self::feed::InputsFeed;
 pub use self::gather::place_of;
-use self::gather::{Admission, Gathering, encode};
+use self::gather::{Admission, Gathering};
 pub use self::ids::{content_id, content_of, digest, put_into_namespace};
 pub use self::learn::{first_kind, variables};
 pub use self::packed::{Edits, PackedBatch, Unpacked};
@@ -341,7 +341,7 @@ pub fn run(
 ) -> Result<Totals, Error> {
     let ends = Ends::new(stopped);
     let admission = Turnstile::new(Admission::new(decisions));
-    let mut records = before.account.records;
+    let records = before.account.records;
     let gathering = InOrder::new(Gathering::after(before), shaping.threads);
     let (spent, spent_batches) = sync_channel::<Batch>(crew::jobs_waiting(shaping.threads));
     let read_bytes = Arc::new(AtomicU64::new(0));
@@ -367,21 +367,28 @@ pub fn run(
                 };
                 move |job, made: &Made<'_, Delivery>| worker.one(job, made)
             },
-            &mut |delivery: Delivery| {
-                records += delivery.records();
-                let more = take(delivery);
-                let read_bytes = read_bytes.load(Ordering::Relaxed);
-                observer.progress(Progress { read_bytes, total_bytes, records });
-                more
-            },
+            &mut observed((records, total_bytes), &read_bytes, observer, take),
         )?
     };
-    let mut gathering = gathering.into_inner()?;
+    let gathering = gathering.into_inner()?;
     if admission.lock().1.is_undecided {
         return Ok(Totals { is_undecided: true, ..Totals::default() });
     }
-    if let Some(group) = gathering.take_group(shaping).filter(|_| matches!(more, More::Wanted)) {
-        take(encode(group, shaping)?)?;
+    gathering.finish(&more, shaping, take)
+}
+
+/// Hands deliveries to `take`, and tells the observer after each how far the work is.
+fn observed<'t>(
+    (mut records, total_bytes): (u64, u64),
+    read_bytes: &'t AtomicU64,
+    observer: &'t dyn Observer,
+    take: &'t mut (dyn FnMut(Delivery) -> Result<More, Error> + Send),
+) -> impl FnMut(Delivery) -> Result<More, Error> + Send + 't {
+    move |delivery| {
+        records += delivery.records();
+        let more = take(delivery);
+        let read_bytes = read_bytes.load(Ordering::Relaxed);
+        observer.progress(Progress { read_bytes, total_bytes, records });
+        more
     }
-    Ok(gathering.totals)
 }

@@ -8,10 +8,10 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::crew::{Ends, InOrder, Made, in_order};
-use super::gather::{BatchRows, Due, Gathering, encode};
+use super::gather::{BatchRows, Due, Gathering};
 use super::repeats::{order_of, row_of_verdict, shared_rows};
 use super::work::ReadItem;
-use super::{Delivery, More, Observer, Progress, Shaping, Totals};
+use super::{Delivery, More, Observer, Shaping, Totals, observed};
 use crate::error::Error;
 use crate::panics::point;
 use crate::sorter::{read_row, write_row};
@@ -109,8 +109,7 @@ pub fn regroup(
     let (ends, read) = (&ends, &read);
     let gathering = InOrder::new(Gathering::after(before), shaping.threads);
     let gathering_now = &gathering;
-    let mut records = 0;
-    in_order(
+    let more = in_order(
         shaping.threads,
         ends,
         |jobs| {
@@ -141,17 +140,7 @@ pub fn regroup(
                 goes_on && due.into_iter().all(|(place, due)| made.send(place, due.encode(shaping)))
             }
         },
-        &mut |delivery: Delivery| {
-            records += delivery.records();
-            let more = take(delivery);
-            let read_bytes = read.load(Ordering::Relaxed);
-            observer.progress(Progress { read_bytes, total_bytes, records });
-            more
-        },
+        &mut observed((0, total_bytes), read, observer, take),
     )?;
-    let mut gathering = gathering.into_inner()?;
-    if let Some(group) = gathering.take_group(shaping) {
-        take(encode(group, shaping)?)?;
-    }
-    Ok(gathering.totals)
+    gathering.into_inner()?.finish(&more, shaping, take)
 }
