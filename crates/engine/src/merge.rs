@@ -70,7 +70,6 @@ pub fn merge(
 ) -> Result<Merged, Error> {
     caught_in(|| {
         let found = Found::find(&plan.parts)?;
-        found.check_files()?;
         if plan.is_partial {
             found.merge_some(plan)
         } else {
@@ -145,11 +144,7 @@ impl Found {
                 let path = storage.describe(&file.path);
                 let read = read_through(&mut storage.open(&file.path)?);
                 let (bytes, sha256, _) = read.map_err(|error| Error::read(&path, error))?;
-                if (bytes, &sha256) != (file.bytes, &file.sha256) {
-                    let reason =
-                        format!("`{}` is not as it was written; make the part again", file.path);
-                    return Err(Error::NotAPart { path: part.folder.clone(), reason });
-                }
+                check_file(&part.folder, file, bytes, &sha256)?;
             }
         }
         Ok(())
@@ -163,7 +158,9 @@ impl Found {
         for part in self.parts.values() {
             let from = Folder::new(part.folder.clone());
             for file in &part.kept.files {
-                files.push(copied(&from, file, &storage)?);
+                let copy = copied(&from, file, &storage)?;
+                check_file(&part.folder, file, copy.bytes, &copy.sha256)?;
+                files.push(copy);
             }
         }
         let numbers = self.parts.keys().copied().collect();
@@ -181,6 +178,7 @@ impl Found {
         stopped: &AtomicBool,
     ) -> Result<Merged, Error> {
         self.check_complete()?;
+        self.check_files()?;
         let (totals, passed_over) = self.totals()?;
         self.check_repeats(&plan.output)?;
         let dataset = self.plan.dataset().map_err(Error::Choice)?;
@@ -339,6 +337,15 @@ fn repeats_path(output: &Path) -> PathBuf {
     let mut name = output.file_name().unwrap_or_default().to_owned();
     name.push(".repeats");
     output.with_file_name(name)
+}
+
+/// Holds what was read of a file against what its part says of it.
+fn check_file(folder: &Path, file: &DataFile, bytes: u64, sha256: &str) -> Result<(), Error> {
+    if (bytes, sha256) == (file.bytes, &*file.sha256) {
+        return Ok(());
+    }
+    let reason = format!("`{}` is not as it was written; make the part again", file.path);
+    Err(Error::NotAPart { path: folder.to_owned(), reason })
 }
 
 /// Copies a file of a part.

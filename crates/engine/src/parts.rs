@@ -221,7 +221,7 @@ pub struct Parts {
 }
 
 /// The path of a part's file in its folder.
-pub fn path_of(number: u32, name: &str) -> String {
+fn path_of(number: u32, name: &str) -> String {
     format!("{number:05}/{name}")
 }
 
