@@ -126,7 +126,7 @@ const CHATS: &[ItemKind] = &[ItemKind::Conversation, ItemKind::Run];
 pub static OPTIONS: &[ExportOption] = &[
     ExportOption::record(
         "data_format",
-        "The shape of the records; `retort formats` says what each is for",
+        "Format of the records; `retort formats` says what each one is for",
         Values::Words(|| {
             let word = |one: &&dyn DataFormat| Word { name: one.name(), about: one.about() };
             data::FORMATS.iter().map(word).collect()
@@ -140,22 +140,20 @@ pub static OPTIONS: &[ExportOption] = &[
         },
     )
     .of(ItemKind::ALL)
-    .usually("the usual one for the purpose; `standard` without one")
+    .usually("depends on the purpose; `standard` if none is given")
     .told(Told::Never),
     ExportOption::record(
         "purpose",
-        "What the dataset is for: it decides which formats there are, and which is the usual \
-         one",
+        "What the dataset is for; it determines which data formats are allowed and which one is the default",
         words!(Purpose),
         word!(purpose),
     )
     .of(ItemKind::ALL)
-    .usually("what the data format is for")
+    .usually("the purpose of the data format")
     .told(Told::Never),
     ExportOption::record(
         "node",
-        "The node of the runs whose executions become the records, for the purposes that \
-         need one",
+        "The node whose executions become the records, for purposes that need one",
         Values::Text,
         Access {
             get: |plan| plan.node().into(),
@@ -170,37 +168,34 @@ pub static OPTIONS: &[ExportOption] = &[
     .told(Told::Never),
     ExportOption::record(
         "check",
-        "What to do with records that trainers would refuse",
+        "What to do with records that a trainer would reject",
         words!(Check),
         word!(shape_options.check),
     )
     .told(Told::Never),
     ExportOption::record(
         "wrap_arguments",
-        "Write arguments that are no JSON object as `{\"_raw\": …}` instead of leaving the \
-         record out",
+        "Write tool-call arguments that are not a JSON object as `{\"_raw\": …}` instead of leaving the record out",
         Values::Flag,
         flag!(shape_options.wrap_arguments),
     ),
     ExportOption::record(
         "fill",
-        "Fill gaps with placeholders (a missing result, missing arguments, an empty message) \
-         instead of cutting them out",
+        "Fill gaps with placeholders (missing results, missing arguments, empty messages) instead of cutting them out",
         Values::Flag,
         flag!(shape_options.fill),
     )
     .before("true"),
     ExportOption::record(
         "call_text",
-        "What to do with text that an assistant wrote beside tool calls",
+        "What to do with text that an assistant wrote in the same message as a tool call",
         words!(CallText),
         word!(shape_options.call_text),
     )
     .before("extra"),
     ExportOption::record(
         "attachments",
-        "What to do with answers that follow a picture, sound or file that the rows do not \
-         carry",
+        "What to do with answers to an image, sound or file that is not in the rows",
         words!(Attachments),
         word!(shape_options.attachments),
     )
@@ -213,13 +208,13 @@ pub static OPTIONS: &[ExportOption] = &[
     ),
     ExportOption::record(
         "tasks",
-        "Write the histories of sub-agents as records of their own, too",
+        "Also write each sub-agent's history as a separate record",
         Values::Flag,
         flag!(shape_options.tasks),
     ),
     ExportOption::record(
         "max_contexts",
-        "At most how many retrieved passages are carried with one answer",
+        "Maximum number of retrieved passages per answer",
         Values::Number(CONTEXTS_PER_MESSAGE as u64),
         Access {
             get: |plan| plan.shape_options.max_contexts.into(),
@@ -241,7 +236,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .told(Told::If(|plan| plan.data_format.items() == [ItemKind::Document])),
     ExportOption::package(
         "file_name",
-        "Name of the data file, without its ending",
+        "Name of the data file, without the extension",
         Values::Text,
         Access {
             get: |plan| plan.file_name.as_str().into(),
@@ -251,11 +246,11 @@ pub static OPTIONS: &[ExportOption] = &[
             },
         },
     )
-    .usually("what it holds: `conversations`, `runs` or `documents`")
+    .usually("`conversations`, `runs` or `documents`, by content")
     .told(Told::Never),
     ExportOption::package(
         "file_format",
-        "The kind of data file",
+        "Type of the data file",
         Values::Words(|| {
             let word = |one: &&dyn FileFormat| Word { name: one.name(), about: one.about() };
             file::FORMATS.iter().map(word).collect()
@@ -278,18 +273,17 @@ pub static OPTIONS: &[ExportOption] = &[
     .told(Told::Never),
     ExportOption::package(
         "findings",
-        "List each repair and warning in `findings.jsonl`, with the record and its place in \
-         the input; without it the receipt has the counts and the first ids",
+        "List each repair and warning in `findings.jsonl`, with the record and its position in the input; without it, only the counts and first ids are kept, in the receipt",
         Values::Flag,
         flag!(findings),
     ),
     ExportOption::package(
         "csv",
-        "For whom CSV is written",
+        "CSV dialect",
         words!(CsvDialect),
         word!(file_options.csv),
     )
-    .usually("`plain` to evaluate or to train, else `spreadsheet`")
+    .usually("`plain` for evaluation and training, otherwise `spreadsheet`")
     .told(Told::If(DatasetPlan::is_flat)),
 ];
 

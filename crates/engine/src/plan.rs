@@ -47,9 +47,9 @@ impl Compression {
     /// What it does, in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::None => "not at all",
-            Self::Gzip => "as gzip, which everything reads",
-            Self::Zstd => "as Zstandard, which is smaller and faster",
+            Self::None => "no compression",
+            Self::Gzip => "gzip, which every tool reads",
+            Self::Zstd => "Zstandard, smaller and faster than gzip",
         }
     }
 

@@ -21,8 +21,8 @@ impl Check {
     pub fn words(self) -> &'static str {
         match self {
             Self::Repair => "fix what can be fixed, leave out the rest",
-            Self::Reject => "leave out every record that a trainer would refuse",
-            Self::Off => "write every record as it is, and only count",
+            Self::Reject => "leave out every record that a trainer would reject",
+            Self::Off => "write every record as it is, and only count problems",
         }
     }
 }

@@ -106,19 +106,19 @@ pub enum ToolsAs {
     Array,
 }
 
-named!(ToolsAs, "way to write tools", Text = "text", Array = "array");
+named!(ToolsAs, "form of tool definitions", Text = "text", Array = "array");
 
 impl ToolsAs {
     /// What it does, in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Text => "as text, which every trainer reads",
-            Self::Array => "as an array",
+            Self::Text => "as JSON text, which every trainer reads",
+            Self::Array => "as a JSON array",
         }
     }
 }
 
-/// Where text goes that an assistant wrote beside tool calls, in the formats that can hold it there.
+/// Where to put text that an assistant wrote in the same message as a tool call, in formats that allow both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CallText {
     /// It stays the message's content.
@@ -128,36 +128,36 @@ pub enum CallText {
     Extra,
 }
 
-named!(CallText, "place for text beside calls", Keep = "keep", Extra = "extra");
+named!(CallText, "place for text next to tool calls", Keep = "keep", Extra = "extra");
 
 impl CallText {
     /// What it does, in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Keep => "keep it in the message where the format can hold it",
+            Self::Keep => "keep it in the message if the format allows it",
             Self::Extra => "move it to the column `extra`",
         }
     }
 }
 
-/// What becomes of answers after a picture, sound or file that a row does not carry.
+/// What to do with answers to an image, sound or file that is not in the row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attachments {
-    /// They are not learnt: they may say what only the attachment shows.
+    /// They are not trained on, as they may describe what only the attachment shows.
     #[default]
     LeaveOut,
-    /// The attachment is dropped, and they are learnt as if it had never been there.
+    /// The attachment is dropped, and they are trained on as if it had never been there.
     Drop,
 }
 
-named!(Attachments, "way with attachments", LeaveOut = "leave-out", Drop = "drop");
+named!(Attachments, "treatment of attachments", LeaveOut = "leave-out", Drop = "drop");
 
 impl Attachments {
     /// What it does, in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::LeaveOut => "leave such answers out of training",
-            Self::Drop => "drop the attachment and train on them",
+            Self::LeaveOut => "do not train on such answers",
+            Self::Drop => "drop the attachment and train on the answers",
         }
     }
 }
@@ -165,23 +165,23 @@ impl Attachments {
 /// How rows of documents and chunks hold embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Embeddings {
-    /// In columns of 64 bits a number.
+    /// In columns with 64 bits per number.
     #[default]
     F64,
-    /// In columns of 32 bits a number, which hold all that was told.
+    /// In columns with 32 bits per number, which hold every value of the source exactly.
     F32,
     /// Not at all.
     Without,
 }
 
-named!(Embeddings, "way to write embeddings", F64 = "f64", F32 = "f32", Without = "none");
+named!(Embeddings, "form of embeddings", F64 = "f64", F32 = "f32", Without = "none");
 
 impl Embeddings {
     /// What it does, in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::F64 => "in 64 bits a number",
-            Self::F32 => "in 32 bits a number, where they lose nothing",
+            Self::F64 => "64 bits per number",
+            Self::F32 => "32 bits per number, where that loses nothing",
             Self::Without => "leave them out",
         }
     }
@@ -194,7 +194,7 @@ pub struct ShapeOptions {
     pub check: Check,
     /// How `standard` holds tool definitions.
     pub tools: ToolsAs,
-    /// Wrap arguments that are no JSON object instead of leaving the record out.
+    /// Wrap arguments that are not a JSON object instead of leaving the record out.
     pub wrap_arguments: bool,
     /// Fill gaps with placeholders (a missing result, missing arguments, an empty message) instead of cutting around
     /// them.

@@ -85,9 +85,9 @@ impl CsvDialect {
     pub fn words(self) -> &'static str {
         match self {
             Self::Spreadsheet => {
-                "for people: a byte order mark, and a guard on cells that a spreadsheet would run"
+                "for people: with a byte order mark, and cells that a spreadsheet would run as formulas escaped"
             }
-            Self::Plain => "for programs: neither",
+            Self::Plain => "for programs: without a byte order mark or escaping",
         }
     }
 }
