@@ -24,19 +24,19 @@ pub struct Reading {
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 
-    /// The import format, if it is not to be found out from the content.
+    /// Import format [default: detected from the content].
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(import::FORMATS.iter().map(|f| f.name())))]
     from: Option<String>,
 
-    /// Largest window of a Zstandard stream that is read, in megabytes; reading takes as much memory [default: 134].
+    /// Largest window of a Zstandard stream to accept, in megabytes; reading needs as much memory [default: 134].
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=4096))]
     max_window: Option<u64>,
 
-    /// Largest single conversation, run or document that is read, in megabytes; reading takes several times as much memory [default: 268, the most].
+    /// Largest conversation, run or document to accept, in megabytes; reading needs several times as much memory [default: 268, the maximum].
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=268))]
     pub max_item: Option<u64>,
 
-    /// Put ids into a namespace (`NAME/ID`), for inputs whose ids may collide with others.
+    /// Put ids into a namespace (`NAME/ID`), if they might collide with ids of other inputs.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub namespace: Option<String>,
 }
@@ -45,11 +45,11 @@ pub struct Reading {
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
 pub struct Filtering {
-    /// Only conversations with this text in title or tags; any of several.
+    /// Only conversations with this text in the title or tags; repeatable.
     #[arg(long = "search", visible_alias = "select-search", value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     search: Vec<String>,
 
-    /// Only conversations created at this date or time, or later.
+    /// Only conversations created at or after this date or time.
     #[arg(long, value_name = "DATE", value_parser = Time::parse)]
     created_from: Option<Time>,
 
@@ -57,15 +57,15 @@ pub struct Filtering {
     #[arg(long, value_name = "DATE", value_parser = Time::parse)]
     created_before: Option<Time>,
 
-    /// Only conversations of this type; any of several.
+    /// Only conversations of this type; repeatable.
     #[arg(long = "select-type", visible_alias = "type", value_name = "TYPE", value_parser = parse_kind)]
     kinds: Vec<Kind>,
 
-    /// Only conversations of this status; any of several. Without it, all but the deleted.
+    /// Only conversations with this status; repeatable [default: all except deleted ones].
     #[arg(long = "select-status", visible_alias = "status", value_name = "STATUS", value_parser = parse_status)]
     statuses: Vec<Status>,
 
-    /// Only the conversation with this id; any of several.
+    /// Only the conversation with this id; repeatable.
     #[arg(long = "id", visible_alias = "select-id", value_name = "ID")]
     ids: Vec<String>,
 }
@@ -77,7 +77,7 @@ pub struct Selecting {
     #[command(flatten)]
     filtering: Filtering,
 
-    /// At most so many conversations: of files the first in order, of a store the most recent.
+    /// At most N conversations: the first ones in files, the newest ones in a store.
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 }
@@ -102,11 +102,11 @@ pub struct RunNarrowing {
     #[command(flatten)]
     of: Narrowing,
 
-    /// Only runs of this version of the copilot or recipe; any of several.
+    /// Only runs of this version of the copilot or recipe; repeatable.
     #[arg(long = "of-version", value_name = "VERSION")]
     versions: Vec<String>,
 
-    /// Only runs that began at this date or time, or later.
+    /// Only runs that began at or after this date or time.
     #[arg(long, value_name = "DATE", value_parser = Time::parse)]
     started_from: Option<Time>,
 
@@ -114,15 +114,15 @@ pub struct RunNarrowing {
     #[arg(long, value_name = "DATE", value_parser = Time::parse)]
     started_before: Option<Time>,
 
-    /// Only runs that someone judged, or that nobody did.
+    /// Only runs with feedback, or only runs without.
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     has_feedback: Option<bool>,
 
-    /// Only runs that failed or name an error, or those that did not.
+    /// Only runs that failed or have an error, or only those that did not.
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     has_error: Option<bool>,
 
-    /// Only runs that passed this node.
+    /// Only runs that executed this node.
     #[arg(long, value_name = "NODE")]
     passed: Option<String>,
 }
@@ -134,7 +134,7 @@ pub struct RunFiltering {
     #[command(flatten)]
     narrowing: RunNarrowing,
 
-    /// Only runs with this text in the request id, or at the start of question, answer or error; any of several.
+    /// Only runs with this text in the request id, or at the start of the question, answer or error; repeatable.
     #[arg(long = "search", value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     search: Vec<String>,
 

@@ -19,7 +19,7 @@ use crate::house::House;
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Store")]
 pub struct Keeping {
-    /// The configuration file [default: retort/config.toml among the person's configuration].
+    /// Configuration file [default: retort/config.toml in your configuration folder].
     #[arg(long, global = true, value_name = "FILE", env = "RETORT_CONFIG")]
     config: Option<PathBuf>,
 
@@ -27,11 +27,11 @@ pub struct Keeping {
     #[arg(long, global = true, value_name = "STORE", env = "RETORT_STORE", hide_env_values = true)]
     store: Option<String>,
 
-    /// Where datasets lie: a folder, or `s3://…`, `gs://…`, `az://…` [default: objects in the data folder].
+    /// Where datasets are stored: a folder, or `s3://…`, `gs://…`, `az://…` [default: objects in the data folder].
     #[arg(long, global = true, value_name = "PLACE", env = "RETORT_OBJECTS")]
     objects: Option<String>,
 
-    /// The folder for both, where they are not named [default: retort among the person's data].
+    /// Data folder: holds the store and the datasets unless they are given [default: retort in your folder for data].
     #[arg(long, global = true, value_name = "FOLDER", env = "RETORT_DATA")]
     data: Option<PathBuf>,
 
@@ -47,19 +47,19 @@ pub struct Keeping {
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Server")]
 pub struct Reaching {
-    /// Ask the server at this address instead of a store that lies here; `''` means the store here.
+    /// Use the server at this address instead of a local store; `''` means the local store.
     #[arg(long, global = true, value_name = "URL", env = "RETORT_SERVER")]
     server: Option<String>,
 
-    /// A token of the server. Others on this machine may see it: the variable `RETORT_TOKEN` is safer.
+    /// Token for the server. Other users of this machine may see it; the variable `RETORT_TOKEN` is safer.
     #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
 
-    /// A file that holds the token.
+    /// File that contains the token.
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
-    /// Let the token and the conversations cross the network in the clear.
+    /// Allow sending the token and the conversations over the network unencrypted.
     #[arg(long, global = true)]
     insecure: bool,
 }

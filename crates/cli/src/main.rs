@@ -44,11 +44,11 @@ struct Cli {
 enum Command {
     /// Read histories and write a dataset package.
     Convert(commands::convert::Convert),
-    /// Merge parts that `convert --part` made into one package.
+    /// Merge the parts that `convert --part` wrote into one package.
     Merge(commands::merge::Merge),
-    /// Show the first 20 records as they would be written, or those of a package.
+    /// Show the first 20 records that would be written, or those of a package.
     Preview(commands::preview::Preview),
-    /// Read a package whole and hold it against its receipt.
+    /// Check a package against its receipt.
     Verify(commands::verify::Verify),
     /// List the import, data and file formats.
     Formats(commands::formats::Formats),
@@ -56,51 +56,51 @@ enum Command {
     Import(commands::import::Import),
     /// List the conversations in the store.
     List(commands::list::List),
-    /// Show a conversation whole.
+    /// Show a complete conversation.
     Show(commands::show::Show),
-    /// Add tags to conversations, or take them away.
+    /// Add tags to conversations, or remove them.
     Tag(commands::tag::Tag),
     /// Mark conversations as favorites.
     Favorite(commands::favorite::Favorite),
-    /// Delete conversations so that they can be restored.
+    /// Delete conversations (they can be restored).
     Delete(commands::delete::Delete),
     /// Restore deleted conversations.
     Restore(commands::restore::Restore),
-    /// Remove conversations for good.
+    /// Permanently delete conversations.
     Purge(commands::purge::Purge),
-    /// List or show documents with their chunks, fetch or keep their originals, take some away.
+    /// List, show or purge documents with their chunks; store or download their original files.
     Documents(commands::documents::Documents),
-    /// List, show or purge the runs of copilots and recipes, and list what ran.
+    /// List, show or purge runs; list the copilots and recipes.
     Runs(Box<commands::runs::Runs>),
-    /// Make a dataset of conversations, runs or documents in the store.
+    /// Export conversations, runs or documents from the store as a dataset.
     Export(Box<commands::export::Export>),
-    /// List the datasets, look into one, download, verify, rename or delete it.
+    /// List, preview, download, verify, rename or delete datasets.
     Datasets(commands::datasets::Datasets),
-    /// List the datasets that hold a conversation or run.
+    /// List the datasets that contain a conversation or run.
     Trace(commands::trace::Trace),
-    /// List the jobs, follow one, end it, or try it again.
+    /// List, watch, cancel or retry jobs.
     Jobs(commands::jobs::Jobs),
-    /// Make public links to conversations, list and revoke them.
+    /// Create, list or revoke public links to conversations.
     Share(commands::share::Share),
-    /// Add the people who may sign in, and let them in or not.
+    /// Manage accounts.
     Users(commands::users::Users),
-    /// List the projects, or add one.
+    /// List or add projects.
     Projects(commands::projects::Projects),
-    /// List who is in the project, give them roles, or take them out.
+    /// List a project's members, set their roles or remove them.
     Members(commands::members::Members),
-    /// Make tokens for programs, list and revoke them.
+    /// Create, list or revoke API tokens.
     Tokens(commands::tokens::Tokens),
-    /// List or export who did what, and who was refused.
+    /// Show or export the audit log.
     Audit(commands::audit::Audit),
-    /// Answer the API and the pages, for many people at once.
+    /// Start the web server (API and pages).
     Serve(Box<commands::serve::Serve>),
-    /// Do the jobs that wait.
+    /// Run queued jobs.
     Worker(commands::worker::Worker),
-    /// Look whether the store and its datasets are as they should be.
+    /// Check the store and its datasets.
     Doctor(commands::doctor::Doctor),
     /// Copy the store and its datasets while they are in use.
     Backup(commands::backup::Backup),
-    /// Take the store to the schema of this release.
+    /// Upgrade the store's schema to this release.
     Migrate(commands::migrate::Migrate),
     /// Print completions for a shell.
     Completions(commands::completions::Completions),

@@ -14,28 +14,28 @@ use super::Failure;
 use crate::config::MachineClock;
 use crate::words::{count, lines, several, title};
 
-/// Around a learnt span in the text.
+/// The marks around a span that the model is trained on.
 const MARKS: [char; 2] = ['⟦', '⟧'];
 
 /// How the model sees records.
 #[derive(Args)]
 #[command(next_help_heading = "As the model sees it")]
 pub struct AsModel {
-    /// Show the text that the model sees, with what it learns in ⟦ ⟧.
+    /// Show the text that the model sees, with the parts it is trained on in ⟦ ⟧.
     #[arg(long, requires = "template")]
     as_model: bool,
 
-    /// The chat template: a `.jinja` file, a `tokenizer_config.json` or the folder of a model; `PATH#NAME` for one of several.
+    /// Chat template: a `.jinja` file, a `tokenizer_config.json` or a model's folder; `PATH#NAME` selects one of several.
     #[arg(long, value_name = "PATH", requires = "as_model")]
     template: Option<PathBuf>,
 
-    /// The tokenizer that counts: a `tokenizer.json`, the folder of a model, `cl100k` or `o200k`. Without it, characters are counted.
+    /// Tokenizer to count with: a `tokenizer.json`, a model's folder, `cl100k` or `o200k` [default: count characters].
     #[arg(long, value_name = "PATH|NAME", requires = "as_model")]
     tokenizer: Option<String>,
 }
 
 impl AsModel {
-    /// What renders and counts, if that is asked for.
+    /// The view that these arguments describe; none without `--as-model`.
     pub fn view(&self, format: &'static dyn DataFormat) -> Result<Option<View>, Failure> {
         let Some(template) = self.template.as_ref().filter(|_| self.as_model) else {
             return Ok(None);
@@ -91,11 +91,11 @@ impl View {
         Ok(())
     }
 
-    /// A record as the model sees it, or what the template raised.
+    /// A record as the model sees it, or the error that the template raised.
     fn see(&self, record: &Value<'_>) -> Result<Result<Seen, String>, Failure> {
         let Some(chat) = self.format.chat(record) else {
             return Err(format!(
-                "rows of `{}` hold no chats here; preview `standard`, `openai` or `prompt-completion`, as JSON Lines or Parquet",
+                "`--as-model` cannot read chats from rows of `{}`; it reads `standard`, `openai` and `prompt-completion`, in JSON Lines or Parquet",
                 self.format.name()
             )
             .into());
@@ -131,7 +131,7 @@ impl View {
         let all = several(seen.counted.all as u64, self.unit());
         if seen.rendered.learnt.is_none() {
             return format!(
-                "{all}; what is learnt is not known, as the template changes earlier messages and marks none"
+                "{all}; cannot tell what the model is trained on, because the template changes earlier messages and has no `{{% generation %}}` marks"
             );
         }
         format!("{all}, {} learnt", count(seen.counted.learnt as u64))
@@ -156,7 +156,7 @@ impl View {
     }
 }
 
-/// The text with marks around what is learnt.
+/// The text with marks around the spans that the model is trained on.
 fn marked(rendered: &Rendered) -> String {
     let mut out = String::with_capacity(rendered.text.len() + 16);
     let mut at = 0;

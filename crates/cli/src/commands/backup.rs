@@ -16,7 +16,7 @@ pub struct Backup {
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
 
-    /// Say nothing but errors.
+    /// Print only errors.
     #[arg(short, long)]
     quiet: bool,
 

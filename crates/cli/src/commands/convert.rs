@@ -29,7 +29,7 @@ pub struct Convert {
     #[command(flatten)]
     reading: Reading,
 
-    /// Where the package goes: a folder, or one archive if it ends on `.zip`.
+    /// Where to write the package: a folder, or one archive if the name ends in `.zip`.
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
 
@@ -60,36 +60,36 @@ struct Writing {
     #[command(flatten)]
     package: Package,
 
-    /// Begin a next data file after so many megabytes.
+    /// Start a new data file after this many megabytes.
     #[arg(long, value_name = "MB", default_value_t = bounds::SHARD_BYTES / 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     shard_size: u64,
 
-    /// Replace a package that is there.
+    /// Replace an existing package.
     #[arg(long)]
     force: bool,
 
-    /// Threads that parse and shape [default: one a core].
+    /// Number of threads that parse and shape [default: one per core].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
-    /// Fail, and publish nothing, if anything cannot be read.
+    /// Fail without writing a package if anything cannot be read.
     #[arg(long)]
     strict: bool,
 
-    /// Convert one part of the inputs, such as 2/7, to a folder for `retort merge`; parts may be made on any machine, in
+    /// Convert one part of the inputs, such as 2/7, to a folder for `retort merge`. Parts can be made on any machine and in
     /// any order, with the same inputs and options.
     #[arg(long, value_name = "PART/PARTS")]
     part: Option<PartNumber>,
 
-    /// What `retort merge` decided on ids that are repeated in several parts.
+    /// File in which `retort merge` wrote its decisions on ids that several parts contain.
     #[arg(long, value_name = "FILE", requires = "part")]
     repeats: Option<PathBuf>,
 
-    /// Write a line of JSON for each item that cannot be read or is left out to this file, too.
+    /// Also write to this file one line of JSON for each item that cannot be read or is left out.
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
 
-    /// Say nothing but errors.
+    /// Print only errors.
     #[arg(short, long)]
     quiet: bool,
 
@@ -140,8 +140,8 @@ impl Convert {
     }
 }
 
-/// A flag that is set when the person wants the command to stop; one that does not soon is ended, and what it wrote for
-/// `output` is removed.
+/// A flag that is set when the person wants the command to stop. If the command does not stop soon, the process ends,
+/// and what it has written for `output` is removed.
 pub fn stops_writing(output: &Path) -> Result<Arc<AtomicBool>, Failure> {
     let stopped = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stopped);
@@ -197,7 +197,7 @@ fn name_of(output: &Path) -> Result<DatasetName, Failure> {
     stem.parse().map_err(|error| format!("{error}; name the dataset with `--name`").into())
 }
 
-/// Says what was found, and where the package or the part of one is.
+/// Prints what was found, and where the package or part is.
 pub fn summary(
     report: &Report,
     what: &str,

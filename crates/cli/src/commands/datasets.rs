@@ -102,7 +102,7 @@ struct Download {
     #[arg(long)]
     force: bool,
 
-    /// Say nothing but errors.
+    /// Print only errors.
     #[arg(short, long)]
     quiet: bool,
 }

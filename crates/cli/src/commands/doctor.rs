@@ -13,13 +13,13 @@ use super::{FOUND, Failure, print, print_json};
 use crate::config::Keeping;
 use crate::words::{count, one_line};
 
-/// Characters of a file's name that are shown.
+/// Longest file name that is shown, in characters.
 const PLACE_CHARACTERS: usize = 400;
 
-/// Look whether the store, the datasets, the jobs and the disk are as they should be.
+/// Check the store, the datasets, the jobs and the disk.
 #[derive(Args)]
 pub struct Doctor {
-    /// Read every conversation and every dataset whole.
+    /// Read every conversation and dataset completely.
     #[arg(long)]
     deep: bool,
 
@@ -27,18 +27,18 @@ pub struct Doctor {
     #[arg(long)]
     repair: bool,
 
-    /// Prove that purged texts are gone: look for the texts in FILE, one on each line (`-`: standard input).
+    /// Prove that purged texts are gone: search for the texts in FILE, one per line (`-`: standard input).
     ///
-    /// Searches the database with its logs, datasets, packed copies, originals, uploads and temporary files, with what is
-    /// compressed unpacked. Texts are never printed. Exit code 3 means that one was found.
+    /// Searches the database and its logs, datasets, compressed copies, originals, uploads and temporary files; compressed
+    /// files are unpacked. Never prints a text. Exits with code 3 if a text was found.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["deep", "repair"])]
     erased: Option<PathBuf>,
 
-    /// Search this file or folder, too: a backup, a log, PostgreSQL's data folder.
+    /// Also search this file or folder, such as a backup, a log or PostgreSQL's data folder.
     #[arg(long, value_name = "PATH", requires = "erased")]
     also: Vec<PathBuf>,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 
@@ -46,7 +46,7 @@ pub struct Doctor {
     keeping: Keeping,
 }
 
-/// Reads the texts to look for: from a file, as arguments are seen by others and kept by shells.
+/// Reads the texts to search for from a file, because other users can see arguments and shells record them.
 fn texts(file: &Path) -> Result<SoughtTexts, Failure> {
     let mut input: Box<dyn BufRead> = if file.as_os_str() == "-" {
         Box::new(std::io::stdin().lock())
@@ -136,10 +136,12 @@ impl Doctor {
                 ))?;
             }
             if *is_cut {
-                print("there is more that is not listed")?;
+                print("more matches were found than are listed")?;
             }
             print(match (found.is_empty(), not_searched.is_empty()) {
-                (false, _) => "texts were found: purge the items, delete the datasets and files",
+                (false, _) => {
+                    "texts were found: purge the items, and delete the datasets and files"
+                }
                 (true, false) => "no text was found in what was searched",
                 (true, true) => "no text was found",
             })?;

@@ -28,7 +28,7 @@ pub struct Export {
     #[arg(long)]
     detach: bool,
 
-    /// Say nothing but errors.
+    /// Print only errors.
     #[arg(short, long)]
     quiet: bool,
 

@@ -20,33 +20,33 @@ use crate::config::{Keeping, request_key};
 use crate::progress::Bar;
 use crate::words::{count, several};
 
-/// Read histories into the store. What is there already stays, or is brought up to date.
+/// Read histories into the store. Items that are already there are kept or updated.
 #[derive(Args)]
 pub struct Import {
     #[command(flatten)]
     reading: Reading,
 
-    /// Owner of the items that name none [default: they stay without an owner].
+    /// Owner of items that name none [default: no owner].
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
 
-    /// Replace what the store has under an id, even another conversation.
+    /// Replace what the store has under an id, even if it is a different conversation.
     #[arg(long)]
     replace: bool,
 
-    /// Look only at what would happen.
+    /// Only show what would happen.
     #[arg(long)]
     dry_run: bool,
 
-    /// Write a line of JSON for each item that cannot be read to this file.
+    /// Write to this file one line of JSON for each item that cannot be read.
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
 
-    /// End with an error if anything cannot be read; what can is imported all the same.
+    /// Exit with an error if anything cannot be read; everything else is still imported.
     #[arg(long)]
     strict: bool,
 
-    /// Say nothing but errors.
+    /// Print only errors.
     #[arg(short, long)]
     quiet: bool,
 
@@ -54,7 +54,7 @@ pub struct Import {
     #[arg(long)]
     json: bool,
 
-    /// Leave a server to it once it has the files.
+    /// Do not wait for the server to finish once it has the files.
     #[arg(long)]
     detach: bool,
 

@@ -21,23 +21,23 @@ pub struct Merge {
     #[arg(required = true, value_name = "PART")]
     parts: Vec<PathBuf>,
 
-    /// Where the package goes: a folder, or one archive if it ends on `.zip`.
+    /// Where to write the package: a folder, or one archive if the name ends in `.zip`.
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
 
-    /// Merge some of the parts into one folder, to be merged with the others later.
+    /// Combine some of the parts in one folder, to merge with the others later.
     #[arg(long)]
     partial: bool,
 
-    /// Replace what is there.
+    /// Replace an existing package or folder.
     #[arg(long)]
     force: bool,
 
-    /// Threads that encode [default: one a core].
+    /// Number of encoding threads [default: one per core].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
-    /// Say nothing but errors.
+    /// Print only errors.
     #[arg(short, long)]
     quiet: bool,
 

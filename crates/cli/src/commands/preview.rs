@@ -21,7 +21,7 @@ use crate::words::{one_line, table, title};
 /// Characters of a text shown in the table.
 const CELL: usize = 160;
 
-/// Show the first 20 records as they would be written, or those of a package.
+/// Show the first 20 records that would be written, or those of a package.
 #[derive(Args)]
 pub struct Preview {
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub struct Preview {
     #[command(flatten)]
     records: Records,
 
-    /// Write a line of JSON for each item that cannot be read or is left out to this file.
+    /// Write to this file one line of JSON for each item that cannot be read or is left out.
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
 
@@ -47,11 +47,11 @@ pub struct Preview {
 /// How records are shown.
 #[derive(Args)]
 pub struct Showing {
-    /// As JSON: the records, and the findings where there are some, in one object.
+    /// Print one JSON object with the records and any findings.
     #[arg(long, conflicts_with = "lines")]
     json: bool,
 
-    /// The records alone, a line of JSON each.
+    /// Print only the records, as one line of JSON each.
     #[arg(long)]
     lines: bool,
 }
@@ -96,7 +96,7 @@ impl Showing {
         }))
     }
 
-    /// Shows records, and what was found in the conversations that they were made of.
+    /// Shows records, and the findings in the conversations from which they were made.
     pub fn show(&self, records: &[String], found: Option<Found<'_>>) -> Result<ExitCode, Failure> {
         let mut out = std::io::stdout().lock();
         if self.lines {

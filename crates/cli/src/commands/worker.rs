@@ -24,7 +24,7 @@ pub struct Worker {
     #[arg(long)]
     once: bool,
 
-    /// Say nothing but errors.
+    /// Print only errors.
     #[arg(short, long)]
     quiet: bool,
 

@@ -19,7 +19,7 @@ use crate::wire;
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct Intake {
-    /// The import format, if it is not to be found out from the content.
+    /// Import format; detected from the content by default.
     pub from: Option<String>,
     /// Who owns the items that do not say who does; nobody, if not said.
     pub owner: Option<String>,
