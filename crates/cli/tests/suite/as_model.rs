@@ -81,6 +81,6 @@ fn templates_and_tokenizers_that_are_none_are_refused() {
     refused(&["nowhere.jinja"], "cannot read `nowhere.jinja`");
     refused(&["m", "--tokenizer", "gpt2"], "no tokenizer `gpt2`");
     refused(&["m", "--tokenizer", "m/tokenizer_config.json"], "tokenizer: ");
-    refused(&["m", "--to", "history"], "rows of `history` hold no chats");
+    refused(&["m", "--to", "history"], "`--as-model` cannot read chats from rows of `history`");
     place.refused(&["preview", "in.jsonl", "--as-model"], "--template");
 }
