@@ -12,14 +12,14 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::{ItemKind, Purpose, RunSelection, RunSource, RunStatus};
 use retort_service::{
     Cursor, ExportRequest, Flow, FlowParts, Latency, RunBar, RunCharts, RunPage, RunSummary,
-    Service, data, file,
+    Service, file,
 };
 use serde::Deserialize;
 
 use super::filtering::{Choices, days, sought};
 use super::flows::{Words, path, shown_id, words};
 use super::frame::{Frame, Posted, Visit};
-use super::options;
+use super::options::{self, Given};
 use super::runs::{status_class, took};
 use super::taken::{Path, Query};
 use super::words::{count, day, moment, purpose_name, sentence, span};
@@ -551,20 +551,21 @@ impl Form {
             .collect()
     }
 
-    /// The data formats that take runs.
-    fn data_formats(&self) -> Vec<(&'static str, bool)> {
-        data::FORMATS
-            .iter()
-            .filter(|format| format.items().contains(&ItemKind::Run))
-            .map(|format| (format.name(), format.name() == self.data_format))
-            .collect()
+    /// The options, by their names.
+    fn given(&self) -> Given {
+        [
+            ("purpose", &self.purpose),
+            ("node", &self.node),
+            ("data_format", &self.data_format),
+            ("file_format", &self.file_format),
+        ]
+        .map(|(name, text)| (name.to_owned(), text.clone()))
+        .into()
     }
 
-    fn file_formats(&self) -> Vec<(&'static str, bool)> {
-        file::FORMATS
-            .iter()
-            .map(|format| (format.name(), format.name() == self.file_format))
-            .collect()
+    /// The values of an option for runs.
+    fn offered(&self, option: &str) -> Vec<options::Offered> {
+        options::offered(option, &self.given(), ItemKind::Run)
     }
 
     fn is_all(&self) -> bool {
@@ -583,14 +584,7 @@ impl Form {
                 Problem::bad_request(format!("the limit is a number of runs, not `{text}`"))
             })?),
         };
-        let given = [
-            ("purpose", &self.purpose),
-            ("node", &self.node),
-            ("data_format", &self.data_format),
-            ("file_format", &self.file_format),
-        ];
-        let given = given.map(|(name, text)| (name.to_owned(), text.clone()));
-        let making = wire::Making(options::asked(&given.into())?);
+        let making = wire::Making(options::asked(&self.given())?);
         let mut dataset = making.plan(&self.dataset_name, ItemKind::Run)?;
         if self.file_format.is_empty()
             && let Some(usual) = dataset.data_format.file_formats().first()
