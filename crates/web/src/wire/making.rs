@@ -43,28 +43,23 @@ pub(super) fn with_options(object: ObjectBuilder) -> ObjectBuilder {
 
 /// What the description says of an option.
 fn schema_of(option: &ExportOption) -> Object {
-    let described = |about: &str| format!("{about}. Default: {}.", option.default_words());
+    let mut about = option.about.to_owned();
     let schema = ObjectBuilder::new().default(option.default());
-    match option.values {
-        Values::Flag => {
-            schema.schema_type(Type::Boolean).description(Some(described(option.about)))
+    let schema = match option.values {
+        Values::Flag => schema.schema_type(Type::Boolean),
+        Values::Number(most) => {
+            schema.schema_type(Type::Integer).minimum(Some(0)).maximum(Some(most))
         }
-        Values::Number(most) => schema
-            .schema_type(Type::Integer)
-            .minimum(Some(0))
-            .maximum(Some(most))
-            .description(Some(described(option.about))),
-        Values::Text => schema.schema_type(Type::String).description(Some(described(option.about))),
+        Values::Text => schema.schema_type(Type::String),
         Values::Words(words) => {
             let words = words();
             let meanings: Vec<_> =
                 words.iter().map(|word| format!("`{}`: {}", word.name, word.about)).collect();
-            let about = format!("{} ({})", option.about, meanings.join("; "));
-            schema
-                .schema_type(Type::String)
-                .enum_values(Some(words.iter().map(|word| word.name)))
-                .description(Some(described(&about)))
+            about = format!("{about} ({})", meanings.join("; "));
+            let names = words.iter().map(|word| word.name);
+            schema.schema_type(Type::String).enum_values(Some(names))
         }
-    }
-    .build()
+    };
+    let about = format!("{about}. Default: {}.", option.default_words());
+    schema.description(Some(about)).build()
 }
