@@ -15,7 +15,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::UNIX_EPOCH;
@@ -23,7 +22,7 @@ use std::time::UNIX_EPOCH;
 use retort_formats::import::{self, Entry, ImportFormat, Refusal, Side, Sides};
 use retort_formats::package::{CARD, MANIFEST, Manifest};
 use retort_model::bounds::{FOLDER_DEPTH, ITEM_BYTES, REQUEST_UNPACKED_BYTES, ZSTD_WINDOW_BYTES};
-use retort_model::{Tally, Time};
+use retort_model::{Tally, Time, named};
 use serde::{Deserialize, Serialize};
 
 use self::beside::Beside;
@@ -195,56 +194,27 @@ pub enum PassedOver {
     NoItem,
 }
 
-impl FromStr for PassedOver {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|one| one.as_str() == text);
-        found.ok_or_else(|| format!("unknown reason `{text}` why a file is not read"))
-    }
-}
+named!(
+    PassedOver,
+    "reason to pass over a file",
+    NotAHistory = "not-a-history",
+    NotSupported = "not-supported",
+    Hidden = "hidden",
+    Macos = "macos-metadata",
+    Package = "retort-package",
+    Output = "output",
+    LinkOutside = "link-outside",
+    LinkLoop = "link-loop",
+    BrokenLink = "broken-link",
+    SameFile = "same-file",
+    RepeatedEntry = "repeated-entry",
+    TooDeep = "too-deep",
+    Special = "special-file",
+    SideFile = "side-file",
+    NoItem = "no-item"
+);
 
 impl PassedOver {
-    /// All of them.
-    pub const ALL: [Self; 15] = [
-        Self::NotAHistory,
-        Self::NotSupported,
-        Self::Hidden,
-        Self::Macos,
-        Self::Package,
-        Self::Output,
-        Self::LinkOutside,
-        Self::LinkLoop,
-        Self::BrokenLink,
-        Self::SameFile,
-        Self::RepeatedEntry,
-        Self::TooDeep,
-        Self::Special,
-        Self::SideFile,
-        Self::NoItem,
-    ];
-
-    /// The name as it is written in files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NotAHistory => "not-a-history",
-            Self::NotSupported => "not-supported",
-            Self::Hidden => "hidden",
-            Self::Macos => "macos-metadata",
-            Self::Package => "retort-package",
-            Self::Output => "output",
-            Self::LinkOutside => "link-outside",
-            Self::LinkLoop => "link-loop",
-            Self::BrokenLink => "broken-link",
-            Self::SameFile => "same-file",
-            Self::RepeatedEntry => "repeated-entry",
-            Self::TooDeep => "too-deep",
-            Self::Special => "special-file",
-            Self::SideFile => "side-file",
-            Self::NoItem => "no-item",
-        }
-    }
-
     /// The reason in words.
     pub fn words(name: &str) -> &'static str {
         match name {

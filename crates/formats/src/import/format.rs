@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::str::FromStr;
 
 use retort_json::{JsonError, Parser};
-use retort_model::{Conversation, Document, Item, NotUnderstood, Run, canonical::CanonicalError};
+use retort_model::canonical::CanonicalError;
+use retort_model::{Conversation, Document, Item, NotUnderstood, Run, named};
 
 use super::sniff::{Entry, Sniff};
 
@@ -234,44 +234,19 @@ pub enum Refusal {
     Unreadable,
 }
 
-impl FromStr for Refusal {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|one| one.as_str() == text);
-        found.ok_or_else(|| format!("unknown reason `{text}` why an item is refused"))
-    }
-}
-
-impl Refusal {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::NotUtf8,
-        Self::NotJson,
-        Self::UnknownShape,
-        Self::BadField,
-        Self::TooLarge,
-        Self::Entry,
-        Self::Damaged,
-        Self::Unsupported,
-        Self::Unreadable,
-    ];
-
-    /// The name as it is written in files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NotUtf8 => "not-utf8",
-            Self::NotJson => "not-json",
-            Self::UnknownShape => "unknown-shape",
-            Self::BadField => "bad-field",
-            Self::TooLarge => "too-large",
-            Self::Entry => "refused-entry",
-            Self::Damaged => "damaged",
-            Self::Unsupported => "not-supported",
-            Self::Unreadable => "unreadable",
-        }
-    }
-}
+named!(
+    Refusal,
+    "reason to refuse an item",
+    NotUtf8 = "not-utf8",
+    NotJson = "not-json",
+    UnknownShape = "unknown-shape",
+    BadField = "bad-field",
+    TooLarge = "too-large",
+    Entry = "refused-entry",
+    Damaged = "damaged",
+    Unsupported = "not-supported",
+    Unreadable = "unreadable"
+);
 
 impl ItemError {
     /// A fault at a byte of the item.

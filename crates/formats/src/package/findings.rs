@@ -3,7 +3,7 @@
 use std::io::{self, BufRead};
 
 use retort_json::write_string;
-use retort_model::ItemKind;
+use retort_model::{ItemKind, named};
 use serde::Deserialize;
 
 use super::manifest::{Finding, Manifest};
@@ -51,17 +51,15 @@ pub enum List {
     Warning,
 }
 
+named!(
+    List,
+    "list of findings",
+    Repaired = "repaired",
+    WouldBeRefused = "would-be-refused",
+    Warning = "warning"
+);
+
 impl List {
-    const ALL: [Self; 3] = [Self::Repaired, Self::WouldBeRefused, Self::Warning];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Repaired => "repaired",
-            Self::WouldBeRefused => "would-be-refused",
-            Self::Warning => "warning",
-        }
-    }
-
     fn of(self, manifest: &Manifest) -> &[Finding] {
         let records = &manifest.records;
         match self {
@@ -114,7 +112,7 @@ pub fn findings_differ(lines: impl BufRead, manifest: &Manifest) -> io::Result<V
     }
     // With how many lines there are for each.
     let counted = |list: List| list.of(manifest).iter().map(move |finding| (list, finding, 0u64));
-    let mut counts: Vec<_> = List::ALL.into_iter().flat_map(counted).collect();
+    let mut counts: Vec<_> = List::ALL.iter().copied().flat_map(counted).collect();
     let mut strays = 0u64;
     for line in lines.lines() {
         let line = line?;
