@@ -201,6 +201,21 @@ impl<'a> RawJson<'a> {
         Some(RawJson(Cow::Owned(out)))
     }
 
+    /// An array of these values.
+    pub fn array<'v, 'j: 'v>(
+        values: impl IntoIterator<Item = &'v RawJson<'j>>,
+    ) -> RawJson<'static> {
+        let mut out = String::from("[");
+        for value in values {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            out.push_str(value.as_str());
+        }
+        out.push(']');
+        RawJson(Cow::Owned(out))
+    }
+
     /// As [`parse`](RawJson::parse), borrowing from nothing.
     ///
     /// # Errors

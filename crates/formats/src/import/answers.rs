@@ -170,8 +170,7 @@ fn message_of(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Message<'stati
 }
 
 fn messages_of(items: &[RawJson<'_>], notes: &mut Notes) -> Option<Vec<Message<'static>>> {
-    let texts: Vec<_> = items.iter().map(RawJson::as_str).collect();
-    list_of(&RawJson::owned(&format!("[{}]", texts.join(","))).ok()?, notes)
+    list_of(&RawJson::array(items), notes)
 }
 
 /// The messages of a list of them.

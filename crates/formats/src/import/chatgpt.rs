@@ -132,7 +132,7 @@ fn conversation<'a>(
     }
     openai::account_for_messages(&conversation, notes);
     if !empty.is_empty() {
-        conversation.metadata.put("nodes_without_message".into(), list_of(&empty));
+        conversation.metadata.put("nodes_without_message".into(), RawJson::array(&empty));
     }
     Ok(conversation)
 }
@@ -294,7 +294,9 @@ impl<'a> Draft<'a> {
             message.reasoning = Some(std::mem::take(&mut self.thoughts).into());
         }
         if !self.kept.is_empty() {
-            message.metadata.put("thoughts".into(), list_of(&std::mem::take(&mut self.kept)));
+            message
+                .metadata
+                .put("thoughts".into(), RawJson::array(&std::mem::take(&mut self.kept)));
         }
     }
 
@@ -414,12 +416,6 @@ impl<'a> Node<'a> {
             message.put("parent", RawJson::string(&parent.decoded()));
         }
     }
-}
-
-/// A list of values.
-fn list_of(raws: &[RawJson<'_>]) -> RawJson<'static> {
-    let texts: Vec<_> = raws.iter().map(RawJson::as_str).collect();
-    RawJson::owned(&format!("[{}]", texts.join(","))).unwrap_or(RawJson::null())
 }
 
 /// How a message ended.

@@ -378,10 +378,7 @@ const SHOWN: [&str; 8] = [
 /// Adds a value to a list among fields.
 fn keep_in_list<'a>(fields: &mut Fields<'a>, name: &'static str, raw: &RawJson<'a>) {
     let before = fields.take(name).and_then(|list| fields::list(&list)).unwrap_or_default();
-    let texts: Vec<_> = before.iter().chain([raw]).map(RawJson::as_str).collect();
-    if let Ok(list) = RawJson::owned(&format!("[{}]", texts.join(","))) {
-        fields.put(name.into(), list);
-    }
+    fields.put(name.into(), RawJson::array(before.iter().chain([raw])));
 }
 
 /// What was sent along with a question: text that was taken out of files, and files.

@@ -66,7 +66,7 @@ impl ImportFormat for Preference {
         };
         fields.put("messages".into(), prompt);
         for (name, answer) in ["chosen", "rejected"].into_iter().zip(answers) {
-            fields.extend(answer.map(|answer| (name.into(), list(&answer))));
+            fields.extend(answer.map(|answer| (name.into(), RawJson::array(&answer))));
         }
         let text = RawJson::object(&fields).unwrap_or(RawJson::null()).into_cow();
         let mark = notes.mark();
@@ -86,11 +86,6 @@ fn messages<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
         Some(inner) => fields::list(&inner),
         None => fields::list(raw),
     }
-}
-
-fn list(messages: &[RawJson<'_>]) -> RawJson<'static> {
-    let texts: Vec<_> = messages.iter().map(RawJson::as_str).collect();
-    RawJson::owned(&format!("[{}]", texts.join(","))).unwrap_or(RawJson::null())
 }
 
 /// Whether all answers begin with a message that is no answer.
@@ -116,5 +111,5 @@ fn start_of(answers: &mut [Option<Vec<RawJson<'_>>>]) -> RawJson<'static> {
     for answer in &mut all {
         start = answer.drain(..alike.min(answer.len())).collect();
     }
-    list(&start)
+    RawJson::array(&start)
 }
