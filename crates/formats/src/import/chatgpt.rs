@@ -7,12 +7,13 @@
 
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{
-    Content, Conversation, Feedback, Fields, Message, Part, PartKind, Role, Status, ToolCall,
+    Conversation, Feedback, Fields, Message, Part, PartKind, Role, Status, ToolCall,
 };
 
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, SideFiles};
 use super::openai;
+use super::parts;
 use super::roles::role;
 use super::sniff::{Entry, Sniff};
 use super::tree::{Broken, Links, Tree};
@@ -382,7 +383,7 @@ fn turn<'a>(
     if who == Role::Tool {
         message.tool_call_id = call.map(Node::call_id);
     }
-    message.content = content_of(parts);
+    message.content = parts::content(parts);
     ended(&mut message, &map, &details);
     let weight = map.peek("weight").and_then(|raw| raw.as_str().parse::<f64>().ok());
     message.train = weight.map(|weight| weight != 0.0);
@@ -598,13 +599,5 @@ fn text_of<'a>(parts: &mut Vec<Part<'a>>) -> Text<'a> {
     match texts.len() {
         0 | 1 => texts.pop().unwrap_or_default(),
         _ => texts.iter().map(Text::decoded).collect::<String>().into(),
-    }
-}
-
-fn content_of(mut parts: Vec<Part<'_>>) -> Option<Content<'_>> {
-    match parts.as_mut_slice() {
-        [] => None,
-        [Part { kind: PartKind::Text, text, .. }] => text.take().map(Content::Text),
-        _ => Some(Content::Parts(parts)),
     }
 }

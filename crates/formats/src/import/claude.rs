@@ -6,7 +6,7 @@
 
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{
-    Content, Conversation, Feedback, Fields, Message, Part, PartKind, Role, Status, ToolCall,
+    Conversation, Feedback, Fields, Message, Part, PartKind, Role, Status, ToolCall,
 };
 
 use super::calls;
@@ -264,15 +264,10 @@ impl<'a> Spoken<'a> {
 
 impl<'a> Turn<'a> {
     fn finish(self) -> Message<'a> {
-        let Self { mut message, mut parts } = self;
-        match parts.as_mut_slice() {
-            [] => {}
-            [Part { kind: PartKind::Text, text, raw: None }] => {
-                message.content = text.take().map(Content::Text);
-            }
-            _ => message.content = Some(Content::Parts(parts)),
-        }
-        message
+        let Self { message, parts } = self;
+        // A result has its content already.
+        let content = parts::content(parts).or(message.content);
+        Message { content, ..message }
     }
 }
 

@@ -100,6 +100,15 @@ pub(super) fn content_of<'a>(
     Ok(Content::Parts(parts))
 }
 
+/// The content of these parts: none without any, and a text that stands alone as such.
+pub(super) fn content(mut parts: Vec<Part<'_>>) -> Option<Content<'_>> {
+    match parts.as_mut_slice() {
+        [] => None,
+        [Part { kind: PartKind::Text, text, raw: None }] => text.take().map(Content::Text),
+        _ => Some(Content::Parts(parts)),
+    }
+}
+
 /// Whether a list holds parts of a content, not data of any other kind: all are texts, or objects that say their type
 /// and hold something, or hold a text alone.
 pub(super) fn are_parts(list: &str) -> bool {
