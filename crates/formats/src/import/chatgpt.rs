@@ -207,17 +207,17 @@ fn grow<'a>(
             notes.unplaced(format!("{}.parent", path(id)), &RawJson::string(&parent.decoded()));
         }
     }
-    // Of each node, that of the call that waits for results.
-    let mut calls: Vec<Option<usize>> = vec![None; nodes.len()];
+    // Of each node, the id of the call that waits for results.
+    let mut calls: Vec<Option<Text<'a>>> = vec![None; nodes.len()];
     let mut drafts: Vec<Draft<'a>> = Vec::new();
     let mut empty = Vec::new();
     for at in tree.order() {
         let Some(node) = nodes.get(at) else { continue };
-        let call = tree.parent(at).and_then(|parent| calls.get(parent).copied().flatten());
+        let call = tree.parent(at).and_then(|parent| calls.get(parent).cloned().flatten());
         let turn = match node.message.as_ref().filter(|raw| !raw.is_null()) {
             Some(raw) => {
                 let mark = notes.mark();
-                let turn = turn(raw, node, call.and_then(|call| nodes.get(call)), notes);
+                let turn = turn(raw, node, call.as_ref(), notes);
                 notes.under(mark, || format!("{}.message", path(&node.links.id)));
                 turn
             }
@@ -225,8 +225,9 @@ fn grow<'a>(
         };
         if let Some(slot) = calls.get_mut(at) {
             *slot = match &turn {
-                Turn::Said(message, _) if !message.tool_calls.is_empty() => Some(at),
-                Turn::Said(message, _) if message.role != Role::Tool => None,
+                Turn::Said(message, _) if message.role != Role::Tool => {
+                    message.tool_calls.first().map(|call| call.id.clone())
+                }
                 _ => call,
             };
         }
@@ -334,11 +335,11 @@ const KNOWN: [&str; 6] = [
     "language",
 ];
 
-/// Reads the message of a node; `call` is the node of the call that it may answer.
+/// Reads the message of a node; `call` is the id of the call that it may answer.
 fn turn<'a>(
     raw: &RawJson<'a>,
     node: &Node<'a>,
-    call: Option<&Node<'a>>,
+    call: Option<&Text<'a>>,
     notes: &mut Notes,
 ) -> Turn<'a> {
     let Some(mut map) = FieldMap::of(raw, notes) else {
@@ -377,11 +378,12 @@ fn turn<'a>(
     let tool = recipient.filter(|one| !PEOPLE.iter().any(|name| one == *name) && !one.is_empty());
     if let Some(name) = tool.filter(|_| who == Role::Assistant) {
         map.take(&["recipient"], fields::json);
-        let (id, arguments) = (node.call_id(), text_of(&mut parts));
+        let id = map.peek("id").and_then(fields::id).unwrap_or_else(|| node.links.id.clone());
+        let arguments = text_of(&mut parts);
         message.tool_calls.push(ToolCall { id, name, arguments, metadata: Fields::new() });
     }
     if who == Role::Tool {
-        message.tool_call_id = call.map(Node::call_id);
+        message.tool_call_id = call.cloned();
     }
     message.content = parts::content(parts);
     ended(&mut message, &map, &details);
@@ -400,13 +402,6 @@ fn turn<'a>(
 }
 
 impl<'a> Node<'a> {
-    /// The id of the call that its message makes.
-    fn call_id(&self) -> Text<'a> {
-        let map = self.message.as_ref().and_then(|raw| FieldMap::of(raw, &mut Notes::default()));
-        let id = map.and_then(|map| map.peek("id").and_then(fields::id));
-        id.unwrap_or_else(|| self.links.id.clone())
-    }
-
     /// Keeps with its message which node it is and which it follows.
     fn keep_links(&self, message: &mut FieldMap<'a>) {
         let Links { id, parent, .. } = &self.links;
