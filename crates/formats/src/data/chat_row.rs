@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use retort_json::Value;
 
+use super::turns::results_in;
+
 /// A row as a chat.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChatRow {
@@ -156,14 +158,8 @@ fn calls_of<'a>(content: &'a str, called: &mut usize) -> Option<Vec<Value<'a>>> 
 
 /// The results in a message that answers `calls` calls.
 fn results_of(content: &str, calls: usize) -> Vec<String> {
-    let apart = match Value::parse(content) {
-        Ok(Value::Array(results)) if calls > 1 && results.len() == calls => results,
-        _ => return vec![content.to_owned()],
-    };
-    apart
-        .iter()
-        .map(|result| result.as_str().map_or_else(|| result.to_json(), str::to_owned))
-        .collect()
+    let apart = if calls > 1 { results_in(content) } else { None };
+    apart.filter(|results| results.len() == calls).unwrap_or_else(|| vec![content.to_owned()])
 }
 
 #[cfg(test)]

@@ -225,8 +225,7 @@ impl<'c> Row<'_, 'c> {
         let mut content = turn.text();
         if self.mends && self.options.fill && content.is_blank() {
             self.repairs.add_at(Repair::MarkedEmpty, turn.first);
-            let attached = turn.messages().any(|message| has_attachments(message));
-            content = if attached { "[attachment]".into() } else { "[empty]".into() };
+            content = if turn.has_attachments() { "[attachment]".into() } else { "[empty]".into() };
         }
         Spoken::new(role, content)
     }

@@ -326,10 +326,7 @@ fn warn(
     warnings: &mut Vec<Noted<Warning>>,
 ) {
     let messages = || turns.system.into_iter().chain(turns.turns.iter().flat_map(Turn::messages));
-    let is_empty = |turn: &&Turn<'_>| {
-        turn.side == Side::Question && turn.messages().all(|m| super::turns::is_blank(m))
-    };
-    let empty = turns.turns.iter().find(is_empty);
+    let empty = turns.turns.iter().find(|turn| turn.is_empty_question());
     for (warning, message) in [
         (Warning::TemplateMark, messages().find(|message| has_template_mark(message))),
         (Warning::AttachmentLeftBehind, messages().find(|message| has_attachments(message))),

@@ -130,6 +130,11 @@ impl<'c> Turn<'c> {
         joined.into()
     }
 
+    /// Whether it is a question that says nothing.
+    pub fn is_empty_question(&self) -> bool {
+        self.side == Side::Question && self.is_blank()
+    }
+
     fn is_blank(&self) -> bool {
         self.messages().all(|message| is_blank(message))
     }
@@ -139,7 +144,7 @@ impl<'c> Turn<'c> {
         self.messages().any(|message| message.train == Some(false))
     }
 
-    fn has_attachments(&self) -> bool {
+    pub fn has_attachments(&self) -> bool {
         self.messages().any(|message| has_attachments(message))
     }
 
@@ -579,8 +584,7 @@ impl<'c> Turns<'c> {
 
     /// Cuts questions that say nothing, with all that answers them.
     fn cut_empty_questions(&mut self, rules: Rules) {
-        let is_empty = |turn: &Turn<'_>| turn.side == Side::Question && turn.is_blank();
-        let mut empty = self.turns.iter().filter(|turn| is_empty(turn)).peekable();
+        let mut empty = self.turns.iter().filter(|turn| turn.is_empty_question()).peekable();
         if empty.peek().is_none() {
             return;
         }
@@ -593,7 +597,7 @@ impl<'c> Turns<'c> {
         let (mut cut, mut cuts) = (Vec::new(), false);
         for turn in turns {
             places.push(self.turns.len());
-            cuts = if turn.side == Side::Question { is_empty(&turn) } else { cuts };
+            cuts = if turn.side == Side::Question { turn.is_empty_question() } else { cuts };
             if cuts {
                 cut.extend(turn.messages().map(|message| (self.turns.len(), message)));
             } else {
@@ -671,11 +675,14 @@ impl<'c> Turns<'c> {
     }
 }
 
-/// The elements of a content that is a JSON array: texts as such, other values as their JSON text.
+/// The results that one message holds, as ShareGPT has them.
 pub(super) fn joined_results(message: &Message<'_>) -> Option<Vec<String>> {
-    let text = message.content.as_ref()?.text();
-    let text = text.decoded();
-    let Ok(Value::Array(items)) = Value::parse(&text) else { return None };
+    results_in(&message.content.as_ref()?.text().decoded())
+}
+
+/// The elements of a text that is a JSON array: texts as such, other values as their JSON text.
+pub(super) fn results_in(text: &str) -> Option<Vec<String>> {
+    let Ok(Value::Array(items)) = Value::parse(text) else { return None };
     let text_of = |item: &Value<'_>| item.as_str().map_or_else(|| item.to_json(), str::to_owned);
     Some(items.iter().map(text_of).collect())
 }
