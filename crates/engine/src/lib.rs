@@ -48,6 +48,8 @@ pub use receipt::{Origin, asked, asked_items, manifest};
 pub use seen::{IdHash, SeenIds, message_hasher};
 pub use sought::SoughtTexts;
 pub use source::search::{FoundText, Search, Searched};
-pub use source::{Input, Inputs, NamedInputs, PassedOver, ReadOptions, SourceName, files_of};
+pub use source::{
+    Input, Inputs, NamedInputs, PassedOver, ReadOptions, SourceName, files_of, is_packed,
+};
 pub use storage::{NewFile, Storage, StoredFile, hex};
 pub use verify::{Difference, Verified, read_through, rows_of, verify, verify_package};

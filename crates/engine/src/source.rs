@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use self::beside::Beside;
 use self::bytes::Budget;
-pub use self::bytes::refusal_of;
+pub use self::bytes::{is_packed, refusal_of};
 use self::open::{Expected, Opener, Place};
 use crate::disk::temporary_file;
 use crate::error::Error;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use retort_engine::Error as EngineError;
 use retort_engine::panics::point;
 use retort_engine::pipeline::{Nobody, Observer};
-use retort_engine::{Input, ReadOptions};
+use retort_engine::{Input, ReadOptions, is_packed};
 use retort_engine::{NewFile, Storage, hex, temporary_file};
 use retort_formats::import::{self, ImportFormat};
 use retort_model::bounds::NAME_CHARACTERS;
@@ -335,11 +335,6 @@ impl Service {
 /// What the audit log calls an import. It never forgets, so names of files are left to the job.
 fn import_object(job: Option<i64>) -> String {
     job.map_or_else(|| "files".to_owned(), |id| format!("job {id}"))
-}
-
-/// Whether bytes may unpack to many more: those of gzip, Zstandard and ZIP.
-fn is_packed(bytes: &[u8]) -> bool {
-    [&[0x1f, 0x8b][..], &[0x28, 0xb5, 0x2f, 0xfd], b"PK"].iter().any(|head| bytes.starts_with(head))
 }
 
 fn new_import<'n>(caller: &'n Caller, name: &'n str, plan: &'n str) -> NewImport<'n> {

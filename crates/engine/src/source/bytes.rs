@@ -135,6 +135,11 @@ pub(super) enum Packing {
 /// Bytes that tell what a file is: the first header of a tar archive.
 pub(super) const START_BYTES: usize = 512;
 
+/// Whether bytes may unpack to many more.
+pub fn is_packed(start: &[u8]) -> bool {
+    matches!(kind_of(start), Kind::Packed(_) | Kind::Zip | Kind::Parquet)
+}
+
 pub(super) fn kind_of(start: &[u8]) -> Kind {
     match start {
         [0x1f, 0x8b, ..] => Kind::Packed(Packing::Gzip),
@@ -399,6 +404,14 @@ mod tests {
                 assert_eq!(out, text, "{step} bytes at a time");
             }
         }
+    }
+
+    #[test]
+    fn packed_is_whatever_is_unpacked_to_be_read() {
+        let packed =
+            [&b"\x1f\x8b"[..], b"\x28\xb5\x2f\xfd", b"BZh91AY&SY", b"\xfd7zXZ\0", b"PK\x03\x04"];
+        assert!(packed.into_iter().chain([&b"PAR1"[..]]).all(is_packed));
+        assert!(![&b"{}"[..], b"", b"\xff\xfe{\0", b"%PDF"].into_iter().any(is_packed));
     }
 
     #[test]
