@@ -10,12 +10,13 @@ use retort_engine::pipeline::{Nobody, Observer};
 use retort_engine::{Input, ReadOptions, is_packed};
 use retort_engine::{NewFile, Storage, hex, temporary_file};
 use retort_formats::import::{self, ImportFormat};
-use retort_model::bounds::NAME_CHARACTERS;
+use retort_model::bounds::{NAME_CHARACTERS, PAGE_ITEMS};
 use retort_model::{Action, Grant, ItemKind, JobKind, JobState, Scope};
 use retort_store::{Job, NewImport, Stop};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::browse::with_next;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::import::{Destination, ImportPlan, ImportReport};
@@ -307,14 +308,21 @@ impl Service {
         let mut plans = Vec::new();
         for project in self.store.projects()? {
             let scope = Scope::person(project.id, creator);
-            let mut jobs = self.store.jobs(&scope, usize::MAX)?;
-            jobs.retain(|job| job.kind == JobKind::Import);
-            for job in jobs {
-                let mut kept = kept_of(&job)?;
-                kept.paths.clear();
-                // What is left of an upload is found under its key.
-                kept.upload = kept.upload.map(|(key, _)| (key, FORGOTTEN.to_owned()));
-                plans.push((job.id, json(&kept)?));
+            let mut after = None;
+            loop {
+                let page = self.store.job_page(&scope, Some(JobKind::Import), after, PAGE_ITEMS)?;
+                let (jobs, next) = with_next(page, |job| job.id);
+                for job in jobs {
+                    let mut kept = kept_of(&job)?;
+                    kept.paths.clear();
+                    // What is left of an upload is found under its key.
+                    kept.upload = kept.upload.map(|(key, _)| (key, FORGOTTEN.to_owned()));
+                    plans.push((job.id, json(&kept)?));
+                }
+                after = next;
+                if after.is_none() {
+                    break;
+                }
             }
         }
         Ok(self.store.forget_imports(FORGOTTEN, &plans)?)
