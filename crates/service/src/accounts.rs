@@ -328,7 +328,12 @@ impl Service {
         if !signed.is_ambient() {
             return Err(Error::Forbidden("a sign-in is connected by its person, not by a token"));
         }
-        let kept = self.store.password_of(signed.person().id)?;
+        self.check_current(signed.person(), password)
+    }
+
+    /// Refuses who does not know the password that an account has, if it has one.
+    pub(crate) fn check_current(&self, person: &Person, password: &str) -> Result<(), Error> {
+        let kept = self.store.password_of(person.id)?;
         if kept.is_some() && !is_password(password, kept.as_deref()) {
             return Err(Error::Choice("the current password is wrong".into()));
         }
@@ -584,10 +589,7 @@ impl Service {
         if signed.is_token() {
             return Err(Error::Forbidden("a password is set by who signed in, not by a token"));
         }
-        let kept = self.store.password_of(signed.person.id)?;
-        if kept.is_some() && !is_password(current.unwrap_or_default(), kept.as_deref()) {
-            return Err(Error::Choice("the current password is wrong".into()));
-        }
+        self.check_current(&signed.person, current.unwrap_or_default())?;
         let new = hash_password(new)?;
         let keep = match &signed.by {
             By::Session(secret) => Some(secret),

@@ -9,7 +9,6 @@ use crate::accounts::Signed;
 use crate::caller::{Caller, LOCAL, Origin};
 use crate::error::Error;
 use crate::export::prefix;
-use crate::secret::is_password;
 use crate::service::Service;
 
 impl Service {
@@ -51,10 +50,7 @@ impl Service {
             return Err(Error::Forbidden("an account is deleted by its person, not by a token"));
         }
         let person = signed.person();
-        let kept = self.store.password_of(person.id)?;
-        if kept.is_some() && !is_password(password.unwrap_or_default(), kept.as_deref()) {
-            return Err(Error::Choice("the current password is wrong".into()));
-        }
+        self.check_current(person, password.unwrap_or_default())?;
         self.remove_person(person, &person.name, origin)
     }
 
