@@ -51,10 +51,7 @@ impl Service {
     /// The store or the objects cannot be asked at all.
     pub fn doctor(&self, deep: bool, repair: bool) -> Result<Diagnosis, Error> {
         let rewritten = if repair { self.store.rewrite_bodies()? } else { 0 };
-        let rewrites = repair && self.store.is_rewrite_due()?;
-        if rewrites {
-            self.store.rewrite_file()?;
-        }
+        let is_file_rewritten = repair && self.store.rewrite_file_if_due()?;
         let mut diagnosis = Diagnosis {
             sizes: self.store.sizes()?.into_iter().map(|(name, n)| (name.to_owned(), n)).collect(),
             findings: self.store.check(deep, self.clock.now())?,
@@ -65,7 +62,7 @@ impl Service {
                 .mended
                 .push(format!("compressed {rewritten} bodies without a learnt dictionary"));
         }
-        if rewrites {
+        if is_file_rewritten {
             diagnosis.mended.push("rewrote the store's file without copies of purged rows".into());
         }
         let mut known = BTreeSet::new();

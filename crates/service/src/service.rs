@@ -387,7 +387,8 @@ impl Service {
             kept_from(notice_days),
             kept_from(audit_days),
         )?;
-        Ok(self.store.rewrite_file_if_due()?)
+        self.store.rewrite_file_if_due()?;
+        Ok(())
     }
 
     /// Refuses more than the quotas let a person and a project have.

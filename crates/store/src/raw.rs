@@ -111,7 +111,7 @@ impl crate::Store {
 
     /// Rewrites the file of a SQLite store: where SQLite moves rows from page to page, it leaves copies behind that
     /// deleting a row does not reach. Others cannot write meanwhile.
-    pub fn rewrite_file(&self) -> Result<(), Error> {
+    fn rewrite_file(&self) -> Result<(), Error> {
         if self.file().is_none() {
             return Ok(());
         }
@@ -128,9 +128,13 @@ impl crate::Store {
         Ok(self.read(|connection| connection.row(sql, &[], |row| row.text(0)))?.is_some())
     }
 
-    /// Rewrites the file if a purge left that to be done.
-    pub fn rewrite_file_if_due(&self) -> Result<(), Error> {
-        if self.is_rewrite_due()? { self.rewrite_file() } else { Ok(()) }
+    /// Rewrites the file if a purge left that to be done; whether it had.
+    pub fn rewrite_file_if_due(&self) -> Result<bool, Error> {
+        let is_due = self.is_rewrite_due()?;
+        if is_due {
+            self.rewrite_file()?;
+        }
+        Ok(is_due)
     }
 
     /// Rewrites a small file at once, and leaves a large one, and one that others write to, to a worker.
