@@ -168,10 +168,7 @@ impl crate::Store {
     ) -> Result<(Vec<Dataset>, bool), Error> {
         let mut statement = Statement::new(DATASET);
         statement.made_in(scope);
-        if let Some(after) = after {
-            statement.push(" AND id < ").int(after);
-        }
-        statement.push(" ORDER BY id DESC").at_most(most.saturating_add(1));
+        statement.newest_behind("id", after, most);
         let room = |one: &Dataset| {
             let node = one.node.as_deref().unwrap_or_default();
             room_of([&one.creator, &one.name, &one.purpose, node])

@@ -599,10 +599,7 @@ let who = (new.creator, new.person, new.needs);
         if let Some(kind) = kind {
             statement.push(" AND kind = ").text(kind.as_str());
         }
-        if let Some(after) = after {
-            statement.push(" AND id < ").int(after);
-        }
-        statement.push(" ORDER BY id DESC").at_most(most.saturating_add(1));
+        statement.newest_behind("id", after, most);
         let room = |job: &Job| {
             let report = job.report.as_ref().map_or(0, String::len);
             let error = job.error.as_deref().unwrap_or_default();

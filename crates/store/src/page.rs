@@ -22,6 +22,17 @@ pub(crate) fn room_of(texts: impl IntoIterator<Item = impl AsRef<str>>) -> usize
     ROW_BYTES + texts.into_iter().map(|text| room(text.as_ref())).sum::<usize>()
 }
 
+impl Statement {
+    /// Appends that a page holds the newest rows: the first behind the row of number `after`, or of all; one more than
+    /// `most`, as [`page_of`] takes them. `id` is the column of the numbers.
+    pub(crate) fn newest_behind(&mut self, id: &str, after: Option<i64>, most: usize) -> &mut Self {
+        if let Some(after) = after {
+            self.push(&format!(" AND {id} < ")).int(after);
+        }
+        self.push(&format!(" ORDER BY {id} DESC")).at_most(most.saturating_add(1))
+    }
+}
+
 /// The first rows, at most `most` of them and no more than [`PAGE_BYTES`] of what `room` says of each, but at least
 /// one; and whether there are more. The statement asks for one row more than `most`.
 pub(crate) fn page_of<T>(

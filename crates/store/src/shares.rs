@@ -176,10 +176,7 @@ impl crate::Store {
         if let Some(conversation) = conversation {
             statement.push(" AND s.conversation = ").int(conversation);
         }
-        if let Some(after) = after {
-            statement.push(" AND s.id < ").int(after);
-        }
-        statement.push(" ORDER BY s.id DESC").at_most(most.saturating_add(1));
+        statement.newest_behind("s.id", after, most);
         let read = |row: &Row<'_>| Ok(read_share(row, 0)?.0);
         let room = |share: &Share| {
             let title = share.title.as_deref().unwrap_or_default();
