@@ -80,7 +80,8 @@ impl Store {
             if wanted == Wanted::OfIdlePeople {
                 waiting.retain(|one| !one.is_busy);
             }
-            waiting.sort_by_key(|one| (one.is_busy, self.served.last(&one.asker), one.since));
+            waiting
+                .sort_by_cached_key(|one| (one.is_busy, self.served.last(&one.asker), one.since));
             for one in waiting {
                 // Another worker may have taken it meanwhile.
                 if let Some(job) = take(connection, &Which::FirstOf(&one.asker))? {
