@@ -59,6 +59,11 @@ pub(crate) fn share_as(share: String) {
     let _ = ASKER.try_with(|asker| *lock(&asker.share) = share);
 }
 
+/// Whose share this request's calls take from, if it has one.
+fn share() -> Option<String> {
+    ASKER.try_with(|asker| lock(&asker.share).clone()).ok()
+}
+
 /// Has `future`, which is to run as a task of its own, go on with the share and the memory of this request.
 pub(crate) fn continuing<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let asker = ASKER.try_with(Arc::clone).ok();
@@ -201,8 +206,7 @@ impl Gate {
     /// # Errors
     /// It took too long.
     pub(crate) async fn enter(&self) -> Result<Turn, Problem> {
-        let share = ASKER.try_with(|asker| lock(&asker.share).clone()).ok();
-        self.enter_as(share.as_deref(), 1).await
+        self.enter_as(share().as_deref(), 1).await
     }
 
     /// Waits for a turn that counts for as many as `weight` says. One that counts for more than anyone may have waits
@@ -368,7 +372,7 @@ impl Calls {
         is_slow: bool,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let share = ASKER.try_with(|asker| lock(&asker.share).clone()).ok();
+        let share = share();
         let has_used = |share: &String| self.used.is_too_much(share, Instant::now());
         let is_slow = is_slow || share.as_ref().is_some_and(has_used);
         let line = if is_slow { &self.slow } else { &self.quick };

@@ -17,7 +17,7 @@ use super::paging::{Page, Paged};
 use super::{Answer, Params, Problems, raw};
 use crate::app::App;
 use crate::blocking::take_memory;
-use crate::bounds::{BODY_COPIES, LARGE_BYTES};
+use crate::bounds::{BODY_COPIES, SLOW_BODY_BYTES};
 use crate::extract::{Json, Path, whole_body};
 use crate::problem::Problem;
 use crate::who::Asking;
@@ -287,7 +287,7 @@ async fn append(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    if request.body().size_hint().upper().is_none_or(|bytes| bytes >= LARGE_BYTES / BODY_COPIES) {
+    if request.body().size_hint().upper().is_none_or(|bytes| bytes >= SLOW_BODY_BYTES as u64) {
         // Of the conversation, too, which may be as large as any.
         take_memory((REQUEST_BYTES + SERVED_ITEM_BYTES) as u64 * BODY_COPIES).await?;
     }
