@@ -100,8 +100,15 @@ fn permanently(to: &str) -> Response {
 fn see_other(to: &str, cookie: Option<&str>) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(LOCATION, HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/")));
-    if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::from_str(cookie).ok()) {
-        headers.append(SET_COOKIE, cookie);
+    if let Some(cookie) = cookie {
+        set_cookie(&mut headers, cookie);
     }
     (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+/// Adds a cookie, unless it cannot stand in a header.
+fn set_cookie(headers: &mut HeaderMap, cookie: &str) {
+    if let Ok(cookie) = HeaderValue::from_str(cookie) {
+        headers.append(SET_COOKIE, cookie);
+    }
 }

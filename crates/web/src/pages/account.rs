@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::frame::OTHER_SESSION;
 use super::taken::{Form, Query};
 use super::words::sentence;
-use super::{see_other, show, show_public, trouble};
+use super::{see_other, set_cookie, show, show_public, trouble};
 use crate::api::account::{known_from, slow_down, slow_down_from};
 use crate::app::App;
 use crate::problem::Problem;
@@ -234,17 +234,13 @@ async fn begin_at_provider(
                 begin.keep
             );
             let mut headers = HeaderMap::new();
-            if let (Ok(there), Ok(cookie)) =
-                (HeaderValue::from_str(begin.url.as_str()), HeaderValue::from_str(&cookie))
-            {
+            if let Ok(there) = HeaderValue::from_str(begin.url.as_str()) {
                 headers.insert(LOCATION, there);
-                headers.insert(SET_COOKIE, cookie);
             }
-            let gone = (!connect).then(|| connecting_cookie("", 0));
-            for cookie in [Some(wanted_cookie(wanted(&to), 600)), gone].into_iter().flatten() {
-                if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-                    headers.append(SET_COOKIE, cookie);
-                }
+            set_cookie(&mut headers, &cookie);
+            set_cookie(&mut headers, &wanted_cookie(wanted(&to), 600));
+            if !connect {
+                set_cookie(&mut headers, &connecting_cookie("", 0));
             }
             (StatusCode::SEE_OTHER, headers).into_response()
         }
@@ -351,9 +347,7 @@ async fn back_from_provider(
     // What was kept for the way there and back has done its work.
     let gone = format!("{AT_PROVIDER}=; Path=/sign-in; Max-Age=0; HttpOnly; SameSite=Lax");
     for gone in [gone, wanted_cookie("", 0), connecting_cookie("", 0)] {
-        if let Ok(gone) = HeaderValue::from_str(&gone) {
-            response.headers_mut().append(SET_COOKIE, gone);
-        }
+        set_cookie(response.headers_mut(), &gone);
     }
     response
 }

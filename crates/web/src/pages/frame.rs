@@ -36,7 +36,8 @@ pub(super) struct Visit {
     /// Who looks, in whichever project.
     pub(super) signed: Signed,
     projects: Vec<String>,
-    csrf: String,
+    /// The session's token against requests of other pages; empty where a proxy vouches for whoever looks.
+    pub(super) csrf: String,
     base: String,
 }
 

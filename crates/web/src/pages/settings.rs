@@ -3,8 +3,7 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -13,12 +12,12 @@ use super::account::connecting_cookie;
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::taken::Query;
 use super::words::sentence;
-use super::{see_other, show, trouble};
+use super::{see_other, set_cookie, show, trouble};
 use crate::api::account::slow_down;
 use crate::app::App;
 use crate::extract::no_route;
 use crate::problem::Problem;
-use crate::who::{Visitor, cookie, cookie_name, csrf_of, session_cookie};
+use crate::who::{Visitor, session_cookie};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -70,6 +69,11 @@ fn page(app: &App, visit: &Visit, done: Option<String>, problem: Option<&Problem
     show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
 }
 
+/// Slows down who tries passwords. Tokens are refused anyway, and use up nobody's attempts.
+fn may_try(app: &App, visit: &Visit, visitor: &Visitor) -> Result<(), Problem> {
+    if visit.signed.is_ambient() { slow_down(app, visit.caller.name(), visitor) } else { Ok(()) }
+}
+
 #[derive(Deserialize)]
 struct NewPassword {
     #[serde(default)]
@@ -82,10 +86,7 @@ async fn password(
     visitor: Visitor,
     Posted { visit, form }: Posted<NewPassword>,
 ) -> Response {
-    // Tokens are refused anyway, and use up nobody's attempts.
-    if visit.signed.is_ambient()
-        && let Err(problem) = slow_down(&app, visit.caller.name(), &visitor)
-    {
+    if let Err(problem) = may_try(&app, &visit, &visitor) {
         return page(&app, &visit, None, Some(&problem));
     }
     let signed = visit.signed.clone();
@@ -130,15 +131,12 @@ struct WithPassword {
 async fn connect(
     State(app): State<App>,
     visitor: Visitor,
-    headers: HeaderMap,
     Posted { visit, form }: Posted<WithPassword>,
 ) -> Response {
     if app.oidc().is_none() {
         return no_route().await.into_response();
     }
-    if visit.signed.is_ambient()
-        && let Err(problem) = slow_down(&app, visit.caller.name(), &visitor)
-    {
+    if let Err(problem) = may_try(&app, &visit, &visitor) {
         return page(&app, &visit, None, Some(&problem));
     }
     let signed = visit.signed.clone();
@@ -147,12 +145,9 @@ async fn connect(
     if let Err(problem) = allowed.await {
         return page(&app, &visit, None, Some(&problem));
     }
-    let token = csrf_of(cookie(&headers, cookie_name(&app)).unwrap_or_default());
     let page = Settings { connects: true, ..of(&app, &visit) };
     let mut response = show(StatusCode::OK, &page);
-    if let Ok(cookie) = HeaderValue::from_str(&connecting_cookie(&token, 600)) {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
+    set_cookie(response.headers_mut(), &connecting_cookie(&visit.csrf, 600));
     response
 }
 
@@ -161,9 +156,7 @@ async fn delete_account(
     visitor: Visitor,
     Posted { visit, form }: Posted<WithPassword>,
 ) -> Response {
-    if visit.signed.is_ambient()
-        && let Err(problem) = slow_down(&app, visit.caller.name(), &visitor)
-    {
+    if let Err(problem) = may_try(&app, &visit, &visitor) {
         return page(&app, &visit, None, Some(&problem));
     }
     let signed = visit.signed.clone();

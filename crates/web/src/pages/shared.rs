@@ -3,8 +3,7 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use retort_service::Shared;
@@ -14,7 +13,7 @@ use super::conversation::{RoundShown, rounds};
 use super::records::Room;
 use super::taken::{Form, Path, Query};
 use super::words::{date, sentence};
-use super::{show_public, trouble};
+use super::{set_cookie, show_public, trouble};
 use crate::api::shared::{Knock, open_with, proof_name};
 use crate::app::App;
 use crate::who::Visitor;
@@ -85,9 +84,7 @@ async fn open_shared(
             let cookie =
                 format!("{name}={proof}; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax{secure}");
             let mut response = shown(&app, link, None, shared).await;
-            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-                response.headers_mut().append(SET_COOKIE, cookie);
-            }
+            set_cookie(response.headers_mut(), &cookie);
             response
         }
         Err(problem) if problem.kind().status == 401 => {
