@@ -106,6 +106,12 @@ fn see_other(to: &str, cookie: Option<&str>) -> Response {
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
+/// The status of a page that says what is wrong, or of one that has nothing to say.
+fn status_of(problem: Option<&Problem>) -> StatusCode {
+    let status = problem.map_or(200, |problem| problem.kind().status);
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 /// Adds a cookie, unless it cannot stand in a header.
 fn set_cookie(headers: &mut HeaderMap, cookie: &str) {
     if let Ok(cookie) = HeaderValue::from_str(cookie) {

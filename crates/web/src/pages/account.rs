@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::frame::OTHER_SESSION;
 use super::taken::{Form, Query};
 use super::words::sentence;
-use super::{see_other, set_cookie, show, show_public, trouble};
+use super::{see_other, set_cookie, show, show_public, status_of, trouble};
 use crate::api::account::{known_from, slow_down, slow_down_from};
 use crate::app::App;
 use crate::problem::Problem;
@@ -106,7 +106,7 @@ async fn sign_in(
             see_other(wanted(&to), Some(&session_cookie(&app, Some(&session))))
         }
         Err(problem) => {
-            let status = status_of(&problem);
+            let status = status_of(Some(&problem));
             let trouble = Some(sentence(problem.detail()));
             let has_provider = app.oidc().is_some();
             show_public(status, &SignInPage { to, name, trouble, has_provider })
@@ -142,10 +142,6 @@ async fn link_page() -> Response {
         only_looks: false,
     };
     show(StatusCode::OK, &page)
-}
-
-fn status_of(problem: &Problem) -> StatusCode {
-    StatusCode::from_u16(problem.kind().status).unwrap_or(StatusCode::FORBIDDEN)
 }
 
 async fn sign_in_by_link(
@@ -404,7 +400,7 @@ async fn confirm_identity(
         Err(problem) => {
             let trouble = Some(sentence(problem.detail()));
             let page = ConfirmPage { secret, to, name, takes_password, trouble };
-            show_public(status_of(&problem), &page)
+            show_public(status_of(Some(&problem)), &page)
         }
     }
 }
@@ -463,7 +459,7 @@ async fn invited(
     });
     match found.await {
         Ok(((project, invitation), person)) => {
-            let status = problem.as_ref().map_or(StatusCode::OK, status_of);
+            let status = status_of(problem.as_ref());
             let page = InvitationPage {
                 secret,
                 project: project.name,

@@ -16,7 +16,7 @@ use super::frame::{Frame, Nothing, Posted, Visit};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
 use super::words::{capital, count, moment, percent, purpose_name, quoted, sentence, size};
-use super::{see_other, show, trouble};
+use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -399,7 +399,7 @@ async fn whole(app: &App, visit: Visit, id: i64, problem: Option<Problem>) -> Re
         let dataset = service.dataset(&visit.caller, id)?;
         let mut package = service.open_dataset(&dataset)?;
         let records = preview_package(&mut package).map_err(Error::from)?;
-        let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+        let status = status_of(problem.as_ref());
         let manifest = package.manifest();
         let page = Whole {
             frame,
@@ -409,7 +409,7 @@ async fn whole(app: &App, visit: Visit, id: i64, problem: Option<Problem>) -> Re
             manifest: serde_json::to_string_pretty(manifest).unwrap_or_default(),
             trouble: problem.map(|problem| sentence(problem.detail())),
         };
-        Ok(show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page))
+        Ok(show(status, &page))
     });
     seen.await.unwrap_or_else(|problem| trouble(&problem))
 }

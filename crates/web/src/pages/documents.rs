@@ -4,7 +4,6 @@ use askama::Template;
 use axum::Router;
 use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Request, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use futures_util::StreamExt;
@@ -21,7 +20,7 @@ use super::import::short;
 use super::options;
 use super::taken::{Path, Query};
 use super::words::{count, moment, sentence, size};
-use super::{see_other, show, trouble};
+use super::{see_other, show, status_of, trouble};
 use crate::api::documents::kept;
 use crate::app::App;
 use crate::problem::Problem;
@@ -130,7 +129,7 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
-    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let status = status_of(problem.as_ref());
     let shown = List {
         frame,
         rows: page.documents.iter().map(Row::of).collect(),
@@ -141,7 +140,7 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         has_any: all > 0,
         trouble: problem.map(|problem| sentence(problem.detail())),
     };
-    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &shown)
+    show(status, &shown)
 }
 
 #[derive(Debug, Deserialize)]
@@ -222,7 +221,7 @@ async fn opened(
     problem: Option<Problem>,
 ) -> Response {
     let frame = visit.frame("documents");
-    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let status = status_of(problem.as_ref());
     let after = opening.after;
     let seen = app.call(move |service| {
         let document = service.document(&visit.caller, &id, opening.source.as_deref())?;
@@ -273,7 +272,7 @@ async fn opened(
         datasets,
         trouble: problem.map(|problem| sentence(problem.detail())),
     };
-    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+    show(status, &page)
 }
 
 /// Keeps the file of a form as the original of a document.

@@ -21,7 +21,7 @@ use super::options::{self, Field, Given, Offered};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
 use super::words::{capital, count, day, percent, quoted, sentence, size};
-use super::{see_other, show, trouble};
+use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::extract::Json;
 use crate::problem::{Problem, kinds};
@@ -243,7 +243,7 @@ async fn configure(app: &App, visit: Visit, form: Form, problem: Option<Problem>
         Ok(total) => total,
         Err(problem) => return trouble(&problem),
     };
-    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let status = status_of(problem.as_ref());
     let text = problem.as_ref().map(|problem| sentence(problem.detail()));
     let is_of_name = problem.is_some_and(|problem| {
         std::ptr::eq(problem.kind(), &kinds::NAME_TAKEN)
@@ -253,7 +253,7 @@ async fn configure(app: &App, visit: Visit, form: Form, problem: Option<Problem>
     let selected = count(total);
     let more = options::fields(&form.given, ItemKind::Conversation, OWN);
     let page = DatasetForm { frame, more, form, total, selected, trouble, name_trouble };
-    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+    show(status, &page)
 }
 
 /// What is to be chosen.

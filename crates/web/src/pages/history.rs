@@ -23,7 +23,7 @@ use super::options::{self, Given};
 use super::runs::{status_class, took};
 use super::taken::{Path, Query};
 use super::words::{count, day, moment, purpose_name, sentence, span};
-use super::{see_other, show, trouble};
+use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::wire;
@@ -665,7 +665,7 @@ async fn set(
             nodes.push((node.clone(), about, *node == form.node));
         }
     }
-    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let status = status_of(problem.as_ref());
     let page = Settings {
         frame,
         words,
@@ -677,7 +677,7 @@ async fn set(
         form,
         trouble: problem.map(|problem| sentence(problem.detail())),
     };
-    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+    show(status, &page)
 }
 
 async fn proceed(

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::frame::{Frame, Nothing, OTHER_SESSION, Posted, Visit, wants_json};
 use super::taken::Path;
 use super::words::{capital, count, moment, percent};
-use super::{see_other, show, trouble};
+use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::extract::Json;
 use crate::problem::Problem;
@@ -137,7 +137,7 @@ async fn upload(State(app): State<App>, request: Request) -> Response {
         Err(problem) if uploaded.jobs.is_empty() => return trouble(&problem),
         Err(problem) => {
             uploaded.troubles.push(problem.detail().to_owned());
-            StatusCode::from_u16(problem.kind().status).unwrap_or(StatusCode::BAD_REQUEST)
+            status_of(Some(&problem))
         }
     };
     match uploaded.jobs.as_slice() {

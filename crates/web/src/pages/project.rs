@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::frame::{Frame, Nothing, PROJECT, Posted, Visit};
 use super::taken::{Path, Query};
 use super::words::{moment, sentence};
-use super::{see_other, show, trouble};
+use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::outgoing::check_url;
 use crate::problem::Problem;
@@ -106,7 +106,7 @@ async fn people(
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
-    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let status = status_of(problem.as_ref());
     let page = Project {
         frame,
         members: members
@@ -139,7 +139,7 @@ async fn people(
         made,
         trouble: problem.map(|problem| sentence(problem.detail())),
     };
-    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+    show(status, &page)
 }
 
 #[derive(Debug, Deserialize)]
@@ -248,7 +248,7 @@ async fn programs(
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
-    let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+    let status = status_of(problem.as_ref());
     let about = |grant: Grant| match grant {
         Grant::Read => "list and read conversations",
         Grant::Write => "import, edit and delete conversations",
@@ -277,7 +277,7 @@ async fn programs(
         made,
         trouble: problem.map(|problem| sentence(problem.detail())),
     };
-    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+    show(status, &page)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -426,10 +426,10 @@ async fn to_delete(app: &App, visit: &Visit, problem: Option<Problem>) -> Respon
     let caller = visit.caller.clone();
     match app.call(move |service| service.belongings(&caller)).await {
         Ok(has) => {
-            let status = problem.as_ref().map_or(200, |problem| problem.kind().status);
+            let status = status_of(problem.as_ref());
             let trouble = problem.map(|problem| problem.detail().to_owned());
             let page = DeletePage { frame: visit.frame("project"), has: has.into(), trouble };
-            show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+            show(status, &page)
         }
         Err(problem) => trouble(&problem),
     }

@@ -12,7 +12,7 @@ use super::account::connecting_cookie;
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::taken::Query;
 use super::words::sentence;
-use super::{see_other, set_cookie, show, trouble};
+use super::{see_other, set_cookie, show, status_of, trouble};
 use crate::api::account::slow_down;
 use crate::app::App;
 use crate::extract::no_route;
@@ -63,10 +63,10 @@ fn of(app: &App, visit: &Visit) -> Settings {
 }
 
 fn page(app: &App, visit: &Visit, done: Option<String>, problem: Option<&Problem>) -> Response {
-    let status = problem.map_or(200, |problem| problem.kind().status);
+    let status = status_of(problem);
     let trouble = problem.map(|problem| sentence(problem.detail()));
     let page = Settings { done, trouble, ..of(app, visit) };
-    show(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), &page)
+    show(status, &page)
 }
 
 /// Slows down who tries passwords. Tokens are refused anyway, and use up nobody's attempts.
