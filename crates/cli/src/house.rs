@@ -19,6 +19,7 @@ use retort_web::wire;
 use crate::client::Client;
 use crate::commands::Failure;
 use crate::config::{Opened, request_key};
+use crate::pages::{all_of, first_of};
 
 /// A store that lies here, or a server.
 pub enum House {
@@ -217,18 +218,10 @@ impl House {
 
     pub fn jobs(&self, most: usize, everyone: bool) -> Result<Vec<wire::Job>, Failure> {
         match self {
-            Self::Here(opened) => {
-                let (mut jobs, mut after) = (Vec::<wire::Job>::new(), None);
-                loop {
-                    let wanted = most.saturating_sub(jobs.len()).clamp(1, bounds::PAGE_ITEMS);
-                    let (page, next) = opened.service.jobs(&opened.caller, after, wanted)?;
-                    jobs.extend(page.iter().map(wire::Job::from));
-                    after = next;
-                    if after.is_none() || jobs.len() >= most {
-                        return Ok(jobs);
-                    }
-                }
-            }
+            Self::Here(opened) => first_of(most, |after, wanted| {
+                let (page, next) = opened.service.jobs(&opened.caller, after, wanted)?;
+                Ok((page.iter().map(wire::Job::from).collect(), next))
+            }),
             Self::There(client) => Ok(client.jobs(most, everyone)?),
         }
     }
@@ -416,22 +409,16 @@ impl House {
 impl House {
     /// All of them, the newest first.
     pub fn shares(&self) -> Result<Vec<wire::Share>, Failure> {
-        let mut all: Vec<wire::Share> = Vec::new();
-        let mut after = None;
-        loop {
-            let page = match self {
-                Self::Here(opened) => {
-                    let (page, next) = opened.service.shares(&opened.caller, after, SHARES)?;
-                    wire::Shares { shares: page.iter().map(Into::into).collect(), next }
-                }
-                Self::There(client) => client.shares(after)?,
-            };
-            all.extend(page.shares);
-            after = page.next;
-            if after.is_none() {
-                return Ok(all);
+        all_of(|after| match self {
+            Self::Here(opened) => {
+                let (page, next) = opened.service.shares(&opened.caller, after, SHARES)?;
+                Ok((page.iter().map(Into::into).collect(), next))
             }
-        }
+            Self::There(client) => {
+                let page = client.shares(after)?;
+                Ok((page.shares, page.next))
+            }
+        })
     }
 
     pub fn share(&self, asked: wire::NewShare) -> Result<wire::Share, Failure> {

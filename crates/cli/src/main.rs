@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod house;
 mod options;
+mod pages;
 mod progress;
 mod words;
 

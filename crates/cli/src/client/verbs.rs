@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Client, ClientError, Query};
+use crate::pages::{all_of, first_of};
 
 /// Ids that one address names, at most: with their escapes they fit what servers read of one.
 pub(super) const IDS_PER_ADDRESS: usize = 40;
@@ -222,19 +223,12 @@ impl Client {
         most: usize,
         everyone: bool,
     ) -> Result<Vec<wire::Job>, ClientError> {
-        let (mut jobs, mut after) = (Vec::new(), None);
-        loop {
-            let wanted = most.saturating_sub(jobs.len()).clamp(1, bounds::PAGE_ITEMS);
-            let mut query = vec![("limit", wanted.to_string())];
-            query.extend(everyone.then(|| ("everyone", "true".to_owned())));
-            query.extend(after.map(|id: i64| ("after", id.to_string())));
+        first_of(most, |after, wanted| {
+            let mut query = page_behind(after, everyone);
+            query.push(("limit", wanted.to_string()));
             let page: wire::Jobs = self.get(&[jobs_place(kind)], query)?;
-            jobs.extend(page.jobs);
-            after = page.next;
-            if after.is_none() || jobs.len() >= most {
-                return Ok(jobs);
-            }
-        }
+            Ok((page.jobs, page.next))
+        })
     }
 
     /// The newest jobs that the token lets one see.
@@ -274,18 +268,10 @@ impl Client {
     }
 
     pub fn datasets(&self, everyone: bool) -> Result<Vec<wire::Dataset>, ClientError> {
-        let (mut datasets, mut after) = (Vec::new(), None);
-        loop {
-            let mut query = Query::new();
-            query.extend(everyone.then(|| ("everyone", "true".to_owned())));
-            query.extend(after.map(|id: i64| ("after", id.to_string())));
-            let page: wire::Datasets = self.get(&["datasets"], query)?;
-            datasets.extend(page.datasets);
-            after = page.next;
-            if after.is_none() {
-                return Ok(datasets);
-            }
-        }
+        all_of(|after| {
+            let page: wire::Datasets = self.get(&["datasets"], page_behind(after, everyone))?;
+            Ok((page.datasets, page.next))
+        })
     }
 
     pub fn dataset(&self, id: i64) -> Result<wire::Dataset, ClientError> {
@@ -394,6 +380,12 @@ fn jobs_place(kind: JobKind) -> &'static str {
         JobKind::Import => "imports",
         JobKind::Export => "exports",
     }
+}
+
+/// Which page of a list, as a query says it.
+fn page_behind(after: Option<i64>, everyone: bool) -> Query<'static> {
+    let everyone = everyone.then(|| ("everyone", "true".to_owned()));
+    everyone.into_iter().chain(after.map(|id| ("after", id.to_string()))).collect()
 }
 
 /// A selection as a query says it.
