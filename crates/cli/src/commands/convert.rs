@@ -128,16 +128,25 @@ impl Convert {
             eprintln!("error: {stopped}");
             return Ok(ExitCode::from(STOPPED));
         }
-        let report = report?;
-        if !writing.quiet {
-            let what = if plan.part.is_some() { "part" } else { "package" };
-            summary(&report, what, began.elapsed(), &mut std::io::stderr().lock())?;
-        }
-        if writing.json {
-            write!(std::io::stdout().lock(), "{}", report.manifest.to_json())?;
-        }
-        Ok(exit_code(report.account.read, report.account.refused))
+        let what = if plan.part.is_some() { "part" } else { "package" };
+        finish(&report?, what, (writing.quiet, writing.json), began.elapsed())
     }
+}
+
+/// Prints what came of a run, unless it is to be `quiet`, and its receipt as JSON if that is asked for.
+pub fn finish(
+    report: &Report,
+    what: &str,
+    (quiet, json): (bool, bool),
+    took: Duration,
+) -> Result<ExitCode, Failure> {
+    if !quiet {
+        summary(report, what, took, &mut std::io::stderr().lock())?;
+    }
+    if json {
+        write!(std::io::stdout().lock(), "{}", report.manifest.to_json())?;
+    }
+    Ok(exit_code(report.account.read, report.account.refused))
 }
 
 /// A flag that is set when the person wants the command to stop. If the command does not stop soon, the process ends,
@@ -198,7 +207,7 @@ fn name_of(output: &Path) -> Result<DatasetName, Failure> {
 }
 
 /// Prints what was found, and where the package or part is.
-pub fn summary(
+fn summary(
     report: &Report,
     what: &str,
     took: Duration,

@@ -1,6 +1,5 @@
 //! `retort merge`.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -9,7 +8,7 @@ use clap::Args;
 use retort_service::{EngineError, MergePlan, Merged, merge};
 use serde_json::json;
 
-use super::convert::{exit_code, stops_writing, summary};
+use super::convert::{finish, stops_writing};
 use super::{Failure, STOPPED, print_json};
 use crate::args::threads;
 use crate::progress::Bar;
@@ -67,13 +66,7 @@ impl Merge {
         }
         match merged? {
             Merged::Package(report) => {
-                if !self.quiet {
-                    summary(&report, "package", began.elapsed(), &mut std::io::stderr().lock())?;
-                }
-                if self.json {
-                    write!(std::io::stdout().lock(), "{}", report.manifest.to_json())?;
-                }
-                Ok(exit_code(report.account.read, report.account.refused))
+                finish(&report, "package", (self.quiet, self.json), began.elapsed())
             }
             Merged::Parts { output, numbers, count } => {
                 if !self.quiet {
