@@ -427,18 +427,18 @@ impl ConvertPlan {
         }
     }
 
-    /// Whether what is asked can be done in parts.
+    /// Checks that this conversion can be done in parts.
     fn check_part(&self, inputs: &Inputs) -> Result<(), Error> {
         if self.part.is_none() {
             return Ok(());
         }
         if self.selection.limit.is_some() {
-            let why = "`--limit` counts the items of all parts, so it cannot go with `--part`; leave one of them out";
+            let why = "`--limit` counts the items of all parts, so it cannot be used with `--part`; leave out one of them";
             return Err(Error::Choice(why.into()));
         }
         match inputs.readable_once() {
             Some(name) => Err(Error::Choice(format!(
-                "{name} can be read only once, so not by each part; write it to a file, or leave `--part` out"
+                "{name} can be read only once, but each part has to read it; write it to a file, or leave out `--part`"
             ))),
             None => Ok(()),
         }

@@ -22,7 +22,7 @@ const ARCHIVE: &str = "package.zip";
 /// What was at the output, until the new package is there.
 const REPLACED: &str = "replaced";
 
-/// A package being written beside its final place. What is not published is removed.
+/// A package that is being written next to its final path. It is removed unless it is published.
 pub struct Draft {
     output: PathBuf,
     /// The temporary folder.
@@ -37,7 +37,7 @@ impl Draft {
     pub fn begin_parts(output: &Path, force: bool) -> Result<Self, Error> {
         if is_zip(output) {
             return Err(Error::Choice(format!(
-                "a part is a folder, so `{}` is no name for it; `retort merge` makes the archive",
+                "cannot write a part to `{}`: parts are folders; `retort merge` can write an archive",
                 output.display()
             )));
         }

@@ -68,7 +68,7 @@ pub enum Error {
         reason: String,
     },
     /// A folder that holds no part of an export, or a damaged one.
-    #[error("`{}` is no whole part of an export: {reason}", path.display())]
+    #[error("`{}` is not a complete part of an export: {reason}", path.display())]
     NotAPart {
         /// The folder.
         path: PathBuf,

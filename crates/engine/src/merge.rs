@@ -105,7 +105,7 @@ impl Found {
             if !differences.is_empty() {
                 return Err(Error::Choice(format!(
                     "`{}` and `{}` are parts of different exports, as they differ in {}; make both with the same \
-                     release, options and inputs (also in the time of the newest change, or set SOURCE_DATE_EPOCH)",
+                     release, options and inputs (and the same newest modification time, or set SOURCE_DATE_EPOCH)",
                     first.display(),
                     folder.display(),
                     differences.join(", ")
@@ -126,8 +126,8 @@ impl Found {
                 return Ok(());
             }
             return Err(Error::Choice(format!(
-                "part {number} in `{}` differs from part {number} in `{}`; leave out the one whose inputs were others, or \
-                 that was made before `--repeats`",
+                "part {number} in `{}` differs from part {number} in `{}`; leave out the one that was made from other \
+                 inputs or before `--repeats`",
                 folder.display(),
                 there.folder.display()
             )));
@@ -136,7 +136,7 @@ impl Found {
         Ok(())
     }
 
-    /// Holds all files against their sizes and hashes.
+    /// Compares all files with their sizes and hashes.
     fn check_files(&self) -> Result<(), Error> {
         for part in self.parts.values() {
             let storage = Folder::new(part.folder.clone());
@@ -226,8 +226,8 @@ impl Found {
         let more =
             if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
         Err(Error::Choice(format!(
-            "of {} parts these are missing: {}{more}; name them, too, or merge what is there into one folder for later \
-             with `--partial`",
+            "of {} parts these are missing: {}{more}; add them, or use `--partial` to combine these parts in one folder \
+             and merge the rest later",
             self.count,
             some.join(", ")
         )))
@@ -243,8 +243,8 @@ impl Found {
             let extent = part.kept.delta.extent;
             if extent.continues.is_some_and(|items| items != last_items) {
                 return Err(not_a_part(format!(
-                    "part {number} does not begin where the one before it ends, as an input changed in between; make \
-                     all parts again"
+                    "part {number} does not begin where the part before it ends, because an input changed in \
+                     between; make all parts again"
                 )));
             }
             if !part.kept.delta.is_empty() {
@@ -300,8 +300,8 @@ impl Found {
         let mut out = std::fs::File::create(&path).map_err(fail)?;
         io::copy(&mut kept, &mut out).and_then(|_| out.flush()).map_err(fail)?;
         Err(Error::Choice(format!(
-            "ids are repeated in several parts, so these have to be made again: {}; `{}` says what becomes of each \
-             item: give it to `retort convert` with `--repeats`, beside the same `--part` and options, then merge again",
+            "ids are repeated in several parts, so these have to be made again: {}; `{}` has the decision on each item: \
+             run `retort convert` with the same `--part` and options and with `--repeats` and that file, then merge again",
             outdated.join(", "),
             path.display()
         )))
@@ -344,7 +344,7 @@ fn check_file(folder: &Path, file: &DataFile, bytes: u64, sha256: &str) -> Resul
     if (bytes, sha256) == (file.bytes, &*file.sha256) {
         return Ok(());
     }
-    let reason = format!("`{}` is not as it was written; make the part again", file.path);
+    let reason = format!("`{}` has changed since it was written; make the part again", file.path);
     Err(Error::NotAPart { path: folder.to_owned(), reason })
 }
 

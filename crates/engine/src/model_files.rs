@@ -73,7 +73,7 @@ fn add_named(files: &mut TemplateFiles, folder: &Path) -> Result<(), Error> {
 /// Reads a tokenizer: a `tokenizer.json`, the folder of a model, or the name of a built-in one.
 ///
 /// # Errors
-/// A file that can't be read, or that is no tokenizer.
+/// A file that can't be read, or that is not a tokenizer.
 pub fn read_tokenizer(name: &str) -> Result<Tokenizer, Error> {
     let path = Path::new(name);
     if let Some(tokenizer) = Tokenizer::built_in(name).filter(|_| !path.exists()) {
@@ -82,7 +82,7 @@ pub fn read_tokenizer(name: &str) -> Result<Tokenizer, Error> {
     if !path.exists() {
         let built_in = BUILT_IN.join("` and `");
         return Err(Error::Choice(format!(
-            "no tokenizer `{name}`: name a `tokenizer.json`, the folder that holds one, or one of `{built_in}`"
+            "no tokenizer `{name}`: give a `tokenizer.json`, a folder that contains one, or one of `{built_in}`"
         )));
     }
     let path = if path.is_dir() { path.join(TOKENIZER) } else { path.to_owned() };

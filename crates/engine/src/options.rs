@@ -273,7 +273,8 @@ pub static OPTIONS: &[ExportOption] = &[
     .told(Told::Never),
     ExportOption::package(
         "findings",
-        "List each repair and warning in `findings.jsonl`, with the record and its position in the input; without it, only the counts and first ids are kept, in the receipt",
+        "List each repair and warning in `findings.jsonl`, with the record and its position in the input; without it, \
+         only the counts and first ids are kept, in the receipt",
         Values::Flag,
         flag!(findings),
     ),

@@ -1,6 +1,6 @@
-//! Parts of an export on disk. A part is a folder with what it kept of its items and, written last, [`PART`]: the plan
-//! it was made by, its counts, and the size and hash of each file. Some parts can be merged to one folder, too, which
-//! then has the files of each.
+//! Parts of an export on disk. A part is a folder with the batches of its items and [`PART`], which is written last: the
+//! plan by which it was made, its counts, and the size and hash of each file. Several parts can also be merged into one
+//! folder, which then has the files of each.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
@@ -23,17 +23,17 @@ use crate::sorter::{Sorter, read_row, write_row};
 use crate::source::{Inputs, PassedOver, ReadOptions};
 use crate::storage::{Folder, HashingFile, Storage, StoredFile, hex};
 
-/// The file that says what a folder has parts of.
+/// The file that describes the parts in a folder.
 pub const PART: &str = "part.json";
 
 /// The batches of a part, in their order.
 pub const BATCHES: &str = "batches";
-/// What repeated ids are decided on by.
+/// Ids and versions of the items, by which `merge` decides on repeated ids.
 pub const ITEMS: &str = "items";
 /// The verdicts on repeated ids that were followed, in the order of the items.
 pub const VERDICTS: &str = "verdicts";
 
-/// All that the bytes of a dataset depend on. Parts of one dataset have the same.
+/// Everything that the bytes of a dataset depend on. All parts of a dataset have the same one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeptPlan {
@@ -52,12 +52,12 @@ pub struct KeptPlan {
     passed_over: Vec<Finding>,
 }
 
-/// Of the inputs what is known before they are read.
+/// What is known about the inputs before they are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct KeptInputs {
     files: u64,
     bytes: u64,
-    /// Of the names and sizes of all files.
+    /// Hash of the names and sizes of all files.
     sha256: String,
 }
 
@@ -339,7 +339,7 @@ pub fn decisions(path: &Path, plan: &KeptPlan, part: PartNumber) -> Result<Decis
     let head = head.and_then(|head| serde_json::from_slice::<RepeatsHead>(&head).ok());
     if head.is_none_or(|head| head.plan_sha256 != plan.sha256() || head.parts != part.count) {
         return Err(Error::Choice(format!(
-            "`{}` is not about repeated ids in parts of this plan and these inputs; `retort merge` writes such a file",
+            "`{}` has no decisions on repeated ids for parts of this plan and these inputs; use the file that `retort merge` wrote",
             path.display()
         )));
     }

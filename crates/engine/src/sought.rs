@@ -35,10 +35,10 @@ pub struct SoughtTexts {
 }
 
 impl SoughtTexts {
-    /// Reads texts, one on each line; empty lines are skipped.
+    /// Reads one text per line; empty lines are skipped.
     ///
     /// # Errors
-    /// There is none, one is too short to be looked for or not UTF-8, or all together are too long.
+    /// There is no text, a text is too short to search for or not UTF-8, or all texts together are too long.
     pub fn read(name: &str, input: &mut dyn BufRead) -> Result<Self, Error> {
         let mut bytes = Vec::new();
         let most = TEXTS_BYTES as u64 + 1;
@@ -46,7 +46,9 @@ impl SoughtTexts {
         input.take(most).read_to_end(&mut bytes).map_err(fail)?;
         if bytes.len() > TEXTS_BYTES {
             let most = TEXTS_BYTES >> 20;
-            return Err(Error::Choice(format!("`{name}`: more than {most} MiB; give fewer texts")));
+            return Err(Error::Choice(format!(
+                "`{name}` is larger than {most} MiB; search for fewer texts at a time"
+            )));
         }
         let mut sought = Self {
             texts: Vec::new(),
@@ -60,13 +62,15 @@ impl SoughtTexts {
                 .map_err(|_| Error::Choice(format!("`{name}`: line {line} is not UTF-8")))?;
             if !text.trim().is_empty() && !sought.add(line, text.trim()) {
                 return Err(Error::Choice(format!(
-                    "`{name}`: line {line} has fewer than {LEAST_BYTES} bytes in a row without quote or backslash, which \
-                     any large file has by chance; give a longer text"
+                    "`{name}`: line {line} needs at least {LEAST_BYTES} bytes in a row without a quote or backslash, as any \
+                     large file contains shorter texts by chance; use a longer text"
                 )));
             }
         }
         if sought.texts.is_empty() {
-            return Err(Error::Choice(format!("`{name}`: no text; give one on each line")));
+            return Err(Error::Choice(format!(
+                "`{name}` contains no text; write one text per line"
+            )));
         }
         Ok(sought)
     }

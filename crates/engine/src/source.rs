@@ -233,8 +233,8 @@ impl PassedOver {
             }
             "too-deep" => "too many folders deep",
             "special-file" => "a device, socket or the like",
-            "side-file" => "a part of an archive without conversations, such as `user.json`",
-            "no-item" => "it belongs to a conversation that is not here",
+            "side-file" => "a file of an export without conversations, such as `user.json`",
+            "no-item" => "it belongs to a conversation that is not among the inputs",
             _ => "",
         }
     }

@@ -178,7 +178,7 @@ fn what_cannot_be_merged_is_refused_by_name() {
     merge(&["p1", "p2", "p3", "other"], "differ in dataset");
     part("1/2", "half", &[]);
     merge(&["p1", "half"], "differ in number of parts");
-    merge(&["in"], "`in` is no whole part of an export: `part.json`");
+    merge(&["in"], "`in` is not a complete part of an export: `part.json`");
     // The same part of the same plan, but an input changed: nothing but its bytes tells.
     let text = chats(8000);
     place.file("in/a.jsonl", text.replacen("answer", "ANSWER", 1));
@@ -194,7 +194,7 @@ fn what_cannot_be_merged_is_refused_by_name() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&batches, bytes).unwrap();
-    merge(&["p1", "p2", "p3"], "`00002/batches` is not as it was written");
+    merge(&["p1", "p2", "p3"], "`00002/batches` has changed since it was written");
 }
 
 /// Seconds since 1970 of a time of this century, as text.
@@ -218,14 +218,17 @@ fn what_cannot_be_cut_into_parts_is_refused_with_what_to_do_instead() {
     );
     refused(&["-", "--part", "1/2"], "standard input can be read only once");
     refused(&["in.jsonl", "--repeats", "r"], "--part");
-    refused(&["in.jsonl", "--part", "1/2", "--repeats", "in.jsonl"], "is not about repeated ids");
+    refused(
+        &["in.jsonl", "--part", "1/2", "--repeats", "in.jsonl"],
+        "has no decisions on repeated ids",
+    );
     place.refused(&["convert", "in.jsonl", "--part", "1/2", "-o", "p.zip"], "a part is a folder");
     let half = json!({"conversation_id": "c", "rounds": [{"round": 1, "node_name": "start",
         "messages": [{"role": "user", "content": "q"}]}]});
     place.file("halves.jsonl", lines([half]));
     refused(
         &["halves.jsonl", "--from", "mcp-agent-graph", "--part", "1/2"],
-        "joined from several texts",
+        "assembled from several places",
     );
 }
 

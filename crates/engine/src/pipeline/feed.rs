@@ -217,11 +217,11 @@ impl InputsFeed<'_> {
     }
 }
 
-/// Items that are joined from fragments, which other parts may hold, are in no part.
+/// Fragments of an item may be in several parts, so none of them could join the item.
 fn cannot_be_cut(label: &str) -> Error {
     Error::Choice(format!(
-        "items of `{label}` are joined from several texts, which may be anywhere in the inputs, so they cannot be \
-         converted in parts; leave `--part` out"
+        "items of `{label}` are assembled from several places, which may be anywhere in the inputs, so they cannot be \
+         converted in parts; leave out `--part`"
     ))
 }
 

@@ -31,7 +31,7 @@ impl FromStr for PartNumber {
             .filter(|&(number, count)| (1..=count).contains(&number) && count <= PARTS)
             .map(|(number, count)| Self { number, count })
             .ok_or_else(|| {
-                format!("`{text}` is no part: the second of seven is `2/7`, and there are at most {PARTS}")
+                format!("`{text}` is not a part; write `2/7` for the second of seven parts, with at most {PARTS} parts")
             })
     }
 }

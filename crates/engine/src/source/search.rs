@@ -197,7 +197,7 @@ impl<'s> Search<'s> {
         depth: usize,
     ) -> io::Result<()> {
         if depth > ARCHIVE_DEPTH {
-            self.not_searched(place, "it is packed too deep");
+            self.not_searched(place, "it is in too many nested archives");
             return Ok(());
         }
         let start = start_of(input)?;
@@ -271,7 +271,7 @@ impl<'s> Search<'s> {
     fn foreign(&mut self, place: &str, what: &str) {
         // Its pages are searched for frames.
         if what != "an SQLite database" {
-            self.not_searched(place, &format!("searched as it lies: {what} is not unpacked"));
+            self.not_searched(place, &format!("searched without unpacking: it is {what}"));
         }
     }
 }

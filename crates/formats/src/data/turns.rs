@@ -183,12 +183,15 @@ fn why_not_to_learn(message: &Message<'_>) -> Option<LeftOut> {
 /// Why a record is left out in which a call is only text.
 fn call_in_words(message: &Message<'_>) -> LeftOut {
     let start: String = message.words().decoded().chars().take(60).collect();
-    LeftOut::new(Reason::CallWithoutTool, format!("the call says `{}`", start.escape_debug()))
+    LeftOut::new(
+        Reason::CallWithoutTool,
+        format!("the call is written as `{}`", start.escape_debug()),
+    )
 }
 
 /// Why an answer is not to be learnt that rests on what the row does not carry.
 fn needs_attachment() -> LeftOut {
-    LeftOut::new(Reason::NeedsAttachment, "pictures, sound or files came before it")
+    LeftOut::new(Reason::NeedsAttachment, "it follows images, sound or files")
 }
 
 /// What a tool gave back, with its error.

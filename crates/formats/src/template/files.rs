@@ -35,7 +35,7 @@ impl TemplateFiles {
     /// not there yet.
     ///
     /// # Errors
-    /// A file that is not JSON, or whose `chat_template` is neither a text nor a list of named texts.
+    /// A file that is not JSON, or whose `chat_template` is neither a string nor a list of named templates.
     pub fn add_config(&mut self, text: &str) -> Result<(), TemplateError> {
         let config = Value::parse(text)?;
         for name in SPECIAL_TOKENS {
@@ -69,14 +69,14 @@ impl TemplateFiles {
                     add(
                         name,
                         text.ok_or_else(|| {
-                            TemplateError::of("`chat_template` has an entry that is no text")
+                            TemplateError::of("`chat_template` has an entry that is not a string")
                         })?,
                     );
                 }
             }
             Some(_) => {
                 return Err(TemplateError::of(
-                    "`chat_template` is neither a text nor a list of named texts",
+                    "`chat_template` is neither a string nor a list of named templates",
                 ));
             }
         }
@@ -121,7 +121,7 @@ impl Templates {
         let Some(source) = files.templates.get(name) else {
             let names: Vec<&str> = files.templates.keys().map(String::as_str).collect();
             return Err(TemplateError::of(match names.as_slice() {
-                [] => "no chat template here: a `.jinja` file, or a `tokenizer_config.json` with `chat_template`, is needed".to_owned(),
+                [] => "no chat template found: a `.jinja` file or a `tokenizer_config.json` with `chat_template` is needed".to_owned(),
                 names => format!("no template `{name}`; choose one of: {}", names.join(", ")),
             }));
         };
