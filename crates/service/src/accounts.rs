@@ -139,11 +139,11 @@ impl Unknown {
     fn for_people(self) -> &'static str {
         match self {
             Self::NoAddress => {
-                "your organisation's sign-in gave no e-mail address; ask whoever runs this server for a one-time link"
+                "your organisation's sign-in gave no e-mail address; ask your administrator for a one-time link"
             }
             Self::NotVerified | Self::NotSaid => {
-                "your organisation's sign-in did not confirm that your e-mail address is yours; ask whoever runs this \
-                 server for a one-time link, and connect this sign-in in your settings"
+                "your organisation's sign-in has not verified your e-mail address; ask your administrator for a \
+                 one-time link, then connect this sign-in in your settings"
             }
             Self::NoAccount | Self::Disabled => {
                 "nobody here is known by your e-mail address; ask an owner of your project for an invitation"
@@ -319,14 +319,16 @@ impl Service {
         Ok(ThroughProvider::SignedIn(session))
     }
 
-    /// Whether someone may connect a provider's sign-in to their account: it outlives a new password, so that takes the
-    /// one that they have.
+    /// Checks that a person may connect a provider's sign-in to their account. It stays connected when the password
+    /// changes, so they must give their current password.
     ///
     /// # Errors
     /// They are not signed in by a session, or the password is wrong.
     pub fn may_connect_identity(&self, signed: &Signed, password: &str) -> Result<(), Error> {
         if !signed.is_ambient() {
-            return Err(Error::Forbidden("a sign-in is connected by its person, not by a token"));
+            return Err(Error::Forbidden(
+                "a token cannot connect a sign-in; sign in with a browser",
+            ));
         }
         self.check_current(signed.person(), password)
     }
@@ -340,11 +342,11 @@ impl Service {
         Ok(())
     }
 
-    /// Connects an identity that a provider vouches for to the account of whoever is signed in. What the provider says of
-    /// addresses does not matter: whoever is here has shown who they are, by a password or a link.
+    /// Connects the identity that a provider returned to the account of the signed-in person. Whether the provider has
+    /// verified the address does not matter, as the person has already signed in with a password or a link.
     ///
     /// # Errors
-    /// Another account has it.
+    /// It is connected to another account.
     pub fn connect_identity(
         &self,
         signed: &Signed,
@@ -356,7 +358,7 @@ impl Service {
         match self.store.add_identity(identity.issuer, identity.subject, person.id) {
             Err(retort_store::Error::NameTaken(_)) => {
                 self.note_sign_in(Some(&person.name), &how, true, origin)?;
-                Err(Error::Conflict("another account here has this sign-in".into()))
+                Err(Error::Conflict("this sign-in is already connected to another account".into()))
             }
             done => {
                 done?;
@@ -805,9 +807,9 @@ impl Service {
             if is_new && !(person.is_proved || person.is_confirmed) {
                 let name = &person.name;
                 return Err(Error::Conflict(format!(
-                    "the account `{name}` was made through an invitation to another project, and whoever invited them may \
-                     have its password: give them a one-time link (`retort users link {name}`), and add them once they \
-                     have used it"
+                    "the account `{name}` was created through an invitation to another project, and the person who invited \
+                     them may know its password: give them a one-time link (`retort users link {name}`), and add them \
+                     after they have used it"
                 )));
             }
             self.store.set_role(caller.project.id, person.id, Some(role), self.clock.now())?;

@@ -63,7 +63,7 @@ impl Service {
                 .push(format!("compressed {rewritten} bodies without a learnt dictionary"));
         }
         if is_file_rewritten {
-            diagnosis.mended.push("rewrote the store's file without copies of purged rows".into());
+            diagnosis.mended.push("rewrote the store's file to erase copies of purged rows".into());
         }
         let mut known = BTreeSet::new();
         for project in self.store.projects()? {

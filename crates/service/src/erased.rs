@@ -31,10 +31,10 @@ impl Service {
         self.search_rows(&mut search)?;
         let names = self.dataset_names()?;
         if self.store.is_rewrite_due()? {
-            let why = "a purge left compressed copies that cannot be unpacked; `retort doctor --repair` erases them";
+            let why = "a purge left compressed copies that cannot be decompressed; `retort doctor --repair` erases them";
             search.not_searched(&self.store.location(), why);
         }
-        // A file of SQLite is not opened beside a connection to it: closing it would end that one's locks.
+        // Close our idle connections first: closing a second handle to a SQLite file would release their locks.
         self.store.rest();
         self.search_files(&mut search);
         self.search_objects(&mut search, &names)?;
@@ -69,7 +69,7 @@ impl Service {
     /// The files of the database.
     fn search_files(&self, search: &mut Search<'_>) {
         if self.store.file().is_none() {
-            let why = "the files of PostgreSQL; name its data folder, archived logs and dumps with `--also`";
+            let why = "PostgreSQL's own files; give its data folder, archived logs and dumps with `--also`";
             search.not_searched(&self.store.location(), why);
         }
         for path in self.store.files() {
@@ -104,11 +104,14 @@ impl Service {
                 }
             }
         }
-        search.not_searched(self.objects.location(), "earlier versions that the service keeps");
+        search.not_searched(
+            self.objects.location(),
+            "earlier versions of objects that the storage service keeps",
+        );
         Ok(())
     }
 
-    /// What datasets are called, by where their objects lie.
+    /// Names of datasets, by the prefix of their objects.
     fn dataset_names(&self) -> Result<BTreeMap<String, String>, Error> {
         let mut names = BTreeMap::new();
         for project in self.store.projects()? {
@@ -139,10 +142,10 @@ fn walk(search: &mut Search<'_>, path: &Path, named: &dyn Fn(&Path) -> String, d
                 Err(error) => fail(search, &error.to_string()),
             }
         }
-        Ok(metadata) if metadata.is_dir() => fail(search, "it is too deep"),
+        Ok(metadata) if metadata.is_dir() => fail(search, "it is too many folders deep"),
         Ok(metadata) if metadata.is_file() => search_path(search, &named(path), path),
         Ok(metadata) if metadata.is_symlink() => {
-            fail(search, "it is a link; name what it leads to with `--also`");
+            fail(search, "it is a link; give its target with `--also`");
         }
         // Sockets and pipes hold nothing.
         Ok(_) => {}
@@ -171,7 +174,7 @@ fn search_path(search: &mut Search<'_>, place: &str, path: &Path) {
     }
 }
 
-/// The bodies of a copy of a store, which are unpacked whole only through SQLite.
+/// The bodies of a copy of a store. Only SQLite can read large ones completely.
 fn search_copy(search: &mut Search<'_>, place: &str, path: &Path) {
     let searched = Store::open_existing(&path.to_string_lossy()).and_then(|copy| {
         copy.each_body(&mut |key, line| match line {
@@ -180,11 +183,11 @@ fn search_copy(search: &mut Search<'_>, place: &str, path: &Path) {
         })
     });
     if let Err(error) = searched {
-        search.not_searched(place, &format!("large bodies are not unpacked: {error}"));
+        search.not_searched(place, &format!("large bodies could not be decompressed: {error}"));
     }
 }
 
-/// A dump in the format of PostgreSQL's tools, which unpack it.
+/// A dump made by `pg_dump`, read through `pg_restore`.
 fn search_dump(search: &mut Search<'_>, place: &str, path: &Path) {
     let mut restore = Command::new("pg_restore");
     restore.arg("--file=-").arg(path).stdin(Stdio::null()).stderr(Stdio::null());
@@ -194,11 +197,11 @@ fn search_dump(search: &mut Search<'_>, place: &str, path: &Path) {
         }
         match running.wait()?.success() {
             true => Ok(()),
-            false => Err(io::Error::other("it failed")),
+            false => Err(io::Error::other("it ended with an error")),
         }
     });
     if let Err(error) = searched {
-        let why = format!("a dump is unpacked by `pg_restore`, which cannot be run: {error}");
+        let why = format!("`pg_restore`, which reads dumps, failed: {error}");
         search.not_searched(place, &why);
     }
 }

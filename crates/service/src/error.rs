@@ -54,7 +54,7 @@ pub enum Error {
     /// More than are allowed at a time.
     #[error("{0}")]
     TooMany(String),
-    /// Others take so much memory that there is none for something this large.
+    /// Other requests hold too much memory for something this large.
     #[error("the server is reading too many large items at once")]
     NoMemory,
     /// Someone else changed it meanwhile, or it is under way.

@@ -27,7 +27,7 @@ pub(super) fn range(from: Option<&str>, before: Option<&str>) -> Result<DateRang
 pub(super) fn bounded(ids: &[String], search: &[String]) -> Result<(), Problem> {
     if ids.len() > IDS_PER_REQUEST {
         return Err(Problem::bad_request(format!(
-            "at most {IDS_PER_REQUEST} ids; a filter means as many as match"
+            "at most {IDS_PER_REQUEST} ids; use a filter to select more"
         )));
     }
     check_search(search).map_err(Problem::bad_request)

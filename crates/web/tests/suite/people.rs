@@ -361,10 +361,7 @@ async fn addresses_that_a_provider_does_not_verify_count_where_the_operator_trus
                     continue;
                 }
                 let text = reply.text();
-                assert!(
-                    text.contains("did not confirm that your e-mail address is yours"),
-                    "{text}"
-                );
+                assert!(text.contains("has not verified your e-mail address"), "{text}");
                 let (who, how) = refused_sign_ins(house).await.remove(0);
                 assert!(who == new && how.contains(reason), "{who} {how}");
                 assert!(how.contains(provider.issuer()), "{how}");
@@ -428,7 +425,13 @@ async fn a_sign_in_that_proves_no_address_is_connected_by_who_is_here() {
         let done = house.ask("GET", &path).by(&ann).header("cookie", &cookies).send().await;
         let location = "/settings?connected=true";
         assert_eq!((done.status, done.header("location")), (303, location), "{}", done.text());
-        assert!(house.get(location, &ann).await.text().contains("through your organisation now"));
+        assert!(
+            house
+                .get(location, &ann)
+                .await
+                .text()
+                .contains("You can now sign in with your organisation")
+        );
 
         let reply = through_provider(house).await;
         let who = As::Session(reply.session().unwrap());
