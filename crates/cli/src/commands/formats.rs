@@ -87,17 +87,70 @@ impl Formats {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+    use std::{env, fs};
+
     use super::*;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats.md");
+    const START: &str = "<!-- import formats -->\n";
+    const END: &str = "<!-- end of import formats -->\n";
+    const WIDTH: usize = 120;
+
+    /// The part of the docs on import formats, as their list has it.
+    fn import_formats() -> String {
+        let mut part = String::from("| format | where it comes from |\n|---|---|\n");
+        for format in import::FORMATS {
+            writeln!(part, "| `{}` | {} |", format.name(), format.about()).unwrap();
+        }
+        for format in import::FORMATS {
+            writeln!(part, "\n### `{}`\n", format.name()).unwrap();
+            format.notes().lines().for_each(|line| wrap(line, &mut part));
+        }
+        part
+    }
+
+    /// Breaks a line between its words.
+    fn wrap(line: &str, into: &mut String) {
+        let indent = if line.starts_with("- ") { "  " } else { "" };
+        let mut width = 0;
+        for word in line.split(' ') {
+            let length = word.chars().count();
+            if width > 0 && width + 1 + length > WIDTH {
+                into.push('\n');
+                into.push_str(indent);
+                width = indent.len();
+            } else if width > 0 {
+                into.push(' ');
+                width += 1;
+            }
+            into.push_str(word);
+            width += length;
+        }
+        into.push('\n');
+    }
+
+    #[test]
+    fn the_docs_have_every_import_format() {
+        let page = fs::read_to_string(PAGE).unwrap();
+        let (before, rest) = page.split_once(START).unwrap();
+        let (there, after) = rest.split_once(END).unwrap();
+        let part = import_formats();
+        if env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(PAGE, format!("{before}{START}{part}{END}{after}")).unwrap();
+        } else {
+            assert_eq!(there, part, "docs/formats.md is not what the import formats say");
+        }
+    }
 
     #[test]
     fn the_page_on_formats_names_every_format_as_the_lists_do() {
         let page = include_str!("../../../../docs/formats.md");
-        let import = import::FORMATS.iter().map(|f| format!("| `{}` | {} |", f.name(), f.about()));
         let data = data::FORMATS.iter().map(|f| {
             format!("| `{}` | {} | {} |", f.name(), f.about(), f.file_formats().join(", "))
         });
         let file = file::FORMATS.iter().map(|f| format!("| `{}` | {} |", f.name(), f.about()));
-        for row in import.chain(data).chain(file) {
+        for row in data.chain(file) {
             assert!(page.lines().any(|line| line == row), "docs/formats.md lacks: {row}");
         }
     }

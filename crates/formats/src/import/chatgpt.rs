@@ -33,6 +33,17 @@ impl ImportFormat for ChatGpt {
         "ChatGPT's data export: its ZIP archive, or `conversations.json` from it"
     }
 
+    fn notes(&self) -> &'static str {
+        "In ChatGPT, Settings → Data controls → Export data sends a ZIP archive; give it to Retort as it is, or \
+         unpack it. Regenerated answers and edited questions are sibling rounds, and what was shown last is the \
+         path. Calls of the code interpreter, browsing and other tools become calls with the id of their message, \
+         as the export has none, and what the tool said next becomes their results; code stays as it was written. \
+         Thoughts become the reasoning of the answer behind them, custom instructions and memories a system \
+         message, images, audio and attached files parts without their bytes. Ratings in `message_feedback.json` \
+         become feedback. Whatever else a message or conversation has (citations, safe URLs, …) is kept as \
+         metadata, also nodes without a message or with an empty system message."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         let has_nodes = |path: &[&str]| {
             ["message", "parent", "children"]

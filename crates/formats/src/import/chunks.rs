@@ -26,6 +26,15 @@ impl ImportFormat for Chunks {
         "chunks of documents, one a row, with their embeddings: JSON Lines or Parquet"
     }
 
+    fn notes(&self) -> &'static str {
+        "Rows of one document are those with the same `document_id`, else `s3_path`, `url` or \
+         `readable_filename`; its chunks go by `chunk_index`, where each has one of its own. Where the rows of a \
+         document stand apart, also in several files, all are first brought together in a temporary file as large \
+         as they are; whether they do is seen from the first 64 MB. Should a document go on only behind that, \
+         what comes late is told as repeated and not taken: sort such rows by document. Any Parquet file is read \
+         as the JSON lines that its rows are, so that datasets in the other shapes come in from Parquet, too."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         sniff.has("text")
             && (sniff.has("embedding") || sniff.has("vector") || sniff.has("chunk_index"))

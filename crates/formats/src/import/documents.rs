@@ -21,6 +21,11 @@ impl ImportFormat for Documents {
         "documents with their chunks and embeddings, one a line, as UIUC.chat exports them"
     }
 
+    fn notes(&self) -> &'static str {
+        "`contexts` (or `chunks`) are the chunks, each with `text`, `pagenumber`, `timestamp`, `chunk_index` and \
+         `embedding`; what else stands there is kept. `embedding_model` names who made the embeddings."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         let has = |names: &[&str]| names.iter().any(|name| sniff.has(name));
         has(&["contexts", "chunks"])

@@ -17,6 +17,10 @@ pub trait ImportFormat: Sync {
     /// Where such histories come from, in one line.
     fn about(&self) -> &'static str;
 
+    /// The section on it in `docs/formats.md`, in Markdown: what it reads, how a person gets such a file, what is kept and
+    /// what is dropped, and what the reader was written from where no specification is public.
+    fn notes(&self) -> &'static str;
+
     /// Whether an item is one of this format.
     fn recognises(&self, sniff: &Sniff<'_>) -> bool;
 

@@ -25,6 +25,11 @@ impl ImportFormat for McpAgentGraph {
         "mcp-agent-graph's documents: chat, agent and graph conversations, metadata and runs joined or apart"
     }
 
+    fn notes(&self) -> &'static str {
+        "Documents of `conversations` with `agent_run` or `graph_run` joined in one, or apart: in one stream, in \
+         two files, with one `_id` or, without ids, with one file name (`data/x.json`, `metadata/x.json`)."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         let is_named = ["_id", "conversation_id", "id"].iter().any(|key| sniff.has(key));
         let has_rounds = || {

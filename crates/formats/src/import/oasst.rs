@@ -25,6 +25,10 @@ impl ImportFormat for Oasst {
         "OpenAssistant's message trees: `prompt` with `replies`"
     }
 
+    fn notes(&self) -> &'static str {
+        "Every message is a round of the tree; of the replies to one the best ranked is on the path."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         sniff.holds(&["prompt", "replies"]) && sniff.holds(&["prompt", "text"])
     }

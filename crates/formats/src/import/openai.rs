@@ -34,6 +34,21 @@ impl ImportFormat for OpenAi {
         "OpenAI chat messages: objects with `messages` (and `tools`), or bare lists of messages"
     }
 
+    fn notes(&self) -> &'static str {
+        "Content as text, null or parts; `tool_calls` and the older `function_call`; `tools` and `functions`, in \
+         the shapes of OpenAI, Anthropic, Google and Bedrock. Messages may be written as Anthropic, LangChain, \
+         Vercel's AI SDK, Google, Bedrock, Ollama, OpenTelemetry or OpenAI's Responses API write them: `tool_use` \
+         and `tool_result` blocks, `{name, args, id}`, `toolInvocations`, `parts`, `function_call` and \
+         `function_call_output` items. `system` (or `instructions`) beside the messages becomes a system message. \
+         A response beside them (`response`, `choices`) is the answer; of several choices that with index 0 is, \
+         and the others become siblings. Tools that OpenAI hosts (`web_search_call`, `code_interpreter_call`, …) \
+         become calls, with a result where the item has one. An answer whose `finish_reason`, `status` or \
+         `unfinished` says that it was cut off, stopped or failed is never trained on. `messages` may be JSON \
+         text; an item with two lists of messages that say different things is not understood. Beside the \
+         messages it takes `id`, `title`, `tags`, `model`, `status`, `created_at`, `updated_at`, `owner`, \
+         `project` and `type`."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         sniff.is_message_array()
             || (MESSAGES.iter().any(|key| sniff.has(key)) && sniff.has_messages())

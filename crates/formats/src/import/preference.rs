@@ -23,6 +23,12 @@ impl ImportFormat for Preference {
         "preference data: `chosen` and `rejected` as lists of messages or, with a `prompt`, as text"
     }
 
+    fn notes(&self) -> &'static str {
+        "Preference data in this shape, and in those of `openai` or `sharegpt`: the `chosen` answer follows the \
+         question, the `rejected` one is its sibling, labelled so and never learnt. KTO's `label: false` labels \
+         the conversation."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         let speaks = |key: &str| sniff.holds(&[key, "role"]);
         let has_both = sniff.has("chosen") && sniff.has("rejected");

@@ -22,6 +22,10 @@ impl ImportFormat for PromptCompletion {
         "rows of `prompt` and `completion`, each a list of messages, as TRL and Retort have them"
     }
 
+    fn notes(&self) -> &'static str {
+        "The messages of both, one after another."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         sniff.has("completion") && sniff.holds(&["prompt", "role"])
     }

@@ -32,6 +32,11 @@ impl ImportFormat for Requests {
         "logs of requests to model APIs: request and response bodies, `input` and `output`, `contents`"
     }
 
+    fn notes(&self) -> &'static str {
+        "`request_body` and `response_body` (Helicone), batches with `body`, `input` and `output`, Google's \
+         `contents`; bodies may be JSON text."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         let asks =
             |within: &str| ["messages", "contents"].iter().any(|key| sniff.holds(&[within, key]));

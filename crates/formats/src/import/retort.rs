@@ -18,6 +18,11 @@ impl ImportFormat for Retort {
         "Retort's own JSON Lines, which keep everything (the data format `retort` writes them)"
     }
 
+    fn notes(&self) -> &'static str {
+        "`retort convert --data-format retort` writes such lines, and `retort export` does from the store. \
+         Everything is kept."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         (sniff.has("retort") && sniff.has("rounds"))
             || sniff.has("retort_run")

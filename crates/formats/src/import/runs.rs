@@ -64,6 +64,19 @@ impl ImportFormat for Runs {
         "runs of copilots and webhook recipes, one a line, with their nodes; trace documents"
     }
 
+    fn notes(&self) -> &'static str {
+        "Executions of a copilot (`copilot_id`) or a webhook recipe (`recipe_id`), or `source` and `source_id`, \
+         by `request_id`. Beside it `question` (or `input_message`), `inputs`, `answer`, `error`, `status`, \
+         `files`, `contexts`, `nodes`, `feedback`, `ground_truth`, `version`, `thread`, `owner`, `started_at` (or \
+         `created_at`), `finished_at`. Nodes stand in a list, under their names, or inside one another (`nodes`, \
+         `children`); each has `node`, `kind`, `prompt`, `variables`, `input`, `output`, `status`, `error`, times \
+         and tokens. `files.documents` and traces `{data: [{process, details: {prompt: {input, output}}}]}` are \
+         read, beside a run or alone. States such as `completed`, `inProcess` or `error` are understood; a word \
+         of the source that is not Retort's own stays with the metadata. A run is not wholly understood where its \
+         state is a word that nobody knows, where unknown fields hold messages or passages, or where they hold \
+         text and the run lacks a question, an answer or an error. What stands under `metadata` is exempt."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         let has = |names: &[&str]| names.iter().any(|name| sniff.has(name));
         let is_of_flow = has(&COPILOT_ID) || has(&RECIPE_ID) || has(&["source_id"]);

@@ -23,6 +23,12 @@ impl ImportFormat for ShareGpt {
         "ShareGPT: `conversations` of `from` and `value`, with `tools` as JSON text or list"
     }
 
+    fn notes(&self) -> &'static str {
+        "`human`/`gpt`/`function_call`/`observation`/`tool`/`system`, or `role` and `content`; `tools` as list or \
+         as JSON text. The rows of Retort's own `standard` format are read too, each as a conversation of its own \
+         (`id#round` for a graph's); `extra` stays with the metadata."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         (sniff.has("conversations") && (sniff.message_has("from") || sniff.message_has("role")))
             || (sniff.has("messages")

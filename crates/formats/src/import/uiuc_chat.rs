@@ -29,6 +29,11 @@ impl ImportFormat for UiucChat {
         "UIUC.chat's conversation history: rows with a `convo`, or the bare `convo`"
     }
 
+    fn notes(&self) -> &'static str {
+        "The prompt becomes a system message; tools that ran become calls and results; contexts may stand on \
+         either message."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         let is_row = sniff.has("convo") && (sniff.has("convo_id") || sniff.has("course_name"));
         let is_convo = sniff.message_has("role")

@@ -52,6 +52,10 @@ impl ImportFormat for Traces {
         "spans of traces"
     }
 
+    fn notes(&self) -> &'static str {
+        ""
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         sniff.has("spans") || sniff.has("trace")
     }
@@ -85,6 +89,10 @@ impl ImportFormat for Rated {
 
     fn about(&self) -> &'static str {
         "conversations with ratings"
+    }
+
+    fn notes(&self) -> &'static str {
+        ""
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
