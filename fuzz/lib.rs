@@ -18,7 +18,7 @@ pub fn read(format: &str, bytes: &[u8]) {
     while let Some(batch) = splitter.next(spent).expect("bytes in memory") {
         for span in &batch.items {
             let Ok(item) = std::str::from_utf8(batch.item(span)) else { continue };
-            format.fragments(item, Entry { name: "stem.json" }, &mut Vec::new());
+            format.fragments(item, Entry { path: "stem.json" }, &mut Vec::new());
             match format.read_all(item, &mut Notes::default()) {
                 Ok(items) => items.into_iter().for_each(|item| shape(&item)),
                 Err(error) => assert!(error.at <= item.len(), "byte {} of {}", error.at, item.len()),

@@ -146,7 +146,7 @@ pub struct SourceName {
 impl SourceName {
     /// What formats are told of where its items were found.
     pub fn entry(&self) -> Entry<'_> {
-        Entry { name: self.label.rsplit(['/', '\\']).next().unwrap_or(&self.label) }
+        Entry { path: &self.label }
     }
 }
 

@@ -76,7 +76,7 @@ impl ImportFormat for ChatGpt {
     fn fragments<'t>(&self, text: &'t str, entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
         let sniff = Sniff::found(text, entry);
         let id = sniff.text(&["conversation_id"]);
-        let id = if entry.name == FEEDBACK { id } else { id.or_else(|| sniff.text(&["id"])) };
+        let id = if entry.name() == FEEDBACK { id } else { id.or_else(|| sniff.text(&["id"])) };
         into.extend(id.map(|key| Fragment { key, order: 0, text: text.into() }));
     }
 

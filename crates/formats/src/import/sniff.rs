@@ -9,14 +9,19 @@ use retort_json::{JsonError, Kind, Parser};
 /// Where an item was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry<'e> {
-    /// Name of the file or archive entry, without folders.
-    pub name: &'e str,
+    /// Name of the file or archive entry, behind the folders and archives that it is in.
+    pub path: &'e str,
 }
 
 impl<'e> Entry<'e> {
+    /// The name without folders.
+    pub fn name(self) -> &'e str {
+        self.path.rsplit(['/', '\\']).next().unwrap_or(self.path)
+    }
+
     /// The name without its endings.
     pub fn stem(self) -> &'e str {
-        self.name.split('.').next().unwrap_or(self.name)
+        self.name().split('.').next().unwrap_or_default()
     }
 }
 

@@ -248,8 +248,8 @@ fn feedback_is_joined_and_one_text_may_hold_several_conversations() {
     let format = by_name("chatgpt").unwrap();
     let mut fragments = Vec::new();
     let (one_text, rating_text) = (one.to_string(), rating.to_string());
-    format.fragments(&one_text, Entry { name: "conversations.json" }, &mut fragments);
-    format.fragments(&rating_text, Entry { name: "message_feedback.json" }, &mut fragments);
+    format.fragments(&one_text, Entry { path: "conversations.json" }, &mut fragments);
+    format.fragments(&rating_text, Entry { path: "message_feedback.json" }, &mut fragments);
     assert_eq!(fragments[0].key, fragments[1].key);
     let [joined] = &items(&json!([one, rating]).to_string())[..] else { panic!("one item") };
     let feedback = joined.rounds[0].messages[1].feedback.as_ref().unwrap();

@@ -55,7 +55,7 @@ fn everything(what: &str, n: usize, item: impl Fn(usize) -> String) {
     both("compact", &|item| drop(RawJson::parse(item).map(|raw| raw.compact())));
     for format in import::FORMATS {
         both(format.name(), &|item| {
-            format.fragments(item, Entry { name: "stem.json" }, &mut Vec::new());
+            format.fragments(item, Entry { path: "stem.json" }, &mut Vec::new());
             let _ = format.read(item, &mut Notes::default());
         });
     }

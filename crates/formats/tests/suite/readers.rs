@@ -93,7 +93,7 @@ fn read_all(item: &str) {
     let sniff = Sniff::of(item);
     let _ = (recognise(&sniff), sniff.words(), sniff.check());
     for format in FORMATS {
-        format.fragments(item, Entry { name: "stem.json" }, &mut Vec::new());
+        format.fragments(item, Entry { path: "stem.json" }, &mut Vec::new());
         match format.read(item, &mut Notes::default()) {
             Err(error) => assert_points_into(item, &error),
             Ok(read) => {

@@ -66,7 +66,7 @@ impl ImportFormat for Traces {
 
     fn fragments<'t>(&self, line: &'t str, entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
         let Ok(value) = Value::parse(line) else { return };
-        if entry.name == "index.jsonl" {
+        if entry.name() == "index.jsonl" {
             into.push(Fragment { key: text(&value, "trace"), order: 0, text: line.into() });
         }
         let Some(Value::Array(spans)) = value.get("spans") else { return };
