@@ -1,7 +1,7 @@
 //! What every fuzz target does: cuts bytes into items, reads each with one format, and shapes what was read into
 //! every data format. Nothing of it may panic, and a refused item names a byte inside itself.
 
-use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
+use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolCache};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{self, Entry, Notes};
@@ -47,7 +47,7 @@ fn shape(item: &Item<'_>) {
         for file in data.file_formats().iter().filter_map(|name| file::by_name(name)) {
             let flat = !file.is_nested();
             let mut rows = file.rows(&data.schema(&options, flat), FileOptions::default());
-            let mut tools = ToolBench::default();
+            let mut tools = ToolCache::default();
             let mut context = ShapeContext { options: &options, flat, tools: &mut tools };
             let outcome = data.shape(item, &mut context, &mut *rows);
             assert_eq!(outcome.records.len(), rows.count(), "every record is a row");

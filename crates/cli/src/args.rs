@@ -19,7 +19,7 @@ use crate::options::Records;
 
 /// What to read.
 #[derive(Args)]
-pub struct Reading {
+pub struct InputArgs {
     /// Files, folders or archives with histories; `-` is standard input.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
@@ -44,7 +44,7 @@ pub struct Reading {
 /// Which conversations are meant.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
-pub struct Filtering {
+pub struct FilterArgs {
     /// Only conversations with this text in the title or tags; repeatable.
     #[arg(long = "search", visible_alias = "select-search", value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     search: Vec<String>,
@@ -73,9 +73,9 @@ pub struct Filtering {
 /// Which conversations to take, and how many at most.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
-pub struct Selecting {
+pub struct SelectionArgs {
     #[command(flatten)]
-    filtering: Filtering,
+    filtering: FilterArgs,
 
     /// At most N conversations: the first ones in files, the newest ones in a store.
     #[arg(long, value_name = "N")]
@@ -130,7 +130,7 @@ pub struct RunNarrowing {
 /// Which runs are meant.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
-pub struct RunFiltering {
+pub struct RunFilterArgs {
     #[command(flatten)]
     narrowing: RunNarrowing,
 
@@ -152,7 +152,7 @@ pub struct RunFiltering {
 #[command(next_help_heading = "Selection")]
 pub struct Exporting {
     #[command(flatten)]
-    selecting: Selecting,
+    selecting: SelectionArgs,
 
     /// Runs, not conversations; any option of runs says so, too.
     #[arg(long)]
@@ -178,7 +178,7 @@ pub struct Choosing {
     conversations: Vec<String>,
 
     #[command(flatten)]
-    filtering: Filtering,
+    filtering: FilterArgs,
 
     /// All of them.
     #[arg(long, conflicts_with = "conversations")]
@@ -208,7 +208,7 @@ fn parse_status(text: &str) -> Result<Status, String> {
     text.parse()
 }
 
-impl Reading {
+impl InputArgs {
     /// What to read.
     pub fn inputs(&self) -> Vec<Input> {
         let stdin = std::path::Path::new("-");
@@ -240,10 +240,10 @@ pub fn searched(texts: Vec<String>) -> Result<Vec<String>, Failure> {
     Ok(texts)
 }
 
-impl TryFrom<Filtering> for Selection {
+impl TryFrom<FilterArgs> for Selection {
     type Error = Failure;
 
-    fn try_from(filtering: Filtering) -> Result<Self, Failure> {
+    fn try_from(filtering: FilterArgs) -> Result<Self, Failure> {
         Ok(Self {
             search: searched(filtering.search)?,
             created: DateRange { from: filtering.created_from, before: filtering.created_before },
@@ -255,10 +255,10 @@ impl TryFrom<Filtering> for Selection {
     }
 }
 
-impl TryFrom<Selecting> for Selection {
+impl TryFrom<SelectionArgs> for Selection {
     type Error = Failure;
 
-    fn try_from(selecting: Selecting) -> Result<Self, Failure> {
+    fn try_from(selecting: SelectionArgs) -> Result<Self, Failure> {
         Ok(Self { limit: selecting.limit, ..selecting.filtering.try_into()? })
     }
 }
@@ -287,10 +287,10 @@ impl From<RunNarrowing> for RunSelection {
     }
 }
 
-impl TryFrom<RunFiltering> for RunSelection {
+impl TryFrom<RunFilterArgs> for RunSelection {
     type Error = Failure;
 
-    fn try_from(filtering: RunFiltering) -> Result<Self, Failure> {
+    fn try_from(filtering: RunFilterArgs) -> Result<Self, Failure> {
         Ok(Self {
             search: searched(filtering.search)?,
             statuses: filtering.statuses,
@@ -370,8 +370,8 @@ impl Choosing {
 
 /// The plan of a conversion, but for what is made and where it goes.
 pub fn plan(
-    reading: &Reading,
-    selecting: Selecting,
+    reading: &InputArgs,
+    selecting: SelectionArgs,
     records: &Records,
 ) -> Result<ConvertPlan, Failure> {
     Ok(ConvertPlan {

@@ -6,28 +6,28 @@ use retort_model::Selection;
 use retort_service::Edit;
 use serde_json::json;
 
+use crate::backend::Backend;
 use crate::commands::{Failure, print};
-use crate::house::House;
-use crate::words::{count, several};
+use crate::display::{count, several};
 
 /// How many conversations are meant. An id that nobody knows is an error.
-pub fn known(house: &House, selection: &Selection) -> Result<u64, Failure> {
-    if let Err(error) = house.check_ids(selection) {
-        let error = crate::words::one_line(&error.to_string(), 240);
+pub fn known(backend: &Backend, selection: &Selection) -> Result<u64, Failure> {
+    if let Err(error) = backend.check_ids(selection) {
+        let error = crate::display::one_line(&error.to_string(), 240);
         return Err(format!("{error}; nothing was changed").into());
     }
-    house.count(selection)
+    backend.count(selection)
 }
 
 /// Changes the conversations that are meant, and says how many of how many were changed.
 pub fn change(
-    house: &House,
+    backend: &Backend,
     selection: &Selection,
     edit: &Edit,
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let meant = known(house, selection)?;
-    let changed = house.edit(selection, edit)?;
+    let meant = known(backend, selection)?;
+    let changed = backend.edit(selection, edit)?;
     if json {
         print(json!({"changed": changed, "meant": meant}))?;
         return Ok(ExitCode::SUCCESS);

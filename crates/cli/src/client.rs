@@ -164,7 +164,7 @@ impl Client {
         }
         if status.is_redirection() {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
-            let to = crate::words::one_line(to.unwrap_or("another address"), 200);
+            let to = crate::display::one_line(to.unwrap_or("another address"), 200);
             return Err(ClientError::Broken(format!(
                 "`{}` leads on to `{to}`; give `--server` the address of the server itself",
                 self.url()

@@ -11,14 +11,14 @@ use retort_service::{Caller, Clock, Quotas, Retention, Service, Settings};
 use serde::Deserialize;
 
 use crate::args::threads;
+use crate::backend::Backend;
 use crate::client::{Client, Reached};
 use crate::commands::Failure;
-use crate::house::House;
 
 /// Where things are kept.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Store")]
-pub struct Keeping {
+pub struct StoreArgs {
     /// Configuration file [default: retort/config.toml in your configuration folder].
     #[arg(long, global = true, value_name = "FILE", env = "RETORT_CONFIG")]
     config: Option<PathBuf>,
@@ -40,13 +40,13 @@ pub struct Keeping {
     project: Option<String>,
 
     #[command(flatten)]
-    reaching: Reaching,
+    reaching: ServerArgs,
 }
 
 /// The server that is asked instead of a store that lies here.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Server")]
-pub struct Reaching {
+pub struct ServerArgs {
     /// Use the server at this address instead of a local store; `''` means the local store.
     #[arg(long, global = true, value_name = "URL", env = "RETORT_SERVER")]
     server: Option<String>,
@@ -64,7 +64,7 @@ pub struct Reaching {
     insecure: bool,
 }
 
-/// [`Reaching`] said before the command; it counts there.
+/// [`ServerArgs`] said before the command; it counts there.
 #[derive(Args)]
 pub struct Before {
     #[arg(long, global = true, hide = true)]
@@ -175,7 +175,7 @@ pub struct Opened {
     pub settings: Settings,
 }
 
-impl Keeping {
+impl StoreArgs {
     fn file(&self) -> Result<Config, Failure> {
         let path = match &self.config {
             Some(path) => path.clone(),
@@ -279,10 +279,10 @@ impl Keeping {
     }
 
     /// The server that is named, or else the store that is there.
-    pub fn house(&self) -> Result<House, Failure> {
+    pub fn backend(&self) -> Result<Backend, Failure> {
         match self.server()? {
-            Some(client) => Ok(House::There(client)),
-            None => Ok(House::Here(Box::new(self.open()?))),
+            Some(client) => Ok(Backend::Remote(client)),
+            None => Ok(Backend::Local(Box::new(self.open()?))),
         }
     }
 
@@ -347,7 +347,7 @@ impl Keeping {
     }
 }
 
-impl Reaching {
+impl ServerArgs {
     /// The token: of a flag, or else of the environment.
     fn token(&self) -> Result<String, Failure> {
         let token = match (&self.token, &self.token_file) {

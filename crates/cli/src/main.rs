@@ -3,15 +3,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the door is where printing belongs")]
 
 mod args;
+mod backend;
 mod changing;
 mod client;
 mod commands;
 mod config;
-mod house;
+mod display;
 mod options;
 mod pages;
 mod progress;
-mod words;
 
 use std::process::ExitCode;
 

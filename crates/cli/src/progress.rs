@@ -37,7 +37,7 @@ impl Observer for Bar {
         }
         self.0.set_length(progress.total_bytes.max(progress.read_bytes));
         self.0.set_position(progress.read_bytes);
-        let records = crate::words::several(progress.records, "record");
+        let records = crate::display::several(progress.records, "record");
         self.0.set_message(if progress.records == 0 { String::new() } else { records });
     }
 }

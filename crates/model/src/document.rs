@@ -127,7 +127,7 @@ pub(crate) fn doubles(bytes: &[u8]) -> Option<Vec<f64>> {
 
 /// What a document's embeddings have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EmbeddingFacts {
+pub struct EmbeddingStats {
     /// Chunks that have one.
     pub embedded: u64,
     /// How many numbers the shortest has.
@@ -140,8 +140,8 @@ pub struct EmbeddingFacts {
     pub model: Option<String>,
 }
 
-impl EmbeddingFacts {
-    /// The facts of both together.
+impl EmbeddingStats {
+    /// The stats of both together.
     #[must_use]
     pub fn with(mut self, other: Self) -> Self {
         if self.embedded == 0 {
@@ -184,8 +184,8 @@ impl Document<'_> {
     }
 
     /// What its embeddings have in common.
-    pub fn embedding_facts(&self) -> EmbeddingFacts {
-        let of = |embedding: &Embedding<'_>| EmbeddingFacts {
+    pub fn embedding_stats(&self) -> EmbeddingStats {
+        let of = |embedding: &Embedding<'_>| EmbeddingStats {
             embedded: 1,
             least_dimension: embedding.vector.dimension(),
             most_dimension: embedding.vector.dimension(),
@@ -193,6 +193,6 @@ impl Document<'_> {
             model: embedding.model.as_ref().map(|model| model.decoded().into_owned()),
         };
         let all = self.chunks.iter().filter_map(|chunk| chunk.embedding.as_ref());
-        all.map(of).fold(EmbeddingFacts::default(), EmbeddingFacts::with)
+        all.map(of).fold(EmbeddingStats::default(), EmbeddingStats::with)
     }
 }

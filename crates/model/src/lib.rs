@@ -27,7 +27,7 @@ mod time;
 
 pub use access::{Action, Grant, Grants, ProjectRole};
 pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
-pub use document::{Chunk, Document, Embedding, EmbeddingFacts, Vector};
+pub use document::{Chunk, Document, Embedding, EmbeddingStats, Vector};
 pub use fields::Fields;
 pub use finding::{Check, LeftOut, Reason, Repair, Warning};
 pub use hash::fnv1a;

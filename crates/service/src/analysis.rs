@@ -76,22 +76,22 @@ impl Service {
         let (mut models, mut tags) =
             (BTreeMap::<String, u64>::new(), BTreeMap::<String, u64>::new());
         let mut lengths = [0; LENGTHS.len()];
-        self.store.each_fact(&scope, selection, &mut |facts| {
+        self.store.each_conversation_stats(&scope, selection, &mut |stats| {
             analysis.total += 1;
-            analysis.messages += facts.messages;
-            match facts.created_at.map(|time| time.to_string()).as_deref().and_then(month) {
+            analysis.messages += stats.messages;
+            match stats.created_at.map(|time| time.to_string()).as_deref().and_then(month) {
                 Some(month) => *months.entry(month).or_default() += 1,
                 None => analysis.undated += 1,
             }
-            *kinds.entry(facts.kind).or_insert(0) += 1;
-            *statuses.entry(facts.status).or_insert(0) += 1;
-            if let Some(model) = facts.model {
+            *kinds.entry(stats.kind).or_insert(0) += 1;
+            *statuses.entry(stats.status).or_insert(0) += 1;
+            if let Some(model) = stats.model {
                 *models.entry(model).or_default() += 1;
             }
-            for tag in facts.tags {
+            for tag in stats.tags {
                 *tags.entry(tag).or_default() += 1;
             }
-            let class = LENGTHS.iter().position(|&end| facts.messages <= end).unwrap_or(0);
+            let class = LENGTHS.iter().position(|&end| stats.messages <= end).unwrap_or(0);
             if let Some(count) = lengths.get_mut(class) {
                 *count += 1;
             }

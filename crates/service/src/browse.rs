@@ -10,9 +10,9 @@ use retort_model::{
 };
 use retort_store::{Cursor, Edit, Incoming, Order, Page, Summary};
 
-use crate::answers::in_project;
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::idempotency::in_project;
 use crate::import::incoming_of;
 use crate::memory::take_for_item;
 use crate::service::Service;

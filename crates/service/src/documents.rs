@@ -11,7 +11,7 @@ use retort_formats::file::ReadSeek;
 use retort_json::Value;
 use retort_model::bounds::CITATIONS;
 use retort_model::{
-    Action, Document, DocumentSelection, EmbeddingFacts, Grant, ProjectRole, canonical,
+    Action, Document, DocumentSelection, EmbeddingStats, Grant, ProjectRole, canonical,
 };
 use retort_store::{Cursor, DocumentPage, DocumentSummary, Original, Summary};
 
@@ -50,13 +50,13 @@ impl Service {
     ///
     /// # Errors
     /// The caller is no admin; those of the store.
-    pub fn document_facts(
+    pub fn document_stats(
         &self,
         caller: &Caller,
         selection: &DocumentSelection,
-    ) -> Result<(u64, EmbeddingFacts), Error> {
+    ) -> Result<(u64, EmbeddingStats), Error> {
         sees_documents(caller)?;
-        Ok(self.store.document_facts(&caller.scope(), selection)?)
+        Ok(self.store.document_stats(&caller.scope(), selection)?)
     }
 
     /// The document with that id, of that source if one is named.
@@ -247,10 +247,10 @@ impl Service {
 }
 
 /// Makes the columns of embeddings as narrow as hold all that they say.
-pub(crate) fn fit(dataset: &mut DatasetPlan, facts: &EmbeddingFacts) {
+pub(crate) fn fit(dataset: &mut DatasetPlan, stats: &EmbeddingStats) {
     let embeddings = &mut dataset.shape_options.embeddings;
     if *embeddings != Embeddings::Without {
-        *embeddings = if facts.width > 32 { Embeddings::F64 } else { Embeddings::F32 };
+        *embeddings = if stats.width > 32 { Embeddings::F64 } else { Embeddings::F32 };
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::error::Error;
-use crate::keeper::Keeper;
+use crate::lease::Lease;
 
 /// What the job table keeps of an export that is to be made.
 #[derive(Serialize, Deserialize)]
@@ -163,17 +163,17 @@ pub(crate) fn prefix(store: &Store, job: i64) -> String {
 pub(crate) fn export(
     objects: &Objects,
     job: &Job,
-    keeper: &Keeper<'_>,
+    lease: &Lease<'_>,
     threads: usize,
 ) -> Result<i64, Error> {
     point("export.plan");
     let (mut plan, selection) = KeptExport::read(job)?;
-    let store = keeper.store;
+    let store = lease.store;
     if plan.data_format.has_variables() {
-        plan.shape_options.variables = told_variables(&plan, job, keeper, threads)?;
+        plan.shape_options.variables = told_variables(&plan, job, lease, threads)?;
     }
     let storage = objects.below(&prefix(store, job.id));
-    let (parts, totals) = parts(&plan, objects, &storage, job, keeper, threads)?;
+    let (parts, totals) = parts(&plan, objects, &storage, job, lease, threads)?;
     if totals.account.records == 0 {
         return Err(EngineError::Nothing(why_nothing(&totals)).into());
     }
@@ -191,7 +191,7 @@ pub(crate) fn export(
     let manifest = manifest(&plan, origin, &totals, listed);
     debug_assert!(manifest.balances() && totals.account.balances());
     files.push(write_text(&storage, MANIFEST, &manifest.to_json()).map_err(in_objects)?);
-    keeper.check()?;
+    lease.check()?;
     for made in &files {
         if !is_there(objects, &prefix(store, job.id), made)? {
             let object = storage.describe(&made.key).display().to_string();
@@ -216,8 +216,8 @@ pub(crate) fn export(
     // All items of a selection are of one kind.
     let report = manifest.counts().next().map(|(_, counts)| serde_json::to_string(counts));
     let report = report.and_then(Result::ok).unwrap_or_default();
-    let (id, worker) = (job.id, keeper.worker);
-    let dataset = store.finish_export(id, worker, state, &report, &new, keeper.clock.now())?;
+    let (id, worker) = (job.id, lease.worker);
+    let dataset = store.finish_export(id, worker, state, &report, &new, lease.clock.now())?;
     // From here on the dataset is there; what is left of its parts only takes room, and is not forgotten.
     let keys: Vec<&str> = files.iter().map(|made| &*made.key).collect();
     let _ = objects
@@ -231,10 +231,10 @@ pub(crate) fn export(
 fn told_variables(
     plan: &DatasetPlan,
     job: &Job,
-    keeper: &Keeper<'_>,
+    lease: &Lease<'_>,
     threads: usize,
 ) -> Result<Arc<[Arc<str>]>, Error> {
-    let shards = keeper.store.shards(job.id)?;
+    let shards = lease.store.shards(job.id)?;
     let kept = shards.first().and_then(|shard| shard.result.as_deref());
     if let Some(kept) = kept.and_then(|kept| Checkpoint::from_json(kept).ok()) {
         return Ok(kept.variables.iter().map(|name| (&**name).into()).collect());
@@ -246,10 +246,10 @@ fn told_variables(
         bytes: shards.iter().map(|shard| shard.bytes).sum(),
         result: None,
     };
-    let mut feed = SelectedFeed { store: keeper.store, job: job.id, shard: &all, ends: 0 };
+    let mut feed = SelectedFeed { store: lease.store, job: job.id, shard: &all, ends: 0 };
     let everything = Selection::default();
     let shaping = Shaping::of(plan, &everything, threads);
-    Ok(variables(&mut feed, &shaping, &keeper.stopped)?)
+    Ok(variables(&mut feed, &shaping, &lease.stopped)?)
 }
 
 /// Whether a file lies there as it was made.
@@ -274,10 +274,10 @@ fn parts(
     objects: &Objects,
     storage: &dyn Storage,
     job: &Job,
-    keeper: &Keeper<'_>,
+    lease: &Lease<'_>,
     threads: usize,
 ) -> Result<(Vec<Part>, Totals), Error> {
-    let store = keeper.store;
+    let store = lease.store;
     let mut parts = Vec::new();
     let (mut totals, mut ends) = (Totals::default(), 0);
     let mut is_resuming = true;
@@ -300,17 +300,17 @@ fn parts(
             parts.push(checkpoint.part);
         } else {
             is_resuming = false;
-            keeper.begin_at(shard.first.saturating_sub(1), ends);
-            let part = part(plan, storage, job, (&shard, ends), &mut totals, keeper, threads)?;
+            lease.begin_at(shard.first.saturating_sub(1), ends);
+            let part = part(plan, storage, job, (&shard, ends), &mut totals, lease, threads)?;
             let left_out = std::mem::take(&mut totals.without_records);
             let kept = Checkpoint::new(part, &totals, &plan.shape_options.variables);
             let json = kept.to_json();
             point("export.checkpoint");
-            store.finish_shard(job.id, keeper.worker, shard.number, &json, &left_out)?;
+            store.finish_shard(job.id, lease.worker, shard.number, &json, &left_out)?;
             parts.push(kept.part);
         }
         ends += shard.bytes;
-        keeper.begin_at(shard.last, ends);
+        lease.begin_at(shard.last, ends);
     }
     Ok((parts, totals))
 }
@@ -331,7 +331,7 @@ fn part(
     job: &Job,
     (shard, ends): (&Shard, u64),
     totals: &mut Totals,
-    keeper: &Keeper<'_>,
+    lease: &Lease<'_>,
     threads: usize,
 ) -> Result<Part, Error> {
     let all = Selection::default();
@@ -342,9 +342,9 @@ fn part(
     }
     let number = usize::try_from(shard.number).unwrap_or(usize::MAX);
     let mut writer = PartWriter::begin(plan, storage, number, u64::MAX, threads);
-    let mut feed = SelectedFeed { store: keeper.store, job: job.id, shard, ends };
+    let mut feed = SelectedFeed { store: lease.store, job: job.id, shard, ends };
     let before = std::mem::take(totals);
-    *totals = run(&mut feed, &shaping, (before, None), keeper, &keeper.stopped, &mut |delivery| {
+    *totals = run(&mut feed, &shaping, (before, None), lease, &lease.stopped, &mut |delivery| {
         writer.take(delivery).map(|()| More::Wanted)
     })
     .map_err(in_objects)?;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use retort_engine::Error as EngineError;
 use retort_engine::panics::{caught_in, point};
 use retort_engine::pipeline::{
-    BatchDone, Ends, Feed, InputsFeed, Job, More, Observer, Outlet, Progress, ReadItem, Source,
-    Turnstile, Work, content_id, content_of, digest, in_order, parse, place_of, put_into_namespace,
+    BatchDone, Ends, Feed, InputsFeed, Job, More, Observer, Outlet, Progress, ReadItem, Sequencer,
+    Source, Work, content_id, content_of, digest, in_order, parse, place_of, put_into_namespace,
     refuse_input,
 };
 use retort_engine::{IdHash, SeenIds, message_hasher};
@@ -57,13 +57,13 @@ pub struct ImportPlan {
 
 /// A conversation or run that an import met, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Met {
+pub struct ImportedItem {
     /// Its id.
     pub id: String,
     /// The import format, or the copilot or recipe that ran.
     pub source: String,
     /// What became of it.
-    pub became: Taken,
+    pub outcome: Taken,
 }
 
 /// What an import did. `read = new + updated + same + older + repeated + foreign + refused`.
@@ -113,7 +113,7 @@ pub struct ImportReport {
     pub inputs: Vec<InputCount>,
     /// The conversations, if they were to be named.
     #[serde(skip)]
-    pub met: Vec<Met>,
+    pub met: Vec<ImportedItem>,
 }
 
 impl ImportReport {
@@ -140,14 +140,14 @@ pub(crate) struct Destination<'d> {
 }
 
 /// What a worker made of a batch.
-struct Made {
+struct ReadBatch {
     source: Arc<Source>,
     done: BatchDone,
     incoming: Vec<Incoming>,
     runs: Vec<IncomingRun>,
     documents: Vec<IncomingDocument>,
     /// Items of others.
-    foreign: Vec<Met>,
+    foreign: Vec<ImportedItem>,
 }
 
 /// What came before in the same import.
@@ -174,7 +174,7 @@ pub(crate) fn import(
     let rejects = &Mutex::new(rejects);
     let inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
     let ends = Ends::new(stopped);
-    let before = Turnstile::new(Before { seen: SeenIds::new(), again: HashMap::new() });
+    let before = Sequencer::new(Before { seen: SeenIds::new(), again: HashMap::new() });
     let read_bytes = Arc::new(AtomicU64::new(0));
     let mut feed = InputsFeed::new(&inputs, plan.from);
     let total_bytes = feed.total_bytes();
@@ -214,7 +214,7 @@ pub(crate) fn import(
             || {
                 let mut packer = store.packer();
                 let (ends, before) = (&ends, &before);
-                move |job: Job, made: &retort_engine::pipeline::Made<'_, Made>| {
+                move |job: Job, made: &retort_engine::pipeline::Output<'_, ReadBatch>| {
                     let sequence = job.sequence;
                     match pack(job, (plan, to), &mut packer, before, ends) {
                         Some(result) => made.send(sequence, result.map_err(EngineError::from)),
@@ -222,7 +222,7 @@ pub(crate) fn import(
                     }
                 }
             },
-            &mut |made: Made| {
+            &mut |made: ReadBatch| {
                 point("import.gather");
                 if let Some(waiting) = taking.take(made, rejects)? {
                     hand_over(waiting)?;
@@ -266,9 +266,9 @@ fn pack(
     job: Job,
     (plan, to): (&ImportPlan, &Destination<'_>),
     packer: &mut Packer,
-    before: &Turnstile<Before>,
+    before: &Sequencer<Before>,
     ends: &Ends<'_>,
-) -> Option<Result<Made, Error>> {
+) -> Option<Result<ReadBatch, Error>> {
     let Job { sequence, source, work, .. } = job;
     let mut done = BatchDone::default();
     let batch = match work {
@@ -277,7 +277,7 @@ fn pack(
             refuse_input(&mut done, &source, refused);
             before.pass(sequence, ends, |_| ())?;
             let (incoming, runs, documents, foreign) = Default::default();
-            return Some(Ok(Made { source, done, incoming, runs, documents, foreign }));
+            return Some(Ok(ReadBatch { source, done, incoming, runs, documents, foreign }));
         }
         Work::Packed(_) => return Some(Err(EngineError::bug("packed items in an import").into())),
     };
@@ -307,10 +307,10 @@ fn pack(
     let (mut documents, mut foreign) = (Vec::new(), Vec::new());
     for (one, repeated) in read.iter_mut().zip(repeated) {
         if !is_allowed(&mut one.item, to.scope) {
-            foreign.push(Met {
+            foreign.push(ImportedItem {
                 id: one.item.id().decoded().into_owned(),
                 source: one.item.among().decoded().into_owned(),
-                became: Taken::Foreign,
+                outcome: Taken::Foreign,
             });
             continue;
         }
@@ -336,7 +336,7 @@ fn pack(
             return Some(Err(Error::Store(error)));
         }
     }
-    Some(Ok(Made { source, done, incoming, runs, documents, foreign }))
+    Some(Ok(ReadBatch { source, done, incoming, runs, documents, foreign }))
 }
 
 /// Whether the scope allows to import an item: a member imports what is theirs or nobody's, and no documents.
@@ -497,7 +497,7 @@ fn incoming_document(
         s3_path: decoded(&document.s3_path),
         created_at: document.created_at,
         chunks: document.chunks.len() as u64,
-        embeddings: document.embedding_facts(),
+        embeddings: document.embedding_stats(),
         digest: digest(line),
         size: line.len() as u64,
         body,
@@ -601,8 +601,8 @@ impl Waiting {
 
 impl Taking {
     /// Takes a batch; gives back what is to be committed.
-    fn take(&mut self, made: Made, rejects: &Rejects<'_>) -> Result<Option<Waiting>, Error> {
-        let Made { source, done, mut incoming, mut runs, mut documents, mut foreign } = made;
+    fn take(&mut self, made: ReadBatch, rejects: &Rejects<'_>) -> Result<Option<Waiting>, Error> {
+        let ReadBatch { source, done, mut incoming, mut runs, mut documents, mut foreign } = made;
         let count = incoming.len() + runs.len() + documents.len() + foreign.len();
         self.count(&source, &done, count);
         self.report.foreign += foreign.len() as u64;
@@ -695,11 +695,11 @@ impl<'c> Committed<'c> {
             } else {
                 store.take_in(&self.importer, &conversations, &mut compare)?
             };
-            for (one, became) in conversations.into_iter().zip(taken) {
-                if became == Taken::Conflict {
+            for (one, outcome) in conversations.into_iter().zip(taken) {
+                if outcome == Taken::Conflict {
                     self.conflict(&one.id, rejects)?;
                 }
-                self.met(one.id, one.source, became);
+                self.met(one.id, one.source, outcome);
             }
         }
         if !runs.is_empty() {
@@ -713,8 +713,8 @@ impl<'c> Committed<'c> {
             } else {
                 store.take_in_runs(&self.importer, &runs, &mut update)?
             };
-            for (one, became) in runs.into_iter().zip(taken) {
-                self.met(one.id, one.flow, became);
+            for (one, outcome) in runs.into_iter().zip(taken) {
+                self.met(one.id, one.flow, outcome);
             }
         }
         if !documents.is_empty() {
@@ -723,8 +723,8 @@ impl<'c> Committed<'c> {
             } else {
                 store.take_in_documents(&self.importer, &documents)?
             };
-            for (one, became) in documents.into_iter().zip(taken) {
-                self.met(one.id, one.source, became);
+            for (one, outcome) in documents.into_iter().zip(taken) {
+                self.met(one.id, one.source, outcome);
             }
         }
         Ok(())
@@ -753,11 +753,11 @@ impl<'c> Committed<'c> {
         Ok(write_rejects(rejects, &line)?)
     }
 
-    fn met(&mut self, id: String, source: String, became: Taken) {
+    fn met(&mut self, id: String, source: String, outcome: Taken) {
         if self.plan.names {
-            self.report.met.push(Met { id, source, became });
+            self.report.met.push(ImportedItem { id, source, outcome });
         }
-        *match became {
+        *match outcome {
             Taken::New => &mut self.report.new,
             Taken::Updated => &mut self.report.updated,
             Taken::Same => &mut self.report.same,

@@ -20,7 +20,7 @@ use crate::browse::with_next;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::import::{Destination, ImportPlan, ImportReport};
-use crate::keeper::Keeper;
+use crate::lease::Lease;
 use crate::memory::take_for_item;
 use crate::secret::chance;
 use crate::service::{Done, Service, later};
@@ -260,7 +260,7 @@ impl Service {
         &self,
         job: &Job,
         plan: Option<&ImportPlan>,
-        keeper: &Keeper<'_>,
+        lease: &Lease<'_>,
         rejects: &mut (dyn Write + Send),
     ) -> Result<ImportReport, Error> {
         let again;
@@ -277,17 +277,17 @@ impl Service {
             }
         };
         let to = self.destination(&scope, &job.creator);
-        let report = crate::import::import(&to, plan, keeper, &keeper.stopped, rejects)?;
+        let report = crate::import::import(&to, plan, lease, &lease.stopped, rejects)?;
         drop(fetched);
         point("import.end");
-        keeper.tell()?;
+        lease.tell()?;
         let state = match report.refused_count() + report.foreign {
             0 => JobState::Completed,
             _ => JobState::CompletedWithSkips,
         };
         let json = serde_json::to_string(&report).unwrap_or_default();
         let now = self.clock.now();
-        self.store.end(job.id, keeper.worker, state, None, Some(&json), now)?;
+        self.store.end(job.id, lease.worker, state, None, Some(&json), now)?;
         self.clear_upload(job)?;
         Ok(report)
     }

@@ -4,7 +4,6 @@
 
 mod accounts;
 mod analysis;
-mod answers;
 mod audit;
 mod browse;
 mod caller;
@@ -16,9 +15,10 @@ mod download;
 mod erased;
 mod error;
 mod export;
+mod idempotency;
 mod import;
 mod intake;
-mod keeper;
+mod lease;
 pub mod memory;
 mod notices;
 mod preview;
@@ -39,7 +39,7 @@ pub use doctor::Diagnosis;
 pub use documents::NewOriginal;
 pub use download::Download;
 pub use error::Error;
-pub use import::{ImportPlan, ImportReport, Met};
+pub use import::{ImportPlan, ImportReport, ImportedItem};
 pub use intake::{IntakeRequest, Upload};
 pub use preview::Sample;
 pub use queue::ExportRequest;
@@ -65,6 +65,6 @@ pub use retort_store::{
     AuditEntry, AuditFilter, Begun, Belongings, Cursor, Dataset, DatasetFile, Delivery,
     DeliveryState, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError, Finding, Flow,
     FlowParts, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page, Person,
-    Project, QueueFacts, RunPage, RunSummary, Share, Stop, Summary, Taken, Token, Wanted, Webhook,
+    Project, QueueStats, RunPage, RunSummary, Share, Stop, Summary, Taken, Token, Wanted, Webhook,
     client_tls,
 };

@@ -42,7 +42,7 @@ impl Service {
         let total = match &request.selection {
             ItemSelection::Conversations(selection) => self.store.count(&scope, selection)?,
             ItemSelection::Runs(selection) => self.store.count_runs(&scope, selection)?,
-            ItemSelection::Documents(selection) => self.store.document_facts(&scope, selection)?.0,
+            ItemSelection::Documents(selection) => self.store.document_stats(&scope, selection)?.0,
         };
         let total = limit.map_or(total, |limit| total.min(limit));
         if total == 0 {

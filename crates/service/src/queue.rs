@@ -51,7 +51,7 @@ impl Service {
             self.check_room(caller)?;
             let mut dataset = request.dataset.clone();
             if let ItemSelection::Documents(selection) = &request.selection {
-                fit(&mut dataset, &self.store.document_facts(&scope, selection)?.1);
+                fit(&mut dataset, &self.store.document_stats(&scope, selection)?.1);
             }
             let mut asked = asked_items(&request.selection);
             if let ItemSelection::Conversations(selection) = &request.selection {

@@ -12,7 +12,7 @@ use retort_engine::pipeline::Observer;
 use retort_engine::{Objects, TEMPORARY_PREFIX};
 use retort_model::bounds::{JOB_ATTEMPTS, SERVED_ITEM_BYTES};
 use retort_model::{JobKind, JobState, Scope, Time};
-use retort_store::{Dataset, Job, Project, QueueFacts, Store, Wanted};
+use retort_store::{Dataset, Job, Project, QueueStats, Store, Wanted};
 
 use crate::audit::Refusals;
 use crate::caller::Caller;
@@ -20,7 +20,7 @@ use crate::doctor::free_bytes;
 use crate::error::Error;
 use crate::export::{export, prefix};
 use crate::import::{ImportPlan, ImportReport};
-use crate::keeper::{Ending, Keeper, Pulse};
+use crate::lease::{Ending, Lease, Pulse};
 
 /// How soon a store that is away is asked again to end a job.
 const STORE_AWAY: Duration = Duration::from_millis(250);
@@ -197,8 +197,8 @@ impl Service {
     }
 
     /// What the queue is like, of all projects.
-    pub fn queue_facts(&self) -> Result<QueueFacts, Error> {
-        Ok(self.store.queue_facts(self.clock.now())?)
+    pub fn queue_stats(&self) -> Result<QueueStats, Error> {
+        Ok(self.store.queue_stats(self.clock.now())?)
     }
 
     /// Bytes that are free on the disks of the store, the datasets and temporary files, as far as they are here.
@@ -280,12 +280,12 @@ impl Service {
     ) -> Result<Done, Error> {
         let place = (&self.store, &*self.clock, &self.pulse);
         let worker = self.settings.worker.as_str();
-        let keeper = Keeper::new(place, job, worker, self.settings.lease, stopped, observer);
-        let done = keeper.keep_while(|| {
+        let lease = Lease::new(place, job, worker, self.settings.lease, stopped, observer);
+        let done = lease.keep_while(|| {
             self.store.refuse_lost_role(job)?;
             match job.kind {
-                JobKind::Import => self.do_import(job, plan, &keeper, rejects).map(Done::Import),
-                JobKind::Export => self.do_export(job, &keeper).map(Done::Export),
+                JobKind::Import => self.do_import(job, plan, &lease, rejects).map(Done::Import),
+                JobKind::Export => self.do_export(job, &lease).map(Done::Export),
             }
         });
         let Err(error) = &done else { return done };
@@ -293,7 +293,7 @@ impl Service {
         let end = |state, why: Option<&str>| {
             self.store.end(job.id, worker, state, why, None, self.clock.now()).map_err(Error::from)
         };
-        let end_job = || match (error, keeper.ending()) {
+        let end_job = || match (error, lease.ending()) {
             (_, Some(Ending::Lost)) | (Error::Store(retort_store::Error::NotHeld), _) => Ok(()),
             // What this process was told to do, nobody is to go on with when it was told to stop.
             (error, ending)
@@ -329,8 +329,8 @@ impl Service {
         Duration::from_micros(u64::try_from(silent).unwrap_or(0))
     }
 
-    fn do_export(&self, job: &Job, keeper: &Keeper<'_>) -> Result<Dataset, Error> {
-        let id = export(&self.objects, job, keeper, self.settings.threads)?;
+    fn do_export(&self, job: &Job, lease: &Lease<'_>) -> Result<Dataset, Error> {
+        let id = export(&self.objects, job, lease, self.settings.threads)?;
         let scope = Scope::project(job.project);
         let found = self.store.dataset_numbered(&scope, id)?;
         found.ok_or_else(|| Error::NotFound { what: "dataset", name: id.to_string() })

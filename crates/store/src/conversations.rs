@@ -188,7 +188,7 @@ impl crate::Store {
                 let inserts = Inserts::of(1);
                 for (place, known) in &updated {
                     if let Some(one) = rewritten.get(place).or(incoming.get(*place)) {
-                        let made = Made::updating(one, known, importer);
+                        let made = NewRow::updating(one, known, importer);
                         update(connection, &inserts, one, made, known, exporting)?;
                     }
                 }
@@ -242,12 +242,12 @@ impl crate::Store {
             let known = connection.row(&statement.sql, &statement.values(), read_known)?;
             let Some(known) = known else { return Ok(false) };
             let exporting = is_exporting(connection)?;
-            let made = Made {
+            let made = NewRow {
                 owner: known.owner.clone(),
                 importer: known.importer.clone(),
                 holder: known.holder.clone(),
                 space: known.space.clone(),
-                ..Made::of(item)
+                ..NewRow::of(item)
             };
             update(connection, &Inserts::of(1), item, made, &known, exporting)?;
             if let Some((person, key)) = request {
@@ -538,7 +538,7 @@ pub(crate) fn insert(table: &str, columns: &[&str], rows: usize) -> String {
 }
 
 /// A conversation's columns that have to be made.
-struct Made {
+struct NewRow {
     id: String,
     title: Option<String>,
     tags: Option<String>,
@@ -550,7 +550,7 @@ struct Made {
     space: String,
 }
 
-impl Made {
+impl NewRow {
     /// Those of a new one.
     fn new(one: &Incoming, importer: &Importer<'_>) -> Self {
         Self {
@@ -634,10 +634,10 @@ fn add(
     let at_once = connection.dialect().rows_at_once();
     let mut inserts = Inserts::of(at_once);
     for some in new.chunks(at_once) {
-        let rows: Vec<(&Incoming, Made)> = some
+        let rows: Vec<(&Incoming, NewRow)> = some
             .iter()
             .filter_map(|place| incoming.get(*place))
-            .map(|one| (one, Made::new(one, importer)))
+            .map(|one| (one, NewRow::new(one, importer)))
             .collect();
         if inserts.rows != rows.len() {
             inserts = Inserts::of(rows.len());
@@ -658,7 +658,7 @@ fn write_rows(
     connection: &mut Connection,
     inserts: &Inserts,
     project: i64,
-    rows: &[(&Incoming, Made)],
+    rows: &[(&Incoming, NewRow)],
     first_key: i64,
     first_body: i64,
 ) -> Result<(), Error> {
@@ -697,7 +697,7 @@ fn write_rows(
 fn write_search(
     connection: &mut Connection,
     inserts: &Inserts,
-    rows: &[(&Incoming, Made)],
+    rows: &[(&Incoming, NewRow)],
     first_key: i64,
 ) -> Result<(), Error> {
     if connection.dialect() == Dialect::Postgres {
@@ -774,7 +774,7 @@ fn update(
     connection: &mut Connection,
     inserts: &Inserts,
     one: &Incoming,
-    made: Made,
+    made: NewRow,
     known: &Known,
     exporting: bool,
 ) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Documents: taken in, listed, read and taken away.
 
 use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{DocumentSelection, EmbeddingFacts, ItemKind, Scope, Time};
+use retort_model::{DocumentSelection, EmbeddingStats, ItemKind, Scope, Time};
 
 use crate::body::{PackedBody, Unpacker};
 use crate::conversations::{Taken, drop_body, insert, is_exporting, whole};
@@ -40,7 +40,7 @@ pub struct IncomingDocument {
     /// How many chunks it has.
     pub chunks: u64,
     /// What its embeddings have in common.
-    pub embeddings: EmbeddingFacts,
+    pub embeddings: EmbeddingStats,
     /// A hash of its canonical line.
     pub digest: [u8; 16],
     /// Bytes of its canonical line.
@@ -86,7 +86,7 @@ pub struct DocumentSummary {
     /// How many chunks it has.
     pub chunks: u64,
     /// What its embeddings have in common.
-    pub embeddings: EmbeddingFacts,
+    pub embeddings: EmbeddingStats,
     /// The original file, if it lies here.
     pub original: Option<Original>,
     /// Bytes of its canonical line.
@@ -161,7 +161,7 @@ fn read_summary(row: &Row<'_>) -> Result<DocumentSummary, Error> {
         s3_path: row.text_or_none(6)?,
         created_at: moment(row.int(7)?),
         chunks: count(8)?,
-        embeddings: EmbeddingFacts {
+        embeddings: EmbeddingStats {
             embedded: count(9)?,
             least_dimension: dimension(10)?,
             most_dimension: dimension(11)?,
@@ -246,11 +246,11 @@ impl crate::Store {
     }
 
     /// How many documents scope and selection mean, without the limit; and what their embeddings have in common.
-    pub fn document_facts(
+    pub fn document_stats(
         &self,
         scope: &Scope,
         selection: &DocumentSelection,
-    ) -> Result<(u64, EmbeddingFacts), Error> {
+    ) -> Result<(u64, EmbeddingStats), Error> {
         self.look(|connection| {
             let mut statement = Statement::new(
                 "SELECT COUNT(*), CAST(COALESCE(SUM(c.embedded), 0) AS BIGINT),
@@ -263,14 +263,14 @@ impl crate::Store {
             let found = connection.row(&statement.sql, &statement.values(), |row| {
                 let dimension = |at| Ok::<_, Error>(usize::try_from(row.int(at)?).unwrap_or(0));
                 let (first, last) = (row.text_or_none(5)?, row.text_or_none(6)?);
-                let facts = EmbeddingFacts {
+                let stats = EmbeddingStats {
                     embedded: row.int(1)?.unsigned_abs(),
                     least_dimension: dimension(2)?,
                     most_dimension: dimension(3)?,
                     width: u32::try_from(row.int(4)?).unwrap_or_default(),
                     model: first.filter(|model| !model.is_empty() && last.as_ref() == Some(model)),
                 };
-                Ok((row.int(0)?.unsigned_abs(), facts))
+                Ok((row.int(0)?.unsigned_abs(), stats))
             })?;
             Ok(found.unwrap_or_default())
         })
@@ -473,8 +473,8 @@ fn take(
     let (name, base_url) = (text(&one.name), text(&one.base_url));
     let (url, s3_path) = (place(&one.url), place(&one.s3_path));
     let search = search_text([&name, &url, &s3_path]);
-    let facts = &one.embeddings;
-    let model = text(&facts.model);
+    let stats = &one.embeddings;
+    let model = text(&stats.model);
     let imported = importer.column();
     let dimension = |dimension: usize| Value::Int(whole(dimension as u64));
     let values = [
@@ -489,10 +489,10 @@ fn take(
         s3_path.as_ref().into(),
         Value::Int(micros(one.created_at)),
         Value::Int(whole(one.chunks)),
-        Value::Int(whole(facts.embedded)),
-        dimension(facts.least_dimension),
-        dimension(facts.most_dimension),
-        Value::Int(facts.width.into()),
+        Value::Int(whole(stats.embedded)),
+        dimension(stats.least_dimension),
+        dimension(stats.most_dimension),
+        Value::Int(stats.width.into()),
         model.as_ref().into(),
         Value::Text(&search),
         Value::Bytes(&one.digest),

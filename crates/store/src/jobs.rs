@@ -139,7 +139,7 @@ pub(crate) const FAR_LEASE_MICROS: i64 = 15 * 60 * 1_000_000;
 
 /// What the queue is like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueFacts {
+pub struct QueueStats {
     /// When the job that has waited longest was asked for.
     pub oldest: Option<Time>,
     /// Jobs under way whose workers have not been heard of in time.
@@ -462,7 +462,7 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// What the queue is like, of all projects.
-    pub fn queue_facts(&self, now: Time) -> Result<QueueFacts, Error> {
+    pub fn queue_stats(&self, now: Time) -> Result<QueueStats, Error> {
         let sql = "SELECT
                 (SELECT MIN(created_at) FROM job WHERE state = 'queued'),
                 (SELECT COUNT(*) FROM job WHERE state = 'running' AND lease_until < $1),
@@ -471,7 +471,7 @@ let who = (new.creator, new.person, new.needs);
         let found = self.read(|connection| {
             connection.row(sql, &[Value::Int(now.unix_micros())], |row| {
                 let count = |column| Ok::<_, Error>(row.int(column)?.unsigned_abs());
-                Ok(QueueFacts {
+                Ok(QueueStats {
                     oldest: row.int_or_none(0)?.and_then(moment),
                     expired_leases: count(1)?,
                     deliveries_waiting: count(2)?,

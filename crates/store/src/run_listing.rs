@@ -75,7 +75,7 @@ pub struct RunPage {
 
 /// What the columns say of one run, for whoever adds it up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RunFacts {
+pub struct RunStats {
     /// When it began.
     pub started_at: Option<Time>,
     /// When it ended.
@@ -202,7 +202,7 @@ impl crate::Store {
         scope: &Scope,
         selection: &RunSelection,
         most: u64,
-        take: &mut dyn FnMut(RunFacts),
+        take: &mut dyn FnMut(RunStats),
     ) -> Result<(), Error> {
         self.look(|connection| {
             let columns = "SELECT c.started_at, c.finished_at, c.status";
@@ -213,7 +213,7 @@ impl crate::Store {
             push_runs(&mut statement, dialect, scope, selection, flows.as_deref(), by);
             statement.push(" ORDER BY c.started_at DESC, c.key DESC LIMIT ").int(whole(most));
             connection.each(&statement.sql, &statement.values(), &mut |row| {
-                take(RunFacts {
+                take(RunStats {
                     started_at: moment(row.int(0)?),
                     finished_at: moment(row.int(1)?),
                     status: run_status_of(row.int(2)?),

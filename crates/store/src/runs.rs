@@ -333,7 +333,7 @@ fn write(
     let exporting = is_exporting(connection)?;
     let inserts = Inserts::of(1);
     for (known, next) in &updated {
-        let made = Made::of(connection, &mut places, next)?;
+        let made = NewRow::of(connection, &mut places, next)?;
         let body = next_number(connection, "body", 1)?;
         write_bodies(connection, &inserts.body, std::iter::once(&next.body), body)?;
         drop_body(connection, known.body, exporting)?;
@@ -421,7 +421,7 @@ impl Places {
 }
 
 /// A run's columns that have to be made.
-struct Made {
+struct NewRow {
     id: String,
     flow: i64,
     variant: i64,
@@ -435,7 +435,7 @@ struct Made {
     search: String,
 }
 
-impl Made {
+impl NewRow {
     fn of(
         connection: &mut Connection,
         places: &mut Places,
@@ -501,7 +501,7 @@ fn add(
         let mut made = Vec::with_capacity(runs.len());
         for run in &runs {
             let holder = importer.holder_of(run.owner.as_deref());
-            made.push(Made { holder, ..Made::of(connection, places, run)? });
+            made.push(NewRow { holder, ..NewRow::of(connection, places, run)? });
         }
         if inserts.rows != runs.len() {
             inserts = Inserts::of(runs.len());
@@ -553,7 +553,7 @@ fn change(
     connection: &mut Connection,
     (known, importer): (&Known, &Importer<'_>),
     run: &IncomingRun,
-    made: &Made,
+    made: &NewRow,
     body: i64,
 ) -> Result<(), Error> {
     let row = known.key;

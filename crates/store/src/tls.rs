@@ -51,7 +51,7 @@ pub fn install_tls_provider() {
 /// # Errors
 /// Why not, in words.
 pub(crate) fn connect(url: &str) -> Result<postgres::Client, String> {
-    let (url, wishes) = Wishes::split_off(url)?;
+    let (url, tls) = TlsOptions::split_off(url)?;
     let mut config: postgres::Config =
         url.parse().map_err(|error: postgres::Error| with_causes(&error))?;
     if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
@@ -69,19 +69,19 @@ pub(crate) fn connect(url: &str) -> Result<postgres::Client, String> {
     let connected = if config.get_ssl_mode() == SslMode::Disable {
         config.connect(postgres::NoTls)
     } else {
-        config.connect(MakeRustlsConnect::new(wishes.config()?))
+        config.connect(MakeRustlsConnect::new(tls.config()?))
     };
     connected.map_err(|error| with_causes(&error))
 }
 
 /// Cancels the query that a connection to the server at a URL is at. What cannot be cancelled ends by itself.
 pub(crate) fn cancel(token: &postgres::CancelToken, url: &str) {
-    let Ok((url, wishes)) = Wishes::split_off(url) else { return };
+    let Ok((url, tls)) = TlsOptions::split_off(url) else { return };
     let Ok(config) = url.parse::<postgres::Config>() else { return };
     let is_local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
     let _ = if is_local || config.get_ssl_mode() == SslMode::Disable {
         token.cancel_query(postgres::NoTls)
-    } else if let Ok(config) = wishes.config() {
+    } else if let Ok(config) = tls.config() {
         token.cancel_query(MakeRustlsConnect::new(config))
     } else {
         Ok(())
@@ -90,7 +90,7 @@ pub(crate) fn cancel(token: &postgres::CancelToken, url: &str) {
 
 /// What a URL asks of the encryption.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Wishes {
+struct TlsOptions {
     check: Check,
     /// A file of certificates; the authorities that the system trusts if none.
     roots: Option<String>,
@@ -110,11 +110,11 @@ enum Check {
     Name,
 }
 
-impl Wishes {
+impl TlsOptions {
     /// Takes them out of a URL; what is left is for the client library, which does not know them.
     fn split_off(url: &str) -> Result<(String, Self), String> {
         let (place, options) = url.split_once('?').unwrap_or((url, ""));
-        let mut wishes = Self::default();
+        let mut tls = Self::default();
         let mut left = Vec::new();
         let (mut mode, mut system) = (None, false);
         for option in options.split('&').filter(|option| !option.is_empty()) {
@@ -126,12 +126,12 @@ impl Wishes {
                 mode = Some(value.to_string());
             }
             match (name, &*value) {
-                ("sslmode", "verify-ca") => wishes.check = Check::Authority,
-                ("sslmode", "verify-full") => wishes.check = Check::Name,
+                ("sslmode", "verify-ca") => tls.check = Check::Authority,
+                ("sslmode", "verify-full") => tls.check = Check::Name,
                 ("sslrootcert", "system") => system = true,
-                ("sslrootcert", _) => wishes.roots = Some(value.into()),
-                ("sslcert", _) => wishes.certificate = Some(value.into()),
-                ("sslkey", _) => wishes.key = Some(value.into()),
+                ("sslrootcert", _) => tls.roots = Some(value.into()),
+                ("sslcert", _) => tls.certificate = Some(value.into()),
+                ("sslkey", _) => tls.key = Some(value.into()),
                 _ => {
                     left.push(option);
                     continue;
@@ -152,16 +152,16 @@ impl Wishes {
                     ));
                 }
             }
-            (wishes.check, wishes.roots) = (Check::Name, None);
-        } else if wishes.check == Check::Nothing
-            && wishes.roots.is_some()
+            (tls.check, tls.roots) = (Check::Name, None);
+        } else if tls.check == Check::Nothing
+            && tls.roots.is_some()
             && left.contains(&"sslmode=require")
         {
             // As there: with authorities at hand they are asked.
-            wishes.check = Check::Authority;
+            tls.check = Check::Authority;
         }
         let left = if left.is_empty() { String::new() } else { format!("?{}", left.join("&")) };
-        Ok((format!("{place}{left}"), wishes))
+        Ok((format!("{place}{left}"), tls))
     }
 
     fn config(&self) -> Result<ClientConfig, String> {
@@ -295,26 +295,26 @@ mod tests {
     #[test]
     fn what_a_url_asks_of_the_encryption_is_taken_out_of_it() {
         let split = |options: &str| {
-            let (url, wishes) = Wishes::split_off(&format!("postgres://a@b/c{options}")).unwrap();
-            (url.strip_prefix("postgres://a@b/c").unwrap().to_owned(), wishes)
+            let (url, tls) = TlsOptions::split_off(&format!("postgres://a@b/c{options}")).unwrap();
+            (url.strip_prefix("postgres://a@b/c").unwrap().to_owned(), tls)
         };
-        let wishes = |check, roots: Option<&str>| Wishes {
+        let tls = |check, roots: Option<&str>| TlsOptions {
             check,
             roots: roots.map(str::to_owned),
-            ..Wishes::default()
+            ..TlsOptions::default()
         };
-        assert_eq!(split(""), (String::new(), Wishes::default()));
+        assert_eq!(split(""), (String::new(), TlsOptions::default()));
         for left in ["?sslmode=disable", "?sslmode=require&connect_timeout=5", "?channel_binding=x"]
         {
-            assert_eq!(split(left), (left.to_owned(), Wishes::default()));
+            assert_eq!(split(left), (left.to_owned(), TlsOptions::default()));
         }
         assert_eq!(
             split("?a=1&sslmode=verify-full&sslrootcert=%2Fx%20y.pem"),
-            ("?a=1&sslmode=require".to_owned(), wishes(Check::Name, Some("/x y.pem")))
+            ("?a=1&sslmode=require".to_owned(), tls(Check::Name, Some("/x y.pem")))
         );
         assert_eq!(
             split("?sslmode=verify-ca"),
-            ("?sslmode=require".to_owned(), wishes(Check::Authority, None))
+            ("?sslmode=require".to_owned(), tls(Check::Authority, None))
         );
         // With authorities at hand they are asked, but not where it need not be encrypted at all.
         let roots = "sslrootcert=r.pem";
@@ -322,20 +322,20 @@ mod tests {
         let required = "?sslmode=require".to_owned();
         assert_eq!(
             split(&format!("?{roots}&sslmode=require")),
-            (required.clone(), wishes(check, Some("r.pem")))
+            (required.clone(), tls(check, Some("r.pem")))
         );
-        assert_eq!(split(&format!("?{roots}")), (String::new(), wishes(none, Some("r.pem"))));
+        assert_eq!(split(&format!("?{roots}")), (String::new(), tls(none, Some("r.pem"))));
         // Those of the system are asked for the name, too, and for nothing less.
         let system = "sslrootcert=system";
-        let named = (required, wishes(Check::Name, None));
+        let named = (required, tls(Check::Name, None));
         for more in ["", "&sslmode=verify-full"] {
             assert_eq!(split(&format!("?{system}{more}")), named);
         }
         for weaker in ["prefer", "require", "verify-ca"] {
             let url = format!("postgres://a/b?sslmode={weaker}&{system}");
-            assert!(Wishes::split_off(&url).unwrap_err().contains(weaker));
+            assert!(TlsOptions::split_off(&url).unwrap_err().contains(weaker));
         }
-        assert!(Wishes::split_off("postgres://a/b?sslrootcert=%ff").is_err());
+        assert!(TlsOptions::split_off("postgres://a/b?sslrootcert=%ff").is_err());
         let (_, half) = split("?sslcert=c.pem");
         assert!(half.config().unwrap_err().contains("sslkey"));
     }

@@ -437,7 +437,7 @@ mod tests {
         let mut more = Box::pin(enter(&gate, "ann"));
         assert!(more.as_mut().now_or_never().is_none(), "ann has two of eight");
         let cat = enter(&gate, "cat").await;
-        // Who signs in takes from their own.
+        // Authenticated signs in takes from their own.
         let calls = calls();
         let response = sharing("an address".into(), &calls, async {
             share_as("ben".into());
@@ -466,7 +466,7 @@ mod tests {
         let large = MEMORY_UNIT_BYTES * 2;
         let answer = |bytes: usize| async move {
             take_memory(large).await.unwrap();
-            // Who has some takes no more.
+            // Authenticated has some takes no more.
             take_memory(large).await.unwrap();
             vec![0_u8; bytes].into_response()
         };

@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use retort_model::{JobState, Time};
-use retort_service::QueueFacts;
+use retort_service::QueueStats;
 
 const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -169,13 +169,13 @@ impl Metrics {
     }
 
     /// Tells what the queue is like at that moment.
-    pub fn set_queue(&self, facts: &QueueFacts, now: Time) {
-        let age = facts.oldest.map_or(0, |oldest| now.unix_micros() - oldest.unix_micros());
+    pub fn set_queue(&self, stats: &QueueStats, now: Time) {
+        let age = stats.oldest.map_or(0, |oldest| now.unix_micros() - oldest.unix_micros());
         self.0.oldest_job.set(age.max(0) / 1_000_000);
         let set = |gauge: &Gauge, count: u64| gauge.set(count.try_into().unwrap_or(i64::MAX));
-        set(&self.0.expired_leases, facts.expired_leases);
+        set(&self.0.expired_leases, stats.expired_leases);
         for (state, count) in
-            [("waiting", facts.deliveries_waiting), ("failed", facts.deliveries_failed)]
+            [("waiting", stats.deliveries_waiting), ("failed", stats.deliveries_failed)]
         {
             set(&self.0.deliveries.get_or_create(&JobLabels { state }), count);
         }
@@ -257,8 +257,8 @@ mod tests {
         metrics.set_connections(4);
         metrics.set_jobs(JobState::Queued, 2);
         let at = |seconds: i64| Time::from_unix_micros(seconds * 1_000_000);
-        let facts = QueueFacts { oldest: at(1000), deliveries_failed: 3, ..QueueFacts::default() };
-        metrics.set_queue(&facts, at(1090).unwrap());
+        let stats = QueueStats { oldest: at(1000), deliveries_failed: 3, ..QueueStats::default() };
+        metrics.set_queue(&stats, at(1090).unwrap());
         metrics.set_worker_silent(Duration::from_secs(7));
         metrics.set_store_answers(true);
         metrics.set_free("store", 1 << 33);

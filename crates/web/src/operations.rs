@@ -12,7 +12,7 @@ use retort_model::{Grant, ProjectRole};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::server::Listening;
-use crate::who::{Visitor, Who};
+use crate::who::{Authenticated, Visitor};
 
 /// How often the queue and the connections are counted.
 const LOOK: Duration = Duration::from_secs(5);
@@ -46,11 +46,11 @@ async fn is_ready(State(app): State<App>) -> Result<&'static str, Problem> {
     Ok("ready\n")
 }
 
-/// What is measured, for the machine itself or an owner. Who comes by a proxy is not known to be on the machine.
+/// What is measured, for the machine itself or an owner. Authenticated comes by a proxy is not known to be on the machine.
 async fn metrics(
     State(app): State<App>,
     visitor: Visitor,
-    who: Result<Who, Problem>,
+    who: Result<Authenticated, Problem>,
     headers: HeaderMap,
 ) -> Response {
     let passed_on = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
@@ -63,7 +63,7 @@ async fn metrics(
     crate::extract::no_route().await.into_response()
 }
 
-async fn owns(app: &App, who: Result<Who, Problem>) -> bool {
+async fn owns(app: &App, who: Result<Authenticated, Problem>) -> bool {
     let Ok(who) = who else { return false };
     let signed = who.signed;
     signed.grants().has(Grant::Manage)
@@ -80,15 +80,15 @@ async fn owns(app: &App, who: Result<Who, Problem>) -> bool {
 pub async fn watch(app: App, listening: Listening) {
     loop {
         app.metrics().set_connections(listening.open());
-        let facts =
-            app.call(|service| Ok((service.job_counts()?, service.queue_facts()?, service.now())));
-        let facts = facts.await;
-        app.metrics().set_store_answers(facts.is_ok());
-        if let Ok((counts, facts, now)) = facts {
+        let stats =
+            app.call(|service| Ok((service.job_counts()?, service.queue_stats()?, service.now())));
+        let stats = stats.await;
+        app.metrics().set_store_answers(stats.is_ok());
+        if let Ok((counts, stats, now)) = stats {
             for (state, count) in counts {
                 app.metrics().set_jobs(state, count);
             }
-            app.metrics().set_queue(&facts, now);
+            app.metrics().set_queue(&stats, now);
         }
         let service = app.service();
         if app.settings().has_worker {

@@ -6,6 +6,7 @@ mod assets;
 mod conversation;
 mod datasets;
 mod description;
+mod display;
 mod documents;
 mod export;
 mod filtering;
@@ -22,7 +23,6 @@ mod runs;
 mod settings;
 mod shared;
 mod taken;
-mod words;
 
 use askama::Template;
 use axum::Router;

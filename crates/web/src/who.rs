@@ -1,4 +1,4 @@
-//! Who a request is from: its session, its token, or what a trusted proxy says; and in which project it asks.
+//! Authenticated a request is from: its session, its token, or what a trusted proxy says; and in which project it asks.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -107,7 +107,7 @@ fn address_in(text: &str) -> Option<IpAddr> {
 
 /// Someone who showed who they are.
 #[derive(Clone, Debug)]
-pub struct Who {
+pub struct Authenticated {
     /// Who.
     pub signed: Signed,
     /// For the audit log.
@@ -116,7 +116,7 @@ pub struct Who {
     pub csrf: Option<String>,
 }
 
-impl FromRequestParts<App> for Who {
+impl FromRequestParts<App> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
@@ -126,8 +126,8 @@ impl FromRequestParts<App> for Who {
     }
 }
 
-impl Who {
-    /// Who a request is from, whichever page had it sent: forms of pages carry their token in a field.
+impl Authenticated {
+    /// Authenticated a request is from, whichever page had it sent: forms of pages carry their token in a field.
     ///
     /// # Errors
     /// Nobody is signed in; or they ask too often.
@@ -135,7 +135,7 @@ impl Who {
         Ok(Self::and(parts, app, |_, _| ()).await?.0)
     }
 
-    /// Who a request is from, and in the same call what `ask` finds out for them.
+    /// Authenticated a request is from, and in the same call what `ask` finds out for them.
     async fn and<T: Send + 'static>(
         parts: &mut Parts,
         app: &App,
@@ -193,9 +193,9 @@ fn take(app: &App, key: Key<'_>, now: Instant) -> Result<(), Problem> {
 
 /// Someone who asks in a project.
 #[derive(Clone, Debug)]
-pub struct Asking(pub Caller);
+pub struct ProjectCaller(pub Caller);
 
-impl FromRequestParts<App> for Asking {
+impl FromRequestParts<App> for ProjectCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
@@ -204,7 +204,7 @@ impl FromRequestParts<App> for Asking {
         let asks = move |service: &Service, signed: &Signed| {
             service.caller(signed, project.as_deref(), origin)
         };
-        let (who, caller) = Who::and(parts, app, asks).await?;
+        let (who, caller) = Authenticated::and(parts, app, asks).await?;
         who.check_sender(parts)?;
         Ok(Self(caller?))
     }
@@ -223,12 +223,12 @@ impl FromRequestParts<App> for Sent {
 }
 
 impl Sent {
-    /// Who asks, as things stand now.
+    /// Authenticated asks, as things stand now.
     ///
     /// # Errors
     /// Their session or token has ended, they are no longer in the project, or they ask too often.
-    pub async fn again(&mut self, app: &App) -> Result<Asking, Problem> {
-        Asking::from_request_parts(&mut self.0, app).await
+    pub async fn again(&mut self, app: &App) -> Result<ProjectCaller, Problem> {
+        ProjectCaller::from_request_parts(&mut self.0, app).await
     }
 }
 

@@ -25,12 +25,12 @@ use self::fields::{bounded, moment, range, time, word};
 use crate::problem::Problem;
 
 pub use documents::{
-    ChosenDocuments, Chunks, Document, DocumentFacts, DocumentFilter, DocumentPage, PurgeDocuments,
+    ChosenDocuments, Chunks, Document, DocumentFilter, DocumentPage, DocumentStats, PurgeDocuments,
 };
 pub use making::Making;
 pub use runs::{
     ChosenRuns, Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar,
-    RunFacts, RunFilter, RunPage, WholeFlow, WholeRun,
+    RunFilter, RunPage, RunStats, WholeFlow, WholeRun,
 };
 
 /// A conversation as lists show it.
@@ -268,7 +268,7 @@ pub struct Changed {
 
 /// What was taken in.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct Taking {
+pub struct ImportResult {
     /// Items that were read: new + updated + same + older + repeated + foreign + refused.
     pub read: u64,
     /// Conversations that were not there.
@@ -297,7 +297,7 @@ pub struct Taking {
     #[serde(default)]
     pub dry_run: bool,
     /// The conversations.
-    pub conversations: Vec<Met>,
+    pub conversations: Vec<ImportedItem>,
 }
 
 /// How often something was found.
@@ -319,18 +319,18 @@ impl From<Finding> for Found {
 
 /// A conversation that came in.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct Met {
+pub struct ImportedItem {
     /// Its id.
     pub id: String,
     /// The import format.
     pub source: String,
     /// `new`, `updated`, `same`, `older`, `repeated`, `foreign`, or `conflict` where another conversation has the id.
-    pub became: String,
+    pub outcome: String,
 }
 
-impl From<ImportReport> for Taking {
+impl From<ImportReport> for ImportResult {
     fn from(report: ImportReport) -> Self {
-        let became = |taken: Taken| match taken {
+        let outcome = |taken: Taken| match taken {
             Taken::New => "new",
             Taken::Updated => "updated",
             Taken::Same => "same",
@@ -355,10 +355,10 @@ impl From<ImportReport> for Taking {
             conversations: report
                 .met
                 .into_iter()
-                .map(|met| Met {
+                .map(|met| ImportedItem {
                     id: met.id,
                     source: met.source,
-                    became: became(met.became).into(),
+                    outcome: outcome(met.outcome).into(),
                 })
                 .collect(),
         }

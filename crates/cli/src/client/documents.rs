@@ -27,11 +27,11 @@ impl Client {
         self.get(&["documents"], query)
     }
 
-    pub fn document_facts(
+    pub fn document_stats(
         &self,
         selection: &DocumentSelection,
-    ) -> Result<wire::DocumentFacts, ClientError> {
-        self.get(&["documents", "facts"], filter(selection))
+    ) -> Result<wire::DocumentStats, ClientError> {
+        self.get(&["documents", "stats"], filter(selection))
     }
 
     pub fn document(

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
-use crate::words::one_line;
+use crate::display::one_line;
 
 /// Characters that are shown of what a server says.
 const SHOWN: usize = 600;

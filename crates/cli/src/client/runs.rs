@@ -78,8 +78,8 @@ impl Client {
         self.get(&["runs", id], source.into_iter().chain(flow).collect())
     }
 
-    pub fn run_facts(&self, selection: &RunSelection) -> Result<wire::RunFacts, ClientError> {
-        self.get(&["runs", "facts"], filter(selection))
+    pub fn run_stats(&self, selection: &RunSelection) -> Result<wire::RunStats, ClientError> {
+        self.get(&["runs", "stats"], filter(selection))
     }
 
     pub fn flows(&self, source: Option<RunSource>) -> Result<wire::Flows, ClientError> {

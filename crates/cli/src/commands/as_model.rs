@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Failure;
 use crate::config::MachineClock;
-use crate::words::{count, lines, several, title};
+use crate::display::{count, lines, several, title};
 
 /// The marks around a span that the model is trained on.
 const MARKS: [char; 2] = ['⟦', '⟧'];

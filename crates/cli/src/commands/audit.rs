@@ -9,8 +9,8 @@ use retort_web::wire;
 
 use super::{Failure, print, print_json};
 use crate::args::page_length;
-use crate::config::Keeping;
-use crate::words::{moment_of, one_line, table};
+use crate::config::StoreArgs;
+use crate::display::{moment_of, one_line, table};
 
 /// List or export who did what in the project, and who was refused.
 #[derive(Args)]
@@ -19,7 +19,7 @@ pub struct Audit {
     action: Action,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Subcommand)]
@@ -92,10 +92,10 @@ impl From<Which> for wire::AuditQuery {
 
 impl Audit {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         match self.action {
             Action::List { which, limit, after, json } => {
-                let page = house.audit(&which.into(), after, limit)?;
+                let page = backend.audit(&which.into(), after, limit)?;
                 if json {
                     print_json(&page)?;
                 } else {
@@ -104,7 +104,7 @@ impl Audit {
             }
             Action::Export { which } => {
                 let mut out = io::BufWriter::new(io::stdout().lock());
-                house.export_audit(&which.into(), &mut out)?;
+                backend.export_audit(&which.into(), &mut out)?;
                 out.flush()?;
             }
         }

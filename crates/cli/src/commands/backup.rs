@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Failure;
-use crate::config::Keeping;
-use crate::words::bytes;
+use crate::config::StoreArgs;
+use crate::display::bytes;
 
 /// Copy the store and its datasets into a new folder, while both are in use.
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub struct Backup {
     quiet: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 impl Backup {

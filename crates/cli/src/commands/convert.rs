@@ -18,23 +18,23 @@ use retort_service::{
 use serde_json::json;
 
 use super::{Failure, STOPPED};
-use crate::args::{Reading, Selecting, plan, threads};
+use crate::args::{InputArgs, SelectionArgs, plan, threads};
+use crate::display::{bytes, count, one_line, several};
 use crate::options::{Package, Records};
 use crate::progress::Bar;
-use crate::words::{bytes, count, one_line, several};
 
 /// Read histories and write a dataset package.
 #[derive(Args)]
 pub struct Convert {
     #[command(flatten)]
-    reading: Reading,
+    reading: InputArgs,
 
     /// Where to write the package: a folder, or one archive if the name ends in `.zip`.
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
 
     #[command(flatten)]
-    selecting: Selecting,
+    selecting: SelectionArgs,
 
     #[command(flatten)]
     records: Records,

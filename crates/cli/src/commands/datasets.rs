@@ -10,10 +10,10 @@ use retort_web::wire::Dataset;
 
 use super::preview::Showing;
 use super::{Failure, STOPPED, confirm, print, print_json, stop_flag};
-use crate::config::Keeping;
-use crate::house::House;
+use crate::backend::Backend;
+use crate::config::StoreArgs;
+use crate::display::{bytes, count, moment_of, one_line, several, table};
 use crate::progress::Bar;
-use crate::words::{bytes, count, moment_of, one_line, several, table};
 
 /// List the datasets, look into one, download, verify, rename or delete it.
 #[derive(Args)]
@@ -26,7 +26,7 @@ pub struct Datasets {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Subcommand)]
@@ -145,24 +145,24 @@ struct Delete {
 
 impl Datasets {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         match self.action {
-            None => list(&house.datasets(false)?, self.json, NOTHING),
+            None => list(&backend.datasets(false)?, self.json, NOTHING),
             Some(Action::List(listing)) => {
-                Listing { json: listing.json || self.json, ..listing }.run(&house)
+                Listing { json: listing.json || self.json, ..listing }.run(&backend)
             }
-            Some(Action::Preview(preview)) => preview.run(&house),
-            Some(Action::Download(download)) => download.run(&house),
-            Some(Action::Verify(verify)) => verify.run(&house),
-            Some(Action::Rename(rename)) => rename.run(&house),
-            Some(Action::Delete(delete)) => delete.run(&house),
+            Some(Action::Preview(preview)) => preview.run(&backend),
+            Some(Action::Download(download)) => download.run(&backend),
+            Some(Action::Verify(verify)) => verify.run(&backend),
+            Some(Action::Rename(rename)) => rename.run(&backend),
+            Some(Action::Delete(delete)) => delete.run(&backend),
         }
     }
 }
 
 impl Listing {
-    fn run(self, house: &House) -> Result<ExitCode, Failure> {
-        let mut datasets = house.datasets(self.everyone)?;
+    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
+        let mut datasets = backend.datasets(self.everyone)?;
         if let Some(sought) = self.search.map(|sought| sought.to_lowercase()) {
             datasets.retain(|dataset| dataset.name.to_lowercase().contains(&sought));
         }
@@ -218,21 +218,21 @@ pub fn list(datasets: &[Dataset], json: bool, nothing: &str) -> Result<ExitCode,
 }
 
 impl Preview {
-    fn run(self, house: &House) -> Result<ExitCode, Failure> {
-        let dataset = house.dataset(&self.dataset)?;
-        self.showing.show(&house.preview(dataset.id)?, None)
+    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
+        let dataset = backend.dataset(&self.dataset)?;
+        self.showing.show(&backend.preview(dataset.id)?, None)
     }
 }
 
 impl Download {
-    fn run(self, house: &House) -> Result<ExitCode, Failure> {
-        let dataset = house.dataset(&self.dataset)?;
+    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
+        let dataset = backend.dataset(&self.dataset)?;
         let name = format!("{}.zip", dataset.name);
         let stopped = stop_flag()?;
         let bar = Bar::new(self.quiet);
         let path = match self.output {
             Some(path) if path == Path::new("-") => {
-                let printed = house.print_archive(&dataset, &bar, &stopped);
+                let printed = backend.print_archive(&dataset, &bar, &stopped);
                 bar.finish();
                 let code = printed?.map_or(ExitCode::from(STOPPED), |_| ExitCode::SUCCESS);
                 return Ok(code);
@@ -241,7 +241,7 @@ impl Download {
             Some(path) => path,
             None => PathBuf::from(name),
         };
-        let saved = house.save(&dataset, &path, self.force, &bar, &stopped);
+        let saved = backend.save(&dataset, &path, self.force, &bar, &stopped);
         bar.finish();
         let Some(size) = saved? else {
             eprintln!("error: {}", retort_service::Error::STOPPED);
@@ -255,10 +255,10 @@ impl Download {
 }
 
 impl Verify {
-    fn run(self, house: &House) -> Result<ExitCode, Failure> {
-        let dataset = house.dataset(&self.dataset)?;
+    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
+        let dataset = backend.dataset(&self.dataset)?;
         let bar = Bar::new(self.json);
-        let verified = house.verify(&dataset, &bar, &*stop_flag()?);
+        let verified = backend.verify(&dataset, &bar, &*stop_flag()?);
         bar.finish();
         match verified? {
             Some(verified) => super::verify::tell(&verified, &dataset.name, self.json),
@@ -268,19 +268,19 @@ impl Verify {
 }
 
 impl Rename {
-    fn run(self, house: &House) -> Result<ExitCode, Failure> {
-        let before = house.dataset(&self.dataset)?;
-        house.rename_dataset(before.id, &self.name)?;
+    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
+        let before = backend.dataset(&self.dataset)?;
+        backend.rename_dataset(before.id, &self.name)?;
         eprintln!("`{}` is now called `{}`", before.name, self.name);
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Delete {
-    fn run(self, house: &House) -> Result<ExitCode, Failure> {
+    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
         let mut datasets: Vec<Dataset> = Vec::new();
         for name in &self.datasets {
-            let dataset = house.dataset(name)?;
+            let dataset = backend.dataset(name)?;
             if !datasets.iter().any(|one| one.id == dataset.id) {
                 datasets.push(dataset);
             }
@@ -291,7 +291,7 @@ impl Delete {
         let names = names.join(", ");
         confirm(&format!("{number} ({names}, {}) will be gone for good", bytes(size)), self.yes)?;
         for dataset in &datasets {
-            house.delete_dataset(dataset.id)?;
+            backend.delete_dataset(dataset.id)?;
             eprintln!("deleted `{}`", dataset.name);
         }
         Ok(ExitCode::SUCCESS)

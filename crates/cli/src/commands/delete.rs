@@ -8,7 +8,7 @@ use retort_service::Edit;
 use super::Failure;
 use crate::args::Choosing;
 use crate::changing::change;
-use crate::config::Keeping;
+use crate::config::StoreArgs;
 
 /// Delete conversations so that they can be restored. Exports take them only when asked to.
 #[derive(Args)]
@@ -21,12 +21,12 @@ pub struct Delete {
     choosing: Choosing,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 impl Delete {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[])?;
-        change(&self.keeping.house()?, &selection, &Edit::Delete, self.json)
+        change(&self.keeping.backend()?, &selection, &Edit::Delete, self.json)
     }
 }

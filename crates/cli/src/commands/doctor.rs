@@ -10,8 +10,8 @@ use retort_service::{EngineError, Searched, SoughtTexts};
 use serde_json::json;
 
 use super::{FOUND, Failure, print, print_json};
-use crate::config::Keeping;
-use crate::words::{count, one_line};
+use crate::config::StoreArgs;
+use crate::display::{count, one_line};
 
 /// Longest file name that is shown, in characters.
 const PLACE_CHARACTERS: usize = 400;
@@ -43,7 +43,7 @@ pub struct Doctor {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 /// Reads the texts to search for from a file, because other users can see arguments and shells record them.

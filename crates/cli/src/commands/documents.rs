@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::{Failure, confirm, print_json};
 use crate::args::{page_length, searched};
-use crate::config::Keeping;
-use crate::words::{bytes, count, moment_of, one_line, several, table};
+use crate::config::StoreArgs;
+use crate::display::{bytes, count, moment_of, one_line, several, table};
 
 /// List the documents in the store, show one with its chunks, fetch or keep its original file, take some away.
 #[derive(Args)]
@@ -38,7 +38,7 @@ enum DocumentsCommand {
 /// Which documents.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
-struct Filtering {
+struct FilterArgs {
     /// Text in the name, address or path, whatever its case; any of several.
     #[arg(long, value_name = "TEXT")]
     search: Vec<String>,
@@ -48,10 +48,10 @@ struct Filtering {
     created: Option<DateRange>,
 }
 
-impl TryFrom<Filtering> for DocumentSelection {
+impl TryFrom<FilterArgs> for DocumentSelection {
     type Error = Failure;
 
-    fn try_from(filtering: Filtering) -> Result<Self, Failure> {
+    fn try_from(filtering: FilterArgs) -> Result<Self, Failure> {
         Ok(Self {
             search: searched(filtering.search)?,
             created: filtering.created.unwrap_or_default(),
@@ -67,7 +67,7 @@ struct List {
     json: bool,
 
     #[command(flatten)]
-    filtering: Filtering,
+    filtering: FilterArgs,
 
     /// Documents on a page.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("documents"), help_heading = "Page")]
@@ -78,7 +78,7 @@ struct List {
     after: Option<Cursor>,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Args)]
@@ -100,7 +100,7 @@ struct Show {
     embeddings: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Args)]
@@ -122,7 +122,7 @@ struct Original {
     keep: Option<PathBuf>,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Args)]
@@ -140,7 +140,7 @@ struct Delete {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 impl Documents {
@@ -162,14 +162,14 @@ fn name_of(document: &wire::Document) -> &str {
 
 impl List {
     fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         let selection = DocumentSelection::try_from(self.filtering)?;
-        let page = house.documents(&selection, self.after, self.limit)?;
-        let facts = house.document_facts(&selection)?;
+        let page = backend.documents(&selection, self.after, self.limit)?;
+        let stats = backend.document_stats(&selection)?;
         if self.json {
-            let total = facts.documents;
+            let total = stats.documents;
             print_json(&json!({
-                "documents": page.documents, "total": total, "embeddings": facts.embeddings, "next": page.next,
+                "documents": page.documents, "total": total, "embeddings": stats.embeddings, "next": page.next,
             }))?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -197,12 +197,12 @@ impl List {
             writeln!(out, "{}", table.trim_fmt())?;
         }
         match &page.next {
-            _ if facts.documents == 0 => eprintln!("no document matches"),
+            _ if stats.documents == 0 => eprintln!("no document matches"),
             Some(next) => {
-                let total = several(facts.documents, "document");
+                let total = several(stats.documents, "document");
                 eprintln!("{} of {total}; `--after {next}` shows the next", page.documents.len());
             }
-            None => eprintln!("{}", several(facts.documents, "document")),
+            None => eprintln!("{}", several(stats.documents, "document")),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -210,8 +210,8 @@ impl List {
 
 impl Show {
     fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
-        let document = house.document(&self.id, self.source.as_deref())?;
+        let backend = self.keeping.backend()?;
+        let document = backend.document(&self.id, self.source.as_deref())?;
         let mut out = io::BufWriter::new(io::stdout().lock());
         if self.json {
             let text = serde_json::to_string(&document)?;
@@ -239,7 +239,7 @@ impl Show {
         let mut after = 0;
         loop {
             let id = (&*self.id, self.source.as_deref());
-            let chunks = house.chunks(id, after, self.embeddings)?;
+            let chunks = backend.chunks(id, after, self.embeddings)?;
             for (number, chunk) in (after + 1..).zip(&chunks.chunks) {
                 if self.json {
                     let comma = if number > 1 { "," } else { "" };
@@ -247,7 +247,11 @@ impl Show {
                 } else {
                     let page = chunk.pagenumber.as_ref().filter(|page| page.as_str() != Some(""));
                     let page = page.map(|page| format!(", page {page}")).unwrap_or_default();
-                    writeln!(out, "\n── {number}{page}\n{}", crate::words::lines(&chunk.text, ""))?;
+                    writeln!(
+                        out,
+                        "\n── {number}{page}\n{}",
+                        crate::display::lines(&chunk.text, "")
+                    )?;
                 }
             }
             match chunks.next {
@@ -265,18 +269,18 @@ impl Show {
 
 impl Original {
     fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         let id = (&*self.id, self.source.as_deref());
         if let Some(path) = &self.keep {
             let file = File::open(path)
                 .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-            let kept = house.keep_original(id, &NewOriginal { name, media_type: None }, file)?;
+            let kept = backend.keep_original(id, &NewOriginal { name, media_type: None }, file)?;
             let original = kept.original.ok_or("the original was not kept")?;
             eprintln!("kept {} (SHA-256 {})", bytes(original.bytes), original.sha256);
             return Ok(ExitCode::SUCCESS);
         }
-        let document = house.document(&self.id, self.source.as_deref())?;
+        let document = backend.document(&self.id, self.source.as_deref())?;
         let original = document
             .original
             .as_ref()
@@ -288,12 +292,12 @@ impl Original {
             PathBuf::from(name)
         });
         if output.as_os_str() == "-" {
-            house.original(id, &mut io::stdout().lock())?;
+            backend.original(id, &mut io::stdout().lock())?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut file = File::create_new(&output)
             .map_err(|error| format!("cannot write `{}`: {error}", output.display()))?;
-        house.original(id, &mut file)?;
+        backend.original(id, &mut file)?;
         eprintln!("{}", output.display());
         Ok(ExitCode::SUCCESS)
     }
@@ -301,17 +305,17 @@ impl Original {
 
 impl Delete {
     fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         let selection = DocumentSelection {
             ids: self.documents.into_iter().collect(),
             ..DocumentSelection::default()
         };
-        let meant = house.document_facts(&selection)?.documents;
+        let meant = backend.document_stats(&selection)?.documents;
         if meant > 0 {
             let question = format!("Take away {} for good?", several(meant, "document"));
             confirm(&question, self.yes)?;
         }
-        let purged = house.purge_documents(&selection)?;
+        let purged = backend.purge_documents(&selection)?;
         if self.json {
             print_json(&wire::Purged { purged })?;
         } else {

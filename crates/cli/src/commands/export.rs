@@ -11,11 +11,11 @@ use retort_web::wire;
 
 use super::{Failure, STOPPED, print_json, stop_flag};
 use crate::args::Exporting;
-use crate::config::{Keeping, Opened};
-use crate::house::House;
+use crate::backend::Backend;
+use crate::config::{Opened, StoreArgs};
+use crate::display::{bytes, several};
 use crate::options::{Package, Records};
 use crate::progress::Bar;
-use crate::words::{bytes, several};
 
 /// Make a dataset of conversations, runs or documents in the store: of all that match, of some by id, or of the most recent.
 #[derive(Args)]
@@ -46,23 +46,24 @@ pub struct Export {
     package: Package,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 impl Export {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         let selection = self.exporting.selection()?;
         let kind = selection.kind();
         let dataset = self.records.0.and(self.package.0).resolve(self.name, Some(kind))?;
         let request = ExportRequest { selection, dataset };
-        let job = house.submit_export(&request)?;
+        let job = backend.submit_export(&request)?;
         if !self.quiet {
             eprintln!("job {}      {} selected", job.id, several(job.items.total, kind.as_str()));
         }
-        let code = if self.detach { ExitCode::SUCCESS } else { finish(&house, &job, self.quiet)? };
+        let code =
+            if self.detach { ExitCode::SUCCESS } else { finish(&backend, &job, self.quiet)? };
         if self.json {
-            print_json(&house.job(job.id)?)?;
+            print_json(&backend.job(job.id)?)?;
         }
         Ok(code)
     }
@@ -76,15 +77,15 @@ enum Outcome {
 }
 
 /// Does the job, or waits until the server has done it, and says what came of it.
-pub fn finish(house: &House, job: &wire::Job, quiet: bool) -> Result<ExitCode, Failure> {
+pub fn finish(backend: &Backend, job: &wire::Job, quiet: bool) -> Result<ExitCode, Failure> {
     let stopped = stop_flag()?;
     let bar = Bar::new(quiet);
     #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
     let began = Instant::now();
     let id = job.id;
-    let outcome = match house {
-        House::Here(opened) => do_here(opened, id, &bar, &stopped),
-        House::There(client) => client.follow(job, &bar, &stopped).map_or_else(
+    let outcome = match backend {
+        Backend::Local(opened) => do_here(opened, id, &bar, &stopped),
+        Backend::Remote(client) => client.follow(job, &bar, &stopped).map_or_else(
             |error| Err(error.into()),
             |ended| Ok(ended.map_or(Outcome::Stopped, Outcome::of)),
         ),
@@ -94,16 +95,16 @@ pub fn finish(house: &House, job: &wire::Job, quiet: bool) -> Result<ExitCode, F
         Outcome::Ended(job) => job,
         Outcome::Failed(why) => return Err(format!("job {id} failed: {why}").into()),
         Outcome::Stopped => {
-            if !house.job(id)?.is_ended() {
-                house.cancel(id)?;
+            if !backend.job(id)?.is_ended() {
+                backend.cancel(id)?;
             }
             eprintln!("stopped; nothing was published. `retort jobs retry {id}` begins again.");
             return Ok(ExitCode::from(STOPPED));
         }
     };
     let Some(dataset) = job.dataset.filter(|_| !quiet) else { return Ok(ExitCode::SUCCESS) };
-    let dataset = house.dataset_numbered(dataset)?;
-    for (kind, found) in house.receipt(dataset.id)?.counts() {
+    let dataset = backend.dataset_numbered(dataset)?;
+    for (kind, found) in backend.receipt(dataset.id)?.counts() {
         eprintln!(
             "written    {} as {}",
             several(found.written, kind.as_str()),
@@ -111,7 +112,7 @@ pub fn finish(house: &House, job: &wire::Job, quiet: bool) -> Result<ExitCode, F
         );
         eprintln!("left out   {}", several(found.left_out, kind.as_str()));
         for finding in &found.left_out_by_reason {
-            eprintln!("  {:>8}  {}", crate::words::count(finding.count), finding.kind);
+            eprintln!("  {:>8}  {}", crate::display::count(finding.count), finding.kind);
         }
     }
     let seconds = began.elapsed().as_secs_f64().max(0.001);

@@ -8,7 +8,7 @@ use retort_service::Edit;
 use super::Failure;
 use crate::args::Choosing;
 use crate::changing::change;
-use crate::config::Keeping;
+use crate::config::StoreArgs;
 
 /// Mark conversations as favorites.
 #[derive(Args)]
@@ -25,12 +25,12 @@ pub struct Favorite {
     choosing: Choosing,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 impl Favorite {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[])?;
-        change(&self.keeping.house()?, &selection, &Edit::Favorite(!self.off), self.json)
+        change(&self.keeping.backend()?, &selection, &Edit::Favorite(!self.off), self.json)
     }
 }

@@ -8,7 +8,7 @@ use retort_formats::{data, file, import};
 use serde_json::json;
 
 use super::Failure;
-use crate::words::table;
+use crate::display::table;
 
 /// List the import, data and file formats.
 #[derive(Args)]

@@ -14,17 +14,17 @@ use retort_web::wire;
 
 use super::convert::{exit_code, list_passed_over, rejects_to, warn_of_most};
 use super::{Failure, STOPPED, print_json, stop_flag};
-use crate::args::Reading;
+use crate::args::InputArgs;
 use crate::client::{Client, Source};
-use crate::config::{Keeping, request_key};
+use crate::config::{StoreArgs, request_key};
+use crate::display::{count, several};
 use crate::progress::Bar;
-use crate::words::{count, several};
 
 /// Read histories into the store. Items that are already there are kept or updated.
 #[derive(Args)]
 pub struct Import {
     #[command(flatten)]
-    reading: Reading,
+    reading: InputArgs,
 
     /// Owner of items that name none [default: no owner].
     #[arg(long, value_name = "NAME")]
@@ -59,7 +59,7 @@ pub struct Import {
     detach: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 impl Import {

@@ -10,10 +10,10 @@ use retort_service::{Observer, Progress};
 use retort_web::wire;
 
 use super::{Failure, STOPPED, print, print_json, stop_flag};
-use crate::config::Keeping;
-use crate::house::House;
+use crate::backend::Backend;
+use crate::config::StoreArgs;
+use crate::display::{bytes, count, moment_of, one_line, table};
 use crate::progress::Bar;
-use crate::words::{bytes, count, moment_of, one_line, table};
 
 /// How often a job is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -29,7 +29,7 @@ pub struct Jobs {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Subcommand)]
@@ -67,12 +67,12 @@ enum Action {
 
 impl Jobs {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         match self.action.unwrap_or(Action::List { limit: 20, everyone: false }) {
-            Action::List { limit, everyone } => list(&house.jobs(limit, everyone)?, self.json),
-            Action::Watch { id } => watch(&house, id, self.json),
+            Action::List { limit, everyone } => list(&backend.jobs(limit, everyone)?, self.json),
+            Action::Watch { id } => watch(&backend, id, self.json),
             Action::Cancel { id } => {
-                let job = house.cancel(id)?;
+                let job = backend.cancel(id)?;
                 if self.json {
                     print_json(&job)?;
                 } else if job.state == JobState::Cancelled.as_str() {
@@ -83,11 +83,11 @@ impl Jobs {
                 Ok(ExitCode::SUCCESS)
             }
             Action::Retry { id, detach } => {
-                let job = house.retry(id)?;
+                let job = backend.retry(id)?;
                 if detach {
                     return list(&[job], self.json);
                 }
-                super::export::finish(&house, &job, self.json)
+                super::export::finish(&backend, &job, self.json)
             }
         }
     }
@@ -141,11 +141,11 @@ fn done(job: &wire::Job) -> String {
     }
 }
 
-fn watch(house: &House, id: i64, json: bool) -> Result<ExitCode, Failure> {
+fn watch(backend: &Backend, id: i64, json: bool) -> Result<ExitCode, Failure> {
     let bar = Bar::new(json || !std::io::stderr().is_terminal());
-    let mut job = house.job(id)?;
-    match house {
-        House::Here(_) => {
+    let mut job = backend.job(id)?;
+    match backend {
+        Backend::Local(_) => {
             while !job.is_ended() {
                 bar.progress(Progress {
                     read_bytes: job.bytes.done,
@@ -153,10 +153,10 @@ fn watch(house: &House, id: i64, json: bool) -> Result<ExitCode, Failure> {
                     records: job.records,
                 });
                 std::thread::sleep(LOOK);
-                job = house.job(id)?;
+                job = backend.job(id)?;
             }
         }
-        House::There(client) => match client.follow(&job, &bar, &*stop_flag()?)? {
+        Backend::Remote(client) => match client.follow(&job, &bar, &*stop_flag()?)? {
             Some(ended) => job = ended,
             None => return Ok(ExitCode::from(STOPPED)),
         },

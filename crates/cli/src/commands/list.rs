@@ -11,10 +11,10 @@ use retort_web::wire;
 use serde_json::json;
 
 use super::Failure;
-use crate::args::{Filtering, page_length};
-use crate::config::Keeping;
-use crate::house::House;
-use crate::words::{count, moment_of, one_line, several, table};
+use crate::args::{FilterArgs, page_length};
+use crate::backend::Backend;
+use crate::config::StoreArgs;
+use crate::display::{count, moment_of, one_line, several, table};
 
 /// List the conversations in the store.
 #[derive(Args)]
@@ -32,13 +32,13 @@ pub struct List {
     lines: bool,
 
     #[command(flatten)]
-    filtering: Filtering,
+    filtering: FilterArgs,
 
     #[command(flatten)]
     paging: Paging,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 /// Which page of a list.
@@ -65,11 +65,11 @@ struct Paging {
 
 impl List {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         let selection = self.filtering.try_into()?;
         let mut out = std::io::stdout().lock();
         if self.count {
-            let total = house.count(&selection)?;
+            let total = backend.count(&selection)?;
             if self.json {
                 writeln!(out, "{}", serde_json::to_string(&wire::Count { total })?)?;
             } else {
@@ -77,7 +77,7 @@ impl List {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let pages = Pages { house: &house, selection: &selection, paging: &self.paging };
+        let pages = Pages { backend: &backend, selection: &selection, paging: &self.paging };
         if self.json {
             pages.json(&mut out)?;
         } else if self.lines {
@@ -98,7 +98,7 @@ impl List {
 
 /// The pages that are to be shown.
 struct Pages<'a> {
-    house: &'a House,
+    backend: &'a Backend,
     selection: &'a Selection,
     paging: &'a Paging,
 }
@@ -115,7 +115,7 @@ impl Pages<'_> {
         let most = if self.paging.all { bounds::PAGE_ITEMS } else { self.paging.limit };
         let mut after = self.paging.after;
         loop {
-            let page = self.house.list(self.selection, order, after, most)?;
+            let page = self.backend.list(self.selection, order, after, most)?;
             show(&page)?;
             after = page.next.as_deref().map(str::parse).transpose()?;
             if after.is_none() || !self.paging.all {
@@ -125,7 +125,7 @@ impl Pages<'_> {
     }
 
     fn total(&self) -> Result<u64, Failure> {
-        self.house.count(self.selection)
+        self.backend.count(self.selection)
     }
 
     fn json(&self, out: &mut impl Write) -> Result<(), Failure> {

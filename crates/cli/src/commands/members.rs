@@ -8,8 +8,8 @@ use retort_web::wire;
 
 use super::users::parse_role;
 use super::{Failure, print, print_json};
-use crate::config::Keeping;
-use crate::words::{moment_of, one_line, table};
+use crate::config::StoreArgs;
+use crate::display::{moment_of, one_line, table};
 
 /// List who is in the project, give them roles, or take them out.
 #[derive(Args)]
@@ -22,7 +22,7 @@ pub struct Members {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Subcommand)]
@@ -56,19 +56,19 @@ enum Action {
 
 impl Members {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         match self.action.unwrap_or(Action::List) {
-            Action::List => list(&house.members()?, self.json)?,
+            Action::List => list(&backend.members()?, self.json)?,
             Action::Set { person, role } => {
-                house.set_role(&person, Some(role))?;
+                backend.set_role(&person, Some(role))?;
                 eprintln!("`{}` is {role} of the project", one_line(&person, 80));
             }
             Action::Confirm { person } => {
-                house.prove_name(&person)?;
+                backend.prove_name(&person)?;
                 eprintln!("the name `{}` is confirmed", one_line(&person, 80));
             }
             Action::Remove { person } => {
-                house.set_role(&person, None)?;
+                backend.set_role(&person, None)?;
                 eprintln!("`{}` is not in the project any more", one_line(&person, 80));
             }
         }

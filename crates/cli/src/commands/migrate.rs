@@ -7,7 +7,7 @@ use retort_service::migrate;
 use serde_json::json;
 
 use super::{Failure, print};
-use crate::config::Keeping;
+use crate::config::StoreArgs;
 
 /// Take the store to the schema of this release. Make a backup before.
 #[derive(Args)]
@@ -17,7 +17,7 @@ pub struct Migrate {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 impl Migrate {

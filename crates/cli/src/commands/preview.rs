@@ -14,9 +14,9 @@ use std::sync::atomic::AtomicBool;
 use super::Failure;
 use super::as_model::{AsModel, View};
 use super::convert::{exit_code, findings, findings_json, rejects_to, warn_of_most};
-use crate::args::{Reading, Selecting, plan};
+use crate::args::{InputArgs, SelectionArgs, plan};
+use crate::display::{one_line, table, title};
 use crate::options::Records;
-use crate::words::{one_line, table, title};
 
 /// Characters of a text shown in the table.
 const CELL: usize = 160;
@@ -25,10 +25,10 @@ const CELL: usize = 160;
 #[derive(Args)]
 pub struct Preview {
     #[command(flatten)]
-    reading: Reading,
+    reading: InputArgs,
 
     #[command(flatten)]
-    selecting: Selecting,
+    selecting: SelectionArgs,
 
     #[command(flatten)]
     records: Records,

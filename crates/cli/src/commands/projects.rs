@@ -9,8 +9,8 @@ use retort_service::Caller;
 use retort_web::wire;
 
 use super::{Failure, confirm, print, print_json};
-use crate::config::Keeping;
-use crate::words::{one_line, several, table};
+use crate::config::StoreArgs;
+use crate::display::{one_line, several, table};
 
 /// List the projects, add or delete one.
 #[derive(Args)]
@@ -23,7 +23,7 @@ pub struct Projects {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Subcommand)]
@@ -55,7 +55,7 @@ enum Action {
 impl Projects {
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self.action.unwrap_or(Action::List) {
-            Action::List => list(&self.keeping.house()?.projects()?, self.json)?,
+            Action::List => list(&self.keeping.backend()?.projects()?, self.json)?,
             Action::Add { name, owner } => {
                 let service = self.keeping.open_or_new()?.service;
                 let owner = owner.map(|owner| service.person(&owner)).transpose()?;

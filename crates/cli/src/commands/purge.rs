@@ -9,8 +9,8 @@ use retort_service::Edit;
 use super::{Failure, confirm};
 use crate::args::Choosing;
 use crate::changing::{change, known};
-use crate::config::Keeping;
-use crate::words::several;
+use crate::config::StoreArgs;
+use crate::display::several;
 
 /// Remove conversations for good. Datasets that were made of them stay.
 #[derive(Args)]
@@ -27,14 +27,14 @@ pub struct Purge {
     choosing: Choosing,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 impl Purge {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[])?;
-        let house = self.keeping.house()?;
-        let number = known(&house, &selection)?;
+        let backend = self.keeping.backend()?;
+        let number = known(&backend, &selection)?;
         if number > 0 {
             let question = format!(
                 "{} will be gone for good; datasets that were made of them stay",
@@ -42,10 +42,10 @@ impl Purge {
             );
             confirm(&question, self.yes)?;
         }
-        let code = change(&house, &selection, &Edit::Purge, self.json)?;
+        let code = change(&backend, &selection, &Edit::Purge, self.json)?;
         if selection.statuses.is_empty() {
             let deleted = Selection { statuses: vec![Status::Deleted], ..selection };
-            let number = house.count(&deleted)?;
+            let number = backend.count(&deleted)?;
             if number > 0 {
                 let number = several(number, "deleted conversation");
                 eprintln!("{number} would match, too; `--status deleted` means them");

@@ -9,7 +9,7 @@ use retort_service::Edit;
 use super::Failure;
 use crate::args::Choosing;
 use crate::changing::change;
-use crate::config::Keeping;
+use crate::config::StoreArgs;
 
 /// Restore deleted conversations. A filter means the deleted, where it names no status.
 #[derive(Args)]
@@ -22,12 +22,12 @@ pub struct Restore {
     choosing: Choosing,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 impl Restore {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[Status::Deleted])?;
-        change(&self.keeping.house()?, &selection, &Edit::Restore, self.json)
+        change(&self.keeping.backend()?, &selection, &Edit::Restore, self.json)
     }
 }

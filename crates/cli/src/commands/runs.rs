@@ -10,10 +10,10 @@ use retort_web::wire;
 use serde_json::json;
 
 use super::{Failure, confirm, print_json};
-use crate::args::{Narrowing, RunFiltering, page_length};
-use crate::config::Keeping;
-use crate::house::House;
-use crate::words::{bytes, count, lines, moment_of, one_line, several, table};
+use crate::args::{Narrowing, RunFilterArgs, page_length};
+use crate::backend::Backend;
+use crate::config::StoreArgs;
+use crate::display::{bytes, count, lines, moment_of, one_line, several, table};
 
 /// List the runs of copilots and webhook recipes in the store, show or purge some, list what ran.
 #[derive(Args)]
@@ -31,7 +31,7 @@ enum RunsCommand {
     /// Say how many runs match.
     Count(Count),
     /// Say what runs were like over time: volume, failures and latency.
-    Facts(Facts),
+    Stats(Stats),
     /// List the copilots and recipes that have runs, or show one with its versions and nodes.
     Flows(Flows),
     /// Remove runs for good. Datasets that were made of them stay.
@@ -49,7 +49,7 @@ struct List {
     lines: bool,
 
     #[command(flatten)]
-    filtering: RunFiltering,
+    filtering: RunFilterArgs,
 
     /// Runs on a page.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("runs; `--all` shows all pages"), help_heading = "Page")]
@@ -64,7 +64,7 @@ struct List {
     all: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Args)]
@@ -81,7 +81,7 @@ struct Show {
     of: Narrowing,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Args)]
@@ -91,23 +91,23 @@ struct Count {
     json: bool,
 
     #[command(flatten)]
-    filtering: RunFiltering,
+    filtering: RunFilterArgs,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Args)]
-struct Facts {
+struct Stats {
     /// As JSON.
     #[arg(long)]
     json: bool,
 
     #[command(flatten)]
-    filtering: RunFiltering,
+    filtering: RunFilterArgs,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Args)]
@@ -129,7 +129,7 @@ struct Flows {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Args)]
@@ -151,10 +151,10 @@ struct Purge {
     json: bool,
 
     #[command(flatten)]
-    filtering: RunFiltering,
+    filtering: RunFilterArgs,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 /// Characters of a name or title on its line.
@@ -166,7 +166,7 @@ impl Runs {
             RunsCommand::List(list) => list.run(),
             RunsCommand::Show(show) => show.run(),
             RunsCommand::Count(count) => count.run(),
-            RunsCommand::Facts(facts) => facts.run(),
+            RunsCommand::Stats(stats) => stats.run(),
             RunsCommand::Flows(flows) => flows.run(),
             RunsCommand::Purge(purge) => purge.run(),
         }
@@ -175,15 +175,15 @@ impl Runs {
 
 impl List {
     fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         let selection = RunSelection::try_from(self.filtering)?;
         let paging = Paging { limit: self.limit, after: self.after, all: self.all };
         let mut out = io::stdout().lock();
         if self.json {
-            let total = house.count_runs(&selection)?;
+            let total = backend.count_runs(&selection)?;
             write!(out, "{{\n  \"runs\": [")?;
             let mut before = "\n    ";
-            let next = paging.each(&house, &selection, |page| {
+            let next = paging.each(&backend, &selection, |page| {
                 for one in &page.runs {
                     write!(out, "{before}{}", serde_json::to_string(one)?)?;
                     before = ",\n    ";
@@ -193,7 +193,7 @@ impl List {
             let next = json!(next.map(|next| next.to_string()));
             writeln!(out, "\n  ],\n  \"total\": {total},\n  \"next\": {next}\n}}")?;
         } else if self.lines {
-            let next = paging.each(&house, &selection, |page| {
+            let next = paging.each(&backend, &selection, |page| {
                 page.runs
                     .iter()
                     .try_for_each(|one| Ok(writeln!(out, "{}", serde_json::to_string(one)?)?))
@@ -202,7 +202,7 @@ impl List {
                 eprintln!("`--after {next}` shows the next, `--all` all");
             }
         } else {
-            list_table(&house, &selection, &paging, &mut out)?;
+            list_table(&backend, &selection, &paging, &mut out)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -219,14 +219,14 @@ impl Paging {
     /// Hands over one page, or all; says where the next begins.
     fn each(
         &self,
-        house: &House,
+        backend: &Backend,
         selection: &RunSelection,
         mut show: impl FnMut(&wire::RunPage) -> Result<(), Failure>,
     ) -> Result<Option<Cursor>, Failure> {
         let most = if self.all { bounds::PAGE_ITEMS } else { self.limit };
         let mut after = self.after;
         loop {
-            let page = house.runs(selection, after, most)?;
+            let page = backend.runs(selection, after, most)?;
             show(&page)?;
             after = page.next.as_deref().map(str::parse).transpose()?;
             if after.is_none() || !self.all {
@@ -237,7 +237,7 @@ impl Paging {
 }
 
 fn list_table(
-    house: &House,
+    backend: &Backend,
     selection: &RunSelection,
     paging: &Paging,
     out: &mut impl Write,
@@ -254,7 +254,7 @@ fn list_table(
         "STARTED",
     ];
     let mut shown = 0;
-    let next = paging.each(house, selection, |page| {
+    let next = paging.each(backend, selection, |page| {
         let mut table = table(header);
         for one in &page.runs {
             let text = |text: &Option<String>| one_line(text.as_deref().unwrap_or_default(), 40);
@@ -277,7 +277,7 @@ fn list_table(
         header = &[];
         Ok(())
     })?;
-    let total = house.count_runs(selection)?;
+    let total = backend.count_runs(selection)?;
     match next {
         _ if total == 0 => eprintln!("no run matches"),
         Some(next) => {
@@ -293,7 +293,8 @@ fn list_table(
 impl Show {
     fn run(self) -> Result<ExitCode, Failure> {
         let of = RunSelection::from(self.of);
-        let (summary, line) = self.keeping.house()?.run(&self.id, of.source, of.flow.as_deref())?;
+        let (summary, line) =
+            self.keeping.backend()?.run(&self.id, of.source, of.flow.as_deref())?;
         let mut out = io::BufWriter::new(io::stdout().lock());
         if self.json {
             out.write_all(&line)?;
@@ -412,7 +413,7 @@ fn print_node(node: &NodeRun<'_>, depth: usize, out: &mut impl Write) -> io::Res
 
 impl Count {
     fn run(self) -> Result<ExitCode, Failure> {
-        let total = self.keeping.house()?.count_runs(&self.filtering.try_into()?)?;
+        let total = self.keeping.backend()?.count_runs(&self.filtering.try_into()?)?;
         if self.json {
             print_json(&wire::Count { total })?;
         } else {
@@ -422,15 +423,15 @@ impl Count {
     }
 }
 
-impl Facts {
+impl Stats {
     fn run(self) -> Result<ExitCode, Failure> {
-        let facts = self.keeping.house()?.run_facts(&self.filtering.try_into()?)?;
+        let stats = self.keeping.backend()?.run_stats(&self.filtering.try_into()?)?;
         if self.json {
-            print_json(&facts)?;
+            print_json(&stats)?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut table = table(&["FROM", "RUNS", "FAILURES", "P50 MS", "P95 MS", "P99 MS"]);
-        for bar in &facts.bars {
+        for bar in &stats.bars {
             let ms = |pick: fn(&wire::Latency) -> u64| {
                 bar.latency.as_ref().map(|found| count(pick(found))).unwrap_or_default()
             };
@@ -444,13 +445,13 @@ impl Facts {
             ]);
         }
         super::print(table.trim_fmt())?;
-        let statuses: Vec<_> = facts
+        let statuses: Vec<_> = stats
             .statuses
             .iter()
             .map(|(status, number)| format!("{} {status}", count(*number)))
             .collect();
-        let more = if facts.whole { "" } else { ", the most recent" };
-        eprintln!("{}{more}: {}", several(facts.runs, "run"), statuses.join(", "));
+        let more = if stats.whole { "" } else { ", the most recent" };
+        eprintln!("{}{more}: {}", several(stats.runs, "run"), statuses.join(", "));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -458,10 +459,10 @@ impl Facts {
 impl Flows {
     fn run(self) -> Result<ExitCode, Failure> {
         use retort_model::RunSource::{Copilot, Recipe};
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         let source = self.copilots.then_some(Copilot).or(self.recipes.then_some(Recipe));
         if let Some(id) = &self.id {
-            let flow = house.flow(source, id)?;
+            let flow = backend.flow(source, id)?;
             if self.json {
                 print_json(&flow)?;
             } else {
@@ -469,7 +470,7 @@ impl Flows {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let flows = house.flows(source)?;
+        let flows = backend.flows(source)?;
         if self.json {
             print_json(&flows)?;
             return Ok(ExitCode::SUCCESS);
@@ -534,11 +535,11 @@ impl Purge {
             (true, false) => return Err("`--all` goes with no ids and no filter".into()),
             _ => {}
         }
-        let house = self.keeping.house()?;
-        if let Err(error) = house.check_run_ids(&selection) {
+        let backend = self.keeping.backend()?;
+        if let Err(error) = backend.check_run_ids(&selection) {
             return Err(format!("{}; nothing was purged", one_line(&error.to_string(), 240)).into());
         }
-        let meant = house.count_runs(&selection)?;
+        let meant = backend.count_runs(&selection)?;
         if meant > 0 {
             let question = format!(
                 "{} will be gone for good; datasets that were made of them stay",
@@ -546,7 +547,7 @@ impl Purge {
             );
             confirm(&question, self.yes)?;
         }
-        let purged = house.purge_runs(&selection)?;
+        let purged = backend.purge_runs(&selection)?;
         if self.json {
             print_json(&wire::Purged { purged })?;
         } else if purged == 0 {

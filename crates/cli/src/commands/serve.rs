@@ -23,7 +23,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::worker::{Told, work_until};
-use crate::config::{Keeping, ServeConfig};
+use crate::config::{ServeConfig, StoreArgs};
 
 /// How long an attempt to post a notice may take.
 const POST: Duration = Duration::from_secs(10);
@@ -114,7 +114,7 @@ pub struct Serve {
     log: Log,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -7,8 +7,8 @@ use retort_model::Time;
 use retort_web::wire;
 
 use super::{Failure, print, print_json, read_password};
-use crate::config::Keeping;
-use crate::words::{moment_of, one_line, table};
+use crate::config::StoreArgs;
+use crate::display::{moment_of, one_line, table};
 
 /// Make public links to conversations, list and revoke them.
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub struct Share {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Subcommand)]
@@ -76,11 +76,11 @@ struct Make {
 
 impl Share {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         match self.action {
             Action::Make(make) => {
                 let password = if make.password_stdin { Some(read_password()?) } else { None };
-                let share = house.share(wire::NewShare {
+                let share = backend.share(wire::NewShare {
                     conversation: make.conversation,
                     source: make.source,
                     expires_at: make.expires.map(|time| time.to_string()),
@@ -97,13 +97,13 @@ impl Share {
                     eprintln!("link {}; `retort share revoke {}` ends it", share.id, share.id);
                 }
             }
-            Action::List => list(&house.shares()?, self.json)?,
+            Action::List => list(&backend.shares()?, self.json)?,
             Action::Revoke { id } => {
-                house.unshare(id)?;
+                backend.unshare(id)?;
                 eprintln!("revoked link {id}");
             }
             Action::Keep { id } => {
-                house.keep_share(id)?;
+                backend.keep_share(id)?;
                 eprintln!("link {id} is open");
             }
         }

@@ -10,8 +10,8 @@ use retort_model::{Conversation, Message, Parent, Round, canonical};
 use retort_web::wire;
 
 use super::Failure;
-use crate::config::Keeping;
-use crate::words::{bytes, lines, moment_of, one_line, several};
+use crate::config::StoreArgs;
+use crate::display::{bytes, lines, moment_of, one_line, several};
 
 /// Show a conversation in the store, whole: with its branches, calls, results and tasks of sub-agents.
 #[derive(Args)]
@@ -25,7 +25,7 @@ pub struct Show {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 /// Characters of a name or title on its line.
@@ -36,7 +36,7 @@ const PASSAGES_NAMED: usize = 8;
 
 impl Show {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let found = self.keeping.house()?.show(&self.id)?;
+        let found = self.keeping.backend()?.show(&self.id)?;
         let mut out = io::BufWriter::new(io::stdout().lock());
         for (index, (summary, line)) in found.iter().enumerate() {
             if self.json {

@@ -8,7 +8,7 @@ use retort_service::Edit;
 use super::Failure;
 use crate::args::Choosing;
 use crate::changing::change;
-use crate::config::Keeping;
+use crate::config::StoreArgs;
 
 /// Add tags to conversations, or take them away.
 #[derive(Args)]
@@ -29,7 +29,7 @@ pub struct Tag {
     choosing: Choosing,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 fn parse_tag(text: &str) -> Result<String, String> {
@@ -41,6 +41,6 @@ impl Tag {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[])?;
         let edit = Edit::Tags { add: self.add, remove: self.remove };
-        change(&self.keeping.house()?, &selection, &edit, self.json)
+        change(&self.keeping.backend()?, &selection, &edit, self.json)
     }
 }

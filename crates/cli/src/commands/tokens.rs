@@ -8,8 +8,8 @@ use retort_service::TokenRequest;
 use retort_web::wire;
 
 use super::{Failure, print, print_json};
-use crate::config::Keeping;
-use crate::words::{moment_of, one_line, table};
+use crate::config::StoreArgs;
+use crate::display::{moment_of, one_line, table};
 
 /// Days that a token lasts, if not said.
 const DAYS: u64 = 90;
@@ -25,7 +25,7 @@ pub struct Tokens {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Subcommand)]
@@ -64,12 +64,12 @@ fn parse_grant(text: &str) -> Result<Grant, String> {
 
 impl Tokens {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         match self.action.unwrap_or(Action::List) {
-            Action::List => list(&house.tokens()?, self.json)?,
+            Action::List => list(&backend.tokens()?, self.json)?,
             Action::Add { name, scopes, days, person } => {
                 let request = TokenRequest { name, grants: scopes.into_iter().collect(), days };
-                let token = house.add_token(&request, person.as_deref())?;
+                let token = backend.add_token(&request, person.as_deref())?;
                 if self.json {
                     print_json(&token)?;
                 } else {
@@ -83,7 +83,7 @@ impl Tokens {
                 }
             }
             Action::Revoke { id } => {
-                house.end_token(id)?;
+                backend.end_token(id)?;
                 eprintln!("token {id} opens nothing any more");
             }
         }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use super::datasets::list;
-use crate::config::Keeping;
+use crate::config::StoreArgs;
 
 /// List the datasets that contain a conversation, run, document or person.
 ///
@@ -27,15 +27,15 @@ pub struct Trace {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 impl Trace {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let house = self.keeping.house()?;
+        let backend = self.keeping.backend()?;
         let datasets = match (&self.id, &self.person) {
-            (_, Some(name)) => house.trace_person(name)?,
-            (id, None) => house.trace(id.as_deref().unwrap_or_default())?,
+            (_, Some(name)) => backend.trace_person(name)?,
+            (id, None) => backend.trace(id.as_deref().unwrap_or_default())?,
         };
         list(&datasets, self.json, "no dataset contains it")
     }

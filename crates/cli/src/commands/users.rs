@@ -7,8 +7,8 @@ use retort_model::{ProjectRole, bounds::SIGN_IN_LINK_MINUTES};
 use retort_web::wire;
 
 use super::{Failure, confirm, print, print_json, read_password};
-use crate::config::Keeping;
-use crate::words::{moment_of, one_line, several, table};
+use crate::config::StoreArgs;
+use crate::display::{moment_of, one_line, several, table};
 
 /// Add and delete the people who may sign in to the server, and let them in or not.
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub struct Users {
     json: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 #[derive(Subcommand)]
@@ -172,7 +172,7 @@ impl Users {
     }
 }
 
-impl Keeping {
+impl StoreArgs {
     fn set_disabled(&self, name: &str, disabled: bool) -> Result<(), Failure> {
         let service = self.service()?;
         let person = service.person(name)?;

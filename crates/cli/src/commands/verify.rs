@@ -9,7 +9,7 @@ use retort_service::{Verified, verify};
 use serde_json::json;
 
 use super::{FOUND, Failure};
-use crate::words::{bytes, several};
+use crate::display::{bytes, several};
 
 /// Read a package whole and hold it against its receipt.
 #[derive(Args)]

@@ -8,7 +8,7 @@ use clap::Args;
 use retort_service::{Error, Job, Service, Wanted};
 
 use super::{Failure, stop_flag};
-use crate::config::Keeping;
+use crate::config::StoreArgs;
 use crate::progress::Bar;
 
 /// How often the queue is looked at when it is empty.
@@ -29,7 +29,7 @@ pub struct Worker {
     quiet: bool,
 
     #[command(flatten)]
-    keeping: Keeping,
+    keeping: StoreArgs,
 }
 
 /// What a worker tells of.

@@ -211,7 +211,7 @@ fn what_cannot_be_cut_into_parts_is_refused_with_what_to_do_instead() {
         place.refused(&[&["convert", "-o", "part"], more].concat(), words);
         assert!(!place.path("part").exists());
     };
-    refused(&["in.jsonl", "--part", "3/2"], "`3/2` is no part");
+    refused(&["in.jsonl", "--part", "3/2"], "`3/2` is not a part");
     refused(
         &["in.jsonl", "--part", "1/2", "--limit", "5"],
         "`--limit` counts the items of all parts",

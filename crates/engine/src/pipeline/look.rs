@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::work::{BatchDone, ReadItem, lines, read};
-use super::{Ends, Feed, Job, Made, More, Outlet, Shaping, in_order};
+use super::{Ends, Feed, Job, More, Outlet, Output, Shaping, in_order};
 use crate::error::Error;
 
 /// The items of one batch.
@@ -40,7 +40,7 @@ pub(super) fn look_through<T: Send>(
             feed.feed(&mut Outlet::new(jobs, &ends, None, before, read))
         },
         || {
-            move |job: Job, made: &Made<'_, T>| {
+            move |job: Job, output: &Output<'_, T>| {
                 let Job { sequence, source, items_before, work } = job;
                 let mut done = BatchDone::default();
                 let (batch, packed) = lines(work, &source, &mut done);
@@ -52,7 +52,7 @@ pub(super) fn look_through<T: Send>(
                     bytes: batch.bytes.len() as u64,
                     is_chosen: packed.is_some(),
                 };
-                made.send(sequence, Ok(look(looked)))
+                output.send(sequence, Ok(look(looked)))
             }
         },
         take,

@@ -4,8 +4,6 @@
 //! The result does not depend on the number of threads: batches are cut by the input alone, and whatever one
 //! batch may learn from those before it (repeated ids, the limit, groups of rows) is decided in their order.
 
-mod aside;
-mod crew;
 mod feed;
 mod gather;
 mod ids;
@@ -16,22 +14,22 @@ mod part;
 mod reassemble;
 mod repeats;
 mod share;
+mod spill;
 mod work;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use retort_formats::data::{DataFormat, ShapeOptions, ToolBench};
+use retort_formats::data::{DataFormat, ShapeOptions, ToolCache};
 use retort_formats::file::{Chunk, FileFormat, FileOptions};
 use retort_formats::import::split::Batch;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_model::bounds::INFERENCE_BYTES;
 use retort_model::{Account, Selection, Tally};
 
-use self::crew::InOrder;
-pub use self::crew::{Ends, Made, Turnstile, in_order};
 pub use self::feed::InputsFeed;
 pub use self::gather::place_of;
 use self::gather::{Admission, Gathering};
@@ -43,6 +41,8 @@ pub use self::repeats::{Decisions, decide, is_of_first, moved_item, moved_verdic
 pub use self::share::{Extent, PartNumber};
 use self::work::Worker;
 pub use self::work::{BatchDone, ReadItem, parse, refuse_input};
+use self::workers::ReorderBuffer;
+pub use self::workers::{Ends, Output, Sequencer, in_order};
 use crate::error::Error;
 use crate::plan::DatasetPlan;
 use crate::source::SourceName;
@@ -340,10 +340,10 @@ pub fn run(
     take: &mut (dyn FnMut(Delivery) -> Result<More, Error> + Send),
 ) -> Result<Totals, Error> {
     let ends = Ends::new(stopped);
-    let admission = Turnstile::new(Admission::new(decisions));
+    let admission = Sequencer::new(Admission::new(decisions));
     let records = before.account.records;
-    let gathering = InOrder::new(Gathering::after(before), shaping.threads);
-    let (spent, spent_batches) = sync_channel::<Batch>(crew::jobs_waiting(shaping.threads));
+    let gathering = ReorderBuffer::new(Gathering::after(before), shaping.threads);
+    let (spent, spent_batches) = sync_channel::<Batch>(workers::jobs_waiting(shaping.threads));
     let read_bytes = Arc::new(AtomicU64::new(0));
     let total_bytes = feed.total_bytes();
     let more = {
@@ -363,9 +363,9 @@ pub fn run(
                     gathering: &gathering,
                     widened: shaping.selection.with_deleted(),
                     spent: spent.clone(),
-                    tools: ToolBench::default(),
+                    tools: ToolCache::default(),
                 };
-                move |job, made: &Made<'_, Delivery>| worker.one(job, made)
+                move |job, made: &Output<'_, Delivery>| worker.one(job, made)
             },
             &mut observed((records, total_bytes), &read_bytes, observer, take),
         )?

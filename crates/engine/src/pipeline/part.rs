@@ -7,10 +7,10 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::crew::{Ends, InOrder, Made, in_order};
 use super::gather::{BatchRows, Due, Gathering};
 use super::repeats::{order_of, row_of_verdict, shared_rows};
 use super::work::ReadItem;
+use super::workers::{Ends, Output, ReorderBuffer, in_order};
 use super::{Delivery, More, Observer, Shaping, Totals, observed};
 use crate::error::Error;
 use crate::panics::point;
@@ -107,7 +107,7 @@ pub fn regroup(
 ) -> Result<Totals, Error> {
     let (ends, read) = (Ends::new(stopped), AtomicU64::new(0));
     let (ends, read) = (&ends, &read);
-    let gathering = InOrder::new(Gathering::after(before), shaping.threads);
+    let gathering = ReorderBuffer::new(Gathering::after(before), shaping.threads);
     let gathering_now = &gathering;
     let more = in_order(
         shaping.threads,
@@ -124,7 +124,7 @@ pub fn regroup(
             Ok(())
         },
         || {
-            move |(sequence, packed): (u64, Box<[u8]>), made: &Made<'_, Delivery>| {
+            move |(sequence, packed): (u64, Box<[u8]>), output: &Output<'_, Delivery>| {
                 point("unpack");
                 let batch = match unpacked(&packed, shaping) {
                     Ok(batch) => batch,
@@ -137,7 +137,8 @@ pub fn regroup(
                 let goes_on = gathering_now.bring(sequence, batch, ends, |gathering, batch| {
                     due.extend(gathering.join(batch, shaping));
                 });
-                goes_on && due.into_iter().all(|(place, due)| made.send(place, due.encode(shaping)))
+                goes_on
+                    && due.into_iter().all(|(place, due)| output.send(place, due.encode(shaping)))
             }
         },
         &mut observed((0, total_bytes), read, observer, take),

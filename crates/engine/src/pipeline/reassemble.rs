@@ -25,7 +25,7 @@ use self::rows::Rows;
 use self::scattered::Scattered;
 use self::waiting::Waiting;
 use super::Source;
-use super::aside::{Batches, SendBatch};
+use super::spill::{Batches, SendBatch};
 
 /// A hash of a format and of what the fragments of one item have in common.
 type Key = [u8; 16];

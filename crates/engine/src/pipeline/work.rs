@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::SyncSender;
 
-use retort_formats::data::{Noted, Outcome, ShapeContext, ToolBench};
+use retort_formats::data::{Noted, Outcome, ShapeContext, ToolCache};
 use retort_formats::file::Rows;
 use retort_formats::import::split::{Batch, Fault, Span};
 use retort_formats::import::{ImportFormat, ItemError, Items, Notes, Refusal, Sniff, recognise};
@@ -14,13 +14,13 @@ use retort_model::{
     Warning, canonical,
 };
 
-use super::crew::{InOrder, Made, Turnstile};
 use super::feed::is_between;
 use super::gather::{Admission, Gathering, Shaped, prepare};
 use super::ids::ContentHash;
 use super::packed::{Edits, PackedBatch};
 use super::part::KeptItems;
 use super::repeats::Verdict;
+use super::workers::{Output, ReorderBuffer, Sequencer};
 use super::{Delivery, Ends, Job, RefusedInput, Shaping, Source, Work};
 use crate::error::Error;
 use crate::panics::point;
@@ -34,12 +34,12 @@ pub(super) const CELLS: [Warning; 3] =
 pub(super) struct Worker<'p> {
     pub(super) shaping: &'p Shaping<'p>,
     pub(super) ends: &'p Ends<'p>,
-    pub(super) admission: &'p Turnstile<Admission>,
-    pub(super) gathering: &'p InOrder<Option<Shaped>, Gathering>,
+    pub(super) admission: &'p Sequencer<Admission>,
+    pub(super) gathering: &'p ReorderBuffer<Option<Shaped>, Gathering>,
     /// The selection, with the deleted conversations that it does not ask for.
     pub(super) widened: Option<Selection>,
     pub(super) spent: SyncSender<Batch>,
-    pub(super) tools: ToolBench,
+    pub(super) tools: ToolCache,
 }
 
 /// An item that was read, and where it stood.
@@ -102,7 +102,7 @@ struct Located<'i> {
 
 impl Worker<'_> {
     /// One batch; false if everything ends.
-    pub(super) fn one(&mut self, job: Job, made: &Made<'_, Delivery>) -> bool {
+    pub(super) fn one(&mut self, job: Job, output: &Output<'_, Delivery>) -> bool {
         let Job { sequence, source, items_before, work } = job;
         let mut done =
             BatchDone { lists_findings: self.shaping.lists_findings, ..BatchDone::default() };
@@ -163,7 +163,7 @@ impl Worker<'_> {
         let goes_on = self.gathering.bring(sequence, shaped, self.ends, |gathering, shaped| {
             due.extend(shaped.and_then(|shaped| gathering.add(shaped, self.shaping)));
         });
-        goes_on && due.into_iter().all(|(place, due)| made.send(place, due.encode(self.shaping)))
+        goes_on && due.into_iter().all(|(place, due)| output.send(place, due.encode(self.shaping)))
     }
 
     fn shape(

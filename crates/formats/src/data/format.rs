@@ -7,7 +7,7 @@ use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warn
 
 use super::chat_row::ChatRow;
 use super::schema::{Schema, Sink};
-use super::tools::ToolBench;
+use super::tools::ToolCache;
 
 /// A shape of datasets.
 pub trait DataFormat: Sync {
@@ -240,7 +240,7 @@ pub struct ShapeContext<'w> {
     /// Whether the flat columns are wanted.
     pub flat: bool,
     /// Tool definitions in their prepared form, remembered from one conversation to the next.
-    pub tools: &'w mut ToolBench,
+    pub tools: &'w mut ToolCache,
 }
 
 /// What came of one item.

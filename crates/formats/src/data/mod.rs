@@ -2,6 +2,7 @@
 
 mod arguments;
 mod attachments;
+mod chat_messages;
 mod chat_row;
 mod documents;
 mod execution;
@@ -19,7 +20,6 @@ mod repairs;
 mod retort;
 mod runs;
 mod schema;
-mod spoken;
 mod standard;
 mod tools;
 mod turns;
@@ -35,7 +35,7 @@ pub use format::{
     ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
 };
 pub use schema::{Column, Field, Schema, Sink, Type};
-pub use tools::ToolBench;
+pub use tools::ToolCache;
 
 /// All data formats.
 pub static FORMATS: &[&dyn DataFormat] = &[

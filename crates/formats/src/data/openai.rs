@@ -4,11 +4,11 @@
 use retort_json::Value;
 use retort_model::{Item, ItemKind, Purpose};
 
+use super::chat_messages::{Spoken, speak};
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
-use super::spoken::{Spoken, speak};
 use super::turns::Unlearnt;
 
 /// The format.

@@ -9,7 +9,7 @@ use retort_model::{
 use super::execution::conversation_of;
 use super::format::{Attachments, Noted, Outcome, RecordLeftOut, RecordNotes, ShapeOptions};
 use super::repairs::Repairs;
-use super::tools::{ToolBench, Tools};
+use super::tools::{ToolCache, Tools};
 use super::turns::{LateSystems, Rules, Turns, collect};
 
 /// What stands where no result of a call was recorded.
@@ -201,7 +201,7 @@ pub(super) struct Examined<'c> {
 /// only told.
 pub(super) fn examine<'c>(
     draft: &Draft<'c>,
-    bench: &mut ToolBench,
+    bench: &mut ToolCache,
     options: &ShapeOptions,
     rules: Rules,
 ) -> Result<Examined<'c>, LeftOut> {

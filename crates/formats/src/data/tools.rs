@@ -12,7 +12,7 @@ use retort_model::bounds::TOOLS_REMEMBERED;
 
 /// Prepares tool definitions.
 #[derive(Default)]
-pub struct ToolBench {
+pub struct ToolCache {
     known: HashMap<String, Arc<Tool>>,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Tools {
     places: HashMap<Arc<str>, usize>,
 }
 
-impl ToolBench {
+impl ToolCache {
     /// The distinct tools of some rounds. Of two definitions of one name the later is taken.
     pub(super) fn prepare<'r>(&mut self, raws: impl Iterator<Item = &'r RawJson<'r>>) -> Tools {
         let mut prepared = Tools::default();
@@ -416,7 +416,7 @@ mod tests {
         .iter()
         .map(|text| RawJson::parse(text).unwrap())
         .collect();
-        let tools = ToolBench::default().prepare(raws.iter());
+        let tools = ToolCache::default().prepare(raws.iter());
         let names: Vec<_> = tools.tools.iter().map(|tool| &*tool.name).collect();
         assert_eq!(names, ["f", "g"]);
         assert!(tools.tools[0].completed.contains("new"));

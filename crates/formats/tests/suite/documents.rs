@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use crate::support::*;
-use retort_formats::data::{Embeddings, ShapeContext, ShapeOptions, ToolBench, by_name as data};
+use retort_formats::data::{Embeddings, ShapeContext, ShapeOptions, ToolCache, by_name as data};
 use retort_formats::file::{FileOptions, by_name as file};
 use retort_formats::import::{Entry, Notes, Refusal, by_name as import};
 use retort_model::{Document, Item, Reason, Vector};
@@ -33,7 +33,7 @@ fn written(item: &Item<'_>, format: &str, kind: &str, options: &ShapeOptions) ->
     let (format, kind) = (data(format).unwrap(), file(kind).unwrap());
     let schema = format.schema(options, false);
     let mut rows = kind.rows(&schema, FileOptions::default());
-    let mut tools = ToolBench::default();
+    let mut tools = ToolCache::default();
     let mut context = ShapeContext { options, flat: false, tools: &mut tools };
     let outcome = format.shape(item, &mut context, &mut *rows);
     assert_eq!(outcome.records.len(), rows.count());

@@ -1,7 +1,7 @@
 //! What a stranger can send costs no more than n log n: every reader and every data format is timed on shapes that
 //! are made to be slow, at one size and at four times that size.
 
-use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
+use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolCache};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{self, Entry, Notes, Sniff};
@@ -104,7 +104,7 @@ fn shape(item: &Item<'_>, data_format: &dyn data::DataFormat, options: &ShapeOpt
     let flat = !file_format.is_nested();
     let schema = data_format.schema(options, flat);
     let mut rows = file_format.rows(&schema, FileOptions::default());
-    let tools = &mut ToolBench::default();
+    let tools = &mut ToolCache::default();
     let mut context = ShapeContext { options, flat, tools };
     data_format.each_variable(item, options, &mut |_| {});
     data_format.shape(item, &mut context, &mut *rows);

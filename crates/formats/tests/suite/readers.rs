@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arbtest::arbitrary::{self, Unstructured};
 use arbtest::arbtest;
-use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
+use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolCache};
 use retort_formats::file::{self, FileOptions};
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{Entry, FORMATS, ImportFormat, ItemError, Notes, Sniff, recognise};
@@ -107,7 +107,7 @@ fn read_all(item: &str) {
                     let mut context = ShapeContext {
                         options: &options,
                         flat: false,
-                        tools: &mut ToolBench::default(),
+                        tools: &mut ToolCache::default(),
                     };
                     data_format.shape(&read, &mut context, &mut *rows);
                     for index in 0..rows.count() {

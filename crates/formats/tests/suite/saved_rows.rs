@@ -1,6 +1,6 @@
 //! Rows that were saved and loaded again make the same file.
 
-use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolBench};
+use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolCache};
 use retort_formats::file::{self, FileFormat, FileOptions, Rows};
 use serde_json::json;
 
@@ -50,7 +50,7 @@ fn saved_rows_are_encoded_as_those_that_were_never_saved() {
                 let mut context = ShapeContext {
                     options: &options,
                     flat: !format.is_nested(),
-                    tools: &mut ToolBench::default(),
+                    tools: &mut ToolCache::default(),
                 };
                 for item in items {
                     data.shape(&read_item(item), &mut context, &mut *rows);

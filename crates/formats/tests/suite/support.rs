@@ -1,7 +1,7 @@
 //! From an input's JSON to the rows of a file, through the public doors alone: reader, data format, file format.
 
 use retort_formats::data::{
-    Outcome, ShapeContext, ShapeOptions, ToolBench, by_name as data_format_named,
+    Outcome, ShapeContext, ShapeOptions, ToolCache, by_name as data_format_named,
 };
 use retort_formats::file::{FileOptions, by_name as file_format_named};
 use retort_formats::import::{Notes, Sniff, recognise};
@@ -62,7 +62,7 @@ pub fn shape_item(item: &Item<'_>, data_format: &str, options: ShapeOptions) -> 
     let schema = data_format.schema(&options, false);
     let mut rows = jsonl.rows(&schema, FileOptions::default());
     let mut context =
-        ShapeContext { options: &options, flat: false, tools: &mut ToolBench::default() };
+        ShapeContext { options: &options, flat: false, tools: &mut ToolCache::default() };
     let outcome = data_format.shape(item, &mut context, &mut *rows);
     assert_eq!(rows.count(), outcome.records.len(), "every row is told of");
     let mut bytes = Vec::new();

@@ -194,9 +194,9 @@ mod tests {
         };
         assert_eq!(back(&whole), whole);
         assert_eq!(back(&Document::default()), Document::default());
-        let facts = whole.embedding_facts();
-        assert_eq!((facts.embedded, facts.least_dimension, facts.most_dimension), (3, 1, 3));
-        assert_eq!((facts.width, facts.model.as_deref()), (64, Some("m")));
+        let stats = whole.embedding_stats();
+        assert_eq!((stats.embedded, stats.least_dimension, stats.most_dimension), (3, 1, 3));
+        assert_eq!((stats.width, stats.model.as_deref()), (64, Some("m")));
     }
 
     #[test]

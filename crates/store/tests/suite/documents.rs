@@ -1,6 +1,6 @@
 //! Documents: taken in, listed, found by where they lie, purged, exported; and their originals.
 
-use retort_model::{DateRange, DocumentSelection, EmbeddingFacts, ItemKind, Scope};
+use retort_model::{DateRange, DocumentSelection, EmbeddingStats, ItemKind, Scope};
 use retort_store::{DocumentSummary, Importer, IncomingDocument, NewExport, Original, Taken};
 
 use crate::support::*;
@@ -29,7 +29,7 @@ fn take(place: &Place, some: &[IncomingDocument]) -> Vec<Taken> {
 
 fn all(place: &Place, selection: &DocumentSelection) -> Vec<DocumentSummary> {
     let found = place.store.documents(&place.scope(), selection, None, 1000).unwrap().documents;
-    let (count, _) = place.store.document_facts(&place.scope(), selection).unwrap();
+    let (count, _) = place.store.document_stats(&place.scope(), selection).unwrap();
     assert_eq!(found.len() as u64, count);
     found
 }
@@ -75,7 +75,7 @@ fn the_same_document_changes_nothing_and_another_state_takes_its_place() {
             created_at: Some(at(second)),
             name: Some("A Name.pdf".into()),
             chunks: 2,
-            embeddings: EmbeddingFacts {
+            embeddings: EmbeddingStats {
                 embedded: 2,
                 least_dimension: 3,
                 most_dimension: 4,
@@ -97,8 +97,8 @@ fn the_same_document_changes_nothing_and_another_state_takes_its_place() {
         assert_eq!(found[0].embeddings, made("", 0).embeddings);
         assert_eq!((found[0].chunks, found[0].created_at), (2, Some(at(5))));
         assert_eq!(place.number("SELECT COUNT(*) FROM body"), 2);
-        let (_, facts) = place.store.document_facts(&place.scope(), &of(&[])).unwrap();
-        assert_eq!(facts, EmbeddingFacts { embedded: 4, ..made("", 0).embeddings });
+        let (_, stats) = place.store.document_stats(&place.scope(), &of(&[])).unwrap();
+        assert_eq!(stats, EmbeddingStats { embedded: 4, ..made("", 0).embeddings });
     });
 }
 
@@ -109,11 +109,11 @@ fn documents_are_nobody_s_own() {
         let some = [document(place, "1", "one")];
         take(place, &some);
         let everything = DocumentSelection::default();
-        assert_eq!(place.store.document_facts(&scope, &everything).unwrap().0, 0);
+        assert_eq!(place.store.document_stats(&scope, &everything).unwrap().0, 0);
         assert_eq!(place.store.document(&scope, "1").unwrap(), []);
         assert_eq!(place.store.purge_documents(&scope, &everything, &mut |_| ()).unwrap(), 0);
         let elsewhere = Scope::project(place.project + 1);
-        assert_eq!(place.store.document_facts(&elsewhere, &everything).unwrap().0, 0);
+        assert_eq!(place.store.document_stats(&elsewhere, &everything).unwrap().0, 0);
         assert!(place.store.knows(&place.scope(), "1").unwrap());
         assert!(!place.store.knows(&scope, "1").unwrap());
     });

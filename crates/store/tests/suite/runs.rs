@@ -164,9 +164,9 @@ fn runs_of_others_are_neither_seen_nor_changed() {
         );
         assert_eq!(place.store.purge_runs(&ann, &of(&["b"])).unwrap(), 1);
         assert!(!place.store.has_runs(&ann, &of(&["b"])).unwrap());
-        let mut facts = 0;
-        place.store.each_run_fact(&ann, &RunSelection::default(), 10, &mut |_| facts += 1).unwrap();
-        assert_eq!(facts, 2);
+        let mut stats = 0;
+        place.store.each_run_fact(&ann, &RunSelection::default(), 10, &mut |_| stats += 1).unwrap();
+        assert_eq!(stats, 2);
         assert_eq!(place.store.purge_runs(&ann, &of(&["b"])).unwrap(), 0);
         assert_eq!(place.store.purge_runs(&ann, &RunSelection::default()).unwrap(), 2);
         assert_eq!(place.store.count_runs(&place.scope(), &RunSelection::default()).unwrap(), 2);
@@ -331,13 +331,13 @@ fn lists_counts_facts_and_exports_mean_the_same_runs() {
                 "{words}"
             );
             assert_eq!(place.store.has_runs(&scope, &asked).unwrap(), !ids.is_empty(), "{words}");
-            let mut facts = Vec::new();
+            let mut stats = Vec::new();
             let most = asked.limit.unwrap_or(1000);
-            place.store.each_run_fact(&scope, &asked, most, &mut |one| facts.push(one)).unwrap();
+            place.store.each_run_fact(&scope, &asked, most, &mut |one| stats.push(one)).unwrap();
             let expected: Vec<_> =
                 times.iter().copied().take(usize::try_from(most).unwrap()).collect();
             assert_eq!(
-                facts.iter().map(|one| one.started_at).collect::<Vec<_>>(),
+                stats.iter().map(|one| one.started_at).collect::<Vec<_>>(),
                 expected,
                 "{words}"
             );

@@ -15,7 +15,7 @@ use super::{Answer, Problems};
 use crate::app::App;
 use crate::extract::Json;
 use crate::problem::Problem;
-use crate::who::{Asking, Visitor, Who, csrf_of, session_cookie};
+use crate::who::{Authenticated, ProjectCaller, Visitor, csrf_of, session_cookie};
 use crate::wire;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -53,9 +53,9 @@ pub fn slow_down_from(app: &App, visitor: &Visitor) -> Result<(), Problem> {
     app.sign_ins().attempt_from(visitor.address, Instant::now()).map_err(Problem::rate_limited)
 }
 
-/// Who asks, and in which projects they are
+/// Authenticated asks, and in which projects they are
 #[utoipa::path(get, path = "/session", tag = "account", responses((status = 200, body = wire::Me), Problems))]
-async fn who_am_i(State(app): State<App>, who: Who) -> Answer<wire::Me> {
+async fn who_am_i(State(app): State<App>, who: Authenticated) -> Answer<wire::Me> {
     let signed = who.signed.clone();
     let projects = app.call(move |service| service.projects_of(&signed)).await?;
     let person = who.signed.person();
@@ -104,7 +104,7 @@ async fn sign_in_by_link(
 
 /// Sign out
 #[utoipa::path(delete, path = "/session", tag = "account", responses((status = 204), Problems))]
-async fn sign_out(State(app): State<App>, who: Who) -> Result<Response, Problem> {
+async fn sign_out(State(app): State<App>, who: Authenticated) -> Result<Response, Problem> {
     app.call(move |service| service.sign_out(&who.signed, &who.origin)).await?;
     let mut headers = HeaderMap::new();
     if let Ok(cookie) = HeaderValue::from_str(&session_cookie(&app, None)) {
@@ -115,7 +115,7 @@ async fn sign_out(State(app): State<App>, who: Who) -> Result<Response, Problem>
 
 /// Sign out everywhere, which ends all sessions, one-time links and API tokens of one's own
 #[utoipa::path(delete, path = "/sessions", tag = "account", responses((status = 200, body = wire::Ended), Problems))]
-async fn sign_out_everywhere(State(app): State<App>, who: Who) -> Answer<wire::Ended> {
+async fn sign_out_everywhere(State(app): State<App>, who: Authenticated) -> Answer<wire::Ended> {
     let ended = app.call(move |service| service.sign_out_everywhere(&who.signed, &who.origin));
     Ok(Json(ended.await?.into()))
 }
@@ -126,7 +126,7 @@ async fn sign_out_everywhere(State(app): State<App>, who: Who) -> Answer<wire::E
 async fn change_password(
     State(app): State<App>,
     visitor: Visitor,
-    who: Who,
+    who: Authenticated,
     Json(asked): Json<wire::NewPassword>,
 ) -> Answer<wire::Ended> {
     slow_down(&app, &who.signed.person().name, &visitor)?;
@@ -145,7 +145,7 @@ async fn change_password(
 async fn delete_account(
     State(app): State<App>,
     visitor: Visitor,
-    who: Who,
+    who: Authenticated,
     Json(asked): Json<wire::DeleteAccount>,
 ) -> Result<Response, Problem> {
     slow_down(&app, &who.signed.person().name, &visitor)?;
@@ -162,7 +162,10 @@ async fn delete_account(
 
 /// What is in the project, as its owner asks before it is deleted
 #[utoipa::path(get, path = "/project", tag = "project", responses((status = 200, body = wire::Belongings), Problems))]
-async fn belongings(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Belongings> {
+async fn belongings(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+) -> Answer<wire::Belongings> {
     let found = app.call(move |service| service.belongings(&caller)).await?;
     Ok(Json(found.into()))
 }
@@ -174,7 +177,7 @@ async fn belongings(State(app): State<App>, Asking(caller): Asking) -> Answer<wi
     responses((status = 204), Problems))]
 async fn delete_project(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::Rename>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.delete_project(&caller, &asked.name)).await?;
@@ -183,7 +186,7 @@ async fn delete_project(
 
 /// One's projects
 #[utoipa::path(get, path = "/projects", tag = "project", responses((status = 200, body = wire::Projects), Problems))]
-async fn projects(State(app): State<App>, who: Who) -> Answer<wire::Projects> {
+async fn projects(State(app): State<App>, who: Authenticated) -> Answer<wire::Projects> {
     let projects = app.call(move |service| service.projects_of(&who.signed)).await?;
     let projects = projects
         .into_iter()
@@ -197,7 +200,7 @@ async fn projects(State(app): State<App>, who: Who) -> Answer<wire::Projects> {
     responses((status = 201, body = wire::Project), Problems))]
 async fn add_project(
     State(app): State<App>,
-    who: Who,
+    who: Authenticated,
     Json(asked): Json<wire::Rename>,
 ) -> Result<Response, Problem> {
     let caller =

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::extract::Json;
 use crate::problem::Problem;
 use crate::ranges::attachment;
-use crate::who::Asking;
+use crate::who::ProjectCaller;
 use crate::wire;
 
 /// Entries on a page, if not said.
@@ -37,7 +37,7 @@ pub fn routes() -> OpenApiRouter<App> {
     responses((status = 200, body = wire::AuditPage), Problems))]
 async fn list(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(query): Params<wire::AuditQuery>,
 ) -> Answer<wire::AuditPage> {
     let filter = query.filter()?;
@@ -52,7 +52,7 @@ async fn list(
     responses((status = 200, content_type = "application/x-ndjson", body = String), Problems))]
 async fn export(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(query): Params<wire::AuditQuery>,
 ) -> Result<Response, Problem> {
     let filter = query.filter()?;

@@ -20,7 +20,7 @@ use crate::blocking::take_memory;
 use crate::bounds::{BODY_COPIES, SLOW_BODY_BYTES};
 use crate::extract::{Json, Path, whole_body};
 use crate::problem::Problem;
-use crate::who::Asking;
+use crate::who::ProjectCaller;
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -67,7 +67,7 @@ struct Following {
     responses((status = 200, body = wire::ConversationPage), Problems))]
 async fn list(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Paged { filter, page, sort }: Paged<wire::Filter, wire::Sorting>,
 ) -> Answer<wire::ConversationPage> {
     let selection = Selection::try_from(wire::Chosen::from(filter))?;
@@ -92,7 +92,7 @@ async fn list(
     responses((status = 200, body = wire::Count), Problems))]
 async fn count(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(filter): Params<wire::Filter>,
 ) -> Answer<wire::Count> {
     let selection = Selection::try_from(wire::Chosen::from(filter))?;
@@ -106,10 +106,10 @@ async fn count(
 /// packed with gzip or zstd. Up to 16 MiB; more comes through `/imports`.
 #[utoipa::path(post, path = "/conversations", tag = "conversations", params(Intake),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"))),
-    responses((status = 200, body = wire::Taking), Problems))]
+    responses((status = 200, body = wire::ImportResult), Problems))]
 async fn take_in(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(intake): Params<Intake>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -121,7 +121,7 @@ async fn take_in(
     responses((status = 200, body = wire::Changed), Problems))]
 async fn change_many(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::ChangeMany>,
 ) -> Answer<wire::Changed> {
     let selection = Selection::try_from(asked.selection)?;
@@ -200,7 +200,7 @@ fn edits(change: &wire::Change, purge: bool) -> Result<Vec<Edit>, Problem> {
     responses((status = 200, body = wire::WholeConversation), Problems))]
 async fn show(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
     Params(which): Params<Which>,
 ) -> Result<Response, Problem> {
@@ -232,7 +232,7 @@ fn only<T>(id: &str, found: Vec<T>) -> Result<T, Error> {
     request_body = wire::Change, responses((status = 200, body = wire::Changed), Problems))]
 async fn change(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
     Json(change): Json<wire::Change>,
 ) -> Answer<wire::Changed> {
@@ -263,7 +263,7 @@ fn of_any_status(id: String) -> Selection {
     params(("id" = String, Path), Deleting), responses((status = 200, body = wire::Changed), Problems))]
 async fn delete(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
     Params(how): Params<Deleting>,
 ) -> Answer<wire::Changed> {
@@ -281,7 +281,7 @@ async fn delete(
     responses((status = 201, body = wire::Conversation), Problems))]
 async fn append(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
     Params(following): Params<Following>,
     headers: HeaderMap,
@@ -316,7 +316,7 @@ async fn append(
     responses((status = 200, body = wire::Datasets), Problems))]
 async fn trace(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
 ) -> Answer<wire::Datasets> {
     let found = app.call(move |service| service.trace(&caller, &id)).await?;

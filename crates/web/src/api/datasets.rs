@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
 use crate::ranges::{Offer, download};
-use crate::who::Asking;
+use crate::who::ProjectCaller;
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -49,7 +49,7 @@ struct Whose {
     responses((status = 200, body = wire::Datasets), Problems))]
 async fn list(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(whose): Params<Whose>,
 ) -> Answer<wire::Datasets> {
     let most = length(whose.limit, PAGE_ITEMS, PAGE_ITEMS)?;
@@ -68,7 +68,7 @@ async fn list(
     responses((status = 200, body = wire::Dataset), Problems))]
 async fn show(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Answer<wire::Dataset> {
     let dataset = app.call(move |service| service.overseen_dataset(&caller, id)).await?;
@@ -80,7 +80,7 @@ async fn show(
     request_body = wire::Rename, responses((status = 200, body = wire::Dataset), Problems))]
 async fn rename(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
     Json(asked): Json<wire::Rename>,
 ) -> Answer<wire::Dataset> {
@@ -95,7 +95,7 @@ async fn rename(
     responses((status = 204), Problems))]
 async fn delete(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.delete_dataset(&caller, id)).await?;
@@ -107,7 +107,7 @@ async fn delete(
     responses((status = 200, body = wire::Records), Problems))]
 async fn preview(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
     app.answer(move |service| {
@@ -125,7 +125,7 @@ async fn preview(
     responses((status = 200, body = Object), Problems))]
 async fn manifest(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Answer<serde_json::Value> {
     let manifest = app.call(move |service| {
@@ -147,7 +147,7 @@ async fn manifest(
     ))]
 async fn fetch(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
     method: Method,
     headers: HeaderMap,

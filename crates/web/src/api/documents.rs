@@ -25,7 +25,7 @@ use crate::extract::{Json, Path};
 use crate::problem::Problem;
 use crate::ranges::{Offer, download};
 use crate::uploads::{take, too_large};
-use crate::who::Asking;
+use crate::who::ProjectCaller;
 use crate::wire;
 
 /// The import format of documents, if none is named.
@@ -41,7 +41,7 @@ const BYTES: &str = "application/octet-stream";
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, take_in))
-        .routes(routes!(facts))
+        .routes(routes!(stats))
         .routes(routes!(purge))
         .routes(routes!(show))
         .routes(routes!(chunks))
@@ -89,7 +89,7 @@ struct ChunkQuery {
     responses((status = 200, body = wire::DocumentPage), Problems))]
 async fn list(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Paged { filter, page, .. }: Paged<wire::DocumentFilter>,
 ) -> Answer<wire::DocumentPage> {
     let selection = DocumentSelection::try_from(wire::ChosenDocuments::from(filter))?;
@@ -102,17 +102,17 @@ async fn list(
 }
 
 /// Count documents, and tell what their embeddings have in common
-#[utoipa::path(get, path = "/documents/facts", tag = "documents", params(wire::DocumentFilter),
-    responses((status = 200, body = wire::DocumentFacts), Problems))]
-async fn facts(
+#[utoipa::path(get, path = "/documents/stats", tag = "documents", params(wire::DocumentFilter),
+    responses((status = 200, body = wire::DocumentStats), Problems))]
+async fn stats(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(filter): Params<wire::DocumentFilter>,
-) -> Answer<wire::DocumentFacts> {
+) -> Answer<wire::DocumentStats> {
     let selection = DocumentSelection::try_from(wire::ChosenDocuments::from(filter))?;
-    let (documents, facts) =
-        app.call(move |service| service.document_facts(&caller, &selection)).await?;
-    Ok(Json(wire::DocumentFacts { documents, embeddings: (&facts).into() }))
+    let (documents, stats) =
+        app.call(move |service| service.document_stats(&caller, &selection)).await?;
+    Ok(Json(wire::DocumentStats { documents, embeddings: (&stats).into() }))
 }
 
 /// Take in documents with their chunks
@@ -123,10 +123,10 @@ async fn facts(
 #[utoipa::path(post, path = "/documents", tag = "documents", params(Intake),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"),
         (Vec<u8> = "multipart/form-data"))),
-    responses((status = 200, body = wire::Taking), (status = 202, body = wire::Job), Problems))]
+    responses((status = 200, body = wire::ImportResult), (status = 202, body = wire::Job), Problems))]
 async fn take_in(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(intake): Params<Intake>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -221,7 +221,7 @@ pub async fn kept(
     responses((status = 200, body = wire::Purged), Problems))]
 async fn purge(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::PurgeDocuments>,
 ) -> Answer<wire::Purged> {
     if asked.ids.is_empty() {
@@ -238,7 +238,7 @@ async fn purge(
     responses((status = 200, body = wire::Document), Problems))]
 async fn show(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
     Params(of): Params<Of>,
 ) -> Answer<wire::Document> {
@@ -253,7 +253,7 @@ async fn show(
     responses((status = 200, body = wire::Chunks), Problems))]
 async fn chunks(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
     Params(query): Params<ChunkQuery>,
 ) -> Answer<wire::Chunks> {
@@ -278,7 +278,7 @@ async fn chunks(
     ))]
 async fn original(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
     Params(of): Params<Of>,
     method: Method,
@@ -323,7 +323,7 @@ pub async fn fetch(
     responses((status = 200, body = wire::Document), Problems))]
 async fn keep_original(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
     Params(called): Params<Called>,
     request: Request,
@@ -334,7 +334,7 @@ async fn keep_original(
     }
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let new = NewOriginal { name: called.name, media_type: kind.map(str::to_owned) };
-    // Who may not is told before the bytes are taken.
+    // Authenticated may not is told before the bytes are taken.
     let (asks, of) = (caller.clone(), (id.clone(), called.source.clone()));
     app.call(move |service| service.document(&asks, &of.0, of.1.as_deref()).map(|_| ())).await?;
     let pieces = request.into_body().into_data_stream();

@@ -12,7 +12,7 @@ use retort_service::Caller;
 
 use crate::app::App;
 use crate::problem::Problem;
-use crate::who::{Asking, Sent};
+use crate::who::{ProjectCaller, Sent};
 use crate::wire;
 
 /// How often a job is looked at.
@@ -40,7 +40,7 @@ struct Following {
 /// The events of a job until it ends, or the server does.
 pub async fn follow(
     app: App,
-    (Asking(caller), sent): (Asking, Sent),
+    (ProjectCaller(caller), sent): (ProjectCaller, Sent),
     kind: JobKind,
     id: i64,
 ) -> Result<Response, Problem> {

@@ -15,7 +15,7 @@ use super::{Answer, Params, Problems};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
-use crate::who::{Asking, Sent};
+use crate::who::{ProjectCaller, Sent};
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -33,7 +33,7 @@ pub fn routes() -> OpenApiRouter<App> {
     responses((status = 200, body = wire::Jobs), Problems))]
 async fn list(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(most): Params<Most>,
 ) -> Answer<wire::Jobs> {
     jobs(app, caller, JobKind::Export, most).await
@@ -46,7 +46,7 @@ async fn list(
     responses((status = 202, body = wire::Job), Problems))]
 async fn submit(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     headers: HeaderMap,
     Json(asked): Json<wire::Export>,
 ) -> Result<Response, Problem> {
@@ -83,7 +83,7 @@ struct WholeProject {
     responses((status = 202, body = wire::Job), Problems))]
 async fn export_project(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     headers: HeaderMap,
     Json(asked): Json<WholeProject>,
 ) -> Result<Response, Problem> {
@@ -107,7 +107,7 @@ async fn export_project(
     responses((status = 200, body = wire::Job), Problems))]
 async fn show(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Answer<wire::Job> {
     job(&app, caller, JobKind::Export, id).await
@@ -118,7 +118,7 @@ async fn show(
     responses((status = 200, body = wire::Job), Problems))]
 async fn cancel(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Answer<wire::Job> {
     let job = app.call(move |service| service.cancel(&caller, id, JobKind::Export)).await?;
@@ -130,7 +130,7 @@ async fn cancel(
     responses((status = 200, body = wire::Job), Problems))]
 async fn retry(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Answer<wire::Job> {
     let job = app.call(move |service| service.retry(&caller, id, JobKind::Export)).await?;
@@ -144,7 +144,7 @@ async fn retry(
     responses((status = 200, content_type = "text/event-stream", body = wire::Event), Problems))]
 async fn events(
     State(app): State<App>,
-    asking: Asking,
+    asking: ProjectCaller,
     sent: Sent,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::extract::{Json, Path, refuse_multipart};
 use crate::problem::Problem;
 use crate::uploads::{discard, take, too_large};
-use crate::who::{Asking, Sent};
+use crate::who::{ProjectCaller, Sent};
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -35,7 +35,7 @@ pub fn routes() -> OpenApiRouter<App> {
     responses((status = 200, body = wire::Jobs), Problems))]
 async fn list(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(most): Params<Most>,
 ) -> Answer<wire::Jobs> {
     jobs(app, caller, JobKind::Import, most).await
@@ -50,7 +50,7 @@ async fn list(
     responses((status = 202, body = wire::Job), Problems))]
 async fn import(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(intake): Params<Intake>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -127,7 +127,7 @@ fn length(value: &axum::http::HeaderValue) -> Option<u64> {
     responses((status = 200, body = wire::Job), Problems))]
 async fn show(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Answer<wire::Job> {
     job(&app, caller, JobKind::Import, id).await
@@ -138,7 +138,7 @@ async fn show(
     responses((status = 200, body = wire::Job), Problems))]
 async fn cancel(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Answer<wire::Job> {
     let job = app.call(move |service| service.cancel(&caller, id, JobKind::Import)).await?;
@@ -150,7 +150,7 @@ async fn cancel(
     responses((status = 200, body = wire::Job), Problems))]
 async fn retry(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Answer<wire::Job> {
     let job = app.call(move |service| service.retry(&caller, id, JobKind::Import)).await?;
@@ -164,7 +164,7 @@ async fn retry(
     responses((status = 200, content_type = "text/event-stream", body = wire::Event), Problems))]
 async fn events(
     State(app): State<App>,
-    asking: Asking,
+    asking: ProjectCaller,
     sent: Sent,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {

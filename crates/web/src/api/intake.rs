@@ -21,7 +21,7 @@ use crate::wire;
 pub struct Intake {
     /// Import format; detected from the content by default.
     pub from: Option<String>,
-    /// Who owns the items that do not say who does; nobody, if not said.
+    /// Authenticated owns the items that do not say who does; nobody, if not said.
     pub owner: Option<String>,
     /// Keeps the ids of these items apart from others: an id becomes `NAMESPACE/ID`.
     pub namespace: Option<String>,
@@ -97,13 +97,13 @@ pub async fn taken(
     caller: Caller,
     intake: IntakeRequest,
     body: Vec<u8>,
-) -> Result<wire::Taking, Problem> {
+) -> Result<wire::ImportResult, Problem> {
     let (kind, bytes) = (intake.kind, body.len());
     let take_in = move |service: &Service| service.take_in(&caller, &intake, body);
     let taken = app.call_with_body(bytes, take_in).await?;
-    let taken = wire::Taking::from(taken);
+    let taken = wire::ImportResult::from(taken);
     if let [one] = taken.conversations.as_slice()
-        && one.became == "conflict"
+        && one.outcome == "conflict"
     {
         let why = taken.refusals.first().cloned().unwrap_or_else(|| one.id.clone());
         return Err(Problem::conflict(why));

@@ -1,4 +1,4 @@
-//! Who is in a project, and who is asked in.
+//! Authenticated is in a project, and who is asked in.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,7 +11,7 @@ use super::{Answer, Problems};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
-use crate::who::{Asking, Visitor, Who};
+use crate::who::{Authenticated, ProjectCaller, Visitor};
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -25,9 +25,12 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(join))
 }
 
-/// Who is in the project
+/// Authenticated is in the project
 #[utoipa::path(get, path = "/members", tag = "project", responses((status = 200, body = wire::Members), Problems))]
-async fn members(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Members> {
+async fn members(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+) -> Answer<wire::Members> {
     let members = app.call(move |service| service.members(&caller)).await?;
     Ok(Json(wire::Members { members: members.iter().map(wire::Member::from).collect() }))
 }
@@ -37,7 +40,7 @@ async fn members(State(app): State<App>, Asking(caller): Asking) -> Answer<wire:
     request_body = wire::Role, responses((status = 204), Problems))]
 async fn set_role(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(person): Path<i64>,
     Json(asked): Json<wire::Role>,
 ) -> Result<StatusCode, Problem> {
@@ -51,7 +54,7 @@ async fn set_role(
     responses((status = 204), Problems))]
 async fn remove(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(person): Path<i64>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.set_role(&caller, person, None)).await?;
@@ -65,7 +68,7 @@ async fn remove(
     responses((status = 204), Problems))]
 async fn prove_name(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(person): Path<i64>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.prove_name(&caller, person)).await?;
@@ -75,7 +78,10 @@ async fn prove_name(
 /// Invitations that can be used
 #[utoipa::path(get, path = "/invitations", tag = "project",
     responses((status = 200, body = wire::Invitations), Problems))]
-async fn invitations(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Invitations> {
+async fn invitations(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+) -> Answer<wire::Invitations> {
     let found = app.call(move |service| service.invitations(&caller)).await?;
     let invitations = found.iter().map(|one| wire::Invitation::new(one, None)).collect();
     Ok(Json(wire::Invitations { invitations }))
@@ -86,7 +92,7 @@ async fn invitations(State(app): State<App>, Asking(caller): Asking) -> Answer<w
     responses((status = 201, body = wire::Invitation), Problems))]
 async fn invite(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::Invite>,
 ) -> Result<Response, Problem> {
     let role = wire::Role { role: asked.role }.role()?;
@@ -100,7 +106,7 @@ async fn invite(
     responses((status = 204), Problems))]
 async fn end_invitation(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.end_invitation(&caller, id)).await?;
@@ -129,7 +135,7 @@ async fn accept(
     responses((status = 204), Problems))]
 async fn join(
     State(app): State<App>,
-    who: Who,
+    who: Authenticated,
     Json(asked): Json<wire::Secret>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.accept(&who.signed, &asked.secret, &who.origin)).await?;

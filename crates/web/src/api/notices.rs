@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::outgoing::check_url;
 use crate::problem::Problem;
-use crate::who::Asking;
+use crate::who::ProjectCaller;
 use crate::wire;
 
 /// Notices on a page.
@@ -40,7 +40,7 @@ struct Behind {
     responses((status = 200, body = wire::Notices), Problems))]
 async fn feed(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(behind): Params<Behind>,
 ) -> Answer<wire::Notices> {
     let notices = app.call(move |service| service.notices(&caller, behind.after, PAGE)).await?;
@@ -49,7 +49,10 @@ async fn feed(
 
 /// One's webhooks
 #[utoipa::path(get, path = "/webhooks", tag = "notices", responses((status = 200, body = wire::Webhooks), Problems))]
-async fn webhooks(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Webhooks> {
+async fn webhooks(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+) -> Answer<wire::Webhooks> {
     let webhooks = app.call(move |service| service.webhooks(&caller)).await?;
     let webhooks = webhooks.iter().map(|one| wire::Webhook::new(one, false)).collect();
     Ok(Json(wire::Webhooks { webhooks }))
@@ -62,7 +65,7 @@ async fn webhooks(State(app): State<App>, Asking(caller): Asking) -> Answer<wire
     responses((status = 201, body = wire::Webhook), Problems))]
 async fn add(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::NewWebhook>,
 ) -> Result<Response, Problem> {
     check_url(&asked.url, app.settings().allows_private_webhooks)
@@ -76,7 +79,7 @@ async fn add(
     responses((status = 204), Problems))]
 async fn end(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.end_webhook(&caller, id)).await?;
@@ -88,7 +91,7 @@ async fn end(
     responses((status = 200, body = wire::Deliveries), Problems))]
 async fn deliveries(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Answer<wire::Deliveries> {
     let found = app.call(move |service| service.deliveries(&caller, id)).await?;

@@ -14,7 +14,7 @@ use super::{Answer, Params, Problems, is_lines, raw};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
-use crate::who::Asking;
+use crate::who::ProjectCaller;
 use crate::wire;
 
 /// The import format of runs, if none is named.
@@ -24,7 +24,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, take_in))
         .routes(routes!(count))
-        .routes(routes!(facts))
+        .routes(routes!(stats))
         .routes(routes!(purge))
         .routes(routes!(show))
         .routes(routes!(flows))
@@ -60,7 +60,7 @@ fn source(text: Option<&str>) -> Result<Option<RunSource>, Problem> {
     responses((status = 200, body = wire::RunPage), Problems))]
 async fn list(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Paged { filter, page, .. }: Paged<wire::RunFilter>,
 ) -> Answer<wire::RunPage> {
     let selection = RunSelection::try_from(wire::ChosenRuns::from(filter))?;
@@ -77,7 +77,7 @@ async fn list(
     responses((status = 200, body = wire::Count), Problems))]
 async fn count(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(filter): Params<wire::RunFilter>,
 ) -> Answer<wire::Count> {
     let selection = RunSelection::try_from(wire::ChosenRuns::from(filter))?;
@@ -88,13 +88,13 @@ async fn count(
 /// What runs were like over time: volume, failures and latency
 ///
 /// Of the most recent million that the filter matches.
-#[utoipa::path(get, path = "/runs/facts", tag = "runs", params(wire::RunFilter),
-    responses((status = 200, body = wire::RunFacts), Problems))]
-async fn facts(
+#[utoipa::path(get, path = "/runs/stats", tag = "runs", params(wire::RunFilter),
+    responses((status = 200, body = wire::RunStats), Problems))]
+async fn stats(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(filter): Params<wire::RunFilter>,
-) -> Answer<wire::RunFacts> {
+) -> Answer<wire::RunStats> {
     let selection = RunSelection::try_from(wire::ChosenRuns::from(filter))?;
     let charts = app.call(move |service| service.run_charts(&caller, &selection)).await?;
     Ok(Json(charts.into()))
@@ -108,10 +108,10 @@ async fn facts(
 /// given replace those that were. One that has ended takes feedback, ground truth, and what it did not say before.
 #[utoipa::path(post, path = "/runs", tag = "runs", params(Intake),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"))),
-    responses((status = 200, body = wire::Taking), (status = 202, body = wire::Job), Problems))]
+    responses((status = 200, body = wire::ImportResult), (status = 202, body = wire::Job), Problems))]
 async fn take_in(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(intake): Params<Intake>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -127,7 +127,7 @@ async fn take_in(
     responses((status = 200, body = wire::Purged), Problems))]
 async fn purge(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::PurgeRuns>,
 ) -> Answer<wire::Purged> {
     let selection = RunSelection::try_from(asked.selection)?;
@@ -146,7 +146,7 @@ async fn purge(
     responses((status = 200, body = wire::WholeRun), Problems))]
 async fn show(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
     Params(of): Params<Of>,
 ) -> Result<Response, Problem> {
@@ -164,7 +164,7 @@ async fn show(
     responses((status = 200, body = wire::Flows), Problems))]
 async fn flows(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(which): Params<Which>,
 ) -> Answer<wire::Flows> {
     let source = source(which.source.as_deref())?;
@@ -177,7 +177,7 @@ async fn flows(
     responses((status = 200, body = wire::WholeFlow), Problems))]
 async fn flow(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
     Params(which): Params<Which>,
 ) -> Answer<wire::WholeFlow> {

@@ -11,7 +11,7 @@ use super::{Answer, Params, Problems};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
-use crate::who::Asking;
+use crate::who::ProjectCaller;
 use crate::wire;
 
 /// Links on a page.
@@ -35,7 +35,7 @@ struct Behind {
     responses((status = 200, body = wire::Shares), Problems))]
 async fn list(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Params(behind): Params<Behind>,
 ) -> Answer<wire::Shares> {
     let page = app.call(move |service| service.shares(&caller, behind.after, PAGE));
@@ -48,7 +48,7 @@ async fn list(
     responses((status = 201, body = wire::Share), Problems))]
 async fn make(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::NewShare>,
 ) -> Result<Response, Problem> {
     let request = asked.request()?;
@@ -61,7 +61,7 @@ async fn make(
     responses((status = 204), Problems))]
 async fn end(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.unshare(&caller, id)).await?;
@@ -75,7 +75,7 @@ async fn end(
     responses((status = 204), Problems))]
 async fn keep(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.keep_share(&caller, id)).await?;

@@ -10,7 +10,7 @@ use super::{Answer, Problems};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
-use crate::who::Asking;
+use crate::who::ProjectCaller;
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -19,7 +19,10 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// One's tokens; those of all members for admins
 #[utoipa::path(get, path = "/tokens", tag = "tokens", responses((status = 200, body = wire::Tokens), Problems))]
-async fn list(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::Tokens> {
+async fn list(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+) -> Answer<wire::Tokens> {
     let tokens = app.call(move |service| service.tokens(&caller)).await?;
     Ok(Json(wire::Tokens {
         tokens: tokens.iter().map(|one| wire::Token::new(one, None)).collect(),
@@ -31,7 +34,7 @@ async fn list(State(app): State<App>, Asking(caller): Asking) -> Answer<wire::To
     responses((status = 201, body = wire::Token), Problems))]
 async fn make(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::NewToken>,
 ) -> Result<Response, Problem> {
     let request = asked.request()?;
@@ -44,7 +47,7 @@ async fn make(
     responses((status = 204), Problems))]
 async fn end(
     State(app): State<App>,
-    Asking(caller): Asking,
+    ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.end_token(&caller, id)).await?;

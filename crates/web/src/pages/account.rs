@@ -11,9 +11,9 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use retort_service::ThroughProvider;
 use serde::Deserialize;
 
+use super::display::sentence;
 use super::frame::OTHER_SESSION;
 use super::taken::{Form, Query};
-use super::words::sentence;
 use super::{see_other, set_cookie, show, show_public, status_of, trouble};
 use crate::api::account::{known_from, slow_down, slow_down_from};
 use crate::app::App;
@@ -413,7 +413,7 @@ struct InvitationPage {
     role: String,
     /// Whom it is for.
     name: Option<String>,
-    /// Who is signed in, with what their form carries.
+    /// Authenticated is signed in, with what their form carries.
     here: Option<(String, String)>,
     trouble: Option<String>,
 }

@@ -10,10 +10,10 @@ use retort_model::{ItemKind, Selection, Status};
 use retort_service::{Analysis, Counts};
 use serde::Deserialize;
 
+use super::display::count;
 use super::filtering::Filtering;
 use super::frame::{Frame, Posted, Visit};
 use super::taken::Query;
-use super::words::count;
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::problem::Problem;

@@ -14,10 +14,10 @@ use retort_service::{Edit, Share, ShareRequest, Shows, Summary, first_question};
 use serde::Deserialize;
 
 use super::datasets::{Row, traced};
+use super::display::moment;
 use super::frame::{Frame, Posted, Visit};
 use super::records::{Linked, Room, Said, said};
 use super::taken::{Path, Query};
-use super::words::moment;
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::problem::Problem;

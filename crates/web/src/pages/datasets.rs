@@ -12,10 +12,10 @@ use retort_model::{DatasetName, Grant, JobKind, JobState, Reason, Repair, Warnin
 use retort_service::{Dataset, Error, Job, Manifest, Service, preview_package};
 use serde::Deserialize;
 
+use super::display::{capital, count, moment, percent, purpose_name, quoted, sentence, size};
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
-use super::words::{capital, count, moment, percent, purpose_name, quoted, sentence, size};
 use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::problem::Problem;

@@ -9,17 +9,17 @@ use axum::routing::{get, post};
 use futures_util::StreamExt;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_json::RawJson;
-use retort_model::{DocumentSelection, EmbeddingFacts, ItemKind};
+use retort_model::{DocumentSelection, EmbeddingStats, ItemKind};
 use retort_service::{DocumentSummary, ExportRequest, NewOriginal};
 use serde::Deserialize;
 
 use super::datasets;
+use super::display::{count, moment, sentence, size};
 use super::filtering::sought;
 use super::frame::{Frame, OTHER_SESSION, Posted, Visit};
 use super::import::short;
 use super::options;
 use super::taken::{Path, Query};
-use super::words::{count, moment, sentence, size};
 use super::{see_other, show, status_of, trouble};
 use crate::api::documents::kept;
 use crate::app::App;
@@ -73,11 +73,11 @@ impl Row {
 }
 
 /// What embeddings have in common, in words; nothing where there are none.
-fn in_words(facts: &EmbeddingFacts) -> String {
-    match (facts.least_dimension, facts.most_dimension) {
-        _ if facts.embedded == 0 => String::new(),
-        (least, most) if least == most => format!("{most} dimensions, float{}", facts.width),
-        (least, most) => format!("{least} to {most} dimensions, float{}", facts.width),
+fn in_words(stats: &EmbeddingStats) -> String {
+    match (stats.least_dimension, stats.most_dimension) {
+        _ if stats.embedded == 0 => String::new(),
+        (least, most) if least == most => format!("{most} dimensions, float{}", stats.width),
+        (least, most) => format!("{least} to {most} dimensions, float{}", stats.width),
     }
 }
 
@@ -94,7 +94,7 @@ struct List {
     frame: Frame,
     rows: Vec<Row>,
     total: String,
-    facts: String,
+    stats: String,
     search: String,
     next: Option<String>,
     has_any: bool,
@@ -118,14 +118,14 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
     let seen = app.call(move |service| {
         let selection = DocumentSelection { search, ..DocumentSelection::default() };
         let page = service.documents(&visit.caller, &selection, after, PAGE)?;
-        let facts = service.document_facts(&visit.caller, &selection)?;
+        let stats = service.document_stats(&visit.caller, &selection)?;
         let all = match &*selection.search {
-            [] => facts.0,
-            _ => service.document_facts(&visit.caller, &DocumentSelection::default())?.0,
+            [] => stats.0,
+            _ => service.document_stats(&visit.caller, &DocumentSelection::default())?.0,
         };
-        Ok((page, facts, all))
+        Ok((page, stats, all))
     });
-    let (page, (total, facts), all) = match seen.await {
+    let (page, (total, stats), all) = match seen.await {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
@@ -134,7 +134,7 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         frame,
         rows: page.documents.iter().map(Row::of).collect(),
         total: format!("{} {}", count(total), if total == 1 { "document" } else { "documents" }),
-        facts: in_words(&facts),
+        stats: in_words(&stats),
         search: asked.search,
         next: page.next.map(|next| next.to_string()),
         has_any: all > 0,
@@ -345,7 +345,7 @@ async fn keep_file(
         name: field.file_name().filter(|name| !name.is_empty()).map(str::to_owned),
         media_type: field.content_type().map(str::to_owned),
     };
-    // Who may not is told before the bytes are taken.
+    // Authenticated may not is told before the bytes are taken.
     let (asks, of) = (visit.caller.clone(), (id.clone(), source.clone()));
     app.call(move |service| service.document(&asks, &of.0, of.1.as_deref()).map(|_| ())).await?;
     let pieces = field.map(|piece| piece.map_err(Problem::from));

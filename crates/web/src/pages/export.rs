@@ -15,12 +15,12 @@ use retort_service::{
 use serde::{Deserialize, Serialize};
 
 use super::datasets::Found;
+use super::display::{capital, count, day, percent, quoted, sentence, size};
 use super::filtering::Filtering;
 use super::frame::{Frame, Nothing, Posted, Visit, wants_json};
 use super::options::{self, Field, Given, Offered};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
-use super::words::{capital, count, day, percent, quoted, sentence, size};
 use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::extract::Json;

@@ -10,8 +10,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::RunSource;
 use retort_service::Flow;
 
+use super::display::{count, moment};
 use super::frame::{Frame, Visit};
-use super::words::{count, moment};
 use super::{show, trouble};
 use crate::app::App;
 

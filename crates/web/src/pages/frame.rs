@@ -17,7 +17,7 @@ use super::{see_other, trouble};
 use crate::app::App;
 use crate::extract::{FORM, is_form, whole_body};
 use crate::problem::Problem;
-use crate::who::{Who, base, check_page, cookie, is_token, masked};
+use crate::who::{Authenticated, base, check_page, cookie, is_token, masked};
 
 /// The cookie that remembers the project.
 pub(super) const PROJECT: &str = "retort-project";
@@ -33,7 +33,7 @@ pub(super) fn wants_json(headers: &HeaderMap) -> bool {
 /// Someone who looks at a page.
 pub(super) struct Visit {
     pub(super) caller: Caller,
-    /// Who looks, in whichever project.
+    /// Authenticated looks, in whichever project.
     pub(super) signed: Signed,
     projects: Vec<String>,
     /// The session's token against requests of other pages; empty where a proxy vouches for whoever looks.
@@ -43,7 +43,7 @@ pub(super) struct Visit {
 
 /// What templates show around a screen.
 pub(super) struct Frame {
-    /// Who looks.
+    /// Authenticated looks.
     pub(super) person: String,
     /// The project that they look at.
     pub(super) project: String,
@@ -98,7 +98,7 @@ impl FromRequestParts<App> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let who = match Who::of(parts, app).await {
+        let who = match Authenticated::of(parts, app).await {
             Err(problem) if problem.kind().status == 401 => {
                 return Err(see_other(&sign_in(parts), None));
             }

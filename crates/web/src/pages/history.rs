@@ -16,13 +16,13 @@ use retort_service::{
 };
 use serde::Deserialize;
 
+use super::display::{count, day, moment, purpose_name, sentence, span};
 use super::filtering::{Choices, days, sought};
 use super::flows::{Words, path, shown_id, words};
 use super::frame::{Frame, Posted, Visit};
 use super::options::{self, Given};
 use super::runs::{status_class, took};
 use super::taken::{Path, Query};
-use super::words::{count, day, moment, purpose_name, sentence, span};
 use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::problem::Problem;

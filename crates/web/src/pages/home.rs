@@ -8,8 +8,8 @@ use axum::response::Response;
 use axum::routing::get;
 use retort_model::{DocumentSelection, ProjectRole, RunSelection, Selection};
 
+use super::display::count;
 use super::frame::{Frame, Visit};
-use super::words::count;
 use super::{permanently, show, trouble};
 use crate::app::App;
 
@@ -41,7 +41,7 @@ async fn home(State(app): State<App>, visit: Visit) -> Response {
         let all = DocumentSelection::default();
         // Documents are for who administers the project.
         let documents = match visit.caller.role() >= ProjectRole::Admin {
-            true => Some(service.document_facts(&visit.caller, &all)?.0),
+            true => Some(service.document_stats(&visit.caller, &all)?.0),
             false => None,
         };
         Ok((total, runs, service.datasets(&visit.caller)?.len() as u64, documents))

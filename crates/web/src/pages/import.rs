@@ -12,9 +12,9 @@ use retort_model::{ItemKind, JobKind, JobState, ProjectRole};
 use retort_service::{ImportReport, IntakeRequest, Job, sources};
 use serde::Serialize;
 
+use super::display::{capital, count, moment, percent};
 use super::frame::{Frame, Nothing, OTHER_SESSION, Posted, Visit, wants_json};
 use super::taken::Path;
-use super::words::{capital, count, moment, percent};
 use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::extract::Json;

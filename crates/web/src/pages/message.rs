@@ -8,8 +8,8 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::display::sentence;
 use super::frame::{Frame, Visit, wants_json};
-use super::words::sentence;
 use super::{permanently, show, show_public};
 use crate::app::App;
 use crate::problem::{Problem, kinds};

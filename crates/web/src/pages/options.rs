@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use retort_model::ItemKind;
 use retort_service::{ExportOption, ExportOptions, OPTIONS, Values, data};
 
-use super::words::{capital, quoted};
+use super::display::{capital, quoted};
 use crate::problem::Problem;
 
 /// What a form says of the options, by their names. What it leaves out or empty has its default.

@@ -11,9 +11,9 @@ use retort_model::{Grant, ProjectRole};
 use retort_service::{AuditFilter, TokenRequest};
 use serde::Deserialize;
 
+use super::display::{moment, sentence};
 use super::frame::{Frame, Nothing, PROJECT, Posted, Visit};
 use super::taken::{Path, Query};
-use super::words::{moment, sentence};
 use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::outgoing::check_url;

@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::words::count;
+use super::display::count;
 
 /// Longest text of one message that a preview shows, in characters.
 const TEXT: usize = 20_000;
@@ -41,7 +41,7 @@ pub(super) struct Record {
 
 /// One line of a conversation, or one column.
 pub(super) struct Turn {
-    /// Who speaks, or the column's name.
+    /// Authenticated speaks, or the column's name.
     pub(super) who: String,
     /// What is said, or how it begins.
     pub(super) text: String,
@@ -258,7 +258,7 @@ pub(super) fn cut(text: &str) -> String {
 
 /// A message of a conversation as a page shows it.
 pub(super) struct Said {
-    /// Who speaks.
+    /// Authenticated speaks.
     pub(super) who: String,
     /// What is said, where it is shown as it was written.
     pub(super) text: String,

@@ -12,11 +12,11 @@ use retort_model::{Feedback, Fields, NodeRun, Run, RunSource, RunStatus, Time, c
 use serde::Deserialize;
 
 use super::datasets::{Row, traced};
+use super::display::{count, moment, size, span};
 use super::flows::{Words, path, words};
 use super::frame::{Frame, Visit};
 use super::records::{context, cut, pretty, rated};
 use super::taken::{Path, Query};
-use super::words::{count, moment, size, span};
 use super::{show, trouble};
 use crate::app::App;
 use crate::problem::Problem;

@@ -9,9 +9,9 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::account::connecting_cookie;
+use super::display::sentence;
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::taken::Query;
-use super::words::sentence;
 use super::{see_other, set_cookie, show, status_of, trouble};
 use crate::api::account::slow_down;
 use crate::app::App;

@@ -10,9 +10,9 @@ use retort_service::Shared;
 use serde::Deserialize;
 
 use super::conversation::{RoundShown, rounds};
+use super::display::{date, sentence};
 use super::records::Room;
 use super::taken::{Form, Path, Query};
-use super::words::{date, sentence};
 use super::{set_cookie, show_public, trouble};
 use crate::api::shared::{Knock, open_with, proof_name};
 use crate::app::App;

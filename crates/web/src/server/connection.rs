@@ -64,8 +64,8 @@ impl Connection {
         let service = service_fn(|request: Request<Incoming>| {
             state.phase.store(SERVING, Ordering::Relaxed);
             state.entry.set_idle(false);
-            let mut request =
-                request.map(|body| Body::new(Asking { body, ended: false, state: state.clone() }));
+            let mut request = request
+                .map(|body| Body::new(ProjectCaller { body, ended: false, state: state.clone() }));
             request.extensions_mut().insert(peer);
             let (router, state) = (router.clone(), Arc::clone(&state));
             async move {
@@ -136,13 +136,13 @@ struct State {
 }
 
 /// A request's body, which tells when it is dropped too soon.
-struct Asking {
+struct ProjectCaller {
     body: Incoming,
     ended: bool,
     state: Arc<State>,
 }
 
-impl HttpBody for Asking {
+impl HttpBody for ProjectCaller {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -164,7 +164,7 @@ impl HttpBody for Asking {
     }
 }
 
-impl Drop for Asking {
+impl Drop for ProjectCaller {
     fn drop(&mut self) {
         if !self.ended && !self.body.is_end_stream() {
             self.state.has_unread.store(true, Ordering::Relaxed);

@@ -29,7 +29,7 @@ pub struct Document {
     /// How many chunks it has.
     pub chunks: u64,
     /// What its embeddings have in common.
-    pub embeddings: EmbeddingFacts,
+    pub embeddings: EmbeddingStats,
     /// The original file, if it lies here.
     pub original: Option<Original>,
     /// Bytes of its canonical line.
@@ -38,7 +38,7 @@ pub struct Document {
 
 /// What embeddings have in common.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct EmbeddingFacts {
+pub struct EmbeddingStats {
     /// Chunks that have one.
     pub embedded: u64,
     /// How many numbers the shortest has.
@@ -51,14 +51,14 @@ pub struct EmbeddingFacts {
     pub model: Option<String>,
 }
 
-impl From<&retort_model::EmbeddingFacts> for EmbeddingFacts {
-    fn from(facts: &retort_model::EmbeddingFacts) -> Self {
+impl From<&retort_model::EmbeddingStats> for EmbeddingStats {
+    fn from(stats: &retort_model::EmbeddingStats) -> Self {
         Self {
-            embedded: facts.embedded,
-            least_dimension: facts.least_dimension as u64,
-            most_dimension: facts.most_dimension as u64,
-            width: facts.width,
-            model: facts.model.clone(),
+            embedded: stats.embedded,
+            least_dimension: stats.least_dimension as u64,
+            most_dimension: stats.most_dimension as u64,
+            width: stats.width,
+            model: stats.model.clone(),
         }
     }
 }
@@ -116,11 +116,11 @@ pub struct DocumentPage {
 
 /// How many documents there are, and what they are like.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct DocumentFacts {
+pub struct DocumentStats {
     /// How many.
     pub documents: u64,
     /// What their embeddings have in common.
-    pub embeddings: EmbeddingFacts,
+    pub embeddings: EmbeddingStats,
 }
 
 /// Some chunks of a document.

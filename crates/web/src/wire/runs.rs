@@ -337,7 +337,7 @@ impl From<&(StoreFlow, FlowParts)> for WholeFlow {
 
 /// What the runs of a filter were like over time.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct RunFacts {
+pub struct RunStats {
     /// How many runs are told of.
     pub runs: u64,
     /// Whether these are all, or the most recent of more.
@@ -384,7 +384,7 @@ impl From<Found> for Latency {
     }
 }
 
-impl From<RunCharts> for RunFacts {
+impl From<RunCharts> for RunStats {
     fn from(charts: RunCharts) -> Self {
         Self {
             runs: charts.runs,

@@ -186,9 +186,9 @@ async fn more_values_or_search_texts_than_are_taken_are_a_bad_request() {
             "conversations/count",
             "runs",
             "runs/count",
-            "runs/facts",
+            "runs/stats",
             "documents",
-            "documents/facts",
+            "documents/stats",
         ] {
             for query in [&many(21), &many(201), &many(2_000), &long, "search="] {
                 let path = format!("/api/v1/{list}?{query}");

@@ -43,18 +43,18 @@ async fn runs_come_in_grow_and_are_told_of() {
         });
         let taken = post(json!([running, run("r-2", 5)])).await;
         assert_eq!((&taken["new"], &taken["read"]), (&json!(2), &json!(2)), "{taken}");
-        let became = |taken: &Value| taken["conversations"][0]["became"].clone();
-        assert_eq!(became(&post(running.clone()).await), "same");
+        let outcome = |taken: &Value| taken["conversations"][0]["outcome"].clone();
+        assert_eq!(outcome(&post(running.clone()).await), "same");
         let more = json!({
             "request_id": "r-1", "copilot_id": "helper", "answer": "There.", "status": "success",
             "finished_at": "2024-03-01T00:00:11Z",
         });
-        assert_eq!(became(&post(more.clone()).await), "updated");
-        assert_eq!(became(&post(more).await), "same");
-        assert_eq!(became(&post(running).await), "older");
+        assert_eq!(outcome(&post(more.clone()).await), "updated");
+        assert_eq!(outcome(&post(more).await), "same");
+        assert_eq!(outcome(&post(running).await), "older");
         let thought =
             json!({"request_id": "r-1", "copilot_id": "helper", "feedback": {"rating": 1}, "ground_truth": "There!"});
-        assert_eq!(became(&post(thought).await), "updated");
+        assert_eq!(outcome(&post(thought).await), "updated");
         let whole = house.get("/api/v1/runs/r-1", &ann).await.ok();
         assert_eq!(whole["run"]["question"], "Where is Ärger?", "{whole}");
         assert_eq!(whole["run"]["answer"], "There.");
@@ -107,12 +107,12 @@ async fn runs_come_in_grow_and_are_told_of() {
         assert_eq!(each(&flow["nodes"], "node"), ["search", "answer"], "{flow}");
         assert_eq!(each(&flow["nodes"], "runs"), [2, 1]);
         assert_eq!(each(&flow["versions"], "version"), [&Value::Null, &json!("v1")], "{flow}");
-        let facts = house.get("/api/v1/runs/facts?source_id=helper", &ann).await.ok();
-        assert_eq!((&facts["runs"], &facts["whole"]), (&json!(2), &json!(true)));
-        assert_eq!(facts["statuses"], json!({"success": 2}));
-        assert_eq!(facts["bars"][0]["runs"], 2);
-        let p99 = facts["latency"]["p99_ms"].as_u64().unwrap();
-        assert!((9_800..=10_200).contains(&p99), "{facts}");
+        let stats = house.get("/api/v1/runs/stats?source_id=helper", &ann).await.ok();
+        assert_eq!((&stats["runs"], &stats["whole"]), (&json!(2), &json!(true)));
+        assert_eq!(stats["statuses"], json!({"success": 2}));
+        assert_eq!(stats["bars"][0]["runs"], 2);
+        let p99 = stats["latency"]["p99_ms"].as_u64().unwrap();
+        assert!((9_800..=10_200).contains(&p99), "{stats}");
         // Gone for good.
         let purge = async |selection: Value| {
             house.post("/api/v1/runs/purge", &ann, json!({"selection": selection})).await

@@ -11,7 +11,7 @@ use retort_model::bounds::ROWS_WATCHED_BYTES;
 use super::scattered::Scattered;
 use super::{Found, Key, key_of};
 use crate::pipeline::Source;
-use crate::pipeline::aside::Batches;
+use crate::pipeline::spill::Batches;
 
 /// The rows of all inputs.
 pub(super) struct Rows {
@@ -200,7 +200,7 @@ mod tests {
     use retort_formats::import::by_name;
 
     use super::*;
-    use crate::pipeline::aside::push;
+    use crate::pipeline::spill::push;
     use crate::source::SourceName;
 
     fn source(place: usize) -> Arc<Source> {

@@ -11,7 +11,7 @@ use retort_formats::import::{ImportFormat, Spread};
 
 use super::{Found, Key};
 use crate::pipeline::Source;
-use crate::pipeline::aside::{Batches, SendBatch, Spool};
+use crate::pipeline::spill::{Batches, SendBatch, Spill};
 use crate::sorter::Sorter;
 
 /// Fragments on disk.
@@ -22,7 +22,7 @@ pub(super) struct Scattered {
 }
 
 struct Kept {
-    spool: Spool,
+    spool: Spill,
     sorter: Sorter,
     sources: Vec<Arc<Source>>,
     count: u64,
@@ -74,7 +74,7 @@ impl Record {
 
 impl Kept {
     fn new() -> io::Result<Self> {
-        let spool = Spool::new()?;
+        let spool = Spill::new()?;
         Ok(Self { spool, sorter: Sorter::new(), sources: Vec::new(), count: 0 })
     }
 }
@@ -267,7 +267,7 @@ struct Texts {
 }
 
 impl Texts {
-    fn of(spool: Spool) -> io::Result<Self> {
+    fn of(spool: Spill) -> io::Result<Self> {
         Ok(Self { file: BufReader::new(spool.into_file()?), at: 0 })
     }
 

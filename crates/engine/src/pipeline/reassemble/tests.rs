@@ -12,7 +12,7 @@ use retort_model::{Conversation, Message, Role, Round};
 use super::scattered::Scattered;
 use super::waiting::Waiting;
 use super::{Found, Source, key_of};
-use crate::pipeline::aside::Batches;
+use crate::pipeline::spill::Batches;
 use crate::pipeline::work::{BatchDone, lines, read};
 use crate::pipeline::{Ends, Feed, InputsFeed, Job, Outlet};
 use crate::source::{Input, Inputs, ReadOptions, SourceName};

@@ -12,14 +12,14 @@ use retort_model::bounds::FRAGMENTS_WAITING;
 use super::scattered::Scattered;
 use super::{Found, Key};
 use crate::pipeline::Source;
-use crate::pipeline::aside::{Batches, SendBatch, Spool};
+use crate::pipeline::spill::{Batches, SendBatch, Spill};
 
 /// Fragments that wait.
 pub(super) struct Waiting {
     held: HashMap<Key, Vec<Held>>,
     count: usize,
     most: usize,
-    spool: Option<Spool>,
+    spool: Option<Spill>,
     /// Whether something that a side file says waits.
     has_sides: bool,
     /// Whether there were too many, and all are scattered.
@@ -88,7 +88,7 @@ impl Waiting {
     fn hold(&mut self, found: Found<'_>, order: u64, text: &[u8]) -> io::Result<Held> {
         let spool = match &mut self.spool {
             Some(spool) => spool,
-            None => self.spool.insert(Spool::new()?),
+            None => self.spool.insert(Spill::new()?),
         };
         let (at, length) = (spool.length(), text.len());
         spool.put(text)?;

@@ -160,7 +160,7 @@ pub const ROWS: &[Row] = &[
     // Runs.
     row("GET /api/v1/runs", |_| at("/runs")),
     row("GET /api/v1/runs/count", |_| at("/runs/count?status=success")),
-    row("GET /api/v1/runs/facts", |_| at("/runs/facts?source=copilot")),
+    row("GET /api/v1/runs/stats", |_| at("/runs/stats?source=copilot")),
     row("POST /api/v1/runs", |stage| at("/runs").json(ran(&stage.name("run")))),
     row("POST /api/v1/runs", |stage| {
         at("/runs?owner=bob@example.com").json(ran(&stage.name("run")))
@@ -181,7 +181,7 @@ pub const ROWS: &[Row] = &[
     row("GET /api/v1/flows/{id}", |stage| at(format!("/flows/{}", stage.flow()))),
     // Documents.
     row("GET /api/v1/documents", |_| at("/documents")).of_project(),
-    row("GET /api/v1/documents/facts", |_| at("/documents/facts?search=a")).of_project(),
+    row("GET /api/v1/documents/stats", |_| at("/documents/stats?search=a")).of_project(),
     row("POST /api/v1/documents", |stage| at("/documents").json(cut(&stage.name("document"))))
         .of_project(),
     row("GET /api/v1/documents/{id}", |stage| at(format!("/documents/{}", stage.document())))

@@ -9,7 +9,7 @@ use crate::filter::{
 
 /// What the columns say of one conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Facts {
+pub struct ConversationStats {
     /// When it began.
     pub created_at: Option<Time>,
     /// What held it.
@@ -26,11 +26,11 @@ pub struct Facts {
 
 impl crate::Store {
     /// Hands over what the columns say of each conversation that scope and selection mean, in no order.
-    pub fn each_fact(
+    pub fn each_conversation_stats(
         &self,
         scope: &Scope,
         selection: &Selection,
-        take: &mut dyn FnMut(Facts),
+        take: &mut dyn FnMut(ConversationStats),
     ) -> Result<(), Error> {
         self.read(|connection| {
             let dialect = connection.dialect();
@@ -40,7 +40,7 @@ impl crate::Store {
             let by = walk_or(search_by(dialect, selection), scope, selection);
             push_conversations(&mut statement, dialect, scope, selection, by);
             connection.each(&statement.sql, &statement.values(), &mut |row| {
-                take(Facts {
+                take(ConversationStats {
                     created_at: moment(row.int(0)?),
                     kind: kind_of(row.int(1)?),
                     status: status_of(row.int(2)?),

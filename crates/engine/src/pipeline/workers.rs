@@ -51,12 +51,12 @@ impl<'p> Ends<'p> {
 }
 
 /// Lets batches through in order, one at a time.
-pub struct Turnstile<T> {
+pub struct Sequencer<T> {
     turn: Mutex<(u64, T)>,
     moved: Condvar,
 }
 
-impl<T> Turnstile<T> {
+impl<T> Sequencer<T> {
     /// State that is passed around in the order of the batches.
     pub fn new(state: T) -> Self {
         Self { turn: Mutex::new((0, state)), moved: Condvar::new() }
@@ -90,7 +90,7 @@ impl<T> Turnstile<T> {
 
 /// What several threads bring and one at a time takes, in order and without a gap: whoever comes with what is due takes
 /// it and what is there behind it, while the others go on. Only who is far ahead waits.
-pub struct InOrder<T, S> {
+pub struct ReorderBuffer<T, S> {
     line: Mutex<Line<T, S>>,
     moved: Condvar,
     /// How far ahead of what is due something may be brought without waiting.
@@ -106,7 +106,7 @@ struct Line<T, S> {
     waiting: usize,
 }
 
-impl<T, S> InOrder<T, S> {
+impl<T, S> ReorderBuffer<T, S> {
     pub(super) fn new(taker: S, threads: usize) -> Self {
         let taker = Some(taker);
         let line = Line { next: 0, early: BTreeMap::new(), taker, waiting: 0 };
@@ -181,12 +181,12 @@ struct Taker<'t, T> {
 }
 
 /// Where workers put what they made, each with its place in the order.
-pub struct Made<'m, T> {
-    taker: InOrder<Result<T, Error>, Taker<'m, T>>,
+pub struct Output<'m, T> {
+    taker: ReorderBuffer<Result<T, Error>, Taker<'m, T>>,
     ends: &'m Ends<'m>,
 }
 
-impl<T> Made<'_, T> {
+impl<T> Output<'_, T> {
     /// Puts something there; it may be taken at once by this thread. False if everything ends.
     pub fn send(&self, sequence: u64, one: Result<T, Error>) -> bool {
         let ends = self.ends;
@@ -297,7 +297,7 @@ impl<J> Drop for Present<'_, J> {
 /// Has the jobs that `feed` sends, on the calling thread, done by `threads` workers. What they make goes to `take` in
 /// order and without a gap, on whichever of their threads. A worker says false when everything is to end, and so does
 /// what `feed` sends to.
-pub fn in_order<J: Send, T: Send, W: FnMut(J, &Made<'_, T>) -> bool + Send>(
+pub fn in_order<J: Send, T: Send, W: FnMut(J, &Output<'_, T>) -> bool + Send>(
     threads: usize,
     ends: &Ends<'_>,
     feed: impl FnOnce(&mut dyn FnMut(J) -> bool) -> Result<(), Error>,
@@ -305,15 +305,16 @@ pub fn in_order<J: Send, T: Send, W: FnMut(J, &Made<'_, T>) -> bool + Send>(
     take: &mut (dyn FnMut(T) -> Result<More, Error> + Send),
 ) -> Result<More, Error> {
     let jobs = Jobs::new(jobs_waiting(threads));
-    let made = Made { taker: InOrder::new(Taker { take, more: More::Wanted }, threads), ends };
+    let output =
+        Output { taker: ReorderBuffer::new(Taker { take, more: More::Wanted }, threads), ends };
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            let (mut work, jobs, made) = (worker(), &jobs, &made);
+            let (mut work, jobs, output) = (worker(), &jobs, &output);
             scope.spawn(move || {
                 let _present = Present(jobs);
                 while let Some(job) = jobs.take() {
                     let goes_on = !ends.now()
-                        && caught(|| work(job, made)).unwrap_or_else(|bug| {
+                        && caught(|| work(job, output)).unwrap_or_else(|bug| {
                             ends.fail(bug);
                             false
                         });
@@ -346,7 +347,7 @@ pub fn in_order<J: Send, T: Send, W: FnMut(J, &Made<'_, T>) -> bool + Send>(
     if ends.failed.load(Ordering::Relaxed) {
         return Err(broke_off());
     }
-    Ok(made.taker.into_inner()?.more)
+    Ok(output.taker.into_inner()?.more)
 }
 
 fn broke_off() -> Error {
@@ -379,9 +380,9 @@ mod tests {
                 Ok(())
             },
             || {
-                |job, made: &Made<'_, u64>| {
+                |job, output: &Output<'_, u64>| {
                     std::thread::sleep(takes(job));
-                    made.send(job, Ok(job))
+                    output.send(job, Ok(job))
                 }
             },
             take,
@@ -454,9 +455,9 @@ mod tests {
                         Ok(())
                     },
                     || {
-                        |job, made: &Made<'_, u64>| {
+                        |job, output: &Output<'_, u64>| {
                             assert!(place != "work" || job != 30, "broken in {place}");
-                            made.send(job, Ok(job))
+                            output.send(job, Ok(job))
                         }
                     },
                     &mut |job| {
@@ -481,7 +482,7 @@ mod tests {
                 (0..1000).all(send);
                 Ok(())
             },
-            || |job, made: &Made<'_, u64>| job != 30 && made.send(job, Ok(job)),
+            || |job, output: &Output<'_, u64>| job != 30 && output.send(job, Ok(job)),
             &mut |_| Ok(More::Wanted),
         );
         assert!(lost.is_err());
@@ -493,7 +494,7 @@ mod tests {
                 send(0);
                 Err(Error::Choice("unreadable".into()))
             },
-            || |job, made: &Made<'_, u64>| made.send(job, Ok(job)),
+            || |job, output: &Output<'_, u64>| output.send(job, Ok(job)),
             &mut |_| Ok(More::Wanted),
         );
         assert_eq!(failed.err().map(|error| error.to_string()).as_deref(), Some("unreadable"));
@@ -505,7 +506,7 @@ mod tests {
                 (0..1000).all(send);
                 Ok(())
             },
-            || |job, made: &Made<'_, u64>| made.send(job, Ok(job)),
+            || |job, output: &Output<'_, u64>| output.send(job, Ok(job)),
             &mut |_| Ok(More::Wanted),
         );
         assert!(matches!(stopped, Err(Error::Stopped)));

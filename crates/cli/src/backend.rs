@@ -22,16 +22,16 @@ use crate::config::{Opened, request_key};
 use crate::pages::{all_of, first_of};
 
 /// A store that lies here, or a server.
-pub enum House {
-    Here(Box<Opened>),
-    There(Client),
+pub enum Backend {
+    Local(Box<Opened>),
+    Remote(Client),
 }
 
 /// Links on a page.
 const SHARES: usize = 100;
 
 /// Conversations: looked at and changed.
-impl House {
+impl Backend {
     pub fn list(
         &self,
         selection: &Selection,
@@ -40,7 +40,7 @@ impl House {
         most: usize,
     ) -> Result<wire::ConversationPage, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let Opened { service, caller, .. } = &**opened;
                 let page = service.list(caller, selection, order, after, most)?;
                 Ok(wire::ConversationPage {
@@ -48,7 +48,7 @@ impl House {
                     next: page.next.map(|next| next.to_string()),
                 })
             }
-            Self::There(client) => {
+            Self::Remote(client) => {
                 let after = after.map(|after| after.to_string());
                 Ok(client.list(selection, order.as_str(), after, most)?)
             }
@@ -57,27 +57,27 @@ impl House {
 
     pub fn count(&self, selection: &Selection) -> Result<u64, Failure> {
         match self {
-            Self::Here(opened) => Ok(opened.service.count(&opened.caller, selection)?),
-            Self::There(client) => Ok(client.count(selection)?),
+            Self::Local(opened) => Ok(opened.service.count(&opened.caller, selection)?),
+            Self::Remote(client) => Ok(client.count(selection)?),
         }
     }
 
     /// Refuses a selection that names an id of which there is no conversation.
     pub fn check_ids(&self, selection: &Selection) -> Result<(), Failure> {
         match self {
-            Self::Here(opened) => Ok(opened.service.check_ids(&opened.caller, selection)?),
-            Self::There(client) => Ok(client.check_ids(selection)?),
+            Self::Local(opened) => Ok(opened.service.check_ids(&opened.caller, selection)?),
+            Self::Remote(client) => Ok(client.check_ids(selection)?),
         }
     }
 
     /// The conversations with that id, by source, each with its canonical line.
     pub fn show(&self, id: &str) -> Result<Vec<(wire::Conversation, Vec<u8>)>, Failure> {
         let mut found = match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let found = opened.service.show(&opened.caller, id)?;
                 found.into_iter().map(|(summary, line)| ((&summary).into(), line)).collect()
             }
-            Self::There(client) => client.show(id)?,
+            Self::Remote(client) => client.show(id)?,
         };
         found.sort_by(|(one, _): &(wire::Conversation, _), (other, _)| {
             one.source.cmp(&other.source)
@@ -87,36 +87,36 @@ impl House {
 
     pub fn edit(&self, selection: &Selection, edit: &Edit) -> Result<u64, Failure> {
         match self {
-            Self::Here(opened) => Ok(opened.service.edit(&opened.caller, selection, edit)?),
-            Self::There(client) => Ok(client.edit(selection, edit)?),
+            Self::Local(opened) => Ok(opened.service.edit(&opened.caller, selection, edit)?),
+            Self::Remote(client) => Ok(client.edit(selection, edit)?),
         }
     }
 
     /// The datasets that hold something of a conversation.
     pub fn trace(&self, id: &str) -> Result<Vec<wire::Dataset>, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let found = opened.service.trace(&opened.caller, id)?;
                 Ok(found.iter().map(Into::into).collect())
             }
-            Self::There(client) => Ok(client.trace(id)?),
+            Self::Remote(client) => Ok(client.trace(id)?),
         }
     }
 
     /// Anyone's datasets that hold something of a person.
     pub fn trace_person(&self, name: &str) -> Result<Vec<wire::Dataset>, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let found = opened.service.trace_person(&opened.caller, name)?;
                 Ok(found.iter().map(Into::into).collect())
             }
-            Self::There(client) => Ok(client.trace_person(name)?),
+            Self::Remote(client) => Ok(client.trace_person(name)?),
         }
     }
 }
 
 /// Runs, and what they were executions of.
-impl House {
+impl Backend {
     pub fn runs(
         &self,
         selection: &RunSelection,
@@ -124,14 +124,14 @@ impl House {
         most: usize,
     ) -> Result<wire::RunPage, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let page = opened.service.runs(&opened.caller, selection, after, most)?;
                 Ok(wire::RunPage {
                     runs: page.runs.iter().map(Into::into).collect(),
                     next: page.next.map(|next| next.to_string()),
                 })
             }
-            Self::There(client) => {
+            Self::Remote(client) => {
                 Ok(client.runs(selection, after.map(|after| after.to_string()), most)?)
             }
         }
@@ -139,16 +139,16 @@ impl House {
 
     pub fn count_runs(&self, selection: &RunSelection) -> Result<u64, Failure> {
         match self {
-            Self::Here(opened) => Ok(opened.service.count_runs(&opened.caller, selection)?),
-            Self::There(client) => Ok(client.count_runs(selection)?),
+            Self::Local(opened) => Ok(opened.service.count_runs(&opened.caller, selection)?),
+            Self::Remote(client) => Ok(client.count_runs(selection)?),
         }
     }
 
     /// Refuses a selection that names a request id of which there is no run.
     pub fn check_run_ids(&self, selection: &RunSelection) -> Result<(), Failure> {
         match self {
-            Self::Here(opened) => Ok(opened.service.check_run_ids(&opened.caller, selection)?),
-            Self::There(client) => Ok(client.check_run_ids(selection)?),
+            Self::Local(opened) => Ok(opened.service.check_run_ids(&opened.caller, selection)?),
+            Self::Remote(client) => Ok(client.check_run_ids(selection)?),
         }
     }
 
@@ -160,119 +160,119 @@ impl House {
         flow: Option<&str>,
     ) -> Result<(wire::Run, Vec<u8>), Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let (summary, line) = opened.service.run(&opened.caller, id, (source, flow))?;
                 Ok(((&summary).into(), line))
             }
-            Self::There(client) => {
+            Self::Remote(client) => {
                 let whole = client.run(id, source, flow)?;
                 Ok((whole.summary, whole.run.get().as_bytes().to_vec()))
             }
         }
     }
 
-    pub fn run_facts(&self, selection: &RunSelection) -> Result<wire::RunFacts, Failure> {
+    pub fn run_stats(&self, selection: &RunSelection) -> Result<wire::RunStats, Failure> {
         match self {
-            Self::Here(opened) => Ok(opened.service.run_charts(&opened.caller, selection)?.into()),
-            Self::There(client) => Ok(client.run_facts(selection)?),
+            Self::Local(opened) => Ok(opened.service.run_charts(&opened.caller, selection)?.into()),
+            Self::Remote(client) => Ok(client.run_stats(selection)?),
         }
     }
 
     pub fn flows(&self, source: Option<RunSource>) -> Result<wire::Flows, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let found = opened.service.flows(&opened.caller, source)?;
                 Ok(wire::Flows { flows: found.iter().map(Into::into).collect() })
             }
-            Self::There(client) => Ok(client.flows(source)?),
+            Self::Remote(client) => Ok(client.flows(source)?),
         }
     }
 
     pub fn flow(&self, source: Option<RunSource>, id: &str) -> Result<wire::WholeFlow, Failure> {
         match self {
-            Self::Here(opened) => Ok((&opened.service.flow(&opened.caller, source, id)?).into()),
-            Self::There(client) => Ok(client.flow(source, id)?),
+            Self::Local(opened) => Ok((&opened.service.flow(&opened.caller, source, id)?).into()),
+            Self::Remote(client) => Ok(client.flow(source, id)?),
         }
     }
 
     pub fn purge_runs(&self, selection: &RunSelection) -> Result<u64, Failure> {
         match self {
-            Self::Here(opened) => Ok(opened.service.purge_runs(&opened.caller, selection)?),
-            Self::There(client) => Ok(client.purge_runs(selection)?),
+            Self::Local(opened) => Ok(opened.service.purge_runs(&opened.caller, selection)?),
+            Self::Remote(client) => Ok(client.purge_runs(selection)?),
         }
     }
 }
 
 /// Exports and other jobs.
-impl House {
+impl Backend {
     pub fn submit_export(&self, request: &ExportRequest) -> Result<wire::Job, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let Opened { service, caller, .. } = &**opened;
                 let id = service.submit_export(caller, request)?;
                 self.job(id)
             }
-            Self::There(client) => Ok(client.submit_export(request, &request_key())?),
+            Self::Remote(client) => Ok(client.submit_export(request, &request_key())?),
         }
     }
 
     pub fn jobs(&self, most: usize, everyone: bool) -> Result<Vec<wire::Job>, Failure> {
         match self {
-            Self::Here(opened) => first_of(most, |after, wanted| {
+            Self::Local(opened) => first_of(most, |after, wanted| {
                 let (page, next) = opened.service.jobs(&opened.caller, after, wanted)?;
                 Ok((page.iter().map(wire::Job::from).collect(), next))
             }),
-            Self::There(client) => Ok(client.jobs(most, everyone)?),
+            Self::Remote(client) => Ok(client.jobs(most, everyone)?),
         }
     }
 
     pub fn job(&self, id: i64) -> Result<wire::Job, Failure> {
         match self {
-            Self::Here(opened) => Ok((&opened.service.job(&opened.caller, id)?).into()),
-            Self::There(client) => Ok(client.job(id)?),
+            Self::Local(opened) => Ok((&opened.service.job(&opened.caller, id)?).into()),
+            Self::Remote(client) => Ok(client.job(id)?),
         }
     }
 
     pub fn cancel(&self, id: i64) -> Result<wire::Job, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let Opened { service, caller, .. } = &**opened;
                 let kind = service.job(caller, id)?.kind;
                 Ok((&service.cancel(caller, id, kind)?).into())
             }
-            Self::There(client) => Ok(client.tell_job(&client.job(id)?, "cancel")?),
+            Self::Remote(client) => Ok(client.tell_job(&client.job(id)?, "cancel")?),
         }
     }
 
     pub fn retry(&self, id: i64) -> Result<wire::Job, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let Opened { service, caller, .. } = &**opened;
                 let kind = service.job(caller, id)?.kind;
                 Ok((&service.retry(caller, id, kind)?).into())
             }
-            Self::There(client) => Ok(client.tell_job(&client.job(id)?, "retry")?),
+            Self::Remote(client) => Ok(client.tell_job(&client.job(id)?, "retry")?),
         }
     }
 }
 
 /// Datasets.
-impl House {
+impl Backend {
     pub fn datasets(&self, everyone: bool) -> Result<Vec<wire::Dataset>, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let found = opened.service.datasets(&opened.caller)?;
                 Ok(found.iter().map(Into::into).collect())
             }
-            Self::There(client) => Ok(client.datasets(everyone)?),
+            Self::Remote(client) => Ok(client.datasets(everyone)?),
         }
     }
 
     /// The dataset of that name, or else of that number.
     pub fn dataset(&self, name: &str) -> Result<wire::Dataset, Failure> {
         match self {
-            Self::Here(opened) => Ok((&opened.service.dataset(&opened.caller, name)?).into()),
-            Self::There(client) => {
+            Self::Local(opened) => Ok((&opened.service.dataset(&opened.caller, name)?).into()),
+            Self::Remote(client) => {
                 let mut all = client.datasets(false)?;
                 let at = all
                     .iter()
@@ -286,29 +286,29 @@ impl House {
 
     pub fn dataset_numbered(&self, id: i64) -> Result<wire::Dataset, Failure> {
         match self {
-            Self::Here(opened) => Ok((&opened.service.dataset(&opened.caller, id)?).into()),
-            Self::There(client) => Ok(client.dataset(id)?),
+            Self::Local(opened) => Ok((&opened.service.dataset(&opened.caller, id)?).into()),
+            Self::Remote(client) => Ok(client.dataset(id)?),
         }
     }
 
     pub fn receipt(&self, id: i64) -> Result<Manifest, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let Opened { service, caller, .. } = &**opened;
                 Ok(service.open_dataset(&service.dataset(caller, id)?)?.manifest().clone())
             }
-            Self::There(client) => Ok(client.receipt(id)?),
+            Self::Remote(client) => Ok(client.receipt(id)?),
         }
     }
 
     pub fn preview(&self, id: i64) -> Result<Vec<String>, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let Opened { service, caller, .. } = &**opened;
                 let dataset = service.dataset(caller, id)?;
                 Ok(preview_package(&mut service.open_dataset(&dataset)?)?)
             }
-            Self::There(client) => Ok(client.preview(id)?),
+            Self::Remote(client) => Ok(client.preview(id)?),
         }
     }
 
@@ -323,14 +323,14 @@ impl House {
         stopped: &AtomicBool,
     ) -> Result<Option<u64>, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let (_, archive) = opened.service.download(&opened.caller, dataset.id)?;
                 match archive.save(path, force, observer, stopped) {
                     Err(error) if error.is_stopped() => Ok(None),
                     saved => Ok(saved.map(|()| Some(archive.bytes()))?),
                 }
             }
-            Self::There(client) => {
+            Self::Remote(client) => {
                 publish(path, force, |out| Ok(client.download(dataset.id, out, observer, stopped)?))
             }
         }
@@ -348,12 +348,12 @@ impl House {
             return Err("an archive is nothing to look at; send standard output somewhere".into());
         }
         let bytes = match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let (_, archive) = opened.service.download(&opened.caller, dataset.id)?;
                 archive.write(0..archive.bytes(), &mut out)?;
                 Some(archive.bytes())
             }
-            Self::There(client) => client.download(dataset.id, &mut out, observer, stopped)?,
+            Self::Remote(client) => client.download(dataset.id, &mut out, observer, stopped)?,
         };
         out.flush()?;
         Ok(bytes)
@@ -368,12 +368,12 @@ impl House {
         stopped: &AtomicBool,
     ) -> Result<Option<Verified>, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let Opened { service, caller, .. } = &**opened;
                 let dataset = service.dataset(caller, dataset.id)?;
                 Ok(Some(service.verify_dataset(&dataset)?))
             }
-            Self::There(client) => {
+            Self::Remote(client) => {
                 let mut file = tempfile::Builder::new().suffix(".zip").tempfile()?;
                 let came = client.download(dataset.id, &mut file, observer, stopped)?;
                 if came.is_none() {
@@ -386,35 +386,35 @@ impl House {
 
     pub fn rename_dataset(&self, id: i64, name: &DatasetName) -> Result<(), Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 opened.service.rename_dataset(&opened.caller, id, name)?;
                 Ok(())
             }
-            Self::There(client) => Ok(client.rename_dataset(id, name.as_str())?),
+            Self::Remote(client) => Ok(client.rename_dataset(id, name.as_str())?),
         }
     }
 
     pub fn delete_dataset(&self, id: i64) -> Result<(), Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 opened.service.delete_dataset(&opened.caller, id)?;
                 Ok(())
             }
-            Self::There(client) => Ok(client.delete_dataset(id)?),
+            Self::Remote(client) => Ok(client.delete_dataset(id)?),
         }
     }
 }
 
 /// Public links.
-impl House {
+impl Backend {
     /// All of them, the newest first.
     pub fn shares(&self) -> Result<Vec<wire::Share>, Failure> {
         all_of(|after| match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let (page, next) = opened.service.shares(&opened.caller, after, SHARES)?;
                 Ok((page.iter().map(Into::into).collect(), next))
             }
-            Self::There(client) => {
+            Self::Remote(client) => {
                 let page = client.shares(after)?;
                 Ok((page.shares, page.next))
             }
@@ -423,39 +423,39 @@ impl House {
 
     pub fn share(&self, asked: wire::NewShare) -> Result<wire::Share, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let request = asked.request().map_err(|problem| problem.detail().to_owned())?;
                 Ok(wire::Share::made(&opened.service.share(&opened.caller, &request)?))
             }
-            Self::There(client) => Ok(client.share(&asked)?),
+            Self::Remote(client) => Ok(client.share(&asked)?),
         }
     }
 
     /// Opens a link again that closed as its maker lost their role.
     pub fn keep_share(&self, id: i64) -> Result<(), Failure> {
         match self {
-            Self::Here(opened) => Ok(opened.service.keep_share(&opened.caller, id)?),
-            Self::There(client) => Ok(client.keep_share(id)?),
+            Self::Local(opened) => Ok(opened.service.keep_share(&opened.caller, id)?),
+            Self::Remote(client) => Ok(client.keep_share(id)?),
         }
     }
 
     pub fn unshare(&self, id: i64) -> Result<(), Failure> {
         match self {
-            Self::Here(opened) => Ok(opened.service.unshare(&opened.caller, id)?),
-            Self::There(client) => Ok(client.unshare(id)?),
+            Self::Local(opened) => Ok(opened.service.unshare(&opened.caller, id)?),
+            Self::Remote(client) => Ok(client.unshare(id)?),
         }
     }
 }
 
 /// Who may do what.
-impl House {
+impl Backend {
     pub fn tokens(&self) -> Result<Vec<wire::Token>, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let tokens = opened.service.tokens(&opened.caller)?;
                 Ok(tokens.iter().map(|token| wire::Token::new(token, None)).collect())
             }
-            Self::There(client) => Ok(client.tokens()?),
+            Self::Remote(client) => Ok(client.tokens()?),
         }
     }
 
@@ -466,16 +466,16 @@ impl House {
         person: Option<&str>,
     ) -> Result<wire::Token, Failure> {
         match (self, person) {
-            (Self::Here(opened), person) => {
+            (Self::Local(opened), person) => {
                 let Opened { service, caller, .. } = &**opened;
                 let person = service.person(person.unwrap_or(LOCAL))?;
                 let (token, secret) = service.add_token_for(caller, &person, request)?;
                 Ok(wire::Token::new(&token, Some(secret)))
             }
-            (Self::There(_), Some(_)) => {
+            (Self::Remote(_), Some(_)) => {
                 Err("a server makes tokens for whoever asks; leave `--person` out".into())
             }
-            (Self::There(client), None) => Ok(client.add_token(&wire::NewToken {
+            (Self::Remote(client), None) => Ok(client.add_token(&wire::NewToken {
                 name: request.name.clone(),
                 scopes: request.grants.iter().map(|grant| grant.to_string()).collect(),
                 days: request.days,
@@ -485,15 +485,15 @@ impl House {
 
     pub fn end_token(&self, id: i64) -> Result<(), Failure> {
         match self {
-            Self::Here(opened) => Ok(opened.service.end_token(&opened.caller, id)?),
-            Self::There(client) => Ok(client.end_token(id)?),
+            Self::Local(opened) => Ok(opened.service.end_token(&opened.caller, id)?),
+            Self::Remote(client) => Ok(client.end_token(id)?),
         }
     }
 
     /// The projects, and what one is in them; whoever holds the store owns them all.
     pub fn projects(&self) -> Result<Vec<wire::Project>, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let role = opened.caller.role().to_string();
                 let project = |one: retort_service::Project| wire::Project {
                     name: one.name,
@@ -501,17 +501,17 @@ impl House {
                 };
                 Ok(opened.service.projects()?.into_iter().map(project).collect())
             }
-            Self::There(client) => Ok(client.projects()?),
+            Self::Remote(client) => Ok(client.projects()?),
         }
     }
 
     pub fn members(&self) -> Result<Vec<wire::Member>, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let members = opened.service.members(&opened.caller)?;
                 Ok(members.iter().map(Into::into).collect())
             }
-            Self::There(client) => Ok(client.members()?),
+            Self::Remote(client) => Ok(client.members()?),
         }
     }
 
@@ -520,17 +520,17 @@ impl House {
         let folded = name.to_lowercase();
         let found = self.members()?.into_iter().find(|one| one.name.to_lowercase() == folded);
         match (self, found, role) {
-            (Self::Here(opened), Some(member), role) => {
+            (Self::Local(opened), Some(member), role) => {
                 Ok(opened.service.set_role(&opened.caller, member.id, role)?)
             }
-            (Self::There(client), Some(member), role) => {
+            (Self::Remote(client), Some(member), role) => {
                 Ok(client.set_role(member.id, role.map(ProjectRole::as_str))?)
             }
-            (Self::Here(opened), None, Some(role)) => {
+            (Self::Local(opened), None, Some(role)) => {
                 let Opened { service, caller, .. } = &**opened;
                 Ok(service.admit(caller, &service.person(name)?, role)?)
             }
-            (Self::There(_), None, Some(_)) => Err(format!(
+            (Self::Remote(_), None, Some(_)) => Err(format!(
                 "`{name}` is not in the project; who is not yet comes in by an invitation"
             )
             .into()),
@@ -544,8 +544,8 @@ impl House {
         let found = self.members()?.into_iter().find(|one| one.name.to_lowercase() == folded);
         let member = found.ok_or_else(|| format!("`{name}` is not in the project"))?;
         match self {
-            Self::Here(opened) => Ok(opened.service.prove_name(&opened.caller, member.id)?),
-            Self::There(client) => Ok(client.prove_name(member.id)?),
+            Self::Local(opened) => Ok(opened.service.prove_name(&opened.caller, member.id)?),
+            Self::Remote(client) => Ok(client.prove_name(member.id)?),
         }
     }
 
@@ -557,13 +557,13 @@ impl House {
         most: usize,
     ) -> Result<wire::AuditPage, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let filter = asked.filter().map_err(|problem| problem.detail().to_owned())?;
                 let (entries, next) = opened.service.audit(&opened.caller, &filter, after, most)?;
                 let entries = entries.iter().map(Into::into).collect();
                 Ok(wire::AuditPage { entries, next })
             }
-            Self::There(client) => Ok(client.audit(asked, after, most)?),
+            Self::Remote(client) => Ok(client.audit(asked, after, most)?),
         }
     }
 
@@ -574,7 +574,7 @@ impl House {
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let filter = asked.filter().map_err(|problem| problem.detail().to_owned())?;
                 let mut failed = None;
                 let done = opened.service.export_audit(&opened.caller, &filter, &mut |entry| {
@@ -591,7 +591,7 @@ impl House {
                     None => Ok(done?),
                 }
             }
-            Self::There(client) => Ok(client.export_audit(asked, out)?),
+            Self::Remote(client) => Ok(client.export_audit(asked, out)?),
         }
     }
 }
@@ -631,7 +631,7 @@ fn publish(
 }
 
 /// Documents.
-impl House {
+impl Backend {
     pub fn documents(
         &self,
         selection: &DocumentSelection,
@@ -639,39 +639,39 @@ impl House {
         most: usize,
     ) -> Result<wire::DocumentPage, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let page = opened.service.documents(&opened.caller, selection, after, most)?;
                 Ok(wire::DocumentPage {
                     documents: page.documents.iter().map(Into::into).collect(),
                     next: page.next.map(|next| next.to_string()),
                 })
             }
-            Self::There(client) => {
+            Self::Remote(client) => {
                 Ok(client.documents(selection, after.map(|after| after.to_string()), most)?)
             }
         }
     }
 
-    pub fn document_facts(
+    pub fn document_stats(
         &self,
         selection: &DocumentSelection,
-    ) -> Result<wire::DocumentFacts, Failure> {
+    ) -> Result<wire::DocumentStats, Failure> {
         match self {
-            Self::Here(opened) => {
-                let (documents, facts) =
-                    opened.service.document_facts(&opened.caller, selection)?;
-                Ok(wire::DocumentFacts { documents, embeddings: (&facts).into() })
+            Self::Local(opened) => {
+                let (documents, stats) =
+                    opened.service.document_stats(&opened.caller, selection)?;
+                Ok(wire::DocumentStats { documents, embeddings: (&stats).into() })
             }
-            Self::There(client) => Ok(client.document_facts(selection)?),
+            Self::Remote(client) => Ok(client.document_stats(selection)?),
         }
     }
 
     pub fn document(&self, id: &str, source: Option<&str>) -> Result<wire::Document, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 Ok((&opened.service.document(&opened.caller, id, source)?).into())
             }
-            Self::There(client) => Ok(client.document((id, source))?),
+            Self::Remote(client) => Ok(client.document((id, source))?),
         }
     }
 
@@ -682,7 +682,7 @@ impl House {
         embeddings: bool,
     ) -> Result<wire::Chunks, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let service = &opened.service;
                 let document = service.document(&opened.caller, id, source)?;
                 let after = usize::try_from(after).unwrap_or(usize::MAX);
@@ -690,7 +690,7 @@ impl House {
                     wire::Chunks::of(&document, after, bounds::CHUNKS_AT_ONCE, embeddings)
                 })?)
             }
-            Self::There(client) => Ok(client.chunks((id, source), after, embeddings)?),
+            Self::Remote(client) => Ok(client.chunks((id, source), after, embeddings)?),
         }
     }
 
@@ -700,12 +700,12 @@ impl House {
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let (_, mut file) = opened.service.original(&opened.caller, id, source)?;
                 io::copy(&mut file, out)?;
                 Ok(())
             }
-            Self::There(client) => Ok(client.original((id, source), out)?),
+            Self::Remote(client) => Ok(client.original((id, source), out)?),
         }
     }
 
@@ -716,7 +716,7 @@ impl House {
         mut file: File,
     ) -> Result<wire::Document, Failure> {
         match self {
-            Self::Here(opened) => {
+            Self::Local(opened) => {
                 let Opened { service, caller, .. } = &**opened;
                 let mut upload = service.upload(caller, id)?;
                 if let Err(error) = io::copy(&mut file, &mut upload) {
@@ -725,14 +725,14 @@ impl House {
                 }
                 Ok((&service.keep_original(caller, (id, source), new, upload)?).into())
             }
-            Self::There(client) => Ok(client.keep_original((id, source), new, file)?),
+            Self::Remote(client) => Ok(client.keep_original((id, source), new, file)?),
         }
     }
 
     pub fn purge_documents(&self, selection: &DocumentSelection) -> Result<u64, Failure> {
         match self {
-            Self::Here(opened) => Ok(opened.service.purge_documents(&opened.caller, selection)?),
-            Self::There(client) => Ok(client.purge_documents(selection)?),
+            Self::Local(opened) => Ok(opened.service.purge_documents(&opened.caller, selection)?),
+            Self::Remote(client) => Ok(client.purge_documents(selection)?),
         }
     }
 }

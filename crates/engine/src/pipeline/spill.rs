@@ -52,12 +52,12 @@ pub(super) fn push(batch: &mut Batch, span: &Span, bytes: &[u8]) {
 }
 
 /// Bytes on disk, in a file that nobody else sees and nothing is left of.
-pub(super) struct Spool {
+pub(super) struct Spill {
     file: BufWriter<File>,
     length: u64,
 }
 
-impl Spool {
+impl Spill {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self { file: BufWriter::with_capacity(BATCH_BYTES, tempfile::tempfile()?), length: 0 })
     }

@@ -35,7 +35,7 @@ impl Pulse {
 }
 
 /// A job in the hands of this worker.
-pub(crate) struct Keeper<'k> {
+pub(crate) struct Lease<'k> {
     pub(crate) store: &'k Arc<Store>,
     pub(crate) clock: &'k dyn Clock,
     pub(crate) job: &'k Job,
@@ -73,7 +73,7 @@ pub(crate) enum Ending {
     RoleLost,
 }
 
-impl<'k> Keeper<'k> {
+impl<'k> Lease<'k> {
     pub(crate) fn new(
         (store, clock, pulse): (&'k Arc<Store>, &'k dyn Clock, &'k Pulse),
         job: &'k Job,
@@ -217,7 +217,7 @@ impl<'k> Keeper<'k> {
     }
 }
 
-impl Observer for Keeper<'_> {
+impl Observer for Lease<'_> {
     fn progress(&self, progress: Progress) {
         let before = self.bytes_before.load(Ordering::Relaxed);
         self.bytes_done.store(progress.read_bytes, Ordering::Relaxed);
