@@ -222,7 +222,7 @@ fn what_cannot_be_cut_into_parts_is_refused_with_what_to_do_instead() {
         &["in.jsonl", "--part", "1/2", "--repeats", "in.jsonl"],
         "has no decisions on repeated ids",
     );
-    place.refused(&["convert", "in.jsonl", "--part", "1/2", "-o", "p.zip"], "a part is a folder");
+    place.refused(&["convert", "in.jsonl", "--part", "1/2", "-o", "p.zip"], "parts are folders");
     let half = json!({"conversation_id": "c", "rounds": [{"round": 1, "node_name": "start",
         "messages": [{"role": "user", "content": "q"}]}]});
     place.file("halves.jsonl", lines([half]));
