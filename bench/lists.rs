@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use retort_model::{DateRange, Kind, ProjectRole, Selection, Status, Time};
+use retort_model::{ConversationFilter, DateRange, Kind, ProjectRole, Status, Time};
 use retort_service::{Caller, Clock, Order, Origin, Quotas, Retention, Service, Settings};
 
 const RUNS: usize = 5;
@@ -62,12 +62,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             for range in ranges {
                 for kind in kinds {
                     for status in statuses {
-                        let selection = Selection {
+                        let selection = ConversationFilter {
                             search: search.iter().map(|&text| text.to_owned()).collect(),
                             created: range.parse::<DateRange>()?,
                             kinds: kind.to_vec(),
                             statuses: status.to_vec(),
-                            ..Selection::default()
+                            ..ConversationFilter::default()
                         };
                         let order = Order::Newest;
                         let page = service.list(caller, &selection, order, None, PAGE)?;

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::io::{BufWriter, Write};
 use std::time::{Duration, Instant};
 
-use retort_model::{ItemKind, Purpose, RunSelection, RunSource, RunStatus, Time};
+use retort_model::{ItemKind, Purpose, RunFilter, RunSource, RunStatus, Time};
 use retort_service::{
     Caller, Clock, DatasetPlan, ExportOptions, ExportRequest, Nobody, Quotas, Retention, Service,
     Settings, Wanted,
@@ -205,20 +205,20 @@ fn times(store: &str, project: &str) -> Result<(), Box<dyn Error>> {
     let service = Service::open(settings, Box::new(Now), false)?;
     let project = service.project(project)?;
     let caller = Caller::local(&project);
-    let flow = || RunSelection {
+    let flow = || RunFilter {
         source: Some(RunSource::Copilot),
         flow: Some("copilot-0".into()),
-        ..RunSelection::default()
+        ..RunFilter::default()
     };
-    let search = |text: &str| RunSelection { search: vec![text.into()], ..flow() };
+    let search = |text: &str| RunFilter { search: vec![text.into()], ..flow() };
     let filters = [
-        ("all", RunSelection::default()),
+        ("all", RunFilter::default()),
         ("a copilot", flow()),
-        ("its failures", RunSelection { statuses: vec![RunStatus::Failure], ..flow() }),
-        ("an old month", RunSelection { started: "2022-03-01..2022-04-01".parse()?, ..flow() }),
-        ("one version", RunSelection { versions: vec!["v3".into()], ..flow() }),
-        ("through a node", RunSelection { node: Some("check".into()), ..flow() }),
-        ("with feedback", RunSelection { has_feedback: Some(true), ..flow() }),
+        ("its failures", RunFilter { statuses: vec![RunStatus::Failure], ..flow() }),
+        ("an old month", RunFilter { started: "2022-03-01..2022-04-01".parse()?, ..flow() }),
+        ("one version", RunFilter { versions: vec!["v3".into()], ..flow() }),
+        ("through a node", RunFilter { node: Some("check".into()), ..flow() }),
+        ("with feedback", RunFilter { has_feedback: Some(true), ..flow() }),
         ("often found", search("invoice")),
         ("found in one", search("req-00000000beef")),
         ("never found", search("zzzz")),
@@ -245,7 +245,7 @@ fn times(store: &str, project: &str) -> Result<(), Box<dyn Error>> {
     for purpose in [Purpose::ExportDataset, Purpose::RecipeEvaluation, Purpose::FineTuning] {
         let began = Instant::now();
         let request = ExportRequest {
-            selection: RunSelection { limit: Some(MOST_RECENT), ..flow() }.into(),
+            selection: RunFilter { limit: Some(MOST_RECENT), ..flow() }.into(),
             dataset: plan(purpose)?,
         };
         let job = service.submit_export(&caller, &request)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fantoccini::Locator;
 use retort_browser::Browser;
-use retort_model::{Grant, Selection};
+use retort_model::{ConversationFilter, Grant};
 use retort_service::{Caller, IntakeRequest, Person};
 use retort_testing_server::house::{As, House, on_sqlite};
 use serde_json::{Value, json};
@@ -522,7 +522,7 @@ async fn the_whole_project_is_for_its_admins() {
         let all = rows(&archive, "conversation_history.jsonl");
         let everyone = house.p.clone();
         let count = house.call(move |service| {
-            service.count(&Caller::local(&everyone), &Selection::default()).unwrap()
+            service.count(&Caller::local(&everyone), &ConversationFilter::default()).unwrap()
         });
         assert_eq!(all.len() as u64, count.await);
         assert!(all.iter().any(|row| row["user_email"] == "ann@example.com"), "{}", all[0]);

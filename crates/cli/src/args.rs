@@ -8,8 +8,8 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use retort_formats::import;
 use retort_formats::import::ImportFormat;
 use retort_model::{
-    DateRange, DocumentSelection, ItemSelection, Kind, RunSelection, RunSource, RunStatus,
-    Selection, Status, Time, bounds, check_search,
+    ConversationFilter, DateRange, DocumentFilter, ItemFilter, Kind, RunFilter, RunSource,
+    RunStatus, Status, Time, bounds, check_search,
 };
 use retort_service::{ByKind, ConvertPlan, Input, ReadOptions};
 
@@ -240,7 +240,7 @@ pub fn searched(texts: Vec<String>) -> Result<Vec<String>, Failure> {
     Ok(texts)
 }
 
-impl TryFrom<FilterArgs> for Selection {
+impl TryFrom<FilterArgs> for ConversationFilter {
     type Error = Failure;
 
     fn try_from(filtering: FilterArgs) -> Result<Self, Failure> {
@@ -255,7 +255,7 @@ impl TryFrom<FilterArgs> for Selection {
     }
 }
 
-impl TryFrom<SelectionArgs> for Selection {
+impl TryFrom<SelectionArgs> for ConversationFilter {
     type Error = Failure;
 
     fn try_from(selecting: SelectionArgs) -> Result<Self, Failure> {
@@ -263,7 +263,7 @@ impl TryFrom<SelectionArgs> for Selection {
     }
 }
 
-impl From<Narrowing> for RunSelection {
+impl From<Narrowing> for RunFilter {
     fn from(of: Narrowing) -> Self {
         let source = match (&of.copilot, &of.recipe) {
             (Some(_), _) => Some(RunSource::Copilot),
@@ -274,7 +274,7 @@ impl From<Narrowing> for RunSelection {
     }
 }
 
-impl From<RunNarrowing> for RunSelection {
+impl From<RunNarrowing> for RunFilter {
     fn from(narrowing: RunNarrowing) -> Self {
         Self {
             versions: narrowing.versions,
@@ -287,7 +287,7 @@ impl From<RunNarrowing> for RunSelection {
     }
 }
 
-impl TryFrom<RunFilterArgs> for RunSelection {
+impl TryFrom<RunFilterArgs> for RunFilter {
     type Error = Failure;
 
     fn try_from(filtering: RunFilterArgs) -> Result<Self, Failure> {
@@ -302,34 +302,34 @@ impl TryFrom<RunFilterArgs> for RunSelection {
 
 impl Exporting {
     /// What is meant. Texts, ids and the limit are asked of either kind.
-    pub fn selection(self) -> Result<ItemSelection, Failure> {
-        let of_runs = RunSelection { statuses: self.run_statuses, ..self.narrowing.into() };
-        let selection = Selection::try_from(self.selecting)?;
+    pub fn selection(self) -> Result<ItemFilter, Failure> {
+        let of_runs = RunFilter { statuses: self.run_statuses, ..self.narrowing.into() };
+        let selection = ConversationFilter::try_from(self.selecting)?;
         if self.documents {
-            let of_documents = Selection {
+            let of_documents = ConversationFilter {
                 search: selection.search.clone(),
                 created: selection.created,
                 ids: selection.ids.clone(),
                 limit: selection.limit,
-                ..Selection::default()
+                ..ConversationFilter::default()
             };
-            if selection != of_documents || of_runs != RunSelection::default() {
+            if selection != of_documents || of_runs != RunFilter::default() {
                 return Err(
                     "documents are chosen by `--search`, `--created`, `--id` and `--limit` alone"
                         .into(),
                 );
             }
-            let Selection { search, created, ids, limit, .. } = selection;
-            return Ok(DocumentSelection { search, created, ids, limit }.into());
+            let ConversationFilter { search, created, ids, limit, .. } = selection;
+            return Ok(DocumentFilter { search, created, ids, limit }.into());
         }
-        if !self.runs && of_runs == RunSelection::default() {
+        if !self.runs && of_runs == RunFilter::default() {
             return Ok(selection.into());
         }
-        let shared = Selection {
+        let shared = ConversationFilter {
             search: selection.search.clone(),
             ids: selection.ids.clone(),
             limit: selection.limit,
-            ..Selection::default()
+            ..ConversationFilter::default()
         };
         if selection != shared {
             return Err(
@@ -338,18 +338,18 @@ impl Exporting {
                     .into(),
             );
         }
-        let Selection { search, ids, limit, .. } = selection;
-        Ok(RunSelection { search, ids, limit, ..of_runs }.into())
+        let ConversationFilter { search, ids, limit, .. } = selection;
+        Ok(RunFilter { search, ids, limit, ..of_runs }.into())
     }
 }
 
 impl Choosing {
     /// What was chosen. Without a status, ids mean conversations of any, and a filter those of `statuses`, where
     /// none stands for all but the deleted.
-    pub fn selection(self, statuses: &[Status]) -> Result<Selection, Failure> {
-        let mut selection = Selection::try_from(self.filtering)?;
+    pub fn selection(self, statuses: &[Status]) -> Result<ConversationFilter, Failure> {
+        let mut selection = ConversationFilter::try_from(self.filtering)?;
         selection.ids.extend(self.conversations);
-        match (self.all, selection == Selection::default()) {
+        match (self.all, selection == ConversationFilter::default()) {
             (false, true) => {
                 return Err(
                     "say which conversations are meant: ids, or a filter such as `--search TEXT`; \

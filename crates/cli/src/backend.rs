@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use retort_formats::package::Manifest;
 use retort_model::{
-    DatasetName, DocumentSelection, ProjectRole, RunSelection, RunSource, Selection, bounds,
+    ConversationFilter, DatasetName, DocumentFilter, ProjectRole, RunFilter, RunSource, bounds,
 };
 use retort_service::{
     Cursor, Edit, EngineError, Error, ExportRequest, LOCAL, NewOriginal, Observer, Order,
@@ -34,7 +34,7 @@ const SHARES: usize = 100;
 impl Backend {
     pub fn list(
         &self,
-        selection: &Selection,
+        selection: &ConversationFilter,
         order: Order,
         after: Option<Cursor>,
         most: usize,
@@ -55,7 +55,7 @@ impl Backend {
         }
     }
 
-    pub fn count(&self, selection: &Selection) -> Result<u64, Failure> {
+    pub fn count(&self, selection: &ConversationFilter) -> Result<u64, Failure> {
         match self {
             Self::Local(opened) => Ok(opened.service.count(&opened.caller, selection)?),
             Self::Remote(client) => Ok(client.count(selection)?),
@@ -63,7 +63,7 @@ impl Backend {
     }
 
     /// Refuses a selection that names an id of which there is no conversation.
-    pub fn check_ids(&self, selection: &Selection) -> Result<(), Failure> {
+    pub fn check_ids(&self, selection: &ConversationFilter) -> Result<(), Failure> {
         match self {
             Self::Local(opened) => Ok(opened.service.check_ids(&opened.caller, selection)?),
             Self::Remote(client) => Ok(client.check_ids(selection)?),
@@ -85,7 +85,7 @@ impl Backend {
         Ok(found)
     }
 
-    pub fn edit(&self, selection: &Selection, edit: &Edit) -> Result<u64, Failure> {
+    pub fn edit(&self, selection: &ConversationFilter, edit: &Edit) -> Result<u64, Failure> {
         match self {
             Self::Local(opened) => Ok(opened.service.edit(&opened.caller, selection, edit)?),
             Self::Remote(client) => Ok(client.edit(selection, edit)?),
@@ -119,7 +119,7 @@ impl Backend {
 impl Backend {
     pub fn runs(
         &self,
-        selection: &RunSelection,
+        selection: &RunFilter,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<wire::RunPage, Failure> {
@@ -137,7 +137,7 @@ impl Backend {
         }
     }
 
-    pub fn count_runs(&self, selection: &RunSelection) -> Result<u64, Failure> {
+    pub fn count_runs(&self, selection: &RunFilter) -> Result<u64, Failure> {
         match self {
             Self::Local(opened) => Ok(opened.service.count_runs(&opened.caller, selection)?),
             Self::Remote(client) => Ok(client.count_runs(selection)?),
@@ -145,7 +145,7 @@ impl Backend {
     }
 
     /// Refuses a selection that names a request id of which there is no run.
-    pub fn check_run_ids(&self, selection: &RunSelection) -> Result<(), Failure> {
+    pub fn check_run_ids(&self, selection: &RunFilter) -> Result<(), Failure> {
         match self {
             Self::Local(opened) => Ok(opened.service.check_run_ids(&opened.caller, selection)?),
             Self::Remote(client) => Ok(client.check_run_ids(selection)?),
@@ -171,7 +171,7 @@ impl Backend {
         }
     }
 
-    pub fn run_stats(&self, selection: &RunSelection) -> Result<wire::RunStats, Failure> {
+    pub fn run_stats(&self, selection: &RunFilter) -> Result<wire::RunStats, Failure> {
         match self {
             Self::Local(opened) => Ok(opened.service.run_charts(&opened.caller, selection)?.into()),
             Self::Remote(client) => Ok(client.run_stats(selection)?),
@@ -195,7 +195,7 @@ impl Backend {
         }
     }
 
-    pub fn purge_runs(&self, selection: &RunSelection) -> Result<u64, Failure> {
+    pub fn purge_runs(&self, selection: &RunFilter) -> Result<u64, Failure> {
         match self {
             Self::Local(opened) => Ok(opened.service.purge_runs(&opened.caller, selection)?),
             Self::Remote(client) => Ok(client.purge_runs(selection)?),
@@ -634,7 +634,7 @@ fn publish(
 impl Backend {
     pub fn documents(
         &self,
-        selection: &DocumentSelection,
+        selection: &DocumentFilter,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<wire::DocumentPage, Failure> {
@@ -654,7 +654,7 @@ impl Backend {
 
     pub fn document_stats(
         &self,
-        selection: &DocumentSelection,
+        selection: &DocumentFilter,
     ) -> Result<wire::DocumentStats, Failure> {
         match self {
             Self::Local(opened) => {
@@ -729,7 +729,7 @@ impl Backend {
         }
     }
 
-    pub fn purge_documents(&self, selection: &DocumentSelection) -> Result<u64, Failure> {
+    pub fn purge_documents(&self, selection: &DocumentFilter) -> Result<u64, Failure> {
         match self {
             Self::Local(opened) => Ok(opened.service.purge_documents(&opened.caller, selection)?),
             Self::Remote(client) => Ok(client.purge_documents(selection)?),

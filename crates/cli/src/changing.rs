@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use retort_model::Selection;
+use retort_model::ConversationFilter;
 use retort_service::Edit;
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::commands::{Failure, print};
 use crate::display::{count, several};
 
 /// How many conversations are meant. An id that nobody knows is an error.
-pub fn known(backend: &Backend, selection: &Selection) -> Result<u64, Failure> {
+pub fn known(backend: &Backend, selection: &ConversationFilter) -> Result<u64, Failure> {
     if let Err(error) = backend.check_ids(selection) {
         let error = crate::display::one_line(&error.to_string(), 240);
         return Err(format!("{error}; nothing was changed").into());
@@ -22,7 +22,7 @@ pub fn known(backend: &Backend, selection: &Selection) -> Result<u64, Failure> {
 /// Changes the conversations that are meant, and says how many of how many were changed.
 pub fn change(
     backend: &Backend,
-    selection: &Selection,
+    selection: &ConversationFilter,
     edit: &Edit,
     json: bool,
 ) -> Result<ExitCode, Failure> {

@@ -8,7 +8,7 @@ use retort_formats::data;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{DataFile, MANIFEST, Manifest};
 use retort_model::bounds::{BESIDE_BYTES, INFERENCE_BYTES};
-use retort_model::{Account, Selection, Tally, Time};
+use retort_model::{Account, ConversationFilter, Tally, Time};
 
 use crate::draft::Draft;
 use crate::error::Error;
@@ -31,7 +31,7 @@ pub struct ConvertPlan {
     /// The import format, if it is not to be found out.
     pub from: Option<&'static dyn ImportFormat>,
     /// Which conversations.
-    pub selection: Selection,
+    pub selection: ConversationFilter,
     /// What keeps the ids of the inputs apart from others: an id becomes `NAMESPACE/ID`.
     pub namespace: Option<String>,
     /// What is to be made of them.

@@ -338,7 +338,7 @@ mod tests {
 
     use retort_formats::data::ShapeOptions;
     use retort_formats::file::FileOptions;
-    use retort_model::{Purpose, Selection};
+    use retort_model::{ConversationFilter, Purpose};
 
     use super::*;
     use crate::pipeline::{FrontRow, InputsFeed, More, Observer, Progress, Shaping, run};
@@ -383,7 +383,7 @@ mod tests {
     ) -> (Part, Totals) {
         let input = scratch.join(format!("{number}.jsonl"));
         fs::write(&input, items).unwrap();
-        let selection = Selection::default();
+        let selection = ConversationFilter::default();
         let shaping = Shaping { inference_bytes: u64::MAX, ..Shaping::of(plan, &selection, 1) };
         let inputs = Inputs::find(&[Input::Path(input)], None, Default::default()).unwrap();
         let mut writer = PartWriter::begin(plan, storage, number, u64::MAX, 1);

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use retort_formats::package::DataFile;
 use retort_model::bounds::{BESIDE_BYTES, INFERENCE_BYTES};
-use retort_model::{Selection, Tally};
+use retort_model::{ConversationFilter, Tally};
 
 use crate::convert::{Report, Written, named_for};
 use crate::draft::Draft;
@@ -186,7 +186,7 @@ impl Found {
         let storage = draft.storage();
         let shard_bytes = self.plan.shard_bytes;
         let mut writer = PartWriter::begin(&dataset, &storage, 0, shard_bytes, plan.threads);
-        let everything = Selection::default();
+        let everything = ConversationFilter::default();
         let mut shaping = Shaping::of(&dataset, &everything, plan.threads);
         shaping.inference_bytes = shard_bytes.min(INFERENCE_BYTES);
         let totals = regroup(

@@ -7,7 +7,7 @@ use retort_formats::file::{Chunk, FileFormat, FileWriter, by_name as file_format
 use retort_formats::import::Refusal;
 use retort_formats::package::REJECTS;
 use retort_model::bounds::{ITEMS_LEARNT_FROM, PREVIEW_RECORDS};
-use retort_model::{Account, Selection, Tally};
+use retort_model::{Account, ConversationFilter, Tally};
 
 use crate::convert::{ConvertPlan, FirstRejects, Found};
 use crate::error::Error;
@@ -66,7 +66,7 @@ pub fn sample(
     stopped: &AtomicBool,
 ) -> Result<Preview, Error> {
     dataset.check()?;
-    let everything = Selection::default();
+    let everything = ConversationFilter::default();
     let mut dataset = dataset.clone();
     if dataset.data_format.has_variables() {
         let variables = variables(feed, &Shaping::of(&dataset, &everything, 1), stopped)?;

@@ -6,7 +6,7 @@ use retort_formats::package::{
     RecordCounts, Renamed, SelectionAsked, findings,
 };
 use retort_model::{
-    ItemKind, ItemSelection, Kind, Portion, Reason, Repair, RunSelection, RunStatus, Selection,
+    ConversationFilter, ItemFilter, ItemKind, Kind, Portion, Reason, Repair, RunFilter, RunStatus,
     Status, Warning,
 };
 
@@ -113,7 +113,7 @@ fn counts(portion: &Portion) -> Counts {
 }
 
 /// The selection as the receipt tells it.
-pub fn asked(selection: &Selection) -> SelectionAsked {
+pub fn asked(selection: &ConversationFilter) -> SelectionAsked {
     SelectionAsked {
         search: selection.search.clone(),
         created_from: selection.created.from.map(|time| time.to_string()),
@@ -129,7 +129,7 @@ pub fn asked(selection: &Selection) -> SelectionAsked {
 }
 
 /// The selection of runs as the receipt tells it.
-pub fn asked_runs(selection: &RunSelection) -> SelectionAsked {
+pub fn asked_runs(selection: &RunFilter) -> SelectionAsked {
     SelectionAsked {
         search: selection.search.clone(),
         statuses: selection.statuses.iter().map(RunStatus::to_string).collect(),
@@ -148,17 +148,17 @@ pub fn asked_runs(selection: &RunSelection) -> SelectionAsked {
 }
 
 /// A selection of any kind of items as the receipt tells it.
-pub fn asked_items(selection: &ItemSelection) -> SelectionAsked {
+pub fn asked_items(selection: &ItemFilter) -> SelectionAsked {
     match selection {
-        ItemSelection::Conversations(selection) => asked(selection),
-        ItemSelection::Runs(selection) => asked_runs(selection),
-        ItemSelection::Documents(selection) => asked(&Selection {
+        ItemFilter::Conversations(selection) => asked(selection),
+        ItemFilter::Runs(selection) => asked_runs(selection),
+        ItemFilter::Documents(selection) => asked(&ConversationFilter {
             search: selection.search.clone(),
             created: selection.created,
             ids: selection.ids.clone(),
             limit: selection.limit,
             statuses: Status::ALL.to_vec(),
-            ..Selection::default()
+            ..ConversationFilter::default()
         }),
     }
 }

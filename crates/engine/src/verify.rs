@@ -273,7 +273,7 @@ mod tests {
 
     use retort_formats::data::ShapeOptions;
     use retort_formats::file::{FileOptions, ReadSeek};
-    use retort_model::Selection;
+    use retort_model::ConversationFilter;
 
     use super::*;
     use crate::pipeline::{Observer, Progress};
@@ -314,7 +314,7 @@ mod tests {
             part: None,
             inputs: vec![Input::Path(input.to_owned())],
             from: None,
-            selection: Selection::default(),
+            selection: ConversationFilter::default(),
             namespace: None,
             dataset: DatasetPlan {
                 purpose: retort_model::Purpose::default(),

@@ -9,6 +9,7 @@ pub mod canonical;
 mod conversation;
 mod document;
 mod fields;
+mod filter;
 mod finding;
 mod hash;
 mod item;
@@ -19,16 +20,17 @@ mod named;
 mod receipt;
 mod relation;
 mod run;
-mod run_selection;
 mod run_update;
 mod scope;
-mod selection;
 mod time;
 
 pub use access::{Action, Grant, Grants, ProjectRole};
 pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
 pub use document::{Chunk, Document, Embedding, EmbeddingStats, Vector};
 pub use fields::Fields;
+pub use filter::{
+    ConversationFilter, DateRange, DocumentFilter, ItemFilter, RunFilter, check_search,
+};
 pub use finding::{Check, LeftOut, Reason, Repair, Warning};
 pub use hash::fnv1a;
 pub use item::{Item, ItemKind};
@@ -40,8 +42,6 @@ pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, Portion, Tally};
 pub use relation::{Messages, Relation};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
-pub use run_selection::{DocumentSelection, ItemSelection, RunSelection};
 pub use run_update::Again;
 pub use scope::Scope;
-pub use selection::{DateRange, Selection, check_search};
 pub use time::{Time, TimeError};

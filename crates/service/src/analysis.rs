@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use retort_model::bounds::{ANALYSED_BODIES, ANALYSED_BYTES};
-use retort_model::{Grant, Selection};
+use retort_model::{ConversationFilter, Grant};
 use retort_store::Order;
 
 use crate::browse::read;
@@ -67,7 +67,11 @@ const TOKENS: [u64; 6] = [500, 2_000, 8_000, 32_000, 128_000, u64::MAX];
 
 impl Service {
     /// What the conversations that a filter matches are like.
-    pub fn analysis(&self, caller: &Caller, selection: &Selection) -> Result<Analysis, Error> {
+    pub fn analysis(
+        &self,
+        caller: &Caller,
+        selection: &ConversationFilter,
+    ) -> Result<Analysis, Error> {
         caller.needs(Grant::Read)?;
         let scope = caller.scope();
         let mut analysis = Analysis::default();
@@ -107,7 +111,11 @@ impl Service {
         Ok(analysis)
     }
 
-    fn read_most_recent(&self, caller: &Caller, selection: &Selection) -> Result<Read, Error> {
+    fn read_most_recent(
+        &self,
+        caller: &Caller,
+        selection: &ConversationFilter,
+    ) -> Result<Read, Error> {
         let mut read_ = Read::default();
         let mut tokens = [0; TOKENS.len()];
         let mut feedback = BTreeMap::<String, u64>::new();

@@ -6,7 +6,7 @@ use retort_engine::pipeline::Edits;
 use retort_formats::import::{self, Notes};
 use retort_model::bounds::{TAG_CHARACTERS, TAGS, TITLE_CHARACTERS};
 use retort_model::{
-    Action, Conversation, Grant, Parent, Role, Round, Selection, Status, canonical,
+    Action, Conversation, ConversationFilter, Grant, Parent, Role, Round, Status, canonical,
 };
 use retort_store::{Cursor, Edit, Incoming, Order, Page, Summary};
 
@@ -44,7 +44,7 @@ impl Service {
     pub fn list(
         &self,
         caller: &Caller,
-        selection: &Selection,
+        selection: &ConversationFilter,
         order: Order,
         after: Option<Cursor>,
         most: usize,
@@ -79,7 +79,7 @@ impl Service {
     }
 
     /// How many conversations the selection means.
-    pub fn count(&self, caller: &Caller, selection: &Selection) -> Result<u64, Error> {
+    pub fn count(&self, caller: &Caller, selection: &ConversationFilter) -> Result<u64, Error> {
         caller.needs(Grant::Read)?;
         Ok(self.store.count(&caller.scope(), selection)?)
     }
@@ -137,7 +137,12 @@ impl Service {
     ///
     /// # Errors
     /// One of the ids is none that the caller may see, and nothing was changed; those of the store.
-    pub fn edit(&self, caller: &Caller, selection: &Selection, edit: &Edit) -> Result<u64, Error> {
+    pub fn edit(
+        &self,
+        caller: &Caller,
+        selection: &ConversationFilter,
+        edit: &Edit,
+    ) -> Result<u64, Error> {
         let action = match edit {
             Edit::Title(_) | Edit::Tags { .. } | Edit::Favorite(_) => Action::Edit,
             Edit::Delete | Edit::Restore => Action::Delete,
@@ -153,7 +158,12 @@ impl Service {
     }
 
     /// Refuses to add tags to a conversation that is named and has as many as it may have.
-    fn check_tags(&self, caller: &Caller, selection: &Selection, edit: &Edit) -> Result<(), Error> {
+    fn check_tags(
+        &self,
+        caller: &Caller,
+        selection: &ConversationFilter,
+        edit: &Edit,
+    ) -> Result<(), Error> {
         let Edit::Tags { add, remove } = edit else { return Ok(()) };
         for id in &selection.ids {
             for one in self.store.find(&caller.scope(), id)? {
@@ -173,7 +183,7 @@ impl Service {
     ///
     /// # Errors
     /// As it says; those of the store.
-    pub fn check_ids(&self, caller: &Caller, selection: &Selection) -> Result<(), Error> {
+    pub fn check_ids(&self, caller: &Caller, selection: &ConversationFilter) -> Result<(), Error> {
         for id in &selection.ids {
             if self.store.find(&caller.scope(), id)?.is_empty() {
                 return Err(no_conversation(id));
@@ -265,7 +275,7 @@ pub fn keep_first_space<T>(
 }
 
 /// What a selection means, for the audit log: ids, or that it is a filter.
-pub(crate) fn meant(selection: &Selection) -> String {
+pub(crate) fn meant(selection: &ConversationFilter) -> String {
     named(&selection.ids)
 }
 

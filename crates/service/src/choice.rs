@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use retort_engine::asked;
 use retort_formats::package::SelectionAsked;
 use retort_model::bounds::{CHOSEN_FILTERS, IDS_PER_REQUEST, SEARCH_TEXTS};
-use retort_model::{DateRange, Grant, Selection, Status, Time};
+use retort_model::{ConversationFilter, DateRange, Grant, Status, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::caller::Caller;
@@ -15,7 +15,7 @@ use crate::service::Service;
 /// What is chosen: all that some filters match, some more by id, and some not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
-    filters: Vec<Selection>,
+    filters: Vec<ConversationFilter>,
     ids: BTreeSet<String>,
     except: BTreeSet<String>,
 }
@@ -35,19 +35,19 @@ impl Choice {
     }
 
     /// The conversations that are meant; none if nothing is chosen, as an empty selection means all.
-    pub fn selection(&self) -> Option<Selection> {
-        let by_id = (!self.ids.is_empty()).then(|| Selection {
+    pub fn selection(&self) -> Option<ConversationFilter> {
+        let by_id = (!self.ids.is_empty()).then(|| ConversationFilter {
             ids: self.ids.clone(),
             statuses: Status::ALL.to_vec(),
-            ..Selection::default()
+            ..ConversationFilter::default()
         });
         let mut all = self.filters.iter().cloned().chain(by_id);
         let first = all.next()?;
-        Some(Selection { or: all.collect(), except: self.except.clone(), ..first })
+        Some(ConversationFilter { or: all.collect(), except: self.except.clone(), ..first })
     }
 
     /// Whether it is just what this filter matches.
-    pub fn is_all_of(&self, filter: &Selection) -> bool {
+    pub fn is_all_of(&self, filter: &ConversationFilter) -> bool {
         self.filters == [filter.clone()] && self.ids.is_empty() && self.except.is_empty()
     }
 
@@ -63,7 +63,7 @@ impl Choice {
     /// What an earlier release wrote and this one does not understand is as if nothing were chosen.
     fn from_json(text: &str) -> Self {
         let kept: Kept = serde_json::from_str(text).unwrap_or_default();
-        let filters: Option<Vec<Selection>> = kept.filters.iter().map(meant).collect();
+        let filters: Option<Vec<ConversationFilter>> = kept.filters.iter().map(meant).collect();
         match filters {
             Some(filters) => Self { filters, ids: kept.ids, except: kept.except },
             None => Self::default(),
@@ -72,12 +72,12 @@ impl Choice {
 }
 
 /// A filter as it was asked; none if a word of it is not known.
-fn meant(asked: &SelectionAsked) -> Option<Selection> {
+fn meant(asked: &SelectionAsked) -> Option<ConversationFilter> {
     let time = |text: &Option<String>| match text {
         None => Some(None),
         Some(text) => Time::parse(text).ok().map(Some),
     };
-    Some(Selection {
+    Some(ConversationFilter {
         search: asked.search.clone(),
         created: DateRange {
             from: time(&asked.created_from)?,
@@ -86,7 +86,7 @@ fn meant(asked: &SelectionAsked) -> Option<Selection> {
         kinds: asked.types.iter().map(|word| word.parse().ok()).collect::<Option<_>>()?,
         statuses: asked.statuses.iter().map(|word| word.parse().ok()).collect::<Option<_>>()?,
         ids: asked.ids.iter().cloned().collect(),
-        ..Selection::default()
+        ..ConversationFilter::default()
     })
 }
 
@@ -113,7 +113,11 @@ impl Service {
     ///
     /// # Errors
     /// Too many filters at once; those of the store.
-    pub fn choose_all(&self, caller: &Caller, filter: &Selection) -> Result<Choice, Error> {
+    pub fn choose_all(
+        &self,
+        caller: &Caller,
+        filter: &ConversationFilter,
+    ) -> Result<Choice, Error> {
         let mut choice = self.choice(caller)?;
         if !choice.filters.contains(filter) {
             if choice.filters.len() >= CHOSEN_FILTERS {
@@ -132,7 +136,7 @@ impl Service {
         if !choice.except.is_empty() {
             let mut kept = BTreeSet::new();
             for id in &choice.except {
-                let one = Selection { ids: [id.clone()].into(), ..filter.clone() };
+                let one = ConversationFilter { ids: [id.clone()].into(), ..filter.clone() };
                 if self.store.count(&caller.scope(), &one)? == 0 {
                     kept.insert(id.clone());
                 }
@@ -153,7 +157,10 @@ impl Service {
         is_chosen: bool,
     ) -> Result<Choice, Error> {
         let mut choice = self.choice(caller)?;
-        self.check_ids(caller, &Selection { ids: ids.clone(), ..Selection::default() })?;
+        self.check_ids(
+            caller,
+            &ConversationFilter { ids: ids.clone(), ..ConversationFilter::default() },
+        )?;
         for id in ids {
             if is_chosen {
                 choice.except.remove(id);
@@ -189,7 +196,7 @@ impl Service {
         &self,
         caller: &Caller,
         choice: &Choice,
-        filter: &Selection,
+        filter: &ConversationFilter,
         matching: u64,
         keys: &[i64],
     ) -> Result<Chosen, Error> {
@@ -213,11 +220,11 @@ mod tests {
 
     #[test]
     fn a_choice_comes_back_as_it_was_kept() {
-        let filter = Selection {
+        let filter = ConversationFilter {
             search: vec!["a".into()],
             created: "2024-01-01..2024-02-01".parse().unwrap(),
             statuses: vec![Status::Deleted],
-            ..Selection::default()
+            ..ConversationFilter::default()
         };
         let choice = Choice {
             filters: vec![filter.clone()],

@@ -11,7 +11,7 @@ use retort_formats::file::ReadSeek;
 use retort_json::Value;
 use retort_model::bounds::CITATIONS;
 use retort_model::{
-    Action, Document, DocumentSelection, EmbeddingStats, Grant, ProjectRole, canonical,
+    Action, Document, DocumentFilter, EmbeddingStats, Grant, ProjectRole, canonical,
 };
 use retort_store::{Cursor, DocumentPage, DocumentSummary, Original, Summary};
 
@@ -38,7 +38,7 @@ impl Service {
     pub fn documents(
         &self,
         caller: &Caller,
-        selection: &DocumentSelection,
+        selection: &DocumentFilter,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<DocumentPage, Error> {
@@ -53,7 +53,7 @@ impl Service {
     pub fn document_stats(
         &self,
         caller: &Caller,
-        selection: &DocumentSelection,
+        selection: &DocumentFilter,
     ) -> Result<(u64, EmbeddingStats), Error> {
         sees_documents(caller)?;
         Ok(self.store.document_stats(&caller.scope(), selection)?)
@@ -176,7 +176,7 @@ impl Service {
     pub fn purge_documents(
         &self,
         caller: &Caller,
-        selection: &DocumentSelection,
+        selection: &DocumentFilter,
     ) -> Result<u64, Error> {
         let meant = crate::browse::named(&selection.ids);
         self.audited(caller, Action::Edit, &format!("documents {meant}: purged"), || {

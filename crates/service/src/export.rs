@@ -14,7 +14,7 @@ use retort_engine::{Part, PartWriter, assemble, write_text};
 use retort_engine::{Storage, StoredFile};
 use retort_formats::package::{DataFile, MANIFEST, SelectionAsked};
 use retort_model::bounds::ITEM_BYTES;
-use retort_model::{ItemKind, JobState, LeftOut, Reason, Selection};
+use retort_model::{ConversationFilter, ItemKind, JobState, LeftOut, Reason};
 use retort_store::{DatasetFile, Job, NewDataset, SelectedBatch, SelectedItem, Shard, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -247,7 +247,7 @@ fn told_variables(
         result: None,
     };
     let mut feed = SelectedFeed { store: lease.store, job: job.id, shard: &all, ends: 0 };
-    let everything = Selection::default();
+    let everything = ConversationFilter::default();
     let shaping = Shaping::of(plan, &everything, threads);
     Ok(variables(&mut feed, &shaping, &lease.stopped)?)
 }
@@ -334,7 +334,7 @@ fn part(
     lease: &Lease<'_>,
     threads: usize,
 ) -> Result<Part, Error> {
-    let all = Selection::default();
+    let all = ConversationFilter::default();
     let mut shaping = Shaping::of(plan, &all, threads);
     if totals.account.records > 0 {
         // What comes after the first file comes too late for it.

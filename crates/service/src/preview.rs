@@ -6,7 +6,7 @@ use std::sync::Arc;
 use retort_engine::pipeline::{Edits, Feed, Outlet, PackedBatch, Source, Unpacked, Work};
 use retort_engine::{Error as EngineError, Preview, STORE, SourceName, sample};
 use retort_model::bounds::{CHECKED_BEFORE, CHECKED_BEFORE_BYTES};
-use retort_model::{Grant, ItemKind, ItemSelection};
+use retort_model::{Grant, ItemFilter, ItemKind};
 use retort_store::{Order, Stop};
 
 use crate::browse::edits_of;
@@ -40,9 +40,9 @@ impl Service {
         self.check_export(caller, request)?;
         let (scope, limit) = (caller.scope(), request.selection.limit());
         let total = match &request.selection {
-            ItemSelection::Conversations(selection) => self.store.count(&scope, selection)?,
-            ItemSelection::Runs(selection) => self.store.count_runs(&scope, selection)?,
-            ItemSelection::Documents(selection) => self.store.document_stats(&scope, selection)?.0,
+            ItemFilter::Conversations(selection) => self.store.count(&scope, selection)?,
+            ItemFilter::Runs(selection) => self.store.count_runs(&scope, selection)?,
+            ItemFilter::Documents(selection) => self.store.document_stats(&scope, selection)?.0,
         };
         let total = limit.map_or(total, |limit| total.min(limit));
         if total == 0 {
@@ -52,7 +52,7 @@ impl Service {
         let mut unpacker = self.store.unpacker();
         let mut lines = Lines { kind: request.selection.kind(), ..Lines::default() };
         match &request.selection {
-            ItemSelection::Conversations(selection) => {
+            ItemFilter::Conversations(selection) => {
                 for summary in
                     self.store.list(&scope, selection, Order::Newest, None, most)?.conversations
                 {
@@ -64,7 +64,7 @@ impl Service {
                     }
                 }
             }
-            ItemSelection::Documents(selection) => {
+            ItemFilter::Documents(selection) => {
                 for summary in self.store.documents(&scope, selection, None, most)?.documents {
                     if !lines.takes(summary.size) {
                         break;
@@ -74,7 +74,7 @@ impl Service {
                     }
                 }
             }
-            ItemSelection::Runs(selection) => {
+            ItemFilter::Runs(selection) => {
                 for summary in self.store.runs(&scope, selection, None, most)?.runs {
                     if !lines.takes(summary.size) {
                         break;

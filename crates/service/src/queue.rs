@@ -8,8 +8,8 @@ use retort_engine::asked_items;
 use retort_formats::data;
 use retort_model::bounds::{DATASET_NAME, EXPORTS_PER_PERSON};
 use retort_model::{
-    Action, DatasetName, Grant, ItemSelection, JobKind, JobState, ProjectRole, RunSelection, Scope,
-    Selection, Status,
+    Action, ConversationFilter, DatasetName, Grant, ItemFilter, JobKind, JobState, ProjectRole,
+    RunFilter, Scope, Status,
 };
 use retort_store::{Job, NewExport, Order};
 
@@ -24,7 +24,7 @@ use crate::service::Service;
 #[derive(Clone)]
 pub struct ExportRequest {
     /// Which conversations or runs; a limit takes the most recent.
-    pub selection: ItemSelection,
+    pub selection: ItemFilter,
     /// What is to be made of them.
     pub dataset: DatasetPlan,
 }
@@ -50,11 +50,11 @@ impl Service {
             }
             self.check_room(caller)?;
             let mut dataset = request.dataset.clone();
-            if let ItemSelection::Documents(selection) = &request.selection {
+            if let ItemFilter::Documents(selection) = &request.selection {
                 fit(&mut dataset, &self.store.document_stats(&scope, selection)?.1);
             }
             let mut asked = asked_items(&request.selection);
-            if let ItemSelection::Conversations(selection) = &request.selection {
+            if let ItemFilter::Conversations(selection) = &request.selection {
                 asked.deleted_left_out = self.deleted_left_out(&scope, selection)?;
             }
             let kept = KeptExport::json(&dataset, asked)?;
@@ -74,7 +74,11 @@ impl Service {
     }
 
     /// How many deleted conversations a selection of all that match leaves out.
-    fn deleted_left_out(&self, scope: &Scope, selection: &Selection) -> Result<u64, Error> {
+    fn deleted_left_out(
+        &self,
+        scope: &Scope,
+        selection: &ConversationFilter,
+    ) -> Result<u64, Error> {
         let widened = selection.with_deleted().filter(|_| selection.limit.is_none());
         let Some(widened) = widened else { return Ok(0) };
         let (with, without) =
@@ -93,17 +97,17 @@ impl Service {
         check_kind(request)?;
         let scope = caller.scope();
         let is_any = match &request.selection {
-            ItemSelection::Conversations(selection) => {
+            ItemFilter::Conversations(selection) => {
                 self.check_ids(caller, selection)?;
                 let first = self.store.list(&scope, selection, Order::default(), None, 1)?;
                 !first.conversations.is_empty()
             }
-            ItemSelection::Runs(selection) => {
+            ItemFilter::Runs(selection) => {
                 self.check_run_ids(caller, selection)?;
                 self.check_node(caller, selection, &request.dataset)?;
                 self.store.has_runs(&scope, selection)?
             }
-            ItemSelection::Documents(selection) => {
+            ItemFilter::Documents(selection) => {
                 caller.needs_role(ProjectRole::Admin)?;
                 !self.store.documents(&scope, selection, None, 1)?.documents.is_empty()
             }
@@ -119,15 +123,15 @@ impl Service {
     fn check_node(
         &self,
         caller: &Caller,
-        selection: &RunSelection,
+        selection: &RunFilter,
         dataset: &DatasetPlan,
     ) -> Result<(), Error> {
         let Some(node) = dataset.node() else { return Ok(()) };
-        let passed = RunSelection {
+        let passed = RunFilter {
             source: selection.source,
             flow: selection.flow.clone(),
             node: Some(node.to_owned()),
-            ..RunSelection::default()
+            ..RunFilter::default()
         };
         if self.store.has_runs(&caller.scope(), &passed)? {
             return Ok(());
@@ -149,7 +153,7 @@ impl Service {
             return self.audited(caller, Action::Export, "the whole project", || Err(refused));
         }
         let statuses = if with_deleted { Status::ALL.to_vec() } else { Vec::new() };
-        let selection = Selection { statuses, ..Selection::default() };
+        let selection = ConversationFilter { statuses, ..ConversationFilter::default() };
         self.submit_export(caller, &ExportRequest { selection: selection.into(), dataset })
     }
 

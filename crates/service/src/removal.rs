@@ -1,7 +1,7 @@
 //! People and projects that are deleted, and what becomes of what they have.
 
 use retort_model::{
-    Action, DocumentSelection, Grant, ProjectRole, RunSelection, Scope, Selection, Status,
+    Action, ConversationFilter, DocumentFilter, Grant, ProjectRole, RunFilter, Scope, Status,
 };
 use retort_store::{Belongings, Edit, NewAudit, Person};
 
@@ -102,10 +102,13 @@ impl Service {
                 self.store.delete_dataset(&dataset)?;
                 self.objects.remove_all(&dataset.prefix)?;
             }
-            let all = Selection { statuses: Status::ALL.to_vec(), ..Selection::default() };
+            let all = ConversationFilter {
+                statuses: Status::ALL.to_vec(),
+                ..ConversationFilter::default()
+            };
             self.store.edit(&scope, &all, &Edit::Purge)?;
-            self.store.purge_runs(&scope, &RunSelection::default())?;
-            self.purge_documents(caller, &DocumentSelection::default())?;
+            self.store.purge_runs(&scope, &RunFilter::default())?;
+            self.purge_documents(caller, &DocumentFilter::default())?;
             let jobs = self.store.jobs(&scope, usize::MAX)?;
             match self.store.delete_project(project) {
                 Err(busy @ retort_store::Error::InUse) => {

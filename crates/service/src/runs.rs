@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use retort_model::bounds::{CHART_BARS, RUNS_CHARTED};
-use retort_model::{Action, Grant, RunSelection, RunSource, RunStatus, Time};
+use retort_model::{Action, Grant, RunFilter, RunSource, RunStatus, Time};
 use retort_store::{Cursor, Flow, FlowParts, RunPage, RunSummary};
 
 use crate::browse::{keep_first_space, named};
@@ -60,7 +60,7 @@ impl Service {
     pub fn runs(
         &self,
         caller: &Caller,
-        selection: &RunSelection,
+        selection: &RunFilter,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<RunPage, Error> {
@@ -69,7 +69,7 @@ impl Service {
     }
 
     /// How many runs the selection means.
-    pub fn count_runs(&self, caller: &Caller, selection: &RunSelection) -> Result<u64, Error> {
+    pub fn count_runs(&self, caller: &Caller, selection: &RunFilter) -> Result<u64, Error> {
         caller.needs(Grant::Read)?;
         Ok(self.store.count_runs(&caller.scope(), selection)?)
     }
@@ -85,11 +85,11 @@ impl Service {
         of: (Option<RunSource>, Option<&str>),
     ) -> Result<(RunSummary, Vec<u8>), Error> {
         caller.needs(Grant::Read)?;
-        let selection = RunSelection {
+        let selection = RunFilter {
             source: of.0,
             flow: of.1.map(str::to_owned),
             ids: [id.to_owned()].into(),
-            ..RunSelection::default()
+            ..RunFilter::default()
         };
         let mut found = self.store.runs(&caller.scope(), &selection, None, SEVERAL)?.runs;
         found.sort_by_key(|one| (one.member.is_some(), one.key));
@@ -146,11 +146,7 @@ impl Service {
     }
 
     /// What the most recent runs that the selection means were like over time.
-    pub fn run_charts(
-        &self,
-        caller: &Caller,
-        selection: &RunSelection,
-    ) -> Result<RunCharts, Error> {
+    pub fn run_charts(&self, caller: &Caller, selection: &RunFilter) -> Result<RunCharts, Error> {
         caller.needs(Grant::Read)?;
         let most = selection.limit.unwrap_or(u64::MAX).min(RUNS_CHARTED);
         let mut charting = Charting::default();
@@ -167,7 +163,7 @@ impl Service {
     ///
     /// # Errors
     /// One of the ids is none that the caller may see, and nothing was purged; those of the store.
-    pub fn purge_runs(&self, caller: &Caller, selection: &RunSelection) -> Result<u64, Error> {
+    pub fn purge_runs(&self, caller: &Caller, selection: &RunFilter) -> Result<u64, Error> {
         let meant = format!("runs: {}", named(&selection.ids));
         self.audited(caller, Action::Purge, &meant, || {
             caller.needs(Grant::Write)?;
@@ -180,13 +176,13 @@ impl Service {
     ///
     /// # Errors
     /// As it says; those of the store.
-    pub fn check_run_ids(&self, caller: &Caller, selection: &RunSelection) -> Result<(), Error> {
+    pub fn check_run_ids(&self, caller: &Caller, selection: &RunFilter) -> Result<(), Error> {
         for id in &selection.ids {
-            let one = RunSelection {
+            let one = RunFilter {
                 source: selection.source,
                 flow: selection.flow.clone(),
                 ids: [id.clone()].into(),
-                ..RunSelection::default()
+                ..RunFilter::default()
             };
             if !self.store.has_runs(&caller.scope(), &one)? {
                 return Err(no_run(id));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use retort_model::{Scope, Selection};
+use retort_model::{ConversationFilter, Scope};
 
 use crate::dialect::Value;
 use crate::error::Error;
@@ -33,7 +33,7 @@ impl crate::Store {
     pub fn among(
         &self,
         scope: &Scope,
-        selection: &Selection,
+        selection: &ConversationFilter,
         keys: &[i64],
     ) -> Result<BTreeSet<i64>, Error> {
         if keys.is_empty() {
@@ -55,8 +55,8 @@ impl crate::Store {
     pub fn count_both(
         &self,
         scope: &Scope,
-        one: &Selection,
-        other: &Selection,
+        one: &ConversationFilter,
+        other: &ConversationFilter,
     ) -> Result<u64, Error> {
         self.look(|connection| {
             let dialect = connection.dialect();

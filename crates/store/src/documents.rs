@@ -1,7 +1,7 @@
 //! Documents: taken in, listed, read and taken away.
 
 use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{DocumentSelection, EmbeddingStats, ItemKind, Scope, Time};
+use retort_model::{DocumentFilter, EmbeddingStats, ItemKind, Scope, Time};
 
 use crate::body::{PackedBody, Unpacker};
 use crate::conversations::{Taken, drop_body, insert, is_exporting, whole};
@@ -217,7 +217,7 @@ impl crate::Store {
     pub fn documents(
         &self,
         scope: &Scope,
-        selection: &DocumentSelection,
+        selection: &DocumentFilter,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<DocumentPage, Error> {
@@ -249,7 +249,7 @@ impl crate::Store {
     pub fn document_stats(
         &self,
         scope: &Scope,
-        selection: &DocumentSelection,
+        selection: &DocumentFilter,
     ) -> Result<(u64, EmbeddingStats), Error> {
         self.look(|connection| {
             let mut statement = Statement::new(
@@ -359,7 +359,7 @@ impl crate::Store {
     pub fn purge_documents(
         &self,
         scope: &Scope,
-        selection: &DocumentSelection,
+        selection: &DocumentFilter,
         forget: &mut dyn FnMut(Vec<String>),
     ) -> Result<u64, Error> {
         let mut gone = 0;
@@ -418,7 +418,7 @@ pub(crate) fn push_documents(
     statement: &mut Statement,
     dialect: Dialect,
     scope: &Scope,
-    selection: &DocumentSelection,
+    selection: &DocumentFilter,
 ) {
     statement.push("c.project = ").int(scope.project);
     // Documents are everyone's of a project, so nobody's who sees only what they hold.

@@ -1,7 +1,7 @@
 //! Conversations changed, deleted, restored and purged.
 
 use retort_model::bounds::{PAGE_ITEMS, TAG_CHARACTERS, TAGS as MOST_TAGS};
-use retort_model::{ItemKind, Scope, Selection, Status, canonical};
+use retort_model::{ConversationFilter, ItemKind, Scope, Status, canonical};
 
 use crate::body::{BodyHead, Unpacker};
 use crate::conversations::{
@@ -57,7 +57,12 @@ struct Edited {
 impl crate::Store {
     /// Changes the conversations that scope and selection mean; says how many were changed. Many are changed a
     /// page at a time, each page whole.
-    pub fn edit(&self, scope: &Scope, selection: &Selection, edit: &Edit) -> Result<u64, Error> {
+    pub fn edit(
+        &self,
+        scope: &Scope,
+        selection: &ConversationFilter,
+        edit: &Edit,
+    ) -> Result<u64, Error> {
         let (mut changed, mut behind) = (0, 0);
         let mut unpacker = self.unpacker();
         loop {
@@ -84,7 +89,7 @@ impl crate::Store {
 fn page(
     connection: &mut Connection,
     scope: &Scope,
-    selection: &Selection,
+    selection: &ConversationFilter,
     behind: i64,
 ) -> Result<Vec<Edited>, Error> {
     let dialect = connection.dialect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use retort_model::bounds::{TAG_CHARACTERS, TAGS, TITLE_CHARACTERS};
-use retort_model::{DateRange, Kind, Scope, Selection, Status, Time};
+use retort_model::{ConversationFilter, DateRange, Kind, Scope, Status, Time};
 
 use crate::dialect::{Dialect, Value};
 
@@ -131,13 +131,13 @@ pub(crate) enum SearchBy {
 }
 
 /// As `by`, or by a walk over all rows where most of them are looked at anyway.
-pub(crate) fn walk_or(by: SearchBy, scope: &Scope, selection: &Selection) -> SearchBy {
+pub(crate) fn walk_or(by: SearchBy, scope: &Scope, selection: &ConversationFilter) -> SearchBy {
     let is_wide = scope.owner.is_none() && (selection.ids.is_empty() || !selection.or.is_empty());
     if by == SearchBy::Rows && is_wide { SearchBy::Walk } else { by }
 }
 
 /// How the texts of a selection can be searched.
-pub(crate) fn search_by(dialect: Dialect, selection: &Selection) -> SearchBy {
+pub(crate) fn search_by(dialect: Dialect, selection: &ConversationFilter) -> SearchBy {
     if selection.or.is_empty() { texts_by(dialect, &selection.search) } else { SearchBy::Rows }
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn push_conversations(
     statement: &mut Statement,
     dialect: Dialect,
     scope: &Scope,
-    selection: &Selection,
+    selection: &ConversationFilter,
     search_by: SearchBy,
 ) {
     if search_by == SearchBy::Trigrams {
@@ -208,7 +208,7 @@ pub(crate) fn push_conversations(
 }
 
 /// Appends ` AND …` for what one filter means, without its alternatives.
-fn push_conditions(statement: &mut Statement, dialect: Dialect, selection: &Selection) {
+fn push_conditions(statement: &mut Statement, dialect: Dialect, selection: &ConversationFilter) {
     let statuses = match selection.statuses.as_slice() {
         // Who names one by its id means it, deleted or not.
         [] if !selection.ids.is_empty() => Status::ALL,

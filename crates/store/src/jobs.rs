@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use retort_model::bounds::{FAILED_JOB_DAYS, JOB_ATTEMPTS};
 use retort_model::{
-    DocumentSelection, ItemKind, ItemSelection, JobKind, JobState, ProjectRole, RunSelection,
-    Scope, Selection, Time,
+    ConversationFilter, DocumentFilter, ItemFilter, ItemKind, JobKind, JobState, ProjectRole,
+    RunFilter, Scope, Time,
 };
 
 use crate::conversations::whole;
@@ -236,7 +236,7 @@ let who = (new.creator, new.person, new.needs);
     pub fn submit_export(
         &self,
         scope: &Scope,
-        selection: &ItemSelection,
+        selection: &ItemFilter,
         new: &NewExport<'_>,
         now: Time,
     ) -> Result<i64, Error> {
@@ -249,11 +249,11 @@ let who = (new.creator, new.person, new.needs);
             let kind = Value::Text(selection.kind().as_str());
             connection.execute("UPDATE job SET items = $1 WHERE id = $2", &[kind, job.into()])?;
             match selection {
-                ItemSelection::Conversations(selection) => {
+                ItemFilter::Conversations(selection) => {
                     freeze(connection, job, scope, selection)?;
                 }
-                ItemSelection::Runs(selection) => freeze_runs(connection, job, scope, selection)?,
-                ItemSelection::Documents(selection) => {
+                ItemFilter::Runs(selection) => freeze_runs(connection, job, scope, selection)?,
+                ItemFilter::Documents(selection) => {
                     freeze_documents(connection, job, scope, selection)?;
                 }
             }
@@ -771,7 +771,7 @@ fn freeze(
     connection: &mut Connection,
     job: i64,
     scope: &Scope,
-    selection: &Selection,
+    selection: &ConversationFilter,
 ) -> Result<(), Error> {
     let dialect = connection.dialect();
     let mut statement = Statement::new(
@@ -811,7 +811,7 @@ fn freeze_runs(
     connection: &mut Connection,
     job: i64,
     scope: &Scope,
-    selection: &RunSelection,
+    selection: &RunFilter,
 ) -> Result<(), Error> {
     let dialect = connection.dialect();
     let flows = flows_meant(connection, scope, selection)?;
@@ -850,7 +850,7 @@ fn freeze_documents(
     connection: &mut Connection,
     job: i64,
     scope: &Scope,
-    selection: &DocumentSelection,
+    selection: &DocumentFilter,
 ) -> Result<(), Error> {
     let dialect = connection.dialect();
     let mut statement =

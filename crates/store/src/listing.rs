@@ -1,7 +1,7 @@
 //! Conversations listed, counted and read.
 
 use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{ItemKind, Kind, Scope, Selection, Status, Time};
+use retort_model::{ConversationFilter, ItemKind, Kind, Scope, Status, Time};
 
 use crate::body::Unpacker;
 use crate::conversations::{TAGS, TITLE};
@@ -172,7 +172,7 @@ impl crate::Store {
     pub fn list(
         &self,
         scope: &Scope,
-        selection: &Selection,
+        selection: &ConversationFilter,
         order: Order,
         after: Option<Cursor>,
         most: usize,
@@ -199,7 +199,7 @@ impl crate::Store {
     }
 
     /// How many conversations scope and selection mean, without the limit.
-    pub fn count(&self, scope: &Scope, selection: &Selection) -> Result<u64, Error> {
+    pub fn count(&self, scope: &Scope, selection: &ConversationFilter) -> Result<u64, Error> {
         self.look(|connection| {
             let dialect = connection.dialect();
             let mut statement = Statement::new("SELECT COUNT(*)");
@@ -260,7 +260,7 @@ impl crate::Store {
     pub fn explain(
         &self,
         scope: &Scope,
-        selection: &Selection,
+        selection: &ConversationFilter,
         order: Order,
     ) -> Result<Vec<String>, Error> {
         self.read(|connection| {
@@ -278,7 +278,10 @@ impl crate::Store {
 }
 
 /// How a page is best searched: what is found often is soon found in order, too.
-fn page_search(connection: &mut Connection, selection: &Selection) -> Result<SearchBy, Error> {
+fn page_search(
+    connection: &mut Connection,
+    selection: &ConversationFilter,
+) -> Result<SearchBy, Error> {
     let by = search_by(connection.dialect(), selection);
     if by != SearchBy::Trigrams {
         return Ok(by);
@@ -294,7 +297,7 @@ fn page_search(connection: &mut Connection, selection: &Selection) -> Result<Sea
 fn page(
     dialect: Dialect,
     scope: &Scope,
-    selection: &Selection,
+    selection: &ConversationFilter,
     order: Order,
     after: Option<Cursor>,
     most: usize,

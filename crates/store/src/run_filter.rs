@@ -1,6 +1,6 @@
 //! A selection of runs as SQL.
 
-use retort_model::{NodeKind, RunSelection, RunSource, RunStatus, Scope};
+use retort_model::{NodeKind, RunFilter, RunSource, RunStatus, Scope};
 
 use crate::dialect::{Connection, Dialect};
 use crate::error::Error;
@@ -70,7 +70,7 @@ pub(crate) fn run_search_text(id: &str, texts: [Option<&str>; 3]) -> String {
 pub(crate) fn flows_meant(
     connection: &mut Connection,
     scope: &Scope,
-    selection: &RunSelection,
+    selection: &RunFilter,
 ) -> Result<Option<Vec<i64>>, Error> {
     if selection.flow.is_none() && selection.source.is_none() {
         return Ok(None);
@@ -90,7 +90,7 @@ pub(crate) fn flows_meant(
 /// How the texts of a selection are best searched for a page: what is found often is soon found in order, too.
 pub(crate) fn page_by(
     connection: &mut Connection,
-    selection: &RunSelection,
+    selection: &RunFilter,
 ) -> Result<SearchBy, Error> {
     let by = texts_by(connection.dialect(), &selection.search);
     if by != SearchBy::Trigrams {
@@ -109,7 +109,7 @@ pub(crate) fn push_runs(
     statement: &mut Statement,
     dialect: Dialect,
     scope: &Scope,
-    selection: &RunSelection,
+    selection: &RunFilter,
     flows: Option<&[i64]>,
     by: SearchBy,
 ) {
@@ -167,7 +167,7 @@ pub(crate) fn push_runs(
 }
 
 /// Appends that the variant has one of the versions and the node.
-fn push_variants(statement: &mut Statement, scope: &Scope, selection: &RunSelection) {
+fn push_variants(statement: &mut Statement, scope: &Scope, selection: &RunFilter) {
     if selection.versions.is_empty() && selection.node.is_none() {
         return;
     }

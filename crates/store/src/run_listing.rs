@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use retort_model::bounds::{FLOW_PARTS_LISTED, FLOWS_LISTED, PAGE_ITEMS};
-use retort_model::{ItemKind, NodeKind, RunSelection, RunSource, RunStatus, Scope, Time};
+use retort_model::{ItemKind, NodeKind, RunFilter, RunSource, RunStatus, Scope, Time};
 
 use crate::body::Unpacker;
 use crate::conversations::whole;
@@ -148,7 +148,7 @@ impl crate::Store {
     pub fn runs(
         &self,
         scope: &Scope,
-        selection: &RunSelection,
+        selection: &RunFilter,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<RunPage, Error> {
@@ -167,7 +167,7 @@ impl crate::Store {
     }
 
     /// How many runs scope and selection mean, without the limit.
-    pub fn count_runs(&self, scope: &Scope, selection: &RunSelection) -> Result<u64, Error> {
+    pub fn count_runs(&self, scope: &Scope, selection: &RunFilter) -> Result<u64, Error> {
         self.look(|connection| {
             let statement = meant(connection, "SELECT COUNT(*)", scope, selection)?;
             self.counts.of(connection, &statement)
@@ -175,7 +175,7 @@ impl crate::Store {
     }
 
     /// Whether there is a run that scope and selection mean.
-    pub fn has_runs(&self, scope: &Scope, selection: &RunSelection) -> Result<bool, Error> {
+    pub fn has_runs(&self, scope: &Scope, selection: &RunFilter) -> Result<bool, Error> {
         self.look(|connection| {
             let statement = page(connection, scope, selection, None, 1)?;
             let found = connection.rows(&statement.sql, &statement.values(), |row| row.int(0))?;
@@ -200,7 +200,7 @@ impl crate::Store {
     pub fn each_run_fact(
         &self,
         scope: &Scope,
-        selection: &RunSelection,
+        selection: &RunFilter,
         most: u64,
         take: &mut dyn FnMut(RunStats),
     ) -> Result<(), Error> {
@@ -274,11 +274,8 @@ impl crate::Store {
         source: RunSource,
         id: &str,
     ) -> Result<FlowParts, Error> {
-        let of = RunSelection {
-            source: Some(source),
-            flow: Some(id.to_owned()),
-            ..RunSelection::default()
-        };
+        let of =
+            RunFilter { source: Some(source), flow: Some(id.to_owned()), ..RunFilter::default() };
         self.look(|connection| {
             let flow = flows_meant(connection, scope, &of)?.unwrap_or_default();
             let Some(&flow) = flow.first() else { return Ok(FlowParts::default()) };
@@ -326,11 +323,7 @@ impl crate::Store {
     }
 
     /// The database's plan for a first page of runs, as text: for tests and measurements.
-    pub fn explain_runs(
-        &self,
-        scope: &Scope,
-        selection: &RunSelection,
-    ) -> Result<Vec<String>, Error> {
+    pub fn explain_runs(&self, scope: &Scope, selection: &RunFilter) -> Result<Vec<String>, Error> {
         self.read(|connection| {
             let mut statement = page(connection, scope, selection, None, 1)?;
             let (words, column) = match connection.dialect() {
@@ -348,7 +341,7 @@ fn meant(
     connection: &mut Connection,
     columns: &str,
     scope: &Scope,
-    selection: &RunSelection,
+    selection: &RunFilter,
 ) -> Result<Statement, Error> {
     let flows = flows_meant(connection, scope, selection)?;
     let dialect = connection.dialect();
@@ -361,7 +354,7 @@ fn meant(
 fn page(
     connection: &mut Connection,
     scope: &Scope,
-    selection: &RunSelection,
+    selection: &RunFilter,
     after: Option<Cursor>,
     most: usize,
 ) -> Result<Statement, Error> {

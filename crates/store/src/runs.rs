@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use retort_model::bounds::{PAGE_ITEMS, ROWS_AT_ONCE};
-use retort_model::{ItemKind, NodeKind, RunSelection, RunSource, RunStatus, Scope, Time};
+use retort_model::{ItemKind, NodeKind, RunFilter, RunSource, RunStatus, Scope, Time};
 
 use crate::body::{BodyHead, PackedBody, Unpacker};
 use crate::conversations::{MANY, Taken, drop_body, insert, is_exporting, whole};
@@ -172,7 +172,7 @@ impl crate::Store {
 
     /// Takes everything away of the runs that scope and selection mean, also from exports under way; the bare id of
     /// one stays if a dataset names it. Says how many are gone. Many are purged a page at a time, each page whole.
-    pub fn purge_runs(&self, scope: &Scope, selection: &RunSelection) -> Result<u64, Error> {
+    pub fn purge_runs(&self, scope: &Scope, selection: &RunFilter) -> Result<u64, Error> {
         let mut gone = 0;
         loop {
             let count = self.write(|connection| {

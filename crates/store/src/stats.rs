@@ -1,6 +1,6 @@
 //! What columns say of each conversation, for whoever adds it up.
 
-use retort_model::{Kind, Scope, Selection, Status, Time};
+use retort_model::{ConversationFilter, Kind, Scope, Status, Time};
 
 use crate::error::Error;
 use crate::filter::{
@@ -29,7 +29,7 @@ impl crate::Store {
     pub fn each_conversation_stats(
         &self,
         scope: &Scope,
-        selection: &Selection,
+        selection: &ConversationFilter,
         take: &mut dyn FnMut(ConversationStats),
     ) -> Result<(), Error> {
         self.read(|connection| {

@@ -8,8 +8,8 @@ mod runs;
 use std::collections::BTreeMap;
 
 use retort_model::{
-    Action, DocumentSelection, Grant, ItemSelection, JobKind, JobState, Kind, ProjectRole,
-    RunSelection, Selection, Status,
+    Action, ConversationFilter, DocumentFilter, Grant, ItemFilter, JobKind, JobState, Kind,
+    ProjectRole, RunFilter, Status,
 };
 use retort_service::package::Finding;
 use retort_service::{
@@ -25,12 +25,12 @@ use self::fields::{bounded, moment, range, time, word};
 use crate::problem::Problem;
 
 pub use documents::{
-    ChosenDocuments, Chunks, Document, DocumentFilter, DocumentPage, DocumentStats, PurgeDocuments,
+    ChosenDocuments, Chunks, Document, DocumentPage, DocumentStats, DocumentsQuery, PurgeDocuments,
 };
 pub use making::Making;
 pub use runs::{
     ChosenRuns, Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar,
-    RunFilter, RunPage, RunStats, WholeFlow, WholeRun,
+    RunPage, RunStats, RunsQuery, WholeFlow, WholeRun,
 };
 
 /// A conversation as lists show it.
@@ -185,8 +185,8 @@ impl From<Filter> for Chosen {
     }
 }
 
-impl From<&Selection> for Chosen {
-    fn from(selection: &Selection) -> Self {
+impl From<&ConversationFilter> for Chosen {
+    fn from(selection: &ConversationFilter) -> Self {
         Self {
             search: selection.search.clone(),
             created_from: moment(selection.created.from),
@@ -199,7 +199,7 @@ impl From<&Selection> for Chosen {
     }
 }
 
-impl TryFrom<Chosen> for Selection {
+impl TryFrom<Chosen> for ConversationFilter {
     type Error = Problem;
 
     fn try_from(chosen: Chosen) -> Result<Self, Problem> {
@@ -539,12 +539,12 @@ impl Export {
     /// Names and words that there are not; conversations and runs at once.
     pub fn request(self) -> Result<ExportRequest, Problem> {
         let is_of_conversations = self.selection != Chosen::default();
-        let selection: ItemSelection = match (self.runs, self.documents) {
-            (Some(runs), None) if !is_of_conversations => RunSelection::try_from(runs)?.into(),
+        let selection: ItemFilter = match (self.runs, self.documents) {
+            (Some(runs), None) if !is_of_conversations => RunFilter::try_from(runs)?.into(),
             (None, Some(documents)) if !is_of_conversations => {
-                DocumentSelection::try_from(documents)?.into()
+                DocumentFilter::try_from(documents)?.into()
             }
-            (None, None) => Selection::try_from(self.selection)?.into(),
+            (None, None) => ConversationFilter::try_from(self.selection)?.into(),
             _ => {
                 return Err(Problem::bad_request(
                     "an export is of conversations (`selection`), of runs (`runs`) or of documents (`documents`), \

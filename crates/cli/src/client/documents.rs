@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use retort_model::{DocumentSelection, bounds};
+use retort_model::{DocumentFilter, bounds};
 use retort_service::NewOriginal;
 use retort_web::wire;
 
@@ -17,7 +17,7 @@ use super::{Client, ClientError, Query};
 impl Client {
     pub fn documents(
         &self,
-        selection: &DocumentSelection,
+        selection: &DocumentFilter,
         after: Option<String>,
         most: usize,
     ) -> Result<wire::DocumentPage, ClientError> {
@@ -29,7 +29,7 @@ impl Client {
 
     pub fn document_stats(
         &self,
-        selection: &DocumentSelection,
+        selection: &DocumentFilter,
     ) -> Result<wire::DocumentStats, ClientError> {
         self.get(&["documents", "stats"], filter(selection))
     }
@@ -82,7 +82,7 @@ impl Client {
         self.json(request)
     }
 
-    pub fn purge_documents(&self, selection: &DocumentSelection) -> Result<u64, ClientError> {
+    pub fn purge_documents(&self, selection: &DocumentFilter) -> Result<u64, ClientError> {
         let asked = wire::PurgeDocuments { ids: selection.ids.iter().cloned().collect() };
         let request = self.request(Method::POST, &["documents", "purge"], Query::new())?;
         let done: wire::Purged = self.json(request.json(&asked))?;
@@ -95,7 +95,7 @@ fn of(source: Option<&str>) -> Query<'static> {
 }
 
 /// A selection as a query says it.
-fn filter(selection: &DocumentSelection) -> Query<'static> {
+fn filter(selection: &DocumentFilter) -> Query<'static> {
     let chosen = wire::ChosenDocuments::from(selection);
     let one = |name, value: Option<String>| value.map(|value| (name, value));
     let many = |name, values: Vec<String>| values.into_iter().map(move |value| (name, value));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use retort_model::{RunSelection, RunSource, bounds};
+use retort_model::{RunFilter, RunSource, bounds};
 use retort_web::wire;
 
 use super::verbs::{IDS_PER_ADDRESS, in_addresses};
@@ -12,7 +12,7 @@ use super::{Client, ClientError, Query};
 impl Client {
     pub fn runs(
         &self,
-        selection: &RunSelection,
+        selection: &RunFilter,
         after: Option<String>,
         most: usize,
     ) -> Result<wire::RunPage, ClientError> {
@@ -27,8 +27,8 @@ impl Client {
         self.get(&["runs"], query)
     }
 
-    pub fn count_runs(&self, selection: &RunSelection) -> Result<u64, ClientError> {
-        let of = |selection: &RunSelection| {
+    pub fn count_runs(&self, selection: &RunFilter) -> Result<u64, ClientError> {
+        let of = |selection: &RunFilter| {
             let count: wire::Count = self.get(&["runs", "count"], filter(selection))?;
             Ok(count.total)
         };
@@ -36,17 +36,17 @@ impl Client {
             return of(selection);
         }
         let parts = in_addresses(&selection.ids);
-        parts.into_iter().map(|ids| of(&RunSelection { ids, ..selection.clone() })).sum()
+        parts.into_iter().map(|ids| of(&RunFilter { ids, ..selection.clone() })).sum()
     }
 
     /// Refuses a selection that names a request id of which the caller has no run.
-    pub fn check_run_ids(&self, selection: &RunSelection) -> Result<(), ClientError> {
+    pub fn check_run_ids(&self, selection: &RunFilter) -> Result<(), ClientError> {
         for ids in in_addresses(&selection.ids) {
-            let asked = RunSelection {
+            let asked = RunFilter {
                 source: selection.source,
                 flow: selection.flow.clone(),
                 ids,
-                ..RunSelection::default()
+                ..RunFilter::default()
             };
             let mut missing: BTreeSet<&str> = asked.ids.iter().map(String::as_str).collect();
             let mut after = None;
@@ -78,7 +78,7 @@ impl Client {
         self.get(&["runs", id], source.into_iter().chain(flow).collect())
     }
 
-    pub fn run_stats(&self, selection: &RunSelection) -> Result<wire::RunStats, ClientError> {
+    pub fn run_stats(&self, selection: &RunFilter) -> Result<wire::RunStats, ClientError> {
         self.get(&["runs", "stats"], filter(selection))
     }
 
@@ -97,8 +97,8 @@ impl Client {
     }
 
     /// A server purges by ids alone: what a filter means is asked for page by page.
-    pub fn purge_runs(&self, selection: &RunSelection) -> Result<u64, ClientError> {
-        let purge = |selection: &RunSelection| {
+    pub fn purge_runs(&self, selection: &RunFilter) -> Result<u64, ClientError> {
+        let purge = |selection: &RunFilter| {
             let asked = wire::PurgeRuns { selection: selection.into() };
             let request = self.request(Method::POST, &["runs", "purge"], Query::new())?;
             let done: wire::Purged = self.json(request.json(&asked))?;
@@ -115,7 +115,7 @@ impl Client {
             if ids.is_empty() {
                 break;
             }
-            match purge(&RunSelection { ids, ..selection.clone() })? {
+            match purge(&RunFilter { ids, ..selection.clone() })? {
                 0 => break,
                 more => gone += more,
             }
@@ -125,7 +125,7 @@ impl Client {
 }
 
 /// A selection as a query says it.
-fn filter(selection: &RunSelection) -> Query<'static> {
+fn filter(selection: &RunFilter) -> Query<'static> {
     let chosen = wire::ChosenRuns::from(selection);
     let one = |name, value: Option<String>| value.map(|value| (name, value));
     let many = |name, values: Vec<String>| values.into_iter().map(move |value| (name, value));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use retort_formats::package::Manifest;
-use retort_model::{ItemSelection, JobKind, Selection, Status, bounds};
+use retort_model::{ConversationFilter, ItemFilter, JobKind, Status, bounds};
 use retort_service::{Edit, ExportOptions, ExportRequest};
 use retort_web::wire;
 use serde::de::DeserializeOwned;
@@ -51,7 +51,7 @@ impl Client {
 
     pub fn list(
         &self,
-        selection: &Selection,
+        selection: &ConversationFilter,
         sort: &str,
         after: Option<String>,
         most: usize,
@@ -68,8 +68,8 @@ impl Client {
         self.get(&["conversations"], query)
     }
 
-    pub fn count(&self, selection: &Selection) -> Result<u64, ClientError> {
-        let of = |selection: &Selection| {
+    pub fn count(&self, selection: &ConversationFilter) -> Result<u64, ClientError> {
+        let of = |selection: &ConversationFilter| {
             let count: wire::Count = self.get(&["conversations", "count"], filter(selection))?;
             Ok(count.total)
         };
@@ -77,14 +77,14 @@ impl Client {
             return of(selection);
         }
         let parts = in_addresses(&selection.ids);
-        parts.into_iter().map(|ids| of(&Selection { ids, ..selection.clone() })).sum()
+        parts.into_iter().map(|ids| of(&ConversationFilter { ids, ..selection.clone() })).sum()
     }
 
     /// Refuses a selection that names an id of which the caller has no conversation.
-    pub fn check_ids(&self, selection: &Selection) -> Result<(), ClientError> {
+    pub fn check_ids(&self, selection: &ConversationFilter) -> Result<(), ClientError> {
         for ids in in_addresses(&selection.ids) {
             let statuses = Status::ALL.to_vec();
-            let asked = Selection { ids, statuses, ..Selection::default() };
+            let asked = ConversationFilter { ids, statuses, ..ConversationFilter::default() };
             let mut missing: BTreeSet<&str> = asked.ids.iter().map(String::as_str).collect();
             let mut after = None;
             loop {
@@ -118,7 +118,7 @@ impl Client {
         }
         let statuses = Status::ALL.to_vec();
         let ids = [id.to_owned()].into();
-        let asked = Selection { ids, statuses, ..Selection::default() };
+        let asked = ConversationFilter { ids, statuses, ..ConversationFilter::default() };
         let page = self.list(&asked, "oldest", None, bounds::PAGE_ITEMS)?;
         let sources: BTreeSet<String> =
             page.conversations.into_iter().map(|one| one.source).collect();
@@ -126,7 +126,7 @@ impl Client {
     }
 
     /// Changes what the selection means; says how many were changed.
-    pub fn edit(&self, selection: &Selection, edit: &Edit) -> Result<u64, ClientError> {
+    pub fn edit(&self, selection: &ConversationFilter, edit: &Edit) -> Result<u64, ClientError> {
         let mut selection = selection.clone();
         if selection.statuses.is_empty() && selection.ids.is_empty() {
             // The same, but said: a server takes nothing for all, and ids for those of any status.
@@ -149,7 +149,7 @@ impl Client {
 
     fn change(
         &self,
-        selection: &Selection,
+        selection: &ConversationFilter,
         change: wire::Change,
         purge: bool,
     ) -> Result<u64, ClientError> {
@@ -159,7 +159,7 @@ impl Client {
     }
 
     /// A server purges by ids alone: what a filter means is asked for page by page.
-    fn purge(&self, selection: &Selection) -> Result<u64, ClientError> {
+    fn purge(&self, selection: &ConversationFilter) -> Result<u64, ClientError> {
         if !selection.ids.is_empty() {
             return self.change(selection, wire::Change::default(), true);
         }
@@ -168,7 +168,7 @@ impl Client {
         while gone < meant {
             let page = self.list(selection, "oldest", None, bounds::PAGE_ITEMS)?;
             let ids: BTreeSet<String> = page.conversations.into_iter().map(|one| one.id).collect();
-            let page = Selection { ids, ..selection.clone() };
+            let page = ConversationFilter { ids, ..selection.clone() };
             if page.ids.is_empty() {
                 break;
             }
@@ -197,9 +197,9 @@ impl Client {
     ) -> Result<wire::Job, ClientError> {
         let (mut selection, mut runs, mut documents) = (wire::Chosen::default(), None, None);
         match &export.selection {
-            ItemSelection::Conversations(meant) => selection = meant.into(),
-            ItemSelection::Runs(meant) => runs = Some(meant.into()),
-            ItemSelection::Documents(meant) => documents = Some(meant.into()),
+            ItemFilter::Conversations(meant) => selection = meant.into(),
+            ItemFilter::Runs(meant) => runs = Some(meant.into()),
+            ItemFilter::Documents(meant) => documents = Some(meant.into()),
         }
         let asked = wire::Export {
             dataset_name: export.dataset.dataset_name.to_string(),
@@ -389,7 +389,7 @@ fn page_behind(after: Option<i64>, everyone: bool) -> Query<'static> {
 }
 
 /// A selection as a query says it.
-fn filter(selection: &Selection) -> Query<'static> {
+fn filter(selection: &ConversationFilter) -> Query<'static> {
     let chosen = wire::Chosen::from(selection);
     let many = |name, values: Vec<String>| values.into_iter().map(move |value| (name, value));
     many("search", chosen.search)

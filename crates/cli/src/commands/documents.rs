@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use retort_model::{DateRange, DocumentSelection};
+use retort_model::{DateRange, DocumentFilter};
 use retort_service::{Cursor, NewOriginal};
 use retort_web::wire;
 use serde_json::json;
@@ -48,7 +48,7 @@ struct FilterArgs {
     created: Option<DateRange>,
 }
 
-impl TryFrom<FilterArgs> for DocumentSelection {
+impl TryFrom<FilterArgs> for DocumentFilter {
     type Error = Failure;
 
     fn try_from(filtering: FilterArgs) -> Result<Self, Failure> {
@@ -163,7 +163,7 @@ fn name_of(document: &wire::Document) -> &str {
 impl List {
     fn run(self) -> Result<ExitCode, Failure> {
         let backend = self.keeping.backend()?;
-        let selection = DocumentSelection::try_from(self.filtering)?;
+        let selection = DocumentFilter::try_from(self.filtering)?;
         let page = backend.documents(&selection, self.after, self.limit)?;
         let stats = backend.document_stats(&selection)?;
         if self.json {
@@ -306,9 +306,9 @@ impl Original {
 impl Delete {
     fn run(self) -> Result<ExitCode, Failure> {
         let backend = self.keeping.backend()?;
-        let selection = DocumentSelection {
+        let selection = DocumentFilter {
             ids: self.documents.into_iter().collect(),
-            ..DocumentSelection::default()
+            ..DocumentFilter::default()
         };
         let meant = backend.document_stats(&selection)?.documents;
         if meant > 0 {

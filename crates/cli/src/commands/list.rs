@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use retort_model::{Selection, bounds};
+use retort_model::{ConversationFilter, bounds};
 use retort_service::{Cursor, Order};
 use retort_web::wire;
 use serde_json::json;
@@ -99,7 +99,7 @@ impl List {
 /// The pages that are to be shown.
 struct Pages<'a> {
     backend: &'a Backend,
-    selection: &'a Selection,
+    selection: &'a ConversationFilter,
     paging: &'a Paging,
 }
 

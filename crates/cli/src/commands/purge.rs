@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use retort_model::{Selection, Status};
+use retort_model::{ConversationFilter, Status};
 use retort_service::Edit;
 
 use super::{Failure, confirm};
@@ -44,7 +44,7 @@ impl Purge {
         }
         let code = change(&backend, &selection, &Edit::Purge, self.json)?;
         if selection.statuses.is_empty() {
-            let deleted = Selection { statuses: vec![Status::Deleted], ..selection };
+            let deleted = ConversationFilter { statuses: vec![Status::Deleted], ..selection };
             let number = backend.count(&deleted)?;
             if number > 0 {
                 let number = several(number, "deleted conversation");

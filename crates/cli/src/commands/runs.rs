@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use retort_model::{NodeRun, Run, RunSelection, bounds, canonical};
+use retort_model::{NodeRun, Run, RunFilter, bounds, canonical};
 use retort_service::Cursor;
 use retort_web::wire;
 use serde_json::json;
@@ -176,7 +176,7 @@ impl Runs {
 impl List {
     fn run(self) -> Result<ExitCode, Failure> {
         let backend = self.keeping.backend()?;
-        let selection = RunSelection::try_from(self.filtering)?;
+        let selection = RunFilter::try_from(self.filtering)?;
         let paging = Paging { limit: self.limit, after: self.after, all: self.all };
         let mut out = io::stdout().lock();
         if self.json {
@@ -220,7 +220,7 @@ impl Paging {
     fn each(
         &self,
         backend: &Backend,
-        selection: &RunSelection,
+        selection: &RunFilter,
         mut show: impl FnMut(&wire::RunPage) -> Result<(), Failure>,
     ) -> Result<Option<Cursor>, Failure> {
         let most = if self.all { bounds::PAGE_ITEMS } else { self.limit };
@@ -238,7 +238,7 @@ impl Paging {
 
 fn list_table(
     backend: &Backend,
-    selection: &RunSelection,
+    selection: &RunFilter,
     paging: &Paging,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
@@ -292,7 +292,7 @@ fn list_table(
 
 impl Show {
     fn run(self) -> Result<ExitCode, Failure> {
-        let of = RunSelection::from(self.of);
+        let of = RunFilter::from(self.of);
         let (summary, line) =
             self.keeping.backend()?.run(&self.id, of.source, of.flow.as_deref())?;
         let mut out = io::BufWriter::new(io::stdout().lock());
@@ -524,9 +524,9 @@ fn show_flow(flow: &wire::WholeFlow) -> Result<(), Failure> {
 
 impl Purge {
     fn run(self) -> Result<ExitCode, Failure> {
-        let mut selection = RunSelection::try_from(self.filtering)?;
+        let mut selection = RunFilter::try_from(self.filtering)?;
         selection.ids.extend(self.runs);
-        match (self.all, selection == RunSelection::default()) {
+        match (self.all, selection == RunFilter::default()) {
             (false, true) => {
                 return Err("say which runs are meant: request ids, or a filter such as \
                             `--copilot ID`; `--all` means all of them"

@@ -8,7 +8,7 @@ use retort_formats::file::Rows;
 use retort_formats::import::ImportFormat;
 use retort_formats::package::{Reject, write_finding, write_reject};
 use retort_model::bounds::{BESIDE_BYTES, CONTENTS_COUNTED, RENAMED_TOOLS_LISTED};
-use retort_model::{Item, Selection};
+use retort_model::{ConversationFilter, Item};
 
 use super::ids::{ContentHash, content_id, content_of, put_into_namespace};
 use super::part::{self, KeptItems};
@@ -223,7 +223,7 @@ pub(super) fn prepare(
 }
 
 /// Whether an item is meant. Selections say something of conversations alone; of the others all are meant.
-pub(super) fn is_meant(selection: &Selection, item: &Item<'_>) -> bool {
+pub(super) fn is_meant(selection: &ConversationFilter, item: &Item<'_>) -> bool {
     match item {
         Item::Conversation(conversation) => selection.matches(conversation),
         Item::Run(_) | Item::Document(_) => true,

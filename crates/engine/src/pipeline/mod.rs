@@ -28,7 +28,7 @@ use retort_formats::file::{Chunk, FileFormat, FileOptions};
 use retort_formats::import::split::Batch;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_model::bounds::INFERENCE_BYTES;
-use retort_model::{Account, Selection, Tally};
+use retort_model::{Account, ConversationFilter, Tally};
 
 pub use self::feed::InputsFeed;
 pub use self::gather::place_of;
@@ -77,7 +77,7 @@ pub struct Shaping<'p> {
     /// The import format, if it was named.
     pub from: Option<&'static dyn ImportFormat>,
     /// Which items are chosen.
-    pub selection: &'p Selection,
+    pub selection: &'p ConversationFilter,
     /// What is put before all ids.
     pub namespace: Option<&'p str>,
     /// The shape of the records.
@@ -102,7 +102,7 @@ pub struct Shaping<'p> {
 
 impl<'p> Shaping<'p> {
     /// What a dataset's plan says of items that `selection` chooses.
-    pub fn of(plan: &DatasetPlan, selection: &'p Selection, threads: usize) -> Self {
+    pub fn of(plan: &DatasetPlan, selection: &'p ConversationFilter, threads: usize) -> Self {
         Self {
             from: None,
             selection,

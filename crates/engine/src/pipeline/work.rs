@@ -10,8 +10,8 @@ use retort_formats::package::{FindingLine, List, Reject, write_extra};
 use retort_json::Parser;
 use retort_model::bounds::ITEM_BYTES;
 use retort_model::{
-    Account, Conversation, Document, Item, ItemKind, LeftOut, Reason, Selection, Status, Tally,
-    Warning, canonical,
+    Account, Conversation, ConversationFilter, Document, Item, ItemKind, LeftOut, Reason, Status,
+    Tally, Warning, canonical,
 };
 
 use super::feed::is_between;
@@ -37,7 +37,7 @@ pub(super) struct Worker<'p> {
     pub(super) admission: &'p Sequencer<Admission>,
     pub(super) gathering: &'p ReorderBuffer<Option<Shaped>, Gathering>,
     /// The selection, with the deleted conversations that it does not ask for.
-    pub(super) widened: Option<Selection>,
+    pub(super) widened: Option<ConversationFilter>,
     pub(super) spent: SyncSender<Batch>,
     pub(super) tools: ToolCache,
 }

@@ -1,19 +1,19 @@
 //! What is chosen, and what of it a filter shows.
 
-use retort_model::{Selection, Status};
+use retort_model::{ConversationFilter, Status};
 
 use crate::support::{Place, on_both};
 
-fn ids(some: &[&str]) -> Selection {
-    Selection {
+fn ids(some: &[&str]) -> ConversationFilter {
+    ConversationFilter {
         ids: some.iter().map(|id| (*id).to_owned()).collect(),
         statuses: Status::ALL.to_vec(),
-        ..Selection::default()
+        ..ConversationFilter::default()
     }
 }
 
-fn sought(text: &str) -> Selection {
-    Selection { search: vec![text.to_owned()], ..Selection::default() }
+fn sought(text: &str) -> ConversationFilter {
+    ConversationFilter { search: vec![text.to_owned()], ..ConversationFilter::default() }
 }
 
 fn filled(place: &Place) {
@@ -32,7 +32,8 @@ fn filled(place: &Place) {
 fn alternatives_add_and_exceptions_take_away() {
     on_both(|place| {
         filled(place);
-        let count = |selection: &Selection| place.store.count(&place.scope(), selection).unwrap();
+        let count =
+            |selection: &ConversationFilter| place.store.count(&place.scope(), selection).unwrap();
         let mut selection = sought("alpha");
         assert_eq!(count(&selection), 2);
         selection.or = vec![sought("gamma"), ids(&["c2", "c0"])];
@@ -56,7 +57,7 @@ fn what_is_chosen_is_known_row_by_row_and_behind_a_filter() {
         let scope = place.scope();
         let keys: Vec<i64> = place
             .store
-            .list(&scope, &Selection::default(), retort_store::Order::Newest, None, 10)
+            .list(&scope, &ConversationFilter::default(), retort_store::Order::Newest, None, 10)
             .unwrap()
             .conversations
             .iter()
@@ -68,7 +69,10 @@ fn what_is_chosen_is_known_row_by_row_and_behind_a_filter() {
         assert_eq!(place.store.among(&scope, &chosen, &[]).unwrap().len(), 0);
         assert_eq!(place.store.count_both(&scope, &chosen, &sought("two")).unwrap(), 1);
         assert_eq!(place.store.count_both(&scope, &chosen, &sought("beta")).unwrap(), 0);
-        assert_eq!(place.store.count_both(&scope, &chosen, &Selection::default()).unwrap(), 3);
+        assert_eq!(
+            place.store.count_both(&scope, &chosen, &ConversationFilter::default()).unwrap(),
+            3
+        );
         let other = retort_model::Scope::person(place.project, "ann");
         assert_eq!(place.store.among(&other, &chosen, &keys).unwrap().len(), 0);
     });

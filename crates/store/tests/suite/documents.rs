@@ -1,6 +1,6 @@
 //! Documents: taken in, listed, found by where they lie, purged, exported; and their originals.
 
-use retort_model::{DateRange, DocumentSelection, EmbeddingStats, ItemKind, Scope};
+use retort_model::{DateRange, DocumentFilter, EmbeddingStats, ItemKind, Scope};
 use retort_store::{DocumentSummary, Importer, IncomingDocument, NewExport, Original, Taken};
 
 use crate::support::*;
@@ -27,7 +27,7 @@ fn take(place: &Place, some: &[IncomingDocument]) -> Vec<Taken> {
     taken
 }
 
-fn all(place: &Place, selection: &DocumentSelection) -> Vec<DocumentSummary> {
+fn all(place: &Place, selection: &DocumentFilter) -> Vec<DocumentSummary> {
     let found = place.store.documents(&place.scope(), selection, None, 1000).unwrap().documents;
     let (count, _) = place.store.document_stats(&place.scope(), selection).unwrap();
     assert_eq!(found.len() as u64, count);
@@ -38,9 +38,9 @@ fn ids(found: &[DocumentSummary]) -> Vec<&str> {
     found.iter().map(|one| &*one.id).collect()
 }
 
-fn of(ids: &[&str]) -> DocumentSelection {
+fn of(ids: &[&str]) -> DocumentFilter {
     let ids = ids.iter().map(|&id| id.to_owned()).collect();
-    DocumentSelection { ids, ..DocumentSelection::default() }
+    DocumentFilter { ids, ..DocumentFilter::default() }
 }
 
 fn line(place: &Place, id: &str) -> String {
@@ -60,7 +60,7 @@ fn set(place: &Place, id: &str, sha256: &str) -> Option<Vec<String>> {
     place.store.set_original(&place.scope(), key, &original(sha256)).unwrap()
 }
 
-fn purge(place: &Place, selection: &DocumentSelection) -> (u64, Vec<String>) {
+fn purge(place: &Place, selection: &DocumentFilter) -> (u64, Vec<String>) {
     let mut gone = Vec::new();
     let mut forget = |more: Vec<String>| gone.extend(more);
     let count = place.store.purge_documents(&place.scope(), selection, &mut forget).unwrap();
@@ -92,7 +92,7 @@ fn the_same_document_changes_nothing_and_another_state_takes_its_place() {
         // Another source's document of that id is another one; two may have one name.
         let other = IncomingDocument { source: "chunks".into(), ..made("other", 5) };
         assert_eq!(take(place, &[other]), [Taken::New]);
-        let found = all(place, &DocumentSelection { search: vec!["name".into()], ..of(&["1"]) });
+        let found = all(place, &DocumentFilter { search: vec!["name".into()], ..of(&["1"]) });
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].embeddings, made("", 0).embeddings);
         assert_eq!((found[0].chunks, found[0].created_at), (2, Some(at(5))));
@@ -108,7 +108,7 @@ fn documents_are_nobody_s_own() {
         let scope = Scope::person(place.project, "ann");
         let some = [document(place, "1", "one")];
         take(place, &some);
-        let everything = DocumentSelection::default();
+        let everything = DocumentFilter::default();
         assert_eq!(place.store.document_stats(&scope, &everything).unwrap().0, 0);
         assert_eq!(place.store.document(&scope, "1").unwrap(), []);
         assert_eq!(place.store.purge_documents(&scope, &everything, &mut |_| ()).unwrap(), 0);
@@ -149,7 +149,7 @@ fn documents_are_listed_a_page_at_a_time_and_found_by_their_names_and_places() {
             ("courses/p/5", 1),
             ("B/6", 1),
         ] {
-            let selection = DocumentSelection { search: vec![search.into()], ..of(&[]) };
+            let selection = DocumentFilter { search: vec![search.into()], ..of(&[]) };
             assert_eq!(all(place, &selection).len(), expect, "{search}");
         }
         let lies = |path: Option<&str>, url: Option<&str>| {
@@ -163,7 +163,7 @@ fn documents_are_listed_a_page_at_a_time_and_found_by_their_names_and_places() {
         // Only those whose moment is known lie in a range.
         let before = DateRange { from: None, before: Some(at(5)) };
         assert_eq!(
-            ids(&all(place, &DocumentSelection { created: before, ..of(&[]) })),
+            ids(&all(place, &DocumentFilter { created: before, ..of(&[]) })),
             ["4", "2", "1"]
         );
     });
@@ -174,13 +174,13 @@ fn an_export_is_of_the_documents_that_were_there() {
     on_both(|place| {
         let some = ["1", "2", "3"].map(|id| document(place, id, &format!("line {id}")));
         take(place, &some);
-        let freeze = |name: &str, selection: DocumentSelection| {
+        let freeze = |name: &str, selection: DocumentFilter| {
             let new =
                 NewExport { creator: "ann", person: None, name, plan: "{}", part_bytes: 1 << 30 };
             place.store.submit_export(&place.scope(), &selection.into(), &new, at(100)).unwrap()
         };
         let everything = freeze("all", of(&[]));
-        let latest = freeze("latest", DocumentSelection { limit: Some(1), ..of(&[]) });
+        let latest = freeze("latest", DocumentFilter { limit: Some(1), ..of(&[]) });
         let lines = |job: i64| {
             let last = place.job(job).progress.items_total;
             let batch = place.store.selected(job, 0, last, 0).unwrap();

@@ -1,16 +1,16 @@
 //! Conversations edited and purged here.
 
-use retort_model::{Conversation, Scope, Selection, Status, canonical};
+use retort_model::{Conversation, ConversationFilter, Scope, Status, canonical};
 use retort_store::{Edit, Incoming, Store};
 
 use crate::support::*;
 
-fn searched(text: &str) -> Selection {
-    Selection { search: vec![text.into()], ..everything() }
+fn searched(text: &str) -> ConversationFilter {
+    ConversationFilter { search: vec![text.into()], ..everything() }
 }
 
-fn with(status: Status) -> Selection {
-    Selection { statuses: vec![status], ..everything() }
+fn with(status: Status) -> ConversationFilter {
+    ConversationFilter { statuses: vec![status], ..everything() }
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn an_edit_counts_what_it_changed() {
             one("b", None, Status::Favorite),
             one("d", Some("Gone"), Status::Deleted),
         ]);
-        let edit = |selection: &Selection, edit: Edit| {
+        let edit = |selection: &ConversationFilter, edit: Edit| {
             place.store.edit(&place.scope(), selection, &edit).unwrap()
         };
         let title = |text: Option<&str>| Edit::Title(text.map(str::to_owned));
@@ -83,13 +83,13 @@ fn what_is_restored_is_what_it_was() {
             of("turned", Status::Active),
             of("theirs", Status::Deleted),
         ]);
-        let edit = |selection: &Selection, edit: Edit| {
+        let edit = |selection: &ConversationFilter, edit: Edit| {
             place.store.edit(&place.scope(), selection, &edit).unwrap()
         };
         let deleted = with(Status::Deleted);
         assert_eq!(edit(&everything(), Edit::Delete), 3);
         assert_eq!(place.all(&everything()).len(), 0);
-        let turned = Selection { statuses: vec![Status::Deleted], ..ids(&["turned"]) };
+        let turned = ConversationFilter { statuses: vec![Status::Deleted], ..ids(&["turned"]) };
         assert_eq!(edit(&turned, Edit::Favorite(true)), 1);
         assert_eq!(edit(&turned, Edit::Favorite(true)), 0);
         assert_eq!(edit(&deleted, Edit::Restore), 4);
@@ -132,7 +132,7 @@ fn an_edit_reaches_all_pages() {
             })
             .collect();
         place.take(&all);
-        let edit = |selection: &Selection, edit: Edit| {
+        let edit = |selection: &ConversationFilter, edit: Edit| {
             place.store.edit(&place.scope(), selection, &edit).unwrap()
         };
         assert_eq!(edit(&searched("title"), Edit::Title(Some("another".into()))), 2100);
@@ -158,7 +158,7 @@ fn a_purged_one_stays_as_its_id_only_where_an_export_names_it() {
         let knows = |id: &str| place.store.knows(&place.scope(), id).unwrap();
         assert_eq!((knows("named"), knows("bare")), (true, false));
         for selection in [everything(), searched("title"), searched("t"), ids(&["named"])] {
-            let all = Selection { statuses: Status::ALL.to_vec(), ..selection };
+            let all = ConversationFilter { statuses: Status::ALL.to_vec(), ..selection };
             assert_eq!(place.all(&all), []);
             assert_eq!(place.store.count(&place.scope(), &all).unwrap(), 0);
         }
@@ -180,7 +180,7 @@ fn nothing_of_a_purged_one_is_left_in_the_file() {
         };
         place.take(&[of("named", "zqxjkv"), of("bare", "vkzqjx"), of("edited", "jqzkvx")]);
         place.dataset("d", &ids(&["named"]));
-        let edit = |selection: &Selection, edit: Edit| {
+        let edit = |selection: &ConversationFilter, edit: Edit| {
             place.store.edit(&place.scope(), selection, &edit).unwrap()
         };
         edit(&ids(&["edited"]), Edit::Title(Some("wvjxqz".into())));

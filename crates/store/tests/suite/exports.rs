@@ -1,7 +1,7 @@
 //! Selections that exports freeze, and their parts.
 
 use retort_model::bounds::SELECTED_ROWS;
-use retort_model::{JobState, Scope, Selection, Status};
+use retort_model::{ConversationFilter, JobState, Scope, Status};
 use retort_store::{Edit, Error, Incoming, NewExport, SelectedItem};
 
 use crate::support::*;
@@ -169,7 +169,8 @@ fn the_selection_of_an_export_is_that_of_a_list() {
         for search in searches {
             for limit in [None, Some(0), Some(7), Some(1000)] {
                 for scope in [place.scope(), Scope::person(place.project, "ann")] {
-                    let selection = Selection { search: search.clone(), limit, ..everything() };
+                    let selection =
+                        ConversationFilter { search: search.clone(), limit, ..everything() };
                     number += 1;
                     let name = format!("d{number}");
                     let new = NewExport {

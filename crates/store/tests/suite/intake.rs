@@ -1,6 +1,6 @@
 //! Conversations coming in, and their bodies.
 
-use retort_model::{Kind, Relation, Scope, Selection, Status};
+use retort_model::{ConversationFilter, Kind, Relation, Scope, Status};
 use retort_store::{Compared, Comparing, Edit, Error, Importer, Incoming, Taken};
 
 use crate::support::*;
@@ -127,7 +127,7 @@ fn a_nul_is_no_fault() {
         assert_eq!(place.text("i\0d"), "l\0ine");
         assert_eq!(place.all(&ids(&["i\0d"])).len(), 1);
         let sought = |text: &str| {
-            let selection = Selection { search: vec![text.into()], ..everything() };
+            let selection = ConversationFilter { search: vec![text.into()], ..everything() };
             place.all(&selection).len()
         };
         assert_eq!((sought("\0"), sought("A\0B"), sought("\0a")), (1, 1, 0));
@@ -191,11 +191,11 @@ fn what_was_edited_here_stands_above_what_comes() {
         assert_eq!(edit(Edit::Delete), 1);
         place.take(&[state(4)]);
         expect("mine", "tag 2,more", Status::Deleted, "line 4");
-        let deleted = Selection { statuses: vec![Status::Deleted], ..everything() };
+        let deleted = ConversationFilter { statuses: vec![Status::Deleted], ..everything() };
         assert_eq!(place.store.edit(&place.scope(), &deleted, &Edit::Restore).unwrap(), 1);
         expect("mine", "tag 2,more", Status::Favorite, "line 4");
         let finds = |text: &str| {
-            let selection = Selection { search: vec![text.into()], ..everything() };
+            let selection = ConversationFilter { search: vec![text.into()], ..everything() };
             place.all(&selection).len()
         };
         assert_eq!((finds("mine"), finds("more"), finds("title 4"), finds("tag 4")), (1, 1, 0, 0));
@@ -218,7 +218,7 @@ fn a_purged_one_comes_back_as_new() {
             assert_eq!(place.take(&[one.clone(), one.clone()]), [Taken::New, Taken::Same]);
             assert_eq!(place.one("c").title.as_deref(), Some("its title"));
             assert_eq!(place.text("c"), "line");
-            let sought = Selection { search: vec!["title".into()], ..everything() };
+            let sought = ConversationFilter { search: vec!["title".into()], ..everything() };
             assert_eq!(place.all(&sought).len(), 1);
         }
         assert_eq!(place.store.check(true, at(0)).unwrap(), []);
@@ -331,7 +331,7 @@ fn is_in_files(folder: &std::path::Path, sought: &str) -> Vec<std::path::PathBuf
 fn no_byte_of_what_was_purged_is_in_the_files() {
     on_sqlite(|place| {
         learn(place, &letters());
-        let edit = |selection: &Selection, edit| {
+        let edit = |selection: &ConversationFilter, edit| {
             place.store.edit(&place.scope(), selection, &edit).unwrap();
         };
         edit(&ids(&["c1"]), Edit::Title(Some("zqretitle7391".into())));

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use retort_model::bounds::{JOB_ATTEMPTS, PAGE_BYTES};
-use retort_model::{Action, JobKind, JobState, ProjectRole, Scope, Selection};
+use retort_model::{Action, ConversationFilter, JobKind, JobState, ProjectRole, Scope};
 use retort_store::{
     AuditFilter, Error, JobProgress, NewAudit, NewDataset, NewExport, NewImport, NewShare, Wanted,
 };
@@ -424,7 +424,7 @@ fn lists_of_jobs_datasets_links_and_entries_end_before_they_are_too_large() {
         let conversation = place.one("a").key;
         for n in 0..ROWS {
             import(place, &long, 1);
-            let job = place.export(&format!("{n}"), &Selection::default());
+            let job = place.export(&format!("{n}"), &ConversationFilter::default());
             place.claim("w", job);
             let dataset = NewDataset { name: format!("{n}{long}"), ..NewDataset::default() };
             let store = &place.store;

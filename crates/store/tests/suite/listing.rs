@@ -1,6 +1,6 @@
 //! Lists, counts, search and isolation, against the selection's own word on each conversation.
 
-use retort_model::{Conversation, DateRange, Kind, Scope, Selection, Status, Time};
+use retort_model::{Conversation, ConversationFilter, DateRange, Kind, Scope, Status, Time};
 use retort_store::{Cursor, Edit, Incoming, Order, Summary};
 
 use crate::support::*;
@@ -77,8 +77,8 @@ fn made(place: &Place, project: i64, n: usize, dice: &mut Dice) -> Known {
     Known { project, incoming, seen }
 }
 
-fn random_selection(known: &[Known], dice: &mut Dice) -> Selection {
-    let mut selection = Selection::default();
+fn random_selection(known: &[Known], dice: &mut Dice) -> ConversationFilter {
+    let mut selection = ConversationFilter::default();
     if dice.happens(50) {
         for _ in 0..1 + dice.below(2) {
             selection.search.push(sought(known, dice));
@@ -148,7 +148,11 @@ fn sought(known: &[Known], dice: &mut Dice) -> String {
     }
 }
 
-fn expected<'k>(known: &'k [Known], scope: &Scope, selection: &Selection) -> Vec<&'k Known> {
+fn expected<'k>(
+    known: &'k [Known],
+    scope: &Scope,
+    selection: &ConversationFilter,
+) -> Vec<&'k Known> {
     known
         .iter()
         .filter(|one| {
@@ -168,7 +172,7 @@ fn name(one: &Incoming) -> Name<'_> {
 fn listed(
     place: &Place,
     scope: &Scope,
-    selection: &Selection,
+    selection: &ConversationFilter,
     order: Order,
     most: usize,
 ) -> Vec<Summary> {
@@ -265,7 +269,7 @@ fn what_is_sought_stays_within_a_title_or_a_tag() {
             ("einszwei", 0),
             ("g e", 1),
         ] {
-            let selection = Selection { search: vec![sought.into()], ..everything() };
+            let selection = ConversationFilter { search: vec![sought.into()], ..everything() };
             assert_eq!(place.all(&selection).len(), found, "{sought:?}");
             assert_eq!(place.store.count(&place.scope(), &selection).unwrap(), found as u64);
         }
@@ -290,7 +294,7 @@ fn a_moment_is_inside_from_its_first_microsecond() {
         }
         place.add("unknown", "x");
         let found = |range: &str| {
-            let selection = Selection { created: range.parse().unwrap(), ..everything() };
+            let selection = ConversationFilter { created: range.parse().unwrap(), ..everything() };
             let mut found: Vec<_> = place.all(&selection).into_iter().map(|one| one.id).collect();
             found.sort();
             found.join(" ")
@@ -407,9 +411,10 @@ fn lists_are_read_from_an_index() {
                 }
             }
             // By id and by text the few that are found are sorted.
-            for selection in
-                [ids(&["c1", "c2"]), Selection { search: vec!["reise".into()], ..everything() }]
-            {
+            for selection in [
+                ids(&["c1", "c2"]),
+                ConversationFilter { search: vec!["reise".into()], ..everything() },
+            ] {
                 let plan =
                     place.store.explain(&scope, &selection, Order::Newest).unwrap().join("\n");
                 assert!(!plan.contains("SCAN c") && plan.contains("INDEX"), "{plan}");
@@ -434,9 +439,13 @@ fn a_count_asked_for_again_follows_what_others_change() {
     on_both(|place| {
         let (other, scope) = (place.again(), place.scope());
         let counts = || {
-            let deleted = Selection { statuses: vec![Status::Deleted], ..Selection::default() };
-            let sought = Selection { search: vec!["neu".into()], ..Selection::default() };
-            [Selection::default(), deleted, sought].map(|one| {
+            let deleted = ConversationFilter {
+                statuses: vec![Status::Deleted],
+                ..ConversationFilter::default()
+            };
+            let sought =
+                ConversationFilter { search: vec!["neu".into()], ..ConversationFilter::default() };
+            [ConversationFilter::default(), deleted, sought].map(|one| {
                 let count = place.store.count(&scope, &one).unwrap();
                 assert_eq!(place.store.count(&scope, &one).unwrap(), count);
                 count
@@ -446,7 +455,7 @@ fn a_count_asked_for_again_follows_what_others_change() {
         take_in(&other, &scope, &[place.incoming("a", "x"), place.incoming("b", "y")]);
         assert_eq!(counts(), [2, 0, 0]);
         let edit = |id: &str, edit: Edit| {
-            let selection = Selection { statuses: Status::ALL.to_vec(), ..ids(&[id]) };
+            let selection = ConversationFilter { statuses: Status::ALL.to_vec(), ..ids(&[id]) };
             assert_eq!(other.edit(&scope, &selection, &edit).unwrap(), 1, "{edit:?}");
         };
         edit("a", Edit::Title(Some("Neues".into())));

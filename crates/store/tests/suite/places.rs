@@ -1,6 +1,6 @@
 //! Opening, tables, projects.
 
-use retort_model::{ItemKind, ProjectRole, Scope, Selection};
+use retort_model::{ConversationFilter, ItemKind, ProjectRole, Scope};
 use retort_store::{Edit, Error, Incoming, Store, Taken};
 
 use crate::support::*;
@@ -251,7 +251,7 @@ fn keeps_its_exports(url: &str) {
     let one = Incoming { id: "c-8".into(), body, size: 4, ..Incoming::default() };
     assert_eq!(take_in(&store, &scope, &[one]), [Taken::New]);
     assert!(store.find(&scope, "c-8").unwrap()[0].key > 7);
-    let purged = Selection { ids: ["c-7".into()].into(), ..Selection::default() };
+    let purged = ConversationFilter { ids: ["c-7".into()].into(), ..ConversationFilter::default() };
     assert_eq!(store.edit(&scope, &purged, &Edit::Purge).unwrap(), 2);
     let batch = store.selected(2, 0, 1, 0).unwrap();
     assert_eq!(batch.items[0].purged_id.as_deref(), Some("c-7"));

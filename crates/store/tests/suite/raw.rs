@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use retort_model::Selection;
+use retort_model::ConversationFilter;
 use retort_store::{Edit, Incoming};
 
 use crate::support::*;
@@ -20,7 +20,7 @@ fn left(path: &Path, names: &[String]) -> Vec<String> {
     names.iter().filter(|name| found.contains(&***name)).cloned().collect()
 }
 
-fn purge(place: &Place, selection: &Selection) {
+fn purge(place: &Place, selection: &ConversationFilter) {
     place.store.edit(&place.scope(), selection, &Edit::Purge).unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use retort_model::{DateRange, ItemKind, NodeKind, RunSelection, RunSource, RunStatus, Scope};
+use retort_model::{DateRange, ItemKind, NodeKind, RunFilter, RunSource, RunStatus, Scope};
 use retort_store::{
     Importer, IncomingRun, JobProgress, NewDataset, NewExport, RunSummary, Taken, Updated,
 };
@@ -37,7 +37,7 @@ fn longest(was: &[u8], came: &[u8], run: &IncomingRun) -> Result<Updated, retort
     })
 }
 
-fn all(place: &Place, selection: &RunSelection) -> Vec<RunSummary> {
+fn all(place: &Place, selection: &RunFilter) -> Vec<RunSummary> {
     place.store.runs(&place.scope(), selection, None, 1000).unwrap().runs
 }
 
@@ -46,11 +46,11 @@ fn line(place: &Place, summary: &RunSummary) -> String {
     String::from_utf8(line).unwrap()
 }
 
-fn of(ids: &[&str]) -> RunSelection {
-    RunSelection { ids: ids.iter().map(|&id| id.to_owned()).collect(), ..RunSelection::default() }
+fn of(ids: &[&str]) -> RunFilter {
+    RunFilter { ids: ids.iter().map(|&id| id.to_owned()).collect(), ..RunFilter::default() }
 }
 
-fn freeze(place: &Place, name: &str, selection: &RunSelection) -> i64 {
+fn freeze(place: &Place, name: &str, selection: &RunFilter) -> i64 {
     let new = NewExport { creator: "ann", person: None, name, plan: "{}", part_bytes: 1 << 30 };
     let selection = selection.clone().into();
     place.store.submit_export(&place.scope(), &selection, &new, at(100)).unwrap()
@@ -85,7 +85,7 @@ fn what_becomes_of_a_run_that_is_there_is_asked_for_with_both_lines() {
             &mut longest,
         );
         assert_eq!(dry.unwrap(), [Taken::New]);
-        assert_eq!(all(place, &RunSelection::default()), []);
+        assert_eq!(all(place, &RunFilter::default()), []);
         assert_eq!(take(place, &scope, std::slice::from_ref(&a)), [Taken::New]);
         assert_eq!(take(place, &scope, std::slice::from_ref(&a)), [Taken::Same]);
         let came = [shorter.clone(), longer.clone(), longer.clone(), shorter.clone()];
@@ -149,7 +149,7 @@ fn runs_of_others_are_neither_seen_nor_changed() {
             place.store.take_in_runs(&Importer::unnamed(&ann), &came, &mut longest).unwrap();
         // An id that others have is as new to her as one that nobody has.
         assert_eq!(taken, [Taken::Updated, Taken::New, Taken::New]);
-        let seen = place.store.runs(&ann, &RunSelection::default(), None, 10).unwrap().runs;
+        let seen = place.store.runs(&ann, &RunFilter::default(), None, 10).unwrap().runs;
         let seen: Vec<_> = seen.iter().map(|one| (&*one.id, &*one.flow)).collect();
         assert_eq!(seen, [("n", "helper"), ("b", "helper"), ("a", "helper")]);
         assert_eq!(place.store.count_runs(&ann, &of(&["b", "a"])).unwrap(), 2);
@@ -165,11 +165,11 @@ fn runs_of_others_are_neither_seen_nor_changed() {
         assert_eq!(place.store.purge_runs(&ann, &of(&["b"])).unwrap(), 1);
         assert!(!place.store.has_runs(&ann, &of(&["b"])).unwrap());
         let mut stats = 0;
-        place.store.each_run_fact(&ann, &RunSelection::default(), 10, &mut |_| stats += 1).unwrap();
+        place.store.each_run_fact(&ann, &RunFilter::default(), 10, &mut |_| stats += 1).unwrap();
         assert_eq!(stats, 2);
         assert_eq!(place.store.purge_runs(&ann, &of(&["b"])).unwrap(), 0);
-        assert_eq!(place.store.purge_runs(&ann, &RunSelection::default()).unwrap(), 2);
-        assert_eq!(place.store.count_runs(&place.scope(), &RunSelection::default()).unwrap(), 2);
+        assert_eq!(place.store.purge_runs(&ann, &RunFilter::default()).unwrap(), 2);
+        assert_eq!(place.store.count_runs(&place.scope(), &RunFilter::default()).unwrap(), 2);
         assert!(
             !place.store.knows(&ann, "b").unwrap()
                 && place.store.knows(&place.scope(), "b").unwrap()
@@ -227,7 +227,7 @@ fn told(place: &Place, number: usize, project: i64, dice: &mut Dice) -> Told {
     Told { incoming, project }
 }
 
-fn matches(told: &Told, scope: &Scope, selection: &RunSelection) -> bool {
+fn matches(told: &Told, scope: &Scope, selection: &RunFilter) -> bool {
     let run = &told.incoming;
     let texts = [Some(&run.id), run.question.as_ref(), run.answer.as_ref(), run.error.as_ref()];
     let finds = |sought: &String| {
@@ -249,10 +249,10 @@ fn matches(told: &Told, scope: &Scope, selection: &RunSelection) -> bool {
         && (selection.ids.is_empty() || selection.ids.contains(&run.id))
 }
 
-fn selection(dice: &mut Dice) -> RunSelection {
+fn selection(dice: &mut Dice) -> RunFilter {
     let search = ["ärger", "%", "a_b\\", "旅行", "time", "r-1", "question"];
     let maybe = |dice: &mut Dice| dice.happens(20).then(|| dice.happens(50));
-    RunSelection {
+    RunFilter {
         source: dice.happens(30).then(|| *dice.one(RunSource::ALL)),
         flow: dice.happens(40).then(|| (*dice.one(&["helper", "other", "none"])).to_owned()),
         versions: if dice.happens(20) { vec!["v1".into(), "v2".into()] } else { vec![] },
@@ -363,7 +363,7 @@ fn lists_counts_facts_and_exports_mean_the_same_runs() {
         // What one run tells.
         for one in told.iter().filter(|one| one.project == place.project) {
             let run = &one.incoming;
-            let asked = RunSelection {
+            let asked = RunFilter {
                 source: Some(run.source),
                 flow: Some(run.flow.clone()),
                 ..of(&[&run.id])
@@ -441,7 +441,7 @@ fn flows_are_learnt_from_their_runs() {
         assert_eq!(place.store.purge_runs(&place.scope(), &of(&["c"])).unwrap(), 1);
         assert_eq!(parts().versions, [(Some("v1".to_owned()), 2)]);
         assert_eq!(place.number("SELECT COUNT(*) FROM variant"), 3);
-        assert_eq!(place.store.purge_runs(&place.scope(), &RunSelection::default()).unwrap(), 3);
+        assert_eq!(place.store.purge_runs(&place.scope(), &RunFilter::default()).unwrap(), 3);
         for table in ["run", "body", "variant", "variant_node", "flow"] {
             assert_eq!(place.number(&format!("SELECT COUNT(*) FROM {table}")), 0, "{table}");
         }
@@ -454,7 +454,7 @@ fn an_export_of_runs_is_of_the_moment_in_which_it_was_asked_for() {
         place.add("conversation", "talk");
         let some = ["kept", "changed", "purged"].map(|id| run(place, id, id));
         take(place, &place.scope(), &some);
-        let job = freeze(place, "d", &RunSelection::default());
+        let job = freeze(place, "d", &RunFilter::default());
         assert_eq!(place.job(job).items, ItemKind::Run);
         let lines = frozen(place, job);
         assert_eq!(lines.len(), 3);
@@ -499,27 +499,27 @@ fn a_page_of_runs_is_read_from_an_index() {
         let some: Vec<_> =
             (0..200).map(|n| told(place, n, place.project, &mut dice).incoming).collect();
         take(place, &place.scope(), &some);
-        let flow = |flow: &str| RunSelection {
+        let flow = |flow: &str| RunFilter {
             flow: Some(flow.into()),
             source: Some(RunSource::Copilot),
-            ..RunSelection::default()
+            ..RunFilter::default()
         };
         for owner in [None, Some("ann".to_owned())] {
             let scope = Scope { owner, ..Scope::project(place.project) };
             for asked in [
-                RunSelection::default(),
+                RunFilter::default(),
                 flow("helper"),
-                RunSelection {
+                RunFilter {
                     statuses: vec![RunStatus::Failure],
                     has_error: Some(true),
                     ..flow("helper")
                 },
-                RunSelection {
+                RunFilter {
                     node: Some("suche".into()),
                     versions: vec!["v1".into()],
                     ..flow("helper")
                 },
-                RunSelection {
+                RunFilter {
                     started: DateRange { from: Some(at(3)), before: None },
                     ..flow("helper")
                 },

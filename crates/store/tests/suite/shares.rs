@@ -1,6 +1,6 @@
 //! Public links.
 
-use retort_model::{Scope, Selection, Status};
+use retort_model::{ConversationFilter, Scope, Status};
 use retort_store::{Edit, Incoming, NewShare, Share};
 
 use crate::support::*;
@@ -20,12 +20,12 @@ fn behind(place: &Place, link: &str) -> Option<String> {
     place.store.share_behind(&secret_of(link), at(2)).unwrap().map(|(_, summary, _)| summary.id)
 }
 
-fn edit(place: &Place, selection: &Selection, edit: Edit) -> u64 {
+fn edit(place: &Place, selection: &ConversationFilter, edit: Edit) -> u64 {
     place.store.edit(&place.scope(), selection, &edit).unwrap()
 }
 
-fn deleted() -> Selection {
-    Selection { statuses: vec![Status::Deleted], ..everything() }
+fn deleted() -> ConversationFilter {
+    ConversationFilter { statuses: vec![Status::Deleted], ..everything() }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use retort_model::{Action, JobState, Relation, Scope, Selection, Time};
+use retort_model::{Action, ConversationFilter, JobState, Relation, Scope, Time};
 use retort_store::{
     Compared, Comparing, Error, Importer, Incoming, Job, NewAudit, NewDataset, NewExport, NewShare,
     Store, Summary, Taken, Wanted,
@@ -91,7 +91,7 @@ impl Place {
         }
     }
 
-    pub fn all(&self, selection: &Selection) -> Vec<Summary> {
+    pub fn all(&self, selection: &ConversationFilter) -> Vec<Summary> {
         self.store
             .list(&self.scope(), selection, Default::default(), None, 1000)
             .unwrap()
@@ -110,7 +110,7 @@ impl Place {
     }
 
     /// Queues an export of what the selection means.
-    pub fn export(&self, name: &str, selection: &Selection) -> i64 {
+    pub fn export(&self, name: &str, selection: &ConversationFilter) -> i64 {
         let new = NewExport { creator: "ann", person: None, name, plan: "{}", part_bytes: 1 << 30 };
         self.store.submit_export(&self.scope(), &selection.clone().into(), &new, at(100)).unwrap()
     }
@@ -124,7 +124,7 @@ impl Place {
     }
 
     /// Has a dataset made of what the selection means.
-    pub fn dataset(&self, name: &str, selection: &Selection) -> i64 {
+    pub fn dataset(&self, name: &str, selection: &ConversationFilter) -> i64 {
         let job = self.export(name, selection);
         self.claim("w", job);
         let dataset = NewDataset { name: name.into(), ..NewDataset::default() };
@@ -177,12 +177,15 @@ pub fn at(seconds: i64) -> Time {
     Time::from_unix_micros(1_700_000_000_000_000 + seconds * 1_000_000).unwrap()
 }
 
-pub fn everything() -> Selection {
-    Selection::default()
+pub fn everything() -> ConversationFilter {
+    ConversationFilter::default()
 }
 
-pub fn ids(some: &[&str]) -> Selection {
-    Selection { ids: some.iter().map(|&id| id.to_owned()).collect(), ..Selection::default() }
+pub fn ids(some: &[&str]) -> ConversationFilter {
+    ConversationFilter {
+        ids: some.iter().map(|&id| id.to_owned()).collect(),
+        ..ConversationFilter::default()
+    }
 }
 
 /// A link to be made by ann.

@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use retort_model::bounds::{REQUEST_BYTES, SERVED_ITEM_BYTES};
-use retort_model::{Grant, ItemKind, Selection, Status};
+use retort_model::{ConversationFilter, Grant, ItemKind, Status};
 use retort_service::{Edit, Error, Order, Service, keep_first_space};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -70,7 +70,7 @@ async fn list(
     ProjectCaller(caller): ProjectCaller,
     Paged { filter, page, sort }: Paged<wire::Filter, wire::Sorting>,
 ) -> Answer<wire::ConversationPage> {
-    let selection = Selection::try_from(wire::Chosen::from(filter))?;
+    let selection = ConversationFilter::try_from(wire::Chosen::from(filter))?;
     let order = match sort.sort.as_deref() {
         None => Order::default(),
         Some(word) => Order::ALL
@@ -95,7 +95,7 @@ async fn count(
     ProjectCaller(caller): ProjectCaller,
     Params(filter): Params<wire::Filter>,
 ) -> Answer<wire::Count> {
-    let selection = Selection::try_from(wire::Chosen::from(filter))?;
+    let selection = ConversationFilter::try_from(wire::Chosen::from(filter))?;
     let total = app.call(move |service| service.count(&caller, &selection)).await?;
     Ok(Json(wire::Count { total }))
 }
@@ -124,11 +124,11 @@ async fn change_many(
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::ChangeMany>,
 ) -> Answer<wire::Changed> {
-    let selection = Selection::try_from(asked.selection)?;
+    let selection = ConversationFilter::try_from(asked.selection)?;
     if selection.limit.is_some() {
         return Err(Problem::bad_request("a change has no `limit`"));
     }
-    if selection == Selection::default() {
+    if selection == ConversationFilter::default() {
         return Err(Problem::bad_request("say which conversations: ids or a filter"));
     }
     if asked.purge && selection.ids.is_empty() {
@@ -149,7 +149,7 @@ async fn change_many(
 }
 
 /// Without a status, ids mean conversations of any, and restoring looks among the deleted.
-fn reaching(mut selection: Selection, edit: &Edit) -> Selection {
+fn reaching(mut selection: ConversationFilter, edit: &Edit) -> ConversationFilter {
     if selection.statuses.is_empty() {
         if !selection.ids.is_empty() {
             selection.statuses = Status::ALL.to_vec();
@@ -250,11 +250,11 @@ async fn change(
     Ok(Json(wire::Changed { changed }))
 }
 
-fn of_any_status(id: String) -> Selection {
-    Selection {
+fn of_any_status(id: String) -> ConversationFilter {
+    ConversationFilter {
         ids: [id].into_iter().collect(),
         statuses: Status::ALL.to_vec(),
-        ..Selection::default()
+        ..ConversationFilter::default()
     }
 }
 

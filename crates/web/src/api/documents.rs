@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use retort_model::bounds::{CHUNKS_AT_ONCE, REQUEST_BYTES, UPLOAD_BYTES};
-use retort_model::{DocumentSelection, ItemKind};
+use retort_model::{DocumentFilter, ItemKind};
 use retort_service::{Caller, EngineError, IntakeRequest, NewOriginal, Service, Upload};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -85,14 +85,14 @@ struct ChunkQuery {
 }
 
 /// List documents, the newest first
-#[utoipa::path(get, path = "/documents", tag = "documents", params(wire::DocumentFilter, Page),
+#[utoipa::path(get, path = "/documents", tag = "documents", params(wire::DocumentsQuery, Page),
     responses((status = 200, body = wire::DocumentPage), Problems))]
 async fn list(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Paged { filter, page, .. }: Paged<wire::DocumentFilter>,
+    Paged { filter, page, .. }: Paged<wire::DocumentsQuery>,
 ) -> Answer<wire::DocumentPage> {
-    let selection = DocumentSelection::try_from(wire::ChosenDocuments::from(filter))?;
+    let selection = DocumentFilter::try_from(wire::ChosenDocuments::from(filter))?;
     let (after, most) = (page.after()?, page.most()?);
     let page = app.call(move |service| service.documents(&caller, &selection, after, most)).await?;
     Ok(Json(wire::DocumentPage {
@@ -102,14 +102,14 @@ async fn list(
 }
 
 /// Count documents, and tell what their embeddings have in common
-#[utoipa::path(get, path = "/documents/stats", tag = "documents", params(wire::DocumentFilter),
+#[utoipa::path(get, path = "/documents/stats", tag = "documents", params(wire::DocumentsQuery),
     responses((status = 200, body = wire::DocumentStats), Problems))]
 async fn stats(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Params(filter): Params<wire::DocumentFilter>,
+    Params(filter): Params<wire::DocumentsQuery>,
 ) -> Answer<wire::DocumentStats> {
-    let selection = DocumentSelection::try_from(wire::ChosenDocuments::from(filter))?;
+    let selection = DocumentFilter::try_from(wire::ChosenDocuments::from(filter))?;
     let (documents, stats) =
         app.call(move |service| service.document_stats(&caller, &selection)).await?;
     Ok(Json(wire::DocumentStats { documents, embeddings: (&stats).into() }))
@@ -228,7 +228,7 @@ async fn purge(
         return Err(Problem::bad_request("`ids` says which; none are named"));
     }
     let chosen = wire::ChosenDocuments { ids: asked.ids, ..wire::ChosenDocuments::default() };
-    let selection = DocumentSelection::try_from(chosen)?;
+    let selection = DocumentFilter::try_from(chosen)?;
     let purged = app.call(move |service| service.purge_documents(&caller, &selection)).await?;
     Ok(Json(wire::Purged { purged }))
 }

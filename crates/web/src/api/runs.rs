@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use retort_model::{ItemKind, RunSelection, RunSource};
+use retort_model::{ItemKind, RunFilter, RunSource};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -56,14 +56,14 @@ fn source(text: Option<&str>) -> Result<Option<RunSource>, Problem> {
 }
 
 /// List runs, the most recent first
-#[utoipa::path(get, path = "/runs", tag = "runs", params(wire::RunFilter, Page),
+#[utoipa::path(get, path = "/runs", tag = "runs", params(wire::RunsQuery, Page),
     responses((status = 200, body = wire::RunPage), Problems))]
 async fn list(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Paged { filter, page, .. }: Paged<wire::RunFilter>,
+    Paged { filter, page, .. }: Paged<wire::RunsQuery>,
 ) -> Answer<wire::RunPage> {
-    let selection = RunSelection::try_from(wire::ChosenRuns::from(filter))?;
+    let selection = RunFilter::try_from(wire::ChosenRuns::from(filter))?;
     let (after, most) = (page.after()?, page.most()?);
     let page = app.call(move |service| service.runs(&caller, &selection, after, most)).await?;
     Ok(Json(wire::RunPage {
@@ -73,14 +73,14 @@ async fn list(
 }
 
 /// Count runs
-#[utoipa::path(get, path = "/runs/count", tag = "runs", params(wire::RunFilter),
+#[utoipa::path(get, path = "/runs/count", tag = "runs", params(wire::RunsQuery),
     responses((status = 200, body = wire::Count), Problems))]
 async fn count(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Params(filter): Params<wire::RunFilter>,
+    Params(filter): Params<wire::RunsQuery>,
 ) -> Answer<wire::Count> {
-    let selection = RunSelection::try_from(wire::ChosenRuns::from(filter))?;
+    let selection = RunFilter::try_from(wire::ChosenRuns::from(filter))?;
     let total = app.call(move |service| service.count_runs(&caller, &selection)).await?;
     Ok(Json(wire::Count { total }))
 }
@@ -88,14 +88,14 @@ async fn count(
 /// What runs were like over time: volume, failures and latency
 ///
 /// Of the most recent million that the filter matches.
-#[utoipa::path(get, path = "/runs/stats", tag = "runs", params(wire::RunFilter),
+#[utoipa::path(get, path = "/runs/stats", tag = "runs", params(wire::RunsQuery),
     responses((status = 200, body = wire::RunStats), Problems))]
 async fn stats(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Params(filter): Params<wire::RunFilter>,
+    Params(filter): Params<wire::RunsQuery>,
 ) -> Answer<wire::RunStats> {
-    let selection = RunSelection::try_from(wire::ChosenRuns::from(filter))?;
+    let selection = RunFilter::try_from(wire::ChosenRuns::from(filter))?;
     let charts = app.call(move |service| service.run_charts(&caller, &selection)).await?;
     Ok(Json(charts.into()))
 }
@@ -130,7 +130,7 @@ async fn purge(
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::PurgeRuns>,
 ) -> Answer<wire::Purged> {
-    let selection = RunSelection::try_from(asked.selection)?;
+    let selection = RunFilter::try_from(asked.selection)?;
     if selection.limit.is_some() {
         return Err(Problem::bad_request("what is purged has no `limit`"));
     }

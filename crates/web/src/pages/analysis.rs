@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use retort_model::{ItemKind, Selection, Status};
+use retort_model::{ConversationFilter, ItemKind, Status};
 use retort_service::{Analysis, Counts};
 use serde::Deserialize;
 
@@ -97,7 +97,8 @@ async fn analysis(
     };
     let is_admin = frame.is_admin;
     let seen = app.call(move |service| {
-        let deleted = Selection { statuses: vec![Status::Deleted], ..Selection::default() };
+        let deleted =
+            ConversationFilter { statuses: vec![Status::Deleted], ..ConversationFilter::default() };
         let deleted = if is_admin { service.count(&visit.caller, &deleted)? } else { 0 };
         Ok((service.analysis(&visit.caller, &filter)?, deleted))
     });

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{Conversation, Grant, Selection, Status, Time, canonical};
+use retort_model::{Conversation, ConversationFilter, Grant, Status, Time, canonical};
 use retort_service::{Edit, Share, ShareRequest, Shows, Summary, first_question};
 use serde::Deserialize;
 
@@ -331,10 +331,10 @@ async fn change(
 ) -> Response {
     let back = path_from(&id, &form.source, &form.from);
     let done = app.call(move |service| {
-        let selection = Selection {
+        let selection = ConversationFilter {
             ids: [id.clone()].into(),
             statuses: Status::ALL.to_vec(),
-            ..Selection::default()
+            ..ConversationFilter::default()
         };
         let edits = match form.action.as_str() {
             "favorite" => vec![Edit::Favorite(true)],

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use futures_util::StreamExt;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_json::RawJson;
-use retort_model::{DocumentSelection, EmbeddingStats, ItemKind};
+use retort_model::{DocumentFilter, EmbeddingStats, ItemKind};
 use retort_service::{DocumentSummary, ExportRequest, NewOriginal};
 use serde::Deserialize;
 
@@ -116,12 +116,12 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         Err(problem) => return trouble(&problem),
     };
     let seen = app.call(move |service| {
-        let selection = DocumentSelection { search, ..DocumentSelection::default() };
+        let selection = DocumentFilter { search, ..DocumentFilter::default() };
         let page = service.documents(&visit.caller, &selection, after, PAGE)?;
         let stats = service.document_stats(&visit.caller, &selection)?;
         let all = match &*selection.search {
             [] => stats.0,
-            _ => service.document_stats(&visit.caller, &DocumentSelection::default())?.0,
+            _ => service.document_stats(&visit.caller, &DocumentFilter::default())?.0,
         };
         Ok((page, stats, all))
     });
@@ -161,7 +161,7 @@ async fn export(State(app): State<App>, Posted { visit, form }: Posted<Exporting
     let plan = making.and_then(|making| making.plan(&form.dataset_name, ItemKind::Document));
     let asked = match plan {
         Ok(dataset) => {
-            let selection = DocumentSelection::default().into();
+            let selection = DocumentFilter::default().into();
             let request = ExportRequest { selection, dataset };
             app.call(move |service| service.submit_export(&caller, &request)).await
         }

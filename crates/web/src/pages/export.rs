@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use retort_model::{DatasetName, ItemKind, JobKind, JobState, Selection};
+use retort_model::{ConversationFilter, DatasetName, ItemKind, JobKind, JobState};
 use retort_service::{
     Choice, Chosen, Cursor, ExportRequest, Order, Page, Sample, Service, Summary, preview_package,
 };
@@ -162,7 +162,7 @@ struct Seen {
 fn see(
     service: &Service,
     visit: &Visit,
-    filter: &Selection,
+    filter: &ConversationFilter,
     after: Option<Cursor>,
 ) -> Result<Seen, retort_service::Error> {
     let caller = &visit.caller;

@@ -1,6 +1,6 @@
 //! Filters as a page's form and address hold them.
 
-use retort_model::{DateRange, Kind, Selection, Status, Time, check_search};
+use retort_model::{ConversationFilter, DateRange, Kind, Status, Time, check_search};
 use serde::Deserialize;
 
 use crate::problem::Problem;
@@ -66,7 +66,7 @@ impl Filtering {
     ///
     /// # Errors
     /// A field holds what it cannot hold.
-    pub(super) fn selection(&self) -> Result<Selection, Problem> {
+    pub(super) fn selection(&self) -> Result<ConversationFilter, Problem> {
         let kinds = match self.kind.as_str() {
             "" => Vec::new(),
             kind => vec![kind.parse::<Kind>().map_err(Problem::bad_request)?],
@@ -76,12 +76,12 @@ impl Filtering {
             "all" => Status::ALL.to_vec(),
             status => vec![status.parse::<Status>().map_err(Problem::bad_request)?],
         };
-        Ok(Selection {
+        Ok(ConversationFilter {
             search: sought(&self.search)?,
             created: days(&self.from, &self.to)?,
             kinds,
             statuses,
-            ..Selection::default()
+            ..ConversationFilter::default()
         })
     }
 

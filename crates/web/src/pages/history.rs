@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{ItemKind, Purpose, RunSelection, RunSource, RunStatus};
+use retort_model::{ItemKind, Purpose, RunFilter, RunSource, RunStatus};
 use retort_service::{
     Cursor, ExportRequest, Flow, FlowParts, Latency, RunBar, RunCharts, RunPage, RunSummary,
     Service, file,
@@ -95,12 +95,12 @@ fn marked(words: &[(&'static str, &'static str)], chosen: &str) -> Choices {
 
 impl Filter {
     /// The runs that the filter means.
-    fn selection(&self, source: RunSource, flow: &str) -> Result<RunSelection, Problem> {
+    fn selection(&self, source: RunSource, flow: &str) -> Result<RunFilter, Problem> {
         let statuses = match self.status.as_str() {
             "" => Vec::new(),
             status => vec![status.parse::<RunStatus>().map_err(Problem::bad_request)?],
         };
-        Ok(RunSelection {
+        Ok(RunFilter {
             source: Some(source),
             flow: Some(flow.to_owned()),
             versions: Some(self.version.clone())
@@ -112,7 +112,7 @@ impl Filter {
             search: sought(&self.search)?,
             has_feedback: either(&self.feedback)?,
             has_error: either(&self.error)?,
-            ..RunSelection::default()
+            ..RunFilter::default()
         })
     }
 
@@ -168,7 +168,7 @@ fn chosen(
     flow: &str,
     filter: &Filter,
     (ids, is_all): (&BTreeSet<String>, bool),
-) -> Result<RunSelection, Problem> {
+) -> Result<RunFilter, Problem> {
     if ids.is_empty() || is_all {
         return filter.selection(source, flow);
     }
@@ -177,11 +177,11 @@ fn chosen(
             "You can select up to {MARKED} runs one by one. For more, use a filter, and select all or a limit."
         )));
     }
-    Ok(RunSelection {
+    Ok(RunFilter {
         source: Some(source),
         flow: Some(flow.to_owned()),
         ids: ids.clone(),
-        ..RunSelection::default()
+        ..RunFilter::default()
     })
 }
 
@@ -572,7 +572,7 @@ impl Form {
         is_on(&self.all)
     }
 
-    fn chosen(&self, source: RunSource, flow: &str) -> Result<RunSelection, Problem> {
+    fn chosen(&self, source: RunSource, flow: &str) -> Result<RunFilter, Problem> {
         chosen(source, flow, &self.looking, (&self.id, self.is_all()))
     }
 
@@ -592,7 +592,7 @@ impl Form {
         {
             dataset.file_format = usual;
         }
-        let selection = RunSelection { limit, ..self.chosen(source, flow)? };
+        let selection = RunFilter { limit, ..self.chosen(source, flow)? };
         Ok(ExportRequest { selection: selection.into(), dataset })
     }
 }
@@ -633,7 +633,7 @@ fn seen(
     service: &Service,
     visit: &Visit,
     (source, id): (RunSource, &str),
-    selection: &RunSelection,
+    selection: &RunFilter,
 ) -> Result<(Flow, FlowParts, u64), retort_service::Error> {
     let (flow, parts) = service.flow(&visit.caller, Some(source), id)?;
     let meant = service.count_runs(&visit.caller, selection)?;

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use retort_model::{DocumentSelection, ProjectRole, RunSelection, Selection};
+use retort_model::{ConversationFilter, DocumentFilter, ProjectRole, RunFilter};
 
 use super::display::count;
 use super::frame::{Frame, Visit};
@@ -36,9 +36,9 @@ struct Home {
 async fn home(State(app): State<App>, visit: Visit) -> Response {
     let frame = visit.frame("home");
     let seen = app.call(move |service| {
-        let total = service.count(&visit.caller, &Selection::default())?;
-        let runs = service.count_runs(&visit.caller, &RunSelection::default())?;
-        let all = DocumentSelection::default();
+        let total = service.count(&visit.caller, &ConversationFilter::default())?;
+        let runs = service.count_runs(&visit.caller, &RunFilter::default())?;
+        let all = DocumentFilter::default();
         // Documents are for who administers the project.
         let documents = match visit.caller.role() >= ProjectRole::Admin {
             true => Some(service.document_stats(&visit.caller, &all)?.0),

@@ -1,7 +1,7 @@
 //! Documents over the wire.
 
 use retort_json::RawJson;
-use retort_model::{Chunk as KeptChunk, Document as Kept, DocumentSelection};
+use retort_model::{Chunk as KeptChunk, Document as Kept, DocumentFilter};
 use retort_service::{DocumentSummary, Original as KeptOriginal, data};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -186,7 +186,7 @@ impl Chunks {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub struct DocumentFilter {
+pub struct DocumentsQuery {
     /// Texts sought in name, address and path, whatever their case; any of several.
     pub search: Vec<String>,
     /// Taken in at this date or moment, or later.
@@ -218,8 +218,8 @@ pub struct ChosenDocuments {
     pub limit: Option<u64>,
 }
 
-impl From<DocumentFilter> for ChosenDocuments {
-    fn from(filter: DocumentFilter) -> Self {
+impl From<DocumentsQuery> for ChosenDocuments {
+    fn from(filter: DocumentsQuery) -> Self {
         Self {
             search: filter.search,
             created_from: filter.created_from,
@@ -230,8 +230,8 @@ impl From<DocumentFilter> for ChosenDocuments {
     }
 }
 
-impl From<&DocumentSelection> for ChosenDocuments {
-    fn from(selection: &DocumentSelection) -> Self {
+impl From<&DocumentFilter> for ChosenDocuments {
+    fn from(selection: &DocumentFilter) -> Self {
         Self {
             search: selection.search.clone(),
             created_from: moment(selection.created.from),
@@ -242,7 +242,7 @@ impl From<&DocumentSelection> for ChosenDocuments {
     }
 }
 
-impl TryFrom<ChosenDocuments> for DocumentSelection {
+impl TryFrom<ChosenDocuments> for DocumentFilter {
     type Error = Problem;
 
     fn try_from(chosen: ChosenDocuments) -> Result<Self, Problem> {

@@ -1,6 +1,6 @@
 //! Runs, copilots and recipes over the wire.
 
-use retort_model::{RunSelection, RunSource, RunStatus};
+use retort_model::{RunFilter, RunSource, RunStatus};
 use retort_service::{Flow as StoreFlow, FlowParts, Latency as Found, RunCharts, RunSummary};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -101,7 +101,7 @@ pub struct WholeRun {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub struct RunFilter {
+pub struct RunsQuery {
     /// `copilot` or `recipe`; both, if not said.
     pub source: Option<String>,
     /// Id of the copilot or recipe.
@@ -169,8 +169,8 @@ pub struct ChosenRuns {
     pub limit: Option<u64>,
 }
 
-impl From<RunFilter> for ChosenRuns {
-    fn from(filter: RunFilter) -> Self {
+impl From<RunsQuery> for ChosenRuns {
+    fn from(filter: RunsQuery) -> Self {
         Self {
             source: filter.source,
             source_id: filter.source_id,
@@ -188,8 +188,8 @@ impl From<RunFilter> for ChosenRuns {
     }
 }
 
-impl From<&RunSelection> for ChosenRuns {
-    fn from(selection: &RunSelection) -> Self {
+impl From<&RunFilter> for ChosenRuns {
+    fn from(selection: &RunFilter) -> Self {
         Self {
             source: selection.source.map(|source| source.to_string()),
             source_id: selection.flow.clone(),
@@ -207,7 +207,7 @@ impl From<&RunSelection> for ChosenRuns {
     }
 }
 
-impl TryFrom<ChosenRuns> for RunSelection {
+impl TryFrom<ChosenRuns> for RunFilter {
     type Error = Problem;
 
     fn try_from(chosen: ChosenRuns) -> Result<Self, Problem> {

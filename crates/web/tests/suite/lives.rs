@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use retort_model::{Grants, ItemKind, ItemSelection, JobKind, ProjectRole, Selection};
+use retort_model::{ConversationFilter, Grants, ItemFilter, ItemKind, JobKind, ProjectRole};
 use retort_service::{
     Caller, ExportRequest, Identity, IntakeRequest, Nobody, Observer, Origin, Person, Progress,
     Service, ShareRequest, ThroughProvider, Wanted,
@@ -113,11 +113,11 @@ impl Life {
         let plan = Making::history(Some("jsonl")).unwrap();
         let name = format!("{name}-{}", self.number);
         let dataset = plan.plan(&name, ItemKind::Conversation).unwrap();
-        let mut selection = Selection::default();
+        let mut selection = ConversationFilter::default();
         if is_own {
             selection.ids = [self.own.clone()].into();
         }
-        let selection = ItemSelection::from(selection);
+        let selection = ItemFilter::from(selection);
         let request = ExportRequest { selection, dataset };
         service.submit_export(&self.caller, &request).unwrap()
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use retort_model::{Grants, JobKind, ProjectRole, Selection};
+use retort_model::{ConversationFilter, Grants, JobKind, ProjectRole};
 use retort_service::{
     Caller, ExportOptions, ExportRequest, IntakeRequest, NewOriginal, Nobody, Person, Project,
     Service, ShareRequest, TokenRequest, Wanted,
@@ -712,8 +712,10 @@ impl Stage {
     fn export(&self) -> i64 {
         let options = ExportOptions::default().with("check", "off").unwrap();
         let dataset = options.resolve(self.name("set").parse().unwrap(), None).unwrap();
-        let selection =
-            Selection { ids: [self.conversation()].into_iter().collect(), ..Selection::default() };
+        let selection = ConversationFilter {
+            ids: [self.conversation()].into_iter().collect(),
+            ..ConversationFilter::default()
+        };
         let request = ExportRequest { selection: selection.into(), dataset };
         self.service.submit_export(&self.ann, &request).unwrap()
     }

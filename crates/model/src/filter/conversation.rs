@@ -1,34 +1,14 @@
 //! Which conversations are meant.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
 
-use crate::bounds::{SEARCH_CHARACTERS, SEARCH_TEXTS};
+use super::DateRange;
 use crate::conversation::{Conversation, Kind, Status};
-use crate::time::{Time, TimeError};
-
-/// Refuses a search for nothing, for too many texts, or for one that is too long.
-///
-/// # Errors
-/// It is one of these.
-pub fn check_search(texts: &[String]) -> Result<(), String> {
-    if texts.iter().any(String::is_empty) {
-        return Err("`search` is empty".into());
-    }
-    if texts.len() > SEARCH_TEXTS {
-        return Err(format!("at most {SEARCH_TEXTS} texts are searched for"));
-    }
-    if texts.iter().any(|text| text.chars().nth(SEARCH_CHARACTERS).is_some()) {
-        return Err(format!("a text to search for has at most {SEARCH_CHARACTERS} characters"));
-    }
-    Ok(())
-}
 
 /// A choice of conversations: all that match, at most `limit` of them. Within one field any value may match;
 /// the fields must all match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct ConversationFilter {
     /// Texts sought in title or tags, whatever their case.
     pub search: Vec<String>,
     /// When it was created.
@@ -42,58 +22,12 @@ pub struct Selection {
     /// At most this many: of a stream the first, of a store the most recent.
     pub limit: Option<u64>,
     /// What is meant as well: all that one of these matches. They have no limit and no alternatives of their own.
-    pub or: Vec<Selection>,
+    pub or: Vec<ConversationFilter>,
     /// Ids that are not meant, whatever matches them.
     pub except: BTreeSet<String>,
 }
 
-/// A half-open range of moments: `from` belongs to it, `before` does not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DateRange {
-    /// The first moment inside.
-    pub from: Option<Time>,
-    /// The first moment outside again.
-    pub before: Option<Time>,
-}
-
-impl DateRange {
-    /// Whether the moment lies in the range. An unknown moment lies only in the range without ends.
-    pub fn contains(&self, time: Option<Time>) -> bool {
-        match time {
-            Some(time) => {
-                self.from.is_none_or(|from| time >= from)
-                    && self.before.is_none_or(|end| time < end)
-            }
-            None => self.from.is_none() && self.before.is_none(),
-        }
-    }
-}
-
-impl FromStr for DateRange {
-    type Err = TimeError;
-
-    /// Reads `FROM..BEFORE`, either end left out at will.
-    fn from_str(text: &str) -> Result<Self, TimeError> {
-        let (from, before) = text.split_once("..").unwrap_or((text, ""));
-        let end = |text: &str| if text.is_empty() { Ok(None) } else { Time::parse(text).map(Some) };
-        Ok(Self { from: end(from)?, before: end(before)? })
-    }
-}
-
-impl fmt::Display for DateRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(from) = self.from {
-            write!(f, "{from}")?;
-        }
-        f.write_str("..")?;
-        if let Some(before) = self.before {
-            write!(f, "{before}")?;
-        }
-        Ok(())
-    }
-}
-
-impl Selection {
+impl ConversationFilter {
     /// Whether it depends on when a conversation was created.
     pub fn asks_for_dates(&self) -> bool {
         self.created != DateRange::default() || self.or.iter().any(Self::asks_for_dates)
@@ -150,6 +84,7 @@ impl Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Time;
 
     fn conversation(status: Status) -> Conversation<'static> {
         Conversation {
@@ -164,22 +99,23 @@ mod tests {
 
     #[test]
     fn deleted_conversations_are_left_out_unless_asked_for() {
-        let all = Selection::default();
+        let all = ConversationFilter::default();
         assert!(all.matches(&conversation(Status::Favorite)));
         assert!(!all.matches(&conversation(Status::Deleted)));
-        let deleted = Selection { statuses: vec![Status::Deleted], ..all };
+        let deleted = ConversationFilter { statuses: vec![Status::Deleted], ..all };
         assert!(deleted.matches(&conversation(Status::Deleted)));
         assert!(!deleted.matches(&conversation(Status::Active)));
     }
 
     #[test]
     fn deleted_conversations_are_meant_by_their_ids() {
-        let named = Selection { ids: ["c-1".into()].into(), ..Selection::default() };
+        let named =
+            ConversationFilter { ids: ["c-1".into()].into(), ..ConversationFilter::default() };
         assert!(named.matches(&conversation(Status::Deleted)));
-        let active = Selection { statuses: vec![Status::Active], ..named.clone() };
+        let active = ConversationFilter { statuses: vec![Status::Active], ..named.clone() };
         assert!(!active.matches(&conversation(Status::Deleted)));
         assert_eq!(named.with_deleted(), None);
-        let any = Selection { or: vec![named.clone()], ..Selection::default() };
+        let any = ConversationFilter { or: vec![named.clone()], ..ConversationFilter::default() };
         let widened = any.with_deleted().unwrap();
         assert_eq!((widened.statuses.len(), &widened.or), (Status::ALL.len(), &vec![named]));
     }
@@ -187,7 +123,8 @@ mod tests {
     #[test]
     fn search_looks_in_title_and_tags_whatever_the_case() {
         for (sought, found) in [("äRGER", true), ("旅", true), ("Flug", false)] {
-            let selection = Selection { search: vec![sought.into()], ..Selection::default() };
+            let selection =
+                ConversationFilter { search: vec![sought.into()], ..ConversationFilter::default() };
             assert_eq!(selection.matches(&conversation(Status::Active)), found, "{sought}");
         }
     }
@@ -200,16 +137,20 @@ mod tests {
             ("2024-03-01..", true),
             ("..", true),
         ] {
-            let selection = Selection { created: range.parse().unwrap(), ..Selection::default() };
+            let selection = ConversationFilter {
+                created: range.parse().unwrap(),
+                ..ConversationFilter::default()
+            };
             assert_eq!(selection.matches(&conversation(Status::Active)), found, "{range}");
         }
     }
 
     #[test]
     fn alternatives_are_meant_as_well_and_exceptions_never() {
-        let mut selection = Selection { kinds: vec![Kind::Graph], ..Selection::default() };
+        let mut selection =
+            ConversationFilter { kinds: vec![Kind::Graph], ..ConversationFilter::default() };
         assert!(!selection.matches(&conversation(Status::Active)));
-        selection.or = vec![Selection::default()];
+        selection.or = vec![ConversationFilter::default()];
         assert!(selection.matches(&conversation(Status::Active)));
         selection.except = ["c-1".into()].into();
         assert!(!selection.matches(&conversation(Status::Active)));
@@ -217,8 +158,10 @@ mod tests {
 
     #[test]
     fn values_of_one_field_are_alternatives_and_fields_must_all_match() {
-        let mut selection =
-            Selection { ids: ["x".into(), "c-1".into()].into(), ..Selection::default() };
+        let mut selection = ConversationFilter {
+            ids: ["x".into(), "c-1".into()].into(),
+            ..ConversationFilter::default()
+        };
         assert!(selection.matches(&conversation(Status::Active)));
         selection.kinds = vec![Kind::Graph];
         assert!(!selection.matches(&conversation(Status::Active)));
