@@ -220,6 +220,10 @@ pub const REQUEST_UNPACKED_BYTES: u64 = 64 << 20;
 /// Bytes of an import through the network.
 pub const UPLOAD_BYTES: u64 = 64 << 30;
 
+/// Bytes of the list that is kept of what an import could not read: about 400,000 items. Whoever imported what is no
+/// history at all sees that in the first of them.
+pub const REJECTS_BYTES: u64 = 64 << 20;
+
 /// Ids that one request names, at most: all that a filter matches need no ids.
 pub const IDS_PER_REQUEST: usize = 100_000;
 

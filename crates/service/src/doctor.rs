@@ -14,12 +14,13 @@ use retort_engine::read_through;
 use retort_engine::{Storage, hex};
 use retort_model::{JobState, Scope};
 use retort_store::private::{make_file, make_folder};
-use retort_store::{Dataset, Finding, Store};
+use retort_store::{Dataset, Finding, Job, Store};
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::error::Error;
 use crate::export::prefix;
+use crate::rejects::{REJECTS, rejects_key};
 use crate::service::{Service, later};
 
 /// Free room under which a disk is told of: what one part of an export and its file may take.
@@ -71,6 +72,11 @@ impl Service {
             for job in self.store.jobs(&scope, usize::MAX)? {
                 if matches!(job.state, JobState::Queued | JobState::Running | JobState::Failed) {
                     known.insert(prefix(&self.store, job.id));
+                    known.insert(format!("{REJECTS}/{}", rejects_key(&self.store, job.id)));
+                }
+                if job.rejects_bytes.is_some() {
+                    self.check_rejects(&job, &mut diagnosis)?;
+                    known.insert(format!("{REJECTS}/{}", rejects_key(&self.store, job.id)));
                 }
             }
             for dataset in self.store.datasets(&scope)? {
@@ -135,6 +141,17 @@ impl Service {
         Ok(())
     }
 
+    /// Looks whether the list is there that is kept of what an import could not read.
+    fn check_rejects(&self, job: &Job, diagnosis: &mut Diagnosis) -> Result<(), Error> {
+        let found =
+            self.objects.size(&format!("{REJECTS}/{}", rejects_key(&self.store, job.id)))?;
+        if found != job.rejects_bytes {
+            let problem = "its list of rejected items is missing or changed; restore a backup";
+            diagnosis.findings.push(finding(format!("import {}", job.id), problem.to_owned()));
+        }
+        Ok(())
+    }
+
     fn check_orphans(
         &self,
         known: &BTreeSet<String>,
@@ -142,31 +159,37 @@ impl Service {
         diagnosis: &mut Diagnosis,
     ) -> Result<(), Error> {
         // Other stores may share the place; their datasets bear another name.
-        let ours = format!("datasets/{}-", self.store.identity());
         let mut orphans: BTreeSet<String> = BTreeSet::new();
         let mut bytes = 0;
-        for (path, size) in self.objects.list("datasets")? {
-            let owner: Vec<&str> = path.splitn(3, '/').take(2).collect();
-            let owner = owner.join("/");
-            if owner.starts_with(&ours) && !known.contains(&owner) {
-                bytes += size;
-                orphans.insert(owner);
+        for top in ["datasets", REJECTS] {
+            let ours = format!("{top}/{}-", self.store.identity());
+            for (path, size) in self.objects.list(top)? {
+                let owner: Vec<&str> = path.splitn(3, '/').take(2).collect();
+                let owner = owner.join("/");
+                if owner.starts_with(&ours) && !known.contains(&owner) {
+                    bytes += size;
+                    orphans.insert(owner);
+                }
             }
         }
         if orphans.is_empty() {
             return Ok(());
         }
+        let count = match orphans.len() {
+            1 => "1 file or folder".to_owned(),
+            more => format!("{more} files or folders"),
+        };
         if repair {
             for orphan in &orphans {
-                self.objects.remove_all(orphan)?;
+                match orphan.strip_prefix(&format!("{REJECTS}/")) {
+                    Some(key) => self.objects.below(REJECTS).remove(key)?,
+                    None => self.objects.remove_all(orphan)?,
+                }
             }
-            let mended =
-                format!("removed {} folders of objects that no dataset names", orphans.len());
-            diagnosis.mended.push(mended);
+            diagnosis.mended.push(format!("removed {count} of no dataset or import"));
         } else {
             let problem = format!(
-                "{} folders ({bytes} bytes) belong to no dataset; `retort doctor --repair` removes them",
-                orphans.len()
+                "{count} ({bytes} bytes) belong to no dataset or import; `retort doctor --repair` removes them"
             );
             diagnosis.findings.push(finding("the place of the datasets", problem));
         }
@@ -217,7 +240,7 @@ impl Service {
         Ok(())
     }
 
-    /// Copies the store, all datasets and all originals into a new folder while both are in use. A store in PostgreSQL is copied by
+    /// Copies the store, all datasets, originals and lists of rejected items into a new folder while they are in use. A store in PostgreSQL is copied by
     /// `pg_dump`, which must be there.
     ///
     /// # Errors
@@ -243,6 +266,12 @@ impl Service {
         for project in copied.projects()? {
             for dataset in copied.datasets(&Scope::project(project.id))? {
                 bytes += copy_dataset(&self.objects, &copied, &dataset, partial.path())?;
+            }
+            for job in copied.jobs(&Scope::project(project.id), usize::MAX)? {
+                if job.rejects_bytes.is_some() {
+                    let (place, key) = (self.objects.below(REJECTS), rejects_key(&copied, job.id));
+                    bytes += copy_object(&place, REJECTS, &key, partial.path())?;
+                }
             }
         }
         let prefix = self.originals();

@@ -13,6 +13,7 @@ use retort_store::Store;
 
 use crate::error::Error;
 use crate::intake::UPLOADS;
+use crate::rejects::REJECTS;
 use crate::service::Service;
 
 /// How a file of SQLite begins, and a dump of PostgreSQL in its own format.
@@ -95,7 +96,7 @@ impl Service {
             return Ok(());
         }
         let datasets = format!("datasets/{}-", self.store.identity());
-        for prefix in ["datasets", &self.originals(), UPLOADS] {
+        for prefix in ["datasets", &self.originals(), UPLOADS, REJECTS] {
             for (path, _) in self.objects.list(prefix)? {
                 // Other stores may share the place.
                 if prefix != "datasets" || path.starts_with(&datasets) {

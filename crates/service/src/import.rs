@@ -97,6 +97,9 @@ pub struct ImportReport {
     pub refused: Vec<Finding>,
     /// Where the first of them stand, and what is wrong with them.
     pub first_refused: Vec<String>,
+    /// Rejected items beyond those that the list of a server's import has room for.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub rejects_omitted: u64,
     /// Lone surrogates read as U+FFFD.
     pub lone_surrogates: u64,
     /// Keys that stood twice in one object; the last counted.
@@ -114,6 +117,10 @@ pub struct ImportReport {
     /// The conversations, if they were to be named.
     #[serde(skip)]
     pub met: Vec<ImportedItem>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl ImportReport {

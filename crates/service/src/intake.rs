@@ -50,6 +50,13 @@ struct KeptImport {
     reading: ReadOptions,
 }
 
+/// What whoever waits for an import gives it, beside its job.
+pub(crate) struct Given<'g> {
+    plan: &'g ImportPlan,
+    /// Gets a line for each item that could not be read.
+    rejects: &'g mut (dyn Write + Send),
+}
+
 /// What someone wants brought in by a request.
 #[derive(Clone, Default)]
 pub struct IntakeRequest {
@@ -143,7 +150,8 @@ impl Service {
             let lease = (self.settings.worker.as_str(), later(now, self.settings.lease));
             Ok(self.store.begin_import(scope.project, &new, lease, now)?)
         })?;
-        match self.work(&job, Some(plan), observer, stopped, rejects)? {
+        let given = Given { plan, rejects };
+        match self.work(&job, Some(given), observer, stopped)? {
             Done::Import(report) => Ok(report),
             Done::Export(_) => Err(Error::Choice("an import became an export".into())),
         }
@@ -259,25 +267,31 @@ impl Service {
     pub(crate) fn do_import(
         &self,
         job: &Job,
-        plan: Option<&ImportPlan>,
+        given: Option<Given<'_>>,
         lease: &Lease<'_>,
-        rejects: &mut (dyn Write + Send),
     ) -> Result<ImportReport, Error> {
         let again;
         let mut scope = Scope::project(job.project);
         let mut fetched = None;
-        let plan = match plan {
-            Some(plan) => plan,
+        let mut kept_rejects = self.rejects_file(job);
+        let is_given = given.is_some();
+        let (plan, rejects): (&ImportPlan, &mut (dyn Write + Send)) = match given {
+            Some(given) => (given.plan, given.rejects),
             None => {
                 let kept = kept_of(job)?;
                 fetched = self.fetch(&kept)?;
                 scope.owner = kept.holder.clone();
                 again = plan_of(job, kept, fetched.as_ref(), self.settings.threads, self.served())?;
-                &again
+                (&again, &mut kept_rejects)
             }
         };
         let to = self.destination(&scope, &job.creator);
-        let report = crate::import::import(&to, plan, lease, &lease.stopped, rejects)?;
+        let mut report = crate::import::import(&to, plan, lease, &lease.stopped, rejects)?;
+        if !is_given {
+            let bytes = kept_rejects.finish()?;
+            report.rejects_omitted = kept_rejects.omitted;
+            self.store.note_rejects(job.id, lease.worker, bytes)?;
+        }
         drop(fetched);
         point("import.end");
         lease.tell()?;
@@ -313,6 +327,9 @@ impl Service {
                 let page = self.store.job_page(&scope, Some(JobKind::Import), after, PAGE_ITEMS)?;
                 let (jobs, next) = with_next(page, |job| job.id);
                 for job in jobs {
+                    if job.rejects_bytes.is_some() {
+                        self.clear_rejects(job.id)?;
+                    }
                     let mut kept = kept_of(&job)?;
                     kept.paths.clear();
                     // What is left of an upload is found under its key.

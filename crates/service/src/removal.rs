@@ -120,6 +120,7 @@ impl Service {
             for job in jobs {
                 self.objects.remove_all(&prefix(&self.store, job.id))?;
                 self.clear_upload(&job)?;
+                self.clear_rejects(job.id)?;
             }
             Ok(())
         })

@@ -1,6 +1,5 @@
 //! The service: a store, a place for datasets, and what people ask of them.
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -19,7 +18,8 @@ use crate::caller::Caller;
 use crate::doctor::free_bytes;
 use crate::error::Error;
 use crate::export::{export, prefix};
-use crate::import::{ImportPlan, ImportReport};
+use crate::import::ImportReport;
+use crate::intake::Given;
 use crate::lease::{Ending, Lease, Pulse};
 
 /// How soon a store that is away is asked again to end a job.
@@ -256,7 +256,7 @@ impl Service {
                 }
                 return Ok(None);
             };
-            let done = self.work(&job, None, observer, stopped, &mut std::io::sink());
+            let done = self.work(&job, None, observer, stopped);
             Ok(Some((job, done)))
         })
     }
@@ -273,23 +273,23 @@ impl Service {
     pub(crate) fn work(
         &self,
         job: &Job,
-        plan: Option<&ImportPlan>,
+        given: Option<Given<'_>>,
         observer: &dyn Observer,
         stopped: &AtomicBool,
-        rejects: &mut (dyn Write + Send),
     ) -> Result<Done, Error> {
+        let is_given = given.is_some();
         let place = (&self.store, &*self.clock, &self.pulse);
         let worker = self.settings.worker.as_str();
         let lease = Lease::new(place, job, worker, self.settings.lease, stopped, observer);
         let done = lease.keep_while(|| {
             self.store.refuse_lost_role(job)?;
             match job.kind {
-                JobKind::Import => self.do_import(job, plan, &lease, rejects).map(Done::Import),
+                JobKind::Import => self.do_import(job, given, &lease).map(Done::Import),
                 JobKind::Export => self.do_export(job, &lease).map(Done::Export),
             }
         });
         let Err(error) = &done else { return done };
-        let may_come_again = plan.is_none() && job.attempts < JOB_ATTEMPTS && error.may_pass();
+        let may_come_again = !is_given && job.attempts < JOB_ATTEMPTS && error.may_pass();
         let end = |state, why: Option<&str>| {
             self.store.end(job.id, worker, state, why, None, self.clock.now()).map_err(Error::from)
         };
@@ -297,7 +297,7 @@ impl Service {
             (_, Some(Ending::Lost)) | (Error::Store(retort_store::Error::NotHeld), _) => Ok(()),
             // What this process was told to do, nobody is to go on with when it was told to stop.
             (error, ending)
-                if error.is_stopped() && (plan.is_some() || ending == Some(Ending::Cancelled)) =>
+                if error.is_stopped() && (is_given || ending == Some(Ending::Cancelled)) =>
             {
                 end(JobState::Cancelled, None).and_then(|()| self.clear_parts(job))
             }
@@ -345,6 +345,7 @@ impl Service {
         }
         if job.kind == JobKind::Import {
             self.clear_upload(job)?;
+            self.clear_rejects(job.id)?;
             self.store.cleared(job.id)?;
         }
         Ok(())
@@ -382,11 +383,15 @@ impl Service {
         let kept_from =
             |days: Option<u64>| days.map(|days| earlier(now, Duration::from_secs(days * 86_400)));
         let Retention { job_days, notice_days, audit_days } = self.settings.retention;
-        self.store.forget_old(
+        let listed = self.store.forget_old(
             kept_from(job_days),
             kept_from(notice_days),
             kept_from(audit_days),
         )?;
+        for job in listed {
+            // What cannot be removed now, `doctor` finds.
+            let _ = self.clear_rejects(job);
+        }
         self.store.rewrite_file_if_due()?;
         Ok(())
     }

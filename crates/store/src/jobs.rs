@@ -68,6 +68,8 @@ pub struct Job {
     pub report: Option<String>,
     /// The dataset that it made.
     pub dataset: Option<i64>,
+    /// Bytes of the list that is kept of what an import could not read.
+    pub rejects_bytes: Option<u64>,
 }
 
 /// How far a job is.
@@ -152,7 +154,7 @@ pub struct QueueStats {
 
 pub(crate) const JOB: &str = "SELECT id, project, kind, state, creator, name, plan, created_at, started_at, finished_at, worker, \
                    lease_until, attempts, cancel, error, items_total, items_done, bytes_total, bytes_done, records, \
-                   report, dataset, items, person, needs FROM job";
+                   report, dataset, items, person, needs, rejects_bytes FROM job";
 
 pub(crate) fn read_job(row: &Row<'_>) -> Result<Job, Error> {
     let time = |column| Ok::<_, Error>(row.int_or_none(column)?.and_then(moment));
@@ -185,6 +187,7 @@ pub(crate) fn read_job(row: &Row<'_>) -> Result<Job, Error> {
         },
         report: row.text_or_none(20)?,
         dataset: row.int_or_none(21)?,
+        rejects_bytes: row.int_or_none(25)?.map(i64::unsigned_abs),
     })
 }
 
@@ -416,6 +419,20 @@ let who = (new.creator, new.person, new.needs);
         })
     }
 
+    /// Notes how many bytes the list has that is kept of what an import could not read.
+    ///
+    /// # Errors
+    /// The job is no longer this worker's; those of the database.
+    pub fn note_rejects(&self, job: i64, worker: &str, bytes: Option<u64>) -> Result<(), Error> {
+        let sql =
+            "UPDATE job SET rejects_bytes = $1 WHERE id = $2 AND worker = $3 AND state = 'running'";
+        let values = [bytes.map(whole).into(), job.into(), worker.into()];
+        match self.write(|connection| connection.execute(sql, &values))? {
+            0 => Err(Error::NotHeld),
+            _ => Ok(()),
+        }
+    }
+
     /// Gives a job back to the queue, as its worker stops.
     ///
     /// # Errors
@@ -482,7 +499,7 @@ let who = (new.creator, new.person, new.needs);
         Ok(found.unwrap_or_default())
     }
 
-    /// Bytes of the datasets in a scope, and of what waits in it to be imported.
+    /// Bytes of the datasets in a scope, of what waits in it to be imported, and of what is kept of imports.
     pub fn made_bytes(&self, scope: &Scope) -> Result<u64, Error> {
         let mut datasets =
             Statement::new("SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM dataset");
@@ -490,9 +507,12 @@ let who = (new.creator, new.person, new.needs);
         let mut waiting =
             Statement::new("SELECT CAST(COALESCE(SUM(bytes_total), 0) AS BIGINT) FROM job");
         waiting.made_in(scope).push(" AND kind = 'import' AND state IN ('queued', 'running')");
+        let mut kept =
+            Statement::new("SELECT CAST(COALESCE(SUM(rejects_bytes), 0) AS BIGINT) FROM job");
+        kept.made_in(scope);
         self.read(|connection| {
             let mut sum = 0;
-            for statement in [&datasets, &waiting] {
+            for statement in [&datasets, &waiting, &kept] {
                 let found =
                     connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
                 sum += found.unwrap_or(0).unsigned_abs();
@@ -518,13 +538,13 @@ let who = (new.creator, new.person, new.needs);
     }
 
     /// Removes jobs that ended before a moment and have no dataset and nothing else left, notices from before another,
-    /// and entries of the audit log from before a third.
+    /// and entries of the audit log from before a third. Returns the removed imports of which a list is kept.
     pub fn forget_old(
         &self,
         jobs: Option<Time>,
         notices: Option<Time>,
         audit: Option<Time>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<i64>, Error> {
         let jobs_before = "SELECT id FROM job WHERE state NOT IN ('queued', 'running')
                            AND finished_at < $1 AND dataset IS NULL AND lease_until IS NULL";
         let mut all = Vec::new();
@@ -535,23 +555,29 @@ let who = (new.creator, new.person, new.needs);
         let notices_before = "SELECT id FROM notice WHERE at < $1";
         all.push((notices, format!("DELETE FROM delivery WHERE notice IN ({notices_before})")));
         all.push((notices, format!("DELETE FROM notice WHERE id IN ({notices_before})")));
+        let listed = format!("{jobs_before} AND rejects_bytes IS NOT NULL");
         self.write(|connection| {
+            let listed = match jobs.map(|before| Value::Int(before.unix_micros())) {
+                Some(before) => connection.rows(&listed, &[before], |row| row.int(0))?,
+                None => Vec::new(),
+            };
             for (before, sql) in &all {
                 if let Some(before) = before {
                     connection.execute(sql, &[Value::Int(before.unix_micros())])?;
                 }
             }
             let Some(before) = audit.map(|before| Value::Int(before.unix_micros())) else {
-                return Ok(());
+                return Ok(listed);
             };
             let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM audit WHERE at < $1 LIMIT 1) old";
             if connection.row(sql, &[before], |row| row.int(0))? == Some(0) {
-                return Ok(());
+                return Ok(listed);
             }
             let (open, close) = connection.dialect().audit_deletion();
             connection.script(open)?;
             connection.execute("DELETE FROM audit WHERE at < $1", &[before])?;
-            connection.script(close)
+            connection.script(close)?;
+            Ok(listed)
         })
     }
 
@@ -626,7 +652,8 @@ let who = (new.creator, new.person, new.needs);
         }
         self.write(|connection| {
             for (job, plan) in plans {
-                let sql = "UPDATE job SET name = $1, plan = $2, report = NULL, error = NULL WHERE id = $3";
+                let sql = "UPDATE job SET name = $1, plan = $2, report = NULL, error = NULL, rejects_bytes = NULL
+                           WHERE id = $3";
                 connection.execute(sql, &[name.into(), plan.into(), Value::Int(*job)])?;
             }
             Ok(())

@@ -1,7 +1,7 @@
 //! Checking, copying, measuring.
 
-use retort_model::{Action, JobState, ProjectRole};
-use retort_store::{AuditFilter, Edit, Finding, Incoming, SessionKind, Store};
+use retort_model::{Action, JobState, ProjectRole, Scope};
+use retort_store::{AuditFilter, Edit, Finding, Incoming, NewImport, SessionKind, Store};
 
 use crate::support::*;
 
@@ -191,6 +191,20 @@ fn what_is_older_than_is_kept_is_removed_and_nothing_else() {
             end.unwrap();
             place.store.cleared(job).unwrap();
         }
+        let import = NewImport {
+            creator: "ann",
+            person: None,
+            needs: ProjectRole::Member,
+            name: "in.jsonl",
+            plan: "{}",
+            bytes: 0,
+        };
+        let listed =
+            place.store.begin_import(place.project, &import, ("w", at(900)), at(800)).unwrap();
+        place.store.note_rejects(listed.id, "w", Some(123)).unwrap();
+        place.store.end(listed.id, "w", JobState::Completed, None, None, at(1000)).unwrap();
+        let ann = Scope::person(place.project, "ann");
+        assert_eq!(place.store.made_bytes(&ann).unwrap(), 123);
         for seconds in [1000, 9000] {
             place
                 .store
@@ -200,8 +214,9 @@ fn what_is_older_than_is_kept_is_removed_and_nothing_else() {
         let moment = Some(at(5000));
         place.store.forget_old(None, None, None).unwrap();
         let jobs = "SELECT COUNT(*) FROM job";
-        assert_eq!(place.number(jobs), 3);
-        place.store.forget_old(moment, moment, moment).unwrap();
+        assert_eq!(place.number(jobs), 4);
+        let forgotten = place.store.forget_old(moment, moment, moment).unwrap();
+        assert_eq!(forgotten, [listed.id], "its list is to be removed");
         assert_eq!(place.number(jobs), 2, "the one of the dataset and the young one");
         assert!(place.store.dataset_numbered(&place.scope(), kept).unwrap().is_some());
         assert_eq!(place.number("SELECT COUNT(*) FROM notice"), 1);
