@@ -3,7 +3,7 @@
 mod asked;
 mod attachment;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,7 +16,8 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
-use retort_service::Error;
+use retort_service::file::ReadSeek;
+use retort_service::{EngineError, Error};
 use tokio::sync::mpsc;
 
 use crate::blocking::Gate;
@@ -84,6 +85,23 @@ where
         headers.insert(CONTENT_RANGE, value(&range)?);
     }
     Ok(response)
+}
+
+/// Writes a range of a file's bytes; `what` names both ends where one of them fails.
+///
+/// # Errors
+/// The file cannot be read, or the client has gone.
+pub fn copy_range(
+    mut file: Box<dyn ReadSeek>,
+    range: Range<u64>,
+    out: &mut dyn Write,
+    what: &'static str,
+) -> Result<(), Error> {
+    let fail = |source| EngineError::Failed { what, source };
+    file.seek(SeekFrom::Start(range.start)).map_err(fail)?;
+    let mut part = file.take(range.end.saturating_sub(range.start));
+    io::copy(&mut part, out).map_err(fail)?;
+    Ok(())
 }
 
 fn answer(status: StatusCode, etag: &str, body: Body) -> Result<Response, Problem> {
@@ -254,7 +272,7 @@ mod tests {
     }
 
     fn gone(source: io::Error) -> Error {
-        retort_service::EngineError::Failed { what: "the connection", source }.into()
+        EngineError::Failed { what: "the connection", source }.into()
     }
 
     async fn get<W>(

@@ -1,7 +1,5 @@
 //! Documents: brought in, listed, read with their chunks, their original files kept and fetched, and taken away.
 
-use std::io::{Seek, SeekFrom};
-
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method};
@@ -9,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use retort_model::bounds::{CHUNKS_AT_ONCE, REQUEST_BYTES, UPLOAD_BYTES};
 use retort_model::{DocumentFilter, ItemKind};
-use retort_service::{Caller, EngineError, IntakeRequest, NewOriginal, Service, Upload};
+use retort_service::{Caller, IntakeRequest, NewOriginal, Service, Upload};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,7 +21,7 @@ use crate::blocking::take_memory;
 use crate::bounds::BODY_COPIES;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
-use crate::ranges::{Offer, download};
+use crate::ranges::{Offer, copy_range, download};
 use crate::uploads::{take, too_large};
 use crate::who::ProjectCaller;
 use crate::wire;
@@ -298,7 +296,7 @@ pub async fn fetch(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let (original, mut file) =
+    let (original, file) =
         app.call(move |service| service.original(&caller, &id, source.as_deref())).await?;
     let offer = Offer {
         total_bytes: original.bytes,
@@ -308,11 +306,7 @@ pub async fn fetch(
         media_type: BYTES,
     };
     download(app.downloads(), method, headers, &offer, move |range, out| {
-        let fail = |source| EngineError::Failed { what: "an original or its receiver", source };
-        file.seek(SeekFrom::Start(range.start)).map_err(fail)?;
-        let mut part = std::io::Read::take(file, range.end.saturating_sub(range.start));
-        std::io::copy(&mut part, out).map_err(fail)?;
-        Ok(())
+        copy_range(file, range, out, "an original or its receiver")
     })
     .await
 }

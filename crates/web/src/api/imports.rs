@@ -1,7 +1,7 @@
 //! Imports: bytes of any size, streamed to where they are imported from, and the jobs that do it.
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use futures_util::StreamExt;
 use retort_model::bounds::UPLOAD_BYTES;
@@ -17,6 +17,7 @@ use super::{Answer, Params, Problems};
 use crate::app::App;
 use crate::extract::{Json, Path, refuse_multipart};
 use crate::problem::Problem;
+use crate::ranges::{Offer, copy_range, download};
 use crate::uploads::{discard, take, too_large};
 use crate::who::{ProjectCaller, Sent};
 use crate::wire;
@@ -27,6 +28,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show))
         .routes(routes!(cancel))
         .routes(routes!(retry))
+        .routes(routes!(rejects))
         .routes(routes!(events))
 }
 
@@ -155,6 +157,40 @@ async fn retry(
 ) -> Answer<wire::Job> {
     let job = app.call(move |service| service.retry(&caller, id, JobKind::Import)).await?;
     Ok(Json(wire::Job::from(&job)))
+}
+
+/// Download what an import could not read
+///
+/// JSON Lines, one rejected item each: what is wrong and where, as in `rejects.jsonl` of a dataset. Empty if everything
+/// was read. It is kept for as long as the job; beyond 64 MiB, the job's report counts the items that are missing in
+/// `rejects_omitted`.
+#[utoipa::path(get, path = "/imports/{id}/rejects", tag = "imports", params(("id" = i64, Path)),
+    responses(
+        (status = 200, content_type = "application/x-ndjson", body = String),
+        (status = 206, content_type = "application/x-ndjson", body = String),
+        (status = 304),
+        Problems
+    ))]
+async fn rejects(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let kept = app.call(move |service| service.rejects(&caller, id)).await?;
+    let (total_bytes, file) = kept.map_or((0, None), |kept| (kept.bytes, Some(kept.file)));
+    let offer = Offer {
+        total_bytes,
+        etag: &format!("{id}-{total_bytes:x}"),
+        file_name: &format!("rejects-{id}.jsonl"),
+        media_type: "application/x-ndjson",
+    };
+    download(app.downloads(), &method, &headers, &offer, move |range, out| match file {
+        Some(file) => copy_range(file, range, out, "the list of rejected items"),
+        None => Ok(()),
+    })
+    .await
 }
 
 /// Follow an import

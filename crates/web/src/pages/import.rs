@@ -255,6 +255,8 @@ struct Imported {
     is_vain: bool,
     report: Vec<(&'static str, String)>,
     refusals: Vec<String>,
+    /// Whether all of them can be downloaded.
+    is_listed: bool,
     /// Where what came in can be seen: words and address.
     next: Vec<(&'static str, &'static str)>,
 }
@@ -298,6 +300,7 @@ async fn progress(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> 
             None => Vec::new(),
         },
         refusals: report.first_refused,
+        is_listed: job.rejects_bytes.is_some(),
     };
     show(StatusCode::OK, &page)
 }

@@ -647,6 +647,49 @@ async fn an_owner_sees_and_deletes_datasets_that_anyone_made_of_an_item() {
     .await;
 }
 
+/// What an import could not read is listed whole, to whoever sees the import, for as long as its job is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_import_could_not_read_is_downloaded_and_goes_with_its_job() {
+    on_both(async |house| {
+        let (owner, ann) = (house.session(&house.owner).await, house.session(&house.ann).await);
+        let bob = house.session(&house.bob).await;
+        let name = house.new_name("read");
+        let body: String = (0..2000).map(|n| format!("broken {n}\n")).collect();
+        let import = async |body: String| {
+            let sent = house.ask("POST", "/api/v1/imports?name=mixed.jsonl").by(&ann).body(body);
+            house.ended_job("imports", sent.send().await.id(), &ann).await
+        };
+        let job = import(format!("{}\n{body}", said(&name))).await;
+        assert_eq!(job["state"], "completed_with_skips", "{job}");
+        let path = format!("/api/v1/imports/{}/rejects", job["id"]);
+        let listed = house.get(&path, &ann).await;
+        assert_eq!(listed.header("content-type"), "application/x-ndjson");
+        assert_eq!(listed.text().lines().count(), 2000);
+        let first: Value = serde_json::from_str(listed.text().lines().next().unwrap()).unwrap();
+        assert_eq!((&first["input"], &first["line"]), (&json!("mixed.jsonl"), &json!(2)));
+        let part = house.ask("GET", &path).by(&ann).header("range", "bytes=10-29").send().await;
+        assert_eq!((part.status, part.text()), (206, listed.text()[10..30].to_owned()));
+        assert_eq!(house.get(&path, &owner).await.text(), listed.text());
+        house.get(&path, &bob).await.refused(404, "not-found");
+        let page = house.get(&format!("/imports/{}", job["id"]), &ann).await.text();
+        assert!(page.contains(&format!("{path}?project=")), "{page}");
+
+        let whole = import(said(&name).to_string()).await;
+        let none = house.get(&format!("/api/v1/imports/{}/rejects", whole["id"]), &ann).await;
+        assert_eq!((none.status, none.text()), (200, String::new()));
+
+        // The file is gone with whoever imported it.
+        let kept = house.folder().join("objects/rejects");
+        let files = || std::fs::read_dir(&kept).map_or(0, Iterator::count);
+        assert_eq!(files(), 1);
+        let person = house.ann.clone();
+        house.call(move |service| service.delete_person(&person).unwrap()).await;
+        assert_eq!(files(), 0);
+        house.get(&path, &owner).await.refused(404, "not-found");
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_of_runs_and_documents_list_the_datasets_that_contain_them() {
     on_both(async |house| {

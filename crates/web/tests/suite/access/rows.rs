@@ -249,6 +249,9 @@ pub const ROWS: &[Row] = &[
     row("POST /api/v1/imports/{id}/retry", |stage| {
         at(format!("/imports/{}/retry", stage.cancelled_import()))
     }),
+    row("GET /api/v1/imports/{id}/rejects", |stage| {
+        at(format!("/imports/{}/rejects", stage.done_import()))
+    }),
     row("GET /api/v1/imports/{id}/events", |stage| {
         at(format!("/imports/{}/events", stage.cancelled_import()))
     }),
@@ -741,6 +744,16 @@ impl Stage {
         let mut upload = self.service.upload(&self.ann, "upload").unwrap();
         upload.write_all(said(&self.name("conversation")).to_string().as_bytes()).unwrap();
         self.service.submit_upload(&self.ann, upload, &IntakeRequest::default()).unwrap()
+    }
+
+    /// An import that could not read all of its file.
+    fn done_import(&self) -> i64 {
+        let mut upload = self.service.upload(&self.ann, "upload").unwrap();
+        let lines = format!("{}\nnot JSON\n", said(&self.name("conversation")));
+        upload.write_all(lines.as_bytes()).unwrap();
+        let id = self.service.submit_upload(&self.ann, upload, &IntakeRequest::default()).unwrap();
+        self.work(id);
+        id
     }
 
     /// An import that was cancelled before it was done.
