@@ -394,6 +394,19 @@ impl Backend {
         }
     }
 
+    /// Writes the list of what an import could not read.
+    pub fn rejects(&self, job: i64, out: &mut dyn Write) -> Result<(), Failure> {
+        match self {
+            Self::Local(opened) => {
+                if let Some(mut rejects) = opened.service.rejects(&opened.caller, job)? {
+                    io::copy(&mut rejects.file, out)?;
+                }
+                Ok(())
+            }
+            Self::Remote(client) => Ok(client.rejects(job, out)?),
+        }
+    }
+
     pub fn delete_dataset(&self, id: i64) -> Result<(), Failure> {
         match self {
             Self::Local(opened) => {

@@ -238,6 +238,11 @@ impl Client {
         }
     }
 
+    /// Writes the list of what an import could not read.
+    pub fn rejects(&self, job: i64, out: &mut dyn Write) -> Result<(), ClientError> {
+        self.copy(&["imports", &job.to_string(), "rejects"], Query::new(), out)
+    }
+
     /// Writes an answer as it comes; for what is not known to be the same a second time.
     pub fn copy(
         &self,

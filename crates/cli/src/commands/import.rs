@@ -124,13 +124,14 @@ impl Import {
 
     /// Sends the files to a server, one after another, and waits until it has imported them.
     fn send(self, client: &Client) -> Result<ExitCode, Failure> {
-        if self.rejects.is_some() {
-            return Err("`--rejects` does not work with `--server`; list what cannot be read with `retort preview FILE --rejects REJECTS` first".into());
+        if self.rejects.is_some() && self.detach {
+            return Err("`--rejects` waits for the import: leave out `--detach`, or download the list later with `retort jobs rejects NUMBER`".into());
         }
         if self.reading.max_item.is_some() {
             return Err("`--max-item` is for a store that lies here; a server has `item_megabytes` in its settings".into());
         }
         client.check_import()?;
+        let mut rejects = rejects_to(self.rejects.as_deref())?;
         let (files, passed_over) = files_of(&self.reading.inputs(), self.reading.from())?;
         let number = files.len();
         let stopped = stop_flag()?;
@@ -175,7 +176,11 @@ impl Import {
                 return Err(format!("job {} failed: {why}", ended.id).into());
             }
             add(&mut report, serde_json::from_value(ended.report.unwrap_or_default())?);
+            if self.rejects.is_some() {
+                client.rejects(ended.id, &mut *rejects)?;
+            }
         }
+        rejects.flush()?;
         bar.finish();
         if !self.quiet {
             summary(&report, began.elapsed(), &mut std::io::stderr().lock())?;
@@ -223,6 +228,7 @@ fn add(all: &mut ImportReport, one: ImportReport) {
         (&mut all.foreign, one.foreign),
         (&mut all.runs, one.runs),
         (&mut all.documents, one.documents),
+        (&mut all.rejects_omitted, one.rejects_omitted),
         (&mut all.lone_surrogates, one.lone_surrogates),
         (&mut all.duplicate_keys, one.duplicate_keys),
         (&mut all.files_passed_over, one.files_passed_over),
@@ -300,6 +306,13 @@ fn summary(report: &ImportReport, took: Duration, out: &mut impl Write) -> std::
     }
     if (report.first_refused.len() as u64) < report.refused_count() {
         writeln!(out, "  and others; `--rejects FILE` writes them all")?;
+    }
+    if report.rejects_omitted > 0 {
+        writeln!(
+            out,
+            "  the server's list of them leaves out the last {}",
+            count(report.rejects_omitted)
+        )?;
     }
     Ok(())
 }

@@ -54,6 +54,11 @@ enum Action {
         /// The job.
         id: i64,
     },
+    /// Print what an import by the server could not read, as lines of JSON.
+    Rejects {
+        /// The job.
+        id: i64,
+    },
     /// Try a job again that failed or was cancelled, with the selection that was frozen, and do it at once.
     Retry {
         /// The job.
@@ -80,6 +85,10 @@ impl Jobs {
                 } else {
                     eprintln!("job {id} ends as soon as its worker hears of it");
                 }
+                Ok(ExitCode::SUCCESS)
+            }
+            Action::Rejects { id } => {
+                backend.rejects(id, &mut std::io::stdout().lock())?;
                 Ok(ExitCode::SUCCESS)
             }
             Action::Retry { id, detach } => {

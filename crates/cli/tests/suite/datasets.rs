@@ -542,10 +542,12 @@ fn the_doctor_finds_what_is_missing_changed_or_belongs_to_nothing() {
     }
     let problem = found(&[]);
     assert!(
-        problem.contains("1 folder") && problem.contains("5 bytes") && problem.contains("--repair"),
+        problem.contains("1 file or folder")
+            && problem.contains("5 bytes")
+            && problem.contains("--repair"),
         "{problem}"
     );
-    assert!(place.ok(&["doctor", "--repair"]).out.contains("mended     removed 1 folder"));
+    assert!(place.ok(&["doctor", "--repair"]).out.contains("mended     removed 1 file or folder"));
     assert!(!orphan.join("data").exists() && foreign.join("data").exists());
     place.ok(&["doctor", "--deep"]);
 }

@@ -234,12 +234,15 @@ fn an_import_through_the_server_equals_one_here() {
         place.file("in/deep/c.zip", zip(&[("x.json", lines([chat("zipped")]).as_bytes())]));
         place.file("in/readme.txt", "no history");
     }
-    let args = ["import", "--json", "--owner", "ann", "in", "-"];
-    let stdin = lines([chat("piped")]);
+    let args = ["import", "--json", "--owner", "ann", "--rejects", "rejects.jsonl", "in", "-"];
+    let stdin = lines([chat("piped")]) + "not JSON\n";
     let mine = finish(here.command(&args), stdin.clone().into_bytes());
     let yours = finish(there.command_as(&there.token, &args), stdin.into_bytes());
     assert_eq!((mine.code, yours.code), (Some(0), Some(0)), "{}{}", mine.err, yours.err);
     assert_eq!(mine.out, yours.out);
+    let rejects = here.rows("rejects.jsonl");
+    assert_eq!(rejects, there.place.rows("rejects.jsonl"));
+    assert_eq!((rejects.len(), &rejects[1]["line"]), (2, &json!(2)), "{rejects:?}");
     let all = ["list", "--lines", "--all", "--sort", "oldest"];
     assert_eq!(here.ok(&all).out.lines().count(), 308);
     let listed = |text: String| {
@@ -258,6 +261,13 @@ fn an_import_through_the_server_equals_one_here() {
         serde_json::from_str(&there.there(&["import", "--json", "--detach", "in"]).out).unwrap();
     let job = jobs[0]["id"].to_string();
     there.there(&["jobs", "watch", &job]);
+    let listed = there.same(&["jobs", "rejects", &job]);
+    assert_eq!(rows(&listed), rejects[..1]);
+    let whole = jobs[1]["id"].to_string();
+    there.there(&["jobs", "watch", &whole]);
+    assert_eq!(there.same(&["jobs", "rejects", &whole]), "");
+    let detached = ["import", "--detach", "--rejects", "r.jsonl", "in"];
+    there.refused(&there.token, &detached, "jobs rejects NUMBER");
 }
 
 #[test]
