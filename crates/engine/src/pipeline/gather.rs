@@ -1,36 +1,17 @@
-//! What is decided and gathered in order: which conversations are taken, and what becomes of the rows.
+//! What is gathered in order: the counts, and the rows in groups.
 
-use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 
 use retort_formats::file::Rows;
 use retort_formats::import::ImportFormat;
 use retort_formats::package::{Reject, write_finding, write_reject};
-use retort_model::bounds::{BESIDE_BYTES, CONTENTS_COUNTED, RENAMED_TOOLS_LISTED};
-use retort_model::{ConversationFilter, Item};
+use retort_model::bounds::{BESIDE_BYTES, RENAMED_TOOLS_LISTED};
 
-use super::ids::{ContentHash, content_id, content_of, put_into_namespace};
 use super::part::{self, KeptItems};
-use super::repeats::{Decisions, Verdict, hash_of, order_of};
-use super::work::{Admitted, BatchDone, CELLS, ReadItem};
+use super::work::{BatchDone, CELLS};
 use super::{Counted, Delivery, FrontRow, More, Shaping, Source, SourceCount, Totals};
 use crate::error::Error;
 use crate::panics::point;
-use crate::seen::SeenIds;
-
-/// What batches learn from those before them, before they are shaped.
-pub(super) struct Admission {
-    seen: SeenIds,
-    /// How often a content without an id came, where that was more than once.
-    again: HashMap<ContentHash, u64>,
-    /// What was decided on repeated ids; none while none was met.
-    decisions: Option<Decisions>,
-    taken: u64,
-    pub(super) finished: bool,
-    /// Whether an id is repeated on which nothing is decided: all has to begin again.
-    pub(super) is_undecided: bool,
-}
 
 /// What is gathered of the batches, in order.
 #[derive(Default)]
@@ -97,137 +78,6 @@ pub(super) struct BatchRows {
     pub(super) findings: Vec<u8>,
     pub(super) extras: Vec<u8>,
     pub(super) renamed_tools: Vec<(String, String)>,
-}
-
-impl Admission {
-    pub(super) fn new(decisions: Option<Decisions>) -> Self {
-        Self {
-            seen: SeenIds::new(),
-            again: HashMap::new(),
-            decisions,
-            taken: 0,
-            finished: false,
-            is_undecided: false,
-        }
-    }
-
-    /// Decides on the items of a batch; says whether it is not wanted any more, as the limit was reached before it or
-    /// an id is repeated.
-    pub(super) fn admit(
-        &mut self,
-        read: &mut [ReadItem<'_>],
-        items_before: u64,
-        shaping: &Shaping<'_>,
-    ) -> io::Result<bool> {
-        if self.finished {
-            return Ok(true);
-        }
-        let limit = shaping.selection.limit;
-        for (index, one) in read.iter_mut().enumerate() {
-            if one.admitted != Admitted::Waiting {
-                continue;
-            }
-            if limit.is_some_and(|limit| self.taken >= limit) {
-                one.admitted = Admitted::NotSelected;
-                continue;
-            }
-            let verdict = match &mut self.decisions {
-                Some(decisions) => decisions.on(order_of(items_before, index))?,
-                None => match self.first(one)? {
-                    Some(1) => None,
-                    Some(time) => Some(Verdict::Number(time)),
-                    None => {
-                        (self.is_undecided, self.finished) = (true, true);
-                        return Ok(true);
-                    }
-                },
-            };
-            one.verdict = verdict;
-            one.admitted = match verdict {
-                Some(Verdict::SameState) => Admitted::SameState,
-                Some(Verdict::EarlierState) => Admitted::EarlierState,
-                Some(Verdict::Number(number)) => {
-                    give_number(one, number, shaping.namespace);
-                    Admitted::Taken
-                }
-                None => Admitted::Taken,
-            };
-            self.taken += u64::from(one.admitted == Admitted::Taken);
-        }
-        self.finished = limit.is_some_and(|limit| self.taken >= limit);
-        Ok(false)
-    }
-
-    /// The how manieth with its id an item is, as far as nothing has to be decided for that; none if its id is
-    /// repeated.
-    fn first(&mut self, one: &ReadItem<'_>) -> io::Result<Option<u64>> {
-        let Some(hash) = one.hash else { return Ok(Some(1)) };
-        if self.seen.add(hash)? {
-            return Ok(Some(1));
-        }
-        let Some(content) = one.content else { return Ok(None) };
-        if self.again.len() >= CONTENTS_COUNTED && !self.again.contains_key(&content) {
-            return Ok(None);
-        }
-        let time = self.again.entry(content).or_insert(1);
-        *time += 1;
-        Ok(Some(*time))
-    }
-}
-
-/// Tells an item apart from those that have its id.
-fn give_number(one: &mut ReadItem<'_>, number: u64, namespace: Option<&str>) {
-    let id = match &one.content {
-        Some(content) => content_id(content, number),
-        None => {
-            one.is_kept_apart = true;
-            *one.item.id_mut() = format!("{}#{number}", one.item.id().decoded()).into();
-            return;
-        }
-    };
-    *one.item.id_mut() = match namespace {
-        Some(namespace) => format!("{namespace}/{id}").into(),
-        None => id.into(),
-    };
-}
-
-/// Finds out about the items of a batch what does not depend on those before it: ids, and whether they are meant.
-/// `undated` hears of those that a selection by date leaves out for want of one.
-pub(super) fn prepare(
-    read: &mut [ReadItem<'_>],
-    shaping: &Shaping<'_>,
-    undated: &mut dyn FnMut(&ReadItem<'_>),
-) {
-    let mut line = Vec::new();
-    for one in read {
-        if !one.has_id {
-            let content = content_of(one, &mut line);
-            one.content = Some(content);
-            *one.item.id_mut() = content_id(&content, 1).into();
-        }
-        if let Some(namespace) = shaping.namespace {
-            put_into_namespace(&mut one.item, namespace);
-        }
-        if is_meant(shaping.selection, &one.item) {
-            one.hash = Some(hash_of(one));
-        } else {
-            one.admitted = Admitted::NotSelected;
-            if let Item::Conversation(conversation) = &one.item
-                && conversation.created_at.is_none()
-                && shaping.selection.asks_for_dates()
-            {
-                undated(one);
-            }
-        }
-    }
-}
-
-/// Whether an item is meant. Selections say something of conversations alone; of the others all are meant.
-pub(super) fn is_meant(selection: &ConversationFilter, item: &Item<'_>) -> bool {
-    match item {
-        Item::Conversation(conversation) => selection.matches(conversation),
-        Item::Run(_) | Item::Document(_) => true,
-    }
 }
 
 impl Gathering {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use retort_model::ItemKind;
 use retort_model::bounds::{BYTES_LEARNT_FROM, ITEMS_LEARNT_FROM, VARIABLE_COLUMNS};
 
-use super::gather::is_meant;
+use super::choose::is_meant;
 use super::look::{Looked, look_through};
 use super::work::ReadItem;
 use super::{Feed, More, Shaping};

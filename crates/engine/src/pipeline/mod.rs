@@ -4,17 +4,22 @@
 //! The result does not depend on the number of threads: batches are cut by the input alone, and whatever one
 //! batch may learn from those before it (repeated ids, the limit, groups of rows) is decided in their order.
 
+mod choose;
 mod feed;
 mod gather;
 mod ids;
 mod learn;
+mod limit;
 mod look;
 mod packed;
 mod part;
 mod reassemble;
+mod repeated;
 mod repeats;
 mod share;
 mod spill;
+mod stage;
+mod stages;
 mod work;
 mod workers;
 
@@ -31,8 +36,8 @@ use retort_model::bounds::INFERENCE_BYTES;
 use retort_model::{Account, ConversationFilter, Tally};
 
 pub use self::feed::InputsFeed;
+use self::gather::Gathering;
 pub use self::gather::place_of;
-use self::gather::{Admission, Gathering};
 pub use self::ids::{content_id, content_of, digest, put_into_namespace};
 pub use self::learn::{first_kind, variables};
 pub use self::packed::{Edits, PackedBatch, Unpacked};
@@ -340,7 +345,8 @@ pub fn run(
     take: &mut (dyn FnMut(Delivery) -> Result<More, Error> + Send),
 ) -> Result<Totals, Error> {
     let ends = Ends::new(stopped);
-    let admission = Sequencer::new(Admission::new(decisions));
+    let (stages, ordered) = stages::of(shaping, decisions);
+    let ordered = Sequencer::new(ordered);
     let records = before.account.records;
     let gathering = ReorderBuffer::new(Gathering::after(before), shaping.threads);
     let (spent, spent_batches) = sync_channel::<Batch>(workers::jobs_waiting(shaping.threads));
@@ -359,7 +365,8 @@ pub fn run(
                 let mut worker = Worker {
                     shaping,
                     ends,
-                    admission: &admission,
+                    stages: &stages,
+                    ordered: &ordered,
                     gathering: &gathering,
                     widened: shaping.selection.with_deleted(),
                     spent: spent.clone(),
@@ -371,7 +378,7 @@ pub fn run(
         )?
     };
     let gathering = gathering.into_inner()?;
-    if admission.lock().1.is_undecided {
+    if ordered.lock().1.needs_survey {
         return Ok(Totals { is_undecided: true, ..Totals::default() });
     }
     gathering.finish(&more, shaping, take)

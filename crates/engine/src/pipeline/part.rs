@@ -8,7 +8,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::gather::{BatchRows, Due, Gathering};
-use super::repeats::{order_of, row_of_verdict, shared_rows};
+use super::repeats::{row_of_verdict, shared_rows};
 use super::work::ReadItem;
 use super::workers::{Ends, Output, ReorderBuffer, in_order};
 use super::{Delivery, More, Observer, Shaping, Totals, observed};
@@ -41,10 +41,8 @@ impl KeptItems {
     }
 
     pub(super) fn add_verdicts(&mut self, items: &[ReadItem<'_>], items_before: u64) {
-        let row = |(index, one): (usize, &ReadItem<'_>)| {
-            Some(row_of_verdict(order_of(items_before, index), one.verdict?))
-        };
-        self.verdicts = items.iter().enumerate().filter_map(row).collect();
+        let row = |one: &ReadItem<'_>| Some(row_of_verdict(one.order(items_before), one.verdict?));
+        self.verdicts = items.iter().filter_map(row).collect();
     }
 }
 

@@ -17,8 +17,9 @@ use std::sync::atomic::AtomicBool;
 
 use retort_model::{Document, Item, Messages, Run, RunStatus, Time};
 
-use super::gather::prepare;
+use super::choose::Choose;
 use super::look::{Looked, look_through};
+use super::stage::Stage;
 use super::work::ReadItem;
 use super::{Feed, More, Shaping};
 use crate::error::Error;
@@ -196,26 +197,25 @@ struct Rows {
 
 fn rows(looked: Looked<'_>, shaping: &Shaping<'_>) -> Rows {
     let Looked { mut items, items_before, .. } = looked;
-    prepare(&mut items, shaping, &mut |_| {});
-    let row = |(index, one): (usize, &ReadItem<'_>)| {
+    Choose::of(shaping).examine(&mut items, &mut |_, _| {});
+    let row = |one: &ReadItem<'_>| {
         let id = one.hash?.to_bytes();
-        Some(row_of(one, id, message_hasher(), order_of(items_before, index)))
+        Some(row_of(one, id, message_hasher(), one.order(items_before)))
     };
-    Rows { rows: items.iter().enumerate().filter_map(row).collect(), items_before }
+    Rows { rows: items.iter().filter_map(row).collect(), items_before }
 }
 
 /// The rows of the items of a batch that are meant, for [`moved_item`]: each behind a byte that says whether its source
 /// gave it its id.
 pub(super) fn shared_rows(items: &[ReadItem<'_>], items_before: u64) -> Vec<Vec<u8>> {
     let hasher = BuildHasherDefault::<SharedHasher>::new();
-    let is_meant = |(_, one): &(usize, &ReadItem<'_>)| one.hash.is_some();
-    let row = |(index, one): (usize, &ReadItem<'_>)| {
+    let row = |one: &ReadItem<'_>| {
         let id = with_id(one, SharedHasher::id);
-        let mut row = row_of(one, id, &hasher, order_of(items_before, index));
+        let mut row = row_of(one, id, &hasher, one.order(items_before));
         row.insert(0, u8::from(one.has_id));
         row
     };
-    items.iter().enumerate().filter(is_meant).map(row).collect()
+    items.iter().filter(|one| one.hash.is_some()).map(row).collect()
 }
 
 /// The row of an item of a part as [`decide`] takes it, behind so many items of the parts before.

@@ -15,11 +15,13 @@ use retort_model::{
 };
 
 use super::feed::is_between;
-use super::gather::{Admission, Gathering, Shaped, prepare};
+use super::gather::{Gathering, Shaped};
 use super::ids::ContentHash;
 use super::packed::{Edits, PackedBatch};
 use super::part::KeptItems;
-use super::repeats::Verdict;
+use super::repeats::{Verdict, order_of};
+use super::stage::Standing;
+use super::stages::{OrderedStages, Stages};
 use super::workers::{Output, ReorderBuffer, Sequencer};
 use super::{Delivery, Ends, Job, RefusedInput, Shaping, Source, Work};
 use crate::error::Error;
@@ -34,7 +36,8 @@ pub(super) const CELLS: [Warning; 3] =
 pub(super) struct Worker<'p> {
     pub(super) shaping: &'p Shaping<'p>,
     pub(super) ends: &'p Ends<'p>,
-    pub(super) admission: &'p Sequencer<Admission>,
+    pub(super) stages: &'p Stages<'p>,
+    pub(super) ordered: &'p Sequencer<OrderedStages>,
     pub(super) gathering: &'p ReorderBuffer<Option<Shaped>, Gathering>,
     /// The selection, with the deleted conversations that it does not ask for.
     pub(super) widened: Option<ConversationFilter>,
@@ -46,8 +49,10 @@ pub(super) struct Worker<'p> {
 pub struct ReadItem<'b> {
     /// The item.
     pub item: Item<'b>,
-    /// Its place in the batch, from 1.
+    /// Its place in the batch, from 1. Several items of one text have the same.
     pub(super) place: u64,
+    /// Its place among all items of the batch, from 0.
+    pub(super) index: usize,
     /// Where it is in its batch and its input.
     pub span: Span,
     /// Whether the source gave it its id.
@@ -56,20 +61,18 @@ pub struct ReadItem<'b> {
     pub(super) content: Option<ContentHash>,
     /// Of its id, where it is asked whether that came before.
     pub(super) hash: Option<IdHash>,
-    pub(super) admitted: Admitted,
+    pub(super) standing: Standing,
     /// What was decided on it, if its id is repeated.
     pub(super) verdict: Option<Verdict>,
     /// Whether its id was changed, as other items have it.
     pub(super) is_kept_apart: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Admitted {
-    Waiting,
-    NotSelected,
-    SameState,
-    EarlierState,
-    Taken,
+impl ReadItem<'_> {
+    /// Its place in the order of all items, in a batch behind so many.
+    pub(super) fn order(&self, items_before: u64) -> u64 {
+        order_of(items_before, self.index)
+    }
 }
 
 /// What came of one batch.
@@ -117,48 +120,42 @@ impl Worker<'_> {
         let from = self.shaping.from;
         let mut read = read(&batch, packed.as_ref(), from, items_before, &source, &mut done);
         let items = done.account.read;
-        if packed.is_none() {
-            prepare(&mut read, self.shaping, &mut |one| {
-                let id = one.item.id().decoded();
-                let at =
-                    Located { kind: one.item.kind(), id: &id, source: &source, span: &one.span };
-                done.warn(Warning::Undated, at);
-            });
-        }
+        let are_chosen = packed.is_some();
+        self.stages.examine(&mut read, are_chosen, &mut |one, warning| {
+            let id = one.item.id().decoded();
+            let at = Located { kind: one.item.kind(), id: &id, source: &source, span: &one.span };
+            done.warn(warning, at);
+        });
         let keeps = self.shaping.keeps_batches;
         let mut kept = keeps.then(|| KeptItems::of(&read, items_before));
-        let admitted = self.admission.pass(sequence, self.ends, |admission| {
+        let passed = self.ordered.pass(sequence, self.ends, |stages| {
             point("admit");
-            match packed {
-                // Packed items are chosen already.
-                Some(_) => Ok(false),
-                None => admission.admit(&mut read, items_before, self.shaping),
-            }
+            stages.pass(&mut read, items_before, are_chosen)
         });
-        let finished = match admitted {
-            Some(Ok(finished)) => finished,
+        let is_wanted = match passed {
+            Some(Ok(is_wanted)) => is_wanted,
             Some(Err(source)) => {
-                self.ends.fail(Error::Failed { what: "the set of seen ids", source });
+                self.ends.fail(Error::Failed { what: "the decisions on items in order", source });
                 return false;
             }
             None => return false,
         };
-        if !finished {
+        if is_wanted {
             self.shape(&read, &source, items_before, &mut *rows, &mut done);
         }
         if let Some(kept) = &mut kept {
             kept.add_verdicts(&read, items_before);
         }
         drop(read);
-        if packed.is_none() {
+        if !are_chosen {
             done.without_records.clear();
         }
         let _ = self.spent.try_send(batch);
-        if finished || (self.shaping.selection.limit.is_some() && self.admission.lock().1.finished)
+        if !is_wanted || (self.shaping.selection.limit.is_some() && self.ordered.lock().1.finished)
         {
             self.ends.set_enough();
         }
-        let shaped = (!finished).then_some(Shaped { done, rows, source, items, kept });
+        let shaped = is_wanted.then_some(Shaped { done, rows, source, items, kept });
         let mut due = Vec::new();
         let goes_on = self.gathering.bring(sequence, shaped, self.ends, |gathering, shaped| {
             due.extend(shaped.and_then(|shaped| gathering.add(shaped, self.shaping)));
@@ -176,15 +173,15 @@ impl Worker<'_> {
     ) {
         point("shape");
         for one in read {
-            if one.admitted == Admitted::NotSelected {
+            if one.standing == Standing::NotSelected {
                 done.account.deleted += u64::from(self.is_left_out_as_deleted(&one.item));
                 continue;
             }
             let (kind, id) = (one.item.kind(), one.item.id().decoded());
             done.account.select_one(kind);
             let at = Located { kind, id: &id, source, span: &one.span };
-            if let Some(why) = why_not(one) {
-                done.leave_out(at, None, &why);
+            if let Standing::LeftOut(why) = &one.standing {
+                done.leave_out(at, None, why);
                 done.account.leave_out_one(kind, why.reason, &id);
                 continue;
             }
@@ -220,22 +217,6 @@ impl Worker<'_> {
         conversation.status == Status::Deleted
             && !self.shaping.selection.matches(conversation)
             && self.widened.as_ref().is_some_and(|widened| widened.matches(conversation))
-    }
-}
-
-/// Why an item whose id is repeated is left out, if it is.
-fn why_not(one: &ReadItem<'_>) -> Option<LeftOut> {
-    let kind = one.item.kind();
-    match one.admitted {
-        Admitted::SameState => Some(LeftOut::new(
-            Reason::RepeatedId,
-            format!("another {kind} with this id has the same messages, and is written"),
-        )),
-        Admitted::EarlierState => Some(LeftOut::new(
-            Reason::EarlierState,
-            format!("another {kind} with this id continues it, and is written"),
-        )),
-        Admitted::Waiting | Admitted::NotSelected | Admitted::Taken => None,
     }
 }
 
@@ -318,14 +299,16 @@ fn parse_packed<'b>(
             Ok(item) => {
                 done.account.read_one(kind);
                 done.warn_not_understood(&item, source, span);
+                let place = span.index - items_before;
                 read.push(ReadItem {
                     item,
-                    place: span.index - items_before,
+                    place,
+                    index: usize::try_from(place).unwrap_or(usize::MAX),
                     span: *span,
                     has_id: true,
                     content: None,
                     hash: None,
-                    admitted: Admitted::Taken,
+                    standing: Standing::Open,
                     verdict: None,
                     is_kept_apart: false,
                 });
@@ -451,11 +434,12 @@ impl Pieces<'_> {
         read.push(ReadItem {
             item,
             place: self.place,
+            index: read.len(),
             span: *span,
             has_id,
             content: None,
             hash: None,
-            admitted: Admitted::Waiting,
+            standing: Standing::Open,
             verdict: None,
             is_kept_apart: false,
         });
