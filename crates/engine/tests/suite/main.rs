@@ -1,0 +1,9 @@
+//! The engine's verbs, asked as the command line and the service ask them: no database, no process.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+mod convert;
+mod merge;
+mod preview;
+mod verify;
