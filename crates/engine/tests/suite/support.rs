@@ -8,7 +8,7 @@ use retort_engine::pipeline::Nobody;
 use retort_engine::{
     ByKind, ConvertPlan, Error, ExportOptions, Input, Package, ReadOptions, Report, convert,
 };
-use retort_model::Selection;
+use retort_model::ConversationFilter;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -34,7 +34,7 @@ impl Bench {
         ConvertPlan {
             inputs,
             from: None,
-            selection: Selection::default(),
+            selection: ConversationFilter::default(),
             namespace: None,
             dataset: options.unwrap().resolve("data".parse().unwrap(), None).unwrap(),
             by_kind: ByKind::default(),

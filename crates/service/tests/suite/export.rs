@@ -1,0 +1,98 @@
+//! Jobs that make datasets.
+
+use std::sync::atomic::AtomicBool;
+
+use retort_model::{ConversationFilter, JobKind, JobState};
+use retort_service::{Edit, Error, Nobody, Wanted};
+
+use crate::support::{Office, chat, named};
+
+#[test]
+fn an_export_is_queued_made_verified_and_downloaded() {
+    let office = Office::new();
+    let caller = office.local();
+    office.import(&[chat("a"), chat("b")], None);
+    let job = office.submit(&caller, "first", ConversationFilter::default()).unwrap();
+    assert_eq!(office.service.job(&caller, job).unwrap().state, JobState::Queued);
+    assert!(office.work().unwrap().is_some());
+    assert!(office.work().unwrap().is_none(), "there is one job");
+
+    assert_eq!(office.service.job(&caller, job).unwrap().state, JobState::Completed);
+    let dataset = office.service.dataset(&caller, "first").unwrap();
+    let verified = office.service.verify_dataset(&dataset).unwrap();
+    assert!(verified.differences.is_empty(), "{:?}", verified.differences);
+    assert_eq!(verified.records, 2);
+    let (_, archive) = office.service.download(&caller, "first").unwrap();
+    let mut bytes = Vec::new();
+    archive.write(0..archive.bytes(), &mut bytes).unwrap();
+    assert_eq!(bytes.len() as u64, archive.bytes(), "the length is known before");
+}
+
+#[test]
+fn a_selection_is_frozen_when_the_export_is_asked_for() {
+    let office = Office::new();
+    let caller = office.local();
+    office.import(&[chat("a"), chat("b")], None);
+    office.submit(&caller, "d", ConversationFilter::default()).unwrap();
+    office.import(&[chat("c")], None);
+    office.work().unwrap();
+    let dataset = office.service.dataset(&caller, "d").unwrap();
+    assert_eq!(office.service.verify_dataset(&dataset).unwrap().records, 2);
+}
+
+#[test]
+fn deleted_conversations_are_left_out_until_they_are_restored() {
+    let office = Office::new();
+    let caller = office.local();
+    office.import(&[chat("a"), chat("b")], None);
+    assert_eq!(office.service.edit(&caller, &named(&["a"]), &Edit::Delete).unwrap(), 1);
+    let without = office.export(&caller, "without", ConversationFilter::default());
+    assert_eq!(office.service.verify_dataset(&without).unwrap().records, 1);
+
+    assert_eq!(office.service.edit(&caller, &named(&["a"]), &Edit::Restore).unwrap(), 1);
+    let with = office.export(&caller, "with", ConversationFilter::default());
+    assert_eq!(office.service.verify_dataset(&with).unwrap().records, 2);
+}
+
+#[test]
+fn a_name_in_use_is_refused_and_an_empty_selection_too() {
+    let office = Office::new();
+    let caller = office.local();
+    office.import(&[chat("a")], None);
+    office.export(&caller, "taken", ConversationFilter::default());
+    let again = office.submit(&caller, "taken", ConversationFilter::default());
+    assert!(matches!(again, Err(Error::NameTaken { .. })), "{again:?}");
+    let nothing = office.submit(&caller, "none", named(&["z"]));
+    assert!(nothing.is_err(), "{nothing:?}");
+    assert!(!office.service.has_open_jobs().unwrap());
+}
+
+#[test]
+fn a_cancelled_job_makes_no_dataset_and_can_be_tried_again() {
+    let office = Office::new();
+    let caller = office.local();
+    office.import(&[chat("a")], None);
+    let job = office.submit(&caller, "d", ConversationFilter::default()).unwrap();
+    let cancelled = office.service.cancel(&caller, job, JobKind::Export).unwrap();
+    assert_eq!(cancelled.state, JobState::Cancelled);
+    assert!(office.work().unwrap().is_none());
+    assert!(office.service.dataset(&caller, "d").is_err());
+
+    office.service.retry(&caller, job, JobKind::Export).unwrap();
+    office.work().unwrap();
+    assert!(office.service.dataset(&caller, "d").is_ok());
+}
+
+#[test]
+fn a_worker_that_is_stopped_gives_its_job_back() {
+    let office = Office::new();
+    let caller = office.local();
+    office.import(&[chat("a")], None);
+    let job = office.submit(&caller, "d", ConversationFilter::default()).unwrap();
+    let stopped =
+        office.service.work_one(Wanted::Any, &Nobody, &AtomicBool::new(true)).unwrap().unwrap();
+    assert!(stopped.1.is_err());
+    assert_eq!(office.service.job(&caller, job).unwrap().state, JobState::Queued);
+    office.work().unwrap();
+    assert_eq!(office.service.job(&caller, job).unwrap().state, JobState::Completed);
+}

@@ -1,0 +1,10 @@
+//! What people ask of the service, asked without HTTP or a process, on a store of its own.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+mod access;
+mod export;
+mod import;
+mod removal;
+mod shares;
