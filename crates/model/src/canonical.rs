@@ -17,8 +17,12 @@ pub use document::{read_document, read_document_from, write_document};
 pub(crate) use run::write_node;
 pub use run::{read_run, read_run_from, write_run};
 
-/// The version that is written.
-pub const VERSION: u32 = 1;
+/// The latest version that is read. A line is written in the oldest version that has all it holds, so that earlier
+/// releases read what they can: `1`, or `2` for a run of an application or with costs.
+pub const VERSION: u32 = 2;
+
+/// The version that nearly all lines are written in.
+const FIRST_VERSION: u32 = 1;
 
 /// Why a text is no canonical conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +72,7 @@ impl CanonicalError {
 /// Appends the conversation as one line, without the line's end.
 pub fn write(conversation: &Conversation<'_>, out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
-    object.raw("retort", &VERSION.to_string());
+    object.raw("retort", &FIRST_VERSION.to_string());
     object.text("id", &conversation.id);
     object.text("source", &conversation.source);
     object.optional("project", conversation.project.as_ref());

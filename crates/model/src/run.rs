@@ -1,4 +1,4 @@
-//! Runs: executions of a copilot or of a webhook recipe.
+//! Runs: executions of a copilot, of a webhook recipe or of a traced application.
 
 use crate::conversation::Usage;
 use crate::fields::Fields;
@@ -7,7 +7,7 @@ use crate::named;
 use crate::time::Time;
 use retort_json::{RawJson, Text};
 
-/// One execution of a copilot or a webhook recipe.
+/// One execution of a copilot, a webhook recipe or a traced application.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run<'a> {
     /// The source's own id of the run.
@@ -18,7 +18,7 @@ pub struct Run<'a> {
     pub owner: Option<Text<'a>>,
     /// What ran.
     pub source: RunSource,
-    /// Id of the copilot or recipe.
+    /// Id of the copilot, recipe or application.
     pub source_id: Text<'a>,
     /// Its name.
     pub source_name: Option<Text<'a>>,
@@ -64,6 +64,8 @@ pub enum RunSource {
     Copilot,
     /// A recipe, which a webhook calls.
     Recipe,
+    /// An application of any other kind, known by its traces.
+    Application,
 }
 
 /// How a run, or a node of it, ended.
@@ -128,6 +130,8 @@ pub struct NodeRun<'a> {
     pub finished_at: Option<Time>,
     /// Tokens used.
     pub usage: Usage,
+    /// What it cost in US dollars; finite.
+    pub cost_usd: Option<f64>,
     /// What the source said beyond that.
     pub metadata: Fields<'a>,
 }
@@ -164,7 +168,13 @@ pub enum Purpose {
     FineTuning,
 }
 
-named!(RunSource, "source of runs", Copilot = "copilot", Recipe = "recipe");
+named!(
+    RunSource,
+    "source of runs",
+    Copilot = "copilot",
+    Recipe = "recipe",
+    Application = "application"
+);
 named!(
     RunStatus,
     "status of a run",

@@ -275,6 +275,7 @@ fn put_node<'a>(node: &mut NodeRun<'a>, came: NodeRun<'a>, counts: Counts) {
     put(&mut node.finished_at, came.finished_at, counts);
     put(&mut node.usage.input_tokens, came.usage.input_tokens, counts);
     put(&mut node.usage.output_tokens, came.usage.output_tokens, counts);
+    put(&mut node.cost_usd, came.cost_usd, counts);
     put_fields(&mut node.metadata, came.metadata, counts);
     put_feedback(&mut node.feedback, came.feedback);
     put(&mut node.ground_truth, came.ground_truth, Counts::WhatCame);

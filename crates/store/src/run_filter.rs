@@ -33,6 +33,7 @@ pub(crate) fn number_of_source(source: RunSource) -> i64 {
     match source {
         RunSource::Copilot => 0,
         RunSource::Recipe => 1,
+        RunSource::Application => 2,
     }
 }
 

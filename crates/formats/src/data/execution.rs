@@ -129,6 +129,14 @@ pub(super) fn put_int(number: Option<i64>, out: &mut dyn Sink) {
     }
 }
 
+/// A number with digits behind the point, as JSON, that may be absent.
+pub(super) fn put_number(number: Option<f64>, out: &mut dyn Sink) {
+    match number.filter(|number| number.is_finite()) {
+        Some(number) => out.json(&number.to_string()),
+        None => out.absent(),
+    }
+}
+
 /// A moment that may be absent.
 pub(super) fn put_time(time: Option<Time>, out: &mut dyn Sink) {
     match time {

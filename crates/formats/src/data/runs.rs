@@ -3,7 +3,7 @@
 use retort_json::RawJson;
 use retort_model::{Feedback, Fields, FileReference, Item, ItemKind, NodeRun, Run};
 
-use super::execution::{put_int, put_json, put_text, put_time, tokens};
+use super::execution::{put_int, put_json, put_number, put_text, put_time, tokens};
 use super::format::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 use super::schema::{Field, Schema, Sink, Type};
 
@@ -41,6 +41,7 @@ const NODE: Type = Type::Struct(&[
     Field::optional("finished_at", Type::Text),
     Field::optional("input_tokens", Type::Int),
     Field::optional("output_tokens", Type::Int),
+    Field::optional("cost_usd", Type::Json),
     Field::optional("metadata", Type::Json),
 ]);
 
@@ -166,6 +167,7 @@ fn put_node(node: &NodeRun<'_>, out: &mut dyn Sink) {
     put_time(node.finished_at, out);
     put_int(tokens(node.usage.input_tokens), out);
     put_int(tokens(node.usage.output_tokens), out);
+    put_number(node.cost_usd, out);
     put_fields(&node.metadata, out);
     out.close_struct();
 }

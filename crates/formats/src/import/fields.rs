@@ -404,6 +404,12 @@ pub(super) fn count(raw: &RawJson<'_>) -> Option<u64> {
     raw.as_str().parse().ok().or_else(|| raw.as_text()?.parse().ok())
 }
 
+/// A finite number, or one in a text.
+pub(super) fn number(raw: &RawJson<'_>) -> Option<f64> {
+    let parsed = raw.as_str().parse().ok().or_else(|| raw.as_text()?.trim().parse().ok());
+    parsed.filter(|number: &f64| number.is_finite())
+}
+
 /// Any value.
 pub(super) fn json<'a>(raw: &RawJson<'a>) -> Option<RawJson<'a>> {
     Some(raw.clone())

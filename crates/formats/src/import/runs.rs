@@ -1,4 +1,4 @@
-//! Runs: executions of copilots and webhook recipes, with the nodes that they passed. No system documents the shape of
+//! Runs: executions of copilots, webhook recipes and applications, with the nodes that they passed. No system documents the shape of
 //! its history, so this is Retort's own (the data format `runs` writes it), read tolerantly: under the names that such
 //! systems' interfaces use, with nodes as a list, by name or inside one another, and from trace documents
 //! `{data: [{process, details: {prompt: {input, output}}}]}`.
@@ -217,6 +217,7 @@ fn source<'a>(map: &mut FieldMap<'a>, run: &mut Run<'a>) {
     let said = map.take(&["source", "source_type"], |raw| match &*plain(&raw.as_text()?) {
         "copilot" | "chat" => Some(RunSource::Copilot),
         "recipe" | "webhook" | "webhookrecipe" => Some(RunSource::Recipe),
+        "application" => Some(RunSource::Application),
         _ => None,
     });
     let is_recipe = map.has(&RECIPE_ID) && !map.has(&COPILOT_ID);
@@ -224,6 +225,7 @@ fn source<'a>(map: &mut FieldMap<'a>, run: &mut Run<'a>) {
     let own: &[&str] = match run.source {
         RunSource::Copilot => &["source_id", "copilot_id", "copilotId"],
         RunSource::Recipe => &["source_id", "recipe_id", "recipeId"],
+        RunSource::Application => &["source_id"],
     };
     run.source_id = map.take_id(own).unwrap_or_default();
 }
@@ -567,6 +569,7 @@ fn node<'a>(mut map: FieldMap<'a>, name: Option<Text<'a>>, notes: &mut Notes) ->
     node.ground_truth = map.take(&GROUND_TRUTH, words);
     (node.started_at, node.finished_at) = times(&mut map);
     node.usage = usage(&mut map, notes);
+    node.cost_usd = map.take(&["cost_usd", "costUsd", "total_cost", "totalCost"], fields::number);
     node.status = status(&mut map, &STATUS).unwrap_or(match node.error {
         Some(_) => RunStatus::Failure,
         None => RunStatus::Success,

@@ -273,6 +273,7 @@ fn any_run(u: &mut Unstructured<'_>) -> arbitrary::Result<Run<'static>> {
                 input_tokens: u.arbitrary::<Option<u32>>()?.map(u64::from),
                 output_tokens: None,
             },
+            cost_usd: u.arbitrary::<Option<u16>>()?.map(|cost| f64::from(cost) / 64.0),
             metadata: any_fields(u)?,
         });
     }

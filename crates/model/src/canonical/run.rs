@@ -1,16 +1,17 @@
 //! The canonical line of a run.
 
 use super::{
-    CanonicalError, Object, VERSION, count, each_key, fields, list, named, optional_text, position,
-    read_feedback, read_not_understood, time, write_feedback, write_list, write_not_understood,
+    CanonicalError, FIRST_VERSION, Object, count, each_key, fields, list, named, optional_text,
+    position, read_feedback, read_not_understood, time, write_feedback, write_list,
+    write_not_understood,
 };
-use crate::run::{FileReference, NodeRun, Run};
+use crate::run::{FileReference, NodeRun, Run, RunSource};
 use retort_json::Parser;
 
 /// Appends the run as one line, without the line's end.
 pub fn write_run(run: &Run<'_>, out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
-    object.raw("retort_run", &VERSION.to_string());
+    object.raw("retort_run", &version_of(run).to_string());
     object.text("request_id", &run.request_id);
     object.optional("project", run.project.as_ref());
     object.optional("owner", run.owner.as_ref());
@@ -42,6 +43,13 @@ pub fn write_run(run: &Run<'_>, out: &mut Vec<u8>) {
     object.list("not_understood", &run.not_understood, write_not_understood);
     object.fields("metadata", &run.metadata);
     object.end();
+}
+
+/// The oldest version that has all that the run holds.
+fn version_of(run: &Run<'_>) -> u32 {
+    let is_later = run.source == RunSource::Application
+        || run.nodes.iter().any(|node| node.cost_usd.is_some());
+    if is_later { 2 } else { FIRST_VERSION }
 }
 
 fn write_file(file: &FileReference<'_>, out: &mut Vec<u8>) {
@@ -76,6 +84,9 @@ pub(crate) fn write_node(node: &NodeRun<'_>, out: &mut Vec<u8>) {
     object.time("finished_at", node.finished_at);
     object.number("input_tokens", node.usage.input_tokens);
     object.number("output_tokens", node.usage.output_tokens);
+    if let Some(cost) = node.cost_usd.filter(|cost| cost.is_finite()) {
+        object.raw("cost_usd", &cost.to_string());
+    }
     object.fields("metadata", &node.metadata);
     object.end();
 }
@@ -172,6 +183,11 @@ fn read_node<'a>(parser: &mut Parser<'a>) -> Result<NodeRun<'a>, CanonicalError>
             "finished_at" => node.finished_at = time(parser, "finished_at")?,
             "input_tokens" => node.usage.input_tokens = count(parser, "input_tokens")?,
             "output_tokens" => node.usage.output_tokens = count(parser, "output_tokens")?,
+            "cost_usd" => {
+                let at = parser.at();
+                let cost = parser.number()?.parse().ok().filter(|cost: &f64| cost.is_finite());
+                node.cost_usd = Some(cost.ok_or(CanonicalError::Field("cost_usd", at))?);
+            }
             "metadata" => node.metadata = fields(parser)?,
             _ => node.metadata.put(key.to_owned().into(), parser.raw()?),
         }
@@ -185,7 +201,7 @@ mod tests {
     use super::*;
     use crate::conversation::Usage;
     use crate::message::{Feedback, NotUnderstood};
-    use crate::run::{NodeKind, RunSource, RunStatus};
+    use crate::run::{NodeKind, RunStatus};
     use crate::time::Time;
     use retort_json::{RawJson, Text};
 
@@ -215,6 +231,7 @@ mod tests {
             started_at: Time::parse("2026-01-02T03:04:05.123456Z").ok(),
             finished_at: Time::parse("2026-01-02T03:04:06Z").ok(),
             usage: Usage { input_tokens: Some(3), output_tokens: Some(0) },
+            cost_usd: Some(0.000_012_5),
             metadata: [("k".into(), raw("[]"))].into_iter().collect(),
         };
         Run {
@@ -258,6 +275,18 @@ mod tests {
             assert!(!line.contains('\n'));
             assert_eq!(read_run(&line).unwrap(), run, "{line}");
         }
+    }
+
+    #[test]
+    fn a_line_is_in_the_oldest_version_that_has_all_it_holds() {
+        let version = |run: &Run<'_>| {
+            let mut line = Vec::new();
+            write_run(run, &mut line);
+            String::from_utf8(line).unwrap().split([':', ',']).nth(1).unwrap().to_owned()
+        };
+        let application = Run { source: RunSource::Application, ..Run::default() };
+        assert_eq!(version(&Run::default()), "1");
+        assert_eq!([version(&application), version(&whole())], ["2", "2"]);
     }
 
     #[test]
