@@ -82,7 +82,7 @@ pub struct SelectionArgs {
     limit: Option<u64>,
 }
 
-/// Of which copilot or recipe.
+/// Of which copilot, recipe or application.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
 pub struct Narrowing {
@@ -93,6 +93,10 @@ pub struct Narrowing {
     /// Only runs of this webhook recipe.
     #[arg(long, value_name = "ID")]
     recipe: Option<String>,
+
+    /// Only runs of this traced application.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["copilot", "recipe"])]
+    application: Option<String>,
 }
 
 /// What else is asked of runs.
@@ -265,12 +269,14 @@ impl TryFrom<SelectionArgs> for ConversationFilter {
 
 impl From<Narrowing> for RunFilter {
     fn from(of: Narrowing) -> Self {
-        let source = match (&of.copilot, &of.recipe) {
-            (Some(_), _) => Some(RunSource::Copilot),
-            (None, Some(_)) => Some(RunSource::Recipe),
-            (None, None) => None,
-        };
-        Self { source, flow: of.copilot.or(of.recipe), ..Self::default() }
+        let named = [
+            (RunSource::Copilot, of.copilot),
+            (RunSource::Recipe, of.recipe),
+            (RunSource::Application, of.application),
+        ];
+        let found = named.into_iter().find_map(|(source, id)| Some((source, id?)));
+        let (source, flow) = found.unzip();
+        Self { source, flow, ..Self::default() }
     }
 }
 

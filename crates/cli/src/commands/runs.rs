@@ -389,7 +389,9 @@ fn print_node(node: &NodeRun<'_>, depth: usize, out: &mut impl Write) -> io::Res
             count(output.unwrap_or(0))
         )),
     };
-    let head = [Some(node.kind.to_string()), Some(node.status.to_string()), model, took, tokens];
+    let cost = node.cost_usd.map(|cost| format!("${cost}"));
+    let head =
+        [Some(node.kind.to_string()), Some(node.status.to_string()), model, took, tokens, cost];
     let head: Vec<_> = head.into_iter().flatten().collect();
     writeln!(out, "\n{indent}{}  ({})", name(&node.node.decoded()), head.join(" · "))?;
     let prompt = node.prompt.as_ref().map(|text| text.decoded());

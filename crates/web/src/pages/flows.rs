@@ -1,4 +1,4 @@
-//! Copilots and recipes: listed, each with the way to its history.
+//! Copilots, recipes and traced applications: listed, each with the way to its history.
 
 use askama::Template;
 use axum::extract::State;
@@ -18,10 +18,12 @@ use crate::app::App;
 pub(super) fn routes() -> Router<App> {
     let copilots = Router::new().route("/copilots", get(list)).layer(Extension(RunSource::Copilot));
     let recipes = Router::new().route("/recipes", get(list)).layer(Extension(RunSource::Recipe));
-    copilots.merge(recipes)
+    let applications =
+        Router::new().route("/applications", get(list)).layer(Extension(RunSource::Application));
+    copilots.merge(recipes).merge(applications)
 }
 
-/// The words of one of the two.
+/// The words of one of them.
 pub(super) struct Words {
     /// Where they are listed, and the screen in the navigation.
     pub(super) place: &'static str,
@@ -46,6 +48,12 @@ pub(super) fn words(source: RunSource) -> Words {
             one: "Recipe",
             several: "Recipes",
             history: "Webhook history",
+        },
+        RunSource::Application => Words {
+            place: "applications",
+            one: "Application",
+            several: "Applications",
+            history: "View traces",
         },
     }
 }

@@ -46,7 +46,11 @@ pub(super) fn routes() -> Router<App> {
         .route("/recipes/{id}", get(history))
         .route("/recipes/{id}/export", get(settings).post(proceed))
         .layer(Extension(RunSource::Recipe));
-    copilots.merge(recipes)
+    let applications = Router::new()
+        .route("/applications/{id}", get(history))
+        .route("/applications/{id}/export", get(settings).post(proceed))
+        .layer(Extension(RunSource::Application));
+    copilots.merge(recipes).merge(applications)
 }
 
 /// What stands in the fields of the filter.

@@ -330,6 +330,7 @@ fn next(frame: &Frame, report: &ImportReport) -> Vec<(&'static str, &'static str
         (conversations > 0, ("View conversations", "/export")),
         (report.runs > 0, ("View copilots", "/copilots")),
         (report.runs > 0, ("View recipes", "/recipes")),
+        (report.runs > 0, ("View applications", "/applications")),
         (report.documents > 0 && frame.is_admin, ("View documents", "/documents")),
     ]
     .into_iter()

@@ -137,6 +137,7 @@ fn ways(path: &str, is_signed_in: bool) -> Vec<(&'static str, String)> {
         (["/datasets", "/exports"], "Datasets", "/datasets"),
         (["/copilots", "/copilots"], "Copilots", "/copilots"),
         (["/recipes", "/recipes"], "Recipes", "/recipes"),
+        (["/applications", "/applications"], "Applications", "/applications"),
         (["/documents", "/documents"], "Documents", "/documents"),
         (["/analysis", "/analysis"], "Analysis", "/analysis"),
         (["/imports", "/import"], "Import", "/import"),

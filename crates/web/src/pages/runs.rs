@@ -28,7 +28,10 @@ pub(super) fn routes() -> Router<App> {
     let recipes = Router::new()
         .route("/recipes/{id}/runs/{run}", get(run))
         .layer(Extension(RunSource::Recipe));
-    copilots.merge(recipes)
+    let applications = Router::new()
+        .route("/applications/{id}/runs/{run}", get(run))
+        .layer(Extension(RunSource::Application));
+    copilots.merge(recipes).merge(applications)
 }
 
 /// How a state weighs.
@@ -212,6 +215,9 @@ fn node(node: &NodeRun<'_>, all: &[NodeRun<'_>]) -> Node {
             format!("{} tokens in, {} out", count(input.unwrap_or(0)), count(output.unwrap_or(0)))
         }
     };
+    let cost = node.cost_usd.map(|cost| format!("${cost}"));
+    let tokens: Vec<_> =
+        [tokens, cost.unwrap_or_default()].into_iter().filter(|one| !one.is_empty()).collect();
     let inside = node.parent.and_then(|parent| all.get(parent));
     Node {
         name: node.node.decoded().into_owned(),
@@ -220,7 +226,7 @@ fn node(node: &NodeRun<'_>, all: &[NodeRun<'_>]) -> Node {
         class: status_class(node.status),
         model: shown(node.model.as_ref()),
         took: took(node.started_at, node.finished_at),
-        tokens,
+        tokens: tokens.join(" · "),
         inside: inside.map(|above| above.node.decoded().into_owned()).unwrap_or_default(),
         fields: named([
             ("Prompt", shown(node.prompt.as_ref())),

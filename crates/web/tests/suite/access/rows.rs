@@ -445,6 +445,25 @@ pub const ROWS: &[Row] = &[
             ("id", &stage.recipe_run()),
         ])
     }),
+    row("GET /applications", |_| page("/applications")),
+    row("GET /applications/{id}", |stage| {
+        stage.application_run();
+        page("/applications/shop")
+    }),
+    row("GET /applications/{id}/runs/{run}", |stage| {
+        page(format!("/applications/shop/runs/{}", stage.application_run()))
+    }),
+    row("GET /applications/{id}/export", |stage| {
+        stage.application_run();
+        page("/applications/shop/export")
+    }),
+    row("POST /applications/{id}/export", |stage| {
+        page("/applications/shop/export").form(&[
+            ("csrf", "CSRF"),
+            ("dataset_name", &stage.name("set")),
+            ("id", &stage.application_run()),
+        ])
+    }),
     row("GET /analysis", |_| page("/analysis")),
     row("POST /analysis/download", |_| {
         page("/analysis/download").form(&[("csrf", "CSRF"), ("file_format", "jsonl")])
@@ -690,11 +709,22 @@ impl Stage {
         self.run_of("recipe_id", "hook")
     }
 
+    /// The same of a traced application.
+    fn application_run(&self) -> String {
+        self.run_with(&[("source", "application"), ("source_id", "shop")])
+    }
+
     fn run_of(&self, source: &str, flow: &str) -> String {
+        self.run_with(&[(source, flow)])
+    }
+
+    fn run_with(&self, fields: &[(&str, &str)]) -> String {
         let id = self.name("run");
         let mut run = ran(&id);
         run.as_object_mut().unwrap().remove("copilot_id");
-        run[source] = flow.into();
+        for (name, value) in fields {
+            run[*name] = (*value).into();
+        }
         let request = IntakeRequest::default();
         let report = self.service.take_in(&self.ann, &request, run.to_string().into_bytes());
         assert_eq!(report.unwrap().new, 1);
