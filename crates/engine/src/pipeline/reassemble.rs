@@ -14,6 +14,7 @@ mod rows;
 mod scattered;
 mod waiting;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use self::scattered::Scattered;
 use self::waiting::Waiting;
 use super::Source;
 use super::spill::{Batches, SendBatch};
+use crate::seen::{IdHash, SeenIds};
 
 /// A hash of a format and of what the fragments of one item have in common.
 type Key = [u8; 16];
@@ -50,6 +52,8 @@ pub(super) struct Reassembly {
     rows: Rows,
     waiting: Waiting,
     scattered: Scattered,
+    /// What fragments are known by that came so far.
+    seen: SeenIds,
 }
 
 impl Reassembly {
@@ -59,6 +63,7 @@ impl Reassembly {
             rows: Rows::bounded(item_bytes),
             waiting: Waiting::default(),
             scattered: Scattered::bounded(item_bytes),
+            seen: SeenIds::new(),
         }
     }
 
@@ -99,13 +104,25 @@ impl Reassembly {
                 let key = key_of(format, &fragment.key);
                 let found = Found { source, span };
                 if format.spread() == Spread::Anywhere {
-                    self.scattered.put(key, found, fragment.order, fragment.text.as_bytes())?;
+                    let text = self.told_once(fragment.text, format)?;
+                    self.scattered.put(key, found, fragment.order, text.as_bytes())?;
                 } else {
                     self.waiting.put(key, found, &fragment, &mut self.scattered, &mut whole)?;
                 }
             }
         }
         Ok(whole)
+    }
+
+    /// The text of a fragment, marked where it came before.
+    fn told_once<'t>(
+        &mut self,
+        text: Cow<'t, str>,
+        format: &dyn ImportFormat,
+    ) -> io::Result<Cow<'t, str>> {
+        let Some(identity) = format.identity(&text) else { return Ok(text) };
+        let is_first = self.seen.add(IdHash::of(&[format.name(), &identity]))?;
+        Ok(if is_first { text } else { format.repeated(&text).into() })
     }
 
     /// Sends what is left when all has been read. `unwanted` is told of what a side file says of an item that is not

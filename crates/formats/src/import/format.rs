@@ -80,6 +80,18 @@ pub trait ImportFormat: Sync {
         let _ = (text, entry, into);
     }
 
+    /// What a fragment is known by in every item that holds it, where items repeat what others hold. A fragment that came
+    /// before is read as [`Self::repeated`] says.
+    fn identity(&self, fragment: &str) -> Option<String> {
+        let _ = fragment;
+        None
+    }
+
+    /// A fragment that was read before, as part of another item or of the same one, with a mark that says so.
+    fn repeated(&self, fragment: &str) -> String {
+        fragment.to_owned()
+    }
+
     /// What its archives and folders hold beside the items.
     fn side_files(&self) -> Option<&'static SideFiles> {
         None

@@ -4,8 +4,9 @@ use retort_formats::data::{
     Outcome, ShapeContext, ShapeOptions, ToolCache, by_name as data_format_named,
 };
 use retort_formats::file::{FileOptions, by_name as file_format_named};
-use retort_formats::import::{Notes, Sniff, recognise};
-use retort_model::{Check, Conversation, Item, Reason, Run};
+use retort_formats::import::split::{Batch, Splitter};
+use retort_formats::import::{Entry, Fragment, ImportFormat, Notes, Sniff, Spread, recognise};
+use retort_model::{Check, Conversation, Item, Message, Reason, Round, Run};
 use serde_json::{Value, json};
 
 pub struct Shaped {
@@ -164,4 +165,106 @@ pub fn agent_rounds(rounds: Value) -> Value {
 
 pub fn graph(rounds: Value) -> Value {
     json!({"_id": "g-1", "type": "graph", "tags": ["Agent graph"], "rounds": rounds})
+}
+
+/// What became of files.
+#[derive(Default)]
+pub struct Gathered {
+    pub conversations: Vec<Conversation<'static>>,
+    /// The format of each file.
+    pub formats: Vec<Option<&'static str>>,
+    pub refused: Vec<String>,
+}
+
+/// Reads files as the engine does: each is of the format of its first item that one knows, and fragments with one key
+/// are joined.
+pub fn read_files(files: &[(&str, &[u8])]) -> Gathered {
+    let mut gathered = Gathered::default();
+    let mut seen = std::collections::HashSet::new();
+    let mut texts: Vec<(&'static dyn ImportFormat, Option<String>, Vec<String>)> = Vec::new();
+    for (path, bytes) in files {
+        let entry = Entry { path };
+        let mut splitter = Splitter::new(*bytes);
+        let mut format = None;
+        while let Ok(Some(batch)) = splitter.next(Batch::default()) {
+            for span in &batch.items {
+                let Ok(text) = std::str::from_utf8(batch.item(span)) else {
+                    gathered.refused.push(format!("{path}: not UTF-8"));
+                    continue;
+                };
+                let sniff = Sniff::found(text, entry);
+                if format.is_none() && sniff.check().is_ok() {
+                    format = recognise(&sniff);
+                }
+                let Some(format) = format else {
+                    gathered.refused.push(format!("{path}: no format knows {text:.60}"));
+                    continue;
+                };
+                let mut fragments = Vec::new();
+                if format.spread() != Spread::No {
+                    format.fragments(text, entry, &mut fragments);
+                }
+                if fragments.is_empty() {
+                    texts.push((format, None, vec![text.to_owned()]));
+                }
+                for Fragment { key, text, .. } in fragments {
+                    let is_again = format.identity(&text).is_some_and(|id| !seen.insert(id));
+                    let text = if is_again { format.repeated(&text).into() } else { text };
+                    let key = Some(key);
+                    let same = texts
+                        .iter_mut()
+                        .find(|(one, other, _)| one.name() == format.name() && *other == key);
+                    match same {
+                        Some((.., texts)) => texts.push(text.into_owned()),
+                        None => texts.push((format, key, vec![text.into_owned()])),
+                    }
+                }
+            }
+        }
+        gathered.formats.push(format.map(ImportFormat::name));
+    }
+    for (format, key, texts) in texts {
+        let text = if key.is_some() { format!("[{}]", texts.join(",")) } else { texts.concat() };
+        match format.read_all(&text, &mut Notes::default()) {
+            Ok(items) => gathered.conversations.extend(
+                items
+                    .into_iter()
+                    .map(|item| item.into_conversation().expect("a conversation").into_owned()),
+            ),
+            Err(error) => gathered.refused.push(error.to_string()),
+        }
+    }
+    gathered
+}
+
+/// The messages of rounds in short: a line for each round.
+pub fn told(rounds: &[Round<'_>]) -> Vec<String> {
+    rounds
+        .iter()
+        .map(|round| round.messages.iter().map(told_message).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+fn told_message(message: &Message<'_>) -> String {
+    let mut told = format!("{}={}", message.role, message.words().decoded());
+    if let Some(text) = &message.reasoning {
+        told.push_str(&format!("<{}>", text.decoded()));
+    }
+    for part in message.attachments() {
+        told.push_str(&format!("+{}", part.kind));
+    }
+    for call in &message.tool_calls {
+        let texts = [&call.id, &call.name, &call.arguments].map(|text| text.decoded().into_owned());
+        told.push_str(&format!("!{}", texts.join(":")));
+    }
+    if let Some(id) = &message.tool_call_id {
+        told.push_str(&format!("({})", id.decoded()));
+    }
+    if let Some(error) = &message.error {
+        told.push_str(&format!("~{}", error.decoded()));
+    }
+    if message.train == Some(false) {
+        told.push('-');
+    }
+    told
 }

@@ -77,6 +77,15 @@ impl ImportFormat for Traces {
         }
     }
 
+    fn identity(&self, fragment: &str) -> Option<String> {
+        let span = Value::parse(fragment).ok()?;
+        span.get("uuid").and_then(Value::as_str).map(str::to_owned)
+    }
+
+    fn repeated(&self, fragment: &str) -> String {
+        fragment.replace("\"name\":\"", "\"name\":\"again ")
+    }
+
     fn parse<'a>(&self, item: &'a str, _notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         joined("trace", "name", item)
     }
@@ -176,6 +185,19 @@ fn two_lines_with_spans_of_two_traces_are_two_items() {
             "spans.jsonl#1 b: b0 b1"
         ]
     );
+}
+
+#[test]
+fn what_one_item_repeats_of_another_is_told() {
+    let span = |trace: &str, start: u32, id: &str| {
+        format!(
+            "{{\"spans\":[{{\"trace\":\"{trace}\",\"start\":{start},\"uuid\":\"{id}\",\"name\":\"{id}\"}}]}}\n"
+        )
+    };
+    let first = [span("a", 1, "x"), span("a", 2, "y")].concat();
+    let second = [span("b", 1, "x"), span("b", 2, "y"), span("b", 3, "z")].concat();
+    let found = items(&[("1.jsonl", &first), ("2.jsonl", &second)], &Traces);
+    assert_eq!(found, ["1.jsonl#1 a: x y", "2.jsonl#1 b: again x again y z"]);
 }
 
 #[test]
