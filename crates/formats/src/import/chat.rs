@@ -131,9 +131,30 @@ pub(super) fn message<'a>(
     Ok(messages)
 }
 
+/// Reads a message at hand, said by `role` where it does not tell.
+pub(super) fn message_of<'a>(
+    raw: &RawJson<'a>,
+    role: Option<&'static str>,
+    known: &[&str],
+    notes: &mut Notes,
+) -> Result<Vec<Message<'a>>, ItemError> {
+    let mut messages = Vec::new();
+    match raw.clone().into_cow() {
+        Cow::Borrowed(text) => {
+            let draft = Draft::read(&mut Parser::lenient(text), notes)?.said_by(role);
+            draft.finish(known, notes, |message| messages.push(message))?;
+        }
+        Cow::Owned(text) => {
+            let draft = Draft::read(&mut Parser::lenient(&text), notes)?.said_by(role);
+            draft.finish(known, notes, |message| messages.push(message.into_owned()))?;
+        }
+    }
+    Ok(messages)
+}
+
 /// Items of the Responses API are less than messages: reasoning, the calls and the text of one answer are one message.
 #[derive(Default)]
-struct Joining<'a>(Option<Message<'a>>);
+pub(super) struct Joining<'a>(Option<Message<'a>>);
 
 impl<'a> Joining<'a> {
     fn take(&mut self, message: Message<'a>, is_item: bool, take: &mut impl FnMut(Message<'a>)) {
@@ -145,10 +166,14 @@ impl<'a> Joining<'a> {
             // What is said goes before what is called; reasoning begins an answer.
             Some(open) if message.reasoning.is_none() && message.content.is_none() => {
                 open.tool_calls.extend(message.tool_calls);
+                keep_also(open, message.metadata);
             }
             Some(open) if open.content.is_none() && open.tool_calls.is_empty() => {
-                let reasoning = [open.reasoning.take(), message.reasoning.clone()];
+                let before = std::mem::take(open);
+                let reasoning = [before.reasoning, message.reasoning.clone()];
                 *open = Message { reasoning: joined(reasoning.into_iter().flatten()), ..message };
+                open.created_at = before.created_at.or(open.created_at);
+                keep_also(open, before.metadata);
             }
             _ => {
                 self.end(take);
@@ -157,9 +182,18 @@ impl<'a> Joining<'a> {
         }
     }
 
-    fn end(&mut self, take: &mut impl FnMut(Message<'a>)) {
+    pub(super) fn end(&mut self, take: &mut impl FnMut(Message<'a>)) {
         if let Some(message) = self.0.take() {
             take(message);
+        }
+    }
+}
+
+/// Keeps with a message what was said of another part of its answer.
+fn keep_also<'a>(message: &mut Message<'a>, others: Fields<'a>) {
+    for (key, raw) in others {
+        if message.metadata.get(&key.decoded()).is_none() {
+            message.metadata.put(key, raw);
         }
     }
 }
@@ -270,6 +304,15 @@ impl<'a> Draft<'a> {
             draft.message.tool_calls.push(call);
         }
         Ok(draft)
+    }
+
+    /// Gives it this role, if it does not say who speaks.
+    fn said_by(mut self, role: Option<&'static str>) -> Self {
+        let says = |kind: &Text<'_>| role_of(kind.as_written()).is_some();
+        if self.role.is_none() && !self.kind.as_ref().is_some_and(says) {
+            self.role = role.map(Text::from);
+        }
+        self
     }
 
     /// Whether it is an item of the Responses API.
@@ -803,7 +846,7 @@ impl<'a> Open<'a> {
 }
 
 /// Adds a value to the list under that name.
-fn keep_in_list<'a>(fields: &mut Fields<'a>, name: &'static str, raw: &RawJson<'a>) {
+pub(super) fn keep_in_list<'a>(fields: &mut Fields<'a>, name: &'static str, raw: &RawJson<'a>) {
     let before = fields.iter().find(|(key, _)| key == name).map(|(_, raw)| raw.as_str());
     let inside = before.and_then(|list| list.strip_prefix('[')?.strip_suffix(']'));
     let list = match inside {

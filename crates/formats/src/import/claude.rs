@@ -5,11 +5,10 @@
 //! with the results as messages between them. `text` says again what the blocks say, and counts where there are none.
 
 use retort_json::{Kind, Parser, RawJson, Text};
-use retort_model::{
-    Conversation, Feedback, Fields, Message, Part, PartKind, Role, Status, ToolCall,
-};
+use retort_model::{Conversation, Feedback, Message, Part, PartKind, Role, Status, ToolCall};
 
 use super::calls;
+use super::chat;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal, SideFiles};
 use super::openai;
@@ -318,7 +317,7 @@ fn block<'a>(
                     None => text,
                 });
                 if beside {
-                    keep_in_list(&mut message.metadata, "thinking", raw);
+                    chat::keep_in_list(&mut message.metadata, "thinking", raw);
                 }
             }
             None => notes.unplaced("thinking", raw),
@@ -350,7 +349,7 @@ fn block<'a>(
             spoken.result(message);
         }
         // How much room the model was told to have left.
-        "token_budget" => keep_in_list(&mut spoken.message().message.metadata, "blocks", raw),
+        "token_budget" => chat::keep_in_list(&mut spoken.message().message.metadata, "blocks", raw),
         _ => {
             let mut segments = Vec::new();
             let text = raw.as_str().to_owned();
@@ -377,12 +376,6 @@ const SHOWN: [&str; 8] = [
     "approval_options",
     "context",
 ];
-
-/// Adds a value to a list among fields.
-fn keep_in_list<'a>(fields: &mut Fields<'a>, name: &'static str, raw: &RawJson<'a>) {
-    let before = fields.take(name).and_then(|list| fields::list(&list)).unwrap_or_default();
-    fields.put(name.into(), RawJson::array(before.iter().chain([raw])));
-}
 
 /// What was sent along with a question: text that was taken out of files, and files.
 fn attached<'a>(map: &FieldMap<'a>) -> Vec<Part<'a>> {

@@ -9,6 +9,7 @@ mod chat;
 mod chatgpt;
 mod chunks;
 mod claude;
+mod claude_code;
 mod definitions;
 mod documents;
 mod fields;
@@ -25,6 +26,7 @@ mod requests;
 mod retort;
 mod roles;
 mod runs;
+mod session;
 mod sharegpt;
 mod side;
 mod sniff;
@@ -44,6 +46,7 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &retort::Retort,
     &chatgpt::ChatGpt,
     &claude::Claude,
+    &claude_code::ClaudeCode,
     &uiuc_chat::UiucChat,
     &documents::Documents,
     &chunks::Chunks,

@@ -11,6 +11,7 @@ mod support;
 
 mod chatgpt;
 mod claude;
+mod claude_code;
 mod documents;
 mod foreign_parquet;
 mod growth;
