@@ -96,6 +96,8 @@ pub enum Type {
     Word,
     /// Whole numbers, 64 bits.
     Int,
+    /// True or false.
+    Bool,
     /// Any JSON value: itself in JSON, its text elsewhere.
     Json,
     /// A JSON object: itself in JSON, its text elsewhere, which Parquet says is JSON: `datasets` then gives the object.
@@ -139,6 +141,7 @@ impl Type {
         match self {
             Self::Text | Self::Word => "text".into(),
             Self::Int => "int".into(),
+            Self::Bool => "bool".into(),
             Self::Json | Self::Object => "json".into(),
             Self::Vector32 => "list<float32>".into(),
             Self::Vector64 => "list<float64>".into(),
@@ -185,6 +188,11 @@ pub trait Sink {
     fn open_struct(&mut self);
     /// Ends it.
     fn close_struct(&mut self);
+
+    /// True or false.
+    fn bool(&mut self, is_true: bool) {
+        self.json(if is_true { "true" } else { "false" });
+    }
 
     /// A text that is at hand as such.
     fn str(&mut self, text: &str) {

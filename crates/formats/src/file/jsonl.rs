@@ -172,6 +172,7 @@ impl Places {
             Type::Text
             | Type::Word
             | Type::Int
+            | Type::Bool
             | Type::Json
             | Type::Object
             | Type::Vector32

@@ -88,6 +88,10 @@ fn kind_of(
             lengths.next();
             DataType::Int64
         }
+        Type::Bool => {
+            lengths.next();
+            DataType::Boolean
+        }
         Type::Vector32 | Type::Vector64 => {
             let number =
                 if matches!(kind, Type::Vector32) { DataType::Float32 } else { DataType::Float64 };

@@ -121,7 +121,7 @@ impl Texts {
 
 fn add_leaves(kind: &Type, levels: Levels, nested: bool, leaves: &mut Vec<Leaf>) {
     match kind {
-        Type::Text | Type::Word | Type::Json | Type::Object | Type::Int => {
+        Type::Text | Type::Word | Type::Json | Type::Object | Type::Int | Type::Bool => {
             // Texts in lists are what conversations are made of.
             let long = matches!(kind, Type::Text) && levels.repetition > 0;
             let bytes = Vec::with_capacity(if long { BATCH_BYTES } else { 0 });
@@ -149,6 +149,7 @@ fn leaf_count(kind: &Type) -> usize {
         | Type::Json
         | Type::Object
         | Type::Int
+        | Type::Bool
         | Type::Vector32
         | Type::Vector64 => 1,
         Type::List(item) => leaf_count(item),
@@ -296,6 +297,10 @@ impl Sink for Columns {
         self.size += 8;
     }
 
+    fn bool(&mut self, is_true: bool) {
+        self.int(is_true.into());
+    }
+
     fn json(&mut self, text: &str) {
         self.value(|bytes| bytes.extend_from_slice(text.as_bytes()));
     }
@@ -384,7 +389,7 @@ impl Sink for Columns {
 /// How many lists stand above the first leaf of a type.
 fn lists_in(kind: &Type) -> i16 {
     match kind {
-        Type::Text | Type::Word | Type::Json | Type::Object | Type::Int => 0,
+        Type::Text | Type::Word | Type::Json | Type::Object | Type::Int | Type::Bool => 0,
         Type::Vector32 | Type::Vector64 => 1,
         Type::List(item) => 1 + lists_in(item),
         Type::Struct(fields) => fields.first().map_or(0, |field| lists_in(&field.kind)),

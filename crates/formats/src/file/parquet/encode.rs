@@ -112,6 +112,11 @@ fn write_rows(
             let values = leaf.ints.get(skipped..skipped + count).unwrap_or_default();
             writer.write_batch(values, definitions, repetitions).map_err(broken)?;
         }
+        ColumnWriter::BoolColumnWriter(writer) => {
+            let values = leaf.ints.get(skipped..skipped + count).unwrap_or_default();
+            let values: Vec<bool> = values.iter().map(|&value| value != 0).collect();
+            writer.write_batch(&values, definitions, repetitions).map_err(broken)?;
+        }
         ColumnWriter::FloatColumnWriter(writer) => {
             let values = leaf.singles.get(skipped..skipped + count).unwrap_or_default();
             writer.write_batch(values, definitions, repetitions).map_err(broken)?;

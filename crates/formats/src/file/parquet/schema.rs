@@ -100,6 +100,9 @@ fn type_of(name: &str, kind: &Type, optional: bool) -> io::Result<TypePtr> {
         Type::Int => ParquetType::primitive_type_builder(name, PhysicalType::INT64)
             .with_repetition(repetition)
             .build(),
+        Type::Bool => ParquetType::primitive_type_builder(name, PhysicalType::BOOLEAN)
+            .with_repetition(repetition)
+            .build(),
         Type::List(item) => return list_of(name, type_of("element", item, false)?, repetition),
         Type::Vector32 | Type::Vector64 => {
             let physical = match kind {
