@@ -3,6 +3,7 @@
 //! [`split`] cuts a stream into texts, [`Sniff`] answers what the formats ask of one to know their own, and a format's
 //! reader turns it into [`Items`]. A bad item is refused with its position and passed over.
 
+mod alpaca;
 mod answers;
 mod calls;
 mod chat;
@@ -53,6 +54,7 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &mcp_agent_graph::McpAgentGraph,
     &sharegpt::ShareGpt,
     &prompt_completion::PromptCompletion,
+    &alpaca::Alpaca,
     &openai::OpenAi,
     &preference::Preference,
     &oasst::Oasst,

@@ -1,6 +1,6 @@
 //! Rows that part a conversation into what is given and what is learnt: `prompt` and `completion`, each a list of
-//! messages, as Retort's data format of that name writes them for TRL. Reference: TRL's conversational
-//! prompt-completion datasets.
+//! messages, as Retort's data format of that name writes them for TRL; and rows of a `prompt` alone, for reinforcement
+//! learning, which may have an `answer`. Reference: TRL's conversational datasets.
 
 use std::borrow::Cow;
 
@@ -13,13 +13,16 @@ use super::sniff::Sniff;
 /// The format.
 pub(super) struct PromptCompletion;
 
+/// What rows of other formats have beside their prompt.
+const OTHERS: [&str; 6] = ["messages", "chosen", "rejected", "response", "request_id", "nodes"];
+
 impl ImportFormat for PromptCompletion {
     fn name(&self) -> &'static str {
         "prompt-completion"
     }
 
     fn about(&self) -> &'static str {
-        "rows of `prompt` and `completion`, each a list of messages, as TRL and Retort have them"
+        "rows of `prompt` and `completion`, each a list of messages, or of `prompt` alone, as TRL has them"
     }
 
     fn notes(&self) -> &'static str {
@@ -27,12 +30,14 @@ impl ImportFormat for PromptCompletion {
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
-        sniff.has("completion") && sniff.holds(&["prompt", "role"])
+        sniff.holds(&["prompt", "role"])
+            && (sniff.has("completion")
+                || !OTHERS.iter().any(|key| sniff.has(key)) && !sniff.holds(&["prompt", "replies"]))
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
-        let (mut prompt, mut completion) = (None, None);
+        let (mut prompt, mut completion, mut answer) = (None, None, None);
         let mut rest = String::new();
         parser.object()?;
         while let Some(key) = parser.next_key()? {
@@ -41,6 +46,7 @@ impl ImportFormat for PromptCompletion {
             match &*key {
                 "prompt" => prompt = Some(messages(&raw, at)?),
                 "completion" => completion = Some(messages(&raw, at)?),
+                "answer" if raw.text().is_some() => answer = raw.as_text(),
                 _ => {
                     rest.push(',');
                     retort_json::write_string(&key, &mut rest);
@@ -51,10 +57,11 @@ impl ImportFormat for PromptCompletion {
         }
         parser.end()?;
         notes.count(&parser);
-        let (Some(prompt), Some(completion)) = (prompt, completion) else {
-            let why = "no `prompt` and `completion` in the item";
+        let Some(prompt) = prompt else {
+            let why = "no `prompt` in the item";
             return Err(ItemError::new(Refusal::UnknownShape, 0, why));
         };
+        let completion = completion.unwrap_or_else(|| answer.map_or_else(String::new, message));
         let between = if prompt.is_empty() || completion.is_empty() { "" } else { "," };
         let whole = format!("{{\"messages\":[{prompt}{between}{completion}]{rest}}}");
         // The place is one of the joined text.
@@ -63,6 +70,15 @@ impl ImportFormat for PromptCompletion {
             .into_owned();
         Ok(conversation.into())
     }
+}
+
+/// An answer as a message; the JSON text of calls is one of calls.
+fn message(answer: String) -> String {
+    let role = if answer.starts_with("[{\"name\":") { "function_call" } else { "assistant" };
+    let mut message = format!("{{\"role\":\"{role}\",\"content\":");
+    retort_json::write_string(&answer, &mut message);
+    message.push('}');
+    message
 }
 
 /// What stands between the brackets of a list, which may be a JSON text.
