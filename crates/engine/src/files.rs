@@ -219,7 +219,7 @@ pub fn assemble(
     files.extend(beside(EXTRA, &[], |part| &part.extras)?);
     files.extend(beside(REJECTS, &[], |part| &part.rejects)?);
     files.extend(beside(FINDINGS, &[], |part| &part.findings)?);
-    let columns = plan.data_format.trainer_columns(plan.is_flat());
+    let columns = plan.data_format.trainer_columns(&plan.shape_options, plan.is_flat());
     let (found_at, pattern) = data_found_at(plan, count);
     let records = totals.account.records;
     // Cells that were guarded for spreadsheets are not what a model said, so a trainer is not told of them.

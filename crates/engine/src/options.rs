@@ -6,7 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use retort_formats::data::{
-    Attachments, CallText, DataFormat, Embeddings, ShapeOptions, ToolsAs, usual_in,
+    Attachments, CallText, DataFormat, Embeddings, Layout, PairsBy, ReasoningAs, ReasoningField,
+    RowsPer, ShapeOptions, ToolsAs, usual_in,
 };
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::{data, file};
@@ -186,6 +187,36 @@ pub static OPTIONS: &[ExportOption] = &[
         flag!(shape_options.fill),
     )
     .before("true"),
+    ExportOption::record(
+        "rows",
+        "How many rows a conversation makes",
+        words!(RowsPer),
+        word!(shape_options.rows),
+    ),
+    ExportOption::record(
+        "reasoning",
+        "What to do with the reasoning of the model",
+        words!(ReasoningAs),
+        word!(shape_options.reasoning),
+    ),
+    ExportOption::record(
+        "reasoning_field",
+        "The field for reasoning, in data formats that have one",
+        words!(ReasoningField),
+        word!(shape_options.reasoning_field),
+    ),
+    ExportOption::record(
+        "layout",
+        "Whose rows `preference` and `kto` write",
+        words!(Layout),
+        word!(shape_options.layout),
+    ),
+    ExportOption::record(
+        "pairs",
+        "What says which of several answers to one question is better, for `preference` and `kto`",
+        words!(PairsBy),
+        word!(shape_options.pairs),
+    ),
     ExportOption::record(
         "call_text",
         "What to do with text that an assistant wrote in the same message as a tool call",
@@ -617,6 +648,11 @@ mod tests {
                 tools: ToolsAs::Array,
                 wrap_arguments: true,
                 fill: true,
+                rows: RowsPer::Answer,
+                reasoning: ReasoningAs::Think,
+                reasoning_field: ReasoningField::Thinking,
+                layout: Layout::LlamaFactory,
+                pairs: PairsBy::Rated,
                 call_text: CallText::Extra,
                 attachments: Attachments::Drop,
                 tasks: true,
@@ -671,7 +707,7 @@ mod tests {
             ("\"history\"", "\"poem\"", "unknown data format `poem`"),
             ("\"csv\":\"plain\"", "\"csv\":\"fancy\"", "unknown CSV dialect `fancy`"),
             ("\"zstd\"", "\"lzma\"", "unknown compression `lzma`"),
-            ("\"rows\"", "\"../rows\"", "file name"),
+            ("\"file_name\":\"rows\"", "\"file_name\":\"../rows\"", "file name"),
             ("\"tasks\"", "\"songs\"", "unknown field `songs`"),
         ] {
             let error = DatasetPlan::from_json(&text.replace(from, to)).err().unwrap();

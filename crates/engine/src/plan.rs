@@ -1,6 +1,6 @@
 //! What is to be made of conversations: the dataset's shape, its kind of file, and its names.
 
-use retort_formats::data::{self, DataFormat, Schema, ShapeOptions, ToolsAs};
+use retort_formats::data::{self, DataFormat, Layout, Schema, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_model::{DatasetName, FileName, Purpose, named};
 
@@ -115,6 +115,15 @@ impl DatasetPlan {
             return Err(Error::Choice(
                 "`--tools array` is for the data format `standard` as `jsonl`".into(),
             ));
+        }
+        let layout = self.shape_options.layout;
+        let has_layouts = match layout {
+            Layout::Trl => true,
+            Layout::LlamaFactory => matches!(data, "preference" | "kto"),
+            Layout::OpenAi => data == "preference",
+        };
+        if !has_layouts {
+            return Err(Error::Choice(format!("`{data}` has no layout `{layout}`")));
         }
         Ok(())
     }

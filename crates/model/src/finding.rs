@@ -186,6 +186,14 @@ pub enum Reason {
     CutOffAnswer,
     /// The answers follow a picture, sound or file that the rows do not carry.
     NeedsAttachment,
+    /// No two answers to one question of which one is known to be better.
+    NoPair,
+    /// Nothing says whether an answer is good or bad.
+    NoLabel,
+    /// The answer is several messages, and the row holds one.
+    SeveralMessages,
+    /// It calls tools, and the data format holds text alone.
+    CallsTools,
     /// A run, or the execution of a node, that has not finished or was broken off.
     NotFinished,
     /// A run that failed.
@@ -226,6 +234,10 @@ named!(
     NotToLearn = "not-to-learn",
     CutOffAnswer = "cut-off-answer",
     NeedsAttachment = "needs-attachment",
+    NoPair = "no-pair",
+    NoLabel = "no-label",
+    SeveralMessages = "several-messages",
+    CallsTools = "calls-tools",
     NotFinished = "not-finished",
     NotSuccessful = "not-successful",
     NoInput = "no-input",
@@ -260,6 +272,10 @@ impl Reason {
             Self::NeedsAttachment => {
                 "answers to a picture, sound or file that the rows do not carry"
             }
+            Self::NoPair => "no two answers to one question of which one is known to be better",
+            Self::NoLabel => "nothing says whether an answer is good or bad",
+            Self::SeveralMessages => "an answer of several messages, where a row holds one",
+            Self::CallsTools => "tool calls, which the data format cannot hold",
             Self::NotFinished => "not finished, or cancelled",
             Self::NotSuccessful => "a run that failed",
             Self::NoInput => "nothing says what was put in",
@@ -280,6 +296,8 @@ pub enum Warning {
     TemplateMark,
     /// A picture, sound or file does not travel with the text.
     AttachmentLeftBehind,
+    /// Reasoning is not in the rows.
+    ReasoningLeftBehind,
     /// An empty question.
     EmptyQuestion,
     /// A spreadsheet would have run the cell as a formula.
@@ -315,6 +333,7 @@ named!(
     "warning",
     TemplateMark = "template-mark",
     AttachmentLeftBehind = "attachment-left-behind",
+    ReasoningLeftBehind = "reasoning-left-behind",
     EmptyQuestion = "empty-question",
     GuardedCell = "guarded-cell",
     LongCell = "long-cell",
@@ -339,6 +358,7 @@ impl Warning {
                 "text holds `<image>`, `<video>`, `<audio>` or `{{…}}`, which some templates alter"
             }
             Self::AttachmentLeftBehind => "pictures, sound or files do not travel with the text",
+            Self::ReasoningLeftBehind => "reasoning that the rows do not carry",
             Self::EmptyQuestion => "an empty question",
             Self::GuardedCell => "cells guarded so that spreadsheets do not run them",
             Self::LongCell => "cells longer than the 32,767 characters that spreadsheets keep",

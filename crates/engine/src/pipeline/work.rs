@@ -1,5 +1,6 @@
 //! The threads that parse and shape.
 
+use std::borrow::Cow;
 use std::sync::mpsc::SyncSender;
 
 use retort_formats::data::{Noted, Outcome, ShapeContext, ToolCache};
@@ -686,11 +687,15 @@ impl BatchDone {
                 self.account.warned.add(kind, id);
                 self.list_noted(at, part, (List::Warning, kind.as_str()), message);
             }
+            let row_id = match record.suffix {
+                Some(suffix) => Cow::Owned(format!("{id}{suffix}")),
+                None => Cow::Borrowed(id),
+            };
             if ids_apart {
-                self.ids.push(id.to_owned());
+                self.ids.push(row_id.to_string());
             }
             if let Some(extra) = record.extra {
-                write_extra((kind, id), part, &extra, &mut self.extras);
+                write_extra((kind, &row_id), part, &extra, &mut self.extras);
             }
         }
         self.renamed_tools.extend(outcome.renamed_tools);

@@ -9,8 +9,8 @@ use retort_model::{Check, LeftOut, Message, Reason, Repair, Role, ToolCall, Warn
 
 use super::arguments::object_of;
 use super::attachments::has_attachments;
-use super::extra::extra;
-use super::format::{CallText, RecordNotes, ShapeContext, ShapeOptions};
+use super::extra::{Held, extra};
+use super::format::{CallText, ReasoningAs, RecordNotes, ShapeContext, ShapeOptions};
 use super::record::{Draft, Examined, NO_RESULT, examine, settle};
 use super::repairs::Repairs;
 use super::tools::Tools;
@@ -23,7 +23,17 @@ const RULES: Rules = Rules {
     unlearnt: Unlearnt::Refused,
     fill: false,
     needs_attachments: true,
+    last_is_learnt: false,
 };
+
+/// What a format's messages can say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Voice {
+    /// What becomes of answers that are not to be learnt.
+    pub(super) unlearnt: Unlearnt,
+    /// Whether there is a field for reasoning.
+    pub(super) has_reasoning: bool,
+}
 
 /// Longest tool name that OpenAI and Mistral take.
 const TOOL_NAME: usize = 64;
@@ -39,30 +49,39 @@ pub(super) struct Speech<'c> {
 /// Puts a draft into words. Tools that get another name are added to `renamed_tools`.
 pub(super) fn speak<'c>(
     draft: &Draft<'c>,
-    unlearnt: Unlearnt,
+    voice: Voice,
     context: &mut ShapeContext<'_>,
     renamed_tools: &mut Vec<(String, String)>,
 ) -> Result<Speech<'c>, LeftOut> {
     let options = context.options;
     let mends = options.check != Check::Off;
     let Examined { turns, tools, mut repairs, mut hopeless } =
-        examine(draft, context.tools, options, Rules { unlearnt, ..RULES })?;
+        examine(draft, context.tools, options, Rules { unlearnt: voice.unlearnt, ..RULES })?;
     let mut names = Names::default();
     let mut row = Row {
         options,
         mends,
+        reasoning: ReasoningPlace::of(options, voice.has_reasoning),
         tools: &tools,
         calls: 0,
         repairs: &mut repairs,
         hopeless: &mut hopeless,
     };
     let definitions = row.definitions(&turns.turns, &mut names);
-    let messages = row.spoken(turns.system, &turns.turns, &mut names);
+    let mut messages = row.spoken(turns.system, &turns.turns, &mut names);
+    let reasoning = row.reasoning;
+    if draft.answer_at.is_some() && voice.unlearnt == Unlearnt::Marked {
+        // The answers before have rows of their own.
+        let mut answers = messages.iter_mut().rev().filter(|message| message.role == "assistant");
+        answers.next();
+        answers.for_each(|message| message.is_learnt = Some(false));
+    }
     let mut notes = settle(draft, options.check, hopeless, &repairs)?;
     let mut all = turns.turns.iter().flat_map(Turn::messages).chain(turns.system);
     for (warning, message) in [
         (Warning::AttachmentLeftBehind, all.find(|message| has_attachments(message))),
         (Warning::CutContexts, turns.with_more_contexts(options.max_contexts)),
+        (Warning::ReasoningLeftBehind, reasoning.left_behind(&turns.turns)),
     ] {
         if message.is_some() {
             notes.warnings.push(draft.noted(warning, message));
@@ -74,16 +93,22 @@ pub(super) fn speak<'c>(
     renames.sort_unstable();
     renamed_tools.extend(renames);
 
-    let keeps_call_text = !mends || options.call_text == CallText::Keep;
-    notes.extra = Some(extra(draft, &turns, &tools, options, keeps_call_text))
-        .filter(|extra| !extra.is_empty());
+    let held = Held {
+        call_text: !mends || options.call_text == CallText::Keep,
+        reasoning: reasoning != ReasoningPlace::Extra,
+    };
+    notes.extra =
+        Some(extra(draft, &turns, &tools, options, held)).filter(|extra| !extra.is_empty());
     Ok(Speech { messages, tools: definitions, notes })
 }
 
 /// A message as it is written.
+#[derive(PartialEq)]
 pub(super) struct Spoken<'c> {
     pub(super) role: Cow<'c, str>,
     pub(super) content: Text<'c>,
+    /// The reasoning, where the format has a field for it.
+    pub(super) reasoning: Option<Text<'c>>,
     pub(super) calls: Vec<SpokenCall<'c>>,
     /// The id of the call that it answers.
     pub(super) answers: Option<Cow<'c, str>>,
@@ -93,7 +118,14 @@ pub(super) struct Spoken<'c> {
 
 impl<'c> Spoken<'c> {
     fn new(role: impl Into<Cow<'c, str>>, content: Text<'c>) -> Self {
-        Self { role: role.into(), content, calls: Vec::new(), answers: None, is_learnt: None }
+        Self {
+            role: role.into(),
+            content,
+            reasoning: None,
+            calls: Vec::new(),
+            answers: None,
+            is_learnt: None,
+        }
     }
 
     fn result(id: String, content: Text<'c>) -> Self {
@@ -102,10 +134,51 @@ impl<'c> Spoken<'c> {
 }
 
 /// A call as it is written.
+#[derive(PartialEq)]
 pub(super) struct SpokenCall<'c> {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) arguments: Cow<'c, str>,
+}
+
+/// Where the reasoning of a row goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReasoningPlace {
+    /// Into a field of its own.
+    Field,
+    /// In front of what is said.
+    Front,
+    /// To `extra`.
+    Extra,
+    /// Nowhere.
+    Nowhere,
+}
+
+impl ReasoningPlace {
+    pub(super) fn of(options: &ShapeOptions, has_field: bool) -> Self {
+        match options.reasoning {
+            ReasoningAs::Keep if has_field => Self::Field,
+            ReasoningAs::Keep | ReasoningAs::Extra => Self::Extra,
+            ReasoningAs::Think => Self::Front,
+            ReasoningAs::Drop => Self::Nowhere,
+        }
+    }
+
+    /// The first message with reasoning that the rows do not carry.
+    pub(super) fn left_behind<'c>(self, turns: &[Turn<'c>]) -> Option<&'c Message<'c>> {
+        if matches!(self, Self::Field | Self::Front) {
+            return None;
+        }
+        let has = |message: &&Message<'_>| {
+            message.reasoning.as_ref().is_some_and(|text| !text.is_blank())
+        };
+        turns.iter().flat_map(Turn::messages).find(has)
+    }
+}
+
+/// What is said with the reasoning in front of it, as LLaMA-Factory and the templates of reasoning models read it.
+pub(super) fn with_reasoning<'c>(reasoning: &Text<'_>, content: &Text<'c>) -> Text<'c> {
+    format!("<think>\n{}\n</think>\n\n{}", reasoning.decoded().trim(), content.decoded()).into()
 }
 
 /// Names of tools as the row writes them, alike in definitions and calls.
@@ -143,6 +216,7 @@ impl Names {
 struct Row<'n, 'c> {
     options: &'n ShapeOptions,
     mends: bool,
+    reasoning: ReasoningPlace,
     tools: &'n Tools,
     calls: usize,
     repairs: &'n mut Repairs<'c>,
@@ -202,7 +276,7 @@ impl<'c> Row<'_, 'c> {
                 Side::Question => spoken.push(self.question(turn)),
                 Side::Answer => {
                     let is_learnt = self.is_learnt(turn);
-                    let answer = Spoken::new("assistant", turn.text());
+                    let answer = self.answer(turn, turn.text());
                     spoken.push(Spoken { is_learnt, ..answer });
                 }
                 Side::Call => {
@@ -249,7 +323,21 @@ impl<'c> Row<'_, 'c> {
             content = Text::default();
         }
         let is_learnt = self.is_learnt(turn);
-        Spoken { calls, is_learnt, ..Spoken::new("assistant", content) }
+        Spoken { calls, is_learnt, ..self.answer(turn, content) }
+    }
+
+    /// A message of the model with its reasoning.
+    fn answer(&self, turn: &Turn<'c>, content: Text<'c>) -> Spoken<'c> {
+        let reasoning = match self.reasoning {
+            ReasoningPlace::Field | ReasoningPlace::Front => turn.reasoning(),
+            ReasoningPlace::Extra | ReasoningPlace::Nowhere => None,
+        };
+        match (self.reasoning, reasoning) {
+            (ReasoningPlace::Front, Some(reasoning)) => {
+                Spoken::new("assistant", with_reasoning(&reasoning, &content))
+            }
+            (_, reasoning) => Spoken { reasoning, ..Spoken::new("assistant", content) },
+        }
     }
 
     fn one_call(

@@ -5,7 +5,7 @@ use retort_json::{RawJson, Text, write_escaped, write_string};
 use retort_model::{Feedback, Message, Run};
 
 use super::attachments::{attachments_of, has_attachments, is_attachment};
-use super::format::ShapeOptions;
+use super::format::{ReasoningAs, ShapeOptions};
 use super::record::Draft;
 use super::tools::Tools;
 use super::turns::{Side, Turn, Turns};
@@ -56,13 +56,22 @@ fn list<T>(
     out.push(']');
 }
 
+/// What of a message its row holds, so that `extra` need not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// The text beside a call.
+    pub call_text: bool,
+    /// The reasoning; also where it is wanted nowhere.
+    pub reasoning: bool,
+}
+
 /// What the columns cannot hold, as JSON text; empty if there is nothing.
 pub(super) fn extra(
     draft: &Draft<'_>,
     turns: &Turns<'_>,
     tools: &Tools,
     options: &ShapeOptions,
-    keeps_call_text: bool,
+    held: Held,
 ) -> String {
     let conversation = draft.conversation;
     let is_plain = draft.graph_round.is_none()
@@ -127,7 +136,7 @@ pub(super) fn extra(
     let mut before = None;
     for (at, turn) in system.iter().chain(&turns.turns).enumerate() {
         let mut entry = String::new();
-        if turn_extra(at, turn, before, options, keeps_call_text, &mut entry) {
+        if turn_extra(at, turn, before, options, held, &mut entry) {
             told.push(entry);
         }
         before = Some(turn);
@@ -146,7 +155,7 @@ pub(super) fn extra(
     }
     if !turns.cut.is_empty() {
         list(object.key("cut"), turns.cut.iter(), |(before, message), out| {
-            write_cut(before + offset, message, out);
+            write_cut(before + offset, message, options, out);
         });
     }
     if !tools.nameless.is_empty() {
@@ -271,7 +280,7 @@ fn turn_extra(
     turn: &Turn<'_>,
     before: Option<&Turn<'_>>,
     options: &ShapeOptions,
-    keeps_call_text: bool,
+    held: Held,
     out: &mut String,
 ) -> bool {
     let mut object = Lazy { out, begun: false };
@@ -279,7 +288,7 @@ fn turn_extra(
     let bare = object.out.len();
     if turn.side == Side::Call {
         let text = turn.text();
-        if !text.is_empty() && !keeps_call_text {
+        if !text.is_empty() && !held.call_text {
             object.text("text", &text);
         }
         list(object.key("call_ids"), turn.calls(), |call, out| call.id.write_string(out));
@@ -290,7 +299,7 @@ fn turn_extra(
         }
     }
     let mut reasoning = turn.messages().filter_map(|message| message.reasoning.as_ref()).peekable();
-    if reasoning.peek().is_some() {
+    if reasoning.peek().is_some() && !held.reasoning {
         let texts: Vec<_> = reasoning.map(|text| text.decoded()).collect();
         write_string(&texts.join("\n\n"), object.key("reasoning"));
     }
@@ -341,7 +350,7 @@ fn turn_extra(
     said
 }
 
-fn write_cut(before: usize, message: &Message<'_>, out: &mut String) {
+fn write_cut(before: usize, message: &Message<'_>, options: &ShapeOptions, out: &mut String) {
     let mut object = Lazy { out, begun: false };
     object.key("before").push_str(&before.to_string());
     object.key("role").push('"');
@@ -363,7 +372,9 @@ fn write_cut(before: usize, message: &Message<'_>, out: &mut String) {
     if let Some(id) = &message.tool_call_id {
         object.text("tool_call_id", id);
     }
-    if let Some(reasoning) = &message.reasoning {
+    if let Some(reasoning) = &message.reasoning
+        && options.reasoning != ReasoningAs::Drop
+    {
         object.text("reasoning", reasoning);
     }
     details(message, &mut object);

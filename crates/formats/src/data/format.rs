@@ -80,7 +80,7 @@ pub trait DataFormat: Sync {
     }
 
     /// The `columns` and `tags` by which LLaMA-Factory reads it, if it does.
-    fn trainer_columns(&self, _flat: bool) -> Option<TrainerColumns> {
+    fn trainer_columns(&self, _options: &ShapeOptions, _flat: bool) -> Option<TrainerColumns> {
         None
     }
 }
@@ -90,6 +90,8 @@ pub trait DataFormat: Sync {
 pub struct TrainerColumns {
     /// `formatting`.
     pub formatting: &'static str,
+    /// Whether rows hold a better and a worse answer.
+    pub ranking: bool,
     /// `columns`: role in the trainer, column in the file.
     pub columns: &'static [(&'static str, &'static str)],
     /// `tags`: meaning, word in the file.
@@ -136,6 +138,141 @@ impl CallText {
         match self {
             Self::Keep => "keep it in the message if the format allows it",
             Self::Extra => "move it to the column `extra`",
+        }
+    }
+}
+
+/// Where the reasoning of a model goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReasoningAs {
+    /// Into a field of its own where the format has one, else to `extra`.
+    #[default]
+    Keep,
+    /// To `extra`.
+    Extra,
+    /// In front of the answer, between `<think>` and `</think>`.
+    Think,
+    /// Nowhere.
+    Drop,
+}
+
+named!(
+    ReasoningAs,
+    "place for reasoning",
+    Keep = "keep",
+    Extra = "extra",
+    Think = "think",
+    Drop = "drop"
+);
+
+impl ReasoningAs {
+    /// What it does, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Keep => {
+                "keep it in a field of its own if the format has one, otherwise in `extra`"
+            }
+            Self::Extra => "move it to `extra`",
+            Self::Think => "write it in front of the answer, between `<think>` and `</think>`",
+            Self::Drop => "leave it out",
+        }
+    }
+}
+
+/// The field that holds reasoning, in formats that have one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReasoningField {
+    /// Of most chat templates.
+    #[default]
+    ReasoningContent,
+    /// Of some, such as that of gpt-oss.
+    Thinking,
+}
+
+named!(
+    ReasoningField,
+    "field for reasoning",
+    ReasoningContent = "reasoning_content",
+    Thinking = "thinking"
+);
+
+impl ReasoningField {
+    /// What it is, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ReasoningContent => "the field that most chat templates read",
+            Self::Thinking => "the field that the templates of gpt-oss and a few others read",
+        }
+    }
+}
+
+/// Whose rows are written, where trainers read different ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// TRL's.
+    #[default]
+    Trl,
+    /// LLaMA-Factory's.
+    LlamaFactory,
+    /// OpenAI's.
+    OpenAi,
+}
+
+named!(Layout, "layout", Trl = "trl", LlamaFactory = "llama-factory", OpenAi = "openai");
+
+impl Layout {
+    /// Whose it is, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Trl => "as TRL and Axolotl read them: lists of messages",
+            Self::LlamaFactory => "as LLaMA-Factory reads them, with `dataset_info.json`",
+            Self::OpenAi => "as OpenAI reads them (`preference` only)",
+        }
+    }
+}
+
+/// What says which of two answers to a question is the better one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PairsBy {
+    /// Labels and ratings and, without these, which answer replaced the other or was continued.
+    #[default]
+    Shown,
+    /// Labels and ratings alone.
+    Rated,
+}
+
+named!(PairsBy, "evidence for pairs", Shown = "shown", Rated = "rated");
+
+impl PairsBy {
+    /// What it takes, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Shown => {
+                "labels and ratings; without them, the answer that the conversation continued with or that replaced the other"
+            }
+            Self::Rated => "labels and ratings only",
+        }
+    }
+}
+
+/// How many records a conversation makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowsPer {
+    /// One.
+    #[default]
+    Conversation,
+    /// One for each answer, with everything before it.
+    Answer,
+}
+
+named!(RowsPer, "number of rows", Conversation = "per-conversation", Answer = "per-answer");
+
+impl RowsPer {
+    /// What it does, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Conversation => "one row per conversation",
+            Self::Answer => "one row per answer, with the history before it as context",
         }
     }
 }
@@ -199,6 +336,16 @@ pub struct ShapeOptions {
     /// Fill gaps with placeholders (a missing result, missing arguments, an empty message) instead of cutting around
     /// them.
     pub fill: bool,
+    /// How many records a conversation makes.
+    pub rows: RowsPer,
+    /// Where reasoning goes.
+    pub reasoning: ReasoningAs,
+    /// What the field for reasoning is called.
+    pub reasoning_field: ReasoningField,
+    /// Whose rows are written, for the formats of which there are several.
+    pub layout: Layout,
+    /// What says which of two answers is the better one.
+    pub pairs: PairsBy,
     /// Where text beside tool calls goes.
     pub call_text: CallText,
     /// What becomes of answers after a picture, sound or file.
@@ -222,6 +369,11 @@ impl Default for ShapeOptions {
             tools: ToolsAs::Text,
             wrap_arguments: false,
             fill: false,
+            rows: RowsPer::default(),
+            reasoning: ReasoningAs::default(),
+            reasoning_field: ReasoningField::default(),
+            layout: Layout::default(),
+            pairs: PairsBy::default(),
             call_text: CallText::default(),
             attachments: Attachments::default(),
             tasks: false,
@@ -267,6 +419,8 @@ pub struct RecordNotes {
     pub warnings: Vec<Noted<Warning>>,
     /// The part of the item that the record is, if not the whole.
     pub part: Option<String>,
+    /// What is added to the id of the item to name the record, if the item makes several.
+    pub suffix: Option<String>,
     /// What the row could not hold and keeps no place for, as the JSON text of an object.
     pub extra: Option<String>,
 }

@@ -1,7 +1,10 @@
 //! Data formats: items to the rows of a dataset. One file a format; [`FORMATS`] is the list of them.
 
+mod alpaca;
 mod arguments;
 mod attachments;
+mod chat;
+mod chat_columns;
 mod chat_messages;
 mod chat_row;
 mod documents;
@@ -10,16 +13,21 @@ mod extra;
 mod format;
 mod history;
 mod keys;
+mod kto;
+mod ms_swift;
 mod node_evaluation;
 mod node_optimization;
 mod openai;
+mod preference;
 mod prompt_completion;
+mod prompt_only;
 mod recipe_evaluation;
 mod record;
 mod repairs;
 mod retort;
 mod runs;
 mod schema;
+mod siblings;
 mod standard;
 mod tools;
 mod turns;
@@ -31,8 +39,9 @@ pub use chat_row::{ChatMessage, ChatRow};
 pub use documents::vector_json;
 pub(crate) use documents::write_vector;
 pub use format::{
-    Attachments, CallText, DataFormat, Embeddings, Noted, Outcome, RecordLeftOut, RecordNotes,
-    ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
+    Attachments, CallText, DataFormat, Embeddings, Layout, Noted, Outcome, PairsBy, ReasoningAs,
+    ReasoningField, RecordLeftOut, RecordNotes, RowsPer, ShapeContext, ShapeOptions, ToolsAs,
+    TrainerColumns,
 };
 pub use schema::{Column, Field, Schema, Sink, Type};
 pub use tools::ToolCache;
@@ -41,7 +50,13 @@ pub use tools::ToolCache;
 pub static FORMATS: &[&dyn DataFormat] = &[
     &standard::Standard,
     &openai::OpenAi,
+    &chat::Chat,
     &prompt_completion::PromptCompletion,
+    &preference::Preference,
+    &kto::Kto,
+    &prompt_only::PromptOnly,
+    &alpaca::Alpaca,
+    &ms_swift::MsSwift,
     &history::History,
     &runs::Runs,
     &recipe_evaluation::RecipeEvaluation,

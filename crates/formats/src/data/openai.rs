@@ -4,7 +4,7 @@
 use retort_json::Value;
 use retort_model::{Item, ItemKind, Purpose};
 
-use super::chat_messages::{Spoken, speak};
+use super::chat_messages::{Spoken, Voice, speak};
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 use super::record::shape_records;
@@ -40,6 +40,8 @@ static SCHEMA: Schema = Schema::of(&[
     ),
     Field::optional("tools", Type::Json),
 ]);
+
+const VOICE: Voice = Voice { unlearnt: Unlearnt::Marked, has_reasoning: false };
 
 impl DataFormat for OpenAi {
     fn name(&self) -> &'static str {
@@ -88,8 +90,8 @@ impl DataFormat for OpenAi {
         out: &mut dyn Sink,
     ) -> Outcome {
         let mut renamed_tools = Vec::new();
-        let outcome = shape_records(item, context.options.tasks, |_, draft| {
-            let speech = speak(draft, Unlearnt::Marked, context, &mut renamed_tools)?;
+        let outcome = shape_records(item, context.options, |_, draft| {
+            let speech = speak(draft, VOICE, context, &mut renamed_tools)?;
             out.begin_row();
             out.open_list();
             for message in &speech.messages {

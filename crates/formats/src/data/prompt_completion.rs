@@ -3,7 +3,8 @@
 use retort_json::Value;
 use retort_model::{Item, ItemKind, Purpose};
 
-use super::chat_messages::{Spoken, speak};
+use super::chat_columns::{chat_schema, voice, write, write_tools};
+use super::chat_messages::speak;
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 use super::record::shape_records;
@@ -12,32 +13,6 @@ use super::turns::Unlearnt;
 
 /// The format.
 pub(super) struct PromptCompletion;
-
-const MESSAGES: Type = Type::List(&Type::Struct(&[
-    Field::required("role", Type::Word),
-    Field::required("content", Type::Text),
-    Field::optional(
-        "tool_calls",
-        Type::List(&Type::Struct(&[
-            Field::required("id", Type::Text),
-            Field::required("type", Type::Word),
-            Field::required(
-                "function",
-                Type::Struct(&[
-                    Field::required("name", Type::Word),
-                    Field::required("arguments", Type::Object),
-                ]),
-            ),
-        ])),
-    ),
-    Field::optional("tool_call_id", Type::Text),
-]));
-
-static SCHEMA: Schema = Schema::of(&[
-    Field::required("prompt", MESSAGES),
-    Field::required("completion", MESSAGES),
-    Field::nullable("tools", Type::Json),
-]);
 
 impl DataFormat for PromptCompletion {
     fn name(&self) -> &'static str {
@@ -48,8 +23,12 @@ impl DataFormat for PromptCompletion {
         "`prompt` and `completion` as lists of messages, for TRL; trains on the last answer only"
     }
 
-    fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
-        SCHEMA.clone()
+    fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
+        chat_schema!(options, |MESSAGES| [
+            Field::required("prompt", MESSAGES),
+            Field::required("completion", MESSAGES),
+            Field::nullable("tools", Type::Json),
+        ])
     }
 
     fn items(&self) -> &'static [ItemKind] {
@@ -87,53 +66,18 @@ impl DataFormat for PromptCompletion {
         out: &mut dyn Sink,
     ) -> Outcome {
         let mut renamed_tools = Vec::new();
-        let outcome = shape_records(item, context.options.tasks, |_, draft| {
-            let speech = speak(draft, Unlearnt::Context, context, &mut renamed_tools)?;
+        let outcome = shape_records(item, context.options, |_, draft| {
+            let speech = speak(draft, voice(Unlearnt::Context), context, &mut renamed_tools)?;
             let last = speech.messages.iter().rposition(|message| message.role == "assistant");
             let (prompt, completion) =
                 speech.messages.split_at(last.unwrap_or(speech.messages.len()));
             out.begin_row();
-            write(prompt, out);
-            write(completion, out);
-            if speech.tools.is_empty() {
-                out.absent();
-            } else {
-                out.json(&speech.tools);
-            }
+            write(prompt, context.options, out);
+            write(completion, context.options, out);
+            write_tools(&speech.tools, out);
             out.end_row();
             Ok(speech.notes)
         });
         Outcome { renamed_tools, ..outcome }
     }
-}
-
-fn write(messages: &[Spoken<'_>], out: &mut dyn Sink) {
-    out.open_list();
-    for message in messages {
-        out.open_struct();
-        out.str(&message.role);
-        out.text(&message.content);
-        if message.calls.is_empty() {
-            out.absent();
-        } else {
-            out.open_list();
-            for call in &message.calls {
-                out.open_struct();
-                out.str(&call.id);
-                out.str("function");
-                out.open_struct();
-                out.str(&call.name);
-                out.json(&call.arguments);
-                out.close_struct();
-                out.close_struct();
-            }
-            out.close_list();
-        }
-        match &message.answers {
-            Some(id) => out.str(id),
-            None => out.absent(),
-        }
-        out.close_struct();
-    }
-    out.close_list();
 }

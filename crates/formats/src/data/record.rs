@@ -3,11 +3,14 @@
 
 use retort_json::Text;
 use retort_model::{
-    Check, Conversation, Item, Kind, Label, LeftOut, Message, Reason, Repair, Round, Run, Warning,
+    Check, Conversation, Item, Kind, Label, LeftOut, Message, Reason, Repair, Role, Round, Run,
+    Warning,
 };
 
 use super::execution::conversation_of;
-use super::format::{Attachments, Noted, Outcome, RecordLeftOut, RecordNotes, ShapeOptions};
+use super::format::{
+    Attachments, Noted, Outcome, RecordLeftOut, RecordNotes, RowsPer, ShapeOptions,
+};
 use super::repairs::Repairs;
 use super::tools::{ToolCache, Tools};
 use super::turns::{LateSystems, Rules, Turns, collect};
@@ -33,6 +36,10 @@ pub(super) struct Draft<'c> {
     pub is_first: bool,
     /// The rounds, in order.
     pub rounds: Vec<&'c Round<'c>>,
+    /// How many of their messages it has, if not all: it is there for the answer that is then the last.
+    pub answer_at: Option<Answer>,
+    /// Whether the row itself says if the conversation is good or bad, so that a bad one may be written.
+    pub is_judged: bool,
     /// The model to name.
     pub model: Option<&'c Text<'c>>,
     /// The round of a graph that it is.
@@ -43,20 +50,53 @@ pub(super) struct Draft<'c> {
     pub run: Option<&'c Run<'c>>,
 }
 
+/// An answer that a record is there for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    /// Counted from 1 among the answers of the draft, or of the whole conversation for siblings.
+    pub number: usize,
+    /// What is counted, in a word.
+    pub what: &'static str,
+    /// How many messages of the draft's rounds there are up to its end.
+    pub end: usize,
+}
+
+impl<'c> Draft<'c> {
+    /// The messages, in order.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &'c Message<'c>> + use<'c, '_> {
+        let end = self.answer_at.map_or(usize::MAX, |answer| answer.end);
+        self.rounds.iter().flat_map(|round| round.messages.iter()).take(end)
+    }
+}
+
 impl Draft<'_> {
     /// Which part of the conversation it is, in words; none if it is the whole.
     pub(super) fn part_words(&self) -> Option<String> {
-        match (self.graph_round, self.task) {
+        let whole = match (self.graph_round, self.task) {
             (_, Some(task)) => Some(format!("task {}", task.id.decoded())),
             (Some(round), None) => Some(format!("round {}", round.number)),
             (None, None) => None,
+        };
+        let answer = self.answer_at.map(|answer| format!("{} {}", answer.what, answer.number));
+        match (whole, answer) {
+            (Some(whole), Some(answer)) => Some(format!("{whole}, {answer}")),
+            (whole, answer) => whole.or(answer),
         }
+    }
+
+    /// What is added to the id of the conversation to name the record, where it makes one for each answer.
+    pub(super) fn suffix(&self) -> Option<String> {
+        let answer = self.answer_at?.number;
+        Some(match (self.graph_round, self.task) {
+            (_, Some(task)) => format!("#{}.{answer}", task.id.decoded()),
+            (Some(round), None) => format!("#{}.{answer}", round.number),
+            (None, None) => format!("#{answer}"),
+        })
     }
 
     /// The position of a message among those of the draft.
     pub(super) fn position_of(&self, message: &Message<'_>) -> Option<usize> {
-        let mut messages = self.rounds.iter().flat_map(|round| &round.messages);
-        messages.position(|one| std::ptr::eq(one, message))
+        self.messages().position(|one| std::ptr::eq(one, message))
     }
 
     /// A finding with the position of the message that it concerns.
@@ -70,15 +110,21 @@ impl Draft<'_> {
 fn each_record<'c>(
     conversation: &'c Conversation<'c>,
     run: Option<&'c Run<'c>>,
-    tasks: bool,
+    options: &ShapeOptions,
     mut take: impl FnMut(Draft<'c>),
 ) {
+    let mut take = |draft: Draft<'c>| match options.rows {
+        RowsPer::Conversation => take(draft),
+        RowsPer::Answer => each_answer(draft, &mut take),
+    };
     let path = conversation.active_path();
     let mut is_first = true;
     let mut draft = |rounds, model| Draft {
         conversation,
         is_first: std::mem::take(&mut is_first),
         rounds,
+        answer_at: None,
+        is_judged: false,
         model,
         graph_round: None,
         task: None,
@@ -108,7 +154,7 @@ fn each_record<'c>(
             take(Draft { run, ..draft(rounds, model) });
         }
     }
-    for task in conversation.tasks.iter().filter(|_| tasks) {
+    for task in conversation.tasks.iter().filter(|_| options.tasks) {
         let rounds: Vec<_> = task.rounds.iter().collect();
         if rounds.iter().any(|round| !round.messages.is_empty()) {
             let model = rounds
@@ -121,19 +167,42 @@ fn each_record<'c>(
     }
 }
 
+/// A draft for each answer, with everything before it; the draft itself if nothing answers.
+fn each_answer<'c>(draft: Draft<'c>, take: &mut impl FnMut(Draft<'c>)) {
+    let messages: Vec<_> = draft.messages().collect();
+    let is_answer = |at: usize| messages.get(at).is_some_and(|one| one.role == Role::Assistant);
+    let ends = (0..messages.len()).filter(|&at| is_answer(at) && !is_answer(at + 1));
+    let answers = ends.enumerate().map(|(number, at)| Answer {
+        number: number + 1,
+        what: "answer",
+        end: at + 1,
+    });
+    let mut is_first = draft.is_first;
+    let mut any = false;
+    for answer in answers {
+        any = true;
+        let rounds = draft.rounds.clone();
+        let is_first = std::mem::take(&mut is_first);
+        take(Draft { rounds, is_first, answer_at: Some(answer), ..draft });
+    }
+    if !any {
+        take(draft);
+    }
+}
+
 /// Writes the records of a conversation, or of what was said in a run, one by one and accounts for each.
 pub(super) fn shape_records(
     item: &Item<'_>,
-    tasks: bool,
+    options: &ShapeOptions,
     write: impl FnMut(&Conversation<'_>, &Draft<'_>) -> Result<RecordNotes, LeftOut>,
 ) -> Outcome {
     if let Some(why) = not_understood(item) {
         return Outcome::left_out(None, why);
     }
     match item {
-        Item::Conversation(conversation) => shape_conversation(conversation, None, tasks, write),
+        Item::Conversation(conversation) => shape_conversation(conversation, None, options, write),
         Item::Run(run) => match conversation_of(run) {
-            Ok(conversation) => shape_conversation(&conversation, Some(run), tasks, write),
+            Ok(conversation) => shape_conversation(&conversation, Some(run), options, write),
             Err(why) => Outcome::left_out(None, why),
         },
         Item::Document(_) => Outcome::other_kind(item),
@@ -153,23 +222,34 @@ pub(super) fn not_understood(item: &Item<'_>) -> Option<LeftOut> {
 fn shape_conversation<'c>(
     conversation: &'c Conversation<'c>,
     run: Option<&'c Run<'c>>,
-    tasks: bool,
+    options: &ShapeOptions,
     mut write: impl FnMut(&Conversation<'_>, &Draft<'_>) -> Result<RecordNotes, LeftOut>,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    each_record(conversation, run, tasks, |draft| match write(conversation, &draft) {
-        Ok(notes) => {
-            outcome.records.push(RecordNotes { part: draft.part_words(), ..notes });
-        }
-        Err(why) => outcome.left_out.push(RecordLeftOut { part: draft.part_words(), why }),
+    each_record(conversation, run, options, |draft| {
+        outcome.take(&draft, write(conversation, &draft));
     });
     if outcome.records.is_empty() && outcome.left_out.is_empty() {
         return Outcome::left_out(None, nothing_to_write(conversation));
     }
     if let Some(first) = outcome.records.first_mut() {
-        first.warnings.extend(left_behind(conversation, tasks).map(Noted::from));
+        first.warnings.extend(left_behind(conversation, options.tasks).map(Noted::from));
     }
     outcome
+}
+
+impl Outcome {
+    /// Accounts for what came of a draft.
+    pub(super) fn take(&mut self, draft: &Draft<'_>, written: Result<RecordNotes, LeftOut>) {
+        let part = draft.part_words();
+        match written {
+            Ok(notes) => {
+                let suffix = draft.suffix();
+                self.records.push(RecordNotes { part, suffix, ..notes });
+            }
+            Err(why) => self.left_out.push(RecordLeftOut { part, why }),
+        }
+    }
 }
 
 /// What of a conversation its records do not hold.
@@ -207,8 +287,9 @@ pub(super) fn examine<'c>(
 ) -> Result<Examined<'c>, LeftOut> {
     // The files of a run were put into it for its nodes; what the answer rests on are its contexts.
     let needs_attachments = options.attachments == Attachments::LeaveOut && draft.run.is_none();
-    let rules = Rules { fill: options.fill, needs_attachments, ..rules };
-    let messages = || draft.rounds.iter().flat_map(|round| round.messages.iter());
+    let last_is_learnt = draft.answer_at.is_some();
+    let rules = Rules { fill: options.fill, needs_attachments, last_is_learnt, ..rules };
+    let messages = || draft.messages();
     let late_systems = match options.check {
         Check::Off => LateSystems::Stay,
         Check::Repair | Check::Reject => LateSystems::Move,
@@ -216,7 +297,7 @@ pub(super) fn examine<'c>(
     let mut turns = collect(messages(), late_systems);
     let tools = bench.prepare(draft.rounds.iter().flat_map(|round| round.tools.iter()));
     let mut hopeless = turns.hopeless();
-    if draft.conversation.label == Some(Label::Rejected) {
+    if draft.conversation.label == Some(Label::Rejected) && !draft.is_judged {
         let why = || LeftOut::new(Reason::NotToLearn, "the conversation is labelled as rejected");
         hopeless = hopeless.or_else(|| Some(why()));
     }
@@ -235,12 +316,27 @@ pub(super) fn examine<'c>(
         }
     } else if hopeless.is_none() {
         turns.mend(rules)?;
+        if last_is_learnt && !ends_with_its_answer(draft, &turns) {
+            let why = || LeftOut::new(Reason::NoAnswer, "the answer of the record was cut");
+            return Err(turns.not_learnt.take().unwrap_or_else(why));
+        }
     }
     let mut repairs = std::mem::take(&mut turns.repairs);
     for &repair in &tools.repairs {
         repairs.add(repair);
     }
     Ok(Examined { turns, tools, repairs, hopeless })
+}
+
+/// Whether the last turn is of the messages with which the draft ends, after mending.
+fn ends_with_its_answer(draft: &Draft<'_>, turns: &Turns<'_>) -> bool {
+    let messages: Vec<_> = draft.messages().collect();
+    let mut answer = messages.iter().rev().take_while(|one| one.role == Role::Assistant);
+    let is_last = |one: &Message<'_>| {
+        let last = turns.turns.last();
+        last.is_some_and(|turn| turn.messages().any(|other| std::ptr::eq(one, other)))
+    };
+    answer.any(|one| is_last(one))
 }
 
 /// Sorts what a check found into what was done and what was not, by what was asked.

@@ -9,8 +9,9 @@ use retort_model::{
 
 use super::arguments::object_of;
 use super::attachments::has_attachments;
+use super::chat_messages::{ReasoningPlace, with_reasoning};
 use super::chat_row::ChatRow;
-use super::extra::extra;
+use super::extra::{Held, extra};
 use super::format::{
     DataFormat, Noted, Outcome, RecordNotes, ShapeContext, ShapeOptions, ToolsAs, TrainerColumns,
 };
@@ -23,7 +24,7 @@ use super::turns::{Rules, Side, Turn, Turns, Unlearnt, result_words};
 /// The format.
 pub(super) struct Standard;
 
-const MESSAGES: Type = Type::List(&Type::Struct(&[
+pub(super) const MESSAGES: Type = Type::List(&Type::Struct(&[
     Field::required("role", Type::Word),
     Field::required("content", Type::Text),
 ]));
@@ -48,21 +49,26 @@ static NESTED: Schema = columns!(Type::Word);
 static WITH_TOOL_ARRAY: Schema = columns!(Type::Json);
 static FLAT: Schema = columns!(Type::Word, "instruction", "input", "output", "system");
 
+/// The words for roles, as LLaMA-Factory is told of them.
+pub(super) const TAGS: &[(&str, &str)] = &[
+    ("role_tag", "role"),
+    ("content_tag", "content"),
+    ("user_tag", "user"),
+    ("assistant_tag", "assistant"),
+    ("function_tag", "function_call"),
+    ("observation_tag", "tool"),
+    ("system_tag", "system"),
+];
+
 static NESTED_COLUMNS: TrainerColumns = TrainerColumns {
     formatting: "sharegpt",
+    ranking: false,
     columns: &[("messages", "messages"), ("tools", "tools")],
-    tags: &[
-        ("role_tag", "role"),
-        ("content_tag", "content"),
-        ("user_tag", "user"),
-        ("assistant_tag", "assistant"),
-        ("function_tag", "function_call"),
-        ("observation_tag", "tool"),
-        ("system_tag", "system"),
-    ],
+    tags: TAGS,
 };
 static FLAT_COLUMNS: TrainerColumns = TrainerColumns {
     formatting: "alpaca",
+    ranking: false,
     columns: &[
         ("prompt", "instruction"),
         ("query", "input"),
@@ -73,7 +79,7 @@ static FLAT_COLUMNS: TrainerColumns = TrainerColumns {
     tags: &[],
 };
 
-const RULES: Rules = Rules {
+pub(super) const RULES: Rules = Rules {
     joins_results: true,
     calls_are_answered: false,
     questions_have_words: false,
@@ -81,6 +87,7 @@ const RULES: Rules = Rules {
     unlearnt: Unlearnt::Refused,
     fill: false,
     needs_attachments: true,
+    last_is_learnt: false,
 };
 
 impl DataFormat for Standard {
@@ -112,7 +119,7 @@ impl DataFormat for Standard {
         true
     }
 
-    fn trainer_columns(&self, flat: bool) -> Option<TrainerColumns> {
+    fn trainer_columns(&self, _options: &ShapeOptions, flat: bool) -> Option<TrainerColumns> {
         Some(if flat { FLAT_COLUMNS } else { NESTED_COLUMNS })
     }
 
@@ -147,9 +154,67 @@ impl DataFormat for Standard {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        shape_records(item, context.options.tasks, |conversation, draft| {
+        shape_records(item, context.options, |conversation, draft| {
             write(conversation, draft, context, out)
         })
+    }
+}
+
+/// What a record says, in the words of ShareGPT.
+pub(super) struct Said<'c> {
+    /// The system message.
+    pub system: Option<Text<'c>>,
+    /// The turns that follow it.
+    pub turns: Turns<'c>,
+    /// The content of each turn.
+    pub contents: Vec<Text<'c>>,
+    pub tools: Tools,
+    pub notes: RecordNotes,
+    /// What the messages do not hold, as JSON text; empty if nothing.
+    pub extra: String,
+}
+
+/// Puts a draft into the words of ShareGPT.
+pub(super) fn say<'c>(
+    draft: &Draft<'c>,
+    context: &mut ShapeContext<'_>,
+    rules: Rules,
+) -> Result<Said<'c>, LeftOut> {
+    let options = context.options;
+    let Examined { turns, tools, mut repairs, mut hopeless } =
+        examine(draft, context.tools, options, rules)?;
+    let reasoning = ReasoningPlace::of(options, false);
+    let contents = contents(&turns, &tools, options, reasoning, &mut repairs, &mut hopeless);
+    let mut notes = settle(draft, options.check, hopeless, &repairs)?;
+    warn(draft, &turns, options, &mut notes.warnings);
+    let held = Held { call_text: false, reasoning: reasoning != ReasoningPlace::Extra };
+    let extra = extra(draft, &turns, &tools, options, held);
+    let system = turns.system.map(|system| system.words());
+    Ok(Said { system, turns, contents, tools, notes, extra })
+}
+
+impl Said<'_> {
+    /// Writes the messages, all or only the first `count` turns, as a list.
+    pub(super) fn write_messages(&self, count: usize, out: &mut dyn Sink) {
+        out.open_list();
+        if let Some(system) = &self.system {
+            message(out, &Text::Escaped("system"), system);
+        }
+        for (turn, content) in self.turns.turns.iter().zip(&self.contents).take(count) {
+            message(out, &role_of(turn), content);
+        }
+        out.close_list();
+    }
+
+    /// Writes the definitions of tools as text, empty if there are none.
+    pub(super) fn write_tools(&self, check: Check, out: &mut dyn Sink) {
+        if self.tools.tools.is_empty() {
+            out.str("");
+        } else if check == Check::Off {
+            out.str(&self.tools.to_json(|tool| &tool.source));
+        } else {
+            out.text(&Text::Escaped(&self.tools.to_json(|tool| &tool.completed_escaped)));
+        }
     }
 }
 
@@ -159,14 +224,10 @@ fn write(
     context: &mut ShapeContext<'_>,
     out: &mut dyn Sink,
 ) -> Result<RecordNotes, LeftOut> {
+    // With a row for each answer, the trainer masks the history.
+    let unlearnt = if draft.answer_at.is_some() { Unlearnt::Context } else { RULES.unlearnt };
+    let said = say(draft, context, Rules { unlearnt, ..RULES })?;
     let options = context.options;
-    let Examined { turns, tools, mut repairs, mut hopeless } =
-        examine(draft, context.tools, options, RULES)?;
-    let contents = contents(&turns, &tools, options, &mut repairs, &mut hopeless);
-    let mut notes = settle(draft, options.check, hopeless, &repairs)?;
-    warn(draft, &turns, options, &mut notes.warnings);
-
-    let extra = extra(draft, &turns, &tools, options, false);
     out.begin_row();
     out.str(conversation.kind.as_str());
     out.open_list();
@@ -174,41 +235,34 @@ fn write(
         out.text(tag);
     }
     out.close_list();
-    out.open_list();
-    if let Some(system) = turns.system {
-        message(out, &Text::Escaped("system"), &system.words());
-    }
-    for (turn, content) in turns.turns.iter().zip(&contents) {
-        message(out, &role_of(turn), content);
-    }
-    out.close_list();
-    let is_array = options.tools == ToolsAs::Array && !context.flat;
-    match (tools.tools.is_empty(), options.check == Check::Off) {
-        (true, _) if is_array => out.json("[]"),
-        (true, _) => out.str(""),
-        (false, true) if is_array => out.json(&tools.to_json(|tool| &tool.source)),
-        (false, true) => out.str(&tools.to_json(|tool| &tool.source)),
-        (false, false) if is_array => out.json(&tools.to_json(|tool| &tool.completed)),
-        (false, false) => out.text(&Text::Escaped(&tools.to_json(|tool| &tool.completed_escaped))),
+    said.write_messages(usize::MAX, out);
+    if options.tools == ToolsAs::Array && !context.flat {
+        let is_off = options.check == Check::Off;
+        out.json(&said.tools.to_json(|tool| if is_off { &tool.source } else { &tool.completed }));
+    } else {
+        said.write_tools(options.check, out);
     }
     out.text(draft.model.unwrap_or(&Text::default()));
-    out.text(&conversation.id);
-    out.str(&extra);
+    match draft.suffix() {
+        Some(suffix) => out.str(&format!("{}{suffix}", conversation.id.decoded())),
+        None => out.text(&conversation.id),
+    }
+    out.str(&said.extra);
     if context.flat {
-        flat(&turns, &contents, out);
+        flat(&said.turns, &said.contents, out);
     }
     out.end_row();
-    Ok(notes)
+    Ok(said.notes)
 }
 
-fn message(out: &mut dyn Sink, role: &Text<'_>, content: &Text<'_>) {
+pub(super) fn message(out: &mut dyn Sink, role: &Text<'_>, content: &Text<'_>) {
     out.open_struct();
     out.text(role);
     out.text(content);
     out.close_struct();
 }
 
-fn role_of<'t>(turn: &'t Turn<'_>) -> Text<'t> {
+pub(super) fn role_of<'t>(turn: &'t Turn<'_>) -> Text<'t> {
     // Nothing in our own words is to be escaped.
     Text::Escaped(match turn.side {
         Side::Answer => "assistant",
@@ -228,12 +282,13 @@ fn contents<'c>(
     turns: &Turns<'c>,
     tools: &Tools,
     options: &ShapeOptions,
+    reasoning: ReasoningPlace,
     repairs: &mut Repairs<'c>,
     hopeless: &mut Option<LeftOut>,
 ) -> Vec<Text<'c>> {
     let mut contents = Vec::with_capacity(turns.turns.len());
     for turn in &turns.turns {
-        contents.push(match turn.side {
+        let content = match turn.side {
             Side::Question | Side::Answer => turn.text(),
             Side::Call => {
                 if let Some(message) = turn.messages().find(|one| !super::turns::is_blank(one)) {
@@ -246,6 +301,11 @@ fn contents<'c>(
                 text.into()
             }
             Side::Results => results_text(turn),
+        };
+        let reasoning = turn.reasoning().filter(|_| reasoning == ReasoningPlace::Front);
+        contents.push(match reasoning {
+            Some(reasoning) => with_reasoning(&reasoning, &content),
+            None => content,
         });
     }
     contents
@@ -330,6 +390,10 @@ fn warn(
     for (warning, message) in [
         (Warning::TemplateMark, messages().find(|message| has_template_mark(message))),
         (Warning::AttachmentLeftBehind, messages().find(|message| has_attachments(message))),
+        (
+            Warning::ReasoningLeftBehind,
+            ReasoningPlace::of(options, false).left_behind(&turns.turns),
+        ),
         (Warning::EmptyQuestion, empty.and_then(|turn| turn.first)),
         (Warning::CutContexts, turns.with_more_contexts(options.max_contexts)),
     ] {

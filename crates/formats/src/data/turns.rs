@@ -54,6 +54,8 @@ pub(super) struct Rules {
     pub fill: bool,
     /// Answers after a picture, sound or file rest on what the row does not carry.
     pub needs_attachments: bool,
+    /// The row is there for its last answer.
+    pub last_is_learnt: bool,
 }
 
 /// What a data format can do with an answer in the middle that is not to be learnt.
@@ -128,6 +130,18 @@ impl<'c> Turn<'c> {
             text.push_to(&mut joined);
         }
         joined.into()
+    }
+
+    /// The model's reasoning; that of several messages joined with a blank line.
+    pub fn reasoning(&self) -> Option<Text<'c>> {
+        let texts = self.messages().filter_map(|message| message.reasoning.as_ref());
+        let mut texts = texts.filter(|text| !text.is_blank());
+        let first = texts.next()?.borrowed();
+        let rest: Vec<_> = texts.map(Text::decoded).collect();
+        if rest.is_empty() {
+            return Some(first);
+        }
+        Some(format!("{}\n\n{}", first.decoded(), rest.join("\n\n")).into())
     }
 
     /// Whether it is a question that says nothing.
@@ -624,6 +638,11 @@ impl<'c> Turns<'c> {
         let learnt = |(turn, why): (&Turn<'_>, &Option<LeftOut>)| {
             matches!(turn.side, Side::Answer | Side::Call) && why.is_none()
         };
+        if rules.last_is_learnt
+            && let Some(Some(why)) = whys.last()
+        {
+            return Err(why.clone());
+        }
         let Some(mut last) = self.turns.iter().zip(&whys).rposition(learnt) else {
             return Err(first.clone());
         };
@@ -791,6 +810,7 @@ mod tests {
         unlearnt: Unlearnt::Refused,
         fill: false,
         needs_attachments: true,
+        last_is_learnt: false,
     };
     const ANSWERED: Rules = Rules {
         joins_results: false,

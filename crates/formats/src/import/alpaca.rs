@@ -23,6 +23,11 @@ impl ImportFormat for Alpaca {
         "Alpaca: `instruction`, `input` and `output`, with `system`, `history`, `chosen` and `rejected`"
     }
 
+    fn notes(&self) -> &'static str {
+        "`input` follows the instruction on a line of its own, as LLaMA-Factory joins them; the pairs of `history` come before \
+         it. In place of an output, `chosen` and `rejected` are sibling answers."
+    }
+
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         let is_text = |key: &str| sniff.kind(&[key]) == Some(Kind::String);
         let answers = OUTPUT.iter().any(|key| is_text(key));

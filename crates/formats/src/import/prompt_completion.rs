@@ -26,7 +26,7 @@ impl ImportFormat for PromptCompletion {
     }
 
     fn notes(&self) -> &'static str {
-        "The messages of both, one after another."
+        "The messages of both, one after another. Without a `completion`, an `answer` that is text follows the prompt."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -61,7 +61,8 @@ impl ImportFormat for PromptCompletion {
             let why = "no `prompt` in the item";
             return Err(ItemError::new(Refusal::UnknownShape, 0, why));
         };
-        let completion = completion.unwrap_or_else(|| answer.map_or_else(String::new, message));
+        let completion = completion
+            .unwrap_or_else(|| answer.map_or_else(String::new, |answer| message(&answer)));
         let between = if prompt.is_empty() || completion.is_empty() { "" } else { "," };
         let whole = format!("{{\"messages\":[{prompt}{between}{completion}]{rest}}}");
         // The place is one of the joined text.
@@ -73,10 +74,10 @@ impl ImportFormat for PromptCompletion {
 }
 
 /// An answer as a message; the JSON text of calls is one of calls.
-fn message(answer: String) -> String {
+fn message(answer: &str) -> String {
     let role = if answer.starts_with("[{\"name\":") { "function_call" } else { "assistant" };
     let mut message = format!("{{\"role\":\"{role}\",\"content\":");
-    retort_json::write_string(&answer, &mut message);
+    retort_json::write_string(answer, &mut message);
     message.push('}');
     message
 }

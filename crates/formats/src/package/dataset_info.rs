@@ -18,6 +18,8 @@ struct Entry<'e> {
     file_name: &'e str,
     #[serde(skip_serializing_if = "Option::is_none")]
     formatting: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ranking: bool,
     num_samples: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     columns: Option<Pairs>,
@@ -48,6 +50,7 @@ pub fn dataset_info(
     let entry = Entry {
         file_name,
         formatting: columns.map(|columns| columns.formatting),
+        ranking: columns.is_some_and(|columns| columns.ranking),
         num_samples: records,
         columns: columns.map(|columns| Pairs(columns.columns)),
         tags: columns.filter(|columns| !columns.tags.is_empty()).map(|columns| Pairs(columns.tags)),
@@ -80,6 +83,7 @@ mod tests {
     fn the_entry_stands_as_the_specification_gives_it() {
         let columns = TrainerColumns {
             formatting: "sharegpt",
+            ranking: false,
             columns: &[("messages", "messages"), ("tools", "tools")],
             tags: &[("role_tag", "role")],
         };

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod chat;
 mod chatgpt;
 mod claude;
 mod claude_code;
@@ -18,6 +19,7 @@ mod growth;
 mod history;
 mod openai;
 mod parquet;
+mod preference;
 mod purposes;
 mod readers;
 mod real;

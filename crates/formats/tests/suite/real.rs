@@ -300,7 +300,10 @@ fn what_is_made_unknown_is_never_trained_on() {
                 }
                 let format = recognise(&sniff).unwrap_or(format);
                 let Ok(read) = format.read(&changed, &mut Notes::default()) else { continue };
-                for data_format in ["standard", "openai", "prompt-completion"] {
+                for data_format in
+                    retort_formats::data::FORMATS.iter().filter(|one| one.is_for_training())
+                {
+                    let data_format = data_format.name();
                     let shaped = shape_item(&read, data_format, Default::default());
                     if !shaped.rows.is_empty() {
                         let how = format!(
@@ -460,7 +463,9 @@ fn what_is_said_on_the_path_is_in_the_row_or_its_extra_and_the_rest_is_told() {
         for (format, item) in items(&file) {
             let Ok(read) = format.read(&item, &mut Notes::default()) else { continue };
             let Item::Conversation(conversation) = &read else { continue };
-            for data_format in ["standard", "openai", "prompt-completion"] {
+            for data_format in
+                ["standard", "openai", "chat", "prompt-completion", "ms-swift", "alpaca"]
+            {
                 let shaped = shape_item(&read, data_format, Default::default());
                 let ([row], [notes]) = (shaped.rows.as_slice(), shaped.outcome.records.as_slice())
                 else {

@@ -14,13 +14,17 @@ fn items() -> Vec<String> {
             {"role": "tool", "tool_call_id": "k", "content": "r"},
             {"role": "assistant", "content": "a"}]})
     };
+    let pair = json!({"id": "p", "messages": [{"role": "user", "content": "q"}],
+        "chosen": {"role": "assistant", "content": "a"}, "rejected": {"role": "assistant", "content": "b"}});
+    let history = json!({"id": "h", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"},
+        {"role": "user", "content": "r"}, {"role": "assistant", "content": "b"}]});
     let run = json!({"request_id": "r", "recipe_id": "x", "question": "q", "answer": "a", "status": "success",
         "nodes": [{"node": "n", "prompt": "{x}", "variables": {"x": 1}, "output": {"n": 2}}]});
     let document = |numbers: &[f64]| {
         json!({"id": numbers.len(), "s3_path": "c/a.pdf", "course_name": "c", "readable_filename": "a.pdf",
             "contexts": [{"text": "one", "pagenumber": 1, "chunk_index": 0, "embedding": numbers}]})
     };
-    let all = [chat("a"), chat("b"), run, document(&[0.25, -1.5]), document(&[])];
+    let all = [chat("a"), chat("b"), pair, history, run, document(&[0.25, -1.5]), document(&[])];
     all.iter().map(ToString::to_string).collect()
 }
 

@@ -284,7 +284,7 @@ fn text_and_reasoning_beside_a_call_go_to_extra() {
         &agent(&[say("user", "q"), asks, result("k1", "r"), say("assistant", "a")]),
         json!([{"messages": [["user", "q"], ["function_call", r#"[{"name": "f", "arguments": {}}]"#], ["tool", "r"], ["assistant", "a"]],
             "extra": {"turns": [{"at": 1, "text": "Let me look.", "call_ids": ["k1"], "reasoning": "I need f."}]}}]),
-        "repaired:moved-call-text",
+        "repaired:moved-call-text warns:reasoning-left-behind",
     );
 }
 

@@ -48,7 +48,8 @@ fn check_not(item: Value, expected: &[&str]) {
     let text = item.to_string();
     let conversation = read(&text);
     assert_eq!(paths(&conversation), expected, "{text}");
-    for format in ["standard", "openai", "prompt-completion"] {
+    for format in retort_formats::data::FORMATS.iter().filter(|one| one.is_for_training()) {
+        let format = format.name();
         let shaped = shape_conversation(&conversation, format, checked(retort_model::Check::Off));
         assert_eq!(shaped.findings(), "left-out:not-understood", "{format} of {text}");
     }

@@ -1,0 +1,131 @@
+//! `alpaca`: `instruction`, `input`, `output`, `system` and `history`, text alone, as Stanford's Alpaca had them and as
+//! LLaMA-Factory and many scripts read them.
+
+use retort_json::Text;
+use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason};
+
+use super::chat_messages::{Spoken, Voice, speak};
+use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions, TrainerColumns};
+use super::record::shape_records;
+use super::schema::{Field, Schema, Sink, Type};
+use super::turns::Unlearnt;
+
+/// The format.
+pub(super) struct Alpaca;
+
+static SCHEMA: Schema = Schema::of(&[
+    Field::required("instruction", Type::Text),
+    Field::required("input", Type::Text),
+    Field::required("output", Type::Text),
+    Field::required("system", Type::Text),
+    Field::required("history", Type::List(&Type::List(&Type::Text))),
+]);
+
+impl DataFormat for Alpaca {
+    fn name(&self) -> &'static str {
+        "alpaca"
+    }
+
+    fn about(&self) -> &'static str {
+        "`instruction`, `output`, `system` and `history` as text, for LLaMA-Factory; no tool calls"
+    }
+
+    fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
+        SCHEMA.clone()
+    }
+
+    fn file_formats(&self) -> &'static [&'static str] {
+        &["jsonl", "parquet"]
+    }
+
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Conversation, ItemKind::Run]
+    }
+
+    fn purposes(&self) -> &'static [Purpose] {
+        &[Purpose::ExportDataset, Purpose::FineTuning]
+    }
+
+    fn is_for_training(&self) -> bool {
+        true
+    }
+
+    fn has_ids_apart(&self) -> bool {
+        true
+    }
+
+    fn trainer_columns(&self, _options: &ShapeOptions, _flat: bool) -> Option<TrainerColumns> {
+        Some(TrainerColumns {
+            formatting: "alpaca",
+            ranking: false,
+            columns: &[
+                ("prompt", "instruction"),
+                ("query", "input"),
+                ("response", "output"),
+                ("system", "system"),
+                ("history", "history"),
+            ],
+            tags: &[],
+        })
+    }
+
+    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
+        "LLaMA-Factory reads the folder through `dataset_info.json`. `history` holds the questions and answers before \
+         `instruction`, in pairs; `input` is always empty. `ids.txt` names the item of each record, a line each; \
+         `extra.jsonl` keeps what a row does not hold."
+            .into()
+    }
+
+    fn shape(
+        &self,
+        item: &Item<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
+        shape_records(item, context.options, |_, draft| {
+            // With a row for each answer, the trainer masks the history.
+            let unlearnt =
+                if draft.answer_at.is_some() { Unlearnt::Context } else { Unlearnt::Refused };
+            let voice = Voice { unlearnt, has_reasoning: false };
+            let speech = speak(draft, voice, context, &mut Vec::new())?;
+            let has_tools =
+                |message: &Spoken<'_>| !message.calls.is_empty() || message.role == "tool";
+            if speech.messages.iter().any(has_tools) && context.options.check != Check::Off {
+                return Err(LeftOut::new(Reason::CallsTools, "the conversation calls tools"));
+            }
+            write(&speech.messages, out);
+            Ok(speech.notes)
+        })
+    }
+}
+
+fn write(messages: &[Spoken<'_>], out: &mut dyn Sink) {
+    let empty = Text::default();
+    let mut system = &empty;
+    let mut pairs: Vec<[&Text<'_>; 2]> = Vec::new();
+    let mut question = None;
+    for message in messages {
+        match &*message.role {
+            "system" => system = &message.content,
+            "assistant" => pairs.push([question.take().unwrap_or(&empty), &message.content]),
+            _ => question = Some(&message.content),
+        }
+    }
+    let [instruction, output] = match question {
+        Some(question) => [question, &empty],
+        None => pairs.pop().unwrap_or([&empty, &empty]),
+    };
+    out.begin_row();
+    out.text(instruction);
+    out.str("");
+    out.text(output);
+    out.text(system);
+    out.open_list();
+    for pair in pairs {
+        out.open_list();
+        pair.into_iter().for_each(|text| out.text(text));
+        out.close_list();
+    }
+    out.close_list();
+    out.end_row();
+}

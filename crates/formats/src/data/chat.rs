@@ -1,0 +1,81 @@
+//! `chat`: rows of `messages` and `tools` as Hugging Face's chat templates take them, with reasoning in a field of its own
+//! and the arguments of calls as objects. TRL, Axolotl and Unsloth train on them, and `apply_chat_template` renders them.
+
+use retort_json::Value;
+use retort_model::{Item, ItemKind, Purpose};
+
+use super::chat_columns::{chat_schema, voice, write, write_tools};
+use super::chat_messages::speak;
+use super::chat_row::ChatRow;
+use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
+use super::record::shape_records;
+use super::schema::{Field, Schema, Sink, Type};
+use super::turns::Unlearnt;
+
+/// The format.
+pub(super) struct Chat;
+
+impl DataFormat for Chat {
+    fn name(&self) -> &'static str {
+        "chat"
+    }
+
+    fn about(&self) -> &'static str {
+        "Hugging Face chat rows with reasoning, tool calls and tools, for TRL, Axolotl and chat templates"
+    }
+
+    fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
+        chat_schema!(options, |MESSAGES| [
+            Field::required("messages", MESSAGES),
+            Field::nullable("tools", Type::Json)
+        ])
+    }
+
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Conversation, ItemKind::Run]
+    }
+
+    fn purposes(&self) -> &'static [Purpose] {
+        &[Purpose::ExportDataset, Purpose::FineTuning]
+    }
+
+    fn is_for_training(&self) -> bool {
+        true
+    }
+
+    fn has_ids_apart(&self) -> bool {
+        true
+    }
+
+    fn chat(&self, row: &Value<'_>) -> Option<ChatRow> {
+        ChatRow::spoken(&[(row.get("messages")?, true)], row.get("tools"))
+    }
+
+    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
+        "Each row holds `messages` and `tools` (null where there are none) as chat templates of Hugging Face read them: the \
+         arguments of calls are objects, and reasoning is in a field of its own. There is no mark for a single answer, so \
+         conversations with an answer that must not be learnt are left out; `prompt-completion` with `--rows per-answer` \
+         keeps them. Most templates write only the reasoning of the last answer. `ids.txt` names the item of each record, a \
+         line each; `extra.jsonl` keeps what a row does not hold."
+            .into()
+    }
+
+    fn shape(
+        &self,
+        item: &Item<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
+        let mut renamed_tools = Vec::new();
+        let outcome = shape_records(item, context.options, |_, draft| {
+            let voice = voice(Unlearnt::Refused);
+            let speech = speak(draft, voice, context, &mut renamed_tools)?;
+            out.begin_row();
+            write(&speech.messages, context.options, out);
+            write_tools(&speech.tools, out);
+            out.end_row();
+            Ok(speech.notes)
+        });
+        Outcome { renamed_tools, ..outcome }
+    }
+}

@@ -1,0 +1,173 @@
+//! `kto`: answers that are known to be good or bad, each with its label, for KTO. In the layouts of TRL and LLaMA-Factory.
+
+use std::collections::HashSet;
+
+use retort_model::{Conversation, Item, LeftOut, Purpose, Reason};
+
+use super::chat_columns::{chat_schema, voice, write, write_tools};
+use super::chat_messages::speak;
+use super::format::{
+    DataFormat, Layout, Outcome, RecordNotes, ShapeContext, ShapeOptions, TrainerColumns,
+};
+use super::record::{Draft, not_understood};
+use super::schema::{Field, Schema, Sink, Type};
+use super::siblings::Answers;
+use super::standard::{MESSAGES as SHAREGPT, RULES, TAGS, say};
+use super::turns::{Rules, Unlearnt};
+
+/// The format.
+pub(super) struct Kto;
+
+static LLAMA_FACTORY: Schema = Schema::of(&[
+    Field::required("messages", SHAREGPT),
+    Field::required("label", Type::Bool),
+    Field::required("tools", Type::Word),
+]);
+
+impl DataFormat for Kto {
+    fn name(&self) -> &'static str {
+        "kto"
+    }
+
+    fn about(&self) -> &'static str {
+        "answers labelled good or bad, for KTO: TRL or LLaMA-Factory (`--layout`)"
+    }
+
+    fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
+        match options.layout {
+            Layout::LlamaFactory => LLAMA_FACTORY.clone(),
+            Layout::Trl | Layout::OpenAi => chat_schema!(options, |MESSAGES| [
+                Field::required("prompt", MESSAGES),
+                Field::required("completion", MESSAGES),
+                Field::required("label", Type::Bool),
+                Field::nullable("tools", Type::Json),
+            ]),
+        }
+    }
+
+    fn file_formats(&self) -> &'static [&'static str] {
+        &["jsonl", "parquet"]
+    }
+
+    fn purposes(&self) -> &'static [Purpose] {
+        &[Purpose::ExportDataset, Purpose::FineTuning]
+    }
+
+    fn is_for_training(&self) -> bool {
+        true
+    }
+
+    fn has_ids_apart(&self) -> bool {
+        true
+    }
+
+    fn trainer_columns(&self, options: &ShapeOptions, _flat: bool) -> Option<TrainerColumns> {
+        (options.layout == Layout::LlamaFactory).then_some(TrainerColumns {
+            formatting: "sharegpt",
+            ranking: false,
+            columns: &[("messages", "messages"), ("kto_tag", "label"), ("tools", "tools")],
+            tags: TAGS,
+        })
+    }
+
+    fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
+        let layout = match options.layout {
+            Layout::LlamaFactory => {
+                "LLaMA-Factory reads the folder through `dataset_info.json` (`kto_tag`)."
+            }
+            Layout::Trl | Layout::OpenAi => "TRL reads `prompt`, `completion` and `label`.",
+        };
+        format!(
+            "Each row holds one answer and whether it is good (`label`). {layout} `ids.txt` names the conversation of each row \
+             and, behind `#`, the answer by its number; `extra.jsonl` keeps what a row does not hold."
+        )
+    }
+
+    fn shape(
+        &self,
+        item: &Item<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
+        if let Some(why) = not_understood(item) {
+            return Outcome::left_out(None, why);
+        }
+        let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
+        shape_answers(conversation, context, out)
+    }
+}
+
+fn shape_answers(
+    conversation: &Conversation<'_>,
+    context: &mut ShapeContext<'_>,
+    out: &mut dyn Sink,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let answers = Answers::of(conversation);
+    let (pairs, _) = answers.pairs(context.options.pairs);
+    let better: HashSet<usize> = pairs.iter().map(|pair| pair.better.number).collect();
+    let worse: HashSet<usize> = pairs.iter().map(|pair| pair.worse.number).collect();
+    for place in answers.places() {
+        let of_pairs = || {
+            let is_better = better.contains(&place.number);
+            // One between others is neither.
+            (is_better != worse.contains(&place.number)).then_some(is_better)
+        };
+        let said = answers.worth(place);
+        let is_good = match said {
+            Some(worth) => worth.is_good(),
+            None => of_pairs(),
+        };
+        let Some(is_good) = is_good else { continue };
+        let round = answers.unlabelled(place);
+        let draft = answers.draft(place, "answer", &round);
+        let draft = Draft { is_first: outcome.records.is_empty(), ..draft };
+        let written = match context.options.layout {
+            Layout::LlamaFactory => write_sharegpt(&draft, is_good, context, out),
+            Layout::Trl | Layout::OpenAi => {
+                write_spoken(&draft, is_good, context, &mut outcome.renamed_tools, out)
+            }
+        };
+        outcome.take(&draft, written);
+    }
+    if outcome.records.is_empty() && outcome.left_out.is_empty() {
+        let why = LeftOut::new(Reason::NoLabel, "no label, rating or choice between answers");
+        return Outcome::left_out(None, why);
+    }
+    outcome
+}
+
+fn write_spoken(
+    draft: &Draft<'_>,
+    is_good: bool,
+    context: &mut ShapeContext<'_>,
+    renamed_tools: &mut Vec<(String, String)>,
+    out: &mut dyn Sink,
+) -> Result<RecordNotes, LeftOut> {
+    let speech = speak(draft, voice(Unlearnt::Context), context, renamed_tools)?;
+    let last = speech.messages.len().saturating_sub(1);
+    let (prompt, completion) = speech.messages.split_at(last);
+    out.begin_row();
+    write(prompt, context.options, out);
+    write(completion, context.options, out);
+    out.bool(is_good);
+    write_tools(&speech.tools, out);
+    out.end_row();
+    Ok(speech.notes)
+}
+
+fn write_sharegpt(
+    draft: &Draft<'_>,
+    is_good: bool,
+    context: &mut ShapeContext<'_>,
+    out: &mut dyn Sink,
+) -> Result<RecordNotes, LeftOut> {
+    let said = say(draft, context, Rules { unlearnt: Unlearnt::Context, ..RULES })?;
+    out.begin_row();
+    said.write_messages(usize::MAX, out);
+    out.bool(is_good);
+    said.write_tools(context.options.check, out);
+    out.end_row();
+    let extra = Some(said.extra).filter(|extra| !extra.is_empty());
+    Ok(RecordNotes { extra, ..said.notes })
+}

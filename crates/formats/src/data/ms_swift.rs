@@ -1,0 +1,126 @@
+//! `ms-swift`: messages with one `tool_call` a call, and `loss` for answers that are context only, as ms-swift reads them.
+
+use retort_json::{Text, write_string};
+use retort_model::{Item, ItemKind, Purpose};
+
+use super::chat_messages::{Spoken, SpokenCall, Voice, speak};
+use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
+use super::record::shape_records;
+use super::schema::{Field, Schema, Sink, Type};
+use super::turns::Unlearnt;
+
+/// The format.
+pub(super) struct MsSwift;
+
+static SCHEMA: Schema = Schema::of(&[
+    Field::required(
+        "messages",
+        Type::List(&Type::Struct(&[
+            Field::required("role", Type::Word),
+            Field::required("content", Type::Text),
+            Field::optional("loss", Type::Bool),
+        ])),
+    ),
+    Field::optional("tools", Type::Word),
+]);
+
+impl DataFormat for MsSwift {
+    fn name(&self) -> &'static str {
+        "ms-swift"
+    }
+
+    fn about(&self) -> &'static str {
+        "messages for ms-swift: one `tool_call` message per call, and `loss` on each answer"
+    }
+
+    fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
+        SCHEMA.clone()
+    }
+
+    fn file_formats(&self) -> &'static [&'static str] {
+        &["jsonl", "parquet"]
+    }
+
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Conversation, ItemKind::Run]
+    }
+
+    fn purposes(&self) -> &'static [Purpose] {
+        &[Purpose::ExportDataset, Purpose::FineTuning]
+    }
+
+    fn is_for_training(&self) -> bool {
+        true
+    }
+
+    fn has_ids_apart(&self) -> bool {
+        true
+    }
+
+    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
+        "`swift sft --dataset FILE` trains on the data file. `loss` false marks answers that are context only; `tools` is the \
+         JSON text of the definitions. ms-swift has no field for reasoning: `--reasoning think` writes it in front of the \
+         answer. `ids.txt` names the item of each record, a line each; `extra.jsonl` keeps what a row does not hold."
+            .into()
+    }
+
+    fn shape(
+        &self,
+        item: &Item<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
+        let mut renamed_tools = Vec::new();
+        let outcome = shape_records(item, context.options, |_, draft| {
+            let voice = Voice { unlearnt: Unlearnt::Marked, has_reasoning: false };
+            let speech = speak(draft, voice, context, &mut renamed_tools)?;
+            out.begin_row();
+            out.open_list();
+            for message in &speech.messages {
+                write(message, out);
+            }
+            out.close_list();
+            if speech.tools.is_empty() {
+                out.absent();
+            } else {
+                out.str(&speech.tools);
+            }
+            out.end_row();
+            Ok(speech.notes)
+        });
+        Outcome { renamed_tools, ..outcome }
+    }
+}
+
+fn write(message: &Spoken<'_>, out: &mut dyn Sink) {
+    let mut say = |role: &str, content: &Text<'_>| {
+        out.open_struct();
+        out.str(role);
+        out.text(content);
+        match message.is_learnt {
+            Some(is_learnt) => out.bool(is_learnt),
+            None => out.absent(),
+        }
+        out.close_struct();
+    };
+    let role = if message.role == "tool" { "tool_response" } else { &message.role };
+    if message.calls.is_empty() || !message.content.is_empty() {
+        say(role, &message.content);
+    }
+    for call in &message.calls {
+        say("tool_call", &call_text(call).into());
+    }
+}
+
+fn call_text(call: &SpokenCall<'_>) -> String {
+    let mut out = String::from("{\"name\": ");
+    write_string(&call.name, &mut out);
+    out.push_str(", \"arguments\": ");
+    if retort_json::RawJson::parse(&call.arguments).is_ok() {
+        out.push_str(&call.arguments);
+    } else {
+        write_string(&call.arguments, &mut out);
+    }
+    out.push('}');
+    out
+}

@@ -1,0 +1,290 @@
+//! `preference`: a better and a worse answer to one question, for DPO and its kin. In the layouts of TRL, LLaMA-Factory and
+//! OpenAI.
+
+use retort_json::Text;
+use retort_model::{Conversation, Item, LeftOut, Purpose, Reason};
+
+use super::chat_columns::{AS_OPENAI, chat_schema, voice, write, write_as_openai, write_tools};
+use super::chat_messages::speak;
+use super::format::{
+    DataFormat, Layout, Noted, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions,
+    TrainerColumns,
+};
+use super::record::{Draft, not_understood};
+use super::schema::{Field, Schema, Sink, Type};
+use super::siblings::Answers;
+use super::standard::{MESSAGES as SHAREGPT, RULES, TAGS, message, role_of, say};
+use super::turns::{Rules, Unlearnt};
+
+/// The format.
+pub(super) struct Preference;
+
+const SHAREGPT_MESSAGE: Type =
+    Type::Struct(&[Field::required("role", Type::Word), Field::required("content", Type::Text)]);
+
+static LLAMA_FACTORY: Schema = Schema::of(&[
+    Field::required("messages", SHAREGPT),
+    Field::required("chosen", SHAREGPT_MESSAGE),
+    Field::required("rejected", SHAREGPT_MESSAGE),
+    Field::required("tools", Type::Word),
+]);
+
+static OPENAI: Schema = Schema::of(&[
+    Field::required(
+        "input",
+        Type::Struct(&[
+            Field::required("messages", AS_OPENAI),
+            Field::optional("tools", Type::Json),
+        ]),
+    ),
+    Field::required("preferred_output", AS_OPENAI),
+    Field::required("non_preferred_output", AS_OPENAI),
+]);
+
+impl DataFormat for Preference {
+    fn name(&self) -> &'static str {
+        "preference"
+    }
+
+    fn about(&self) -> &'static str {
+        "a better and a worse answer to the same question, for DPO: TRL, LLaMA-Factory or OpenAI (`--layout`)"
+    }
+
+    fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
+        match options.layout {
+            Layout::LlamaFactory => LLAMA_FACTORY.clone(),
+            Layout::OpenAi => OPENAI.clone(),
+            Layout::Trl => chat_schema!(options, |MESSAGES| [
+                Field::required("prompt", MESSAGES),
+                Field::required("chosen", MESSAGES),
+                Field::required("rejected", MESSAGES),
+                Field::nullable("tools", Type::Json),
+            ]),
+        }
+    }
+
+    fn file_formats(&self) -> &'static [&'static str] {
+        &["jsonl", "parquet"]
+    }
+
+    fn purposes(&self) -> &'static [Purpose] {
+        &[Purpose::ExportDataset, Purpose::FineTuning]
+    }
+
+    fn is_for_training(&self) -> bool {
+        true
+    }
+
+    fn has_ids_apart(&self) -> bool {
+        true
+    }
+
+    fn trainer_columns(&self, options: &ShapeOptions, _flat: bool) -> Option<TrainerColumns> {
+        (options.layout == Layout::LlamaFactory).then_some(TrainerColumns {
+            formatting: "sharegpt",
+            ranking: true,
+            columns: &[
+                ("messages", "messages"),
+                ("chosen", "chosen"),
+                ("rejected", "rejected"),
+                ("tools", "tools"),
+            ],
+            tags: TAGS,
+        })
+    }
+
+    fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
+        let layout = match options.layout {
+            Layout::Trl => "TRL and Axolotl read `prompt`, `chosen` and `rejected`.",
+            Layout::LlamaFactory => {
+                "LLaMA-Factory reads the folder through `dataset_info.json` (`ranking: true`)."
+            }
+            Layout::OpenAi => {
+                "OpenAI reads `input`, `preferred_output` and `non_preferred_output`."
+            }
+        };
+        format!(
+            "Each row holds two answers to one question, of which one is known to be better. {layout} `ids.txt` names the \
+             conversation of each row and, behind `#`, the worse answer by its number; `extra.jsonl` keeps what a row does \
+             not hold."
+        )
+    }
+
+    fn shape(
+        &self,
+        item: &Item<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
+        if let Some(why) = not_understood(item) {
+            return Outcome::left_out(None, why);
+        }
+        let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
+        shape_pairs(conversation, context, out)
+    }
+}
+
+fn shape_pairs(
+    conversation: &Conversation<'_>,
+    context: &mut ShapeContext<'_>,
+    out: &mut dyn Sink,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let answers = Answers::of(conversation);
+    let (pairs, undecided) = answers.pairs(context.options.pairs);
+    for pair in pairs {
+        let rounds = [answers.unlabelled(pair.better), answers.unlabelled(pair.worse)];
+        let better = answers.draft(pair.better, "answer", &rounds[0]);
+        let worse = answers.draft(pair.worse, "answer", &rounds[1]);
+        let worse = Draft { is_first: outcome.records.is_empty(), ..worse };
+        let written = match context.options.layout {
+            Layout::LlamaFactory => write_ranking(&better, &worse, context, out),
+            Layout::Trl | Layout::OpenAi => {
+                write_spoken(&better, &worse, context, &mut outcome.renamed_tools, out)
+            }
+        };
+        outcome.take(&worse, written);
+    }
+    outcome.left_out.extend(
+        undecided
+            .into_iter()
+            .map(|(number, why)| RecordLeftOut { part: Some(format!("answer {number}")), why }),
+    );
+    if outcome.records.is_empty() && outcome.left_out.is_empty() {
+        let why = LeftOut::new(Reason::NoPair, "no question with several answers");
+        return Outcome::left_out(None, why);
+    }
+    outcome
+}
+
+/// Writes a pair as lists of messages.
+fn write_spoken(
+    better: &Draft<'_>,
+    worse: &Draft<'_>,
+    context: &mut ShapeContext<'_>,
+    renamed_tools: &mut Vec<(String, String)>,
+    out: &mut dyn Sink,
+) -> Result<RecordNotes, LeftOut> {
+    let voice = voice(Unlearnt::Context);
+    let options = context.options;
+    let voice = super::chat_messages::Voice {
+        has_reasoning: voice.has_reasoning && options.layout == Layout::Trl,
+        ..voice
+    };
+    let chosen = speak(better, voice, context, renamed_tools)?;
+    let rejected = speak(worse, voice, context, renamed_tools)?;
+    let alike = chosen.messages.iter().zip(&rejected.messages);
+    let alike = alike.take_while(|(one, other)| one == other).count();
+    check_pair(alike, [chosen.messages.len(), rejected.messages.len()])?;
+    if chosen.tools != rejected.tools {
+        return Err(other_tools());
+    }
+    let (prompt, chosen_answer) = chosen.messages.split_at(alike);
+    let rejected_answer = rejected.messages.get(alike..).unwrap_or_default();
+    out.begin_row();
+    if options.layout == Layout::OpenAi {
+        out.open_struct();
+        write_as_openai(prompt, out);
+        write_tools(&chosen.tools, out);
+        out.close_struct();
+        write_as_openai(chosen_answer, out);
+        write_as_openai(rejected_answer, out);
+    } else {
+        write(prompt, options, out);
+        write(chosen_answer, options, out);
+        write(rejected_answer, options, out);
+        write_tools(&chosen.tools, out);
+    }
+    out.end_row();
+    Ok(joined(chosen.notes, rejected.notes))
+}
+
+/// Writes a pair as LLaMA-Factory reads it: the answers as one message each.
+fn write_ranking(
+    better: &Draft<'_>,
+    worse: &Draft<'_>,
+    context: &mut ShapeContext<'_>,
+    out: &mut dyn Sink,
+) -> Result<RecordNotes, LeftOut> {
+    let rules = Rules { unlearnt: Unlearnt::Context, ..RULES };
+    let chosen = say(better, context, rules)?;
+    let rejected = say(worse, context, rules)?;
+    let sides = chosen.turns.turns.iter().zip(&rejected.turns.turns);
+    let alike = chosen.contents.iter().zip(&rejected.contents).zip(sides);
+    let is_alike = |((one, other), (turn, twin)): &((&Text<'_>, &Text<'_>), (&_, &_))| {
+        one == other && role_of(turn) == role_of(twin)
+    };
+    let alike =
+        if chosen.system == rejected.system { alike.take_while(is_alike).count() } else { 0 };
+    check_pair(alike, [chosen.contents.len(), rejected.contents.len()])?;
+    let check = context.options.check;
+    let definitions = |said: &super::standard::Said<'_>| said.tools.to_json(|tool| &tool.completed);
+    if definitions(&chosen) != definitions(&rejected) {
+        return Err(other_tools());
+    }
+    out.begin_row();
+    chosen.write_messages(alike, out);
+    for said in [&chosen, &rejected] {
+        if let (Some(turn), Some(content)) = (said.turns.turns.get(alike), said.contents.get(alike))
+        {
+            message(out, &role_of(turn), content);
+        }
+    }
+    chosen.write_tools(check, out);
+    out.end_row();
+    let with_extra = |notes: RecordNotes, extra: String| RecordNotes {
+        extra: Some(extra).filter(|extra| !extra.is_empty()),
+        ..notes
+    };
+    Ok(joined(with_extra(chosen.notes, chosen.extra), with_extra(rejected.notes, rejected.extra)))
+}
+
+/// Whether two answers, the messages up to whose ends are counted, are one message each behind the same prompt.
+fn check_pair(alike: usize, counts: [usize; 2]) -> Result<(), LeftOut> {
+    let [chosen, rejected] = counts.map(|count| count - alike);
+    match (chosen, rejected) {
+        _ if alike == 0 => {
+            Err(LeftOut::new(Reason::NoPair, "the answers follow different prompts"))
+        }
+        (1, 1) => Ok(()),
+        (0, _) | (_, 0) => {
+            Err(LeftOut::new(Reason::NoPair, "one answer is the beginning of the other"))
+        }
+        _ => {
+            let detail =
+                format!("the answers differ from their last {chosen} and {rejected} messages on");
+            Err(LeftOut::new(Reason::SeveralMessages, detail))
+        }
+    }
+}
+
+fn other_tools() -> LeftOut {
+    LeftOut::new(Reason::NoPair, "the answers were given with different tools")
+}
+
+/// What was found in both answers: each kind once.
+fn joined(better: RecordNotes, worse: RecordNotes) -> RecordNotes {
+    fn join<K: PartialEq + Copy>(mut these: Vec<Noted<K>>, those: Vec<Noted<K>>) -> Vec<Noted<K>> {
+        for one in those {
+            if !these.iter().any(|known| known.kind == one.kind) {
+                these.push(one);
+            }
+        }
+        these
+    }
+    let extra = match (better.extra, worse.extra) {
+        (None, None) => None,
+        (better, worse) => {
+            let text = |extra: Option<String>| extra.unwrap_or_else(|| "{}".to_owned());
+            Some(format!(r#"{{"chosen":{},"rejected":{}}}"#, text(better), text(worse)))
+        }
+    };
+    RecordNotes {
+        repairs: join(better.repairs, worse.repairs),
+        unrepaired: join(better.unrepaired, worse.unrepaired),
+        unfit: better.unfit.or(worse.unfit),
+        warnings: join(better.warnings, worse.warnings),
+        extra,
+        ..RecordNotes::default()
+    }
+}

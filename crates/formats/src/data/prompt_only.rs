@@ -1,0 +1,119 @@
+//! `prompt-only`: questions for reinforcement learning (GRPO and its kin), with columns from which rewards can be computed.
+
+use retort_model::{Item, ItemKind, Label, Purpose};
+
+use super::chat_columns::{chat_schema, voice, write, write_tools};
+use super::chat_messages::speak;
+use super::execution::{put_text, text_of};
+use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
+use super::record::shape_records;
+use super::schema::{Field, Schema, Sink, Type};
+use super::turns::Unlearnt;
+
+/// The format.
+pub(super) struct PromptOnly;
+
+impl DataFormat for PromptOnly {
+    fn name(&self) -> &'static str {
+        "prompt-only"
+    }
+
+    fn about(&self) -> &'static str {
+        "prompts without their answers, for reinforcement learning, with columns for rewards"
+    }
+
+    fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
+        chat_schema!(options, |MESSAGES| [
+            Field::required("prompt", MESSAGES),
+            Field::required("answer", Type::Text),
+            Field::nullable("ground_truth", Type::Text),
+            Field::nullable("label", Type::Word),
+            Field::nullable("rating", Type::Text),
+            Field::nullable("comment", Type::Text),
+            Field::nullable("tools", Type::Json),
+        ])
+    }
+
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Conversation, ItemKind::Run]
+    }
+
+    fn purposes(&self) -> &'static [Purpose] {
+        &[Purpose::ExportDataset, Purpose::FineTuning]
+    }
+
+    fn is_for_training(&self) -> bool {
+        true
+    }
+
+    fn has_ids_apart(&self) -> bool {
+        true
+    }
+
+    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
+        "Each row holds a `prompt` as a list of messages. Trainers hand the other columns to reward functions: `answer` is what \
+         was answered (the JSON text of its calls if it called tools), `ground_truth` the reference of a run, and `label`, \
+         `rating` and `comment` what people thought of the answer. `ids.txt` names the item of each row, a line each."
+            .into()
+    }
+
+    fn shape(
+        &self,
+        item: &Item<'_>,
+        context: &mut ShapeContext<'_>,
+        out: &mut dyn Sink,
+    ) -> Outcome {
+        let mut renamed_tools = Vec::new();
+        let outcome = shape_records(item, context.options, |conversation, draft| {
+            let speech = speak(draft, voice(Unlearnt::Context), context, &mut renamed_tools)?;
+            let last = speech.messages.iter().rposition(|message| message.role == "assistant");
+            let last = last.unwrap_or(speech.messages.len());
+            let (prompt, answer) = speech.messages.split_at(last);
+            // The message that the answer is, for what is said of it.
+            let said =
+                draft.messages().filter(|message| message.role == retort_model::Role::Assistant);
+            let said = said.last();
+            out.begin_row();
+            write(prompt, context.options, out);
+            match answer.first() {
+                Some(answer) if !answer.calls.is_empty() => out.str(&calls_json(answer)),
+                Some(answer) => out.text(&answer.content),
+                None => out.str(""),
+            }
+            let run = draft.run;
+            put_text(run.and_then(|run| run.ground_truth.as_ref()), out);
+            let label = said.and_then(|message| message.label).or(conversation.label);
+            match label {
+                Some(label) => out.str(Label::as_str(label)),
+                None => out.absent(),
+            }
+            let feedback = said
+                .and_then(|message| message.feedback.as_deref())
+                .or_else(|| run?.feedback.as_deref());
+            let rating = feedback.and_then(|feedback| feedback.rating.as_ref()).map(text_of);
+            put_text(rating.as_ref(), out);
+            put_text(feedback.and_then(|feedback| feedback.comment.as_ref()), out);
+            write_tools(&speech.tools, out);
+            out.end_row();
+            Ok(speech.notes)
+        });
+        Outcome { renamed_tools, ..outcome }
+    }
+}
+
+fn calls_json(answer: &super::chat_messages::Spoken<'_>) -> String {
+    let mut out = String::from("[");
+    for (at, call) in answer.calls.iter().enumerate() {
+        out.push_str(if at == 0 { "{\"name\":" } else { ",{\"name\":" });
+        retort_json::write_string(&call.name, &mut out);
+        out.push_str(",\"arguments\":");
+        if retort_json::RawJson::parse(&call.arguments).is_ok() {
+            out.push_str(&call.arguments);
+        } else {
+            retort_json::write_string(&call.arguments, &mut out);
+        }
+        out.push('}');
+    }
+    out.push(']');
+    out
+}

@@ -1,0 +1,261 @@
+//! Several answers to one question, and which of them is known to be better: what preference data is made of.
+//!
+//! Answers to one question are rounds with the same parent that begin with the same question, if they repeat it. A label
+//! or a rating says what an answer is worth. Where neither does, the person showed it: they went on with one answer, or
+//! had it made in place of an earlier one.
+
+use std::collections::HashMap;
+
+use retort_json::RawJson;
+use retort_model::{Conversation, Label, LeftOut, Message, Reason, Role, Round, Time};
+
+use super::format::PairsBy;
+use super::record::{Answer, Draft};
+
+/// An answer of a conversation.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// Counted from 1 in the order of the source.
+    pub number: usize,
+    /// The round that it is in.
+    round: usize,
+    /// Its first message, and the one behind its last.
+    from: usize,
+    to: usize,
+}
+
+/// What is known of the worth of an answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Worth {
+    /// It is good, or the better one.
+    Good,
+    /// It is bad, or the worse one.
+    Bad,
+    /// A score on a scale that is not known.
+    Score(f64),
+}
+
+/// Two answers to one question.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair<'p> {
+    pub better: &'p Place,
+    pub worse: &'p Place,
+}
+
+/// The answers of a conversation, of every branch.
+pub(super) struct Answers<'c> {
+    conversation: &'c Conversation<'c>,
+    places: Vec<Place>,
+    path: Vec<usize>,
+}
+
+impl<'c> Answers<'c> {
+    pub fn of(conversation: &'c Conversation<'c>) -> Self {
+        let mut places = Vec::new();
+        for (round, one) in conversation.rounds.iter().enumerate() {
+            let mut from = None;
+            for (at, message) in one.messages.iter().enumerate() {
+                match (message.role, from) {
+                    (Role::Assistant, None) => from = Some(at),
+                    (Role::Assistant | Role::Tool, _) => {}
+                    (_, Some(start)) => {
+                        places.push((round, start, at));
+                        from = None;
+                    }
+                    (_, None) => {}
+                }
+            }
+            places.extend(from.map(|start| (round, start, one.messages.len())));
+        }
+        let place =
+            |(number, (round, from, to)): (usize, _)| Place { number: number + 1, round, from, to };
+        let places = places.into_iter().enumerate().map(place).collect();
+        Self { conversation, places, path: conversation.active_path() }
+    }
+
+    /// All answers, in the order of the source.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    fn messages(&self, place: &Place) -> &'c [Message<'c>] {
+        let round = self.conversation.rounds.get(place.round);
+        round.and_then(|round| round.messages.get(place.from..place.to)).unwrap_or_default()
+    }
+
+    /// What labels and ratings say of an answer. A label of the whole conversation is one of its last answer.
+    pub fn worth(&self, place: &Place) -> Option<Worth> {
+        let messages = self.messages(place);
+        let has = |label| messages.iter().any(|message| message.label == Some(label));
+        if has(Label::Rejected) {
+            return Some(Worth::Bad);
+        }
+        if has(Label::Preferred) {
+            return Some(Worth::Good);
+        }
+        let rating =
+            messages.iter().rev().find_map(|message| message.feedback.as_ref()?.rating.as_ref());
+        rating.and_then(worth_of_rating).or_else(|| {
+            let is_last = self.path.last() == Some(&place.round)
+                && !self.places.iter().any(|one| one.round == place.round && one.from > place.from);
+            match self.conversation.label.filter(|_| is_last)? {
+                Label::Preferred => Some(Worth::Good),
+                Label::Rejected => Some(Worth::Bad),
+            }
+        })
+    }
+
+    /// The first answers of rounds that follow the same one with the same question, in groups of at least two.
+    fn groups(&self) -> Vec<Vec<&Place>> {
+        let mut groups: Vec<(&'c [Message<'c>], Vec<&Place>)> = Vec::new();
+        let mut by_parent: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
+        let mut round = None;
+        for place in &self.places {
+            if round.replace(place.round) == Some(place.round) {
+                continue;
+            }
+            let question = self.question(place);
+            let siblings = by_parent.entry(self.conversation.parent_of(place.round)).or_default();
+            let asks = |at: &&usize| {
+                groups.get(**at).is_some_and(|(other, _)| asks_the_same(other, question))
+            };
+            match siblings.iter().find(asks).and_then(|&at| groups.get_mut(at)) {
+                Some((_, group)) => group.push(place),
+                None => {
+                    siblings.push(groups.len());
+                    groups.push((question, vec![place]));
+                }
+            }
+        }
+        groups.into_iter().map(|(_, group)| group).filter(|group| group.len() > 1).collect()
+    }
+
+    fn question(&self, place: &Place) -> &'c [Message<'c>] {
+        let round = self.conversation.rounds.get(place.round);
+        round.and_then(|round| round.messages.get(..place.from)).unwrap_or_default()
+    }
+
+    /// Pairs of answers to one question, each answer that is known to be worse with the best that is known to be better;
+    /// and the groups of answers of which nothing is known, by the number of their first.
+    pub fn pairs(&self, by: PairsBy) -> (Vec<Pair<'_>>, Vec<(usize, LeftOut)>) {
+        let (mut pairs, mut undecided) = (Vec::new(), Vec::new());
+        for group in self.groups() {
+            let before = pairs.len();
+            for &worse in &group {
+                let better = group.iter().copied().filter(|one| self.is_better(one, worse, by));
+                let best = better.reduce(
+                    |one, other| {
+                        if self.is_better(other, one, by) { other } else { one }
+                    },
+                );
+                pairs.extend(best.map(|better| Pair { better, worse }));
+            }
+            if pairs.len() == before
+                && let Some(first) = group.first()
+            {
+                let detail = format!(
+                    "nothing says which of {} answers to one question is better",
+                    group.len()
+                );
+                undecided.push((first.number, LeftOut::new(Reason::NoPair, detail)));
+            }
+        }
+        (pairs, undecided)
+    }
+
+    fn is_better(&self, one: &Place, other: &Place, by: PairsBy) -> bool {
+        let is_shown = || by == PairsBy::Shown && self.is_shown_instead(one, other);
+        match (self.worth(one), self.worth(other)) {
+            (Some(Worth::Good), Some(Worth::Bad)) => true,
+            (Some(Worth::Score(one)), Some(Worth::Score(other))) => one > other,
+            // What is known of one alone must agree with what was shown.
+            (Some(Worth::Good) | None, None) | (None, Some(Worth::Bad)) => is_shown(),
+            _ => false,
+        }
+    }
+
+    /// Whether a person went on with one answer and not with the other, or had it made instead of the other.
+    fn is_shown_instead(&self, one: &Place, other: &Place) -> bool {
+        if one.round == other.round || self.path.binary_search(&one.round).is_err() {
+            return false;
+        }
+        let goes_on = self.path.last() != Some(&one.round);
+        let time = |place: &Place| -> Option<Time> {
+            self.messages(place).iter().find_map(|message| message.created_at)
+        };
+        let is_later = || time(one).zip(time(other)).is_some_and(|(one, other)| one > other);
+        goes_on || is_later()
+    }
+
+    /// The round of an answer without its label, which the row itself says.
+    pub fn unlabelled(&self, place: &Place) -> Round<'c> {
+        let mut round = self.conversation.rounds.get(place.round).cloned().unwrap_or_default();
+        for message in round.messages.get_mut(place.from..place.to).unwrap_or_default() {
+            message.label = None;
+        }
+        round
+    }
+
+    /// A draft of a record that ends with an answer; `last` is the round that it is in.
+    pub fn draft<'d>(
+        &'d self,
+        place: &Place,
+        what: &'static str,
+        last: &'d Round<'d>,
+    ) -> Draft<'d> {
+        let before = match self.conversation.parent_of(place.round) {
+            Some(parent) => self.conversation.path_to(Some(parent)),
+            None => Vec::new(),
+        };
+        let model = self.conversation.model_of(before.iter().copied().chain([place.round]));
+        let mut rounds: Vec<&'d Round<'d>> =
+            before.iter().filter_map(|&at| self.conversation.rounds.get(at)).collect();
+        let end = rounds.iter().map(|round| round.messages.len()).sum::<usize>() + place.to;
+        rounds.push(last);
+        Draft {
+            conversation: self.conversation,
+            is_first: false,
+            rounds,
+            answer_at: Some(Answer { number: place.number, what, end }),
+            is_judged: true,
+            model,
+            graph_round: None,
+            task: None,
+            run: None,
+        }
+    }
+}
+
+fn asks_the_same(one: &[Message<'_>], other: &[Message<'_>]) -> bool {
+    let is_same = |one: &Message<'_>, other: &Message<'_>| {
+        one.role == other.role
+            && one.words() == other.words()
+            && super::attachments::attachments_of(one).eq(super::attachments::attachments_of(other))
+    };
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+}
+
+/// What a rating says: thumbs and the like as good or bad, other numbers as a score.
+fn worth_of_rating(raw: &RawJson<'_>) -> Option<Worth> {
+    let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase().replace([' ', '-'], "_"));
+    match word.as_deref().unwrap_or(raw.as_str()) {
+        "true" | "good" | "positive" | "up" | "thumbs_up" | "thumbsup" | "like" | "liked"
+        | "upvote" | "better" => Some(Worth::Good),
+        "false" | "bad" | "negative" | "down" | "thumbs_down" | "thumbsdown" | "dislike"
+        | "disliked" | "downvote" | "worse" => Some(Worth::Bad),
+        number => number.parse().ok().filter(|score: &f64| score.is_finite()).map(Worth::Score),
+    }
+}
+
+impl Worth {
+    /// Whether it says good or bad. Of scores only the signs of thumbs do.
+    pub fn is_good(self) -> Option<bool> {
+        match self {
+            Self::Good => Some(true),
+            Self::Bad => Some(false),
+            Self::Score(1.0) => Some(true),
+            Self::Score(-1.0) => Some(false),
+            Self::Score(_) => None,
+        }
+    }
+}
