@@ -29,7 +29,8 @@ pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
 pub use document::{Chunk, Document, Embedding, EmbeddingStats, Vector};
 pub use fields::Fields;
 pub use filter::{
-    ConversationFilter, DateRange, DocumentFilter, ItemFilter, RunFilter, check_search,
+    ConversationFilter, DateRange, DocumentFilter, Filter, FilterField, FilterValues, ItemFilter,
+    NumberRange, RunFilter, check_search,
 };
 pub use finding::{Check, LeftOut, Reason, Repair, Warning};
 pub use hash::fnv1a;

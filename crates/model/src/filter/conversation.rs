@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::DateRange;
+use super::field::{Filter, FilterField, FilterValues, add, limit, list, one, time};
 use crate::conversation::{Conversation, Kind, Status};
+use crate::item::ItemKind;
 
 /// A choice of conversations: all that match, at most `limit` of them. Within one field any value may match;
 /// the fields must all match.
@@ -25,6 +27,58 @@ pub struct ConversationFilter {
     pub or: Vec<ConversationFilter>,
     /// Ids that are not meant, whatever matches them.
     pub except: BTreeSet<String>,
+}
+
+impl Filter for ConversationFilter {
+    const KIND: ItemKind = ItemKind::Conversation;
+    const NAME: &'static str = "ConversationFilter";
+    const FIELDS: &'static [FilterField<Self>] = &[
+        list!(
+            "search",
+            "Only conversations with this text in the title or tags",
+            FilterValues::Text,
+            search
+        )
+        .formerly(&[], &["select-search"]),
+        one!(
+            "created_from",
+            "Only conversations created at or after this date or time",
+            FilterValues::Time,
+            created.from,
+            time
+        ),
+        one!(
+            "created_before",
+            "Only conversations created before this date or time",
+            FilterValues::Time,
+            created.before,
+            time
+        ),
+        list!(
+            "type",
+            "Only conversations of this type",
+            FilterValues::Words(|| Kind::ALL.iter().map(|kind| kind.as_str()).collect()),
+            kinds
+        )
+        .formerly(&["types"], &["select-type"]),
+        list!(
+            "status",
+            "Only conversations with this status",
+            FilterValues::Words(|| Status::ALL.iter().map(|status| status.as_str()).collect()),
+            statuses
+        )
+        .default("all except `deleted`; with `id`, all")
+        .formerly(&["statuses"], &["select-status"]),
+        list!("id", "Only the conversation with this id", FilterValues::Text, ids)
+            .formerly(&["ids"], &["select-id"]),
+        one!(
+            "limit",
+            "At most this many conversations: the first ones in files, the newest ones in a store",
+            FilterValues::Limit,
+            limit,
+            limit
+        ),
+    ];
 }
 
 impl ConversationFilter {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::DateRange;
+use super::field::{Filter, FilterField, FilterValues, add, limit, list, one, time};
+use crate::item::ItemKind;
 
 /// A choice of documents: all that match, at most `limit` of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,4 +17,34 @@ pub struct DocumentFilter {
     pub ids: BTreeSet<String>,
     /// At most this many, the newest.
     pub limit: Option<u64>,
+}
+
+impl Filter for DocumentFilter {
+    const KIND: ItemKind = ItemKind::Document;
+    const NAME: &'static str = "DocumentFilter";
+    const FIELDS: &'static [FilterField<Self>] = &[
+        list!(
+            "search",
+            "Only documents with this text in the name, address or path",
+            FilterValues::Text,
+            search
+        ),
+        one!(
+            "created_from",
+            "Only documents that their source took in at or after this date or time",
+            FilterValues::Time,
+            created.from,
+            time
+        ),
+        one!(
+            "created_before",
+            "Only documents that their source took in before this date or time",
+            FilterValues::Time,
+            created.before,
+            time
+        ),
+        list!("id", "Only the document with this id", FilterValues::Text, ids)
+            .formerly(&["ids"], &[]),
+        one!("limit", "At most this many documents, the newest", FilterValues::Limit, limit, limit),
+    ];
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::DateRange;
+use super::field::{Filter, FilterField, FilterValues, add, flag, limit, list, one, time};
+use crate::item::ItemKind;
 use crate::run::{Run, RunSource, RunStatus};
 
 /// A choice of runs: all that match, at most `limit` of them. Within one field any value may match; the fields must
@@ -31,6 +33,84 @@ pub struct RunFilter {
     pub ids: BTreeSet<String>,
     /// At most this many, the most recent.
     pub limit: Option<u64>,
+}
+
+impl Filter for RunFilter {
+    const KIND: ItemKind = ItemKind::Run;
+    const NAME: &'static str = "RunFilter";
+    const FIELDS: &'static [FilterField<Self>] = &[
+        list!(
+            "search",
+            "Only runs with this text in the request id, or at the start of the question, answer or error",
+            FilterValues::Text,
+            search
+        ),
+        one!(
+            "source",
+            "Only runs of copilots or only runs of recipes",
+            FilterValues::Words(|| RunSource::ALL.iter().map(|source| source.as_str()).collect()),
+            source,
+            str::parse
+        ),
+        one!(
+            "source_id",
+            "Only runs of the copilot or recipe with this id",
+            FilterValues::Text,
+            flow,
+            text
+        ),
+        list!(
+            "source_version",
+            "Only runs of this version of the copilot or recipe",
+            FilterValues::Text,
+            versions
+        )
+        .formerly(&["version", "versions"], &["of-version"]),
+        list!(
+            "status",
+            "Only runs with this status",
+            FilterValues::Words(|| RunStatus::ALL.iter().map(|status| status.as_str()).collect()),
+            statuses
+        )
+        .formerly(&["statuses"], &["run-status"]),
+        one!(
+            "started_from",
+            "Only runs that began at or after this date or time",
+            FilterValues::Time,
+            started.from,
+            time
+        ),
+        one!(
+            "started_before",
+            "Only runs that began before this date or time",
+            FilterValues::Time,
+            started.before,
+            time
+        ),
+        one!(
+            "has_feedback",
+            "Only runs with feedback, or only runs without",
+            FilterValues::Flag,
+            has_feedback,
+            flag
+        ),
+        one!(
+            "has_error",
+            "Only runs that failed or have an error, or only those that did not",
+            FilterValues::Flag,
+            has_error,
+            flag
+        ),
+        one!("passed_node", "Only runs that executed this node", FilterValues::Text, node, text)
+            .formerly(&["node"], &["passed"]),
+        list!("id", "Only the run with this request id", FilterValues::Text, ids)
+            .formerly(&["ids"], &[]),
+        one!("limit", "At most this many runs, the newest", FilterValues::Limit, limit, limit),
+    ];
+}
+
+fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
 }
 
 impl Run<'_> {
