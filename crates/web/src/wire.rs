@@ -2,14 +2,15 @@
 
 mod documents;
 mod fields;
+pub mod filter;
 mod making;
 mod runs;
 
 use std::collections::BTreeMap;
 
 use retort_model::{
-    Action, ConversationFilter, DocumentFilter, Grant, ItemFilter, JobKind, JobState, Kind,
-    ProjectRole, RunFilter, Status,
+    Action, ConversationFilter, DocumentFilter, Grant, ItemFilter, JobKind, JobState, ProjectRole,
+    RunFilter,
 };
 use retort_service::package::Finding;
 use retort_service::{
@@ -21,16 +22,15 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type}
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use self::fields::{bounded, moment, range, time, word};
+use self::fields::{moment, time, word};
 use crate::problem::Problem;
 
-pub use documents::{
-    ChosenDocuments, Chunks, Document, DocumentPage, DocumentStats, DocumentsQuery, PurgeDocuments,
-};
+pub use documents::{Chunks, Document, DocumentPage, DocumentStats, PurgeDocuments};
+pub use filter::Filtered;
 pub use making::Making;
 pub use runs::{
-    ChosenRuns, Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar,
-    RunPage, RunStats, RunsQuery, WholeFlow, WholeRun,
+    Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar, RunPage, RunStats,
+    WholeFlow, WholeRun,
 };
 
 /// A conversation as lists show it.
@@ -115,26 +115,6 @@ pub struct WholeConversation {
     pub conversation: Box<serde_json::value::RawValue>,
 }
 
-/// Filters, as they stand in a query.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct Filter {
-    /// Texts sought in title or tags, whatever their case; any of several.
-    pub search: Vec<String>,
-    /// Created at this date or moment, or later.
-    pub created_from: Option<String>,
-    /// Created before this date or moment.
-    pub created_before: Option<String>,
-    /// `chat`, `agent` or `graph`; any of several.
-    #[serde(rename = "type")]
-    pub kind: Vec<String>,
-    /// `active`, `favorite` or `deleted`; any of several. Without one, all but the deleted.
-    pub status: Vec<String>,
-    /// Ids; any of several.
-    pub id: Vec<String>,
-}
-
 /// Which conversations come first.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
@@ -142,82 +122,6 @@ pub struct Filter {
 pub struct Sorting {
     /// `newest`, `oldest` or `changed` first.
     pub sort: Option<String>,
-}
-
-/// Which conversations are meant. Within one field any value may match; the fields must all match.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Chosen {
-    /// Texts sought in title or tags, whatever their case.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub search: Vec<String>,
-    /// Created at this date or moment, or later.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created_from: Option<String>,
-    /// Created before this date or moment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created_before: Option<String>,
-    /// `chat`, `agent`, `graph`; none means all.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub types: Vec<String>,
-    /// `active`, `favorite`, `deleted`; none means all but the deleted, or for ids any.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub statuses: Vec<String>,
-    /// Ids; none means all. Each must be of a conversation that the caller may see.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ids: Vec<String>,
-    /// At most this many, the most recent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-}
-
-impl From<Filter> for Chosen {
-    fn from(filter: Filter) -> Self {
-        Self {
-            search: filter.search,
-            created_from: filter.created_from,
-            created_before: filter.created_before,
-            types: filter.kind,
-            statuses: filter.status,
-            ids: filter.id,
-            limit: None,
-        }
-    }
-}
-
-impl From<&ConversationFilter> for Chosen {
-    fn from(selection: &ConversationFilter) -> Self {
-        Self {
-            search: selection.search.clone(),
-            created_from: moment(selection.created.from),
-            created_before: moment(selection.created.before),
-            types: selection.kinds.iter().map(ToString::to_string).collect(),
-            statuses: selection.statuses.iter().map(ToString::to_string).collect(),
-            ids: selection.ids.iter().cloned().collect(),
-            limit: selection.limit,
-        }
-    }
-}
-
-impl TryFrom<Chosen> for ConversationFilter {
-    type Error = Problem;
-
-    fn try_from(chosen: Chosen) -> Result<Self, Problem> {
-        bounded(&chosen.ids, &chosen.search)?;
-        Ok(Self {
-            search: chosen.search,
-            created: range(chosen.created_from.as_deref(), chosen.created_before.as_deref())?,
-            kinds: chosen.types.iter().map(|text| word::<Kind>(text)).collect::<Result<_, _>>()?,
-            statuses: chosen
-                .statuses
-                .iter()
-                .map(|text| word::<Status>(text))
-                .collect::<Result<_, _>>()?,
-            ids: chosen.ids.into_iter().collect(),
-            limit: chosen.limit,
-            ..Self::default()
-        })
-    }
 }
 
 /// What is to be changed of a conversation. What is left out stays.
@@ -250,7 +154,8 @@ pub struct Change {
 #[serde(deny_unknown_fields)]
 pub struct ChangeMany {
     /// Which.
-    pub selection: Chosen,
+    #[schema(value_type = filter::Conversations)]
+    pub selection: ConversationFilter,
     /// What is to be changed; or `purge`.
     #[serde(default)]
     pub change: Change,
@@ -480,20 +385,25 @@ pub struct Jobs {
     pub next: Option<i64>,
 }
 
+/// Whether a filter says nothing.
+fn is_unfiltered(filter: &ConversationFilter) -> bool {
+    *filter == ConversationFilter::default()
+}
+
 /// An export that is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Export {
     /// Name of the dataset: 1 to 64 characters.
     pub dataset_name: String,
     /// Which conversations.
-    #[serde(default)]
-    pub selection: Chosen,
+    #[serde(default, skip_serializing_if = "is_unfiltered")]
+    pub selection: ConversationFilter,
     /// Which runs; then it is an export of runs, not of conversations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runs: Option<ChosenRuns>,
+    pub runs: Option<RunFilter>,
     /// Which documents; then it is an export of documents, for owners and admins alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub documents: Option<ChosenDocuments>,
+    pub documents: Option<DocumentFilter>,
     /// What is made of them.
     #[serde(flatten)]
     pub making: Making,
@@ -514,9 +424,9 @@ impl PartialSchema for Export {
             ))
             .property("dataset_name", name)
             .required("dataset_name")
-            .property("selection", Ref::from_schema_name(Chosen::name()))
-            .property("runs", Ref::from_schema_name(ChosenRuns::name()))
-            .property("documents", Ref::from_schema_name(ChosenDocuments::name()))
+            .property("selection", Ref::from_schema_name(filter::Conversations::name()))
+            .property("runs", Ref::from_schema_name(filter::Runs::name()))
+            .property("documents", Ref::from_schema_name(filter::Documents::name()))
             .additional_properties(Some(AdditionalProperties::FreeForm(false)));
         making::with_options(object).into()
     }
@@ -525,9 +435,9 @@ impl PartialSchema for Export {
 impl ToSchema for Export {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.extend([
-            (Chosen::name().into(), Chosen::schema()),
-            (ChosenRuns::name().into(), ChosenRuns::schema()),
-            (ChosenDocuments::name().into(), ChosenDocuments::schema()),
+            (filter::Conversations::name().into(), filter::Conversations::schema()),
+            (filter::Runs::name().into(), filter::Runs::schema()),
+            (filter::Documents::name().into(), filter::Documents::schema()),
         ]);
     }
 }
@@ -538,13 +448,11 @@ impl Export {
     /// # Errors
     /// Names and words that there are not; conversations and runs at once.
     pub fn request(self) -> Result<ExportRequest, Problem> {
-        let is_of_conversations = self.selection != Chosen::default();
+        let is_of_conversations = !is_unfiltered(&self.selection);
         let selection: ItemFilter = match (self.runs, self.documents) {
-            (Some(runs), None) if !is_of_conversations => RunFilter::try_from(runs)?.into(),
-            (None, Some(documents)) if !is_of_conversations => {
-                DocumentFilter::try_from(documents)?.into()
-            }
-            (None, None) => ConversationFilter::try_from(self.selection)?.into(),
+            (Some(runs), None) if !is_of_conversations => runs.into(),
+            (None, Some(documents)) if !is_of_conversations => documents.into(),
+            (None, None) => self.selection.into(),
             _ => {
                 return Err(Problem::bad_request(
                     "an export is of conversations (`selection`), of runs (`runs`) or of documents (`documents`), \

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use retort_model::{DocumentFilter, bounds};
+use retort_model::{DocumentFilter, Filter, bounds};
 use retort_service::NewOriginal;
 use retort_web::wire;
 
@@ -21,7 +21,7 @@ impl Client {
         after: Option<String>,
         most: usize,
     ) -> Result<wire::DocumentPage, ClientError> {
-        let mut query = filter(selection);
+        let mut query = selection.pairs();
         query.push(("limit", most.to_string()));
         query.extend(after.map(|after| ("after", after)));
         self.get(&["documents"], query)
@@ -31,7 +31,7 @@ impl Client {
         &self,
         selection: &DocumentFilter,
     ) -> Result<wire::DocumentStats, ClientError> {
-        self.get(&["documents", "stats"], filter(selection))
+        self.get(&["documents", "stats"], selection.pairs())
     }
 
     pub fn document(
@@ -92,17 +92,4 @@ impl Client {
 
 fn of(source: Option<&str>) -> Query<'static> {
     source.map(|source| ("source", source.to_owned())).into_iter().collect()
-}
-
-/// A selection as a query says it.
-fn filter(selection: &DocumentFilter) -> Query<'static> {
-    let chosen = wire::ChosenDocuments::from(selection);
-    let one = |name, value: Option<String>| value.map(|value| (name, value));
-    let many = |name, values: Vec<String>| values.into_iter().map(move |value| (name, value));
-    one("created_from", chosen.created_from)
-        .into_iter()
-        .chain(one("created_before", chosen.created_before))
-        .chain(many("search", chosen.search))
-        .chain(many("id", chosen.ids))
-        .collect()
 }

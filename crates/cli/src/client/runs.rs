@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use retort_model::{RunFilter, RunSource, bounds};
+use retort_model::{Filter, RunFilter, RunSource, bounds};
 use retort_web::wire;
 
 use super::verbs::{IDS_PER_ADDRESS, in_addresses};
@@ -21,7 +21,7 @@ impl Client {
                 "at most {IDS_PER_ADDRESS} ids at a time are asked of a server"
             )));
         }
-        let mut query = filter(selection);
+        let mut query = selection.pairs();
         query.push(("limit", most.to_string()));
         query.extend(after.map(|after| ("after", after)));
         self.get(&["runs"], query)
@@ -29,7 +29,7 @@ impl Client {
 
     pub fn count_runs(&self, selection: &RunFilter) -> Result<u64, ClientError> {
         let of = |selection: &RunFilter| {
-            let count: wire::Count = self.get(&["runs", "count"], filter(selection))?;
+            let count: wire::Count = self.get(&["runs", "count"], selection.pairs())?;
             Ok(count.total)
         };
         if selection.ids.is_empty() {
@@ -79,7 +79,7 @@ impl Client {
     }
 
     pub fn run_stats(&self, selection: &RunFilter) -> Result<wire::RunStats, ClientError> {
-        self.get(&["runs", "stats"], filter(selection))
+        self.get(&["runs", "stats"], selection.pairs())
     }
 
     pub fn flows(&self, source: Option<RunSource>) -> Result<wire::Flows, ClientError> {
@@ -99,7 +99,7 @@ impl Client {
     /// A server purges by ids alone: what a filter means is asked for page by page.
     pub fn purge_runs(&self, selection: &RunFilter) -> Result<u64, ClientError> {
         let purge = |selection: &RunFilter| {
-            let asked = wire::PurgeRuns { selection: selection.into() };
+            let asked = wire::PurgeRuns { selection: selection.clone() };
             let request = self.request(Method::POST, &["runs", "purge"], Query::new())?;
             let done: wire::Purged = self.json(request.json(&asked))?;
             Ok::<_, ClientError>(done.purged)
@@ -122,25 +122,4 @@ impl Client {
         }
         Ok(gone)
     }
-}
-
-/// A selection as a query says it.
-fn filter(selection: &RunFilter) -> Query<'static> {
-    let chosen = wire::ChosenRuns::from(selection);
-    let one = |name, value: Option<String>| value.map(|value| (name, value));
-    let many = |name, values: Vec<String>| values.into_iter().map(move |value| (name, value));
-    let flag = |value: Option<bool>| value.map(|value| value.to_string());
-    one("source", chosen.source)
-        .into_iter()
-        .chain(one("source_id", chosen.source_id))
-        .chain(many("version", chosen.versions))
-        .chain(many("status", chosen.statuses))
-        .chain(one("started_from", chosen.started_from))
-        .chain(one("started_before", chosen.started_before))
-        .chain(many("search", chosen.search))
-        .chain(one("has_feedback", flag(chosen.has_feedback)))
-        .chain(one("has_error", flag(chosen.has_error)))
-        .chain(one("node", chosen.node))
-        .chain(many("id", chosen.ids))
-        .collect()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use retort_formats::package::Manifest;
-use retort_model::{ConversationFilter, ItemFilter, JobKind, Status, bounds};
+use retort_model::{ConversationFilter, Filter, ItemFilter, JobKind, Status, bounds};
 use retort_service::{Edit, ExportOptions, ExportRequest};
 use retort_web::wire;
 use serde::de::DeserializeOwned;
@@ -61,7 +61,7 @@ impl Client {
                 "at most {IDS_PER_ADDRESS} ids at a time are asked of a server"
             )));
         }
-        let mut query = filter(selection);
+        let mut query = selection.pairs();
         query.push(("sort", sort.to_owned()));
         query.push(("limit", most.to_string()));
         query.extend(after.map(|after| ("after", after)));
@@ -70,7 +70,7 @@ impl Client {
 
     pub fn count(&self, selection: &ConversationFilter) -> Result<u64, ClientError> {
         let of = |selection: &ConversationFilter| {
-            let count: wire::Count = self.get(&["conversations", "count"], filter(selection))?;
+            let count: wire::Count = self.get(&["conversations", "count"], selection.pairs())?;
             Ok(count.total)
         };
         if selection.ids.is_empty() {
@@ -153,7 +153,7 @@ impl Client {
         change: wire::Change,
         purge: bool,
     ) -> Result<u64, ClientError> {
-        let asked = wire::ChangeMany { selection: selection.into(), change, purge };
+        let asked = wire::ChangeMany { selection: selection.clone(), change, purge };
         let done: wire::Changed = self.post(&["conversations", "change"], &asked)?;
         Ok(done.changed)
     }
@@ -195,11 +195,11 @@ impl Client {
         export: &ExportRequest,
         key: &str,
     ) -> Result<wire::Job, ClientError> {
-        let (mut selection, mut runs, mut documents) = (wire::Chosen::default(), None, None);
+        let (mut selection, mut runs, mut documents) = (ConversationFilter::default(), None, None);
         match &export.selection {
-            ItemFilter::Conversations(meant) => selection = meant.into(),
-            ItemFilter::Runs(meant) => runs = Some(meant.into()),
-            ItemFilter::Documents(meant) => documents = Some(meant.into()),
+            ItemFilter::Conversations(meant) => selection = meant.clone(),
+            ItemFilter::Runs(meant) => runs = Some(meant.clone()),
+            ItemFilter::Documents(meant) => documents = Some(meant.clone()),
         }
         let asked = wire::Export {
             dataset_name: export.dataset.dataset_name.to_string(),
@@ -386,19 +386,6 @@ fn jobs_place(kind: JobKind) -> &'static str {
 fn page_behind(after: Option<i64>, everyone: bool) -> Query<'static> {
     let everyone = everyone.then(|| ("everyone", "true".to_owned()));
     everyone.into_iter().chain(after.map(|id| ("after", id.to_string()))).collect()
-}
-
-/// A selection as a query says it.
-fn filter(selection: &ConversationFilter) -> Query<'static> {
-    let chosen = wire::Chosen::from(selection);
-    let many = |name, values: Vec<String>| values.into_iter().map(move |value| (name, value));
-    many("search", chosen.search)
-        .chain(chosen.created_from.map(|from| ("created_from", from)))
-        .chain(chosen.created_before.map(|before| ("created_before", before)))
-        .chain(many("type", chosen.types))
-        .chain(many("status", chosen.statuses))
-        .chain(many("id", chosen.ids))
-        .collect()
 }
 
 fn audit_query(asked: &wire::AuditQuery) -> Query<'static> {

@@ -22,6 +22,7 @@ use crate::extract::{Json, Path, whole_body};
 use crate::problem::Problem;
 use crate::who::ProjectCaller;
 use crate::wire;
+use crate::wire::Filtered;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -63,14 +64,13 @@ struct Following {
 }
 
 /// List conversations
-#[utoipa::path(get, path = "/conversations", tag = "conversations", params(wire::Filter, Page, wire::Sorting),
+#[utoipa::path(get, path = "/conversations", tag = "conversations", params(wire::filter::Conversations, Page, wire::Sorting),
     responses((status = 200, body = wire::ConversationPage), Problems))]
 async fn list(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Paged { filter, page, sort }: Paged<wire::Filter, wire::Sorting>,
+    Paged { filter, page, sort }: Paged<ConversationFilter, wire::Sorting>,
 ) -> Answer<wire::ConversationPage> {
-    let selection = ConversationFilter::try_from(wire::Chosen::from(filter))?;
     let order = match sort.sort.as_deref() {
         None => Order::default(),
         Some(word) => Order::ALL
@@ -79,8 +79,7 @@ async fn list(
             .ok_or_else(|| Problem::bad_request("`sort` is `newest`, `oldest` or `changed`"))?,
     };
     let (after, most) = (page.after()?, page.most()?);
-    let page =
-        app.call(move |service| service.list(&caller, &selection, order, after, most)).await?;
+    let page = app.call(move |service| service.list(&caller, &filter, order, after, most)).await?;
     Ok(Json(wire::ConversationPage {
         conversations: page.conversations.iter().map(wire::Conversation::from).collect(),
         next: page.next.map(|next| next.to_string()),
@@ -88,15 +87,14 @@ async fn list(
 }
 
 /// Count conversations
-#[utoipa::path(get, path = "/conversations/count", tag = "conversations", params(wire::Filter),
+#[utoipa::path(get, path = "/conversations/count", tag = "conversations", params(wire::filter::Conversations),
     responses((status = 200, body = wire::Count), Problems))]
 async fn count(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Params(filter): Params<wire::Filter>,
+    Filtered(filter): Filtered<ConversationFilter>,
 ) -> Answer<wire::Count> {
-    let selection = ConversationFilter::try_from(wire::Chosen::from(filter))?;
-    let total = app.call(move |service| service.count(&caller, &selection)).await?;
+    let total = app.call(move |service| service.count(&caller, &filter)).await?;
     Ok(Json(wire::Count { total }))
 }
 
@@ -124,7 +122,7 @@ async fn change_many(
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::ChangeMany>,
 ) -> Answer<wire::Changed> {
-    let selection = ConversationFilter::try_from(asked.selection)?;
+    let selection = asked.selection;
     if selection.limit.is_some() {
         return Err(Problem::bad_request("a change has no `limit`"));
     }

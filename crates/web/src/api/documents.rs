@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use retort_model::bounds::{CHUNKS_AT_ONCE, REQUEST_BYTES, UPLOAD_BYTES};
-use retort_model::{DocumentFilter, ItemKind};
+use retort_model::{DocumentFilter, Filter, ItemKind};
 use retort_service::{Caller, IntakeRequest, NewOriginal, Service, Upload};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,6 +25,7 @@ use crate::ranges::{Offer, copy_range, download};
 use crate::uploads::{take, too_large};
 use crate::who::ProjectCaller;
 use crate::wire;
+use crate::wire::Filtered;
 
 /// The import format of documents, if none is named.
 const FORMAT: &str = "uiuc-documents";
@@ -83,16 +84,15 @@ struct ChunkQuery {
 }
 
 /// List documents, the newest first
-#[utoipa::path(get, path = "/documents", tag = "documents", params(wire::DocumentsQuery, Page),
+#[utoipa::path(get, path = "/documents", tag = "documents", params(wire::filter::Documents, Page),
     responses((status = 200, body = wire::DocumentPage), Problems))]
 async fn list(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Paged { filter, page, .. }: Paged<wire::DocumentsQuery>,
+    Paged { filter, page, .. }: Paged<DocumentFilter>,
 ) -> Answer<wire::DocumentPage> {
-    let selection = DocumentFilter::try_from(wire::ChosenDocuments::from(filter))?;
     let (after, most) = (page.after()?, page.most()?);
-    let page = app.call(move |service| service.documents(&caller, &selection, after, most)).await?;
+    let page = app.call(move |service| service.documents(&caller, &filter, after, most)).await?;
     Ok(Json(wire::DocumentPage {
         documents: page.documents.iter().map(wire::Document::from).collect(),
         next: page.next.map(|next| next.to_string()),
@@ -100,16 +100,15 @@ async fn list(
 }
 
 /// Count documents, and tell what their embeddings have in common
-#[utoipa::path(get, path = "/documents/stats", tag = "documents", params(wire::DocumentsQuery),
+#[utoipa::path(get, path = "/documents/stats", tag = "documents", params(wire::filter::Documents),
     responses((status = 200, body = wire::DocumentStats), Problems))]
 async fn stats(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Params(filter): Params<wire::DocumentsQuery>,
+    Filtered(filter): Filtered<DocumentFilter>,
 ) -> Answer<wire::DocumentStats> {
-    let selection = DocumentFilter::try_from(wire::ChosenDocuments::from(filter))?;
     let (documents, stats) =
-        app.call(move |service| service.document_stats(&caller, &selection)).await?;
+        app.call(move |service| service.document_stats(&caller, &filter)).await?;
     Ok(Json(wire::DocumentStats { documents, embeddings: (&stats).into() }))
 }
 
@@ -225,8 +224,9 @@ async fn purge(
     if asked.ids.is_empty() {
         return Err(Problem::bad_request("`ids` says which; none are named"));
     }
-    let chosen = wire::ChosenDocuments { ids: asked.ids, ..wire::ChosenDocuments::default() };
-    let selection = DocumentFilter::try_from(chosen)?;
+    let selection =
+        DocumentFilter { ids: asked.ids.into_iter().collect(), ..DocumentFilter::default() };
+    selection.check().map_err(Problem::bad_request)?;
     let purged = app.call(move |service| service.purge_documents(&caller, &selection)).await?;
     Ok(Json(wire::Purged { purged }))
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use retort_model::Filter;
 use retort_model::bounds::PAGE_ITEMS;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +13,7 @@ use utoipa::IntoParams;
 use super::query;
 use crate::app::App;
 use crate::problem::Problem;
+use crate::wire::Filtered;
 
 /// Items on a page, if not said.
 const PAGE: usize = 50;
@@ -76,7 +78,7 @@ pub fn length(limit: Option<usize>, usual: usize, most: usize) -> Result<usize, 
     Err(Problem::bad_request(format!("`limit` is 1 to {most}")))
 }
 
-impl<F: DeserializeOwned, S: DeserializeOwned> FromRequestParts<App> for Paged<F, S> {
+impl<F: Filter, S: DeserializeOwned> FromRequestParts<App> for Paged<F, S> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
@@ -87,7 +89,7 @@ impl<F: DeserializeOwned, S: DeserializeOwned> FromRequestParts<App> for Paged<F
             _ => 2,
         });
         Ok(Self {
-            filter: query::read(&filter)?,
+            filter: Filtered::read(&filter)?,
             page: query::read(&page)?,
             sort: query::read(&sort)?,
         })

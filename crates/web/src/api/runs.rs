@@ -16,6 +16,7 @@ use crate::extract::{Json, Path};
 use crate::problem::Problem;
 use crate::who::ProjectCaller;
 use crate::wire;
+use crate::wire::Filtered;
 
 /// The import format of runs, if none is named.
 const FORMAT: &str = "runs";
@@ -56,16 +57,15 @@ fn source(text: Option<&str>) -> Result<Option<RunSource>, Problem> {
 }
 
 /// List runs, the most recent first
-#[utoipa::path(get, path = "/runs", tag = "runs", params(wire::RunsQuery, Page),
+#[utoipa::path(get, path = "/runs", tag = "runs", params(wire::filter::Runs, Page),
     responses((status = 200, body = wire::RunPage), Problems))]
 async fn list(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Paged { filter, page, .. }: Paged<wire::RunsQuery>,
+    Paged { filter, page, .. }: Paged<RunFilter>,
 ) -> Answer<wire::RunPage> {
-    let selection = RunFilter::try_from(wire::ChosenRuns::from(filter))?;
     let (after, most) = (page.after()?, page.most()?);
-    let page = app.call(move |service| service.runs(&caller, &selection, after, most)).await?;
+    let page = app.call(move |service| service.runs(&caller, &filter, after, most)).await?;
     Ok(Json(wire::RunPage {
         runs: page.runs.iter().map(wire::Run::from).collect(),
         next: page.next.map(|next| next.to_string()),
@@ -73,30 +73,28 @@ async fn list(
 }
 
 /// Count runs
-#[utoipa::path(get, path = "/runs/count", tag = "runs", params(wire::RunsQuery),
+#[utoipa::path(get, path = "/runs/count", tag = "runs", params(wire::filter::Runs),
     responses((status = 200, body = wire::Count), Problems))]
 async fn count(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Params(filter): Params<wire::RunsQuery>,
+    Filtered(filter): Filtered<RunFilter>,
 ) -> Answer<wire::Count> {
-    let selection = RunFilter::try_from(wire::ChosenRuns::from(filter))?;
-    let total = app.call(move |service| service.count_runs(&caller, &selection)).await?;
+    let total = app.call(move |service| service.count_runs(&caller, &filter)).await?;
     Ok(Json(wire::Count { total }))
 }
 
 /// What runs were like over time: volume, failures and latency
 ///
 /// Of the most recent million that the filter matches.
-#[utoipa::path(get, path = "/runs/stats", tag = "runs", params(wire::RunsQuery),
+#[utoipa::path(get, path = "/runs/stats", tag = "runs", params(wire::filter::Runs),
     responses((status = 200, body = wire::RunStats), Problems))]
 async fn stats(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Params(filter): Params<wire::RunsQuery>,
+    Filtered(filter): Filtered<RunFilter>,
 ) -> Answer<wire::RunStats> {
-    let selection = RunFilter::try_from(wire::ChosenRuns::from(filter))?;
-    let charts = app.call(move |service| service.run_charts(&caller, &selection)).await?;
+    let charts = app.call(move |service| service.run_charts(&caller, &filter)).await?;
     Ok(Json(charts.into()))
 }
 
@@ -130,7 +128,7 @@ async fn purge(
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::PurgeRuns>,
 ) -> Answer<wire::Purged> {
-    let selection = RunFilter::try_from(asked.selection)?;
+    let selection = asked.selection;
     if selection.limit.is_some() {
         return Err(Problem::bad_request("what is purged has no `limit`"));
     }

@@ -1,13 +1,12 @@
 //! Documents over the wire.
 
 use retort_json::RawJson;
-use retort_model::{Chunk as KeptChunk, Document as Kept, DocumentFilter};
+use retort_model::{Chunk as KeptChunk, Document as Kept};
 use retort_service::{DocumentSummary, Original as KeptOriginal, data};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::fields::{bounded, moment, range};
-use crate::problem::Problem;
+use super::fields::moment;
 
 /// A document as lists show it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -179,80 +178,6 @@ impl Chunks {
             chunks: document.chunks.iter().skip(after).take(most).map(chunk).collect(),
             next: more.then_some((after + most) as u64),
         }
-    }
-}
-
-/// Filters of documents, as they stand in a query.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct DocumentsQuery {
-    /// Texts sought in name, address and path, whatever their case; any of several.
-    pub search: Vec<String>,
-    /// Taken in at this date or moment, or later.
-    pub created_from: Option<String>,
-    /// Taken in before this date or moment.
-    pub created_before: Option<String>,
-    /// Ids; any of several.
-    pub id: Vec<String>,
-}
-
-/// Which documents.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ChosenDocuments {
-    /// Texts sought in name, address and path, whatever their case.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub search: Vec<String>,
-    /// Taken in at this date or moment, or later.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created_from: Option<String>,
-    /// Taken in before this date or moment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created_before: Option<String>,
-    /// Ids; none means all.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ids: Vec<String>,
-    /// At most this many, the newest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-}
-
-impl From<DocumentsQuery> for ChosenDocuments {
-    fn from(filter: DocumentsQuery) -> Self {
-        Self {
-            search: filter.search,
-            created_from: filter.created_from,
-            created_before: filter.created_before,
-            ids: filter.id,
-            limit: None,
-        }
-    }
-}
-
-impl From<&DocumentFilter> for ChosenDocuments {
-    fn from(selection: &DocumentFilter) -> Self {
-        Self {
-            search: selection.search.clone(),
-            created_from: moment(selection.created.from),
-            created_before: moment(selection.created.before),
-            ids: selection.ids.iter().cloned().collect(),
-            limit: selection.limit,
-        }
-    }
-}
-
-impl TryFrom<ChosenDocuments> for DocumentFilter {
-    type Error = Problem;
-
-    fn try_from(chosen: ChosenDocuments) -> Result<Self, Problem> {
-        bounded(&chosen.ids, &chosen.search)?;
-        Ok(Self {
-            search: chosen.search,
-            created: range(chosen.created_from.as_deref(), chosen.created_before.as_deref())?,
-            ids: chosen.ids.into_iter().collect(),
-            limit: chosen.limit,
-        })
     }
 }
 

@@ -1,12 +1,11 @@
 //! Runs, copilots and recipes over the wire.
 
-use retort_model::{RunFilter, RunSource, RunStatus};
+use retort_model::RunFilter;
 use retort_service::{Flow as StoreFlow, FlowParts, Latency as Found, RunCharts, RunSummary};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::fields::{bounded, moment, range, word};
-use crate::problem::Problem;
+use super::fields::moment;
 
 /// A run as lists show it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -97,147 +96,13 @@ pub struct WholeRun {
     pub run: Box<serde_json::value::RawValue>,
 }
 
-/// Filters of runs, as they stand in a query.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct RunsQuery {
-    /// `copilot` or `recipe`; both, if not said.
-    pub source: Option<String>,
-    /// Id of the copilot or recipe.
-    pub source_id: Option<String>,
-    /// Its version; any of several.
-    pub version: Vec<String>,
-    /// `success`, `failure`, `running` or `cancelled`; any of several.
-    pub status: Vec<String>,
-    /// Begun at this date or moment, or later.
-    pub started_from: Option<String>,
-    /// Begun before this date or moment.
-    pub started_before: Option<String>,
-    /// Texts sought in the request id and at the start of question, answer and error, whatever their case; any of
-    /// several.
-    pub search: Vec<String>,
-    /// Whether someone judged them.
-    pub has_feedback: Option<bool>,
-    /// Whether they failed or name an error.
-    pub has_error: Option<bool>,
-    /// A node that they passed.
-    pub node: Option<String>,
-    /// Request ids; any of several.
-    pub id: Vec<String>,
-}
-
-/// Which runs are meant. Within one field any value may match; the fields must all match.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ChosenRuns {
-    /// `copilot` or `recipe`; none means both.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// Id of the copilot or recipe; none means all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_id: Option<String>,
-    /// Its versions; none means all.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub versions: Vec<String>,
-    /// `success`, `failure`, `running`, `cancelled`; none means all.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub statuses: Vec<String>,
-    /// Begun at this date or moment, or later.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub started_from: Option<String>,
-    /// Begun before this date or moment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub started_before: Option<String>,
-    /// Texts sought in the request id and at the start of question, answer and error, whatever their case.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub search: Vec<String>,
-    /// Whether someone judged them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub has_feedback: Option<bool>,
-    /// Whether they failed or name an error.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub has_error: Option<bool>,
-    /// A node that they passed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
-    /// Request ids; none means all. Each must be of a run that the caller may see.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ids: Vec<String>,
-    /// At most this many, the most recent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-}
-
-impl From<RunsQuery> for ChosenRuns {
-    fn from(filter: RunsQuery) -> Self {
-        Self {
-            source: filter.source,
-            source_id: filter.source_id,
-            versions: filter.version,
-            statuses: filter.status,
-            started_from: filter.started_from,
-            started_before: filter.started_before,
-            search: filter.search,
-            has_feedback: filter.has_feedback,
-            has_error: filter.has_error,
-            node: filter.node,
-            ids: filter.id,
-            limit: None,
-        }
-    }
-}
-
-impl From<&RunFilter> for ChosenRuns {
-    fn from(selection: &RunFilter) -> Self {
-        Self {
-            source: selection.source.map(|source| source.to_string()),
-            source_id: selection.flow.clone(),
-            versions: selection.versions.clone(),
-            statuses: selection.statuses.iter().map(ToString::to_string).collect(),
-            started_from: moment(selection.started.from),
-            started_before: moment(selection.started.before),
-            search: selection.search.clone(),
-            has_feedback: selection.has_feedback,
-            has_error: selection.has_error,
-            node: selection.node.clone(),
-            ids: selection.ids.iter().cloned().collect(),
-            limit: selection.limit,
-        }
-    }
-}
-
-impl TryFrom<ChosenRuns> for RunFilter {
-    type Error = Problem;
-
-    fn try_from(chosen: ChosenRuns) -> Result<Self, Problem> {
-        bounded(&chosen.ids, &chosen.search)?;
-        Ok(Self {
-            source: chosen.source.as_deref().map(word::<RunSource>).transpose()?,
-            flow: chosen.source_id,
-            versions: chosen.versions,
-            statuses: chosen
-                .statuses
-                .iter()
-                .map(|text| word::<RunStatus>(text))
-                .collect::<Result<_, _>>()?,
-            started: range(chosen.started_from.as_deref(), chosen.started_before.as_deref())?,
-            search: chosen.search,
-            has_feedback: chosen.has_feedback,
-            has_error: chosen.has_error,
-            node: chosen.node,
-            ids: chosen.ids.into_iter().collect(),
-            limit: chosen.limit,
-        })
-    }
-}
-
 /// Runs that are to be gone for good.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PurgeRuns {
     /// Which. Only what ids name is purged; the rest of the selection narrows it.
-    pub selection: ChosenRuns,
+    #[schema(value_type = super::filter::Runs)]
+    pub selection: RunFilter,
 }
 
 /// How many are gone for good.
