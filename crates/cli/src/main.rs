@@ -9,6 +9,7 @@ mod client;
 mod commands;
 mod config;
 mod display;
+mod filters;
 mod options;
 mod pages;
 mod progress;

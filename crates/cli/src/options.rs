@@ -13,7 +13,7 @@ pub struct Records(pub ExportOptions);
 pub struct Package(pub ExportOptions);
 
 /// Words up to this number are spelled out where the value's name stands.
-const FEW: usize = 3;
+pub const FEW: usize = 3;
 
 macro_rules! arguments {
     ($type:ident, $group:expr, $heading:literal) => {
@@ -71,7 +71,7 @@ fn argument(option: &'static ExportOption) -> Arg {
 }
 
 /// The last word of a name, as help shows what stands for a value.
-fn noun(name: &str) -> String {
+pub fn noun(name: &str) -> String {
     name.rsplit('_').next().unwrap_or(name).to_uppercase()
 }
 

@@ -18,8 +18,9 @@ use retort_service::{
 use serde_json::json;
 
 use super::{Failure, STOPPED};
-use crate::args::{InputArgs, SelectionArgs, plan, threads};
+use crate::args::{InputArgs, plan, threads};
 use crate::display::{bytes, count, one_line, several};
+use crate::filters::SelectionArgs;
 use crate::options::{Package, Records};
 use crate::progress::Bar;
 

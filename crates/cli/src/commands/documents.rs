@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use retort_model::{DateRange, DocumentFilter};
+use retort_model::DocumentFilter;
 use retort_service::{Cursor, NewOriginal};
 use retort_web::wire;
 use serde_json::json;
 
 use super::{Failure, confirm, print_json};
-use crate::args::{page_length, searched};
+use crate::args::page_length;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, moment_of, one_line, several, table};
+use crate::filters::FilterArgs;
 
 /// List the documents in the store, show one with its chunks, fetch or keep its original file, take some away.
 #[derive(Args)]
@@ -35,31 +36,6 @@ enum DocumentsCommand {
     Delete(Delete),
 }
 
-/// Which documents.
-#[derive(Args)]
-#[command(next_help_heading = "Selection")]
-struct FilterArgs {
-    /// Text in the name, address or path, whatever its case; any of several.
-    #[arg(long, value_name = "TEXT")]
-    search: Vec<String>,
-
-    /// Taken in at the source in this range: `FROM..BEFORE`, either end left out at will.
-    #[arg(long, value_name = "FROM..BEFORE")]
-    created: Option<DateRange>,
-}
-
-impl TryFrom<FilterArgs> for DocumentFilter {
-    type Error = Failure;
-
-    fn try_from(filtering: FilterArgs) -> Result<Self, Failure> {
-        Ok(Self {
-            search: searched(filtering.search)?,
-            created: filtering.created.unwrap_or_default(),
-            ..Self::default()
-        })
-    }
-}
-
 #[derive(Args)]
 struct List {
     /// As JSON: the documents, how many match in all, and where the next page begins.
@@ -67,7 +43,7 @@ struct List {
     json: bool,
 
     #[command(flatten)]
-    filtering: FilterArgs,
+    filtering: FilterArgs<DocumentFilter>,
 
     /// Documents on a page.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("documents"), help_heading = "Page")]
@@ -163,7 +139,7 @@ fn name_of(document: &wire::Document) -> &str {
 impl List {
     fn run(self) -> Result<ExitCode, Failure> {
         let backend = self.keeping.backend()?;
-        let selection = DocumentFilter::try_from(self.filtering)?;
+        let selection = self.filtering.0;
         let page = backend.documents(&selection, self.after, self.limit)?;
         let stats = backend.document_stats(&selection)?;
         if self.json {

@@ -10,10 +10,10 @@ use retort_service::{EngineError, Error, ExportRequest, Wanted};
 use retort_web::wire;
 
 use super::{Failure, STOPPED, print_json, stop_flag};
-use crate::args::Exporting;
 use crate::backend::Backend;
 use crate::config::{Opened, StoreArgs};
 use crate::display::{bytes, several};
+use crate::filters::ExportFilterArgs;
 use crate::options::{Package, Records};
 use crate::progress::Bar;
 
@@ -37,7 +37,7 @@ pub struct Export {
     json: bool,
 
     #[command(flatten)]
-    exporting: Exporting,
+    filtering: ExportFilterArgs,
 
     #[command(flatten)]
     records: Records,
@@ -52,7 +52,7 @@ pub struct Export {
 impl Export {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let backend = self.keeping.backend()?;
-        let selection = self.exporting.selection()?;
+        let selection = self.filtering.0;
         let kind = selection.kind();
         let dataset = self.records.0.and(self.package.0).resolve(self.name, Some(kind))?;
         let request = ExportRequest { selection, dataset };

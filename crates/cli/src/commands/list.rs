@@ -11,10 +11,11 @@ use retort_web::wire;
 use serde_json::json;
 
 use super::Failure;
-use crate::args::{FilterArgs, page_length};
+use crate::args::page_length;
 use crate::backend::Backend;
 use crate::config::StoreArgs;
 use crate::display::{count, moment_of, one_line, several, table};
+use crate::filters::FilterArgs;
 
 /// List the conversations in the store.
 #[derive(Args)]
@@ -32,7 +33,7 @@ pub struct List {
     lines: bool,
 
     #[command(flatten)]
-    filtering: FilterArgs,
+    filtering: FilterArgs<ConversationFilter>,
 
     #[command(flatten)]
     paging: Paging,
@@ -66,7 +67,7 @@ struct Paging {
 impl List {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let backend = self.keeping.backend()?;
-        let selection = self.filtering.try_into()?;
+        let selection = self.filtering.0;
         let mut out = std::io::stdout().lock();
         if self.count {
             let total = backend.count(&selection)?;

@@ -14,8 +14,9 @@ use std::sync::atomic::AtomicBool;
 use super::Failure;
 use super::as_model::{AsModel, View};
 use super::convert::{exit_code, findings, findings_json, rejects_to, warn_of_most};
-use crate::args::{InputArgs, SelectionArgs, plan};
+use crate::args::{InputArgs, plan};
 use crate::display::{one_line, table, title};
+use crate::filters::SelectionArgs;
 use crate::options::Records;
 
 /// Characters of a text shown in the table.

@@ -10,10 +10,11 @@ use retort_web::wire;
 use serde_json::json;
 
 use super::{Failure, confirm, print_json};
-use crate::args::{Narrowing, RunFilterArgs, page_length};
+use crate::args::page_length;
 use crate::backend::Backend;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, lines, moment_of, one_line, several, table};
+use crate::filters::{FlowArgs, RunFilterArgs};
 
 /// List the runs of copilots and webhook recipes in the store, show or purge some, list what ran.
 #[derive(Args)]
@@ -78,7 +79,7 @@ struct Show {
     json: bool,
 
     #[command(flatten)]
-    of: Narrowing,
+    of: FlowArgs,
 
     #[command(flatten)]
     keeping: StoreArgs,
@@ -292,7 +293,8 @@ fn list_table(
 
 impl Show {
     fn run(self) -> Result<ExitCode, Failure> {
-        let of = RunFilter::from(self.of);
+        let mut of = RunFilter::default();
+        self.of.narrow(&mut of)?;
         let (summary, line) =
             self.keeping.backend()?.run(&self.id, of.source, of.flow.as_deref())?;
         let mut out = io::BufWriter::new(io::stdout().lock());

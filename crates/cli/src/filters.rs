@@ -1,0 +1,399 @@
+//! Filters as arguments, made of the tables of their fields.
+
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use retort_model::{
+    ConversationFilter, DocumentFilter, Filter, FilterField, FilterValues, ItemFilter, ItemKind,
+    RunFilter, RunSource,
+};
+
+use crate::options::{FEW, noun};
+
+/// Which items are meant. Where a list has pages, `--limit` is the length of one; `LIMIT` says that it is not such a
+/// list, and the filter's own limit is asked for, too.
+pub struct FilterArgs<F, const LIMIT: bool = false>(pub F);
+
+/// Which conversations to take, and how many at most.
+pub type SelectionArgs = FilterArgs<ConversationFilter, true>;
+
+/// Which items an export takes.
+pub struct ExportFilterArgs(pub ItemFilter);
+
+/// Of which copilot or recipe.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+pub struct FlowArgs {
+    /// Only runs of this copilot: short for `--source copilot --source-id ID`.
+    #[arg(long, value_name = "ID", conflicts_with = "recipe")]
+    copilot: Option<String>,
+
+    /// Only runs of this webhook recipe: short for `--source recipe --source-id ID`.
+    #[arg(long, value_name = "ID")]
+    recipe: Option<String>,
+}
+
+/// Which runs are meant.
+#[derive(Args)]
+pub struct RunFilterArgs {
+    #[command(flatten)]
+    flow: FlowArgs,
+
+    #[command(flatten)]
+    filter: FilterArgs<RunFilter>,
+}
+
+/// The heading that filters have in the help.
+const HEADING: &str = "Selection";
+
+impl FlowArgs {
+    /// Adds it to what a filter says.
+    ///
+    /// # Errors
+    /// The filter names another copilot or recipe.
+    pub fn narrow(self, filter: &mut RunFilter) -> Result<(), String> {
+        let (source, id) = match (self.copilot, self.recipe) {
+            (Some(id), _) => (RunSource::Copilot, id),
+            (None, Some(id)) => (RunSource::Recipe, id),
+            (None, None) => return Ok(()),
+        };
+        if filter.source.is_some() || filter.flow.is_some() {
+            return Err(format!(
+                "`--{source}` is short for `--source` and `--source-id`: give one or the other"
+            ));
+        }
+        (filter.source, filter.flow) = (Some(source), Some(id));
+        Ok(())
+    }
+}
+
+impl TryFrom<RunFilterArgs> for RunFilter {
+    type Error = String;
+
+    fn try_from(
+        RunFilterArgs { flow, filter: FilterArgs(mut filter) }: RunFilterArgs,
+    ) -> Result<Self, String> {
+        flow.narrow(&mut filter)?;
+        Ok(filter)
+    }
+}
+
+impl<F: Filter, const LIMIT: bool> Args for FilterArgs<F, LIMIT> {
+    fn augment_args(command: Command) -> Command {
+        let fields = fields::<F>(LIMIT);
+        command.args(fields.map(|field| {
+            let argument = argument(field).value_parser(move |text: &str| takes(field, text));
+            let argument = match field.values {
+                FilterValues::Words(words) => argument.value_parser(PossibleValuesParser::new(
+                    words().into_iter().map(PossibleValue::new),
+                )),
+                _ => argument,
+            };
+            argument.aliases(field.former_options.iter().copied())
+        }))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<F: Filter, const LIMIT: bool> FromArgMatches for FilterArgs<F, LIMIT> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut filter = F::default();
+        for field in fields::<F>(LIMIT) {
+            fill(&mut filter, field, field.name, matches)?;
+        }
+        filter.check().map_err(usage)?;
+        Ok(Self(filter))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn fields<F: Filter>(with_limit: bool) -> impl Iterator<Item = &'static FilterField<F>> {
+    let is_asked =
+        move |field: &&FilterField<F>| with_limit || !matches!(field.values, FilterValues::Limit);
+    F::FIELDS.iter().filter(is_asked)
+}
+
+/// The argument of a field, without its values.
+fn argument<F>(field: &'static FilterField<F>) -> Arg {
+    let name = match field.values {
+        FilterValues::Text if field.name == "search" => "TEXT".to_owned(),
+        FilterValues::Text => noun(field.name),
+        FilterValues::Words(words) if words().len() <= FEW => words().join("|"),
+        FilterValues::Words(_) => noun(field.name),
+        FilterValues::Time => "DATE".to_owned(),
+        FilterValues::Flag => "true|false".to_owned(),
+        FilterValues::Range => "N..M".to_owned(),
+        FilterValues::Limit => "N".to_owned(),
+    };
+    let argument = Arg::new(field.name)
+        .long(field.long())
+        .value_name(name)
+        .help(help(field))
+        .help_heading(HEADING)
+        .action(if field.is_list { ArgAction::Append } else { ArgAction::Set });
+    match field.values {
+        FilterValues::Flag => argument.num_args(0..=1).default_missing_value("true"),
+        _ => argument,
+    }
+}
+
+fn help<F>(field: &FilterField<F>) -> String {
+    let about = field.about;
+    let repeatable = if field.is_list { "; repeatable" } else { "" };
+    let default = field.default.map(|words| format!(" [default: {words}]")).unwrap_or_default();
+    format!("{about}{repeatable}{default}")
+}
+
+/// The text, if the field takes it.
+fn takes<F: Filter>(field: &FilterField<F>, text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err(format!("`{}` is empty", field.name));
+    }
+    field.set(&mut F::default(), text).map(|()| text.to_owned())
+}
+
+/// Sets a field to the values of an argument.
+fn fill<F: Filter>(
+    filter: &mut F,
+    field: &FilterField<F>,
+    id: &str,
+    matches: &ArgMatches,
+) -> Result<(), clap::Error> {
+    for text in matches.get_many::<String>(id).into_iter().flatten() {
+        let text = takes(field, text).map_err(usage)?;
+        field.set(filter, &text).map_err(usage)?;
+    }
+    Ok(())
+}
+
+fn usage(message: String) -> clap::Error {
+    clap::Error::raw(ErrorKind::ValueValidation, format!("{message}\n"))
+}
+
+/// An argument of an export: a field of one filter, or of several.
+struct ExportArgument {
+    argument: Arg,
+    kinds: Vec<ItemKind>,
+}
+
+/// The arguments of the fields of all filters, each name once. What had another name in one of them only is an argument
+/// of its own, that says which items are meant.
+fn export_arguments() -> Vec<ExportArgument> {
+    let mut all: Vec<ExportArgument> = Vec::new();
+    add_fields::<ConversationFilter>(&mut all);
+    add_fields::<RunFilter>(&mut all);
+    add_fields::<DocumentFilter>(&mut all);
+    for ExportArgument { argument, kinds } in &mut all {
+        let (_, also) = kinds.split_first().unwrap_or((&ItemKind::Conversation, &[]));
+        if !also.is_empty() {
+            let also: Vec<_> = also.iter().map(|kind| kind.plural()).collect();
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            *argument = argument.clone().help(format!("{help} (also for {})", also.join(", ")));
+        }
+    }
+    all
+}
+
+fn add_fields<F: Filter>(all: &mut Vec<ExportArgument>) {
+    for field in F::FIELDS {
+        let there = all.iter().position(|one| one.argument.get_id() == field.name);
+        match there.and_then(|there| all.get_mut(there)) {
+            Some(one) => {
+                one.kinds.push(F::KIND);
+                all.extend(field.former_options.iter().map(|former| ExportArgument {
+                    argument: argument(field).id(*former).long(*former).hide(true),
+                    kinds: vec![F::KIND],
+                }));
+            }
+            None => all.push(ExportArgument {
+                argument: argument(field).aliases(field.former_options.iter().copied()),
+                kinds: vec![F::KIND],
+            }),
+        }
+    }
+}
+
+impl Args for ExportFilterArgs {
+    fn augment_args(command: Command) -> Command {
+        let flag = |name: &'static str, help: &'static str| {
+            Arg::new(name).long(name).help(help).help_heading(HEADING).action(ArgAction::SetTrue)
+        };
+        let command = command
+            .arg(flag(
+                "runs",
+                "Runs instead of conversations; implied by any filter that only runs have",
+            ))
+            .arg(flag("documents", "Documents instead of conversations").conflicts_with("runs"));
+        let command = command.args(export_arguments().into_iter().map(|one| one.argument));
+        FlowArgs::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ExportFilterArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let flow = FlowArgs::from_arg_matches(matches)?;
+        let all = export_arguments();
+        let given: Vec<_> =
+            all.iter().filter(|one| matches.contains_id(one.argument.get_id().as_str())).collect();
+        let is_only_of = |kind: ItemKind| given.iter().any(|one| one.kinds == [kind]);
+        let kind = if matches.get_flag("documents") {
+            ItemKind::Document
+        } else if matches.get_flag("runs")
+            || flow.copilot.is_some()
+            || flow.recipe.is_some()
+            || is_only_of(ItemKind::Run)
+        {
+            ItemKind::Run
+        } else {
+            ItemKind::Conversation
+        };
+        if let Some(other) = given.iter().find(|one| !one.kinds.contains(&kind)) {
+            let long = other.argument.get_long().unwrap_or_default();
+            let of: Vec<_> = other.kinds.iter().map(|kind| kind.plural()).collect();
+            let of = of.join(" and ");
+            return Err(usage(format!("`--{long}` filters {of}, not {}", kind.plural())));
+        }
+        if kind != ItemKind::Run && (flow.copilot.is_some() || flow.recipe.is_some()) {
+            return Err(usage(format!(
+                "`--copilot` and `--recipe` filter runs, not {}",
+                kind.plural()
+            )));
+        }
+        Ok(Self(match kind {
+            ItemKind::Conversation => filled::<ConversationFilter>(matches)?.into(),
+            ItemKind::Document => filled::<DocumentFilter>(matches)?.into(),
+            ItemKind::Run => {
+                let mut filter = filled::<RunFilter>(matches)?;
+                flow.narrow(&mut filter).map_err(usage)?;
+                filter.into()
+            }
+        }))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn filled<F: Filter>(matches: &ArgMatches) -> Result<F, clap::Error> {
+    let mut filter = F::default();
+    for field in F::FIELDS {
+        fill(&mut filter, field, field.name, matches)?;
+        for former in field.former_options {
+            // Most are other names of the same argument.
+            if matches.try_contains_id(former).unwrap_or(false) {
+                fill(&mut filter, field, former, matches)?;
+            }
+        }
+    }
+    filter.check().map_err(usage)?;
+    Ok(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::{env, fs};
+
+    use super::*;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/filters.md");
+
+    /// The page of the docs, as the tables have it.
+    fn page() -> String {
+        let mut page = String::from(
+            "# Filters\n\nA filter says which conversations, runs or documents are meant. Within one field any value may \
+             match; the fields\nmust all match. A field has one name everywhere: `--created-from` on the command line is \
+             `created_from` in\nqueries, in JSON bodies, on pages and in receipts. In a query, a field with several values is \
+             given several times\n(`type=chat&type=agent`); in JSON it is a list (`\"type\": [\"chat\", \"agent\"]`). In lists \
+             that have pages, `limit` is\nthe length of a page. `UPDATE_DOCS=1 cargo test` writes this page from the tables of \
+             fields.\n",
+        );
+        section::<ConversationFilter>(&mut page);
+        section::<RunFilter>(&mut page);
+        page.push_str(
+            "\n`--copilot ID` is short for `--source copilot --source-id ID`, and `--recipe ID` for `--source recipe \
+             --source-id ID`.\n",
+        );
+        section::<DocumentFilter>(&mut page);
+        page
+    }
+
+    fn section<F: Filter>(page: &mut String) {
+        writeln!(page, "\n## Filters of {}\n", F::KIND.plural()).unwrap();
+        page.push_str("| field | values | what it leaves |\n|---|---|---|\n");
+        for field in F::FIELDS {
+            let one = match field.values {
+                FilterValues::Text => "a text".to_owned(),
+                FilterValues::Words(words) => {
+                    let words: Vec<_> = words().iter().map(|word| format!("`{word}`")).collect();
+                    words.join(", ")
+                }
+                values => values.words().to_owned(),
+            };
+            let several = if field.is_list { "; any of several" } else { "" };
+            let default =
+                field.default.map(|words| format!(" (default: {words})")).unwrap_or_default();
+            writeln!(page, "| `{}` | {one}{several} | {}{default} |", field.name, field.about)
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn the_docs_have_every_field_of_every_filter() {
+        if env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(PAGE, page()).unwrap();
+        }
+        let there = fs::read_to_string(PAGE).unwrap_or_default();
+        assert_eq!(there, page(), "docs/filters.md is not what the tables of fields say");
+    }
+
+    fn export(args: &[&str]) -> Result<ItemFilter, String> {
+        let command = ExportFilterArgs::augment_args(Command::new("export").no_binary_name(true));
+        let matches = command.try_get_matches_from(args).map_err(|error| error.to_string())?;
+        ExportFilterArgs::from_arg_matches(&matches)
+            .map(|args| args.0)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_export_takes_the_items_that_its_filters_are_for() {
+        for (args, kind) in [
+            (&["--search", "a"][..], ItemKind::Conversation),
+            (&["--status", "favorite"], ItemKind::Conversation),
+            (&["--runs", "--status", "failure"], ItemKind::Run),
+            (&["--run-status", "failure"], ItemKind::Run),
+            (&["--recipe", "r", "--has-error"], ItemKind::Run),
+            (&["--of-version", "3"], ItemKind::Run),
+            (&["--documents", "--created-from", "2026-01-01"], ItemKind::Document),
+        ] {
+            assert_eq!(export(args).unwrap().kind(), kind, "{args:?}");
+        }
+        for (args, expect) in [
+            (
+                &["--documents", "--status", "active"][..],
+                "`--status` filters conversations and runs, not documents",
+            ),
+            (&["--runs", "--type", "chat"], "`--type` filters conversations, not runs"),
+            (&["--status", "failure"], "unknown status `failure`"),
+            (&["--documents", "--recipe", "r"], "filter runs, not documents"),
+            (&["--recipe", "r", "--source-id", "r"], "give one or the other"),
+            (&["--search", ""], "`search` is empty"),
+        ] {
+            let error = export(args).unwrap_err();
+            assert!(error.contains(expect), "{args:?}: {error}");
+        }
+    }
+}
