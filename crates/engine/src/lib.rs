@@ -44,7 +44,7 @@ pub use options::{ExportOption, ExportOptions, Group, OPTIONS, Values, Word};
 pub use package::Package;
 pub use plan::{Compression, DatasetPlan};
 pub use preview::{Preview, left_out, preview, preview_package, sample};
-pub use receipt::{Origin, asked, asked_items, manifest};
+pub use receipt::{Origin, manifest};
 pub use seen::{IdHash, SeenIds, message_hasher};
 pub use sought::SoughtTexts;
 pub use source::search::{FoundText, Search, Searched};

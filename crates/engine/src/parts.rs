@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use retort_formats::import;
 use retort_formats::import::{ImportFormat, Refusal};
-use retort_formats::package::{DataFile, Finding, InputCount, SelectionAsked, findings};
+use retort_formats::package::{DataFile, FilterAsked, Finding, InputCount, findings};
 use retort_model::Tally;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use crate::counted::{Counted, tally};
 use crate::error::Error;
 use crate::pipeline::{Decisions, Extent, PartBatch, PartNumber, SourceCount, Totals};
 use crate::plan::DatasetPlan;
-use crate::receipt::{Origin, asked};
+use crate::receipt::Origin;
 use crate::sorter::{Sorter, read_row, write_row};
 use crate::source::{Inputs, PassedOver, ReadOptions};
 use crate::storage::{Folder, HashingFile, Storage, StoredFile, hex};
@@ -43,7 +43,7 @@ pub struct KeptPlan {
     pub file_name_by_kind: bool,
     from: Option<String>,
     namespace: Option<String>,
-    selection: SelectionAsked,
+    selection: FilterAsked,
     snapshot: Option<String>,
     pub shard_bytes: u64,
     pub strict: bool,
@@ -83,7 +83,7 @@ impl KeptPlan {
             file_name_by_kind: plan.by_kind.file_name,
             from: plan.from.map(|format| format.name().to_owned()),
             namespace: plan.namespace.clone(),
-            selection: asked(&plan.selection),
+            selection: FilterAsked::of(&plan.selection),
             snapshot: plan.snapshot.or(inputs.newest).map(|time| time.to_string()),
             shard_bytes: plan.shard_bytes,
             strict: plan.strict,
@@ -115,7 +115,7 @@ impl KeptPlan {
         Origin {
             from: self.from.as_deref().and_then(import::by_name).map(ImportFormat::name),
             namespace: self.namespace.clone(),
-            selection: SelectionAsked {
+            selection: FilterAsked {
                 deleted_left_out: totals.account.deleted,
                 ..self.selection.clone()
             },

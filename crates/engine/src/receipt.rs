@@ -2,13 +2,10 @@
 
 use retort_formats::import::Refusal;
 use retort_formats::package::{
-    Column, Counts, DataFile, FORMAT_VERSION, Finding, InputCount, Lengths, Manifest, ReadCounts,
-    RecordCounts, Renamed, SelectionAsked, findings,
+    Column, Counts, DataFile, FORMAT_VERSION, FilterAsked, Finding, InputCount, Lengths, Manifest,
+    ReadCounts, RecordCounts, Renamed, findings,
 };
-use retort_model::{
-    ConversationFilter, ItemFilter, ItemKind, Kind, Portion, Reason, Repair, RunFilter, RunStatus,
-    Status, Warning,
-};
+use retort_model::{ItemKind, Portion, Reason, Repair, Warning};
 
 use crate::pipeline::{SourceCount, Totals};
 use crate::plan::DatasetPlan;
@@ -21,7 +18,7 @@ pub struct Origin {
     /// What was put before all ids.
     pub namespace: Option<String>,
     /// Which items were asked for.
-    pub selection: SelectionAsked,
+    pub selection: FilterAsked,
     /// The moment whose state is in the dataset.
     pub snapshot: Option<String>,
     /// What was found in each input.
@@ -109,57 +106,6 @@ fn counts(portion: &Portion) -> Counts {
         written: portion.written,
         left_out: portion.left_out.total(),
         left_out_by_reason: findings(&portion.left_out, Reason::as_str),
-    }
-}
-
-/// The selection as the receipt tells it.
-pub fn asked(selection: &ConversationFilter) -> SelectionAsked {
-    SelectionAsked {
-        search: selection.search.clone(),
-        created_from: selection.created.from.map(|time| time.to_string()),
-        created_before: selection.created.before.map(|time| time.to_string()),
-        types: selection.kinds.iter().map(Kind::to_string).collect(),
-        statuses: selection.statuses.iter().map(Status::to_string).collect(),
-        ids: selection.ids.iter().cloned().collect(),
-        limit: selection.limit,
-        or: selection.or.iter().map(asked).collect(),
-        except: selection.except.iter().cloned().collect(),
-        ..SelectionAsked::default()
-    }
-}
-
-/// The selection of runs as the receipt tells it.
-pub fn asked_runs(selection: &RunFilter) -> SelectionAsked {
-    SelectionAsked {
-        search: selection.search.clone(),
-        statuses: selection.statuses.iter().map(RunStatus::to_string).collect(),
-        ids: selection.ids.iter().cloned().collect(),
-        limit: selection.limit,
-        source: selection.source.map(|source| source.to_string()),
-        flow: selection.flow.clone(),
-        versions: selection.versions.clone(),
-        started_from: selection.started.from.map(|time| time.to_string()),
-        started_before: selection.started.before.map(|time| time.to_string()),
-        has_feedback: selection.has_feedback,
-        has_error: selection.has_error,
-        passed_node: selection.node.clone(),
-        ..SelectionAsked::default()
-    }
-}
-
-/// A selection of any kind of items as the receipt tells it.
-pub fn asked_items(selection: &ItemFilter) -> SelectionAsked {
-    match selection {
-        ItemFilter::Conversations(selection) => asked(selection),
-        ItemFilter::Runs(selection) => asked_runs(selection),
-        ItemFilter::Documents(selection) => asked(&ConversationFilter {
-            search: selection.search.clone(),
-            created: selection.created,
-            ids: selection.ids.clone(),
-            limit: selection.limit,
-            statuses: Status::ALL.to_vec(),
-            ..ConversationFilter::default()
-        }),
     }
 }
 

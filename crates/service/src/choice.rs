@@ -2,28 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use retort_engine::asked;
-use retort_formats::package::SelectionAsked;
 use retort_model::bounds::{CHOSEN_FILTERS, IDS_PER_REQUEST, SEARCH_TEXTS};
-use retort_model::{ConversationFilter, DateRange, Grant, Status, Time};
+use retort_model::{ConversationFilter, Grant, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::service::Service;
 
-/// What is chosen: all that some filters match, some more by id, and some not.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is chosen: all that some filters match, some more by id, and some not. The store keeps it as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Choice {
     filters: Vec<ConversationFilter>,
-    ids: BTreeSet<String>,
-    except: BTreeSet<String>,
-}
-
-/// As the store keeps it.
-#[derive(Default, Serialize, Deserialize)]
-struct Kept {
-    filters: Vec<SelectionAsked>,
     ids: BTreeSet<String>,
     except: BTreeSet<String>,
 }
@@ -52,42 +43,13 @@ impl Choice {
     }
 
     fn to_json(&self) -> String {
-        let kept = Kept {
-            filters: self.filters.iter().map(asked).collect(),
-            ids: self.ids.clone(),
-            except: self.except.clone(),
-        };
-        serde_json::to_string(&kept).unwrap_or_default()
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// What an earlier release wrote and this one does not understand is as if nothing were chosen.
     fn from_json(text: &str) -> Self {
-        let kept: Kept = serde_json::from_str(text).unwrap_or_default();
-        let filters: Option<Vec<ConversationFilter>> = kept.filters.iter().map(meant).collect();
-        match filters {
-            Some(filters) => Self { filters, ids: kept.ids, except: kept.except },
-            None => Self::default(),
-        }
+        serde_json::from_str(text).unwrap_or_default()
     }
-}
-
-/// A filter as it was asked; none if a word of it is not known.
-fn meant(asked: &SelectionAsked) -> Option<ConversationFilter> {
-    let time = |text: &Option<String>| match text {
-        None => Some(None),
-        Some(text) => Time::parse(text).ok().map(Some),
-    };
-    Some(ConversationFilter {
-        search: asked.search.clone(),
-        created: DateRange {
-            from: time(&asked.created_from)?,
-            before: time(&asked.created_before)?,
-        },
-        kinds: asked.types.iter().map(|word| word.parse().ok()).collect::<Option<_>>()?,
-        statuses: asked.statuses.iter().map(|word| word.parse().ok()).collect::<Option<_>>()?,
-        ids: asked.ids.iter().cloned().collect(),
-        ..ConversationFilter::default()
-    })
 }
 
 /// How a page of a list and a choice go together.
@@ -233,6 +195,11 @@ mod tests {
         };
         assert_eq!(Choice::from_json(&choice.to_json()), choice);
         assert_eq!(Choice::from_json("{\"other\":1}"), Choice::default());
+        let of_before = r#"{"filters":[{"search":["a"],"created_from":"2024-01-01T00:00:00Z",
+            "created_before":"2024-02-01T00:00:00Z","statuses":["deleted"]}],"ids":["x"],"except":["y"]}"#;
+        assert_eq!(Choice::from_json(of_before), choice);
+        let of_later = of_before.replace("search", "poem");
+        assert_eq!(Choice::from_json(&of_later), Choice::default());
         let selection = choice.selection().unwrap();
         assert_eq!(selection.search, filter.search);
         assert_eq!(selection.or.len(), 1);

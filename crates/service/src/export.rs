@@ -12,7 +12,7 @@ use retort_engine::{Checkpoint, STORE};
 use retort_engine::{Origin, manifest};
 use retort_engine::{Part, PartWriter, assemble, write_text};
 use retort_engine::{Storage, StoredFile};
-use retort_formats::package::{DataFile, MANIFEST, SelectionAsked};
+use retort_formats::package::{DataFile, FilterAsked, MANIFEST};
 use retort_model::bounds::ITEM_BYTES;
 use retort_model::{ConversationFilter, ItemKind, JobState, LeftOut, Reason};
 use retort_store::{DatasetFile, Job, NewDataset, SelectedBatch, SelectedItem, Shard, Store};
@@ -28,18 +28,18 @@ use crate::lease::Lease;
 #[derive(Serialize, Deserialize)]
 pub(crate) struct KeptExport {
     dataset: Box<RawValue>,
-    selection: SelectionAsked,
+    selection: FilterAsked,
 }
 
 impl KeptExport {
-    pub(crate) fn json(plan: &DatasetPlan, selection: SelectionAsked) -> Result<String, Error> {
+    pub(crate) fn json(plan: &DatasetPlan, selection: FilterAsked) -> Result<String, Error> {
         let dataset = RawValue::from_string(plan.to_json())
             .map_err(|error| Error::Choice(error.to_string()))?;
         serde_json::to_string(&Self { dataset, selection })
             .map_err(|error| Error::Choice(error.to_string()))
     }
 
-    pub(crate) fn read(job: &Job) -> Result<(DatasetPlan, SelectionAsked), Error> {
+    pub(crate) fn read(job: &Job) -> Result<(DatasetPlan, FilterAsked), Error> {
         let fail = |why: String| Error::Choice(format!("the plan of job {}: {why}", job.id));
         let kept: Self =
             serde_json::from_str(&job.plan).map_err(|error| fail(error.to_string()))?;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use retort_engine::DatasetPlan;
 use retort_engine::Error as EngineError;
-use retort_engine::asked_items;
 use retort_formats::data;
+use retort_formats::package::FilterAsked;
 use retort_model::bounds::{DATASET_NAME, EXPORTS_PER_PERSON};
 use retort_model::{
     Action, ConversationFilter, DatasetName, Grant, ItemFilter, JobKind, JobState, ProjectRole,
@@ -53,7 +53,7 @@ impl Service {
             if let ItemFilter::Documents(selection) = &request.selection {
                 fit(&mut dataset, &self.store.document_stats(&scope, selection)?.1);
             }
-            let mut asked = asked_items(&request.selection);
+            let mut asked = FilterAsked::of(&request.selection);
             if let ItemFilter::Conversations(selection) = &request.selection {
                 asked.deleted_left_out = self.deleted_left_out(&scope, selection)?;
             }

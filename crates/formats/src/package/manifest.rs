@@ -34,7 +34,7 @@ pub struct Manifest {
     /// What was asked beyond that, by option.
     pub options: std::collections::BTreeMap<String, String>,
     /// What was to be exported.
-    pub selection: SelectionAsked,
+    pub selection: FilterAsked,
     /// What was read.
     pub read: ReadCounts,
     /// What became of the conversations: `selected = written + left_out`.
@@ -66,63 +66,26 @@ pub struct Renamed {
     pub to: String,
 }
 
-/// The selection as it was asked.
+/// The filter of the items, as it was asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SelectionAsked {
-    /// Texts sought in title or tags.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub search: Vec<String>,
-    /// Created at this moment or later.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub created_from: Option<String>,
-    /// Created before this moment.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub created_before: Option<String>,
-    /// Types.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub types: Vec<String>,
-    /// Statuses; none means all but the deleted.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub statuses: Vec<String>,
-    /// Deleted conversations that the selection left out only because it did not ask for them.
+pub struct FilterAsked {
+    /// Deleted conversations that the filter left out only because it did not ask for them.
     #[serde(skip_serializing_if = "is_nought", default)]
     pub deleted_left_out: u64,
-    /// Ids.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub ids: Vec<String>,
-    /// At most so many.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub limit: Option<u64>,
-    /// What else was meant: all that one of these matches.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub or: Vec<SelectionAsked>,
-    /// Ids that were not meant.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub except: Vec<String>,
-    /// Of runs: `copilot` or `recipe`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub source: Option<String>,
-    /// Of runs: the id of the copilot or recipe.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub flow: Option<String>,
-    /// Of runs: its versions.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub versions: Vec<String>,
-    /// Of runs: begun at this moment or later.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub started_from: Option<String>,
-    /// Of runs: begun before this moment.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub started_before: Option<String>,
-    /// Of runs: whether someone judged them.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub has_feedback: Option<bool>,
-    /// Of runs: whether they failed or name an error.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub has_error: Option<bool>,
-    /// Of runs: a node that they passed.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub passed_node: Option<String>,
+    /// The fields that were set, as a filter is serialised.
+    #[serde(flatten)]
+    pub fields: serde_json::Map<String, serde_json::Value>,
+}
+
+impl FilterAsked {
+    /// What a filter asks.
+    pub fn of(filter: &impl Serialize) -> Self {
+        match serde_json::to_value(filter) {
+            Ok(serde_json::Value::Object(fields)) => Self { deleted_left_out: 0, fields },
+            // A filter is an object of texts, numbers and flags.
+            _ => Self::default(),
+        }
+    }
 }
 
 /// What was read.

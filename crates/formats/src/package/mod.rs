@@ -13,8 +13,8 @@ pub use card::card;
 pub use dataset_info::dataset_info;
 pub use findings::{FindingLine, List, findings_differ, write_finding};
 pub use manifest::{
-    Column, Counts, DataFile, FORMAT_VERSION, Finding, InputCount, Lengths, Manifest, ReadCounts,
-    RecordCounts, Renamed, SelectionAsked, findings,
+    Column, Counts, DataFile, FORMAT_VERSION, FilterAsked, Finding, InputCount, Lengths, Manifest,
+    ReadCounts, RecordCounts, Renamed, findings,
 };
 pub use rejects::{Reject, write_extra, write_reject};
 

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::field::{Filter, FilterField, FilterValues};
-use super::{ConversationFilter, DocumentFilter, RunFilter};
+use super::{ConversationFilter, DocumentFilter, ItemFilter, RunFilter};
 
 /// A single value in JSON.
 #[derive(Debug)]
@@ -199,5 +199,15 @@ impl Serialize for ConversationFilter {
             map.serialize_entry("except", &self.except)?;
         }
         map.end()
+    }
+}
+
+impl Serialize for ItemFilter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Conversations(filter) => filter.serialize(serializer),
+            Self::Runs(filter) => filter.serialize(serializer),
+            Self::Documents(filter) => filter.serialize(serializer),
+        }
     }
 }

@@ -188,7 +188,7 @@ async fn runs_become_datasets_for_a_purpose() {
             let receipt =
                 house.get(&format!("/api/v1/datasets/{}/manifest", job["dataset"]), &ann).await.ok();
             assert_eq!(receipt["runs"]["written"], 4, "{receipt}");
-            assert_eq!(receipt["selection"]["flow"], "helper");
+            assert_eq!(receipt["selection"]["source_id"], "helper");
         }
         submit("none", json!({"purpose": "node-evaluation"})).await.refused(422, "choice");
         submit("none", json!({"purpose": "node-evaluation", "node": "odd"})).await.refused(404, "not-found");
