@@ -20,7 +20,7 @@ pub type SelectionArgs = FilterArgs<ConversationFilter, true>;
 /// Which items an export takes.
 pub struct ExportFilterArgs(pub ItemFilter);
 
-/// Of which copilot or recipe.
+/// Of which copilot, recipe or application.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
 pub struct FlowArgs {
@@ -31,6 +31,10 @@ pub struct FlowArgs {
     /// Only runs of this webhook recipe: short for `--source recipe --source-id ID`.
     #[arg(long, value_name = "ID")]
     recipe: Option<String>,
+
+    /// Only runs of this traced application: short for `--source application --source-id ID`.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["copilot", "recipe"])]
+    application: Option<String>,
 }
 
 /// Which runs are meant.
@@ -43,20 +47,29 @@ pub struct RunFilterArgs {
     filter: FilterArgs<RunFilter>,
 }
 
+/// The arguments of [`FlowArgs`].
+const FLOWS: [&str; 3] = ["copilot", "recipe", "application"];
+
 /// The heading that filters have in the help.
 const HEADING: &str = "Selection";
 
 impl FlowArgs {
+    /// The source and id that were given.
+    fn given(self) -> Option<(RunSource, String)> {
+        let all = [
+            (RunSource::Copilot, self.copilot),
+            (RunSource::Recipe, self.recipe),
+            (RunSource::Application, self.application),
+        ];
+        all.into_iter().find_map(|(source, id)| Some((source, id?)))
+    }
+
     /// Adds it to what a filter says.
     ///
     /// # Errors
-    /// The filter names another copilot or recipe.
+    /// The filter names a copilot, recipe or application already.
     pub fn narrow(self, filter: &mut RunFilter) -> Result<(), String> {
-        let (source, id) = match (self.copilot, self.recipe) {
-            (Some(id), _) => (RunSource::Copilot, id),
-            (None, Some(id)) => (RunSource::Recipe, id),
-            (None, None) => return Ok(()),
-        };
+        let Some((source, id)) = self.given() else { return Ok(()) };
         if filter.source.is_some() || filter.flow.is_some() {
             return Err(format!(
                 "`--{source}` is short for `--source` and `--source-id`: give one or the other"
@@ -250,8 +263,7 @@ impl FromArgMatches for ExportFilterArgs {
         let kind = if matches.get_flag("documents") {
             ItemKind::Document
         } else if matches.get_flag("runs")
-            || flow.copilot.is_some()
-            || flow.recipe.is_some()
+            || FLOWS.iter().any(|id| matches.contains_id(id))
             || is_only_of(ItemKind::Run)
         {
             ItemKind::Run
@@ -264,11 +276,10 @@ impl FromArgMatches for ExportFilterArgs {
             let of = of.join(" and ");
             return Err(usage(format!("`--{long}` filters {of}, not {}", kind.plural())));
         }
-        if kind != ItemKind::Run && (flow.copilot.is_some() || flow.recipe.is_some()) {
-            return Err(usage(format!(
-                "`--copilot` and `--recipe` filter runs, not {}",
-                kind.plural()
-            )));
+        if kind != ItemKind::Run
+            && let Some(id) = FLOWS.iter().find(|id| matches.contains_id(id))
+        {
+            return Err(usage(format!("`--{id}` filters runs, not {}", kind.plural())));
         }
         Ok(Self(match kind {
             ItemKind::Conversation => filled::<ConversationFilter>(matches)?.into(),
@@ -324,8 +335,8 @@ mod tests {
         section::<ConversationFilter>(&mut page);
         section::<RunFilter>(&mut page);
         page.push_str(
-            "\n`--copilot ID` is short for `--source copilot --source-id ID`, and `--recipe ID` for `--source recipe \
-             --source-id ID`.\n",
+            "\n`--copilot ID`, `--recipe ID` and `--application ID` are short for `--source` with one of these words and \
+             `--source-id ID`.\n",
         );
         section::<DocumentFilter>(&mut page);
         page
@@ -388,7 +399,7 @@ mod tests {
             ),
             (&["--runs", "--type", "chat"], "`--type` filters conversations, not runs"),
             (&["--status", "failure"], "unknown status `failure`"),
-            (&["--documents", "--recipe", "r"], "filter runs, not documents"),
+            (&["--documents", "--recipe", "r"], "`--recipe` filters runs, not documents"),
             (&["--recipe", "r", "--source-id", "r"], "give one or the other"),
             (&["--search", ""], "`search` is empty"),
         ] {

@@ -13,7 +13,7 @@ use crate::run::{Run, RunSource, RunStatus};
 pub struct RunFilter {
     /// What ran: copilots or recipes; none means both.
     pub source: Option<RunSource>,
-    /// Id of the copilot or recipe; none means all.
+    /// Id of the copilot, recipe or application; none means all.
     pub flow: Option<String>,
     /// Its versions; none means all.
     pub versions: Vec<String>,
@@ -47,21 +47,21 @@ impl Filter for RunFilter {
         ),
         one!(
             "source",
-            "Only runs of copilots or only runs of recipes",
+            "Only runs of copilots, of recipes or of applications",
             FilterValues::Words(|| RunSource::ALL.iter().map(|source| source.as_str()).collect()),
             source,
             str::parse
         ),
         one!(
             "source_id",
-            "Only runs of the copilot or recipe with this id",
+            "Only runs of the copilot, recipe or application with this id",
             FilterValues::Text,
             flow,
             text
         ),
         list!(
             "source_version",
-            "Only runs of this version of the copilot or recipe",
+            "Only runs of this version of the copilot, recipe or application",
             FilterValues::Text,
             versions
         )
