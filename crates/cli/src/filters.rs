@@ -187,7 +187,7 @@ fn fill<F: Filter>(
 }
 
 fn usage(message: String) -> clap::Error {
-    clap::Error::raw(ErrorKind::ValueValidation, format!("{message}\n"))
+    clap::Error::raw(ErrorKind::ValueValidation, message)
 }
 
 /// An argument of an export: a field of one filter, or of several.
@@ -274,7 +274,14 @@ impl FromArgMatches for ExportFilterArgs {
             let long = other.argument.get_long().unwrap_or_default();
             let of: Vec<_> = other.kinds.iter().map(|kind| kind.plural()).collect();
             let of = of.join(" and ");
-            return Err(usage(format!("`--{long}` filters {of}, not {}", kind.plural())));
+            let is_of_kind = |one: &&ExportArgument| one.kinds.contains(&kind);
+            let own: Vec<_> = all
+                .iter()
+                .filter(is_of_kind)
+                .filter_map(|one| Some(format!("`--{}`", one.argument.get_long()?)))
+                .collect();
+            let (kind, own) = (kind.plural(), own.join(", "));
+            return Err(usage(format!("`--{long}` filters {of}, not {kind}; {kind} have {own}")));
         }
         if kind != ItemKind::Run
             && let Some(id) = FLOWS.iter().find(|id| matches.contains_id(id))

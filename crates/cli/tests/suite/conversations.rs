@@ -225,7 +225,7 @@ fn wrong_choices_of_a_list_are_told_in_words() {
         (&["list", "--limit", "0"][..], "1 to 1000 conversations"),
         (&["list", "--after", "there"], "no place to go on from"),
         (&["list", "--sort", "colour"], "newest, oldest, changed"),
-        (&["list", "--type", "chorus"], "it is one of `chat`, `agent`, `graph`"),
+        (&["list", "--type", "chorus"], "possible values: chat, agent, graph"),
         (&["list", "--created-from", "yesterday"], "not a date or time"),
         (&["list", "--data", "elsewhere"], "`retort import` makes one"),
         (&["list", "--search", &"x".repeat(1001)], "at most 1000 characters"),

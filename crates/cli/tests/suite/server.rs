@@ -691,11 +691,11 @@ fn runs_are_the_same_from_either_side() {
         &["export", "no", "--runs", "--purpose", "node-evaluation", "--node", "odd"],
         "node `odd`",
     );
-    served.refused(
-        &served.token,
-        &["export", "no", "--runs", "--created-from", "2024-01-01"],
-        "--started-from",
-    );
+    let wrong = ["export", "no", "--runs", "--created-from", "2024-01-01"];
+    let wrong = served.there_as(&served.token, &wrong);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.err);
+    assert!(wrong.err.contains("not runs; runs have"), "{}", wrong.err);
+    assert!(wrong.err.contains("`--started-from`"), "{}", wrong.err);
     served.refused(
         &served.token,
         &["export", "no", "--runs", "-d", "history"],
