@@ -126,7 +126,7 @@ mod tests {
             let value = example(field.values);
             field.set(&mut one, &value).unwrap();
             field.set(&mut all, &value).unwrap();
-            assert_eq!(field.values_in(&one), [value.clone()], "{}", field.name);
+            assert_eq!(field.values_in(&one).join(","), value, "{}", field.name);
             let json = serde_json::to_string(&one).unwrap();
             assert_eq!(serde_json::from_str::<F>(&json).unwrap(), one, "{json}");
             for name in std::iter::once(field.name).chain(field.former.iter().copied()) {
