@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use retort_json::{Kind, Parser, RawJson, Text};
-use retort_model::{Content, Feedback, Fields, Label, Message, Role, Round, ToolCall};
+use retort_model::{Content, Feedback, Fields, Label, Message, PartKind, Role, Round, ToolCall};
 
 use super::calls::{CALL_ID, RESULT, TOOL_NAME, calls_in, content_of, tool_call};
 use super::fields::{
@@ -189,12 +189,19 @@ impl<'a> Joining<'a> {
     }
 }
 
-/// Keeps with a message what was said of another part of its answer.
-fn keep_also<'a>(message: &mut Message<'a>, others: Fields<'a>) {
+/// Keeps with a message what was said of another part of its answer: under its own name, or, where the message has such a
+/// field already, in an object in the list `items`.
+pub(super) fn keep_also<'a>(message: &mut Message<'a>, others: Fields<'a>) {
+    let mut again = Fields::new();
     for (key, raw) in others {
-        if message.metadata.get(&key.decoded()).is_none() {
-            message.metadata.put(key, raw);
+        match message.metadata.get(&key.decoded()) {
+            None => message.metadata.put(key, raw),
+            Some(own) if *own == raw => {}
+            Some(_) => again.put(key, raw),
         }
+    }
+    if let Some(raw) = RawJson::object(&again) {
+        keep_in_list(&mut message.metadata, "items", &raw);
     }
 }
 
@@ -280,7 +287,9 @@ impl<'a> Draft<'a> {
                 }
                 "contexts" => message.contexts = raws_or_keep(parser, key, rest)?,
                 "feedback" => feedback(parser, key, message, notes)?,
-                "created_at" | "timestamp" | "create_time" if message.created_at.is_none() => {
+                "created_at" | "timestamp" | "create_time" | "createdAt"
+                    if message.created_at.is_none() =>
+                {
                     message.created_at = time_or_keep(parser, key, rest, notes)?;
                 }
                 "error" => error(parser, key, message)?,
@@ -444,6 +453,14 @@ impl<'a> Draft<'a> {
                 message.metadata = map.rest();
                 if let Some(mut content) = self.content.take() {
                     segments(&mut content, notes, parts)?;
+                }
+                // Its texts are reasoning, whatever type they have.
+                for part in parts.iter_mut() {
+                    if let Segment::Part(text) = part
+                        && let Some(text) = text.text.take_if(|_| text.kind == PartKind::Text)
+                    {
+                        *part = Segment::Reasoning(text);
+                    }
                 }
                 if let Some(summary) = summary.filter(|_| parts.is_empty()) {
                     message.reasoning = Some(summary.into());
@@ -705,7 +722,7 @@ fn texts_of(parts: &[Segment<'_>]) -> String {
 
 /// The messages that a message and its parts make. Results that stand among them are messages of their own: those of a
 /// question in front of it, those of an answer behind its calls, and what the answer goes on to say follows.
-fn assemble<'a>(
+pub(super) fn assemble<'a>(
     mut message: Message<'a>,
     segments: Vec<Segment<'a>>,
     mut take: impl FnMut(Message<'a>),

@@ -15,7 +15,8 @@ use super::openai;
 use super::parts::{self, Segment};
 use super::roles::role;
 use super::sniff::Sniff;
-use super::tree::{Broken, Links, Tree};
+use super::thread;
+use super::tree::Links;
 use super::unplaced::{Least, says, short};
 
 /// The format.
@@ -93,46 +94,25 @@ fn grow<'a>(
     notes: &mut Notes,
 ) -> Result<(), ItemError> {
     let mut turns = Vec::with_capacity(list.len());
-    let mut links = Vec::with_capacity(list.len());
     for (at, raw) in list.iter().enumerate() {
         let mark = notes.mark();
         match FieldMap::of(raw, notes) {
             Some(map) => {
                 let parent = map.peek("parent_message_uuid").and_then(fields::id);
-                links.push(Links {
+                let links = Links {
                     id: map.peek("uuid").and_then(fields::id).unwrap_or_default(),
                     parent: parent.filter(|parent| *parent != *ROOT),
                     children: Vec::new(),
-                });
-                turns.push(turn(map, raw, notes)?);
+                };
+                let messages = turn(map, raw, notes)?;
+                turns.push(thread::Turn { links, ..thread::Turn::plain(messages) });
             }
             None => notes.unplaced("", raw),
         }
         notes.under(mark, || format!("chat_messages[{at}]"));
     }
-    // Without a mark, the newest message is shown.
-    let current = current.or_else(|| Some(links.last()?.id.clone()));
-    let (mut tree, broken) = Tree::of(&links, current.as_ref());
-    for Broken::NoParent(at) | Broken::Circle(at) in broken {
-        let parent = links.get(at).and_then(|links| links.parent.as_ref());
-        let parent = parent.map_or(RawJson::null(), |id| RawJson::string(&id.decoded()));
-        notes.unplaced(format!("chat_messages[{at}].parent_message_uuid"), &parent);
-    }
-    let mut messages: Vec<Vec<Message<'a>>> = Vec::new();
-    for at in tree.order() {
-        let Some(turn) = turns.get_mut(at).map(std::mem::take) else { continue };
-        let asks = turn.first().is_some_and(|message| message.role == Role::User);
-        let round = tree.enter(at, asks, !asks);
-        messages.resize_with(messages.len().max(round + 1), Vec::new);
-        if let Some(messages) = messages.get_mut(round) {
-            messages.extend(turn);
-        }
-    }
-    let (mut rounds, shown) = tree.rounds();
-    for (round, messages) in rounds.iter_mut().zip(messages) {
-        round.messages = messages;
-    }
-    (conversation.rounds, conversation.current) = (rounds, shown);
+    let path = |at| format!("chat_messages[{at}].parent_message_uuid");
+    thread::grow(turns, current.as_ref(), conversation, notes, path);
     Ok(())
 }
 

@@ -32,8 +32,15 @@ const HOSTED: [Hosted; 8] = [
     Hosted { name: "apply_patch", arguments: &["operation"], result: &["output"] },
 ];
 
+/// Open WebUI's own, among items that are otherwise OpenAI's.
+static OPEN_WEBUI: Hosted =
+    Hosted { name: "code_interpreter", arguments: &["code"], result: &["output"] };
+
 /// The hosted tool that items of that type call.
 pub(super) fn tool(item_type: &str) -> Option<&'static Hosted> {
+    if item_type == "open_webui:code_interpreter" {
+        return Some(&OPEN_WEBUI);
+    }
     let name = item_type.strip_suffix("_call")?;
     HOSTED.iter().find(|tool| tool.name == name)
 }

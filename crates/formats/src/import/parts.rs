@@ -74,22 +74,32 @@ pub(super) fn segments<'a>(
     Ok(())
 }
 
+/// As [`segments`], of a value that may have been made while reading.
+pub(super) fn segments_of<'a>(
+    raw: &RawJson<'a>,
+    notes: &mut Notes,
+    into: &mut Vec<Segment<'a>>,
+) -> Result<(), ItemError> {
+    match raw.clone().into_cow() {
+        Cow::Borrowed(text) => segments(&mut Parser::lenient(text), notes, into),
+        Cow::Owned(text) => {
+            let mut inner = Vec::new();
+            segments(&mut Parser::lenient(&text), notes, &mut inner)?;
+            for segment in inner {
+                into.push(segment.into_owned());
+            }
+            Ok(())
+        }
+    }
+}
+
 /// The content that the parts of a result make. A result holds no calls or results of its own.
 pub(super) fn content_of<'a>(
     raw: &RawJson<'a>,
     notes: &mut Notes,
 ) -> Result<Content<'a>, ItemError> {
     let mut segments = Vec::new();
-    match raw.clone().into_cow() {
-        Cow::Borrowed(text) => self::segments(&mut Parser::new(text), notes, &mut segments)?,
-        Cow::Owned(text) => {
-            let mut inner = Vec::new();
-            self::segments(&mut Parser::new(&text), notes, &mut inner)?;
-            for segment in inner {
-                segments.push(segment.into_owned());
-            }
-        }
-    }
+    segments_of(raw, notes, &mut segments)?;
     let mut parts = Vec::with_capacity(segments.len());
     for (at, segment) in segments.into_iter().enumerate() {
         match segment {

@@ -52,6 +52,11 @@ impl Notes {
         }
     }
 
+    /// Gives what was told of since the mark, where it concerns one of several items.
+    pub(super) fn since(&mut self, mark: usize) -> Vec<NotUnderstood<'static>> {
+        self.unplaced.split_off(mark.min(self.unplaced.len()))
+    }
+
     /// Forgets what was told of since the mark, where another way of reading is tried.
     pub(super) fn forget(&mut self, mark: usize) {
         self.unplaced.truncate(mark);
