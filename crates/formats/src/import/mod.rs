@@ -3,22 +3,34 @@
 //! [`split`] cuts a stream into texts, [`Sniff`] answers what the formats ask of one to know their own, and a format's
 //! reader turns it into [`Items`]. A bad item is refused with its position and passed over.
 
+mod ai_studio;
 mod alpaca;
 mod answers;
 mod calls;
 mod chat;
+mod chatbot_ui;
+mod chatbox;
 mod chatgpt;
 mod chunks;
 mod claude;
 mod claude_code;
+mod deepseek;
 mod definitions;
+mod dify;
 mod documents;
 mod fields;
 mod format;
+mod gemini_activity;
+mod grok;
 mod hosted;
+mod librechat;
 mod links;
+mod lm_studio;
+mod lobe_chat;
 mod mcp_agent_graph;
+mod next_chat;
 mod oasst;
+mod open_webui;
 mod openai;
 mod parts;
 mod preference;
@@ -30,10 +42,13 @@ mod runs;
 mod session;
 mod sharegpt;
 mod side;
+mod silly_tavern;
 mod sniff;
 pub mod split;
 pub mod table;
+mod thread;
 mod tree;
+mod typing_mind;
 mod uiuc_chat;
 mod unplaced;
 mod vector;
@@ -45,9 +60,23 @@ pub use sniff::{Entry, Sniff};
 /// All import formats. Where two recognise an item, the first is taken: the special stand before the general.
 pub static FORMATS: &[&dyn ImportFormat] = &[
     &retort::Retort,
+    &deepseek::DeepSeek,
     &chatgpt::ChatGpt,
     &claude::Claude,
     &claude_code::ClaudeCode,
+    &open_webui::OpenWebUi,
+    &librechat::LibreChat,
+    &grok::Grok,
+    &ai_studio::AiStudio,
+    &chatbot_ui::ChatbotUi,
+    &next_chat::NextChat,
+    &chatbox::Chatbox,
+    &typing_mind::TypingMind,
+    &lm_studio::LmStudio,
+    &lobe_chat::LobeChat,
+    &silly_tavern::SillyTavern,
+    &dify::Dify,
+    &gemini_activity::GeminiActivity,
     &uiuc_chat::UiucChat,
     &documents::Documents,
     &chunks::Chunks,

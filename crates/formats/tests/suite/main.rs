@@ -20,6 +20,7 @@ mod history;
 mod openai;
 mod parquet;
 mod preference;
+mod products;
 mod purposes;
 mod readers;
 mod real;

@@ -345,8 +345,10 @@ fn leaves(key: &str, value: &Value, found: &mut Vec<(String, String)>) {
 /// Keys whose values a reader puts in words of its own: what something is, and when it was.
 fn is_translated(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    matches!(key.as_str(), "type" | "role" | "from" | "kind" | "status" | "index" | "retort")
-        || ["time", "date", "created", "updated", "timestamp"].iter().any(|word| key.contains(word))
+    matches!(
+        key.as_str(),
+        "type" | "role" | "from" | "kind" | "status" | "index" | "retort" | "$numberlong"
+    ) || ["time", "date", "created", "updated", "timestamp"].iter().any(|word| key.contains(word))
 }
 
 /// Keys under which sources say whether a message is to be learnt.
