@@ -72,7 +72,7 @@ impl ImportFormat for Claude {
             conversation.status = Status::Favorite;
         }
         let current = map.peek("current_leaf_message_uuid").and_then(RawJson::text);
-        grow(&list, current, &mut conversation, notes)?;
+        grow(&list, current.as_ref(), &mut conversation, notes)?;
         conversation.metadata = map.rest();
         openai::account_for_messages(&conversation, notes);
         Ok(conversation.into())
@@ -89,7 +89,7 @@ const ROOT: &str = "00000000-0000-4000-8000-000000000000";
 /// Reads the rounds of a conversation.
 fn grow<'a>(
     list: &[RawJson<'a>],
-    current: Option<Text<'a>>,
+    current: Option<&Text<'a>>,
     conversation: &mut Conversation<'a>,
     notes: &mut Notes,
 ) -> Result<(), ItemError> {
@@ -112,7 +112,7 @@ fn grow<'a>(
         notes.under(mark, || format!("chat_messages[{at}]"));
     }
     let path = |at| format!("chat_messages[{at}].parent_message_uuid");
-    thread::grow(turns, current.as_ref(), conversation, notes, path);
+    thread::grow(turns, current, conversation, notes, path);
     Ok(())
 }
 

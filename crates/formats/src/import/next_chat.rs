@@ -89,7 +89,7 @@ fn turn<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemError>
     });
     let ran = thread::take(&mut turn.messages, "tools", fields::list).unwrap_or_default();
     if let [message] = turn.messages.as_mut_slice() {
-        let said = message.metadata.get("date").and_then(|raw| raw.as_text());
+        let said = message.metadata.get("date").and_then(RawJson::as_text);
         message.created_at = message.created_at.or_else(|| retort_model::Time::parse_any(&said?));
         if message.metadata.get("isError").is_some_and(|raw| raw.as_str() == "true") {
             message.error = Some("failed".into());
