@@ -227,6 +227,12 @@ pub const REJECTS_BYTES: u64 = 64 << 20;
 /// Ids that one request names, at most: all that a filter matches need no ids.
 pub const IDS_PER_REQUEST: usize = 100_000;
 
+/// Models of one conversation that filters find: real ones name a few.
+pub const MODELS: usize = 100;
+
+/// Values of one field of a filter, at most, but for ids: each is one more comparison of every row.
+pub const FIELD_VALUES: usize = 200;
+
 /// Texts that one search looks for: each is looked for in every title that the rest of the filter leaves.
 pub const SEARCH_TEXTS: usize = 20;
 

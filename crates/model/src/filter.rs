@@ -25,6 +25,7 @@ pub use run::RunFilter;
 
 /// Which items of one kind are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is one an export")]
 pub enum ItemFilter {
     /// Conversations.
     Conversations(ConversationFilter),

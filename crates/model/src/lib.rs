@@ -8,6 +8,7 @@ pub mod bounds;
 pub mod canonical;
 mod conversation;
 mod document;
+mod features;
 mod fields;
 mod filter;
 mod finding;
@@ -27,6 +28,7 @@ mod time;
 pub use access::{Action, Grant, Grants, ProjectRole};
 pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
 pub use document::{Chunk, Document, Embedding, EmbeddingStats, Vector};
+pub use features::{Features, Rating};
 pub use fields::Fields;
 pub use filter::{
     ConversationFilter, DateRange, DocumentFilter, Filter, FilterField, FilterValues, ItemFilter,

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::DateRange;
-use super::field::{Filter, FilterField, FilterValues, add, limit, list, one, time};
+use retort_json::Text;
+
+use super::field::{Filter, FilterField, FilterValues, add, flag, limit, list, one, range, time};
+use super::{DateRange, NumberRange};
 use crate::conversation::{Conversation, Kind, Status};
+use crate::features::{Features, Rating};
 use crate::item::ItemKind;
+use crate::message::Label;
 
 /// A choice of conversations: all that match, at most `limit` of them. Within one field any value may match;
 /// the fields must all match.
@@ -19,6 +23,26 @@ pub struct ConversationFilter {
     pub kinds: Vec<Kind>,
     /// Statuses; none means all but the deleted, or of those that are named by their ids any.
     pub statuses: Vec<Status>,
+    /// Tags; none means any.
+    pub tags: Vec<String>,
+    /// Names of models, of which one is named; none means any.
+    pub models: Vec<String>,
+    /// Who held it; none means anyone.
+    pub owners: Vec<String>,
+    /// Import formats; none means all.
+    pub formats: Vec<String>,
+    /// How many messages of the person it has.
+    pub turns: NumberRange,
+    /// How many calls of tools.
+    pub calls: NumberRange,
+    /// What a person thought of an answer; none means anything.
+    pub ratings: Vec<Rating>,
+    /// Labels of it or of an answer; none means any.
+    pub labels: Vec<Label>,
+    /// Whether an answer failed.
+    pub has_error: Option<bool>,
+    /// Whether a message has an image, sound or file.
+    pub has_attachment: Option<bool>,
     /// Ids; none means all.
     pub ids: BTreeSet<String>,
     /// At most this many: of a stream the first, of a store the most recent.
@@ -69,6 +93,53 @@ impl Filter for ConversationFilter {
         )
         .default("all except `deleted`; with `id`, all")
         .formerly(&["statuses"], &["select-status"]),
+        list!("tag", "Only conversations with this tag", FilterValues::Text, tags),
+        list!(
+            "model",
+            "Only conversations in which this model is named",
+            FilterValues::Text,
+            models
+        ),
+        list!(
+            "owner",
+            "Only conversations that this person held, by e-mail or name",
+            FilterValues::Text,
+            owners
+        ),
+        list!(
+            "format",
+            "Only conversations read with this import format",
+            FilterValues::Text,
+            formats
+        ),
+        range!("turns", "Only conversations with this many messages of the user", turns),
+        range!("calls", "Only conversations with this many tool calls", calls),
+        list!(
+            "rating",
+            "Only conversations with an answer that was rated so",
+            FilterValues::Words(|| Rating::ALL.iter().map(|rating| rating.as_str()).collect()),
+            ratings
+        ),
+        list!(
+            "label",
+            "Only conversations that are labelled so, or have an answer that is",
+            FilterValues::Words(|| Label::ALL.iter().map(|label| label.as_str()).collect()),
+            labels
+        ),
+        one!(
+            "has_error",
+            "Only conversations with an answer that failed, or only those without",
+            FilterValues::Flag,
+            has_error,
+            flag
+        ),
+        one!(
+            "has_attachment",
+            "Only conversations with an image, sound or file, or only those without",
+            FilterValues::Flag,
+            has_attachment,
+            flag
+        ),
         list!("id", "Only the conversation with this id", FilterValues::Text, ids)
             .formerly(&["ids"], &["select-id"]),
         one!(
@@ -122,6 +193,42 @@ impl ConversationFilter {
             && self.created.contains(conversation.created_at)
             && (self.ids.is_empty() || self.ids.contains(&*conversation.id.decoded()))
             && (self.search.is_empty() || self.finds(conversation))
+            && is_one_of(&self.formats, Some(&conversation.source))
+            && is_one_of(&self.owners, conversation.owner.as_ref())
+            && (self.tags.is_empty()
+                || conversation.tags.iter().any(|tag| is_one_of(&self.tags, Some(tag))))
+            && (!self.asks_for_features() || self.suits(&Features::of(conversation)))
+    }
+
+    /// Whether it depends on more than the conversation's own fields.
+    fn asks_for_features(&self) -> bool {
+        !self.models.is_empty()
+            || !self.turns.is_all()
+            || !self.calls.is_all()
+            || !self.ratings.is_empty()
+            || !self.labels.is_empty()
+            || self.has_error.is_some()
+            || self.has_attachment.is_some()
+    }
+
+    fn suits(&self, features: &Features) -> bool {
+        let any = |none: bool, found: bool| none || found;
+        self.turns.contains(features.turns)
+            && self.calls.contains(features.calls)
+            && any(
+                self.models.is_empty(),
+                self.models.iter().any(|one| features.models.contains(one)),
+            )
+            && any(
+                self.labels.is_empty(),
+                self.labels.iter().any(|one| features.labels.contains(one)),
+            )
+            && any(
+                self.ratings.is_empty(),
+                self.ratings.iter().any(|one| features.ratings.contains(one)),
+            )
+            && self.has_error.is_none_or(|wanted| wanted == features.has_error)
+            && self.has_attachment.is_none_or(|wanted| wanted == features.has_attachment)
     }
 
     fn finds(&self, conversation: &Conversation<'_>) -> bool {
@@ -133,6 +240,12 @@ impl ConversationFilter {
                 .any(|text| text.decoded().to_lowercase().contains(&sought))
         })
     }
+}
+
+/// Whether a text is one of those that are sought, or none is.
+fn is_one_of(sought: &[String], text: Option<&Text<'_>>) -> bool {
+    sought.is_empty()
+        || text.is_some_and(|text| sought.iter().any(|sought| *sought == *text.decoded()))
 }
 
 #[cfg(test)]

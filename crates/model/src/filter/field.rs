@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::bounds::IDS_PER_REQUEST;
+use crate::bounds::{FIELD_VALUES, IDS_PER_REQUEST};
 use crate::filter::check_search;
 use crate::item::ItemKind;
 use crate::time::Time;
@@ -187,10 +187,11 @@ pub trait Filter: Clone + Default + PartialEq + Send + Sync + 'static {
             if field.name == SEARCH {
                 check_search(&values)?;
             }
-            if values.len() > IDS_PER_REQUEST {
+            let most = if field.name == ID { IDS_PER_REQUEST } else { FIELD_VALUES };
+            if values.len() > most {
                 let name = field.name;
                 return Err(format!(
-                    "at most {IDS_PER_REQUEST} values of `{name}`; use other fields to select more"
+                    "at most {most} values of `{name}`; use other fields to select more"
                 ));
             }
         }
@@ -200,6 +201,9 @@ pub trait Filter: Clone + Default + PartialEq + Send + Sync + 'static {
 
 /// The name of the field whose texts are bounded by [`check_search`].
 const SEARCH: &str = "search";
+
+/// The name of the field of ids, of which there may be many.
+const ID: &str = "id";
 
 /// Says that a name is not known, and which one may have been meant.
 fn unknown(name: &str, known: impl Iterator<Item = &'static str>) -> String {
@@ -271,6 +275,25 @@ macro_rules! list {
     };
 }
 
+/// A field with a range of numbers.
+macro_rules! range {
+    ($name:literal, $about:literal, $field:ident) => {
+        FilterField::one(
+            $name,
+            $about,
+            FilterValues::Range,
+            |filter: &Self| match filter.$field.is_all() {
+                true => Vec::new(),
+                false => vec![filter.$field.to_string()],
+            },
+            |filter: &mut Self, text: &str| {
+                filter.$field = text.parse()?;
+                Ok(())
+            },
+        )
+    };
+}
+
 /// A field with one value that may be missing.
 macro_rules! one {
     ($name:literal, $about:literal, $values:expr, $($field:ident).+, $parse:expr) => {
@@ -286,4 +309,4 @@ macro_rules! one {
         )
     };
 }
-pub(super) use {list, one};
+pub(super) use {list, one, range};

@@ -1,0 +1,149 @@
+//! What filters ask of a conversation that none of its own fields says.
+
+use std::collections::BTreeSet;
+
+use retort_json::RawJson;
+
+use crate::conversation::Conversation;
+use crate::message::{Feedback, Label, Role};
+use crate::named;
+
+/// Counts and marks of a conversation. They are of the branch that is shown, without the histories of sub-agents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// Messages of the person.
+    pub turns: u64,
+    /// Calls of tools.
+    pub calls: u64,
+    /// The models that the conversation or one of the rounds names.
+    pub models: BTreeSet<String>,
+    /// Labels of the conversation and of its messages.
+    pub labels: BTreeSet<Label>,
+    /// What people thought of the answers.
+    pub ratings: BTreeSet<Rating>,
+    /// Whether an answer failed or broke off with an error.
+    pub has_error: bool,
+    /// Whether a message has an image, sound, file or another part that is not text.
+    pub has_attachment: bool,
+}
+
+/// What a person thought of an answer, where the source's rating is of two kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rating {
+    /// `true`, `1`, `good`, `thumbs_up` and the like.
+    Good,
+    /// `false`, `0`, `-1`, `bad`, `thumbs_down` and the like.
+    Bad,
+}
+
+named!(Rating, "rating", Good = "good", Bad = "bad");
+
+impl Rating {
+    /// What a source's rating means; none if it is a number on a scale that is not known, or an unknown word.
+    pub fn of(rating: &RawJson<'_>) -> Option<Self> {
+        let word = rating.as_str().trim().trim_matches('"').to_ascii_lowercase();
+        let word = word.replace(['-', ' '], "_");
+        match word.as_str() {
+            "true" | "1" | "1.0" | "good" | "positive" | "thumbs_up" | "thumbsup" | "up"
+            | "upvote" | "like" | "liked" => Some(Self::Good),
+            "false" | "0" | "0.0" | "_1" | "_1.0" | "bad" | "negative" | "thumbs_down"
+            | "thumbsdown" | "down" | "downvote" | "dislike" | "disliked" => Some(Self::Bad),
+            _ => None,
+        }
+    }
+}
+
+impl Feedback<'_> {
+    fn verdict(&self) -> Option<Rating> {
+        self.rating.as_ref().and_then(Rating::of)
+    }
+}
+
+impl Features {
+    /// Those of a conversation.
+    pub fn of(conversation: &Conversation<'_>) -> Self {
+        let mut features = Self::default();
+        let rounds = conversation.active_path();
+        let rounds: Vec<_> =
+            rounds.into_iter().filter_map(|place| conversation.rounds.get(place)).collect();
+        features.labels.extend(conversation.label);
+        let models = rounds.iter().filter_map(|round| round.model.as_ref());
+        for model in conversation.model.iter().chain(models).filter(|model| !model.is_empty()) {
+            if !features.models.contains(&*model.decoded()) {
+                features.models.insert(model.decoded().into_owned());
+            }
+        }
+        for message in rounds.iter().flat_map(|round| &round.messages) {
+            features.turns += u64::from(message.role == Role::User);
+            features.calls += message.tool_calls.len() as u64;
+            features.labels.extend(message.label);
+            features.ratings.extend(message.feedback.as_ref().and_then(|one| one.verdict()));
+            features.has_error |= message.error.is_some();
+            features.has_attachment |= message.attachments().next().is_some();
+        }
+        features
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::{Parent, Round};
+    use crate::message::{Content, Message, Part, PartKind, ToolCall};
+
+    #[test]
+    fn ratings_of_two_kinds_are_told_apart_and_those_on_a_scale_are_not() {
+        for (rating, expect) in [
+            ("true", Some(Rating::Good)),
+            ("\"thumbs-up\"", Some(Rating::Good)),
+            ("1", Some(Rating::Good)),
+            ("-1", Some(Rating::Bad)),
+            ("\"Bad\"", Some(Rating::Bad)),
+            ("4.5", None),
+            ("3", None),
+            ("\"so so\"", None),
+        ] {
+            assert_eq!(Rating::of(&RawJson::parse(rating).unwrap()), expect, "{rating}");
+        }
+    }
+
+    #[test]
+    fn features_are_of_the_branch_that_is_shown() {
+        let round = |model: &'static str, parent, messages| Round {
+            model: Some(model.into()),
+            parent,
+            messages,
+            ..Round::default()
+        };
+        let image = Content::Parts(vec![Part { kind: PartKind::Image, text: None, raw: None }]);
+        let call = Message {
+            role: Role::Assistant,
+            tool_calls: vec![ToolCall::default(), ToolCall::default()],
+            label: Some(Label::Preferred),
+            ..Message::default()
+        };
+        let failed = Message { error: Some("no".into()), ..Message::text(Role::Assistant, "") };
+        let conversation = Conversation {
+            model: Some("whole".into()),
+            label: Some(Label::Rejected),
+            rounds: vec![
+                round("one", Parent::Root, vec![Message::text(Role::User, "a"), call]),
+                round("left", Parent::Round(0), vec![Message::text(Role::User, "b"), failed]),
+                round(
+                    "two",
+                    Parent::Round(0),
+                    vec![Message { content: Some(image), ..Message::default() }],
+                ),
+            ],
+            ..Conversation::default()
+        };
+        let features = Features::of(&conversation);
+        assert_eq!((features.turns, features.calls), (2, 2));
+        assert_eq!(features.models, ["one", "two", "whole"].map(str::to_owned).into());
+        assert_eq!(features.labels, [Label::Preferred, Label::Rejected].into());
+        assert_eq!((features.has_error, features.has_attachment), (false, true));
+        let other = Conversation { current: Some(1), ..conversation };
+        let features = Features::of(&other);
+        assert_eq!((features.has_error, features.has_attachment), (true, false));
+    }
+}
