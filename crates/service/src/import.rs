@@ -20,8 +20,8 @@ use retort_formats::package::{Finding, InputCount, Reject, findings, write_rejec
 use retort_json::{Text, Value};
 use retort_model::bounds::{CITATIONS, COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RUN_EXCERPT};
 use retort_model::{
-    Again, Conversation, Document, Item, ItemKind, Messages, NodeKind, NodeRun, Run, Scope, Tally,
-    Time, Warning, canonical,
+    Again, Conversation, Document, Features, Item, ItemKind, Messages, NodeKind, NodeRun, Run,
+    Scope, Tally, Time, Warning, canonical,
 };
 use retort_store::{
     Compared, Comparing, Importer, Incoming, IncomingDocument, IncomingRun, PackedBody, Packer,
@@ -428,6 +428,7 @@ pub(crate) fn incoming_of(
         updated_at: believed(conversation.updated_at, now),
         rounds: conversation.rounds.len() as u64,
         messages: count,
+        features: Features::of(conversation),
         digest: digest(line),
         size: line.len() as u64,
         body: PackedBody::default(),

@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use retort_model::bounds::ROWS_AT_ONCE;
-use retort_model::{ItemKind, Kind, Relation, Scope, Status, Time};
+use retort_model::{Features, ItemKind, Kind, Relation, Scope, Status, Time};
 
 use crate::answered::note_done;
 use crate::body::{BodyHead, PackedBody, Unpacker};
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::error::Error;
+use crate::features::FeatureColumns;
 use crate::filter::{
     PURGED, Statement, array_of, key_text, micros, number_of_kind, number_of_status, read_texts,
     search_text, tag_texts, title_text,
@@ -50,6 +51,8 @@ pub struct Incoming {
     pub rounds: u64,
     /// How many messages.
     pub messages: u64,
+    /// What filters ask beyond that.
+    pub features: Features,
     /// A hash of its canonical line.
     pub digest: [u8; 16],
     /// Bytes of its canonical line.
@@ -128,7 +131,7 @@ struct Known {
     becomes: Option<usize>,
 }
 
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 27] = [
     "key",
     "project",
     "id",
@@ -149,6 +152,10 @@ const COLUMNS: [&str; 23] = [
     "updated_at",
     "rounds",
     "messages",
+    "turns",
+    "calls",
+    "marks",
+    "models",
     "digest",
     "size",
     "body",
@@ -548,6 +555,7 @@ struct NewRow {
     importer: Option<String>,
     holder: Option<String>,
     space: String,
+    features: FeatureColumns,
 }
 
 impl NewRow {
@@ -590,6 +598,7 @@ impl NewRow {
             importer: None,
             holder: None,
             space: String::new(),
+            features: (&one.features).into(),
         }
     }
 }
@@ -686,6 +695,10 @@ fn write_rows(
             Value::Int(micros(one.updated_at)),
             Value::Int(whole(one.rounds)),
             Value::Int(whole(one.messages)),
+            Value::Int(made.features.turns),
+            Value::Int(made.features.calls),
+            Value::Int(made.features.marks),
+            made.features.models.as_ref().into(),
             Value::Bytes(&one.digest),
             Value::Int(whole(one.size)),
             Value::Int(first_body + offset),
@@ -791,8 +804,9 @@ fn update(
     forget_search(connection, known.key)?;
     let sql = "UPDATE conversation SET owner = $1, kind = $2, status = $3, was = $4, edited = $5, title = $6,
                    tags = $7, search = $8, model = $9, created_at = $10, updated_at = $11, rounds = $12,
-                   messages = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18, space = $19
-               WHERE key = $20";
+                   messages = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18, space = $19,
+                   turns = $20, calls = $21, marks = $22, models = $23
+               WHERE key = $24";
     connection.execute(
         sql,
         &[
@@ -815,6 +829,10 @@ fn update(
             made.importer.as_ref().into(),
             made.holder.as_ref().into(),
             Value::Text(&made.space),
+            Value::Int(made.features.turns),
+            Value::Int(made.features.calls),
+            Value::Int(made.features.marks),
+            made.features.models.as_ref().into(),
             Value::Int(known.key),
         ],
     )?;

@@ -179,6 +179,14 @@ impl Dialect {
         }
     }
 
+    /// The function that says where in a text another one begins, from 1, or 0.
+    pub(crate) fn position(self) -> &'static str {
+        match self {
+            Self::Sqlite => "instr",
+            Self::Postgres => "strpos",
+        }
+    }
+
     /// Rows that one statement writes. SQLite keeps a way back for a statement of several, and its search index then
     /// goes to the file each time; PostgreSQL saves turns.
     pub(crate) fn rows_at_once(self) -> usize {

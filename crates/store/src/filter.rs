@@ -6,6 +6,7 @@ use retort_model::bounds::{TAG_CHARACTERS, TAGS, TITLE_CHARACTERS};
 use retort_model::{ConversationFilter, DateRange, Kind, Scope, Status, Time};
 
 use crate::dialect::{Dialect, Value};
+use crate::features::push_features;
 
 /// The moment that stands for an unknown one: before all others.
 pub(crate) const UNKNOWN: i64 = i64::MIN;
@@ -225,6 +226,7 @@ fn push_conditions(statement: &mut Statement, dialect: Dialect, selection: &Conv
         statement.push(" AND ");
         push_ids(statement, dialect, &selection.ids);
     }
+    push_features(statement, dialect, selection);
     push_texts(statement, &selection.search);
 }
 
@@ -244,6 +246,20 @@ pub(crate) fn push_ids(statement: &mut Statement, dialect: Dialect, ids: &BTreeS
     let among = dialect.is_among("c.id", statement.next());
     statement.push(&among);
     statement.hold(Held::Text(array_of(ids.iter().map(|id| key_text(id)))));
+}
+
+/// Appends that a column is one of these texts, if there are any.
+pub(crate) fn push_array(
+    statement: &mut Statement,
+    dialect: Dialect,
+    column: &str,
+    texts: Vec<String>,
+) {
+    if !texts.is_empty() {
+        let among = dialect.is_among(column, statement.next());
+        statement.push(" AND ").push(&among);
+        statement.hold(Held::Text(array_of(texts)));
+    }
 }
 
 pub(crate) fn push_among(
@@ -335,7 +351,12 @@ pub(crate) fn title_text(title: &str) -> String {
 
 /// Tags for their column: the first of them.
 pub(crate) fn tag_texts(tags: &[String]) -> Vec<String> {
-    tags.iter().take(TAGS).map(|tag| cut_text(tag, TAG_CHARACTERS).into_owned()).collect()
+    tags.iter().take(TAGS).map(|tag| cut_tag(tag)).collect()
+}
+
+/// A tag for its column.
+pub(crate) fn cut_tag(tag: &str) -> String {
+    cut_text(tag, TAG_CHARACTERS).into_owned()
 }
 
 /// An id or the name of a person for its column: a very long one as its start and a hash. The body keeps it whole. What

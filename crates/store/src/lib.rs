@@ -15,6 +15,7 @@ mod dialect;
 mod documents;
 mod edits;
 mod error;
+mod features;
 mod filter;
 mod importer;
 mod items;

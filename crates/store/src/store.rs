@@ -147,7 +147,9 @@ impl Store {
         let (idle, looking) = (Mutex::new(vec![connection]), Mutex::default());
         let counts = Counts::default();
         let served = Served::default();
-        Ok(Self { place, idle, looking, dictionaries, counts, served, identity })
+        let store = Self { place, idle, looking, dictionaries, counts, served, identity };
+        store.read_features()?;
+        Ok(store)
     }
 
     /// The store's name among all stores.

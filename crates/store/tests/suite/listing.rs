@@ -1,6 +1,9 @@
 //! Lists, counts, search and isolation, against the selection's own word on each conversation.
 
-use retort_model::{Conversation, ConversationFilter, DateRange, Kind, Scope, Status, Time};
+use retort_model::{
+    Content, Conversation, ConversationFilter, DateRange, Features, Feedback, Kind, Label, Message,
+    Part, PartKind, Rating, Role, Round, Scope, Status, Time, ToolCall, canonical,
+};
 use retort_store::{Cursor, Edit, Incoming, Order, Summary};
 
 use crate::support::*;
@@ -53,7 +56,10 @@ fn made(place: &Place, project: i64, n: usize, dice: &mut Dice) -> Known {
     let tags: Vec<String> = (0..dice.below(3)).map(|_| words(dice, 2)).collect();
     // Few moments, so that many share one.
     let moment = |dice: &mut Dice| dice.happens(85).then(|| at(dice.below(40) as i64));
+    let seen = featured(dice);
     let incoming = Incoming {
+        features: Features::of(&seen),
+        model: seen.model.as_ref().map(|model| model.decoded().into_owned()),
         source: (*dice.one(&["x", "y"])).into(),
         owner: dice.one(&OWNERS).map(str::to_owned),
         kind: *dice.one(Kind::ALL),
@@ -72,9 +78,65 @@ fn made(place: &Place, project: i64, n: usize, dice: &mut Dice) -> Known {
         title: incoming.title.clone().map(Into::into),
         tags: incoming.tags.iter().cloned().map(Into::into).collect(),
         created_at: incoming.created_at,
-        ..Conversation::default()
+        owner: incoming.owner.clone().map(Into::into),
+        ..seen
     };
     Known { project, incoming, seen }
+}
+
+const MODELS: [&str; 4] = ["m", "m-1", "m\"1", ","];
+
+/// A conversation with what filters ask for beyond its own fields.
+fn featured(dice: &mut Dice) -> Conversation<'static> {
+    let message = |dice: &mut Dice| {
+        let is_user = dice.happens(50);
+        let image = Part { kind: PartKind::Image, text: None, raw: None };
+        let rating = *dice.one(&["true", "0", "3"]);
+        Message {
+            role: if is_user { Role::User } else { Role::Assistant },
+            content: dice.happens(10).then(|| Content::Parts(vec![image])),
+            tool_calls: (0..dice.below(3)).map(|_| ToolCall::default()).collect(),
+            label: dice.happens(10).then(|| *dice.one(Label::ALL)),
+            error: dice.happens(10).then(|| "no".into()),
+            feedback: dice.happens(15).then(|| {
+                let rating = Some(retort_json::RawJson::parse(rating).unwrap());
+                Box::new(Feedback { rating, ..Feedback::default() })
+            }),
+            ..Message::default()
+        }
+    };
+    let mut round = || Round {
+        model: dice.happens(30).then(|| (*dice.one(&MODELS)).into()),
+        messages: (0..dice.below(4)).map(|_| message(dice)).collect(),
+        ..Round::default()
+    };
+    let rounds = vec![round(), round()];
+    Conversation {
+        rounds,
+        label: dice.happens(5).then(|| *dice.one(Label::ALL)),
+        model: dice.happens(30).then(|| (*dice.one(&MODELS)).into()),
+        ..Conversation::default()
+    }
+}
+
+/// Adds one of the filters that ask for more than lists show.
+fn ask_for_features(known: &[Known], filter: &mut ConversationFilter, dice: &mut Dice) {
+    let numbers = ["2", "..1", "3..", "1..4"];
+    match dice.below(10) {
+        0 => filter.turns = dice.one(&numbers).parse().unwrap(),
+        1 => filter.calls = dice.one(&numbers).parse().unwrap(),
+        2 => filter.owners = vec![(*dice.one(&["ann", "Ann", "nobody"])).into()],
+        3 => filter.formats = vec![(*dice.one(&["x", "z"])).into(), "y".into()],
+        4 => filter.has_error = Some(dice.happens(50)),
+        5 => filter.has_attachment = Some(dice.happens(50)),
+        6 => filter.labels = vec![*dice.one(Label::ALL)],
+        7 => filter.ratings = vec![*dice.one(Rating::ALL)],
+        8 => filter.models = vec![(*dice.one(&MODELS)).into(), (*dice.one(&MODELS)).into()],
+        _ => {
+            let some = &dice.one(known).incoming.tags;
+            filter.tags = some.iter().cloned().chain([",".into()]).collect();
+        }
+    }
 }
 
 fn random_selection(known: &[Known], dice: &mut Dice) -> ConversationFilter {
@@ -96,6 +158,11 @@ fn random_selection(known: &[Known], dice: &mut Dice) -> ConversationFilter {
     }
     if dice.happens(15) {
         selection.ids = (0..1 + dice.below(30)).map(|_| format!("c{}", dice.below(300))).collect();
+    }
+    for _ in 0..2 {
+        if dice.happens(40) {
+            ask_for_features(known, &mut selection, dice);
+        }
     }
     selection
 }
@@ -506,5 +573,42 @@ fn a_page_ends_before_it_is_too_large_and_the_next_goes_on_there() {
         }
         assert_eq!(found, (0..400).map(|n| format!("c-{n}")).collect::<Vec<_>>());
         assert!((3..=5).contains(&pages), "{pages} pages");
+    });
+}
+
+#[test]
+fn conversations_of_an_earlier_release_are_found_by_what_they_hold() {
+    on_both(|place| {
+        let message = Message { error: Some("no".into()), ..Message::text(Role::User, "a") };
+        let whole = Conversation {
+            id: "old".into(),
+            rounds: vec![Round {
+                model: Some("m-1".into()),
+                messages: vec![message],
+                ..Round::default()
+            }],
+            ..Conversation::default()
+        };
+        let mut line = Vec::new();
+        canonical::write(&whole, &mut line);
+        place.add("old", std::str::from_utf8(&line).unwrap());
+        place.add("damaged", "no conversation");
+        let unread = "turns = NULL, calls = NULL, marks = NULL, models = NULL";
+        assert_eq!(place.sql(&format!("UPDATE conversation SET {unread}")), 2);
+        let filters = [
+            ConversationFilter { models: vec!["m-1".into()], ..everything() },
+            ConversationFilter { turns: "1".parse().unwrap(), ..everything() },
+            ConversationFilter { has_error: Some(true), ..everything() },
+        ];
+        for filter in &filters {
+            assert_eq!(place.all(filter).len(), 0);
+        }
+        let again = retort_store::Store::open_existing(&place.url).unwrap();
+        for filter in &filters {
+            let found = again.list(&place.scope(), filter, Order::Newest, None, 9).unwrap();
+            let ids: Vec<_> = found.conversations.iter().map(|one| one.id.as_str()).collect();
+            assert_eq!(ids, ["old"]);
+        }
+        assert_eq!(place.all(&everything()).len(), 2);
     });
 }

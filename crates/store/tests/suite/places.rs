@@ -148,10 +148,10 @@ fn first_schema((words, search): ([(&str, &str); 3], &str)) -> String {
 
 fn migrates(url: &str) {
     let old =
-        |result: Result<Store, Error>| matches!(result, Err(Error::Schema { found: 1, known: 6 }));
+        |result: Result<Store, Error>| matches!(result, Err(Error::Schema { found: 1, known: 8 }));
     assert!(old(Store::open(url, "i")) && old(Store::open_existing(url)));
-    assert_eq!(Store::migrate(url, "i").unwrap(), (1, 6));
-    assert_eq!(Store::migrate(url, "i").unwrap(), (6, 6));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (1, 8));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (8, 8));
     let store = Store::open_existing(url).unwrap();
     assert_eq!(store.identity(), "first");
     let project = store.project("p").unwrap().unwrap().id;
@@ -219,7 +219,7 @@ const OPEN_SESAME: [u8; 32] = [
 ];
 
 fn keeps_its_exports(url: &str) {
-    assert_eq!(Store::migrate(url, "i").unwrap(), (2, 6));
+    assert_eq!(Store::migrate(url, "i").unwrap(), (2, 8));
     let store = Store::open_existing(url).unwrap();
     let batch = store.selected(2, 0, 1, 0).unwrap();
     assert_eq!(batch.kind, ItemKind::Conversation);

@@ -1,0 +1,165 @@
+//! The columns that say what filters ask of a conversation beyond its own fields. Conversations that were taken in before
+//! there were such columns get theirs when the store is opened the first time: page by page, so that a kill loses
+//! no more than a page.
+
+use retort_model::bounds::{ITEM_BYTES, MODELS, PAGE_ITEMS};
+use retort_model::{ConversationFilter, Features, ItemKind, Label, NumberRange, Rating, canonical};
+
+use crate::body::{BodyHead, Unpacker};
+use crate::conversations::whole;
+use crate::dialect::{Connection, Dialect, Value};
+use crate::error::Error;
+use crate::filter::{Statement, array_of, cut_tag, key_text, push_array, title_text};
+use crate::items::unpack_stored;
+use crate::store::take_turn;
+
+const HAS_ERROR: i64 = 1;
+const HAS_ATTACHMENT: i64 = 2;
+
+fn label_bit(label: Label) -> i64 {
+    match label {
+        Label::Preferred => 4,
+        Label::Rejected => 8,
+    }
+}
+
+fn rating_bit(rating: Rating) -> i64 {
+    match rating {
+        Rating::Good => 16,
+        Rating::Bad => 32,
+    }
+}
+
+/// The columns `turns`, `calls`, `marks` and `models`.
+pub(crate) struct FeatureColumns {
+    pub(crate) turns: i64,
+    pub(crate) calls: i64,
+    pub(crate) marks: i64,
+    pub(crate) models: Option<String>,
+}
+
+impl From<&Features> for FeatureColumns {
+    fn from(features: &Features) -> Self {
+        let mut marks = 0;
+        for (bit, is_set) in
+            [(HAS_ERROR, features.has_error), (HAS_ATTACHMENT, features.has_attachment)]
+        {
+            marks |= if is_set { bit } else { 0 };
+        }
+        let labels = features.labels.iter().copied().map(label_bit);
+        let ratings = features.ratings.iter().copied().map(rating_bit);
+        marks |= labels.chain(ratings).sum::<i64>();
+        let models = features.models.iter().take(MODELS).map(|model| title_text(model));
+        Self {
+            turns: whole(features.turns),
+            calls: whole(features.calls),
+            marks,
+            models: (!features.models.is_empty()).then(|| array_of(models)),
+        }
+    }
+}
+
+/// Appends ` AND …` for what a filter asks beyond search, moments, type, status and ids.
+pub(crate) fn push_features(
+    statement: &mut Statement,
+    dialect: Dialect,
+    filter: &ConversationFilter,
+) {
+    push_numbers(statement, "c.turns", filter.turns);
+    push_numbers(statement, "c.calls", filter.calls);
+    let labels = filter.labels.iter().copied().map(label_bit);
+    let ratings = filter.ratings.iter().copied().map(rating_bit);
+    for mask in [labels.fold(0, std::ops::BitOr::bitor), ratings.fold(0, std::ops::BitOr::bitor)] {
+        if mask != 0 {
+            statement.push(&format!(" AND (c.marks & {mask}) <> 0"));
+        }
+    }
+    for (bit, wanted) in [(HAS_ERROR, filter.has_error), (HAS_ATTACHMENT, filter.has_attachment)] {
+        if let Some(wanted) = wanted {
+            let is = if wanted { "<>" } else { "=" };
+            statement.push(&format!(" AND (c.marks & {bit}) {is} 0"));
+        }
+    }
+    let keys = |texts: &[String]| texts.iter().map(|text| key_text(text).into_owned()).collect();
+    push_array(statement, dialect, "c.owner", keys(&filter.owners));
+    push_array(statement, dialect, "c.source", filter.formats.clone());
+    let tags: Vec<_> = filter.tags.iter().map(|tag| cut_tag(tag)).collect();
+    push_elements(statement, dialect, "c.tags", &tags);
+    let models: Vec<_> = filter.models.iter().map(|model| title_text(model)).collect();
+    push_elements(statement, dialect, "c.models", &models);
+}
+
+fn push_numbers(statement: &mut Statement, column: &str, range: NumberRange) {
+    if let Some(from) = range.from {
+        statement.push(&format!(" AND {column} >= ")).int(whole(from));
+    }
+    if let Some(to) = range.to {
+        statement.push(&format!(" AND {column} <= ")).int(whole(to));
+    }
+}
+
+/// Appends that one of these texts is an element of a column's JSON array. The store wrote it without spaces, so that an
+/// element stands between commas once the brackets are commas, too.
+fn push_elements(statement: &mut Statement, dialect: Dialect, column: &str, texts: &[String]) {
+    let position = dialect.position();
+    for (index, text) in texts.iter().enumerate() {
+        statement.push(if index == 0 { " AND (" } else { " OR " });
+        let elements = format!("',' || substr({column}, 2, length({column}) - 2) || ','");
+        let array = array_of([text]);
+        let element = array.get(1..array.len() - 1).unwrap_or_default();
+        statement.push(&format!("{position}({elements}, "));
+        statement.text(&format!(",{element},")).push(") > 0");
+    }
+    if !texts.is_empty() {
+        statement.push(")");
+    }
+}
+
+impl crate::Store {
+    /// Reads from their bodies what filters ask of conversations that were taken in before it was kept. A body that is
+    /// damaged says nothing.
+    pub(crate) fn read_features(&self) -> Result<(), Error> {
+        let unread = "SELECT key FROM conversation WHERE marks IS NULL LIMIT 1";
+        if self.read(|connection| connection.row(unread, &[], |row| row.int(0)))?.is_none() {
+            return Ok(());
+        }
+        let mut unpacker = self.unpacker();
+        while self.write(|connection| {
+            // While nobody else takes a body's place.
+            take_turn(connection)?;
+            read_page(connection, &mut unpacker)
+        })? {}
+        Ok(())
+    }
+}
+
+/// Reads the features of a page of conversations; says whether there were any.
+fn read_page(connection: &mut Connection, unpacker: &mut Unpacker<'_>) -> Result<bool, Error> {
+    let sql = format!(
+        "SELECT key, size, body FROM conversation WHERE marks IS NULL ORDER BY key LIMIT {PAGE_ITEMS}"
+    );
+    let page = connection.rows(&sql, &[], |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))?;
+    let mut page_bytes = 0;
+    for (key, size, body) in &page {
+        let mut line = Vec::new();
+        let size = usize::try_from(*size).unwrap_or(0);
+        let head = BodyHead { size, ..BodyHead::default() };
+        let stored = (*body, head);
+        match unpack_stored(connection, unpacker, ItemKind::Conversation, stored, &mut line) {
+            Ok(()) | Err(Error::Damaged(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let text = std::str::from_utf8(&line).unwrap_or_default();
+        let features = canonical::read(text).map(|one| Features::of(&one)).unwrap_or_default();
+        let FeatureColumns { turns, calls, marks, models } = (&features).into();
+        let sql = "UPDATE conversation SET turns = $1, calls = $2, marks = $3, models = $4 WHERE key = $5";
+        let values =
+            [turns.into(), calls.into(), marks.into(), models.as_ref().into(), Value::Int(*key)];
+        connection.execute(sql, &values)?;
+        page_bytes += line.len();
+        if page_bytes > ITEM_BYTES {
+            break;
+        }
+    }
+    Ok(!page.is_empty())
+}
