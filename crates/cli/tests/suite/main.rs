@@ -15,6 +15,7 @@ mod convert;
 mod datasets;
 mod disk;
 mod faults;
+mod filters;
 mod identity;
 mod kills;
 mod objects;
