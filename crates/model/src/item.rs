@@ -98,6 +98,15 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// The same item, borrowing from nothing.
+    pub fn into_owned(self) -> Item<'static> {
+        match self {
+            Self::Conversation(conversation) => Item::Conversation(conversation.into_owned()),
+            Self::Run(run) => Item::Run(run.into_owned()),
+            Self::Document(document) => Item::Document(document.into_owned()),
+        }
+    }
+
     /// The conversation, if it is one.
     pub fn into_conversation(self) -> Option<Conversation<'a>> {
         match self {

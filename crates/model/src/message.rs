@@ -56,6 +56,16 @@ pub enum Role {
     Other,
 }
 
+impl Feedback<'_> {
+    pub(crate) fn into_owned(self) -> Feedback<'static> {
+        Feedback {
+            rating: self.rating.map(RawJson::into_owned),
+            label: self.label.map(Text::into_owned),
+            comment: self.comment.map(Text::into_owned),
+        }
+    }
+}
+
 named!(
     Role,
     "role",
@@ -249,13 +259,7 @@ impl Message<'_> {
             tool_calls: self.tool_calls.into_iter().map(ToolCall::into_owned).collect(),
             tool_call_id: self.tool_call_id.map(Text::into_owned),
             contexts: self.contexts.into_iter().map(RawJson::into_owned).collect(),
-            feedback: self.feedback.map(|feedback| {
-                Box::new(Feedback {
-                    rating: feedback.rating.map(RawJson::into_owned),
-                    label: feedback.label.map(Text::into_owned),
-                    comment: feedback.comment.map(Text::into_owned),
-                })
-            }),
+            feedback: self.feedback.map(|feedback| Box::new(feedback.into_owned())),
             created_at: self.created_at,
             error: self.error.map(Text::into_owned),
             finish_reason: self.finish_reason.map(Text::into_owned),

@@ -168,6 +168,72 @@ pub enum Purpose {
     FineTuning,
 }
 
+impl Run<'_> {
+    /// The same run, borrowing from nothing.
+    pub fn into_owned(self) -> Run<'static> {
+        Run {
+            request_id: self.request_id.into_owned(),
+            project: self.project.map(Text::into_owned),
+            owner: self.owner.map(Text::into_owned),
+            source: self.source,
+            source_id: self.source_id.into_owned(),
+            source_name: self.source_name.map(Text::into_owned),
+            version: self.version.map(Text::into_owned),
+            thread: self.thread.map(Text::into_owned),
+            question: self.question.map(Text::into_owned),
+            inputs: self.inputs.map(RawJson::into_owned),
+            answer: self.answer.map(Text::into_owned),
+            error: self.error.map(Text::into_owned),
+            status: self.status,
+            files: self.files.into_iter().map(FileReference::into_owned).collect(),
+            contexts: self.contexts.into_iter().map(RawJson::into_owned).collect(),
+            nodes: self.nodes.into_iter().map(NodeRun::into_owned).collect(),
+            feedback: self.feedback.map(|one| Box::new(one.into_owned())),
+            ground_truth: self.ground_truth.map(Text::into_owned),
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            not_understood: self.not_understood.into_iter().map(NotUnderstood::into_owned).collect(),
+            metadata: self.metadata.into_owned(),
+        }
+    }
+}
+
+impl FileReference<'_> {
+    fn into_owned(self) -> FileReference<'static> {
+        FileReference {
+            uri: self.uri.into_owned(),
+            name: self.name.map(Text::into_owned),
+            media_type: self.media_type.map(Text::into_owned),
+            size_bytes: self.size_bytes,
+            metadata: self.metadata.into_owned(),
+        }
+    }
+}
+
+impl NodeRun<'_> {
+    fn into_owned(self) -> NodeRun<'static> {
+        NodeRun {
+            node: self.node.into_owned(),
+            kind: self.kind,
+            parent: self.parent,
+            model: self.model.map(Text::into_owned),
+            prompt: self.prompt.map(Text::into_owned),
+            variables: self.variables.map(RawJson::into_owned),
+            input: self.input.map(RawJson::into_owned),
+            output: self.output.map(RawJson::into_owned),
+            status: self.status,
+            error: self.error.map(Text::into_owned),
+            feedback: self.feedback.map(|one| Box::new(one.into_owned())),
+            ground_truth: self.ground_truth.map(Text::into_owned),
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            usage: self.usage,
+            cost_usd: self.cost_usd,
+            metadata: self.metadata.into_owned(),
+        }
+    }
+}
+
 named!(
     RunSource,
     "source of runs",
