@@ -192,7 +192,11 @@ impl Run<'_> {
             ground_truth: self.ground_truth.map(Text::into_owned),
             started_at: self.started_at,
             finished_at: self.finished_at,
-            not_understood: self.not_understood.into_iter().map(NotUnderstood::into_owned).collect(),
+            not_understood: self
+                .not_understood
+                .into_iter()
+                .map(NotUnderstood::into_owned)
+                .collect(),
             metadata: self.metadata.into_owned(),
         }
     }

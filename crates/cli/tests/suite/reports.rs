@@ -237,6 +237,37 @@ const CASES: &[Case] = &[
         rows: &["user q | assistant a"],
         counts: "non-finite-number 1",
     },
+    Case {
+        report: "not-offered-alpaca-rows",
+        input: r#"{"instruction":"Add","input":"1+1","output":"2"}
+{"instruction":"Greet","output":"Hi","system":"Be kind."}"#,
+        rows: &["user Add\n1+1 | assistant 2", "system Be kind. | user Greet | assistant Hi"],
+        counts: "",
+    },
+    Case {
+        report: "not-offered-one-message-a-line",
+        input: r#"{"role":"user","content":"hi","session_id":"b"}
+{"role":"user","content":"hey","session_id":"a"}
+{"role":"assistant","content":"hello","session_id":"b"}
+{"role":"assistant","content":"ho","session_id":"a"}"#,
+        rows: &["user hi | assistant hello", "user hey | assistant ho"],
+        counts: "",
+    },
+    Case {
+        report: "not-offered-autogen-messages",
+        input: r#"{"type":"TextMessage","source":"user","content":"Rain?","models_usage":null}
+{"type":"ToolCallRequestEvent","source":"w","content":[{"id":"k","name":"rain","arguments":"{}"}]}
+{"type":"ToolCallExecutionEvent","source":"w","content":[{"content":"no","call_id":"k"}]}
+{"type":"TextMessage","source":"w","content":"No."}"#,
+        rows: &["user Rain? | assistant <rain {}> | tool no | assistant No."],
+        counts: "declared-tool 1",
+    },
+    Case {
+        report: "not-offered-labelstudio-tasks",
+        input: r#"{"id":1,"data":{"turns":[{"speaker":"user","text":"q"},{"speaker":"bot","text":"a"}]},"annotations":[]}"#,
+        rows: &["user q | assistant a"],
+        counts: "",
+    },
 ];
 
 #[test]
@@ -379,8 +410,8 @@ const REPORTS: &[(&str, Held)] = &[
     ("litellm-json-text", Made("litellm.jsonl", &[], [1, 0, 0, 1])),
     ("litellm-json-text", Made("litellm2.jsonl", &[], [1, 0, 0, 1])),
     ("multipart-upload", In("crates/web/tests/suite/attacks.rs")),
-    ("not-offered-alpaca-rows", Refused("alpaca.json", "2 unknown-shape")),
-    ("not-offered-autogen-messages", Refused("autogen.jsonl", "2 unknown-shape")),
+    ("not-offered-alpaca-rows", Made("alpaca.json", &[], [2, 0, 0, 2])),
+    ("not-offered-autogen-messages", Made("autogen.jsonl", &[], [1, 0, 0, 1])),
     ("not-offered-chatgpt-export", Made("chatgpt.json", &[], [1, 0, 0, 1])),
     ("not-offered-claude-ai-export", Made("claude_ai.json", &[], [1, 0, 0, 1])),
     ("not-offered-claude-code-session", Refused("claude_code.jsonl", "4 unknown-shape")),
@@ -388,14 +419,14 @@ const REPORTS: &[(&str, Held)] = &[
     ("not-offered-dify-messages", Refused("dify.json", "1 unknown-shape")),
     ("not-offered-gemini-contents", Made("gemini.jsonl", &[], [1, 0, 0, 1])),
     ("not-offered-inspect-log", Refused("inspect.json", "1 unknown-shape")),
-    ("not-offered-labelstudio-tasks", Refused("labelstudio.json", "1 unknown-shape")),
+    ("not-offered-labelstudio-tasks", Made("labelstudio.json", &[], [1, 0, 0, 1])),
     ("not-offered-langfuse-observation", Made("langfuse_obs.jsonl", &[], [1, 0, 0, 1])),
     ("not-offered-librechat-export", Refused("librechat.json", "1 unknown-shape")),
-    ("not-offered-one-message-a-line", Refused("permsg.jsonl", "2 unknown-shape")),
+    ("not-offered-one-message-a-line", Made("permsg.jsonl", &[], [1, 0, 0, 1])),
     ("not-offered-openai-batch", Refused("batch_in.jsonl", "1 no answer to learn from")),
     ("not-offered-openai-batch", Refused("batch_out.jsonl", "1 unknown-shape")),
     ("not-offered-openai-preference", Made("dpo_openai.jsonl", &[], [1, 0, 0, 1])),
-    ("not-offered-question-answer-csv", Refused("qa.csv", "1 unknown-shape")),
+    ("not-offered-question-answer-csv", Made("qa.csv", &[], [1, 0, 0, 1])),
     ("oidc-entra", In("crates/web/tests/suite/oidc.rs")),
     ("ollama-calls", Made("ollama.jsonl", &[], [1, 0, 0, 1])),
     ("one-cut-gzip-among-many", Made("", &[], [403, 1, 398, 4])),

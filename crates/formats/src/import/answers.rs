@@ -233,6 +233,21 @@ pub(super) fn add(conversation: &mut Conversation<'_>, answers: Vec<Answer>) {
     }
 }
 
+/// Adds answers of which none counts: siblings behind the last question.
+pub(super) fn add_undecided(conversation: &mut Conversation<'_>, answers: Vec<Answer>) {
+    let rounds = &mut conversation.rounds;
+    let question = rounds.len().checked_sub(1);
+    for (messages, _) in answers {
+        rounds.push(Round {
+            number: u32::try_from(rounds.len() + 1).unwrap_or(u32::MAX),
+            parent: question.map_or(Parent::Root, Parent::Round),
+            messages,
+            ..Round::default()
+        });
+    }
+    conversation.current = question;
+}
+
 fn labelled(mut messages: Vec<Message<'static>>, label: Option<Label>) -> Vec<Message<'static>> {
     for message in messages.iter_mut().filter(|message| message.role == Role::Assistant) {
         message.label = message.label.or(label);

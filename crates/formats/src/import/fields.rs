@@ -338,6 +338,11 @@ impl<'a> FieldMap<'a> {
         put(&mut self.0, name.into(), raw);
     }
 
+    /// Adds a field.
+    pub(super) fn add(&mut self, name: Text<'a>, raw: RawJson<'a>) {
+        put(&mut self.0, name, raw);
+    }
+
     /// Adds the fields of an object that stands under `name`. Where two would bear one name it stays as it is.
     pub(super) fn spread(&mut self, name: &str, notes: &mut Notes) {
         let Some(raw) = self.0.get(name) else { return };
@@ -361,7 +366,7 @@ impl<'a> FieldMap<'a> {
     }
 
     /// What was not taken, as an object; none if that is nothing.
-    pub(super) fn rest_object(self) -> Option<RawJson<'a>> {
+    pub(super) fn rest_object(self) -> Option<RawJson<'static>> {
         RawJson::object(&self.0)
     }
 }

@@ -4,8 +4,8 @@
 //! reader turns it into [`Items`]. A bad item is refused with its position and passed over.
 
 mod ai_studio;
-mod alpaca;
 mod answers;
+mod autogen;
 mod calls;
 mod chat;
 mod chatbot_ui;
@@ -23,18 +23,22 @@ mod format;
 mod gemini_activity;
 mod grok;
 mod hosted;
+mod label_studio;
 mod librechat;
 mod links;
 mod lm_studio;
 mod lobe_chat;
 mod mcp_agent_graph;
+mod message_rows;
 mod next_chat;
 mod oasst;
 mod open_webui;
 mod openai;
+mod pairs;
 mod parts;
 mod preference;
 mod prompt_completion;
+mod question_answer;
 mod requests;
 mod retort;
 mod roles;
@@ -52,6 +56,7 @@ mod typing_mind;
 mod uiuc_chat;
 mod unplaced;
 mod vector;
+mod wrapped;
 
 pub use format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, SideFiles, Spread};
 pub use side::{Side, Sides};
@@ -83,12 +88,16 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &mcp_agent_graph::McpAgentGraph,
     &sharegpt::ShareGpt,
     &prompt_completion::PromptCompletion,
-    &alpaca::Alpaca,
+    &autogen::AutoGen,
     &openai::OpenAi,
     &preference::Preference,
     &oasst::Oasst,
+    &label_studio::LabelStudio,
     &requests::Requests,
+    &question_answer::QuestionAnswer,
+    &message_rows::MessageRows,
     &runs::Runs,
+    &wrapped::Wrapped(recognise_unwrapped),
 ];
 
 /// The format of that name.
@@ -99,4 +108,9 @@ pub fn by_name(name: &str) -> Option<&'static dyn ImportFormat> {
 /// The format that recognises an item.
 pub fn recognise(sniff: &Sniff<'_>) -> Option<&'static dyn ImportFormat> {
     FORMATS.iter().copied().find(|format| format.recognises(sniff))
+}
+
+/// The format that recognises an element of a list that is wrapped in an object: no list in a list.
+fn recognise_unwrapped(sniff: &Sniff<'_>) -> Option<&'static dyn ImportFormat> {
+    FORMATS.split_last()?.1.iter().copied().find(|format| format.recognises(sniff))
 }

@@ -1,14 +1,16 @@
 //! OpenAssistant's message trees: a prompt with its replies, each with replies of their own. Every message is a round of
 //! the tree; of the replies to one the best ranked is on the path, the others are its siblings. Source: the trees of
-//! `OpenAssistant/oasst1`.
+//! `OpenAssistant/oasst1`; and its flat messages, a row each, which name their tree and the message before them.
 
-use retort_json::{Parser, RawJson};
+use std::collections::{HashMap, HashSet};
+
+use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Conversation, Message, Parent, Round};
 
 use super::chat;
 use super::fields::{self, FieldMap};
-use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
-use super::sniff::Sniff;
+use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
+use super::sniff::{Entry, Sniff};
 
 /// The format.
 pub(super) struct Oasst;
@@ -22,45 +24,116 @@ impl ImportFormat for Oasst {
     }
 
     fn about(&self) -> &'static str {
-        "OpenAssistant's message trees: `prompt` with `replies`"
+        "OpenAssistant's message trees: `prompt` with `replies`, or a message a row with its `message_tree_id`"
     }
 
     fn notes(&self) -> &'static str {
-        "Every message is a round of the tree; of the replies to one the best ranked is on the path."
+        "Every message is a round of the tree; of the replies to one the best ranked is on the path. Rows of a message each \
+         (`oasst1`, `oasst2` on the Hub) are joined by their `message_tree_id`; a message whose parent is missing is not \
+         understood."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
-        sniff.holds(&["prompt", "replies"]) && sniff.holds(&["prompt", "text"])
+        (sniff.holds(&["prompt", "replies"]) && sniff.holds(&["prompt", "text"])) || is_row(sniff)
+    }
+
+    fn spread(&self) -> Spread {
+        Spread::Anywhere
+    }
+
+    fn fragments<'t>(&self, text: &'t str, entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
+        let sniff = Sniff::found(text, entry);
+        if is_row(&sniff)
+            && let Some(key) = sniff.word("message_tree_id")
+        {
+            into.push(Fragment { key, order: 0, text: text.into() });
+        }
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
+        let unknown = || {
+            let why = "no `prompt` with `replies` in the item";
+            ItemError::new(Refusal::UnknownShape, 0, why)
+        };
+        if parser.kind()? == Kind::Array {
+            let mut rows = Vec::new();
+            parser.array()?;
+            while parser.next_element()? {
+                rows.push(parser.raw()?);
+            }
+            parser.end()?;
+            notes.count(&parser);
+            return flat(rows, notes)?.map(Items::from).ok_or_else(unknown);
+        }
+        let row = parser.clone().raw()?;
         let mut map = FieldMap::read(&mut parser, notes)?;
         parser.end()?;
         notes.count(&parser);
-        let Some(prompt) = map.take(&["prompt"], fields::object) else {
-            let why = "no `prompt` with `replies` in the item";
-            return Err(ItemError::new(Refusal::UnknownShape, 0, why));
-        };
+        if !map.has(&["prompt"]) && map.has(&["message_tree_id"]) {
+            return flat(vec![row], notes)?.map(Items::from).ok_or_else(unknown);
+        }
+        let prompt = map.take(&["prompt"], fields::object).ok_or_else(unknown)?;
         let id = map.take_id(&["message_tree_id", "id"]).unwrap_or_default();
         let mut conversation = Conversation { id, ..Conversation::default() };
-        let best = add(&prompt, Parent::Root, &mut conversation.rounds, notes, "prompt")?;
+        let none = Replies::new();
+        let best = add(&prompt, &none, &mut conversation.rounds, notes, "prompt")?;
         conversation.current = Some(best);
         conversation.metadata = map.rest();
         Ok(conversation.into())
     }
 }
 
+fn is_row(sniff: &Sniff<'_>) -> bool {
+    ["message_tree_id", "message_id", "role", "text"].iter().all(|key| sniff.has(key))
+}
+
+/// The replies to messages, by the id of the message.
+type Replies<'a> = HashMap<String, Vec<RawJson<'a>>>;
+
+/// Reads a tree from its messages; none if none of them begins it.
+fn flat<'a>(
+    rows: Vec<RawJson<'a>>,
+    notes: &mut Notes,
+) -> Result<Option<Conversation<'a>>, ItemError> {
+    let mut replies = Replies::new();
+    let mut ids = HashSet::new();
+    let mut prompts = Vec::new();
+    for raw in &rows {
+        let Some(mut map) = FieldMap::of(raw, notes) else { return Ok(None) };
+        ids.extend(map.take_id(&["message_id"]).map(|id| id.decoded().into_owned()));
+    }
+    let mut id = Text::default();
+    for raw in rows {
+        let Some(mut map) = FieldMap::of(&raw, notes) else { return Ok(None) };
+        id = map.take_id(&["message_tree_id"]).unwrap_or(id);
+        let parent = map.take_id(&["parent_id"]).map(|id| id.decoded().into_owned());
+        match parent.filter(|parent| ids.contains(parent)) {
+            Some(parent) => replies.entry(parent).or_default().push(raw),
+            None => prompts.push(raw),
+        }
+    }
+    // One that follows nothing begins the tree, whatever it names as its parent.
+    let Some((prompt, others)) = prompts.split_first() else { return Ok(None) };
+    let mut conversation = Conversation { id, ..Conversation::default() };
+    let best = add(prompt, &replies, &mut conversation.rounds, notes, "prompt")?;
+    conversation.current = Some(best);
+    for other in others {
+        notes.unplaced("parent_id", other);
+    }
+    Ok(Some(conversation))
+}
+
 /// Adds a message and the replies to it; gives the position of the leaf that the best replies lead to. Without
 /// recursion, as trees may be as deep as JSON may.
 fn add<'a>(
     prompt: &RawJson<'a>,
-    parent: Parent,
+    flat: &Replies<'a>,
     rounds: &mut Vec<Round<'a>>,
     notes: &mut Notes,
     path: &str,
 ) -> Result<usize, ItemError> {
-    let mut waiting = vec![(prompt.clone(), parent, path.to_owned())];
+    let mut waiting = vec![(prompt.clone(), Parent::Root, path.to_owned())];
     let mut best = 0;
     while let Some((raw, parent, path)) = waiting.pop() {
         let place = rounds.len();
@@ -68,8 +141,11 @@ fn add<'a>(
             notes.unplaced(path, &raw);
             continue;
         };
-        let mut replies: Vec<_> = map
-            .take(&["replies"], fields::list)
+        let replies = map.take(&["replies"], fields::list).or_else(|| {
+            let id = map.peek("message_id").and_then(fields::id)?;
+            flat.get(&*id.decoded()).cloned()
+        });
+        let mut replies: Vec<_> = replies
             .unwrap_or_default()
             .into_iter()
             .enumerate()

@@ -23,7 +23,11 @@ use super::{chat, definitions};
 /// The format.
 pub(super) struct OpenAi;
 
-const MESSAGES: [&str; 2] = ["messages", "traj"];
+/// Where items keep their messages.
+const MESSAGES: [&str; 6] = ["messages", "traj", "conversation", "dialog", "dialogue", "turns"];
+
+/// Keys of items in which these are something else, but for the first two.
+const NOT_CHATS: [&str; 4] = ["request_id", "requestId", "question", "nodes"];
 
 impl ImportFormat for OpenAi {
     fn name(&self) -> &'static str {
@@ -51,7 +55,10 @@ impl ImportFormat for OpenAi {
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         sniff.is_message_array()
-            || (MESSAGES.iter().any(|key| sniff.has(key)) && sniff.has_messages())
+            || (sniff.has_messages()
+                && (MESSAGES[..2].iter().any(|key| sniff.has(key))
+                    || (MESSAGES[2..].iter().any(|key| sniff.has(key))
+                        && !NOT_CHATS.iter().any(|key| sniff.has(key)))))
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {

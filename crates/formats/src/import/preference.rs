@@ -1,18 +1,42 @@
-//! Preference data as TRL trains on it: a `chosen` and a `rejected` answer, each a list of messages, with the `prompt` or
-//! without. Without a prompt both hold the whole conversation; what they begin with alike is the question. Reference: the
-//! dataset formats of TRL's documentation.
+//! Preference data: a `chosen` and a `rejected` answer to one question. Both are lists of messages, as TRL trains on
+//! them, texts beside a question (Orca's `question` and `system`, `prompt`, `instruction`), or whole transcripts, as in
+//! HH-RLHF. Without a question both hold the whole conversation; what they begin with alike is the question. Two answers
+//! of which the row does not say which is better (`response_a`, `response_b`) are siblings, and neither is learnt.
+//! References: the dataset formats of TRL's documentation, HH-RLHF, LLaMA-Factory's `chosen_messages`, Chatbot Arena.
 
 use retort_json::{Kind, Parser, RawJson};
 use retort_model::{Fields, Role};
 
+use super::answers::{self, PREFERRED, REJECTED};
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
+use super::pairs::{Dialogue, QUESTION, transcript};
 use super::roles::role_of;
 use super::sniff::Sniff;
 
 /// The format.
 pub(super) struct Preference;
+
+/// Columns of two answers that are compared.
+const COMPARED: [[&str; 2]; 11] = [
+    ["conversation_a", "conversation_b"],
+    ["response_a", "response_b"],
+    ["answer_a", "answer_b"],
+    ["completion_a", "completion_b"],
+    ["output_a", "output_b"],
+    ["response_1", "response_2"],
+    ["answer_1", "answer_2"],
+    ["output_1", "output_2"],
+    ["response1", "response2"],
+    ["answer1", "answer2"],
+    ["output1", "output2"],
+];
+
+/// Columns that say which of two is better, and the words for it.
+const WINNER: [&str; 3] = ["winner", "preferred", "better"];
+const FIRST: [&str; 6] = ["a", "model_a", "response_a", "1", "response_1", "first"];
+const SECOND: [&str; 6] = ["b", "model_b", "response_b", "2", "response_2", "second"];
 
 impl ImportFormat for Preference {
     fn name(&self) -> &'static str {
@@ -20,21 +44,35 @@ impl ImportFormat for Preference {
     }
 
     fn about(&self) -> &'static str {
-        "preference data: `chosen` and `rejected` as lists of messages or, with a `prompt`, as text"
+        "preference data: `chosen` and `rejected` as lists of messages, transcripts or texts beside a question; pairs of answers"
     }
 
     fn notes(&self) -> &'static str {
         "Preference data in this shape, and in those of `openai` or `sharegpt`: the `chosen` answer follows the \
          question, the `rejected` one is its sibling, labelled so and never learnt. KTO's `label: false` labels \
-         the conversation."
+         the conversation. Transcripts (`\\n\\nHuman: … \\n\\nAssistant: …`, as in HH-RLHF) are read as their messages. Of two \
+         answers that are compared (`response_a` and `response_b`, `conversation_a` and `conversation_b`), `winner` says \
+         which is preferred; where it does not, both are siblings and neither is learnt."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
-        let speaks = |key: &str| sniff.holds(&[key, "role"]);
-        let has_both = sniff.has("chosen") && sniff.has("rejected");
-        !sniff.has("messages")
-            && has_both
-            && (sniff.has("prompt") || speaks("chosen") && speaks("rejected"))
+        let is_list = |key: &str| sniff.holds(&[key, "role"]) || sniff.holds(&[key, "from"]);
+        let asks = || {
+            let mut keys = QUESTION.iter().filter_map(|name| sniff.key(name));
+            keys.any(|key| sniff.is_text(&key) || is_list(&key))
+        };
+        let has_both = |names: &[&str; 2]| names.iter().all(|name| sniff.has(name));
+        let pair = names().find(|names| has_both(names));
+        let is_openai = sniff.holds(&["input", "messages"]);
+        !is_openai
+            && !["messages", "conversations", "chat_messages"].iter().any(|key| sniff.has(key))
+            && pair.is_some_and(|names| {
+                names.iter().all(|name| is_list(name))
+                    || asks()
+                    || names.iter().all(|name| {
+                        sniff.text(&[name]).is_some_and(|text| transcript(&text).is_some())
+                    })
+            })
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
@@ -45,15 +83,24 @@ impl ImportFormat for Preference {
         let mut map = FieldMap::read(&mut parser, notes)?;
         parser.end()?;
         notes.count(&parser);
-        let prompt = map.take(&["prompt"], fields::json);
-        let mut answers = ["chosen", "rejected"].map(|name| map.take(&[name], messages));
-        // Answers that are texts stay where they are.
-        let are_texts = || {
-            ["chosen", "rejected"]
-                .iter()
-                .all(|name| map.peek(name).and_then(RawJson::text).is_some())
+        let has_both = |names: &[&str; 2]| names.iter().all(|name| map.has(&[name]));
+        let names = names().find(has_both).ok_or_else(|| unknown(0))?;
+        let prompt = map.take(&["prompt"], messages);
+        let mut answers = names.map(|name| map.take(&[name], messages));
+        let mut dialogue = Dialogue::default();
+        let prompt = match prompt {
+            Some(prompt) => Some(RawJson::array(&prompt)),
+            None => dialogue.ask(&mut map).then(|| dialogue.list()),
         };
-        if answers.iter().all(Option::is_none) && !(prompt.is_some() && are_texts()) {
+        if prompt.is_none() {
+            // Transcripts hold the whole conversation.
+            for (answer, name) in answers.iter_mut().zip(names) {
+                if answer.is_none() {
+                    *answer = map.take(&[name], spoken);
+                }
+            }
+        }
+        if answers.iter().any(Option::is_none) && prompt.is_none() {
             return Err(unknown(0));
         }
         // Lists that begin with a question hold the whole conversation, and the prompt says it once more.
@@ -62,6 +109,15 @@ impl ImportFormat for Preference {
         } else {
             None
         };
+        let values: Vec<_> = names
+            .into_iter()
+            .zip(answers)
+            .filter_map(|(name, answer)| match answer {
+                Some(answer) => Some(RawJson::array(&answer)),
+                None => map.take(&[name], fields::json),
+            })
+            .collect();
+        let labels = labels(names, &map);
         let mut fields: Fields<'_> = map.rest();
         let prompt = match (start, prompt) {
             (Some(start), prompt) => {
@@ -71,19 +127,61 @@ impl ImportFormat for Preference {
             (None, prompt) => prompt.unwrap_or(RawJson::null()),
         };
         fields.put("messages".into(), prompt);
-        for (name, answer) in ["chosen", "rejected"].into_iter().zip(answers) {
-            fields.extend(answer.map(|answer| (name.into(), RawJson::array(&answer))));
+        for (label, value) in labels.iter().flatten().zip(&values) {
+            fields.put((*label).into(), value.clone());
         }
         let text = RawJson::object(&fields).unwrap_or(RawJson::null()).into_cow();
         let mark = notes.mark();
         let conversation = openai::object(&mut Parser::new(&text), &["messages"], &[], notes)?;
+        let mut conversation = conversation.into_owned();
+        if labels.is_none() {
+            let mut undecided = Vec::new();
+            for (name, value) in names.into_iter().zip(&values) {
+                match answers::of_response(value, notes) {
+                    Some(answers) => undecided.extend(answers),
+                    None => notes.unplaced(name, value),
+                }
+            }
+            answers::add_undecided(&mut conversation, undecided);
+        }
         notes.rename(mark, "messages", "prompt");
-        Ok(conversation.into_owned().into())
+        Ok(conversation.into())
     }
 }
 
+/// Names of the columns with two answers to one question.
+fn names() -> impl Iterator<Item = [&'static str; 2]> {
+    PREFERRED.into_iter().zip(REJECTED).map(|(one, other)| [one, other]).chain(COMPARED)
+}
+
+/// Under which names the answers of these columns are preferred and rejected; none if the row does not say.
+fn labels(names: [&str; 2], row: &FieldMap<'_>) -> Option<[&'static str; 2]> {
+    if PREFERRED.contains(&names[0]) {
+        return Some(["chosen", "rejected"]);
+    }
+    let word = WINNER.iter().find_map(|name| {
+        let raw = row.peek(name)?;
+        Some(raw.as_text().unwrap_or_else(|| raw.as_str().to_owned()).to_ascii_lowercase())
+    })?;
+    if FIRST.contains(&&*word) {
+        Some(["chosen", "rejected"])
+    } else if SECOND.contains(&&*word) {
+        Some(["rejected", "chosen"])
+    } else {
+        None
+    }
+}
+
+/// The messages of a transcript.
+fn spoken<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
+    let text = raw.as_text()?;
+    let mut dialogue = Dialogue::default();
+    transcript(&text)?.into_iter().for_each(|(role, text)| dialogue.say(role, text));
+    Some(dialogue.into_messages())
+}
+
 fn unknown(at: usize) -> ItemError {
-    let why = "no lists of messages in `chosen` and `rejected`";
+    let why = "no `chosen` and `rejected` answers with a question, nor two others";
     ItemError::new(Refusal::UnknownShape, at, why)
 }
 

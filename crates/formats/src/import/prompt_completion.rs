@@ -1,6 +1,7 @@
 //! Rows that part a conversation into what is given and what is learnt: `prompt` and `completion`, each a list of
 //! messages, as Retort's data format of that name writes them for TRL; and rows of a `prompt` alone, for reinforcement
-//! learning, which may have an `answer`. Reference: TRL's conversational datasets.
+//! learning, which may have an `answer`. Where one of both is a text it is a message. Reference: TRL's conversational
+//! datasets.
 
 use std::borrow::Cow;
 
@@ -8,13 +9,15 @@ use retort_json::{Kind, Parser, RawJson};
 
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
+use super::pairs::Dialogue;
 use super::sniff::Sniff;
 
 /// The format.
 pub(super) struct PromptCompletion;
 
 /// What rows of other formats have beside their prompt.
-const OTHERS: [&str; 6] = ["messages", "chosen", "rejected", "response", "request_id", "nodes"];
+const OTHERS: [&str; 7] =
+    ["messages", "chosen", "chosen_messages", "rejected", "response", "request_id", "nodes"];
 
 impl ImportFormat for PromptCompletion {
     fn name(&self) -> &'static str {
@@ -26,13 +29,14 @@ impl ImportFormat for PromptCompletion {
     }
 
     fn notes(&self) -> &'static str {
-        "The messages of both, one after another. Without a `completion`, an `answer` that is text follows the prompt."
+        "The messages of both, one after another; where one is a text, it is a message. Without a `completion`, an `answer` that is text follows the prompt."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
-        sniff.holds(&["prompt", "role"])
-            && (sniff.has("completion")
-                || !OTHERS.iter().any(|key| sniff.has(key)) && !sniff.holds(&["prompt", "replies"]))
+        (sniff.holds(&["prompt", "role"])
+            && sniff.kind(&["prompt"]) != Some(Kind::Object)
+            && (sniff.has("completion") || !OTHERS.iter().any(|key| sniff.has(key))))
+            || (sniff.has("prompt") && sniff.holds(&["completion", "role"]))
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
@@ -44,8 +48,8 @@ impl ImportFormat for PromptCompletion {
             let at = parser.at();
             let raw = parser.raw()?;
             match &*key {
-                "prompt" => prompt = Some(messages(&raw, at)?),
-                "completion" => completion = Some(messages(&raw, at)?),
+                "prompt" => prompt = Some(messages(&raw, "user", at)?),
+                "completion" => completion = Some(messages(&raw, "assistant", at)?),
                 "answer" if raw.text().is_some() => answer = raw.as_text(),
                 _ => {
                     rest.push(',');
@@ -82,20 +86,25 @@ fn message(answer: &str) -> String {
     message
 }
 
-/// What stands between the brackets of a list, which may be a JSON text.
-fn messages(raw: &RawJson<'_>, at: usize) -> Result<String, ItemError> {
+/// What stands between the brackets of a list, which may be a JSON text; of any other text a message of that role.
+fn messages(raw: &RawJson<'_>, role: &str, at: usize) -> Result<String, ItemError> {
+    if raw.is_null() {
+        return Ok(String::new());
+    }
     let text: Cow<'_, str> = raw.as_text().map_or_else(|| raw.as_str().into(), Cow::Owned);
     let mut parser = Parser::lenient(&text);
     let is_list = parser.kind().is_ok_and(|kind| kind == Kind::Array);
     let list = parser.raw().ok().filter(|_| is_list && parser.end().is_ok());
     let inner =
         list.as_ref().and_then(|list| list.as_str().trim().strip_prefix('[')?.strip_suffix(']'));
-    match inner {
-        Some(inner) => Ok(inner.trim().to_owned()),
-        None => Err(ItemError::new(
-            Refusal::BadField,
-            at,
-            "`prompt` and `completion` are lists of messages",
-        )),
+    if let Some(inner) = inner {
+        return Ok(inner.trim().to_owned());
     }
+    if raw.as_text().is_none() {
+        let why = "`prompt` and `completion` are lists of messages";
+        return Err(ItemError::new(Refusal::BadField, at, why));
+    }
+    let mut dialogue = Dialogue::default();
+    dialogue.say(role, &text);
+    Ok(dialogue.into_messages().first().map(|one| one.as_str().to_owned()).unwrap_or_default())
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use retort_json::{JsonError, Kind, Parser};
+use retort_json::{JsonError, Kind, Parser, RawJson};
 
 /// Where an item was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,8 @@ struct Top<'a> {
 }
 
 /// Where an item holds its messages, as a rule.
-const MESSAGES: [&str; 3] = ["messages", "conversations", "traj"];
+const MESSAGES: [&str; 7] =
+    ["messages", "conversations", "traj", "conversation", "dialog", "dialogue", "turns"];
 
 impl<'a> Sniff<'a> {
     /// An item of which nothing is known but its text.
@@ -101,6 +102,63 @@ impl<'a> Sniff<'a> {
             }
             false
         }
+    }
+
+    /// The item's keys.
+    pub fn keys(&self) -> Vec<String> {
+        let mut top = self.top.borrow_mut();
+        while top.next_key() {}
+        top.keys.iter().map(|(key, _)| key.to_string()).collect()
+    }
+
+    /// The key of that name, whatever the case of its letters.
+    pub fn key(&self, name: &str) -> Option<String> {
+        let mut top = self.top.borrow_mut();
+        while top.next_key() {}
+        let mut keys = top.keys.iter().map(|(key, _)| key);
+        keys.find(|key| key.eq_ignore_ascii_case(name)).map(ToString::to_string)
+    }
+
+    /// Whether a key has a text that is not itself JSON.
+    pub fn is_text(&self, key: &str) -> bool {
+        self.look(&[key], |parser| {
+            let text = parser.string().ok()?;
+            Some(
+                RawJson::parse(text.decoded().trim())
+                    .map_or(true, |raw| !raw.as_str().starts_with(['[', '{'])),
+            )
+        }) == Some(true)
+    }
+
+    /// The value of a key.
+    pub fn raw(&self, key: &str) -> Option<RawJson<'static>> {
+        self.look(&[key], |parser| Some(parser.raw().ok()?.into_owned()))
+    }
+
+    /// The value of a key as a word: a text that says something, or a number.
+    pub fn word(&self, key: &str) -> Option<String> {
+        let raw = self.raw(key)?;
+        match Parser::new(raw.as_str()).kind().ok()? {
+            Kind::String => raw.as_text().filter(|text| !text.is_empty()),
+            Kind::Number => Some(raw.as_str().to_owned()),
+            _ => None,
+        }
+    }
+
+    /// The first element of the list under a path.
+    pub fn first(&self, path: &[&str]) -> Option<RawJson<'static>> {
+        self.look(path, |parser| {
+            parser.array().ok()?;
+            parser.next_element().ok()?.then(|| Some(parser.raw().ok()?.into_owned()))?
+        })
+    }
+
+    /// What kind of value is the first of the list under a path.
+    pub fn first_kind(&self, path: &[&str]) -> Option<Kind> {
+        self.look(path, |parser| {
+            parser.array().ok()?;
+            parser.next_element().ok()?.then(|| parser.kind().ok())?
+        })
     }
 
     /// What kind of value is under a path: a key of the item, a key of what that holds, and so on; `*` is the first key
@@ -178,7 +236,8 @@ impl<'a> Sniff<'a> {
         format!("{what} has the keys {}{more}", names.join(", "))
     }
 
-    fn kind_of_item(&self) -> Option<Kind> {
+    /// What kind of value the item is.
+    pub fn kind_of_item(&self) -> Option<Kind> {
         Parser::lenient(self.text).kind().ok()
     }
 

@@ -13,6 +13,7 @@ mod chat;
 mod chatgpt;
 mod claude;
 mod claude_code;
+mod datasets;
 mod documents;
 mod foreign_parquet;
 mod growth;

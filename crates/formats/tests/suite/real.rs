@@ -332,6 +332,12 @@ fn leaves(key: &str, value: &Value, found: &mut Vec<(String, String)>) {
                 text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str(text));
             match inner {
                 Some(Ok(inner)) => leaves(key, &inner, found),
+                // The marks of a transcript say who speaks.
+                _ if text.trim().starts_with("Human:") => {
+                    for said in text.split("Human:").flat_map(|said| said.split("Assistant:")) {
+                        found.push((key.to_owned(), said.trim().to_owned()));
+                    }
+                }
                 _ => found.push((key.to_owned(), text.clone())),
             }
         }
@@ -366,11 +372,23 @@ fn marks(value: &Value) -> usize {
                 fields.get(*key).is_some_and(|mark| mark.is_boolean() || mark.is_number())
             };
             let own = usize::from(is_message && MARKS.iter().any(is_mark));
-            own + fields.values().map(marks).sum::<usize>()
+            let again: usize = PAIRS
+                .iter()
+                .filter_map(|[one, other]| {
+                    let [one, other] =
+                        [fields.get(*one)?.as_array()?, fields.get(*other)?.as_array()?];
+                    let alike = one.iter().zip(other).take_while(|(one, other)| one == other);
+                    Some(alike.map(|(one, _)| marks(one)).sum::<usize>())
+                })
+                .sum();
+            own + fields.values().map(marks).sum::<usize>() - again
         }
         _ => 0,
     }
 }
+
+/// Keys of two lists of messages: what both begin with is said once.
+const PAIRS: [[&str; 2]; 2] = [["chosen", "rejected"], ["chosen_messages", "rejected_messages"]];
 
 /// How many entries of a row or of what is kept beside it say whether something is learnt.
 fn kept_marks(value: &Value) -> usize {
@@ -401,6 +419,9 @@ fn missing(source: &[(String, String)], within: &[(String, String)]) -> Vec<(Str
         .collect()
 }
 
+/// Formats that recognise what special ones before them do, too: messages in any shape, and items in lists.
+pub const GENERAL: [&str; 2] = ["openai", "wrapped"];
+
 #[test]
 fn every_history_is_recognised_by_exactly_one_format() {
     let Some(files) = files() else { return };
@@ -415,8 +436,7 @@ fn every_history_is_recognised_by_exactly_one_format() {
             let sniff = Sniff::of(item);
             let all = FORMATS.iter().filter(|format| format.recognises(&sniff));
             let all: Vec<_> = all.map(|format| format.name()).collect();
-            // A general format recognises what a special one before it does, too.
-            if all.iter().filter(|name| **name != "openai").count() > 1 {
+            if all.iter().filter(|name| !GENERAL.contains(name)).count() > 1 {
                 wrong.insert(format!("{all:?} of one item"), path.display().to_string());
             }
         }

@@ -6,7 +6,7 @@ use retort_model::{Conversation, Label, Message};
 use serde_json::{Value, json};
 
 /// Messages on the path, in words: role, reasoning, text, calls and results.
-fn told(conversation: &Conversation<'_>) -> Vec<String> {
+pub fn told(conversation: &Conversation<'_>) -> Vec<String> {
     let path = conversation.active_path();
     path.iter().flat_map(|&at| &conversation.rounds[at].messages).map(words).collect()
 }
@@ -31,7 +31,7 @@ fn words(message: &Message<'_>) -> String {
     words
 }
 
-fn paths<'c>(conversation: &'c Conversation<'_>) -> Vec<&'c str> {
+pub fn paths<'c>(conversation: &'c Conversation<'_>) -> Vec<&'c str> {
     conversation.not_understood.iter().map(|one| one.path.as_str()).collect()
 }
 

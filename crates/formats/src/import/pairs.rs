@@ -1,0 +1,251 @@
+//! Rows that keep what was asked and what was answered in columns: the names of these columns, and the messages that
+//! their values make. Shared by the formats whose rows look like that.
+
+use std::borrow::Cow;
+
+use retort_json::{Kind, RawJson, write_string};
+
+use super::fields::{self, FieldMap};
+use super::format::Notes;
+
+/// Columns with a question, the surest first.
+pub(super) const QUESTION: [&str; 21] = [
+    "instruction",
+    "question",
+    "prompt",
+    "query",
+    "input",
+    "problem",
+    "user_input",
+    "user_message",
+    "user_prompt",
+    "user_query",
+    "human",
+    "user",
+    "q",
+    "问题",
+    "提问",
+    "指令",
+    "输入",
+    "pregunta",
+    "frage",
+    "вопрос",
+    "質問",
+];
+
+/// Columns with what belongs to an instruction or question and follows it.
+pub(super) const INPUT: [&str; 2] = ["input", "context"];
+
+/// Columns with an answer, the surest first: a solution says more than the answer that it leads to.
+pub(super) const ANSWER: [&str; 18] = [
+    "output",
+    "response",
+    "completion",
+    "solution",
+    "answer",
+    "reply",
+    "model_output",
+    "assistant_message",
+    "assistant_response",
+    "assistant",
+    "gpt",
+    "bot",
+    "a",
+    "答案",
+    "回答",
+    "输出",
+    "respuesta",
+    "antwort",
+];
+
+/// Columns with the reasoning before an answer.
+pub(super) const REASONING: [&str; 6] =
+    ["reasoning", "reasoning_content", "thinking", "chain_of_thought", "complex_cot", "cot"];
+
+/// Columns with earlier questions and their answers.
+pub(super) const HISTORY: [&str; 1] = ["history"];
+
+/// Columns with all questions and answers.
+pub(super) const TURNS: [&str; 5] = ["conversation", "conversations", "dialog", "dialogue", "data"];
+
+/// What such rows have beside.
+pub(super) const BESIDE: [&str; 12] = [
+    "id",
+    "system",
+    "system_prompt",
+    "category",
+    "topic",
+    "source",
+    "lang",
+    "language",
+    "images",
+    "videos",
+    "audios",
+    "tags",
+];
+
+/// Messages, as the JSON text of a list.
+#[derive(Default)]
+pub(super) struct Dialogue {
+    messages: Vec<RawJson<'static>>,
+}
+
+impl Dialogue {
+    pub(super) fn say(&mut self, role: &str, text: &str) {
+        self.answer(role, text, None);
+    }
+
+    fn answer(&mut self, role: &str, text: &str, reasoning: Option<&str>) {
+        let mut message = String::from("{\"role\":");
+        write_string(role, &mut message);
+        message.push_str(",\"content\":");
+        write_string(text, &mut message);
+        if let Some(reasoning) = reasoning {
+            message.push_str(",\"reasoning_content\":");
+            write_string(reasoning, &mut message);
+        }
+        message.push('}');
+        self.messages.extend(RawJson::owned(&message).ok());
+    }
+
+    pub(super) fn list(&self) -> RawJson<'static> {
+        RawJson::array(&self.messages)
+    }
+
+    pub(super) fn into_messages(self) -> Vec<RawJson<'static>> {
+        self.messages
+    }
+
+    /// Adds what a row asks: its history, then its question. False if it has no question.
+    pub(super) fn ask(&mut self, row: &mut FieldMap<'_>) -> bool {
+        let history = take(row, &HISTORY, |raw| Self::turns(raw));
+        self.messages.extend(history.into_iter().flatten());
+        let Some((name, mut text)) = take_text(row, &QUESTION) else { return false };
+        if !["input", "context"].contains(&&*name)
+            && let Some((_, input)) = take_text(row, &INPUT)
+            && !input.trim().is_empty()
+        {
+            if text.trim().is_empty() {
+                text = input;
+            } else {
+                text.push('\n');
+                text.push_str(&input);
+            }
+        }
+        match transcript(&text) {
+            Some(turns) => turns.into_iter().for_each(|(role, text)| self.say(role, text)),
+            None => self.say("user", &text),
+        }
+        true
+    }
+
+    /// Adds what a row answers; false if it does not.
+    pub(super) fn reply(&mut self, row: &mut FieldMap<'_>) -> bool {
+        let Some((_, text)) = take_text(row, &ANSWER) else { return false };
+        let reasoning = take_text(row, &REASONING).map(|(_, text)| text);
+        self.answer("assistant", &text, reasoning.as_deref());
+        true
+    }
+
+    /// The messages of a list of turns: pairs of texts, objects with a question and an answer, texts by turns, or
+    /// messages. None if it is anything else.
+    pub(super) fn turns(raw: &RawJson<'_>) -> Option<Vec<RawJson<'static>>> {
+        let inner = fields::json_within(raw);
+        let list = fields::list(inner.as_ref().unwrap_or(raw))?;
+        let mut dialogue = Self::default();
+        for (at, turn) in list.iter().enumerate() {
+            match fields::kind(turn)? {
+                Kind::String => {
+                    dialogue.say(["user", "assistant"][at % 2], &turn.as_text()?);
+                }
+                Kind::Array => {
+                    let pair = fields::list(turn)?;
+                    let [asked, answered] = pair.as_slice() else { return None };
+                    dialogue.say("user", &asked.as_text()?);
+                    dialogue.say("assistant", &answered.as_text()?);
+                }
+                Kind::Object => dialogue.turn(turn)?,
+                _ => return None,
+            }
+        }
+        Some(dialogue.messages)
+    }
+
+    fn turn(&mut self, turn: &RawJson<'_>) -> Option<()> {
+        let mut map = FieldMap::of(turn, &mut Notes::default())?;
+        if map.has(&["role", "from"]) {
+            self.messages.push(turn.clone().into_owned());
+            return Some(());
+        }
+        if let Some(system) = map.take(&["system"], RawJson::text).filter(|text| !text.is_blank()) {
+            self.say("system", &system.decoded());
+        }
+        let asks = self.ask(&mut map);
+        let answers = self.reply(&mut map);
+        // What is left would be lost.
+        let is_whole = map.fields().iter().all(|(_, raw)| raw.is_null());
+        ((asks || answers) && is_whole).then_some(())
+    }
+}
+
+/// Takes what `read` finds under the first of these names that has it, whatever the case of its letters.
+pub(super) fn take<'a, T>(
+    row: &mut FieldMap<'a>,
+    names: &[&str],
+    mut read: impl FnMut(&RawJson<'a>) -> Option<T>,
+) -> Option<T> {
+    names.iter().find_map(|name| {
+        let key = key_of(row, name)?;
+        row.take(&[&key], &mut read)
+    })
+}
+
+/// A text, and under which of the names it was.
+fn take_text(row: &mut FieldMap<'_>, names: &[&str]) -> Option<(String, String)> {
+    names.iter().find_map(|name| {
+        let key = key_of(row, name)?;
+        let text = row.take(&[&key], RawJson::text)?;
+        Some(((*name).to_owned(), text.decoded().into_owned()))
+    })
+}
+
+fn key_of(row: &FieldMap<'_>, name: &str) -> Option<String> {
+    let keys = row.fields().iter().map(|(key, _)| key.decoded());
+    keys.into_iter().find(|key| key.eq_ignore_ascii_case(name)).map(Cow::into_owned)
+}
+
+/// What stands before what each side says in texts that hold a whole conversation, and whether a blank line does, too.
+const MARKS: [[&str; 2]; 4] = [
+    ["Human:", "Assistant:"],
+    ["### Human:", "### Assistant:"],
+    ["User:", "Assistant:"],
+    ["<|user|>", "<|assistant|>"],
+];
+
+/// The messages of a text that holds a whole conversation, as HH-RLHF's do: it begins with a mark of who speaks, and an
+/// answer follows or is asked for.
+pub(super) fn transcript(text: &str) -> Option<Vec<(&'static str, &str)>> {
+    let text = text.trim();
+    let marks = MARKS.iter().find(|marks| text.starts_with(marks[0]))?;
+    let blank = format!("\n\n{}", marks[1]);
+    let gap = if text.contains(&blank) { "\n\n" } else { "\n" };
+    let ends = |mark: &str| format!("{gap}{mark}");
+    let marks = [("user", ends(marks[0])), ("assistant", ends(marks[1]))];
+    let mut turns = Vec::new();
+    let (mut role, mut rest) = ("user", text.get(marks[0].1.len() - gap.len()..)?);
+    loop {
+        let next = marks.iter().filter_map(|(role, mark)| Some((rest.find(mark)?, *role, mark)));
+        let next = next.min_by_key(|(at, ..)| *at);
+        let said = next.map_or(Some(rest), |(at, ..)| rest.get(..at))?;
+        turns.push((role, said.trim()));
+        let Some((at, speaks, mark)) = next else { break };
+        role = speaks;
+        rest = rest.get(at + mark.len()..)?;
+    }
+    let answers = turns.iter().any(|(role, _)| *role == "assistant");
+    // The last mark may only ask for an answer.
+    if turns.last().is_some_and(|(_, text)| text.is_empty()) {
+        turns.pop();
+    }
+    answers.then_some(turns)
+}

@@ -1,0 +1,105 @@
+//! Rows of a question and its answer: Alpaca's `instruction`, `input` and `output` with `system` and `history`, `prompt`
+//! and `completion` or `query` and `response` as text, tables of questions and answers, and lists of such pairs in one
+//! row. References: the data formats of LLaMA-Factory and ms-swift, Stanford Alpaca, Dolly, UltraChat.
+
+use retort_json::{Kind, Parser, RawJson};
+use retort_model::Fields;
+
+use super::fields::FieldMap;
+use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::openai;
+use super::pairs::{ANSWER, BESIDE, Dialogue, HISTORY, INPUT, QUESTION, REASONING, TURNS, take};
+use super::runs::Runs;
+use super::sniff::Sniff;
+
+/// The format.
+pub(super) struct QuestionAnswer;
+
+/// Keys of rows that other formats read.
+const OTHERS: [&str; 8] =
+    ["messages", "rounds", "convo", "chosen", "rejected", "mapping", "chat_messages", "trace_id"];
+
+impl ImportFormat for QuestionAnswer {
+    fn name(&self) -> &'static str {
+        "question-answer"
+    }
+
+    fn about(&self) -> &'static str {
+        "rows of a question and its answer: Alpaca, `prompt` and `completion` as text, tables of questions and answers"
+    }
+
+    fn notes(&self) -> &'static str {
+        "Columns are known by their names, whatever their case: `instruction`, `question`, `prompt`, `query`, … for what is \
+         asked, `output`, `response`, `completion`, `answer`, … for the answer, `reasoning` or `Complex_CoT` for what was \
+         thought before it. `input` or `context` follows the instruction on a line of its own. `system` becomes a system \
+         message, `history` (pairs, or messages) earlier rounds. A row may hold a list of pairs instead (`conversation` of \
+         `human` and `assistant`, `data` of texts by turns), and a `prompt` that is a transcript (`Human: …`, \
+         `Assistant:`) is read as its messages. Tables in CSV and XLSX are read the same way. KTO's `label` labels the \
+         conversation. Other columns are kept as metadata."
+    }
+
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        let is_text = |names: &[&str]| {
+            names.iter().any(|name| sniff.key(name).is_some_and(|key| sniff.is_text(&key)))
+        };
+        let only = |names: &[&[&str]]| {
+            sniff.keys().iter().all(|key| {
+                names.iter().any(|names| names.iter().any(|name| key.eq_ignore_ascii_case(name)))
+            })
+        };
+        if OTHERS.iter().any(|key| sniff.has(key)) || Runs.recognises(sniff) {
+            return false;
+        }
+        let asks = is_text(&QUESTION);
+        let answers = || {
+            let mut keys = ANSWER.iter().filter_map(|name| sniff.key(name));
+            keys.any(|key| sniff.kind(&[&key]) != Some(Kind::Null))
+        };
+        (asks && is_text(&ANSWER))
+            || sniff.is_text("instruction")
+            || (asks && !answers() && only(&[&QUESTION, &INPUT, &ANSWER, &HISTORY, &BESIDE]))
+            || (is_text(&["response"]) && only(&[&["response"], &HISTORY, &BESIDE]))
+            || TURNS.iter().any(|name| is_list_of_pairs(sniff, name))
+    }
+
+    fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
+        let mut parser = Parser::lenient(item);
+        if parser.kind()? != Kind::Object {
+            return Err(unknown(parser.at()));
+        }
+        let mut row = FieldMap::read(&mut parser, notes)?;
+        parser.end()?;
+        notes.count(&parser);
+        let mut dialogue = Dialogue::default();
+        let asks = dialogue.ask(&mut row);
+        let answers = dialogue.reply(&mut row);
+        let messages = if asks || answers {
+            dialogue.list()
+        } else {
+            let turns = take(&mut row, &TURNS, Dialogue::turns).ok_or_else(|| unknown(0))?;
+            RawJson::array(&turns)
+        };
+        let mut fields: Fields<'_> = row.rest();
+        fields.put("messages".into(), messages);
+        let text = RawJson::object(&fields).unwrap_or(RawJson::null()).into_cow();
+        let conversation = openai::object(&mut Parser::new(&text), &["messages"], &[], notes)
+            .map_err(|error| ItemError { at: 0, ..error })?;
+        Ok(conversation.into_owned().into())
+    }
+}
+
+fn unknown(at: usize) -> ItemError {
+    ItemError::new(Refusal::UnknownShape, at, "no question and no answer in the row")
+}
+
+/// Whether a list has turns that [`Dialogue::turns`] reads and that are no messages.
+fn is_list_of_pairs(sniff: &Sniff<'_>, name: &str) -> bool {
+    match sniff.first_kind(&[name]) {
+        Some(Kind::String) => name != "conversations" || sniff.has("id"),
+        Some(Kind::Object) => {
+            let holds = |names: &[&str]| names.iter().any(|one| sniff.holds(&[name, one]));
+            holds(&QUESTION) && holds(&ANSWER) && !holds(&["role", "from"]) && !holds(&REASONING)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,389 @@
+//! Rows of datasets as trainers and hubs have them: questions and answers in columns, preference data, a message a row,
+//! lists in objects. Public reports stand beside the cases that they led to.
+
+use retort_formats::import::{Entry, FORMATS, Fragment, ImportFormat, Notes, Sniff, recognise};
+use retort_model::{Conversation, Item};
+use serde_json::{Value, json};
+
+use crate::real::GENERAL;
+use crate::support::{shape_conversation, shape_item};
+use crate::understanding::{paths, told};
+
+/// Reads an item with the one format that knows it, whole: what it holds is understood.
+pub fn read_as(format: &str, item: &str) -> Vec<Conversation<'static>> {
+    let sniff = Sniff::of(item);
+    sniff.check().unwrap();
+    let known = FORMATS.iter().filter(|one| one.recognises(&sniff));
+    let known: Vec<_> = known.map(|one| one.name()).collect();
+    let found = recognise(&sniff).map(ImportFormat::name);
+    assert_eq!(found, Some(format), "{item}");
+    assert!(
+        known.iter().filter(|one| !GENERAL.contains(one)).count() <= 1,
+        "{known:?} know {item}"
+    );
+    let reader = recognise(&sniff).unwrap();
+    let items = reader.read_all(item, &mut Notes::default());
+    let items = items.unwrap_or_else(|error| panic!("{error}: {item}"));
+    items
+        .into_iter()
+        .map(|one| match one {
+            Item::Conversation(one) => one.into_owned(),
+            other => panic!("no conversation: {other:?}"),
+        })
+        .collect()
+}
+
+pub fn check_as(format: &str, item: Value, expected: &[&str]) -> Conversation<'static> {
+    let text = item.to_string();
+    let mut read = read_as(format, &text);
+    assert_eq!(read.len(), 1, "{text}");
+    let conversation = read.remove(0);
+    assert_eq!(paths(&conversation), Vec::<&str>::new(), "{text}");
+    assert_eq!(told(&conversation), expected, "{text}");
+    conversation
+}
+
+#[test]
+fn columns_of_questions_and_answers_are_messages() {
+    let is = |item: Value, expected: &[&str]| drop(check_as("question-answer", item, expected));
+    // InternScience/GraphGen#43
+    is(
+        json!({"instruction": "Count", "input": "a b", "output": "2"}),
+        &["user Count\na b", "assistant 2"],
+    );
+    is(
+        json!({"instruction": "Greet", "input": "", "output": "Hi"}),
+        &["user Greet", "assistant Hi"],
+    );
+    is(json!({"instruction": "", "input": "Who?", "output": "I"}), &["user Who?", "assistant I"]);
+    is(
+        json!({"instruction": "q2", "output": "a2", "system": "S", "history": [["q1", "a1"]]}),
+        &["system S", "user q1", "assistant a1", "user q2", "assistant a2"],
+    );
+    is(
+        json!({"query": "q2", "response": "a2", "history": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}),
+        &["user q", "assistant a", "user q2", "assistant a2"],
+    );
+    is(json!({"question": "1+1?", "answer": "2", "id": 7}), &["user 1+1?", "assistant 2"]);
+    is(json!({"Question": "1+1?", "ANSWER": "2"}), &["user 1+1?", "assistant 2"]);
+    is(json!({"问题": "几?", "答案": "二"}), &["user 几?", "assistant 二"]);
+    is(
+        json!({"instruction": "Sum up", "context": "Long.", "response": "Short.", "category": "summarization"}),
+        &["user Sum up\nLong.", "assistant Short."],
+    );
+    is(
+        json!({"Question": "q", "Complex_CoT": "h", "Response": "a"}),
+        &["user q", "assistant (h) a"],
+    );
+    is(json!({"problem": "p", "solution": "so 4", "answer": "4"}), &["user p", "assistant so 4"]);
+    is(
+        json!({"system_prompt": "S", "user_input": "q", "model_output": "a"}),
+        &["system S", "user q", "assistant a"],
+    );
+    // ms-swift and UltraChat keep all of a conversation in one column.
+    is(
+        json!({"system": "S", "conversation": [{"human": "q", "assistant": "a"}, {"human": "r", "assistant": "b"}]}),
+        &["system S", "user q", "assistant a", "user r", "assistant b"],
+    );
+    is(
+        json!({"conversation": [{"system": "S", "input": "q", "output": "a"}, {"input": "r", "output": "b"}]}),
+        &["system S", "user q", "assistant a", "user r", "assistant b"],
+    );
+    is(
+        json!({"id": "1", "data": ["q", "a", "r", "b"]}),
+        &["user q", "assistant a", "user r", "assistant b"],
+    );
+    // A part is missing.
+    is(json!({"instruction": "Only", "input": "asked"}), &["user Only\nasked"]);
+    is(json!({"question": "q", "id": 1}), &["user q"]);
+    is(json!({"response": "only said"}), &["assistant only said"]);
+}
+
+#[test]
+fn what_rows_say_beside_is_kept_or_not_understood() {
+    let row = json!({"question": "q", "answer": "a", "source": "s", "truth": 1});
+    let conversation = check_as("question-answer", row, &["user q", "assistant a"]);
+    assert_eq!(conversation.metadata.get("truth").unwrap().as_str(), "1");
+    // Two answers that say different things.
+    let row = json!({"prompt": "q", "completion": "yes", "response": "no"}).to_string();
+    let conversation = &read_as("question-answer", &row)[0];
+    assert_eq!(paths(conversation), ["completion"]);
+    let row = json!({"prompt": "q", "completion": "a", "label": false});
+    let conversation = check_as("question-answer", row, &["user q", "assistant a"]);
+    let shaped = shape_conversation(&conversation, "openai", Default::default());
+    assert_eq!(shaped.findings(), "left-out:not-to-learn");
+    for other in [
+        json!({"text": "a corpus"}),
+        json!({"input_ids": [1], "labels": [1]}),
+        json!({"question": "q", "choices": ["x", "y"], "answer": 1}),
+        json!({"prompt": "a picture of a cat", "model": "sd", "seed": 1, "url": "u"}),
+        json!({"question_id": 1, "category": "c", "turns": ["q", "r"]}),
+    ] {
+        let text = other.to_string();
+        assert!(recognise(&Sniff::of(&text)).is_none(), "{text}");
+    }
+}
+
+#[test]
+fn transcripts_are_messages() {
+    let is = |item: Value, expected: &[&str]| drop(check_as("question-answer", item, expected));
+    is(
+        json!({"prompt": "Human: Stocks?\nAssistant:", "completion": "A market."}),
+        &["user Stocks?", "assistant A market."],
+    );
+    is(
+        json!({"prompt": "\n\nHuman: q\n\nAssistant: a\n\nHuman: r\nAssistant: is a word\n\nAssistant:", "completion": "b"}),
+        &["user q", "assistant a", "user r\nAssistant: is a word", "assistant b"],
+    );
+    // Not one: nobody answers.
+    is(
+        json!({"prompt": "Human: a species", "completion": "yes"}),
+        &["user Human: a species", "assistant yes"],
+    );
+}
+
+#[test]
+fn preference_data_of_any_shape_has_a_sibling_that_is_rejected() {
+    let hh = |last: &str| format!("\n\nHuman: q\n\nAssistant: a\n\nHuman: r\n\nAssistant: {last}");
+    let both = |row: Value, path: &[&str], rejected: &str| {
+        let conversation = check_as("preference", row, path);
+        let others = conversation.rounds.iter().flat_map(|round| &round.messages);
+        let mut others = others.filter(|one| one.label == Some(retort_model::Label::Rejected));
+        assert_eq!(others.next().unwrap().words().decoded(), rejected);
+        assert!(others.next().is_none());
+    };
+    both(
+        json!({"chosen": hh("b"), "rejected": hh("no")}),
+        &["user q", "assistant a", "user r", "assistant b"],
+        "no",
+    );
+    both(
+        json!({"system": "S", "question": "q", "chosen": "a", "rejected": "no"}),
+        &["system S", "user q", "assistant a"],
+        "no",
+    );
+    both(
+        json!({"prompt": "q", "chosen": "a", "rejected": "no", "chosen_score": 5}),
+        &["user q", "assistant a"],
+        "no",
+    );
+    both(
+        json!({"instruction": "do", "input": "it", "chosen": "a", "rejected": "no"}),
+        &["user do\nit", "assistant a"],
+        "no",
+    );
+    let list = |last: &str| json!([{"role": "user", "content": [{"type": "text", "value": "q"}]}, {"role": "assistant", "content": [{"type": "text", "value": last}]}]);
+    both(
+        json!({"chosen_messages": list("a"), "rejected_messages": list("no")}),
+        &["user q", "assistant a"],
+        "no",
+    );
+    both(
+        json!({"prompt": "q", "response_a": "no", "response_b": "a", "winner": "model_b"}),
+        &["user q", "assistant a"],
+        "no",
+    );
+    both(
+        json!({"question_id": "1", "model_a": "x", "model_b": "y", "conversation_a": list("a"), "conversation_b": list("no"), "winner": "model_a"}),
+        &["user q", "assistant a"],
+        "no",
+    );
+    // Which is better is not said, so neither is learnt.
+    for row in [
+        json!({"prompt": "q", "answer1": "a", "answer2": "b"}),
+        json!({"prompt": "q", "response_a": "a", "response_b": "b", "winner": "tie"}),
+    ] {
+        let conversation = check_as("preference", row, &["user q"]);
+        assert_eq!(conversation.rounds.len(), 3);
+        let shaped = shape_conversation(&conversation, "openai", Default::default());
+        assert_eq!(shaped.findings(), "left-out:no-answer");
+    }
+}
+
+#[test]
+fn a_prompt_of_messages_may_stand_alone_or_beside_text() {
+    let is = |item: Value, expected: &[&str]| drop(check_as("prompt-completion", item, expected));
+    let prompt = json!([{"role": "user", "content": "q"}]);
+    is(
+        json!({"prompt": prompt, "reward_model": {"style": "rule", "ground_truth": "4"}}),
+        &["user q"],
+    );
+    is(json!({"prompt": prompt, "completion": "a"}), &["user q", "assistant a"]);
+    is(
+        json!({"prompt": "q", "completion": [{"role": "assistant", "content": "a"}]}),
+        &["user q", "assistant a"],
+    );
+    is(json!({"prompt": prompt, "completion": null}), &["user q"]);
+}
+
+/// Joins rows as the engine does, and reads what comes of it.
+fn joined(rows: &[Value], path: &str) -> Vec<Conversation<'static>> {
+    let texts: Vec<_> = rows.iter().map(ToString::to_string).collect();
+    let format = recognise(&Sniff::of(&texts[0])).unwrap();
+    let mut fragments: Vec<Fragment<'_>> = Vec::new();
+    for text in &texts {
+        let before = fragments.len();
+        format.fragments(text, Entry { path }, &mut fragments);
+        assert_eq!(fragments.len(), before + 1, "{text}");
+    }
+    let mut keys: Vec<String> = Vec::new();
+    fragments.iter().for_each(|one| {
+        if !keys.contains(&one.key) {
+            keys.push(one.key.clone());
+        }
+    });
+    let item = |key: &String| {
+        let mut own: Vec<_> = fragments.iter().filter(|one| one.key == *key).collect();
+        own.sort_by_key(|one| one.order);
+        let list: Vec<_> = own.iter().map(|one| &*one.text).collect();
+        let list = format!("[{}]", list.join(","));
+        let read = format.read(&list, &mut Notes::default()).unwrap();
+        read.into_conversation().unwrap().into_owned()
+    };
+    keys.iter().map(item).collect()
+}
+
+#[test]
+fn rows_of_a_message_each_are_joined() {
+    let read = joined(
+        &[
+            json!({"role": "user", "content": "hi"}),
+            json!({"role": "assistant", "content": "hello"}),
+        ],
+        "a/b.jsonl",
+    );
+    assert_eq!(read.len(), 1);
+    assert_eq!(told(&read[0]), ["user hi", "assistant hello"]);
+    let read = joined(
+        &[
+            json!({"id": 1, "session_id": "x", "sender": "human", "message": "q", "created_at": "2025-01-02 03:04:05"}),
+            json!({"id": 2, "session_id": "y", "sender": "human", "message": "r", "created_at": "2025-01-02 03:04:06"}),
+            json!({"id": 4, "session_id": "x", "sender": "ai", "message": "a", "created_at": "2025-01-02 03:04:08"}),
+            json!({"id": 3, "session_id": "y", "sender": "ai", "message": "b", "created_at": "2025-01-02 03:04:07"}),
+        ],
+        "",
+    );
+    assert_eq!(
+        read.iter().map(|one| one.id.decoded().into_owned()).collect::<Vec<_>>(),
+        ["x", "y"]
+    );
+    assert_eq!(told(&read[0]), ["user q", "assistant a"]);
+    assert_eq!(told(&read[1]), ["user r", "assistant b"]);
+    assert!(paths(&read[0]).is_empty());
+    let read = joined(
+        &[
+            json!({"conversation_id": 5, "turn": 2, "role": "assistant", "content": "a", "title": "T"}),
+            json!({"conversation_id": 5, "turn": 1, "role": "user", "content": "q", "title": "T"}),
+        ],
+        "",
+    );
+    assert_eq!(told(&read[0]), ["user q", "assistant a"]);
+    assert_eq!((&*read[0].id.decoded(), read[0].title.clone().unwrap()), ("5", "T".into()));
+    // LangChain's tables, as n8n keeps them.
+    let read = joined(
+        &[
+            json!({"id": 1, "session_id": "s", "message": {"type": "human", "content": "q", "additional_kwargs": {}}}),
+            json!({"id": 2, "session_id": "s", "message": "{\"type\":\"ai\",\"content\":\"\",\"tool_calls\":[{\"name\":\"f\",\"args\":{},\"id\":\"k\"}]}"}),
+            json!({"id": 3, "session_id": "s", "message": {"type": "tool", "data": {"content": "r", "tool_call_id": "k"}}}),
+        ],
+        "",
+    );
+    assert_eq!(told(&read[0]), ["user q", "assistant  <f {}>", "tool k r"]);
+}
+
+#[test]
+fn flat_messages_of_oasst_are_a_tree() {
+    let row = |id: &str, parent: Option<&str>, role: &str, rank: Option<u32>| {
+        json!({"message_id": id, "parent_id": parent, "message_tree_id": "t", "role": role, "text": id, "rank": rank,
+            "lang": "en", "deleted": false, "emojis": {"name": ["+1"], "count": [1]}})
+    };
+    let rows = [
+        row("q", None, "prompter", None),
+        row("second", Some("q"), "assistant", Some(1)),
+        row("best", Some("q"), "assistant", Some(0)),
+        row("r", Some("best"), "prompter", None),
+    ];
+    let read = joined(&rows, "");
+    assert_eq!(told(&read[0]), ["user q", "assistant best", "user r"]);
+    assert_eq!((read[0].rounds.len(), &*read[0].id.decoded()), (4, "t"));
+    assert!(paths(&read[0]).is_empty());
+    let orphan = [row("q", None, "prompter", None), row("a", Some("gone"), "assistant", None)];
+    assert_eq!(paths(&joined(&orphan, "")[0]), ["parent_id"]);
+}
+
+#[test]
+fn messages_of_autogen_are_understood() {
+    let read = joined(
+        &[
+            json!({"type": "TextMessage", "source": "user", "content": "Rain?", "models_usage": null}),
+            json!({"type": "ThoughtEvent", "source": "weather", "content": "I ask."}),
+            json!({"type": "ToolCallRequestEvent", "source": "weather", "content": [{"id": "k", "name": "rain", "arguments": "{\"in\":\"Oslo\"}"}]}),
+            json!({"type": "ToolCallExecutionEvent", "source": "weather", "content": [{"content": "no", "name": "rain", "call_id": "k", "is_error": false}]}),
+            json!({"type": "TextMessage", "source": "weather", "content": "No.", "models_usage": {"prompt_tokens": 1, "completion_tokens": 1}}),
+        ],
+        "run.jsonl",
+    );
+    let expected =
+        ["user Rain?", "assistant (I ask.) <rain {\"in\":\"Oslo\"}>", "tool k no", "assistant No."];
+    assert_eq!(told(&read[0]), expected);
+    assert!(paths(&read[0]).is_empty());
+    check_as(
+        "autogen",
+        json!({"stop_reason": "done", "messages": [
+            {"id": "1", "type": "MultiModalMessage", "source": "user", "content": ["What?", {"data": "aGk="}]},
+            {"id": "2", "type": "MemoryQueryEvent", "source": "a", "content": []},
+            {"id": "3", "type": "StopMessage", "source": "a", "content": "A cat."}]}),
+        &["user What?", "assistant A cat."],
+    );
+    let odd = json!({"messages": [{"type": "TextMessage", "source": "user", "content": "q"}, {"type": "NewEvent", "source": "a", "content": "x"}]});
+    assert_eq!(paths(&read_as("autogen", &odd.to_string())[0]), ["messages[1].type=NewEvent"]);
+}
+
+#[test]
+fn tasks_of_label_studio_hold_conversations() {
+    let task = json!({"id": 1, "data": {"dialogue": [{"author": "user", "text": "hi"}, {"author": "bot", "text": "hello"}]},
+        "annotations": [{"id": 2, "result": [{"type": "choices", "value": {"choices": ["good"]}}]}]});
+    check_as("label-studio", task, &["user hi", "assistant hello"]);
+    let task = json!({"id": 1, "data": {"prompt": "q", "response": "a"}, "predictions": []});
+    check_as("label-studio", task, &["user q", "assistant a"]);
+    let task = json!({"id": 1, "data": {"prompt": "q", "answer1": "a", "answer2": "b"}, "annotations": []});
+    check_as("label-studio", task, &["user q"]);
+    let task = json!({"id": 1, "data": {"image": "x.png"}, "annotations": []}).to_string();
+    assert!(recognise(&Sniff::of(&task)).is_none());
+}
+
+#[test]
+fn lists_in_objects_are_read_element_by_element() {
+    let read = |item: Value| {
+        let read = read_as("wrapped", &item.to_string());
+        assert!(read.iter().all(|one| paths(one).is_empty()), "{item}");
+        read.iter().map(told).collect::<Vec<_>>()
+    };
+    let chat = |q: &str| json!({"id": q, "messages": [{"role": "user", "content": q}, {"role": "assistant", "content": "a"}]});
+    let is = |q: &str| vec![format!("user {q}"), "assistant a".to_owned()];
+    assert_eq!(read(json!({"data": [chat("q"), chat("r")], "total": 2})), [is("q"), is("r")]);
+    assert_eq!(
+        read(
+            json!({"rows": [{"row_idx": 0, "row": {"instruction": "q", "output": "a"}}], "features": [{"name": "instruction"}]})
+        ),
+        [is("q")]
+    );
+    assert_eq!(
+        read(json!({"version": "1.0", "train": [chat("q")], "test": [chat("r")]})),
+        [is("q"), is("r")]
+    );
+    assert_eq!(read(json!({"conversations": [chat("q")]})), [is("q")]);
+    let rows = json!({"data": [{"session_id": 1, "role": "user", "content": "q"}, {"session_id": 1, "role": "assistant", "content": "a"}]});
+    assert_eq!(read(rows), [is("q")]);
+    // What is beside the list and says something is not lost.
+    let odd = json!({"data": [chat("q")], "notes": "two words"}).to_string();
+    assert_eq!(paths(&read_as("wrapped", &odd)[0]), ["notes"]);
+    let odd = json!({"data": [chat("q"), {"what": "is this"}]}).to_string();
+    assert_eq!(paths(&read_as("wrapped", &odd)[0]), ["data[1]"]);
+    for other in [json!({"data": [1, 2]}), json!({"data": [chat("q")], "plan": {"steps": ["x"]}})] {
+        assert!(recognise(&Sniff::of(&other.to_string())).is_none(), "{other}");
+    }
+    let line =
+        shape_item(&read_as("wrapped", &odd)[0].clone().into(), "retort", Default::default());
+    assert_eq!(line.rows[0]["source"], "openai");
+}
