@@ -67,6 +67,19 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
+    /// Ids are repeated in several parts of an export, which could not know of each other.
+    #[error(
+        "ids are repeated in several parts, so these have to be made again: {}; `{}` has the decision on each item: run \
+         `retort convert` with the same `--part` and options and with `--repeats` and that file, then merge again",
+        listed(parts),
+        decisions.display()
+    )]
+    RepeatedIds {
+        /// The parts that have to be made again.
+        parts: Vec<u32>,
+        /// The file with the decisions on all repeated ids.
+        decisions: PathBuf,
+    },
     /// A folder that holds no part of an export, or a damaged one.
     #[error("`{}` is not a complete part of an export: {reason}", path.display())]
     NotAPart {
@@ -128,4 +141,8 @@ impl Error {
     pub fn write(path: &Path, source: io::Error) -> Self {
         Self::Write { path: path.to_owned(), source }
     }
+}
+
+fn listed(parts: &[u32]) -> String {
+    parts.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }

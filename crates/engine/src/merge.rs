@@ -287,7 +287,7 @@ impl Found {
             }
             is_outdated |= !is_outdated && followed.next()?.is_some();
             if is_outdated {
-                outdated.push(number.to_string());
+                outdated.push(*number);
             }
             before = end;
         }
@@ -299,12 +299,7 @@ impl Found {
         kept.rewind().map_err(fail)?;
         let mut out = std::fs::File::create(&path).map_err(fail)?;
         io::copy(&mut kept, &mut out).and_then(|_| out.flush()).map_err(fail)?;
-        Err(Error::Choice(format!(
-            "ids are repeated in several parts, so these have to be made again: {}; `{}` has the decision on each item: \
-             run `retort convert` with the same `--part` and options and with `--repeats` and that file, then merge again",
-            outdated.join(", "),
-            path.display()
-        )))
+        Err(Error::RepeatedIds { parts: outdated, decisions: path })
     }
 
     fn batch_bytes(&self) -> u64 {

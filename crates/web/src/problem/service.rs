@@ -44,6 +44,7 @@ fn stopped() -> Problem {
 fn from_engine(error: &EngineError) -> Problem {
     match error {
         EngineError::Choice(why) | EngineError::Strict(why) => Problem::unprocessable(&**why),
+        EngineError::RepeatedIds { .. } => Problem::unprocessable(error.to_string()),
         EngineError::Nothing(why) => Problem::new(&kinds::NOTHING, &**why),
         EngineError::Stopped => stopped(),
         EngineError::Unpack { name, source } if is_damage(source) => {
