@@ -178,7 +178,7 @@ pub fn rows_of(
     package: &mut Package,
     manifest: &Manifest,
     path: &str,
-) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+) -> io::Result<Box<dyn Iterator<Item = io::Result<String>> + Send>> {
     let format = file_format_named(&manifest.file_format).ok_or_else(|| {
         io::Error::other(format!("unknown file format `{}`", manifest.file_format))
     })?;

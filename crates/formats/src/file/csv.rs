@@ -82,7 +82,7 @@ impl FileFormat for Csv {
     fn read(
         &self,
         input: Box<dyn ReadSeek>,
-    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>> + Send>> {
         let mut input = io::BufReader::new(input);
         let mut start = [0; 3];
         let length = read_up_to(&mut input, &mut start)?;

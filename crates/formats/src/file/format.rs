@@ -65,7 +65,7 @@ pub trait FileFormat: Sync {
     fn read(
         &self,
         input: Box<dyn ReadSeek>,
-    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>>;
+    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>> + Send>>;
 }
 
 /// For whom a CSV file is written.

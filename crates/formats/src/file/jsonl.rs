@@ -71,7 +71,7 @@ impl FileFormat for JsonLines {
     fn read(
         &self,
         input: Box<dyn ReadSeek>,
-    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>> + Send>> {
         Ok(Box::new(BufReader::with_capacity(1 << 18, input).lines()))
     }
 }

@@ -102,7 +102,7 @@ impl FileFormat for Parquet {
     fn read(
         &self,
         input: Box<dyn ReadSeek>,
-    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+    ) -> io::Result<Box<dyn Iterator<Item = io::Result<String>> + Send>> {
         Ok(Box::new(read::rows(input)?))
     }
 }
