@@ -1,0 +1,185 @@
+//! The functions of the module.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use pyo3::types::{IntoPyDict, PyDict, PyList};
+use retort_engine::{AskedPart, MergePlan, Merged, OPTIONS, Package, Values, verify_package};
+use retort_formats::{data, file, import};
+use retort_model::DatasetName;
+
+use crate::dataset::{Dataset, loads};
+use crate::error::usage;
+use crate::plan::{Source, options as parse_options, plan, threads as bounded_threads};
+use crate::running::run;
+
+/// Reads histories and writes a dataset package.
+///
+/// `source` is a path or a list of paths: files, folders, archives. `to` is the folder of the package, or an archive if
+/// it ends in `.zip`. `options` are those of `retort.options()`, such as `data_format="openai"`. `rejects` is a file
+/// that gets a line of JSON for each item that could not be read or was left out. `progress(read_bytes, total_bytes)`
+/// is called now and then.
+///
+/// With `part="2/7"` it makes one part of the export in the folder `to`, for `retort.merge`, and returns its path.
+#[pyfunction]
+#[pyo3(signature = (source, to, *, format=None, name=None, namespace=None, limit=None, threads=None, force=false, strict=false, part=None, repeats=None, rejects=None, progress=None, **options))]
+#[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+pub fn convert<'py>(
+    py: Python<'py>,
+    source: Source,
+    to: PathBuf,
+    format: Option<&str>,
+    name: Option<&str>,
+    namespace: Option<String>,
+    limit: Option<u64>,
+    threads: Option<usize>,
+    force: bool,
+    strict: bool,
+    part: Option<&str>,
+    repeats: Option<PathBuf>,
+    rejects: Option<PathBuf>,
+    progress: Option<&Bound<'py, PyAny>>,
+    options: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let name: DatasetName = match name {
+        Some(name) => name.parse().map_err(usage)?,
+        None => {
+            let stem = to.file_stem().unwrap_or_default().to_string_lossy();
+            stem.parse().map_err(|error| usage(format!("{error}; give a `name`")))?
+        }
+    };
+    let mut plan = plan(source, format, name, &parse_options(options)?, to)?;
+    plan.namespace = namespace;
+    plan.selection.limit = limit;
+    plan.threads = bounded_threads(threads);
+    plan.force = force;
+    plan.strict = strict;
+    plan.part = match part {
+        Some(part) => Some(AskedPart { part: part.parse().map_err(usage)?, repeats }),
+        None => None,
+    };
+    let mut rejects: Box<dyn Write + Send> = match rejects {
+        Some(path) => Box::new(BufWriter::new(File::create(path)?)),
+        None => Box::new(io::sink()),
+    };
+    let report = run(py, progress, |observer, stopped| {
+        retort_engine::convert(&plan, observer, stopped, &mut *rejects)
+    })?;
+    rejects.flush()?;
+    if plan.part.is_some() {
+        return Ok(report.output.into_pyobject(py)?.into_any());
+    }
+    Ok(Bound::new(py, Dataset::open(py, report.output, None)?)?.into_any())
+}
+
+/// Reads histories and returns them as a dataset in the lossless format `retort`, in a temporary folder that is removed
+/// with the object. Iterate over it: each conversation or run is a dict.
+#[pyfunction]
+#[pyo3(signature = (source, *, format=None, namespace=None, threads=None, progress=None))]
+pub fn read(
+    py: Python<'_>,
+    source: Source,
+    format: Option<&str>,
+    namespace: Option<String>,
+    threads: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Dataset> {
+    let folder = tempfile::Builder::new().prefix("retort-").tempdir()?;
+    let options =
+        retort_engine::ExportOptions::default().with("data_format", "retort").map_err(usage)?;
+    let name = "history".parse().map_err(usage)?;
+    let mut plan = plan(source, format, name, &options, folder.path().join("history"))?;
+    plan.namespace = namespace;
+    plan.threads = bounded_threads(threads);
+    let report = run(py, progress, |observer, stopped| {
+        retort_engine::convert(&plan, observer, stopped, &mut io::sink())
+    })?;
+    Dataset::open(py, report.output, Some(folder))
+}
+
+/// The first records that `convert` would write, as a list of dicts; nothing is written.
+#[pyfunction]
+#[pyo3(signature = (source, *, format=None, **options))]
+pub fn preview<'py>(
+    py: Python<'py>,
+    source: Source,
+    format: Option<&str>,
+    options: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let name = "preview".parse().map_err(usage)?;
+    let plan = plan(source, format, name, &parse_options(options)?, PathBuf::new())?;
+    let preview =
+        run(py, None, |_, stopped| retort_engine::preview(&plan, stopped, &mut io::sink()))?;
+    let loads = loads(py)?;
+    let records: PyResult<Vec<_>> =
+        preview.records.iter().map(|text| loads.call1((text,))).collect();
+    PyList::new(py, records?)
+}
+
+/// Merges the parts that `convert(part=…)` made into one package, byte for byte the one that `convert` makes without
+/// parts.
+#[pyfunction]
+#[pyo3(signature = (parts, to, *, force=false, threads=None, progress=None))]
+pub fn merge(
+    py: Python<'_>,
+    parts: Vec<PathBuf>,
+    to: PathBuf,
+    force: bool,
+    threads: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Dataset> {
+    let threads = bounded_threads(threads);
+    let plan = MergePlan { parts, output: to, is_partial: false, force, threads };
+    let merged = run(py, progress, |observer, stopped| {
+        retort_engine::merge(&plan, observer, stopped)
+    })?;
+    match merged {
+        Merged::Package(report) => Dataset::open(py, report.output, None),
+        Merged::Parts { .. } => Err(usage("some of the parts are missing")),
+    }
+}
+
+/// Reads a package whole and compares it with its receipt: every file's bytes and hash, all counts. Returns what
+/// differs, as pairs of a file's name and a sentence; an empty list means that it is as it was written.
+#[pyfunction]
+pub fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(String, String)>> {
+    let verified = run(py, None, move |_, _| verify_package(&mut Package::open(&path)?))?;
+    Ok(verified.differences.into_iter().map(|one| (one.file, one.what)).collect())
+}
+
+/// The import, data and file formats, each with a sentence on what it is.
+#[pyfunction]
+pub fn formats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let all = PyDict::new(py);
+    let import = import::FORMATS.iter().map(|one| (one.name(), one.about()));
+    let data = data::FORMATS.iter().map(|one| (one.name(), one.about()));
+    let file = file::FORMATS.iter().map(|one| (one.name(), one.about()));
+    all.set_item("import", import.collect::<Vec<_>>().into_py_dict(py)?)?;
+    all.set_item("data", data.collect::<Vec<_>>().into_py_dict(py)?)?;
+    all.set_item("file", file.collect::<Vec<_>>().into_py_dict(py)?)?;
+    Ok(all)
+}
+
+/// The options of `convert` and `preview`: for each its description, default, and values.
+#[pyfunction]
+pub fn options(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let all = PyDict::new(py);
+    for option in OPTIONS {
+        let one = PyDict::new(py);
+        one.set_item("about", option.about)?;
+        one.set_item("default", option.default_words())?;
+        match option.values {
+            Values::Flag => one.set_item("values", ["True", "False"])?,
+            Values::Number(most) => one.set_item("most", most)?,
+            Values::Text => {}
+            Values::Words(words) => {
+                let names: Vec<_> = words().into_iter().map(|word| word.name).collect();
+                one.set_item("values", names)?;
+            }
+        }
+        all.set_item(option.name, one)?;
+    }
+    Ok(all)
+}
