@@ -1,0 +1,28 @@
+"""The types of the options, from the table of the engine: python options.py > crates/python/python/retort/_options.py"""
+
+import retort
+
+HEAD = '''"""The options of `convert` and `preview`, as `retort.options()` lists them. Written by tests/python/options.py."""
+
+from typing import Literal, TypedDict
+
+
+class Options(TypedDict, total=False):
+'''
+
+
+def kind(option):
+    values = option.get("values")
+    if values == ["True", "False"]:
+        return "bool"
+    if values:
+        return "Literal[" + ", ".join(f'"{value}"' for value in values) + "]"
+    return "int" if "most" in option else "str"
+
+
+def page():
+    return HEAD + "".join(f"    {name}: {kind(one)}\n" for name, one in retort.options().items())
+
+
+if __name__ == "__main__":
+    print(page(), end="")
