@@ -132,9 +132,8 @@ pub fn merge(
 ) -> PyResult<Dataset> {
     let threads = bounded_threads(threads);
     let plan = MergePlan { parts, output: to, is_partial: false, force, threads };
-    let merged = run(py, progress, |observer, stopped| {
-        retort_engine::merge(&plan, observer, stopped)
-    })?;
+    let merged =
+        run(py, progress, |observer, stopped| retort_engine::merge(&plan, observer, stopped))?;
     match merged {
         Merged::Package(report) => Dataset::open(py, report.output, None),
         Merged::Parts { .. } => Err(usage("some of the parts are missing")),
