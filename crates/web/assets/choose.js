@@ -17,8 +17,8 @@ function tell({ chosen, hidden, matching }) {
 // Requests go one after another, so that the last mark is the one that counts.
 function send(fields) {
   const body = new URLSearchParams();
-  for (const name of ["csrf", "search", "from", "to", "type", "status"]) {
-    body.append(name, form.elements[name].value);
+  for (const { name, value } of form.querySelectorAll("input[name=csrf], input[data-filter]")) {
+    body.append(name, value);
   }
   for (const [name, value] of fields) body.append(name, value);
   waiting = waiting.then(async () => {

@@ -74,7 +74,7 @@ fn figure(title: &'static str, about: impl Into<String>, counts: &Counts) -> Opt
 #[template(path = "analysis.html")]
 struct Page {
     frame: Frame,
-    filtering: Filtering,
+    filtering: Filtering<ConversationFilter>,
     total: String,
     messages: String,
     figures: Vec<Figure>,
@@ -88,10 +88,10 @@ struct Page {
 async fn analysis(
     State(app): State<App>,
     visit: Visit,
-    Query(filtering): Query<Filtering>,
+    Query(filtering): Query<Filtering<ConversationFilter>>,
 ) -> Response {
     let frame = visit.frame("analysis");
-    let filter = match filtering.selection() {
+    let filter = match filtering.filter() {
         Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
     };

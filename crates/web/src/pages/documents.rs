@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::datasets;
 use super::display::{count, moment, sentence, size};
-use super::filtering::sought;
+use super::filtering::Filtering;
 use super::frame::{Frame, OTHER_SESSION, Posted, Visit};
 use super::import::short;
 use super::options;
@@ -84,7 +84,8 @@ fn in_words(stats: &EmbeddingStats) -> String {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Asked {
-    search: String,
+    #[serde(flatten)]
+    filtering: Filtering<DocumentFilter>,
     after: Option<String>,
 }
 
@@ -95,7 +96,7 @@ struct List {
     rows: Vec<Row>,
     total: String,
     stats: String,
-    search: String,
+    filtering: Filtering<DocumentFilter>,
     next: Option<String>,
     has_any: bool,
     trouble: Option<String>,
@@ -111,17 +112,16 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         Ok(after) => after,
         Err(error) => return trouble(&Problem::bad_request(error)),
     };
-    let search = match sought(&asked.search) {
-        Ok(search) => search,
+    let filter = match asked.filtering.filter() {
+        Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
     };
     let seen = app.call(move |service| {
-        let selection = DocumentFilter { search, ..DocumentFilter::default() };
-        let page = service.documents(&visit.caller, &selection, after, PAGE)?;
-        let stats = service.document_stats(&visit.caller, &selection)?;
-        let all = match &*selection.search {
-            [] => stats.0,
-            _ => service.document_stats(&visit.caller, &DocumentFilter::default())?.0,
+        let page = service.documents(&visit.caller, &filter, after, PAGE)?;
+        let stats = service.document_stats(&visit.caller, &filter)?;
+        let all = match filter == DocumentFilter::default() {
+            true => stats.0,
+            false => service.document_stats(&visit.caller, &DocumentFilter::default())?.0,
         };
         Ok((page, stats, all))
     });
@@ -135,7 +135,7 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         rows: page.documents.iter().map(Row::of).collect(),
         total: format!("{} {}", count(total), if total == 1 { "document" } else { "documents" }),
         stats: in_words(&stats),
-        search: asked.search,
+        filtering: asked.filtering,
         next: page.next.map(|next| next.to_string()),
         has_any: all > 0,
         trouble: problem.map(|problem| sentence(problem.detail())),

@@ -131,7 +131,7 @@ impl Form {
 #[template(path = "export.html")]
 struct Manager {
     frame: Frame,
-    filtering: Filtering,
+    filtering: Filtering<ConversationFilter>,
     query: String,
     rows: Vec<Row>,
     matching: String,
@@ -146,7 +146,7 @@ struct Manager {
 #[serde(default)]
 struct Looking {
     #[serde(flatten)]
-    filtering: Filtering,
+    filtering: Filtering<ConversationFilter>,
     after: Option<String>,
 }
 
@@ -177,7 +177,7 @@ fn see(
 
 async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Looking>) -> Response {
     let Looking { filtering, after } = looking;
-    let filter = match filtering.selection() {
+    let filter = match filtering.filter() {
         Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
     };
@@ -269,7 +269,7 @@ struct Choosing {
     after: Option<String>,
     next: Option<String>,
     #[serde(flatten)]
-    filtering: Filtering,
+    filtering: Filtering<ConversationFilter>,
 }
 
 /// How a choice stands, for the page's script.
@@ -287,7 +287,7 @@ async fn choose(
 ) -> Response {
     let Choosing { action, shown, id, after, next, filtering } = form;
     let (is_next, is_export) = (action == "next", action == "export");
-    let filter = match filtering.selection() {
+    let filter = match filtering.filter() {
         Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
     };

@@ -1,143 +1,243 @@
-//! Filters as a page's form and address hold them.
+//! Filters as a page's form and address hold them: from the tables of their fields.
 
-use retort_model::{ConversationFilter, DateRange, Kind, Status, Time, check_search};
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use retort_model::{Filter, FilterField, FilterValues, ItemKind, Time};
 use serde::Deserialize;
 
+use super::display::capital;
 use crate::problem::Problem;
 
-/// What stands in the fields of a filter.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Filtering {
-    /// A text in title or tags.
-    pub(super) search: String,
-    /// The first day.
-    pub(super) from: String,
-    /// The last day, which belongs to it.
-    pub(super) to: String,
-    /// A type; empty means all.
-    #[serde(rename = "type")]
-    pub(super) kind: String,
-    /// A status; empty means all but the deleted.
-    pub(super) status: String,
+/// What stands in the fields of a filter, by their names. A range of moments is said by its first day and its last, which
+/// belongs to it: `created_from` and `created_to`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Filtering<F> {
+    given: BTreeMap<String, String>,
+    #[serde(skip)]
+    of: PhantomData<fn() -> F>,
 }
 
-/// A choice of a field: its value, its words, and whether it is chosen.
-pub(super) type Choices = Vec<(&'static str, &'static str, bool)>;
+/// A value that can be chosen: itself, its words, and whether it is chosen.
+pub(super) type Choices = Vec<(String, String, bool)>;
 
-/// The range from the first day to the last, which belongs to it whole. Days are those of UTC.
-///
-/// # Errors
-/// One of them is none.
-pub(super) fn days(from: &str, to: &str) -> Result<DateRange, Problem> {
-    let day = |text: &str| match text.trim() {
-        "" => Ok(None),
-        text => Time::parse(text)
-            .map(Some)
-            .map_err(|error| Problem::bad_request(format!("`{text}`: {error}"))),
-    };
-    let before = match day(to)? {
-        Some(last) if to.trim().len() <= 10 => {
-            let end = last.unix_micros().saturating_add(24 * 60 * 60 * 1_000_000);
-            Some(Time::from_unix_micros(end).unwrap_or(last))
-        }
-        last => last,
-    };
-    let from = day(from)?;
-    if from.zip(before).is_some_and(|(from, before)| from >= before) {
-        return Err(Problem::bad_request("“From” is later than “To”."));
+/// A field as a form shows it.
+pub(super) struct Input {
+    pub(super) name: String,
+    pub(super) label: String,
+    pub(super) about: &'static str,
+    pub(super) value: String,
+    /// What can be chosen; empty if anything can be written.
+    pub(super) choices: Choices,
+    /// `search`, `date` or `text`.
+    pub(super) kind: &'static str,
+    /// An example of what can be written.
+    pub(super) hint: &'static str,
+}
+
+/// A word for all words of a field that leaves some out by default.
+const ALL: &str = "all";
+
+/// Fields that forms show at once; the others are behind a click.
+const FIRST: &[&str] = &[
+    "search",
+    "created_from",
+    "created_before",
+    "started_from",
+    "started_before",
+    "type",
+    "status",
+    "source_version",
+    "has_feedback",
+    "has_error",
+];
+
+/// Fields that forms do not show: the page says these in its own way.
+const OWN: &[&str] = &["id", "source", "source_id"];
+
+impl<F> Default for Filtering<F> {
+    fn default() -> Self {
+        Self { given: BTreeMap::new(), of: PhantomData }
     }
-    Ok(DateRange { from, before })
 }
 
-/// The search texts of a form field: its content, unless it is empty.
-///
-/// # Errors
-/// It is too long.
-pub(super) fn sought(field: &str) -> Result<Vec<String>, Problem> {
-    let texts: Vec<String> =
-        Some(field.trim().to_owned()).filter(|text| !text.is_empty()).into_iter().collect();
-    check_search(&texts).map_err(Problem::bad_request)?;
-    Ok(texts)
-}
+impl<F: Filter> Filtering<F> {
+    #[cfg(test)]
+    pub(super) fn of(given: &[(&str, &str)]) -> Self {
+        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self { given: given.iter().map(text).collect(), of: PhantomData }
+    }
 
-impl Filtering {
     /// The filter.
     ///
     /// # Errors
     /// A field holds what it cannot hold.
-    pub(super) fn selection(&self) -> Result<ConversationFilter, Problem> {
-        let kinds = match self.kind.as_str() {
-            "" => Vec::new(),
-            kind => vec![kind.parse::<Kind>().map_err(Problem::bad_request)?],
-        };
-        let statuses = match self.status.as_str() {
-            "" => Vec::new(),
-            "all" => Status::ALL.to_vec(),
-            status => vec![status.parse::<Status>().map_err(Problem::bad_request)?],
-        };
-        Ok(ConversationFilter {
-            search: sought(&self.search)?,
-            created: days(&self.from, &self.to)?,
-            kinds,
-            statuses,
-            ..ConversationFilter::default()
-        })
+    pub(super) fn filter(&self) -> Result<F, Problem> {
+        let mut filter = F::default();
+        for field in shown::<F>() {
+            for text in texts(field, self.given(field))? {
+                field.set(&mut filter, &text).map_err(Problem::bad_request)?;
+            }
+        }
+        for field in shown::<F>() {
+            let Some(name) = field.name.strip_suffix("_before") else { continue };
+            let from = F::field(&format!("{name}_from")).map_err(Problem::bad_request)?;
+            let moment = |field: &FilterField<F>| {
+                field.values_in(&filter).first().and_then(|text| Time::parse(text).ok())
+            };
+            if moment(from).zip(moment(field)).is_some_and(|(from, before)| from >= before) {
+                return Err(Problem::bad_request("“From” is later than “To”."));
+            }
+        }
+        filter.check().map_err(Problem::bad_request)?;
+        Ok(filter)
+    }
+
+    /// What stands in a field.
+    fn given(&self, field: &FilterField<F>) -> &str {
+        self.given.get(&form_name(field)).map_or("", |text| text.trim())
+    }
+
+    /// The fields that are set, by the names that they have in forms.
+    pub(super) fn set(&self) -> Vec<(String, &str)> {
+        let fields = shown::<F>().map(|field| (form_name(field), self.given(field)));
+        fields.filter(|(_, text)| !text.is_empty()).collect()
     }
 
     /// The filter as a query, without `?`; empty if it matches all.
     pub(super) fn query(&self) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [
-            ("search", &self.search),
-            ("from", &self.from),
-            ("to", &self.to),
-            ("type", &self.kind),
-            ("status", &self.status),
-        ] {
-            if !value.trim().is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        query.finish()
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(self.set()).finish()
     }
 
     /// Whether it leaves anything out.
     pub(super) fn is_set(&self) -> bool {
-        !self.query().is_empty()
+        !self.set().is_empty()
     }
 
-    pub(super) fn kinds(&self) -> Choices {
-        [("", "All"), ("chat", "Chat"), ("agent", "Agent"), ("graph", "Graph")]
-            .map(|(value, words)| (value, words, value == self.kind))
-            .to_vec()
+    /// The fields that are shown at once.
+    pub(super) fn first(&self) -> Vec<Input> {
+        self.inputs(true)
     }
 
-    pub(super) fn statuses(&self) -> Choices {
-        [
-            ("", "Active and favorite"),
-            ("active", "Active"),
-            ("favorite", "Favorite"),
-            ("deleted", "Deleted"),
-            ("all", "All, including deleted"),
-        ]
-        .map(|(value, words)| (value, words, value == self.status))
-        .to_vec()
+    /// The fields behind a click.
+    pub(super) fn more(&self) -> Vec<Input> {
+        self.inputs(false)
     }
+
+    /// Whether a field behind a click is set.
+    pub(super) fn is_more_set(&self) -> bool {
+        self.more().iter().any(|input| !input.value.is_empty())
+    }
+
+    fn inputs(&self, first: bool) -> Vec<Input> {
+        let fields = shown::<F>().filter(|field| FIRST.contains(&field.name) == first);
+        fields.map(|field| self.input(field)).collect()
+    }
+
+    fn input(&self, field: &FilterField<F>) -> Input {
+        let value = self.given(field).to_owned();
+        let choices = choices(field).into_iter();
+        let choices = choices.map(|(name, words)| (name.clone(), words, name == value)).collect();
+        let kind = match field.values {
+            FilterValues::Time => "date",
+            _ if field.name == "search" => "search",
+            _ => "text",
+        };
+        let hint = if matches!(field.values, FilterValues::Range) { "4..10" } else { "" };
+        let (name, label, about) = (form_name(field), label(field), field.about);
+        Input { name, label, about, value, choices, kind, hint }
+    }
+
+    /// With the values of a text field that are known, and their words, to choose from.
+    pub(super) fn offering(&self, name: &str, known: &[(String, String)]) -> Vec<Input> {
+        let mut inputs = self.first();
+        for input in inputs.iter_mut().filter(|input| input.name == name) {
+            let any = (String::new(), "All".to_owned());
+            let choices = std::iter::once(&any).chain(known);
+            input.choices = choices
+                .map(|(value, words)| (value.clone(), words.clone(), *value == input.value))
+                .collect();
+        }
+        inputs
+    }
+}
+
+fn shown<F: Filter>() -> impl Iterator<Item = &'static FilterField<F>> {
+    F::conditions().filter(|field| !OWN.contains(&field.name))
+}
+
+/// The name that a field has in forms.
+fn form_name<F>(field: &FilterField<F>) -> String {
+    match field.name.strip_suffix("_before") {
+        Some(name) => format!("{name}_to"),
+        None => field.name.to_owned(),
+    }
+}
+
+fn label<F: Filter>(field: &FilterField<F>) -> String {
+    match (field.values, F::KIND) {
+        (FilterValues::Time, _) if field.name.ends_with("_from") => "From (UTC)".into(),
+        (FilterValues::Time, _) => "To (UTC)".into(),
+        (FilterValues::Text, ItemKind::Conversation) if field.name == "search" => {
+            "Search title or tags".into()
+        }
+        (FilterValues::Text, ItemKind::Document) if field.name == "search" => {
+            "Search name, URL or path".into()
+        }
+        (FilterValues::Text, ItemKind::Run) if field.name == "search" => {
+            "Search question, answer, error or id".into()
+        }
+        _ => capital(&field.name.replace('_', " ")),
+    }
+}
+
+/// The values that a form offers for a field, and their words; none if anything can be written.
+fn choices<F>(field: &FilterField<F>) -> Vec<(String, String)> {
+    let one = |value: &str, words: &str| (value.to_owned(), words.to_owned());
+    match field.values {
+        FilterValues::Words(words) => {
+            let default = field.default.map_or("All".to_owned(), |words| {
+                let words = words.split(';').next().unwrap_or(words);
+                capital(&words.replace('`', ""))
+            });
+            let each = words().into_iter().map(|word| (word.to_owned(), capital(word)));
+            let all = field.default.map(|_| one(ALL, "All"));
+            std::iter::once((String::new(), default)).chain(each).chain(all).collect()
+        }
+        FilterValues::Flag => vec![one("", "Any"), one("true", "Yes"), one("false", "No")],
+        _ => Vec::new(),
+    }
+}
+
+/// The values that a text in a form stands for.
+fn texts<F>(field: &FilterField<F>, text: &str) -> Result<Vec<String>, Problem> {
+    Ok(match field.values {
+        _ if text.is_empty() => Vec::new(),
+        FilterValues::Words(words) if field.default.is_some() && text == ALL => {
+            words().into_iter().map(str::to_owned).collect()
+        }
+        FilterValues::Time if field.name.ends_with("_before") && text.len() <= 10 => {
+            let last =
+                Time::parse(text).map_err(|error| Problem::bad_request(error.to_string()))?;
+            let end = last.unix_micros().saturating_add(24 * 60 * 60 * 1_000_000);
+            vec![Time::from_unix_micros(end).unwrap_or(last).to_string()]
+        }
+        _ => vec![text.to_owned()],
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use retort_model::{ConversationFilter, RunFilter, Status};
+
     use super::*;
 
     #[test]
     fn the_last_day_belongs_to_the_range() {
-        let filtering = Filtering {
-            from: "2024-03-01".into(),
-            to: "2024-03-02".into(),
-            ..Filtering::default()
-        };
-        let range = filtering.selection().unwrap().created;
+        let days = [("created_from", "2024-03-01"), ("created_to", "2024-03-02")];
+        let filtering = Filtering::<ConversationFilter>::of(&days);
+        let range = filtering.filter().unwrap().created;
         for (moment, is_in) in [
             ("2024-02-29T23:59:59Z", false),
             ("2024-03-01T00:00:00Z", true),
@@ -146,7 +246,33 @@ mod tests {
         ] {
             assert_eq!(range.contains(Time::parse(moment).ok()), is_in, "{moment}");
         }
-        assert_eq!(filtering.query(), "from=2024-03-01&to=2024-03-02");
-        assert!(Filtering { kind: "poem".into(), ..Filtering::default() }.selection().is_err());
+        assert_eq!(filtering.query(), "created_from=2024-03-01&created_to=2024-03-02");
+        for wrong in [
+            [("created_from", "2024-03-02"), ("created_to", "2024-03-01")],
+            [("created_from", "soon"), ("created_to", "")],
+            [("type", "poem"), ("turns", "")],
+            [("type", ""), ("turns", "many")],
+        ] {
+            assert!(Filtering::<ConversationFilter>::of(&wrong).filter().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_form_has_every_field_and_reads_what_it_offers() {
+        fn check<F: Filter>() {
+            let empty = Filtering::<F>::default();
+            let inputs: Vec<_> = empty.first().into_iter().chain(empty.more()).collect();
+            assert_eq!(inputs.len(), shown::<F>().count());
+            for input in inputs {
+                for (value, ..) in &input.choices {
+                    Filtering::<F>::of(&[(&input.name, value)]).filter().unwrap();
+                }
+            }
+        }
+        check::<ConversationFilter>();
+        check::<RunFilter>();
+        let all = Filtering::<ConversationFilter>::of(&[("status", "all"), ("tag", " a ")]);
+        let filter = all.filter().unwrap();
+        assert_eq!((&*filter.statuses, &*filter.tags), (Status::ALL, &["a".to_owned()][..]));
     }
 }

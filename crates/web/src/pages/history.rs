@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{ItemKind, Purpose, RunFilter, RunSource, RunStatus};
+use retort_model::{ItemKind, Purpose, RunFilter, RunSource};
 use retort_service::{
     Cursor, ExportRequest, Flow, FlowParts, Latency, RunBar, RunCharts, RunPage, RunSummary,
     Service, file,
@@ -17,7 +17,7 @@ use retort_service::{
 use serde::Deserialize;
 
 use super::display::{count, day, moment, purpose_name, sentence, span};
-use super::filtering::{Choices, days, sought};
+use super::filtering::{Filtering, Input};
 use super::flows::{Words, path, shown_id, words};
 use super::frame::{Frame, Posted, Visit};
 use super::options::{self, Given};
@@ -53,29 +53,12 @@ pub(super) fn routes() -> Router<App> {
     copilots.merge(recipes).merge(applications)
 }
 
-/// What stands in the fields of the filter.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Filter {
-    /// A text in request id, question, answer or error.
-    search: String,
-    status: String,
-    version: String,
-    /// The first day.
-    from: String,
-    /// The last day, which belongs to it.
-    to: String,
-    /// `yes`, `no`, or empty for either.
-    feedback: String,
-    error: String,
-}
-
 /// What the page's address says.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Looking {
     #[serde(flatten)]
-    filter: Filter,
+    filtering: Filtering<RunFilter>,
     /// Request ids that are selected.
     id: BTreeSet<String>,
     /// `on`, in the end, if all are selected that the filter matches.
@@ -83,98 +66,28 @@ struct Looking {
     after: Option<String>,
 }
 
-/// `yes` and `no` as they are meant.
-fn either(word: &str) -> Result<Option<bool>, Problem> {
-    match word {
-        "" => Ok(None),
-        "yes" => Ok(Some(true)),
-        "no" => Ok(Some(false)),
-        other => Err(Problem::bad_request(format!("it is `yes` or `no`, not `{other}`"))),
-    }
-}
-
-fn marked(words: &[(&'static str, &'static str)], chosen: &str) -> Choices {
-    words.iter().map(|(value, words)| (*value, *words, *value == chosen)).collect()
-}
-
-impl Filter {
-    /// The runs that the filter means.
-    fn selection(&self, source: RunSource, flow: &str) -> Result<RunFilter, Problem> {
-        let statuses = match self.status.as_str() {
-            "" => Vec::new(),
-            status => vec![status.parse::<RunStatus>().map_err(Problem::bad_request)?],
-        };
-        Ok(RunFilter {
-            source: Some(source),
-            flow: Some(flow.to_owned()),
-            versions: Some(self.version.clone())
-                .filter(|one| !one.is_empty())
-                .into_iter()
-                .collect(),
-            statuses,
-            started: days(&self.from, &self.to)?,
-            search: sought(&self.search)?,
-            has_feedback: either(&self.feedback)?,
-            has_error: either(&self.error)?,
-            ..RunFilter::default()
-        })
-    }
-
-    /// The fields of the filter that are set, by name.
-    fn fields(&self) -> Vec<(&'static str, &str)> {
-        let fields = [
-            ("search", &self.search),
-            ("status", &self.status),
-            ("version", &self.version),
-            ("from", &self.from),
-            ("to", &self.to),
-            ("feedback", &self.feedback),
-            ("error", &self.error),
-        ];
-        fields
-            .into_iter()
-            .filter(|(_, value)| !value.trim().is_empty())
-            .map(|(name, value)| (name, value.as_str()))
-            .collect()
-    }
-
-    fn is_set(&self) -> bool {
-        !self.fields().is_empty()
-    }
-
-    fn statuses(&self) -> Choices {
-        let all = [
-            ("", "Any"),
-            ("success", "Success"),
-            ("failure", "Failure"),
-            ("running", "Running"),
-            ("cancelled", "Cancelled"),
-        ];
-        marked(&all, &self.status)
-    }
-
-    fn feedbacks(&self) -> Choices {
-        marked(&[("", "Any"), ("yes", "Has feedback"), ("no", "No feedback")], &self.feedback)
-    }
-
-    fn errors(&self) -> Choices {
-        marked(&[("", "Any"), ("yes", "Has error"), ("no", "No error")], &self.error)
-    }
-}
-
 fn is_on(all: &[String]) -> bool {
     all.last().is_some_and(|all| all == "on")
+}
+
+/// The runs of a flow that the filter means.
+fn of_flow(
+    filtering: &Filtering<RunFilter>,
+    source: RunSource,
+    flow: &str,
+) -> Result<RunFilter, Problem> {
+    Ok(RunFilter { source: Some(source), flow: Some(flow.to_owned()), ..filtering.filter()? })
 }
 
 /// The runs that are selected, else those that the filter means.
 fn chosen(
     source: RunSource,
     flow: &str,
-    filter: &Filter,
+    filtering: &Filtering<RunFilter>,
     (ids, is_all): (&BTreeSet<String>, bool),
 ) -> Result<RunFilter, Problem> {
     if ids.is_empty() || is_all {
-        return filter.selection(source, flow);
+        return of_flow(filtering, source, flow);
     }
     if ids.len() > MARKED {
         return Err(Problem::bad_request(format!(
@@ -377,8 +290,9 @@ struct History {
     name: String,
     flow: String,
     path: String,
-    looking: Filter,
-    versions: Vec<(String, String, bool)>,
+    filtering: Filtering<RunFilter>,
+    /// The fields of the filter that are shown at once.
+    inputs: Vec<Input>,
     charts: Vec<Chart>,
     bar: usize,
     height: usize,
@@ -399,9 +313,14 @@ struct History {
 }
 
 /// The address of a history, or of a form, with a filter and what is selected.
-fn address(path: &str, filter: &Filter, ids: &BTreeSet<String>, is_all: bool) -> String {
+fn address(
+    path: &str,
+    filtering: &Filtering<RunFilter>,
+    ids: &BTreeSet<String>,
+    is_all: bool,
+) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(filter.fields());
+    query.extend_pairs(filtering.set());
     query.extend_pairs(ids.iter().map(|id| ("id", id)));
     if is_all {
         query.append_pair("all", "on");
@@ -426,7 +345,7 @@ async fn history(
     Path(id): Path<String>,
     Query(looking): Query<Looking>,
 ) -> Response {
-    let Looking { filter: looking, id: ids, all, after } = looking;
+    let Looking { filtering, id: ids, all, after } = looking;
     let is_all = is_on(&all);
     let words = words(source);
     let frame = visit.frame(words.place);
@@ -436,7 +355,7 @@ async fn history(
         Ok(after) => after,
         Err(error) => return trouble(&Problem::bad_request(error)),
     };
-    let filter = match looking.selection(source, &id) {
+    let filter = match of_flow(&filtering, source, &id) {
         Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
     };
@@ -454,7 +373,7 @@ async fn history(
     let shown: BTreeSet<&str> = page.runs.iter().map(|run| &*run.id).collect();
     let others = ids.iter().filter(|id| !shown.contains(&***id)).cloned().collect();
     let path = path(source, &flow.id);
-    let here = address("", &looking, &ids, is_all);
+    let here = address("", &filtering, &ids, is_all);
     let here = here.trim_start_matches('?').to_owned();
     let none = BTreeSet::new();
     let history = History {
@@ -462,12 +381,12 @@ async fn history(
         words,
         name: name_of(&flow),
         flow: flow.id.clone(),
-        unfiltered: address(&path, &Filter::default(), &ids, false),
-        unselected: address(&path, &looking, &none, false),
+        unfiltered: address(&path, &Filtering::default(), &ids, false),
+        unselected: address(&path, &filtering, &none, false),
         is_all,
         most: MARKED,
         path,
-        versions: versions(&parts, &looking.version),
+        inputs: filtering.offering("source_version", &versions(&parts)),
         charts: charts(&found),
         bar: BAR,
         height: HEIGHT,
@@ -477,7 +396,7 @@ async fn history(
         marked: count(ids.len() as u64),
         next: page.next.map(|next| next.to_string()),
         is_first,
-        looking,
+        filtering,
     };
     show(StatusCode::OK, &history)
 }
@@ -487,13 +406,13 @@ fn name_of(flow: &Flow) -> String {
     name.unwrap_or_else(|| shown_id(&flow.id))
 }
 
-/// The versions with how many runs there are, and which is chosen.
-fn versions(parts: &FlowParts, chosen: &str) -> Vec<(String, String, bool)> {
+/// The versions, and in words how many runs there are.
+fn versions(parts: &FlowParts) -> Vec<(String, String)> {
     parts
         .versions
         .iter()
         .filter_map(|(version, runs)| Some((version.clone()?, count(*runs))))
-        .map(|(version, runs)| (version.clone(), format!("{version} ({runs})"), version == chosen))
+        .map(|(version, runs)| (version.clone(), format!("{version} ({runs})")))
         .collect()
 }
 
@@ -511,7 +430,7 @@ struct Form {
     /// Empty means what is usual for the data format.
     file_format: String,
     #[serde(flatten)]
-    looking: Filter,
+    filtering: Filtering<RunFilter>,
     /// Request ids that are selected.
     id: BTreeSet<String>,
     /// `on` if all are selected that the filter matches.
@@ -527,7 +446,7 @@ impl Default for Form {
             limit: LIMIT.to_string(),
             data_format: String::new(),
             file_format: String::new(),
-            looking: Filter::default(),
+            filtering: Filtering::default(),
             id: BTreeSet::new(),
             all: Vec::new(),
         }
@@ -577,7 +496,7 @@ impl Form {
     }
 
     fn chosen(&self, source: RunSource, flow: &str) -> Result<RunFilter, Problem> {
-        chosen(source, flow, &self.looking, (&self.id, self.is_all()))
+        chosen(source, flow, &self.filtering, (&self.id, self.is_all()))
     }
 
     /// What is asked of the service.
@@ -624,8 +543,8 @@ async fn settings(
     Path(id): Path<String>,
     Query(looking): Query<Looking>,
 ) -> Response {
-    let Looking { filter: looking, id: ids, all, .. } = looking;
-    let mut form = Form { looking, id: ids, all, ..Form::default() };
+    let Looking { filtering, id: ids, all, .. } = looking;
+    let mut form = Form { filtering, id: ids, all, ..Form::default() };
     if form.is_all() {
         form.limit = String::new();
     }
@@ -674,7 +593,7 @@ async fn set(
         frame,
         words,
         name: name_of(&flow),
-        back: address(&path(source, &flow.id), &form.looking, &form.id, form.is_all()),
+        back: address(&path(source, &flow.id), &form.filtering, &form.id, form.is_all()),
         path: path(source, &flow.id),
         nodes,
         meant: count(meant),
@@ -709,16 +628,17 @@ async fn proceed(
 
 #[cfg(test)]
 mod tests {
+    use retort_model::RunStatus;
+
     use super::*;
 
     #[test]
     fn marked_runs_are_meant_before_the_filter() {
-        let filter = Filter {
-            search: " hail ".into(),
-            status: "failure".into(),
-            feedback: "no".into(),
-            ..Filter::default()
-        };
+        let filter = Filtering::of(&[
+            ("search", " hail "),
+            ("status", "failure"),
+            ("has_feedback", "false"),
+        ]);
         let mut ids = BTreeSet::new();
         let of = |ids: &BTreeSet<String>| chosen(RunSource::Recipe, "r", &filter, (ids, false));
         let meant = of(&ids).unwrap();
@@ -731,12 +651,12 @@ mod tests {
         assert_eq!((all.ids.len(), &*all.search[0]), (0, "hail"));
         assert_eq!(
             address("/recipes/r", &filter, &ids, true),
-            "/recipes/r?search=+hail+&status=failure&feedback=no&id=a&all=on"
+            "/recipes/r?search=hail&status=failure&has_feedback=false&id=a&all=on"
         );
         ids.extend((0..=MARKED).map(|n| n.to_string()));
         assert!(of(&ids).is_err());
-        let odd = Filter { error: "maybe".into(), ..Filter::default() };
-        assert!(odd.selection(RunSource::Copilot, "").is_err());
+        let odd = Filtering::of(&[("has_error", "maybe")]);
+        assert!(of_flow(&odd, RunSource::Copilot, "").is_err());
     }
 
     #[test]

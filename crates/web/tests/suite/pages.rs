@@ -283,9 +283,12 @@ async fn a_name_in_use_is_told_before_anything_is_confirmed() {
         let reply = house.get("/export/check?dataset_name=taken&file_format=csv", &ann).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         // A range of days that ends before it begins is refused, not empty.
-        let reply = house.get("/export?from=2024-03-02&to=2024-03-01", &ann).await;
+        let reply = house.get("/export?created_from=2024-03-02&created_to=2024-03-01", &ann).await;
         assert_eq!(reply.status, 400);
-        assert_eq!(house.get("/export?from=2024-03-02&to=2024-03-02", &ann).await.status, 200);
+        assert_eq!(
+            house.get("/export?created_from=2024-03-02&created_to=2024-03-02", &ann).await.status,
+            200
+        );
     })
     .await;
 }
