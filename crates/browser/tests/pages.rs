@@ -398,7 +398,7 @@ async fn documents_are_found_read_and_exported_by_who_administers() {
         browser.press("p.more a").await;
         assert_eq!(browser.count("tbody tr").await, 10);
         browser.fill("search", "part 3 <B>").await;
-        browser.press(".head button").await;
+        browser.press(".filters button").await;
         browser.until("1 document").await;
         browser.press("tbody td.title a").await;
         browser.until("Cited in").await;
