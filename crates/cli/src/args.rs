@@ -26,6 +26,11 @@ pub struct InputArgs {
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(import::FORMATS.iter().map(|f| f.name())))]
     from: Option<String>,
 
+    /// Read the inputs by a mapping: a TOML file that says where their fields are. See docs/mapping.md;
+    /// `retort inspect --suggest-map` writes a first one.
+    #[arg(long, value_name = "FILE.toml", conflicts_with = "from", value_parser = mapping)]
+    map: Option<&'static dyn ImportFormat>,
+
     /// Largest window of a Zstandard stream to accept, in megabytes; reading needs as much memory [default: 134].
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=4096))]
     max_window: Option<u64>,
@@ -66,6 +71,16 @@ pub fn page_length(
 }
 
 impl InputArgs {
+    /// Whether the import format is named.
+    pub fn is_named(&self) -> bool {
+        self.from().is_some()
+    }
+
+    /// Whether the inputs are read by a mapping.
+    pub fn is_mapped(&self) -> bool {
+        self.map.is_some()
+    }
+
     /// What to read.
     pub fn inputs(&self) -> Vec<Input> {
         let stdin = std::path::Path::new("-");
@@ -87,8 +102,15 @@ impl InputArgs {
 
     /// The import format that was named.
     pub fn from(&self) -> Option<&'static dyn ImportFormat> {
-        self.from.as_deref().and_then(import::by_name)
+        self.map.or_else(|| self.from.as_deref().and_then(import::by_name))
     }
+}
+
+/// Reads a mapping from its file.
+fn mapping(path: &str) -> Result<&'static dyn ImportFormat, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let mapping: import::Mapping = toml::from_str(&text).map_err(|error| error.to_string())?;
+    mapping.into_format()
 }
 
 impl Choosing {

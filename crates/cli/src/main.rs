@@ -50,6 +50,8 @@ enum Command {
     Merge(commands::merge::Merge),
     /// Show the first 20 records that would be written, or those of a package.
     Preview(commands::preview::Preview),
+    /// Show what files hold without reading them into anything.
+    Inspect(commands::inspect::Inspect),
     /// Check a package against its receipt.
     Verify(commands::verify::Verify),
     /// List the import, data and file formats.
@@ -139,6 +141,7 @@ fn run(command: Command) -> Result<ExitCode, commands::Failure> {
         Command::Convert(command) => command.run(),
         Command::Merge(command) => command.run(),
         Command::Preview(command) => command.run(),
+        Command::Inspect(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Formats(command) => command.run(),
         Command::Import(command) => command.run(),

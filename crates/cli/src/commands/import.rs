@@ -130,6 +130,9 @@ impl Import {
         if self.reading.max_item.is_some() {
             return Err("`--max-item` is for a store that lies here; a server has `item_megabytes` in its settings".into());
         }
+        if self.reading.is_mapped() {
+            return Err("`--map` is for a store that lies here; for a server, convert the files with `--map` and `--to retort` and import the result".into());
+        }
         client.check_import()?;
         let mut rejects = rejects_to(self.rejects.as_deref())?;
         let (files, passed_over) = files_of(&self.reading.inputs(), self.reading.from())?;

@@ -13,6 +13,7 @@ pub mod export;
 pub mod favorite;
 pub mod formats;
 pub mod import;
+pub mod inspect;
 pub mod jobs;
 pub mod list;
 pub mod members;

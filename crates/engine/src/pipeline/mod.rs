@@ -5,6 +5,7 @@
 //! batch may learn from those before it (repeated ids, the limit, groups of rows) is decided in their order.
 
 mod choose;
+mod facts;
 mod feed;
 mod gather;
 mod ids;
@@ -35,6 +36,7 @@ use retort_formats::import::{ImportFormat, Refusal};
 use retort_model::bounds::INFERENCE_BYTES;
 use retort_model::{Account, ConversationFilter, Tally};
 
+pub use self::facts::{Facts, Unknown, facts};
 pub use self::feed::InputsFeed;
 use self::gather::Gathering;
 pub use self::gather::place_of;

@@ -28,6 +28,7 @@ mod librechat;
 mod links;
 mod lm_studio;
 mod lobe_chat;
+mod map;
 mod mcp_agent_graph;
 mod message_rows;
 mod next_chat;
@@ -59,6 +60,7 @@ mod vector;
 mod wrapped;
 
 pub use format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, SideFiles, Spread};
+pub use map::{Mapping, suggest};
 pub use side::{Side, Sides};
 pub use sniff::{Entry, Sniff};
 

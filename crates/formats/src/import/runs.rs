@@ -126,7 +126,7 @@ fn unplaced_messages(fields: &Fields<'_>, notes: &mut Notes) {
     }
 }
 
-fn run<'a>(mut map: FieldMap<'a>, notes: &mut Notes) -> Run<'a> {
+pub(super) fn run<'a>(mut map: FieldMap<'a>, notes: &mut Notes) -> Run<'a> {
     let nodes = run_nodes(&mut map, notes);
     let mut run = Run {
         request_id: map

@@ -1,0 +1,222 @@
+//! `retort inspect`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+
+use clap::Args;
+use retort_formats::import::suggest;
+use retort_service::{Facts, Inspection, first_texts, inspect};
+use serde_json::json;
+
+use super::Failure;
+use super::convert::{exit_code, findings, findings_json, warn_of_most};
+use crate::args::{InputArgs, plan};
+use crate::display::{count, moment, one_line, several};
+use crate::filters::SelectionArgs;
+use crate::options::Records;
+
+/// Names shown of a list; `--json` has more.
+const NAMES: usize = 8;
+
+/// Columns for labels.
+const INDENT: usize = 11;
+
+/// Columns of a terminal that fit on paper and in mails.
+const WIDTH: usize = 80;
+
+/// Show what files hold without reading them into anything.
+///
+/// Says what the files are, how much of them was understood, and what a dataset of them would leave out and why.
+#[derive(Args)]
+pub struct Inspect {
+    #[command(flatten)]
+    reading: InputArgs,
+
+    #[command(flatten)]
+    selecting: SelectionArgs,
+
+    #[command(flatten)]
+    records: Records,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+
+    /// Print a first mapping for `--map`, made from the first items, and nothing else.
+    #[arg(long, conflicts_with_all = ["json", "from", "map"])]
+    suggest_map: bool,
+}
+
+/// Items from which a mapping is made.
+const ITEMS: usize = 200;
+
+impl Inspect {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let plan = plan(&self.reading, self.selecting, &self.records)?;
+        if self.suggest_map {
+            let map = suggest(&first_texts(&plan, ITEMS)?);
+            write!(std::io::stdout().lock(), "{map}")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let inspection = inspect(&plan, &AtomicBool::new(false))?;
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", serde_json::to_string_pretty(&as_json(&inspection)?)?)?;
+        } else {
+            print(&inspection, self.reading.is_named(), &mut out)?;
+            let found = inspection.found();
+            warn_of_most(found.account.read, found.account.refused, &mut out)?;
+            writeln!(out, "\na dataset ({}) would have", plan.dataset.data_format.name())?;
+            findings(&found, &mut out)?;
+        }
+        Ok(exit_code(inspection.account.read, inspection.account.refused))
+    }
+}
+
+fn as_json(inspection: &Inspection) -> Result<serde_json::Value, Failure> {
+    let Inspection { facts, sources, .. } = inspection;
+    let mut whole = serde_json::to_value(facts)?;
+    if let Some(object) = whole.as_object_mut() {
+        let sources: Vec<_> = sources
+            .iter()
+            .map(|one| {
+                json!({"name": one.name, "format": one.format, "items": one.items, "refused": one.refused})
+            })
+            .collect();
+        object.insert("sources".into(), json!(sources));
+        object.insert("first".into(), json!(facts.first.map(|time| time.to_string())));
+        object.insert("last".into(), json!(facts.last.map(|time| time.to_string())));
+        object.insert("dataset".into(), findings_json(&inspection.found()));
+    }
+    Ok(whole)
+}
+
+/// The formats with their files, items and refusals.
+fn formats(inspection: &Inspection) -> Vec<String> {
+    let mut formats: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
+    for source in &inspection.sources {
+        let name = source.format.unwrap_or("(none known)");
+        let [files, items, refused] = formats.entry(name).or_default();
+        *files += 1;
+        *items += source.items;
+        *refused += source.refused;
+    }
+    let told = |(name, [files, items, refused]): (&str, [u64; 3])| {
+        let refused =
+            if refused > 0 { format!(", {} refused", count(refused)) } else { String::new() };
+        format!("{name}: {} in {}{refused}", several(items, "item"), several(files, "file"))
+    };
+    formats.into_iter().map(told).collect()
+}
+
+fn print(inspection: &Inspection, is_named: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let Inspection { facts, .. } = inspection;
+    list("format", &formats(inspection), out)?;
+    let how = if is_named { "named" } else { "detected from the content" };
+    let Facts { items, understood, .. } = facts;
+    let sure =
+        format!("{how}; {} of {} wholly understood", count(*understood), several(*items, "item"));
+    lines("how sure", &[sure], out)?;
+    let kinds: Vec<_> = facts.kinds.iter().map(|(kind, number)| several(*number, kind)).collect();
+    lines("kinds", &kinds, out)?;
+    if facts.rounds > 0 {
+        let branched = match facts.branched {
+            0 => String::new(),
+            number => format!(", {} with other branches", several(number, "conversation")),
+        };
+        lines("rounds", &[format!("{}{branched}", count(facts.rounds))], out)?;
+    }
+    lines("messages", &names(&facts.roles), out)?;
+    lines("attached", &names(&facts.attachments), out)?;
+    let without = match facts.calls_without_result {
+        0 => String::new(),
+        number => format!("{} without a result", count(number)),
+    };
+    let calls =
+        names(&facts.calls).into_iter().chain(Some(without).filter(|text| !text.is_empty()));
+    lines("calls", &calls.collect::<Vec<_>>(), out)?;
+    let more = [
+        (facts.reasoning, "with reasoning"),
+        (facts.ratings, "rated"),
+        (facts.failed, "failed or cut off"),
+    ];
+    let more = more.iter().filter(|(number, _)| *number > 0);
+    lines(
+        "answers",
+        &more.map(|(number, what)| format!("{} {what}", count(*number))).collect::<Vec<_>>(),
+        out,
+    )?;
+    lines("models", &names(&facts.models), out)?;
+    let undated = match facts.undated {
+        0 => None,
+        number => Some(format!("{} without a date", count(number))),
+    };
+    let dates = facts
+        .first
+        .zip(facts.last)
+        .map(|(first, last)| format!("{} to {} UTC", moment(first), moment(last)));
+    lines("dates", &dates.into_iter().chain(undated).collect::<Vec<_>>(), out)?;
+    let unknown: Vec<_> = facts
+        .not_understood
+        .iter()
+        .take(NAMES)
+        .map(|(path, one)| {
+            format!(
+                "{} {} (first in {})",
+                count(one.count),
+                one_line(path, 60),
+                one_line(&one.first, 40)
+            )
+        })
+        .collect();
+    list("unknown", &unknown, out)?;
+    Ok(())
+}
+
+/// Names with their counts, the largest first.
+fn names(counts: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut all: Vec<_> = counts.iter().collect();
+    all.sort_by(|(_, one), (_, other)| other.cmp(one));
+    let rest = all.len().saturating_sub(NAMES);
+    let told = all
+        .iter()
+        .take(NAMES)
+        .map(|(name, number)| format!("{} {}", count(**number), one_line(name, 50)));
+    let more = (rest > 0).then(|| format!("{} more", count(rest as u64)));
+    told.chain(more).collect()
+}
+
+/// A label and texts behind it, one a line.
+fn list(label: &str, texts: &[String], out: &mut impl Write) -> Result<(), Failure> {
+    for (at, text) in texts.iter().enumerate() {
+        let label = if at == 0 { label } else { "" };
+        writeln!(out, "{label:<INDENT$}{text}")?;
+    }
+    Ok(())
+}
+
+/// A label and texts behind it, broken at the width.
+fn lines(label: &str, texts: &[String], out: &mut impl Write) -> Result<(), Failure> {
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let mut line = format!("{label:<INDENT$}");
+    let mut is_first = true;
+    for text in texts {
+        let fits = line.chars().count() + 2 + text.chars().count() <= WIDTH;
+        if is_first {
+            line.push_str(text);
+        } else if fits {
+            line.push_str(", ");
+            line.push_str(text);
+        } else {
+            writeln!(out, "{line},")?;
+            line = format!("{:INDENT$}{text}", "");
+        }
+        is_first = false;
+    }
+    writeln!(out, "{line}")?;
+    Ok(())
+}

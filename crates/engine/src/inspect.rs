@@ -1,0 +1,99 @@
+//! `inspect`: what inputs hold, and what a dataset of them would leave out, with nothing written.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use retort_formats::import::Refusal;
+use retort_formats::import::split::{Batch, Splitter};
+use retort_model::{Account, Tally};
+
+use crate::convert::{ConvertPlan, Found};
+use crate::error::Error;
+use crate::pipeline::{
+    Facts, FirstRefused, InputsFeed, More, Nobody, SourceCount, Totals, facts, run, survey,
+};
+use crate::source::{Inputs, PassedOver, Stream};
+
+/// What inputs hold.
+#[derive(Debug, Default)]
+pub struct Inspection {
+    /// What was counted.
+    pub facts: Facts,
+    /// The streams, each with the format that it was read as.
+    pub sources: Vec<SourceCount>,
+    /// What the dataset would have of it.
+    pub account: Account,
+    /// Items that could not be read, by reason.
+    pub refused: Tally<Refusal>,
+    /// Where the first items refused for each reason stand, and what is wrong with them.
+    pub first_refused: FirstRefused,
+    /// Files and entries that were not read, by reason.
+    pub passed_over: Tally<PassedOver>,
+}
+
+impl Inspection {
+    /// What was found, as other verbs say it.
+    pub fn found(&self) -> Found<'_> {
+        let Self { account, refused, first_refused, passed_over, .. } = self;
+        Found { account, refused, first_refused, passed_over }
+    }
+}
+
+/// The first items of the inputs as they are, whatever they are.
+///
+/// # Errors
+/// Failing I/O.
+pub fn first_texts(plan: &ConvertPlan, most: usize) -> Result<Vec<String>, Error> {
+    let inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
+    let mut texts = Vec::new();
+    let read = Arc::default();
+    for file in &inputs.files {
+        let more = file.each_stream(&inputs, (None, None), &read, &mut |name, stream| {
+            let Stream::Items(input) = stream else { return Ok(true) };
+            let fail = |source| Error::Unpack { name: name.label.clone(), source };
+            let mut splitter = Splitter::bounded(input, inputs.options.max_item);
+            while let Some(batch) = splitter.next(Batch::default()).map_err(fail)? {
+                for span in batch.items.iter().filter(|span| span.fault.is_none()) {
+                    if texts.len() == most {
+                        return Ok(false);
+                    }
+                    let text = String::from_utf8_lossy(batch.item(span));
+                    texts.push(text.into_owned());
+                }
+            }
+            Ok(true)
+        })?;
+        if !more {
+            break;
+        }
+    }
+    Ok(texts)
+}
+
+/// Reads the inputs of a plan to their end and counts what they hold, and what the plan would leave out and why.
+///
+/// # Errors
+/// Failing I/O, or choices that the formats do not allow.
+pub fn inspect(plan: &ConvertPlan, stopped: &AtomicBool) -> Result<Inspection, Error> {
+    plan.dataset.check()?;
+    let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
+    inputs.keep_as_read()?;
+    let shaping = plan.shaping();
+    let facts = facts(&mut InputsFeed::new(&inputs, plan.from), &shaping, stopped)?;
+    inputs.keep_rest()?;
+    let plan = &plan.completed(&mut inputs, stopped)?;
+    let shaping = plan.shaping();
+    let feed = || InputsFeed::new(&inputs, plan.from);
+    let decisions = survey(&mut feed(), &shaping, None, stopped)?;
+    let mut feed = feed();
+    let before = (Totals::default(), Some(decisions));
+    let totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |_| Ok(More::Wanted))?;
+    Ok(Inspection {
+        facts,
+        sources: totals.sources,
+        account: totals.account,
+        refused: totals.refused,
+        first_refused: totals.first_refused,
+        passed_over: feed.passed_over,
+    })
+}

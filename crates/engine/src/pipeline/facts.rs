@@ -1,0 +1,254 @@
+//! What is in a feed, counted: formats, roles, calls, models, dates, and what was not understood.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::AtomicBool;
+
+use retort_model::{Conversation, Item, Message, Role, Run, Time};
+use serde::Serialize;
+
+use super::look::{Looked, look_through};
+use super::{Feed, More, Shaping};
+use crate::error::Error;
+
+/// Names that are counted apart in each list. A person reads no more of them, and inputs may have any number.
+const NAMES: usize = 1000;
+
+/// Under which the rest is counted.
+const OTHERS: &str = "(others)";
+
+/// What is in a feed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    /// Items that were read.
+    pub items: u64,
+    /// How many of them were wholly understood.
+    pub understood: u64,
+    /// Items by kind.
+    pub kinds: BTreeMap<String, u64>,
+    /// Rounds of conversations, and nodes of runs.
+    pub rounds: u64,
+    /// Conversations with other answers or edits beside the path that is shown.
+    pub branched: u64,
+    /// Messages by role. A word of the source that Retort does not know is there as it is.
+    pub roles: BTreeMap<String, u64>,
+    /// Parts other than text, by kind.
+    pub attachments: BTreeMap<String, u64>,
+    /// Answers with reasoning.
+    pub reasoning: u64,
+    /// Calls by the name of the tool.
+    pub calls: BTreeMap<String, u64>,
+    /// Results of calls.
+    pub results: u64,
+    /// Calls that no result names.
+    pub calls_without_result: u64,
+    /// Definitions of tools.
+    pub tools: u64,
+    /// Ratings of answers.
+    pub ratings: u64,
+    /// Answers or runs that failed or were cut off.
+    pub failed: u64,
+    /// Models, with the rounds that name them, or else the conversations.
+    pub models: BTreeMap<String, u64>,
+    /// When the first item began.
+    #[serde(skip)]
+    pub first: Option<Time>,
+    /// When the last item began.
+    #[serde(skip)]
+    pub last: Option<Time>,
+    /// Items without a date.
+    pub undated: u64,
+    /// What was not understood, by its path without numbers, with the id of the first item.
+    pub not_understood: BTreeMap<String, Unknown>,
+}
+
+/// Something that was not understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Unknown {
+    /// How often it is there.
+    pub count: u64,
+    /// The id of the first item with it.
+    pub first: String,
+}
+
+/// Counts what is in a feed.
+///
+/// # Errors
+/// The feed fails, or the work is stopped.
+pub fn facts(
+    feed: &mut dyn Feed,
+    shaping: &Shaping<'_>,
+    stopped: &AtomicBool,
+) -> Result<Facts, Error> {
+    let mut all = Facts::default();
+    look_through(feed, shaping, stopped, |looked| of_batch(&looked), &mut |facts| {
+        all.add(facts);
+        Ok(More::Wanted)
+    })?;
+    Ok(all)
+}
+
+fn of_batch(looked: &Looked<'_>) -> Facts {
+    let mut facts = Facts::default();
+    for one in &looked.items {
+        facts.count(&one.item);
+    }
+    facts
+}
+
+fn bump(counts: &mut BTreeMap<String, u64>, name: &str, by: u64) {
+    let name = if counts.len() >= NAMES && !counts.contains_key(name) { OTHERS } else { name };
+    match counts.get_mut(name) {
+        Some(count) => *count += by,
+        None => drop(counts.insert(name.to_owned(), by)),
+    }
+}
+
+impl Facts {
+    fn count(&mut self, item: &Item<'_>) {
+        self.items += 1;
+        self.understood += u64::from(item.not_understood().is_empty());
+        bump(&mut self.kinds, item.kind().as_str(), 1);
+        for one in item.not_understood() {
+            let path = without_numbers(&one.path);
+            let known = self.not_understood.contains_key(&path);
+            let path =
+                if known || self.not_understood.len() < NAMES { path } else { OTHERS.into() };
+            let unknown = self.not_understood.entry(path).or_default();
+            if unknown.count == 0 {
+                unknown.first = item.id().decoded().into_owned();
+            }
+            unknown.count += 1;
+        }
+        let time = match item {
+            Item::Conversation(conversation) => {
+                self.conversation(conversation);
+                conversation.created_at.or(conversation.updated_at)
+            }
+            Item::Run(run) => {
+                self.run(run);
+                run.started_at.or(run.finished_at)
+            }
+            Item::Document(_) => return,
+        };
+        match time {
+            Some(time) => self.time(time),
+            None => self.undated += 1,
+        }
+    }
+
+    fn time(&mut self, time: Time) {
+        self.first = Some(self.first.map_or(time, |first| first.min(time)));
+        self.last = self.last.max(Some(time));
+    }
+
+    fn conversation(&mut self, conversation: &Conversation<'_>) {
+        self.rounds += conversation.rounds.len() as u64;
+        self.branched += u64::from(conversation.active_path().len() < conversation.rounds.len());
+        let mut is_named = false;
+        for round in &conversation.rounds {
+            self.tools += round.tools.len() as u64;
+            if let Some(model) = &round.model {
+                is_named = true;
+                bump(&mut self.models, &model.decoded(), 1);
+            }
+        }
+        if let Some(model) = conversation.model.as_ref().filter(|_| !is_named) {
+            bump(&mut self.models, &model.decoded(), 1);
+        }
+        let tasks = conversation.tasks.iter().flat_map(|task| &task.rounds);
+        let messages = conversation.messages().chain(tasks.flat_map(|round| &round.messages));
+        let mut answered: HashSet<String> = HashSet::new();
+        let mut called = Vec::new();
+        for message in messages {
+            self.message(message);
+            called.extend(message.tool_calls.iter().map(|call| call.id.decoded().into_owned()));
+            answered.extend(message.tool_call_id.as_ref().map(|id| id.decoded().into_owned()));
+        }
+        self.calls_without_result +=
+            called.iter().filter(|id| !answered.contains(*id)).count() as u64;
+    }
+
+    fn message(&mut self, message: &Message<'_>) {
+        let role = match (&message.source_role, message.role) {
+            (Some(word), Role::Other) => word.decoded().into_owned(),
+            (_, role) => role.as_str().to_owned(),
+        };
+        bump(&mut self.roles, &role, 1);
+        for part in message.attachments() {
+            bump(&mut self.attachments, part.kind.as_str(), 1);
+        }
+        for call in &message.tool_calls {
+            bump(&mut self.calls, &call.name.decoded(), 1);
+        }
+        self.reasoning += u64::from(message.reasoning.is_some());
+        self.results += u64::from(message.role == Role::Tool);
+        self.ratings += u64::from(message.feedback.is_some());
+        let failed = message.error.is_some() || message.is_cut_off();
+        self.failed += u64::from(failed && message.role == Role::Assistant);
+    }
+
+    fn run(&mut self, run: &Run<'_>) {
+        self.rounds += run.nodes.len() as u64;
+        self.ratings += u64::from(run.feedback.is_some());
+        self.failed += u64::from(run.error.is_some());
+    }
+
+    fn add(&mut self, other: Self) {
+        for (own, other) in [
+            (&mut self.kinds, other.kinds),
+            (&mut self.roles, other.roles),
+            (&mut self.attachments, other.attachments),
+            (&mut self.calls, other.calls),
+            (&mut self.models, other.models),
+        ] {
+            other.iter().for_each(|(name, count)| bump(own, name, *count));
+        }
+        for (path, unknown) in other.not_understood {
+            let known = self.not_understood.contains_key(&path);
+            let path =
+                if known || self.not_understood.len() < NAMES { path } else { OTHERS.into() };
+            let own = self.not_understood.entry(path).or_default();
+            if own.count == 0 {
+                own.first = unknown.first;
+            }
+            own.count += unknown.count;
+        }
+        for (own, other) in [
+            (&mut self.items, other.items),
+            (&mut self.understood, other.understood),
+            (&mut self.rounds, other.rounds),
+            (&mut self.branched, other.branched),
+            (&mut self.reasoning, other.reasoning),
+            (&mut self.results, other.results),
+            (&mut self.calls_without_result, other.calls_without_result),
+            (&mut self.tools, other.tools),
+            (&mut self.ratings, other.ratings),
+            (&mut self.failed, other.failed),
+            (&mut self.undated, other.undated),
+        ] {
+            *own += other;
+        }
+        self.first = match (self.first, other.first) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.last = self.last.max(other.last);
+    }
+}
+
+/// A path with `[]` for each place in a list: what is wrong with many items is counted once.
+fn without_numbers(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut in_brackets = false;
+    for c in path.chars() {
+        in_brackets = match c {
+            '[' => true,
+            ']' => false,
+            _ => in_brackets,
+        };
+        if !(in_brackets && c.is_ascii_digit()) {
+            plain.push(c);
+        }
+    }
+    plain
+}
