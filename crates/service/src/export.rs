@@ -14,7 +14,7 @@ use retort_engine::{Part, PartWriter, assemble, write_text};
 use retort_engine::{Storage, StoredFile};
 use retort_formats::package::{DataFile, FilterAsked, MANIFEST};
 use retort_model::bounds::ITEM_BYTES;
-use retort_model::{ConversationFilter, ItemKind, JobState, LeftOut, Reason};
+use retort_model::{ConversationFilter, ItemKind, JobState, LeftOut, Reason, Scope};
 use retort_store::{DatasetFile, Job, NewDataset, SelectedBatch, SelectedItem, Shard, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -25,26 +25,36 @@ use crate::error::Error;
 use crate::lease::Lease;
 
 /// What the job table keeps of an export that is to be made.
-#[derive(Serialize, Deserialize)]
 pub(crate) struct KeptExport {
+    pub(crate) dataset: DatasetPlan,
+    pub(crate) selection: FilterAsked,
+    /// The moment whose state is exported, if the job was asked for later.
+    pub(crate) snapshot: Option<String>,
+}
+
+/// The same as it is kept.
+#[derive(Serialize, Deserialize)]
+struct KeptJson {
     dataset: Box<RawValue>,
     selection: FilterAsked,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    snapshot: Option<String>,
 }
 
 impl KeptExport {
-    pub(crate) fn json(plan: &DatasetPlan, selection: FilterAsked) -> Result<String, Error> {
-        let dataset = RawValue::from_string(plan.to_json())
-            .map_err(|error| Error::Choice(error.to_string()))?;
-        serde_json::to_string(&Self { dataset, selection })
-            .map_err(|error| Error::Choice(error.to_string()))
+    pub(crate) fn json(&self) -> Result<String, Error> {
+        let fail = |error: serde_json::Error| Error::Choice(error.to_string());
+        let dataset = RawValue::from_string(self.dataset.to_json()).map_err(fail)?;
+        let (selection, snapshot) = (self.selection.clone(), self.snapshot.clone());
+        serde_json::to_string(&KeptJson { dataset, selection, snapshot }).map_err(fail)
     }
 
-    pub(crate) fn read(job: &Job) -> Result<(DatasetPlan, FilterAsked), Error> {
+    pub(crate) fn read(job: &Job) -> Result<Self, Error> {
         let fail = |why: String| Error::Choice(format!("the plan of job {}: {why}", job.id));
-        let kept: Self =
+        let kept: KeptJson =
             serde_json::from_str(&job.plan).map_err(|error| fail(error.to_string()))?;
-        let plan = DatasetPlan::from_json(kept.dataset.get()).map_err(fail)?;
-        Ok((plan, kept.selection))
+        let dataset = DatasetPlan::from_json(kept.dataset.get()).map_err(fail)?;
+        Ok(Self { dataset, selection: kept.selection, snapshot: kept.snapshot })
     }
 }
 
@@ -167,7 +177,7 @@ pub(crate) fn export(
     threads: usize,
 ) -> Result<i64, Error> {
     point("export.plan");
-    let (mut plan, selection) = KeptExport::read(job)?;
+    let KeptExport { dataset: mut plan, selection, snapshot } = KeptExport::read(job)?;
     let store = lease.store;
     if plan.data_format.has_variables() {
         plan.shape_options.variables = told_variables(&plan, job, lease, threads)?;
@@ -184,7 +194,7 @@ pub(crate) fn export(
         namespace: None,
         from: None,
         selection,
-        snapshot: job.created_at.map(|time| time.to_string()),
+        snapshot: snapshot.or(job.created_at.map(|time| time.to_string())),
         inputs: totals.sources.iter().map(Into::into).collect(),
     };
     point("receipt");
@@ -217,6 +227,9 @@ pub(crate) fn export(
     let report = manifest.counts().next().map(|(_, counts)| serde_json::to_string(counts));
     let report = report.and_then(Result::ok).unwrap_or_default();
     let (id, worker) = (job.id, lease.worker);
+    let replaced =
+        job.replaces.map(|old| store.dataset_numbered(&Scope::project(job.project), old));
+    let replaced = replaced.transpose()?.flatten();
     let dataset = store.finish_export(id, worker, state, &report, &new, lease.clock.now())?;
     // From here on the dataset is there; what is left of its parts only takes room, and is not forgotten.
     let keys: Vec<&str> = files.iter().map(|made| &*made.key).collect();
@@ -224,6 +237,13 @@ pub(crate) fn export(
         .keep_only(&new.prefix, &keys)
         .map_err(Error::from)
         .and_then(|()| Ok(store.cleared(job.id)?));
+    if let Some(old) = replaced {
+        // What cannot be removed now, a worker will.
+        let _ = objects
+            .remove_all(&old.prefix)
+            .map_err(Error::from)
+            .and_then(|()| Ok(store.cleared(old.job)?));
+    }
     Ok(dataset)
 }
 

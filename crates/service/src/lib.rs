@@ -23,6 +23,7 @@ pub mod memory;
 mod notices;
 mod preview;
 mod queue;
+mod rebuild;
 mod rejects;
 mod removal;
 mod runs;
@@ -68,5 +69,5 @@ pub use retort_store::{
     DeliveryState, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError, Finding, Flow,
     FlowParts, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page, Person,
     Project, QueueStats, RunPage, RunSummary, Share, Stop, Summary, Taken, Token, Wanted, Webhook,
-    client_tls,
+    Without, client_tls,
 };

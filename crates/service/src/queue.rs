@@ -57,7 +57,7 @@ impl Service {
             if let ItemFilter::Conversations(selection) = &request.selection {
                 asked.deleted_left_out = self.deleted_left_out(&scope, selection)?;
             }
-            let kept = KeptExport::json(&dataset, asked)?;
+            let kept = KeptExport { dataset, selection: asked, snapshot: None }.json()?;
             let new = NewExport {
                 creator: &caller.name,
                 person: caller.person,
@@ -346,7 +346,7 @@ fn needed(kind: JobKind) -> Grant {
 }
 
 /// A name that begins like this one and is not taken. A long name is cut, as its number has to find room.
-fn neighbour(name: &str, taken: &HashSet<String>) -> String {
+pub(crate) fn neighbour(name: &str, taken: &HashSet<String>) -> String {
     let numbered = |number: usize| {
         let end = format!("-{number}");
         let stem: String = name.chars().take(DATASET_NAME - end.len()).collect();

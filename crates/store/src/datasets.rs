@@ -9,6 +9,7 @@ use crate::filter::{Statement, moment};
 use crate::items::table;
 use crate::jobs::{Job, refuse_taken};
 use crate::page::{page_of, room_of};
+use crate::rebuild::made_by;
 use crate::store::{next, take_turn};
 
 /// A dataset.
@@ -105,7 +106,7 @@ fn read_dataset(row: &Row<'_>) -> Result<Dataset, Error> {
 pub(crate) fn add_dataset(
     connection: &mut Connection,
     job: &Job,
-    new: &NewDataset,
+    (new, name): (&NewDataset, &str),
     now: Time,
 ) -> Result<i64, Error> {
     let id = next(connection, "dataset", 1)?;
@@ -117,7 +118,7 @@ pub(crate) fn add_dataset(
         id.into(),
         job.project.into(),
         Value::Text(&job.creator),
-        Value::Text(&new.name),
+        Value::Text(name),
         Value::Text(&new.purpose),
         new.node.as_ref().into(),
         Value::Text(&new.data_format),
@@ -147,6 +148,27 @@ pub(crate) fn add_dataset(
         connection.execute(sql, &values)?;
     }
     Ok(id)
+}
+
+/// Takes a dataset out of the store, with what it was made of; its name, if it is there.
+pub(crate) fn forget_dataset(
+    connection: &mut Connection,
+    dataset: i64,
+) -> Result<Option<String>, Error> {
+    let id = Value::Int(dataset);
+    let sql = "SELECT name, job FROM dataset WHERE id = $1";
+    let found = connection.row(sql, &[id], |row| Ok((row.text(0)?, row.int(1)?)))?;
+    let Some((name, job)) = found else { return Ok(None) };
+    let job = Value::Int(job);
+    connection.execute("DELETE FROM dataset_file WHERE dataset = $1", &[id])?;
+    connection.execute("DELETE FROM dataset WHERE id = $1", &[id])?;
+    // A lease of an export that has ended: there are objects that a worker is to remove, if nobody else does.
+    let sql = "UPDATE job SET dataset = NULL, lease_until = finished_at WHERE id = $1";
+    connection.execute(sql, &[job])?;
+    for table in ["job_item", "job_left_out", "job_shard"] {
+        connection.execute(&format!("DELETE FROM {table} WHERE job = $1"), &[job])?;
+    }
+    Ok(Some(name))
 }
 
 impl crate::Store {
@@ -215,6 +237,14 @@ impl crate::Store {
         })
     }
 
+    /// The export that made a dataset.
+    ///
+    /// # Errors
+    /// The dataset was deleted; those of the database.
+    pub fn job_of_dataset(&self, dataset: &Dataset) -> Result<Job, Error> {
+        self.read(|connection| made_by(connection, dataset))
+    }
+
     /// Gives a dataset another name.
     ///
     /// # Errors
@@ -237,16 +267,11 @@ impl crate::Store {
     /// Takes a dataset out of the store, with what it was made of. Its objects are for whoever asks.
     pub fn delete_dataset(&self, dataset: &Dataset) -> Result<(), Error> {
         self.write(|connection| {
-            let (id, job) = (Value::Int(dataset.id), Value::Int(dataset.job));
-            connection.execute("DELETE FROM dataset_file WHERE dataset = $1", &[id])?;
-            connection.execute("DELETE FROM dataset WHERE id = $1", &[id])?;
-            // A lease of an export that has ended: there are objects that a worker is to remove, if nobody else does.
-            let sql = "UPDATE job SET dataset = NULL, lease_until = finished_at WHERE id = $1";
-            connection.execute(sql, &[job])?;
-            for table in ["job_item", "job_left_out", "job_shard"] {
-                connection.execute(&format!("DELETE FROM {table} WHERE job = $1"), &[job])?;
-            }
-            Ok(())
+            forget_dataset(connection, dataset.id)?;
+            // What would take its place is not wanted either.
+            let sql = "UPDATE job SET cancel = 1
+                       WHERE replaces = $1 AND state IN ('queued', 'running')";
+            connection.execute(sql, &[dataset.id.into()]).map(|_| ())
         })
     }
 

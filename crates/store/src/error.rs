@@ -65,6 +65,12 @@ pub enum Error {
     /// Whoever asked for the job may no longer have what it makes.
     #[error("`{0}`, who asked for it, {1}; nothing was made")]
     RoleLost(String, &'static str),
+    /// A dataset that is to be rebuilt is being rebuilt already, by this job.
+    #[error("job {0} rebuilds the dataset already; wait until it has ended, or cancel it")]
+    Rebuilding(i64),
+    /// A dataset that is to be rebuilt was deleted.
+    #[error("the dataset that was to be rebuilt has been deleted")]
+    ReplacedGone,
     /// Anything else that the database said.
     #[error("the store failed: {0}")]
     Sql(String),

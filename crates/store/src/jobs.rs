@@ -9,7 +9,7 @@ use retort_model::{
 };
 
 use crate::conversations::whole;
-use crate::datasets::{NewDataset, add_dataset};
+use crate::datasets::{NewDataset, add_dataset, forget_dataset};
 use crate::dialect::{Connection, Row, Value};
 use crate::documents::push_documents;
 use crate::error::Error;
@@ -70,6 +70,8 @@ pub struct Job {
     pub dataset: Option<i64>,
     /// Bytes of the list that is kept of what an import could not read.
     pub rejects_bytes: Option<u64>,
+    /// The dataset in whose place an export puts its own.
+    pub replaces: Option<i64>,
 }
 
 /// How far a job is.
@@ -154,7 +156,7 @@ pub struct QueueStats {
 
 pub(crate) const JOB: &str = "SELECT id, project, kind, state, creator, name, plan, created_at, started_at, finished_at, worker, \
                    lease_until, attempts, cancel, error, items_total, items_done, bytes_total, bytes_done, records, \
-                   report, dataset, items, person, needs, rejects_bytes FROM job";
+                   report, dataset, items, person, needs, rejects_bytes, replaces FROM job";
 
 pub(crate) fn read_job(row: &Row<'_>) -> Result<Job, Error> {
     let time = |column| Ok::<_, Error>(row.int_or_none(column)?.and_then(moment));
@@ -188,6 +190,7 @@ pub(crate) fn read_job(row: &Row<'_>) -> Result<Job, Error> {
         report: row.text_or_none(20)?,
         dataset: row.int_or_none(21)?,
         rejects_bytes: row.int_or_none(25)?.map(i64::unsigned_abs),
+        replaces: row.int_or_none(26)?,
     })
 }
 
@@ -266,11 +269,7 @@ let who = (new.creator, new.person, new.needs);
                 connection.execute(sql, &[needs.into(), job.into()])?;
             }
             cut(connection, job, new.part_bytes)?;
-            let sql = "UPDATE job SET
-                           items_total = (SELECT COALESCE(MAX(last), 0) FROM job_shard WHERE job = $1),
-                           bytes_total = (SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM job_shard WHERE job = $1)
-                       WHERE id = $1";
-            connection.execute(sql, &[job.into()])?;
+            set_totals(connection, job)?;
             Ok(job)
         })
     }
@@ -389,8 +388,12 @@ let who = (new.creator, new.person, new.needs);
             // Nobody's role changes between this look and the dataset.
             next(connection, "membership", 0)?;
             refuse_lost_role(connection, &found)?;
-            refuse_taken(connection, found.project, &found.creator, &dataset.name, Some(job))?;
-            let id = add_dataset(connection, &found, dataset, now)?;
+            let name = match found.replaces {
+                Some(old) => forget_dataset(connection, old)?.ok_or(Error::ReplacedGone)?,
+                None => dataset.name.clone(),
+            };
+            refuse_taken(connection, found.project, &found.creator, &name, Some(job))?;
+            let id = add_dataset(connection, &found, (dataset, &name), now)?;
             let sql = "UPDATE job SET dataset = $1, items_done = items_total, bytes_done = bytes_total, records = $2
                        WHERE id = $3";
             connection.execute(sql, &[id.into(), Value::Int(whole(dataset.records)), job.into()])?;
@@ -718,7 +721,7 @@ let who = (new.creator, new.person, new.needs);
     }
 }
 
-fn add_job(
+pub(crate) fn add_job(
     connection: &mut Connection,
     project: i64,
     kind: JobKind,
@@ -758,20 +761,26 @@ fn holds_others(connection: &mut Connection, job: i64, kind: ItemKind) -> Result
 /// Refuses a job whose asker has lost the role that it takes.
 fn refuse_lost_role(connection: &mut Connection, job: &Job) -> Result<(), Error> {
     let Some(person) = job.person else { return Ok(()) };
-    let sql = "SELECT p.disabled, m.role FROM person p
+    let sql = "SELECT p.disabled, m.role, p.name FROM person p
                LEFT JOIN membership m ON m.person = p.id AND m.project = $1 WHERE p.id = $2";
     let found = connection.row(sql, &[job.project.into(), person.into()], |row| {
         let role = row.text_or_none(1)?.map(|role| role.parse::<ProjectRole>());
-        Ok((row.int(0)? != 0, role.transpose().map_err(Error::Damaged)?))
+        Ok((row.int(0)? != 0, role.transpose().map_err(Error::Damaged)?, row.text(2)?))
     })?;
-    let why = match found {
-        None => "has no account any more",
-        Some((true, _)) => "is disabled",
-        Some((_, None)) => "is no longer in the project",
-        Some((_, Some(role))) if role < job.needs => "is no longer an admin of the project",
+    let Some((is_disabled, role, name)) = found else {
+        return Err(Error::RoleLost(job.creator.clone(), "has no account any more"));
+    };
+    let is_of_another = job.replaces.is_some() && name != job.creator;
+    let why = match role {
+        _ if is_disabled => "is disabled",
+        None => "is no longer in the project",
+        Some(role) if is_of_another && role < ProjectRole::Owner => {
+            "is no longer an owner of the project"
+        }
+        Some(role) if role < job.needs => "is no longer an admin of the project",
         Some(_) => return Ok(()),
     };
-    Err(Error::RoleLost(job.creator.clone(), why))
+    Err(Error::RoleLost(name, why))
 }
 
 /// A dataset of that name, or another export under way that will be one.
@@ -783,7 +792,8 @@ pub(crate) fn refuse_taken(
     but: Option<i64>,
 ) -> Result<(), Error> {
     let sql =
-        "SELECT (SELECT COUNT(*) FROM dataset WHERE project = $1 AND creator = $2 AND name = $3)
+        "SELECT (SELECT COUNT(*) FROM dataset WHERE project = $1 AND creator = $2 AND name = $3
+                        AND id <> COALESCE((SELECT replaces FROM job WHERE id = $4), 0))
                     + (SELECT COUNT(*) FROM job WHERE project = $1 AND creator = $2 AND name = $3
                        AND kind = 'export' AND state IN ('queued', 'running') AND id <> $4)";
     let values = [project.into(), creator.into(), name.into(), Value::Int(but.unwrap_or(0))];
@@ -924,7 +934,7 @@ fn check_frozen(
 
 /// Cuts the frozen items into parts: each begins with the item at which the bytes before it pass a multiple of
 /// `part_bytes`.
-fn cut(connection: &mut Connection, job: i64, part_bytes: u64) -> Result<(), Error> {
+pub(crate) fn cut(connection: &mut Connection, job: i64, part_bytes: u64) -> Result<(), Error> {
     let mut shards: Vec<Shard> = Vec::new();
     let (mut ends, mut first, mut last, mut begins) = (0_u64, 1_u64, 0_u64, 0_u64);
     let part_bytes = part_bytes.max(1);
@@ -957,6 +967,15 @@ fn cut(connection: &mut Connection, job: i64, part_bytes: u64) -> Result<(), Err
         connection.execute(sql, &values)?;
     }
     Ok(())
+}
+
+/// Notes how much an export has to do, by its parts.
+pub(crate) fn set_totals(connection: &mut Connection, job: i64) -> Result<(), Error> {
+    let sql = "UPDATE job SET
+                   items_total = (SELECT COALESCE(MAX(last), 0) FROM job_shard WHERE job = $1),
+                   bytes_total = (SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM job_shard WHERE job = $1)
+               WHERE id = $1";
+    connection.execute(sql, &[job.into()]).map(|_| ())
 }
 
 /// The job, if the worker holds it.

@@ -1,0 +1,118 @@
+//! Datasets made again without a conversation, a person, or what was purged since.
+
+use std::collections::HashSet;
+
+use retort_formats::package::FilterAsked;
+use retort_model::bounds::EXPORTS_PER_PERSON;
+use retort_model::{Action, Grant, JobKind, ProjectRole, Scope};
+use retort_store::{Dataset, Rebuild, Without};
+
+use crate::caller::Caller;
+use crate::datasets::DatasetRef;
+use crate::error::Error;
+use crate::export::KeptExport;
+use crate::queue::neighbour;
+use crate::service::Service;
+
+impl Service {
+    /// Queues an export that makes one of the caller's datasets again without some of its items and without what was
+    /// purged since; an owner, anyone's in the project. It is its maker's. With `keep` it gets a name of its own; else it
+    /// takes the place of the old one, which is deleted at that moment.
+    ///
+    /// # Errors
+    /// There is no such dataset; it has no such item, or no other; it is being rebuilt; the caller names a person and is no
+    /// owner of the project; too many exports are under way; those of the store.
+    pub fn rebuild_dataset<'d>(
+        &self,
+        caller: &Caller,
+        which: impl Into<DatasetRef<'d>>,
+        without: Without<'_>,
+        keep: bool,
+    ) -> Result<i64, Error> {
+        let which = which.into();
+        let what = match without {
+            Without::Purged => "what was purged".to_owned(),
+            Without::Id(id) => format!("`{id}`"),
+            Without::Person(name) => format!("items of `{name}`"),
+        };
+        self.audited(caller, Action::Dataset, &format!("{which}: rebuilt without {what}"), || {
+            caller.needs(Grant::Export)?;
+            if matches!(without, Without::Person(_)) {
+                caller.needs_role(ProjectRole::Owner)?;
+            }
+            let dataset = self.overseen_dataset(caller, which)?;
+            let maker = Scope::person(caller.project.id, &*dataset.creator);
+            if caller.person.is_some()
+                && self.store.open_jobs(&maker, JobKind::Export)? >= EXPORTS_PER_PERSON
+            {
+                return Err(Error::TooMany(format!(
+                    "{EXPORTS_PER_PERSON} exports of {} wait or run already; wait for one to end",
+                    dataset.creator
+                )));
+            }
+            let mut name = dataset.name.clone();
+            if keep {
+                self.check_room(caller)?;
+                name = neighbour(&name, &self.store.dataset_names(&maker)?);
+            }
+            let plan = self.plan_without(&dataset, without, &name)?;
+            let rebuild = Rebuild {
+                dataset: &dataset,
+                without,
+                replace: !keep,
+                person: caller.person,
+                name: &name,
+                plan: &plan,
+                part_bytes: self.settings.part_bytes,
+            };
+            let submitted = self.store.submit_rebuild(&rebuild, self.clock.now());
+            submitted.map_err(|error| match error {
+                retort_store::Error::Rebuilding(_) | retort_store::Error::ReplacedGone => {
+                    Error::Conflict(error.to_string())
+                }
+                error => error.into(),
+            })
+        })
+    }
+
+    /// What is to be done to make a dataset again: its receipt names nothing that is left out.
+    fn plan_without(
+        &self,
+        dataset: &Dataset,
+        without: Without<'_>,
+        name: &str,
+    ) -> Result<String, Error> {
+        let made = self.store.job_of_dataset(dataset)?;
+        let mut kept = KeptExport::read(&made)?;
+        let mut named = HashSet::new();
+        each_ids(&mut kept.selection, &mut |ids| named.extend(ids.iter().cloned()));
+        let leaving = self.store.leaving(dataset, without, &named)?;
+        if leaving.count == 0 {
+            return Err(Error::Conflict(format!(
+                "dataset {} has nothing to leave out: it contains no such item",
+                dataset.id
+            )));
+        }
+        if leaving.count == leaving.selected {
+            return Err(Error::Conflict(format!(
+                "nothing else is in dataset {}: delete it instead",
+                dataset.id
+            )));
+        }
+        each_ids(&mut kept.selection, &mut |ids| ids.retain(|id| !leaving.ids.contains(id)));
+        kept.snapshot = kept.snapshot.or(made.created_at.map(|time| time.to_string()));
+        if let Ok(name) = name.parse() {
+            kept.dataset.dataset_name = name;
+        }
+        kept.json()
+    }
+}
+
+/// Visits the lists of ids in what was asked for.
+fn each_ids(asked: &mut FilterAsked, visit: &mut dyn FnMut(&mut Vec<String>)) {
+    visit(&mut asked.ids);
+    visit(&mut asked.except);
+    for one in &mut asked.or {
+        each_ids(one, visit);
+    }
+}
