@@ -15,7 +15,7 @@ use retort_model::{
 use retort_service::package::Finding;
 use retort_service::{
     AuditEntry, ExportRequest, ImportReport, Job as StoreJob, Session as StoreSession, Shows,
-    Summary, Taken,
+    Summary, Taken, Without,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
@@ -316,6 +316,9 @@ pub struct Job {
     pub records: u64,
     /// The number of the dataset that it made.
     pub dataset: Option<i64>,
+    /// The number of the dataset whose place that takes, if it is made again without something.
+    #[serde(default)]
+    pub replaces: Option<i64>,
     /// What came of it.
     #[schema(value_type = Option<Object>)]
     pub report: Option<serde_json::Value>,
@@ -342,6 +345,7 @@ impl From<&StoreJob> for Job {
             bytes: Done { done: progress.bytes_done, total: progress.bytes_total },
             records: progress.records,
             dataset: job.dataset,
+            replaces: job.replaces,
             report: job.report.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         }
     }
@@ -525,6 +529,39 @@ pub struct Datasets {
 pub struct Rename {
     /// The name: 1 to 64 characters.
     pub name: String,
+}
+
+/// What is left out of a dataset when it is made again: the items with an id, or of a person, or neither; and in any case
+/// what was purged since.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rebuild {
+    /// The items with this id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub without_id: Option<String>,
+    /// What a person of this name owns, imported or holds; for owners of the project.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub without_person: Option<String>,
+    /// Whether the dataset is kept, and the new one gets a name of its own; else the new one takes its place.
+    #[serde(default)]
+    pub keep: bool,
+}
+
+impl Rebuild {
+    /// What is left out.
+    ///
+    /// # Errors
+    /// Both are named.
+    pub fn without(&self) -> Result<Without<'_>, Problem> {
+        match (&self.without_id, &self.without_person) {
+            (None, None) => Ok(Without::Purged),
+            (Some(id), None) => Ok(Without::Id(id)),
+            (None, Some(name)) => Ok(Without::Person(name)),
+            (Some(_), Some(_)) => {
+                Err(Problem::bad_request("`without_id` and `without_person` exclude each other"))
+            }
+        }
+    }
 }
 
 /// The first records of a dataset.

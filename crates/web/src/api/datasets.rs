@@ -3,13 +3,14 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use retort_model::DatasetName;
 use retort_model::bounds::PAGE_ITEMS;
+use retort_model::{DatasetName, Grant};
 use retort_service::{Error, preview_package};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answers::{key_of, once};
 use super::paging::length;
 use super::{Answer, Params, Problems, raw};
 use crate::app::App;
@@ -23,6 +24,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(show, rename, delete))
+        .routes(routes!(rebuild))
         .routes(routes!(preview))
         .routes(routes!(manifest))
         .routes(routes!(fetch))
@@ -100,6 +102,35 @@ async fn delete(
 ) -> Result<StatusCode, Problem> {
     app.call(move |service| service.delete_dataset(&caller, id)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Make a dataset again without some of its items
+///
+/// As an export of the same frozen items, without those that are named and those that were purged since. The new dataset
+/// is its maker's, too, and takes the place and name of the old one, which is deleted at that moment, unless it is kept.
+/// Owners of the project may do so with anyone's.
+#[utoipa::path(post, path = "/datasets/{id}/rebuild", tag = "datasets", params(("id" = i64, Path)),
+    request_body = wire::Rebuild, responses((status = 202, body = wire::Job), Problems))]
+async fn rebuild(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+    headers: HeaderMap,
+    Json(asked): Json<wire::Rebuild>,
+) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(&asked).map_err(Problem::internal)?;
+    let key = key_of(&headers, &[b"rebuild", id.to_string().as_bytes(), &body])?;
+    asked.without()?;
+    let (asks, doing) = (caller.clone(), app.clone());
+    once(&app, (&caller, Grant::Export), key, StatusCode::ACCEPTED, move |_| async move {
+        let job = doing.call(move |service| {
+            let without = asked.without().unwrap_or_default();
+            let job = service.rebuild_dataset(&asks, id, without, asked.keep)?;
+            service.job(&asks, job)
+        });
+        Ok(wire::Job::from(&job.await?))
+    })
+    .await
 }
 
 /// The first 20 records of a dataset

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{DatasetName, Grant, JobKind, JobState, Reason, Repair, Warning};
-use retort_service::{Dataset, Error, Job, Manifest, Service, preview_package};
+use retort_service::{Dataset, Error, Job, Manifest, Service, Without, preview_package};
 use serde::Deserialize;
 
 use super::display::{capital, count, moment, percent, purpose_name, quoted, sentence, size};
@@ -19,6 +19,7 @@ use super::taken::{Path, Query};
 use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::problem::Problem;
+use crate::wire;
 
 /// Exports under way that are looked for among the newest.
 const JOBS: usize = 50;
@@ -30,6 +31,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/datasets/{id}/left-out", get(left_out))
         .route("/datasets/{id}/rename", post(rename))
         .route("/datasets/{id}/delete", get(ask).post(delete))
+        .route("/datasets/{id}/rebuild", get(ask_rebuild).post(rebuild))
 }
 
 /// The list of everyone's datasets, for owners.
@@ -45,6 +47,8 @@ pub(super) struct Row {
     size: String,
     pub(super) creator: String,
     pub(super) created: String,
+    /// Where it can be made again without what it was found by; empty for what was not sought.
+    pub(super) rebuild: String,
     /// Whether the visitor may read it; an owner of the project may only see and delete the datasets of others.
     is_open: bool,
 }
@@ -64,8 +68,25 @@ impl Row {
             size: size(dataset.bytes),
             creator: dataset.creator.clone(),
             created: moment(dataset.created_at),
+            rebuild: String::new(),
             is_open: true,
         }
+    }
+
+    /// A dataset that was found by what it contains.
+    fn found_by(dataset: &Dataset, without: Without<'_>) -> Self {
+        let rebuild = format!("/datasets/{}/rebuild{}", dataset.id, query_of(without));
+        Self { rebuild, ..Self::of(dataset) }
+    }
+}
+
+/// What stands behind the address of a page about making a dataset again.
+fn query_of(without: Without<'_>) -> String {
+    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    match without {
+        Without::Purged => String::new(),
+        Without::Id(id) => format!("?without_id={}", encoded(id)),
+        Without::Person(name) => format!("?without_person={}", encoded(name)),
     }
 }
 
@@ -78,7 +99,8 @@ pub(super) fn traced(
     if !visit.caller.grants().has(Grant::Export) {
         return Ok(None);
     }
-    Ok(Some(service.trace(&visit.caller, id)?.iter().map(Row::of).collect()))
+    let found = service.trace(&visit.caller, id)?;
+    Ok(Some(found.iter().map(|one| Row::found_by(one, Without::Id(id))).collect()))
 }
 
 struct Open {
@@ -208,7 +230,13 @@ async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) 
         has_nodes: datasets.iter().any(|one| one.node.is_some()),
         rows: datasets
             .iter()
-            .map(|one| Row { is_open: one.creator == me, ..Row::of(one) })
+            .map(|one| {
+                let row = match &*person {
+                    "" => Row::of(one),
+                    person => Row::found_by(one, Without::Person(person)),
+                };
+                Row { is_open: one.creator == me, ..row }
+            })
             .collect(),
         others: others.iter().map(OtherJob::of).collect(),
         everyone: asked.everyone || !person.is_empty(),
@@ -485,6 +513,89 @@ async fn delete(
     match app.call(move |service| service.delete_dataset(&visit.caller, id)).await {
         Ok(dataset) if dataset.creator == me => see_other("/datasets", None),
         Ok(_) => see_other(EVERYONES, None),
+        Err(problem) => trouble(&problem),
+    }
+}
+
+/// What a dataset is to be made again without.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Rebuilding {
+    without_id: Option<String>,
+    without_person: Option<String>,
+}
+
+impl Rebuilding {
+    fn request(self) -> wire::Rebuild {
+        let Self { without_id, without_person } = self;
+        wire::Rebuild { without_id, without_person, keep: false }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "rebuild.html")]
+struct AskRebuild {
+    frame: Frame,
+    name: String,
+    creator: String,
+    /// What is left out.
+    without: String,
+    action: String,
+    back: String,
+}
+
+async fn ask_rebuild(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<i64>,
+    Query(asked): Query<Rebuilding>,
+) -> Response {
+    let frame = visit.frame("datasets");
+    let asked = asked.request();
+    let without = match asked.without() {
+        Ok(without) => without,
+        Err(problem) => return trouble(&problem),
+    };
+    let (words, back) = match without {
+        Without::Purged => ("anything that was purged since".to_owned(), "/datasets".to_owned()),
+        Without::Id(id) => (quoted(id), "/datasets".to_owned()),
+        Without::Person(name) => {
+            let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC);
+            (format!("what {name} owns or imported"), format!("{EVERYONES}&person={encoded}"))
+        }
+    };
+    let action = format!("/datasets/{id}/rebuild{}", query_of(without));
+    match app.call(move |service| service.overseen_dataset(&visit.caller, id)).await {
+        Ok(Dataset { name, creator, .. }) => {
+            let page = AskRebuild { frame, name, creator, without: words, action, back };
+            show(StatusCode::OK, &page)
+        }
+        Err(problem) => trouble(&problem),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Kept {
+    keep: Option<String>,
+}
+
+async fn rebuild(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Query(asked): Query<Rebuilding>,
+    Posted { visit, form }: Posted<Kept>,
+) -> Response {
+    let asked = wire::Rebuild { keep: form.keep.is_some(), ..asked.request() };
+    if let Err(problem) = asked.without() {
+        return trouble(&problem);
+    }
+    let submitted = app.call(move |service| {
+        let without = asked.without().unwrap_or_default();
+        service.rebuild_dataset(&visit.caller, id, without, asked.keep)
+    });
+    match submitted.await {
+        Ok(job) => see_other(&format!("/exports/{job}"), None),
         Err(problem) => trouble(&problem),
     }
 }

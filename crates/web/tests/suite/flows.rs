@@ -647,6 +647,140 @@ async fn an_owner_sees_and_deletes_datasets_that_anyone_made_of_an_item() {
     .await;
 }
 
+/// A dataset is made again without a conversation, a person or what was purged, and takes the place of the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_is_rebuilt_without_what_is_to_go() {
+    on_both(async |house| {
+        let (owner, ann) = (house.session(&house.owner).await, house.session(&house.ann).await);
+        let admin = house.session(&house.admin).await;
+        let mut ids = Vec::new();
+        for person in [&house.ann, &house.ann, &house.bob] {
+            ids.push(house.conversation(person).await);
+        }
+        let set = async |name: &str, who: &As| {
+            house.dataset(name, json!({"ids": ids.clone()}), who).await
+        };
+        let rebuild = async |id: i64, who: &As, asked: Value| {
+            house.post(&format!("/api/v1/datasets/{id}/rebuild"), who, asked).await
+        };
+        let manifest = async |id: i64, who: &As| {
+            house.get(&format!("/api/v1/datasets/{id}/manifest"), who).await.ok()
+        };
+        let traced = async |id: &str| {
+            let found = house.get(&format!("/api/v1/conversations/{id}/datasets"), &owner).await;
+            each(&found.ok()["datasets"], "name").into_iter().cloned().collect::<Vec<_>>()
+        };
+
+        // An owner has the dataset of an admin made again, and it stays the admin's.
+        let old = set("All", &admin).await;
+        let before = manifest(old, &admin).await;
+        let job = rebuild(old, &owner, json!({"without_id": ids[1]})).await;
+        assert_eq!(job.status, 202);
+        assert_eq!(
+            (&job.json()["replaces"], &job.json()["creator"]),
+            (&json!(old), &json!(house.admin.name))
+        );
+        let job = house.ended_job("exports", job.id(), &owner).await;
+        assert_eq!(
+            (&job["state"], &job["report"]["selected"]),
+            (&json!("completed"), &json!(2)),
+            "{job}"
+        );
+        let new = job["dataset"].as_i64().unwrap();
+        assert_eq!((traced(&ids[0]).await, traced(&ids[1]).await), (vec![json!("All")], vec![]));
+        assert_eq!(house.get(&format!("/api/v1/datasets/{old}"), &owner).await.status, 404);
+        let after = manifest(new, &admin).await;
+        assert_eq!(after["snapshot"], before["snapshot"]);
+        assert_eq!(after["selection"]["ids"].as_array().unwrap().len(), 2);
+        assert!(!after.to_string().contains(&ids[1]), "{after}");
+        let records = async |id: i64| {
+            let found = house.get(&format!("/api/v1/datasets/{id}/preview"), &admin).await.ok();
+            found["records"].as_array().unwrap().len()
+        };
+        assert_eq!(records(new).await, 2);
+        assert_eq!(house.get(&format!("/api/v1/datasets/{new}/preview"), &owner).await.status, 404);
+        let kept = std::fs::read_dir(house.folder().join("objects/datasets")).unwrap();
+        let kept: Vec<_> =
+            kept.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        assert!(kept.len() == 1 && kept[0].ends_with(&format!("-{}", job["id"])), "{kept:?}");
+
+        // What cannot be: of others, of what is not in it, of all that is in it, twice at once.
+        rebuild(new, &ann, json!({"without_id": ids[0]})).await.refused(404, "not-found");
+        rebuild(new, &admin, json!({"without_person": house.bob.name}))
+            .await
+            .refused(403, "forbidden");
+        rebuild(new, &owner, json!({"without_id": ids[1]})).await.refused(409, "conflict");
+        rebuild(new, &owner, json!({})).await.refused(409, "conflict");
+        let both = json!({"without_id": "a", "without_person": "b"});
+        rebuild(new, &owner, both).await.refused(400, "bad-request");
+        let of_ann = house.dataset("Hers", json!({"ids": ids[..2]}), &ann).await;
+        let whole = json!({"without_person": house.ann.name});
+        let refused = rebuild(of_ann, &owner, whole).await.refused(409, "conflict");
+        assert!(refused["detail"].as_str().unwrap().contains("delete it instead"), "{refused}");
+
+        // Without a person, from the page, and kept beside the old one.
+        let list = format!("/datasets?everyone=true&person={}", house.bob.name);
+        let page = house.get(&list, &owner).await.text();
+        let path = format!("/datasets/{new}/rebuild?without_person=");
+        assert!(page.contains(&path), "{page}");
+        let path = format!("{path}{}", house.bob.name.replace('@', "%40"));
+        let asked = house.get(&path, &owner).await.text();
+        assert!(asked.contains("Rebuild All?") && asked.contains(&house.admin.name), "{asked}");
+        let As::Session(secret) = &owner else { panic!("an owner with a session") };
+        let form = [("csrf", &*retort_web::who::csrf_of(secret)), ("keep", "yes")];
+        let sent = house.ask("POST", &path).by(&owner).form(&form).send().await;
+        assert_eq!(sent.status, 303, "{}", sent.text());
+        let job: i64 = sent.header("location").rsplit('/').next().unwrap().parse().unwrap();
+        let job = house.ended_job("exports", job, &owner).await;
+        assert_eq!((&job["name"], &job["replaces"]), (&json!("All-2"), &Value::Null));
+        assert_eq!(traced(&ids[0]).await, [json!("All"), json!("Hers"), json!("All-2")]);
+        assert_eq!(traced(&ids[2]).await, [json!("All")]);
+        assert!(
+            house
+                .get(&format!("/conversations/{}", ids[0]), &owner)
+                .await
+                .text()
+                .contains(&format!("/datasets/{of_ann}/rebuild?without_id="))
+        );
+
+        // Without what was purged.
+        house.delete(&format!("/api/v1/conversations/{}?purge=true", ids[0]), &ann).await;
+        let job = rebuild(new, &admin, json!({})).await.id();
+        let job = house.ended_job("exports", job, &admin).await;
+        assert_eq!(
+            (&job["state"], records(job["dataset"].as_i64().unwrap()).await),
+            (&json!("completed"), 1)
+        );
+
+        let log = house.get("/api/v1/audit?action=dataset", &owner).await.ok();
+        let told = format!("{old}: rebuilt without `{}`", ids[1]);
+        let entries = log["entries"].as_array().unwrap();
+        let entry = entries.iter().find(|entry| entry["object"] == json!(told));
+        assert_eq!(entry.map(|entry| &entry["person"]), Some(&json!(house.owner.name)), "{log}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_take_the_place_of_a_dataset_goes_with_it() {
+    on_both(async |house| {
+        let ann = house.session(&house.ann).await;
+        let ids = [house.conversation(&house.ann).await, house.conversation(&house.ann).await];
+        let id = house.dataset("Hers", json!({"ids": ids}), &ann).await;
+        house.end_worker().await;
+        let path = format!("/api/v1/datasets/{id}/rebuild");
+        let asked = json!({"without_id": ids[1]});
+        let waiting = house.post(&path, &ann, asked.clone()).await.id();
+        house.post(&path, &ann, asked).await.refused(409, "conflict");
+        assert_eq!(house.delete(&format!("/api/v1/datasets/{id}"), &ann).await.status, 204);
+        house.begin_worker();
+        let ended = house.ended_job("exports", waiting, &ann).await;
+        assert_eq!((&ended["state"], &ended["dataset"]), (&json!("cancelled"), &Value::Null));
+        assert_eq!(house.get("/api/v1/datasets", &ann).await.ok()["datasets"], json!([]));
+    })
+    .await;
+}
+
 /// What an import could not read is listed whole, to whoever sees the import, for as long as its job is kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_import_could_not_read_is_downloaded_and_goes_with_its_job() {

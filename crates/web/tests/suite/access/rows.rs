@@ -263,6 +263,10 @@ pub const ROWS: &[Row] = &[
         at(format!("/datasets/{}", stage.dataset())).json(json!({"name": stage.name("renamed")}))
     }),
     row("DELETE /api/v1/datasets/{id}", |stage| at(format!("/datasets/{}", stage.dataset()))),
+    row("POST /api/v1/datasets/{id}/rebuild", |stage| {
+        let (id, dataset) = stage.dataset_of_two();
+        at(format!("/datasets/{dataset}/rebuild")).json(json!({"without_id": id}))
+    }),
     row("GET /api/v1/datasets/{id}/preview", |stage| {
         at(format!("/datasets/{}/preview", stage.dataset()))
     }),
@@ -389,6 +393,13 @@ pub const ROWS: &[Row] = &[
     row("POST /datasets/{id}/rename", |stage| {
         page(format!("/datasets/{}/rename", stage.dataset()))
             .form(&[("csrf", "CSRF"), ("name", &stage.name("renamed"))])
+    }),
+    row("GET /datasets/{id}/rebuild", |stage| {
+        page(format!("/datasets/{}/rebuild?without_id=a", stage.dataset()))
+    }),
+    row("POST /datasets/{id}/rebuild", |stage| {
+        let (id, dataset) = stage.dataset_of_two();
+        page(format!("/datasets/{dataset}/rebuild?without_id={id}")).form(&[("csrf", "CSRF")])
     }),
     row("GET /datasets/{id}/delete", |stage| page(format!("/datasets/{}/delete", stage.dataset()))),
     row("POST /datasets/{id}/delete", |stage| {
@@ -743,10 +754,14 @@ impl Stage {
     }
 
     fn export(&self) -> i64 {
+        self.export_of(&[self.conversation()])
+    }
+
+    fn export_of(&self, ids: &[String]) -> i64 {
         let options = ExportOptions::default().with("check", "off").unwrap();
         let dataset = options.resolve(self.name("set").parse().unwrap(), None).unwrap();
         let selection = ConversationFilter {
-            ids: [self.conversation()].into_iter().collect(),
+            ids: ids.iter().cloned().collect(),
             ..ConversationFilter::default()
         };
         let request = ExportRequest { selection: selection.into(), dataset };
@@ -763,6 +778,14 @@ impl Stage {
         let id = self.export();
         self.work(id);
         self.service.job(&self.ann, id).unwrap().dataset.unwrap()
+    }
+
+    /// A dataset of two conversations, and the id of one of them.
+    fn dataset_of_two(&self) -> (String, i64) {
+        let (gone, stays) = (self.conversation(), self.conversation());
+        let id = self.export_of(&[gone.clone(), stays]);
+        self.work(id);
+        (gone, self.service.job(&self.ann, id).unwrap().dataset.unwrap())
     }
 
     fn work(&self, id: i64) {
@@ -822,7 +845,7 @@ impl Stage {
     pub fn clear(&self, endpoint: &str) {
         let service = &self.service;
         for caller in &self.callers {
-            if endpoint.contains("/export") {
+            if endpoint.contains("/export") || endpoint.contains("/rebuild") {
                 for job in service.jobs_of(caller, (JobKind::Export, false), None, 20).unwrap().0 {
                     let _ = service.cancel(caller, job.id, JobKind::Export);
                 }
