@@ -6,7 +6,6 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use retort_formats::package::Manifest;
 use retort_model::{
     ConversationFilter, DatasetName, DocumentFilter, ProjectRole, RunFilter, RunSource, bounds,
 };
@@ -278,8 +277,12 @@ impl Backend {
                     .iter()
                     .position(|one| one.name == name)
                     .or_else(|| all.iter().position(|one| one.id.to_string() == name));
-                let at = at.ok_or_else(|| format!("there is no dataset `{name}`"))?;
-                Ok(all.swap_remove(at))
+                match (at, name.parse()) {
+                    (Some(at), _) => Ok(all.swap_remove(at)),
+                    // Owners name the datasets of others by their numbers.
+                    (None, Ok(id)) => Ok(client.dataset(id)?),
+                    (None, Err(_)) => Err(format!("there is no dataset `{name}`").into()),
+                }
             }
         }
     }
@@ -288,16 +291,6 @@ impl Backend {
         match self {
             Self::Local(opened) => Ok((&opened.service.dataset(&opened.caller, id)?).into()),
             Self::Remote(client) => Ok(client.dataset(id)?),
-        }
-    }
-
-    pub fn receipt(&self, id: i64) -> Result<Manifest, Failure> {
-        match self {
-            Self::Local(opened) => {
-                let Opened { service, caller, .. } = &**opened;
-                Ok(service.open_dataset(&service.dataset(caller, id)?)?.manifest().clone())
-            }
-            Self::Remote(client) => Ok(client.receipt(id)?),
         }
     }
 
@@ -404,6 +397,19 @@ impl Backend {
                 Ok(())
             }
             Self::Remote(client) => Ok(client.rejects(job, out)?),
+        }
+    }
+
+    /// Queues an export that makes a dataset again without some of its items.
+    pub fn rebuild_dataset(&self, id: i64, asked: &wire::Rebuild) -> Result<wire::Job, Failure> {
+        match self {
+            Self::Local(opened) => {
+                let Opened { service, caller, .. } = &**opened;
+                let without = asked.without().map_err(|problem| problem.detail().to_owned())?;
+                let job = service.rebuild_dataset(caller, id, without, asked.keep)?;
+                Ok((&service.job(caller, job)?).into())
+            }
+            Self::Remote(client) => Ok(client.rebuild_dataset(id, asked, &request_key())?),
         }
     }
 

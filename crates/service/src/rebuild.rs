@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use retort_formats::package::FilterAsked;
 use retort_model::bounds::EXPORTS_PER_PERSON;
 use retort_model::{Action, Grant, JobKind, ProjectRole, Scope};
 use retort_store::{Dataset, Rebuild, Without};
+use serde_json::{Map, Value};
 
 use crate::caller::Caller;
 use crate::datasets::DatasetRef;
@@ -85,7 +85,8 @@ impl Service {
         let made = self.store.job_of_dataset(dataset)?;
         let mut kept = KeptExport::read(&made)?;
         let mut named = HashSet::new();
-        each_ids(&mut kept.selection, &mut |ids| named.extend(ids.iter().cloned()));
+        let text = |id: &Value| id.as_str().map(str::to_owned);
+        each_ids(&mut kept.selection.fields, &mut |ids| named.extend(ids.iter().filter_map(text)));
         let leaving = self.store.leaving(dataset, without, &named)?;
         if leaving.count == 0 {
             return Err(Error::Conflict(format!(
@@ -99,7 +100,8 @@ impl Service {
                 dataset.id
             )));
         }
-        each_ids(&mut kept.selection, &mut |ids| ids.retain(|id| !leaving.ids.contains(id)));
+        let is_left_out = |id: &Value| id.as_str().is_some_and(|id| leaving.ids.contains(id));
+        each_ids(&mut kept.selection.fields, &mut |ids| ids.retain(|id| !is_left_out(id)));
         kept.snapshot = kept.snapshot.or(made.created_at.map(|time| time.to_string()));
         if let Ok(name) = name.parse() {
             kept.dataset.dataset_name = name;
@@ -109,10 +111,16 @@ impl Service {
 }
 
 /// Visits the lists of ids in what was asked for.
-fn each_ids(asked: &mut FilterAsked, visit: &mut dyn FnMut(&mut Vec<String>)) {
-    visit(&mut asked.ids);
-    visit(&mut asked.except);
-    for one in &mut asked.or {
-        each_ids(one, visit);
+fn each_ids(asked: &mut Map<String, Value>, visit: &mut dyn FnMut(&mut Vec<Value>)) {
+    for (name, value) in asked {
+        match (name.as_str(), value) {
+            ("id" | "except", Value::Array(ids)) => visit(ids),
+            ("or", Value::Array(others)) => {
+                for one in others.iter_mut().filter_map(Value::as_object_mut) {
+                    each_ids(one, visit);
+                }
+            }
+            _ => {}
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use retort_formats::package::Manifest;
 use retort_model::{ConversationFilter, Filter, ItemFilter, JobKind, Status, bounds};
 use retort_service::{Edit, ExportOptions, ExportRequest};
 use retort_web::wire;
@@ -278,10 +277,6 @@ impl Client {
         self.get(&["datasets", &id.to_string()], Query::new())
     }
 
-    pub fn receipt(&self, id: i64) -> Result<Manifest, ClientError> {
-        self.get(&["datasets", &id.to_string(), "manifest"], Query::new())
-    }
-
     pub fn preview(&self, id: i64) -> Result<Vec<String>, ClientError> {
         let found: Preview = self.get(&["datasets", &id.to_string(), "preview"], Query::new())?;
         Ok(found.records.into_iter().map(|record| record.get().to_owned()).collect())
@@ -290,6 +285,17 @@ impl Client {
     pub fn rename_dataset(&self, id: i64, name: &str) -> Result<(), ClientError> {
         let request = self.request(Method::PATCH, &["datasets", &id.to_string()], Query::new())?;
         self.done(request.json(&wire::Rename { name: name.to_owned() }))
+    }
+
+    pub fn rebuild_dataset(
+        &self,
+        id: i64,
+        asked: &wire::Rebuild,
+        key: &str,
+    ) -> Result<wire::Job, ClientError> {
+        let path = ["datasets", &id.to_string(), "rebuild"];
+        let request = self.request(Method::POST, &path, Query::new())?;
+        self.json(request.header("Idempotency-Key", key).json(asked))
     }
 
     pub fn delete_dataset(&self, id: i64) -> Result<(), ClientError> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Cell, CellAlignment};
 use retort_model::DatasetName;
-use retort_web::wire::Dataset;
+use retort_web::wire::{self, Dataset};
 
 use super::preview::Showing;
 use super::{Failure, STOPPED, confirm, print, print_json, stop_flag};
@@ -41,6 +41,8 @@ enum Action {
     Verify(Verify),
     /// Give one another name.
     Rename(Rename),
+    /// Make some again without a conversation, a person, or what was purged since.
+    Rebuild(Rebuild),
     /// Delete some for good.
     Delete(Delete),
 }
@@ -143,6 +145,41 @@ struct Delete {
     yes: bool,
 }
 
+/// Make datasets again without some of their items.
+///
+/// The same items are exported again, without those that are named and those that were purged since. The new dataset
+/// belongs to whoever made the old one, and replaces it when it is complete. Owners of the project may rebuild anyone's.
+#[derive(Args)]
+struct Rebuild {
+    /// The datasets, by name or number.
+    #[arg(value_name = "DATASET", required = true)]
+    datasets: Vec<String>,
+
+    /// Leave out the conversation, run or document with this id.
+    #[arg(long, value_name = "ID")]
+    without: Option<String>,
+
+    /// Leave out what this person owns or imported; for owners of the project.
+    #[arg(long, value_name = "NAME", conflicts_with = "without")]
+    without_person: Option<String>,
+
+    /// Keep the old dataset; the new one gets another name.
+    #[arg(long)]
+    keep: bool,
+
+    /// Do not wait until it is done.
+    #[arg(long)]
+    detach: bool,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Print only errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
 impl Datasets {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let backend = self.keeping.backend()?;
@@ -155,6 +192,7 @@ impl Datasets {
             Some(Action::Download(download)) => download.run(&backend),
             Some(Action::Verify(verify)) => verify.run(&backend),
             Some(Action::Rename(rename)) => rename.run(&backend),
+            Some(Action::Rebuild(rebuild)) => rebuild.run(&backend),
             Some(Action::Delete(delete)) => delete.run(&backend),
         }
     }
@@ -276,19 +314,59 @@ impl Rename {
     }
 }
 
-impl Delete {
+/// The datasets of these names or numbers, each once.
+fn named(backend: &Backend, names: &[String]) -> Result<Vec<Dataset>, Failure> {
+    let mut datasets: Vec<Dataset> = Vec::new();
+    for name in names {
+        let dataset = backend.dataset(name)?;
+        if !datasets.iter().any(|one| one.id == dataset.id) {
+            datasets.push(dataset);
+        }
+    }
+    Ok(datasets)
+}
+
+/// How many datasets these are, and their names.
+fn told(datasets: &[Dataset]) -> (String, String) {
+    let names: Vec<_> = datasets.iter().map(|dataset| format!("`{}`", dataset.name)).collect();
+    (several(datasets.len() as u64, "dataset"), names.join(", "))
+}
+
+impl Rebuild {
     fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
-        let mut datasets: Vec<Dataset> = Vec::new();
-        for name in &self.datasets {
-            let dataset = backend.dataset(name)?;
-            if !datasets.iter().any(|one| one.id == dataset.id) {
-                datasets.push(dataset);
+        let datasets = named(backend, &self.datasets)?;
+        if !self.keep {
+            let (number, names) = told(&datasets);
+            confirm(&format!("{number} ({names}) will be replaced"), self.yes)?;
+        }
+        let asked = wire::Rebuild {
+            without_id: self.without,
+            without_person: self.without_person,
+            keep: self.keep,
+        };
+        for dataset in &datasets {
+            let job = backend.rebuild_dataset(dataset.id, &asked)?;
+            if !self.quiet {
+                let number = several(job.items.total, job.of.as_deref().unwrap_or("item"));
+                eprintln!("job {}      {number} stay in `{}`", job.id, dataset.name);
+            }
+            if self.detach {
+                continue;
+            }
+            let code = super::export::finish(backend, &job, self.quiet)?;
+            if code != ExitCode::SUCCESS {
+                return Ok(code);
             }
         }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Delete {
+    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
+        let datasets = named(backend, &self.datasets)?;
         let size = datasets.iter().map(|dataset| dataset.bytes).sum();
-        let number = several(datasets.len() as u64, "dataset");
-        let names: Vec<_> = datasets.iter().map(|dataset| format!("`{}`", dataset.name)).collect();
-        let names = names.join(", ");
+        let (number, names) = told(&datasets);
         confirm(&format!("{number} ({names}, {}) will be gone for good", bytes(size)), self.yes)?;
         for dataset in &datasets {
             backend.delete_dataset(dataset.id)?;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use clap::Args;
+use retort_formats::package::Counts;
 use retort_model::{DatasetName, JobState};
 use retort_service::{EngineError, Error, ExportRequest, Wanted};
 use retort_web::wire;
@@ -104,13 +105,15 @@ pub fn finish(backend: &Backend, job: &wire::Job, quiet: bool) -> Result<ExitCod
     };
     let Some(dataset) = job.dataset.filter(|_| !quiet) else { return Ok(ExitCode::SUCCESS) };
     let dataset = backend.dataset_numbered(dataset)?;
-    for (kind, found) in backend.receipt(dataset.id)?.counts() {
+    // The receipt itself is for whoever made the dataset.
+    if let Some(report) = job.report {
+        let found: Counts = serde_json::from_value(report)?;
         eprintln!(
             "written    {} as {}",
-            several(found.written, kind.as_str()),
+            several(found.written, job.of.as_deref().unwrap_or("item")),
             several(dataset.records, "record")
         );
-        eprintln!("left out   {}", several(found.left_out, kind.as_str()));
+        eprintln!("left out   {}", several(found.left_out, job.of.as_deref().unwrap_or("item")));
         for finding in &found.left_out_by_reason {
             eprintln!("  {:>8}  {}", crate::display::count(finding.count), finding.kind);
         }

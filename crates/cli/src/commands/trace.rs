@@ -10,8 +10,8 @@ use crate::config::StoreArgs;
 
 /// List the datasets that contain a conversation, run, document or person.
 ///
-/// An item is found even after it was purged; owners of the project see everyone's datasets. To delete one, use `retort
-/// datasets delete NUMBER`.
+/// An item is found even after it was purged; owners of the project see everyone's datasets. To make one again without it,
+/// use `retort datasets rebuild NUMBER --without ID`; to delete one, `retort datasets delete NUMBER`.
 #[derive(Args)]
 pub struct Trace {
     /// The id of the conversation or document, or the request id of the run.

@@ -206,6 +206,46 @@ fn whoever_holds_the_store_sees_and_ends_what_everyone_made() {
     assert!(!keep.ok(&["datasets", "list"]).out.contains("hers"));
 }
 
+#[test]
+fn a_dataset_is_rebuilt_as_if_what_went_had_never_been_in_it() {
+    let keep = Keep::sqlite();
+    keep.place.file("in.jsonl", chats(60));
+    keep.ok(&["import", "in.jsonl", "-q"]);
+    keep.ok(&["export", "all", "--check", "off", "-q"]);
+    let rows = |name: &str| {
+        let files = keep.dataset(name);
+        let mut data = files.iter().filter(|(path, _)| path.ends_with(".jsonl"));
+        String::from_utf8(data.next().unwrap().1.clone()).unwrap()
+    };
+    let before = rows("all");
+    let rebuild = ["datasets", "rebuild", "all", "--yes"];
+    let with = |more: &[&'static str]| [&rebuild, more].concat();
+    keep.refused(&with(&["--without", "nobody"]), "no such item");
+    keep.ok(&with(&["--without", "c00007", "--keep", "-q"]));
+    let left: String =
+        before.split_inclusive('\n').filter(|line| !line.contains("c00007")).collect();
+    assert_eq!((rows("all"), rows("all-2")), (before.clone(), left.clone()));
+    assert_eq!((before.lines().count(), left.lines().count()), (60, 59));
+    keep.ok(&["purge", "c00007", "--yes"]);
+    let ran = keep.ok(&rebuild);
+    assert!(ran.err.contains("59 conversations stay in `all`"), "{}", ran.err);
+    assert_eq!(rows("all"), left);
+    keep.ok(&["datasets", "verify", "all"]);
+    let traced = keep.ok(&["trace", "c00007"]);
+    assert_eq!((traced.out.as_str(), traced.err.as_str()), ("", "no dataset contains it\n"));
+    keep.ok(&["doctor", "--deep"]);
+
+    // The same through a server.
+    let mut server = Server::begin(&keep, "serve.log", &[]);
+    let scopes = ["--scope", "read", "--scope", "export"];
+    let token = keep.ok(&[&["tokens", "add", "t", "--person", "local"], &scopes[..]].concat()).out;
+    let there = ["--server", &server.base, "--token", token.trim()];
+    keep.ok(&[&there, &with(&["--without", "c00009"])[..]].concat());
+    server.child.kill().unwrap();
+    ended(&mut server.child, 5);
+    assert_eq!(rows("all").lines().count(), 58);
+}
+
 /// What `doctor --erased` says of these texts, and with which code it ends.
 fn search(keep: &Keep, texts: &str, more: &[&str]) -> (Option<i32>, Value) {
     keep.place.file("texts", texts);

@@ -691,7 +691,7 @@ async fn a_dataset_is_rebuilt_without_what_is_to_go() {
         assert_eq!(house.get(&format!("/api/v1/datasets/{old}"), &owner).await.status, 404);
         let after = manifest(new, &admin).await;
         assert_eq!(after["snapshot"], before["snapshot"]);
-        assert_eq!(after["selection"]["ids"].as_array().unwrap().len(), 2);
+        assert_eq!(after["selection"]["id"].as_array().unwrap().len(), 2);
         assert!(!after.to_string().contains(&ids[1]), "{after}");
         let records = async |id: i64| {
             let found = house.get(&format!("/api/v1/datasets/{id}/preview"), &admin).await.ok();
