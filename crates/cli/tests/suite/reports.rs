@@ -424,7 +424,7 @@ const REPORTS: &[(&str, Held)] = &[
     ("not-offered-librechat-export", Refused("librechat.json", "1 unknown-shape")),
     ("not-offered-one-message-a-line", Made("permsg.jsonl", &[], [1, 0, 0, 1])),
     ("not-offered-openai-batch", Refused("batch_in.jsonl", "1 no answer to learn from")),
-    ("not-offered-openai-batch", Refused("batch_out.jsonl", "1 unknown-shape")),
+    ("not-offered-openai-batch", Refused("batch_out.jsonl", "no answer to learn from")),
     ("not-offered-openai-preference", Made("dpo_openai.jsonl", &[], [1, 0, 0, 1])),
     ("not-offered-question-answer-csv", Made("qa.csv", &[], [1, 0, 0, 1])),
     ("oidc-entra", In("crates/web/tests/suite/oidc.rs")),

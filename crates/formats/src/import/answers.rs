@@ -8,6 +8,7 @@ use retort_model::{Conversation, Label, Message, Parent, Role, Round};
 use super::chat;
 use super::fields::{self, FieldMap};
 use super::format::Notes;
+use super::streams;
 use super::unplaced::{Least, says};
 
 /// One answer: its messages, and what the source thinks of it.
@@ -38,11 +39,17 @@ fn response(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<An
             Some(inner) => response(&inner, notes, depth + 1),
             None => {
                 let text = raw.as_text()?;
+                if let Some(whole) = streams::joined(raw) {
+                    return response(&whole, notes, depth + 1);
+                }
                 let message = Message::text(Role::Assistant, text.clone());
                 Some(if text.is_empty() { Vec::new() } else { vec![(vec![message], None)] })
             }
         },
-        Kind::Array => Some(one(list_of(raw, notes)?)),
+        Kind::Array => match streams::joined(raw) {
+            Some(whole) => response(&whole, notes, depth + 1),
+            None => Some(one(list_of(raw, notes)?)),
+        },
         Kind::Object => object(raw, notes, depth),
         Kind::Bool | Kind::Number => None,
     }
@@ -61,6 +68,18 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
             notes.under(mark, || path.into());
             return Some(answers);
         }
+    }
+    // Bedrock's Converse.
+    if let Some(output) = map.take(&["output"], fields::object) {
+        let mark = notes.mark();
+        let mut messages = match response(&output, notes, depth + 1)?.pop() {
+            Some((messages, _)) => messages,
+            None => Vec::new(),
+        };
+        notes.under(mark, || "output".into());
+        let reason = map.take(&["stopReason", "stop_reason"], RawJson::text);
+        end_with(&mut messages, reason.map(Text::into_owned));
+        return Some(one(messages));
     }
     if let Some(items) = map.take(&["output"], fields::list) {
         let mark = notes.mark();

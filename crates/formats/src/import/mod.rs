@@ -40,6 +40,7 @@ mod parts;
 mod preference;
 mod prompt_completion;
 mod question_answer;
+mod recorded;
 mod requests;
 mod retort;
 mod roles;
@@ -50,6 +51,7 @@ mod side;
 mod silly_tavern;
 mod sniff;
 pub mod split;
+mod streams;
 pub mod table;
 mod thread;
 mod tree;
@@ -95,6 +97,7 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &preference::Preference,
     &oasst::Oasst,
     &label_studio::LabelStudio,
+    &recorded::Recorded,
     &requests::Requests,
     &question_answer::QuestionAnswer,
     &message_rows::MessageRows,

@@ -1,27 +1,30 @@
 //! Logs of requests to model APIs that keep what was asked and what was answered apart: bodies side by side
 //! (`request_body` and `response_body`, as Helicone and other proxies write them, objects or JSON text), batches with
-//! their `body`, OpenAI's preference rows with `input`, the Responses API's `input` and `output`, Google's `contents`.
+//! their `body` (the lines of a batch and of its results are joined by their `custom_id`), responses alone, OpenAI's preference rows with `input`, the Responses API's `input` and `output`, Google's `contents`.
 //! Put together they are what [`openai`](super::openai) reads.
 
 use retort_json::{Kind, Parser, RawJson};
 use retort_model::Fields;
 
 use super::fields::{self, FieldMap};
-use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
 use super::openai;
-use super::sniff::Sniff;
+use super::sniff::{Entry, Sniff};
+use super::unplaced::{Least, says};
 
 /// The format.
 pub(super) struct Requests;
 
 /// Where a log keeps a request as a whole.
-const BODY: [&str; 6] = ["request_body", "requestBody", "request", "body", "input", "kwargs"];
+const BODY: [&str; 7] =
+    ["request_body", "requestBody", "request", "body", "params", "input", "kwargs"];
 
 /// Where a request has what was asked.
 const ASKED: [&str; 4] = ["messages", "contents", "input", "prompt"];
 
 /// Where a log has what was answered.
-const ANSWERED: [&str; 5] = ["response_body", "responseBody", "response", "output", "candidates"];
+const ANSWERED: [&str; 6] =
+    ["response_body", "responseBody", "response", "result", "output", "candidates"];
 
 impl ImportFormat for Requests {
     fn name(&self) -> &'static str {
@@ -33,8 +36,10 @@ impl ImportFormat for Requests {
     }
 
     fn notes(&self) -> &'static str {
-        "`request_body` and `response_body` (Helicone), batches with `body`, `input` and `output`, Google's \
-         `contents`; bodies may be JSON text."
+        "`request_body` and `response_body` (Helicone), batches with `body` or `params`, `input` and `output`, Google's \
+         `contents`; bodies may be JSON text, and responses server-sent events or a list of the pieces of a stream. The \
+         lines of a batch and those of its results are joined by their `custom_id`, in whichever order they come. A \
+         response alone (a stored completion, a line of results without its batch) is an answer without a question."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -42,21 +47,58 @@ impl ImportFormat for Requests {
             |within: &str| ["messages", "contents"].iter().any(|key| sniff.holds(&[within, key]));
         let is_item = |key: &str| ["role", "type"].iter().any(|one| sniff.holds(&[key, one]));
         BODY.iter().any(|body| asks(body))
+            || (["request_body", "requestBody", "body", "params"]
+                .iter()
+                .any(|body| sniff.holds(&[body, "input"])))
+            || (sniff.has("response") && sniff.holds(&["request", "input"]))
             || sniff.holds(&["contents", "parts"])
             || (sniff.has("input")
                 && is_item("output")
                 && (sniff.has("object") || is_item("input")))
+            || is_result(sniff)
+            || (!["messages", "prompt", "instruction", "question"].iter().any(|key| sniff.has(key))
+                && is_response(sniff))
+    }
+
+    fn spread(&self) -> Spread {
+        Spread::Halves
+    }
+
+    fn fragments<'t>(&self, text: &'t str, entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
+        let sniff = Sniff::found(text, entry);
+        let asks = ["body", "params"].iter().any(|name| {
+            sniff.has(name) && (sniff.holds(&[name, "messages"]) || sniff.holds(&[name, "input"]))
+        });
+        if let Some(key) = sniff.word("custom_id")
+            && (asks || is_result(&sniff))
+        {
+            into.push(Fragment { key, order: u64::from(!asks), text: text.into() });
+        }
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::lenient(item);
-        if parser.kind()? != Kind::Object {
-            return Err(unknown(parser.at()));
-        }
-        let mut map = FieldMap::read(&mut parser, notes)?;
+        let mut map = match parser.kind()? {
+            Kind::Object => FieldMap::read(&mut parser, notes)?,
+            // A line of a batch and that of its result.
+            Kind::Array => {
+                let mut whole = FieldMap::default();
+                parser.array()?;
+                while parser.next_element()? {
+                    for (key, raw) in FieldMap::read(&mut parser, notes)?.rest() {
+                        if !whole.has(&[&key.decoded()]) {
+                            whole.add(key, raw);
+                        }
+                    }
+                }
+                whole
+            }
+            _ => return Err(unknown(parser.at())),
+        };
         parser.end()?;
         notes.count(&parser);
         let body = BODY.iter().find_map(|name| Some((*name, take_body(&mut map, name)?)));
+        let has_body = body.is_some();
         let (within, mut request) = match body {
             Some((name, request)) => (format!("{name}."), request),
             None => (String::new(), FieldMap::default()),
@@ -64,11 +106,28 @@ impl ImportFormat for Requests {
         let asked = |map: &mut FieldMap<'a>| {
             ASKED.iter().find_map(|name| Some((*name, map.take(&[name], fields::json)?)))
         };
-        let Some((name, asked)) = asked(&mut request).or_else(|| asked(&mut map)) else {
+        let asked = asked(&mut request).or_else(|| asked(&mut map));
+        let whole = RawJson::object(map.fields()).unwrap_or(RawJson::null());
+        let sniff = Sniff::of(whole.as_str());
+        let answered = if asked.is_none() && is_converse(&sniff) {
+            // The object is a response as a whole.
+            map = FieldMap::default();
+            Some(("response", whole))
+        } else {
+            ANSWERED.iter().find_map(|name| Some((*name, map.take(&[name], fields::json)?)))
+        };
+        let answered = answered.or_else(|| {
+            // What came instead of an answer in the results of a batch.
+            let error = map.peek("error").filter(|raw| says(raw, Least::Word))?;
+            let failed = RawJson::owned(&format!("{{\"error\":{error}}}")).ok()?;
+            has_body.then_some(("error", failed))
+        });
+        let Some((name, asked)) = asked.or_else(|| {
+            let is_answer = answered.is_some() || map.has(&["choices"]);
+            is_answer.then(|| ("messages", RawJson::array(&[])))
+        }) else {
             return Err(unknown(0));
         };
-        let answered =
-            ANSWERED.iter().find_map(|name| Some((*name, map.take(&[name], fields::json)?)));
         if !map.has(&["id", "_id", "conversation_id"])
             && let Some(id) = map.take_id(&["request_id", "custom_id"])
         {
@@ -109,6 +168,26 @@ impl ImportFormat for Requests {
         notes.rename(mark, "response", answered.map_or("response", |(name, _)| name));
         Ok(conversation.into_owned().into())
     }
+}
+
+/// Whether it is a line of the results of a batch.
+fn is_result(sniff: &Sniff<'_>) -> bool {
+    sniff.has("custom_id")
+        && (sniff.holds(&["response", "body"])
+            || sniff.holds(&["result", "type"])
+            || (sniff.has("error") && sniff.has("response")))
+}
+
+/// Whether it is a response alone.
+fn is_response(sniff: &Sniff<'_>) -> bool {
+    sniff.holds(&["choices", "message"])
+        || sniff.holds(&["candidates", "content"])
+        || is_converse(sniff)
+}
+
+/// Whether it is a response of Bedrock's Converse.
+fn is_converse(sniff: &Sniff<'_>) -> bool {
+    sniff.holds(&["output", "message"]) && sniff.has("stopReason")
 }
 
 fn unknown(at: usize) -> ItemError {

@@ -220,11 +220,13 @@ fn source<'a>(map: &mut FieldMap<'a>, run: &mut Run<'a>) {
         "application" => Some(RunSource::Application),
         _ => None,
     });
-    let is_recipe = map.has(&RECIPE_ID) && !map.has(&COPILOT_ID);
+    // Retort's rows for evaluators name the recipe alone.
+    let names_recipe = map.peek("recipe").and_then(RawJson::text).is_some();
+    let is_recipe = (map.has(&RECIPE_ID) || names_recipe) && !map.has(&COPILOT_ID);
     run.source = said.unwrap_or(if is_recipe { RunSource::Recipe } else { RunSource::Copilot });
     let own: &[&str] = match run.source {
         RunSource::Copilot => &["source_id", "copilot_id", "copilotId"],
-        RunSource::Recipe => &["source_id", "recipe_id", "recipeId"],
+        RunSource::Recipe => &["source_id", "recipe_id", "recipeId", "recipe"],
         RunSource::Application => &["source_id"],
     };
     run.source_id = map.take_id(own).unwrap_or_default();

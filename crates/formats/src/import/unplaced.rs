@@ -144,7 +144,9 @@ fn is_prose(text: &Text<'_>) -> bool {
 /// under a name that stands for what is said.
 pub(super) fn spoken(key: &str, raw: &RawJson<'_>, words: bool) -> Vec<String> {
     let mut texts = Vec::new();
-    let is_spoken = words && is_spoken(key);
+    // The id of a conversation is not what was said in it.
+    let is_id = key == "conversation" && raw.as_text().is_some_and(|text| !is_prose(&text.into()));
+    let is_spoken = words && is_spoken(key) && !is_id;
     if !is_bookkeeping(key) || is_spoken {
         let _ = gather(&mut Parser::new(raw.as_str()), is_spoken, &mut texts);
     }

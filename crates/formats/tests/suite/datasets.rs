@@ -217,7 +217,7 @@ fn a_prompt_of_messages_may_stand_alone_or_beside_text() {
 }
 
 /// Joins rows as the engine does, and reads what comes of it.
-fn joined(rows: &[Value], path: &str) -> Vec<Conversation<'static>> {
+pub fn joined(rows: &[Value], path: &str) -> Vec<Conversation<'static>> {
     let texts: Vec<_> = rows.iter().map(ToString::to_string).collect();
     let format = recognise(&Sniff::of(&texts[0])).unwrap();
     let mut fragments: Vec<Fragment<'_>> = Vec::new();

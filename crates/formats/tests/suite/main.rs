@@ -9,6 +9,7 @@
 
 mod support;
 
+mod api_logs;
 mod chat;
 mod chatgpt;
 mod claude;
@@ -23,6 +24,7 @@ mod parquet;
 mod preference;
 mod products;
 mod purposes;
+mod read_back;
 mod readers;
 mod real;
 mod real_text;
