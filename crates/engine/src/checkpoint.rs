@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::counted::Counted;
 use crate::files::Part;
-use crate::pipeline::{FrontRow, SourceCount, Totals};
+use crate::pipeline::{FrontRow, Learnt, SourceCount, Totals};
 
 /// A finished part, and what was counted up to its end.
 #[derive(Serialize, Deserialize)]
@@ -17,13 +17,47 @@ pub struct Checkpoint {
     /// The files of the part.
     pub part: Part,
     counted: Counted,
-    front: Vec<(String, String)>,
+    /// What was learnt from the rows of the first output.
+    #[serde(flatten)]
+    learnt: KeptLearnt,
+    /// The same of the others, if there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    learnt_of_others: Vec<KeptLearnt>,
     renamed_tools: BTreeMap<String, String>,
-    evidence: u64,
-    bytes_before: u64,
     /// The variables that have columns, in their order.
     #[serde(default)]
     pub variables: Vec<String>,
+}
+
+/// What was learnt from the rows of an output.
+#[derive(Default, Serialize, Deserialize)]
+struct KeptLearnt {
+    /// The rows in front and the lines of their ids.
+    front: Vec<(String, String)>,
+    evidence: u64,
+    bytes_before: u64,
+}
+
+impl KeptLearnt {
+    fn of(learnt: &Learnt) -> Self {
+        let Learnt { front, evidence, bytes_before } = learnt;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        // Rows of text formats, which alone are moved.
+        let front = front.iter().map(|row| (text(&row.row), text(&row.id))).collect();
+        Self { front, evidence: *evidence, bytes_before: *bytes_before }
+    }
+
+    fn learnt(&self) -> Learnt {
+        let row = |(row, id): &(String, String)| FrontRow {
+            row: row.clone().into(),
+            id: id.clone().into(),
+        };
+        Learnt {
+            front: self.front.iter().map(row).collect(),
+            evidence: self.evidence,
+            bytes_before: self.bytes_before,
+        }
+    }
 }
 
 /// What stored items are called where inputs are listed.
@@ -32,15 +66,13 @@ pub const STORE: &str = "store";
 impl Checkpoint {
     /// What is kept of a part that was just finished.
     pub fn new(part: Part, totals: &Totals, variables: &[Arc<str>]) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut learnt = totals.learnt.iter().map(KeptLearnt::of);
         Self {
             part,
             counted: Counted::of(&totals.account),
-            // Rows of text formats, which alone are moved.
-            front: totals.front.iter().map(|row| (text(&row.row), text(&row.id))).collect(),
+            learnt: learnt.next().unwrap_or_default(),
+            learnt_of_others: learnt.collect(),
             renamed_tools: totals.renamed_tools.clone(),
-            evidence: totals.evidence,
-            bytes_before: totals.bytes_before,
             variables: variables.iter().map(|name| (**name).to_owned()).collect(),
         }
     }
@@ -69,14 +101,12 @@ impl Checkpoint {
             is_undecided: false,
             refused: Tally::<Refusal>::default(),
             first_refused: BTreeMap::new(),
-            front: self
-                .front
-                .iter()
-                .map(|(row, id)| FrontRow { row: row.clone().into(), id: id.clone().into() })
+            learnt: [&self.learnt]
+                .into_iter()
+                .chain(&self.learnt_of_others)
+                .map(KeptLearnt::learnt)
                 .collect(),
             renamed_tools: self.renamed_tools.clone(),
-            evidence: self.evidence,
-            bytes_before: self.bytes_before,
             without_records: Vec::new(),
         })
     }
@@ -104,17 +134,24 @@ mod tests {
         assert!(totals.account.balances());
         totals.account.repaired.add_many(Repair::CutEnd, 3);
         totals.account.warned.add(Warning::LongCell, "c");
-        totals.evidence = 5;
-        totals.bytes_before = 6;
-        totals
-            .front
-            .push(FrontRow { row: b"{\"a\":\"\xc3\xa9\"}\n".to_vec(), id: b"x\n".to_vec() });
+        let front = FrontRow { row: b"{\"a\":\"\xc3\xa9\"}\n".to_vec(), id: b"x\n".to_vec() };
+        for evidence in [5, 7] {
+            let front = vec![front.clone()];
+            totals.learnt.push(Learnt { front, evidence, bytes_before: 6 });
+        }
+        let split: crate::Split = "a=0.5,b=0.5".parse().unwrap();
+        totals.account.outputs = split.portions();
+        totals.account.put_out(0, 9, None, "c");
+        totals.account.put_out(1, 0, Some(Reason::NoAnswer), "b");
         totals.renamed_tools.insert("f.x".into(), "f_x".into());
         let kept = Checkpoint::new(Part::default(), &totals, &[]).to_json();
         let back = Checkpoint::from_json(&kept).unwrap().totals().unwrap();
         assert_eq!(back.account, totals.account);
-        assert_eq!((back.evidence, back.bytes_before), (5, 6));
-        assert_eq!(back.front[0].row, totals.front[0].row);
+        assert_eq!(back.learnt.len(), 2);
+        for (back, learnt) in back.learnt.iter().zip(&totals.learnt) {
+            assert_eq!((back.evidence, back.bytes_before), (learnt.evidence, 6));
+            assert_eq!(back.front[0].row, learnt.front[0].row);
+        }
         assert_eq!(back.renamed_tools, totals.renamed_tools);
         assert_eq!(Checkpoint::new(Part::default(), &back, &[]).to_json(), kept);
     }

@@ -10,13 +10,14 @@ use retort_formats::package::{DataFile, MANIFEST, Manifest};
 use retort_model::bounds::{BESIDE_BYTES, INFERENCE_BYTES};
 use retort_model::{Account, ConversationFilter, Tally, Time};
 
+use crate::dedup::Dedup;
 use crate::draft::Draft;
 use crate::error::Error;
-use crate::files::{Part, PartWriter, assemble, clear_up, write_text};
+use crate::files::{Assembled, Part, PartWriter, assemble, clear_up, write_text};
 use crate::panics::{caught_in, point};
 use crate::parts::{KeptFiles, KeptPlan, PART, decisions};
 use crate::pipeline::{
-    Decisions, Delivery, FirstRefused, InputsFeed, More, Observer, PartNumber, Shaping, Totals,
+    Delivery, FirstRefused, InputsFeed, More, Observer, PartNumber, Shaping, Survey, Totals,
     first_kind, run, survey, variables,
 };
 use crate::plan::DatasetPlan;
@@ -138,7 +139,7 @@ fn convert_all(
 ) -> Result<Report, Error> {
     plan.dataset.check()?;
     let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output), plan.reading)?;
-    plan.check_part(&inputs)?;
+    plan.check_ways(&inputs)?;
     let plan = &plan.completed(&mut inputs, stopped)?;
     inputs.keep_as_read()?;
     let kept_plan = KeptPlan::of(plan, &inputs);
@@ -147,19 +148,22 @@ fn convert_all(
         _ => None,
     };
     let making = Making { plan, kept_plan: &kept_plan, observer, stopped };
-    let decisions = match given {
-        Some(given) => given,
+    let survey = match given {
+        Some(given) => Survey { repeats: Some(given), duplicates: None },
         None => {
-            let mut kept = FirstRejects::new();
-            if let Some(report) = making.make(&inputs, None, &mut kept.0)? {
-                kept.write_to(rejects)?;
-                return Ok(report);
+            // Repeated ids are rare, so it is hoped for that there are none. Duplicates are always surveyed.
+            if plan.dataset.dedup == Dedup::None {
+                let mut kept = FirstRejects::new();
+                if let Some(report) = making.make(&inputs, Survey::default(), &mut kept.0)? {
+                    kept.write_to(rejects)?;
+                    return Ok(report);
+                }
             }
             inputs.keep_rest()?;
             survey(&mut plan.feed(&inputs), &plan.shaping(), None, stopped)?
         }
     };
-    let report = making.make(&inputs, Some(decisions), rejects)?;
+    let report = making.make(&inputs, survey, rejects)?;
     report.ok_or_else(|| Error::Failed {
         what: "the inputs",
         source: io::Error::other("they changed while they were read"),
@@ -193,19 +197,19 @@ impl Making<'_> {
     fn make(
         &self,
         inputs: &Inputs,
-        decisions: Option<Decisions>,
+        survey: Survey,
         rejects: &mut (dyn Write + Send),
     ) -> Result<Option<Report>, Error> {
         match &self.plan.part {
-            Some(asked) => self.part(asked.part, inputs, decisions, rejects),
-            None => self.package(inputs, decisions, rejects),
+            Some(asked) => self.part(asked.part, inputs, survey, rejects),
+            None => self.package(inputs, survey, rejects),
         }
     }
 
     fn package(
         &self,
         inputs: &Inputs,
-        decisions: Option<Decisions>,
+        survey: Survey,
         rejects: &mut (dyn Write + Send),
     ) -> Result<Option<Report>, Error> {
         let plan = self.plan;
@@ -213,7 +217,7 @@ impl Making<'_> {
         let storage = draft.storage();
         let mut part =
             PartWriter::begin(&plan.dataset, &storage, 0, plan.shard_bytes, plan.threads);
-        let run = self.run(inputs, decisions, rejects, &mut |delivery| part.take(delivery))?;
+        let run = self.run(inputs, survey, rejects, &mut |delivery| part.take(delivery))?;
         let Some((totals, InputsFeed { passed_over, .. })) = run else { return Ok(None) };
         let part = part.finish()?;
         let dataset = named_for(&plan.dataset, plan.by_kind.file_name, &totals.account);
@@ -227,14 +231,14 @@ impl Making<'_> {
         &self,
         part: PartNumber,
         inputs: &Inputs,
-        decisions: Option<Decisions>,
+        survey: Survey,
         rejects: &mut (dyn Write + Send),
     ) -> Result<Option<Report>, Error> {
         let plan = self.plan;
         let draft = Draft::begin_parts(&plan.output, plan.force)?;
         let storage = draft.storage();
         let mut files = KeptFiles::begin(&storage, part)?;
-        let run = self.run(inputs, decisions, rejects, &mut |delivery| {
+        let run = self.run(inputs, survey, rejects, &mut |delivery| {
             delivery.batch.map_or(Ok(()), |batch| files.take(&batch))
         })?;
         let Some((totals, feed)) = run else { return Ok(None) };
@@ -265,7 +269,7 @@ impl Making<'_> {
     fn run<'i>(
         &self,
         inputs: &'i Inputs,
-        decisions: Option<Decisions>,
+        survey: Survey,
         rejects: &mut (dyn Write + Send),
         take: &mut (dyn FnMut(Delivery) -> Result<(), Error> + Send),
     ) -> Result<Option<(Totals, InputsFeed<'i>)>, Error> {
@@ -273,7 +277,7 @@ impl Making<'_> {
         let totals = run(
             &mut feed,
             &self.plan.shaping(),
-            (Totals::default(), decisions),
+            (Totals::default(), survey),
             self.observer,
             self.stopped,
             &mut |delivery| {
@@ -314,7 +318,9 @@ impl Written {
             return Err(Error::Strict(why_refused(&totals)));
         }
         let (storage, parts) = (draft.storage(), [part]);
-        let mut files = assemble(dataset, &storage, &parts, &totals, threads)?;
+        let Assembled { mut files, outputs } =
+            assemble(dataset, &storage, &parts, &totals, threads)?;
+        let origin = Origin { outputs, ..origin };
         clear_up(&storage, &parts, &files)?;
         let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
         point("receipt");
@@ -427,10 +433,18 @@ impl ConvertPlan {
         }
     }
 
-    /// Checks that this conversion can be done in parts.
-    fn check_part(&self, inputs: &Inputs) -> Result<(), Error> {
+    /// Checks that this conversion can be done, in parts if that is asked.
+    fn check_ways(&self, inputs: &Inputs) -> Result<(), Error> {
+        if self.dataset.dedup == Dedup::Near && self.selection.limit.is_some() {
+            let why = "`--dedup near` may keep an item behind those that `--limit` takes; leave out one of them, or use `--dedup exact`";
+            return Err(Error::Choice(why.into()));
+        }
         if self.part.is_none() {
             return Ok(());
+        }
+        if self.dataset.dedup != Dedup::None {
+            let why = "`--dedup` compares the items of all parts, so it cannot be used with `--part`; leave out one of them";
+            return Err(Error::Choice(why.into()));
         }
         if self.selection.limit.is_some() {
             let why = "`--limit` counts the items of all parts, so it cannot be used with `--part`; leave out one of them";

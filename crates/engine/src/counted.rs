@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use retort_formats::package::{Finding, findings};
-use retort_model::{Account, ItemKind, Portion, Reason, Repair, Tally, Warning};
+use retort_model::{Account, ItemKind, OutputPortion, Portion, Reason, Repair, Tally, Warning};
 use serde::{Deserialize, Serialize};
 
 /// An [`Account`] with its kinds by name.
@@ -34,6 +34,18 @@ pub struct Counted {
     duplicate_keys: u64,
     longest_record_chars: u64,
     record_chars: u64,
+    /// Of each output, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    outputs: Vec<CountedOutput>,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct CountedOutput {
+    name: String,
+    selected: u64,
+    written: u64,
+    left_out: Vec<Finding>,
+    records: u64,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +77,7 @@ impl Counted {
             duplicate_keys: account.duplicate_keys,
             longest_record_chars: account.longest_record_chars,
             record_chars: account.record_chars,
+            outputs: account.outputs.iter().map(counted_output).collect(),
         }
     }
 
@@ -89,6 +102,7 @@ impl Counted {
             duplicate_keys: self.duplicate_keys,
             longest_record_chars: self.longest_record_chars,
             record_chars: self.record_chars,
+            outputs: self.outputs.iter().map(output_portion).collect::<Result<_, _>>()?,
         })
     }
 
@@ -112,6 +126,18 @@ fn counted_kind((kind, portion): (&ItemKind, &Portion)) -> (String, CountedKind)
     let left_out = findings(left_out, Reason::as_str);
     let one = CountedKind { read: *read, selected: *selected, written: *written, left_out };
     (kind.to_string(), one)
+}
+
+fn counted_output(portion: &OutputPortion) -> CountedOutput {
+    let OutputPortion { name, selected, written, left_out, records } = portion.clone();
+    let left_out = findings(&left_out, Reason::as_str);
+    CountedOutput { name, selected, written, left_out, records }
+}
+
+fn output_portion(counted: &CountedOutput) -> Result<OutputPortion, String> {
+    let CountedOutput { name, selected, written, left_out, records } = counted.clone();
+    let left_out = tally(&left_out)?;
+    Ok(OutputPortion { name, selected, written, left_out, records })
 }
 
 /// What [`findings`] wrote, as a tally.

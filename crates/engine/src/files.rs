@@ -3,11 +3,11 @@
 //! A part that is finished can be kept as it is described; what is put together never changes a part's files. So
 //! both can be taken up again after a kill, and give the same package.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use retort_formats::file::{Chunk, FileWriter};
 use retort_formats::package::{
-    CARD, DATASET_INFO, EXTRA, FINDINGS, IDS, REJECTS, card, dataset_info,
+    CARD, DATASET_INFO, EXTRA, FINDINGS, FoundDataset, IDS, REJECTS, card, dataset_info,
 };
 use retort_model::Warning;
 use serde::{Deserialize, Serialize};
@@ -17,14 +17,19 @@ use crate::packed::{Packed, Packing, unpacked};
 use crate::panics::point;
 use crate::pipeline::{Delivery, Totals};
 use crate::plan::DatasetPlan;
-use crate::receipt::{Origin, manifest};
+use crate::receipt::{Origin, Outputs, manifest};
+use crate::split::{LeakTest, test_for_leaks};
 use crate::storage::{HashingFile, Storage, StoredFile};
 
 /// The files of one part, finished.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Data files in their order; none if the part has no records.
-    pub data: Vec<StoredFile>,
+    /// The files of the first output, or of the only one.
+    #[serde(flatten)]
+    pub first: OutputFiles,
+    /// Those of the others.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub others: Vec<OutputFiles>,
     /// Lines of `rejects.jsonl`.
     pub rejects: Option<StoredFile>,
     /// Lines of `findings.jsonl`.
@@ -32,6 +37,16 @@ pub struct Part {
     pub findings: Option<StoredFile>,
     /// Lines of the file of extras.
     pub extras: Option<StoredFile>,
+    /// The groups of what was written to several outputs, and to which. They go into no package.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub groups: Option<StoredFile>,
+}
+
+/// The files of an output of a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputFiles {
+    /// Data files in their order; none if the output has no records.
+    pub data: Vec<StoredFile>,
     /// Lines of the file of ids.
     pub ids: Option<StoredFile>,
 }
@@ -39,8 +54,19 @@ pub struct Part {
 impl Part {
     /// All its files.
     pub fn files(&self) -> impl Iterator<Item = &StoredFile> {
-        let beside = [&self.rejects, &self.findings, &self.extras, &self.ids];
-        self.data.iter().chain(beside.into_iter().flatten())
+        let beside = [&self.rejects, &self.findings, &self.extras, &self.groups];
+        let outputs = [&self.first].into_iter().chain(&self.others);
+        outputs
+            .flat_map(|output| output.data.iter().chain(&output.ids))
+            .chain(beside.into_iter().flatten())
+    }
+
+    /// The files of an output.
+    fn output(&self, output: usize) -> Option<&OutputFiles> {
+        match output.checked_sub(1) {
+            None => Some(&self.first),
+            Some(other) => self.others.get(other),
+        }
     }
 }
 
@@ -51,11 +77,18 @@ pub struct PartWriter<'p> {
     part: usize,
     shard_bytes: u64,
     threads: usize,
-    shard: Option<Shard>,
-    data: Vec<StoredFile>,
+    outputs: Vec<OutputWriter>,
     rejects: Option<HashingFile>,
     findings: Option<HashingFile>,
     extras: Option<HashingFile>,
+    groups: Option<HashingFile>,
+}
+
+/// Writes the files of one output.
+#[derive(Default)]
+struct OutputWriter {
+    shard: Option<Shard>,
+    data: Vec<StoredFile>,
     ids: Option<HashingFile>,
 }
 
@@ -104,12 +137,11 @@ impl<'p> PartWriter<'p> {
             part,
             shard_bytes,
             threads,
-            shard: None,
-            data: Vec::new(),
+            outputs: (0..plan.split.outputs()).map(|_| OutputWriter::default()).collect(),
             rejects: None,
             findings: None,
             extras: None,
-            ids: None,
+            groups: None,
         }
     }
 
@@ -121,75 +153,115 @@ impl<'p> PartWriter<'p> {
 
     /// Writes what the pipeline delivers.
     pub fn take(&mut self, delivery: Delivery) -> Result<(), Error> {
-        let Delivery { chunk, rejects, findings, ids, extras, account: _, batch: _ } = delivery;
-        for (name, bytes) in [(REJECTS, rejects), (FINDINGS, findings), (EXTRA, extras), (IDS, ids)]
+        let Delivery { output, chunk, rejects, findings, ids, groups, extras, .. } = delivery;
+        for (name, bytes) in
+            [(REJECTS, rejects), (FINDINGS, findings), (EXTRA, extras), (GROUPS, groups)]
         {
             self.append(name, &bytes)?;
         }
-        chunk.map_or(Ok(()), |chunk| self.take_chunk(chunk))
+        let (storage, key) = (self.storage, self.key(&in_output(output, IDS)));
+        let Some(writer) = self.outputs.get_mut(output) else { return Ok(()) };
+        append(&mut writer.ids, &ids, storage, key)?;
+        chunk.map_or(Ok(()), |chunk| self.take_chunk(output, chunk))
     }
 
-    /// Appends to a file beside the data, which is made when there is something for it.
+    /// Appends to a file beside the data of all outputs.
     fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
         let (storage, key) = (self.storage, self.key(name));
         let file = match name {
             REJECTS => &mut self.rejects,
             FINDINGS => &mut self.findings,
             EXTRA => &mut self.extras,
-            _ => &mut self.ids,
+            _ => &mut self.groups,
         };
-        let file = match file {
-            Some(file) => file,
-            None => file.insert(HashingFile::create(storage, key)?),
-        };
-        file.append(bytes)
+        append(file, bytes, storage, key)
     }
 
-    fn take_chunk(&mut self, chunk: Chunk) -> Result<(), Error> {
+    fn take_chunk(&mut self, output: usize, chunk: Chunk) -> Result<(), Error> {
         point("write");
-        let mut shard = match self.shard.take() {
+        let (storage, most) = (self.storage, self.shard_bytes);
+        let taken = self.outputs.get_mut(output).and_then(|writer| writer.shard.take());
+        let mut shard = match taken {
             Some(shard) => shard,
-            None => self.begin_shard()?,
+            None => self.begin_shard(output)?,
         };
+        let Some(writer) = self.outputs.get_mut(output) else { return Ok(()) };
         shard.records += chunk.rows;
         shard
             .writer
             .write(chunk, &mut shard.out)
-            .map_err(|error| Error::write(&self.storage.describe(&shard.key), error))?;
-        if shard.out.bytes() >= self.shard_bytes {
-            self.data.push(shard.finish(self.storage, String::new())?);
+            .map_err(|error| Error::write(&storage.describe(&shard.key), error))?;
+        if shard.out.bytes() >= most {
+            writer.data.push(shard.finish(storage, String::new())?);
         } else {
-            self.shard = Some(shard);
+            writer.shard = Some(shard);
         }
         Ok(())
     }
 
-    fn begin_shard(&self) -> Result<Shard, Error> {
-        let key = self.key(&format!("data-{:05}.{}", self.data.len(), self.plan.ending()));
+    fn begin_shard(&self, output: usize) -> Result<Shard, Error> {
+        let number = self.outputs.get(output).map_or(0, |writer| writer.data.len());
+        let name = format!("data-{number:05}.{}", self.plan.ending());
         let packing = Packing { compression: self.plan.compression, threads: self.threads };
-        Shard::begin(self.plan, self.storage, key, packing)
+        Shard::begin(self.plan, self.storage, self.key(&in_output(output, &name)), packing)
     }
 
     /// Ends all files.
-    pub fn finish(mut self) -> Result<Part, Error> {
+    pub fn finish(self) -> Result<Part, Error> {
         point("finish");
-        if let Some(shard) = self.shard.take() {
-            self.data.push(shard.finish(self.storage, String::new())?);
-        }
         let beside = |file: Option<HashingFile>, name: &str| {
             file.map(|file| file.finish(name.into(), None)).transpose()
         };
+        let mut outputs = Vec::with_capacity(self.outputs.len());
+        for OutputWriter { shard, mut data, ids } in self.outputs {
+            if let Some(shard) = shard {
+                data.push(shard.finish(self.storage, String::new())?);
+            }
+            outputs.push(OutputFiles { data, ids: beside(ids, IDS)? });
+        }
+        let mut outputs = outputs.into_iter();
         Ok(Part {
-            data: self.data,
+            first: outputs.next().unwrap_or_default(),
+            others: outputs.collect(),
             rejects: beside(self.rejects, REJECTS)?,
             findings: beside(self.findings, FINDINGS)?,
             extras: beside(self.extras, EXTRA)?,
-            ids: beside(self.ids, IDS)?,
+            groups: beside(self.groups, GROUPS)?,
         })
     }
+}
+
+/// Rows of the groups of written items.
+const GROUPS: &str = "groups";
+
+/// The name of a file of an output among those of a part.
+fn in_output(output: usize, name: &str) -> String {
+    if output == 0 { name.to_owned() } else { format!("{output}-{name}") }
+}
+
+/// Appends to a file, which is made when there is something for it.
+fn append(
+    file: &mut Option<HashingFile>,
+    bytes: &[u8],
+    storage: &dyn Storage,
+    key: String,
+) -> Result<(), Error> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let file = match file {
+        Some(file) => file,
+        None => file.insert(HashingFile::create(storage, key)?),
+    };
+    file.append(bytes)
+}
+
+/// The files of a package but the receipt, and what is in each output, if there are several.
+pub struct Assembled {
+    /// The data first.
+    pub files: Vec<StoredFile>,
+    /// For the receipt.
+    pub outputs: Option<Outputs>,
 }
 
 /// Puts the files of the parts together to those of the package, all but the receipt: the data first. What is new
@@ -200,37 +272,75 @@ pub fn assemble(
     parts: &[Part],
     totals: &Totals,
     threads: usize,
-) -> Result<Vec<StoredFile>, Error> {
+) -> Result<Assembled, Error> {
     point("assemble");
-    let mut files = data_files(plan, storage, parts, totals, threads)?;
-    let count = files.len();
-    let beside = |path: &str, front: &[&[u8]], of: fn(&Part) -> &Option<StoredFile>| {
-        let made: Vec<&StoredFile> = parts.iter().filter_map(|part| of(part).as_ref()).collect();
-        whole(storage, path, front, &made, Packing::NONE)
+    let mut files = Vec::new();
+    let mut found = Vec::new();
+    let mut paths = Vec::new();
+    for output in 0..plan.split.outputs() {
+        let data = data_files(plan, storage, output, (parts, totals), threads)?;
+        let records = data.iter().filter_map(|file| file.records).sum();
+        if !data.is_empty() {
+            found.push(Found::of(plan, output, data.len(), records));
+        }
+        paths.push(data.iter().map(|file| file.path.clone()).collect());
+        files.extend(data);
+    }
+    let beside = |path: &str, of: fn(&Part) -> &Option<StoredFile>| {
+        let pieces = parts.iter().filter_map(|part| of(part).as_ref()).map(Piece::File).collect();
+        whole(storage, path, pieces, Packing::NONE)
     };
     if plan.data_format.has_ids_apart() {
-        let front: Vec<&[u8]> = totals.front.iter().map(|front| &*front.id).collect();
-        let ids = beside(IDS, &front, |part| &part.ids)?;
-        files.push(match ids {
+        files.push(match whole(storage, IDS, ids(plan, parts, totals), Packing::NONE)? {
             Some(ids) => ids,
             None => write_text(storage, IDS, "")?,
         });
     }
-    files.extend(beside(EXTRA, &[], |part| &part.extras)?);
-    files.extend(beside(REJECTS, &[], |part| &part.rejects)?);
-    files.extend(beside(FINDINGS, &[], |part| &part.findings)?);
+    files.extend(beside(EXTRA, |part| &part.extras)?);
+    files.extend(beside(REJECTS, |part| &part.rejects)?);
+    files.extend(beside(FINDINGS, |part| &part.findings)?);
     let columns = plan.data_format.trainer_columns(&plan.shape_options, plan.is_flat());
-    let (found_at, pattern) = data_found_at(plan, count);
-    let records = totals.account.records;
     // Cells that were guarded for spreadsheets are not what a model said, so a trainer is not told of them.
     if totals.account.warned.count(Warning::GuardedCell) == 0 {
-        let info = dataset_info(plan.dataset_name.as_str(), &found_at, records, columns);
-        files.push(write_text(storage, DATASET_INFO, &info)?);
+        let datasets: Vec<FoundDataset> = found.iter().map(Found::by_trainers).collect();
+        files.push(write_text(storage, DATASET_INFO, &dataset_info(&datasets, columns))?);
     }
     let shown = manifest(plan, Origin::default(), totals, Vec::new());
     let notes = plan.data_format.card_notes(&plan.shape_options, plan.is_flat());
-    files.push(write_text(storage, CARD, &card(&shown, &pattern, plan.data_format, &notes))?);
-    Ok(files)
+    let splits: Vec<(&str, &str)> =
+        found.iter().map(|one| (one.split.as_str(), one.pattern.as_str())).collect();
+    files.push(write_text(storage, CARD, &card(&shown, &splits, plan.data_format, &notes))?);
+    let outputs = match plan.split.is_split() {
+        true => Some(Outputs { files: paths, leaks: leaks(plan, storage, parts)? }),
+        false => None,
+    };
+    Ok(Assembled { files, outputs })
+}
+
+/// The ids of all records, in the order of the data files.
+fn ids<'p>(plan: &DatasetPlan, parts: &'p [Part], totals: &'p Totals) -> Vec<Piece<'p>> {
+    let mut pieces = Vec::new();
+    for output in 0..plan.split.outputs() {
+        let front = totals.learnt.get(output).map_or(&[][..], |learnt| &learnt.front);
+        pieces.extend(front.iter().map(|front| Piece::Bytes(&front.id)));
+        let files = parts.iter().filter_map(|part| part.output(output)?.ids.as_ref());
+        pieces.extend(files.map(Piece::File));
+    }
+    pieces
+}
+
+/// Looks for groups in several outputs. There are none unless there is a bug.
+fn leaks(plan: &DatasetPlan, storage: &dyn Storage, parts: &[Part]) -> Result<LeakTest, Error> {
+    let mut rows: Box<dyn Read> = Box::new(io::empty());
+    for groups in parts.iter().filter_map(|part| part.groups.as_ref()) {
+        rows = Box::new(rows.chain(storage.open(&groups.key)?));
+    }
+    let failed = |source| Error::Failed { what: "the test for leaks between outputs", source };
+    let test = test_for_leaks(&mut *rows, plan.split.outputs()).map_err(failed)?;
+    if test.in_several > 0 {
+        return Err(Error::bug(format!("{} groups are in several outputs", test.in_several)));
+    }
+    Ok(test)
 }
 
 /// Removes what the parts held and the package does not. From then on the parts cannot be put together again, so
@@ -251,22 +361,29 @@ pub fn write_text(storage: &dyn Storage, path: &str, text: &str) -> Result<Store
     file.finish(path.into(), None)
 }
 
-/// The data files under their paths in the package, with the rows in front that complete the types of the columns.
+/// The data files of an output under their paths in the package, with the rows in front that complete the types of the
+/// columns. Without records, there are none of an output among several, and an empty one of the only output.
 fn data_files(
     plan: &DatasetPlan,
     storage: &dyn Storage,
-    parts: &[Part],
-    totals: &Totals,
+    output: usize,
+    (parts, totals): (&[Part], &Totals),
     threads: usize,
 ) -> Result<Vec<StoredFile>, Error> {
     let packing = Packing { compression: plan.compression, threads };
-    let made: Vec<&StoredFile> = parts.iter().flat_map(|part| &part.data).collect();
+    let made: Vec<&StoredFile> =
+        parts.iter().filter_map(|part| part.output(output)).flat_map(|files| &files.data).collect();
     let (first, others) = made.split_at(made.len().min(1));
     let count = others.len() + 1;
-    let front: Vec<&[u8]> = totals.front.iter().map(|front| &*front.row).collect();
-    let path = data_path(plan, 0, count);
+    let front = totals.learnt.get(output).map_or(&[][..], |learnt| &learnt.front);
+    let pieces = front.iter().map(|front| Piece::Bytes(&front.row));
+    let pieces: Vec<Piece<'_>> = pieces.chain(first.iter().copied().map(Piece::File)).collect();
+    if pieces.is_empty() && plan.split.is_split() {
+        return Ok(Vec::new());
+    }
+    let path = data_path(plan, output, 0, count);
     let mut files = Vec::with_capacity(count);
-    files.push(match whole(storage, &path, &front, first, packing)? {
+    files.push(match whole(storage, &path, pieces, packing)? {
         Some(file) => {
             let records: u64 = first.iter().filter_map(|made| made.records).sum();
             StoredFile { records: Some(records + front.len() as u64), ..file }
@@ -275,56 +392,95 @@ fn data_files(
     });
     for (index, made) in others.iter().enumerate() {
         files.push(StoredFile {
-            path: data_path(plan, index + 1, count),
+            path: data_path(plan, output, index + 1, count),
             ..StoredFile::clone(made)
         });
     }
     Ok(files)
 }
 
-/// One file from what stands in front and the files of the parts: as it is if it is the only one, none if there
-/// is nothing, else written anew.
+/// A piece of a file.
+enum Piece<'p> {
+    Bytes(&'p [u8]),
+    File(&'p StoredFile),
+}
+
+/// One file of pieces: as it is if the only piece is a file, none if there are no pieces, else written anew.
 fn whole(
     storage: &dyn Storage,
     path: &str,
-    front: &[&[u8]],
-    made: &[&StoredFile],
+    pieces: Vec<Piece<'_>>,
     packing: Packing,
 ) -> Result<Option<StoredFile>, Error> {
-    match (front, made) {
-        ([], []) => return Ok(None),
-        ([], [only]) => {
+    match &*pieces {
+        [] => return Ok(None),
+        [Piece::File(only)] => {
             return Ok(Some(StoredFile { path: path.into(), ..StoredFile::clone(only) }));
         }
         _ => {}
     }
     let fail = |error| Error::write(&storage.describe(path), error);
     let mut out = Packed::create(storage, path, packing)?;
-    for bytes in front {
-        out.write_all(bytes).map_err(fail)?;
-    }
-    for made in made {
-        let before = storage.open(&made.key)?;
-        let mut before = unpacked(before, packing.compression).map_err(fail)?;
-        io::copy(&mut before, &mut out).map_err(fail)?;
+    for piece in pieces {
+        match piece {
+            Piece::Bytes(bytes) => out.write_all(bytes).map_err(fail)?,
+            Piece::File(made) => {
+                let before = storage.open(&made.key)?;
+                let mut before = unpacked(before, packing.compression).map_err(fail)?;
+                io::copy(&mut before, &mut out).map_err(fail)?;
+            }
+        }
     }
     out.finish().map_err(fail)?.finish(path.into(), None).map(Some)
 }
 
+/// The name of an output's data file, or of the folder of several.
+fn data_name(plan: &DatasetPlan, output: usize) -> String {
+    match plan.split.name(output) {
+        None => plan.file_name.to_string(),
+        Some(name) => format!("{}-{name}", plan.file_name),
+    }
+}
+
 /// Several data files stand in a folder of their own, which is how LLaMA-Factory takes them.
-fn data_path(plan: &DatasetPlan, index: usize, count: usize) -> String {
-    let (name, ending) = (&plan.file_name, plan.ending());
+fn data_path(plan: &DatasetPlan, output: usize, index: usize, count: usize) -> String {
+    let (name, ending) = (data_name(plan, output), plan.ending());
     match count {
         1 => format!("{name}.{ending}"),
         _ => format!("{name}/{name}-{index:05}-of-{count:05}.{ending}"),
     }
 }
 
-/// Where trainers, and where `datasets`, find the data.
-fn data_found_at(plan: &DatasetPlan, count: usize) -> (String, String) {
-    match count {
-        1 => (data_path(plan, 0, 1), data_path(plan, 0, 1)),
-        _ => (plan.file_name.to_string(), format!("{}/*.{}", plan.file_name, plan.ending())),
+/// Where the data of an output is found.
+struct Found {
+    /// The dataset's name for trainers.
+    name: String,
+    /// The split's name for `datasets`.
+    split: String,
+    /// The path for trainers, and what the paths match for `datasets`.
+    path: String,
+    pattern: String,
+    records: u64,
+}
+
+impl Found {
+    /// An output of so many files.
+    fn of(plan: &DatasetPlan, output: usize, files: usize, records: u64) -> Self {
+        let data = data_name(plan, output);
+        let (path, pattern) = match files {
+            1 => (data_path(plan, output, 0, 1), data_path(plan, output, 0, 1)),
+            _ => (data.clone(), format!("{data}/*.{}", plan.ending())),
+        };
+        let (name, split) = match plan.split.name(output) {
+            None => (plan.dataset_name.to_string(), "train".to_owned()),
+            Some(split) => (format!("{}-{split}", plan.dataset_name), split.to_owned()),
+        };
+        Self { name, split, path, pattern, records }
+    }
+
+    fn by_trainers(&self) -> FoundDataset {
+        let (name, file_name) = (self.name.clone(), self.path.clone());
+        FoundDataset { name, file_name, records: self.records }
     }
 }
 
@@ -332,7 +488,6 @@ fn data_found_at(plan: &DatasetPlan, count: usize) -> (String, String) {
 mod tests {
     use std::collections::BTreeMap;
     use std::fs;
-    use std::io::Read;
     use std::path::Path;
     use std::sync::atomic::AtomicBool;
 
@@ -341,7 +496,9 @@ mod tests {
     use retort_model::{ConversationFilter, Purpose};
 
     use super::*;
-    use crate::pipeline::{FrontRow, InputsFeed, More, Observer, Progress, Shaping, run};
+    use crate::pipeline::{
+        FrontRow, InputsFeed, Learnt, More, Observer, Progress, Shaping, Survey, run,
+    };
     use crate::plan::Compression;
     use crate::source::{Input, Inputs};
     use crate::storage::Folder;
@@ -363,6 +520,9 @@ mod tests {
             dataset_name: "n".parse().unwrap(),
             file_name: "parts".parse().unwrap(),
             findings: false,
+            split: Default::default(),
+            group_by: Default::default(),
+            dedup: Default::default(),
         }
     }
 
@@ -390,7 +550,7 @@ mod tests {
         let totals = run(
             &mut InputsFeed::new(&inputs, None),
             &shaping,
-            (Totals::default(), None),
+            (Totals::default(), Survey::default()),
             &Nobody,
             &AtomicBool::new(false),
             &mut |delivery| writer.take(delivery).map(|()| More::Wanted),
@@ -427,13 +587,16 @@ mod tests {
                 totals.account.merge(counted.account);
                 parts.push(part);
             }
-            assert!(parts[0].data.is_empty());
+            assert!(parts[0].first.data.is_empty());
             // As they are after they were kept somewhere.
             let parts: Vec<Part> =
                 serde_json::from_str(&serde_json::to_string(&parts).unwrap()).unwrap();
-            totals.front.push(FrontRow { row: b"{}\n".to_vec(), id: b"c0\n".to_vec() });
+            totals.learnt = vec![Learnt {
+                front: vec![FrontRow { row: b"{}\n".to_vec(), id: b"c0\n".to_vec() }],
+                ..Learnt::default()
+            }];
 
-            let files = assemble(&plan, &storage, &parts, &totals, 1).unwrap();
+            let files = assemble(&plan, &storage, &parts, &totals, 1).unwrap().files;
             let ending = plan.ending();
             let names: Vec<&str> = files.iter().map(|file| &*file.path).collect();
             assert_eq!(
@@ -456,13 +619,13 @@ mod tests {
             unpacked(data, compression).unwrap().read_to_string(&mut rows).unwrap();
             assert!(rows.starts_with("{}\n{\"messages\":") && rows.lines().count() == 3, "{rows}");
 
-            let again = assemble(&plan, &storage, &parts, &totals, 1).unwrap();
+            let again = assemble(&plan, &storage, &parts, &totals, 1).unwrap().files;
             assert_eq!(again, files);
             assert_eq!(contents(&storage, &again), first);
             clear_up(&storage, &parts, &files).unwrap();
             clear_up(&storage, &parts, &files).unwrap();
             assert_eq!(contents(&storage, &files), first);
-            assert!(storage.open(&parts[1].data[0].key).is_err());
+            assert!(storage.open(&parts[1].first.data[0].key).is_err());
         }
     }
 
@@ -471,7 +634,8 @@ mod tests {
         let plan = plan(Compression::None);
         let folder = tempfile::tempdir().unwrap();
         let storage = Folder::new(folder.path().to_owned());
-        let files = assemble(&plan, &storage, &[Part::default()], &Totals::default(), 1).unwrap();
+        let files =
+            assemble(&plan, &storage, &[Part::default()], &Totals::default(), 1).unwrap().files;
         let data = &files[0];
         assert_eq!((&*data.path, data.records, data.bytes), ("parts.jsonl", Some(0), 0));
     }

@@ -84,9 +84,9 @@ pub fn inspect(plan: &ConvertPlan, stopped: &AtomicBool) -> Result<Inspection, E
     let plan = &plan.completed(&mut inputs, stopped)?;
     let shaping = plan.shaping();
     let feed = || InputsFeed::new(&inputs, plan.from);
-    let decisions = survey(&mut feed(), &shaping, None, stopped)?;
+    let survey = survey(&mut feed(), &shaping, None, stopped)?;
     let mut feed = feed();
-    let before = (Totals::default(), Some(decisions));
+    let before = (Totals::default(), survey);
     let totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |_| Ok(More::Wanted))?;
     Ok(Inspection {
         facts,

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod convert;
 mod counted;
+mod dedup;
 mod deflate;
 mod disk;
 mod draft;
@@ -28,16 +29,18 @@ mod seen;
 mod sorter;
 mod sought;
 mod source;
+mod split;
 mod storage;
 mod verify;
 
 pub use checkpoint::{Checkpoint, STORE};
 pub use convert::{AskedPart, ByKind, ConvertPlan, Found, Report, convert};
+pub use dedup::{Dedup, Duplicates};
 pub use deflate::{deflate, is_worth_packing};
 pub use disk::{TEMPORARY_PREFIX, make_private_folder, temporary_file};
 pub use draft::discard;
 pub use error::Error;
-pub use files::{Part, PartWriter, assemble, write_text};
+pub use files::{Assembled, OutputFiles, Part, PartWriter, assemble, write_text};
 pub use inspect::{Inspection, first_texts, inspect};
 pub use merge::{MergePlan, Merged, merge};
 pub use model_files::{read_templates, read_tokenizer};
@@ -46,12 +49,13 @@ pub use options::{ExportOption, ExportOptions, Group, OPTIONS, Values, Word};
 pub use package::Package;
 pub use plan::{Compression, DatasetPlan};
 pub use preview::{Preview, left_out, preview, preview_package, sample};
-pub use receipt::{Origin, manifest};
+pub use receipt::{Origin, Outputs, manifest};
 pub use seen::{IdHash, SeenIds, message_hasher};
 pub use sought::SoughtTexts;
 pub use source::search::{FoundText, Search, Searched};
 pub use source::{
     Input, Inputs, NamedInputs, PassedOver, ReadOptions, SourceName, files_of, is_packed,
 };
+pub use split::{GroupBy, LeakTest, Split};
 pub use storage::{NewFile, Storage, StoredFile, hex};
 pub use verify::{Difference, Verified, read_through, rows_of, verify, verify_package};

@@ -17,7 +17,9 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::dedup::Dedup;
 use crate::plan::{Compression, DatasetPlan, usual_dialect};
+use crate::split::{GroupBy, Split};
 
 /// One option of an export.
 pub struct ExportOption {
@@ -265,6 +267,14 @@ pub static OPTIONS: &[ExportOption] = &[
     )
     .of(&[ItemKind::Document])
     .told(Told::If(|plan| plan.data_format.items() == [ItemKind::Document])),
+    ExportOption::record(
+        "dedup",
+        "Leave out duplicates, by what users and assistants say and which tools are called; the rejects name the item that \
+         is kept",
+        words!(Dedup),
+        word!(dedup),
+    )
+    .of(ItemKind::ALL),
     ExportOption::package(
         "file_name",
         "Name of the data file, without the extension",
@@ -309,6 +319,28 @@ pub static OPTIONS: &[ExportOption] = &[
         Values::Flag,
         flag!(findings),
     ),
+    ExportOption::package(
+        "split",
+        "Write several data files with these shares of the items, for example `train=0.9,validation=0.05,test=0.05`; an \
+         item goes by a stable hash of its group, so that it never moves as the dataset grows",
+        Values::Text,
+        Access {
+            get: |plan| plan.split.is_split().then(|| plan.split.to_string()).into(),
+            set: |plan, value| {
+                plan.split = text(value).parse()?;
+                Ok(())
+            },
+        },
+    )
+    .usually("one data file")
+    .told(Told::If(|plan| plan.split.is_split())),
+    ExportOption::package(
+        "group_by",
+        "With `--split`: what is never divided between two data files",
+        words!(GroupBy),
+        word!(group_by),
+    )
+    .told(Told::If(|plan| plan.split.is_split())),
     ExportOption::package(
         "csv",
         "CSV dialect",
@@ -507,6 +539,9 @@ impl ExportOptions {
             file_options: FileOptions { csv: usual_dialect(purpose) },
             compression: Compression::default(),
             findings: false,
+            split: Split::default(),
+            group_by: GroupBy::default(),
+            dedup: Dedup::default(),
             dataset_name,
             file_name: file_name.parse().map_err(|error| format!("{error}"))?,
         };
@@ -664,6 +699,9 @@ mod tests {
             file_options: FileOptions { csv: CsvDialect::Plain },
             compression: Compression::Zstd,
             findings: true,
+            split: "train=0.9,test=0.1".parse().unwrap(),
+            group_by: GroupBy::User,
+            dedup: Dedup::Exact,
             dataset_name: "对话 数据".parse().unwrap(),
             file_name: "rows".parse().unwrap(),
         }
@@ -733,6 +771,7 @@ mod tests {
                 Values::Flag => vec!["true".to_owned(), "false".to_owned()],
                 Values::Number(most) => vec!["0".to_owned(), most.to_string()],
                 Values::Words(words) => words().iter().map(|word| word.name.to_owned()).collect(),
+                Values::Text if option.name == "split" => vec!["a=0.5,b=0.5".to_owned()],
                 Values::Text => vec!["some".to_owned()],
             };
             for value in values {

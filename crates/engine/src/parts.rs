@@ -122,6 +122,7 @@ impl KeptPlan {
             snapshot: self.snapshot.clone(),
             inputs: totals.sources.iter().map(InputCount::from).collect(),
             passed_over: findings(passed_over, PassedOver::as_str),
+            outputs: None,
         }
     }
 

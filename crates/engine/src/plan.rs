@@ -4,7 +4,9 @@ use retort_formats::data::{self, DataFormat, Layout, Schema, ShapeOptions, Tools
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_model::{DatasetName, FileName, Purpose, named};
 
+use crate::dedup::Dedup;
 use crate::error::Error;
+use crate::split::{GroupBy, Split};
 
 /// The dataset that is to be made, wherever its conversations come from and wherever it goes.
 #[derive(Clone)]
@@ -23,6 +25,12 @@ pub struct DatasetPlan {
     pub compression: Compression,
     /// Whether each repair and warning is listed in a file of the package.
     pub findings: bool,
+    /// The outputs, if there are several.
+    pub split: Split,
+    /// What goes to one output as a whole.
+    pub group_by: GroupBy,
+    /// Which duplicates are left out.
+    pub dedup: Dedup,
     /// Name of the dataset.
     pub dataset_name: DatasetName,
     /// Name of the data file, without its ending.
@@ -164,6 +172,9 @@ mod tests {
             file_options: FileOptions::default(),
             compression: Compression::Zstd,
             findings: false,
+            split: Split::default(),
+            group_by: GroupBy::default(),
+            dedup: Dedup::default(),
             dataset_name: "d".parse().unwrap(),
             file_name: "rows".parse().unwrap(),
         }

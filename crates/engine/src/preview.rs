@@ -10,11 +10,11 @@ use retort_model::bounds::{ITEMS_LEARNT_FROM, PREVIEW_RECORDS};
 use retort_model::{Account, ConversationFilter, Tally};
 
 use crate::convert::{ConvertPlan, FirstRejects, Found};
+use crate::dedup::Dedup;
 use crate::error::Error;
 use crate::package::Package;
 use crate::pipeline::{
-    Decisions, Feed, FirstRefused, InputsFeed, More, Nobody, Shaping, Totals, run, survey,
-    variables,
+    Feed, FirstRefused, InputsFeed, More, Nobody, Shaping, Survey, Totals, run, survey, variables,
 };
 use crate::plan::DatasetPlan;
 use crate::source::{Inputs, PassedOver};
@@ -74,10 +74,10 @@ pub fn sample(
     }
     let mut first = First::of(&dataset)?;
     let shaping = Shaping { file_format: jsonl()?, ..Shaping::of(&dataset, &everything, 1) };
-    let totals =
-        run(feed, &shaping, (Totals::default(), None), &Nobody, stopped, &mut |delivery| {
-            first.take(delivery.chunk).map(|()| More::Wanted)
-        })?;
+    let before = (Totals::default(), surveyed(feed, &shaping, stopped)?);
+    let totals = run(feed, &shaping, before, &Nobody, stopped, &mut |delivery| {
+        first.take(delivery.chunk).map(|()| More::Wanted)
+    })?;
     Ok(Preview {
         records: first.records(),
         account: totals.account,
@@ -85,6 +85,18 @@ pub fn sample(
         first_refused: totals.first_refused,
         passed_over: Tally::default(),
     })
+}
+
+/// What is decided on the items of a feed, where duplicates are to be left out.
+fn surveyed(
+    feed: &mut dyn Feed,
+    shaping: &Shaping<'_>,
+    stopped: &AtomicBool,
+) -> Result<Survey, Error> {
+    match shaping.dedup {
+        Dedup::None => Ok(Survey::default()),
+        Dedup::Exact | Dedup::Near => survey(feed, shaping, Some(ITEMS_LEARNT_FROM), stopped),
+    }
 }
 
 /// The first records as JSON Lines.
@@ -138,22 +150,24 @@ fn look(
     let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
     let plan = &plan.completed(&mut inputs, stopped)?;
     inputs.keep_as_read()?;
-    let mut kept = FirstRejects::new();
-    if let Some(preview) = look_once(plan, &inputs, None, stopped, &mut kept.0)? {
-        kept.write_to(rejects)?;
-        return Ok(preview);
+    if plan.dataset.dedup == Dedup::None {
+        let mut kept = FirstRejects::new();
+        if let Some(preview) = look_once(plan, &inputs, Survey::default(), stopped, &mut kept.0)? {
+            kept.write_to(rejects)?;
+            return Ok(preview);
+        }
     }
     inputs.keep_rest()?;
     let mut feed = InputsFeed::new(&inputs, plan.from);
-    let decisions = survey(&mut feed, &plan.shaping(), Some(ITEMS_LEARNT_FROM), stopped)?;
-    Ok(look_once(plan, &inputs, Some(decisions), stopped, rejects)?.unwrap_or_default())
+    let survey = survey(&mut feed, &plan.shaping(), Some(ITEMS_LEARNT_FROM), stopped)?;
+    Ok(look_once(plan, &inputs, survey, stopped, rejects)?.unwrap_or_default())
 }
 
 /// Shows the first records; none if an id is repeated and nothing is decided on it.
 fn look_once(
     plan: &ConvertPlan,
     inputs: &Inputs,
-    decisions: Option<Decisions>,
+    survey: Survey,
     stopped: &AtomicBool,
     rejects: &mut (dyn Write + Send),
 ) -> Result<Option<Preview>, Error> {
@@ -162,7 +176,7 @@ fn look_once(
     let mut first = First::of(&plan.dataset)?;
     let mut preview = Preview::default();
     let mut feed = InputsFeed::new(inputs, plan.from);
-    let before = (Totals::default(), decisions);
+    let before = (Totals::default(), survey);
     let totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |delivery| {
         rejects.write_all(&delivery.rejects).map_err(failed)?;
         first.take(delivery.chunk)?;

@@ -3,12 +3,13 @@
 use retort_formats::import::Refusal;
 use retort_formats::package::{
     Column, Counts, DataFile, FORMAT_VERSION, FilterAsked, Finding, InputCount, Lengths, Manifest,
-    ReadCounts, RecordCounts, Renamed, findings,
+    OutputCounts, ReadCounts, RecordCounts, Renamed, SplitCounts, findings,
 };
 use retort_model::{ItemKind, Portion, Reason, Repair, Warning};
 
 use crate::pipeline::{SourceCount, Totals};
 use crate::plan::DatasetPlan;
+use crate::split::LeakTest;
 
 /// Where the conversations came from, and which were asked for.
 #[derive(Default)]
@@ -25,6 +26,17 @@ pub struct Origin {
     pub inputs: Vec<InputCount>,
     /// Files and entries that were not read, by reason.
     pub passed_over: Vec<Finding>,
+    /// What is in each output, if there are several.
+    pub outputs: Option<Outputs>,
+}
+
+/// What is in each of several outputs.
+#[derive(Default)]
+pub struct Outputs {
+    /// The data files of each.
+    pub files: Vec<Vec<String>>,
+    /// Which groups were written to which.
+    pub leaks: LeakTest,
 }
 
 /// The receipt of the dataset.
@@ -82,6 +94,7 @@ pub fn manifest(
                 longest_bytes: account.longest_record_chars,
             },
         },
+        split: plan.split.is_split().then(|| split(plan, totals, origin.outputs)),
         schema: plan
             .schema()
             .columns()
@@ -97,6 +110,33 @@ pub fn manifest(
             .map(|(from, to)| Renamed { from: from.clone(), to: to.clone() })
             .collect(),
         files,
+    }
+}
+
+fn split(plan: &DatasetPlan, totals: &Totals, outputs: Option<Outputs>) -> SplitCounts {
+    let Outputs { files, leaks } = outputs.unwrap_or_default();
+    let shares = plan.split.shares().iter().enumerate();
+    SplitCounts {
+        group_by: plan.group_by.to_string(),
+        groups_in_several_outputs: leaks.in_several,
+        outputs: shares
+            .map(|(output, share)| {
+                let portion = totals.account.outputs.get(output).cloned().unwrap_or_default();
+                OutputCounts {
+                    name: share.name.clone(),
+                    share: share.share.clone(),
+                    groups: leaks.groups.get(output).copied().unwrap_or(0),
+                    items: Counts {
+                        selected: portion.selected,
+                        written: portion.written,
+                        left_out: portion.left_out.total(),
+                        left_out_by_reason: findings(&portion.left_out, Reason::as_str),
+                    },
+                    records: portion.records,
+                    files: files.get(output).cloned().unwrap_or_default(),
+                }
+            })
+            .collect(),
     }
 }
 

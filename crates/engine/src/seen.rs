@@ -79,11 +79,16 @@ impl IdHash {
 pub struct SharedHasher(Sha256);
 
 impl SharedHasher {
+    /// 128 bits of hash of all that was hashed.
+    pub fn digest(self) -> [u8; 16] {
+        self.0.finalize().first_chunk().copied().unwrap_or_default()
+    }
+
     /// 128 bits of hash of an id, given in parts.
     pub fn id(parts: &[&str]) -> [u8; 16] {
         let mut hasher = Self::default();
         parts.hash(&mut hasher);
-        hasher.0.finalize().first_chunk().copied().unwrap_or_default()
+        hasher.digest()
     }
 }
 

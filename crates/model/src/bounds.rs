@@ -72,6 +72,15 @@ pub const PREVIEW_RECORDS: usize = 20;
 /// Distinct tool definitions that one worker remembers in their prepared form.
 pub const TOOLS_REMEMBERED: usize = 1024;
 
+/// Outputs of one dataset (train, validation, test and the like): each holds a file open and rows in memory.
+pub const SPLIT_OUTPUTS: usize = 16;
+
+/// Items among which near duplicates are looked for: each takes some 400 bytes of memory.
+pub const NEAR_DUPLICATES_ITEMS: u64 = 4_000_000;
+
+/// Words of an item up to which it is compared with almost equal ones: their hashes are in memory at once.
+pub const WORDS_COMPARED: usize = 2_000_000;
+
 /// Renamed tools that the receipt lists by name; further ones are only counted.
 pub const RENAMED_TOOLS_LISTED: usize = 1000;
 

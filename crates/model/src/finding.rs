@@ -206,6 +206,10 @@ pub enum Reason {
     RepeatedId,
     /// Another state of the conversation begins with all of its messages.
     EarlierState,
+    /// Another item says the same.
+    Duplicate,
+    /// Another item says almost the same, or begins with all of it.
+    NearDuplicate,
     /// It was purged after the selection was made.
     Purged,
     /// The store can no longer read it.
@@ -244,6 +248,8 @@ named!(
     NodeDidNotRun = "node-did-not-run",
     RepeatedId = "repeated-id",
     EarlierState = "earlier-state",
+    Duplicate = "duplicate",
+    NearDuplicate = "near-duplicate",
     Purged = "purged",
     Damaged = "damaged",
     NeedsRepair = "needs-repair"
@@ -282,6 +288,8 @@ impl Reason {
             Self::NodeDidNotRun => "the node did not run in it",
             Self::RepeatedId => "an item that comes again under its id",
             Self::EarlierState => "an earlier state of an item that is written",
+            Self::Duplicate => "a duplicate of an item that is kept",
+            Self::NearDuplicate => "almost the same as an item that is kept, or its beginning",
             Self::Purged => "purged after it was selected",
             Self::Damaged => "damaged in the store",
             Self::NeedsRepair => "trainers would refuse it as it stands",
@@ -326,6 +334,8 @@ pub enum Warning {
     NotUnderstood,
     /// Other items have the same id: this one was written as `id#2`, `id#3` and so on.
     IdKeptApart,
+    /// A split by user met an item that names none; its conversation is its group.
+    NoUser,
 }
 
 named!(
@@ -347,7 +357,8 @@ named!(
     OtherBranches = "other-branches",
     TasksLeftOut = "tasks-left-out",
     NotUnderstood = "not-understood",
-    IdKeptApart = "id-kept-apart"
+    IdKeptApart = "id-kept-apart",
+    NoUser = "no-user"
 );
 
 impl Warning {
@@ -377,6 +388,77 @@ impl Warning {
             Self::TasksLeftOut => "histories of sub-agents, which `--tasks` writes",
             Self::NotUnderstood => "not wholly understood, kept as it was and never trained on",
             Self::IdKeptApart => "different items under one id, written as `id#2` and so on",
+            Self::NoUser => "no user named, so split by conversation",
+        }
+    }
+}
+
+/// What a rule of redaction finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Redaction {
+    /// A key of a service, known by how it begins.
+    ApiKey,
+    /// A signed token, or what is sent as one.
+    Token,
+    /// A private key.
+    PrivateKey,
+    /// The user and password, or the key, in the address of a database or service.
+    ConnectionString,
+    /// What stands beside a word such as `password`.
+    Password,
+    /// An e-mail address.
+    Email,
+    /// A telephone number.
+    Phone,
+    /// The number of a bank account.
+    Iban,
+    /// The number of a payment card.
+    Card,
+    /// A number that a state gives a person.
+    NationalId,
+    /// The address of a machine.
+    IpAddress,
+}
+
+named!(
+    Redaction,
+    "rule of redaction",
+    ApiKey = "api-key",
+    Token = "token",
+    PrivateKey = "private-key",
+    ConnectionString = "connection-string",
+    Password = "password",
+    Email = "email",
+    Phone = "phone",
+    Iban = "iban",
+    Card = "card",
+    NationalId = "national-id",
+    IpAddress = "ip-address"
+);
+
+impl Redaction {
+    /// Whether it is a secret rather than personal data.
+    pub fn is_secret(self) -> bool {
+        matches!(
+            self,
+            Self::ApiKey | Self::Token | Self::PrivateKey | Self::ConnectionString | Self::Password
+        )
+    }
+
+    /// What was found, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ApiKey => "API keys",
+            Self::Token => "tokens",
+            Self::PrivateKey => "private keys",
+            Self::ConnectionString => "credentials in addresses",
+            Self::Password => "passwords",
+            Self::Email => "e-mail addresses",
+            Self::Phone => "telephone numbers",
+            Self::Iban => "bank account numbers",
+            Self::Card => "payment card numbers",
+            Self::NationalId => "national identity numbers",
+            Self::IpAddress => "IP addresses",
         }
     }
 }

@@ -34,7 +34,7 @@ pub use filter::{
     ConversationFilter, DateRange, DocumentFilter, Filter, FilterField, FilterValues, ItemFilter,
     NumberRange, RunFilter, check_search,
 };
-pub use finding::{Check, LeftOut, Reason, Repair, Warning};
+pub use finding::{Check, LeftOut, Reason, Redaction, Repair, Warning};
 pub use hash::fnv1a;
 pub use item::{Item, ItemKind};
 pub use job::{JobKind, JobState};
@@ -42,7 +42,7 @@ pub use message::{
     Content, Feedback, Label, Message, NotUnderstood, Part, PartKind, Role, ToolCall,
 };
 pub use name::{DatasetName, FileName, NameError};
-pub use receipt::{Account, Portion, Tally};
+pub use receipt::{Account, OutputPortion, Portion, Tally};
 pub use relation::{Messages, Relation};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
 pub use run_update::Again;

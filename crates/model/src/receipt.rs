@@ -126,6 +126,23 @@ pub struct Account {
     pub longest_record_chars: u64,
     /// Characters of all records.
     pub record_chars: u64,
+    /// What went to each output of a dataset that is split; empty if it is not.
+    pub outputs: Vec<OutputPortion>,
+}
+
+/// What became of the selected items that belong to one output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutputPortion {
+    /// The name of the output.
+    pub name: String,
+    /// Those that the selection meant.
+    pub selected: u64,
+    /// Those of which at least one record was written.
+    pub written: u64,
+    /// Those of which nothing was written.
+    pub left_out: Tally<Reason>,
+    /// Records that were written.
+    pub records: u64,
 }
 
 impl Account {
@@ -151,6 +168,18 @@ impl Account {
     pub fn leave_out_one(&mut self, kind: ItemKind, reason: Reason, id: &str) {
         self.left_out.add(reason, id);
         self.kinds.entry(kind).or_default().left_out.add(reason, id);
+    }
+
+    /// Counts what became of a selected item of an output: how many records were written, or why there is none.
+    pub fn put_out(&mut self, output: usize, records: u64, left_out: Option<Reason>, id: &str) {
+        let Some(portion) = self.outputs.get_mut(output) else { return };
+        portion.selected += 1;
+        portion.records += records;
+        if records > 0 {
+            portion.written += 1;
+        } else if let Some(reason) = left_out {
+            portion.left_out.add(reason, id);
+        }
     }
 
     /// What the items are called, one of them: by their kind where all are of one.
@@ -184,6 +213,12 @@ impl Account {
         self.deleted += later.deleted;
         self.longest_record_chars = self.longest_record_chars.max(later.longest_record_chars);
         self.record_chars += later.record_chars;
+        for (output, portion) in later.outputs.into_iter().enumerate() {
+            match self.outputs.get_mut(output) {
+                Some(before) => before.merge(portion),
+                None => self.outputs.push(portion),
+            }
+        }
     }
 
     /// Whether every item that was selected is accounted for, in all and kind by kind.
@@ -195,6 +230,29 @@ impl Account {
             && self.read == sum(|portion| portion.read) + self.refused
             && self.selected == sum(|portion| portion.selected)
             && self.written == sum(|portion| portion.written)
+            && self.outputs_balance()
+    }
+
+    fn outputs_balance(&self) -> bool {
+        let sum = |count: fn(&OutputPortion) -> u64| self.outputs.iter().map(count).sum::<u64>();
+        self.outputs.is_empty()
+            || (self.outputs.iter().all(OutputPortion::balances)
+                && self.written == sum(|portion| portion.written)
+                && self.records == sum(|portion| portion.records)
+                && self.selected >= sum(|portion| portion.selected))
+    }
+}
+
+impl OutputPortion {
+    fn merge(&mut self, later: Self) {
+        self.selected += later.selected;
+        self.written += later.written;
+        self.left_out.merge(later.left_out);
+        self.records += later.records;
+    }
+
+    fn balances(&self) -> bool {
+        self.selected == self.written + self.left_out.total()
     }
 }
 

@@ -6,11 +6,13 @@ use retort_engine::Objects;
 use retort_engine::SourceName;
 use retort_engine::panics::point;
 use retort_engine::pipeline::{
-    Edits, Feed, More, Outlet, PackedBatch, Shaping, Source, Totals, Unpacked, Work, run, variables,
+    Edits, Feed, More, Outlet, PackedBatch, Shaping, Source, Survey, Totals, Unpacked, Work,
+    keep_duplicates, run, variables,
 };
+use retort_engine::{Assembled, Part, PartWriter, assemble, write_text};
 use retort_engine::{Checkpoint, STORE};
+use retort_engine::{Dedup, Duplicates};
 use retort_engine::{Origin, manifest};
-use retort_engine::{Part, PartWriter, assemble, write_text};
 use retort_engine::{Storage, StoredFile};
 use retort_formats::package::{DataFile, FilterAsked, MANIFEST};
 use retort_model::bounds::ITEM_BYTES;
@@ -183,14 +185,23 @@ pub(crate) fn export(
         plan.shape_options.variables = told_variables(&plan, job, lease, threads)?;
     }
     let storage = objects.below(&prefix(store, job.id));
+    if plan.dedup != Dedup::None && Duplicates::kept_in(&storage).is_none() {
+        let all = everything(&store.shards(job.id)?);
+        let mut feed = SelectedFeed { store, job: job.id, shard: &all, ends: 0 };
+        let chosen = ConversationFilter::default();
+        let shaping = Shaping::of(&plan, &chosen, threads);
+        keep_duplicates(&mut feed, &shaping, &storage, &lease.stopped).map_err(in_objects)?;
+    }
     let (parts, totals) = parts(&plan, objects, &storage, job, lease, threads)?;
     if totals.account.records == 0 {
         return Err(EngineError::Nothing(why_nothing(&totals)).into());
     }
-    let mut files = assemble(&plan, &storage, &parts, &totals, threads).map_err(in_objects)?;
+    let Assembled { mut files, outputs } =
+        assemble(&plan, &storage, &parts, &totals, threads).map_err(in_objects)?;
     let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
     let origin = Origin {
         passed_over: Vec::new(),
+        outputs,
         namespace: None,
         from: None,
         selection,
@@ -259,17 +270,22 @@ fn told_variables(
     if let Some(kept) = kept.and_then(|kept| Checkpoint::from_json(kept).ok()) {
         return Ok(kept.variables.iter().map(|name| (&**name).into()).collect());
     }
-    let all = Shard {
+    let all = everything(&shards);
+    let mut feed = SelectedFeed { store: lease.store, job: job.id, shard: &all, ends: 0 };
+    let everything = ConversationFilter::default();
+    let shaping = Shaping::of(plan, &everything, threads);
+    Ok(variables(&mut feed, &shaping, &lease.stopped)?)
+}
+
+/// All parts as one.
+fn everything(shards: &[Shard]) -> Shard {
+    Shard {
         number: 0,
         first: shards.first().map_or(1, |shard| shard.first),
         last: shards.last().map_or(0, |shard| shard.last),
         bytes: shards.iter().map(|shard| shard.bytes).sum(),
         result: None,
-    };
-    let mut feed = SelectedFeed { store: lease.store, job: job.id, shard: &all, ends: 0 };
-    let everything = ConversationFilter::default();
-    let shaping = Shaping::of(plan, &everything, threads);
-    Ok(variables(&mut feed, &shaping, &lease.stopped)?)
+    }
 }
 
 /// Whether a file lies there as it was made.
@@ -364,7 +380,14 @@ fn part(
     let mut writer = PartWriter::begin(plan, storage, number, u64::MAX, threads);
     let mut feed = SelectedFeed { store: lease.store, job: job.id, shard, ends };
     let before = std::mem::take(totals);
-    *totals = run(&mut feed, &shaping, (before, None), lease, &lease.stopped, &mut |delivery| {
+    let duplicates = match plan.dedup {
+        Dedup::None => None,
+        Dedup::Exact | Dedup::Near => Some(Duplicates::kept_in(storage).ok_or_else(|| {
+            EngineError::bug("the decisions on duplicates are not beside the parts")
+        })?),
+    };
+    let survey = Survey { repeats: None, duplicates };
+    *totals = run(&mut feed, &shaping, (before, survey), lease, &lease.stopped, &mut |delivery| {
         writer.take(delivery).map(|()| More::Wanted)
     })
     .map_err(in_objects)?;

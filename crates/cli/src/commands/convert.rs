@@ -279,6 +279,10 @@ pub fn findings(found: &Found<'_>, out: &mut impl Write) -> std::io::Result<()> 
         several(account.written, noun),
         several(account.records, "record")
     )?;
+    for one in &account.outputs {
+        let (name, records) = (&one.name, several(one.records, "record"));
+        writeln!(out, "  {name:<12} {records} of {}", several(one.written, noun))?;
+    }
     writeln!(out, "left out   {}", several(account.left_out.total(), noun))?;
     list(out, &account.left_out, Reason::words)?;
     if !account.records_left_out.is_empty() {
@@ -362,6 +366,12 @@ pub fn findings_json(found: &Found<'_>) -> serde_json::Value {
         "written": account.written,
         "left_out": tally(&account.left_out, Reason::as_str),
         "records": account.records,
+        "outputs": account.outputs.iter().map(|one| (one.name.clone(), json!({
+            "selected": one.selected,
+            "written": one.written,
+            "left_out": tally(&one.left_out, Reason::as_str),
+            "records": one.records,
+        }))).collect::<serde_json::Map<_, _>>(),
         "records_left_out": tally(&account.records_left_out, Reason::as_str),
         "repaired": tally(&account.repaired, Repair::as_str),
         "would_be_refused": tally(&account.unrepaired, Repair::as_str),

@@ -129,6 +129,12 @@ fn merged_parts_are_the_package_of_one_run() {
         (&["-d", "history", "-f", "csv"], &[5]),
         (&["-d", "standard", "-f", "parquet"], &[7]),
         (
+            &["-d", "openai", "--split", "train=0.7,validation=0.2,test=0.1", "--shard-size", "1"],
+            &[5],
+        ),
+        (&["-f", "csv", "--csv", "plain", "--split", "a=0.5,b=0.5", "--group-by", "family"], &[3]),
+        (&["-f", "parquet", "--split", "a=0.5,b=0.5", "--group-by", "user"], &[4]),
+        (
             &["--purpose", "export-dataset", "--status", "active", "--check", "off", "--findings"],
             &[4],
         ),

@@ -9,7 +9,7 @@ use retort_model::bounds::{BESIDE_BYTES, RENAMED_TOOLS_LISTED};
 
 use super::part::{self, KeptItems};
 use super::work::{BatchDone, CELLS};
-use super::{Counted, Delivery, FrontRow, More, Shaping, Source, SourceCount, Totals};
+use super::{Counted, Delivery, FrontRow, Learnt, More, Shaping, Source, SourceCount, Totals};
 use crate::error::Error;
 use crate::panics::point;
 
@@ -17,17 +17,15 @@ use crate::panics::point;
 #[derive(Default)]
 pub(super) struct Gathering {
     pub(super) totals: Totals,
-    /// The group that is not full yet, and how large its rows are.
-    group: Group,
-    rows: usize,
-    bytes: usize,
+    /// Of each output, the group that is not full yet.
+    filling: Vec<Group>,
     groups: u64,
 }
 
 /// What was shaped of one batch.
 pub(super) struct Shaped {
     pub(super) done: BatchDone,
-    pub(super) rows: Box<dyn Rows>,
+    pub(super) outputs: Vec<OutputRows>,
     pub(super) source: Arc<Source>,
     /// Items that were in it.
     pub(super) items: u64,
@@ -35,10 +33,21 @@ pub(super) struct Shaped {
     pub(super) kept: Option<KeptItems>,
 }
 
-/// A group of rows, and what goes beside them.
+/// The rows of a batch for one output, and their ids, if those stand apart.
+pub(super) struct OutputRows {
+    pub(super) rows: Box<dyn Rows>,
+    pub(super) ids: Vec<String>,
+}
+
+/// A group of rows of an output, and what goes beside them. What goes beside all outputs is with the first.
 #[derive(Default)]
 pub(super) struct Group {
+    output: usize,
     rows: Vec<Box<dyn Rows>>,
+    /// How many rows, and how many bytes they have.
+    count: usize,
+    bytes: usize,
+    groups: Vec<u8>,
     rejects: Vec<u8>,
     findings: Vec<u8>,
     ids: Vec<u8>,
@@ -49,7 +58,11 @@ pub(super) struct Group {
 impl Group {
     /// Bytes for the files beside the data.
     fn beside(&self) -> usize {
-        self.rejects.len() + self.findings.len() + self.ids.len() + self.extras.len()
+        self.rejects.len()
+            + self.findings.len()
+            + self.ids.len()
+            + self.extras.len()
+            + self.groups.len()
     }
 }
 
@@ -72,8 +85,8 @@ impl Due {
 /// The rows of a batch, and what goes beside them. Everything that is done with it from here on depends on the batches
 /// before.
 pub(super) struct BatchRows {
-    pub(super) rows: Box<dyn Rows>,
-    pub(super) ids: Vec<String>,
+    pub(super) outputs: Vec<OutputRows>,
+    pub(super) groups: Vec<u8>,
     pub(super) rejects: Vec<u8>,
     pub(super) findings: Vec<u8>,
     pub(super) extras: Vec<u8>,
@@ -86,14 +99,14 @@ impl Gathering {
         Self { totals, ..Self::default() }
     }
 
-    /// Adds a batch; gives back what is to be written, and its place among such.
-    pub(super) fn add(&mut self, mut shaped: Shaped, shaping: &Shaping<'_>) -> Option<(u64, Due)> {
+    /// Adds a batch; gives back what is to be written, each with its place among such.
+    pub(super) fn add(&mut self, mut shaped: Shaped, shaping: &Shaping<'_>) -> Vec<(u64, Due)> {
         point("gather");
         let kept = shaped.kept.take();
         let batch = self.count(shaped);
         match kept {
             None => self.join(batch, shaping),
-            Some(kept) => Some((self.next_place(), Due::Batch(batch, kept))),
+            Some(kept) => vec![(self.next_place(), Due::Batch(batch, kept))],
         }
     }
 
@@ -104,13 +117,16 @@ impl Gathering {
 
     /// Adds what was found in the items of a batch.
     fn count(&mut self, shaped: Shaped) -> BatchRows {
-        let Shaped { mut done, rows, source, items, kept: _ } = shaped;
+        let Shaped { mut done, outputs, source, items, kept: _ } = shaped;
         self.count_source(&source, items, done.account.refused);
-        let sizes = rows.row_sizes();
-        done.account.longest_record_chars = sizes.iter().copied().max().unwrap_or(0).into();
-        done.account.record_chars = sizes.iter().map(|&size| u64::from(size)).sum();
-        for (warning, count) in CELLS.into_iter().zip(rows.cells()) {
-            done.account.warned.add_many(warning, count);
+        for OutputRows { rows, .. } in &outputs {
+            let sizes = rows.row_sizes();
+            let longest = sizes.iter().copied().max().unwrap_or(0).into();
+            done.account.longest_record_chars = done.account.longest_record_chars.max(longest);
+            done.account.record_chars += sizes.iter().map(|&size| u64::from(size)).sum::<u64>();
+            for (warning, count) in CELLS.into_iter().zip(rows.cells()) {
+                done.account.warned.add_many(warning, count);
+            }
         }
         self.totals.account.merge(std::mem::take(&mut done.account));
         self.totals.refused.merge(std::mem::take(&mut done.refused));
@@ -129,95 +145,129 @@ impl Gathering {
         for finding in &done.findings {
             write_finding(finding, &mut findings);
         }
-        let BatchDone { ids, extras, renamed_tools, .. } = done;
-        BatchRows { rows, ids, rejects, findings, extras, renamed_tools }
+        let BatchDone { extras, groups, renamed_tools, .. } = done;
+        BatchRows { outputs, groups, rejects, findings, extras, renamed_tools }
     }
 
-    /// Joins a batch to the group; gives back the group if it is full, and its place among the groups.
-    pub(super) fn join(&mut self, batch: BatchRows, shaping: &Shaping<'_>) -> Option<(u64, Due)> {
-        let BatchRows { mut rows, mut ids, mut rejects, mut findings, mut extras, renamed_tools } =
+    /// Joins a batch to the groups; gives back those that are full, each with its place among the groups.
+    pub(super) fn join(&mut self, batch: BatchRows, shaping: &Shaping<'_>) -> Vec<(u64, Due)> {
+        let BatchRows { outputs, mut groups, mut rejects, mut findings, mut extras, renamed_tools } =
             batch;
         for (from, to) in renamed_tools {
             if self.totals.renamed_tools.len() < RENAMED_TOOLS_LISTED {
                 self.totals.renamed_tools.insert(from, to);
             }
         }
-        if shaping.file_format.types_are_inferred() {
-            self.move_to_front(&mut *rows, &mut ids, shaping.inference_bytes);
+        while self.filling.len() < outputs.len() {
+            self.filling.push(Group { output: self.filling.len(), ..Group::default() });
         }
-        self.group.rejects.append(&mut rejects);
-        self.group.findings.append(&mut findings);
-        for id in &ids {
-            id_line(id, &mut self.group.ids);
+        if let Some(first) = self.filling.first_mut() {
+            first.rejects.append(&mut rejects);
+            first.findings.append(&mut findings);
+            first.extras.append(&mut extras);
+            first.groups.append(&mut groups);
         }
-        self.group.extras.append(&mut extras);
-        let (more, more_bytes) = (rows.count(), rows.size_bytes());
-        if more > 0 {
-            self.rows += more;
-            self.bytes += more_bytes;
-            self.group.rows.push(rows);
+        let mut due = Vec::new();
+        for (output, rows) in outputs.into_iter().enumerate() {
+            if !self.add_rows(output, rows, shaping) {
+                continue;
+            }
+            if let Some(group) = self.take_group(output, shaping) {
+                due.push((self.next_place(), Due::Group(Box::new(group))));
+            }
         }
-        let is_full =
-            self.rows > 0 && shaping.file_format.is_full(self.rows + more, self.bytes + more_bytes);
-        if !is_full && self.group.beside() < BESIDE_BYTES {
-            return None;
-        }
-        let group = self.take_group(shaping)?;
-        Some((self.next_place(), Due::Group(Box::new(group))))
+        due
     }
 
-    /// The rows that are there, and what goes beside them; none if there is neither.
-    fn take_group(&mut self, shaping: &Shaping<'_>) -> Option<Group> {
-        if self.group.rows.is_empty() && self.group.beside() == 0 {
+    /// Adds rows to the group of an output; says whether it is full.
+    fn add_rows(&mut self, output: usize, rows: OutputRows, shaping: &Shaping<'_>) -> bool {
+        let OutputRows { mut rows, mut ids } = rows;
+        if shaping.file_format.types_are_inferred() {
+            self.move_to_front(output, &mut *rows, &mut ids, shaping.inference_bytes);
+        }
+        let Some(group) = self.filling.get_mut(output) else { return false };
+        for id in &ids {
+            id_line(id, &mut group.ids);
+        }
+        let (more, more_bytes) = (rows.count(), rows.size_bytes());
+        if more > 0 {
+            group.count += more;
+            group.bytes += more_bytes;
+            group.rows.push(rows);
+        }
+        let (count, bytes) = (group.count, group.bytes);
+        let is_full = count > 0 && shaping.file_format.is_full(count + more, bytes + more_bytes);
+        is_full || group.beside() >= BESIDE_BYTES
+    }
+
+    /// The rows of an output that are there, and what goes beside them; none if there is neither.
+    fn take_group(&mut self, output: usize, shaping: &Shaping<'_>) -> Option<Group> {
+        let filling = self.filling.get_mut(output)?;
+        if filling.rows.is_empty() && filling.beside() == 0 {
             return None;
         }
-        (self.rows, self.bytes) = (0, 0);
+        let group = std::mem::replace(filling, Group { output, ..Group::default() });
         let account = shaping.tells_account.then(|| Counted {
             account: self.totals.account.clone(),
             refused: self.totals.refused.clone(),
             first_refused: self.totals.first_refused.clone(),
         });
-        Some(Group { account, ..std::mem::take(&mut self.group) })
+        Some(Group { account, ..group })
     }
 
-    /// Hands on the last group, if more is wanted; returns what was counted.
+    /// Hands on the last groups, if more is wanted; returns what was counted.
     pub(super) fn finish(
         mut self,
         more: &More,
         shaping: &Shaping<'_>,
         take: &mut dyn FnMut(Delivery) -> Result<More, Error>,
     ) -> Result<Totals, Error> {
-        if let Some(group) = self.take_group(shaping).filter(|_| matches!(more, More::Wanted)) {
-            take(encode(group, shaping)?)?;
+        if matches!(more, More::Wanted) {
+            for output in 0..self.filling.len() {
+                if let Some(group) = self.take_group(output, shaping) {
+                    take(encode(group, shaping)?)?;
+                }
+            }
         }
         Ok(self.totals)
     }
 
     /// Takes out the rows that show readers the type of something that no row before them showed, where that
     /// would come too late.
-    fn move_to_front(&mut self, rows: &mut dyn Rows, ids: &mut Vec<String>, inference_bytes: u64) {
+    fn move_to_front(
+        &mut self,
+        output: usize,
+        rows: &mut dyn Rows,
+        ids: &mut Vec<String>,
+        inference_bytes: u64,
+    ) {
+        let learnt = &mut self.totals.learnt;
+        if learnt.len() <= output {
+            learnt.resize(output + 1, Learnt::default());
+        }
+        let Some(learnt) = learnt.get_mut(output) else { return };
         let here = rows.evidence().iter().fold(0, |all, one| all | one);
         let bytes = rows.size_bytes() as u64;
-        if self.totals.bytes_before < inference_bytes {
-            self.totals.evidence |= here;
-        } else if here & !self.totals.evidence != 0 {
+        if learnt.bytes_before < inference_bytes {
+            learnt.evidence |= here;
+        } else if here & !learnt.evidence != 0 {
             let mut index = 0;
             while let Some(&evidence) = rows.evidence().get(index) {
-                if evidence & !self.totals.evidence == 0 {
+                if evidence & !learnt.evidence == 0 {
                     index += 1;
                     continue;
                 }
-                self.totals.evidence |= evidence;
+                learnt.evidence |= evidence;
                 let row = rows.row(index).unwrap_or_default().to_vec();
                 rows.remove(index);
                 let mut id = Vec::new();
                 if index < ids.len() {
                     id_line(&ids.remove(index), &mut id);
                 }
-                self.totals.front.push(FrontRow { row, id });
+                learnt.front.push(FrontRow { row, id });
             }
         }
-        self.totals.bytes_before += bytes;
+        learnt.bytes_before += bytes;
     }
 
     fn count_source(&mut self, source: &Source, items: u64, refused: u64) {
@@ -252,10 +302,12 @@ fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
     let rows = Some(group.rows).filter(|rows| !rows.is_empty());
     let fail = |source| Error::Failed { what: "a group of rows", source };
     Ok(Delivery {
+        output: group.output,
         chunk: rows.map(encode).transpose().map_err(fail)?,
         rejects: group.rejects,
         findings: group.findings,
         ids: group.ids,
+        groups: group.groups,
         extras: group.extras,
         account: group.account,
         batch: None,

@@ -5,6 +5,7 @@
 //! batch may learn from those before it (repeated ids, the limit, groups of rows) is decided in their order.
 
 mod choose;
+mod duplicate;
 mod facts;
 mod feed;
 mod gather;
@@ -19,8 +20,10 @@ mod repeated;
 mod repeats;
 mod share;
 mod spill;
+mod splitting;
 mod stage;
 mod stages;
+mod survey;
 mod work;
 mod workers;
 
@@ -44,15 +47,18 @@ pub use self::ids::{content_id, content_of, digest, put_into_namespace};
 pub use self::learn::{first_kind, variables};
 pub use self::packed::{Edits, PackedBatch, Unpacked};
 pub use self::part::{PartBatch, regroup};
-pub use self::repeats::{Decisions, decide, is_of_first, moved_item, moved_verdict, survey};
+pub use self::repeats::{Decisions, decide, is_of_first, moved_item, moved_verdict};
 pub use self::share::{Extent, PartNumber};
+pub use self::survey::{Survey, keep_duplicates, survey};
 use self::work::Worker;
 pub use self::work::{BatchDone, ReadItem, parse, refuse_input};
 use self::workers::ReorderBuffer;
 pub use self::workers::{Ends, Output, Sequencer, in_order};
+use crate::dedup::Dedup;
 use crate::error::Error;
 use crate::plan::DatasetPlan;
 use crate::source::SourceName;
+use crate::split::{GroupBy, Split};
 
 /// How far an export is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,6 +111,12 @@ pub struct Shaping<'p> {
     pub lists_findings: bool,
     /// Whether each batch is kept by itself, as one of a part of the export.
     pub keeps_batches: bool,
+    /// The outputs.
+    pub split: Split,
+    /// What goes to one output as a whole.
+    pub group_by: GroupBy,
+    /// Which duplicates are left out.
+    pub dedup: Dedup,
 }
 
 impl<'p> Shaping<'p> {
@@ -123,21 +135,28 @@ impl<'p> Shaping<'p> {
             tells_account: false,
             lists_findings: plan.findings,
             keeps_batches: false,
+            split: plan.split.clone(),
+            group_by: plan.group_by,
+            dedup: plan.dedup,
         }
     }
 }
 
-/// Some rows for the file, and what goes to the files beside it.
+/// Some rows for the file of an output, and what goes to the files beside it.
 #[derive(Default)]
 pub struct Delivery {
+    /// The output.
+    pub output: usize,
     /// None if there is something beside the data alone.
     pub chunk: Option<Chunk>,
     /// Lines of `rejects.jsonl`.
     pub rejects: Vec<u8>,
     /// Lines of `findings.jsonl`.
     pub findings: Vec<u8>,
-    /// Lines of the file of ids.
+    /// Lines of the output's file of ids.
     pub ids: Vec<u8>,
+    /// For each item that was written, the hash of its group and its output.
+    pub groups: Vec<u8>,
     /// Lines of the file of extras.
     pub extras: Vec<u8>,
     /// What was counted up to here, where that was asked.
@@ -185,18 +204,25 @@ pub struct Totals {
     pub first_refused: FirstRefused,
     /// The streams that were read.
     pub sources: Vec<SourceCount>,
-    /// Rows that must stand before all others, as they complete the types of the columns.
-    pub front: Vec<FrontRow>,
+    /// What readers can learn from the rows of each output.
+    pub learnt: Vec<Learnt>,
     /// Tools whose names were changed, with their new names.
     pub renamed_tools: BTreeMap<String, String>,
-    /// What readers that infer types can learn from the rows so far, and how many bytes those are.
-    pub evidence: u64,
-    /// Bytes of rows written so far.
-    pub bytes_before: u64,
     /// Places of packed items of which nothing was written.
     pub without_records: Vec<u64>,
     /// Whether an id is repeated on which nothing was decided, so that all has to begin again.
     pub is_undecided: bool,
+}
+
+/// What readers that infer types can learn from the rows of an output.
+#[derive(Clone, Debug, Default)]
+pub struct Learnt {
+    /// Rows that must stand before all others, as they complete the types of the columns.
+    pub front: Vec<FrontRow>,
+    /// What can be learnt from the rows so far.
+    pub evidence: u64,
+    /// Bytes of rows written so far.
+    pub bytes_before: u64,
 }
 
 /// A row moved to the front, and the line of its id.
@@ -337,17 +363,18 @@ pub trait Feed {
 }
 
 /// Reads all that `feed` gives and hands the chunks to `take`, in order, on whichever thread made them. `before` is
-/// what was counted before, `decisions` what was decided on repeated ids; without them, the first such id ends the run.
+/// what was counted before, `survey` what was decided on all items; where nothing was on repeated ids, the first such
+/// id ends the run.
 pub fn run(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
-    (before, decisions): (Totals, Option<Decisions>),
+    (before, survey): (Totals, Survey),
     observer: &dyn Observer,
     stopped: &AtomicBool,
     take: &mut (dyn FnMut(Delivery) -> Result<More, Error> + Send),
 ) -> Result<Totals, Error> {
     let ends = Ends::new(stopped);
-    let (stages, ordered) = stages::of(shaping, decisions);
+    let (stages, ordered) = stages::of(shaping, survey);
     let ordered = Sequencer::new(ordered);
     let records = before.account.records;
     let gathering = ReorderBuffer::new(Gathering::after(before), shaping.threads);

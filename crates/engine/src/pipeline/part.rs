@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::gather::{BatchRows, Due, Gathering};
+use super::gather::{BatchRows, Due, Gathering, OutputRows};
 use super::repeats::{row_of_verdict, shared_rows};
 use super::work::ReadItem;
 use super::workers::{Ends, Output, ReorderBuffer, in_order};
@@ -53,7 +53,7 @@ const ZSTD_LEVEL: i32 = 1;
 pub(super) fn keep(batch: BatchRows, kept: KeptItems) -> Result<Delivery, Error> {
     point("encode");
     let KeptItems { items, verdicts } = kept;
-    let records = batch.rows.count() as u64;
+    let records = batch.outputs.iter().map(|one| one.rows.count() as u64).sum();
     let rows = packed(&batch).map_err(failed)?;
     let kept = PartBatch { rows, records, items, verdicts };
     Ok(Delivery { batch: Some(kept), rejects: batch.rejects, ..Delivery::default() })
@@ -64,11 +64,19 @@ fn failed(source: io::Error) -> Error {
 }
 
 fn packed(batch: &BatchRows) -> io::Result<Vec<u8>> {
-    let BatchRows { rows, ids, rejects, findings, extras, renamed_tools } = batch;
-    let mut saved = Vec::with_capacity(rows.size_bytes());
-    rows.save(&mut saved);
+    let BatchRows { outputs, groups, rejects, findings, extras, renamed_tools } = batch;
+    let saved: Vec<Vec<u8>> = outputs
+        .iter()
+        .map(|OutputRows { rows, .. }| {
+            let mut saved = Vec::with_capacity(rows.size_bytes());
+            rows.save(&mut saved);
+            saved
+        })
+        .collect();
+    let ids: Vec<&[String]> = outputs.iter().map(|one| &*one.ids).collect();
     let names = serde_json::to_vec(&(ids, renamed_tools))?;
-    let fields = [&saved, &names, rejects, findings, extras];
+    let fields = [&names, groups, rejects, findings, extras].into_iter().chain(&saved);
+    let fields: Vec<&Vec<u8>> = fields.collect();
     let length: usize = fields.iter().map(|field| field.len() + size_of::<u32>()).sum();
     let mut bytes = Vec::with_capacity(length);
     for field in fields {
@@ -82,14 +90,19 @@ fn unpacked(packed: &[u8], shaping: &Shaping<'_>) -> io::Result<BatchRows> {
     let mut rest = bytes.as_slice();
     let mut field =
         || read_row(&mut rest)?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof));
-    let (saved, names): (_, Box<[u8]>) = (field()?, field()?);
+    let names = field()?;
+    let groups = field()?.into_vec();
     let (rejects, findings) = (field()?.into_vec(), field()?.into_vec());
     let extras = field()?.into_vec();
     let file = shaping.file_format;
     let schema = shaping.data_format.schema(&shaping.shape_options, !file.is_nested());
-    let rows = file.load(&schema, shaping.file_options, &saved)?;
-    let (ids, renamed_tools) = serde_json::from_slice(&names)?;
-    Ok(BatchRows { rows, ids, rejects, findings, extras, renamed_tools })
+    let (ids, renamed_tools): (Vec<Vec<String>>, _) = serde_json::from_slice(&names)?;
+    let mut outputs = Vec::with_capacity(ids.len());
+    for ids in ids {
+        let rows = file.load(&schema, shaping.file_options, &field()?)?;
+        outputs.push(OutputRows { rows, ids });
+    }
+    Ok(BatchRows { outputs, groups, rejects, findings, extras, renamed_tools })
 }
 
 /// Makes the chunks of a dataset of the batches of all its parts, which `next` gives packed and in their order.

@@ -2,7 +2,7 @@
 //!
 //! As long as no id is repeated, items are written as they come. The first repetition ends the run, as what stands
 //! before it may have to go: a longer state of the same conversation can come anywhere behind it. The inputs are then
-//! looked through once ([`survey`]), which keeps for each item its id, its place and hashes of its messages, sorted on
+//! looked through once ([`super::survey`]), which keeps for each item its id, its place and hashes of its messages, sorted on
 //! disk. That decides on every repeated id whatever the order of the inputs:
 //!
 //! - of states that have the same messages, the one that changed last is written, else the larger, else the first;
@@ -13,16 +13,10 @@
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::io;
-use std::sync::atomic::AtomicBool;
 
 use retort_model::{Document, Item, Messages, Run, RunStatus, Time};
 
-use super::choose::Choose;
-use super::look::{Looked, look_through};
-use super::stage::Stage;
 use super::work::ReadItem;
-use super::{Feed, More, Shaping};
-use crate::error::Error;
 use crate::seen::{IdHash, SharedHasher, message_hasher};
 use crate::sorter::{Sorted, Sorter};
 
@@ -57,11 +51,7 @@ impl Decisions {
     }
 
     fn advance(&mut self) -> io::Result<()> {
-        self.next = self.verdicts.next().transpose()?.and_then(|row| {
-            let (ordinal, rest) = number(&row)?;
-            let (&kind, rest) = rest.split_first()?;
-            Some((ordinal, verdict(kind, rest)?))
-        });
+        self.next = self.verdicts.next().transpose()?.and_then(|row| verdict_of(&row));
         Ok(())
     }
 
@@ -83,6 +73,13 @@ impl Decisions {
 /// What is written as a number in eight bytes, and what follows it.
 fn number(row: &[u8]) -> Option<(u64, &[u8])> {
     row.split_first_chunk::<8>().map(|(number, rest)| (u64::from_be_bytes(*number), rest))
+}
+
+/// The place of an item and the verdict on it, from its row.
+pub(super) fn verdict_of(row: &[u8]) -> Option<(u64, Verdict)> {
+    let (ordinal, rest) = number(row)?;
+    let (&kind, rest) = rest.split_first()?;
+    Some((ordinal, verdict(kind, rest)?))
 }
 
 fn verdict(kind: u8, rest: &[u8]) -> Option<Verdict> {
@@ -168,41 +165,10 @@ fn texts(document: &Document<'_>, hasher: &impl BuildHasher) -> Vec<u64> {
     document.chunks.iter().map(|chunk| hasher.hash_one(chunk.text.decoded())).collect()
 }
 
-/// Looks through the inputs and decides on all ids that come more than once; of the first `most` items, if it is given.
-pub fn survey(
-    feed: &mut dyn Feed,
-    shaping: &Shaping<'_>,
-    most: Option<u64>,
-    stopped: &AtomicBool,
-) -> Result<Decisions, Error> {
-    let mut items = Sorter::new();
-    look_through(feed, shaping, stopped, |looked| rows(looked, shaping), &mut |rows: Rows| {
-        for row in &rows.rows {
-            items.push(row).map_err(failed)?;
-        }
-        let is_enough = most.is_some_and(|most| rows.items_before >= most);
-        Ok(if is_enough { More::Enough } else { More::Wanted })
-    })?;
-    decide(items).and_then(Decisions::of).map_err(failed)
-}
-
-pub(crate) fn failed(source: io::Error) -> Error {
-    Error::Failed { what: "the set of repeated ids", source }
-}
-
-struct Rows {
-    rows: Vec<Vec<u8>>,
-    items_before: u64,
-}
-
-fn rows(looked: Looked<'_>, shaping: &Shaping<'_>) -> Rows {
-    let Looked { mut items, items_before, .. } = looked;
-    Choose::of(shaping).examine(&mut items, &mut |_, _| {});
-    let row = |one: &ReadItem<'_>| {
-        let id = one.hash?.to_bytes();
-        Some(row_of(one, id, message_hasher(), one.order(items_before)))
-    };
-    Rows { rows: items.iter().filter_map(row).collect(), items_before }
+/// The row of an item that is meant, for [`decide`].
+pub(super) fn row(one: &ReadItem<'_>, items_before: u64) -> Option<Vec<u8>> {
+    let id = one.hash?.to_bytes();
+    Some(row_of(one, id, message_hasher(), one.order(items_before)))
 }
 
 /// The rows of the items of a batch that are meant, for [`moved_item`]: each behind a byte that says whether its source

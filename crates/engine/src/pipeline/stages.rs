@@ -6,10 +6,12 @@ use retort_model::Warning;
 
 use super::Shaping;
 use super::choose::Choose;
+use super::duplicate::DuplicateItems;
 use super::limit::Limit;
 use super::repeated::RepeatedIds;
-use super::repeats::Decisions;
+use super::splitting::Splitting;
 use super::stage::{Decision, OrderedStage, Stage, Standing};
+use super::survey::Survey;
 use super::work::ReadItem;
 
 /// The pure parts, in their order.
@@ -24,14 +26,13 @@ pub(super) struct OrderedStages {
     pub(super) needs_survey: bool,
 }
 
-/// The stages of a run. `decisions` is what was decided on repeated ids; without them, the first such id ends the run.
-pub(super) fn of<'p>(
-    shaping: &Shaping<'p>,
-    decisions: Option<Decisions>,
-) -> (Stages<'p>, OrderedStages) {
-    let pure: Vec<Box<dyn Stage + 'p>> = vec![Box::new(Choose::of(shaping))];
+/// The stages of a run, with what was decided on all items.
+pub(super) fn of<'p>(shaping: &Shaping<'p>, survey: Survey) -> (Stages<'p>, OrderedStages) {
+    let mut pure: Vec<Box<dyn Stage + 'p>> = vec![Box::new(Choose::of(shaping))];
+    pure.extend(Splitting::of(shaping).map(|stage| Box::new(stage) as _));
     let mut list: Vec<Box<dyn OrderedStage>> =
-        vec![Box::new(RepeatedIds::new(decisions, shaping.namespace))];
+        vec![Box::new(RepeatedIds::new(survey.repeats, shaping.namespace))];
+    list.extend(survey.duplicates.map(|found| Box::new(DuplicateItems(found)) as _));
     list.extend(shaping.selection.limit.map(|most| Box::new(Limit::new(most)) as _));
     (Stages(pure), OrderedStages { list, finished: false, needs_survey: false })
 }
@@ -133,6 +134,7 @@ mod tests {
             standing: Standing::Open,
             verdict: None,
             is_kept_apart: false,
+            assigned: None,
         };
         (0..count).map(item).collect()
     }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::mpsc::SyncSender;
 
 use retort_formats::data::{Noted, Outcome, ShapeContext, ToolCache};
-use retort_formats::file::Rows;
 use retort_formats::import::split::{Batch, Fault, Span};
 use retort_formats::import::{ImportFormat, ItemError, Items, Notes, Refusal, Sniff, recognise};
 use retort_formats::package::{FindingLine, List, Reject, write_extra};
@@ -16,11 +15,12 @@ use retort_model::{
 };
 
 use super::feed::is_between;
-use super::gather::{Gathering, Shaped};
+use super::gather::{Gathering, OutputRows, Shaped};
 use super::ids::ContentHash;
 use super::packed::{Edits, PackedBatch};
 use super::part::KeptItems;
 use super::repeats::{Verdict, order_of};
+use super::splitting::Assigned;
 use super::stage::Standing;
 use super::stages::{OrderedStages, Stages};
 use super::workers::{Output, ReorderBuffer, Sequencer};
@@ -28,6 +28,7 @@ use super::{Delivery, Ends, Job, RefusedInput, Shaping, Source, Work};
 use crate::error::Error;
 use crate::panics::point;
 use crate::seen::IdHash;
+use crate::split::write_group;
 
 /// What the cells of a batch are counted by.
 pub(super) const CELLS: [Warning; 3] =
@@ -67,6 +68,8 @@ pub struct ReadItem<'b> {
     pub(super) verdict: Option<Verdict>,
     /// Whether its id was changed, as other items have it.
     pub(super) is_kept_apart: bool,
+    /// Its output, if there are several.
+    pub(super) assigned: Option<Assigned>,
 }
 
 impl ReadItem<'_> {
@@ -88,8 +91,9 @@ pub struct BatchDone {
     /// Repairs and warnings, where they are listed; they are put in order as well.
     pub(super) findings: Vec<FindingLine>,
     pub(super) lists_findings: bool,
-    pub(super) ids: Vec<String>,
     pub(super) extras: Vec<u8>,
+    /// For each item that was written, the hash of its group and its output, if there are several.
+    pub(super) groups: Vec<u8>,
     pub(super) renamed_tools: Vec<(String, String)>,
     /// Places of packed items of which nothing was written.
     pub(super) without_records: Vec<u64>,
@@ -110,11 +114,17 @@ impl Worker<'_> {
         let Job { sequence, source, items_before, work } = job;
         let mut done =
             BatchDone { lists_findings: self.shaping.lists_findings, ..BatchDone::default() };
+        done.account.outputs = self.shaping.split.portions();
         let schema = self
             .shaping
             .data_format
             .schema(&self.shaping.shape_options, !self.shaping.file_format.is_nested());
-        let mut rows = self.shaping.file_format.rows(&schema, self.shaping.file_options);
+        let output_rows = || OutputRows {
+            rows: self.shaping.file_format.rows(&schema, self.shaping.file_options),
+            ids: Vec::new(),
+        };
+        let mut outputs: Vec<OutputRows> =
+            std::iter::repeat_with(output_rows).take(self.shaping.split.outputs()).collect();
         point("unpack");
         let (batch, packed) = lines(work, &source, &mut done);
         point("parse");
@@ -142,7 +152,7 @@ impl Worker<'_> {
             None => return false,
         };
         if is_wanted {
-            self.shape(&read, &source, items_before, &mut *rows, &mut done);
+            self.shape(&read, &source, items_before, &mut outputs, &mut done);
         }
         if let Some(kept) = &mut kept {
             kept.add_verdicts(&read, items_before);
@@ -156,10 +166,10 @@ impl Worker<'_> {
         {
             self.ends.set_enough();
         }
-        let shaped = is_wanted.then_some(Shaped { done, rows, source, items, kept });
+        let shaped = is_wanted.then_some(Shaped { done, outputs, source, items, kept });
         let mut due = Vec::new();
         let goes_on = self.gathering.bring(sequence, shaped, self.ends, |gathering, shaped| {
-            due.extend(shaped.and_then(|shaped| gathering.add(shaped, self.shaping)));
+            due.extend(shaped.into_iter().flat_map(|shaped| gathering.add(shaped, self.shaping)));
         });
         goes_on && due.into_iter().all(|(place, due)| output.send(place, due.encode(self.shaping)))
     }
@@ -169,7 +179,7 @@ impl Worker<'_> {
         read: &[ReadItem<'_>],
         source: &Source,
         items_before: u64,
-        rows: &mut dyn Rows,
+        outputs: &mut [OutputRows],
         done: &mut BatchDone,
     ) {
         point("shape");
@@ -183,6 +193,7 @@ impl Worker<'_> {
             let at = Located { kind, id: &id, source, span: &one.span };
             if let Standing::LeftOut(why) = &one.standing {
                 done.leave_out(at, None, why);
+                done.put_out(one, &id, 0, Some(why.reason));
                 done.account.leave_out_one(kind, why.reason, &id);
                 continue;
             }
@@ -195,8 +206,10 @@ impl Worker<'_> {
                 flat: !self.shaping.file_format.is_nested(),
                 tools: &mut self.tools,
             };
+            let output = one.assigned.map_or(0, |assigned| assigned.output);
+            let Some(OutputRows { rows, ids }) = outputs.get_mut(output) else { continue };
             let cells = rows.cells();
-            let outcome = self.shaping.data_format.shape(&one.item, &mut context, rows);
+            let outcome = self.shaping.data_format.shape(&one.item, &mut context, &mut **rows);
             if done.lists_findings {
                 for ((warning, before), after) in CELLS.into_iter().zip(cells).zip(rows.cells()) {
                     done.list_cells(warning, after - before, at);
@@ -205,8 +218,11 @@ impl Worker<'_> {
             if outcome.records.is_empty() {
                 done.without_records.push(ordinal);
             }
-            let ids_apart = self.shaping.data_format.has_ids_apart();
-            done.count(at, outcome, ids_apart);
+            let records = outcome.records.len() as u64;
+            let first = outcome.left_out.first().map(|left| left.why.reason);
+            done.put_out(one, &id, records, first);
+            let ids = self.shaping.data_format.has_ids_apart().then_some(ids);
+            done.count(at, outcome, ids);
         }
     }
 }
@@ -312,6 +328,7 @@ fn parse_packed<'b>(
                     standing: Standing::Open,
                     verdict: None,
                     is_kept_apart: false,
+                    assigned: None,
                 });
             }
             Err(problem) => {
@@ -443,6 +460,7 @@ impl Pieces<'_> {
             standing: Standing::Open,
             verdict: None,
             is_kept_apart: false,
+            assigned: None,
         });
     }
 }
@@ -651,8 +669,17 @@ impl BatchDone {
         });
     }
 
-    /// Counts what came of an item.
-    fn count(&mut self, at: Located<'_>, outcome: Outcome, ids_apart: bool) {
+    /// Counts what came of an item of an output, if there are several.
+    fn put_out(&mut self, one: &ReadItem<'_>, id: &str, records: u64, left_out: Option<Reason>) {
+        let Some(Assigned { output, group }) = one.assigned else { return };
+        self.account.put_out(output, records, left_out, id);
+        if records > 0 {
+            write_group(&group, output, &mut self.groups);
+        }
+    }
+
+    /// Counts what came of an item; `ids` are those that stand apart from the rows.
+    fn count(&mut self, at: Located<'_>, outcome: Outcome, mut ids: Option<&mut Vec<String>>) {
         let Located { kind, id, .. } = at;
         for left in &outcome.left_out {
             self.leave_out(at, left.part.as_ref(), &left.why);
@@ -691,8 +718,8 @@ impl BatchDone {
                 Some(suffix) => Cow::Owned(format!("{id}{suffix}")),
                 None => Cow::Borrowed(id),
             };
-            if ids_apart {
-                self.ids.push(row_id.to_string());
+            if let Some(ids) = &mut ids {
+                ids.push(row_id.to_string());
             }
             if let Some(extra) = record.extra {
                 write_extra((kind, &row_id), part, &extra, &mut self.extras);

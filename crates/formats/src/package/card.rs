@@ -6,17 +6,24 @@ use std::fmt::Write;
 use super::manifest::{Finding, Manifest};
 use crate::data::DataFormat;
 
-/// The card of a package whose data files match `data_files`.
-pub fn card(manifest: &Manifest, data_files: &str, format: &dyn DataFormat, notes: &str) -> String {
+/// The card of a package: each split with what its data files match.
+pub fn card(
+    manifest: &Manifest,
+    splits: &[(&str, &str)],
+    format: &dyn DataFormat,
+    notes: &str,
+) -> String {
     let mut out = String::from("---\n");
     let yaml = |text: &str| serde_json::to_string(text).unwrap_or_default();
     // Writing to a string does not fail.
     let _ = write!(
         out,
-        "pretty_name: {}\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {}\n",
+        "pretty_name: {}\nconfigs:\n- config_name: default\n  data_files:\n",
         yaml(&manifest.dataset_name),
-        yaml(data_files)
     );
+    for (split, data_files) in splits {
+        let _ = write!(out, "  - split: {split}\n    path: {}\n", yaml(data_files));
+    }
     let _ = write!(out, "size_categories:\n- {}\n", size_category(manifest.records.written));
     if format.is_for_training() {
         out.push_str("task_categories:\n- text-generation\n");
@@ -86,6 +93,7 @@ fn counts(manifest: &Manifest, out: &mut String) {
         "| records written | {} |\n| records mended | {} |\n\n",
         manifest.records.written, manifest.records.repaired
     );
+    outputs(manifest, out);
     for (_, counts) in manifest.counts() {
         list("Left out", &counts.left_out_by_reason, out);
     }
@@ -100,6 +108,24 @@ fn counts(manifest: &Manifest, out: &mut String) {
         list(title, findings, out);
     }
     out.push_str("`manifest.json` is the receipt, with checksums; `rejects.jsonl`, where present, names what was left out and why; `findings.jsonl`, where present, lists each repair and warning.\n\n");
+}
+
+fn outputs(manifest: &Manifest, out: &mut String) {
+    let Some(split) = &manifest.split else { return };
+    out.push_str("| split | share | records | items |\n|---|---:|---:|---:|\n");
+    for one in &split.outputs {
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {} | {} |",
+            one.name, one.share, one.records, one.items.written
+        );
+    }
+    let what = match split.group_by.as_str() {
+        "user" => "Everything of one user is in one split",
+        "family" => "Conversations that begin with the same question are in one split",
+        _ => "All of one conversation is in one split",
+    };
+    let _ = write!(out, "\n{what}; the receipt says how that was tested.\n\n");
 }
 
 fn list(title: &str, findings: &[Finding], out: &mut String) {

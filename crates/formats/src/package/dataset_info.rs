@@ -14,8 +14,8 @@ impl Serialize for Pairs {
 }
 
 #[derive(Serialize)]
-struct Entry<'e> {
-    file_name: &'e str,
+struct Entry {
+    file_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     formatting: Option<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -27,13 +27,26 @@ struct Entry<'e> {
     tags: Option<Pairs>,
 }
 
-/// One dataset under its name.
-struct Named<'e>(&'e str, Entry<'e>);
+/// A dataset as the trainer finds it: several outputs are several of its datasets.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The name to ask for.
+    pub name: String,
+    /// The data file, or the folder of several.
+    pub file_name: String,
+    /// Exactly how many records it has.
+    pub records: u64,
+}
+
+/// Datasets under their names.
+struct Named<'e>(Vec<(&'e str, Entry)>);
 
 impl Serialize for Named<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(self.0, &self.1)?;
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, entry) in &self.0 {
+            map.serialize_entry(name, entry)?;
+        }
         map.end()
     }
 }
@@ -41,21 +54,17 @@ impl Serialize for Named<'_> {
 /// The text of the file: ASCII alone, as it is read with whatever encoding the system has.
 ///
 /// `num_samples` is a sampling order to the trainer, so it must be the exact number of records.
-pub fn dataset_info(
-    name: &str,
-    file_name: &str,
-    records: u64,
-    columns: Option<TrainerColumns>,
-) -> String {
-    let entry = Entry {
-        file_name,
+pub fn dataset_info(datasets: &[Found], columns: Option<TrainerColumns>) -> String {
+    let entry = |one: &Found| Entry {
+        file_name: one.file_name.clone(),
         formatting: columns.map(|columns| columns.formatting),
         ranking: columns.is_some_and(|columns| columns.ranking),
-        num_samples: records,
+        num_samples: one.records,
         columns: columns.map(|columns| Pairs(columns.columns)),
         tags: columns.filter(|columns| !columns.tags.is_empty()).map(|columns| Pairs(columns.tags)),
     };
-    let mut text = ascii(&serde_json::to_string_pretty(&Named(name, entry)).unwrap_or_default());
+    let named = datasets.iter().map(|one| (&*one.name, entry(one))).collect();
+    let mut text = ascii(&serde_json::to_string_pretty(&Named(named)).unwrap_or_default());
     text.push('\n');
     text
 }
@@ -87,7 +96,8 @@ mod tests {
             columns: &[("messages", "messages"), ("tools", "tools")],
             tags: &[("role_tag", "role")],
         };
-        let text = dataset_info("对话", "c.jsonl", 150, Some(columns));
+        let found = Found { name: "对话".into(), file_name: "c.jsonl".into(), records: 150 };
+        let text = dataset_info(&[found], Some(columns));
         let expect = "{\n  \"\\u5bf9\\u8bdd\": {\n    \"file_name\": \"c.jsonl\",\n    \"formatting\": \"sharegpt\",\n    \
                       \"num_samples\": 150,\n    \"columns\": {\n      \"messages\": \"messages\",\n      \"tools\": \"tools\"\n    },\n    \
                       \"tags\": {\n      \"role_tag\": \"role\"\n    }\n  }\n}\n";

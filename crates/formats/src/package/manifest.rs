@@ -48,6 +48,9 @@ pub struct Manifest {
     pub documents: Counts,
     /// What became of the records.
     pub records: RecordCounts,
+    /// The outputs, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub split: Option<SplitCounts>,
     /// Columns of the data.
     pub schema: Vec<Column>,
     /// Tools that were renamed, up to a bound.
@@ -139,6 +142,35 @@ pub struct Counts {
     pub left_out: u64,
     /// The latter by reason.
     pub left_out_by_reason: Vec<Finding>,
+}
+
+/// A dataset in several outputs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SplitCounts {
+    /// What was never to be divided between two outputs: `conversation`, `user` or `family`.
+    pub group_by: String,
+    /// The outputs.
+    pub outputs: Vec<OutputCounts>,
+    /// Test for leaks: groups of which items were written to more than one output.
+    pub groups_in_several_outputs: u64,
+}
+
+/// One of several outputs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OutputCounts {
+    /// Its name.
+    pub name: String,
+    /// Its share of all groups, as asked.
+    pub share: String,
+    /// Groups of which something was written to it.
+    pub groups: u64,
+    /// What became of the items that belong to it: `selected = written + left_out`.
+    #[serde(flatten)]
+    pub items: Counts,
+    /// Records in it.
+    pub records: u64,
+    /// Its data files; none if it has no records.
+    pub files: Vec<String>,
 }
 
 /// What became of the records.
@@ -274,5 +306,21 @@ impl Manifest {
             && self.read.items == self.read.inputs.iter().map(|input| input.items).sum::<u64>()
             && self.records.written
                 == self.files.iter().filter_map(|file| file.records).sum::<u64>()
+            && self.split.as_ref().is_none_or(|split| self.outputs_balance(split))
+    }
+
+    fn outputs_balance(&self, split: &SplitCounts) -> bool {
+        let written: u64 = self.counts().map(|(_, counts)| counts.written).sum();
+        let records_in = |paths: &[String]| {
+            let files = self.files.iter().filter(|file| paths.contains(&file.path));
+            files.filter_map(|file| file.records).sum::<u64>()
+        };
+        split.groups_in_several_outputs == 0
+            && split.outputs.iter().all(|one| {
+                one.items.selected == one.items.written + one.items.left_out
+                    && one.records == records_in(&one.files)
+            })
+            && split.outputs.iter().map(|one| one.items.written).sum::<u64>() == written
+            && split.outputs.iter().map(|one| one.records).sum::<u64>() == self.records.written
     }
 }

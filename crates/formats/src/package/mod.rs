@@ -10,11 +10,11 @@ mod rejects;
 
 pub use archive::{Archive, Entry, Segment};
 pub use card::card;
-pub use dataset_info::dataset_info;
+pub use dataset_info::{Found as FoundDataset, dataset_info};
 pub use findings::{FindingLine, List, findings_differ, write_finding};
 pub use manifest::{
     Column, Counts, DataFile, FORMAT_VERSION, FilterAsked, Finding, InputCount, Lengths, Manifest,
-    ReadCounts, RecordCounts, Renamed, findings,
+    OutputCounts, ReadCounts, RecordCounts, Renamed, SplitCounts, findings,
 };
 pub use rejects::{Reject, write_extra, write_reject};
 

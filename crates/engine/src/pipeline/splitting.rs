@@ -1,0 +1,45 @@
+//! The stage that says to which output an item goes.
+
+use retort_model::Warning;
+
+use super::Shaping;
+use super::stage::{Stage, Standing};
+use super::work::ReadItem;
+use crate::split::{GroupBy, GroupHash, Split, group_of, names_user};
+
+/// Finds the output of each item by its group.
+pub(super) struct Splitting {
+    split: Split,
+    group_by: GroupBy,
+}
+
+/// Where an item goes, and with which group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Assigned {
+    pub(super) output: usize,
+    pub(super) group: GroupHash,
+}
+
+impl Splitting {
+    /// The stage, if the dataset has several outputs.
+    pub(super) fn of(shaping: &Shaping<'_>) -> Option<Self> {
+        let split = shaping.split.clone();
+        split.is_split().then_some(Self { split, group_by: shaping.group_by })
+    }
+}
+
+impl Stage for Splitting {
+    fn examine(&self, items: &mut [ReadItem<'_>], warn: &mut dyn FnMut(&ReadItem<'_>, Warning)) {
+        for one in items.iter_mut().filter(|one| one.standing == Standing::Open) {
+            let group = group_of(&one.item, self.group_by);
+            one.assigned = Some(Assigned { output: self.split.output_of(&group), group });
+            if self.group_by == GroupBy::User && !names_user(&one.item) {
+                warn(one, Warning::NoUser);
+            }
+        }
+    }
+
+    fn chooses(&self) -> bool {
+        false
+    }
+}
