@@ -18,7 +18,8 @@ struct Seen {
 }
 
 /// Fields of calls that say nothing of what is called.
-const KNOWN: [&str; 7] = [
+const KNOWN: [&str; 8] = [
+    "partialJson",
     "placeholder_args",
     "providerExecuted",
     "dynamic",
@@ -162,7 +163,8 @@ pub(super) const CALL_ID: [&str; 7] =
     ["tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "toolUseID", "call_id", "callId"];
 
 /// Under what they say the tool.
-pub(super) const TOOL_NAME: [&str; 4] = ["name", "tool_name", "toolName", "function_name"];
+pub(super) const TOOL_NAME: [&str; 5] =
+    ["name", "tool_name", "toolName", "function_name", "function"];
 
 /// Under what they say what came of it.
 pub(super) const RESULT: [&str; 5] = ["content", "output", "response", "result", "value"];

@@ -8,7 +8,9 @@
 use std::borrow::Cow;
 
 use retort_json::{Kind, Parser, RawJson, Text};
-use retort_model::{Content, Feedback, Fields, Label, Message, PartKind, Role, Round, ToolCall};
+use retort_model::{
+    Content, Feedback, Fields, Label, Message, PartKind, Role, Round, Time, ToolCall,
+};
 
 use super::calls::{CALL_ID, RESULT, TOOL_NAME, calls_in, content_of, tool_call};
 use super::fields::{
@@ -152,6 +154,24 @@ pub(super) fn message_of<'a>(
     Ok(messages)
 }
 
+/// Reads an item of the Responses API at hand.
+pub(super) fn item_of<'a>(
+    raw: &RawJson<'a>,
+    known: &[&str],
+    notes: &mut Notes,
+    at: Option<Time>,
+    joining: &mut Joining<'a>,
+    mut take: impl FnMut(Message<'a>),
+) -> Result<(), ItemError> {
+    let text = raw.as_str();
+    let is_item = Draft::read(&mut Parser::lenient(text), &mut Notes::default())?.is_item();
+    for mut message in message_of(raw, None, known, notes)? {
+        message.created_at = message.created_at.or(at);
+        joining.take(message, is_item, &mut take);
+    }
+    Ok(())
+}
+
 /// Items of the Responses API are less than messages: reasoning, the calls and the text of one answer are one message.
 #[derive(Default)]
 pub(super) struct Joining<'a>(Option<Message<'a>>);
@@ -270,7 +290,7 @@ impl<'a> Draft<'a> {
                     parser.skip()?;
                 }
                 "type" => draft.kind = text_or_keep(parser, key, rest)?,
-                "tool_calls" => tool_calls(parser, key, message, notes)?,
+                "tool_calls" | "toolCalls" => tool_calls(parser, key, message, notes)?,
                 "function_call" => {
                     if parser.kind()? == Kind::Object {
                         let mark = notes.mark();
@@ -282,7 +302,9 @@ impl<'a> Draft<'a> {
                 }
                 "tool_call_id" => message.tool_call_id = text_or_keep(parser, key, rest)?,
                 "name" => message.name = text_or_keep(parser, key, rest)?,
-                "reasoning_content" | "reasoning" | "thinking" if message.reasoning.is_none() => {
+                "reasoning_content" | "reasoningContent" | "reasoning" | "thinking"
+                    if message.reasoning.is_none() =>
+                {
                     message.reasoning = text_or_keep(parser, key, rest)?;
                 }
                 "contexts" => message.contexts = raws_or_keep(parser, key, rest)?,
@@ -582,7 +604,9 @@ impl<'a> Draft<'a> {
             message.tool_call_id = message.tool_call_id.take().or_else(|| map.take_id(&CALL_ID));
             message.name = message.name.take().or_else(|| map.take(&TOOL_NAME, RawJson::text));
             let failed = map.peek("status").is_some_and(|raw| raw.as_str() == "\"error\"")
-                || map.peek("is_error").is_some_and(|raw| raw.as_str() == "true");
+                || ["is_error", "isError"]
+                    .iter()
+                    .any(|name| map.peek(name).is_some_and(|raw| raw.as_str() == "true"));
             if failed && message.error.is_none() {
                 message.error = Some("failed".into());
             }

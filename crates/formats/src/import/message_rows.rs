@@ -8,6 +8,7 @@ use retort_model::Fields;
 
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
+use super::gemini_cli::GeminiCli;
 use super::openai;
 use super::roles::role_of;
 use super::sniff::{Entry, Sniff};
@@ -95,7 +96,10 @@ impl ImportFormat for MessageRows {
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
-        if sniff.kind_of_item() != Some(Kind::Object) || OTHERS.iter().any(|key| sniff.has(key)) {
+        if sniff.kind_of_item() != Some(Kind::Object)
+            || OTHERS.iter().any(|key| sniff.has(key))
+            || GeminiCli.recognises(sniff)
+        {
             return false;
         }
         let speaks = ROLE

@@ -3,8 +3,10 @@
 //! [`split`] cuts a stream into texts, [`Sniff`] answers what the formats ask of one to know their own, and a format's
 //! reader turns it into [`Items`]. A bad item is refused with its position and passed over.
 
+mod adp;
 mod ai_studio;
 mod answers;
+mod atif;
 mod autogen;
 mod calls;
 mod chat;
@@ -14,15 +16,21 @@ mod chatgpt;
 mod chunks;
 mod claude;
 mod claude_code;
+mod codex;
+mod copilot;
+mod cursor;
 mod deepseek;
 mod definitions;
 mod dify;
 mod documents;
+mod droid;
 mod fields;
 mod format;
 mod gemini_activity;
+mod gemini_cli;
 mod grok;
 mod hosted;
+mod inspect;
 mod label_studio;
 mod librechat;
 mod links;
@@ -31,12 +39,16 @@ mod lobe_chat;
 mod map;
 mod mcp_agent_graph;
 mod message_rows;
+mod mint;
+mod nemo_gym;
 mod next_chat;
 mod oasst;
 mod open_webui;
 mod openai;
+mod openhands;
 mod pairs;
 mod parts;
+mod pi;
 mod preference;
 mod prompt_completion;
 mod question_answer;
@@ -52,8 +64,11 @@ mod silly_tavern;
 mod sniff;
 pub mod split;
 mod streams;
+mod sts;
+mod swe_agent;
 pub mod table;
 mod thread;
+mod toolbench;
 mod tree;
 mod typing_mind;
 mod uiuc_chat;
@@ -86,6 +101,21 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &silly_tavern::SillyTavern,
     &dify::Dify,
     &gemini_activity::GeminiActivity,
+    &codex::Codex,
+    &sts::Sts,
+    &pi::Pi,
+    &droid::Droid,
+    &gemini_cli::GeminiCli,
+    &cursor::Cursor,
+    &atif::Atif,
+    &inspect::Inspect,
+    &nemo_gym::NemoGym,
+    &swe_agent::SweAgent,
+    &openhands::OpenHands,
+    &toolbench::ToolBench,
+    &mint::Mint,
+    &adp::Adp,
+    &copilot::Copilot,
     &uiuc_chat::UiucChat,
     &documents::Documents,
     &chunks::Chunks,

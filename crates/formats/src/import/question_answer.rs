@@ -8,6 +8,7 @@ use retort_model::Fields;
 use super::fields::FieldMap;
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
+use super::openhands::OpenHands;
 use super::pairs::{ANSWER, BESIDE, Dialogue, HISTORY, INPUT, QUESTION, REASONING, TURNS, take};
 use super::runs::Runs;
 use super::sniff::Sniff;
@@ -47,7 +48,10 @@ impl ImportFormat for QuestionAnswer {
                 names.iter().any(|names| names.iter().any(|name| key.eq_ignore_ascii_case(name)))
             })
         };
-        if OTHERS.iter().any(|key| sniff.has(key)) || Runs.recognises(sniff) {
+        if OTHERS.iter().any(|key| sniff.has(key))
+            || Runs.recognises(sniff)
+            || OpenHands.recognises(sniff)
+        {
             return false;
         }
         let asks = is_text(&QUESTION);

@@ -25,7 +25,7 @@ pub(super) fn role_of(word: &str) -> Option<Role> {
         "assistant" | "gpt" | "chatgpt" | "bing" | "bard" | "bot" | "chatbot" | "ai" | "model"
         | "function_call" | "tool_call" => Role::Assistant,
         "system" | "developer" => Role::System,
-        "tool" | "function" | "observation" | "tool_response" | "tool_result"
+        "tool" | "toolresult" | "function" | "observation" | "tool_response" | "tool_result"
         | "function_response" | "ipython" => Role::Tool,
         _ => return None,
     })

@@ -7,7 +7,7 @@ use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Conversation, Fields, Message, Role, Round, Usage};
 
 use super::fields::{self, FieldMap};
-use super::format::{ItemError, Notes, Refusal};
+use super::format::{Fragment, ItemError, Notes, Refusal};
 use super::sniff::{Entry, Sniff};
 use super::tree::{Links, Tree};
 
@@ -52,6 +52,13 @@ pub(super) fn without_messages() -> ItemError {
     ItemError::new(Refusal::BadField, 0, "the session has no messages")
 }
 
+/// The fragment that an object is in a file whose lines are one session.
+pub(super) fn line_of_file<'t>(text: &'t str, entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
+    if is_object(text) {
+        into.push(Fragment { key: key_of_file(entry), order: 0, text: text.into() });
+    }
+}
+
 /// What the fragments of a file have in common.
 pub(super) fn key_of_file(entry: Entry<'_>) -> String {
     format!("file {}", entry.path)
@@ -82,14 +89,24 @@ pub(super) fn rounds<'a>(
     let known: HashSet<String> =
         steps.iter().map(|step| step.links.id.decoded().into_owned()).collect();
     let mut before: Option<Text<'a>> = None;
+    // Of ids that came more than once, what the last step with it is called.
+    let mut names: HashMap<String, Text<'a>> = HashMap::new();
     for (at, step) in steps.iter_mut().enumerate() {
         let links = &mut step.links;
         let is_known = |parent: &Text<'_>| known.contains(&*parent.decoded());
-        if links.id.is_empty() {
-            links.id = format!("\u{0}{at}").into();
+        if links.id.is_empty() || links.parent.as_ref().is_some_and(|parent| !is_known(parent)) {
             links.parent = before.clone();
-        } else if links.parent.as_ref().is_some_and(|parent| !is_known(parent)) {
-            links.parent = before.clone();
+        } else if let Some(name) =
+            links.parent.as_ref().and_then(|parent| names.get(&*parent.decoded()))
+        {
+            links.parent = Some(name.clone());
+        }
+        if links.id.is_empty() || names.contains_key(&*links.id.decoded()) {
+            let name = Text::from(format!("\u{0}{at}"));
+            let id = std::mem::replace(&mut links.id, name.clone());
+            names.insert(id.decoded().into_owned(), name);
+        } else {
+            names.insert(links.id.decoded().into_owned(), links.id.clone());
         }
         before = Some(links.id.clone());
     }
@@ -105,7 +122,8 @@ pub(super) fn rounds<'a>(
             continue;
         }
         let has = |role: Role| step.messages.iter().any(|message| message.role == role);
-        let asks = has(Role::User);
+        // Results that are told with a question belong to what came before.
+        let asks = step.messages.first().is_some_and(|message| message.role == Role::User);
         let answers = has(Role::Assistant) || has(Role::Tool);
         let round = tree.enter(at, asks, answers);
         places.resize_with(places.len().max(round + 1), Vec::new);

@@ -257,7 +257,7 @@ fn is_bookkeeping(key: &str) -> bool {
             | "usagemetadata" | "modelsusage" | "tokens" | "tokencount" | "tokencounts" | "cost" | "costs" | "price"
             | "status" | "state" | "systemfingerprint" | "servicetier" | "generationconfig" | "temperature"
             | "logprobs" | "tokenids" | "prompttokenids" | "seed" | "cachecontrol" | "cachepoint" | "signature"
-            | "thoughtsignature" | "encryptedcontent" | "phase" | "caller" | "fingerprint"
+            | "thoughtsignature" | "thinkingsignature" | "signatureprovider" | "encryptedcontent" | "phase" | "caller" | "fingerprint"
             // What systems keep beside a text.
             | "metadata" | "meta" | "extra" | "extras" | "extrainfo" | "extracontent" | "responsemetadata"
             | "providermetadata" | "provideroptions" | "providerspecificfields" | "callprovidermetadata" | "additionalproperties"

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod agents;
 mod api_logs;
 mod chat;
 mod chatgpt;

@@ -1,0 +1,124 @@
+//! SWE-agent's trajectories (`.traj`) and the rows of SWE-smith, whose messages are the same. Source: `sweagent/types.py`,
+//! `HistoryItem`.
+//!
+//! `history` holds the messages as the model saw them, `trajectory` the same once more by steps. Messages have the type
+//! of what they are, and an answer has its thought and its action told apart.
+
+use retort_json::{Kind, Parser, RawJson};
+use retort_model::{Conversation, Kind as Held, Role};
+
+use super::chat::{self, Rounds};
+use super::definitions;
+use super::fields::{self, FieldMap};
+use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::sniff::Sniff;
+
+/// The format.
+pub(super) struct SweAgent;
+
+/// Fields of messages that say nothing more than is read: of an answer, its content says again what they say.
+const KNOWN: [&str; 9] = [
+    "message_type",
+    "thought",
+    "action",
+    "agent",
+    "is_demo",
+    "tags",
+    "cache_control",
+    "tool_call_ids",
+    "thinking_blocks",
+];
+
+impl ImportFormat for SweAgent {
+    fn name(&self) -> &'static str {
+        "swe-agent"
+    }
+
+    fn about(&self) -> &'static str {
+        "Trajectories of SWE-agent (`.traj`) and SWE-smith"
+    }
+
+    fn notes(&self) -> &'static str {
+        "`history` becomes the conversation; `trajectory`, which tells the same by steps, `info` and `replay_config` are \
+         kept. Demonstrations that were shown to the model are not to be learnt (`train: false`)."
+    }
+
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        let is_step = || {
+            sniff.holds(&["trajectory", "action"]) && sniff.holds(&["trajectory", "observation"])
+        };
+        (sniff.holds(&["history", "role"])
+            && (is_step() || sniff.holds(&["history", "message_type"])))
+            || (sniff.holds(&["messages", "role"])
+                && (sniff.holds(&["messages", "message_type"])
+                    || (sniff.has("traj_id") && sniff.has("instance_id"))))
+            || (is_step() && sniff.holds(&["info"]))
+            || (sniff.holds(&["trajectory", "role"])
+                && (sniff.holds(&["instance_id"]) || sniff.holds(&["exit_status"])))
+    }
+
+    fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
+        let mut parser = Parser::lenient(text);
+        let mut map = FieldMap::read(&mut parser, notes)?;
+        parser.end()?;
+        notes.count(&parser);
+        let mut conversation = Conversation { kind: Held::Agent, ..Conversation::default() };
+        let is_list = |raw: &RawJson<'a>| match fields::kind(raw)? {
+            Kind::Array => fields::list(raw),
+            _ => fields::list(&fields::json_within(raw)?),
+        };
+        let name = ["history", "messages", "trajectory"]
+            .into_iter()
+            .find(|name| map.peek(name).and_then(is_list).is_some_and(|list| !list.is_empty()));
+        let Some((name, list)) = name.and_then(|name| Some((name, map.take(&[name], is_list)?)))
+        else {
+            return Err(ItemError::new(
+                Refusal::UnknownShape,
+                0,
+                "no `history` of messages in the item",
+            ));
+        };
+        let mut rounds = Rounds::default();
+        for (at, raw) in list.iter().enumerate() {
+            let mark = notes.mark();
+            for message in message(raw, notes)? {
+                rounds.push(message);
+            }
+            notes.under(mark, || format!("{name}[{at}]"));
+        }
+        let tools = map.take(&["tools"], is_list).unwrap_or_default();
+        conversation.rounds = rounds.finish(definitions::definitions(tools, notes));
+        conversation.id =
+            map.take_id(&["traj_id", "trajectory_id", "instance_id", "id"]).unwrap_or_default();
+        conversation.model = map.take(&["model", "model_name"], RawJson::text);
+        conversation.metadata = map.rest();
+        Ok(conversation.into())
+    }
+}
+
+fn message<'a>(
+    raw: &RawJson<'a>,
+    notes: &mut Notes,
+) -> Result<Vec<retort_model::Message<'a>>, ItemError> {
+    let Some(mut map) = FieldMap::of(raw, notes) else {
+        notes.unplaced("", raw);
+        return Ok(Vec::new());
+    };
+    let is_demo = map.peek("is_demo").is_some_and(|raw| raw.as_str() == "true");
+    let answers = map.peek("tool_call_ids").and_then(fields::list);
+    let text = map.take(&["text"], RawJson::text).filter(|_| !map.has(&["content"]));
+    let mut messages = chat::message_of(raw, None, &KNOWN, notes)?;
+    if let Some(message) = messages.first_mut() {
+        if let (Some(text), None) = (text, &message.content) {
+            message.content = Some(retort_model::Content::Text(text));
+        }
+        let answered = answers.as_ref().and_then(|ids| ids.first()).and_then(fields::id);
+        if message.role == Role::Tool && message.tool_call_id.is_none() {
+            message.tool_call_id = answered;
+        }
+        if is_demo {
+            message.train = Some(false);
+        }
+    }
+    Ok(messages)
+}
