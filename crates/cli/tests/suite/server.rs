@@ -155,6 +155,8 @@ fn what_is_listed_and_shown_is_the_same_here_and_there() {
         &["list", "--search", "KYOTO", "--search", "旅", "--type", "chat"],
         &["list", "--created-from", "2024-01-02", "--created-before", "2024-01-31"],
         &["list", "--id", "c1", "--id", "kept"],
+        &["list", "--lines", "--turns", "1..3", "--calls", "0", "--has-error=false"],
+        &["list", "--count", "--model", "m", "--tag", "x", "--tag", "旅行", "--format", "retort"],
         &["show", "tagged"],
         &["show", "a/b?c #%d"],
         &["show", "gone", "--json"],

@@ -14,9 +14,27 @@ use crate::problem::Problem;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Filtering<F> {
-    given: BTreeMap<String, String>,
+    given: BTreeMap<String, Given>,
     #[serde(skip)]
     of: PhantomData<fn() -> F>,
+}
+
+/// What stands in a field: forms say one value, addresses may say several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Given {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Given {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let all = match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Several(texts) => texts,
+        };
+        all.iter().map(|text| text.trim()).filter(|text| !text.is_empty())
+    }
 }
 
 /// A value that can be chosen: itself, its words, and whether it is chosen.
@@ -65,7 +83,8 @@ impl<F> Default for Filtering<F> {
 impl<F: Filter> Filtering<F> {
     #[cfg(test)]
     pub(super) fn of(given: &[(&str, &str)]) -> Self {
-        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let text =
+            |(name, value): &(&str, &str)| ((*name).to_owned(), Given::One((*value).to_owned()));
         Self { given: given.iter().map(text).collect(), of: PhantomData }
     }
 
@@ -76,8 +95,10 @@ impl<F: Filter> Filtering<F> {
     pub(super) fn filter(&self) -> Result<F, Problem> {
         let mut filter = F::default();
         for field in shown::<F>() {
-            for text in texts(field, self.given(field))? {
-                field.set(&mut filter, &text).map_err(Problem::bad_request)?;
+            for given in self.given(field) {
+                for text in texts(field, given)? {
+                    field.set(&mut filter, &text).map_err(Problem::bad_request)?;
+                }
             }
         }
         for field in shown::<F>() {
@@ -95,14 +116,14 @@ impl<F: Filter> Filtering<F> {
     }
 
     /// What stands in a field.
-    fn given(&self, field: &FilterField<F>) -> &str {
-        self.given.get(&form_name(field)).map_or("", |text| text.trim())
+    fn given(&self, field: &FilterField<F>) -> impl Iterator<Item = &str> {
+        self.given.get(&form_name(field)).into_iter().flat_map(Given::texts)
     }
 
     /// The fields that are set, by the names that they have in forms.
     pub(super) fn set(&self) -> Vec<(String, &str)> {
-        let fields = shown::<F>().map(|field| (form_name(field), self.given(field)));
-        fields.filter(|(_, text)| !text.is_empty()).collect()
+        let texts = |field| self.given(field).map(move |text| (form_name(field), text));
+        shown::<F>().flat_map(texts).collect()
     }
 
     /// The filter as a query, without `?`; empty if it matches all.
@@ -136,7 +157,7 @@ impl<F: Filter> Filtering<F> {
     }
 
     fn input(&self, field: &FilterField<F>) -> Input {
-        let value = self.given(field).to_owned();
+        let value = self.given(field).next().unwrap_or_default().to_owned();
         let choices = choices(field).into_iter();
         let choices = choices.map(|(name, words)| (name.clone(), words, name == value)).collect();
         let kind = match field.values {
@@ -213,7 +234,6 @@ fn choices<F>(field: &FilterField<F>) -> Vec<(String, String)> {
 /// The values that a text in a form stands for.
 fn texts<F>(field: &FilterField<F>, text: &str) -> Result<Vec<String>, Problem> {
     Ok(match field.values {
-        _ if text.is_empty() => Vec::new(),
         FilterValues::Words(words) if field.default.is_some() && text == ALL => {
             words().into_iter().map(str::to_owned).collect()
         }

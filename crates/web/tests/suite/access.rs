@@ -351,7 +351,13 @@ async fn lists_hold_what_their_caller_may_see_and_nothing_else() {
                 assert!(list.iter().all(is_theirs), "{name}: {list:?}");
             }
             // Filters narrow what may be seen, and never widen it.
-            for filter in ["search=of-", "id=of-bob-1&id=of-quinn&id=of-ann-1", "status=active"] {
+            for filter in [
+                "search=of-",
+                "id=of-bob-1&id=of-quinn&id=of-ann-1",
+                "status=active",
+                "owner=bob@example.com&owner=quinn@example.com",
+                "turns=0..&calls=0..&has_error=false",
+            ] {
                 let found = ids(
                     house,
                     who,
