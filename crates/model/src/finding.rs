@@ -194,6 +194,12 @@ pub enum Reason {
     SeveralMessages,
     /// It calls tools, and the data format holds text alone.
     CallsTools,
+    /// It is longer than was asked for.
+    TooLong,
+    /// A model would learn nothing of it.
+    NothingToLearn,
+    /// The chat template raised an error.
+    TemplateError,
     /// A run, or the execution of a node, that has not finished or was broken off.
     NotFinished,
     /// A run that failed.
@@ -242,6 +248,9 @@ named!(
     NoLabel = "no-label",
     SeveralMessages = "several-messages",
     CallsTools = "calls-tools",
+    TooLong = "too-long",
+    NothingToLearn = "nothing-to-learn",
+    TemplateError = "template-error",
     NotFinished = "not-finished",
     NotSuccessful = "not-successful",
     NoInput = "no-input",
@@ -282,6 +291,9 @@ impl Reason {
             Self::NoLabel => "nothing says whether an answer is good or bad",
             Self::SeveralMessages => "an answer of several messages, where a row holds one",
             Self::CallsTools => "tool calls, which the data format cannot hold",
+            Self::TooLong => "longer than the limit",
+            Self::NothingToLearn => "nothing that a model would learn",
+            Self::TemplateError => "the chat template raised an error",
             Self::NotFinished => "not finished, or cancelled",
             Self::NotSuccessful => "a run that failed",
             Self::NoInput => "nothing says what was put in",

@@ -42,7 +42,7 @@ pub use message::{
     Content, Feedback, Label, Message, NotUnderstood, Part, PartKind, Role, ToolCall,
 };
 pub use name::{DatasetName, FileName, NameError};
-pub use receipt::{Account, OutputPortion, Portion, Tally};
+pub use receipt::{Account, OutputPortion, Portion, SeenLengths, Tally};
 pub use relation::{Messages, Relation};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
 pub use run_update::Again;

@@ -128,6 +128,63 @@ pub struct Account {
     pub record_chars: u64,
     /// What went to each output of a dataset that is split; empty if it is not.
     pub outputs: Vec<OutputPortion>,
+    /// Lengths of records as a model sees them, where they were measured.
+    pub seen: SeenLengths,
+}
+
+/// How many records have which length, in tokens or characters. Lengths are kept to three digits, so that there are few.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeenLengths {
+    /// By length, rounded up.
+    pub counts: BTreeMap<u64, u64>,
+    /// Of all records together.
+    pub total: u64,
+    /// What of that is learnt.
+    pub learnt: u64,
+    /// Of the longest.
+    pub longest: u64,
+}
+
+impl SeenLengths {
+    /// Counts a record.
+    pub fn add(&mut self, length: u64, learnt: u64) {
+        *self.counts.entry(rounded_up(length)).or_default() += 1;
+        self.total += length;
+        self.learnt += learnt;
+        self.longest = self.longest.max(length);
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, later: Self) {
+        for (length, count) in later.counts {
+            *self.counts.entry(length).or_default() += count;
+        }
+        self.total += later.total;
+        self.learnt += later.learnt;
+        self.longest = self.longest.max(later.longest);
+    }
+
+    /// The length that so many percent of the records do not exceed, to three digits; 0 if there are none.
+    pub fn percentile(&self, percent: u64) -> u64 {
+        let all: u64 = self.counts.values().sum();
+        let rank = (all * percent).div_ceil(100).max(1);
+        let mut below = 0;
+        let reaches = |(_, count): &(&u64, &u64)| {
+            below += **count;
+            below >= rank
+        };
+        let length = self.counts.iter().find(reaches);
+        length.map_or(0, |(length, _)| (*length).min(self.longest))
+    }
+}
+
+/// A number with no more than three digits that are not zeros.
+fn rounded_up(number: u64) -> u64 {
+    let mut unit = 1;
+    while number / unit >= 1000 {
+        unit *= 10;
+    }
+    number.div_ceil(unit) * unit
 }
 
 /// What became of the selected items that belong to one output.
@@ -219,6 +276,7 @@ impl Account {
                 None => self.outputs.push(portion),
             }
         }
+        self.seen.merge(later.seen);
     }
 
     /// Whether every item that was selected is accounted for, in all and kind by kind.
@@ -272,6 +330,22 @@ impl Portion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentiles_are_lengths_that_so_many_records_do_not_exceed() {
+        let (mut lengths, mut others) = (SeenLengths::default(), SeenLengths::default());
+        assert_eq!(lengths.percentile(50), 0);
+        (1..=60).for_each(|length| lengths.add(length, 1));
+        (61..=100).for_each(|length| others.add(length, 0));
+        lengths.merge(others);
+        let found = [50, 90, 99, 100].map(|percent| lengths.percentile(percent));
+        assert_eq!(found, [50, 90, 99, 100]);
+        assert_eq!((lengths.total, lengths.learnt, lengths.longest), (5050, 60, 100));
+        lengths.add(123_456, 0);
+        assert_eq!(lengths.percentile(100), 123_456);
+        lengths.add(223_456, 0);
+        assert_eq!(lengths.percentile(99), 124_000);
+    }
 
     #[test]
     fn merged_in_order_a_tally_is_as_if_counted_at_once() {
