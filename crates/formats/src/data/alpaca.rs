@@ -1,10 +1,11 @@
 //! `alpaca`: `instruction`, `input`, `output`, `system` and `history`, text alone, as Stanford's Alpaca had them and as
 //! LLaMA-Factory and many scripts read them.
 
-use retort_json::Text;
+use retort_json::{Text, Value};
 use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason};
 
 use super::chat_messages::{Spoken, Voice, speak};
+use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions, TrainerColumns};
 use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
@@ -67,6 +68,30 @@ impl DataFormat for Alpaca {
             ],
             tags: &[],
         })
+    }
+
+    fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
+        let mut messages = Vec::new();
+        let mut say = |role: &'static str, content: Option<&Value<'_>>| {
+            let content = content.and_then(Value::as_str).unwrap_or_default().to_owned();
+            if role != "system" || !content.is_empty() {
+                messages.push(Value::Object(vec![
+                    ("role".into(), Value::String(role.into())),
+                    ("content".into(), Value::String(content.into())),
+                ]));
+            }
+        };
+        say("system", row.get("system"));
+        if let Some(Value::Array(pairs)) = row.get("history") {
+            for pair in pairs {
+                let Value::Array(texts) = pair else { return None };
+                say("user", texts.first());
+                say("assistant", texts.get(1));
+            }
+        }
+        say("user", row.get("instruction"));
+        say("assistant", row.get("output"));
+        Some(vec![ChatRow::spoken(&[(&Value::Array(messages), true)], None)?])
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {

@@ -1,6 +1,7 @@
 //! A row of training data as a chat, for templates: which messages a model sees, and which of them it learns.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use retort_json::Value;
 
@@ -33,6 +34,98 @@ impl ChatRow {
             messages.extend(list.iter().map(|message| spoken(message, *is_learnt)));
         }
         Some(Self { messages, tools: tools_of(tools) })
+    }
+
+    /// The same, of which only the last message is learnt.
+    #[must_use]
+    pub(super) fn learning_last(mut self) -> Self {
+        let last = self.messages.len().saturating_sub(1);
+        self.messages.iter_mut().take(last).for_each(|message| message.is_learnt = false);
+        self
+    }
+
+    /// What it says without a template: the texts of its messages, calls and tools, a line each; and which bytes of that
+    /// are learnt.
+    pub fn plain(&self) -> (String, Vec<Range<usize>>) {
+        let (mut text, mut learnt) = (String::new(), Vec::new());
+        for message in &self.messages {
+            let start = text.len();
+            let Ok(value) = Value::parse(&message.json) else { continue };
+            for name in ["reasoning_content", "thinking", "content"] {
+                if let Some(said) = value.get(name).and_then(Value::as_str)
+                    && !said.is_empty()
+                {
+                    text.push_str(said);
+                    text.push('\n');
+                }
+            }
+            if let Some(calls @ Value::Array(_)) = value.get("tool_calls") {
+                text.push_str(&calls.to_json());
+                text.push('\n');
+            }
+            if message.is_learnt {
+                learnt.push(start..text.len());
+            }
+        }
+        text.extend(self.tools.as_deref());
+        (text, learnt)
+    }
+
+    /// A row of `ms-swift`: each call in a message of its own.
+    pub(super) fn ms_swift(messages: &Value<'_>, tools: Option<&Value<'_>>) -> Option<Self> {
+        let Value::Array(list) = messages else { return None };
+        let mut chat: Vec<ChatMessage> = Vec::new();
+        let mut open: Option<(String, Vec<Value<'static>>, bool)> = None;
+        let (mut called, mut answered) = (0, 0);
+        let end = |open: &mut Option<(String, Vec<Value<'static>>, bool)>,
+                   chat: &mut Vec<ChatMessage>| {
+            let Some((content, calls, is_learnt)) = open.take() else { return };
+            let mut fields = vec![text("role", "assistant"), text("content", &content)];
+            if !calls.is_empty() {
+                fields.push(("tool_calls".into(), Value::Array(calls)));
+            }
+            chat.push(ChatMessage { json: Value::Object(fields).to_json(), is_learnt });
+        };
+        for message in list {
+            let role = message.get("role")?.as_str()?;
+            let content = message.get("content")?.as_str()?;
+            let is_learnt = !matches!(message.get("loss"), Some(Value::Bool(false)));
+            match role {
+                "assistant" => {
+                    end(&mut open, &mut chat);
+                    open = Some((content.to_owned(), Vec::new(), is_learnt));
+                }
+                "tool_call" => {
+                    let calls = calls_of(&format!("[{content}]"), &mut called)?
+                        .into_iter()
+                        .map(own)
+                        .collect();
+                    match &mut open {
+                        Some((_, before, _)) => before.extend::<Vec<_>>(calls),
+                        None => open = Some((String::new(), calls, is_learnt)),
+                    }
+                }
+                _ => {
+                    end(&mut open, &mut chat);
+                    let mut fields = vec![text("role", role), text("content", content)];
+                    if role == "tool_response" {
+                        answered += 1;
+                        let id = Value::String(format!("call{answered:05}").into());
+                        fields = vec![
+                            text("role", "tool"),
+                            text("content", content),
+                            ("tool_call_id".into(), id),
+                        ];
+                    }
+                    chat.push(ChatMessage {
+                        json: Value::Object(fields).to_json(),
+                        is_learnt: false,
+                    });
+                }
+            }
+        }
+        end(&mut open, &mut chat);
+        Some(Self { messages: chat, tools: tools_of(tools) })
     }
 
     /// A row of `standard`: calls in messages of their own, and the results of several calls in one message.

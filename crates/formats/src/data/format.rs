@@ -59,8 +59,8 @@ pub trait DataFormat: Sync {
         false
     }
 
-    /// The chat that a row holds, for templates; none if its rows hold no chats.
-    fn chat(&self, _row: &Value<'_>) -> Option<ChatRow> {
+    /// The chats that a row holds, for templates: one, or one for each answer of a pair. None if its rows hold no chats.
+    fn chats(&self, _row: &Value<'_>) -> Option<Vec<ChatRow>> {
         None
     }
 

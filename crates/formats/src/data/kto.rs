@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
+use retort_json::Value;
 use retort_model::{Conversation, Item, LeftOut, Purpose, Reason};
 
 use super::chat_columns::{chat_schema, voice, write, write_tools};
 use super::chat_messages::speak;
+use super::chat_row::ChatRow;
 use super::format::{
     DataFormat, Layout, Outcome, RecordNotes, ShapeContext, ShapeOptions, TrainerColumns,
 };
@@ -68,6 +70,16 @@ impl DataFormat for Kto {
             columns: &[("messages", "messages"), ("kto_tag", "label"), ("tools", "tools")],
             tags: TAGS,
         })
+    }
+
+    fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
+        let tools = row.get("tools");
+        Some(vec![match row.get("prompt") {
+            Some(prompt) => {
+                ChatRow::spoken(&[(prompt, false), (row.get("completion")?, true)], tools)?
+            }
+            None => ChatRow::standard(row.get("messages")?, tools)?.learning_last(),
+        }])
     }
 
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {

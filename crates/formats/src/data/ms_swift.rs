@@ -1,9 +1,10 @@
 //! `ms-swift`: messages with one `tool_call` a call, and `loss` for answers that are context only, as ms-swift reads them.
 
-use retort_json::{Text, write_string};
+use retort_json::{Text, Value, write_string};
 use retort_model::{Item, ItemKind, Purpose};
 
 use super::chat_messages::{Spoken, SpokenCall, Voice, speak};
+use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
@@ -55,6 +56,10 @@ impl DataFormat for MsSwift {
 
     fn has_ids_apart(&self) -> bool {
         true
+    }
+
+    fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
+        Some(vec![ChatRow::ms_swift(row.get("messages")?, row.get("tools"))?])
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {

@@ -72,8 +72,8 @@ impl DataFormat for OpenAi {
         true
     }
 
-    fn chat(&self, row: &Value<'_>) -> Option<ChatRow> {
-        ChatRow::spoken(&[(row.get("messages")?, true)], row.get("tools"))
+    fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
+        Some(vec![ChatRow::spoken(&[(row.get("messages")?, true)], row.get("tools"))?])
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {

@@ -1,11 +1,12 @@
 //! `preference`: a better and a worse answer to one question, for DPO and its kin. In the layouts of TRL, LLaMA-Factory and
 //! OpenAI.
 
-use retort_json::Text;
+use retort_json::{Text, Value};
 use retort_model::{Conversation, Item, LeftOut, Purpose, Reason};
 
 use super::chat_columns::{AS_OPENAI, chat_schema, voice, write, write_as_openai, write_tools};
 use super::chat_messages::speak;
+use super::chat_row::ChatRow;
 use super::format::{
     DataFormat, Layout, Noted, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions,
     TrainerColumns,
@@ -91,6 +92,27 @@ impl DataFormat for Preference {
             ],
             tags: TAGS,
         })
+    }
+
+    fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
+        let answers = |prompt: &Value<'_>, tools, names: [&str; 2]| {
+            let chat = |name| ChatRow::spoken(&[(prompt, false), (row.get(name)?, true)], tools);
+            names.into_iter().map(chat).collect::<Option<Vec<_>>>()
+        };
+        if let Some(input) = row.get("input") {
+            let names = ["preferred_output", "non_preferred_output"];
+            return answers(input.get("messages")?, input.get("tools"), names);
+        }
+        let tools = row.get("tools");
+        if let Some(prompt) = row.get("prompt") {
+            return answers(prompt, tools, ["chosen", "rejected"]);
+        }
+        let Value::Array(messages) = row.get("messages")? else { return None };
+        let with = |name| {
+            let messages = messages.iter().chain(row.get(name)).cloned().collect();
+            Some(ChatRow::standard(&Value::Array(messages), tools)?.learning_last())
+        };
+        ["chosen", "rejected"].into_iter().map(with).collect()
     }
 
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {

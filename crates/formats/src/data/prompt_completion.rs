@@ -47,9 +47,9 @@ impl DataFormat for PromptCompletion {
         true
     }
 
-    fn chat(&self, row: &Value<'_>) -> Option<ChatRow> {
+    fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
         let lists = [(row.get("prompt")?, false), (row.get("completion")?, true)];
-        ChatRow::spoken(&lists, row.get("tools"))
+        Some(vec![ChatRow::spoken(&lists, row.get("tools"))?])
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {

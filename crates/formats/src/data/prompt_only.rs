@@ -1,9 +1,11 @@
 //! `prompt-only`: questions for reinforcement learning (GRPO and its kin), with columns from which rewards can be computed.
 
+use retort_json::Value;
 use retort_model::{Item, ItemKind, Label, Purpose};
 
 use super::chat_columns::{chat_schema, voice, write, write_tools};
 use super::chat_messages::speak;
+use super::chat_row::ChatRow;
 use super::execution::{put_text, text_of};
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 use super::record::shape_records;
@@ -48,6 +50,10 @@ impl DataFormat for PromptOnly {
 
     fn has_ids_apart(&self) -> bool {
         true
+    }
+
+    fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
+        Some(vec![ChatRow::spoken(&[(row.get("prompt")?, false)], row.get("tools"))?])
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {

@@ -123,8 +123,8 @@ impl DataFormat for Standard {
         Some(if flat { FLAT_COLUMNS } else { NESTED_COLUMNS })
     }
 
-    fn chat(&self, row: &Value<'_>) -> Option<ChatRow> {
-        ChatRow::standard(row.get("messages")?, row.get("tools"))
+    fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
+        Some(vec![ChatRow::standard(row.get("messages")?, row.get("tools"))?])
     }
 
     fn card_notes(&self, options: &ShapeOptions, flat: bool) -> String {

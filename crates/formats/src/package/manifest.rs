@@ -190,6 +190,28 @@ pub struct RecordCounts {
     pub warnings: Vec<Finding>,
     /// How long they are.
     pub lengths: Lengths,
+    /// How long they are as a model sees them, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seen_lengths: Option<SeenBy>,
+}
+
+/// Lengths of records as a model sees them. Percentiles are exact to three digits, rounded up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenBy {
+    /// `tokens` or `characters`.
+    pub unit: String,
+    /// Of all records together.
+    pub total: u64,
+    /// What of that is learnt.
+    pub learnt: u64,
+    /// The length that half of the records do not exceed.
+    pub p50: u64,
+    /// That 90 percent do not exceed.
+    pub p90: u64,
+    /// That 99 percent do not exceed.
+    pub p99: u64,
+    /// Of the longest.
+    pub longest: u64,
 }
 
 /// Lengths of records in the data file, in bytes of JSON or CSV text.
