@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use retort_formats::package::{Finding, findings};
-use retort_model::{Account, ItemKind, OutputPortion, Portion, Reason, Repair, Tally, Warning};
+use retort_model::{
+    Account, ItemKind, OutputPortion, Portion, Reason, Repair, SeenLengths, Tally, Warning,
+};
 use serde::{Deserialize, Serialize};
 
 /// An [`Account`] with its kinds by name.
@@ -37,6 +39,9 @@ pub struct Counted {
     /// Of each output, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     outputs: Vec<CountedOutput>,
+    /// Counts by length, then the total, what is learnt and the longest, where records were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<(BTreeMap<u64, u64>, u64, u64, u64)>,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +83,10 @@ impl Counted {
             longest_record_chars: account.longest_record_chars,
             record_chars: account.record_chars,
             outputs: account.outputs.iter().map(counted_output).collect(),
+            seen: Some(account.seen.clone()).filter(|seen| !seen.counts.is_empty()).map(|seen| {
+                let SeenLengths { counts, total, learnt, longest } = seen;
+                (counts, total, learnt, longest)
+            }),
         }
     }
 
@@ -103,6 +112,10 @@ impl Counted {
             longest_record_chars: self.longest_record_chars,
             record_chars: self.record_chars,
             outputs: self.outputs.iter().map(output_portion).collect::<Result<_, _>>()?,
+            seen: self.seen.clone().map_or_else(SeenLengths::default, |seen| {
+                let (counts, total, learnt, longest) = seen;
+                SeenLengths { counts, total, learnt, longest }
+            }),
         })
     }
 

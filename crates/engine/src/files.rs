@@ -519,6 +519,7 @@ mod tests {
             compression,
             dataset_name: "n".parse().unwrap(),
             file_name: "parts".parse().unwrap(),
+            measure: None,
             findings: false,
             split: Default::default(),
             group_by: Default::default(),

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use retort_formats::template::{BUILT_IN, TemplateFiles, Templates, Tokenizer};
 use retort_model::Time;
+use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::storage::hex;
 
 /// Largest file that is read. The largest tokenizers have some 30 MB.
 const MOST_BYTES: u64 = 256 << 20;
@@ -24,6 +26,11 @@ const TOKENIZER: &str = "tokenizer.json";
 /// # Errors
 /// A file that can't be read, or that is no template.
 pub fn read_templates(path: &Path, now: Time) -> Result<Templates, Error> {
+    read_template_files(path, now).map(|(templates, _)| templates)
+}
+
+/// As [`read_templates`], with a hash of the templates and the special tokens.
+pub(crate) fn read_template_files(path: &Path, now: Time) -> Result<(Templates, String), Error> {
     let whole = path.to_string_lossy();
     let (file, chosen) = match whole.rsplit_once('#') {
         Some((file, name)) if !path.exists() => (Path::new(file), Some(name)),
@@ -52,7 +59,15 @@ pub fn read_templates(path: &Path, now: Time) -> Result<Templates, Error> {
             add_config(&mut files, &config)?;
         }
     }
-    Templates::new(&files, chosen, now).map_err(refused)
+    let mut hash = Sha256::new();
+    for (name, text) in files.parts() {
+        for part in [name, text] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    let templates = Templates::new(&files, chosen, now).map_err(refused)?;
+    Ok((templates, hex(&hash.finalize())))
 }
 
 /// Adds the templates of a folder, each under the name of its file.
@@ -75,9 +90,14 @@ fn add_named(files: &mut TemplateFiles, folder: &Path) -> Result<(), Error> {
 /// # Errors
 /// A file that can't be read, or that is not a tokenizer.
 pub fn read_tokenizer(name: &str) -> Result<Tokenizer, Error> {
+    read_tokenizer_file(name).map(|(tokenizer, _)| tokenizer)
+}
+
+/// As [`read_tokenizer`], with the hash of its file; a built-in one has none.
+pub(crate) fn read_tokenizer_file(name: &str) -> Result<(Tokenizer, Option<String>), Error> {
     let path = Path::new(name);
     if let Some(tokenizer) = Tokenizer::built_in(name).filter(|_| !path.exists()) {
-        return Ok(tokenizer);
+        return Ok((tokenizer, None));
     }
     if !path.exists() {
         let built_in = BUILT_IN.join("` and `");
@@ -86,7 +106,9 @@ pub fn read_tokenizer(name: &str) -> Result<Tokenizer, Error> {
         )));
     }
     let path = if path.is_dir() { path.join(TOKENIZER) } else { path.to_owned() };
-    read(&path)?.parse().map_err(|error| Error::Choice(format!("`{}`: {error}", path.display())))
+    let text = read(&path)?;
+    let refused = |error| Error::Choice(format!("`{}`: {error}", path.display()));
+    Ok((text.parse().map_err(refused)?, Some(hex(&Sha256::digest(&text)))))
 }
 
 fn read(path: &Path) -> Result<String, Error> {

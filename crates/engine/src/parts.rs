@@ -50,6 +50,8 @@ pub struct KeptPlan {
     reading: ReadOptions,
     inputs: KeptInputs,
     passed_over: Vec<Finding>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    measured: BTreeMap<String, String>,
 }
 
 /// What is known about the inputs before they are read.
@@ -90,6 +92,7 @@ impl KeptPlan {
             reading: plan.reading,
             inputs: KeptInputs::of(inputs),
             passed_over: findings(&inputs.passed_over, PassedOver::as_str),
+            measured: plan.dataset.measured(),
         }
     }
 
@@ -123,6 +126,7 @@ impl KeptPlan {
             inputs: totals.sources.iter().map(InputCount::from).collect(),
             passed_over: findings(passed_over, PassedOver::as_str),
             outputs: None,
+            measured: self.measured.clone(),
         }
     }
 

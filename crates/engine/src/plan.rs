@@ -1,11 +1,15 @@
 //! What is to be made of conversations: the dataset's shape, its kind of file, and its names.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use retort_formats::data::{self, DataFormat, Layout, Schema, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_model::{DatasetName, FileName, Purpose, named};
 
 use crate::dedup::Dedup;
 use crate::error::Error;
+use crate::measure::Measure;
 use crate::split::{GroupBy, Split};
 
 /// The dataset that is to be made, wherever its conversations come from and wherever it goes.
@@ -23,6 +27,8 @@ pub struct DatasetPlan {
     pub file_options: FileOptions,
     /// How the data is compressed.
     pub compression: Compression,
+    /// Measures records as a model sees them, where that is asked.
+    pub measure: Option<Arc<Measure>>,
     /// Whether each repair and warning is listed in a file of the package.
     pub findings: bool,
     /// The outputs, if there are several.
@@ -146,6 +152,11 @@ impl DatasetPlan {
         !self.file_format.is_nested()
     }
 
+    /// What records are measured with, as the receipt tells it.
+    pub fn measured(&self) -> BTreeMap<String, String> {
+        self.measure.as_ref().map(|measure| measure.told().clone()).unwrap_or_default()
+    }
+
     /// The columns of the rows.
     pub fn schema(&self) -> Schema {
         self.data_format.schema(&self.shape_options, self.is_flat())
@@ -171,6 +182,7 @@ mod tests {
             shape_options: ShapeOptions { node: node.map(Into::into), ..ShapeOptions::default() },
             file_options: FileOptions::default(),
             compression: Compression::Zstd,
+            measure: None,
             findings: false,
             split: Split::default(),
             group_by: GroupBy::default(),

@@ -1,12 +1,15 @@
 //! The receipt of a dataset, from the plan by which it was made and what was counted on the way.
 
+use std::collections::BTreeMap;
+
 use retort_formats::import::Refusal;
 use retort_formats::package::{
     Column, Counts, DataFile, FORMAT_VERSION, FilterAsked, Finding, InputCount, Lengths, Manifest,
-    OutputCounts, ReadCounts, RecordCounts, Renamed, SplitCounts, findings,
+    OutputCounts, ReadCounts, RecordCounts, Renamed, SeenBy, SplitCounts, findings,
 };
-use retort_model::{ItemKind, Portion, Reason, Repair, Warning};
+use retort_model::{ItemKind, Portion, Reason, Repair, SeenLengths, Warning};
 
+use crate::measure::unit_of;
 use crate::pipeline::{SourceCount, Totals};
 use crate::plan::DatasetPlan;
 use crate::split::LeakTest;
@@ -28,6 +31,8 @@ pub struct Origin {
     pub passed_over: Vec<Finding>,
     /// What is in each output, if there are several.
     pub outputs: Option<Outputs>,
+    /// What records were measured with.
+    pub measured: BTreeMap<String, String>,
 }
 
 /// What is in each of several outputs.
@@ -55,6 +60,8 @@ pub fn manifest(
     let mut options = plan.options();
     options.extend(origin.from.map(|from| ("from".to_owned(), from.to_owned())));
     options.extend(origin.namespace.map(|name| ("namespace".to_owned(), name)));
+    options.extend(origin.measured.clone());
+    let unit = unit_of(&origin.measured);
     Manifest {
         manifest_version: FORMAT_VERSION,
         retort_version: env!("CARGO_PKG_VERSION").into(),
@@ -93,6 +100,7 @@ pub fn manifest(
                 mean_bytes: account.record_chars.checked_div(account.records).unwrap_or(0),
                 longest_bytes: account.longest_record_chars,
             },
+            seen_lengths: seen_lengths(&account.seen, unit),
         },
         split: plan.split.is_split().then(|| split(plan, totals, origin.outputs)),
         schema: plan
@@ -138,6 +146,18 @@ fn split(plan: &DatasetPlan, totals: &Totals, outputs: Option<Outputs>) -> Split
             })
             .collect(),
     }
+}
+
+fn seen_lengths(seen: &SeenLengths, unit: &str) -> Option<SeenBy> {
+    (!seen.counts.is_empty()).then(|| SeenBy {
+        unit: unit.to_owned(),
+        total: seen.total,
+        learnt: seen.learnt,
+        p50: seen.percentile(50),
+        p90: seen.percentile(90),
+        p99: seen.percentile(99),
+        longest: seen.longest,
+    })
 }
 
 fn counts(portion: &Portion) -> Counts {

@@ -326,6 +326,7 @@ mod tests {
                 compression,
                 dataset_name: "n".parse().unwrap(),
                 file_name: "data".parse().unwrap(),
+                measure: None,
                 findings: false,
                 split: Default::default(),
                 group_by: Default::default(),

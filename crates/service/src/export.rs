@@ -202,6 +202,7 @@ pub(crate) fn export(
     let origin = Origin {
         passed_over: Vec::new(),
         outputs,
+        measured: plan.measured(),
         namespace: None,
         from: None,
         selection,

@@ -2,12 +2,13 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use retort_json::Value;
 use retort_service::data::DataFormat;
 use retort_service::template::{Rendered, Templates, TokenCount, Tokenizer};
-use retort_service::{Clock, read_templates, read_tokenizer};
+use retort_service::{Clock, Measure, MeasureOptions, OverLong, read_templates, read_tokenizer};
 use serde_json::json;
 
 use super::Failure;
@@ -25,23 +26,63 @@ pub struct AsModel {
     #[arg(long, requires = "template")]
     as_model: bool,
 
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// The files of the model, and how long records may be.
+#[derive(Args)]
+#[command(next_help_heading = "As the model sees it")]
+pub struct ModelArgs {
     /// Chat template: a `.jinja` file, a `tokenizer_config.json` or a model's folder; `PATH#NAME` selects one of several.
-    #[arg(long, value_name = "PATH", requires = "as_model")]
+    #[arg(long, value_name = "PATH")]
     template: Option<PathBuf>,
 
     /// Tokenizer to count with: a `tokenizer.json`, a model's folder, `cl100k` or `o200k` [default: count characters].
-    #[arg(long, value_name = "PATH|NAME", requires = "as_model")]
+    #[arg(long, value_name = "PATH|NAME")]
     tokenizer: Option<String>,
+
+    /// The most tokens a record may have; needs `--tokenizer`.
+    #[arg(long, value_name = "N", requires = "tokenizer")]
+    max_tokens: Option<usize>,
+
+    /// The most characters a record may have, if no tokenizer is given.
+    #[arg(long, value_name = "N", conflicts_with = "tokenizer")]
+    max_characters: Option<usize>,
+
+    /// What to do with longer records: leave them out, or split them between exchanges, never inside an answer.
+    #[arg(long, value_name = "leave-out|split", default_value_t = OverLong::LeaveOut)]
+    over_long: OverLong,
+}
+
+impl ModelArgs {
+    /// What measures the records; none if nothing is to be measured.
+    pub fn measure(&self) -> Result<Option<Arc<Measure>>, Failure> {
+        let options = MeasureOptions {
+            template: self.template.as_deref(),
+            tokenizer: self.tokenizer.as_deref(),
+            max_tokens: self.max_tokens,
+            max_characters: self.max_characters,
+            over_long: self.over_long,
+        };
+        Ok(Measure::open(&options, MachineClock.now())?.map(Arc::new))
+    }
 }
 
 impl AsModel {
+    /// What leaves records out for their length; none if there is no limit.
+    pub fn limit(&self) -> Result<Option<Arc<Measure>>, Failure> {
+        let is_limited = self.model.max_tokens.or(self.model.max_characters).is_some();
+        if is_limited { self.model.measure() } else { Ok(None) }
+    }
+
     /// The view that these arguments describe; none without `--as-model`.
     pub fn view(&self, format: &'static dyn DataFormat) -> Result<Option<View>, Failure> {
-        let Some(template) = self.template.as_ref().filter(|_| self.as_model) else {
+        let Some(template) = self.model.template.as_ref().filter(|_| self.as_model) else {
             return Ok(None);
         };
         let templates = read_templates(template, MachineClock.now())?;
-        let tokenizer = self.tokenizer.as_deref().map(read_tokenizer).transpose()?;
+        let tokenizer = self.model.tokenizer.as_deref().map(read_tokenizer).transpose()?;
         Ok(Some(View { format, templates, tokenizer }))
     }
 }
@@ -93,9 +134,10 @@ impl View {
 
     /// A record as the model sees it, or the error that the template raised.
     fn see(&self, record: &Value<'_>) -> Result<Result<Seen, String>, Failure> {
-        let Some(chat) = self.format.chat(record) else {
+        let chats = self.format.chats(record).unwrap_or_default();
+        let Some(chat) = chats.into_iter().next() else {
             return Err(format!(
-                "`--as-model` cannot read chats from rows of `{}`; it reads `standard`, `openai` and `prompt-completion`, in JSON Lines or Parquet",
+                "`--as-model` cannot read chats from rows of `{}`; it reads the formats for training, in JSON Lines or Parquet",
                 self.format.name()
             )
             .into());

@@ -17,6 +17,7 @@ use retort_service::{
 };
 use serde_json::json;
 
+use super::as_model::ModelArgs;
 use super::{Failure, STOPPED};
 use crate::args::{InputArgs, plan, threads};
 use crate::display::{bytes, count, one_line, several};
@@ -39,6 +40,9 @@ pub struct Convert {
 
     #[command(flatten)]
     records: Records,
+
+    #[command(flatten)]
+    model: ModelArgs,
 
     #[command(flatten)]
     writing: Writing,
@@ -109,6 +113,7 @@ impl Convert {
         };
         plan.by_kind.file_name = !writing.package.0.has("file_name");
         plan.dataset = self.records.0.and(writing.package.0).resolve(name, None)?;
+        plan.dataset.measure = self.model.measure()?;
         plan.output = self.output;
         plan.shard_bytes = writing.shard_size.saturating_mul(1_000_000);
         plan.threads = threads(writing.threads);

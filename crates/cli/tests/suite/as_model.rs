@@ -84,3 +84,20 @@ fn templates_and_tokenizers_that_are_none_are_refused() {
     refused(&["m", "--to", "history"], "`--as-model` cannot read chats from rows of `history`");
     place.refused(&["preview", "in.jsonl", "--as-model"], "--template");
 }
+
+#[test]
+fn a_conversion_leaves_out_what_is_too_long_for_the_model() {
+    fn convert<'a>(more: &[&'a str], output: &'a str) -> Vec<&'a str> {
+        let shared = ["convert", "in.jsonl", "-q", "--to", "openai", "--template", "m", "-o"];
+        [&shared[..], &[output], more].concat()
+    }
+    let place = place();
+    place.ok(&convert(&["--tokenizer", "o200k", "--max-tokens", "1000"], "fits"));
+    let refused = |more: &[&str], output, words: &str| place.refused(&convert(more, output), words);
+    refused(&["--tokenizer", "o200k", "--max-tokens", "5"], "long", "longer than the limit");
+    refused(&["--max-tokens", "5"], "without", "--tokenizer");
+    refused(&["--over-long", "split"], "without", "`--over-long split` needs `--max-tokens`");
+    let preview = ["preview", "in.jsonl", "--to", "openai", "--lines", "--max-characters"];
+    assert_eq!(place.ok(&[&preview[..], &["5"]].concat()).out, "");
+    assert_ne!(place.ok(&[&preview[..], &["500"]].concat()).out, "");
+}

@@ -13,6 +13,7 @@ mod ids;
 mod learn;
 mod limit;
 mod look;
+mod measured;
 mod packed;
 mod part;
 mod reassemble;
@@ -56,6 +57,7 @@ use self::workers::ReorderBuffer;
 pub use self::workers::{Ends, Output, Sequencer, in_order};
 use crate::dedup::Dedup;
 use crate::error::Error;
+use crate::measure::Measure;
 use crate::plan::DatasetPlan;
 use crate::source::SourceName;
 use crate::split::{GroupBy, Split};
@@ -107,6 +109,8 @@ pub struct Shaping<'p> {
     pub inference_bytes: u64,
     /// Whether each delivery says what was counted up to it.
     pub tells_account: bool,
+    /// Measures records, where that is asked.
+    pub measure: Option<Arc<Measure>>,
     /// Whether each repair and warning is listed.
     pub lists_findings: bool,
     /// Whether each batch is kept by itself, as one of a part of the export.
@@ -133,6 +137,7 @@ impl<'p> Shaping<'p> {
             threads: threads.max(1),
             inference_bytes: INFERENCE_BYTES,
             tells_account: false,
+            measure: plan.measure.clone(),
             lists_findings: plan.findings,
             keeps_batches: false,
             split: plan.split.clone(),

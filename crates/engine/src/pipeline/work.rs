@@ -17,6 +17,7 @@ use retort_model::{
 use super::feed::is_between;
 use super::gather::{Gathering, OutputRows, Shaped};
 use super::ids::ContentHash;
+use super::measured::Measuring;
 use super::packed::{Edits, PackedBatch};
 use super::part::KeptItems;
 use super::repeats::{Verdict, order_of};
@@ -209,7 +210,14 @@ impl Worker<'_> {
             let output = one.assigned.map_or(0, |assigned| assigned.output);
             let Some(OutputRows { rows, ids }) = outputs.get_mut(output) else { continue };
             let cells = rows.cells();
-            let outcome = self.shaping.data_format.shape(&one.item, &mut context, &mut **rows);
+            let outcome = match &self.shaping.measure {
+                Some(measure) => {
+                    let tools = context.tools;
+                    let mut measuring = Measuring { measure, shaping: self.shaping, tools };
+                    measuring.shape(&one.item, &mut **rows, &mut done.account.seen)
+                }
+                None => self.shaping.data_format.shape(&one.item, &mut context, &mut **rows),
+            };
             if done.lists_findings {
                 for ((warning, before), after) in CELLS.into_iter().zip(cells).zip(rows.cells()) {
                     done.list_cells(warning, after - before, at);

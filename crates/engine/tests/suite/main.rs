@@ -4,6 +4,7 @@
 mod support;
 
 mod convert;
+mod measure;
 mod merge;
 mod preview;
 mod verify;
