@@ -13,7 +13,7 @@ use super::format::{
 };
 use super::record::{Draft, not_understood};
 use super::schema::{Field, Schema, Sink, Type};
-use super::siblings::Answers;
+use super::siblings::{Answers, Worth};
 use super::standard::{MESSAGES as SHAREGPT, RULES, TAGS, say};
 use super::turns::{Rules, Unlearnt};
 
@@ -125,11 +125,7 @@ fn shape_answers(
             // One between others is neither.
             (is_better != worse.contains(&place.number)).then_some(is_better)
         };
-        let said = answers.worth(place);
-        let is_good = match said {
-            Some(worth) => worth.is_good(),
-            None => of_pairs(),
-        };
+        let is_good = answers.worth(place).and_then(Worth::is_good).or_else(of_pairs);
         let Some(is_good) = is_good else { continue };
         let round = answers.unlabelled(place);
         let draft = answers.draft(place, "answer", &round);

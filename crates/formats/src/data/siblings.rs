@@ -248,12 +248,11 @@ fn worth_of_rating(raw: &RawJson<'_>) -> Option<Worth> {
 }
 
 impl Worth {
-    /// Whether it says good or bad. Of scores only the signs of thumbs do.
+    /// Whether it says good or bad. Of scores only -1 does: a 1 may be a thumb up, or one star of five.
     pub fn is_good(self) -> Option<bool> {
         match self {
             Self::Good => Some(true),
             Self::Bad => Some(false),
-            Self::Score(1.0) => Some(true),
             Self::Score(-1.0) => Some(false),
             Self::Score(_) => None,
         }

@@ -212,6 +212,16 @@ fn labelled_answers_make_rows_for_kto() {
         .map(|row| (row["completion"][0]["content"].clone(), row["label"].clone()))
         .collect();
     assert_eq!(json!(labels), json!([["a", true], ["b", false]]));
+    // One star of five is no thumb up, and the worse of two scores is bad.
+    let stars = json!([say("user", "q"), rated("a", json!(1))]);
+    assert_eq!(shape(&stars, "kto", checked(Repair)).findings(), "left-out:no-label");
+    let scores = siblings(&[rated("a", json!(5)), rated("b", json!(1))], 0);
+    let labels: Vec<_> = shape(&scores, "kto", checked(Repair))
+        .rows
+        .iter()
+        .map(|row| row["label"].clone())
+        .collect();
+    assert_eq!(json!(labels), json!([true, false]));
     let unrated = json!([say("user", "q"), say("assistant", "a")]);
     assert_eq!(shape(&unrated, "kto", checked(Repair)).findings(), "left-out:no-label");
 }
