@@ -152,6 +152,142 @@ def prompt_completion(rows):
                     yield f"row {index}: arguments are no object"
 
 
+def chat(rows):
+    """Rows for Hugging Face's chat templates: arguments as objects, reasoning beside the content."""
+    for index, row in enumerate(rows):
+        if list(row) != ["messages", "tools"]:
+            yield f"row {index}: keys {list(row)}"
+            continue
+        yield from (f"row {index}: {fault}" for fault in chat_messages(row["messages"]))
+        if row["messages"][-1]["role"] != "assistant":
+            yield f"row {index}: does not end on the assistant"
+
+
+def chat_messages(messages):
+    """Roles in an order that chat templates take, and nothing that they cannot read."""
+    open_calls = []
+    for place, message in enumerate(messages):
+        role = message["role"]
+        if not message.keys() <= {"role", "content", "reasoning_content", "tool_calls", "tool_call_id"}:
+            yield f"message {place}: keys {list(message)}"
+        if not isinstance(message["content"], str):
+            yield f"message {place}: content is no text"
+        if role not in ("system", "user", "assistant", "tool") or (role == "system" and place):
+            yield f"message {place} is `{role}`"
+        if role == "tool" and (not open_calls or message.get("tool_call_id") != open_calls.pop(0)):
+            yield f"message {place} answers no call"
+        for call in message.get("tool_calls", []):
+            if not isinstance(call["function"]["arguments"], dict):
+                yield f"message {place}: arguments are no object"
+            open_calls.append(call["id"])
+
+
+def alpaca(rows):
+    """LLaMA-Factory's `alpaca` converter: texts, and the history as pairs."""
+    for index, row in enumerate(rows):
+        if list(row) != ["instruction", "input", "output", "system", "history"]:
+            yield f"row {index}: keys {list(row)}"
+        elif not row["instruction"] or not row["output"]:
+            yield f"row {index}: an empty question or answer"
+        elif any(len(pair) != 2 or not all(isinstance(text, str) for text in pair) for pair in row["history"]):
+            yield f"row {index}: a history that is not of pairs"
+
+
+def ms_swift(rows):
+    """ms-swift's `_check_messages` and `_parse_tool_call`, and one result for each call."""
+    for index, row in enumerate(rows):
+        if not {"messages"} <= row.keys() <= {"messages", "tools"}:
+            yield f"row {index}: keys {list(row)}"
+        if "tools" in row and not isinstance(json.loads(row["tools"]), list):
+            yield f"row {index}: `tools` is no list"
+        calls, results = 0, 0
+        for place, message in enumerate(row["messages"]):
+            role = message["role"]
+            if role not in ("system", "user", "assistant", "tool_call", "tool_response"):
+                yield f"row {index}: message {place} is `{role}`"
+            if not message.keys() <= {"role", "content", "loss"} or not isinstance(message["content"], str):
+                yield f"row {index}: message {place}: {message.keys()}"
+            if "loss" in message and (role not in ("assistant", "tool_call") or not isinstance(message["loss"], bool)):
+                yield f"row {index}: message {place}: a loss"
+            if role == "tool_call":
+                calls += 1
+                call = json.loads(message["content"])
+                if not isinstance(call["name"], str) or not isinstance(call["arguments"], dict):
+                    yield f"row {index}: message {place}: a call without a name or arguments"
+            results += role == "tool_response"
+        if results > calls:
+            yield f"row {index}: {results} results of {calls} calls"
+
+
+def prompt_only(rows):
+    """TRL's prompt-only: a list of messages that the model is to answer."""
+    for index, row in enumerate(rows):
+        yield from (f"row {index}: {fault}" for fault in chat_messages(row["prompt"]))
+        if not row["prompt"] or row["prompt"][-1]["role"] not in ("user", "tool"):
+            yield f"row {index}: the prompt does not end with a question or a result"
+
+
+def preference(rows):
+    """TRL's preference rows: one prompt, and two answers of one message each that differ."""
+    for index, row in enumerate(rows):
+        if list(row) != ["prompt", "chosen", "rejected", "tools"]:
+            yield f"row {index}: keys {list(row)}"
+            continue
+        for side in ("chosen", "rejected"):
+            yield from (f"row {index}: {side}: {fault}" for fault in chat_messages(row["prompt"] + row[side]))
+            if [one["role"] for one in row[side]] != ["assistant"]:
+                yield f"row {index}: `{side}` is not one answer"
+        if row["chosen"] == row["rejected"]:
+            yield f"row {index}: two equal answers"
+
+
+def ranking(rows):
+    """LLaMA-Factory's `ranking`: a prompt that ends with a question or result, and two answers of one message each."""
+    for index, row in enumerate(rows):
+        if list(row) != ["messages", "chosen", "rejected", "tools"]:
+            yield f"row {index}: keys {list(row)}"
+            continue
+        turns = [one for one in row["messages"] if one["role"] != "system"]
+        if len(turns) % 2 == 0 or turns[-1]["role"] not in ("user", "tool"):
+            yield f"row {index}: the prompt does not end with a question or a result"
+        for side in ("chosen", "rejected"):
+            if list(row[side]) != ["role", "content"] or row[side]["role"] not in ("assistant", "function_call"):
+                yield f"row {index}: `{side}` is no answer"
+
+
+def openai_preference(rows):
+    """OpenAI's preference rows: the input as a request, and two outputs of one answer each."""
+    for index, row in enumerate(rows):
+        if list(row) != ["input", "preferred_output", "non_preferred_output"]:
+            yield f"row {index}: keys {list(row)}"
+            continue
+        for side in ("preferred_output", "non_preferred_output"):
+            whole = {**row["input"], "messages": row["input"]["messages"] + row[side]}
+            yield from (f"row {index}: {side}: {fault}" for fault in openai_row(whole))
+
+
+def kto(rows):
+    """TRL's unpaired preference rows: a prompt, one answer and whether it is good."""
+    for index, row in enumerate(rows):
+        if list(row) != ["prompt", "completion", "label", "tools"]:
+            yield f"row {index}: keys {list(row)}"
+            continue
+        yield from (f"row {index}: {fault}" for fault in chat_messages(row["prompt"] + row["completion"]))
+        if [one["role"] for one in row["completion"]] != ["assistant"] or not isinstance(row["label"], bool):
+            yield f"row {index}: not one answer with a label"
+
+
+def kto_tags(rows):
+    """LLaMA-Factory's `kto_tag`: whole conversations, and whether the last answer is good."""
+    for index, row in enumerate(rows):
+        if list(row) != ["messages", "label", "tools"] or not isinstance(row["label"], bool):
+            yield f"row {index}: keys {list(row)}, or a label that is no boolean"
+            continue
+        turns = [one for one in row["messages"] if one["role"] != "system"]
+        if len(turns) % 2 or turns[-1]["role"] not in ("assistant", "function_call"):
+            yield f"row {index}: {len(turns)} turns"
+
+
 def arguments_are_objects(rows):
     """What TRL hands to a chat template: of a text the template would write the JSON text, in quotes."""
     for index, row in enumerate(rows):
@@ -267,6 +403,10 @@ def retort_runs(rows):
 ROWS = {
     "standard": standard,
     "openai": openai,
+    "chat": chat,
+    "alpaca": alpaca,
+    "ms-swift": ms_swift,
+    "prompt-only": prompt_only,
     "prompt-completion": prompt_completion,
     "history": history,
     "retort": retort,
@@ -282,6 +422,14 @@ OF_RUNS = {
     "node-optimization": (evaluation, ["--node", "answer"]),
     "retort": (retort_runs, []),
 }
+# What is made of answers to one question, with the options of each.
+OF_ANSWERS = [
+    ("preference", preference, []),
+    ("preference", ranking, ["--layout", "llama-factory"]),
+    ("preference", openai_preference, ["--layout", "openai"]),
+    ("kto", kto, []),
+    ("kto", kto_tags, ["--layout", "llama-factory"]),
+]
 # The same of documents.
 OF_DOCUMENTS = {
     "documents": (documents, []),

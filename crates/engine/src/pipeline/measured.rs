@@ -236,11 +236,11 @@ impl Sink for NotSkipped<'_> {
     fn begin_row(&mut self) {
         self.skips = self.skipped.get(self.at).copied().unwrap_or_default();
         self.at += 1;
-        self.hand_on(|rows| rows.begin_row());
+        self.hand_on(Sink::begin_row);
     }
 
     fn end_row(&mut self) {
-        self.hand_on(|rows| rows.end_row());
+        self.hand_on(Sink::end_row);
     }
 
     fn text(&mut self, text: &Text<'_>) {
@@ -264,23 +264,23 @@ impl Sink for NotSkipped<'_> {
     }
 
     fn absent(&mut self) {
-        self.hand_on(|rows| rows.absent());
+        self.hand_on(Sink::absent);
     }
 
     fn open_list(&mut self) {
-        self.hand_on(|rows| rows.open_list());
+        self.hand_on(Sink::open_list);
     }
 
     fn close_list(&mut self) {
-        self.hand_on(|rows| rows.close_list());
+        self.hand_on(Sink::close_list);
     }
 
     fn open_struct(&mut self) {
-        self.hand_on(|rows| rows.open_struct());
+        self.hand_on(Sink::open_struct);
     }
 
     fn close_struct(&mut self) {
-        self.hand_on(|rows| rows.close_struct());
+        self.hand_on(Sink::close_struct);
     }
 
     fn str(&mut self, text: &str) {
