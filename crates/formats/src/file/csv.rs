@@ -20,6 +20,9 @@ use crate::data::{Schema, Sink, Type, vector_json};
 /// The format.
 pub(super) struct Csv;
 
+/// Bytes from which on the room for a cell is made to measure, and not kept for the next.
+const LARGE_CELL: usize = 1 << 20;
+
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 impl FileFormat for Csv {
@@ -63,7 +66,11 @@ impl FileFormat for Csv {
         for batch in group {
             let batch = own::<CsvRows>(batch)?;
             rows += batch.sizes.len() as u64;
-            bytes.extend_from_slice(&batch.bytes);
+            if bytes.is_empty() {
+                bytes = batch.bytes;
+            } else {
+                bytes.extend_from_slice(&batch.bytes);
+            }
         }
         Ok(Chunk { rows, body: Box::new(bytes) })
     }
@@ -236,6 +243,11 @@ impl CsvRows {
         let quote = cell.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\n' | b'\r'))
             || cell.starts_with([' ', '\t'])
             || cell.ends_with([' ', '\t']);
+        if cell.len() > LARGE_CELL {
+            // Growing by doubling would take up to twice the cell, and the old buffer beside the new one.
+            let quotes = cell.bytes().filter(|byte| *byte == b'"').count();
+            self.bytes.reserve_exact(cell.len() + quotes + 8);
+        }
         if quote {
             self.bytes.push(b'"');
         }
@@ -255,12 +267,6 @@ impl CsvRows {
         }
     }
 
-    fn write_kept(&mut self) {
-        let cell = std::mem::take(&mut self.cell);
-        self.write_cell(&cell);
-        self.cell = cell;
-    }
-
     /// Begins to gather the JSON text of a nested column.
     fn open(&mut self) {
         if self.depth == 0 {
@@ -273,9 +279,11 @@ impl CsvRows {
     fn close(&mut self) {
         self.depth -= 1;
         if self.depth == 0 {
-            self.cell.clear();
-            self.cell.push_str(&self.cells.end_column());
-            self.write_kept();
+            let (buffer, start) = self.cells.end_column();
+            self.write_cell(buffer.get(start..).unwrap_or_default());
+            if buffer.capacity() <= LARGE_CELL {
+                self.cells.reuse(buffer);
+            }
         }
     }
 }
@@ -298,9 +306,13 @@ impl Sink for CsvRows {
         if self.depth > 0 {
             return self.cells.text(text);
         }
-        self.cell.clear();
-        text.push_to(&mut self.cell);
-        self.write_kept();
+        let mut cell = std::mem::take(&mut self.cell);
+        cell.clear();
+        text.push_to(&mut cell);
+        self.write_cell(&cell);
+        if cell.capacity() <= LARGE_CELL {
+            self.cell = cell;
+        }
     }
 
     fn int(&mut self, number: i64) {

@@ -252,12 +252,20 @@ impl JsonRows {
         self.open.push(Frame { at: column, is_list: false, begun: false });
     }
 
-    /// The JSON text of the column that was begun.
-    pub(super) fn end_column(&mut self) -> String {
+    /// The buffer that ends with the JSON text of the column that was begun, and where that text starts. It is not
+    /// copied: it may be as large as an item.
+    pub(super) fn end_column(&mut self) -> (String, usize) {
         self.open.clear();
-        let text = String::from_utf8_lossy(&self.bytes);
+        let text = String::from_utf8(std::mem::take(&mut self.bytes))
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         // Behind `{"name":`, which stands before the value.
-        text.split_once(':').map(|(_, value)| value.to_owned()).unwrap_or_default()
+        let start = text.find(':').map_or(text.len(), |colon| colon + 1);
+        (text, start)
+    }
+
+    /// Takes the buffer back for the next column.
+    pub(super) fn reuse(&mut self, buffer: String) {
+        self.bytes = buffer.into_bytes();
     }
 }
 
