@@ -17,20 +17,20 @@ pub use document::{read_document, read_document_from, write_document};
 pub(crate) use run::write_node;
 pub use run::{read_run, read_run_from, write_run};
 
-/// The latest version that is read. A line is written in the oldest version that has all it holds, so that earlier
-/// releases read what they can: `1`, or `2` for a run of an application or with costs.
-pub const VERSION: u32 = 2;
+/// The version of the lines of conversations and documents.
+pub const VERSION: u32 = 1;
 
-/// The version that nearly all lines are written in.
-const FIRST_VERSION: u32 = 1;
+/// The latest version of the lines of runs. A run is written in the oldest that has all it holds, so that earlier
+/// releases read what they can: 2 for a run of an application or with costs, 1 for any other.
+pub const RUN_VERSION: u32 = 2;
 
 /// Why a text is no canonical conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CanonicalError {
     /// It is no JSON.
     Json(JsonError),
-    /// It was written by a later release.
-    Version(String),
+    /// It was written by a later release, in a version after the one that is read.
+    Version(String, u32),
     /// A field holds what it must not hold.
     Field(&'static str, usize),
 }
@@ -39,10 +39,10 @@ impl fmt::Display for CanonicalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Json(error) => error.fmt(f),
-            Self::Version(version) => {
+            Self::Version(version, latest) => {
                 write!(
                     f,
-                    "written in version {version} of the format; this release reads up to {VERSION}"
+                    "written in version {version} of the format; this release reads up to {latest}"
                 )
             }
             Self::Field(name, _) => write!(f, "`{name}` holds something else than it must"),
@@ -63,7 +63,7 @@ impl CanonicalError {
     pub fn at(&self) -> usize {
         match self {
             Self::Json(error) => error.at,
-            Self::Version(_) => 0,
+            Self::Version(..) => 0,
             Self::Field(_, at) => *at,
         }
     }
@@ -72,7 +72,7 @@ impl CanonicalError {
 /// Appends the conversation as one line, without the line's end.
 pub fn write(conversation: &Conversation<'_>, out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
-    object.raw("retort", &FIRST_VERSION.to_string());
+    object.raw("retort", &VERSION.to_string());
     object.text("id", &conversation.id);
     object.text("source", &conversation.source);
     object.optional("project", conversation.project.as_ref());
@@ -317,7 +317,7 @@ pub fn read_from<'a>(parser: &mut Parser<'a>) -> Result<Conversation<'a>, Canoni
     each_key(parser, |key, parser| {
         match key {
             "retort" => {
-                check_version(parser)?;
+                check_version(parser, VERSION)?;
                 versioned = true;
             }
             "id" => conversation.id = parser.string()?,
@@ -347,12 +347,12 @@ pub fn read_from<'a>(parser: &mut Parser<'a>) -> Result<Conversation<'a>, Canoni
     Ok(conversation)
 }
 
-fn check_version(parser: &mut Parser<'_>) -> Result<(), CanonicalError> {
+fn check_version(parser: &mut Parser<'_>, latest: u32) -> Result<(), CanonicalError> {
     let version = parser.number()?;
-    if version.parse::<u32>().is_ok_and(|version| version <= VERSION) {
+    if version.parse::<u32>().is_ok_and(|version| version <= latest) {
         Ok(())
     } else {
-        Err(CanonicalError::Version(version.to_owned()))
+        Err(CanonicalError::Version(version.to_owned(), latest))
     }
 }
 

@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{
-    CanonicalError, FIRST_VERSION, Object, check_version, count, each_key, fields, list,
-    optional_text, time, write_list,
+    CanonicalError, Object, VERSION, check_version, count, each_key, fields, list, optional_text,
+    time, write_list,
 };
 use crate::document::{Chunk, Document, Embedding, Vector, doubles, singles};
 use retort_json::Parser;
@@ -17,7 +17,7 @@ const F64: &str = "f64";
 /// Appends the document as one line, without the line's end.
 pub fn write_document(document: &Document<'_>, out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
-    object.raw("retort_document", &FIRST_VERSION.to_string());
+    object.raw("retort_document", &VERSION.to_string());
     object.text("id", &document.id);
     object.text("source", &document.source);
     object.optional("project", document.project.as_ref());
@@ -81,7 +81,7 @@ pub fn read_document_from<'a>(parser: &mut Parser<'a>) -> Result<Document<'a>, C
     each_key(parser, |key, parser| {
         match key {
             "retort_document" => {
-                check_version(parser)?;
+                check_version(parser, VERSION)?;
                 versioned = true;
             }
             "id" => document.id = parser.string()?,

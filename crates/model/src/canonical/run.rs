@@ -1,8 +1,8 @@
 //! The canonical line of a run.
 
 use super::{
-    CanonicalError, FIRST_VERSION, Object, count, each_key, fields, list, named, optional_text,
-    position, read_feedback, read_not_understood, time, write_feedback, write_list,
+    CanonicalError, Object, RUN_VERSION, VERSION, count, each_key, fields, list, named,
+    optional_text, position, read_feedback, read_not_understood, time, write_feedback, write_list,
     write_not_understood,
 };
 use crate::run::{FileReference, NodeRun, Run, RunSource};
@@ -49,7 +49,7 @@ pub fn write_run(run: &Run<'_>, out: &mut Vec<u8>) {
 fn version_of(run: &Run<'_>) -> u32 {
     let is_later = run.source == RunSource::Application
         || run.nodes.iter().any(|node| node.cost_usd.is_some());
-    if is_later { 2 } else { FIRST_VERSION }
+    if is_later { RUN_VERSION } else { VERSION }
 }
 
 fn write_file(file: &FileReference<'_>, out: &mut Vec<u8>) {
@@ -112,7 +112,7 @@ pub fn read_run_from<'a>(parser: &mut Parser<'a>) -> Result<Run<'a>, CanonicalEr
     each_key(parser, |key, parser| {
         match key {
             "retort_run" => {
-                super::check_version(parser)?;
+                super::check_version(parser, RUN_VERSION)?;
                 versioned = true;
             }
             "request_id" => run.request_id = parser.string()?,
