@@ -92,6 +92,13 @@ pub trait ImportFormat: Sync {
         fragment.to_owned()
     }
 
+    /// What a joined item adds to a second one, which is made of several of them, as the traces of a session are a
+    /// conversation. Both are read: the fragments that have one key are joined once more.
+    fn regroup<'t>(&self, joined: &'t str) -> Option<Fragment<'t>> {
+        let _ = joined;
+        None
+    }
+
     /// What its archives and folders hold beside the items.
     fn side_files(&self) -> Option<&'static SideFiles> {
         None
@@ -155,8 +162,28 @@ impl<'a> Items<'a> {
         }
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Adds others behind them.
+    pub(super) fn append(&mut self, others: Self) {
+        for item in others {
+            self.push(item);
+        }
+    }
+
     fn iter_mut(&mut self) -> impl Iterator<Item = &mut Item<'a>> {
         self.first.iter_mut().chain(&mut self.rest)
+    }
+}
+
+impl<'a, T: Into<Item<'a>>> Extend<T> for Items<'a> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
+        for item in items {
+            self.push(item);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use retort_formats::import::split::{Fault, Span};
 use retort_formats::import::{ImportFormat, Spread};
 
-use super::{Found, Key};
+use super::{Found, Key, key_of};
 use crate::pipeline::Source;
 use crate::pipeline::spill::{Batches, SendBatch, Spill};
 use crate::sorter::Sorter;
@@ -130,7 +130,21 @@ impl Scattered {
         send: &mut SendBatch<'_>,
         unwanted: &mut dyn FnMut(&Source),
     ) -> io::Result<()> {
-        let Some(Kept { spool, sorter, sources, .. }) = self.kept else { return Ok(()) };
+        let again = Some(Self::bounded(self.item_bytes));
+        if let Some(again) = self.send_joined(again, send, unwanted)? {
+            again.send_joined(None, send, unwanted)?;
+        }
+        Ok(())
+    }
+
+    /// The same; what the items add to others is kept in `again`, to be joined once more.
+    fn send_joined(
+        self,
+        again: Option<Self>,
+        send: &mut SendBatch<'_>,
+        unwanted: &mut dyn FnMut(&Source),
+    ) -> io::Result<Option<Self>> {
+        let Some(Kept { spool, sorter, sources, .. }) = self.kept else { return Ok(None) };
         let mut items = Sorter::new();
         let (mut of, mut first) = (None, 0);
         for row in sorter.sorted()? {
@@ -148,6 +162,7 @@ impl Scattered {
             sources,
             item_bytes: self.item_bytes,
             whole: Batches::default(),
+            again,
         };
         let (mut fragments, mut bytes) = (Vec::new(), 0);
         let mut of = None;
@@ -160,7 +175,7 @@ impl Scattered {
                 fragments.clear();
                 bytes = 0;
                 if !joiner.whole.send_full(send) {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
             of = Some(*first);
@@ -171,8 +186,8 @@ impl Scattered {
             }
         }
         joiner.join(&fragments, unwanted)?;
-        joiner.whole.send(send);
-        Ok(())
+        let is_more_wanted = joiner.whole.send(send);
+        Ok(joiner.again.filter(|_| is_more_wanted))
     }
 }
 
@@ -182,6 +197,8 @@ struct Joiner {
     sources: Vec<Arc<Source>>,
     item_bytes: usize,
     whole: Batches,
+    /// What the items add to others.
+    again: Option<Scattered>,
 }
 
 impl Joiner {
@@ -247,6 +264,15 @@ impl Joiner {
         }
         text.push(b']');
         let source = self.source(found)?;
+        if let Some(again) = &mut self.again
+            && span.fault.is_none()
+            && let Some(format) = source.format.filter(|format| format.spread() == Spread::Anywhere)
+            && let Some(added) =
+                std::str::from_utf8(&text).ok().and_then(|text| format.regroup(text))
+        {
+            let found = Found { source: &source, span: &span };
+            again.put(key_of(format, &added.key), found, added.order, added.text.as_bytes())?;
+        }
         self.whole.add(&source, &span, &text);
         Ok(())
     }

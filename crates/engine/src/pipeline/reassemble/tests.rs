@@ -86,6 +86,13 @@ impl ImportFormat for Traces {
         fragment.replace("\"name\":\"", "\"name\":\"again ")
     }
 
+    fn regroup<'t>(&self, joined: &'t str) -> Option<Fragment<'t>> {
+        let Ok(Value::Array(spans)) = Value::parse(joined) else { return None };
+        let session = spans.iter().find_map(|span| span.get("session").and_then(Value::as_str))?;
+        let whole = format!("{{\"trace\":\"of {session}\",\"name\":\"{} spans\"}}", spans.len());
+        Some(Fragment { key: session.to_owned(), order: 0, text: whole.into() })
+    }
+
     fn parse<'a>(&self, item: &'a str, _notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         joined("trace", "name", item)
     }
@@ -198,6 +205,21 @@ fn what_one_item_repeats_of_another_is_told() {
     let second = [span("b", 1, "x"), span("b", 2, "y"), span("b", 3, "z")].concat();
     let found = items(&[("1.jsonl", &first), ("2.jsonl", &second)], &Traces);
     assert_eq!(found, ["1.jsonl#1 a: x y", "2.jsonl#1 b: again x again y z"]);
+}
+
+fn joined_items_are_joined_once_more_to_what_several_of_them_make() {
+    let lines = r#"{"spans":[{"trace":"a","start":1,"name":"a1","session":"s"},{"trace":"b","start":1,"name":"b1"}]}
+{"spans":[{"trace":"c","start":1,"name":"c1"},{"trace":"c","start":2,"name":"c2","session":"s"}]}
+"#;
+    assert_eq!(
+        items(&[("spans.jsonl", lines)], &Traces),
+        [
+            "spans.jsonl#1 a: a1",
+            "spans.jsonl#1 b: b1",
+            "spans.jsonl#2 c: c1 c2",
+            "spans.jsonl#1 of s: 1 spans 2 spans"
+        ]
+    );
 }
 
 #[test]
