@@ -333,6 +333,21 @@ impl<'a> FieldMap<'a> {
         self.take(names, id)
     }
 
+    /// The same, borrowing from nothing.
+    pub(super) fn owned(self) -> FieldMap<'static> {
+        FieldMap(self.0.into_owned())
+    }
+
+    /// Keeps the fields for which `keep` says so.
+    pub(super) fn retain(&mut self, keep: impl FnMut(&Text<'a>, &RawJson<'a>) -> bool) {
+        self.0.retain(keep);
+    }
+
+    /// Puts a field that was read elsewhere.
+    pub(super) fn put_field(&mut self, key: Text<'a>, raw: RawJson<'a>) {
+        put(&mut self.0, key, raw);
+    }
+
     /// Puts a field back, to be kept.
     pub(super) fn put(&mut self, name: &'static str, raw: RawJson<'a>) {
         put(&mut self.0, name.into(), raw);

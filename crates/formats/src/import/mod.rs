@@ -17,6 +17,7 @@ mod chunks;
 mod claude;
 mod claude_code;
 mod codex;
+mod conventions;
 mod copilot;
 mod cursor;
 mod deepseek;
@@ -32,6 +33,8 @@ mod grok;
 mod hosted;
 mod inspect;
 mod label_studio;
+mod langfuse;
+mod langsmith;
 mod librechat;
 mod links;
 mod lm_studio;
@@ -40,18 +43,21 @@ mod map;
 mod mcp_agent_graph;
 mod message_rows;
 mod mint;
+mod mlflow;
 mod nemo_gym;
 mod next_chat;
 mod oasst;
 mod open_webui;
 mod openai;
 mod openhands;
+mod otlp;
 mod pairs;
 mod parts;
 mod pi;
 mod preference;
 mod prompt_completion;
 mod question_answer;
+mod raw_spans;
 mod recorded;
 mod requests;
 mod retort;
@@ -62,6 +68,7 @@ mod sharegpt;
 mod side;
 mod silly_tavern;
 mod sniff;
+mod spans;
 pub mod split;
 mod streams;
 mod sts;
@@ -88,6 +95,10 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &chatgpt::ChatGpt,
     &claude::Claude,
     &claude_code::ClaudeCode,
+    &mlflow::MlFlow,
+    &langfuse::Langfuse,
+    &langsmith::LangSmith,
+    &otlp::Otlp,
     &open_webui::OpenWebUi,
     &librechat::LibreChat,
     &grok::Grok,

@@ -46,7 +46,7 @@ impl ImportFormat for Requests {
         let asks =
             |within: &str| ["messages", "contents"].iter().any(|key| sniff.holds(&[within, key]));
         let is_item = |key: &str| ["role", "type"].iter().any(|one| sniff.holds(&[key, one]));
-        BODY.iter().any(|body| asks(body))
+        let is_request = BODY.iter().any(|body| asks(body))
             || (["request_body", "requestBody", "body", "params"]
                 .iter()
                 .any(|body| sniff.holds(&[body, "input"])))
@@ -56,8 +56,12 @@ impl ImportFormat for Requests {
                 && is_item("output")
                 && (sniff.has("object") || is_item("input")))
             || is_result(sniff)
-            || (!["messages", "prompt", "instruction", "question"].iter().any(|key| sniff.has(key))
-                && is_response(sniff))
+            || (!["messages", "prompt", "instruction", "question"]
+                .iter()
+                .any(|key| sniff.has(key))
+                && is_response(sniff));
+        // Attributes of spans may stand beside bodies.
+        is_request && !sniff.keys().iter().any(|key| key.contains('.'))
     }
 
     fn spread(&self) -> Spread {

@@ -576,7 +576,7 @@ fn node<'a>(mut map: FieldMap<'a>, name: Option<Text<'a>>, notes: &mut Notes) ->
         Some(_) => RunStatus::Failure,
         None => RunStatus::Success,
     });
-    node.kind = node_kind(&mut map).or_else(|| kind_of(&plain(&process?))).unwrap_or(
+    node.kind = node_kind(&mut map).or_else(|| kind_of_word(&plain(&process?))).unwrap_or(
         if node.prompt.is_some() || node.model.is_some() {
             NodeKind::ModelCall
         } else {
@@ -652,22 +652,22 @@ fn node_kind(map: &mut FieldMap<'_>) -> Option<NodeKind> {
             map.take(&[name], json);
             return Some(kind);
         }
-        if let Some(kind) = kind_of(&plain(&word)) {
+        if let Some(kind) = kind_of_word(&plain(&word)) {
             return Some(kind);
         }
     }
     None
 }
 
-fn kind_of(word: &str) -> Option<NodeKind> {
+/// The kind of a node by a word for it, in small letters and digits alone.
+pub(super) fn kind_of_word(word: &str) -> Option<NodeKind> {
     Some(match word {
         "modelcall" | "model" | "llm" | "llmcall" | "prompt" | "chat" | "chatcompletion"
-        | "completion" | "textcompletion" | "generation" | "generate" | "generatecontent" => {
-            NodeKind::ModelCall
-        }
+        | "chatmodel" | "completion" | "textcompletion" | "generation" | "generate"
+        | "generatecontent" => NodeKind::ModelCall,
         "retrieval" | "retriever" | "retrieve" | "search" | "vectorsearch"
         | "searchvectorindex" | "embedding" | "embeddings" | "generateembeddings"
-        | "queryembeddings" | "rerank" | "reranker" => NodeKind::Retrieval,
+        | "queryembeddings" | "embed" | "rerank" | "reranker" => NodeKind::Retrieval,
         "tool" | "toolcall" | "executetool" | "function" | "functioncall" | "api" => NodeKind::Tool,
         "agent" | "invokeagent" | "createagent" | "supervisor" => NodeKind::Agent,
         _ => return None,

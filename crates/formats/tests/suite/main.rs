@@ -34,4 +34,5 @@ mod runs;
 mod saved_rows;
 mod standard;
 mod template;
+mod traces;
 mod understanding;

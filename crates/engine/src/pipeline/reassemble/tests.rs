@@ -207,6 +207,7 @@ fn what_one_item_repeats_of_another_is_told() {
     assert_eq!(found, ["1.jsonl#1 a: x y", "2.jsonl#1 b: again x again y z"]);
 }
 
+#[test]
 fn joined_items_are_joined_once_more_to_what_several_of_them_make() {
     let lines = r#"{"spans":[{"trace":"a","start":1,"name":"a1","session":"s"},{"trace":"b","start":1,"name":"b1"}]}
 {"spans":[{"trace":"c","start":1,"name":"c1"},{"trace":"c","start":2,"name":"c2","session":"s"}]}

@@ -1,0 +1,1068 @@
+//! Spans of traces, whatever system wrote them, made into runs and conversations.
+//!
+//! A trace is a run whose nodes are its spans, each behind the span that it ran inside and the others in the order in
+//! which they began. The model calls of a session's traces are a conversation; a trace without a session is one by
+//! itself. Which spans carry it is decided in one way for all systems:
+//!
+//! 1. Model calls do, if they say what was asked or answered. Of calls inside one another (an SDK's, and the gateway's or
+//!    the provider's below it) the innermost does. Only in a trace without any do the outermost agents that have messages.
+//! 2. Calls come in the order in which they began. What a call repeats of a history it does not add to it again; what
+//!    follows a message that was answered before in another way is a branch of it. Where histories are shortened, the
+//!    call goes on behind the last message that both have.
+//! 3. Two calls belong to one history if they share a beginning under the same instructions, or any answer. A call that
+//!    shares nothing goes on with its session if it is another trace's and is under the same instructions; otherwise it
+//!    begins a history of its own.
+//! 4. Calls inside a tool are a sub-agent's: a task of the conversation, under the call of that tool. The longest of the
+//!    other histories is the conversation, and the rest are tasks, too.
+//! 5. A result that no later call repeats is taken from the span of its tool.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use retort_json::{Kind as JsonKind, RawJson, Text, Value};
+use retort_model::{
+    Content, Conversation, Feedback, Fields, Kind, Message, NodeKind, NodeRun, NotUnderstood, Role,
+    Round, Run, RunSource, RunStatus, Task, Time, ToolCall,
+};
+
+use super::answers;
+use super::chat;
+use super::fields::{self, FieldMap, list};
+use super::format::{Items, Notes};
+use super::tree::{Links, Tree};
+
+/// One span.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Span {
+    pub(super) id: String,
+    /// The span that it ran inside; empty at the top.
+    pub(super) parent: String,
+    /// What is kept of it in the run.
+    pub(super) node: NodeRun<'static>,
+    /// What was asked of a model or an agent; none where that was not understood.
+    pub(super) asked: Option<Vec<Message<'static>>>,
+    /// What it answered.
+    pub(super) answered: Option<Vec<Message<'static>>>,
+    /// Definitions of the tools offered.
+    pub(super) tools: Vec<RawJson<'static>>,
+    pub(super) agent: Option<String>,
+    /// Id of the call that the span of a tool answers.
+    pub(super) call_id: Option<String>,
+    /// Passages that were retrieved.
+    pub(super) documents: Vec<RawJson<'static>>,
+}
+
+/// What was thought of a trace or of one of its spans.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Score {
+    /// The span that it is about; none if that is the whole trace.
+    pub(super) span: Option<String>,
+    pub(super) feedback: Feedback<'static>,
+    pub(super) raw: Option<RawJson<'static>>,
+}
+
+/// A trace while it is read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trace {
+    pub(super) id: String,
+    pub(super) spans: Vec<Span>,
+    pub(super) name: Option<String>,
+    /// What was traced, under an id that all of its spans say.
+    pub(super) application: Option<String>,
+    pub(super) version: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) session: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) project: Option<String>,
+    pub(super) input: Option<RawJson<'static>>,
+    pub(super) output: Option<RawJson<'static>>,
+    pub(super) ground_truth: Option<RawJson<'static>>,
+    pub(super) started_at: Option<Time>,
+    pub(super) tags: Vec<Text<'static>>,
+    pub(super) scores: Vec<Score>,
+    pub(super) metadata: Fields<'static>,
+}
+
+/// Names under which a span's own ids are kept in the metadata of its node.
+pub(super) const SPAN_ID: &str = "span_id";
+pub(super) const PARENT_ID: &str = "parent_span_id";
+
+impl Trace {
+    /// Puts the spans in order: each once, behind its parent, and those of one parent by when they began.
+    pub(super) fn settle(&mut self) {
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut spans: Vec<Span> = Vec::with_capacity(self.spans.len());
+        for span in self.spans.drain(..) {
+            match places.get(&span.id).filter(|_| !span.id.is_empty()) {
+                Some(&place) => {
+                    if let Some(known) = spans.get_mut(place) {
+                        known.complete(span);
+                    }
+                }
+                None => {
+                    places.insert(span.id.clone(), spans.len());
+                    spans.push(span);
+                }
+            }
+        }
+        let parents: Vec<Option<usize>> = spans
+            .iter()
+            .enumerate()
+            .map(|(at, span)| {
+                let parent = (!span.parent.is_empty()).then(|| places.get(&span.parent)).flatten();
+                parent.copied().filter(|parent| *parent != at)
+            })
+            .collect();
+        let mut children: Vec<Vec<usize>> = vec![Vec::new(); spans.len()];
+        let mut tops = Vec::new();
+        for (at, parent) in parents.iter().enumerate() {
+            match parent.and_then(|parent| children.get_mut(parent)) {
+                Some(children) => children.push(at),
+                None => tops.push(at),
+            }
+        }
+        let start = |at: &usize| {
+            let span = spans.get(*at);
+            // What does not say when it began follows those that do.
+            span.and_then(|span| span.node.started_at).map_or(i64::MAX, Time::unix_micros)
+        };
+        tops.sort_by_key(start);
+        for children in &mut children {
+            children.sort_by_key(start);
+        }
+        let mut order: Vec<(usize, Option<usize>)> = Vec::with_capacity(spans.len());
+        let mut is_placed = vec![false; spans.len()];
+        let mut waiting: Vec<(usize, Option<usize>)> =
+            tops.into_iter().rev().map(|at| (at, None)).collect();
+        let mut next = 0;
+        loop {
+            while let Some((at, parent)) = waiting.pop() {
+                let Some(placed @ false) = is_placed.get_mut(at) else { continue };
+                *placed = true;
+                let place = order.len();
+                order.push((at, parent));
+                let below = children.get(at).into_iter().flatten().rev();
+                waiting.extend(below.map(|child| (*child, Some(place))));
+            }
+            // Spans that are inside one another in a circle are cut where the first of them was read.
+            match (next..spans.len()).find(|&at| is_placed.get(at) == Some(&false)) {
+                None => break,
+                Some(at) => {
+                    next = at + 1;
+                    waiting.push((at, None));
+                }
+            }
+        }
+        let mut taken: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
+        for (at, parent) in order {
+            let Some(mut span) = taken.get_mut(at).and_then(Option::take) else { continue };
+            span.node.parent = parent;
+            self.spans.push(span);
+        }
+    }
+
+    /// The session's id, else the trace's own.
+    pub(super) fn conversation_id(&self) -> &str {
+        self.session.as_deref().unwrap_or(&self.id)
+    }
+
+    /// The run, and the conversation of a trace without a session.
+    pub(super) fn into_items(mut self) -> Items<'static> {
+        self.settle();
+        let mut items = Items::default();
+        let conversation =
+            if self.session.is_none() { converse(std::slice::from_ref(&self)) } else { None };
+        items.push(self.into_run());
+        if let Some(conversation) = conversation {
+            items.push(conversation);
+        }
+        items
+    }
+
+    /// Whether any of its spans says what was asked or answered.
+    pub(super) fn has_messages(&self) -> bool {
+        self.spans.iter().any(Span::speaks)
+    }
+
+    fn begins(&self) -> i64 {
+        let starts = self.spans.iter().filter_map(|span| span.node.started_at);
+        let start = starts.chain(self.started_at).map(Time::unix_micros).min();
+        start.unwrap_or(i64::MAX)
+    }
+
+    fn into_run(self) -> Run<'static> {
+        let carriers = self.carriers();
+        let main: Vec<usize> =
+            carriers.iter().copied().filter(|&at| self.tool_above(at).is_none()).collect();
+        let root = self.spans.first().filter(|_| self.spans.iter().skip(1).all(Span::is_inside));
+        let input = self.input.clone().or_else(|| root?.node.input.clone());
+        let output = self.output.clone().or_else(|| root?.node.output.clone());
+        let asked = main.first().and_then(|&at| self.spans.get(at)?.asked.as_ref());
+        let question = input.as_ref().and_then(plain_text).or_else(|| {
+            let asked = asked?.iter().rev().find(|message| message.role == Role::User)?;
+            Some(asked.words().into_owned()).filter(|words| !words.is_blank())
+        });
+        let question = question.or_else(|| text_under(input.as_ref()?, &ASKED));
+        let answered = main.iter().rev().filter_map(|&at| self.spans.get(at)?.answered.as_ref());
+        let answer = output.as_ref().and_then(plain_text).or_else(|| {
+            let words = answered.flat_map(|messages| messages.iter().rev());
+            words.map(Message::words).find(|words| !words.is_blank()).map(Text::into_owned)
+        });
+        let answer = answer.or_else(|| text_under(output.as_ref()?, &ANSWERED));
+        let tops = self.spans.iter().filter(|span| span.node.parent.is_none());
+        let status = root.or_else(|| tops.clone().next_back()).map(|span| span.node.status);
+        let error = root.or_else(|| tops.clone().next_back()).and_then(|span| {
+            (span.node.status == RunStatus::Failure).then(|| span.node.error.clone()).flatten()
+        });
+        let error = error.or_else(|| {
+            // The root says that it failed; a span below it says why.
+            let failed = status == Some(RunStatus::Failure);
+            let mut errors = self.spans.iter().filter_map(|span| span.node.error.clone());
+            failed.then(|| errors.next_back()).flatten()
+        });
+        let started = self.spans.iter().filter_map(|span| span.node.started_at).min();
+        let started_at = root.and_then(|root| root.node.started_at).or(started);
+        let finished_at = match root {
+            Some(root) => root.node.finished_at,
+            None => self.spans.iter().filter_map(|span| span.node.finished_at).max(),
+        };
+        let name = self.name.clone().or_else(|| Some(root?.node.node.decoded().into_owned()));
+        let mut metadata = Fields::new();
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            metadata.put("name".into(), RawJson::string(&name));
+        }
+        if let Some(environment) = &self.environment {
+            metadata.put("environment".into(), RawJson::string(environment));
+        }
+        if !self.tags.is_empty() {
+            let tags: Vec<_> =
+                self.tags.iter().map(|tag| RawJson::string(&tag.decoded())).collect();
+            metadata.put("tags".into(), RawJson::array(&tags));
+        }
+        let raws: Vec<_> = self.scores.iter().filter_map(|score| score.raw.clone()).collect();
+        if !raws.is_empty() {
+            metadata.put("scores".into(), RawJson::array(&raws));
+        }
+        metadata.extend(self.metadata);
+        let contexts = self.spans.iter().flat_map(|span| span.documents.iter().cloned()).collect();
+        let feedback = self.scores.iter().find(|score| score.span.is_none());
+        let mut run = Run {
+            request_id: self.id.into(),
+            project: self.project.map(Text::from),
+            owner: self.user.map(Text::from),
+            source: RunSource::Application,
+            source_id: self.application.clone().unwrap_or_else(|| "traces".into()).into(),
+            source_name: self.application.map(Text::from),
+            version: self.version.map(Text::from),
+            thread: self.session.map(Text::from),
+            inputs: input.filter(|input| plain_text(input).is_none()),
+            question,
+            answer,
+            error,
+            status: status.unwrap_or_default(),
+            contexts,
+            feedback: feedback.map(|score| Box::new(score.feedback.clone())),
+            ground_truth: self.ground_truth.as_ref().and_then(fields::words),
+            started_at: started_at.or(self.started_at),
+            finished_at,
+            metadata,
+            ..Run::default()
+        };
+        let mut scored: HashMap<&str, &Feedback<'static>> = HashMap::new();
+        for score in self.scores.iter().rev() {
+            if let Some(span) = &score.span {
+                scored.insert(span, &score.feedback);
+            }
+        }
+        run.nodes = self
+            .spans
+            .into_iter()
+            .map(|span| {
+                let mut node = span.node;
+                if let Some(feedback) = scored.get(span.id.as_str()) {
+                    node.feedback = Some(Box::new((*feedback).clone()));
+                }
+                let mut ids = Fields::new();
+                for (key, id) in [(SPAN_ID, &span.id), (PARENT_ID, &span.parent)] {
+                    if !id.is_empty() {
+                        ids.put(key.into(), RawJson::string(id));
+                    }
+                }
+                ids.extend(std::mem::take(&mut node.metadata));
+                NodeRun { metadata: ids, ..node }
+            })
+            .collect();
+        run
+    }
+
+    /// The spans that carry the conversation, in the order in which they began.
+    fn carriers(&self) -> Vec<usize> {
+        let speaks = |at: &usize, kind: NodeKind| {
+            let span = self.spans.get(*at);
+            span.is_some_and(|span| span.node.kind == kind && span.speaks())
+        };
+        let mut is_above = vec![false; self.spans.len()];
+        let calls: Vec<usize> =
+            (0..self.spans.len()).filter(|at| speaks(at, NodeKind::ModelCall)).collect();
+        for &call in &calls {
+            for above in self.above(call) {
+                match is_above.get_mut(above) {
+                    Some(is_above @ false) => *is_above = true,
+                    _ => break,
+                }
+            }
+        }
+        let mut carriers: Vec<usize> =
+            calls.into_iter().filter(|&at| is_above.get(at) == Some(&false)).collect();
+        if carriers.is_empty() {
+            let agents = (0..self.spans.len()).filter(|at| speaks(at, NodeKind::Agent));
+            carriers = agents
+                .filter(|&at| !self.above(at).any(|above| speaks(&above, NodeKind::Agent)))
+                .collect();
+        }
+        carriers.sort_by_key(|&at| {
+            let start = self.spans.get(at).and_then(|span| span.node.started_at);
+            start.map_or(i64::MAX, Time::unix_micros)
+        });
+        carriers
+    }
+
+    /// The spans that one ran inside, from the innermost.
+    fn above(&self, at: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.parent_of(at), |&at| self.parent_of(at))
+    }
+
+    fn parent_of(&self, at: usize) -> Option<usize> {
+        self.spans.get(at)?.node.parent
+    }
+
+    /// The tool inside which a span ran.
+    fn tool_above(&self, at: usize) -> Option<usize> {
+        let is_tool =
+            |at: &usize| self.spans.get(*at).is_some_and(|span| span.node.kind == NodeKind::Tool);
+        self.above(at).find(is_tool)
+    }
+}
+
+impl Span {
+    fn speaks(&self) -> bool {
+        let some = |messages: &Option<Vec<_>>| messages.as_ref().is_some_and(|all| !all.is_empty());
+        some(&self.asked) || some(&self.answered)
+    }
+
+    fn is_inside(&self) -> bool {
+        self.node.parent.is_some()
+    }
+
+    /// Takes up what is said of the same span again: what is given later counts.
+    fn complete(&mut self, later: Self) {
+        fn put<T>(slot: &mut Option<T>, later: Option<T>) {
+            if later.is_some() {
+                *slot = later;
+            }
+        }
+        let (node, came) = (&mut self.node, later.node);
+        if !later.parent.is_empty() {
+            self.parent = later.parent;
+        }
+        if !came.node.is_empty() {
+            node.node = came.node;
+        }
+        if came.kind != NodeKind::Other {
+            node.kind = came.kind;
+        }
+        if node.status == RunStatus::Running || came.status != RunStatus::Running {
+            node.status = came.status;
+        }
+        put(&mut node.model, came.model);
+        put(&mut node.prompt, came.prompt);
+        put(&mut node.variables, came.variables);
+        put(&mut node.input, came.input);
+        put(&mut node.output, came.output);
+        put(&mut node.error, came.error);
+        put(&mut node.started_at, came.started_at);
+        put(&mut node.finished_at, came.finished_at);
+        put(&mut node.usage.input_tokens, came.usage.input_tokens);
+        put(&mut node.usage.output_tokens, came.usage.output_tokens);
+        put(&mut node.cost_usd, came.cost_usd);
+        node.metadata.extend(came.metadata);
+        put(&mut self.asked, later.asked);
+        put(&mut self.answered, later.answered);
+        put(&mut self.agent, later.agent);
+        put(&mut self.call_id, later.call_id);
+        if !later.tools.is_empty() {
+            self.tools = later.tools;
+        }
+        if !later.documents.is_empty() {
+            self.documents = later.documents;
+        }
+    }
+}
+
+/// Under what inputs and outputs say their text.
+const ASKED: [&str; 8] =
+    ["question", "query", "prompt", "input", "message", "text", "user_input", "topic"];
+const ANSWERED: [&str; 9] =
+    ["answer", "output", "response", "result", "text", "content", "completion", "message", "reply"];
+
+/// A text that is not the text of an object or a list.
+fn plain_text(raw: &RawJson<'_>) -> Option<Text<'static>> {
+    let text = raw.as_text()?;
+    let is_plain = !text.trim().is_empty() && fields::json_within(raw).is_none();
+    // A JSON string inside a string is what it says.
+    let inner = RawJson::parse(text.trim()).ok().and_then(|raw| raw.as_text());
+    is_plain.then(|| inner.unwrap_or(text).into())
+}
+
+fn text_under(raw: &RawJson<'_>, names: &[&str]) -> Option<Text<'static>> {
+    let inner = fields::json_within(raw);
+    let mut map = FieldMap::of(inner.as_ref().unwrap_or(raw), &mut Notes::default())?;
+    map.take(names, plain_text).map(Text::into_owned)
+}
+
+/// The conversation of the traces of a session, or of one trace; none if nothing was said in it.
+pub(super) fn converse(traces: &[Trace]) -> Option<Conversation<'static>> {
+    let mut order: Vec<&Trace> = traces.iter().collect();
+    order.sort_by_key(|trace| trace.begins());
+    let mut histories: Vec<History<'_>> = Vec::new();
+    for (place, trace) in order.iter().enumerate() {
+        for at in trace.carriers() {
+            let Some(span) = trace.spans.get(at) else { continue };
+            let call = Call { trace, place, span, tool: trace.tool_above(at) };
+            follow(&mut histories, &call);
+        }
+    }
+    for history in &mut histories {
+        history.settle_calls(None);
+    }
+    let main = (0..histories.len())
+        .filter(|&at| histories.get(at).is_some_and(|history| history.tool.is_none()))
+        .max_by_key(|&at| histories.get(at).map_or(0, |history| history.entries.len()));
+    let main = histories.remove(main.or_else(|| (!histories.is_empty()).then_some(0))?);
+    let first = order.first()?;
+    let spans = || order.iter().flat_map(|trace| &trace.spans);
+    let is_agent = spans().any(|span| {
+        matches!(span.node.kind, NodeKind::Agent | NodeKind::Tool) || !span.tools.is_empty()
+    });
+    let mut conversation = Conversation {
+        id: first.conversation_id().to_owned().into(),
+        project: order.iter().find_map(|trace| trace.project.clone()).map(Text::from),
+        owner: order.iter().find_map(|trace| trace.user.clone()).map(Text::from),
+        kind: if is_agent { Kind::Agent } else { Kind::Chat },
+        title: first.name.clone().map(Text::from),
+        tags: first.tags.clone(),
+        created_at: spans().filter_map(|span| span.node.started_at).min(),
+        updated_at: spans().filter_map(|span| span.node.finished_at).max(),
+        ..Conversation::default()
+    };
+    conversation.tasks = histories
+        .into_iter()
+        .zip(1..)
+        .map(|(history, number)| {
+            let tool = history.tool.and_then(|(place, at)| order.get(place)?.spans.get(at));
+            let agent =
+                history.agent.clone().or_else(|| Some(tool?.node.node.decoded().into_owned()));
+            Task {
+                id: tool.map_or_else(|| number.to_string(), |tool| tool.id.clone()).into(),
+                agent: agent.map(Text::from),
+                tool_call_id: tool.and_then(|tool| tool.call_id.clone()).map(Text::from),
+                rounds: history.into_rounds().0,
+                ..Task::default()
+            }
+        })
+        .collect();
+    (conversation.rounds, conversation.current) = main.into_rounds();
+    let ids: Vec<_> = order.iter().map(|trace| RawJson::string(&trace.id)).collect();
+    conversation.metadata.put("trace_ids".into(), RawJson::array(&ids));
+    if let Some(environment) = &first.environment {
+        conversation.metadata.put("environment".into(), RawJson::string(environment));
+    }
+    unread(&order, &mut conversation);
+    Some(conversation)
+}
+
+/// Records the model calls of which neither the question nor the answer could be read.
+fn unread(traces: &[&Trace], conversation: &mut Conversation<'static>) {
+    for span in traces.iter().flat_map(|trace| &trace.spans) {
+        let is_call = span.node.kind == NodeKind::ModelCall;
+        for (what, raw, read) in [
+            ("input", &span.node.input, span.asked.is_some()),
+            ("output", &span.node.output, span.answered.is_some()),
+        ] {
+            if let Some(raw) = raw
+                && is_call
+                && !read
+                && conversation.not_understood.len() < retort_model::bounds::NOT_UNDERSTOOD
+            {
+                let path = format!("spans[{}].{what}", super::unplaced::short(&span.id));
+                conversation.not_understood.push(NotUnderstood { path, raw: raw.clone() });
+            }
+        }
+    }
+}
+
+/// A model call of a conversation.
+struct Call<'t> {
+    trace: &'t Trace,
+    /// Position of the trace among those of the session.
+    place: usize,
+    span: &'t Span,
+    /// Position of the tool's span that it ran inside.
+    tool: Option<usize>,
+}
+
+/// Messages of calls that go on with each other: a tree, as some are answered anew.
+struct History<'t> {
+    /// The tool inside which it was, as trace and span.
+    tool: Option<(usize, usize)>,
+    agent: Option<String>,
+    /// The instructions under which it goes on, and whether there were several.
+    system: Vec<Message<'static>>,
+    tools: String,
+    entries: Vec<Entry<'t>>,
+    by_parent: HashMap<(Option<usize>, u64), usize>,
+    leaf: Option<usize>,
+    /// Position of the trace that was last added to it.
+    place: usize,
+}
+
+/// A message of a history.
+struct Entry<'t> {
+    parent: Option<usize>,
+    key: u64,
+    message: Message<'static>,
+    /// Instructions that stand before it.
+    system: Vec<Message<'static>>,
+    /// The call that added it, and whether that was as its answer.
+    trace: &'t Trace,
+    span: &'t Span,
+    is_answer: bool,
+    /// Definitions of tools that were offered from here on.
+    tools: Vec<RawJson<'static>>,
+}
+
+/// How a call goes on with a history.
+#[derive(Clone, Copy)]
+struct Fit {
+    /// Messages of the call that the history has.
+    shared: usize,
+    /// The entry behind which the others go.
+    at: Option<usize>,
+    /// Messages of the call before those that are added.
+    skip: usize,
+}
+
+fn follow<'t>(histories: &mut Vec<History<'t>>, call: &Call<'t>) {
+    let asked = call.span.asked.as_deref().unwrap_or_default();
+    let begins = asked.iter().take_while(|message| message.role == Role::System).count();
+    let (system, asked) = asked.split_at(begins);
+    let keys: Vec<u64> = asked.iter().map(key_of).collect();
+    let tool = call.tool.map(|at| (call.place, at));
+    let mut best: Option<(usize, Fit)> = None;
+    for (at, history) in histories.iter().enumerate().rev() {
+        if history.tool == tool
+            && let Some(fit) = history.fit(system, asked, &keys, call.place)
+            && best.is_none_or(|(_, best)| best.shared < fit.shared)
+        {
+            best = Some((at, fit));
+        }
+    }
+    let (at, fit) = best.unwrap_or_else(|| {
+        histories.push(History {
+            tool,
+            agent: call.span.agent.clone(),
+            system: Vec::new(),
+            tools: String::new(),
+            entries: Vec::new(),
+            by_parent: HashMap::new(),
+            leaf: None,
+            place: call.place,
+        });
+        (histories.len() - 1, Fit { shared: 0, at: None, skip: 0 })
+    });
+    if let Some(history) = histories.get_mut(at) {
+        history.add(call, system, asked, &keys, fit);
+    }
+}
+
+impl<'t> History<'t> {
+    fn fit(
+        &self,
+        system: &[Message<'_>],
+        asked: &[Message<'_>],
+        keys: &[u64],
+        place: usize,
+    ) -> Option<Fit> {
+        let words = |all: &[Message<'_>]| -> Vec<String> {
+            all.iter().map(|one| one.words().decoded().into_owned()).collect()
+        };
+        let is_same = system.is_empty() || words(system) == words(&self.system);
+        if asked.is_empty() {
+            return is_same.then_some(Fit { shared: 0, at: self.leaf, skip: 0 });
+        }
+        let (mut at, mut shared, mut has_answer) = (None, 0, false);
+        for key in keys {
+            let Some(&next) = self.by_parent.get(&(at, *key)) else { break };
+            has_answer |= self
+                .entries
+                .get(next)
+                .is_some_and(|entry| matches!(entry.message.role, Role::Assistant | Role::Tool));
+            (at, shared) = (Some(next), shared + 1);
+        }
+        if shared > 0 && (is_same || has_answer) {
+            return Some(Fit { shared, at, skip: shared });
+        }
+        // A history that was shortened: the last message that both have.
+        let leaf = self.entries.get(self.leaf?)?;
+        let shortened = keys.iter().rposition(|key| *key == leaf.key);
+        if let Some(position) = shortened.filter(|_| leaf.message.role != Role::User) {
+            return Some(Fit { shared: 1, at: self.leaf, skip: position + 1 });
+        }
+        let is_other_trace = place != self.place;
+        let goes_on = is_other_trace && (is_same || self.system.is_empty()) && self.tool.is_none();
+        goes_on.then_some(Fit { shared: 0, at: self.leaf, skip: 0 })
+    }
+
+    fn add(
+        &mut self,
+        call: &Call<'t>,
+        system: &[Message<'static>],
+        asked: &[Message<'static>],
+        keys: &[u64],
+        fit: Fit,
+    ) {
+        let added = asked.iter().zip(keys).skip(fit.skip);
+        self.leaf = fit.at;
+        if fit.at.is_some() && !asked.iter().skip(fit.skip).any(|one| one.role == Role::Tool) {
+            self.settle_calls(Some(call.span.node.started_at).flatten());
+        }
+        let mut before = Vec::new();
+        if !system.is_empty() && self.system != system {
+            self.system = system.to_vec();
+            before = system.to_vec();
+        }
+        let mut tools = Vec::new();
+        let told: String = call.span.tools.iter().map(|tool| tool.as_str().to_owned()).collect();
+        if !call.span.tools.is_empty() && self.tools != told {
+            self.tools = told;
+            tools.clone_from(&call.span.tools);
+        }
+        for (message, key) in added {
+            let mut message = message.clone();
+            message.created_at = message.created_at.or(call.span.node.started_at);
+            // New instructions stand behind the results of the calls under the old ones.
+            let is_result = message.role == Role::Tool;
+            let system = if is_result { Vec::new() } else { std::mem::take(&mut before) };
+            let entry = Entry {
+                parent: self.leaf,
+                key: *key,
+                message,
+                system,
+                trace: call.trace,
+                span: call.span,
+                is_answer: false,
+                tools: std::mem::take(&mut tools),
+            };
+            self.push(entry);
+        }
+        let mut answered = call.span.answered.clone().unwrap_or_default();
+        if answered.is_empty() && call.span.node.status == RunStatus::Failure {
+            let error = call.span.node.error.clone().unwrap_or_else(|| "failed".into());
+            let role = Role::Assistant;
+            answered.push(Message { role, error: Some(error), ..Message::default() });
+        }
+        for mut message in answered {
+            message.created_at = message.created_at.or(call.span.node.finished_at);
+            let entry = Entry {
+                parent: self.leaf,
+                key: key_of(&message),
+                message,
+                system: std::mem::take(&mut before),
+                trace: call.trace,
+                span: call.span,
+                is_answer: true,
+                tools: std::mem::take(&mut tools),
+            };
+            self.push(entry);
+        }
+        self.place = call.place;
+    }
+
+    /// Adds an entry behind the leaf, unless the same follows it already.
+    fn push(&mut self, entry: Entry<'t>) {
+        let known = self.by_parent.get(&(entry.parent, entry.key)).copied();
+        let at = known.unwrap_or_else(|| {
+            self.by_parent.insert((entry.parent, entry.key), self.entries.len());
+            self.entries.push(entry);
+            self.entries.len() - 1
+        });
+        self.leaf = Some(at);
+    }
+
+    /// Adds the results of the calls at the end, from the spans of the tools that ended before then.
+    fn settle_calls(&mut self, before: Option<Time>) {
+        let (mut open, mut answered): (Vec<ToolCall<'static>>, Vec<String>) = Default::default();
+        let mut at = self.leaf;
+        let mut of = None;
+        while let Some(entry) = at.and_then(|at| self.entries.get(at)) {
+            match entry.message.role {
+                Role::Tool => {
+                    let id = entry.message.tool_call_id.as_ref();
+                    answered.extend(id.map(|id| id.decoded().into_owned()));
+                }
+                Role::Assistant if !entry.message.tool_calls.is_empty() => {
+                    let calls = entry.message.tool_calls.iter().cloned();
+                    open.splice(0..0, calls);
+                    of = of.or(Some((entry.trace, entry.span)));
+                }
+                Role::Assistant if open.is_empty() => {}
+                _ => break,
+            }
+            at = entry.parent;
+        }
+        let Some((trace, span)) = of else { return };
+        let mut used: Vec<usize> = Vec::new();
+        for call in open {
+            if answered.contains(&call.id.decoded().into_owned()) {
+                continue;
+            }
+            let is_result = |(at, tool): &(usize, &Span)| {
+                let is_tool = tool.node.kind == NodeKind::Tool && !used.contains(at);
+                let named = tool.call_id.as_ref().filter(|_| !call.id.is_empty());
+                let in_time = tool.node.started_at >= span.node.started_at
+                    && before.is_none_or(|before| tool.node.started_at < Some(before));
+                is_tool
+                    && match named {
+                        Some(id) => *id == call.id.decoded(),
+                        None => in_time && tool.node.node.decoded().contains(&*call.name.decoded()),
+                    }
+            };
+            let Some((at, tool)) = trace.spans.iter().enumerate().find(is_result) else { continue };
+            used.push(at);
+            let failed = tool.node.status == RunStatus::Failure;
+            let message = Message {
+                role: Role::Tool,
+                tool_call_id: Some(call.id.clone()).filter(|id| !id.is_empty()),
+                name: Some(call.name.clone()),
+                content: tool.node.output.as_ref().and_then(result_text).map(Content::Text),
+                error: tool.node.error.clone().filter(|_| failed),
+                created_at: tool.node.finished_at,
+                ..Message::default()
+            };
+            if message.content.is_none() && message.error.is_none() {
+                continue;
+            }
+            let (system, tools) = (Vec::new(), Vec::new());
+            let (parent, key) = (self.leaf, key_of(&message));
+            self.push(Entry {
+                parent,
+                key,
+                message,
+                system,
+                trace,
+                span: tool,
+                is_answer: false,
+                tools,
+            });
+        }
+    }
+
+    /// The rounds, and which is shown.
+    fn into_rounds(self) -> (Vec<Round<'static>>, Option<usize>) {
+        let links: Vec<_> = self
+            .entries
+            .iter()
+            .enumerate()
+            .map(|(at, entry)| Links {
+                id: at.to_string().into(),
+                parent: entry.parent.map(|parent| parent.to_string().into()),
+                children: Vec::new(),
+            })
+            .collect();
+        let current = self.leaf.map(|leaf| Text::from(leaf.to_string()));
+        let (mut tree, _) = Tree::of(&links, current.as_ref());
+        let mut grown: Vec<Round<'static>> = Vec::new();
+        let mut told: Vec<Vec<&str>> = Vec::new();
+        for at in tree.order() {
+            let Some(entry) = self.entries.get(at) else { continue };
+            let asks = entry.message.role == Role::User;
+            let place = tree.enter(at, asks, !asks);
+            grown.resize_with(grown.len().max(place + 1), Round::default);
+            told.resize_with(told.len().max(place + 1), Vec::new);
+            let (Some(round), Some(told)) = (grown.get_mut(place), told.get_mut(place)) else {
+                continue;
+            };
+            round.messages.extend(entry.system.iter().cloned());
+            round.messages.push(entry.message.clone());
+            if round.tools.is_empty() {
+                round.tools.clone_from(&entry.tools);
+            }
+            if entry.is_answer && !told.contains(&entry.span.id.as_str()) {
+                told.push(&entry.span.id);
+                let node = &entry.span.node;
+                round.model = node.model.clone().or_else(|| round.model.take());
+                round.agent = entry.span.agent.clone().map(Text::from).or(round.agent.take());
+                let add = |sum: &mut Option<u64>, more: Option<u64>| {
+                    if let Some(more) = more {
+                        *sum = Some(sum.unwrap_or(0).saturating_add(more));
+                    }
+                };
+                add(&mut round.usage.input_tokens, node.usage.input_tokens);
+                add(&mut round.usage.output_tokens, node.usage.output_tokens);
+            }
+        }
+        let (mut rounds, shown) = tree.rounds();
+        for (round, grown) in rounds.iter_mut().zip(grown) {
+            let Round { messages, model, agent, usage, tools, .. } = grown;
+            *round = Round { messages, model, agent, usage, tools, ..std::mem::take(round) };
+        }
+        (rounds, shown)
+    }
+}
+
+/// What a tool gave, as a text.
+pub(super) fn result_text(raw: &RawJson<'static>) -> Option<Text<'static>> {
+    if raw.is_null() {
+        return None;
+    }
+    fields::words(raw)
+}
+
+/// What two messages have in common that are the same one, told twice: who speaks, what is said, and what is called.
+fn key_of(message: &Message<'_>) -> u64 {
+    let mut hash = DefaultHasher::new();
+    message.role.as_str().hash(&mut hash);
+    message.words().decoded().trim().hash(&mut hash);
+    if let Some(Content::Parts(parts)) = &message.content {
+        for raw in
+            parts.iter().filter(|part| part.text.is_none()).filter_map(|part| part.raw.as_ref())
+        {
+            raw.as_str().hash(&mut hash);
+        }
+    }
+    for call in &message.tool_calls {
+        call.name.decoded().hash(&mut hash);
+        if call.id.is_empty() {
+            let arguments = call.arguments.decoded();
+            let value = Value::parse(&arguments).map(|value| value.to_json());
+            value.unwrap_or_else(|_| arguments.into_owned()).hash(&mut hash);
+        } else {
+            call.id.decoded().hash(&mut hash);
+        }
+    }
+    message.tool_call_id.as_ref().map(|id| id.decoded()).hash(&mut hash);
+    hash.finish()
+}
+
+/// Reads what was asked: a list of messages in any dialect, a request that holds one, or a text. Definitions of tools
+/// beside or among them are given, too. None if it is none of these.
+pub(super) fn asked(
+    raw: &RawJson<'_>,
+    notes: &mut Notes,
+    tools: &mut Vec<RawJson<'static>>,
+) -> Option<Vec<Message<'static>>> {
+    if let Some(text) = plain_text(raw) {
+        return Some(vec![Message::text(Role::User, text)]);
+    }
+    let inner = fields::json_within(raw);
+    let raw = inner.as_ref().unwrap_or(raw);
+    match fields::kind(raw)? {
+        JsonKind::Array => messages_of(raw, notes, tools),
+        JsonKind::Object => {
+            let mut map = FieldMap::of(raw, notes)?.owned();
+            if map.has(&["role"]) && map.has(&["content", "parts", "tool_calls"]) {
+                return messages_of(&RawJson::array(&[raw.clone().into_owned()]), notes, tools);
+            }
+            let listed = map.take(&["tools", "functions"], list).unwrap_or_default();
+            tools.extend(listed.into_iter().map(RawJson::into_owned));
+            let system = map.take(&["system", "instructions", "system_instruction"], RawJson::text);
+            let names = [
+                "messages",
+                "input",
+                "prompt",
+                "prompts",
+                "contents",
+                "chat_history",
+                "history",
+                "args",
+            ];
+            let found = map.take(&names, |raw| {
+                if let Some(text) = plain_text(raw) {
+                    return Some(vec![Message::text(Role::User, text)]);
+                }
+                let inner = fields::json_within(raw);
+                let raw = inner.as_ref().unwrap_or(raw);
+                let inner = nested(raw);
+                let raw = inner.as_ref().unwrap_or(raw);
+                let texts: Option<Vec<_>> = list(raw)?.iter().map(plain_text).collect();
+                match texts {
+                    Some(texts) if texts.len() == 1 => {
+                        texts.into_iter().next().map(|text| vec![Message::text(Role::User, text)])
+                    }
+                    _ => messages_of(raw, notes, tools),
+                }
+            })?;
+            let system = system.map(|text| Message::text(Role::System, text.into_owned()));
+            Some(system.into_iter().chain(found).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Reads the messages of all spans of a trace, once each is whole; `what` is what their source calls them.
+pub(super) fn read_all_messages(trace: &mut Trace, what: &str, notes: &mut Notes) {
+    trace.settle();
+    for span in &mut trace.spans {
+        let mark = notes.mark();
+        read_messages(span, notes);
+        notes.under(mark, || format!("{what}[{}]", super::unplaced::short(&span.id)));
+    }
+}
+
+/// Reads the messages of a span that calls a model or is an agent from what went in and came out, with the instructions
+/// and tools that a response of OpenAI repeats.
+fn read_messages(span: &mut Span, notes: &mut Notes) {
+    if !matches!(span.node.kind, NodeKind::ModelCall | NodeKind::Agent) {
+        return;
+    }
+    if let Some(input) = &span.node.input {
+        span.asked = asked(input, notes, &mut span.tools);
+    }
+    let Some(output) = &span.node.output else { return };
+    span.answered = answered(output, notes);
+    let Some(mut map) = FieldMap::of(output, &mut Notes::default()) else { return };
+    if !map.has(&["output"]) {
+        return;
+    }
+    if span.tools.is_empty() {
+        span.tools = map.take(&["tools"], list).unwrap_or_default();
+    }
+    if let Some(asked) = &mut span.asked
+        && asked.first().is_none_or(|first| first.role != Role::System)
+        && let Some(system) = map.take(&["instructions"], RawJson::text)
+    {
+        asked.insert(0, Message::text(Role::System, system.into_owned()));
+    }
+}
+
+/// LangChain gives lists of lists of messages, one for each of a batch; the only one is meant.
+fn nested(raw: &RawJson<'_>) -> Option<RawJson<'static>> {
+    let [only] = &*list(raw)? else { return None };
+    (fields::kind(only)? == JsonKind::Array).then(|| only.clone().into_owned())
+}
+
+/// Reads a list of messages; definitions of tools that stand among them are taken out.
+fn messages_of(
+    raw: &RawJson<'_>,
+    notes: &mut Notes,
+    tools: &mut Vec<RawJson<'static>>,
+) -> Option<Vec<Message<'static>>> {
+    let inner = nested(raw);
+    let mut kept = Vec::new();
+    for one in list(inner.as_ref().unwrap_or(raw))? {
+        // Langfuse's handler for LangChain puts definitions into messages of the role `tool`.
+        let definition = FieldMap::of(&one, &mut Notes::default()).and_then(|mut map| {
+            let is_tool = map.peek("role").is_some_and(|role| role.as_str() == "\"tool\"");
+            let content = map.take(&["content"], fields::object).filter(|_| is_tool)?;
+            let content_map = FieldMap::of(&content, &mut Notes::default())?;
+            content_map.has(&["function"]).then(|| content.into_owned())
+        });
+        match definition {
+            Some(definition) => {
+                if !tools.contains(&definition) {
+                    tools.push(definition);
+                }
+            }
+            None => kept.push(one.into_owned()),
+        }
+    }
+    let text = RawJson::array(&kept).into_cow().into_owned();
+    let mark = notes.mark();
+    let read = chat::messages(&mut retort_json::Parser::lenient(&text), &[], notes);
+    match read {
+        Ok(messages) => Some(messages.into_iter().map(Message::into_owned).collect()),
+        Err(_) => {
+            notes.forget(mark);
+            None
+        }
+    }
+}
+
+/// Reads what was answered, in any of the shapes that APIs, SDKs and conventions have; none if it is in none of them.
+pub(super) fn answered(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Message<'static>>> {
+    if let Some(text) = plain_text(raw) {
+        return Some(vec![Message::text(Role::Assistant, text)]);
+    }
+    let inner = fields::json_within(raw);
+    let raw = inner.as_ref().unwrap_or(raw);
+    if let Some(calls) = bare_calls(raw, notes) {
+        return Some(calls);
+    }
+    let mark = notes.mark();
+    if let Some(mut map) = FieldMap::of(raw, &mut Notes::default()) {
+        if let Some(generations) = map.take(&["generations"], list) {
+            return generation(&generations, notes);
+        }
+        let is_message = map.has(&["role"]) || map.has(&["type"]) && map.has(&["content"]);
+        if is_message && !map.has(&["choices", "output"]) {
+            return messages_of(
+                &RawJson::array(&[raw.clone().into_owned()]),
+                notes,
+                &mut Vec::new(),
+            );
+        }
+        if map.has(&["text"]) && !map.has(&["choices", "output"]) {
+            let text = map.take(&["text"], RawJson::text)?;
+            let mut message = Message::text(Role::Assistant, text.into_owned());
+            message.finish_reason =
+                map.take(&["finish_reason", "finishReason"], RawJson::text).map(Text::into_owned);
+            return Some(vec![message]);
+        }
+        if map.has(&["messages"]) && !map.has(&["choices", "output"]) {
+            // The state of a graph: what follows the last question was answered.
+            let all = map.take(&["messages"], |raw| messages_of(raw, notes, &mut Vec::new()))?;
+            let from = all.iter().rposition(|one| one.role == Role::User).map_or(0, |at| at + 1);
+            return Some(all.into_iter().skip(from).collect());
+        }
+    }
+    let answers = answers::of_response(raw, notes);
+    if answers.is_none() {
+        notes.forget(mark);
+    }
+    let mut answers = answers?.into_iter();
+    Some(answers.next().map(|(messages, _)| messages).unwrap_or_default())
+}
+
+/// LangChain's `generations`: of each call a list of alternatives, of which the first is meant.
+fn generation(generations: &[RawJson<'_>], notes: &mut Notes) -> Option<Vec<Message<'static>>> {
+    let first = generations.first()?;
+    let first =
+        list(first).and_then(|inner| inner.first().cloned()).unwrap_or_else(|| first.clone());
+    let mut map = FieldMap::of(&first, notes)?;
+    if let Some(message) = map.take(&["message"], fields::object) {
+        return messages_of(&RawJson::array(&[message.into_owned()]), notes, &mut Vec::new());
+    }
+    let text = map.take(&["text"], RawJson::text)?;
+    Some(vec![Message::text(Role::Assistant, text.into_owned())])
+}
+
+/// A list of calls alone, as Vercel's SDK and Langfuse write an answer that only calls.
+fn bare_calls(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Message<'static>>> {
+    let listed = list(raw)?;
+    let is_call = |one: &RawJson<'_>| {
+        let map = FieldMap::of(one, &mut Notes::default());
+        map.is_some_and(|map| {
+            !map.has(&["role"])
+                && map.has(&["toolName", "name", "function"])
+                && map.has(&["args", "input", "arguments", "function"])
+                && !map.peek("type").is_some_and(|kind| {
+                    matches!(kind.as_str(), "\"function_call\"" | "\"tool_use\"")
+                })
+        })
+    };
+    if listed.is_empty() || !listed.iter().all(is_call) {
+        return None;
+    }
+    let tool_calls = super::calls::calls_in(raw.as_str(), notes)?;
+    Some(vec![Message { role: Role::Assistant, tool_calls, ..Message::default() }])
+}
