@@ -1,5 +1,6 @@
 //! Exports of chat products.
 
+use crate::real::GENERAL;
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{FORMATS, Notes, Sniff, recognise};
 use retort_model::{Conversation, Item, Message, Status};
@@ -649,10 +650,8 @@ fn every_text_of_products_exports_that_others_made_is_read() {
                 let Some(reader) = recognise(&sniff) else { continue };
                 assert_eq!(reader.name(), format, "{file:?}");
                 let others = FORMATS.iter().filter(|one| one.recognises(&sniff));
-                // These are general, and come behind.
-                let general = ["openai", "wrapped"];
                 let others =
-                    others.filter(|one| one.name() != format && !general.contains(&one.name()));
+                    others.filter(|one| one.name() != format && !GENERAL.contains(&one.name()));
                 assert_eq!(others.count(), 0, "{file:?} is of several formats");
                 let items = reader.read_all(&text, &mut Notes::default()).unwrap();
                 let mut said = Vec::new();
