@@ -69,13 +69,15 @@ pub(super) struct Place {
 }
 
 /// Endings of histories, and of what packs them.
-const ENDINGS: [&str; 20] = [
+const ENDINGS: [&str; 22] = [
     "json",
     "jsonl",
     "ndjson",
     "jsonlines",
     "jsonlist",
     "parquet",
+    "traj",
+    "eval",
     "csv",
     "tsv",
     "gz",
@@ -446,4 +448,17 @@ pub(super) fn spool(input: &mut dyn Read) -> Result<io::Result<File>, Error> {
     }
     kept.seek(SeekFrom::Start(0)).map_err(fail)?;
     Ok(Ok(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_of_evaluations_and_trajectories_are_histories_by_their_names() {
+        for name in ["logs/2026-01-02_task.eval", "fix.traj", "a.jsonl.gz"] {
+            assert_eq!(expected_by_name(name), Expected::ByName, "{name}");
+        }
+        assert_eq!(expected_by_name("notes.docx"), Expected::Odd);
+    }
 }
