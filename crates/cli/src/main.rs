@@ -9,6 +9,8 @@ mod client;
 mod commands;
 mod config;
 mod display;
+#[cfg(test)]
+mod docs;
 mod filters;
 mod options;
 mod pages;

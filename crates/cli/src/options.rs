@@ -104,11 +104,8 @@ fn asked(matches: &ArgMatches, group: Group) -> ExportOptions {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
-    use std::{env, fs};
 
     use super::*;
-
-    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/options.md");
 
     /// The page of the docs, as the table has it.
     fn page() -> String {
@@ -143,10 +140,6 @@ mod tests {
 
     #[test]
     fn the_docs_have_every_option() {
-        if env::var_os("UPDATE_DOCS").is_some() {
-            fs::write(PAGE, page()).unwrap();
-        }
-        let there = fs::read_to_string(PAGE).unwrap_or_default();
-        assert_eq!(there, page(), "docs/options.md is not what the table of options says");
+        crate::docs::check("options.md", &page());
     }
 }

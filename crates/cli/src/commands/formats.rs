@@ -88,13 +88,9 @@ impl Formats {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
-    use std::{env, fs};
 
     use super::*;
 
-    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats.md");
-    const START: &str = "<!-- import formats -->\n";
-    const END: &str = "<!-- end of import formats -->\n";
     const WIDTH: usize = 120;
 
     /// The part of the docs on import formats, as their list has it.
@@ -132,15 +128,7 @@ mod tests {
 
     #[test]
     fn the_docs_have_every_import_format() {
-        let page = fs::read_to_string(PAGE).unwrap();
-        let (before, rest) = page.split_once(START).unwrap();
-        let (there, after) = rest.split_once(END).unwrap();
-        let part = import_formats();
-        if env::var_os("UPDATE_DOCS").is_some() {
-            fs::write(PAGE, format!("{before}{START}{part}{END}{after}")).unwrap();
-        } else {
-            assert_eq!(there, part, "docs/formats.md is not what the import formats say");
-        }
+        crate::docs::check_part("formats.md", "import formats", &import_formats());
     }
 
     #[test]

@@ -1,0 +1,56 @@
+//! Pages of the docs that are written from the code. A test holds each against it; `UPDATE_DOCS=1 cargo test` writes them.
+
+use std::{env, fs};
+
+fn path(page: &str) -> String {
+    format!("{}/../../docs/{page}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Holds a whole page against what the code says.
+pub fn check(page: &str, text: &str) {
+    if env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(path(page), text).unwrap();
+    }
+    let there = fs::read_to_string(path(page)).unwrap_or_default();
+    assert_eq!(there, text, "docs/{page} is out of date: write it with `UPDATE_DOCS=1 cargo test`");
+}
+
+/// Holds the part of a page between `<!-- NAME -->` and `<!-- end of NAME -->` against what the code says.
+pub fn check_part(page: &str, name: &str, text: &str) {
+    let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
+    let whole = fs::read_to_string(path(page)).unwrap();
+    let (before, rest) = whole.split_once(&start).unwrap();
+    let (_, after) = rest.split_once(&end).unwrap();
+    check(page, &format!("{before}{start}{text}{end}{after}"));
+}
+
+mod commands {
+    use std::fmt::Write;
+
+    use clap::{Command, CommandFactory};
+
+    /// What `-h` says of a command and those below it, in a terminal of 100 columns.
+    fn push(command: &mut Command, path: &str, page: &mut String) {
+        let help = command.render_help().to_string();
+        writeln!(page, "\n## `{path}`\n\n```text").unwrap();
+        help.lines().for_each(|line| writeln!(page, "{}", line.trim_end()).unwrap());
+        page.push_str("```\n");
+        for below in command.get_subcommands_mut() {
+            if below.get_name() != "help" {
+                let path = format!("{path} {}", below.get_name());
+                push(below, &path, page);
+            }
+        }
+    }
+
+    #[test]
+    fn the_docs_have_the_help_of_every_command() {
+        let mut command = crate::Cli::command().term_width(100);
+        command.build();
+        let mut page = String::from(
+            "# Commands\n\nWhat `-h` says of each command; `--help` says more of each option. `UPDATE_DOCS=1 cargo test` writes this page.\n",
+        );
+        push(&mut command, "retort", &mut page);
+        super::check("commands.md", &page);
+    }
+}
