@@ -34,7 +34,7 @@ pub use filter::{
     ConversationFilter, DateRange, DocumentFilter, Filter, FilterField, FilterValues, ItemFilter,
     NumberRange, RunFilter, check_search,
 };
-pub use finding::{Check, LeftOut, Reason, Redaction, Repair, Warning};
+pub use finding::{Check, LeftOut, Reason, Repair, Warning};
 pub use hash::fnv1a;
 pub use item::{Item, ItemKind};
 pub use job::{JobKind, JobState};
