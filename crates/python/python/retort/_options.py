@@ -4,20 +4,28 @@ from typing import Literal, TypedDict
 
 
 class Options(TypedDict, total=False):
-    data_format: Literal["standard", "openai", "prompt-completion", "history", "runs", "recipe-evaluation", "node-evaluation", "node-optimization", "documents", "chunks", "retort"]
+    data_format: Literal["standard", "openai", "chat", "prompt-completion", "preference", "kto", "prompt-only", "alpaca", "ms-swift", "history", "runs", "recipe-evaluation", "node-evaluation", "node-optimization", "documents", "chunks", "retort"]
     purpose: Literal["export-dataset", "recipe-evaluation", "node-evaluation", "node-optimization", "fine-tuning"]
     node: str
     check: Literal["repair", "reject", "off"]
     wrap_arguments: bool
     fill: bool
+    rows: Literal["per-conversation", "per-answer"]
+    reasoning: Literal["keep", "extra", "think", "drop"]
+    reasoning_field: Literal["reasoning_content", "thinking"]
+    layout: Literal["trl", "llama-factory", "openai"]
+    pairs: Literal["shown", "rated"]
     call_text: Literal["keep", "extra"]
     attachments: Literal["leave-out", "drop"]
     tools: Literal["text", "array"]
     tasks: bool
     max_contexts: int
     embeddings: Literal["f64", "f32", "none"]
+    dedup: Literal["none", "exact", "near"]
     file_name: str
     file_format: Literal["jsonl", "csv", "parquet"]
     compress: Literal["none", "gzip", "zstd"]
     findings: bool
+    split: str
+    group_by: Literal["conversation", "user", "family"]
     csv: Literal["spreadsheet", "plain"]
