@@ -75,8 +75,12 @@ fn every_data_format_goes_into_every_file_format_it_names_as_folder_and_as_archi
         json!({"id": n, "s3_path": format!("c/{n}.pdf"), "course_name": "c", "readable_filename": "=a.pdf",
             "contexts": [{"text": "one", "pagenumber": 1, "chunk_index": 0, "embedding": [0.25, -1.5]}]})
     };
+    let pair = |n: usize| {
+        let said = |answer: &str| json!([{"role": "user", "content": format!("Is {n} even?")}, {"role": "assistant", "content": answer}]);
+        json!({"id": format!("p{n}"), "chosen": said("=yes\n\"or no\""), "rejected": said("maybe")})
+    };
     let items = history().into_iter().chain((0..30).map(run)).chain((0..30).map(document));
-    place.file("in.jsonl", lines(items));
+    place.file("in.jsonl", lines(items.chain((0..30).map(pair))));
     let formats: Value = serde_json::from_str(&place.ok(&["formats", "--json"]).out).unwrap();
     let all: Vec<_> = formats["file_formats"]
         .as_array()

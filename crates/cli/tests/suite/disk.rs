@@ -299,11 +299,13 @@ fn a_database_of_others_is_not_moved_into() {
 fn a_store_of_a_newer_release_is_told_of() {
     let keep = filled();
     let file = keep.place.path("data/retort.sqlite");
-    let mut bytes = fs::read(&file).unwrap();
-    let is_schema = |window: &[u8]| window.starts_with(b"schema") && window[6].is_ascii_digit();
-    let place = bytes.windows(7).position(is_schema).unwrap();
-    bytes[place + 6] = b'9';
-    fs::write(&file, &bytes).unwrap();
+    let store = rusqlite::Connection::open(&file).unwrap();
+    assert_eq!(
+        store.execute("UPDATE meta SET value = '999' WHERE name = 'schema'", []).unwrap(),
+        1
+    );
+    store.close().unwrap();
+    let bytes = fs::read(&file).unwrap();
     for args in [&["import", "in.jsonl", "-q"][..], &["export", "d", "-q"], &["worker", "--once"]] {
         keep.refused(args, "use a newer release of Retort");
     }
