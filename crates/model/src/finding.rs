@@ -194,6 +194,8 @@ pub enum Reason {
     SeveralMessages,
     /// It calls tools, and the data format holds text alone.
     CallsTools,
+    /// A traced run, of which the conversation is written.
+    InConversation,
     /// It is longer than was asked for.
     TooLong,
     /// A model would learn nothing of it.
@@ -248,6 +250,7 @@ named!(
     NoLabel = "no-label",
     SeveralMessages = "several-messages",
     CallsTools = "calls-tools",
+    InConversation = "in-conversation",
     TooLong = "too-long",
     NothingToLearn = "nothing-to-learn",
     TemplateError = "template-error",
@@ -291,6 +294,7 @@ impl Reason {
             Self::NoLabel => "nothing says whether an answer is good or bad",
             Self::SeveralMessages => "an answer of several messages, where a row holds one",
             Self::CallsTools => "tool calls, which the data format cannot hold",
+            Self::InConversation => "a traced run, of which the conversation is written",
             Self::TooLong => "longer than the limit",
             Self::NothingToLearn => "nothing that a model would learn",
             Self::TemplateError => "the chat template raised an error",

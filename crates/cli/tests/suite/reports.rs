@@ -96,7 +96,7 @@ const CASES: &[Case] = &[
             "user Hi | assistant Hello",
             r#"user Snow? | assistant <file_search {"queries":["snow"]}> | tool none | assistant None."#,
         ],
-        counts: "declared-tool 2",
+        counts: "declared-tool 2, reasoning-left-behind 1",
     },
     Case {
         report: "text-part-without-text",
@@ -420,7 +420,7 @@ const REPORTS: &[(&str, Held)] = &[
     ("not-offered-gemini-contents", Made("gemini.jsonl", &[], [1, 0, 0, 1])),
     ("not-offered-inspect-log", Made("inspect.json", &[], [1, 0, 0, 1])),
     ("not-offered-labelstudio-tasks", Made("labelstudio.json", &[], [1, 0, 0, 1])),
-    ("not-offered-langfuse-observation", Made("langfuse_obs.jsonl", &[], [1, 0, 0, 1])),
+    ("not-offered-langfuse-observation", Made("langfuse_obs.jsonl", &[], [2, 0, 0, 1])),
     ("not-offered-librechat-export", Made("librechat.json", &[], [1, 0, 0, 1])),
     ("not-offered-one-message-a-line", Made("permsg.jsonl", &[], [1, 0, 0, 1])),
     ("not-offered-openai-batch", Refused("batch_in.jsonl", "1 no answer to learn from")),
