@@ -229,7 +229,7 @@ pub fn read_files(files: &[(&str, &[u8])]) -> Gathered {
             Ok(items) => gathered.conversations.extend(
                 items
                     .into_iter()
-                    .map(|item| item.into_conversation().expect("a conversation").into_owned()),
+                    .filter_map(|item| item.into_conversation().map(|one| one.into_owned())),
             ),
             Err(error) => gathered.refused.push(error.to_string()),
         }
