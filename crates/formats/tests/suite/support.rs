@@ -227,9 +227,7 @@ pub fn read_files(files: &[(&str, &[u8])]) -> Gathered {
         let text = if key.is_some() { format!("[{}]", texts.join(",")) } else { texts.concat() };
         match format.read_all(&text, &mut Notes::default()) {
             Ok(items) => gathered.conversations.extend(
-                items
-                    .into_iter()
-                    .filter_map(|item| item.into_conversation().map(|one| one.into_owned())),
+                items.into_iter().filter_map(|item| Some(item.into_conversation()?.into_owned())),
             ),
             Err(error) => gathered.refused.push(error.to_string()),
         }
