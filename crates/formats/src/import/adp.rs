@@ -3,7 +3,7 @@
 //!
 //! Calls have no ids; what the environment says next answers the call before it.
 
-use retort_json::{Parser, RawJson, Text};
+use retort_json::{RawJson, Text};
 use retort_model::{
     Content, Conversation, Fields, Kind as Held, Message, Part, PartKind, Role, ToolCall,
 };
@@ -37,10 +37,7 @@ impl ImportFormat for Adp {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let list = map.take(&["content"], fields::list).ok_or_else(|| {
             ItemError::new(Refusal::UnknownShape, 0, "no list `content` in the item")
         })?;

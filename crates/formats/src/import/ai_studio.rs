@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use retort_json::{Kind, Parser, RawJson, Text};
+use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Message, Part, PartKind, Role, ToolCall, Usage};
 
 use super::fields::{self, FieldMap};
@@ -45,13 +45,7 @@ impl ImportFormat for AiStudio {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        if parser.kind()? != Kind::Object {
-            return Err(unknown());
-        }
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let prompt = map.take(&["chunkedPrompt"], fields::object).ok_or_else(unknown)?;
         let mut prompt = FieldMap::of(&prompt, notes).ok_or_else(unknown)?;
         let list = prompt.take(&["chunks"], fields::list).ok_or_else(unknown)?;

@@ -4,7 +4,7 @@
 //! results. Trajectories of sub-agents are in it, or stand beside it in one object, and are tasks of the calls whose
 //! results refer to them.
 
-use retort_json::{Kind, Parser, RawJson, Text};
+use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Kind as Held, Message, Role, Task, ToolCall};
 
 use super::fields::{self, FieldMap};
@@ -53,10 +53,7 @@ impl ImportFormat for Atif {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         if map.has(&["steps"]) {
             return trajectory(map, notes).map(Items::from);
         }

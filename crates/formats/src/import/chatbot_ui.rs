@@ -1,7 +1,7 @@
 //! chatbot-ui's export of all conversations, as its first versions and the many products made of them write it. Written
 //! from its code (`utils/app/importExport.ts`) and from an export that LibreChat tests its import with.
 
-use retort_json::{Kind, Parser, RawJson};
+use retort_json::{Kind, RawJson};
 use retort_model::Conversation;
 
 use super::fields::{self, FieldMap};
@@ -34,10 +34,7 @@ impl ImportFormat for ChatbotUi {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let list = map.take(&["history"], fields::list).ok_or_else(|| {
             ItemError::new(Refusal::UnknownShape, 0, "no list of conversations under `history`")
         })?;

@@ -2,7 +2,7 @@
 //!
 //! A session has a list of messages, older threads of its own, and forks: for a message, the lists that once came behind it.
 
-use retort_json::{Kind, Parser, RawJson, Text};
+use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Message, Role, Status, Usage};
 
 use super::fields::{self, FieldMap};
@@ -40,10 +40,7 @@ impl ImportFormat for Chatbox {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         if let Some(list) = map.take(&["chat-sessions"], fields::list) {
             return sessions(list.iter().map(|raw| ("chat-sessions", raw)), notes);
         }

@@ -52,14 +52,8 @@ impl ImportFormat for Claude {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        if parser.kind()? != Kind::Object {
-            return Err(unknown(parser.at()));
-        }
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
-        let list = map.take(&["chat_messages"], fields::list).ok_or_else(|| unknown(0))?;
+        let mut map = FieldMap::item(text, notes)?;
+        let list = map.take(&["chat_messages"], fields::list).ok_or_else(unknown)?;
         let mut conversation = Conversation {
             id: map.take_id(&["uuid", "conversation_id", "id"]).unwrap_or_default(),
             title: map.take(&["name", "title"], RawJson::text),
@@ -79,8 +73,8 @@ impl ImportFormat for Claude {
     }
 }
 
-fn unknown(at: usize) -> ItemError {
-    ItemError::new(Refusal::UnknownShape, at, "no list of `chat_messages` in the item")
+fn unknown() -> ItemError {
+    ItemError::new(Refusal::UnknownShape, 0, "no list of `chat_messages` in the item")
 }
 
 /// What the first messages name as the one before them.

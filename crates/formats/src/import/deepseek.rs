@@ -1,7 +1,7 @@
 //! DeepSeek's data export: `conversations.json`, a list of conversations with a tree of nodes each. There is no
 //! specification; the shape is the one that public converters of such exports read.
 
-use retort_json::{Kind, Parser, RawJson, Text};
+use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Message, Role};
 
 use super::fields::{self, FieldMap};
@@ -41,13 +41,7 @@ impl ImportFormat for DeepSeek {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        if parser.kind()? != Kind::Object {
-            return Err(unknown());
-        }
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let mapping = map.take(&["mapping"], fields::object).ok_or_else(unknown)?;
         let mut conversation = Conversation {
             id: map.take_id(&["id"]).unwrap_or_default(),

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use retort_json::{Kind, Parser, RawJson, Text, Value};
 use retort_model::{Fields, Time};
 
-use super::format::{ItemError, Notes};
+use super::format::{ItemError, Notes, Refusal};
 
 /// Walks over the object that comes next and hands each key to `take`, which must take its value.
 pub(super) fn each_field<'a>(
@@ -274,6 +274,19 @@ impl<'a> FieldMap<'a> {
             Ok(())
         })?;
         Ok(Self(fields))
+    }
+
+    /// The fields of an item that is one object.
+    pub(super) fn item(text: &'a str, notes: &mut Notes) -> Result<Self, ItemError> {
+        let mut parser = Parser::lenient(text);
+        if parser.kind()? != Kind::Object {
+            let why = "the item is not an object";
+            return Err(ItemError::new(Refusal::UnknownShape, parser.at(), why));
+        }
+        let map = Self::read(&mut parser, notes)?;
+        parser.end()?;
+        notes.count(&parser);
+        Ok(map)
     }
 
     /// The fields of a value, if it is an object.

@@ -1,7 +1,7 @@
 //! Gemini's activity as Google Takeout exports it: a list of activities, of which each prompt has its answer as HTML. Written
 //! from public code that reads such files.
 
-use retort_json::{Kind, Parser, RawJson, Text};
+use retort_json::{RawJson, Text};
 use retort_model::{Content, Conversation, Message, PartKind, Role};
 
 use super::fields::{self, FieldMap};
@@ -39,13 +39,7 @@ impl ImportFormat for GeminiActivity {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        if parser.kind()? != Kind::Object {
-            return Err(unknown("the item is no object"));
-        }
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let title = map.take(&["title"], RawJson::text).ok_or_else(|| unknown("no `title`"))?;
         let answers = map.take(&["safeHtmlItem"], fields::list).unwrap_or_default();
         let told = title.decoded();

@@ -1,7 +1,7 @@
 //! Grok's data export: conversations with a list of responses each. There is no specification; the shapes are those of
 //! exports that people have shared.
 
-use retort_json::{Kind, Parser, RawJson, Text};
+use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Message, Part, PartKind, Role, Status};
 
 use super::fields::{self, FieldMap};
@@ -40,13 +40,7 @@ impl ImportFormat for Grok {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        if parser.kind()? != Kind::Object {
-            return Err(unknown());
-        }
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         match map.take(&["conversations"], fields::list) {
             Some(list) => thread::each(&list, "conversations", notes, conversation),
             None => Ok(conversation(map, notes)?.into()),

@@ -44,14 +44,8 @@ impl ImportFormat for Inspect {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
+        let mut map = FieldMap::item(text, notes)?;
         let mut items = Items::default();
-        if parser.kind()? != Kind::Object {
-            return Err(unknown());
-        }
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
         if map.has(&["epoch"]) {
             // Summaries of samples have no messages.
             if map.has(&["messages"]) {

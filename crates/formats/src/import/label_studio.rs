@@ -49,24 +49,14 @@ impl ImportFormat for LabelStudio {
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let unknown = |at| {
-            let why = "no dialogue, and no question with an answer, in the `data` of the task";
-            ItemError::new(Refusal::UnknownShape, at, why)
-        };
-        let mut parser = Parser::lenient(item);
-        if parser.kind()? != Kind::Object {
-            return Err(unknown(parser.at()));
-        }
-        let mut task = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
-        let data = task.take(&["data"], fields::object).ok_or_else(|| unknown(0))?;
+        let mut task = FieldMap::item(item, notes)?;
+        let data = task.take(&["data"], fields::object).ok_or_else(unknown)?;
         let mut fields: Fields<'_> = Fields::new();
-        let mut inner = FieldMap::of(&data, notes).ok_or_else(|| unknown(0))?;
+        let mut inner = FieldMap::of(&data, notes).ok_or_else(unknown)?;
         let sniff = Sniff::of(data.as_str());
         let named = dialogue_of(&sniff);
         if let Some(name) = &named {
-            let turns = inner.take(&[name], fields::list).ok_or_else(|| unknown(0))?;
+            let turns = inner.take(&[name], fields::list).ok_or_else(unknown)?;
             let turns: Vec<_> = turns.iter().map(turn).collect();
             fields.put("messages".into(), RawJson::array(&turns));
         }
@@ -90,6 +80,11 @@ impl ImportFormat for LabelStudio {
         }
         Ok(items)
     }
+}
+
+fn unknown() -> ItemError {
+    let why = "no dialogue, and no question with an answer, in the `data` of the task";
+    ItemError::new(Refusal::UnknownShape, 0, why)
 }
 
 /// The key of a list of turns.

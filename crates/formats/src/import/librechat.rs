@@ -2,7 +2,7 @@
 //! (`recursive`). Written from exports that LibreChat tests its own import with, and from its code
 //! (`client/src/hooks/Conversations/useExportConversation.ts`).
 
-use retort_json::{Kind, Parser, RawJson, Text};
+use retort_json::{RawJson, Text};
 use retort_model::{Conversation, Message, Role, ToolCall};
 
 use super::fields::{self, FieldMap};
@@ -45,13 +45,7 @@ impl ImportFormat for LibreChat {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        if parser.kind()? != Kind::Object {
-            return Err(unknown());
-        }
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let name = if map.has(&["messages"]) { "messages" } else { "messagesTree" };
         let list = map.take(&[name], fields::list).ok_or_else(unknown)?;
         let options = map.peek("options").and_then(|raw| FieldMap::of(raw, notes));

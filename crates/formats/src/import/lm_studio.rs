@@ -4,7 +4,7 @@
 //! A message has versions, one of which is shown. An answer is a list of steps: blocks of content, some of them thoughts, and
 //! blocks with calls and results.
 
-use retort_json::{Kind, Parser, RawJson, Text};
+use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Message, Role, Status};
 
 use super::fields::{self, FieldMap};
@@ -41,10 +41,7 @@ impl ImportFormat for LmStudio {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let list = map.take(&["messages"], fields::list).ok_or_else(|| {
             ItemError::new(Refusal::UnknownShape, 0, "no list of `messages` in the item")
         })?;

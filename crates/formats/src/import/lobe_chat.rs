@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use retort_json::{Kind, Parser, RawJson, Text};
+use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Role, Status, ToolCall};
 
 use super::fields::{self, FieldMap};
@@ -45,10 +45,7 @@ impl ImportFormat for LobeChat {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let tables = map.take(&["state", "data"], |raw| FieldMap::of(raw, &mut Notes::default()));
         let list = tables.and_then(|mut tables| {
             let list = tables.take(&["messages"], fields::list)?;

@@ -31,10 +31,7 @@ impl ImportFormat for Mint {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let state = map.take(&["state"], |raw| FieldMap::of(raw, &mut Notes::default()));
         let history = state.and_then(|mut state| {
             let list = state.take(&["history"], fields::json)?;

@@ -1,6 +1,6 @@
 //! NextChat's (ChatGPT-Next-Web's) backup of all sessions. Written from its code (`app/store/chat.ts` and `app/store/sync.ts`).
 
-use retort_json::{Parser, RawJson, Text};
+use retort_json::{RawJson, Text};
 use retort_model::{Conversation, Role, ToolCall};
 
 use super::fields::{self, FieldMap};
@@ -35,10 +35,7 @@ impl ImportFormat for NextChat {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let list = map
             .take(&[STORE], thread::object)
             .and_then(|raw| FieldMap::of(&raw, notes)?.take(&["sessions"], fields::list))

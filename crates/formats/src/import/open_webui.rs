@@ -57,13 +57,7 @@ impl ImportFormat for OpenWebUi {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        if parser.kind()? != Kind::Object {
-            return Err(unknown("the item is no object"));
-        }
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         if !(map.has(&["snapshot"]) || map.has(&["meta"]) && map.has(&["data"])) {
             return Ok(conversation(map, notes)?.into());
         }

@@ -4,7 +4,7 @@
 //! of which the row does not say which is better (`response_a`, `response_b`) are siblings, and neither is learnt.
 //! References: the dataset formats of TRL's documentation, HH-RLHF, LLaMA-Factory's `chosen_messages`, Chatbot Arena.
 
-use retort_json::{Kind, Parser, RawJson};
+use retort_json::{Parser, RawJson};
 use retort_model::{Fields, Role};
 
 use super::answers::{self, PREFERRED, REJECTED};
@@ -76,15 +76,9 @@ impl ImportFormat for Preference {
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(item);
-        if parser.kind()? != Kind::Object {
-            return Err(unknown(parser.at()));
-        }
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(item, notes)?;
         let has_both = |names: &[&str; 2]| names.iter().all(|name| map.has(&[name]));
-        let names = names().find(has_both).ok_or_else(|| unknown(0))?;
+        let names = names().find(has_both).ok_or_else(unknown)?;
         let prompt = map.take(&["prompt"], messages);
         let mut answers = names.map(|name| map.take(&[name], messages));
         let mut dialogue = Dialogue::default();
@@ -101,7 +95,7 @@ impl ImportFormat for Preference {
             }
         }
         if answers.iter().any(Option::is_none) && prompt.is_none() {
-            return Err(unknown(0));
+            return Err(unknown());
         }
         // Lists that begin with a question hold the whole conversation, and the prompt says it once more.
         let start = if prompt.is_none() || starts_with_question(&answers) {
@@ -180,9 +174,9 @@ fn spoken<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
     Some(dialogue.into_messages())
 }
 
-fn unknown(at: usize) -> ItemError {
+fn unknown() -> ItemError {
     let why = "no `chosen` and `rejected` answers with a question, nor two others";
-    ItemError::new(Refusal::UnknownShape, at, why)
+    ItemError::new(Refusal::UnknownShape, 0, why)
 }
 
 fn messages<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {

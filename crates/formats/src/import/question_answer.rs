@@ -67,20 +67,14 @@ impl ImportFormat for QuestionAnswer {
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(item);
-        if parser.kind()? != Kind::Object {
-            return Err(unknown(parser.at()));
-        }
-        let mut row = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut row = FieldMap::item(item, notes)?;
         let mut dialogue = Dialogue::default();
         let asks = dialogue.ask(&mut row);
         let answers = dialogue.reply(&mut row);
         let messages = if asks || answers {
             dialogue.list()
         } else {
-            let turns = take(&mut row, &TURNS, Dialogue::turns).ok_or_else(|| unknown(0))?;
+            let turns = take(&mut row, &TURNS, Dialogue::turns).ok_or_else(unknown)?;
             RawJson::array(&turns)
         };
         let mut fields: Fields<'_> = row.rest();
@@ -92,8 +86,8 @@ impl ImportFormat for QuestionAnswer {
     }
 }
 
-fn unknown(at: usize) -> ItemError {
-    ItemError::new(Refusal::UnknownShape, at, "no question and no answer in the row")
+fn unknown() -> ItemError {
+    ItemError::new(Refusal::UnknownShape, 0, "no question and no answer in the row")
 }
 
 /// Whether a list has turns that [`Dialogue::turns`] reads and that are no messages.

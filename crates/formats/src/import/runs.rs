@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use retort_json::{Kind, Parser, RawJson, Text};
+use retort_json::{Kind, RawJson, Text};
 use retort_model::bounds::NODE_DEPTH;
 use retort_model::{
     Feedback, Fields, FileReference, NodeKind, NodeRun, Run, RunSource, RunStatus, Time, Usage,
@@ -88,23 +88,13 @@ impl ImportFormat for Runs {
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(item);
-        if parser.kind()? != Kind::Object {
-            return Err(ItemError::new(
-                Refusal::UnknownShape,
-                parser.at(),
-                "a run that is no object",
-            ));
-        }
-        let map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
+        let map = FieldMap::item(item, notes)?;
         let is_named = map.has(&REQUEST_ID) || map.has(&COPILOT_ID) || map.has(&RECIPE_ID);
         let says = map.has(&QUESTION) || map.has(&ANSWER) || map.has(&NODES) || map.has(&["data"]);
         if !(is_named || says) || map.has(&MESSAGES) {
             let why = "no `request_id` in the item, nor a question, answer or nodes";
             return Err(ItemError::new(Refusal::UnknownShape, 0, why));
         }
-        notes.count(&parser);
         let run = run(map, notes);
         unplaced_messages(&run.metadata, notes);
         for (at, node) in run.nodes.iter().enumerate() {

@@ -4,7 +4,7 @@
 //! `history` holds the messages as the model saw them, `trajectory` the same once more by steps. Messages have the type
 //! of what they are, and an answer has its thought and its action told apart.
 
-use retort_json::{Kind, Parser, RawJson};
+use retort_json::{Kind, RawJson};
 use retort_model::{Conversation, Kind as Held, Role};
 
 use super::chat::{self, Rounds};
@@ -58,10 +58,7 @@ impl ImportFormat for SweAgent {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let mut conversation = Conversation { kind: Held::Agent, ..Conversation::default() };
         let is_list = |raw: &RawJson<'a>| match fields::kind(raw)? {
             Kind::Array => fields::list(raw),

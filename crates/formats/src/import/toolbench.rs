@@ -34,10 +34,7 @@ impl ImportFormat for ToolBench {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let answer =
             map.take(&["answer_generation"], |raw| FieldMap::of(raw, &mut Notes::default()));
         let mut answer = answer.ok_or_else(|| {

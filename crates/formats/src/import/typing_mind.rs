@@ -1,6 +1,6 @@
 //! TypingMind's export of all chats. Written from the code of Big-AGI, which imports them.
 
-use retort_json::{Kind, Parser, RawJson};
+use retort_json::{Kind, RawJson};
 use retort_model::Conversation;
 
 use super::fields::{self, FieldMap};
@@ -33,10 +33,7 @@ impl ImportFormat for TypingMind {
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(text);
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(text, notes)?;
         let mut data = map.take(&["data"], |raw| FieldMap::of(raw, &mut Notes::default()));
         let list = data.as_mut().unwrap_or(&mut map).take(&["chats"], fields::list);
         if let Some(list) = list {

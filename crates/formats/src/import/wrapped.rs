@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use retort_json::{Kind, Parser, RawJson};
+use retort_json::{Kind, RawJson};
 use retort_model::{Conversation, Document, Item};
 
 use super::fields::{self, FieldMap};
@@ -76,15 +76,7 @@ impl ImportFormat for Wrapped {
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut parser = Parser::lenient(item);
-        let unknown =
-            |at| ItemError::new(Refusal::UnknownShape, at, "no list of items in the object");
-        if parser.kind()? != Kind::Object {
-            return Err(unknown(parser.at()));
-        }
-        let mut map = FieldMap::read(&mut parser, notes)?;
-        parser.end()?;
-        notes.count(&parser);
+        let mut map = FieldMap::item(item, notes)?;
         let (mut items, mut found) = (Items::default(), false);
         for name in LISTS {
             let read = |raw: &RawJson<'a>| {
@@ -98,7 +90,8 @@ impl ImportFormat for Wrapped {
             notes.under(mark, || name.into());
         }
         if !found {
-            return Err(unknown(0));
+            let why = "no list of items in the object";
+            return Err(ItemError::new(Refusal::UnknownShape, 0, why));
         }
         let rest = map.rest();
         for (key, raw) in &rest {
