@@ -83,7 +83,7 @@ fn instruction<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
     if let Some(text) = raw.text() {
         return Some(text);
     }
-    let mut map = FieldMap::of(raw, &mut Notes::default())?;
+    let mut map = fields::map(raw)?;
     map.take(&["text"], RawJson::text)
         .or_else(|| Some(map.take(&["parts"], parts::texts_in)?.join("\n").into()))
 }
@@ -204,7 +204,7 @@ fn chunk<'a>(
 ) -> Result<(), ItemError> {
     let message = &mut draft.message;
     message.created_at = message.created_at.or(map.take(&["createTime"], fields::time));
-    let is_thought = map.peek("isThought").is_some_and(|raw| raw.as_str() == "true");
+    let is_thought = map.is_true("isThought");
     for (name, kind) in SHOWN {
         if let Some(raw) = map.take(&[name], fields::json) {
             let media = FieldMap::of(&raw, notes)
@@ -228,14 +228,14 @@ fn chunk<'a>(
     let text = map.take(&["text"], RawJson::text).filter(|text| !text.is_empty());
     let of_parts: String = said.iter().filter_map(text_of).collect();
     match text {
-        Some(text) if of_parts.is_empty() => said.push(Segment::Part(thread::text_part(text))),
+        Some(text) if of_parts.is_empty() => said.push(Segment::text(text)),
         Some(text) if text.decoded().trim() != of_parts.trim() => {
             notes.unplaced("text", &RawJson::string(&text.decoded()));
         }
         Some(text) => {
             // The parts are the pieces in which it came.
             said.retain(|segment| text_of(segment).is_none());
-            said.insert(0, Segment::Part(thread::text_part(text)));
+            said.insert(0, Segment::text(text));
         }
         None => {}
     }

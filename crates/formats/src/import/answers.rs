@@ -86,9 +86,7 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
         let mut messages = messages_of(&items, notes)?;
         notes.under(mark, || "output".into());
         let reason = map
-            .take(&["incomplete_details"], |raw| {
-                FieldMap::of(raw, &mut Notes::default())?.take(&["reason"], RawJson::text)
-            })
+            .take(&["incomplete_details"], |raw| fields::map(raw)?.take(&["reason"], RawJson::text))
             .or_else(|| map.take(&["status"], RawJson::text).filter(chat::cut_off));
         end_with(&mut messages, reason.map(Text::into_owned));
         return Some(one(messages));
@@ -162,7 +160,7 @@ fn end_with(messages: &mut [Message<'static>], reason: Option<Text<'static>>) {
 
 /// The messages that an object makes; one without a role is an answer. None if it is no message.
 fn message_of(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Message<'static>>> {
-    let has = FieldMap::of(raw, &mut Notes::default())?;
+    let has = fields::map(raw)?;
     let says = [
         "content",
         "parts",

@@ -58,7 +58,7 @@ impl ImportFormat for Atif {
             return trajectory(map, notes).map(Items::from);
         }
         // A trajectory with those of its sub-agents beside it.
-        let whole = map.take(&["parent"], |raw| FieldMap::of(raw, &mut Notes::default()));
+        let whole = map.take(&["parent"], fields::map);
         let Some(whole) = whole.filter(|map| map.has(&["steps"])) else {
             let why = "no list of `steps` in the item";
             return Err(ItemError::new(Refusal::UnknownShape, 0, why));
@@ -95,8 +95,7 @@ fn read<'a>(
         .ok_or_else(|| ItemError::new(Refusal::BadField, 0, "the `steps` are no list"))?;
     let mut conversation = Conversation { kind: Held::Agent, ..Conversation::default() };
     conversation.id = map.take_id(&["trajectory_id", "session_id"]).unwrap_or_default();
-    let mut agent =
-        map.take(&["agent"], |raw| FieldMap::of(raw, &mut Notes::default())).unwrap_or_default();
+    let mut agent = map.take(&["agent"], fields::map).unwrap_or_default();
     conversation.model = agent.take(&["model_name"], RawJson::text);
     let mark = notes.mark();
     let tools = agent.take(&["tool_definitions"], fields::list).unwrap_or_default();
@@ -166,7 +165,7 @@ fn add_task<'a>(
         let refers = message.metadata.get("subagent_trajectory_ref")?;
         let refers: Vec<_> = fields::list(refers)?
             .iter()
-            .filter_map(|raw| FieldMap::of(raw, &mut Notes::default()))
+            .filter_map(fields::map)
             .flat_map(|map| {
                 // Where both are there, the trajectory's own id tells which one it is.
                 let names = ["trajectory_id", "session_id"];
@@ -230,9 +229,7 @@ fn step<'a>(
         }
         notes.under(mark, || format!("tool_calls[{at}]"));
     }
-    let observation = map
-        .take(&["observation"], |raw| FieldMap::of(raw, &mut Notes::default()))
-        .unwrap_or_default();
+    let observation = map.take(&["observation"], fields::map).unwrap_or_default();
     let only = match message.tool_calls.as_slice() {
         [one] => Some(one.id.clone()),
         _ => None,
@@ -287,10 +284,8 @@ fn observed<'a>(
         if let Some(content) = map.take(&["content"], fields::json) {
             message.content = calls::content_of(content, notes)?;
         }
-        let failed = map
-            .peek("extra")
-            .and_then(|raw| FieldMap::of(raw, &mut Notes::default()))
-            .is_some_and(|extra| extra.peek("is_error").is_some_and(|raw| raw.as_str() == "true"));
+        let failed =
+            map.peek("extra").and_then(fields::map).is_some_and(|extra| extra.is_true("is_error"));
         if failed {
             message.error = Some("failed".into());
         }

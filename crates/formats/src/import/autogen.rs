@@ -162,7 +162,7 @@ impl Speech {
 }
 
 fn kind_of(raw: &RawJson<'_>) -> Option<Speech> {
-    let mut map = FieldMap::of(raw, &mut Notes::default())?;
+    let mut map = fields::map(raw)?;
     Speech::of(&map.take(&["type"], RawJson::text)?.decoded())
 }
 
@@ -256,7 +256,7 @@ fn message<'a>(
 
 fn is_calls(content: &RawJson<'_>) -> bool {
     let first = fields::list(content).and_then(|list| list.into_iter().next());
-    let map = first.and_then(|raw| FieldMap::of(&raw, &mut Notes::default()));
+    let map = first.and_then(|raw| fields::map(&raw));
     map.is_some_and(|map| map.has(&["name"]) && map.has(&["arguments"]))
 }
 
@@ -287,7 +287,7 @@ fn words<'a>(content: &RawJson<'a>, notes: &mut Notes) -> Result<Option<Content<
         Some(Kind::String) => content.text().map(Content::Text),
         Some(Kind::Array) => {
             let picture = |raw: &RawJson<'a>| -> RawJson<'a> {
-                let has = FieldMap::of(raw, &mut Notes::default());
+                let has = fields::map(raw);
                 let is_picture =
                     has.is_some_and(|map| map.has(&["data", "url"]) && !map.has(&["type"]));
                 if !is_picture {

@@ -230,7 +230,7 @@ pub(super) fn content_of<'a>(
 
 /// Vercel's outputs name their kind: `{"type": "text", "value": …}`.
 fn unwrapped<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
-    let mut map = FieldMap::of(raw, &mut Notes::default())?;
+    let mut map = fields::map(raw)?;
     let kind = map.take(&["type"], RawJson::text)?;
     match &*kind.decoded() {
         "text" | "error-text" | "json" | "error-json" => map.take(&["value"], fields::words),

@@ -604,9 +604,7 @@ impl<'a> Draft<'a> {
             message.tool_call_id = message.tool_call_id.take().or_else(|| map.take_id(&CALL_ID));
             message.name = message.name.take().or_else(|| map.take(&TOOL_NAME, RawJson::text));
             let failed = map.peek("status").is_some_and(|raw| raw.as_str() == "\"error\"")
-                || ["is_error", "isError"]
-                    .iter()
-                    .any(|name| map.peek(name).is_some_and(|raw| raw.as_str() == "true"));
+                || ["is_error", "isError"].iter().any(|name| map.is_true(name));
             if failed && message.error.is_none() {
                 message.error = Some("failed".into());
             }
@@ -633,7 +631,7 @@ impl<'a> Draft<'a> {
         if message.finish_reason.is_none() {
             message.finish_reason = ["response_metadata", "generation_info"]
                 .iter()
-                .find_map(|name| FieldMap::of(map.peek(name)?, &mut Notes::default()))
+                .find_map(|name| fields::map(map.peek(name)?))
                 .and_then(|mut said| {
                     said.take(&["finish_reason", "stop_reason", "done_reason"], RawJson::text)
                 });
@@ -703,12 +701,11 @@ fn take_kwargs<'a>(message: &mut Message<'a>, map: &mut FieldMap<'a>, notes: &mu
 fn take_state(message: &mut Message<'_>, map: &FieldMap<'_>, notes: &mut Notes) {
     const CUT: [&str; 6] =
         ["unfinished", "incomplete", "truncated", "aborted", "interrupted", "cancelled"];
-    let is_set = |name: &str| map.peek(name).is_some_and(|raw| raw.as_str() == "true");
     if message.finish_reason.is_none() {
         let status = map.peek("status").and_then(RawJson::text).filter(cut_off);
         message.finish_reason = status
             .map(Text::into_owned)
-            .or_else(|| CUT.into_iter().find(|name| is_set(name)).map(Text::from));
+            .or_else(|| CUT.into_iter().find(|name| map.is_true(name)).map(Text::from));
     }
     if message.finish_reason.is_none() {
         // ChatGPT's way to say it.
@@ -716,10 +713,10 @@ fn take_state(message: &mut Message<'_>, map: &FieldMap<'_>, notes: &mut Notes) 
         message.finish_reason = details
             .and_then(|details| details.peek("type").and_then(RawJson::text).map(Text::into_owned));
     }
-    if is_set("deleted") {
+    if map.is_true("deleted") {
         message.train = Some(false);
     }
-    if message.error.is_none() && (is_set("is_error") || is_set("isError")) {
+    if message.error.is_none() && (map.is_true("is_error") || map.is_true("isError")) {
         message.error = Some("failed".into());
     }
 }

@@ -41,11 +41,7 @@ impl ImportFormat for ChatbotUi {
         thread::each(&list, "history", notes, |mut map, notes| {
             let list = map.take(&["messages"], fields::list).unwrap_or_default();
             let turns = thread::messages(&list, "messages", &[], notes)?;
-            let model = map.take(&["model"], |raw| {
-                raw.text().or_else(|| {
-                    FieldMap::of(raw, &mut Notes::default())?.take(&["id", "name"], RawJson::text)
-                })
-            });
+            let model = map.take(&["model"], |raw| fields::text_or_under(raw, &["id", "name"]));
             let mut conversation = Conversation {
                 id: map.take_id(&["id"]).unwrap_or_default(),
                 title: map.take(&["name"], RawJson::text),

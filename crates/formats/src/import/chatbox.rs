@@ -94,14 +94,14 @@ fn conversation<'a>(
     notes: &mut Notes,
 ) -> Result<Conversation<'a>, ItemError> {
     let list = map.take(&["messages"], fields::list).unwrap_or_default();
-    let forks = map.take(&["messageForksHash"], |raw| FieldMap::of(raw, &mut Notes::default()));
+    let forks = map.take(&["messageForksHash"], fields::map);
     let mut conversation = Conversation {
         id: map.take_id(&["id"]).unwrap_or_default(),
         title: map.take(&["name"], RawJson::text),
         created_at: map.take(&["createdAt"], fields::time),
         ..Conversation::default()
     };
-    if map.peek("starred").is_some_and(|raw| raw.as_str() == "true") {
+    if map.is_true("starred") {
         conversation.status = Status::Favorite;
     }
     let (mut turns, mut paths) = (Vec::new(), Vec::new());
@@ -163,7 +163,7 @@ fn turn<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemError>
     message.name = map.take(&["name"], RawJson::text).filter(|name| !name.is_empty());
     message.finish_reason = map.take(&["finishReason"], RawJson::text);
     message.error = map.take(&["error"], RawJson::text).filter(|text| !text.is_empty());
-    if map.peek("generating").is_some_and(|raw| raw.as_str() == "true") {
+    if map.is_true("generating") {
         message.finish_reason = Some("unfinished".into());
     }
     let mut segments = Vec::new();
@@ -196,7 +196,7 @@ fn turn<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemError>
     }
     // Older backups have a text.
     let content = map.take(&["content"], text).filter(|_| list.is_empty());
-    segments.extend(content.map(|text| Segment::Part(thread::text_part(text))));
+    segments.extend(content.map(Segment::text));
     let usage = map.peek("usage").and_then(|raw| FieldMap::of(raw, notes));
     let usage = usage.map(|mut map| Usage {
         input_tokens: map.take(&["inputTokens", "promptTokens"], fields::count),

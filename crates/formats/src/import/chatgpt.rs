@@ -130,7 +130,7 @@ fn conversation<'a>(
         model: map.take(&["default_model_slug", "model_slug"], RawJson::text),
         ..Conversation::default()
     };
-    if map.peek("is_starred").is_some_and(|raw| raw.as_str() == "true") {
+    if map.is_true("is_starred") {
         conversation.status = Status::Favorite;
     }
     if map.peek("id").and_then(RawJson::text).is_some_and(|id| id == conversation.id) {
@@ -165,7 +165,7 @@ fn rate<'a>(conversation: &mut Conversation<'a>, map: &mut FieldMap<'a>) {
     let mut details = map
         .peek("content")
         .and_then(fields::json_within)
-        .and_then(|raw| FieldMap::of(&raw, &mut Notes::default()))
+        .and_then(|raw| fields::map(&raw))
         .unwrap_or_default();
     let label = details.take(&["tags"], |raw| {
         let tags: Vec<_> = fields::list(raw)?.iter().filter_map(RawJson::as_text).collect();
@@ -357,8 +357,7 @@ fn turn<'a>(
         notes.unplaced("", raw);
         return Turn::Nothing;
     };
-    let mut author =
-        map.take(&["author"], |raw| FieldMap::of(raw, &mut Notes::default())).unwrap_or_default();
+    let mut author = map.take(&["author"], fields::map).unwrap_or_default();
     let word = author.take(&["role"], RawJson::text);
     let (who, source_role) = word.map_or((Role::Other, None), role);
     let mut message = Message { role: who, source_role, ..Message::default() };
@@ -433,7 +432,7 @@ fn ended<'a>(message: &mut Message<'a>, map: &FieldMap<'a>, details: &FieldMap<'
     let status = map.peek("status").and_then(RawJson::text);
     let cut = status.filter(|status| *status != *"finished_successfully");
     let reason = || {
-        let mut finish = FieldMap::of(details.peek("finish_details")?, &mut Notes::default())?;
+        let mut finish = fields::map(details.peek("finish_details")?)?;
         finish.take(&["type"], RawJson::text)
     };
     message.finish_reason = cut.or_else(reason);
@@ -529,7 +528,7 @@ const PAGE: [&str; 7] = ["url", "domain", "title", "snippet", "pub_date", "attri
 
 /// The text of a thought: its heading and what it says.
 fn thought(raw: &RawJson<'_>) -> Option<String> {
-    let mut map = FieldMap::of(raw, &mut Notes::default())?;
+    let mut map = fields::map(raw)?;
     let texts = ["summary", "content"].map(|name| map.take(&[name], RawJson::text));
     let texts: Vec<_> = texts
         .into_iter()
@@ -576,7 +575,7 @@ fn text_part(text: Text<'_>) -> Option<Part<'_>> {
 /// Instructions that older exports keep beside an empty message.
 fn instructions<'a>(details: &FieldMap<'a>) -> Vec<Part<'a>> {
     let data = details.peek("user_context_message_data");
-    let Some(mut data) = data.and_then(|raw| FieldMap::of(raw, &mut Notes::default())) else {
+    let Some(mut data) = data.and_then(fields::map) else {
         return Vec::new();
     };
     let names = ["about_user_message", "about_model_message"];
@@ -587,7 +586,7 @@ fn instructions<'a>(details: &FieldMap<'a>) -> Vec<Part<'a>> {
 fn attachments<'a>(details: &FieldMap<'a>, parts: &[Part<'a>]) -> Vec<Part<'a>> {
     let list = details.peek("attachments").and_then(fields::list).unwrap_or_default();
     let is_among_parts = |raw: &RawJson<'_>| {
-        let id = FieldMap::of(raw, &mut Notes::default()).and_then(|mut map| map.take_id(&["id"]));
+        let id = fields::map(raw).and_then(|mut map| map.take_id(&["id"]));
         id.is_some_and(|id| {
             let mut raws = parts.iter().filter_map(|part| part.raw.as_ref());
             raws.any(|raw| raw.as_str().contains(&*id.decoded()))

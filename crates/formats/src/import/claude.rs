@@ -62,7 +62,7 @@ impl ImportFormat for Claude {
             updated_at: map.take(&["updated_at", "update_time"], fields::time),
             ..Conversation::default()
         };
-        if map.peek("is_starred").is_some_and(|raw| raw.as_str() == "true") {
+        if map.is_true("is_starred") {
             conversation.status = Status::Favorite;
         }
         let current = map.peek("current_leaf_message_uuid").and_then(RawJson::text);
@@ -160,7 +160,7 @@ fn turn<'a>(
             map.put("text", RawJson::string(&text.decoded()));
         }
     }
-    let feedback = map.take(&["chat_feedback"], |raw| FieldMap::of(raw, &mut Notes::default()));
+    let feedback = map.take(&["chat_feedback"], fields::map);
     let finish_reason = map.take(&["stop_reason"], RawJson::text);
     let rest = map.rest();
     notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
@@ -355,7 +355,7 @@ const SHOWN: [&str; 8] = [
 fn attached<'a>(map: &FieldMap<'a>) -> Vec<Part<'a>> {
     let list = |name| map.peek(name).and_then(fields::list).unwrap_or_default();
     let text = |raw: &RawJson<'a>| {
-        let mut map = FieldMap::of(raw, &mut Notes::default())?;
+        let mut map = fields::map(raw)?;
         map.take(&["extracted_content"], RawJson::text).filter(|text| !text.is_empty())
     };
     let part = |raw: RawJson<'a>| match text(&raw) {
@@ -366,7 +366,7 @@ fn attached<'a>(map: &FieldMap<'a>) -> Vec<Part<'a>> {
 }
 
 fn is_attached(part: &Part<'_>) -> bool {
-    let map = part.raw.as_ref().and_then(|raw| FieldMap::of(raw, &mut Notes::default()));
+    let map = part.raw.as_ref().and_then(fields::map);
     map.is_some_and(|map| map.has(&["extracted_content"]))
 }
 

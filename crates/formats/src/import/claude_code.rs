@@ -273,7 +273,7 @@ impl<'a> Read<'a> {
                 message.created_at = map.take(&["timestamp"], fields::time);
                 message.metadata.put("attachment".into(), raw);
                 self.know(&uuid, parent.clone(), Some(place), None);
-                let is_sidechain = flag(&map, "isSidechain");
+                let is_sidechain = map.is_true("isSidechain");
                 let agent = map.take_id(&["agentId"]);
                 self.steps.push(Gathered {
                     id: uuid,
@@ -334,7 +334,7 @@ impl<'a> Read<'a> {
             "assistant" => "assistant",
             _ => "user",
         };
-        let mut details = FieldMap::of(&raw, &mut Notes::default()).unwrap_or_default();
+        let mut details = fields::map(&raw).unwrap_or_default();
         let answer = details.take_id(&["id"]).filter(|_| word == "assistant");
         let model = details.take(&["model"], RawJson::text);
         let usage = details.peek("usage").map(session::usage_of).unwrap_or_default();
@@ -348,9 +348,9 @@ impl<'a> Read<'a> {
         }
         let created_at = map.take(&["timestamp"], fields::time);
         let request = map.peek("requestId").and_then(fields::id);
-        let is_sidechain = flag(&map, "isSidechain");
+        let is_sidechain = map.is_true("isSidechain");
         let agent = map.peek("agentId").and_then(fields::id);
-        if flag(&map, "isApiErrorMessage")
+        if map.is_true("isApiErrorMessage")
             && let Some(message) = messages.first_mut()
         {
             message.error = Some(message.words().into_owned());
@@ -371,7 +371,7 @@ impl<'a> Read<'a> {
             }
         }
         if let Some(first) = messages.first_mut() {
-            put_missing(&mut first.metadata, rest);
+            fields::put_missing(&mut first.metadata, rest);
         }
         let before = self.step_of(parent.as_ref());
         let place = if word == "assistant" {
@@ -448,7 +448,7 @@ impl<'a> Read<'a> {
     /// Remembers which call began a sub-agent, if a result says so.
     fn learn_call(&mut self, map: &FieldMap<'a>, messages: &[Message<'a>]) {
         let Some(result) = map.peek("toolUseResult") else { return };
-        let Some(mut said) = FieldMap::of(result, &mut Notes::default()) else { return };
+        let Some(mut said) = fields::map(result) else { return };
         let call = messages.iter().find_map(|message| message.tool_call_id.clone());
         if let (Some(agent), Some(call)) = (said.take_id(&["agentId", "runId"]), call) {
             self.calls.entry(agent.decoded().into_owned()).or_insert(call);
@@ -573,8 +573,7 @@ fn find_calls(conversation: &mut Conversation<'_>) {
     let mut calls = Vec::new();
     for call in conversation.messages().flat_map(|message| &message.tool_calls) {
         let arguments = RawJson::owned(&call.arguments.decoded()).ok();
-        let Some(mut map) = arguments.and_then(|raw| FieldMap::of(&raw, &mut Notes::default()))
-        else {
+        let Some(mut map) = arguments.and_then(|raw| fields::map(&raw)) else {
             continue;
         };
         let prompt = map.take(&["prompt"], RawJson::as_text);
@@ -637,21 +636,9 @@ fn parts_of(content: Content<'_>) -> Vec<Part<'_>> {
     }
 }
 
-fn put_missing<'a>(into: &mut Fields<'a>, more: Fields<'a>) {
-    for (key, raw) in more {
-        if into.get(&key.decoded()).is_none() {
-            into.put(key, raw);
-        }
-    }
-}
-
-fn flag(map: &FieldMap<'_>, name: &str) -> bool {
-    map.peek(name).is_some_and(|raw| raw.as_str() == "true")
-}
-
 /// What a person said while the model was at work.
 fn queued<'a>(map: &FieldMap<'a>) -> Option<Content<'a>> {
-    let mut said = FieldMap::of(map.peek("attachment")?, &mut Notes::default())?;
+    let mut said = fields::map(map.peek("attachment")?)?;
     let kind = said.take(&["type"], RawJson::text)?;
     let text = said.take(&["prompt"], RawJson::text).filter(|_| kind == *"queued_command")?;
     Some(Content::Text(text))

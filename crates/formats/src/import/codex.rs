@@ -176,9 +176,7 @@ impl<'a> Read<'a> {
         self.own_since = begun;
         self.is_fork = said.has(&["forked_from_id"]);
         let instructions = said.take(&["base_instructions", "instructions"], |raw| {
-            raw.text().or_else(|| {
-                FieldMap::of(raw, &mut Notes::default())?.take(&["text"], RawJson::text)
-            })
+            fields::text_or_under(raw, &["text"])
         });
         if let Some(text) = instructions.filter(|text| !text.is_blank()) {
             self.push(Message::text(Role::System, text));
@@ -196,8 +194,7 @@ impl<'a> Read<'a> {
         raw: RawJson<'a>,
         notes: &mut Notes,
     ) -> Result<(), ItemError> {
-        let kind = FieldMap::of(payload, &mut Notes::default())
-            .and_then(|mut said| said.take(&["type"], RawJson::text));
+        let kind = fields::map(payload).and_then(|mut said| said.take(&["type"], RawJson::text));
         let kind = kind.as_ref().map_or("".into(), Text::decoded);
         if matches!(
             &*kind,
@@ -230,7 +227,7 @@ impl<'a> Read<'a> {
             "user_message" => show(Role::User, "message"),
             "agent_message" => show(Role::Assistant, "message"),
             "token_count" => {
-                let info = said.take(&["info"], |raw| FieldMap::of(raw, &mut Notes::default()));
+                let info = said.take(&["info"], fields::map);
                 let total =
                     info.and_then(|info| info.peek("total_token_usage").map(session::usage_of));
                 if let Some(total) = total {

@@ -250,10 +250,7 @@ pub(super) fn describe(
     span.node.cost_usd = map.take(&COST, number);
     langfuse_numbers(&mut map, span);
     span.node.prompt = map.take(&PROMPT, RawJson::text);
-    span.node.variables = map.take(&VARIABLES, |raw| {
-        let inner = fields::json_within(raw);
-        fields::object(inner.as_ref().unwrap_or(raw)).map(RawJson::into_owned)
-    });
+    span.node.variables = map.take(&VARIABLES, fields::object_within);
     documents(&mut map, span);
     span.tools = tools(&mut map);
     if !exceptions.is_empty() && span.node.error.is_none() {
@@ -335,10 +332,7 @@ fn old_message(
     let is_choice = role == "choice";
     let mut fields = retort_model::Fields::new();
     let reason = body.take(&["finish_reason"], RawJson::text);
-    if let Some(inner) = body.take(&["message"], |raw| {
-        let inner = fields::json_within(raw);
-        Some(FieldMap::of(inner.as_ref().unwrap_or(raw), &mut Notes::default())?.owned())
-    }) {
+    if let Some(inner) = body.take(&["message"], fields::map_within) {
         body = inner;
     }
     let said = body.peek("role").is_none();
@@ -378,12 +372,11 @@ fn describe_trace(map: &mut FieldMap<'static>, is_at_top: bool, trace: &mut Trac
         (&mut trace.input, ["langfuse.trace.input", "mlflow.traceInputs"]),
         (&mut trace.output, ["langfuse.trace.output", "mlflow.traceOutputs"]),
     ] {
-        let found = map.take(&names, |raw| Some(unquoted(raw)));
+        let found = map.take(&names, |raw| Some(fields::unquoted(raw)));
         *slot = slot.take().or(found);
     }
     let tags = map.take(&["langfuse.trace.tags", "tag.tags", "tags"], |raw| {
-        let inner = fields::json_within(raw);
-        let listed = list(inner.as_ref().unwrap_or(raw))?;
+        let listed = fields::list_within(raw)?;
         listed.iter().map(|one| one.as_text().map(Text::from)).collect::<Option<Vec<_>>>()
     });
     if is_at_top || trace.tags.is_empty() {
@@ -391,23 +384,16 @@ fn describe_trace(map: &mut FieldMap<'static>, is_at_top: bool, trace: &mut Trac
     }
 }
 
-/// A value, or what a JSON text of it holds.
-pub(super) fn unquoted(raw: &RawJson<'_>) -> RawJson<'static> {
-    fields::json_within(raw).unwrap_or_else(|| raw.clone().into_owned())
-}
-
 /// Langfuse's attributes hold tokens and costs as JSON texts.
 fn langfuse_numbers(map: &mut FieldMap<'static>, span: &mut Span) {
-    let object =
-        |raw: &RawJson<'_>| Some(FieldMap::of(&unquoted(raw), &mut Notes::default())?.owned());
     let usage = ["langfuse.observation.usage_details", "mlflow.chat.tokenUsage"];
-    if let Some(mut usage) = map.take(&usage, object) {
+    if let Some(mut usage) = map.take(&usage, fields::map_within) {
         let slot = &mut span.node.usage;
         slot.input_tokens = slot.input_tokens.or(usage.take(&["input", "input_tokens"], count));
         slot.output_tokens = slot.output_tokens.or(usage.take(&["output", "output_tokens"], count));
     }
     if let Some(mut cost) =
-        map.take(&["langfuse.observation.cost_details", "mlflow.llm.cost"], object)
+        map.take(&["langfuse.observation.cost_details", "mlflow.llm.cost"], fields::map_within)
     {
         span.node.cost_usd = span.node.cost_usd.or(cost.take(&["total", "total_cost"], number));
     }
@@ -469,7 +455,7 @@ fn kind(map: &mut FieldMap<'static>) -> Option<NodeKind> {
 
 /// Takes passages that were retrieved.
 fn documents(map: &mut FieldMap<'static>, span: &mut Span) {
-    let listed = map.take(&["gen_ai.retrieval.documents"], |raw| list(&unquoted(raw)));
+    let listed = map.take(&["gen_ai.retrieval.documents"], fields::list_within);
     if let Some(listed) = listed {
         span.documents = listed.into_iter().map(RawJson::into_owned).collect();
     }
@@ -478,7 +464,7 @@ fn documents(map: &mut FieldMap<'static>, span: &mut Span) {
     {
         if let Some(grouped) = take_numbered(map, stem) {
             for raw in grouped {
-                let within = FieldMap::of(&raw, &mut Notes::default()).and_then(|mut map| {
+                let within = fields::map(&raw).and_then(|mut map| {
                     map.take(&[inner], fields::object).map(RawJson::into_owned)
                 });
                 span.documents.push(within.unwrap_or(raw));
@@ -493,16 +479,15 @@ fn documents(map: &mut FieldMap<'static>, span: &mut Span) {
 
 /// Takes definitions of the tools offered.
 fn tools(map: &mut FieldMap<'static>) -> Vec<RawJson<'static>> {
-    if let Some(listed) = map.take(&TOOLS, |raw| list(&unquoted(raw))) {
-        return listed.into_iter().map(|one| unquoted(&one)).collect();
+    if let Some(listed) = map.take(&TOOLS, fields::list_within) {
+        return listed.into_iter().map(|one| fields::unquoted(&one)).collect();
     }
     for stem in ["llm.tools", "llm.request.functions"] {
         if let Some(grouped) = take_numbered(map, stem) {
             let inner = |raw: &RawJson<'static>| {
-                let mut map = FieldMap::of(raw, &mut Notes::default())?;
-                let mut tool =
-                    map.take(&["tool"], |raw| FieldMap::of(raw, &mut Notes::default()))?;
-                tool.take(&["json_schema"], |raw| Some(unquoted(raw)))
+                let mut map = fields::map(raw)?;
+                let mut tool = map.take(&["tool"], fields::map)?;
+                tool.take(&["json_schema"], |raw| Some(fields::unquoted(raw)))
             };
             return grouped.into_iter().map(|raw| inner(&raw).unwrap_or(raw)).collect();
         }
@@ -527,7 +512,7 @@ fn messages(
         }
         let mut said = list(&listed).unwrap_or_default();
         let is_answer = |raw: &RawJson<'_>| {
-            let map = FieldMap::of(raw, &mut Notes::default());
+            let map = fields::map(raw);
             map.is_some_and(|map| {
                 map.peek("role").is_some_and(|role| role.as_str() == "\"assistant\"")
             })
@@ -560,13 +545,13 @@ fn messages(
         }
     }
     if span.asked.is_none()
-        && let Some(raw) = map.take(&ASKED, |raw| Some(unquoted(raw)))
+        && let Some(raw) = map.take(&ASKED, |raw| Some(fields::unquoted(raw)))
     {
         span.asked = if speaks { asked(&raw, notes, &mut span.tools) } else { None };
         span.node.input.get_or_insert(raw);
     }
     if span.answered.is_none()
-        && let Some(raw) = map.take(&ANSWERED, |raw| Some(unquoted(raw)))
+        && let Some(raw) = map.take(&ANSWERED, |raw| Some(fields::unquoted(raw)))
     {
         span.answered = if speaks { answered(&raw, notes) } else { None };
         span.node.output.get_or_insert(raw);
@@ -575,7 +560,7 @@ fn messages(
     let all = ["pydantic_ai.all_messages", "all_messages_events", "agent.messages"];
     if speaks
         && span.asked.is_none()
-        && let Some(raw) = map.peek(all[0]).or_else(|| map.peek(all[1])).map(unquoted)
+        && let Some(raw) = map.peek(all[0]).or_else(|| map.peek(all[1])).map(fields::unquoted)
         && let Some(mut asked) = asked(&raw, notes, &mut span.tools)
     {
         let from = asked.iter().rposition(|one| one.role != Role::Assistant);
@@ -587,13 +572,15 @@ fn messages(
         return;
     }
     vercel_answer(map, span);
-    if let Some(system) = map.take(&["gen_ai.system_instructions"], |raw| Some(unquoted(raw))) {
+    if let Some(system) =
+        map.take(&["gen_ai.system_instructions"], |raw| Some(fields::unquoted(raw)))
+    {
         put_system(&system, span, notes);
     }
     // What a span says beside its messages, where it has none.
     if span.node.kind == NodeKind::ModelCall {
         let look = |map: &FieldMap<'static>, names: &[&str]| {
-            names.iter().find_map(|name| map.peek(name)).map(unquoted)
+            names.iter().find_map(|name| map.peek(name)).map(fields::unquoted)
         };
         if span.asked.is_none()
             && told.0.is_empty()
@@ -618,7 +605,7 @@ fn messages(
         && last.finish_reason.is_none()
     {
         let reasons = map.peek("gen_ai.response.finish_reasons").and_then(|raw| {
-            list(&unquoted(raw)).and_then(|all| all.first()?.text().map(Text::into_owned))
+            fields::list_within(raw).and_then(|all| all.first()?.text().map(Text::into_owned))
         });
         let own = map.peek("ai.response.finishReason").and_then(RawJson::text);
         last.finish_reason = reasons.or(own);
@@ -632,7 +619,7 @@ fn vercel_answer(map: &mut FieldMap<'static>, span: &mut Span) {
     }
     let text = map.peek("ai.response.text").or_else(|| map.peek("ai.response.object"));
     let text = text.and_then(fields::words).filter(|text| !text.is_empty());
-    let calls = map.peek("ai.response.toolCalls").map(unquoted);
+    let calls = map.peek("ai.response.toolCalls").map(fields::unquoted);
     let calls = calls.and_then(|raw| super::calls::calls_in(raw.as_str(), &mut Notes::default()));
     if text.is_none() && calls.is_none() {
         return;
@@ -665,15 +652,14 @@ fn put_system(raw: &RawJson<'_>, span: &mut Span, notes: &mut Notes) {
 
 /// The events that Logfire's integrations write as one list.
 fn logfire_events(map: &mut FieldMap<'static>) -> Option<RawJson<'static>> {
-    let is_message = |raw: &RawJson<'_>| {
-        FieldMap::of(raw, &mut Notes::default()).is_some_and(|map| map.has(&["event.name"]))
-    };
+    let is_message =
+        |raw: &RawJson<'_>| fields::map(raw).is_some_and(|map| map.has(&["event.name"]));
     let listed = map.take(&["events", "all_messages_events"], |raw| {
-        let listed = list(&unquoted(raw))?;
+        let listed = fields::list_within(raw)?;
         (!listed.is_empty() && listed.iter().all(is_message)).then_some(listed)
     })?;
     let message = |raw: &RawJson<'_>| {
-        let mut map = FieldMap::of(raw, &mut Notes::default())?.owned();
+        let mut map = fields::map(raw)?.owned();
         let name = map.take(&["event.name"], RawJson::text)?;
         map.take(&["gen_ai.message.index", "gen_ai.system", "index"], fields::json);
         if let Some(inner) = map.take(&["message"], fields::object) {
@@ -695,10 +681,10 @@ fn logfire_events(map: &mut FieldMap<'static>) -> Option<RawJson<'static>> {
 /// Takes inputs and outputs that are no messages.
 fn values(map: &mut FieldMap<'static>, span: &mut Span) {
     if span.node.input.is_none() {
-        span.node.input = map.take(&INPUT, |raw| Some(unquoted(raw)));
+        span.node.input = map.take(&INPUT, |raw| Some(fields::unquoted(raw)));
     }
     if span.node.output.is_none() {
-        span.node.output = map.take(&OUTPUT, |raw| Some(unquoted(raw)));
+        span.node.output = map.take(&OUTPUT, |raw| Some(fields::unquoted(raw)));
     }
 }
 
@@ -792,15 +778,15 @@ fn plain_message(raw: &RawJson<'static>) -> RawJson<'static> {
     if let Some(text) = raw.as_text() {
         return RawJson::string(&text);
     }
-    let Some(mut map) = FieldMap::of(raw, &mut Notes::default()) else { return raw.clone() };
+    let Some(mut map) = fields::map(raw) else { return raw.clone() };
     if let Some(inner) = map.take(&["message"], fields::object)
-        && let Some(inner) = FieldMap::of(&inner, &mut Notes::default())
+        && let Some(inner) = fields::map(&inner)
     {
         map = inner;
     }
     let unwrapped = |raw: &RawJson<'_>, name: &str| -> Option<Vec<RawJson<'static>>> {
         let inner = |one: &RawJson<'_>| {
-            let mut map = FieldMap::of(one, &mut Notes::default())?.owned();
+            let mut map = fields::map(one)?.owned();
             map.take(&[name], fields::object).or_else(|| Some(one.clone().into_owned()))
         };
         list(raw)?.iter().map(inner).collect()
@@ -813,10 +799,8 @@ fn plain_message(raw: &RawJson<'static>) -> RawJson<'static> {
     if let Some(calls) = map.take(&["tool_calls"], |raw| unwrapped(raw, "tool_call")) {
         let with_arguments = |raw: &RawJson<'static>| {
             let has = ["arguments", "args", "input"];
-            let mut map = FieldMap::of(raw, &mut Notes::default())?;
-            if let Some(mut inner) =
-                map.take(&["function"], |raw| FieldMap::of(raw, &mut Notes::default()))
-            {
+            let mut map = fields::map(raw)?;
+            if let Some(mut inner) = map.take(&["function"], fields::map) {
                 // Empty arguments are not written.
                 if !inner.has(&has) {
                     inner.put("arguments", RawJson::string("{}"));
@@ -846,10 +830,10 @@ fn plain_message(raw: &RawJson<'static>) -> RawJson<'static> {
 
 /// A part of OpenInference: `image` holds `image.url`.
 fn plain_part(raw: &RawJson<'static>) -> RawJson<'static> {
-    let inner = FieldMap::of(raw, &mut Notes::default()).and_then(|mut map| {
+    let inner = fields::map(raw).and_then(|mut map| {
         let image = map.take(&["image"], fields::object)?;
-        let mut image = FieldMap::of(&image, &mut Notes::default())?;
-        let image = image.take(&["image"], |raw| FieldMap::of(raw, &mut Notes::default()));
+        let mut image = fields::map(&image)?;
+        let image = image.take(&["image"], fields::map);
         let url = image?.take(&["url"], RawJson::text)?;
         let mut out = String::from("{\"type\":\"image_url\",\"image_url\":{\"url\":");
         url.write_string(&mut out);

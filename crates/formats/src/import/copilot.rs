@@ -142,11 +142,7 @@ impl<'a> Read<'a> {
         notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
         notes.under(mark, || "data".into());
         message.metadata.extend(rest);
-        for (key, raw) in map.rest() {
-            if message.metadata.get(&key.decoded()).is_none() {
-                message.metadata.put(key, raw);
-            }
-        }
+        fields::put_missing(&mut message.metadata, map.rest());
         let model = self.model.clone().filter(|_| message.role == Role::Assistant);
         self.steps.push(Step { messages: vec![message], model, ..Step::default() });
         Ok(())
@@ -193,7 +189,7 @@ impl<'a> Read<'a> {
         message.name = self.calls.get(&*id).cloned();
         let failed = data.peek("success").is_some_and(|raw| raw.as_str() == "false");
         if let Some(raw) = data.take(&["result"], fields::json) {
-            let mut inner = FieldMap::of(&raw, &mut Notes::default()).unwrap_or_default();
+            let mut inner = fields::map(&raw).unwrap_or_default();
             let text =
                 inner.take(&["text_result_for_llm", "textResultForLlm", "content"], RawJson::text);
             message.content = match text {
@@ -213,11 +209,7 @@ impl<'a> Read<'a> {
                 None => super::calls::content_of(raw, notes)?,
             };
         }
-        let error = data.take(&["error"], |raw| {
-            raw.text().or_else(|| {
-                FieldMap::of(raw, &mut Notes::default())?.take(&["message"], RawJson::text)
-            })
-        });
+        let error = data.take(&["error"], |raw| fields::text_or_under(raw, &["message"]));
         message.error = error.or_else(|| failed.then(|| "failed".into())).or(message.error.take());
         Ok(message)
     }

@@ -114,7 +114,7 @@ fn turn<'a>(mut map: FieldMap<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemEr
     segments
         .extend(map.take(&["reasoning_content", "thinking_content"], text).map(Segment::Reasoning));
     let content = map.take(&["content"], text);
-    segments.extend(content.map(|text| Segment::Part(thread::text_part(text))));
+    segments.extend(content.map(Segment::text));
     if message.role == Role::Other {
         let word = message.source_role.as_ref().map_or("".into(), Text::decoded);
         notes.unplaced(format!("role={}", short(&word)), &RawJson::string(&word));
@@ -139,11 +139,11 @@ fn fragment<'a>(
     match (kind.as_str(), text) {
         ("REQUEST", text) => {
             message.role = Role::User;
-            segments.extend(text.map(|text| Segment::Part(thread::text_part(text))));
+            segments.extend(text.map(Segment::text));
         }
         ("RESPONSE", text) => {
             message.role = Role::Assistant;
-            segments.extend(text.map(|text| Segment::Part(thread::text_part(text))));
+            segments.extend(text.map(Segment::text));
         }
         ("THINK", text) => {
             message.role = Role::Assistant;

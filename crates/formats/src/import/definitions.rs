@@ -14,7 +14,7 @@ pub(super) fn definitions<'a>(listed: Vec<RawJson<'a>>, notes: &mut Notes) -> Ve
             definitions.push(raw);
             continue;
         }
-        let Some(mut map) = FieldMap::of(&raw, &mut Notes::default()) else {
+        let Some(mut map) = fields::map(&raw) else {
             notes.unplaced(format!("[{at}]"), &raw);
             definitions.push(raw);
             continue;
@@ -66,10 +66,7 @@ fn is_definition(map: &FieldMap<'_>) -> bool {
     match kind.as_ref().map(|kind| kind.decoded()).as_deref() {
         Some("function") | None => {
             names(map)
-                || map
-                    .peek("function")
-                    .and_then(|raw| FieldMap::of(raw, &mut Notes::default()))
-                    .is_some_and(|inner| names(&inner))
+                || map.peek("function").and_then(fields::map).is_some_and(|inner| names(&inner))
         }
         Some(_) => true,
     }

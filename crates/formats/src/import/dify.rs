@@ -54,13 +54,13 @@ impl ImportFormat for Dify {
             return;
         }
         let Ok(raw) = RawJson::parse(text) else { return };
-        let map = FieldMap::of(&raw, &mut Notes::default()).unwrap_or_default();
+        let map = fields::map(&raw).unwrap_or_default();
         let rows = match map.peek("data").and_then(fields::list) {
             Some(rows) if !map.has(&["query"]) => rows,
             _ => vec![raw],
         };
         for raw in rows {
-            let Some(map) = FieldMap::of(&raw, &mut Notes::default()) else { continue };
+            let Some(map) = fields::map(&raw) else { continue };
             let Some(key) = map.peek("conversation_id").and_then(fields::id) else { continue };
             let time = map.peek("created_at").and_then(fields::time);
             let order = time.and_then(|time| u64::try_from(time.unix_micros()).ok()).unwrap_or(0);
@@ -129,8 +129,8 @@ impl ImportFormat for Dify {
 
 /// The system message of the prompt that was sent.
 fn system_of<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
-    thread::list(raw)?.iter().find_map(|raw| {
-        let mut map = FieldMap::of(raw, &mut Notes::default())?;
+    fields::list_within(raw)?.iter().find_map(|raw| {
+        let mut map = fields::map(raw)?;
         let role = map.take(&["role"], RawJson::text)?;
         map.take(&["text", "content"], RawJson::text).filter(|_| role == *"system")
     })
@@ -161,26 +161,26 @@ fn row<'a>(
     let mut question = Message { role: Role::User, created_at, ..Message::default() };
     question.content = map.take(&["query"], RawJson::text).map(Content::Text);
     let mut messages = vec![question];
-    let files = map.take(&["message_files", "files"], thread::list).unwrap_or_default();
+    let files = map.take(&["message_files", "files"], fields::list_within).unwrap_or_default();
     let (asked, shown): (Vec<_>, Vec<_>) = files.into_iter().partition(|raw| {
-        let map = FieldMap::of(raw, &mut Notes::default());
+        let map = fields::map(raw);
         let whose = map.and_then(|map| map.peek("belongs_to").and_then(RawJson::as_text));
         whose.is_none_or(|whose| whose == "user")
     });
     let part = |raw: &RawJson<'a>| thread::file_part(raw, &["mime_type", "type"]);
     thread::attach(&mut messages, asked.iter().map(part).collect());
     let mut segments: Vec<_> = shown.iter().map(|raw| Segment::Part(part(raw))).collect();
-    let thoughts = map.take(&["agent_thoughts"], thread::list).unwrap_or_default();
+    let thoughts = map.take(&["agent_thoughts"], fields::list_within).unwrap_or_default();
     for (at, raw) in thoughts.iter().enumerate() {
         let mark = notes.mark();
         thought(raw, &mut segments, notes)?;
         notes.under(mark, || format!("agent_thoughts[{at}]"));
     }
     let text = map.take(&["answer"], RawJson::text).filter(|text| !text.is_empty());
-    segments.extend(text.map(|text| Segment::Part(thread::text_part(text))));
+    segments.extend(text.map(Segment::text));
     let mut answer = Message { role: Role::Assistant, created_at, ..Message::default() };
-    answer.contexts = map.take(&["retriever_resources"], thread::list).unwrap_or_default();
-    let metadata = map.take(&["message_metadata", "metadata"], thread::object);
+    answer.contexts = map.take(&["retriever_resources"], fields::list_within).unwrap_or_default();
+    let metadata = map.take(&["message_metadata", "metadata"], fields::object_within);
     if let Some(mut metadata) = metadata.and_then(|raw| FieldMap::of(&raw, notes)) {
         if answer.contexts.is_empty() {
             let list = metadata.take(&["retriever_resources"], fields::list);
@@ -195,9 +195,9 @@ fn row<'a>(
     if answer.error.is_none() && status.is_some_and(|status| status == *"error") {
         answer.error = Some("failed".into());
     }
-    let feedback = map.take(&["feedback"], |raw| FieldMap::of(raw, &mut Notes::default()));
+    let feedback = map.take(&["feedback"], fields::map);
     let feedback = feedback.or_else(|| {
-        let list = map.take(&["feedbacks"], thread::list)?;
+        let list = map.take(&["feedbacks"], fields::list_within)?;
         FieldMap::of(list.first()?, notes)
     });
     answer.feedback = feedback.and_then(|mut map| {

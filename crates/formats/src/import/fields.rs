@@ -315,6 +315,11 @@ impl<'a> FieldMap<'a> {
         &self.0
     }
 
+    /// Whether there is such a field and it holds `true`.
+    pub(super) fn is_true(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|raw| raw.as_str() == "true")
+    }
+
     /// The value under a name, which stays.
     pub(super) fn peek(&self, name: &str) -> Option<&RawJson<'a>> {
         self.0.get(name).filter(|raw| !raw.is_null())
@@ -405,9 +410,28 @@ impl<'a> From<Fields<'a>> for FieldMap<'a> {
     }
 }
 
+/// The fields of an object; keys that are in it twice are not counted.
+pub(super) fn map<'a>(raw: &RawJson<'a>) -> Option<FieldMap<'a>> {
+    FieldMap::of(raw, &mut Notes::default())
+}
+
+/// Puts those of these fields whose keys are not taken.
+pub(super) fn put_missing<'a>(into: &mut Fields<'a>, more: Fields<'a>) {
+    for (key, raw) in more {
+        if into.get(&key.decoded()).is_none() {
+            into.put(key, raw);
+        }
+    }
+}
+
 /// The kind of a value.
 pub(super) fn kind(raw: &RawJson<'_>) -> Option<Kind> {
     Parser::new(raw.as_str()).kind().ok()
+}
+
+/// A text, or that under the first of these names in an object.
+pub(super) fn text_or_under<'a>(raw: &RawJson<'a>, names: &[&str]) -> Option<Text<'a>> {
+    raw.text().or_else(|| map(raw)?.take(names, RawJson::text))
 }
 
 /// A text; of anything else its JSON text.
@@ -474,4 +498,24 @@ pub(super) fn list<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
 pub(super) fn json_within(raw: &RawJson<'_>) -> Option<RawJson<'static>> {
     let inner = raw.as_text()?;
     inner.trim_start().starts_with(['{', '[']).then(|| RawJson::owned(&inner).ok())?
+}
+
+/// A value, or what a JSON text of an object or a list holds: tables and attributes keep them so.
+pub(super) fn unquoted<'a>(raw: &RawJson<'a>) -> RawJson<'a> {
+    json_within(raw).unwrap_or_else(|| raw.clone())
+}
+
+/// An object, or the JSON text of one.
+pub(super) fn object_within<'a>(raw: &RawJson<'a>) -> Option<RawJson<'a>> {
+    object(&unquoted(raw))
+}
+
+/// The elements of a list, or of the JSON text of one.
+pub(super) fn list_within<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
+    list(&unquoted(raw))
+}
+
+/// The fields of an object, or of the JSON text of one.
+pub(super) fn map_within<'a>(raw: &RawJson<'a>) -> Option<FieldMap<'a>> {
+    map(&unquoted(raw))
 }

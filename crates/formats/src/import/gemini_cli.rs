@@ -106,7 +106,7 @@ impl ImportFormat for GeminiCli {
                 continue;
             }
             // What is known of the session, or a change of it.
-            if let Some(set) = map.take(&["$set"], |raw| FieldMap::of(raw, &mut Notes::default())) {
+            if let Some(set) = map.take(&["$set"], fields::map) {
                 map = set;
             }
             let list = map.take(&["messages"], fields::list).unwrap_or_default();
@@ -214,7 +214,7 @@ fn content_of<'a>(
 }
 
 fn thought(raw: &RawJson<'_>) -> Option<String> {
-    let mut map = FieldMap::of(raw, &mut Notes::default())?;
+    let mut map = fields::map(raw)?;
     let texts = ["subject", "description"].map(|name| map.take(&[name], RawJson::as_text));
     let texts: Vec<_> = texts.into_iter().flatten().filter(|text| !text.is_empty()).collect();
     (!texts.is_empty()).then(|| texts.join("\n\n"))
@@ -259,11 +259,9 @@ fn call<'a>(
 fn said<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
     let list = fields::list(raw)?;
     let [one] = list.as_slice() else { return None };
-    let mut map = FieldMap::of(one, &mut Notes::default())?;
-    let mut inner =
-        FieldMap::of(&map.take(&["functionResponse"], fields::object)?, &mut Notes::default())?;
-    let mut response =
-        FieldMap::of(&inner.take(&["response"], fields::object)?, &mut Notes::default())?;
+    let mut map = fields::map(one)?;
+    let mut inner = fields::map(&map.take(&["functionResponse"], fields::object)?)?;
+    let mut response = fields::map(&inner.take(&["response"], fields::object)?)?;
     let text = response.take(&["output", "error"], RawJson::text)?;
     response.fields().is_empty().then_some(text)
 }

@@ -57,7 +57,7 @@ fn conversation<'a>(
     notes: &mut Notes,
 ) -> Result<Conversation<'a>, ItemError> {
     let list = map.take(&["responses"], fields::list).ok_or_else(unknown)?;
-    let about = map.take(&["conversation"], |raw| FieldMap::of(raw, &mut Notes::default()));
+    let about = map.take(&["conversation"], fields::map);
     let mut about = about.unwrap_or_default();
     let mut conversation = Conversation {
         id: about.take_id(&["conversation_id", "id"]).unwrap_or_default(),
@@ -66,7 +66,7 @@ fn conversation<'a>(
         updated_at: about.take(&["modify_time"], fields::time),
         ..Conversation::default()
     };
-    if about.peek("starred").is_some_and(|raw| raw.as_str() == "true") {
+    if about.is_true("starred") {
         conversation.status = Status::Favorite;
     }
     let current = about.take(&["leaf_response_id"], fields::id);
@@ -134,7 +134,7 @@ fn turn<'a>(mut map: FieldMap<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemEr
     }
     match map.take(&["message"], RawJson::text) {
         Some(text) if text.is_empty() => {}
-        Some(text) => segments.push(Segment::Part(thread::text_part(text))),
+        Some(text) => segments.push(Segment::text(text)),
         None if map.has(&["message"]) => notes.unplaced("message", &RawJson::null()),
         None => {}
     }
@@ -142,7 +142,7 @@ fn turn<'a>(mut map: FieldMap<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemEr
     message.error = map
         .take(&["error"], fields::words)
         .filter(|text| !matches!(text.as_written(), "" | "false" | "{}"));
-    if map.peek("partial").is_some_and(|raw| raw.as_str() == "true") {
+    if map.is_true("partial") {
         message.finish_reason = Some("unfinished".into());
     }
     let model = map.peek("model").and_then(RawJson::text).filter(|model| !model.is_empty());
@@ -157,7 +157,7 @@ fn turn<'a>(mut map: FieldMap<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemEr
 fn steps(raw: &RawJson<'_>) -> Option<String> {
     let mut texts = Vec::new();
     for step in fields::list(raw)? {
-        let Some(mut step) = FieldMap::of(&step, &mut Notes::default()) else { continue };
+        let Some(mut step) = fields::map(&step) else { continue };
         match step.take(&["text"], fields::json)? {
             text if text.as_text().is_some() => texts.extend(text.as_text()),
             list => {

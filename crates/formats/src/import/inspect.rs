@@ -3,7 +3,7 @@
 //!
 //! Every sample is a conversation. Long texts stand apart under `attachments` and are put back where they are referred to.
 
-use retort_json::{Kind, Parser, RawJson};
+use retort_json::{Parser, RawJson};
 use retort_model::{Conversation, Kind as Held, Role};
 
 use super::chat::{self, Rounds};
@@ -56,7 +56,7 @@ impl ImportFormat for Inspect {
         if map.has(&["scorer"]) {
             return Ok(items);
         }
-        let header = map.take(&["eval"], |raw| FieldMap::of(raw, &mut Notes::default()));
+        let header = map.take(&["eval"], fields::map);
         let header = header.ok_or_else(unknown)?;
         for (at, raw) in map.take(&["samples"], fields::list).unwrap_or_default().iter().enumerate()
         {
@@ -103,9 +103,7 @@ fn sample<'a>(
         conversation.model = header.peek("model").and_then(RawJson::text);
         conversation.created_at = header.peek("created").and_then(fields::time);
     }
-    let attachments = map
-        .take(&["attachments"], |raw| FieldMap::of(raw, &mut Notes::default()))
-        .unwrap_or_default();
+    let attachments = map.take(&["attachments"], fields::map).unwrap_or_default();
     let messages = map.take(&["messages"], fields::json).unwrap_or(RawJson::null());
     let messages = with_attachments(messages, &attachments);
     let mut rounds = Rounds::default();
@@ -120,12 +118,11 @@ fn sample<'a>(
     notes.under(mark, || "messages".into());
     let tools = map.peek("events").and_then(tools_of).unwrap_or_default();
     conversation.rounds = rounds.finish(definitions::definitions(tools, notes));
-    let output = map.peek("output").and_then(|raw| FieldMap::of(raw, &mut Notes::default()));
+    let output = map.peek("output").and_then(fields::map);
     if let Some(mut output) = output {
         let model = output.take(&["model"], RawJson::text).filter(|model| !model.is_empty());
         let reason = output.take(&["choices"], fields::list).and_then(|choices| {
-            FieldMap::of(choices.first()?, &mut Notes::default())?
-                .take(&["stop_reason"], RawJson::text)
+            fields::map(choices.first()?)?.take(&["stop_reason"], RawJson::text)
         });
         if let Some(round) = conversation.rounds.last_mut() {
             round.model = model;
@@ -136,8 +133,7 @@ fn sample<'a>(
             }
         }
     }
-    if let Some(usage) =
-        map.peek("model_usage").and_then(|raw| FieldMap::of(raw, &mut Notes::default()))
+    if let Some(usage) = map.peek("model_usage").and_then(fields::map)
         && let [round] = conversation.rounds.as_mut_slice()
     {
         for (_, raw) in usage.fields() {
@@ -157,7 +153,7 @@ fn sample<'a>(
 /// The tools that the first call of a model was offered.
 fn tools_of<'a>(events: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
     fields::list(events)?.iter().find_map(|raw| {
-        let mut event = FieldMap::of(raw, &mut Notes::default())?;
+        let mut event = fields::map(raw)?;
         let kind = event.take(&["event"], RawJson::text)?;
         event.take(&["tools"], fields::list).filter(|list| kind == *"model" && !list.is_empty())
     })

@@ -98,7 +98,7 @@ fn dialogue_of(data: &Sniff<'_>) -> Option<String> {
 
 /// A turn as a message.
 fn turn(raw: &RawJson<'_>) -> RawJson<'static> {
-    let Some(mut map) = FieldMap::of(raw, &mut Notes::default()) else {
+    let Some(mut map) = fields::map(raw) else {
         return raw.clone().into_owned();
     };
     for (names, name) in [(&SPEAKER, "role"), (&WORDS, "content")] {

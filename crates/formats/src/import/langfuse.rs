@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use retort_json::{Kind, RawJson, Text, write_string};
 use retort_model::{Feedback, NodeKind, RunStatus};
 
-use super::conventions::unquoted;
 use super::fields::{self, FieldMap, count, json, list, number};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Spread};
 use super::otlp::{parse, session_fragment};
@@ -77,11 +76,11 @@ impl ImportFormat for Langfuse {
 
     fn fragments<'t>(&self, text: &'t str, _entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
         let Some(raw) = parsed(text) else { return };
-        let Some(mut map) = FieldMap::of(&raw, &mut Notes::default()) else { return };
+        let Some(mut map) = fields::map(&raw) else { return };
         if let Some(batch) = map.take(&["batch"], list) {
             let only = only_trace(&batch);
             for one in batch {
-                let Some(mut event) = FieldMap::of(&one, &mut Notes::default()) else { continue };
+                let Some(mut event) = fields::map(&one) else { continue };
                 let word = event.take(&["type"], RawJson::text).unwrap_or_default();
                 let Some(body) = event.take(&["body"], fields::object) else { continue };
                 let key = key_of_event(&word.decoded(), &body).or_else(|| only.clone());
@@ -117,13 +116,13 @@ fn key_of(map: &mut FieldMap<'_>) -> Option<String> {
     if let Some(id) = own(map) {
         return Some(id);
     }
-    let inner = map.peek("trace").and_then(|raw| FieldMap::of(raw, &mut Notes::default()));
+    let inner = map.peek("trace").and_then(fields::map);
     let id = inner.and_then(|mut inner| inner.take_id(&["id"]).map(|id| id.decoded().into_owned()));
     id.or_else(|| map.take_id(&["id"]).map(|id| id.decoded().into_owned()))
 }
 
 fn key_of_event(word: &str, body: &RawJson<'_>) -> Option<String> {
-    let mut map = FieldMap::of(body, &mut Notes::default())?;
+    let mut map = fields::map(body)?;
     let names: &[&str] = if word == "trace-create" { &["id"] } else { &TRACE_ID };
     map.take_id(names).map(|id| id.decoded().into_owned())
 }
@@ -131,7 +130,7 @@ fn key_of_event(word: &str, body: &RawJson<'_>) -> Option<String> {
 /// The trace of a batch that has one alone: what does not say its trace is of that.
 fn only_trace(batch: &[RawJson<'_>]) -> Option<String> {
     let created = |one: &RawJson<'_>| {
-        let mut event = FieldMap::of(one, &mut Notes::default())?;
+        let mut event = fields::map(one)?;
         let word = event.take(&["type"], RawJson::text)?;
         let body = event.take(&["body"], fields::object)?;
         (word == *"trace-create").then(|| key_of_event("trace-create", &body))?
@@ -171,7 +170,7 @@ fn read_traces(fragments: &[RawJson<'_>], notes: &mut Notes) -> Vec<Trace> {
 fn read_event(mut event: FieldMap<'static>, traces: &mut Vec<Trace>, notes: &mut Notes) {
     let word = event.take(&["event", "type"], RawJson::text).unwrap_or_default();
     let word = word.decoded().into_owned();
-    let body = event.take(&["body"], |raw| FieldMap::of(raw, &mut Notes::default()));
+    let body = event.take(&["body"], fields::map);
     let Some(mut body) = body.map(FieldMap::owned) else { return };
     if let Some(id) = event.take_id(&TRACE_ID)
         && !body.has(&TRACE_ID)
@@ -211,7 +210,7 @@ fn with_trace(id: &str, traces: &mut Vec<Trace>, act: impl FnOnce(&mut Trace)) {
 /// Reads a row of one of the tables, or a download.
 fn read_row(mut map: FieldMap<'static>, traces: &mut Vec<Trace>, notes: &mut Notes) {
     let observations = map.take(&["observations"], list);
-    let of_trace = map.take(&["trace"], |raw| FieldMap::of(raw, &mut Notes::default()));
+    let of_trace = map.take(&["trace"], fields::map);
     if let Some(id) = map.take_id(&TRACE_ID) {
         with_trace(&id.decoded(), traces, |trace| {
             if map.has(&["data_type", "dataType"]) || !map.has(&STARTED) && map.has(&["value"]) {
@@ -251,7 +250,7 @@ fn text(map: &mut FieldMap<'static>, names: &[&str]) -> Option<String> {
 }
 
 fn value(map: &mut FieldMap<'static>, name: &str) -> Option<RawJson<'static>> {
-    let found = map.take(&[name], |raw| Some(unquoted(raw)));
+    let found = map.take(&[name], |raw| Some(fields::unquoted(raw)));
     found.filter(|raw| !matches!(raw.as_str(), "\"\"" | "null"))
 }
 
@@ -275,7 +274,7 @@ fn read_trace(mut map: FieldMap<'static>, trace: &mut Trace, notes: &mut Notes) 
     trace.started_at = map.take(&["timestamp"], fields::time).or(trace.started_at);
     trace.input = value(&mut map, "input").or(trace.input.take());
     trace.output = value(&mut map, "output").or(trace.output.take());
-    if let Some(tags) = map.take(&["tags"], |raw| list(&unquoted(raw))) {
+    if let Some(tags) = map.take(&["tags"], fields::list_within) {
         trace.tags = tags.iter().filter_map(RawJson::as_text).map(Text::from).collect();
     }
     for one in map.take(&["scores"], list).unwrap_or_default() {
@@ -289,7 +288,7 @@ fn read_trace(mut map: FieldMap<'static>, trace: &mut Trace, notes: &mut Notes) 
 /// What is left and says something; what a JSON text holds is kept as that.
 fn kept(mut map: FieldMap<'static>) -> retort_model::Fields<'static> {
     map.retain(|_, raw| !matches!(raw.as_str(), "null" | "\"\"" | "[]" | "{}"));
-    map.rest().into_iter().map(|(key, raw)| (key, unquoted(&raw))).collect()
+    map.rest().into_iter().map(|(key, raw)| (key, fields::unquoted(&raw))).collect()
 }
 
 fn score(mut map: FieldMap<'static>) -> Option<Score> {
@@ -368,14 +367,12 @@ fn read_observation(mut map: FieldMap<'static>, trace: &mut Trace) {
 }
 
 fn numbers(map: &mut FieldMap<'static>, span: &mut Span) {
-    let object =
-        |raw: &RawJson<'_>| Some(FieldMap::of(&unquoted(raw), &mut Notes::default())?.owned());
     let (usage, cost) = (&mut span.node.usage, &mut span.node.cost_usd);
     usage.input_tokens = map.take(&["inputUsage", "promptTokens", "prompt_tokens"], count);
     usage.output_tokens =
         map.take(&["outputUsage", "completionTokens", "completion_tokens"], count);
     for name in ["usageDetails", "usage_details", "usage"] {
-        let Some(mut details) = map.peek(name).and_then(object) else { continue };
+        let Some(mut details) = map.peek(name).and_then(fields::map_within) else { continue };
         const INPUT: [&str; 4] = ["input", "input_tokens", "promptTokens", "prompt_tokens"];
         const OUTPUT: [&str; 4] =
             ["output", "output_tokens", "completionTokens", "completion_tokens"];
@@ -387,7 +384,7 @@ fn numbers(map: &mut FieldMap<'static>, span: &mut Span) {
         number,
     );
     for name in ["costDetails", "cost_details"] {
-        let Some(mut details) = map.peek(name).and_then(object) else { continue };
+        let Some(mut details) = map.peek(name).and_then(fields::map_within) else { continue };
         *cost = cost.or(details.take(&["total"], number));
     }
     // Nothing is known of a span that is no model call.
@@ -402,14 +399,14 @@ fn numbers(map: &mut FieldMap<'static>, span: &mut Span) {
 /// Definitions of the tools offered: by name, each as its JSON text, or a list.
 fn tools(map: &mut FieldMap<'static>, span: &mut Span) {
     let Some(raw) = map.take(&["toolDefinitions", "tool_definitions"], json) else { return };
-    let raw = unquoted(&raw);
+    let raw = fields::unquoted(&raw);
     if let Some(listed) = list(&raw) {
-        span.tools = listed.iter().map(unquoted).collect();
-    } else if let Some(named) = FieldMap::of(&raw, &mut Notes::default()) {
+        span.tools = listed.iter().map(fields::unquoted).collect();
+    } else if let Some(named) = fields::map(&raw) {
         for (name, raw) in named.rest() {
-            let definition = unquoted(&raw);
-            let is_named = FieldMap::of(&definition, &mut Notes::default())
-                .is_some_and(|map| map.has(&["name", "function"]));
+            let definition = fields::unquoted(&raw);
+            let is_named =
+                fields::map(&definition).is_some_and(|map| map.has(&["name", "function"]));
             span.tools.push(if is_named {
                 definition
             } else {
@@ -426,13 +423,9 @@ fn tools(map: &mut FieldMap<'static>, span: &mut Span) {
 
 /// What the attributes of a span that came over OpenTelemetry say beside, and LangChain's results of tools.
 fn attributes(map: &FieldMap<'static>, span: &mut Span) {
-    let metadata = map.peek("metadata").map(unquoted);
-    let inner = metadata.as_ref().and_then(|raw| FieldMap::of(raw, &mut Notes::default()));
-    let attributes = inner.and_then(|mut inner| {
-        inner.take(&["attributes"], |raw| {
-            Some(FieldMap::of(&unquoted(raw), &mut Notes::default())?.owned())
-        })
-    });
+    let metadata = map.peek("metadata").map(fields::unquoted);
+    let inner = metadata.as_ref().and_then(fields::map);
+    let attributes = inner.and_then(|mut inner| inner.take(&["attributes"], fields::map_within));
     if let Some(attributes) = attributes {
         let word = |name: &str| attributes.peek(name).and_then(RawJson::as_text);
         let operation = word("gen_ai.operation.name").or_else(|| word("openinference.span.kind"));
@@ -457,7 +450,7 @@ fn attributes(map: &FieldMap<'static>, span: &mut Span) {
         }
     }
     let output = span.node.output.as_ref();
-    if let Some(mut output) = output.and_then(|raw| FieldMap::of(raw, &mut Notes::default()))
+    if let Some(mut output) = output.and_then(fields::map)
         && output.peek("type").is_some_and(|kind| kind.as_str() == "\"tool\"")
         && let Some(id) = output.take_id(&["tool_call_id"])
     {

@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use retort_json::{RawJson, Text};
 use retort_model::{Feedback, NodeKind, RunStatus};
 
-use super::conventions::unquoted;
 use super::fields::{self, FieldMap, count, list, number};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Spread};
 use super::otlp::{parse, session_fragment};
@@ -53,11 +52,11 @@ impl ImportFormat for LangSmith {
 
     fn fragments<'t>(&self, text: &'t str, _entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
         let Some(raw) = parsed(text) else { return };
-        let Some(mut map) = FieldMap::of(&raw, &mut Notes::default()) else { return };
+        let Some(mut map) = fields::map(&raw) else { return };
         if map.has(&["post", "patch"]) {
             for name in ["post", "patch"] {
                 for one in map.take(&[name], list).unwrap_or_default() {
-                    let Some(mut run) = FieldMap::of(&one, &mut Notes::default()) else { continue };
+                    let Some(mut run) = fields::map(&one) else { continue };
                     if let Some(key) = trace_id(&mut run) {
                         into.push(Fragment { key, order: 0, text: one.into_cow() });
                     }
@@ -128,7 +127,7 @@ fn text(map: &mut FieldMap<'static>, names: &[&str]) -> Option<String> {
 
 /// A value, or what the JSON text of it holds; an empty one is none.
 fn value(map: &mut FieldMap<'static>, name: &str) -> Option<RawJson<'static>> {
-    let found = map.take(&[name], |raw| Some(unquoted(raw)));
+    let found = map.take(&[name], |raw| Some(fields::unquoted(raw)));
     found.filter(|raw| !matches!(raw.as_str(), "{}" | "\"\""))
 }
 
@@ -176,7 +175,7 @@ fn read_run(mut map: FieldMap<'static>, traces: &mut Vec<Trace>, notes: &mut Not
     trace.application = trace.application.take().or_else(|| trace.project.clone());
     if span.parent.is_empty() {
         trace.name = Some(span.node.node.decoded().into_owned());
-        if let Some(tags) = map.take(&["tags"], |raw| list(&unquoted(raw))) {
+        if let Some(tags) = map.take(&["tags"], fields::list_within) {
             trace.tags = tags.iter().filter_map(RawJson::as_text).map(Text::from).collect();
         }
     }
@@ -204,13 +203,11 @@ fn kind_of_run(word: &str) -> Option<NodeKind> {
 
 /// What is said beside the run: the model, the thread, the user and the tools offered.
 fn extra(map: &mut FieldMap<'static>, span: &mut Span, trace: &mut Trace) {
-    let Some(raw) = map.peek("extra").map(unquoted) else { return };
-    let Some(mut extra) = FieldMap::of(&raw, &mut Notes::default()).map(FieldMap::owned) else {
+    let Some(raw) = map.peek("extra").map(fields::unquoted) else { return };
+    let Some(mut extra) = fields::map(&raw).map(FieldMap::owned) else {
         return;
     };
-    let object =
-        |raw: &RawJson<'_>| Some(FieldMap::of(&unquoted(raw), &mut Notes::default())?.owned());
-    if let Some(mut metadata) = extra.take(&["metadata"], object) {
+    if let Some(mut metadata) = extra.take(&["metadata"], fields::map_within) {
         let session = text(&mut metadata, &["session_id", "thread_id", "conversation_id"]);
         trace.session = trace.session.take().or(session);
         let user = text(&mut metadata, &["user_id", "user"]);
@@ -222,7 +219,7 @@ fn extra(map: &mut FieldMap<'static>, span: &mut Span, trace: &mut Trace) {
         span.node.model = metadata.take(&["ls_model_name"], RawJson::text);
         span.agent = text(&mut metadata, &["lc_agent_name", "agent_name"]);
     }
-    if let Some(mut parameters) = extra.take(&["invocation_params"], object) {
+    if let Some(mut parameters) = extra.take(&["invocation_params"], fields::map_within) {
         let model = parameters.take(&["model", "model_name"], RawJson::text);
         span.node.model = span.node.model.take().or(model);
         span.tools = parameters.take(&["tools", "functions"], list).unwrap_or_default();
@@ -233,16 +230,15 @@ fn extra(map: &mut FieldMap<'static>, span: &mut Span, trace: &mut Trace) {
 /// Tokens that the answer says, where the run does not.
 fn usage_of_output(span: &mut Span) {
     let Some(output) = &span.node.output else { return };
-    let Some(mut map) = FieldMap::of(output, &mut Notes::default()) else { return };
-    let object = |raw: &RawJson<'_>| FieldMap::of(raw, &mut Notes::default()).map(FieldMap::owned);
-    if let Some(mut usage) = map.take(&["usage_metadata", "usage"], object) {
+    let Some(mut map) = fields::map(output) else { return };
+    if let Some(mut usage) = map.take(&["usage_metadata", "usage"], fields::map) {
         let (slot, names) = (&mut span.node.usage, ["input_tokens", "prompt_tokens"]);
         slot.input_tokens = slot.input_tokens.or(usage.take(&names, count));
         let names = ["output_tokens", "completion_tokens"];
         slot.output_tokens = slot.output_tokens.or(usage.take(&names, count));
     }
     if span.node.kind == NodeKind::Tool
-        && let Some(mut inner) = map.take(&["output"], object)
+        && let Some(mut inner) = map.take(&["output"], fields::map)
         && let Some(id) = inner.take_id(&["tool_call_id"])
     {
         span.call_id = Some(id.decoded().into_owned());
@@ -255,8 +251,6 @@ fn retrieved(span: &mut Span) {
         return;
     }
     let Some(output) = &span.node.output else { return };
-    let listed = list(output).or_else(|| {
-        FieldMap::of(output, &mut Notes::default())?.take(&["documents", "output"], list)
-    });
+    let listed = list(output).or_else(|| fields::map(output)?.take(&["documents", "output"], list));
     span.documents = listed.unwrap_or_default().into_iter().map(RawJson::into_owned).collect();
 }

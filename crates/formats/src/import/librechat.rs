@@ -159,13 +159,12 @@ fn turn<'a>(
             notes.unplaced("text", &RawJson::string(&text.decoded()));
         }
     }
-    let is_set = |name: &str| map.peek(name).is_some_and(|raw| raw.as_str() == "true");
-    if message.error.is_none() && is_set("error") {
+    if message.error.is_none() && map.is_true("error") {
         message.error = Some("failed".into());
     }
-    let unfinished = is_set("unfinished").then(|| Text::from("unfinished"));
+    let unfinished = map.is_true("unfinished").then(|| Text::from("unfinished"));
     message.finish_reason = map.take(&["finish_reason"], RawJson::text).or(unfinished);
-    let feedback = map.take(&["feedback"], |raw| FieldMap::of(raw, &mut Notes::default()));
+    let feedback = map.take(&["feedback"], fields::map);
     message.feedback =
         feedback.and_then(|mut map| thread::feedback(&mut map, &["rating"], &["tag"], &["text"]));
     message.metadata = map.rest();
@@ -185,11 +184,11 @@ fn thoughts(text: Text<'_>) -> Vec<Segment<'_>> {
     let inside =
         whole.trim_start().strip_prefix(":::thinking").and_then(|rest| rest.split_once("\n:::"));
     let Some((thoughts, answer)) = inside else {
-        return vec![Segment::Part(thread::text_part(text))];
+        return vec![Segment::text(text)];
     };
     let reasoning = Segment::Reasoning(thoughts.trim().to_owned().into());
     let answer = answer.trim_start().to_owned();
-    let answer = (!answer.is_empty()).then(|| Segment::Part(thread::text_part(answer.into())));
+    let answer = (!answer.is_empty()).then(|| Segment::text(answer.into()));
     [reasoning].into_iter().chain(answer).collect()
 }
 
@@ -211,11 +210,11 @@ fn part<'a>(
         },
         "text" => match map.take(&["text"], value) {
             Some(text) if text.is_empty() => {}
-            Some(text) => segments.push(Segment::Part(thread::text_part(text))),
+            Some(text) => segments.push(Segment::text(text)),
             None => notes.unplaced("text", raw),
         },
         "tool_call" => {
-            let call = map.take(&["tool_call"], |raw| FieldMap::of(raw, &mut Notes::default()));
+            let call = map.take(&["tool_call"], fields::map);
             let Some(mut call) = call.filter(|call| call.has(&["name"])) else {
                 notes.unplaced("type=tool_call", raw);
                 return Ok(());
@@ -240,5 +239,5 @@ fn part<'a>(
 
 /// A text, or `{"value": …}`.
 fn value<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
-    raw.text().or_else(|| FieldMap::of(raw, &mut Notes::default())?.take(&["value"], RawJson::text))
+    fields::text_or_under(raw, &["value"])
 }

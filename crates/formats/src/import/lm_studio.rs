@@ -51,7 +51,7 @@ impl ImportFormat for LmStudio {
             updated_at: map.take(&["assistantLastMessagedAt", "userLastMessagedAt"], fields::time),
             ..Conversation::default()
         };
-        if map.peek("pinned").is_some_and(|raw| raw.as_str() == "true") {
+        if map.is_true("pinned") {
             conversation.status = Status::Favorite;
         }
         let model = map.peek("lastUsedModel").and_then(|raw| FieldMap::of(raw, notes));

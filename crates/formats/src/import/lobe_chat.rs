@@ -46,7 +46,7 @@ impl ImportFormat for LobeChat {
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut map = FieldMap::item(text, notes)?;
-        let tables = map.take(&["state", "data"], |raw| FieldMap::of(raw, &mut Notes::default()));
+        let tables = map.take(&["state", "data"], fields::map);
         let list = tables.and_then(|mut tables| {
             let list = tables.take(&["messages"], fields::list)?;
             Some((tables, list))
@@ -184,15 +184,11 @@ impl<'a> About<'a> {
     fn turn(&self, mut map: FieldMap<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemError> {
         let id = map.peek("id").and_then(fields::id).unwrap_or_default();
         let parent = map.peek("parentId").and_then(fields::id);
-        let calls = map.take(&["tools"], thread::list).unwrap_or_default();
-        let reasoning = map.take(&["reasoning"], |raw| {
-            raw.text().or_else(|| {
-                FieldMap::of(raw, &mut Notes::default())?.take(&["content"], RawJson::text)
-            })
-        });
+        let calls = map.take(&["tools"], fields::list_within).unwrap_or_default();
+        let reasoning = map.take(&["reasoning"], |raw| fields::text_or_under(raw, &["content"]));
         let files = ["files", "imageList", "fileList"].map(|name| map.take(&[name], fields::list));
         // Older backups have it at the message, newer in a table of its own.
-        let own = map.take(&["plugin"], |raw| FieldMap::of(raw, &mut Notes::default()));
+        let own = map.take(&["plugin"], fields::map);
         let plugin = own.as_ref().or_else(|| self.plugins.get(&*id.decoded()));
         let call_id = ["tool_call_id", "toolCallId"]
             .iter()
@@ -230,7 +226,7 @@ const KNOWN: [&str; 6] =
 
 /// A call: `{id, identifier, apiName, arguments, type}`. A tool of a plugin is named after both.
 fn call<'a>(raw: &RawJson<'a>) -> Option<ToolCall<'a>> {
-    let mut map = FieldMap::of(raw, &mut Notes::default())?;
+    let mut map = fields::map(raw)?;
     Some(ToolCall {
         id: map.take_id(&["id"]).unwrap_or_default(),
         name: map.take(&["apiName", "name"], RawJson::text)?,

@@ -203,7 +203,7 @@ impl Path {
                 value = fields::json_within(&value)?;
             }
             value = match step {
-                Step::Key(key) => FieldMap::of(&value, &mut Notes::default())?.peek(key)?.clone(),
+                Step::Key(key) => fields::map(&value)?.peek(key)?.clone(),
                 Step::Place(place) => fields::list(&value)?.into_iter().nth(*place)?,
             };
         }
@@ -301,7 +301,7 @@ impl Mapped {
         paths: impl Iterator<Item = &'p Path>,
     ) -> Fields<'a> {
         let taken: BTreeSet<&str> = paths.filter_map(Path::own).collect();
-        let mut rest = FieldMap::of(item, &mut Notes::default()).unwrap_or_default().rest();
+        let mut rest = fields::map(item).unwrap_or_default().rest();
         rest.retain(|key, _| !taken.contains(&*key.decoded()));
         rest
     }
@@ -325,7 +325,7 @@ impl Mapped {
             ..Conversation::default()
         };
         if let Some(tags) = field("tags") {
-            let list = thread::list(&tags).unwrap_or_else(|| vec![tags]);
+            let list = fields::list_within(&tags).unwrap_or_else(|| vec![tags]);
             conversation.tags = list.iter().filter_map(fields::words).collect();
         }
         for (name, slot) in [
@@ -341,7 +341,7 @@ impl Mapped {
         let mut own: Vec<&Path> = mapping.fields.values().collect();
         if let (Some(path), Some(item)) = (&mapping.messages, items.first()) {
             own.push(path);
-            let list = path.get(item).as_ref().and_then(thread::list).ok_or_else(|| {
+            let list = path.get(item).as_ref().and_then(fields::list_within).ok_or_else(|| {
                 ItemError::new(Refusal::BadField, 0, "no list where the mapping has `messages`")
             })?;
             for (at, raw) in list.iter().enumerate() {
@@ -459,7 +459,7 @@ fn said<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Vec<Segment<'a>>, It
         Some(Kind::Array | Kind::Object) => parts::segments_of(raw, notes, &mut segments)?,
         _ => {
             let text: Option<Text<'a>> = fields::words(raw);
-            segments.extend(text.map(|text| Segment::Part(thread::text_part(text))));
+            segments.extend(text.map(Segment::text));
         }
     }
     Ok(segments)
@@ -547,9 +547,10 @@ pub fn suggest(items: &[String]) -> String {
         let _ = write!(map, "messages = '{path}'\n\n[message]\nrole = '{role}'\ntext = '{text}'\n");
         if let Ok(path) = Path::try_from(path.clone()) {
             for item in items {
-                let list = RawJson::parse(item).ok().and_then(|raw| thread::list(&path.get(&raw)?));
+                let list =
+                    RawJson::parse(item).ok().and_then(|raw| fields::list_within(&path.get(&raw)?));
                 for message in list.unwrap_or_default() {
-                    let map = FieldMap::of(&message, &mut Notes::default());
+                    let map = fields::map(&message);
                     words.extend(map.and_then(|map| map.peek(role)?.as_text()));
                 }
             }

@@ -185,17 +185,13 @@ fn message<'a>(mut row: FieldMap<'a>, whole: &mut Fields<'a>) -> Option<RawJson<
             whole.put(name.into(), value);
         }
     }
-    let mut stored = row.take(&["message"], |raw| {
-        let inner = fields::json_within(raw);
-        fields::object(inner.as_ref().unwrap_or(raw)).map(RawJson::into_owned)
-    });
-    if let Some(stored) = stored.take() {
-        let mut message = FieldMap::of(&stored, &mut Notes::default())?;
+    if let Some(stored) = row.take(&["message"], fields::object_within) {
+        let mut message = fields::map(&stored)?;
         for (key, value) in row.rest() {
             let key: Cow<'_, str> = key.decoded().into_owned().into();
             let is_taken = message.has(&[&key]);
             let key = if is_taken { format!("row.{key}").into() } else { key };
-            message.add(key.into(), value.into_owned());
+            message.add(key.into(), value);
         }
         return message.rest_object();
     }

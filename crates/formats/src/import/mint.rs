@@ -32,7 +32,7 @@ impl ImportFormat for Mint {
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut map = FieldMap::item(text, notes)?;
-        let state = map.take(&["state"], |raw| FieldMap::of(raw, &mut Notes::default()));
+        let state = map.take(&["state"], fields::map);
         let history = state.and_then(|mut state| {
             let list = state.take(&["history"], fields::json)?;
             Some((list, state))

@@ -8,8 +8,7 @@ use std::borrow::Cow;
 use retort_json::{Kind, RawJson, Text};
 use retort_model::Feedback;
 
-use super::conventions::unquoted;
-use super::fields::{self, FieldMap, list};
+use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Spread};
 use super::otlp::{parse, session_fragment};
 use super::raw_spans::{self, parsed};
@@ -50,7 +49,7 @@ impl ImportFormat for MlFlow {
 
     fn fragments<'t>(&self, text: &'t str, _entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
         let Some(raw) = parsed(text) else { return };
-        let Some(map) = FieldMap::of(&raw, &mut Notes::default()) else { return };
+        let Some(map) = fields::map(&raw) else { return };
         if let Some(key) = info(map.owned()).and_then(|mut info| id(&mut info)) {
             into.push(Fragment { key, order: 0, text: Cow::Borrowed(text) });
         }
@@ -68,9 +67,7 @@ impl ImportFormat for MlFlow {
 /// What is said of the trace: under `info`, or in the row itself.
 fn info(mut map: FieldMap<'static>) -> Option<FieldMap<'static>> {
     if map.has(&["info"]) {
-        return map.take(&["info"], |raw| {
-            Some(FieldMap::of(&unquoted(raw), &mut Notes::default())?.owned())
-        });
+        return map.take(&["info"], fields::map_within);
     }
     Some(map)
 }
@@ -85,17 +82,13 @@ fn read_traces(fragments: &[RawJson<'_>], notes: &mut Notes) -> Vec<Trace> {
 
 fn read_trace(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Trace> {
     let mut map = FieldMap::of(raw, notes)?.owned();
-    let listed = |raw: &RawJson<'_>| list(&unquoted(raw));
-    let spans = map.take(&["data"], |raw| {
-        FieldMap::of(&unquoted(raw), &mut Notes::default())?.owned().take(&["spans"], listed)
-    });
-    let spans = spans.or_else(|| map.take(&["spans"], listed));
+    let spans =
+        map.take(&["data"], |raw| fields::map_within(raw)?.take(&["spans"], fields::list_within));
+    let spans = spans.or_else(|| map.take(&["spans"], fields::list_within));
     let mut info = info(map)?;
     let mut trace = Trace { id: id(&mut info)?, ..Trace::default() };
-    let object =
-        |raw: &RawJson<'_>| Some(FieldMap::of(&unquoted(raw), &mut Notes::default())?.owned());
     for name in ["trace_metadata", "request_metadata", "tags"] {
-        let Some(mut metadata) = info.take(&[name], object) else { continue };
+        let Some(mut metadata) = info.take(&[name], fields::map_within) else { continue };
         let mut text = |slot: &mut Option<String>, names: &[&str]| {
             let found = metadata.take(names, |raw| raw.as_text().filter(|text| !text.is_empty()));
             *slot = slot.take().or(found);
@@ -108,7 +101,7 @@ fn read_trace(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Trace> {
         for (slot, name) in
             [(&mut trace.input, "mlflow.traceInputs"), (&mut trace.output, "mlflow.traceOutputs")]
         {
-            let found = metadata.take(&[name], |raw| Some(unquoted(raw)));
+            let found = metadata.take(&[name], |raw| Some(fields::unquoted(raw)));
             *slot = slot.take().or(found);
         }
         if let Some(rest) = metadata.rest_object() {
@@ -116,9 +109,9 @@ fn read_trace(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Trace> {
         }
     }
     trace.project = info.peek("trace_location").and_then(|raw| {
-        let mut place = FieldMap::of(raw, &mut Notes::default())?;
+        let mut place = fields::map(raw)?;
         let experiment = ["mlflow_experiment", "mlflowExperiment"];
-        let mut place = place.take(&experiment, |raw| FieldMap::of(raw, &mut Notes::default()))?;
+        let mut place = place.take(&experiment, fields::map)?;
         place.take_id(&["experiment_id", "experimentId"]).map(|id| id.decoded().into_owned())
     });
     trace.project = trace
@@ -127,12 +120,12 @@ fn read_trace(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Trace> {
         .or_else(|| info.take_id(&["experiment_id"]).map(|id| id.decoded().into_owned()));
     trace.application = trace.project.clone();
     trace.started_at = info.take(&["request_time", "timestamp_ms"], fields::time);
-    for one in info.take(&["assessments"], |raw| list(&unquoted(raw))).unwrap_or_default() {
+    for one in info.take(&["assessments"], fields::list_within).unwrap_or_default() {
         assess(&one, &mut trace, notes);
     }
     let mut raws = Vec::new();
     for one in spans.unwrap_or_default() {
-        raw_spans::read_all(&unquoted(&one), notes, &mut raws);
+        raw_spans::read_all(&fields::unquoted(&one), notes, &mut raws);
     }
     for mut raw in raws {
         // Every value is a JSON text, words too.
@@ -160,7 +153,7 @@ fn assess(raw: &RawJson<'static>, trace: &mut Trace, notes: &mut Notes) {
     let Some(mut map) = FieldMap::of(raw, notes).map(FieldMap::owned) else { return };
     let label = map.take(&["assessment_name", "name"], RawJson::text);
     let value = |raw: &RawJson<'_>| {
-        let inner = FieldMap::of(raw, &mut Notes::default())
+        let inner = fields::map(raw)
             .filter(|_| fields::kind(raw) == Some(Kind::Object))
             .and_then(|mut map| map.take(&["value"], fields::json));
         Some(inner.unwrap_or_else(|| raw.clone()).into_owned())

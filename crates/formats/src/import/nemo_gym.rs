@@ -35,11 +35,9 @@ impl ImportFormat for NemoGym {
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut map = FieldMap::item(text, notes)?;
-        let request = map
-            .take(&["responses_create_params"], |raw| FieldMap::of(raw, &mut Notes::default()))
-            .ok_or_else(|| {
-                ItemError::new(Refusal::UnknownShape, 0, "no `responses_create_params` in the item")
-            })?;
+        let request = map.take(&["responses_create_params"], fields::map).ok_or_else(|| {
+            ItemError::new(Refusal::UnknownShape, 0, "no `responses_create_params` in the item")
+        })?;
         let mut conversation = Conversation { kind: Held::Agent, ..Conversation::default() };
         let mut request = request;
         let mut rounds = Rounds::default();
@@ -58,7 +56,7 @@ impl ImportFormat for NemoGym {
             }
             notes.under(mark, || "responses_create_params.input".into());
         }
-        let response = map.take(&["response"], |raw| FieldMap::of(raw, &mut Notes::default()));
+        let response = map.take(&["response"], fields::map);
         if let Some(mut response) = response {
             conversation.model = response.take(&["model"], RawJson::text);
             let usage = response.peek("usage").map(session::usage_of);

@@ -37,7 +37,7 @@ impl ImportFormat for NextChat {
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut map = FieldMap::item(text, notes)?;
         let list = map
-            .take(&[STORE], thread::object)
+            .take(&[STORE], fields::object_within)
             .and_then(|raw| FieldMap::of(&raw, notes)?.take(&["sessions"], fields::list))
             .ok_or_else(|| {
                 let why = "no `sessions` under `chat-next-web-store`";
@@ -51,7 +51,7 @@ impl ImportFormat for NextChat {
 const KNOWN: [&str; 4] = ["tools", "streaming", "isError", "audio_url"];
 
 fn session<'a>(mut map: FieldMap<'a>, notes: &mut Notes) -> Result<Conversation<'a>, ItemError> {
-    let mask = map.take(&["mask"], |raw| FieldMap::of(raw, &mut Notes::default()));
+    let mask = map.take(&["mask"], fields::map);
     let mut mask = mask.unwrap_or_default();
     let first = mask.take(&["context"], fields::list).unwrap_or_default();
     let list = map.take(&["messages"], fields::list).unwrap_or_default();
@@ -107,7 +107,7 @@ fn turn<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemError>
         }
         let content = message.content.take().map(|content| content.text().into_owned());
         let text = content.filter(|text| !text.is_empty());
-        segments.extend(text.map(|text| Segment::Part(thread::text_part(text))));
+        segments.extend(text.map(Segment::text));
         turn.messages = Turn::of(message, segments).messages;
     }
     Ok(turn)
@@ -116,7 +116,7 @@ fn turn<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemError>
 /// A tool that ran: OpenAI's call, and the result as `content` or `errorMsg`.
 fn tool<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Option<Segment<'a>>, ItemError> {
     let Some(mut map) = FieldMap::of(raw, notes) else { return Ok(None) };
-    let function = map.take(&["function"], |raw| FieldMap::of(raw, &mut Notes::default()));
+    let function = map.take(&["function"], fields::map);
     let Some(mut function) = function else { return Ok(None) };
     let Some(name) = function.take(&["name"], RawJson::text) else { return Ok(None) };
     let failed = map.take(&["isError"], fields::json).is_some_and(|raw| raw.as_str() == "true");

@@ -176,6 +176,6 @@ fn add<'a>(
 
 /// The rank of a reply, 0 the best; those without one come last.
 fn rank(reply: &RawJson<'_>) -> u64 {
-    let map = FieldMap::of(reply, &mut Notes::default());
+    let map = fields::map(reply);
     map.and_then(|mut map| map.take(&["rank"], fields::count)).unwrap_or(u64::MAX)
 }

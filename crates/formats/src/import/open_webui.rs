@@ -63,8 +63,8 @@ impl ImportFormat for OpenWebUi {
         }
         // A rating, with the chat as it was then.
         let row = map
-            .take(&["snapshot"], thread::object)
-            .and_then(|raw| FieldMap::of(&raw, notes)?.take(&["chat"], thread::object))
+            .take(&["snapshot"], fields::object_within)
+            .and_then(|raw| FieldMap::of(&raw, notes)?.take(&["chat"], fields::object_within))
             .and_then(|raw| FieldMap::of(&raw, notes))
             .ok_or_else(|| unknown("a rating without the snapshot of its chat"))?;
         let mut conversation = conversation(row, notes)?;
@@ -86,7 +86,7 @@ fn conversation<'a>(
     mut row: FieldMap<'a>,
     notes: &mut Notes,
 ) -> Result<Conversation<'a>, ItemError> {
-    let chat = row.take(&["chat"], thread::object);
+    let chat = row.take(&["chat"], fields::object_within);
     let mark = notes.mark();
     let mut chat = match &chat {
         Some(raw) => FieldMap::of(raw, notes).ok_or_else(|| unknown("`chat` is no object"))?,
@@ -105,7 +105,8 @@ fn conversation<'a>(
     conversation.title = chat.take(&["title"], RawJson::text).or(conversation.title);
     let began = chat.take(&["timestamp"], fields::time);
     conversation.created_at = conversation.created_at.or(began);
-    let mut meta = row.take(&["meta"], thread::object).and_then(|raw| FieldMap::of(&raw, notes));
+    let mut meta =
+        row.take(&["meta"], fields::object_within).and_then(|raw| FieldMap::of(&raw, notes));
     let tags = chat.take(&["tags"], fields::list).unwrap_or_default();
     let tags = meta
         .as_mut()
@@ -170,16 +171,16 @@ fn conversation<'a>(
 
 /// The name of a tag: a text, or an object with a name.
 fn tag<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
-    raw.text().or_else(|| FieldMap::of(raw, &mut Notes::default())?.take(&["name"], RawJson::text))
+    fields::text_or_under(raw, &["name"])
 }
 
 /// Whether a message of the list says what its namesake in the tree says.
 fn is_again(raw: &RawJson<'_>, by_id: &retort_model::Fields<'_>) -> bool {
     let said = |raw: &RawJson<'_>| {
-        let map = FieldMap::of(raw, &mut Notes::default())?;
+        let map = fields::map(raw)?;
         Some(["role", "content"].map(|name| map.peek(name).map(RawJson::compact)))
     };
-    let id = FieldMap::of(raw, &mut Notes::default()).and_then(|mut map| map.take_id(&["id"]));
+    let id = fields::map(raw).and_then(|mut map| map.take_id(&["id"]));
     let own = said(raw);
     match id.and_then(|id| by_id.get(&id.decoded())) {
         Some(there) => own.is_some() && said(there) == own,
@@ -218,8 +219,7 @@ fn turn<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemError>
     let sources = thread::take(&mut messages, "sources", |raw| fields::list(raw))
         .or_else(|| thread::take(&mut messages, "citations", |raw| fields::list(raw)));
     let files = thread::take(&mut messages, "files", |raw| fields::list(raw));
-    let annotation =
-        thread::take(&mut messages, "annotation", |raw| FieldMap::of(raw, &mut Notes::default()));
+    let annotation = thread::take(&mut messages, "annotation", fields::map);
     let output = thread::take(&mut messages, "output", |raw| fields::list(raw));
     let model = messages.iter().find_map(|one| one.metadata.get("model")?.text());
     let usage = messages.iter().find_map(usage).unwrap_or_default();
@@ -262,7 +262,7 @@ fn turn<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemError>
 /// The tokens of an answer, by OpenAI's names or Ollama's.
 fn usage(message: &Message<'_>) -> Option<Usage> {
     let raw = message.metadata.get("usage").or_else(|| message.metadata.get("info"))?;
-    let mut map = FieldMap::of(raw, &mut Notes::default())?;
+    let mut map = fields::map(raw)?;
     Some(Usage {
         input_tokens: map
             .take(&["prompt_tokens", "input_tokens", "prompt_eval_count"], fields::count),
@@ -340,7 +340,7 @@ fn from_blocks<'a>(
         match block {
             Block::Text(text) if text.trim().is_empty() => {}
             Block::Text(text) => {
-                segments.push(Segment::Part(thread::text_part(text.trim().to_owned().into())));
+                segments.push(Segment::text(text.trim().to_owned().into()));
             }
             Block::Details(attributes, body, whole) => {
                 let place = segments.len();
@@ -486,8 +486,8 @@ fn unescape(text: &str) -> Cow<'_, str> {
 
 /// Puts a rating to the answer that it is of.
 fn rate<'a>(conversation: &mut Conversation<'a>, row: &mut FieldMap<'a>, notes: &mut Notes) {
-    let meta = row.take(&["meta"], thread::object).and_then(|raw| FieldMap::of(&raw, notes));
-    let data = row.take(&["data"], thread::object).and_then(|raw| FieldMap::of(&raw, notes));
+    let meta = row.take(&["meta"], fields::object_within).and_then(|raw| FieldMap::of(&raw, notes));
+    let data = row.take(&["data"], fields::object_within).and_then(|raw| FieldMap::of(&raw, notes));
     let id = meta.as_ref().and_then(|meta| fields::id(meta.peek("message_id")?));
     let Some(mut data) = data else { return };
     let mut messages = conversation.rounds.iter_mut().flat_map(|round| &mut round.messages);

@@ -185,8 +185,7 @@ impl<'a> Read<'a> {
     ) -> Result<Vec<Message<'a>>, ItemError> {
         let is_first = self.steps.is_empty();
         let asks = source.map_or(is_first, |source| *source == *"user");
-        let mut args =
-            map.take(&["args"], |raw| FieldMap::of(raw, &mut Notes::default())).unwrap_or_default();
+        let mut args = map.take(&["args"], fields::map).unwrap_or_default();
         // The resolver keeps what an action is made of beside its name.
         let mut take = |map: &mut FieldMap<'a>, names: &[&str]| {
             args.take(names, RawJson::text).or_else(|| map.take(names, RawJson::text))
@@ -199,8 +198,8 @@ impl<'a> Read<'a> {
             return Ok(vec![message]);
         }
         let response = map.peek("tool_call_metadata").and_then(|raw| {
-            let mut said = FieldMap::of(raw, &mut Notes::default())?;
-            said.take(&["model_response"], |raw| FieldMap::of(raw, &mut Notes::default()))
+            let mut said = fields::map(raw)?;
+            said.take(&["model_response"], fields::map)
         });
         if let Some(mut response) = response {
             let id = response.take_id(&["id"]).unwrap_or_default();
@@ -212,7 +211,7 @@ impl<'a> Read<'a> {
             self.answers.push(id);
             let choice = response
                 .take(&["choices"], fields::list)
-                .and_then(|list| FieldMap::of(list.first()?, &mut Notes::default()));
+                .and_then(|list| fields::map(list.first()?));
             if let Some(mut choice) = choice
                 && let Some(message) = choice.take(&["message"], fields::object)
             {
@@ -268,7 +267,7 @@ impl<'a> Read<'a> {
     ) -> Result<Message<'a>, ItemError> {
         let mut message = Message { role: Role::Tool, ..Message::default() };
         let called = map.peek("tool_call_metadata").and_then(|raw| {
-            let mut said = FieldMap::of(raw, &mut Notes::default())?;
+            let mut said = fields::map(raw)?;
             Some((said.take_id(&["tool_call_id"])?, said.take(&["function_name"], RawJson::text)))
         });
         match called {

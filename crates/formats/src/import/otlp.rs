@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use retort_json::{Kind, Parser, RawJson, write_string};
 
-use super::fields::{self, FieldMap, list};
+use super::fields::{self, list};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
 use super::raw_spans::{self, each_of_request, framed, trace_id};
 use super::sniff::{Entry, Sniff};
@@ -92,7 +92,7 @@ impl ImportFormat for Otlp {
             return;
         }
         // Spans with their resource and scope, as they are gathered over HTTP.
-        let framed = FieldMap::of(&raw, &mut Notes::default()).and_then(|mut map| {
+        let framed = fields::map(&raw).and_then(|mut map| {
             map.take(&["span", "log"], |raw| {
                 trace_id(raw).filter(|_| fields::kind(raw) == Some(Kind::Object))
             })
@@ -101,8 +101,7 @@ impl ImportFormat for Otlp {
             into.push(Fragment { key, order: 0, text: Cow::Borrowed(text) });
             return;
         }
-        let listed = FieldMap::of(&raw, &mut Notes::default())
-            .and_then(|mut map| map.take(&["data", "spans"], list));
+        let listed = fields::map(&raw).and_then(|mut map| map.take(&["data", "spans"], list));
         for one in listed.unwrap_or_default() {
             if let Some(key) = trace_id(&one) {
                 into.push(Fragment { key, order: 0, text: one.into_cow() });
@@ -193,7 +192,7 @@ pub(super) fn parse(
 
 /// The fragments of a trace that was joined to its session.
 fn trace_of_session<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
-    let mut map = FieldMap::of(raw, &mut Notes::default())?;
+    let mut map = fields::map(raw)?;
     if !map.has(&["session"]) || map.has(&["span", "log"]) {
         return None;
     }

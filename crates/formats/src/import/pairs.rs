@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use retort_json::{Kind, RawJson, write_string};
 
 use super::fields::{self, FieldMap};
-use super::format::Notes;
 
 /// Columns with a question, the surest first.
 pub(super) const QUESTION: [&str; 21] = [
@@ -150,8 +149,7 @@ impl Dialogue {
     /// The messages of a list of turns: pairs of texts, objects with a question and an answer, texts by turns, or
     /// messages. None if it is anything else.
     pub(super) fn turns(raw: &RawJson<'_>) -> Option<Vec<RawJson<'static>>> {
-        let inner = fields::json_within(raw);
-        let list = fields::list(inner.as_ref().unwrap_or(raw))?;
+        let list = fields::list_within(raw)?;
         let mut dialogue = Self::default();
         for (at, turn) in list.iter().enumerate() {
             match fields::kind(turn)? {
@@ -172,7 +170,7 @@ impl Dialogue {
     }
 
     fn turn(&mut self, turn: &RawJson<'_>) -> Option<()> {
-        let mut map = FieldMap::of(turn, &mut Notes::default())?;
+        let mut map = fields::map(turn)?;
         if map.has(&["role", "from"]) {
             self.messages.push(turn.clone().into_owned());
             return Some(());

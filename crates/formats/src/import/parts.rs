@@ -30,7 +30,12 @@ pub(super) enum Segment<'a> {
     Kept(&'static str, RawJson<'a>),
 }
 
-impl Segment<'_> {
+impl<'a> Segment<'a> {
+    /// A part that is text and nothing else.
+    pub(super) fn text(text: Text<'a>) -> Self {
+        Self::Part(Part { kind: PartKind::Text, text: Some(text), raw: None })
+    }
+
     fn into_owned(self) -> Segment<'static> {
         match self {
             Self::Part(part) => Segment::Part(own(part)),
@@ -185,7 +190,7 @@ fn segment<'a>(
 ) -> Result<(), ItemError> {
     match parser.kind()? {
         Kind::String => {
-            into.push(text_part(parser.string()?, None));
+            into.push(Segment::text(parser.string()?));
             return Ok(());
         }
         Kind::Object => {}
@@ -201,7 +206,7 @@ fn segment<'a>(
         }
     }
     if let Some(text) = plain_text(parser)? {
-        into.push(text_part(text, None));
+        into.push(Segment::text(text));
         return Ok(());
     }
     let raw = parser.clone().raw()?;
@@ -220,8 +225,8 @@ fn segment<'a>(
     Ok(())
 }
 
-fn text_part<'a>(text: Text<'a>, raw: Option<RawJson<'a>>) -> Segment<'a> {
-    Segment::Part(Part { kind: PartKind::Text, text: Some(text), raw })
+fn text_part<'a>(text: Text<'a>, raw: &RawJson<'a>) -> Segment<'a> {
+    Segment::Part(Part { kind: PartKind::Text, text: Some(text), raw: Some(raw.clone()) })
 }
 
 fn other(kind: PartKind, raw: RawJson<'_>) -> Segment<'_> {
@@ -276,8 +281,7 @@ fn union_of(map: &FieldMap<'_>) -> Option<&'static str> {
         ("text", "text"),
     ];
     let kind = KEYS.into_iter().find(|(key, _)| map.has(&[key])).map(|(_, kind)| kind)?;
-    let is_thought =
-        kind == "text" && map.peek("thought").is_some_and(|raw| raw.as_str() == "true");
+    let is_thought = kind == "text" && map.is_true("thought");
     Some(if is_thought { "reasoning" } else { kind })
 }
 
@@ -294,7 +298,7 @@ fn known_part<'a>(
             let Some(text) = text_of(&mut map) else { return Ok(false) };
             let least = if text.is_empty() { Least::Word } else { Least::Prose };
             notes.unplaced_fields(&map.rest(), &KNOWN, least);
-            into.push(text_part(text, Some(raw.clone())));
+            into.push(text_part(text, raw));
         }
         "thinking" | "reasoning" | "reasoning_text" | "thought" => {
             let Some(text) = reasoning_of(&mut map) else { return Ok(false) };
@@ -307,8 +311,7 @@ fn known_part<'a>(
             }
         }
         "reasoningContent" => {
-            let inner =
-                map.take(&["reasoningContent"], |raw| FieldMap::of(raw, &mut Notes::default()));
+            let inner = map.take(&["reasoningContent"], fields::map);
             let text = inner.and_then(|mut inner| {
                 inner.spread("reasoningText", notes);
                 inner.take(&["text"], RawJson::text)
@@ -320,7 +323,7 @@ fn known_part<'a>(
         "json" => {
             // Bedrock's results are texts or values.
             let Some(value) = map.take(&["json"], fields::words) else { return Ok(false) };
-            into.push(text_part(value, Some(raw.clone())));
+            into.push(text_part(value, raw));
         }
         "redacted_thinking" => into.push(Segment::Kept("redacted_thinking", raw.clone())),
         "tool_call" if map.has(&["text", "value"]) => {
@@ -357,8 +360,7 @@ fn known_part<'a>(
             into.push(Segment::Result(result_of(map, notes)?));
         }
         "tool-invocation" => {
-            let inner =
-                map.take(&["toolInvocation"], |raw| FieldMap::of(raw, &mut Notes::default()));
+            let inner = map.take(&["toolInvocation"], fields::map);
             let Some(inner) = inner else { return Ok(false) };
             return invocation(inner, None, notes, into);
         }
@@ -384,8 +386,7 @@ fn known_part<'a>(
 
 /// Whether a value is a part that shows something.
 pub(super) fn is_shown(raw: &RawJson<'_>) -> bool {
-    let kind = FieldMap::of(raw, &mut Notes::default())
-        .and_then(|mut map| map.take(&["type"], RawJson::text));
+    let kind = fields::map(raw).and_then(|mut map| map.take(&["type"], RawJson::text));
     kind.is_some_and(|kind| shown(&kind.decoded()).is_some())
 }
 
@@ -420,11 +421,9 @@ fn text_of<'a>(map: &mut FieldMap<'a>) -> Option<Text<'a>> {
     let is_empty = NAMES.iter().any(|name| map.is_null(name));
     // One that is empty says nothing beside one that is not.
     let found = map.take(&NAMES, |raw| raw.text().filter(|text| !text.is_empty()));
-    let found = found.or_else(|| map.take(&NAMES, RawJson::text)).or_else(|| {
-        map.take(&["text"], |raw| {
-            FieldMap::of(raw, &mut Notes::default())?.take(&["value"], RawJson::text)
-        })
-    });
+    let found = found
+        .or_else(|| map.take(&NAMES, RawJson::text))
+        .or_else(|| map.take(&["text"], |raw| fields::map(raw)?.take(&["value"], RawJson::text)));
     found.or_else(|| is_empty.then(Text::default))
 }
 
@@ -443,7 +442,7 @@ pub(super) fn texts_in(raw: &RawJson<'_>) -> Option<Vec<String>> {
     for one in fields::list(raw)? {
         let text = match one.as_text() {
             Some(text) => text,
-            None => FieldMap::of(&one, &mut Notes::default())?
+            None => fields::map(&one)?
                 .take(&["text", "summary", "thinking"], RawJson::text)?
                 .decoded()
                 .into_owned(),

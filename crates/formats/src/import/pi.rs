@@ -176,7 +176,7 @@ impl<'a> Read<'a> {
         step: &mut Step<'a>,
         notes: &mut Notes,
     ) -> Result<(), ItemError> {
-        let mut said = FieldMap::of(raw, &mut Notes::default()).unwrap_or_default();
+        let mut said = fields::map(raw).unwrap_or_default();
         let role = said.peek("role").and_then(RawJson::text).unwrap_or_default();
         let mark = notes.mark();
         let mut messages = match &*role.decoded() {
@@ -210,11 +210,7 @@ impl<'a> Read<'a> {
         let rest = map.rest();
         notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
         if let Some(first) = messages.first_mut() {
-            for (key, raw) in rest {
-                if first.metadata.get(&key.decoded()).is_none() {
-                    first.metadata.put(key, raw);
-                }
-            }
+            fields::put_missing(&mut first.metadata, rest);
         }
         step.messages = messages;
         Ok(())

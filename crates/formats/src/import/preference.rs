@@ -79,8 +79,8 @@ impl ImportFormat for Preference {
         let mut map = FieldMap::item(item, notes)?;
         let has_both = |names: &[&str; 2]| names.iter().all(|name| map.has(&[name]));
         let names = names().find(has_both).ok_or_else(unknown)?;
-        let prompt = map.take(&["prompt"], messages);
-        let mut answers = names.map(|name| map.take(&[name], messages));
+        let prompt = map.take(&["prompt"], fields::list_within);
+        let mut answers = names.map(|name| map.take(&[name], fields::list_within));
         let mut dialogue = Dialogue::default();
         let prompt = match prompt {
             Some(prompt) => Some(RawJson::array(&prompt)),
@@ -179,18 +179,11 @@ fn unknown() -> ItemError {
     ItemError::new(Refusal::UnknownShape, 0, why)
 }
 
-fn messages<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
-    match fields::json_within(raw) {
-        Some(inner) => fields::list(&inner),
-        None => fields::list(raw),
-    }
-}
-
 /// Whether all answers begin with a message that is no answer.
 fn starts_with_question(answers: &[Option<Vec<RawJson<'_>>>]) -> bool {
     answers.iter().all(|answer| {
         let first = answer.as_ref().and_then(|answer| answer.first());
-        let said = first.and_then(|raw| FieldMap::of(raw, &mut Notes::default()));
+        let said = first.and_then(fields::map);
         let word = said.and_then(|mut map| map.take(&["role", "from"], RawJson::text));
         word.is_some_and(|word| role_of(&word.decoded()) != Some(Role::Assistant))
     })

@@ -51,7 +51,7 @@ type TakeSpan<'t> =
 /// Calls `take` with the resource, the scope and the span of each span of a request, and with each record of a log that
 /// belongs to one; says whether the value is a request.
 pub(super) fn each_of_request(raw: &RawJson<'_>, take: &mut TakeSpan<'_>) -> bool {
-    let Some(mut map) = FieldMap::of(raw, &mut Notes::default()) else { return false };
+    let Some(mut map) = fields::map(raw) else { return false };
     let mut is_request = false;
     for (outer, middle, inner, what) in [
         (
@@ -70,10 +70,10 @@ pub(super) fn each_of_request(raw: &RawJson<'_>, take: &mut TakeSpan<'_>) -> boo
         let Some(groups) = map.take(&outer, list) else { continue };
         is_request = true;
         for group in groups {
-            let Some(mut group) = FieldMap::of(&group, &mut Notes::default()) else { continue };
+            let Some(mut group) = fields::map(&group) else { continue };
             let resource = group.take(&["resource"], fields::object);
             for scope in group.take(&middle, list).unwrap_or_default() {
-                let Some(mut scope) = FieldMap::of(&scope, &mut Notes::default()) else { continue };
+                let Some(mut scope) = fields::map(&scope) else { continue };
                 let name = scope.take(&["scope", "instrumentationLibrary"], fields::object);
                 for span in scope.take(&inner, list).unwrap_or_default() {
                     take(resource.as_ref(), name.as_ref(), &span, what);
@@ -109,7 +109,7 @@ pub(super) fn framed(
 
 /// The trace that a span says it is of; none if it says none, or the zeros that stand for none.
 pub(super) fn trace_id(span: &RawJson<'_>) -> Option<String> {
-    let mut map = FieldMap::of(span, &mut Notes::default())?;
+    let mut map = fields::map(span)?;
     spread_context(&mut map);
     let id = map.take_id(&TRACE_ID)?;
     let id = plain_id(&id.decoded());
@@ -189,9 +189,7 @@ fn read(
         is_log,
         ..RawSpan::default()
     };
-    if let Some(mut parent) = map
-        .take(&["parentSpanContext"], |raw| Some(FieldMap::of(raw, &mut Notes::default())?.owned()))
-    {
+    if let Some(mut parent) = map.take(&["parentSpanContext"], fields::map) {
         span.parent =
             parent.take_id(&SPAN_ID).map(|id| plain_id(&id.decoded())).unwrap_or_default();
     }
@@ -210,8 +208,8 @@ fn read(
         let attributes = resource.take(&names, |raw| Some(attributes_of(raw)));
         span.resource = attributes.unwrap_or(resource);
     }
-    if let Some(attributes) = map
-        .take(&["otel_resource_attributes"], |raw| Some(attributes_of(&conventions::unquoted(raw))))
+    if let Some(attributes) =
+        map.take(&["otel_resource_attributes"], |raw| Some(attributes_of(&fields::unquoted(raw))))
     {
         span.resource = attributes;
     }
@@ -237,8 +235,7 @@ fn read(
             None => true,
         }
     });
-    let attributes =
-        map.take(&["attributes"], |raw| Some(attributes_of(&conventions::unquoted(raw))));
+    let attributes = map.take(&["attributes"], |raw| Some(attributes_of(&fields::unquoted(raw))));
     span.attributes = attributes.unwrap_or_default();
     for (key, raw) in columns {
         flatten(&key.decoded(), &raw, &mut span.attributes);
@@ -246,7 +243,7 @@ fn read(
     if is_log && let Some(body) = map.take(&["body"], |raw| Some(value_of(raw))) {
         span.attributes.put("event_body", body);
     }
-    let events = map.take(&["events", "otel_events"], |raw| list(&conventions::unquoted(raw)));
+    let events = map.take(&["events", "otel_events"], fields::list_within);
     span.events = events.unwrap_or_default().iter().filter_map(|raw| event(raw, notes)).collect();
     // Phoenix says the kind in a column of its own.
     if let Some(kind) = map.take(&["span_kind"], RawJson::text)
@@ -289,8 +286,7 @@ fn status(map: &mut FieldMap<'static>, span: &mut RawSpan) {
     let words = |raw: &RawJson<'_>| fields::words(raw).map(|word| word.decoded().into_owned());
     let mut code = map.take(&["status_code", "otel_status_code", "statusCode"], words);
     let mut message = map.take(&["status_message", "otel_status_message", "statusMessage"], words);
-    let inner =
-        map.take(&["status"], |raw| Some(FieldMap::of(raw, &mut Notes::default())?.owned()));
+    let inner = map.take(&["status"], fields::map);
     if let Some(mut inner) = inner {
         code = code.or_else(|| inner.take(&["code", "status_code"], words));
         message = message.or_else(|| inner.take(&["message", "description"], words));
@@ -337,12 +333,12 @@ fn attributes_of(raw: &RawJson<'_>) -> FieldMap<'static> {
     let mut flat = FieldMap::default();
     if let Some(listed) = list(raw) {
         for one in listed {
-            let Some(mut map) = FieldMap::of(&one, &mut Notes::default()) else { continue };
+            let Some(mut map) = fields::map(&one) else { continue };
             let Some(key) = map.take(&["key"], RawJson::text) else { continue };
             let value = map.take(&["value"], |raw| Some(value_of(raw)));
             flat.put_field(key.into_owned(), value.unwrap_or_else(RawJson::null));
         }
-    } else if let Some(map) = FieldMap::of(raw, &mut Notes::default()) {
+    } else if let Some(map) = fields::map(raw) {
         for (key, raw) in map.rest() {
             flatten(&key.decoded(), &raw, &mut flat);
         }
@@ -383,12 +379,12 @@ fn flatten(key: &str, raw: &RawJson<'_>, into: &mut FieldMap<'static>) {
     let is_nested = NESTED.contains(&key) || is_group(key);
     if is_nested
         && fields::kind(raw) == Some(Kind::Object)
-        && let Some(map) = FieldMap::of(raw, &mut Notes::default())
+        && let Some(map) = fields::map(raw)
     {
         for (inner, raw) in map.rest() {
             flatten(&format!("{key}.{}", inner.decoded()), &raw, into);
         }
-    } else if is_list && let Some(listed) = list(&conventions::unquoted(raw)) {
+    } else if is_list && let Some(listed) = list(&fields::unquoted(raw)) {
         for (at, one) in listed.iter().enumerate() {
             deep(&format!("{key}.{at}"), one, into);
         }
@@ -426,9 +422,7 @@ fn is_group(key: &str) -> bool {
 
 /// Everything inside a value by flat names, but for texts of JSON.
 fn deep(key: &str, raw: &RawJson<'_>, into: &mut FieldMap<'static>) {
-    if let Some(map) =
-        FieldMap::of(raw, &mut Notes::default()).filter(|map| !map.fields().is_empty())
-    {
+    if let Some(map) = fields::map(raw).filter(|map| !map.fields().is_empty()) {
         for (inner, raw) in map.rest() {
             deep(&format!("{key}.{}", inner.decoded()), &raw, into);
         }
@@ -449,7 +443,7 @@ pub(super) fn value_of(raw: &RawJson<'_>) -> RawJson<'static> {
 }
 
 fn write_value(raw: &RawJson<'_>, depth: usize, out: &mut String) {
-    let Some(map) = FieldMap::of(raw, &mut Notes::default()).filter(|_| depth < 64) else {
+    let Some(map) = fields::map(raw).filter(|_| depth < 64) else {
         return out.push_str(raw.as_str());
     };
     let Some((key, value)) = map.fields().first() else { return out.push_str("null") };
@@ -472,8 +466,7 @@ fn write_value(raw: &RawJson<'_>, depth: usize, out: &mut String) {
         }
         "arrayValue" | "array_value" => {
             out.push('[');
-            let values = FieldMap::of(value, &mut Notes::default())
-                .and_then(|mut map| map.take(&["values"], list));
+            let values = fields::map(value).and_then(|mut map| map.take(&["values"], list));
             for (at, one) in values.unwrap_or_default().iter().enumerate() {
                 if at > 0 {
                     out.push(',');
@@ -483,11 +476,10 @@ fn write_value(raw: &RawJson<'_>, depth: usize, out: &mut String) {
             out.push(']');
         }
         "kvlistValue" | "kvlist_value" => {
-            let values = FieldMap::of(value, &mut Notes::default())
-                .and_then(|mut map| map.take(&["values"], list));
+            let values = fields::map(value).and_then(|mut map| map.take(&["values"], list));
             out.push('{');
             for (at, one) in values.unwrap_or_default().iter().enumerate() {
-                let Some(mut map) = FieldMap::of(one, &mut Notes::default()) else { continue };
+                let Some(mut map) = fields::map(one) else { continue };
                 if at > 0 {
                     out.push(',');
                 }

@@ -136,7 +136,7 @@ fn exchange(
     notes: &mut Notes,
 ) -> Result<Option<(Conversation<'static>, bool)>, ItemError> {
     let Some(mut map) = FieldMap::of(raw, notes) else { return Ok(None) };
-    let part = |raw: &RawJson<'_>| FieldMap::of(&raw.clone().into_owned(), &mut Notes::default());
+    let part = |raw: &RawJson<'_>| fields::map(&raw.clone().into_owned());
     let (Some(mut request), Some(mut response)) =
         (map.take(&["request"], part), map.take(&["response"], part))
     else {
@@ -148,12 +148,11 @@ fn exchange(
     });
     let is_other = OTHER_CALLS.iter().any(|part| address.contains(part));
     let asks = |body: &RawJson<'_>| {
-        FieldMap::of(body, &mut Notes::default())
-            .is_some_and(|map| map.has(&["messages", "contents", "input", "prompt"]))
+        fields::map(body).is_some_and(|map| map.has(&["messages", "contents", "input", "prompt"]))
     };
     let Some(body) = body.filter(|body| !is_other && asks(body)) else { return Ok(None) };
     let mut answer = response.take(&["body"], fields::json).unwrap_or(RawJson::null());
-    let wrapped = FieldMap::of(&answer, &mut Notes::default())
+    let wrapped = fields::map(&answer)
         .and_then(|mut map| Some((map.take(&["__data__"], fields::object)?, map)));
     if let Some((data, mut map)) = wrapped {
         if let Some(class) = map.take(&["__type__"], fields::json) {
@@ -164,15 +163,13 @@ fn exchange(
     let status = ["status", "status_code"]
         .iter()
         .find_map(|name| response.peek(name).and_then(fields::count));
-    let is_told =
-        FieldMap::of(&answer, &mut Notes::default()).is_some_and(|map| map.has(&["error"]));
+    let is_told = fields::map(&answer).is_some_and(|map| map.has(&["error"]));
     if status.is_some_and(|status| status >= 400) && !is_told {
         // What came instead of an answer.
         answer = RawJson::owned(&format!("{{\"error\":{answer}}}"))?;
     }
     let says = |raw: &RawJson<'_>, name: &str| {
-        FieldMap::of(raw, &mut Notes::default())
-            .and_then(|map| map.peek(name).and_then(RawJson::as_text))
+        fields::map(raw).and_then(|map| map.peek(name).and_then(RawJson::as_text))
     };
     let goes_on =
         says(&body, "previous_response_id").is_some_and(|id| last_response.as_ref() == Some(&id));

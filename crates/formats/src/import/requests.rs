@@ -202,8 +202,7 @@ fn unknown(at: usize) -> ItemError {
 /// The body of a request, if there is one under that name: an object that asks something, or the JSON text of it.
 fn take_body<'a>(map: &mut FieldMap<'a>, name: &str) -> Option<FieldMap<'a>> {
     let read = |raw: &RawJson<'a>| {
-        let inner = fields::json_within(raw);
-        let body = FieldMap::of(inner.as_ref().unwrap_or(raw), &mut Notes::default())?;
+        let body = fields::map_within(raw)?;
         body.has(&ASKED).then_some(body)
     };
     map.take(&[name], read)

@@ -185,7 +185,7 @@ fn account_for_run(run: &Run<'_>, map: &FieldMap<'_>, notes: &mut Notes) {
 }
 
 fn is_passage(raw: &RawJson<'_>) -> bool {
-    let map = FieldMap::of(raw, &mut Notes::default());
+    let map = fields::map(raw);
     map.is_some_and(|map| map.has(&["text", "content", "page_content", "chunk"]))
 }
 
@@ -317,7 +317,7 @@ fn files<'a>(map: &mut FieldMap<'a>, notes: &mut Notes) -> Vec<FileReference<'a>
     let Some(raw) = map.take(&["files", "attachments"], json) else { return Vec::new() };
     let listed = match fields::kind(&raw) {
         Some(Kind::Array) => list(&raw),
-        Some(Kind::Object) => match FieldMap::of(&raw, &mut Notes::default()) {
+        Some(Kind::Object) => match fields::map(&raw) {
             Some(mut inner) if inner.has(&["documents"]) => {
                 let documents = inner.take(&["documents"], list);
                 if documents.is_some()
@@ -367,7 +367,7 @@ fn run_nodes<'a>(map: &mut FieldMap<'a>, notes: &mut Notes) -> Vec<NodeRun<'a>> 
     for name in NODES.into_iter().chain(["data"]) {
         let Some(raw) = map.take(&[name], json) else { continue };
         // A trace document holds its steps under `data`.
-        let inner = FieldMap::of(&raw, &mut Notes::default())
+        let inner = fields::map(&raw)
             .filter(|inner| inner.has(&["data"]) && !inner.has(&["node", "name", "process"]));
         let added = match inner {
             Some(mut inner) => {

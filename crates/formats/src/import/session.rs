@@ -155,7 +155,7 @@ pub(super) fn add_usage(usage: &mut Usage, more: Usage) {
 
 /// The tokens that an object counts, under the names that systems have for them.
 pub(super) fn usage_of(raw: &RawJson<'_>) -> Usage {
-    let Some(map) = FieldMap::of(raw, &mut Notes::default()) else { return Usage::default() };
+    let Some(map) = fields::map(raw) else { return Usage::default() };
     let find = |names: &[&str]| names.iter().find_map(|name| fields::count(map.peek(name)?));
     Usage {
         input_tokens: find(&[

@@ -110,8 +110,7 @@ impl<'a> Draft<'a> {
         at: usize,
         notes: &mut Notes,
     ) -> Result<(), ItemError> {
-        let is_set = |name: &str| map.peek(name).is_some_and(|raw| raw.as_str() == "true");
-        let (asks, is_hidden) = (is_set("is_user"), is_set("is_system"));
+        let (asks, is_hidden) = (map.is_true("is_user"), map.is_true("is_system"));
         let text = map.take(&["mes"], RawJson::text).unwrap_or_default();
         let extra = map.peek("extra").and_then(|raw| FieldMap::of(raw, notes)).unwrap_or_default();
         let mut message = Message {
@@ -154,13 +153,13 @@ impl<'a> Draft<'a> {
             ..Message::default()
         };
         let mut segments: Vec<_> = reasoning.into_iter().map(Segment::Reasoning).collect();
-        segments.push(Segment::Part(thread::text_part(text)));
+        segments.push(Segment::text(text));
         let id: Text<'a> = at.to_string().into();
         let links = |id: Text<'a>| Links { id, parent: self.shown.clone(), children: Vec::new() };
         let turn =
             Turn { links: links(id.clone()), model: model.clone(), ..Turn::of(message, segments) };
         let others = others.into_iter().map(|(place, text)| {
-            let segments = vec![Segment::Part(thread::text_part(text))];
+            let segments = vec![Segment::text(text)];
             let links = links(format!("{at}.{place}").into());
             Turn { links, model: model.clone(), ..Turn::of(swiped.clone(), segments) }
         });

@@ -415,8 +415,7 @@ fn plain_text(raw: &RawJson<'_>) -> Option<Text<'static>> {
 }
 
 fn text_under(raw: &RawJson<'_>, names: &[&str]) -> Option<Text<'static>> {
-    let inner = fields::json_within(raw);
-    let mut map = FieldMap::of(inner.as_ref().unwrap_or(raw), &mut Notes::default())?;
+    let mut map = fields::map_within(raw)?;
     map.take(names, plain_text).map(Text::into_owned)
 }
 
@@ -864,8 +863,7 @@ pub(super) fn asked(
     if let Some(text) = plain_text(raw) {
         return Some(vec![Message::text(Role::User, text)]);
     }
-    let inner = fields::json_within(raw);
-    let raw = inner.as_ref().unwrap_or(raw);
+    let raw = &fields::unquoted(raw);
     match fields::kind(raw)? {
         JsonKind::Array => messages_of(raw, notes, tools),
         JsonKind::Object => {
@@ -890,8 +888,7 @@ pub(super) fn asked(
                 if let Some(text) = plain_text(raw) {
                     return Some(vec![Message::text(Role::User, text)]);
                 }
-                let inner = fields::json_within(raw);
-                let raw = inner.as_ref().unwrap_or(raw);
+                let raw = &fields::unquoted(raw);
                 let inner = nested(raw);
                 let raw = inner.as_ref().unwrap_or(raw);
                 let texts: Option<Vec<_>> = list(raw)?.iter().map(plain_text).collect();
@@ -930,7 +927,7 @@ fn read_messages(span: &mut Span, notes: &mut Notes) {
     }
     let Some(output) = &span.node.output else { return };
     span.answered = answered(output, notes);
-    let Some(mut map) = FieldMap::of(output, &mut Notes::default()) else { return };
+    let Some(mut map) = fields::map(output) else { return };
     if !map.has(&["output"]) {
         return;
     }
@@ -961,10 +958,10 @@ fn messages_of(
     let mut kept = Vec::new();
     for one in list(inner.as_ref().unwrap_or(raw))? {
         // Langfuse's handler for LangChain puts definitions into messages of the role `tool`.
-        let definition = FieldMap::of(&one, &mut Notes::default()).and_then(|mut map| {
+        let definition = fields::map(&one).and_then(|mut map| {
             let is_tool = map.peek("role").is_some_and(|role| role.as_str() == "\"tool\"");
             let content = map.take(&["content"], fields::object).filter(|_| is_tool)?;
-            let content_map = FieldMap::of(&content, &mut Notes::default())?;
+            let content_map = fields::map(&content)?;
             content_map.has(&["function"]).then(|| content.into_owned())
         });
         match definition {
@@ -993,13 +990,12 @@ pub(super) fn answered(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Messa
     if let Some(text) = plain_text(raw) {
         return Some(vec![Message::text(Role::Assistant, text)]);
     }
-    let inner = fields::json_within(raw);
-    let raw = inner.as_ref().unwrap_or(raw);
+    let raw = &fields::unquoted(raw);
     if let Some(calls) = bare_calls(raw, notes) {
         return Some(calls);
     }
     let mark = notes.mark();
-    if let Some(mut map) = FieldMap::of(raw, &mut Notes::default()) {
+    if let Some(mut map) = fields::map(raw) {
         if let Some(generations) = map.take(&["generations"], list) {
             return generation(&generations, notes);
         }
@@ -1050,7 +1046,7 @@ fn generation(generations: &[RawJson<'_>], notes: &mut Notes) -> Option<Vec<Mess
 fn bare_calls(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Message<'static>>> {
     let listed = list(raw)?;
     let is_call = |one: &RawJson<'_>| {
-        let map = FieldMap::of(one, &mut Notes::default());
+        let map = fields::map(one);
         map.is_some_and(|map| {
             !map.has(&["role"])
                 && map.has(&["toolName", "name", "function"])

@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use retort_json::{Kind, RawJson, write_string};
 
 use super::fields::{self, FieldMap};
-use super::format::Notes;
 use super::parts::texts_in;
 
 /// The response that pieces make; none if they are no pieces of one.
 pub(super) fn joined(raw: &RawJson<'_>) -> Option<RawJson<'static>> {
     let events = events(raw)?;
-    let first = FieldMap::of(events.first()?, &mut Notes::default())?;
+    let first = fields::map(events.first()?)?;
     if first.has(&["choices"]) {
         return choices(&events);
     }
@@ -44,7 +43,7 @@ fn events(raw: &RawJson<'_>) -> Option<Vec<RawJson<'static>>> {
                 return of_text(&texts?.join("\n\n"));
             }
             let piece = |one: &RawJson<'_>| {
-                let mut map = FieldMap::of(one, &mut Notes::default())?;
+                let mut map = fields::map(one)?;
                 let inner = map.take(&["__data__"], fields::object);
                 Some(inner.unwrap_or_else(|| one.clone()).into_owned())
             };
@@ -80,7 +79,7 @@ fn word(map: &FieldMap<'_>, name: &str) -> Option<String> {
 }
 
 fn inner<'a>(map: &mut FieldMap<'a>, name: &str) -> Option<FieldMap<'a>> {
-    map.take(&[name], |raw| FieldMap::of(raw, &mut Notes::default()))
+    map.take(&[name], fields::map)
 }
 
 /// An object that is made of texts and values.
@@ -168,9 +167,9 @@ impl Call {
 fn choices(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let mut choices: BTreeMap<u64, Choice> = BTreeMap::new();
     for event in events {
-        let mut map = FieldMap::of(event, &mut Notes::default())?;
+        let mut map = fields::map(event)?;
         for raw in map.take(&["choices"], fields::list).unwrap_or_default() {
-            let mut piece = FieldMap::of(&raw, &mut Notes::default())?;
+            let mut piece = fields::map(&raw)?;
             let index = piece.take(&["index"], fields::count).unwrap_or(0);
             let choice = choices.entry(index).or_default();
             choice.reason = word(&piece, "finish_reason").or(choice.reason.take());
@@ -182,7 +181,7 @@ fn choices(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
             // Mistral's pieces may be parts.
             if let Some(parts) = delta.take(&["content"], fields::list) {
                 for part in parts {
-                    let mut map = FieldMap::of(&part, &mut Notes::default())?;
+                    let mut map = fields::map(&part)?;
                     match word(&map, "type")?.as_str() {
                         "text" => {
                             let text = word(&map, "text").unwrap_or_default();
@@ -198,7 +197,7 @@ fn choices(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
                 }
             }
             for raw in delta.take(&["tool_calls"], fields::list).unwrap_or_default() {
-                let mut piece = FieldMap::of(&raw, &mut Notes::default())?;
+                let mut piece = fields::map(&raw)?;
                 let next = choice.calls.len() as u64;
                 let at = piece.take(&["index"], fields::count).unwrap_or(next);
                 choice.calls.entry(at).or_default().grow(piece);
@@ -252,7 +251,7 @@ fn blocks(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let mut blocks: BTreeMap<u64, Block> = BTreeMap::new();
     let mut reason = None;
     for event in events {
-        let mut map = FieldMap::of(event, &mut Notes::default())?;
+        let mut map = fields::map(event)?;
         let at = map.take(&["index"], fields::count).unwrap_or(0);
         match word(&map, "type")?.as_str() {
             "content_block_start" => {
@@ -313,7 +312,7 @@ fn blocks(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
 fn responses(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let (mut whole, mut items) = (None, Vec::new());
     for event in events {
-        let mut map = FieldMap::of(event, &mut Notes::default())?;
+        let mut map = fields::map(event)?;
         match word(&map, "type")?.as_str() {
             "response.completed" | "response.incomplete" | "response.failed" => {
                 whole = map.take(&["response"], fields::object).map(RawJson::into_owned);
@@ -325,7 +324,7 @@ fn responses(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
         }
     }
     let is_empty = |raw: &RawJson<'_>| {
-        let mut map = FieldMap::of(raw, &mut Notes::default());
+        let mut map = fields::map(raw);
         let list = map.as_mut().and_then(|map| map.take(&["output"], fields::list));
         list.is_none_or(|list| list.is_empty())
     };
@@ -343,15 +342,15 @@ fn candidates(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let mut parts: Vec<(Option<bool>, String)> = Vec::new();
     let mut reason = None;
     for event in events {
-        let mut map = FieldMap::of(event, &mut Notes::default())?;
+        let mut map = fields::map(event)?;
         let listed = map.take(&["candidates"], fields::list).unwrap_or_default();
         let Some(first) = listed.first() else { continue };
-        let mut candidate = FieldMap::of(first, &mut Notes::default())?;
+        let mut candidate = fields::map(first)?;
         reason = word(&candidate, "finishReason").or(reason);
         let Some(mut content) = inner(&mut candidate, "content") else { continue };
         for raw in content.take(&["parts"], fields::list).unwrap_or_default() {
-            let map = FieldMap::of(&raw, &mut Notes::default())?;
-            let is_thought = map.peek("thought").is_some_and(|raw| raw.as_str() == "true");
+            let map = fields::map(&raw)?;
+            let is_thought = map.is_true("thought");
             let is_plain =
                 map.fields().iter().all(|(key, _)| ["text", "thought"].contains(&&*key.decoded()));
             match (word(&map, "text"), parts.last_mut()) {
@@ -388,7 +387,7 @@ fn converse(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let mut blocks: BTreeMap<u64, (Option<String>, BTreeMap<String, String>)> = BTreeMap::new();
     let mut reason = None;
     for event in events {
-        let mut map = FieldMap::of(event, &mut Notes::default())?;
+        let mut map = fields::map(event)?;
         if let Some(mut start) = inner(&mut map, "contentBlockStart") {
             let at = start.take(&["contentBlockIndex"], fields::count).unwrap_or(0);
             let tool = inner(&mut start, "start").and_then(|mut one| inner(&mut one, "toolUse"));
@@ -446,7 +445,7 @@ fn converse(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
 fn ollama(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let (mut texts, mut calls, mut reason) = (BTreeMap::new(), Vec::new(), None);
     for event in events {
-        let mut map = FieldMap::of(event, &mut Notes::default())?;
+        let mut map = fields::map(event)?;
         reason = word(&map, "done_reason").or(reason);
         let mut message = inner(&mut map, "message")?;
         for name in ["content", "thinking"] {

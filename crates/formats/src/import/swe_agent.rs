@@ -4,7 +4,7 @@
 //! `history` holds the messages as the model saw them, `trajectory` the same once more by steps. Messages have the type
 //! of what they are, and an answer has its thought and its action told apart.
 
-use retort_json::{Kind, RawJson};
+use retort_json::RawJson;
 use retort_model::{Conversation, Kind as Held, Role};
 
 use super::chat::{self, Rounds};
@@ -60,14 +60,11 @@ impl ImportFormat for SweAgent {
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut map = FieldMap::item(text, notes)?;
         let mut conversation = Conversation { kind: Held::Agent, ..Conversation::default() };
-        let is_list = |raw: &RawJson<'a>| match fields::kind(raw)? {
-            Kind::Array => fields::list(raw),
-            _ => fields::list(&fields::json_within(raw)?),
-        };
-        let name = ["history", "messages", "trajectory"]
-            .into_iter()
-            .find(|name| map.peek(name).and_then(is_list).is_some_and(|list| !list.is_empty()));
-        let Some((name, list)) = name.and_then(|name| Some((name, map.take(&[name], is_list)?)))
+        let name = ["history", "messages", "trajectory"].into_iter().find(|name| {
+            map.peek(name).and_then(fields::list_within).is_some_and(|list| !list.is_empty())
+        });
+        let Some((name, list)) =
+            name.and_then(|name| Some((name, map.take(&[name], fields::list_within)?)))
         else {
             return Err(ItemError::new(
                 Refusal::UnknownShape,
@@ -83,7 +80,7 @@ impl ImportFormat for SweAgent {
             }
             notes.under(mark, || format!("{name}[{at}]"));
         }
-        let tools = map.take(&["tools"], is_list).unwrap_or_default();
+        let tools = map.take(&["tools"], fields::list_within).unwrap_or_default();
         conversation.rounds = rounds.finish(definitions::definitions(tools, notes));
         conversation.id =
             map.take_id(&["traj_id", "trajectory_id", "instance_id", "id"]).unwrap_or_default();
@@ -101,7 +98,7 @@ fn message<'a>(
         notes.unplaced("", raw);
         return Ok(Vec::new());
     };
-    let is_demo = map.peek("is_demo").is_some_and(|raw| raw.as_str() == "true");
+    let is_demo = map.is_true("is_demo");
     let answers = map.peek("tool_call_ids").and_then(fields::list);
     let text = map.take(&["text"], RawJson::text).filter(|_| !map.has(&["content"]));
     let mut messages = chat::message_of(raw, None, &KNOWN, notes)?;

@@ -182,8 +182,8 @@ pub(super) fn text_part(text: Text<'_>) -> Part<'_> {
 
 /// A file that was sent along, by its media type or name of a type.
 pub(super) fn file_part<'a>(raw: &RawJson<'a>, names: &[&str]) -> Part<'a> {
-    let kind = FieldMap::of(raw, &mut Notes::default())
-        .and_then(|map| names.iter().find_map(|name| map.peek(name)?.as_text()));
+    let kind =
+        fields::map(raw).and_then(|map| names.iter().find_map(|name| map.peek(name)?.as_text()));
     let kind = match kind.as_deref().unwrap_or_default().split('/').next() {
         Some("image") => PartKind::Image,
         Some("audio") => PartKind::Audio,
@@ -229,16 +229,6 @@ pub(super) fn feedback<'a>(
         comment: map.take(comment, text),
     };
     (feedback != Feedback::default()).then(|| Box::new(feedback))
-}
-
-/// What a value is, or the JSON text of: databases keep objects as texts.
-pub(super) fn object<'a>(raw: &RawJson<'a>) -> Option<RawJson<'a>> {
-    fields::object(raw).or_else(|| fields::object(&fields::json_within(raw)?))
-}
-
-/// As [`object`], a list.
-pub(super) fn list<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
-    fields::list(raw).or_else(|| fields::list(&fields::json_within(raw)?))
 }
 
 /// Reads each of several conversations that one text holds; what is not understood of one is said of that alone.

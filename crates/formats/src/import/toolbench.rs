@@ -35,8 +35,7 @@ impl ImportFormat for ToolBench {
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut map = FieldMap::item(text, notes)?;
-        let answer =
-            map.take(&["answer_generation"], |raw| FieldMap::of(raw, &mut Notes::default()));
+        let answer = map.take(&["answer_generation"], fields::map);
         let mut answer = answer.ok_or_else(|| {
             ItemError::new(Refusal::UnknownShape, 0, "no `answer_generation` in the item")
         })?;

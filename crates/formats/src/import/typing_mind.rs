@@ -34,7 +34,7 @@ impl ImportFormat for TypingMind {
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut map = FieldMap::item(text, notes)?;
-        let mut data = map.take(&["data"], |raw| FieldMap::of(raw, &mut Notes::default()));
+        let mut data = map.take(&["data"], fields::map);
         let list = data.as_mut().unwrap_or(&mut map).take(&["chats"], fields::list);
         if let Some(list) = list {
             return thread::each(&list, "chats", notes, chat);

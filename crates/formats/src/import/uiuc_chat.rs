@@ -9,9 +9,7 @@ use retort_model::bounds::NOT_UNDERSTOOD;
 use retort_model::{Conversation, Fields, Message, NotUnderstood, Role, ToolCall};
 
 use super::chat::{self, Rounds};
-use super::fields::{
-    self, FieldMap, each_field, id_or_keep, keep, put, text_or_keep, time_or_keep,
-};
+use super::fields::{self, each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
 use super::sniff::Sniff;
@@ -94,7 +92,7 @@ fn messages<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Messag
 /// What a row of `history` says that was not understood of its source.
 fn not_understood(raw: &RawJson<'_>) -> Option<Vec<NotUnderstood<'static>>> {
     let told = |one: &RawJson<'_>| {
-        let mut map = FieldMap::of(one, &mut Notes::default())?;
+        let mut map = fields::map(one)?;
         let path = map.take(&["path"], RawJson::text)?.decoded().into_owned();
         let raw = map.take(&["raw"], fields::json).unwrap_or(RawJson::null()).into_owned();
         Some(NotUnderstood { path, raw })
@@ -372,7 +370,7 @@ fn account_for_tools(message: &Message<'_>, notes: &mut Notes) {
         return;
     };
     for (at, raw) in tools.iter().enumerate() {
-        let Some(tool) = FieldMap::of(raw, &mut Notes::default()) else {
+        let Some(tool) = fields::map(raw) else {
             notes.unplaced(format!("tools[{at}]"), raw);
             continue;
         };

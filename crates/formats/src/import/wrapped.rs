@@ -141,8 +141,7 @@ impl Wrapped {
             sniff.check().ok()?;
             (self.0)(&sniff)
         };
-        let within = FieldMap::of(raw, &mut Notes::default())
-            .and_then(|mut map| map.take(&WITHIN, fields::object));
+        let within = fields::map(raw).and_then(|mut map| map.take(&WITHIN, fields::object));
         let inner = within.filter(|_| known(raw.as_str()).is_none());
         let text = inner.unwrap_or_else(|| raw.clone()).into_owned();
         Some((known(text.as_str())?, text))
