@@ -3,6 +3,7 @@
 //! A row is not built as a tree: the data format names its values one by one, in the order of the schema, and
 //! the file format writes them as they come.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use retort_json::Text;
@@ -12,7 +13,7 @@ use retort_model::Vector;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     /// Those that are known beforehand, in order.
-    fields: &'static [Field],
+    fields: Cow<'static, [Field]>,
     /// Those that only the items tell: where among the others they stand, and their names.
     told: Option<(usize, Arc<[Arc<str>]>)>,
 }
@@ -23,7 +24,7 @@ pub struct Column<'s> {
     /// Its name.
     pub name: &'s str,
     /// Its type.
-    pub kind: &'static Type,
+    pub kind: Type,
     /// Whether it may be absent: null in Parquet, empty in CSV.
     pub optional: bool,
     /// What JSON has in its absence: null, or nothing at all.
@@ -33,13 +34,18 @@ pub struct Column<'s> {
 impl Schema {
     /// Columns that are known beforehand.
     pub const fn of(fields: &'static [Field]) -> Self {
-        Self { fields, told: None }
+        Self { fields: Cow::Borrowed(fields), told: None }
+    }
+
+    /// Columns that depend on the options.
+    pub fn chosen(fields: impl Into<Vec<Field>>) -> Self {
+        Self { fields: Cow::Owned(fields.into()), told: None }
     }
 
     /// The same with further columns of text behind the first `behind`; each may be null. Their names must be such as
     /// stand in any file without quotes.
     pub fn with(&self, behind: usize, names: Arc<[Arc<str>]>) -> Self {
-        Self { fields: self.fields, told: Some((behind, names)) }
+        Self { fields: self.fields.clone(), told: Some((behind, names)) }
     }
 
     /// How many columns there are; none means rows of any shape.
@@ -54,18 +60,16 @@ impl Schema {
 
     /// The column at a place.
     pub fn column(&self, at: usize) -> Option<Column<'_>> {
-        static TOLD: Type = Type::Text;
         let (behind, names) = match &self.told {
             Some((behind, names)) => (*behind, &**names),
             None => (usize::MAX, &[][..]),
         };
         if at >= behind && at - behind < names.len() {
             let name = names.get(at - behind)?;
-            return Some(Column { name, kind: &TOLD, optional: true, null_if_absent: true });
+            return Some(Column { name, kind: Type::Text, optional: true, null_if_absent: true });
         }
         let at = if at < behind { at } else { at - names.len() };
-        let Field { name, kind, optional, null_if_absent } = self.fields.get(at)?;
-        Some(Column { name, kind, optional: *optional, null_if_absent: *null_if_absent })
+        self.fields.get(at).map(|field| field.as_column())
     }
 
     /// The columns, in order.
@@ -75,7 +79,7 @@ impl Schema {
 }
 
 /// A column that is known beforehand, or a field of a struct.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Its name.
     pub name: &'static str,
@@ -88,7 +92,7 @@ pub struct Field {
 }
 
 /// The type of a column or value.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
     /// UTF-8 text.
     Text,
@@ -119,9 +123,9 @@ impl Field {
     }
 
     /// As a column.
-    pub fn as_column(&'static self) -> Column<'static> {
+    pub fn as_column(self) -> Column<'static> {
         let Self { name, kind, optional, null_if_absent } = self;
-        Column { name, kind, optional: *optional, null_if_absent: *null_if_absent }
+        Column { name, kind, optional, null_if_absent }
     }
 
     /// A field that may be absent, and is then left out of JSON.

@@ -8,7 +8,7 @@ use retort_model::bounds::BATCH_BYTES;
 
 use super::format::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
 use super::saved::{Saved, put_bytes, put_numbers};
-use crate::data::{Column, Field, Schema, Sink, Type, write_vector};
+use crate::data::{Column, Schema, Sink, Type, write_vector};
 
 /// The format.
 pub(super) struct JsonLines;
@@ -156,19 +156,21 @@ impl Places {
     }
 
     /// Adds what is inside a value of this type.
-    fn add_inside(&mut self, kind: &'static Type, bits: &mut u32) -> usize {
+    fn add_inside(&mut self, kind: Type, bits: &mut u32) -> usize {
         match kind {
             Type::List(item) => {
                 let at = self.0.len();
                 let evidence = next_bit(bits);
                 self.0.push(ValuePlace { evidence, ..ValuePlace::default() });
-                let inside = self.add_inside(item, bits);
+                let inside = self.add_inside(*item, bits);
                 if let Some(place) = self.0.get_mut(at) {
                     place.inside = inside;
                 }
                 at
             }
-            Type::Struct(fields) => self.add_fields(fields.iter().map(Field::as_column), bits),
+            Type::Struct(fields) => {
+                self.add_fields(fields.iter().map(|field| field.as_column()), bits)
+            }
             Type::Text
             | Type::Word
             | Type::Int

@@ -52,7 +52,7 @@ pub(super) fn described(schema: &Schema, lengths: &[Lengths]) -> Option<String> 
     let fields: Fields = schema
         .columns()
         .map(|column| {
-            let kind = kind_of(column.kind, &mut lengths, &mut is_fixed);
+            let kind = kind_of(&column.kind, &mut lengths, &mut is_fixed);
             ArrowField::new(column.name, kind, column.optional)
         })
         .collect();

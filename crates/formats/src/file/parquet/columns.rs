@@ -193,7 +193,7 @@ impl Columns {
     pub(super) fn new(schema: &Schema) -> Self {
         let mut leaves = Vec::new();
         for column in schema.columns() {
-            add_leaves(column.kind, Levels::default().below(column.optional), false, &mut leaves);
+            add_leaves(&column.kind, Levels::default().below(column.optional), false, &mut leaves);
         }
         let starts = vec![0; leaves.len()];
         Self {
@@ -228,9 +228,9 @@ impl Columns {
     }
 
     /// The value that is due: its leaf, its levels and its type; steps behind it.
-    fn next(&mut self, present: bool) -> Option<(usize, i16, i16, &'static Type)> {
+    fn next(&mut self, present: bool) -> Option<(usize, i16, i16, Type)> {
         let frame = self.open.last_mut()?;
-        let (kind, optional): (&'static Type, bool) = match &mut frame.place {
+        let (kind, optional): (Type, bool) = match &mut frame.place {
             Place::Row { at } => {
                 let column = self.schema.column(*at)?;
                 *at += 1;
@@ -239,16 +239,16 @@ impl Columns {
             Place::Fields { fields, at } => {
                 let field = fields.get(*at)?;
                 *at += 1;
-                (&field.kind, field.optional)
+                (field.kind, field.optional)
             }
             Place::Items { item, level, filled } => {
                 let repetition =
                     if std::mem::replace(filled, true) { *level } else { frame.repetition };
-                return Some((frame.leaf, frame.definition + 1, repetition, item));
+                return Some((frame.leaf, frame.definition + 1, repetition, **item));
             }
         };
         let leaf = frame.leaf;
-        frame.leaf += leaf_count(kind);
+        frame.leaf += leaf_count(&kind);
         let definition = frame.definition + i16::from(optional && present);
         Some((leaf, definition, frame.repetition, kind))
     }
@@ -311,7 +311,7 @@ impl Sink for Columns {
             if let Some(leaf) = self.leaves.get_mut(leaf) {
                 leaf.lengths.add(0);
             }
-            return self.nothing(leaf, definition, repetition, kind);
+            return self.nothing(leaf, definition, repetition, &kind);
         }
         let Some(leaf) = self.leaves.get_mut(leaf) else { return };
         let more = vector.dimension();
@@ -345,7 +345,7 @@ impl Sink for Columns {
 
     fn absent(&mut self) {
         if let Some((leaf, definition, repetition, kind)) = self.next(false) {
-            self.nothing(leaf, definition, repetition, kind);
+            self.nothing(leaf, definition, repetition, &kind);
         }
     }
 

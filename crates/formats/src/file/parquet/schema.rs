@@ -25,7 +25,7 @@ pub(super) fn properties_of(schema: &Schema, descriptor: &SchemaDescriptor) -> W
     let mut words = Vec::new();
     for column in schema.columns() {
         // A word comes again and again.
-        mark(column.kind, &mut words, &|kind| matches!(kind, Type::Word));
+        mark(&column.kind, &mut words, &|kind| matches!(kind, Type::Word));
     }
     for (index, is_word) in words.into_iter().enumerate() {
         let column = descriptor.column(index);
@@ -54,7 +54,7 @@ pub(super) const JSON_LEAVES: &str = "retort.json";
 pub(super) fn json_leaves(schema: &Schema) -> Option<String> {
     let mut marked = Vec::new();
     for column in schema.columns() {
-        mark(column.kind, &mut marked, &|kind| matches!(kind, Type::Json));
+        mark(&column.kind, &mut marked, &|kind| matches!(kind, Type::Json));
     }
     let numbers = marked.iter().enumerate().filter(|(_, is_json)| **is_json);
     let numbers: Vec<_> = numbers.map(|(number, _)| number.to_string()).collect();
@@ -77,7 +77,7 @@ fn mark(kind: &Type, marked: &mut Vec<bool>, is_one: &impl Fn(&Type) -> bool) {
 pub(super) fn root_of(schema: &Schema) -> io::Result<TypePtr> {
     let fields = schema
         .columns()
-        .map(|column| type_of(column.name, column.kind, column.optional))
+        .map(|column| type_of(column.name, &column.kind, column.optional))
         .collect::<io::Result<_>>()?;
     Ok(Arc::new(
         ParquetType::group_type_builder("schema").with_fields(fields).build().map_err(broken)?,
