@@ -1,6 +1,5 @@
 //! A row of training data as a chat, for templates: which messages a model sees, and which of them it learns.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use retort_json::Value;
@@ -71,61 +70,49 @@ impl ChatRow {
         (text, learnt)
     }
 
-    /// A row of `ms-swift`: each call in a message of its own.
+    /// A row of `ms-swift`: each call in a message of its own, behind the answer that it belongs to.
     pub(super) fn ms_swift(messages: &Value<'_>, tools: Option<&Value<'_>>) -> Option<Self> {
-        let Value::Array(list) = messages else { return None };
-        let mut chat: Vec<ChatMessage> = Vec::new();
-        let mut open: Option<(String, Vec<Value<'static>>, bool)> = None;
-        let (mut called, mut answered) = (0, 0);
-        let end = |open: &mut Option<(String, Vec<Value<'static>>, bool)>,
-                   chat: &mut Vec<ChatMessage>| {
-            let Some((content, calls, is_learnt)) = open.take() else { return };
-            let mut fields = vec![text("role", "assistant"), text("content", &content)];
-            if !calls.is_empty() {
-                fields.push(("tool_calls".into(), Value::Array(calls)));
-            }
-            chat.push(ChatMessage { json: Value::Object(fields).to_json(), is_learnt });
+        struct Answer {
+            content: String,
+            calls: Vec<Value<'static>>,
+            is_learnt: bool,
+        }
+        let message_of = |answer: Answer| {
+            let calls = Some(answer.calls).filter(|calls| !calls.is_empty());
+            let calls = calls.map(|calls| ("tool_calls", Value::Array(calls)));
+            message("assistant", &answer.content, calls, answer.is_learnt)
         };
-        for message in list {
-            let role = message.get("role")?.as_str()?;
-            let content = message.get("content")?.as_str()?;
-            let is_learnt = !matches!(message.get("loss"), Some(Value::Bool(false)));
+        let Value::Array(list) = messages else { return None };
+        let mut messages = Vec::new();
+        // The answer to which calls may still be added.
+        let mut open: Option<Answer> = None;
+        let (mut called, mut answered) = (0, 0);
+        for one in list {
+            let role = one.get("role")?.as_str()?;
+            let content = one.get("content")?.as_str()?;
+            let is_learnt = !matches!(one.get("loss"), Some(Value::Bool(false)));
+            if role == "tool_call" {
+                let calls = format!("[{content}]");
+                let calls = calls_of(&calls, &mut called)?.into_iter().map(own);
+                let alone = || Answer { content: String::new(), calls: Vec::new(), is_learnt };
+                open.get_or_insert_with(alone).calls.extend(calls);
+                continue;
+            }
+            messages.extend(open.take().map(message_of));
             match role {
                 "assistant" => {
-                    end(&mut open, &mut chat);
-                    open = Some((content.to_owned(), Vec::new(), is_learnt));
+                    open = Some(Answer { content: content.into(), calls: Vec::new(), is_learnt });
                 }
-                "tool_call" => {
-                    let calls = calls_of(&format!("[{content}]"), &mut called)?
-                        .into_iter()
-                        .map(own)
-                        .collect();
-                    match &mut open {
-                        Some((_, before, _)) => before.extend::<Vec<_>>(calls),
-                        None => open = Some((String::new(), calls, is_learnt)),
-                    }
+                "tool_response" => {
+                    answered += 1;
+                    let id = Value::String(format!("call{answered:05}").into());
+                    messages.push(message("tool", content, Some(("tool_call_id", id)), false));
                 }
-                _ => {
-                    end(&mut open, &mut chat);
-                    let mut fields = vec![text("role", role), text("content", content)];
-                    if role == "tool_response" {
-                        answered += 1;
-                        let id = Value::String(format!("call{answered:05}").into());
-                        fields = vec![
-                            text("role", "tool"),
-                            text("content", content),
-                            ("tool_call_id".into(), id),
-                        ];
-                    }
-                    chat.push(ChatMessage {
-                        json: Value::Object(fields).to_json(),
-                        is_learnt: false,
-                    });
-                }
+                _ => messages.push(message(role, content, None, false)),
             }
         }
-        end(&mut open, &mut chat);
-        Some(Self { messages: chat, tools: tools_of(tools) })
+        messages.extend(open.map(message_of));
+        Some(Self { messages, tools: tools_of(tools) })
     }
 
     /// A row of `standard`: calls in messages of their own, and the results of several calls in one message.
@@ -135,9 +122,9 @@ impl ChatRow {
         // The ids of the calls that the next message answers.
         let mut open: Vec<String> = Vec::new();
         let mut called = 0;
-        for message in list {
-            let role = message.get("role")?.as_str()?;
-            let content = message.get("content")?.as_str()?;
+        for one in list {
+            let role = one.get("role")?.as_str()?;
+            let content = one.get("content")?.as_str()?;
             match role {
                 "function_call" => {
                     let calls = calls_of(content, &mut called)?;
@@ -145,44 +132,37 @@ impl ChatRow {
                         .iter()
                         .filter_map(|call| Some(call.get("id")?.as_str()?.to_owned()))
                         .collect();
-                    let fields = vec![
-                        text("role", "assistant"),
-                        text("content", ""),
-                        ("tool_calls".into(), Value::Array(calls)),
-                    ];
-                    messages.push(ChatMessage {
-                        json: Value::Object(fields).to_json(),
-                        is_learnt: true,
-                    });
+                    let calls = ("tool_calls", Value::Array(calls));
+                    messages.push(message("assistant", "", Some(calls), true));
                 }
                 "tool" => {
                     let results = results_of(content, open.len());
-                    for (result, id) in
-                        results.iter().zip(open.drain(..).map(Some).chain(std::iter::repeat(None)))
-                    {
-                        let mut fields = vec![text("role", "tool"), text("content", result)];
-                        fields.extend(id.as_ref().map(|id| text("tool_call_id", id)));
-                        messages.push(ChatMessage {
-                            json: Value::Object(fields).to_json(),
-                            is_learnt: false,
-                        });
+                    let ids = open.drain(..).map(Some).chain(std::iter::repeat(None));
+                    for (result, id) in results.iter().zip(ids) {
+                        let id = id.map(|id| ("tool_call_id", Value::String(id.into())));
+                        messages.push(message("tool", result, id, false));
                     }
                 }
-                _ => {
-                    let fields = vec![text("role", role), text("content", content)];
-                    messages.push(ChatMessage {
-                        json: Value::Object(fields).to_json(),
-                        is_learnt: role == "assistant",
-                    });
-                }
+                _ => messages.push(message(role, content, None, role == "assistant")),
             }
         }
         Some(Self { messages, tools: tools_of(tools) })
     }
 }
 
-fn text<'a>(name: &'a str, text: &'a str) -> (Cow<'a, str>, Value<'a>) {
-    (name.into(), Value::String(text.into()))
+/// A message, with a further field if there is one.
+fn message(
+    role: &str,
+    content: &str,
+    more: Option<(&'static str, Value<'_>)>,
+    is_learnt: bool,
+) -> ChatMessage {
+    let mut fields = vec![
+        ("role".into(), Value::String(role.into())),
+        ("content".into(), Value::String(content.into())),
+    ];
+    fields.extend(more.map(|(name, value)| (name.into(), value)));
+    ChatMessage { json: Value::Object(fields).to_json(), is_learnt }
 }
 
 /// A message with its arguments as objects, and without its weight.
