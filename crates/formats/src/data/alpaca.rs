@@ -2,7 +2,7 @@
 //! LLaMA-Factory and many scripts read them.
 
 use retort_json::{Text, Value};
-use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason};
+use retort_model::{Check, Item, ItemKind, LeftOut, Reason};
 
 use super::chat_messages::{Spoken, Voice, speak};
 use super::chat_row::ChatRow;
@@ -43,15 +43,7 @@ impl DataFormat for Alpaca {
         &[ItemKind::Conversation, ItemKind::Run]
     }
 
-    fn purposes(&self) -> &'static [Purpose] {
-        &[Purpose::ExportDataset, Purpose::FineTuning]
-    }
-
     fn is_for_training(&self) -> bool {
-        true
-    }
-
-    fn has_ids_apart(&self) -> bool {
         true
     }
 

@@ -2,13 +2,12 @@
 //! and the arguments of calls as objects. TRL, Axolotl and Unsloth train on them, and `apply_chat_template` renders them.
 
 use retort_json::Value;
-use retort_model::{Item, ItemKind, Purpose};
+use retort_model::{Item, ItemKind};
 
-use super::chat_columns::{chat_schema, voice, write, write_tools};
-use super::chat_messages::speak;
+use super::chat_columns::{messages, voice, write, write_tools};
+use super::chat_messages::shape_speech;
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
-use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
 use super::turns::Unlearnt;
 
@@ -25,9 +24,10 @@ impl DataFormat for Chat {
     }
 
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
-        chat_schema!(options, |MESSAGES| [
-            Field::required("messages", MESSAGES),
-            Field::nullable("tools", Type::Json)
+        let messages = messages(options);
+        Schema::chosen([
+            Field::required("messages", messages),
+            Field::nullable("tools", Type::Json),
         ])
     }
 
@@ -35,15 +35,7 @@ impl DataFormat for Chat {
         &[ItemKind::Conversation, ItemKind::Run]
     }
 
-    fn purposes(&self) -> &'static [Purpose] {
-        &[Purpose::ExportDataset, Purpose::FineTuning]
-    }
-
     fn is_for_training(&self) -> bool {
-        true
-    }
-
-    fn has_ids_apart(&self) -> bool {
         true
     }
 
@@ -66,16 +58,10 @@ impl DataFormat for Chat {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        let mut renamed_tools = Vec::new();
-        let outcome = shape_records(item, context.options, |_, draft| {
-            let voice = voice(Unlearnt::Refused);
-            let speech = speak(draft, voice, context, &mut renamed_tools)?;
-            out.begin_row();
-            write(&speech.messages, context.options, out);
+        let options = context.options;
+        shape_speech(item, voice(Unlearnt::Refused), context, out, |_, speech, out| {
+            write(&speech.messages, options, out);
             write_tools(&speech.tools, out);
-            out.end_row();
-            Ok(speech.notes)
-        });
-        Outcome { renamed_tools, ..outcome }
+        })
     }
 }

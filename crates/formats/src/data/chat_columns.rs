@@ -1,79 +1,78 @@
-//! Messages as Hugging Face's chat templates take them: the arguments of calls as objects, reasoning in a field of its
-//! own. Shared by the data formats that write them.
+//! Messages as chat systems read them: with `tool_calls`, and where it is wanted reasoning in a field of its own. Shared by
+//! the data formats that write them.
 
 use super::chat_messages::{Spoken, Voice};
 use super::format::{ReasoningAs, ReasoningField, ShapeOptions};
-use super::schema::{Sink, Type};
+use super::schema::{Field, Sink, Type};
 use super::turns::Unlearnt;
 
-macro_rules! messages {
-    ($arguments:expr $(, $reasoning:literal)?) => {
-        $crate::data::schema::Type::List(&$crate::data::schema::Type::Struct(&[
-            $crate::data::schema::Field::required("role", $crate::data::schema::Type::Word),
-            $crate::data::schema::Field::required("content", $crate::data::schema::Type::Text),
-            $($crate::data::schema::Field::optional($reasoning, $crate::data::schema::Type::Text),)?
-            $crate::data::schema::Field::optional(
-                "tool_calls",
-                $crate::data::schema::Type::List(&$crate::data::schema::Type::Struct(&[
-                    $crate::data::schema::Field::required("id", $crate::data::schema::Type::Text),
-                    $crate::data::schema::Field::required("type", $crate::data::schema::Type::Word),
-                    $crate::data::schema::Field::required(
-                        "function",
-                        $crate::data::schema::Type::Struct(&[
-                            $crate::data::schema::Field::required(
-                                "name",
-                                $crate::data::schema::Type::Word,
-                            ),
-                            $crate::data::schema::Field::required("arguments", $arguments),
-                        ]),
-                    ),
-                ])),
-            ),
-            $crate::data::schema::Field::optional("tool_call_id", $crate::data::schema::Type::Text),
-        ]))
-    };
-}
+const ROLE: Field = Field::required("role", Type::Word);
+const CONTENT: Field = Field::required("content", Type::Text);
+const REASONING_CONTENT: Field = Field::optional("reasoning_content", Type::Text);
+const THINKING: Field = Field::optional("thinking", Type::Text);
+const CALL_ID: Field = Field::required("id", Type::Text);
+const CALL_TYPE: Field = Field::required("type", Type::Word);
+const TOOL_NAME: Field = Field::required("name", Type::Word);
+const TOOL_CALL_ID: Field = Field::optional("tool_call_id", Type::Text);
 
-/// Messages without a field for reasoning.
-pub(super) const PLAIN: Type = messages!(Type::Object);
-/// Messages whose reasoning is in `reasoning_content`.
-pub(super) const WITH_REASONING: Type = messages!(Type::Object, "reasoning_content");
-/// Messages whose reasoning is in `thinking`.
-pub(super) const WITH_THINKING: Type = messages!(Type::Object, "thinking");
-/// Messages as OpenAI takes them, with the arguments of calls as text.
-pub(super) const AS_OPENAI: Type = messages!(Type::Text);
+/// Calls whose arguments are JSON objects, as chat templates of Hugging Face read them.
+const OBJECT_CALLS: Field = Field::optional(
+    "tool_calls",
+    Type::List(&Type::Struct(&[
+        CALL_ID,
+        CALL_TYPE,
+        Field::required(
+            "function",
+            Type::Struct(&[TOOL_NAME, Field::required("arguments", Type::Object)]),
+        ),
+    ])),
+);
 
-/// The schema of a format whose columns are made of `$messages`, with the field for reasoning that is asked for.
-macro_rules! chat_schema {
-    ($options:expr, |$messages:ident| [$($field:expr),+ $(,)?]) => {
-        match $crate::data::chat_columns::reasoning_field($options) {
-            None => {
-                const $messages: $crate::data::schema::Type = $crate::data::chat_columns::PLAIN;
-                static SCHEMA: $crate::data::schema::Schema =
-                    $crate::data::schema::Schema::of(&[$($field),+]);
-                SCHEMA.clone()
-            }
-            Some($crate::data::format::ReasoningField::ReasoningContent) => {
-                const $messages: $crate::data::schema::Type =
-                    $crate::data::chat_columns::WITH_REASONING;
-                static SCHEMA: $crate::data::schema::Schema =
-                    $crate::data::schema::Schema::of(&[$($field),+]);
-                SCHEMA.clone()
-            }
-            Some($crate::data::format::ReasoningField::Thinking) => {
-                const $messages: $crate::data::schema::Type =
-                    $crate::data::chat_columns::WITH_THINKING;
-                static SCHEMA: $crate::data::schema::Schema =
-                    $crate::data::schema::Schema::of(&[$($field),+]);
-                SCHEMA.clone()
-            }
+/// Calls whose arguments are text, as OpenAI reads them.
+const TEXT_CALLS: Field = Field::optional(
+    "tool_calls",
+    Type::List(&Type::Struct(&[
+        CALL_ID,
+        CALL_TYPE,
+        Field::required(
+            "function",
+            Type::Struct(&[TOOL_NAME, Field::required("arguments", Type::Text)]),
+        ),
+    ])),
+);
+
+/// Messages as OpenAI reads them.
+pub(super) const OPENAI: Type =
+    Type::List(&Type::Struct(&[ROLE, CONTENT, TEXT_CALLS, TOOL_CALL_ID]));
+
+/// The same with `weight`, which says whether an answer is learnt.
+pub(super) const WEIGHTED: Type = Type::List(&Type::Struct(&[
+    ROLE,
+    CONTENT,
+    TEXT_CALLS,
+    TOOL_CALL_ID,
+    Field::optional("weight", Type::Int),
+]));
+
+/// Messages as chat templates of Hugging Face read them, with the field for reasoning that is asked for.
+pub(super) fn messages(options: &ShapeOptions) -> Type {
+    match reasoning_field(options) {
+        None => Type::List(&Type::Struct(&[ROLE, CONTENT, OBJECT_CALLS, TOOL_CALL_ID])),
+        Some(ReasoningField::ReasoningContent) => Type::List(&Type::Struct(&[
+            ROLE,
+            CONTENT,
+            REASONING_CONTENT,
+            OBJECT_CALLS,
+            TOOL_CALL_ID,
+        ])),
+        Some(ReasoningField::Thinking) => {
+            Type::List(&Type::Struct(&[ROLE, CONTENT, THINKING, OBJECT_CALLS, TOOL_CALL_ID]))
         }
-    };
+    }
 }
-pub(super) use chat_schema;
 
 /// The field for reasoning; none if it goes elsewhere.
-pub(super) fn reasoning_field(options: &ShapeOptions) -> Option<ReasoningField> {
+fn reasoning_field(options: &ShapeOptions) -> Option<ReasoningField> {
     (options.reasoning == ReasoningAs::Keep).then_some(options.reasoning_field)
 }
 
@@ -82,23 +81,38 @@ pub(super) fn voice(unlearnt: Unlearnt) -> Voice {
     Voice { unlearnt, has_reasoning: true }
 }
 
-/// Writes messages in the shape of [`chat_schema!`].
+/// Which of the fields that not all messages have are written.
+#[derive(Clone, Copy, Default)]
+struct Extras {
+    reasoning: bool,
+    /// The arguments of calls are objects instead of text.
+    object_arguments: bool,
+    weight: bool,
+}
+
+/// Writes messages of the type [`messages`].
 pub(super) fn write(messages: &[Spoken<'_>], options: &ShapeOptions, out: &mut dyn Sink) {
-    write_list(messages, reasoning_field(options).is_some(), true, out);
+    let reasoning = reasoning_field(options).is_some();
+    write_list(messages, Extras { reasoning, object_arguments: true, weight: false }, out);
 }
 
-/// Writes messages in the shape of [`AS_OPENAI`].
-pub(super) fn write_as_openai(messages: &[Spoken<'_>], out: &mut dyn Sink) {
-    write_list(messages, false, false, out);
+/// Writes messages of the type [`OPENAI`].
+pub(super) fn write_openai(messages: &[Spoken<'_>], out: &mut dyn Sink) {
+    write_list(messages, Extras::default(), out);
 }
 
-fn write_list(messages: &[Spoken<'_>], has_reasoning: bool, as_objects: bool, out: &mut dyn Sink) {
+/// Writes messages of the type [`WEIGHTED`].
+pub(super) fn write_weighted(messages: &[Spoken<'_>], out: &mut dyn Sink) {
+    write_list(messages, Extras { weight: true, ..Extras::default() }, out);
+}
+
+fn write_list(messages: &[Spoken<'_>], extras: Extras, out: &mut dyn Sink) {
     out.open_list();
     for message in messages {
         out.open_struct();
         out.str(&message.role);
         out.text(&message.content);
-        if has_reasoning {
+        if extras.reasoning {
             match &message.reasoning {
                 Some(reasoning) => out.text(reasoning),
                 None => out.absent(),
@@ -114,7 +128,7 @@ fn write_list(messages: &[Spoken<'_>], has_reasoning: bool, as_objects: bool, ou
                 out.str("function");
                 out.open_struct();
                 out.str(&call.name);
-                if as_objects {
+                if extras.object_arguments {
                     out.json(&call.arguments);
                 } else {
                     out.str(&call.arguments);
@@ -127,6 +141,12 @@ fn write_list(messages: &[Spoken<'_>], has_reasoning: bool, as_objects: bool, ou
         match &message.answers {
             Some(id) => out.str(id),
             None => out.absent(),
+        }
+        if extras.weight {
+            match message.is_learnt {
+                Some(is_learnt) => out.int(is_learnt.into()),
+                None => out.absent(),
+            }
         }
         out.close_struct();
     }

@@ -4,15 +4,16 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use retort_json::{Text, Value};
-use retort_model::{Check, LeftOut, Message, Reason, Repair, Role, ToolCall, Warning};
+use retort_json::{RawJson, Text, Value, write_string};
+use retort_model::{Check, Item, LeftOut, Message, Reason, Repair, Role, ToolCall, Warning};
 
 use super::arguments::object_of;
 use super::attachments::has_attachments;
 use super::extra::{Held, extra};
-use super::format::{CallText, ReasoningAs, RecordNotes, ShapeContext, ShapeOptions};
-use super::record::{Draft, Examined, NO_RESULT, examine, settle};
+use super::format::{CallText, Outcome, ReasoningAs, RecordNotes, ShapeContext, ShapeOptions};
+use super::record::{Draft, Examined, NO_RESULT, examine, settle, shape_records};
 use super::repairs::Repairs;
+use super::schema::Sink;
 use super::tools::Tools;
 use super::turns::{Rules, Side, Turn, Unlearnt, is_blank, result_words};
 
@@ -44,6 +45,33 @@ pub(super) struct Speech<'c> {
     /// The definitions of tools as a JSON array; empty if there are none.
     pub(super) tools: String,
     pub(super) notes: RecordNotes,
+}
+
+impl<'c> Speech<'c> {
+    /// The messages before the last one of the model, and those from it on.
+    pub(super) fn split_at_answer(&self) -> (&[Spoken<'c>], &[Spoken<'c>]) {
+        let answer = self.messages.iter().rposition(|message| message.role == "assistant");
+        self.messages.split_at(answer.unwrap_or(self.messages.len()))
+    }
+}
+
+/// Writes the records of an item whose rows are made of chat messages. `write` writes the values of one row.
+pub(super) fn shape_speech(
+    item: &Item<'_>,
+    voice: Voice,
+    context: &mut ShapeContext<'_>,
+    out: &mut dyn Sink,
+    write: impl Fn(&Draft<'_>, &Speech<'_>, &mut dyn Sink),
+) -> Outcome {
+    let mut renamed_tools = Vec::new();
+    let outcome = shape_records(item, context.options, |_, draft| {
+        let speech = speak(draft, voice, context, &mut renamed_tools)?;
+        out.begin_row();
+        write(draft, &speech, out);
+        out.end_row();
+        Ok(speech.notes)
+    });
+    Outcome { renamed_tools, ..outcome }
 }
 
 /// Puts a draft into words. Tools that get another name are added to `renamed_tools`.
@@ -139,6 +167,26 @@ pub(super) struct SpokenCall<'c> {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) arguments: Cow<'c, str>,
+}
+
+impl SpokenCall<'_> {
+    /// Writes the name and the arguments as a JSON object, with `space` after each colon and comma. Arguments that are not
+    /// JSON become a string.
+    pub(super) fn write_json(&self, space: &str, out: &mut String) {
+        out.push_str("{\"name\":");
+        out.push_str(space);
+        write_string(&self.name, out);
+        out.push(',');
+        out.push_str(space);
+        out.push_str("\"arguments\":");
+        out.push_str(space);
+        if RawJson::parse(&self.arguments).is_ok() {
+            out.push_str(&self.arguments);
+        } else {
+            write_string(&self.arguments, out);
+        }
+        out.push('}');
+    }
 }
 
 /// Where the reasoning of a row goes.

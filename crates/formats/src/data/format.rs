@@ -30,9 +30,18 @@ pub trait DataFormat: Sync {
         &[ItemKind::Conversation]
     }
 
+    /// Whether trainers read its rows: records are checked for what trainers refuse, and exports may be for fine-tuning.
+    fn is_for_training(&self) -> bool {
+        false
+    }
+
     /// What exports in this shape are made for, the usual first.
     fn purposes(&self) -> &'static [Purpose] {
-        &[Purpose::ExportDataset]
+        if self.is_for_training() {
+            &[Purpose::ExportDataset, Purpose::FineTuning]
+        } else {
+            &[Purpose::ExportDataset]
+        }
     }
 
     /// Writes the records of an item and says what was found. Items of other kinds are left out.
@@ -54,11 +63,6 @@ pub trait DataFormat: Sync {
     ) {
     }
 
-    /// Whether records are checked against trainers.
-    fn is_for_training(&self) -> bool {
-        false
-    }
-
     /// The chats that a row holds, for templates: one, or one for each answer of a pair. None if its rows hold no chats.
     fn chats(&self, _row: &Value<'_>) -> Option<Vec<ChatRow>> {
         None
@@ -74,9 +78,9 @@ pub trait DataFormat: Sync {
         false
     }
 
-    /// Whether the ids of the conversations are written to a separate file, as the rows may not hold them.
+    /// Whether the ids of the items are written to a separate file because the rows have no place for them.
     fn has_ids_apart(&self) -> bool {
-        false
+        self.is_for_training()
     }
 
     /// The `columns` and `tags` by which LLaMA-Factory reads it, if it does.

@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 
 use retort_json::Value;
-use retort_model::{Conversation, Item, LeftOut, Purpose, Reason};
+use retort_model::{Item, LeftOut, Reason};
 
-use super::chat_columns::{chat_schema, voice, write, write_tools};
+use super::chat_columns::{messages, voice, write, write_tools};
 use super::chat_messages::speak;
 use super::chat_row::ChatRow;
 use super::format::{
     DataFormat, Layout, Outcome, RecordNotes, ShapeContext, ShapeOptions, TrainerColumns,
 };
-use super::record::{Draft, not_understood};
+use super::record::Draft;
 use super::schema::{Field, Schema, Sink, Type};
-use super::siblings::{Answers, Worth};
+use super::siblings::{Answers, Worth, shape_answers};
 use super::standard::{MESSAGES as SHAREGPT, RULES, TAGS, say};
 use super::turns::{Rules, Unlearnt};
 
@@ -38,12 +38,15 @@ impl DataFormat for Kto {
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
         match options.layout {
             Layout::LlamaFactory => LLAMA_FACTORY.clone(),
-            Layout::Trl | Layout::OpenAi => chat_schema!(options, |MESSAGES| [
-                Field::required("prompt", MESSAGES),
-                Field::required("completion", MESSAGES),
-                Field::required("label", Type::Bool),
-                Field::nullable("tools", Type::Json),
-            ]),
+            Layout::Trl | Layout::OpenAi => {
+                let messages = messages(options);
+                Schema::chosen([
+                    Field::required("prompt", messages),
+                    Field::required("completion", messages),
+                    Field::required("label", Type::Bool),
+                    Field::nullable("tools", Type::Json),
+                ])
+            }
         }
     }
 
@@ -51,15 +54,7 @@ impl DataFormat for Kto {
         &["jsonl", "parquet"]
     }
 
-    fn purposes(&self) -> &'static [Purpose] {
-        &[Purpose::ExportDataset, Purpose::FineTuning]
-    }
-
     fn is_for_training(&self) -> bool {
-        true
-    }
-
-    fn has_ids_apart(&self) -> bool {
         true
     }
 
@@ -101,21 +96,20 @@ impl DataFormat for Kto {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        if let Some(why) = not_understood(item) {
-            return Outcome::left_out(None, why);
-        }
-        let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
-        shape_answers(conversation, context, out)
+        shape_answers(
+            item,
+            |answers, outcome| write_answers(answers, context, outcome, out),
+            || LeftOut::new(Reason::NoLabel, "no label, rating or choice between answers"),
+        )
     }
 }
 
-fn shape_answers(
-    conversation: &Conversation<'_>,
+fn write_answers(
+    answers: &Answers<'_>,
     context: &mut ShapeContext<'_>,
+    outcome: &mut Outcome,
     out: &mut dyn Sink,
-) -> Outcome {
-    let mut outcome = Outcome::default();
-    let answers = Answers::of(conversation);
+) {
     let (pairs, _) = answers.pairs(context.options.pairs);
     let better: HashSet<usize> = pairs.iter().map(|pair| pair.better.number).collect();
     let worse: HashSet<usize> = pairs.iter().map(|pair| pair.worse.number).collect();
@@ -128,7 +122,7 @@ fn shape_answers(
         let is_good = answers.worth(place).and_then(Worth::is_good).or_else(of_pairs);
         let Some(is_good) = is_good else { continue };
         let round = answers.unlabelled(place);
-        let draft = answers.draft(place, "answer", &round);
+        let draft = answers.draft(place, &round);
         let draft = Draft { is_first: outcome.records.is_empty(), ..draft };
         let written = match context.options.layout {
             Layout::LlamaFactory => write_sharegpt(&draft, is_good, context, out),
@@ -138,11 +132,6 @@ fn shape_answers(
         };
         outcome.take(&draft, written);
     }
-    if outcome.records.is_empty() && outcome.left_out.is_empty() {
-        let why = LeftOut::new(Reason::NoLabel, "no label, rating or choice between answers");
-        return Outcome::left_out(None, why);
-    }
-    outcome
 }
 
 fn write_spoken(
@@ -176,6 +165,5 @@ fn write_sharegpt(
     out.bool(is_good);
     said.write_tools(context.options.check, out);
     out.end_row();
-    let extra = Some(said.extra).filter(|extra| !extra.is_empty());
-    Ok(RecordNotes { extra, ..said.notes })
+    Ok(said.into_notes())
 }

@@ -1,12 +1,11 @@
 //! `ms-swift`: messages with one `tool_call` a call, and `loss` for answers that are context only, as ms-swift reads them.
 
-use retort_json::{Text, Value, write_string};
-use retort_model::{Item, ItemKind, Purpose};
+use retort_json::{Text, Value};
+use retort_model::{Item, ItemKind};
 
-use super::chat_messages::{Spoken, SpokenCall, Voice, speak};
+use super::chat_messages::{Spoken, Voice, shape_speech};
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
-use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
 use super::turns::Unlearnt;
 
@@ -46,15 +45,7 @@ impl DataFormat for MsSwift {
         &[ItemKind::Conversation, ItemKind::Run]
     }
 
-    fn purposes(&self) -> &'static [Purpose] {
-        &[Purpose::ExportDataset, Purpose::FineTuning]
-    }
-
     fn is_for_training(&self) -> bool {
-        true
-    }
-
-    fn has_ids_apart(&self) -> bool {
         true
     }
 
@@ -75,11 +66,8 @@ impl DataFormat for MsSwift {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        let mut renamed_tools = Vec::new();
-        let outcome = shape_records(item, context.options, |_, draft| {
-            let voice = Voice { unlearnt: Unlearnt::Marked, has_reasoning: false };
-            let speech = speak(draft, voice, context, &mut renamed_tools)?;
-            out.begin_row();
+        let voice = Voice { unlearnt: Unlearnt::Marked, has_reasoning: false };
+        shape_speech(item, voice, context, out, |_, speech, out| {
             out.open_list();
             for message in &speech.messages {
                 write(message, out);
@@ -90,10 +78,7 @@ impl DataFormat for MsSwift {
             } else {
                 out.str(&speech.tools);
             }
-            out.end_row();
-            Ok(speech.notes)
-        });
-        Outcome { renamed_tools, ..outcome }
+        })
     }
 }
 
@@ -113,19 +98,8 @@ fn write(message: &Spoken<'_>, out: &mut dyn Sink) {
         say(role, &message.content);
     }
     for call in &message.calls {
-        say("tool_call", &call_text(call).into());
+        let mut text = String::new();
+        call.write_json(" ", &mut text);
+        say("tool_call", &text.into());
     }
-}
-
-fn call_text(call: &SpokenCall<'_>) -> String {
-    let mut out = String::from("{\"name\": ");
-    write_string(&call.name, &mut out);
-    out.push_str(", \"arguments\": ");
-    if retort_json::RawJson::parse(&call.arguments).is_ok() {
-        out.push_str(&call.arguments);
-    } else {
-        write_string(&call.arguments, &mut out);
-    }
-    out.push('}');
-    out
 }

@@ -2,44 +2,20 @@
 //! A row holds `messages` and, where there are any, `tools`, and nothing else.
 
 use retort_json::Value;
-use retort_model::{Item, ItemKind, Purpose};
+use retort_model::{Item, ItemKind};
 
-use super::chat_messages::{Spoken, Voice, speak};
+use super::chat_columns::{WEIGHTED, write_tools, write_weighted};
+use super::chat_messages::{Voice, shape_speech};
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
-use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
 use super::turns::Unlearnt;
 
 /// The format.
 pub(super) struct OpenAi;
 
-static SCHEMA: Schema = Schema::of(&[
-    Field::required(
-        "messages",
-        Type::List(&Type::Struct(&[
-            Field::required("role", Type::Word),
-            Field::required("content", Type::Text),
-            Field::optional(
-                "tool_calls",
-                Type::List(&Type::Struct(&[
-                    Field::required("id", Type::Text),
-                    Field::required("type", Type::Word),
-                    Field::required(
-                        "function",
-                        Type::Struct(&[
-                            Field::required("name", Type::Word),
-                            Field::required("arguments", Type::Text),
-                        ]),
-                    ),
-                ])),
-            ),
-            Field::optional("tool_call_id", Type::Text),
-            Field::optional("weight", Type::Int),
-        ])),
-    ),
-    Field::optional("tools", Type::Json),
-]);
+static SCHEMA: Schema =
+    Schema::of(&[Field::required("messages", WEIGHTED), Field::optional("tools", Type::Json)]);
 
 const VOICE: Voice = Voice { unlearnt: Unlearnt::Marked, has_reasoning: false };
 
@@ -60,15 +36,7 @@ impl DataFormat for OpenAi {
         &[ItemKind::Conversation, ItemKind::Run]
     }
 
-    fn purposes(&self) -> &'static [Purpose] {
-        &[Purpose::ExportDataset, Purpose::FineTuning]
-    }
-
     fn is_for_training(&self) -> bool {
-        true
-    }
-
-    fn has_ids_apart(&self) -> bool {
         true
     }
 
@@ -89,54 +57,9 @@ impl DataFormat for OpenAi {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        let mut renamed_tools = Vec::new();
-        let outcome = shape_records(item, context.options, |_, draft| {
-            let speech = speak(draft, VOICE, context, &mut renamed_tools)?;
-            out.begin_row();
-            out.open_list();
-            for message in &speech.messages {
-                write(message, out);
-            }
-            out.close_list();
-            if speech.tools.is_empty() {
-                out.absent();
-            } else {
-                out.json(&speech.tools);
-            }
-            out.end_row();
-            Ok(speech.notes)
-        });
-        Outcome { renamed_tools, ..outcome }
+        shape_speech(item, VOICE, context, out, |_, speech, out| {
+            write_weighted(&speech.messages, out);
+            write_tools(&speech.tools, out);
+        })
     }
-}
-
-fn write(message: &Spoken<'_>, out: &mut dyn Sink) {
-    out.open_struct();
-    out.str(&message.role);
-    out.text(&message.content);
-    if message.calls.is_empty() {
-        out.absent();
-    } else {
-        out.open_list();
-        for call in &message.calls {
-            out.open_struct();
-            out.str(&call.id);
-            out.str("function");
-            out.open_struct();
-            out.str(&call.name);
-            out.str(&call.arguments);
-            out.close_struct();
-            out.close_struct();
-        }
-        out.close_list();
-    }
-    match &message.answers {
-        Some(id) => out.str(id),
-        None => out.absent(),
-    }
-    match message.is_learnt {
-        Some(is_learnt) => out.int(is_learnt.into()),
-        None => out.absent(),
-    }
-    out.close_struct();
 }

@@ -2,18 +2,18 @@
 //! OpenAI.
 
 use retort_json::{Text, Value};
-use retort_model::{Conversation, Item, LeftOut, Purpose, Reason};
+use retort_model::{Item, LeftOut, Reason};
 
-use super::chat_columns::{AS_OPENAI, chat_schema, voice, write, write_as_openai, write_tools};
-use super::chat_messages::speak;
+use super::chat_columns::{OPENAI as OPENAI_MESSAGES, messages, write, write_openai, write_tools};
+use super::chat_messages::{Voice, speak};
 use super::chat_row::ChatRow;
 use super::format::{
     DataFormat, Layout, Noted, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions,
     TrainerColumns,
 };
-use super::record::{Draft, not_understood};
+use super::record::Draft;
 use super::schema::{Field, Schema, Sink, Type};
-use super::siblings::Answers;
+use super::siblings::{Answers, shape_answers};
 use super::standard::{MESSAGES as SHAREGPT, RULES, TAGS, message, role_of, say};
 use super::turns::{Rules, Unlearnt};
 
@@ -34,12 +34,12 @@ static OPENAI: Schema = Schema::of(&[
     Field::required(
         "input",
         Type::Struct(&[
-            Field::required("messages", AS_OPENAI),
+            Field::required("messages", OPENAI_MESSAGES),
             Field::optional("tools", Type::Json),
         ]),
     ),
-    Field::required("preferred_output", AS_OPENAI),
-    Field::required("non_preferred_output", AS_OPENAI),
+    Field::required("preferred_output", OPENAI_MESSAGES),
+    Field::required("non_preferred_output", OPENAI_MESSAGES),
 ]);
 
 impl DataFormat for Preference {
@@ -55,12 +55,15 @@ impl DataFormat for Preference {
         match options.layout {
             Layout::LlamaFactory => LLAMA_FACTORY.clone(),
             Layout::OpenAi => OPENAI.clone(),
-            Layout::Trl => chat_schema!(options, |MESSAGES| [
-                Field::required("prompt", MESSAGES),
-                Field::required("chosen", MESSAGES),
-                Field::required("rejected", MESSAGES),
-                Field::nullable("tools", Type::Json),
-            ]),
+            Layout::Trl => {
+                let messages = messages(options);
+                Schema::chosen([
+                    Field::required("prompt", messages),
+                    Field::required("chosen", messages),
+                    Field::required("rejected", messages),
+                    Field::nullable("tools", Type::Json),
+                ])
+            }
         }
     }
 
@@ -68,15 +71,7 @@ impl DataFormat for Preference {
         &["jsonl", "parquet"]
     }
 
-    fn purposes(&self) -> &'static [Purpose] {
-        &[Purpose::ExportDataset, Purpose::FineTuning]
-    }
-
     fn is_for_training(&self) -> bool {
-        true
-    }
-
-    fn has_ids_apart(&self) -> bool {
         true
     }
 
@@ -138,26 +133,25 @@ impl DataFormat for Preference {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        if let Some(why) = not_understood(item) {
-            return Outcome::left_out(None, why);
-        }
-        let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
-        shape_pairs(conversation, context, out)
+        shape_answers(
+            item,
+            |answers, outcome| write_pairs(answers, context, outcome, out),
+            || LeftOut::new(Reason::NoPair, "no question with several answers"),
+        )
     }
 }
 
-fn shape_pairs(
-    conversation: &Conversation<'_>,
+fn write_pairs(
+    answers: &Answers<'_>,
     context: &mut ShapeContext<'_>,
+    outcome: &mut Outcome,
     out: &mut dyn Sink,
-) -> Outcome {
-    let mut outcome = Outcome::default();
-    let answers = Answers::of(conversation);
+) {
     let (pairs, undecided) = answers.pairs(context.options.pairs);
     for pair in pairs {
         let rounds = [answers.unlabelled(pair.better), answers.unlabelled(pair.worse)];
-        let better = answers.draft(pair.better, "answer", &rounds[0]);
-        let worse = answers.draft(pair.worse, "answer", &rounds[1]);
+        let better = answers.draft(pair.better, &rounds[0]);
+        let worse = answers.draft(pair.worse, &rounds[1]);
         let worse = Draft { is_first: outcome.records.is_empty(), ..worse };
         let written = match context.options.layout {
             Layout::LlamaFactory => write_ranking(&better, &worse, context, out),
@@ -172,11 +166,6 @@ fn shape_pairs(
             .into_iter()
             .map(|(number, why)| RecordLeftOut { part: Some(format!("answer {number}")), why }),
     );
-    if outcome.records.is_empty() && outcome.left_out.is_empty() {
-        let why = LeftOut::new(Reason::NoPair, "no question with several answers");
-        return Outcome::left_out(None, why);
-    }
-    outcome
 }
 
 /// Writes a pair as lists of messages.
@@ -187,12 +176,8 @@ fn write_spoken(
     renamed_tools: &mut Vec<(String, String)>,
     out: &mut dyn Sink,
 ) -> Result<RecordNotes, LeftOut> {
-    let voice = voice(Unlearnt::Context);
     let options = context.options;
-    let voice = super::chat_messages::Voice {
-        has_reasoning: voice.has_reasoning && options.layout == Layout::Trl,
-        ..voice
-    };
+    let voice = Voice { unlearnt: Unlearnt::Context, has_reasoning: options.layout == Layout::Trl };
     let chosen = speak(better, voice, context, renamed_tools)?;
     let rejected = speak(worse, voice, context, renamed_tools)?;
     let alike = chosen.messages.iter().zip(&rejected.messages);
@@ -206,11 +191,11 @@ fn write_spoken(
     out.begin_row();
     if options.layout == Layout::OpenAi {
         out.open_struct();
-        write_as_openai(prompt, out);
+        write_openai(prompt, out);
         write_tools(&chosen.tools, out);
         out.close_struct();
-        write_as_openai(chosen_answer, out);
-        write_as_openai(rejected_answer, out);
+        write_openai(chosen_answer, out);
+        write_openai(rejected_answer, out);
     } else {
         write(prompt, options, out);
         write(chosen_answer, options, out);
@@ -254,11 +239,7 @@ fn write_ranking(
     }
     chosen.write_tools(check, out);
     out.end_row();
-    let with_extra = |notes: RecordNotes, extra: String| RecordNotes {
-        extra: Some(extra).filter(|extra| !extra.is_empty()),
-        ..notes
-    };
-    Ok(joined(with_extra(chosen.notes, chosen.extra), with_extra(rejected.notes, rejected.extra)))
+    Ok(joined(chosen.into_notes(), rejected.into_notes()))
 }
 
 /// Whether two answers, the messages up to whose ends are counted, are one message each behind the same prompt.

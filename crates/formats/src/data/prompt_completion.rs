@@ -1,13 +1,12 @@
 //! `prompt-completion`: `prompt` and `completion` as lists of messages, as TRL trains on the completion alone.
 
 use retort_json::Value;
-use retort_model::{Item, ItemKind, Purpose};
+use retort_model::{Item, ItemKind};
 
-use super::chat_columns::{chat_schema, voice, write, write_tools};
-use super::chat_messages::speak;
+use super::chat_columns::{messages, voice, write, write_tools};
+use super::chat_messages::shape_speech;
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
-use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
 use super::turns::Unlearnt;
 
@@ -24,9 +23,10 @@ impl DataFormat for PromptCompletion {
     }
 
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
-        chat_schema!(options, |MESSAGES| [
-            Field::required("prompt", MESSAGES),
-            Field::required("completion", MESSAGES),
+        let messages = messages(options);
+        Schema::chosen([
+            Field::required("prompt", messages),
+            Field::required("completion", messages),
             Field::nullable("tools", Type::Json),
         ])
     }
@@ -35,15 +35,7 @@ impl DataFormat for PromptCompletion {
         &[ItemKind::Conversation, ItemKind::Run]
     }
 
-    fn purposes(&self) -> &'static [Purpose] {
-        &[Purpose::ExportDataset, Purpose::FineTuning]
-    }
-
     fn is_for_training(&self) -> bool {
-        true
-    }
-
-    fn has_ids_apart(&self) -> bool {
         true
     }
 
@@ -65,19 +57,12 @@ impl DataFormat for PromptCompletion {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        let mut renamed_tools = Vec::new();
-        let outcome = shape_records(item, context.options, |_, draft| {
-            let speech = speak(draft, voice(Unlearnt::Context), context, &mut renamed_tools)?;
-            let last = speech.messages.iter().rposition(|message| message.role == "assistant");
-            let (prompt, completion) =
-                speech.messages.split_at(last.unwrap_or(speech.messages.len()));
-            out.begin_row();
-            write(prompt, context.options, out);
-            write(completion, context.options, out);
+        let options = context.options;
+        shape_speech(item, voice(Unlearnt::Context), context, out, |_, speech, out| {
+            let (prompt, completion) = speech.split_at_answer();
+            write(prompt, options, out);
+            write(completion, options, out);
             write_tools(&speech.tools, out);
-            out.end_row();
-            Ok(speech.notes)
-        });
-        Outcome { renamed_tools, ..outcome }
+        })
     }
 }

@@ -1,14 +1,13 @@
 //! `prompt-only`: questions for reinforcement learning (GRPO and its kin), with columns from which rewards can be computed.
 
 use retort_json::Value;
-use retort_model::{Item, ItemKind, Label, Purpose};
+use retort_model::{Item, ItemKind, Role};
 
-use super::chat_columns::{chat_schema, voice, write, write_tools};
-use super::chat_messages::speak;
+use super::chat_columns::{messages, voice, write, write_tools};
+use super::chat_messages::{Spoken, shape_speech};
 use super::chat_row::ChatRow;
 use super::execution::{put_text, text_of};
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
-use super::record::shape_records;
 use super::schema::{Field, Schema, Sink, Type};
 use super::turns::Unlearnt;
 
@@ -25,8 +24,9 @@ impl DataFormat for PromptOnly {
     }
 
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
-        chat_schema!(options, |MESSAGES| [
-            Field::required("prompt", MESSAGES),
+        let messages = messages(options);
+        Schema::chosen([
+            Field::required("prompt", messages),
             Field::required("answer", Type::Text),
             Field::nullable("ground_truth", Type::Text),
             Field::nullable("label", Type::Word),
@@ -40,15 +40,7 @@ impl DataFormat for PromptOnly {
         &[ItemKind::Conversation, ItemKind::Run]
     }
 
-    fn purposes(&self) -> &'static [Purpose] {
-        &[Purpose::ExportDataset, Purpose::FineTuning]
-    }
-
     fn is_for_training(&self) -> bool {
-        true
-    }
-
-    fn has_ids_apart(&self) -> bool {
         true
     }
 
@@ -69,28 +61,22 @@ impl DataFormat for PromptOnly {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        let mut renamed_tools = Vec::new();
-        let outcome = shape_records(item, context.options, |conversation, draft| {
-            let speech = speak(draft, voice(Unlearnt::Context), context, &mut renamed_tools)?;
-            let last = speech.messages.iter().rposition(|message| message.role == "assistant");
-            let last = last.unwrap_or(speech.messages.len());
-            let (prompt, answer) = speech.messages.split_at(last);
-            // The message that the answer is, for what is said of it.
-            let said =
-                draft.messages().filter(|message| message.role == retort_model::Role::Assistant);
-            let said = said.last();
-            out.begin_row();
-            write(prompt, context.options, out);
+        let options = context.options;
+        shape_speech(item, voice(Unlearnt::Context), context, out, |draft, speech, out| {
+            let (prompt, answer) = speech.split_at_answer();
+            write(prompt, options, out);
             match answer.first() {
                 Some(answer) if !answer.calls.is_empty() => out.str(&calls_json(answer)),
                 Some(answer) => out.text(&answer.content),
                 None => out.str(""),
             }
+            // The message that the answer was made of, with what people thought of it.
+            let said = draft.messages().filter(|message| message.role == Role::Assistant).last();
             let run = draft.run;
             put_text(run.and_then(|run| run.ground_truth.as_ref()), out);
-            let label = said.and_then(|message| message.label).or(conversation.label);
+            let label = said.and_then(|message| message.label).or(draft.conversation.label);
             match label {
-                Some(label) => out.str(Label::as_str(label)),
+                Some(label) => out.str(label.as_str()),
                 None => out.absent(),
             }
             let feedback = said
@@ -100,25 +86,17 @@ impl DataFormat for PromptOnly {
             put_text(rating.as_ref(), out);
             put_text(feedback.and_then(|feedback| feedback.comment.as_ref()), out);
             write_tools(&speech.tools, out);
-            out.end_row();
-            Ok(speech.notes)
-        });
-        Outcome { renamed_tools, ..outcome }
+        })
     }
 }
 
-fn calls_json(answer: &super::chat_messages::Spoken<'_>) -> String {
+fn calls_json(answer: &Spoken<'_>) -> String {
     let mut out = String::from("[");
     for (at, call) in answer.calls.iter().enumerate() {
-        out.push_str(if at == 0 { "{\"name\":" } else { ",{\"name\":" });
-        retort_json::write_string(&call.name, &mut out);
-        out.push_str(",\"arguments\":");
-        if retort_json::RawJson::parse(&call.arguments).is_ok() {
-            out.push_str(&call.arguments);
-        } else {
-            retort_json::write_string(&call.arguments, &mut out);
+        if at > 0 {
+            out.push(',');
         }
-        out.push('}');
+        call.write_json("", &mut out);
     }
     out.push(']');
     out

@@ -55,8 +55,6 @@ pub(super) struct Draft<'c> {
 pub(super) struct Answer {
     /// Counted from 1 among the answers of the draft, or of the whole conversation for siblings.
     pub number: usize,
-    /// What is counted, in a word.
-    pub what: &'static str,
     /// How many messages of the draft's rounds there are up to its end.
     pub end: usize,
 }
@@ -77,7 +75,7 @@ impl Draft<'_> {
             (Some(round), None) => Some(format!("round {}", round.number)),
             (None, None) => None,
         };
-        let answer = self.answer_at.map(|answer| format!("{} {}", answer.what, answer.number));
+        let answer = self.answer_at.map(|answer| format!("answer {}", answer.number));
         match (whole, answer) {
             (Some(whole), Some(answer)) => Some(format!("{whole}, {answer}")),
             (whole, answer) => whole.or(answer),
@@ -172,11 +170,7 @@ fn each_answer<'c>(draft: Draft<'c>, take: &mut impl FnMut(Draft<'c>)) {
     let messages: Vec<_> = draft.messages().collect();
     let is_answer = |at: usize| messages.get(at).is_some_and(|one| one.role == Role::Assistant);
     let ends = (0..messages.len()).filter(|&at| is_answer(at) && !is_answer(at + 1));
-    let answers = ends.enumerate().map(|(number, at)| Answer {
-        number: number + 1,
-        what: "answer",
-        end: at + 1,
-    });
+    let answers = ends.enumerate().map(|(number, at)| Answer { number: number + 1, end: at + 1 });
     let mut is_first = draft.is_first;
     let mut any = false;
     for answer in answers {
@@ -229,9 +223,7 @@ fn shape_conversation<'c>(
     each_record(conversation, run, options, |draft| {
         outcome.take(&draft, write(conversation, &draft));
     });
-    if outcome.records.is_empty() && outcome.left_out.is_empty() {
-        return Outcome::left_out(None, nothing_to_write(conversation));
-    }
+    let mut outcome = outcome.or_left_out(|| nothing_to_write(conversation));
     if let Some(first) = outcome.records.first_mut() {
         first.warnings.extend(left_behind(conversation, options.tasks).map(Noted::from));
     }
@@ -249,6 +241,14 @@ impl Outcome {
             }
             Err(why) => self.left_out.push(RecordLeftOut { part, why }),
         }
+    }
+
+    /// The same, or if nothing came of the item, the whole item as left out.
+    pub(super) fn or_left_out(self, why: impl FnOnce() -> LeftOut) -> Self {
+        if self.records.is_empty() && self.left_out.is_empty() {
+            return Self::left_out(None, why());
+        }
+        self
     }
 }
 

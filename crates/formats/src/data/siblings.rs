@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 
 use retort_json::RawJson;
-use retort_model::{Conversation, Label, LeftOut, Message, Reason, Role, Round, Time};
+use retort_model::{Conversation, Item, Label, LeftOut, Message, Reason, Role, Round, Time};
 
-use super::format::PairsBy;
-use super::record::{Answer, Draft};
+use super::format::{Outcome, PairsBy};
+use super::record::{Answer, Draft, not_understood};
 
 /// An answer of a conversation.
 #[derive(Clone, Debug)]
@@ -49,8 +49,23 @@ pub(super) struct Answers<'c> {
     path: Vec<usize>,
 }
 
+/// Accounts for what `write` makes of the answers of a conversation; `nothing` says why, if it makes nothing of them.
+pub(super) fn shape_answers(
+    item: &Item<'_>,
+    write: impl FnOnce(&Answers<'_>, &mut Outcome),
+    nothing: impl FnOnce() -> LeftOut,
+) -> Outcome {
+    if let Some(why) = not_understood(item) {
+        return Outcome::left_out(None, why);
+    }
+    let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
+    let mut outcome = Outcome::default();
+    write(&Answers::of(conversation), &mut outcome);
+    outcome.or_left_out(nothing)
+}
+
 impl<'c> Answers<'c> {
-    pub fn of(conversation: &'c Conversation<'c>) -> Self {
+    fn of(conversation: &'c Conversation<'c>) -> Self {
         let mut places = Vec::new();
         for (round, one) in conversation.rounds.iter().enumerate() {
             let mut from = None;
@@ -96,9 +111,14 @@ impl<'c> Answers<'c> {
         let rating =
             messages.iter().rev().find_map(|message| message.feedback.as_ref()?.rating.as_ref());
         rating.and_then(worth_of_rating).or_else(|| {
-            let is_last = self.path.last() == Some(&place.round)
-                && !self.places.iter().any(|one| one.round == place.round && one.from > place.from);
-            match self.conversation.label.filter(|_| is_last)? {
+            let is_last = || {
+                self.path.last() == Some(&place.round)
+                    && !self
+                        .places
+                        .iter()
+                        .any(|one| one.round == place.round && one.from > place.from)
+            };
+            match self.conversation.label.filter(|_| is_last())? {
                 Label::Preferred => Some(Worth::Good),
                 Label::Rejected => Some(Worth::Bad),
             }
@@ -197,12 +217,7 @@ impl<'c> Answers<'c> {
     }
 
     /// A draft of a record that ends with an answer; `last` is the round that it is in.
-    pub fn draft<'d>(
-        &'d self,
-        place: &Place,
-        what: &'static str,
-        last: &'d Round<'d>,
-    ) -> Draft<'d> {
+    pub fn draft<'d>(&'d self, place: &Place, last: &'d Round<'d>) -> Draft<'d> {
         let before = match self.conversation.parent_of(place.round) {
             Some(parent) => self.conversation.path_to(Some(parent)),
             None => Vec::new(),
@@ -216,7 +231,7 @@ impl<'c> Answers<'c> {
             conversation: self.conversation,
             is_first: false,
             rounds,
-            answer_at: Some(Answer { number: place.number, what, end }),
+            answer_at: Some(Answer { number: place.number, end }),
             is_judged: true,
             model,
             graph_round: None,

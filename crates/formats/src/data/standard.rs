@@ -4,7 +4,7 @@
 use memchr::memchr2_iter;
 use retort_json::{Text, Value, write_string};
 use retort_model::{
-    Check, Conversation, Item, ItemKind, LeftOut, Message, Purpose, Reason, Repair, Role, Warning,
+    Check, Conversation, Item, ItemKind, LeftOut, Message, Reason, Repair, Role, Warning,
 };
 
 use super::arguments::object_of;
@@ -111,12 +111,12 @@ impl DataFormat for Standard {
         &[ItemKind::Conversation, ItemKind::Run]
     }
 
-    fn purposes(&self) -> &'static [Purpose] {
-        &[Purpose::ExportDataset, Purpose::FineTuning]
-    }
-
     fn is_for_training(&self) -> bool {
         true
+    }
+
+    fn has_ids_apart(&self) -> bool {
+        false
     }
 
     fn trainer_columns(&self, _options: &ShapeOptions, flat: bool) -> Option<TrainerColumns> {
@@ -204,6 +204,12 @@ impl Said<'_> {
             message(out, &role_of(turn), content);
         }
         out.close_list();
+    }
+
+    /// The findings, with what the messages do not hold.
+    pub(super) fn into_notes(self) -> RecordNotes {
+        let extra = Some(self.extra).filter(|extra| !extra.is_empty());
+        RecordNotes { extra, ..self.notes }
     }
 
     /// Writes the definitions of tools as text, empty if there are none.
