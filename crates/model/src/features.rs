@@ -39,15 +39,28 @@ pub enum Rating {
 named!(Rating, "rating", Good = "good", Bad = "bad");
 
 impl Rating {
-    /// What a source's rating means; none if it is a number on a scale that is not known, or an unknown word.
+    /// What a source's rating means; none if it is a number on an unknown scale, or an unknown word.
     pub fn of(rating: &RawJson<'_>) -> Option<Self> {
-        let word = rating.as_str().trim().trim_matches('"').to_ascii_lowercase();
-        let word = word.replace(['-', ' '], "_");
+        let word = Self::word(rating.as_str().trim().trim_matches('"'));
         match word.as_str() {
-            "true" | "1" | "1.0" | "good" | "positive" | "thumbs_up" | "thumbsup" | "up"
-            | "upvote" | "like" | "liked" => Some(Self::Good),
-            "false" | "0" | "0.0" | "_1" | "_1.0" | "bad" | "negative" | "thumbs_down"
-            | "thumbsdown" | "down" | "downvote" | "dislike" | "disliked" => Some(Self::Bad),
+            "1" | "1.0" => Some(Self::Good),
+            "0" | "0.0" | "_1" | "_1.0" => Some(Self::Bad),
+            word => Self::of_word(word),
+        }
+    }
+
+    /// A rating's text as [`Self::of_word`] takes it: lower case, with `_` for spaces and hyphens.
+    pub fn word(text: &str) -> String {
+        text.to_ascii_lowercase().replace(['-', ' '], "_")
+    }
+
+    /// What a word means on its own, whatever the scale; none if it is not known.
+    pub fn of_word(word: &str) -> Option<Self> {
+        match word {
+            "true" | "good" | "positive" | "thumbs_up" | "thumbsup" | "up" | "upvote" | "like"
+            | "liked" => Some(Self::Good),
+            "false" | "bad" | "negative" | "thumbs_down" | "thumbsdown" | "down" | "downvote"
+            | "dislike" | "disliked" => Some(Self::Bad),
             _ => None,
         }
     }

@@ -167,15 +167,15 @@ impl ConversationFilter {
     /// The same selection with the deleted conversations that it leaves out only because nobody asked for them; none
     /// if there are no such.
     pub fn with_deleted(&self) -> Option<Self> {
-        let widened = |one: &Self| Self { statuses: Status::ALL.to_vec(), ..one.clone() };
-        let or: Vec<_> = self
-            .or
-            .iter()
-            .map(|one| if one.leaves_out_deleted() { widened(one) } else { one.clone() })
-            .collect();
+        let widened = |one: &Self| {
+            let mut wider = one.clone();
+            if one.leaves_out_deleted() {
+                wider.statuses = Status::ALL.to_vec();
+            }
+            wider
+        };
         let is_wider = self.leaves_out_deleted() || self.or.iter().any(Self::leaves_out_deleted);
-        let first = if self.leaves_out_deleted() { widened(self) } else { self.clone() };
-        is_wider.then_some(Self { or, ..first })
+        is_wider.then(|| Self { or: self.or.iter().map(widened).collect(), ..widened(self) })
     }
 
     fn leaves_out_deleted(&self) -> bool {
@@ -189,10 +189,10 @@ impl ConversationFilter {
             self.statuses.contains(&conversation.status)
         };
         status
-            && (self.kinds.is_empty() || self.kinds.contains(&conversation.kind))
+            && is_any(&self.kinds, |kind| *kind == conversation.kind)
             && self.created.contains(conversation.created_at)
             && (self.ids.is_empty() || self.ids.contains(&*conversation.id.decoded()))
-            && (self.search.is_empty() || self.finds(conversation))
+            && self.finds(conversation)
             && is_one_of(&self.formats, Some(&conversation.source))
             && is_one_of(&self.owners, conversation.owner.as_ref())
             && (self.tags.is_empty()
@@ -212,27 +212,18 @@ impl ConversationFilter {
     }
 
     fn suits(&self, features: &Features) -> bool {
-        let any = |none: bool, found: bool| none || found;
         self.turns.contains(features.turns)
             && self.calls.contains(features.calls)
-            && any(
-                self.models.is_empty(),
-                self.models.iter().any(|one| features.models.contains(one)),
-            )
-            && any(
-                self.labels.is_empty(),
-                self.labels.iter().any(|one| features.labels.contains(one)),
-            )
-            && any(
-                self.ratings.is_empty(),
-                self.ratings.iter().any(|one| features.ratings.contains(one)),
-            )
+            && is_any(&self.models, |one| features.models.contains(one))
+            && is_any(&self.labels, |one| features.labels.contains(one))
+            && is_any(&self.ratings, |one| features.ratings.contains(one))
             && self.has_error.is_none_or(|wanted| wanted == features.has_error)
             && self.has_attachment.is_none_or(|wanted| wanted == features.has_attachment)
     }
 
     fn finds(&self, conversation: &Conversation<'_>) -> bool {
-        self.search.iter().map(|text| text.to_lowercase()).any(|sought| {
+        is_any(&self.search, |text| {
+            let sought = text.to_lowercase();
             conversation
                 .title
                 .iter()
@@ -242,10 +233,14 @@ impl ConversationFilter {
     }
 }
 
-/// Whether a text is one of those that are sought, or none is.
-fn is_one_of(sought: &[String], text: Option<&Text<'_>>) -> bool {
-    sought.is_empty()
-        || text.is_some_and(|text| sought.iter().any(|sought| *sought == *text.decoded()))
+/// Whether one of a field's values matches, or the field has none.
+fn is_any<T>(values: &[T], matches: impl Fn(&T) -> bool) -> bool {
+    values.is_empty() || values.iter().any(matches)
+}
+
+/// Whether a text is one of a field's values, or the field has none.
+fn is_one_of(values: &[String], text: Option<&Text<'_>>) -> bool {
+    is_any(values, |value| text.is_some_and(|text| *value == *text.decoded()))
 }
 
 #[cfg(test)]
