@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 
 use retort_json::RawJson;
-use retort_model::{Conversation, Item, Label, LeftOut, Message, Reason, Role, Round, Time};
+use retort_model::{
+    Conversation, Item, Label, LeftOut, Message, Rating, Reason, Role, Round, Time,
+};
 
 use super::format::{Outcome, PairsBy};
 use super::record::{Answer, Draft, not_understood};
@@ -252,13 +254,14 @@ fn asks_the_same(one: &[Message<'_>], other: &[Message<'_>]) -> bool {
 
 /// What a rating says: thumbs and the like as good or bad, other numbers as a score.
 fn worth_of_rating(raw: &RawJson<'_>) -> Option<Worth> {
-    let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase().replace([' ', '-'], "_"));
-    match word.as_deref().unwrap_or(raw.as_str()) {
-        "true" | "good" | "positive" | "up" | "thumbs_up" | "thumbsup" | "like" | "liked"
-        | "upvote" | "better" => Some(Worth::Good),
-        "false" | "bad" | "negative" | "down" | "thumbs_down" | "thumbsdown" | "dislike"
-        | "disliked" | "downvote" | "worse" => Some(Worth::Bad),
-        number => number.parse().ok().filter(|score: &f64| score.is_finite()).map(Worth::Score),
+    let word = raw.as_text().map(|text| Rating::word(text.trim()));
+    let word = word.as_deref().unwrap_or(raw.as_str());
+    match (Rating::of_word(word), word) {
+        (Some(Rating::Good), _) | (None, "better") => Some(Worth::Good),
+        (Some(Rating::Bad), _) | (None, "worse") => Some(Worth::Bad),
+        (None, number) => {
+            number.parse().ok().filter(|score: &f64| score.is_finite()).map(Worth::Score)
+        }
     }
 }
 

@@ -7,11 +7,7 @@ use retort_model::{Conversation, Role};
 use retort_testing::{files_below, real_data};
 use serde_json::{Value, json};
 
-use crate::support::{read_files, told};
-
-fn lines(lines: &[Value]) -> Vec<u8> {
-    lines.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes()
-}
+use crate::support::{lines, read_files, told};
 
 /// What one file holds, which is of that format and wholly understood.
 fn read_as(format: &str, path: &str, bytes: &[u8]) -> Vec<Conversation<'static>> {

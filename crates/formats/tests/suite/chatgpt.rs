@@ -7,6 +7,8 @@ use retort_model::{Conversation, Item, Role, Status};
 use retort_testing::{files_below, real_data};
 use serde_json::{Value, json};
 
+use crate::understanding::paths;
+
 /// A message of a node.
 fn message(id: &str, role: &str, content: &Value, more: Value) -> Value {
     let mut message = json!({"id": id, "author": {"role": role, "name": null}, "content": content,
@@ -84,10 +86,6 @@ fn told(conversation: &Conversation<'_>) -> Vec<String> {
     conversation.rounds.iter().enumerate().map(round).collect()
 }
 
-fn not_understood<'c>(conversation: &'c Conversation<'_>) -> Vec<&'c str> {
-    conversation.not_understood.iter().map(|one| one.path.as_str()).collect()
-}
-
 #[test]
 fn regenerated_answers_and_edited_questions_are_sibling_rounds() {
     let answer = |id, model: &str| {
@@ -121,7 +119,7 @@ fn regenerated_answers_and_edited_questions_are_sibling_rounds() {
     assert_eq!((conversation.status, &*conversation.id.decoded()), (Status::Favorite, "c"));
     assert_eq!(conversation.created_at.unwrap().to_string(), "2023-11-14T22:13:20.5Z");
     assert!(conversation.rounds[0].messages[0].created_at.is_some());
-    assert!(not_understood(&conversation).is_empty());
+    assert!(paths(&conversation).is_empty());
     // Without a mark the last answer is shown.
     let mut unmarked = tree(&nodes[..7], "");
     unmarked.as_object_mut().unwrap().remove("current_node");
@@ -179,7 +177,7 @@ fn calls_results_and_thoughts_are_read() {
     let answer = &conversation.rounds[0].messages[5];
     assert_eq!(answer.finish_reason.as_ref().unwrap().decoded(), "finished_partial_completion");
     assert!(answer.is_cut_off());
-    assert!(not_understood(&conversation).is_empty(), "{:?}", not_understood(&conversation));
+    assert!(paths(&conversation).is_empty(), "{:?}", paths(&conversation));
 }
 
 #[test]
@@ -206,7 +204,7 @@ fn what_is_new_is_told_with_its_path() {
     ];
     let conversation = read(&tree(&nodes, "b"));
     assert_eq!(
-        not_understood(&conversation),
+        paths(&conversation),
         [
             "mapping.d.parent",
             "mapping.q.message.content.content_type=hologram",
@@ -228,7 +226,7 @@ fn nodes_in_a_circle_and_nodes_without_links_are_read() {
     let words: Vec<_> =
         conversation.messages().map(|one| one.words().decoded().into_owned()).collect();
     assert_eq!(words, ["c", "a", "b"]);
-    assert_eq!(not_understood(&conversation), ["mapping.a.parent"]);
+    assert_eq!(paths(&conversation), ["mapping.a.parent"]);
     let loose = json!({"title": "t", "mapping": {"1": {"message": {"author": {"role": "user"}, "content": {"parts": ["x"]}}},
         "2": {"message": {"author": {"role": "assistant"}, "content": {"parts": ["y"]}}}}});
     assert_eq!(told(&read(&loose)), ["->0 user=x assistant=y"]);

@@ -5,6 +5,8 @@ use retort_model::{Conversation, Item, Role};
 use retort_testing::{files_below, real_data};
 use serde_json::{Value, json};
 
+use crate::support::spoken;
+
 fn read(item: &Value) -> Conversation<'static> {
     let text = item.to_string();
     let format = recognise(&Sniff::of(&text)).unwrap();
@@ -21,18 +23,7 @@ fn export(messages: Value) -> Value {
 /// The messages of each round.
 fn told(conversation: &Conversation<'_>) -> Vec<String> {
     let message = |message: &retort_model::Message<'_>| {
-        let mut told = format!("{}={}", message.role, message.words().decoded());
-        if let Some(text) = &message.reasoning {
-            told.push_str(&format!("<{}>", text.decoded()));
-        }
-        for part in message.attachments() {
-            told.push_str(&format!("+{}", part.kind));
-        }
-        for call in &message.tool_calls {
-            let texts =
-                [&call.id, &call.name, &call.arguments].map(|text| text.decoded().into_owned());
-            told.push_str(&format!("!{}", texts.join(":")));
-        }
+        let mut told = spoken(message);
         if let Some(id) = &message.tool_call_id {
             told.push_str(&format!(
                 "({}{})",

@@ -7,14 +7,10 @@ use retort_model::{Conversation, Role};
 use retort_testing::{files_below, real_data};
 use serde_json::{Value, json};
 
-use crate::support::{Gathered, read_files, told};
+use crate::support::{Gathered, lines as json_lines, read_files, told};
 
 const MAIN: &str = "aaaaaaaa-0000-4000-8000-000000000001";
 const OTHER: &str = "bbbbbbbb-0000-4000-8000-000000000002";
-
-fn file(lines: &[Value]) -> Vec<u8> {
-    lines.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes()
-}
 
 fn line(kind: &str, uuid: &str, parent: Value, message: Value) -> Value {
     json!({"parentUuid": parent, "isSidechain": false, "userType": "external", "cwd": "/w", "sessionId": MAIN,
@@ -51,7 +47,7 @@ fn with(mut line: Value, fields: Value) -> Value {
 }
 
 fn read(lines: &[Value]) -> Conversation<'static> {
-    let read = read_files(&[("p/session.jsonl", &file(lines))]);
+    let read = read_files(&[("p/session.jsonl", &json_lines(lines))]);
     assert!(read.refused.is_empty(), "{:?}", read.refused);
     assert_eq!(read.formats, [Some("claude-code")]);
     let [one] = <[_; 1]>::try_from(read.conversations).unwrap();
@@ -165,8 +161,8 @@ fn sub_agents_are_tasks_of_the_calls_that_began_them() {
         ),
     ];
     let files = [
-        (format!("p/{MAIN}/subagents/agent-x1.jsonl"), file(&agent)),
-        (format!("p/{MAIN}.jsonl"), file(&main)),
+        (format!("p/{MAIN}/subagents/agent-x1.jsonl"), json_lines(&agent)),
+        (format!("p/{MAIN}.jsonl"), json_lines(&main)),
     ];
     let read = read_files(&files.each_ref().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
     let [one] = read.conversations.as_slice() else {
@@ -215,7 +211,7 @@ fn a_session_that_goes_on_from_another_counts_its_history_once() {
         with(ask("c", json!("a"), json!("more")), json!({"sessionId": OTHER})),
         with(answer("d", json!("c"), "m2", text("D")), json!({"sessionId": OTHER})),
     ];
-    let (one, two) = (file(&first), file(&[&first[..], &own].concat()));
+    let (one, two) = (json_lines(&first), json_lines(&[&first[..], &own].concat()));
     let (path, other) = (format!("p/{MAIN}.jsonl"), format!("p/{OTHER}.jsonl"));
     let read = read_files(&[(&path, &one), (&other, &two)]);
     let all: Vec<_> = read
@@ -241,7 +237,7 @@ fn a_session_that_goes_on_from_another_counts_its_history_once() {
         )
     };
     let fork = [&first.each_ref().map(fork)[..], &own].concat();
-    let read = read_files(&[(&other, &file(&fork))]);
+    let read = read_files(&[(&other, &json_lines(&fork))]);
     assert_eq!(
         told(&read.conversations[0].rounds),
         ["user=first- assistant=A-", "user=more assistant=D"]
@@ -250,11 +246,11 @@ fn a_session_that_goes_on_from_another_counts_its_history_once() {
 
 #[test]
 fn a_broken_line_is_refused_and_the_rest_is_read() {
-    let mut bytes = file(&[ask("q", Value::Null, json!("first"))]);
+    let mut bytes = json_lines(&[ask("q", Value::Null, json!("first"))]);
     bytes.extend_from_slice(
         b"{\"type\":\"assistant\",\"uuid\":\"a\",\"message\":{\"cont\n42\n{\"silly\":1}\n",
     );
-    bytes.extend_from_slice(&file(&[
+    bytes.extend_from_slice(&json_lines(&[
         answer("b", json!("a"), "m2", text("B")),
         json!({"type": "unheard-of", "sessionId": MAIN, "words": "two words"}),
     ]));
@@ -281,7 +277,7 @@ fn a_line_that_came_again_counts_once() {
 fn usage_alone_is_no_session() {
     let line = json!({"timestamp": "2026-01-09T10:00:00.000Z", "sessionId": "s", "requestId": "r", "costUSD": 0.12,
         "message": {"role": "assistant", "id": "m", "model": "x", "usage": {"input_tokens": 1, "output_tokens": 2}}});
-    let read = read_files(&[("chat.jsonl", &file(&[line]))]);
+    let read = read_files(&[("chat.jsonl", &json_lines(&[line]))]);
     assert_eq!(read.refused, ["the session has no messages"]);
 }
 

@@ -1,6 +1,8 @@
 //! Exports of chat products.
 
 use crate::real::GENERAL;
+use crate::support::spoken;
+use crate::understanding::paths;
 use retort_formats::import::split::{Batch, Splitter};
 use retort_formats::import::{FORMATS, Notes, Sniff, recognise};
 use retort_model::{Conversation, Item, Message, Status};
@@ -22,19 +24,9 @@ fn one(format: &str, item: &Value) -> Conversation<'static> {
     all.remove(0)
 }
 
-/// A message as `role=text`, with `<reasoning>`, `+attachment`, `!id:name:arguments` of calls, `(id)` of results, `*rating`.
+/// A message as [`spoken`] puts it, with `(id)` of results, `*rating` and `#error`.
 fn word(message: &Message<'_>) -> String {
-    let mut told = format!("{}={}", message.role, message.words().decoded());
-    if let Some(text) = &message.reasoning {
-        told.push_str(&format!("<{}>", text.decoded()));
-    }
-    for part in message.attachments() {
-        told.push_str(&format!("+{}", part.kind));
-    }
-    for call in &message.tool_calls {
-        let texts = [&call.id, &call.name, &call.arguments].map(|text| text.decoded().into_owned());
-        told.push_str(&format!("!{}", texts.join(":")));
-    }
+    let mut told = spoken(message);
     if let Some(id) = &message.tool_call_id {
         told.push_str(&format!("({})", id.decoded()));
     }
@@ -57,10 +49,6 @@ fn told(conversation: &Conversation<'_>) -> Vec<String> {
     };
     let rounds = conversation.rounds.iter().enumerate().map(round);
     rounds.chain(conversation.current.map(|at| format!("@{at}"))).collect()
-}
-
-fn paths<'a>(conversation: &'a Conversation<'_>) -> Vec<&'a str> {
-    conversation.not_understood.iter().map(|one| one.path.as_str()).collect()
 }
 
 fn open_webui(messages: &[Value], current: &str) -> Value {

@@ -167,6 +167,11 @@ pub fn graph(rounds: Value) -> Value {
     json!({"_id": "g-1", "type": "graph", "tags": ["Agent graph"], "rounds": rounds})
 }
 
+/// JSON Lines.
+pub fn lines(values: &[Value]) -> Vec<u8> {
+    values.iter().map(|value| format!("{value}\n")).collect::<String>().into_bytes()
+}
+
 /// What became of files.
 #[derive(Default)]
 pub struct Gathered {
@@ -243,18 +248,24 @@ pub fn told(rounds: &[Round<'_>]) -> Vec<String> {
         .collect()
 }
 
-fn told_message(message: &Message<'_>) -> String {
-    let mut told = format!("{}={}", message.role, message.words().decoded());
+/// A message as `role=text`, with `<reasoning>`, `+attachment` and `!id:name:arguments` of its calls.
+pub fn spoken(message: &Message<'_>) -> String {
+    let mut spoken = format!("{}={}", message.role, message.words().decoded());
     if let Some(text) = &message.reasoning {
-        told.push_str(&format!("<{}>", text.decoded()));
+        spoken.push_str(&format!("<{}>", text.decoded()));
     }
     for part in message.attachments() {
-        told.push_str(&format!("+{}", part.kind));
+        spoken.push_str(&format!("+{}", part.kind));
     }
     for call in &message.tool_calls {
         let texts = [&call.id, &call.name, &call.arguments].map(|text| text.decoded().into_owned());
-        told.push_str(&format!("!{}", texts.join(":")));
+        spoken.push_str(&format!("!{}", texts.join(":")));
     }
+    spoken
+}
+
+fn told_message(message: &Message<'_>) -> String {
+    let mut told = spoken(message);
     if let Some(id) = &message.tool_call_id {
         told.push_str(&format!("({})", id.decoded()));
     }
