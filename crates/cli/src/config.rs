@@ -64,7 +64,7 @@ pub struct ServerArgs {
     insecure: bool,
 }
 
-/// [`ServerArgs`] said before the command; it counts there.
+/// [`ServerArgs`] given before the command, which apply to it as well.
 #[derive(Args)]
 pub struct Before {
     #[arg(long, global = true, hide = true)]

@@ -182,8 +182,8 @@ impl Delta {
     ) -> Result<(), String> {
         totals.account.merge(self.counted.account()?);
         totals.refused.merge(tally(&self.refused)?);
-        for (reason, storage) in &self.first_refused {
-            totals.first_refused.entry(reason.clone()).or_insert_with(|| storage.clone());
+        for (reason, first) in &self.first_refused {
+            totals.first_refused.entry(reason.clone()).or_insert_with(|| first.clone());
         }
         passed_over.merge(tally(&self.passed_over)?);
         let mut sources = self.sources.iter();

@@ -46,7 +46,7 @@ async fn is_ready(State(app): State<App>) -> Result<&'static str, Problem> {
     Ok("ready\n")
 }
 
-/// What is measured, for the machine itself or an owner. Authenticated comes by a proxy is not known to be on the machine.
+/// Metrics, for the machine itself or an owner. A request that came through a proxy may be from anywhere.
 async fn metrics(
     State(app): State<App>,
     visitor: Visitor,

@@ -1,4 +1,4 @@
-//! Authenticated a request is from: its session, its token, or what a trusted proxy says; and in which project it asks.
+//! Who sent a request, by its session, its token or the header of a trusted proxy, and for which project.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -127,7 +127,7 @@ impl FromRequestParts<App> for Authenticated {
 }
 
 impl Authenticated {
-    /// Authenticated a request is from, whichever page had it sent: forms of pages carry their token in a field.
+    /// Who sent a request, without the check of which page had it sent: forms of pages carry their token in a field.
     ///
     /// # Errors
     /// Nobody is signed in; or they ask too often.
@@ -135,7 +135,7 @@ impl Authenticated {
         Ok(Self::and(parts, app, |_, _| ()).await?.0)
     }
 
-    /// Authenticated a request is from, and in the same call what `ask` finds out for them.
+    /// Who sent a request, and what `ask` returns for them in the same call to the service.
     async fn and<T: Send + 'static>(
         parts: &mut Parts,
         app: &App,
@@ -223,7 +223,7 @@ impl FromRequestParts<App> for Sent {
 }
 
 impl Sent {
-    /// Authenticated asks, as things stand now.
+    /// Who sent it, by their rights as they are now.
     ///
     /// # Errors
     /// Their session or token has ended, they are no longer in the project, or they ask too often.

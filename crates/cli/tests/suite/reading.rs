@@ -1,4 +1,4 @@
-//! InputArgs what others write: bytes, containers and types as they are found in the wild. Tests that stand for a public
+//! Reading what others write: bytes, containers and types as they are found in the wild. Tests that stand for a public
 //! report name it.
 
 use crate::support::*;

@@ -21,7 +21,7 @@ use crate::wire;
 pub struct Intake {
     /// Import format; detected from the content by default.
     pub from: Option<String>,
-    /// Authenticated owns the items that do not say who does; nobody, if not said.
+    /// Owner of the items that do not name one; without it, they have none.
     pub owner: Option<String>,
     /// Keeps the ids of these items apart from others: an id becomes `NAMESPACE/ID`.
     pub namespace: Option<String>,

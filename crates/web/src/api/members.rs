@@ -1,4 +1,4 @@
-//! Authenticated is in a project, and who is asked in.
+//! The members of a project, and invitations to it.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -25,7 +25,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(join))
 }
 
-/// Authenticated is in the project
+/// List the members of the project
 #[utoipa::path(get, path = "/members", tag = "project", responses((status = 200, body = wire::Members), Problems))]
 async fn members(
     State(app): State<App>,

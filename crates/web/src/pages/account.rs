@@ -413,7 +413,7 @@ struct InvitationPage {
     role: String,
     /// Whom it is for.
     name: Option<String>,
-    /// Authenticated is signed in, with what their form carries.
+    /// The name of whoever is signed in, and the token of their form.
     here: Option<(String, String)>,
     trouble: Option<String>,
 }

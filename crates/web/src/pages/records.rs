@@ -41,7 +41,7 @@ pub(super) struct Record {
 
 /// One line of a conversation, or one column.
 pub(super) struct Turn {
-    /// Authenticated speaks, or the column's name.
+    /// The speaker, or the name of the column.
     pub(super) who: String,
     /// What is said, or how it begins.
     pub(super) text: String,
@@ -258,7 +258,7 @@ pub(super) fn cut(text: &str) -> String {
 
 /// A message of a conversation as a page shows it.
 pub(super) struct Said {
-    /// Authenticated speaks.
+    /// The speaker.
     pub(super) who: String,
     /// What is said, where it is shown as it was written.
     pub(super) text: String,
