@@ -7,13 +7,12 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 
 use retort_formats::import;
 use retort_formats::import::ImportFormat;
-use retort_model::{ConversationFilter, Status, Time, bounds};
-use retort_service::{ByKind, ConvertPlan, Input, ReadOptions};
+use retort_model::{ConversationFilter, DatasetName, Status, Time, bounds};
+use retort_service::{ConvertPlan, ExportOptions, Input, ReadOptions};
 
 use crate::commands::Failure;
 use crate::config::item_bytes;
 use crate::filters::{FilterArgs, SelectionArgs};
-use crate::options::Records;
 
 /// What to read.
 #[derive(Args)]
@@ -138,37 +137,21 @@ impl Choosing {
     }
 }
 
-/// The plan of a conversion, but for what is made and where it goes.
+/// The plan of a conversion, but for where it goes.
 pub fn plan(
     reading: &InputArgs,
     selecting: SelectionArgs,
-    records: &Records,
+    options: &ExportOptions,
+    name: DatasetName,
 ) -> Result<ConvertPlan, Failure> {
     Ok(ConvertPlan {
-        inputs: reading.inputs(),
         from: reading.from(),
         selection: selecting.0,
         namespace: reading.namespace.clone(),
-        dataset: records.0.resolve("preview".parse()?, None)?,
-        by_kind: ByKind {
-            data_format: !records.0.has("data_format") && records.0.has("purpose"),
-            file_name: false,
-        },
-        output: PathBuf::new(),
-        shard_bytes: bounds::SHARD_BYTES,
-        threads: threads(None),
-        force: false,
         snapshot: snapshot()?,
         reading: reading.options(),
-        strict: false,
-        part: None,
+        ..ConvertPlan::new(reading.inputs(), options, name)?
     })
-}
-
-/// As many threads as asked, else as the machine has cores; within the bound.
-pub fn threads(asked: Option<usize>) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    asked.unwrap_or_else(cores).clamp(1, bounds::THREADS)
 }
 
 /// The moment that `SOURCE_DATE_EPOCH` sets for builds that are to be the same again.

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 use retort_model::{Time, bounds};
-use retort_service::{Caller, Clock, Quotas, Retention, Service, Settings};
+use retort_service::{Caller, Clock, Quotas, Retention, Service, Settings, threads};
 use serde::Deserialize;
 
-use crate::args::threads;
 use crate::backend::Backend;
 use crate::client::{Client, Reached};
 use crate::commands::Failure;

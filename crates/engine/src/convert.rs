@@ -7,18 +7,19 @@ use std::sync::atomic::AtomicBool;
 use retort_formats::data;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{DataFile, MANIFEST, Manifest};
-use retort_model::bounds::{BESIDE_BYTES, INFERENCE_BYTES};
-use retort_model::{Account, ConversationFilter, Tally, Time};
+use retort_model::bounds::{BESIDE_BYTES, INFERENCE_BYTES, SHARD_BYTES};
+use retort_model::{Account, ConversationFilter, DatasetName, Tally, Time};
 
 use crate::dedup::Dedup;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::files::{Assembled, Part, PartWriter, assemble, clear_up, write_text};
+use crate::options::ExportOptions;
 use crate::panics::{caught_in, point};
 use crate::parts::{KeptFiles, KeptPlan, PART, decisions};
 use crate::pipeline::{
     Delivery, FirstRefused, InputsFeed, More, Observer, PartNumber, Shaping, Survey, Totals,
-    first_kind, run, survey, variables,
+    first_kind, run, survey, threads, variables,
 };
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, manifest};
@@ -402,6 +403,36 @@ fn why_nothing(totals: &Totals, passed_over: &Tally<PassedOver>) -> String {
 }
 
 impl ConvertPlan {
+    /// A plan for these inputs and options, with the defaults for everything else. Its output is not set.
+    ///
+    /// # Errors
+    /// As [`ExportOptions::resolve`].
+    pub fn new(
+        inputs: Vec<Input>,
+        options: &ExportOptions,
+        name: DatasetName,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            inputs,
+            from: None,
+            selection: ConversationFilter::default(),
+            namespace: None,
+            dataset: options.resolve(name, None)?,
+            by_kind: ByKind {
+                data_format: !options.has("data_format") && options.has("purpose"),
+                file_name: !options.has("file_name"),
+            },
+            output: PathBuf::new(),
+            shard_bytes: SHARD_BYTES,
+            threads: threads(None),
+            force: false,
+            snapshot: None,
+            reading: ReadOptions::default(),
+            strict: false,
+            part: None,
+        })
+    }
+
     /// The plan with what only the items tell: the data format, where it follows their kind, and its columns, where it
     /// has such.
     pub fn completed(&self, inputs: &mut Inputs, stopped: &AtomicBool) -> Result<Self, Error> {

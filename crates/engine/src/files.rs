@@ -491,39 +491,21 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::AtomicBool;
 
-    use retort_formats::data::ShapeOptions;
-    use retort_formats::file::FileOptions;
-    use retort_model::{ConversationFilter, Purpose};
+    use retort_model::ConversationFilter;
 
     use super::*;
-    use crate::pipeline::{
-        FrontRow, InputsFeed, Learnt, More, Observer, Progress, Shaping, Survey, run,
-    };
+    use crate::options::ExportOptions;
+    use crate::pipeline::{FrontRow, InputsFeed, Learnt, More, Nobody, Shaping, Survey, run};
     use crate::plan::Compression;
     use crate::source::{Input, Inputs};
     use crate::storage::Folder;
 
-    struct Nobody;
-
-    impl Observer for Nobody {
-        fn progress(&self, _progress: Progress) {}
-    }
-
     fn plan(compression: Compression) -> DatasetPlan {
         DatasetPlan {
-            purpose: Purpose::default(),
             data_format: retort_formats::data::by_name("openai").unwrap(),
-            file_format: retort_formats::file::by_name("jsonl").unwrap(),
-            shape_options: ShapeOptions::default(),
-            file_options: FileOptions::default(),
             compression,
-            dataset_name: "n".parse().unwrap(),
             file_name: "parts".parse().unwrap(),
-            measure: None,
-            findings: false,
-            split: Default::default(),
-            group_by: Default::default(),
-            dedup: Default::default(),
+            ..ExportOptions::default().resolve("n".parse().unwrap(), None).unwrap()
         }
     }
 

@@ -173,6 +173,7 @@ mod tests {
     use retort_formats::file;
 
     use super::*;
+    use crate::options::ExportOptions;
 
     fn plan(purpose: Purpose, node: Option<&str>) -> DatasetPlan {
         DatasetPlan {
@@ -180,15 +181,8 @@ mod tests {
             data_format: data::by_name("history").unwrap(),
             file_format: file::by_name("csv").unwrap(),
             shape_options: ShapeOptions { node: node.map(Into::into), ..ShapeOptions::default() },
-            file_options: FileOptions::default(),
             compression: Compression::Zstd,
-            measure: None,
-            findings: false,
-            split: Split::default(),
-            group_by: GroupBy::default(),
-            dedup: Dedup::default(),
-            dataset_name: "d".parse().unwrap(),
-            file_name: "rows".parse().unwrap(),
+            ..ExportOptions::default().resolve("d".parse().unwrap(), None).unwrap()
         }
     }
 

@@ -272,15 +272,12 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::atomic::AtomicBool;
 
-    use retort_formats::data::ShapeOptions;
-    use retort_formats::file::{FileOptions, ReadSeek};
-    use retort_model::ConversationFilter;
+    use retort_formats::file::ReadSeek;
 
     use super::*;
-    use crate::pipeline::{Observer, Progress};
-    use crate::plan::DatasetPlan;
+    use crate::pipeline::Nobody;
     use crate::storage::{Storage, storage_at};
-    use crate::{ByKind, ConvertPlan, Input, convert, preview_package};
+    use crate::{ConvertPlan, ExportOptions, Input, convert, preview_package};
 
     /// A package that stands in memory.
     #[derive(Clone)]
@@ -301,43 +298,18 @@ mod tests {
         }
     }
 
-    struct Nobody;
-
-    impl Observer for Nobody {
-        fn progress(&self, _progress: Progress) {}
-    }
-
     /// A package of two chats, made at the path and read from there.
     fn read_back(output: &Path, input: &Path, compression: Compression) -> Memory {
+        let options = [("compress", compression.as_str()), ("file_name", "data")];
+        let options = options
+            .iter()
+            .try_fold(ExportOptions::default(), |options, (name, value)| options.with(name, value));
+        let inputs = vec![Input::Path(input.to_owned())];
         let plan = ConvertPlan {
-            reading: Default::default(),
-            strict: false,
-            part: None,
-            inputs: vec![Input::Path(input.to_owned())],
-            from: None,
-            selection: ConversationFilter::default(),
-            namespace: None,
-            dataset: DatasetPlan {
-                purpose: retort_model::Purpose::default(),
-                data_format: retort_formats::data::by_name("standard").unwrap(),
-                file_format: file_format_named("jsonl").unwrap(),
-                shape_options: ShapeOptions::default(),
-                file_options: FileOptions::default(),
-                compression,
-                dataset_name: "n".parse().unwrap(),
-                file_name: "data".parse().unwrap(),
-                measure: None,
-                findings: false,
-                split: Default::default(),
-                group_by: Default::default(),
-                dedup: Default::default(),
-            },
-            by_kind: ByKind::default(),
             output: output.to_owned(),
             shard_bytes: 1,
             threads: 1,
-            force: false,
-            snapshot: None,
+            ..ConvertPlan::new(inputs, &options.unwrap(), "n".parse().unwrap()).unwrap()
         };
         convert(&plan, &Nobody, &AtomicBool::new(false), &mut io::sink()).unwrap();
         let storage = storage_at(output).unwrap();

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
-use retort_engine::{ByKind, ConvertPlan, ExportOptions, Input, ReadOptions};
+use retort_engine::{ConvertPlan, ExportOptions, Input};
 use retort_formats::import::{self, ImportFormat};
-use retort_model::{ConversationFilter, DatasetName, bounds};
+use retort_model::DatasetName;
 
 use crate::error::usage;
 
@@ -55,31 +55,9 @@ pub fn plan(
     options: &ExportOptions,
     output: PathBuf,
 ) -> PyResult<ConvertPlan> {
-    Ok(ConvertPlan {
-        inputs: source.inputs(),
-        from: format.map(import_format).transpose()?,
-        selection: ConversationFilter::default(),
-        namespace: None,
-        dataset: options.resolve(name, None).map_err(usage)?,
-        by_kind: ByKind {
-            data_format: !options.has("data_format") && options.has("purpose"),
-            file_name: !options.has("file_name"),
-        },
-        output,
-        shard_bytes: bounds::SHARD_BYTES,
-        threads: threads(None),
-        force: false,
-        snapshot: None,
-        reading: ReadOptions::default(),
-        strict: false,
-        part: None,
-    })
-}
-
-/// As many threads as asked, else as the machine has cores; within the bound.
-pub fn threads(asked: Option<usize>) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    asked.unwrap_or_else(cores).clamp(1, bounds::THREADS)
+    let from = format.map(import_format).transpose()?;
+    let plan = ConvertPlan::new(source.inputs(), options, name).map_err(usage)?;
+    Ok(ConvertPlan { from, output, ..plan })
 }
 
 fn import_format(name: &str) -> PyResult<&'static dyn ImportFormat> {

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyList};
+use retort_engine::pipeline::threads as bounded_threads;
 use retort_engine::{AskedPart, MergePlan, Merged, OPTIONS, Package, Values, verify_package};
 use retort_formats::{data, file, import};
 use retort_model::DatasetName;
 
 use crate::dataset::{Dataset, loads};
 use crate::error::usage;
-use crate::plan::{Source, options as parse_options, plan, threads as bounded_threads};
+use crate::plan::{Source, options as parse_options, plan};
 use crate::running::run;
 
 /// Reads histories and writes a dataset package.

@@ -13,13 +13,13 @@ use retort_formats::import::Refusal;
 use retort_formats::package::{self, Finding};
 use retort_model::{DatasetName, Reason, Repair, Tally, Warning, bounds};
 use retort_service::{
-    AskedPart, EngineError, Found, PartNumber, PassedOver, Report, convert, discard,
+    AskedPart, EngineError, Found, PartNumber, PassedOver, Report, convert, discard, threads,
 };
 use serde_json::json;
 
 use super::as_model::ModelArgs;
 use super::{Failure, STOPPED};
-use crate::args::{InputArgs, plan, threads};
+use crate::args::{InputArgs, plan};
 use crate::display::{bytes, count, one_line, several};
 use crate::filters::SelectionArgs;
 use crate::options::{Package, Records};
@@ -106,13 +106,12 @@ struct Writing {
 impl Convert {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let writing = self.writing;
-        let mut plan = plan(&self.reading, self.selecting, &self.records)?;
         let name = match writing.name {
             Some(name) => name,
             None => name_of(&self.output)?,
         };
-        plan.by_kind.file_name = !writing.package.0.has("file_name");
-        plan.dataset = self.records.0.and(writing.package.0).resolve(name, None)?;
+        let options = self.records.0.and(writing.package.0);
+        let mut plan = plan(&self.reading, self.selecting, &options, name)?;
         plan.dataset.measure = self.model.measure()?;
         plan.output = self.output;
         plan.shard_bytes = writing.shard_size.saturating_mul(1_000_000);

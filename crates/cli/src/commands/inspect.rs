@@ -54,7 +54,7 @@ const ITEMS: usize = 200;
 
 impl Inspect {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let plan = plan(&self.reading, self.selecting, &self.records)?;
+        let plan = plan(&self.reading, self.selecting, &self.records.0, "preview".parse()?)?;
         if self.suggest_map {
             let map = suggest(&first_texts(&plan, ITEMS)?);
             write!(std::io::stdout().lock(), "{map}")?;

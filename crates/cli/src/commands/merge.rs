@@ -5,12 +5,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use retort_service::{EngineError, MergePlan, Merged, merge};
+use retort_service::{EngineError, MergePlan, Merged, merge, threads};
 use serde_json::json;
 
 use super::convert::{finish, stops_writing};
 use super::{Failure, STOPPED, print_json};
-use crate::args::threads;
 use crate::progress::Bar;
 
 /// Merge parts that `convert --part` made into one package.

@@ -68,7 +68,7 @@ impl Preview {
             return self.showing.show_as(view.as_ref(), &records, None);
         }
         let mut rejects = rejects_to(self.rejects.as_deref())?;
-        let mut plan = plan(&self.reading, self.selecting, &self.records)?;
+        let mut plan = plan(&self.reading, self.selecting, &self.records.0, "preview".parse()?)?;
         plan.dataset.measure = self.as_model.limit()?;
         let view = self.as_model.view(plan.dataset.data_format)?;
         let preview = preview(&plan, &AtomicBool::new(false), &mut *rejects)?;

@@ -54,7 +54,7 @@ pub use self::survey::{Survey, keep_duplicates, survey};
 use self::work::Worker;
 pub use self::work::{BatchDone, ReadItem, parse, refuse_input};
 use self::workers::ReorderBuffer;
-pub use self::workers::{Ends, Output, Sequencer, in_order};
+pub use self::workers::{Ends, Output, Sequencer, in_order, threads};
 use crate::dedup::Dedup;
 use crate::error::Error;
 use crate::measure::Measure;

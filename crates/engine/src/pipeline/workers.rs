@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
-use retort_model::bounds::BATCHES_WAITING_PER_WORKER;
+use retort_model::bounds::{BATCHES_WAITING_PER_WORKER, THREADS};
 
 use super::More;
 use crate::error::Error;
@@ -207,6 +208,12 @@ impl<T> Output<'_, T> {
 }
 
 /// How far one of so many workers may be ahead.
+/// As many threads as were asked for, else as the machine has cores; within the bound.
+pub fn threads(asked: Option<usize>) -> usize {
+    let cores = || available_parallelism().map_or(1, usize::from);
+    asked.unwrap_or_else(cores).clamp(1, THREADS)
+}
+
 fn ahead(threads: usize) -> usize {
     threads * BATCHES_WAITING_PER_WORKER
 }

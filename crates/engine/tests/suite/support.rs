@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use retort_engine::pipeline::Nobody;
-use retort_engine::{
-    ByKind, ConvertPlan, Error, ExportOptions, Input, Package, ReadOptions, Report, convert,
-};
-use retort_model::ConversationFilter;
+use retort_engine::{ByKind, ConvertPlan, Error, ExportOptions, Input, Package, Report, convert};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -31,21 +28,13 @@ impl Bench {
         let options = options
             .iter()
             .try_fold(ExportOptions::default(), |options, (name, value)| options.with(name, value));
+        let plan = ConvertPlan::new(inputs, &options.unwrap(), "data".parse().unwrap()).unwrap();
         ConvertPlan {
-            inputs,
-            from: None,
-            selection: ConversationFilter::default(),
-            namespace: None,
-            dataset: options.unwrap().resolve("data".parse().unwrap(), None).unwrap(),
             by_kind: ByKind::default(),
             output: self.path("out"),
             shard_bytes: 1 << 30,
             threads: 2,
-            force: false,
-            snapshot: None,
-            reading: ReadOptions::default(),
-            strict: false,
-            part: None,
+            ..plan
         }
     }
 }
