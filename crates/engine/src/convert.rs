@@ -81,40 +81,34 @@ pub struct ByKind {
 pub struct Report {
     /// Where the package is.
     pub output: PathBuf,
-    /// The account.
-    pub account: Account,
-    /// Items that could not be read, by reason.
-    pub refused: Tally<Refusal>,
+    /// What was found in the inputs.
+    pub found: Found,
     /// The receipt.
     pub manifest: Manifest,
     /// Bytes of the inputs on disk.
     pub input_bytes: u64,
     /// Bytes of the data files.
     pub data_bytes: u64,
-    /// Where the first items refused for each reason stand, and what is wrong with them.
+}
+
+/// What was found in items that were read.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What was read, selected, written and left out.
+    pub account: Account,
+    /// Items that could not be read, by reason.
+    pub refused: Tally<Refusal>,
+    /// For each reason, the position of the first item that could not be read, and what is wrong with it.
     pub first_refused: FirstRefused,
     /// Files and entries that were not read, by reason.
     pub passed_over: Tally<PassedOver>,
 }
 
-/// What was found in items that were read.
-#[derive(Clone, Copy, Debug)]
-pub struct Found<'r> {
-    /// The account.
-    pub account: &'r Account,
-    /// Items that could not be read, by reason.
-    pub refused: &'r Tally<Refusal>,
-    /// Where the first refused for each reason stand, and what is wrong with them.
-    pub first_refused: &'r FirstRefused,
-    /// Files and entries that were not read, by reason.
-    pub passed_over: &'r Tally<PassedOver>,
-}
-
-impl Report {
-    /// What was found.
-    pub fn found(&self) -> Found<'_> {
-        let Self { account, refused, first_refused, passed_over, .. } = self;
-        Found { account, refused, first_refused, passed_over }
+impl Found {
+    /// What was found in the items, and what was passed over beside them.
+    pub(crate) fn of(totals: Totals, passed_over: Tally<PassedOver>) -> Self {
+        let Totals { account, refused, first_refused, .. } = totals;
+        Self { account, refused, first_refused, passed_over }
     }
 }
 
@@ -149,40 +143,48 @@ fn convert_all(
         _ => None,
     };
     let making = Making { plan, kept_plan: &kept_plan, observer, stopped };
-    let survey = match given {
-        Some(given) => Survey { repeats: Some(given), duplicates: None },
-        None => {
-            // Repeated ids are rare, so it is hoped for that there are none. Duplicates are always surveyed.
-            if plan.dataset.dedup == Dedup::None {
-                let mut kept = FirstRejects::new();
-                if let Some(report) = making.make(&inputs, Survey::default(), &mut kept.0)? {
-                    kept.write_to(rejects)?;
-                    return Ok(report);
-                }
-            }
-            inputs.keep_rest()?;
-            survey(&mut plan.feed(&inputs), &plan.shaping(), None, stopped)?
+    let report = match given {
+        Some(given) => {
+            let survey = Survey { repeats: Some(given), duplicates: None };
+            making.make(&inputs, survey, rejects)?
         }
+        None => surveyed_if_needed(
+            plan,
+            &mut inputs,
+            None,
+            stopped,
+            rejects,
+            |inputs, survey, rejects| making.make(inputs, survey, rejects),
+        )?,
     };
-    let report = making.make(&inputs, survey, rejects)?;
     report.ok_or_else(|| Error::Failed {
         what: "the inputs",
         source: io::Error::other("they changed while they were read"),
     })
 }
 
-/// Lines on what is left out, until it is known that nothing has to begin again.
-pub struct FirstRejects(pub tempfile::SpooledTempFile);
-
-impl FirstRejects {
-    pub fn new() -> Self {
-        Self(tempfile::spooled_tempfile(BESIDE_BYTES))
+/// Calls `make` without a survey, and again with one of the first `most` items, or of all, if the first call returned
+/// none because an id is repeated: that is rare. Duplicates are always surveyed. `rejects` gets the lines of the call
+/// whose result is returned.
+pub fn surveyed_if_needed<T>(
+    plan: &ConvertPlan,
+    inputs: &mut Inputs,
+    most: Option<u64>,
+    stopped: &AtomicBool,
+    rejects: &mut (dyn Write + Send),
+    make: impl Fn(&Inputs, Survey, &mut (dyn Write + Send)) -> Result<Option<T>, Error>,
+) -> Result<Option<T>, Error> {
+    if plan.dataset.dedup == Dedup::None {
+        let mut kept = tempfile::spooled_tempfile(BESIDE_BYTES);
+        if let Some(made) = make(inputs, Survey::default(), &mut kept)? {
+            let written = kept.rewind().and_then(|()| io::copy(&mut kept, rejects));
+            written.map_err(failed_rejects)?;
+            return Ok(Some(made));
+        }
     }
-
-    pub fn write_to(mut self, rejects: &mut dyn Write) -> Result<(), Error> {
-        let written = self.0.rewind().and_then(|()| io::copy(&mut self.0, rejects));
-        written.map(|_| ()).map_err(failed_rejects)
-    }
+    inputs.keep_rest()?;
+    let survey = survey(&mut plan.feed(inputs), &plan.shaping(), most, stopped)?;
+    make(inputs, survey, rejects)
 }
 
 /// What is to be made of the inputs.
@@ -257,12 +259,9 @@ impl Making<'_> {
         Ok(Some(Report {
             output,
             manifest: manifest(&plan.dataset, origin, &totals, Vec::new()),
-            account: totals.account,
-            refused: totals.refused,
+            found: Found::of(totals, passed_over),
             input_bytes: inputs.bytes,
             data_bytes: files.iter().map(|file| file.bytes).sum(),
-            first_refused: totals.first_refused,
-            passed_over,
         }))
     }
 
@@ -330,16 +329,9 @@ impl Written {
         files.push(write_text(&storage, MANIFEST, &manifest.to_json())?);
         let output = draft.publish(&files, threads)?;
         let data = files.iter().filter(|file| file.records.is_some());
-        Ok(Report {
-            output,
-            account: totals.account,
-            refused: totals.refused,
-            manifest,
-            input_bytes,
-            data_bytes: data.map(|file| file.bytes).sum(),
-            first_refused: totals.first_refused,
-            passed_over,
-        })
+        let data_bytes = data.map(|file| file.bytes).sum();
+        let found = Found::of(totals, passed_over);
+        Ok(Report { output, found, manifest, input_bytes, data_bytes })
     }
 }
 
@@ -457,7 +449,7 @@ impl ConvertPlan {
     }
 
     /// What is read.
-    fn feed<'i>(&self, inputs: &'i Inputs) -> InputsFeed<'i> {
+    pub(crate) fn feed<'i>(&self, inputs: &'i Inputs) -> InputsFeed<'i> {
         match &self.part {
             Some(asked) => InputsFeed::of_part(inputs, self.from, asked.part),
             None => InputsFeed::new(inputs, self.from),

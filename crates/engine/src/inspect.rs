@@ -3,16 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use retort_formats::import::Refusal;
 use retort_formats::import::split::{Batch, Splitter};
-use retort_model::{Account, Tally};
 
 use crate::convert::{ConvertPlan, Found};
 use crate::error::Error;
-use crate::pipeline::{
-    Facts, FirstRefused, InputsFeed, More, Nobody, SourceCount, Totals, facts, run, survey,
-};
-use crate::source::{Inputs, PassedOver, Stream};
+use crate::pipeline::{Facts, InputsFeed, More, Nobody, SourceCount, Totals, facts, run, survey};
+use crate::source::{Inputs, Stream};
 
 /// What inputs hold.
 #[derive(Debug, Default)]
@@ -21,22 +17,8 @@ pub struct Inspection {
     pub facts: Facts,
     /// The streams, each with the format that it was read as.
     pub sources: Vec<SourceCount>,
-    /// What the dataset would have of it.
-    pub account: Account,
-    /// Items that could not be read, by reason.
-    pub refused: Tally<Refusal>,
-    /// Where the first items refused for each reason stand, and what is wrong with them.
-    pub first_refused: FirstRefused,
-    /// Files and entries that were not read, by reason.
-    pub passed_over: Tally<PassedOver>,
-}
-
-impl Inspection {
-    /// What was found, as other verbs say it.
-    pub fn found(&self) -> Found<'_> {
-        let Self { account, refused, first_refused, passed_over, .. } = self;
-        Found { account, refused, first_refused, passed_over }
-    }
+    /// What a conversion would report.
+    pub found: Found,
 }
 
 /// The first items of the inputs as they are, whatever they are.
@@ -87,13 +69,7 @@ pub fn inspect(plan: &ConvertPlan, stopped: &AtomicBool) -> Result<Inspection, E
     let survey = survey(&mut feed(), &shaping, None, stopped)?;
     let mut feed = feed();
     let before = (Totals::default(), survey);
-    let totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |_| Ok(More::Wanted))?;
-    Ok(Inspection {
-        facts,
-        sources: totals.sources,
-        account: totals.account,
-        refused: totals.refused,
-        first_refused: totals.first_refused,
-        passed_over: feed.passed_over,
-    })
+    let mut totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |_| Ok(More::Wanted))?;
+    let sources = std::mem::take(&mut totals.sources);
+    Ok(Inspection { facts, sources, found: Found::of(totals, feed.passed_over) })
 }

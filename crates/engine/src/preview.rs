@@ -4,42 +4,27 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::file::{Chunk, FileFormat, FileWriter, by_name as file_format_named};
-use retort_formats::import::Refusal;
 use retort_formats::package::REJECTS;
 use retort_model::bounds::{ITEMS_LEARNT_FROM, PREVIEW_RECORDS};
-use retort_model::{Account, ConversationFilter, Tally};
+use retort_model::{ConversationFilter, Tally};
 
-use crate::convert::{ConvertPlan, FirstRejects, Found};
+use crate::convert::{ConvertPlan, Found, surveyed_if_needed};
 use crate::dedup::Dedup;
 use crate::error::Error;
 use crate::package::Package;
 use crate::pipeline::{
-    Feed, FirstRefused, InputsFeed, More, Nobody, Shaping, Survey, Totals, run, survey, variables,
+    Counted, Feed, More, Nobody, Shaping, Survey, Totals, run, survey, variables,
 };
 use crate::plan::DatasetPlan;
-use crate::source::{Inputs, PassedOver};
+use crate::source::Inputs;
 
 /// The first records of a dataset.
 #[derive(Debug, Default)]
 pub struct Preview {
     /// The records, each as the JSON text of an object.
     pub records: Vec<String>,
-    /// What was found in the conversations that were looked at.
-    pub account: Account,
-    /// Items that could not be read, by reason.
-    pub refused: Tally<Refusal>,
-    /// Where the first items refused for each reason stand, and what is wrong with them.
-    pub first_refused: FirstRefused,
-    /// Files and entries that were not read, by reason.
-    pub passed_over: Tally<PassedOver>,
-}
-
-impl Preview {
-    /// What was found.
-    pub fn found(&self) -> Found<'_> {
-        let Self { account, refused, first_refused, passed_over, .. } = self;
-        Found { account, refused, first_refused, passed_over }
-    }
+    /// What was found in the items that were read.
+    pub found: Found,
 }
 
 /// Shows the first records that the plan would write. Reading stops soon behind them. `rejects` gets a line for each
@@ -78,13 +63,7 @@ pub fn sample(
     let totals = run(feed, &shaping, before, &Nobody, stopped, &mut |delivery| {
         first.take(delivery.chunk).map(|()| More::Wanted)
     })?;
-    Ok(Preview {
-        records: first.records(),
-        account: totals.account,
-        refused: totals.refused,
-        first_refused: totals.first_refused,
-        passed_over: Tally::default(),
-    })
+    Ok(Preview { records: first.records(), found: Found::of(totals, Tally::default()) })
 }
 
 /// What is decided on the items of a feed, where duplicates are to be left out.
@@ -150,17 +129,16 @@ fn look(
     let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
     let plan = &plan.completed(&mut inputs, stopped)?;
     inputs.keep_as_read()?;
-    if plan.dataset.dedup == Dedup::None {
-        let mut kept = FirstRejects::new();
-        if let Some(preview) = look_once(plan, &inputs, Survey::default(), stopped, &mut kept.0)? {
-            kept.write_to(rejects)?;
-            return Ok(preview);
-        }
-    }
-    inputs.keep_rest()?;
-    let mut feed = InputsFeed::new(&inputs, plan.from);
-    let survey = survey(&mut feed, &plan.shaping(), Some(ITEMS_LEARNT_FROM), stopped)?;
-    Ok(look_once(plan, &inputs, survey, stopped, rejects)?.unwrap_or_default())
+    let most = Some(ITEMS_LEARNT_FROM);
+    let preview = surveyed_if_needed(
+        plan,
+        &mut inputs,
+        most,
+        stopped,
+        rejects,
+        |inputs, survey, rejects| look_once(plan, inputs, survey, stopped, rejects),
+    )?;
+    Ok(preview.unwrap_or_default())
 }
 
 /// Shows the first records; none if an id is repeated and nothing is decided on it.
@@ -174,16 +152,14 @@ fn look_once(
     let shaping =
         Shaping { file_format: jsonl()?, threads: 1, tells_account: true, ..plan.shaping() };
     let mut first = First::of(&plan.dataset)?;
-    let mut preview = Preview::default();
-    let mut feed = InputsFeed::new(inputs, plan.from);
+    let mut found = Found::default();
+    let mut feed = plan.feed(inputs);
     let before = (Totals::default(), survey);
     let totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |delivery| {
         rejects.write_all(&delivery.rejects).map_err(failed)?;
         first.take(delivery.chunk)?;
-        if let Some(counted) = delivery.account {
-            preview.account = counted.account;
-            preview.refused = counted.refused;
-            preview.first_refused = counted.first_refused;
+        if let Some(Counted { account, refused, first_refused }) = delivery.account {
+            found = Found { account, refused, first_refused, passed_over: Tally::default() };
         }
         Ok(if first.is_enough() { More::Enough } else { More::Wanted })
     })?;
@@ -191,13 +167,10 @@ fn look_once(
         return Ok(None);
     }
     if !first.is_enough() {
-        preview.account = totals.account;
-        preview.refused = totals.refused;
-        preview.first_refused = totals.first_refused;
+        found = Found::of(totals, Tally::default());
     }
-    preview.passed_over = feed.passed_over;
-    preview.records = first.records();
-    Ok(Some(preview))
+    found.passed_over = feed.passed_over;
+    Ok(Some(Preview { records: first.records(), found }))
 }
 
 /// Lines of `rejects.jsonl` in a finished package, of one reason if it is named: so many behind the first `after`, and

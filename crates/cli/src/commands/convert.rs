@@ -151,7 +151,8 @@ pub fn finish(
     if json {
         write!(std::io::stdout().lock(), "{}", report.manifest.to_json())?;
     }
-    Ok(exit_code(report.account.read, report.account.refused))
+    let account = &report.found.account;
+    Ok(exit_code(account.read, account.refused))
 }
 
 /// A flag that is set when the person wants the command to stop. If the command does not stop soon, the process ends,
@@ -218,7 +219,7 @@ fn summary(
     took: Duration,
     out: &mut impl Write,
 ) -> std::io::Result<()> {
-    let account = &report.account;
+    let account = &report.found.account;
     warn_of_most(account.read, account.refused, out)?;
     writeln!(
         out,
@@ -226,8 +227,8 @@ fn summary(
         several(account.read, "item"),
         several(report.manifest.read.inputs.len() as u64, "file")
     )?;
-    findings(&report.found(), out)?;
-    let has_findings = report.account.records_repaired > 0 || !report.account.warned.is_empty();
+    findings(&report.found, out)?;
+    let has_findings = account.records_repaired > 0 || !account.warned.is_empty();
     if has_findings && !report.manifest.options.contains_key("findings") {
         writeln!(out, "  `--findings` lists each of them in findings.jsonl")?;
     }
@@ -255,7 +256,7 @@ fn summary(
 }
 
 /// What was selected, written, left out and mended.
-pub fn findings(found: &Found<'_>, out: &mut impl Write) -> std::io::Result<()> {
+pub fn findings(found: &Found, out: &mut impl Write) -> std::io::Result<()> {
     let Found { account, refused, first_refused, passed_over } = found;
     let passed_over = package::findings(passed_over, PassedOver::as_str);
     list_passed_over(&passed_over, out)?;
@@ -339,7 +340,7 @@ fn list<K: Ord + Copy>(
 }
 
 /// The findings as JSON: counts by kind, and the first items of each kind.
-pub fn findings_json(found: &Found<'_>) -> serde_json::Value {
+pub fn findings_json(found: &Found) -> serde_json::Value {
     let Found { account, refused, first_refused, passed_over } = found;
     fn tally<K: Ord + Copy>(
         tally: &Tally<K>,

@@ -66,12 +66,13 @@ impl Inspect {
             writeln!(out, "{}", serde_json::to_string_pretty(&as_json(&inspection)?)?)?;
         } else {
             print(&inspection, self.reading.is_named(), &mut out)?;
-            let found = inspection.found();
+            let found = &inspection.found;
             warn_of_most(found.account.read, found.account.refused, &mut out)?;
             writeln!(out, "\na dataset ({}) would have", plan.dataset.data_format.name())?;
-            findings(&found, &mut out)?;
+            findings(found, &mut out)?;
         }
-        Ok(exit_code(inspection.account.read, inspection.account.refused))
+        let account = &inspection.found.account;
+        Ok(exit_code(account.read, account.refused))
     }
 }
 
@@ -88,7 +89,7 @@ fn as_json(inspection: &Inspection) -> Result<serde_json::Value, Failure> {
         object.insert("sources".into(), json!(sources));
         object.insert("first".into(), json!(facts.first.map(|time| time.to_string())));
         object.insert("last".into(), json!(facts.last.map(|time| time.to_string())));
-        object.insert("dataset".into(), findings_json(&inspection.found()));
+        object.insert("dataset".into(), findings_json(&inspection.found));
     }
     Ok(whole)
 }

@@ -73,7 +73,7 @@ impl Preview {
         let view = self.as_model.view(plan.dataset.data_format)?;
         let preview = preview(&plan, &AtomicBool::new(false), &mut *rejects)?;
         rejects.flush()?;
-        self.showing.show_as(view.as_ref(), &preview.records, Some(preview.found()))
+        self.showing.show_as(view.as_ref(), &preview.records, Some(&preview.found))
     }
 
     /// The input as a package, if it is one.
@@ -89,7 +89,7 @@ impl Showing {
         &self,
         view: Option<&View>,
         records: &[String],
-        found: Option<Found<'_>>,
+        found: Option<&Found>,
     ) -> Result<ExitCode, Failure> {
         let Some(view) = view else { return self.show(records, found) };
         view.show(records, self.json, self.lines)?;
@@ -99,7 +99,7 @@ impl Showing {
     }
 
     /// Shows records, and the findings in the conversations from which they were made.
-    pub fn show(&self, records: &[String], found: Option<Found<'_>>) -> Result<ExitCode, Failure> {
+    pub fn show(&self, records: &[String], found: Option<&Found>) -> Result<ExitCode, Failure> {
         let mut out = std::io::stdout().lock();
         if self.lines {
             for record in records {
@@ -112,7 +112,7 @@ impl Showing {
                 .collect::<Result<Vec<serde_json::Value>, _>>()?;
             let mut whole = json!({"records": values});
             if let (Some(found), Some(object)) = (found, whole.as_object_mut()) {
-                object.insert("findings".into(), findings_json(&found));
+                object.insert("findings".into(), findings_json(found));
             }
             writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
         } else {
@@ -120,7 +120,7 @@ impl Showing {
             if let Some(found) = found {
                 let mut err = std::io::stderr().lock();
                 warn_of_most(found.account.read, found.account.refused, &mut err)?;
-                findings(&found, &mut err)?;
+                findings(found, &mut err)?;
             }
         }
         Ok(found.map_or(ExitCode::SUCCESS, |found| {

@@ -16,7 +16,7 @@ fn each_item_is_written_left_out_or_refused_and_the_receipt_says_why() {
     let (report, rejects) = run(&plan);
     let report = report.unwrap();
 
-    let account = &report.account;
+    let account = &report.found.account;
     assert_eq!((account.read, account.refused, account.selected), (4, 1, 3), "{account:?}");
     assert_eq!((account.written, account.left_out.total()), (2, 1), "{account:?}");
     let receipt = serde_json::to_value(&report.manifest).unwrap();

@@ -39,7 +39,7 @@ fn measured(
 fn made(plan: &ConvertPlan) -> (Vec<(String, String)>, Vec<String>) {
     let (report, rejects) = run(plan);
     let report = report.unwrap();
-    assert!(report.account.balances() && report.manifest.balances());
+    assert!(report.found.account.balances() && report.manifest.balances());
     let verified = verify(&plan.output).unwrap();
     assert_eq!(verified.differences, [], "the package matches its receipt");
     let ids = fs::read_to_string(plan.output.join("ids.txt")).unwrap();

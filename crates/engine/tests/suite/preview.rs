@@ -22,7 +22,7 @@ fn a_preview_shows_the_records_that_a_conversion_writes() {
         let first: Vec<Value> =
             seen.records.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
         assert_eq!(first, records(&plan), "{format}");
-        assert_eq!(seen.account, report.account, "{format}");
+        assert_eq!(seen.found.account, report.found.account, "{format}");
 
         let again = preview_package(&mut Package::open(&plan.output).unwrap()).unwrap();
         let again: Vec<Value> =
@@ -37,5 +37,5 @@ fn a_preview_ends_before_it_has_read_a_long_history() {
     let plan = bench.plan(vec![lines(&chats(50_000))], &[]);
     let seen = preview(&plan, &AtomicBool::new(false), &mut Vec::new()).unwrap();
     assert!(!seen.records.is_empty());
-    assert!(seen.account.read < 50_000, "{:?}", seen.account);
+    assert!(seen.found.account.read < 50_000, "{:?}", seen.found.account);
 }

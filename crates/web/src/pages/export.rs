@@ -388,7 +388,7 @@ async fn check(State(app): State<App>, visit: Visit, Query(form): Query<Form>) -
         total: count(total),
         looked_at: count(looked_at),
         is_whole: looked_at >= total,
-        found: found(&preview.account),
+        found: found(&preview.found.account),
         records: readable(&preview.records),
     };
     show(StatusCode::OK, &page)
