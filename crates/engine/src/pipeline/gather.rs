@@ -42,27 +42,23 @@ pub(super) struct OutputRows {
 /// A group of rows of an output, and what goes beside them. What goes beside all outputs is with the first.
 #[derive(Default)]
 pub(super) struct Group {
-    output: usize,
     rows: Vec<Box<dyn Rows>>,
     /// How many rows, and how many bytes they have.
     count: usize,
     bytes: usize,
-    groups: Vec<u8>,
-    rejects: Vec<u8>,
-    findings: Vec<u8>,
-    ids: Vec<u8>,
-    extras: Vec<u8>,
-    account: Option<Counted>,
+    /// Everything but the rows, which are encoded later.
+    delivery: Delivery,
 }
 
 impl Group {
+    fn of_output(output: usize) -> Self {
+        Self { delivery: Delivery { output, ..Delivery::default() }, ..Self::default() }
+    }
+
     /// Bytes for the files beside the data.
     fn beside(&self) -> usize {
-        self.rejects.len()
-            + self.findings.len()
-            + self.ids.len()
-            + self.extras.len()
-            + self.groups.len()
+        let Delivery { rejects, findings, ids, extras, groups, .. } = &self.delivery;
+        rejects.len() + findings.len() + ids.len() + extras.len() + groups.len()
     }
 }
 
@@ -159,9 +155,9 @@ impl Gathering {
             }
         }
         while self.filling.len() < outputs.len() {
-            self.filling.push(Group { output: self.filling.len(), ..Group::default() });
+            self.filling.push(Group::of_output(self.filling.len()));
         }
-        if let Some(first) = self.filling.first_mut() {
+        if let Some(Group { delivery: first, .. }) = self.filling.first_mut() {
             first.rejects.append(&mut rejects);
             first.findings.append(&mut findings);
             first.extras.append(&mut extras);
@@ -187,7 +183,7 @@ impl Gathering {
         }
         let Some(group) = self.filling.get_mut(output) else { return false };
         for id in &ids {
-            id_line(id, &mut group.ids);
+            id_line(id, &mut group.delivery.ids);
         }
         let (more, more_bytes) = (rows.count(), rows.size_bytes());
         if more > 0 {
@@ -206,13 +202,13 @@ impl Gathering {
         if filling.rows.is_empty() && filling.beside() == 0 {
             return None;
         }
-        let group = std::mem::replace(filling, Group { output, ..Group::default() });
-        let account = shaping.tells_account.then(|| Counted {
+        let mut group = std::mem::replace(filling, Group::of_output(output));
+        group.delivery.account = shaping.tells_account.then(|| Counted {
             account: self.totals.account.clone(),
             refused: self.totals.refused.clone(),
             first_refused: self.totals.first_refused.clone(),
         });
-        Some(Group { account, ..group })
+        Some(group)
     }
 
     /// Hands on the last groups, if more is wanted; returns what was counted.
@@ -301,15 +297,6 @@ fn encode(group: Group, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
     let encode = |rows| shaping.file_format.encode(rows, shaping.file_options);
     let rows = Some(group.rows).filter(|rows| !rows.is_empty());
     let fail = |source| Error::Failed { what: "a group of rows", source };
-    Ok(Delivery {
-        output: group.output,
-        chunk: rows.map(encode).transpose().map_err(fail)?,
-        rejects: group.rejects,
-        findings: group.findings,
-        ids: group.ids,
-        groups: group.groups,
-        extras: group.extras,
-        account: group.account,
-        batch: None,
-    })
+    let chunk = rows.map(encode).transpose().map_err(fail)?;
+    Ok(Delivery { chunk, ..group.delivery })
 }
