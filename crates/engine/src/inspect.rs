@@ -7,7 +7,7 @@ use retort_formats::import::split::{Batch, Splitter};
 
 use crate::convert::{ConvertPlan, Found};
 use crate::error::Error;
-use crate::pipeline::{Facts, InputsFeed, More, Nobody, SourceCount, Totals, facts, run, survey};
+use crate::pipeline::{Facts, More, Nobody, SourceCount, Totals, run, survey_with_facts};
 use crate::source::{Inputs, Stream};
 
 /// What inputs hold.
@@ -59,15 +59,12 @@ pub fn first_texts(plan: &ConvertPlan, most: usize) -> Result<Vec<String>, Error
 pub fn inspect(plan: &ConvertPlan, stopped: &AtomicBool) -> Result<Inspection, Error> {
     plan.dataset.check()?;
     let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
+    let plan = &plan.completed(&mut inputs, stopped)?;
     inputs.keep_as_read()?;
     let shaping = plan.shaping();
-    let facts = facts(&mut InputsFeed::new(&inputs, plan.from), &shaping, stopped)?;
+    let (facts, survey) = survey_with_facts(&mut plan.feed(&inputs), &shaping, stopped)?;
     inputs.keep_rest()?;
-    let plan = &plan.completed(&mut inputs, stopped)?;
-    let shaping = plan.shaping();
-    let feed = || InputsFeed::new(&inputs, plan.from);
-    let survey = survey(&mut feed(), &shaping, None, stopped)?;
-    let mut feed = feed();
+    let mut feed = plan.feed(&inputs);
     let before = (Totals::default(), survey);
     let mut totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |_| Ok(More::Wanted))?;
     let sources = std::mem::take(&mut totals.sources);

@@ -1,8 +1,6 @@
 //! The first stage: ids, and whether the selection means an item.
 
-use retort_model::{
-    ConversationFilter, Item, LeftOut, NodeKind, NodeRun, Reason, RunSource, Warning,
-};
+use retort_model::{ConversationFilter, Item, Warning};
 
 use super::Shaping;
 use super::ids::{content_id, content_of, put_into_namespace};
@@ -14,17 +12,11 @@ use super::work::ReadItem;
 pub(super) struct Choose<'p> {
     selection: &'p ConversationFilter,
     namespace: Option<&'p str>,
-    /// Whether a trace, which is read as a run and as a conversation, is written as the conversation alone.
-    is_for_training: bool,
 }
 
 impl<'p> Choose<'p> {
     pub(super) fn of(shaping: &Shaping<'p>) -> Self {
-        Self {
-            selection: shaping.selection,
-            namespace: shaping.namespace,
-            is_for_training: shaping.data_format.is_for_training(),
-        }
+        Self { selection: shaping.selection, namespace: shaping.namespace }
     }
 }
 
@@ -42,9 +34,6 @@ impl Stage for Choose<'_> {
             }
             if is_meant(self.selection, &one.item) {
                 one.hash = Some(hash_of(one));
-                if self.is_for_training && is_traced(&one.item) {
-                    one.standing = Standing::LeftOut(LeftOut::new(Reason::InConversation, ""));
-                }
             } else {
                 one.standing = Standing::NotSelected;
                 if let Item::Conversation(conversation) = &one.item
@@ -62,18 +51,7 @@ impl Stage for Choose<'_> {
     }
 }
 
-/// Whether an item is the run of a traced application with calls of models: what these said is a conversation beside it.
-fn is_traced(item: &Item<'_>) -> bool {
-    let Item::Run(run) = item else { return false };
-    let says = |node: &NodeRun<'_>| node.input.is_some() || node.output.is_some();
-    run.source == RunSource::Application
-        && run
-            .nodes
-            .iter()
-            .any(|node| matches!(node.kind, NodeKind::ModelCall | NodeKind::Agent) && says(node))
-}
-
-/// Whether an item is meant. ConversationFilters say something of conversations alone; of the others all are meant.
+/// Whether the filter matches an item. It has conditions on conversations only; runs and documents always match.
 pub(super) fn is_meant(selection: &ConversationFilter, item: &Item<'_>) -> bool {
     match item {
         Item::Conversation(conversation) => selection.matches(conversation),

@@ -1,14 +1,11 @@
 //! What is in a feed, counted: formats, roles, calls, models, dates, and what was not understood.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::AtomicBool;
 
 use retort_model::{Conversation, Item, Message, Role, Run, Time};
 use serde::Serialize;
 
-use super::look::{Looked, look_through};
-use super::{Feed, More, Shaping};
-use crate::error::Error;
+use super::look::Looked;
 
 /// Names that are counted apart in each list. A person reads no more of them, and inputs may have any number.
 const NAMES: usize = 1000;
@@ -70,33 +67,13 @@ pub struct Unknown {
     pub first: String,
 }
 
-/// Counts what is in a feed.
-///
-/// # Errors
-/// The feed fails, or the work is stopped.
-pub fn facts(
-    feed: &mut dyn Feed,
-    shaping: &Shaping<'_>,
-    stopped: &AtomicBool,
-) -> Result<Facts, Error> {
-    let mut all = Facts::default();
-    look_through(feed, shaping, stopped, |looked| of_batch(&looked), &mut |facts| {
-        all.add(facts);
-        Ok(More::Wanted)
-    })?;
-    Ok(all)
-}
-
-fn of_batch(looked: &Looked<'_>) -> Facts {
-    let mut facts = Facts::default();
-    for one in &looked.items {
-        facts.count(&one.item);
-    }
-    facts
+/// The name under which to count another: [`OTHERS`] for a new one once there are too many.
+fn counted_as<'n, T>(counts: &BTreeMap<String, T>, name: &'n str) -> &'n str {
+    if counts.len() >= NAMES && !counts.contains_key(name) { OTHERS } else { name }
 }
 
 fn bump(counts: &mut BTreeMap<String, u64>, name: &str, by: u64) {
-    let name = if counts.len() >= NAMES && !counts.contains_key(name) { OTHERS } else { name };
+    let name = counted_as(counts, name);
     match counts.get_mut(name) {
         Some(count) => *count += by,
         None => drop(counts.insert(name.to_owned(), by)),
@@ -104,20 +81,21 @@ fn bump(counts: &mut BTreeMap<String, u64>, name: &str, by: u64) {
 }
 
 impl Facts {
+    /// What is in the items of a batch.
+    pub(super) fn of(looked: &Looked<'_>) -> Self {
+        let mut facts = Self::default();
+        for one in &looked.items {
+            facts.count(&one.item);
+        }
+        facts
+    }
+
     fn count(&mut self, item: &Item<'_>) {
         self.items += 1;
         self.understood += u64::from(item.not_understood().is_empty());
         bump(&mut self.kinds, item.kind().as_str(), 1);
         for one in item.not_understood() {
-            let path = without_numbers(&one.path);
-            let known = self.not_understood.contains_key(&path);
-            let path =
-                if known || self.not_understood.len() < NAMES { path } else { OTHERS.into() };
-            let unknown = self.not_understood.entry(path).or_default();
-            if unknown.count == 0 {
-                unknown.first = item.id().decoded().into_owned();
-            }
-            unknown.count += 1;
+            self.unknown(&without_numbers(&one.path), 1, || item.id().decoded().into_owned());
         }
         let time = match item {
             Item::Conversation(conversation) => {
@@ -130,15 +108,23 @@ impl Facts {
             }
             Item::Document(_) => return,
         };
-        match time {
-            Some(time) => self.time(time),
-            None => self.undated += 1,
-        }
+        self.undated += u64::from(time.is_none());
+        self.time(time, time);
     }
 
-    fn time(&mut self, time: Time) {
-        self.first = Some(self.first.map_or(time, |first| first.min(time)));
-        self.last = self.last.max(Some(time));
+    fn unknown(&mut self, path: &str, count: u64, first: impl FnOnce() -> String) {
+        let path = counted_as(&self.not_understood, path).to_owned();
+        let unknown = self.not_understood.entry(path).or_default();
+        if unknown.count == 0 {
+            unknown.first = first();
+        }
+        unknown.count += count;
+    }
+
+    /// Extends the time from the first to the last item.
+    fn time(&mut self, first: Option<Time>, last: Option<Time>) {
+        self.first = [self.first, first].into_iter().flatten().min();
+        self.last = self.last.max(last);
     }
 
     fn conversation(&mut self, conversation: &Conversation<'_>) {
@@ -193,7 +179,7 @@ impl Facts {
         self.failed += u64::from(run.error.is_some());
     }
 
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         for (own, other) in [
             (&mut self.kinds, other.kinds),
             (&mut self.roles, other.roles),
@@ -204,14 +190,7 @@ impl Facts {
             other.iter().for_each(|(name, count)| bump(own, name, *count));
         }
         for (path, unknown) in other.not_understood {
-            let known = self.not_understood.contains_key(&path);
-            let path =
-                if known || self.not_understood.len() < NAMES { path } else { OTHERS.into() };
-            let own = self.not_understood.entry(path).or_default();
-            if own.count == 0 {
-                own.first = unknown.first;
-            }
-            own.count += unknown.count;
+            self.unknown(&path, unknown.count, || unknown.first);
         }
         for (own, other) in [
             (&mut self.items, other.items),
@@ -228,11 +207,7 @@ impl Facts {
         ] {
             *own += other;
         }
-        self.first = match (self.first, other.first) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        self.last = self.last.max(other.last);
+        self.time(other.first, other.last);
     }
 }
 

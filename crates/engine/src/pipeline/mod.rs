@@ -25,6 +25,7 @@ mod splitting;
 mod stage;
 mod stages;
 mod survey;
+mod traced;
 mod work;
 mod workers;
 
@@ -40,7 +41,7 @@ use retort_formats::import::{ImportFormat, Refusal};
 use retort_model::bounds::INFERENCE_BYTES;
 use retort_model::{Account, ConversationFilter, Tally};
 
-pub use self::facts::{Facts, Unknown, facts};
+pub use self::facts::{Facts, Unknown};
 pub use self::feed::InputsFeed;
 use self::gather::Gathering;
 pub use self::gather::place_of;
@@ -50,7 +51,7 @@ pub use self::packed::{Edits, PackedBatch, Unpacked};
 pub use self::part::{PartBatch, regroup};
 pub use self::repeats::{Decisions, decide, is_of_first, moved_item, moved_verdict};
 pub use self::share::{Extent, PartNumber};
-pub use self::survey::{Survey, keep_duplicates, survey};
+pub use self::survey::{Survey, keep_duplicates, survey, survey_with_facts};
 use self::work::Worker;
 pub use self::work::{BatchDone, ReadItem, parse, refuse_input};
 use self::workers::ReorderBuffer;

@@ -12,6 +12,7 @@ use super::repeated::RepeatedIds;
 use super::splitting::Splitting;
 use super::stage::{Decision, OrderedStage, Stage, Standing};
 use super::survey::Survey;
+use super::traced::TracedRuns;
 use super::work::ReadItem;
 
 /// The pure parts, in their order.
@@ -28,7 +29,7 @@ pub(super) struct OrderedStages {
 
 /// The stages of a run, with what was decided on all items.
 pub(super) fn of<'p>(shaping: &Shaping<'p>, survey: Survey) -> (Stages<'p>, OrderedStages) {
-    let mut pure: Vec<Box<dyn Stage + 'p>> = vec![Box::new(Choose::of(shaping))];
+    let Stages(mut pure) = Stages::choosing(shaping);
     pure.extend(Splitting::of(shaping).map(|stage| Box::new(stage) as _));
     let mut list: Vec<Box<dyn OrderedStage>> =
         vec![Box::new(RepeatedIds::new(survey.repeats, shaping.namespace))];
@@ -37,7 +38,14 @@ pub(super) fn of<'p>(shaping: &Shaping<'p>, survey: Survey) -> (Stages<'p>, Orde
     (Stages(pure), OrderedStages { list, finished: false, needs_survey: false })
 }
 
-impl Stages<'_> {
+impl<'p> Stages<'p> {
+    /// Those that decide which items are open to the stages after them, as a survey needs them, too.
+    pub(super) fn choosing(shaping: &Shaping<'p>) -> Self {
+        let mut pure: Vec<Box<dyn Stage + 'p>> = vec![Box::new(Choose::of(shaping))];
+        pure.extend(TracedRuns::of(shaping).map(|stage| Box::new(stage) as _));
+        Self(pure)
+    }
+
     /// Finds out what the items of a batch tell, which were chosen before or not. `warn` counts a warning of an item.
     pub(super) fn examine(
         &self,
@@ -123,18 +131,9 @@ mod tests {
     }
 
     fn items(count: usize) -> Vec<ReadItem<'static>> {
-        let item = |index| ReadItem {
-            item: Conversation::default().into(),
-            place: 1 + index as u64,
-            index,
-            span: Span { start: 0, end: 0, index: 0, line: 0, byte: 0, fault: None },
-            has_id: true,
-            content: None,
-            hash: None,
-            standing: Standing::Open,
-            verdict: None,
-            is_kept_apart: false,
-            assigned: None,
+        let span = Span { start: 0, end: 0, index: 0, line: 0, byte: 0, fault: None };
+        let item = |index| {
+            ReadItem::new(Conversation::default().into(), (1 + index as u64, index), span, true)
         };
         (0..count).map(item).collect()
     }

@@ -5,10 +5,12 @@ use std::io;
 use std::iter::Peekable;
 use std::sync::atomic::AtomicBool;
 
-use super::choose::Choose;
+use super::facts::Facts;
 use super::look::{Looked, look_through};
 use super::repeats::{Decisions, Verdict, decide, row, verdict_of};
-use super::stage::{Stage, Standing};
+use super::stage::Standing;
+use super::stages::Stages;
+use super::work::ReadItem;
 use super::{Feed, More, Shaping};
 use crate::dedup::{Dedup, Duplicates, Fingerprint, Fingerprints};
 use crate::error::Error;
@@ -29,6 +31,7 @@ struct Looks {
     repeats: Vec<Vec<u8>>,
     prints: Vec<(u64, String, Fingerprint)>,
     items_before: u64,
+    facts: Option<Facts>,
 }
 
 /// Looks through the items and decides on repeated ids and duplicates; of the first `most` items, if it is given.
@@ -38,7 +41,27 @@ pub fn survey(
     most: Option<u64>,
     stopped: &AtomicBool,
 ) -> Result<Survey, Error> {
-    let (items, prints) = look(feed, shaping, most, stopped)?;
+    decided(look(feed, shaping, most, None, stopped)?, stopped)
+}
+
+/// As [`survey`] of all items, and counts in the same pass what is in them, whether it is chosen or not.
+///
+/// # Errors
+/// The feed fails, or the work is stopped.
+pub fn survey_with_facts(
+    feed: &mut dyn Feed,
+    shaping: &Shaping<'_>,
+    stopped: &AtomicBool,
+) -> Result<(Facts, Survey), Error> {
+    let mut facts = Facts::default();
+    let seen = look(feed, shaping, None, Some(&mut facts), stopped)?;
+    Ok((facts, decided(seen, stopped)?))
+}
+
+fn decided(
+    (items, prints): (Sorter, Option<Fingerprints>),
+    stopped: &AtomicBool,
+) -> Result<Survey, Error> {
     let verdicts = decide(items).map_err(failed)?;
     let Some(prints) = prints else {
         return Ok(Survey {
@@ -64,16 +87,17 @@ pub fn keep_duplicates(
     storage: &dyn Storage,
     stopped: &AtomicBool,
 ) -> Result<(), Error> {
-    let (_, prints) = look(feed, shaping, None, stopped)?;
+    let (_, prints) = look(feed, shaping, None, None, stopped)?;
     let Some(prints) = prints else { return Ok(()) };
     Duplicates::keep(prints.decide(|_| Ok(Some(1)), stopped)?, storage)
 }
 
-/// Gathers what there is to decide on.
+/// Gathers what there is to decide on, and counts all items in `facts`, if it is given.
 fn look(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
     most: Option<u64>,
+    mut facts: Option<&mut Facts>,
     stopped: &AtomicBool,
 ) -> Result<(Sorter, Option<Fingerprints>), Error> {
     let mut items = Sorter::new();
@@ -81,7 +105,16 @@ fn look(
         Dedup::None => None,
         Dedup::Exact | Dedup::Near => Some(Fingerprints::new().map_err(failed)?),
     };
-    look_through(feed, shaping, stopped, |looked| looks(looked, shaping), &mut |looks: Looks| {
+    let stages = Stages::choosing(shaping);
+    let counts = facts.is_some();
+    let of_batch = |looked: Looked<'_>| {
+        let facts = counts.then(|| Facts::of(&looked));
+        Looks { facts, ..looks(looked, &stages, shaping.dedup) }
+    };
+    look_through(feed, shaping, stopped, of_batch, &mut |looks: Looks| {
+        if let (Some(all), Some(facts)) = (&mut facts, looks.facts) {
+            all.add(facts);
+        }
         for row in &looks.repeats {
             items.push(row).map_err(failed)?;
         }
@@ -100,21 +133,20 @@ fn failed(source: io::Error) -> Error {
     Error::Failed { what: "the decisions on repeated ids and duplicates", source }
 }
 
-fn looks(looked: Looked<'_>, shaping: &Shaping<'_>) -> Looks {
+fn looks(looked: Looked<'_>, stages: &Stages<'_>, dedup: Dedup) -> Looks {
     let Looked { mut items, items_before, is_chosen, .. } = looked;
     let mut repeats = Vec::new();
+    stages.examine(&mut items, is_chosen, &mut |_, _| {});
     if !is_chosen {
-        Choose::of(shaping).examine(&mut items, &mut |_, _| {});
         repeats.extend(items.iter().filter_map(|one| row(one, items_before)));
     }
-    let print = |one: &_| {
-        let super::work::ReadItem { item, standing, .. } = one;
-        let is_open = *standing == Standing::Open;
-        let print = Fingerprint::of(item, shaping.dedup).filter(|_| is_open)?;
-        Some((one.order(items_before), item.id().decoded().into_owned(), print))
+    let print = |one: &ReadItem<'_>| {
+        let print = Fingerprint::of(&one.item, dedup)?;
+        Some((one.order(items_before), one.item.id().decoded().into_owned(), print))
     };
-    let prints = items.iter().filter_map(print).collect();
-    Looks { repeats, prints, items_before }
+    let open = items.iter().filter(|one| one.standing == Standing::Open);
+    let prints = open.filter_map(print).collect();
+    Looks { repeats, prints, items_before, facts: None }
 }
 
 /// Verdicts on repeated ids that are read twice.

@@ -73,7 +73,29 @@ pub struct ReadItem<'b> {
     pub(super) assigned: Option<Assigned>,
 }
 
-impl ReadItem<'_> {
+impl<'b> ReadItem<'b> {
+    /// An item before the stages, with its place in the batch and its index.
+    pub(super) fn new(
+        item: Item<'b>,
+        (place, index): (u64, usize),
+        span: Span,
+        has_id: bool,
+    ) -> Self {
+        Self {
+            item,
+            place,
+            index,
+            span,
+            has_id,
+            content: None,
+            hash: None,
+            standing: Standing::Open,
+            verdict: None,
+            is_kept_apart: false,
+            assigned: None,
+        }
+    }
+
     /// Its place in the order of all items, in a batch behind so many.
     pub(super) fn order(&self, items_before: u64) -> u64 {
         order_of(items_before, self.index)
@@ -202,21 +224,21 @@ impl Worker<'_> {
                 done.warn(Warning::IdKeptApart, at);
             }
             let ordinal = items_before + one.place;
-            let mut context = ShapeContext {
-                options: &self.shaping.shape_options,
-                flat: !self.shaping.file_format.is_nested(),
-                tools: &mut self.tools,
-            };
+            let tools = &mut self.tools;
             let output = one.assigned.map_or(0, |assigned| assigned.output);
             let Some(OutputRows { rows, ids }) = outputs.get_mut(output) else { continue };
             let cells = rows.cells();
             let outcome = match &self.shaping.measure {
                 Some(measure) => {
-                    let tools = context.tools;
                     let mut measuring = Measuring { measure, shaping: self.shaping, tools };
                     measuring.shape(&one.item, &mut **rows, &mut done.account.seen)
                 }
-                None => self.shaping.data_format.shape(&one.item, &mut context, &mut **rows),
+                None => {
+                    let options = &self.shaping.shape_options;
+                    let flat = !self.shaping.file_format.is_nested();
+                    let mut context = ShapeContext { options, flat, tools };
+                    self.shaping.data_format.shape(&one.item, &mut context, &mut **rows)
+                }
             };
             if done.lists_findings {
                 for ((warning, before), after) in CELLS.into_iter().zip(cells).zip(rows.cells()) {
@@ -233,10 +255,8 @@ impl Worker<'_> {
             done.count(at, outcome, ids);
         }
     }
-}
 
-impl Worker<'_> {
-    /// Whether the selection means an item, but for its deletion.
+    /// Whether the filter would match an item if it asked for deleted ones.
     fn is_left_out_as_deleted(&self, item: &Item<'_>) -> bool {
         let Item::Conversation(conversation) = item else { return false };
         conversation.status == Status::Deleted
@@ -325,19 +345,8 @@ fn parse_packed<'b>(
                 done.account.read_one(kind);
                 done.warn_not_understood(&item, source, span);
                 let place = span.index - items_before;
-                read.push(ReadItem {
-                    item,
-                    place,
-                    index: usize::try_from(place).unwrap_or(usize::MAX),
-                    span: *span,
-                    has_id: true,
-                    content: None,
-                    hash: None,
-                    standing: Standing::Open,
-                    verdict: None,
-                    is_kept_apart: false,
-                    assigned: None,
-                });
+                let index = usize::try_from(place).unwrap_or(usize::MAX);
+                read.push(ReadItem::new(item, (place, index), *span, true));
             }
             Err(problem) => {
                 let id = packed.batch.id(span.index);
@@ -457,19 +466,7 @@ impl Pieces<'_> {
             *item.id_mut() = id.into();
         }
         done.warn_of_reading(&item, before, after, self.source, span);
-        read.push(ReadItem {
-            item,
-            place: self.place,
-            index: read.len(),
-            span: *span,
-            has_id,
-            content: None,
-            hash: None,
-            standing: Standing::Open,
-            verdict: None,
-            is_kept_apart: false,
-            assigned: None,
-        });
+        read.push(ReadItem::new(item, (self.place, read.len()), *span, has_id));
     }
 }
 
