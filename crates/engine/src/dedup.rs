@@ -46,10 +46,10 @@ impl Dedup {
         match self {
             Self::None => "keep all duplicates",
             Self::Exact => {
-                "keep the first of items that say the same, but for case and white space"
+                "keep only the first of the items that are the same except for case and white space"
             }
             Self::Near => {
-                "also leave out what is at least 90 % similar to, or the beginning of, an item that is kept"
+                "also leave out items that are at least 90 % similar to an item that is kept, or that are its beginning"
             }
         }
     }
@@ -272,7 +272,7 @@ impl Fingerprints {
             self.items += 1;
             if self.items > NEAR_DUPLICATES_ITEMS {
                 return Err(Error::Choice(format!(
-                    "`--dedup near` compares at most {NEAR_DUPLICATES_ITEMS} items; select fewer, or take `--dedup exact`"
+                    "`--dedup near` compares at most {NEAR_DUPLICATES_ITEMS} items; select fewer, or use `--dedup exact`"
                 )));
             }
             self.wholes.extend(near.beginnings.last());

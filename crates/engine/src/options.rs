@@ -191,7 +191,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .before("true"),
     ExportOption::record(
         "rows",
-        "How many rows a conversation makes",
+        "How many rows to write per conversation",
         words!(RowsPer),
         word!(shape_options.rows),
     ),
@@ -209,13 +209,13 @@ pub static OPTIONS: &[ExportOption] = &[
     ),
     ExportOption::record(
         "layout",
-        "Whose rows `preference` and `kto` write",
+        "The library or service whose row layout `preference` and `kto` use",
         words!(Layout),
         word!(shape_options.layout),
     ),
     ExportOption::record(
         "pairs",
-        "What says which of several answers to one question is better, for `preference` and `kto`",
+        "How `preference` and `kto` decide which of several answers to a question is better",
         words!(PairsBy),
         word!(shape_options.pairs),
     ),
@@ -228,7 +228,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .before("extra"),
     ExportOption::record(
         "attachments",
-        "What to do with answers to an image, sound or file that is not in the rows",
+        "What to do with answers to messages whose image, sound or file is not in the rows",
         words!(Attachments),
         word!(shape_options.attachments),
     )
@@ -269,8 +269,8 @@ pub static OPTIONS: &[ExportOption] = &[
     .told(Told::If(|plan| plan.data_format.items() == [ItemKind::Document])),
     ExportOption::record(
         "dedup",
-        "Leave out duplicates, by what users and assistants say and which tools are called; the rejects name the item that \
-         is kept",
+        "Leave out duplicates, comparing what users and assistants say and which tools are called; `rejects.jsonl` names \
+         the item that is kept instead",
         words!(Dedup),
         word!(dedup),
     )
@@ -314,15 +314,15 @@ pub static OPTIONS: &[ExportOption] = &[
     .told(Told::Never),
     ExportOption::package(
         "findings",
-        "List each repair and warning in `findings.jsonl`, with the record and its position in the input; without it, \
-         only the counts and first ids are kept, in the receipt",
+        "List each repair and warning in `findings.jsonl`, with the record and its position in the input; \
+         otherwise only the receipt has them, as counts with the first ids",
         Values::Flag,
         flag!(findings),
     ),
     ExportOption::package(
         "split",
-        "Write several data files with these shares of the items, for example `train=0.9,validation=0.05,test=0.05`; an \
-         item goes by a stable hash of its group, so that it never moves as the dataset grows",
+        "Divide the items among several data files by these shares, for example `train=0.9,validation=0.05,test=0.05`; a \
+         stable hash of its group decides where an item goes, so it stays there as the dataset grows",
         Values::Text,
         Access {
             get: |plan| plan.split.is_split().then(|| plan.split.to_string()).into(),
@@ -336,7 +336,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .told(Told::If(|plan| plan.split.is_split())),
     ExportOption::package(
         "group_by",
-        "With `--split`: what is never divided between two data files",
+        "With `split`: which items always go to the same data file",
         words!(GroupBy),
         word!(group_by),
     )

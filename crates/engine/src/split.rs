@@ -52,8 +52,8 @@ impl GroupBy {
     /// What it does, in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Conversation => "each conversation with its runs, each document",
-            Self::User => "everything of one user; what names no user goes by conversation",
+            Self::Conversation => "each conversation with its runs; each document",
+            Self::User => "everything of one user; items that name no user are grouped by conversation",
             Self::Family => {
                 "conversations and runs that begin with the same question, such as forks and earlier states"
             }
@@ -136,7 +136,7 @@ impl FromStr for Share {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not an output with its share; write for instance `train=0.9,validation=0.05,test=0.05`"
+                "`{text}` is not an output with its share; write, for example, `train=0.9,validation=0.05,test=0.05`"
             )
         };
         let (name, share) = text.trim().split_once('=').ok_or_else(wrong)?;
@@ -145,7 +145,7 @@ impl FromStr for Share {
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if name.is_empty() || name.len() > 32 || !name.bytes().all(is_plain) {
             return Err(format!(
-                "`{name}` cannot name an output: take up to 32 of the characters a to z, 0 to 9 and `_`"
+                "`{name}` cannot name an output: use up to 32 of the characters a to z, 0 to 9 and `_`"
             ));
         }
         Ok(Self { name: name.to_owned(), share: share.to_owned(), millionths })

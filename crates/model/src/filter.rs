@@ -91,10 +91,10 @@ pub fn check_search(texts: &[String]) -> Result<(), String> {
         return Err("`search` is empty".into());
     }
     if texts.len() > SEARCH_TEXTS {
-        return Err(format!("at most {SEARCH_TEXTS} texts are searched for"));
+        return Err(format!("`search` takes at most {SEARCH_TEXTS} texts"));
     }
     if texts.iter().any(|text| text.chars().nth(SEARCH_CHARACTERS).is_some()) {
-        return Err(format!("a text to search for has at most {SEARCH_CHARACTERS} characters"));
+        return Err(format!("a text in `search` has at most {SEARCH_CHARACTERS} characters"));
     }
     Ok(())
 }

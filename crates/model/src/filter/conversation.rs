@@ -96,13 +96,13 @@ impl Filter for ConversationFilter {
         list!("tag", "Only conversations with this tag", FilterValues::Text, tags),
         list!(
             "model",
-            "Only conversations in which this model is named",
+            "Only conversations that name this model",
             FilterValues::Text,
             models
         ),
         list!(
             "owner",
-            "Only conversations that this person held, by e-mail or name",
+            "Only conversations owned by this person, by e-mail or name",
             FilterValues::Text,
             owners
         ),
@@ -112,30 +112,30 @@ impl Filter for ConversationFilter {
             FilterValues::Text,
             formats
         ),
-        range!("turns", "Only conversations with this many messages of the user", turns),
+        range!("turns", "Only conversations with this many user messages", turns),
         range!("calls", "Only conversations with this many tool calls", calls),
         list!(
             "rating",
-            "Only conversations with an answer that was rated so",
+            "Only conversations with an answer that has this rating",
             FilterValues::Words(|| Rating::ALL.iter().map(|rating| rating.as_str()).collect()),
             ratings
         ),
         list!(
             "label",
-            "Only conversations that are labelled so, or have an answer that is",
+            "Only conversations with this label, or with an answer that has it",
             FilterValues::Words(|| Label::ALL.iter().map(|label| label.as_str()).collect()),
             labels
         ),
         one!(
             "has_error",
-            "Only conversations with an answer that failed, or only those without",
+            "Only conversations with a failed answer; `false`: only those without",
             FilterValues::Flag,
             has_error,
             flag
         ),
         one!(
             "has_attachment",
-            "Only conversations with an image, sound or file, or only those without",
+            "Only conversations with an image, sound or file; `false`: only those without",
             FilterValues::Flag,
             has_attachment,
             flag
@@ -144,7 +144,7 @@ impl Filter for ConversationFilter {
             .formerly(&["ids"], &["select-id"]),
         one!(
             "limit",
-            "At most this many conversations: the first ones in files, the newest ones in a store",
+            "At most this many conversations: the first in files, the newest in a store",
             FilterValues::Limit,
             limit,
             limit

@@ -25,26 +25,26 @@ impl Filter for DocumentFilter {
     const FIELDS: &'static [FilterField<Self>] = &[
         list!(
             "search",
-            "Only documents with this text in the name, address or path",
+            "Only documents with this text in the name, URL or path",
             FilterValues::Text,
             search
         ),
         one!(
             "created_from",
-            "Only documents that their source took in at or after this date or time",
+            "Only documents added to their source at or after this date or time",
             FilterValues::Time,
             created.from,
             time
         ),
         one!(
             "created_before",
-            "Only documents that their source took in before this date or time",
+            "Only documents added to their source before this date or time",
             FilterValues::Time,
             created.before,
             time
         ),
         list!("id", "Only the document with this id", FilterValues::Text, ids)
             .formerly(&["ids"], &[]),
-        one!("limit", "At most this many documents, the newest", FilterValues::Limit, limit, limit),
+        one!("limit", "At most this many documents, newest first", FilterValues::Limit, limit, limit),
     ];
 }

@@ -47,7 +47,7 @@ impl Filter for RunFilter {
         ),
         one!(
             "source",
-            "Only runs of copilots, of recipes or of applications",
+            "Only runs of copilots, recipes or applications",
             FilterValues::Words(|| RunSource::ALL.iter().map(|source| source.as_str()).collect()),
             source,
             str::parse
@@ -89,14 +89,14 @@ impl Filter for RunFilter {
         ),
         one!(
             "has_feedback",
-            "Only runs with feedback, or only runs without",
+            "Only runs with feedback; `false`: only those without",
             FilterValues::Flag,
             has_feedback,
             flag
         ),
         one!(
             "has_error",
-            "Only runs that failed or have an error, or only those that did not",
+            "Only runs that failed or have an error; `false`: only the others",
             FilterValues::Flag,
             has_error,
             flag
@@ -105,7 +105,7 @@ impl Filter for RunFilter {
             .formerly(&["node"], &["passed"]),
         list!("id", "Only the run with this request id", FilterValues::Text, ids)
             .formerly(&["ids"], &[]),
-        one!("limit", "At most this many runs, the newest", FilterValues::Limit, limit, limit),
+        one!("limit", "At most this many runs, newest first", FilterValues::Limit, limit, limit),
     ];
 }
 
