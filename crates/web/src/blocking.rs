@@ -437,7 +437,7 @@ mod tests {
         let mut more = Box::pin(enter(&gate, "ann"));
         assert!(more.as_mut().now_or_never().is_none(), "ann has two of eight");
         let cat = enter(&gate, "cat").await;
-        // Once they are signed in, requests count against their own share.
+        // A person who signs in takes from their own share.
         let calls = calls();
         let response = sharing("an address".into(), &calls, async {
             share_as("ben".into());
@@ -466,7 +466,7 @@ mod tests {
         let large = MEMORY_UNIT_BYTES * 2;
         let answer = |bytes: usize| async move {
             take_memory(large).await.unwrap();
-            // A request that has memory already takes no more.
+            // A request that has memory takes no more.
             take_memory(large).await.unwrap();
             vec![0_u8; bytes].into_response()
         };

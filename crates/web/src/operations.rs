@@ -46,7 +46,7 @@ async fn is_ready(State(app): State<App>) -> Result<&'static str, Problem> {
     Ok("ready\n")
 }
 
-/// Metrics, for the machine itself or an owner. A request that came through a proxy may be from anywhere.
+/// Metrics, for the machine itself or an owner. A request through a proxy may come from another machine.
 async fn metrics(
     State(app): State<App>,
     visitor: Visitor,

@@ -1,4 +1,4 @@
-//! Who sent a request, by its session, its token or the header of a trusted proxy, and for which project.
+//! Who a request is from, by its session, its token or a trusted proxy's header; and the project that it is for.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -127,7 +127,8 @@ impl FromRequestParts<App> for Authenticated {
 }
 
 impl Authenticated {
-    /// Who sent a request, without the check of which page had it sent: forms of pages carry their token in a field.
+    /// Who a request is from, without the check for requests that another site made a browser send: forms carry their token
+    /// in a field.
     ///
     /// # Errors
     /// Nobody is signed in; or they ask too often.
@@ -135,7 +136,7 @@ impl Authenticated {
         Ok(Self::and(parts, app, |_, _| ()).await?.0)
     }
 
-    /// Who sent a request, and what `ask` returns for them in the same call to the service.
+    /// Who a request is from, and in the same call what `ask` returns for them.
     async fn and<T: Send + 'static>(
         parts: &mut Parts,
         app: &App,
@@ -223,7 +224,7 @@ impl FromRequestParts<App> for Sent {
 }
 
 impl Sent {
-    /// Who sent it, by their rights as they are now.
+    /// Who asks, checked anew.
     ///
     /// # Errors
     /// Their session or token has ended, they are no longer in the project, or they ask too often.

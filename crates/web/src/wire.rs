@@ -316,7 +316,7 @@ pub struct Job {
     pub records: u64,
     /// The number of the dataset that it made.
     pub dataset: Option<i64>,
-    /// The number of the dataset whose place that takes, if it is made again without something.
+    /// The number of the dataset that this job's dataset replaces, if it is a rebuild.
     #[serde(default)]
     pub replaces: Option<i64>,
     /// What came of it.
@@ -389,7 +389,7 @@ pub struct Jobs {
     pub next: Option<i64>,
 }
 
-/// Whether a filter says nothing.
+/// Whether a filter selects everything.
 fn is_unfiltered(filter: &ConversationFilter) -> bool {
     *filter == ConversationFilter::default()
 }
@@ -531,18 +531,18 @@ pub struct Rename {
     pub name: String,
 }
 
-/// What is left out of a dataset when it is made again: the items with an id, or of a person, or neither; and in any case
-/// what was purged since.
+/// What to leave out when a dataset is exported again: the items with an id, or those of a person. Items that were purged
+/// since are always left out.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rebuild {
     /// The items with this id.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub without_id: Option<String>,
-    /// What a person of this name owns, imported or holds; for owners of the project.
+    /// What the person of this name owns or imported; for owners of the project.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub without_person: Option<String>,
-    /// Whether the dataset is kept, and the new one gets a name of its own; else the new one takes its place.
+    /// Keep the old dataset, and give the new one another name; otherwise the new one replaces it.
     #[serde(default)]
     pub keep: bool,
 }
@@ -558,7 +558,7 @@ impl Rebuild {
             (Some(id), None) => Ok(Without::Id(id)),
             (None, Some(name)) => Ok(Without::Person(name)),
             (Some(_), Some(_)) => {
-                Err(Problem::bad_request("`without_id` and `without_person` exclude each other"))
+                Err(Problem::bad_request("give either `without_id` or `without_person`, not both"))
             }
         }
     }
@@ -814,7 +814,7 @@ impl Role {
 pub struct Invite {
     /// What who takes it becomes: `owner`, `admin` or `member`.
     pub role: String,
-    /// Whom it is for; null means whoever has the link.
+    /// Whom it is for; null means anyone with the link.
     #[serde(default)]
     pub name: Option<String>,
 }
@@ -826,7 +826,7 @@ pub struct Invitation {
     pub id: i64,
     /// What who takes it becomes.
     pub role: String,
-    /// Whom it is for; null means whoever has the link.
+    /// Whom it is for; null means anyone with the link.
     pub name: Option<String>,
     /// Who made it.
     pub creator: String,

@@ -104,11 +104,11 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Make a dataset again without some of its items
+/// Export a dataset again without some of its items
 ///
-/// As an export of the same frozen items, without those that are named and those that were purged since. The new dataset
-/// is its maker's, too, and takes the place and name of the old one, which is deleted at that moment, unless it is kept.
-/// Owners of the project may do so with anyone's.
+/// Exports the same frozen items, without those that you name and those that were purged since. The new dataset belongs to
+/// the creator of the old one. Unless `keep` is set, it takes the name of the old one, which is deleted at that moment.
+/// Owners of the project can rebuild everyone's datasets.
 #[utoipa::path(post, path = "/datasets/{id}/rebuild", tag = "datasets", params(("id" = i64, Path)),
     request_body = wire::Rebuild, responses((status = 202, body = wire::Job), Problems))]
 async fn rebuild(

@@ -328,7 +328,7 @@ async fn keep_original(
     }
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let new = NewOriginal { name: called.name, media_type: kind.map(str::to_owned) };
-    // Whoever may not upload learns it before the bytes are read.
+    // A caller who may not do this is refused before the bytes are read.
     let (asks, of) = (caller.clone(), (id.clone(), called.source.clone()));
     app.call(move |service| service.document(&asks, &of.0, of.1.as_deref()).map(|_| ())).await?;
     let pieces = request.into_body().into_data_stream();

@@ -21,7 +21,7 @@ use crate::wire;
 pub struct Intake {
     /// Import format; detected from the content by default.
     pub from: Option<String>,
-    /// Owner of the items that do not name one; without it, they have none.
+    /// Owner of items that name none; without it, they have no owner.
     pub owner: Option<String>,
     /// Keeps the ids of these items apart from others: an id becomes `NAMESPACE/ID`.
     pub namespace: Option<String>,

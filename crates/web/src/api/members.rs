@@ -1,4 +1,4 @@
-//! The members of a project, and invitations to it.
+//! The members of a project, and invitations.
 
 use axum::extract::State;
 use axum::http::StatusCode;

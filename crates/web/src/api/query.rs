@@ -1,4 +1,4 @@
-//! What the query of a request says.
+//! The query of a request.
 
 use axum::extract::FromRequestParts;
 use axum::http::Uri;
@@ -9,8 +9,8 @@ use url::form_urlencoded::{Serializer, parse};
 use crate::app::App;
 use crate::problem::Problem;
 
-/// A query but for `project`, which says in which project something is asked. What is not known is refused: a
-/// filter that is not heeded would give more than was asked for.
+/// A query without `project`, which names the project of the request. Unknown fields are refused: a filter that is ignored
+/// would return more than was asked for.
 pub struct Params<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
@@ -23,24 +23,24 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     }
 }
 
-/// Values of a query, at most: several thousand would be more than a statement of SQL takes.
+/// Maximum number of values in a query: an SQL statement does not take several thousand.
 const VALUES: usize = 200;
 
-/// Refuses a query of more values than are taken.
+/// Refuses a query with too many values.
 ///
 /// # Errors
-/// It has.
+/// It has more than [`VALUES`].
 pub fn check_count(uri: &Uri) -> Result<(), Problem> {
     let count = parse(uri.query().unwrap_or_default().as_bytes()).count();
     if count > VALUES {
         return Err(Problem::bad_request(format!(
-            "in the query: {count} values, at most {VALUES} are taken"
+            "in the query: {count} values, but at most {VALUES} are allowed"
         )));
     }
     Ok(())
 }
 
-/// The query without `project`, in parts: `part` says in which a key belongs.
+/// The query without `project`, in parts: `part` says to which one a key belongs.
 pub fn split<const N: usize>(parts: &Parts, part: impl Fn(&str) -> usize) -> [String; N] {
     let mut found = std::array::from_fn(|_| Serializer::new(String::new()));
     let pairs = parse(parts.uri.query().unwrap_or_default().as_bytes());
@@ -53,7 +53,7 @@ pub fn split<const N: usize>(parts: &Parts, part: impl Fn(&str) -> usize) -> [St
 /// Reads a query.
 ///
 /// # Errors
-/// It says what is not known, or not as it is to be said.
+/// It has an unknown field, or a value that a field does not take.
 pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     serde_html_form::from_str(query)
         .map_err(|error| Problem::bad_request(format!("in the query: {error}")))

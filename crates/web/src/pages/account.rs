@@ -413,7 +413,7 @@ struct InvitationPage {
     role: String,
     /// Whom it is for.
     name: Option<String>,
-    /// The name of whoever is signed in, and the token of their form.
+    /// The person who is signed in, and their form's token.
     here: Option<(String, String)>,
     trouble: Option<String>,
 }

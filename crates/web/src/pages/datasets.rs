@@ -47,7 +47,7 @@ pub(super) struct Row {
     size: String,
     pub(super) creator: String,
     pub(super) created: String,
-    /// Where it can be made again without what it was found by; empty for what was not sought.
+    /// The page that rebuilds it without what it was searched for; empty if it was not searched for.
     pub(super) rebuild: String,
     /// Whether the visitor may read it; an owner of the project may only see and delete the datasets of others.
     is_open: bool,
@@ -80,7 +80,7 @@ impl Row {
     }
 }
 
-/// What stands behind the address of a page about making a dataset again.
+/// The query of the page that rebuilds a dataset.
 fn query_of(without: Without<'_>) -> String {
     let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
     match without {
@@ -517,7 +517,7 @@ async fn delete(
     }
 }
 
-/// What a dataset is to be made again without.
+/// What to rebuild a dataset without.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Rebuilding {

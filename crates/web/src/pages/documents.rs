@@ -345,7 +345,7 @@ async fn keep_file(
         name: field.file_name().filter(|name| !name.is_empty()).map(str::to_owned),
         media_type: field.content_type().map(str::to_owned),
     };
-    // Whoever may not upload learns it before the bytes are read.
+    // A caller who may not do this is refused before the bytes are read.
     let (asks, of) = (visit.caller.clone(), (id.clone(), source.clone()));
     app.call(move |service| service.document(&asks, &of.0, of.1.as_deref()).map(|_| ())).await?;
     let pieces = field.map(|piece| piece.map_err(Problem::from));

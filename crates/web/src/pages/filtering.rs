@@ -1,4 +1,4 @@
-//! Filters as a page's form and address hold them: from the tables of their fields.
+//! Filters in the form and address of a page, made from the tables of their fields.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::display::capital;
 use crate::problem::Problem;
 
-/// What stands in the fields of a filter, by their names. A range of moments is said by its first day and its last, which
-/// belongs to it: `created_from` and `created_to`.
+/// The values in the fields of a filter, by name. A range of times is given by its first and its last day, both included:
+/// `created_from` and `created_to`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Filtering<F> {
@@ -19,7 +19,7 @@ pub(super) struct Filtering<F> {
     of: PhantomData<fn() -> F>,
 }
 
-/// What stands in a field: forms say one value, addresses may say several.
+/// The values in a field: forms send one, addresses may have several.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Given {
@@ -37,7 +37,7 @@ impl Given {
     }
 }
 
-/// A value that can be chosen: itself, its words, and whether it is chosen.
+/// The values to choose from: each with its text, and whether it is chosen.
 pub(super) type Choices = Vec<(String, String, bool)>;
 
 /// A field as a form shows it.
@@ -46,15 +46,15 @@ pub(super) struct Input {
     pub(super) label: String,
     pub(super) about: &'static str,
     pub(super) value: String,
-    /// What can be chosen; empty if anything can be written.
+    /// The values to choose from; empty if the field takes any text.
     pub(super) choices: Choices,
     /// `search`, `date` or `text`.
     pub(super) kind: &'static str,
-    /// An example of what can be written.
+    /// An example of a value.
     pub(super) hint: &'static str,
 }
 
-/// A word for all words of a field that leaves some out by default.
+/// Selects all words of a field that selects only some by default.
 const ALL: &str = "all";
 
 /// Fields that forms show at once; the others are behind a click.
@@ -71,7 +71,7 @@ const FIRST: &[&str] = &[
     "has_error",
 ];
 
-/// Fields that forms do not show: the page says these in its own way.
+/// Fields that forms do not show: the page has its own controls for them.
 const OWN: &[&str] = &["id", "source", "source_id"];
 
 impl<F> Default for Filtering<F> {
@@ -91,7 +91,7 @@ impl<F: Filter> Filtering<F> {
     /// The filter.
     ///
     /// # Errors
-    /// A field holds what it cannot hold.
+    /// A field has a value that it does not take.
     pub(super) fn filter(&self) -> Result<F, Problem> {
         let mut filter = F::default();
         for field in shown::<F>() {
@@ -115,7 +115,7 @@ impl<F: Filter> Filtering<F> {
         Ok(filter)
     }
 
-    /// What stands in a field.
+    /// The values in a field.
     fn given(&self, field: &FilterField<F>) -> impl Iterator<Item = &str> {
         self.given.get(&form_name(field)).into_iter().flat_map(Given::texts)
     }
@@ -170,7 +170,7 @@ impl<F: Filter> Filtering<F> {
         Input { name, label, about, value, choices, kind, hint }
     }
 
-    /// With the values of a text field that are known, and their words, to choose from.
+    /// The fields that are shown at once, one of them with the known values of a text field to choose from.
     pub(super) fn offering(&self, name: &str, known: &[(String, String)]) -> Vec<Input> {
         let mut inputs = self.first();
         for input in inputs.iter_mut().filter(|input| input.name == name) {
@@ -213,7 +213,7 @@ fn label<F: Filter>(field: &FilterField<F>) -> String {
     }
 }
 
-/// The values that a form offers for a field, and their words; none if anything can be written.
+/// The values that a form offers for a field, each with its text; none if the field takes any text.
 fn choices<F>(field: &FilterField<F>) -> Vec<(String, String)> {
     let one = |value: &str, words: &str| (value.to_owned(), words.to_owned());
     match field.values {

@@ -33,7 +33,7 @@ pub(super) fn wants_json(headers: &HeaderMap) -> bool {
 /// Someone who looks at a page.
 pub(super) struct Visit {
     pub(super) caller: Caller,
-    /// Who is signed in, in whichever project.
+    /// Who is signed in, in any project.
     pub(super) signed: Signed,
     projects: Vec<String>,
     /// The session's token against requests of other pages; empty where a proxy vouches for whoever looks.
@@ -43,7 +43,7 @@ pub(super) struct Visit {
 
 /// What templates show around a screen.
 pub(super) struct Frame {
-    /// The name of whoever is signed in.
+    /// The person who is signed in.
     pub(super) person: String,
     /// The project that they look at.
     pub(super) project: String,

@@ -41,7 +41,7 @@ pub(super) struct Record {
 
 /// One line of a conversation, or one column.
 pub(super) struct Turn {
-    /// The speaker, or the name of the column.
+    /// The speaker, or the column's name.
     pub(super) who: String,
     /// What is said, or how it begins.
     pub(super) text: String,

@@ -1,4 +1,4 @@
-//! Filters as the API takes them, in queries and in bodies: from the tables of their fields.
+//! Filters in queries and bodies of the API, made from the tables of their fields.
 
 use std::borrow::Cow;
 
@@ -19,21 +19,21 @@ use crate::api::query;
 use crate::app::App;
 use crate::problem::Problem;
 
-/// A filter as a query says it.
+/// A filter in a query.
 pub struct Filtered<F>(pub F);
 
-/// What the description says of filters of conversations.
+/// The description of filters of conversations.
 pub type Conversations = Filtered<ConversationFilter>;
-/// What the description says of filters of runs.
+/// The description of filters of runs.
 pub type Runs = Filtered<RunFilter>;
-/// What the description says of filters of documents.
+/// The description of filters of documents.
 pub type Documents = Filtered<DocumentFilter>;
 
 impl<F: Filter> Filtered<F> {
-    /// Reads a query that says nothing but a filter.
+    /// Parses a query that consists of a filter only.
     ///
     /// # Errors
-    /// A field that there is not, or a value that it does not take.
+    /// An unknown field, or a value that a field does not take.
     pub fn read(query: &str) -> Result<F, Problem> {
         let pairs: Vec<_> = parse(query.as_bytes()).collect();
         F::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)))
@@ -70,7 +70,7 @@ impl<F: Filter> PartialSchema for Filtered<F> {
     fn schema() -> RefOr<Schema> {
         let object = ObjectBuilder::new()
             .description(Some(format!(
-                "Which {} are meant. Within one field any value may match; the fields must all match.",
+                "Selects {}. An item must match every field, and for a field with several values any one of them.",
                 F::KIND.plural()
             )))
             .additional_properties(Some(AdditionalProperties::FreeForm(false)));
@@ -98,7 +98,7 @@ impl<F: Filter> ToSchema for Filtered<F> {
 
 fn description<F>(field: &FilterField<F>) -> String {
     let about = field.about;
-    let several = if field.is_list { "; any of several" } else { "" };
+    let several = if field.is_list { "; several values allowed" } else { "" };
     let default = field.default.map(|words| format!(". Default: {words}")).unwrap_or_default();
     format!("{about}{several}{default}.")
 }

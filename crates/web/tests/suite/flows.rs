@@ -837,7 +837,7 @@ async fn the_pages_of_runs_and_documents_list_the_datasets_that_contain_them() {
         let pages = ["/copilots/helper/runs/r", "/documents/d"];
         for page in pages {
             let text = house.get(page, &owner).await.text();
-            assert!(text.contains("In no dataset."), "{page}: {text}");
+            assert!(text.contains("Not in any dataset."), "{page}: {text}");
         }
         for (name, asked) in [
             ("Of runs", json!({"runs": {"source": "copilot", "source_id": "helper"}})),
@@ -869,7 +869,7 @@ async fn an_owner_lists_the_datasets_that_contain_something_of_a_person() {
         let found = page(&house.ann.name, &owner).await.text();
         assert!(found.contains("Hers") && found.contains("/delete"), "{found}");
         let nobody = page("nobody", &owner).await.text();
-        assert!(nobody.contains("No dataset contains an item of theirs."), "{nobody}");
+        assert!(nobody.contains("No dataset contains an item of this person."), "{nobody}");
         assert!(!nobody.contains("Hers"), "{nobody}");
         assert_eq!(page(&house.ann.name, &ann).await.status, 403);
         let everyones = house.get("/datasets?everyone=true", &owner).await.text();
