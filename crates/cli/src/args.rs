@@ -7,7 +7,7 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 
 use retort_formats::import;
 use retort_formats::import::ImportFormat;
-use retort_model::{ConversationFilter, DatasetName, Status, Time, bounds};
+use retort_model::{ConversationFilter, DatasetName, Filter, Status, Time, bounds};
 use retort_service::{ConvertPlan, ExportOptions, Input, ReadOptions};
 
 use crate::commands::Failure;
@@ -25,8 +25,8 @@ pub struct InputArgs {
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(import::FORMATS.iter().map(|f| f.name())))]
     from: Option<String>,
 
-    /// Read the inputs by a mapping: a TOML file that says where their fields are. See docs/mapping.md;
-    /// `retort inspect --suggest-map` writes a first one.
+    /// Read the inputs with a mapping: a TOML file that says where the fields are (see docs/mapping.md).
+    /// `retort inspect --suggest-map` prints a draft.
     #[arg(long, value_name = "FILE.toml", conflicts_with = "from", value_parser = mapping)]
     map: Option<&'static dyn ImportFormat>,
 
@@ -38,27 +38,27 @@ pub struct InputArgs {
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=268))]
     pub max_item: Option<u64>,
 
-    /// Put ids into a namespace (`NAME/ID`), if they might collide with ids of other inputs.
+    /// Prefix ids with a namespace (`NAME/ID`), in case they collide with ids of other inputs.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub namespace: Option<String>,
 }
 
-/// Conversations that are to be changed: some by id, those that a filter means, or all.
+/// Conversations to change: by id, by a filter, or all.
 #[derive(Args)]
 pub struct Choosing {
-    /// The conversations, by id.
+    /// Ids of the conversations.
     #[arg(value_name = "ID")]
     conversations: Vec<String>,
 
     #[command(flatten)]
     filtering: FilterArgs<ConversationFilter>,
 
-    /// All of them.
+    /// All conversations.
     #[arg(long, conflicts_with = "conversations")]
     all: bool,
 }
 
-/// Reads how long a page of a list is; `of_what` says what is on it, and where more of it is.
+/// Parses the length of a page; `of_what` names what is listed, and how to see more.
 pub fn page_length(
     of_what: &'static str,
 ) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync {
@@ -113,27 +113,26 @@ fn mapping(path: &str) -> Result<&'static dyn ImportFormat, String> {
 }
 
 impl Choosing {
-    /// What was chosen. Without a status, ids mean conversations of any, and a filter those of `statuses`, where
-    /// none stands for all but the deleted.
+    /// The selected conversations. Without `--status`, ids select conversations of any status, and a filter those of
+    /// `statuses`, where none means all except deleted ones.
     pub fn selection(self, statuses: &[Status]) -> Result<ConversationFilter, Failure> {
         let FilterArgs(mut selection) = self.filtering;
         selection.ids.extend(self.conversations);
-        match (self.all, selection == ConversationFilter::default()) {
-            (false, true) => {
-                return Err(
-                    "say which conversations are meant: ids, or a filter such as `--search TEXT`; \
-                            `--all` means all of them"
-                        .into(),
-                );
-            }
-            (true, false) => return Err("`--all` goes with no ids and no filter".into()),
-            _ => {}
-        }
+        check_chosen(self.all, &selection, "conversations: ids, a filter such as `--search TEXT`")?;
         if selection.statuses.is_empty() {
             let statuses = if selection.ids.is_empty() { statuses } else { Status::ALL };
             selection.statuses = statuses.to_vec();
         }
         Ok(selection)
+    }
+}
+
+/// Refuses a filter that selects everything unless `--all` was given, and any other filter beside `--all`.
+pub fn check_chosen<F: Filter>(all: bool, filter: &F, ways: &str) -> Result<(), Failure> {
+    match (all, *filter == F::default()) {
+        (false, true) => Err(format!("select {ways}, or `--all`").into()),
+        (true, false) => Err("`--all` cannot be combined with ids or filters".into()),
+        _ => Ok(()),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::commands::Failure;
 use crate::config::{Opened, request_key};
 use crate::pages::{all_of, first_of};
 
-/// A store that lies here, or a server.
+/// A local store, or a server.
 pub enum Backend {
     Local(Box<Opened>),
     Remote(Client),
@@ -253,6 +253,19 @@ impl Backend {
             Self::Remote(client) => Ok(client.tell_job(&client.job(id)?, "retry")?),
         }
     }
+
+    /// Writes the list of what an import could not read.
+    pub fn rejects(&self, job: i64, out: &mut dyn Write) -> Result<(), Failure> {
+        match self {
+            Self::Local(opened) => {
+                if let Some(mut rejects) = opened.service.rejects(&opened.caller, job)? {
+                    io::copy(&mut rejects.file, out)?;
+                }
+                Ok(())
+            }
+            Self::Remote(client) => Ok(client.rejects(job, out)?),
+        }
+    }
 }
 
 /// Datasets.
@@ -338,7 +351,10 @@ impl Backend {
     ) -> Result<Option<u64>, Failure> {
         let mut out = io::stdout().lock();
         if out.is_terminal() {
-            return Err("an archive is nothing to look at; send standard output somewhere".into());
+            return Err(
+                "an archive cannot be shown in a terminal; redirect standard output to a file"
+                    .into(),
+            );
         }
         let bytes = match self {
             Self::Local(opened) => {
@@ -384,19 +400,6 @@ impl Backend {
                 Ok(())
             }
             Self::Remote(client) => Ok(client.rename_dataset(id, name.as_str())?),
-        }
-    }
-
-    /// Writes the list of what an import could not read.
-    pub fn rejects(&self, job: i64, out: &mut dyn Write) -> Result<(), Failure> {
-        match self {
-            Self::Local(opened) => {
-                if let Some(mut rejects) = opened.service.rejects(&opened.caller, job)? {
-                    io::copy(&mut rejects.file, out)?;
-                }
-                Ok(())
-            }
-            Self::Remote(client) => Ok(client.rejects(job, out)?),
         }
     }
 

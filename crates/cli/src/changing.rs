@@ -1,4 +1,4 @@
-//! What the commands share that change conversations.
+//! What commands that change conversations share.
 
 use std::process::ExitCode;
 
@@ -40,8 +40,8 @@ pub fn change(
         Edit::Title(_) => ("retitled", ""),
         Edit::Tags { .. } => ("changed", ""),
         Edit::Favorite(true) => ("marked", ""),
-        Edit::Favorite(false) => ("took the mark from", ""),
-        Edit::Delete => ("deleted", "; `retort restore` brings them back"),
+        Edit::Favorite(false) => ("unmarked", ""),
+        Edit::Delete => ("deleted", "; `retort restore` restores them"),
         Edit::Restore => ("restored", ""),
         Edit::Purge => ("purged", ""),
     };

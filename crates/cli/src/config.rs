@@ -22,7 +22,7 @@ pub struct StoreArgs {
     #[arg(long, global = true, value_name = "FILE", env = "RETORT_CONFIG")]
     config: Option<PathBuf>,
 
-    /// The store: a file, or `postgres://…` [default: retort.sqlite in the data folder].
+    /// Store: a file, or `postgres://…` [default: retort.sqlite in the data folder].
     #[arg(long, global = true, value_name = "STORE", env = "RETORT_STORE", hide_env_values = true)]
     store: Option<String>,
 
@@ -30,11 +30,11 @@ pub struct StoreArgs {
     #[arg(long, global = true, value_name = "PLACE", env = "RETORT_OBJECTS")]
     objects: Option<String>,
 
-    /// Data folder: holds the store and the datasets unless they are given [default: retort in your folder for data].
+    /// Folder for the store and the datasets, unless they are given [default: retort in your data folder].
     #[arg(long, global = true, value_name = "FOLDER", env = "RETORT_DATA")]
     data: Option<PathBuf>,
 
-    /// The project.
+    /// Name of the project.
     #[arg(long, global = true, value_name = "NAME", env = "RETORT_PROJECT")]
     project: Option<String>,
 

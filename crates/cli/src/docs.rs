@@ -1,4 +1,4 @@
-//! Pages of the docs that are written from the code. A test holds each against it; `UPDATE_DOCS=1 cargo test` writes them.
+//! Pages of the docs that are written from the code. A test compares each with it; `UPDATE_DOCS=1 cargo test` writes them.
 
 use std::{env, fs};
 
@@ -6,7 +6,7 @@ fn path(page: &str) -> String {
     format!("{}/../../docs/{page}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Holds a whole page against what the code says.
+/// Compares a whole page with the text that the code gives.
 pub fn check(page: &str, text: &str) {
     if env::var_os("UPDATE_DOCS").is_some() {
         fs::write(path(page), text).unwrap();
@@ -15,7 +15,7 @@ pub fn check(page: &str, text: &str) {
     assert_eq!(there, text, "docs/{page} is out of date: write it with `UPDATE_DOCS=1 cargo test`");
 }
 
-/// Holds the part of a page between `<!-- NAME -->` and `<!-- end of NAME -->` against what the code says.
+/// Compares the part of a page between `<!-- NAME -->` and `<!-- end of NAME -->` with the text that the code gives.
 pub fn check_part(page: &str, name: &str, text: &str) {
     let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
     let whole = fs::read_to_string(path(page)).unwrap();
@@ -29,7 +29,7 @@ mod commands {
 
     use clap::{Command, CommandFactory};
 
-    /// What `-h` says of a command and those below it, in a terminal of 100 columns.
+    /// The output of `-h` for a command and its subcommands, in a terminal of 100 columns.
     fn push(command: &mut Command, path: &str, page: &mut String) {
         let help = command.render_help().to_string();
         writeln!(page, "\n## `{path}`\n\n```text").unwrap();
@@ -48,7 +48,7 @@ mod commands {
         let mut command = crate::Cli::command().term_width(100);
         command.build();
         let mut page = String::from(
-            "# Commands\n\nWhat `-h` says of each command; `--help` says more of each option. `UPDATE_DOCS=1 cargo test` writes this page.\n",
+            "# Commands\n\nThe output of `retort COMMAND -h`. `--help` describes each option in more detail. `UPDATE_DOCS=1 cargo test` writes this page.\n",
         );
         push(&mut command, "retort", &mut page);
         super::check("commands.md", &page);

@@ -1,4 +1,4 @@
-//! Filters as arguments, made of the tables of their fields.
+//! Filters as arguments, made from the tables of their fields.
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::error::ErrorKind;
@@ -10,17 +10,16 @@ use retort_model::{
 
 use crate::options::{FEW, noun};
 
-/// Which items are meant. Where a list has pages, `--limit` is the length of one; `LIMIT` says that it is not such a
-/// list, and the filter's own limit is asked for, too.
+/// A filter. With `LIMIT`, its limit is an argument, too; without, because `--limit` is the length of a page there.
 pub struct FilterArgs<F, const LIMIT: bool = false>(pub F);
 
-/// Which conversations to take, and how many at most.
+/// A filter of conversations with its limit.
 pub type SelectionArgs = FilterArgs<ConversationFilter, true>;
 
-/// Which items an export takes.
+/// The filter of an export, of any kind of item.
 pub struct ExportFilterArgs(pub ItemFilter);
 
-/// Of which copilot, recipe or application.
+/// One copilot, recipe or application.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
 pub struct FlowArgs {
@@ -37,7 +36,7 @@ pub struct FlowArgs {
     application: Option<String>,
 }
 
-/// Which runs are meant.
+/// A filter of runs.
 #[derive(Args)]
 pub struct RunFilterArgs {
     #[command(flatten)]
@@ -50,7 +49,7 @@ pub struct RunFilterArgs {
 /// The arguments of [`FlowArgs`].
 const FLOWS: [&str; 3] = ["copilot", "recipe", "application"];
 
-/// The heading that filters have in the help.
+/// The heading of filters in the help.
 const HEADING: &str = "Selection";
 
 impl FlowArgs {
@@ -64,10 +63,10 @@ impl FlowArgs {
         all.into_iter().find_map(|(source, id)| Some((source, id?)))
     }
 
-    /// Adds it to what a filter says.
+    /// Adds it to a filter.
     ///
     /// # Errors
-    /// The filter names a copilot, recipe or application already.
+    /// The filter already names a copilot, recipe or application.
     pub fn narrow(self, filter: &mut RunFilter) -> Result<(), String> {
         let Some((source, id)) = self.given() else { return Ok(()) };
         if filter.source.is_some() || filter.flow.is_some() {
@@ -196,8 +195,8 @@ struct ExportArgument {
     kinds: Vec<ItemKind>,
 }
 
-/// The arguments of the fields of all filters, each name once. What had another name in one of them only is an argument
-/// of its own, that says which items are meant.
+/// The arguments of the fields of all filters, each name once. A former name that only one of several filters had is an
+/// argument of its own, because it tells which items to export.
 fn export_arguments() -> Vec<ExportArgument> {
     let mut all: Vec<ExportArgument> = Vec::new();
     add_fields::<ConversationFilter>(&mut all);
@@ -241,9 +240,12 @@ impl Args for ExportFilterArgs {
         let command = command
             .arg(flag(
                 "runs",
-                "Runs instead of conversations; implied by any filter that only runs have",
+                "Export runs instead of conversations; implied by any filter that only runs have",
             ))
-            .arg(flag("documents", "Documents instead of conversations").conflicts_with("runs"));
+            .arg(
+                flag("documents", "Export documents instead of conversations")
+                    .conflicts_with("runs"),
+            );
         let command = command.args(export_arguments().into_iter().map(|one| one.argument));
         FlowArgs::augment_args(command)
     }
@@ -281,7 +283,7 @@ impl FromArgMatches for ExportFilterArgs {
                 .filter_map(|one| Some(format!("`--{}`", one.argument.get_long()?)))
                 .collect();
             let (kind, own) = (kind.plural(), own.join(", "));
-            return Err(usage(format!("`--{long}` filters {of}, not {kind}; {kind} have {own}")));
+            return Err(usage(format!("`--{long}` filters {of}, not {kind}; use {own}")));
         }
         if kind != ItemKind::Run
             && let Some(id) = FLOWS.iter().find(|id| matches.contains_id(id))
@@ -326,14 +328,14 @@ mod tests {
 
     use super::*;
 
-    /// The page of the docs, as the tables have it.
+    /// The page of the docs, from the tables.
     fn page() -> String {
         let mut page = String::from(
-            "# Filters\n\nA filter says which conversations, runs or documents are meant. Within one field any value may \
-             match; the fields\nmust all match. A field has one name everywhere: `--created-from` on the command line is \
-             `created_from` in\nqueries, in JSON bodies, on pages and in receipts. In a query, a field with several values is \
-             given several times\n(`type=chat&type=agent`); in JSON it is a list (`\"type\": [\"chat\", \"agent\"]`). In lists \
-             that have pages, `limit` is\nthe length of a page. `UPDATE_DOCS=1 cargo test` writes this page from the tables of \
+            "# Filters\n\nA filter selects conversations, runs or documents. An item must match every field, and for a field \
+             with several\nvalues any one of them. A field has one name everywhere: `--created-from` on the command line is \
+             `created_from` in\nqueries, JSON bodies, pages and receipts. To give a field several values, repeat it in a query \
+             (`type=chat&type=agent`)\nand write a list in JSON (`\"type\": [\"chat\", \"agent\"]`). In lists with \
+             pages, `limit` is the length of a page.\n`UPDATE_DOCS=1 cargo test` writes this page from the tables of \
              fields.\n",
         );
         section::<ConversationFilter>(&mut page);
@@ -348,7 +350,7 @@ mod tests {
 
     fn section<F: Filter>(page: &mut String) {
         writeln!(page, "\n## Filters of {}\n", F::KIND.plural()).unwrap();
-        page.push_str("| field | values | what it leaves |\n|---|---|---|\n");
+        page.push_str("| field | values | what it selects |\n|---|---|---|\n");
         for field in F::FIELDS {
             let one = match field.values {
                 FilterValues::Text => "a text".to_owned(),
@@ -358,7 +360,7 @@ mod tests {
                 }
                 values => values.words().to_owned(),
             };
-            let several = if field.is_list { "; any of several" } else { "" };
+            let several = if field.is_list { "; several allowed" } else { "" };
             let default =
                 field.default.map(|words| format!(" (default: {words})")).unwrap_or_default();
             writeln!(page, "| `{}` | {one}{several} | {}{default} |", field.name, field.about)

@@ -34,7 +34,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "`--server URL` has a server do what is asked, with the token in RETORT_TOKEN.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 most items were refused, or something is not as it should be, 70 a bug in Retort, 130 stopped."
+    after_help = "With `--server URL`, a server carries out the command; RETORT_TOKEN holds the token for it.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 most items were refused or a check found a problem, 70 a bug in Retort, 130 stopped."
 )]
 struct Cli {
     #[command(flatten)]
@@ -46,69 +46,37 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Read histories and write a dataset package.
     Convert(commands::convert::Convert),
-    /// Merge the parts that `convert --part` wrote into one package.
     Merge(commands::merge::Merge),
-    /// Show the first 20 records that would be written, or those of a package.
     Preview(commands::preview::Preview),
-    /// Show what files hold without reading them into anything.
     Inspect(commands::inspect::Inspect),
-    /// Check a package against its receipt.
     Verify(commands::verify::Verify),
-    /// List the import, data and file formats.
     Formats(commands::formats::Formats),
-    /// Read histories into the store.
     Import(commands::import::Import),
-    /// List the conversations in the store.
     List(commands::list::List),
-    /// Show a complete conversation.
     Show(commands::show::Show),
-    /// Add tags to conversations, or remove them.
     Tag(commands::tag::Tag),
-    /// Mark conversations as favorites.
     Favorite(commands::favorite::Favorite),
-    /// Delete conversations (they can be restored).
     Delete(commands::delete::Delete),
-    /// Restore deleted conversations.
     Restore(commands::restore::Restore),
-    /// Permanently delete conversations.
     Purge(commands::purge::Purge),
-    /// List, show or purge documents with their chunks; store or download their original files.
     Documents(commands::documents::Documents),
-    /// List, show or purge runs; list the copilots and recipes.
     Runs(Box<commands::runs::Runs>),
-    /// Export conversations, runs or documents from the store as a dataset.
     Export(Box<commands::export::Export>),
-    /// List, preview, download, verify, rename or delete datasets.
     Datasets(commands::datasets::Datasets),
-    /// List the datasets that contain a conversation or run.
     Trace(commands::trace::Trace),
-    /// List, watch, cancel or retry jobs.
     Jobs(commands::jobs::Jobs),
-    /// Create, list or revoke public links to conversations.
     Share(commands::share::Share),
-    /// Manage accounts.
     Users(commands::users::Users),
-    /// List or add projects.
     Projects(commands::projects::Projects),
-    /// List a project's members, set their roles or remove them.
     Members(commands::members::Members),
-    /// Create, list or revoke API tokens.
     Tokens(commands::tokens::Tokens),
-    /// Show or export the audit log.
     Audit(commands::audit::Audit),
-    /// Start the web server (API and pages).
     Serve(Box<commands::serve::Serve>),
-    /// Run queued jobs.
     Worker(commands::worker::Worker),
-    /// Check the store and its datasets.
     Doctor(commands::doctor::Doctor),
-    /// Copy the store and its datasets while they are in use.
     Backup(commands::backup::Backup),
-    /// Upgrade the store's schema to this release.
     Migrate(commands::migrate::Migrate),
-    /// Print completions for a shell.
     Completions(commands::completions::Completions),
 }
 

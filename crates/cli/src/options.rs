@@ -1,4 +1,4 @@
-//! The options of exports as arguments, made of the engine's table.
+//! The options of exports as arguments, made from the engine's table.
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
@@ -12,7 +12,7 @@ pub struct Records(pub ExportOptions);
 #[derive(Clone, Default)]
 pub struct Package(pub ExportOptions);
 
-/// Words up to this number are spelled out where the value's name stands.
+/// Up to this number of words, help shows all of them instead of a name for the value.
 pub const FEW: usize = 3;
 
 macro_rules! arguments {
@@ -70,7 +70,7 @@ fn argument(option: &'static ExportOption) -> Arg {
     }
 }
 
-/// The last word of a name, as help shows what stands for a value.
+/// The last word of a name, as help calls a value.
 pub fn noun(name: &str) -> String {
     name.rsplit('_').next().unwrap_or(name).to_uppercase()
 }
@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// The page of the docs, as the table has it.
+    /// The page of the docs, from the table.
     fn page() -> String {
         let mut page = String::from(
             "# Options of exports\n\nThe options that shape a dataset have one name everywhere: `--call-text` on the command \

@@ -1,9 +1,9 @@
-//! Lists that are asked for page by page.
+//! Lists that are fetched page by page.
 
 use retort_model::bounds::PAGE_ITEMS;
 
-/// The first `most` items of a list. `page` gives those behind a number, up to so many, and the number that the next page
-/// begins behind, if there is one.
+/// The first `most` items of a list. `page` returns the items after an id, up to a number, and the id after which the next
+/// page begins, if there is one.
 pub fn first_of<T, E>(
     most: usize,
     mut page: impl FnMut(Option<i64>, usize) -> Result<(Vec<T>, Option<i64>), E>,
@@ -20,7 +20,7 @@ pub fn first_of<T, E>(
     }
 }
 
-/// All items of a list, in pages as long as they come.
+/// All items of a list, in pages of the list's own length.
 pub fn all_of<T, E>(
     mut page: impl FnMut(Option<i64>) -> Result<(Vec<T>, Option<i64>), E>,
 ) -> Result<Vec<T>, E> {

@@ -42,15 +42,15 @@ pub struct ModelArgs {
     #[arg(long, value_name = "PATH|NAME")]
     tokenizer: Option<String>,
 
-    /// The most tokens a record may have; needs `--tokenizer`.
+    /// Maximum number of tokens in a record; needs `--tokenizer`.
     #[arg(long, value_name = "N", requires = "tokenizer")]
     max_tokens: Option<usize>,
 
-    /// The most characters a record may have, if no tokenizer is given.
+    /// Maximum number of characters in a record, if no tokenizer is given.
     #[arg(long, value_name = "N", conflicts_with = "tokenizer")]
     max_characters: Option<usize>,
 
-    /// What to do with longer records: leave them out, or split them between exchanges, never inside an answer.
+    /// What to do with longer records: leave them out, or split them between exchanges (never within an answer).
     #[arg(long, value_name = "leave-out|split", default_value_t = OverLong::LeaveOut)]
     over_long: OverLong,
 }

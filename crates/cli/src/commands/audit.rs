@@ -12,7 +12,7 @@ use crate::args::page_length;
 use crate::config::StoreArgs;
 use crate::display::{moment_of, one_line, table};
 
-/// List or export who did what in the project, and who was refused.
+/// Show or export the audit log.
 #[derive(Args)]
 pub struct Audit {
     #[command(subcommand)]
@@ -24,24 +24,24 @@ pub struct Audit {
 
 #[derive(Subcommand)]
 enum Action {
-    /// List the entries, the newest first.
+    /// List the entries, newest first.
     List {
         #[command(flatten)]
         which: Which,
 
-        /// Entries on a page.
+        /// Entries per page.
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("entries; `retort audit export` has all"))]
         limit: usize,
 
-        /// The page behind this entry, which the page before names.
+        /// Show the page after this entry, whose number the previous page gives.
         #[arg(long, value_name = "ID")]
         after: Option<i64>,
 
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Print all entries, a line of JSON each, the newest first.
+    /// Print all entries, newest first, one line of JSON each.
     Export {
         #[command(flatten)]
         which: Which,
@@ -59,15 +59,15 @@ struct Which {
     #[arg(long, value_name = "PERSON")]
     person: Option<String>,
 
-    /// At this date or time, or later.
+    /// Only entries at or after this date or time.
     #[arg(long, value_name = "DATE", value_parser = Time::parse)]
     from: Option<Time>,
 
-    /// Before this date or time.
+    /// Only entries before this date or time.
     #[arg(long, value_name = "DATE", value_parser = Time::parse)]
     before: Option<Time>,
 
-    /// Only who was refused.
+    /// Only refused actions.
     #[arg(long)]
     refused: bool,
 }
@@ -131,7 +131,7 @@ fn show(page: &wire::AuditPage) -> Result<(), Failure> {
     }
     print(table.trim_fmt())?;
     if let Some(next) = page.next {
-        eprintln!("`--after {next}` shows the next");
+        eprintln!("`--after {next}` shows the next page");
     }
     Ok(())
 }

@@ -9,10 +9,10 @@ use super::Failure;
 use crate::config::StoreArgs;
 use crate::display::bytes;
 
-/// Copy the store and its datasets into a new folder, while both are in use.
+/// Copy the store and its datasets while they are in use.
 #[derive(Args)]
 pub struct Backup {
-    /// The folder, which must not be there yet.
+    /// Folder to create for the copy.
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
 

@@ -138,7 +138,7 @@ impl Convert {
     }
 }
 
-/// Prints what came of a run, unless it is to be `quiet`, and its receipt as JSON if that is asked for.
+/// Prints the result of a run, unless `quiet`, and its receipt if `json`.
 pub fn finish(
     report: &Report,
     what: &str,
@@ -179,7 +179,7 @@ pub fn rejects_to(path: Option<&Path>) -> Result<Box<dyn Write + Send>, Failure>
     Ok(Box::new(BufWriter::new(file)))
 }
 
-/// How a run ends of whose items so many were refused.
+/// The exit code of a run, by how many of its items were refused.
 pub fn exit_code(read: u64, refused: u64) -> ExitCode {
     if are_most(read, refused) { ExitCode::from(MOST_REFUSED) } else { ExitCode::SUCCESS }
 }
@@ -188,7 +188,7 @@ fn are_most(read: u64, refused: u64) -> bool {
     refused > read / 2
 }
 
-/// Says first of all that most items could not be read, if so.
+/// Warns if most items could not be read.
 pub fn warn_of_most(read: u64, refused: u64, out: &mut impl Write) -> std::io::Result<()> {
     if are_most(read, refused) {
         writeln!(
@@ -255,7 +255,7 @@ fn summary(
     )
 }
 
-/// What was selected, written, left out and mended.
+/// Prints what was selected, written, left out and repaired.
 pub fn findings(found: &Found, out: &mut impl Write) -> std::io::Result<()> {
     let Found { account, refused, first_refused, passed_over } = found;
     let passed_over = package::findings(passed_over, PassedOver::as_str);
@@ -303,12 +303,12 @@ pub fn findings(found: &Found, out: &mut impl Write) -> std::io::Result<()> {
         list(out, &account.repaired, Repair::words)?;
     }
     if !account.unrepaired.is_empty() || !account.unfit.is_empty() {
-        writeln!(out, "trainers would refuse, as the check is off:")?;
+        writeln!(out, "trainers would reject (the check is off):")?;
         list(out, &account.unrepaired, Repair::words)?;
         list(out, &account.unfit, Reason::words)?;
     }
     if !account.warned.is_empty() {
-        writeln!(out, "to know")?;
+        writeln!(out, "notes")?;
         list(out, &account.warned, Warning::words)?;
     }
     Ok(())

@@ -15,13 +15,13 @@ use crate::config::StoreArgs;
 use crate::display::{bytes, count, moment_of, one_line, several, table};
 use crate::progress::Bar;
 
-/// List the datasets, look into one, download, verify, rename or delete it.
+/// List, preview, download, verify, rename or delete datasets.
 #[derive(Args)]
 pub struct Datasets {
     #[command(subcommand)]
     action: Option<Action>,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 
@@ -31,19 +31,12 @@ pub struct Datasets {
 
 #[derive(Subcommand)]
 enum Action {
-    /// List the datasets.
     List(Listing),
-    /// Show the first 20 records of one.
     Preview(Preview),
-    /// Bring one here as a ZIP archive.
     Download(Download),
-    /// Read one whole and hold it against its receipt.
     Verify(Verify),
-    /// Give one another name.
     Rename(Rename),
-    /// Make some again without a conversation, a person, or what was purged since.
     Rebuild(Rebuild),
-    /// Delete some for good.
     Delete(Delete),
 }
 
@@ -54,21 +47,21 @@ struct Listing {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 
-    /// What stands first: by name, the newest, or the largest.
+    /// Sort order; newest and largest come first.
     #[arg(long, value_name = "ORDER", default_value = "created")]
     sort: Sort,
 
-    /// Those of everyone in the project, for its owners. Beside the store, they always are.
+    /// List everyone's datasets, as an owner of the project. In a local store, they are always listed.
     #[arg(long)]
     everyone: bool,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 /// What is said where there are none.
-const NOTHING: &str = "no dataset matches; `retort export` makes one";
+const NOTHING: &str = "no dataset matches; `retort export` creates one";
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Sort {
@@ -84,23 +77,23 @@ struct Preview {
     #[command(flatten)]
     showing: Showing,
 
-    /// The dataset, by name or number.
+    /// Name or number of the dataset.
     #[arg(value_name = "DATASET")]
     dataset: String,
 }
 
-/// Bring a dataset here as a ZIP archive.
+/// Download a dataset as a ZIP archive.
 #[derive(Args)]
 struct Download {
-    /// The dataset, by name or number.
+    /// Name or number of the dataset.
     #[arg(value_name = "DATASET")]
     dataset: String,
 
-    /// The archive, or the folder for it; `-` is standard output [default: the dataset's name, with `.zip`].
+    /// Where to write the archive: a file or a folder; `-` is standard output [default: the dataset's name, with `.zip`].
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
 
-    /// Replace a file that is there.
+    /// Replace an existing file.
     #[arg(long)]
     force: bool,
 
@@ -109,22 +102,24 @@ struct Download {
     quiet: bool,
 }
 
-/// Read a dataset whole and hold it against its receipt.
+/// Check a dataset against its receipt.
 #[derive(Args)]
 struct Verify {
-    /// The dataset, by name or number.
+    /// Name or number of the dataset.
     #[arg(value_name = "DATASET")]
     dataset: String,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Give a dataset another name. Its files stay as they were made.
+/// Rename a dataset.
+///
+/// The files in it keep their names.
 #[derive(Args)]
 struct Rename {
-    /// The dataset, by name or number.
+    /// Name or number of the dataset.
     #[arg(value_name = "DATASET")]
     dataset: String,
 
@@ -133,25 +128,25 @@ struct Rename {
     name: DatasetName,
 }
 
-/// Delete datasets for good, with their files.
+/// Permanently delete datasets and their files.
 #[derive(Args)]
 struct Delete {
-    /// The datasets, by name or number.
+    /// Names or numbers of the datasets.
     #[arg(value_name = "DATASET", required = true)]
     datasets: Vec<String>,
 
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 }
 
-/// Make datasets again without some of their items.
+/// Export datasets again without some of their items.
 ///
-/// The same items are exported again, without those that are named and those that were purged since. The new dataset
-/// belongs to whoever made the old one, and replaces it when it is complete. Owners of the project may rebuild anyone's.
+/// Leaves out the items that you name, and those that were purged since. The new dataset belongs to the creator of the old
+/// one, and replaces it once it is complete. Owners of the project can rebuild everyone's datasets.
 #[derive(Args)]
 struct Rebuild {
-    /// The datasets, by name or number.
+    /// Names or numbers of the datasets.
     #[arg(value_name = "DATASET", required = true)]
     datasets: Vec<String>,
 
@@ -167,11 +162,11 @@ struct Rebuild {
     #[arg(long)]
     keep: bool,
 
-    /// Do not wait until it is done.
+    /// Do not wait until the datasets are complete.
     #[arg(long)]
     detach: bool,
 
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 
@@ -309,7 +304,7 @@ impl Rename {
     fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
         let before = backend.dataset(&self.dataset)?;
         backend.rename_dataset(before.id, &self.name)?;
-        eprintln!("`{}` is now called `{}`", before.name, self.name);
+        eprintln!("renamed `{}` to `{}`", before.name, self.name);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -348,7 +343,7 @@ impl Rebuild {
             let job = backend.rebuild_dataset(dataset.id, &asked)?;
             if !self.quiet {
                 let number = several(job.items.total, job.of.as_deref().unwrap_or("item"));
-                eprintln!("job {}      {number} stay in `{}`", job.id, dataset.name);
+                eprintln!("job {}      {number} kept of `{}`", job.id, dataset.name);
             }
             if self.detach {
                 continue;
@@ -367,7 +362,10 @@ impl Delete {
         let datasets = named(backend, &self.datasets)?;
         let size = datasets.iter().map(|dataset| dataset.bytes).sum();
         let (number, names) = told(&datasets);
-        confirm(&format!("{number} ({names}, {}) will be gone for good", bytes(size)), self.yes)?;
+        confirm(
+            &format!("{number} ({names}, {}) will be permanently deleted", bytes(size)),
+            self.yes,
+        )?;
         for dataset in &datasets {
             backend.delete_dataset(dataset.id)?;
             eprintln!("deleted `{}`", dataset.name);

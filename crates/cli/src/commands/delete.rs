@@ -10,7 +10,9 @@ use crate::args::Choosing;
 use crate::changing::change;
 use crate::config::StoreArgs;
 
-/// Delete conversations so that they can be restored. Exports take them only when asked to.
+/// Delete conversations (they can be restored).
+///
+/// Exports leave deleted conversations out unless they are asked for with `--status deleted`.
 #[derive(Args)]
 pub struct Delete {
     /// Print the counts as JSON.

@@ -16,7 +16,9 @@ use crate::display::{count, one_line};
 /// Longest file name that is shown, in characters.
 const PLACE_CHARACTERS: usize = 400;
 
-/// Check the store, the datasets, the jobs and the disk.
+/// Check the store and its datasets.
+///
+/// The jobs and the disk are checked, too.
 #[derive(Args)]
 pub struct Doctor {
     /// Read every conversation and dataset completely.
@@ -85,13 +87,13 @@ impl Doctor {
                 print(format!("{:>12}  {name}", count(*size)))?;
             }
             for mended in mended {
-                print(format!("mended     {mended}"))?;
+                print(format!("repaired   {mended}"))?;
             }
             for finding in findings {
                 print(format!("found      {}: {}", finding.what, finding.problem))?;
             }
             if findings.is_empty() {
-                print("all is as it should be")?;
+                print("no problems found")?;
             }
         }
         Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })

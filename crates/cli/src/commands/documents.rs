@@ -17,7 +17,7 @@ use crate::config::StoreArgs;
 use crate::display::{bytes, count, moment_of, one_line, several, table};
 use crate::filters::FilterArgs;
 
-/// List the documents in the store, show one with its chunks, fetch or keep its original file, take some away.
+/// List, show or purge documents; store or download their original files.
 #[derive(Args)]
 pub struct Documents {
     #[command(subcommand)]
@@ -26,30 +26,30 @@ pub struct Documents {
 
 #[derive(Subcommand)]
 enum DocumentsCommand {
-    /// List documents, the newest first.
+    /// List documents, newest first.
     List(List),
     /// Show a document with its chunks.
     Show(Show),
-    /// Write the original file of a document, or keep one as it.
+    /// Download the original file of a document, or store one.
     Original(Original),
-    /// Take documents away for good. Datasets that were made of them stay.
+    /// Permanently delete documents. Datasets that contain them stay.
     Delete(Delete),
 }
 
 #[derive(Args)]
 struct List {
-    /// As JSON: the documents, how many match in all, and where the next page begins.
+    /// Print one JSON object: the documents, the number of matches, and the cursor of the next page.
     #[arg(long)]
     json: bool,
 
     #[command(flatten)]
     filtering: FilterArgs<DocumentFilter>,
 
-    /// Documents on a page.
+    /// Documents per page.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("documents"), help_heading = "Page")]
     limit: usize,
 
-    /// The page behind this place, which the page before names.
+    /// Show the page after this cursor, which the previous page gives.
     #[arg(long, value_name = "CURSOR", help_heading = "Page")]
     after: Option<Cursor>,
 
@@ -59,19 +59,19 @@ struct List {
 
 #[derive(Args)]
 struct Show {
-    /// The document's id.
+    /// Id of the document.
     #[arg(value_name = "ID")]
     id: String,
 
-    /// The import format, where several have a document of that id.
+    /// Import format, if documents of several formats have this id.
     #[arg(long, value_name = "FORMAT")]
     source: Option<String>,
 
-    /// As JSON: the document and all its chunks.
+    /// Print one JSON object: the document with all its chunks.
     #[arg(long)]
     json: bool,
 
-    /// The numbers of the embeddings, too.
+    /// Include the numbers of the embeddings.
     #[arg(long, requires = "json")]
     embeddings: bool,
 
@@ -81,19 +81,19 @@ struct Show {
 
 #[derive(Args)]
 struct Original {
-    /// The document's id.
+    /// Id of the document.
     #[arg(value_name = "ID")]
     id: String,
 
-    /// The import format, where several have a document of that id.
+    /// Import format, if documents of several formats have this id.
     #[arg(long, value_name = "FORMAT")]
     source: Option<String>,
 
-    /// Where to write it; `-` is standard output [default: the file's name].
+    /// Where to write the file; `-` is standard output [default: the file's name].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Keep this file as the original.
+    /// Store this file as the original.
     #[arg(long, value_name = "FILE", conflicts_with = "output")]
     keep: Option<PathBuf>,
 
@@ -103,11 +103,11 @@ struct Original {
 
 #[derive(Args)]
 struct Delete {
-    /// The documents, by id.
+    /// Ids of the documents.
     #[arg(value_name = "ID", required = true)]
     documents: Vec<String>,
 
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 
@@ -176,7 +176,10 @@ impl List {
             _ if stats.documents == 0 => eprintln!("no document matches"),
             Some(next) => {
                 let total = several(stats.documents, "document");
-                eprintln!("{} of {total}; `--after {next}` shows the next", page.documents.len());
+                eprintln!(
+                    "{} of {total}; `--after {next}` shows the next page",
+                    page.documents.len()
+                );
             }
             None => eprintln!("{}", several(stats.documents, "document")),
         }
@@ -253,14 +256,14 @@ impl Original {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             let kept = backend.keep_original(id, &NewOriginal { name, media_type: None }, file)?;
             let original = kept.original.ok_or("the original was not kept")?;
-            eprintln!("kept {} (SHA-256 {})", bytes(original.bytes), original.sha256);
+            eprintln!("stored {} (SHA-256 {})", bytes(original.bytes), original.sha256);
             return Ok(ExitCode::SUCCESS);
         }
         let document = backend.document(&self.id, self.source.as_deref())?;
         let original = document
             .original
             .as_ref()
-            .ok_or_else(|| format!("no original file of the document `{}` lies here", self.id))?;
+            .ok_or_else(|| format!("there is no original file of the document `{}`", self.id))?;
         let output = self.output.clone().unwrap_or_else(|| {
             let name = original.name.as_deref().unwrap_or_default();
             let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -288,14 +291,14 @@ impl Delete {
         };
         let meant = backend.document_stats(&selection)?.documents;
         if meant > 0 {
-            let question = format!("Take away {} for good?", several(meant, "document"));
+            let question = format!("Permanently delete {}?", several(meant, "document"));
             confirm(&question, self.yes)?;
         }
         let purged = backend.purge_documents(&selection)?;
         if self.json {
             print_json(&wire::Purged { purged })?;
         } else {
-            eprintln!("{} taken away", several(purged, "document"));
+            eprintln!("deleted {}", several(purged, "document"));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -18,14 +18,14 @@ use crate::filters::ExportFilterArgs;
 use crate::options::{Package, Records};
 use crate::progress::Bar;
 
-/// Make a dataset of conversations, runs or documents in the store: of all that match, of some by id, or of the most recent.
+/// Export conversations, runs or documents from the store as a dataset.
 #[derive(Args)]
 pub struct Export {
     /// Name of the dataset.
     #[arg(value_name = "NAME")]
     name: DatasetName,
 
-    /// Queue it and leave it to a worker (`retort worker`).
+    /// Only queue the job, for `retort worker` to run.
     #[arg(long)]
     detach: bool,
 
@@ -99,13 +99,13 @@ pub fn finish(backend: &Backend, job: &wire::Job, quiet: bool) -> Result<ExitCod
             if !backend.job(id)?.is_ended() {
                 backend.cancel(id)?;
             }
-            eprintln!("stopped; nothing was published. `retort jobs retry {id}` begins again.");
+            eprintln!("stopped; nothing was published. `retort jobs retry {id}` starts it again.");
             return Ok(ExitCode::from(STOPPED));
         }
     };
     let Some(dataset) = job.dataset.filter(|_| !quiet) else { return Ok(ExitCode::SUCCESS) };
     let dataset = backend.dataset_numbered(dataset)?;
-    // The receipt itself is for whoever made the dataset.
+    // Only the dataset's creator may read the receipt itself.
     if let Some(report) = job.report {
         let found: Counts = serde_json::from_value(report)?;
         eprintln!(
@@ -132,7 +132,7 @@ pub fn finish(backend: &Backend, job: &wire::Job, quiet: bool) -> Result<ExitCod
         bytes(dataset.bytes),
         bytes(speed)
     );
-    eprintln!("`retort datasets download '{}'` brings it here as a ZIP archive.", dataset.name);
+    eprintln!("`retort datasets download '{}'` downloads it as a ZIP archive.", dataset.name);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -152,10 +152,10 @@ impl Outcome {
 /// Does a job that nobody holds.
 fn do_here(opened: &Opened, id: i64, bar: &Bar, stopped: &AtomicBool) -> Result<Outcome, Failure> {
     match opened.service.work_one(Wanted::One(id), bar, stopped)? {
-        None => {
-            Err(format!("job {id} is held by another worker; `retort jobs watch {id}` follows it")
-                .into())
-        }
+        None => Err(format!(
+            "another worker runs job {id}; `retort jobs watch {id}` shows its progress"
+        )
+        .into()),
         Some((_, Ok(_))) => {
             Ok(Outcome::Ended(Box::new((&opened.service.job(&opened.caller, id)?).into())))
         }

@@ -13,7 +13,7 @@ use crate::config::StoreArgs;
 /// Mark conversations as favorites.
 #[derive(Args)]
 pub struct Favorite {
-    /// Take the mark away.
+    /// Remove the mark.
     #[arg(long)]
     off: bool,
 

@@ -13,7 +13,7 @@ use crate::display::table;
 /// List the import, data and file formats.
 #[derive(Args)]
 pub struct Formats {
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -20,7 +20,9 @@ use crate::config::{StoreArgs, request_key};
 use crate::display::{count, several};
 use crate::progress::Bar;
 
-/// Read histories into the store. Items that are already there are kept or updated.
+/// Read histories into the store.
+///
+/// Items that are already there are kept or updated.
 #[derive(Args)]
 pub struct Import {
     #[command(flatten)]
@@ -106,7 +108,7 @@ impl Import {
         let report = match report {
             Err(error) if error.is_stopped() => {
                 eprintln!(
-                    "stopped; what was taken in so far is kept. The same command goes on with the rest."
+                    "stopped; what was imported so far is kept. Run the same command again to import the rest."
                 );
                 return Ok(ExitCode::from(STOPPED));
             }
@@ -125,13 +127,13 @@ impl Import {
     /// Sends the files to a server, one after another, and waits until it has imported them.
     fn send(self, client: &Client) -> Result<ExitCode, Failure> {
         if self.rejects.is_some() && self.detach {
-            return Err("`--rejects` waits for the import: leave out `--detach`, or download the list later with `retort jobs rejects NUMBER`".into());
+            return Err("`--rejects` cannot be combined with `--detach`: download the list later with `retort jobs rejects NUMBER`".into());
         }
         if self.reading.max_item.is_some() {
-            return Err("`--max-item` is for a store that lies here; a server has `item_megabytes` in its settings".into());
+            return Err("`--max-item` works with a local store only; a server takes `item_megabytes` from its configuration".into());
         }
         if self.reading.is_mapped() {
-            return Err("`--map` is for a store that lies here; for a server, convert the files with `--map` and `--to retort` and import the result".into());
+            return Err("`--map` works with a local store only; for a server, convert the files with `--map` and `--to retort`, and import the result".into());
         }
         client.check_import()?;
         let mut rejects = rejects_to(self.rejects.as_deref())?;
@@ -198,10 +200,11 @@ impl Import {
 /// How an import ends, by what it could not read.
 fn ended(report: &ImportReport, strict: bool) -> Result<ExitCode, Failure> {
     match report.refused_count() {
-        refused if strict && refused > 0 => {
-            Err(format!("{} could not be read, as `--strict` was asked", several(refused, "item"))
-                .into())
-        }
+        refused if strict && refused > 0 => Err(format!(
+            "{} could not be read, which `--strict` reports as a failure",
+            several(refused, "item")
+        )
+        .into()),
         refused => Ok(exit_code(report.read, refused)),
     }
 }
@@ -215,7 +218,9 @@ fn stop(client: &Client, jobs: &[wire::Job], bar: &Bar) -> Result<ExitCode, Fail
             client.tell_job(&job, "cancel")?;
         }
     }
-    eprintln!("stopped; what was taken in so far is kept. The same command goes on with the rest.");
+    eprintln!(
+        "stopped; what was imported so far is kept. Run the same command again to import the rest."
+    );
     Ok(ExitCode::from(STOPPED))
 }
 
@@ -313,7 +318,7 @@ fn summary(report: &ImportReport, took: Duration, out: &mut impl Write) -> std::
     if report.rejects_omitted > 0 {
         writeln!(
             out,
-            "  the server's list of them leaves out the last {}",
+            "  the list was full: the last {} are missing from it",
             count(report.rejects_omitted)
         )?;
     }

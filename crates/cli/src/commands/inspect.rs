@@ -17,18 +17,21 @@ use crate::display::{count, moment, one_line, several};
 use crate::filters::SelectionArgs;
 use crate::options::Records;
 
+/// Items from which a mapping is drafted.
+const ITEMS: usize = 200;
+
 /// Names shown of a list; `--json` has more.
 const NAMES: usize = 8;
 
 /// Columns for labels.
 const INDENT: usize = 11;
 
-/// Columns of a terminal that fit on paper and in mails.
+/// Columns of a line.
 const WIDTH: usize = 80;
 
-/// Show what files hold without reading them into anything.
+/// Show what files contain and how much of it Retort understands.
 ///
-/// Says what the files are, how much of them was understood, and what a dataset of them would leave out and why.
+/// Writes nothing. Also shows what a dataset made from the files would leave out, and why.
 #[derive(Args)]
 pub struct Inspect {
     #[command(flatten)]
@@ -44,13 +47,10 @@ pub struct Inspect {
     #[arg(long)]
     json: bool,
 
-    /// Print a first mapping for `--map`, made from the first items, and nothing else.
+    /// Only print a draft of a mapping for `--map`, made from the first items.
     #[arg(long, conflicts_with_all = ["json", "from", "map"])]
     suggest_map: bool,
 }
-
-/// Items from which a mapping is made.
-const ITEMS: usize = 200;
 
 impl Inspect {
     pub fn run(self) -> Result<ExitCode, Failure> {
@@ -68,7 +68,7 @@ impl Inspect {
             print(&inspection, self.reading.is_named(), &mut out)?;
             let found = &inspection.found;
             warn_of_most(found.account.read, found.account.refused, &mut out)?;
-            writeln!(out, "\na dataset ({}) would have", plan.dataset.data_format.name())?;
+            writeln!(out, "\nas a dataset ({}):", plan.dataset.data_format.name())?;
             findings(found, &mut out)?;
         }
         let account = &inspection.found.account;
@@ -98,16 +98,16 @@ fn as_json(inspection: &Inspection) -> Result<serde_json::Value, Failure> {
 fn formats(inspection: &Inspection) -> Vec<String> {
     let mut formats: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
     for source in &inspection.sources {
-        let name = source.format.unwrap_or("(none known)");
+        let name = source.format.unwrap_or("(unknown)");
         let [files, items, refused] = formats.entry(name).or_default();
         *files += 1;
         *items += source.items;
         *refused += source.refused;
     }
     let told = |(name, [files, items, refused]): (&str, [u64; 3])| {
-        let refused =
-            if refused > 0 { format!(", {} refused", count(refused)) } else { String::new() };
-        format!("{name}: {} in {}{refused}", several(items, "item"), several(files, "file"))
+        let refused = counted(refused, "refused").map(|refused| format!(", {refused}"));
+        let (items, files) = (several(items, "item"), several(files, "file"));
+        format!("{name}: {items} in {files}{}", refused.unwrap_or_default())
     };
     formats.into_iter().map(told).collect()
 }
@@ -117,9 +117,8 @@ fn print(inspection: &Inspection, is_named: bool, out: &mut impl Write) -> Resul
     list("format", &formats(inspection), out)?;
     let how = if is_named { "named" } else { "detected from the content" };
     let Facts { items, understood, .. } = facts;
-    let sure =
-        format!("{how}; {} of {} wholly understood", count(*understood), several(*items, "item"));
-    lines("how sure", &[sure], out)?;
+    let understood = format!("{} of {}; format {how}", count(*understood), several(*items, "item"));
+    lines("understood", &[understood], out)?;
     let kinds: Vec<_> = facts.kinds.iter().map(|(kind, number)| several(*number, kind)).collect();
     lines("kinds", &kinds, out)?;
     if facts.rounds > 0 {
@@ -131,34 +130,20 @@ fn print(inspection: &Inspection, is_named: bool, out: &mut impl Write) -> Resul
     }
     lines("messages", &names(&facts.roles), out)?;
     lines("attached", &names(&facts.attachments), out)?;
-    let without = match facts.calls_without_result {
-        0 => String::new(),
-        number => format!("{} without a result", count(number)),
-    };
-    let calls =
-        names(&facts.calls).into_iter().chain(Some(without).filter(|text| !text.is_empty()));
-    lines("calls", &calls.collect::<Vec<_>>(), out)?;
-    let more = [
-        (facts.reasoning, "with reasoning"),
-        (facts.ratings, "rated"),
-        (facts.failed, "failed or cut off"),
+    let mut calls = names(&facts.calls);
+    calls.extend(counted(facts.calls_without_result, "without a result"));
+    lines("calls", &calls, out)?;
+    let answers = [
+        counted(facts.reasoning, "with reasoning"),
+        counted(facts.ratings, "rated"),
+        counted(facts.failed, "failed or cut off"),
     ];
-    let more = more.iter().filter(|(number, _)| *number > 0);
-    lines(
-        "answers",
-        &more.map(|(number, what)| format!("{} {what}", count(*number))).collect::<Vec<_>>(),
-        out,
-    )?;
+    lines("answers", &answers.into_iter().flatten().collect::<Vec<_>>(), out)?;
     lines("models", &names(&facts.models), out)?;
-    let undated = match facts.undated {
-        0 => None,
-        number => Some(format!("{} without a date", count(number))),
-    };
-    let dates = facts
-        .first
-        .zip(facts.last)
-        .map(|(first, last)| format!("{} to {} UTC", moment(first), moment(last)));
-    lines("dates", &dates.into_iter().chain(undated).collect::<Vec<_>>(), out)?;
+    let range = facts.first.zip(facts.last);
+    let range = range.map(|(first, last)| format!("{} to {} UTC", moment(first), moment(last)));
+    let dates = [range, counted(facts.undated, "without a date")];
+    lines("dates", &dates.into_iter().flatten().collect::<Vec<_>>(), out)?;
     let unknown: Vec<_> = facts
         .not_understood
         .iter()
@@ -172,8 +157,12 @@ fn print(inspection: &Inspection, is_named: bool, out: &mut impl Write) -> Resul
             )
         })
         .collect();
-    list("unknown", &unknown, out)?;
-    Ok(())
+    list("unknown", &unknown, out)
+}
+
+/// A number of something, unless there is none.
+fn counted(number: u64, what: &str) -> Option<String> {
+    (number > 0).then(|| format!("{} {what}", count(number)))
 }
 
 /// Names with their counts, the largest first.
@@ -189,7 +178,7 @@ fn names(counts: &BTreeMap<String, u64>) -> Vec<String> {
     told.chain(more).collect()
 }
 
-/// A label and texts behind it, one a line.
+/// Prints a label with its texts, one per line.
 fn list(label: &str, texts: &[String], out: &mut impl Write) -> Result<(), Failure> {
     for (at, text) in texts.iter().enumerate() {
         let label = if at == 0 { label } else { "" };
@@ -198,7 +187,7 @@ fn list(label: &str, texts: &[String], out: &mut impl Write) -> Result<(), Failu
     Ok(())
 }
 
-/// A label and texts behind it, broken at the width.
+/// Prints a label with its texts, wrapped at the width.
 fn lines(label: &str, texts: &[String], out: &mut impl Write) -> Result<(), Failure> {
     if texts.is_empty() {
         return Ok(());

@@ -18,13 +18,13 @@ use crate::progress::Bar;
 /// How often a job is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// List the jobs, follow one, end it, or try it again.
+/// List, watch, cancel or retry jobs.
 #[derive(Args)]
 pub struct Jobs {
     #[command(subcommand)]
     action: Option<Action>,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
 
@@ -36,35 +36,35 @@ pub struct Jobs {
 enum Action {
     /// List the newest jobs.
     List {
-        /// At most so many.
+        /// Maximum number of jobs.
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: usize,
 
-        /// Those of everyone in the project, for its owners. Beside the store, they always are.
+        /// List everyone's jobs, as an owner of the project. In a local store, they are always listed.
         #[arg(long)]
         everyone: bool,
     },
-    /// Follow a job until it ends.
+    /// Show the progress of a job until it ends.
     Watch {
-        /// The job.
+        /// Number of the job.
         id: i64,
     },
-    /// End a job.
+    /// Cancel a job.
     Cancel {
-        /// The job.
+        /// Number of the job.
         id: i64,
     },
-    /// Print what an import by the server could not read, as lines of JSON.
+    /// Print the items that a server's import could not read, one line of JSON each.
     Rejects {
-        /// The job.
+        /// Number of the job.
         id: i64,
     },
-    /// Try a job again that failed or was cancelled, with the selection that was frozen, and do it at once.
+    /// Retry a failed or cancelled job now, with the selection that was frozen when it was submitted.
     Retry {
-        /// The job.
+        /// Number of the job.
         id: i64,
 
-        /// Queue it and leave it to a worker.
+        /// Only queue the job, for `retort worker` to run.
         #[arg(long)]
         detach: bool,
     },
@@ -83,7 +83,7 @@ impl Jobs {
                 } else if job.state == JobState::Cancelled.as_str() {
                     eprintln!("job {id} is cancelled");
                 } else {
-                    eprintln!("job {id} ends as soon as its worker hears of it");
+                    eprintln!("job {id} is being cancelled");
                 }
                 Ok(ExitCode::SUCCESS)
             }

@@ -20,15 +20,15 @@ use crate::filters::FilterArgs;
 /// List the conversations in the store.
 #[derive(Args)]
 pub struct List {
-    /// How many there are, and nothing else.
+    /// Print only the number of matches.
     #[arg(long, conflicts_with_all = ["lines", "all", "after"])]
     count: bool,
 
-    /// As JSON: the conversations, how many match in all, and where the next page begins.
+    /// Print one JSON object: the conversations, the number of matches, and the cursor of the next page.
     #[arg(long, conflicts_with = "lines")]
     json: bool,
 
-    /// A line of JSON for each conversation.
+    /// Print one line of JSON per conversation.
     #[arg(long)]
     lines: bool,
 
@@ -46,20 +46,20 @@ pub struct List {
 #[derive(Args)]
 #[command(next_help_heading = "Page")]
 struct Paging {
-    /// What stands first.
+    /// Sort order.
     #[arg(long, value_name = "ORDER", default_value = Order::Newest.as_str(),
           value_parser = PossibleValuesParser::new(Order::ALL.map(Order::as_str)))]
     sort: String,
 
-    /// Conversations on a page.
+    /// Conversations per page.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("conversations; `--all` shows all pages"))]
     limit: usize,
 
-    /// The page behind this place, which the page before names.
+    /// Show the page after this cursor, which the previous page gives.
     #[arg(long, value_name = "CURSOR")]
     after: Option<Cursor>,
 
-    /// All pages, one after another.
+    /// Show all pages.
     #[arg(long)]
     all: bool,
 }
@@ -88,7 +88,7 @@ impl List {
                     .try_for_each(|one| Ok(writeln!(out, "{}", serde_json::to_string(one)?)?))
             })?;
             if let Some(next) = next {
-                eprintln!("`--after {next}` shows the next, `--all` all");
+                eprintln!("`--after {next}` shows the next page, `--all` all pages");
             }
         } else {
             pages.table(&mut out)?;

@@ -11,13 +11,13 @@ use super::{Failure, print, print_json};
 use crate::config::StoreArgs;
 use crate::display::{moment_of, one_line, table};
 
-/// List who is in the project, give them roles, or take them out.
+/// List a project's members, set their roles or remove them.
 #[derive(Args)]
 pub struct Members {
     #[command(subcommand)]
     action: Option<Action>,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
 
@@ -27,11 +27,11 @@ pub struct Members {
 
 #[derive(Subcommand)]
 enum Action {
-    /// List who is in the project.
+    /// List the members.
     List,
-    /// Give a person a role; here, where the store lies, also one who was not in the project.
+    /// Set a person's role. In a local store, this also adds people who are not members yet.
     Set {
-        /// Their name.
+        /// Name of the person.
         #[arg(value_name = "PERSON")]
         person: String,
 
@@ -42,13 +42,13 @@ enum Action {
     /// Confirm that a member who chose their own name (through an open invitation) is who they say they are. They then
     /// see the items owned by that name.
     Confirm {
-        /// Their name.
+        /// Name of the person.
         #[arg(value_name = "PERSON")]
         person: String,
     },
-    /// Take a person out of the project.
+    /// Remove a person from the project.
     Remove {
-        /// Their name.
+        /// Name of the person.
         #[arg(value_name = "PERSON")]
         person: String,
     },
@@ -61,15 +61,15 @@ impl Members {
             Action::List => list(&backend.members()?, self.json)?,
             Action::Set { person, role } => {
                 backend.set_role(&person, Some(role))?;
-                eprintln!("`{}` is {role} of the project", one_line(&person, 80));
+                eprintln!("`{}` is now {role} of the project", one_line(&person, 80));
             }
             Action::Confirm { person } => {
                 backend.prove_name(&person)?;
-                eprintln!("the name `{}` is confirmed", one_line(&person, 80));
+                eprintln!("confirmed the name `{}`", one_line(&person, 80));
             }
             Action::Remove { person } => {
                 backend.set_role(&person, None)?;
-                eprintln!("`{}` is not in the project any more", one_line(&person, 80));
+                eprintln!("removed `{}` from the project", one_line(&person, 80));
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -81,7 +81,7 @@ fn list(members: &[wire::Member], json: bool) -> Result<(), Failure> {
         return print_json(&members);
     }
     if members.is_empty() {
-        eprintln!("nobody is in the project; `retort members set` brings a person in");
+        eprintln!("the project has no members; `retort members set` adds one");
         return Ok(());
     }
     let mut table = table(&["ID", "NAME", "ROLE", "SINCE", "DISABLED", "CONFIRMED", "SEEN"]);

@@ -12,7 +12,7 @@ use super::convert::{finish, stops_writing};
 use super::{Failure, STOPPED, print_json};
 use crate::progress::Bar;
 
-/// Merge parts that `convert --part` made into one package.
+/// Merge the parts that `convert --part` wrote into one package.
 #[derive(Args)]
 pub struct Merge {
     /// Folders of parts, in any order.

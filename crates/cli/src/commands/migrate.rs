@@ -9,10 +9,12 @@ use serde_json::json;
 use super::{Failure, print};
 use crate::config::StoreArgs;
 
-/// Take the store to the schema of this release. Make a backup before.
+/// Upgrade the store's schema to this release.
+///
+/// Make a backup first.
 #[derive(Args)]
 pub struct Migrate {
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 
@@ -28,9 +30,9 @@ impl Migrate {
         if self.json {
             print(json!({"from": from, "to": to}))?;
         } else if from == to {
-            eprintln!("the store has schema {to}, which is the newest");
+            eprintln!("the store already has the newest schema, {to}");
         } else {
-            eprintln!("the store went from schema {from} to {to}");
+            eprintln!("upgraded the store from schema {from} to {to}");
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -92,9 +92,9 @@ pub fn confirm(what: &str, yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(format!("{what}; say `--yes` if that is meant").into());
+        return Err(format!("{what}; confirm with `--yes`").into());
     }
-    eprint!("{what}. Go on? [y/N] ");
+    eprint!("{what}. Continue? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     match answer.trim().to_lowercase().as_str() {

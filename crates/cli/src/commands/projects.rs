@@ -12,13 +12,13 @@ use super::{Failure, confirm, print, print_json};
 use crate::config::StoreArgs;
 use crate::display::{one_line, several, table};
 
-/// List the projects, add or delete one.
+/// List, add or delete projects.
 #[derive(Args)]
 pub struct Projects {
     #[command(subcommand)]
     action: Option<Action>,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
 
@@ -28,25 +28,25 @@ pub struct Projects {
 
 #[derive(Subcommand)]
 enum Action {
-    /// List the projects, and what you are in them.
+    /// List the projects and your role in each.
     List,
     /// Add a project.
     Add {
-        /// Its name.
+        /// Name of the project.
         #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         name: String,
 
-        /// Who owns it.
+        /// Owner of the project.
         #[arg(long, value_name = "PERSON")]
         owner: Option<String>,
     },
-    /// Delete a project for good, with everything in it.
+    /// Permanently delete a project and everything in it.
     Delete {
-        /// Its name.
+        /// Name of the project.
         #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         name: String,
 
-        /// Do not ask.
+        /// Do not ask for confirmation.
         #[arg(short, long)]
         yes: bool,
     },
@@ -60,7 +60,7 @@ impl Projects {
                 let service = self.keeping.open_or_new()?.service;
                 let owner = owner.map(|owner| service.person(&owner)).transpose()?;
                 if service.project(&name).is_ok() {
-                    return Err(format!("there is a project `{name}` already").into());
+                    return Err(format!("the project `{name}` already exists").into());
                 }
                 let project = service.project_or_new(&name)?;
                 let caller = Caller::local(&project);
@@ -69,7 +69,7 @@ impl Projects {
                         service.admit(&caller, &owner, ProjectRole::Owner)?;
                         eprintln!("added `{name}`, which `{}` owns", one_line(&owner.name, 80));
                     }
-                    None => eprintln!("added `{name}`, which nobody owns who could sign in"),
+                    None => eprintln!("added `{name}`, which has no owner who can sign in"),
                 }
                 if self.json {
                     print_json(&wire::Project { name, role: caller.role().to_string() })?;

@@ -12,10 +12,12 @@ use crate::changing::{change, known};
 use crate::config::StoreArgs;
 use crate::display::several;
 
-/// Remove conversations for good. Datasets that were made of them stay.
+/// Permanently delete conversations.
+///
+/// Datasets that contain them stay; `retort trace` lists them.
 #[derive(Args)]
 pub struct Purge {
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 
@@ -37,7 +39,7 @@ impl Purge {
         let number = known(&backend, &selection)?;
         if number > 0 {
             let question = format!(
-                "{} will be gone for good; datasets that were made of them stay",
+                "{} will be permanently deleted; datasets that contain them stay",
                 several(number, "conversation")
             );
             confirm(&question, self.yes)?;
@@ -48,7 +50,9 @@ impl Purge {
             let number = backend.count(&deleted)?;
             if number > 0 {
                 let number = several(number, "deleted conversation");
-                eprintln!("{number} would match, too; `--status deleted` means them");
+                eprintln!(
+                    "also matching, but not purged: {number}; `--status deleted` selects them"
+                );
             }
         }
         Ok(code)

@@ -11,7 +11,9 @@ use crate::args::Choosing;
 use crate::changing::change;
 use crate::config::StoreArgs;
 
-/// Restore deleted conversations. A filter means the deleted, where it names no status.
+/// Restore deleted conversations.
+///
+/// Without `--status`, a filter selects deleted conversations only.
 #[derive(Args)]
 pub struct Restore {
     /// Print the counts as JSON.

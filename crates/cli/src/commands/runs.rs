@@ -10,13 +10,13 @@ use retort_web::wire;
 use serde_json::json;
 
 use super::{Failure, confirm, print_json};
-use crate::args::page_length;
+use crate::args::{check_chosen, page_length};
 use crate::backend::Backend;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, lines, moment_of, one_line, several, table};
 use crate::filters::{FlowArgs, RunFilterArgs};
 
-/// List the runs of copilots and webhook recipes in the store, show or purge some, list what ran.
+/// List, show or purge runs; list the copilots and recipes.
 #[derive(Args)]
 pub struct Runs {
     #[command(subcommand)]
@@ -25,42 +25,42 @@ pub struct Runs {
 
 #[derive(Subcommand)]
 enum RunsCommand {
-    /// List runs, the most recent first.
+    /// List runs, most recent first.
     List(List),
-    /// Show a run whole, with every node's prompt, input, output, time and tokens.
+    /// Show a complete run: the prompt, input, output, time and tokens of every node.
     Show(Show),
-    /// Say how many runs match.
+    /// Count the runs that match.
     Count(Count),
-    /// Say what runs were like over time: volume, failures and latency.
+    /// Show volume, failures and latency over time.
     Stats(Stats),
     /// List the copilots and recipes that have runs, or show one with its versions and nodes.
     Flows(Flows),
-    /// Remove runs for good. Datasets that were made of them stay.
+    /// Permanently delete runs. Datasets that contain them stay.
     Purge(Purge),
 }
 
 #[derive(Args)]
 struct List {
-    /// As JSON: the runs, how many match in all, and where the next page begins.
+    /// Print one JSON object: the runs, the number of matches, and the cursor of the next page.
     #[arg(long, conflicts_with = "lines")]
     json: bool,
 
-    /// A line of JSON for each run.
+    /// Print one line of JSON per run.
     #[arg(long)]
     lines: bool,
 
     #[command(flatten)]
     filtering: RunFilterArgs,
 
-    /// Runs on a page.
+    /// Runs per page.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("runs; `--all` shows all pages"), help_heading = "Page")]
     limit: usize,
 
-    /// The page behind this place, which the page before names.
+    /// Show the page after this cursor, which the previous page gives.
     #[arg(long, value_name = "CURSOR", help_heading = "Page")]
     after: Option<Cursor>,
 
-    /// All pages, one after another.
+    /// Show all pages.
     #[arg(long, help_heading = "Page")]
     all: bool,
 
@@ -70,11 +70,11 @@ struct List {
 
 #[derive(Args)]
 struct Show {
-    /// The run's request id.
+    /// Request id of the run.
     #[arg(value_name = "REQUEST-ID")]
     id: String,
 
-    /// As the lossless line of JSON that `retort import` reads.
+    /// Print the lossless line of JSON that `retort import` reads.
     #[arg(long)]
     json: bool,
 
@@ -87,7 +87,7 @@ struct Show {
 
 #[derive(Args)]
 struct Count {
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 
@@ -100,7 +100,7 @@ struct Count {
 
 #[derive(Args)]
 struct Stats {
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 
@@ -113,19 +113,19 @@ struct Stats {
 
 #[derive(Args)]
 struct Flows {
-    /// The one to show, by its id.
+    /// Id of the copilot or recipe to show.
     #[arg(value_name = "ID")]
     id: Option<String>,
 
-    /// Copilots alone.
+    /// Only copilots.
     #[arg(long)]
     copilots: bool,
 
-    /// Recipes alone.
+    /// Only recipes.
     #[arg(long, conflicts_with = "copilots")]
     recipes: bool,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 
@@ -135,15 +135,15 @@ struct Flows {
 
 #[derive(Args)]
 struct Purge {
-    /// The runs, by request id.
+    /// Request ids of the runs.
     #[arg(value_name = "REQUEST-ID")]
     runs: Vec<String>,
 
-    /// All of them.
+    /// All runs.
     #[arg(long, conflicts_with = "runs")]
     all: bool,
 
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 
@@ -200,7 +200,7 @@ impl List {
                     .try_for_each(|one| Ok(writeln!(out, "{}", serde_json::to_string(one)?)?))
             })?;
             if let Some(next) = next {
-                eprintln!("`--after {next}` shows the next, `--all` all");
+                eprintln!("`--after {next}` shows the next page, `--all` all pages");
             }
         } else {
             list_table(&backend, &selection, &paging, &mut out)?;
@@ -283,7 +283,7 @@ fn list_table(
         _ if total == 0 => eprintln!("no run matches"),
         Some(next) => {
             let (shown, total) = (count(shown), several(total, "run"));
-            eprintln!("{shown} of {total}; `--after {next}` shows the next");
+            eprintln!("{shown} of {total}; `--after {next}` shows the next page");
         }
         None if shown == total => eprintln!("{}", several(total, "run")),
         None => eprintln!("{} of {}, the last", count(shown), several(total, "run")),
@@ -491,7 +491,7 @@ impl Flows {
             ]);
         }
         if flows.flows.is_empty() {
-            eprintln!("there are no runs; `retort import` brings them in");
+            eprintln!("there are no runs; import some with `retort import`");
         } else {
             super::print(table.trim_fmt())?;
         }
@@ -530,15 +530,7 @@ impl Purge {
     fn run(self) -> Result<ExitCode, Failure> {
         let mut selection = RunFilter::try_from(self.filtering)?;
         selection.ids.extend(self.runs);
-        match (self.all, selection == RunFilter::default()) {
-            (false, true) => {
-                return Err("say which runs are meant: request ids, or a filter such as \
-                            `--copilot ID`; `--all` means all of them"
-                    .into());
-            }
-            (true, false) => return Err("`--all` goes with no ids and no filter".into()),
-            _ => {}
-        }
+        check_chosen(self.all, &selection, "runs: request ids, a filter such as `--copilot ID`")?;
         let backend = self.keeping.backend()?;
         if let Err(error) = backend.check_run_ids(&selection) {
             return Err(format!("{}; nothing was purged", one_line(&error.to_string(), 240)).into());
@@ -546,7 +538,7 @@ impl Purge {
         let meant = backend.count_runs(&selection)?;
         if meant > 0 {
             let question = format!(
-                "{} will be gone for good; datasets that were made of them stay",
+                "{} will be permanently deleted; datasets that contain them stay",
                 several(meant, "run")
             );
             confirm(&question, self.yes)?;

@@ -44,72 +44,72 @@ pub const REQUESTS_PER_MINUTE: u32 = 3_000;
 /// Where to listen, if not said.
 pub const LISTEN: &str = "127.0.0.1:8610";
 
-/// Answer the API and the pages, for many people at once.
+/// Start the web server (API and pages).
 #[derive(Args)]
 pub struct Serve {
-    /// Where to listen [default: 127.0.0.1:8610].
+    /// Address to listen on [default: 127.0.0.1:8610].
     #[arg(long, value_name = "ADDRESS:PORT", env = "RETORT_LISTEN")]
     listen: Option<SocketAddr>,
 
-    /// The certificate chain for TLS, as PEM.
+    /// Certificate chain for TLS, in PEM format.
     #[arg(long, value_name = "FILE", requires = "tls_key", env = "RETORT_TLS_CERTIFICATE")]
     tls_certificate: Option<PathBuf>,
 
-    /// Its private key, as PEM.
+    /// Private key of the certificate, in PEM format.
     #[arg(long, value_name = "FILE", requires = "tls_certificate", env = "RETORT_TLS_KEY")]
     tls_key: Option<PathBuf>,
 
-    /// People reach the server through a proxy that speaks TLS.
+    /// The server is behind a proxy that handles TLS.
     #[arg(long)]
     behind_proxy: bool,
 
-    /// A network of proxies that are believed when they say whom a request is from; any of several.
+    /// Network of proxies whose headers name the client's address and the signed-in person; repeatable.
     #[arg(long = "proxy", value_name = "NETWORK")]
     proxies: Vec<IpNet>,
 
-    /// The header in which such a proxy says whom a request is from: `X-Forwarded-For`, `Forwarded` or `X-Real-IP`
+    /// Header in which the proxy names the client's address: `X-Forwarded-For`, `Forwarded` or `X-Real-IP`
     /// [default: X-Forwarded-For].
     #[arg(long, value_name = "NAME")]
     address_header: Option<String>,
 
-    /// The header in which such a proxy names the person who signed in with it.
+    /// Header in which the proxy names the person who signed in to it.
     #[arg(long, value_name = "NAME", requires = "proxies")]
     person_header: Option<String>,
 
-    /// Where people reach the server, such as `https://retort.example.org`.
+    /// Public address of the server, such as `https://retort.example.org`.
     #[arg(long, value_name = "URL", env = "RETORT_URL")]
     url: Option<String>,
 
-    /// The issuer of an OpenID Connect provider through which people sign in.
+    /// Issuer of the OpenID Connect provider through which people sign in.
     #[arg(long, value_name = "URL", requires_all = ["oidc_client", "url"], env = "RETORT_OIDC_ISSUER")]
     oidc_issuer: Option<String>,
 
-    /// What the provider calls this server; its secret stands in `RETORT_OIDC_SECRET`.
+    /// Client id of this server at the provider; the secret is read from `RETORT_OIDC_SECRET`.
     #[arg(long, value_name = "ID", env = "RETORT_OIDC_CLIENT")]
     oidc_client: Option<String>,
 
-    /// Trust the e-mail addresses of that provider even where it does not say that it verified them, as Microsoft Entra
-    /// ID never does. Only with an issuer of your own tenant: in others people choose their own addresses.
+    /// Trust the provider's e-mail addresses even if it does not say that it verified them; Microsoft Entra ID never does.
+    /// Use it only with an issuer of your own tenant: in other tenants, people can choose any address.
     #[arg(long, requires = "oidc_issuer")]
     oidc_trust_email: bool,
 
-    /// Requests of one caller in a minute [default: 3000].
+    /// Maximum number of requests per caller and minute [default: 3000].
     #[arg(long, value_name = "N")]
     requests_per_minute: Option<u32>,
 
-    /// Seconds after which a request is stopped [default: 60].
+    /// Stop a request after this many seconds [default: 60].
     #[arg(long, value_name = "SECONDS")]
     request_seconds: Option<u64>,
 
-    /// Let webhooks go to addresses of private networks, too.
+    /// Also send webhooks to addresses in private networks.
     #[arg(long)]
     allow_private_webhooks: bool,
 
-    /// Leave the jobs to workers of their own (`retort worker`).
+    /// Run no jobs in this process; leave them to `retort worker`.
     #[arg(long)]
     no_worker: bool,
 
-    /// How the log is written.
+    /// Format of the log.
     #[arg(long, value_name = "text|json", default_value = "text", env = "RETORT_LOG")]
     log: Log,
 
@@ -133,7 +133,7 @@ impl Serve {
             (Some(listen), _) => listen,
             (None, text) => {
                 let text = text.as_deref().unwrap_or(LISTEN);
-                text.parse().map_err(|_| format!("`{text}` is no address with a port"))?
+                text.parse().map_err(|_| format!("`{text}` is not an address with a port"))?
             }
         };
         let tls = self.tls(&config)?;
@@ -189,7 +189,7 @@ impl Serve {
         match (certificate, key) {
             (Some(certificate), Some(key)) => Ok(Some(Tls::from_files(certificate, key)?)),
             (None, None) => Ok(None),
-            _ => Err("TLS takes both `tls_certificate` and `tls_key`".into()),
+            _ => Err("TLS needs both `tls_certificate` and `tls_key`".into()),
         }
     }
 
@@ -198,7 +198,7 @@ impl Serve {
         let Some(issuer) = issuer else { return Ok(None) };
         let client_id = self.oidc_client.clone().or(config.oidc_client.clone());
         let (Some(client_id), Some(url)) = (client_id, url) else {
-            return Err("signing in through a provider takes `oidc_client` and `url`, too".into());
+            return Err("signing in through a provider also needs `oidc_client` and `url`".into());
         };
         let settings = OidcSettings {
             issuer,
@@ -226,17 +226,19 @@ impl Serve {
             };
         let mut proxies = self.proxies.clone();
         for text in config.proxies.iter().flatten() {
-            proxies.push(text.parse().map_err(|_| format!("`{text}` is no network"))?);
+            proxies.push(text.parse().map_err(|_| format!("`{text}` is not a network"))?);
         }
         if behind_proxy && proxies.is_empty() {
             proxies = ["127.0.0.0/8".parse()?, "::1/128".parse()?].to_vec();
         }
         let header = self.person_header.clone().or(config.person_header.clone());
         let person_header = header
-            .map(|name| name.parse().map_err(|_| format!("`{name}` is no name of a header")))
+            .map(|name| name.parse().map_err(|_| format!("`{name}` is not the name of a header")))
             .transpose()?;
         if person_header.is_some() && self.proxies.is_empty() && config.proxies.is_none() {
-            return Err("a header names people only if `proxy` says from which proxies".into());
+            return Err(
+                "`person_header` needs `proxy`: the networks of the proxies that set it".into()
+            );
         }
         let allows_private_webhooks =
             self.allow_private_webhooks || config.allow_private_webhooks.unwrap_or(false);

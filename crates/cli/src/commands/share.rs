@@ -10,13 +10,13 @@ use super::{Failure, print, print_json, read_password};
 use crate::config::StoreArgs;
 use crate::display::{moment_of, one_line, table};
 
-/// Make public links to conversations, list and revoke them.
+/// Create, list or revoke public links to conversations.
 #[derive(Args)]
 pub struct Share {
     #[command(subcommand)]
     action: Action,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
 
@@ -26,34 +26,33 @@ pub struct Share {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Make a link to a conversation, and print it: whoever has it can read the conversation.
     Make(Make),
     /// List the links.
     List,
-    /// Open a link again that closed as its maker lost their role. From then on it is yours.
+    /// Reopen a link that closed because its creator lost their role. It then belongs to you.
     Keep {
-        /// The link, by the number in the list.
+        /// Number of the link in the list.
         id: i64,
     },
-    /// End a link at once.
+    /// Revoke a link.
     Revoke {
-        /// The link, by the number in the list.
+        /// Number of the link in the list.
         id: i64,
     },
 }
 
-/// Make a link to a conversation, and print it: whoever has it can read the conversation.
+/// Create a link to a conversation and print it. Anyone with the link can read the conversation.
 #[derive(Args)]
 struct Make {
     /// The conversation's id.
     #[arg(value_name = "CONVERSATION")]
     conversation: String,
 
-    /// Its import format, where several have a conversation of that id.
+    /// Import format, if conversations of several formats have this id.
     #[arg(long, value_name = "FORMAT")]
     source: Option<String>,
 
-    /// When the link ends by itself.
+    /// When the link expires.
     #[arg(long, value_name = "DATE", value_parser = Time::parse)]
     expires: Option<Time>,
 
@@ -61,15 +60,15 @@ struct Make {
     #[arg(long)]
     password_stdin: bool,
 
-    /// Show system prompts, too.
+    /// Also show system prompts.
     #[arg(long)]
     system: bool,
 
-    /// Show definitions of tools, too.
+    /// Also show tool definitions.
     #[arg(long)]
     tools: bool,
 
-    /// Show token counts, too.
+    /// Also show token counts.
     #[arg(long)]
     usage: bool,
 }
@@ -94,7 +93,7 @@ impl Share {
                 } else {
                     let path = share.path.as_deref().unwrap_or_default();
                     print(format!("{}{path}", self.keeping.public_url()?))?;
-                    eprintln!("link {}; `retort share revoke {}` ends it", share.id, share.id);
+                    eprintln!("link {}; `retort share revoke {}` revokes it", share.id, share.id);
                 }
             }
             Action::List => list(&backend.shares()?, self.json)?,
@@ -116,7 +115,7 @@ fn list(shares: &[wire::Share], json: bool) -> Result<(), Failure> {
         return print_json(&shares);
     }
     if shares.is_empty() {
-        eprintln!("there are no links; `retort share make` makes one");
+        eprintln!("there are no links; `retort share make` creates one");
         return Ok(());
     }
     let mut table = table(&[

@@ -13,14 +13,16 @@ use super::Failure;
 use crate::config::StoreArgs;
 use crate::display::{bytes, lines, moment_of, one_line, several};
 
-/// Show a conversation in the store, whole: with its branches, calls, results and tasks of sub-agents.
+/// Show a complete conversation.
+///
+/// It is shown with all branches, tool calls, results and the tasks of sub-agents.
 #[derive(Args)]
 pub struct Show {
-    /// The conversation's id.
+    /// Id of the conversation.
     #[arg(value_name = "ID")]
     id: String,
 
-    /// As the lossless line of JSON that `retort convert` reads.
+    /// Print the lossless line of JSON that `retort convert` reads.
     #[arg(long)]
     json: bool,
 
@@ -53,7 +55,7 @@ impl Show {
         out.flush()?;
         if found.len() > 1 {
             let number = several(found.len() as u64, "conversation");
-            eprintln!("{number} of different sources have this id");
+            eprintln!("{number} of different formats have this id");
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -66,7 +68,7 @@ fn print(
 ) -> io::Result<()> {
     let name = |text: &str| one_line(text, NAME);
     writeln!(out, "{}", name(summary.title.as_deref().unwrap_or("(no title)")))?;
-    let owner = summary.owner.as_ref().map(|owner| format!("held by {}", name(owner)));
+    let owner = summary.owner.as_ref().map(|owner| format!("owned by {}", name(owner)));
     let kind = format!("{}, {}", summary.kind, summary.status);
     let model = summary.model.as_ref().map(|model| name(model));
     let source = format!("read as {}", name(&summary.source));

@@ -10,14 +10,14 @@ use crate::args::Choosing;
 use crate::changing::change;
 use crate::config::StoreArgs;
 
-/// Add tags to conversations, or take them away.
+/// Add tags to conversations, or remove them.
 #[derive(Args)]
 pub struct Tag {
-    /// A tag that is to be there; several of them, if said several times.
+    /// Tag to add; repeatable.
     #[arg(long, value_name = "TAG", required_unless_present = "remove", value_parser = parse_tag)]
     add: Vec<String>,
 
-    /// A tag that is not to be there.
+    /// Tag to remove; repeatable.
     #[arg(long, value_name = "TAG")]
     remove: Vec<String>,
 

@@ -14,13 +14,15 @@ use crate::display::{moment_of, one_line, table};
 /// Days that a token lasts, if not said.
 const DAYS: u64 = 90;
 
-/// Make tokens for programs, list and revoke them. A token is for one project.
+/// Create, list or revoke API tokens.
+///
+/// Each token is for one project.
 #[derive(Args)]
 pub struct Tokens {
     #[command(subcommand)]
     action: Option<Action>,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
 
@@ -32,28 +34,27 @@ pub struct Tokens {
 enum Action {
     /// List the tokens.
     List,
-    /// Make a token, and print it: it is never shown again.
+    /// Create a token and print it. It is never shown again.
     Add {
-        /// What it is called.
+        /// Name of the token.
         #[arg(value_name = "NAME")]
         name: String,
 
-        /// What it lets its bearer do: `read`, `write`, `export`, `share` or `manage`; several of them, if said several
-        /// times.
+        /// What the token allows: `read`, `write`, `export`, `share` or `manage`; repeatable.
         #[arg(long = "scope", value_name = "SCOPE", required = true, value_parser = parse_grant)]
         scopes: Vec<Grant>,
 
-        /// Days until it ends.
+        /// Days until the token expires.
         #[arg(long, value_name = "N", default_value_t = DAYS)]
         days: u64,
 
-        /// Whose it is [default: the owner that the server made].
+        /// Person for whom the token acts [default: the owner that the server created].
         #[arg(long, value_name = "PERSON")]
         person: Option<String>,
     },
-    /// End a token at once.
+    /// Revoke a token.
     Revoke {
-        /// The token, by the number in the list.
+        /// Number of the token in the list.
         id: i64,
     },
 }

@@ -8,21 +8,22 @@ use super::Failure;
 use super::datasets::list;
 use crate::config::StoreArgs;
 
-/// List the datasets that contain a conversation, run, document or person.
+/// List the datasets that contain a conversation, run or document, or anything of a person.
 ///
-/// An item is found even after it was purged; owners of the project see everyone's datasets. To make one again without it,
-/// use `retort datasets rebuild NUMBER --without ID`; to delete one, `retort datasets delete NUMBER`.
+/// Purged items are found, too. Owners of the project see everyone's datasets. To make a dataset again without the item, use
+/// `retort datasets rebuild NUMBER --without ID`; to delete it, `retort datasets delete NUMBER`.
 #[derive(Args)]
 pub struct Trace {
-    /// The id of the conversation or document, or the request id of the run.
+    /// Id of the conversation or document, or request id of the run.
     #[arg(value_name = "ID", required_unless_present = "person", conflicts_with = "person")]
     id: Option<String>,
 
-    /// Everyone's datasets that contain something this person owns or imported and that was not purged; for owners.
+    /// List everyone's datasets that contain an item which this person owns or imported, except purged ones; for owners of the
+    /// project.
     #[arg(long, value_name = "NAME")]
     person: Option<String>,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 

@@ -10,13 +10,13 @@ use super::{Failure, confirm, print, print_json, read_password};
 use crate::config::StoreArgs;
 use crate::display::{moment_of, one_line, several, table};
 
-/// Add and delete the people who may sign in to the server, and let them in or not.
+/// Manage the accounts of the server.
 #[derive(Args)]
 pub struct Users {
     #[command(subcommand)]
     action: Option<Action>,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
 
@@ -26,59 +26,59 @@ pub struct Users {
 
 #[derive(Subcommand)]
 enum Action {
-    /// List the people.
+    /// List the accounts.
     List,
-    /// Add a person.
+    /// Add an account.
     Add {
-        /// Their name, as conversations name who held them: an address of e-mail, for instance.
+        /// Name of the person, as conversations name their owner; often an e-mail address.
         #[arg(value_name = "NAME")]
         name: String,
 
-        /// Read their password from standard input.
+        /// Read the password from standard input.
         #[arg(long)]
         password_stdin: bool,
 
-        /// What they become in the project: `owner`, `admin` or `member`.
+        /// Role in the project: `owner`, `admin` or `member`.
         #[arg(long, value_name = "ROLE", value_parser = parse_role)]
         role: Option<ProjectRole>,
     },
-    /// Let a person in no longer. Their sessions, API tokens, webhooks and invitations end, and their public links close.
+    /// Disable an account. Its sessions, API tokens, webhooks and invitations end, and its public links close.
     Disable {
-        /// Their name.
+        /// Name of the account.
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Let a person in again. What ended when they were disabled stays ended.
+    /// Enable a disabled account. What ended when it was disabled does not come back.
     Enable {
-        /// Their name.
+        /// Name of the account.
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Give a person another password, which ends their sessions, one-time links and API tokens.
+    /// Set a new password. The account's sessions, one-time links and API tokens end.
     Password {
-        /// Their name.
+        /// Name of the account.
         #[arg(value_name = "NAME")]
         name: String,
 
-        /// Read it from standard input.
+        /// Read the password from standard input.
         #[arg(long, required = true)]
         password_stdin: bool,
     },
-    /// Delete a person: their account, sessions, API tokens, webhooks and invitations. What their name owns or made stays
-    /// in its projects.
+    /// Delete an account with its sessions, API tokens, webhooks and invitations. What the person owns or created stays in
+    /// its projects.
     Delete {
-        /// Their name.
+        /// Name of the account.
         #[arg(value_name = "NAME")]
         name: String,
 
-        /// Do not ask.
+        /// Do not ask for confirmation.
         #[arg(short, long)]
         yes: bool,
     },
-    /// Print a link that signs a person in, once. The first time, the account's earlier password, sessions and API tokens
-    /// end, because the person who created the account may know them.
+    /// Print a link that signs the person in once. The first sign-in by link ends the account's earlier password, sessions and
+    /// API tokens, because the person who created the account may know them.
     Link {
-        /// Their name.
+        /// Name of the account.
         #[arg(value_name = "NAME")]
         name: String,
     },

@@ -11,13 +11,13 @@ use serde_json::json;
 use super::{FOUND, Failure};
 use crate::display::{bytes, several};
 
-/// Read a package whole and hold it against its receipt.
+/// Check a package against its receipt.
 #[derive(Args)]
 pub struct Verify {
-    /// The package: a folder or an archive.
+    /// Folder or archive of the package.
     package: PathBuf,
 
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -17,10 +17,12 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The longest pause between two attempts to reach a store that is away.
 const PAUSE_MOST: Duration = Duration::from_secs(8);
 
-/// Do the jobs that wait, and those whose workers are gone, one after another.
+/// Run queued jobs.
+///
+/// Jobs of workers that died are continued, too.
 #[derive(Args)]
 pub struct Worker {
-    /// End when no job is open any more.
+    /// Exit when no jobs are left.
     #[arg(long)]
     once: bool,
 
