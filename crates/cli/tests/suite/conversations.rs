@@ -308,7 +308,7 @@ fn conversations_of_several_sources_with_one_id_are_told_apart() {
     ]);
     let ran = place.ok(&["show", "c"]);
     assert!(ran.out.contains("read as one") && ran.out.contains("read as two"), "{}", ran.out);
-    assert!(ran.err.contains("2 conversations of different sources"), "{}", ran.err);
+    assert!(ran.err.contains("2 conversations of different formats"), "{}", ran.err);
     let both = rows(&place.ok(&["show", "c", "--json"]).out);
     assert_eq!(both.iter().map(|one| &one["source"]).collect::<Vec<_>>(), ["one", "two"]);
     assert_eq!(
@@ -349,7 +349,7 @@ fn favorites_are_marked_and_unmarked() {
     place.ok(&["favorite", "c1"]);
     assert_eq!(place.listed(&["--status", "favorite"]), ["c2", "c1"]);
     let ran = place.ok(&["favorite", "--off", "--status", "favorite"]);
-    assert_eq!(ran.err, "took the mark from 2 of 2 conversations\n");
+    assert_eq!(ran.err, "unmarked 2 of 2 conversations\n");
     assert!(place.listed(&["--status", "favorite"]).is_empty());
 }
 
@@ -357,7 +357,7 @@ fn favorites_are_marked_and_unmarked() {
 fn what_was_deleted_is_restored_as_it_was() {
     let place = varied();
     let ran = place.ok(&["delete", "c1", "c2"]);
-    assert_eq!(ran.err, "deleted 2 of 2 conversations; `retort restore` brings them back\n");
+    assert_eq!(ran.err, "deleted 2 of 2 conversations; `retort restore` restores them\n");
     assert_eq!(place.listed(&["--status", "deleted"]), ["c4", "c2", "c1"]);
     assert_eq!(place.ok(&["delete", "c1"]).err, "deleted 0 of 1 conversation\n");
     // A filter of `restore` means the deleted.
@@ -374,14 +374,14 @@ fn what_was_deleted_is_restored_as_it_was() {
 #[test]
 fn what_is_purged_is_gone_and_asked_for_before() {
     let place = varied();
-    let ran = place.refused(&["purge", "c1", "c4"], "2 conversations will be gone for good");
+    let ran = place.refused(&["purge", "c1", "c4"], "2 conversations will be permanently deleted");
     assert!(ran.err.contains("datasets that were made of them stay; say `--yes`"), "{}", ran.err);
     assert_eq!(place.listed(&[]).len(), 5);
     assert_eq!(place.ok(&["purge", "c1", "c4", "--yes"]).err, "purged 2 of 2 conversations\n");
     place.refused(&["show", "c1"], "there is no conversation `c1`");
     place.ok(&["delete", "c2"]);
     let ran = place.ok(&["purge", "--type", "agent", "--yes"]);
-    assert!(ran.err.contains("1 deleted conversation would match, too"), "{}", ran.err);
+    assert!(ran.err.contains("also matching, but not purged: 1 deleted conversation;"), "{}", ran.err);
     assert_eq!(place.listed(&["--status", "deleted"]), ["c2"]);
     place.ok(&["purge", "--status", "deleted", "--yes"]);
     assert_eq!(place.listed(&["--status", "deleted", "--status", "active"]), ["c5", "c3"]);
@@ -395,7 +395,7 @@ fn nothing_is_changed_unless_it_is_said_what() {
     for verb in
         [&["tag", "--add", "x"][..], &["favorite"], &["delete"], &["restore"], &["purge", "--yes"]]
     {
-        place.refused(verb, "`--all` means all of them");
+        place.refused(verb, "select conversations: ids, a filter such as `--search TEXT`, or `--all`");
         place.refused(
             &[verb, &["c1", "nobody", "noone"]].concat(),
             "there is no conversation `nobody`; nothing was changed",
@@ -403,7 +403,7 @@ fn nothing_is_changed_unless_it_is_said_what() {
         place.refused(&[verb, &["--all", "c1"]].concat(), "cannot be used with");
         place.refused(
             &[verb, &["--all", "--type", "chat"]].concat(),
-            "`--all` goes with no ids and no filter",
+            "`--all` cannot be combined with ids or filters",
         );
     }
     place.refused(&["tag", "c1"], "--add");

@@ -387,7 +387,7 @@ fn datasets_outlive_their_conversations_and_say_from_which_they_came() {
 #[test]
 fn datasets_are_listed_sorted_and_sought() {
     let place = with_chats(9);
-    assert_eq!(place.ok(&["datasets"]).err, "no dataset matches; `retort export` makes one\n");
+    assert_eq!(place.ok(&["datasets"]).err, "no dataset matches; `retort export` creates one\n");
     place.ok(&["export", "-q", "beta", "--limit", "2"]);
     place.ok(&["export", "-q", "Alpha", "-f", "csv", "--limit", "9"]);
     place.ok(&["export", "-q", "gamma", "-d", "openai", "--limit", "1"]);
@@ -490,7 +490,7 @@ fn deleted_datasets_are_gone_with_their_files() {
     place.ok(&["export", "-q", "a"]);
     place.ok(&["export", "-q", "b"]);
     let ran = place.refused(&["datasets", "delete", "a", "b"], "2 datasets (`a`, `b`, ");
-    assert!(ran.err.contains("will be gone for good; say `--yes`"), "{}", ran.err);
+    assert!(ran.err.contains("will be permanently deleted; confirm with `--yes`"), "{}", ran.err);
     place.refused(&["datasets", "delete", "a", "c", "--yes"], "there is no dataset `c`");
     assert_eq!(datasets(&place, &[]), ["b", "a"]);
     assert_eq!(place.ok(&["datasets", "delete", "a", "a", "--yes"]).err, "deleted `a`\n");
@@ -506,7 +506,7 @@ fn the_doctor_finds_what_is_missing_changed_or_belongs_to_nothing() {
     let place = with_chats(20);
     place.ok(&["export", "-q", "d"]);
     let well = place.ok(&["doctor", "--deep"]);
-    assert!(well.out.ends_with("all is as it should be\n"), "{}", well.out);
+    assert!(well.out.ends_with("no problems found\n"), "{}", well.out);
     assert!(
         well.out.contains("20  conversations") && well.out.contains("1  datasets"),
         "{}",
@@ -547,7 +547,7 @@ fn the_doctor_finds_what_is_missing_changed_or_belongs_to_nothing() {
             && problem.contains("--repair"),
         "{problem}"
     );
-    assert!(place.ok(&["doctor", "--repair"]).out.contains("mended     removed 1 file or folder"));
+    assert!(place.ok(&["doctor", "--repair"]).out.contains("repaired   removed 1 file or folder"));
     assert!(!orphan.join("data").exists() && foreign.join("data").exists());
     place.ok(&["doctor", "--deep"]);
 }

@@ -53,11 +53,11 @@ fn what_files_hold_fits_on_80_columns() {
     let place = Place::new();
     place.file("in.jsonl", history());
     let told = place.ok(&["inspect", "in.jsonl"]).out;
-    let (about, _) = told.split_once("\na dataset").unwrap();
+    let (about, _) = told.split_once("\nas a dataset").unwrap();
     assert_eq!(
         about,
         "format     openai: 4 items in 1 file, 1 refused\n\
-         how sure   detected from the content; 1 of 3 items wholly understood\n\
+         understood 1 of 3 items; format detected from the content\n\
          kinds      3 conversations\n\
          rounds     3\n\
          messages   3 assistant, 3 user, 1 tool, 1 wizard\n\

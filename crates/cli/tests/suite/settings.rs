@@ -100,7 +100,7 @@ fn what_is_no_store_is_told_and_left_alone() {
     place.file("empty.sqlite", "");
     place.refused(&["list", "--store", "empty.sqlite"], "run `retort migrate`");
     let ran = place.ok(&["migrate", "--store", "empty.sqlite"]);
-    assert!(ran.err.starts_with("the store went from schema 0 to "), "{}", ran.err);
+    assert!(ran.err.starts_with("upgraded the store from schema 0 to "), "{}", ran.err);
     let again = place.printed(&["migrate", "--store", "empty.sqlite", "--json"]);
     assert_eq!(again["from"], again["to"]);
     place.refused(&["migrate", "--store", "nowhere.sqlite"], "there is no such file");
