@@ -577,7 +577,7 @@ pub struct Duplicates {
 }
 
 impl Duplicates {
-    /// Those of rows that [`Fingerprints::decide`] made.
+    /// Those of rows that the decisions on duplicates made.
     pub fn of(
         rows: impl Iterator<Item = io::Result<Box<[u8]>>> + Send + 'static,
     ) -> io::Result<Self> {
@@ -586,7 +586,7 @@ impl Duplicates {
         Ok(duplicates)
     }
 
-    /// Those of rows that were written with [`write_row`].
+    /// Those of rows that were written before.
     pub fn read(mut input: impl BufRead + Send + 'static) -> io::Result<Self> {
         Self::of(std::iter::from_fn(move || read_row(&mut input).transpose()))
     }

@@ -2,7 +2,7 @@
 //!
 //! As long as no id is repeated, items are written as they come. The first repetition ends the run, as what stands
 //! before it may have to go: a longer state of the same conversation can come anywhere behind it. The inputs are then
-//! looked through once ([`super::survey`]), which keeps for each item its id, its place and hashes of its messages, sorted on
+//! looked through once ([`super::survey()`]), which keeps for each item its id, its place and hashes of its messages, sorted on
 //! disk. That decides on every repeated id whatever the order of the inputs:
 //!
 //! - of states that have the same messages, the one that changed last is written, else the larger, else the first;
