@@ -53,7 +53,9 @@ impl GroupBy {
     pub fn words(self) -> &'static str {
         match self {
             Self::Conversation => "each conversation with its runs; each document",
-            Self::User => "everything of one user; items that name no user are grouped by conversation",
+            Self::User => {
+                "everything of one user; items that name no user are grouped by conversation"
+            }
             Self::Family => {
                 "conversations and runs that begin with the same question, such as forks and earlier states"
             }

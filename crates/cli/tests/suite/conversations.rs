@@ -381,7 +381,11 @@ fn what_is_purged_is_gone_and_asked_for_before() {
     place.refused(&["show", "c1"], "there is no conversation `c1`");
     place.ok(&["delete", "c2"]);
     let ran = place.ok(&["purge", "--type", "agent", "--yes"]);
-    assert!(ran.err.contains("also matching, but not purged: 1 deleted conversation;"), "{}", ran.err);
+    assert!(
+        ran.err.contains("also matching, but not purged: 1 deleted conversation;"),
+        "{}",
+        ran.err
+    );
     assert_eq!(place.listed(&["--status", "deleted"]), ["c2"]);
     place.ok(&["purge", "--status", "deleted", "--yes"]);
     assert_eq!(place.listed(&["--status", "deleted", "--status", "active"]), ["c5", "c3"]);
@@ -395,7 +399,10 @@ fn nothing_is_changed_unless_it_is_said_what() {
     for verb in
         [&["tag", "--add", "x"][..], &["favorite"], &["delete"], &["restore"], &["purge", "--yes"]]
     {
-        place.refused(verb, "select conversations: ids, a filter such as `--search TEXT`, or `--all`");
+        place.refused(
+            verb,
+            "select conversations: ids, a filter such as `--search TEXT`, or `--all`",
+        );
         place.refused(
             &[verb, &["c1", "nobody", "noone"]].concat(),
             "there is no conversation `nobody`; nothing was changed",

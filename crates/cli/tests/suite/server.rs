@@ -704,7 +704,11 @@ fn runs_are_the_same_from_either_side() {
         "no shape for runs",
     );
     // Gone for good, also from the history behind a dataset.
-    served.refused(&served.token, &["runs", "purge", "--yes"], "select runs: request ids, a filter such as `--copilot ID`, or `--all`");
+    served.refused(
+        &served.token,
+        &["runs", "purge", "--yes"],
+        "select runs: request ids, a filter such as `--copilot ID`, or `--all`",
+    );
     served.refused(&served.token, &["runs", "purge", "r1", "r9", "--yes"], "nothing was purged");
     let gone = served.there(&["runs", "purge", "--copilot", "x", "--has-error", "--yes", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&gone.out).unwrap(), json!({"purged": 1}));

@@ -94,12 +94,7 @@ impl Filter for ConversationFilter {
         .default("all except `deleted`; with `id`, all")
         .formerly(&["statuses"], &["select-status"]),
         list!("tag", "Only conversations with this tag", FilterValues::Text, tags),
-        list!(
-            "model",
-            "Only conversations that name this model",
-            FilterValues::Text,
-            models
-        ),
+        list!("model", "Only conversations that name this model", FilterValues::Text, models),
         list!(
             "owner",
             "Only conversations owned by this person, by e-mail or name",

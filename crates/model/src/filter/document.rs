@@ -45,6 +45,12 @@ impl Filter for DocumentFilter {
         ),
         list!("id", "Only the document with this id", FilterValues::Text, ids)
             .formerly(&["ids"], &[]),
-        one!("limit", "At most this many documents, newest first", FilterValues::Limit, limit, limit),
+        one!(
+            "limit",
+            "At most this many documents, newest first",
+            FilterValues::Limit,
+            limit,
+            limit
+        ),
     ];
 }

@@ -91,7 +91,9 @@ impl<'de> Deserialize<'de> for Given {
                     match given {
                         Given::Single(single) => several.push(single),
                         Given::Nothing | Given::Several(_) => {
-                            return Err(A::Error::custom("a list in a filter may contain only texts"));
+                            return Err(A::Error::custom(
+                                "a list in a filter may contain only texts",
+                            ));
                         }
                     }
                 }

@@ -53,7 +53,7 @@ pub fn slow_down_from(app: &App, visitor: &Visitor) -> Result<(), Problem> {
     app.sign_ins().attempt_from(visitor.address, Instant::now()).map_err(Problem::rate_limited)
 }
 
-/// Return who is signed in and their projects
+/// Return who is signed in, and their projects
 #[utoipa::path(get, path = "/session", tag = "account", responses((status = 200, body = wire::Me), Problems))]
 async fn who_am_i(State(app): State<App>, who: Authenticated) -> Answer<wire::Me> {
     let signed = who.signed.clone();
