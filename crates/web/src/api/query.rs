@@ -29,7 +29,7 @@ const VALUES: usize = 200;
 /// Refuses a query with too many values.
 ///
 /// # Errors
-/// It has more than [`VALUES`].
+/// It has more than `VALUES`.
 pub fn check_count(uri: &Uri) -> Result<(), Problem> {
     let count = parse(uri.query().unwrap_or_default().as_bytes()).count();
     if count > VALUES {
