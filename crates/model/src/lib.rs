@@ -19,6 +19,7 @@ mod message;
 mod name;
 mod named;
 mod receipt;
+mod redaction;
 mod relation;
 mod run;
 mod run_update;
@@ -43,6 +44,7 @@ pub use message::{
 };
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, OutputPortion, Portion, SeenLengths, Tally};
+pub use redaction::Redaction;
 pub use relation::{Messages, Relation};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
 pub use run_update::Again;
