@@ -696,7 +696,7 @@ fn runs_are_the_same_from_either_side() {
     let wrong = ["export", "no", "--runs", "--created-from", "2024-01-01"];
     let wrong = served.there_as(&served.token, &wrong);
     assert_eq!(wrong.code, Some(2), "{}", wrong.err);
-    assert!(wrong.err.contains("not runs; runs have"), "{}", wrong.err);
+    assert!(wrong.err.contains("not runs; use"), "{}", wrong.err);
     assert!(wrong.err.contains("`--started-from`"), "{}", wrong.err);
     served.refused(
         &served.token,
