@@ -10,6 +10,7 @@ mod bytes;
 mod growing;
 mod open;
 pub mod search;
+mod sqlite;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

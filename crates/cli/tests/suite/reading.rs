@@ -312,7 +312,7 @@ fn what_cannot_be_read_is_refused_alone_and_the_rest_is_read() {
         ("b-cut.zip", &cut_zip, "damaged"),
         ("c.parquet", b"PAR1 and nothing more PAR1", "damaged"),
         ("d.7z.json", b"7z\xbc\xaf\x27\x1c rest", "not-supported"),
-        ("e.sqlite.json", b"SQLite format 3\0", "not-supported"),
+        ("e.sqlite.json", b"SQLite format 3\0", "damaged"),
         (
             "lfs.jsonl",
             b"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 1\n",

@@ -119,6 +119,7 @@ pub(super) enum Kind {
     Zip,
     Tar,
     Parquet,
+    Sqlite,
     /// Something that no reader takes, and what it is.
     Foreign(&'static str),
 }
@@ -162,7 +163,7 @@ pub(super) fn kind_of(start: &[u8]) -> Kind {
         [b'O', b'b', b'j', 1, ..] => Kind::Foreign("an Avro file"),
         [b'A', b'R', b'R', b'O', b'W', b'1', ..] => Kind::Foreign("an Arrow file"),
         [b'O', b'R', b'C', ..] => Kind::Foreign("an ORC file"),
-        [b'S', b'Q', b'L', b'i', b't', b'e', b' ', ..] => Kind::Foreign("an SQLite database"),
+        _ if start.starts_with(b"SQLite format 3\0") => Kind::Sqlite,
         [b'%', b'P', b'D', b'F', ..] => Kind::Foreign("a PDF file"),
         [0x89, b'H', b'D', b'F', ..] => Kind::Foreign("an HDF5 file"),
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Kind::Foreign("text in UTF-32"),

@@ -48,7 +48,7 @@ pub(super) enum Expected {
 
 impl Expected {
     /// Why a file that is read only if its content is that of a history is passed over, and it is none.
-    fn passed_over(self) -> Option<PassedOver> {
+    pub(super) fn passed_over(self) -> Option<PassedOver> {
         match self {
             Self::Named | Self::ByName => None,
             Self::Odd => Some(PassedOver::NotAHistory),
@@ -127,7 +127,7 @@ impl Place {
         self
     }
 
-    fn name(&self) -> SourceName {
+    pub(super) fn name(&self) -> SourceName {
         SourceName { label: self.label.clone(), side_of: self.side_of }
     }
 
@@ -149,7 +149,7 @@ impl Opener<'_> {
     }
 
     /// A stream of items, with what the package keeps beside them.
-    fn items(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+    pub(super) fn items(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
         match &mut self.beside {
             Some(beside) => (self.take)(place.name(), Stream::Items(&mut beside.rows(input))),
             None => (self.take)(place.name(), Stream::Items(input)),
@@ -189,6 +189,7 @@ impl Opener<'_> {
                     Err(error) => self.fail(place, &error),
                 }
             }
+            Kind::Sqlite => self.database(place, &mut start.chain(&mut input), Some(path)),
             _ => self.begun(place, start, &mut input),
         }
     }
@@ -233,6 +234,7 @@ impl Opener<'_> {
                 Ok(kept) => self.whole(place, &bytes, Box::new(kept)),
                 Err(error) => self.fail(place, &error),
             },
+            Kind::Sqlite => self.database(place, &mut whole, None),
             Kind::Tar => self.tar(place, &mut whole),
             Kind::Foreign(what) => match place.expected {
                 Expected::Named | Expected::ByName => {
@@ -322,15 +324,8 @@ impl Opener<'_> {
             if place.expected != Expected::Named {
                 return self.pass_over(place, PassedOver::NotAHistory);
             }
-            let why = format!(
-                "no import format knows a table with the columns {}",
-                columns
-                    .iter()
-                    .take(12)
-                    .map(|name| format!("`{name}`"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            );
+            let why =
+                format!("no import format knows a table with the columns {}", named(&columns));
             return self.refuse(place, Refusal::UnknownShape, why);
         }
         let rows = Box::new(first.map(Ok).into_iter().chain(table));
@@ -361,6 +356,12 @@ impl Opener<'_> {
             }
         })
     }
+}
+
+/// The first of these names, for a message.
+pub(super) fn named(names: &[String]) -> String {
+    let names: Vec<_> = names.iter().take(12).map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }
 
 /// The rows of a Parquet file, as JSON. The inner error is that of the file.

@@ -7,4 +7,5 @@ mod convert;
 mod measure;
 mod merge;
 mod preview;
+mod sqlite;
 mod verify;

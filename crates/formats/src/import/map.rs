@@ -25,6 +25,8 @@ pub struct Mapping {
     /// What an item is: `conversation`, or `run`.
     #[serde(default)]
     kind: MappedKind,
+    /// The table of a database that it reads; none is all of them.
+    table: Option<String>,
     /// Where the list of messages is.
     messages: Option<Path>,
     /// Where a message has its fields.
@@ -235,8 +237,9 @@ impl ImportFormat for Mapped {
         ""
     }
 
-    fn recognises(&self, _sniff: &Sniff<'_>) -> bool {
-        true
+    fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        let is_it = |table: &String| sniff.entry().path.rsplit('/').next() == Some(table);
+        self.0.table.as_ref().is_none_or(is_it)
     }
 
     fn spread(&self) -> Spread {

@@ -1,0 +1,381 @@
+//! SQLite databases. A table is read like an entry of an archive, called `DATABASE/TABLE`, and each of its rows is a JSON
+//! object under the names of the columns: texts as they are, columns declared as JSON as what they hold, bytes as text if
+//! they are UTF-8 and else as base64.
+//!
+//! A database is copied before it is opened, together with its write-ahead log: the program that it belongs to may go on
+//! writing, and SQLite itself would write beside it. Nothing in it is trusted: no views, triggers or expressions of its own
+//! are run, and only the rows of plain tables are selected.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use retort_formats::import::{Entry, ImportFormat, Refusal, Sniff, recognise};
+use retort_json::{RawJson, write_string};
+use retort_model::bounds::SNIFFED_BYTES;
+use rusqlite::config::DbConfig;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, Row};
+
+use super::PassedOver;
+use super::bytes::{Bounded, Lines, unsupported};
+use super::open::{Opener, Place, named};
+use crate::disk::TEMPORARY_PREFIX;
+use crate::error::Error;
+
+/// Rows of a table that are looked at to know what it holds.
+const SNIFFED_ROWS: usize = 64;
+
+impl Opener<'_> {
+    /// The tables of a database. `path` is where it is, if it is a file of its own: its log is beside it.
+    pub(super) fn database(
+        &mut self,
+        place: &Place,
+        input: &mut dyn Read,
+        path: Option<&Path>,
+    ) -> Result<bool, Error> {
+        let folder = tempfile::Builder::new()
+            .prefix(TEMPORARY_PREFIX)
+            .tempdir()
+            .map_err(|source| Error::Failed { what: "a temporary folder", source })?;
+        let copied = copy(input, path, folder.path())?;
+        let opened = copied.and_then(|copy| {
+            let connection = open(&copy).map_err(broken)?;
+            let tables = tables(&connection).map_err(broken)?;
+            Ok((connection, tables))
+        });
+        let (connection, tables) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.fail(place, &error),
+        };
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for table in tables {
+            let inside = place.entry(&table.name);
+            match self.knows(&connection, &table, &inside) {
+                Ok(Some(true)) => known.push((inside, table)),
+                Ok(Some(false)) => unknown.push((inside, table.name)),
+                // It is empty.
+                Ok(None) => {}
+                Err(error) => {
+                    if !self.fail(&inside, &broken(error))? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        if known.is_empty() {
+            if let Some(why) = place.expected.passed_over() {
+                return self.pass_over(place, why);
+            }
+            let names: Vec<_> = unknown.into_iter().map(|(_, name)| name).collect();
+            let why = match names.as_slice() {
+                [] => "it is an SQLite database without rows".to_owned(),
+                names => format!(
+                    "no import format knows its tables {}; `--map` reads a table of your choice",
+                    named(names)
+                ),
+            };
+            return self.refuse(place, Refusal::UnknownShape, why);
+        }
+        for (inside, _) in unknown {
+            if !self.pass_over(&inside, PassedOver::NotAHistory)? {
+                return Ok(false);
+            }
+        }
+        for (inside, table) in known {
+            if !self.table_rows(&connection, &table, &inside)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether one of the first rows of a table is a history; none if it has no rows.
+    fn knows(
+        &self,
+        connection: &Connection,
+        table: &Table,
+        place: &Place,
+    ) -> rusqlite::Result<Option<bool>> {
+        let mut statement = connection.prepare(&table.select())?;
+        let mut rows = statement.query([signed(self.options.max_item)])?;
+        let (mut count, mut bytes) = (0, 0);
+        while count < SNIFFED_ROWS && bytes < SNIFFED_BYTES {
+            let Some(row) = rows.next()? else { return Ok((count > 0).then_some(false)) };
+            let text = table.json(row);
+            (count, bytes) = (count + 1, bytes + text.len());
+            if is_item(self.from, &Sniff::found(&text, Entry { path: &place.label })) {
+                return Ok(Some(true));
+            }
+        }
+        Ok(Some(false))
+    }
+
+    fn table_rows(
+        &mut self,
+        connection: &Connection,
+        table: &Table,
+        place: &Place,
+    ) -> Result<bool, Error> {
+        let most = self.options.max_item;
+        match table.count_above(connection, most) {
+            Ok(0) => {}
+            Ok(count) => {
+                let why = format!(
+                    "{count} of its rows are larger than {} MiB, and are not read",
+                    most >> 20
+                );
+                if !self.refuse(place, Refusal::TooLarge, why)? {
+                    return Ok(false);
+                }
+            }
+            Err(error) => return self.fail(place, &broken(error)),
+        }
+        let mut statement = match connection.prepare(&table.select()) {
+            Ok(statement) => statement,
+            Err(error) => return self.fail(place, &broken(error)),
+        };
+        let mut rows = match statement.query([signed(most)]) {
+            Ok(rows) => rows,
+            Err(error) => return self.fail(place, &broken(error)),
+        };
+        let mut has_failed = false;
+        let lines = std::iter::from_fn(|| {
+            if has_failed {
+                return None;
+            }
+            match rows.next() {
+                Ok(row) => Some(Ok(table.json(row?))),
+                Err(error) => {
+                    has_failed = true;
+                    Some(Err(broken(error)))
+                }
+            }
+        });
+        let inner = Lines { rows: Box::new(lines), line: io::Cursor::default() };
+        let budget = Arc::clone(&self.budget);
+        self.items(place, &mut Bounded { inner, budget })
+    }
+}
+
+fn is_item(from: Option<&'static dyn ImportFormat>, sniff: &Sniff<'_>) -> bool {
+    match from {
+        Some(from) => from.recognises(sniff),
+        None => recognise(sniff).is_some(),
+    }
+}
+
+/// A copy of a database in a folder of its own.
+struct Copy {
+    database: PathBuf,
+    has_log: bool,
+}
+
+/// Copies a database and its log. The inner error is that of the database, the outer that of the disk.
+fn copy(
+    input: &mut dyn Read,
+    path: Option<&Path>,
+    folder: &Path,
+) -> Result<io::Result<Copy>, Error> {
+    let fail = |source| Error::Failed { what: "a temporary file", source };
+    let database = folder.join("database");
+    let before = path.map(states);
+    if path.is_some_and(is_interrupted) {
+        let why = "a program was interrupted while it wrote to it, or is writing now; open it once with that program, \
+                   and close it";
+        return Ok(Err(unsupported(why)));
+    }
+    let mut has_log = false;
+    if let Some(log) = path.map(|path| beside(path, "-wal"))
+        && let Ok(mut log) = File::open(log)
+        && log.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
+    {
+        let mut kept = File::create(folder.join("database-wal")).map_err(fail)?;
+        io::copy(&mut log, &mut kept).map_err(fail)?;
+        has_log = true;
+    }
+    let mut kept = File::create(&database).map_err(fail)?;
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => io::Write::write_all(&mut kept, buffer.get(..length).unwrap_or_default())
+                .map_err(fail)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    if before != path.map(states) {
+        let why = "a program wrote to it while it was read; try again, or close that program first";
+        return Ok(Err(io::Error::other(why)));
+    }
+    Ok(Ok(Copy { database, has_log }))
+}
+
+/// What changes of a database and its log when a program writes to the database itself: what is added to the log does not
+/// matter, until it starts anew.
+fn states(path: &Path) -> (Option<(u64, std::time::SystemTime)>, Option<Vec<u8>>) {
+    let metadata = fs::metadata(path).ok();
+    let state = metadata.and_then(|metadata| Some((metadata.len(), metadata.modified().ok()?)));
+    let mut header = Vec::new();
+    let log = File::open(beside(path, "-wal")).ok().and_then(|log| {
+        log.take(32).read_to_end(&mut header).ok()?;
+        Some(header)
+    });
+    (state, log)
+}
+
+/// Whether a transaction is to be undone that was not finished.
+fn is_interrupted(path: &Path) -> bool {
+    let mut start = [0; 8];
+    let journal = File::open(beside(path, "-journal"));
+    journal.and_then(|mut journal| journal.read_exact(&mut start)).is_ok() && start != [0; 8]
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn open(copy: &Copy) -> rusqlite::Result<Connection> {
+    // With a log, SQLite writes beside the copy.
+    let access = if copy.has_log {
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    };
+    let mut name = url::Url::from_file_path(&copy.database)
+        .map_err(|()| rusqlite::Error::InvalidPath(copy.database.clone()))?;
+    name.set_query((!copy.has_log).then_some("immutable=1"));
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(name.as_str(), flags)?;
+    for (setting, value) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+    ] {
+        connection.set_db_config(setting, value)?;
+    }
+    connection.execute_batch(
+        "PRAGMA cell_size_check = ON; PRAGMA cache_size = -8192; PRAGMA query_only = ON;",
+    )?;
+    Ok(connection)
+}
+
+/// A table, and its columns: the name of each, and whether it is declared as JSON.
+struct Table {
+    name: String,
+    columns: Vec<(String, bool)>,
+}
+
+/// The tables with rows of their own, in the order in which they were made.
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
+    let mut names = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+         AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY rowid",
+    )?;
+    let names = names.query_map([], |row| row.get::<_, String>(0))?;
+    // Columns that are computed on reading say nothing new.
+    let mut columns = connection.prepare(
+        "SELECT name, type FROM pragma_table_xinfo(?1) WHERE hidden IN (0, 3) ORDER BY cid",
+    )?;
+    let mut tables = Vec::new();
+    for name in names {
+        let name = name?;
+        let columns = columns.query_map([&name], |row| {
+            Ok((row.get(0)?, row.get::<_, String>(1)?.eq_ignore_ascii_case("json")))
+        })?;
+        let columns = columns.collect::<rusqlite::Result<Vec<_>>>()?;
+        if !columns.is_empty() {
+            tables.push(Table { name, columns });
+        }
+    }
+    Ok(tables)
+}
+
+impl Table {
+    /// The rows of at most `?1` bytes, in the order in which they are stored. The sizes are those in the rows' headers, so
+    /// that nothing large is loaded to be measured.
+    fn select(&self) -> String {
+        let names: Vec<_> = self.columns.iter().map(|(name, _)| quoted(name)).collect();
+        format!("SELECT {} FROM {}", names.join(", "), self.up_to("<="))
+    }
+
+    fn up_to(&self, than: &str) -> String {
+        let sizes = self.columns.iter().map(|(name, _)| {
+            let name = quoted(name);
+            format!("coalesce(octet_length({name}), 0)")
+        });
+        let sizes: Vec<_> = sizes.collect();
+        format!("{} NOT INDEXED WHERE {} {than} ?1", quoted(&self.name), sizes.join(" + "))
+    }
+
+    /// How many rows are larger.
+    fn count_above(&self, connection: &Connection, bytes: usize) -> rusqlite::Result<u64> {
+        let count = format!("SELECT count(*) FROM {}", self.up_to(">"));
+        let count: i64 = connection.query_row(&count, [signed(bytes)], |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    fn json(&self, row: &Row<'_>) -> String {
+        let mut out = String::from("{");
+        for (at, (name, is_json)) in self.columns.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            write_string(name, &mut out);
+            out.push(':');
+            write_value(row.get_ref(at).unwrap_or(ValueRef::Null), *is_json, &mut out);
+        }
+        out.push('}');
+        out
+    }
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn write_value(value: ValueRef<'_>, is_json: bool, out: &mut String) {
+    match value {
+        ValueRef::Null => out.push_str("null"),
+        ValueRef::Integer(number) => out.push_str(&number.to_string()),
+        ValueRef::Real(number) => match serde_json::Number::from_f64(number) {
+            Some(number) => out.push_str(&number.to_string()),
+            // The readers take it for null and count it.
+            None => out.push_str(if number > 0.0 { "Infinity" } else { "-Infinity" }),
+        },
+        ValueRef::Text(text) => {
+            let text = String::from_utf8_lossy(text);
+            match is_json.then(|| RawJson::parse(&text)) {
+                // A row is a line.
+                Some(Ok(raw)) => out.push_str(&raw.compact()),
+                _ => write_string(&text, out),
+            }
+        }
+        ValueRef::Blob(bytes) => match simdutf8::basic::from_utf8(bytes) {
+            Ok(text) => write_string(text, out),
+            Err(_) => write_string(&STANDARD.encode(bytes), out),
+        },
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
+fn broken(error: rusqlite::Error) -> io::Error {
+    let why = match &error {
+        rusqlite::Error::SqliteFailure(code, why) => {
+            why.clone().unwrap_or_else(|| code.to_string())
+        }
+        other => other.to_string(),
+    };
+    io::Error::new(io::ErrorKind::InvalidData, format!("SQLite cannot read it: {why}"))
+}

@@ -1,0 +1,184 @@
+//! SQLite databases: their tables as rows, and what is refused.
+
+use std::fs;
+use std::path::Path;
+
+use retort_engine::{ConvertPlan, Input};
+use retort_formats::import::Mapping;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::support::{Bench, records, run};
+
+/// A database with a table of conversations, one of nothing that is known, an empty one, and a view.
+fn chats(path: &Path, count: usize) -> Connection {
+    let db = Connection::open(path).unwrap();
+    db.execute_batch(
+        "CREATE TABLE settings (name TEXT, value BLOB);
+         CREATE TABLE chats (id TEXT PRIMARY KEY, messages JSON, score REAL, notes TEXT,
+                             shout TEXT GENERATED ALWAYS AS (upper(notes)) VIRTUAL);
+         CREATE TABLE empty (id INTEGER);
+         CREATE VIEW shown AS SELECT * FROM chats;
+         INSERT INTO settings VALUES ('theme', x'00ff');",
+    )
+    .unwrap();
+    db.execute_batch("BEGIN").unwrap();
+    for number in 0..count {
+        // Pretty-printed, as a row of JSON Lines must not be.
+        let messages = json!([
+            {"role": "user", "content": format!("Where is {number}?")},
+            {"role": "assistant", "content": format!("{number} is here.")},
+        ]);
+        let messages = serde_json::to_string_pretty(&messages).unwrap();
+        let row = (format!("c{number}"), messages, 0.5, "{\"a\": 1}");
+        db.execute("INSERT INTO chats VALUES (?1, ?2, ?3, ?4)", row).unwrap();
+    }
+    db.execute_batch("COMMIT").unwrap();
+    db
+}
+
+fn plan_of(bench: &Bench, path: &Path) -> ConvertPlan {
+    bench.plan(vec![Input::Path(path.to_owned())], &[("data_format", "openai")])
+}
+
+fn asked(record: &Value) -> &str {
+    record["messages"][0]["content"].as_str().unwrap()
+}
+
+#[test]
+fn each_table_is_read_like_a_file_of_rows() {
+    let bench = Bench::new();
+    let path = bench.path("any.db");
+    drop(chats(&path, 3));
+    let plan = plan_of(&bench, &path);
+    let (report, rejects) = run(&plan);
+    let report = report.unwrap();
+    assert_eq!(rejects, Vec::<Value>::new());
+    assert_eq!((report.found.account.read, report.found.account.refused), (3, 0));
+    let asked: Vec<_> = records(&plan).iter().map(|record| asked(record).to_owned()).collect();
+    assert_eq!(asked, ["Where is 0?", "Where is 1?", "Where is 2?"]);
+    // The table without histories is passed over by name; an empty one says nothing.
+    let passed: Vec<_> = report.found.passed_over.iter().map(|(why, ..)| why.as_str()).collect();
+    assert_eq!(passed, ["not-a-history"]);
+}
+
+#[test]
+fn what_a_program_has_only_written_to_its_log_is_read_and_nothing_is_written() {
+    let bench = Bench::new();
+    let folder = bench.path("live");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("live.sqlite");
+    let open = Connection::open(&path).unwrap();
+    open.pragma_update(None, "journal_mode", "wal").unwrap();
+    open.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+    let open = {
+        drop(open);
+        let db = chats(&path, 0);
+        db.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        let messages = json!([{"role": "user", "content": "Only in the log?"},
+                              {"role": "assistant", "content": "Yes."}]);
+        let row = ("late", messages.to_string());
+        db.execute("INSERT INTO chats (id, messages) VALUES (?1, ?2)", row).unwrap();
+        db
+    };
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                (entry.file_name(), fs::read(entry.path()).unwrap())
+            })
+            .collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let plan = plan_of(&bench, &path);
+    run(&plan).0.unwrap();
+    assert_eq!(records(&plan).iter().map(asked).collect::<Vec<_>>(), ["Only in the log?"]);
+    assert!(before == names(), "the program's files stay as they are");
+    drop(open);
+}
+
+#[test]
+fn a_damaged_database_is_refused_and_the_rest_is_read() {
+    let bench = Bench::new();
+    let folder = bench.path("histories");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("cut.db");
+    drop(chats(&path, 2_000));
+    let bytes = fs::read(&path).unwrap();
+    // Its schema is there, and half of its rows.
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    fs::write(folder.join("noise.db"), [&b"SQLite format 3\0"[..], &[7; 5000]].concat()).unwrap();
+    let chat = crate::support::chat("whole");
+    fs::write(folder.join("whole.jsonl"), chat.to_string()).unwrap();
+    let plan = plan_of(&bench, &folder);
+    let (report, rejects) = run(&plan);
+    let account = report.unwrap().found.account;
+    assert!(records(&plan).iter().any(|record| asked(record) == "Where is whole?"));
+    let told: Vec<_> = rejects.iter().map(ToString::to_string).collect();
+    assert_eq!(account.refused, 2, "{told:#?}");
+    assert!(told.iter().all(|why| why.contains("damaged") && why.contains("SQLite")), "{told:#?}");
+}
+
+#[test]
+fn a_database_that_no_format_knows_names_its_tables() {
+    let bench = Bench::new();
+    let path = bench.path("other.db");
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE birds (name TEXT); INSERT INTO birds VALUES ('owl');").unwrap();
+    drop(db);
+    let (report, _) = run(&plan_of(&bench, &path));
+    let told = report.unwrap_err().to_string();
+    assert!(told.contains("`birds`") && told.contains("--map"), "{told}");
+}
+
+#[test]
+fn a_row_that_is_too_large_does_not_end_its_table() {
+    let bench = Bench::new();
+    let path = bench.path("large.db");
+    let db = chats(&path, 2);
+    db.execute("UPDATE chats SET notes = printf('%.*c', 300000, 'x') WHERE id = 'c0'", []).unwrap();
+    drop(db);
+    let mut plan = plan_of(&bench, &path);
+    plan.reading.max_item = 100_000;
+    let (report, rejects) = run(&plan);
+    assert_eq!(report.unwrap().found.account.refused, 1, "{rejects:?}");
+    assert!(rejects.first().unwrap().to_string().contains("1 of its rows"), "{rejects:?}");
+    assert_eq!(records(&plan).len(), 1);
+}
+
+/// A database that another tool archives chats in, of the real histories.
+#[test]
+fn a_real_archive_with_a_full_text_index_is_read_row_for_row() {
+    let Some(root) = retort_testing::real_data() else { return };
+    let path = root.join("chat-structurer/sample_archive.sqlite");
+    let db = Connection::open_with_flags(
+        format!("file:{}?immutable=1", path.display()),
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_URI,
+    )
+    .unwrap();
+    let mut texts =
+        db.prepare("SELECT text FROM messages ORDER BY canonical_thread_id, ts").unwrap();
+    let there: Vec<String> =
+        texts.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let bench = Bench::new();
+    let mapping = json!({"table": "messages",
+        "rows": {"key": "canonical_thread_id", "order": "ts"},
+        "message": {"role": "role", "text": "text"}});
+    let mapping: Mapping = serde_json::from_value(mapping).unwrap();
+    let mut plan = plan_of(&bench, &path);
+    plan.from = Some(mapping.into_format().unwrap());
+    let (report, rejects) = run(&plan);
+    assert_eq!(report.unwrap().found.account.read, 3, "{rejects:?}");
+    let mut read: Vec<String> = records(&plan)
+        .iter()
+        .flat_map(|record| record["messages"].as_array().unwrap().clone())
+        .map(|message| message["content"].as_str().unwrap().to_owned())
+        .collect();
+    let mut there = there;
+    read.sort();
+    there.sort();
+    assert_eq!(read, there);
+}
