@@ -283,9 +283,9 @@ def main():
         print(f"passed over: no rules for the data format `{name}` yet")
 
     check_source(retort, formats, examples, own_examples=True)
-    check_runs(retort, formats, examples.parent / "crates/formats/tests/data/runs.jsonl")
-    check_answers(retort, formats, examples.parent / "crates/formats/tests/data/answers.jsonl")
-    check_documents(retort, formats, examples.parent / "crates/formats/tests/data/documents.jsonl")
+    check_runs(retort, formats, examples.parents[1] / "crates/formats/tests/data/runs.jsonl")
+    check_answers(retort, formats, examples.parents[1] / "crates/formats/tests/data/answers.jsonl")
+    check_documents(retort, formats, examples.parents[1] / "crates/formats/tests/data/documents.jsonl")
     check_history_of_uiuc_chat(retort, examples / "course-assistant.jsonl")
     real = os.environ.get("RETORT_REAL_DATA")
     if real:

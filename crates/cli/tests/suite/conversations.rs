@@ -47,7 +47,7 @@ fn varied() -> Place {
 #[test]
 fn the_same_files_again_change_nothing_and_a_newer_state_takes_the_place_of_an_older() {
     let place = Place::new();
-    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/conversations");
     let [new, ..] = imported(&place, &[examples]);
     assert!(new > 20);
     let before = place.ok(&["list", "--lines", "--all"]).out;

@@ -6,7 +6,7 @@ use std::fs;
 use crate::support::*;
 use serde_json::{Value, json};
 
-const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/conversations");
 
 /// A small history with every trait that data formats look at.
 fn history() -> Vec<Value> {

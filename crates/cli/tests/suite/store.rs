@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::*;
 use serde_json::{Value, json};
 
-const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/conversations");
 
 /// A store in a folder of its own.
 struct Keep(Place);

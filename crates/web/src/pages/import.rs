@@ -27,18 +27,18 @@ const JOBS: usize = 20;
 /// Longest field of the form that is no file.
 const FIELD_BYTES: usize = 4096;
 
-/// Conversations and runs that anyone may try things with.
+/// Sample conversations and runs for everyone.
 const EXAMPLES: [&str; 6] = [
-    include_str!("../../samples/runs.jsonl"),
-    include_str!("../../../../examples/course-assistant.jsonl"),
-    include_str!("../../../../examples/release-graph.json"),
-    include_str!("../../../../examples/support-chats.jsonl"),
-    include_str!("../../../../examples/travel-agents.json"),
-    include_str!("../../../../examples/tutoring.sharegpt.json"),
+    include_str!("../../../../examples/runs/leave-policy.jsonl"),
+    include_str!("../../../../examples/conversations/course-assistant.jsonl"),
+    include_str!("../../../../examples/conversations/release-graph.json"),
+    include_str!("../../../../examples/conversations/support-chats.jsonl"),
+    include_str!("../../../../examples/conversations/travel-agents.json"),
+    include_str!("../../../../examples/conversations/tutoring.sharegpt.json"),
 ];
 
-/// The same of documents, for who administers the project.
-const DOCUMENTS: &str = include_str!("../../samples/documents.jsonl");
+/// Sample documents, for those who administer the project.
+const DOCUMENTS: &str = include_str!("../../../../examples/documents/course-material.jsonl");
 
 pub(super) fn routes() -> Router<App> {
     Router::new()

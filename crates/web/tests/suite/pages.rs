@@ -355,7 +355,7 @@ async fn sample_data_fills_every_place() {
     on_sqlite(async |house: &mut House| {
         let owner = house.session(&house.owner).await;
         let home = sample_data(house, &owner).await;
-        assert!(home.contains("6 runs · 2 documents"), "{home}");
+        assert!(home.contains("12 runs · 4 documents"), "{home}");
         let page = house.get("/copilots", &owner).await.text();
         assert!(page.contains("Leave policy"), "{page}");
         let page = house.get("/recipes", &owner).await.text();
@@ -363,14 +363,14 @@ async fn sample_data_fills_every_place() {
         // Who loads it after someone else has a copy of their own.
         let ann = house.session(&house.ann).await;
         let home = sample_data(house, &ann).await;
-        assert!(home.contains("6 runs · your 0 datasets"), "{home}");
+        assert!(home.contains("12 runs · your 0 datasets"), "{home}");
     })
     .await;
     // A member sees what they loaded, too.
     on_sqlite(async |house: &mut House| {
         let ann = house.session(&house.ann).await;
         let home = sample_data(house, &ann).await;
-        assert!(home.contains("6 runs · your 0 datasets"), "{home}");
+        assert!(home.contains("12 runs · your 0 datasets"), "{home}");
     })
     .await;
 }
