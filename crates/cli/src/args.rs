@@ -8,10 +8,10 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use retort_formats::import;
 use retort_formats::import::ImportFormat;
 use retort_model::{ConversationFilter, DatasetName, Filter, Status, Time, bounds};
-use retort_service::{ConvertPlan, ExportOptions, Input, ReadOptions};
+use retort_service::{Clock, ConvertPlan, ExportOptions, Input, ReadOptions};
 
 use crate::commands::Failure;
-use crate::config::item_bytes;
+use crate::config::{MachineClock, item_bytes};
 use crate::filters::{FilterArgs, SelectionArgs};
 
 /// What to read.
@@ -143,13 +143,16 @@ pub fn plan(
     options: &ExportOptions,
     name: DatasetName,
 ) -> Result<ConvertPlan, Failure> {
+    let mut plan = ConvertPlan::new(reading.inputs(), options, name)?;
+    let dataset = &mut plan.dataset;
+    dataset.open_measure(&dataset.measuring.paths(), MachineClock.now())?;
     Ok(ConvertPlan {
         from: reading.from(),
         selection: selecting.0,
         namespace: reading.namespace.clone(),
         snapshot: snapshot()?,
         reading: reading.options(),
-        ..ConvertPlan::new(reading.inputs(), options, name)?
+        ..plan
     })
 }
 

@@ -8,6 +8,10 @@ use retort_service::{ExportOption, ExportOptions, Group, OPTIONS, Values};
 #[derive(Clone, Default)]
 pub struct Records(pub ExportOptions);
 
+/// How records look to a model, and how long they may be.
+#[derive(Clone, Default)]
+pub struct Model(pub ExportOptions);
+
 /// What the data file is to be.
 #[derive(Clone, Default)]
 pub struct Package(pub ExportOptions);
@@ -42,6 +46,7 @@ macro_rules! arguments {
 }
 
 arguments!(Records, Group::Records, "Records");
+arguments!(Model, Group::Model, "As the model sees it");
 arguments!(Package, Group::Package, "Package");
 
 fn argument(option: &'static ExportOption) -> Arg {

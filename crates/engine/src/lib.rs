@@ -45,6 +45,7 @@ pub use files::{Assembled, OutputFiles, Part, PartWriter, assemble, write_text};
 pub use inspect::{Inspection, first_texts, inspect};
 pub use measure::{Measure, MeasureOptions, OverLong};
 pub use merge::{MergePlan, Merged, merge};
+pub use model_files::{ModelFile, ModelFiles, ModelPaths};
 pub use model_files::{read_templates, read_tokenizer};
 pub use objects::{DatasetFiles, Objects, Prefix};
 pub use options::{ExportOption, ExportOptions, Group, OPTIONS, Values, Word};

@@ -1,7 +1,7 @@
 //! Records as a model sees them: how long they are, what of them is learnt, and which are left out for that.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::ops::Range;
 
 use retort_formats::data::{ChatRow, DataFormat};
 use retort_formats::template::{Templates, TokenCount, Tokenizer};
@@ -9,7 +9,9 @@ use retort_json::Value;
 use retort_model::{LeftOut, Reason, Time, named};
 
 use crate::error::Error;
-use crate::model_files::{read_template_files, read_tokenizer_file};
+use crate::model_files::{
+    ModelFile, ModelFiles, ModelPaths, read_template_files, read_tokenizer_file,
+};
 
 /// Measures records, and says which are too long.
 pub struct Measure {
@@ -20,15 +22,16 @@ pub struct Measure {
     /// What becomes of longer records.
     pub(crate) over_long: OverLong,
     told: BTreeMap<String, String>,
+    files: ModelFiles,
 }
 
-/// What is asked of a [`Measure`].
-#[derive(Clone, Debug, Default)]
-pub struct MeasureOptions<'o> {
+/// What records are measured with, and how long they may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MeasureOptions {
     /// The chat template: see [`crate::read_templates`].
-    pub template: Option<&'o Path>,
+    pub template: Option<String>,
     /// The tokenizer: see [`crate::read_tokenizer`].
-    pub tokenizer: Option<&'o str>,
+    pub tokenizer: Option<String>,
     /// The most tokens that a record may have.
     pub max_tokens: Option<usize>,
     /// The most characters that a record may have.
@@ -49,45 +52,97 @@ pub enum OverLong {
 
 named!(OverLong, "treatment of long records", LeaveOut = "leave-out", Split = "split");
 
+impl OverLong {
+    /// What it does, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::LeaveOut => "leave them out",
+            Self::Split => "split them between exchanges, never within an answer",
+        }
+    }
+}
+
+impl MeasureOptions {
+    /// Whether a record may be too long.
+    pub fn has_limit(&self) -> bool {
+        self.max_tokens.or(self.max_characters).is_some()
+    }
+
+    /// Whether records are to be measured.
+    pub fn is_asked(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// The names as paths.
+    pub fn paths(&self) -> ModelPaths {
+        self.paths_of(&ModelFiles::default())
+    }
+
+    /// The paths of files that were read before. What is built in has none, and is known by its name.
+    pub fn paths_of(&self, files: &ModelFiles) -> ModelPaths {
+        let path = |file: &Option<ModelFile>, name: &Option<String>| {
+            file.as_ref().map(|file| file.path.clone()).or_else(|| name.clone())
+        };
+        ModelPaths {
+            template: path(&files.template, &self.template),
+            tokenizer: path(&files.tokenizer, &self.tokenizer),
+        }
+    }
+
+    /// Refuses what does not go together.
+    fn check(&self) -> Result<(), Error> {
+        let refused = |why: &str| Err(Error::Choice(why.into()));
+        if self.max_tokens.is_some() && self.tokenizer.is_none() {
+            return refused(
+                "`--max-tokens` needs `--tokenizer` to count with; `--max-characters` needs none",
+            );
+        }
+        if self.over_long == OverLong::Split && !self.has_limit() {
+            return refused("`--over-long split` needs `--max-tokens` or `--max-characters`");
+        }
+        if self.max_characters.is_some() && self.tokenizer.is_some() {
+            return refused(
+                "with `--tokenizer`, the limit is `--max-tokens`, not `--max-characters`",
+            );
+        }
+        Ok(())
+    }
+}
+
 impl Measure {
-    /// Reads the template and the tokenizer; none if nothing is to be measured. `now` is what templates print as the date.
+    /// Reads the template and the tokenizer from where `paths` says they are; none if nothing is to be measured. `now` is
+    /// what templates print as the date.
     ///
     /// # Errors
     /// A file that can't be read, or that is not what it should be; a limit in tokens without a tokenizer.
-    pub fn open(options: &MeasureOptions<'_>, now: Time) -> Result<Option<Self>, Error> {
-        let MeasureOptions { template, tokenizer, max_tokens, max_characters, over_long } =
-            *options;
-        if max_tokens.is_some() && tokenizer.is_none() {
-            return Err(Error::Choice(
-                "`--max-tokens` needs `--tokenizer` to count with; `--max-characters` needs none"
-                    .into(),
-            ));
+    pub fn open(
+        options: &MeasureOptions,
+        paths: &ModelPaths,
+        now: Time,
+    ) -> Result<Option<Self>, Error> {
+        options.check()?;
+        if !options.is_asked() {
+            return Ok(None);
         }
-        if over_long == OverLong::Split && max_tokens.or(max_characters).is_none() {
-            return Err(Error::Choice(
-                "`--over-long split` needs `--max-tokens` or `--max-characters`".into(),
-            ));
-        }
-        if max_characters.is_some() && tokenizer.is_some() {
-            return Err(Error::Choice(
-                "with `--tokenizer`, the limit is `--max-tokens`, not `--max-characters`".into(),
-            ));
-        }
-        let mut told = BTreeMap::new();
-        let templates = match template {
-            Some(path) => {
-                let (templates, sha256) = read_template_files(path, now)?;
-                told.insert("template".to_owned(), path.display().to_string());
-                told.insert("template_sha256".to_owned(), sha256);
+        let MeasureOptions { template, tokenizer, max_tokens, max_characters, over_long } = options;
+        let (mut told, mut files) = (BTreeMap::new(), ModelFiles::default());
+        let templates = match template.as_ref().zip(paths.template.as_ref()) {
+            Some((name, path)) => {
+                let (templates, file) = read_template_files(path, now)?;
+                told.insert("template".to_owned(), name.clone());
+                told.insert("template_sha256".to_owned(), file.sha256.clone());
+                files.template = Some(file);
                 Some(templates)
             }
             None => None,
         };
-        let tokenizer = match tokenizer {
-            Some(name) => {
-                let (tokenizer, sha256) = read_tokenizer_file(name)?;
-                told.insert("tokenizer".to_owned(), name.to_owned());
+        let tokenizer = match tokenizer.as_ref().zip(paths.tokenizer.as_ref()) {
+            Some((name, path)) => {
+                let (tokenizer, file) = read_tokenizer_file(path)?;
+                told.insert("tokenizer".to_owned(), name.clone());
+                let sha256 = file.as_ref().map(|file| file.sha256.clone());
                 told.extend(sha256.map(|sha256| ("tokenizer_sha256".to_owned(), sha256)));
+                files.tokenizer = file;
                 Some(tokenizer)
             }
             None => None,
@@ -96,12 +151,16 @@ impl Measure {
         for (name, limit) in limits {
             told.extend(limit.map(|limit| (name.to_owned(), limit.to_string())));
         }
-        if over_long != OverLong::default() {
+        if *over_long != OverLong::default() {
             told.insert("over_long".to_owned(), over_long.to_string());
         }
-        let most = max_tokens.or(max_characters);
-        let measures = templates.is_some() || tokenizer.is_some() || most.is_some();
-        Ok(measures.then_some(Self { templates, tokenizer, most, over_long, told }))
+        let (most, over_long) = (max_tokens.or(*max_characters), *over_long);
+        Ok(Some(Self { templates, tokenizer, most, over_long, told, files }))
+    }
+
+    /// The files that it was read from.
+    pub fn files(&self) -> &ModelFiles {
+        &self.files
     }
 
     /// What it measures with, as the receipt tells it.
@@ -109,17 +168,26 @@ impl Measure {
         &self.told
     }
 
-    /// Measures a record, the JSON text of a row. Of a pair, the longer chat counts.
+    /// Measures a record, the JSON text of a row. Of a pair, the longer chat counts; of a row that is no chat, its text.
     pub(crate) fn row(&self, format: &dyn DataFormat, row: &str) -> Result<TokenCount, LeftOut> {
         let value = Value::parse(row).ok();
-        let chats = value.as_ref().and_then(|value| format.chats(value)).unwrap_or_default();
-        let mut longest = TokenCount::default();
-        for chat in &chats {
-            let counted = self.chat(chat)?;
-            if counted.all >= longest.all {
-                longest = counted;
+        let longest = match value.as_ref().and_then(|value| format.chats(value)) {
+            Some(chats) => {
+                let mut longest = TokenCount::default();
+                for chat in &chats {
+                    let counted = self.chat(chat)?;
+                    if counted.all >= longest.all {
+                        longest = counted;
+                    }
+                }
+                longest
             }
-        }
+            None if self.templates.is_some() => {
+                let why = format!("a chat template cannot render rows of `{}`", format.name());
+                return Err(LeftOut::new(Reason::TemplateError, why));
+            }
+            None => self.count(row, &[])?,
+        };
         match self.most {
             Some(most) if longest.all > most => {
                 let unit = unit_of(&self.told);
@@ -144,19 +212,7 @@ impl Measure {
             }
         };
         let spans = learnt.as_deref().unwrap_or_default();
-        let counted = match &self.tokenizer {
-            Some(tokenizer) => tokenizer
-                .count(&text, spans)
-                .map_err(|error| LeftOut::new(Reason::TemplateError, error.to_string()))?,
-            None => TokenCount {
-                all: text.chars().count(),
-                learnt: spans
-                    .iter()
-                    .filter_map(|span| text.get(span.clone()))
-                    .map(|text| text.chars().count())
-                    .sum(),
-            },
-        };
+        let counted = self.count(&text, spans)?;
         // Where a template writes earlier answers anew, it is not known what is learnt.
         let teaches = chat.messages.iter().any(|message| message.is_learnt);
         if teaches && learnt.is_some() && counted.learnt == 0 {
@@ -164,6 +220,16 @@ impl Measure {
             return Err(LeftOut::new(Reason::NothingToLearn, why));
         }
         Ok(counted)
+    }
+
+    /// The length of a text, and of what is learnt of it.
+    fn count(&self, text: &str, learnt: &[Range<usize>]) -> Result<TokenCount, LeftOut> {
+        match &self.tokenizer {
+            Some(tokenizer) => tokenizer
+                .count(text, learnt)
+                .map_err(|error| LeftOut::new(Reason::TemplateError, error.to_string())),
+            None => Ok(TokenCount::of_characters(text, learnt)),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::dedup::Dedup;
+use crate::measure::{MeasureOptions, OverLong};
 use crate::plan::{Compression, DatasetPlan, usual_dialect};
 use crate::split::{GroupBy, Split};
 
@@ -76,6 +77,8 @@ pub struct Word {
 pub enum Group {
     /// How records are shaped and checked.
     Records,
+    /// How records look to a model, and how long they may be.
+    Model,
     /// How the files are written.
     Package,
 }
@@ -122,6 +125,35 @@ macro_rules! flag {
         }
     };
 }
+
+/// A field of the plan that is a text or not given.
+macro_rules! given {
+    ($($field:ident).+) => {
+        Access {
+            get: |plan| plan.$($field).+.clone().into(),
+            set: |plan, value| {
+                plan.$($field).+ = Some(text(value).to_owned());
+                Ok(())
+            },
+        }
+    };
+}
+
+/// A field of the plan that is a length or not given.
+macro_rules! length {
+    ($($field:ident).+) => {
+        Access {
+            get: |plan| plan.$($field).+.into(),
+            set: |plan, value| {
+                plan.$($field).+ = value.as_u64().and_then(|most| usize::try_from(most).ok());
+                Ok(())
+            },
+        }
+    };
+}
+
+/// The largest limit of a record's length.
+const MOST_LENGTH: u64 = u32::MAX as u64;
 
 const CHATS: &[ItemKind] = &[ItemKind::Conversation, ItemKind::Run];
 
@@ -275,6 +307,42 @@ pub static OPTIONS: &[ExportOption] = &[
         word!(dedup),
     )
     .of(ItemKind::ALL),
+    ExportOption::model(
+        "template",
+        "Chat template: a `.jinja` file, a `tokenizer_config.json` or a model's folder, where `PATH#NAME` selects one of \
+         several; a server takes the names in its configuration",
+        Values::Text,
+        given!(measuring.template),
+    )
+    .usually("none"),
+    ExportOption::model(
+        "tokenizer",
+        "Tokenizer to count with: `cl100k`, `o200k`, a `tokenizer.json` or a model's folder; a server takes the names in \
+         its configuration",
+        Values::Text,
+        given!(measuring.tokenizer),
+    )
+    .usually("count characters"),
+    ExportOption::model(
+        "max_tokens",
+        "Maximum number of tokens in a record; needs `tokenizer`",
+        Values::Number(MOST_LENGTH),
+        length!(measuring.max_tokens),
+    )
+    .usually("no limit"),
+    ExportOption::model(
+        "max_characters",
+        "Maximum number of characters in a record, if no tokenizer is given",
+        Values::Number(MOST_LENGTH),
+        length!(measuring.max_characters),
+    )
+    .usually("no limit"),
+    ExportOption::model(
+        "over_long",
+        "What to do with longer records",
+        words!(OverLong),
+        word!(measuring.over_long),
+    ),
     ExportOption::package(
         "file_name",
         "Name of the data file, without the extension",
@@ -395,6 +463,17 @@ impl ExportOption {
     ) -> Self {
         let (group, kinds) = (Group::Package, ItemKind::ALL);
         Self { group, kinds, ..Self::record(name, about, values, access) }
+    }
+
+    /// An option on what a model sees; a receipt has it from what measured the records.
+    const fn model(
+        name: &'static str,
+        about: &'static str,
+        values: Values,
+        access: Access,
+    ) -> Self {
+        let (group, told) = (Group::Model, Told::Never);
+        Self { group, told, ..Self::record(name, about, values, access) }
     }
 
     const fn of(self, kinds: &'static [ItemKind]) -> Self {
@@ -538,6 +617,7 @@ impl ExportOptions {
             shape_options: ShapeOptions::default(),
             file_options: FileOptions { csv: usual_dialect(purpose) },
             compression: Compression::default(),
+            measuring: MeasureOptions::default(),
             measure: None,
             findings: false,
             split: Split::default(),
@@ -699,6 +779,13 @@ mod tests {
             },
             file_options: FileOptions { csv: CsvDialect::Plain },
             compression: Compression::Zstd,
+            measuring: MeasureOptions {
+                template: Some("m#rag".into()),
+                tokenizer: Some("o200k".into()),
+                max_tokens: Some(9),
+                max_characters: None,
+                over_long: OverLong::Split,
+            },
             measure: None,
             findings: true,
             split: "train=0.9,test=0.1".parse().unwrap(),
@@ -717,6 +804,7 @@ mod tests {
         assert_eq!(back.data_format.name(), "history");
         assert_eq!(back.file_format.name(), "csv");
         assert_eq!(back.shape_options, plan.shape_options);
+        assert_eq!(back.measuring, plan.measuring);
         assert_eq!(back.file_options, plan.file_options);
         assert_eq!(back.compression, plan.compression);
         assert_eq!(back.dataset_name, plan.dataset_name);

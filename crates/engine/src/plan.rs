@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use retort_formats::data::{self, DataFormat, Layout, Schema, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
-use retort_model::{DatasetName, FileName, Purpose, named};
+use retort_model::{DatasetName, FileName, Purpose, Time, named};
 
 use crate::dedup::Dedup;
 use crate::error::Error;
-use crate::measure::Measure;
+use crate::measure::{Measure, MeasureOptions};
+use crate::model_files::ModelPaths;
 use crate::split::{GroupBy, Split};
 
 /// The dataset that is to be made, wherever its conversations come from and wherever it goes.
@@ -27,7 +28,9 @@ pub struct DatasetPlan {
     pub file_options: FileOptions,
     /// How the data is compressed.
     pub compression: Compression,
-    /// Measures records as a model sees them, where that is asked.
+    /// What records are measured with as a model sees them.
+    pub measuring: MeasureOptions,
+    /// The same, read from its files by [`Self::open_measure`].
     pub measure: Option<Arc<Measure>>,
     /// Whether each repair and warning is listed in a file of the package.
     pub findings: bool,
@@ -150,6 +153,16 @@ impl DatasetPlan {
     /// Whether the rows have flat columns, as the file format holds no nested values.
     pub fn is_flat(&self) -> bool {
         !self.file_format.is_nested()
+    }
+
+    /// Reads the chat template and the tokenizer from where `paths` says they are. `now` is what templates print as the
+    /// date.
+    ///
+    /// # Errors
+    /// As [`Measure::open`].
+    pub fn open_measure(&mut self, paths: &ModelPaths, now: Time) -> Result<(), Error> {
+        self.measure = Measure::open(&self.measuring, paths, now)?.map(Arc::new);
+        Ok(())
     }
 
     /// What records are measured with, as the receipt tells it.

@@ -6,9 +6,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 use retort_engine::{ConvertPlan, ExportOptions, Input};
 use retort_formats::import::{self, ImportFormat};
-use retort_model::DatasetName;
+use retort_model::{DatasetName, Time};
 
-use crate::error::usage;
+use crate::error::{raised, usage};
 
 /// What to read: one path or several.
 #[derive(FromPyObject)]
@@ -26,6 +26,16 @@ impl Source {
             Self::Many(paths) => paths.into_iter().map(Input::Path).collect(),
         }
     }
+}
+
+/// What time it is, for templates that print the date.
+fn now() -> Time {
+    #[allow(clippy::disallowed_methods, reason = "the module is a door, and reads the clock")]
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let micros = since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
+    Time::from_unix_micros(micros)
+        .or(Time::from_epoch_ms(0))
+        .unwrap_or_else(|| std::process::abort())
 }
 
 /// The options of the engine's table, given by name. `None` is the default.
@@ -49,6 +59,7 @@ pub fn options(given: Option<&Bound<'_, PyDict>>) -> PyResult<ExportOptions> {
 
 /// A plan that reads `source`, writes to `output`, and has the defaults of the command line.
 pub fn plan(
+    py: Python<'_>,
     source: Source,
     format: Option<&str>,
     name: DatasetName,
@@ -56,7 +67,9 @@ pub fn plan(
     output: PathBuf,
 ) -> PyResult<ConvertPlan> {
     let from = format.map(import_format).transpose()?;
-    let plan = ConvertPlan::new(source.inputs(), options, name).map_err(usage)?;
+    let mut plan = ConvertPlan::new(source.inputs(), options, name).map_err(usage)?;
+    let dataset = &mut plan.dataset;
+    dataset.open_measure(&dataset.measuring.paths(), now()).map_err(|error| raised(py, &error))?;
     Ok(ConvertPlan { from, output, ..plan })
 }
 

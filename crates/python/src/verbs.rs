@@ -51,7 +51,7 @@ pub fn convert<'py>(
             stem.parse().map_err(|error| usage(format!("{error}; give a `name`")))?
         }
     };
-    let mut plan = plan(source, format, name, &parse_options(options)?, to)?;
+    let mut plan = plan(py, source, format, name, &parse_options(options)?, to)?;
     plan.namespace = namespace;
     plan.selection.limit = limit;
     plan.threads = bounded_threads(threads);
@@ -91,7 +91,7 @@ pub fn read(
     let options =
         retort_engine::ExportOptions::default().with("data_format", "retort").map_err(usage)?;
     let name = "history".parse().map_err(usage)?;
-    let mut plan = plan(source, format, name, &options, folder.path().join("history"))?;
+    let mut plan = plan(py, source, format, name, &options, folder.path().join("history"))?;
     plan.namespace = namespace;
     plan.threads = bounded_threads(threads);
     let report = run(py, progress, |observer, stopped| {
@@ -110,7 +110,7 @@ pub fn preview<'py>(
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyList>> {
     let name = "preview".parse().map_err(usage)?;
-    let plan = plan(source, format, name, &parse_options(options)?, PathBuf::new())?;
+    let plan = plan(py, source, format, name, &parse_options(options)?, PathBuf::new())?;
     let preview =
         run(py, None, |_, stopped| retort_engine::preview(&plan, stopped, &mut io::sink()))?;
     let loads = loads(py)?;

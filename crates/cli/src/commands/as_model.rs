@@ -1,19 +1,18 @@
 //! `retort preview --as-model`: records as the model sees them.
 
 use std::io::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use retort_json::Value;
 use retort_service::data::DataFormat;
 use retort_service::template::{Rendered, Templates, TokenCount, Tokenizer};
-use retort_service::{Clock, Measure, MeasureOptions, OverLong, read_templates, read_tokenizer};
+use retort_service::{Clock, MeasureOptions, read_templates, read_tokenizer};
 use serde_json::json;
 
 use super::Failure;
 use crate::config::MachineClock;
 use crate::display::{count, lines, several, title};
+use crate::options::Model;
 
 /// The marks around a span that the model is trained on.
 const MARKS: [char; 2] = ['⟦', '⟧'];
@@ -27,62 +26,17 @@ pub struct AsModel {
     as_model: bool,
 
     #[command(flatten)]
-    model: ModelArgs,
-}
-
-/// The files of the model, and how long records may be.
-#[derive(Args)]
-#[command(next_help_heading = "As the model sees it")]
-pub struct ModelArgs {
-    /// Chat template: a `.jinja` file, a `tokenizer_config.json` or a model's folder; `PATH#NAME` selects one of several.
-    #[arg(long, value_name = "PATH")]
-    template: Option<PathBuf>,
-
-    /// Tokenizer to count with: a `tokenizer.json`, a model's folder, `cl100k` or `o200k` [default: count characters].
-    #[arg(long, value_name = "PATH|NAME")]
-    tokenizer: Option<String>,
-
-    /// Maximum number of tokens in a record; needs `--tokenizer`.
-    #[arg(long, value_name = "N", requires = "tokenizer")]
-    max_tokens: Option<usize>,
-
-    /// Maximum number of characters in a record, if no tokenizer is given.
-    #[arg(long, value_name = "N", conflicts_with = "tokenizer")]
-    max_characters: Option<usize>,
-
-    /// What to do with longer records: leave them out, or split them between exchanges (never within an answer).
-    #[arg(long, value_name = "leave-out|split", default_value_t = OverLong::LeaveOut)]
-    over_long: OverLong,
-}
-
-impl ModelArgs {
-    /// What measures the records; none if nothing is to be measured.
-    pub fn measure(&self) -> Result<Option<Arc<Measure>>, Failure> {
-        let options = MeasureOptions {
-            template: self.template.as_deref(),
-            tokenizer: self.tokenizer.as_deref(),
-            max_tokens: self.max_tokens,
-            max_characters: self.max_characters,
-            over_long: self.over_long,
-        };
-        Ok(Measure::open(&options, MachineClock.now())?.map(Arc::new))
-    }
+    pub model: Model,
 }
 
 impl AsModel {
-    /// What leaves records out for their length; none if there is no limit.
-    pub fn limit(&self) -> Result<Option<Arc<Measure>>, Failure> {
-        let is_limited = self.model.max_tokens.or(self.model.max_characters).is_some();
-        if is_limited { self.model.measure() } else { Ok(None) }
-    }
-
     /// The view that these arguments describe; none without `--as-model`.
     pub fn view(&self, format: &'static dyn DataFormat) -> Result<Option<View>, Failure> {
-        let Some(template) = self.model.template.as_ref().filter(|_| self.as_model) else {
-            return Ok(None);
-        };
-        let templates = read_templates(template, MachineClock.now())?;
-        let tokenizer = self.model.tokenizer.as_deref().map(read_tokenizer).transpose()?;
+        let dataset = self.model.0.resolve("view".parse()?, None)?;
+        let MeasureOptions { template, tokenizer, .. } = dataset.measuring;
+        let Some(template) = template.filter(|_| self.as_model) else { return Ok(None) };
+        let templates = read_templates(&template, MachineClock.now())?;
+        let tokenizer = tokenizer.as_deref().map(read_tokenizer).transpose()?;
         Ok(Some(View { format, templates, tokenizer }))
     }
 }
@@ -149,14 +103,7 @@ impl View {
         let learnt = rendered.learnt.as_deref().unwrap_or_default();
         let counted = match &self.tokenizer {
             Some(tokenizer) => tokenizer.count(&rendered.text, learnt)?,
-            None => TokenCount {
-                all: rendered.text.chars().count(),
-                learnt: learnt
-                    .iter()
-                    .filter_map(|span| rendered.text.get(span.clone()))
-                    .map(|text| text.chars().count())
-                    .sum(),
-            },
+            None => TokenCount::of_characters(&rendered.text, learnt),
         };
         Ok(Ok(Seen { rendered, counted }))
     }

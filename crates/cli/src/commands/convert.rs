@@ -17,12 +17,11 @@ use retort_service::{
 };
 use serde_json::json;
 
-use super::as_model::ModelArgs;
 use super::{Failure, STOPPED};
 use crate::args::{InputArgs, plan};
 use crate::display::{bytes, count, one_line, several};
 use crate::filters::SelectionArgs;
-use crate::options::{Package, Records};
+use crate::options::{Model, Package, Records};
 use crate::progress::Bar;
 
 /// Read histories and write a dataset package.
@@ -42,7 +41,7 @@ pub struct Convert {
     records: Records,
 
     #[command(flatten)]
-    model: ModelArgs,
+    model: Model,
 
     #[command(flatten)]
     writing: Writing,
@@ -110,9 +109,8 @@ impl Convert {
             Some(name) => name,
             None => name_of(&self.output)?,
         };
-        let options = self.records.0.and(writing.package.0);
+        let options = self.records.0.and(self.model.0).and(writing.package.0);
         let mut plan = plan(&self.reading, self.selecting, &options, name)?;
-        plan.dataset.measure = self.model.measure()?;
         plan.output = self.output;
         plan.shard_bytes = writing.shard_size.saturating_mul(1_000_000);
         plan.threads = threads(writing.threads);

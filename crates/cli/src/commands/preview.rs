@@ -68,8 +68,12 @@ impl Preview {
             return self.showing.show_as(view.as_ref(), &records, None);
         }
         let mut rejects = rejects_to(self.rejects.as_deref())?;
-        let mut plan = plan(&self.reading, self.selecting, &self.records.0, "preview".parse()?)?;
-        plan.dataset.measure = self.as_model.limit()?;
+        let options = self.records.0.and(self.as_model.model.0.clone());
+        let mut plan = plan(&self.reading, self.selecting, &options, "preview".parse()?)?;
+        if !plan.dataset.measuring.has_limit() {
+            // What a template raises is shown for each record.
+            plan.dataset.measure = None;
+        }
         let view = self.as_model.view(plan.dataset.data_format)?;
         let preview = preview(&plan, &AtomicBool::new(false), &mut *rejects)?;
         rejects.flush()?;

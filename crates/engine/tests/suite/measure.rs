@@ -1,10 +1,9 @@
 //! Records that are left out or split for how a model sees them.
 
 use std::fs;
-use std::sync::Arc;
 
 use retort_engine::pipeline::PartNumber;
-use retort_engine::{ConvertPlan, Measure, MeasureOptions, OverLong, verify};
+use retort_engine::{ConvertPlan, MeasureOptions, OverLong, verify};
 use retort_model::Time;
 use serde_json::{Value, json};
 
@@ -23,15 +22,11 @@ fn conversation(id: &str, exchanges: &[[Value; 2]]) -> Value {
     json!({"id": id, "messages": messages})
 }
 
-fn measured(
-    bench: &Bench,
-    rows: &[Value],
-    format: &str,
-    options: &MeasureOptions<'_>,
-) -> ConvertPlan {
+fn measured(bench: &Bench, rows: &[Value], format: &str, options: &MeasureOptions) -> ConvertPlan {
     let mut plan = bench.plan(vec![lines(rows)], &[("data_format", format)]);
     let now = Time::parse("2026-01-02T00:00:00Z").unwrap();
-    plan.dataset.measure = Measure::open(options, now).unwrap().map(Arc::new);
+    plan.dataset.measuring = options.clone();
+    plan.dataset.open_measure(&options.paths(), now).unwrap();
     plan
 }
 
@@ -88,6 +83,23 @@ fn records_past_the_limit_are_left_out_and_told_of() {
 }
 
 #[test]
+fn rows_that_are_no_chats_are_measured_by_their_text_and_no_template_renders_them() {
+    let bench = Bench::new();
+    let rows = [chat("a"), conversation("b", &[exchange("q", &"x".repeat(2000))])];
+    let limit = MeasureOptions { max_characters: Some(1000), ..MeasureOptions::default() };
+    let (report, rejects) = run(&measured(&bench, &rows, "history", &limit));
+    assert_eq!(report.unwrap().found.account.records, 1);
+    assert_eq!(rejects[0]["reason"], "too-long");
+    let template = bench.path("t.jinja");
+    fs::write(&template, TEMPLATE).unwrap();
+    let template = Some(template.to_string_lossy().into());
+    let mut plan = measured(&bench, &rows, "history", &MeasureOptions { template, ..limit });
+    plan.output = bench.path("rendered");
+    let error = run(&plan).0.unwrap_err().to_string();
+    assert!(error.contains("template"), "{error}");
+}
+
+#[test]
 fn long_conversations_are_split_between_exchanges() {
     let bench = Bench::new();
     let exchanges: Vec<_> = (1..=5).map(|n| exchange(&format!("q{n}"), &format!("a{n}"))).collect();
@@ -127,8 +139,8 @@ fn a_template_decides_on_the_length_and_on_what_is_learnt() {
     let refused = json!({"id": "b", "messages": exchange("no", "x")});
     let rows = [chat("a"), refused, chat("cc")];
     let options = MeasureOptions {
-        template: Some(&template),
-        tokenizer: Some("o200k"),
+        template: Some(template.to_string_lossy().into()),
+        tokenizer: Some("o200k".into()),
         max_tokens: Some(100),
         ..MeasureOptions::default()
     };

@@ -24,6 +24,15 @@ pub struct TokenCount {
     pub learnt: usize,
 }
 
+impl TokenCount {
+    /// The length of a text in characters instead.
+    pub fn of_characters(text: &str, learnt: &[Range<usize>]) -> Self {
+        let count = |text: &str| text.chars().count();
+        let spans = learnt.iter().filter_map(|span| text.get(span.clone()));
+        Self { all: count(text), learnt: spans.map(count).sum() }
+    }
+}
+
 /// Why a tokenizer can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizerError(String);

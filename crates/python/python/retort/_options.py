@@ -22,6 +22,11 @@ class Options(TypedDict, total=False):
     max_contexts: int
     embeddings: Literal["f64", "f32", "none"]
     dedup: Literal["none", "exact", "near"]
+    template: str
+    tokenizer: str
+    max_tokens: int
+    max_characters: int
+    over_long: Literal["leave-out", "split"]
     file_name: str
     file_format: Literal["jsonl", "csv", "parquet"]
     compress: Literal["none", "gzip", "zstd"]
