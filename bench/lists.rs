@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         part_bytes: 1,
         retention: Retention::default(),
         quotas: Quotas::default(),
+        models: std::collections::BTreeMap::new(),
     };
     let service = Service::open(settings, Box::new(Stopped), false)?;
     let project = service.project(&project)?;

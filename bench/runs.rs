@@ -201,6 +201,7 @@ fn times(store: &str, project: &str) -> Result<(), Box<dyn Error>> {
         part_bytes: retort_model::bounds::PART_BYTES,
         retention: Retention::default(),
         quotas: Quotas::default(),
+        models: std::collections::BTreeMap::new(),
     };
     let service = Service::open(settings, Box::new(Now), false)?;
     let project = service.project(project)?;

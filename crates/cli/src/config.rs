@@ -1,5 +1,6 @@
 //! How Retort is set up: a file, environment variables and flags, each weighing more than the one before.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
@@ -99,6 +100,7 @@ pub struct Config {
     person_gigabytes: Option<u64>,
     project_gigabytes: Option<u64>,
     item_megabytes: Option<u64>,
+    models: BTreeMap<String, String>,
     serve: ServeConfig,
 }
 
@@ -243,6 +245,7 @@ impl StoreArgs {
                     .item_megabytes
                     .map_or(Quotas::default().item_bytes, |megabytes| item_bytes(megabytes.max(1))),
             },
+            models: config.models,
         };
         let project = self.project.clone().or(config.project).unwrap_or_else(|| PROJECT.into());
         Ok((settings, project))
@@ -419,6 +422,7 @@ mod tests {
         assert_eq!(config.part_megabytes.map(|mb| mb * 1_000_000), Some(bounds::PART_BYTES));
         assert!(config.threads.is_some() && config.data.is_some());
         assert!(config.store.is_some() && config.objects.is_some() && config.server.is_some());
+        assert_eq!(config.models.keys().collect::<Vec<_>>(), ["qwen3"]);
         let serve = config.serve;
         assert_eq!(serve.listen.as_deref(), Some(crate::commands::serve::LISTEN));
         let requests = crate::commands::serve::REQUESTS_PER_MINUTE;

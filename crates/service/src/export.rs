@@ -2,6 +2,7 @@
 
 use retort_engine::DatasetPlan;
 use retort_engine::Error as EngineError;
+use retort_engine::ModelFiles;
 use retort_engine::Objects;
 use retort_engine::SourceName;
 use retort_engine::panics::point;
@@ -25,6 +26,7 @@ use std::sync::atomic::Ordering;
 
 use crate::error::Error;
 use crate::lease::Lease;
+use crate::models::reopen_measure;
 
 /// What the job table keeps of an export that is to be made.
 pub(crate) struct KeptExport {
@@ -32,6 +34,8 @@ pub(crate) struct KeptExport {
     pub(crate) selection: FilterAsked,
     /// The moment whose state is exported, if the job was asked for later.
     pub(crate) snapshot: Option<String>,
+    /// The files of the chat template and the tokenizer.
+    pub(crate) model: ModelFiles,
 }
 
 /// The same as it is kept.
@@ -41,6 +45,8 @@ struct KeptJson {
     selection: FilterAsked,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     snapshot: Option<String>,
+    #[serde(skip_serializing_if = "ModelFiles::is_empty", default)]
+    model: ModelFiles,
 }
 
 impl KeptExport {
@@ -48,7 +54,8 @@ impl KeptExport {
         let fail = |error: serde_json::Error| Error::Choice(error.to_string());
         let dataset = RawValue::from_string(self.dataset.to_json()).map_err(fail)?;
         let (selection, snapshot) = (self.selection.clone(), self.snapshot.clone());
-        serde_json::to_string(&KeptJson { dataset, selection, snapshot }).map_err(fail)
+        let model = self.model.clone();
+        serde_json::to_string(&KeptJson { dataset, selection, snapshot, model }).map_err(fail)
     }
 
     pub(crate) fn read(job: &Job) -> Result<Self, Error> {
@@ -56,7 +63,8 @@ impl KeptExport {
         let kept: KeptJson =
             serde_json::from_str(&job.plan).map_err(|error| fail(error.to_string()))?;
         let dataset = DatasetPlan::from_json(kept.dataset.get()).map_err(fail)?;
-        Ok(Self { dataset, selection: kept.selection, snapshot: kept.snapshot })
+        let KeptJson { selection, snapshot, model, .. } = kept;
+        Ok(Self { dataset, selection, snapshot, model })
     }
 }
 
@@ -179,8 +187,11 @@ pub(crate) fn export(
     threads: usize,
 ) -> Result<i64, Error> {
     point("export.plan");
-    let KeptExport { dataset: mut plan, selection, snapshot } = KeptExport::read(job)?;
+    let KeptExport { dataset: mut plan, selection, snapshot, model } = KeptExport::read(job)?;
     let store = lease.store;
+    // Templates print the day on which the export was submitted, whenever it runs.
+    let submitted = job.created_at.unwrap_or_else(|| lease.clock.now());
+    reopen_measure(&mut plan, &model, submitted)?;
     if plan.data_format.has_variables() {
         plan.shape_options.variables = told_variables(&plan, job, lease, threads)?;
     }

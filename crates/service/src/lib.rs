@@ -20,6 +20,7 @@ mod import;
 mod intake;
 mod lease;
 pub mod memory;
+mod models;
 mod notices;
 mod preview;
 mod queue;

@@ -38,6 +38,8 @@ impl Service {
     ) -> Result<Sample, Error> {
         caller.needs(Grant::Export)?;
         self.check_export(caller, request)?;
+        let mut dataset = request.dataset.clone();
+        self.open_measure(&mut dataset, self.clock.now())?;
         let (scope, limit) = (caller.scope(), request.selection.limit());
         let total = match &request.selection {
             ItemFilter::Conversations(selection) => self.store.count(&scope, selection)?,
@@ -87,7 +89,7 @@ impl Service {
         }
         let looked_at = lines.items.len() as u64;
         let stop = Stop::current();
-        let preview = sample(&request.dataset, &mut LinesFeed(Arc::new(lines)), stop.flag())?;
+        let preview = sample(&dataset, &mut LinesFeed(Arc::new(lines)), stop.flag())?;
         Ok(Sample { preview, looked_at, total })
     }
 }

@@ -49,7 +49,9 @@ impl Service {
                 )));
             }
             self.check_room(caller)?;
+            let now = self.clock.now();
             let mut dataset = request.dataset.clone();
+            self.open_measure(&mut dataset, now)?;
             if let ItemFilter::Documents(selection) = &request.selection {
                 fit(&mut dataset, &self.store.document_stats(&scope, selection)?.1);
             }
@@ -57,7 +59,9 @@ impl Service {
             if let ItemFilter::Conversations(selection) = &request.selection {
                 asked.deleted_left_out = self.deleted_left_out(&scope, selection)?;
             }
-            let kept = KeptExport { dataset, selection: asked, snapshot: None }.json()?;
+            let files = dataset.measure.as_ref().map(|measure| measure.files().clone());
+            let model = files.unwrap_or_default();
+            let kept = KeptExport { dataset, selection: asked, snapshot: None, model }.json()?;
             let new = NewExport {
                 creator: &caller.name,
                 person: caller.person,
@@ -65,7 +69,6 @@ impl Service {
                 plan: &kept,
                 part_bytes: self.settings.part_bytes,
             };
-            let now = self.clock.now();
             self.or_free_name(
                 caller,
                 self.store.submit_export(&scope, &request.selection, &new, now),

@@ -1,5 +1,6 @@
 //! The service: a store, a place for datasets, and what people ask of them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -69,6 +70,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How much one person and one project may have.
     pub quotas: Quotas,
+    /// The models whose chat templates and tokenizers exports may name, with their folders or files.
+    pub models: BTreeMap<String, String>,
 }
 
 /// For how many days what has ended is kept; none keeps it for good.

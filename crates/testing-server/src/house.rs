@@ -1,6 +1,7 @@
 //! A whole server for tests: the real router on a port of its own, a real store of either kind, a folder for datasets,
 //! a worker, people of every kind, and a clock that the tests own.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -178,6 +179,7 @@ impl House {
                     part_bytes: 1 << 30,
                     retention: Retention::default(),
                     quotas: setup.quotas,
+                    models: BTreeMap::default(),
                 };
                 Some(Service::open(settings, Box::new(clock), true).unwrap())
             }

@@ -15,7 +15,7 @@ use crate::backend::Backend;
 use crate::config::{Opened, StoreArgs};
 use crate::display::{bytes, several};
 use crate::filters::ExportFilterArgs;
-use crate::options::{Package, Records};
+use crate::options::{Model, Package, Records};
 use crate::progress::Bar;
 
 /// Export conversations, runs or documents from the store as a dataset.
@@ -44,6 +44,9 @@ pub struct Export {
     records: Records,
 
     #[command(flatten)]
+    model: Model,
+
+    #[command(flatten)]
     package: Package,
 
     #[command(flatten)]
@@ -55,7 +58,11 @@ impl Export {
         let backend = self.keeping.backend()?;
         let selection = self.filtering.0;
         let kind = selection.kind();
-        let dataset = self.records.0.and(self.package.0).resolve(self.name, Some(kind))?;
+        let options = self.records.0.and(self.model.0).and(self.package.0);
+        let mut dataset = options.resolve(self.name, Some(kind))?;
+        if let Backend::Local(opened) = &backend {
+            opened.service.open_local_measure(&mut dataset)?;
+        }
         let request = ExportRequest { selection, dataset };
         let job = backend.submit_export(&request)?;
         if !self.quiet {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::keeping::Keep;
 use crate::support::{Place, rows};
 
 const TEMPLATE: &str = "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m.content }}\
@@ -100,4 +101,22 @@ fn a_conversion_leaves_out_what_is_too_long_for_the_model() {
     let preview = ["preview", "in.jsonl", "--to", "openai", "--lines", "--max-characters"];
     assert_eq!(place.ok(&[&preview[..], &["5"]].concat()).out, "");
     assert_ne!(place.ok(&[&preview[..], &["500"]].concat()).out, "");
+}
+
+#[test]
+fn an_export_from_the_store_takes_the_same_template_and_limits() {
+    let (place, keep) = (place(), Keep::sqlite());
+    let path = |name: &str| place.path(name).to_str().unwrap().to_owned();
+    keep.ok(&["import", &path("in.jsonl")]);
+    let model = path("m");
+    let export = |name: &str, more: &[&str]| {
+        let shared = ["export", name, "--to", "openai", "--template", &model];
+        keep.run(&[&shared[..], more].concat())
+    };
+    let fits = export("fits", &["--tokenizer", "o200k", "--max-tokens", "1000"]);
+    assert_eq!(fits.code, Some(0), "{}", fits.err);
+    let long = export("long", &["--max-characters", "5"]);
+    assert!(long.code != Some(0) && long.err.contains("longer than the limit"), "{}", long.err);
+    let wrong = export("wrong", &["--max-tokens", "5"]);
+    assert!(wrong.err.contains("`--max-tokens` needs `--tokenizer`"), "{}", wrong.err);
 }

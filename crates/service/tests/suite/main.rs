@@ -6,5 +6,6 @@ mod support;
 mod access;
 mod export;
 mod import;
+mod limits;
 mod removal;
 mod shares;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use retort_model::{ConversationFilter, Grants, ItemFilter, ProjectRole, Time};
 use retort_service::{
-    Caller, Clock, Dataset, Done, Error, ExportOptions, ExportRequest, ImportReport, IntakeRequest,
-    Nobody, Order, Origin, Person, Project, Quotas, Retention, Service, Settings, TokenRequest,
-    Wanted,
+    Caller, Clock, Dataset, DatasetPlan, Done, Error, ExportOptions, ExportRequest, ImportReport,
+    IntakeRequest, Nobody, Order, Origin, Person, Project, Quotas, Retention, Service, Settings,
+    TokenRequest, Wanted,
 };
 use serde_json::{Value, json};
 
@@ -37,6 +37,12 @@ pub struct Office {
 
 impl Office {
     pub fn new() -> Self {
+        Self::with_models(&[])
+    }
+
+    /// With models of these names and paths in its configuration.
+    pub fn with_models(models: &[(&str, &str)]) -> Self {
+        let models = models.iter().map(|&(name, path)| (name.into(), path.into())).collect();
         let clock = SetClock(Arc::new(AtomicI64::new(1_800_000_000_000_000)));
         let settings = Settings {
             store: String::new(),
@@ -49,6 +55,7 @@ impl Office {
             part_bytes: 1 << 30,
             retention: Retention::default(),
             quotas: Quotas::default(),
+            models,
         };
         let service = Service::open_scratch(settings, Box::new(clock.clone())).unwrap();
         let project = service.project_or_new("p").unwrap();
@@ -93,9 +100,8 @@ impl Office {
         name: &str,
         filter: ConversationFilter,
     ) -> Result<i64, Error> {
-        let options = ExportOptions::default().with("data_format", "openai").unwrap();
-        let dataset = options.resolve(name.parse().unwrap(), None).unwrap();
-        let request = ExportRequest { selection: ItemFilter::Conversations(filter), dataset };
+        let selection = ItemFilter::Conversations(filter);
+        let request = ExportRequest { selection, dataset: plan(name, &[]) };
         self.service.submit_export(caller, &request)
     }
 
@@ -111,6 +117,17 @@ impl Office {
         self.work().unwrap();
         self.service.dataset(caller, name).unwrap()
     }
+}
+
+/// The plan of a dataset for `openai`, with more options.
+pub fn plan(name: &str, options: &[(&str, &str)]) -> DatasetPlan {
+    let options = [("data_format", "openai")]
+        .iter()
+        .chain(options)
+        .fold(ExportOptions::default(), |options, (option, value)| {
+            options.with(option, value).unwrap()
+        });
+    options.resolve(name.parse().unwrap(), None).unwrap()
 }
 
 pub fn chat(id: &str) -> Value {
