@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use retort_formats::package::Counts;
-use retort_model::{DatasetName, JobState};
+use retort_model::{DatasetName, JobState, Reason};
 use retort_service::{EngineError, Error, ExportRequest, Wanted};
 use retort_web::wire;
 
@@ -122,7 +122,9 @@ pub fn finish(backend: &Backend, job: &wire::Job, quiet: bool) -> Result<ExitCod
         );
         eprintln!("left out   {}", several(found.left_out, job.of.as_deref().unwrap_or("item")));
         for finding in &found.left_out_by_reason {
-            eprintln!("  {:>8}  {}", crate::display::count(finding.count), finding.kind);
+            let words =
+                finding.kind.parse().map_or(finding.kind.as_str(), |reason: Reason| reason.words());
+            eprintln!("  {:>8}  {words}", crate::display::count(finding.count));
         }
     }
     let seconds = began.elapsed().as_secs_f64().max(0.001);

@@ -69,7 +69,7 @@ impl Projects {
                         service.admit(&caller, &owner, ProjectRole::Owner)?;
                         eprintln!("added `{name}`, which `{}` owns", one_line(&owner.name, 80));
                     }
-                    None => eprintln!("added `{name}`, which has no owner who can sign in"),
+                    None => eprintln!("added `{name}`; `retort members set` lets people into it"),
                 }
                 if self.json {
                     print_json(&wire::Project { name, role: caller.role().to_string() })?;

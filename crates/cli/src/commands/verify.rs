@@ -50,7 +50,7 @@ pub fn tell(verified: &Verified, name: &str, json: bool) -> Result<ExitCode, Fai
         for difference in &verified.differences {
             writeln!(err, "differs    {}: {}", difference.file, difference.what)?;
         }
-        let verdict = if whole { "as its receipt says" } else { "NOT as its receipt says" };
+        let verdict = if whole { "OK: matches its receipt" } else { "DOES NOT MATCH its receipt" };
         let (files, records) =
             (several(verified.files, "file"), several(verified.records, "record"));
         writeln!(err, "{name}: {verdict} ({files}, {records}, {})", bytes(verified.bytes))?;

@@ -69,7 +69,7 @@ fn all_that_match_some_by_id_and_the_most_recent_are_exported() {
         let mut found = exported(&place, name);
         found.sort();
         assert_eq!(found, expect, "{name}");
-        assert!(place.ok(&["datasets", "verify", name]).err.contains("as its receipt says"));
+        assert!(place.ok(&["datasets", "verify", name]).err.contains("OK: matches its receipt"));
     }
     place.refused(&["export", "none", "--search", "nobody"], "nothing matches the selection");
     place.refused(&["export", "none", "--id", "nobody"], "there is no conversation `nobody`");
@@ -354,7 +354,7 @@ fn datasets_outlive_their_conversations_and_say_from_which_they_came() {
     let before = place.downloaded("one");
     place.ok(&["purge", "c00001", "--yes"]);
     assert_eq!(place.downloaded("one"), before);
-    assert!(place.ok(&["datasets", "verify", "one"]).err.contains("as its receipt says"));
+    assert!(place.ok(&["datasets", "verify", "one"]).err.contains("OK: matches its receipt"));
     let names = |id: &str| -> Vec<String> {
         let list = place.printed(&["trace", id, "--json"]);
         list.as_array()
@@ -438,7 +438,7 @@ fn a_preview_of_a_dataset_reads_no_more_than_its_first_records() {
     assert_eq!(ran.code, Some(3));
     assert!(
         ran.err.contains("differs    conversations.jsonl")
-            && ran.err.contains("d: NOT as its receipt says"),
+            && ran.err.contains("d: DOES NOT MATCH its receipt"),
         "{}",
         ran.err
     );
