@@ -32,7 +32,6 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 #[command(
     name = "retort",
     version,
-    propagate_version = true,
     max_term_width = 100,
     after_help = "With `--server URL`, a server carries out the command; RETORT_TOKEN holds the token for it.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 most items were refused or a check found a problem, 70 a bug in Retort, 130 stopped."
 )]
