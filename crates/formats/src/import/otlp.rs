@@ -40,7 +40,7 @@ impl ImportFormat for Otlp {
          conversation as well. Its messages come from the model calls: of calls inside one another the innermost \
          counts, and only without any the outermost agents. What a call repeats is not added again; another answer to \
          the same question is a branch; calls inside a tool are the task of a sub-agent; results of tools that no call \
-         repeats come from the spans of the tools. Binary OTLP is taken over HTTP (`docs/tracing.md`)."
+         repeats come from the spans of the tools. Binary OTLP (protobuf) is not read: have the Collector write JSON."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
