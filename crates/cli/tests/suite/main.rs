@@ -15,6 +15,7 @@ mod convert;
 mod datasets;
 mod dedup;
 mod disk;
+mod docs;
 mod faults;
 mod filters;
 mod identity;
