@@ -53,6 +53,23 @@ impl Service {
         Ok(self.store.list(&caller.scope(), selection, order, after, most)?)
     }
 
+    /// The conversations before and after one in the list that a filter makes, the newest first.
+    ///
+    /// # Errors
+    /// The caller may not read; those of the store.
+    pub fn neighbours(
+        &self,
+        caller: &Caller,
+        filter: &ConversationFilter,
+        one: &Summary,
+    ) -> Result<[Option<Summary>; 2], Error> {
+        let next = |order| {
+            let page = self.list(caller, filter, order, Some(Cursor::behind(one, order)), 1)?;
+            Ok::<_, Error>(page.conversations.into_iter().next())
+        };
+        Ok([next(Order::Oldest)?, next(Order::Newest)?])
+    }
+
     /// The first question of each of these conversations that has no title, by the store's numbers: the beginning of
     /// its first line.
     pub fn first_questions(

@@ -174,6 +174,15 @@ impl Service {
         let here = self.store.among(&scope, &selection, keys)?;
         Ok(Chosen { total, hidden: total.saturating_sub(shown), here })
     }
+
+    /// Whether a conversation is chosen, by the store's number.
+    ///
+    /// # Errors
+    /// The caller may not read; those of the store.
+    pub fn is_chosen(&self, caller: &Caller, key: i64) -> Result<bool, Error> {
+        let Some(selection) = self.choice(caller)?.selection() else { return Ok(false) };
+        Ok(!self.store.among(&caller.scope(), &selection, &[key])?.is_empty())
+    }
 }
 
 #[cfg(test)]

@@ -107,6 +107,17 @@ pub struct Cursor {
     pub(crate) key: i64,
 }
 
+impl Cursor {
+    /// Behind this conversation in that order.
+    pub fn behind(one: &Summary, order: Order) -> Self {
+        let at = match order {
+            Order::Newest | Order::Oldest => one.created_at,
+            Order::Changed => one.updated_at,
+        };
+        Self { at: crate::filter::micros(at), key: one.key }
+    }
+}
+
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:x}-{:x}", self.at, self.key)
@@ -187,13 +198,8 @@ impl crate::Store {
                     let texts = texts.into_iter().flatten().chain([&one.id]).chain(&one.tags);
                     room_of(texts)
                 })?;
-            let next = conversations.last().filter(|_| more).map(|last| Cursor {
-                at: crate::filter::micros(match order {
-                    Order::Newest | Order::Oldest => last.created_at,
-                    Order::Changed => last.updated_at,
-                }),
-                key: last.key,
-            });
+            let last = conversations.last().filter(|_| more);
+            let next = last.map(|last| Cursor::behind(last, order));
             Ok(Page { conversations, next })
         })
     }

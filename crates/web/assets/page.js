@@ -1,4 +1,4 @@
-// What every page does: copies links, closes menus, and keeps lists of what is under way fresh.
+// What every page does: copies links and code, closes menus, and keeps lists of what is under way fresh.
 document.documentElement.classList.add("scripted");
 
 for (const button of document.querySelectorAll("[data-copy]")) {
@@ -18,6 +18,35 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     setTimeout(() => { button.textContent = words; }, 2000);
   });
 }
+
+// Code is copied by a button of its own.
+for (const pre of document.querySelectorAll(".prose pre, .call pre, .json pre")) {
+  const box = document.createElement("div");
+  box.className = "code";
+  const button = document.createElement("button");
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(pre.textContent);
+    } catch {
+      // Without TLS, browsers have no clipboard for pages but the selection.
+      getSelection().selectAllChildren(pre);
+      document.execCommand("copy");
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+  pre.replaceWith(box);
+  box.append(pre, button);
+}
+
+// A link to what is folded unfolds it.
+const unfold = () => {
+  const to = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+  if (to instanceof HTMLDetailsElement) to.open = true;
+};
+addEventListener("hashchange", unfold);
+unfold();
 
 // On narrow screens the navigation is wider than the screen: the place where one is comes into view.
 document.querySelector("header nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -3,6 +3,7 @@
 mod account;
 mod analysis;
 mod assets;
+mod calls;
 mod conversation;
 mod datasets;
 mod description;
@@ -15,6 +16,7 @@ mod frame;
 mod history;
 mod home;
 mod import;
+mod keys;
 mod message;
 mod options;
 mod project;
@@ -23,6 +25,7 @@ mod runs;
 mod settings;
 mod shared;
 mod taken;
+mod tasks;
 
 use askama::Template;
 use axum::Router;
@@ -63,6 +66,7 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(history::routes())
         .merge(home::routes())
         .merge(import::routes())
+        .merge(keys::routes())
         .merge(project::routes())
         .merge(runs::routes())
         .merge(settings::routes())

@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 
 /// Each with its type.
-const ASSETS: [(&str, &str, &str); 9] = [
+const ASSETS: [(&str, &str, &str); 10] = [
     ("/assets/retort.css", "text/css; charset=utf-8", include_str!("../../assets/retort.css")),
     ("/assets/retort.svg", "image/svg+xml", include_str!("../../assets/retort.svg")),
     ("/assets/page.js", SCRIPT, include_str!("../../assets/page.js")),
+    ("/assets/keys.js", SCRIPT, include_str!("../../assets/keys.js")),
     ("/assets/choose.js", SCRIPT, include_str!("../../assets/choose.js")),
     ("/assets/rows.js", SCRIPT, include_str!("../../assets/rows.js")),
     ("/assets/runs.js", SCRIPT, include_str!("../../assets/runs.js")),

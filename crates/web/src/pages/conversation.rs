@@ -16,8 +16,9 @@ use serde::Deserialize;
 use super::datasets::{Row, traced};
 use super::display::moment;
 use super::frame::{Frame, Posted, Visit};
-use super::records::{Linked, Room, Said, said};
+use super::records::{Linked, Room, Said, said, shown_messages};
 use super::taken::{Path, Query};
+use super::tasks::{self, Task};
 use super::{see_other, show, trouble};
 use crate::app::App;
 use crate::problem::Problem;
@@ -116,7 +117,9 @@ struct Page {
     left: usize,
     /// What stands before `leaf` in the address of another branch.
     branch_query: String,
-    tasks: Vec<(String, Vec<Said>)>,
+    /// Sub-agents, each before those that it started; and how many are not shown.
+    tasks: Vec<Task>,
+    tasks_left: usize,
     /// Public links: number, whether it is closed, until when.
     shares: Vec<(i64, bool, String)>,
     /// The path of one that was made just now.
@@ -124,6 +127,11 @@ struct Page {
     can_share: bool,
     /// The datasets that it is in, where the caller may see any.
     datasets: Option<Vec<Row>>,
+    /// The addresses of the conversations before and after it in the list that one comes from.
+    before: Option<String>,
+    after: Option<String>,
+    /// Whether it is selected for an export.
+    is_chosen: bool,
 }
 
 async fn page(
@@ -150,6 +158,11 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let shares = service.shares_of(&visit.caller, &summary)?;
         let cited = service.cited(&visit.caller, &line)?;
         let datasets = traced(service, &visit, &summary.id)?;
+        let list = super::export::filter_of(&from);
+        let neighbours = service.neighbours(&visit.caller, &list, &summary)?;
+        let [before, after] =
+            neighbours.map(|one| one.map(|one| path_from(&one.id, &one.source, &from)));
+        let is_chosen = service.is_chosen(&visit.caller, summary.key)?;
         let text = String::from_utf8_lossy(&line);
         let conversation = canonical::read(&text).map_err(Problem::internal)?;
         let linked = |passage: &str| {
@@ -164,7 +177,9 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
                 format!("{}from={from}&", shown.branch_query)
             }
         };
-        let page = Page { list: list_at(&from), from, branch_query, made, datasets, ..shown };
+        let list = list_at(&from);
+        let page =
+            Page { list, from, branch_query, made, datasets, before, after, is_chosen, ..shown };
         Ok(show(StatusCode::OK, &page))
     });
     seen.await.unwrap_or_else(|problem| trouble(&problem))
@@ -179,13 +194,11 @@ fn whole(
     can_share: bool,
 ) -> Page {
     let mut room = Room::of_page();
-    let (rounds, left) = rounds(conversation, leaf, linked, &mut room);
-    let tasks = conversation.tasks.iter().map(|task| {
-        let agent = task.agent.as_ref().map(|agent| agent.decoded().into_owned());
-        let name = agent.unwrap_or_else(|| task.id.decoded().into_owned());
-        let messages = task.rounds.iter().take(ROUNDS).flat_map(|round| &round.messages);
-        (name, said(messages, linked, &mut room))
-    });
+    let (mut rounds, left) = rounds(conversation, leaf, linked, &mut room);
+    let tasks = tasks::shown(conversation, linked, &mut room);
+    let tasks_left = conversation.tasks.len() - tasks.len();
+    let messages = rounds.iter_mut().flat_map(|round| &mut round.said);
+    tasks::link(&tasks, messages);
     let shares = shares.iter().map(|share| {
         let until = share.expires_at.map(|at| format!("expires {} UTC", moment(Some(at))));
         let password = share.has_password.then(|| "with a password".to_owned());
@@ -215,11 +228,15 @@ fn whole(
         rounds,
         left,
         branch_query: format!("source={}&", utf8_percent_encode(&summary.source, NON_ALPHANUMERIC)),
-        tasks: tasks.collect(),
+        tasks,
+        tasks_left,
         shares: shares.collect(),
         made: None,
         can_share,
         datasets: None,
+        before: None,
+        after: None,
+        is_chosen: false,
     }
 }
 
@@ -263,7 +280,7 @@ pub(super) fn rounds(
             number: round.number,
             node: round.node.as_ref().map(|node| node.decoded().into_owned()),
             tools,
-            cut: round.messages.len() - messages.len(),
+            cut: round.messages.len().saturating_sub(shown_messages(&messages)),
             said: messages,
             tokens,
             version,
@@ -331,6 +348,10 @@ async fn change(
 ) -> Response {
     let back = path_from(&id, &form.source, &form.from);
     let done = app.call(move |service| {
+        if matches!(form.action.as_str(), "select" | "deselect") {
+            service.choose(&visit.caller, &[id].into(), form.action == "select")?;
+            return Ok(());
+        }
         let selection = ConversationFilter {
             ids: [id.clone()].into(),
             statuses: Status::ALL.to_vec(),

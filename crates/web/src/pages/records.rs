@@ -1,6 +1,5 @@
 //! Records and messages as people read them.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
@@ -11,6 +10,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::calls::{Call, Calls};
 use super::display::count;
 
 /// Longest text of one message that a preview shows, in characters.
@@ -72,7 +72,7 @@ impl Turn {
 }
 
 /// The fields of a JSON object, in its own order.
-struct Columns<'r>(Vec<(String, &'r RawValue)>);
+pub(super) struct Columns<'r>(pub(super) Vec<(String, &'r RawValue)>);
 
 impl<'de: 'r, 'r> Deserialize<'de> for Columns<'r> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -266,8 +266,8 @@ pub(super) struct Said {
     pub(super) html: String,
     /// The model's reasoning.
     pub(super) reasoning: Option<String>,
-    /// Calls of tools: name and arguments.
-    pub(super) calls: Vec<(String, String)>,
+    /// Calls of tools, with their results.
+    pub(super) calls: Vec<Call>,
     /// Pictures that lie in it, as `data:` addresses.
     pub(super) images: Vec<String>,
     /// What else is attached, in words.
@@ -315,30 +315,42 @@ impl Room {
     }
 }
 
-/// Messages as a page shows them, for as long as there is room; results name the tools that were called.
+/// Messages as a page shows them, for as long as there is room. The result of a call is shown with the call.
 pub(super) fn said<'m, 'a: 'm>(
     messages: impl IntoIterator<Item = &'m Message<'a>>,
     linked: &Linked<'_>,
     room: &mut Room,
 ) -> Vec<Said> {
-    let mut called = HashMap::new();
-    let mut all = Vec::new();
+    let mut calls = Calls::default();
+    let mut all: Vec<Said> = Vec::new();
     for message in messages {
         if room.is_full() {
             break;
         }
-        for call in &message.tool_calls {
-            called.insert(call.id.decoded().into_owned(), call.name.decoded().into_owned());
+        if message.role != Role::Tool {
+            let said = one_said(message, None, linked, room);
+            calls.add(all.len(), &said);
+            all.push(said);
+            continue;
         }
-        let result_of = (message.role == Role::Tool).then(|| {
-            let id = message.tool_call_id.as_ref().map(|id| id.decoded().into_owned());
-            let by_call = id.and_then(|id| called.get(&id).cloned());
-            let name = || message.name.as_ref().map(|name| name.decoded().into_owned());
-            by_call.or_else(name).unwrap_or_default()
-        });
-        all.push(one_said(message, result_of, linked, room));
+        let id = message.tool_call_id.as_ref().map(|id| id.decoded());
+        let place = calls.place_of(id.as_deref(), &all);
+        let call = place.and_then(|(place, index)| all.get_mut(place)?.calls.get_mut(index));
+        let name = message.name.as_ref().map(|name| name.decoded().into_owned());
+        let said = one_said(message, Some(name.unwrap_or_default()), linked, room);
+        match call {
+            // The call above it has the tool's name.
+            Some(call) => call.results.push(Said { result_of: Some(String::new()), ..said }),
+            None => all.push(said),
+        }
     }
     all
+}
+
+/// How many messages these are, with the results that are shown with their calls.
+pub(super) fn shown_messages(said: &[Said]) -> usize {
+    let results = said.iter().flat_map(|one| &one.calls).map(|call| call.results.len());
+    said.len() + results.sum::<usize>()
 }
 
 fn one_said(
@@ -379,11 +391,12 @@ fn one_said(
     let train = message.train.map(|train| if train { "trained on" } else { "not trained on" });
     let reasoning = message.reasoning.as_ref().map(|text| cut(&text.decoded()));
     room.take(reasoning.as_deref().unwrap_or_default());
-    let calls = message
-        .tool_calls
-        .iter()
-        .map(|call| (call.name.decoded().into_owned(), cut(&call.arguments.decoded())));
-    let calls = calls.take_while(|(name, arguments)| room.take(name) && room.take(arguments));
+    let calls = message.tool_calls.iter().map_while(|call| {
+        let (name, arguments) = (call.name.decoded(), cut(&call.arguments.decoded()));
+        let id = call.id.decoded().into_owned();
+        (room.take(&name) && room.take(&arguments))
+            .then(|| Call::new(id, name.into_owned(), &arguments))
+    });
     let calls = calls.collect();
     let contexts = message.contexts.iter().map(|raw| {
         let (name, text) = context(raw.as_str());

@@ -1,0 +1,37 @@
+//! The keys of the pages; the script with them is `assets/keys.js`.
+
+use askama::Template;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+
+use super::frame::{Frame, Visit};
+use super::show;
+use crate::app::App;
+
+const KEYS: [(&str, &str); 8] = [
+    ("j", "Next row of a list, or next conversation"),
+    ("k", "Previous row of a list, or previous conversation"),
+    ("Enter", "Open the row"),
+    ("x", "Select or deselect the row or conversation"),
+    ("f", "Add the conversation to favorites, or remove it"),
+    ("u", "Back to the list"),
+    ("/", "Search"),
+    ("?", "Show these shortcuts"),
+];
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/keys", get(keys))
+}
+
+#[derive(Template)]
+#[template(path = "keys.html")]
+struct Keys {
+    frame: Frame,
+    keys: &'static [(&'static str, &'static str)],
+}
+
+async fn keys(visit: Visit) -> Response {
+    show(StatusCode::OK, &Keys { frame: visit.frame(""), keys: &KEYS })
+}
