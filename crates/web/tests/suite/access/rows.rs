@@ -475,6 +475,7 @@ pub const ROWS: &[Row] = &[
             ("id", &stage.application_run()),
         ])
     }),
+    row("GET /keys", |_| page("/keys")),
     row("GET /analysis", |_| page("/analysis")),
     row("POST /analysis/download", |_| {
         page("/analysis/download").form(&[("csrf", "CSRF"), ("file_format", "jsonl")])
@@ -612,6 +613,7 @@ pub const ROWS: &[Row] = &[
     row("GET /assets/retort.css", |_| page("/assets/retort.css")),
     row("GET /assets/retort.svg", |_| page("/assets/retort.svg")),
     row("GET /assets/page.js", |_| page("/assets/page.js")),
+    row("GET /assets/keys.js", |_| page("/assets/keys.js")),
     row("GET /assets/rows.js", |_| page("/assets/rows.js")),
     row("GET /assets/runs.js", |_| page("/assets/runs.js")),
     row("GET /assets/choose.js", |_| page("/assets/choose.js")),

@@ -4,6 +4,8 @@
 //! looks every screen over.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
+mod reading;
+
 use std::time::Duration;
 
 use fantoccini::Locator;
@@ -448,7 +450,7 @@ async fn what_people_wrote_shows_as_text_on_every_page() {
         let page = house.get("/conversations/agent", &owner).await.text();
         assert!(page.contains("Keep   spaces.\n- and lists"), "{page}");
         for words in
-            ["Result of <code>get_weather</code>", "Failed: Result of <code>get_time</code>"]
+            ["Tool call: <code>get_weather(city=&#34;Oslo&#34;)</code>", "Failed: Result</summary>"]
         {
             assert!(page.contains(words), "{words}: {page}");
         }
@@ -600,7 +602,7 @@ async fn agent(house: &House) {
 }
 
 /// Every screen, once with something on it.
-const SCREENS: [(&str, &str); 21] = [
+const SCREENS: [(&str, &str); 22] = [
     ("sign-in", "/sign-in"),
     ("home", "/"),
     ("export", "/export"),
@@ -622,6 +624,7 @@ const SCREENS: [(&str, &str); 21] = [
     ("conversation", "/conversations/talk-3"),
     ("agent", "/conversations/agent"),
     ("api", "/api"),
+    ("keys", "/keys"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -789,6 +792,7 @@ async fn no_screen_weighs_more_than_60_kb() {
         for asset in [
             "retort.css",
             "page.js",
+            "keys.js",
             "rows.js",
             "runs.js",
             "choose.js",
