@@ -51,7 +51,7 @@ pub use objects::{DatasetFiles, Objects, Prefix};
 pub use options::{ExportOption, ExportOptions, Group, OPTIONS, Values, Word};
 pub use package::Package;
 pub use plan::{Compression, DatasetPlan};
-pub use preview::{Preview, left_out, preview, preview_package, sample};
+pub use preview::{Lines, Preview, lines_of, preview, preview_package, sample};
 pub use receipt::{Origin, Outputs, manifest};
 pub use seen::{IdHash, SeenIds, message_hasher};
 pub use sought::SoughtTexts;

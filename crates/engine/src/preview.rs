@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::file::{Chunk, FileFormat, FileWriter, by_name as file_format_named};
-use retort_formats::package::REJECTS;
+use retort_formats::package::{FINDINGS, List, REJECTS};
 use retort_model::bounds::{ITEMS_LEARNT_FROM, PREVIEW_RECORDS};
 use retort_model::{ConversationFilter, Tally};
 
@@ -173,49 +173,80 @@ fn look_once(
     Ok(Some(Preview { records: first.records(), found }))
 }
 
-/// Lines of `rejects.jsonl` in a finished package, of one reason if it is named: so many behind the first `after`, and
-/// whether there are more.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn left_out(
-    package: &mut Package,
-    reason: Option<&str>,
-    after: usize,
-    most: usize,
-) -> Result<(Vec<String>, bool), Error> {
-    let manifest = package.manifest().clone();
-    if !manifest.files.iter().any(|file| file.path == REJECTS) {
-        return Ok((Vec::new(), false));
+/// Items that a receipt counts.
+#[derive(Clone, Copy, Debug)]
+pub enum Lines<'k> {
+    /// What was left out, for one reason if it is named.
+    LeftOut(Option<&'k str>),
+    /// Records with a repair or a warning of that kind.
+    Findings(List, &'k str),
+}
+
+impl Lines<'_> {
+    /// The file that lists them.
+    fn file(self) -> &'static str {
+        match self {
+            Self::LeftOut(_) => REJECTS,
+            Self::Findings(..) => FINDINGS,
+        }
     }
-    let fail = |source| Error::Unpack { name: REJECTS.into(), source };
-    let file = package.file(REJECTS).map_err(fail)?;
-    let is_meant = |line: &str| {
+
+    fn is_in(self, line: &str) -> bool {
         #[derive(serde::Deserialize)]
         struct Why<'l> {
             #[serde(borrow)]
             reason: std::borrow::Cow<'l, str>,
         }
-        reason.is_none_or(|reason| {
-            serde_json::from_str::<Why<'_>>(line).is_ok_and(|line| line.reason == reason)
-        })
-    };
-    let mut lines = Vec::new();
+        #[derive(serde::Deserialize)]
+        struct Finding<'l> {
+            finding: List,
+            #[serde(borrow)]
+            kind: std::borrow::Cow<'l, str>,
+        }
+        match self {
+            Self::LeftOut(None) => true,
+            Self::LeftOut(Some(reason)) => {
+                serde_json::from_str::<Why<'_>>(line).is_ok_and(|line| line.reason == reason)
+            }
+            Self::Findings(list, kind) => serde_json::from_str::<Finding<'_>>(line)
+                .is_ok_and(|line| line.finding == list && line.kind == kind),
+        }
+    }
+}
+
+/// Lines of `rejects.jsonl` or `findings.jsonl` in a finished package: so many behind the first `after`, and whether there
+/// are more.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn lines_of(
+    package: &mut Package,
+    lines: Lines<'_>,
+    after: usize,
+    most: usize,
+) -> Result<(Vec<String>, bool), Error> {
+    let name = lines.file();
+    if !package.manifest().files.iter().any(|file| file.path == name) {
+        return Ok((Vec::new(), false));
+    }
+    let fail = |source| Error::Unpack { name: name.into(), source };
+    let file = package.file(name).map_err(fail)?;
+    let mut found = Vec::new();
     let mut passed = 0;
     for line in BufReader::new(file).lines() {
         let line = line.map_err(fail)?;
-        if !is_meant(&line) {
+        if !lines.is_in(&line) {
             continue;
         }
         if passed < after {
             passed += 1;
-        } else if lines.len() == most {
-            return Ok((lines, true));
+        } else if found.len() == most {
+            return Ok((found, true));
         } else {
-            lines.push(line);
+            found.push(line);
         }
     }
-    Ok((lines, false))
+    Ok((found, false))
 }
 
 /// Shows the first records of a finished package.

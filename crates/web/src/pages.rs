@@ -19,7 +19,9 @@ mod import;
 mod keys;
 mod message;
 mod options;
+mod paging;
 mod project;
+mod receipt;
 mod records;
 mod runs;
 mod settings;
@@ -68,6 +70,7 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(import::routes())
         .merge(keys::routes())
         .merge(project::routes())
+        .merge(receipt::routes())
         .merge(runs::routes())
         .merge(settings::routes())
         .merge(shared::routes())

@@ -8,12 +8,14 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{DatasetName, Grant, JobKind, JobState, Reason, Repair, Warning};
-use retort_service::{Dataset, Error, Job, Manifest, Service, Without, preview_package};
+use retort_model::{DatasetName, Grant, JobKind, JobState};
+use retort_service::{Dataset, Error, Job, Service, Without, preview_package};
 use serde::Deserialize;
 
-use super::display::{capital, count, moment, percent, purpose_name, quoted, sentence, size};
+use super::display::{count, moment, percent, purpose_name, quoted, sentence, size};
 use super::frame::{Frame, Nothing, Posted, Visit};
+use super::paging::Paging;
+use super::receipt::{Found, receipt};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
 use super::{see_other, show, status_of, trouble};
@@ -28,7 +30,6 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/datasets", get(list))
         .route("/datasets/{id}", get(dataset))
-        .route("/datasets/{id}/left-out", get(left_out))
         .route("/datasets/{id}/rename", post(rename))
         .route("/datasets/{id}/delete", get(ask).post(delete))
         .route("/datasets/{id}/rebuild", get(ask_rebuild).post(rebuild))
@@ -174,8 +175,7 @@ struct List {
     /// Jobs of others that are under way or failed.
     others: Vec<OtherJob>,
     everyone: bool,
-    /// The last of these datasets, if there are older ones.
-    next: Option<i64>,
+    paging: Paging,
     person: String,
     q: String,
     sort: String,
@@ -224,6 +224,9 @@ async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) 
         "oldest" => datasets.reverse(),
         _ => {}
     }
+    let everyones = asked.everyone || !person.is_empty();
+    let first = if everyones { EVERYONES } else { "/datasets" };
+    let paging = Paging::of(first, asked.after.is_none(), next);
     let page = List {
         frame,
         is_moving: jobs.iter().any(|job| !job.state.is_ended()),
@@ -239,169 +242,12 @@ async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) 
             })
             .collect(),
         others: others.iter().map(OtherJob::of).collect(),
-        everyone: asked.everyone || !person.is_empty(),
+        everyone: everyones,
         person,
-        next,
+        paging,
         open: jobs.iter().map(Open::of).collect(),
         q: asked.q,
         sort: asked.sort,
-    };
-    show(StatusCode::OK, &page)
-}
-
-/// A finding's kind as people read it.
-fn in_words(kind: &str) -> String {
-    let words = kind
-        .parse::<Reason>()
-        .map(Reason::words)
-        .or_else(|_| kind.parse::<Repair>().map(Repair::words))
-        .or_else(|_| kind.parse::<Warning>().map(Warning::words));
-    words.map_or_else(|_| kind.replace('-', " "), str::to_owned)
-}
-
-/// A line of what a check or an export found.
-pub(super) struct Found {
-    pub(super) words: String,
-    pub(super) number: String,
-    /// How it weighs: `good`, `warn`, `bad`, or nothing.
-    pub(super) weight: &'static str,
-    /// Where the records are that it counts; empty if nowhere.
-    pub(super) link: String,
-}
-
-impl Found {
-    pub(super) fn new(words: impl Into<String>, number: u64, weight: &'static str) -> Self {
-        Self { words: words.into(), number: count(number), weight, link: String::new() }
-    }
-}
-
-/// What a receipt says, line by line; `id` is that of the dataset.
-pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
-    let records = &manifest.records;
-    let mut lines = Vec::new();
-    let deleted = manifest.selection.deleted_left_out;
-    if deleted > 0 {
-        lines.push(Found::new("Deleted, not asked for", deleted, "warn"));
-    }
-    for (kind, counts) in manifest.counts() {
-        lines.push(Found::new("Selected", counts.selected, ""));
-        let written = format!("{} written", capital(kind.plural()));
-        lines.push(Found::new(written, counts.written, "good"));
-        for one in &counts.left_out_by_reason {
-            let words = format!("Left out: {}", quoted(&in_words(&one.kind)));
-            let link = format!("/datasets/{id}/left-out?reason={}", one.kind);
-            lines.push(Found { link, ..Found::new(words, one.count, "bad") });
-        }
-    }
-    for one in &records.repaired_by_kind {
-        let words = format!("Repaired: {}", quoted(&in_words(&one.kind)));
-        lines.push(Found::new(words, one.count, "warn"));
-    }
-    for one in records.would_be_refused.iter().chain(&records.warnings) {
-        let words = format!("Note: {}", quoted(&in_words(&one.kind)));
-        lines.push(Found::new(words, one.count, "warn"));
-    }
-    lines.push(Found::new("Records", records.written, ""));
-    lines
-}
-
-/// Records of what was left out that a page lists.
-const LEFT_OUT: usize = 100;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Sought {
-    reason: String,
-    after: usize,
-}
-
-/// One line of `rejects.jsonl`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Reject {
-    conversation_id: Option<String>,
-    request_id: Option<String>,
-    document_id: Option<String>,
-    part: Option<String>,
-    reason: String,
-    detail: String,
-}
-
-/// What was left out, as the page lists it.
-struct LeftOutRow {
-    name: String,
-    path: String,
-    part: String,
-    reason: String,
-    detail: String,
-}
-
-impl LeftOutRow {
-    fn of(line: &str) -> Self {
-        let reject: Reject = serde_json::from_str(line).unwrap_or_default();
-        let encoded = |id: &String| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
-        let path = match (&reject.conversation_id, &reject.document_id) {
-            (Some(id), _) => format!("/conversations/{}", encoded(id)),
-            (None, Some(id)) => format!("/documents/{}", encoded(id)),
-            (None, None) => String::new(),
-        };
-        let name = reject.conversation_id.or(reject.request_id).or(reject.document_id);
-        Self {
-            name: name.unwrap_or_else(|| "not readable".into()),
-            path,
-            part: reject.part.unwrap_or_default(),
-            reason: quoted(&in_words(&reject.reason)),
-            detail: reject.detail,
-        }
-    }
-}
-
-#[derive(Template)]
-#[template(path = "left_out.html")]
-struct LeftOutPage {
-    frame: Frame,
-    id: i64,
-    name: String,
-    /// The reason that was asked for, in words.
-    reason: String,
-    rows: Vec<LeftOutRow>,
-    next: Option<String>,
-}
-
-async fn left_out(
-    State(app): State<App>,
-    visit: Visit,
-    Path(id): Path<i64>,
-    Query(sought): Query<Sought>,
-) -> Response {
-    let frame = visit.frame("datasets");
-    let (reason, after) = (sought.reason.clone(), sought.after);
-    let seen = app.call(move |service| {
-        let dataset = service.dataset(&visit.caller, id)?;
-        let mut package = service.open_dataset(&dataset)?;
-        let reason = Some(&*reason).filter(|reason| !reason.is_empty());
-        let (lines, has_more) = retort_service::left_out(&mut package, reason, after, LEFT_OUT)?;
-        Ok((dataset.name, lines, has_more))
-    });
-    let (name, lines, has_more) = match seen.await {
-        Ok(seen) => seen,
-        Err(problem) => return trouble(&problem),
-    };
-    let next = has_more.then(|| {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("reason", &sought.reason);
-        query.append_pair("after", &(after + LEFT_OUT).to_string()).finish()
-    });
-    let page = LeftOutPage {
-        frame,
-        id,
-        name,
-        reason: match &*sought.reason {
-            "" => String::new(),
-            reason => quoted(&in_words(reason)),
-        },
-        rows: lines.iter().map(|line| LeftOutRow::of(line)).collect(),
-        next,
     };
     show(StatusCode::OK, &page)
 }

@@ -19,6 +19,7 @@ use super::filtering::Filtering;
 use super::frame::{Frame, OTHER_SESSION, Posted, Visit};
 use super::import::short;
 use super::options;
+use super::paging::Paging;
 use super::taken::{Path, Query};
 use super::{see_other, show, status_of, trouble};
 use crate::api::documents::kept;
@@ -97,9 +98,17 @@ struct List {
     total: String,
     stats: String,
     filtering: Filtering<DocumentFilter>,
-    next: Option<String>,
+    paging: Paging,
     has_any: bool,
     trouble: Option<String>,
+}
+
+/// The list with that filter.
+fn address(filtering: &Filtering<DocumentFilter>) -> String {
+    match filtering.query() {
+        query if query.is_empty() => "/documents".into(),
+        query => format!("/documents?{query}"),
+    }
 }
 
 async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) -> Response {
@@ -116,6 +125,7 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
     };
+    let is_first = after.is_none();
     let seen = app.call(move |service| {
         let page = service.documents(&visit.caller, &filter, after, PAGE)?;
         let stats = service.document_stats(&visit.caller, &filter)?;
@@ -135,8 +145,8 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         rows: page.documents.iter().map(Row::of).collect(),
         total: format!("{} {}", count(total), if total == 1 { "document" } else { "documents" }),
         stats: in_words(&stats),
+        paging: Paging::of(&address(&asked.filtering), is_first, page.next),
         filtering: asked.filtering,
-        next: page.next.map(|next| next.to_string()),
         has_any: all > 0,
         trouble: problem.map(|problem| sentence(problem.detail())),
     };
@@ -198,7 +208,7 @@ struct Page {
     /// Conversations: address and title.
     cited: Vec<(String, String)>,
     chunks: Vec<Chunk>,
-    next: Option<usize>,
+    paging: Paging,
     trouble: Option<String>,
     /// The datasets that it is in, where the visitor may see any.
     datasets: Option<Vec<datasets::Row>>,
@@ -241,6 +251,13 @@ async fn opened(
             (chunks, more.then_some(after.saturating_add(CHUNKS)))
         })?;
         let cited = service.citing(&visit.caller, &document, CITED)?;
+        let questions = service.first_questions(&visit.caller, &cited)?;
+        let cited = cited.into_iter().map(|one| {
+            let path = super::conversation::path(&one.id, &one.source);
+            let title = one.title.filter(|title| !title.trim().is_empty());
+            (path, title.or_else(|| questions.get(&one.key).cloned()).unwrap_or(one.id))
+        });
+        let cited: Vec<_> = cited.collect();
         let datasets = datasets::traced(service, &visit, &document.id)?;
         Ok((document, chunks, next, cited, datasets))
     });
@@ -257,18 +274,17 @@ async fn opened(
     let there = |(name, value): (&'static str, Option<String>)| {
         value.filter(|value| !value.is_empty()).map(|value| (name, value))
     };
-    let cited = cited.into_iter().map(|one| {
-        let path = utf8_percent_encode(&one.id, NON_ALPHANUMERIC).to_string();
-        (path, one.title.filter(|title| !title.trim().is_empty()).unwrap_or(one.id))
-    });
+    let row = Row::of(&document);
+    let source = utf8_percent_encode(&document.source, NON_ALPHANUMERIC);
+    let here = format!("/documents/{}?source={source}", row.path);
     let page = Page {
         frame,
-        row: Row::of(&document),
+        row,
         model: document.embeddings.model.clone(),
         places: places.into_iter().filter_map(there).collect(),
-        cited: cited.collect(),
+        cited,
         chunks,
-        next,
+        paging: Paging::of(&here, after == 0, next),
         datasets,
         trouble: problem.map(|problem| sentence(problem.detail())),
     };

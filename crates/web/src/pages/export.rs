@@ -14,11 +14,11 @@ use retort_service::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::datasets::Found;
-use super::display::{capital, count, day, percent, quoted, sentence, size};
+use super::display::{capital, count, day, percent, sentence, size};
 use super::filtering::Filtering;
 use super::frame::{Frame, Nothing, Posted, Visit, wants_json};
 use super::options::{self, Field, Given, Offered};
+use super::receipt::{Found, found, receipt};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
 use super::{see_other, show, status_of, trouble};
@@ -234,7 +234,15 @@ struct DatasetForm {
     name_trouble: Option<String>,
 }
 
-async fn dataset_form(State(app): State<App>, visit: Visit, Query(form): Query<Form>) -> Response {
+async fn dataset_form(
+    State(app): State<App>,
+    visit: Visit,
+    Query(mut form): Query<Form>,
+) -> Response {
+    if form.given.is_empty() {
+        // The receipt's page lists what it counts.
+        form.given.insert("findings".into(), "true".into());
+    }
     configure(&app, visit, form, None).await
 }
 
@@ -400,23 +408,6 @@ async fn check(State(app): State<App>, visit: Visit, Query(form): Query<Form>) -
     show(StatusCode::OK, &page)
 }
 
-/// What an account says, line by line.
-pub(super) fn found(account: &retort_model::Account) -> Vec<Found> {
-    let written = format!("{}s written", capital(account.noun()));
-    let mut lines = vec![Found::new(written, account.written, "good")];
-    for (reason, number, _) in account.left_out.iter() {
-        lines.push(Found::new(format!("Left out: {}", quoted(reason.words())), number, "bad"));
-    }
-    for (repair, number, _) in account.repaired.iter() {
-        lines.push(Found::new(format!("Repaired: {}", quoted(repair.words())), number, "warn"));
-    }
-    for (warning, number, _) in account.warned.iter() {
-        lines.push(Found::new(format!("Note: {}", quoted(warning.words())), number, "warn"));
-    }
-    lines.push(Found::new("Records", account.records, ""));
-    lines
-}
-
 async fn confirm(State(app): State<App>, Posted { visit, form }: Posted<Form>) -> Response {
     let caller = visit.caller.clone();
     let given = form.clone();
@@ -497,7 +488,7 @@ async fn progress(
                     id: dataset.id,
                     size: size(dataset.bytes),
                     records: count(dataset.records),
-                    found: super::datasets::receipt(dataset.id, package.manifest()),
+                    found: receipt(dataset.id, package.manifest()),
                     preview: readable(&preview),
                 })
             }

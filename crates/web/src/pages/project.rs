@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::display::{moment, sentence};
 use super::frame::{Frame, Nothing, PROJECT, Posted, Visit};
+use super::paging::Paging;
 use super::taken::{Path, Query};
 use super::{see_other, show, status_of, trouble};
 use crate::app::App;
@@ -368,7 +369,7 @@ struct ShareRow {
 struct Shares {
     frame: Frame,
     shares: Vec<ShareRow>,
-    next: Option<i64>,
+    paging: Paging,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -392,7 +393,8 @@ async fn shares(State(app): State<App>, visit: Visit, Query(behind): Query<Behin
                 has_password: one.has_password,
                 is_closed: one.is_closed,
             });
-            show(StatusCode::OK, &Shares { frame, shares: shares.collect(), next })
+            let paging = Paging::of("/project/shares", behind.after.is_none(), next);
+            show(StatusCode::OK, &Shares { frame, shares: shares.collect(), paging })
         }
         Err(problem) => trouble(&problem),
     }
@@ -460,7 +462,7 @@ struct Audit {
     entries: Vec<Entry>,
     asked: Sought,
     actions: Vec<(&'static str, bool)>,
-    next: Option<String>,
+    paging: Paging,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -483,14 +485,13 @@ async fn audit(State(app): State<App>, visit: Visit, Query(asked): Query<Sought>
     let after = asked.after;
     match app.call(move |service| service.audit(&visit.caller, &filter, after, PAGE)).await {
         Ok((entries, next)) => {
-            let next = next.map(|last| {
-                let mut query = url::form_urlencoded::Serializer::new(String::new());
-                query.append_pair("action", &asked.action).append_pair("person", &asked.person);
-                if asked.refused.is_some() {
-                    query.append_pair("refused", "on");
-                }
-                query.append_pair("after", &last.to_string()).finish()
-            });
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            query.append_pair("action", &asked.action).append_pair("person", &asked.person);
+            if asked.refused.is_some() {
+                query.append_pair("refused", "on");
+            }
+            let list = format!("/project/audit?{}", query.finish());
+            let paging = Paging::of(&list, after.is_none(), next);
             let entries = entries.iter().map(|one| Entry {
                 at: moment(one.at),
                 person: one.person.clone().unwrap_or_else(|| "unknown".into()),
@@ -503,7 +504,8 @@ async fn audit(State(app): State<App>, visit: Visit, Query(asked): Query<Sought>
                 .iter()
                 .map(|action| (action.as_str(), action.as_str() == asked.action));
             let actions = actions.collect();
-            show(StatusCode::OK, &Audit { frame, entries: entries.collect(), asked, actions, next })
+            let entries = entries.collect();
+            show(StatusCode::OK, &Audit { frame, entries, asked, actions, paging })
         }
         Err(problem) => trouble(&problem),
     }

@@ -343,9 +343,50 @@ async fn what_a_receipt_left_out_is_listed_record_by_record() {
         let second = house.get(&next, &ann).await.text();
         assert_eq!(second.matches("<td class=\"title\">").count(), 20, "{second}");
         let other = house.get(&format!("/datasets/{id}/left-out?reason=another"), &ann).await;
-        assert!(other.text().contains("Nothing was left out."));
+        assert!(other.text().contains("<td colspan=\"4\" class=\"empty\">None.</td>"));
         let bob = house.session(&house.bob).await;
         assert_eq!(house.get(link, &bob).await.status, 404);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_receipt_repaired_and_noted_is_listed_record_by_record() {
+    on_sqlite(async |house: &mut House| {
+        let ann = house.session(&house.ann).await;
+        house.post("/api/v1/conversations", &ann, said("whole")).await.ok();
+        for number in 0..3 {
+            let said = json!({"id": format!("open-{number}"), "messages": [
+                {"role": "user", "content": "Is <image> here?"}, {"role": "assistant", "content": "yes"},
+                {"role": "user", "content": "And now?"},
+            ]});
+            house.post("/api/v1/conversations", &ann, said).await.ok();
+        }
+        let who = house.token(&house.p, &house.ann, &[Grant::Read, Grant::Export]).await;
+        // Without a list, the first of them are named.
+        let id = house.dataset("plain", json!({}), &who).await;
+        let page = house.get(&format!("/datasets/{id}"), &ann).await.text();
+        let cut = "Repaired: cut back to the last answer <small>such as <a href=\"/conversations/open%2D";
+        assert!(page.contains(cut) && !page.contains("/findings?"), "{page}");
+        let form = house.get("/export/dataset", &ann).await.text();
+        assert!(form.contains("name=\"findings\" value=\"true\" checked"), "{form}");
+        let asked = json!({"dataset_name": "some", "findings": true});
+        let job = house.post("/api/v1/exports", &who, asked).await.json();
+        let job = house.ended_job("exports", job["id"].as_i64().unwrap(), &who).await;
+        let id = job["dataset"].as_i64().unwrap();
+        let page = house.get(&format!("/datasets/{id}"), &ann).await.text();
+        for kind in ["list=repaired&#38;kind=cut-end", "list=warning&#38;kind="] {
+            let at = page.find(&format!("/datasets/{id}/findings?{kind}"));
+            let at = at.unwrap_or_else(|| panic!("{kind}: {page}"));
+            let link = page[at..].split('"').next().unwrap().replace("&#38;", "&");
+            let listed = house.get(&link, &ann).await.text();
+            let found = listed.matches("<td class=\"title\"><a href=\"/conversations/open%2D").count();
+            assert_eq!(found, 3, "{link}: {listed}");
+            let bob = house.session(&house.bob).await;
+            assert_eq!(house.get(&link, &bob).await.status, 404);
+        }
+        let odd = house.get(&format!("/datasets/{id}/findings?list=odd&kind=x"), &ann).await;
+        assert_eq!(odd.status, 400);
     })
     .await;
 }

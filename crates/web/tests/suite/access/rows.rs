@@ -390,6 +390,9 @@ pub const ROWS: &[Row] = &[
     row("GET /datasets/{id}/left-out", |stage| {
         page(format!("/datasets/{}/left-out?reason=no-answer", stage.dataset()))
     }),
+    row("GET /datasets/{id}/findings", |stage| {
+        page(format!("/datasets/{}/findings?list=repaired&kind=cut-end", stage.dataset()))
+    }),
     row("POST /datasets/{id}/rename", |stage| {
         page(format!("/datasets/{}/rename", stage.dataset()))
             .form(&[("csrf", "CSRF"), ("name", &stage.name("renamed"))])
