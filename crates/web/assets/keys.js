@@ -61,7 +61,7 @@ document.addEventListener("keydown", (event) => {
   else if (key === "?") help();
   else if (key === "j" || key === "k") { if (!step(key === "j" ? 1 : -1)) return; }
   else if (key === "x") { const box = here()?.querySelector("input[name=id]:not(:disabled)"); if (!box) return; box.click(); }
-  else if (key === "/") { const field = document.querySelector("main input[type=search]"); if (!field) return; field.focus(); }
+  else if (key === "/") { const field = document.querySelector("main input[type=search]"); if (!field) return; field.focus(); field.select(); }
   else return;
   event.preventDefault();
 });

@@ -41,7 +41,7 @@ async fn conversations_are_gone_through_and_selected_by_keys() {
         key(&browser, "/").await;
         key(&browser, "jx").await;
         let typed = browser.client.find(Locator::Css("input[type=search]")).await.unwrap();
-        assert_eq!(typed.prop("value").await.unwrap().unwrap(), "evenjx");
+        assert_eq!(typed.prop("value").await.unwrap().unwrap(), "jx");
         browser.go("/export").await;
         key(&browser, "?").await;
         browser.until("Next row of a list").await;
