@@ -28,8 +28,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(id: String, name: String, arguments: &str) -> Self {
-        let (line, is_whole) = line(&name, arguments);
+    pub(super) fn new(id: String, name: &str, arguments: &str) -> Self {
+        let (line, is_whole) = line(name, arguments);
         let arguments = (!is_whole).then(|| pretty(arguments));
         Self { id, line, arguments, results: Vec::new(), agent: None }
     }
@@ -127,7 +127,7 @@ mod tests {
             assert_eq!(line("f", arguments), (shown.to_owned(), is_whole), "{arguments}");
         }
         let long = format!(r#"{{"path":"a.rs","text":"{}"}}"#, "x".repeat(500));
-        let call = Call::new("1".into(), "write".into(), &long);
+        let call = Call::new("1".into(), "write", &long);
         assert_eq!(call.line, format!(r#"write(path="a.rs", text="{}…)"#, "x".repeat(39)));
         assert!(call.arguments.is_some_and(|all| all.contains(&"x".repeat(500))));
         let many: Vec<String> = (0..200).map(|n| format!("\"k{n}\":{n}")).collect();

@@ -394,8 +394,7 @@ fn one_said(
     let calls = message.tool_calls.iter().map_while(|call| {
         let (name, arguments) = (call.name.decoded(), cut(&call.arguments.decoded()));
         let id = call.id.decoded().into_owned();
-        (room.take(&name) && room.take(&arguments))
-            .then(|| Call::new(id, name.into_owned(), &arguments))
+        (room.take(&name) && room.take(&arguments)).then(|| Call::new(id, &name, &arguments))
     });
     let calls = calls.collect();
     let contexts = message.contexts.iter().map(|raw| {
