@@ -3,6 +3,7 @@
 //! A block marked `sh` is run by a shell in a folder that has the examples; blocks of one page share the folder. If a block
 //! marked `text` follows, it is what the commands print: `…` stands for any text, or for any lines if it is alone. Times,
 //! sizes and speeds are not compared. `sh not-run: REASON` marks what needs a service; the test lists such blocks.
+//! `UPDATE_DOCS=1` writes what the commands print into the pages.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -144,16 +145,31 @@ fn run(page: &Path) -> usize {
         assert_eq!(ran.code, Some(0), "{place_of_block}:\n{}{}", block.text, ran.out);
         count += 1;
         if let Some(shown) = blocks.get(at + 1).filter(|next| next.follows && next.info == "text") {
-            let lines = |text: &str| text.trim_end().lines().map(masked).collect::<Vec<_>>();
-            let printed = ran.out.replace(&folder, SHOWN);
-            assert!(
-                are_shown(&lines(&shown.text), &lines(&printed)),
-                "{place_of_block}: the page shows\n{}but it is\n{printed}",
-                shown.text
-            );
+            compare(page, &place_of_block, &shown.text, &ran.out.replace(&folder, SHOWN));
         }
     }
     count
+}
+
+/// Compares what a page shows with what was printed, or writes the latter into the page.
+#[cfg(unix)]
+fn compare(page: &Path, place: &str, shown: &str, printed: &str) {
+    let lines = |text: &str| text.trim_end().lines().map(masked).collect::<Vec<_>>();
+    if are_shown(&lines(shown), &lines(printed)) {
+        return;
+    }
+    assert!(
+        std::env::var_os("UPDATE_DOCS").is_some(),
+        "{place}: the page shows\n{shown}but it is\n{printed}"
+    );
+    let mut after = String::from("```text\n");
+    for line in printed.trim_end().lines() {
+        after.push_str(line.trim_end());
+        after.push('\n');
+    }
+    let path = root().join(page);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, text.replacen(&format!("```text\n{shown}"), &after, 1)).unwrap();
 }
 
 #[cfg(unix)]
