@@ -13,7 +13,7 @@ use retort_model::{Account, ConversationFilter, DatasetName, Tally, Time};
 use crate::dedup::Dedup;
 use crate::draft::Draft;
 use crate::error::Error;
-use crate::files::{Assembled, Part, PartWriter, assemble, clear_up, write_text};
+use crate::files::{Assembled, Part, PartWriter, WHOLE, assemble, clear_up, write_text};
 use crate::options::ExportOptions;
 use crate::panics::{caught_in, point};
 use crate::parts::{KeptFiles, KeptPlan, PART, decisions};
@@ -218,8 +218,13 @@ impl Making<'_> {
         let plan = self.plan;
         let draft = Draft::begin(&plan.output, plan.force)?;
         let storage = draft.storage();
-        let mut part =
-            PartWriter::begin(&plan.dataset, &storage, 0, plan.shard_bytes, plan.threads);
+        let mut part = PartWriter::begin(
+            &plan.dataset,
+            &storage,
+            WHOLE.into(),
+            plan.shard_bytes,
+            plan.threads,
+        );
         let run = self.run(inputs, survey, rejects, &mut |delivery| part.take(delivery))?;
         let Some((totals, InputsFeed { passed_over, .. })) = run else { return Ok(None) };
         let part = part.finish()?;

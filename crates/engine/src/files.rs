@@ -70,11 +70,14 @@ impl Part {
     }
 }
 
+/// The name of the part that is the whole export.
+pub const WHOLE: &str = "00000";
+
 /// Writes the files of one part.
 pub struct PartWriter<'p> {
     plan: &'p DatasetPlan,
     storage: &'p dyn Storage,
-    part: usize,
+    part: String,
     shard_bytes: u64,
     threads: usize,
     outputs: Vec<OutputWriter>,
@@ -123,11 +126,11 @@ impl Shard {
 }
 
 impl<'p> PartWriter<'p> {
-    /// Begins part number `part`, whose data goes on in a next file after `shard_bytes`.
+    /// Begins a part, whose data goes on in a next file after `shard_bytes`.
     pub fn begin(
         plan: &'p DatasetPlan,
         storage: &'p dyn Storage,
-        part: usize,
+        part: String,
         shard_bytes: u64,
         threads: usize,
     ) -> Self {
@@ -145,10 +148,14 @@ impl<'p> PartWriter<'p> {
         }
     }
 
-    /// The key of a file of this part: apart from those of other parts, and from the names of a package's files,
+    /// The folder of the files of a part: apart from those of other parts, and from the names of a package's files,
     /// which never begin with a dot.
+    pub fn folder(part: &str) -> String {
+        format!(".parts/{part}")
+    }
+
     fn key(&self, name: &str) -> String {
-        format!(".parts/{:05}/{name}", self.part)
+        format!("{}/{name}", Self::folder(&self.part))
     }
 
     /// Writes what the pipeline delivers.
@@ -529,7 +536,7 @@ mod tests {
         let selection = ConversationFilter::default();
         let shaping = Shaping { inference_bytes: u64::MAX, ..Shaping::of(plan, &selection, 1) };
         let inputs = Inputs::find(&[Input::Path(input)], None, Default::default()).unwrap();
-        let mut writer = PartWriter::begin(plan, storage, number, u64::MAX, 1);
+        let mut writer = PartWriter::begin(plan, storage, number.to_string(), u64::MAX, 1);
         let totals = run(
             &mut InputsFeed::new(&inputs, None),
             &shaping,

@@ -34,7 +34,7 @@ mod split;
 mod storage;
 mod verify;
 
-pub use checkpoint::{Checkpoint, STORE};
+pub use checkpoint::{Checkpoint, Known, STORE};
 pub use convert::{AskedPart, ByKind, ConvertPlan, Found, Report, convert};
 pub use dedup::{Dedup, Duplicates};
 pub use deflate::{deflate, is_worth_packing};

@@ -12,7 +12,7 @@ use retort_model::{ConversationFilter, Tally};
 use crate::convert::{Report, Written, named_for};
 use crate::draft::Draft;
 use crate::error::Error;
-use crate::files::{PartWriter, write_text};
+use crate::files::{PartWriter, WHOLE, write_text};
 use crate::panics::{caught_in, point};
 use crate::parts::{
     BATCHES, ITEMS, KeptPart, KeptPlan, KeptRows, PART, Parts, VERDICTS, begin_repeats,
@@ -185,7 +185,8 @@ impl Found {
         let draft = Draft::begin(&plan.output, plan.force)?;
         let storage = draft.storage();
         let shard_bytes = self.plan.shard_bytes;
-        let mut writer = PartWriter::begin(&dataset, &storage, 0, shard_bytes, plan.threads);
+        let mut writer =
+            PartWriter::begin(&dataset, &storage, WHOLE.into(), shard_bytes, plan.threads);
         let everything = ConversationFilter::default();
         let mut shaping = Shaping::of(&dataset, &everything, plan.threads);
         shaping.inference_bytes = shard_bytes.min(INFERENCE_BYTES);

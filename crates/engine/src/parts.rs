@@ -158,7 +158,7 @@ pub struct Delta {
 }
 
 impl Delta {
-    fn of(totals: &Totals, passed_over: &Tally<PassedOver>, extent: Extent) -> Self {
+    pub fn of(totals: &Totals, passed_over: &Tally<PassedOver>, extent: Extent) -> Self {
         Self {
             extent,
             counted: Counted::of(&totals.account),

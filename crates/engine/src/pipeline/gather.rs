@@ -5,7 +5,7 @@ use std::sync::Arc;
 use retort_formats::file::Rows;
 use retort_formats::import::ImportFormat;
 use retort_formats::package::{Reject, write_finding, write_reject};
-use retort_model::bounds::{BESIDE_BYTES, RENAMED_TOOLS_LISTED};
+use retort_model::bounds::BESIDE_BYTES;
 
 use super::part::{self, KeptItems};
 use super::work::{BatchDone, CELLS};
@@ -149,11 +149,7 @@ impl Gathering {
     pub(super) fn join(&mut self, batch: BatchRows, shaping: &Shaping<'_>) -> Vec<(u64, Due)> {
         let BatchRows { outputs, mut groups, mut rejects, mut findings, mut extras, renamed_tools } =
             batch;
-        for (from, to) in renamed_tools {
-            if self.totals.renamed_tools.len() < RENAMED_TOOLS_LISTED {
-                self.totals.renamed_tools.insert(from, to);
-            }
-        }
+        self.totals.add_renamed_tools(renamed_tools);
         while self.filling.len() < outputs.len() {
             self.filling.push(Group::of_output(self.filling.len()));
         }
@@ -244,6 +240,7 @@ impl Gathering {
         let Some(learnt) = learnt.get_mut(output) else { return };
         let here = rows.evidence().iter().fold(0, |all, one| all | one);
         let bytes = rows.size_bytes() as u64;
+        learnt.shown |= here;
         if learnt.bytes_before < inference_bytes {
             learnt.evidence |= here;
         } else if here & !learnt.evidence != 0 {

@@ -38,7 +38,7 @@ use retort_formats::data::{DataFormat, ShapeOptions, ToolCache};
 use retort_formats::file::{Chunk, FileFormat, FileOptions};
 use retort_formats::import::split::Batch;
 use retort_formats::import::{ImportFormat, Refusal};
-use retort_model::bounds::INFERENCE_BYTES;
+use retort_model::bounds::{INFERENCE_BYTES, RENAMED_TOOLS_LISTED};
 use retort_model::{Account, ConversationFilter, Tally};
 
 pub use self::facts::{Facts, Unknown};
@@ -220,13 +220,26 @@ pub struct Totals {
     pub is_undecided: bool,
 }
 
+impl Totals {
+    /// Adds tools whose names were changed, as far as they are listed.
+    pub fn add_renamed_tools(&mut self, renamed: impl IntoIterator<Item = (String, String)>) {
+        for (from, to) in renamed {
+            if self.renamed_tools.len() < RENAMED_TOOLS_LISTED {
+                self.renamed_tools.insert(from, to);
+            }
+        }
+    }
+}
+
 /// What readers that infer types can learn from the rows of an output.
 #[derive(Clone, Debug, Default)]
 pub struct Learnt {
     /// Rows that must stand before all others, as they complete the types of the columns.
     pub front: Vec<FrontRow>,
-    /// What can be learnt from the rows so far.
+    /// What can be learnt from the rows so far, with what was known before them.
     pub evidence: u64,
+    /// What the rows themselves show, wherever they are written.
+    pub shown: u64,
     /// Bytes of rows written so far.
     pub bytes_before: u64,
 }
