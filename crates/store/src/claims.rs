@@ -65,9 +65,7 @@ impl Store {
         lease_until: Time,
     ) -> Result<Option<Job>, Error> {
         self.write(|connection| {
-            let span = lease_until.unix_micros().saturating_sub(now.unix_micros());
-            let far =
-                span.saturating_mul(4).max(FAR_LEASE_MICROS).saturating_add(now.unix_micros());
+            let far = far(now, lease_until);
             end_abandoned(connection, now, far)?;
             let leases = Leases { now: now.unix_micros(), far };
             let take = |connection: &mut Connection, which: &Which<'_>| {
@@ -92,6 +90,12 @@ impl Store {
             Ok(None)
         })
     }
+}
+
+/// Beyond which moment no lease of this length ends that is not of a clock that was wrong.
+pub(crate) fn far(now: Time, lease_until: Time) -> i64 {
+    let span = lease_until.unix_micros().saturating_sub(now.unix_micros());
+    span.saturating_mul(4).max(FAR_LEASE_MICROS).saturating_add(now.unix_micros())
 }
 
 /// Someone whose jobs wait.

@@ -9,6 +9,7 @@ use retort_model::{
 };
 
 use crate::conversations::whole;
+use crate::cut::{cut, set_totals};
 use crate::datasets::{NewDataset, add_dataset, forget_dataset};
 use crate::dialect::{Connection, Row, Value};
 use crate::documents::push_documents;
@@ -72,6 +73,8 @@ pub struct Job {
     pub rejects_bytes: Option<u64>,
     /// The dataset in whose place an export puts its own.
     pub replaces: Option<i64>,
+    /// What all parts of an export share, as the service wrote it, once that is known.
+    pub prepared: Option<String>,
 }
 
 /// How far a job is.
@@ -121,21 +124,6 @@ pub struct NewImport<'n> {
     pub bytes: u64,
 }
 
-/// A part of an export: some items in a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shard {
-    /// Its place among the parts, from 0.
-    pub number: u64,
-    /// Its first item.
-    pub first: u64,
-    /// Its last.
-    pub last: u64,
-    /// Bytes of history in it.
-    pub bytes: u64,
-    /// What came of it, as the service wrote it; none if it is to be done.
-    pub result: Option<String>,
-}
-
 /// A worker says every half second that it has its job for one lease more. What it holds for longer than this, and for
 /// longer than several leases, was written by a clock that was wrong, and nobody holds it. Clocks of several machines
 /// may differ by less.
@@ -156,7 +144,7 @@ pub struct QueueStats {
 
 pub(crate) const JOB: &str = "SELECT id, project, kind, state, creator, name, plan, created_at, started_at, finished_at, worker, \
                    lease_until, attempts, cancel, error, items_total, items_done, bytes_total, bytes_done, records, \
-                   report, dataset, items, person, needs, rejects_bytes, replaces FROM job";
+                   report, dataset, items, person, needs, rejects_bytes, replaces, prepared FROM job";
 
 pub(crate) fn read_job(row: &Row<'_>) -> Result<Job, Error> {
     let time = |column| Ok::<_, Error>(row.int_or_none(column)?.and_then(moment));
@@ -191,6 +179,7 @@ pub(crate) fn read_job(row: &Row<'_>) -> Result<Job, Error> {
         dataset: row.int_or_none(21)?,
         rejects_bytes: row.int_or_none(25)?.map(i64::unsigned_abs),
         replaces: row.int_or_none(26)?,
+        prepared: row.text_or_none(27)?,
     })
 }
 
@@ -274,23 +263,6 @@ let who = (new.creator, new.person, new.needs);
         })
     }
 
-    /// The parts of an export.
-    pub fn shards(&self, job: i64) -> Result<Vec<Shard>, Error> {
-        let sql = "SELECT number, first, last, bytes, result FROM job_shard WHERE job = $1 ORDER BY number";
-        self.read(|connection| {
-            connection.rows(sql, &[job.into()], |row| {
-                let count = |column| Ok::<_, Error>(row.int(column)?.unsigned_abs());
-                Ok(Shard {
-                    number: count(0)?,
-                    first: count(1)?,
-                    last: count(2)?,
-                    bytes: count(3)?,
-                    result: row.text_or_none(4)?,
-                })
-            })
-        })
-    }
-
     /// Says that the worker is still there and how far the job is; whether it is to end.
     ///
     /// # Errors
@@ -327,46 +299,6 @@ let who = (new.creator, new.person, new.needs);
     /// They have; those of the database.
     pub fn refuse_lost_role(&self, job: &Job) -> Result<(), Error> {
         self.read(|connection| refuse_lost_role(connection, job))
-    }
-
-    /// Keeps what came of a part, and which of its items nothing was written of.
-    ///
-    /// # Errors
-    /// The job is no longer this worker's; those of the database.
-    pub fn finish_shard(
-        &self,
-        job: i64,
-        worker: &str,
-        number: u64,
-        result: &str,
-        left_out: &[u64],
-    ) -> Result<(), Error> {
-        self.write(|connection| {
-            // It came forward, so the count of attempts begins anew.
-            let sql = "UPDATE job SET attempts = 1 WHERE id = $1 AND worker = $2 AND state = 'running'";
-            if connection.execute(sql, &[job.into(), worker.into()])? == 0 {
-                return Err(Error::NotHeld);
-            }
-            let sql = "UPDATE job_shard SET result = $1 WHERE job = $2 AND number = $3";
-            connection.execute(sql, &[result.into(), job.into(), Value::Int(whole(number))])?;
-            for &ordinal in left_out {
-                let sql = "INSERT INTO job_left_out (job, ordinal) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-                connection.execute(sql, &[job.into(), Value::Int(whole(ordinal))])?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Forgets what came of the parts of an export that has ended without a dataset: a retry does them anew.
-    pub fn forget_parts(&self, job: i64) -> Result<(), Error> {
-        self.write(|connection| {
-            let sql = "UPDATE job_shard SET result = NULL WHERE job = $1
-                       AND job IN (SELECT id FROM job WHERE state IN ('failed', 'cancelled'))";
-            connection.execute(sql, &[job.into()])?;
-            let sql = "DELETE FROM job_left_out WHERE job = $1
-                       AND job IN (SELECT id FROM job WHERE state IN ('failed', 'cancelled'))";
-            connection.execute(sql, &[job.into()]).map(|_| ())
-        })
     }
 
     /// Ends an export with its dataset, which is seen from this moment on.
@@ -932,54 +864,8 @@ fn check_frozen(
     )))
 }
 
-/// Cuts the frozen items into parts: each begins with the item at which the bytes before it pass a multiple of
-/// `part_bytes`.
-pub(crate) fn cut(connection: &mut Connection, job: i64, part_bytes: u64) -> Result<(), Error> {
-    let mut shards: Vec<Shard> = Vec::new();
-    let (mut ends, mut first, mut last, mut begins) = (0_u64, 1_u64, 0_u64, 0_u64);
-    let part_bytes = part_bytes.max(1);
-    let sql = "SELECT ordinal, ends FROM job_item WHERE job = $1 ORDER BY ordinal";
-    connection.each(sql, &[job.into()], &mut |row| {
-        let (ordinal, now) = (row.int(0)?.unsigned_abs(), row.int(1)?.unsigned_abs());
-        if ends - begins >= part_bytes {
-            let number = shards.len() as u64;
-            shards.push(Shard { number, first, last, bytes: ends - begins, result: None });
-            (first, begins) = (ordinal, ends);
-        }
-        (last, ends) = (ordinal, now);
-        Ok(())
-    })?;
-    if last > 0 {
-        let number = shards.len() as u64;
-        shards.push(Shard { number, first, last, bytes: ends - begins, result: None });
-    }
-    for shard in shards {
-        let sql =
-            "INSERT INTO job_shard (job, number, first, last, bytes) VALUES ($1, $2, $3, $4, $5)";
-        let count = |number: u64| Value::Int(whole(number));
-        let values = [
-            job.into(),
-            count(shard.number),
-            count(shard.first),
-            count(shard.last),
-            count(shard.bytes),
-        ];
-        connection.execute(sql, &values)?;
-    }
-    Ok(())
-}
-
-/// Notes how much an export has to do, by its parts.
-pub(crate) fn set_totals(connection: &mut Connection, job: i64) -> Result<(), Error> {
-    let sql = "UPDATE job SET
-                   items_total = (SELECT COALESCE(MAX(last), 0) FROM job_shard WHERE job = $1),
-                   bytes_total = (SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM job_shard WHERE job = $1)
-               WHERE id = $1";
-    connection.execute(sql, &[job.into()]).map(|_| ())
-}
-
 /// The job, if the worker holds it.
-fn held(connection: &mut Connection, job: i64, worker: &str) -> Result<Job, Error> {
+pub(crate) fn held(connection: &mut Connection, job: i64, worker: &str) -> Result<Job, Error> {
     let locked = connection.dialect().locked();
     let sql = format!("{JOB} WHERE id = $1 AND worker = $2 AND state = 'running'{locked}");
     connection.row(&sql, &[job.into(), worker.into()], read_job)?.ok_or(Error::NotHeld)

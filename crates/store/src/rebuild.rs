@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use retort_model::{JobKind, Time};
 
+use crate::cut::{cut, set_totals};
 use crate::datasets::Dataset;
 use crate::dialect::Connection;
 use crate::error::Error;
 use crate::filter::{PURGED, Statement};
 use crate::items::table;
-use crate::jobs::{JOB, Job, add_job, cut, read_job, refuse_taken, set_totals};
+use crate::jobs::{JOB, Job, add_job, read_job, refuse_taken};
 use crate::store::take_turn;
 
 /// What a rebuilt dataset is to leave out, besides what was purged since.

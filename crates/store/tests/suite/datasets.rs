@@ -116,8 +116,8 @@ fn a_conversation_is_traced_to_what_was_made_of_it() {
         let job = place.export("some", &ids(&["a", "b"]));
         place.claim("w", job);
         // The second item, `b`, was left out; the others are both conversations called `a`.
-        place.store.finish_shard(job, "w", 0, "r", &[2]).unwrap();
-        place.store.finish_shard(job, "w", 0, "r", &[2]).unwrap();
+        let shard = place.store.take_shard(job, "w", at(200), at(300)).unwrap().unwrap();
+        place.store.finish_shard(job, &shard, ("r", 1), &[2]).unwrap();
         let dataset = NewDataset { name: "some".into(), ..NewDataset::default() };
         let some = place
             .store

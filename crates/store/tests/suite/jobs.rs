@@ -36,7 +36,9 @@ fn is_lost(place: &Place, job: i64, worker: &str) {
         assert!(matches!(result, Err(Error::NotHeld)), "{result:?}");
     };
     refused(store.keep(job, worker, &JobProgress::default(), at(9000)).map(|_| ()));
-    refused(store.finish_shard(job, worker, 0, "late", &[1]));
+    refused(store.take_shard(job, worker, at(250), at(9000)).map(|_| ()));
+    refused(store.prepare(job, worker, "late"));
+    refused(store.reopen_shard(job, worker, 0));
     let dataset = NewDataset { name: "late".into(), ..NewDataset::default() };
     let finished = store.finish_export(job, worker, JobState::Completed, "late", &dataset, at(900));
     refused(finished.map(|_| ()));
@@ -175,7 +177,8 @@ fn a_silent_workers_job_is_taken_over() {
         assert_eq!(take("b", 351, 400).unwrap().attempts, 2);
         assert_eq!(place.job(job).started_at, Some(at(200)));
         is_lost(place, job, "a");
-        place.store.finish_shard(job, "b", 0, "done", &[]).unwrap();
+        let shard = place.store.take_shard(job, "b", at(351), at(400)).unwrap().unwrap();
+        place.store.finish_shard(job, &shard, ("done", 1), &[]).unwrap();
         assert_eq!(place.store.shards(job).unwrap()[0].result.as_deref(), Some("done"));
         assert_eq!(place.job(job).attempts, 1);
     });

@@ -25,6 +25,7 @@ mod places;
 mod raw;
 mod runs;
 mod secured;
+mod shards;
 mod shares;
 mod tokens;
 mod upkeep;

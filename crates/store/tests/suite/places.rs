@@ -1,7 +1,7 @@
 //! Opening, tables, projects.
 
 use retort_model::{ConversationFilter, ItemKind, ProjectRole, Scope};
-use retort_store::{Edit, Error, Incoming, Store, Taken};
+use retort_store::{Edit, Error, Incoming, Shard, Store, Taken};
 
 use crate::support::*;
 
@@ -204,7 +204,8 @@ fn second_schema((words, search): ([(&str, &str); 3], &str), bytes: [&str; 2]) -
              items_total, items_done, bytes_total, bytes_done, records)
          VALUES (2, 1, 'export', 'queued', 'ann', 'e', '{{}}', 0, 0, 0, 1, 0, 4, 0, 0);
          INSERT INTO job_item (job, ordinal, conversation, body, ends) VALUES (2, 1, 7, 9, 4);
-         INSERT INTO job_shard (job, number, first, last, bytes) VALUES (2, 0, 1, 1, 4);
+         INSERT INTO job_shard (job, number, first, last, bytes, result) VALUES (2, 0, 1, 1, 4, '{{}}');
+         INSERT INTO job_left_out (job, ordinal) VALUES (2, 1);
          INSERT INTO person (id, name, folded, disabled, created_at)
          VALUES (1, 'ann', 'ann', 0, 0), (2, 'bob', 'bob', 0, 0);
          INSERT INTO membership (project, person, role, since) VALUES (1, 1, 'member', 0);
@@ -232,6 +233,10 @@ fn keeps_its_exports(url: &str) {
     batch.unpack(&batch.items[0], &mut unpacker, &mut line).unwrap();
     assert_eq!(line, b"line");
     assert_eq!(store.selected_id(&batch, 1).unwrap(), "c-7");
+    // What was made of it was counted together with what was before: it is made anew.
+    let shards = store.shards(2).unwrap();
+    let shard = Shard { first: 1, last: 1, bytes: 4, ..Shard::default() };
+    assert_eq!((shards, store.unfinished_shards(2).unwrap()), (vec![shard], 1));
     // Links are kept under the hash of their secret; one of someone who left is closed.
     assert!(store.share_behind(&OPEN_SESAME, at(0)).unwrap().is_some());
     let shares = store.shares(&Scope::project(1), None, None, 9).unwrap().0;
