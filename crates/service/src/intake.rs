@@ -153,7 +153,9 @@ impl Service {
         let given = Given { plan, rejects };
         match self.work(&job, Some(given), observer, stopped)? {
             Done::Import(report) => Ok(report),
-            Done::Export(_) => Err(Error::Choice("an import became an export".into())),
+            Done::Export(_) | Done::Part { .. } => {
+                Err(Error::Choice("an import became an export".into()))
+            }
         }
     }
 

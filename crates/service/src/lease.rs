@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use retort_engine::panics::{caught, caught_in, point};
 use retort_engine::pipeline::{Observer, Progress};
-use retort_model::Time;
-use retort_store::{Job, JobProgress, Store};
+use retort_model::{JobKind, Time};
+use retort_store::{Job, JobProgress, Shard, ShardsDone, Store};
 
 use crate::error::Error;
 use crate::service::{Clock, later};
 
 /// How often the wish to stop is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// How often progress is told, at least.
 const TELL: Duration = Duration::from_millis(500);
@@ -34,11 +34,13 @@ impl Pulse {
     }
 }
 
-/// A job in the hands of this worker.
+/// A job in the hands of this worker, or a part of one that another worker holds.
 pub(crate) struct Lease<'k> {
     pub(crate) store: &'k Arc<Store>,
     pub(crate) clock: &'k dyn Clock,
     pub(crate) job: &'k Job,
+    /// The part, if it is not the job.
+    part: Option<&'k Shard>,
     pub(crate) worker: &'k str,
     pub(crate) lease: Duration,
     /// The person or the process wants the worker to stop.
@@ -52,12 +54,19 @@ pub(crate) struct Lease<'k> {
     cancelled: AtomicBool,
     lost: AtomicBool,
     role_lost: AtomicBool,
-    items_done: AtomicU64,
+    /// How far the other parts are.
+    others: Mutex<Others>,
     items_total: AtomicU64,
-    bytes_before: AtomicU64,
     bytes_total: AtomicU64,
     bytes_done: AtomicU64,
     records: AtomicU64,
+}
+
+/// The parts of an export but the one that is being made here.
+#[derive(Clone, Copy, Default)]
+struct Others {
+    making: Option<u64>,
+    done: ShardsDone,
 }
 
 /// Why work ended before its time.
@@ -76,7 +85,7 @@ pub(crate) enum Ending {
 impl<'k> Lease<'k> {
     pub(crate) fn new(
         (store, clock, pulse): (&'k Arc<Store>, &'k dyn Clock, &'k Pulse),
-        job: &'k Job,
+        (job, part): (&'k Job, Option<&'k Shard>),
         worker: &'k str,
         lease: Duration,
         stopped_outside: &'k AtomicBool,
@@ -86,6 +95,7 @@ impl<'k> Lease<'k> {
             store,
             clock,
             job,
+            part,
             worker,
             lease,
             stopped_outside,
@@ -95,10 +105,12 @@ impl<'k> Lease<'k> {
             cancelled: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             role_lost: AtomicBool::new(false),
-            items_done: AtomicU64::new(0),
+            others: Mutex::default(),
             items_total: AtomicU64::new(job.progress.items_total),
-            bytes_before: AtomicU64::new(0),
-            bytes_total: AtomicU64::new(job.progress.bytes_total),
+            bytes_total: AtomicU64::new(match part {
+                Some(part) => part.bytes,
+                None => job.progress.bytes_total,
+            }),
             bytes_done: AtomicU64::new(0),
             records: AtomicU64::new(0),
         }
@@ -138,14 +150,10 @@ impl<'k> Lease<'k> {
                 since_told = Duration::ZERO;
                 let until = later(self.clock.now(), self.lease);
                 point("keep");
-                match self.store.keep(self.job.id, self.worker, &self.progress_so_far(), until) {
-                    Ok(cancelled) => {
+                match self.renew(until) {
+                    Ok(()) => {
                         self.pulse.beat(self.clock.now());
                         kept_until = until;
-                        self.cancelled.fetch_or(cancelled, Ordering::Relaxed);
-                        let role = self.store.refuse_lost_role(self.job);
-                        let is_lost = matches!(role, Err(retort_store::Error::RoleLost(..)));
-                        self.role_lost.fetch_or(is_lost, Ordering::Relaxed);
                     }
                     Err(retort_store::Error::NotHeld) => self.lost.store(true, Ordering::Relaxed),
                     // The store may be back before the lease is over.
@@ -167,6 +175,38 @@ impl<'k> Lease<'k> {
             }
             since_told += LOOK;
         }
+    }
+
+    fn renew(&self, until: Time) -> Result<(), retort_store::Error> {
+        if let Some(part) = self.part {
+            // Whether the job goes on is for its holder to decide.
+            let done = (&self.bytes_done, &self.records);
+            let done = (done.0.load(Ordering::Relaxed), done.1.load(Ordering::Relaxed));
+            return self.store.keep_shard(self.job.id, part, done, until);
+        }
+        self.look_at_others()?;
+        let cancelled =
+            self.store.keep(self.job.id, self.worker, &self.progress_so_far(), until)?;
+        self.cancelled.fetch_or(cancelled, Ordering::Relaxed);
+        let role = self.store.refuse_lost_role(self.job);
+        let is_lost = matches!(role, Err(retort_store::Error::RoleLost(..)));
+        self.role_lost.fetch_or(is_lost, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Looks how far other workers are with their parts, where there are such.
+    fn look_at_others(&self) -> Result<(), retort_store::Error> {
+        if self.job.kind != JobKind::Export {
+            return Ok(());
+        }
+        let others = || self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let making = others().making;
+        let done = self.store.shards_done(self.job.id, making)?;
+        let mut others = others();
+        if others.making == making {
+            others.done = done;
+        }
+        Ok(())
     }
 
     /// Says how far the job is once more, as it is about to end.
@@ -199,35 +239,56 @@ impl<'k> Lease<'k> {
         }
     }
 
-    /// Says how much was done before the part under way.
-    pub(crate) fn begin_at(&self, items_done: u64, bytes_done: u64) {
-        self.items_done.store(items_done, Ordering::Relaxed);
-        self.bytes_before.store(bytes_done, Ordering::Relaxed);
+    /// Says which part of an export is made from now on.
+    pub(crate) fn begin_part(&self, number: u64) -> Result<(), Error> {
+        self.turn_to(Some(number))
+    }
+
+    /// Says that the part is finished.
+    pub(crate) fn end_part(&self) -> Result<(), Error> {
+        self.turn_to(None)
+    }
+
+    fn turn_to(&self, making: Option<u64>) -> Result<(), Error> {
+        if self.part.is_some() {
+            return Ok(());
+        }
+        let done = self.store.shards_done(self.job.id, making)?;
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        *others = Others { making, done };
+        self.bytes_done.store(0, Ordering::Relaxed);
+        self.records.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn others_done(&self) -> ShardsDone {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).done
     }
 
     fn progress_so_far(&self) -> JobProgress {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let others = self.others_done();
         JobProgress {
             items_total: read(&self.items_total),
-            items_done: read(&self.items_done),
+            items_done: others.items,
             bytes_total: read(&self.bytes_total),
-            bytes_done: read(&self.bytes_before) + read(&self.bytes_done),
-            records: read(&self.records),
+            bytes_done: others.bytes + read(&self.bytes_done),
+            records: others.records + read(&self.records),
         }
     }
 }
 
 impl Observer for Lease<'_> {
     fn progress(&self, progress: Progress) {
-        let before = self.bytes_before.load(Ordering::Relaxed);
+        let others = self.others_done();
         self.bytes_done.store(progress.read_bytes, Ordering::Relaxed);
         self.records.store(progress.records, Ordering::Relaxed);
         // A part knows only its own bytes; an import finds out how many there are.
         let total = self.bytes_total.fetch_max(progress.total_bytes, Ordering::Relaxed);
         self.observer.progress(Progress {
-            read_bytes: before + progress.read_bytes,
+            read_bytes: others.bytes + progress.read_bytes,
             total_bytes: total.max(progress.total_bytes),
-            records: progress.records,
+            records: others.records + progress.records,
         });
     }
 }

@@ -15,6 +15,7 @@ mod download;
 mod erased;
 mod error;
 mod export;
+mod export_parts;
 mod idempotency;
 mod import;
 mod intake;
@@ -29,6 +30,7 @@ mod rejects;
 mod removal;
 mod runs;
 mod secret;
+mod selected;
 mod service;
 mod shares;
 

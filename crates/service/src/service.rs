@@ -18,7 +18,7 @@ use crate::audit::Refusals;
 use crate::caller::Caller;
 use crate::doctor::free_bytes;
 use crate::error::Error;
-use crate::export::{export, prefix};
+use crate::export::{export, help, prefix};
 use crate::import::ImportReport;
 use crate::intake::Given;
 use crate::lease::{Ending, Lease, Pulse};
@@ -122,6 +122,13 @@ pub enum Done {
     Import(ImportReport),
     /// An export: its dataset.
     Export(Dataset),
+    /// A part of an export that another worker holds.
+    Part {
+        /// Its number, from 0.
+        number: u64,
+        /// Why it was not finished: then it is left to that worker.
+        error: Option<Error>,
+    },
 }
 
 /// A job that a worker took, and what became of it.
@@ -254,10 +261,14 @@ impl Service {
     ) -> Result<Option<Worked>, Error> {
         caught_in(|| {
             let Some(job) = self.claim(wanted)? else {
-                if wanted == Wanted::Any {
+                if wanted != Wanted::Any {
+                    return Ok(None);
+                }
+                let helped = self.help(observer, stopped)?;
+                if helped.is_none() {
                     self.clear_left()?;
                 }
-                return Ok(None);
+                return Ok(helped);
             };
             let done = self.work(&job, None, observer, stopped);
             Ok(Some((job, done)))
@@ -272,6 +283,26 @@ impl Service {
         Ok(job)
     }
 
+    /// Makes a part of an export that another worker holds; none if there is nothing to help with.
+    fn help(&self, observer: &dyn Observer, stopped: &AtomicBool) -> Result<Option<Worked>, Error> {
+        let (settings, now) = (&self.settings, self.clock.now());
+        let until = later(now, settings.lease);
+        let Some((job, shard)) = self.store.help(&settings.worker, now, until)? else {
+            return Ok(None);
+        };
+        let place = (&self.store, &*self.clock, &self.pulse);
+        let of = (&job, Some(&shard));
+        let lease = Lease::new(place, of, &settings.worker, settings.lease, stopped, observer);
+        let made =
+            lease.keep_while(|| help(&self.objects, (&job, &shard), &lease, settings.threads));
+        if made.is_err() {
+            let is_stopped = lease.ending() == Some(Ending::Stopped);
+            // Where this cannot be told, it is the holder's when its lease is over.
+            let _ = self.store.free_shard(job.id, &shard, is_stopped);
+        }
+        Ok(Some((job, Ok(Done::Part { number: shard.number, error: made.err() }))))
+    }
+
     /// Does a job that this worker holds, and ends it.
     pub(crate) fn work(
         &self,
@@ -283,7 +314,7 @@ impl Service {
         let is_given = given.is_some();
         let place = (&self.store, &*self.clock, &self.pulse);
         let worker = self.settings.worker.as_str();
-        let lease = Lease::new(place, job, worker, self.settings.lease, stopped, observer);
+        let lease = Lease::new(place, (job, None), worker, self.settings.lease, stopped, observer);
         let done = lease.keep_while(|| {
             self.store.refuse_lost_role(job)?;
             match job.kind {
@@ -342,9 +373,12 @@ impl Service {
     /// Removes what a job that was cancelled, or failed long ago, made or was to be made of.
     pub(crate) fn clear_parts(&self, job: &Job) -> Result<(), Error> {
         if job.kind == JobKind::Export && job.dataset.is_none() {
-            self.store.forget_parts(job.id)?;
+            let are_under_way = self.store.forget_parts(job.id, self.clock.now())?;
             self.objects.remove_all(&prefix(&self.store, job.id))?;
-            self.store.cleared(job.id)?;
+            // Who helped may write until it hears of the end: it is cleared up once more when the lease is over.
+            if !are_under_way {
+                self.store.cleared(job.id)?;
+            }
         }
         if job.kind == JobKind::Import {
             self.clear_upload(job)?;
