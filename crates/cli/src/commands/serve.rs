@@ -364,6 +364,17 @@ fn begin_worker(
         retort_web::stand_back(WORKER_NICENESS);
         let done = work_until(&service, wanted, &stopped, false, true, &mut |told| match told {
             Told::Done(job) => tracing::info!(job = job.id, kind = %job.kind, "job done"),
+            Told::Part(job, part, None) => {
+                tracing::info!(job = job.id, part, "part of an export done");
+            }
+            Told::Part(job, part, Some(error)) => {
+                tracing::warn!(
+                    job = job.id,
+                    part,
+                    cause = error.for_log(),
+                    "part of an export failed"
+                );
+            }
             Told::Stopped(job) => tracing::info!(job = job.id, kind = %job.kind, "job stopped"),
             Told::Failed(job, error) => {
                 tracing::error!(job = job.id, kind = %job.kind, cause = error.for_log(), "job failed");

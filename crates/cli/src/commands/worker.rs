@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use retort_service::{Error, Job, Service, Wanted};
+use retort_service::{Done, Error, Job, Service, Wanted};
 
 use super::{Failure, stop_flag};
 use crate::config::StoreArgs;
@@ -38,6 +38,8 @@ pub struct Worker {
 pub enum Told<'t> {
     /// A job is done.
     Done(&'t Job),
+    /// A part of an export that another worker runs is done, or failed and is left to that worker.
+    Part(&'t Job, u64, Option<&'t Error>),
     /// A job was given back, or cancelled.
     Stopped(&'t Job),
     /// A job failed.
@@ -57,8 +59,15 @@ impl Worker {
             self.once,
             self.quiet,
             &mut |told| match told {
-                Told::Done(_) if self.quiet => {}
+                Told::Done(_) | Told::Part(_, _, None) if self.quiet => {}
                 Told::Done(job) => eprintln!("job {}: {} `{}` is done", job.id, job.kind, job.name),
+                Told::Part(job, number, None) => {
+                    eprintln!("job {}: part {number} of export `{}` is done", job.id, job.name);
+                }
+                Told::Part(job, number, Some(error)) => eprintln!(
+                    "job {}: part {number} of export `{}` failed and is left to the other worker: {error}",
+                    job.id, job.name
+                ),
                 Told::Stopped(job) => {
                     eprintln!("job {}: {} `{}` was stopped", job.id, job.kind, job.name);
                 }
@@ -87,6 +96,12 @@ pub fn work_until(
         let taken = service.work_one(wanted, &bar, stopped);
         bar.finish();
         match taken {
+            Ok(Some((job, Ok(Done::Part { error: Some(error), .. })))) if error.is_stopped() => {
+                tell(Told::Stopped(&job));
+            }
+            Ok(Some((job, Ok(Done::Part { number, error })))) => {
+                tell(Told::Part(&job, number + 1, error.as_ref()));
+            }
             Ok(Some((job, Ok(_)))) => tell(Told::Done(&job)),
             Ok(Some((job, Err(error)))) if error.is_stopped() => tell(Told::Stopped(&job)),
             Ok(Some((job, Err(error)))) => {

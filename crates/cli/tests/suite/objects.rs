@@ -175,7 +175,7 @@ fn a_part_that_is_lost_is_made_again() {
     keep.refused(&["export", "lost", "-q", "-d", "openai"], "in the place of the datasets");
     bucket.set_down(false);
     let objects = bucket.objects();
-    let end = format!("-{}/.parts/00000/data-00000.jsonl", keep.job("lost")["id"]);
+    let end = format!("-{}/.parts/00000/1/data-00000.jsonl", keep.job("lost")["id"]);
     let key = objects.keys().find(|key| key.ends_with(&end)).unwrap();
     bucket.remove(key);
     keep.ok(&["jobs", "retry", &keep.job("lost")["id"].to_string()]);
@@ -192,13 +192,13 @@ fn an_object_that_is_lost_while_the_dataset_is_put_together_is_named() {
     bucket.set_delay(40);
     let mut export = keep.spawn("said", &["export", "lost", "-q"]);
     keep.wait_for("lost", |job| job["items"]["done"].as_u64() > Some(0));
-    let end = format!("-{}/.parts/00000/data-00000.jsonl", keep.job("lost")["id"]);
+    let end = format!("-{}/.parts/00000/1/data-00000.jsonl", keep.job("lost")["id"]);
     let key = bucket.objects().keys().find(|key| key.ends_with(&end)).unwrap().clone();
     bucket.remove(&key);
     bucket.set_delay(0);
     let status = ended(&mut export, 50).unwrap();
     assert_eq!(status.code(), Some(1));
-    assert!(keep.said("said").contains(".parts/00000/data-00000.jsonl"), "{}", keep.said("said"));
+    assert!(keep.said("said").contains(".parts/00000/1/data-00000.jsonl"), "{}", keep.said("said"));
     let job = keep.job("lost");
     assert_eq!((&job["state"], &job["dataset"]), (&"failed".into(), &serde_json::Value::Null));
     keep.ok(&["jobs", "retry", &job["id"].to_string()]);
