@@ -359,8 +359,8 @@ impl ServerArgs {
             (None, None) => std::env::var("RETORT_TOKEN").unwrap_or_default(),
         };
         match token.trim() {
-            "" => Err("a server takes a token: set `RETORT_TOKEN`, or give `--token-file`; whoever runs the server \
-                       makes one with `retort tokens add`"
+            "" => Err("a server needs a token: set `RETORT_TOKEN` or `--token-file`; whoever runs the server creates one with \
+                       `retort tokens add`"
                 .into()),
             token => Ok(token.to_owned()),
         }

@@ -48,19 +48,19 @@ pub enum Error {
     #[error("another run is writing `{}`; wait for it, or name another output", .0.display())]
     Busy(PathBuf),
     /// The output's path holds something that is no package, which is not replaced.
-    #[error("`{}` is no package of Retort's, or holds other files, so it is not replaced; name another output", .0.display())]
+    #[error("`{}` is not a package of Retort, or contains other files, so it is not replaced; name another output", .0.display())]
     NotAPackage(PathBuf),
     /// Nothing was written.
     #[error("no records to write: {0}")]
     Nothing(String),
     /// Something could not be read where nothing may be refused.
-    #[error("nothing was written, as `--strict` was asked: {0}")]
+    #[error("nothing was written, because of `--strict`: {0}")]
     Strict(String),
     /// A choice that the formats do not allow.
     #[error("{0}")]
     Choice(String),
     /// A folder or archive that is no package.
-    #[error("`{}` is no whole package: {reason}", path.display())]
+    #[error("`{}` is not a complete package: {reason}", path.display())]
     NotWhole {
         /// The package.
         path: PathBuf,

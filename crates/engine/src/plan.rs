@@ -115,7 +115,9 @@ impl DatasetPlan {
         match (self.purpose.needs_node(), self.node()) {
             (true, None) => {
                 let purpose = self.purpose;
-                return Err(Error::Choice(format!("`{purpose}` needs a node")));
+                return Err(Error::Choice(format!(
+                    "`{purpose}` needs a node: name it with `--node`"
+                )));
             }
             (false, Some(node)) => {
                 let purpose = self.purpose;

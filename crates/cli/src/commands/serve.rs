@@ -140,8 +140,8 @@ impl Serve {
         let behind_proxy = self.behind_proxy || config.behind_proxy.unwrap_or(false);
         if !listen.ip().is_loopback() && tls.is_none() && !behind_proxy {
             return Err(format!(
-                "passwords and conversations would cross the network in the clear at {listen}: give \
-                 `--tls-certificate` and `--tls-key`, or say `--behind-proxy` if a proxy before it speaks TLS"
+                "passwords and conversations would cross the network unencrypted at {listen}: set \
+                 `--tls-certificate` and `--tls-key`, or `--behind-proxy` if a proxy in front of the server handles TLS"
             )
             .into());
         }

@@ -119,7 +119,7 @@ fn what_is_no_package_is_never_replaced() {
             .refused(&["convert", "in.jsonl", "-q", "-o", output, "--name", "n"], "exists already");
         place.refused(
             &["convert", "in.jsonl", "-q", "-o", output, "--name", "n", "--force"],
-            "is no package of Retort's",
+            "is not a package of Retort",
         );
     }
     assert_eq!(place.bytes("folder/letter.txt"), b"dear");
@@ -252,7 +252,7 @@ fn verify_finds_faults_in_archives_too() {
     place.file("o.zip", &bytes);
     assert_eq!(place.run(&["verify", "o.zip"]).code, Some(3));
     place.file("o.zip", &whole[..whole.len() / 2]);
-    place.refused(&["verify", "o.zip"], "is no whole package");
+    place.refused(&["verify", "o.zip"], "is not a complete package");
     place.file("o.zip", zip(&[("letter.txt", b"dear")]));
     place.refused(&["verify", "o.zip"], "it has no `manifest.json`");
     place.refused(&["verify", "nowhere"], "cannot read `nowhere`");
