@@ -393,7 +393,7 @@ impl Inputs {
         let is_hub_cache = names.iter().any(|(name, _)| name == "snapshots");
         for (name, path) in names {
             let label = format!("{prefix}{name}");
-            if name.starts_with('.') {
+            if name.starts_with('.') && !import::is_text_file(&name) {
                 let why =
                     if name.starts_with("._") { PassedOver::Macos } else { PassedOver::Hidden };
                 self.passed_over.add(why, &label);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use retort_formats::import::Refusal;
+use retort_formats::import::{Refusal, is_text_file};
 use retort_formats::package::{CARD, DATASET_INFO, EXTRA, FINDINGS, IDS, MANIFEST, REJECTS};
 use retort_model::bounds::ARCHIVE_ENTRIES;
 use zip::CompressionMethod;
@@ -150,7 +150,8 @@ fn passed_over(name: &str) -> Option<PassedOver> {
         return Some(PassedOver::Macos);
     }
     let is_hidden = |part: &str| part.starts_with('.') && part != "." && part != "..";
-    (is_hidden(last) || parts.any(is_hidden)).then_some(PassedOver::Hidden)
+    let is_hidden_file = is_hidden(last) && !is_text_file(last);
+    (is_hidden_file || parts.any(is_hidden)).then_some(PassedOver::Hidden)
 }
 
 /// Whether a path begins at a root, of whatever system, or climbs out of the archive.

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use retort_formats::file::{self, ReadSeek};
 use retort_formats::import::split::Splitter;
 use retort_formats::import::table::Table;
-use retort_formats::import::{ImportFormat, Refusal, Side, Sniff, recognise};
+use retort_formats::import::{ImportFormat, Refusal, Side, Sniff, recognise, with_text};
 use retort_model::bounds::{ARCHIVE_DEPTH, SNIFFED_BYTES};
 
 use super::beside::Beside;
@@ -295,6 +295,14 @@ impl Opener<'_> {
             Ok(start) => start,
             Err(error) => return self.fail(place, &error),
         };
+        let text = with_text(&place.label, &start.bytes).filter(|(format, _)| {
+            !is_plain && self.from.is_none_or(|from| from.name() == format.name())
+        });
+        if let Some((_, files)) = text {
+            let whole = BufReader::new(start.chain(input));
+            let rows = (files.items)(Box::new(whole));
+            return self.items(place, &mut Lines { rows, line: Cursor::default() });
+        }
         let row = || Table::read(start.bytes.as_slice()).ok()?.next()?.ok();
         if !is_plain && row().is_some_and(|row| self.is_history(place, row.as_bytes())) {
             return self.table(place, &mut start.chain(input));

@@ -182,3 +182,42 @@ fn a_real_archive_with_a_full_text_index_is_read_row_for_row() {
     there.sort();
     assert_eq!(read, there);
 }
+
+/// A real session of OpenCode's, in its database and in the files of older versions: its parts are joined to messages, and
+/// those to the session.
+#[test]
+fn a_real_session_of_opencode_is_joined_from_its_tables_and_from_its_files() {
+    let Some(root) = retort_testing::real_data() else { return };
+    let root = root.join("git-ai/fixtures");
+    for (input, said) in [
+        (
+            "opencode-sqlite/opencode.db",
+            [
+                "Please update index.ts using sqlite transcript data",
+                "I will make the edit from sqlite.",
+                "Edit applied",
+                "Done from sqlite source.",
+            ],
+        ),
+        (
+            "opencode-storage",
+            [
+                "Update the comment in index.ts to say 'Hello World'",
+                "I'll update the comment in index.ts for you.",
+                "Edit applied successfully.",
+                "Done! I've updated the comment to 'Hello World'.",
+            ],
+        ),
+    ] {
+        let bench = Bench::new();
+        let plan = plan_of(&bench, &root.join(input));
+        let (report, rejects) = run(&plan);
+        let account = report.unwrap().found.account;
+        assert_eq!((account.read, account.refused), (1, 0), "{input}: {rejects:?}");
+        let records = records(&plan);
+        let messages = records[0]["messages"].as_array().unwrap().iter();
+        let texts: Vec<_> = messages.filter_map(|one| one["content"].as_str()).collect();
+        assert_eq!(texts, said, "{input}");
+        assert_eq!(records[0]["messages"][1]["tool_calls"][0]["function"]["name"], "edit");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::{self, BufRead};
 
 use retort_json::{JsonError, Parser};
 use retort_model::canonical::CanonicalError;
@@ -99,6 +100,11 @@ pub trait ImportFormat: Sync {
         None
     }
 
+    /// Its files of text that is no JSON, and how items are cut from them.
+    fn text_files(&self) -> Option<&'static TextFiles> {
+        None
+    }
+
     /// What its archives and folders hold beside the items.
     fn side_files(&self) -> Option<&'static SideFiles> {
         None
@@ -145,6 +151,19 @@ pub struct SideFiles {
     /// Files without items.
     pub ignored: &'static [&'static str],
 }
+
+/// Files of text that is no JSON.
+pub struct TextFiles {
+    /// Their names. A `*` stands for anything; they are read even where a name begins with a dot.
+    pub names: &'static [&'static str],
+    /// What one of their lines begins with.
+    pub mark: &'static str,
+    /// The items of a file, each as JSON.
+    pub items: for<'r> fn(Box<dyn BufRead + 'r>) -> TextItems<'r>,
+}
+
+/// Items that are made as a file is read.
+pub type TextItems<'r> = Box<dyn Iterator<Item = io::Result<String>> + 'r>;
 
 /// What one text holds: none, one or several items.
 #[derive(Debug, Default)]

@@ -9,7 +9,9 @@ use retort_model::Fields;
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
 use super::gemini_cli::GeminiCli;
+use super::open_webui;
 use super::openai;
+use super::opencode;
 use super::roles::role_of;
 use super::sniff::{Entry, Sniff};
 
@@ -99,6 +101,8 @@ impl ImportFormat for MessageRows {
         if sniff.kind_of_item() != Some(Kind::Object)
             || OTHERS.iter().any(|key| sniff.has(key))
             || GeminiCli.recognises(sniff)
+            || opencode::is_copy(sniff)
+            || open_webui::is_copy(sniff)
         {
             return false;
         }

@@ -3,8 +3,11 @@
 //! [`split`] cuts a stream into texts, [`Sniff`] answers what the formats ask of one to know their own, and a format's
 //! reader turns it into [`Items`]. A bad item is refused with its position and passed over.
 
+mod adk;
 mod adp;
 mod ai_studio;
+mod aider;
+mod amp;
 mod answers;
 mod atif;
 mod autogen;
@@ -17,9 +20,11 @@ mod chunks;
 mod claude;
 mod claude_code;
 mod codex;
+mod continue_dev;
 mod conventions;
 mod copilot;
 mod cursor;
+mod cursor_chats;
 mod deepseek;
 mod definitions;
 mod dify;
@@ -29,6 +34,7 @@ mod fields;
 mod format;
 mod gemini_activity;
 mod gemini_cli;
+mod goose;
 mod grok;
 mod hosted;
 mod inspect;
@@ -49,6 +55,7 @@ mod next_chat;
 mod oasst;
 mod open_webui;
 mod openai;
+mod opencode;
 mod openhands;
 mod otlp;
 mod pairs;
@@ -62,6 +69,7 @@ mod recorded;
 mod requests;
 mod retort;
 mod roles;
+mod run_state;
 mod runs;
 mod session;
 mod sharegpt;
@@ -81,9 +89,13 @@ mod typing_mind;
 mod uiuc_chat;
 mod unplaced;
 mod vector;
+mod vscode_chat;
 mod wrapped;
 
-pub use format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, SideFiles, Spread};
+pub use format::{
+    Fragment, ImportFormat, ItemError, Items, Notes, Refusal, SideFiles, Spread, TextFiles,
+    TextItems,
+};
 pub use map::{Mapping, suggest};
 pub use side::{Side, Sides};
 pub use sniff::{Entry, Sniff};
@@ -118,6 +130,15 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &droid::Droid,
     &gemini_cli::GeminiCli,
     &cursor::Cursor,
+    &cursor_chats::CursorChats,
+    &goose::Goose,
+    &opencode::OpenCode,
+    &aider::Aider,
+    &amp::Amp,
+    &continue_dev::Continue,
+    &adk::Adk,
+    &vscode_chat::VsCodeChat,
+    &run_state::RunState,
     &atif::Atif,
     &inspect::Inspect,
     &nemo_gym::NemoGym,
@@ -154,6 +175,27 @@ pub fn by_name(name: &str) -> Option<&'static dyn ImportFormat> {
 /// The format that recognises an item.
 pub fn recognise(sniff: &Sniff<'_>) -> Option<&'static dyn ImportFormat> {
     FORMATS.iter().copied().find(|format| format.recognises(sniff))
+}
+
+/// The format whose text, which is no JSON, a file holds: by the file's name, or by a mark near the start.
+pub fn with_text(
+    name: &str,
+    start: &[u8],
+) -> Option<(&'static dyn ImportFormat, &'static TextFiles)> {
+    let marked = |files: &TextFiles| {
+        start.split(|byte| *byte == b'\n').any(|line| line.starts_with(files.mark.as_bytes()))
+    };
+    let mut all = FORMATS.iter().filter_map(|format| Some((*format, format.text_files()?)));
+    all.find(|(_, files)| has_name(files, name) || marked(files))
+}
+
+/// Whether a file holds such text by its name.
+pub fn is_text_file(name: &str) -> bool {
+    FORMATS.iter().filter_map(|format| format.text_files()).any(|files| has_name(files, name))
+}
+
+fn has_name(files: &TextFiles, path: &str) -> bool {
+    side::is_one(files.names, side::parted(path).1)
 }
 
 /// The format that recognises an element of a list that is wrapped in an object: no list in a list.

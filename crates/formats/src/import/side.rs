@@ -49,11 +49,11 @@ impl Sides {
 }
 
 /// The folder of a file and its own name.
-fn parted(path: &str) -> (&str, &str) {
+pub(super) fn parted(path: &str) -> (&str, &str) {
     path.rsplit_once(['/', '\\']).unwrap_or(("", path))
 }
 
-fn is_one(patterns: &[&str], name: &str) -> bool {
+pub(super) fn is_one(patterns: &[&str], name: &str) -> bool {
     patterns.iter().any(|pattern| match pattern.split_once('*') {
         Some((start, end)) => name.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
         None => name == *pattern,
