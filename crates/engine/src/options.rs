@@ -6,8 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use retort_formats::data::{
-    Attachments, CallText, DataFormat, Embeddings, Layout, PairsBy, ReasoningAs, ReasoningField,
-    RowsPer, ShapeOptions, ToolsAs, usual_in,
+    Attachments, Branches, CallText, DataFormat, Embeddings, Layout, PairsBy, ReasoningAs,
+    ReasoningField, RowsPer, ShapeOptions, ToolsAs, usual_in,
 };
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::{data, file};
@@ -276,6 +276,13 @@ pub static OPTIONS: &[ExportOption] = &[
         "Also write each sub-agent's history as a separate record",
         Values::Flag,
         flag!(shape_options.tasks),
+    ),
+    ExportOption::record(
+        "branches",
+        "Which branches become records where answers were regenerated or questions edited; formats that keep the whole \
+         conversation, and `preference` and `kto`, have all branches anyway",
+        words!(Branches),
+        word!(shape_options.branches),
     ),
     ExportOption::record(
         "max_contexts",
@@ -772,6 +779,7 @@ mod tests {
                 call_text: CallText::Extra,
                 attachments: Attachments::Drop,
                 tasks: true,
+                branches: Branches::All,
                 max_contexts: 7,
                 embeddings: Embeddings::F32,
                 node: Some("summarise".into()),

@@ -161,6 +161,17 @@ impl<'a> Conversation<'a> {
         path
     }
 
+    /// Positions of the rounds that none follows: the ends of its branches.
+    pub fn leaves(&self) -> Vec<usize> {
+        let mut is_followed = vec![false; self.rounds.len()];
+        for at in 0..self.rounds.len() {
+            if let Some(parent) = self.parent_of(at).and_then(|at| is_followed.get_mut(at)) {
+                *parent = true;
+            }
+        }
+        (0..self.rounds.len()).filter(|&at| is_followed.get(at) == Some(&false)).collect()
+    }
+
     /// Position of the round that the round at `position` follows.
     pub fn parent_of(&self, position: usize) -> Option<usize> {
         match self.rounds.get(position)?.parent {

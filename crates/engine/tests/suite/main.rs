@@ -3,6 +3,7 @@
 
 mod support;
 
+mod branches;
 mod convert;
 mod measure;
 mod merge;

@@ -303,6 +303,30 @@ impl Attachments {
     }
 }
 
+/// Which branches of a conversation with regenerated answers or edited questions become records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Branches {
+    /// The one that is shown.
+    #[default]
+    Active,
+    /// Each, from its first question to its last answer.
+    All,
+}
+
+named!(Branches, "choice of branches", Active = "active", All = "all");
+
+impl Branches {
+    /// What it does, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Active => "the branch that was shown last",
+            Self::All => {
+                "a record for each branch; what branches share is in each of their records"
+            }
+        }
+    }
+}
+
 /// How rows of documents and chunks hold embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Embeddings {
@@ -356,6 +380,8 @@ pub struct ShapeOptions {
     pub attachments: Attachments,
     /// Write the histories of sub-agents as records of their own.
     pub tasks: bool,
+    /// Which branches become records.
+    pub branches: Branches,
     /// Retrieved passages carried with one assistant message of `history`.
     pub max_contexts: usize,
     /// How embeddings are written, for the formats that have them.
@@ -381,6 +407,7 @@ impl Default for ShapeOptions {
             call_text: CallText::default(),
             attachments: Attachments::default(),
             tasks: false,
+            branches: Branches::default(),
             max_contexts: retort_model::bounds::CONTEXTS_PER_MESSAGE,
             embeddings: Embeddings::default(),
             node: None,

@@ -39,9 +39,9 @@ pub use chat_row::{ChatMessage, ChatRow};
 pub use documents::vector_json;
 pub(crate) use documents::write_vector;
 pub use format::{
-    Attachments, CallText, DataFormat, Embeddings, Layout, Noted, Outcome, PairsBy, ReasoningAs,
-    ReasoningField, RecordLeftOut, RecordNotes, RowsPer, ShapeContext, ShapeOptions, ToolsAs,
-    TrainerColumns,
+    Attachments, Branches, CallText, DataFormat, Embeddings, Layout, Noted, Outcome, PairsBy,
+    ReasoningAs, ReasoningField, RecordLeftOut, RecordNotes, RowsPer, ShapeContext, ShapeOptions,
+    ToolsAs, TrainerColumns,
 };
 pub use schema::{Column, Field, Schema, Sink, Type};
 pub use tools::ToolCache;

@@ -1,6 +1,8 @@
 //! What becomes one record of training data: its rounds, its turns in order, and what was found in them. Shared by
 //! the data formats that trainers read.
 
+use std::collections::HashSet;
+
 use retort_json::Text;
 use retort_model::{
     Check, Conversation, Item, Kind, Label, LeftOut, Message, Reason, Repair, Role, Round, Run,
@@ -9,7 +11,7 @@ use retort_model::{
 
 use super::execution::conversation_of;
 use super::format::{
-    Attachments, Noted, Outcome, RecordLeftOut, RecordNotes, RowsPer, ShapeOptions,
+    Attachments, Branches, Noted, Outcome, RecordLeftOut, RecordNotes, RowsPer, ShapeOptions,
 };
 use super::repairs::Repairs;
 use super::tools::{ToolCache, Tools};
@@ -40,6 +42,8 @@ pub(super) struct Draft<'c> {
     pub answer_at: Option<Answer>,
     /// Whether the row itself says if the conversation is good or bad, so that a bad one may be written.
     pub is_judged: bool,
+    /// Which branch it is, counted from 1, where a conversation makes records of several.
+    pub branch: Option<usize>,
     /// The model to name.
     pub model: Option<&'c Text<'c>>,
     /// The round of a graph that it is.
@@ -70,20 +74,25 @@ impl<'c> Draft<'c> {
 impl Draft<'_> {
     /// Which part of the conversation it is, in words; none if it is the whole.
     pub(super) fn part_words(&self) -> Option<String> {
-        let whole = match (self.graph_round, self.task) {
+        let part = match (self.graph_round, self.task) {
             (_, Some(task)) => Some(format!("task {}", task.id.decoded())),
             (Some(round), None) => Some(format!("round {}", round.number)),
             (None, None) => None,
         };
+        let branch = self.branch.map(|branch| format!("branch {branch}"));
         let answer = self.answer_at.map(|answer| format!("answer {}", answer.number));
-        match (whole, answer) {
-            (Some(whole), Some(answer)) => Some(format!("{whole}, {answer}")),
-            (whole, answer) => whole.or(answer),
-        }
+        let words: Vec<_> = [branch, part, answer].into_iter().flatten().collect();
+        (!words.is_empty()).then(|| words.join(", "))
     }
 
-    /// What is added to the id of the conversation to name the record, where it makes one for each answer.
+    /// What is added to the id of the conversation to name the record, where it makes one for each branch or answer.
     pub(super) fn suffix(&self) -> Option<String> {
+        let branch = self.branch.map(|branch| format!("#branch-{branch}"));
+        let answer = self.answer();
+        branch.map(|branch| branch + answer.as_deref().unwrap_or_default()).or(answer)
+    }
+
+    fn answer(&self) -> Option<String> {
         let answer = self.answer_at?.number;
         Some(match (self.graph_round, self.task) {
             (_, Some(task)) => format!("#{}.{answer}", task.id.decoded()),
@@ -103,19 +112,19 @@ impl Draft<'_> {
     }
 }
 
-/// The records of a conversation: one of all rounds of the active path, or one a round of a graph but its start;
-/// with `tasks`, one for each sub-agent's task too. Rounds without messages make none.
+/// The records of a conversation: one of all rounds of the active path, or of each branch, or one a round of a graph but
+/// its start; with `tasks`, one for each sub-agent's task too. Rounds without messages make none.
 fn each_record<'c>(
     conversation: &'c Conversation<'c>,
     run: Option<&'c Run<'c>>,
     options: &ShapeOptions,
     mut take: impl FnMut(Draft<'c>),
 ) {
+    let mut answers = HashSet::new();
     let mut take = |draft: Draft<'c>| match options.rows {
         RowsPer::Conversation => take(draft),
-        RowsPer::Answer => each_answer(draft, &mut take),
+        RowsPer::Answer => each_answer(draft, &mut answers, &mut take),
     };
-    let path = conversation.active_path();
     let mut is_first = true;
     let mut draft = |rounds, model| Draft {
         conversation,
@@ -124,33 +133,27 @@ fn each_record<'c>(
         answer_at: None,
         is_judged: false,
         model,
+        branch: None,
         graph_round: None,
         task: None,
         run: None,
     };
-    if conversation.kind == Kind::Graph {
-        let is_start = |round: &Round<'_>| {
-            round.node.as_ref().map_or(round.number <= 1, |node| node == "start")
-        };
-        for &position in &path {
-            let Some(round) = conversation.rounds.get(position) else { continue };
-            if is_start(round) || round.messages.is_empty() {
-                continue;
-            }
-            let model = round
-                .model
-                .as_ref()
-                .filter(|model| !model.is_empty())
-                .or(conversation.model.as_ref());
-            take(Draft { graph_round: Some(round), ..draft(vec![round], model) });
+    let leaves = match options.branches {
+        Branches::All => conversation.leaves(),
+        Branches::Active => Vec::new(),
+    };
+    // A branch is named where there are several.
+    let paths: Vec<_> = match leaves.as_slice() {
+        [] | [_] => vec![(None, conversation.active_path())],
+        leaves => {
+            (1..).map(Some).zip(leaves.iter().map(|&at| conversation.path_to(Some(at)))).collect()
         }
-    } else {
-        let rounds: Vec<_> =
-            path.iter().filter_map(|&position| conversation.rounds.get(position)).collect();
-        if rounds.iter().any(|round| !round.messages.is_empty()) {
-            let model = conversation.model_of(path.iter().copied());
-            take(Draft { run, ..draft(rounds, model) });
-        }
+    };
+    for (branch, path) in paths {
+        each_of_path(conversation, &path, |rounds, model, graph_round| {
+            let run = run.filter(|_| graph_round.is_none());
+            take(Draft { branch, graph_round, run, ..draft(rounds, model) });
+        });
     }
     for task in conversation.tasks.iter().filter(|_| options.tasks) {
         let rounds: Vec<_> = task.rounds.iter().collect();
@@ -165,8 +168,45 @@ fn each_record<'c>(
     }
 }
 
-/// A draft for each answer, with everything before it; the draft itself if nothing answers.
-fn each_answer<'c>(draft: Draft<'c>, take: &mut impl FnMut(Draft<'c>)) {
+/// The records of one branch: the rounds of each, its model, and the round of a graph that it is.
+fn each_of_path<'c>(
+    conversation: &'c Conversation<'c>,
+    path: &[usize],
+    mut take: impl FnMut(Vec<&'c Round<'c>>, Option<&'c Text<'c>>, Option<&'c Round<'c>>),
+) {
+    if conversation.kind == Kind::Graph {
+        let is_start = |round: &Round<'_>| {
+            round.node.as_ref().map_or(round.number <= 1, |node| node == "start")
+        };
+        for &position in path {
+            let Some(round) = conversation.rounds.get(position) else { continue };
+            if is_start(round) || round.messages.is_empty() {
+                continue;
+            }
+            let model = round
+                .model
+                .as_ref()
+                .filter(|model| !model.is_empty())
+                .or(conversation.model.as_ref());
+            take(vec![round], model, Some(round));
+        }
+    } else {
+        let rounds: Vec<_> =
+            path.iter().filter_map(|&position| conversation.rounds.get(position)).collect();
+        if rounds.iter().any(|round| !round.messages.is_empty()) {
+            let model = conversation.model_of(path.iter().copied());
+            take(rounds, model, None);
+        }
+    }
+}
+
+/// A draft for each answer, with everything before it; the draft itself if nothing answers. Answers that another branch
+/// had, too, are in `taken`.
+fn each_answer<'c>(
+    draft: Draft<'c>,
+    taken: &mut HashSet<*const Message<'c>>,
+    take: &mut impl FnMut(Draft<'c>),
+) {
     let messages: Vec<_> = draft.messages().collect();
     let is_answer = |at: usize| messages.get(at).is_some_and(|one| one.role == Role::Assistant);
     let ends = (0..messages.len()).filter(|&at| is_answer(at) && !is_answer(at + 1));
@@ -175,6 +215,10 @@ fn each_answer<'c>(draft: Draft<'c>, take: &mut impl FnMut(Draft<'c>)) {
     let mut any = false;
     for answer in answers {
         any = true;
+        let last = messages.get(answer.end - 1).map(|&one| std::ptr::from_ref(one));
+        if last.is_some_and(|last| !taken.insert(last)) {
+            continue;
+        }
         let rounds = draft.rounds.clone();
         let is_first = std::mem::take(&mut is_first);
         take(Draft { rounds, is_first, answer_at: Some(answer), ..draft });
@@ -225,7 +269,9 @@ fn shape_conversation<'c>(
     });
     let mut outcome = outcome.or_left_out(|| nothing_to_write(conversation));
     if let Some(first) = outcome.records.first_mut() {
-        first.warnings.extend(left_behind(conversation, options.tasks).map(Noted::from));
+        let left_behind = left_behind(conversation, options.tasks)
+            .filter(|one| *one != Warning::OtherBranches || options.branches == Branches::Active);
+        first.warnings.extend(left_behind.map(Noted::from));
     }
     outcome
 }

@@ -236,6 +236,7 @@ impl<'c> Answers<'c> {
             answer_at: Some(Answer { number: place.number, end }),
             is_judged: true,
             model,
+            branch: None,
             graph_round: None,
             task: None,
             run: None,

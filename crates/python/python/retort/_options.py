@@ -19,6 +19,7 @@ class Options(TypedDict, total=False):
     attachments: Literal["leave-out", "drop"]
     tools: Literal["text", "array"]
     tasks: bool
+    branches: Literal["active", "all"]
     max_contexts: int
     embeddings: Literal["f64", "f32", "none"]
     dedup: Literal["none", "exact", "near"]
