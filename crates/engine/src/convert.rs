@@ -387,7 +387,7 @@ fn why_nothing(totals: &Totals, passed_over: &Tally<PassedOver>) -> String {
     let mut reasons: Vec<String> = account
         .left_out
         .iter()
-        .map(|(reason, count, _)| format!("{count} left out ({})", reason.words()))
+        .map(|(reason, count, _)| format!("{count} {}", reason.words()))
         .collect();
     if account.refused > 0 {
         reasons.push(why_refused(totals));
