@@ -214,7 +214,6 @@ impl House {
             Arc::clone(&service),
             settings,
             setup.oidc.map(|make| make(address, &setup.issuer)),
-            Outgoing::new(outgoing).unwrap(),
             Metrics::new("0"),
             listening.stopping().clone(),
         );
@@ -223,7 +222,8 @@ impl House {
         let serving = tokio::spawn(async move {
             serve(listener, None, router, &listening, async { drop(stopped.await) }).await;
         });
-        let delivering = tokio::spawn(retort_web::deliver(app.clone()));
+        let delivering =
+            tokio::spawn(retort_web::deliver(app.clone(), Outgoing::new(outgoing).unwrap()));
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(retort_service::client_tls())
             .redirect(reqwest::redirect::Policy::none())

@@ -13,7 +13,6 @@ use crate::blocking::{Calls, Gate, Line};
 use crate::bounds::{CALLS, SLOW_BODY_BYTES};
 use crate::metrics::Metrics;
 use crate::oidc::Oidc;
-use crate::outgoing::Outgoing;
 use crate::problem::Problem;
 use crate::rates::{Rate, Rates, SignIns};
 use crate::server::Stopping;
@@ -76,7 +75,6 @@ struct Inner {
     sign_ins: SignIns,
     metrics: Metrics,
     oidc: Option<Oidc>,
-    outgoing: Outgoing,
     stopping: Stopping,
 }
 
@@ -86,7 +84,6 @@ impl App {
         service: Arc<Service>,
         settings: Settings,
         oidc: Option<Oidc>,
-        outgoing: Outgoing,
         metrics: Metrics,
         stopping: Stopping,
     ) -> Self {
@@ -105,7 +102,6 @@ impl App {
             sign_ins: SignIns::default(),
             metrics,
             oidc,
-            outgoing,
             stopping,
         }))
     }
@@ -133,11 +129,6 @@ impl App {
     /// The provider through which people sign in.
     pub fn oidc(&self) -> Option<&Oidc> {
         self.0.oidc.as_ref()
-    }
-
-    /// What posts notices.
-    pub fn outgoing(&self) -> &Outgoing {
-        &self.0.outgoing
     }
 
     /// Hears when the server is to end.

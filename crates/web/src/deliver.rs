@@ -7,7 +7,7 @@ use retort_service::Delivery;
 use serde_json::json;
 
 use crate::app::App;
-use crate::outgoing::next_attempt;
+use crate::outgoing::{Outgoing, next_attempt};
 use crate::wire;
 
 /// How often it is looked whether something is due.
@@ -17,14 +17,14 @@ const LOOK: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 8;
 
 /// Posts what is due until the server stops.
-pub async fn deliver(app: App) {
+pub async fn deliver(app: App, outgoing: Outgoing) {
     let stopping = app.stopping();
     loop {
         let due = app.call(|service| service.claim_deliveries(AT_ONCE)).await;
         let is_idle = match due {
             Ok(due) => {
                 let count = due.len();
-                join_all(due.into_iter().map(|one| post(&app, one))).await;
+                join_all(due.into_iter().map(|one| post(&app, &outgoing, one))).await;
                 count < AT_ONCE
             }
             Err(problem) => {
@@ -44,7 +44,7 @@ pub async fn deliver(app: App) {
     }
 }
 
-async fn post(app: &App, delivery: Delivery) {
+async fn post(app: &App, outgoing: &Outgoing, delivery: Delivery) {
     let notice = wire::Notice::from(&delivery.notice);
     let body = json!({
         "type": "export.ended",
@@ -53,8 +53,7 @@ async fn post(app: &App, delivery: Delivery) {
     });
     let id = format!("notice-{}-{}", delivery.webhook, delivery.notice.id);
     let Ok(now) = app.call(|service| Ok(service.now())).await else { return };
-    let answer =
-        app.outgoing().post(&delivery.url, &delivery.secret, &id, &body.to_string(), now).await;
+    let answer = outgoing.post(&delivery.url, &delivery.secret, &id, &body.to_string(), now).await;
     let again = match &answer {
         Ok(200..=299 | 410) => None,
         _ => next_attempt(delivery.attempts),

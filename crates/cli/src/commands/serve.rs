@@ -275,7 +275,6 @@ impl Serve {
             Arc::clone(&service),
             settings,
             self.oidc(config, url.as_deref())?,
-            Outgoing::new(outgoing)?,
             Metrics::new(env!("CARGO_PKG_VERSION")),
             listening.stopping().clone(),
         );
@@ -299,7 +298,7 @@ impl Serve {
             .map(|wanted| begin_worker(Arc::clone(&service), wanted, Arc::clone(&stopped)))
             .collect();
         let watching = tokio::spawn(retort_web::watch(app.clone(), listening.clone()));
-        let delivering = tokio::spawn(retort_web::deliver(app.clone()));
+        let delivering = tokio::spawn(retort_web::deliver(app.clone(), Outgoing::new(outgoing)?));
         let router = retort_web::router(app, &app_bounds);
         let stop = async {
             wait_for_stop().await;
