@@ -13,6 +13,7 @@ use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use retort_service::Error;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -30,6 +31,7 @@ pub struct Problem {
     extra: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Arc<str>>,
+    error: Option<Arc<Error>>,
 }
 
 /// A problem as it is answered.
@@ -57,7 +59,14 @@ pub struct ProblemBody {
 impl Problem {
     /// A problem of that kind. The detail is for whoever asked: no paths of the machine, no SQL, no content.
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), extra: Map::new(), headers: Vec::new(), cause: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            extra: Map::new(),
+            headers: Vec::new(),
+            cause: None,
+            error: None,
+        }
     }
 
     /// With a field more in the body.
@@ -200,9 +209,14 @@ impl Problem {
         &self.detail
     }
 
-    /// What lies behind it, for the log alone.
-    pub(crate) fn cause(&self) -> Option<&str> {
+    /// What lies behind it: for the log, and for whoever holds the store.
+    pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
+    }
+
+    /// The service's error that this was made of, if it was. Like the cause, it is never sent.
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_deref()
     }
 
     pub(crate) fn json(&self, request_id: Option<&str>) -> String {

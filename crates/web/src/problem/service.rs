@@ -1,6 +1,7 @@
 //! What the service refuses, as problems.
 
 use std::io;
+use std::sync::Arc;
 
 use retort_service::{EngineError, Error, StoreError};
 
@@ -8,32 +9,37 @@ use super::{Problem, RETRY, kinds};
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        match &error {
-            Error::NotFound { .. } => Self::new(&kinds::NOT_FOUND, error.to_string()),
-            Error::NameTaken { free, .. } => {
-                Self::new(&kinds::NAME_TAKEN, error.to_string()).with("free", &**free)
-            }
-            Error::Choice(why) => Self::unprocessable(&**why),
-            Error::NotSignedIn(why) => Self::unauthenticated(*why),
-            Error::NotGranted(grant) => Self::insufficient_scope(grant.as_str()),
-            Error::NotAllowed(role) => {
-                Self::forbidden(error.to_string()).with("role", role.as_str())
-            }
-            Error::Forbidden(why) => Self::forbidden(*why),
-            Error::TooMany(why) => Self::new(&kinds::RATE_LIMITED, &**why).retry(RETRY),
-            Error::NoMemory => Self::unavailable(error.to_string(), RETRY),
-            Error::Conflict(why) => Self::conflict(&**why),
-            Error::Store(StoreError::Stopped) => stopped(),
-            Error::Store(store) if store.may_pass() => {
-                Self::unavailable("the store is busy or cannot be reached", RETRY).because(&error)
-            }
-            Error::Store(StoreError::Full) => Self::full().because(&error),
-            Error::Store(StoreError::Damaged(_)) => {
-                Self::new(&kinds::DAMAGED, "what the store keeps of it is damaged").because(&error)
-            }
-            Error::Store(_) | Error::System { .. } => Self::internal(&error),
-            Error::Engine(engine) => from_engine(engine),
+        let problem = of(&error);
+        Self { error: Some(Arc::new(error)), ..problem }
+    }
+}
+
+fn of(error: &Error) -> Problem {
+    match error {
+        Error::NotFound { .. } => Problem::new(&kinds::NOT_FOUND, error.to_string()),
+        Error::NameTaken { free, .. } => {
+            Problem::new(&kinds::NAME_TAKEN, error.to_string()).with("free", &**free)
         }
+        Error::Choice(why) => Problem::unprocessable(&**why),
+        Error::NotSignedIn(why) => Problem::unauthenticated(*why),
+        Error::NotGranted(grant) => Problem::insufficient_scope(grant.as_str()),
+        Error::NotAllowed(role) => {
+            Problem::forbidden(error.to_string()).with("role", role.as_str())
+        }
+        Error::Forbidden(why) => Problem::forbidden(*why),
+        Error::TooMany(why) => Problem::new(&kinds::RATE_LIMITED, &**why).retry(RETRY),
+        Error::NoMemory => Problem::unavailable(error.to_string(), RETRY),
+        Error::Conflict(why) => Problem::conflict(&**why),
+        Error::Store(StoreError::Stopped) => stopped(),
+        Error::Store(store) if store.may_pass() => {
+            Problem::unavailable("the store is busy or cannot be reached", RETRY).because(error)
+        }
+        Error::Store(StoreError::Full) => Problem::full().because(error),
+        Error::Store(StoreError::Damaged(_)) => {
+            Problem::new(&kinds::DAMAGED, "what the store keeps of it is damaged").because(error)
+        }
+        Error::Store(_) | Error::System { .. } => Problem::internal(error),
+        Error::Engine(engine) => from_engine(engine),
     }
 }
 
