@@ -22,10 +22,13 @@ pub mod shared;
 mod shares;
 mod tokens;
 
+use std::collections::BTreeSet;
+
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use retort_service::Caller;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{RefOr, ResponseBuilder, ResponsesBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi};
@@ -118,15 +121,26 @@ pub fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(shared::routes())
         .merge(shares::routes())
         .merge(tokens::routes());
-    let (router, description) =
-        OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", api).split_for_parts();
+    OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", api).split_for_parts()
+}
+
+/// The route of the description itself.
+pub fn openapi_route(description: &utoipa::openapi::OpenApi) -> Router<App> {
     let text = description.to_pretty_json().unwrap_or_default();
-    let router = router.route("/api/openapi.json", get(move || openapi(text.clone())));
-    (router, description)
+    Router::new().route("/api/openapi.json", get(move || openapi(text.clone())))
 }
 
 async fn openapi(text: String) -> Response {
     ([(axum::http::header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// Refuses to purge what a filter matches, unless the caller holds the store: a program's filter may match more than its
+/// author thought.
+fn check_purge(caller: &Caller, ids: &BTreeSet<String>) -> Result<(), Problem> {
+    if ids.is_empty() && caller.person().is_some() {
+        return Err(Problem::bad_request("only ids are purged, not what a filter matches"));
+    }
+    Ok(())
 }
 
 /// What a handler gives.

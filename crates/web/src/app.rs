@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::HeaderName;
 use axum::response::Response;
 use ipnet::IpNet;
-use retort_service::{Error, Service};
+use retort_service::{Error, Service, panics};
 
 use crate::blocking::{Calls, Gate, Line};
 use crate::bounds::{CALLS, SLOW_BODY_BYTES};
@@ -22,7 +22,7 @@ use crate::threads::Threads;
 const PASSWORDS_AT_ONCE: u32 = 4;
 
 /// How the server is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Whether people reach it through TLS, its own or a proxy's: cookies then go nowhere else.
     pub is_secure: bool,
@@ -65,6 +65,7 @@ pub struct App(Arc<Inner>);
 
 struct Inner {
     service: Arc<Service>,
+    is_in_process: bool,
     calls: Calls,
     identities: Line,
     passwords: Line,
@@ -87,11 +88,29 @@ impl App {
         metrics: Metrics,
         stopping: Stopping,
     ) -> Self {
+        Self::with(service, false, settings, oidc, metrics, stopping)
+    }
+
+    /// For a caller in this process: calls have no turns and no deadlines.
+    pub(crate) fn in_process(service: Arc<Service>) -> Self {
+        let (settings, metrics) = (Settings::default(), Metrics::new(""));
+        Self::with(service, true, settings, None, metrics, Stopping::default())
+    }
+
+    fn with(
+        service: Arc<Service>,
+        is_in_process: bool,
+        settings: Settings,
+        oidc: Option<Oidc>,
+        metrics: Metrics,
+        stopping: Stopping,
+    ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = Threads::new(0);
         let burst = settings.requests_per_minute.div_ceil(6).max(20);
         Self(Arc::new(Inner {
             service,
+            is_in_process,
             calls: Calls::new(cores, threads.clone()),
             identities: Line::new(CALLS, threads.clone()),
             passwords: Line::new(PASSWORDS_AT_ONCE, threads),
@@ -208,6 +227,9 @@ impl App {
         act: impl FnOnce(&Service) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let service = self.service();
+        if self.0.is_in_process {
+            return at_once(move || act(&service)).await;
+        }
         self.0.calls.run(self.0.settings.deadline, is_slow, move || act(&service)).await
     }
 
@@ -220,6 +242,9 @@ impl App {
         act: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Problem> {
         let service = self.service();
+        if self.0.is_in_process {
+            return Ok(at_once(move || act(&service)).await??);
+        }
         Ok(self.0.passwords.run(self.0.settings.deadline, move || act(&service)).await??)
     }
 
@@ -228,4 +253,10 @@ impl App {
         let address = address.to_canonical();
         self.0.settings.proxies.iter().any(|net| net.contains(&address))
     }
+}
+
+/// Calls `f` on a thread that may block. What a panic said goes to the caller, who is the user of this process.
+async fn at_once<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(|| panics::caught(f)).await;
+    done.map_err(Problem::internal)?.map_err(|bug| Problem::from(Error::from(bug)))
 }

@@ -7,6 +7,7 @@ pub mod bounds;
 mod compress;
 mod deliver;
 pub mod extract;
+mod in_process;
 pub mod metrics;
 pub mod oidc;
 mod operations;
@@ -34,6 +35,7 @@ use app::App;
 use bounds::Bounds;
 
 pub use deliver::deliver;
+pub use in_process::InProcess;
 pub use operations::watch;
 pub use threads::stand_back;
 
@@ -50,6 +52,7 @@ pub fn router(app: App, bounds: &Bounds) -> Router {
     let metrics = app.metrics().clone();
     let has_tls = app.settings().has_tls;
     let router = api
+        .merge(api::openapi_route(&description))
         .merge(pages::routes(&description))
         .merge(operations::routes())
         .fallback(extract::no_route)

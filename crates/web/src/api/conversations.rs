@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::answers::{key_of, once};
 use super::intake::{self, Intake};
 use super::paging::{Page, Paged};
-use super::{Answer, Params, Problems, raw};
+use super::{Answer, Params, Problems, check_purge, raw};
 use crate::app::App;
 use crate::blocking::take_memory;
 use crate::bounds::{BODY_COPIES, SLOW_BODY_BYTES};
@@ -129,8 +129,8 @@ async fn change_many(
     if selection == ConversationFilter::default() {
         return Err(Problem::bad_request("say which conversations: ids or a filter"));
     }
-    if asked.purge && selection.ids.is_empty() {
-        return Err(Problem::bad_request("only ids are purged, not what a filter matches"));
+    if asked.purge {
+        check_purge(&caller, &selection.ids)?;
     }
     let edits = edits(&asked.change, asked.purge)?;
     let changed = app

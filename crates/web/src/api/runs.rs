@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use super::imports::import_upload;
 use super::intake::{self, Intake};
 use super::paging::{Page, Paged};
-use super::{Answer, Params, Problems, is_lines, raw};
+use super::{Answer, Params, Problems, check_purge, is_lines, raw};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
@@ -132,9 +132,7 @@ async fn purge(
     if selection.limit.is_some() {
         return Err(Problem::bad_request("what is purged has no `limit`"));
     }
-    if selection.ids.is_empty() {
-        return Err(Problem::bad_request("only ids are purged, not what a filter matches"));
-    }
+    check_purge(&caller, &selection.ids)?;
     let purged = app.call(move |service| service.purge_runs(&caller, &selection)).await?;
     Ok(Json(wire::Purged { purged }))
 }
