@@ -6,28 +6,28 @@ use retort_model::ConversationFilter;
 use retort_service::Edit;
 use serde_json::json;
 
-use crate::backend::Backend;
+use crate::client::Client;
 use crate::commands::{Failure, print};
 use crate::display::{count, several};
 
 /// How many conversations are meant. An id that nobody knows is an error.
-pub fn known(backend: &Backend, selection: &ConversationFilter) -> Result<u64, Failure> {
-    if let Err(error) = backend.check_ids(selection) {
+pub fn known(client: &Client, selection: &ConversationFilter) -> Result<u64, Failure> {
+    if let Err(error) = client.check_ids(selection) {
         let error = crate::display::one_line(&error.to_string(), 240);
         return Err(format!("{error}; nothing was changed").into());
     }
-    backend.count(selection)
+    Ok(client.count(selection)?)
 }
 
 /// Changes the conversations that are meant, and says how many of how many were changed.
 pub fn change(
-    backend: &Backend,
+    client: &Client,
     selection: &ConversationFilter,
     edit: &Edit,
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let meant = known(backend, selection)?;
-    let changed = backend.edit(selection, edit)?;
+    let meant = known(client, selection)?;
+    let changed = client.edit(selection, edit)?;
     if json {
         print(json!({"changed": changed, "meant": meant}))?;
         return Ok(ExitCode::SUCCESS);

@@ -1,17 +1,24 @@
-//! A server that keeps the store, asked over its API.
+//! The API of Retort, over HTTP or in this process: a server that keeps the store, or the store itself.
 
+mod datasets;
 mod documents;
+mod people;
 mod refusal;
 mod runs;
 mod transfer;
 mod verbs;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Method, Request, RequestBuilder, Response, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, Request, Response, Url};
+use retort_service::{Caller, Service, Settings};
+use retort_web::InProcess;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use refusal::{ClientError, Refusal};
@@ -50,13 +57,28 @@ pub struct Reached {
     pub insecure: bool,
 }
 
-/// Asks a server.
+/// A store that this process opened, and who asks.
+pub struct Opened {
+    pub service: Arc<Service>,
+    pub caller: Caller,
+    pub settings: Settings,
+}
+
+/// Calls the API.
 pub struct Client {
     runtime: tokio::runtime::Runtime,
-    http: reqwest::Client,
+    transport: Transport,
     base: Url,
     project: Option<String>,
 }
+
+enum Transport {
+    Http(reqwest::Client),
+    InProcess(InProcess, Box<Opened>),
+}
+
+/// The header of [`request_key`].
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What is put behind the `?`.
 type Query<'q> = Vec<(&'q str, String)>;
@@ -81,8 +103,32 @@ impl Client {
         let http = http.build().map_err(|error| {
             format!("no encrypted connection can be made: {}", refusal::why(&error))
         })?;
+        Self::over(Transport::Http(http), base, reached.project)
+    }
+
+    /// The API over a store that this process opened.
+    pub fn local(opened: Opened) -> Result<Self, Failure> {
+        let api = InProcess::new(Arc::clone(&opened.service), opened.caller.clone());
+        let base = Url::parse("http://in-process/")?;
+        Self::over(Transport::InProcess(api, Box::new(opened)), base, None)
+    }
+
+    fn over(transport: Transport, base: Url, project: Option<String>) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, http, base, project: reached.project })
+        Ok(Self { runtime, transport, base, project })
+    }
+
+    /// The store, if it is this process that opened it.
+    pub fn opened(&self) -> Option<&Opened> {
+        match &self.transport {
+            Transport::Http(_) => None,
+            Transport::InProcess(_, opened) => Some(opened),
+        }
+    }
+
+    /// How long to wait for what a server sends within `most`; the store itself may take its time.
+    fn patience(&self, most: Duration) -> Duration {
+        if self.opened().is_some() { Duration::MAX } else { most }
     }
 
     /// Where the server is, without a `/` at the end.
@@ -96,25 +142,25 @@ impl Client {
         method: Method,
         path: &[&str],
         query: Query<'_>,
-    ) -> Result<RequestBuilder, ClientError> {
+    ) -> Result<Request, ClientError> {
         let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["api", "v1"]);
-            for part in path {
-                if matches!(*part, "" | "." | "..") {
-                    return Err(ClientError::Broken(format!(
-                        "`{part}` cannot stand in the address of a request"
-                    )));
-                }
-                segments.push(part);
+        let mut whole = format!("{}/api/v1", url.path().trim_end_matches('/'));
+        for part in path {
+            if matches!(*part, "" | "." | "..") {
+                return Err(ClientError::Broken(format!(
+                    "`{part}` cannot stand in the address of a request"
+                )));
             }
+            whole.push('/');
+            push_escaped(&mut whole, part);
         }
+        url.set_path(&whole);
         let project = self.project.iter().map(|project| ("project", project.clone()));
         let pairs: Vec<_> = query.into_iter().chain(project).collect();
         if !pairs.is_empty() {
             url.query_pairs_mut().extend_pairs(pairs);
         }
-        Ok(self.http.request(method, url))
+        Ok(Request::new(method, url))
     }
 
     /// Waits for what is under way; none if the person wants it to stop.
@@ -132,12 +178,12 @@ impl Client {
     }
 
     /// Sends a request; refusals are errors. What only reads is tried again where that may help.
-    async fn sent(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        let mut request = request.build().map_err(|error| self.broken(&error))?;
+    async fn sent(&self, mut request: Request) -> Result<Response, ClientError> {
         let may_repeat = *request.method() == Method::GET;
         for tried in 1.. {
             let again = request.try_clone().filter(|_| may_repeat && tried < TRIES);
-            let answered = match tokio::time::timeout(THINK, self.once(request)).await {
+            let think = self.patience(THINK);
+            let answered = match tokio::time::timeout(think, self.once(request)).await {
                 Ok(answered) => answered,
                 Err(_) => Err(ClientError::Broken(format!(
                     "the server at `{}` does not answer; try again",
@@ -157,7 +203,14 @@ impl Client {
 
     /// Sends a request once, however long that takes.
     async fn once(&self, request: Request) -> Result<Response, ClientError> {
-        let mut response = self.http.execute(request).await.map_err(|error| self.broken(&error))?;
+        let mut response = match &self.transport {
+            Transport::Http(http) => {
+                http.execute(request).await.map_err(|error| self.broken(&error))?
+            }
+            Transport::InProcess(api, _) => {
+                api.answer(request).await.map_err(ClientError::Local)?
+            }
+        };
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -181,16 +234,13 @@ impl Client {
     }
 
     /// Sends a request, and reads the JSON that is answered.
-    fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+    fn json<T: DeserializeOwned>(&self, request: Request) -> Result<T, ClientError> {
         self.runtime.block_on(self.json_of(request))
     }
 
-    async fn json_of<T: DeserializeOwned>(
-        &self,
-        request: RequestBuilder,
-    ) -> Result<T, ClientError> {
+    async fn json_of<T: DeserializeOwned>(&self, request: Request) -> Result<T, ClientError> {
         let response = self.sent(request).await?;
-        let bytes = tokio::time::timeout(THINK, response.bytes()).await;
+        let bytes = tokio::time::timeout(self.patience(THINK), response.bytes()).await;
         let bytes = match bytes {
             Ok(bytes) => bytes.map_err(|error| self.broken(&error))?,
             Err(_) => return Err(ClientError::Broken("the answer broke off; try again".into())),
@@ -204,12 +254,15 @@ impl Client {
     }
 
     /// Sends a request whose answer says nothing.
-    fn done(&self, request: RequestBuilder) -> Result<(), ClientError> {
+    fn done(&self, request: Request) -> Result<(), ClientError> {
         self.runtime.block_on(self.sent(request)).map(|_| ())
     }
 
     fn broken(&self, error: &reqwest::Error) -> ClientError {
         let why = refusal::why(error);
+        if self.opened().is_some() {
+            return ClientError::Ended(why);
+        }
         let url = self.url();
         ClientError::Broken(if error.is_connect() {
             format!(
@@ -219,6 +272,39 @@ impl Client {
             format!("the connection to `{url}` broke: {why}; try again")
         })
     }
+}
+
+/// Escapes all that is not plain, control characters too: the URL's own escapes pass over some.
+fn push_escaped(path: &mut String, part: &str) {
+    for byte in part.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' => path.push(byte.into()),
+            _ if byte.is_ascii_alphanumeric() => path.push(byte.into()),
+            _ => path.push_str(&format!("%{byte:02X}")),
+        }
+    }
+}
+
+/// A key that no other request has.
+pub fn request_key() -> String {
+    let number = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", number(), number())
+}
+
+/// The request with a header more; one that no header can hold is left out.
+fn with_header(mut request: Request, name: HeaderName, value: &str) -> Request {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        request.headers_mut().insert(name, value);
+    }
+    request
+}
+
+/// The request with a body of JSON.
+fn with_json(request: Request, body: &impl Serialize) -> Result<Request, ClientError> {
+    let body = serde_json::to_vec(body).map_err(|error| ClientError::Ended(error.to_string()))?;
+    let mut request = with_header(request, CONTENT_TYPE, "application/json");
+    *request.body_mut() = Some(body.into());
+    Ok(request)
 }
 
 /// Waits until the person wants it to stop.
@@ -292,10 +378,12 @@ mod tests {
         let client = Client::new(reached).unwrap();
         let built = |id| {
             let request = client.request(Method::GET, &["conversations", id], Vec::new());
-            request.map(|request| request.build().unwrap().url().to_string())
+            request.map(|request| request.url().to_string())
         };
         let expect = "https://a.org/retort/api/v1/conversations/a%2F..%3F%20%2520?project=a%26b";
         assert_eq!(built("a/..? %20").unwrap(), expect);
+        let expect = "https://a.org/retort/api/v1/conversations/a%0D%0A%09%C3%A9?project=a%26b";
+        assert_eq!(built("a\r\n\té").unwrap(), expect);
         assert!(built("..").is_err() && built("").is_err());
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,8 +12,7 @@ use retort_model::{Time, bounds};
 use retort_service::{Caller, Clock, Quotas, Retention, Service, Settings, threads};
 use serde::Deserialize;
 
-use crate::backend::Backend;
-use crate::client::{Client, Reached};
+use crate::client::{Client, Opened, Reached};
 use crate::commands::Failure;
 
 /// Where things are kept.
@@ -169,13 +169,6 @@ fn chance() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// The service as it was set up, and who asks.
-pub struct Opened {
-    pub service: Service,
-    pub caller: Caller,
-    pub settings: Settings,
-}
-
 impl StoreArgs {
     fn file(&self) -> Result<Config, Failure> {
         let path = match &self.config {
@@ -280,11 +273,11 @@ impl StoreArgs {
         }
     }
 
-    /// The server that is named, or else the store that is there.
-    pub fn backend(&self) -> Result<Backend, Failure> {
+    /// The API of the server that is named, or else of the store that is there.
+    pub fn client(&self) -> Result<Client, Failure> {
         match self.server()? {
-            Some(client) => Ok(Backend::Remote(client)),
-            None => Ok(Backend::Local(Box::new(self.open()?))),
+            Some(client) => Ok(client),
+            None => Client::local(self.open()?),
         }
     }
 
@@ -325,13 +318,13 @@ impl StoreArgs {
                 Err(retort_service::Error::NotFound { .. }) => {}
                 found => {
                     let caller = Caller::local(&found?);
-                    return Ok(Opened { service, caller, settings });
+                    return Ok(Opened { service: Arc::new(service), caller, settings });
                 }
             }
         }
         let service = Service::open_scratch(settings.clone(), Box::new(MachineClock))?;
         let caller = Caller::local(&service.project_or_new(&project)?);
-        Ok(Opened { service, caller, settings })
+        Ok(Opened { service: Arc::new(service), caller, settings })
     }
 
     /// The store that is there, for what concerns all projects.
@@ -345,7 +338,8 @@ impl StoreArgs {
         let service = Service::open(settings.clone(), Box::new(MachineClock), create)?;
         let project =
             if create { service.project_or_new(&project)? } else { service.project(&project)? };
-        Ok(Opened { service, caller: Caller::local(&project), settings })
+        let caller = Caller::local(&project);
+        Ok(Opened { service: Arc::new(service), caller, settings })
     }
 }
 
@@ -365,11 +359,6 @@ impl ServerArgs {
             token => Ok(token.to_owned()),
         }
     }
-}
-
-/// A key that no other request has.
-pub fn request_key() -> String {
-    format!("{:016x}{:016x}", chance(), chance())
 }
 
 /// A number from the environment, or else from the file.

@@ -3,7 +3,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the door is where printing belongs")]
 
 mod args;
-mod backend;
 mod changing;
 mod client;
 mod commands;
@@ -19,6 +18,7 @@ mod progress;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use client::ClientError;
 use mimalloc::MiMalloc;
 use retort_service::{EngineError, Error, panics};
 
@@ -95,7 +95,8 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            let engine = match error.downcast_ref() {
+            let local = || error.downcast_ref().and_then(ClientError::local);
+            let engine = match error.downcast_ref().or_else(local) {
                 Some(Error::Engine(error)) => Some(error),
                 _ => error.downcast_ref::<EngineError>(),
             };

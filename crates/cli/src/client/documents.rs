@@ -8,22 +8,23 @@ use std::sync::atomic::AtomicU64;
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use retort_model::{DocumentFilter, Filter, bounds};
-use retort_service::NewOriginal;
+use retort_service::{Cursor, NewOriginal};
 use retort_web::wire;
 
 use super::transfer::body_of;
-use super::{Client, ClientError, Query};
+use super::verbs::in_addresses;
+use super::{Client, ClientError, Query, with_header};
 
 impl Client {
     pub fn documents(
         &self,
         selection: &DocumentFilter,
-        after: Option<String>,
+        after: Option<Cursor>,
         most: usize,
     ) -> Result<wire::DocumentPage, ClientError> {
         let mut query = selection.pairs();
         query.push(("limit", most.to_string()));
-        query.extend(after.map(|after| ("after", after)));
+        query.extend(after.map(|after| ("after", after.to_string())));
         self.get(&["documents"], query)
     }
 
@@ -32,6 +33,16 @@ impl Client {
         selection: &DocumentFilter,
     ) -> Result<wire::DocumentStats, ClientError> {
         self.get(&["documents", "stats"], selection.pairs())
+    }
+
+    /// How many documents a selection means, of however many ids.
+    pub fn count_documents(&self, selection: &DocumentFilter) -> Result<u64, ClientError> {
+        let of = |selection: &DocumentFilter| Ok(self.document_stats(selection)?.documents);
+        if selection.ids.is_empty() {
+            return of(selection);
+        }
+        let parts = in_addresses(&selection.ids);
+        parts.into_iter().map(|ids| of(&DocumentFilter { ids, ..selection.clone() })).sum()
     }
 
     pub fn document(
@@ -71,21 +82,20 @@ impl Client {
         let mut query = of(source);
         query.extend(new.name.clone().map(|name| ("name", name)));
         let bytes = file.metadata().map(|metadata| metadata.len());
-        let kind = new.media_type.as_deref().unwrap_or("application/octet-stream");
-        let mut request = self
-            .request(Method::PUT, &["documents", id, "original"], query)?
-            .header(CONTENT_TYPE, kind)
-            .body(body_of(Box::new(file), Arc::new(AtomicU64::new(0))));
-        if let Ok(bytes) = bytes {
-            request = request.header(CONTENT_LENGTH, bytes);
+        let mut request = self.request(Method::PUT, &["documents", id, "original"], query)?;
+        if let Some(kind) = &new.media_type {
+            request = with_header(request, CONTENT_TYPE, kind);
         }
+        if let Ok(bytes) = bytes {
+            request.headers_mut().insert(CONTENT_LENGTH, bytes.into());
+        }
+        *request.body_mut() = Some(body_of(Box::new(file), Arc::new(AtomicU64::new(0))));
         self.json(request)
     }
 
     pub fn purge_documents(&self, selection: &DocumentFilter) -> Result<u64, ClientError> {
         let asked = wire::PurgeDocuments { ids: selection.ids.iter().cloned().collect() };
-        let request = self.request(Method::POST, &["documents", "purge"], Query::new())?;
-        let done: wire::Purged = self.json(request.json(&asked))?;
+        let done: wire::Purged = self.post(&["documents", "purge"], &asked)?;
         Ok(done.purged)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use retort_web::problem::Problem;
 use serde::Deserialize;
 
 use crate::display::one_line;
@@ -17,6 +18,8 @@ const SHOWN: usize = 600;
 pub enum ClientError {
     /// The server refused.
     Refused(Refusal),
+    /// This process itself refused, or failed.
+    Local(Problem),
     /// The server cannot be reached, or what came is no answer.
     Broken(String),
     /// It ends here, whatever the connection.
@@ -49,6 +52,15 @@ impl ClientError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused(refusal) => Some(refusal.status.as_u16()),
+            Self::Local(problem) => Some(problem.kind().status),
+            _ => None,
+        }
+    }
+
+    /// The error of the service, if it was called in this process.
+    pub fn local(&self) -> Option<&retort_service::Error> {
+        match self {
+            Self::Local(problem) => problem.error(),
             _ => None,
         }
     }
@@ -102,6 +114,10 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(refusal) => refusal.fmt(f),
+            Self::Local(problem) => match problem.error() {
+                Some(error) => error.fmt(f),
+                None => f.write_str(problem.cause().unwrap_or(problem.detail())),
+            },
             Self::Broken(why) | Self::Ended(why) => f.write_str(why),
             Self::Output(error) => error.fmt(f),
         }
@@ -112,6 +128,7 @@ impl std::error::Error for ClientError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Output(error) => Some(error),
+            Self::Local(problem) => problem.error().and_then(std::error::Error::source),
             _ => None,
         }
     }

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::Method;
 use retort_model::{Filter, RunFilter, RunSource, bounds};
+use retort_service::Cursor;
 use retort_web::wire;
 
-use super::verbs::{IDS_PER_ADDRESS, in_addresses};
-use super::{Client, ClientError, Query};
+use super::verbs::{IDS_PER_ADDRESS, in_addresses, next};
+use super::{Client, ClientError};
 
 impl Client {
     pub fn runs(
         &self,
         selection: &RunFilter,
-        after: Option<String>,
+        after: Option<Cursor>,
         most: usize,
     ) -> Result<wire::RunPage, ClientError> {
         if selection.ids.len() > IDS_PER_ADDRESS {
@@ -23,7 +23,7 @@ impl Client {
         }
         let mut query = selection.pairs();
         query.push(("limit", most.to_string()));
-        query.extend(after.map(|after| ("after", after)));
+        query.extend(after.map(|after| ("after", after.to_string())));
         self.get(&["runs"], query)
     }
 
@@ -55,7 +55,7 @@ impl Client {
                 for one in &page.runs {
                     missing.remove(&*one.request_id);
                 }
-                after = page.next;
+                after = next(page.next)?;
                 if after.is_none() {
                     break;
                 }
@@ -72,10 +72,12 @@ impl Client {
         id: &str,
         source: Option<RunSource>,
         flow: Option<&str>,
-    ) -> Result<wire::WholeRun, ClientError> {
+    ) -> Result<(wire::Run, Vec<u8>), ClientError> {
         let source = source.map(|source| ("source", source.to_string()));
         let flow = flow.map(|flow| ("source_id", flow.to_owned()));
-        self.get(&["runs", id], source.into_iter().chain(flow).collect())
+        let query = source.into_iter().chain(flow).collect();
+        let found: wire::WholeRun = self.get(&["runs", id], query)?;
+        Ok((found.summary, found.run.get().as_bytes().to_vec()))
     }
 
     pub fn run_stats(&self, selection: &RunFilter) -> Result<wire::RunStats, ClientError> {
@@ -100,11 +102,10 @@ impl Client {
     pub fn purge_runs(&self, selection: &RunFilter) -> Result<u64, ClientError> {
         let purge = |selection: &RunFilter| {
             let asked = wire::PurgeRuns { selection: selection.clone() };
-            let request = self.request(Method::POST, &["runs", "purge"], Query::new())?;
-            let done: wire::Purged = self.json(request.json(&asked))?;
+            let done: wire::Purged = self.post(&["runs", "purge"], &asked)?;
             Ok::<_, ClientError>(done.purged)
         };
-        if !selection.ids.is_empty() {
+        if !selection.ids.is_empty() || self.opened().is_some() {
             return purge(selection);
         }
         let meant = self.count_runs(selection)?;

@@ -15,7 +15,9 @@ use retort_service::{Observer, Progress};
 use retort_web::wire;
 use tokio::sync::mpsc;
 
-use super::{Client, ClientError, HEARING, Query, SILENCE, TRIES, WAIT};
+use super::{
+    Client, ClientError, HEARING, IDEMPOTENCY_KEY, Query, SILENCE, TRIES, WAIT, with_header,
+};
 
 /// Bytes of a history that are read at a time, and how often that waits to be sent.
 const PIECE_BYTES: usize = 256 << 10;
@@ -80,15 +82,13 @@ impl Client {
         };
         let sent = Arc::new(AtomicU64::new(0));
         let body = body_of(input, Arc::clone(&sent));
-        let mut request = self
-            .request(Method::POST, &["imports"], query.clone())?
-            .header("Idempotency-Key", key)
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .body(body);
+        let request = self.request(Method::POST, &["imports"], query.clone())?;
+        let request = with_header(request, IDEMPOTENCY_KEY, key);
+        let mut request = with_header(request, CONTENT_TYPE, "application/octet-stream");
+        *request.body_mut() = Some(body);
         if let Some(bytes) = bytes {
-            request = request.header(CONTENT_LENGTH, bytes);
+            request.headers_mut().insert(CONTENT_LENGTH, bytes.into());
         }
-        let request = request.build().map_err(|error| self.broken(&error))?;
         let telling = async {
             loop {
                 let read_bytes = sent.load(Ordering::Relaxed);
@@ -172,7 +172,7 @@ impl Client {
 
     /// The next bytes of an answer.
     async fn piece(&self, response: &mut Response) -> Result<Option<bytes::Bytes>, ClientError> {
-        match tokio::time::timeout(SILENCE, response.chunk()).await {
+        match tokio::time::timeout(self.patience(SILENCE), response.chunk()).await {
             Ok(piece) => piece.map_err(|error| self.broken(&error)),
             Err(_) => Err(ClientError::Broken(format!("`{}` fell silent", self.url()))),
         }
@@ -218,15 +218,13 @@ impl Client {
         let path = ["datasets", &id.to_string(), "download"];
         let mut request = self.request(Method::GET, &path, Query::new())?;
         if let Some(etag) = got.etag.as_ref().filter(|_| got.bytes > 0) {
-            request = request
-                .header(RANGE, format!("bytes={}-", got.bytes))
-                .header(IF_RANGE, etag.as_str());
+            request = with_header(request, RANGE, &format!("bytes={}-", got.bytes));
+            request = with_header(request, IF_RANGE, etag);
         }
         let mut response = self.sent(request).await?;
         let total = got.begin(response.status(), response.headers())?;
         while let Some(piece) = self.piece(&mut response).await? {
-            out.write_all(&piece)
-                .map_err(|error| ClientError::Ended(format!("cannot write: {error}")))?;
+            out.write_all(&piece).map_err(ClientError::Output)?;
             got.bytes += piece.len() as u64;
             observer.progress(Progress { read_bytes: got.bytes, total_bytes: total, records: 0 });
         }
@@ -311,7 +309,7 @@ fn may_pass(error: &ClientError) -> bool {
         ClientError::Refused(refusal) => {
             refusal.may_pass(WAIT) || refusal.slug == "idempotency-under-way"
         }
-        ClientError::Ended(_) | ClientError::Output(_) => false,
+        ClientError::Local(_) | ClientError::Ended(_) | ClientError::Output(_) => false,
     }
 }
 

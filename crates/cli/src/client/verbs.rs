@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use retort_model::{ConversationFilter, Filter, ItemFilter, JobKind, Status, bounds};
-use retort_service::{Edit, ExportOptions, ExportRequest};
+use retort_service::{Cursor, Edit, ExportOptions, ExportRequest, Order};
 use retort_web::wire;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use super::{Client, ClientError, Query};
-use crate::pages::{all_of, first_of};
+use super::{Client, ClientError, IDEMPOTENCY_KEY, Query, request_key, with_header, with_json};
+use crate::pages::first_of;
 
 /// Ids that one address names, at most: with their escapes they fit what servers read of one.
 pub(super) const IDS_PER_ADDRESS: usize = 40;
@@ -19,13 +19,7 @@ pub(super) const IDS_PER_ADDRESS: usize = 40;
 const ID_BYTES_PER_ADDRESS: usize = 8 << 10;
 
 /// A request that changes something, by its address.
-type Place<'p> = &'p [&'p str];
-
-/// As the server answers it; its lines stay as they are.
-#[derive(Deserialize)]
-struct Preview {
-    records: Vec<Box<serde_json::value::RawValue>>,
-}
+pub(super) type Place<'p> = &'p [&'p str];
 
 impl Client {
     pub(super) fn get<T: DeserializeOwned>(
@@ -36,23 +30,33 @@ impl Client {
         self.json(self.request(Method::GET, place, query)?)
     }
 
-    fn post<T: DeserializeOwned>(
+    pub(super) fn post<T: DeserializeOwned>(
         &self,
         place: Place<'_>,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        self.json(self.request(Method::POST, place, Query::new())?.json(body))
+        self.json(with_json(self.request(Method::POST, place, Query::new())?, body)?)
     }
 
-    fn remove(&self, place: Place<'_>) -> Result<(), ClientError> {
+    /// Creates something, once, however often it is sent.
+    pub(super) fn post_once<T: DeserializeOwned>(
+        &self,
+        place: Place<'_>,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let request = with_json(self.request(Method::POST, place, Query::new())?, body)?;
+        self.json(with_header(request, IDEMPOTENCY_KEY, &request_key()))
+    }
+
+    pub(super) fn remove(&self, place: Place<'_>) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, place, Query::new())?)
     }
 
     pub fn list(
         &self,
         selection: &ConversationFilter,
-        sort: &str,
-        after: Option<String>,
+        order: Order,
+        after: Option<Cursor>,
         most: usize,
     ) -> Result<wire::ConversationPage, ClientError> {
         if selection.ids.len() > IDS_PER_ADDRESS {
@@ -61,9 +65,9 @@ impl Client {
             )));
         }
         let mut query = selection.pairs();
-        query.push(("sort", sort.to_owned()));
+        query.push(("sort", order.as_str().to_owned()));
         query.push(("limit", most.to_string()));
-        query.extend(after.map(|after| ("after", after)));
+        query.extend(after.map(|after| ("after", after.to_string())));
         self.get(&["conversations"], query)
     }
 
@@ -87,11 +91,11 @@ impl Client {
             let mut missing: BTreeSet<&str> = asked.ids.iter().map(String::as_str).collect();
             let mut after = None;
             loop {
-                let page = self.list(&asked, "newest", after, bounds::PAGE_ITEMS)?;
+                let page = self.list(&asked, Order::Newest, after, bounds::PAGE_ITEMS)?;
                 for one in &page.conversations {
                     missing.remove(&*one.id);
                 }
-                after = page.next;
+                after = next(page.next)?;
                 if after.is_none() {
                     break;
                 }
@@ -103,7 +107,7 @@ impl Client {
         Ok(())
     }
 
-    /// The conversations with that id, of whatever source.
+    /// The conversations with that id, by source, each with its canonical line.
     pub fn show(&self, id: &str) -> Result<Vec<(wire::Conversation, Vec<u8>)>, ClientError> {
         let whole = |query| {
             let found: wire::WholeConversation = self.get(&["conversations", id], query)?;
@@ -118,7 +122,7 @@ impl Client {
         let statuses = Status::ALL.to_vec();
         let ids = [id.to_owned()].into();
         let asked = ConversationFilter { ids, statuses, ..ConversationFilter::default() };
-        let page = self.list(&asked, "oldest", None, bounds::PAGE_ITEMS)?;
+        let page = self.list(&asked, Order::Oldest, None, bounds::PAGE_ITEMS)?;
         let sources: BTreeSet<String> =
             page.conversations.into_iter().map(|one| one.source).collect();
         sources.into_iter().map(|source| whole(vec![("source", source)])).collect()
@@ -159,13 +163,13 @@ impl Client {
 
     /// A server purges by ids alone: what a filter means is asked for page by page.
     fn purge(&self, selection: &ConversationFilter) -> Result<u64, ClientError> {
-        if !selection.ids.is_empty() {
+        if !selection.ids.is_empty() || self.opened().is_some() {
             return self.change(selection, wire::Change::default(), true);
         }
         let meant = self.count(selection)?;
         let mut gone = 0;
         while gone < meant {
-            let page = self.list(selection, "oldest", None, bounds::PAGE_ITEMS)?;
+            let page = self.list(selection, Order::Oldest, None, bounds::PAGE_ITEMS)?;
             let ids: BTreeSet<String> = page.conversations.into_iter().map(|one| one.id).collect();
             let page = ConversationFilter { ids, ..selection.clone() };
             if page.ids.is_empty() {
@@ -189,11 +193,7 @@ impl Client {
         Ok(found.datasets)
     }
 
-    pub fn submit_export(
-        &self,
-        export: &ExportRequest,
-        key: &str,
-    ) -> Result<wire::Job, ClientError> {
+    pub fn submit_export(&self, export: &ExportRequest) -> Result<wire::Job, ClientError> {
         let (mut selection, mut runs, mut documents) = (ConversationFilter::default(), None, None);
         match &export.selection {
             ItemFilter::Conversations(meant) => selection = meant.clone(),
@@ -207,8 +207,7 @@ impl Client {
             documents,
             making: wire::Making(ExportOptions::of(&export.dataset)),
         };
-        let request = self.request(Method::POST, &["exports"], Query::new())?;
-        self.json(request.header("Idempotency-Key", key).json(&asked))
+        self.post_once(&["exports"], &asked)
     }
 
     /// Refuses who may not import, before bytes are sent.
@@ -260,124 +259,17 @@ impl Client {
         }
     }
 
-    /// Cancels a job, or tries it again.
-    pub fn tell_job(&self, job: &wire::Job, what: &str) -> Result<wire::Job, ClientError> {
-        let place = [&*format!("{}s", job.kind), &job.id.to_string(), what];
+    pub fn cancel(&self, id: i64) -> Result<wire::Job, ClientError> {
+        self.tell_job(id, "cancel")
+    }
+
+    pub fn retry(&self, id: i64) -> Result<wire::Job, ClientError> {
+        self.tell_job(id, "retry")
+    }
+
+    fn tell_job(&self, id: i64, what: &str) -> Result<wire::Job, ClientError> {
+        let place = [&*format!("{}s", self.job(id)?.kind), &id.to_string(), what];
         self.json(self.request(Method::POST, &place, Query::new())?)
-    }
-
-    pub fn datasets(&self, everyone: bool) -> Result<Vec<wire::Dataset>, ClientError> {
-        all_of(|after| {
-            let page: wire::Datasets = self.get(&["datasets"], page_behind(after, everyone))?;
-            Ok((page.datasets, page.next))
-        })
-    }
-
-    pub fn dataset(&self, id: i64) -> Result<wire::Dataset, ClientError> {
-        self.get(&["datasets", &id.to_string()], Query::new())
-    }
-
-    pub fn preview(&self, id: i64) -> Result<Vec<String>, ClientError> {
-        let found: Preview = self.get(&["datasets", &id.to_string(), "preview"], Query::new())?;
-        Ok(found.records.into_iter().map(|record| record.get().to_owned()).collect())
-    }
-
-    pub fn rename_dataset(&self, id: i64, name: &str) -> Result<(), ClientError> {
-        let request = self.request(Method::PATCH, &["datasets", &id.to_string()], Query::new())?;
-        self.done(request.json(&wire::Rename { name: name.to_owned() }))
-    }
-
-    pub fn rebuild_dataset(
-        &self,
-        id: i64,
-        asked: &wire::Rebuild,
-        key: &str,
-    ) -> Result<wire::Job, ClientError> {
-        let path = ["datasets", &id.to_string(), "rebuild"];
-        let request = self.request(Method::POST, &path, Query::new())?;
-        self.json(request.header("Idempotency-Key", key).json(asked))
-    }
-
-    pub fn delete_dataset(&self, id: i64) -> Result<(), ClientError> {
-        self.remove(&["datasets", &id.to_string()])
-    }
-
-    pub fn shares(&self, after: Option<i64>) -> Result<wire::Shares, ClientError> {
-        self.get(&["shares"], after.map(|after| ("after", after.to_string())).into_iter().collect())
-    }
-
-    pub fn share(&self, asked: &wire::NewShare) -> Result<wire::Share, ClientError> {
-        self.post(&["shares"], asked)
-    }
-
-    pub fn keep_share(&self, id: i64) -> Result<(), ClientError> {
-        let id = id.to_string();
-        self.done(self.request(Method::POST, &["shares", &id, "keep"], Query::new())?)
-    }
-
-    pub fn prove_name(&self, person: i64) -> Result<(), ClientError> {
-        let person = person.to_string();
-        self.done(self.request(Method::POST, &["members", &person, "confirm"], Query::new())?)
-    }
-
-    pub fn unshare(&self, id: i64) -> Result<(), ClientError> {
-        self.remove(&["shares", &id.to_string()])
-    }
-
-    pub fn tokens(&self) -> Result<Vec<wire::Token>, ClientError> {
-        let found: wire::Tokens = self.get(&["tokens"], Query::new())?;
-        Ok(found.tokens)
-    }
-
-    pub fn add_token(&self, asked: &wire::NewToken) -> Result<wire::Token, ClientError> {
-        self.post(&["tokens"], asked)
-    }
-
-    pub fn end_token(&self, id: i64) -> Result<(), ClientError> {
-        self.remove(&["tokens", &id.to_string()])
-    }
-
-    pub fn projects(&self) -> Result<Vec<wire::Project>, ClientError> {
-        let found: wire::Projects = self.get(&["projects"], Query::new())?;
-        Ok(found.projects)
-    }
-
-    pub fn members(&self) -> Result<Vec<wire::Member>, ClientError> {
-        let found: wire::Members = self.get(&["members"], Query::new())?;
-        Ok(found.members)
-    }
-
-    /// Gives a member another role; none takes them out.
-    pub fn set_role(&self, person: i64, role: Option<&str>) -> Result<(), ClientError> {
-        let person = person.to_string();
-        let place = ["members", &*person];
-        match role {
-            None => self.remove(&place),
-            Some(role) => {
-                let request = self.request(Method::PUT, &place, Query::new())?;
-                self.done(request.json(&wire::Role { role: role.to_owned() }))
-            }
-        }
-    }
-
-    pub fn audit(
-        &self,
-        asked: &wire::AuditQuery,
-        after: Option<i64>,
-        most: usize,
-    ) -> Result<wire::AuditPage, ClientError> {
-        let mut query = audit_query(asked);
-        query.push(("limit", most.to_string()));
-        query.extend(after.map(|after| ("after", after.to_string())));
-        self.get(&["audit"], query)
-    }
-
-    pub fn export_audit(
-        &self,
-        asked: &wire::AuditQuery,
-        out: &mut dyn std::io::Write,
-    ) -> Result<(), ClientError> {
-        self.copy(&["audit", "export"], audit_query(asked), out)
     }
 }
 
@@ -389,20 +281,15 @@ fn jobs_place(kind: JobKind) -> &'static str {
 }
 
 /// Which page of a list, as a query says it.
-fn page_behind(after: Option<i64>, everyone: bool) -> Query<'static> {
+pub(super) fn page_behind(after: Option<i64>, everyone: bool) -> Query<'static> {
     let everyone = everyone.then(|| ("everyone", "true".to_owned()));
     everyone.into_iter().chain(after.map(|id| ("after", id.to_string()))).collect()
 }
 
-fn audit_query(asked: &wire::AuditQuery) -> Query<'static> {
-    let fields = [
-        ("action", &asked.action),
-        ("person", &asked.person),
-        ("from", &asked.from),
-        ("before", &asked.before),
-    ];
-    let said = fields.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-    said.chain(asked.refused.then(|| ("refused", "true".to_owned()))).collect()
+/// Where the next page begins, as an answer says it.
+pub(super) fn next(text: Option<String>) -> Result<Option<Cursor>, ClientError> {
+    let read = |text: String| text.parse().map_err(ClientError::Ended);
+    text.map(read).transpose()
 }
 
 /// Ids in parts that fit an address each.

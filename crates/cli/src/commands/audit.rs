@@ -92,10 +92,10 @@ impl From<Which> for wire::AuditQuery {
 
 impl Audit {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         match self.action {
             Action::List { which, limit, after, json } => {
-                let page = backend.audit(&which.into(), after, limit)?;
+                let page = client.audit(&which.into(), after, limit)?;
                 if json {
                     print_json(&page)?;
                 } else {
@@ -104,7 +104,7 @@ impl Audit {
             }
             Action::Export { which } => {
                 let mut out = io::BufWriter::new(io::stdout().lock());
-                backend.export_audit(&which.into(), &mut out)?;
+                client.export_audit(&which.into(), &mut out)?;
                 out.flush()?;
             }
         }

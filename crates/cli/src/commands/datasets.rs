@@ -10,7 +10,7 @@ use retort_web::wire::{self, Dataset};
 
 use super::preview::Showing;
 use super::{Failure, STOPPED, confirm, print, print_json, stop_flag};
-use crate::backend::Backend;
+use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, moment_of, one_line, several, table};
 use crate::progress::Bar;
@@ -177,25 +177,25 @@ struct Rebuild {
 
 impl Datasets {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         match self.action {
-            None => list(&backend.datasets(false)?, self.json, NOTHING),
+            None => list(&client.datasets(false)?, self.json, NOTHING),
             Some(Action::List(listing)) => {
-                Listing { json: listing.json || self.json, ..listing }.run(&backend)
+                Listing { json: listing.json || self.json, ..listing }.run(&client)
             }
-            Some(Action::Preview(preview)) => preview.run(&backend),
-            Some(Action::Download(download)) => download.run(&backend),
-            Some(Action::Verify(verify)) => verify.run(&backend),
-            Some(Action::Rename(rename)) => rename.run(&backend),
-            Some(Action::Rebuild(rebuild)) => rebuild.run(&backend),
-            Some(Action::Delete(delete)) => delete.run(&backend),
+            Some(Action::Preview(preview)) => preview.run(&client),
+            Some(Action::Download(download)) => download.run(&client),
+            Some(Action::Verify(verify)) => verify.run(&client),
+            Some(Action::Rename(rename)) => rename.run(&client),
+            Some(Action::Rebuild(rebuild)) => rebuild.run(&client),
+            Some(Action::Delete(delete)) => delete.run(&client),
         }
     }
 }
 
 impl Listing {
-    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
-        let mut datasets = backend.datasets(self.everyone)?;
+    fn run(self, client: &Client) -> Result<ExitCode, Failure> {
+        let mut datasets = client.datasets(self.everyone)?;
         if let Some(sought) = self.search.map(|sought| sought.to_lowercase()) {
             datasets.retain(|dataset| dataset.name.to_lowercase().contains(&sought));
         }
@@ -251,21 +251,21 @@ pub fn list(datasets: &[Dataset], json: bool, nothing: &str) -> Result<ExitCode,
 }
 
 impl Preview {
-    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
-        let dataset = backend.dataset(&self.dataset)?;
-        self.showing.show(&backend.preview(dataset.id)?, None)
+    fn run(self, client: &Client) -> Result<ExitCode, Failure> {
+        let dataset = client.dataset(&self.dataset)?;
+        self.showing.show(&client.preview(dataset.id)?, None)
     }
 }
 
 impl Download {
-    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
-        let dataset = backend.dataset(&self.dataset)?;
+    fn run(self, client: &Client) -> Result<ExitCode, Failure> {
+        let dataset = client.dataset(&self.dataset)?;
         let name = format!("{}.zip", dataset.name);
         let stopped = stop_flag()?;
         let bar = Bar::new(self.quiet);
         let path = match self.output {
             Some(path) if path == Path::new("-") => {
-                let printed = backend.print_archive(&dataset, &bar, &stopped);
+                let printed = client.print_archive(&dataset, &bar, &stopped);
                 bar.finish();
                 let code = printed?.map_or(ExitCode::from(STOPPED), |_| ExitCode::SUCCESS);
                 return Ok(code);
@@ -274,7 +274,7 @@ impl Download {
             Some(path) => path,
             None => PathBuf::from(name),
         };
-        let saved = backend.save(&dataset, &path, self.force, &bar, &stopped);
+        let saved = client.save(&dataset, &path, self.force, &bar, &stopped);
         bar.finish();
         let Some(size) = saved? else {
             eprintln!("error: {}", retort_service::Error::STOPPED);
@@ -288,10 +288,10 @@ impl Download {
 }
 
 impl Verify {
-    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
-        let dataset = backend.dataset(&self.dataset)?;
+    fn run(self, client: &Client) -> Result<ExitCode, Failure> {
+        let dataset = client.dataset(&self.dataset)?;
         let bar = Bar::new(self.json);
-        let verified = backend.verify(&dataset, &bar, &*stop_flag()?);
+        let verified = client.verify(&dataset, &bar, &*stop_flag()?);
         bar.finish();
         match verified? {
             Some(verified) => super::verify::tell(&verified, &dataset.name, self.json),
@@ -301,19 +301,19 @@ impl Verify {
 }
 
 impl Rename {
-    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
-        let before = backend.dataset(&self.dataset)?;
-        backend.rename_dataset(before.id, &self.name)?;
+    fn run(self, client: &Client) -> Result<ExitCode, Failure> {
+        let before = client.dataset(&self.dataset)?;
+        client.rename_dataset(before.id, &self.name)?;
         eprintln!("renamed `{}` to `{}`", before.name, self.name);
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// The datasets of these names or numbers, each once.
-fn named(backend: &Backend, names: &[String]) -> Result<Vec<Dataset>, Failure> {
+fn named(client: &Client, names: &[String]) -> Result<Vec<Dataset>, Failure> {
     let mut datasets: Vec<Dataset> = Vec::new();
     for name in names {
-        let dataset = backend.dataset(name)?;
+        let dataset = client.dataset(name)?;
         if !datasets.iter().any(|one| one.id == dataset.id) {
             datasets.push(dataset);
         }
@@ -328,8 +328,8 @@ fn told(datasets: &[Dataset]) -> (String, String) {
 }
 
 impl Rebuild {
-    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
-        let datasets = named(backend, &self.datasets)?;
+    fn run(self, client: &Client) -> Result<ExitCode, Failure> {
+        let datasets = named(client, &self.datasets)?;
         if !self.keep {
             let (number, names) = told(&datasets);
             confirm(&format!("{number} ({names}) will be replaced"), self.yes)?;
@@ -340,7 +340,7 @@ impl Rebuild {
             keep: self.keep,
         };
         for dataset in &datasets {
-            let job = backend.rebuild_dataset(dataset.id, &asked)?;
+            let job = client.rebuild_dataset(dataset.id, &asked)?;
             if !self.quiet {
                 let number = several(job.items.total, job.of.as_deref().unwrap_or("item"));
                 eprintln!("job {}      {number} kept of `{}`", job.id, dataset.name);
@@ -348,7 +348,7 @@ impl Rebuild {
             if self.detach {
                 continue;
             }
-            let code = super::export::finish(backend, &job, self.quiet)?;
+            let code = super::export::finish(client, &job, self.quiet)?;
             if code != ExitCode::SUCCESS {
                 return Ok(code);
             }
@@ -358,8 +358,8 @@ impl Rebuild {
 }
 
 impl Delete {
-    fn run(self, backend: &Backend) -> Result<ExitCode, Failure> {
-        let datasets = named(backend, &self.datasets)?;
+    fn run(self, client: &Client) -> Result<ExitCode, Failure> {
+        let datasets = named(client, &self.datasets)?;
         let size = datasets.iter().map(|dataset| dataset.bytes).sum();
         let (number, names) = told(&datasets);
         confirm(
@@ -367,7 +367,7 @@ impl Delete {
             self.yes,
         )?;
         for dataset in &datasets {
-            backend.delete_dataset(dataset.id)?;
+            client.delete_dataset(dataset.id)?;
             eprintln!("deleted `{}`", dataset.name);
         }
         Ok(ExitCode::SUCCESS)

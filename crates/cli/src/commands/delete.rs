@@ -29,6 +29,6 @@ pub struct Delete {
 impl Delete {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[])?;
-        change(&self.keeping.backend()?, &selection, &Edit::Delete, self.json)
+        change(&self.keeping.client()?, &selection, &Edit::Delete, self.json)
     }
 }

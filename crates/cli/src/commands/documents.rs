@@ -138,10 +138,10 @@ fn name_of(document: &wire::Document) -> &str {
 
 impl List {
     fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         let selection = self.filtering.0;
-        let page = backend.documents(&selection, self.after, self.limit)?;
-        let stats = backend.document_stats(&selection)?;
+        let page = client.documents(&selection, self.after, self.limit)?;
+        let stats = client.document_stats(&selection)?;
         if self.json {
             let total = stats.documents;
             print_json(&json!({
@@ -189,8 +189,8 @@ impl List {
 
 impl Show {
     fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
-        let document = backend.document(&self.id, self.source.as_deref())?;
+        let client = self.keeping.client()?;
+        let document = client.document((&self.id, self.source.as_deref()))?;
         let mut out = io::BufWriter::new(io::stdout().lock());
         if self.json {
             let text = serde_json::to_string(&document)?;
@@ -218,7 +218,7 @@ impl Show {
         let mut after = 0;
         loop {
             let id = (&*self.id, self.source.as_deref());
-            let chunks = backend.chunks(id, after, self.embeddings)?;
+            let chunks = client.chunks(id, after, self.embeddings)?;
             for (number, chunk) in (after + 1..).zip(&chunks.chunks) {
                 if self.json {
                     let comma = if number > 1 { "," } else { "" };
@@ -248,18 +248,18 @@ impl Show {
 
 impl Original {
     fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         let id = (&*self.id, self.source.as_deref());
         if let Some(path) = &self.keep {
             let file = File::open(path)
                 .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-            let kept = backend.keep_original(id, &NewOriginal { name, media_type: None }, file)?;
+            let kept = client.keep_original(id, &NewOriginal { name, media_type: None }, file)?;
             let original = kept.original.ok_or("the original was not kept")?;
             eprintln!("stored {} (SHA-256 {})", bytes(original.bytes), original.sha256);
             return Ok(ExitCode::SUCCESS);
         }
-        let document = backend.document(&self.id, self.source.as_deref())?;
+        let document = client.document((&self.id, self.source.as_deref()))?;
         let original = document
             .original
             .as_ref()
@@ -271,12 +271,12 @@ impl Original {
             PathBuf::from(name)
         });
         if output.as_os_str() == "-" {
-            backend.original(id, &mut io::stdout().lock())?;
+            client.original(id, &mut io::stdout().lock())?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut file = File::create_new(&output)
             .map_err(|error| format!("cannot write `{}`: {error}", output.display()))?;
-        backend.original(id, &mut file)?;
+        client.original(id, &mut file)?;
         eprintln!("{}", output.display());
         Ok(ExitCode::SUCCESS)
     }
@@ -284,17 +284,17 @@ impl Original {
 
 impl Delete {
     fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         let selection = DocumentFilter {
             ids: self.documents.into_iter().collect(),
             ..DocumentFilter::default()
         };
-        let meant = backend.document_stats(&selection)?.documents;
+        let meant = client.count_documents(&selection)?;
         if meant > 0 {
             let question = format!("Permanently delete {}?", several(meant, "document"));
             confirm(&question, self.yes)?;
         }
-        let purged = backend.purge_documents(&selection)?;
+        let purged = client.purge_documents(&selection)?;
         if self.json {
             print_json(&wire::Purged { purged })?;
         } else {

@@ -11,8 +11,8 @@ use retort_service::{EngineError, Error, ExportRequest, Wanted};
 use retort_web::wire;
 
 use super::{Failure, STOPPED, print_json, stop_flag};
-use crate::backend::Backend;
-use crate::config::{Opened, StoreArgs};
+use crate::client::{Client, Opened};
+use crate::config::StoreArgs;
 use crate::display::{bytes, several};
 use crate::filters::ExportFilterArgs;
 use crate::options::{Model, Package, Records};
@@ -55,23 +55,25 @@ pub struct Export {
 
 impl Export {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         let selection = self.filtering.0;
         let kind = selection.kind();
         let options = self.records.0.and(self.model.0).and(self.package.0);
         let mut dataset = options.resolve(self.name, Some(kind))?;
-        if let Backend::Local(opened) = &backend {
-            opened.service.open_local_measure(&mut dataset)?;
-        }
-        let request = ExportRequest { selection, dataset };
-        let job = backend.submit_export(&request)?;
+        let job = match client.opened() {
+            // A template or a tokenizer is a file of this machine, which no request can carry.
+            Some(Opened { service, caller, .. }) => {
+                service.open_local_measure(&mut dataset)?;
+                client.job(service.submit_export(caller, &ExportRequest { selection, dataset })?)?
+            }
+            None => client.submit_export(&ExportRequest { selection, dataset })?,
+        };
         if !self.quiet {
             eprintln!("job {}      {} selected", job.id, several(job.items.total, kind.as_str()));
         }
-        let code =
-            if self.detach { ExitCode::SUCCESS } else { finish(&backend, &job, self.quiet)? };
+        let code = if self.detach { ExitCode::SUCCESS } else { finish(&client, &job, self.quiet)? };
         if self.json {
-            print_json(&backend.job(job.id)?)?;
+            print_json(&client.job(job.id)?)?;
         }
         Ok(code)
     }
@@ -85,15 +87,15 @@ enum Outcome {
 }
 
 /// Does the job, or waits until the server has done it, and says what came of it.
-pub fn finish(backend: &Backend, job: &wire::Job, quiet: bool) -> Result<ExitCode, Failure> {
+pub fn finish(client: &Client, job: &wire::Job, quiet: bool) -> Result<ExitCode, Failure> {
     let stopped = stop_flag()?;
     let bar = Bar::new(quiet);
     #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
     let began = Instant::now();
     let id = job.id;
-    let outcome = match backend {
-        Backend::Local(opened) => do_here(opened, id, &bar, &stopped),
-        Backend::Remote(client) => client.follow(job, &bar, &stopped).map_or_else(
+    let outcome = match client.opened() {
+        Some(opened) => do_here(opened, id, &bar, &stopped),
+        None => client.follow(job, &bar, &stopped).map_or_else(
             |error| Err(error.into()),
             |ended| Ok(ended.map_or(Outcome::Stopped, Outcome::of)),
         ),
@@ -103,15 +105,15 @@ pub fn finish(backend: &Backend, job: &wire::Job, quiet: bool) -> Result<ExitCod
         Outcome::Ended(job) => job,
         Outcome::Failed(why) => return Err(format!("job {id} failed: {why}").into()),
         Outcome::Stopped => {
-            if !backend.job(id)?.is_ended() {
-                backend.cancel(id)?;
+            if !client.job(id)?.is_ended() {
+                client.cancel(id)?;
             }
             eprintln!("stopped; nothing was published. `retort jobs retry {id}` starts it again.");
             return Ok(ExitCode::from(STOPPED));
         }
     };
     let Some(dataset) = job.dataset.filter(|_| !quiet) else { return Ok(ExitCode::SUCCESS) };
-    let dataset = backend.dataset_numbered(dataset)?;
+    let dataset = client.dataset_numbered(dataset)?;
     // Only the dataset's creator may read the receipt itself.
     if let Some(report) = job.report {
         let found: Counts = serde_json::from_value(report)?;

@@ -31,6 +31,6 @@ pub struct Favorite {
 impl Favorite {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[])?;
-        change(&self.keeping.backend()?, &selection, &Edit::Favorite(!self.off), self.json)
+        change(&self.keeping.client()?, &selection, &Edit::Favorite(!self.off), self.json)
     }
 }

@@ -15,8 +15,8 @@ use retort_web::wire;
 use super::convert::{exit_code, list_passed_over, rejects_to, warn_of_most};
 use super::{Failure, STOPPED, print_json, stop_flag};
 use crate::args::InputArgs;
-use crate::client::{Client, Source};
-use crate::config::{StoreArgs, request_key};
+use crate::client::{Client, Source, request_key};
+use crate::config::StoreArgs;
 use crate::display::{count, several};
 use crate::progress::Bar;
 
@@ -215,7 +215,7 @@ fn stop(client: &Client, jobs: &[wire::Job], bar: &Bar) -> Result<ExitCode, Fail
     for job in jobs {
         let job = client.job(job.id)?;
         if !job.is_ended() {
-            client.tell_job(&job, "cancel")?;
+            client.cancel(job.id)?;
         }
     }
     eprintln!(

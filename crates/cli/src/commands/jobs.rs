@@ -2,21 +2,16 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use retort_model::JobState;
-use retort_service::{Observer, Progress};
 use retort_web::wire;
 
 use super::{Failure, STOPPED, print, print_json, stop_flag};
-use crate::backend::Backend;
+use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, moment_of, one_line, table};
 use crate::progress::Bar;
-
-/// How often a job is looked at.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// List, watch, cancel or retry jobs.
 #[derive(Args)]
@@ -72,12 +67,12 @@ enum Action {
 
 impl Jobs {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         match self.action.unwrap_or(Action::List { limit: 20, everyone: false }) {
-            Action::List { limit, everyone } => list(&backend.jobs(limit, everyone)?, self.json),
-            Action::Watch { id } => watch(&backend, id, self.json),
+            Action::List { limit, everyone } => list(&client.jobs(limit, everyone)?, self.json),
+            Action::Watch { id } => watch(&client, id, self.json),
             Action::Cancel { id } => {
-                let job = backend.cancel(id)?;
+                let job = client.cancel(id)?;
                 if self.json {
                     print_json(&job)?;
                 } else if job.state == JobState::Cancelled.as_str() {
@@ -88,15 +83,15 @@ impl Jobs {
                 Ok(ExitCode::SUCCESS)
             }
             Action::Rejects { id } => {
-                backend.rejects(id, &mut std::io::stdout().lock())?;
+                client.rejects(id, &mut std::io::stdout().lock())?;
                 Ok(ExitCode::SUCCESS)
             }
             Action::Retry { id, detach } => {
-                let job = backend.retry(id)?;
+                let job = client.retry(id)?;
                 if detach {
                     return list(&[job], self.json);
                 }
-                super::export::finish(&backend, &job, self.json)
+                super::export::finish(&client, &job, self.json)
             }
         }
     }
@@ -150,26 +145,11 @@ fn done(job: &wire::Job) -> String {
     }
 }
 
-fn watch(backend: &Backend, id: i64, json: bool) -> Result<ExitCode, Failure> {
+fn watch(client: &Client, id: i64, json: bool) -> Result<ExitCode, Failure> {
     let bar = Bar::new(json || !std::io::stderr().is_terminal());
-    let mut job = backend.job(id)?;
-    match backend {
-        Backend::Local(_) => {
-            while !job.is_ended() {
-                bar.progress(Progress {
-                    read_bytes: job.bytes.done,
-                    total_bytes: job.bytes.total,
-                    records: job.records,
-                });
-                std::thread::sleep(LOOK);
-                job = backend.job(id)?;
-            }
-        }
-        Backend::Remote(client) => match client.follow(&job, &bar, &*stop_flag()?)? {
-            Some(ended) => job = ended,
-            None => return Ok(ExitCode::from(STOPPED)),
-        },
-    }
+    let Some(job) = client.follow(&client.job(id)?, &bar, &*stop_flag()?)? else {
+        return Ok(ExitCode::from(STOPPED));
+    };
     bar.finish();
     list(std::slice::from_ref(&job), json)?;
     Ok(if job.is_completed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Failure;
 use crate::args::page_length;
-use crate::backend::Backend;
+use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{count, moment_of, one_line, several, table};
 use crate::filters::FilterArgs;
@@ -66,11 +66,11 @@ struct Paging {
 
 impl List {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         let selection = self.filtering.0;
         let mut out = std::io::stdout().lock();
         if self.count {
-            let total = backend.count(&selection)?;
+            let total = client.count(&selection)?;
             if self.json {
                 writeln!(out, "{}", serde_json::to_string(&wire::Count { total })?)?;
             } else {
@@ -78,7 +78,7 @@ impl List {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let pages = Pages { backend: &backend, selection: &selection, paging: &self.paging };
+        let pages = Pages { client: &client, selection: &selection, paging: &self.paging };
         if self.json {
             pages.json(&mut out)?;
         } else if self.lines {
@@ -99,7 +99,7 @@ impl List {
 
 /// The pages that are to be shown.
 struct Pages<'a> {
-    backend: &'a Backend,
+    client: &'a Client,
     selection: &'a ConversationFilter,
     paging: &'a Paging,
 }
@@ -116,7 +116,7 @@ impl Pages<'_> {
         let most = if self.paging.all { bounds::PAGE_ITEMS } else { self.paging.limit };
         let mut after = self.paging.after;
         loop {
-            let page = self.backend.list(self.selection, order, after, most)?;
+            let page = self.client.list(self.selection, order, after, most)?;
             show(&page)?;
             after = page.next.as_deref().map(str::parse).transpose()?;
             if after.is_none() || !self.paging.all {
@@ -126,7 +126,7 @@ impl Pages<'_> {
     }
 
     fn total(&self) -> Result<u64, Failure> {
-        self.backend.count(self.selection)
+        Ok(self.client.count(self.selection)?)
     }
 
     fn json(&self, out: &mut impl Write) -> Result<(), Failure> {

@@ -56,19 +56,19 @@ enum Action {
 
 impl Members {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         match self.action.unwrap_or(Action::List) {
-            Action::List => list(&backend.members()?, self.json)?,
+            Action::List => list(&client.members()?, self.json)?,
             Action::Set { person, role } => {
-                backend.set_role(&person, Some(role))?;
+                client.set_role(&person, Some(role))?;
                 eprintln!("`{}` is now {role} of the project", one_line(&person, 80));
             }
             Action::Confirm { person } => {
-                backend.prove_name(&person)?;
+                client.prove_name(&person)?;
                 eprintln!("confirmed the name `{}`", one_line(&person, 80));
             }
             Action::Remove { person } => {
-                backend.set_role(&person, None)?;
+                client.set_role(&person, None)?;
                 eprintln!("removed `{}` from the project", one_line(&person, 80));
             }
         }

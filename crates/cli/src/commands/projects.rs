@@ -55,7 +55,7 @@ enum Action {
 impl Projects {
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self.action.unwrap_or(Action::List) {
-            Action::List => list(&self.keeping.backend()?.projects()?, self.json)?,
+            Action::List => list(&self.keeping.client()?.projects()?, self.json)?,
             Action::Add { name, owner } => {
                 let service = self.keeping.open_or_new()?.service;
                 let owner = owner.map(|owner| service.person(&owner)).transpose()?;

@@ -35,8 +35,8 @@ pub struct Purge {
 impl Purge {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[])?;
-        let backend = self.keeping.backend()?;
-        let number = known(&backend, &selection)?;
+        let client = self.keeping.client()?;
+        let number = known(&client, &selection)?;
         if number > 0 {
             let question = format!(
                 "{} will be permanently deleted; datasets that contain them stay",
@@ -44,10 +44,10 @@ impl Purge {
             );
             confirm(&question, self.yes)?;
         }
-        let code = change(&backend, &selection, &Edit::Purge, self.json)?;
+        let code = change(&client, &selection, &Edit::Purge, self.json)?;
         if selection.statuses.is_empty() {
             let deleted = ConversationFilter { statuses: vec![Status::Deleted], ..selection };
-            let number = backend.count(&deleted)?;
+            let number = client.count(&deleted)?;
             if number > 0 {
                 let number = several(number, "deleted conversation");
                 eprintln!(

@@ -30,6 +30,6 @@ pub struct Restore {
 impl Restore {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[Status::Deleted])?;
-        change(&self.keeping.backend()?, &selection, &Edit::Restore, self.json)
+        change(&self.keeping.client()?, &selection, &Edit::Restore, self.json)
     }
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Failure, confirm, print_json};
 use crate::args::{check_chosen, page_length};
-use crate::backend::Backend;
+use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, lines, moment_of, one_line, several, table};
 use crate::filters::{FlowArgs, RunFilterArgs};
@@ -176,15 +176,15 @@ impl Runs {
 
 impl List {
     fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         let selection = RunFilter::try_from(self.filtering)?;
         let paging = Paging { limit: self.limit, after: self.after, all: self.all };
         let mut out = io::stdout().lock();
         if self.json {
-            let total = backend.count_runs(&selection)?;
+            let total = client.count_runs(&selection)?;
             write!(out, "{{\n  \"runs\": [")?;
             let mut before = "\n    ";
-            let next = paging.each(&backend, &selection, |page| {
+            let next = paging.each(&client, &selection, |page| {
                 for one in &page.runs {
                     write!(out, "{before}{}", serde_json::to_string(one)?)?;
                     before = ",\n    ";
@@ -194,7 +194,7 @@ impl List {
             let next = json!(next.map(|next| next.to_string()));
             writeln!(out, "\n  ],\n  \"total\": {total},\n  \"next\": {next}\n}}")?;
         } else if self.lines {
-            let next = paging.each(&backend, &selection, |page| {
+            let next = paging.each(&client, &selection, |page| {
                 page.runs
                     .iter()
                     .try_for_each(|one| Ok(writeln!(out, "{}", serde_json::to_string(one)?)?))
@@ -203,7 +203,7 @@ impl List {
                 eprintln!("`--after {next}` shows the next page, `--all` all pages");
             }
         } else {
-            list_table(&backend, &selection, &paging, &mut out)?;
+            list_table(&client, &selection, &paging, &mut out)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -220,14 +220,14 @@ impl Paging {
     /// Hands over one page, or all; says where the next begins.
     fn each(
         &self,
-        backend: &Backend,
+        client: &Client,
         selection: &RunFilter,
         mut show: impl FnMut(&wire::RunPage) -> Result<(), Failure>,
     ) -> Result<Option<Cursor>, Failure> {
         let most = if self.all { bounds::PAGE_ITEMS } else { self.limit };
         let mut after = self.after;
         loop {
-            let page = backend.runs(selection, after, most)?;
+            let page = client.runs(selection, after, most)?;
             show(&page)?;
             after = page.next.as_deref().map(str::parse).transpose()?;
             if after.is_none() || !self.all {
@@ -238,7 +238,7 @@ impl Paging {
 }
 
 fn list_table(
-    backend: &Backend,
+    client: &Client,
     selection: &RunFilter,
     paging: &Paging,
     out: &mut impl Write,
@@ -255,7 +255,7 @@ fn list_table(
         "STARTED",
     ];
     let mut shown = 0;
-    let next = paging.each(backend, selection, |page| {
+    let next = paging.each(client, selection, |page| {
         let mut table = table(header);
         for one in &page.runs {
             let text = |text: &Option<String>| one_line(text.as_deref().unwrap_or_default(), 40);
@@ -278,7 +278,7 @@ fn list_table(
         header = &[];
         Ok(())
     })?;
-    let total = backend.count_runs(selection)?;
+    let total = client.count_runs(selection)?;
     match next {
         _ if total == 0 => eprintln!("no run matches"),
         Some(next) => {
@@ -296,7 +296,7 @@ impl Show {
         let mut of = RunFilter::default();
         self.of.narrow(&mut of)?;
         let (summary, line) =
-            self.keeping.backend()?.run(&self.id, of.source, of.flow.as_deref())?;
+            self.keeping.client()?.run(&self.id, of.source, of.flow.as_deref())?;
         let mut out = io::BufWriter::new(io::stdout().lock());
         if self.json {
             out.write_all(&line)?;
@@ -417,7 +417,7 @@ fn print_node(node: &NodeRun<'_>, depth: usize, out: &mut impl Write) -> io::Res
 
 impl Count {
     fn run(self) -> Result<ExitCode, Failure> {
-        let total = self.keeping.backend()?.count_runs(&self.filtering.try_into()?)?;
+        let total = self.keeping.client()?.count_runs(&self.filtering.try_into()?)?;
         if self.json {
             print_json(&wire::Count { total })?;
         } else {
@@ -429,7 +429,7 @@ impl Count {
 
 impl Stats {
     fn run(self) -> Result<ExitCode, Failure> {
-        let stats = self.keeping.backend()?.run_stats(&self.filtering.try_into()?)?;
+        let stats = self.keeping.client()?.run_stats(&self.filtering.try_into()?)?;
         if self.json {
             print_json(&stats)?;
             return Ok(ExitCode::SUCCESS);
@@ -463,10 +463,10 @@ impl Stats {
 impl Flows {
     fn run(self) -> Result<ExitCode, Failure> {
         use retort_model::RunSource::{Copilot, Recipe};
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         let source = self.copilots.then_some(Copilot).or(self.recipes.then_some(Recipe));
         if let Some(id) = &self.id {
-            let flow = backend.flow(source, id)?;
+            let flow = client.flow(source, id)?;
             if self.json {
                 print_json(&flow)?;
             } else {
@@ -474,7 +474,7 @@ impl Flows {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let flows = backend.flows(source)?;
+        let flows = client.flows(source)?;
         if self.json {
             print_json(&flows)?;
             return Ok(ExitCode::SUCCESS);
@@ -531,11 +531,11 @@ impl Purge {
         let mut selection = RunFilter::try_from(self.filtering)?;
         selection.ids.extend(self.runs);
         check_chosen(self.all, &selection, "runs: request ids, a filter such as `--copilot ID`")?;
-        let backend = self.keeping.backend()?;
-        if let Err(error) = backend.check_run_ids(&selection) {
+        let client = self.keeping.client()?;
+        if let Err(error) = client.check_run_ids(&selection) {
             return Err(format!("{}; nothing was purged", one_line(&error.to_string(), 240)).into());
         }
-        let meant = backend.count_runs(&selection)?;
+        let meant = client.count_runs(&selection)?;
         if meant > 0 {
             let question = format!(
                 "{} will be permanently deleted; datasets that contain them stay",
@@ -543,7 +543,7 @@ impl Purge {
             );
             confirm(&question, self.yes)?;
         }
-        let purged = backend.purge_runs(&selection)?;
+        let purged = client.purge_runs(&selection)?;
         if self.json {
             print_json(&wire::Purged { purged })?;
         } else if purged == 0 {

@@ -146,7 +146,7 @@ impl Serve {
             .into());
         }
         let opened = self.keeping.open_or_new()?;
-        let service = Arc::new(opened.service);
+        let service = opened.service;
         let owner = service.first_owner()?;
         let link = match &owner {
             // Once: the log of a service is kept and read by others.

@@ -75,11 +75,11 @@ struct Make {
 
 impl Share {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         match self.action {
             Action::Make(make) => {
                 let password = if make.password_stdin { Some(read_password()?) } else { None };
-                let share = backend.share(wire::NewShare {
+                let share = client.share(&wire::NewShare {
                     conversation: make.conversation,
                     source: make.source,
                     expires_at: make.expires.map(|time| time.to_string()),
@@ -96,13 +96,13 @@ impl Share {
                     eprintln!("link {}; `retort share revoke {}` revokes it", share.id, share.id);
                 }
             }
-            Action::List => list(&backend.shares()?, self.json)?,
+            Action::List => list(&client.shares()?, self.json)?,
             Action::Revoke { id } => {
-                backend.unshare(id)?;
+                client.unshare(id)?;
                 eprintln!("revoked link {id}");
             }
             Action::Keep { id } => {
-                backend.keep_share(id)?;
+                client.keep_share(id)?;
                 eprintln!("link {id} is open");
             }
         }

@@ -38,7 +38,7 @@ const PASSAGES_NAMED: usize = 8;
 
 impl Show {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let found = self.keeping.backend()?.show(&self.id)?;
+        let found = self.keeping.client()?.show(&self.id)?;
         let mut out = io::BufWriter::new(io::stdout().lock());
         for (index, (summary, line)) in found.iter().enumerate() {
             if self.json {

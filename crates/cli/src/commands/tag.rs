@@ -41,6 +41,6 @@ impl Tag {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let selection = self.choosing.selection(&[])?;
         let edit = Edit::Tags { add: self.add, remove: self.remove };
-        change(&self.keeping.backend()?, &selection, &edit, self.json)
+        change(&self.keeping.client()?, &selection, &edit, self.json)
     }
 }

@@ -65,12 +65,12 @@ fn parse_grant(text: &str) -> Result<Grant, String> {
 
 impl Tokens {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         match self.action.unwrap_or(Action::List) {
-            Action::List => list(&backend.tokens()?, self.json)?,
+            Action::List => list(&client.tokens()?, self.json)?,
             Action::Add { name, scopes, days, person } => {
                 let request = TokenRequest { name, grants: scopes.into_iter().collect(), days };
-                let token = backend.add_token(&request, person.as_deref())?;
+                let token = client.add_token(&request, person.as_deref())?;
                 if self.json {
                     print_json(&token)?;
                 } else {
@@ -84,7 +84,7 @@ impl Tokens {
                 }
             }
             Action::Revoke { id } => {
-                backend.end_token(id)?;
+                client.end_token(id)?;
                 eprintln!("token {id} opens nothing any more");
             }
         }

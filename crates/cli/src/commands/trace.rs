@@ -33,10 +33,10 @@ pub struct Trace {
 
 impl Trace {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let backend = self.keeping.backend()?;
+        let client = self.keeping.client()?;
         let datasets = match (&self.id, &self.person) {
-            (_, Some(name)) => backend.trace_person(name)?,
-            (id, None) => backend.trace(id.as_deref().unwrap_or_default())?,
+            (_, Some(name)) => client.trace_person(name)?,
+            (id, None) => client.trace(id.as_deref().unwrap_or_default())?,
         };
         list(&datasets, self.json, "no dataset contains it")
     }

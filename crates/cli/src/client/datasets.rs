@@ -1,0 +1,161 @@
+//! Datasets: listed, looked into, downloaded, verified, changed.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use reqwest::Method;
+use retort_model::DatasetName;
+use retort_service::{EngineError, Observer, Verified};
+use retort_web::wire;
+use serde::Deserialize;
+
+use super::verbs::page_behind;
+use super::{Client, ClientError, Query, with_json};
+use crate::commands::Failure;
+use crate::pages::all_of;
+
+/// As the API answers it; its lines stay as they are.
+#[derive(Deserialize)]
+struct Preview {
+    records: Vec<Box<serde_json::value::RawValue>>,
+}
+
+impl Client {
+    pub fn datasets(&self, everyone: bool) -> Result<Vec<wire::Dataset>, ClientError> {
+        all_of(|after| {
+            let page: wire::Datasets = self.get(&["datasets"], page_behind(after, everyone))?;
+            Ok((page.datasets, page.next))
+        })
+    }
+
+    /// The dataset of that name, or else of that number.
+    pub fn dataset(&self, name: &str) -> Result<wire::Dataset, ClientError> {
+        let mut all = self.datasets(false)?;
+        let at = all
+            .iter()
+            .position(|one| one.name == name)
+            .or_else(|| all.iter().position(|one| one.id.to_string() == name));
+        match (at, name.parse()) {
+            (Some(at), _) => Ok(all.swap_remove(at)),
+            // Owners name the datasets of others by their numbers.
+            (None, Ok(id)) => self.dataset_numbered(id),
+            (None, Err(_)) => Err(ClientError::Ended(format!("there is no dataset `{name}`"))),
+        }
+    }
+
+    pub fn dataset_numbered(&self, id: i64) -> Result<wire::Dataset, ClientError> {
+        self.get(&["datasets", &id.to_string()], Query::new())
+    }
+
+    pub fn preview(&self, id: i64) -> Result<Vec<String>, ClientError> {
+        let found: Preview = self.get(&["datasets", &id.to_string(), "preview"], Query::new())?;
+        Ok(found.records.into_iter().map(|record| record.get().to_owned()).collect())
+    }
+
+    pub fn rename_dataset(&self, id: i64, name: &DatasetName) -> Result<(), ClientError> {
+        let request = self.request(Method::PATCH, &["datasets", &id.to_string()], Query::new())?;
+        self.done(with_json(request, &wire::Rename { name: name.to_string() })?)
+    }
+
+    /// Queues an export that makes a dataset again without some of its items.
+    pub fn rebuild_dataset(
+        &self,
+        id: i64,
+        asked: &wire::Rebuild,
+    ) -> Result<wire::Job, ClientError> {
+        self.post_once(&["datasets", &id.to_string(), "rebuild"], asked)
+    }
+
+    pub fn delete_dataset(&self, id: i64) -> Result<(), ClientError> {
+        self.remove(&["datasets", &id.to_string()])
+    }
+
+    /// Writes the archive of a dataset to a file, which appears whole or not at all; returns how many bytes it has, or
+    /// none if the person stopped it.
+    pub fn save(
+        &self,
+        dataset: &wire::Dataset,
+        path: &Path,
+        force: bool,
+        observer: &dyn Observer,
+        stopped: &AtomicBool,
+    ) -> Result<Option<u64>, Failure> {
+        publish(path, force, |out| self.download(dataset.id, out, observer, stopped))
+    }
+
+    /// Writes the archive of a dataset to standard output.
+    pub fn print_archive(
+        &self,
+        dataset: &wire::Dataset,
+        observer: &dyn Observer,
+        stopped: &AtomicBool,
+    ) -> Result<Option<u64>, Failure> {
+        let mut out = io::stdout().lock();
+        if out.is_terminal() {
+            return Err(
+                "an archive cannot be shown in a terminal; redirect standard output to a file"
+                    .into(),
+            );
+        }
+        let bytes = self.download(dataset.id, &mut out, observer, stopped)?;
+        out.flush()?;
+        Ok(bytes)
+    }
+
+    /// Compares a dataset with its receipt; one of a server is downloaded for it. None if the person stopped it.
+    pub fn verify(
+        &self,
+        dataset: &wire::Dataset,
+        observer: &dyn Observer,
+        stopped: &AtomicBool,
+    ) -> Result<Option<Verified>, Failure> {
+        if let Some(opened) = self.opened() {
+            let dataset = opened.service.dataset(&opened.caller, dataset.id)?;
+            return Ok(Some(opened.service.verify_dataset(&dataset)?));
+        }
+        let mut file = tempfile::Builder::new().suffix(".zip").tempfile()?;
+        if self.download(dataset.id, &mut file, observer, stopped)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(retort_service::verify(file.path())?))
+    }
+}
+
+/// Writes a file beside its place, and puts it there by one rename once it is whole.
+fn publish(
+    path: &Path,
+    force: bool,
+    write: impl FnOnce(&mut dyn Write) -> Result<Option<u64>, ClientError>,
+) -> Result<Option<u64>, Failure> {
+    let exists = || Failure::from(EngineError::Exists(path.to_owned()));
+    if !force && path.symlink_metadata().is_ok() {
+        return Err(exists());
+    }
+    let fail =
+        |error: io::Error| Failure::from(format!("cannot write `{}`: {error}", path.display()));
+    let whole = std::path::absolute(path).map_err(fail)?;
+    let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut builder = tempfile::Builder::new();
+    let prefix = format!(".{name}.");
+    builder.prefix(&prefix).suffix(".partial");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let partial = builder.tempfile_in(whole.parent().unwrap_or(Path::new("/"))).map_err(fail)?;
+    let written = write(&mut partial.as_file()).map_err(|error| match error {
+        ClientError::Output(error) => fail(error),
+        other => other.into(),
+    })?;
+    let Some(bytes) = written else { return Ok(None) };
+    partial.as_file().sync_all().map_err(fail)?;
+    let written = partial.as_file().metadata().map_err(fail)?.len();
+    if written != bytes {
+        return Err(fail(io::Error::other(format!("it has {written} bytes, not {bytes}"))));
+    }
+    let kept = if force { partial.persist(&whole) } else { partial.persist_noclobber(&whole) };
+    kept.map_err(|error| match error.error.kind() {
+        io::ErrorKind::AlreadyExists if !force => exists(),
+        _ => fail(error.error),
+    })?;
+    Ok(Some(bytes))
+}
