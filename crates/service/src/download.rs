@@ -1,16 +1,12 @@
 //! `download`: a dataset as one archive, streamed.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::write::DeflateDecoder;
 use retort_engine::Error as EngineError;
 use retort_engine::Prefix;
-use retort_engine::pipeline::{Observer, Progress};
 use retort_engine::{Storage, hex};
 use retort_engine::{deflate, is_worth_packing};
 use retort_formats::package::{Archive, Entry, Segment};
@@ -136,57 +132,6 @@ impl Download {
         Ok(())
     }
 
-    /// Writes the archive to a file, which appears whole or not at all.
-    ///
-    /// # Errors
-    /// As [`Download::write`]; the file is there and not to be replaced; [`Error::STOPPED`].
-    pub fn save(
-        &self,
-        path: &Path,
-        force: bool,
-        observer: &dyn Observer,
-        stopped: &AtomicBool,
-    ) -> Result<(), Error> {
-        if !force && fs::symlink_metadata(path).is_ok() {
-            return Err(EngineError::Exists(path.to_owned()).into());
-        }
-        let fail = |source| EngineError::write(path, source);
-        let whole = std::path::absolute(path).map_err(fail)?;
-        let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut builder = tempfile::Builder::new();
-        let prefix = format!(".{name}.");
-        builder.prefix(&prefix).suffix(".partial");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let partial =
-            builder.tempfile_in(whole.parent().unwrap_or(Path::new("/"))).map_err(fail)?;
-        let total_bytes = self.bytes();
-        let mut out =
-            Watched { out: partial.as_file(), written: 0, total_bytes, observer, stopped };
-        self.write(0..total_bytes, &mut out).map_err(|error| match error {
-            Error::Engine(EngineError::Failed { .. }) if stopped.load(Ordering::Relaxed) => {
-                Error::STOPPED
-            }
-            Error::Engine(EngineError::Failed { source, .. }) => fail(source).into(),
-            other => other,
-        })?;
-        partial.as_file().sync_all().map_err(fail)?;
-        let written = partial.as_file().metadata().map_err(fail)?.len();
-        if written != total_bytes {
-            let problem = format!("it has {written} bytes, {total_bytes} were to be written");
-            return Err(fail(io::Error::other(problem)).into());
-        }
-        if force {
-            partial.persist(&whole).map_err(|error| fail(error.error))?;
-        } else {
-            partial.persist_noclobber(&whole).map_err(|error| match error.error.kind() {
-                io::ErrorKind::AlreadyExists => EngineError::Exists(path.to_owned()),
-                _ => fail(error.error),
-            })?;
-        }
-        Ok(())
-    }
-
     fn write_entry(
         &self,
         index: usize,
@@ -295,35 +240,6 @@ impl Comparing {
             }
             Self::Damaged => String::new(),
         }
-    }
-}
-
-/// A file that is being written while someone watches, and may stop it.
-struct Watched<'a> {
-    out: &'a File,
-    written: u64,
-    total_bytes: u64,
-    observer: &'a dyn Observer,
-    stopped: &'a AtomicBool,
-}
-
-impl Write for Watched<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.stopped.load(Ordering::Relaxed) {
-            return Err(io::Error::other("stopped"));
-        }
-        let length = self.out.write(bytes)?;
-        self.written += length as u64;
-        self.observer.progress(Progress {
-            read_bytes: self.written,
-            total_bytes: self.total_bytes,
-            records: 0,
-        });
-        Ok(length)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 

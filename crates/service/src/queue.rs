@@ -199,27 +199,6 @@ impl Service {
         Ok(self.store.dataset_names(&caller.own())?)
     }
 
-    /// A page of the caller's jobs, the newest first, and its last job if there are more; for whoever holds the store's
-    /// file, everyone's in the project.
-    ///
-    /// # Errors
-    /// The caller's token is for neither kind; those of the store.
-    pub fn jobs(
-        &self,
-        caller: &Caller,
-        after: Option<i64>,
-        most: usize,
-    ) -> Result<(Vec<Job>, Option<i64>), Error> {
-        let may = |job: &Job| caller.grants.has(needed(job.kind));
-        if !caller.grants.has(Grant::Write) {
-            caller.needs(Grant::Export)?;
-        }
-        let page = self.store.job_page(&caller.made(), None, after, most)?;
-        let (mut jobs, next) = with_next(page, |job| job.id);
-        jobs.retain(may);
-        Ok((jobs, next))
-    }
-
     /// A page of the caller's jobs of a kind, the newest first, and its last job if there are more; with `everyone`, of
     /// all in the project.
     ///
