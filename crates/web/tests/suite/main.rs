@@ -7,6 +7,7 @@ mod bounds;
 mod filters;
 mod flows;
 mod identity;
+mod in_process;
 mod lives;
 mod oidc;
 mod outgoing;
