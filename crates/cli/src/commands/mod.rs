@@ -16,6 +16,7 @@ pub mod import;
 pub mod inspect;
 pub mod jobs;
 pub mod list;
+pub mod listing;
 pub mod members;
 pub mod merge;
 pub mod migrate;

@@ -4,14 +4,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use retort_model::{NodeRun, Run, RunFilter, bounds, canonical};
-use retort_service::Cursor;
+use retort_model::{NodeRun, Run, RunFilter, canonical};
 use retort_web::wire;
-use serde_json::json;
 
+use super::listing::{Listing, PageArgs, Printed};
 use super::{Failure, confirm, print_json};
 use crate::args::{check_chosen, page_length};
-use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, lines, moment_of, one_line, several, table};
 use crate::filters::{FlowArgs, RunFilterArgs};
@@ -56,13 +54,8 @@ struct List {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("runs; `--all` shows all pages"), help_heading = "Page")]
     limit: usize,
 
-    /// Show the page after this cursor, which the previous page gives.
-    #[arg(long, value_name = "CURSOR", help_heading = "Page")]
-    after: Option<Cursor>,
-
-    /// Show all pages.
-    #[arg(long, help_heading = "Page")]
-    all: bool,
+    #[command(flatten)]
+    page: PageArgs,
 
     #[command(flatten)]
     keeping: StoreArgs,
@@ -178,117 +171,45 @@ impl List {
     fn run(self) -> Result<ExitCode, Failure> {
         let client = self.keeping.client()?;
         let selection = RunFilter::try_from(self.filtering)?;
-        let paging = Paging { limit: self.limit, after: self.after, all: self.all };
-        let mut out = io::stdout().lock();
-        if self.json {
-            let total = client.count_runs(&selection)?;
-            write!(out, "{{\n  \"runs\": [")?;
-            let mut before = "\n    ";
-            let next = paging.each(&client, &selection, |page| {
-                for one in &page.runs {
-                    write!(out, "{before}{}", serde_json::to_string(one)?)?;
-                    before = ",\n    ";
-                }
-                Ok(())
-            })?;
-            let next = json!(next.map(|next| next.to_string()));
-            writeln!(out, "\n  ],\n  \"total\": {total},\n  \"next\": {next}\n}}")?;
-        } else if self.lines {
-            let next = paging.each(&client, &selection, |page| {
-                page.runs
-                    .iter()
-                    .try_for_each(|one| Ok(writeln!(out, "{}", serde_json::to_string(one)?)?))
-            })?;
-            if let Some(next) = next {
-                eprintln!("`--after {next}` shows the next page, `--all` all pages");
-            }
-        } else {
-            list_table(&client, &selection, &paging, &mut out)?;
-        }
+        let listing = Listing {
+            kind: "run",
+            columns: &[
+                "REQUEST ID",
+                "OF",
+                "VERSION",
+                "STATUS",
+                "QUESTION",
+                "ANSWER",
+                "ERROR",
+                "FILES",
+                "STARTED",
+            ],
+            row,
+            page: &|after, most| {
+                let page = client.runs(&selection, after, most)?;
+                Ok((page.runs, page.next))
+            },
+            total: &|| client.count_runs(&selection),
+        };
+        let printed = Printed::of(self.json, self.lines);
+        listing.print(printed, self.limit, &self.page, &mut io::stdout().lock())?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Which page of a list.
-struct Paging {
-    limit: usize,
-    after: Option<Cursor>,
-    all: bool,
-}
-
-impl Paging {
-    /// Hands over one page, or all; says where the next begins.
-    fn each(
-        &self,
-        client: &Client,
-        selection: &RunFilter,
-        mut show: impl FnMut(&wire::RunPage) -> Result<(), Failure>,
-    ) -> Result<Option<Cursor>, Failure> {
-        let most = if self.all { bounds::PAGE_ITEMS } else { self.limit };
-        let mut after = self.after;
-        loop {
-            let page = client.runs(selection, after, most)?;
-            show(&page)?;
-            after = page.next.as_deref().map(str::parse).transpose()?;
-            if after.is_none() || !self.all {
-                return Ok(after);
-            }
-        }
-    }
-}
-
-fn list_table(
-    client: &Client,
-    selection: &RunFilter,
-    paging: &Paging,
-    out: &mut impl Write,
-) -> Result<(), Failure> {
-    let mut header: &[&str] = &[
-        "REQUEST ID",
-        "OF",
-        "VERSION",
-        "STATUS",
-        "QUESTION",
-        "ANSWER",
-        "ERROR",
-        "FILES",
-        "STARTED",
-    ];
-    let mut shown = 0;
-    let next = paging.each(client, selection, |page| {
-        let mut table = table(header);
-        for one in &page.runs {
-            let text = |text: &Option<String>| one_line(text.as_deref().unwrap_or_default(), 40);
-            table.add_row([
-                one_line(&one.request_id, 64),
-                one_line(&format!("{} {}", one.source, one.source_id), 40),
-                text(&one.version),
-                one.status.clone(),
-                text(&one.question),
-                text(&one.answer),
-                text(&one.error),
-                if one.files == 0 { String::new() } else { count(one.files) },
-                moment_of(one.started_at.as_deref()),
-            ]);
-        }
-        if !page.runs.is_empty() {
-            writeln!(out, "{}", table.trim_fmt())?;
-        }
-        shown += page.runs.len() as u64;
-        header = &[];
-        Ok(())
-    })?;
-    let total = client.count_runs(selection)?;
-    match next {
-        _ if total == 0 => eprintln!("no run matches"),
-        Some(next) => {
-            let (shown, total) = (count(shown), several(total, "run"));
-            eprintln!("{shown} of {total}; `--after {next}` shows the next page");
-        }
-        None if shown == total => eprintln!("{}", several(total, "run")),
-        None => eprintln!("{} of {}, the last", count(shown), several(total, "run")),
-    }
-    Ok(())
+fn row(one: &wire::Run) -> Vec<String> {
+    let text = |text: &Option<String>| one_line(text.as_deref().unwrap_or_default(), 40);
+    vec![
+        one_line(&one.request_id, 64),
+        one_line(&format!("{} {}", one.source, one.source_id), 40),
+        text(&one.version),
+        one.status.clone(),
+        text(&one.question),
+        text(&one.answer),
+        text(&one.error),
+        if one.files == 0 { String::new() } else { count(one.files) },
+        moment_of(one.started_at.as_deref()),
+    ]
 }
 
 impl Show {
