@@ -11,8 +11,8 @@ use retort_model::{DocumentFilter, Filter, bounds};
 use retort_service::{Cursor, NewOriginal};
 use retort_web::wire;
 
+use super::ids::sum_over;
 use super::transfer::body_of;
-use super::verbs::in_addresses;
 use super::{Client, ClientError, Query, with_header};
 
 impl Client {
@@ -37,12 +37,9 @@ impl Client {
 
     /// How many documents a selection means, of however many ids.
     pub fn count_documents(&self, selection: &DocumentFilter) -> Result<u64, ClientError> {
-        let of = |selection: &DocumentFilter| Ok(self.document_stats(selection)?.documents);
-        if selection.ids.is_empty() {
-            return of(selection);
-        }
-        let parts = in_addresses(&selection.ids);
-        parts.into_iter().map(|ids| of(&DocumentFilter { ids, ..selection.clone() })).sum()
+        sum_over(&selection.ids, |ids| {
+            Ok(self.document_stats(&DocumentFilter { ids, ..selection.clone() })?.documents)
+        })
     }
 
     pub fn document(

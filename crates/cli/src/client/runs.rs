@@ -1,12 +1,10 @@
 //! What a server can be asked of runs.
 
-use std::collections::BTreeSet;
-
 use retort_model::{Filter, RunFilter, RunSource, bounds};
 use retort_service::Cursor;
 use retort_web::wire;
 
-use super::verbs::{IDS_PER_ADDRESS, in_addresses, next};
+use super::ids::{IDS_PER_ADDRESS, check_known, purge_by_pages, sum_over};
 use super::{Client, ClientError};
 
 impl Client {
@@ -28,43 +26,25 @@ impl Client {
     }
 
     pub fn count_runs(&self, selection: &RunFilter) -> Result<u64, ClientError> {
-        let of = |selection: &RunFilter| {
+        sum_over(&selection.ids, |ids| {
+            let selection = RunFilter { ids, ..selection.clone() };
             let count: wire::Count = self.get(&["runs", "count"], selection.pairs())?;
             Ok(count.total)
-        };
-        if selection.ids.is_empty() {
-            return of(selection);
-        }
-        let parts = in_addresses(&selection.ids);
-        parts.into_iter().map(|ids| of(&RunFilter { ids, ..selection.clone() })).sum()
+        })
     }
 
     /// Refuses a selection that names a request id of which the caller has no run.
     pub fn check_run_ids(&self, selection: &RunFilter) -> Result<(), ClientError> {
-        for ids in in_addresses(&selection.ids) {
+        check_known("run", &selection.ids, |ids, after| {
             let asked = RunFilter {
                 source: selection.source,
                 flow: selection.flow.clone(),
-                ids,
+                ids: ids.clone(),
                 ..RunFilter::default()
             };
-            let mut missing: BTreeSet<&str> = asked.ids.iter().map(String::as_str).collect();
-            let mut after = None;
-            loop {
-                let page = self.runs(&asked, after, bounds::PAGE_ITEMS)?;
-                for one in &page.runs {
-                    missing.remove(&*one.request_id);
-                }
-                after = next(page.next)?;
-                if after.is_none() {
-                    break;
-                }
-            }
-            if let Some(id) = missing.first() {
-                return Err(ClientError::Ended(format!("there is no run `{id}`")));
-            }
-        }
-        Ok(())
+            let page = self.runs(&asked, after, bounds::PAGE_ITEMS)?;
+            Ok((page.runs.into_iter().map(|one| one.request_id).collect(), page.next))
+        })
     }
 
     pub fn run(
@@ -98,29 +78,19 @@ impl Client {
         self.get(&["flows", id], source.into_iter().collect())
     }
 
-    /// A server purges by ids alone: what a filter means is asked for page by page.
     pub fn purge_runs(&self, selection: &RunFilter) -> Result<u64, ClientError> {
-        let purge = |selection: &RunFilter| {
-            let asked = wire::PurgeRuns { selection: selection.clone() };
+        let purge = |ids| {
+            let asked = wire::PurgeRuns { selection: RunFilter { ids, ..selection.clone() } };
             let done: wire::Purged = self.post(&["runs", "purge"], &asked)?;
-            Ok::<_, ClientError>(done.purged)
+            Ok(done.purged)
         };
         if !selection.ids.is_empty() || self.opened().is_some() {
-            return purge(selection);
+            return purge(selection.ids.clone());
         }
-        let meant = self.count_runs(selection)?;
-        let mut gone = 0;
-        while gone < meant {
+        let page = || {
             let page = self.runs(selection, None, bounds::PAGE_ITEMS)?;
-            let ids: BTreeSet<String> = page.runs.into_iter().map(|one| one.request_id).collect();
-            if ids.is_empty() {
-                break;
-            }
-            match purge(&RunFilter { ids, ..selection.clone() })? {
-                0 => break,
-                more => gone += more,
-            }
-        }
-        Ok(gone)
+            Ok(page.runs.into_iter().map(|one| one.request_id).collect())
+        };
+        purge_by_pages(self.count_runs(selection)?, page, purge)
     }
 }

@@ -9,14 +9,9 @@ use retort_web::wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::ids::{IDS_PER_ADDRESS, check_known, purge_by_pages, sum_over};
 use super::{Client, ClientError, IDEMPOTENCY_KEY, Query, request_key, with_header, with_json};
 use crate::pages::first_of;
-
-/// Ids that one address names, at most: with their escapes they fit what servers read of one.
-pub(super) const IDS_PER_ADDRESS: usize = 40;
-
-/// Bytes of ids that one address names, at most.
-const ID_BYTES_PER_ADDRESS: usize = 8 << 10;
 
 /// A request that changes something, by its address.
 pub(super) type Place<'p> = &'p [&'p str];
@@ -72,39 +67,21 @@ impl Client {
     }
 
     pub fn count(&self, selection: &ConversationFilter) -> Result<u64, ClientError> {
-        let of = |selection: &ConversationFilter| {
+        sum_over(&selection.ids, |ids| {
+            let selection = ConversationFilter { ids, ..selection.clone() };
             let count: wire::Count = self.get(&["conversations", "count"], selection.pairs())?;
             Ok(count.total)
-        };
-        if selection.ids.is_empty() {
-            return of(selection);
-        }
-        let parts = in_addresses(&selection.ids);
-        parts.into_iter().map(|ids| of(&ConversationFilter { ids, ..selection.clone() })).sum()
+        })
     }
 
     /// Refuses a selection that names an id of which the caller has no conversation.
     pub fn check_ids(&self, selection: &ConversationFilter) -> Result<(), ClientError> {
-        for ids in in_addresses(&selection.ids) {
-            let statuses = Status::ALL.to_vec();
+        check_known("conversation", &selection.ids, |ids, after| {
+            let (ids, statuses) = (ids.clone(), Status::ALL.to_vec());
             let asked = ConversationFilter { ids, statuses, ..ConversationFilter::default() };
-            let mut missing: BTreeSet<&str> = asked.ids.iter().map(String::as_str).collect();
-            let mut after = None;
-            loop {
-                let page = self.list(&asked, Order::Newest, after, bounds::PAGE_ITEMS)?;
-                for one in &page.conversations {
-                    missing.remove(&*one.id);
-                }
-                after = next(page.next)?;
-                if after.is_none() {
-                    break;
-                }
-            }
-            if let Some(id) = missing.first() {
-                return Err(ClientError::Ended(format!("there is no conversation `{id}`")));
-            }
-        }
-        Ok(())
+            let page = self.list(&asked, Order::Newest, after, bounds::PAGE_ITEMS)?;
+            Ok((page.conversations.into_iter().map(|one| one.id).collect(), page.next))
+        })
     }
 
     /// The conversations with that id, by source, each with its canonical line.
@@ -161,26 +138,19 @@ impl Client {
         Ok(done.changed)
     }
 
-    /// A server purges by ids alone: what a filter means is asked for page by page.
     fn purge(&self, selection: &ConversationFilter) -> Result<u64, ClientError> {
+        let purge = |ids| {
+            let selection = ConversationFilter { ids, ..selection.clone() };
+            self.change(&selection, wire::Change::default(), true)
+        };
         if !selection.ids.is_empty() || self.opened().is_some() {
-            return self.change(selection, wire::Change::default(), true);
+            return purge(selection.ids.clone());
         }
-        let meant = self.count(selection)?;
-        let mut gone = 0;
-        while gone < meant {
+        let page = || {
             let page = self.list(selection, Order::Oldest, None, bounds::PAGE_ITEMS)?;
-            let ids: BTreeSet<String> = page.conversations.into_iter().map(|one| one.id).collect();
-            let page = ConversationFilter { ids, ..selection.clone() };
-            if page.ids.is_empty() {
-                break;
-            }
-            match self.change(&page, wire::Change::default(), true)? {
-                0 => break,
-                more => gone += more,
-            }
-        }
-        Ok(gone)
+            Ok(page.conversations.into_iter().map(|one| one.id).collect())
+        };
+        purge_by_pages(self.count(selection)?, page, purge)
     }
 
     pub fn trace(&self, id: &str) -> Result<Vec<wire::Dataset>, ClientError> {
@@ -284,31 +254,4 @@ fn jobs_place(kind: JobKind) -> &'static str {
 pub(super) fn page_behind(after: Option<i64>, everyone: bool) -> Query<'static> {
     let everyone = everyone.then(|| ("everyone", "true".to_owned()));
     everyone.into_iter().chain(after.map(|id| ("after", id.to_string()))).collect()
-}
-
-/// Where the next page begins, as an answer says it.
-pub(super) fn next(text: Option<String>) -> Result<Option<Cursor>, ClientError> {
-    let read = |text: String| text.parse().map_err(ClientError::Ended);
-    text.map(read).transpose()
-}
-
-/// Ids in parts that fit an address each.
-pub(super) fn in_addresses(ids: &BTreeSet<String>) -> Vec<BTreeSet<String>> {
-    let mut parts: Vec<BTreeSet<String>> = Vec::new();
-    let mut bytes = 0;
-    for id in ids {
-        // An escape takes three bytes for one.
-        let more = 3 * id.len();
-        match parts.last_mut() {
-            Some(part) if part.len() < IDS_PER_ADDRESS && bytes + more <= ID_BYTES_PER_ADDRESS => {
-                bytes += more;
-                part.insert(id.clone());
-            }
-            _ => {
-                bytes = more;
-                parts.push([id.clone()].into());
-            }
-        }
-    }
-    parts
 }
