@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fantoccini::{Client, ClientBuilder, Locator};
 use retort_service::Person;
-use retort_testing_server::house::{House, PASSWORD};
+use retort_testing_server::server::{PASSWORD, TestServer};
 use serde_json::json;
 
 const DRIVER: &str = "/usr/bin/chromedriver";
@@ -26,7 +26,7 @@ pub struct Browser {
 
 impl Browser {
     /// None where there is no browser.
-    pub async fn open(house: &House, scripts: bool) -> Option<Self> {
+    pub async fn open(server: &TestServer, scripts: bool) -> Option<Self> {
         if !std::path::Path::new(DRIVER).exists() {
             eprintln!("passed over: there is no {DRIVER}");
             return None;
@@ -62,7 +62,7 @@ impl Browser {
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
-        let base = format!("http://{}", house.address);
+        let base = format!("http://{}", server.address);
         Some(Self { client: client.expect("the browser begins"), driver, base, downloads })
     }
 

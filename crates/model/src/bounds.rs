@@ -1,4 +1,4 @@
-//! Every bound of the house, with its reason. Whatever repeats, queues or nests is held by one of these.
+//! Every bound, with its reason. Whatever repeats, queues or nests is held by one of these.
 
 /// Prompt variables that get columns of their own, at most: a prompt has a handful, and a reader that infers types
 /// has to see each of them.

@@ -2,5 +2,5 @@
 #![allow(missing_docs, reason = "tests")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
-pub mod house;
 pub mod provider;
+pub mod server;

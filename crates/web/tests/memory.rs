@@ -6,7 +6,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 use futures_util::stream;
-use retort_testing_server::house::{As, House, on_sqlite, said};
+use retort_testing_server::server::{As, TestServer, on_sqlite, said};
 
 const GIB: usize = 1 << 30;
 const PIECE: usize = 1 << 20;
@@ -41,9 +41,9 @@ fn packed<W: Write>(mut into: W) -> W {
     into
 }
 
-async fn import(house: &House, ann: &As, body: reqwest::Body) -> serde_json::Value {
-    let job = house.ask("POST", "/api/v1/imports").by(ann).body(body).send().await.id();
-    house.ended_job("imports", job, ann).await
+async fn import(server: &TestServer, ann: &As, body: reqwest::Body) -> serde_json::Value {
+    let job = server.request("POST", "/api/v1/imports").by(ann).body(body).send().await.id();
+    server.ended_job("imports", job, ann).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,31 +56,31 @@ async fn a_gibibyte_of_text_and_bombs_are_refused_in_bounded_memory() {
     archive.start_file("conversations.jsonl", options).unwrap();
     let archive = packed(archive).finish().unwrap().into_inner();
 
-    on_sqlite(async |house| {
-        let ann = house.session(&house.ann).await;
-        import(house, &ann, said("small").to_string().into()).await;
+    on_sqlite(async |server| {
+        let ann = server.session(&server.ann).await;
+        import(server, &ann, said("small").to_string().into()).await;
         let before = most_mib();
 
-        let ask = house.ask("POST", "/api/v1/conversations").by(&ann).body(endless());
+        let ask = server.request("POST", "/api/v1/conversations").by(&ann).body(endless());
         ask.send().await.refused(413, "too-large");
         let after = most_mib();
         assert!(after < before + 100, "{before} MiB before, {after} MiB after");
 
         for bomb in [&gzip, &zstd, &archive] {
-            let ask = house.ask("POST", "/api/v1/conversations").by(&ann).body(bomb.clone());
+            let ask = server.request("POST", "/api/v1/conversations").by(&ann).body(bomb.clone());
             ask.send().await.refused(422, "unreadable");
             let after = most_mib();
             assert!(after < before + 300, "{before} MiB before, {after} MiB after");
         }
         for bomb in [endless(), gzip.clone().into(), zstd.clone().into(), archive.clone().into()] {
-            let job = import(house, &ann, bomb).await;
+            let job = import(server, &ann, bomb).await;
             assert!(job["records"] == 0, "{job}");
         }
         // One item is held whole, up to its bound of 256 MiB, and the buffer that holds it grows by doubling.
         let after = most_mib();
         assert!(after < before + 700, "{before} MiB before, {after} MiB after");
 
-        let list = house.get("/api/v1/conversations", &ann).await.ok();
+        let list = server.get("/api/v1/conversations", &ann).await.ok();
         assert_eq!(list["conversations"].as_array().unwrap().len(), 1, "{list}");
     })
     .await;

@@ -12,13 +12,13 @@ use fantoccini::Locator;
 use retort_browser::Browser;
 use retort_model::{ConversationFilter, Grant};
 use retort_service::{Caller, IntakeRequest, Person};
-use retort_testing_server::house::{As, House, on_sqlite};
+use retort_testing_server::server::{As, TestServer, on_sqlite};
 use serde_json::{Value, json};
 
 /// Conversations that `person` holds: so many, the first with titles that would do harm.
-async fn furnish(house: &House, person: &Person, many: usize) {
-    let (project, person) = (house.p.clone(), person.clone());
-    house
+async fn furnish(server: &TestServer, person: &Person, many: usize) {
+    let (project, person) = (server.p.clone(), person.clone());
+    server
         .call(move |service| {
             let titles =
                 ["<script>document.title='harmed'</script>", "Refund \"now\" & <b>bold</b>", "返金"];
@@ -54,10 +54,10 @@ fn rows(archive: &[u8], name: &str) -> Vec<Value> {
 }
 
 /// Select → Configure → Export → Preview → Download, with or without scripts.
-async fn whole_path(house: &House, scripts: bool) {
-    furnish(house, &house.ann, 120).await;
-    let Some(browser) = Browser::open(house, scripts).await else { return };
-    browser.sign_in(&house.ann).await;
+async fn whole_path(server: &TestServer, scripts: bool) {
+    furnish(server, &server.ann, 120).await;
+    let Some(browser) = Browser::open(server, scripts).await else { return };
+    browser.sign_in(&server.ann).await;
     browser.press("header nav a[href='/export']").await;
     assert!(browser.text("#standing").await.starts_with("0 selected · 120 conversations"));
 
@@ -137,18 +137,18 @@ async fn whole_path(house: &House, scripts: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dataset_is_chosen_made_looked_at_and_downloaded() {
-    on_sqlite(async |house: &mut House| whole_path(house, true).await).await;
+    on_sqlite(async |server: &mut TestServer| whole_path(server, true).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_goes_without_scripts() {
-    on_sqlite(async |house: &mut House| whole_path(house, false).await).await;
+    on_sqlite(async |server: &mut TestServer| whole_path(server, false).await).await;
 }
 
 /// Runs of a recipe and of a copilot that `person` started.
-async fn ran(house: &House, person: &Person) {
-    let (project, person) = (house.p.clone(), person.clone());
-    house
+async fn ran(server: &TestServer, person: &Person) {
+    let (project, person) = (server.p.clone(), person.clone());
+    server
         .call(move |service| {
             let mut lines = String::new();
             for number in 0..70 {
@@ -206,10 +206,10 @@ async fn until_made(browser: &Browser, scripts: bool) {
 }
 
 /// Recipe → Action → Webhook history → rows → Action → Export dataset → Proceed.
-async fn recipe_path(house: &House, scripts: bool) {
-    ran(house, &house.ann).await;
-    let Some(browser) = Browser::open(house, scripts).await else { return };
-    browser.sign_in(&house.ann).await;
+async fn recipe_path(server: &TestServer, scripts: bool) {
+    ran(server, &server.ann).await;
+    let Some(browser) = Browser::open(server, scripts).await else { return };
+    browser.sign_in(&server.ann).await;
     browser.press("header nav a[href='/recipes']").await;
     act(&browser, "td details.menu summary", "td details.menu a").await;
     browser.until("Recipe · History · 60 runs").await;
@@ -296,20 +296,20 @@ async fn recipe_path(house: &House, scripts: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recipe_is_looked_at_and_exported() {
-    on_sqlite(async |house: &mut House| recipe_path(house, true).await).await;
+    on_sqlite(async |server: &mut TestServer| recipe_path(server, true).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recipe_is_exported_without_scripts() {
-    on_sqlite(async |house: &mut House| recipe_path(house, false).await).await;
+    on_sqlite(async |server: &mut TestServer| recipe_path(server, false).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copilot_is_looked_at_run_by_run_and_tuned_on() {
-    on_sqlite(async |house: &mut House| {
-        ran(house, &house.ann).await;
-        let Some(browser) = Browser::open(house, true).await else { return };
-        browser.sign_in(&house.ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        ran(server, &server.ann).await;
+        let Some(browser) = Browser::open(server, true).await else { return };
+        browser.sign_in(&server.ann).await;
         browser.press("header nav a[href='/copilots']").await;
         act(&browser, "td details.menu summary", "td details.menu a").await;
         browser.until("Copilot · History · 10 runs").await;
@@ -352,8 +352,8 @@ async fn a_copilot_is_looked_at_run_by_run_and_tuned_on() {
         assert_eq!(rows.len(), 9);
         assert_eq!(rows[0]["messages"][1]["role"], "assistant");
         // What is another's is not there.
-        let other = Browser::open(house, true).await.unwrap();
-        other.sign_in(&house.bob).await;
+        let other = Browser::open(server, true).await.unwrap();
+        other.sign_in(&server.bob).await;
         other.go("/copilots").await;
         assert!(other.body().await.contains("No runs yet"));
         other.close().await;
@@ -364,8 +364,8 @@ async fn a_copilot_is_looked_at_run_by_run_and_tuned_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_are_found_read_and_exported_by_who_administers() {
-    on_sqlite(async |house: &mut House| {
-        let owner = house.session(&house.owner).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let owner = server.session(&server.owner).await;
         let document = |number: usize| {
             json!({
                 "id": number, "readable_filename": format!("Part {number} <b>é</b>.pdf"), "s3_path": format!("p/{number}"),
@@ -374,14 +374,14 @@ async fn documents_are_found_read_and_exported_by_who_administers() {
             })
         };
         let all: Vec<Value> = (0..60).map(document).collect();
-        house.post("/api/v1/documents", &owner, json!(all)).await.ok();
-        let kept = house.ask("PUT", "/api/v1/documents/3/original?name=three.txt").by(&owner);
+        server.post("/api/v1/documents", &owner, json!(all)).await.ok();
+        let kept = server.request("PUT", "/api/v1/documents/3/original?name=three.txt").by(&owner);
         kept.body("as it was").send().await.ok();
         let asked = json!({
             "id": "cites", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a",
                 "contexts": [{"readable_filename": "Part 3", "s3_path": "p/3", "text": "t"}]}],
         });
-        house.post("/api/v1/conversations", &owner, asked).await.ok();
+        server.post("/api/v1/conversations", &owner, asked).await.ok();
         let passage = json!({"readable_filename": "Part 4", "s3_path": "p/4", "text": "t"});
         let dug = json!([{"role": "user", "content": "dig"}, {"role": "assistant", "content": "dug", "contexts": [passage]}]);
         let rounds = json!([{"number": 1, "messages": [{"role": "user", "content": "q"}]}]);
@@ -389,9 +389,9 @@ async fn documents_are_found_read_and_exported_by_who_administers() {
             "retort": 1, "id": "helped", "source": "s", "kind": "agent", "status": "active", "rounds": rounds,
             "tasks": [{"id": "t", "agent": "digger", "rounds": [{"number": 1, "messages": dug}]}],
         });
-        house.post("/api/v1/conversations", &owner, helped).await.ok();
-        let Some(browser) = Browser::open(house, false).await else { return };
-        browser.sign_in(&house.owner).await;
+        server.post("/api/v1/conversations", &owner, helped).await.ok();
+        let Some(browser) = Browser::open(server, false).await else { return };
+        browser.sign_in(&server.owner).await;
         browser.go("/conversations/helped").await;
         assert_eq!(browser.count("a[href='/documents/4']").await, 1, "{}", browser.body().await);
         browser.press("header nav a[href='/documents']").await;
@@ -429,8 +429,8 @@ async fn documents_are_found_read_and_exported_by_who_administers() {
         let body = browser.body().await;
         assert!(body.contains("Documents written\n60") && body.contains("Records\n120"), "{body}");
         browser.close().await;
-        let member = Browser::open(house, false).await.unwrap();
-        member.sign_in(&house.ann).await;
+        let member = Browser::open(server, false).await.unwrap();
+        member.sign_in(&server.ann).await;
         assert_eq!(member.count("header nav a[href='/documents']").await, 0);
         member.go("/documents").await;
         assert!(!member.body().await.contains("Part 3"));
@@ -441,13 +441,13 @@ async fn documents_are_found_read_and_exported_by_who_administers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_people_wrote_shows_as_text_on_every_page() {
-    on_sqlite(async |house: &mut House| {
-        furnish(house, &house.ann, 5).await;
-        let Some(browser) = Browser::open(house, true).await else { return };
-        browser.sign_in(&house.ann).await;
-        agent(house).await;
-        let owner = house.session(&house.owner).await;
-        let page = house.get("/conversations/agent", &owner).await.text();
+    on_sqlite(async |server: &mut TestServer| {
+        furnish(server, &server.ann, 5).await;
+        let Some(browser) = Browser::open(server, true).await else { return };
+        browser.sign_in(&server.ann).await;
+        agent(server).await;
+        let owner = server.session(&server.owner).await;
+        let page = server.get("/conversations/agent", &owner).await.text();
         assert!(page.contains("Keep   spaces.\n- and lists"), "{page}");
         for words in
             ["Tool call: <code>get_weather(city=&#34;Oslo&#34;)</code>", "Failed: Result</summary>"]
@@ -468,10 +468,10 @@ async fn what_people_wrote_shows_as_text_on_every_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_made_opened_by_anyone_and_revoked() {
-    on_sqlite(async |house: &mut House| {
-        furnish(house, &house.ann, 5).await;
-        let Some(browser) = Browser::open(house, true).await else { return };
-        browser.sign_in(&house.ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        furnish(server, &server.ann, 5).await;
+        let Some(browser) = Browser::open(server, true).await else { return };
+        browser.sign_in(&server.ann).await;
         browser.go("/conversations/talk-4").await;
         browser.press("#shares details summary").await;
         browser.press("#shares details button").await;
@@ -485,7 +485,7 @@ async fn a_link_is_made_opened_by_anyone_and_revoked() {
         assert_eq!(whole, format!("{}{path}", browser.base));
         browser.press("#shares [data-copy]").await;
         browser.until("Copied").await;
-        let visitor = Browser::open(house, true).await.unwrap();
+        let visitor = Browser::open(server, true).await.unwrap();
         visitor.go(&path).await;
         assert!(visitor.body().await.contains("Question 4"));
         assert!(!visitor.body().await.contains("ann@example.com"));
@@ -501,29 +501,32 @@ async fn a_link_is_made_opened_by_anyone_and_revoked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_project_is_for_its_admins() {
-    on_sqlite(async |house: &mut House| {
-        furnish(house, &house.ann, 7).await;
-        let Some(browser) = Browser::open(house, true).await else { return };
-        browser.sign_in(&house.ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        furnish(server, &server.ann, 7).await;
+        let Some(browser) = Browser::open(server, true).await else { return };
+        browser.sign_in(&server.ann).await;
         browser.go("/analysis").await;
         assert_eq!(browser.count("#everything").await, 0);
-        let member = house.session(&house.ann).await;
+        let member = server.session(&server.ann).await;
         let body = json!({"dataset_name": "all"});
-        assert_eq!(house.post("/api/v1/project/export", &member, body).await.status, 403);
+        assert_eq!(server.post("/api/v1/project/export", &member, body).await.status, 403);
         browser.close().await;
 
-        let browser = Browser::open(house, true).await.unwrap();
-        browser.sign_in(&house.admin).await;
+        let browser = Browser::open(server, true).await.unwrap();
+        browser.sign_in(&server.admin).await;
         // Analysis, then Download: what is deleted is named, and the archive comes by itself.
-        house.delete("/api/v1/conversations/talk-6", &house.session(&house.ann).await).await.ok();
+        server
+            .delete("/api/v1/conversations/talk-6", &server.session(&server.ann).await)
+            .await
+            .ok();
         browser.press("header nav a[href='/analysis']").await;
         browser.until("Deleted conversations left out: 1.").await;
         browser.press("#everything button").await;
         browser.until("Open the dataset").await;
         let archive = browser.downloaded("conversation_history.zip").await;
         let all = rows(&archive, "conversation_history.jsonl");
-        let everyone = house.p.clone();
-        let count = house.call(move |service| {
+        let everyone = server.p.clone();
+        let count = server.call(move |service| {
             service.count(&Caller::local(&everyone), &ConversationFilter::default()).unwrap()
         });
         assert_eq!(all.len() as u64, count.await);
@@ -542,9 +545,9 @@ async fn the_whole_project_is_for_its_admins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_come_in_and_the_report_says_what_became_of_them() {
-    on_sqlite(async |house: &mut House| {
-        let Some(browser) = Browser::open(house, true).await else { return };
-        browser.sign_in(&house.bob).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let Some(browser) = Browser::open(server, true).await else { return };
+        browser.sign_in(&server.bob).await;
         let file = browser.downloads.path().join("history.jsonl");
         let line = json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]});
         std::fs::write(&file, format!("{line}\nno JSON\n")).unwrap();
@@ -587,7 +590,7 @@ async fn files_come_in_and_the_report_says_what_became_of_them() {
 }
 
 /// A conversation with calls, a failed result, right-to-left text, a table and long lines of code.
-async fn agent(house: &House) {
+async fn agent(server: &TestServer) {
     let call = |id: &str, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "{\"city\":\"Oslo\"}"}});
     let said = json!({"id": "agent", "title": "A title that never ends ".repeat(12), "messages": [
         {"role": "system", "content": "Keep   spaces.\n- and lists"},
@@ -597,8 +600,8 @@ async fn agent(house: &House) {
         {"role": "tool", "tool_call_id": "c2", "content": "timeout", "error": "timeout after 30 s"},
         {"role": "assistant", "content": format!("|a|b|\n|:-|-:|\n|Oslo|3|\n\n> quoted\n\n```py\n{}\n```", "x = 1; ".repeat(40))},
     ]});
-    let owner = house.session(&house.owner).await;
-    house.post("/api/v1/conversations", &owner, said).await.ok();
+    let owner = server.session(&server.owner).await;
+    server.post("/api/v1/conversations", &owner, said).await.ok();
 }
 
 /// Every screen, once with something on it.
@@ -629,15 +632,15 @@ const SCREENS: [(&str, &str); 22] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
-    on_sqlite(async |house: &mut House| {
-        furnish(house, &house.owner, 30).await;
-        ran(house, &house.owner).await;
-        agent(house).await;
-        let who = house.token(&house.p, &house.owner, &[Grant::Export]).await;
-        let job = house.post("/api/v1/exports", &who, json!({"dataset_name": "shown"})).await;
-        house.ended_job("exports", job.json()["id"].as_i64().unwrap(), &who).await;
-        let Some(browser) = Browser::open(house, true).await else { return };
-        browser.sign_in(&house.owner).await;
+    on_sqlite(async |server: &mut TestServer| {
+        furnish(server, &server.owner, 30).await;
+        ran(server, &server.owner).await;
+        agent(server).await;
+        let who = server.token(&server.p, &server.owner, &[Grant::Export]).await;
+        let job = server.post("/api/v1/exports", &who, json!({"dataset_name": "shown"})).await;
+        server.ended_job("exports", job.json()["id"].as_i64().unwrap(), &who).await;
+        let Some(browser) = Browser::open(server, true).await else { return };
+        browser.sign_in(&server.owner).await;
         let axe = std::env::var_os("RETORT_AXE").map(|path| std::fs::read_to_string(path).unwrap());
         if axe.is_none() {
             eprintln!("passed over: RETORT_AXE names no script of axe-core");
@@ -729,10 +732,10 @@ async fn look_over(browser: &Browser, axe: &str, screen: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_reached_by_keyboard_and_progress_is_announced() {
-    on_sqlite(async |house: &mut House| {
-        furnish(house, &house.ann, 3).await;
-        let Some(browser) = Browser::open(house, true).await else { return };
-        browser.sign_in(&house.ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        furnish(server, &server.ann, 3).await;
+        let Some(browser) = Browser::open(server, true).await else { return };
+        browser.sign_in(&server.ann).await;
         browser.go("/export").await;
         let script = "const wanted = [...document.querySelectorAll('a, button, input:not([type=hidden]), select, summary')]
                           .filter((one) => one.offsetParent !== null);
@@ -775,13 +778,13 @@ async fn everything_is_reached_by_keyboard_and_progress_is_announced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_screen_weighs_more_than_60_kb() {
-    on_sqlite(async |house: &mut House| {
-        furnish(house, &house.owner, 60).await;
-        ran(house, &house.owner).await;
-        agent(house).await;
-        let session = house.session(&house.owner).await;
+    on_sqlite(async |server: &mut TestServer| {
+        furnish(server, &server.owner, 60).await;
+        ran(server, &server.owner).await;
+        agent(server).await;
+        let session = server.session(&server.owner).await;
         let weight = async |path: &str, who: &As| {
-            let reply = house.ask("GET", path).by(who).send().await;
+            let reply = server.request("GET", path).by(who).send().await;
             assert_eq!(reply.status, 200, "{path}");
             let mut packed =
                 flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

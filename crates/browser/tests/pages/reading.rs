@@ -9,10 +9,10 @@ async fn key(browser: &Browser, key: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conversations_are_gone_through_and_selected_by_keys() {
-    on_sqlite(async |house: &mut House| {
-        furnish(house, &house.ann, 12).await;
-        let Some(browser) = Browser::open(house, true).await else { return };
-        browser.sign_in(&house.ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        furnish(server, &server.ann, 12).await;
+        let Some(browser) = Browser::open(server, true).await else { return };
+        browser.sign_in(&server.ann).await;
         // In the list: down twice, select, open.
         browser.go("/export?search=even").await;
         for typed in ["j", "j", "x"] {
@@ -59,10 +59,10 @@ async fn conversations_are_gone_through_and_selected_by_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_are_read_with_their_results() {
-    on_sqlite(async |house: &mut House| {
-        agent(house).await;
-        let Some(browser) = Browser::open(house, true).await else { return };
-        browser.sign_in(&house.owner).await;
+    on_sqlite(async |server: &mut TestServer| {
+        agent(server).await;
+        let Some(browser) = Browser::open(server, true).await else { return };
+        browser.sign_in(&server.owner).await;
         browser.go("/conversations/agent").await;
         assert_eq!(browser.count("div.call").await, 2);
         let calls = browser.text("div.call:nth-of-type(1)").await;

@@ -12,8 +12,9 @@ use retort_service::Caller;
 use retort_web::who::csrf_of;
 use serde_json::{Value, json};
 
-use retort_testing_server::house::{
-    self, As, Database, House, Reply, Setup, add_conversation, each, on_both, session_of, token_of,
+use retort_testing_server::server::{
+    self, As, Database, Reply, Setup, TestServer, add_conversation, each, on_both, session_of,
+    token_of,
 };
 use rows::{Body, Holder, ROWS, Stage};
 
@@ -55,17 +56,17 @@ struct Callers {
 }
 
 impl Callers {
-    async fn of(house: &House) -> Self {
-        let (p, ann) = (house.p.clone(), house.ann.clone());
+    async fn of(server: &TestServer) -> Self {
+        let (p, ann) = (server.p.clone(), server.ann.clone());
         let all = Grants::ALL;
-        let old = house
+        let old = server
             .call({
                 let (p, ann) = (p.clone(), ann.clone());
                 move |service| token_of(service, &p, &ann, all, 1)
             })
             .await;
-        house.clock.forward(Duration::from_secs(2 * 24 * 60 * 60));
-        house
+        server.clock.advance(Duration::from_secs(2 * 24 * 60 * 60));
+        server
             .call(move |service| {
                 let local = Caller::local(&p);
                 let revoked = token_of(service, &p, &ann, all, 30);
@@ -81,27 +82,27 @@ impl Callers {
     }
 
     /// What the caller of a column shows. Sessions and tokens are made anew, as some requests end them.
-    async fn shown(&self, house: &House, column: usize, holder: Holder) -> As {
+    async fn shown(&self, server: &TestServer, column: usize, holder: Holder) -> As {
         let session = |person: &retort_service::Person| {
             let person = person.clone();
-            house.call(move |service| session_of(service, &person))
+            server.call(move |service| session_of(service, &person))
         };
         match CALLERS[column] {
             "anonymous" => As::Nobody,
             "expired" => As::Token(self.expired.clone()),
             "revoked" => As::Token(self.revoked.clone()),
             "disabled" => As::Token(self.disabled.clone()),
-            "stranger" | "stranger in p" => As::Session(session(&house.quinn).await),
-            "other member" => As::Session(session(&house.bob).await),
-            "member" => As::Session(session(&house.ann).await),
-            "admin" => As::Session(session(&house.admin).await),
-            "owner" => As::Session(session(&house.owner).await),
+            "stranger" | "stranger in p" => As::Session(session(&server.quinn).await),
+            "other member" => As::Session(session(&server.bob).await),
+            "member" => As::Session(session(&server.ann).await),
+            "admin" => As::Session(session(&server.admin).await),
+            "owner" => As::Session(session(&server.owner).await),
             _ => {
                 let person = match holder {
-                    Holder::Member => &house.ann,
-                    Holder::Owner => &house.owner,
+                    Holder::Member => &server.ann,
+                    Holder::Owner => &server.owner,
                 };
-                house.token(&house.p, person, &[Grant::ALL[column - 10]]).await
+                server.token(&server.p, person, &[Grant::ALL[column - 10]]).await
             }
         }
     }
@@ -173,9 +174,9 @@ async fn everyone_may_do_what_the_table_says_and_nothing_else() {
     let mut tables = Vec::new();
     for database in [Database::Sqlite, Database::Postgres] {
         let setup = Setup { has_worker: false, ..Setup::default() };
-        let Some(house) = House::with(database, setup).await else { continue };
-        tables.push((database, table(&house).await));
-        house.end().await;
+        let Some(server) = TestServer::start(database, setup).await else { continue };
+        tables.push((database, table(&server).await));
+        server.stop().await;
     }
     if std::env::var_os("UPDATE_ACCESS").is_some() {
         std::fs::write(TABLE, &tables[0].1).unwrap();
@@ -195,14 +196,14 @@ async fn everyone_may_do_what_the_table_says_and_nothing_else() {
     }
 }
 
-async fn table(house: &House) -> String {
-    let callers = Callers::of(house).await;
-    let stage = house
+async fn table(server: &TestServer) -> String {
+    let callers = Callers::of(server).await;
+    let stage = server
         .call({
-            let projects = [&house.p, &house.q].map(Clone::clone);
-            let people = [&house.ann, &house.bob, &house.admin, &house.owner, &house.quinn];
+            let projects = [&server.p, &server.q].map(Clone::clone);
+            let people = [&server.ann, &server.bob, &server.admin, &server.owner, &server.quinn];
             let people = people.map(Clone::clone);
-            let service = Arc::clone(&house.service);
+            let service = Arc::clone(&server.service);
             move |_| Stage::new(service, projects, people)
         })
         .await;
@@ -216,16 +217,16 @@ async fn table(house: &House) -> String {
         for (column, caller) in CALLERS.into_iter().enumerate() {
             if asked.is_none() || !is_read {
                 let (stage, make) = (Arc::clone(&stage), row.make);
-                asked = Some(house.call(move |_| make(&stage)).await);
+                asked = Some(server.call(move |_| make(&stage)).await);
             }
             let asked = asked.as_ref().unwrap();
-            let who = callers.shown(house, column, row.holder).await;
+            let who = callers.shown(server, column, row.holder).await;
             let mut path = asked.path.clone();
             if caller == "stranger in p" {
                 path = format!("{path}{}project=p", if path.contains('?') { "&" } else { "?" });
             }
             let method = row.endpoint.split(' ').next().unwrap();
-            let mut ask = house.ask(method, &path).by(&who);
+            let mut ask = server.request(method, &path).by(&who);
             ask = match &asked.body {
                 Body::None => ask,
                 Body::Json(value) => ask.json(value),
@@ -248,7 +249,7 @@ async fn table(house: &House) -> String {
             write!(table, "\t{}", cell(&reply)).unwrap();
             if !is_read {
                 let stage = Arc::clone(&stage);
-                house.call(move |_| stage.clear(row.endpoint)).await;
+                server.call(move |_| stage.clear(row.endpoint)).await;
             }
         }
         table.push('\n');
@@ -257,8 +258,8 @@ async fn table(house: &House) -> String {
 }
 
 /// Ids of a list of the API.
-async fn ids(house: &House, who: &As, path: &str, field: &str, id: &str) -> BTreeSet<String> {
-    let list = house.get(path, who).await.ok();
+async fn ids(server: &TestServer, who: &As, path: &str, field: &str, id: &str) -> BTreeSet<String> {
+    let list = server.get(path, who).await.ok();
     each(&list[field], id)
         .into_iter()
         .map(|id| id.as_str().map_or(id.to_string(), Into::into))
@@ -267,11 +268,11 @@ async fn ids(house: &House, who: &As, path: &str, field: &str, id: &str) -> BTre
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_hold_what_their_caller_may_see_and_nothing_else() {
-    on_both(async |house| {
-        house
+    on_both(async |server| {
+        server
             .call({
-                let (p, q) = (house.p.clone(), house.q.clone());
-                let [ann, bob] = [&house.ann, &house.bob].map(|person| person.name.clone());
+                let (p, q) = (server.p.clone(), server.q.clone());
+                let [ann, bob] = [&server.ann, &server.bob].map(|person| person.name.clone());
                 move |service| {
                     for number in 0..3 {
                         add_conversation(service, &p, &ann, &format!("of-ann-{number}"));
@@ -285,24 +286,24 @@ async fn lists_hold_what_their_caller_may_see_and_nothing_else() {
                 }
             })
             .await;
-        let people =
-            [&house.ann, &house.bob, &house.admin, &house.owner, &house.quinn].map(Clone::clone);
+        let people = [&server.ann, &server.bob, &server.admin, &server.owner, &server.quinn]
+            .map(Clone::clone);
         let mut callers = Vec::new();
         for person in &people {
-            let who = house.session(person).await;
+            let who = server.session(person).await;
             let name = format!("set of {}", person.name.split('@').next().unwrap());
-            house.dataset(&name, json!({}), &who).await.to_string();
-            let imported = house.ask("POST", "/api/v1/imports?name=more").by(&who);
-            let imported = imported.body(house::said(&format!("more of {name}")).to_string());
+            server.dataset(&name, json!({}), &who).await.to_string();
+            let imported = server.request("POST", "/api/v1/imports?name=more").by(&who);
+            let imported = imported.body(server::said(&format!("more of {name}")).to_string());
             let job = imported.send().await.id();
-            house.ended_job("imports", job, &who).await;
-            let list = house.get("/api/v1/conversations?search=of-", &who).await.ok();
+            server.ended_job("imports", job, &who).await;
+            let list = server.get("/api/v1/conversations?search=of-", &who).await.ok();
             let first = list["conversations"][0]["id"].as_str().unwrap().to_owned();
-            house.post("/api/v1/shares", &who, json!({"conversation": first})).await.ok();
+            server.post("/api/v1/shares", &who, json!({"conversation": first})).await.ok();
             let asked = json!({"name": "mine", "scopes": ["read"], "days": 3});
-            house.post("/api/v1/tokens", &who, asked).await.ok();
+            server.post("/api/v1/tokens", &who, asked).await.ok();
             let asked = json!({"url": "https://example.com/hook"});
-            house.post("/api/v1/webhooks", &who, asked).await.ok();
+            server.post("/api/v1/webhooks", &who, asked).await.ok();
             callers.push((person.name.clone(), who));
         }
 
@@ -317,22 +318,22 @@ async fn lists_hold_what_their_caller_may_see_and_nothing_else() {
         for (path, field, one, id) in lists {
             let mut seen = Vec::new();
             for (_, who) in &callers {
-                seen.push(ids(house, who, path, field, id).await);
+                seen.push(ids(server, who, path, field, id).await);
             }
             let all: BTreeSet<String> = seen.iter().flatten().cloned().collect();
             for ((name, who), seen) in callers.iter().zip(&seen) {
                 assert!(!seen.is_empty(), "{name} {path}");
                 // Owners look at everyone's jobs and datasets.
                 let everyone = format!("{path}?everyone=true");
-                let oversees = house.get(&everyone, who).await.status == 200;
+                let oversees = server.get(&everyone, who).await.status == 200;
                 let overseen = match oversees {
-                    true => ids(house, who, &everyone, field, id).await,
+                    true => ids(server, who, &everyone, field, id).await,
                     false => BTreeSet::new(),
                 };
                 for id in &all {
                     let may = seen.contains(id) || overseen.contains(id);
                     let expect = if may { 200 } else { 404 };
-                    let status = house.get(&one.replace("{}", id), who).await.status;
+                    let status = server.get(&one.replace("{}", id), who).await.status;
                     // An id may be known in both projects.
                     assert_eq!(status, expect, "{name}: {path} {id}");
                 }
@@ -340,8 +341,8 @@ async fn lists_hold_what_their_caller_may_see_and_nothing_else() {
         }
 
         for (name, who) in &callers {
-            let is_member = [house::ANN, house::BOB].contains(&name.as_str());
-            let list = house.get("/api/v1/conversations", who).await.ok();
+            let is_member = [server::ANN, server::BOB].contains(&name.as_str());
+            let list = server.get("/api/v1/conversations", who).await.ok();
             if is_member {
                 let list = list["conversations"].as_array().unwrap();
                 let is_theirs = |one: &Value| {
@@ -359,7 +360,7 @@ async fn lists_hold_what_their_caller_may_see_and_nothing_else() {
                 "turns=0..&calls=0..&has_error=false",
             ] {
                 let found = ids(
-                    house,
+                    server,
                     who,
                     &format!("/api/v1/conversations?{filter}"),
                     "conversations",
@@ -367,12 +368,12 @@ async fn lists_hold_what_their_caller_may_see_and_nothing_else() {
                 )
                 .await;
                 let whole =
-                    ids(house, who, "/api/v1/conversations?limit=1000", "conversations", "id")
+                    ids(server, who, "/api/v1/conversations?limit=1000", "conversations", "id")
                         .await;
                 assert!(found.is_subset(&whole), "{name} {filter}: {found:?}");
                 let path = format!("/api/v1/conversations/count?{filter}");
                 assert_eq!(
-                    house.get(&path, who).await.ok()["total"],
+                    server.get(&path, who).await.ok()["total"],
                     found.len(),
                     "{name} {filter}"
                 );
@@ -383,13 +384,13 @@ async fn lists_hold_what_their_caller_may_see_and_nothing_else() {
                 ("/api/v1/tokens", "tokens", "person"),
                 ("/api/v1/shares", "shares", "creator"),
             ] {
-                let list = house.get(path, who).await.ok();
+                let list = server.get(path, who).await.ok();
                 let makers = each(&list[field], maker);
                 let is_wide = ["admin@example.com", "owner@example.com"].contains(&name.as_str());
                 if field == "shares" && is_member {
                     // Who administers the project may have shared a conversation of theirs.
                     let path = "/api/v1/conversations?limit=1000";
-                    let mine = ids(house, who, path, "conversations", "id").await;
+                    let mine = ids(server, who, path, "conversations", "id").await;
                     let shared = each(&list[field], "conversation");
                     assert!(shared.iter().all(|id| mine.contains(id.as_str().unwrap())), "{list}");
                 } else if !is_wide || field == "datasets" {
@@ -402,7 +403,7 @@ async fn lists_hold_what_their_caller_may_see_and_nothing_else() {
                     );
                 }
             }
-            let notices = house.get("/api/v1/notices", who).await.ok();
+            let notices = server.get("/api/v1/notices", who).await.ok();
             let own = format!("set of {}", name.split('@').next().unwrap());
             assert_eq!(each(&notices["notices"], "name"), [&json!(own)], "{name}");
         }
@@ -410,21 +411,21 @@ async fn lists_hold_what_their_caller_may_see_and_nothing_else() {
         // The datasets that hold a conversation are one's own, too.
         let (_, ann) = &callers[0];
         let (_, admin) = &callers[2];
-        let found = house.get("/api/v1/conversations/of-ann-1/datasets", ann).await.ok();
+        let found = server.get("/api/v1/conversations/of-ann-1/datasets", ann).await.ok();
         assert_eq!(each(&found["datasets"], "name"), [&json!("set of ann")]);
-        let found = house.get("/api/v1/conversations/of-ann-1/datasets", admin).await.ok();
+        let found = server.get("/api/v1/conversations/of-ann-1/datasets", admin).await.ok();
         assert_eq!(each(&found["datasets"], "name"), [&json!("set of admin")]);
-        house.get("/api/v1/conversations/of-bob-1/datasets", ann).await.refused(404, "not-found");
+        server.get("/api/v1/conversations/of-bob-1/datasets", ann).await.refused(404, "not-found");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_foreign_id_among_many_refuses_all_and_nothing_is_done() {
-    on_both(async |house| {
+    on_both(async |server| {
         let (own, foreign) =
-            (house.conversation(&house.ann).await, house.conversation(&house.bob).await);
-        let ann = house.session(&house.ann).await;
+            (server.conversation(&server.ann).await, server.conversation(&server.bob).await);
+        let ann = server.session(&server.ann).await;
         let ids = json!([own, foreign]);
         for change in [
             json!({"selection": {"ids": ids}, "change": {"title": "taken"}}),
@@ -434,25 +435,25 @@ async fn one_foreign_id_among_many_refuses_all_and_nothing_is_done() {
             json!({"selection": {"ids": ids},
                 "change": {"title": "taken", "add_tags": ["taken"], "status": "favorite"}}),
         ] {
-            let reply = house.post("/api/v1/conversations/change", &ann, change.clone()).await;
+            let reply = server.post("/api/v1/conversations/change", &ann, change.clone()).await;
             let problem = reply.refused(404, "not-found");
             assert!(problem["detail"].as_str().unwrap().contains(&foreign), "{problem}");
         }
         let asked = json!({"dataset_name": "both", "selection": {"ids": ids}});
-        house.post("/api/v1/exports", &ann, asked).await.refused(404, "not-found");
-        let exports = house.get("/api/v1/exports", &ann).await.ok();
+        server.post("/api/v1/exports", &ann, asked).await.refused(404, "not-found");
+        let exports = server.get("/api/v1/exports", &ann).await.ok();
         assert_eq!(exports["jobs"], json!([]));
 
-        let owner = house.session(&house.owner).await;
+        let owner = server.session(&server.owner).await;
         for id in [&own, &foreign] {
             let path = format!("/api/v1/conversations/{id}");
-            let summary = house.get(&path, &owner).await.ok()["summary"].clone();
+            let summary = server.get(&path, &owner).await.ok()["summary"].clone();
             assert_eq!(summary["title"], format!("Title of {id}"));
             assert_eq!((&summary["tags"], &summary["status"]), (&json!([]), &json!("active")));
         }
         // The same by who may see both is done.
         let asked = json!({"dataset_name": "both", "selection": {"ids": ids}});
-        assert_eq!(house.post("/api/v1/exports", &owner, asked).await.status, 202);
+        assert_eq!(server.post("/api/v1/exports", &owner, asked).await.status, 202);
     })
     .await;
 }
@@ -460,18 +461,18 @@ async fn one_foreign_id_among_many_refuses_all_and_nothing_is_done() {
 /// The attack review, finding 13.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_by_a_member_tells_nothing_of_others_ids_and_takes_none() {
-    on_both(async |house| {
-        let (ann, owner) = (house.session(&house.ann).await, house.session(&house.owner).await);
-        let theirs = house.conversation(&house.bob).await;
+    on_both(async |server| {
+        let (ann, owner) = (server.session(&server.ann).await, server.session(&server.owner).await);
+        let theirs = server.conversation(&server.bob).await;
         let post = async |who: &As, path: &str, item: Value| -> Value {
-            house.ask("POST", path).by(who).json(&item).send().await.ok()
+            server.request("POST", path).by(who).json(&item).send().await.ok()
         };
         let said = |id: &str, text: &str| {
             json!({"id": id, "updated_at": "2999-01-01T00:00:00Z",
                 "messages": [{"role": "user", "content": text}]})
         };
         // What is there looks as what is not, whatever the source.
-        let (free, mut outcomes) = (house.new_name("free"), Vec::new());
+        let (free, mut outcomes) = (server.new_name("free"), Vec::new());
         for id in [&theirs, &free] {
             for from in ["openai", "sharegpt"] {
                 let item = match from {
@@ -488,7 +489,7 @@ async fn an_import_by_a_member_tells_nothing_of_others_ids_and_takes_none() {
         let run = |id: &str| {
             json!({"request_id": id, "copilot_id": "helper", "question": "q", "answer": "a", "status": "success"})
         };
-        let run_id = house.new_name("run");
+        let run_id = server.new_name("run");
         let path = "/api/v1/runs?owner=bob@example.com";
         assert_eq!(post(&owner, path, run(&run_id)).await["new"], 1);
         for id in [&run_id, &free] {
@@ -496,19 +497,19 @@ async fn an_import_by_a_member_tells_nothing_of_others_ids_and_takes_none() {
         }
         // The owner's look at it stays plain.
         let path = format!("/api/v1/conversations/{theirs}");
-        let found = house.get(&path, &owner).await.ok();
-        assert_eq!(found["summary"]["owner"], house::BOB);
-        house.get(&format!("/api/v1/conversations/{free}"), &owner).await.ok();
-        let found = house.get(&format!("/api/v1/runs/{run_id}"), &owner).await.ok();
+        let found = server.get(&path, &owner).await.ok();
+        assert_eq!(found["summary"]["owner"], server::BOB);
+        server.get(&format!("/api/v1/conversations/{free}"), &owner).await.ok();
+        let found = server.get(&format!("/api/v1/runs/{run_id}"), &owner).await.ok();
         assert_eq!(found["summary"]["owner"], "bob@example.com");
         // An id that she took first is the project's all the same, once it is imported.
-        let squatted = house.new_name("squatted");
+        let squatted = server.new_name("squatted");
         post(&ann, "/api/v1/conversations", said(&squatted, "forged")).await;
-        let real = with_owner(said(&squatted, "real"), house::BOB);
+        let real = with_owner(said(&squatted, "real"), server::BOB);
         assert_eq!(post(&owner, "/api/v1/conversations", real).await["new"], 1);
-        let found = house.get(&format!("/api/v1/conversations/{squatted}"), &owner).await.ok();
+        let found = server.get(&format!("/api/v1/conversations/{squatted}"), &owner).await.ok();
         assert!(found.to_string().contains("real") && !found.to_string().contains("forged"));
-        let hers = house.get(&format!("/api/v1/conversations/{squatted}"), &ann).await.ok();
+        let hers = server.get(&format!("/api/v1/conversations/{squatted}"), &ann).await.ok();
         assert!(hers.to_string().contains("forged"));
     })
     .await;
@@ -522,30 +523,35 @@ fn with_owner(mut item: Value, owner: &str) -> Value {
 /// Whoever imports what names no owner does not become its owner, at any door.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_importer_is_no_owner() {
-    on_both(async |house| {
-        let (ann, owner) = (house.session(&house.ann).await, house.session(&house.owner).await);
-        for (who, name) in [(&ann, house::ANN), (&owner, &*house.owner.name)] {
-            let id = house.new_name("anonymous");
+    on_both(async |server| {
+        let (ann, owner) = (server.session(&server.ann).await, server.session(&server.owner).await);
+        for (who, name) in [(&ann, server::ANN), (&owner, &*server.owner.name)] {
+            let id = server.new_name("anonymous");
             let item = json!({"id": id, "messages": [{"role": "user", "content": "q"}]});
-            house.ask("POST", "/api/v1/conversations").by(who).json(&item).send().await.ok();
-            let found = house.get(&format!("/api/v1/conversations/{id}"), who).await.ok();
+            server.request("POST", "/api/v1/conversations").by(who).json(&item).send().await.ok();
+            let found = server.get(&format!("/api/v1/conversations/{id}"), who).await.ok();
             assert_eq!(
                 (&found["summary"]["owner"], &found["summary"]["importer"]),
                 (&Value::Null, &json!(name))
             );
             assert_eq!(found["conversation"]["owner"], Value::Null);
             // Another one's import of the same takes nothing over.
-            let again =
-                house.ask("POST", "/api/v1/conversations").by(&owner).json(&item).send().await.ok();
+            let again = server
+                .request("POST", "/api/v1/conversations")
+                .by(&owner)
+                .json(&item)
+                .send()
+                .await
+                .ok();
             assert_eq!(again["same"], 1, "{again}");
-            let found = house.get(&format!("/api/v1/conversations/{id}"), who).await.ok();
+            let found = server.get(&format!("/api/v1/conversations/{id}"), who).await.ok();
             assert_eq!(found["summary"]["importer"], name);
         }
         // Another conversation under an id that is in use is told of at once.
         let other =
             |text: &str| json!({"id": "in-use", "messages": [{"role": "user", "content": text}]});
         let post = async |path: &str, item: &Value| {
-            house.ask("POST", path).by(&owner).json(item).send().await
+            server.request("POST", path).by(&owner).json(item).send().await
         };
         post("/api/v1/conversations", &other("one")).await.ok();
         let problem =
@@ -561,8 +567,8 @@ async fn an_importer_is_no_owner() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_tells_what_was_passed_over_and_what_was_not_understood() {
-    on_both(async |house| {
-        let owner = house.session(&house.owner).await;
+    on_both(async |server| {
+        let owner = server.session(&server.owner).await;
         let strange = json!({"id": "strange", "messages": [{"role": "act", "content": "!"}]});
         let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         for (name, text) in [("a.json", strange.to_string()), ("b.7z", "7z".to_owned())] {
@@ -571,7 +577,7 @@ async fn an_answer_tells_what_was_passed_over_and_what_was_not_understood() {
         }
         let archive = archive.finish().unwrap().into_inner();
         let post = async |path: &str| {
-            house.ask("POST", path).by(&owner).body(archive.clone()).send().await.ok()
+            server.request("POST", path).by(&owner).body(archive.clone()).send().await.ok()
         };
         let looked = post("/api/v1/conversations?dry_run=true").await;
         assert_eq!((&looked["new"], &looked["dry_run"]), (&json!(1), &json!(true)));
@@ -590,20 +596,20 @@ async fn an_answer_tells_what_was_passed_over_and_what_was_not_understood() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_never_reaches_what_is_not_listed() {
-    on_both(async |house| {
+    on_both(async |server| {
         let (own, foreign) =
-            (house.conversation(&house.ann).await, house.conversation(&house.bob).await);
-        let ann = house.session(&house.ann).await;
+            (server.conversation(&server.ann).await, server.conversation(&server.bob).await);
+        let ann = server.session(&server.ann).await;
         let change = json!({"selection": {"search": ["Title"]}, "change": {"status": "deleted"}});
-        let changed = house.post("/api/v1/conversations/change", &ann, change).await.ok();
+        let changed = server.post("/api/v1/conversations/change", &ann, change).await.ok();
         assert_eq!(changed["changed"], 1);
-        let owner = house.session(&house.owner).await;
+        let owner = server.session(&server.owner).await;
         for (id, status) in [(&own, "deleted"), (&foreign, "active")] {
-            let found = house.get(&format!("/api/v1/conversations/{id}"), &owner).await.ok();
+            let found = server.get(&format!("/api/v1/conversations/{id}"), &owner).await.ok();
             assert_eq!(found["summary"]["status"], status);
         }
-        let taken: Value = house
-            .ask("POST", "/api/v1/conversations")
+        let taken: Value = server
+            .request("POST", "/api/v1/conversations")
             .by(&ann)
             .json(&json!({"id": foreign, "messages": [{"role": "user", "content": "mine now"}]}))
             .send()
@@ -611,11 +617,11 @@ async fn a_filter_never_reaches_what_is_not_listed() {
             .ok();
         // An id that someone else has is as new to her as one that nobody has, and hers alone to see.
         assert_eq!((&taken["new"], &taken["foreign"]), (&json!(1), &json!(0)));
-        let hers = house.get(&format!("/api/v1/conversations/{foreign}"), &ann).await.ok();
+        let hers = server.get(&format!("/api/v1/conversations/{foreign}"), &ann).await.ok();
         assert!(hers.to_string().contains("mine now"));
-        assert_eq!(hers["summary"]["importer"], house::ANN);
-        let found = house.get(&format!("/api/v1/conversations/{foreign}"), &owner).await.ok();
-        assert_eq!(found["summary"]["owner"], house::BOB);
+        assert_eq!(hers["summary"]["importer"], server::ANN);
+        let found = server.get(&format!("/api/v1/conversations/{foreign}"), &owner).await.ok();
+        assert_eq!(found["summary"]["owner"], server::BOB);
         assert!(!found.to_string().contains("mine now"));
     })
     .await;

@@ -6,8 +6,8 @@ use retort_service::Quotas;
 use retort_web::who::csrf_of;
 use serde_json::{Value, json};
 
-use retort_testing_server::house::{
-    As, House, Setup, each, on_both, on_sqlite, on_sqlite_with, said,
+use retort_testing_server::server::{
+    As, Setup, TestServer, each, on_both, on_sqlite, on_sqlite_with, said,
 };
 
 const MIB: usize = 1 << 20;
@@ -24,26 +24,26 @@ fn titled(id: &str, title: &str, tags: &[String]) -> Value {
     item
 }
 
-async fn take(house: &House, who: &As, item: &Value) -> Value {
-    house.ask("POST", "/api/v1/conversations").by(who).json(item).send().await.ok()
+async fn take(server: &TestServer, who: &As, item: &Value) -> Value {
+    server.request("POST", "/api/v1/conversations").by(who).json(item).send().await.ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn long_titles_tags_and_ids_are_cut_in_lists_and_whole_in_exports() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
         let (title, id) = ("é".repeat(2 * MIB), "i".repeat(MIB));
         let tags: Vec<String> = (0..5_000).map(|n| format!("tag-{n}")).collect();
         for number in 0..3 {
-            let taken = take(house, &ann, &titled(&format!("{number}{id}"), &title, &tags)).await;
+            let taken = take(server, &ann, &titled(&format!("{number}{id}"), &title, &tags)).await;
             assert_eq!(taken["new"], 1, "{}", taken["refusals"]);
         }
         for path in ["/api/v1/conversations?limit=1000", "/export", "/project/shares", "/"] {
-            let list = house.get(path, &ann).await;
+            let list = server.get(path, &ann).await;
             assert_eq!(list.status, 200, "{path}");
             assert!(list.body.len() < 200_000, "{path}: {} bytes", list.body.len());
         }
-        let list = house.get("/api/v1/conversations", &ann).await.ok();
+        let list = server.get("/api/v1/conversations", &ann).await.ok();
         let one = &list["conversations"][0];
         let shown = one["title"].as_str().unwrap();
         assert_eq!(shown.chars().count(), 1_000);
@@ -53,13 +53,13 @@ async fn long_titles_tags_and_ids_are_cut_in_lists_and_whole_in_exports() {
         // It is opened by the id that lists show, and is whole there, but on pages.
         let short = one["id"].as_str().unwrap().to_owned();
         let path = format!("/api/v1/conversations/{}", short.replace('…', "%E2%80%A6"));
-        let whole = house.get(&path, &ann).await.ok();
+        let whole = server.get(&path, &ann).await.ok();
         let conversation = &whole["conversation"];
         assert_eq!(conversation["title"].as_str().unwrap().len(), title.len());
         assert_eq!(conversation["tags"].as_array().unwrap().len(), 5_000);
         assert_eq!(conversation["id"].as_str().unwrap().len(), id.len() + 1);
         let page = path.replace("/api/v1", "");
-        let page = house.get(&page, &ann).await;
+        let page = server.get(&page, &ann).await;
         assert_eq!((page.status, page.body.len() < 200_000), (200, true), "{}", page.body.len());
 
         // What the page's form has of it is not taken for all of it.
@@ -73,20 +73,20 @@ async fn long_titles_tags_and_ids_are_cut_in_lists_and_whole_in_exports() {
             ("tags", &form_tags),
         ];
         let form = format!("{}/change", path.replace("/api/v1", ""));
-        let saved = house.ask("POST", &form).cookie(secret).form(&fields).send().await;
+        let saved = server.request("POST", &form).cookie(secret).form(&fields).send().await;
         assert_eq!(saved.status, 303, "{}", saved.text());
-        let again = house.get(&path, &ann).await.ok();
+        let again = server.get(&path, &ann).await.ok();
         assert!(again["conversation"] == *conversation, "the form cut it");
 
         // What is edited beside it leaves the title and the tags whole.
         let change = json!({"favorite": true});
-        let changed = house.ask("PATCH", &path).by(&ann).json(&change).send().await.ok();
+        let changed = server.request("PATCH", &path).by(&ann).json(&change).send().await.ok();
         assert_eq!(changed["changed"], 1);
-        let dataset = house.dataset("whole", json!({}), &ann).await;
+        let dataset = server.dataset("whole", json!({}), &ann).await;
         let path = format!("/api/v1/datasets/{dataset}/download");
-        let file = house.get(&path, &ann).await;
+        let file = server.get(&path, &ann).await;
         assert_eq!(file.status, 200, "{}", file.status);
-        let again = house.get(&format!("/api/v1/datasets/{dataset}/preview"), &ann).await;
+        let again = server.get(&format!("/api/v1/datasets/{dataset}/preview"), &ann).await;
         assert_eq!(again.status, 200, "{}", again.text());
     })
     .await;
@@ -94,17 +94,17 @@ async fn long_titles_tags_and_ids_are_cut_in_lists_and_whole_in_exports() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_a_list_ends_before_it_is_too_large() {
-    on_sqlite(async |house| {
-        let ann = house.session(&house.ann).await;
+    on_sqlite(async |server| {
+        let ann = server.session(&server.ann).await;
         let (title, tags) = ("\"<&".repeat(300), vec!["<'&\">".repeat(30); 30]);
         let items: String =
             (0..300).map(|n| format!("{}\n", titled(&format!("c-{n}"), &title, &tags))).collect();
-        let ask = house.ask("POST", "/api/v1/conversations").by(&ann).body(items);
+        let ask = server.request("POST", "/api/v1/conversations").by(&ann).body(items);
         assert_eq!(ask.send().await.ok()["new"], 300);
         let (mut found, mut after) = (0, String::new());
         loop {
             let path = format!("/api/v1/conversations?limit=1000{after}");
-            let reply = house.get(&path, &ann).await;
+            let reply = server.get(&path, &ann).await;
             assert!(reply.body.len() <= 4 * MIB, "{} bytes", reply.body.len());
             let page = reply.ok();
             found += page["conversations"].as_array().unwrap().len();
@@ -118,9 +118,9 @@ async fn a_page_of_a_list_ends_before_it_is_too_large() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn titles_and_tags_that_are_set_have_bounds() {
-    on_sqlite(async |house| {
-        let ann = house.session(&house.ann).await;
-        let id = house.conversation(&house.ann).await;
+    on_sqlite(async |server| {
+        let ann = server.session(&server.ann).await;
+        let id = server.conversation(&server.ann).await;
         let path = format!("/api/v1/conversations/{id}");
         let many: Vec<String> = (0..101).map(|n| n.to_string()).collect();
         for change in [
@@ -128,13 +128,16 @@ async fn titles_and_tags_that_are_set_have_bounds() {
             json!({"add_tags": ["x".repeat(201)]}),
             json!({"add_tags": many}),
         ] {
-            let asked = house.ask("PATCH", &path).by(&ann).json(&change);
+            let asked = server.request("PATCH", &path).by(&ann).json(&change);
             asked.send().await.refused(422, "choice");
         }
         let fits = json!({"title": "x".repeat(1_000), "add_tags": many[..100]});
-        assert_eq!(house.ask("PATCH", &path).by(&ann).json(&fits).send().await.ok()["changed"], 1);
+        assert_eq!(
+            server.request("PATCH", &path).by(&ann).json(&fits).send().await.ok()["changed"],
+            1
+        );
         let more = json!({"add_tags": ["one more"]});
-        house.ask("PATCH", &path).by(&ann).json(&more).send().await.refused(409, "conflict");
+        server.request("PATCH", &path).by(&ann).json(&more).send().await.refused(409, "conflict");
     })
     .await;
 }
@@ -142,8 +145,8 @@ async fn titles_and_tags_that_are_set_have_bounds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_item_past_the_bound_is_refused_and_what_to_do_is_told() {
     let setup = quotas(Quotas { item_bytes: 2_000_000, ..Quotas::default() });
-    on_sqlite_with(setup, async |house| {
-        let ann = house.session(&house.ann).await;
+    on_sqlite_with(setup, async |server| {
+        let ann = server.session(&server.ann).await;
         let of = |id: &str, bytes: usize| {
             let mut item = said(id);
             item["messages"][1]["content"] = json!("x".repeat(bytes));
@@ -152,13 +155,13 @@ async fn an_item_past_the_bound_is_refused_and_what_to_do_is_told() {
         let items = format!("{}\n{}\n", of("small", 1_000_000), of("large", 3_000_000));
         let told = "larger than 2 MB, the bound for one item; `--max-item` of the command line or `item_megabytes` in \
                     the server's settings raises it";
-        let ask = house.ask("POST", "/api/v1/conversations").by(&ann).body(items.clone());
+        let ask = server.request("POST", "/api/v1/conversations").by(&ann).body(items.clone());
         let taken = ask.send().await.ok();
         assert_eq!((&taken["new"], &taken["refused"]), (&json!(1), &json!(1)), "{taken}");
         assert!(taken["refusals"][0].as_str().unwrap().contains(told), "{taken}");
 
-        let job = house.ask("POST", "/api/v1/imports").by(&ann).body(items).send().await.id();
-        let job = house.ended_job("imports", job, &ann).await;
+        let job = server.request("POST", "/api/v1/imports").by(&ann).body(items).send().await.id();
+        let job = server.ended_job("imports", job, &ann).await;
         assert_eq!(job["state"], "completed_with_skips", "{job}");
         assert_eq!(job["report"]["same"], 1, "{job}");
         assert!(job["report"].to_string().contains(told), "{job}");
@@ -166,9 +169,9 @@ async fn an_item_past_the_bound_is_refused_and_what_to_do_is_told() {
         // Nor does it become too large piece by piece.
         let path = "/api/v1/conversations/small/rounds";
         let more = json!([{"role": "user", "content": "y".repeat(900_000)}]);
-        let asked = house.ask("POST", path).by(&ann).json(&more).send().await;
+        let asked = server.request("POST", path).by(&ann).json(&more).send().await;
         assert_eq!(asked.status, 201, "{}", asked.text());
-        let asked = house.ask("POST", path).by(&ann).json(&more).send().await;
+        let asked = server.request("POST", path).by(&ann).json(&more).send().await;
         let problem = asked.refused(422, "choice");
         assert!(problem["detail"].as_str().unwrap().contains("2 MB"), "{problem}");
     })
@@ -177,8 +180,8 @@ async fn an_item_past_the_bound_is_refused_and_what_to_do_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_values_or_search_texts_than_are_taken_are_a_bad_request() {
-    on_both(async |house| {
-        let owner = house.session(&house.owner).await;
+    on_both(async |server| {
+        let owner = server.session(&server.owner).await;
         let many = |count: usize| "search=abc&".repeat(count);
         let long = format!("search={}", "x".repeat(1_001));
         for list in [
@@ -192,9 +195,9 @@ async fn more_values_or_search_texts_than_are_taken_are_a_bad_request() {
         ] {
             for query in [&many(21), &many(201), &many(2_000), &long, "search="] {
                 let path = format!("/api/v1/{list}?{query}");
-                house.get(&path, &owner).await.refused(400, "bad-request");
+                server.get(&path, &owner).await.refused(400, "bad-request");
             }
-            let fits = house.get(&format!("/api/v1/{list}?{}", many(20)), &owner).await;
+            let fits = server.get(&format!("/api/v1/{list}?{}", many(20)), &owner).await;
             assert_eq!(fits.status, 200, "{list}: {}", fits.text());
         }
         // A filter in a body.
@@ -205,12 +208,12 @@ async fn more_values_or_search_texts_than_are_taken_are_a_bad_request() {
             ("exports", json!({"dataset_name": "d", "selection": texts(2_000)})),
         ] {
             let path = format!("/api/v1/{path}");
-            house.post(&path, &owner, asked).await.refused(400, "bad-request");
+            server.post(&path, &owner, asked).await.refused(400, "bad-request");
         }
         // No list has more values, whatever they are called.
         for list in ["exports", "imports", "datasets", "shares", "notices", "audit", "flows"] {
             let path = format!("/api/v1/{list}?{}", "limit=1&".repeat(201));
-            house.get(&path, &owner).await.refused(400, "bad-request");
+            server.get(&path, &owner).await.refused(400, "bad-request");
         }
         for page in [
             "/",
@@ -225,14 +228,14 @@ async fn more_values_or_search_texts_than_are_taken_are_a_bad_request() {
             "/project/shares",
         ] {
             for query in [&many(201), &many(2_000), &long] {
-                let reply = house.get(&format!("{page}?{query}"), &owner).await;
+                let reply = server.get(&format!("{page}?{query}"), &owner).await;
                 let is_fine = [200, 303, 400, 404].contains(&reply.status);
                 assert!(is_fine, "{page}: {}: {}", reply.status, reply.text());
             }
         }
         for page in ["/export", "/analysis", "/documents"] {
             for query in [&many(201), &long] {
-                let reply = house.get(&format!("{page}?{query}"), &owner).await;
+                let reply = server.get(&format!("{page}?{query}"), &owner).await;
                 assert_eq!(reply.status, 400, "{page}: {}", reply.text());
             }
         }
@@ -247,16 +250,16 @@ async fn who_has_all_the_room_there_is_is_told_so() {
         quotas(Quotas { person_bytes, ..Quotas::default() })
     };
     let setup = || Setup { has_worker: false, ..setup() };
-    on_sqlite_with(setup(), async |house| {
-        let (ann, bob) = (house.session(&house.ann).await, house.session(&house.bob).await);
+    on_sqlite_with(setup(), async |server| {
+        let (ann, bob) = (server.session(&server.ann).await, server.session(&server.bob).await);
         let import = |who: &As| {
-            let ask = house.ask("POST", "/api/v1/imports").by(who);
+            let ask = server.request("POST", "/api/v1/imports").by(who);
             ask.body(format!("{}{}", said("c"), " ".repeat(3_000))).send()
         };
         assert_eq!(import(&ann).await.status, 202);
         for reply in [
             import(&ann).await,
-            house.ask("POST", "/api/v1/conversations").by(&ann).json(&said("d")).send().await,
+            server.request("POST", "/api/v1/conversations").by(&ann).json(&said("d")).send().await,
         ] {
             let problem = reply.refused(429, "rate-limited");
             let detail = problem["detail"].as_str().unwrap();
@@ -270,15 +273,15 @@ async fn who_has_all_the_room_there_is_is_told_so() {
 
     let project_bytes = Some(100);
     let setup = quotas(Quotas { project_bytes, ..Quotas::default() });
-    on_sqlite_with(setup, async |house| {
-        let ann = house.session(&house.ann).await;
-        take(house, &ann, &said("first")).await;
-        let ask = house.ask("POST", "/api/v1/conversations").by(&ann).json(&said("second"));
+    on_sqlite_with(setup, async |server| {
+        let ann = server.session(&server.ann).await;
+        take(server, &ann, &said("first")).await;
+        let ask = server.request("POST", "/api/v1/conversations").by(&ann).json(&said("second"));
         let problem = ask.send().await.refused(429, "rate-limited");
         assert!(problem["detail"].as_str().unwrap().contains("the project has"), "{problem}");
         // Another project has room of its own.
-        let quinn = house.session(&house.quinn).await;
-        take(house, &quinn, &said("elsewhere")).await;
+        let quinn = server.session(&server.quinn).await;
+        take(server, &quinn, &said("elsewhere")).await;
     })
     .await;
 }
@@ -286,11 +289,11 @@ async fn who_has_all_the_room_there_is_is_told_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_person_has_so_many_jobs_at_a_time() {
     let setup = quotas(Quotas { imports_per_person: 2, ..Quotas::default() });
-    on_sqlite_with(Setup { has_worker: false, ..setup }, async |house| {
-        let (ann, bob) = (house.session(&house.ann).await, house.session(&house.bob).await);
-        house.conversation(&house.ann).await;
+    on_sqlite_with(Setup { has_worker: false, ..setup }, async |server| {
+        let (ann, bob) = (server.session(&server.ann).await, server.session(&server.bob).await);
+        server.conversation(&server.ann).await;
         let import = |who: &As| {
-            house.ask("POST", "/api/v1/imports").by(who).body(said("c").to_string()).send()
+            server.request("POST", "/api/v1/imports").by(who).body(said("c").to_string()).send()
         };
         for _ in 0..2 {
             assert_eq!(import(&ann).await.status, 202);
@@ -301,7 +304,7 @@ async fn one_person_has_so_many_jobs_at_a_time() {
 
         let export = |number: usize| {
             let asked = json!({"dataset_name": format!("d-{number}")});
-            house.post("/api/v1/exports", &ann, asked)
+            server.post("/api/v1/exports", &ann, asked)
         };
         for number in 0..4 {
             assert_eq!(export(number).await.status, 202);
@@ -313,20 +316,20 @@ async fn one_person_has_so_many_jobs_at_a_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_refusals_of_one_person_do_not_fill_the_audit_log() {
-    on_sqlite(async |house| {
-        let (ann, owner) = (house.session(&house.ann).await, house.session(&house.owner).await);
+    on_sqlite(async |server| {
+        let (ann, owner) = (server.session(&server.ann).await, server.session(&server.owner).await);
         let refused = async || {
             for number in 0..100 {
-                house
+                server
                     .delete(&format!("/api/v1/shares/{number}"), &ann)
                     .await
                     .refused(404, "not-found");
             }
-            let log = house.get("/api/v1/audit?limit=1000&refused=true", &owner).await.ok();
+            let log = server.get("/api/v1/audit?limit=1000&refused=true", &owner).await.ok();
             each(&log["entries"], "person").len()
         };
         assert_eq!(refused().await, 60);
-        house.clock.forward(Duration::from_secs(60));
+        server.clock.advance(Duration::from_secs(60));
         assert_eq!(refused().await, 120);
     })
     .await;
@@ -334,18 +337,18 @@ async fn the_refusals_of_one_person_do_not_fill_the_audit_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_worker_is_silent_is_not_ready() {
-    on_sqlite(async |house| {
-        let ready = async |house: &House| house.get("/readyz", &As::Nobody).await;
-        assert_eq!(ready(house).await.status, 200);
-        house.end_worker().await;
-        house.clock.forward(Duration::from_secs(61));
-        let problem = ready(house).await.refused(503, "unavailable");
+    on_sqlite(async |server| {
+        let ready = async |server: &TestServer| server.get("/readyz", &As::Nobody).await;
+        assert_eq!(ready(server).await.status, 200);
+        server.stop_worker().await;
+        server.clock.advance(Duration::from_secs(61));
+        let problem = ready(server).await.refused(503, "unavailable");
         let told = "the worker has not looked at its queue for 61 seconds";
         assert_eq!(problem["detail"], told, "{problem}");
-        house.begin_worker();
+        server.start_worker();
         let mut status = 0;
         for _ in 0..500 {
-            status = ready(house).await.status;
+            status = ready(server).await.status;
             if status == 200 {
                 break;
             }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use retort_testing_server::house::{House, each, on_both};
+use retort_testing_server::server::{TestServer, each, on_both};
 
 fn said(id: &str, turns: usize, model: &str, more: &Value) -> Value {
     let turn =
@@ -17,14 +17,14 @@ fn said(id: &str, turns: usize, model: &str, more: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_has_one_form_in_queries_bodies_pages_and_receipts() {
-    on_both(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
+    on_both(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
         for one in [
             said("short", 1, "m-1", &json!({})),
             said("long", 3, "m-1", &json!({"feedback": {"rating": true}})),
             said("other", 3, "m-2", &json!({"feedback": {"rating": false}})),
         ] {
-            house.post("/api/v1/conversations", &ann, one).await.ok();
+            server.post("/api/v1/conversations", &ann, one).await.ok();
         }
         let filters = [
             ("turns=2..", json!({"turns": "2.."}), &["long", "other"][..]),
@@ -39,14 +39,14 @@ async fn a_filter_has_one_form_in_queries_bodies_pages_and_receipts() {
             ),
         ];
         for (number, (query, body, expect)) in filters.into_iter().enumerate() {
-            let list = house.get(&format!("/api/v1/conversations?{query}"), &ann).await.ok();
+            let list = server.get(&format!("/api/v1/conversations?{query}"), &ann).await.ok();
             let mut found = each(&list["conversations"], "id");
             found.sort_by_key(|id| id.as_str());
             assert_eq!(found, expect, "{query}");
             let path = format!("/api/v1/conversations/count?{query}");
-            assert_eq!(house.get(&path, &ann).await.ok()["total"], expect.len(), "{query}");
+            assert_eq!(server.get(&path, &ann).await.ok()["total"], expect.len(), "{query}");
             if !query.contains("id=") {
-                let page = house.get(&format!("/export?{query}"), &ann).await.text();
+                let page = server.get(&format!("/export?{query}"), &ann).await.text();
                 for id in ["short", "long", "other"] {
                     let is_there = page.contains(&format!(">{id}</a>"));
                     assert_eq!(is_there, expect.contains(&id), "{query} {id}");
@@ -54,17 +54,17 @@ async fn a_filter_has_one_form_in_queries_bodies_pages_and_receipts() {
             }
             if !expect.is_empty() {
                 let name = format!("set {number}");
-                let dataset = house.dataset(&name, body.clone(), &ann).await;
+                let dataset = server.dataset(&name, body.clone(), &ann).await;
                 let path = format!("/api/v1/datasets/{dataset}/manifest");
-                let receipt = house.get(&path, &ann).await.ok();
+                let receipt = server.get(&path, &ann).await.ok();
                 assert_eq!(receipt["selection"], body, "{query}");
                 assert_eq!(receipt["conversations"]["selected"], expect.len(), "{query}");
             }
         }
         // Names of before are still read, and told as they are called now.
         let old = json!({"statuses": ["active"], "ids": ["long"]});
-        let dataset = house.dataset("old", old, &ann).await;
-        let receipt = house.get(&format!("/api/v1/datasets/{dataset}/manifest"), &ann).await.ok();
+        let dataset = server.dataset("old", old, &ann).await;
+        let receipt = server.get(&format!("/api/v1/datasets/{dataset}/manifest"), &ann).await.ok();
         assert_eq!(receipt["selection"], json!({"status": ["active"], "id": ["long"]}));
         for (query, words) in [
             ("turn=1", "did you mean `turns`?"),
@@ -73,12 +73,12 @@ async fn a_filter_has_one_form_in_queries_bodies_pages_and_receipts() {
             ("has_error=maybe", "neither `true` nor `false`"),
             ("created_from=soon", "not a date or time"),
         ] {
-            let reply = house.get(&format!("/api/v1/conversations?{query}"), &ann).await;
+            let reply = server.get(&format!("/api/v1/conversations?{query}"), &ann).await;
             assert_eq!(reply.status, 400, "{query}");
             assert!(reply.text().contains(words), "{query}: {}", reply.text());
         }
         let wrong = json!({"dataset_name": "wrong", "selection": {"tags": "a"}});
-        let reply = house.post("/api/v1/exports", &ann, wrong).await;
+        let reply = server.post("/api/v1/exports", &ann, wrong).await;
         assert_eq!(reply.status, 400);
         assert!(reply.text().contains("did you mean `tag`?"), "{}", reply.text());
     })

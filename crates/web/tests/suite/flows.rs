@@ -18,15 +18,15 @@ use tokio::net::TcpListener;
 use retort_model::Grant;
 use retort_service::Caller;
 
-use retort_testing_server::house::{
+use retort_testing_server::server::{
     self, As, Setup, each, on_both, on_both_with, on_sqlite, on_sqlite_with, said,
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_with_a_key_is_done_once() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
-        let id = house.conversation(&house.ann).await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
+        let id = server.conversation(&server.ann).await;
         let rounds = format!("/api/v1/conversations/{id}/rounds");
         let more = json!([{"role": "user", "content": "more"}]).to_string();
         let requests = [
@@ -42,7 +42,7 @@ async fn a_request_with_a_key_is_done_once() {
         for (number, (path, body, other)) in requests.iter().enumerate() {
             let key = format!("key-{number}");
             let send = async |key: &str, body: &str| {
-                let ask = house.ask("POST", path).by(&ann).header("idempotency-key", key);
+                let ask = server.request("POST", path).by(&ann).header("idempotency-key", key);
                 ask.header("content-type", "application/json").body(body.to_owned()).send().await
             };
             let first = send(&key, body).await;
@@ -54,18 +54,22 @@ async fn a_request_with_a_key_is_done_once() {
             }
             // Someone else's key is another.
             if *path != rounds {
-                let bob = house.session(&house.bob).await;
-                let ask = house.ask("POST", path).by(&bob).header("idempotency-key", &key);
+                let bob = server.session(&server.bob).await;
+                let ask = server.request("POST", path).by(&bob).header("idempotency-key", &key);
                 let body = other.replace("four", "bobs").replace("two", "bobs too");
                 let reply = ask.header("content-type", "application/json").body(body).send().await;
                 assert!(reply.status != 409, "{path}: {}", reply.text());
             }
         }
-        let found = house.get(&format!("/api/v1/conversations/{id}"), &ann).await.ok();
+        let found = server.get(&format!("/api/v1/conversations/{id}"), &ann).await.ok();
         assert_eq!(found["conversation"]["rounds"].as_array().unwrap().len(), 2, "{found}");
         // What failed may be tried again under its key.
-        let ask =
-            || house.ask("POST", "/api/v1/conversations").by(&ann).header("idempotency-key", "bad");
+        let ask = || {
+            server
+                .request("POST", "/api/v1/conversations")
+                .by(&ann)
+                .header("idempotency-key", "bad")
+        };
         ask().body("nothing that can be read").send().await.refused(422, "unreadable");
         ask().body("nothing that can be read").send().await.refused(422, "unreadable");
     })
@@ -74,16 +78,16 @@ async fn a_request_with_a_key_is_done_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_under_a_key_is_told_to_those_alone_who_may_ask() {
-    on_both(async |house| {
-        let (p, ann) = (house.p.clone(), house.ann.clone());
+    on_both(async |server| {
+        let (p, ann) = (server.p.clone(), server.ann.clone());
         let ask = async |who: &As| {
-            let ask = house.ask("POST", "/api/v1/conversations").by(who);
+            let ask = server.request("POST", "/api/v1/conversations").by(who);
             let ask =
                 ask.header("idempotency-key", "mine").header("content-type", "application/json");
             ask.body(said("under a key").to_string()).send().await
         };
-        let writes = house.token(&p, &ann, &[Grant::Write]).await;
-        let reads = house.token(&p, &ann, &[Grant::Read]).await;
+        let writes = server.token(&p, &ann, &[Grant::Write]).await;
+        let reads = server.token(&p, &ann, &[Grant::Read]).await;
         ask(&writes).await.ok();
         ask(&writes).await.ok();
         ask(&reads).await.refused(403, "insufficient-scope");
@@ -93,19 +97,19 @@ async fn what_was_answered_under_a_key_is_told_to_those_alone_who_may_ask() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_no_longer_ask_is_no_longer_told_how_a_job_moves() {
-    on_sqlite_with(Setup { has_worker: false, ..Setup::default() }, async |house| {
-        let (p, ann) = (house.p.clone(), house.ann.clone());
-        house.conversation(&ann).await;
-        let token = house.token(&p, &ann, &[Grant::Export]).await;
+    on_sqlite_with(Setup { has_worker: false, ..Setup::default() }, async |server| {
+        let (p, ann) = (server.p.clone(), server.ann.clone());
+        server.conversation(&ann).await;
+        let token = server.token(&p, &ann, &[Grant::Export]).await;
         let asked = json!({"dataset_name": "never made", "selection": {}});
-        let job = house.post("/api/v1/exports", &token, asked).await.id();
-        let session = house.session(&ann).await;
+        let job = server.post("/api/v1/exports", &token, asked).await.id();
+        let session = server.session(&ann).await;
         let path = format!("/api/v1/exports/{job}/events");
-        let told = tokio::join!(house.get(&path, &token), async {
-            let tokens = house.get("/api/v1/tokens", &session).await.ok();
+        let told = tokio::join!(server.get(&path, &token), async {
+            let tokens = server.get("/api/v1/tokens", &session).await.ok();
             for id in each(&tokens["tokens"], "id") {
                 assert_eq!(
-                    house.delete(&format!("/api/v1/tokens/{id}"), &session).await.status,
+                    server.delete(&format!("/api/v1/tokens/{id}"), &session).await.status,
                     204
                 );
             }
@@ -118,15 +122,15 @@ async fn who_may_no_longer_ask_is_no_longer_told_how_a_job_moves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_page_cannot_take_is_told_on_a_page() {
-    on_sqlite(async |house| {
-        let ann = house.session(&house.ann).await;
+    on_sqlite(async |server| {
+        let ann = server.session(&server.ann).await;
         let forms = [
-            house.ask("POST", "/sign-in").form(&[("name", "no password")]),
-            house.ask("POST", "/sign-in/link").form(&[]),
-            house.ask("POST", "/sign-in").header("content-type", "text/plain").body("name=x"),
-            house.ask("POST", "/sign-in/confirm").form(&[("secret", "no such")]),
-            house.ask("GET", "/datasets/one").by(&ann),
-            house.ask("GET", "/s/x?leaf=green"),
+            server.request("POST", "/sign-in").form(&[("name", "no password")]),
+            server.request("POST", "/sign-in/link").form(&[]),
+            server.request("POST", "/sign-in").header("content-type", "text/plain").body("name=x"),
+            server.request("POST", "/sign-in/confirm").form(&[("secret", "no such")]),
+            server.request("GET", "/datasets/one").by(&ann),
+            server.request("GET", "/s/x?leaf=green"),
         ];
         for form in forms {
             let reply = form.send().await;
@@ -140,21 +144,21 @@ async fn what_a_page_cannot_take_is_told_on_a_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_in_one_project_is_another_in_the_next() {
-    on_both(async |house| {
-        let (q, ann) = (house.q.clone(), house.ann.clone());
-        house
+    on_both(async |server| {
+        let (q, ann) = (server.q.clone(), server.ann.clone());
+        server
             .call(move |service| {
                 let local = Caller::local(&q);
                 service.admit(&local, &ann, retort_model::ProjectRole::Member).unwrap();
             })
             .await;
-        let ann = house.session(&house.ann).await;
+        let ann = server.session(&server.ann).await;
         for project in ["p", "q"] {
             let path = format!("/api/v1/conversations?project={project}");
-            let ask = house.ask("POST", &path).by(&ann).header("idempotency-key", "the same");
+            let ask = server.request("POST", &path).by(&ann).header("idempotency-key", "the same");
             assert_eq!(ask.json(&said("one")).send().await.ok()["new"], 1);
             let path = format!("/api/v1/conversations/one?project={project}");
-            assert_eq!(house.get(&path, &ann).await.status, 200, "{project}");
+            assert_eq!(server.get(&path, &ann).await.status, 200, "{project}");
         }
     })
     .await;
@@ -162,12 +166,12 @@ async fn a_key_in_one_project_is_another_in_the_next() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_with_one_key_at_the_same_time_are_done_once() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
-        let id = house.conversation(&house.ann).await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
+        let id = server.conversation(&server.ann).await;
         let path = format!("/api/v1/conversations/{id}/rounds");
         let send = async || {
-            let ask = house.ask("POST", &path).by(&ann).header("idempotency-key", "one");
+            let ask = server.request("POST", &path).by(&ann).header("idempotency-key", "one");
             ask.json(&json!([{"role": "user", "content": "once"}])).send().await
         };
         let replies = futures_util::future::join_all((0..8).map(|_| send())).await;
@@ -181,7 +185,7 @@ async fn requests_with_one_key_at_the_same_time_are_done_once() {
             }
         }
         assert!(replies.iter().any(|reply| reply.status == 201));
-        let found = house.get(&format!("/api/v1/conversations/{id}"), &ann).await.ok();
+        let found = server.get(&format!("/api/v1/conversations/{id}"), &ann).await.ok();
         assert_eq!(found["conversation"]["rounds"].as_array().unwrap().len(), 2, "{found}");
     })
     .await;
@@ -189,11 +193,11 @@ async fn requests_with_one_key_at_the_same_time_are_done_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_goes_away_meanwhile_finds_the_answer_later_and_it_is_done_once() {
-    on_both(async |house| {
-        let As::Token(token) = house.token(&house.p, &house.ann, Grant::ALL).await else {
+    on_both(async |server| {
+        let As::Token(token) = server.token(&server.p, &server.ann, Grant::ALL).await else {
             panic!()
         };
-        let id = house.conversation(&house.ann).await;
+        let id = server.conversation(&server.ann).await;
         let path = format!("/api/v1/conversations/{id}/rounds");
         let body = json!([{"role": "user", "content": "once"}]).to_string();
         let tries = 12;
@@ -204,14 +208,14 @@ async fn who_goes_away_meanwhile_finds_the_answer_later_and_it_is_done_once() {
                  content-length: {}\r\n\r\n{body}",
                 body.len()
             );
-            let mut stream = tokio::net::TcpStream::connect(house.address).await.unwrap();
+            let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
             stream.write_all(request.as_bytes()).await.unwrap();
             tokio::time::sleep(Duration::from_millis(2 * number)).await;
             drop(stream);
             let mut status = 409;
             for _ in 0..500 {
                 let who = As::Token(token.clone());
-                let ask = house.ask("POST", &path).by(&who);
+                let ask = server.request("POST", &path).by(&who);
                 let ask = ask.header("idempotency-key", &format!("key-{number}"));
                 let ask = ask.header("content-type", "application/json").body(body.clone());
                 status = ask.send().await.status;
@@ -223,7 +227,7 @@ async fn who_goes_away_meanwhile_finds_the_answer_later_and_it_is_done_once() {
             assert_eq!(status, 201, "{number}");
         }
         let who = As::Token(token);
-        let found = house.get(&format!("/api/v1/conversations/{id}"), &who).await.ok();
+        let found = server.get(&format!("/api/v1/conversations/{id}"), &who).await.ok();
         let rounds = found["conversation"]["rounds"].as_array().unwrap().len();
         assert_eq!(rounds as u64, 1 + tries, "{found}");
     })
@@ -232,18 +236,18 @@ async fn who_goes_away_meanwhile_finds_the_answer_later_and_it_is_done_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_who_append_at_once_lose_nothing() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
-        let id = house.conversation(&house.ann).await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
+        let id = server.conversation(&server.ann).await;
         let path = format!("/api/v1/conversations/{id}/rounds");
         let append = async |who: usize| {
             for number in 0..6 {
                 let said = json!([{"role": "user", "content": format!("{who} says {number}")}]);
-                assert_eq!(house.post(&path, &ann, said).await.status, 201);
+                assert_eq!(server.post(&path, &ann, said).await.status, 201);
             }
         };
         tokio::join!(append(1), append(2));
-        let found = house.get(&format!("/api/v1/conversations/{id}"), &ann).await.ok();
+        let found = server.get(&format!("/api/v1/conversations/{id}"), &ann).await.ok();
         let text = found["conversation"].to_string();
         for who in [1, 2] {
             for number in 0..6 {
@@ -257,15 +261,15 @@ async fn two_who_append_at_once_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_is_followed_previewed_downloaded_renamed_and_deleted() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
         for _ in 0..3 {
-            house.conversation(&house.ann).await;
+            server.conversation(&server.ann).await;
         }
         let asked = json!({"dataset_name": "My set", "file_name": "data", "selection": {}});
-        let job = house.post("/api/v1/exports", &ann, asked.clone()).await;
+        let job = server.post("/api/v1/exports", &ann, asked.clone()).await;
         assert_eq!(job.status, 202);
-        let events = house.get(&format!("/api/v1/exports/{}/events", job.id()), &ann).await;
+        let events = server.get(&format!("/api/v1/exports/{}/events", job.id()), &ann).await;
         assert_eq!(events.header("content-type"), "text/event-stream");
         // Report sse-behind-nginx.
         assert_eq!(events.header("x-accel-buffering"), "no");
@@ -275,17 +279,17 @@ async fn an_export_is_followed_previewed_downloaded_renamed_and_deleted() {
         let last: Value = serde_json::from_str(last).unwrap();
         assert_eq!((&last["state"], &last["records"]), (&json!("completed"), &json!(3)));
         let id = last["dataset"].as_i64().unwrap();
-        let again = house.post("/api/v1/exports", &ann, asked).await;
+        let again = server.post("/api/v1/exports", &ann, asked).await;
         assert_eq!(again.refused(409, "name-taken")["free"], "My set-2");
 
         let path = format!("/api/v1/datasets/{id}");
-        let preview = house.get(&format!("{path}/preview"), &ann).await.ok();
+        let preview = server.get(&format!("{path}/preview"), &ann).await.ok();
         assert_eq!(preview["records"].as_array().unwrap().len(), 3);
-        let manifest = house.get(&format!("{path}/manifest"), &ann).await.ok();
+        let manifest = server.get(&format!("{path}/manifest"), &ann).await.ok();
         assert!(manifest.to_string().contains("sha256"), "{manifest}");
 
         let path_ = format!("{path}/download");
-        let whole = house.get(&path_, &ann).await;
+        let whole = server.get(&path_, &ann).await;
         assert_eq!(whole.header("content-length"), whole.body.len().to_string());
         assert!(whole.header("content-disposition").contains("My set.zip"));
         let archive = zip::ZipArchive::new(std::io::Cursor::new(whole.body.clone())).unwrap();
@@ -296,7 +300,7 @@ async fn an_export_is_followed_previewed_downloaded_renamed_and_deleted() {
         }
         let etag = whole.header("etag").to_owned();
         let get = async |headers: &[(&str, &str)]| {
-            let mut ask = house.ask("GET", &path_).by(&ann);
+            let mut ask = server.request("GET", &path_).by(&ann);
             for (name, value) in headers {
                 ask = ask.header(name, value);
             }
@@ -317,13 +321,13 @@ async fn an_export_is_followed_previewed_downloaded_renamed_and_deleted() {
         get(&[("if-match", "\"another\"")]).await.refused(412, "precondition-failed");
 
         let renamed =
-            house.ask("PATCH", &path).by(&ann).json(&json!({"name": "Новый"})).send().await;
+            server.request("PATCH", &path).by(&ann).json(&json!({"name": "Новый"})).send().await;
         assert_eq!(renamed.ok()["name"], "Новый");
-        let again = house.get(&path_, &ann).await;
+        let again = server.get(&path_, &ann).await;
         assert!(again.header("content-disposition").contains("filename*=UTF-8''"));
-        assert_eq!(house.delete(&path, &ann).await.status, 204);
+        assert_eq!(server.delete(&path, &ann).await.status, 204);
         for path in [path.clone(), path_.clone(), format!("{path}/preview")] {
-            house.get(&path, &ann).await.refused(404, "not-found");
+            server.get(&path, &ann).await.refused(404, "not-found");
         }
     })
     .await;
@@ -331,35 +335,35 @@ async fn an_export_is_followed_previewed_downloaded_renamed_and_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_project_is_exported_by_who_administers_it_alone() {
-    on_both(async |house| {
-        for person in [&house.ann, &house.bob] {
-            house.conversation(person).await;
+    on_both(async |server| {
+        for person in [&server.ann, &server.bob] {
+            server.conversation(person).await;
         }
         let asked = json!({"dataset_name": "everything"});
-        for person in [&house.ann, &house.bob] {
-            let who = house.session(person).await;
-            let reply = house.post("/api/v1/project/export", &who, asked.clone()).await;
+        for person in [&server.ann, &server.bob] {
+            let who = server.session(person).await;
+            let reply = server.post("/api/v1/project/export", &who, asked.clone()).await;
             reply.refused(403, "forbidden");
         }
-        let admin = house.session(&house.admin).await;
-        let job = house.post("/api/v1/project/export", &admin, asked).await;
+        let admin = server.session(&server.admin).await;
+        let job = server.post("/api/v1/project/export", &admin, asked).await;
         assert_eq!(job.status, 202, "{}", job.text());
-        let job = house.ended_job("exports", job.id(), &admin).await;
+        let job = server.ended_job("exports", job.id(), &admin).await;
         let path = format!("/api/v1/datasets/{}/preview", job["dataset"]);
-        let records = house.get(&path, &admin).await.ok();
+        let records = server.get(&path, &admin).await.ok();
         let emails: BTreeSet<&str> = each(&records["records"], "user_email")
             .into_iter()
             .map(|e| e.as_str().unwrap())
             .collect();
-        assert_eq!(emails, [house::ANN, house::BOB].into());
+        assert_eq!(emails, [server::ANN, server::BOB].into());
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_a_list_show_every_conversation_once() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
         let lines: String = (0..25)
             .map(|number| {
                 // Several began at the same moment, and some at none.
@@ -370,13 +374,13 @@ async fn pages_of_a_list_show_every_conversation_once() {
                 format!("{one}\n")
             })
             .collect();
-        house.ask("POST", "/api/v1/conversations").by(&ann).body(lines).send().await.ok();
+        server.request("POST", "/api/v1/conversations").by(&ann).body(lines).send().await.ok();
         for sort in ["newest", "oldest", "changed"] {
             for limit in [1, 7, 25, 26] {
                 let (mut seen, mut after) = (Vec::new(), String::new());
                 loop {
                     let path = format!("/api/v1/conversations?sort={sort}&limit={limit}{after}");
-                    let page = house.get(&path, &ann).await.ok();
+                    let page = server.get(&path, &ann).await.ok();
                     seen.extend(each(&page["conversations"], "id").into_iter().cloned());
                     let Some(next) = page["next"].as_str() else { break };
                     after = format!("&after={next}");
@@ -390,24 +394,24 @@ async fn pages_of_a_list_show_every_conversation_once() {
         {
             for list in ["conversations", "runs", "documents"] {
                 let path = format!("/api/v1/{list}?{query}");
-                house.get(&path, &ann).await.refused(400, "bad-request");
+                server.get(&path, &ann).await.refused(400, "bad-request");
             }
         }
         // These have one order, which is not said.
         for list in ["runs", "documents"] {
             let path = format!("/api/v1/{list}?sort=newest");
-            house.get(&path, &ann).await.refused(400, "bad-request");
+            server.get(&path, &ann).await.refused(400, "bad-request");
         }
         // What was expected is what the log says, though no document came.
-        let owner = house.session(&house.owner).await;
-        house
-            .ask("POST", "/api/v1/documents")
+        let owner = server.session(&server.owner).await;
+        server
+            .request("POST", "/api/v1/documents")
             .by(&owner)
             .body("[]")
             .send()
             .await
             .refused(422, "unreadable");
-        let log = house.get("/api/v1/audit?action=import&limit=1", &owner).await.ok();
+        let log = server.get("/api/v1/audit?action=import&limit=1", &owner).await.ok();
         assert_eq!(log["entries"][0]["object"], "documents", "{log}");
     })
     .await;
@@ -415,12 +419,12 @@ async fn pages_of_a_list_show_every_conversation_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_breaks_off_leaves_nothing() {
-    on_sqlite(async |house| {
-        let As::Token(token) = house.token(&house.p, &house.ann, Grant::ALL).await else {
+    on_sqlite(async |server| {
+        let As::Token(token) = server.token(&server.p, &server.ann, Grant::ALL).await else {
             panic!()
         };
         for pause in [0, 20, 100] {
-            let mut stream = tokio::net::TcpStream::connect(house.address).await.unwrap();
+            let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
             let head = format!(
                 "POST /api/v1/imports HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
                  content-length: 1000000\r\n\r\n{{\"messages\":"
@@ -428,7 +432,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
             stream.write_all(head.as_bytes()).await.unwrap();
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
-        let uploads = house.objects.join("uploads");
+        let uploads = server.objects.join("uploads");
         for _ in 0..300 {
             tokio::time::sleep(Duration::from_millis(10)).await;
             if std::fs::read_dir(&uploads).into_iter().flatten().count() == 0 {
@@ -438,7 +442,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
         let left: Vec<_> = std::fs::read_dir(&uploads).into_iter().flatten().collect();
         assert!(left.is_empty(), "{left:?}");
         let who = As::Token(token);
-        assert_eq!(house.get("/api/v1/imports", &who).await.ok()["jobs"], json!([]));
+        assert_eq!(server.get("/api/v1/imports", &who).await.ok()["jobs"], json!([]));
     })
     .await;
 }
@@ -448,7 +452,7 @@ type Received = Arc<Mutex<Vec<(HeaderMap, String)>>>;
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
     let setup = || Setup { allows_private_webhooks: true, ..Setup::default() };
-    on_both_with(setup, async |house| {
+    on_both_with(setup, async |server| {
         let received = Received::default();
         let kept = Arc::clone(&received);
         let answer = move |headers: HeaderMap, body: String| {
@@ -465,15 +469,15 @@ async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
             axum::serve(listener, Router::new().fallback(answer)).await.unwrap();
         });
 
-        let ann = house.session(&house.ann).await;
-        house.conversation(&house.ann).await;
-        let webhook = house.post("/api/v1/webhooks", &ann, json!({"url": url})).await;
+        let ann = server.session(&server.ann).await;
+        server.conversation(&server.ann).await;
+        let webhook = server.post("/api/v1/webhooks", &ann, json!({"url": url})).await;
         assert_eq!(webhook.status, 201, "{}", webhook.text());
         let secret = webhook.json()["secret"].as_str().unwrap().to_owned();
-        let id = house.dataset("told", json!({}), &ann).await;
-        let feed = house.get("/api/v1/notices", &ann).await.ok();
+        let id = server.dataset("told", json!({}), &ann).await;
+        let feed = server.get("/api/v1/notices", &ann).await.ok();
         assert_eq!(each(&feed["notices"], "dataset"), [&json!(id)]);
-        assert!(!house.get("/api/v1/webhooks", &ann).await.text().contains(&secret));
+        assert!(!server.get("/api/v1/webhooks", &ann).await.text().contains(&secret));
 
         let arrived = async |count: usize| {
             for _ in 0..600 {
@@ -488,7 +492,7 @@ async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
         let path = format!("/api/v1/webhooks/{}/deliveries", webhook.id());
         let mut delivery = Value::Null;
         for _ in 0..300 {
-            delivery = house.get(&path, &ann).await.ok()["deliveries"][0].clone();
+            delivery = server.get(&path, &ann).await.ok()["deliveries"][0].clone();
             if delivery["status"] == 503 {
                 break;
             }
@@ -496,7 +500,7 @@ async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
         }
         assert_eq!((&delivery["status"], &delivery["attempts"]), (&json!(503), &json!(1)));
         assert!(delivery["next_at"].is_string(), "{delivery}");
-        house.clock.forward(Duration::from_secs(11));
+        server.clock.advance(Duration::from_secs(11));
         arrived(2).await;
         let received = received.lock().unwrap().clone();
         let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
@@ -522,9 +526,9 @@ async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_is_a_problem() {
-    on_sqlite(async |house| {
-        let ann = house.session(&house.ann).await;
-        let id = house.conversation(&house.ann).await;
+    on_sqlite(async |server| {
+        let ann = server.session(&server.ann).await;
+        let id = server.conversation(&server.ann).await;
         let one = format!("/api/v1/conversations/{id}");
         for (method, path, body, status, slug) in [
             ("GET", "/api/v1/nowhere", None, 404, "not-found"),
@@ -599,7 +603,7 @@ async fn every_refusal_is_a_problem() {
             ("POST", "/api/v1/imports", Some(""), 400, "bad-request"),
             ("GET", "/api/v1/audit", None, 403, "forbidden"),
         ] {
-            let mut ask = house.ask(method, path).by(&ann);
+            let mut ask = server.request(method, path).by(&ann);
             if let Some(body) = body {
                 ask = ask.header("content-type", "application/json").body(body);
             }
@@ -613,36 +617,37 @@ async fn every_refusal_is_a_problem() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_sees_and_deletes_datasets_that_anyone_made_of_an_item() {
-    on_both(async |house| {
-        let (owner, ann) = (house.session(&house.owner).await, house.session(&house.ann).await);
-        let id = house.conversation(&house.ann).await;
-        let dataset = house.dataset("Hers", json!({"ids": [id]}), &ann).await;
+    on_both(async |server| {
+        let (owner, ann) = (server.session(&server.owner).await, server.session(&server.ann).await);
+        let id = server.conversation(&server.ann).await;
+        let dataset = server.dataset("Hers", json!({"ids": [id]}), &ann).await;
         let names = |found: Value| -> Vec<String> {
             let found = found["datasets"].as_array().unwrap().clone();
             found.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
         };
         let trace = format!("/api/v1/conversations/{id}/datasets");
-        assert_eq!(names(house.get(&trace, &owner).await.ok()), ["Hers"]);
+        assert_eq!(names(server.get(&trace, &owner).await.ok()), ["Hers"]);
         let of = |name: &str| format!("/api/v1/datasets?person={name}");
-        assert_eq!(names(house.get(&of(&house.ann.name), &owner).await.ok()), ["Hers"]);
-        assert!(names(house.get(&of("nobody"), &owner).await.ok()).is_empty());
-        assert_eq!(house.get(&of(&house.ann.name), &ann).await.status, 403);
+        assert_eq!(names(server.get(&of(&server.ann.name), &owner).await.ok()), ["Hers"]);
+        assert!(names(server.get(&of("nobody"), &owner).await.ok()).is_empty());
+        assert_eq!(server.get(&of(&server.ann.name), &ann).await.status, 403);
 
         // The pages say who made it, and offer to delete it, not to read it.
-        let list = house.get("/datasets?everyone=true", &owner).await.text();
-        assert!(list.contains("Hers") && list.contains(&house.ann.name), "{list}");
+        let list = server.get("/datasets?everyone=true", &owner).await.text();
+        assert!(list.contains("Hers") && list.contains(&server.ann.name), "{list}");
         assert!(!list.contains(&format!("/datasets/{dataset}\"")), "{list}");
-        assert!(!house.get("/datasets", &owner).await.text().contains("Hers"));
-        assert_eq!(house.get("/datasets?everyone=true", &ann).await.status, 403);
-        let page = house.get(&format!("/conversations/{id}"), &owner).await.text();
+        assert!(!server.get("/datasets", &owner).await.text().contains("Hers"));
+        assert_eq!(server.get("/datasets?everyone=true", &ann).await.status, 403);
+        let page = server.get(&format!("/conversations/{id}"), &owner).await.text();
         let delete = format!("/datasets/{dataset}/delete");
         assert!(page.contains("Hers") && page.contains(&delete), "{page}");
-        assert_eq!(house.get(&format!("/datasets/{dataset}"), &owner).await.status, 404);
-        assert!(house.get(&delete, &owner).await.text().contains("Delete Hers?"));
+        assert_eq!(server.get(&format!("/datasets/{dataset}"), &owner).await.status, 404);
+        assert!(server.get(&delete, &owner).await.text().contains("Delete Hers?"));
 
-        let done = house.ask("DELETE", &format!("/api/v1{}", delete.trim_end_matches("/delete")));
+        let done =
+            server.request("DELETE", &format!("/api/v1{}", delete.trim_end_matches("/delete")));
         assert_eq!(done.by(&owner).send().await.status, 204);
-        assert!(names(house.get(&trace, &owner).await.ok()).is_empty());
+        assert!(names(server.get(&trace, &owner).await.ok()).is_empty());
     })
     .await;
 }
@@ -650,24 +655,24 @@ async fn an_owner_sees_and_deletes_datasets_that_anyone_made_of_an_item() {
 /// A dataset is made again without a conversation, a person or what was purged, and takes the place of the old one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dataset_is_rebuilt_without_what_is_to_go() {
-    on_both(async |house| {
-        let (owner, ann) = (house.session(&house.owner).await, house.session(&house.ann).await);
-        let admin = house.session(&house.admin).await;
+    on_both(async |server| {
+        let (owner, ann) = (server.session(&server.owner).await, server.session(&server.ann).await);
+        let admin = server.session(&server.admin).await;
         let mut ids = Vec::new();
-        for person in [&house.ann, &house.ann, &house.bob] {
-            ids.push(house.conversation(person).await);
+        for person in [&server.ann, &server.ann, &server.bob] {
+            ids.push(server.conversation(person).await);
         }
         let set = async |name: &str, who: &As| {
-            house.dataset(name, json!({"ids": ids.clone()}), who).await
+            server.dataset(name, json!({"ids": ids.clone()}), who).await
         };
         let rebuild = async |id: i64, who: &As, asked: Value| {
-            house.post(&format!("/api/v1/datasets/{id}/rebuild"), who, asked).await
+            server.post(&format!("/api/v1/datasets/{id}/rebuild"), who, asked).await
         };
         let manifest = async |id: i64, who: &As| {
-            house.get(&format!("/api/v1/datasets/{id}/manifest"), who).await.ok()
+            server.get(&format!("/api/v1/datasets/{id}/manifest"), who).await.ok()
         };
         let traced = async |id: &str| {
-            let found = house.get(&format!("/api/v1/conversations/{id}/datasets"), &owner).await;
+            let found = server.get(&format!("/api/v1/conversations/{id}/datasets"), &owner).await;
             each(&found.ok()["datasets"], "name").into_iter().cloned().collect::<Vec<_>>()
         };
 
@@ -678,9 +683,9 @@ async fn a_dataset_is_rebuilt_without_what_is_to_go() {
         assert_eq!(job.status, 202);
         assert_eq!(
             (&job.json()["replaces"], &job.json()["creator"]),
-            (&json!(old), &json!(house.admin.name))
+            (&json!(old), &json!(server.admin.name))
         );
-        let job = house.ended_job("exports", job.id(), &owner).await;
+        let job = server.ended_job("exports", job.id(), &owner).await;
         assert_eq!(
             (&job["state"], &job["report"]["selected"]),
             (&json!("completed"), &json!(2)),
@@ -688,55 +693,58 @@ async fn a_dataset_is_rebuilt_without_what_is_to_go() {
         );
         let new = job["dataset"].as_i64().unwrap();
         assert_eq!((traced(&ids[0]).await, traced(&ids[1]).await), (vec![json!("All")], vec![]));
-        assert_eq!(house.get(&format!("/api/v1/datasets/{old}"), &owner).await.status, 404);
+        assert_eq!(server.get(&format!("/api/v1/datasets/{old}"), &owner).await.status, 404);
         let after = manifest(new, &admin).await;
         assert_eq!(after["snapshot"], before["snapshot"]);
         assert_eq!(after["selection"]["id"].as_array().unwrap().len(), 2);
         assert!(!after.to_string().contains(&ids[1]), "{after}");
         let records = async |id: i64| {
-            let found = house.get(&format!("/api/v1/datasets/{id}/preview"), &admin).await.ok();
+            let found = server.get(&format!("/api/v1/datasets/{id}/preview"), &admin).await.ok();
             found["records"].as_array().unwrap().len()
         };
         assert_eq!(records(new).await, 2);
-        assert_eq!(house.get(&format!("/api/v1/datasets/{new}/preview"), &owner).await.status, 404);
-        let kept = std::fs::read_dir(house.folder().join("objects/datasets")).unwrap();
+        assert_eq!(
+            server.get(&format!("/api/v1/datasets/{new}/preview"), &owner).await.status,
+            404
+        );
+        let kept = std::fs::read_dir(server.folder().join("objects/datasets")).unwrap();
         let kept: Vec<_> =
             kept.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         assert!(kept.len() == 1 && kept[0].ends_with(&format!("-{}", job["id"])), "{kept:?}");
 
         // What cannot be: of others, of what is not in it, of all that is in it, twice at once.
         rebuild(new, &ann, json!({"without_id": ids[0]})).await.refused(404, "not-found");
-        rebuild(new, &admin, json!({"without_person": house.bob.name}))
+        rebuild(new, &admin, json!({"without_person": server.bob.name}))
             .await
             .refused(403, "forbidden");
         rebuild(new, &owner, json!({"without_id": ids[1]})).await.refused(409, "conflict");
         rebuild(new, &owner, json!({})).await.refused(409, "conflict");
         let both = json!({"without_id": "a", "without_person": "b"});
         rebuild(new, &owner, both).await.refused(400, "bad-request");
-        let of_ann = house.dataset("Hers", json!({"ids": ids[..2]}), &ann).await;
-        let whole = json!({"without_person": house.ann.name});
+        let of_ann = server.dataset("Hers", json!({"ids": ids[..2]}), &ann).await;
+        let whole = json!({"without_person": server.ann.name});
         let refused = rebuild(of_ann, &owner, whole).await.refused(409, "conflict");
         assert!(refused["detail"].as_str().unwrap().contains("delete it instead"), "{refused}");
 
         // Without a person, from the page, and kept beside the old one.
-        let list = format!("/datasets?everyone=true&person={}", house.bob.name);
-        let page = house.get(&list, &owner).await.text();
+        let list = format!("/datasets?everyone=true&person={}", server.bob.name);
+        let page = server.get(&list, &owner).await.text();
         let path = format!("/datasets/{new}/rebuild?without_person=");
         assert!(page.contains(&path), "{page}");
-        let path = format!("{path}{}", house.bob.name.replace('@', "%40"));
-        let asked = house.get(&path, &owner).await.text();
-        assert!(asked.contains("Rebuild All?") && asked.contains(&house.admin.name), "{asked}");
+        let path = format!("{path}{}", server.bob.name.replace('@', "%40"));
+        let asked = server.get(&path, &owner).await.text();
+        assert!(asked.contains("Rebuild All?") && asked.contains(&server.admin.name), "{asked}");
         let As::Session(secret) = &owner else { panic!("an owner with a session") };
         let form = [("csrf", &*retort_web::who::csrf_of(secret)), ("keep", "yes")];
-        let sent = house.ask("POST", &path).by(&owner).form(&form).send().await;
+        let sent = server.request("POST", &path).by(&owner).form(&form).send().await;
         assert_eq!(sent.status, 303, "{}", sent.text());
         let job: i64 = sent.header("location").rsplit('/').next().unwrap().parse().unwrap();
-        let job = house.ended_job("exports", job, &owner).await;
+        let job = server.ended_job("exports", job, &owner).await;
         assert_eq!((&job["name"], &job["replaces"]), (&json!("All-2"), &Value::Null));
         assert_eq!(traced(&ids[0]).await, [json!("All"), json!("Hers"), json!("All-2")]);
         assert_eq!(traced(&ids[2]).await, [json!("All")]);
         assert!(
-            house
+            server
                 .get(&format!("/conversations/{}", ids[0]), &owner)
                 .await
                 .text()
@@ -744,39 +752,39 @@ async fn a_dataset_is_rebuilt_without_what_is_to_go() {
         );
 
         // Without what was purged.
-        house.delete(&format!("/api/v1/conversations/{}?purge=true", ids[0]), &ann).await;
+        server.delete(&format!("/api/v1/conversations/{}?purge=true", ids[0]), &ann).await;
         let job = rebuild(new, &admin, json!({})).await.id();
-        let job = house.ended_job("exports", job, &admin).await;
+        let job = server.ended_job("exports", job, &admin).await;
         assert_eq!(
             (&job["state"], records(job["dataset"].as_i64().unwrap()).await),
             (&json!("completed"), 1)
         );
 
-        let log = house.get("/api/v1/audit?action=dataset", &owner).await.ok();
+        let log = server.get("/api/v1/audit?action=dataset", &owner).await.ok();
         let told = format!("{old}: rebuilt without `{}`", ids[1]);
         let entries = log["entries"].as_array().unwrap();
         let entry = entries.iter().find(|entry| entry["object"] == json!(told));
-        assert_eq!(entry.map(|entry| &entry["person"]), Some(&json!(house.owner.name)), "{log}");
+        assert_eq!(entry.map(|entry| &entry["person"]), Some(&json!(server.owner.name)), "{log}");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_take_the_place_of_a_dataset_goes_with_it() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
-        let ids = [house.conversation(&house.ann).await, house.conversation(&house.ann).await];
-        let id = house.dataset("Hers", json!({"ids": ids}), &ann).await;
-        house.end_worker().await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
+        let ids = [server.conversation(&server.ann).await, server.conversation(&server.ann).await];
+        let id = server.dataset("Hers", json!({"ids": ids}), &ann).await;
+        server.stop_worker().await;
         let path = format!("/api/v1/datasets/{id}/rebuild");
         let asked = json!({"without_id": ids[1]});
-        let waiting = house.post(&path, &ann, asked.clone()).await.id();
-        house.post(&path, &ann, asked).await.refused(409, "conflict");
-        assert_eq!(house.delete(&format!("/api/v1/datasets/{id}"), &ann).await.status, 204);
-        house.begin_worker();
-        let ended = house.ended_job("exports", waiting, &ann).await;
+        let waiting = server.post(&path, &ann, asked.clone()).await.id();
+        server.post(&path, &ann, asked).await.refused(409, "conflict");
+        assert_eq!(server.delete(&format!("/api/v1/datasets/{id}"), &ann).await.status, 204);
+        server.start_worker();
+        let ended = server.ended_job("exports", waiting, &ann).await;
         assert_eq!((&ended["state"], &ended["dataset"]), (&json!("cancelled"), &Value::Null));
-        assert_eq!(house.get("/api/v1/datasets", &ann).await.ok()["datasets"], json!([]));
+        assert_eq!(server.get("/api/v1/datasets", &ann).await.ok()["datasets"], json!([]));
     })
     .await;
 }
@@ -784,59 +792,61 @@ async fn what_would_take_the_place_of_a_dataset_goes_with_it() {
 /// What an import could not read is listed whole, to whoever sees the import, for as long as its job is kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_import_could_not_read_is_downloaded_and_goes_with_its_job() {
-    on_both(async |house| {
-        let (owner, ann) = (house.session(&house.owner).await, house.session(&house.ann).await);
-        let bob = house.session(&house.bob).await;
-        let name = house.new_name("read");
+    on_both(async |server| {
+        let (owner, ann) = (server.session(&server.owner).await, server.session(&server.ann).await);
+        let bob = server.session(&server.bob).await;
+        let name = server.new_name("read");
         let body: String = (0..2000).map(|n| format!("broken {n}\n")).collect();
         let import = async |body: String| {
-            let sent = house.ask("POST", "/api/v1/imports?name=mixed.jsonl").by(&ann).body(body);
-            house.ended_job("imports", sent.send().await.id(), &ann).await
+            let sent =
+                server.request("POST", "/api/v1/imports?name=mixed.jsonl").by(&ann).body(body);
+            server.ended_job("imports", sent.send().await.id(), &ann).await
         };
         let job = import(format!("{}\n{body}", said(&name))).await;
         assert_eq!(job["state"], "completed_with_skips", "{job}");
         let path = format!("/api/v1/imports/{}/rejects", job["id"]);
-        let listed = house.get(&path, &ann).await;
+        let listed = server.get(&path, &ann).await;
         assert_eq!(listed.header("content-type"), "application/x-ndjson");
         assert_eq!(listed.text().lines().count(), 2000);
         let first: Value = serde_json::from_str(listed.text().lines().next().unwrap()).unwrap();
         assert_eq!((&first["input"], &first["line"]), (&json!("mixed.jsonl"), &json!(2)));
-        let part = house.ask("GET", &path).by(&ann).header("range", "bytes=10-29").send().await;
+        let part =
+            server.request("GET", &path).by(&ann).header("range", "bytes=10-29").send().await;
         assert_eq!((part.status, part.text()), (206, listed.text()[10..30].to_owned()));
-        assert_eq!(house.get(&path, &owner).await.text(), listed.text());
-        house.get(&path, &bob).await.refused(404, "not-found");
-        let page = house.get(&format!("/imports/{}", job["id"]), &ann).await.text();
+        assert_eq!(server.get(&path, &owner).await.text(), listed.text());
+        server.get(&path, &bob).await.refused(404, "not-found");
+        let page = server.get(&format!("/imports/{}", job["id"]), &ann).await.text();
         assert!(page.contains(&format!("{path}?project=")), "{page}");
 
         let whole = import(said(&name).to_string()).await;
-        let none = house.get(&format!("/api/v1/imports/{}/rejects", whole["id"]), &ann).await;
+        let none = server.get(&format!("/api/v1/imports/{}/rejects", whole["id"]), &ann).await;
         assert_eq!((none.status, none.text()), (200, String::new()));
 
         // The file is gone with whoever imported it.
-        let kept = house.folder().join("objects/rejects");
+        let kept = server.folder().join("objects/rejects");
         let files = || std::fs::read_dir(&kept).map_or(0, Iterator::count);
         assert_eq!(files(), 1);
-        let person = house.ann.clone();
-        house.call(move |service| service.delete_person(&person).unwrap()).await;
+        let person = server.ann.clone();
+        server.call(move |service| service.delete_person(&person).unwrap()).await;
         assert_eq!(files(), 0);
-        house.get(&path, &owner).await.refused(404, "not-found");
+        server.get(&path, &owner).await.refused(404, "not-found");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_of_runs_and_documents_list_the_datasets_that_contain_them() {
-    on_both(async |house| {
-        let owner = house.session(&house.owner).await;
+    on_both(async |server| {
+        let owner = server.session(&server.owner).await;
         let run = json!({"request_id": "r", "copilot_id": "helper", "question": "q", "answer": "a",
             "status": "success", "nodes": [{"node": "n", "kind": "model-call", "output": "a"}]});
-        house.post("/api/v1/runs", &owner, run).await.ok();
+        server.post("/api/v1/runs", &owner, run).await.ok();
         let document = json!({"id": "d", "readable_filename": "a.pdf", "url": "https://a.example/d",
             "contexts": [{"text": "one"}]});
-        house.post("/api/v1/documents", &owner, document).await.ok();
+        server.post("/api/v1/documents", &owner, document).await.ok();
         let pages = ["/copilots/helper/runs/r", "/documents/d"];
         for page in pages {
-            let text = house.get(page, &owner).await.text();
+            let text = server.get(page, &owner).await.text();
             assert!(text.contains("Not in any dataset."), "{page}: {text}");
         }
         for (name, asked) in [
@@ -845,12 +855,12 @@ async fn the_pages_of_runs_and_documents_list_the_datasets_that_contain_them() {
         ] {
             let mut asked = asked;
             asked["dataset_name"] = json!(name);
-            let job = house.post("/api/v1/exports", &owner, asked).await.id();
-            let job = house.ended_job("exports", job, &owner).await;
+            let job = server.post("/api/v1/exports", &owner, asked).await.id();
+            let job = server.ended_job("exports", job, &owner).await;
             assert!(job["dataset"].is_i64(), "{job}");
         }
         for (page, name) in pages.into_iter().zip(["Of runs", "Of documents"]) {
-            let text = house.get(page, &owner).await.text();
+            let text = server.get(page, &owner).await.text();
             assert!(text.contains("In datasets") && text.contains(name), "{page}: {text}");
         }
     })
@@ -859,20 +869,20 @@ async fn the_pages_of_runs_and_documents_list_the_datasets_that_contain_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_lists_the_datasets_that_contain_something_of_a_person() {
-    on_both(async |house| {
-        let (owner, ann) = (house.session(&house.owner).await, house.session(&house.ann).await);
-        let id = house.conversation(&house.ann).await;
-        house.dataset("Hers", json!({"ids": [id]}), &ann).await;
+    on_both(async |server| {
+        let (owner, ann) = (server.session(&server.owner).await, server.session(&server.ann).await);
+        let id = server.conversation(&server.ann).await;
+        server.dataset("Hers", json!({"ids": [id]}), &ann).await;
         let page = async |person: &str, who: &As| {
-            house.get(&format!("/datasets?everyone=true&person={person}"), who).await
+            server.get(&format!("/datasets?everyone=true&person={person}"), who).await
         };
-        let found = page(&house.ann.name, &owner).await.text();
+        let found = page(&server.ann.name, &owner).await.text();
         assert!(found.contains("Hers") && found.contains("/delete"), "{found}");
         let nobody = page("nobody", &owner).await.text();
         assert!(nobody.contains("No dataset contains an item of this person."), "{nobody}");
         assert!(!nobody.contains("Hers"), "{nobody}");
-        assert_eq!(page(&house.ann.name, &ann).await.status, 403);
-        let everyones = house.get("/datasets?everyone=true", &owner).await.text();
+        assert_eq!(page(&server.ann.name, &ann).await.status, 403);
+        let everyones = server.get("/datasets?everyone=true", &owner).await.text();
         assert!(everyones.contains("name=\"person\""), "{everyones}");
     })
     .await;
@@ -895,14 +905,14 @@ fn largest_packed(folder: &Path) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_that_is_taken_up_again_is_compared_with_what_was_made() {
-    on_sqlite(async |house| {
-        let ann = house.session(&house.ann).await;
+    on_sqlite(async |server| {
+        let ann = server.session(&server.ann).await;
         for _ in 0..20 {
-            house.conversation(&house.ann).await;
+            server.conversation(&server.ann).await;
         }
-        let id = house.dataset("one", json!({}), &ann).await;
-        let (p, objects) = (house.p.clone(), house.objects.clone());
-        house
+        let id = server.dataset("one", json!({}), &ann).await;
+        let (p, objects) = (server.p.clone(), server.objects.clone());
+        server
             .call(move |service| {
                 let (_, download) = service.download(&Caller::local(&p), id).unwrap();
                 let end = download.bytes();

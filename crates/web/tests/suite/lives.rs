@@ -14,8 +14,8 @@ use retort_service::{
 use retort_web::wire::Making;
 use serde_json::json;
 
-use retort_testing_server::house::{
-    As, BOB, Database, House, PASSWORD, Setup, add_conversation, caller_of, said, session_of,
+use retort_testing_server::server::{
+    As, BOB, Database, PASSWORD, Setup, TestServer, add_conversation, caller_of, said, session_of,
     token_of,
 };
 
@@ -99,13 +99,13 @@ impl Observer for Gate {
 }
 
 impl Life {
-    fn begin(service: &Service, house: &Given, number: usize) -> Self {
+    fn begin(service: &Service, server: &Given, number: usize) -> Self {
         let name = format!("admin-{number}@example.com");
         let person = service.add_person(&name, None).unwrap();
-        service.admit(&Caller::local(&house.p), &person, ProjectRole::Admin).unwrap();
-        let caller = caller_of(service, &house.p, &person);
+        service.admit(&Caller::local(&server.p), &person, ProjectRole::Admin).unwrap();
+        let caller = caller_of(service, &server.p, &person);
         let own = format!("own-{number}");
-        add_conversation(service, &house.p, &name, &own);
+        add_conversation(service, &server.p, &name, &own);
         Self { number, person, caller, own }
     }
 
@@ -213,46 +213,46 @@ impl Life {
         }
     }
 
-    async fn look(&self, house: &House, thing: Thing) -> String {
+    async fn look(&self, server: &TestServer, thing: Thing) -> String {
         let works = |is: bool| if is { "works" } else { "ends" }.to_owned();
         match thing {
-            Thing::In(who) => self.sees(house, &who).await,
+            Thing::In(who) => self.sees(server, &who).await,
             Thing::Link(secret) => {
                 let asked = json!({"secret": secret});
-                let reply = house.post("/api/v1/session/link", &As::Nobody, asked).await;
+                let reply = server.post("/api/v1/session/link", &As::Nobody, asked).await;
                 match reply.session() {
-                    Some(session) => self.sees(house, &As::Session(session)).await,
+                    Some(session) => self.sees(server, &As::Session(session)).await,
                     None => works(false),
                 }
             }
             Thing::Invitation(secret) => {
                 let name = format!("newcomer-{}", self.number);
                 let asked = json!({"secret": secret, "name": name, "password": PASSWORD});
-                let reply = house.post("/api/v1/invitations/accept", &As::Nobody, asked).await;
+                let reply = server.post("/api/v1/invitations/accept", &As::Nobody, asked).await;
                 works(reply.status == 201)
             }
             Thing::Share(secret) => {
-                works(house.get(&format!("/s/{secret}"), &As::Nobody).await.status == 200)
+                works(server.get(&format!("/s/{secret}"), &As::Nobody).await.status == 200)
             }
-            Thing::Job(id) => works(house.call(move |service| self::works(service, id)).await),
+            Thing::Job(id) => works(server.call(move |service| self::works(service, id)).await),
             Thing::Running(go, working) => {
                 go.send(()).unwrap();
                 works(tokio::task::spawn_blocking(|| working.join().unwrap()).await.unwrap())
             }
             Thing::Dataset(id) => {
                 let person = self.person.clone();
-                let session = house.call(move |service| {
+                let session = server.call(move |service| {
                     let link = service.sign_in_link(&person).ok()?;
                     service.sign_in_by_link(&link, &Origin::default()).ok()
                 });
                 let Some(session) = session.await else { return works(false) };
                 let path = format!("/api/v1/datasets/{id}/download?project=p");
-                works(house.get(&path, &As::Session(session.secret)).await.status == 200)
+                works(server.get(&path, &As::Session(session.secret)).await.status == 200)
             }
             Thing::Webhook(webhook, job) => {
                 // The server may have claimed the delivery already, so it is not claimed here.
                 let caller = self.caller.clone();
-                let told = house.call(move |service| {
+                let told = server.call(move |service| {
                     self::works(service, job);
                     service.deliveries(&caller, webhook).is_ok_and(|told| !told.is_empty())
                 });
@@ -261,11 +261,11 @@ impl Life {
         }
     }
 
-    async fn sees(&self, house: &House, who: &As) -> String {
-        if house.get("/api/v1/session", who).await.status != 200 {
+    async fn sees(&self, server: &TestServer, who: &As) -> String {
+        if server.get("/api/v1/session", who).await.status != 200 {
             return "ends".into();
         }
-        let list = house.get("/api/v1/conversations?project=p&search=title", who).await;
+        let list = server.get("/api/v1/conversations?project=p&search=title", who).await;
         match list.status {
             200 if list.text().contains("of-bob") => "everyone's".into(),
             200 if list.text().contains(&self.own) => "own".into(),
@@ -289,9 +289,9 @@ struct Given {
     others: String,
 }
 
-async fn table(house: &House) -> String {
-    let given = Given { p: house.p.clone(), others: "of-bob".into() };
-    house
+async fn table(server: &TestServer) -> String {
+    let given = Given { p: server.p.clone(), others: "of-bob".into() };
+    server
         .call({
             let given = given.clone();
             move |service| add_conversation(service, &given.p, BOB, &given.others)
@@ -303,8 +303,8 @@ async fn table(house: &House) -> String {
         table.push_str(kind);
         for event in EVENTS {
             number += 1;
-            let (given, service) = (given.clone(), Arc::clone(&house.service));
-            let (life, thing) = house
+            let (given, service) = (given.clone(), Arc::clone(&server.service));
+            let (life, thing) = server
                 .call(move |_| {
                     let life = Life::begin(&service, &given, number);
                     let thing = life.make(&service, &given, kind);
@@ -312,7 +312,7 @@ async fn table(house: &House) -> String {
                     (life, thing)
                 })
                 .await;
-            write!(table, "\t{}", life.look(house, thing).await).unwrap();
+            write!(table, "\t{}", life.look(server, thing).await).unwrap();
         }
         table.push('\n');
     }
@@ -323,9 +323,9 @@ async fn table(house: &House) -> String {
 async fn everything_lives_as_long_as_the_table_says() {
     for database in [Database::Sqlite, Database::Postgres] {
         let setup = Setup { has_worker: false, ..Setup::default() };
-        let Some(house) = House::with(database, setup).await else { continue };
-        let table = table(&house).await;
-        house.end().await;
+        let Some(server) = TestServer::start(database, setup).await else { continue };
+        let table = table(&server).await;
+        server.stop().await;
         if std::env::var_os("UPDATE_ACCESS").is_some() && database == Database::Sqlite {
             std::fs::write(TABLE, &table).unwrap();
         }

@@ -3,7 +3,7 @@
 use retort_model::Grant;
 use serde_json::{Value, json};
 
-use retort_testing_server::house::{self, As, House, Reply, on_sqlite, said};
+use retort_testing_server::server::{self, As, Reply, TestServer, on_sqlite, said};
 
 const BOUNDARY: &str = "the-boundary";
 
@@ -20,9 +20,9 @@ fn form(token: &str, files: &[(&str, &str)]) -> String {
     body
 }
 
-async fn upload(house: &House, who: &As, body: String, accept: &str) -> Reply {
+async fn upload(server: &TestServer, who: &As, body: String, accept: &str) -> Reply {
     let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-    let ask = house.ask("POST", "/import").by(who).header("content-type", &kind);
+    let ask = server.request("POST", "/import").by(who).header("content-type", &kind);
     ask.header("accept", accept).body(body).send().await
 }
 
@@ -43,10 +43,10 @@ fn history(name: &str, many: usize, bytes: usize) -> String {
     (0..many).map(one).collect()
 }
 
-async fn ended(house: &House, jobs: &[Value], who: &As) -> Vec<u64> {
+async fn ended(server: &TestServer, jobs: &[Value], who: &As) -> Vec<u64> {
     let mut new = Vec::new();
     for job in jobs {
-        let job = house.ended_job("imports", job["id"].as_i64().unwrap(), who).await;
+        let job = server.ended_job("imports", job["id"].as_i64().unwrap(), who).await;
         new.push(job["report"]["new"].as_u64().unwrap());
     }
     new
@@ -54,49 +54,49 @@ async fn ended(house: &House, jobs: &[Value], who: &As) -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_any_size_are_uploaded_from_a_form() {
-    on_sqlite(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
         let (large, small) = (history("large", 5, 1 << 20), history("small", 1, 10));
         let body = form(&token(&ann), &[("large.jsonl", &large)]) + &format!("--{BOUNDARY}--\r\n");
-        let reply = upload(house, &ann, body, "text/html").await;
+        let reply = upload(server, &ann, body, "text/html").await;
         assert_eq!(reply.status, 303, "{}", reply.text());
         assert!(reply.header("location").starts_with("/imports/"));
 
         // Several files in one form: an empty one is named, and stops none of the others.
         let files = [("a.jsonl", &*large), ("b.jsonl", ""), ("c.jsonl", &*small)];
         let body = form(&token(&ann), &files) + &format!("--{BOUNDARY}--\r\n");
-        let reply = upload(house, &ann, body, "application/json").await;
+        let reply = upload(server, &ann, body, "application/json").await;
         assert_eq!(reply.status, 400);
         let uploaded = reply.json();
         assert_eq!(uploaded["troubles"], json!(["b.jsonl is empty."]));
         assert_eq!(uploaded["jobs"].as_array().unwrap().len(), 2);
-        let jobs = house.get("/api/v1/imports", &ann).await.ok();
-        assert_eq!(ended(house, jobs["jobs"].as_array().unwrap(), &ann).await, [1, 0, 5]);
+        let jobs = server.get("/api/v1/imports", &ann).await.ok();
+        assert_eq!(ended(server, jobs["jobs"].as_array().unwrap(), &ann).await, [1, 0, 5]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_that_breaks_off_keeps_the_files_that_are_whole() {
-    on_sqlite(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
         let (first, second) = (history("first", 1, 10), history("second", 1, 10));
         let mut body = form(&token(&ann), &[("first.jsonl", &first), ("second.jsonl", &second)]);
         body.truncate(body.len() - 20);
-        let reply = upload(house, &ann, body, "text/html").await;
+        let reply = upload(server, &ann, body, "text/html").await;
         assert_eq!(reply.status, 400);
         assert!(reply.text().contains("The upload was interrupted."), "{}", reply.text());
         assert!(reply.text().contains("first.jsonl"), "{}", reply.text());
-        let jobs = house.get("/api/v1/imports", &ann).await.ok();
-        assert_eq!(ended(house, jobs["jobs"].as_array().unwrap(), &ann).await, [1]);
+        let jobs = server.get("/api/v1/imports", &ann).await.ok();
+        assert_eq!(ended(server, jobs["jobs"].as_array().unwrap(), &ann).await, [1]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_of_another_session_or_without_files_uploads_nothing() {
-    on_sqlite(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
         let file = history("file", 1, 10);
         let end = format!("--{BOUNDARY}--\r\n");
         for (body, accept, status) in [
@@ -105,10 +105,10 @@ async fn a_form_of_another_session_or_without_files_uploads_nothing() {
             (form(&token(&ann), &[]) + &end, "text/html", 400),
             (form(&token(&ann), &[("", "")]) + &end, "text/html", 400),
         ] {
-            let reply = upload(house, &ann, body, accept).await;
+            let reply = upload(server, &ann, body, accept).await;
             assert_eq!(reply.status, status, "{}", reply.text());
         }
-        let jobs = house.get("/api/v1/imports", &ann).await.ok();
+        let jobs = server.get("/api/v1/imports", &ann).await.ok();
         assert_eq!(jobs["jobs"], json!([]));
     })
     .await;
@@ -118,10 +118,10 @@ const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_wrong_is_a_page_with_a_way_on() {
-    on_sqlite(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
         let ask = async |path: &str, who: &As| {
-            house.ask("GET", path).by(who).header("accept", BROWSER).send().await
+            server.request("GET", path).by(who).header("accept", BROWSER).send().await
         };
         // Signed in: the navigation, and the list that the thing would be in.
         for (path, status, words, way) in [
@@ -150,7 +150,7 @@ async fn what_goes_wrong_is_a_page_with_a_way_on() {
         assert_eq!(reply.status, 404);
         assert!(reply.text().contains("href=\"/sign-in\""), "{}", reply.text());
         assert!(!reply.text().contains("aria-label=\"Main\""));
-        house.get("/nothing", &As::Nobody).await.refused(404, "not-found");
+        server.get("/nothing", &As::Nobody).await.refused(404, "not-found");
         ask("/api/v1/datasets/7", &ann).await.refused(404, "not-found");
 
         // Addresses that people try.
@@ -170,26 +170,26 @@ async fn what_goes_wrong_is_a_page_with_a_way_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_in_leads_to_the_page_that_was_asked_for() {
-    on_sqlite(async |house: &mut House| {
-        let asked = house.get("/conversations/a%20b?source=x", &As::Nobody).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let asked = server.get("/conversations/a%20b?source=x", &As::Nobody).await;
         assert_eq!(asked.status, 303);
         let to = asked.header("location").to_owned();
         assert_eq!(to, "/sign-in?to=%2Fconversations%2Fa%2520b%3Fsource%3Dx");
-        let page = house.get(&to, &As::Nobody).await.text();
+        let page = server.get(&to, &As::Nobody).await.text();
         assert!(page.contains("value=\"/conversations/a%20b?source=x\""), "{page}");
-        let password = house::PASSWORD;
+        let password = server::PASSWORD;
         for (to, there) in [
             ("/conversations/a%20b?source=x", "/conversations/a%20b?source=x"),
             ("//evil.example", "/"),
             ("https://evil.example", "/"),
         ] {
-            let fields = [("name", &*house.ann.name), ("password", password), ("to", to)];
-            let reply = house.ask("POST", "/sign-in").form(&fields).send().await;
+            let fields = [("name", &*server.ann.name), ("password", password), ("to", to)];
+            let reply = server.request("POST", "/sign-in").form(&fields).send().await;
             assert_eq!((reply.status, reply.header("location")), (303, there));
         }
         // A wrong password does not forget it.
-        let fields = [("name", &*house.ann.name), ("password", "wrong"), ("to", "/analysis")];
-        let reply = house.ask("POST", "/sign-in").form(&fields).send().await;
+        let fields = [("name", &*server.ann.name), ("password", "wrong"), ("to", "/analysis")];
+        let reply = server.request("POST", "/sign-in").form(&fields).send().await;
         assert!(reply.text().contains("name=\"to\" value=\"/analysis\""), "{}", reply.text());
     })
     .await;
@@ -197,23 +197,24 @@ async fn signing_in_leads_to_the_page_that_was_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_and_json_are_compressed() {
-    on_sqlite(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
         for number in 0..30 {
-            house.post("/api/v1/conversations", &ann, said(&format!("c-{number}"))).await.ok();
+            server.post("/api/v1/conversations", &ann, said(&format!("c-{number}"))).await.ok();
         }
         for path in ["/export", "/api/v1/conversations", "/assets/retort.css", "/assets/page.js"] {
-            let plain = house.get(path, &ann).await;
+            let plain = server.get(path, &ann).await;
             assert!(plain.headers.get("content-encoding").is_none(), "{path}");
-            let packed = house.ask("GET", path).by(&ann).header("accept-encoding", "gzip");
+            let packed = server.request("GET", path).by(&ann).header("accept-encoding", "gzip");
             let packed = packed.send().await;
             assert_eq!(packed.header("content-encoding"), "gzip", "{path}");
             assert_eq!(packed.header("vary"), "accept-encoding", "{path}");
             assert!(packed.body.len() * 2 < plain.body.len(), "{path}: {}", packed.body.len());
         }
-        let dataset = house.token(&house.p, &house.ann, &[Grant::Read, Grant::Export]).await;
-        let id = house.dataset("packed", json!({}), &dataset).await;
-        let download = house.ask("GET", &format!("/api/v1/datasets/{id}/download")).by(&dataset);
+        let dataset = server.token(&server.p, &server.ann, &[Grant::Read, Grant::Export]).await;
+        let id = server.dataset("packed", json!({}), &dataset).await;
+        let download =
+            server.request("GET", &format!("/api/v1/datasets/{id}/download")).by(&dataset);
         let download = download.header("accept-encoding", "gzip").send().await;
         assert!(download.headers.get("content-encoding").is_none());
         assert_eq!(download.header("content-length"), download.body.len().to_string());
@@ -223,16 +224,16 @@ async fn pages_and_json_are_compressed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conversations_without_a_title_are_listed_by_their_first_question() {
-    on_sqlite(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
         let untitled = json!({"id": "untitled", "messages": [
             {"role": "system", "content": "be brief"},
             {"role": "user", "content": "Where is\n\n my parcel?"},
             {"role": "assistant", "content": "Underway."},
         ]});
-        house.post("/api/v1/conversations", &ann, untitled).await.ok();
-        house.post("/api/v1/conversations", &ann, said("titled")).await.ok();
-        let list = house.get("/export?search=&type=chat", &ann).await.text();
+        server.post("/api/v1/conversations", &ann, untitled).await.ok();
+        server.post("/api/v1/conversations", &ann, said("titled")).await.ok();
+        let list = server.get("/export?search=&type=chat", &ann).await.text();
         assert!(list.contains(">Where is my parcel?</a>"), "{list}");
         assert!(list.contains(">Title of titled</a>"), "{list}");
         // From there, the way back leads to the same list.
@@ -241,16 +242,16 @@ async fn conversations_without_a_title_are_listed_by_their_first_question() {
             list.contains(&format!("/conversations/untitled?source=openai&#38;{way}")),
             "{list}"
         );
-        let page = house.get(&format!("/conversations/untitled?source=openai&{way}"), &ann).await;
+        let page = server.get(&format!("/conversations/untitled?source=openai&{way}"), &ann).await;
         let page = page.text();
         assert!(page.contains("href=\"/export?type=chat\""), "{page}");
         assert!(page.contains("<h1 dir=\"auto\">Where is my parcel?</h1>"), "{page}");
         let json = "/api/v1/conversations/untitled?source=openai&project=p";
         assert!(page.contains(&json.replace('&', "&amp;")), "{page}");
-        assert_eq!(house.get(json, &ann).await.ok()["conversation"]["id"], "untitled");
+        assert_eq!(server.get(json, &ann).await.ok()["conversation"]["id"], "untitled");
         let back = [("csrf", &*token(&ann)), ("source", "openai"), ("from", "type=chat")];
         let fields = [&back[..], &[("action", "favorite")]].concat();
-        let ask = house.ask("POST", "/conversations/untitled/change").by(&ann);
+        let ask = server.request("POST", "/conversations/untitled/change").by(&ann);
         let reply = ask.form(&fields).send().await;
         assert_eq!(
             reply.header("location"),
@@ -262,31 +263,31 @@ async fn conversations_without_a_title_are_listed_by_their_first_question() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_in_use_is_told_before_anything_is_confirmed() {
-    on_sqlite(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
-        house.post("/api/v1/conversations", &ann, said("one")).await.ok();
-        let who = house.token(&house.p, &house.ann, &[Grant::Read, Grant::Export]).await;
-        let id = house.dataset("taken", json!({}), &who).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
+        server.post("/api/v1/conversations", &ann, said("one")).await.ok();
+        let who = server.token(&server.p, &server.ann, &[Grant::Read, Grant::Export]).await;
+        let id = server.dataset("taken", json!({}), &who).await;
         // Nothing is selected yet.
-        let reply = house.get("/export/check?dataset_name=free", &ann).await;
+        let reply = server.get("/export/check?dataset_name=free", &ann).await;
         assert_eq!(reply.status, 400);
         assert!(reply.text().contains("Select at least one conversation."), "{}", reply.text());
         let csrf = token(&ann);
         let all = [("csrf", &*csrf), ("action", "all")];
-        house.ask("POST", "/export/choose").by(&ann).form(&all).send().await;
-        let reply = house.get("/export/check?dataset_name=taken&file_format=csv", &ann).await;
+        server.request("POST", "/export/choose").by(&ann).form(&all).send().await;
+        let reply = server.get("/export/check?dataset_name=taken&file_format=csv", &ann).await;
         assert_eq!(reply.status, 409, "{}", reply.text());
         let text = reply.text();
         assert!(text.contains("aria-invalid=\"true\"") && text.contains("“taken-2”"), "{text}");
         assert!(text.contains("value=\"csv\" checked"), "{text}");
-        house.delete(&format!("/api/v1/datasets/{id}"), &who).await.ok();
-        let reply = house.get("/export/check?dataset_name=taken&file_format=csv", &ann).await;
+        server.delete(&format!("/api/v1/datasets/{id}"), &who).await.ok();
+        let reply = server.get("/export/check?dataset_name=taken&file_format=csv", &ann).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         // A range of days that ends before it begins is refused, not empty.
-        let reply = house.get("/export?created_from=2024-03-02&created_to=2024-03-01", &ann).await;
+        let reply = server.get("/export?created_from=2024-03-02&created_to=2024-03-01", &ann).await;
         assert_eq!(reply.status, 400);
         assert_eq!(
-            house.get("/export?created_from=2024-03-02&created_to=2024-03-02", &ann).await.status,
+            server.get("/export?created_from=2024-03-02&created_to=2024-03-02", &ann).await.status,
             200
         );
     })
@@ -295,14 +296,14 @@ async fn a_name_in_use_is_told_before_anything_is_confirmed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_export_page_has_the_choices_of_repairs_and_keeps_them_to_the_dataset() {
-    on_sqlite(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
-        house.post("/api/v1/conversations", &ann, said("one")).await.ok();
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
+        server.post("/api/v1/conversations", &ann, said("one")).await.ok();
         let csrf = token(&ann);
         let all = [("csrf", &*csrf), ("action", "all")];
-        house.ask("POST", "/export/choose").by(&ann).form(&all).send().await;
+        server.request("POST", "/export/choose").by(&ann).form(&all).send().await;
         let form = "dataset_name=x&call_text=extra&attachments=drop&fill=true";
-        let text = house.get(&format!("/export/dataset?{form}"), &ann).await.text();
+        let text = server.get(&format!("/export/dataset?{form}"), &ann).await.text();
         for chosen in [
             "<option value=\"extra\" selected>",
             "<option value=\"drop\" selected>",
@@ -310,13 +311,13 @@ async fn the_export_page_has_the_choices_of_repairs_and_keeps_them_to_the_datase
         ] {
             assert!(text.contains(chosen), "{chosen}: {text}");
         }
-        let text = house.get(&format!("/export/check?{form}"), &ann).await.text();
+        let text = server.get(&format!("/export/check?{form}"), &ann).await.text();
         let fields = [("call_text", "extra"), ("attachments", "drop"), ("fill", "true")];
         for (name, value) in fields {
             let field = format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
             assert!(text.contains(&field), "{field}: {text}");
         }
-        let refused = house.get("/export/check?dataset_name=x&call_text=nowhere", &ann).await;
+        let refused = server.get("/export/check?dataset_name=x&call_text=nowhere", &ann).await;
         assert_eq!(refused.status, 400, "{}", refused.text());
     })
     .await;
@@ -324,68 +325,68 @@ async fn the_export_page_has_the_choices_of_repairs_and_keeps_them_to_the_datase
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_receipt_left_out_is_listed_record_by_record() {
-    on_sqlite(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
-        house.post("/api/v1/conversations", &ann, said("whole")).await.ok();
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
+        server.post("/api/v1/conversations", &ann, said("whole")).await.ok();
         for number in 0..120 {
             let open = json!({"id": format!("open <{number}>"), "messages": [{"role": "user", "content": "?"}]});
-            house.post("/api/v1/conversations", &ann, open).await.ok();
+            server.post("/api/v1/conversations", &ann, open).await.ok();
         }
-        let who = house.token(&house.p, &house.ann, &[Grant::Read, Grant::Export]).await;
-        let id = house.dataset("some", json!({}), &who).await;
-        let page = house.get(&format!("/datasets/{id}"), &ann).await.text();
+        let who = server.token(&server.p, &server.ann, &[Grant::Read, Grant::Export]).await;
+        let id = server.dataset("some", json!({}), &who).await;
+        let page = server.get(&format!("/datasets/{id}"), &ann).await.text();
         let at = page.find(&format!("/datasets/{id}/left-out?reason=")).unwrap_or_else(|| panic!("{page}"));
         let link = page[at..].split('"').next().unwrap();
-        let first = house.get(link, &ann).await.text();
+        let first = server.get(link, &ann).await.text();
         assert_eq!(first.matches("<td class=\"title\"><a href=\"/conversations/open%20%3C").count(), 100);
         let next = first.split("href=\"").find(|part| part.contains("after=100")).unwrap();
         let next = next.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
-        let second = house.get(&next, &ann).await.text();
+        let second = server.get(&next, &ann).await.text();
         assert_eq!(second.matches("<td class=\"title\">").count(), 20, "{second}");
-        let other = house.get(&format!("/datasets/{id}/left-out?reason=another"), &ann).await;
+        let other = server.get(&format!("/datasets/{id}/left-out?reason=another"), &ann).await;
         assert!(other.text().contains("<td colspan=\"4\" class=\"empty\">None.</td>"));
-        let bob = house.session(&house.bob).await;
-        assert_eq!(house.get(link, &bob).await.status, 404);
+        let bob = server.session(&server.bob).await;
+        assert_eq!(server.get(link, &bob).await.status, 404);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_receipt_repaired_and_noted_is_listed_record_by_record() {
-    on_sqlite(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
-        house.post("/api/v1/conversations", &ann, said("whole")).await.ok();
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
+        server.post("/api/v1/conversations", &ann, said("whole")).await.ok();
         for number in 0..3 {
             let said = json!({"id": format!("open-{number}"), "messages": [
                 {"role": "user", "content": "Is <image> here?"}, {"role": "assistant", "content": "yes"},
                 {"role": "user", "content": "And now?"},
             ]});
-            house.post("/api/v1/conversations", &ann, said).await.ok();
+            server.post("/api/v1/conversations", &ann, said).await.ok();
         }
-        let who = house.token(&house.p, &house.ann, &[Grant::Read, Grant::Export]).await;
+        let who = server.token(&server.p, &server.ann, &[Grant::Read, Grant::Export]).await;
         // Without a list, the first of them are named.
-        let id = house.dataset("plain", json!({}), &who).await;
-        let page = house.get(&format!("/datasets/{id}"), &ann).await.text();
+        let id = server.dataset("plain", json!({}), &who).await;
+        let page = server.get(&format!("/datasets/{id}"), &ann).await.text();
         let cut = "Repaired: cut back to the last answer <small>such as <a href=\"/conversations/open%2D";
         assert!(page.contains(cut) && !page.contains("/findings?"), "{page}");
-        let form = house.get("/export/dataset", &ann).await.text();
+        let form = server.get("/export/dataset", &ann).await.text();
         assert!(form.contains("name=\"findings\" value=\"true\" checked"), "{form}");
         let asked = json!({"dataset_name": "some", "findings": true});
-        let job = house.post("/api/v1/exports", &who, asked).await.json();
-        let job = house.ended_job("exports", job["id"].as_i64().unwrap(), &who).await;
+        let job = server.post("/api/v1/exports", &who, asked).await.json();
+        let job = server.ended_job("exports", job["id"].as_i64().unwrap(), &who).await;
         let id = job["dataset"].as_i64().unwrap();
-        let page = house.get(&format!("/datasets/{id}"), &ann).await.text();
+        let page = server.get(&format!("/datasets/{id}"), &ann).await.text();
         for kind in ["list=repaired&#38;kind=cut-end", "list=warning&#38;kind="] {
             let at = page.find(&format!("/datasets/{id}/findings?{kind}"));
             let at = at.unwrap_or_else(|| panic!("{kind}: {page}"));
             let link = page[at..].split('"').next().unwrap().replace("&#38;", "&");
-            let listed = house.get(&link, &ann).await.text();
+            let listed = server.get(&link, &ann).await.text();
             let found = listed.matches("<td class=\"title\"><a href=\"/conversations/open%2D").count();
             assert_eq!(found, 3, "{link}: {listed}");
-            let bob = house.session(&house.bob).await;
-            assert_eq!(house.get(&link, &bob).await.status, 404);
+            let bob = server.session(&server.bob).await;
+            assert_eq!(server.get(&link, &bob).await.status, 404);
         }
-        let odd = house.get(&format!("/datasets/{id}/findings?list=odd&kind=x"), &ann).await;
+        let odd = server.get(&format!("/datasets/{id}/findings?list=odd&kind=x"), &ann).await;
         assert_eq!(odd.status, 400);
     })
     .await;
@@ -393,36 +394,36 @@ async fn what_a_receipt_repaired_and_noted_is_listed_record_by_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sample_data_fills_every_place() {
-    on_sqlite(async |house: &mut House| {
-        let owner = house.session(&house.owner).await;
-        let home = sample_data(house, &owner).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let owner = server.session(&server.owner).await;
+        let home = sample_data(server, &owner).await;
         assert!(home.contains("12 runs · 4 documents"), "{home}");
-        let page = house.get("/copilots", &owner).await.text();
+        let page = server.get("/copilots", &owner).await.text();
         assert!(page.contains("Leave policy"), "{page}");
-        let page = house.get("/recipes", &owner).await.text();
+        let page = server.get("/recipes", &owner).await.text();
         assert!(page.contains("Leave requests"), "{page}");
         // Who loads it after someone else has a copy of their own.
-        let ann = house.session(&house.ann).await;
-        let home = sample_data(house, &ann).await;
+        let ann = server.session(&server.ann).await;
+        let home = sample_data(server, &ann).await;
         assert!(home.contains("12 runs · your 0 datasets"), "{home}");
     })
     .await;
     // A member sees what they loaded, too.
-    on_sqlite(async |house: &mut House| {
-        let ann = house.session(&house.ann).await;
-        let home = sample_data(house, &ann).await;
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
+        let home = sample_data(server, &ann).await;
         assert!(home.contains("12 runs · your 0 datasets"), "{home}");
     })
     .await;
 }
 
 /// The first page after the sample data was loaded.
-async fn sample_data(house: &House, who: &As) -> String {
+async fn sample_data(server: &TestServer, who: &As) -> String {
     let csrf = token(who);
-    let ask = house.ask("POST", "/import/examples").by(who);
+    let ask = server.request("POST", "/import/examples").by(who);
     let reply = ask.form(&[("csrf", &*csrf)]).send().await;
     assert_eq!((reply.status, reply.header("location")), (303, "/"), "{}", reply.text());
-    let home = house.get("/", who).await.text();
+    let home = server.get("/", who).await.text();
     assert!(!home.contains("Import your conversations"), "{home}");
     home
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use retort_testing_server::house::{As, House, each, on_both};
+use retort_testing_server::server::{As, TestServer, each, on_both};
 
 fn run(id: &str, seconds: u64) -> Value {
     json!({
@@ -21,9 +21,9 @@ fn run(id: &str, seconds: u64) -> Value {
     })
 }
 
-async fn ended(house: &House, path: &str, who: &As) -> Value {
+async fn ended(server: &TestServer, path: &str, who: &As) -> Value {
     for _ in 0..400 {
-        let job = house.get(path, who).await.ok();
+        let job = server.get(path, who).await.ok();
         if job["finished_at"].is_string() {
             return job;
         }
@@ -34,9 +34,9 @@ async fn ended(house: &House, path: &str, who: &As) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_come_in_grow_and_are_told_of() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
-        let post = async |body: Value| house.post("/api/v1/runs", &ann, body).await.ok();
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
+        let post = async |body: Value| server.post("/api/v1/runs", &ann, body).await.ok();
         let running = json!({
             "request_id": "r-1", "copilot_id": "helper", "question": "Where is Ärger?", "status": "running",
             "started_at": "2024-03-01T00:00:01Z", "nodes": [{"node": "search", "kind": "retrieval"}],
@@ -55,7 +55,7 @@ async fn runs_come_in_grow_and_are_told_of() {
         let thought =
             json!({"request_id": "r-1", "copilot_id": "helper", "feedback": {"rating": 1}, "ground_truth": "There!"});
         assert_eq!(outcome(&post(thought).await), "updated");
-        let whole = house.get("/api/v1/runs/r-1", &ann).await.ok();
+        let whole = server.get("/api/v1/runs/r-1", &ann).await.ok();
         assert_eq!(whole["run"]["question"], "Where is Ärger?", "{whole}");
         assert_eq!(whole["run"]["answer"], "There.");
         assert_eq!(whole["run"]["ground_truth"], "There!");
@@ -64,9 +64,9 @@ async fn runs_come_in_grow_and_are_told_of() {
         assert_eq!(whole["summary"]["nodes"], 1);
         // Lists, by each filter.
         let listed = async |query: &str| {
-            let page = house.get(&format!("/api/v1/runs?{query}"), &ann).await.ok();
+            let page = server.get(&format!("/api/v1/runs?{query}"), &ann).await.ok();
             let mut ids: Vec<String> = each(&page["runs"], "request_id").iter().map(|id| id.as_str().unwrap().to_owned()).collect();
-            let count = house.get(&format!("/api/v1/runs/count?{query}"), &ann).await.ok();
+            let count = server.get(&format!("/api/v1/runs/count?{query}"), &ann).await.ok();
             assert_eq!(count["total"], ids.len(), "{query}");
             ids.sort();
             ids
@@ -90,24 +90,24 @@ async fn runs_come_in_grow_and_are_told_of() {
         ] {
             assert_eq!(listed(query).await, expect, "{query}");
         }
-        house.get("/api/v1/runs?status=odd", &ann).await.refused(400, "bad-request");
-        house.get("/api/v1/runs?colour=red", &ann).await.refused(400, "bad-request");
+        server.get("/api/v1/runs?status=odd", &ann).await.refused(400, "bad-request");
+        server.get("/api/v1/runs?colour=red", &ann).await.refused(400, "bad-request");
         // A page at a time.
-        let first = house.get("/api/v1/runs?limit=1", &ann).await.ok();
+        let first = server.get("/api/v1/runs?limit=1", &ann).await.ok();
         assert_eq!(first["runs"][0]["request_id"], "r-2");
         let next = first["next"].as_str().unwrap();
-        let second = house.get(&format!("/api/v1/runs?limit=1&after={next}"), &ann).await.ok();
+        let second = server.get(&format!("/api/v1/runs?limit=1&after={next}"), &ann).await.ok();
         assert_eq!((&second["runs"][0]["request_id"], &second["next"]), (&json!("r-1"), &Value::Null));
         // What ran, and how long it took.
-        let flows = house.get("/api/v1/flows?source=copilot", &ann).await.ok();
+        let flows = server.get("/api/v1/flows?source=copilot", &ann).await.ok();
         assert_eq!(flows["flows"][0]["id"], "helper");
         assert_eq!(flows["flows"][0]["name"], "Helper");
         assert_eq!(flows["flows"][0]["runs"], 2);
-        let flow = house.get("/api/v1/flows/helper", &ann).await.ok();
+        let flow = server.get("/api/v1/flows/helper", &ann).await.ok();
         assert_eq!(each(&flow["nodes"], "node"), ["search", "answer"], "{flow}");
         assert_eq!(each(&flow["nodes"], "runs"), [2, 1]);
         assert_eq!(each(&flow["versions"], "version"), [&Value::Null, &json!("v1")], "{flow}");
-        let stats = house.get("/api/v1/runs/stats?source_id=helper", &ann).await.ok();
+        let stats = server.get("/api/v1/runs/stats?source_id=helper", &ann).await.ok();
         assert_eq!((&stats["runs"], &stats["whole"]), (&json!(2), &json!(true)));
         assert_eq!(stats["statuses"], json!({"success": 2}));
         assert_eq!(stats["bars"][0]["runs"], 2);
@@ -115,12 +115,12 @@ async fn runs_come_in_grow_and_are_told_of() {
         assert!((9_800..=10_200).contains(&p99), "{stats}");
         // Gone for good.
         let purge = async |selection: Value| {
-            house.post("/api/v1/runs/purge", &ann, json!({"selection": selection})).await
+            server.post("/api/v1/runs/purge", &ann, json!({"selection": selection})).await
         };
         purge(json!({"ids": ["r-1", "none"]})).await.refused(404, "not-found");
         purge(json!({"statuses": ["success"]})).await.refused(400, "bad-request");
         assert_eq!(purge(json!({"ids": ["r-1"]})).await.ok(), json!({"purged": 1}));
-        house.get("/api/v1/runs/r-1", &ann).await.refused(404, "not-found");
+        server.get("/api/v1/runs/r-1", &ann).await.refused(404, "not-found");
         assert_eq!(listed("").await, ["r-2"]);
     })
     .await;
@@ -128,8 +128,8 @@ async fn runs_come_in_grow_and_are_told_of() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_of_runs_are_streamed_and_packed_as_imports_are() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         for number in 0..1000 {
             writeln!(packed, "{}", run(&format!("r-{number}"), number % 50)).unwrap();
@@ -137,15 +137,16 @@ async fn lines_of_runs_are_streamed_and_packed_as_imports_are() {
         writeln!(packed, "{{\"nothing\":1}}").unwrap();
         let packed = packed.finish().unwrap();
         let send = async || {
-            let ask = house.ask("POST", "/api/v1/runs").by(&ann).header("idempotency-key", "once");
+            let ask =
+                server.request("POST", "/api/v1/runs").by(&ann).header("idempotency-key", "once");
             ask.header("content-type", "application/x-ndjson").body(packed.clone()).send().await
         };
         let (first, again) = (send().await, send().await);
         assert_eq!((first.status, first.id()), (202, again.id()));
-        let job = ended(house, &format!("/api/v1/imports/{}", first.id()), &ann).await;
+        let job = ended(server, &format!("/api/v1/imports/{}", first.id()), &ann).await;
         assert_eq!(job["state"], "completed_with_skips", "{job}");
         assert_eq!((&job["report"]["new"], &job["report"]["read"]), (&json!(1000), &json!(1001)));
-        let count = house.get("/api/v1/runs/count", &ann).await.ok();
+        let count = server.get("/api/v1/runs/count", &ann).await.ok();
         assert_eq!(count["total"], 1000);
     })
     .await;
@@ -153,18 +154,18 @@ async fn lines_of_runs_are_streamed_and_packed_as_imports_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_become_datasets_for_a_purpose() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
         let some: Vec<Value> = (0..10).map(|n| run(&format!("r-{n}"), n)).collect();
-        house.post("/api/v1/runs", &ann, json!(some)).await.ok();
+        server.post("/api/v1/runs", &ann, json!(some)).await.ok();
         let recipe = json!({"request_id": "w", "recipe_id": "r", "question": "q", "answer": "a"});
-        house.post("/api/v1/runs", &ann, recipe).await.ok();
+        server.post("/api/v1/runs", &ann, recipe).await.ok();
         let submit = async |name: &str, more: Value| {
             let mut asked = json!({
                 "dataset_name": name, "runs": {"source": "copilot", "source_id": "helper", "limit": 4},
             });
             asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            house.post("/api/v1/exports", &ann, asked).await
+            server.post("/api/v1/exports", &ann, asked).await
         };
         for (purpose, node, format) in [
             ("export-dataset", None, "runs"),
@@ -178,15 +179,15 @@ async fn runs_become_datasets_for_a_purpose() {
                 None => json!({"purpose": purpose}),
             };
             let job = submit(purpose, more).await;
-            let job = ended(house, &format!("/api/v1/exports/{}", job.id()), &ann).await;
+            let job = ended(server, &format!("/api/v1/exports/{}", job.id()), &ann).await;
             assert_eq!((&job["of"], &job["items"]["total"]), (&json!("run"), &json!(4)), "{job}");
-            let dataset = house.get(&format!("/api/v1/datasets/{}", job["dataset"]), &ann).await.ok();
+            let dataset = server.get(&format!("/api/v1/datasets/{}", job["dataset"]), &ann).await.ok();
             assert_eq!(dataset["purpose"], purpose, "{dataset}");
             assert_eq!(dataset["node"], json!(node));
             assert_eq!(dataset["data_format"], format);
             assert_eq!(dataset["records"], 4);
             let receipt =
-                house.get(&format!("/api/v1/datasets/{}/manifest", job["dataset"]), &ann).await.ok();
+                server.get(&format!("/api/v1/datasets/{}/manifest", job["dataset"]), &ann).await.ok();
             assert_eq!(receipt["runs"]["written"], 4, "{receipt}");
             assert_eq!(receipt["selection"]["source_id"], "helper");
         }
@@ -198,9 +199,9 @@ async fn runs_become_datasets_for_a_purpose() {
         submit("none", json!({"runs": {"search": ["nothing has this"]}})).await.refused(422, "nothing-to-write");
         // By id, whatever the order.
         let job = submit("picked", json!({"runs": {"ids": ["r-7", "w"]}})).await;
-        let job = ended(house, &format!("/api/v1/exports/{}", job.id()), &ann).await;
+        let job = ended(server, &format!("/api/v1/exports/{}", job.id()), &ann).await;
         assert_eq!(job["records"], 2);
-        let traced = house.get("/api/v1/conversations/w/datasets", &ann).await.ok();
+        let traced = server.get("/api/v1/conversations/w/datasets", &ann).await.ok();
         assert_eq!(each(&traced["datasets"], "name"), ["picked"]);
     })
     .await;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use retort_model::Grant;
 use serde_json::{Value, json};
 
-use retort_testing_server::house::{As, House, on_both};
+use retort_testing_server::server::{As, TestServer, on_both};
 
 /// A conversation with everything that a link leaves out.
-async fn conversation(house: &House, who: &As, id: &str) {
+async fn conversation(server: &TestServer, who: &As, id: &str) {
     let item = json!({
         "id": id, "title": "Shown", "tags": ["secret-tag"], "model": "m", "secret-field": "secret-value",
         "tools": [{"type": "function", "function": {"name": "secret-tool", "parameters": {}}}],
@@ -23,12 +23,13 @@ async fn conversation(house: &House, who: &As, id: &str) {
             {"role": "assistant", "content": "an answer", "secret-key": "secret-value"},
         ],
     });
-    let taken = house.ask("POST", "/api/v1/conversations").by(who).json(&item).send().await.ok();
+    let taken =
+        server.request("POST", "/api/v1/conversations").by(who).json(&item).send().await.ok();
     assert_eq!(taken["new"], 1, "{taken}");
 }
 
-async fn share(house: &House, who: &As, asked: Value) -> (i64, String) {
-    let made = house.post("/api/v1/shares", who, asked).await;
+async fn share(server: &TestServer, who: &As, asked: Value) -> (i64, String) {
+    let made = server.post("/api/v1/shares", who, asked).await;
     assert_eq!(made.status, 201, "{}", made.text());
     let path = made.json()["path"].as_str().unwrap().to_owned();
     assert!(path.len() >= "/s/".len() + 43, "{path}");
@@ -36,24 +37,24 @@ async fn share(house: &House, who: &As, asked: Value) -> (i64, String) {
 }
 
 /// The statuses of everything behind a link.
-async fn statuses(house: &House, path: &str) -> [u16; 4] {
+async fn statuses(server: &TestServer, path: &str) -> [u16; 4] {
     let api = path.replace("/s/", "/api/v1/shared/");
     let all = [path.to_owned(), api.clone(), format!("{api}/files/0"), format!("{api}/files.zip")];
     let mut statuses = [0; 4];
     for (status, path) in statuses.iter_mut().zip(all) {
-        *status = house.get(&path, &As::Nobody).await.status;
+        *status = server.get(&path, &As::Nobody).await.status;
     }
     statuses
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_shows_what_was_asked_for_and_no_more() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
-        conversation(house, &ann, "c").await;
-        let (_, path) = share(house, &ann, json!({"conversation": "c"})).await;
-        let json = house.get(&path.replace("/s/", "/api/v1/shared/"), &As::Nobody).await;
-        let page = house.get(&path, &As::Nobody).await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
+        conversation(server, &ann, "c").await;
+        let (_, path) = share(server, &ann, json!({"conversation": "c"})).await;
+        let json = server.get(&path.replace("/s/", "/api/v1/shared/"), &As::Nobody).await;
+        let page = server.get(&path, &As::Nobody).await;
         for text in [json.text(), page.text()] {
             assert!(text.contains("a question") && text.contains("an answer"), "{text}");
             for hidden in ["secret", "4711", "1147", "ann@", "\"p\""] {
@@ -61,12 +62,12 @@ async fn a_link_shows_what_was_asked_for_and_no_more() {
             }
         }
         let (_, path) = share(
-            house,
+            server,
             &ann,
             json!({"conversation": "c", "system": true, "tools": true, "usage": true}),
         )
         .await;
-        let text = house.get(&path.replace("/s/", "/api/v1/shared/"), &As::Nobody).await.text();
+        let text = server.get(&path.replace("/s/", "/api/v1/shared/"), &As::Nobody).await.text();
         for shown in ["secret-prompt", "secret-tool"] {
             assert!(text.contains(shown), "{shown}: {text}");
         }
@@ -79,38 +80,39 @@ async fn a_link_shows_what_was_asked_for_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_ends_at_once_with_its_conversation_or_when_it_is_revoked_and_does_not_come_back() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
-        let manager = house.token(&house.p, &house.owner, Grant::ALL).await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
+        let manager = server.token(&server.p, &server.owner, Grant::ALL).await;
         for end in ["revoke", "revoked by an owner", "delete", "status", "purge", "expiry"] {
-            conversation(house, &ann, end).await;
+            conversation(server, &ann, end).await;
             let mut asked = json!({"conversation": end});
             if end == "expiry" {
                 asked["expires_at"] = json!("2026-01-01T01:00:00Z");
             }
-            let (id, path) = share(house, &ann, asked).await;
-            assert_eq!(statuses(house, &path).await, [200; 4], "{end}");
+            let (id, path) = share(server, &ann, asked).await;
+            assert_eq!(statuses(server, &path).await, [200; 4], "{end}");
             let url: String = url::form_urlencoded::byte_serialize(end.as_bytes()).collect();
             let one = format!("/api/v1/conversations/{}", url.replace('+', "%20"));
             match end {
-                "revoke" => drop(house.delete(&format!("/api/v1/shares/{id}"), &ann).await.ok()),
+                "revoke" => drop(server.delete(&format!("/api/v1/shares/{id}"), &ann).await.ok()),
                 "revoked by an owner" => {
-                    drop(house.delete(&format!("/api/v1/shares/{id}"), &manager).await.ok());
+                    drop(server.delete(&format!("/api/v1/shares/{id}"), &manager).await.ok());
                 }
-                "delete" => drop(house.delete(&one, &ann).await.ok()),
+                "delete" => drop(server.delete(&one, &ann).await.ok()),
                 "status" => {
-                    let ask = house.ask("PATCH", &one).by(&ann).json(&json!({"status": "deleted"}));
+                    let ask =
+                        server.request("PATCH", &one).by(&ann).json(&json!({"status": "deleted"}));
                     ask.send().await.ok();
                 }
-                "purge" => drop(house.delete(&format!("{one}?purge=true"), &ann).await.ok()),
-                _ => house.clock.forward(Duration::from_secs(3600)),
+                "purge" => drop(server.delete(&format!("{one}?purge=true"), &ann).await.ok()),
+                _ => server.clock.advance(Duration::from_secs(3600)),
             }
-            assert_eq!(statuses(house, &path).await, [404; 4], "{end}");
+            assert_eq!(statuses(server, &path).await, [404; 4], "{end}");
             if ["delete", "status"].contains(&end) {
-                let ask = house.ask("PATCH", &one).by(&ann).json(&json!({"status": "active"}));
+                let ask = server.request("PATCH", &one).by(&ann).json(&json!({"status": "active"}));
                 ask.send().await.ok();
-                assert_eq!(house.get(&one, &ann).await.status, 200, "{end}");
-                assert_eq!(statuses(house, &path).await, [404; 4], "{end}");
+                assert_eq!(server.get(&one, &ann).await.status, 200, "{end}");
+                assert_eq!(statuses(server, &path).await, [404; 4], "{end}");
             }
         }
     })
@@ -119,41 +121,41 @@ async fn a_link_ends_at_once_with_its_conversation_or_when_it_is_revoked_and_doe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_opens_the_page_the_json_and_the_files_and_nothing_else_does() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
-        conversation(house, &ann, "c").await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
+        conversation(server, &ann, "c").await;
         let asked = json!({"conversation": "c", "password": "öffne dich"});
-        let (id, path) = share(house, &ann, asked).await;
-        assert_eq!(statuses(house, &path).await, [401; 4]);
-        assert!(!house.get(&path, &As::Nobody).await.text().contains("a question"));
-        let list = house.get("/api/v1/shares", &ann).await.text();
+        let (id, path) = share(server, &ann, asked).await;
+        assert_eq!(statuses(server, &path).await, [401; 4]);
+        assert!(!server.get(&path, &As::Nobody).await.text().contains("a question"));
+        let list = server.get("/api/v1/shares", &ann).await.text();
         assert!(list.contains("\"has_password\":true") && !list.contains("dich"), "{list}");
 
         let api = path.replace("/s/", "/api/v1/shared/");
         let with = async |path: &str, password: &str| {
-            house.ask("GET", path).header("x-share-password", password).send().await
+            server.request("GET", path).header("x-share-password", password).send().await
         };
         assert_eq!(with(&api, "offne dich").await.status, 401);
         for path in [&api, &format!("{api}/files/0"), &format!("{api}/files.zip")] {
             assert_eq!(with(path, "öffne dich").await.status, 200, "{path}");
         }
-        let wrong = house.ask("POST", &path).form(&[("password", "sesam")]).send().await;
+        let wrong = server.request("POST", &path).form(&[("password", "sesam")]).send().await;
         assert_eq!((wrong.status, wrong.headers.contains_key("set-cookie")), (401, false));
-        let right = house.ask("POST", &path).form(&[("password", "öffne dich")]).send().await;
+        let right = server.request("POST", &path).form(&[("password", "öffne dich")]).send().await;
         assert!(right.status == 200 && right.text().contains("a question"));
         let cookie = right.header("set-cookie").split(';').next().unwrap().to_owned();
         assert!(!cookie.contains("dich") && !cookie.contains(path.trim_start_matches("/s/")));
         for path in [&path, &api, &format!("{api}/files/0"), &format!("{api}/files.zip")] {
-            let ask = house.ask("GET", path).header("cookie", &cookie);
+            let ask = server.request("GET", path).header("cookie", &cookie);
             assert_eq!(ask.send().await.status, 200, "{path}");
         }
         // It opens no other link, and ends with this one.
         let asked = json!({"conversation": "c", "password": "öffne dich"});
-        let (_, other) = share(house, &ann, asked).await;
-        let ask = house.ask("GET", &other).header("cookie", &cookie);
+        let (_, other) = share(server, &ann, asked).await;
+        let ask = server.request("GET", &other).header("cookie", &cookie);
         assert_eq!(ask.send().await.status, 401);
-        house.delete(&format!("/api/v1/shares/{id}"), &ann).await.ok();
-        assert_eq!(house.ask("GET", &path).header("cookie", &cookie).send().await.status, 404);
+        server.delete(&format!("/api/v1/shares/{id}"), &ann).await.ok();
+        assert_eq!(server.request("GET", &path).header("cookie", &cookie).send().await.status, 404);
     })
     .await;
 }

@@ -11,7 +11,7 @@ use retort_service::{
 };
 use serde_json::{Value, json};
 
-use retort_testing_server::house::{PASSWORD, caller_of, said};
+use retort_testing_server::server::{PASSWORD, caller_of, said};
 
 /// Whose items a row is about, and whose tokens with one scope ask.
 #[derive(Clone, Copy)]

@@ -37,22 +37,22 @@ pub const BOB: &str = "bob@example.com";
 
 /// A clock that stands until a test moves it.
 #[derive(Clone, Default)]
-pub struct OwnClock(Arc<AtomicI64>);
+pub struct TestClock(Arc<AtomicI64>);
 
-impl OwnClock {
-    pub fn forward(&self, by: Duration) {
+impl TestClock {
+    pub fn advance(&self, by: Duration) {
         self.0.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
     }
 }
 
-impl Clock for OwnClock {
+impl Clock for TestClock {
     fn now(&self) -> Time {
         let micros = BEGINNING * 1_000_000 + self.0.load(Ordering::SeqCst);
         Time::from_unix_micros(micros).unwrap()
     }
 }
 
-/// How a house is set up.
+/// How a server is set up.
 pub struct Setup {
     pub proxies: &'static str,
     pub person_header: Option<&'static str>,
@@ -98,11 +98,11 @@ pub enum As {
     Session(String),
 }
 
-pub struct House {
+pub struct TestServer {
     pub address: SocketAddr,
     pub database: Database,
     pub service: Arc<Service>,
-    pub clock: OwnClock,
+    pub clock: TestClock,
     pub app: App,
     pub p: Project,
     pub q: Project,
@@ -124,34 +124,34 @@ pub struct House {
     folder: Option<tempfile::TempDir>,
 }
 
-/// Does the same in a house on each kind of database.
-pub async fn on_both(case: impl AsyncFn(&mut House)) {
+/// Runs the case on a server with SQLite and, where it is installed, on one with PostgreSQL.
+pub async fn on_both(case: impl AsyncFn(&mut TestServer)) {
     on_both_with(Setup::default, case).await;
 }
 
-pub async fn on_both_with(setup: impl Fn() -> Setup, case: impl AsyncFn(&mut House)) {
+pub async fn on_both_with(setup: impl Fn() -> Setup, case: impl AsyncFn(&mut TestServer)) {
     for database in [Database::Sqlite, Database::Postgres] {
-        if let Some(mut house) = House::with(database, setup()).await {
-            case(&mut house).await;
-            house.end().await;
+        if let Some(mut server) = TestServer::start(database, setup()).await {
+            case(&mut server).await;
+            server.stop().await;
         }
     }
 }
 
-/// Does it in a house on SQLite.
-pub async fn on_sqlite(case: impl AsyncFn(&mut House)) {
+/// Runs the case on a server with SQLite.
+pub async fn on_sqlite(case: impl AsyncFn(&mut TestServer)) {
     on_sqlite_with(Setup::default(), case).await;
 }
 
-pub async fn on_sqlite_with(setup: Setup, case: impl AsyncFn(&mut House)) {
-    let mut house = House::with(Database::Sqlite, setup).await.unwrap();
-    case(&mut house).await;
-    house.end().await;
+pub async fn on_sqlite_with(setup: Setup, case: impl AsyncFn(&mut TestServer)) {
+    let mut server = TestServer::start(Database::Sqlite, setup).await.unwrap();
+    case(&mut server).await;
+    server.stop().await;
 }
 
-impl House {
+impl TestServer {
     /// None where PostgreSQL is not installed.
-    pub async fn with(database: Database, setup: Setup) -> Option<Self> {
+    pub async fn start(database: Database, setup: Setup) -> Option<Self> {
         // What lies behind an answer of 500 stands in the log.
         let _ = tracing_subscriber::fmt()
             .with_max_level(tracing_subscriber::filter::LevelFilter::ERROR)
@@ -160,7 +160,7 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_owned();
         let objects = path.join("objects");
-        let clock = OwnClock::default();
+        let clock = TestClock::default();
         let service = tokio::task::spawn_blocking({
             let (clock, objects) = (clock.clone(), objects.clone());
             move || {
@@ -231,7 +231,7 @@ impl House {
             .no_proxy()
             .build()
             .unwrap();
-        let mut house = Self {
+        let mut server = Self {
             address,
             database,
             service,
@@ -255,13 +255,13 @@ impl House {
             folder: Some(folder),
         };
         if setup.has_worker {
-            house.begin_worker();
+            server.start_worker();
         }
-        Some(house)
+        Some(server)
     }
 
     /// Does jobs from now on.
-    pub fn begin_worker(&mut self) {
+    pub fn start_worker(&mut self) {
         let (service, ended) = (Arc::clone(&self.service), Arc::clone(&self.ended));
         self.worker = Some(std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
@@ -274,7 +274,7 @@ impl House {
     }
 
     /// Does no jobs any more.
-    pub async fn end_worker(&mut self) {
+    pub async fn stop_worker(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
         if let Some(worker) = self.worker.take() {
             tokio::task::spawn_blocking(move || worker.join().unwrap()).await.unwrap();
@@ -283,7 +283,7 @@ impl House {
     }
 
     /// Stops everything and waits for it.
-    pub async fn end(mut self) {
+    pub async fn stop(mut self) {
         self.ended.store(true, Ordering::Relaxed);
         drop(self.stop.take());
         for task in self.tasks.drain(..) {
@@ -338,22 +338,22 @@ impl House {
     }
 
     /// A request to be made.
-    pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
+    pub fn request(&self, method: &str, path: &str) -> TestRequest<'_> {
         let url = format!("http://{}{path}", self.address);
         let request = self.client.request(method.parse().unwrap(), url);
-        Ask { house: self, request, has_visitor: false }
+        TestRequest { server: self, request, has_visitor: false }
     }
 
     pub async fn get(&self, path: &str, who: &As) -> Reply {
-        self.ask("GET", path).by(who).send().await
+        self.request("GET", path).by(who).send().await
     }
 
     pub async fn post(&self, path: &str, who: &As, body: Value) -> Reply {
-        self.ask("POST", path).by(who).json(&body).send().await
+        self.request("POST", path).by(who).json(&body).send().await
     }
 
     pub async fn delete(&self, path: &str, who: &As) -> Reply {
-        self.ask("DELETE", path).by(who).send().await
+        self.request("DELETE", path).by(who).send().await
     }
 
     /// Waits until an export or import of theirs has ended; how it stands then.
@@ -447,13 +447,13 @@ pub fn add_conversation(service: &Service, project: &Project, owner: &str, id: &
 }
 
 /// A request to be made.
-pub struct Ask<'h> {
-    house: &'h House,
+pub struct TestRequest<'h> {
+    server: &'h TestServer,
     request: reqwest::RequestBuilder,
     has_visitor: bool,
 }
 
-impl Ask<'_> {
+impl TestRequest<'_> {
     /// With what shows who asks; a session with its token against requests of other pages.
     pub fn by(self, who: &As) -> Self {
         match who {
@@ -492,7 +492,7 @@ impl Ask<'_> {
 
     /// As a page of this site sends a form.
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
-        let origin = format!("http://{}", self.house.address);
+        let origin = format!("http://{}", self.server.address);
         self.header("origin", &origin).form_only(fields)
     }
 
@@ -505,7 +505,7 @@ impl Ask<'_> {
     pub async fn send(self) -> Reply {
         let mut request = self.request;
         if !self.has_visitor {
-            let number = self.house.visitors.fetch_add(1, Ordering::Relaxed);
+            let number = self.server.visitors.fetch_add(1, Ordering::Relaxed);
             let [_, a, b, c] = number.to_be_bytes();
             request = request.header("x-forwarded-for", format!("203.{a}.{b}.{c}"));
         }
