@@ -41,3 +41,10 @@ form.addEventListener("submit", (event) => {
   rows.markAll(action === "all");
   send([["action", action]]);
 });
+
+// Enter in the field of tags adds them.
+form.elements.tag_names.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  form.querySelector("button[value=tag]").click();
+});

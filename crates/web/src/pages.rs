@@ -4,6 +4,7 @@ mod account;
 mod analysis;
 mod assets;
 mod calls;
+mod choose;
 mod conversation;
 mod datasets;
 mod description;
@@ -59,6 +60,7 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(account::routes())
         .merge(analysis::routes())
         .merge(assets::routes())
+        .merge(choose::routes())
         .merge(conversation::routes())
         .merge(datasets::routes())
         .merge(description::routes(description))

@@ -4,6 +4,7 @@
 //! looks every screen over.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
+mod editing;
 mod reading;
 
 use std::time::Duration;

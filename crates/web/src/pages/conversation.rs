@@ -17,7 +17,7 @@ use super::datasets::{Row, traced};
 use super::display::moment;
 use super::frame::{Frame, Posted, Visit};
 use super::records::{Linked, Room, Said, said, shown_messages};
-use super::taken::{Path, Query};
+use super::taken::{Path, Query, tags};
 use super::tasks::{self, Task};
 use super::{see_other, show, trouble};
 use crate::app::App;
@@ -364,12 +364,7 @@ async fn change(
             "restore" => vec![Edit::Restore],
             _ => {
                 let title = Some(form.title.trim().to_owned()).filter(|title| !title.is_empty());
-                let wanted: Vec<String> = form
-                    .tags
-                    .split(',')
-                    .map(|tag| tag.trim().to_owned())
-                    .filter(|tag| !tag.is_empty())
-                    .collect();
+                let wanted = tags(&form.tags);
                 let source = Some(form.source.as_str()).filter(|source| !source.is_empty());
                 let shown = service.find_one(&visit.caller, &id, source)?;
                 let before = shown.tags;

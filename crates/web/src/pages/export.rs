@@ -1,14 +1,14 @@
 //! Export Manager: conversations found and chosen, a dataset shaped, looked at beforehand and asked for.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::{get, post};
-use retort_model::{ConversationFilter, DatasetName, ItemKind, JobKind, JobState};
+use retort_model::{ConversationFilter, DatasetName, ItemKind, JobKind, JobState, Status};
 use retort_service::{
     Choice, Chosen, Cursor, ExportRequest, Order, Page, Sample, Service, Summary, preview_package,
 };
@@ -16,14 +16,13 @@ use serde::{Deserialize, Serialize};
 
 use super::display::{capital, count, day, percent, sentence, size};
 use super::filtering::Filtering;
-use super::frame::{Frame, Nothing, Posted, Visit, wants_json};
+use super::frame::{Frame, Nothing, Posted, Visit};
 use super::options::{self, Field, Given, Offered};
 use super::receipt::{Found, found, receipt};
 use super::records::{Record, readable};
 use super::taken::{Path, Query};
 use super::{see_other, show, status_of, trouble};
 use crate::app::App;
-use crate::extract::Json;
 use crate::problem::{Problem, kinds};
 use crate::wire;
 
@@ -33,7 +32,6 @@ const PAGE: usize = 50;
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/export", get(manager))
-        .route("/export/choose", post(choose))
         .route("/export/dataset", get(dataset_form))
         .route("/export/check", get(check))
         .route("/export/confirm", post(confirm))
@@ -70,7 +68,7 @@ impl Row {
             id: summary.id.clone(),
             path: super::conversation::path_from(&summary.id, &summary.source, here),
             title: title.unwrap_or_else(|| summary.id.clone()),
-            is_favorite: summary.status == retort_model::Status::Favorite,
+            is_favorite: summary.status == Status::Favorite,
             status: summary.status.to_string(),
             kind: summary.kind.to_string(),
             tags: summary.tags.clone(),
@@ -140,6 +138,10 @@ struct Manager {
     hidden_shown: String,
     next: Option<String>,
     is_first: bool,
+    /// How many conversations were changed just now.
+    edited: Option<String>,
+    /// Whether only deleted conversations are shown.
+    is_of_deleted: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -148,6 +150,8 @@ struct Looking {
     #[serde(flatten)]
     filtering: Filtering<ConversationFilter>,
     after: Option<String>,
+    /// How many conversations were changed just now.
+    edited: Option<u64>,
 }
 
 /// The filter of the list at that query; a query that holds no filter means all conversations.
@@ -182,7 +186,7 @@ fn see(
 }
 
 async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Looking>) -> Response {
-    let Looking { filtering, after } = looking;
+    let Looking { filtering, after, edited } = looking;
     let filter = match filtering.filter() {
         Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
@@ -197,6 +201,7 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
     if let Some(after) = &after {
         here = format!("{here}&after={after}");
     }
+    let is_of_deleted = filter.statuses == [Status::Deleted];
     let frame = visit.frame("export");
     let seen = app.call(move |service| see(service, &visit, &filter, after)).await;
     let Seen { page, matching, chosen, questions } = match seen {
@@ -215,6 +220,8 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
         hidden_shown: count(chosen.hidden),
         next: page.next.map(|next| next.to_string()),
         is_first,
+        edited: edited.map(count),
+        is_of_deleted,
     };
     show(StatusCode::OK, &manager)
 }
@@ -268,86 +275,6 @@ async fn configure(app: &App, visit: Visit, form: Form, problem: Option<Problem>
     let more = options::fields(&form.given, ItemKind::Conversation, OWN);
     let page = DatasetForm { frame, more, form, total, selected, trouble, name_trouble };
     show(status, &page)
-}
-
-/// What is to be chosen.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Choosing {
-    /// `all`, `none`, or else the rows as they are marked; then `next` and `export` go on.
-    action: String,
-    /// The rows that the page shows.
-    shown: Vec<String>,
-    /// Those of them that are marked.
-    id: Vec<String>,
-    after: Option<String>,
-    next: Option<String>,
-    #[serde(flatten)]
-    filtering: Filtering<ConversationFilter>,
-}
-
-/// How a choice stands, for the page's script.
-#[derive(Serialize)]
-struct Standing {
-    chosen: u64,
-    hidden: u64,
-    matching: u64,
-}
-
-async fn choose(
-    State(app): State<App>,
-    headers: HeaderMap,
-    Posted { visit, form }: Posted<Choosing>,
-) -> Response {
-    let Choosing { action, shown, id, after, next, filtering } = form;
-    let (is_next, is_export) = (action == "next", action == "export");
-    let filter = match filtering.filter() {
-        Ok(filter) => filter,
-        Err(problem) => return trouble(&problem),
-    };
-    let wants_json = wants_json(&headers);
-    let changed = app.call(move |service| {
-        let caller = &visit.caller;
-        let choice = match action.as_str() {
-            "all" => service.choose_all(caller, &filter)?,
-            "none" => service.choose_none(caller)?,
-            _ => {
-                let marked: BTreeSet<String> = id.into_iter().collect();
-                let others: BTreeSet<String> =
-                    shown.into_iter().filter(|id| !marked.contains(id)).collect();
-                if !marked.is_empty() {
-                    service.choose(caller, &marked, true)?;
-                }
-                if others.is_empty() {
-                    service.choice(caller)?
-                } else {
-                    service.choose(caller, &others, false)?
-                }
-            }
-        };
-        let matching = if wants_json { service.count(caller, &filter)? } else { 0 };
-        let chosen = if wants_json {
-            service.chosen(caller, &choice, &filter, matching, &[])?
-        } else {
-            Chosen::default()
-        };
-        Ok(Standing { chosen: chosen.total, hidden: chosen.hidden, matching })
-    });
-    match changed.await {
-        Ok(standing) if wants_json => Json(standing).into_response(),
-        Ok(_) if is_export => see_other("/export/dataset", None),
-        Ok(_) => {
-            let mut to = format!("/export?{}", filtering.query());
-            let after = if is_next { next } else { after };
-            if let Some(after) = after.filter(|after| !after.is_empty()) {
-                to.push_str("&after=");
-                to.push_str(&after);
-            }
-            see_other(&to, None)
-        }
-        Err(problem) if wants_json => problem.into_response(),
-        Err(problem) => trouble(&problem),
-    }
 }
 
 #[derive(Template)]

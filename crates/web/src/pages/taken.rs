@@ -53,6 +53,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
     }
 }
 
+/// Tags as a field holds them, with commas between them.
+pub(super) fn tags(text: &str) -> Vec<String> {
+    text.split(',').map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect()
+}
+
 /// The fields of a form.
 ///
 /// # Errors

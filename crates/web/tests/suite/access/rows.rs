@@ -371,6 +371,8 @@ pub const ROWS: &[Row] = &[
         page("/export/choose").form(&[("csrf", "CSRF"), ("id", &stage.conversation())])
     })
     .but("a conversation"),
+    row("GET /export/delete", |_| page("/export/delete")),
+    row("POST /export/delete", |_| page("/export/delete").form(&[("csrf", "CSRF")])),
     row("GET /export/dataset", |_| page("/export/dataset")),
     row("GET /export/check", |stage| {
         page(format!("/export/check?dataset_name={}", stage.name("set")))
