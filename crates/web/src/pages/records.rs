@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::calls::{Call, Calls};
+use super::calls::{self, Call, Calls};
 use super::display::count;
 
 /// Longest text of one message that a preview shows, in characters.
@@ -267,7 +267,7 @@ pub(super) struct Said {
     /// The model's reasoning.
     pub(super) reasoning: Option<String>,
     /// Calls of tools, with their results.
-    pub(super) calls: Vec<Call>,
+    pub(super) calls: Vec<Call<Said>>,
     /// Pictures that lie in it, as `data:` addresses.
     pub(super) images: Vec<String>,
     /// What else is attached, in words.
@@ -282,6 +282,31 @@ pub(super) struct Said {
     pub(super) marks: Vec<&'static str>,
     /// The tool whose result it is.
     pub(super) result_of: Option<String>,
+}
+
+/// Characters of a result that is shown open.
+const SHORT: usize = 600;
+
+impl Said {
+    /// Whether a result is shown open: failures and short ones are.
+    pub(super) fn is_open(&self) -> bool {
+        self.error.is_some() || self.text.chars().nth(SHORT).is_none()
+    }
+}
+
+impl Call<Said> {
+    /// Whether one of its results is an error.
+    pub(super) fn is_failed(&self) -> bool {
+        self.results.iter().any(|result| result.error.is_some())
+    }
+}
+
+fn call_of(id: String, name: &str, arguments: &str) -> Call<Said> {
+    let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+    let fields = serde_json::from_str(arguments).ok().map(|Columns(fields)| fields);
+    let (line, is_whole) = calls::line(name, fields.as_deref());
+    let arguments = (!is_whole).then(|| pretty(arguments));
+    Call { id, line, arguments, results: Vec::new(), agent: None }
 }
 
 /// Where the document of a passage is, by the passage's JSON text.
@@ -329,12 +354,13 @@ pub(super) fn said<'m, 'a: 'm>(
         }
         if message.role != Role::Tool {
             let said = one_said(message, None, linked, room);
-            calls.add(all.len(), &said);
+            calls.add(all.len(), &said.calls);
             all.push(said);
             continue;
         }
         let id = message.tool_call_id.as_ref().map(|id| id.decoded());
-        let place = calls.place_of(id.as_deref(), &all);
+        let before = all.last().map(|last| (all.len() - 1, &*last.calls));
+        let place = calls.place_of(id.as_deref(), before);
         let call = place.and_then(|(place, index)| all.get_mut(place)?.calls.get_mut(index));
         let name = message.name.as_ref().map(|name| name.decoded().into_owned());
         let said = one_said(message, Some(name.unwrap_or_default()), linked, room);
@@ -394,7 +420,7 @@ fn one_said(
     let calls = message.tool_calls.iter().map_while(|call| {
         let (name, arguments) = (call.name.decoded(), cut(&call.arguments.decoded()));
         let id = call.id.decoded().into_owned();
-        (room.take(&name) && room.take(&arguments)).then(|| Call::new(id, &name, &arguments))
+        (room.take(&name) && room.take(&arguments)).then(|| call_of(id, &name, &arguments))
     });
     let calls = calls.collect();
     let contexts = message.contexts.iter().map(|raw| {
@@ -496,6 +522,28 @@ pub(super) fn markdown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_is_written_as_one_would_write_it() {
+        let call = |arguments: &str| call_of("1".into(), "f", arguments);
+        for (arguments, line, is_whole) in [
+            (r#"{"zone":"CET","city":"Oslo"}"#, r#"f(zone="CET", city="Oslo")"#, true),
+            (r#"{"n":2.50,"deep":{"a":[1]}}"#, r#"f(n=2.50, deep={"a":[1]})"#, true),
+            ("{}", "f()", true),
+            ("", "f()", true),
+            ("not JSON", "f(…)", false),
+            ("[1]", "f(…)", false),
+        ] {
+            let call = call(arguments);
+            assert_eq!((&*call.line, call.arguments.is_none()), (line, is_whole), "{arguments}");
+        }
+        let long = call(&format!(r#"{{"path":"a.rs","text":"{}"}}"#, "x".repeat(500)));
+        assert_eq!(long.line, format!(r#"f(path="a.rs", text="{}…)"#, "x".repeat(39)));
+        assert!(long.arguments.is_some_and(|all| all.contains(&"x".repeat(500))));
+        let many: Vec<String> = (0..200).map(|n| format!("\"k{n}\":{n}")).collect();
+        let line = call(&format!("{{{}}}", many.join(","))).line;
+        assert!(line.ends_with(", …)") && line.chars().count() < 240, "{line}");
+    }
 
     #[test]
     fn markup_in_a_message_stands_as_text() {
