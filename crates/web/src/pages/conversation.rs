@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::datasets::{Row, traced};
 use super::display::moment;
+use super::filtering::Filtering;
 use super::frame::{Frame, Posted, Visit};
 use super::records::{Linked, Room, Said, said, shown_messages};
 use super::taken::{Path, Query, tags};
@@ -158,7 +159,7 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let shares = service.shares_of(&visit.caller, &summary)?;
         let cited = service.cited(&visit.caller, &line)?;
         let datasets = traced(service, &visit, &summary.id)?;
-        let list = super::export::filter_of(&from);
+        let list = Filtering::<ConversationFilter>::at(&from);
         let neighbours = service.neighbours(&visit.caller, &list, &summary)?;
         let [before, after] =
             neighbours.map(|one| one.map(|one| path_from(&one.id, &one.source, &from)));

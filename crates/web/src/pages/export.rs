@@ -154,12 +154,6 @@ struct Looking {
     edited: Option<u64>,
 }
 
-/// The filter of the list at that query; a query that holds no filter means all conversations.
-pub(super) fn filter_of(query: &str) -> ConversationFilter {
-    let looking = serde_html_form::from_str::<Looking>(query).unwrap_or_default();
-    looking.filtering.filter().unwrap_or_default()
-}
-
 /// What the manager shows of the store.
 struct Seen {
     page: Page,

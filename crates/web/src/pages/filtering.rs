@@ -88,6 +88,12 @@ impl<F: Filter> Filtering<F> {
         Self { given: given.iter().map(text).collect(), of: PhantomData }
     }
 
+    /// The filter of the list at that query; a query that holds no filter means everything.
+    pub(super) fn at(query: &str) -> F {
+        let filtering = serde_html_form::from_str::<Self>(query).unwrap_or_default();
+        filtering.filter().unwrap_or_default()
+    }
+
     /// The filter.
     ///
     /// # Errors
