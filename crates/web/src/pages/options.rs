@@ -58,6 +58,18 @@ pub(super) fn offered(name: &str, given: &Given, kind: ItemKind) -> Vec<Offered>
     option.map(|option| field(option, given, kind).choices).unwrap_or_default()
 }
 
+/// A text without the flags of the command line that it names between parentheses: a form has fields.
+fn without_flags(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(" (`--") {
+        let Some((_, behind)) = after.split_once("`)") else { break };
+        out.push_str(before);
+        rest = behind;
+    }
+    out + rest
+}
+
 fn field(option: &ExportOption, given: &Given, kind: ItemKind) -> Field {
     let value = given.get(option.name).cloned();
     let value = value.unwrap_or_else(|| option.default_text());
@@ -71,7 +83,7 @@ fn field(option: &ExportOption, given: &Given, kind: ItemKind) -> Field {
     };
     let offered = |word: retort_service::Word| Offered {
         name: word.name,
-        about: quoted(&capital(word.about)),
+        about: quoted(&capital(&without_flags(word.about))),
         is_chosen: word.name == value,
     };
     Field {
@@ -84,5 +96,17 @@ fn field(option: &ExportOption, given: &Given, kind: ItemKind) -> Field {
             _ => None,
         },
         value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_name_no_flags() {
+        assert_eq!(without_flags("for TRL or OpenAI (`--layout`)"), "for TRL or OpenAI");
+        assert_eq!(without_flags("as (`role`) is (`--a`), once"), "as (`role`) is, once");
+        assert_eq!(without_flags("open (`--a"), "open (`--a");
     }
 }
