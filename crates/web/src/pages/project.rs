@@ -1,5 +1,7 @@
 //! A project: its people, tokens, links and log.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
@@ -8,7 +10,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::{Grant, ProjectRole};
-use retort_service::{AuditFilter, TokenRequest};
+use retort_service::{AuditFilter, Share, TokenRequest};
 use serde::Deserialize;
 
 use super::display::{moment, sentence};
@@ -380,11 +382,30 @@ struct Behind {
 
 async fn shares(State(app): State<App>, visit: Visit, Query(behind): Query<Behind>) -> Response {
     let frame = visit.frame("project");
-    match app.call(move |service| service.shares(&visit.caller, behind.after, PAGE)).await {
-        Ok((shares, next)) => {
+    let seen = app.call(move |service| {
+        let (shares, next) = service.shares(&visit.caller, behind.after, PAGE)?;
+        // A token that may only share reads no questions.
+        let reads = visit.caller.grants().has(Grant::Read);
+        let untitled = shares.iter().filter(|one| reads && one.title.is_none());
+        // Of several conversations with the id, one that is not clear is called by it.
+        let untitled = untitled
+            .filter_map(|one| service.find_one(&visit.caller, &one.conversation_id, None).ok());
+        let untitled: Vec<_> = untitled.collect();
+        let questions = match reads {
+            true => service.first_questions(&visit.caller, &untitled)?,
+            false => HashMap::new(),
+        };
+        Ok((shares, questions, next))
+    });
+    match seen.await {
+        Ok((shares, questions, next)) => {
+            let title = |one: &Share| {
+                let question = || questions.get(&one.conversation).cloned();
+                one.title.clone().or_else(question).unwrap_or_else(|| one.conversation_id.clone())
+            };
             let shares = shares.iter().map(|one| ShareRow {
                 id: one.id,
-                title: one.title.clone().unwrap_or_else(|| one.conversation_id.clone()),
+                title: title(one),
                 conversation: utf8_percent_encode(&one.conversation_id, NON_ALPHANUMERIC)
                     .to_string(),
                 creator: one.creator.clone(),
