@@ -371,8 +371,6 @@ pub const ROWS: &[Row] = &[
         page("/export/choose").form(&[("csrf", "CSRF"), ("id", &stage.conversation())])
     })
     .but("a conversation"),
-    row("GET /export/delete", |_| page("/export/delete")),
-    row("POST /export/delete", |_| page("/export/delete").form(&[("csrf", "CSRF")])),
     row("GET /export/dataset", |_| page("/export/dataset")),
     row("GET /export/check", |stage| {
         page(format!("/export/check?dataset_name={}", stage.name("set")))
@@ -380,6 +378,8 @@ pub const ROWS: &[Row] = &[
     row("POST /export/confirm", |stage| {
         page("/export/confirm").form(&[("csrf", "CSRF"), ("dataset_name", &stage.name("set"))])
     }),
+    row("GET /export/delete", |_| page("/export/delete")),
+    row("POST /export/delete", |_| page("/export/delete").form(&[("csrf", "CSRF")])),
     row("GET /exports/{id}", |stage| page(format!("/exports/{}", stage.export()))),
     row("POST /exports/{id}/cancel", |stage| {
         page(format!("/exports/{}/cancel", stage.export())).form(&[("csrf", "CSRF")])
