@@ -43,6 +43,16 @@ pub struct InputArgs {
     pub namespace: Option<String>,
 }
 
+/// The key of redaction.
+#[derive(Args)]
+#[command(next_help_heading = "Records")]
+pub struct RedactKey {
+    /// File with the key of pseudonyms, at least 16 random bytes. With the same key, the same text gets the same pseudonym in
+    /// every dataset [default: a random key, which is not kept].
+    #[arg(long, value_name = "FILE")]
+    pub redact_key: Option<PathBuf>,
+}
+
 /// Conversations to change: by id, by a filter, or all.
 #[derive(Args)]
 pub struct Choosing {

@@ -34,7 +34,7 @@ macro_rules! arguments {
 
         impl Args for $type {
             fn augment_args(command: Command) -> Command {
-                let options = OPTIONS.iter().filter(|option| option.group == $group);
+                let options = arguments_of($group);
                 command.args(options.map(|option| argument(option).help_heading($heading)))
             }
 
@@ -48,6 +48,12 @@ macro_rules! arguments {
 arguments!(Records, Group::Records, "Records");
 arguments!(Model, Group::Model, "As the model sees it");
 arguments!(Package, Group::Package, "Package");
+
+/// The options of a group that have arguments of their own.
+fn arguments_of(group: Group) -> impl Iterator<Item = &'static ExportOption> {
+    let is_own = |option: &&ExportOption| !matches!(option.values, Values::FileText);
+    OPTIONS.iter().filter(move |option| option.group == group).filter(is_own)
+}
 
 fn argument(option: &'static ExportOption) -> Arg {
     let argument = Arg::new(option.name).long(option.long());
@@ -71,7 +77,9 @@ fn argument(option: &'static ExportOption) -> Arg {
             argument.value_name(name).value_parser(PossibleValuesParser::new(values))
         }
         Values::Number(_) => argument.value_name("N").value_parser(parser(option)),
-        Values::Text => argument.value_name(noun(option.name)).value_parser(parser(option)),
+        Values::Text | Values::FileText => {
+            argument.value_name(noun(option.name)).value_parser(parser(option))
+        }
     }
 }
 
@@ -85,7 +93,7 @@ fn parser(
     option: &'static ExportOption,
 ) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
     move |text| {
-        let options = ExportOptions::default().with(option.name, text)?;
+        let options = ExportOptions::default().with_files(option.name, text)?;
         let name = "any".parse().map_err(|error| format!("{error}"))?;
         options.resolve(name, None).map(|_| text.to_owned())
     }
@@ -93,17 +101,14 @@ fn parser(
 
 /// What the arguments of a group ask. Their values were looked at when they were parsed.
 fn asked(matches: &ArgMatches, group: Group) -> ExportOptions {
-    OPTIONS.iter().filter(|option| option.group == group).fold(
-        ExportOptions::default(),
-        |options, option| {
-            let text = match option.values {
-                Values::Flag => matches.get_flag(option.name).then(|| "true".to_owned()),
-                _ => matches.get_one::<String>(option.name).cloned(),
-            };
-            let Some(text) = text else { return options };
-            options.clone().with(option.name, &text).unwrap_or(options)
-        },
-    )
+    arguments_of(group).fold(ExportOptions::default(), |options, option| {
+        let text = match option.values {
+            Values::Flag => matches.get_flag(option.name).then(|| "true".to_owned()),
+            _ => matches.get_one::<String>(option.name).cloned(),
+        };
+        let Some(text) = text else { return options };
+        options.clone().with_files(option.name, &text).unwrap_or(options)
+    })
 }
 
 #[cfg(test)]
@@ -132,6 +137,11 @@ mod tests {
                 Values::Flag => {}
                 Values::Number(most) => writeln!(page, "A whole number up to {most}.").unwrap(),
                 Values::Text => writeln!(page, "A text.").unwrap(),
+                Values::FileText => {
+                    let how =
+                        "The text of a file. On the command line, `--redact FILE.toml` reads it.";
+                    writeln!(page, "{how}").unwrap();
+                }
                 Values::Words(words) => {
                     page.push_str("\n| value | what it means |\n|---|---|\n");
                     for word in words() {

@@ -18,8 +18,8 @@ use crate::options::ExportOptions;
 use crate::panics::{caught_in, point};
 use crate::parts::{KeptFiles, KeptPlan, PART, decisions};
 use crate::pipeline::{
-    Delivery, FirstRefused, InputsFeed, More, Observer, PartNumber, Shaping, Survey, Totals,
-    first_kind, run, survey, threads, variables,
+    Delivery, FirstRefused, InputsFeed, ListedHit, More, Observer, PartNumber, Shaping, Survey,
+    Totals, first_kind, run, survey, threads, variables,
 };
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, manifest};
@@ -102,13 +102,15 @@ pub struct Found {
     pub first_refused: FirstRefused,
     /// Files and entries that were not read, by reason.
     pub passed_over: Tally<PassedOver>,
+    /// The first hits of redaction, where they are listed.
+    pub hits: Vec<ListedHit>,
 }
 
 impl Found {
     /// What was found in the items, and what was passed over beside them.
     pub(crate) fn of(totals: Totals, passed_over: Tally<PassedOver>) -> Self {
-        let Totals { account, refused, first_refused, .. } = totals;
-        Self { account, refused, first_refused, passed_over }
+        let Totals { account, refused, first_refused, hits, .. } = totals;
+        Self { account, refused, first_refused, passed_over, hits }
     }
 }
 
@@ -226,7 +228,8 @@ impl Making<'_> {
             plan.threads,
         );
         let run = self.run(inputs, survey, rejects, &mut |delivery| part.take(delivery))?;
-        let Some((totals, InputsFeed { passed_over, .. })) = run else { return Ok(None) };
+        let Some((totals, feed)) = run else { return Ok(None) };
+        let passed_over = plan.told(feed.passed_over);
         let part = part.finish()?;
         let dataset = named_for(&plan.dataset, plan.by_kind.file_name, &totals.account);
         let origin = self.kept_plan.origin(&totals, &passed_over);
@@ -253,7 +256,7 @@ impl Making<'_> {
         if plan.strict && totals.account.refused > 0 {
             return Err(Error::Strict(why_refused(&totals)));
         }
-        let (extent, passed_over) = (feed.extent(), feed.passed_over);
+        let (extent, passed_over) = (feed.extent(), plan.told(feed.passed_over));
         let origin = self.kept_plan.origin(&totals, &passed_over);
         let kept_plan = self.kept_plan.clone();
         let (kept, mut files) =
@@ -484,6 +487,14 @@ impl ConvertPlan {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// What was passed over, as it may be told where the dataset goes.
+    pub(crate) fn told(&self, mut passed_over: Tally<PassedOver>) -> Tally<PassedOver> {
+        if let Some(redactor) = self.dataset.redaction.redactor() {
+            passed_over.rename(&|name| redactor.name(name).into_owned());
+        }
+        passed_over
     }
 
     pub(crate) fn shaping(&self) -> Shaping<'_> {

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use retort_formats::package::{Finding, findings};
 use retort_model::{
-    Account, ItemKind, OutputPortion, Portion, Reason, Repair, SeenLengths, Tally, Warning,
+    Account, ItemKind, OutputPortion, Portion, Reason, Redacted, Repair, SeenLengths, Tally,
+    Warning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,9 @@ pub struct Counted {
     /// Of each output, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     outputs: Vec<CountedOutput>,
+    /// Hits and items by redaction rule.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    redacted: BTreeMap<String, (u64, u64)>,
     /// Counts by length, then the total, what is learnt and the longest, where records were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seen: Option<(BTreeMap<u64, u64>, u64, u64, u64)>,
@@ -83,6 +87,11 @@ impl Counted {
             longest_record_chars: account.longest_record_chars,
             record_chars: account.record_chars,
             outputs: account.outputs.iter().map(counted_output).collect(),
+            redacted: account
+                .redacted
+                .iter()
+                .map(|(rule, redacted)| (rule.clone(), (redacted.hits, redacted.items)))
+                .collect(),
             seen: Some(account.seen.clone()).filter(|seen| !seen.counts.is_empty()).map(|seen| {
                 let SeenLengths { counts, total, learnt, longest } = seen;
                 (counts, total, learnt, longest)
@@ -112,6 +121,11 @@ impl Counted {
             longest_record_chars: self.longest_record_chars,
             record_chars: self.record_chars,
             outputs: self.outputs.iter().map(output_portion).collect::<Result<_, _>>()?,
+            redacted: self
+                .redacted
+                .iter()
+                .map(|(rule, &(hits, items))| (rule.clone(), Redacted { hits, items }))
+                .collect(),
             seen: self.seen.clone().map_or_else(SeenLengths::default, |seen| {
                 let (counts, total, learnt, longest) = seen;
                 SeenLengths { counts, total, learnt, longest }

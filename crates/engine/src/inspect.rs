@@ -68,5 +68,5 @@ pub fn inspect(plan: &ConvertPlan, stopped: &AtomicBool) -> Result<Inspection, E
     let before = (Totals::default(), survey);
     let mut totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |_| Ok(More::Wanted))?;
     let sources = std::mem::take(&mut totals.sources);
-    Ok(Inspection { facts, sources, found: Found::of(totals, feed.passed_over) })
+    Ok(Inspection { facts, sources, found: Found::of(totals, plan.told(feed.passed_over)) })
 }

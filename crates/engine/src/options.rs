@@ -13,6 +13,7 @@ use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::{data, file};
 use retort_model::bounds::CONTEXTS_PER_MESSAGE;
 use retort_model::{Check, DatasetName, ItemKind, Purpose};
+use retort_redact::{Action, Key, OwnRules};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -20,6 +21,7 @@ use serde_json::Value;
 use crate::dedup::Dedup;
 use crate::measure::{MeasureOptions, OverLong};
 use crate::plan::{Compression, DatasetPlan, usual_dialect};
+use crate::redaction::{Redaction, read_rules};
 use crate::split::{GroupBy, Split};
 
 /// One option of an export.
@@ -61,6 +63,8 @@ pub enum Values {
     Words(fn() -> Vec<Word>),
     /// A text.
     Text,
+    /// The text of a file. The command line takes it through another option, which names the file.
+    FileText,
 }
 
 /// One of the words that an option takes.
@@ -314,6 +318,53 @@ pub static OPTIONS: &[ExportOption] = &[
         word!(dedup),
     )
     .of(ItemKind::ALL),
+    ExportOption::record(
+        REDACT,
+        "Replace secrets (`secrets`: keys, tokens, passwords), personal data (`pii`: e-mail addresses, telephone, account, \
+         card and identity numbers, IP addresses), or what your own rules find (a file that ends in `.toml`); separate \
+         several by commas",
+        Values::Text,
+        Access {
+            get: |plan| {
+                let sets = plan.redaction.sets;
+                sets.is_any().then(|| sets.to_string()).into()
+            },
+            set: |plan, value| {
+                plan.redaction.sets = text(value).parse()?;
+                Ok(())
+            },
+        },
+    )
+    .of(ItemKind::ALL)
+    .usually("off")
+    .told(Told::If(|plan| plan.redaction.sets.is_any())),
+    ExportOption::record(
+        "redact_with",
+        "With `redact`: what to do with what is found, unless a rule of your own says otherwise",
+        words!(Action),
+        word!(redaction.action),
+    )
+    .of(ItemKind::ALL)
+    .told(Told::If(|plan| plan.redaction.is_any())),
+    ExportOption::record(
+        REDACT_RULES,
+        "Your own redaction rules, as the text of a TOML file",
+        Values::FileText,
+        Access {
+            get: |plan| plan.redaction.own.as_ref().map(|own| own.text().to_owned()).into(),
+            set: |plan, value| {
+                let rules = text(value);
+                plan.redaction.own = match rules.trim().is_empty() {
+                    true => None,
+                    false => Some(own_rules(rules)?.into()),
+                };
+                Ok(())
+            },
+        },
+    )
+    .of(ItemKind::ALL)
+    .usually("none")
+    .told(Told::Never),
     ExportOption::model(
         "template",
         "Chat template: a `.jinja` file, a `tokenizer_config.json` or a model's folder, where `PATH#NAME` selects one of \
@@ -426,6 +477,13 @@ pub static OPTIONS: &[ExportOption] = &[
     .told(Told::If(DatasetPlan::is_flat)),
 ];
 
+/// The option that names rules of redaction, and the one with the text of the user's.
+const REDACT: &str = "redact";
+const REDACT_RULES: &str = "redact_rules";
+
+/// Where a kept plan has the key of pseudonyms.
+pub const REDACTION_KEY: &str = "redaction_key";
+
 /// The key of a kept plan's own name.
 const DATASET_NAME: &str = "dataset_name";
 
@@ -439,6 +497,10 @@ fn text(value: &Value) -> &str {
 fn word<T: FromStr<Err = String>>(into: &mut T, value: &Value) -> Result<(), String> {
     *into = text(value).parse()?;
     Ok(())
+}
+
+fn own_rules(text: &str) -> Result<OwnRules, String> {
+    OwnRules::parse(text).map_err(|why| format!("redaction rules: {why}"))
 }
 
 fn data_format(name: &str) -> Result<&'static dyn DataFormat, String> {
@@ -539,8 +601,10 @@ impl ExportOption {
         let takes = match self.values {
             Values::Flag if value.is_boolean() => return Ok(()),
             Values::Flag => "`true` or `false`".to_owned(),
-            Values::Words(_) | Values::Text if value.is_string() => return Ok(()),
-            Values::Words(_) | Values::Text => "a text".to_owned(),
+            Values::Words(_) | Values::Text | Values::FileText if value.is_string() => {
+                return Ok(());
+            }
+            Values::Words(_) | Values::Text | Values::FileText => "a text".to_owned(),
             Values::Number(most) if value.as_u64().is_some_and(|number| number <= most) => {
                 return Ok(());
             }
@@ -554,7 +618,7 @@ impl ExportOption {
         let value = match self.values {
             Values::Flag => text.parse().map_or_else(|_| text.into(), Value::Bool),
             Values::Number(_) => text.parse::<u64>().map_or_else(|_| text.into(), Value::from),
-            Values::Words(_) | Values::Text => text.into(),
+            Values::Words(_) | Values::Text | Values::FileText => text.into(),
         };
         self.check(&value)?;
         Ok(value)
@@ -580,6 +644,22 @@ impl ExportOptions {
         let option = known(name)?;
         self.0.insert(option.name, option.parsed(text)?);
         Ok(self)
+    }
+
+    /// As [`Self::with`], where a value may name a file on this machine, which is read.
+    ///
+    /// # Errors
+    /// As for [`Self::with`], or the file cannot be read.
+    pub fn with_files(self, name: &str, text: &str) -> Result<Self, String> {
+        if name != REDACT {
+            return self.with(name, text);
+        }
+        let (rest, rules) = read_rules(text)?;
+        let options = self.with(name, &rest)?;
+        match rules {
+            Some(rules) => options.with(REDACT_RULES, &rules),
+            None => Ok(options),
+        }
     }
 
     /// With those that another asks for, which come before its own.
@@ -630,6 +710,7 @@ impl ExportOptions {
             split: Split::default(),
             group_by: GroupBy::default(),
             dedup: Dedup::default(),
+            redaction: Redaction::default(),
             dataset_name,
             file_name: file_name.parse().map_err(|error| format!("{error}"))?,
         };
@@ -645,6 +726,7 @@ impl DatasetPlan {
     pub fn to_json(&self) -> String {
         let ExportOptions(mut values) = ExportOptions::of(self);
         values.insert(DATASET_NAME, self.dataset_name.as_str().into());
+        values.extend(self.redaction.key().map(|key| (REDACTION_KEY, key.into())));
         // Names, numbers and flags always have a JSON text.
         serde_json::to_string(&values).unwrap_or_default()
     }
@@ -658,6 +740,7 @@ impl DatasetPlan {
             serde_json::from_str(text).map_err(|error| error.to_string())?;
         let name = values.remove(DATASET_NAME);
         let name = name.as_ref().map(plain).unwrap_or_default();
+        let key = values.remove(REDACTION_KEY);
         // As it was called before.
         if let Some(compress) = values.remove("compression") {
             values.insert("compress".into(), compress);
@@ -678,7 +761,11 @@ impl DatasetPlan {
         if let Some((unknown, _)) = values.iter().next() {
             return Err(unknown_option(unknown));
         }
-        options.resolve(name.parse().map_err(|error| format!("{error}"))?, None)
+        let mut plan = options.resolve(name.parse().map_err(|error| format!("{error}"))?, None)?;
+        if let Some(key) = key {
+            plan.redaction.prepare(Key::from_hex(&plain(&key))?)?;
+        }
+        Ok(plan)
     }
 
     /// What was asked, as the receipt tells it.
@@ -761,6 +848,19 @@ impl<'de> Deserialize<'de> for ExportOptions {
 mod tests {
     use super::*;
 
+    const RULES: &str = "[[rule]]\nname = 'x'\nregex = 'EMP-[0-9]+'\n";
+
+    fn redaction() -> Redaction {
+        let mut redaction = Redaction {
+            sets: "secrets".parse().unwrap(),
+            own: Some(OwnRules::parse(RULES).unwrap().into()),
+            action: Action::Pseudonym,
+            ..Redaction::default()
+        };
+        redaction.prepare(Key::new([3; 32])).unwrap();
+        redaction
+    }
+
     fn unusual() -> DatasetPlan {
         DatasetPlan {
             purpose: Purpose::RecipeEvaluation,
@@ -799,6 +899,7 @@ mod tests {
             split: "train=0.9,test=0.1".parse().unwrap(),
             group_by: GroupBy::User,
             dedup: Dedup::Exact,
+            redaction: redaction(),
             dataset_name: "对话 数据".parse().unwrap(),
             file_name: "rows".parse().unwrap(),
         }
@@ -818,6 +919,7 @@ mod tests {
         assert_eq!(back.dataset_name, plan.dataset_name);
         assert_eq!(back.file_name, plan.file_name);
         assert_eq!(back.to_json(), plan.to_json());
+        assert!(back.redaction.check().is_ok() && back.redaction.key() == plan.redaction.key());
     }
 
     #[test]
@@ -870,6 +972,10 @@ mod tests {
                 Values::Number(most) => vec!["0".to_owned(), most.to_string()],
                 Values::Words(words) => words().iter().map(|word| word.name.to_owned()).collect(),
                 Values::Text if option.name == "split" => vec!["a=0.5,b=0.5".to_owned()],
+                Values::Text if option.name == REDACT => {
+                    vec!["secrets".into(), "secrets,pii".into()]
+                }
+                Values::FileText => vec![RULES.to_owned()],
                 Values::Text => vec!["some".to_owned()],
             };
             for value in values {

@@ -10,12 +10,14 @@ use retort_formats::import;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{DataFile, FilterAsked, Finding, InputCount, findings};
 use retort_model::Tally;
+use retort_redact::Key;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::convert::ConvertPlan;
 use crate::counted::{Counted, tally};
 use crate::error::Error;
+use crate::options::REDACTION_KEY;
 use crate::pipeline::{Decisions, Extent, PartBatch, PartNumber, SourceCount, Totals};
 use crate::plan::DatasetPlan;
 use crate::receipt::Origin;
@@ -54,6 +56,17 @@ pub struct KeptPlan {
     measured: BTreeMap<String, String>,
 }
 
+/// The plan of a dataset without the key of its redaction, in whose place is what tells it from other keys.
+fn kept_dataset(dataset: &DatasetPlan) -> serde_json::Value {
+    // A plan's text is always JSON.
+    let mut kept: serde_json::Value = serde_json::from_str(&dataset.to_json()).unwrap_or_default();
+    let redactor = dataset.redaction.redactor();
+    if let (Some(key), Some(redactor)) = (kept.get_mut(REDACTION_KEY), redactor) {
+        *key = redactor.key_fingerprint().into();
+    }
+    kept
+}
+
 /// What is known about the inputs before they are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct KeptInputs {
@@ -77,28 +90,37 @@ impl KeptInputs {
 impl KeptPlan {
     pub fn of(plan: &ConvertPlan, inputs: &Inputs) -> Self {
         let variables = &plan.dataset.shape_options.variables;
+        let redactor = plan.dataset.redaction.redactor();
+        let name = |text: &str| match &redactor {
+            Some(redactor) => redactor.name(text).into_owned(),
+            None => text.to_owned(),
+        };
         Self {
             retort_version: env!("CARGO_PKG_VERSION").into(),
-            // A plan's text is always JSON.
-            dataset: serde_json::from_str(&plan.dataset.to_json()).unwrap_or_default(),
+            dataset: kept_dataset(&plan.dataset),
             variables: variables.iter().map(|name| (**name).to_owned()).collect(),
             file_name_by_kind: plan.by_kind.file_name,
             from: plan.from.map(|format| format.name().to_owned()),
-            namespace: plan.namespace.clone(),
-            selection: FilterAsked::of(&plan.selection),
+            namespace: plan.namespace.as_deref().map(&name),
+            selection: FilterAsked::of(&plan.selection).renamed(&name),
             snapshot: plan.snapshot.or(inputs.newest).map(|time| time.to_string()),
             shard_bytes: plan.shard_bytes,
             strict: plan.strict,
             reading: plan.reading,
             inputs: KeptInputs::of(inputs),
-            passed_over: findings(&inputs.passed_over, PassedOver::as_str),
+            passed_over: findings(&plan.told(inputs.passed_over.clone()), PassedOver::as_str),
             measured: plan.dataset.measured(),
         }
     }
 
     /// What is to be made.
     pub fn dataset(&self) -> Result<DatasetPlan, String> {
-        let mut dataset = DatasetPlan::from_json(&self.dataset.to_string())?;
+        let mut kept = self.dataset.clone();
+        if let Some(key) = kept.get_mut(REDACTION_KEY) {
+            // Everything in the parts is redacted already, so the key is no longer needed.
+            *key = Key::new([0; 32]).to_hex().into();
+        }
+        let mut dataset = DatasetPlan::from_json(&kept.to_string())?;
         dataset.shape_options.variables =
             self.variables.iter().map(|name| (&**name).into()).collect();
         Ok(dataset)

@@ -11,6 +11,7 @@ use crate::dedup::Dedup;
 use crate::error::Error;
 use crate::measure::{Measure, MeasureOptions};
 use crate::model_files::ModelPaths;
+use crate::redaction::Redaction;
 use crate::split::{GroupBy, Split};
 
 /// The dataset that is to be made, wherever its conversations come from and wherever it goes.
@@ -40,6 +41,8 @@ pub struct DatasetPlan {
     pub group_by: GroupBy,
     /// Which duplicates are left out.
     pub dedup: Dedup,
+    /// What is redacted.
+    pub redaction: Redaction,
     /// Name of the dataset.
     pub dataset_name: DatasetName,
     /// Name of the data file, without its ending.
@@ -93,6 +96,7 @@ impl DatasetPlan {
     /// # Errors
     /// [`Error::Choice`] with what does not.
     pub fn check(&self) -> Result<(), Error> {
+        self.redaction.check()?;
         let (data, file) = (self.data_format.name(), self.file_format.name());
         if !self.data_format.file_formats().contains(&file) {
             let formats = self.data_format.file_formats().join(", ");

@@ -18,6 +18,9 @@ use crate::pipeline::{
 use crate::plan::DatasetPlan;
 use crate::source::Inputs;
 
+/// Hits of redaction that a preview lists: a screen or two.
+const HITS: usize = 50;
+
 /// The first records of a dataset.
 #[derive(Debug, Default)]
 pub struct Preview {
@@ -58,7 +61,11 @@ pub fn sample(
         dataset.shape_options.variables = variables;
     }
     let mut first = First::of(&dataset)?;
-    let shaping = Shaping { file_format: jsonl()?, ..Shaping::of(&dataset, &everything, 1) };
+    let shaping = Shaping {
+        file_format: jsonl()?,
+        hits_listed: HITS,
+        ..Shaping::of(&dataset, &everything, 1)
+    };
     let before = (Totals::default(), surveyed(feed, &shaping, stopped)?);
     let totals = run(feed, &shaping, before, &Nobody, stopped, &mut |delivery| {
         first.take(delivery.chunk).map(|()| More::Wanted)
@@ -149,8 +156,13 @@ fn look_once(
     stopped: &AtomicBool,
     rejects: &mut (dyn Write + Send),
 ) -> Result<Option<Preview>, Error> {
-    let shaping =
-        Shaping { file_format: jsonl()?, threads: 1, tells_account: true, ..plan.shaping() };
+    let shaping = Shaping {
+        file_format: jsonl()?,
+        threads: 1,
+        tells_account: true,
+        hits_listed: HITS,
+        ..plan.shaping()
+    };
     let mut first = First::of(&plan.dataset)?;
     let mut found = Found::default();
     let mut feed = plan.feed(inputs);
@@ -158,8 +170,8 @@ fn look_once(
     let totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |delivery| {
         rejects.write_all(&delivery.rejects).map_err(failed)?;
         first.take(delivery.chunk)?;
-        if let Some(Counted { account, refused, first_refused }) = delivery.account {
-            found = Found { account, refused, first_refused, passed_over: Tally::default() };
+        if let Some(Counted { account, refused, first_refused, hits }) = delivery.account {
+            found = Found { account, refused, first_refused, passed_over: Tally::default(), hits };
         }
         Ok(if first.is_enough() { More::Enough } else { More::Wanted })
     })?;
@@ -169,7 +181,7 @@ fn look_once(
     if !first.is_enough() {
         found = Found::of(totals, Tally::default());
     }
-    found.passed_over = feed.passed_over;
+    found.passed_over = plan.told(feed.passed_over);
     Ok(Some(Preview { records: first.records(), found }))
 }
 

@@ -102,6 +102,7 @@ pub fn manifest(
             },
             seen_lengths: seen_lengths(&account.seen, unit),
         },
+        redaction: plan.redaction.told(account),
         split: plan.split.is_split().then(|| split(plan, totals, origin.outputs)),
         schema: plan
             .schema()

@@ -10,6 +10,7 @@ use std::fmt;
 
 use crate::conversation::{Conversation, Parent, Round, Task};
 use crate::fields::Fields;
+use crate::item::{Item, ItemKind};
 use crate::message::{Content, Feedback, Label, Message, NotUnderstood, Part, ToolCall};
 use crate::time::Time;
 
@@ -67,6 +68,27 @@ impl CanonicalError {
             Self::Field(_, at) => *at,
         }
     }
+}
+
+/// Appends an item of any kind as one line, without the line's end.
+pub fn write_item(item: &Item<'_>, out: &mut Vec<u8>) {
+    match item {
+        Item::Conversation(conversation) => write(conversation, out),
+        Item::Run(run) => write_run(run, out),
+        Item::Document(document) => write_document(document, out),
+    }
+}
+
+/// Reads the line of an item whose kind is known.
+///
+/// # Errors
+/// It is no such line.
+pub fn read_item(kind: ItemKind, line: &str) -> Result<Item<'_>, CanonicalError> {
+    Ok(match kind {
+        ItemKind::Conversation => read(line)?.into(),
+        ItemKind::Run => read_run(line)?.into(),
+        ItemKind::Document => read_document(line)?.into(),
+    })
 }
 
 /// Appends the conversation as one line, without the line's end.

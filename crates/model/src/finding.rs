@@ -218,6 +218,10 @@ pub enum Reason {
     Duplicate,
     /// Another item says almost the same, or begins with all of it.
     NearDuplicate,
+    /// A redaction rule found something in it, and was to leave it out.
+    Redacted,
+    /// What was found in it could not be replaced.
+    NotRedacted,
     /// It was purged after the selection was made.
     Purged,
     /// The store can no longer read it.
@@ -262,6 +266,8 @@ named!(
     EarlierState = "earlier-state",
     Duplicate = "duplicate",
     NearDuplicate = "near-duplicate",
+    Redacted = "redacted",
+    NotRedacted = "not-redacted",
     Purged = "purged",
     Damaged = "damaged",
     NeedsRepair = "needs-repair"
@@ -306,6 +312,8 @@ impl Reason {
             Self::EarlierState => "an earlier state of an item that is written",
             Self::Duplicate => "a duplicate of an item that is kept",
             Self::NearDuplicate => "almost the same as an item that is kept, or its beginning",
+            Self::Redacted => "left out by a redaction rule",
+            Self::NotRedacted => "secrets or personal data in it that could not be replaced",
             Self::Purged => "purged after it was selected",
             Self::Damaged => "damaged in the store",
             Self::NeedsRepair => "trainers would refuse it as it stands",

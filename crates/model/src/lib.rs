@@ -43,7 +43,7 @@ pub use message::{
     Content, Feedback, Label, Message, NotUnderstood, Part, PartKind, Role, ToolCall,
 };
 pub use name::{DatasetName, FileName, NameError};
-pub use receipt::{Account, OutputPortion, Portion, SeenLengths, Tally};
+pub use receipt::{Account, OutputPortion, Portion, Redacted, SeenLengths, Tally};
 pub use redaction::Redaction;
 pub use relation::{Messages, Relation};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};

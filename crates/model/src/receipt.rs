@@ -23,6 +23,15 @@ impl<K: Ord> FromIterator<(K, u64, Vec<String>)> for Tally<K> {
     }
 }
 
+impl<K: Ord> Tally<K> {
+    /// Puts other ids in the place of those that are kept.
+    pub fn rename(&mut self, name: &dyn Fn(&str) -> String) {
+        for (_, ids) in self.0.values_mut() {
+            ids.iter_mut().for_each(|id| *id = name(id));
+        }
+    }
+}
+
 impl<K: Ord + Copy> Tally<K> {
     /// Counts one more of `kind`, in `id`.
     pub fn add(&mut self, kind: K, id: &str) {
@@ -130,6 +139,17 @@ pub struct Account {
     pub outputs: Vec<OutputPortion>,
     /// Lengths of records as a model sees them, where they were measured.
     pub seen: SeenLengths,
+    /// What redaction found in the items that were written, by the name of the rule.
+    pub redacted: BTreeMap<String, Redacted>,
+}
+
+/// What one redaction rule found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Redacted {
+    /// How often.
+    pub hits: u64,
+    /// In how many items.
+    pub items: u64,
 }
 
 /// How many records have which length, in tokens or characters. Lengths are kept to three digits, so that there are few.
@@ -239,6 +259,28 @@ impl Account {
         }
     }
 
+    /// Counts what a redaction rule found in one item.
+    pub fn redact_one(&mut self, rule: &str, hits: u64) {
+        let Redacted { hits: all, items } = match self.redacted.get_mut(rule) {
+            Some(redacted) => redacted,
+            None => self.redacted.entry(rule.to_owned()).or_default(),
+        };
+        *all += hits;
+        *items += 1;
+    }
+
+    /// Puts other ids in the place of those that are kept.
+    pub fn rename(&mut self, name: &dyn Fn(&str) -> String) {
+        self.left_out.rename(name);
+        self.kinds.values_mut().for_each(|portion| portion.left_out.rename(name));
+        self.outputs.iter_mut().for_each(|portion| portion.left_out.rename(name));
+        self.records_left_out.rename(name);
+        self.repaired.rename(name);
+        self.unrepaired.rename(name);
+        self.unfit.rename(name);
+        self.warned.rename(name);
+    }
+
     /// What the items are called, one of them: by their kind where all are of one.
     pub fn noun(&self) -> &'static str {
         let mut kinds = self.kinds.iter().filter(|(_, portion)| portion.read > 0);
@@ -277,6 +319,11 @@ impl Account {
             }
         }
         self.seen.merge(later.seen);
+        for (rule, Redacted { hits, items }) in later.redacted {
+            let redacted = self.redacted.entry(rule).or_default();
+            redacted.hits += hits;
+            redacted.items += items;
+        }
     }
 
     /// Whether every item that was selected is accounted for, in all and kind by kind.

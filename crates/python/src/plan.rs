@@ -52,7 +52,7 @@ pub fn options(given: Option<&Bound<'_, PyDict>>) -> PyResult<ExportOptions> {
         } else {
             value.str()?.to_string()
         };
-        options = options.with(&name, &text).map_err(usage)?;
+        options = options.with_files(&name, &text).map_err(usage)?;
     }
     Ok(options)
 }

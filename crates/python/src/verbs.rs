@@ -12,7 +12,7 @@ use retort_formats::{data, file, import};
 use retort_model::DatasetName;
 
 use crate::dataset::{Dataset, loads};
-use crate::error::usage;
+use crate::error::{raised, usage};
 use crate::plan::{Source, options as parse_options, plan};
 use crate::running::run;
 
@@ -20,12 +20,13 @@ use crate::running::run;
 ///
 /// `source` is a path or a list of paths: files, folders, archives. `to` is the folder of the package, or an archive if
 /// it ends in `.zip`. `options` are those of `retort.options()`, such as `data_format="openai"`. `rejects` is a file
-/// that gets a line of JSON for each item that could not be read or was left out. `progress(read_bytes, total_bytes)`
+/// that gets a line of JSON for each item that could not be read or was left out. `redact_key` is a file with the key of
+/// pseudonyms for `redact`. `progress(read_bytes, total_bytes)`
 /// is called now and then.
 ///
 /// With `part="2/7"` it makes one part of the export in the folder `to`, for `retort.merge`, and returns its path.
 #[pyfunction]
-#[pyo3(signature = (source, to, *, format=None, name=None, namespace=None, limit=None, threads=None, force=false, strict=false, part=None, repeats=None, rejects=None, progress=None, **options))]
+#[pyo3(signature = (source, to, *, format=None, name=None, namespace=None, limit=None, threads=None, force=false, strict=false, part=None, repeats=None, rejects=None, redact_key=None, progress=None, **options))]
 #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
 pub fn convert<'py>(
     py: Python<'py>,
@@ -41,6 +42,7 @@ pub fn convert<'py>(
     part: Option<&str>,
     repeats: Option<PathBuf>,
     rejects: Option<PathBuf>,
+    redact_key: Option<PathBuf>,
     progress: Option<&Bound<'py, PyAny>>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
@@ -61,6 +63,11 @@ pub fn convert<'py>(
         Some(part) => Some(AskedPart { part: part.parse().map_err(usage)?, repeats }),
         None => None,
     };
+    let is_part = plan.part.is_some();
+    plan.dataset
+        .redaction
+        .prepare_from(redact_key.as_deref(), is_part)
+        .map_err(|error| raised(py, &error))?;
     let mut rejects: Box<dyn Write + Send> = match rejects {
         Some(path) => Box::new(BufWriter::new(File::create(path)?)),
         None => Box::new(io::sink()),
@@ -102,15 +109,20 @@ pub fn read(
 
 /// The first records that `convert` would write, as a list of dicts; nothing is written.
 #[pyfunction]
-#[pyo3(signature = (source, *, format=None, **options))]
+#[pyo3(signature = (source, *, format=None, redact_key=None, **options))]
 pub fn preview<'py>(
     py: Python<'py>,
     source: Source,
     format: Option<&str>,
+    redact_key: Option<PathBuf>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyList>> {
     let name = "preview".parse().map_err(usage)?;
-    let plan = plan(py, source, format, name, &parse_options(options)?, PathBuf::new())?;
+    let mut plan = plan(py, source, format, name, &parse_options(options)?, PathBuf::new())?;
+    plan.dataset
+        .redaction
+        .prepare_from(redact_key.as_deref(), false)
+        .map_err(|error| raised(py, &error))?;
     let preview =
         run(py, None, |_, stopped| retort_engine::preview(&plan, stopped, &mut io::sink()))?;
     let loads = loads(py)?;
@@ -173,7 +185,7 @@ pub fn options(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         match option.values {
             Values::Flag => one.set_item("values", ["True", "False"])?,
             Values::Number(most) => one.set_item("most", most)?,
-            Values::Text => {}
+            Values::Text | Values::FileText => {}
             Values::Words(words) => {
                 let names: Vec<_> = words().into_iter().map(|word| word.name).collect();
                 one.set_item("values", names)?;

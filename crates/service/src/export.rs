@@ -88,6 +88,10 @@ pub(crate) fn export(
     point("export.plan");
     let KeptExport { dataset: mut plan, selection, snapshot, .. } = KeptExport::opened(job, lease)?;
     let store = lease.store;
+    let selection = match plan.redaction.redactor() {
+        Some(redactor) => selection.renamed(&|text| redactor.name(text).into_owned()),
+        None => selection,
+    };
     let prefix = prefix(store, job.id);
     let storage = objects.below(&prefix);
     prepare(&mut plan, &storage, job, lease, threads)?;

@@ -56,7 +56,7 @@ pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
 /// What the engine does with files and packages.
 pub use retort_engine::{
     AskedPart, ConvertPlan, DatasetPlan, Difference, Error as EngineError, ExportOption,
-    ExportOptions, Found, Group, Input, Inspection, Lines, Measure, MeasureOptions, MergePlan,
+    ExportOptions, Found, Group, Input, Inspection, Lines, ListedHit, Measure, MeasureOptions, MergePlan,
     Merged, NamedInputs, OPTIONS, Objects, OverLong, Package, PassedOver, Preview, ReadOptions,
     Report, Searched, SoughtTexts, Values, Verified, Word, convert, discard, files_of, first_texts,
     inspect, lines_of, merge, panics,

@@ -37,6 +37,7 @@ impl Service {
         request: &ExportRequest,
     ) -> Result<Sample, Error> {
         caller.needs(Grant::Export)?;
+        let request = &request.with_key()?;
         self.check_export(caller, request)?;
         let mut dataset = request.dataset.clone();
         self.open_measure(&mut dataset, self.clock.now())?;

@@ -29,6 +29,17 @@ pub struct ExportRequest {
     pub dataset: DatasetPlan,
 }
 
+impl ExportRequest {
+    /// The request with a random key for the pseudonyms of its redaction, if it redacts and has none.
+    pub(crate) fn with_key(&self) -> Result<Self, Error> {
+        let mut request = self.clone();
+        if request.dataset.redaction.key().is_none() {
+            request.dataset.redaction.prepare_from(None, false)?;
+        }
+        Ok(request)
+    }
+}
+
 impl Service {
     /// Queues an export; from this moment its selection is frozen.
     ///
@@ -39,6 +50,7 @@ impl Service {
         let name = request.dataset.dataset_name.as_str();
         self.audited(caller, Action::Export, name, || {
             caller.needs(Grant::Export)?;
+            let request = &request.with_key()?;
             self.check_export(caller, request)?;
             let scope = caller.scope();
             if caller.person.is_some()

@@ -18,7 +18,7 @@ use retort_service::{
 use serde_json::json;
 
 use super::{Failure, STOPPED};
-use crate::args::{InputArgs, plan};
+use crate::args::{InputArgs, RedactKey, plan};
 use crate::display::{bytes, count, one_line, several};
 use crate::filters::SelectionArgs;
 use crate::options::{Model, Package, Records};
@@ -39,6 +39,9 @@ pub struct Convert {
 
     #[command(flatten)]
     records: Records,
+
+    #[command(flatten)]
+    key: RedactKey,
 
     #[command(flatten)]
     model: Model,
@@ -118,6 +121,8 @@ impl Convert {
         plan.strict = writing.strict;
         let repeats = writing.repeats;
         plan.part = writing.part.map(|part| AskedPart { part, repeats });
+        let key = self.key.redact_key.as_deref();
+        plan.dataset.redaction.prepare_from(key, plan.part.is_some())?;
         let mut rejects = rejects_to(writing.rejects.as_deref())?;
 
         let stopped = stops_writing(&plan.output)?;
@@ -255,7 +260,7 @@ fn summary(
 
 /// Prints what was selected, written, left out and repaired.
 pub fn findings(found: &Found, out: &mut impl Write) -> std::io::Result<()> {
-    let Found { account, refused, first_refused, passed_over } = found;
+    let Found { account, refused, first_refused, passed_over, .. } = found;
     let passed_over = package::findings(passed_over, PassedOver::as_str);
     list_passed_over(&passed_over, out)?;
     let read = account.read - account.refused;
@@ -309,6 +314,11 @@ pub fn findings(found: &Found, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(out, "notes")?;
         list(out, &account.warned, Warning::words)?;
     }
+    for (place, (rule, redacted)) in account.redacted.iter().enumerate() {
+        let head = if place == 0 { "redacted\n" } else { "" };
+        let items = several(redacted.items, noun);
+        writeln!(out, "{head}  {:>8}  {rule} in {items}", count(redacted.hits))?;
+    }
     Ok(())
 }
 
@@ -339,7 +349,7 @@ fn list<K: Ord + Copy>(
 
 /// The findings as JSON: counts by kind, and the first items of each kind.
 pub fn findings_json(found: &Found) -> serde_json::Value {
-    let Found { account, refused, first_refused, passed_over } = found;
+    let Found { account, refused, first_refused, passed_over, hits } = found;
     fn tally<K: Ord + Copy>(
         tally: &Tally<K>,
         name: impl Fn(K) -> &'static str,
@@ -380,6 +390,17 @@ pub fn findings_json(found: &Found) -> serde_json::Value {
         "would_be_refused": tally(&account.unrepaired, Repair::as_str),
         "unfit": tally(&account.unfit, Reason::as_str),
         "warnings": tally(&account.warned, Warning::as_str),
+        "redacted": account.redacted.iter().map(|(rule, redacted)| (rule.clone(), json!({
+            "hits": redacted.hits,
+            "items": redacted.items,
+        }))).collect::<serde_json::Map<_, _>>(),
+        "redaction_hits": hits.iter().map(|hit| json!({
+            "rule": hit.rule,
+            "item": hit.kind.as_str(),
+            "id": hit.id,
+            "place": hit.place,
+            "context": hit.context,
+        })).collect::<Vec<_>>(),
         "first_ids": {
             "left_out": first_ids(&account.left_out, Reason::as_str),
             "records_left_out": first_ids(&account.records_left_out, Reason::as_str),

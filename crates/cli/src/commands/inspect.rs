@@ -54,12 +54,13 @@ pub struct Inspect {
 
 impl Inspect {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let plan = plan(&self.reading, self.selecting, &self.records.0, "preview".parse()?)?;
+        let mut plan = plan(&self.reading, self.selecting, &self.records.0, "preview".parse()?)?;
         if self.suggest_map {
             let map = suggest(&first_texts(&plan, ITEMS)?);
             write!(std::io::stdout().lock(), "{map}")?;
             return Ok(ExitCode::SUCCESS);
         }
+        plan.dataset.redaction.prepare_from(None, false)?;
         let inspection = inspect(&plan, &AtomicBool::new(false))?;
         let mut out = std::io::stdout().lock();
         if self.json {

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use super::Failure;
 use super::as_model::{AsModel, View};
 use super::convert::{exit_code, findings, findings_json, rejects_to, warn_of_most};
-use crate::args::{InputArgs, plan};
+use crate::args::{InputArgs, RedactKey, plan};
 use crate::display::{one_line, table, title};
 use crate::filters::SelectionArgs;
 use crate::options::Records;
@@ -37,6 +37,9 @@ pub struct Preview {
     /// Write to this file one line of JSON for each item that cannot be read or is left out.
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
+
+    #[command(flatten)]
+    key: RedactKey,
 
     #[command(flatten)]
     showing: Showing,
@@ -70,6 +73,7 @@ impl Preview {
         let mut rejects = rejects_to(self.rejects.as_deref())?;
         let options = self.records.0.and(self.as_model.model.0.clone());
         let mut plan = plan(&self.reading, self.selecting, &options, "preview".parse()?)?;
+        plan.dataset.redaction.prepare_from(self.key.redact_key.as_deref(), false)?;
         if !plan.dataset.measuring.has_limit() {
             // What a template raises is shown for each record.
             plan.dataset.measure = None;
@@ -125,12 +129,32 @@ impl Showing {
                 let mut err = std::io::stderr().lock();
                 warn_of_most(found.account.read, found.account.refused, &mut err)?;
                 findings(found, &mut err)?;
+                redaction_hits(found, &mut err)?;
             }
         }
         Ok(found.map_or(ExitCode::SUCCESS, |found| {
             exit_code(found.account.read, found.account.refused)
         }))
     }
+}
+
+/// The first places where redaction found something.
+fn redaction_hits(found: &Found, out: &mut impl Write) -> Result<(), Failure> {
+    if found.hits.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "the first hits of redaction")?;
+    let mut table = table(&["RULE", "ITEM", "PLACE", "CONTEXT"]);
+    for hit in &found.hits {
+        table.add_row([
+            one_line(&hit.rule, 40),
+            one_line(&hit.id, 40),
+            one_line(&hit.place, 60),
+            one_line(&hit.context, 100),
+        ]);
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    Ok(())
 }
 
 /// The records as tables to read: their messages if they have any, else their columns.

@@ -99,7 +99,7 @@ impl Gathering {
     pub(super) fn add(&mut self, mut shaped: Shaped, shaping: &Shaping<'_>) -> Vec<(u64, Due)> {
         point("gather");
         let kept = shaped.kept.take();
-        let batch = self.count(shaped);
+        let batch = self.count(shaped, shaping);
         match kept {
             None => self.join(batch, shaping),
             Some(kept) => vec![(self.next_place(), Due::Batch(batch, kept))],
@@ -112,9 +112,11 @@ impl Gathering {
     }
 
     /// Adds what was found in the items of a batch.
-    fn count(&mut self, shaped: Shaped) -> BatchRows {
+    fn count(&mut self, shaped: Shaped, shaping: &Shaping<'_>) -> BatchRows {
         let Shaped { mut done, outputs, source, items, kept: _ } = shaped;
-        self.count_source(&source, items, done.account.refused);
+        self.count_source(&source, items, done.account.refused, shaping);
+        let room = shaping.hits_listed.saturating_sub(self.totals.hits.len());
+        self.totals.hits.extend(done.hits.drain(..).take(room));
         for OutputRows { rows, .. } in &outputs {
             let sizes = rows.row_sizes();
             let longest = sizes.iter().copied().max().unwrap_or(0).into();
@@ -203,6 +205,7 @@ impl Gathering {
             account: self.totals.account.clone(),
             refused: self.totals.refused.clone(),
             first_refused: self.totals.first_refused.clone(),
+            hits: self.totals.hits.clone(),
         });
         Some(group)
     }
@@ -263,13 +266,15 @@ impl Gathering {
         learnt.bytes_before += bytes;
     }
 
-    fn count_source(&mut self, source: &Source, items: u64, refused: u64) {
+    fn count_source(&mut self, source: &Source, items: u64, refused: u64, shaping: &Shaping<'_>) {
         let sources = &mut self.totals.sources;
         if sources.len() <= source.place {
             sources.resize(source.place + 1, SourceCount::default());
         }
         if let Some(count) = sources.get_mut(source.place) {
-            count.name.clone_from(&source.name.label);
+            let name = &source.name.label;
+            let redacted = shaping.redactor.as_ref().map(|redactor| redactor.name(name));
+            redacted.as_deref().unwrap_or(name).clone_into(&mut count.name);
             count.format = source.format.map(ImportFormat::name).or(count.format);
             count.items += items;
             count.refused += refused;

@@ -78,7 +78,8 @@ fn told(looked: &Looked<'_>, shaping: &Shaping<'_>) -> Told {
     for one in looked.items.iter().filter(is_wanted) {
         let mut variables = Vec::new();
         shaping.data_format.each_variable(&one.item, &shaping.shape_options, &mut |name| {
-            variables.push(name.to_owned());
+            let redacted = shaping.redactor.as_ref().map(|redactor| redactor.name(name));
+            variables.push(redacted.as_deref().unwrap_or(name).to_owned());
         });
         items.push(variables);
     }

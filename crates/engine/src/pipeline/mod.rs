@@ -17,6 +17,7 @@ mod measured;
 mod packed;
 mod part;
 mod reassemble;
+mod redacting;
 mod repeated;
 mod repeats;
 mod share;
@@ -40,6 +41,7 @@ use retort_formats::import::split::Batch;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_model::bounds::{INFERENCE_BYTES, RENAMED_TOOLS_LISTED};
 use retort_model::{Account, ConversationFilter, Tally};
+use retort_redact::Redactor;
 
 pub use self::facts::{Facts, Unknown};
 pub use self::feed::InputsFeed;
@@ -49,6 +51,7 @@ pub use self::ids::{content_id, content_of, digest, put_into_namespace};
 pub use self::learn::{first_kind, variables};
 pub use self::packed::{Edits, PackedBatch, Unpacked};
 pub use self::part::{PartBatch, regroup};
+pub use self::redacting::ListedHit;
 pub use self::repeats::{Decisions, decide, is_of_first, moved_item, moved_verdict};
 pub use self::share::{Extent, PartNumber};
 pub use self::survey::{Survey, keep_duplicates, survey, survey_with_facts};
@@ -122,6 +125,10 @@ pub struct Shaping<'p> {
     pub group_by: GroupBy,
     /// Which duplicates are left out.
     pub dedup: Dedup,
+    /// Replaces secrets and personal data, where that is asked.
+    pub redactor: Option<Arc<Redactor>>,
+    /// How many of its hits are listed.
+    pub hits_listed: usize,
 }
 
 impl<'p> Shaping<'p> {
@@ -144,6 +151,8 @@ impl<'p> Shaping<'p> {
             split: plan.split.clone(),
             group_by: plan.group_by,
             dedup: plan.dedup,
+            redactor: plan.redaction.redactor(),
+            hits_listed: 0,
         }
     }
 }
@@ -186,6 +195,8 @@ pub struct Counted {
     pub refused: Tally<Refusal>,
     /// The first items that could not be read.
     pub first_refused: FirstRefused,
+    /// The first hits of redaction, where they are listed.
+    pub hits: Vec<ListedHit>,
 }
 
 /// What the taker of deliveries says.
@@ -216,6 +227,8 @@ pub struct Totals {
     pub renamed_tools: BTreeMap<String, String>,
     /// Places of packed items of which nothing was written.
     pub without_records: Vec<u64>,
+    /// The first hits of redaction, where they are listed.
+    pub hits: Vec<ListedHit>,
     /// Whether an id is repeated on which nothing was decided, so that all has to begin again.
     pub is_undecided: bool,
 }

@@ -8,6 +8,7 @@ use super::Shaping;
 use super::choose::Choose;
 use super::duplicate::DuplicateItems;
 use super::limit::Limit;
+use super::redacting::LeavingOut;
 use super::repeated::RepeatedIds;
 use super::splitting::Splitting;
 use super::stage::{Decision, OrderedStage, Stage, Standing};
@@ -28,7 +29,7 @@ pub(super) struct OrderedStages {
 }
 
 /// The stages of a run, with what was decided on all items.
-pub(super) fn of<'p>(shaping: &Shaping<'p>, survey: Survey) -> (Stages<'p>, OrderedStages) {
+pub(super) fn of<'p>(shaping: &'p Shaping<'_>, survey: Survey) -> (Stages<'p>, OrderedStages) {
     let Stages(mut pure) = Stages::choosing(shaping);
     pure.extend(Splitting::of(shaping).map(|stage| Box::new(stage) as _));
     let mut list: Vec<Box<dyn OrderedStage>> =
@@ -40,9 +41,11 @@ pub(super) fn of<'p>(shaping: &Shaping<'p>, survey: Survey) -> (Stages<'p>, Orde
 
 impl<'p> Stages<'p> {
     /// Those that decide which items are open to the stages after them, as a survey needs them, too.
-    pub(super) fn choosing(shaping: &Shaping<'p>) -> Self {
+    pub(super) fn choosing(shaping: &'p Shaping<'_>) -> Self {
         let mut pure: Vec<Box<dyn Stage + 'p>> = vec![Box::new(Choose::of(shaping))];
         pure.extend(TracedRuns::of(shaping).map(|stage| Box::new(stage) as _));
+        let redactor = shaping.redactor.as_deref();
+        pure.extend(LeavingOut::of(redactor).map(|stage| Box::new(stage) as _));
         Self(pure)
     }
 

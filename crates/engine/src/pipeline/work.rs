@@ -20,6 +20,7 @@ use super::ids::ContentHash;
 use super::measured::Measuring;
 use super::packed::{Edits, PackedBatch};
 use super::part::KeptItems;
+use super::redacting::{ListedHit, Redacted};
 use super::repeats::{Verdict, order_of};
 use super::splitting::Assigned;
 use super::stage::Standing;
@@ -120,6 +121,8 @@ pub struct BatchDone {
     pub(super) renamed_tools: Vec<(String, String)>,
     /// Places of packed items of which nothing was written.
     pub(super) without_records: Vec<u64>,
+    /// The first hits of redaction, where they are listed.
+    pub(super) hits: Vec<ListedHit>,
 }
 
 /// An item, and where it is.
@@ -177,6 +180,9 @@ impl Worker<'_> {
         if is_wanted {
             self.shape(&read, &source, items_before, &mut outputs, &mut done);
         }
+        if let Some(redactor) = &self.shaping.redactor {
+            done.redact(redactor);
+        }
         if let Some(kept) = &mut kept {
             kept.add_verdicts(&read, items_before);
         }
@@ -212,6 +218,10 @@ impl Worker<'_> {
                 continue;
             }
             let (kind, id) = (one.item.kind(), one.item.id().decoded());
+            let id = match &self.shaping.redactor {
+                Some(redactor) => redactor.name(&id).into_owned().into(),
+                None => id,
+            };
             done.account.select_one(kind);
             let at = Located { kind, id: &id, source, span: &one.span };
             if let Standing::LeftOut(why) = &one.standing {
@@ -223,6 +233,19 @@ impl Worker<'_> {
             if one.is_kept_apart {
                 done.warn(Warning::IdKeptApart, at);
             }
+            let redacted = match &self.shaping.redactor {
+                Some(redactor) => Redacted::of(redactor, &one.item, self.shaping.hits_listed, done),
+                None => Redacted::Unchanged,
+            };
+            let item = match redacted.item(&one.item) {
+                Ok(item) => item,
+                Err(why) => {
+                    done.leave_out(at, None, &why);
+                    done.put_out(one, &id, 0, Some(why.reason));
+                    done.account.leave_out_one(kind, why.reason, &id);
+                    continue;
+                }
+            };
             let ordinal = items_before + one.place;
             let tools = &mut self.tools;
             let output = one.assigned.map_or(0, |assigned| assigned.output);
@@ -231,13 +254,13 @@ impl Worker<'_> {
             let outcome = match &self.shaping.measure {
                 Some(measure) => {
                     let mut measuring = Measuring { measure, shaping: self.shaping, tools };
-                    measuring.shape(&one.item, &mut **rows, &mut done.account.seen)
+                    measuring.shape(&item, &mut **rows, &mut done.account.seen)
                 }
                 None => {
                     let options = &self.shaping.shape_options;
                     let flat = !self.shaping.file_format.is_nested();
                     let mut context = ShapeContext { options, flat, tools };
-                    self.shaping.data_format.shape(&one.item, &mut context, &mut **rows)
+                    self.shaping.data_format.shape(&item, &mut context, &mut **rows)
                 }
             };
             if done.lists_findings {
@@ -367,16 +390,11 @@ pub fn refuse_input(done: &mut BatchDone, source: &Source, refused: RefusedInput
 
 /// Reads the line of a packed item.
 fn packed_item<'l>(line: &'l str, kind: ItemKind, edits: &Edits) -> Result<Item<'l>, String> {
-    let fail = |error: canonical::CanonicalError| error.to_string();
-    match kind {
-        ItemKind::Conversation => {
-            let mut conversation = canonical::read(line).map_err(fail)?;
-            edits.apply(&mut conversation);
-            Ok(conversation.into())
-        }
-        ItemKind::Run => Ok(canonical::read_run(line).map_err(fail)?.into()),
-        ItemKind::Document => Ok(canonical::read_document(line).map_err(fail)?.into()),
+    let mut item = canonical::read_item(kind, line).map_err(|error| error.to_string())?;
+    if let Item::Conversation(conversation) = &mut item {
+        edits.apply(conversation);
     }
+    Ok(item)
 }
 
 /// Reads the items of a batch.

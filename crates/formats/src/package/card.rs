@@ -46,6 +46,7 @@ pub fn card(
     }
     out.push_str(".\n\n");
     counts(manifest, &mut out);
+    redaction(manifest, &mut out);
     columns(manifest, &mut out);
     if !notes.is_empty() {
         let _ = write!(out, "## Use\n\n{notes}\n");
@@ -126,6 +127,28 @@ fn outputs(manifest: &Manifest, out: &mut String) {
         _ => "All of one conversation is in one split",
     };
     let _ = write!(out, "\n{what}; the receipt says how that was tested.\n\n");
+}
+
+fn redaction(manifest: &Manifest, out: &mut String) {
+    let Some(redaction) = &manifest.redaction else { return };
+    let built_in = redaction.rules.split(',').filter(|rules| !rules.is_empty());
+    let rules: Vec<String> = built_in
+        .chain(redaction.own_rules.iter().map(String::as_str))
+        .map(|rule| format!("`{rule}`"))
+        .collect();
+    let _ = write!(
+        out,
+        "## Redaction\n\nSearched with the rules {} (action `{}`). Names and addresses of people are not searched for.\n\n",
+        rules.join(", "),
+        redaction.action
+    );
+    for found in &redaction.found {
+        let _ = writeln!(out, "- `{}`: {} in {} items", found.rule, found.hits, found.items);
+    }
+    if redaction.found.is_empty() {
+        out.push_str("Nothing was found.\n");
+    }
+    out.push('\n');
 }
 
 fn list(title: &str, findings: &[Finding], out: &mut String) {

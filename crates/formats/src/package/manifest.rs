@@ -48,6 +48,9 @@ pub struct Manifest {
     pub documents: Counts,
     /// What became of the records.
     pub records: RecordCounts,
+    /// What redaction found and replaced, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub redaction: Option<RedactionCounts>,
     /// The outputs, if there are several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub split: Option<SplitCounts>,
@@ -58,6 +61,33 @@ pub struct Manifest {
     pub renamed_tools: Vec<Renamed>,
     /// The files of the package but this one.
     pub files: Vec<DataFile>,
+}
+
+/// What redaction found in the items that were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedactionCounts {
+    /// The built-in rules: `secrets`, `pii` or both.
+    pub rules: String,
+    /// The names of the user's own rules.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub own_rules: Vec<String>,
+    /// A hash of all rules. Two datasets with the same one were searched for the same.
+    pub rules_sha256: String,
+    /// What was done with what was found, where a rule does not say otherwise.
+    pub action: String,
+    /// What was found, by the name of the rule.
+    pub found: Vec<RedactedCount>,
+}
+
+/// What one redaction rule found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedactedCount {
+    /// The name of the rule.
+    pub rule: String,
+    /// How often it found something.
+    pub hits: u64,
+    /// In how many conversations, runs or documents.
+    pub items: u64,
 }
 
 /// A tool that carries another name in the dataset.
@@ -88,6 +118,24 @@ impl FilterAsked {
             // A filter is an object of texts, numbers and flags.
             _ => Self::default(),
         }
+    }
+}
+
+impl FilterAsked {
+    /// With other texts in the place of those that were asked for.
+    #[must_use]
+    pub fn renamed(mut self, name: &dyn Fn(&str) -> String) -> Self {
+        self.fields.values_mut().for_each(|value| rename(value, name));
+        self
+    }
+}
+
+fn rename(value: &mut serde_json::Value, name: &dyn Fn(&str) -> String) {
+    match value {
+        serde_json::Value::String(text) => *text = name(text),
+        serde_json::Value::Array(values) => values.iter_mut().for_each(|one| rename(one, name)),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(|one| rename(one, name)),
+        _ => {}
     }
 }
 

@@ -23,6 +23,9 @@ class Options(TypedDict, total=False):
     max_contexts: int
     embeddings: Literal["f64", "f32", "none"]
     dedup: Literal["none", "exact", "near"]
+    redact: str
+    redact_with: Literal["mask", "pseudonym", "leave-out"]
+    redact_rules: str
     template: str
     tokenizer: str
     max_tokens: int

@@ -50,6 +50,7 @@ def convert(
     part: None = None,
     repeats: None = None,
     rejects: Optional[_Path] = None,
+    redact_key: Optional[_Path] = None,
     progress: Optional[_Progress] = None,
     **options: Unpack[Options],
 ) -> Dataset: ...
@@ -67,6 +68,7 @@ def convert(
     part: str,
     repeats: Optional[_Path] = None,
     rejects: Optional[_Path] = None,
+    redact_key: Optional[_Path] = None,
     progress: Optional[_Progress] = None,
     **options: Unpack[Options],
 ) -> Path: ...
@@ -79,7 +81,11 @@ def read(
     progress: Optional[_Progress] = None,
 ) -> Dataset: ...
 def preview(
-    source: _Source, *, format: Optional[str] = None, **options: Unpack[Options]
+    source: _Source,
+    *,
+    format: Optional[str] = None,
+    redact_key: Optional[_Path] = None,
+    **options: Unpack[Options],
 ) -> list[dict[str, Any]]: ...
 def merge(
     parts: Sequence[_Path],

@@ -10,7 +10,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use retort_model::{ConversationFilter, DatasetName, ItemKind, JobKind, JobState, Status};
 use retort_service::{
-    Choice, Chosen, Cursor, ExportRequest, Order, Page, Sample, Service, Summary, preview_package,
+    Choice, Chosen, Cursor, ExportRequest, ListedHit, Order, Page, Sample, Service, Summary,
+    preview_package,
 };
 use serde::{Deserialize, Serialize};
 
@@ -282,6 +283,7 @@ struct Checked {
     looked_at: String,
     is_whole: bool,
     found: Vec<Found>,
+    hits: Vec<ListedHit>,
     records: Vec<Record>,
 }
 
@@ -324,6 +326,7 @@ async fn check(State(app): State<App>, visit: Visit, Query(form): Query<Form>) -
         looked_at: count(looked_at),
         is_whole: looked_at >= total,
         found: found(&preview.found.account),
+        hits: preview.found.hits,
         records: readable(&preview.records),
     };
     show(StatusCode::OK, &page)

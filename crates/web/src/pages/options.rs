@@ -26,6 +26,8 @@ pub(super) struct Field {
     /// What can be chosen, if it takes words.
     pub(super) choices: Vec<Offered>,
     pub(super) is_flag: bool,
+    /// Whether it is a text of several lines.
+    pub(super) has_lines: bool,
     /// The largest number, if it takes one.
     pub(super) most: Option<u64>,
 }
@@ -91,6 +93,7 @@ fn field(option: &ExportOption, given: &Given, kind: ItemKind) -> Field {
         about: quoted(option.about),
         choices: words.into_iter().filter(|word| suits(word.name)).map(offered).collect(),
         is_flag: matches!(option.values, Values::Flag),
+        has_lines: matches!(option.values, Values::FileText),
         most: match option.values {
             Values::Number(most) => Some(most),
             _ => None,

@@ -96,6 +96,10 @@ pub(super) fn found(account: &Account) -> Vec<Found> {
         let words = format!("Note: {}", quoted(warning.words()));
         lines.push(Found::new(words, number, "warn").such_as(item, ids));
     }
+    for (rule, redacted) in &account.redacted {
+        let items = several(redacted.items, account.noun());
+        lines.push(Found::new(format!("Redacted: {rule}, in {items}"), redacted.hits, "good"));
+    }
     lines.push(Found::new("Records", account.records, ""));
     lines
 }

@@ -1,0 +1,139 @@
+//! Redaction: secrets and personal data are replaced in each item before it is shaped, and in whatever is told of it.
+//!
+//! An item is chosen, split and compared with others as it was read. So the choice depends on no key, and items that only
+//! become alike by masks are no duplicates. Its canonical line is redacted and read back just before it is shaped. Names
+//! of inputs, ids and messages that go beside the rows pass [`Redactor::name`].
+
+use std::borrow::Cow;
+
+use retort_model::{Item, ItemKind, LeftOut, Reason, Warning, canonical};
+use retort_redact::{Found, Redactor};
+
+use super::stage::{Stage, Standing};
+use super::work::{BatchDone, ReadItem};
+
+/// A place in an item where redaction found something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedHit {
+    /// The kind of item.
+    pub kind: ItemKind,
+    /// Its id, redacted.
+    pub id: String,
+    /// The path of the field in the canonical line.
+    pub place: String,
+    /// The name of the rule.
+    pub rule: String,
+    /// The text around it, redacted.
+    pub context: String,
+}
+
+/// The stage that leaves out the items in which a rule found something that is to leave them out.
+pub(super) struct LeavingOut<'p>(&'p Redactor);
+
+impl<'p> LeavingOut<'p> {
+    /// The stage, if any rule leaves items out.
+    pub(super) fn of(redactor: Option<&'p Redactor>) -> Option<Self> {
+        redactor.filter(|redactor| redactor.leaves_out()).map(Self)
+    }
+}
+
+impl Stage for LeavingOut<'_> {
+    fn examine(&self, items: &mut [ReadItem<'_>], _warn: &mut dyn FnMut(&ReadItem<'_>, Warning)) {
+        for one in items.iter_mut().filter(|one| one.standing == Standing::Open) {
+            let mut found = Found::default();
+            redacted_line(self.0, &one.item, &mut found);
+            if let Some(rule) = found.leaves_out() {
+                let rule = self.0.name_of(rule);
+                let detail = format!("the redaction rule `{rule}` found something in it");
+                one.standing = Standing::LeftOut(LeftOut::new(Reason::Redacted, detail));
+            }
+        }
+    }
+
+    fn chooses(&self) -> bool {
+        false
+    }
+}
+
+/// The line of an item without what is found in it; none if nothing is.
+fn redacted_line(redactor: &Redactor, item: &Item<'_>, found: &mut Found) -> Option<String> {
+    let mut line = Vec::with_capacity(4096);
+    canonical::write_item(item, &mut line);
+    redactor.line(&String::from_utf8_lossy(&line), found)
+}
+
+/// What takes the place of an item.
+pub(super) enum Redacted {
+    /// Nothing was found in it.
+    Unchanged,
+    /// Its canonical line, redacted.
+    Line(String),
+}
+
+impl Redacted {
+    /// Redacts an item, and counts and lists what was found.
+    pub(super) fn of(
+        redactor: &Redactor,
+        item: &Item<'_>,
+        hits_listed: usize,
+        done: &mut BatchDone,
+    ) -> Self {
+        let mut found = Found::listing(hits_listed.saturating_sub(done.hits.len()));
+        let Some(line) = redacted_line(redactor, item, &mut found) else { return Self::Unchanged };
+        for (rule, hits) in found.counts() {
+            done.account.redact_one(redactor.name_of(rule), hits);
+        }
+        let (kind, id) = (item.kind(), item.id().decoded());
+        done.hits.extend(found.hits.into_iter().map(|hit| ListedHit {
+            kind,
+            id: redactor.name(&id).into_owned(),
+            place: hit.place,
+            rule: redactor.name_of(hit.rule).to_owned(),
+            context: hit.context,
+        }));
+        Self::Line(line)
+    }
+
+    /// The item to be shaped.
+    ///
+    /// # Errors
+    /// A value was replaced that the item has to have, such as a number by a text: nothing is written of it then.
+    pub(super) fn item<'i>(&'i self, item: &'i Item<'i>) -> Result<Cow<'i, Item<'i>>, LeftOut> {
+        match self {
+            Self::Unchanged => Ok(Cow::Borrowed(item)),
+            Self::Line(line) => {
+                let read = canonical::read_item(item.kind(), line);
+                let failed = |error: canonical::CanonicalError| {
+                    LeftOut::new(Reason::NotRedacted, error.to_string())
+                };
+                read.map(Cow::Owned).map_err(failed)
+            }
+        }
+    }
+}
+
+impl BatchDone {
+    /// Redacts whatever is told of the items of a batch beside their rows.
+    pub(super) fn redact(&mut self, redactor: &Redactor) {
+        let name = |text: &str| redactor.name(text).into_owned();
+        let renew = |text: &mut String| {
+            if let Cow::Owned(renewed) = redactor.name(text) {
+                *text = renewed;
+            }
+        };
+        self.account.rename(&name);
+        self.refused.rename(&name);
+        for reject in &mut self.rejects {
+            reject.id.iter_mut().for_each(|(_, id)| renew(id));
+            reject.part.iter_mut().for_each(renew);
+            renew(&mut reject.detail);
+            renew(&mut reject.input);
+        }
+        for finding in &mut self.findings {
+            renew(&mut finding.id);
+            finding.part.iter_mut().for_each(renew);
+            finding.detail.iter_mut().for_each(renew);
+            renew(&mut finding.input);
+        }
+    }
+}

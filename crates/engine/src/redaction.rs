@@ -1,0 +1,144 @@
+//! Redaction as a plan asks for it, and the key of its pseudonyms.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use retort_formats::package::{RedactedCount, RedactionCounts};
+use retort_model::{Account, Redacted};
+use retort_redact::{Action, Key, OwnRules, Redactor, RuleSets, Settings, is_rules_file};
+
+use crate::error::Error;
+
+/// The redaction of a dataset. Without rules, there is none.
+#[derive(Clone, Debug, Default)]
+pub struct Redaction {
+    /// The built-in rules.
+    pub sets: RuleSets,
+    /// The user's rules.
+    pub own: Option<Arc<OwnRules>>,
+    /// What is done with what is found.
+    pub action: Action,
+    /// Applies the rules; none until there is a key.
+    redactor: Option<Arc<Redactor>>,
+    key: Option<Key>,
+}
+
+impl Redaction {
+    /// Whether there is anything to search for.
+    pub fn is_any(&self) -> bool {
+        self.sets.is_any() || self.own.is_some()
+    }
+
+    /// The key of pseudonyms, in hexadecimal digits, if there is one.
+    pub fn key(&self) -> Option<String> {
+        self.key.as_ref().map(Key::to_hex)
+    }
+
+    /// Gets ready to redact with a key.
+    ///
+    /// # Errors
+    /// The rules cannot be applied.
+    pub fn prepare(&mut self, key: Key) -> Result<(), String> {
+        if !self.is_any() {
+            return Ok(());
+        }
+        let (sets, own, action) = (self.sets, self.own.clone(), self.action);
+        let settings = Settings { sets, own, action, key: key.clone() };
+        self.redactor = Some(Arc::new(Redactor::new(settings)?));
+        self.key = Some(key);
+        Ok(())
+    }
+
+    /// As [`Self::prepare`], with the key in a file, or else with a random one if it may be.
+    ///
+    /// # Errors
+    /// There is nothing to redact with the key of the file, it cannot be read or is too short, or there has to be one.
+    pub fn prepare_from(&mut self, file: Option<&Path>, is_part: bool) -> Result<(), Error> {
+        let choice = |why: &str| Error::Choice(why.into());
+        let key = match file {
+            Some(_) if !self.is_any() => return Err(choice("`--redact-key` needs `--redact`")),
+            Some(path) => {
+                let bytes = std::fs::read(path).map_err(|error| Error::read(path, error))?;
+                let key = Key::of_file(&bytes);
+                key.map_err(|why| Error::Choice(format!("{}: {why}", path.display())))?
+            }
+            None if !self.is_any() => return Ok(()),
+            None if is_part => {
+                return Err(choice(
+                    "the parts of a redacted dataset need one key for their pseudonyms; give all of them the same \
+                     `--redact-key FILE`, which `openssl rand -hex 32` makes",
+                ));
+            }
+            None => random_key()?,
+        };
+        self.prepare(key).map_err(Error::bug)
+    }
+
+    /// Applies the rules, if there are any and a key.
+    pub fn redactor(&self) -> Option<Arc<Redactor>> {
+        self.redactor.clone()
+    }
+
+    /// Whether nothing can pass unredacted.
+    ///
+    /// # Errors
+    /// There are rules but no key.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.is_any() && self.redactor.is_none() {
+            return Err(Error::bug("redaction was asked for, but it has no key"));
+        }
+        Ok(())
+    }
+
+    /// What was found, as the receipt tells it.
+    pub fn told(&self, account: &Account) -> Option<RedactionCounts> {
+        let redactor = self.redactor.as_ref()?;
+        let count = |(rule, redacted): (&String, &Redacted)| RedactedCount {
+            rule: rule.clone(),
+            hits: redacted.hits,
+            items: redacted.items,
+        };
+        Some(RedactionCounts {
+            rules: self.sets.to_string(),
+            own_rules: self.own.iter().flat_map(|own| own.names()).map(str::to_owned).collect(),
+            rules_sha256: redactor.hash(),
+            action: self.action.to_string(),
+            found: account.redacted.iter().map(count).collect(),
+        })
+    }
+}
+
+/// A key that nobody knows.
+///
+/// # Errors
+/// The system has no random bytes.
+pub fn random_key() -> Result<Key, Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Failed {
+        what: "random bytes for a key",
+        source: std::io::Error::other(error.to_string()),
+    })?;
+    Ok(Key::new(bytes))
+}
+
+/// Takes the names of files of rules out of the value of `redact`, and reads them: the rest, and their text.
+///
+/// # Errors
+/// A file cannot be read or its rules cannot run, or there are several.
+pub fn read_rules(value: &str) -> Result<(String, Option<String>), String> {
+    let (mut rest, mut text) = (Vec::new(), None);
+    for name in value.split(',') {
+        if !is_rules_file(name.trim()) {
+            rest.push(name);
+            continue;
+        }
+        let path = name.trim();
+        let read = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {path}: {error}"))?;
+        OwnRules::parse(&read).map_err(|why| format!("{path}: {why}"))?;
+        if text.replace(read).is_some() {
+            return Err("there can be one file of rules; put all of them into one".into());
+        }
+    }
+    Ok((rest.join(","), text))
+}
