@@ -850,13 +850,12 @@ mod tests {
 
     const RULES: &str = "[[rule]]\nname = 'x'\nregex = 'EMP-[0-9]+'\n";
 
+    #[allow(clippy::field_reassign_with_default, reason = "some of its fields are private")]
     fn redaction() -> Redaction {
-        let mut redaction = Redaction {
-            sets: "secrets".parse().unwrap(),
-            own: Some(OwnRules::parse(RULES).unwrap().into()),
-            action: Action::Pseudonym,
-            ..Redaction::default()
-        };
+        let mut redaction = Redaction::default();
+        redaction.sets = "secrets".parse().unwrap();
+        redaction.own = Some(OwnRules::parse(RULES).unwrap().into());
+        redaction.action = Action::Pseudonym;
         redaction.prepare(Key::new([3; 32])).unwrap();
         redaction
     }

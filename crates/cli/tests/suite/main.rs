@@ -29,6 +29,7 @@ mod package;
 mod panics;
 mod parts;
 mod reading;
+mod redaction;
 mod reports;
 mod runs;
 mod safety;
