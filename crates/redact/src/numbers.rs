@@ -191,9 +191,9 @@ fn north_american(text: &str, digit: usize) -> Option<Range<usize>> {
     let end = exchange + 8;
     let begins =
         !before(text, start).is_some_and(|one| joins(one) || matches!(one, '+' | '-' | '.' | '/'));
-    let ends = !after(text, end).is_some_and(joins)
-        && !(matches!(byte(text, end), Some(b'-' | b'.'))
-            && byte(text, end + 1).is_some_and(|one| one.is_ascii_digit()));
+    let goes_on = matches!(byte(text, end), Some(b'-' | b'.'))
+        && byte(text, end + 1).is_some_and(|one| one.is_ascii_digit());
+    let ends = !goes_on && !after(text, end).is_some_and(joins);
     let is_number = is_code(exchange) && is_separated && is_digit(exchange + 4, 4);
     (is_number && begins && ends).then_some(start..end)
 }

@@ -9,7 +9,7 @@ use crate::numbers::is_card;
 use crate::replace::{Action, Role};
 use crate::search::{DEPTH, Match};
 use crate::secrets::{is_secret_name, is_worth_masking};
-use crate::{Redactor, Rule};
+use crate::{OwnRules, Redactor, Rule};
 
 /// What was found in an item.
 #[derive(Clone, Debug, Default)]
@@ -110,7 +110,7 @@ impl Redactor {
     }
 
     fn begin<'f>(&self, found: &'f mut Found, depth: usize) -> Walk<'f> {
-        let has_fields = self.own().is_some_and(|own| own.has_fields());
+        let has_fields = self.own().is_some_and(OwnRules::has_fields);
         Walk { traces: has_fields || found.most_hits > 0, found, path: Vec::new(), depth }
     }
 
