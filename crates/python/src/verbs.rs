@@ -28,6 +28,7 @@ use crate::running::run;
 #[pyfunction]
 #[pyo3(signature = (source, to, *, format=None, name=None, namespace=None, limit=None, threads=None, force=false, strict=false, part=None, repeats=None, rejects=None, redact_key=None, progress=None, **options))]
 #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+#[allow(clippy::needless_pass_by_value, reason = "Python gives values")]
 pub fn convert<'py>(
     py: Python<'py>,
     source: Source,
@@ -110,6 +111,7 @@ pub fn read(
 /// The first records that `convert` would write, as a list of dicts; nothing is written.
 #[pyfunction]
 #[pyo3(signature = (source, *, format=None, redact_key=None, **options))]
+#[allow(clippy::needless_pass_by_value, reason = "Python gives values")]
 pub fn preview<'py>(
     py: Python<'py>,
     source: Source,
