@@ -97,8 +97,10 @@ pub(super) fn found(account: &Account) -> Vec<Found> {
         lines.push(Found::new(words, number, "warn").such_as(item, ids));
     }
     for (rule, redacted) in &account.redacted {
-        let items = several(redacted.items, account.noun());
-        lines.push(Found::new(format!("Redacted: {rule}, in {items}"), redacted.hits, "good"));
+        let (items, noun) = (redacted.items, account.noun());
+        let plural = if items == 1 { "" } else { "s" };
+        let words = format!("Redacted: {rule}, in {items} {noun}{plural}");
+        lines.push(Found::new(words, redacted.hits, "good"));
     }
     lines.push(Found::new("Records", account.records, ""));
     lines
