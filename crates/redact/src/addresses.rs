@@ -11,6 +11,118 @@ const FILES: [&str; 18] = [
     "html", "md", "txt", "rs", "yaml",
 ];
 
+/// Top-level domains of more than two letters that most addresses have, and those that are reserved for examples.
+const TOPS: &[&str] = &[
+    "com",
+    "org",
+    "net",
+    "edu",
+    "gov",
+    "mil",
+    "int",
+    "info",
+    "biz",
+    "name",
+    "pro",
+    "mobi",
+    "asia",
+    "jobs",
+    "tel",
+    "cat",
+    "aero",
+    "coop",
+    "museum",
+    "travel",
+    "post",
+    "xxx",
+    "app",
+    "dev",
+    "page",
+    "cloud",
+    "online",
+    "site",
+    "website",
+    "web",
+    "store",
+    "shop",
+    "blog",
+    "tech",
+    "digital",
+    "agency",
+    "email",
+    "mail",
+    "company",
+    "group",
+    "team",
+    "work",
+    "works",
+    "live",
+    "life",
+    "world",
+    "global",
+    "news",
+    "media",
+    "space",
+    "fun",
+    "xyz",
+    "top",
+    "club",
+    "vip",
+    "win",
+    "icu",
+    "one",
+    "link",
+    "click",
+    "systems",
+    "solutions",
+    "services",
+    "software",
+    "network",
+    "engineering",
+    "consulting",
+    "academy",
+    "school",
+    "university",
+    "institute",
+    "foundation",
+    "health",
+    "care",
+    "clinic",
+    "legal",
+    "law",
+    "bank",
+    "finance",
+    "money",
+    "capital",
+    "ventures",
+    "partners",
+    "international",
+    "eus",
+    "gal",
+    "bzh",
+    "berlin",
+    "hamburg",
+    "koeln",
+    "bayern",
+    "nrw",
+    "wien",
+    "london",
+    "paris",
+    "amsterdam",
+    "tokyo",
+    "nyc",
+    "africa",
+    "example",
+    "test",
+    "invalid",
+    "local",
+    "internal",
+    "intranet",
+    "corp",
+    "home",
+    "lan",
+];
+
 /// Longest part before the `@` (RFC 5321).
 const LOCAL: usize = 64;
 /// Longest domain.
@@ -47,6 +159,7 @@ pub(crate) fn email(text: &str, at: usize) -> Option<Range<usize>> {
     let start = at - local.len();
     let is_address = !local.is_empty()
         && !is_in_url(text, start)
+        && (is_known(top) || is_marked(text, start))
         && !local.ends_with('.')
         && (2..=24).contains(&top.len())
         && top.chars().all(char::is_alphabetic)
@@ -55,6 +168,17 @@ pub(crate) fn email(text: &str, at: usize) -> Option<Range<usize>> {
         // The account through which everyone uses a host of repositories.
         && !(local == "git" && matches!(byte(text, at + 1 + domain.len()), Some(b':' | b'/')));
     is_address.then_some(start..at + 1 + domain.len())
+}
+
+fn is_known(top: &str) -> bool {
+    let top = top.to_lowercase();
+    top.chars().count() == 2 || !top.is_ascii() || TOPS.contains(&&*top)
+}
+
+/// Whether something before an address says that it is one: a decorator of a program, `@app.tool`, has nothing.
+fn is_marked(text: &str, start: usize) -> bool {
+    before(text, start)
+        .is_none_or(|one| matches!(one, '<' | '"' | '\'' | '(' | '[' | ':' | '=' | ','))
 }
 
 /// Whether what begins here is the user, or the password, before the host of a URL.
@@ -79,6 +203,9 @@ pub(crate) fn ipv4(text: &str, start: usize) -> Option<Range<usize>> {
     let is_version = in_front.ends_with('.')
         || in_front.strip_suffix('/').is_some_and(|name| name.ends_with(char::is_alphanumeric))
         || is_digit_behind_dot(text, end);
+    // A network, such as `10.0.0.0/8`, is no machine.
+    let is_network = byte(text, end) == Some(b'/')
+        && byte(text, end + 1).is_some_and(|one| one.is_ascii_digit());
     let says_nothing = address.is_loopback()
         || address.is_unspecified()
         || address.is_broadcast()
@@ -86,7 +213,7 @@ pub(crate) fn ipv4(text: &str, start: usize) -> Option<Range<usize>> {
         || address.is_link_local()
         || matches!(address.octets(), [_, 0, 0, 0] | [255, ..] | [0, ..]);
     let is_address = !is_part(before(text, start)) && !is_part(after(text, end));
-    (is_address && !is_version && !says_nothing).then_some(start..end)
+    (is_address && !is_version && !is_network && !says_nothing).then_some(start..end)
 }
 
 fn run_back_dot(text: &str, end: usize) -> usize {

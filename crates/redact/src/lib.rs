@@ -170,3 +170,6 @@ const BUILT_IN_VERSION: u32 = 1;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod precision;

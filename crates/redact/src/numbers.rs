@@ -44,7 +44,7 @@ const CARD_SHAPES: [&[usize]; 4] = [&[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4], &[4, 
 /// The number of a payment card that begins with the digit here.
 pub(crate) fn card(text: &str, start: usize) -> Option<Range<usize>> {
     let whole = start..run(text, start, 20, |one| one.is_ascii_digit());
-    let range = if whole.len() >= 13 {
+    let range = if whole.len() >= 14 {
         whole
     } else {
         let separator = match byte(text, whole.end)? {
@@ -91,7 +91,6 @@ pub(crate) fn is_card(number: &str) -> bool {
     let digits = digits(number);
     let begins = |count: usize| digits.iter().take(count).fold(0, |all, digit| all * 10 + digit);
     let is_issued = match digits.len() {
-        13 => begins(1) == 4,
         14 => matches!(begins(3), 300..=305) || matches!(begins(2), 36 | 38 | 39),
         15 => matches!(begins(2), 34 | 37),
         16 => {
@@ -128,6 +127,9 @@ pub(crate) fn phone(text: &str, digit: usize) -> Option<Range<usize>> {
 /// Most digits of a telephone number (E.164), and fewest that are taken for one.
 const PHONE: std::ops::RangeInclusive<usize> = 9..=15;
 
+/// Most digits of one without separators: longer ones are sums and ids.
+const UNSEPARATED: usize = 14;
+
 /// `+` or `00`, a country, and groups of digits.
 fn international(text: &str, digit: usize) -> Option<Range<usize>> {
     let is_plus = digit > 0 && byte(text, digit - 1) == Some(b'+');
@@ -155,7 +157,8 @@ fn international(text: &str, digit: usize) -> Option<Range<usize>> {
         }
     }
     // A number with a fraction, or `00` at the beginning of any number.
-    let is_number = separators == [b'.'] || (!is_plus && separators.is_empty());
+    let is_number =
+        separators == [b'.'] || (separators.is_empty() && (!is_plus || count > UNSEPARATED));
     let begins =
         !before(text, start).is_some_and(|one| joins(one) || matches!(one, '+' | '-' | '.' | '/'));
     // A group of a longer number may begin with two zeros.

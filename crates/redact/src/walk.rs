@@ -188,7 +188,7 @@ impl Redactor {
     /// A number. Only cards are looked for among the built-in rules: other numbers have no checksum that tells.
     fn number(&self, number: &str, walk: &mut Walk<'_>) -> Option<String> {
         if self.settings.sets.pii
-            && number.len() >= 13
+            && number.len() >= 14
             && number.bytes().all(|one| one.is_ascii_digit())
             && is_card(number)
         {
