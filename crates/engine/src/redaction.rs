@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use retort_formats::package::{RedactedCount, RedactionCounts};
 use retort_model::{Account, Redacted};
-use retort_redact::{Action, Key, OwnRules, Redactor, RuleSets, Settings, is_rules_file};
+use retort_redact::{Action, Found, Key, OwnRules, Redactor, RuleSets, Settings, is_rules_file};
 
 use crate::error::Error;
 
@@ -24,6 +24,23 @@ pub struct Redaction {
 }
 
 impl Redaction {
+    /// The redaction of what is shown in public: all built-in rules, and masks.
+    ///
+    /// # Errors
+    /// The system has no random bytes for the key of ids.
+    pub fn of_public() -> Result<Self, Error> {
+        let mut redaction = Self { sets: RuleSets::ALL, ..Self::default() };
+        redaction.prepare_from(None, false)?;
+        Ok(redaction)
+    }
+
+    /// The canonical line of an item without what is found in it, and how much that is; none if it is nothing.
+    pub fn line(&self, line: &str) -> Option<(String, u64)> {
+        let mut found = Found::default();
+        let redacted = self.redactor.as_ref()?.line(line, &mut found)?;
+        Some((redacted, found.counts().map(|(_, count)| count).sum()))
+    }
+
     /// Whether there is anything to search for.
     pub fn is_any(&self) -> bool {
         self.sets.is_any() || self.own.is_some()

@@ -1,8 +1,9 @@
 //! Public links to conversations: read-only, unguessable, and gone the moment they are revoked.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
-use retort_engine::hex;
+use retort_engine::{Redaction, hex};
 use retort_formats::package::{Archive, Entry, Segment};
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, Conversation, Grant, PartKind, ProjectRole, Role, Time, canonical};
@@ -24,17 +25,27 @@ pub struct Shows {
     pub tools: bool,
     /// Token counts.
     pub usage: bool,
+    /// Secrets and personal data as they are, which are masked otherwise.
+    pub unredacted: bool,
 }
 
 impl Shows {
     fn number(self) -> i64 {
-        i64::from(self.system) | i64::from(self.tools) << 1 | i64::from(self.usage) << 2
+        i64::from(self.system)
+            | i64::from(self.tools) << 1
+            | i64::from(self.usage) << 2
+            | i64::from(self.unredacted) << 3
     }
 
     /// As the store keeps it.
     pub fn of(share: &Share) -> Self {
         let shows = share.shows;
-        Self { system: shows & 1 != 0, tools: shows & 2 != 0, usage: shows & 4 != 0 }
+        Self {
+            system: shows & 1 != 0,
+            tools: shows & 2 != 0,
+            usage: shows & 4 != 0,
+            unredacted: shows & 8 != 0,
+        }
     }
 }
 
@@ -62,6 +73,8 @@ pub struct Shared {
     pub summary: Summary,
     /// The canonical line of what is shown.
     pub line: Vec<u8>,
+    /// How many secrets and personal data are masked in it; none if the link shows them as they are.
+    pub masked: Option<u64>,
     /// What opens the link again in place of its password, until that is gone.
     pub proof: Option<String>,
 }
@@ -200,8 +213,15 @@ impl Service {
         let line = self.store.line(&summary, &mut unpacker)?;
         let line = line.ok_or_else(|| no_conversation(&summary.id))?;
         let line = with_edits(&summary, &line)?;
-        let line = shown(&summary, &line, Shows::of(&share))?;
-        Ok(Shared { share, summary, line, proof })
+        let shows = Shows::of(&share);
+        let line = shown(&summary, &line, shows)?;
+        let (mut summary, mut line, mut masked) = (summary, line, None);
+        if !shows.unredacted {
+            let (redacted, count) = redacted(line)?;
+            let title = read(&summary, &redacted)?.title.map(|title| title.decoded().into_owned());
+            (summary.title, line, masked) = (title, redacted, Some(count));
+        }
+        Ok(Shared { share, summary, line, masked, proof })
     }
 
     /// The files that lie in a shared conversation.
@@ -296,6 +316,20 @@ fn shown(summary: &Summary, line: &[u8], shows: Shows) -> Result<Vec<u8>, Error>
     let mut out = Vec::with_capacity(line.len());
     canonical::write(&conversation, &mut out);
     Ok(out)
+}
+
+/// A line with its secrets and personal data masked, and how many there are.
+fn redacted(line: Vec<u8>) -> Result<(Vec<u8>, u64), Error> {
+    static RULES: OnceLock<Redaction> = OnceLock::new();
+    let rules = match RULES.get() {
+        Some(rules) => rules,
+        None => {
+            let rules = Redaction::of_public()?;
+            RULES.get_or_init(|| rules)
+        }
+    };
+    let found = rules.line(&String::from_utf8_lossy(&line));
+    Ok(found.map_or((line, 0), |(redacted, count)| (redacted.into_bytes(), count)))
 }
 
 /// Files that lie in the messages, in order. What only points elsewhere is none.

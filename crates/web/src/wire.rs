@@ -984,6 +984,9 @@ pub struct NewShare {
     pub tools: bool,
     /// Whether token counts are shown.
     pub usage: bool,
+    /// Whether secrets and personal data are shown as they are. Otherwise they are masked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unredacted: bool,
 }
 
 impl NewShare {
@@ -997,7 +1000,12 @@ impl NewShare {
             source: self.source,
             expires_at: time(self.expires_at.as_deref())?,
             password: self.password,
-            shows: Shows { system: self.system, tools: self.tools, usage: self.usage },
+            shows: Shows {
+                system: self.system,
+                tools: self.tools,
+                usage: self.usage,
+                unredacted: self.unredacted,
+            },
         })
     }
 }
@@ -1026,6 +1034,9 @@ pub struct Share {
     pub tools: bool,
     /// Whether token counts are shown.
     pub usage: bool,
+    /// Whether secrets and personal data are shown as they are. Otherwise they are masked.
+    #[serde(default)]
+    pub unredacted: bool,
     /// When it was made.
     pub created_at: Option<String>,
     /// When it ends by itself.
@@ -1046,6 +1057,7 @@ impl From<&retort_service::Share> for Share {
             system: shows.system,
             tools: shows.tools,
             usage: shows.usage,
+            unredacted: shows.unredacted,
             created_at: moment(share.created_at),
             expires_at: moment(share.expires_at),
         }

@@ -71,6 +71,10 @@ struct Make {
     /// Also show token counts.
     #[arg(long)]
     usage: bool,
+
+    /// Show secrets and personal data as they are. Without this, they are masked (see docs/redaction.md).
+    #[arg(long)]
+    unredacted: bool,
 }
 
 impl Share {
@@ -87,6 +91,7 @@ impl Share {
                     system: make.system,
                     tools: make.tools,
                     usage: make.usage,
+                    unredacted: make.unredacted,
                 })?;
                 if self.json {
                     print_json(&share)?;
@@ -94,6 +99,7 @@ impl Share {
                     let path = share.path.as_deref().unwrap_or_default();
                     print(format!("{}{path}", self.keeping.public_url()?))?;
                     eprintln!("link {}; `retort share revoke {}` revokes it", share.id, share.id);
+                    eprintln!("{}", told(share.unredacted));
                 }
             }
             Action::List => list(&client.shares()?, self.json)?,
@@ -110,6 +116,15 @@ impl Share {
     }
 }
 
+/// Whether a link masks anything.
+fn told(is_unredacted: bool) -> &'static str {
+    if is_unredacted {
+        "it shows secrets and personal data as they are"
+    } else {
+        "secrets and personal data in it are masked, but not names; `--unredacted` shows everything as it is"
+    }
+}
+
 fn list(shares: &[wire::Share], json: bool) -> Result<(), Failure> {
     if json {
         return print_json(&shares);
@@ -123,6 +138,7 @@ fn list(shares: &[wire::Share], json: bool) -> Result<(), Failure> {
         "CONVERSATION",
         "TITLE",
         "PASSWORD",
+        "REDACTED",
         "CREATOR",
         "CREATED",
         "EXPIRES",
@@ -134,6 +150,7 @@ fn list(shares: &[wire::Share], json: bool) -> Result<(), Failure> {
             one_line(&share.conversation, 64),
             one_line(share.title.as_deref().unwrap_or_default(), 60),
             if share.has_password { "yes".into() } else { String::new() },
+            if share.unredacted { "no".into() } else { "yes".into() },
             one_line(&share.creator, 40),
             moment_of(share.created_at.as_deref()),
             moment_of(share.expires_at.as_deref()),

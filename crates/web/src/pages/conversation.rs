@@ -203,7 +203,8 @@ fn whole(
     let shares = shares.iter().map(|share| {
         let until = share.expires_at.map(|at| format!("expires {} UTC", moment(Some(at))));
         let password = share.has_password.then(|| "with a password".to_owned());
-        let about: Vec<String> = password.into_iter().chain(until).collect();
+        let unredacted = Shows::of(share).unredacted.then(|| "not redacted".to_owned());
+        let about: Vec<String> = password.into_iter().chain(unredacted).chain(until).collect();
         (share.id, share.is_closed, about.join(" · "))
     });
     let raw_title = summary.title.clone().unwrap_or_default();
@@ -407,6 +408,7 @@ struct Sharing {
     system: Option<String>,
     tools: Option<String>,
     usage: Option<String>,
+    unredacted: Option<String>,
 }
 
 async fn share(
@@ -437,6 +439,7 @@ async fn share(
             system: form.system.is_some(),
             tools: form.tools.is_some(),
             usage: form.usage.is_some(),
+            unredacted: form.unredacted.is_some(),
         },
     };
     let caller = visit.caller.clone();

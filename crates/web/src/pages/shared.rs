@@ -33,6 +33,7 @@ struct SharedPage {
     left: usize,
     branch_query: String,
     files: Vec<(String, String, String)>,
+    is_masked: bool,
     link: String,
 }
 
@@ -112,6 +113,7 @@ async fn shown(app: &App, link: String, leaf: Option<usize>, shared: Shared) -> 
             left,
             branch_query: String::new(),
             files: files.collect(),
+            is_masked: shared.masked.is_some_and(|count| count > 0),
             link: link.clone(),
         };
         Ok(show_public(StatusCode::OK, &page))
