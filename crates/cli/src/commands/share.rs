@@ -72,7 +72,7 @@ struct Make {
     #[arg(long)]
     usage: bool,
 
-    /// Show secrets and personal data as they are. Without this, they are masked (see docs/redaction.md).
+    /// Show secrets and personal data, which are masked otherwise.
     #[arg(long)]
     unredacted: bool,
 }
