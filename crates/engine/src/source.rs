@@ -220,7 +220,7 @@ impl PassedOver {
     pub fn words(name: &str) -> &'static str {
         match name {
             "not-a-history" => "neither name nor content is that of a history",
-            "not-supported" => "a kind of file that is not read, such as 7z, RAR or Arrow",
+            "not-supported" => "a kind of file that is not read, such as 7z or RAR",
             "hidden" => "the name begins with a dot",
             "macos-metadata" => "metadata of macOS",
             "retort-package" => "a package that Retort wrote; name it as an input to read it",

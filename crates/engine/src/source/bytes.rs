@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use retort_formats::file::ARROW_MAGIC;
 use retort_formats::import::Refusal;
 use retort_model::bounds::{ARCHIVE_FREE_BYTES, ARCHIVE_RATIO};
 
@@ -119,6 +120,7 @@ pub(super) enum Kind {
     Zip,
     Tar,
     Parquet,
+    Arrow,
     Sqlite,
     /// Something that no reader takes, and what it is.
     Foreign(&'static str),
@@ -161,7 +163,8 @@ pub(super) fn kind_of(start: &[u8]) -> Kind {
         [0xff, 6, 0, 0, b's', b'N', b'a', b'P', ..] => Kind::Foreign("a Snappy stream"),
         [0x1f, 0x9d, ..] => Kind::Foreign("a stream of `compress`"),
         [b'O', b'b', b'j', 1, ..] => Kind::Foreign("an Avro file"),
-        [b'A', b'R', b'R', b'O', b'W', b'1', ..] => Kind::Foreign("an Arrow file"),
+        [0xff, 0xff, 0xff, 0xff, ..] => Kind::Arrow,
+        _ if start.starts_with(ARROW_MAGIC) => Kind::Arrow,
         [b'O', b'R', b'C', ..] => Kind::Foreign("an ORC file"),
         _ if start.starts_with(b"SQLite format 3\0") => Kind::Sqlite,
         [b'%', b'P', b'D', b'F', ..] => Kind::Foreign("a PDF file"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use retort_formats::file::{self, ReadSeek};
+use retort_formats::import::bson::Documents;
 use retort_formats::import::split::Splitter;
 use retort_formats::import::table::Table;
 use retort_formats::import::{ImportFormat, Refusal, Side, Sniff, recognise, with_text};
@@ -69,13 +70,15 @@ pub(super) struct Place {
 }
 
 /// Endings of histories, and of what packs them.
-const ENDINGS: [&str; 22] = [
+const ENDINGS: [&str; 24] = [
     "json",
     "jsonl",
     "ndjson",
     "jsonlines",
     "jsonlist",
     "parquet",
+    "arrow",
+    "bson",
     "traj",
     "eval",
     "csv",
@@ -174,7 +177,7 @@ impl Opener<'_> {
             Err(error) => return self.fail(place, &error),
         };
         match kind_of(&start.bytes) {
-            Kind::Zip | Kind::Parquet => {
+            Kind::Zip | Kind::Parquet | Kind::Arrow => {
                 let whole = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
                 match whole {
                     Ok((bytes, inner)) => {
@@ -230,12 +233,16 @@ impl Opener<'_> {
                     Err(error) => self.fail(place, &error),
                 }
             }
-            Kind::Zip | Kind::Parquet => match spool(&mut whole)? {
+            Kind::Zip | Kind::Parquet | Kind::Arrow => match spool(&mut whole)? {
                 Ok(kept) => self.whole(place, &bytes, Box::new(kept)),
                 Err(error) => self.fail(place, &error),
             },
             Kind::Sqlite => self.database(place, &mut whole, None),
             Kind::Tar => self.tar(place, &mut whole),
+            Kind::Utf16 { .. } | Kind::Text if place.ends("bson") => {
+                let rows = Box::new(Documents::read(whole));
+                self.items(place, &mut Lines { rows, line: Cursor::default() })
+            }
             Kind::Foreign(what) => match place.expected {
                 Expected::Named | Expected::ByName => {
                     let why = format!("it is {what}, which is not read");
@@ -257,7 +264,10 @@ impl Opener<'_> {
         input: Box<dyn ReadSeek>,
     ) -> Result<bool, Error> {
         if kind_of(start) == Kind::Parquet {
-            return self.rows(place, input);
+            return self.rows(place, parquet_rows(input)?);
+        }
+        if kind_of(start) == Kind::Arrow {
+            return self.rows(place, arrow_rows(input));
         }
         // Documents of offices are ZIP archives, too.
         if let Some(why) = place.expected.passed_over().filter(|_| !place.ends("zip")) {
@@ -266,9 +276,13 @@ impl Opener<'_> {
         self.zip(place, &mut BufReader::new(input))
     }
 
-    /// The rows of a Parquet file, as JSON lines.
-    fn rows(&mut self, place: &Place, input: Box<dyn ReadSeek>) -> Result<bool, Error> {
-        let rows = match parquet_rows(input)? {
+    /// The rows of a file, as JSON lines.
+    fn rows(
+        &mut self,
+        place: &Place,
+        rows: io::Result<impl Iterator<Item = io::Result<String>>>,
+    ) -> Result<bool, Error> {
+        let rows = match rows {
             Ok(rows) => Box::new(rows),
             Err(error) => return self.fail(place, &error),
         };
@@ -378,14 +392,21 @@ pub(super) fn parquet_rows(
 ) -> Result<io::Result<impl Iterator<Item = io::Result<String>>>, Error> {
     let parquet = file::by_name("parquet").ok_or_else(|| Error::bug("no file format `parquet`"))?;
     // The library panics on some damaged files.
-    let rows = caught(|| parquet.read(input)).unwrap_or_else(|_| Err(panicked()));
-    Ok(rows.map_err(damaged).map(|rows| Guarded { rows, ended: false }))
+    let rows = caught(|| parquet.read(input)).unwrap_or_else(|_| Err(panicked("Parquet")));
+    Ok(rows.map_err(damaged).map(|rows| Guarded { rows, ended: false, what: "Parquet" }))
+}
+
+/// The rows of an Arrow file or stream, as JSON.
+fn arrow_rows(input: Box<dyn ReadSeek>) -> io::Result<impl Iterator<Item = io::Result<String>>> {
+    let rows = caught(|| file::arrow_rows(input)).unwrap_or_else(|_| Err(panicked("Arrow")));
+    rows.map_err(damaged).map(|rows| Guarded { rows, ended: false, what: "Arrow" })
 }
 
 /// Rows, of which a panic ends the file alone.
 struct Guarded<I> {
     rows: I,
     ended: bool,
+    what: &'static str,
 }
 
 impl<I: Iterator<Item = io::Result<String>>> Iterator for Guarded<I> {
@@ -395,17 +416,15 @@ impl<I: Iterator<Item = io::Result<String>>> Iterator for Guarded<I> {
         if self.ended {
             return None;
         }
-        let next = caught(|| self.rows.next()).unwrap_or_else(|_| Some(Err(panicked())));
+        let next = caught(|| self.rows.next()).unwrap_or_else(|_| Some(Err(panicked(self.what))));
         self.ended = !matches!(next, Some(Ok(_)));
         next
     }
 }
 
-fn panicked() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "the Parquet reader gave up on it; the file is damaged",
-    )
+fn panicked(what: &str) -> io::Error {
+    let why = format!("the {what} reader gave up on it; the file is damaged");
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 /// The first bytes of a stream, and what failed behind them.

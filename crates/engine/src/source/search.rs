@@ -173,8 +173,8 @@ impl<'s> Search<'s> {
         match kind_of(&start) {
             Kind::Zip => self.zip(place, input, &budget, 0),
             Kind::Parquet => self.rows(place, input),
-            // Its values are in the file as they are.
-            Kind::Sqlite => Ok(()),
+            // Their values are in the file as they are.
+            Kind::Sqlite | Kind::Arrow => Ok(()),
             Kind::Foreign(what) => {
                 self.foreign(place, what);
                 Ok(())
@@ -225,7 +225,7 @@ impl<'s> Search<'s> {
                 self.foreign(place, what);
                 self.raw(place, &mut whole)
             }
-            Kind::Text | Kind::Sqlite => self.raw(place, &mut whole),
+            Kind::Text | Kind::Sqlite | Kind::Arrow => self.raw(place, &mut whole),
         }
     }
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod branches;
+mod bson;
 mod convert;
 mod measure;
 mod merge;

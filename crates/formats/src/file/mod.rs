@@ -4,12 +4,14 @@
 //! encoded by whichever thread filled it ([`FileFormat::encode`]), and one writer puts the chunks into the file
 //! in order ([`FileWriter`]).
 
+mod arrow_rows;
 mod csv;
 mod format;
 mod jsonl;
 mod parquet;
 mod saved;
 
+pub use arrow_rows::{ARROW_MAGIC, arrow_rows};
 pub(crate) use csv::unguard;
 pub use format::{Chunk, CsvDialect, FileFormat, FileOptions, FileWriter, ReadSeek, Rows};
 

@@ -10,7 +10,7 @@ use super::fields::{
     count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep, text_or_keep,
     texts_or_keep, time_or_keep,
 };
-use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
+use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, SideFiles, Spread};
 use super::sniff::{Entry, Sniff};
 
 /// The format.
@@ -64,6 +64,15 @@ impl ImportFormat for McpAgentGraph {
         let conversation = read.finish();
         super::openai::account_for_messages(&conversation, notes);
         Ok(conversation.into())
+    }
+
+    fn side_files(&self) -> Option<&'static SideFiles> {
+        // What `mongodump` writes beside the documents of a collection.
+        Some(&SideFiles {
+            items: &["*.bson", "*.bson.gz"],
+            read: &[],
+            ignored: &["*.metadata.json", "*.metadata.json.gz", "prelude.json", "prelude.json.gz"],
+        })
     }
 
     fn spread(&self) -> Spread {

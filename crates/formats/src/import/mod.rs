@@ -11,6 +11,7 @@ mod amp;
 mod answers;
 mod atif;
 mod autogen;
+pub mod bson;
 mod calls;
 mod chat;
 mod chatbot_ui;

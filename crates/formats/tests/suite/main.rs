@@ -11,6 +11,7 @@ mod support;
 
 mod agents;
 mod api_logs;
+mod arrow;
 mod chat;
 mod chatgpt;
 mod claude;

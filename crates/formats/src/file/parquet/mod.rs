@@ -8,7 +8,7 @@ mod columns;
 mod encode;
 mod pages;
 mod pieces;
-mod read;
+pub(super) mod read;
 mod schema;
 mod settings;
 

@@ -176,7 +176,7 @@ fn batch_rows(metadata: &ParquetMetaData) -> usize {
 }
 
 /// Refuses columns that cannot be read, by name.
-fn check(name: &str, kind: &DataType) -> io::Result<()> {
+pub(in crate::file) fn check(name: &str, kind: &DataType) -> io::Result<()> {
     match kind {
         DataType::List(item)
         | DataType::LargeList(item)
@@ -251,10 +251,17 @@ fn hinted_type(kind: &DataType, leaves: &mut dyn Iterator<Item = &ColumnDescPtr>
 }
 
 /// What a column is beyond the type in which it is decoded.
-struct Column {
+pub(in crate::file) struct Column {
     name: String,
     kind: ColumnKind,
     children: Vec<Column>,
+}
+
+impl Column {
+    /// A column of which only its type is known.
+    pub(in crate::file) fn plain(field: &Field) -> Self {
+        column(field, &mut std::iter::empty())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -305,7 +312,7 @@ fn column(field: &Field, leaves: Leaves<'_, '_>) -> Column {
 }
 
 /// Writes an object; what is absent is left out, as in JSON Lines.
-fn write_object<'a>(
+pub(in crate::file) fn write_object<'a>(
     fields: impl Iterator<Item = (&'a Column, &'a dyn Array)>,
     row: usize,
     out: &mut String,
