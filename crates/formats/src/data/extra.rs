@@ -6,55 +6,10 @@ use retort_model::{Feedback, Message, Run};
 
 use super::attachments::{attachments_of, has_attachments, is_attachment};
 use super::format::{ReasoningAs, ShapeOptions};
+use super::object::{Lazy, list};
 use super::record::Draft;
 use super::tools::Tools;
 use super::turns::{Side, Turn, Turns};
-
-/// Writes JSON objects that are only begun when there is something to say.
-struct Lazy<'o> {
-    out: &'o mut String,
-    begun: bool,
-}
-
-impl Lazy<'_> {
-    fn key(&mut self, key: &str) -> &mut String {
-        self.out.push(if self.begun { ',' } else { '{' });
-        self.begun = true;
-        write_string(key, self.out);
-        self.out.push(':');
-        self.out
-    }
-
-    fn text(&mut self, key: &str, text: &Text<'_>) {
-        text.write_string(self.key(key));
-    }
-
-    fn end(self) -> bool {
-        if self.begun {
-            self.out.push('}');
-        }
-        self.begun
-    }
-
-    fn end_or_empty(self) {
-        self.out.push_str(if self.begun { "}" } else { "{}" });
-    }
-}
-
-fn list<T>(
-    out: &mut String,
-    items: impl Iterator<Item = T>,
-    mut write: impl FnMut(T, &mut String),
-) {
-    out.push('[');
-    for (index, item) in items.enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        write(item, out);
-    }
-    out.push(']');
-}
 
 /// What of a message its row holds, so that `extra` need not.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +48,7 @@ pub(super) fn extra(
         return String::new();
     }
     let mut buffer = String::with_capacity(256);
-    let mut object = Lazy { out: &mut buffer, begun: false };
+    let mut object = Lazy::new(&mut buffer);
     if let Some(round) = draft.graph_round {
         object.key("round").push_str(&round.number.to_string());
         if let Some(node) = &round.node {
@@ -169,7 +124,7 @@ pub(super) fn extra(
 
 /// What a run says beyond what was asked and answered.
 fn run_extra(run: &Run<'_>, out: &mut String) {
-    let mut object = Lazy { out, begun: false };
+    let mut object = Lazy::new(out);
     write_string(run.source.as_str(), object.key("source"));
     object.text("source_id", &run.source_id);
     let texts = [
@@ -201,7 +156,7 @@ fn run_extra(run: &Run<'_>, out: &mut String) {
 }
 
 fn write_feedback(feedback: &Feedback<'_>, out: &mut String) {
-    let mut said = Lazy { out, begun: false };
+    let mut said = Lazy::new(out);
     if let Some(rating) = &feedback.rating {
         said.key("rating").push_str(rating.as_str());
     }
@@ -218,7 +173,7 @@ fn write_fields<'f, 'a: 'f>(
     fields: impl DoubleEndedIterator<Item = &'f (Text<'a>, RawJson<'a>)> + Clone,
     out: &mut String,
 ) {
-    let mut object = Lazy { out, begun: false };
+    let mut object = Lazy::new(out);
     let mut names = std::collections::HashSet::new();
     let mut last: Vec<_> = fields.rev().filter(|(key, _)| names.insert(key.decoded())).collect();
     last.reverse();
@@ -283,7 +238,7 @@ fn turn_extra(
     held: Held,
     out: &mut String,
 ) -> bool {
-    let mut object = Lazy { out, begun: false };
+    let mut object = Lazy::new(out);
     object.key("at").push_str(&at.to_string());
     let bare = object.out.len();
     if turn.side == Side::Call {
@@ -305,7 +260,7 @@ fn turn_extra(
     }
     if turn.side == Side::Results && (turn.messages().count() > 1 || turn.results.len() > 1) {
         list(object.key("results"), turn.messages(), |message, out| {
-            let mut result = Lazy { out, begun: false };
+            let mut result = Lazy::new(out);
             result.text("id", message.tool_call_id.as_ref().unwrap_or(&Text::default()));
             result.text("content", &message.words());
             details(message, &mut result);
@@ -322,7 +277,7 @@ fn turn_extra(
         }
     } else if turn.messages().any(has_details) {
         list(object.key("details"), turn.messages(), |message, out| {
-            let mut said = Lazy { out, begun: false };
+            let mut said = Lazy::new(out);
             details(message, &mut said);
             said.end_or_empty();
         });
@@ -351,7 +306,7 @@ fn turn_extra(
 }
 
 fn write_cut(before: usize, message: &Message<'_>, options: &ShapeOptions, out: &mut String) {
-    let mut object = Lazy { out, begun: false };
+    let mut object = Lazy::new(out);
     object.key("before").push_str(&before.to_string());
     object.key("role").push('"');
     write_escaped(&message.role_word(), object.out);
@@ -359,7 +314,7 @@ fn write_cut(before: usize, message: &Message<'_>, options: &ShapeOptions, out: 
     object.text("content", &message.words());
     if !message.tool_calls.is_empty() {
         list(object.key("calls"), message.tool_calls.iter(), |call, out| {
-            let mut object = Lazy { out, begun: false };
+            let mut object = Lazy::new(out);
             object.text("id", &call.id);
             object.text("name", &call.name);
             object.text("arguments", &call.arguments);

@@ -2,6 +2,7 @@
 
 mod alpaca;
 mod arguments;
+mod atif;
 mod attachments;
 mod chat;
 mod chat_columns;
@@ -17,6 +18,7 @@ mod kto;
 mod ms_swift;
 mod node_evaluation;
 mod node_optimization;
+mod object;
 mod openai;
 mod preference;
 mod prompt_completion;
@@ -64,6 +66,7 @@ pub static FORMATS: &[&dyn DataFormat] = &[
     &node_optimization::NodeOptimization,
     &documents::Documents,
     &documents::Chunks,
+    &atif::Atif,
     &retort::Retort,
 ];
 

@@ -18,7 +18,11 @@ use super::{calls, definitions};
 pub(super) struct Atif;
 
 /// Fields that say nothing more than is read.
-const KNOWN: [&str; 4] = ["extra", "metrics", "reasoning_effort", "notes"];
+const KNOWN: [&str; 6] =
+    ["extra", "metrics", "reasoning_effort", "notes", "model_name", "source_call_id"];
+
+/// Fields with the id of a trajectory, its own first.
+const IDS: [&str; 2] = ["trajectory_id", "session_id"];
 
 /// How deep trajectories of sub-agents are followed in one another.
 const DEPTH: usize = 16;
@@ -94,9 +98,11 @@ fn read<'a>(
         .take(&["steps"], fields::list)
         .ok_or_else(|| ItemError::new(Refusal::BadField, 0, "the `steps` are no list"))?;
     let mut conversation = Conversation { kind: Held::Agent, ..Conversation::default() };
-    conversation.id = map.take_id(&["trajectory_id", "session_id"]).unwrap_or_default();
+    // Ids and names of models stay where they were, so that a trajectory can be written as it was.
+    let ids = IDS.iter().filter_map(|name| map.peek(name).and_then(fields::id));
+    conversation.id = ids.into_iter().find(|id| !id.is_empty()).unwrap_or_default();
     let mut agent = map.take(&["agent"], fields::map).unwrap_or_default();
-    conversation.model = agent.take(&["model_name"], RawJson::text);
+    conversation.model = agent.peek("model_name").and_then(RawJson::text);
     let mark = notes.mark();
     let tools = agent.take(&["tool_definitions"], fields::list).unwrap_or_default();
     let tools = definitions::definitions(tools, notes);
@@ -154,10 +160,8 @@ fn add_task<'a>(
     notes: &mut Notes,
     depth: usize,
 ) -> Result<(), ItemError> {
-    let ids: Vec<Text<'a>> = ["trajectory_id", "session_id"]
-        .iter()
-        .filter_map(|name| map.peek(name).and_then(fields::id))
-        .collect();
+    let ids: Vec<Text<'a>> =
+        IDS.iter().filter_map(|name| map.peek(name).and_then(fields::id)).collect();
     let mut inner = read(map, notes, depth)?;
     let mut task = Task { id: inner.id, metadata: inner.metadata, ..Task::default() };
     task.agent = inner.rounds.first().and_then(|round| round.agent.clone());
@@ -168,8 +172,7 @@ fn add_task<'a>(
             .filter_map(fields::map)
             .flat_map(|map| {
                 // Where both are there, the trajectory's own id tells which one it is.
-                let names = ["trajectory_id", "session_id"];
-                names.iter().find_map(|name| map.peek(name).and_then(fields::id))
+                IDS.iter().find_map(|name| map.peek(name).and_then(fields::id))
             })
             .collect();
         ids.iter().any(|id| refers.contains(id)).then(|| message.tool_call_id.clone()).flatten()
@@ -210,7 +213,7 @@ fn step<'a>(
         notes.under(mark, || "message".into());
     }
     message.reasoning = map.take(&["reasoning_content"], RawJson::text);
-    let model = map.take(&["model_name"], RawJson::text);
+    let model = map.peek("model_name").and_then(RawJson::text);
     let usage = map.peek("metrics").map(session::usage_of).unwrap_or_default();
     let is_set = |map: &FieldMap<'_>, name: &str, word: &str| {
         map.peek(name).is_some_and(|raw| raw.as_str() == word)
@@ -276,7 +279,8 @@ fn observed<'a>(
             continue;
         };
         let mut message = Message { role: Role::Tool, ..Message::default() };
-        message.tool_call_id = map.take_id(&["source_call_id"]).or_else(|| only.cloned());
+        let id = map.peek("source_call_id").and_then(fields::id);
+        message.tool_call_id = id.filter(|id| !id.is_empty()).or_else(|| only.cloned());
         if message.tool_call_id.is_none() {
             message.role = Role::User;
             message.source_role = Some("observation".into());

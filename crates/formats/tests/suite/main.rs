@@ -12,6 +12,7 @@ mod support;
 mod agents;
 mod api_logs;
 mod arrow;
+mod atif;
 mod chat;
 mod chatgpt;
 mod claude;
