@@ -15,6 +15,7 @@ import datasets
 
 import readers
 import rules
+import training
 
 NAME = "checked"
 RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
@@ -42,7 +43,7 @@ def check(what, faults):
 
 class Retort:
     def __init__(self, binary, work):
-        self.binary, self.work, self.packages = binary, work / "packages", 0
+        self.binary, self.work, self.packages = Path(binary).resolve(), work / "packages", 0
         self.is_of_others = False
         self.work.mkdir()
 
@@ -50,8 +51,9 @@ class Retort:
         shutil.rmtree(self.work)
         self.work.mkdir()
 
-    def run(self, *arguments):
-        return subprocess.run([self.binary, *map(str, arguments)], capture_output=True, text=True, check=False)
+    def run(self, *arguments, cwd=None):
+        command = [self.binary, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
 
     def convert(self, source, data_format, file_format="jsonl", *options):
         """The folder of a new package; None, counted as a failure, where Retort makes none."""
@@ -264,6 +266,20 @@ def check_answers(retort, formats, source):
     retort.forget_packages()
 
 
+def check_training(retort, root, chats):
+    """The commands and settings of the page on training."""
+    print("==> docs/training.md", flush=True)
+    model = retort.work / "model"
+    model.mkdir()
+    chatml = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    (model / "chat_template.jinja").write_text(chatml, encoding="utf-8")
+    answers = root / "crates/formats/tests/data/answers.jsonl"
+    inputs = {"chats.jsonl": chats.resolve(), "rated.jsonl": answers.resolve(), "model": model}
+    page = (root / "docs/training.md").read_text(encoding="utf-8")
+    check("docs/training.md", training.faults(page, inputs, retort, retort.work / "training"))
+    retort.forget_packages()
+
+
 def check_source(retort, formats, source, own_examples):
     print(f"==> {source.name}", flush=True)
     for data_format, file_formats in formats.items():
@@ -287,6 +303,7 @@ def main():
     check_answers(retort, formats, examples.parents[1] / "crates/formats/tests/data/answers.jsonl")
     check_documents(retort, formats, examples.parents[1] / "crates/formats/tests/data/documents.jsonl")
     check_history_of_uiuc_chat(retort, examples / "course-assistant.jsonl")
+    check_training(retort, examples.parents[1], examples / "support-chats.jsonl")
     real = os.environ.get("RETORT_REAL_DATA")
     if real:
         files = sorted(path for path in Path(real).rglob("*") if path.is_file() and path.suffix in HISTORY_ENDINGS)

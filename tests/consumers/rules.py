@@ -6,6 +6,9 @@ import json
 import re
 import struct
 
+from atif import Trajectory
+from pydantic import ValidationError
+
 STANDARD = ["data_source", "ability", "messages", "tools", "model", "conversation_id", "extra"]
 HISTORY = ["convo", "convo_id", "course_name", "created_at", "id", "user_email"]
 DOCUMENT = ["id", "s3_path", "course_name", "url", "created_at", "readable_filename", "base_url", "contexts"]
@@ -401,6 +404,15 @@ def retort_runs(rows):
         yield "an id twice"
 
 
+def atif(rows):
+    """Trajectories that are valid by the `atif` package."""
+    for index, row in enumerate(rows):
+        try:
+            Trajectory.model_validate(row)
+        except ValidationError as error:
+            yield f"row {index}: {error}"
+
+
 ROWS = {
     "standard": standard,
     "openai": openai,
@@ -411,6 +423,7 @@ ROWS = {
     "prompt-completion": prompt_completion,
     "history": history,
     "retort": retort,
+    "atif": atif,
 }
 # What is made of runs, and what each format needs to be asked.
 OF_RUNS = {

@@ -39,4 +39,5 @@ mod settings;
 mod show;
 mod splits;
 mod store;
+mod training;
 mod upkeep;
