@@ -69,6 +69,9 @@ pub const CONTEXTS_PER_MESSAGE: usize = 80;
 /// Records that a preview shows: what a person looks through.
 pub const PREVIEW_RECORDS: usize = 20;
 
+/// Bytes of them, but for the first: as one page of a list has.
+pub const PREVIEW_BYTES: usize = PAGE_BYTES;
+
 /// Distinct tool definitions that one worker remembers in their prepared form.
 pub const TOOLS_REMEMBERED: usize = 1024;
 
@@ -160,6 +163,10 @@ pub const PAGE_ITEMS: usize = 1000;
 /// Bytes of one page of a list, as JSON or HTML: a thousand ordinary rows fit twice, and several such pages at once
 /// fit any server.
 pub const PAGE_BYTES: usize = 4 << 20;
+
+/// Bytes of the messages of a conversation of which one page of it is made: twice the page's own, as long texts are cut
+/// there.
+pub const EXCERPT_BYTES: usize = 2 * PAGE_BYTES;
 
 /// Characters of a title, a model or a document's name that columns and lists have; the item keeps the whole text. A
 /// title that people set is no longer than this.

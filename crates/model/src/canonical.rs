@@ -2,6 +2,7 @@
 //! that every later release reads. The store keeps it, and `retort` files are lines of it.
 
 mod document;
+mod excerpt;
 mod run;
 
 use retort_json::{JsonError, Kind as JsonKind, Parser, RawJson, Text, write_string};
@@ -15,6 +16,7 @@ use crate::message::{Content, Feedback, Label, Message, NotUnderstood, Part, Too
 use crate::time::Time;
 
 pub use document::{read_document, read_document_from, write_document};
+pub use excerpt::{Cutter, Excerpt, Level, MessagePlace, Piece};
 pub(crate) use run::write_node;
 pub use run::{read_run, read_run_from, write_run};
 
