@@ -128,7 +128,7 @@ impl Packer {
     }
 }
 
-fn zstd_words(code: usize) -> &'static str {
+pub(crate) fn zstd_words(code: usize) -> &'static str {
     zstd::zstd_safe::get_error_name(code)
 }
 
@@ -146,18 +146,16 @@ impl Unpacker<'_> {
         packed: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let BodyHead { dictionary, crc32, size } = head;
+        let BodyHead { crc32, size, .. } = head;
         if size > ITEM_BYTES.saturating_mul(2) {
             return Err(Error::Damaged(format!("a body of {size} bytes is larger than any")));
         }
         let start = out.len();
         out.resize(start + size, 0);
         let room = out.get_mut(start..).unwrap_or_default();
-        let result = if dictionary == NONE {
-            self.context.decompress(room, packed)
-        } else {
-            let dictionary = self.store.dictionary(dictionary)?;
-            self.context.decompress_using_ddict(room, packed, &dictionary.unpack)
+        let result = match self.store.dictionary_of(head)? {
+            None => self.context.decompress(room, packed),
+            Some(one) => self.context.decompress_using_ddict(room, packed, &one.unpack),
         };
         match result {
             Ok(length) if length == size && i64::from(crc32fast::hash(room)) == crc32 => Ok(()),
@@ -171,6 +169,11 @@ impl Unpacker<'_> {
 }
 
 impl crate::Store {
+    /// The dictionary that a body was compressed with, if there was one.
+    pub(crate) fn dictionary_of(&self, head: BodyHead) -> Result<Option<Arc<Dictionary>>, Error> {
+        if head.dictionary == NONE { Ok(None) } else { self.dictionary(head.dictionary).map(Some) }
+    }
+
     fn dictionary(&self, id: i64) -> Result<Arc<Dictionary>, Error> {
         if let Some(dictionary) = self.dictionaries.get(id) {
             return Ok(dictionary);

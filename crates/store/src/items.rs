@@ -112,9 +112,21 @@ impl crate::Store {
     pub(crate) fn line_of(
         &self,
         kind: ItemKind,
-        (key, id): (i64, &str),
+        item: (i64, &str),
         unpacker: &mut Unpacker<'_>,
     ) -> Result<Option<Vec<u8>>, Error> {
+        let Some((head, packed)) = self.packed_line(kind, item)? else { return Ok(None) };
+        let mut line = Vec::new();
+        unpacker.unpack(head, &packed, &mut line)?;
+        Ok(Some(line))
+    }
+
+    /// The canonical line of an item, compressed; none if it was purged meanwhile.
+    pub(crate) fn packed_line(
+        &self,
+        kind: ItemKind,
+        (key, id): (i64, &str),
+    ) -> Result<Option<(BodyHead, Vec<u8>)>, Error> {
         // Its size as it is now: it may have changed since the item was found.
         let sql = format!(
             "SELECT b.dictionary, b.crc32, b.bytes, c.size FROM {} c
@@ -131,9 +143,6 @@ impl crate::Store {
         })?;
         let Some(found) = found else { return Ok(None) };
         let gone = || Error::Damaged(format!("the body of the {kind} `{id}` is missing"));
-        let (head, packed) = found.ok_or_else(gone)?;
-        let mut line = Vec::new();
-        unpacker.unpack(head, &packed, &mut line)?;
-        Ok(Some(line))
+        found.ok_or_else(gone).map(Some)
     }
 }

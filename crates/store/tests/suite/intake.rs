@@ -1,5 +1,7 @@
 //! Conversations coming in, and their bodies.
 
+use std::io::Read;
+
 use retort_model::{ConversationFilter, Kind, Relation, Scope, Status};
 use retort_store::{Compared, Comparing, Edit, Error, Importer, Incoming, Taken};
 
@@ -350,6 +352,27 @@ fn no_byte_of_what_was_purged_is_in_the_files() {
         std::fs::create_dir(&copy).unwrap();
         place.store.copy_to(&copy.join("store.db")).unwrap();
         assert!(is_in_files(&copy, "ZX-0007").is_empty());
+    });
+}
+
+#[test]
+fn a_line_is_read_as_it_streams_by_and_a_damaged_one_ends_with_an_error() {
+    on_both(|place| {
+        let text: String = (0..200_000).map(|number| format!("{number} ")).collect();
+        place.add("c", &text);
+        let found = place.one("c");
+        let whole = place.store.line(&found, &mut place.store.unpacker()).unwrap().unwrap();
+        let stored = place.store.open_line(&found).unwrap().unwrap();
+        assert_eq!(stored.bytes(), whole.len() as u64);
+        for _ in 0..2 {
+            let mut read = Vec::new();
+            stored.read().unwrap().read_to_end(&mut read).unwrap();
+            assert!(read == whole);
+        }
+        assert_eq!(place.sql("UPDATE body SET crc32 = crc32 + 1"), 1);
+        let stored = place.store.open_line(&found).unwrap().unwrap();
+        let error = stored.read().unwrap().read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
     });
 }
 
