@@ -48,7 +48,7 @@ pub use measure::{Measure, MeasureOptions, OverLong};
 pub use merge::{MergePlan, Merged, merge};
 pub use model_files::{ModelFile, ModelFiles, ModelPaths};
 pub use model_files::{read_templates, read_tokenizer};
-pub use objects::{DatasetFiles, Objects, Prefix};
+pub use objects::{DatasetFiles, Objects, Prefix, Unchanged};
 pub use options::{ExportOption, ExportOptions, Group, OPTIONS, Values, Word};
 pub use package::Package;
 pub use pipeline::ListedHit;

@@ -116,6 +116,60 @@ impl Objects {
         Ok(found)
     }
 
+    /// What lies below a prefix and was last changed before a moment, also files that were under way when their process
+    /// was killed. Of those a service only removes what it shows: parts that were never put together it keeps.
+    ///
+    /// # Errors
+    /// The place cannot be asked.
+    pub fn unchanged_since(&self, prefix: &str, moment: Time) -> Result<Vec<Unchanged>, Error> {
+        let path = ObjectPath::from(prefix);
+        let found: Vec<_> = self
+            .runtime
+            .block_on(self.store.list(Some(&path)).try_collect())
+            .map_err(|error| failed("list", prefix, &error))?;
+        let is_old = |at: Option<Time>| at.is_some_and(|at| at < moment);
+        let mut all: Vec<Unchanged> = found
+            .into_iter()
+            .filter(|meta| is_old(Time::from_unix_micros(meta.last_modified.timestamp_micros())))
+            .filter_map(|meta| {
+                let key = meta.location.filename()?.to_owned();
+                Some(Unchanged { key, bytes: meta.size, partial: None })
+            })
+            .collect();
+        if let Some(root) = &self.root {
+            let folder = root.join(prefix);
+            let under_way = under_way_in(&folder).map_err(|error| Error::read(&folder, error))?;
+            all.extend(under_way.into_iter().filter_map(|(file, bytes, changed)| {
+                let name = file.file_name()?.to_string_lossy().into_owned();
+                let (key, _) = name.rsplit_once('#')?;
+                let changed = changed.duration_since(std::time::UNIX_EPOCH).ok()?;
+                let changed = Time::from_unix_micros(i64::try_from(changed.as_micros()).ok()?);
+                is_old(changed).then(|| Unchanged {
+                    key: key.to_owned(),
+                    bytes,
+                    partial: Some(file),
+                })
+            }));
+        }
+        Ok(all)
+    }
+
+    /// Removes what [`unchanged_since`](Self::unchanged_since) found below a prefix.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove_unchanged(&self, prefix: &str, one: &Unchanged) -> Result<(), Error> {
+        match &one.partial {
+            None => self.below(prefix).remove(&one.key),
+            Some(file) => match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(Error::write(file, error))
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
     /// Removes everything below a prefix.
     pub fn remove_all(&self, prefix: &str) -> Result<(), Error> {
         self.keep_only(prefix, &[])
@@ -164,6 +218,34 @@ impl Objects {
             Err(error) => Err(failed("look at", path, &error)),
         }
     }
+}
+
+/// An object that was not changed for a while.
+#[derive(Debug)]
+pub struct Unchanged {
+    /// Its key.
+    pub key: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The file that has its bytes so far, if it was never finished.
+    partial: Option<PathBuf>,
+}
+
+/// The files of a folder that are under way, which no list shows: their size, and when they were last written to.
+fn under_way_in(folder: &Path) -> io::Result<Vec<(PathBuf, u64, std::time::SystemTime)>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if is_under_way(&entry.file_name().to_string_lossy()) {
+            let meta = entry.metadata()?;
+            found.push((entry.path(), meta.len(), meta.modified()?));
+        }
+    }
+    Ok(found)
 }
 
 /// Removes files that were under way when their process was killed, which no list shows, and empty folders.

@@ -85,6 +85,7 @@ impl Service {
             }
         }
         self.check_orphans(&known, repair, &mut diagnosis)?;
+        self.check_uploads(repair, &mut diagnosis)?;
         self.check_originals(deep, repair, &mut diagnosis)?;
         let store = self.store.file().and_then(Path::parent);
         for folder in store.into_iter().chain(self.objects.root()) {
@@ -192,6 +193,27 @@ impl Service {
                 "{count} ({bytes} bytes) belong to no dataset or import; `retort doctor --repair` removes them"
             );
             diagnosis.findings.push(finding("the place of the datasets", problem));
+        }
+        Ok(())
+    }
+
+    /// Looks for uploads that a server which was killed left behind.
+    fn check_uploads(&self, repair: bool, diagnosis: &mut Diagnosis) -> Result<(), Error> {
+        if repair {
+            match self.clear_left_uploads()? {
+                0 => {}
+                count => diagnosis.mended.push(format!("removed {count} uploads of no import")),
+            }
+            return Ok(());
+        }
+        let left = self.left_uploads()?;
+        if !left.is_empty() {
+            let bytes: u64 = left.iter().map(|one| one.bytes).sum();
+            let problem = format!(
+                "{} ({bytes} bytes) belong to no import; `retort doctor --repair` removes them, and so does a worker",
+                left.len()
+            );
+            diagnosis.findings.push(finding("the uploads", problem));
         }
         Ok(())
     }

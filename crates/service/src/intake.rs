@@ -1,14 +1,16 @@
 //! Histories asked in: from files, as jobs; from requests, at once; from uploads, as jobs of any worker.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use retort_engine::Error as EngineError;
 use retort_engine::panics::point;
 use retort_engine::pipeline::{Nobody, Observer};
 use retort_engine::{Input, ReadOptions, is_packed};
-use retort_engine::{NewFile, Storage, hex, temporary_file};
+use retort_engine::{NewFile, Storage, Unchanged, hex, temporary_file};
 use retort_formats::import::{self, ImportFormat};
 use retort_model::bounds::{NAME_CHARACTERS, PAGE_ITEMS};
 use retort_model::{Action, Grant, ItemKind, JobKind, JobState, Scope};
@@ -23,7 +25,7 @@ use crate::import::{Destination, ImportPlan, ImportReport};
 use crate::lease::Lease;
 use crate::memory::take_for_item;
 use crate::secret::chance;
-use crate::service::{Done, Service, later};
+use crate::service::{Done, Service, earlier, later};
 
 /// What the job table keeps of an import that is to be done.
 #[derive(Default, Serialize, Deserialize)]
@@ -262,8 +264,40 @@ impl Service {
     /// Removes what was uploaded and is not to be imported.
     pub fn discard_upload(&self, mut upload: Upload) {
         drop(upload.file.take());
-        // What cannot be removed now, `doctor` tells of.
+        // What cannot be removed now, a worker or `doctor` removes later.
         let _ = self.objects.below(UPLOADS).remove(&upload.key);
+    }
+
+    /// Uploads that no import is to be made of: the server that took them was killed, or they could not be removed.
+    pub(crate) fn left_uploads(&self) -> Result<Vec<Unchanged>, Error> {
+        let before = earlier(self.clock.now(), LEFT_UPLOAD);
+        let ours = format!("{}-", self.store.identity());
+        let mut left = self.objects.unchanged_since(UPLOADS, before)?;
+        left.retain(|one| one.key.starts_with(&ours));
+        if left.is_empty() {
+            return Ok(left);
+        }
+        let mut wanted = HashSet::new();
+        for project in self.store.projects()? {
+            for job in self.store.jobs(&Scope::project(project.id), usize::MAX)? {
+                let waits =
+                    matches!(job.state, JobState::Queued | JobState::Running | JobState::Failed);
+                if job.kind == JobKind::Import && waits {
+                    wanted.extend(kept_of(&job)?.upload.map(|(key, _)| key));
+                }
+            }
+        }
+        left.retain(|one| !wanted.contains(&one.key));
+        Ok(left)
+    }
+
+    /// Removes what [`left_uploads`](Self::left_uploads) finds; gives how many.
+    pub(crate) fn clear_left_uploads(&self) -> Result<usize, Error> {
+        let left = self.left_uploads()?;
+        for one in &left {
+            self.objects.remove_unchanged(UPLOADS, one)?;
+        }
+        Ok(left.len())
     }
 
     pub(crate) fn do_import(
@@ -371,6 +405,10 @@ fn new_import<'n>(caller: &'n Caller, name: &'n str, plan: &'n str) -> NewImport
 
 /// What is imported is called so once its name is forgotten.
 const FORGOTTEN: &str = "files of a deleted person";
+
+/// For how long nothing is written to an upload before it is taken for left behind: a client that sends nothing for a
+/// minute is not waited for, and what came whole is queued within the deadline of its request.
+const LEFT_UPLOAD: Duration = Duration::from_secs(3600);
 
 /// Where uploads wait to be imported, in the place of the objects.
 pub(crate) const UPLOADS: &str = "uploads";

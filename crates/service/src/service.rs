@@ -408,7 +408,8 @@ impl Service {
         Ok(())
     }
 
-    /// Removes what is older than is kept, and the last copies of what was purged, once an hour.
+    /// Removes what is older than is kept, the last copies of what was purged, and uploads that were left behind, once an
+    /// hour.
     fn clear_old(&self) -> Result<(), Error> {
         let now = self.clock.now();
         let last = self.cleared_at.swap(now.unix_micros(), Ordering::Relaxed);
@@ -430,6 +431,7 @@ impl Service {
             let _ = self.clear_rejects(job);
         }
         self.store.rewrite_file_if_due()?;
+        self.clear_left_uploads()?;
         Ok(())
     }
 

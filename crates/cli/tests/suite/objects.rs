@@ -222,6 +222,27 @@ fn a_bucket_that_lets_nobody_in_is_told_without_the_key() {
 }
 
 #[test]
+fn uploads_that_a_killed_server_left_in_a_bucket_are_found_and_removed() {
+    let (keep, bucket) = with_parts();
+    keep.ok(&["export", "d", "-q"]);
+    let ours = bucket.objects().into_keys().find_map(|key| {
+        Some(key.strip_prefix("some/prefix/datasets/")?.rsplit_once('/')?.0.to_owned())
+    });
+    let (store, _) = ours.as_deref().unwrap().rsplit_once('-').unwrap();
+    let dead = format!("some/prefix/uploads/{store}-0123");
+    let of_others = "some/prefix/uploads/another-store-0123";
+    bucket.put(&dead, b"never queued");
+    bucket.put(of_others, b"not ours");
+    let found = keep.run(&["doctor"]);
+    assert_eq!(found.code, Some(3), "{}", found.out);
+    assert!(found.out.contains("the uploads: 1 (12 bytes) belong to no import"), "{}", found.out);
+    let mended = keep.run(&["doctor", "--repair"]);
+    assert!(mended.out.contains("removed 1 uploads of no import"), "{}", mended.out);
+    let left = bucket.objects();
+    assert!(!left.contains_key(&dead) && left.contains_key(of_others));
+}
+
+#[test]
 fn a_worker_outlives_a_bucket_that_is_gone() {
     let (keep, bucket) = with_parts();
     keep.ok(&["export", "waiting", "--detach", "-q"]);

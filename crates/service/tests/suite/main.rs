@@ -9,3 +9,4 @@ mod import;
 mod limits;
 mod removal;
 mod shares;
+mod uploads;

@@ -17,6 +17,10 @@ use serde_json::{Value, json};
 pub struct SetClock(Arc<AtomicI64>);
 
 impl SetClock {
+    fn new() -> Self {
+        Self(Arc::new(AtomicI64::new(1_800_000_000_000_000)))
+    }
+
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::Relaxed);
     }
@@ -25,6 +29,22 @@ impl SetClock {
 impl Clock for SetClock {
     fn now(&self) -> Time {
         Time::from_unix_micros(self.0.load(Ordering::Relaxed)).unwrap()
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        store: String::new(),
+        objects: String::new(),
+        worker: "worker".into(),
+        identity: "identity".into(),
+        lease: Duration::from_secs(60),
+        patience: Duration::from_secs(2),
+        threads: 2,
+        part_bytes: 1 << 30,
+        retention: Retention::default(),
+        quotas: Quotas::default(),
+        models: Default::default(),
     }
 }
 
@@ -43,21 +63,20 @@ impl Office {
     /// With models of these names and paths in its configuration.
     pub fn with_models(models: &[(&str, &str)]) -> Self {
         let models = models.iter().map(|&(name, path)| (name.into(), path.into())).collect();
-        let clock = SetClock(Arc::new(AtomicI64::new(1_800_000_000_000_000)));
-        let settings = Settings {
-            store: String::new(),
-            objects: String::new(),
-            worker: "worker".into(),
-            identity: "identity".into(),
-            lease: Duration::from_secs(60),
-            patience: Duration::from_secs(2),
-            threads: 2,
-            part_bytes: 1 << 30,
-            retention: Retention::default(),
-            quotas: Quotas::default(),
-            models,
-        };
-        let service = Service::open_scratch(settings, Box::new(clock.clone())).unwrap();
+        let clock = SetClock::new();
+        let settings = Settings { models, ..settings() };
+        Self::of(Service::open_scratch(settings, Box::new(clock.clone())).unwrap(), clock)
+    }
+
+    /// With its files below a folder.
+    pub fn at(folder: &std::path::Path) -> Self {
+        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let (clock, settings) = (SetClock::new(), settings());
+        let settings = Settings { store: path("store"), objects: path("objects"), ..settings };
+        Self::of(Service::open(settings, Box::new(clock.clone()), true).unwrap(), clock)
+    }
+
+    fn of(service: Service, clock: SetClock) -> Self {
         let project = service.project_or_new("p").unwrap();
         Self { service, clock, project }
     }

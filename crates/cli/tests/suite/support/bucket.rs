@@ -99,6 +99,10 @@ impl Bucket {
         self.state.kept.lock().unwrap().objects.clone()
     }
 
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        self.state.kept.lock().unwrap().objects.insert(key.to_owned(), bytes.to_vec());
+    }
+
     pub fn remove(&self, key: &str) {
         assert!(self.state.kept.lock().unwrap().objects.remove(key).is_some(), "no `{key}`");
     }
