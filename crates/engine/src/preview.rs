@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use retort_formats::file::{Chunk, FileFormat, FileWriter, by_name as file_format_named};
 use retort_formats::package::{FINDINGS, List, REJECTS};
-use retort_model::bounds::{ITEMS_LEARNT_FROM, PREVIEW_RECORDS};
+use retort_model::bounds::{ITEMS_LEARNT_FROM, PREVIEW_BYTES, PREVIEW_RECORDS};
 use retort_model::{ConversationFilter, Tally};
 
 use crate::convert::{ConvertPlan, Found, surveyed_if_needed};
@@ -100,7 +100,7 @@ impl First {
     }
 
     fn is_enough(&self) -> bool {
-        self.count >= PREVIEW_RECORDS as u64
+        self.count >= PREVIEW_RECORDS as u64 || self.lines.len() >= PREVIEW_BYTES
     }
 
     /// Takes the records of a chunk until there are enough.
@@ -114,7 +114,23 @@ impl First {
 
     fn records(&self) -> Vec<String> {
         let lines = String::from_utf8_lossy(&self.lines);
-        lines.lines().take(PREVIEW_RECORDS).map(str::to_owned).collect()
+        let mut room = Room::default();
+        let fits = lines.lines().take(PREVIEW_RECORDS).take_while(|line| room.has(line));
+        fits.map(str::to_owned).collect()
+    }
+}
+
+/// Whether a preview has room for another record. There is always some for the first.
+#[derive(Default)]
+struct Room {
+    bytes: usize,
+}
+
+impl Room {
+    fn has(&mut self, record: &str) -> bool {
+        let is_first = self.bytes == 0;
+        self.bytes += record.len();
+        is_first || self.bytes <= PREVIEW_BYTES
     }
 }
 
@@ -226,8 +242,8 @@ impl Lines<'_> {
     }
 }
 
-/// Lines of `rejects.jsonl` or `findings.jsonl` in a finished package: so many behind the first `after`, and whether there
-/// are more.
+/// Lines of `rejects.jsonl` or `findings.jsonl` in a finished package: at most so many behind the first `after`, and no more
+/// bytes than a preview has; and whether there are more.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -243,7 +259,7 @@ pub fn lines_of(
     }
     let fail = |source| Error::Unpack { name: name.into(), source };
     let file = package.file(name).map_err(fail)?;
-    let mut found = Vec::new();
+    let (mut found, mut room) = (Vec::new(), Room::default());
     let mut passed = 0;
     for line in BufReader::new(file).lines() {
         let line = line.map_err(fail)?;
@@ -252,7 +268,7 @@ pub fn lines_of(
         }
         if passed < after {
             passed += 1;
-        } else if found.len() == most {
+        } else if found.len() == most || !room.has(&line) {
             return Ok((found, true));
         } else {
             found.push(line);
@@ -268,7 +284,7 @@ pub fn lines_of(
 pub fn preview_package(package: &mut Package) -> Result<Vec<String>, Error> {
     let manifest = package.manifest().clone();
     let fail = |source| Error::Unpack { name: manifest.dataset_name.clone(), source };
-    let mut records = Vec::new();
+    let (mut records, mut room) = (Vec::new(), Room::default());
     for file in manifest.files.iter().filter(|file| file.records.is_some()) {
         let left = PREVIEW_RECORDS - records.len();
         if left == 0 {
@@ -276,7 +292,11 @@ pub fn preview_package(package: &mut Package) -> Result<Vec<String>, Error> {
         }
         let rows = crate::verify::rows_of(package, &manifest, &file.path).map_err(fail)?;
         for row in rows.take(left) {
-            records.push(row.map_err(fail)?);
+            let row = row.map_err(fail)?;
+            if !room.has(&row) {
+                return Ok(records);
+            }
+            records.push(row);
         }
     }
     Ok(records)

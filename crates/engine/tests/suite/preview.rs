@@ -32,6 +32,24 @@ fn a_preview_shows_the_records_that_a_conversion_writes() {
 }
 
 #[test]
+fn a_preview_of_large_records_shows_as_many_as_fit_a_page() {
+    let bench = Bench::new();
+    let large = |id: &str| {
+        let mut chat = chat(id);
+        chat["messages"][0]["content"] = "x".repeat(1_500_000).into();
+        chat
+    };
+    let rows: Vec<Value> = (0..5).map(|number| large(&number.to_string())).collect();
+    let mut plan = bench.plan(vec![lines(&rows)], &[]);
+    plan.output = bench.path("large");
+    let seen = preview(&plan, &AtomicBool::new(false), &mut Vec::new()).unwrap();
+    assert_eq!(seen.records.len(), 2);
+    run(&plan).0.unwrap();
+    let again = preview_package(&mut Package::open(&plan.output).unwrap()).unwrap();
+    assert_eq!(again, seen.records);
+}
+
+#[test]
 fn a_preview_ends_before_it_has_read_a_long_history() {
     let bench = Bench::new();
     let plan = bench.plan(vec![lines(&chats(50_000))], &[]);
