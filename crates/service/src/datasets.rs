@@ -6,6 +6,7 @@ use retort_engine::Package;
 use retort_engine::panics::point;
 use retort_engine::{Difference, Verified, read_through, verify_package};
 use retort_formats::package::MANIFEST;
+use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, DatasetName, Grant, ProjectRole, Scope};
 use retort_store::{Dataset, DatasetFile};
 
@@ -223,26 +224,43 @@ impl Service {
     }
 
     /// The datasets that hold something of a conversation, run or document, also if it was purged: the caller's, and
-    /// for an owner anyone's in the project.
+    /// for an owner anyone's in the project. A page of them, the newest first, and its last dataset if there are more.
     ///
     /// # Errors
     /// Nothing is known of such an item; those of the store.
-    pub fn trace(&self, caller: &Caller, id: &str) -> Result<Vec<Dataset>, Error> {
+    pub fn trace(
+        &self,
+        caller: &Caller,
+        id: &str,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Dataset>, Option<i64>), Error> {
         caller.needs(Grant::Export)?;
         if !self.store.knows(&caller.scope(), id)? {
             return Err(no_conversation(id));
         }
-        Ok(still_theirs(caller, self.store.trace(&caller.overseen(), id)?))
+        let page = self.store.trace(&caller.overseen(), id, after, most.min(PAGE_ITEMS))?;
+        let (datasets, next) = with_next(page, |one| one.id);
+        Ok((still_theirs(caller, datasets), next))
     }
 
-    /// Anyone's datasets in the project that hold something of a person: what they own, imported or held.
+    /// Anyone's datasets in the project that hold something of a person, what they own, imported or held: a page as
+    /// [`trace`](Self::trace) has them.
     ///
     /// # Errors
     /// The caller is no owner of the project; those of the store.
-    pub fn trace_person(&self, caller: &Caller, name: &str) -> Result<Vec<Dataset>, Error> {
+    pub fn trace_person(
+        &self,
+        caller: &Caller,
+        name: &str,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Dataset>, Option<i64>), Error> {
         caller.needs(Grant::Export)?;
         caller.needs_role(ProjectRole::Owner)?;
-        Ok(self.store.trace_person(&caller.overseen(), name)?)
+        let most = most.min(PAGE_ITEMS);
+        let page = self.store.trace_person(&caller.overseen(), name, after, most)?;
+        Ok(with_next(page, |one| one.id))
     }
 }
 

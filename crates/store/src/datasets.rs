@@ -190,6 +190,16 @@ impl crate::Store {
     ) -> Result<(Vec<Dataset>, bool), Error> {
         let mut statement = Statement::new(DATASET);
         statement.made_in(scope);
+        self.datasets_behind(statement, after, most)
+    }
+
+    /// A page of the datasets that a statement finds.
+    fn datasets_behind(
+        &self,
+        mut statement: Statement,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Dataset>, bool), Error> {
         statement.newest_behind("id", after, most);
         let room = |one: &Dataset| {
             let node = one.node.as_deref().unwrap_or_default();
@@ -275,23 +285,38 @@ impl crate::Store {
         })
     }
 
-    /// The datasets that hold something of the conversations, runs and documents with that id, also of purged ones.
-    pub fn trace(&self, scope: &Scope, id: &str) -> Result<Vec<Dataset>, Error> {
-        self.trace_items(scope, &["id"], id)
+    /// The datasets that hold something of the conversations, runs and documents with that id, also of purged ones: a
+    /// page as [`dataset_page`](Self::dataset_page) has them.
+    pub fn trace(
+        &self,
+        scope: &Scope,
+        id: &str,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Dataset>, bool), Error> {
+        self.trace_items(scope, (&["id"], id), after, most)
     }
 
-    /// The datasets that hold something that a person owns, imported or held. Of what was purged no name is left.
-    pub fn trace_person(&self, scope: &Scope, name: &str) -> Result<Vec<Dataset>, Error> {
-        self.trace_items(scope, &["owner", "importer", "holder"], name)
+    /// The datasets that hold something that a person owns, imported or held: a page of them. Of what was purged no name
+    /// is left.
+    pub fn trace_person(
+        &self,
+        scope: &Scope,
+        name: &str,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Dataset>, bool), Error> {
+        self.trace_items(scope, (&["owner", "importer", "holder"], name), after, most)
     }
 
-    /// The datasets that hold an item with this text in one of the columns.
+    /// A page of the datasets that hold an item with this text in one of the columns.
     fn trace_items(
         &self,
         scope: &Scope,
-        columns: &[&str],
-        text: &str,
-    ) -> Result<Vec<Dataset>, Error> {
+        (columns, text): (&[&str], &str),
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Dataset>, bool), Error> {
         let mut statement = Statement::new(DATASET);
         statement.made_in(scope);
         statement.push(" AND job IN (SELECT i.job FROM job_item i WHERE i.item IN (");
@@ -306,10 +331,9 @@ impl crate::Store {
             }
         }
         statement.push(
-            ") AND NOT EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal))
-              ORDER BY id",
+            ") AND NOT EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal))",
         );
-        self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_dataset))
+        self.datasets_behind(statement, after, most)
     }
 
     /// Whether anything is known of an item with that id, also if it was purged. To a person, a purged

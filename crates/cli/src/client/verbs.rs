@@ -154,13 +154,20 @@ impl Client {
     }
 
     pub fn trace(&self, id: &str) -> Result<Vec<wire::Dataset>, ClientError> {
-        let found: wire::Datasets = self.get(&["conversations", id, "datasets"], Query::new())?;
-        Ok(found.datasets)
+        all_of(|after| {
+            let page: wire::Datasets =
+                self.get(&["conversations", id, "datasets"], page_behind(after, false))?;
+            Ok((page.datasets, page.next))
+        })
     }
 
     pub fn trace_person(&self, name: &str) -> Result<Vec<wire::Dataset>, ClientError> {
-        let found: wire::Datasets = self.get(&["datasets"], vec![("person", name.to_owned())])?;
-        Ok(found.datasets)
+        all_of(|after| {
+            let mut query = page_behind(after, false);
+            query.push(("person", name.to_owned()));
+            let page: wire::Datasets = self.get(&["datasets"], query)?;
+            Ok((page.datasets, page.next))
+        })
     }
 
     pub fn submit_export(&self, export: &ExportRequest) -> Result<wire::Job, ClientError> {

@@ -14,7 +14,7 @@ fn a_trace_names_the_datasets_that_hold_a_conversation_after_its_purge() {
     office.export(&caller, "one", named(&["b"]));
 
     let names = |id: &str| -> Vec<String> {
-        let held = office.service.trace(&caller, id).unwrap();
+        let (held, _) = office.service.trace(&caller, id, None, 10).unwrap();
         held.into_iter().map(|dataset| dataset.name).collect()
     };
     assert_eq!(names("a"), ["both"]);

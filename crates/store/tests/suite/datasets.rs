@@ -98,9 +98,8 @@ fn a_deleted_dataset_leaves_its_conversations() {
         assert_eq!(place.store.dataset(&place.scope(), "a").unwrap(), None);
         assert_eq!(place.store.dataset_files(&a).unwrap(), []);
         assert_eq!((place.job(a.job).dataset, place.store.shards(a.job).unwrap()), (None, vec![]));
-        let traced: Vec<_> =
-            place.store.trace(&place.scope(), "c").unwrap().into_iter().map(|one| one.id).collect();
-        assert_eq!(traced, [b]);
+        let (traced, _) = place.store.trace(&place.scope(), "c", None, 10).unwrap();
+        assert_eq!(traced.iter().map(|one| one.id).collect::<Vec<_>>(), [b]);
         assert_eq!(place.text("c"), "x");
         place.dataset("a", &everything());
         assert_eq!(place.store.check(true, at(0)).unwrap(), []);
@@ -125,12 +124,20 @@ fn a_conversation_is_traced_to_what_was_made_of_it() {
             .unwrap();
         place.export("running", &everything());
         let trace = |id: &str| -> Vec<i64> {
-            place.store.trace(&place.scope(), id).unwrap().into_iter().map(|one| one.id).collect()
+            let (found, has_more) = place.store.trace(&place.scope(), id, None, 10).unwrap();
+            assert!(!has_more);
+            found.into_iter().map(|one| one.id).collect()
         };
-        assert_eq!((trace("a"), trace("b"), trace("c")), (vec![all, some], vec![all], vec![all]));
+        assert_eq!((trace("a"), trace("b"), trace("c")), (vec![some, all], vec![all], vec![all]));
+        let page = |after, most| {
+            let (found, has_more) = place.store.trace(&place.scope(), "a", after, most).unwrap();
+            (found.into_iter().map(|one| one.id).collect::<Vec<_>>(), has_more)
+        };
+        assert_eq!(page(None, 1), (vec![some], true));
+        assert_eq!(page(Some(some), 1), (vec![all], false));
         assert_eq!(trace("missing"), []);
         assert_eq!(place.store.edit(&place.scope(), &ids(&["a"]), &Edit::Purge).unwrap(), 2);
-        assert_eq!(trace("a"), [all, some]);
+        assert_eq!(trace("a"), [some, all]);
         assert!(place.store.knows(&place.scope(), "a").unwrap());
         assert!(place.store.knows(&Scope::person(place.project, "ann"), "a").unwrap());
         assert!(!place.store.knows(&Scope::person(place.project, "bob"), "a").unwrap());
@@ -154,10 +161,10 @@ fn datasets_stay_within_their_scope() {
             for name in ["d", &id.to_string()] {
                 assert_eq!(place.store.dataset(&scope, name).unwrap(), None);
             }
-            assert_eq!(place.store.trace(&scope, "c").unwrap(), []);
+            assert_eq!(place.store.trace(&scope, "c", None, 10).unwrap(), (vec![], false));
         }
         let ann = Scope::person(place.project, "ann");
         assert_eq!(place.store.datasets(&ann).unwrap().len(), 1);
-        assert_eq!(place.store.trace(&ann, "c").unwrap().len(), 1);
+        assert_eq!(place.store.trace(&ann, "c", None, 10).unwrap().0.len(), 1);
     });
 }

@@ -477,7 +477,7 @@ fn an_export_of_runs_is_of_the_moment_in_which_it_was_asked_for() {
         place.store.keep(job, "w", &JobProgress::default(), at(1000)).unwrap();
         let state = retort_model::JobState::Completed;
         place.store.finish_export(job, "w", state, "{}", &dataset, at(300)).unwrap();
-        let traced = |id: &str| place.store.trace(&place.scope(), id).unwrap().len();
+        let traced = |id: &str| place.store.trace(&place.scope(), id, None, 10).unwrap().0.len();
         assert_eq!(
             (traced("kept"), traced("purged"), traced("later"), traced("conversation")),
             (1, 1, 0, 0)

@@ -57,7 +57,7 @@ async fn list(
     let most = length(whose.limit, PAGE_ITEMS, PAGE_ITEMS)?;
     let everyone = whose.everyone.unwrap_or(false);
     let page = app.call(move |service| match &whose.person {
-        Some(person) => Ok((service.trace_person(&caller, person)?, None)),
+        Some(person) => service.trace_person(&caller, person, whose.after, most),
         None => service.dataset_page(&caller, everyone, whose.after, most),
     });
     let (datasets, next) = page.await?;

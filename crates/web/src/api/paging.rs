@@ -30,6 +30,18 @@ pub struct Page {
     limit: Option<usize>,
 }
 
+/// Which page of a list of datasets.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct DatasetsPage {
+    /// At most so many: 1 to 1000, 1000 if not said.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+    /// Behind this dataset: `next` of the page before.
+    pub after: Option<i64>,
+}
+
 /// What `sort` says of a list with one order only: nothing.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

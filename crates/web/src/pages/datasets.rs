@@ -91,17 +91,20 @@ fn query_of(without: Without<'_>) -> String {
     }
 }
 
-/// The datasets that an item is in, where the visitor may see any.
-pub(super) fn traced(
-    service: &Service,
-    visit: &Visit,
-    id: &str,
-) -> Result<Option<Vec<Row>>, Error> {
+/// Datasets that the page of an item names.
+const NAMED: usize = 100;
+
+/// Some datasets that an item is in, and whether there are more; none where the visitor may see no datasets.
+pub(super) type Traced = Option<(Vec<Row>, bool)>;
+
+/// The newest datasets that an item is in.
+pub(super) fn traced(service: &Service, visit: &Visit, id: &str) -> Result<Traced, Error> {
     if !visit.caller.grants().has(Grant::Export) {
         return Ok(None);
     }
-    let found = service.trace(&visit.caller, id)?;
-    Ok(Some(found.iter().map(|one| Row::found_by(one, Without::Id(id))).collect()))
+    let (found, next) = service.trace(&visit.caller, id, None, NAMED)?;
+    let rows = found.iter().map(|one| Row::found_by(one, Without::Id(id))).collect();
+    Ok(Some((rows, next.is_some())))
 }
 
 struct Open {
@@ -188,8 +191,9 @@ async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) 
     let sought_person = person.clone();
     let seen = app.call(move |service| {
         if !sought_person.is_empty() {
-            let found = service.trace_person(&visit.caller, &sought_person)?;
-            return Ok(((found, None), Vec::new(), Vec::new()));
+            let caller = &visit.caller;
+            let page = service.trace_person(caller, &sought_person, asked.after, PAGE_ITEMS)?;
+            return Ok((page, Vec::new(), Vec::new()));
         }
         let is_open = |job: &Job| !job.state.is_ended() || job.state == JobState::Failed;
         let caller = &visit.caller;
@@ -225,8 +229,14 @@ async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) 
         _ => {}
     }
     let everyones = asked.everyone || !person.is_empty();
-    let first = if everyones { EVERYONES } else { "/datasets" };
-    let paging = Paging::of(first, asked.after.is_none(), next);
+    let first = match (&*person, everyones) {
+        ("", false) => "/datasets".to_owned(),
+        ("", true) => EVERYONES.to_owned(),
+        (person, _) => {
+            format!("/datasets?person={}", utf8_percent_encode(person, NON_ALPHANUMERIC))
+        }
+    };
+    let paging = Paging::of(&first, asked.after.is_none(), next);
     let page = List {
         frame,
         is_moving: jobs.iter().any(|job| !job.state.is_ended()),

@@ -317,7 +317,7 @@ async fn list(
         frame,
         id,
         name,
-        paging: Paging::of(&listing.address(), after == 0, has_more.then_some(after + PAGE)),
+        paging: Paging::of(&listing.address(), after == 0, has_more.then_some(after + lines.len())),
         title: listing.title,
         about: listing.about,
         rows: lines.iter().map(|line| ItemRow::of(line)).collect(),

@@ -741,7 +741,7 @@ async fn a_dataset_is_rebuilt_without_what_is_to_go() {
         let job: i64 = sent.header("location").rsplit('/').next().unwrap().parse().unwrap();
         let job = server.ended_job("exports", job, &owner).await;
         assert_eq!((&job["name"], &job["replaces"]), (&json!("All-2"), &Value::Null));
-        assert_eq!(traced(&ids[0]).await, [json!("All"), json!("Hers"), json!("All-2")]);
+        assert_eq!(traced(&ids[0]).await, [json!("All-2"), json!("Hers"), json!("All")]);
         assert_eq!(traced(&ids[2]).await, [json!("All")]);
         assert!(
             server
