@@ -20,6 +20,7 @@ use super::frame::{Frame, OTHER_SESSION, Posted, Visit};
 use super::import::short;
 use super::options;
 use super::paging::Paging;
+use super::records::cut;
 use super::taken::{Path, Query};
 use super::{see_other, show, status_of, trouble};
 use crate::api::documents::kept;
@@ -211,7 +212,7 @@ struct Page {
     paging: Paging,
     trouble: Option<String>,
     /// The datasets that it is in, where the visitor may see any.
-    datasets: Option<Vec<datasets::Row>>,
+    datasets: datasets::Traced,
 }
 
 async fn document(
@@ -244,7 +245,7 @@ async fn opened(
                     let vector = &embedding.vector;
                     format!("{} dimensions, float{}", vector.dimension(), vector.width())
                 }),
-                text: chunk.text.decoded().into_owned(),
+                text: cut(&chunk.text.decoded()),
             };
             let more = document.chunks.len() > after.saturating_add(CHUNKS);
             let chunks: Vec<Chunk> = (after + 1..).zip(some).map(chunk).collect();

@@ -191,16 +191,17 @@ fn plain_text(json: &str) -> String {
     }
 }
 
-/// JSON text with its lines set out; lists of nothing but numbers stay on one. Keys and numbers are as they were.
+/// JSON text with its lines set out; lists of nothing but numbers stay on one. Keys and numbers are as they were. What
+/// no page shows is left out, as lines that are set in take many times as many bytes.
 pub(super) fn pretty(json: &str) -> String {
-    let mut out = String::with_capacity(json.len() * 2);
+    let mut out = String::with_capacity(json.len().min(PRETTY_BYTES) * 2);
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     let line = |out: &mut String, depth: usize| {
         out.push('\n');
         out.push_str(&"  ".repeat(depth.min(INDENTS)));
     };
     let mut rest = json;
-    while let Some(character) = rest.chars().next() {
+    while let Some(character) = rest.chars().next().filter(|_| out.len() < PRETTY_BYTES) {
         let after = rest.get(character.len_utf8()..).unwrap_or_default();
         if in_string {
             out.push(character);
@@ -245,6 +246,9 @@ pub(super) fn pretty(json: &str) -> String {
     }
     out
 }
+
+/// Bytes after which no more of a JSON text is set out: far more than is shown of it.
+const PRETTY_BYTES: usize = 1 << 20;
 
 /// Levels that are set in: deeper ones stand below one another.
 const INDENTS: usize = 20;
@@ -581,6 +585,8 @@ mod tests {
         );
         let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(read(&shown), read(json));
+        let deep = format!("{}{}", "[".repeat(30), "\"\",".repeat(1_000_000));
+        assert!(pretty(&deep).len() < PRETTY_BYTES + 100);
     }
 
     #[test]

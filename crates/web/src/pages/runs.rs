@@ -11,11 +11,11 @@ use retort_json::{RawJson, Text};
 use retort_model::{Feedback, Fields, NodeRun, Run, RunSource, RunStatus, Time, canonical};
 use serde::Deserialize;
 
-use super::datasets::{Row, traced};
+use super::datasets::{Traced, traced};
 use super::display::{count, moment, size, span};
 use super::flows::{Words, path, words};
 use super::frame::{Frame, Visit};
-use super::records::{context, cut, pretty, rated};
+use super::records::{Room, context, cut, pretty, rated};
 use super::taken::{Path, Query};
 use super::{show, trouble};
 use crate::app::App;
@@ -94,8 +94,10 @@ struct Whole {
     files: Vec<(String, String)>,
     contexts: Vec<(String, String)>,
     nodes: Vec<Node>,
+    /// The queries of the first page of nodes and of the next, where this is another or there are more.
+    ways: Vec<(&'static str, String)>,
     /// The datasets that it is in, where the visitor may see any.
-    datasets: Option<Vec<Row>>,
+    datasets: Traced,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -103,6 +105,8 @@ struct Whole {
 struct Asked {
     /// The query of the history that one comes from.
     from: String,
+    /// The first node that is shown, by its place.
+    node: usize,
 }
 
 async fn run(
@@ -118,7 +122,37 @@ async fn run(
         let (summary, line) = service.run(&visit.caller, &id, (Some(source), Some(&flow)))?;
         let line = String::from_utf8_lossy(&line);
         let run = canonical::read_run(&line).map_err(Problem::internal)?;
+        let mut room = Room::of_page();
+        let fields = fields_of(&run);
+        fields.iter().for_each(|field| _ = room.take(&field.text));
+        let files = run.files.iter().map(|file| {
+            let name = file.name.as_ref().unwrap_or(&file.uri);
+            let about = [
+                shown(file.media_type.as_ref()),
+                file.size_bytes.map(size).unwrap_or_default(),
+                cut(&file.uri.decoded()),
+            ];
+            let about: Vec<_> = about.into_iter().filter(|one| !one.is_empty()).collect();
+            (cut(&name.decoded()), about.join(" · "))
+        });
+        let files = files.take_while(|(name, about)| room.take(name) && room.take(about)).collect();
+        let contexts = run.contexts.iter().map(|raw| context(raw.as_str()));
+        let contexts = contexts.take_while(|(name, text)| room.take(name) && room.take(text));
+        let contexts = contexts.collect();
+        // One node is always shown, so that every page leads on.
+        let mut nodes: Vec<Node> = Vec::new();
+        for one in run.nodes.iter().skip(asked.node) {
+            if room.is_full() && !nodes.is_empty() {
+                break;
+            }
+            let node = node(one, &run.nodes);
+            node.fields.iter().for_each(|field| _ = room.take(&field.text));
+            room.take("");
+            nodes.push(node);
+        }
+        let next = asked.node.saturating_add(nodes.len());
         let page = Whole {
+            ways: ways(&asked, (next < run.nodes.len()).then_some(next)),
             frame,
             datasets: traced(service, &visit, &summary.id)?,
             path: match asked.from.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
@@ -141,27 +175,25 @@ async fn run(
             took: took(run.started_at, run.finished_at),
             owner: summary.owner.unwrap_or_default(),
             thread: shown(run.thread.as_ref()),
-            fields: fields_of(&run),
-            files: run
-                .files
-                .iter()
-                .map(|file| {
-                    let name = file.name.as_ref().unwrap_or(&file.uri);
-                    let about = [
-                        shown(file.media_type.as_ref()),
-                        file.size_bytes.map(size).unwrap_or_default(),
-                        file.uri.decoded().into_owned(),
-                    ];
-                    let about: Vec<_> = about.into_iter().filter(|one| !one.is_empty()).collect();
-                    (name.decoded().into_owned(), about.join(" · "))
-                })
-                .collect(),
-            contexts: run.contexts.iter().map(|raw| context(raw.as_str())).collect(),
-            nodes: run.nodes.iter().map(|one| node(one, &run.nodes)).collect(),
+            fields,
+            files,
+            contexts,
+            nodes,
         };
         Ok(show(StatusCode::OK, &page))
     });
     seen.await.unwrap_or_else(|problem| trouble(&problem))
+}
+
+/// The queries of the first page of nodes and of the next.
+fn ways(asked: &Asked, next: Option<usize>) -> Vec<(&'static str, String)> {
+    let from = match asked.from.as_str() {
+        "" => String::new(),
+        from => format!("from={}&", utf8_percent_encode(from, NON_ALPHANUMERIC)),
+    };
+    let first = (asked.node > 0).then(|| ("First nodes", from.clone()));
+    let next = next.map(|next| ("Next nodes", format!("{from}node={next}")));
+    first.into_iter().chain(next).collect()
 }
 
 fn shown(text: Option<&Text<'_>>) -> String {
