@@ -359,11 +359,12 @@ fn add_rounds<'a>(
 
 /// The conversation of a canonical line.
 pub(crate) fn read<'l>(summary: &Summary, line: &'l [u8]) -> Result<Conversation<'l>, Error> {
-    let damaged = |why: String| {
-        retort_store::Error::Damaged(format!("the conversation `{}`: {why}", summary.id))
-    };
-    let text = std::str::from_utf8(line).map_err(|error| damaged(error.to_string()))?;
-    Ok(canonical::read(text).map_err(|error| damaged(error.to_string()))?)
+    let text = std::str::from_utf8(line).map_err(|error| damaged(summary, &error.to_string()))?;
+    canonical::read(text).map_err(|error| damaged(summary, &error.to_string()))
+}
+
+pub(crate) fn damaged(summary: &Summary, why: &str) -> Error {
+    retort_store::Error::Damaged(format!("the conversation `{}`: {why}", summary.id)).into()
 }
 
 /// What was set in the store. What was not is the line's own: columns have only the beginning of a long title.

@@ -89,6 +89,11 @@ impl Error {
     /// Stopped on request.
     pub const STOPPED: Self = Self::Engine(EngineError::Stopped);
 
+    /// The output failed: whoever reads has gone.
+    pub fn gone(source: std::io::Error) -> Self {
+        Self::Engine(EngineError::Failed { what: "the connection", source })
+    }
+
     /// Whether the work was stopped on request.
     pub fn is_stopped(&self) -> bool {
         matches!(

@@ -38,6 +38,14 @@ pub(crate) fn take_for_item(bytes: u64, messages: u64) -> Result<(), Error> {
     take(bytes.saturating_mul(COPIES).saturating_add(messages.saturating_mul(MESSAGE_BYTES)))
 }
 
+/// Waits for memory to stream an item of `bytes` in `messages`: it is held packed, with what its messages belong to.
+///
+/// # Errors
+/// As [`take_for_item`].
+pub(crate) fn take_to_stream(bytes: u64, messages: u64) -> Result<(), Error> {
+    take(bytes.saturating_add(messages.saturating_mul(PLACE_BYTES)))
+}
+
 /// Waits for so many bytes of memory.
 ///
 /// # Errors
@@ -53,6 +61,9 @@ const COPIES: u64 = 4;
 
 /// What a message takes besides its text while its conversation is read.
 const MESSAGE_BYTES: u64 = 1_000;
+
+/// What is kept of a message, and of its round, while its conversation streams by.
+const PLACE_BYTES: u64 = 500;
 
 #[cfg(test)]
 mod tests {

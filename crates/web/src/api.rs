@@ -13,6 +13,7 @@ mod formats;
 mod imports;
 mod intake;
 mod jobs;
+mod line;
 mod members;
 mod notices;
 mod paging;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderName;
-use axum::response::Response;
 use ipnet::IpNet;
 use retort_service::{Error, Service, panics};
 
@@ -214,10 +213,10 @@ impl App {
     ///
     /// # Errors
     /// Those of `act`; there was no turn in time.
-    pub async fn answer(
+    pub async fn answer<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&Service) -> Result<Response, Problem> + Send + 'static,
-    ) -> Result<Response, Problem> {
+        act: impl FnOnce(&Service) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         self.work(false, act).await?
     }
 

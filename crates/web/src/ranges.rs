@@ -87,6 +87,26 @@ where
     Ok(response)
 }
 
+/// An answer of so many bytes that `write` writes on a thread of its own, as [`download`] does.
+///
+/// # Errors
+/// No turn in time; `write` failed before its first byte. If it fails later, the connection breaks.
+pub async fn stream<W>(
+    gate: &Gate,
+    media_type: &'static str,
+    bytes: u64,
+    write: W,
+) -> Result<Response, Problem>
+where
+    W: FnOnce(&mut dyn Write) -> Result<(), Error> + Send + 'static,
+{
+    let mut response = Response::new(begin(gate, 0..bytes, |_, out| write(out)).await?);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CONTENT_LENGTH, bytes.into());
+    Ok(response)
+}
+
 /// Writes a range of a file's bytes; `what` names both ends where one of them fails.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
-//! What is sent to fill the memory does not. Alone in its process: what it held at the most is everyone's.
+//! What is sent or asked for to fill the memory does not. Alone in its process, and one after the other: what it held at
+//! the most is everyone's.
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
@@ -7,6 +8,8 @@ use std::io::Write;
 use bytes::Bytes;
 use futures_util::stream;
 use retort_testing_server::server::{As, TestServer, on_sqlite, said};
+
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const GIB: usize = 1 << 30;
 const PIECE: usize = 1 << 20;
@@ -48,6 +51,7 @@ async fn import(server: &TestServer, ann: &As, body: reqwest::Body) -> serde_jso
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gibibyte_of_text_and_bombs_are_refused_in_bounded_memory() {
+    let _alone = ALONE.lock().await;
     let gzip = packed(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     let gzip = gzip.finish().unwrap();
     let zstd = packed(zstd::Encoder::new(Vec::new(), 1).unwrap()).finish().unwrap();
@@ -82,6 +86,66 @@ async fn a_gibibyte_of_text_and_bombs_are_refused_in_bounded_memory() {
 
         let list = server.get("/api/v1/conversations", &ann).await.ok();
         assert_eq!(list["conversations"].as_array().unwrap().len(), 1, "{list}");
+    })
+    .await;
+}
+
+/// Has the most be counted from now on.
+fn forget_the_most() {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+}
+
+/// The bytes of an answer, none of which is kept.
+async fn bytes_of(house: &House, path: &str, who: &As) -> usize {
+    let As::Session(secret) = who else { panic!("a session") };
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = client.get(format!("http://{}{path}", house.address));
+    let asked =
+        asked.header("cookie", format!("retort={secret}")).header("x-forwarded-for", "203.0.113.9");
+    let mut answer = asked.send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{path}");
+    let mut bytes = 0;
+    while let Some(chunk) = answer.chunk().await.unwrap() {
+        bytes += chunk.len();
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_and_the_json_of_a_large_conversation_take_little_memory() {
+    let _alone = ALONE.lock().await;
+    on_sqlite(async |house| {
+        let ann = house.session(&house.ann).await;
+        let text = "some words ".repeat(200);
+        let message = |role: &str| format!("{{\"role\":\"{role}\",\"content\":\"{text}\"}}");
+        let round = format!("{},{}", message("user"), message("assistant"));
+        let rounds = vec![round; 28_000_000 / (2 * text.len())].join(",");
+        let large = format!("{{\"id\":\"large\",\"messages\":[{rounds}]}}");
+        let length = large.len();
+        import(house, &ann, large.into()).await;
+        drop(rounds);
+        let share = house
+            .post("/api/v1/shares", &ann, serde_json::json!({"conversation": "large"}))
+            .await
+            .ok();
+        let page = share["path"].as_str().unwrap().to_owned();
+        let shared = page.replace("/s/", "/api/v1/shared/");
+        for (path, most) in [
+            ("/conversations/large", 5 << 20),
+            ("/conversations/large?message=9000", 5 << 20),
+            ("/api/v1/conversations/large", length * 2),
+            (&*page, 5 << 20),
+            (&*shared, length * 2),
+        ] {
+            // Once, so that what everything takes once is not counted.
+            house.get("/conversations/none", &ann).await;
+            forget_the_most();
+            let before = most_mib();
+            let bytes = bytes_of(house, path, &ann).await;
+            let after = most_mib();
+            assert!(bytes < most && bytes > 1 << 20, "{path}: {bytes}");
+            assert!(after < before + 40, "{path}: {before} MiB before, {after} MiB after");
+        }
     })
     .await;
 }

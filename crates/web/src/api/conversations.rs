@@ -3,18 +3,19 @@
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use retort_model::bounds::{REQUEST_BYTES, SERVED_ITEM_BYTES};
+use axum::response::Response;
+use retort_model::bounds::{PAGE_ITEMS, REQUEST_BYTES, SERVED_ITEM_BYTES};
 use retort_model::{ConversationFilter, Grant, ItemKind, Status};
-use retort_service::{Edit, Error, Order, Service, keep_first_space};
+use retort_service::{Edit, Order, Service};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::{key_of, once};
 use super::intake::{self, Intake};
-use super::paging::{Page, Paged};
-use super::{Answer, Params, Problems, check_purge, raw};
+use super::line::{Around, WriteLine, no_line, with_line};
+use super::paging::{DatasetsPage, Page, Paged, length};
+use super::{Answer, Params, Problems, check_purge};
 use crate::app::App;
 use crate::blocking::take_memory;
 use crate::bounds::{BODY_COPIES, SLOW_BODY_BYTES};
@@ -202,27 +203,17 @@ async fn show(
     Path(id): Path<String>,
     Params(which): Params<Which>,
 ) -> Result<Response, Problem> {
-    app.answer(move |service| {
-        let mut found = service.show(&caller, &id)?;
-        found.retain(|(one, _)| which.source.as_ref().is_none_or(|source| one.source == *source));
-        keep_first_space(&caller, &mut found, |(one, _)| one.member.as_deref());
-        let (summary, line) = only(&id, found)?;
-        let summary = wire::Conversation::from(&summary);
-        Ok(Json(wire::WholeConversation { summary, conversation: raw(line)? }).into_response())
+    with_line(&app, move |service| {
+        let (summary, line) = service.whole(&caller, &id, which.source.as_deref())?;
+        let answer =
+            wire::WholeConversation { summary: (&summary).into(), conversation: no_line() };
+        let around = Around::new(&answer)?;
+        line.check(&summary)?;
+        let bytes = line.bytes();
+        let write: WriteLine = Box::new(move |out| line.write(&summary, out));
+        Ok((around, bytes, write))
     })
     .await
-}
-
-fn only<T>(id: &str, found: Vec<T>) -> Result<T, Error> {
-    match <[T; 1]>::try_from(found) {
-        Ok([one]) => Ok(one),
-        Err(none) if none.is_empty() => {
-            Err(Error::NotFound { what: "conversation", name: id.to_owned() })
-        }
-        Err(_) => Err(Error::Choice(
-            "several sources have a conversation of that id; say which with `source`".into(),
-        )),
-    }
 }
 
 /// Change a conversation: title, tags, status
@@ -309,15 +300,18 @@ async fn append(
     .await
 }
 
-/// The datasets that hold a conversation
-#[utoipa::path(get, path = "/conversations/{id}/datasets", tag = "conversations", params(("id" = String, Path)),
+/// The datasets that hold a conversation, the newest first
+#[utoipa::path(get, path = "/conversations/{id}/datasets", tag = "conversations", params(("id" = String, Path), DatasetsPage),
     responses((status = 200, body = wire::Datasets), Problems))]
 async fn trace(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
+    Params(page): Params<DatasetsPage>,
 ) -> Answer<wire::Datasets> {
-    let found = app.call(move |service| service.trace(&caller, &id)).await?;
-    let datasets = found.iter().map(wire::Dataset::from).collect();
-    Ok(Json(wire::Datasets { datasets, next: None }))
+    let most = length(page.limit, PAGE_ITEMS, PAGE_ITEMS)?;
+    let found = app.call(move |service| service.trace(&caller, &id, page.after, most));
+    let (datasets, next) = found.await?;
+    let datasets = datasets.iter().map(wire::Dataset::from).collect();
+    Ok(Json(wire::Datasets { datasets, next }))
 }

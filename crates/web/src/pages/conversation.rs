@@ -9,14 +9,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{Conversation, ConversationFilter, Grant, Status, Time, canonical};
-use retort_service::{Edit, Share, ShareRequest, Shows, Summary, first_question};
+use retort_model::{Conversation, ConversationFilter, Grant, Message, Round, Status, Time};
+use retort_service::{Edit, Excerpt, Share, ShareRequest, Shows, Summary, first_question};
 use serde::Deserialize;
 
-use super::datasets::{Row, traced};
-use super::display::moment;
+use super::datasets::{Traced, traced};
+use super::display::{count, moment};
 use super::filtering::Filtering;
 use super::frame::{Frame, Posted, Visit};
+use super::paging::Paging;
 use super::records::{Linked, Room, Said, said, shown_messages};
 use super::taken::{Path, Query, tags};
 use super::tasks::{self, Task};
@@ -25,7 +26,7 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::wire::share_path;
 
-/// Rounds that are shown of one conversation.
+/// Rounds that one page shows.
 const ROUNDS: usize = 500;
 
 pub(super) fn routes() -> Router<App> {
@@ -71,6 +72,8 @@ struct Asked {
     from: String,
     /// The round whose branch is shown, by its place.
     leaf: Option<usize>,
+    /// How many messages of the branch are on the pages before.
+    after: usize,
 }
 
 /// A round of the path that is shown.
@@ -79,11 +82,45 @@ pub(super) struct RoundShown {
     pub(super) node: Option<String>,
     pub(super) tools: Vec<String>,
     pub(super) said: Vec<Said>,
-    /// How many of its messages there was no room for.
-    pub(super) cut: usize,
     pub(super) tokens: Option<String>,
     /// Which of several it is in its place, if there are several.
     pub(super) version: Option<Version>,
+}
+
+/// What a page shows of a conversation, and the ways to the rest.
+pub(super) struct Shown {
+    pub(super) rounds: Vec<RoundShown>,
+    /// The address of the first part of the active branch.
+    address: String,
+    /// The branch that is shown, if it is not the active one.
+    leaf: Option<usize>,
+    /// The numbers of the first message here, of the first on the next page, and how many there are.
+    from: usize,
+    next: Option<usize>,
+    total: usize,
+}
+
+impl Shown {
+    /// The address of the first part of a branch.
+    pub(super) fn branch(&self, leaf: &usize) -> String {
+        let mark = if self.address.contains('?') { '&' } else { '?' };
+        format!("{}{mark}leaf={leaf}", self.address)
+    }
+
+    /// The ways to the other parts of the branch.
+    pub(super) fn paging(&self) -> Paging {
+        let first = self.leaf.map_or_else(|| self.address.clone(), |leaf| self.branch(&leaf));
+        Paging::of(&first, self.from == 0, self.next)
+    }
+
+    /// Which messages these are, where they are not all.
+    pub(super) fn part(&self) -> Option<String> {
+        let to = self.next.unwrap_or(self.total);
+        (self.from > 0 || self.next.is_some()).then(|| {
+            let (first, last) = (count(self.from as u64 + 1), count(to as u64));
+            format!("Messages {first} to {last} of {}", count(self.total as u64))
+        })
+    }
 }
 
 /// One of several rounds in one place: another question, or another answer.
@@ -114,20 +151,18 @@ struct Page {
     model: Option<String>,
     created: String,
     tags: Vec<String>,
-    rounds: Vec<RoundShown>,
-    left: usize,
-    /// What stands before `leaf` in the address of another branch.
-    branch_query: String,
+    shown: Shown,
     /// Sub-agents, each before those that it started; and how many are not shown.
     tasks: Vec<Task>,
     tasks_left: usize,
+    paging: Paging,
     /// Public links: number, whether it is closed, until when.
     shares: Vec<(i64, bool, String)>,
     /// The path of one that was made just now.
     made: Option<String>,
     can_share: bool,
     /// The datasets that it is in, where the caller may see any.
-    datasets: Option<Vec<Row>>,
+    datasets: Traced,
     /// The addresses of the conversations before and after it in the list that one comes from.
     before: Option<String>,
     after: Option<String>,
@@ -147,40 +182,38 @@ async fn page(
 /// The page of a conversation; `made` is the path of a public link that was made just now.
 async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<String>) -> Response {
     let frame = visit.frame("export");
-    let (from, leaf) = (asked.from.clone(), asked.leaf);
     let seen = app.answer(move |service| {
-        let mut found = service.show(&visit.caller, &id)?;
-        found.retain(|(one, _)| asked.source.as_ref().is_none_or(|source| one.source == *source));
-        if found.is_empty() {
-            return Err(Problem::not_found("conversation", &id));
-        }
-        let (summary, line) = found.swap_remove(0);
+        let Asked { source, from, leaf, after } = asked;
+        let which = (&*id, source.as_deref());
+        let (summary, excerpt) = service.excerpt(&visit.caller, which, leaf, after)?;
         let can_share = visit.caller.grants().has(Grant::Share);
         let shares = service.shares_of(&visit.caller, &summary)?;
-        let cited = service.cited(&visit.caller, &line)?;
+        let cited = service.cited(&visit.caller, excerpt.line())?;
         let datasets = traced(service, &visit, &summary.id)?;
         let list = Filtering::<ConversationFilter>::at(&from);
         let neighbours = service.neighbours(&visit.caller, &list, &summary)?;
-        let [before, after] =
+        let [before, next] =
             neighbours.map(|one| one.map(|one| path_from(&one.id, &one.source, &from)));
         let is_chosen = service.is_chosen(&visit.caller, summary.key)?;
-        let text = String::from_utf8_lossy(&line);
-        let conversation = canonical::read(&text).map_err(Problem::internal)?;
+        let conversation = excerpt.conversation(&summary)?;
         let linked = |passage: &str| {
             let document = cited.get(passage)?;
             Some(format!("/documents/{}", utf8_percent_encode(document, NON_ALPHANUMERIC)))
         };
-        let shown = whole(frame, &summary, (&conversation, &linked), leaf, &shares, can_share);
-        let branch_query = match from.as_str() {
-            "" => shown.branch_query,
-            from => {
-                let from = utf8_percent_encode(from, NON_ALPHANUMERIC);
-                format!("{}from={from}&", shown.branch_query)
-            }
-        };
+        let address = path_from(&summary.id, &summary.source, &from);
+        let mut room = Room::of_page();
+        let mut shown = shown((&conversation, &excerpt), leaf, &linked, address, &mut room);
+        let (mut tasks, mut tasks_left) = (Vec::new(), 0);
+        if shown.next.is_none() {
+            let total = |index| excerpt.messages_of_task(index);
+            tasks = tasks::shown((&conversation, &total), &linked, &mut room);
+            tasks_left = conversation.tasks.len() - tasks.len();
+            tasks::link(&tasks, shown.rounds.iter_mut().flat_map(|round| &mut round.said));
+        }
+        let page = whole(frame, &summary, &conversation, shown, &shares, can_share);
         let list = list_at(&from);
-        let page =
-            Page { list, from, branch_query, made, datasets, before, after, is_chosen, ..shown };
+        let page = Page { list, from, made, datasets, before, after: next, is_chosen, ..page };
+        let page = Page { tasks, tasks_left, ..page };
         Ok(show(StatusCode::OK, &page))
     });
     seen.await.unwrap_or_else(|problem| trouble(&problem))
@@ -189,17 +222,11 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
 fn whole(
     frame: Frame,
     summary: &Summary,
-    (conversation, linked): (&Conversation<'_>, &Linked<'_>),
-    leaf: Option<usize>,
+    conversation: &Conversation<'_>,
+    shown: Shown,
     shares: &[Share],
     can_share: bool,
 ) -> Page {
-    let mut room = Room::of_page();
-    let (mut rounds, left) = rounds(conversation, leaf, linked, &mut room);
-    let tasks = tasks::shown(conversation, linked, &mut room);
-    let tasks_left = conversation.tasks.len() - tasks.len();
-    let messages = rounds.iter_mut().flat_map(|round| &mut round.said);
-    tasks::link(&tasks, messages);
     let shares = shares.iter().map(|share| {
         let until = share.expires_at.map(|at| format!("expires {} UTC", moment(Some(at))));
         let password = share.has_password.then(|| "with a password".to_owned());
@@ -227,11 +254,10 @@ fn whole(
         model: summary.model.clone(),
         created: moment(summary.created_at),
         tags: summary.tags.clone(),
-        rounds,
-        left,
-        branch_query: format!("source={}&", utf8_percent_encode(&summary.source, NON_ALPHANUMERIC)),
-        tasks,
-        tasks_left,
+        paging: shown.paging(),
+        shown,
+        tasks: Vec::new(),
+        tasks_left: 0,
         shares: shares.collect(),
         made: None,
         can_share,
@@ -242,55 +268,97 @@ fn whole(
     }
 }
 
-/// The rounds from the root to a leaf, with their branches; and how many more there would be.
-pub(super) fn rounds(
-    conversation: &Conversation<'_>,
+/// The rounds of an excerpt from the root to a leaf, with their branches, as far as there is room. The page of the active
+/// branch has this address.
+pub(super) fn shown(
+    (conversation, excerpt): (&Conversation<'_>, &Excerpt),
     leaf: Option<usize>,
     linked: &Linked<'_>,
+    address: String,
     room: &mut Room,
-) -> (Vec<RoundShown>, usize) {
-    let leaf = leaf.filter(|&leaf| leaf < conversation.rounds.len()).or(conversation.current);
-    let path = conversation.path_to(leaf);
+) -> Shown {
     let tree = Tree::of(conversation);
-    let shown = path.iter().take(ROUNDS).map_while(|&place| {
-        if room.is_full() {
+    let mut shown = Shown {
+        rounds: Vec::new(),
+        address,
+        leaf: leaf.filter(|&leaf| leaf < conversation.rounds.len()),
+        from: excerpt.from(),
+        next: None,
+        total: 0,
+    };
+    for &place in excerpt.path() {
+        let Some(round) = conversation.rounds.get(place) else { continue };
+        let is_full = shown.rounds.len() == ROUNDS;
+        let messages = excerpt.messages_of_round(place);
+        let said = shown.take(messages, is_full, &round.messages, linked, room);
+        if let Some(said) = said {
+            let round = round_shown(round, said, version(conversation, &tree, place), room);
+            shown.rounds.push(round);
+        }
+    }
+    shown
+}
+
+impl Shown {
+    /// The next `count` messages, as far as they are here and there is room; none if they are on another page.
+    fn take<'m, 'a: 'm>(
+        &mut self,
+        count: usize,
+        is_full: bool,
+        messages: impl IntoIterator<Item = &'m Message<'a>>,
+        linked: &Linked<'_>,
+        room: &mut Room,
+    ) -> Option<Vec<Said>> {
+        let begins = self.total;
+        self.total += count;
+        let is_before = self.total < self.from || self.total == self.from && self.from > 0;
+        if is_before || self.next.is_some() {
             return None;
         }
-        let round = conversation.rounds.get(place)?;
-        let siblings = tree.children_of(conversation.parent_of(place));
-        let at = siblings.binary_search(&place).unwrap_or(0);
-        let leaf = |index: Option<usize>| {
-            let other = index.and_then(|index| siblings.get(index))?;
-            tree.leaves.get(*other).copied()
-        };
-        let version = (siblings.len() > 1).then(|| Version {
-            number: at + 1,
-            of: siblings.len(),
-            before: leaf(at.checked_sub(1)),
-            after: leaf(at.checked_add(1)),
-        });
-        let usage = &round.usage;
-        let tokens = (usage.input_tokens.is_some() || usage.output_tokens.is_some()).then(|| {
-            let (input, output) =
-                (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
-            format!("{input} tokens in, {output} out")
-        });
-        let tools = round.tools.iter().map(|tool| tool_name(tool.as_str()));
-        let tools = tools.take_while(|name| room.take(name)).collect();
-        let messages = said(&round.messages, linked, room);
-        Some(RoundShown {
-            number: round.number,
-            node: round.node.as_ref().map(|node| node.decoded().into_owned()),
-            tools,
-            cut: round.messages.len().saturating_sub(shown_messages(&messages)),
-            said: messages,
-            tokens,
-            version,
-        })
+        let first = begins.max(self.from);
+        let said = if is_full { Vec::new() } else { said(messages, linked, room) };
+        let end = first + shown_messages(&said);
+        self.next = (end < self.total).then_some(end);
+        (count == 0 || !said.is_empty()).then_some(said)
+    }
+}
+
+/// Which of several a round is in its place.
+fn version(conversation: &Conversation<'_>, tree: &Tree, place: usize) -> Option<Version> {
+    let siblings = tree.children_of(conversation.parent_of(place));
+    let at = siblings.binary_search(&place).unwrap_or(0);
+    let leaf = |index: Option<usize>| {
+        let other = index.and_then(|index| siblings.get(index))?;
+        tree.leaves.get(*other).copied()
+    };
+    (siblings.len() > 1).then(|| Version {
+        number: at + 1,
+        of: siblings.len(),
+        before: leaf(at.checked_sub(1)),
+        after: leaf(at.checked_add(1)),
+    })
+}
+
+fn round_shown(
+    round: &Round<'_>,
+    said: Vec<Said>,
+    version: Option<Version>,
+    room: &mut Room,
+) -> RoundShown {
+    let usage = &round.usage;
+    let tokens = (usage.input_tokens.is_some() || usage.output_tokens.is_some()).then(|| {
+        let (input, output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
+        format!("{input} tokens in, {output} out")
     });
-    let shown: Vec<_> = shown.collect();
-    let left = path.len().saturating_sub(shown.len());
-    (shown, left)
+    let tools = round.tools.iter().map(|tool| tool_name(tool.as_str()));
+    RoundShown {
+        number: round.number,
+        node: round.node.as_ref().map(|node| node.decoded().into_owned()),
+        tools: tools.take_while(|name| room.take(name)).collect(),
+        said,
+        tokens,
+        version,
+    }
 }
 
 /// The rounds of a conversation by what they follow, found in one walk: a stranger may have made the tree.
@@ -471,7 +539,7 @@ async fn revoke(
 
 #[cfg(test)]
 mod tests {
-    use retort_model::{Content, Message, Parent, Round};
+    use retort_model::{Content, Parent, Task, canonical};
     use retort_testing::growth;
 
     use super::*;
@@ -498,8 +566,12 @@ mod tests {
         Conversation { rounds: (0..n).map(round).collect(), ..Conversation::default() }
     }
 
-    fn shown(conversation: &Conversation<'_>) -> Vec<RoundShown> {
-        rounds(conversation, None, &|_| None, &mut Room::of_page()).0
+    fn page(conversation: &Conversation<'_>, leaf: Option<usize>, from: usize) -> Shown {
+        let (mut line, summary) = (Vec::new(), Summary::default());
+        canonical::write(conversation, &mut line);
+        let excerpt = Excerpt::of_line(&summary, &line, leaf, from).unwrap();
+        let part = excerpt.conversation(&summary).unwrap();
+        shown((&part, &excerpt), leaf, &|_| None, String::new())
     }
 
     #[test]
@@ -508,28 +580,56 @@ mod tests {
         let parents =
             [Parent::Root, Parent::Round(0), Parent::Round(1), Parent::Round(0), Parent::Root];
         let one = tree(5, |place| parents[place]);
-        let (path, _) = rounds(&one, Some(3), &|_| None, &mut Room::of_page());
+        let path = page(&one, Some(3), 0);
         let versions: Vec<_> = path
+            .rounds
             .iter()
             .filter_map(|round| round.version.as_ref())
             .map(|one| (one.number, one.of, one.before, one.after))
             .collect();
         assert_eq!(versions, [(1, 2, None, Some(4)), (2, 2, Some(2), None)]);
-        assert_eq!(shown(&one)[0].version.as_ref().and_then(|one| one.before), Some(2));
+        let rounds = page(&one, None, 0).rounds;
+        assert_eq!(rounds[0].version.as_ref().and_then(|one| one.before), Some(2));
     }
 
     #[test]
-    fn a_page_has_room_for_the_beginning_of_any_conversation() {
+    fn pages_show_all_of_a_conversation_one_after_the_other() {
         let text = "<".repeat(30_000);
-        let message =
-            || Message { content: Some(Content::Text((&*text).into())), ..Message::default() };
-        let mut one = tree(3, |_| Parent::Previous);
-        one.rounds[1].messages = (0..100).map(|_| message()).collect();
-        let (shown, left) = rounds(&one, None, &|_| None, &mut Room::of_page());
-        assert_eq!((shown.len(), left), (2, 1), "the third round has no room");
-        let said = &shown[1].said;
+        let message = |number: usize| {
+            let text = format!("{number} {text}");
+            Message { content: Some(Content::Text(text.into())), ..Message::default() }
+        };
+        let mut one = tree(4, |place| if place == 2 { Parent::Round(0) } else { Parent::Previous });
+        let messages: Vec<_> = (0..100).map(message).collect();
+        one.rounds[0].messages = messages[..30].to_vec();
+        // Of another branch.
+        one.rounds[1].messages = vec![message(1000)];
+        one.rounds[2].messages = messages[30..90].to_vec();
+        one.rounds[3].messages = Vec::new();
+        let rounds = vec![Round { messages: messages[90..].to_vec(), ..Round::default() }];
+        one.tasks = vec![Task { id: "t".into(), rounds, ..Task::default() }];
+        let (mut found, mut from, mut sizes) = (Vec::new(), Some(0), Vec::new());
+        while let Some(first) = from {
+            let page = page(&one, None, first);
+            let tasks = page.tasks.iter().flat_map(|(_, said)| said);
+            let said = page.rounds.iter().flat_map(|round| &round.said).chain(tasks);
+            let before = found.len();
+            found.extend(said.map(|said| said.text.split(' ').next().unwrap().to_owned()));
+            sizes.push(found.len() - before);
+            let ways: Vec<_> = page.ways().into_iter().map(|(_, query)| query).collect();
+            let next = page.next.map(|next| format!("message={next}"));
+            let first = (first > 0).then(String::new);
+            assert_eq!(ways, first.into_iter().chain(next).collect::<Vec<_>>());
+            from = page.next;
+        }
         // Each is cut to 20,000 characters, which take five times as many bytes.
-        assert_eq!((said.len(), shown[1].cut), (42, 58));
+        assert_eq!(sizes, [42, 42, 16]);
+        let numbers: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+        assert_eq!(found, numbers, "each once");
+        let second = page(&one, None, 42);
+        assert_eq!(second.part().as_deref(), Some("Messages 43 to 84 of 100"));
+        let small = page(&tree(3, |_| Parent::Previous), None, 0);
+        assert_eq!((small.part(), small.ways().len(), small.rounds.len()), (None, 0, 3));
     }
 
     #[test]
@@ -542,7 +642,13 @@ mod tests {
             ("comb", |n| Parent::Round(n.saturating_sub(1 + n % 2))),
         ] {
             let (small, large) = (tree(5000, parent), tree(5000 * growth::TIMES, parent));
-            growth::check(what, || drop(shown(&small)), || drop(shown(&large)));
+            growth::check(what, || drop(page(&small, None, 0)), || drop(page(&large, None, 0)));
+            let (half, end) = (2500, 10_000);
+            growth::check(
+                what,
+                || drop(page(&small, None, half)),
+                || drop(page(&large, None, end)),
+            );
         }
     }
 

@@ -28,9 +28,10 @@ pub(super) struct Task {
     pub(super) cut: usize,
 }
 
-/// The sub-agents for which there is room, each before those that it started.
+/// The sub-agents for which there is room, each before those that it started. `total` says how many messages one has, not
+/// all of which may be here.
 pub(super) fn shown(
-    conversation: &Conversation<'_>,
+    (conversation, total): (&Conversation<'_>, &dyn Fn(usize) -> usize),
     linked: &Linked<'_>,
     room: &mut Room,
 ) -> Vec<Task> {
@@ -41,10 +42,9 @@ pub(super) fn shown(
         if !room.take(&agent) {
             break;
         }
-        let messages = || task.rounds.iter().flat_map(|round| &round.messages);
         let in_rounds = task.rounds.iter().take(ROUNDS).flat_map(|round| &round.messages);
         let said = said(in_rounds, linked, room);
-        let total = messages().count();
+        let total = total(index);
         all.push(Task {
             place: all.len() + 1,
             call: task
@@ -144,7 +144,7 @@ mod tests {
             task("self", "s", &["s"]),
         ];
         let conversation = Conversation { tasks, ..Conversation::default() };
-        let shown = shown(&conversation, &|_| None, &mut Room::of_page());
+        let shown = shown((&conversation, &|_| 1), &|_| None, &mut Room::of_page());
         let tree: Vec<_> = shown.iter().map(|task| (&*task.name, task.depth)).collect();
         assert_eq!(
             tree,
