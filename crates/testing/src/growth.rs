@@ -1,5 +1,5 @@
-//! Whether work grows no faster than n log n, by the time that this thread itself had a processor for, so that a busy
-//! machine does not matter.
+//! Whether work grows no faster than n log n, by the time that this thread or process itself had a processor for, so that
+//! a busy machine does not matter.
 
 use std::time::Duration;
 
@@ -20,14 +20,25 @@ const TRIES: usize = 4;
 /// Fails if `large`, which has [`TIMES`] as much to do as `small`, takes out of proportion longer.
 #[track_caller]
 pub fn check(what: &str, small: impl Fn(), large: impl Fn()) {
+    check_by(ClockId::ThreadCPUTime, what, small, large);
+}
+
+/// As [`check`], for work that other threads do: nothing else may run in the process.
+#[track_caller]
+pub fn check_process(what: &str, small: impl Fn(), large: impl Fn()) {
+    check_by(ClockId::ProcessCPUTime, what, small, large);
+}
+
+#[track_caller]
+fn check_by(clock: ClockId, what: &str, small: impl Fn(), large: impl Fn()) {
     let (mut little, mut much) = (Duration::MAX, Duration::MAX);
     for _ in 0..TRIES {
-        much = much.min(time(&large));
+        much = much.min(time(clock, &large));
         if much < SHORT {
             return;
         }
         // Of the smaller, which takes a part of the time, a few more, so that its best is no worse than the larger's.
-        little = (0..3).map(|_| time(&small)).min().unwrap_or(little).min(little);
+        little = (0..3).map(|_| time(clock, &small)).min().unwrap_or(little).min(little);
         if much < little * MOST {
             return;
         }
@@ -35,9 +46,9 @@ pub fn check(what: &str, small: impl Fn(), large: impl Fn()) {
     panic!("{what}: {little:?}, and {much:?} for {TIMES} times as much");
 }
 
-fn time(act: impl Fn()) -> Duration {
+fn time(clock: ClockId, act: impl Fn()) -> Duration {
     let now = || {
-        let now = clock_gettime(ClockId::ThreadCPUTime);
+        let now = clock_gettime(clock);
         Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
     };
     let start = now();
