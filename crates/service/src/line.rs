@@ -43,8 +43,8 @@ impl Service {
         Ok((summary, line))
     }
 
-    /// The first conversation with that id, and of it the messages from the one of number `from` on that a page can
-    /// show: of the branch that ends with the round `leaf`, else of the active one, and then of its tasks.
+    /// The first conversation with that id, and of it as many messages as a page can show: those of the branch that ends
+    /// with the round `leaf`, else of the active one, without the first `from`; and then those of its tasks.
     ///
     /// # Errors
     /// There is none; it is damaged; those of the store.
@@ -228,7 +228,7 @@ impl Excerpt {
             let leaf = leaf.filter(|&leaf| leaf < outline.rounds.len()).or(outline.current);
             outline.path_to(leaf)
         };
-        // The number of the first message of each round that is shown, and of each task.
+        // The number of the first message of each round that is shown.
         let mut number = 0;
         let mut rounds: Vec<Option<usize>> = vec![None; outline.rounds().len()];
         for &place in &path {
@@ -237,18 +237,13 @@ impl Excerpt {
                 number += outline.rounds().get(place).copied().unwrap_or(0);
             }
         }
+        // The tasks stand behind the rounds in the line, too, so they get what these leave.
         let mut room = EXCERPT_BYTES;
-        let mut task = None;
         let line = excerpt(&mut |place, bytes| {
-            let number_of = match place.task {
-                None => rounds.get(place.round).copied().flatten().map(|at| at + place.message),
-                Some(_) => {
-                    let next = task.map_or(number, |before: usize| before + 1);
-                    task = Some(next);
-                    task
-                }
-            };
-            let is_kept = number_of.is_some_and(|number| number >= from) && room > 0;
+            let first = rounds.get(place.round).copied().flatten();
+            let is_asked_for =
+                place.task.is_some() || first.is_some_and(|first| first + place.message >= from);
+            let is_kept = is_asked_for && room > 0;
             if is_kept {
                 room = room.saturating_sub(bytes);
             }

@@ -98,7 +98,7 @@ async fn conversation_pages(house: &House, owner: &As) {
             let half = n / 2;
             *paths = vec![
                 format!("/conversations/{id}"),
-                format!("/conversations/{id}?message={half}"),
+                format!("/conversations/{id}?after={half}"),
                 format!("/api/v1/conversations/{id}"),
                 link.clone(),
                 link.replace("/s/", "/api/v1/shared/"),

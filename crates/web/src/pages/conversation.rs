@@ -539,7 +539,7 @@ async fn revoke(
 
 #[cfg(test)]
 mod tests {
-    use retort_model::{Content, Parent, Task, canonical};
+    use retort_model::{Content, Parent, canonical};
     use retort_testing::growth;
 
     use super::*;
@@ -571,7 +571,7 @@ mod tests {
         canonical::write(conversation, &mut line);
         let excerpt = Excerpt::of_line(&summary, &line, leaf, from).unwrap();
         let part = excerpt.conversation(&summary).unwrap();
-        shown((&part, &excerpt), leaf, &|_| None, String::new())
+        shown((&part, &excerpt), leaf, &|_| None, "/c?source=s".into(), &mut Room::of_page())
     }
 
     #[test]
@@ -605,31 +605,28 @@ mod tests {
         // Of another branch.
         one.rounds[1].messages = vec![message(1000)];
         one.rounds[2].messages = messages[30..90].to_vec();
-        one.rounds[3].messages = Vec::new();
-        let rounds = vec![Round { messages: messages[90..].to_vec(), ..Round::default() }];
-        one.tasks = vec![Task { id: "t".into(), rounds, ..Task::default() }];
+        one.rounds[3].messages = messages[90..].to_vec();
         let (mut found, mut from, mut sizes) = (Vec::new(), Some(0), Vec::new());
         while let Some(first) = from {
             let page = page(&one, None, first);
-            let tasks = page.tasks.iter().flat_map(|(_, said)| said);
-            let said = page.rounds.iter().flat_map(|round| &round.said).chain(tasks);
+            let said = page.rounds.iter().flat_map(|round| &round.said);
             let before = found.len();
             found.extend(said.map(|said| said.text.split(' ').next().unwrap().to_owned()));
             sizes.push(found.len() - before);
-            let ways: Vec<_> = page.ways().into_iter().map(|(_, query)| query).collect();
-            let next = page.next.map(|next| format!("message={next}"));
-            let first = (first > 0).then(String::new);
-            assert_eq!(ways, first.into_iter().chain(next).collect::<Vec<_>>());
+            let paging = page.paging();
+            assert_eq!(paging.first.is_some(), first > 0);
+            assert_eq!(paging.next, page.next.map(|next| format!("/c?source=s&after={next}")));
             from = page.next;
         }
         // Each is cut to 20,000 characters, which take five times as many bytes.
         assert_eq!(sizes, [42, 42, 16]);
         let numbers: Vec<String> = (0..100).map(|number| number.to_string()).collect();
         assert_eq!(found, numbers, "each once");
-        let second = page(&one, None, 42);
+        let second = page(&one, Some(3), 42);
         assert_eq!(second.part().as_deref(), Some("Messages 43 to 84 of 100"));
+        assert_eq!(second.paging().next.as_deref(), Some("/c?source=s&leaf=3&after=84"));
         let small = page(&tree(3, |_| Parent::Previous), None, 0);
-        assert_eq!((small.part(), small.ways().len(), small.rounds.len()), (None, 0, 3));
+        assert_eq!((small.part(), small.next, small.rounds.len()), (None, None, 3));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::datasets::{Traced, traced};
 use super::display::{count, moment, size, span};
 use super::flows::{Words, path, words};
 use super::frame::{Frame, Visit};
+use super::paging::Paging;
 use super::records::{Room, context, cut, pretty, rated};
 use super::taken::{Path, Query};
 use super::{show, trouble};
@@ -94,8 +95,8 @@ struct Whole {
     files: Vec<(String, String)>,
     contexts: Vec<(String, String)>,
     nodes: Vec<Node>,
-    /// The queries of the first page of nodes and of the next, where this is another or there are more.
-    ways: Vec<(&'static str, String)>,
+    /// The ways to other nodes.
+    paging: Paging,
     /// The datasets that it is in, where the visitor may see any.
     datasets: Traced,
 }
@@ -105,8 +106,8 @@ struct Whole {
 struct Asked {
     /// The query of the history that one comes from.
     from: String,
-    /// The first node that is shown, by its place.
-    node: usize,
+    /// How many nodes are on the pages before.
+    after: usize,
 }
 
 async fn run(
@@ -141,7 +142,7 @@ async fn run(
         let contexts = contexts.collect();
         // One node is always shown, so that every page leads on.
         let mut nodes: Vec<Node> = Vec::new();
-        for one in run.nodes.iter().skip(asked.node) {
+        for one in run.nodes.iter().skip(asked.after) {
             if room.is_full() && !nodes.is_empty() {
                 break;
             }
@@ -150,9 +151,16 @@ async fn run(
             room.take("");
             nodes.push(node);
         }
-        let next = asked.node.saturating_add(nodes.len());
+        let next = asked.after.saturating_add(nodes.len());
+        let next = (next < run.nodes.len()).then_some(next);
+        let here = utf8_percent_encode(&summary.id, NON_ALPHANUMERIC);
+        let mut address = format!("{}/runs/{here}", path(source, &flow));
+        if !asked.from.is_empty() {
+            let from = utf8_percent_encode(&asked.from, NON_ALPHANUMERIC);
+            address.push_str(&format!("?from={from}"));
+        }
         let page = Whole {
-            ways: ways(&asked, (next < run.nodes.len()).then_some(next)),
+            paging: Paging::of(&address, asked.after == 0, next),
             frame,
             datasets: traced(service, &visit, &summary.id)?,
             path: match asked.from.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
@@ -183,17 +191,6 @@ async fn run(
         Ok(show(StatusCode::OK, &page))
     });
     seen.await.unwrap_or_else(|problem| trouble(&problem))
-}
-
-/// The queries of the first page of nodes and of the next.
-fn ways(asked: &Asked, next: Option<usize>) -> Vec<(&'static str, String)> {
-    let from = match asked.from.as_str() {
-        "" => String::new(),
-        from => format!("from={}&", utf8_percent_encode(from, NON_ALPHANUMERIC)),
-    };
-    let first = (asked.node > 0).then(|| ("First nodes", from.clone()));
-    let next = next.map(|next| ("Next nodes", format!("{from}node={next}")));
-    first.into_iter().chain(next).collect()
 }
 
 fn shown(text: Option<&Text<'_>>) -> String {

@@ -6,11 +6,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use retort_service::Shared;
+use retort_service::{Excerpt, Shared};
 use serde::Deserialize;
 
-use super::conversation::{RoundShown, rounds};
+use super::conversation::{self, Shown};
 use super::display::{date, sentence};
+use super::paging::Paging;
 use super::records::Room;
 use super::taken::{Form, Path, Query};
 use super::{set_cookie, show_public, trouble};
@@ -29,9 +30,8 @@ struct SharedPage {
     kind: String,
     model: Option<String>,
     created_at: Option<(String, String)>,
-    rounds: Vec<RoundShown>,
-    left: usize,
-    branch_query: String,
+    shown: Shown,
+    paging: Paging,
     files: Vec<(String, String, String)>,
     is_masked: bool,
     link: String,
@@ -44,21 +44,23 @@ struct Locked {
     trouble: Option<String>,
 }
 
-/// Which branch is shown.
+/// Which branch is shown, and which part of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Branch {
+struct Part {
     leaf: Option<usize>,
+    /// How many messages of the branch are on the pages before.
+    after: usize,
 }
 
 async fn shared_page(
     State(app): State<App>,
     knock: Knock,
     Path(link): Path<String>,
-    Query(branch): Query<Branch>,
+    Query(part): Query<Part>,
 ) -> Response {
     match knock.open(&app, link.clone()).await {
-        Ok(shared) => shown(&app, link, branch.leaf, shared).await,
+        Ok(shared) => shown(&app, link, part, shared).await,
         Err(problem) if problem.kind().status == 401 => {
             show_public(StatusCode::UNAUTHORIZED, &Locked { link, trouble: None })
         }
@@ -84,7 +86,7 @@ async fn open_shared(
             let name = proof_name(&link);
             let cookie =
                 format!("{name}={proof}; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax{secure}");
-            let mut response = shown(&app, link, None, shared).await;
+            let mut response = shown(&app, link, Part::default(), shared).await;
             set_cookie(response.headers_mut(), &cookie);
             response
         }
@@ -96,10 +98,15 @@ async fn open_shared(
     }
 }
 
-async fn shown(app: &App, link: String, leaf: Option<usize>, shared: Shared) -> Response {
-    let shown = app.answer(move |service| {
+async fn shown(app: &App, link: String, part: Part, shared: Shared) -> Response {
+    let seen = app.answer(move |service| {
+        let Part { leaf, after } = part;
         let files = service.attachments(&shared)?;
-        let (rounds, left) = rounds(&shared.conversation()?, leaf, &|_| None, &mut Room::of_page());
+        let excerpt = Excerpt::of_line(&shared.summary, &shared.line, leaf, after)?;
+        let conversation = excerpt.conversation(&shared.summary)?;
+        let (address, room) = (format!("/s/{link}"), &mut Room::of_page());
+        let shown =
+            conversation::shown((&conversation, &excerpt), leaf, &|_| None, address, room);
         let files = (0..).zip(&files).map(|(number, file): (usize, _)| {
             let size = format!("{} kB", (file.bytes.len() as u64).div_ceil(1000));
             (file.name.clone(), size, format!("/api/v1/shared/{link}/files/{number}"))
@@ -109,14 +116,13 @@ async fn shown(app: &App, link: String, leaf: Option<usize>, shared: Shared) -> 
             kind: shared.summary.kind.to_string(),
             model: shared.summary.model.clone(),
             created_at: shared.summary.created_at.map(|time| (time.to_string(), date(time))),
-            rounds,
-            left,
-            branch_query: String::new(),
+            paging: shown.paging(),
+            shown,
             files: files.collect(),
             is_masked: shared.masked.is_some_and(|count| count > 0),
             link: link.clone(),
         };
         Ok(show_public(StatusCode::OK, &page))
     });
-    shown.await.unwrap_or_else(|problem| trouble(&problem))
+    seen.await.unwrap_or_else(|problem| trouble(&problem))
 }
