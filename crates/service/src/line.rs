@@ -2,9 +2,9 @@
 
 use std::io::{self, Read, Write};
 
+use retort_model::Conversation;
 use retort_model::bounds::{EXCERPT_BYTES, SERVED_ITEM_BYTES};
 use retort_model::canonical::{self, Cutter, MessagePlace, Piece};
-use retort_model::Conversation;
 use retort_store::{Stop, StoredLine, Summary};
 
 use crate::browse::{damaged, edits_of, no_conversation, read};

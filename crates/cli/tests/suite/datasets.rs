@@ -363,8 +363,8 @@ fn datasets_outlive_their_conversations_and_say_from_which_they_came() {
             .map(|one| one["name"].as_str().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(names("c00001"), ["all", "one"]);
-    assert_eq!(names("c00002"), ["all", "other"]);
+    assert_eq!(names("c00001"), ["one", "all"]);
+    assert_eq!(names("c00002"), ["other", "all"]);
     assert!(place.ok(&["trace", "c00001"]).out.contains("all"));
     place.ok(&["datasets", "delete", "all", "other", "--yes"]);
     assert_eq!(names("c00001"), ["one"]);

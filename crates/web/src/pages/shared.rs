@@ -105,8 +105,7 @@ async fn shown(app: &App, link: String, part: Part, shared: Shared) -> Response 
         let excerpt = Excerpt::of_line(&shared.summary, &shared.line, leaf, after)?;
         let conversation = excerpt.conversation(&shared.summary)?;
         let (address, room) = (format!("/s/{link}"), &mut Room::of_page());
-        let shown =
-            conversation::shown((&conversation, &excerpt), leaf, &|_| None, address, room);
+        let shown = conversation::shown((&conversation, &excerpt), leaf, &|_| None, address, room);
         let files = (0..).zip(&files).map(|(number, file): (usize, _)| {
             let size = format!("{} kB", (file.bytes.len() as u64).div_ceil(1000));
             (file.name.clone(), size, format!("/api/v1/shared/{link}/files/{number}"))
