@@ -143,7 +143,7 @@ impl Writer<'_> {
                 own.text("title", title);
             }
             if !conversation.tags.is_empty() {
-                list(own.key("tags"), conversation.tags.iter(), |tag, out| tag.write_string(out));
+                list(own.key("tags"), conversation.tags.iter(), Text::write_string);
             }
             label(conversation.label, own);
             let unknown = &conversation.not_understood;
