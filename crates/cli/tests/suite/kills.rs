@@ -129,8 +129,13 @@ fn killed_exports(new: &dyn Fn() -> Keep) {
         keep.ok(&[&["export", &name, "--detach", "-q"], SHAPES[shape]].concat());
         for _ in 0..left.min(1 + chance.below(2)) {
             let child = keep.spawn("said", &["worker", "--once", "-q"]);
+            // At times another helps it, and either may be the first to die.
+            let other = keep.spawn("other", &["worker", "--once", "-q"]);
+            let (first, last) = if chance.below(2) == 0 { (child, other) } else { (other, child) };
             std::thread::sleep(moment(&mut chance, *took));
-            kill(child);
+            kill(first);
+            std::thread::sleep(moment(&mut chance, *took));
+            kill(last);
             left -= 1;
             keep.assert_none_half_made();
             if keep.job(&name)["dataset"].is_i64() {
@@ -143,7 +148,9 @@ fn killed_exports(new: &dyn Fn() -> Keep) {
         keep.assert_all_ended();
         assert_same((&name, keep.dataset(&name)), (like, keep.dataset(like)));
     }
-    assert!(!keep.said("said").contains("bug in Retort"), "{}", keep.said("said"));
+    for log in ["said", "other"] {
+        assert!(!keep.said(log).contains("bug in Retort"), "{}", keep.said(log));
+    }
 }
 
 #[test]
@@ -196,6 +203,43 @@ fn two_workers_on_one_sqlite_do_each_job_once() {
 #[test]
 fn two_workers_on_one_postgres_do_each_job_once() {
     on_postgres(two_workers);
+}
+
+#[test]
+fn two_processes_make_one_dataset_and_one_goes_on_if_the_other_dies() {
+    let (keep, bucket) = slow();
+    for name in ["together", "holder-killed", "helper-killed"] {
+        keep.ok(&["export", name, "--detach", "-q"]);
+        let mut holder = keep.spawn(&format!("holder-{name}"), &["worker", "--once"]);
+        keep.wait_for(name, |job| job["state"] == "running");
+        let helps = format!("helper-{name}");
+        let mut helper = keep.spawn(&helps, &["worker", "--once"]);
+        let has_helped = || {
+            let said = keep.said(&helps);
+            said.contains(&format!("of export `{name}` is done"))
+        };
+        let began = Instant::now();
+        while !has_helped() && began.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(has_helped(), "{}", keep.said(&helps));
+        match name {
+            "holder-killed" => kill(holder),
+            "helper-killed" => {
+                kill(helper);
+                assert!(ended(&mut holder, 60).expect("the holder ends").success());
+                helper = keep.spawn(&helps, &["worker", "--once"]);
+            }
+            _ => assert!(ended(&mut holder, 60).expect("the holder ends").success()),
+        }
+        assert!(ended(&mut helper, 60).expect("the helper ends").success());
+        assert_same(
+            (name, package(in_bucket(&keep, &bucket, name))),
+            ("whole", package(in_bucket(&keep, &bucket, "whole"))),
+        );
+    }
+    keep.assert_all_ended();
+    keep.ok(&["doctor"]);
 }
 
 /// A store whose datasets lie in a bucket that takes its time, so that there is a midway; its whole dataset.
