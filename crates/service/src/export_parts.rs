@@ -128,7 +128,7 @@ impl Making<'_> {
     /// those of workers that are not heard of any more.
     fn make_free(&self) -> Result<(), Error> {
         let (store, lease) = (self.lease.store, self.lease);
-        loop {
+        while store.unfinished_shards(self.job.id)? > 0 {
             lease.check()?;
             let now = lease.clock.now();
             let until = later(now, lease.lease);
@@ -141,10 +141,10 @@ impl Making<'_> {
                     }
                     made?;
                 }
-                None if store.unfinished_shards(self.job.id)? == 0 => return Ok(()),
                 None => std::thread::sleep(LOOK),
             }
         }
+        lease.check()
     }
 
     /// All parts in their order, and what was counted in them together. None if one has to be made again, as the parts
@@ -190,13 +190,16 @@ impl Making<'_> {
     /// Makes a part that this worker has taken.
     pub(crate) fn part(&self, shard: &Shard) -> Result<(), Error> {
         let (store, lease) = (self.lease.store, self.lease);
+        let mut before = match shard.number {
+            0 => Vec::new(),
+            _ => store.shards(self.job.id)?,
+        };
+        before.retain(|other| other.number < shard.number);
         lease.begin_part(shard.number)?;
         for before in 1..shard.attempt {
             // What workers left of it that did not live to finish it.
             self.remove(&part_name(shard.number, before))?;
         }
-        let mut before = store.shards(self.job.id)?;
-        before.retain(|other| other.number < shard.number);
         let known = self.known_before(&before)?;
         let ends = before.iter().map(|shard| shard.bytes).sum();
         let made = self.write(shard, ends, &known).and_then(|(part, totals)| {
