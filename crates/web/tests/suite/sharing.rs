@@ -80,20 +80,20 @@ async fn a_link_shows_what_was_asked_for_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_masks_secrets_and_personal_data_unless_it_is_to_show_them() {
-    on_both(async |house| {
-        let ann = house.session(&house.ann).await;
+    on_both(async |server| {
+        let ann = server.session(&server.ann).await;
         let item = json!({"id": "c", "title": "Mail to eve@example.org", "messages": [
             {"role": "user", "content": "Write to ben@example.org"},
             {"role": "assistant", "content": "I did, from +49 170 1234567."},
         ]});
-        house.ask("POST", "/api/v1/conversations").by(&ann).json(&item).send().await.ok();
+        server.request("POST", "/api/v1/conversations").by(&ann).json(&item).send().await.ok();
         for unredacted in [false, true] {
             let asked = json!({"conversation": "c", "unredacted": unredacted});
-            let made = house.post("/api/v1/shares", &ann, asked).await;
+            let made = server.post("/api/v1/shares", &ann, asked).await;
             assert_eq!(made.json()["unredacted"], unredacted);
             let path = made.json()["path"].as_str().unwrap().to_owned();
-            let json = house.get(&path.replace("/s/", "/api/v1/shared/"), &As::Nobody).await;
-            let page = house.get(&path, &As::Nobody).await;
+            let json = server.get(&path.replace("/s/", "/api/v1/shared/"), &As::Nobody).await;
+            let page = server.get(&path, &As::Nobody).await;
             for text in [json.text(), page.text()] {
                 for secret in ["eve@example.org", "ben@example.org", "170 1234567"] {
                     assert_eq!(text.contains(secret), unredacted, "{secret}: {text}");
