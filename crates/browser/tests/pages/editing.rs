@@ -2,10 +2,10 @@
 
 use super::*;
 
-async fn edits(house: &House, scripts: bool) {
-    furnish(house, &house.ann, 12).await;
-    let Some(browser) = Browser::open(house, scripts).await else { return };
-    browser.sign_in(&house.ann).await;
+async fn edits(server: &TestServer, scripts: bool) {
+    furnish(server, &server.ann, 12).await;
+    let Some(browser) = Browser::open(server, scripts).await else { return };
+    browser.sign_in(&server.ann).await;
     browser.go("/export?search=even").await;
     browser.press("button[value=all]").await;
     browser.until("6 selected · 6 conversations").await;
@@ -50,10 +50,10 @@ async fn edits(house: &House, scripts: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_selected_is_tagged_liked_deleted_and_restored() {
-    on_sqlite(async |house: &mut House| edits(house, true).await).await;
+    on_sqlite(async |server: &mut TestServer| edits(server, true).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_selected_is_edited_without_scripts() {
-    on_sqlite(async |house: &mut House| edits(house, false).await).await;
+    on_sqlite(async |server: &mut TestServer| edits(server, false).await).await;
 }
