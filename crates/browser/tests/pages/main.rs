@@ -646,7 +646,15 @@ async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
         if axe.is_none() {
             eprintln!("passed over: RETORT_AXE names no script of axe-core");
         }
-        for (width, scheme) in [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")] {
+        let widths = [
+            (1440, "light"),
+            (1440, "dark"),
+            (800, "light"),
+            (640, "dark"),
+            (390, "light"),
+            (390, "dark"),
+        ];
+        for (width, scheme) in widths {
             look_as(&browser, width, scheme).await;
             for (name, path) in SCREENS {
                 browser.go(path).await;
