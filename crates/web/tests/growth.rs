@@ -5,7 +5,7 @@
 
 use retort_model::{ConversationFilter, RunFilter};
 use retort_testing::growth::{TIMES, check_process, list};
-use retort_testing_server::house::{As, House, caller_of, on_sqlite};
+use retort_testing_server::server::{As, TestServer, caller_of, on_sqlite};
 use serde_json::json;
 
 const QUESTION: &str = r#"{"role":"user","content":"q"}"#;
@@ -16,16 +16,16 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
 }
 
-async fn take(house: &House, who: &As, path: &str, items: String) {
-    let taken = house.ask("POST", path).by(who).body(items).send().await;
+async fn take(server: &TestServer, who: &As, path: &str, items: String) {
+    let taken = server.request("POST", path).by(who).body(items).send().await;
     assert_eq!(taken.status, 200, "{}", taken.text());
     assert_eq!(taken.json()["refused"], 0, "{}", taken.text());
 }
 
 /// Asks for both paths, and compares what they cost.
-fn compare(house: &House, who: &As, what: &str, [small, large]: [&str; 2]) {
+fn compare(server: &TestServer, who: &As, what: &str, [small, large]: [&str; 2]) {
     let ask = |path: &str| {
-        let reply = now(house.get(path, who));
+        let reply = now(server.get(path, who));
         assert_eq!(reply.status, 200, "{what}: {}", reply.text());
     };
     check_process(what, || ask(small), || ask(large));
@@ -76,24 +76,24 @@ fn conversations() -> Vec<(&'static str, usize, Make)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_of_a_server_costs_time_that_grows_with_its_size() {
-    on_sqlite(async |house| {
-        let owner = house.session(&house.owner).await;
-        conversation_pages(house, &owner).await;
-        run_pages(house, &owner).await;
-        document_pages(house, &owner).await;
-        lists(house, &owner).await;
-        previews(house, &owner).await;
+    on_sqlite(async |server| {
+        let owner = server.session(&server.owner).await;
+        conversation_pages(server, &owner).await;
+        run_pages(server, &owner).await;
+        document_pages(server, &owner).await;
+        lists(server, &owner).await;
+        previews(server, &owner).await;
     })
     .await;
 }
 
-async fn conversation_pages(house: &House, owner: &As) {
+async fn conversation_pages(server: &TestServer, owner: &As) {
     for (what, n, make) in conversations() {
         let mut paths = [Vec::new(), Vec::new()];
         for (paths, n) in paths.iter_mut().zip([n, n * TIMES]) {
             let id = format!("{}-{n}", what.replace(' ', "-"));
-            take(house, owner, "/api/v1/conversations", messages(&id, &make(n))).await;
-            let shared = house.post("/api/v1/shares", owner, json!({"conversation": id})).await;
+            take(server, owner, "/api/v1/conversations", messages(&id, &make(n))).await;
+            let shared = server.post("/api/v1/shares", owner, json!({"conversation": id})).await;
             let link = shared.json()["path"].as_str().unwrap().to_owned();
             let half = n / 2;
             *paths = vec![
@@ -106,12 +106,12 @@ async fn conversation_pages(house: &House, owner: &As) {
         }
         let [small, large] = paths;
         for (small, large) in small.iter().zip(&large) {
-            compare(house, owner, &format!("{what}: {large}"), [small, large]);
+            compare(server, owner, &format!("{what}: {large}"), [small, large]);
         }
     }
 }
 
-async fn run_pages(house: &House, owner: &As) {
+async fn run_pages(server: &TestServer, owner: &As) {
     let run = |n: usize, fields: &str| {
         format!(r#"{{"request_id":"r-{n}","copilot_id":"c","question":"q","answer":"a",{fields}}}"#)
     };
@@ -130,22 +130,22 @@ async fn run_pages(house: &House, owner: &As) {
     ];
     for (what, n, make) in shapes {
         let paths = [n, n * TIMES].map(|n| {
-            now(take(house, owner, "/api/v1/runs", run(n, &make(n))));
+            now(take(server, owner, "/api/v1/runs", run(n, &make(n))));
             [format!("/copilots/c/runs/r-{n}"), format!("/api/v1/runs/r-{n}")]
         });
         for (small, large) in paths[0].iter().zip(&paths[1]) {
-            compare(house, owner, &format!("{what}: {large}"), [small, large]);
+            compare(server, owner, &format!("{what}: {large}"), [small, large]);
         }
     }
 }
 
-async fn document_pages(house: &House, owner: &As) {
+async fn document_pages(server: &TestServer, owner: &As) {
     let n = 3_000;
     let paths = [n, n * TIMES].map(|n| {
         let chunk = |i| format!(r#"{{"text":"t{i}","embedding":[0.1,0.2],"k{i}":1}}"#);
         let chunks = list((0..n).map(chunk));
         let document = format!(r#"{{"retort_document":1,"id":"d-{n}","chunks":[{chunks}]}}"#);
-        now(take(house, owner, "/api/v1/documents", document));
+        now(take(server, owner, "/api/v1/documents", document));
         let half = n / 2;
         [
             format!("/documents/d-{n}"),
@@ -155,12 +155,12 @@ async fn document_pages(house: &House, owner: &As) {
         ]
     });
     for (small, large) in paths[0].iter().zip(&paths[1]) {
-        compare(house, owner, large, [small, large]);
+        compare(server, owner, large, [small, large]);
     }
 }
 
 /// Lists of many rows, with long filters.
-async fn lists(house: &House, owner: &As) {
+async fn lists(server: &TestServer, owner: &As) {
     let rows = 800;
     for n in 0..rows {
         let item = |n: usize| {
@@ -169,12 +169,12 @@ async fn lists(house: &House, owner: &As) {
         };
         if n % 200 == 0 {
             let items: String = (n..n + 200).map(|n| format!("{}\n", item(n))).collect();
-            take(house, owner, "/api/v1/conversations", items).await;
+            take(server, owner, "/api/v1/conversations", items).await;
         }
     }
     let page = |path: &str, n: usize| format!("{path}limit={n}");
     for path in ["/api/v1/conversations?", "/api/v1/conversations?sort=oldest&"] {
-        compare(house, owner, path, [&page(path, rows / TIMES), &page(path, rows)]);
+        compare(server, owner, path, [&page(path, rows / TIMES), &page(path, rows)]);
     }
     // Texts that are almost in every title, and many values of one field.
     let text = "a\"<".repeat(300);
@@ -187,21 +187,21 @@ async fn lists(house: &House, owner: &As) {
     };
     for path in ["/api/v1/conversations?", "/api/v1/conversations/count?", "/export?"] {
         let long = |n: usize| format!("{path}{}", search(n));
-        compare(house, owner, &format!("search: {path}"), [&long(5), &long(20)]);
+        compare(server, owner, &format!("search: {path}"), [&long(5), &long(20)]);
         for field in ["tag", "id", "owner", "model"] {
             let many = |n: usize| format!("{path}{}", values(field, n));
-            compare(house, owner, &format!("{field}: {path}"), [&many(50), &many(200)]);
+            compare(server, owner, &format!("{field}: {path}"), [&many(50), &many(200)]);
         }
     }
     // What comes in a body names more.
-    let caller = caller_of(&house.service, &house.p, &house.owner);
+    let caller = caller_of(&server.service, &server.p, &server.owner);
     let filter = |n: usize| ConversationFilter {
         ids: (0..n).map(|i| format!("l-{i}")).collect(),
         ..ConversationFilter::default()
     };
     let count = |n: usize| {
         let (filter, caller) = (filter(n), caller.clone());
-        let counted = now(house.call(move |service| service.count(&caller, &filter).unwrap()));
+        let counted = now(server.call(move |service| service.count(&caller, &filter).unwrap()));
         assert_eq!(counted, rows as u64);
     };
     check_process("ids of a filter", || count(20_000), || count(20_000 * TIMES));
@@ -211,22 +211,22 @@ async fn lists(house: &House, owner: &As) {
             ..RunFilter::default()
         };
         let caller = caller.clone();
-        now(house.call(move |service| service.runs(&caller, &filter, None, 10).unwrap()));
+        now(server.call(move |service| service.runs(&caller, &filter, None, 10).unwrap()));
     };
     check_process("ids of runs", || runs(20_000), || runs(20_000 * TIMES));
 }
 
 /// The first records of datasets, on pages and as JSON.
-async fn previews(house: &House, owner: &As) {
+async fn previews(server: &TestServer, owner: &As) {
     let [small, large] = [1_000, 1_000 * TIMES].map(|n| {
         let id = format!("preview-{n}");
         let said = list((0..n).map(|_| format!("{QUESTION},{ANSWER}")));
-        now(take(house, owner, "/api/v1/conversations", messages(&id, &said)));
+        now(take(server, owner, "/api/v1/conversations", messages(&id, &said)));
         let selection = json!({"ids": [id]});
-        let dataset = now(house.dataset(&format!("d-{n}"), selection, owner));
+        let dataset = now(server.dataset(&format!("d-{n}"), selection, owner));
         [format!("/datasets/{dataset}"), format!("/api/v1/datasets/{dataset}/preview")]
     });
     for (small, large) in small.iter().zip(&large) {
-        compare(house, owner, &format!("preview: {large}"), [small, large]);
+        compare(server, owner, &format!("preview: {large}"), [small, large]);
     }
 }

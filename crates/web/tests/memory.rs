@@ -96,10 +96,10 @@ fn forget_the_most() {
 }
 
 /// The bytes of an answer, none of which is kept.
-async fn bytes_of(house: &House, path: &str, who: &As) -> usize {
+async fn bytes_of(server: &TestServer, path: &str, who: &As) -> usize {
     let As::Session(secret) = who else { panic!("a session") };
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let asked = client.get(format!("http://{}{path}", house.address));
+    let asked = client.get(format!("http://{}{path}", server.address));
     let asked =
         asked.header("cookie", format!("retort={secret}")).header("x-forwarded-for", "203.0.113.9");
     let mut answer = asked.send().await.unwrap();
@@ -114,15 +114,15 @@ async fn bytes_of(house: &House, path: &str, who: &As) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_and_the_json_of_a_large_conversation_take_little_memory() {
     let _alone = ALONE.lock().await;
-    on_sqlite(async |house| {
-        let ann = house.session(&house.ann).await;
+    on_sqlite(async |server| {
+        let ann = server.session(&server.ann).await;
         let text = "some words ".repeat(200);
         let message = |role: &str| format!("{{\"role\":\"{role}\",\"content\":\"{text}\"}}");
         let round = format!("{},{}", message("user"), message("assistant"));
         let rounds = vec![round; 28_000_000 / (2 * text.len())].join(",");
         let large = format!("{{\"id\":\"large\",\"messages\":[{rounds}]}}");
         let length = large.len();
-        import(house, &ann, large.into()).await;
+        import(server, &ann, large.into()).await;
         drop(rounds);
         for (path, most) in [
             ("/conversations/large", 5 << 20),
@@ -130,10 +130,10 @@ async fn a_page_and_the_json_of_a_large_conversation_take_little_memory() {
             ("/api/v1/conversations/large", length * 2),
         ] {
             // Once, so that what everything takes once is not counted.
-            house.get("/conversations/none", &ann).await;
+            server.get("/conversations/none", &ann).await;
             forget_the_most();
             let before = most_mib();
-            let bytes = bytes_of(house, path, &ann).await;
+            let bytes = bytes_of(server, path, &ann).await;
             let after = most_mib();
             assert!(bytes < most && bytes > 1 << 20, "{path}: {bytes}");
             assert!(after < before + 40, "{path}: {before} MiB before, {after} MiB after");

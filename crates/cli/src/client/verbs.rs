@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::ids::{IDS_PER_ADDRESS, check_known, purge_by_pages, sum_over};
 use super::{Client, ClientError, IDEMPOTENCY_KEY, Query, request_key, with_header, with_json};
-use crate::pages::first_of;
+use crate::pages::{all_of, first_of};
 
 /// A request that changes something, by its address.
 pub(super) type Place<'p> = &'p [&'p str];
