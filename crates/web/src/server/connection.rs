@@ -21,8 +21,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::ServiceExt;
 
+use super::listening::{Listening, Peer};
 use super::registry::Entry;
-use super::{Listening, Peer, Tls};
+use super::tls::Tls;
 use crate::bounds::{Bounds, LINGER};
 use crate::pace::Meter;
 use crate::problem::Problem;
