@@ -539,12 +539,14 @@ async fn shared_script(server: &TestServer, who: &As) -> String {
     share["path"].as_str().unwrap().to_owned()
 }
 
+/// A page that runs nothing but the two scripts of ours that every page of someone who signed in has.
 #[track_caller]
-/// A page that runs nothing but the one script of ours that every page of someone who signed in has.
 fn is_inert(page: &Reply) {
-    let own = "<script type=\"module\" src=\"/assets/page.js\"></script>";
-    let is_signed_in = page.text().contains(own);
-    let text = page.text().replace(own, "");
+    let own = ["page", "keys"]
+        .map(|name| format!("<script type=\"module\" src=\"/assets/{name}.js\"></script>"));
+    let own = own.concat();
+    let is_signed_in = page.text().contains(&own);
+    let text = page.text().replace(&own, "");
     assert!(page.header("content-type").starts_with("text/html"), "{text}");
     for bad in ["<script", "<img", "onerror=alert(2)>", "javascript:"] {
         assert!(!text.to_lowercase().contains(bad), "{bad}: {text}");
