@@ -7,7 +7,7 @@ use regex_automata::util::syntax;
 use retort_model::Redaction;
 use serde::Deserialize;
 
-use crate::replace::{Action, sha256};
+use crate::action::{Action, sha256};
 use crate::text::stands_alone;
 
 /// Bytes of a file of rules, and rules in it. A person writes them, and each is another search.

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use retort_json::{Parser, write_string};
 
+use retort_model::Redaction;
+
 use super::*;
 use crate::replace::Role;
 

@@ -4,8 +4,11 @@ use std::ops::Range;
 
 use retort_model::Redaction;
 
+use crate::action::Action;
 use crate::encoded::{Plain, each_base64};
-use crate::{Action, Redactor, Rule, addresses, identity, numbers};
+use crate::rules::{Redactor, Rule};
+use crate::walk::Found;
+use crate::{addresses, identity, numbers};
 
 /// How deep encodings, and strings that are JSON, may be in one another.
 pub(crate) const DEPTH: usize = 12;
@@ -91,7 +94,7 @@ impl Redactor {
 
     /// What is found first in a decoded text, JSON or not.
     fn rule_in(&self, decoded: &str, depth: usize) -> Option<Rule> {
-        let mut found = crate::Found::default();
+        let mut found = Found::default();
         self.string_at(decoded, &mut found, depth)?;
         found.first()
     }

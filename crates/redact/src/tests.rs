@@ -2,6 +2,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use retort_json::{Parser, write_string};
 
+use std::sync::Arc;
+
+use retort_model::Redaction;
+
 use super::*;
 
 fn redactor(sets: &str, action: Action, own: Option<&str>) -> Redactor {

@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use retort_json::{Parser, unescape_into, write_string};
 use retort_model::Redaction;
 
+use crate::action::Action;
 use crate::numbers::is_card;
-use crate::replace::{Action, Role};
+use crate::own::OwnRules;
+use crate::replace::Role;
+use crate::rules::{Redactor, Rule};
 use crate::search::{DEPTH, Match};
 use crate::secrets::{is_secret_name, is_worth_masking};
-use crate::{OwnRules, Redactor, Rule};
 
 /// What was found in an item.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +98,8 @@ struct Frame {
 }
 
 impl Redactor {
-    pub(crate) fn walk(&self, line: &str, found: &mut Found) -> Option<String> {
+    /// A line of JSON with what the rules find replaced; none if they find nothing. The line must be valid.
+    pub fn line(&self, line: &str, found: &mut Found) -> Option<String> {
         self.json(line, &mut self.begin(found, 0))
     }
 
@@ -105,8 +108,11 @@ impl Redactor {
         self.string(text, Role::Value, &mut self.begin(found, depth))
     }
 
-    pub(crate) fn replaced_name(&self, text: &str) -> Option<String> {
+    /// A text that is no item: the name of a file, an id, a message. What is found in it becomes a pseudonym, whatever
+    /// the action, so different names stay different.
+    pub fn name<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.string(text, Role::Name, &mut self.begin(&mut Found::default(), 0))
+            .map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
     fn begin<'f>(&self, found: &'f mut Found, depth: usize) -> Walk<'f> {
