@@ -265,7 +265,7 @@ fn a_dataset_survives_what_it_was_made_of() {
             .collect()
     };
     assert_eq!(traced("a"), ["both"]);
-    assert_eq!(traced("b"), ["both", "one"]);
+    assert_eq!(traced("b"), ["one", "both"], "newest first");
     keep.refused(&["trace", "c"], "there is no conversation `c`");
     keep.ok(&["doctor", "--deep"]);
     keep.ok(&["datasets", "delete", "both", "--yes"]);
