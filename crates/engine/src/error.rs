@@ -89,7 +89,7 @@ pub enum Error {
         reason: String,
     },
     /// The storage of the datasets failed.
-    #[error("cannot {doing} `{object}` in the place of the datasets: {reason}")]
+    #[error("cannot {doing} `{object}` in the storage of the datasets: {reason}")]
     Objects {
         /// What was being done.
         doing: &'static str,

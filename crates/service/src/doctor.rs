@@ -187,12 +187,12 @@ impl Service {
                     None => self.objects.remove_all(orphan)?,
                 }
             }
-            diagnosis.mended.push(format!("removed {count} of no dataset or import"));
+            diagnosis.mended.push(format!("removed {count} that belong to no dataset or import"));
         } else {
             let problem = format!(
                 "{count} ({bytes} bytes) belong to no dataset or import; `retort doctor --repair` removes them"
             );
-            diagnosis.findings.push(finding("the place of the datasets", problem));
+            diagnosis.findings.push(finding("the storage of the datasets", problem));
         }
         Ok(())
     }
@@ -202,7 +202,9 @@ impl Service {
         if repair {
             match self.clear_left_uploads()? {
                 0 => {}
-                count => diagnosis.mended.push(format!("removed {count} uploads of no import")),
+                count => diagnosis
+                    .mended
+                    .push(format!("removed {count} uploads that belong to no import")),
             }
             return Ok(());
         }
@@ -262,8 +264,8 @@ impl Service {
         Ok(())
     }
 
-    /// Copies the store, all datasets, originals and lists of rejected items into a new folder while they are in use. A store in PostgreSQL is copied by
-    /// `pg_dump`, which must be there.
+    /// Copies the store, all datasets, originals and lists of rejected items into a new folder while they are in use.
+    /// A store in PostgreSQL is copied by `pg_dump`, which must be there.
     ///
     /// # Errors
     /// The folder is there already; failing I/O; nothing is left of it then.
@@ -271,7 +273,10 @@ impl Service {
         let output =
             std::path::absolute(output).map_err(|error| EngineError::write(output, error))?;
         if fs::symlink_metadata(&output).is_ok() {
-            return Err(EngineError::Exists(output).into());
+            return Err(Error::Choice(format!(
+                "`{}` exists already; name a folder that does not",
+                output.display()
+            )));
         }
         let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let parent = output.parent().unwrap_or(Path::new("/"));

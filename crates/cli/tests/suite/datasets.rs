@@ -175,7 +175,7 @@ fn a_job_that_failed_says_why_and_is_tried_again() {
     // Where the datasets are to lie stands a file.
     place.file("data/objects/datasets", "in the way");
     let ran = place.refused(&["export", "d"], "job 2 failed: ");
-    assert!(ran.err.contains("in the place of the datasets"), "{}", ran.err);
+    assert!(ran.err.contains("in the storage of the datasets"), "{}", ran.err);
     let failed = job(&place, 2);
     assert_eq!(failed["state"], "failed");
     assert!(!failed["error"].as_str().unwrap().is_empty());

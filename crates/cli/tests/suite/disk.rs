@@ -109,7 +109,7 @@ fn a_full_disk_under_the_datasets_fails_the_job_until_there_is_room() {
     };
     let keep = keep.set("RETORT_OBJECTS", disk.0.to_str().unwrap());
     let ran = keep.refused(&["export", "full", "-q", "-d", "openai"], "No space left");
-    assert!(ran.err.contains("in the place of the datasets"), "{}", ran.err);
+    assert!(ran.err.contains("in the storage of the datasets"), "{}", ran.err);
     let job = keep.job("full");
     assert_eq!((&job["state"], &job["dataset"]), (&"failed".into(), &serde_json::Value::Null));
     assert!(job["error"].as_str().unwrap().contains("No space left"), "{job}");

@@ -142,7 +142,7 @@ fn a_bucket_that_is_gone_fails_the_job_and_a_retry_does_only_what_is_missing() {
     bucket.set_down_after(6);
     let began = Instant::now();
     let ran =
-        keep.refused(&["export", "gone", "-q", "-d", "openai"], "in the place of the datasets");
+        keep.refused(&["export", "gone", "-q", "-d", "openai"], "in the storage of the datasets");
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert!(ran.err.contains("/.parts/00001/"), "{}", ran.err);
     assert_secret(&ran.err);
@@ -155,7 +155,7 @@ fn a_bucket_that_is_gone_fails_the_job_and_a_retry_does_only_what_is_missing() {
 
     // It is still gone, and says so again.
     let id = job["id"].to_string();
-    keep.refused(&["jobs", "retry", &id], "in the place of the datasets");
+    keep.refused(&["jobs", "retry", &id], "in the storage of the datasets");
     assert_eq!(keep.job("gone")["state"], "failed");
 
     bucket.set_down(false);
@@ -172,7 +172,7 @@ fn a_part_that_is_lost_is_made_again() {
     let (keep, bucket) = with_parts();
     keep.ok(&["export", "whole", "-q", "-d", "openai"]);
     bucket.set_down_after(10);
-    keep.refused(&["export", "lost", "-q", "-d", "openai"], "in the place of the datasets");
+    keep.refused(&["export", "lost", "-q", "-d", "openai"], "in the storage of the datasets");
     bucket.set_down(false);
     let objects = bucket.objects();
     let end = format!("-{}/.parts/00000/1/data-00000.jsonl", keep.job("lost")["id"]);
@@ -214,7 +214,7 @@ fn a_bucket_that_lets_nobody_in_is_told_without_the_key() {
     let wrong = Keep { place: Place::new(), settings: keep.settings.clone() }
         .set("AWS_ACCESS_KEY_ID", "WRONGKEY")
         .set("AWS_SECRET_ACCESS_KEY", SECRET);
-    let ran = wrong.refused(&["export", "closed", "-q"], "in the place of the datasets");
+    let ran = wrong.refused(&["export", "closed", "-q"], "in the storage of the datasets");
     assert_secret(&ran.err);
     assert_eq!(keep.job("closed")["state"], "failed");
     assert_secret(&keep.job("closed").to_string());
@@ -237,7 +237,7 @@ fn uploads_that_a_killed_server_left_in_a_bucket_are_found_and_removed() {
     assert_eq!(found.code, Some(3), "{}", found.out);
     assert!(found.out.contains("the uploads: 1 (12 bytes) belong to no import"), "{}", found.out);
     let mended = keep.run(&["doctor", "--repair"]);
-    assert!(mended.out.contains("removed 1 uploads of no import"), "{}", mended.out);
+    assert!(mended.out.contains("removed 1 uploads that belong to no import"), "{}", mended.out);
     let left = bucket.objects();
     assert!(!left.contains_key(&dead) && left.contains_key(of_others));
 }

@@ -63,7 +63,7 @@ fn uploads_that_a_killed_server_left_are_removed_by_doctor_and_by_a_worker() {
 
     make_old(&objects, &all, now, hour * 2);
     assert_eq!(problems(service), before + 1);
-    assert_eq!(doctor(true).mended, ["removed 2 uploads of no import"]);
+    assert_eq!(doctor(true).mended, ["removed 2 uploads that belong to no import"]);
     let left = uploads(&objects);
     assert!(left.len() == 1 && !killed.contains(&left[0]), "{left:?}");
     assert_eq!(problems(service), before);
