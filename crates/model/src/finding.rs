@@ -152,7 +152,7 @@ impl Repair {
 /// Why a conversation, or one record of it, was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// It is of a kind that the data format has no shape for.
+    /// It is of a kind that the data format cannot hold.
     OtherKind,
     /// A document without chunks, where each row is one.
     NoChunks,
@@ -277,7 +277,7 @@ impl Reason {
     /// The reason in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::OtherKind => "of a kind that the data format has no shape for",
+            Self::OtherKind => "of a kind that the data format cannot hold",
             Self::NoChunks => "no chunks",
             Self::EmbeddingTooWide => "an embedding that says more than 32 bits hold",
             Self::NoMessages => "no messages",

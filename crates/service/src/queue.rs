@@ -302,7 +302,7 @@ impl Service {
     }
 }
 
-/// Refuses a data format that has no shape for what is selected.
+/// Refuses a data format that cannot hold what is selected.
 fn check_kind(request: &ExportRequest) -> Result<(), Error> {
     let (kind, format) = (request.selection.kind(), request.dataset.data_format);
     if format.items().contains(&kind) {
@@ -314,10 +314,7 @@ fn check_kind(request: &ExportRequest) -> Result<(), Error> {
         .map(|format| format!("`{}`", format.name()))
         .collect();
     let (name, kinds) = (format.name(), kind.plural());
-    Err(Error::Choice(format!(
-        "`{name}` has no shape for {kinds}; for them there is {}",
-        fitting.join(", ")
-    )))
+    Err(Error::Choice(format!("`{name}` cannot hold {kinds}; use {}", fitting.join(" or "))))
 }
 
 fn no_job(id: i64) -> Error {

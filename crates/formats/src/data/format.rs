@@ -482,7 +482,7 @@ pub struct RecordLeftOut {
 }
 
 impl Outcome {
-    /// An item of a kind that the format has no shape for.
+    /// An item of a kind that the format cannot hold.
     pub(super) fn other_kind(item: &Item<'_>) -> Self {
         let detail = format!("it is a {}", item.kind());
         Self::left_out(None, LeftOut::new(Reason::OtherKind, detail))
