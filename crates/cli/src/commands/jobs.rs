@@ -107,16 +107,7 @@ pub fn list(jobs: &[wire::Job], json: bool) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = table(&[
-        "ID",
-        "KIND",
-        "STATE",
-        "NAME",
-        "DONE",
-        "SIZE",
-        "RECORDS",
-        "CREATOR",
-        "ASKED FOR",
-        "WHY",
+        "ID", "KIND", "STATE", "NAME", "DONE", "SIZE", "RECORDS", "CREATOR", "CREATED", "ERROR",
     ]);
     for job in jobs {
         table.add_row([

@@ -91,7 +91,7 @@ fn counts(manifest: &Manifest, out: &mut String) {
     }
     let _ = write!(
         out,
-        "| records written | {} |\n| records mended | {} |\n\n",
+        "| records written | {} |\n| records repaired | {} |\n\n",
         manifest.records.written, manifest.records.repaired
     );
     outputs(manifest, out);
@@ -103,7 +103,7 @@ fn counts(manifest: &Manifest, out: &mut String) {
         (&of_written, &manifest.records.left_out_by_reason),
         ("Mended", &manifest.records.repaired_by_kind),
         ("Written, but trainers would refuse", &manifest.records.would_be_refused),
-        ("To know", &manifest.records.warnings),
+        ("Notes", &manifest.records.warnings),
     ];
     for (title, findings) in lists {
         list(title, findings, out);

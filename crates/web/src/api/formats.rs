@@ -20,7 +20,7 @@ pub fn routes() -> OpenApiRouter<App> {
 async fn list() -> Json<wire::Formats> {
     let format = |name: &str, about: &str| wire::Format { name: name.into(), about: about.into() };
     let about = |check: Check| match check {
-        Check::Repair => "mend what can be mended, leave the rest out, and say so",
+        Check::Repair => "repair what can be repaired, leave the rest out, and report both",
         Check::Reject => "leave out what a trainer would refuse",
         Check::Off => "write every record as it stands, and count what would be refused",
     };

@@ -118,7 +118,7 @@ pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
     let mut lines = Vec::new();
     let deleted = manifest.selection.deleted_left_out;
     if deleted > 0 {
-        lines.push(Found::new("Deleted, not asked for", deleted, "warn"));
+        lines.push(Found::new("Deleted, not selected", deleted, "warn"));
     }
     let shown = format!("/datasets/{id}#records");
     for (kind, counts) in manifest.counts() {
