@@ -198,10 +198,11 @@ pub(crate) fn ipv4(text: &str, start: usize) -> Option<Range<usize>> {
     let end = run_back_dot(text, end);
     let address: Ipv4Addr = text.get(start..end)?.parse().ok()?;
     let is_part = |character: Option<char>| character.is_some_and(|one| joins(one) || one == '-');
-    // Versions of programs look the same: `Chrome/120.0.0.0`, `v1.2.3.4`, `1.2.3.4.5`.
+    // Versions of programs look the same: `Chrome/120.0.0.0`, `version 1.2.3.4`, `1.2.3.4.5`.
     let in_front = text.get(..start)?;
     let is_version = in_front.ends_with('.')
         || in_front.strip_suffix('/').is_some_and(|name| name.ends_with(char::is_alphanumeric))
+        || in_front.strip_suffix(' ').is_some_and(|word| word.ends_with("ersion"))
         || is_digit_behind_dot(text, end);
     // A network, such as `10.0.0.0/8`, is no machine.
     let is_network = byte(text, end) == Some(b'/')

@@ -196,7 +196,7 @@ fn what_only_looks_alike_is_left_as_it_is() {
         "DE00 3704 0044 0532 0130 00",
         "550e8400-e29b-41d4-a716-446655440000",
         "2024-01-02T03:04:05.123456Z and 12:30:45 and 1700000000000",
-        "Chrome/120.0.0.0 and v1.2.3.4 and 1.2.3.4.5 and 127.0.0.1 and 300.1.2.3 and 192.168.0.17",
+        "Chrome/120.0.0.0 and v1.2.3.4, version 1.2.3.4 and 1.2.3.4.5 and 127.0.0.1 and 300.1.2.3 and 192.168.0.17",
         "std::vec::Vec and a::b and fe::ed",
         "icon@2x.png and user@host and @decorator and a@b and git@github.com:some/thing.git",
         "x = 3.14159265358979 and 0.4111111111111111 and +1.4155550132",
