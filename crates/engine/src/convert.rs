@@ -13,7 +13,7 @@ use retort_model::{Account, ConversationFilter, DatasetName, Tally, Time};
 use crate::dedup::Dedup;
 use crate::draft::Draft;
 use crate::error::Error;
-use crate::files::{Assembled, Part, PartWriter, WHOLE, assemble, clear_up, write_text};
+use crate::files::{Assembled, Part, PartWriter, WHOLE, assemble, clear_up};
 use crate::options::ExportOptions;
 use crate::panics::{caught_in, point};
 use crate::parts::{KeptFiles, KeptPlan, PART, decisions};
@@ -24,6 +24,7 @@ use crate::pipeline::{
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, manifest};
 use crate::source::{Input, Inputs, PassedOver, ReadOptions};
+use crate::storage::write_text;
 
 /// What is to be done.
 #[derive(Clone)]

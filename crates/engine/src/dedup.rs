@@ -21,10 +21,9 @@ use retort_model::bounds::{NEAR_DUPLICATES_ITEMS, WORDS_COMPARED};
 use retort_model::{Item, LeftOut, Message, Reason, Role, named};
 
 use crate::error::Error;
-use crate::files::write_text;
 use crate::seen::SharedHasher;
 use crate::sorter::{Sorted, Sorter, read_row, write_row};
-use crate::storage::{HashingFile, Storage};
+use crate::storage::{HashingFile, Storage, write_text};
 
 /// Which duplicates are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

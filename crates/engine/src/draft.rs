@@ -249,7 +249,7 @@ fn write_archive(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::write_text;
+    use crate::storage::write_text;
 
     #[test]
     fn what_a_killed_run_left_does_not_stand_in_the_way() {

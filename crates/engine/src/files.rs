@@ -19,7 +19,7 @@ use crate::pipeline::{Delivery, Totals};
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, Outputs, manifest};
 use crate::split::{LeakTest, test_for_leaks};
-use crate::storage::{HashingFile, Storage, StoredFile};
+use crate::storage::{HashingFile, Storage, StoredFile, write_text};
 
 /// The files of one part, finished.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -359,13 +359,6 @@ pub fn clear_up(storage: &dyn Storage, parts: &[Part], files: &[StoredFile]) -> 
         .flat_map(Part::files)
         .filter(|made| !is_kept(made))
         .try_for_each(|made| storage.remove(&made.key))
-}
-
-/// Makes a small file of the package.
-pub fn write_text(storage: &dyn Storage, path: &str, text: &str) -> Result<StoredFile, Error> {
-    let mut file = HashingFile::create(storage, path.into())?;
-    file.append(text.as_bytes())?;
-    file.finish(path.into(), None)
 }
 
 /// The data files of an output under their paths in the package, with the rows in front that complete the types of the

@@ -42,7 +42,7 @@ pub use deflate::{deflate, is_worth_packing};
 pub use disk::{TEMPORARY_PREFIX, make_private_folder, temporary_file};
 pub use draft::discard;
 pub use error::Error;
-pub use files::{Assembled, OutputFiles, Part, PartWriter, assemble, write_text};
+pub use files::{Assembled, OutputFiles, Part, PartWriter, assemble};
 pub use inspect::{Inspection, first_texts, inspect};
 pub use measure::{Measure, MeasureOptions, OverLong};
 pub use merge::{MergePlan, Merged, merge};
@@ -63,5 +63,5 @@ pub use source::{
     Input, Inputs, NamedInputs, PassedOver, ReadOptions, SourceName, files_of, is_packed,
 };
 pub use split::{GroupBy, LeakTest, Split};
-pub use storage::{NewFile, Storage, StoredFile, hex};
+pub use storage::{NewFile, Storage, StoredFile, hex, write_text};
 pub use verify::{Difference, Verified, read_through, rows_of, verify, verify_package};

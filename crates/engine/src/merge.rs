@@ -12,7 +12,7 @@ use retort_model::{ConversationFilter, Tally};
 use crate::convert::{Report, Written, named_for};
 use crate::draft::Draft;
 use crate::error::Error;
-use crate::files::{PartWriter, WHOLE, write_text};
+use crate::files::{PartWriter, WHOLE};
 use crate::panics::{caught_in, point};
 use crate::parts::{
     BATCHES, ITEMS, KeptPart, KeptPlan, KeptRows, PART, Parts, VERDICTS, begin_repeats,
@@ -23,7 +23,7 @@ use crate::pipeline::{
 };
 use crate::sorter::Sorter;
 use crate::source::PassedOver;
-use crate::storage::{Folder, HashingFile, Storage, StoredFile};
+use crate::storage::{Folder, HashingFile, Storage, StoredFile, write_text};
 use crate::verify::read_through;
 
 /// Which parts to merge, and into what.

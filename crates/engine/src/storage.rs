@@ -320,3 +320,10 @@ impl Write for HashingFile {
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Makes a small file of the package.
+pub fn write_text(storage: &dyn Storage, path: &str, text: &str) -> Result<StoredFile, Error> {
+    let mut file = HashingFile::create(storage, path.into())?;
+    file.append(text.as_bytes())?;
+    file.finish(path.into(), None)
+}
