@@ -2,11 +2,12 @@
 
 use retort_model::{ConversationFilter, Item, Warning};
 
-use super::Shaping;
 use super::ids::{content_id, content_of, put_into_namespace};
+use super::item::ReadItem;
+use super::item::Standing;
 use super::repeats::hash_of;
-use super::stage::{Stage, Standing};
-use super::work::ReadItem;
+use super::shaping::Shaping;
+use super::stage::Stage;
 
 /// Gives ids to items that came without one, puts all into the namespace, and chooses.
 pub(super) struct Choose<'p> {

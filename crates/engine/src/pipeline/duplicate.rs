@@ -2,8 +2,8 @@
 
 use std::io;
 
+use super::item::ReadItem;
 use super::stage::{Decision, OrderedStage};
-use super::work::ReadItem;
 use crate::dedup::Duplicates;
 
 pub(super) struct DuplicateItems(pub(super) Duplicates);

@@ -8,10 +8,11 @@ use retort_formats::import::{Entry, ImportFormat, Side, Sniff, recognise};
 use retort_json::{JsonError, Parser};
 use retort_model::Tally;
 
+use super::job::{Feed, Outlet, RefusedInput, Source, Work};
 use super::reassemble::Reassembly;
 use super::share::{Extent, PartNumber, Share, Whose};
 use super::spill::Batches;
-use super::{Feed, Outlet, RefusedInput, Source, Work};
+
 use crate::error::Error;
 use crate::panics::point;
 use crate::source::{Inputs, PassedOver, SourceName, Stream, refusal_of};

@@ -7,9 +7,12 @@ use retort_formats::import::ImportFormat;
 use retort_formats::package::{Reject, write_finding, write_reject};
 use retort_model::bounds::BESIDE_BYTES;
 
-use super::part::{self, KeptItems};
-use super::work::{BatchDone, CELLS};
-use super::{Counted, Delivery, FrontRow, Learnt, More, Shaping, Source, SourceCount, Totals};
+use super::delivery::{Counted, Delivery, More};
+use super::done::{BatchDone, CELLS};
+use super::job::Source;
+use super::kept::{BatchRows, KeptItems, OutputRows, keep};
+use super::shaping::Shaping;
+use super::totals::{FrontRow, Learnt, SourceCount, Totals};
 use crate::error::Error;
 use crate::panics::point;
 
@@ -31,12 +34,6 @@ pub(super) struct Shaped {
     pub(super) items: u64,
     /// What a part keeps of its items.
     pub(super) kept: Option<KeptItems>,
-}
-
-/// The rows of a batch for one output, and their ids, if those stand apart.
-pub(super) struct OutputRows {
-    pub(super) rows: Box<dyn Rows>,
-    pub(super) ids: Vec<String>,
 }
 
 /// A group of rows of an output, and what goes beside them. What goes beside all outputs is with the first.
@@ -73,20 +70,9 @@ impl Due {
     pub(super) fn encode(self, shaping: &Shaping<'_>) -> Result<Delivery, Error> {
         match self {
             Self::Group(group) => encode(*group, shaping),
-            Self::Batch(batch, items) => part::keep(batch, items),
+            Self::Batch(batch, items) => keep(batch, items),
         }
     }
-}
-
-/// The rows of a batch, and what goes beside them. Everything that is done with it from here on depends on the batches
-/// before.
-pub(super) struct BatchRows {
-    pub(super) outputs: Vec<OutputRows>,
-    pub(super) groups: Vec<u8>,
-    pub(super) rejects: Vec<u8>,
-    pub(super) findings: Vec<u8>,
-    pub(super) extras: Vec<u8>,
-    pub(super) renamed_tools: Vec<(String, String)>,
 }
 
 impl Gathering {

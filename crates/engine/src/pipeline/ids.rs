@@ -4,10 +4,7 @@ use retort_json::Text;
 use retort_model::{Item, canonical};
 use sha2::{Digest, Sha256};
 
-use super::work::ReadItem;
-
-/// A hash of what an item holds, of which the id is made that it has none of.
-pub type ContentHash = [u8; 16];
+use super::item::{ContentHash, ReadItem};
 
 /// The hash of an item's canonical line.
 pub fn digest(line: &[u8]) -> ContentHash {

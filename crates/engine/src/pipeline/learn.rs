@@ -7,9 +7,11 @@ use retort_model::ItemKind;
 use retort_model::bounds::{BYTES_LEARNT_FROM, ITEMS_LEARNT_FROM, VARIABLE_COLUMNS};
 
 use super::choose::is_meant;
+use super::delivery::More;
+use super::item::ReadItem;
+use super::job::Feed;
 use super::look::{Looked, look_through};
-use super::work::ReadItem;
-use super::{Feed, More, Shaping};
+use super::shaping::Shaping;
 use crate::error::Error;
 use crate::panics::point;
 

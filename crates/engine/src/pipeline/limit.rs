@@ -2,8 +2,8 @@
 
 use std::io;
 
+use super::item::ReadItem;
 use super::stage::{Decision, OrderedStage};
-use super::work::ReadItem;
 
 /// Counts the items that passed all other stages.
 pub(super) struct Limit {

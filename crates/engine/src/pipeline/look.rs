@@ -3,8 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use super::work::{BatchDone, ReadItem, lines, read};
-use super::{Ends, Feed, Job, More, Outlet, Output, Shaping, in_order};
+use super::delivery::More;
+use super::done::BatchDone;
+use super::item::ReadItem;
+use super::job::{Feed, Job, Outlet};
+use super::parse::{lines, read};
+use super::shaping::Shaping;
+use super::workers::{Ends, Output, in_order};
 use crate::error::Error;
 
 /// The items of one batch.

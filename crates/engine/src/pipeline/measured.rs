@@ -12,7 +12,7 @@ use retort_model::{
     Conversation, Item, Kind, LeftOut, Message, Parent, Reason, Role, Round, SeenLengths, Vector,
 };
 
-use super::Shaping;
+use super::shaping::Shaping;
 use crate::measure::{Measure, OverLong};
 
 /// Shapes items into rows of those records that are not left out for their length.

@@ -10,6 +10,7 @@
 //! - What can be anywhere is complete when all is read. It is kept on disk and sorted there (`scattered.rs`): no number
 //!   of fragments or of items takes more memory.
 
+mod key;
 mod rows;
 mod scattered;
 mod waiting;
@@ -18,34 +19,16 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
-use retort_formats::import::split::{Batch, Span};
+use retort_formats::import::split::Batch;
 use retort_formats::import::{ImportFormat, Spread};
-use sha2::{Digest, Sha256};
 
+use self::key::{Found, key_of};
 use self::rows::Rows;
 use self::scattered::Scattered;
 use self::waiting::Waiting;
-use super::Source;
+use super::job::Source;
 use super::spill::{Batches, SendBatch};
 use crate::seen::{IdHash, SeenIds};
-
-/// A hash of a format and of what the fragments of one item have in common.
-type Key = [u8; 16];
-
-fn key_of(format: &dyn ImportFormat, key: &str) -> Key {
-    let mut hash = Sha256::new();
-    hash.update(format.name());
-    hash.update([0]);
-    hash.update(key);
-    hash.finalize().first_chunk().copied().unwrap_or_default()
-}
-
-/// Where a fragment was found.
-#[derive(Clone, Copy)]
-struct Found<'f> {
-    source: &'f Arc<Source>,
-    span: &'f Span,
-}
 
 /// The fragments of all inputs.
 pub(super) struct Reassembly {

@@ -6,26 +6,13 @@
 
 use std::borrow::Cow;
 
-use retort_model::{Item, ItemKind, LeftOut, Reason, Warning, canonical};
+use retort_model::{Item, LeftOut, Reason, Warning, canonical};
 use retort_redact::{Found, Redactor};
 
-use super::stage::{Stage, Standing};
-use super::work::{BatchDone, ReadItem};
-
-/// A place in an item where redaction found something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedHit {
-    /// The kind of item.
-    pub kind: ItemKind,
-    /// Its id, redacted.
-    pub id: String,
-    /// The path of the field in the canonical line.
-    pub place: String,
-    /// The name of the rule.
-    pub rule: String,
-    /// The text around it, redacted.
-    pub context: String,
-}
+use super::done::BatchDone;
+use super::item::{ReadItem, Standing};
+use super::stage::Stage;
+use super::totals::ListedHit;
 
 /// The stage that leaves out the items in which a rule found something that is to leave them out.
 pub(super) struct LeavingOut<'p>(&'p Redactor);

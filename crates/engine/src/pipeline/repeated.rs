@@ -6,10 +6,10 @@ use std::io;
 use retort_model::bounds::CONTENTS_COUNTED;
 use retort_model::{LeftOut, Reason};
 
-use super::ids::{ContentHash, content_id};
-use super::repeats::{Decisions, Verdict};
+use super::ids::content_id;
+use super::item::{ContentHash, ReadItem, Verdict};
+use super::repeats::Decisions;
 use super::stage::{Decision, OrderedStage};
-use super::work::ReadItem;
 use crate::seen::SeenIds;
 
 /// Leaves out states of an item that another one has all of, and tells different items with one id apart.

@@ -16,20 +16,9 @@ use std::io;
 
 use retort_model::{Document, Item, Messages, Run, RunStatus, Time};
 
-use super::work::ReadItem;
+use super::item::{ReadItem, Verdict, order_of};
 use crate::seen::{IdHash, SharedHasher, message_hasher};
 use crate::sorter::{Sorted, Sorter};
-
-/// What becomes of an item whose id is repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Left out: an item with the same messages is written.
-    SameState,
-    /// Left out: an item that begins with all of its messages is written.
-    EarlierState,
-    /// Written as the item with this number, from 2, among those that have its id.
-    Number(u64),
-}
 
 /// The verdicts on all items that have one, in their order.
 pub struct Decisions {
@@ -212,12 +201,6 @@ pub fn moved_verdict(row: &[u8], items_before: u64) -> Vec<u8> {
 /// Whether a verdict is on one of so many first items.
 pub fn is_of_first(row: &[u8], items: u64) -> bool {
     number(row).is_some_and(|(ordinal, _)| ordinal < order_of(items, 0))
-}
-
-/// The place of an item in the order of all: that of its batch, and its own in it. A line may hold several.
-pub(super) fn order_of(items_before: u64, index: usize) -> u64 {
-    const INDEX_BITS: u32 = 28;
-    (items_before << INDEX_BITS) + index as u64
 }
 
 /// The hash of an item's id, among those of its kind and source.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use retort_formats::import::split::{Batch, Span};
 use retort_model::bounds::BATCH_BYTES;
 
-use super::Source;
+use super::job::Source;
 
 /// Takes a batch of a source; says whether more is wanted.
 pub(super) type SendBatch<'s> = dyn FnMut(Arc<Source>, Batch) -> bool + 's;

@@ -2,22 +2,16 @@
 
 use retort_model::Warning;
 
-use super::Shaping;
-use super::stage::{Stage, Standing};
-use super::work::ReadItem;
-use crate::split::{GroupBy, GroupHash, Split, group_of, names_user};
+use super::item::Standing;
+use super::item::{Assigned, ReadItem};
+use super::shaping::Shaping;
+use super::stage::Stage;
+use crate::split::{GroupBy, Split, group_of, names_user};
 
 /// Finds the output of each item by its group.
 pub(super) struct Splitting {
     split: Split,
     group_by: GroupBy,
-}
-
-/// Where an item goes, and with which group.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Assigned {
-    pub(super) output: usize,
-    pub(super) group: GroupHash,
 }
 
 impl Splitting {

@@ -8,7 +8,7 @@ use std::io;
 
 use retort_model::{LeftOut, Warning};
 
-use super::work::ReadItem;
+use super::item::ReadItem;
 
 /// The pure part of a stage.
 pub(super) trait Stage: Sync {
@@ -44,17 +44,4 @@ pub(super) enum Decision {
     LeaveOut(LeftOut),
     /// Only a survey of all items can tell: the run has to begin again after one.
     NeedsSurvey,
-}
-
-/// How far an item is among the stages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// No stage objected so far.
-    Open,
-    /// It is not meant.
-    NotSelected,
-    /// It is meant, but nothing is written of it.
-    LeftOut(LeftOut),
-    /// It is shaped.
-    Taken,
 }

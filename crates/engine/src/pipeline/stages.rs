@@ -4,17 +4,18 @@ use std::io;
 
 use retort_model::Warning;
 
-use super::Shaping;
 use super::choose::Choose;
+use super::decided::Survey;
 use super::duplicate::DuplicateItems;
+use super::item::ReadItem;
+use super::item::Standing;
 use super::limit::Limit;
 use super::redacting::LeavingOut;
 use super::repeated::RepeatedIds;
+use super::shaping::Shaping;
 use super::splitting::Splitting;
-use super::stage::{Decision, OrderedStage, Stage, Standing};
-use super::survey::Survey;
+use super::stage::{Decision, OrderedStage, Stage};
 use super::traced::TracedRuns;
-use super::work::ReadItem;
 
 /// The pure parts, in their order.
 pub(super) struct Stages<'p>(Vec<Box<dyn Stage + 'p>>);

@@ -5,26 +5,21 @@ use std::io;
 use std::iter::Peekable;
 use std::sync::atomic::AtomicBool;
 
+use super::decided::Survey;
+use super::delivery::More;
 use super::facts::Facts;
+use super::item::ReadItem;
+use super::item::Standing;
+use super::item::Verdict;
+use super::job::Feed;
 use super::look::{Looked, look_through};
-use super::repeats::{Decisions, Verdict, decide, row, verdict_of};
-use super::stage::Standing;
+use super::repeats::{Decisions, decide, row, verdict_of};
+use super::shaping::Shaping;
 use super::stages::Stages;
-use super::work::ReadItem;
-use super::{Feed, More, Shaping};
 use crate::dedup::{Dedup, Duplicates, Fingerprint, Fingerprints};
 use crate::error::Error;
 use crate::sorter::{Sorted, Sorter};
 use crate::storage::Storage;
-
-/// What was decided on all items. By default, nothing.
-#[derive(Default)]
-pub struct Survey {
-    /// On repeated ids.
-    pub repeats: Option<Decisions>,
-    /// On duplicates.
-    pub duplicates: Option<Duplicates>,
-}
 
 /// What is to be known of a batch.
 struct Looks {

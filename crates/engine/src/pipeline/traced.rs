@@ -3,9 +3,10 @@
 
 use retort_model::{Item, LeftOut, NodeKind, NodeRun, Reason, RunSource, Warning};
 
-use super::Shaping;
-use super::stage::{Stage, Standing};
-use super::work::ReadItem;
+use super::item::ReadItem;
+use super::item::Standing;
+use super::shaping::Shaping;
+use super::stage::Stage;
 
 /// Leaves out runs whose conversation is read as well.
 pub(super) struct TracedRuns;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use retort_model::bounds::{BATCHES_WAITING_PER_WORKER, THREADS};
 
-use super::More;
+use super::delivery::More;
 use crate::error::Error;
 use crate::panics::{caught, caught_in};
 

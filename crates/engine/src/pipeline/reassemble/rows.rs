@@ -8,9 +8,9 @@ use retort_formats::import::ImportFormat;
 use retort_formats::import::split::{Batch, Fault, Span};
 use retort_model::bounds::ROWS_WATCHED_BYTES;
 
+use super::key::{Found, Key, key_of};
 use super::scattered::Scattered;
-use super::{Found, Key, key_of};
-use crate::pipeline::Source;
+use crate::pipeline::job::Source;
 use crate::pipeline::spill::Batches;
 
 /// The rows of all inputs.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use retort_formats::import::split::{Fault, Span};
 use retort_formats::import::{ImportFormat, Spread};
 
-use super::{Found, Key, key_of};
-use crate::pipeline::Source;
+use super::key::{Found, Key, key_of};
+use crate::pipeline::job::Source;
 use crate::pipeline::spill::{Batches, SendBatch, Spill};
 use crate::sorter::Sorter;
 

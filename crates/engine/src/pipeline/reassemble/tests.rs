@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use retort_formats::import::split::Span;
 use retort_formats::import::{
     Entry, Fragment, ImportFormat, ItemError, Items, Notes, SideFiles, Sniff, Spread, by_name,
 };
 use retort_json::{Parser, Value};
 use retort_model::{Conversation, Message, Role, Round};
 
+use super::key::{Found, key_of};
 use super::scattered::Scattered;
 use super::waiting::Waiting;
-use super::{Found, Source, key_of};
+use crate::pipeline::job::Source;
+use crate::pipeline::parse::{lines, read};
 use crate::pipeline::spill::Batches;
-use crate::pipeline::work::{BatchDone, lines, read};
-use crate::pipeline::{Ends, Feed, InputsFeed, Job, Outlet};
+use crate::pipeline::{BatchDone, Ends, Feed, InputsFeed, Job, Outlet};
 use crate::source::{Input, Inputs, ReadOptions, SourceName};
 
 /// Lines of spans, each with its trace, and an index with the title of each trace.
@@ -272,7 +274,7 @@ fn halves_find_each_other_however_many_wait() {
         let mut whole = Batches::default();
         for (index, document) in (1..).zip(documents) {
             let order = u64::from(document.ends_with('1'));
-            let span = super::Span { start: 0, end: 0, index, line: 0, byte: 0, fault: None };
+            let span = Span { start: 0, end: 0, index, line: 0, byte: 0, fault: None };
             let (key, text) = (document[..1].to_owned(), format!("\"{document}\"").into());
             let found = Found { source: &source, span: &span };
             let fragment = Fragment { key, order, text };

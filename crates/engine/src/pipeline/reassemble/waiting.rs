@@ -9,9 +9,9 @@ use retort_formats::import::split::Span;
 use retort_formats::import::{Fragment, Spread};
 use retort_model::bounds::FRAGMENTS_WAITING;
 
+use super::key::{Found, Key};
 use super::scattered::Scattered;
-use super::{Found, Key};
-use crate::pipeline::Source;
+use crate::pipeline::job::Source;
 use crate::pipeline::spill::{Batches, SendBatch, Spill};
 
 /// Fragments that wait.

@@ -1,0 +1,13 @@
+//! What a survey decided.
+
+use super::repeats::Decisions;
+use crate::dedup::Duplicates;
+
+/// What was decided on all items. By default, nothing.
+#[derive(Default)]
+pub struct Survey {
+    /// On repeated ids.
+    pub repeats: Option<Decisions>,
+    /// On duplicates.
+    pub duplicates: Option<Duplicates>,
+}
