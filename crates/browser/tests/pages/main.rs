@@ -398,7 +398,7 @@ async fn documents_are_found_read_and_exported_by_who_administers() {
         browser.press("header nav a[href='/documents']").await;
         browser.until("60 documents · 2 dimensions, float32").await;
         assert_eq!(browser.count("tbody tr").await, 50);
-        browser.press("p.more a").await;
+        browser.press("a[rel=next]").await;
         assert_eq!(browser.count("tbody tr").await, 10);
         browser.fill("search", "part 3 <B>").await;
         browser.press(".filters button").await;
