@@ -10,7 +10,7 @@ use arrow_schema::ArrowError;
 use super::format::ReadSeek;
 use super::parquet::read::{Column, check, write_object};
 
-/// How a file with a footer begins; a stream without one begins with [`CONTINUATION`].
+/// How a file with a footer begins; a stream without one begins with the bytes `FF FF FF FF`.
 pub const ARROW_MAGIC: &[u8] = b"ARROW1\0\0";
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
