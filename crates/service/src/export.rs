@@ -1,16 +1,13 @@
 //! `export`: a frozen selection of the store to a dataset.
 
-use retort_engine::DatasetPlan;
-use retort_engine::Error as EngineError;
-use retort_engine::ModelFiles;
-use retort_engine::Objects;
 use retort_engine::panics::point;
 use retort_engine::pipeline::Totals;
-use retort_engine::{Assembled, assemble, write_text};
-use retort_engine::{Origin, manifest};
-use retort_engine::{Storage, StoredFile};
+use retort_engine::{
+    Assembled, DatasetPlan, Error as EngineError, ModelFiles, Objects, Origin, Storage, StoredFile,
+    assemble, manifest, write_text,
+};
 use retort_formats::package::{DataFile, FilterAsked, MANIFEST};
-use retort_model::{JobState, Scope};
+use retort_model::{JobState, Scope, Time};
 use retort_store::{DatasetFile, Job, NewDataset, Shard, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,7 +15,6 @@ use serde_json::value::RawValue;
 use crate::error::Error;
 use crate::export_parts::{Making, Prepared, in_objects, is_there, prepare};
 use crate::lease::Lease;
-use crate::models::reopen_measure;
 
 /// What the job table keeps of an export that is to be made.
 pub(crate) struct KeptExport {
@@ -64,8 +60,18 @@ impl KeptExport {
         let mut kept = Self::read(job)?;
         // Templates print the day on which the export was submitted, whenever it runs.
         let submitted = job.created_at.unwrap_or_else(|| lease.clock.now());
-        reopen_measure(&mut kept.dataset, &kept.model, submitted)?;
+        kept.open_measure(submitted)?;
         Ok(kept)
+    }
+
+    /// Opens what the plan measures records with, from the files that it was submitted with.
+    fn open_measure(&mut self, now: Time) -> Result<(), Error> {
+        let Self { dataset, model, .. } = self;
+        dataset.open_measure(&dataset.measuring.paths_of(model), now)?;
+        match &dataset.measure {
+            Some(measure) => Ok(model.check(measure.files())?),
+            None => Ok(()),
+        }
     }
 }
 

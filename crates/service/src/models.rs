@@ -2,7 +2,7 @@
 //!
 //! Whoever asks a server may only name what its configuration lists, never a path: a server's files are not theirs to read.
 
-use retort_engine::{DatasetPlan, MeasureOptions, ModelFiles, ModelPaths};
+use retort_engine::{DatasetPlan, MeasureOptions, ModelPaths};
 use retort_formats::template::BUILT_IN;
 use retort_model::Time;
 
@@ -64,18 +64,5 @@ impl Service {
         };
         let path = self.settings.models.get(model)?;
         Some(template.map_or_else(|| path.clone(), |template| format!("{path}#{template}")))
-    }
-}
-
-/// Opens what a submitted plan measures records with, from the files that it was submitted with.
-pub(crate) fn reopen_measure(
-    plan: &mut DatasetPlan,
-    files: &ModelFiles,
-    now: Time,
-) -> Result<(), Error> {
-    plan.open_measure(&plan.measuring.paths_of(files), now)?;
-    match &plan.measure {
-        Some(measure) => Ok(files.check(measure.files())?),
-        None => Ok(()),
     }
 }
