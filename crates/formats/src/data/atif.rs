@@ -442,6 +442,11 @@ fn steps_of<'c, 'a>(rounds: &[&'c Round<'a>]) -> Result<Vec<Step<'c, 'a>>, LeftO
                 let why = format!("a message of `{}`", message.role_word());
                 return Err(LeftOut::new(Reason::UnknownRole, why));
             }
+            if message.role != Role::Assistant && !message.tool_calls.is_empty() {
+                let why =
+                    format!("a call of the {}; in ATIF, only agents call tools", message.role);
+                return Err(LeftOut::new(Reason::CallsTools, why));
+            }
             if message.role != Role::Tool && !is_observed {
                 let ids = message.tool_calls.iter().map(|call| call.id.decoded());
                 called.extend(ids.map(|id| (id, steps.len())));

@@ -127,6 +127,9 @@ fn a_role_or_arguments_that_atif_cannot_hold_leave_the_trajectory_out() {
     let calls = call(&[("k", "f", "not json")]);
     assert!(of(json!([say("user", "q"), calls])).contains("arguments-not-json"));
     assert!(of(json!([say("user", "q"), say("narrator", "m")])).contains("unknown-role"));
+    let mut by_user = call(&[("k", "f", "{}")]);
+    by_user["role"] = json!("user");
+    assert!(of(json!([by_user, say("assistant", "a")])).contains("calls-tools"));
 }
 
 /// Real trajectories, without those whose sources were blackened.
