@@ -2,7 +2,7 @@
 //! attachments, contexts, and what was cut.
 
 use retort_json::{RawJson, Text, write_escaped, write_string};
-use retort_model::{Feedback, Message, Run};
+use retort_model::{Feedback, Message, Run, ToolCall};
 
 use super::attachments::{attachments_of, has_attachments, is_attachment};
 use super::format::{ReasoningAs, ShapeOptions};
@@ -185,6 +185,7 @@ fn write_fields<'f, 'a: 'f>(
 
 fn is_plain_message(message: &Message<'_>) -> bool {
     message.reasoning.is_none()
+        && message.tool_calls.is_empty()
         && message.contexts.is_empty()
         && !has_details(message)
         && !has_attachments(message)
@@ -252,6 +253,9 @@ fn turn_extra(
                 write_fields(call.metadata.iter(), out);
             });
         }
+    } else if turn.calls().next().is_some() {
+        // Simulated users call tools, too; rows have calls of assistants alone.
+        write_calls(turn.calls(), object.key("calls"));
     }
     let mut reasoning = turn.messages().filter_map(|message| message.reasoning.as_ref()).peekable();
     if reasoning.peek().is_some() && !held.reasoning {
@@ -305,6 +309,20 @@ fn turn_extra(
     said
 }
 
+/// Calls that the rows have no place for.
+fn write_calls<'c>(calls: impl Iterator<Item = &'c ToolCall<'c>>, out: &mut String) {
+    list(out, calls, |call, out| {
+        let mut object = Lazy::new(out);
+        object.text("id", &call.id);
+        object.text("name", &call.name);
+        object.text("arguments", &call.arguments);
+        if !call.metadata.is_empty() {
+            write_fields(call.metadata.iter(), object.key("metadata"));
+        }
+        object.end();
+    });
+}
+
 fn write_cut(before: usize, message: &Message<'_>, options: &ShapeOptions, out: &mut String) {
     let mut object = Lazy::new(out);
     object.key("before").push_str(&before.to_string());
@@ -313,16 +331,7 @@ fn write_cut(before: usize, message: &Message<'_>, options: &ShapeOptions, out: 
     object.out.push('"');
     object.text("content", &message.words());
     if !message.tool_calls.is_empty() {
-        list(object.key("calls"), message.tool_calls.iter(), |call, out| {
-            let mut object = Lazy::new(out);
-            object.text("id", &call.id);
-            object.text("name", &call.name);
-            object.text("arguments", &call.arguments);
-            if !call.metadata.is_empty() {
-                write_fields(call.metadata.iter(), object.key("metadata"));
-            }
-            object.end();
-        });
+        write_calls(message.tool_calls.iter(), object.key("calls"));
     }
     if let Some(id) = &message.tool_call_id {
         object.text("tool_call_id", id);

@@ -212,6 +212,19 @@ fn an_answer_behind_a_call_without_a_result_is_not_learnt_and_no_result_is_inven
 }
 
 #[test]
+fn a_call_of_a_simulated_user_is_kept_beside_the_data() {
+    let mut asks = call(&[("k", "f", "{\"n\":1}")]);
+    asks["role"] = json!("user");
+    asks["content"] = json!("q");
+    let shaped = shape(&agent(&[asks, say("assistant", "a")]), "openai", checked(Repair));
+    let extra = shaped.outcome.records[0].extra.as_deref().unwrap();
+    assert_eq!(
+        extra,
+        r#"{"turns":[{"at":0,"calls":[{"id":"k","name":"f","arguments":"{\"n\":1}"}]}]}"#
+    );
+}
+
+#[test]
 fn what_a_row_may_not_hold_is_kept_beside_the_data() {
     let mut asks = call(&[("k", "f", "{}")]);
     asks["content"] = json!("Let me look.");
