@@ -72,18 +72,38 @@ fn blocks(page: &str) -> (Vec<Block>, String) {
     (blocks, prose)
 }
 
-/// A line without what differs from run to run: numbers in front of a unit.
+/// A line without what differs from run to run: numbers in front of a unit, and the unit of a speed.
 fn masked(line: &str) -> String {
     let words: Vec<_> = line.split(' ').collect();
-    let mut line = Vec::new();
-    for (at, word) in words.iter().enumerate() {
+    let is_number =
+        |word: &str| !word.is_empty() && word.trim_start_matches('(').parse::<f64>().is_ok();
+    let unit = |word: &str| {
+        let unit = word.trim_end_matches([')', ',', ';', ':']);
+        UNITS.iter().copied().find(|known| *known == unit)
+    };
+    let mask = |(at, word): (usize, &&str)| {
+        let before = at.checked_sub(1).and_then(|at| words.get(at));
         let number = word.trim_start_matches('(');
-        let unit = words.get(at + 1).map(|next| next.trim_end_matches([')', ',', ';', ':']));
-        let is_measured =
-            number.parse::<f64>().is_ok() && unit.is_some_and(|unit| UNITS.contains(&unit));
-        line.push(if is_measured { word.replace(number, "N") } else { (*word).to_owned() });
-    }
-    line.join(" ").trim_end().to_owned()
+        if is_number(word) && words.get(at + 1).is_some_and(|next| unit(next).is_some()) {
+            word.replace(number, "N")
+        } else if let Some(speed) = unit(word).filter(|unit| unit.ends_with("/s"))
+            && before.is_some_and(|before| is_number(before))
+        {
+            word.replace(speed, "B/s")
+        } else {
+            (*word).to_owned()
+        }
+    };
+    let masked: Vec<_> = words.iter().enumerate().map(mask).collect();
+    masked.join(" ").trim_end().to_owned()
+}
+
+#[test]
+fn what_differs_from_run_to_run_is_masked() {
+    let slow = masked("package    a (14.4 kB; 0.1 s, 142.0 kB/s)");
+    assert_eq!(slow, "package    a (N kB; N s, N B/s)");
+    assert_eq!(slow, masked("package    a (12.6 kB; 0.0 s, 1.5 MB/s)"));
+    assert_eq!(masked("written    27 conversations"), "written    27 conversations");
 }
 
 /// Whether a line is as shown, where `…` stands for any text.
