@@ -462,20 +462,31 @@ impl Read for Fails {
 /// Keeps a stream, so that it can be read from its end. The inner error is that of the stream, the outer that of the
 /// disk.
 pub(super) fn spool(input: &mut dyn Read) -> Result<io::Result<File>, Error> {
-    let fail = |source| Error::Failed { what: "a temporary file", source };
-    let mut kept = tempfile::tempfile().map_err(fail)?;
+    let mut kept = tempfile::tempfile().map_err(temporary)?;
+    if let Err(error) = copy_to(input, &mut kept)? {
+        return Ok(Err(error));
+    }
+    kept.seek(SeekFrom::Start(0)).map_err(temporary)?;
+    Ok(Ok(kept))
+}
+
+/// Copies a stream to a temporary file. The inner error is that of the stream, the outer that of the disk.
+pub(super) fn copy_to(input: &mut dyn Read, kept: &mut File) -> Result<io::Result<()>, Error> {
     let mut buffer = vec![0; 1 << 17];
     loop {
         match input.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => io::Write::write_all(&mut kept, buffer.get(..length).unwrap_or_default())
-                .map_err(fail)?,
+            Ok(0) => return Ok(Ok(())),
+            Ok(length) => io::Write::write_all(kept, buffer.get(..length).unwrap_or_default())
+                .map_err(temporary)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Ok(Err(error)),
         }
     }
-    kept.seek(SeekFrom::Start(0)).map_err(fail)?;
-    Ok(Ok(kept))
+}
+
+/// The error of a temporary file.
+pub(super) fn temporary(source: io::Error) -> Error {
+    Error::Failed { what: "a temporary file", source }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 
 use super::PassedOver;
 use super::bytes::{Bounded, Lines, unsupported};
-use super::open::{Opener, Place, named};
+use super::open::{Opener, Place, copy_to, named, temporary};
 use crate::disk::TEMPORARY_PREFIX;
 use crate::error::Error;
 
@@ -180,12 +180,10 @@ fn copy(
     path: Option<&Path>,
     folder: &Path,
 ) -> Result<io::Result<Copy>, Error> {
-    let fail = |source| Error::Failed { what: "a temporary file", source };
     let database = folder.join("database");
     let before = path.map(states);
     if path.is_some_and(is_interrupted) {
-        let why = "a program was interrupted while it wrote to it, or is writing now; open it once with that program, \
-                   and close it";
+        let why = "a program is writing to it, or was interrupted while writing; open and close it in that program";
         return Ok(Err(unsupported(why)));
     }
     let mut has_log = false;
@@ -193,20 +191,13 @@ fn copy(
         && let Ok(mut log) = File::open(log)
         && log.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
     {
-        let mut kept = File::create(folder.join("database-wal")).map_err(fail)?;
-        io::copy(&mut log, &mut kept).map_err(fail)?;
+        let mut kept = File::create(folder.join("database-wal")).map_err(temporary)?;
+        io::copy(&mut log, &mut kept).map_err(temporary)?;
         has_log = true;
     }
-    let mut kept = File::create(&database).map_err(fail)?;
-    let mut buffer = vec![0; 1 << 17];
-    loop {
-        match input.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => io::Write::write_all(&mut kept, buffer.get(..length).unwrap_or_default())
-                .map_err(fail)?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Ok(Err(error)),
-        }
+    let mut kept = File::create(&database).map_err(temporary)?;
+    if let Err(error) = copy_to(input, &mut kept)? {
+        return Ok(Err(error));
     }
     if before != path.map(states) {
         let why = "a program wrote to it while it was read; try again, or close that program first";
