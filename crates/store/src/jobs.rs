@@ -362,10 +362,7 @@ let who = (new.creator, new.person, new.needs);
         let sql =
             "UPDATE job SET rejects_bytes = $1 WHERE id = $2 AND worker = $3 AND state = 'running'";
         let values = [bytes.map(whole).into(), job.into(), worker.into()];
-        match self.write(|connection| connection.execute(sql, &values))? {
-            0 => Err(Error::NotHeld),
-            _ => Ok(()),
-        }
+        still_held(self.write(|connection| connection.execute(sql, &values))?)
     }
 
     /// Gives a job back to the queue, as its worker stops.
@@ -378,10 +375,7 @@ let who = (new.creator, new.person, new.needs);
             let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL,
                            attempts = attempts - 1
                        WHERE id = $1 AND worker = $2 AND state = 'running'";
-            match connection.execute(sql, &[job.into(), worker.into()])? {
-                0 => Err(Error::NotHeld),
-                _ => Ok(()),
-            }
+            still_held(connection.execute(sql, &[job.into(), worker.into()])?)
         })
     }
 
@@ -393,10 +387,7 @@ let who = (new.creator, new.person, new.needs);
         self.write(|connection| {
             let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL
                  WHERE id = $1 AND worker = $2 AND state = 'running'";
-            match connection.execute(sql, &[job.into(), worker.into()])? {
-                0 => Err(Error::NotHeld),
-                _ => Ok(()),
-            }
+            still_held(connection.execute(sql, &[job.into(), worker.into()])?)
         })
     }
 
@@ -862,6 +853,11 @@ fn check_frozen(
         "{expected} {} are selected, but {frozen} were found",
         kind.plural()
     )))
+}
+
+/// What an update of a row that its worker has to hold says, by how many rows it changed.
+pub(crate) fn still_held(changed: u64) -> Result<(), Error> {
+    if changed == 0 { Err(Error::NotHeld) } else { Ok(()) }
 }
 
 /// The job, if the worker holds it.

@@ -9,7 +9,7 @@ use crate::claims::far;
 use crate::conversations::whole;
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
-use crate::jobs::{JOB, Job, held, read_job};
+use crate::jobs::{JOB, Job, held, read_job, still_held};
 
 /// A part of an export: some items in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,10 +91,7 @@ impl Store {
         let sql =
             "UPDATE job SET prepared = $1 WHERE id = $2 AND worker = $3 AND state = 'running'";
         let values = [prepared.into(), job.into(), worker.into()];
-        match self.write(|connection| connection.execute(sql, &values))? {
-            0 => Err(Error::NotHeld),
-            _ => Ok(()),
-        }
+        still_held(self.write(|connection| connection.execute(sql, &values))?)
     }
 
     /// Takes a part for the worker that holds the job: the first that nobody makes, or whose worker has not been heard
@@ -164,10 +161,7 @@ impl Store {
             Value::Int(whole(shard.number)),
             Value::Int(whole(shard.attempt)),
         ];
-        match self.write(|connection| connection.execute(sql, &values))? {
-            0 => Err(Error::NotHeld),
-            _ => Ok(()),
-        }
+        still_held(self.write(|connection| connection.execute(sql, &values))?)
     }
 
     /// Keeps what came of a part, how many records it has, and which of its items nothing was written of.
@@ -185,9 +179,7 @@ impl Store {
             // It came forward, so the count of attempts begins anew.
             let sql = "UPDATE job SET attempts = CASE WHEN state = 'running' THEN 1 ELSE attempts END
                        WHERE id = $1 AND state IN ('queued', 'running')";
-            if connection.execute(sql, &[job.into()])? == 0 {
-                return Err(Error::NotHeld);
-            }
+            still_held(connection.execute(sql, &[job.into()])?)?;
             let sql = "UPDATE job_shard SET result = $1, records = $2, bytes_done = bytes, lease_until = NULL
                        WHERE job = $3 AND number = $4 AND attempt = $5 AND result IS NULL
                            AND lease_until IS NOT NULL";
@@ -198,9 +190,7 @@ impl Store {
                 Value::Int(whole(shard.number)),
                 Value::Int(whole(shard.attempt)),
             ];
-            if connection.execute(sql, &values)? == 0 {
-                return Err(Error::NotHeld);
-            }
+            still_held(connection.execute(sql, &values)?)?;
             // It may have been made before.
             let sql = "DELETE FROM job_left_out WHERE job = $1 AND ordinal >= $2 AND ordinal <= $3";
             let [first, last] = [shard.first, shard.last].map(|place| Value::Int(whole(place)));
