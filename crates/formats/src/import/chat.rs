@@ -1112,6 +1112,31 @@ impl<'a> Rounds<'a> {
         }
     }
 
+    /// Adds the input of a request to the Responses API: a question, or a list of items.
+    pub(super) fn push_input(
+        &mut self,
+        input: &RawJson<'a>,
+        notes: &mut Notes,
+    ) -> Result<(), ItemError> {
+        match input.text() {
+            Some(text) => {
+                self.push(Message::text(Role::User, text));
+                Ok(())
+            }
+            None => self.push_items(input, notes),
+        }
+    }
+
+    /// Adds a list of items of the Responses API.
+    pub(super) fn push_items(
+        &mut self,
+        items: &RawJson<'a>,
+        notes: &mut Notes,
+    ) -> Result<(), ItemError> {
+        let mut parser = Parser::lenient(items.as_str());
+        each_message(&mut parser, &[], notes, |message| self.push(message.into_owned()))
+    }
+
     /// The rounds; the tools are those of the first.
     pub(super) fn finish(mut self, tools: Vec<RawJson<'a>>) -> Vec<Round<'a>> {
         if self.rounds.is_empty() && !tools.is_empty() {

@@ -1,10 +1,10 @@
 //! NeMo Gym's rollouts: `responses_create_params` with what was asked, and `response` with what came of it, both as items
 //! of the Responses API. Source: `rollouts.jsonl` of `NVIDIA-NeMo/Gym`.
 
-use retort_json::{Parser, RawJson};
+use retort_json::RawJson;
 use retort_model::{Conversation, Kind as Held, Message, Role};
 
-use super::chat::{self, Rounds};
+use super::chat::Rounds;
 use super::definitions;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
@@ -50,10 +50,7 @@ impl ImportFormat for NemoGym {
         notes.under(mark, || "responses_create_params.tools".into());
         if let Some(input) = request.take(&["input"], fields::json) {
             let mark = notes.mark();
-            match input.text() {
-                Some(text) => rounds.push(Message::text(Role::User, text)),
-                None => items(&input, &mut rounds, notes)?,
-            }
+            rounds.push_input(&input, notes)?;
             notes.under(mark, || "responses_create_params.input".into());
         }
         let response = map.take(&["response"], fields::map);
@@ -62,7 +59,7 @@ impl ImportFormat for NemoGym {
             let usage = response.peek("usage").map(session::usage_of);
             if let Some(output) = response.take(&["output"], fields::json) {
                 let mark = notes.mark();
-                items(&output, &mut rounds, notes)?;
+                rounds.push_items(&output, notes)?;
                 notes.under(mark, || "response.output".into());
             }
             conversation.rounds = rounds.finish(tools);
@@ -81,13 +78,4 @@ impl ImportFormat for NemoGym {
         conversation.metadata = map.rest();
         Ok(conversation.into())
     }
-}
-
-fn items<'a>(
-    raw: &RawJson<'a>,
-    rounds: &mut Rounds<'a>,
-    notes: &mut Notes,
-) -> Result<(), ItemError> {
-    let mut parser = Parser::lenient(raw.as_str());
-    chat::each_message(&mut parser, &[], notes, |message| rounds.push(message.into_owned()))
 }

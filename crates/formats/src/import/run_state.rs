@@ -1,10 +1,10 @@
 //! Run states of OpenAI's Agents SDK: what it writes of a run to go on with it later, `RunState.to_json()`. Source: the
 //! code of `openai/openai-agents-python` (`run_state.py`).
 
-use retort_json::{Kind, Parser, RawJson};
-use retort_model::{Conversation, Kind as Held, Message, Role};
+use retort_json::{Kind, RawJson};
+use retort_model::{Conversation, Kind as Held};
 
-use super::chat::{self, Rounds};
+use super::chat::Rounds;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::session;
@@ -23,7 +23,7 @@ impl ImportFormat for RunState {
     }
 
     fn notes(&self) -> &'static str {
-        "The input of a run and what it made since, as items of the Responses API. Calls that wait for an approval have no \
+        "The input of a run and its later output, as items of the Responses API. Calls that wait for an approval have no \
          result; the approvals, the context and the state of the run are kept as metadata."
     }
 
@@ -40,10 +40,7 @@ impl ImportFormat for RunState {
         })?;
         let mut rounds = Rounds::default();
         let mark = notes.mark();
-        match input.text() {
-            Some(text) => rounds.push(Message::text(Role::User, text)),
-            None => items(&input, &mut rounds, notes)?,
-        }
+        rounds.push_input(&input, notes).map_err(at_start)?;
         notes.under(mark, || "original_input".into());
         // The items of the session are those that were made, and those of before a handover.
         let made = ["session_items", "generated_items"].iter().find_map(|name| {
@@ -65,7 +62,7 @@ impl ImportFormat for RunState {
             }
         }
         let mark = notes.mark();
-        items(&RawJson::array(&raws), &mut rounds, notes)?;
+        rounds.push_items(&RawJson::array(&raws), notes).map_err(at_start)?;
         notes.under(mark, || name.into());
         let mut conversation = Conversation {
             id: map.take_id(&["conversation_id"]).unwrap_or_default(),
@@ -79,13 +76,7 @@ impl ImportFormat for RunState {
     }
 }
 
-fn items<'a>(
-    raw: &RawJson<'a>,
-    rounds: &mut Rounds<'a>,
-    notes: &mut Notes,
-) -> Result<(), ItemError> {
-    let mut parser = Parser::lenient(raw.as_str());
-    let read =
-        chat::each_message(&mut parser, &[], notes, |message| rounds.push(message.into_owned()));
-    read.map_err(|error| ItemError { at: 0, ..error })
+/// An error within a list that was put together here: its place is not one of the item.
+fn at_start(error: ItemError) -> ItemError {
+    ItemError { at: 0, ..error }
 }
