@@ -265,11 +265,7 @@ fn step<'a>(mut bubble: FieldMap<'a>, notes: &mut Notes) -> Result<Step<'a>, Ite
     rest.retain(|_, raw| holds(raw));
     notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
     message.metadata = rest;
-    let messages = if segments.is_empty() && message.error.is_none() {
-        Vec::new()
-    } else {
-        Turn::of(message, segments).messages
-    };
+    let messages = Turn::said(message, segments);
     Ok(Step { messages, model, usage: usage.unwrap_or_default(), ..Step::default() })
 }
 

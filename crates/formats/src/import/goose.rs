@@ -185,8 +185,7 @@ fn message<'a>(
     rest.retain(|_, raw| !raw.is_null());
     notes.unplaced_fields(&rest, &["metadata_json", "metadata"], Least::Prose);
     message.metadata = rest;
-    let messages =
-        if segments.is_empty() { Vec::new() } else { Turn::of(message, segments).messages };
+    let messages = Turn::said(message, segments);
     Ok(Step { messages, ..Step::default() })
 }
 

@@ -289,11 +289,7 @@ fn message<'a>(
     notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
     message.metadata = rest;
     // An answer that failed before it said anything.
-    let messages = if segments.is_empty() && message.error.is_none() {
-        Vec::new()
-    } else {
-        Turn::of(message, segments).messages
-    };
+    let messages = Turn::said(message, segments);
     Ok(Step { messages, model, usage, ..Step::default() })
 }
 

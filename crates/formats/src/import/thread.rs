@@ -43,6 +43,15 @@ impl<'a> Turn<'a> {
         }
         Self::plain(messages)
     }
+
+    /// The messages of [`Self::of`], or none of a message that neither says anything nor failed.
+    pub(super) fn said(message: Message<'a>, segments: Vec<Segment<'a>>) -> Vec<Message<'a>> {
+        if segments.is_empty() && message.error.is_none() {
+            Vec::new()
+        } else {
+            Self::of(message, segments).messages
+        }
+    }
 }
 
 /// Makes the rounds of a conversation. Without a `current` message, the last of the list is shown. `path` names a message
