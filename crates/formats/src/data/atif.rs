@@ -16,7 +16,7 @@ use super::arguments::object_of;
 use super::attachments::{attachments_of, is_attachment};
 use super::format::{DataFormat, Noted, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 use super::object::{Lazy, list};
-use super::record::left_behind;
+use super::record::{is_silent, left_behind};
 use super::schema::{Schema, Sink};
 use super::tools::Tools;
 
@@ -72,8 +72,8 @@ impl DataFormat for Atif {
         out: &mut dyn Sink,
     ) -> Outcome {
         let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
-        if conversation.rounds.iter().all(|round| round.messages.is_empty()) {
-            return Outcome::left_out(None, LeftOut::new(Reason::NoMessages, "no messages"));
+        if let Some(why) = is_silent(conversation) {
+            return Outcome::left_out(None, why);
         }
         let mut writer = Writer {
             options: context.options,

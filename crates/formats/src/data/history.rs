@@ -7,13 +7,12 @@ use std::collections::{HashSet, VecDeque};
 
 use retort_json::{RawJson, Text, write_string};
 use retort_model::{
-    Content, Conversation, Fields, Item, LeftOut, Message, Part, PartKind, Reason, Role, Warning,
-    fnv1a,
+    Content, Conversation, Fields, Item, Message, Part, PartKind, Role, Warning, fnv1a,
 };
 
 use super::format::{DataFormat, Noted, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 use super::keys::write_others;
-use super::record::left_behind;
+use super::record::{is_silent, left_behind};
 use super::schema::{Field, Schema, Sink, Type};
 
 /// The format.
@@ -67,8 +66,8 @@ impl DataFormat for History {
         out: &mut dyn Sink,
     ) -> Outcome {
         let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
-        if conversation.rounds.iter().all(|round| round.messages.is_empty()) {
-            return Outcome::left_out(None, LeftOut::new(Reason::NoMessages, "no messages"));
+        if let Some(why) = is_silent(conversation) {
+            return Outcome::left_out(None, why);
         }
         let mut notes = RecordNotes::default();
         let mut convo = String::with_capacity(4096);

@@ -26,8 +26,17 @@ fn nothing_to_write(conversation: &Conversation<'_>) -> LeftOut {
         Kind::Graph if !conversation.rounds.is_empty() => {
             LeftOut::new(Reason::OnlyStartRound, "no round with messages after the start round")
         }
-        _ => LeftOut::new(Reason::NoMessages, "no messages"),
+        _ => no_messages(),
     }
+}
+
+fn no_messages() -> LeftOut {
+    LeftOut::new(Reason::NoMessages, "no messages")
+}
+
+/// Why a conversation is left out in which nobody says anything; none if someone does.
+pub(super) fn is_silent(conversation: &Conversation<'_>) -> Option<LeftOut> {
+    conversation.rounds.iter().all(|round| round.messages.is_empty()).then(no_messages)
 }
 
 /// What becomes one record.
