@@ -283,8 +283,8 @@ pub static OPTIONS: &[ExportOption] = &[
     ),
     ExportOption::record(
         "branches",
-        "Which branches become records where answers were regenerated or questions edited; formats that keep the whole \
-         conversation, and `preference` and `kto`, have all branches anyway",
+        "Which branches become records if answers were regenerated or questions edited; `preference`, `kto` and \
+         whole-conversation formats always use them all",
         words!(Branches),
         word!(shape_options.branches),
     ),
@@ -368,7 +368,7 @@ pub static OPTIONS: &[ExportOption] = &[
     ExportOption::model(
         "template",
         "Chat template: a `.jinja` file, a `tokenizer_config.json` or a model's folder, where `PATH#NAME` selects one of \
-         several; a server takes the names in its configuration",
+         several; on a server, a name from its configuration",
         Values::Text,
         given!(measuring.template),
     )

@@ -34,7 +34,7 @@ impl Redaction {
         Ok(redaction)
     }
 
-    /// The canonical line of an item without what is found in it, and how much that is; none if it is nothing.
+    /// The redacted canonical line of an item and the number of hits; none if there are none.
     pub fn line(&self, line: &str) -> Option<(String, u64)> {
         let mut found = Found::default();
         let redacted = self.redactor.as_ref()?.line(line, &mut found)?;

@@ -147,7 +147,7 @@ impl FromStr for Share {
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if name.is_empty() || name.len() > 32 || !name.bytes().all(is_plain) {
             return Err(format!(
-                "`{name}` cannot name an output: use up to 32 of the characters a to z, 0 to 9 and `_`"
+                "`{name}` cannot name an output: use up to 32 characters: a to z, 0 to 9 and `_`"
             ));
         }
         Ok(Self { name: name.to_owned(), share: share.to_owned(), millionths })

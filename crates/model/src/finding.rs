@@ -313,7 +313,7 @@ impl Reason {
             Self::Duplicate => "a duplicate of an item that is kept",
             Self::NearDuplicate => "almost the same as an item that is kept, or its beginning",
             Self::Redacted => "left out by a redaction rule",
-            Self::NotRedacted => "secrets or personal data in it that could not be replaced",
+            Self::NotRedacted => "secrets or personal data could not be replaced",
             Self::Purged => "purged after it was selected",
             Self::Damaged => "damaged in the store",
             Self::NeedsRepair => "trainers would refuse it as it stands",

@@ -24,7 +24,7 @@ impl<K: Ord> FromIterator<(K, u64, Vec<String>)> for Tally<K> {
 }
 
 impl<K: Ord> Tally<K> {
-    /// Puts other ids in the place of those that are kept.
+    /// Replaces the ids that are kept.
     pub fn rename(&mut self, name: &dyn Fn(&str) -> String) {
         for (_, ids) in self.0.values_mut() {
             ids.iter_mut().for_each(|id| *id = name(id));
@@ -269,7 +269,7 @@ impl Account {
         *items += 1;
     }
 
-    /// Puts other ids in the place of those that are kept.
+    /// Replaces the ids that are kept.
     pub fn rename(&mut self, name: &dyn Fn(&str) -> String) {
         self.left_out.rename(name);
         self.kinds.values_mut().for_each(|portion| portion.left_out.rename(name));

@@ -33,7 +33,7 @@ impl Action {
     }
 }
 
-/// The key of pseudonyms. Whoever has it can test whether a pseudonym stands for a text that they guess.
+/// The key of pseudonyms. Anyone who has it can test guesses of the original text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key([u8; 32]);
 
@@ -73,13 +73,13 @@ impl Key {
     /// As [`Self::to_hex`] wrote it.
     ///
     /// # Errors
-    /// It is none.
+    /// Not a key.
     pub fn from_hex(text: &str) -> Result<Self, String> {
         let mut bytes = [0; 32];
         for (place, byte) in bytes.iter_mut().enumerate() {
             let digits = text.get(2 * place..2 * place + 2);
             let read = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-            *byte = read.ok_or("the redaction key that was kept is damaged")?;
+            *byte = read.ok_or("the stored redaction key is damaged")?;
         }
         Ok(Self(bytes))
     }
@@ -89,7 +89,7 @@ impl Key {
         hex(&self.0)
     }
 
-    /// Letters that stand for a text. They are no digits, so that nothing takes them for a number.
+    /// The pseudonym of a text: letters alone, so that nothing takes it for a number.
     pub(crate) fn pseudonym(&self, text: &str) -> String {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
         mac.update(text.as_bytes());

@@ -147,7 +147,7 @@ pub(crate) fn email(text: &str, at: usize) -> Option<Range<usize>> {
     let local: usize =
         front.chars().rev().take(LOCAL).take_while(|one| is_local(*one)).map(char::len_utf8).sum();
     let local = front.get(at - local..)?;
-    // What can stand in an address, but seldom begins one.
+    // What an address may have, but seldom begins with.
     let local = local.trim_start_matches(|one: char| !joins(one));
     // `user=anna@example.org` is a name and its value.
     let local = local.rsplit(['=', '&']).next()?;

@@ -48,7 +48,7 @@ impl Service {
             let names: Vec<_> =
                 self.settings.models.keys().map(|name| format!("`{name}`")).collect();
             let known = if names.is_empty() {
-                "none is set up under `[models]` in the configuration".to_owned()
+                "the configuration lists none under `[models]`".to_owned()
             } else {
                 format!("the configuration has {}", names.join(", "))
             };

@@ -48,9 +48,9 @@ pub struct Counted {
     pub hits: Vec<ListedHit>,
 }
 
-/// What the taker of deliveries says.
+/// Whether the receiver wants more.
 pub enum More {
-    /// It takes more.
+    /// Send more.
     Wanted,
     /// It has enough.
     Enough,

@@ -65,9 +65,9 @@ impl<'b> ReadItem<'b> {
 pub(super) enum Standing {
     /// No stage objected so far.
     Open,
-    /// It is not meant.
+    /// The filter does not match it.
     NotSelected,
-    /// It is meant, but nothing is written of it.
+    /// It was selected, but nothing is written of it.
     LeftOut(LeftOut),
     /// It is shaped.
     Taken,

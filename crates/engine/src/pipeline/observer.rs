@@ -1,4 +1,4 @@
-//! Who is told how far the work is.
+//! Progress reports.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +22,7 @@ pub trait Observer: Sync {
     fn progress(&self, progress: Progress);
 }
 
-/// An observer where nobody watches.
+/// An observer that does nothing.
 pub struct Nobody;
 
 impl Observer for Nobody {

@@ -259,7 +259,7 @@ fn parse_one<'b>(
                 ItemError::new(Refusal::TooLarge, 0, what)
             }
             Fault::Comma => {
-                let what = "not valid JSON: between two elements of the array a comma is missing or one too many";
+                let what = "not valid JSON: a missing or extra comma between two array elements";
                 ItemError::new(Refusal::NotJson, 0, what)
             }
             Fault::Unclosed => ItemError::new(

@@ -1,4 +1,4 @@
-//! Redaction: secrets and personal data are replaced in each item before it is shaped, and in whatever is told of it.
+//! Redaction: secrets and personal data are replaced in each item before it is shaped, and in all that is reported of it.
 //!
 //! An item is chosen, split and compared with others as it was read. So the choice depends on no key, and items that only
 //! become alike by masks are no duplicates. Its canonical line is redacted and read back just before it is shaped. Names
@@ -31,7 +31,7 @@ impl Stage for LeavingOut<'_> {
             redacted_line(self.0, &one.item, &mut found);
             if let Some(rule) = found.leaves_out() {
                 let rule = self.0.name_of(rule);
-                let detail = format!("the redaction rule `{rule}` found something in it");
+                let detail = format!("the redaction rule `{rule}` matched it");
                 one.standing = Standing::LeftOut(LeftOut::new(Reason::Redacted, detail));
             }
         }
@@ -100,7 +100,7 @@ impl Redacted {
 }
 
 impl BatchDone {
-    /// Redacts whatever is told of the items of a batch beside their rows.
+    /// Redacts all that is reported of the items of a batch beside their rows.
     pub(super) fn redact(&mut self, redactor: &Redactor) {
         let name = |text: &str| redactor.name(text).into_owned();
         let renew = |text: &mut String| {

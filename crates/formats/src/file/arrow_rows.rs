@@ -90,7 +90,7 @@ fn check_lengths(input: &mut dyn ReadSeek, start: u64) -> io::Result<()> {
         }
         let [a, b, c, d, e, f, g, h] = prefix;
         if [a, b, c, d] != CONTINUATION {
-            return Err(damaged("a message of it does not begin as one"));
+            return Err(damaged("a message has an invalid header"));
         }
         let length = u64::from(u32::from_le_bytes([e, f, g, h]));
         if length == 0 {
@@ -102,10 +102,10 @@ fn check_lengths(input: &mut dyn ReadSeek, start: u64) -> io::Result<()> {
         let mut header = vec![0; usize::try_from(length).unwrap_or(0)];
         input.read_exact(&mut header)?;
         let message = arrow_ipc::root_as_message(&header)
-            .map_err(|error| damaged(&format!("a message of it is broken: {error}")))?;
+            .map_err(|error| damaged(&format!("a message is invalid: {error}")))?;
         schemas += usize::from(message.header_as_schema().is_some());
-        let body = u64::try_from(message.bodyLength())
-            .map_err(|_| damaged("a message of it is broken"))?;
+        let body =
+            u64::try_from(message.bodyLength()).map_err(|_| damaged("a message is invalid"))?;
         at += 8 + length;
         if body > end.saturating_sub(at) {
             return Err(damaged("it ends within a message"));
@@ -130,7 +130,7 @@ fn damaged(why: &str) -> io::Error {
 fn broken(error: &ArrowError) -> io::Error {
     let text = error.to_string();
     if text.contains("ompress") {
-        let why = "its record batches are compressed, which is not read; write it without compression, or as Parquet";
+        let why = "its record batches are compressed; write it without compression, or as Parquet";
         return io::Error::new(io::ErrorKind::Unsupported, why);
     }
     damaged(&text)

@@ -2,7 +2,7 @@
 //! of evaluation cases. Source: the code of `google/adk-python` (`sessions/session.py`, `events/event.py`,
 //! `evaluation/eval_case.py`).
 //!
-//! An event has an author, the name of an agent or `user`, and a content of Gemini's API. Results stand in events of the
+//! An event has an author, the name of an agent or `user`, and a content of Gemini's API. Results are in events of the
 //! agents, with the role `user`.
 
 use retort_json::{Kind, RawJson};

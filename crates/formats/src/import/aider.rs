@@ -42,7 +42,7 @@ impl ImportFormat for Aider {
          kept under `events`; `/ask`, `/code` and `/architect` are questions. The file does not hold what Aider sent beside the chat: \
          its instructions, the files, the map of the repository. Where the model itself begins a line with `> ` or `#### `, \
          the file cannot tell. Times of sessions are read as UTC, as the file names no zone. Sessions without a question are \
-         no conversations."
+         skipped."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -161,7 +161,7 @@ fn after<'l>(line: &'l str, mark: &str) -> Option<&'l str> {
     rest.strip_prefix(' ').or_else(|| rest.is_empty().then_some(rest))
 }
 
-/// The command that something typed is, unless the model is told of it.
+/// The command that was typed, unless the model sees it.
 fn command(typed: &str) -> Option<&str> {
     let word = typed.split_whitespace().next().unwrap_or("<blank>");
     let asks = matches!(word, "/ask" | "/code" | "/architect" | "/context" | "/help")
@@ -202,7 +202,7 @@ impl Cut<'_> {
             let room = ITEM_BYTES.saturating_sub(markdown.len());
             if (&mut self.input).take(room as u64).read_until(b'\n', &mut line)? == 0 {
                 if room == 0 {
-                    let why = "a session of Aider's is larger than an item may be";
+                    let why = "an Aider session is over the item size limit";
                     return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
                 }
                 break;

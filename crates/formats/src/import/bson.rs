@@ -38,11 +38,11 @@ impl<R: Read> Documents<R> {
         }
         let length = u32::from_le_bytes(length) as usize;
         if length > ITEM_BYTES {
-            let why = "a document of it is larger than an item may be";
+            let why = "a document is over the item size limit";
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
         }
         let rest = length.checked_sub(4).filter(|rest| *rest > 0);
-        let rest = rest.ok_or_else(|| damaged("a document of it is shorter than its length"))?;
+        let rest = rest.ok_or_else(|| damaged("a document is cut short"))?;
         let mut bytes = Vec::new();
         (&mut self.input).take(rest as u64).read_to_end(&mut bytes)?;
         if bytes.len() < rest {
@@ -115,7 +115,7 @@ impl<'b> Cut<'b> {
 /// The elements of a document or a list, to the zero behind them.
 fn elements(cut: &mut Cut<'_>, is_list: bool, depth: usize, out: &mut String) -> io::Result<()> {
     if depth > DEPTH {
-        return Err(damaged("documents in it nest too deep"));
+        return Err(damaged("its documents nest too deeply"));
     }
     out.push(if is_list { '[' } else { '{' });
     let mut is_first = true;

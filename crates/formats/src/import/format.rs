@@ -154,7 +154,7 @@ pub struct SideFiles {
 
 /// Files of text that is no JSON.
 pub struct TextFiles {
-    /// Their names. A `*` stands for anything; they are read even where a name begins with a dot.
+    /// Their names. A `*` matches anything; they are read even if a name begins with a dot.
     pub names: &'static [&'static str],
     /// What one of their lines begins with.
     pub mark: &'static str,

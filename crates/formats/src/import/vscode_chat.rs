@@ -104,7 +104,7 @@ impl ImportFormat for VsCodeChat {
 /// The last state of a log: its first one, with what was set, added and deleted since.
 fn replayed(lines: &[RawJson<'_>]) -> Result<Value, ItemError> {
     let broken = |at: usize| {
-        let why = format!("line {} of the log changes what is not there", at + 1);
+        let why = format!("line {} of the log changes a missing value", at + 1);
         ItemError::new(Refusal::BadField, 0, why)
     };
     let mut state = Value::Null;

@@ -122,7 +122,7 @@ impl FilterAsked {
 }
 
 impl FilterAsked {
-    /// With other texts in the place of those that were asked for.
+    /// With the texts of the filter replaced.
     #[must_use]
     pub fn renamed(mut self, name: &dyn Fn(&str) -> String) -> Self {
         self.fields.values_mut().for_each(|value| rename(value, name));

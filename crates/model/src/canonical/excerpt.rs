@@ -281,7 +281,7 @@ impl Excerpt {
         }
     }
 
-    /// The text around lists of rounds or tasks; `start` stands for a beginning that is too long.
+    /// The text around lists of rounds or tasks; `start` replaces a beginning that is too long.
     fn around(&mut self, piece: Piece<'_>, start: &str) {
         if piece.begins {
             if piece.level == Level::Task {
@@ -375,7 +375,7 @@ fn without_tools(start: &[u8]) -> Vec<u8> {
     format!("{{\"number\":{number}{parent},\"messages\":[").into_bytes()
 }
 
-/// What stands for a message of which only the beginning is here.
+/// The placeholder of a message of which only the beginning is here.
 fn stand_in(piece: &Piece<'_>) -> String {
     let mut parser = Parser::new(start_of(piece.text));
     let _ = parser.object();
