@@ -149,7 +149,7 @@ impl Client {
         for part in path {
             if matches!(*part, "" | "." | "..") {
                 return Err(ClientError::Broken(format!(
-                    "`{part}` cannot stand in the address of a request"
+                    "`{part}` cannot be part of a request URL"
                 )));
             }
             whole.push('/');

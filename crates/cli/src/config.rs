@@ -353,7 +353,7 @@ impl ServerArgs {
             (None, None) => std::env::var("RETORT_TOKEN").unwrap_or_default(),
         };
         match token.trim() {
-            "" => Err("a server needs a token: set `RETORT_TOKEN` or `--token-file`; whoever runs the server creates one with \
+            "" => Err("a server needs a token: set `RETORT_TOKEN` or `--token-file`; the server's admin creates one with \
                        `retort tokens add`"
                 .into()),
             token => Ok(token.to_owned()),

@@ -139,7 +139,7 @@ async fn openapi(text: String) -> Response {
 /// author thought.
 fn check_purge(caller: &Caller, ids: &BTreeSet<String>) -> Result<(), Problem> {
     if ids.is_empty() && caller.person().is_some() {
-        return Err(Problem::bad_request("only ids are purged, not what a filter matches"));
+        return Err(Problem::bad_request("purge takes ids only, not a filter"));
     }
     Ok(())
 }

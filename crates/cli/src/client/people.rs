@@ -40,7 +40,7 @@ impl Client {
         Ok(found.tokens)
     }
 
-    /// Makes a token: with the store at hand for that person, on a server for whoever asks.
+    /// Makes a token: in a local store for that person, on a server for the caller.
     pub fn add_token(
         &self,
         request: &TokenRequest,
@@ -52,7 +52,7 @@ impl Client {
             return Ok(wire::Token::new(&token, Some(secret)));
         }
         if person.is_some() {
-            return Err("a server makes tokens for whoever asks; leave `--person` out".into());
+            return Err("a server creates tokens only for the caller; omit `--person`".into());
         }
         let asked = wire::NewToken {
             name: request.name.clone(),
@@ -66,7 +66,7 @@ impl Client {
         self.remove(&["tokens", &id.to_string()])
     }
 
-    /// The projects, and what one is in them; whoever holds the store owns them all.
+    /// The projects with the role in each; in a local store, all of them as an owner.
     pub fn projects(&self) -> Result<Vec<wire::Project>, Failure> {
         if let Some(opened) = self.opened() {
             let role = opened.caller.role().to_string();
@@ -89,7 +89,7 @@ impl Client {
         Ok(found.map(|member| member.id.to_string()))
     }
 
-    /// Gives someone a role in the project, or takes them out of it. Whoever holds the store may add others.
+    /// Gives someone a role in the project, or removes them. In a local store, anyone can be added.
     pub fn set_role(&self, name: &str, role: Option<ProjectRole>) -> Result<(), Failure> {
         let Some(member) = self.member(name)? else {
             let Some(role) = role else { return Err(no_member(name)) };

@@ -201,7 +201,7 @@ impl Import {
 fn ended(report: &ImportReport, strict: bool) -> Result<ExitCode, Failure> {
     match report.refused_count() {
         refused if strict && refused > 0 => Err(format!(
-            "{} could not be read, which `--strict` reports as a failure",
+            "{} could not be read; with `--strict`, this is a failure",
             several(refused, "item")
         )
         .into()),
@@ -318,7 +318,7 @@ fn summary(report: &ImportReport, took: Duration, out: &mut impl Write) -> std::
     if report.rejects_omitted > 0 {
         writeln!(
             out,
-            "  the list was full: the last {} are missing from it",
+            "  the list was full: the last {} are not in it",
             count(report.rejects_omitted)
         )?;
     }

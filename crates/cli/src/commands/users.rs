@@ -48,7 +48,7 @@ enum Action {
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Enable a disabled account. What ended when it was disabled does not come back.
+    /// Enable a disabled account. Nothing that ended with it is restored.
     Enable {
         /// Name of the account.
         #[arg(value_name = "NAME")]

@@ -35,10 +35,10 @@ pub struct Page {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct DatasetsPage {
-    /// At most so many: 1 to 1000, 1000 if not said.
+    /// Page size, 1 to 1000 (default 1000).
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<usize>,
-    /// Behind this dataset: `next` of the page before.
+    /// Start after this one: `next` of the last page.
     pub after: Option<i64>,
 }
 

@@ -323,7 +323,7 @@ impl Shown {
     }
 }
 
-/// Which of several a round is in its place.
+/// Which of its siblings a round is.
 fn version(conversation: &Conversation<'_>, tree: &Tree, place: usize) -> Option<Version> {
     let siblings = tree.children_of(conversation.parent_of(place));
     let at = siblings.binary_search(&place).unwrap_or(0);

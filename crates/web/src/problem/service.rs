@@ -36,7 +36,7 @@ fn of(error: &Error) -> Problem {
         }
         Error::Store(StoreError::Full) => Problem::full().because(error),
         Error::Store(StoreError::Damaged(_)) => {
-            Problem::new(&kinds::DAMAGED, "what the store keeps of it is damaged").because(error)
+            Problem::new(&kinds::DAMAGED, "the stored copy of this item is damaged").because(error)
         }
         Error::Store(_) | Error::System { .. } => Problem::internal(error),
         Error::Engine(engine) => from_engine(engine),

@@ -32,7 +32,7 @@ impl Listening {
         bounds.header_bytes = bounds.header_bytes.max(8 << 10);
         let most = bounds.connections.min(most_files() / 2).clamp(1, u32::MAX as usize >> 4);
         if most < bounds.connections {
-            tracing::warn!(most, "fewer connections are taken: the process may open few files");
+            tracing::warn!(most, "accepting fewer connections: the open-file limit is low");
         }
         Self {
             bounds: Arc::new(bounds),
@@ -81,7 +81,7 @@ impl Listening {
     pub(super) async fn finish(&self) {
         let all = || self.slots.acquire_many(u32::try_from(self.most).unwrap_or(u32::MAX));
         if timeout(self.bounds.grace, all()).await.is_err() {
-            tracing::warn!(open = self.open(), "connections are cut: they did not end in time");
+            tracing::warn!(open = self.open(), "closing connections that did not end in time");
             self.cut.begin();
             let _ = timeout(Duration::from_secs(1), all()).await;
         }
