@@ -298,7 +298,7 @@ mod tests {
             let read = rows(&whole[..end]);
             assert!(read.len() == 1 && read[0].is_err(), "{end}: {read:?}");
         }
-        assert!(rows(&[0xff; 64])[0].as_ref().unwrap_err().contains("larger"));
+        assert!(rows(&[0xff; 64])[0].as_ref().unwrap_err().contains("over the item size limit"));
         assert!(
             rows(&document(&[element(0x55, "a", &[])]))[0].as_ref().unwrap_err().contains("0x55")
         );
