@@ -59,6 +59,7 @@ mod openai;
 mod opencode;
 mod openhands;
 mod otlp;
+pub mod otlp_protobuf;
 mod pairs;
 mod parts;
 mod pi;

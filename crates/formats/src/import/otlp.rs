@@ -28,8 +28,9 @@ impl ImportFormat for Otlp {
     }
 
     fn notes(&self) -> &'static str {
-        "Requests of OTLP in JSON, one a file or one a line, as exporters and the Collector's file exporter write them, \
-         with their logs (`resourceLogs`) where events carry the messages; spans as the SDKs for Python and JavaScript, \
+        "Requests of OTLP, in JSON, one a file or one a line, or in protobuf, one a file or each behind its length, as \
+         exporters and the Collector's file exporter (`format: json` or `proto`) write them, with their logs \
+         (`resourceLogs`) where events carry the messages; spans as the SDKs for Python and JavaScript, \
          Phoenix (`/v1/projects/…/spans`) and Logfire write them. The spans of a trace may be in any order and in any \
          number of files, and repeated: a trace is a run of an application (`service.name`), and its spans are nodes, \
          nested, with kind, model, input, output, tokens, cost, status and error. Attributes of OpenTelemetry's GenAI \
@@ -40,7 +41,7 @@ impl ImportFormat for Otlp {
          conversation as well. Its messages come from the model calls: of calls inside one another the innermost \
          counts, and only without any the outermost agents. What a call repeats is not added again; another answer to \
          the same question is a branch; calls inside a tool are the task of a sub-agent; results of tools that no call \
-         repeats come from the spans of the tools. Binary OTLP (protobuf) is not read: have the Collector write JSON."
+         repeats come from the spans of the tools."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
