@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use retort_formats::file::ARROW_MAGIC;
-use retort_formats::import::Refusal;
+use retort_formats::import::{Refusal, otlp_protobuf};
 use retort_model::bounds::{ARCHIVE_FREE_BYTES, ARCHIVE_RATIO};
 
 /// How much one file may unpack to, with all that is packed inside it.
@@ -122,6 +122,8 @@ pub(super) enum Kind {
     Parquet,
     Arrow,
     Sqlite,
+    /// Requests of OpenTelemetry's protocol in protobuf.
+    OtlpProtobuf,
     /// Something that no reader takes, and what it is.
     Foreign(&'static str),
 }
@@ -169,6 +171,7 @@ pub(super) fn kind_of(start: &[u8]) -> Kind {
         _ if start.starts_with(b"SQLite format 3\0") => Kind::Sqlite,
         [b'%', b'P', b'D', b'F', ..] => Kind::Foreign("a PDF file"),
         [0x89, b'H', b'D', b'F', ..] => Kind::Foreign("an HDF5 file"),
+        _ if otlp_protobuf::begins(start) => Kind::OtlpProtobuf,
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Kind::Foreign("text in UTF-32"),
         [0xff, 0xfe, ..] | [b'{' | b'[' | b'"' | b'\n' | b'\r' | b' ', 0, 1..=255, 0, ..] => {
             Kind::Utf16 { big_endian: false }

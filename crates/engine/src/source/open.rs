@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use retort_formats::file::{self, ReadSeek};
 use retort_formats::import::bson::Documents;
+use retort_formats::import::otlp_protobuf::Requests;
 use retort_formats::import::split::Splitter;
 use retort_formats::import::table::Table;
 use retort_formats::import::{ImportFormat, Refusal, Side, Sniff, recognise, with_text};
@@ -243,6 +244,7 @@ impl Opener<'_> {
                 let rows = Box::new(Documents::read(whole));
                 self.items(place, &mut Lines { rows, line: Cursor::default() })
             }
+            Kind::OtlpProtobuf => self.rows(place, Ok(Requests::read(whole, &bytes))),
             Kind::Foreign(what) => match place.expected {
                 Expected::Named | Expected::ByName => {
                     let why = format!("it is {what}, which is not read");

@@ -174,7 +174,7 @@ impl<'s> Search<'s> {
             Kind::Zip => self.zip(place, input, &budget, 0),
             Kind::Parquet => self.rows(place, input),
             // Their values are in the file as they are.
-            Kind::Sqlite | Kind::Arrow => Ok(()),
+            Kind::Sqlite | Kind::Arrow | Kind::OtlpProtobuf => Ok(()),
             Kind::Foreign(what) => {
                 self.foreign(place, what);
                 Ok(())
@@ -225,7 +225,9 @@ impl<'s> Search<'s> {
                 self.foreign(place, what);
                 self.raw(place, &mut whole)
             }
-            Kind::Text | Kind::Sqlite | Kind::Arrow => self.raw(place, &mut whole),
+            Kind::Text | Kind::Sqlite | Kind::Arrow | Kind::OtlpProtobuf => {
+                self.raw(place, &mut whole)
+            }
         }
     }
 

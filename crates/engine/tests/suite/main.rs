@@ -8,6 +8,7 @@ mod bson;
 mod convert;
 mod measure;
 mod merge;
+mod otlp_protobuf;
 mod preview;
 mod sqlite;
 mod verify;
