@@ -14,16 +14,17 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use retort_model::bounds::{NEAR_DUPLICATES_ITEMS, WORDS_COMPARED};
 use retort_model::{Item, LeftOut, Message, Reason, Role, named};
 
 use crate::error::Error;
+use crate::kept_rows::{Rows, keep_rows, kept_rows};
 use crate::seen::SharedHasher;
 use crate::sorter::{Sorted, Sorter, read_row, write_row};
-use crate::storage::{HashingFile, Storage, write_text};
+use crate::storage::Storage;
 
 /// Which duplicates are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -567,11 +568,10 @@ fn similarity(one: &[u64], other: &[u64]) -> u64 {
 
 /// Where the decisions are while a dataset is made part by part, and the mark that they are whole.
 const DECIDED: &str = ".parts/duplicates";
-const DECIDED_WHOLE: &str = ".parts/duplicates.whole";
 
 /// What was decided on all duplicates, in the order of the items.
 pub struct Duplicates {
-    rows: Box<dyn Iterator<Item = io::Result<Box<[u8]>>> + Send>,
+    rows: Rows,
     next: Option<(u64, LeftOut)>,
 }
 
@@ -585,25 +585,14 @@ impl Duplicates {
         Ok(duplicates)
     }
 
-    /// Those of rows that were written before.
-    pub fn read(mut input: impl BufRead + Send + 'static) -> io::Result<Self> {
-        Self::of(std::iter::from_fn(move || read_row(&mut input).transpose()))
-    }
-
     /// Keeps the rows beside the parts of a dataset, for [`Self::kept_in`]: whoever goes on with it must not decide anew.
     pub fn keep(rows: Sorted, storage: &dyn Storage) -> Result<(), Error> {
-        let mut file = HashingFile::create(storage, DECIDED.into())?;
-        for row in rows {
-            file.append_row(&row.map_err(failed)?)?;
-        }
-        let file = file.finish(String::new(), None)?;
-        write_text(storage, DECIDED_WHOLE, &file.sha256).map(|_| ())
+        keep_rows(rows, DECIDED, storage, failed)
     }
 
     /// What was decided before, if it is there and whole.
     pub fn kept_in(storage: &dyn Storage) -> Option<Self> {
-        storage.open(DECIDED_WHOLE).ok()?;
-        Self::read(BufReader::new(storage.open(DECIDED).ok()?)).ok()
+        Self::of(kept_rows(DECIDED, storage)?).ok()
     }
 
     fn advance(&mut self) -> io::Result<()> {

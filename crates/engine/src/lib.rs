@@ -13,6 +13,7 @@ mod draft;
 mod error;
 mod files;
 mod inspect;
+mod kept_rows;
 mod measure;
 mod merge;
 mod model_files;
