@@ -148,7 +148,7 @@ fn convert_all(
     let making = Making { plan, kept_plan: &kept_plan, observer, stopped };
     let report = match given {
         Some(given) => {
-            let survey = Survey { repeats: Some(given), duplicates: None };
+            let survey = Survey { repeats: Some(given), ..Survey::default() };
             making.make(&inputs, survey, rejects)?
         }
         None => surveyed_if_needed(
@@ -167,7 +167,7 @@ fn convert_all(
 }
 
 /// Calls `make` without a survey, and again with one of the first `most` items, or of all, if the first call returned
-/// none because an id is repeated: that is rare. Duplicates are always surveyed. `rejects` gets the lines of the call
+/// none because an id is repeated: that is rare. Duplicates and samples are always surveyed. `rejects` gets the lines of the call
 /// whose result is returned.
 pub fn surveyed_if_needed<T>(
     plan: &ConvertPlan,
@@ -177,7 +177,7 @@ pub fn surveyed_if_needed<T>(
     rejects: &mut (dyn Write + Send),
     make: impl Fn(&Inputs, Survey, &mut (dyn Write + Send)) -> Result<Option<T>, Error>,
 ) -> Result<Option<T>, Error> {
-    if plan.dataset.dedup == Dedup::None {
+    if plan.dataset.dedup == Dedup::None && !plan.dataset.sampling.needs_survey() {
         let mut kept = tempfile::spooled_tempfile(BESIDE_BYTES);
         if let Some(made) = make(inputs, Survey::default(), &mut kept)? {
             let written = kept.rewind().and_then(|()| io::copy(&mut kept, rejects));
@@ -476,6 +476,10 @@ impl ConvertPlan {
         }
         if self.dataset.dedup != Dedup::None {
             let why = "`--dedup` compares the items of all parts, so it cannot be used with `--part`; leave out one of them";
+            return Err(Error::Choice(why.into()));
+        }
+        if self.dataset.sampling.needs_survey() {
+            let why = "`--balance` and a number of items for `--sample` count the items of all parts, so they cannot be used with `--part`; use a share such as `--sample 5%`";
             return Err(Error::Choice(why.into()));
         }
         if self.selection.limit.is_some() {

@@ -19,6 +19,8 @@ pub struct Counted {
     selected: u64,
     #[serde(default)]
     deleted: u64,
+    #[serde(default)]
+    not_sampled: u64,
     written: u64,
     left_out: Vec<Finding>,
     /// By the name of the kind. What was kept before there were several is of conversations alone.
@@ -72,6 +74,7 @@ impl Counted {
             refused: account.refused,
             selected: account.selected,
             deleted: account.deleted,
+            not_sampled: account.not_sampled,
             written: account.written,
             left_out: findings(&account.left_out, Reason::as_str),
             kinds: account.kinds.iter().map(counted_kind).collect(),
@@ -106,6 +109,7 @@ impl Counted {
             refused: self.refused,
             selected: self.selected,
             deleted: self.deleted,
+            not_sampled: self.not_sampled,
             written: self.written,
             left_out: tally(&self.left_out)?,
             kinds: self.kinds()?,

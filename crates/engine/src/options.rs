@@ -22,6 +22,7 @@ use crate::dedup::Dedup;
 use crate::measure::{MeasureOptions, OverLong};
 use crate::plan::{Compression, DatasetPlan, usual_dialect};
 use crate::redaction::{Redaction, read_rules};
+use crate::sampling::{SampleBy, Sampling};
 use crate::split::{GroupBy, Split};
 
 /// One option of an export.
@@ -316,6 +317,50 @@ pub static OPTIONS: &[ExportOption] = &[
          the item that is kept instead",
         words!(Dedup),
         word!(dedup),
+    )
+    .of(ItemKind::ALL),
+    ExportOption::record(
+        "sample",
+        "Write only some of the selected items, chosen at random: a number such as `500`, or a share such as `2.5%`; \
+         the same seed always chooses the same items",
+        Values::Text,
+        Access {
+            get: |plan| plan.sampling.size.map(|size| size.to_string()).into(),
+            set: |plan, value| {
+                plan.sampling.size = Some(text(value).parse()?);
+                Ok(())
+            },
+        },
+    )
+    .of(ItemKind::ALL)
+    .usually("all items")
+    .told(Told::If(|plan| plan.sampling.size.is_some())),
+    ExportOption::record(
+        "seed",
+        "With `sample` or `balance`: another number chooses other items",
+        Values::Number(u32::MAX as u64),
+        Access {
+            get: |plan| plan.sampling.seed.into(),
+            set: |plan, value| {
+                plan.sampling.seed = value.as_u64().unwrap_or_default();
+                Ok(())
+            },
+        },
+    )
+    .of(ItemKind::ALL)
+    .told(Told::If(|plan| plan.sampling.is_any())),
+    ExportOption::record(
+        "sample_by",
+        "With `sample` and a number: take as large a part of each value of this field",
+        words!(SampleBy),
+        word!(sampling.by),
+    )
+    .of(ItemKind::ALL),
+    ExportOption::record(
+        "balance",
+        "Write as many items of each value of this field: as many as there are of the rarest, chosen at random",
+        words!(SampleBy),
+        word!(sampling.balance),
     )
     .of(ItemKind::ALL),
     ExportOption::record(
@@ -710,6 +755,7 @@ impl ExportOptions {
             split: Split::default(),
             group_by: GroupBy::default(),
             dedup: Dedup::default(),
+            sampling: Sampling::default(),
             redaction: Redaction::default(),
             dataset_name,
             file_name: file_name.parse().map_err(|error| format!("{error}"))?,
@@ -898,6 +944,12 @@ mod tests {
             split: "train=0.9,test=0.1".parse().unwrap(),
             group_by: GroupBy::User,
             dedup: Dedup::Exact,
+            sampling: Sampling {
+                size: "500".parse().ok(),
+                seed: 3,
+                by: SampleBy::Owner,
+                balance: SampleBy::Nothing,
+            },
             redaction: redaction(),
             dataset_name: "对话 数据".parse().unwrap(),
             file_name: "rows".parse().unwrap(),
@@ -971,6 +1023,7 @@ mod tests {
                 Values::Number(most) => vec!["0".to_owned(), most.to_string()],
                 Values::Words(words) => words().iter().map(|word| word.name.to_owned()).collect(),
                 Values::Text if option.name == "split" => vec!["a=0.5,b=0.5".to_owned()],
+                Values::Text if option.name == "sample" => vec!["500".into(), "2.5%".into()],
                 Values::Text if option.name == REDACT => {
                     vec!["secrets".into(), "secrets,pii".into()]
                 }

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::measure::{Measure, MeasureOptions};
 use crate::model_files::ModelPaths;
 use crate::redaction::Redaction;
+use crate::sampling::Sampling;
 use crate::split::{GroupBy, Split};
 
 /// The dataset that is to be made, wherever its conversations come from and wherever it goes.
@@ -41,6 +42,8 @@ pub struct DatasetPlan {
     pub group_by: GroupBy,
     /// Which duplicates are left out.
     pub dedup: Dedup,
+    /// Which of the items are written, if not all.
+    pub sampling: Sampling,
     /// What is redacted.
     pub redaction: Redaction,
     /// Name of the dataset.
@@ -97,6 +100,7 @@ impl DatasetPlan {
     /// [`Error::Choice`] with what does not.
     pub fn check(&self) -> Result<(), Error> {
         self.redaction.check()?;
+        self.sampling.check()?;
         let (data, file) = (self.data_format.name(), self.file_format.name());
         if !self.data_format.file_formats().contains(&file) {
             let formats = self.data_format.file_formats().join(", ");

@@ -16,6 +16,7 @@ use crate::pipeline::{
     Counted, Feed, More, Nobody, Shaping, Survey, Totals, run, survey, variables,
 };
 use crate::plan::DatasetPlan;
+use crate::sampling::Sampling;
 use crate::source::Inputs;
 
 /// Hits of redaction that a preview lists: a screen or two.
@@ -44,7 +45,7 @@ pub fn preview(
 }
 
 /// Shows the first records that a dataset would have, and what was found in all items of the feed, which were chosen
-/// already: it is read to its end, and twice where columns are learnt from the items.
+/// already, whether a sample has them or not: the feed is read to its end, and twice where columns are learnt from the items.
 ///
 /// # Errors
 /// Those of the feed, or choices that the formats do not allow.
@@ -55,7 +56,7 @@ pub fn sample(
 ) -> Result<Preview, Error> {
     dataset.check()?;
     let everything = ConversationFilter::default();
-    let mut dataset = dataset.clone();
+    let mut dataset = DatasetPlan { sampling: Sampling::default(), ..dataset.clone() };
     if dataset.data_format.has_variables() {
         let variables = variables(feed, &Shaping::of(&dataset, &everything, 1), stopped)?;
         dataset.shape_options.variables = variables;
@@ -142,7 +143,7 @@ fn jsonl() -> Result<&'static dyn FileFormat, Error> {
     file_format_named("jsonl").ok_or_else(|| Error::bug("no file format `jsonl`"))
 }
 
-/// Shows the first records. Where an id is repeated, the first items alone decide on it.
+/// Shows the first records, whether a sample has them or not. Where an id is repeated, the first items alone decide on it.
 fn look(
     plan: &ConvertPlan,
     stopped: &AtomicBool,
@@ -150,7 +151,9 @@ fn look(
 ) -> Result<Preview, Error> {
     plan.dataset.check()?;
     let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
-    let plan = &plan.completed(&mut inputs, stopped)?;
+    let mut plan = plan.completed(&mut inputs, stopped)?;
+    plan.dataset.sampling = Sampling::default();
+    let plan = &plan;
     inputs.keep_as_read()?;
     let most = Some(ITEMS_LEARNT_FROM);
     let preview = surveyed_if_needed(

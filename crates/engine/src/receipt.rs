@@ -74,7 +74,7 @@ pub fn manifest(
         compression: plan.compression.as_str().into(),
         check: plan.shape_options.check.to_string(),
         options,
-        selection: origin.selection,
+        selection: FilterAsked { not_sampled: account.not_sampled, ..origin.selection },
         read: ReadCounts {
             items: account.read,
             conversations: read(ItemKind::Conversation),

@@ -99,9 +99,7 @@ impl Split {
 
     /// The output of a group.
     pub fn output_of(&self, group: &GroupHash) -> usize {
-        let number = group.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        // Evenly spread from 0 to the whole.
-        let at = (u128::from(number) * u128::from(WHOLE)) >> 64;
+        let at = at_share(group);
         let mut end = 0;
         let ends = self.0.iter().position(|share| {
             end += u128::from(share.millionths);
@@ -154,16 +152,31 @@ impl FromStr for Share {
     }
 }
 
+/// Where a hash stands between 0 and a million, over which all hashes are evenly spread.
+pub fn at_share(hash: &[u8; 16]) -> u128 {
+    let number = hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    (u128::from(number) * u128::from(WHOLE)) >> 64
+}
+
 /// A decimal number from 0 to 1, with up to six digits behind the point, in millionths.
 fn millionths(text: &str) -> Option<u32> {
+    decimal(text, 6).filter(|&number| number <= WHOLE)
+}
+
+/// A decimal number with up to so many digits behind the point, in units of the last of them.
+pub fn decimal(text: &str, places: usize) -> Option<u32> {
     let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if text.is_empty() || digits.len() > 6 || !is_number(whole) || !is_number(digits) {
+    if whole.is_empty() && digits.is_empty()
+        || digits.len() > places
+        || !is_number(whole)
+        || !is_number(digits)
+    {
         return None;
     }
     let whole: u32 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let rest: u32 = format!("{digits:0<6}").parse().ok()?;
-    whole.checked_mul(WHOLE)?.checked_add(rest).filter(|&number| number <= WHOLE)
+    let rest: u32 = format!("{digits:0<places$}").parse().ok()?;
+    whole.checked_mul(10_u32.pow(u32::try_from(places).ok()?))?.checked_add(rest)
 }
 
 impl fmt::Display for Split {

@@ -78,6 +78,9 @@ pub const TOOLS_REMEMBERED: usize = 1024;
 /// Outputs of one dataset (train, validation, test and the like): each holds a file open and rows in memory.
 pub const SPLIT_OUTPUTS: usize = 16;
 
+/// Values of the field by which a sample is taken: each takes 16 bytes of memory while the sample is chosen.
+pub const SAMPLE_GROUPS: usize = 10_000_000;
+
 /// Items among which near duplicates are looked for: each takes some 400 bytes of memory.
 pub const NEAR_DUPLICATES_ITEMS: u64 = 4_000_000;
 

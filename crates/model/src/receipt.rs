@@ -107,6 +107,8 @@ pub struct Account {
     pub selected: u64,
     /// Of those that it did not mean, the deleted conversations that it would mean if they were not deleted.
     pub deleted: u64,
+    /// Of those that it did not mean, the items that are not in the sample.
+    pub not_sampled: u64,
     /// Items of which at least one record was written.
     pub written: u64,
     /// Items of which nothing was written.
@@ -310,6 +312,7 @@ impl Account {
         self.lone_surrogates += later.lone_surrogates;
         self.duplicate_keys += later.duplicate_keys;
         self.deleted += later.deleted;
+        self.not_sampled += later.not_sampled;
         self.longest_record_chars = self.longest_record_chars.max(later.longest_record_chars);
         self.record_chars += later.record_chars;
         for (output, portion) in later.outputs.into_iter().enumerate() {

@@ -2,10 +2,10 @@
 //! the job or by others that help it, and in the end all are merged in their order.
 
 use retort_engine::panics::point;
-use retort_engine::pipeline::{More, Shaping, Survey, Totals, keep_duplicates, run, variables};
+use retort_engine::pipeline::{More, Shaping, Totals, keep_decisions, kept_survey, run, variables};
 use retort_engine::{
-    Checkpoint, DatasetPlan, Dedup, Duplicates, Error as EngineError, Known, Objects, Part,
-    PartWriter, Prefix, Storage, StoredFile,
+    Checkpoint, DatasetPlan, Error as EngineError, Known, Objects, Part, PartWriter, Prefix,
+    StoredFile,
 };
 use retort_model::ConversationFilter;
 use retort_store::{Job, Shard};
@@ -16,7 +16,7 @@ use crate::lease::{Ending, LOOK, Lease};
 use crate::selected::SelectedFeed;
 use crate::service::later;
 
-/// What all parts of an export share, as the job keeps it. Decisions on duplicates are beside the parts.
+/// What all parts of an export share, as the job keeps it. Decisions on duplicates and the sample are beside the parts.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Prepared {
     /// The variables that have columns, in their order.
@@ -52,9 +52,9 @@ pub(crate) fn prepare(
         let shaping = Shaping::of(plan, &chosen, threads);
         plan.shape_options.variables = variables(&mut feed(), &shaping, &lease.stopped)?;
     }
-    if plan.dedup != Dedup::None && Duplicates::kept_in(storage).is_none() {
+    if kept_survey(plan, storage).is_none() {
         let shaping = Shaping::of(plan, &chosen, threads);
-        keep_duplicates(&mut feed(), &shaping, storage, &lease.stopped).map_err(in_objects)?;
+        keep_decisions(&mut feed(), &shaping, storage, &lease.stopped).map_err(in_objects)?;
     }
     let is_shared = shards.len() > 1 || plan.data_format.has_variables();
     if job.prepared.is_none() && is_shared {
@@ -232,24 +232,15 @@ impl Making<'_> {
         let name = part_name(shard.number, shard.attempt);
         let mut writer = PartWriter::begin(plan, &storage, name, u64::MAX, self.threads);
         let mut feed = SelectedFeed { store: lease.store, job: self.job.id, shard, ends };
-        let survey = Survey { repeats: None, duplicates: self.duplicates(&storage)? };
+        let survey = kept_survey(self.plan, &storage).ok_or_else(|| {
+            EngineError::bug("the decisions on all items are not beside the parts")
+        })?;
         let before = (known.totals(), survey);
         let totals = run(&mut feed, &shaping, before, lease, &lease.stopped, &mut |delivery| {
             writer.take(delivery).map(|()| More::Wanted)
         })
         .map_err(in_objects)?;
         Ok((writer.finish().map_err(in_objects)?, totals))
-    }
-
-    fn duplicates(&self, storage: &dyn Storage) -> Result<Option<Duplicates>, Error> {
-        match self.plan.dedup {
-            Dedup::None => Ok(None),
-            Dedup::Exact | Dedup::Near => {
-                Ok(Some(Duplicates::kept_in(storage).ok_or_else(|| {
-                    EngineError::bug("the decisions on duplicates are not beside the parts")
-                })?))
-            }
-        }
     }
 }
 

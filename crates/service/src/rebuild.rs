@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use retort_engine::Sampling;
 use retort_model::bounds::EXPORTS_PER_PERSON;
 use retort_model::{Action, Grant, JobKind, ProjectRole, Scope};
 use retort_store::{Dataset, Rebuild, Without};
@@ -55,10 +56,11 @@ impl Service {
                 self.check_room(caller)?;
                 name = neighbour(&name, &self.store.dataset_names(&maker)?);
             }
-            let plan = self.plan_without(&dataset, without, &name)?;
+            let (plan, only_written) = self.plan_without(&dataset, without, &name)?;
             let rebuild = Rebuild {
                 dataset: &dataset,
                 without,
+                only_written,
                 replace: !keep,
                 person: caller.person,
                 name: &name,
@@ -75,13 +77,14 @@ impl Service {
         })
     }
 
-    /// What is to be done to make a dataset again: its receipt names nothing that is left out.
+    /// What is to be done to make a dataset again: its receipt names nothing that is left out. Says also whether only
+    /// what was written is made again: a sample would have others in the place of what is left out.
     fn plan_without(
         &self,
         dataset: &Dataset,
         without: Without<'_>,
         name: &str,
-    ) -> Result<String, Error> {
+    ) -> Result<(String, bool), Error> {
         let made = self.store.job_of_dataset(dataset)?;
         let mut kept = KeptExport::read(&made)?;
         let mut named = HashSet::new();
@@ -106,9 +109,20 @@ impl Service {
         if let Ok(name) = name.parse() {
             kept.dataset.dataset_name = name;
         }
-        kept.json()
+        let was_sampled = kept.dataset.sampling.is_any();
+        if was_sampled {
+            let asked = kept.dataset.options().into_iter();
+            let asked = asked.filter(|(name, _)| SAMPLING.contains(&&**name));
+            let asked = asked.map(|(name, value)| (name, value.into())).collect();
+            kept.selection.fields.insert("sampled".into(), Value::Object(asked));
+            kept.dataset.sampling = Sampling::default();
+        }
+        Ok((kept.json()?, was_sampled))
     }
 }
+
+/// The options of a sample.
+const SAMPLING: [&str; 4] = ["sample", "seed", "sample_by", "balance"];
 
 /// Visits the lists of ids in what was asked for.
 fn each_ids(asked: &mut Map<String, Value>, visit: &mut dyn FnMut(&mut Vec<Value>)) {

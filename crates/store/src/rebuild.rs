@@ -32,6 +32,8 @@ pub struct Rebuild<'r> {
     pub dataset: &'r Dataset,
     /// What it leaves out.
     pub without: Without<'r>,
+    /// Whether items of which the dataset has no record stay out, as it was made of a sample.
+    pub only_written: bool,
     /// Whether the new one takes the place and the name of the old one when it is there.
     pub replace: bool,
     /// The number of who asks; none is whoever holds the store.
@@ -66,7 +68,7 @@ impl crate::Store {
         self.read(|connection| {
             let made = made_by(connection, dataset)?;
             let mut statement = Statement::new("SELECT c.id");
-            push_leaving(&mut statement, &made, without);
+            push_leaving(&mut statement, &made, without, false);
             let (mut ids, mut count) = (HashSet::new(), 0);
             connection.each(&statement.sql, &statement.values(), &mut |row| {
                 count += 1;
@@ -100,7 +102,7 @@ impl crate::Store {
             let sql = "UPDATE job SET items = $1, replaces = $2 WHERE id = $3";
             let replaces = rebuild.replace.then_some(dataset.id);
             connection.execute(sql, &[made.items.as_str().into(), replaces.into(), job.into()])?;
-            copy(connection, &made, rebuild.without, job)?;
+            copy(connection, &made, rebuild, job)?;
             cut(connection, job, rebuild.part_bytes)?;
             set_totals(connection, job)?;
             Ok(job)
@@ -131,10 +133,15 @@ fn refuse_second(connection: &mut Connection, dataset: i64) -> Result<(), Error>
 }
 
 /// Appends `FROM …` for the frozen items (`i`) of an export that are to be left out.
-fn push_leaving(statement: &mut Statement, made: &Job, without: Without<'_>) {
+fn push_leaving(statement: &mut Statement, made: &Job, without: Without<'_>, only_written: bool) {
     let table = table(made.items);
     statement.push(&format!(" FROM job_item i JOIN {table} c ON c.key = i.item WHERE i.job = "));
     statement.int(made.id).push(" AND (c.status = ").int(PURGED);
+    if only_written {
+        statement.push(
+            " OR EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal)",
+        );
+    }
     match without {
         Without::Purged => {}
         Without::Id(id) => {
@@ -153,7 +160,7 @@ fn push_leaving(statement: &mut Statement, made: &Job, without: Without<'_>) {
 fn copy(
     connection: &mut Connection,
     made: &Job,
-    without: Without<'_>,
+    rebuild: &Rebuild<'_>,
     job: i64,
 ) -> Result<(), Error> {
     let mut copy = Statement::new(
@@ -166,14 +173,14 @@ fn copy(
                 FROM job_item i WHERE i.job = ",
     );
     copy.int(made.id).push(") s WHERE s.ordinal NOT IN (SELECT i.ordinal");
-    push_leaving(&mut copy, made, without);
+    push_leaving(&mut copy, made, rebuild.without, rebuild.only_written);
     copy.push(")");
     connection.execute(&copy.sql, &copy.values())?;
     // What is copied is what stays: a damaged page leaves out nothing in silence.
     let before = number_of_items(connection, made.id)?;
     let copied = number_of_items(connection, job)?;
     let mut count = Statement::new("SELECT COUNT(*)");
-    push_leaving(&mut count, made, without);
+    push_leaving(&mut count, made, rebuild.without, rebuild.only_written);
     let left = connection.row(&count.sql, &count.values(), |row| row.int(0))?.unwrap_or(0);
     let expected = before.saturating_sub(left.unsigned_abs());
     if copied == expected {

@@ -281,6 +281,13 @@ pub fn findings(found: &Found, out: &mut impl Write) -> std::io::Result<()> {
         let deleted = count(account.deleted);
         writeln!(out, "  {deleted:>8}  deleted, not selected; `--status deleted` selects them")?;
     }
+    if account.not_sampled > 0 {
+        writeln!(
+            out,
+            "  {:>8}  not selected, as they are not in the sample",
+            count(account.not_sampled)
+        )?;
+    }
     writeln!(
         out,
         "written    {} as {}",

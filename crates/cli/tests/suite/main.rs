@@ -33,6 +33,7 @@ mod redaction;
 mod reports;
 mod runs;
 mod safety;
+mod sampling;
 mod server;
 mod server_kills;
 mod settings;

@@ -2,6 +2,7 @@
 
 use super::repeats::Decisions;
 use crate::dedup::Duplicates;
+use crate::sampling::Sampled;
 
 /// What was decided on all items. By default, nothing.
 #[derive(Default)]
@@ -10,4 +11,6 @@ pub struct Survey {
     pub repeats: Option<Decisions>,
     /// On duplicates.
     pub duplicates: Option<Duplicates>,
+    /// On what is in the sample.
+    pub sampled: Option<Sampled>,
 }

@@ -67,6 +67,8 @@ pub(super) enum Standing {
     Open,
     /// The filter does not match it.
     NotSelected,
+    /// It is not in the sample.
+    NotSampled,
     /// It was selected, but nothing is written of it.
     LeftOut(LeftOut),
     /// It is shaped.

@@ -29,6 +29,7 @@ mod redacting;
 mod repeated;
 mod repeats;
 mod run;
+mod sample;
 mod shaping;
 mod share;
 mod spill;
@@ -59,6 +60,6 @@ pub use self::repeats::{Decisions, decide, is_of_first, moved_item, moved_verdic
 pub use self::run::run;
 pub use self::shaping::Shaping;
 pub use self::share::{Extent, PartNumber};
-pub use self::survey::{keep_duplicates, survey, survey_with_facts};
+pub use self::survey::{keep_decisions, kept_survey, survey, survey_with_facts};
 pub use self::totals::{FirstRefused, FrontRow, Learnt, ListedHit, SourceCount, Totals};
 pub use self::workers::{Ends, Output, Sequencer, in_order, threads};

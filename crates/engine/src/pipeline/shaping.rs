@@ -12,6 +12,7 @@ use retort_redact::Redactor;
 use crate::dedup::Dedup;
 use crate::measure::Measure;
 use crate::plan::DatasetPlan;
+use crate::sampling::Sampling;
 use crate::split::{GroupBy, Split};
 
 /// What happens to each item.
@@ -49,6 +50,8 @@ pub struct Shaping<'p> {
     pub group_by: GroupBy,
     /// Which duplicates are left out.
     pub dedup: Dedup,
+    /// Which of the items are written, if not all.
+    pub sampling: Sampling,
     /// Replaces secrets and personal data, where that is asked.
     pub redactor: Option<Arc<Redactor>>,
     /// How many of its hits are listed.
@@ -75,6 +78,7 @@ impl<'p> Shaping<'p> {
             split: plan.split.clone(),
             group_by: plan.group_by,
             dedup: plan.dedup,
+            sampling: plan.sampling,
             redactor: plan.redaction.redactor(),
             hits_listed: 0,
         }

@@ -40,6 +40,8 @@ pub(super) trait OrderedStage: Send {
 pub(super) enum Decision {
     /// It goes on to the next stage.
     Pass,
+    /// It is not in the sample.
+    NotSampled,
     /// Nothing is written of it.
     LeaveOut(LeftOut),
     /// Only a survey of all items can tell: the run has to begin again after one.

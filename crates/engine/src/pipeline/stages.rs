@@ -12,6 +12,7 @@ use super::item::Standing;
 use super::limit::Limit;
 use super::redacting::LeavingOut;
 use super::repeated::RepeatedIds;
+use super::sample::{Sample, TakingShare};
 use super::shaping::Shaping;
 use super::splitting::Splitting;
 use super::stage::{Decision, OrderedStage, Stage};
@@ -36,6 +37,7 @@ pub(super) fn of<'p>(shaping: &'p Shaping<'_>, survey: Survey) -> (Stages<'p>, O
     let mut list: Vec<Box<dyn OrderedStage>> =
         vec![Box::new(RepeatedIds::new(survey.repeats, shaping.namespace))];
     list.extend(survey.duplicates.map(|found| Box::new(DuplicateItems(found)) as _));
+    list.extend(survey.sampled.map(|sampled| Box::new(Sample(sampled)) as _));
     list.extend(shaping.selection.limit.map(|most| Box::new(Limit::new(most)) as _));
     (Stages(pure), OrderedStages { list, finished: false, needs_survey: false })
 }
@@ -47,6 +49,7 @@ impl<'p> Stages<'p> {
         pure.extend(TracedRuns::of(shaping).map(|stage| Box::new(stage) as _));
         let redactor = shaping.redactor.as_deref();
         pure.extend(LeavingOut::of(redactor).map(|stage| Box::new(stage) as _));
+        pure.extend(TakingShare::of(shaping.sampling).map(|stage| Box::new(stage) as _));
         Self(pure)
     }
 
@@ -101,6 +104,7 @@ impl OrderedStages {
         for stage in self.list.iter_mut().filter(|stage| !(is_chosen && stage.chooses())) {
             match stage.decide(one, order)? {
                 Decision::Pass => {}
+                Decision::NotSampled => return Ok(Some(Standing::NotSampled)),
                 Decision::LeaveOut(why) => return Ok(Some(Standing::LeftOut(why))),
                 Decision::NeedsSurvey => return Ok(None),
             }

@@ -1,5 +1,5 @@
 //! The first of two passes over the items, where something is to be decided that depends on all of them: which state of
-//! an item with a repeated id is written, and which of several duplicates is kept.
+//! an item with a repeated id is written, which of several duplicates is kept, and which items are in the sample.
 
 use std::io;
 use std::iter::Peekable;
@@ -18,6 +18,8 @@ use super::shaping::Shaping;
 use super::stages::Stages;
 use crate::dedup::{Dedup, Duplicates, Fingerprint, Fingerprints};
 use crate::error::Error;
+use crate::plan::DatasetPlan;
+use crate::sampling::{Candidates, SampleKey, Sampled, Sampling};
 use crate::sorter::{Sorted, Sorter};
 use crate::storage::Storage;
 
@@ -25,18 +27,26 @@ use crate::storage::Storage;
 struct Looks {
     repeats: Vec<Vec<u8>>,
     prints: Vec<(u64, String, Fingerprint)>,
+    candidates: Vec<(u64, SampleKey)>,
     items_before: u64,
     facts: Option<Facts>,
 }
 
-/// Looks through the items and decides on repeated ids and duplicates; of the first `most` items, if it is given.
+/// What there is to decide on.
+struct Seen {
+    repeats: Sorter,
+    prints: Option<Fingerprints>,
+    candidates: Option<Candidates>,
+}
+
+/// Looks through the items and decides on repeated ids, duplicates and the sample; of the first `most` items, if it is given.
 pub fn survey(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
     most: Option<u64>,
     stopped: &AtomicBool,
 ) -> Result<Survey, Error> {
-    decided(look(feed, shaping, most, None, stopped)?, stopped)
+    decided(look(feed, shaping, most, None, stopped)?, &shaping.sampling, stopped)
 }
 
 /// As [`survey`] of all items, and counts in the same pass what is in them, whether it is chosen or not.
@@ -50,41 +60,77 @@ pub fn survey_with_facts(
 ) -> Result<(Facts, Survey), Error> {
     let mut facts = Facts::default();
     let seen = look(feed, shaping, None, Some(&mut facts), stopped)?;
-    Ok((facts, decided(seen, stopped)?))
+    Ok((facts, decided(seen, &shaping.sampling, stopped)?))
 }
 
-fn decided(
-    (items, prints): (Sorter, Option<Fingerprints>),
-    stopped: &AtomicBool,
-) -> Result<Survey, Error> {
-    let verdicts = decide(items).map_err(failed)?;
-    let Some(prints) = prints else {
-        return Ok(Survey {
-            repeats: Some(Decisions::of(verdicts).map_err(failed)?),
-            duplicates: None,
-        });
-    };
-    // The verdicts are read here and once more in the second pass.
-    let mut verdicts = Verdicts { rows: verdicts.peekable(), again: Sorter::new() };
-    let rows = prints.decide(|order| verdicts.number(order), stopped)?;
+fn decided(seen: Seen, sampling: &Sampling, stopped: &AtomicBool) -> Result<Survey, Error> {
+    let Seen { repeats, prints, candidates } = seen;
+    // The rows are read by each decision that comes after them, and once more in the second pass.
+    let mut verdicts = ReadAgain::of(decide(repeats).map_err(failed)?);
+    let mut duplicates = None;
+    if let Some(prints) = prints {
+        duplicates = Some(prints.decide(|order| number(&mut verdicts, order), stopped)?);
+        verdicts = ReadAgain::of(verdicts.finish().map_err(failed)?);
+    }
+    let mut sampled = None;
+    if let Some(candidates) = candidates {
+        let mut found = duplicates.map(ReadAgain::of);
+        let is_open = |order| {
+            let is_duplicate = match &mut found {
+                Some(found) => found.at(order)?.is_some(),
+                None => false,
+            };
+            Ok(number(&mut verdicts, order)?.is_some() && !is_duplicate)
+        };
+        sampled = Some(Sampled::of(candidates.decide(sampling, is_open)?));
+        duplicates = found.map(ReadAgain::finish).transpose().map_err(failed)?;
+    }
     let repeats = verdicts.finish().and_then(Decisions::of).map_err(failed)?;
-    let duplicates = Duplicates::of(rows).map_err(failed)?;
-    Ok(Survey { repeats: Some(repeats), duplicates: Some(duplicates) })
+    let duplicates = duplicates.map(Duplicates::of).transpose().map_err(failed)?;
+    Ok(Survey { repeats: Some(repeats), duplicates, sampled })
 }
 
-/// Decides on duplicates among items that were chosen before, and keeps that beside the parts of the dataset.
+/// Decides on duplicates among items that were chosen before and on the sample of them, and keeps that beside the parts
+/// of the dataset.
 ///
 /// # Errors
 /// The feed or the storage fails, or the work is stopped.
-pub fn keep_duplicates(
+pub fn keep_decisions(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
     storage: &dyn Storage,
     stopped: &AtomicBool,
 ) -> Result<(), Error> {
-    let (_, prints) = look(feed, shaping, None, None, stopped)?;
-    let Some(prints) = prints else { return Ok(()) };
-    Duplicates::keep(prints.decide(|_| Ok(Some(1)), stopped)?, storage)
+    let Seen { prints, candidates, .. } = look(feed, shaping, None, None, stopped)?;
+    let duplicates = match prints {
+        Some(prints) => Some(prints.decide(|_| Ok(Some(1)), stopped)?),
+        None => None,
+    };
+    let Some(candidates) = candidates else {
+        return duplicates.map_or(Ok(()), |duplicates| Duplicates::keep(duplicates, storage));
+    };
+    let mut found = duplicates.map(ReadAgain::of);
+    let sampled = candidates.decide(&shaping.sampling, |order| match &mut found {
+        Some(found) => found.at(order).map(|duplicate| duplicate.is_none()),
+        None => Ok(true),
+    })?;
+    if let Some(found) = found {
+        Duplicates::keep(found.finish().map_err(failed)?, storage)?;
+    }
+    Sampled::keep(sampled, storage)
+}
+
+/// What was decided before on all items of a dataset; none if that is not beside its parts.
+pub fn kept_survey(plan: &DatasetPlan, storage: &dyn Storage) -> Option<Survey> {
+    let duplicates = match plan.dedup {
+        Dedup::None => None,
+        Dedup::Exact | Dedup::Near => Some(Duplicates::kept_in(storage)?),
+    };
+    let sampled = match plan.sampling.needs_survey() {
+        false => None,
+        true => Some(Sampled::kept_in(storage)?),
+    };
+    Some(Survey { repeats: None, duplicates, sampled })
 }
 
 /// Gathers what there is to decide on, and counts all items in `facts`, if it is given.
@@ -94,8 +140,9 @@ fn look(
     most: Option<u64>,
     mut facts: Option<&mut Facts>,
     stopped: &AtomicBool,
-) -> Result<(Sorter, Option<Fingerprints>), Error> {
-    let mut items = Sorter::new();
+) -> Result<Seen, Error> {
+    let mut repeats = Sorter::new();
+    let mut candidates = shaping.sampling.needs_survey().then(Candidates::new);
     let mut prints = match shaping.dedup {
         Dedup::None => None,
         Dedup::Exact | Dedup::Near => Some(Fingerprints::new().map_err(failed)?),
@@ -104,14 +151,19 @@ fn look(
     let counts = facts.is_some();
     let of_batch = |looked: Looked<'_>| {
         let facts = counts.then(|| Facts::of(&looked));
-        Looks { facts, ..looks(looked, &stages, shaping.dedup) }
+        Looks { facts, ..looks(looked, &stages, shaping) }
     };
     look_through(feed, shaping, stopped, of_batch, &mut |looks: Looks| {
         if let (Some(all), Some(facts)) = (&mut facts, looks.facts) {
             all.add(facts);
         }
         for row in &looks.repeats {
-            items.push(row).map_err(failed)?;
+            repeats.push(row).map_err(failed)?;
+        }
+        if let Some(candidates) = &mut candidates {
+            for (order, key) in &looks.candidates {
+                candidates.add(*order, key).map_err(failed)?;
+            }
         }
         if let Some(prints) = &mut prints {
             for (order, id, print) in &looks.prints {
@@ -121,14 +173,14 @@ fn look(
         let is_enough = most.is_some_and(|most| looks.items_before >= most);
         Ok(if is_enough { More::Enough } else { More::Wanted })
     })?;
-    Ok((items, prints))
+    Ok(Seen { repeats, prints, candidates })
 }
 
 fn failed(source: io::Error) -> Error {
-    Error::Failed { what: "the decisions on repeated ids and duplicates", source }
+    Error::Failed { what: "the decisions on repeated ids, duplicates and the sample", source }
 }
 
-fn looks(looked: Looked<'_>, stages: &Stages<'_>, dedup: Dedup) -> Looks {
+fn looks(looked: Looked<'_>, stages: &Stages<'_>, shaping: &Shaping<'_>) -> Looks {
     let Looked { mut items, items_before, is_chosen, .. } = looked;
     let mut repeats = Vec::new();
     stages.examine(&mut items, is_chosen, &mut |_, _| {});
@@ -136,48 +188,61 @@ fn looks(looked: Looked<'_>, stages: &Stages<'_>, dedup: Dedup) -> Looks {
         repeats.extend(items.iter().filter_map(|one| row(one, items_before)));
     }
     let print = |one: &ReadItem<'_>| {
-        let print = Fingerprint::of(&one.item, dedup)?;
+        let print = Fingerprint::of(&one.item, shaping.dedup)?;
         Some((one.order(items_before), one.item.id().decoded().into_owned(), print))
     };
-    let open = items.iter().filter(|one| one.standing == Standing::Open);
-    let prints = open.filter_map(print).collect();
-    Looks { repeats, prints, items_before, facts: None }
+    let open = || items.iter().filter(|one| one.standing == Standing::Open);
+    let prints = open().filter_map(print).collect();
+    let sampling = Some(&shaping.sampling).filter(|sampling| sampling.needs_survey());
+    let candidates = sampling.into_iter().flat_map(|sampling| {
+        open().map(|one| (one.order(items_before), sampling.key_of(&one.item)))
+    });
+    let candidates = candidates.collect();
+    Looks { repeats, prints, candidates, items_before, facts: None }
 }
 
-/// Verdicts on repeated ids that are read twice.
-struct Verdicts {
+/// Rows on items, each behind the place of its item in the order of all, that are read once more later.
+struct ReadAgain {
     rows: Peekable<Sorted>,
     again: Sorter,
 }
 
-impl Verdicts {
-    /// With which number an item is written among those that have its id, from 1; none if it is not. Items are asked
-    /// for in their order.
-    fn number(&mut self, order: u64) -> io::Result<Option<u64>> {
+impl ReadAgain {
+    fn of(rows: Sorted) -> Self {
+        Self { rows: rows.peekable(), again: Sorter::new() }
+    }
+
+    /// The row on an item, if there is one. Items are asked for in their order.
+    fn at(&mut self, order: u64) -> io::Result<Option<Box<[u8]>>> {
+        let place = |row: &[u8]| row.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
         let is_up_to = |row: &io::Result<Box<[u8]>>| match row {
-            Ok(row) => verdict_of(row).is_some_and(|(at, _)| at <= order),
+            Ok(row) => place(row).is_some_and(|at| at <= order),
             Err(_) => true,
         };
-        let mut number = Some(1);
+        let mut found = None;
         while let Some(row) = self.rows.next_if(is_up_to) {
             let row = row?;
             self.again.push(&row)?;
-            if let Some((at, verdict)) = verdict_of(&row)
-                && at == order
-            {
-                number = match verdict {
-                    Verdict::Number(number) => Some(number),
-                    Verdict::SameState | Verdict::EarlierState => None,
-                };
-            }
+            found = (place(&row) == Some(order)).then_some(row);
         }
-        Ok(number)
+        Ok(found)
     }
 
+    /// All rows, from the beginning.
     fn finish(mut self) -> io::Result<Sorted> {
         for row in self.rows {
             self.again.push(&row?)?;
         }
         self.again.sorted()
     }
+}
+
+/// With which number an item is written among those that have its id, from 1; none if it is not.
+fn number(verdicts: &mut ReadAgain, order: u64) -> io::Result<Option<u64>> {
+    let verdict = verdicts.at(order)?.and_then(|row| verdict_of(&row));
+    Ok(match verdict {
+        None => Some(1),
+        Some((_, Verdict::Number(number))) => Some(number),
+        Some((_, Verdict::SameState | Verdict::EarlierState)) => None,
+    })
 }

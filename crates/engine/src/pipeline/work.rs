@@ -117,6 +117,11 @@ impl Worker<'_> {
                 done.account.deleted += u64::from(self.is_left_out_as_deleted(&one.item));
                 continue;
             }
+            if one.standing == Standing::NotSampled {
+                done.account.not_sampled += 1;
+                done.without_records.push(items_before + one.place);
+                continue;
+            }
             let (kind, id) = (one.item.kind(), one.item.id().decoded());
             let id = match &self.shaping.redactor {
                 Some(redactor) => redactor.name(&id).into_owned().into(),

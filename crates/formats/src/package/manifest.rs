@@ -105,6 +105,9 @@ pub struct FilterAsked {
     /// Deleted conversations that the filter left out only because it did not ask for them.
     #[serde(skip_serializing_if = "is_nought", default)]
     pub deleted_left_out: u64,
+    /// Items that the filter matches, but that are not in the sample.
+    #[serde(skip_serializing_if = "is_nought", default)]
+    pub not_sampled: u64,
     /// The fields that were set, as a filter is serialised.
     #[serde(flatten)]
     pub fields: serde_json::Map<String, serde_json::Value>,
@@ -114,7 +117,7 @@ impl FilterAsked {
     /// What a filter asks.
     pub fn of(filter: &impl Serialize) -> Self {
         match serde_json::to_value(filter) {
-            Ok(serde_json::Value::Object(fields)) => Self { deleted_left_out: 0, fields },
+            Ok(serde_json::Value::Object(fields)) => Self { fields, ..Self::default() },
             // A filter is an object of texts, numbers and flags.
             _ => Self::default(),
         }

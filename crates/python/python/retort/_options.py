@@ -23,6 +23,10 @@ class Options(TypedDict, total=False):
     max_contexts: int
     embeddings: Literal["f64", "f32", "none"]
     dedup: Literal["none", "exact", "near"]
+    sample: str
+    seed: int
+    sample_by: Literal["none", "type", "model", "format", "owner", "tag", "rating", "label"]
+    balance: Literal["none", "type", "model", "format", "owner", "tag", "rating", "label"]
     redact: str
     redact_with: Literal["mask", "pseudonym", "leave-out"]
     redact_rules: str

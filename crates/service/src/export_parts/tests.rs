@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use retort_engine::ExportOptions;
 use retort_engine::pipeline::Nobody;
+use retort_engine::{ExportOptions, Storage};
 use retort_model::{ConversationFilter, ItemFilter, JobKind, JobState, Scope, Time};
 use retort_store::{Project, Wanted};
 use serde_json::{Value, json};
@@ -144,12 +144,13 @@ fn chance(state: &mut u64, end: usize) -> usize {
     usize::try_from(*state >> 33).unwrap() % end
 }
 
-const SHAPES: [&[(&str, &str)]; 6] = [
+const SHAPES: [&[(&str, &str)]; 7] = [
     &[("data_format", "openai")],
     &[("data_format", "standard")],
     &[("data_format", "openai"), ("split", "train=0.6,test=0.4")],
     &[("data_format", "openai"), ("dedup", "exact"), ("compress", "zstd")],
     &[("data_format", "standard"), ("file_format", "csv")],
+    &[("data_format", "openai"), ("dedup", "exact"), ("sample", "17"), ("sample_by", "type")],
     &[("data_format", "standard"), ("file_format", "parquet"), ("split", "train=0.6,test=0.4")],
 ];
 

@@ -120,6 +120,10 @@ pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
     if deleted > 0 {
         lines.push(Found::new("Deleted, not selected", deleted, "warn"));
     }
+    let not_sampled = manifest.selection.not_sampled;
+    if not_sampled > 0 {
+        lines.push(Found::new("Not in the sample, not selected", not_sampled, ""));
+    }
     let shown = format!("/datasets/{id}#records");
     for (kind, counts) in manifest.counts() {
         lines.push(Found::new("Selected", counts.selected, ""));
