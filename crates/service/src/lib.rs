@@ -57,11 +57,12 @@ pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
 
 /// What the engine does with files and packages.
 pub use retort_engine::{
-    AskedPart, ConvertPlan, DatasetPlan, Difference, Error as EngineError, ExportOption,
-    ExportOptions, Found, Group, Input, Inspection, Lines, ListedHit, Measure, MeasureOptions,
-    MergePlan, Merged, NamedInputs, OPTIONS, Objects, OverLong, Package, PassedOver, Preview,
-    ReadOptions, Report, Searched, SoughtTexts, Values, Verified, Word, convert, discard, files_of,
-    first_texts, inspect, lines_of, merge, panics,
+    About, AskedPart, ConvertPlan, DatasetPlan, Diff, Difference, Error as EngineError,
+    ExportOption, ExportOptions, Found, Group, Input, Inspection, Lines, ListedHit, Measure,
+    MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects, OverLong, Package,
+    PassedOver, Preview, ReadOptions, ReceiptChange, Report, Searched, SoughtTexts, Values,
+    Verified, Word, convert, diff, discard, files_of, first_texts, inspect, lines_of, merge,
+    panics,
     pipeline::{Facts, FirstRefused, Nobody, Observer, PartNumber, Progress, threads},
     preview, preview_package, read_templates, read_tokenizer, verify, verify_package,
 };

@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 
 use reqwest::Method;
 use retort_model::DatasetName;
-use retort_service::{EngineError, Observer, Verified};
+use retort_service::{EngineError, Observer, Package, Verified};
 use retort_web::wire;
 use serde::Deserialize;
+use tempfile::NamedTempFile;
 
 use super::verbs::page_behind;
 use super::{Client, ClientError, Query, with_json};
@@ -119,6 +120,24 @@ impl Client {
             return Ok(None);
         }
         Ok(Some(retort_service::verify(file.path())?))
+    }
+
+    /// Opens a dataset; one of a server is downloaded to a file for it, which must stay. None if the person stopped it.
+    pub fn package(
+        &self,
+        dataset: &wire::Dataset,
+        observer: &dyn Observer,
+        stopped: &AtomicBool,
+    ) -> Result<Option<(Package, Option<NamedTempFile>)>, Failure> {
+        if let Some(opened) = self.opened() {
+            let dataset = opened.service.dataset(&opened.caller, dataset.id)?;
+            return Ok(Some((opened.service.open_dataset(&dataset)?, None)));
+        }
+        let mut file = tempfile::Builder::new().suffix(".zip").tempfile()?;
+        if self.download(dataset.id, &mut file, observer, stopped)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some((Package::open(file.path())?, Some(file))))
     }
 }
 

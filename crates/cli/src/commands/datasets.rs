@@ -35,6 +35,7 @@ enum Action {
     Preview(Preview),
     Download(Download),
     Verify(Verify),
+    Diff(Diff),
     Rename(Rename),
     Rebuild(Rebuild),
     Delete(Delete),
@@ -114,6 +115,23 @@ struct Verify {
     json: bool,
 }
 
+/// Show what changed between two datasets, and why.
+///
+/// As `retort diff` does for packages.
+#[derive(Args)]
+struct Diff {
+    /// Name or number of the first dataset.
+    #[arg(value_name = "BEFORE")]
+    before: String,
+
+    /// Name or number of the second dataset.
+    #[arg(value_name = "AFTER")]
+    after: String,
+
+    #[command(flatten)]
+    showing: super::diff::Showing,
+}
+
 /// Rename a dataset.
 ///
 /// The files in it keep their names.
@@ -186,6 +204,7 @@ impl Datasets {
             Some(Action::Preview(preview)) => preview.run(&client),
             Some(Action::Download(download)) => download.run(&client),
             Some(Action::Verify(verify)) => verify.run(&client),
+            Some(Action::Diff(diff)) => diff.run(&client),
             Some(Action::Rename(rename)) => rename.run(&client),
             Some(Action::Rebuild(rebuild)) => rebuild.run(&client),
             Some(Action::Delete(delete)) => delete.run(&client),
@@ -296,6 +315,23 @@ impl Verify {
         match verified? {
             Some(verified) => super::verify::tell(&verified, &dataset.name, self.json),
             None => Ok(ExitCode::from(STOPPED)),
+        }
+    }
+}
+
+impl Diff {
+    fn run(self, client: &Client) -> Result<ExitCode, Failure> {
+        let datasets = [client.dataset(&self.before)?, client.dataset(&self.after)?];
+        let stopped = stop_flag()?;
+        let bar = Bar::new(self.showing.is_json());
+        let opened = datasets.map(|dataset| client.package(&dataset, &bar, &stopped));
+        bar.finish();
+        let [before, after] = opened;
+        match (before?, after?) {
+            (Some((mut before, _file)), Some((mut after, _other))) => {
+                self.showing.show(&mut before, &mut after, &stopped)
+            }
+            _ => Ok(ExitCode::from(STOPPED)),
         }
     }
 }

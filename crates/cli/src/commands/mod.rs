@@ -7,6 +7,7 @@ pub mod completions;
 pub mod convert;
 pub mod datasets;
 pub mod delete;
+pub mod diff;
 pub mod doctor;
 pub mod documents;
 pub mod export;

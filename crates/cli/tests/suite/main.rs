@@ -14,6 +14,7 @@ mod conversations;
 mod convert;
 mod datasets;
 mod dedup;
+mod diff;
 mod disk;
 mod docs;
 mod faults;

@@ -1,0 +1,401 @@
+//! The records of two packages, brought together by their ids.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, BufRead, BufReader};
+use std::iter::Peekable;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use retort_formats::package::{IDS, Manifest, REJECTS};
+use retort_json::{JsonError, Kind, Parser};
+use retort_model::Reason;
+use retort_model::bounds::ITEM_BYTES;
+
+use super::{Change, RecordChange};
+use crate::error::Error;
+use crate::package::Package;
+use crate::seen::SharedHasher;
+use crate::sorter::{Sorted, Sorter};
+use crate::verify::rows_of;
+
+/// Columns that have the id of a record.
+const ID_COLUMNS: [&str; 4] = ["conversation_id", "request_id", "document_id", "id"];
+
+/// Stands for the whole of a record, where its columns are not known.
+const WHOLE: &str = "the record";
+
+/// One of the two packages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Before,
+    After,
+}
+
+/// What a row of the sorter is: behind the hash of its id stands one of these, then its place.
+const RECORD: [u8; 2] = [0, 1];
+const LEFT_OUT: [u8; 2] = [2, 3];
+
+/// Bytes of the hash of an id.
+const ID: usize = 16;
+
+/// Gathers the records of both packages.
+pub(super) struct SortedRecords {
+    rows: Sorter,
+    /// The columns of both.
+    columns: Vec<String>,
+    places: HashMap<String, usize>,
+    /// The outputs of both.
+    outputs: Vec<String>,
+}
+
+impl SortedRecords {
+    pub(super) fn of(before: &Manifest, after: &Manifest) -> Self {
+        let mut columns: Vec<String> = Vec::new();
+        let is_known = !before.schema.is_empty() && !after.schema.is_empty();
+        for column in before.schema.iter().chain(&after.schema).filter(|_| is_known) {
+            if !columns.contains(&column.name) {
+                columns.push(column.name.clone());
+            }
+        }
+        let places = columns.iter().cloned().zip(0..).collect();
+        Self { rows: Sorter::new(), columns, places, outputs: Vec::new() }
+    }
+
+    /// Adds the records of a package, and what it left out; says how many records there are.
+    pub(super) fn add(
+        &mut self,
+        package: &mut Package,
+        side: Side,
+        stopped: &AtomicBool,
+    ) -> Result<u64, Error> {
+        let manifest = package.manifest().clone();
+        let fail = |name: &str| {
+            let name = name.to_owned();
+            move |source| Error::Unpack { name, source }
+        };
+        let has = |name: &str| manifest.files.iter().any(|file| file.path == name);
+        let mut ids = match has(IDS) {
+            true => Some(BufReader::new(package.file(IDS).map_err(fail(IDS))?)),
+            false => None,
+        };
+        let mut count = 0;
+        for file in manifest.files.iter().filter(|file| file.records.is_some()) {
+            let output = self.output(output_of(&manifest, &file.path));
+            for row in rows_of(package, &manifest, &file.path).map_err(fail(&file.path))? {
+                if stopped.load(Ordering::Relaxed) {
+                    return Err(Error::Stopped);
+                }
+                let row = row.map_err(fail(&file.path))?;
+                let id = ids.as_mut().map(line).transpose().map_err(fail(IDS))?;
+                let damaged = |error: JsonError| {
+                    let source = io::Error::other(format!("record {}: {error}", count + 1));
+                    Error::Unpack { name: file.path.clone(), source }
+                };
+                self.record(&row, id, (side, count, output)).map_err(damaged)?.map_err(failed)?;
+                count += 1;
+            }
+        }
+        if has(REJECTS) {
+            self.left_out(package, side).map_err(fail(REJECTS))?;
+        }
+        Ok(count)
+    }
+
+    fn output(&mut self, name: &str) -> u8 {
+        let place = self.outputs.iter().position(|output| output == name).unwrap_or_else(|| {
+            self.outputs.push(name.to_owned());
+            self.outputs.len() - 1
+        });
+        u8::try_from(place).unwrap_or(u8::MAX)
+    }
+
+    /// Adds a record: its output, the hash of each column, and its id.
+    fn record(
+        &mut self,
+        row: &str,
+        id: Option<String>,
+        (side, place, output): (Side, u64, u8),
+    ) -> Result<io::Result<()>, JsonError> {
+        let mut hashes = vec![0; self.columns.len().max(1)];
+        let mut id = id;
+        let mut parser = Parser::new(row);
+        parser.object()?;
+        while let Some(key) = parser.next_key()? {
+            let value = parser.raw()?;
+            if id.is_none() && ID_COLUMNS.contains(&&*key) {
+                id = Some(text_of(value.as_str()));
+            }
+            if let Some(hash) = self.places.get(&*key).and_then(|place| hashes.get_mut(*place)) {
+                *hash = hash_of(value.as_str());
+            }
+        }
+        if let ([whole], true) = (&mut *hashes, self.columns.is_empty()) {
+            *whole = hash_of(row);
+        }
+        // What has no id is known by what it holds.
+        let id = id.unwrap_or_else(|| format!("{:016x}", hash_of(row)));
+        let mut bytes = key(&id, RECORD[side as usize], place);
+        bytes.push(output);
+        hashes.iter().for_each(|hash| bytes.extend_from_slice(&hash.to_be_bytes()));
+        bytes.extend_from_slice(id.as_bytes());
+        Ok(self.rows.push(&bytes))
+    }
+
+    /// Adds why items were left out.
+    fn left_out(&mut self, package: &mut Package, side: Side) -> io::Result<()> {
+        let mut lines = BufReader::new(package.file(REJECTS)?);
+        for place in 0.. {
+            let line = line(&mut lines)?;
+            if line.is_empty() {
+                break;
+            }
+            let Ok((Some(id), Some(reason))) = reject(&line) else { continue };
+            let mut bytes = key(&id, LEFT_OUT[side as usize], place);
+            bytes.extend_from_slice(reason.as_bytes());
+            bytes.push(0);
+            bytes.extend_from_slice(id.as_bytes());
+            self.rows.push(&bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Compares the records id by id; says how many are the same.
+    pub(super) fn compare(
+        self,
+        is_same_choice: bool,
+        stopped: &AtomicBool,
+        list: &mut dyn FnMut(RecordChange) -> io::Result<()>,
+    ) -> Result<u64, Error> {
+        let Self { rows, columns, outputs, .. } = self;
+        let columns = if columns.is_empty() { vec![WHOLE.to_owned()] } else { columns };
+        let rows = rows.sorted().map_err(failed)?.peekable();
+        let mut groups = Groups { rows, columns: columns.len() };
+        let told = Told { columns, outputs, is_same_choice };
+        let mut same = 0;
+        while let Some(group) = groups.next().map_err(failed)? {
+            if stopped.load(Ordering::Relaxed) {
+                return Err(Error::Stopped);
+            }
+            same += told.group(group, list).map_err(failed)?;
+        }
+        Ok(same)
+    }
+}
+
+fn failed(source: io::Error) -> Error {
+    Error::Failed { what: "the comparison", source }
+}
+
+/// Where the suffix of an id begins, by which the records of one conversation are told apart.
+const SUFFIX: char = '#';
+
+fn key(id: &str, mark: u8, place: u64) -> Vec<u8> {
+    let begin = id.chars().next().map_or(0, char::len_utf8);
+    let end = id.get(begin..).and_then(|rest| rest.find(SUFFIX)).map_or(id.len(), |at| begin + at);
+    let mut key = SharedHasher::id(&[id.get(..end).unwrap_or(id)]).to_vec();
+    key.push(mark);
+    key.extend_from_slice(&place.to_be_bytes());
+    key
+}
+
+fn hash_of(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A JSON value as text, without the quotes of a string.
+fn text_of(json: &str) -> String {
+    let text = Parser::new(json).string().map(|text| text.decoded().into_owned());
+    text.unwrap_or_else(|_| json.to_owned())
+}
+
+/// The next line without its end; empty behind the last.
+fn line(input: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    io::Read::take(input, ITEM_BYTES as u64).read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// The output that a data file belongs to; empty if there is only one.
+fn output_of<'m>(manifest: &'m Manifest, path: &str) -> &'m str {
+    let mut outputs = manifest.split.iter().flat_map(|split| &split.outputs);
+    let output = outputs.find(|output| output.files.iter().any(|file| file == path));
+    output.map_or("", |output| &output.name)
+}
+
+/// The id and the reason of a line of rejects.
+fn reject(line: &str) -> Result<(Option<String>, Option<String>), JsonError> {
+    let (mut id, mut reason) = (None, None);
+    let mut parser = Parser::new(line);
+    parser.object()?;
+    while let Some(key) = parser.next_key()? {
+        match &*key {
+            "conversation_id" | "request_id" | "document_id" if parser.kind()? == Kind::String => {
+                id = Some(parser.string()?.decoded().into_owned());
+            }
+            "reason" => reason = Some(parser.string()?.decoded().into_owned()),
+            _ => parser.skip()?,
+        }
+    }
+    Ok((id, reason))
+}
+
+/// What has one id, or one with a suffix: rows of the answers and branches of a conversation have such.
+#[derive(Default)]
+struct Group {
+    hash: [u8; ID],
+    /// Of each id, the records of both packages.
+    records: BTreeMap<String, [Vec<Record>; 2]>,
+    /// Why each package left out an id.
+    left_out: [BTreeMap<String, String>; 2],
+}
+
+/// A record: its output and the hashes of its columns.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Record {
+    hashes: Vec<u64>,
+    output: u8,
+}
+
+impl Group {
+    /// Adds a row behind the hash of its id.
+    fn add(&mut self, row: &[u8], columns: usize) {
+        let Some((mark, rest)) = row.split_first() else { return };
+        let rest = rest.get(size_of::<u64>()..).unwrap_or_default();
+        let side = usize::from(mark % 2);
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        if LEFT_OUT.contains(mark) {
+            let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+            let (reason, id) = rest.split_at(end);
+            let id = text(id.get(1..).unwrap_or_default());
+            // The first reason is that of the whole item.
+            if let Some(left_out) = self.left_out.get_mut(side) {
+                left_out.entry(id).or_insert_with(|| text(reason));
+            }
+            return;
+        }
+        let Some((&output, rest)) = rest.split_first() else { return };
+        let (hashes, id) = rest.split_at(rest.len().min(columns * 8));
+        let hashes = hashes.as_chunks().0.iter().map(|bytes| u64::from_be_bytes(*bytes)).collect();
+        if let Some(records) = self.records.entry(text(id)).or_default().get_mut(side) {
+            records.push(Record { hashes, output });
+        }
+    }
+
+    /// Why a package has no record of this id, if it left it out: the record itself, or the item that it is of.
+    fn reason(&self, side: Side, id: &str) -> Option<&str> {
+        let left_out = self.left_out.get(side as usize)?;
+        let of_item = || {
+            let is_of = |item: &&String| {
+                id.strip_prefix(item.as_str()).is_some_and(|rest| rest.starts_with(SUFFIX))
+            };
+            left_out.keys().rfind(is_of).and_then(|item| left_out.get(item))
+        };
+        left_out.get(id).or_else(of_item).map(String::as_str)
+    }
+}
+
+/// Sorted rows, group by group.
+struct Groups {
+    rows: Peekable<Sorted>,
+    columns: usize,
+}
+
+impl Groups {
+    fn next(&mut self) -> io::Result<Option<Group>> {
+        let Some(row) = self.rows.next().transpose()? else { return Ok(None) };
+        let mut group =
+            Group { hash: row.first_chunk().copied().unwrap_or_default(), ..Group::default() };
+        group.add(row.get(ID..).unwrap_or_default(), self.columns);
+        let hash = group.hash;
+        let is_same =
+            |row: &io::Result<Box<[u8]>>| row.as_ref().map_or(true, |row| row.starts_with(&hash));
+        while let Some(row) = self.rows.next_if(is_same).transpose()? {
+            group.add(row.get(ID..).unwrap_or_default(), self.columns);
+        }
+        Ok(Some(group))
+    }
+}
+
+/// What it takes to say why records differ.
+struct Told {
+    columns: Vec<String>,
+    outputs: Vec<String>,
+    is_same_choice: bool,
+}
+
+impl Told {
+    /// Lists what differs among the records of a group; says how many are the same.
+    fn group(
+        &self,
+        mut group: Group,
+        list: &mut dyn FnMut(RecordChange) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        let mut same = 0;
+        for (id, [mut before, mut after]) in std::mem::take(&mut group.records) {
+            let mut list = |change, why| list(RecordChange { id: id.clone(), change, why });
+            for (one, other) in alike(&mut before, &mut after) {
+                same += 1;
+                if one != other {
+                    let [one, other] = [one, other].map(|output| self.output(output));
+                    list(Change::Moved, format!("from `{one}` to `{other}`"))?;
+                }
+            }
+            let both = before.len().min(after.len());
+            for (one, other) in before.iter().zip(&after) {
+                list(Change::Changed, self.columns_of(one, other))?;
+            }
+            for _ in before.iter().skip(both) {
+                list(Change::Gone, self.why_not(group.reason(Side::After, &id), "now"))?;
+            }
+            for _ in after.iter().skip(both) {
+                list(Change::Added, self.why_not(group.reason(Side::Before, &id), "before"))?;
+            }
+        }
+        Ok(same)
+    }
+
+    fn output(&self, output: u8) -> &str {
+        self.outputs.get(usize::from(output)).map_or("", String::as_str)
+    }
+
+    fn columns_of(&self, one: &Record, other: &Record) -> String {
+        let pairs = one.hashes.iter().zip(&other.hashes).zip(&self.columns);
+        let names: Vec<_> =
+            pairs.filter(|((one, other), _)| one != other).map(|(_, name)| name.as_str()).collect();
+        names.join(", ")
+    }
+
+    /// Why a package has no such record.
+    fn why_not(&self, left_out: Option<&str>, when: &str) -> String {
+        match left_out {
+            Some(reason) => format!("left out {when}: {}", in_words(reason)),
+            None if self.is_same_choice => format!("not in the source {when}"),
+            None => format!("not in the selection or the source {when}"),
+        }
+    }
+}
+
+/// Takes out the pairs of records that are alike, and gives back the outputs of each pair.
+fn alike(before: &mut Vec<Record>, after: &mut Vec<Record>) -> Vec<(u8, u8)> {
+    let mut places: HashMap<Vec<u64>, Vec<usize>> = HashMap::new();
+    for (place, record) in after.iter().enumerate().rev() {
+        places.entry(record.hashes.clone()).or_default().push(place);
+    }
+    let (mut pairs, mut taken) = (Vec::new(), HashSet::new());
+    before.retain(|record| {
+        let Some(place) = places.get_mut(&record.hashes).and_then(Vec::pop) else { return true };
+        taken.insert(place);
+        pairs.extend(after.get(place).map(|other| (record.output, other.output)));
+        false
+    });
+    let mut place = 0..;
+    after.retain(|_| place.next().is_none_or(|place| !taken.contains(&place)));
+    pairs
+}
+
+/// A reason as people read it.
+fn in_words(reason: &str) -> String {
+    reason.parse().map_or_else(|_| reason.to_owned(), |reason: Reason| reason.words().to_owned())
+}
