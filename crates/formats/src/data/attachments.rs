@@ -1,7 +1,7 @@
 //! Pictures, sound and files of messages, wherever a system keeps them.
 
 use retort_json::{RawJson, Text};
-use retort_model::{Content, Message};
+use retort_model::{Content, Conversation, Message};
 
 /// Whether a message has pictures, sound or files. Nearly none has.
 pub(super) fn has_attachments(message: &Message<'_>) -> bool {
@@ -18,6 +18,12 @@ pub(super) fn attachments_of<'m>(message: &'m Message<'_>) -> impl Iterator<Item
         .filter(|(key, raw)| is_attachment(key, raw))
         .map(|(_, raw)| raw.as_str());
     parts.chain(fields)
+}
+
+/// Whether a conversation lists pictures, sound or videos beside its messages, so that nobody knows which message shows
+/// them. Readers place them; what was stored before they did is as it was.
+pub(super) fn lists_attachments(conversation: &Conversation<'_>) -> bool {
+    conversation.metadata.iter().any(|(key, raw)| is_attachment(key, raw))
 }
 
 /// Whether a field of a message holds attachments.

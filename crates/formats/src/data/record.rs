@@ -9,13 +9,14 @@ use retort_model::{
     Warning,
 };
 
+use super::attachments::lists_attachments;
 use super::execution::conversation_of;
 use super::format::{
     Attachments, Branches, Noted, Outcome, RecordLeftOut, RecordNotes, RowsPer, ShapeOptions,
 };
 use super::repairs::Repairs;
 use super::tools::{ToolCache, Tools};
-use super::turns::{LateSystems, Rules, Turns, collect};
+use super::turns::{LateSystems, Rules, Turns, collect, needs_attachment};
 
 /// What stands where no result of a call was recorded.
 pub(super) const NO_RESULT: &str = r#"{"error":"no result recorded"}"#;
@@ -355,6 +356,9 @@ pub(super) fn examine<'c>(
     if draft.conversation.label == Some(Label::Rejected) && !draft.is_judged {
         let why = || LeftOut::new(Reason::NotToLearn, "the conversation is labelled as rejected");
         hopeless = hopeless.or_else(|| Some(why()));
+    }
+    if needs_attachments && lists_attachments(draft.conversation) {
+        hopeless = hopeless.or_else(|| Some(needs_attachment()));
     }
     if options.check == Check::Off {
         // Mended aside, to be able to say what a trainer would refuse.

@@ -204,7 +204,7 @@ fn call_in_words(message: &Message<'_>) -> LeftOut {
 }
 
 /// Why an answer is not to be learnt that rests on what the row does not carry.
-fn needs_attachment() -> LeftOut {
+pub(super) fn needs_attachment() -> LeftOut {
     LeftOut::new(Reason::NeedsAttachment, "it follows images, sound or files")
 }
 

@@ -8,6 +8,7 @@ use retort_json::{JsonError, Parser};
 use retort_model::canonical::CanonicalError;
 use retort_model::{Conversation, Document, Item, NotUnderstood, Run, named};
 
+use super::media;
 use super::sniff::{Entry, Sniff};
 
 /// A shape of histories that can be read.
@@ -39,6 +40,11 @@ pub trait ImportFormat: Sync {
         let items = self.parse(text, notes);
         let unplaced = notes.take_unplaced();
         let mut items = items?;
+        for item in items.iter_mut() {
+            if let Item::Conversation(conversation) = item {
+                media::place(conversation);
+            }
+        }
         if unplaced.is_empty() {
             return Ok(items);
         }

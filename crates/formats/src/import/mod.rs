@@ -48,6 +48,7 @@ mod lm_studio;
 mod lobe_chat;
 mod map;
 mod mcp_agent_graph;
+mod media;
 mod message_rows;
 mod mint;
 mod mlflow;

@@ -23,6 +23,7 @@ mod documents;
 mod foreign_parquet;
 mod growth;
 mod history;
+mod media;
 mod openai;
 mod parquet;
 mod preference;

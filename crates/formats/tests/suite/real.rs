@@ -414,7 +414,16 @@ fn missing(source: &[(String, String)], within: &[(String, String)]) -> Vec<(Str
         .filter(|(key, text)| {
             !text.trim().is_empty() && !is_translated(key) && !texts.contains(text.as_str())
         })
-        .filter(|(_, text)| !texts.iter().any(|one| one.contains(text.trim())))
+        .filter(|(_, text)| {
+            // A mark in a text becomes a part between what is before and behind it.
+            let mut pieces = ["<image>", "<video>", "<audio>"]
+                .iter()
+                .fold(vec![text.as_str()], |pieces, mark| {
+                    pieces.into_iter().flat_map(|piece| piece.split(*mark)).collect()
+                })
+                .into_iter();
+            !pieces.all(|piece| texts.iter().any(|one| one.contains(piece.trim())))
+        })
         .cloned()
         .collect()
 }

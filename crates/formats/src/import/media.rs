@@ -1,0 +1,213 @@
+//! Pictures, videos and sound that a row lists beside its messages: `images`, `videos` and `audios` of LLaMA-Factory,
+//! ms-swift and TRL, `image` of LLaVA. The text marks where each belongs (`<image>`), or a part without a source does
+//! (`{"type": "image"}`). Here they become parts of the messages, as other dialects have them, so that whatever looks at a
+//! message sees them.
+
+use retort_json::{RawJson, Text, Value, write_string};
+use retort_model::{Content, Conversation, Fields, Message, Part, PartKind, Role};
+
+/// What a row lists.
+struct Listed {
+    /// The list.
+    many: &'static str,
+    /// One alone. It may be a portrait or a cover, too, so that it counts only where the text has marks.
+    one: &'static str,
+    mark: &'static str,
+    kind: PartKind,
+}
+
+const LISTED: [Listed; 3] = [
+    Listed { many: "images", one: "image", mark: "<image>", kind: PartKind::Image },
+    Listed { many: "videos", one: "video", mark: "<video>", kind: PartKind::Other },
+    Listed { many: "audios", one: "audio", mark: "<audio>", kind: PartKind::Audio },
+];
+
+/// Moves what is listed beside the messages into them.
+pub(super) fn place(conversation: &mut Conversation<'_>) {
+    if conversation.metadata.is_empty() {
+        return;
+    }
+    for listed in &LISTED {
+        listed.place(conversation);
+    }
+}
+
+impl Listed {
+    fn place(&self, conversation: &mut Conversation<'_>) {
+        let many = self.sources(&conversation.metadata, self.many);
+        let one = self.sources(&conversation.metadata, self.one);
+        if many.is_empty() && one.is_empty() {
+            return;
+        }
+        // How many marks there are before each round on the way to it, so that branches share what is before them.
+        let mut before: Vec<usize> = Vec::with_capacity(conversation.rounds.len());
+        let mut behind: Vec<usize> = Vec::with_capacity(conversation.rounds.len());
+        for (at, round) in conversation.rounds.iter().enumerate() {
+            let parent = conversation.parent_of(at);
+            let start = parent.and_then(|at| behind.get(at)).copied().unwrap_or_default();
+            before.push(start);
+            behind.push(start + round.messages.iter().map(|one| self.marks(one)).sum::<usize>());
+        }
+        let marks = behind.iter().copied().max().unwrap_or_default();
+        let (key, sources) = match many.is_empty() {
+            false => (self.many, many),
+            true if marks > 0 => (self.one, one),
+            true => return,
+        };
+        for (round, start) in conversation.rounds.iter_mut().zip(before) {
+            let mut sources = sources.iter().skip(start);
+            for message in &mut round.messages {
+                self.fill(message, &mut sources);
+            }
+        }
+        // Without a mark for it, it belongs to the first question.
+        let unmarked = sources.get(marks..).unwrap_or_default();
+        if !unmarked.is_empty() && !self.put_first(conversation, unmarked) {
+            return;
+        }
+        conversation.metadata.take(key);
+    }
+
+    /// What stands under a key, as parts; nothing if that is no list of sources.
+    fn sources(&self, fields: &Fields<'_>, key: &str) -> Vec<RawJson<'static>> {
+        let Some(Ok(value)) = fields.get(key).map(|raw| Value::parse(raw.as_str())) else {
+            return Vec::new();
+        };
+        let items = match value {
+            Value::Array(items) => items,
+            other => vec![other],
+        };
+        let part = |item: &Value<'_>| {
+            let is_source = match item {
+                Value::String(text) => !text.is_empty(),
+                Value::Object(fields) => !fields.is_empty(),
+                _ => false,
+            };
+            let mut out = String::from("{\"type\":");
+            write_string(self.one, &mut out);
+            out.push(',');
+            write_string(self.one, &mut out);
+            out.push(':');
+            out.push_str(&item.to_json());
+            out.push('}');
+            RawJson::owned(&out).ok().filter(|_| is_source)
+        };
+        let parts: Vec<_> = items.iter().filter(|item| !is_null(item)).map(part).collect();
+        parts.into_iter().collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// How many of them a message marks.
+    fn marks(&self, message: &Message<'_>) -> usize {
+        let in_text = |text: &Text<'_>| text.decoded().matches(self.mark).count();
+        match &message.content {
+            None => 0,
+            Some(Content::Text(text)) => in_text(text),
+            Some(Content::Parts(parts)) => parts
+                .iter()
+                .map(|part| match &part.text {
+                    Some(text) if part.kind == PartKind::Text => in_text(text),
+                    _ => usize::from(self.is_bare(part)),
+                })
+                .sum(),
+        }
+    }
+
+    /// Whether a part shows something and does not say what.
+    fn is_bare(&self, part: &Part<'_>) -> bool {
+        let value = part.raw.as_ref().and_then(|raw| Value::parse(raw.as_str()).ok());
+        let Some(Value::Object(fields)) = value else { return false };
+        part.kind == self.kind
+            && fields.iter().all(|(key, value)| {
+                key == "type" || is_null(value) || value.as_str().is_some_and(str::is_empty)
+            })
+    }
+
+    /// Puts sources in place of the marks of a message.
+    fn fill<'s>(
+        &self,
+        message: &mut Message<'_>,
+        sources: &mut impl Iterator<Item = &'s RawJson<'static>>,
+    ) {
+        if self.marks(message) == 0 {
+            return;
+        }
+        let parts = match message.content.take() {
+            Some(Content::Parts(parts)) => parts,
+            Some(Content::Text(text)) => {
+                vec![Part { kind: PartKind::Text, text: Some(text), raw: None }]
+            }
+            None => Vec::new(),
+        };
+        let mut filled = Vec::with_capacity(parts.len() + 1);
+        for mut part in parts {
+            if self.is_bare(&part) {
+                part.raw = sources.next().cloned().or(part.raw);
+                filled.push(part);
+                continue;
+            }
+            match &part.text {
+                Some(text) if part.kind == PartKind::Text && text.decoded().contains(self.mark) => {
+                    self.split(&text.decoded(), sources, &mut filled);
+                }
+                _ => filled.push(part),
+            }
+        }
+        message.content = Some(Content::Parts(filled));
+    }
+
+    /// Takes a text apart at its marks. A line break that only keeps a mark apart from the text goes with it.
+    fn split<'s>(
+        &self,
+        text: &str,
+        sources: &mut impl Iterator<Item = &'s RawJson<'static>>,
+        into: &mut Vec<Part<'_>>,
+    ) {
+        let say = |text: &str, into: &mut Vec<Part<'_>>| {
+            if !text.is_empty() {
+                let text = Some(Text::from(text.to_owned()));
+                into.push(Part { kind: PartKind::Text, text, raw: None });
+            }
+        };
+        let mut rest = text.to_owned();
+        while let Some(at) = rest.find(self.mark) {
+            let Some(source) = sources.next() else { break };
+            let (said, behind) = rest.split_at(at);
+            say(said.strip_suffix('\n').unwrap_or(said), into);
+            into.push(self.part(source));
+            let behind = behind.strip_prefix(self.mark).unwrap_or_default();
+            rest = behind.strip_prefix('\n').unwrap_or(behind).to_owned();
+        }
+        say(&rest, into);
+    }
+
+    fn part(&self, source: &RawJson<'static>) -> Part<'static> {
+        Part { kind: self.kind, text: None, raw: Some(source.clone()) }
+    }
+
+    /// Puts parts in front of the first question of each beginning; false if there is none.
+    fn put_first(&self, conversation: &mut Conversation<'_>, sources: &[RawJson<'static>]) -> bool {
+        let is_first = |at: &usize| conversation.parent_of(*at).is_none();
+        let firsts: Vec<_> = (0..conversation.rounds.len()).filter(is_first).collect();
+        let mut any = false;
+        for at in firsts {
+            let Some(round) = conversation.rounds.get_mut(at) else { continue };
+            let asks = |message: &&mut Message<'_>| message.role == Role::User;
+            let Some(message) = round.messages.iter_mut().find(asks) else { continue };
+            let mut parts: Vec<Part<'_>> = sources.iter().map(|one| self.part(one)).collect();
+            match message.content.take() {
+                Some(Content::Parts(said)) => parts.extend(said),
+                Some(Content::Text(text)) => {
+                    parts.push(Part { kind: PartKind::Text, text: Some(text), raw: None });
+                }
+                None => {}
+            }
+            message.content = Some(Content::Parts(parts));
+            any = true;
+        }
+        any
+    }
+}
+
+fn is_null(value: &Value<'_>) -> bool {
+    matches!(value, Value::Null)
+}
