@@ -6,8 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use retort_formats::data::{
-    Attachments, Branches, CallText, DataFormat, Embeddings, Layout, PairsBy, ReasoningAs,
-    ReasoningField, RowsPer, ShapeOptions, ToolsAs, usual_in,
+    Attachments, Branches, CallText, DataFormat, Embeddings, Evaluator, Layout, PairsBy,
+    ReasoningAs, ReasoningField, RowsPer, ShapeOptions, ToolsAs, ToolsOf, usual_in,
 };
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_formats::{data, file};
@@ -192,6 +192,26 @@ pub static OPTIONS: &[ExportOption] = &[
     .usually("the purpose of the data format")
     .told(Told::Never),
     ExportOption::record(
+        FOR,
+        "The evaluator to write for: chooses the data format `evaluation` and the names of its columns",
+        words!(Evaluator),
+        Access {
+            get: |plan| {
+                let is_for = plan.data_format.name() == EVALUATION;
+                is_for.then(|| plan.shape_options.evaluator.as_str()).into()
+            },
+            set: |plan, value| {
+                let format = plan.data_format.name();
+                if format != EVALUATION {
+                    return Err(format!("`for` is for the data format `{EVALUATION}`, not `{format}`"));
+                }
+                word(&mut plan.shape_options.evaluator, value)
+            },
+        },
+    )
+    .usually("none; `ragas` for the data format `evaluation`")
+    .told(Told::If(|plan| plan.data_format.name() == EVALUATION)),
+    ExportOption::record(
         "node",
         "The node whose executions become the records, for purposes that need one",
         Values::Text,
@@ -275,6 +295,12 @@ pub static OPTIONS: &[ExportOption] = &[
         "How `standard` writes tool definitions in JSON Lines",
         words!(ToolsAs),
         word!(shape_options.tools),
+    ),
+    ExportOption::record(
+        "tools_of",
+        "Which tool definitions a row has, if the tools offered to the model changed during the conversation",
+        words!(ToolsOf),
+        word!(shape_options.tools_of),
     ),
     ExportOption::record(
         "tasks",
@@ -522,6 +548,10 @@ pub static OPTIONS: &[ExportOption] = &[
     .told(Told::If(DatasetPlan::is_flat)),
 ];
 
+/// The option that names an evaluator, and the data format that it chooses.
+const FOR: &str = "for";
+const EVALUATION: &str = "evaluation";
+
 /// The option that names rules of redaction, and the one with the text of the user's.
 const REDACT: &str = "redact";
 const REDACT_RULES: &str = "redact_rules";
@@ -737,6 +767,7 @@ impl ExportOptions {
         let file_format = file_format(self.word("file_format").unwrap_or(JSON_LINES))?;
         let data_format = match self.word("data_format") {
             Some(name) => data_format(name)?,
+            None if self.has(FOR) => data_format(EVALUATION)?,
             None => usual_format(purpose.unwrap_or_default(), kind, file_format.name())?,
         };
         let usual = data_format.purposes().first().copied().unwrap_or_default();
@@ -914,12 +945,14 @@ mod tests {
             shape_options: ShapeOptions {
                 check: Check::Off,
                 tools: ToolsAs::Array,
+                tools_of: ToolsOf::Answer,
                 wrap_arguments: true,
                 fill: true,
                 rows: RowsPer::Answer,
                 reasoning: ReasoningAs::Think,
                 reasoning_field: ReasoningField::Thinking,
                 layout: Layout::LlamaFactory,
+                evaluator: Evaluator::default(),
                 pairs: PairsBy::Rated,
                 call_text: CallText::Extra,
                 attachments: Attachments::Drop,

@@ -124,6 +124,30 @@ impl ToolsAs {
     }
 }
 
+/// Whose tools a row defines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToolsOf {
+    /// All that were offered anywhere in the conversation.
+    #[default]
+    Conversation,
+    /// Those that were offered for its last answer, and those that it calls.
+    Answer,
+}
+
+named!(ToolsOf, "choice of tools", Conversation = "conversation", Answer = "answer");
+
+impl ToolsOf {
+    /// Which they are, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Conversation => "all that were offered anywhere in the conversation",
+            Self::Answer => {
+                "those that were offered for the row's last answer, and those that the row calls"
+            }
+        }
+    }
+}
+
 /// Where to put text that an assistant wrote in the same message as a tool call, in formats that allow both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CallText {
@@ -231,6 +255,47 @@ impl Layout {
             Self::Trl => "as TRL and Axolotl read them: lists of messages",
             Self::LlamaFactory => "as LLaMA-Factory reads them, with `dataset_info.json`",
             Self::OpenAi => "as OpenAI reads them (`preference` only)",
+        }
+    }
+}
+
+/// The program that evaluates the answers: its column names are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Evaluator {
+    /// Ragas.
+    #[default]
+    Ragas,
+    /// DeepEval.
+    DeepEval,
+    /// Inspect, of the UK AI Security Institute.
+    Inspect,
+    /// promptfoo.
+    Promptfoo,
+    /// OpenAI Evals.
+    OpenAiEvals,
+}
+
+named!(
+    Evaluator,
+    "evaluator",
+    Ragas = "ragas",
+    DeepEval = "deepeval",
+    Inspect = "inspect",
+    Promptfoo = "promptfoo",
+    OpenAiEvals = "openai-evals"
+);
+
+impl Evaluator {
+    /// Which columns it reads, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Ragas => "`user_input`, `response`, `retrieved_contexts`, `reference`",
+            Self::DeepEval => "`input`, `actual_output`, `expected_output`, `retrieval_context`",
+            Self::Inspect => "`input`, `target`, `id`, `metadata`",
+            Self::Promptfoo => {
+                "test cases: variables, `__expected`, `__providerOutput`, `__metadata:…`"
+            }
+            Self::OpenAiEvals => "one `item` per line: `input`, `output`, `ground_truth` and more",
         }
     }
 }
@@ -359,6 +424,8 @@ pub struct ShapeOptions {
     pub check: Check,
     /// How `standard` holds tool definitions.
     pub tools: ToolsAs,
+    /// Whose tools a row defines.
+    pub tools_of: ToolsOf,
     /// Wrap arguments that are not a JSON object instead of leaving the record out.
     pub wrap_arguments: bool,
     /// Fill gaps with placeholders (a missing result, missing arguments, an empty message) instead of cutting around
@@ -372,6 +439,8 @@ pub struct ShapeOptions {
     pub reasoning_field: ReasoningField,
     /// Whose rows are written, for the formats of which there are several.
     pub layout: Layout,
+    /// The evaluator whose columns are written.
+    pub evaluator: Evaluator,
     /// What says which of two answers is the better one.
     pub pairs: PairsBy,
     /// Where text beside tool calls goes.
@@ -397,12 +466,14 @@ impl Default for ShapeOptions {
         Self {
             check: Check::Repair,
             tools: ToolsAs::Text,
+            tools_of: ToolsOf::default(),
             wrap_arguments: false,
             fill: false,
             rows: RowsPer::default(),
             reasoning: ReasoningAs::default(),
             reasoning_field: ReasoningField::default(),
             layout: Layout::default(),
+            evaluator: Evaluator::default(),
             pairs: PairsBy::default(),
             call_text: CallText::default(),
             attachments: Attachments::default(),

@@ -9,6 +9,7 @@ mod chat_columns;
 mod chat_messages;
 mod chat_row;
 mod documents;
+mod evaluation;
 mod execution;
 mod extra;
 mod format;
@@ -25,6 +26,7 @@ mod prompt_completion;
 mod prompt_only;
 mod recipe_evaluation;
 mod record;
+mod reference;
 mod repairs;
 mod retort;
 mod runs;
@@ -41,9 +43,9 @@ pub use chat_row::{ChatMessage, ChatRow};
 pub use documents::vector_json;
 pub(crate) use documents::write_vector;
 pub use format::{
-    Attachments, Branches, CallText, DataFormat, Embeddings, Layout, Noted, Outcome, PairsBy,
-    ReasoningAs, ReasoningField, RecordLeftOut, RecordNotes, RowsPer, ShapeContext, ShapeOptions,
-    ToolsAs, TrainerColumns,
+    Attachments, Branches, CallText, DataFormat, Embeddings, Evaluator, Layout, Noted, Outcome,
+    PairsBy, ReasoningAs, ReasoningField, RecordLeftOut, RecordNotes, RowsPer, ShapeContext,
+    ShapeOptions, ToolsAs, ToolsOf, TrainerColumns,
 };
 pub use schema::{Column, Field, Schema, Sink, Type};
 pub use tools::ToolCache;
@@ -62,6 +64,7 @@ pub static FORMATS: &[&dyn DataFormat] = &[
     &history::History,
     &runs::Runs,
     &recipe_evaluation::RecipeEvaluation,
+    &evaluation::Evaluation,
     &node_evaluation::NodeEvaluation,
     &node_optimization::NodeOptimization,
     &documents::Documents,

@@ -8,6 +8,7 @@ use super::chat_messages::{Spoken, shape_speech};
 use super::chat_row::ChatRow;
 use super::execution::{put_text, text_of};
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
+use super::reference::reference_of;
 use super::schema::{Field, Schema, Sink, Type};
 use super::turns::Unlearnt;
 
@@ -50,7 +51,7 @@ impl DataFormat for PromptOnly {
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
         "Each row holds a `prompt` as a list of messages. Trainers hand the other columns to reward functions: `answer` is what \
-         was answered (the JSON text of its calls if it called tools), `ground_truth` the reference of a run, and `label`, \
+         was answered (the JSON text of its calls if it called tools), `ground_truth` what should have been, and `label`, \
          `rating` and `comment` what people thought of the answer. `ids.txt` names the item of each row, a line each."
             .into()
     }
@@ -73,7 +74,7 @@ impl DataFormat for PromptOnly {
             // The message that the answer was made of, with what people thought of it.
             let said = draft.messages().filter(|message| message.role == Role::Assistant).last();
             let run = draft.run;
-            put_text(run.and_then(|run| run.ground_truth.as_ref()), out);
+            put_text(said.and_then(|said| reference_of(draft, said)).as_ref(), out);
             let label = said.and_then(|message| message.label).or(draft.conversation.label);
             match label {
                 Some(label) => out.str(label.as_str()),

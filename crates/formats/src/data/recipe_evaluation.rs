@@ -108,7 +108,7 @@ fn write(run: &Run<'_>, max_contexts: usize, out: &mut dyn Sink) -> Result<Recor
 }
 
 /// The passages that the answer could use: the run's own, else what its retrieving nodes gave.
-fn contexts_of(run: &Run<'_>) -> Vec<Text<'static>> {
+pub(super) fn contexts_of(run: &Run<'_>) -> Vec<Text<'static>> {
     if !run.contexts.is_empty() {
         return run.contexts.iter().map(passage).collect();
     }
@@ -131,7 +131,7 @@ fn passages(output: &RawJson<'_>) -> Vec<Text<'static>> {
 }
 
 /// The text of a passage; of one that keeps it under no name that is known, the JSON text.
-fn passage(raw: &RawJson<'_>) -> Text<'static> {
+pub(super) fn passage(raw: &RawJson<'_>) -> Text<'static> {
     let value = Value::parse(raw.as_str()).ok();
     let names = ["text", "content", "page_content", "chunk"];
     let said = value

@@ -20,6 +20,7 @@ mod claude_code;
 mod databases;
 mod datasets;
 mod documents;
+mod evaluation;
 mod foreign_parquet;
 mod growth;
 mod history;

@@ -150,8 +150,6 @@ fn differing(before: &[String], after: &[String]) -> BTreeSet<String> {
 const LOST: &[(&str, &[&str])] = &[
     // It is kept as text inside the next `extra`: ids of calls, labels, what a run was.
     ("standard", &["extra"]),
-    // It becomes metadata of the conversation.
-    ("prompt-only", &["ground_truth"]),
     // Rows for evaluators do not name the node: each is read as a run with its question and answer.
     ("node-evaluation", &["0 rows instead of 1"]),
     ("node-optimization", &["0 rows instead of 1"]),

@@ -1,0 +1,40 @@
+//! What an answer should have been: what a person said of it, or the reference that a dataset has.
+
+use retort_json::Text;
+use retort_model::{Conversation, Fields, Message, Role};
+
+use super::execution::text_of;
+use super::record::Draft;
+
+/// The names under which an answer, or a conversation for its last answer, has its reference.
+const NAMES: [&str; 5] =
+    ["ground_truth", "reference", "expected_output", "reference_answer", "expected_answer"];
+
+/// The reference for an answer of a draft.
+pub(super) fn reference_of<'c>(draft: &Draft<'c>, answer: &Message<'c>) -> Option<Text<'c>> {
+    let of_run = draft.run.and_then(|run| run.ground_truth.as_ref()).map(Text::borrowed);
+    of_run
+        .or_else(|| reference_in(&answer.metadata))
+        .or_else(|| {
+            let conversation = draft.conversation;
+            let is_last = last_answer(conversation).is_some_and(|last| std::ptr::eq(last, answer));
+            is_last.then(|| reference_in(&conversation.metadata)).flatten()
+        })
+        .filter(|reference| !reference.is_blank())
+}
+
+fn reference_in(fields: &Fields<'_>) -> Option<Text<'static>> {
+    if fields.is_empty() {
+        return None;
+    }
+    let raw = NAMES.iter().find_map(|name| fields.get(name)).filter(|raw| !raw.is_null())?;
+    Some(text_of(raw))
+}
+
+/// The last message of the model that is shown.
+fn last_answer<'c, 'a>(conversation: &'c Conversation<'a>) -> Option<&'c Message<'a>> {
+    let path = conversation.active_path();
+    let rounds = path.iter().rev().filter_map(|&at| conversation.rounds.get(at));
+    let mut messages = rounds.flat_map(|round| round.messages.iter().rev());
+    messages.find(|message| message.role == Role::Assistant)
+}
