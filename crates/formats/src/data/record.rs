@@ -13,6 +13,7 @@ use super::attachments::lists_attachments;
 use super::execution::conversation_of;
 use super::format::{
     Attachments, Branches, Noted, Outcome, RecordLeftOut, RecordNotes, RowsPer, ShapeOptions,
+    ToolsOf,
 };
 use super::repairs::Repairs;
 use super::tools::{ToolCache, Tools};
@@ -351,7 +352,12 @@ pub(super) fn examine<'c>(
         Check::Repair | Check::Reject => LateSystems::Move,
     };
     let mut turns = collect(messages(), late_systems);
-    let tools = bench.prepare(draft.rounds.iter().flat_map(|round| round.tools.iter()));
+    let tools = match options.tools_of {
+        ToolsOf::Conversation => {
+            bench.prepare(draft.rounds.iter().flat_map(|round| round.tools.iter()))
+        }
+        ToolsOf::Answer => offered(draft, bench),
+    };
     let mut hopeless = turns.hopeless();
     if draft.conversation.label == Some(Label::Rejected) && !draft.is_judged {
         let why = || LeftOut::new(Reason::NotToLearn, "the conversation is labelled as rejected");
@@ -385,6 +391,31 @@ pub(super) fn examine<'c>(
         repairs.add(repair);
     }
     Ok(Examined { turns, tools, repairs, hopeless })
+}
+
+/// The tools that were offered for the last answer of a draft, and those that it calls. A round that lists none has those
+/// of the round before.
+fn offered(draft: &Draft<'_>, bench: &mut ToolCache) -> Tools {
+    let end = draft.answer_at.map_or(usize::MAX, |answer| answer.end);
+    let mut messages = 0;
+    let last = draft.rounds.iter().position(|round| {
+        messages += round.messages.len();
+        messages >= end
+    });
+    let rounds = last.and_then(|last| draft.rounds.get(..=last)).unwrap_or(&draft.rounds);
+    let listed = rounds.iter().rev().map(|round| &round.tools).find(|tools| !tools.is_empty());
+    let listed = || listed.into_iter().flatten();
+    // Behind all others, as the later of two definitions counts.
+    let all = rounds.iter().flat_map(|round| round.tools.iter());
+    let mut tools = bench.prepare(all.chain(listed()));
+    let now = bench.prepare(listed());
+    let called: HashSet<_> = draft
+        .messages()
+        .flat_map(|message| message.tool_calls.iter().map(|call| call.name.decoded()))
+        .collect();
+    tools.retain(|name| now.defines(name) || called.contains(name));
+    tools.nameless = now.nameless;
+    tools
 }
 
 /// Whether the last turn is of the messages with which the draft ends, after mending.

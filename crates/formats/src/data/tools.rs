@@ -340,6 +340,13 @@ impl Tools {
         self.places.contains_key(name)
     }
 
+    /// Keeps those with the names for which `keep` says so.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.tools.retain(|tool| keep(&tool.name));
+        self.places =
+            self.tools.iter().enumerate().map(|(at, tool)| (Arc::clone(&tool.name), at)).collect();
+    }
+
     /// Whether the tool of that name is defined with parameters that a call must give.
     pub fn requires_arguments(&self, name: &str) -> bool {
         let tool = self.places.get(name).and_then(|&place| self.tools.get(place));

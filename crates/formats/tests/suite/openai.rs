@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::support::*;
-use retort_formats::data::{Attachments, CallText, ShapeOptions};
+use retort_formats::data::{Attachments, CallText, RowsPer, ShapeOptions, ToolsOf};
 use retort_model::Check::{Off, Reject, Repair};
 use serde_json::{Value, json};
 
@@ -430,4 +430,43 @@ fn arguments_that_are_no_json_leave_the_row_out() {
     for how in [Repair, Reject] {
         assert_eq!(shape(&input, "openai", checked(how)).findings(), "left-out:arguments-not-json");
     }
+}
+
+#[test]
+fn a_row_can_have_only_the_tools_offered_for_its_last_answer() {
+    let tool = |name: &str, about: &str| {
+        json!({"type": "function", "function": {"name": name, "description": about,
+        "parameters": {"type": "object", "properties": {}}}})
+    };
+    let line = json!({"retort": 1, "id": "c", "source": "s", "kind": "agent", "status": "active", "rounds": [
+        {"number": 1, "tools": [tool("search", "old"), tool("mail", "m")], "messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": null, "tool_calls": [{"id": "1", "name": "search", "arguments": "{}"}]},
+            {"role": "tool", "tool_call_id": "1", "content": "b"}, {"role": "assistant", "content": "c"}]},
+        {"number": 2, "tools": [tool("pay", "p")], "messages": [
+            {"role": "user", "content": "d"}, {"role": "assistant", "content": "e"}]},
+        {"number": 3, "messages": [{"role": "user", "content": "f"}, {"role": "assistant", "content": "g"}]},
+    ]})
+    .to_string();
+    let conversation = retort_model::canonical::read(&line).expect("a line");
+    let names = |rows, tools_of| -> Vec<Vec<String>> {
+        let options = ShapeOptions { rows, tools_of, ..ShapeOptions::default() };
+        let shaped = shape_conversation(&conversation, "openai", options);
+        let name = |tool: &Value| tool["function"]["name"].as_str().map(str::to_owned);
+        let names =
+            |row: &Value| row["tools"].as_array().into_iter().flatten().filter_map(name).collect();
+        shaped.rows.iter().map(names).collect()
+    };
+    let all = ["search", "mail", "pay"];
+    assert_eq!(names(RowsPer::Answer, ToolsOf::Conversation), [all; 4]);
+    assert_eq!(
+        names(RowsPer::Answer, ToolsOf::Answer),
+        [
+            vec!["search", "mail"],
+            vec!["search", "mail"],
+            vec!["search", "pay"],
+            vec!["search", "pay"]
+        ]
+    );
+    assert_eq!(names(RowsPer::Conversation, ToolsOf::Answer), [["search", "pay"]]);
 }
