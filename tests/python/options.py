@@ -1,5 +1,7 @@
 """The types of the options, from the table of the engine: python options.py > crates/python/python/retort/_options.py"""
 
+import keyword
+
 import retort
 
 HEAD = '''"""The options of `convert` and `preview`, as `retort.options()` lists them. Written by tests/python/options.py."""
@@ -20,8 +22,12 @@ def kind(option):
     return "int" if "most" in option else "str"
 
 
+def named(name):
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
 def page():
-    return HEAD + "".join(f"    {name}: {kind(one)}\n" for name, one in retort.options().items())
+    return HEAD + "".join(f"    {named(name)}: {kind(one)}\n" for name, one in retort.options().items())
 
 
 if __name__ == "__main__":

@@ -42,7 +42,9 @@ fn now() -> Time {
 pub fn options(given: Option<&Bound<'_, PyDict>>) -> PyResult<ExportOptions> {
     let mut options = ExportOptions::default();
     for (name, value) in given.into_iter().flatten() {
+        // As Python writes names that are words of its own, such as `for_`.
         let name: String = name.extract()?;
+        let name = name.strip_suffix('_').unwrap_or(&name);
         let text = if value.is_none() {
             continue;
         } else if let Ok(flag) = value.cast::<PyBool>() {
@@ -52,7 +54,7 @@ pub fn options(given: Option<&Bound<'_, PyDict>>) -> PyResult<ExportOptions> {
         } else {
             value.str()?.to_string()
         };
-        options = options.with_files(&name, &text).map_err(usage)?;
+        options = options.with_files(name, &text).map_err(usage)?;
     }
     Ok(options)
 }

@@ -4,8 +4,9 @@ from typing import Literal, TypedDict
 
 
 class Options(TypedDict, total=False):
-    data_format: Literal["standard", "openai", "chat", "prompt-completion", "preference", "kto", "prompt-only", "alpaca", "ms-swift", "history", "runs", "recipe-evaluation", "node-evaluation", "node-optimization", "documents", "chunks", "atif", "retort"]
+    data_format: Literal["standard", "openai", "chat", "prompt-completion", "preference", "kto", "prompt-only", "alpaca", "ms-swift", "history", "runs", "recipe-evaluation", "evaluation", "node-evaluation", "node-optimization", "documents", "chunks", "atif", "retort"]
     purpose: Literal["export-dataset", "recipe-evaluation", "node-evaluation", "node-optimization", "fine-tuning"]
+    for_: Literal["ragas", "deepeval", "inspect", "promptfoo", "openai-evals"]
     node: str
     check: Literal["repair", "reject", "off"]
     wrap_arguments: bool
@@ -18,6 +19,7 @@ class Options(TypedDict, total=False):
     call_text: Literal["keep", "extra"]
     attachments: Literal["leave-out", "drop"]
     tools: Literal["text", "array"]
+    tools_of: Literal["conversation", "answer"]
     tasks: bool
     branches: Literal["active", "all"]
     max_contexts: int
