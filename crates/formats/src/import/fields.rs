@@ -472,6 +472,17 @@ pub(super) fn json<'a>(raw: &RawJson<'a>) -> Option<RawJson<'a>> {
     Some(raw.clone())
 }
 
+/// An object of these fields.
+pub(super) fn object_of<'a>(
+    list: impl IntoIterator<Item = (&'static str, RawJson<'a>)>,
+) -> RawJson<'static> {
+    let mut fields = Fields::new();
+    for (key, raw) in list {
+        put(&mut fields, key.into(), raw);
+    }
+    RawJson::object(&fields).unwrap_or(RawJson::null())
+}
+
 /// An object.
 pub(super) fn object<'a>(raw: &RawJson<'a>) -> Option<RawJson<'a>> {
     (kind(raw)? == Kind::Object).then(|| raw.clone())

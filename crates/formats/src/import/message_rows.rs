@@ -154,11 +154,7 @@ impl ImportFormat for MessageRows {
             let row = FieldMap::of(&raw, notes).ok_or_else(|| unknown(at))?;
             messages.push(message(row, &mut fields).ok_or_else(|| unknown(at))?);
         }
-        fields.put("messages".into(), RawJson::array(&messages));
-        let text = RawJson::object(&fields).unwrap_or(RawJson::null()).into_cow();
-        let conversation = openai::object(&mut Parser::new(&text), &["messages"], &[], notes)
-            .map_err(|error| ItemError { at: 0, ..error })?;
-        Ok(conversation.into_owned().into())
+        Ok(openai::with_messages(fields, RawJson::array(&messages), &[], notes)?.into())
     }
 }
 

@@ -207,6 +207,20 @@ pub(super) fn object<'a>(
     Ok(conversation)
 }
 
+/// Reads a conversation whose messages were put together from a row; `row` has the row's other fields.
+pub(super) fn with_messages<'a>(
+    mut row: Fields<'a>,
+    messages: RawJson<'a>,
+    known: &[&str],
+    notes: &mut Notes,
+) -> Result<Conversation<'static>, ItemError> {
+    row.put("messages".into(), messages);
+    let text = RawJson::object(&row).unwrap_or(RawJson::null()).into_cow();
+    object(&mut Parser::new(&text), &["messages"], known, notes)
+        .map(Conversation::into_owned)
+        .map_err(|error| ItemError { at: 0, ..error })
+}
+
 /// Whether the text that comes next is the JSON text of a list.
 fn is_list(parser: &Parser<'_>) -> Result<bool, ItemError> {
     Ok(parser.clone().string()?.decoded().trim_start().starts_with('['))

@@ -36,7 +36,7 @@ pub(super) const QUESTION: [&str; 21] = [
 pub(super) const INPUT: [&str; 2] = ["input", "context"];
 
 /// Columns with an answer, the surest first: a solution says more than the answer that it leads to.
-pub(super) const ANSWER: [&str; 18] = [
+pub(super) const ANSWER: [&str; 19] = [
     "output",
     "response",
     "completion",
@@ -44,6 +44,7 @@ pub(super) const ANSWER: [&str; 18] = [
     "answer",
     "reply",
     "model_output",
+    "llm_response",
     "assistant_message",
     "assistant_response",
     "assistant",

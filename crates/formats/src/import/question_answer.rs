@@ -2,8 +2,7 @@
 //! and `completion` or `query` and `response` as text, tables of questions and answers, and lists of such pairs in one
 //! row. References: the data formats of LLaMA-Factory and ms-swift, Stanford Alpaca, Dolly, UltraChat.
 
-use retort_json::{Kind, Parser, RawJson};
-use retort_model::Fields;
+use retort_json::{Kind, RawJson};
 
 use super::fields::FieldMap;
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
@@ -77,12 +76,7 @@ impl ImportFormat for QuestionAnswer {
             let turns = take(&mut row, &TURNS, Dialogue::turns).ok_or_else(unknown)?;
             RawJson::array(&turns)
         };
-        let mut fields: Fields<'_> = row.rest();
-        fields.put("messages".into(), messages);
-        let text = RawJson::object(&fields).unwrap_or(RawJson::null()).into_cow();
-        let conversation = openai::object(&mut Parser::new(&text), &["messages"], &[], notes)
-            .map_err(|error| ItemError { at: 0, ..error })?;
-        Ok(conversation.into_owned().into())
+        Ok(openai::with_messages(row.rest(), messages, &[], notes)?.into())
     }
 }
 
