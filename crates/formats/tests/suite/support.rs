@@ -186,7 +186,8 @@ pub struct Gathered {
 pub fn read_files(files: &[(&str, &[u8])]) -> Gathered {
     let mut gathered = Gathered::default();
     let mut seen = std::collections::HashSet::new();
-    let mut texts: Vec<(&'static dyn ImportFormat, Option<String>, Vec<String>)> = Vec::new();
+    type Joined = (&'static dyn ImportFormat, Option<String>, Vec<(u64, String)>);
+    let mut texts: Vec<Joined> = Vec::new();
     for (path, bytes) in files {
         let entry = Entry { path };
         let mut splitter = Splitter::new(*bytes);
@@ -210,9 +211,9 @@ pub fn read_files(files: &[(&str, &[u8])]) -> Gathered {
                     format.fragments(text, entry, &mut fragments);
                 }
                 if fragments.is_empty() {
-                    texts.push((format, None, vec![text.to_owned()]));
+                    texts.push((format, None, vec![(0, text.to_owned())]));
                 }
-                for Fragment { key, text, .. } in fragments {
+                for Fragment { key, order, text } in fragments {
                     let is_again = format.identity(&text).is_some_and(|id| !seen.insert(id));
                     let text = if is_again { format.repeated(&text).into() } else { text };
                     let key = Some(key);
@@ -220,15 +221,17 @@ pub fn read_files(files: &[(&str, &[u8])]) -> Gathered {
                         .iter_mut()
                         .find(|(one, other, _)| one.name() == format.name() && *other == key);
                     match same {
-                        Some((.., texts)) => texts.push(text.into_owned()),
-                        None => texts.push((format, key, vec![text.into_owned()])),
+                        Some((.., texts)) => texts.push((order, text.into_owned())),
+                        None => texts.push((format, key, vec![(order, text.into_owned())])),
                     }
                 }
             }
         }
         gathered.formats.push(format.map(ImportFormat::name));
     }
-    for (format, key, texts) in texts {
+    for (format, key, mut texts) in texts {
+        texts.sort_by_key(|(order, _)| *order);
+        let texts: Vec<_> = texts.into_iter().map(|(_, text)| text).collect();
         let text = if key.is_some() { format!("[{}]", texts.join(",")) } else { texts.concat() };
         match format.read_all(&text, &mut Notes::default()) {
             Ok(items) => gathered.conversations.extend(

@@ -1,0 +1,142 @@
+//! Function-calling sets: xLAM, Glaive, and the Berkeley Function-Calling Leaderboard.
+
+use retort_model::Conversation;
+use retort_testing::real_data;
+use serde_json::{Value, json};
+
+use crate::support::{read_files, told};
+
+/// What a file holds, which is all of that format, with the paths that are not understood.
+fn read(format: &str, files: &[(&str, &str)]) -> Vec<Conversation<'static>> {
+    let files: Vec<_> = files.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
+    let read = read_files(&files);
+    assert!(read.formats.iter().all(|one| *one == Some(format)), "{:?}", read.formats);
+    assert!(read.refused.is_empty(), "{:?}", read.refused);
+    read.conversations
+}
+
+fn unplaced(conversation: &Conversation<'_>) -> Vec<String> {
+    conversation.not_understood.iter().map(|one| one.path.to_string()).collect()
+}
+
+#[test]
+fn answers_of_xlam_are_calls_whether_they_are_text_or_lists() {
+    let tools = json!([{"name": "w", "description": "d", "parameters": {"city": {"type": "str", "description": "c",
+        "default": ""}}}]);
+    let answers = json!([{"name": "w", "arguments": {"city": "Rome"}}, {"name": "w", "arguments": {"city": "Oslo"}}]);
+    let rows = json!([
+        {"id": 0, "query": "Weather?", "tools": tools.to_string(), "answers": answers.to_string()},
+        {"id": 1, "query": "Weather?", "tools": tools, "answers": answers},
+        {"id": 2, "query": "A poem?", "tools": tools, "answers": "[]"}
+    ]);
+    let all = read("xlam", &[("x.json", &rows.to_string())]);
+    let calls = "user=Weather? assistant=!:w:{\"city\":\"Rome\"}!:w:{\"city\":\"Oslo\"}";
+    assert_eq!(
+        all.iter().flat_map(|one| told(&one.rounds)).collect::<Vec<_>>(),
+        [calls, calls, "user=A poem?"]
+    );
+    for one in &all {
+        assert_eq!((one.rounds[0].tools.len(), unplaced(one)), (1, vec![]));
+    }
+    assert_eq!(all[1].id.decoded(), "1");
+    let odd = json!({"query": "q", "tools": [], "answers": [{"name": "w", "zz": "do it now"}]});
+    assert_eq!(unplaced(&read("xlam", &[("x.jsonl", &odd.to_string())])[0]), ["answers[0].zz"]);
+}
+
+const CHAT: &str = "USER: What is it in euros?\n\n\nASSISTANT: I look. <functioncall> {\"name\": \"rate\", \"arguments\": \
+    '{\"from\": \"USD\", \"to\": \"EUR\"}'} <|endoftext|>\n\n\nFUNCTION RESPONSE: {\"rate\": 0.9}\n\n\nASSISTANT: It is \
+    0.9.\nMore: none. <|endoftext|>\n\n\nUSER: Thanks\n\n\nASSISTANT: Bye <|endoftext|>\n";
+
+#[test]
+fn glaive_has_calls_results_and_tools_in_its_texts() {
+    let system = "SYSTEM: You may use functions. Use them if required -\n{\n \"name\": \"rate\",\n \"parameters\": {}\n}\n\n{\"name\": \"b\"}\n";
+    let row = json!({"system": system, "chat": CHAT});
+    let one = &read("glaive", &[("x.jsonl", &row.to_string())])[0];
+    assert_eq!(
+        told(&one.rounds),
+        [
+            "system=You may use functions. Use them if required - user=What is it in euros? assistant=I look.!:rate:{\"from\": \
+             \"USD\", \"to\": \"EUR\"} tool={\"rate\": 0.9} assistant=It is 0.9.\nMore: none.",
+            "user=Thanks assistant=Bye"
+        ]
+    );
+    assert_eq!((one.rounds[0].tools.len(), unplaced(one)), (2, vec![]));
+}
+
+#[test]
+fn the_first_version_of_glaive_has_all_in_one_text() {
+    let row =
+        json!({"sample": format!("SYSTEM: You help with {{braces}} and no functions.\n{CHAT}")});
+    let one = &read("glaive", &[("x.jsonl", &row.to_string())])[0];
+    assert!(
+        told(&one.rounds)[0]
+            .starts_with("system=You help with {braces} and no functions. user=What")
+    );
+    assert!(one.rounds[0].tools.is_empty());
+}
+
+#[test]
+fn a_call_of_glaive_that_cannot_be_read_is_not_understood() {
+    let chat = "USER: q\n\n\nASSISTANT: <functioncall> rate(USD) <|endoftext|>";
+    let row = json!({"system": "", "chat": chat});
+    let one = &read("glaive", &[("x.jsonl", &row.to_string())])[0];
+    assert_eq!(unplaced(one), ["chat.functioncall"]);
+}
+
+#[test]
+fn questions_of_bfcl_have_the_calls_that_count_as_right() {
+    let question = json!({"id": "parallel_0", "question": [[{"role": "user", "content": "Play both"}],
+        [{"role": "user", "content": "Now stop"}]], "function": [{"name": "play", "description": "d",
+        "parameters": {"type": "dict", "properties": {}}}]});
+    let truth = json!({"id": "parallel_0", "ground_truth": [{"play": {"artist": ["A"]}}]});
+    let (question, truth) = (question.to_string(), truth.to_string());
+    let files =
+        [("BFCL_v4_parallel.json", &*question), ("possible_answer/BFCL_v4_parallel.json", &*truth)];
+    for files in [files, [files[1], files[0]]] {
+        let all = read("bfcl", &files);
+        assert_eq!(
+            (all.len(), told(&all[0].rounds)),
+            (1, vec!["user=Play both user=Now stop".to_owned()])
+        );
+        assert_eq!(
+            all[0].metadata.get("ground_truth").unwrap().as_str(),
+            "[{\"play\":{\"artist\":[\"A\"]}}]"
+        );
+        assert_eq!((all[0].rounds[0].tools.len(), unplaced(&all[0])), (1, vec![]));
+    }
+}
+
+#[test]
+fn an_answer_of_bfcl_alone_is_refused() {
+    let truth = json!({"id": "x", "ground_truth": [["cd(folder='a')"]]}).to_string();
+    let read = read_files(&[("a.json", truth.as_bytes())]);
+    assert!(read.refused[0].contains("give the file of the questions"), "{:?}", read.refused);
+}
+
+#[test]
+fn every_real_question_of_bfcl_is_read_with_its_answer() {
+    let Some(data) = real_data() else { return };
+    for name in ["multi_turn_base", "live_simple", "parallel"] {
+        let file = |folder: &str| {
+            std::fs::read_to_string(data.join(format!("bfcl/{folder}BFCL_v4_{name}.json")))
+                .expect("a file")
+        };
+        let (questions, answers) = (file(""), file("possible_answer/"));
+        let all = read("bfcl", &[("q.json", &questions), ("possible_answer/q.json", &answers)]);
+        let asked: Vec<Value> =
+            questions.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(all.len(), asked.len());
+        for (one, asked) in all.iter().zip(&asked) {
+            let turns = asked["question"].as_array().unwrap();
+            let said: Vec<_> = turns.iter().flat_map(|turn| turn.as_array().unwrap()).collect();
+            let read: Vec<_> =
+                one.messages().map(|message| message.words().decoded().into_owned()).collect();
+            assert_eq!(
+                read,
+                said.iter().map(|one| one["content"].as_str().unwrap()).collect::<Vec<_>>()
+            );
+            assert!(one.metadata.get("ground_truth").is_some());
+            assert_eq!(unplaced(one), Vec::<String>::new(), "{}", one.id.decoded());
+        }
+    }
+}
