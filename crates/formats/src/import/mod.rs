@@ -11,6 +11,7 @@ mod amp;
 mod answers;
 mod atif;
 mod autogen;
+mod bfcl;
 pub mod bson;
 mod calls;
 mod chat;
@@ -31,16 +32,19 @@ mod definitions;
 mod dify;
 mod documents;
 mod droid;
+mod fast_gpt;
 mod fields;
 mod format;
 mod gemini_activity;
 mod gemini_cli;
+mod glaive;
 mod goose;
 mod grok;
 mod hosted;
 mod inspect;
 mod label_studio;
 mod langfuse;
+mod langgraph;
 mod langsmith;
 mod librechat;
 mod links;
@@ -66,6 +70,8 @@ mod parts;
 mod pi;
 mod preference;
 mod prompt_completion;
+mod promptfoo;
+mod pydantic_ai;
 mod question_answer;
 mod raw_spans;
 mod recorded;
@@ -86,6 +92,7 @@ mod sts;
 mod swe_agent;
 pub mod table;
 mod thread;
+mod threads;
 mod toolbench;
 mod tree;
 mod typing_mind;
@@ -93,7 +100,9 @@ mod uiuc_chat;
 mod unplaced;
 mod vector;
 mod vscode_chat;
+mod windsurf;
 mod wrapped;
+mod xlam;
 
 pub use format::{
     Fragment, ImportFormat, ItemError, Items, Notes, Refusal, SideFiles, Spread, TextFiles,
@@ -126,6 +135,8 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &lobe_chat::LobeChat,
     &silly_tavern::SillyTavern,
     &dify::Dify,
+    &fast_gpt::FastGpt,
+    &threads::Threads,
     &gemini_activity::GeminiActivity,
     &codex::Codex,
     &sts::Sts,
@@ -139,6 +150,9 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &aider::Aider,
     &amp::Amp,
     &continue_dev::Continue,
+    &windsurf::Windsurf,
+    &pydantic_ai::PydanticAi,
+    &langgraph::LangGraph,
     &adk::Adk,
     &vscode_chat::VsCodeChat,
     &run_state::RunState,
@@ -149,6 +163,10 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &openhands::OpenHands,
     &toolbench::ToolBench,
     &mint::Mint,
+    &promptfoo::Promptfoo,
+    &bfcl::Bfcl,
+    &xlam::XLam,
+    &glaive::Glaive,
     &adp::Adp,
     &copilot::Copilot,
     &uiuc_chat::UiucChat,

@@ -492,9 +492,31 @@ fn begins_a_list_of_messages(text: &str) -> bool {
                 "messages" | "conversations" | "rounds" | "convo" | "traj" | "mapping" => {
                     return Ok(false);
                 }
-                "role" | "from" => return Ok(true),
+                // LangChain's serialized messages, and the parts of Pydantic AI's.
+                "role" | "from" | "lc" => return Ok(true),
+                "parts" if begins_with_key(&parser, "part_kind") => return Ok(true),
                 _ => parser.skip()?,
             }
+        }
+        Ok::<bool, retort_json::JsonError>(false)
+    };
+    look().unwrap_or(false)
+}
+
+/// Whether the list that comes next begins with an object that has the key, as far as it is there.
+fn begins_with_key(parser: &Parser<'_>, name: &str) -> bool {
+    let mut parser = parser.clone();
+    let mut look = || {
+        parser.array()?;
+        if !parser.next_element()? {
+            return Ok(false);
+        }
+        parser.object()?;
+        while let Some(key) = parser.next_key()? {
+            if key == name {
+                return Ok(true);
+            }
+            parser.skip()?;
         }
         Ok::<bool, retort_json::JsonError>(false)
     };
