@@ -103,7 +103,7 @@ fn rows(raw: RawJson<'_>) -> Vec<RawJson<'_>> {
             list.into_iter().map(RawJson::into_owned).collect::<Vec<RawJson<'static>>>()
         })
     };
-    page(&raw).map_or_else(|| vec![raw], |list| list)
+    page(&raw).unwrap_or_else(|| vec![raw])
 }
 
 fn role_of(word: &str) -> Option<Role> {
