@@ -15,6 +15,7 @@ use crate::draft::Draft;
 use crate::error::Error;
 use crate::files::{Assembled, Part, PartWriter, WHOLE, assemble, clear_up};
 use crate::options::ExportOptions;
+use crate::output::check_no_input;
 use crate::panics::{caught_in, point};
 use crate::parts::{KeptFiles, KeptPlan, PART, decisions};
 use crate::pipeline::{
@@ -41,7 +42,7 @@ pub struct ConvertPlan {
     pub dataset: DatasetPlan,
     /// What of that the items themselves decide.
     pub by_kind: ByKind,
-    /// Where the package goes: a folder, or an archive if it ends on `.zip`.
+    /// Where the package goes, or the data file alone; [`OutputForm::of`](crate::OutputForm::of) says which.
     pub output: PathBuf,
     /// Bytes after which the data goes on in a next file.
     pub shard_bytes: u64,
@@ -136,6 +137,8 @@ fn convert_all(
     rejects: &mut (dyn Write + Send),
 ) -> Result<Report, Error> {
     plan.dataset.check()?;
+    plan.dataset.check_output(&plan.output)?;
+    check_no_input(&plan.output, &plan.inputs)?;
     let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output), plan.reading)?;
     plan.check_ways(&inputs)?;
     let plan = &plan.completed(&mut inputs, stopped)?;

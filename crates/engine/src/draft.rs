@@ -8,6 +8,7 @@ use retort_formats::package::{Archive, Entry, MANIFEST, Segment};
 
 use crate::deflate::{deflate, is_worth_packing};
 use crate::error::Error;
+use crate::output::OutputForm;
 use crate::package::Package;
 use crate::parts::Parts;
 use crate::storage::storage_at;
@@ -35,23 +36,23 @@ pub struct Draft {
 impl Draft {
     /// Begins a folder of parts of an export.
     pub fn begin_parts(output: &Path, force: bool) -> Result<Self, Error> {
-        if is_zip(output) {
+        if OutputForm::of(output) != OutputForm::Folder {
             return Err(Error::Choice(format!(
-                "cannot write a part to `{}`: parts are folders; `retort merge` can write an archive",
+                "cannot write a part to `{}`: parts are folders; `retort merge` can write archives and data files",
                 output.display()
             )));
         }
         Self::begin(output, force)
     }
 
-    /// Begins a package for `output`, a folder or a `.zip`.
+    /// Begins a package for `output`, or a data file, as its name says.
     pub fn begin(output: &Path, force: bool) -> Result<Self, Error> {
         let output = std::path::absolute(output).map_err(|error| Error::write(output, error))?;
         if fs::symlink_metadata(&output).is_ok() {
             if !force {
                 return Err(Error::Exists(output));
             }
-            if !is_package(&output) {
+            if !is_replaceable(&output) {
                 return Err(Error::NotAPackage(output));
             }
         }
@@ -98,14 +99,18 @@ impl Draft {
     /// Puts the package of these files into its place.
     pub fn publish(self, files: &[StoredFile], threads: usize) -> Result<PathBuf, Error> {
         let fail = |error| Error::write(&self.output, error);
-        let made = if is_zip(&self.output) {
-            let archive = self.folder.join(ARCHIVE);
-            write_archive(&self.storage(), files, &archive, threads)?;
-            archive
-        } else {
-            let folder = self.folder.join(FILES);
-            move_files(&self.storage(), files, &folder)?;
-            folder
+        let made = match OutputForm::of(&self.output) {
+            OutputForm::Archive => {
+                let archive = self.folder.join(ARCHIVE);
+                write_archive(&self.storage(), files, &archive, threads)?;
+                archive
+            }
+            OutputForm::Folder => {
+                let folder = self.folder.join(FILES);
+                move_files(&self.storage(), files, &folder)?;
+                folder
+            }
+            OutputForm::DataFile => self.data_file(files)?,
         };
         let old = self.folder.join(REPLACED);
         let replaces = fs::symlink_metadata(&self.output).is_ok();
@@ -122,6 +127,21 @@ impl Draft {
             return Err(fail(error));
         }
         Ok(self.output.clone())
+    }
+}
+
+impl Draft {
+    /// Where the only data file of these was made.
+    fn data_file(&self, files: &[StoredFile]) -> Result<PathBuf, Error> {
+        let data: Vec<_> = files.iter().filter(|file| file.records.is_some()).collect();
+        match data.as_slice() {
+            [file] => Ok(self.storage().describe(&file.key)),
+            _ => Err(Error::Choice(format!(
+                "the dataset has {} data files, and `{}` is one; name a folder or a `.zip`",
+                data.len(),
+                self.output.display()
+            ))),
+        }
     }
 }
 
@@ -158,12 +178,11 @@ fn lock(folder: &Path, output: &Path) -> Result<File, Error> {
     }
 }
 
-fn is_zip(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"))
-}
-
-/// Whether the place holds a package or parts of an export and nothing else, which alone are replaced.
-fn is_package(path: &Path) -> bool {
+/// Whether the place holds a data file, or a package or parts of an export and nothing else, which alone are replaced.
+fn is_replaceable(path: &Path) -> bool {
+    if OutputForm::of(path) == OutputForm::DataFile {
+        return path.is_file();
+    }
     let is_empty =
         |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     if let Some(listed) = Parts::names_in(path) {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder could not be read.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {}", path.display(), io_reason(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -18,7 +18,7 @@ pub enum Error {
         source: io::Error,
     },
     /// An input's compressed bytes are damaged, or unpack past the bound.
-    #[error("cannot read `{name}`: {source}")]
+    #[error("cannot read `{name}`: {}", io_reason(source))]
     Unpack {
         /// The input.
         name: String,
@@ -26,7 +26,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Something could not be written.
-    #[error("cannot write `{}`: {source}; nothing was published and what was written is removed", path.display())]
+    #[error("cannot write `{}`: {}; nothing was published and what was written is removed", path.display(), io_reason(source))]
     Write {
         /// The file.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Something that the work itself needs failed: a temporary file, a thread.
-    #[error("cannot use {what}: {source}")]
+    #[error("cannot use {what}: {}", io_reason(source))]
     Failed {
         /// What was used.
         what: &'static str,
@@ -114,6 +114,19 @@ pub enum Error {
     /// Stopped on request.
     #[error("stopped; nothing was published and what was written is removed")]
     Stopped,
+}
+
+/// What failed, in words: without the number that the system has for it.
+pub fn io_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file or folder".into(),
+        _ => {
+            let text = error.to_string();
+            let number = error.raw_os_error().map(|number| format!(" (os error {number})"));
+            let bare = number.and_then(|number| text.strip_suffix(&number).map(str::to_lowercase));
+            bare.unwrap_or(text)
+        }
+    }
 }
 
 impl Error {

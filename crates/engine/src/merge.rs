@@ -182,6 +182,7 @@ impl Found {
         let (totals, passed_over) = self.totals()?;
         self.check_repeats(&plan.output)?;
         let dataset = self.plan.dataset().map_err(Error::Choice)?;
+        dataset.check_output(&plan.output)?;
         let draft = Draft::begin(&plan.output, plan.force)?;
         let storage = draft.storage();
         let shard_bytes = self.plan.shard_bytes;

@@ -76,7 +76,8 @@ impl Compression {
         }
     }
 
-    fn ending(self) -> &'static str {
+    /// What the names of files compressed with it end on.
+    pub fn ending(self) -> &'static str {
         match self {
             Self::None => "",
             Self::Gzip => ".gz",
