@@ -59,10 +59,10 @@ pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
 pub use retort_engine::{
     About, AskedPart, ConvertPlan, DatasetPlan, Diff, Difference, Error as EngineError,
     ExportOption, ExportOptions, Found, Group, Input, Inspection, Lines, ListedHit, Measure,
-    MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects, OverLong, Package,
-    PassedOver, Preview, ReadOptions, ReceiptChange, Report, Searched, SoughtTexts, Values,
-    Verified, Word, convert, diff, discard, files_of, first_texts, inspect, lines_of, merge,
-    panics,
+    MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects, OutputForm, OverLong,
+    Package, PassedOver, Preview, ReadOptions, ReceiptChange, Report, Searched, SoughtTexts,
+    Values, Verified, Word, convert, diff, discard, files_of, first_texts, inspect, io_reason,
+    lines_of, merge, output_stem, panics,
     pipeline::{Facts, FirstRefused, Nobody, Observer, PartNumber, Progress, threads},
     preview, preview_package, read_templates, read_tokenizer, verify, verify_package,
 };

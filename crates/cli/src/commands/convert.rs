@@ -13,7 +13,8 @@ use retort_formats::import::Refusal;
 use retort_formats::package::{self, Finding};
 use retort_model::{DatasetName, Reason, Repair, Tally, Warning, bounds};
 use retort_service::{
-    AskedPart, EngineError, Found, PartNumber, PassedOver, Report, convert, discard, threads,
+    AskedPart, EngineError, Found, OutputForm, PartNumber, PassedOver, Report, convert, discard,
+    io_reason, output_stem, threads,
 };
 use serde_json::json;
 
@@ -30,7 +31,8 @@ pub struct Convert {
     #[command(flatten)]
     reading: InputArgs,
 
-    /// Where to write the package: a folder, or one archive if the name ends in `.zip`.
+    /// Where to write the package: a folder, or one archive if the name ends in `.zip`. A name that ends in `.jsonl`,
+    /// `.csv` or `.parquet` (or `.jsonl.gz`, for example) gets the data file alone, and `-` prints it.
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
 
@@ -49,6 +51,9 @@ pub struct Convert {
     #[command(flatten)]
     writing: Writing,
 }
+
+/// The output that is printed.
+const PRINTED: &str = "-";
 
 /// Most items could not be read.
 const MOST_REFUSED: u8 = 3;
@@ -105,17 +110,39 @@ struct Writing {
     json: bool,
 }
 
+/// What an output is called in the summary.
+pub fn what_of(output: &Path) -> &'static str {
+    match OutputForm::of(output) {
+        OutputForm::DataFile => "data file",
+        OutputForm::Folder | OutputForm::Archive => "package",
+    }
+}
+
 impl Convert {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let writing = self.writing;
+        let is_printed = self.output == Path::new(PRINTED);
+        if is_printed && writing.json {
+            let why = "`--output -` prints the data, so `--json` has no place to print the receipt";
+            return Err(EngineError::Choice(why.into()).into());
+        }
         let name = match writing.name {
             Some(name) => name,
+            None if is_printed => "data".parse()?,
             None => name_of(&self.output)?,
         };
         let options = self.records.0.and(self.model.0).and(writing.package.0);
+        let options = options.for_output(&self.output)?;
         let mut plan = plan(&self.reading, self.selecting, &options, name)?;
-        plan.output = self.output;
-        plan.shard_bytes = writing.shard_size.saturating_mul(1_000_000);
+        let made = if is_printed { Some(tempfile::tempdir()?) } else { None };
+        plan.output = match &made {
+            Some(folder) => folder.path().join(format!("data.{}", plan.dataset.ending())),
+            None => self.output,
+        };
+        plan.shard_bytes = match OutputForm::of(&plan.output) {
+            OutputForm::DataFile => u64::MAX,
+            _ => writing.shard_size.saturating_mul(1_000_000),
+        };
         plan.threads = threads(writing.threads);
         plan.force = writing.force;
         plan.strict = writing.strict;
@@ -136,8 +163,14 @@ impl Convert {
             eprintln!("error: {stopped}");
             return Ok(ExitCode::from(STOPPED));
         }
-        let what = if plan.part.is_some() { "part" } else { "package" };
-        finish(&report?, what, (writing.quiet, writing.json), began.elapsed())
+        let mut report = report?;
+        if is_printed {
+            let mut file = File::open(&report.output)?;
+            std::io::copy(&mut file, &mut std::io::stdout().lock())?;
+            report.output = "standard output".into();
+        }
+        let what = if plan.part.is_some() { "part" } else { what_of(&plan.output) };
+        finish(&report, what, (writing.quiet, writing.json), began.elapsed())
     }
 }
 
@@ -178,7 +211,7 @@ pub fn stops_writing(output: &Path) -> Result<Arc<AtomicBool>, Failure> {
 pub fn rejects_to(path: Option<&Path>) -> Result<Box<dyn Write + Send>, Failure> {
     let Some(path) = path else { return Ok(Box::new(std::io::sink())) };
     let file = File::create(path)
-        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
+        .map_err(|error| format!("cannot write `{}`: {}", path.display(), io_reason(&error)))?;
     Ok(Box::new(BufWriter::new(file)))
 }
 
@@ -206,12 +239,7 @@ pub fn warn_of_most(read: u64, refused: u64, out: &mut impl Write) -> std::io::R
 
 /// The dataset's name from the output's.
 fn name_of(output: &Path) -> Result<DatasetName, Failure> {
-    let stem = if output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip")) {
-        output.file_stem()
-    } else {
-        output.file_name()
-    };
-    let stem = stem.map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = output_stem(output).unwrap_or_default().to_string_lossy().into_owned();
     stem.parse().map_err(|error| format!("{error}; name the dataset with `--name`").into())
 }
 
@@ -243,19 +271,15 @@ fn summary(
         reason = "a speed to read"
     )]
     let speed = (report.input_bytes as f64 / seconds) as u64;
+    // How long standard input is, nobody says.
+    let speed = if speed > 0 { format!(", {}/s", bytes(speed)) } else { String::new() };
     let files = report.manifest.files.iter().filter(|file| file.records.is_some()).count();
     let data = if files > 1 {
         format!("{} in {files} files", bytes(report.data_bytes))
     } else {
         bytes(report.data_bytes)
     };
-    writeln!(
-        out,
-        "{what:<10} {} ({data}; {:.1} s, {}/s)",
-        report.output.display(),
-        seconds,
-        bytes(speed)
-    )
+    writeln!(out, "{what:<10} {} ({data}; {seconds:.1} s{speed})", report.output.display(),)
 }
 
 /// Prints what was selected, written, left out and repaired.

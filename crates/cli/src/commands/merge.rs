@@ -8,7 +8,7 @@ use clap::Args;
 use retort_service::{EngineError, MergePlan, Merged, merge, threads};
 use serde_json::json;
 
-use super::convert::{finish, stops_writing};
+use super::convert::{finish, stops_writing, what_of};
 use super::{Failure, STOPPED, print_json};
 use crate::progress::Bar;
 
@@ -19,7 +19,8 @@ pub struct Merge {
     #[arg(required = true, value_name = "PART")]
     parts: Vec<PathBuf>,
 
-    /// Where to write the package: a folder, or one archive if the name ends in `.zip`.
+    /// Where to write the package: a folder, or one archive if the name ends in `.zip`. A name that ends in `.jsonl`,
+    /// `.csv` or `.parquet` gets the data file alone.
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
 
@@ -65,7 +66,7 @@ impl Merge {
         }
         match merged? {
             Merged::Package(report) => {
-                finish(&report, "package", (self.quiet, self.json), began.elapsed())
+                finish(&report, what_of(&plan.output), (self.quiet, self.json), began.elapsed())
             }
             Merged::Parts { output, numbers, count } => {
                 if !self.quiet {

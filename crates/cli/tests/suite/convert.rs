@@ -478,3 +478,48 @@ fn the_guard_of_spreadsheets_comes_off_again() {
     let warned = place.json("sheet/manifest.json")["records"]["warnings"].to_string();
     assert!(warned.contains("guarded-cell"), "{warned}");
 }
+
+#[test]
+fn an_output_named_as_a_data_file_is_the_data_file_alone() {
+    let place = Place::new();
+    place.ok(&["convert", EXAMPLES, "-o", "set", "-f", "jsonl"]);
+    let rows = place.bytes("set/conversations.jsonl");
+    let ran = place.ok(&["convert", EXAMPLES, "-o", "alone.jsonl"]);
+    assert!(place.bytes("alone.jsonl") == rows && ran.err.contains("data file"), "{}", ran.err);
+    place.refused(&["convert", EXAMPLES, "-o", "alone.jsonl"], "exists already");
+    place.ok(&["convert", EXAMPLES, "-o", "alone.jsonl", "--force"]);
+
+    let printed = place.ok(&["convert", EXAMPLES, "-o", "-"]);
+    assert_eq!(printed.out.as_bytes(), rows);
+    assert!(printed.err.contains("written    27 conversations as 32 records"), "{}", printed.err);
+    place.refused(&["convert", EXAMPLES, "-o", "-", "--json"], "no place to print the receipt");
+
+    place.ok(&["convert", EXAMPLES, "-d", "history", "-o", "table.csv.gz"]);
+    assert_eq!(place.bytes("table.csv.gz").get(..2), Some(&[0x1f, 0x8b][..]));
+    place.ok(&["convert", EXAMPLES, "-o", "rows.parquet"]);
+    assert_eq!(place.bytes("rows.parquet").get(..4), Some(&b"PAR1"[..]));
+    assert_eq!(
+        place.names("."),
+        [
+            "alone.jsonl",
+            "rows.parquet",
+            "set",
+            "set/README.md",
+            "set/conversations.jsonl",
+            "set/dataset_info.json",
+            "set/manifest.json",
+            "set/rejects.jsonl",
+            "table.csv.gz"
+        ]
+    );
+
+    for (more, words) in [
+        (&["-o", "x.csv", "-f", "parquet"][..], "`x.csv` would hold `parquet`"),
+        (&["-o", "x.jsonl", "--split", "train=0.5,test=0.5"], "several data files"),
+        (&["-o", "x.jsonl", "--part", "1/2"], "parts are folders"),
+    ] {
+        let ran = place.refused(&[&["convert", EXAMPLES], more].concat(), words);
+        assert_eq!(ran.code, Some(2), "{}", ran.err);
+    }
+    assert!(!place.names(".").iter().any(|name| name.starts_with('x')));
+}

@@ -114,7 +114,7 @@ fn what_is_no_package_is_never_replaced() {
     place.file("foreign.zip", zip(&[("letter.txt", b"dear")]));
     place.file("half/manifest.json", "{}");
     std::os::unix::fs::symlink("nowhere", place.path("link")).unwrap();
-    for output in ["folder", "file.zip", "foreign.zip", "half", "link", "in.jsonl"] {
+    for output in ["folder", "file.zip", "foreign.zip", "half", "link"] {
         place
             .refused(&["convert", "in.jsonl", "-q", "-o", output, "--name", "n"], "exists already");
         place.refused(
@@ -122,6 +122,14 @@ fn what_is_no_package_is_never_replaced() {
             "is not a package of Retort",
         );
     }
+    let replacing = ["convert", "in.jsonl", "-q", "-o", "in.jsonl", "--force"];
+    place.refused(&replacing, "`in.jsonl` is among the inputs");
+    place.file("history/in.jsonl", chats(3));
+    place.refused(
+        &["convert", "history", "-q", "-o", "history/in.jsonl", "--force"],
+        "is among the inputs",
+    );
+    assert_eq!(place.rows("history/in.jsonl").len(), 3);
     assert_eq!(place.bytes("folder/letter.txt"), b"dear");
     assert_eq!(place.bytes("file.zip"), b"no archive");
     assert_eq!(
@@ -133,6 +141,8 @@ fn what_is_no_package_is_never_replaced() {
             "foreign.zip",
             "half",
             "half/manifest.json",
+            "history",
+            "history/in.jsonl",
             "in.jsonl",
             "link"
         ]
