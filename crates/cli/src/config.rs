@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use retort_model::{Time, bounds};
-use retort_service::{Caller, Clock, Quotas, Retention, Service, Settings, threads};
+use retort_service::{Caller, Clock, EngineError, Quotas, Retention, Service, Settings, threads};
 use serde::Deserialize;
 
 use crate::client::{Client, Opened, Reached};
@@ -183,7 +183,7 @@ impl StoreArgs {
             Err(error) if self.config.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
                 Ok(Config::default())
             }
-            Err(error) => Err(format!("cannot read `{}`: {error}", path.display()).into()),
+            Err(error) => Err(EngineError::read(&path, error).into()),
         }
     }
 
@@ -336,8 +336,18 @@ impl StoreArgs {
     fn open_with(&self, create: bool) -> Result<Opened, Failure> {
         let (settings, project) = self.settings()?;
         let service = Service::open(settings.clone(), Box::new(MachineClock), create)?;
-        let project =
-            if create { service.project_or_new(&project)? } else { service.project(&project)? };
+        let project = match service.project(&project) {
+            Err(retort_service::Error::NotFound { .. }) if create => {
+                if !service.projects()?.is_empty() {
+                    eprintln!("created the project `{project}`");
+                }
+                service.project_or_new(&project)?
+            }
+            Err(missing @ retort_service::Error::NotFound { .. }) => {
+                return Err(format!("{missing}; `retort projects` lists those that exist").into());
+            }
+            found => found?,
+        };
         let caller = Caller::local(&project);
         Ok(Opened { service: Arc::new(service), caller, settings })
     }
@@ -348,8 +358,9 @@ impl ServerArgs {
     fn token(&self) -> Result<String, Failure> {
         let token = match (&self.token, &self.token_file) {
             (Some(token), _) => token.clone(),
-            (None, Some(path)) => fs::read_to_string(path)
-                .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?,
+            (None, Some(path)) => {
+                fs::read_to_string(path).map_err(|error| EngineError::read(path, error))?
+            }
             (None, None) => std::env::var("RETORT_TOKEN").unwrap_or_default(),
         };
         match token.trim() {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use reqwest::Method;
 use retort_model::DatasetName;
-use retort_service::{EngineError, Observer, Package, Verified};
+use retort_service::{EngineError, Observer, Package, Verified, io_reason};
 use retort_web::wire;
 use serde::Deserialize;
 use tempfile::NamedTempFile;
@@ -151,8 +151,9 @@ fn publish(
     if !force && path.symlink_metadata().is_ok() {
         return Err(exists());
     }
-    let fail =
-        |error: io::Error| Failure::from(format!("cannot write `{}`: {error}", path.display()));
+    let fail = |error: io::Error| {
+        Failure::from(format!("cannot write `{}`: {}", path.display(), io_reason(&error)))
+    };
     let whole = std::path::absolute(path).map_err(fail)?;
     let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut builder = tempfile::Builder::new();

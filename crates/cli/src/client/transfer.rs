@@ -11,7 +11,7 @@ use reqwest::header::{
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, IF_RANGE, RANGE,
 };
 use reqwest::{Body, Method, Response, StatusCode};
-use retort_service::{Observer, Progress};
+use retort_service::{EngineError, Observer, Progress};
 use retort_web::wire;
 use tokio::sync::mpsc;
 
@@ -70,9 +70,7 @@ impl Client {
         let (input, bytes): (Box<dyn Read + Send>, Option<u64>) = match source {
             Source::Stdin => (Box::new(io::stdin()), None),
             Source::File(path) => {
-                let fail = |error| {
-                    ClientError::Broken(format!("cannot read `{}`: {error}", path.display()))
-                };
+                let fail = |error| ClientError::Broken(EngineError::read(path, error).to_string());
                 let file = File::open(path).map_err(fail)?;
                 let metadata = file.metadata().map_err(fail)?;
                 // What stands in a pipe has no length.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use retort_model::DocumentFilter;
-use retort_service::{Cursor, NewOriginal};
+use retort_service::{Cursor, EngineError, NewOriginal, io_reason};
 use retort_web::wire;
 use serde_json::json;
 
@@ -251,8 +251,7 @@ impl Original {
         let client = self.keeping.client()?;
         let id = (&*self.id, self.source.as_deref());
         if let Some(path) = &self.keep {
-            let file = File::open(path)
-                .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+            let file = File::open(path).map_err(|error| EngineError::read(path, error))?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             let kept = client.keep_original(id, &NewOriginal { name, media_type: None }, file)?;
             let original = kept.original.ok_or("the original was not kept")?;
@@ -274,8 +273,9 @@ impl Original {
             client.original(id, &mut io::stdout().lock())?;
             return Ok(ExitCode::SUCCESS);
         }
-        let mut file = File::create_new(&output)
-            .map_err(|error| format!("cannot write `{}`: {error}", output.display()))?;
+        let mut file = File::create_new(&output).map_err(|error| {
+            format!("cannot write `{}`: {}", output.display(), io_reason(&error))
+        })?;
         client.original(id, &mut file)?;
         eprintln!("{}", output.display());
         Ok(ExitCode::SUCCESS)

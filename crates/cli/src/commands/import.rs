@@ -9,7 +9,7 @@ use clap::Args;
 use retort_formats::package::{Finding, findings};
 use retort_model::Warning;
 use retort_model::bounds::IDS_LISTED;
-use retort_service::{ImportPlan, ImportReport, Input, PassedOver, files_of};
+use retort_service::{EngineError, ImportPlan, ImportReport, Input, PassedOver, files_of};
 use retort_web::wire;
 
 use super::convert::{exit_code, list_passed_over, rejects_to, warn_of_most};
@@ -71,11 +71,7 @@ impl Import {
             _ => None,
         });
         if let Some(path) = missing {
-            return Err(format!(
-                "cannot read `{}`: there is no such file or folder",
-                path.display()
-            )
-            .into());
+            return Err(EngineError::read(&path, std::io::ErrorKind::NotFound.into()).into());
         }
         if let Some(client) = self.keeping.server()? {
             return self.send(&client);
@@ -283,6 +279,16 @@ fn summary(report: &ImportReport, took: Duration, out: &mut impl Write) -> std::
         (0, documents) if documents == taken => "document",
         _ => "item",
     };
+    if noun == "item" {
+        let conversations = taken.saturating_sub(report.runs + report.documents);
+        let kinds: Vec<_> =
+            [(conversations, "conversation"), (report.runs, "run"), (report.documents, "document")]
+                .into_iter()
+                .filter(|(number, _)| *number > 0)
+                .map(|(number, kind)| several(number, kind))
+                .collect();
+        writeln!(out, "of these   {}", kinds.join(", "))?;
+    }
     writeln!(out, "new        {}", several(report.new, noun))?;
     for (number, words) in [
         (report.updated, "updated    "),

@@ -233,7 +233,7 @@ fn a_full_disk_ends_with_a_clear_error_and_is_freed() {
         assert_eq!(ran.code, Some(1), "{}", ran.err);
         assert!(
             ran.err.contains("cannot write")
-                && ran.err.contains("No space left")
+                && ran.err.contains("no space left")
                 && ran.err.contains("what was written is removed"),
             "{}",
             ran.err
