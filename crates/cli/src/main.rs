@@ -83,6 +83,9 @@ enum Command {
 /// Something failed.
 const FAILED: u8 = 1;
 
+/// The arguments do not go together, as `clap` says of those that it refuses.
+const MISUSED: u8 = 2;
+
 /// A bug in Retort: what `sysexits.h` calls an internal software error.
 const BUG: u8 = 70;
 
@@ -101,8 +104,13 @@ fn main() -> ExitCode {
                 Some(Error::Engine(error)) => Some(error),
                 _ => error.downcast_ref::<EngineError>(),
             };
-            let is_bug = matches!(engine, Some(EngineError::Bug { .. }));
-            ExitCode::from(if is_bug { BUG } else { FAILED })
+            let refused = error.downcast_ref().is_some_and(ClientError::is_choice);
+            ExitCode::from(match engine {
+                Some(EngineError::Bug { .. }) => BUG,
+                Some(EngineError::Choice(_)) => MISUSED,
+                _ if refused => MISUSED,
+                _ => FAILED,
+            })
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use retort_web::problem::Problem;
+use retort_web::problem::{Problem, kinds};
 use serde::Deserialize;
 
 use crate::display::one_line;
@@ -54,6 +54,15 @@ impl ClientError {
             Self::Refused(refusal) => Some(refusal.status.as_u16()),
             Self::Local(problem) => Some(problem.kind().status),
             _ => None,
+        }
+    }
+
+    /// Whether what was asked for does not go together.
+    pub fn is_choice(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.slug == kinds::CHOICE.slug,
+            Self::Local(problem) => problem.kind().slug == kinds::CHOICE.slug,
+            _ => false,
         }
     }
 

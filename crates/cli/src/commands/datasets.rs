@@ -379,7 +379,7 @@ impl Rebuild {
             let job = client.rebuild_dataset(dataset.id, &asked)?;
             if !self.quiet {
                 let number = several(job.items.total, job.of.as_deref().unwrap_or("item"));
-                eprintln!("job {}      {number} kept of `{}`", job.id, dataset.name);
+                eprintln!("job {}      {number} of `{}` kept", job.id, dataset.name);
             }
             if self.detach {
                 continue;

@@ -84,8 +84,17 @@ impl Served {
     }
 
     fn refused(&self, token: &str, args: &[&str], words: &str) {
+        self.ended_with(1, token, args, words);
+    }
+
+    /// Expects that the server takes the arguments for wrong usage.
+    fn misused(&self, args: &[&str], words: &str) {
+        self.ended_with(2, &self.token, args, words);
+    }
+
+    fn ended_with(&self, code: i32, token: &str, args: &[&str], words: &str) {
         let ran = self.there_as(token, args);
-        assert_eq!(ran.code, Some(1), "{args:?}: {}", ran.err);
+        assert_eq!(ran.code, Some(code), "{args:?}: {}", ran.err);
         assert!(ran.err.contains(words), "{args:?}: {}", ran.err);
         assert!(!ran.err.contains(token), "{args:?} shows the token");
     }
@@ -675,7 +684,7 @@ fn runs_are_the_same_from_either_side() {
     }
     assert_eq!(served.same(&["runs", "count", "--copilot", "x", "--has-error"]), "1\n");
     served.refused(&served.token, &["runs", "show", "r9"], "there is no run `r9`");
-    served.refused(&served.token, &["runs", "flows", "x"], "say which is meant");
+    served.misused(&["runs", "flows", "x"], "say which is meant");
     // Either way the same dataset.
     let purpose =
         ["--copilot", "x", "--purpose", "node-evaluation", "--node", "answer", "--limit", "2"];
@@ -688,8 +697,7 @@ fn runs_are_the_same_from_either_side() {
     assert!(records.contains("\"q\":\"r3\"") && records.contains("\"q\":\"r2\""), "{records}");
     let traced = served.same(&["trace", "r3", "--json"]);
     assert!(traced.contains("there") && traced.contains("here"), "{traced}");
-    served.refused(
-        &served.token,
+    served.misused(
         &["export", "no", "--runs", "--purpose", "node-evaluation", "--node", "odd"],
         "node `odd`",
     );
