@@ -130,6 +130,7 @@ impl crate::Store {
             ("projects", "SELECT COUNT(*) FROM project"),
             ("conversations", "SELECT COUNT(*) FROM conversation WHERE status < 3"),
             ("runs", "SELECT COUNT(*) FROM run WHERE status <> 3"),
+            ("documents", "SELECT COUNT(*) FROM document WHERE status <> 3"),
             (
                 "purged",
                 "SELECT (SELECT COUNT(*) FROM conversation WHERE status = 3)

@@ -69,7 +69,9 @@ impl Projects {
                         service.admit(&caller, &owner, ProjectRole::Owner)?;
                         eprintln!("added `{name}`, which `{}` owns", one_line(&owner.name, 80));
                     }
-                    None => eprintln!("added `{name}`; `retort members set` lets people into it"),
+                    None => eprintln!(
+                        "added `{name}`; `retort members set PERSON ROLE --project '{name}'` adds people to it"
+                    ),
                 }
                 if self.json {
                     print_json(&wire::Project { name, role: caller.role().to_string() })?;

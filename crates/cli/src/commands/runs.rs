@@ -356,7 +356,7 @@ impl Stats {
             return Ok(ExitCode::SUCCESS);
         }
         let mut table = table(&["FROM", "RUNS", "FAILURES", "P50 MS", "P95 MS", "P99 MS"]);
-        for bar in &stats.bars {
+        for bar in stats.bars.iter().filter(|bar| bar.runs > 0) {
             let ms = |pick: fn(&wire::Latency) -> u64| {
                 bar.latency.as_ref().map(|found| count(pick(found))).unwrap_or_default()
             };

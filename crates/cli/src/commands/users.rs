@@ -107,14 +107,17 @@ impl Users {
                         eprintln!("added `{name}`, {role} of `{project}`");
                     }
                     None => eprintln!(
-                        "added `{name}`, who is in no project; `retort members set` brings them in"
+                        "added `{name}`, who is in no project yet; `retort members set '{name}' ROLE` adds them to one"
                     ),
-                }
-                if password.is_none() {
-                    eprintln!("`retort users link '{name}'` prints a link that signs them in");
                 }
                 if self.json {
                     print_json(&wire::Person::from(&person))?;
+                    if password.is_none() {
+                        eprintln!("`retort users link '{name}'` prints a link that signs them in");
+                    }
+                } else if password.is_none() {
+                    let secret = opened.service.sign_in_link(&person)?;
+                    self.keeping.print_link(&secret, false)?;
                 }
             }
             Action::Disable { name } => self.keeping.set_disabled(&name, true)?,
@@ -158,14 +161,7 @@ impl Users {
             Action::Link { name } => {
                 let service = self.keeping.service()?;
                 let secret = service.sign_in_link(&service.person(&name)?)?;
-                let path = wire::sign_in_path(&secret);
-                let url = format!("{}{path}", self.keeping.public_url()?);
-                if self.json {
-                    print_json(&serde_json::json!({"secret": secret, "path": path, "url": url}))?;
-                } else {
-                    print(url)?;
-                    eprintln!("it signs them in once, within {SIGN_IN_LINK_MINUTES} minutes");
-                }
+                self.keeping.print_link(&secret, self.json)?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -173,6 +169,18 @@ impl Users {
 }
 
 impl StoreArgs {
+    /// Prints a link that signs a person in once.
+    fn print_link(&self, secret: &str, json: bool) -> Result<(), Failure> {
+        let path = wire::sign_in_path(secret);
+        let url = format!("{}{path}", self.public_url()?);
+        if json {
+            return print_json(&serde_json::json!({"secret": secret, "path": path, "url": url}));
+        }
+        print(url)?;
+        eprintln!("this link signs them in once, within {SIGN_IN_LINK_MINUTES} minutes");
+        Ok(())
+    }
+
     fn set_disabled(&self, name: &str, disabled: bool) -> Result<(), Failure> {
         let service = self.service()?;
         let person = service.person(name)?;
