@@ -10,7 +10,7 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, DatasetName, Grant, ProjectRole, Scope};
 use retort_store::{Dataset, DatasetFile};
 
-use crate::browse::{no_conversation, with_next};
+use crate::browse::with_next;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::service::Service;
@@ -237,7 +237,10 @@ impl Service {
     ) -> Result<(Vec<Dataset>, Option<i64>), Error> {
         caller.needs(Grant::Export)?;
         if !self.store.knows(&caller.scope(), id)? {
-            return Err(no_conversation(id));
+            return Err(Error::NotFound {
+                what: "conversation, run or document",
+                name: id.to_owned(),
+            });
         }
         let page = self.store.trace(&caller.overseen(), id, after, most.min(PAGE_ITEMS))?;
         let (datasets, next) = with_next(page, |one| one.id);

@@ -369,7 +369,7 @@ fn datasets_outlive_their_conversations_and_say_from_which_they_came() {
     place.ok(&["datasets", "delete", "all", "other", "--yes"]);
     assert_eq!(names("c00001"), ["one"]);
     assert_eq!(place.ok(&["trace", "c00002"]).err, "no dataset contains it\n");
-    place.refused(&["trace", "nobody"], "there is no conversation `nobody`");
+    place.refused(&["trace", "nobody"], "there is no conversation, run or document `nobody`");
     // A purged one is left out of an export that froze it before.
     place.ok(&["export", "-q", "--detach", "late"]);
     place.ok(&["purge", "c00002", "--yes"]);

@@ -266,7 +266,7 @@ fn a_dataset_survives_what_it_was_made_of() {
     };
     assert_eq!(traced("a"), ["both"]);
     assert_eq!(traced("b"), ["one", "both"], "newest first");
-    keep.refused(&["trace", "c"], "there is no conversation `c`");
+    keep.refused(&["trace", "c"], "there is no conversation, run or document `c`");
     keep.ok(&["doctor", "--deep"]);
     keep.ok(&["datasets", "delete", "both", "--yes"]);
     assert_eq!(traced("b"), ["one"]);
