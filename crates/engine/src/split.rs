@@ -136,7 +136,7 @@ impl FromStr for Share {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not an output with its share; write, for example, `train=0.9,validation=0.05,test=0.05`"
+                "`{text}` is not a name with a share; write, for example, `train=0.9,validation=0.05,test=0.05`"
             )
         };
         let (name, share) = text.trim().split_once('=').ok_or_else(wrong)?;
@@ -302,15 +302,15 @@ mod tests {
             assert_eq!(text.parse::<Split>().unwrap().to_string(), text);
         }
         for (text, why) in [
-            ("", "is not an output with its share"),
-            ("train", "is not an output with its share"),
+            ("", "is not a name with a share"),
+            ("train", "is not a name with a share"),
             ("train=0.9", "do not add up to 1"),
             ("train=0.9,test=0.2", "do not add up to 1"),
             ("train=0.5,train=0.5", "names `train` twice"),
-            ("train=1,test=0", "is not an output with its share"),
+            ("train=1,test=0", "is not a name with a share"),
             ("../x=1", "cannot name an output"),
-            ("a=-1,b=2", "is not an output with its share"),
-            ("a=0.3333333,b=0.6666667", "is not an output with its share"),
+            ("a=-1,b=2", "is not a name with a share"),
+            ("a=0.3333333,b=0.6666667", "is not a name with a share"),
         ] {
             let error = text.parse::<Split>().unwrap_err();
             assert!(error.contains(why), "{text}: {error}");

@@ -63,7 +63,7 @@ impl Key {
         let bytes = bytes.trim_ascii_end();
         if bytes.len() < KEY_BYTES {
             return Err(format!(
-                "a redaction key has at least {KEY_BYTES} bytes, this one has {}; `openssl rand -hex 32` makes one",
+                "a redaction key needs at least {KEY_BYTES} bytes; this one has {}. `openssl rand -hex 32` makes one",
                 bytes.len()
             ));
         }

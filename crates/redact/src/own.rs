@@ -171,7 +171,9 @@ fn compiled(written: Written) -> Result<OwnRule, String> {
     let Written { name, action, regex, words, fields } = written;
     let is_part = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-';
     if !(1..=NAME).contains(&name.len()) || !name.chars().all(is_part) {
-        return Err(format!("a name has up to {NAME} of the characters a to z, 0 to 9 and `-`"));
+        return Err(format!(
+            "a rule's name is 1 to {NAME} characters long and uses only a to z, 0 to 9 and `-`"
+        ));
     }
     if name.parse::<Redaction>().is_ok() {
         return Err("a built-in rule has this name; choose another".into());
@@ -195,7 +197,7 @@ fn regex_of(pattern: &str, ignores_case: bool) -> Result<Regex, String> {
         .build(pattern)
         .map_err(|error| why(&error))?;
     if regex.is_match("") {
-        return Err(format!("`{pattern}` matches the empty text, so it would match everywhere"));
+        return Err(format!("`{pattern}` matches an empty string, so it would match everywhere"));
     }
     Ok(regex)
 }

@@ -332,7 +332,7 @@ fn a_rule_that_cannot_run_is_named_with_its_line() {
     let rule = |body: &str| format!("# own\n[[rule]]\nname = \"x\"\n{body}\n");
     for (text, expect) in [
         (rule("regex = '('"), "line 2: rule `x`: the regular expression does not compile: "),
-        (rule("regex = 'a*'"), "line 2: rule `x`: `a*` matches the empty text"),
+        (rule("regex = 'a*'"), "line 2: rule `x`: `a*` matches an empty string"),
         (rule("regex = '(?:(?:a{1000}){1000}){1000}'"), "rule `x`: the regular expression"),
         (rule("words = []"), "rule `x`: `words` has 1 to"),
         (rule("fields = ['a..b']"), "rule `x`: `a..b` is not a path"),
@@ -340,7 +340,7 @@ fn a_rule_that_cannot_run_is_named_with_its_line() {
         (rule(""), "rule `x`: a rule has exactly one of"),
         (rule("regexp = 'a'"), "line 4: unknown field `regexp`"),
         (rule("regex = 'a'").replace("\"x\"", "\"email\""), "a built-in rule has this name"),
-        (rule("regex = 'a'").replace("\"x\"", "\"X y\""), "a name has up to"),
+        (rule("regex = 'a'").replace("\"x\"", "\"X y\""), "a rule's name is 1 to"),
         (format!("{0}{0}", rule("regex = 'a'")), "line 6: rule `x`: the name is used twice"),
         (String::new(), "there are no rules"),
         ("[[rule]\n".into(), "line 1: "),

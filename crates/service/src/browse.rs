@@ -253,7 +253,7 @@ impl Service {
                 if line.len() > most {
                     let most = most / 1_000_000;
                     return Err(Error::Choice(format!(
-                        "the conversation `{id}` would be larger than {most} MB, the bound for one item; begin a new one"
+                        "the conversation `{id}` would be larger than the item size limit of {most} MB; begin a new one"
                     )));
                 }
                 let item = Incoming { body: self.store.packer().pack(&line)?, ..item };

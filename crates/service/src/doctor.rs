@@ -202,6 +202,7 @@ impl Service {
         if repair {
             match self.clear_left_uploads()? {
                 0 => {}
+                1 => diagnosis.mended.push("removed an upload that belongs to no import".into()),
                 count => diagnosis
                     .mended
                     .push(format!("removed {count} uploads that belong to no import")),

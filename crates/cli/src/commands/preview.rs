@@ -143,7 +143,7 @@ fn redaction_hits(found: &Found, out: &mut impl Write) -> Result<(), Failure> {
     if found.hits.is_empty() {
         return Ok(());
     }
-    writeln!(out, "the first hits of redaction")?;
+    writeln!(out, "first redactions")?;
     let mut table = table(&["RULE", "ITEM", "PLACE", "CONTEXT"]);
     for hit in &found.hits {
         table.add_row([

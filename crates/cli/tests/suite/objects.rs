@@ -237,7 +237,7 @@ fn uploads_that_a_killed_server_left_in_a_bucket_are_found_and_removed() {
     assert_eq!(found.code, Some(3), "{}", found.out);
     assert!(found.out.contains("the uploads: 1 (12 bytes) belong to no import"), "{}", found.out);
     let mended = keep.run(&["doctor", "--repair"]);
-    assert!(mended.out.contains("removed 1 uploads that belong to no import"), "{}", mended.out);
+    assert!(mended.out.contains("removed an upload that belongs to no import"), "{}", mended.out);
     let left = bucket.objects();
     assert!(!left.contains_key(&dead) && left.contains_key(of_others));
 }

@@ -730,7 +730,7 @@ fn an_item_past_the_bound_is_refused_with_what_raises_it() {
         let ran = place.ok(&["convert", input, "-o", "out", "--force", "--max-item", "1"]);
         assert_eq!(place.json("out/manifest.json")["conversations"]["selected"], 1, "{}", ran.err);
         let rejects = std::fs::read_to_string(place.path("out/rejects.jsonl")).unwrap();
-        assert!(rejects.contains("larger than 1 MB"), "{rejects}");
+        assert!(rejects.contains("larger than the item size limit of 1 MB"), "{rejects}");
         assert!(rejects.contains("`--max-item`"), "{rejects}");
     }
     let report = place.printed(&["import", "in.jsonl", "--max-item", "1", "--json"]);

@@ -297,7 +297,10 @@ fn rules_that_cannot_run_stop_the_export_by_name() {
     );
     refused(&["--redact", "none.toml"], "cannot read none.toml");
     refused(&["--redact", "names"], "unknown redaction rules `names`");
-    refused(&["--redact", "pii", "--redact-key", "short"], "a redaction key has at least 16 bytes");
+    refused(
+        &["--redact", "pii", "--redact-key", "short"],
+        "a redaction key needs at least 16 bytes",
+    );
     refused(&["--redact-key", "short"], "`--redact-key` needs `--redact`");
     refused(&["--redact", "pii", "--part", "1/2"], "need one key");
 }

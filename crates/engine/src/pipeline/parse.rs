@@ -251,11 +251,11 @@ fn parse_one<'b>(
                 // The bound is set in megabytes, but for the largest there is.
                 let most = most.div_ceil(1_000_000);
                 let more = if most < ITEM_BYTES.div_ceil(1_000_000) {
-                    "; `--max-item` of the command line or `item_megabytes` in the server's settings raises it"
+                    "; `--max-item` on the command line or `item_megabytes` in the server's settings raises it"
                 } else {
                     ""
                 };
-                let what = format!("larger than {most} MB, the bound for one item{more}");
+                let what = format!("larger than the item size limit of {most} MB{more}");
                 ItemError::new(Refusal::TooLarge, 0, what)
             }
             Fault::Comma => {

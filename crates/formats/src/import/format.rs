@@ -290,7 +290,7 @@ pub enum Refusal {
     UnknownShape,
     /// A field holds what it cannot hold.
     BadField,
-    /// Larger than the bound for one item.
+    /// Larger than the item size limit.
     TooLarge,
     /// An entry of an archive that is not read.
     Entry,

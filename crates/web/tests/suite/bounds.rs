@@ -153,7 +153,7 @@ async fn an_item_past_the_bound_is_refused_and_what_to_do_is_told() {
             item.to_string()
         };
         let items = format!("{}\n{}\n", of("small", 1_000_000), of("large", 3_000_000));
-        let told = "larger than 2 MB, the bound for one item; `--max-item` of the command line or `item_megabytes` in \
+        let told = "larger than the item size limit of 2 MB; `--max-item` on the command line or `item_megabytes` in \
                     the server's settings raises it";
         let ask = server.request("POST", "/api/v1/conversations").by(&ann).body(items.clone());
         let taken = ask.send().await.ok();
