@@ -93,13 +93,7 @@ pub fn finish(client: &Client, job: &wire::Job, quiet: bool) -> Result<ExitCode,
     #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
     let began = Instant::now();
     let id = job.id;
-    let outcome = match client.opened() {
-        Some(opened) => do_here(opened, id, &bar, &stopped),
-        None => client.follow(job, &bar, &stopped).map_or_else(
-            |error| Err(error.into()),
-            |ended| Ok(ended.map_or(Outcome::Stopped, Outcome::of)),
-        ),
-    };
+    let outcome = done(client, job, &bar, &stopped);
     bar.finish();
     let job = match outcome? {
         Outcome::Ended(job) => job,
@@ -160,18 +154,36 @@ impl Outcome {
     }
 }
 
-/// Does a job that nobody holds.
-fn do_here(opened: &Opened, id: i64, bar: &Bar, stopped: &AtomicBool) -> Result<Outcome, Failure> {
+/// Does a job here if nobody else does, or waits until it has ended.
+fn done(
+    client: &Client,
+    job: &wire::Job,
+    bar: &Bar,
+    stopped: &AtomicBool,
+) -> Result<Outcome, Failure> {
+    if let Some(opened) = client.opened()
+        && let Some(outcome) = do_here(opened, job.id, bar, stopped)?
+    {
+        return Ok(outcome);
+    }
+    let ended = client.follow(&client.job(job.id)?, bar, stopped)?;
+    Ok(ended.map_or(Outcome::Stopped, Outcome::of))
+}
+
+/// Does a job; none if a worker of another process holds it, such as that of a server beside this command.
+fn do_here(
+    opened: &Opened,
+    id: i64,
+    bar: &Bar,
+    stopped: &AtomicBool,
+) -> Result<Option<Outcome>, Failure> {
     match opened.service.work_one(Wanted::One(id), bar, stopped)? {
-        None => Err(format!(
-            "another worker runs job {id}; `retort jobs watch {id}` shows its progress"
-        )
-        .into()),
+        None => Ok(None),
         Some((_, Ok(_))) => {
-            Ok(Outcome::Ended(Box::new((&opened.service.job(&opened.caller, id)?).into())))
+            Ok(Some(Outcome::Ended(Box::new((&opened.service.job(&opened.caller, id)?).into()))))
         }
-        Some((_, Err(error))) if error.is_stopped() => Ok(Outcome::Stopped),
+        Some((_, Err(error))) if error.is_stopped() => Ok(Some(Outcome::Stopped)),
         Some((_, Err(bug @ Error::Engine(EngineError::Bug { .. })))) => Err(bug.into()),
-        Some((_, Err(error))) => Ok(Outcome::Failed(error.to_string())),
+        Some((_, Err(error))) => Ok(Some(Outcome::Failed(error.to_string()))),
     }
 }

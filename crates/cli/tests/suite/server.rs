@@ -697,7 +697,8 @@ fn runs_are_the_same_from_either_side() {
     assert!(records.contains("\"q\":\"r3\"") && records.contains("\"q\":\"r2\""), "{records}");
     let traced = served.same(&["trace", "r3", "--json"]);
     assert!(traced.contains("there") && traced.contains("here"), "{traced}");
-    served.misused(
+    served.refused(
+        &served.token,
         &["export", "no", "--runs", "--purpose", "node-evaluation", "--node", "odd"],
         "node `odd`",
     );
