@@ -100,6 +100,7 @@ pub struct Config {
     person_gigabytes: Option<u64>,
     project_gigabytes: Option<u64>,
     item_megabytes: Option<u64>,
+    audit_entries_per_day: Option<u64>,
     models: BTreeMap<String, String>,
     serve: ServeConfig,
 }
@@ -237,6 +238,9 @@ impl StoreArgs {
                 item_bytes: config
                     .item_megabytes
                     .map_or(Quotas::default().item_bytes, |megabytes| item_bytes(megabytes.max(1))),
+                audit_per_day: config
+                    .audit_entries_per_day
+                    .unwrap_or(Quotas::default().audit_per_day),
             },
             models: config.models,
         };

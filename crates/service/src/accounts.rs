@@ -453,7 +453,7 @@ impl Service {
             address: origin.address.as_deref(),
             request: origin.request.as_deref(),
         };
-        Ok(self.store.add_audit(&entry, self.clock.now())?)
+        self.write_audit(&entry)
     }
 
     /// Whose session it is.
@@ -619,7 +619,7 @@ impl Service {
             address: origin.address.as_deref(),
             request: origin.request.as_deref(),
         };
-        Ok(self.store.add_audit(&entry, self.clock.now())?)
+        self.write_audit(&entry)
     }
 }
 
@@ -991,7 +991,7 @@ impl Service {
             address: origin.address.as_deref(),
             request: origin.request.as_deref(),
         };
-        Ok(self.store.add_audit(&entry, now)?)
+        self.write_audit(&entry)
     }
 }
 

@@ -1,12 +1,10 @@
 //! The audit log: who did what, and who was refused.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, Grant, ProjectRole, Time};
 use retort_store::{AuditEntry, AuditFilter, NewAudit};
 
+use crate::audit_limits::{Fate, Writer};
 use crate::browse::with_next;
 use crate::caller::Caller;
 use crate::error::Error;
@@ -14,34 +12,6 @@ use crate::service::Service;
 
 /// Longest name of an object in the log, in characters.
 const OBJECT_CHARACTERS: usize = 300;
-
-/// Refusals of one person in a minute that are written down: each is a write that reaches the disk, and a program that is
-/// refused may ask a thousand times a second.
-const REFUSALS_PER_MINUTE: u32 = 60;
-
-/// People whose refusals are counted at a time.
-const REFUSED_COUNTED: usize = 10_000;
-
-/// By name, the minute of the last refusal and how many there were in it.
-#[derive(Default)]
-pub(crate) struct Refusals(Mutex<HashMap<String, (i64, u32)>>);
-
-impl Refusals {
-    /// Counts a refusal; whether it is to be written down.
-    fn notes(&self, name: &str, now: Time) -> bool {
-        let minute = now.unix_micros() / 60_000_000;
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if counted.len() >= REFUSED_COUNTED {
-            counted.retain(|_, (last, _)| *last == minute);
-        }
-        let (last, count) = counted.entry(name.to_owned()).or_insert((minute, 0));
-        if *last != minute {
-            (*last, *count) = (minute, 0);
-        }
-        *count = count.saturating_add(1);
-        *count <= REFUSALS_PER_MINUTE
-    }
-}
 
 impl Service {
     /// Does `act` and writes down that it was done, or that the caller was refused.
@@ -74,9 +44,6 @@ impl Service {
             ) => true,
             Err(_) => return result,
         };
-        if is_refused && !self.refusals.notes(&caller.name, self.clock.now()) {
-            return result;
-        }
         let object = object(result.as_ref().ok());
         let end = object.char_indices().nth(OBJECT_CHARACTERS).map_or(object.len(), |(end, _)| end);
         let entry = NewAudit {
@@ -88,8 +55,59 @@ impl Service {
             address: caller.origin.address.as_deref(),
             request: caller.origin.request.as_deref(),
         };
-        self.store.add_audit(&entry, self.clock.now())?;
+        match caller.person {
+            Some(_) => self.write_audit(&entry)?,
+            None => self.store.add_audit(&entry, self.clock.now())?,
+        }
         result
+    }
+
+    /// Writes an entry, or counts it if whoever caused it has written too many.
+    pub(crate) fn write_audit(&self, entry: &NewAudit<'_>) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.write_counted(Some(now))?;
+        // Who signs in is not who they say until they have.
+        let is_unknown = entry.is_refused && entry.action == Action::SignIn;
+        let name = if is_unknown { entry.address.or(entry.person) } else { entry.person };
+        let writer = Writer { project: entry.project, name: name.map(str::to_owned) };
+        let what = (entry.person, entry.action, entry.is_refused);
+        match self.audit_limits.add(writer, what, now, self.settings.quotas.audit_per_day) {
+            Fate::Written => {}
+            Fate::FirstCounted => {
+                let object = "too many entries: from here on they are counted";
+                return Ok(self.store.add_audit(&NewAudit { object, ..entry.clone() }, now)?);
+            }
+            Fate::Counted => return Ok(()),
+        }
+        Ok(self.store.add_audit(entry, now)?)
+    }
+
+    /// Writes how many entries were counted instead of written, as far as that is due; without a moment, all. A server
+    /// does so when it stops.
+    ///
+    /// # Errors
+    /// They cannot be written, and are still counted.
+    pub fn write_counted(&self, now: Option<Time>) -> Result<(), Error> {
+        let mut counts = self.audit_limits.take(now).into_iter();
+        while let Some(counted) = counts.next() {
+            let (count, first) = (counted.count, counted.first);
+            let entry = NewAudit {
+                project: counted.writer.project,
+                person: counted.person.as_deref(),
+                action: counted.action,
+                object: &format!("{count} more since {first}, which were only counted"),
+                is_refused: counted.is_refused,
+                address: None,
+                request: None,
+            };
+            if let Err(error) = self.store.add_audit(&entry, self.clock.now()) {
+                std::iter::once(counted)
+                    .chain(counts)
+                    .for_each(|one| self.audit_limits.take_back(one));
+                return Err(error.into());
+            }
+        }
+        Ok(())
     }
 
     /// Does `act`, which changes nothing, and writes down only that the caller was refused.
@@ -123,6 +141,7 @@ impl Service {
             caller.needs(Grant::Manage)?;
             caller.needs_role(ProjectRole::Owner)
         })?;
+        self.write_counted(Some(self.clock.now()))?;
         let (project, most) = (caller.project.id, most.min(PAGE_ITEMS));
         // Whoever holds the store sees it all.
         let only_members = caller.person.is_some();
@@ -154,25 +173,5 @@ impl Service {
                 return Ok(());
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_are_written_down_up_to_a_bound_in_a_minute() {
-        let refusals = Refusals::default();
-        let at = |seconds: i64| Time::from_unix_micros(1_700_000_000_000_000 + seconds * 1_000_000);
-        let noted = |name: &str, seconds| {
-            (0..500).filter(|_| refusals.notes(name, at(seconds).unwrap())).count()
-        };
-        assert_eq!([noted("ann", 0), noted("ben", 1), noted("ann", 2)], [60, 60, 0]);
-        assert_eq!(noted("ann", 61), 60);
-        for number in 0..3 * REFUSED_COUNTED {
-            refusals.notes(&number.to_string(), at(120 + number as i64 / 100).unwrap());
-        }
-        assert!(refusals.0.lock().unwrap().len() <= REFUSED_COUNTED);
     }
 }

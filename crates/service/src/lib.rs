@@ -5,6 +5,7 @@
 mod accounts;
 mod analysis;
 mod audit;
+mod audit_limits;
 mod browse;
 mod caller;
 mod choice;

@@ -14,7 +14,7 @@ use retort_model::bounds::{JOB_ATTEMPTS, SERVED_ITEM_BYTES};
 use retort_model::{JobKind, JobState, Scope, Time};
 use retort_store::{Dataset, Job, Project, QueueStats, Store, Wanted};
 
-use crate::audit::Refusals;
+use crate::audit_limits::AuditLimits;
 use crate::caller::Caller;
 use crate::doctor::free_bytes;
 use crate::error::Error;
@@ -102,6 +102,8 @@ pub struct Quotas {
     pub project_bytes: Option<u64>,
     /// Bytes of one conversation, run or document that comes through the network.
     pub item_bytes: usize,
+    /// Entries of the audit log that one person causes in a day in one project. Further ones are counted.
+    pub audit_per_day: u64,
 }
 
 impl Default for Quotas {
@@ -111,6 +113,7 @@ impl Default for Quotas {
             person_bytes: None,
             project_bytes: None,
             item_bytes: SERVED_ITEM_BYTES,
+            audit_per_day: 10_000,
         }
     }
 }
@@ -141,7 +144,7 @@ pub struct Service {
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) settings: Settings,
     pulse: Pulse,
-    pub(crate) refusals: Refusals,
+    pub(crate) audit_limits: AuditLimits,
     /// When what is older than is kept was last removed, in microseconds since 1970.
     cleared_at: AtomicI64,
     /// Where a store lies that goes with the service.
@@ -181,9 +184,18 @@ impl Service {
         let objects = Objects::open(&settings.objects, settings.patience)?;
         let pulse = Pulse::default();
         pulse.beat(clock.now());
-        let (refusals, cleared_at) = (Refusals::default(), AtomicI64::new(0));
+        let (audit_limits, cleared_at) = (AuditLimits::default(), AtomicI64::new(0));
         let store = Arc::new(store);
-        Ok(Self { store, objects, clock, settings, pulse, refusals, cleared_at, _scratch: None })
+        Ok(Self {
+            store,
+            objects,
+            clock,
+            settings,
+            pulse,
+            audit_limits,
+            cleared_at,
+            _scratch: None,
+        })
     }
 
     /// Whether there is a store to open, as far as that is known without asking a server.
@@ -390,6 +402,7 @@ impl Service {
 
     /// Removes what workers that were killed left of exports that have ended.
     fn clear_left(&self) -> Result<(), Error> {
+        self.write_counted(Some(self.clock.now()))?;
         self.clear_old()?;
         for job in self.store.uncleared(self.clock.now())? {
             self.pulse.beat(self.clock.now());

@@ -166,6 +166,7 @@ impl Serve {
         ));
         // Calls that were asked to end and do not are left behind.
         runtime.shutdown_timeout(LEFT_BEHIND);
+        service.write_counted(None)?;
         served?;
         Ok(ExitCode::SUCCESS)
     }

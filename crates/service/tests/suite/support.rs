@@ -68,6 +68,13 @@ impl Office {
         Self::of(Service::open_scratch(settings, Box::new(clock.clone())).unwrap(), clock)
     }
 
+    /// With these quotas.
+    pub fn with_quotas(quotas: Quotas) -> Self {
+        let clock = SetClock::new();
+        let settings = Settings { quotas, ..settings() };
+        Self::of(Service::open_scratch(settings, Box::new(clock.clone())).unwrap(), clock)
+    }
+
     /// With its files below a folder.
     pub fn at(folder: &std::path::Path) -> Self {
         let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
