@@ -432,8 +432,9 @@ fn has_template_mark(message: &Message<'_>) -> bool {
 /// system's text.
 fn flat(turns: &Turns<'_>, contents: &[Text<'_>], out: &mut dyn Sink) {
     let last = turns.turns.iter().rposition(|turn| matches!(turn.side, Side::Answer | Side::Call));
-    let mut instruction = String::new();
     let before = last.unwrap_or(turns.turns.len());
+    let bytes = contents.iter().take(before).map(|content| content.as_written().len() + 20).sum();
+    let mut instruction = String::with_capacity(bytes);
     for (turn, content) in turns.turns.iter().zip(contents).take(before) {
         if before > 1 {
             if !instruction.is_empty() {

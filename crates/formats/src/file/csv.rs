@@ -11,7 +11,7 @@ use retort_model::bounds::SPREADSHEET_CELL;
 use retort_model::{Time, Vector};
 
 use super::format::{
-    Chunk, CsvDialect, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own,
+    Chunk, CsvDialect, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, texts, write_texts,
 };
 use super::jsonl::JsonRows;
 use super::saved::{Saved, put_bytes, put_numbers};
@@ -22,6 +22,9 @@ pub(super) struct Csv;
 
 /// Bytes from which on the room for a cell is made to measure, and not kept for the next.
 const LARGE_CELL: usize = 1 << 20;
+
+/// Bytes of a nested cell after which it is written as it comes, instead of as a whole.
+const CELL_PIECE: usize = 256 << 10;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -61,18 +64,7 @@ impl FileFormat for Csv {
     }
 
     fn encode(&self, group: Vec<Box<dyn Rows>>, _options: FileOptions) -> io::Result<Chunk> {
-        let mut bytes = Vec::new();
-        let mut rows = 0;
-        for batch in group {
-            let batch = own::<CsvRows>(batch)?;
-            rows += batch.sizes.len() as u64;
-            if bytes.is_empty() {
-                bytes = batch.bytes;
-            } else {
-                bytes.extend_from_slice(&batch.bytes);
-            }
-        }
-        Ok(Chunk { rows, body: Box::new(bytes) })
+        texts(group, |batch: CsvRows| (batch.sizes.len(), batch.bytes))
     }
 
     fn writer(&self, schema: &Schema, options: FileOptions) -> io::Result<Box<dyn FileWriter>> {
@@ -178,6 +170,11 @@ fn is_ambiguous(cell: &str) -> bool {
         || Time::parse(cell).is_ok()
 }
 
+/// Whether a cell has to be quoted for a character in it.
+fn has_special(cell: &str) -> bool {
+    cell.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\n' | b'\r'))
+}
+
 struct Cells {
     header: Vec<u8>,
 }
@@ -185,7 +182,7 @@ struct Cells {
 impl FileWriter for Cells {
     fn write(&mut self, chunk: Chunk, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(&std::mem::take(&mut self.header))?;
-        out.write_all(&body::<Vec<u8>>(chunk)?)
+        write_texts(chunk, out)
     }
 
     fn finish(self: Box<Self>, out: &mut dyn Write) -> io::Result<()> {
@@ -202,6 +199,8 @@ struct CsvRows {
     depth: usize,
     column: usize,
     cell: String,
+    /// Characters that were written of the nested cell that is open, if it has begun.
+    begun: Option<usize>,
     bytes: Vec<u8>,
     row_start: usize,
     sizes: Vec<u32>,
@@ -218,6 +217,7 @@ impl CsvRows {
             depth: 0,
             column: 0,
             cell: String::new(),
+            begun: None,
             bytes: Vec::new(),
             row_start: 0,
             sizes: Vec::new(),
@@ -240,9 +240,8 @@ impl CsvRows {
         if is_ambiguous(cell) {
             self.counts[2] += 1;
         }
-        let quote = cell.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\n' | b'\r'))
-            || cell.starts_with([' ', '\t'])
-            || cell.ends_with([' ', '\t']);
+        let quote =
+            has_special(cell) || cell.starts_with([' ', '\t']) || cell.ends_with([' ', '\t']);
         if cell.len() > LARGE_CELL {
             // Growing by doubling would take up to twice the cell, and the old buffer beside the new one.
             let quotes = cell.bytes().filter(|byte| *byte == b'"').count();
@@ -255,15 +254,45 @@ impl CsvRows {
             self.bytes.push(b'\'');
         }
         if quote {
-            for (index, piece) in cell.split('"').enumerate() {
-                if index > 0 {
-                    self.bytes.extend_from_slice(b"\"\"");
-                }
-                self.bytes.extend_from_slice(piece.as_bytes());
-            }
+            self.write_quoted(cell);
             self.bytes.push(b'"');
         } else {
             self.bytes.extend_from_slice(cell.as_bytes());
+        }
+    }
+
+    /// Writes the inside of a quoted cell, or a piece of it.
+    fn write_quoted(&mut self, text: &str) {
+        for (index, piece) in text.split('"').enumerate() {
+            if index > 0 {
+                self.bytes.extend_from_slice(b"\"\"");
+            }
+            self.bytes.extend_from_slice(piece.as_bytes());
+        }
+    }
+
+    /// Writes what there is of a nested cell if that is much, so that a large one is not in memory twice.
+    fn write_piece(&mut self) {
+        if self.cells.bytes.len() < CELL_PIECE {
+            return;
+        }
+        let (buffer, start) = self.cells.take_column(self.begun.is_none());
+        let piece = buffer.get(start..).unwrap_or_default();
+        if self.begun.is_none() {
+            if !has_special(piece) {
+                // Whether it is quoted is not known yet.
+                return self.cells.reuse(buffer);
+            }
+            if self.column > 0 {
+                self.bytes.push(b',');
+            }
+            self.bytes.push(b'"');
+        }
+        self.write_quoted(piece);
+        self.begun = Some(self.begun.unwrap_or(0) + piece.chars().count());
+        if buffer.capacity() <= LARGE_CELL {
+            self.cells.reuse(buffer);
+            self.cells.bytes.clear();
         }
     }
 
@@ -279,8 +308,21 @@ impl CsvRows {
     fn close(&mut self) {
         self.depth -= 1;
         if self.depth == 0 {
-            let (buffer, start) = self.cells.end_column();
-            self.write_cell(buffer.get(start..).unwrap_or_default());
+            let begun = self.begun.take();
+            let (buffer, start) = self.cells.end_column(begun.is_none());
+            let rest = buffer.get(start..).unwrap_or_default();
+            match begun {
+                None => self.write_cell(rest),
+                // It begins as a list or an object does, so it is no formula, number or time.
+                Some(characters) => {
+                    self.write_quoted(rest);
+                    self.bytes.push(b'"');
+                    self.column += 1;
+                    let spreadsheet = self.options.csv == CsvDialect::Spreadsheet;
+                    let is_long = characters + rest.chars().count() > SPREADSHEET_CELL;
+                    self.counts[1] += u64::from(spreadsheet && is_long);
+                }
+            }
             if buffer.capacity() <= LARGE_CELL {
                 self.cells.reuse(buffer);
             }
@@ -304,7 +346,11 @@ impl Sink for CsvRows {
 
     fn text(&mut self, text: &Text<'_>) {
         if self.depth > 0 {
-            return self.cells.text(text);
+            self.cells.text(text);
+            return self.write_piece();
+        }
+        if let Text::Plain(cell) = text {
+            return self.write_cell(cell);
         }
         let mut cell = std::mem::take(&mut self.cell);
         cell.clear();
@@ -317,35 +363,41 @@ impl Sink for CsvRows {
 
     fn int(&mut self, number: i64) {
         if self.depth > 0 {
-            return self.cells.int(number);
+            self.cells.int(number);
+            return self.write_piece();
         }
         self.write_cell(&number.to_string());
     }
 
     fn json(&mut self, text: &str) {
         if self.depth > 0 {
-            return self.cells.json(text);
+            self.cells.json(text);
+            return self.write_piece();
         }
         // A JSON text or null as a cell: as programs expect text and nothing in CSV.
         let is_json_column =
             matches!(self.schema.column(self.column).map(|column| column.kind), Some(Type::Json));
-        match Value::parse(text) {
-            Ok(Value::String(inner)) if is_json_column => self.write_cell(&inner),
-            Ok(Value::Null) if is_json_column => self.write_cell(""),
+        // A list or an object may be large, and is its text.
+        let is_scalar = is_json_column && text.trim_start().starts_with(['"', 'n']);
+        match is_scalar.then(|| Value::parse(text)) {
+            Some(Ok(Value::String(inner))) => self.write_cell(&inner),
+            Some(Ok(Value::Null)) => self.write_cell(""),
             _ => self.write_cell(text),
         }
     }
 
     fn vector(&mut self, vector: &Vector) {
         if self.depth > 0 {
-            return self.cells.vector(vector);
+            self.cells.vector(vector);
+            return self.write_piece();
         }
         self.write_cell(&vector_json(vector));
     }
 
     fn absent(&mut self) {
         if self.depth > 0 {
-            return self.cells.absent();
+            self.cells.absent();
+            return self.write_piece();
         }
         self.write_cell("");
     }
@@ -380,6 +432,11 @@ impl Rows for CsvRows {
         self.bytes.len()
     }
 
+    fn reserve(&mut self, item_bytes: usize) {
+        // Quotation marks are doubled, and some columns repeat what others have.
+        self.bytes.reserve_exact(item_bytes * 2);
+    }
+
     fn row_sizes(&self) -> &[u32] {
         &self.sizes
     }
@@ -401,6 +458,7 @@ impl Rows for CsvRows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Field;
 
     #[test]
     fn the_guard_is_put_on_what_spreadsheets_run_and_comes_off_again() {
@@ -411,6 +469,33 @@ mod tests {
             let written = if needs_guard(cell) { format!("'{cell}") } else { cell.to_owned() };
             assert!(!written.starts_with(BEGIN_FORMULAS), "{cell}");
             assert_eq!(unguard(&written), cell, "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_large_nested_cell_is_written_in_pieces_as_it_would_be_as_a_whole() {
+        let schema = Schema::chosen(vec![Field::required("messages", Type::List(&Type::Text))]);
+        let written = |texts: &[String]| {
+            let mut rows = CsvRows::new(&schema, FileOptions::default());
+            rows.begin_row();
+            rows.open_list();
+            for text in texts {
+                rows.text(&Text::from(text.as_str()));
+            }
+            rows.close_list();
+            rows.end_row();
+            (String::from_utf8(rows.bytes).unwrap(), rows.counts)
+        };
+        for texts in [
+            vec!["say \"hi\", ".repeat(1000); 100],
+            vec!["long".repeat(CELL_PIECE)],
+            vec!["\u{e4}\n".repeat(CELL_PIECE / 3), "b".into()],
+            vec!["a".into(), "b".into()],
+        ] {
+            let (line, counts) = written(&texts);
+            let json = serde_json::to_string(&texts).unwrap();
+            assert_eq!(line, format!("\"{}\"\r\n", json.replace('"', "\"\"")));
+            assert_eq!(counts, [0, u64::from(json.chars().count() > SPREADSHEET_CELL), 0]);
         }
     }
 

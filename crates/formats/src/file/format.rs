@@ -107,6 +107,9 @@ pub trait Rows: Sink + Any + Send {
     fn size_bytes(&self) -> usize;
     /// Characters or bytes of each row that was ended, for the account of lengths.
     fn row_sizes(&self) -> &[u32];
+    /// Makes room for the rows of a large item of so many bytes: a buffer that grows by doubling is in memory twice
+    /// while it does.
+    fn reserve(&mut self, _item_bytes: usize) {}
     /// For each row, which lists were filled and which optional values were there: what a reader that infers
     /// types can learn from it.
     fn evidence(&self) -> &[u64];
@@ -159,4 +162,23 @@ pub(super) fn body<T: Any>(chunk: Chunk) -> io::Result<T> {
         .downcast::<T>()
         .map(|body| *body)
         .map_err(|_| io::Error::other("a chunk of another file format"))
+}
+
+/// The rows of a text format, batch by batch, as they are: `take` gives how many a batch has, and their text.
+pub(super) fn texts<T: Rows>(
+    group: Vec<Box<dyn Rows>>,
+    take: impl Fn(T) -> (usize, Vec<u8>),
+) -> io::Result<Chunk> {
+    let (mut rows, mut texts) = (0, Vec::with_capacity(group.len()));
+    for batch in group {
+        let (count, text) = take(*own::<T>(batch)?);
+        rows += count as u64;
+        texts.push(text);
+    }
+    Ok(Chunk { rows, body: Box::new(texts) })
+}
+
+/// Writes what [`texts`] made.
+pub(super) fn write_texts(chunk: Chunk, out: &mut dyn Write) -> io::Result<()> {
+    body::<Vec<Vec<u8>>>(chunk)?.into_iter().try_for_each(|text| out.write_all(&text))
 }

@@ -6,7 +6,9 @@ use retort_json::{Text, write_string};
 use retort_model::Vector;
 use retort_model::bounds::BATCH_BYTES;
 
-use super::format::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};
+use super::format::{
+    Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, texts, write_texts,
+};
 use super::saved::{Saved, put_bytes, put_numbers};
 use crate::data::{Column, Schema, Sink, Type, write_vector};
 
@@ -50,18 +52,7 @@ impl FileFormat for JsonLines {
     }
 
     fn encode(&self, group: Vec<Box<dyn Rows>>, _options: FileOptions) -> io::Result<Chunk> {
-        let mut bytes = Vec::new();
-        let mut rows = 0;
-        for batch in group {
-            let batch = own::<JsonRows>(batch)?;
-            rows += batch.ends.len() as u64;
-            if bytes.is_empty() {
-                bytes = batch.bytes;
-            } else {
-                bytes.extend_from_slice(&batch.bytes);
-            }
-        }
-        Ok(Chunk { rows, body: Box::new(bytes) })
+        texts(group, |batch: JsonRows| (batch.ends.len(), batch.bytes))
     }
 
     fn writer(&self, _schema: &Schema, _options: FileOptions) -> io::Result<Box<dyn FileWriter>> {
@@ -80,7 +71,7 @@ struct Lines;
 
 impl FileWriter for Lines {
     fn write(&mut self, chunk: Chunk, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(&body::<Vec<u8>>(chunk)?)
+        write_texts(chunk, out)
     }
 
     fn finish(self: Box<Self>, _out: &mut dyn Write) -> io::Result<()> {
@@ -254,14 +245,19 @@ impl JsonRows {
         self.open.push(Frame { at: column, is_list: false, begun: false });
     }
 
-    /// The buffer that ends with the JSON text of the column that was begun, and where that text starts. It is not
-    /// copied: it may be as large as an item.
-    pub(super) fn end_column(&mut self) -> (String, usize) {
+    /// The buffer that ends with the JSON text of the column that was begun, and where that text starts: behind its name
+    /// if the buffer `has_name`. It is not copied: it may be as large as an item.
+    pub(super) fn end_column(&mut self, has_name: bool) -> (String, usize) {
         self.open.clear();
+        self.take_column(has_name)
+    }
+
+    /// As [`Self::end_column`], of what there is of a column that goes on.
+    pub(super) fn take_column(&mut self, has_name: bool) -> (String, usize) {
         let text = String::from_utf8(std::mem::take(&mut self.bytes))
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         // Behind `{"name":`, which stands before the value.
-        let start = text.find(':').map_or(text.len(), |colon| colon + 1);
+        let start = if has_name { text.find(':').map_or(text.len(), |colon| colon + 1) } else { 0 };
         (text, start)
     }
 
@@ -350,6 +346,10 @@ impl Rows for JsonRows {
 
     fn size_bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    fn reserve(&mut self, item_bytes: usize) {
+        self.bytes.reserve_exact(item_bytes);
     }
 
     fn row_sizes(&self) -> &[u32] {
