@@ -30,6 +30,10 @@ pub const SERVED_ITEM_BYTES: usize = 32_000_000;
 /// a batch and what is made of it fit the second cache together.
 pub const BATCH_BYTES: usize = 256 << 10;
 
+/// Bytes of batches with large items that are in memory at once, for each worker; a larger item is alone. What is made of
+/// an item takes several times as much.
+pub const LARGE_BATCH_BYTES_PER_WORKER: usize = 16 << 20;
+
 /// Items in one batch: tiny items must not make the bookkeeping of one batch large.
 pub const BATCH_ITEMS: usize = 4096;
 

@@ -217,7 +217,7 @@ pub(crate) fn import(
         let taken = in_order(
             plan.threads.max(1),
             &ends,
-            |jobs| feed.feed(&mut Outlet::new(jobs, &ends, None, 0, read)),
+            |jobs| feed.feed(&mut Outlet::new(plan.threads, jobs, &ends, None, 0, read)),
             || {
                 let mut packer = store.packer();
                 let (ends, before) = (&ends, &before);

@@ -142,6 +142,10 @@ impl PackedBatch for LinesBatch {
         self.0.items.len() as u64
     }
 
+    fn bytes(&self) -> u64 {
+        self.0.bytes.len() as u64
+    }
+
     fn unpack(&self, out: &mut Vec<u8>) -> Vec<Unpacked> {
         out.extend_from_slice(&self.0.bytes);
         let items = (1..).zip(&self.0.items);

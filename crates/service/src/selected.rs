@@ -79,6 +79,10 @@ impl PackedBatch for StoredBatch {
         self.batch.items.len() as u64
     }
 
+    fn bytes(&self) -> u64 {
+        self.batch.size() as u64
+    }
+
     fn unpack(&self, out: &mut Vec<u8>) -> Vec<Unpacked> {
         out.reserve(self.batch.size().min(ITEM_BYTES));
         let mut unpacker = self.store.unpacker();

@@ -8,6 +8,7 @@ use std::io::Write;
 use bytes::Bytes;
 use futures_util::stream;
 use retort_testing_server::server::{As, TestServer, on_sqlite, said};
+use serde_json::json;
 
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
@@ -111,19 +112,48 @@ async fn bytes_of(server: &TestServer, path: &str, who: &As) -> usize {
     bytes
 }
 
+/// Imports a conversation of about so many bytes; its length.
+async fn import_large(server: &TestServer, ann: &As, id: &str, bytes: usize) -> usize {
+    let text = "some words ".repeat(200);
+    let message = |role: &str| format!("{{\"role\":\"{role}\",\"content\":\"{text}\"}}");
+    let round = format!("{},{}", message("user"), message("assistant"));
+    let rounds = vec![round; bytes / (2 * text.len())].join(",");
+    let large = format!("{{\"id\":\"{id}\",\"messages\":[{rounds}]}}");
+    let length = large.len();
+    import(server, ann, large.into()).await;
+    length
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_of_large_conversations_take_memory_for_one_at_a_time() {
+    let _alone = ALONE.lock().await;
+    on_sqlite(async |server| {
+        let ann = server.session(&server.ann).await;
+        let mut length = 0;
+        for id in ["a", "b", "c"] {
+            length = import_large(server, &ann, id, 12_000_000).await >> 20;
+        }
+        for (name, file_format, times) in [("j", "jsonl", 4), ("c", "csv", 6)] {
+            forget_the_most();
+            let before = most_mib();
+            let asked = json!({"dataset_name": name, "file_format": file_format});
+            let job = server.post("/api/v1/exports", &ann, asked).await.id();
+            let job = server.ended_job("exports", job, &ann).await;
+            assert_eq!((&job["state"], &job["records"]), (&json!("completed"), &json!(3)), "{job}");
+            let after = most_mib();
+            let most = before + (length * times) as u64;
+            assert!(after < most, "{name}: {before} MiB before, {after} MiB after, not {most}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_and_the_json_of_a_large_conversation_take_little_memory() {
     let _alone = ALONE.lock().await;
     on_sqlite(async |server| {
         let ann = server.session(&server.ann).await;
-        let text = "some words ".repeat(200);
-        let message = |role: &str| format!("{{\"role\":\"{role}\",\"content\":\"{text}\"}}");
-        let round = format!("{},{}", message("user"), message("assistant"));
-        let rounds = vec![round; 28_000_000 / (2 * text.len())].join(",");
-        let large = format!("{{\"id\":\"large\",\"messages\":[{rounds}]}}");
-        let length = large.len();
-        import(server, &ann, large.into()).await;
-        drop(rounds);
+        let length = import_large(server, &ann, "large", 28_000_000).await;
         for (path, most) in [
             ("/conversations/large", 5 << 20),
             ("/conversations/large?after=9000", 5 << 20),

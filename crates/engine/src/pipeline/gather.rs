@@ -11,6 +11,7 @@ use super::delivery::{Counted, Delivery, More};
 use super::done::{BatchDone, CELLS};
 use super::job::Source;
 use super::kept::{BatchRows, KeptItems, OutputRows, keep};
+use super::large::LargeTurn;
 use super::shaping::Shaping;
 use super::totals::{FrontRow, Learnt, SourceCount, Totals};
 use crate::error::Error;
@@ -34,6 +35,8 @@ pub(super) struct Shaped {
     pub(super) items: u64,
     /// What a part keeps of its items.
     pub(super) kept: Option<KeptItems>,
+    /// Leave to have them in memory, if they are large.
+    pub(super) turn: Option<LargeTurn>,
 }
 
 /// A group of rows of an output, and what goes beside them. What goes beside all outputs is with the first.
@@ -99,7 +102,7 @@ impl Gathering {
 
     /// Adds what was found in the items of a batch.
     fn count(&mut self, shaped: Shaped, shaping: &Shaping<'_>) -> BatchRows {
-        let Shaped { mut done, outputs, source, items, kept: _ } = shaped;
+        let Shaped { mut done, outputs, source, items, kept: _, turn: _ } = shaped;
         self.count_source(&source, items, done.account.refused, shaping);
         let room = shaping.hits_listed.saturating_sub(self.totals.hits.len());
         self.totals.hits.extend(done.hits.drain(..).take(room));

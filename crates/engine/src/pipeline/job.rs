@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use retort_formats::import::split::Batch;
 use retort_formats::import::{ImportFormat, Refusal};
 
+use super::large::{LargeBatches, LargeTurn};
 use super::packed::PackedBatch;
 use super::workers::Ends;
 use crate::error::Error;
@@ -39,6 +40,8 @@ pub struct Job {
     pub items_before: u64,
     /// The items.
     pub work: Work,
+    /// Leave to have a large batch in memory, until it is done.
+    pub turn: Option<LargeTurn>,
 }
 
 /// What a job holds.
@@ -69,6 +72,15 @@ impl Work {
             Self::Packed(batch) => batch.items(),
         }
     }
+
+    /// Bytes of the items, unpacked.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Items(batch) => batch.bytes.len() as u64,
+            Self::Refused(_) => 0,
+            Self::Packed(batch) => batch.bytes(),
+        }
+    }
 }
 
 /// Where a feed puts its batches.
@@ -78,20 +90,23 @@ pub struct Outlet<'o> {
     spent: Option<Receiver<Batch>>,
     sequence: u64,
     items: u64,
+    large: Arc<LargeBatches>,
     /// Bytes read so far.
     pub read_bytes: Arc<AtomicU64>,
 }
 
 impl<'o> Outlet<'o> {
-    /// An outlet for a feed, behind so many items before it.
+    /// An outlet for a feed of so many threads, behind so many items before it.
     pub fn new(
+        threads: usize,
         jobs: &'o mut dyn FnMut(Job) -> bool,
         ends: &'o Ends<'o>,
         spent: Option<Receiver<Batch>>,
         items_before: u64,
         read_bytes: Arc<AtomicU64>,
     ) -> Self {
-        Self { jobs, ends, spent, sequence: 0, items: items_before, read_bytes }
+        let large = Arc::new(LargeBatches::new(threads));
+        Self { jobs, ends, spent, sequence: 0, items: items_before, large, read_bytes }
     }
 
     /// A batch whose memory can be used again.
@@ -103,10 +118,13 @@ impl<'o> Outlet<'o> {
         self.ends.more_wanted()
     }
 
-    /// Sends work; says whether more is wanted.
+    /// Sends work; says whether more is wanted. Waits while large work of before takes the memory.
     pub fn send(&mut self, source: Arc<Source>, work: Work) -> bool {
         let items = work.items();
-        let job = Job { sequence: self.sequence, source, items_before: self.items, work };
+        let Ok(turn) = LargeBatches::enter(&self.large, work.bytes(), self.ends) else {
+            return false;
+        };
+        let job = Job { sequence: self.sequence, source, items_before: self.items, work, turn };
         self.sequence += 1;
         self.items += items;
         (self.jobs)(job)

@@ -42,11 +42,11 @@ pub(super) fn look_through<T: Send>(
         &ends,
         |jobs| {
             let (before, read) = (feed.items_before(), Arc::new(AtomicU64::new(0)));
-            feed.feed(&mut Outlet::new(jobs, &ends, None, before, read))
+            feed.feed(&mut Outlet::new(shaping.threads, jobs, &ends, None, before, read))
         },
         || {
             move |job: Job, output: &Output<'_, T>| {
-                let Job { sequence, source, items_before, work } = job;
+                let Job { sequence, source, items_before, work, turn: _turn } = job;
                 let mut done = BatchDone::default();
                 let (batch, packed) = lines(work, &source, &mut done);
                 let from = shaping.from;

@@ -16,6 +16,7 @@ mod ids;
 mod item;
 mod job;
 mod kept;
+mod large;
 mod learn;
 mod limit;
 mod look;

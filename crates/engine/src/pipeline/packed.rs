@@ -13,6 +13,9 @@ pub trait PackedBatch: Send {
     /// How many items there are.
     fn items(&self) -> u64;
 
+    /// Bytes of their lines, about.
+    fn bytes(&self) -> u64;
+
     /// Appends the canonical lines of all items to `out`.
     fn unpack(&self, out: &mut Vec<u8>) -> Vec<Unpacked>;
 

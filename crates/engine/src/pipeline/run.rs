@@ -45,7 +45,14 @@ pub fn run(
             ends,
             |jobs| {
                 let before = feed.items_before();
-                feed.feed(&mut Outlet::new(jobs, ends, Some(spent_batches), before, read))
+                feed.feed(&mut Outlet::new(
+                    shaping.threads,
+                    jobs,
+                    ends,
+                    Some(spent_batches),
+                    before,
+                    read,
+                ))
             },
             || {
                 let mut worker = Worker {

@@ -37,7 +37,7 @@ pub(super) struct Worker<'p> {
 impl Worker<'_> {
     /// One batch; false if everything ends.
     pub(super) fn one(&mut self, job: Job, output: &Output<'_, Delivery>) -> bool {
-        let Job { sequence, source, items_before, work } = job;
+        let Job { sequence, source, items_before, work, turn } = job;
         let mut done =
             BatchDone { lists_findings: self.shaping.lists_findings, ..BatchDone::default() };
         done.account.outputs = self.shaping.split.portions();
@@ -51,6 +51,9 @@ impl Worker<'_> {
         };
         let mut outputs: Vec<OutputRows> =
             std::iter::repeat_with(output_rows).take(self.shaping.split.outputs()).collect();
+        if let (Some(turn), [only]) = (&turn, &mut *outputs) {
+            only.rows.reserve(usize::try_from(turn.bytes()).unwrap_or(0));
+        }
         point("unpack");
         let (batch, packed) = lines(work, &source, &mut done);
         point("parse");
@@ -90,14 +93,20 @@ impl Worker<'_> {
         if !are_chosen {
             done.without_records.clear();
         }
-        let _ = self.spent.try_send(batch);
+        if turn.is_none() {
+            let _ = self.spent.try_send(batch);
+        } else {
+            drop(batch);
+        }
         if !is_wanted || (self.shaping.selection.limit.is_some() && self.ordered.lock().1.finished)
         {
             self.ends.set_enough();
         }
-        let shaped = is_wanted.then_some(Shaped { done, outputs, source, items, kept });
-        let mut due = Vec::new();
-        let goes_on = self.gathering.bring(sequence, shaped, self.ends, |gathering, shaped| {
+        let shaped = is_wanted.then_some(Shaped { done, outputs, source, items, kept, turn });
+        let (mut due, mut turns) = (Vec::new(), Vec::new());
+        let goes_on = self.gathering.bring(sequence, shaped, self.ends, |gathering, mut shaped| {
+            // Held until what is due is on its way.
+            turns.extend(shaped.as_mut().and_then(|shaped| shaped.turn.take()));
             due.extend(shaped.into_iter().flat_map(|shaped| gathering.add(shaped, self.shaping)));
         });
         goes_on && due.into_iter().all(|(place, due)| output.send(place, due.encode(self.shaping)))

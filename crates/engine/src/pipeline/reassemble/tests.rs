@@ -161,7 +161,7 @@ fn items_of(inputs: &Inputs, format: &'static dyn ImportFormat) -> Vec<String> {
         found.extend(done.rejects.iter().map(|one| format!("{}: {}", one.input, one.reason)));
         true
     };
-    feed.feed(&mut Outlet::new(&mut take, &ends, None, 0, Arc::default())).unwrap();
+    feed.feed(&mut Outlet::new(1, &mut take, &ends, None, 0, Arc::default())).unwrap();
     for (why, _, first) in feed.passed_over.iter() {
         found.push(format!("{}: {}", first.join(" "), why.as_str()));
     }
