@@ -707,7 +707,7 @@ fn runs_are_the_same_from_either_side() {
     assert_eq!(wrong.code, Some(2), "{}", wrong.err);
     assert!(wrong.err.contains("not runs; use"), "{}", wrong.err);
     assert!(wrong.err.contains("`--started-from`"), "{}", wrong.err);
-    served.refused(&served.token, &["export", "no", "--runs", "-d", "history"], "cannot hold runs");
+    served.misused(&["export", "no", "--runs", "-d", "history"], "cannot hold runs");
     // Gone for good, also from the history behind a dataset.
     served.refused(
         &served.token,
