@@ -16,6 +16,7 @@ use crate::filter::{
 use crate::items::{is_named, purge_bodies, unpack_stored};
 use crate::shares::end_shares;
 use crate::store::take_turn;
+use crate::traces::forget_imported;
 
 /// Bytes of the tags that are set for one conversation: as many as there may be, of the longest characters.
 const TAGS_BYTES: usize = MOST_TAGS * TAG_CHARACTERS * 4;
@@ -69,7 +70,11 @@ impl crate::Store {
             let (count, last) = self.write(|connection| {
                 take_turn(connection)?;
                 let page = page(connection, scope, selection, behind)?;
-                let exporting = matches!(edit, Edit::Purge) && is_exporting(connection)?;
+                let purges = matches!(edit, Edit::Purge);
+                if purges && !page.is_empty() {
+                    forget_imported(connection, scope.project)?;
+                }
+                let exporting = purges && is_exporting(connection)?;
                 let mut count = 0;
                 for one in &page {
                     count += u64::from(change(connection, &mut unpacker, one, edit, exporting)?);

@@ -44,6 +44,7 @@ mod stop;
 mod store;
 mod tls;
 mod tokens;
+mod traces;
 
 pub use answered::Begun;
 pub use audit::{AuditEntry, AuditFilter, NewAudit};
@@ -74,3 +75,4 @@ pub use stop::Stop;
 pub use store::{Project, Store};
 pub use tls::{client_tls, install_tls_provider};
 pub use tokens::{Invitation, NewInvitation, NewToken, Token};
+pub use traces::{KeptSpans, NewSpans, OpenTrace, TraceSender, TraceStats, TraceTimes};

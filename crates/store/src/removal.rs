@@ -8,6 +8,7 @@ use crate::filter::{Statement, key_text};
 use crate::notices::forget_webhooks;
 use crate::people::{end_credentials, end_webhooks, end_what_role_gave, refuse_last_owner};
 use crate::store::{next, take_turn};
+use crate::traces;
 
 /// What a person or a project has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -177,6 +178,7 @@ impl crate::Store {
                 return Err(Error::InUse);
             }
             forget_webhooks(connection, &Scope::project(project), None)?;
+            traces::forget_all(connection, project)?;
             for (table, through, column) in [
                 ("citation", "conversation", "key"),
                 ("job_item", "job", "id"),

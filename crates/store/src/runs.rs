@@ -19,6 +19,7 @@ use crate::run_filter::{
     number_of_source, push_runs, run_search_text,
 };
 use crate::store::{next, take_turn};
+use crate::traces::forget_imported;
 
 /// A run as an import brings it.
 #[derive(Clone, Debug, Default)]
@@ -187,6 +188,7 @@ impl crate::Store {
                     Ok([row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?])
                 })?;
                 purge(connection, &found)?;
+                forget_imported(connection, scope.project)?;
                 Ok(found.len())
             })?;
             gone += count as u64;

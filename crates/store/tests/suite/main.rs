@@ -28,4 +28,5 @@ mod secured;
 mod shards;
 mod shares;
 mod tokens;
+mod traces;
 mod upkeep;
