@@ -65,6 +65,7 @@ mod opencode;
 mod openhands;
 mod otlp;
 pub mod otlp_protobuf;
+pub mod otlp_request;
 mod pairs;
 mod parts;
 mod pi;

@@ -116,6 +116,21 @@ pub(super) fn trace_id(span: &RawJson<'_>) -> Option<String> {
     (!id.is_empty()).then_some(id)
 }
 
+/// Whether a span of a request has no parent.
+pub(super) fn is_root(span: &RawJson<'_>) -> bool {
+    let parent = fields::map(span).and_then(|mut map| map.take_id(&PARENT_ID));
+    parent.is_none_or(|id| plain_id(&id.decoded()).is_empty())
+}
+
+/// The session that a span of a request, or else its resource, names.
+pub(super) fn session(resource: Option<&RawJson<'_>>, span: &RawJson<'_>) -> Option<String> {
+    let of = |raw: &RawJson<'_>| {
+        let attributes = fields::map(raw)?.take(&["attributes"], |raw| Some(attributes_of(raw)))?;
+        conventions::session_of(&attributes)
+    };
+    of(span).or_else(|| of(resource?))
+}
+
 /// An id without the `0x` of the SDK for Python; empty if it is made of zeros alone.
 fn plain_id(id: &str) -> String {
     let id = id.strip_prefix("0x").unwrap_or(id);
