@@ -240,6 +240,10 @@ pub const REQUEST_BYTES: usize = 16 << 20;
 /// Bytes that one request unpacks to, at most: several are read at once, and each may be one item, held whole.
 pub const REQUEST_UNPACKED_BYTES: u64 = 64 << 20;
 
+/// Bytes on disk of a project's spans that wait for the rest of their traces, if the settings do not say: a few million
+/// spans, compressed.
+pub const TRACE_BYTES: u64 = 1_000_000_000;
+
 /// Bytes of an import through the network.
 pub const UPLOAD_BYTES: u64 = 64 << 30;
 

@@ -35,6 +35,7 @@ mod secret;
 mod selected;
 mod service;
 mod shares;
+mod traces;
 
 pub use accounts::{Identity, Session, Signed, ThroughProvider, TokenRequest, Unknown};
 pub use analysis::{Analysis, Counts, Read};
@@ -55,6 +56,7 @@ pub use rejects::Rejects;
 pub use runs::{Latency, RunBar, RunCharts};
 pub use service::{Clock, Done, Quotas, Retention, Service, Settings, Worked, migrate};
 pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
+pub use traces::{SpansRequest, SpansTaken, TracesImported};
 
 /// What the engine does with files and packages.
 pub use retort_engine::{
@@ -76,6 +78,6 @@ pub use retort_store::{
     AuditEntry, AuditFilter, Begun, Belongings, Cursor, Dataset, DatasetFile, Delivery,
     DeliveryState, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError, Finding, Flow,
     FlowParts, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page, Person,
-    Project, QueueStats, RunPage, RunSummary, Share, Stop, Summary, Taken, Token, Wanted, Webhook,
-    Without, client_tls,
+    Project, QueueStats, RunPage, RunSummary, Share, Stop, Summary, Taken, Token, TraceStats,
+    Wanted, Webhook, Without, client_tls,
 };

@@ -10,7 +10,7 @@ use retort_engine::Error as EngineError;
 use retort_engine::panics::caught_in;
 use retort_engine::pipeline::Observer;
 use retort_engine::{Objects, TEMPORARY_PREFIX};
-use retort_model::bounds::{JOB_ATTEMPTS, SERVED_ITEM_BYTES};
+use retort_model::bounds::{JOB_ATTEMPTS, SERVED_ITEM_BYTES, TRACE_BYTES};
 use retort_model::{JobKind, JobState, Scope, Time};
 use retort_store::{Dataset, Job, Project, QueueStats, Store, Wanted};
 
@@ -104,6 +104,8 @@ pub struct Quotas {
     pub item_bytes: usize,
     /// Entries of the audit log that one person causes in a day in one project. Further ones are counted.
     pub audit_per_day: u64,
+    /// Bytes on disk of spans of a project that wait for the rest of their traces.
+    pub trace_bytes: u64,
 }
 
 impl Default for Quotas {
@@ -114,6 +116,7 @@ impl Default for Quotas {
             project_bytes: None,
             item_bytes: SERVED_ITEM_BYTES,
             audit_per_day: 10_000,
+            trace_bytes: TRACE_BYTES,
         }
     }
 }

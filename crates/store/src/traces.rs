@@ -194,6 +194,18 @@ impl crate::Store {
         })
     }
 
+    /// Has traces be due at once that were claimed and could not be imported.
+    pub fn release_traces(&self, traces: &[i64], lease: Time, now: Time) -> Result<(), Error> {
+        let sql = "UPDATE open_trace SET due_at = $1 WHERE key = $2 AND due_at = $3";
+        let (now, lease) = (now.unix_micros(), lease.unix_micros());
+        self.write(|connection| {
+            for key in traces {
+                connection.execute(sql, &[now.into(), Value::Int(*key), lease.into()])?;
+            }
+            Ok(())
+        })
+    }
+
     /// Forgets traces that were imported and are kept no longer than until `before`; says how many.
     pub fn forget_traces(&self, before: Time) -> Result<u64, Error> {
         let mut forgotten = 0;
