@@ -64,6 +64,7 @@ pub struct Setup {
     pub oidc: Option<fn(SocketAddr, &str) -> Oidc>,
     pub issuer: String,
     pub quotas: Quotas,
+    pub takes_traces: bool,
 }
 
 impl Default for Setup {
@@ -79,6 +80,7 @@ impl Default for Setup {
             oidc: None,
             issuer: String::new(),
             quotas: Quotas { imports_per_person: u64::MAX, ..Quotas::default() },
+            takes_traces: true,
         }
     }
 }
@@ -205,6 +207,7 @@ impl TestServer {
             person_header: setup.person_header.map(|name| name.parse().unwrap()),
             requests_per_minute: 1_000_000,
             allows_private_webhooks: setup.allows_private_webhooks,
+            takes_traces: setup.takes_traces,
         };
         let outgoing = OutgoingSettings {
             allow_private: setup.allows_private_webhooks,

@@ -22,6 +22,7 @@ mod runs;
 pub mod shared;
 mod shares;
 mod tokens;
+mod traces;
 
 use std::collections::BTreeSet;
 
@@ -122,7 +123,11 @@ pub fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(shared::routes())
         .merge(shares::routes())
         .merge(tokens::routes());
-    OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", api).split_for_parts()
+    // The path is the protocol's.
+    OpenApiRouter::with_openapi(Description::openapi())
+        .nest("/api/v1", api)
+        .merge(traces::routes())
+        .split_for_parts()
 }
 
 /// The route of the description itself.

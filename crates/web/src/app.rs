@@ -43,6 +43,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// Whether webhooks may go to addresses of private networks.
     pub allows_private_webhooks: bool,
+    /// Whether applications may send traces.
+    pub takes_traces: bool,
 }
 
 /// In which header proxies say whom a request is from. Only one is believed: proxies pass on the others as clients

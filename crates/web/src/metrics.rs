@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use retort_model::{JobState, Time};
-use retort_service::QueueStats;
+use retort_service::{QueueStats, TraceStats};
 
 const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -43,6 +43,9 @@ struct Counted {
     worker_silent: Gauge,
     store_answers: Gauge,
     free: Family<PlaceLabels, Gauge>,
+    spans: Family<OutcomeLabels, Counter>,
+    waiting_traces: Gauge,
+    waiting_spans: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,6 +68,11 @@ struct JobLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PlaceLabels {
     place: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
 }
 
 /// A request that has ended.
@@ -139,6 +147,19 @@ impl Metrics {
             store_answers.clone(),
         );
         registry.register_with_unit("free", "Free room on the disk", Unit::Bytes, free.clone());
+        let spans = Family::default();
+        let (waiting_traces, waiting_spans) = (Gauge::default(), Gauge::default());
+        registry.register(
+            "spans",
+            "Spans that applications sent, by what became of them",
+            spans.clone(),
+        );
+        registry.register(
+            "waiting_traces",
+            "Traces that wait to be imported, of all projects",
+            waiting_traces.clone(),
+        );
+        registry.register("waiting_spans", "Spans of these traces", waiting_spans.clone());
         let counted = Counted {
             registry,
             requests,
@@ -153,6 +174,9 @@ impl Metrics {
             worker_silent,
             store_answers,
             free,
+            spans,
+            waiting_traces,
+            waiting_spans,
         };
         Self(Arc::new(counted))
     }
@@ -195,6 +219,19 @@ impl Metrics {
     pub fn set_free(&self, place: &'static str, bytes: u64) {
         let labels = PlaceLabels { place };
         self.0.free.get_or_create(&labels).set(bytes.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Counts spans that were taken, and those that were refused for good.
+    pub(crate) fn count_spans(&self, taken: u64, refused: u64) {
+        for (outcome, count) in [("taken", taken), ("refused", refused)] {
+            self.0.spans.get_or_create(&OutcomeLabels { outcome }).inc_by(count);
+        }
+    }
+
+    /// Tells how much waits to be imported.
+    pub(crate) fn set_traces(&self, stats: &TraceStats) {
+        self.0.waiting_traces.set(stats.traces.try_into().unwrap_or(i64::MAX));
+        self.0.waiting_spans.set(stats.spans.try_into().unwrap_or(i64::MAX));
     }
 
     pub(crate) fn count(&self, ended: &Ended<'_>) {
@@ -262,6 +299,8 @@ mod tests {
         metrics.set_worker_silent(Duration::from_secs(7));
         metrics.set_store_answers(true);
         metrics.set_free("store", 1 << 33);
+        metrics.count_spans(40, 2);
+        metrics.set_traces(&TraceStats { traces: 3, spans: 9 });
         for is_download in [false, true] {
             metrics.count(&Ended {
                 method: "GET",
@@ -287,6 +326,10 @@ mod tests {
             "retort_worker_silent_seconds 7",
             "retort_store_answers 1",
             r#"retort_free_bytes{place="store"} 8589934592"#,
+            r#"retort_spans_total{outcome="taken"} 40"#,
+            r#"retort_spans_total{outcome="refused"} 2"#,
+            "retort_waiting_traces 3",
+            "retort_waiting_spans 9",
             "# EOF",
         ] {
             assert!(text.lines().any(|got| got == line), "{line}\n{text}");

@@ -90,6 +90,11 @@ pub async fn watch(app: App, listening: Listening) {
             }
             app.metrics().set_queue(&stats, now);
         }
+        if app.settings().takes_traces
+            && let Ok(stats) = app.call(|service| service.trace_stats()).await
+        {
+            app.metrics().set_traces(&stats);
+        }
         let service = app.service();
         if app.settings().has_worker {
             app.metrics().set_worker_silent(service.worker_silent_for());

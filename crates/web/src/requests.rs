@@ -91,9 +91,9 @@ fn new_id() -> Arc<str> {
 #[derive(Clone)]
 pub(crate) struct IsDownload;
 
-/// Marks a problem that is answered as a page: its body stays.
+/// Marks a problem that is answered as a page, or as another protocol has it: its body stays.
 #[derive(Clone)]
-pub(crate) struct IsPage;
+pub(crate) struct HasBody;
 
 /// Puts all of it around a router. `sending` says how slowly bodies may come.
 pub fn around(router: Router, metrics: Metrics, sending: Pace) -> Router {
@@ -184,7 +184,7 @@ impl Ending {
             Some(cause) => tracing::debug!(request, route, cause, "a request was refused"),
             None => {}
         }
-        if response.extensions().get::<IsPage>().is_none() {
+        if response.extensions().get::<HasBody>().is_none() {
             *response.body_mut() = Body::from(problem.json(Some(request)));
         }
     }

@@ -5,6 +5,7 @@ mod fields;
 pub mod filter;
 mod making;
 mod runs;
+mod traces;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,7 @@ pub use runs::{
     Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar, RunPage, RunStats,
     WholeFlow, WholeRun,
 };
+pub use traces::{ExportTraceResponse, OtlpStatus, PartialSuccess};
 
 /// A conversation as lists show it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

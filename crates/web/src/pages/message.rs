@@ -13,7 +13,7 @@ use super::frame::{Frame, Visit, wants_json};
 use super::{permanently, show, show_public};
 use crate::app::App;
 use crate::problem::{Problem, kinds};
-use crate::requests::{IsPage, RequestId};
+use crate::requests::{HasBody, RequestId};
 
 /// A text to read, and where to go from it.
 pub(super) struct Message {
@@ -78,7 +78,7 @@ pub(crate) async fn explain(State(app): State<App>, request: Request, next: Next
         page.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
     page.extensions_mut().insert(problem);
-    page.extensions_mut().insert(IsPage);
+    page.extensions_mut().insert(HasBody);
     page
 }
 

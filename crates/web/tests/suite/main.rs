@@ -16,3 +16,4 @@ mod people;
 mod runs;
 mod server;
 mod sharing;
+mod traces;

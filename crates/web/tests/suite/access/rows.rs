@@ -162,6 +162,7 @@ pub const ROWS: &[Row] = &[
     row("GET /api/v1/runs/count", |_| at("/runs/count?status=success")),
     row("GET /api/v1/runs/stats", |_| at("/runs/stats?source=copilot")),
     row("POST /api/v1/runs", |stage| at("/runs").json(ran(&stage.name("run")))),
+    row("POST /v1/traces", |stage| page("/v1/traces").json(traced(&stage.name("trace")))),
     row("POST /api/v1/runs", |stage| {
         at("/runs?owner=bob@example.com").json(ran(&stage.name("run")))
     })
@@ -647,6 +648,12 @@ fn ran(id: &str) -> Value {
         "request_id": id, "copilot_id": "helper", "question": "where?", "answer": "here",
         "status": "success", "nodes": [{"node": "answer", "kind": "model-call", "output": "here"}],
     })
+}
+
+/// A request of OpenTelemetry's exporters.
+fn traced(id: &str) -> Value {
+    let span = json!({"traceId": id, "spanId": "a1", "name": "chat"});
+    json!({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
 }
 
 /// Where items are made.
