@@ -101,6 +101,7 @@ pub struct Config {
     project_gigabytes: Option<u64>,
     item_megabytes: Option<u64>,
     audit_entries_per_day: Option<u64>,
+    trace_megabytes: Option<u64>,
     models: BTreeMap<String, String>,
     serve: ServeConfig,
 }
@@ -123,6 +124,7 @@ pub struct ServeConfig {
     pub requests_per_minute: Option<u32>,
     pub request_seconds: Option<u64>,
     pub allow_private_webhooks: Option<bool>,
+    pub traces: Option<bool>,
 }
 
 /// The project of a store that nobody told otherwise.
@@ -241,6 +243,9 @@ impl StoreArgs {
                 audit_per_day: config
                     .audit_entries_per_day
                     .unwrap_or(Quotas::default().audit_per_day),
+                trace_bytes: config
+                    .trace_megabytes
+                    .map_or(bounds::TRACE_BYTES, |megabytes| megabytes.saturating_mul(1_000_000)),
             },
             models: config.models,
         };
@@ -432,6 +437,8 @@ mod tests {
         let requests = crate::commands::serve::REQUESTS_PER_MINUTE;
         assert_eq!(serve.requests_per_minute, Some(requests));
         assert_eq!((serve.behind_proxy, serve.allow_private_webhooks), (Some(false), Some(false)));
+        assert_eq!(serve.traces, Some(false));
+        assert_eq!(config.trace_megabytes.map(|mb| mb * 1_000_000), Some(bounds::TRACE_BYTES));
         assert!(serve.url.is_some() && serve.proxies.is_some() && serve.person_header.is_some());
         assert!(serve.tls_certificate.is_some() && serve.tls_key.is_some());
         assert!(serve.oidc_issuer.is_some() && serve.oidc_client.is_some());

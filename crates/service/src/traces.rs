@@ -219,7 +219,7 @@ impl Service {
             address: None,
             request: None,
         };
-        self.store.add_audit(&entry, now)?;
+        self.write_audit(&entry)?;
         Ok(report.refused_count() + report.foreign)
     }
 

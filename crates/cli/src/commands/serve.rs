@@ -35,6 +35,12 @@ const GIVE_BACK: Duration = Duration::from_secs(2);
 /// nobody waits for someone else's long job.
 const WORKERS: [Wanted; 2] = [Wanted::Any, Wanted::OfIdlePeople];
 
+/// How often it is looked for traces that are due.
+const LOOK_FOR_TRACES: Duration = Duration::from_millis(500);
+
+/// The pause after traces could not be imported.
+const TRACES_PAUSE: Duration = Duration::from_secs(5);
+
 /// How long calls have to end once nobody waits for them any more and the server stops.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
@@ -104,6 +110,10 @@ pub struct Serve {
     /// Also send webhooks to addresses in private networks.
     #[arg(long)]
     allow_private_webhooks: bool,
+
+    /// Accept traces from OpenTelemetry exporters at `/v1/traces`.
+    #[arg(long)]
+    traces: bool,
 
     /// Run no jobs in this process; leave them to `retort worker`.
     #[arg(long)]
@@ -243,6 +253,7 @@ impl Serve {
         }
         let allows_private_webhooks =
             self.allow_private_webhooks || config.allow_private_webhooks.unwrap_or(false);
+        let takes_traces = self.traces || config.traces.unwrap_or(false);
         let settings = Settings {
             is_secure: tls.is_some() || behind_proxy,
             has_worker: !self.no_worker,
@@ -263,6 +274,7 @@ impl Serve {
                 .unwrap_or(REQUESTS_PER_MINUTE)
                 .max(1),
             allows_private_webhooks,
+            takes_traces,
         };
         let outgoing = OutgoingSettings { allow_private: allows_private_webhooks, timeout: POST };
         let listener = TcpListener::bind(listen)
@@ -297,6 +309,7 @@ impl Serve {
             .into_iter()
             .filter(|_| !self.no_worker)
             .map(|wanted| begin_worker(Arc::clone(&service), wanted, Arc::clone(&stopped)))
+            .chain(takes_traces.then(|| import_traces(Arc::clone(&service), Arc::clone(&stopped))))
             .collect();
         let watching = tokio::spawn(retort_web::watch(app.clone(), listening.clone()));
         let delivering = tokio::spawn(retort_web::deliver(app.clone(), Outgoing::new(outgoing)?));
@@ -385,6 +398,28 @@ fn begin_worker(
         });
         if let Err(error) = done {
             tracing::error!(cause = error.for_log(), "the worker ended");
+        }
+    })
+}
+
+/// Imports the traces that applications send once they are whole, on a thread of its own.
+fn import_traces(service: Arc<Service>, stopped: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        retort_web::stand_back(WORKER_NICENESS);
+        while !stopped.load(Ordering::Relaxed) {
+            match panics::caught(|| service.import_traces(&stopped)) {
+                Ok(Ok(done)) if done.traces > 0 => {
+                    tracing::info!(traces = done.traces, refused = done.refused, "traces imported");
+                }
+                Ok(Ok(_)) => std::thread::sleep(LOOK_FOR_TRACES),
+                Ok(Err(error)) if error.is_stopped() => {}
+                Ok(Err(error)) => {
+                    tracing::error!(cause = error.for_log(), "traces could not be imported");
+                    std::thread::sleep(TRACES_PAUSE);
+                }
+                // It was logged where it happened; what was claimed is due again later.
+                Err(_) => std::thread::sleep(TRACES_PAUSE),
+            }
         }
     })
 }
