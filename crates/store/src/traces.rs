@@ -4,8 +4,6 @@
 //! imports a trace moves the time at which it is due by a lease: it is due again if they die. Spans that come meanwhile set
 //! the time anew, so the trace stays due.
 
-use std::io;
-
 use retort_model::Time;
 use retort_model::bounds::PAGE_ITEMS;
 
@@ -107,7 +105,8 @@ impl crate::Store {
     ) -> Result<KeptSpans, Error> {
         let mut packed = Vec::with_capacity(new.len());
         for spans in new {
-            packed.push((spans, zstd::bulk::compress(spans.text.as_bytes(), LEVEL).map_err(disk)?));
+            let body = zstd::bulk::compress(spans.text.as_bytes(), LEVEL);
+            packed.push((spans, body.map_err(|error| Error::Disk(error.to_string()))?));
         }
         // In one order, so that two requests do not wait for each other.
         packed.sort_by_key(|(spans, _)| spans.trace);
@@ -118,14 +117,13 @@ impl crate::Store {
                 count_bytes(connection, sender.project, -signed(bytes))?;
                 return Ok(KeptSpans::Full);
             }
-            let mut key = next(connection, "open_trace", packed.len() as i64)?;
+            let first = next(connection, "open_trace", packed.len() as i64)?;
             let (mut refused, mut refused_bytes) = (0, 0);
-            for (spans, body) in &packed {
+            for (key, (spans, body)) in (first..).zip(&packed) {
                 if !keep(connection, sender, key, (spans, body), times)? {
                     refused += spans.spans;
                     refused_bytes += body.len() as u64 + ROW_BYTES;
                 }
-                key += 1;
             }
             count_bytes(connection, sender.project, -signed(refused_bytes))?;
             Ok(KeptSpans::Kept { refused })
@@ -339,8 +337,4 @@ fn count_bytes(connection: &mut Connection, project: i64, bytes: i64) -> Result<
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn disk(error: io::Error) -> Error {
-    Error::Disk(error.to_string())
 }

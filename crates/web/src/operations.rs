@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use retort_model::{Grant, ProjectRole};
+use retort_service::Service;
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -91,7 +92,7 @@ pub async fn watch(app: App, listening: Listening) {
             app.metrics().set_queue(&stats, now);
         }
         if app.settings().takes_traces
-            && let Ok(stats) = app.call(|service| service.trace_stats()).await
+            && let Ok(stats) = app.call(Service::trace_stats).await
         {
             app.metrics().set_traces(&stats);
         }

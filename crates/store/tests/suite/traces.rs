@@ -109,7 +109,7 @@ fn senders_share_no_trace_and_a_purge_forgets_what_was_imported() {
         let store = &place.store;
         let bob = TraceSender { holder: Some("bob".into()), ..sender(place) };
         let root = NewSpans { has_root: true, ..spans("a", "ann") };
-        assert_eq!(keep(place, 0, &[root.clone()]), ALL);
+        assert_eq!(keep(place, 0, std::slice::from_ref(&root)), ALL);
         let mine = NewSpans { text: "bob", ..root };
         assert_eq!(store.keep_spans(&bob, &[mine], &times(0)).unwrap(), ALL);
         assert_eq!(keep(place, 0, &[spans("b", "waits")]), ALL);
