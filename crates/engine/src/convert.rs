@@ -362,11 +362,8 @@ pub fn named_for(dataset: &DatasetPlan, by_kind: bool, account: &Account) -> Dat
 
 /// How many items could not be read, and where the first stand.
 fn why_refused(totals: &Totals) -> String {
-    let kinds: Vec<_> = totals
-        .refused
-        .iter()
-        .map(|(kind, count, _)| format!("{count} {}", kind.as_str()))
-        .collect();
+    let kinds: Vec<_> =
+        totals.refused.iter().map(|(kind, count, _)| format!("{count} {}", kind.words())).collect();
     let count = totals.account.refused;
     let first: Vec<_> = totals.first_refused.values().map(String::as_str).collect();
     let more =

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::convert::ConvertPlan;
 use crate::counted::{Counted, tally};
-use crate::error::Error;
+use crate::error::{Error, io_reason};
 use crate::options::REDACTION_KEY;
 use crate::pipeline::{Decisions, Extent, PartBatch, PartNumber, SourceCount, Totals};
 use crate::plan::DatasetPlan;
@@ -257,7 +257,7 @@ impl Parts {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let not_a_part = |reason: String| Error::NotAPart { path: folder.to_owned(), reason };
         let text = std::fs::read_to_string(folder.join(PART))
-            .map_err(|error| not_a_part(format!("`{PART}`: {error}")))?;
+            .map_err(|error| not_a_part(format!("cannot read `{PART}`: {}", io_reason(&error))))?;
         serde_json::from_str(&text).map_err(|error| not_a_part(format!("`{PART}`: {error}")))
     }
 

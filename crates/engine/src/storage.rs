@@ -75,9 +75,9 @@ pub fn storage_at(path: &Path) -> Result<Box<dyn Storage>, Error> {
         return Ok(Box::new(Folder::new(path.to_owned())));
     }
     let file = File::open(path).map_err(|error| Error::read(path, error))?;
-    let archive = zip::ZipArchive::new(file).map_err(|error| Error::NotWhole {
+    let archive = zip::ZipArchive::new(file).map_err(|_| Error::NotWhole {
         path: path.to_owned(),
-        reason: format!("no ZIP archive: {error}"),
+        reason: "it is neither a folder nor a complete ZIP archive".into(),
     })?;
     Ok(Box::new(ZipFile { path: path.to_owned(), archive: Mutex::new(archive) }))
 }

@@ -316,6 +316,23 @@ named!(
     Unreadable = "unreadable"
 );
 
+impl Refusal {
+    /// What is wrong with the item, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NotUtf8 => "not text in UTF-8",
+            Self::NotJson => "not valid JSON",
+            Self::UnknownShape => "of no known format",
+            Self::BadField => "with a value that its field cannot have",
+            Self::TooLarge => "over the item size limit",
+            Self::Entry => "in an archive entry that is not read",
+            Self::Damaged => "in a damaged file",
+            Self::Unsupported => "in a file of a kind that is not supported",
+            Self::Unreadable => "in a file that cannot be opened",
+        }
+    }
+}
+
 impl ItemError {
     /// A fault at a byte of the item.
     pub fn new(refusal: Refusal, at: usize, message: impl Into<String>) -> Self {
