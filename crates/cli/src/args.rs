@@ -31,11 +31,11 @@ pub struct InputArgs {
     map: Option<&'static dyn ImportFormat>,
 
     /// Largest window of a Zstandard stream to accept, in megabytes; reading needs as much memory [default: 134].
-    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    #[arg(long, value_name = "MB", value_parser = whole::<u64, 1, 4096>)]
     max_window: Option<u64>,
 
     /// Largest conversation, run or document to accept, in megabytes; reading needs several times as much memory [default: 268, the maximum].
-    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=268))]
+    #[arg(long, value_name = "MB", value_parser = whole::<u64, 1, 268>)]
     pub max_item: Option<u64>,
 
     /// Prefix ids with a namespace (`NAME/ID`), in case they collide with ids of other inputs.
@@ -177,4 +177,13 @@ fn snapshot() -> Result<Option<Time>, Failure> {
             }
         },
     }
+}
+
+/// A whole number from `LEAST` to `MOST`.
+pub fn whole<T: TryFrom<u64>, const LEAST: u64, const MOST: u64>(text: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
+    number.and_then(|number: u64| number.try_into().ok()).ok_or_else(|| match MOST {
+        u64::MAX => format!("write a whole number of at least {LEAST}"),
+        most => format!("write a whole number from {LEAST} to {most}"),
+    })
 }

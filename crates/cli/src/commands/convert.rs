@@ -19,7 +19,7 @@ use retort_service::{
 use serde_json::json;
 
 use super::{Failure, STOPPED};
-use crate::args::{InputArgs, RedactKey, plan};
+use crate::args::{InputArgs, RedactKey, plan, whole};
 use crate::display::{bytes, count, one_line, several};
 use crate::filters::SelectionArgs;
 use crate::options::{Model, Package, Records};
@@ -73,7 +73,7 @@ struct Writing {
     package: Package,
 
     /// Start a new data file after this many megabytes.
-    #[arg(long, value_name = "MB", default_value_t = bounds::SHARD_BYTES / 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "MB", default_value_t = bounds::SHARD_BYTES / 1_000_000, value_parser = whole::<u64, 1, { u64::MAX }>)]
     shard_size: u64,
 
     /// Replace an existing package.
@@ -81,7 +81,7 @@ struct Writing {
     force: bool,
 
     /// Number of threads that parse and shape [default: one per core].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize, 1, 4096>)]
     threads: Option<usize>,
 
     /// Fail without writing a package if anything cannot be read.

@@ -77,9 +77,7 @@ impl Import {
             return self.send(&client);
         }
         if self.detach {
-            return Err(
-                "`--detach` is for a server; here the import is done by this command".into()
-            );
+            return Err(EngineError::Choice("`--detach` works with a server only".into()).into());
         }
         let opened =
             if self.dry_run { self.keeping.open_to_look()? } else { self.keeping.open_or_new()? };

@@ -8,6 +8,7 @@ use retort_model::JobState;
 use retort_web::wire;
 
 use super::{Failure, STOPPED, print, print_json, stop_flag};
+use crate::args::whole;
 use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, moment_of, one_line, table};
@@ -42,21 +43,25 @@ enum Action {
     /// Show the progress of a job until it ends.
     Watch {
         /// Number of the job.
+        #[arg(value_parser = whole::<i64, 1, { u64::MAX }>)]
         id: i64,
     },
     /// Cancel a job.
     Cancel {
         /// Number of the job.
+        #[arg(value_parser = whole::<i64, 1, { u64::MAX }>)]
         id: i64,
     },
     /// Print the items that a server's import could not read, one line of JSON each.
     Rejects {
         /// Number of the job.
+        #[arg(value_parser = whole::<i64, 1, { u64::MAX }>)]
         id: i64,
     },
     /// Retry a failed or cancelled job now, with the selection that was frozen when it was submitted.
     Retry {
         /// Number of the job.
+        #[arg(value_parser = whole::<i64, 1, { u64::MAX }>)]
         id: i64,
 
         /// Only queue the job, for `retort worker` to run.

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::convert::{finish, stops_writing, what_of};
 use super::{Failure, STOPPED, print_json};
+use crate::args::whole;
 use crate::progress::Bar;
 
 /// Merge the parts that `convert --part` wrote into one package.
@@ -33,7 +34,7 @@ pub struct Merge {
     force: bool,
 
     /// Number of encoding threads [default: one per core].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize, 1, 4096>)]
     threads: Option<usize>,
 
     /// Print only errors.

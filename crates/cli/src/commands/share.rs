@@ -7,6 +7,7 @@ use retort_model::Time;
 use retort_web::wire;
 
 use super::{Failure, print, print_json, read_password};
+use crate::args::whole;
 use crate::config::StoreArgs;
 use crate::display::{moment_of, one_line, table};
 
@@ -32,11 +33,13 @@ enum Action {
     /// Reopen a link that closed because its creator lost their role. It then belongs to you.
     Keep {
         /// Number of the link in the list.
+        #[arg(value_parser = whole::<i64, 1, { u64::MAX }>)]
         id: i64,
     },
     /// Revoke a link.
     Revoke {
         /// Number of the link in the list.
+        #[arg(value_parser = whole::<i64, 1, { u64::MAX }>)]
         id: i64,
     },
 }

@@ -8,6 +8,7 @@ use retort_service::TokenRequest;
 use retort_web::wire;
 
 use super::{Failure, print, print_json};
+use crate::args::whole;
 use crate::config::StoreArgs;
 use crate::display::{moment_of, one_line, table};
 
@@ -55,6 +56,7 @@ enum Action {
     /// Revoke a token.
     Revoke {
         /// Number of the token in the list.
+        #[arg(value_parser = whole::<i64, 1, { u64::MAX }>)]
         id: i64,
     },
 }
