@@ -43,3 +43,4 @@ mod splits;
 mod store;
 mod training;
 mod upkeep;
+mod usage;

@@ -139,7 +139,10 @@ fn wrong_choices_are_told_in_words() {
             &["convert", "in.jsonl", "-o", "o", "-f", "parquet", "--compress", "gzip"],
             "leave `--compress` out",
         ),
-        (&["convert", "in.jsonl", "-o", "o", "--shard-size", "0"], "0 is not in 1.."),
+        (
+            &["convert", "in.jsonl", "-o", "o", "--shard-size", "0"],
+            "write a whole number of at least 1",
+        ),
         (&["convert", "in.jsonl", "-o", "o", "--from", "retort"], "no records to write"),
         (&["convert", "in.jsonl"], "--output"),
     ] {
@@ -153,7 +156,7 @@ fn wrong_choices_are_told_in_words() {
 fn what_is_no_history_is_named() {
     let place = Place::new();
     place.file("in.json", r#"[{"colour": "red", "size": 1}, "text"]"#);
-    place.refused(&["convert", "in.json", "-o", "o"], "2 could not be read (2 unknown-shape)");
+    place.refused(&["convert", "in.json", "-o", "o"], "2 could not be read (2 of no known format)");
     place.file("empty.json", "");
     place.refused(&["convert", "empty.json", "-o", "o"], "the inputs hold no items");
     place.file("folder/notes.txt", "x");
