@@ -7,5 +7,6 @@
 pub mod data;
 pub mod file;
 pub mod import;
+pub mod judgements;
 pub mod package;
 pub mod template;

@@ -40,7 +40,7 @@ pub use hash::fnv1a;
 pub use item::{Item, ItemKind};
 pub use job::{JobKind, JobState};
 pub use message::{
-    Content, Feedback, Label, Message, NotUnderstood, Part, PartKind, Role, ToolCall,
+    CORRECTS, Content, Feedback, Label, Message, NotUnderstood, Part, PartKind, Role, ToolCall,
 };
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, OutputPortion, Portion, Redacted, SeenLengths, Tally};

@@ -132,6 +132,9 @@ pub enum Label {
 
 named!(Label, "label", Preferred = "preferred", Rejected = "rejected");
 
+/// The field of an answer's metadata with the number of the round whose answer it corrects.
+pub const CORRECTS: &str = "corrects";
+
 /// Something that carries meaning in the source and that its reader could not place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotUnderstood<'a> {

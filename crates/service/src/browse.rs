@@ -232,39 +232,57 @@ impl Service {
                 .read(messages, &mut Notes::default())
                 .map_err(|error| Error::Choice(format!("byte {}: {error}", error.at)))?
                 .into_conversation()
-                .ok_or_else(|| Error::Choice("these are no messages".into()))?;
+                .ok_or_else(|| Error::Choice("these are no messages".into()))?
+                .into_owned();
             let key = key.map(|key| in_project(caller, key));
-            for _ in 0..APPENDS {
-                let summary = self.find_one(caller, id, source)?;
-                if summary.status == Status::Deleted {
-                    return Err(Error::Conflict(format!(
-                        "the conversation `{id}` is deleted; restore it first"
-                    )));
-                }
-                take_for_item(summary.size, summary.messages)?;
-                let line = self.store.line(&summary, &mut self.store.unpacker())?;
-                let line = line.ok_or_else(|| no_conversation(id))?;
-                let mut whole = read(&summary, &line)?;
-                add_rounds(&mut whole, more.rounds.clone(), after)?;
-                whole.updated_at = Some(self.clock.now()).max(whole.updated_at);
-                let mut line = Vec::new();
-                let item = incoming_of(&whole, false, self.clock.now(), &mut line);
-                let most = self.settings.quotas.item_bytes;
-                if line.len() > most {
-                    let most = most / 1_000_000;
-                    return Err(Error::Choice(format!(
-                        "the conversation `{id}` would be larger than the item size limit of {most} MB; begin a new one"
-                    )));
-                }
-                let item = Incoming { body: self.store.packer().pack(&line)?, ..item };
-                let scope = caller.scope();
-                let request = key.as_deref().map(|key| (caller.person.unwrap_or(0), key));
-                if self.store.change_body(&scope, summary.key, summary.body, &item, request)? {
-                    return self.find_one(caller, id, Some(&summary.source));
-                }
-            }
-            Err(Error::Conflict(format!("others keep changing the conversation `{id}`; try again")))
+            self.rewrite(caller, (id, source), key.as_deref(), |whole| {
+                add_rounds(whole, more.rounds.clone(), after)?;
+                Ok(true)
+            })?;
+            self.find_one(caller, id, source)
         })
+    }
+
+    /// Changes what a conversation says; whether it changed. `change` may be called again, if others changed it meanwhile.
+    pub(crate) fn rewrite(
+        &self,
+        caller: &Caller,
+        (id, source): (&str, Option<&str>),
+        key: Option<&str>,
+        mut change: impl FnMut(&mut Conversation<'_>) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        for _ in 0..APPENDS {
+            let summary = self.find_one(caller, id, source)?;
+            if summary.status == Status::Deleted {
+                return Err(Error::Conflict(format!(
+                    "the conversation `{id}` is deleted; restore it first"
+                )));
+            }
+            take_for_item(summary.size, summary.messages)?;
+            let line = self.store.line(&summary, &mut self.store.unpacker())?;
+            let line = line.ok_or_else(|| no_conversation(id))?;
+            let mut whole = read(&summary, &line)?;
+            if !change(&mut whole)? {
+                return Ok(false);
+            }
+            whole.updated_at = Some(self.clock.now()).max(whole.updated_at);
+            let mut line = Vec::new();
+            let item = incoming_of(&whole, false, self.clock.now(), &mut line);
+            let most = self.settings.quotas.item_bytes;
+            if line.len() > most {
+                let most = most / 1_000_000;
+                return Err(Error::Choice(format!(
+                    "the conversation `{id}` would be larger than the item size limit of {most} MB; begin a new one"
+                )));
+            }
+            let item = Incoming { body: self.store.packer().pack(&line)?, ..item };
+            let request = key.map(|key| (caller.person.unwrap_or(0), key));
+            let scope = caller.scope();
+            if self.store.change_body(&scope, summary.key, summary.body, &item, request)? {
+                return Ok(true);
+            }
+        }
+        Err(Error::Conflict(format!("others keep changing the conversation `{id}`; try again")))
     }
 }
 

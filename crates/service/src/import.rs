@@ -454,7 +454,7 @@ fn cites(conversation: &Conversation<'_>) -> BTreeSet<String> {
 }
 
 /// A run as the store takes it; `line` is its canonical line, `body` the same compressed.
-fn incoming_run(run: &Run<'_>, line: &[u8], body: PackedBody) -> IncomingRun {
+pub(crate) fn incoming_run(run: &Run<'_>, line: &[u8], body: PackedBody) -> IncomingRun {
     let decoded = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.decoded().into_owned());
     let excerpt = |text: &Option<Text<'_>>| {
         text.as_ref().map(|text| text.decoded().chars().take(RUN_EXCERPT).collect::<String>())
@@ -551,7 +551,7 @@ fn compare(
 }
 
 /// What becomes of a run that is there and comes again, by its lines.
-fn update_run(
+pub(crate) fn update_run(
     was: &[u8],
     came: &[u8],
     incoming: &IncomingRun,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use retort_json::RawJson;
 use retort_model::{
-    Conversation, Item, Label, LeftOut, Message, Rating, Reason, Role, Round, Time,
+    CORRECTS, Conversation, Item, Label, LeftOut, Message, Rating, Reason, Role, Round, Time,
 };
 
 use super::format::{Outcome, PairsBy};
@@ -186,6 +186,9 @@ impl<'c> Answers<'c> {
     }
 
     fn is_better(&self, one: &Place, other: &Place, by: PairsBy) -> bool {
+        if self.corrects(one, other) || self.corrects(other, one) {
+            return self.corrects(one, other);
+        }
         let is_shown = || by == PairsBy::Shown && self.is_shown_instead(one, other);
         match (self.worth(one), self.worth(other)) {
             (Some(Worth::Good), Some(Worth::Bad)) => true,
@@ -194,6 +197,15 @@ impl<'c> Answers<'c> {
             (Some(Worth::Good) | None, None) | (None, Some(Worth::Bad)) => is_shown(),
             _ => false,
         }
+    }
+
+    /// Whether someone wrote one answer to correct the other.
+    fn corrects(&self, one: &Place, other: &Place) -> bool {
+        let corrected =
+            self.messages(one).last().and_then(|message| message.metadata.get(CORRECTS));
+        let corrected = corrected.and_then(|raw| raw.as_text()?.parse::<u32>().ok());
+        let round = self.conversation.rounds.get(other.round);
+        corrected.is_some() && corrected == round.map(|round| round.number)
     }
 
     /// Whether a person went on with one answer and not with the other, or had it made instead of the other.
