@@ -13,6 +13,7 @@ mod formats;
 mod imports;
 mod intake;
 mod jobs;
+mod judgements;
 mod line;
 mod members;
 mod notices;
@@ -116,6 +117,7 @@ pub fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(exports::routes())
         .merge(formats::routes())
         .merge(imports::routes())
+        .merge(judgements::routes())
         .merge(members::routes())
         .merge(notices::routes())
         .merge(runs::routes())

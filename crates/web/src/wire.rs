@@ -15,8 +15,8 @@ use retort_model::{
 };
 use retort_service::package::Finding;
 use retort_service::{
-    AuditEntry, ExportRequest, ImportReport, Job as StoreJob, Session as StoreSession, Shows,
-    Summary, Taken, Without,
+    AuditEntry, ExportRequest, ImportReport, Job as StoreJob, JudgementReport,
+    Session as StoreSession, Shows, Summary, Taken, Without,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
@@ -171,6 +171,30 @@ pub struct ChangeMany {
 pub struct Changed {
     /// How many were changed; the others were so already.
     pub changed: u64,
+}
+
+/// What became of judgements: read = changed + same + unknown + refused.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Judged {
+    /// Rows that were read.
+    pub read: u64,
+    /// Rows that said something new.
+    pub changed: u64,
+    /// Rows that said what was known already, or nothing.
+    pub same: u64,
+    /// Rows about runs and conversations that do not exist.
+    pub unknown: u64,
+    /// Rows that could not be used.
+    pub refused: u64,
+    /// The first of the unknown and refused rows, each with the reason.
+    pub first: Vec<String>,
+}
+
+impl From<JudgementReport> for Judged {
+    fn from(report: JudgementReport) -> Self {
+        let JudgementReport { read, changed, same, unknown, refused, first } = report;
+        Self { read, changed, same, unknown, refused, first }
+    }
 }
 
 /// What was taken in.

@@ -157,6 +157,9 @@ pub const ROWS: &[Row] = &[
         }))
     })
     .but("by a filter"),
+    row("POST /api/v1/judgements", |stage| {
+        at("/judgements").json(json!([{"id": stage.conversation(), "score": 1}]))
+    }),
     // Runs.
     row("GET /api/v1/runs", |_| at("/runs")),
     row("GET /api/v1/runs/count", |_| at("/runs/count?status=success")),
