@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 use retort_model::{ConversationFilter, Filter, ItemFilter, JobKind, Status, bounds};
 use retort_service::{Cursor, Edit, ExportOptions, ExportRequest, Order};
 use retort_web::wire;
@@ -125,6 +126,14 @@ impl Client {
             Edit::Purge => return self.purge(&selection),
         }
         self.change(&selection, change, false)
+    }
+
+    /// Adds judgements, a row of JSON each.
+    pub fn judge(&self, rows: Vec<u8>) -> Result<wire::Judged, ClientError> {
+        let mut request = self.request(Method::POST, &["judgements"], Vec::new())?;
+        request = with_header(request, CONTENT_TYPE, "application/x-ndjson");
+        *request.body_mut() = Some(rows.into());
+        self.json(request)
     }
 
     fn change(

@@ -16,6 +16,7 @@ pub mod formats;
 pub mod import;
 pub mod inspect;
 pub mod jobs;
+pub mod judge;
 pub mod list;
 pub mod listing;
 pub mod members;

@@ -21,6 +21,7 @@ mod faults;
 mod filters;
 mod identity;
 mod inspect;
+mod judging;
 mod kills;
 mod mapping;
 mod objects;
