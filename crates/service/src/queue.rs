@@ -228,7 +228,10 @@ impl Service {
             caller.needs_role(ProjectRole::Owner)?;
         }
         let scope = if everyone { caller.overseen() } else { caller.made() };
-        Ok(with_next(self.store.job_page(&scope, Some(kind), after, most)?, |job| job.id))
+        let (mut jobs, next) =
+            with_next(self.store.job_page(&scope, Some(kind), after, most)?, |job| job.id);
+        jobs.iter_mut().for_each(|job| hide_worker(caller, job));
+        Ok((jobs, next))
     }
 
     /// One of the caller's jobs, of that kind; for an owner, anyone's in the project.
@@ -247,13 +250,14 @@ impl Service {
     /// There is none; those of the store.
     pub fn job(&self, caller: &Caller, id: i64) -> Result<Job, Error> {
         let found = self.store.job(&caller.overseen(), id)?;
-        let Some(job) = found else {
+        let Some(mut job) = found else {
             if !caller.grants.has(Grant::Write) {
                 caller.needs(Grant::Export)?;
             }
             return Err(no_job(id));
         };
         caller.needs(needed(job.kind))?;
+        hide_worker(caller, &mut job);
         Ok(job)
     }
 
@@ -315,6 +319,13 @@ fn check_kind(request: &ExportRequest) -> Result<(), Error> {
         .collect();
     let (name, kinds) = (format.name(), kind.plural());
     Err(Error::Choice(format!("`{name}` cannot hold {kinds}; use {}", fitting.join(" or "))))
+}
+
+/// Which machine and process work is nothing that members need to know.
+fn hide_worker(caller: &Caller, job: &mut Job) {
+    if caller.role < ProjectRole::Admin {
+        job.worker = None;
+    }
 }
 
 fn no_job(id: i64) -> Error {

@@ -324,7 +324,7 @@ pub struct Job {
     pub started_at: Option<String>,
     /// When it ended.
     pub finished_at: Option<String>,
-    /// The worker that holds it, or held it last.
+    /// The worker that holds it, or held it last; null for members, who need not know where it runs.
     pub worker: Option<String>,
     /// What an export is of: `conversation`, `run` or `document`; null for an import.
     pub of: Option<String>,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use retort_model::{ConversationFilter, Grant, Grants, ProjectRole};
-use retort_service::{Edit, Error, Origin, TokenRequest};
+use retort_model::{ConversationFilter, Grant, Grants, JobKind, ProjectRole};
+use retort_service::{Caller, Edit, Error, Origin, TokenRequest};
 
 use crate::support::{Office, chat, named};
 
@@ -90,4 +90,18 @@ fn a_project_keeps_an_owner() {
     let (person, owner) = office.join("ann", ProjectRole::Owner);
     let left = office.service.set_role(&owner, person.id, None);
     assert!(matches!(left, Err(Error::Conflict(_))), "{left:?}");
+}
+
+#[test]
+fn only_admins_are_told_which_process_did_a_job() {
+    let office = Office::new();
+    office.import(&[chat("a")], Some("ann"));
+    let (_, ann) = office.join("ann", ProjectRole::Member);
+    let job = office.submit(&ann, "d", ConversationFilter::default()).unwrap();
+    office.work().unwrap();
+    let worker = |caller: &Caller| office.service.job(caller, job).unwrap().worker;
+    assert_eq!(worker(&ann), None);
+    assert_eq!(worker(&office.local()).as_deref(), Some("worker"));
+    let (jobs, _) = office.service.jobs_of(&ann, (JobKind::Export, false), None, 10).unwrap();
+    assert_eq!(jobs[0].worker, None);
 }
