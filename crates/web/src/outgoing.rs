@@ -181,7 +181,12 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let allow_private = self.allow_private;
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = match tokio::net::lookup_host((name.as_str(), 0)).await {
+                Ok(found) => found.collect(),
+                Err(error) if allow_private => return Err(error.into()),
+                // Which names there are inside is not told from which there are not.
+                Err(_) => Vec::new(),
+            };
             let addresses = reachable(name.as_str(), found, allow_private)?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
@@ -292,7 +297,11 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_judged_by_where_it_leads_when_the_client_connects() {
         let outgoing = Outgoing::new(OutgoingSettings::default()).unwrap();
-        let error = why(outgoing.client.get("https://localhost:9/").send().await.unwrap_err());
-        assert!(error.contains("`localhost` is not reachable from the internet"), "{error}");
+        for name in ["localhost", "nothing.invalid"] {
+            let sent = outgoing.client.get(format!("https://{name}:9/")).send();
+            let error = why(sent.await.unwrap_err());
+            let told = format!("`{name}` is not reachable from the internet");
+            assert!(error.contains(&told), "{error}");
+        }
     }
 }
