@@ -4,6 +4,7 @@
 
 mod accounts;
 mod analysis;
+mod attachments;
 mod audit;
 mod audit_limits;
 mod browse;
@@ -35,11 +36,13 @@ mod runs;
 mod secret;
 mod selected;
 mod service;
+mod shared_line;
 mod shares;
 mod traces;
 
 pub use accounts::{Identity, Session, Signed, ThroughProvider, TokenRequest, Unknown};
 pub use analysis::{Analysis, Counts, Read};
+pub use attachments::{Attachment, FileArchive, FileInfo};
 pub use browse::{first_question, keep_first_space};
 pub use caller::{Caller, LOCAL, Origin};
 pub use choice::{Choice, Chosen};
@@ -57,7 +60,7 @@ pub use queue::ExportRequest;
 pub use rejects::Rejects;
 pub use runs::{Latency, RunBar, RunCharts};
 pub use service::{Clock, Done, Quotas, Retention, Service, Settings, Worked, migrate};
-pub use shares::{Attachment, Pass, ShareRequest, Shared, Shows, pack};
+pub use shares::{Pass, ShareRequest, Shared, Shows};
 pub use traces::{SpansRequest, SpansTaken, TracesImported};
 
 /// What the engine does with files and packages.

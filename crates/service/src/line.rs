@@ -109,19 +109,24 @@ pub(crate) fn each_piece(
     each_chunk(summary, stored, &mut |bytes| cutter.feed(bytes, act).map(|()| true))
 }
 
+/// The beginning of a line, up to its rounds, as a line without any.
+pub(crate) fn line_head(summary: &Summary, stored: &StoredLine) -> Result<Vec<u8>, Error> {
+    let (mut cutter, mut head) = (Cutter::new(usize::MAX), None);
+    each_chunk(summary, stored, &mut |bytes| {
+        cutter.feed(bytes, &mut |piece| {
+            head.get_or_insert_with(|| piece.text.to_vec());
+            Ok::<_, Error>(())
+        })?;
+        Ok(head.is_none())
+    })?;
+    let mut line = head.unwrap_or_default();
+    line.extend_from_slice(END);
+    Ok(line)
+}
+
 impl Line {
     fn new(summary: &Summary, stored: StoredLine) -> Result<Self, Error> {
-        let (mut cutter, mut start) = (Cutter::new(usize::MAX), None);
-        each_chunk(summary, &stored, &mut |bytes| {
-            cutter.feed(bytes, &mut |piece| {
-                start.get_or_insert_with(|| piece.text.to_vec());
-                Ok::<_, Error>(())
-            })?;
-            Ok(start.is_none())
-        })?;
-        let start = start.unwrap_or_default();
-        let mut line = start.clone();
-        line.extend_from_slice(END);
+        let line = line_head(summary, &stored)?;
         let mut conversation = read(summary, &line)?;
         edits_of(summary).apply(&mut conversation);
         let mut head = Vec::with_capacity(line.len());
@@ -130,7 +135,7 @@ impl Line {
             return Ok(Self { stored, head: Vec::new(), replaced: 0 });
         }
         head.truncate(head.len() - END.len());
-        Ok(Self { stored, head, replaced: start.len() })
+        Ok(Self { stored, head, replaced: line.len() - END.len() })
     }
 
     /// Bytes of the line.
@@ -166,11 +171,13 @@ impl Line {
 const END: &[u8] = b"]}";
 
 /// Hands on the pieces of a line, from its beginning.
-type Pieces<'p> = dyn Fn(&mut dyn FnMut(Piece<'_>)) -> Result<(), Error> + 'p;
+pub(crate) type Pieces<'p> = dyn Fn(&mut dyn FnMut(Piece<'_>)) -> Result<(), Error> + 'p;
 
 /// As much of a conversation as a page shows.
 pub struct Excerpt {
     line: canonical::Excerpt,
+    /// The line that is shown in place of that one.
+    shown: Option<Vec<u8>>,
     from: usize,
     path: Vec<usize>,
 }
@@ -211,7 +218,8 @@ impl Excerpt {
         Self::of_pieces(summary, &cut, leaf, from)
     }
 
-    fn of_pieces(
+    /// Of the pieces that `cut` gives.
+    pub(crate) fn of_pieces(
         summary: &Summary,
         cut: &Pieces<'_>,
         leaf: Option<usize>,
@@ -249,7 +257,7 @@ impl Excerpt {
             }
             is_kept
         })?;
-        Ok(Self { line, from, path })
+        Ok(Self { line, shown: None, from, path })
     }
 
     /// The number of the first message that is shown.
@@ -274,7 +282,16 @@ impl Excerpt {
 
     /// The canonical line of what is here: all rounds, and the messages that a page can show.
     pub fn line(&self) -> &[u8] {
-        self.line.line()
+        self.shown.as_deref().unwrap_or_else(|| self.line.line())
+    }
+
+    /// The same with a line of the same rounds and messages, which `change` makes of this one.
+    pub(crate) fn with_line(
+        mut self,
+        change: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
+    ) -> Result<Self, Error> {
+        self.shown = Some(change(self.line.line())?);
+        Ok(self)
     }
 
     /// The conversation of that line.

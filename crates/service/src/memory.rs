@@ -5,6 +5,8 @@
 
 use std::cell::RefCell;
 
+use retort_model::bounds::SERVED_ITEM_BYTES;
+
 use crate::error::Error;
 
 /// Waits until there is room for so many bytes; false if there was none in time.
@@ -44,6 +46,16 @@ pub(crate) fn take_for_item(bytes: u64, messages: u64) -> Result<(), Error> {
 /// As [`take_for_item`].
 pub(crate) fn take_to_stream(bytes: u64, messages: u64) -> Result<(), Error> {
     take(bytes.saturating_add(messages.saturating_mul(PLACE_BYTES)))
+}
+
+/// Waits for memory to stream an item of `bytes` in `messages` of which messages are left out and changed: besides what
+/// [`take_to_stream`] says, one message at a time, and the files in them.
+///
+/// # Errors
+/// As [`take_for_item`].
+pub(crate) fn take_to_filter(bytes: u64, messages: u64) -> Result<(), Error> {
+    let message = bytes.min(SERVED_ITEM_BYTES as u64).saturating_mul(COPIES);
+    take_to_stream(bytes.saturating_add(message), messages)
 }
 
 /// Waits for so many bytes of memory.

@@ -153,11 +153,21 @@ async fn a_page_and_the_json_of_a_large_conversation_take_little_memory() {
     let _alone = ALONE.lock().await;
     on_sqlite(async |server| {
         let ann = server.session(&server.ann).await;
-        let length = import_large(server, &ann, "large", 28_000_000).await;
+        let length = import_large(server, &ann, "large", 18_000_000).await;
+        let share = async |asked| {
+            let shared = server.post("/api/v1/shares", &ann, asked).await;
+            shared.json()["path"].as_str().unwrap().to_owned()
+        };
+        let page = share(json!({"conversation": "large"})).await + "?after=5000";
+        // Without the redaction of megabytes, which takes seconds.
+        let json = share(json!({"conversation": "large", "unredacted": true})).await;
+        let json = json.replace("/s/", "/api/v1/shared/");
         for (path, most) in [
             ("/conversations/large", 5 << 20),
-            ("/conversations/large?after=9000", 5 << 20),
+            ("/conversations/large?after=5000", 5 << 20),
             ("/api/v1/conversations/large", length * 2),
+            (&*page, 5 << 20),
+            (&*json, length * 2),
         ] {
             // Once, so that what everything takes once is not counted.
             server.get("/conversations/none", &ann).await;

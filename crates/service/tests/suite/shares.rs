@@ -23,7 +23,9 @@ fn a_link_opens_until_it_expires() {
     office.import(&[chat("a")], None);
     let (_, link) = office.service.share(&office.local(), &request(&office)).unwrap();
     let shared = office.service.shared(&link, Pass::None).unwrap();
-    assert!(String::from_utf8(shared.line).unwrap().contains("a question in a"));
+    let mut line = Vec::new();
+    shared.write(&mut line).unwrap();
+    assert!(String::from_utf8(line).unwrap().contains("a question in a"));
 
     office.clock.advance(Duration::from_secs(61));
     assert!(matches!(office.service.shared(&link, Pass::None), Err(Error::NotFound { .. })));

@@ -1,19 +1,24 @@
 //! What is behind a public link, for anyone who has it.
 
+use std::io::Write;
+use std::ops::Range;
+
 use axum::extract::{FromRequestParts, State};
 use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
-use axum::response::{IntoResponse, Response};
-use retort_service::{EngineError, Pass, Shared, pack};
+use axum::response::Response;
+use retort_service::{Error, Pass, Shared};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Problems, raw};
+use super::Problems;
+use super::line::{Around, WriteLine, no_line, with_line};
 use crate::app::App;
-use crate::extract::{Json, Path};
+use crate::bounds::COMPRESSED_BYTES;
+use crate::extract::Path;
 use crate::problem::Problem;
 use crate::ranges::{Offer, download};
 use crate::who::{Visitor, cookie};
@@ -96,23 +101,31 @@ async fn show(
     Path(link): Path<String>,
 ) -> Result<Response, Problem> {
     let shared = knock.open(&app, link.clone()).await?;
-    app.answer(move |service| {
-        let files = service.attachments(&shared)?;
-        let files = (0..).zip(&files).map(|(number, file): (usize, _)| wire::SharedFile {
-            name: file.name.clone(),
-            media_type: file.media_type.clone(),
-            bytes: file.bytes.len() as u64,
+    with_line(&app, move |_| {
+        let files = (0..).zip(shared.files()?).map(|(number, file): (usize, _)| wire::SharedFile {
+            name: file.name,
+            media_type: file.media_type,
+            bytes: file.bytes,
             path: format!("/api/v1/shared/{link}/files/{number}"),
         });
-        let shown = wire::SharedConversation {
+        let answer = wire::SharedConversation {
             title: shared.summary.title.clone(),
             kind: shared.summary.kind.to_string(),
             model: shared.summary.model.clone(),
             created_at: shared.summary.created_at.map(|time| time.to_string()),
             files: files.collect(),
-            conversation: raw(shared.line)?,
+            conversation: no_line(),
         };
-        Ok(Json(shown).into_response())
+        let around = Around::new(&answer)?;
+        if shared.stored_bytes() <= COMPRESSED_BYTES as u64 {
+            let mut line = Vec::new();
+            let bytes = shared.write(&mut line)?;
+            let write: WriteLine = Box::new(move |out| out.write_all(&line).map_err(Error::gone));
+            return Ok((around, bytes, write));
+        }
+        let bytes = shared.write(&mut std::io::sink())?;
+        let write: WriteLine = Box::new(move |out| shared.write(out).map(|_| ()));
+        Ok((around, bytes, write))
     })
     .await
 }
@@ -130,12 +143,21 @@ async fn file(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let shared = knock.open(&app, link).await?;
-    let mut files = app.call(move |service| service.attachments(&shared)).await?;
-    if number >= files.len() {
-        return Err(Problem::not_found("file", &number.to_string()));
-    }
-    let file = files.swap_remove(number);
-    send(&app, &method, &headers, &file.name, &file.media_type, file.bytes).await
+    let file = app.call(move |_| shared.file(number)).await?;
+    let file = file.ok_or_else(|| Problem::not_found("file", &number.to_string()))?;
+    let etag = etag(&Sha256::digest(&file.bytes));
+    let offer = Offer {
+        total_bytes: file.bytes.len() as u64,
+        etag: &etag,
+        file_name: &file.name,
+        media_type: &file.media_type,
+    };
+    let write = move |range: Range<u64>, out: &mut dyn Write| {
+        let range = usize::try_from(range.start).unwrap_or(usize::MAX)
+            ..usize::try_from(range.end).unwrap_or(usize::MAX);
+        out.write_all(file.bytes.get(range).unwrap_or_default()).map_err(Error::gone)
+    };
+    Ok(sandboxed(download(app.downloads(), &method, &headers, &offer, write).await?))
 }
 
 /// All files of a shared conversation as a ZIP archive
@@ -150,33 +172,31 @@ async fn all_files(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let shared = knock.open(&app, link).await?;
-    let archive = app.call(move |service| Ok(pack(&service.attachments(&shared)?))).await?;
-    let Some(archive) = archive else {
-        return Err(Problem::not_found("file", "in the conversation"));
+    let archive = app.call(move |_| {
+        let Some(archive) = shared.archive()? else { return Ok(None) };
+        let etag = etag(&archive.hash());
+        Ok(Some((archive, etag)))
+    });
+    let archive = archive.await?;
+    let (archive, etag) =
+        archive.ok_or_else(|| Problem::not_found("file", "in the conversation"))?;
+    let offer = Offer {
+        total_bytes: archive.bytes(),
+        etag: &etag,
+        file_name: "files.zip",
+        media_type: "application/zip",
     };
-    send(&app, &method, &headers, "files.zip", "application/zip", archive).await
+    let write = move |range, out: &mut dyn Write| archive.write(range, out);
+    Ok(sandboxed(download(app.downloads(), &method, &headers, &offer, write).await?))
 }
 
-/// Sends what people wrote to be saved, never to be run.
-async fn send(
-    app: &App,
-    method: &Method,
-    headers: &HeaderMap,
-    name: &str,
-    media_type: &str,
-    bytes: Vec<u8>,
-) -> Result<Response, Problem> {
-    let etag: String =
-        Sha256::digest(&bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let offer = Offer { total_bytes: bytes.len() as u64, etag: &etag, file_name: name, media_type };
-    let mut response = download(app.downloads(), method, headers, &offer, move |range, out| {
-        let range = usize::try_from(range.start).unwrap_or(usize::MAX)
-            ..usize::try_from(range.end).unwrap_or(usize::MAX);
-        let sent = out.write_all(bytes.get(range).unwrap_or_default());
-        sent.map_err(|source| EngineError::Failed { what: "the connection", source }.into())
-    })
-    .await?;
+fn etag(hash: &[u8]) -> String {
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What people wrote is to be saved, never to be run.
+fn sandboxed(mut response: Response) -> Response {
     let sandbox = HeaderValue::from_static("default-src 'none'; sandbox");
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, sandbox);
-    Ok(response)
+    response
 }

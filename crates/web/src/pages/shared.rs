@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use retort_service::{Excerpt, Shared};
+use retort_service::Shared;
 use serde::Deserialize;
 
 use super::conversation::{self, Shown};
@@ -99,15 +99,15 @@ async fn open_shared(
 }
 
 async fn shown(app: &App, link: String, part: Part, shared: Shared) -> Response {
-    let seen = app.answer(move |service| {
+    let seen = app.answer(move |_| {
         let Part { leaf, after } = part;
-        let files = service.attachments(&shared)?;
-        let excerpt = Excerpt::of_line(&shared.summary, &shared.line, leaf, after)?;
+        let files = shared.files()?;
+        let (excerpt, masked) = shared.excerpt(leaf, after)?;
         let conversation = excerpt.conversation(&shared.summary)?;
         let (address, room) = (format!("/s/{link}"), &mut Room::of_page());
         let shown = conversation::shown((&conversation, &excerpt), leaf, &|_| None, address, room);
         let files = (0..).zip(&files).map(|(number, file): (usize, _)| {
-            let size = format!("{} kB", (file.bytes.len() as u64).div_ceil(1000));
+            let size = format!("{} kB", file.bytes.div_ceil(1000));
             (file.name.clone(), size, format!("/api/v1/shared/{link}/files/{number}"))
         });
         let page = SharedPage {
@@ -118,7 +118,7 @@ async fn shown(app: &App, link: String, part: Part, shared: Shared) -> Response 
             paging: shown.paging(),
             shown,
             files: files.collect(),
-            is_masked: shared.masked.is_some_and(|count| count > 0),
+            is_masked: masked > 0,
             link: link.clone(),
         };
         Ok(show_public(StatusCode::OK, &page))

@@ -1,0 +1,355 @@
+//! The canonical line behind a public link, of any size: what the link does not show is left out, and secrets and
+//! personal data are masked, while the line streams by.
+//!
+//! [`Cutter`](canonical::Cutter) cuts the line into messages and what is around them. Each piece is put into the smallest
+//! line that it is a part of, so that the same rules apply to it as to a whole conversation, and is taken out again.
+
+use std::io::Write;
+use std::sync::OnceLock;
+
+use memchr::memmem;
+use retort_engine::Redaction;
+use retort_model::bounds::SERVED_ITEM_BYTES;
+use retort_model::canonical::{self, Level, Piece};
+use retort_model::{Conversation, Role, Usage};
+use retort_store::{StoredLine, Summary};
+
+use crate::attachments::{Attachment, Files};
+use crate::browse::{edits_of, read};
+use crate::error::Error;
+use crate::line::{Excerpt, each_piece, line_head};
+use crate::shares::Shows;
+
+/// The line behind a link.
+pub(crate) struct SharedLine {
+    filter: Filter,
+    stored: StoredLine,
+}
+
+/// What a link shows of a line.
+struct Filter {
+    summary: Summary,
+    shows: Shows,
+}
+
+/// Hands on pieces of a line.
+type Each<'e> = dyn FnMut(Piece<'_>) -> Result<(), Error> + 'e;
+
+impl SharedLine {
+    pub(crate) fn new(summary: Summary, shows: Shows, stored: StoredLine) -> Self {
+        Self { filter: Filter { summary, shows }, stored }
+    }
+
+    /// Bytes of the line as it is stored, which has more than is shown.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.stored.bytes()
+    }
+
+    /// The title that is shown.
+    pub(crate) fn title(&self) -> Result<Option<String>, Error> {
+        let head = line_head(&self.filter.summary, &self.stored)?;
+        let (line, _) = self.filter.line(&head, true)?;
+        let conversation = read(&self.filter.summary, &line)?;
+        Ok(conversation.title.map(|title| title.decoded().into_owned()))
+    }
+
+    /// Writes what is shown; how many bytes that is.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> Result<u64, Error> {
+        self.filter.write(&|each| self.cut(usize::MAX, each), out)
+    }
+
+    /// As much as a page shows, as [`Excerpt::of`], and how much was masked in it.
+    pub(crate) fn excerpt(
+        &self,
+        leaf: Option<usize>,
+        from: usize,
+    ) -> Result<(Excerpt, u64), Error> {
+        let (filter, summary) = (&self.filter, &self.filter.summary);
+        let cut = |act: &mut dyn FnMut(Piece<'_>)| {
+            self.cut(SERVED_ITEM_BYTES, &mut |piece| {
+                if filter.shows_piece(&piece) {
+                    act(piece);
+                }
+                Ok(())
+            })
+        };
+        let mut masked = 0;
+        let excerpt = Excerpt::of_pieces(summary, &cut, leaf, from)?;
+        let excerpt = excerpt.with_line(|line| {
+            let (line, count) = filter.line(line, true)?;
+            masked = count;
+            Ok::<_, Error>(line)
+        })?;
+        Ok((excerpt, masked))
+    }
+
+    /// Hands on the files in the messages, in order, until `take` says that it has enough.
+    pub(crate) fn each_file(
+        &self,
+        take: &mut dyn FnMut(Attachment) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let (mut files, mut goes_on) = (Files::default(), true);
+        self.cut(usize::MAX, &mut |piece| {
+            let is_wanted =
+                goes_on && piece.level == Level::Message && self.filter.shows_piece(&piece);
+            if !is_wanted || memmem::find(piece.text, b"\"raw\":").is_none() {
+                return Ok(());
+            }
+            let (line, _) = self.filter.line(&Frame::of(&piece).around(piece.text), false)?;
+            let conversation = read(&self.filter.summary, &line)?;
+            for message in conversation.messages() {
+                files.each_of(message, &mut |file| {
+                    goes_on = goes_on && take(file)?;
+                    Ok::<_, Error>(())
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    fn cut(&self, most: usize, each: &mut Each<'_>) -> Result<(), Error> {
+        each_piece(&self.filter.summary, &self.stored, most, each)
+    }
+}
+
+/// What has to stand around a piece for it to be a line, and where the piece is in that.
+struct Frame {
+    before: &'static str,
+    /// The end of what stands before it once the line is written again.
+    mark: &'static str,
+    after: &'static str,
+}
+
+impl Frame {
+    fn of(piece: &Piece<'_>) -> Self {
+        let (before, mark, after) = match (piece.level, piece.begins) {
+            (Level::Conversation, true) => ("", "", "]}"),
+            (Level::Conversation, false) => {
+                (r#"{"retort":1,"id":"","source":"","rounds":["#, r#""rounds":["#, "")
+            }
+            (Level::Task, true) => (
+                r#"{"retort":1,"id":"","source":"","rounds":[],"tasks":["#,
+                r#""rounds":[],"tasks":["#,
+                "]}]}",
+            ),
+            (Level::Task, false) => (
+                r#"{"retort":1,"id":"","source":"","rounds":[],"tasks":[{"id":"","rounds":["#,
+                r#""rounds":[],"tasks":[{"id":"","rounds":["#,
+                "]}",
+            ),
+            (Level::Round, true) => {
+                (r#"{"retort":1,"id":"","source":"","rounds":["#, r#""rounds":["#, "]}]}")
+            }
+            (Level::Round, false) => (
+                r#"{"retort":1,"id":"","source":"","rounds":[{"messages":["#,
+                r#""messages":["#,
+                "]}",
+            ),
+            (Level::Message, _) => (
+                r#"{"retort":1,"id":"","source":"","rounds":[{"messages":["#,
+                r#""messages":["#,
+                "]}]}",
+            ),
+        };
+        Self { before, mark, after }
+    }
+
+    /// The piece as a line.
+    fn around(&self, text: &[u8]) -> Vec<u8> {
+        [self.before.as_bytes(), text, self.after.as_bytes()].concat()
+    }
+
+    /// The piece of a line.
+    fn inside<'l>(&self, line: &'l [u8]) -> &'l [u8] {
+        let start = match self.mark {
+            "" => 0,
+            mark => memmem::find(line, mark.as_bytes()).map_or(line.len(), |at| at + mark.len()),
+        };
+        line.get(start..line.len().saturating_sub(self.after.len())).unwrap_or_default()
+    }
+}
+
+impl Filter {
+    /// Whether anything of a piece is shown.
+    fn shows_piece(&self, piece: &Piece<'_>) -> bool {
+        // A message begins with its role.
+        let is_system =
+            piece.level == Level::Message && piece.text.starts_with(br#"{"role":"system""#);
+        self.shows.system || !is_system
+    }
+
+    /// What is shown of a line, and how much is masked in it.
+    fn line(&self, line: &[u8], has_edits: bool) -> Result<(Vec<u8>, u64), Error> {
+        let mut conversation = read(&self.summary, line)?;
+        if has_edits {
+            edits_of(&self.summary).apply(&mut conversation);
+        }
+        show(&mut conversation, self.shows);
+        let mut out = Vec::with_capacity(line.len());
+        canonical::write(&conversation, &mut out);
+        if self.shows.unredacted {
+            return Ok((out, 0));
+        }
+        redacted(out)
+    }
+
+    fn write(
+        &self,
+        cut: &dyn Fn(&mut Each<'_>) -> Result<(), Error>,
+        out: &mut dyn Write,
+    ) -> Result<u64, Error> {
+        // Of each list that is open, whether the next element is its first.
+        let (mut first, mut bytes) = (Vec::new(), 0);
+        let mut put = |text: &[u8]| {
+            bytes += text.len() as u64;
+            out.write_all(text).map_err(Error::gone)
+        };
+        cut(&mut |piece| {
+            if !self.shows_piece(&piece) {
+                return Ok(());
+            }
+            if piece.begins {
+                if let Some(is_first) = first.last_mut()
+                    && !std::mem::replace(is_first, false)
+                {
+                    put(b",")?;
+                }
+            } else {
+                first.pop();
+            }
+            if !piece.ends {
+                first.push(true);
+            }
+            let is_between = piece.level == Level::Conversation && !piece.begins && !piece.ends;
+            if is_between {
+                return put(piece.text);
+            }
+            let frame = Frame::of(&piece);
+            let is_head = piece.level == Level::Conversation && piece.begins;
+            let (line, _) = self.line(&frame.around(piece.text), is_head)?;
+            put(frame.inside(&line))
+        })?;
+        Ok(bytes)
+    }
+}
+
+/// Leaves out of a conversation whose it is, how it was sorted, what its source kept beside the messages, and what a link
+/// does not show.
+fn show(conversation: &mut Conversation<'_>, shows: Shows) {
+    conversation.owner = None;
+    conversation.project = None;
+    conversation.tags.clear();
+    conversation.metadata.clear();
+    conversation.not_understood.clear();
+    for task in &mut conversation.tasks {
+        task.metadata.clear();
+    }
+    let tasks = conversation.tasks.iter_mut().flat_map(|task| &mut task.rounds);
+    for round in conversation.rounds.iter_mut().chain(tasks) {
+        round.metadata.clear();
+        if !shows.tools {
+            round.tools.clear();
+        }
+        if !shows.usage {
+            round.usage = Usage::default();
+        }
+        if !shows.system {
+            round.messages.retain(|message| message.role != Role::System);
+        }
+        for message in &mut round.messages {
+            message.metadata.clear();
+            message.feedback = None;
+            if message.role == Role::User {
+                message.name = None;
+            }
+            for call in &mut message.tool_calls {
+                call.metadata.clear();
+            }
+        }
+    }
+}
+
+/// A line with its secrets and personal data masked, and how many there are.
+fn redacted(line: Vec<u8>) -> Result<(Vec<u8>, u64), Error> {
+    static RULES: OnceLock<Redaction> = OnceLock::new();
+    let rules = match RULES.get() {
+        Some(rules) => rules,
+        None => {
+            let rules = Redaction::of_public()?;
+            RULES.get_or_init(|| rules)
+        }
+    };
+    let found = rules.line(&String::from_utf8_lossy(&line));
+    Ok(found.map_or((line, 0), |(redacted, count)| (redacted.into_bytes(), count)))
+}
+
+#[cfg(test)]
+mod tests {
+    use retort_model::canonical::Cutter;
+
+    use super::*;
+
+    /// Everything that a line can have, with secrets and names in all places.
+    const LINE: &str = concat!(
+        r#"{"retort":1,"id":"c","source":"openai","project":"p","owner":"ann@example.org","kind":"agent","#,
+        r#""title":"mail ben@example.org","tags":["t"],"status":"active","model":"m","current":1,"rounds":["#,
+        r#"{"number":1,"parent":null,"model":"m","tools":[{"name":"f"}],"messages":["#,
+        r#"{"role":"system","content":"be kind","metadata":{"a":1}},"#,
+        r#"{"role":"user","name":"Ann","content":"I am ann@example.org, \"messages\":[","feedback":{"rating":1}},"#,
+        r#"{"role":"system","content":"again"}],"input_tokens":3,"output_tokens":4,"metadata":{"b":2}},"#,
+        r#"{"number":2,"messages":[]},"#,
+        r#"{"number":3,"parent":0,"messages":[{"role":"assistant","content":[{"type":"text","text":"x"},"#,
+        r#"{"type":"file","raw":{"file":{"filename":"a.txt","file_data":"data:text/plain,hi"}}}],"tool_calls":["#,
+        r#"{"id":"1","name":"f","arguments":"{\"to\":\"ben@example.org\"}","metadata":{"c":3}}]}]}],"#,
+        r#""tasks":[{"id":"t1","agent":"a","rounds":[{"number":1,"messages":[{"role":"user","content":"q"}]}],"metadata":{"d":4}},"#,
+        r#"{"id":"t2","rounds":[]}],"label":"preferred","not_understood":[{"path":"x","raw":{"owner":"ann"}}],"metadata":{"e":5}}"#
+    );
+
+    /// A line as a stream of windows.
+    fn cut(line: &str, window: usize, each: &mut Each<'_>) -> Result<(), Error> {
+        let mut cutter = Cutter::new(usize::MAX);
+        line.as_bytes().chunks(window).try_for_each(|bytes| cutter.feed(bytes, each))
+    }
+
+    #[test]
+    fn a_line_that_streams_by_shows_what_it_shows_as_a_whole() {
+        let minimal =
+            r#"{"retort":1,"id":"","source":"","kind":"chat","status":"active","rounds":[]}"#;
+        let title = Some("set by cy@example.org".to_owned());
+        let edited = Summary { title, title_is_set: true, ..Summary::default() };
+        for summary in [Summary::default(), edited] {
+            for bits in 0..16 {
+                let bit = |at: u32| bits >> at & 1 == 1;
+                let shows =
+                    Shows { system: bit(0), tools: bit(1), usage: bit(2), unredacted: bit(3) };
+                let filter = Filter { summary: summary.clone(), shows };
+                for line in [LINE, minimal] {
+                    let (whole, _) = filter.line(line.as_bytes(), true).unwrap();
+                    for window in [1, 7, 1000, line.len()] {
+                        let mut out = Vec::new();
+                        let bytes =
+                            filter.write(&|each| cut(line, window, each), &mut out).unwrap();
+                        assert_eq!(
+                            String::from_utf8(out).unwrap(),
+                            String::from_utf8_lossy(&whole)
+                        );
+                        assert_eq!(bytes, whole.len() as u64);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_shows_nothing_of_whose_it_is() {
+        let filter = Filter { summary: Summary::default(), shows: Shows::default() };
+        let (line, masked) = filter.line(LINE.as_bytes(), true).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        for gone in
+            ["ann", "ben@", "Ann", "metadata", "feedback", "be kind", "tools", "tokens", "\"t\""]
+        {
+            assert!(!line.contains(gone), "{gone} in {line}");
+        }
+        assert!(masked >= 3, "{masked} in {line}");
+    }
+}
