@@ -141,7 +141,7 @@ fn argument<F>(field: &'static FilterField<F>) -> Arg {
         FilterValues::Words(_) => noun(field.name),
         FilterValues::Time => "DATE".to_owned(),
         FilterValues::Flag => "true|false".to_owned(),
-        FilterValues::Range => "N..M".to_owned(),
+        FilterValues::Range | FilterValues::Decimals => "N..M".to_owned(),
         FilterValues::Limit => "N".to_owned(),
     };
     let argument = Arg::new(field.name)

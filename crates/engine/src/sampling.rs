@@ -11,7 +11,7 @@ use std::iter::Peekable;
 use std::str::FromStr;
 
 use retort_model::bounds::SAMPLE_GROUPS;
-use retort_model::{Conversation, Features, Item, named};
+use retort_model::{Conversation, Features, Item, language_of, named};
 
 use crate::error::Error;
 use crate::kept_rows::{Rows, keep_rows, kept_rows};
@@ -58,6 +58,8 @@ pub enum SampleBy {
     Owner,
     /// The tags.
     Tag,
+    /// The language that it is in.
+    Language,
     /// What people thought of the answers.
     Rating,
     /// Whether it or an answer was preferred or rejected.
@@ -73,6 +75,7 @@ named!(
     Format = "format",
     Owner = "owner",
     Tag = "tag",
+    Language = "language",
     Rating = "rating",
     Label = "label"
 );
@@ -87,6 +90,7 @@ impl SampleBy {
             Self::Format => "import format",
             Self::Owner => "owner",
             Self::Tag => "tags",
+            Self::Language => "language",
             Self::Rating => "ratings of the answers, `good` or `bad`",
             Self::Label => "labels of the conversation and its answers, `preferred` or `rejected`",
         }
@@ -114,6 +118,7 @@ impl SampleBy {
             Self::Owner => conversation.owner.iter().map(text).collect(),
             Self::Tag => conversation.tags.iter().map(text).collect(),
             Self::Model => features().models.into_iter().collect(),
+            Self::Language => language_of(conversation).into_iter().map(str::to_owned).collect(),
             Self::Rating => features().ratings.iter().map(ToString::to_string).collect(),
             Self::Label => features().labels.iter().map(ToString::to_string).collect(),
         };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use retort_json::RawJson;
 
 use crate::conversation::Conversation;
+use crate::language::language_of;
 use crate::message::{Feedback, Label, Role};
 use crate::named;
 
@@ -15,6 +16,12 @@ pub struct Features {
     pub turns: u64,
     /// Calls of tools.
     pub calls: u64,
+    /// Tokens of prompts and answers, as the source counted them.
+    pub tokens: u64,
+    /// The lowest and the highest rating by a number, in millionths.
+    pub scores: Option<[i64; 2]>,
+    /// The code of the language that it is in; only [`Self::with_language`] looks for it.
+    pub language: Option<&'static str>,
     /// The models that the conversation or one of the rounds names.
     pub models: BTreeSet<String>,
     /// Labels of the conversation and of its messages.
@@ -66,13 +73,29 @@ impl Rating {
     }
 }
 
+/// Scores from here on are no scores.
+const MOST_SCORE: f64 = 1e12;
+
 impl Feedback<'_> {
+    /// The rating in millionths, if it is a number.
+    fn score(&self) -> Option<i64> {
+        let number: f64 = self.rating.as_ref()?.as_str().trim().trim_matches('"').parse().ok()?;
+        #[allow(clippy::cast_possible_truncation, reason = "it is small enough")]
+        let millionths = (number * 1e6).round() as i64;
+        (number.abs() < MOST_SCORE).then_some(millionths)
+    }
+
     fn verdict(&self) -> Option<Rating> {
         self.rating.as_ref().and_then(Rating::of)
     }
 }
 
 impl Features {
+    /// As [`Self::of`], with the language.
+    pub fn with_language(conversation: &Conversation<'_>) -> Self {
+        Self { language: language_of(conversation), ..Self::of(conversation) }
+    }
+
     /// Those of a conversation.
     pub fn of(conversation: &Conversation<'_>) -> Self {
         let mut features = Self::default();
@@ -86,7 +109,16 @@ impl Features {
                 features.models.insert(model.decoded().into_owned());
             }
         }
+        for usage in rounds.iter().map(|round| round.usage) {
+            let tokens =
+                usage.input_tokens.unwrap_or(0).saturating_add(usage.output_tokens.unwrap_or(0));
+            features.tokens = features.tokens.saturating_add(tokens);
+        }
         for message in rounds.iter().flat_map(|round| &round.messages) {
+            if let Some(score) = message.feedback.as_ref().and_then(|one| one.score()) {
+                let [least, most] = features.scores.unwrap_or([score; 2]);
+                features.scores = Some([least.min(score), most.max(score)]);
+            }
             features.turns += u64::from(message.role == Role::User);
             features.calls += message.tool_calls.len() as u64;
             features.labels.extend(message.label);
@@ -101,7 +133,7 @@ impl Features {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conversation::{Parent, Round};
+    use crate::conversation::{Parent, Round, Usage};
     use crate::message::{Content, Message, Part, PartKind, ToolCall};
 
     #[test]
@@ -118,6 +150,22 @@ mod tests {
         ] {
             assert_eq!(Rating::of(&RawJson::parse(rating).unwrap()), expect, "{rating}");
         }
+    }
+
+    #[test]
+    fn scores_and_tokens_are_what_the_source_says() {
+        let rated = |rating: &'static str| {
+            let rating = Some(RawJson::parse(rating).unwrap());
+            let feedback = Some(Box::new(Feedback { rating, ..Feedback::default() }));
+            Message { feedback, ..Message::text(Role::Assistant, "a") }
+        };
+        let ratings = ["4.5", "true", "\"-1\"", "1e99", "\"good\""];
+        let usage = Usage { input_tokens: Some(7), output_tokens: Some(5) };
+        let round = Round { usage, messages: ratings.map(rated).into(), ..Round::default() };
+        let conversation =
+            Conversation { rounds: vec![round.clone(), round], ..Conversation::default() };
+        let features = Features::of(&conversation);
+        assert_eq!((features.tokens, features.scores), (24, Some([-1_000_000, 4_500_000])));
     }
 
     #[test]

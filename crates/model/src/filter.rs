@@ -20,7 +20,7 @@ mod serial;
 pub use conversation::ConversationFilter;
 pub use document::DocumentFilter;
 pub use field::{Filter, FilterField, FilterValues};
-pub use range::{DateRange, NumberRange};
+pub use range::{DateRange, DecimalRange, NumberRange};
 pub use run::RunFilter;
 
 /// Which items of one kind are meant.
@@ -114,6 +114,7 @@ mod tests {
             FilterValues::Time => "2026-03-01T12:00:00Z",
             FilterValues::Flag => "false",
             FilterValues::Range => "4..10",
+            FilterValues::Decimals => "0.5..4",
             FilterValues::Limit => "7",
         }
         .to_owned()

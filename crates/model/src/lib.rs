@@ -15,6 +15,7 @@ mod finding;
 mod hash;
 mod item;
 mod job;
+mod language;
 mod message;
 mod name;
 mod named;
@@ -32,13 +33,14 @@ pub use document::{Chunk, Document, Embedding, EmbeddingStats, Vector};
 pub use features::{Features, Rating};
 pub use fields::Fields;
 pub use filter::{
-    ConversationFilter, DateRange, DocumentFilter, Filter, FilterField, FilterValues, ItemFilter,
-    NumberRange, RunFilter, check_search,
+    ConversationFilter, DateRange, DecimalRange, DocumentFilter, Filter, FilterField, FilterValues,
+    ItemFilter, NumberRange, RunFilter, check_search,
 };
 pub use finding::{Check, LeftOut, Reason, Repair, Warning};
 pub use hash::fnv1a;
 pub use item::{Item, ItemKind};
 pub use job::{JobKind, JobState};
+pub use language::language_of;
 pub use message::{
     CORRECTS, Content, Feedback, Label, Message, NotUnderstood, Part, PartKind, Role, ToolCall,
 };

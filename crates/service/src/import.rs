@@ -428,7 +428,7 @@ pub(crate) fn incoming_of(
         updated_at: believed(conversation.updated_at, now),
         rounds: conversation.rounds.len() as u64,
         messages: count,
-        features: Features::of(conversation),
+        features: Features::with_language(conversation),
         digest: digest(line),
         size: line.len() as u64,
         body: PackedBody::default(),

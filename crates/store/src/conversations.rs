@@ -131,7 +131,7 @@ struct Known {
     becomes: Option<usize>,
 }
 
-const COLUMNS: [&str; 27] = [
+const COLUMNS: [&str; 31] = [
     "key",
     "project",
     "id",
@@ -156,6 +156,10 @@ const COLUMNS: [&str; 27] = [
     "calls",
     "marks",
     "models",
+    "tokens",
+    "least_score",
+    "most_score",
+    "language",
     "digest",
     "size",
     "body",
@@ -695,10 +699,9 @@ fn write_rows(
             Value::Int(micros(one.updated_at)),
             Value::Int(whole(one.rounds)),
             Value::Int(whole(one.messages)),
-            Value::Int(made.features.turns),
-            Value::Int(made.features.calls),
-            Value::Int(made.features.marks),
-            made.features.models.as_ref().into(),
+        ]);
+        values.extend(made.features.values());
+        values.extend([
             Value::Bytes(&one.digest),
             Value::Int(whole(one.size)),
             Value::Int(first_body + offset),
@@ -805,8 +808,10 @@ fn update(
     let sql = "UPDATE conversation SET owner = $1, kind = $2, status = $3, was = $4, edited = $5, title = $6,
                    tags = $7, search = $8, model = $9, created_at = $10, updated_at = $11, rounds = $12,
                    messages = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18, space = $19,
-                   turns = $20, calls = $21, marks = $22, models = $23
-               WHERE key = $24";
+                   turns = $20, calls = $21, marks = $22, models = $23, tokens = $24, least_score = $25,
+                   most_score = $26, language = $27
+               WHERE key = $28";
+    let [turns, calls, marks, models, tokens, least, most, language] = made.features.values();
     connection.execute(
         sql,
         &[
@@ -829,10 +834,14 @@ fn update(
             made.importer.as_ref().into(),
             made.holder.as_ref().into(),
             Value::Text(&made.space),
-            Value::Int(made.features.turns),
-            Value::Int(made.features.calls),
-            Value::Int(made.features.marks),
-            made.features.models.as_ref().into(),
+            turns,
+            calls,
+            marks,
+            models,
+            tokens,
+            least,
+            most,
+            language,
             Value::Int(known.key),
         ],
     )?;

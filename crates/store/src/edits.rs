@@ -242,7 +242,8 @@ fn purge(connection: &mut Connection, one: &Edited, exporting: bool) -> Result<(
     let sql = format!(
         "UPDATE conversation SET status = {PURGED}, was = 0, edited = 0, owner = NULL, importer = NULL,
              holder = NULL, title = NULL, tags = NULL,
-             search = '', model = NULL, rounds = 0, messages = 0, turns = 0, calls = 0, marks = 0, models = NULL, digest = $1, size = 0, body = 0
+             search = '', model = NULL, rounds = 0, messages = 0, turns = 0, calls = 0, marks = 0, models = NULL,
+             tokens = 0, least_score = NULL, most_score = NULL, language = NULL, digest = $1, size = 0, body = 0
          WHERE key = $2"
     );
     connection.execute(&sql, &[Value::Bytes(&[]), key])?;

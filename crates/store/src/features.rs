@@ -30,12 +30,15 @@ fn rating_bit(rating: Rating) -> i64 {
     }
 }
 
-/// The columns `turns`, `calls`, `marks` and `models`.
+/// The columns `turns`, `calls`, `marks`, `models`, `tokens`, `least_score`, `most_score` and `language`.
 pub(crate) struct FeatureColumns {
     pub(crate) turns: i64,
     pub(crate) calls: i64,
     pub(crate) marks: i64,
     pub(crate) models: Option<String>,
+    pub(crate) tokens: i64,
+    pub(crate) scores: [Option<i64>; 2],
+    pub(crate) language: Option<&'static str>,
 }
 
 impl From<&Features> for FeatureColumns {
@@ -55,7 +58,27 @@ impl From<&Features> for FeatureColumns {
             calls: whole(features.calls),
             marks,
             models: (!features.models.is_empty()).then(|| array_of(models)),
+            tokens: whole(features.tokens),
+            scores: features.scores.map_or([None; 2], |scores| scores.map(Some)),
+            language: features.language,
         }
+    }
+}
+
+impl FeatureColumns {
+    /// The values, in the order of the columns.
+    pub(crate) fn values(&self) -> [Value<'_>; 8] {
+        let [least, most] = self.scores;
+        [
+            self.turns.into(),
+            self.calls.into(),
+            self.marks.into(),
+            self.models.as_ref().into(),
+            self.tokens.into(),
+            least.into(),
+            most.into(),
+            self.language.into(),
+        ]
     }
 }
 
@@ -67,6 +90,15 @@ pub(crate) fn push_features(
 ) {
     push_numbers(statement, "c.turns", filter.turns);
     push_numbers(statement, "c.calls", filter.calls);
+    push_numbers(statement, "c.tokens", filter.tokens);
+    // Of one that has no scores, both columns are null and lie in no range.
+    if let Some(from) = filter.scores.from {
+        statement.push(" AND c.least_score >= ").int(from);
+    }
+    if let Some(to) = filter.scores.to {
+        statement.push(" AND c.most_score <= ").int(to);
+    }
+    push_array(statement, dialect, "c.language", filter.languages.clone());
     let labels = filter.labels.iter().copied().map(label_bit);
     let ratings = filter.ratings.iter().copied().map(rating_bit);
     for mask in [labels.fold(0, std::ops::BitOr::bitor), ratings.fold(0, std::ops::BitOr::bitor)] {
@@ -150,11 +182,15 @@ fn read_page(connection: &mut Connection, unpacker: &mut Unpacker<'_>) -> Result
             Err(error) => return Err(error),
         }
         let text = std::str::from_utf8(&line).unwrap_or_default();
-        let features = canonical::read(text).map(|one| Features::of(&one)).unwrap_or_default();
-        let FeatureColumns { turns, calls, marks, models } = (&features).into();
-        let sql = "UPDATE conversation SET turns = $1, calls = $2, marks = $3, models = $4 WHERE key = $5";
-        let values =
-            [turns.into(), calls.into(), marks.into(), models.as_ref().into(), Value::Int(*key)];
+        let features =
+            canonical::read(text).map(|one| Features::with_language(&one)).unwrap_or_default();
+        let columns = FeatureColumns::from(&features);
+        let sql =
+            "UPDATE conversation SET turns = $1, calls = $2, marks = $3, models = $4, tokens = $5,
+                       least_score = $6, most_score = $7, language = $8
+                   WHERE key = $9";
+        let mut values: Vec<Value<'_>> = columns.values().into();
+        values.push(Value::Int(*key));
         connection.execute(sql, &values)?;
         page_bytes += line.len();
         if page_bytes > ITEM_BYTES {

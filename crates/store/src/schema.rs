@@ -6,7 +6,7 @@ use crate::dialect::{Connection, Dialect, Value};
 use crate::error::Error;
 
 /// The steps, in order; the schema's number is how many were taken.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
@@ -18,6 +18,7 @@ const STEPS: [&str; 11] = [
     include_str!("schema/0009.sql"),
     include_str!("schema/0010.sql"),
     include_str!("schema/0011.sql"),
+    include_str!("schema/0012.sql"),
 ];
 
 /// The number of the newest schema.

@@ -20,7 +20,18 @@ fn answered(more: Value) -> Value {
     answer
 }
 
-/// Four conversations, each with something that only it has.
+/// A conversation in German whose answer has a score, and for which the source counted tokens.
+fn scored() -> Value {
+    let question = "Wie kann ich eine Liste von Zahlen sortieren, ohne sie selbst zu verändern?";
+    let answer = answered(json!({"feedback": {"rating": 4.5}}));
+    let mut scored = one("scored", "m-4", json!([]), json!([asked(question), answer]));
+    for (name, tokens) in [("input_tokens", 7), ("output_tokens", 5)] {
+        scored["rounds"][0][name] = json!(tokens);
+    }
+    scored
+}
+
+/// Five conversations, each with something that only it has.
 fn stored() -> Place {
     let call = json!({"id": "t", "name": "rain", "arguments": "{}"});
     let image = json!([{"type": "image", "raw": {"url": "https://example.org/a.png"}}]);
@@ -62,6 +73,7 @@ fn stored() -> Place {
                     answered(json!({"error": "broke off", "feedback": {"rating": "thumbs_down"}})),
                 ]),
             ),
+            scored(),
         ]),
     );
     place.ok(&["import", "-q", "in.jsonl"]);
@@ -76,15 +88,21 @@ fn a_filter_means_the_same_of_files_as_of_a_store() {
         (&["--tag", "a,b"], &["failed"]),
         (&["--model", "m-1", "--model", "m-3"], &["failed", "plain"]),
         (&["--owner", "ann@example.org"], &["rated"]),
-        (&["--format", "retort"], &["called", "failed", "plain", "rated"]),
+        (&["--format", "retort"], &["called", "failed", "plain", "rated", "scored"]),
         (&["--format", "openai"], &[]),
         (&["--turns", "2.."], &["called", "failed"]),
-        (&["--turns", "1"], &["plain", "rated"]),
+        (&["--turns", "1"], &["plain", "rated", "scored"]),
         (&["--calls", "1..", "--turns", "..2"], &["called"]),
-        (&["--calls", "0"], &["failed", "plain", "rated"]),
+        (&["--calls", "0"], &["failed", "plain", "rated", "scored"]),
         (&["--rating", "good"], &["rated"]),
         (&["--rating", "good", "--rating", "bad"], &["failed", "rated"]),
         (&["--label", "preferred"], &["called"]),
+        (&["--score", "4..5"], &["scored"]),
+        (&["--score", "..3"], &[]),
+        (&["--tokens", "12"], &["scored"]),
+        (&["--tokens", "..11"], &["called", "failed", "plain", "rated"]),
+        (&["--language", "de"], &["scored"]),
+        (&["--language", "fr"], &[]),
         (&["--has-error"], &["failed"]),
         (&["--has-error=false", "--tag", "b"], &["called", "plain"]),
         (&["--has-attachment"], &["failed"]),
@@ -133,6 +151,7 @@ fn a_wrong_value_of_a_filter_is_wrong_usage() {
     let place = Place::new();
     for (filter, words) in [
         (&["--turns", "many"][..], "write `4..10`"),
+        (&["--score", "good"], "write `0.5..4`"),
         (&["--turns", "4..2"], "not a range"),
         (&["--rating", "superb"], "possible values: good, bad"),
         (&["--has-error=maybe"], "neither `true` nor `false`"),

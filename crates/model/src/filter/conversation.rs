@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use retort_json::Text;
 
 use super::field::{Filter, FilterField, FilterValues, add, flag, limit, list, one, range, time};
-use super::{DateRange, NumberRange};
+use super::{DateRange, DecimalRange, NumberRange};
 use crate::conversation::{Conversation, Kind, Status};
 use crate::features::{Features, Rating};
 use crate::item::ItemKind;
+use crate::language::language_of;
 use crate::message::Label;
 
 /// A choice of conversations: all that match, at most `limit` of them. Within one field any value may match;
@@ -35,6 +36,12 @@ pub struct ConversationFilter {
     pub turns: NumberRange,
     /// How many calls of tools.
     pub calls: NumberRange,
+    /// How many tokens the source counted.
+    pub tokens: NumberRange,
+    /// In which all its scores lie.
+    pub scores: DecimalRange,
+    /// Codes of the languages it may be in; none means any.
+    pub languages: Vec<String>,
     /// What a person thought of an answer; none means anything.
     pub ratings: Vec<Rating>,
     /// Labels of it or of an answer; none means any.
@@ -109,6 +116,23 @@ impl Filter for ConversationFilter {
         ),
         range!("turns", "Only conversations with this many user messages", turns),
         range!("calls", "Only conversations with this many tool calls", calls),
+        range!(
+            "tokens",
+            "Only conversations for which the source counted this many tokens, of prompts and answers together",
+            tokens
+        ),
+        range!(
+            "score",
+            "Only conversations with answers that are rated by a number, all in this range",
+            FilterValues::Decimals,
+            scores
+        ),
+        list!(
+            "language",
+            "Only conversations in this language, such as `en`, `de` or `zh`, as far as their text is long enough to tell",
+            FilterValues::Text,
+            languages
+        ),
         list!(
             "rating",
             "Only conversations with an answer that has this rating",
@@ -193,6 +217,9 @@ impl ConversationFilter {
             && (self.tags.is_empty()
                 || conversation.tags.iter().any(|tag| is_one_of(&self.tags, Some(tag))))
             && (!self.asks_for_features() || self.suits(&Features::of(conversation)))
+            && (self.languages.is_empty()
+                || language_of(conversation)
+                    .is_some_and(|code| self.languages.iter().any(|one| one == code)))
     }
 
     /// Whether it depends on more than the conversation's own fields.
@@ -200,6 +227,8 @@ impl ConversationFilter {
         !self.models.is_empty()
             || !self.turns.is_all()
             || !self.calls.is_all()
+            || !self.tokens.is_all()
+            || !self.scores.is_all()
             || !self.ratings.is_empty()
             || !self.labels.is_empty()
             || self.has_error.is_some()
@@ -209,6 +238,11 @@ impl ConversationFilter {
     fn suits(&self, features: &Features) -> bool {
         self.turns.contains(features.turns)
             && self.calls.contains(features.calls)
+            && self.tokens.contains(features.tokens)
+            && (self.scores.is_all()
+                || features
+                    .scores
+                    .is_some_and(|ends| ends.iter().all(|end| self.scores.contains(*end))))
             && is_any(&self.models, |one| features.models.contains(one))
             && is_any(&self.labels, |one| features.labels.contains(one))
             && is_any(&self.ratings, |one| features.ratings.contains(one))

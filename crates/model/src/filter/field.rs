@@ -41,6 +41,8 @@ pub enum FilterValues {
     Flag,
     /// A range of whole numbers ([`NumberRange`](super::NumberRange)).
     Range,
+    /// A range of decimal numbers ([`DecimalRange`](super::DecimalRange)).
+    Decimals,
     /// The largest number of items, whatever else the filter says.
     Limit,
 }
@@ -53,6 +55,7 @@ impl FilterValues {
             Self::Time => "a date or time such as `2026-03-01` or `2026-03-01T12:00:00Z`",
             Self::Flag => "`true` or `false`",
             Self::Range => "a range of whole numbers: `4..10`, `4..`, `..10` or `4`",
+            Self::Decimals => "a range of numbers: `0.5..4`, `4..`, `..1` or `3`",
             Self::Limit => "a whole number",
         }
     }
@@ -278,10 +281,13 @@ macro_rules! list {
 /// A field with a range of numbers.
 macro_rules! range {
     ($name:literal, $about:literal, $field:ident) => {
+        range!($name, $about, FilterValues::Range, $field)
+    };
+    ($name:literal, $about:literal, $values:expr, $field:ident) => {
         FilterField::one(
             $name,
             $about,
-            FilterValues::Range,
+            $values,
             |filter: &Self| match filter.$field.is_all() {
                 true => Vec::new(),
                 false => vec![filter.$field.to_string()],

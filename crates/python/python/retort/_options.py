@@ -27,8 +27,8 @@ class Options(TypedDict, total=False):
     dedup: Literal["none", "exact", "near"]
     sample: str
     seed: int
-    sample_by: Literal["none", "type", "model", "format", "owner", "tag", "rating", "label"]
-    balance: Literal["none", "type", "model", "format", "owner", "tag", "rating", "label"]
+    sample_by: Literal["none", "type", "model", "format", "owner", "tag", "language", "rating", "label"]
+    balance: Literal["none", "type", "model", "format", "owner", "tag", "language", "rating", "label"]
     redact: str
     redact_with: Literal["mask", "pseudonym", "leave-out"]
     redact_rules: str

@@ -58,7 +58,7 @@ fn made(place: &Place, project: i64, n: usize, dice: &mut Dice) -> Known {
     let moment = |dice: &mut Dice| dice.happens(85).then(|| at(dice.below(40) as i64));
     let seen = featured(dice);
     let incoming = Incoming {
-        features: Features::of(&seen),
+        features: Features::with_language(&seen),
         model: seen.model.as_ref().map(|model| model.decoded().into_owned()),
         source: (*dice.one(&["x", "y"])).into(),
         owner: dice.one(&OWNERS).map(str::to_owned),
@@ -122,7 +122,10 @@ fn featured(dice: &mut Dice) -> Conversation<'static> {
 /// Adds one of the filters that ask for more than lists show.
 fn ask_for_features(known: &[Known], filter: &mut ConversationFilter, dice: &mut Dice) {
     let numbers = ["2", "..1", "3..", "1..4"];
-    match dice.below(10) {
+    match dice.below(13) {
+        10 => filter.tokens = dice.one(&["0", "5..", "..7"]).parse().unwrap(),
+        11 => filter.scores = dice.one(&["1", "-1..0.5", "2..", "..3"]).parse().unwrap(),
+        12 => filter.languages = vec![(*dice.one(&["en", "de", "zh"])).into()],
         0 => filter.turns = dice.one(&numbers).parse().unwrap(),
         1 => filter.calls = dice.one(&numbers).parse().unwrap(),
         2 => filter.owners = vec![(*dice.one(&["ann", "Ann", "nobody"])).into()],
@@ -593,7 +596,7 @@ fn conversations_of_an_earlier_release_are_found_by_what_they_hold() {
         canonical::write(&whole, &mut line);
         place.add("old", std::str::from_utf8(&line).unwrap());
         place.add("damaged", "no conversation");
-        let unread = "turns = NULL, calls = NULL, marks = NULL, models = NULL";
+        let unread = "turns = NULL, calls = NULL, marks = NULL, models = NULL, tokens = NULL, language = NULL";
         assert_eq!(place.sql(&format!("UPDATE conversation SET {unread}")), 2);
         let filters = [
             ConversationFilter { models: vec!["m-1".into()], ..everything() },

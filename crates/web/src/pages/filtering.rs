@@ -171,7 +171,11 @@ impl<F: Filter> Filtering<F> {
             _ if field.name == "search" => "search",
             _ => "text",
         };
-        let hint = if matches!(field.values, FilterValues::Range) { "4..10" } else { "" };
+        let hint = match field.values {
+            FilterValues::Range => "4..10",
+            FilterValues::Decimals => "0.5..4",
+            _ => "",
+        };
         let (name, label, about) = (form_name(field), label(field), field.about);
         Input { name, label, about, value, choices, kind, hint }
     }

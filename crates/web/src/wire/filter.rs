@@ -113,6 +113,11 @@ fn schema_of<F>(field: &FilterField<F>) -> Schema {
         FilterValues::Range => {
             one.schema_type(Type::String).pattern(Some(r"^\d+$|^\d+\.\.\d*$|^\.\.\d+$"))
         }
+        FilterValues::Decimals => {
+            let number = r"-?\d+(\.\d{1,6})?";
+            let pattern = format!(r"^{number}$|^{number}\.\.({number})?$|^\.\.{number}$");
+            one.schema_type(Type::String).pattern(Some(pattern))
+        }
         FilterValues::Flag => one.schema_type(Type::Boolean),
         FilterValues::Limit => one
             .schema_type(Type::Integer)
