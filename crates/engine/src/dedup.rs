@@ -203,7 +203,7 @@ impl Said {
 }
 
 /// Whether a character is a word of its own: Chinese, Japanese, Thai and the like.
-fn is_word_alone(character: char) -> bool {
+pub fn is_word_alone(character: char) -> bool {
     matches!(character,
         '\u{e00}'..='\u{eff}' | '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod convert;
 mod counted;
+mod decontaminate;
 mod dedup;
 mod deflate;
 mod diff;
@@ -41,6 +42,7 @@ mod verify;
 
 pub use checkpoint::{Checkpoint, Known, STORE};
 pub use convert::{AskedPart, ByKind, ConvertPlan, Found, Report, convert};
+pub use decontaminate::{Benchmarks, Contaminated};
 pub use dedup::{Dedup, Duplicates};
 pub use deflate::{deflate, is_worth_packing};
 pub use diff::{About, Change, Diff, ReceiptChange, RecordChange, diff};

@@ -786,6 +786,7 @@ impl ExportOptions {
             split: Split::default(),
             group_by: GroupBy::default(),
             dedup: Dedup::default(),
+            benchmarks: None,
             sampling: Sampling::default(),
             redaction: Redaction::default(),
             dataset_name,
@@ -977,6 +978,7 @@ mod tests {
             split: "train=0.9,test=0.1".parse().unwrap(),
             group_by: GroupBy::User,
             dedup: Dedup::Exact,
+            benchmarks: None,
             sampling: Sampling {
                 size: "500".parse().ok(),
                 seed: 3,

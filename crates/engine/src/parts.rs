@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use retort_formats::import;
 use retort_formats::import::{ImportFormat, Refusal};
-use retort_formats::package::{DataFile, FilterAsked, Finding, InputCount, findings};
+use retort_formats::package::{
+    DataFile, Decontamination, FilterAsked, Finding, InputCount, findings,
+};
 use retort_model::Tally;
 use retort_redact::Key;
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,8 @@ pub struct KeptPlan {
     passed_over: Vec<Finding>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     measured: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decontamination: Option<Decontamination>,
 }
 
 /// The plan of a dataset without the key of its redaction, in whose place is what tells it from other keys.
@@ -110,6 +114,7 @@ impl KeptPlan {
             inputs: KeptInputs::of(inputs),
             passed_over: findings(&plan.told(inputs.passed_over.clone()), PassedOver::as_str),
             measured: plan.dataset.measured(),
+            decontamination: plan.dataset.benchmarks.as_ref().map(|benchmarks| benchmarks.told()),
         }
     }
 
@@ -149,6 +154,7 @@ impl KeptPlan {
             passed_over: findings(passed_over, PassedOver::as_str),
             outputs: None,
             measured: self.measured.clone(),
+            decontamination: self.decontamination.clone(),
         }
     }
 

@@ -7,6 +7,7 @@ use retort_formats::data::{self, DataFormat, Layout, Schema, ShapeOptions, Tools
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_model::{DatasetName, FileName, Purpose, Time, named};
 
+use crate::decontaminate::Benchmarks;
 use crate::dedup::Dedup;
 use crate::error::Error;
 use crate::measure::{Measure, MeasureOptions};
@@ -42,6 +43,8 @@ pub struct DatasetPlan {
     pub group_by: GroupBy,
     /// Which duplicates are left out.
     pub dedup: Dedup,
+    /// The benchmarks whose text is looked for in the items.
+    pub benchmarks: Option<Arc<Benchmarks>>,
     /// Which of the items are written, if not all.
     pub sampling: Sampling,
     /// What is redacted.

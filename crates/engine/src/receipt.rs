@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use retort_formats::import::Refusal;
 use retort_formats::package::{
-    Column, Counts, DataFile, FORMAT_VERSION, FilterAsked, Finding, InputCount, Lengths, Manifest,
-    OutputCounts, ReadCounts, RecordCounts, Renamed, SeenBy, SplitCounts, findings,
+    Column, Counts, DataFile, Decontamination, FORMAT_VERSION, FilterAsked, Finding, InputCount,
+    Lengths, Manifest, OutputCounts, ReadCounts, RecordCounts, Renamed, SeenBy, SplitCounts,
+    findings,
 };
 use retort_model::{ItemKind, Portion, Reason, Repair, SeenLengths, Warning};
 
@@ -33,6 +34,8 @@ pub struct Origin {
     pub outputs: Option<Outputs>,
     /// What records were measured with.
     pub measured: BTreeMap<String, String>,
+    /// The benchmarks whose text was looked for.
+    pub decontamination: Option<Decontamination>,
 }
 
 /// What is in each of several outputs.
@@ -103,6 +106,11 @@ pub fn manifest(
             seen_lengths: seen_lengths(&account.seen, unit),
         },
         redaction: plan.redaction.told(account),
+        decontamination: origin.decontamination.map(|told| Decontamination {
+            contaminated: account.left_out.count(Reason::Contaminated)
+                + account.warned.count(Warning::Contaminated),
+            ..told
+        }),
         split: plan.split.is_split().then(|| split(plan, totals, origin.outputs)),
         schema: plan
             .schema()

@@ -85,6 +85,9 @@ pub const SPLIT_OUTPUTS: usize = 16;
 /// Values of the field by which a sample is taken: each takes 16 bytes of memory while the sample is chosen.
 pub const SAMPLE_GROUPS: usize = 10_000_000;
 
+/// Runs of words of benchmarks that are looked for: each takes some 40 bytes of memory.
+pub const BENCHMARK_RUNS: usize = 10_000_000;
+
 /// Items among which near duplicates are looked for: each takes some 400 bytes of memory.
 pub const NEAR_DUPLICATES_ITEMS: u64 = 4_000_000;
 

@@ -218,6 +218,8 @@ pub enum Reason {
     Duplicate,
     /// Another item says almost the same, or begins with all of it.
     NearDuplicate,
+    /// It has text of a benchmark.
+    Contaminated,
     /// A redaction rule found something in it, and was to leave it out.
     Redacted,
     /// What was found in it could not be replaced.
@@ -266,6 +268,7 @@ named!(
     EarlierState = "earlier-state",
     Duplicate = "duplicate",
     NearDuplicate = "near-duplicate",
+    Contaminated = "contaminated",
     Redacted = "redacted",
     NotRedacted = "not-redacted",
     Purged = "purged",
@@ -312,6 +315,7 @@ impl Reason {
             Self::EarlierState => "an earlier state of an item that is written",
             Self::Duplicate => "a duplicate of an item that is kept",
             Self::NearDuplicate => "almost the same as an item that is kept, or its beginning",
+            Self::Contaminated => "text of a benchmark in it",
             Self::Redacted => "left out by a redaction rule",
             Self::NotRedacted => "secrets or personal data could not be replaced",
             Self::Purged => "purged after it was selected",
@@ -360,6 +364,8 @@ pub enum Warning {
     IdKeptApart,
     /// A split by user met an item that names none; its conversation is its group.
     NoUser,
+    /// It has text of a benchmark.
+    Contaminated,
 }
 
 named!(
@@ -382,7 +388,8 @@ named!(
     TasksLeftOut = "tasks-left-out",
     NotUnderstood = "not-understood",
     IdKeptApart = "id-kept-apart",
-    NoUser = "no-user"
+    NoUser = "no-user",
+    Contaminated = "contaminated"
 );
 
 impl Warning {
@@ -413,6 +420,7 @@ impl Warning {
             Self::NotUnderstood => "not wholly understood, kept as it was and never trained on",
             Self::IdKeptApart => "different items under one id, written as `id#2` and so on",
             Self::NoUser => "no user named, so split by conversation",
+            Self::Contaminated => "text of a benchmark in them",
         }
     }
 }

@@ -118,6 +118,7 @@ pub(crate) fn export(
         selection,
         snapshot: snapshot.or(job.created_at.map(|time| time.to_string())),
         inputs: totals.sources.iter().map(Into::into).collect(),
+        decontamination: None,
     };
     point("receipt");
     let manifest = manifest(&plan, origin, &totals, listed);

@@ -65,12 +65,12 @@ pub use traces::{SpansRequest, SpansTaken, TracesImported};
 
 /// What the engine does with files and packages.
 pub use retort_engine::{
-    About, AskedPart, ConvertPlan, DatasetPlan, Diff, Difference, Error as EngineError,
-    ExportOption, ExportOptions, Found, Group, Input, Inspection, Lines, ListedHit, Measure,
-    MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects, OutputForm, OverLong,
-    Package, PassedOver, Preview, ReadOptions, ReceiptChange, Report, Searched, SoughtTexts,
-    Values, Verified, Word, convert, diff, discard, files_of, first_texts, inspect, io_reason,
-    lines_of, merge, output_stem, panics,
+    About, AskedPart, Benchmarks, Contaminated, ConvertPlan, DatasetPlan, Diff, Difference,
+    Error as EngineError, ExportOption, ExportOptions, Found, Group, Input, Inspection, Lines,
+    ListedHit, Measure, MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects,
+    OutputForm, OverLong, Package, PassedOver, Preview, ReadOptions, ReceiptChange, Report,
+    Searched, SoughtTexts, Values, Verified, Word, convert, diff, discard, files_of, first_texts,
+    inspect, io_reason, lines_of, merge, output_stem, panics,
     pipeline::{Facts, FirstRefused, Nobody, Observer, PartNumber, Progress, threads},
     preview, preview_package, read_templates, read_tokenizer, verify, verify_package,
 };

@@ -13,6 +13,7 @@ mod as_model;
 mod conversations;
 mod convert;
 mod datasets;
+mod decontaminate;
 mod dedup;
 mod diff;
 mod disk;

@@ -7,7 +7,7 @@ use super::item::ReadItem;
 use super::item::Standing;
 use super::repeats::hash_of;
 use super::shaping::Shaping;
-use super::stage::Stage;
+use super::stage::{Stage, Warn};
 
 /// Gives ids to items that came without one, puts all into the namespace, and chooses.
 pub(super) struct Choose<'p> {
@@ -22,7 +22,7 @@ impl<'p> Choose<'p> {
 }
 
 impl Stage for Choose<'_> {
-    fn examine(&self, items: &mut [ReadItem<'_>], warn: &mut dyn FnMut(&ReadItem<'_>, Warning)) {
+    fn examine(&self, items: &mut [ReadItem<'_>], warn: &mut Warn<'_>) {
         let mut line = Vec::new();
         for one in items {
             if !one.has_id {
@@ -41,7 +41,7 @@ impl Stage for Choose<'_> {
                     && conversation.created_at.is_none()
                     && self.selection.asks_for_dates()
                 {
-                    warn(one, Warning::Undated);
+                    warn(one, Warning::Undated, None);
                 }
             }
         }

@@ -100,8 +100,18 @@ impl BatchDone {
 
     /// Counts a warning of an item.
     pub(super) fn warn(&mut self, warning: Warning, at: Located<'_>) {
-        self.account.warned.add(warning, at.id);
-        self.list(at, (List::Warning, warning.as_str()), |_| {});
+        self.warn_of(warning, at, None);
+    }
+
+    /// Counts a warning of an item, with what there is to say of it.
+    pub(super) fn warn_of(&mut self, warning: Warning, at: Located<'_>, detail: Option<&str>) {
+        match detail {
+            Some(detail) => self.account.warned.add(warning, &format!("{}: {detail}", at.id)),
+            None => self.account.warned.add(warning, at.id),
+        }
+        self.list(at, (List::Warning, warning.as_str()), |line| {
+            line.detail = detail.map(str::to_owned);
+        });
     }
 
     /// Lists cells of an item that are counted with their batch.

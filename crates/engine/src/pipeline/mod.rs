@@ -5,6 +5,7 @@
 //! batch may learn from those before it (repeated ids, the limit, groups of rows) is decided in their order.
 
 mod choose;
+mod contaminated;
 mod decided;
 mod delivery;
 mod done;

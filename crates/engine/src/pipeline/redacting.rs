@@ -6,12 +6,12 @@
 
 use std::borrow::Cow;
 
-use retort_model::{Item, LeftOut, Reason, Warning, canonical};
+use retort_model::{Item, LeftOut, Reason, canonical};
 use retort_redact::{Found, Redactor};
 
 use super::done::BatchDone;
 use super::item::{ReadItem, Standing};
-use super::stage::Stage;
+use super::stage::{Stage, Warn};
 use super::totals::ListedHit;
 
 /// The stage that leaves out the items in which a rule found something that is to leave them out.
@@ -25,7 +25,7 @@ impl<'p> LeavingOut<'p> {
 }
 
 impl Stage for LeavingOut<'_> {
-    fn examine(&self, items: &mut [ReadItem<'_>], _warn: &mut dyn FnMut(&ReadItem<'_>, Warning)) {
+    fn examine(&self, items: &mut [ReadItem<'_>], _warn: &mut Warn<'_>) {
         for one in items.iter_mut().filter(|one| one.standing == Standing::Open) {
             let mut found = Found::default();
             redacted_line(self.0, &one.item, &mut found);

@@ -2,10 +2,8 @@
 
 use std::io;
 
-use retort_model::Warning;
-
 use super::item::{ReadItem, Standing};
-use super::stage::{Decision, OrderedStage, Stage};
+use super::stage::{Decision, OrderedStage, Stage, Warn};
 use crate::sampling::{SampleSize, Sampled, Sampling};
 
 /// Takes a share of the items, as each tells by itself.
@@ -19,7 +17,7 @@ impl TakingShare {
 }
 
 impl Stage for TakingShare {
-    fn examine(&self, items: &mut [ReadItem<'_>], _warn: &mut dyn FnMut(&ReadItem<'_>, Warning)) {
+    fn examine(&self, items: &mut [ReadItem<'_>], _warn: &mut Warn<'_>) {
         for one in items.iter_mut().filter(|one| one.standing == Standing::Open) {
             if !self.0.is_in_share(&one.item.id().decoded()) {
                 one.standing = Standing::NotSampled;

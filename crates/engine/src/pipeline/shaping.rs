@@ -9,6 +9,7 @@ use retort_model::ConversationFilter;
 use retort_model::bounds::INFERENCE_BYTES;
 use retort_redact::Redactor;
 
+use crate::decontaminate::Benchmarks;
 use crate::dedup::Dedup;
 use crate::measure::Measure;
 use crate::plan::DatasetPlan;
@@ -50,6 +51,8 @@ pub struct Shaping<'p> {
     pub group_by: GroupBy,
     /// Which duplicates are left out.
     pub dedup: Dedup,
+    /// The benchmarks whose text is looked for in the items.
+    pub benchmarks: Option<Arc<Benchmarks>>,
     /// Which of the items are written, if not all.
     pub sampling: Sampling,
     /// Replaces secrets and personal data, where that is asked.
@@ -78,6 +81,7 @@ impl<'p> Shaping<'p> {
             split: plan.split.clone(),
             group_by: plan.group_by,
             dedup: plan.dedup,
+            benchmarks: plan.benchmarks.clone(),
             sampling: plan.sampling,
             redactor: plan.redaction.redactor(),
             hits_listed: 0,

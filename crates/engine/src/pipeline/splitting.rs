@@ -5,7 +5,7 @@ use retort_model::Warning;
 use super::item::Standing;
 use super::item::{Assigned, ReadItem};
 use super::shaping::Shaping;
-use super::stage::Stage;
+use super::stage::{Stage, Warn};
 use crate::split::{GroupBy, Split, group_of, names_user};
 
 /// Finds the output of each item by its group.
@@ -23,12 +23,12 @@ impl Splitting {
 }
 
 impl Stage for Splitting {
-    fn examine(&self, items: &mut [ReadItem<'_>], warn: &mut dyn FnMut(&ReadItem<'_>, Warning)) {
+    fn examine(&self, items: &mut [ReadItem<'_>], warn: &mut Warn<'_>) {
         for one in items.iter_mut().filter(|one| one.standing == Standing::Open) {
             let group = group_of(&one.item, self.group_by);
             one.assigned = Some(Assigned { output: self.split.output_of(&group), group });
             if self.group_by == GroupBy::User && !names_user(&one.item) {
-                warn(one, Warning::NoUser);
+                warn(one, Warning::NoUser, None);
             }
         }
     }

@@ -10,10 +10,13 @@ use retort_model::{LeftOut, Warning};
 
 use super::item::ReadItem;
 
+/// Counts a warning of an item, with what there is to say of it.
+pub(super) type Warn<'w> = dyn FnMut(&ReadItem<'_>, Warning, Option<&str>) + 'w;
+
 /// The pure part of a stage.
 pub(super) trait Stage: Sync {
     /// Finds out what each item tells. `warn` counts a warning of an item.
-    fn examine(&self, items: &mut [ReadItem<'_>], warn: &mut dyn FnMut(&ReadItem<'_>, Warning));
+    fn examine(&self, items: &mut [ReadItem<'_>], warn: &mut Warn<'_>);
 
     /// Whether it is part of choosing items. Items of a store were chosen there, so they pass by it.
     fn chooses(&self) -> bool;

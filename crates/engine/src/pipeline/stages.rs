@@ -2,9 +2,8 @@
 
 use std::io;
 
-use retort_model::Warning;
-
 use super::choose::Choose;
+use super::contaminated::Decontaminating;
 use super::decided::Survey;
 use super::duplicate::DuplicateItems;
 use super::item::ReadItem;
@@ -15,7 +14,7 @@ use super::repeated::RepeatedIds;
 use super::sample::{Sample, TakingShare};
 use super::shaping::Shaping;
 use super::splitting::Splitting;
-use super::stage::{Decision, OrderedStage, Stage};
+use super::stage::{Decision, OrderedStage, Stage, Warn};
 use super::traced::TracedRuns;
 
 /// The pure parts, in their order.
@@ -50,6 +49,8 @@ impl<'p> Stages<'p> {
         let redactor = shaping.redactor.as_deref();
         pure.extend(LeavingOut::of(redactor).map(|stage| Box::new(stage) as _));
         pure.extend(TakingShare::of(shaping.sampling).map(|stage| Box::new(stage) as _));
+        let benchmarks = shaping.benchmarks.as_deref();
+        pure.extend(Decontaminating::of(benchmarks).map(|stage| Box::new(stage) as _));
         Self(pure)
     }
 
@@ -58,7 +59,7 @@ impl<'p> Stages<'p> {
         &self,
         items: &mut [ReadItem<'_>],
         are_chosen: bool,
-        warn: &mut dyn FnMut(&ReadItem<'_>, Warning),
+        warn: &mut Warn<'_>,
     ) {
         for stage in self.0.iter().filter(|stage| !(are_chosen && stage.chooses())) {
             stage.examine(items, warn);

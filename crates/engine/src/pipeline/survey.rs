@@ -183,7 +183,7 @@ fn failed(source: io::Error) -> Error {
 fn looks(looked: Looked<'_>, stages: &Stages<'_>, shaping: &Shaping<'_>) -> Looks {
     let Looked { mut items, items_before, is_chosen, .. } = looked;
     let mut repeats = Vec::new();
-    stages.examine(&mut items, is_chosen, &mut |_, _| {});
+    stages.examine(&mut items, is_chosen, &mut |_, _, _| {});
     if !is_chosen {
         repeats.extend(items.iter().filter_map(|one| row(one, items_before)));
     }

@@ -1,12 +1,12 @@
 //! The stage that writes a trace once in training formats. A trace is read as a run and as a conversation of what its
 //! models said, so both would teach the same.
 
-use retort_model::{Item, LeftOut, NodeKind, NodeRun, Reason, RunSource, Warning};
+use retort_model::{Item, LeftOut, NodeKind, NodeRun, Reason, RunSource};
 
 use super::item::ReadItem;
 use super::item::Standing;
 use super::shaping::Shaping;
-use super::stage::Stage;
+use super::stage::{Stage, Warn};
 
 /// Leaves out runs whose conversation is read as well.
 pub(super) struct TracedRuns;
@@ -19,7 +19,7 @@ impl TracedRuns {
 }
 
 impl Stage for TracedRuns {
-    fn examine(&self, items: &mut [ReadItem<'_>], _warn: &mut dyn FnMut(&ReadItem<'_>, Warning)) {
+    fn examine(&self, items: &mut [ReadItem<'_>], _warn: &mut Warn<'_>) {
         for one in items.iter_mut().filter(|one| one.standing == Standing::Open) {
             if is_traced(&one.item) {
                 one.standing = Standing::LeftOut(LeftOut::new(Reason::InConversation, ""));

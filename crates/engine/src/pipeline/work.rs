@@ -61,10 +61,10 @@ impl Worker<'_> {
         let mut read = read(&batch, packed.as_ref(), from, items_before, &source, &mut done);
         let items = done.account.read;
         let are_chosen = packed.is_some();
-        self.stages.examine(&mut read, are_chosen, &mut |one, warning| {
+        self.stages.examine(&mut read, are_chosen, &mut |one, warning, detail| {
             let id = one.item.id().decoded();
             let at = Located { kind: one.item.kind(), id: &id, source: &source, span: &one.span };
-            done.warn(warning, at);
+            done.warn_of(warning, at, detail);
         });
         let keeps = self.shaping.keeps_batches;
         let mut kept = keeps.then(|| KeptItems::of(&read, items_before));

@@ -51,6 +51,9 @@ pub struct Manifest {
     /// What redaction found and replaced, if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub redaction: Option<RedactionCounts>,
+    /// The benchmarks whose text was looked for, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub decontamination: Option<Decontamination>,
     /// The outputs, if there are several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub split: Option<SplitCounts>,
@@ -88,6 +91,33 @@ pub struct RedactedCount {
     pub hits: u64,
     /// In how many conversations, runs or documents.
     pub items: u64,
+}
+
+/// The benchmarks whose text was looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decontamination {
+    /// Words in a row that an item and a benchmark have in common.
+    pub words: u64,
+    /// What was done with such items: `leave-out` or `report`.
+    pub action: String,
+    /// The files of the benchmarks.
+    pub benchmarks: Vec<BenchmarkCount>,
+    /// Items with text of a benchmark.
+    pub contaminated: u64,
+}
+
+/// A file of a benchmark.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BenchmarkCount {
+    /// Its name, without the folders above it.
+    pub name: String,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+    /// Examples in it.
+    pub examples: u64,
+    /// Of them, those that are too short to be looked for.
+    #[serde(skip_serializing_if = "is_nought", default)]
+    pub too_short: u64,
 }
 
 /// A tool that carries another name in the dataset.

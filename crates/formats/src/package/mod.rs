@@ -13,9 +13,9 @@ pub use card::card;
 pub use dataset_info::{Found as FoundDataset, dataset_info};
 pub use findings::{FindingLine, List, findings_differ, write_finding};
 pub use manifest::{
-    Column, Counts, DataFile, FORMAT_VERSION, FilterAsked, Finding, InputCount, Lengths, Manifest,
-    OutputCounts, ReadCounts, RecordCounts, RedactedCount, RedactionCounts, Renamed, SeenBy,
-    SplitCounts, findings,
+    BenchmarkCount, Column, Counts, DataFile, Decontamination, FORMAT_VERSION, FilterAsked,
+    Finding, InputCount, Lengths, Manifest, OutputCounts, ReadCounts, RecordCounts, RedactedCount,
+    RedactionCounts, Renamed, SeenBy, SplitCounts, findings,
 };
 pub use rejects::{Reject, write_extra, write_reject};
 
