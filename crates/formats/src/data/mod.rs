@@ -14,6 +14,7 @@ mod execution;
 mod extra;
 mod format;
 mod history;
+mod json_schema;
 mod keys;
 mod kto;
 mod ms_swift;
@@ -47,6 +48,7 @@ pub use format::{
     PairsBy, ReasoningAs, ReasoningField, RecordLeftOut, RecordNotes, RowsPer, ShapeContext,
     ShapeOptions, ToolsAs, ToolsOf, TrainerColumns,
 };
+pub use json_schema::json_schema;
 pub use schema::{Column, Field, Schema, Sink, Type};
 pub use tools::ToolCache;
 
