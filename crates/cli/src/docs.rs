@@ -24,6 +24,21 @@ pub fn check_part(page: &str, name: &str, text: &str) {
     check(page, &format!("{before}{start}{text}{end}{after}"));
 }
 
+mod schemas {
+    use retort_formats::data;
+
+    use crate::commands::formats::schema_of;
+
+    #[test]
+    fn the_docs_have_the_schema_of_every_data_format() {
+        for format in data::FORMATS {
+            if let Some(schema) = schema_of(*format) {
+                super::check(&format!("schemas/{}.json", format.name()), &schema);
+            }
+        }
+    }
+}
+
 mod commands {
     use std::fmt::Write;
 

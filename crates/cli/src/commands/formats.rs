@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
+use retort_formats::data::DataFormat;
 use retort_formats::{data, file, import};
 use serde_json::json;
 
@@ -16,11 +17,34 @@ pub struct Formats {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+
+    /// Print the JSON Schema of the rows that this data format writes with the default options.
+    #[arg(long, value_name = "FORMAT", conflicts_with = "json", value_parser = with_schema)]
+    schema: Option<&'static str>,
+}
+
+/// The JSON Schema of a data format, as text.
+pub fn schema_of(format: &dyn DataFormat) -> Option<String> {
+    data::json_schema(format).map(|schema| format!("{schema:#}\n"))
+}
+
+fn with_schema(name: &str) -> Result<&'static str, String> {
+    let with: Vec<_> = data::FORMATS
+        .iter()
+        .filter(|format| data::json_schema(**format).is_some())
+        .map(|format| format.name())
+        .collect();
+    let known = with.iter().find(|format| **format == name).copied();
+    known.ok_or_else(|| format!("no schema for `{name}`; there is one for {}", with.join(", ")))
 }
 
 impl Formats {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let mut out = std::io::stdout().lock();
+        if let Some(format) = self.schema.and_then(data::by_name) {
+            write!(out, "{}", schema_of(format).unwrap_or_default())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         if self.json {
             let import: Vec<_> = import::FORMATS
                 .iter()
