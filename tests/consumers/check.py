@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import datasets
+from jsonschema import Draft202012Validator
 
 import readers
 import rules
@@ -119,6 +120,17 @@ def check_package(retort, label, folder, data_format, file_format, count):
         check(f"{label}: load_dataset on the folder", load_folder())
 
 
+def against_schema(retort, data_format, rows):
+    """What of the rows is not as the format's JSON Schema says. `retort` and `atif` have none."""
+    printed = retort.run("formats", "--schema", data_format)
+    if printed.returncode == 2 and "no schema for" in printed.stderr:
+        return
+    validator = Draft202012Validator(json.loads(printed.stdout))
+    for number, row in enumerate(rows):
+        for fault in validator.iter_errors(row):
+            yield f"row {number}: {fault.json_path}: {fault.message[:200]}"
+
+
 def check_data_format(retort, source, data_format, file_formats, own_examples, rows=None, asked=()):
     folder = retort.convert(source, data_format, "jsonl", *asked)
     if folder is None:
@@ -136,6 +148,8 @@ def check_data_format(retort, source, data_format, file_formats, own_examples, r
         ],
     )
     check(f"{label}: the rows", (rows or rules.ROWS[data_format])(reference))
+    if asked[:1] in ((), [], ["--node"]):
+        check(f"{label}: its schema", against_schema(retort, data_format, reference))
     check_package(retort, f"{label} in jsonl", folder, data_format, "jsonl", len(reference))
     compare(f"{label} in jsonl", jsonl_readers(data_format, own_examples), path, reference)
     if (folder / "ids.txt").exists():
