@@ -1,12 +1,37 @@
 //! Pictures, sound and files of messages, wherever a system keeps them.
 
 use retort_json::{RawJson, Text};
-use retort_model::{Content, Conversation, Message};
+use retort_model::{Content, Conversation, Message, Role};
 
 /// Whether a message has pictures, sound or files. Nearly none has.
 pub(super) fn has_attachments(message: &Message<'_>) -> bool {
     let may = !message.metadata.is_empty() || matches!(message.content, Some(Content::Parts(_)));
-    may && attachments_of(message).next().is_some()
+    may && (attachments_of(message).next().is_some() || is_sent_with_more(message))
+}
+
+/// The fields in which chat systems keep what a person sent with a question; those of answers hold other things, too.
+const SENT: [&str; 11] = [
+    "attachments",
+    "experimental_attachments",
+    "experimentalAttachments",
+    "files",
+    "file",
+    "image",
+    "image_url",
+    "image_urls",
+    "imageUrl",
+    "audio",
+    "video",
+];
+
+/// Whether a question was sent with something that its reader left where it was.
+fn is_sent_with_more(message: &Message<'_>) -> bool {
+    let is_sent = |(key, raw): (&Text<'_>, &RawJson<'_>)| {
+        SENT.contains(&key.as_written())
+            && raw.as_str().starts_with(['[', '{', '"'])
+            && !matches!(raw.as_str(), "[]" | "{}" | "\"\"")
+    };
+    message.role == Role::User && message.metadata.iter().any(|(key, raw)| is_sent((key, raw)))
 }
 
 /// Pictures, sound and files of a message, as JSON: its parts, and the fields in which some systems keep them.

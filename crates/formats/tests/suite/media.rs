@@ -135,6 +135,31 @@ fn nothing_that_answers_a_listed_picture_is_trained_on() {
 }
 
 #[test]
+fn nothing_that_answers_what_was_sent_with_a_question_is_trained_on() {
+    let picture = json!({"name": "a.png", "url": "https://example.org/a.png"});
+    for (key, sent) in [
+        ("experimental_attachments", json!([picture])),
+        ("attachments", json!([picture])),
+        ("files", json!([{"type": "image/png", "filepath": "/images/a.png"}])),
+        ("image", json!("a.png")),
+        ("image_url", json!("https://example.org/a.png")),
+        ("audio", json!({"id": "a"})),
+    ] {
+        let row = |sent: Value| {
+            json!({"messages": [
+                {"role": "user", "content": "What is it?", key: sent},
+                {"role": "assistant", "content": "A dog."},
+            ]})
+        };
+        let findings = |sent| shape(&row(sent), "openai", ShapeOptions::default()).findings();
+        assert_eq!(findings(sent), "left-out:needs-attachment", "{key}");
+        for nothing in [json!([]), json!({}), json!(""), json!(null)] {
+            assert_eq!(findings(nothing), "", "{key}");
+        }
+    }
+}
+
+#[test]
 fn a_list_that_was_stored_before_readers_placed_it_is_not_overlooked() {
     let line = json!({"retort": 1, "id": "c", "source": "openai", "kind": "chat", "status": "active",
         "rounds": [{"number": 1, "messages": [
