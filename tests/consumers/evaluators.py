@@ -103,6 +103,8 @@ def main():
         for evaluator in (ragas, deepeval, inspect, promptfoo):
             try:
                 evaluator(retort, source, work, truth)
+            except ImportError as error:
+                print(f"passed over: {evaluator.__name__}: {error}")
             except Exception as error:  # whatever a loader throws is the finding
                 check(f"{evaluator.__name__} with {source.name}", False, f"{type(error).__name__}: {error}")
     print(f"{CHECKED - len(FAILED)} passed, {len(FAILED)} failed")

@@ -98,7 +98,9 @@ def faults(text, mask, answers):
 
 
 def pieces_of(message, with_reasoning=False):
-    said = [message.get("content") or ""]
+    content = message.get("content") or ""
+    # Templates of reasoning models take such a text apart.
+    said = [] if "</think>" in content else [content]
     said += [call["function"]["name"] for call in message.get("tool_calls") or ()]
     said += [message.get("reasoning_content") or ""] if with_reasoning else []
     return [piece for piece in said if piece.strip()]
