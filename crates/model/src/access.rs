@@ -108,6 +108,8 @@ pub enum Action {
     Share,
     /// A webhook was made or removed.
     Webhook,
+    /// A schedule was added, changed, run or deleted.
+    Schedule,
     /// The audit log was exported.
     Audit,
 }
@@ -132,6 +134,7 @@ named!(
     Dataset = "dataset",
     Share = "share",
     Webhook = "webhook",
+    Schedule = "schedule",
     Audit = "audit"
 );
 

@@ -234,6 +234,13 @@ pub const NAME_CHARACTERS: usize = 200;
 /// and one webhook cannot become a flood.
 pub const WEBHOOKS_PER_PERSON: usize = 10;
 
+/// Schedules of one person in a project: what they can keep an eye on.
+pub const SCHEDULES_PER_PERSON: usize = 50;
+
+/// Runs of a schedule that fail one after another before it is disabled: with the waits between them some three hours,
+/// longer than most of what fixes itself takes.
+pub const SCHEDULE_FAILURES: u64 = 5;
+
 /// Exports of one person that wait or run at a time.
 pub const EXPORTS_PER_PERSON: u64 = 4;
 

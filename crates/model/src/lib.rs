@@ -24,6 +24,7 @@ mod redaction;
 mod relation;
 mod run;
 mod run_update;
+mod schedule;
 mod scope;
 mod time;
 
@@ -50,5 +51,8 @@ pub use redaction::Redaction;
 pub use relation::{Messages, Relation};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
 pub use run_update::Again;
+pub use schedule::{
+    Cron, Keep, NamePattern, ScheduleState, TimeRule, Timing, Window, WindowKind, Zone, retry_wait,
+};
 pub use scope::Scope;
 pub use time::{Time, TimeError};
