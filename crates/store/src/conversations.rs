@@ -17,7 +17,7 @@ use crate::filter::{
 use crate::importer::Importer;
 use crate::items::{insert_bodies, unpack_incoming, unpack_stored, write_bodies};
 use crate::shares::end_shares;
-use crate::store::{next, take_turn};
+use crate::store::{CHANGED_NOW, next, take_turn};
 
 /// Bits of `edited`: what was set here stands above what the source says.
 pub(crate) const TITLE: i64 = 1;
@@ -805,15 +805,17 @@ fn update(
         if kept(STATUS) { (known.status, known.was) } else { (theirs, before_deletion(theirs)) };
     let search = search_text(title.as_deref(), &read_texts(tags.as_deref().unwrap_or("[]")));
     forget_search(connection, known.key)?;
-    let sql = "UPDATE conversation SET owner = $1, kind = $2, status = $3, was = $4, edited = $5, title = $6,
+    let sql = format!(
+        "UPDATE conversation SET owner = $1, kind = $2, status = $3, was = $4, edited = $5, title = $6,
                    tags = $7, search = $8, model = $9, created_at = $10, updated_at = $11, rounds = $12,
                    messages = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18, space = $19,
                    turns = $20, calls = $21, marks = $22, models = $23, tokens = $24, least_score = $25,
-                   most_score = $26, language = $27
-               WHERE key = $28";
+                   most_score = $26, language = $27, {CHANGED_NOW}
+               WHERE key = $28"
+    );
     let [turns, calls, marks, models, tokens, least, most, language] = made.features.values();
     connection.execute(
-        sql,
+        &sql,
         &[
             made.owner.as_ref().into(),
             Value::Int(number_of_kind(one.kind)),

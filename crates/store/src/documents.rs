@@ -15,7 +15,7 @@ use crate::importer::Importer;
 use crate::items::{insert_bodies, is_named, purge_bodies, write_bodies};
 use crate::listing::Cursor;
 use crate::page::{page_of, room_of};
-use crate::store::{next, take_turn};
+use crate::store::{CHANGED_NOW, next, take_turn};
 
 /// The status of a document that is there.
 const THERE: i64 = 0;
@@ -509,7 +509,8 @@ fn take(
             .filter(|name| !["key", "project", "id", "source", "importer"].contains(name));
         let set: Vec<String> = set.map(|name| format!("{name} = excluded.{name}")).collect();
         sql.push_str(&set.join(", "));
-        sql.push_str(", importer = COALESCE(document.importer, excluded.importer)");
+        sql.push_str(", importer = COALESCE(document.importer, excluded.importer), ");
+        sql.push_str(CHANGED_NOW);
     }
     connection.execute(&sql, &values)?;
     Ok(taken)

@@ -15,7 +15,7 @@ use crate::filter::{
 };
 use crate::items::{is_named, purge_bodies, unpack_stored};
 use crate::shares::end_shares;
-use crate::store::take_turn;
+use crate::store::{CHANGED_NOW, take_turn};
 use crate::traces::forget_imported;
 
 /// Bytes of the tags that are set for one conversation: as many as there may be, of the longest characters.
@@ -185,7 +185,8 @@ fn change(
 
 fn set_status(connection: &mut Connection, key: i64, status: i64, was: i64) -> Result<(), Error> {
     let sql = format!(
-        "UPDATE conversation SET status = $1, was = $2, edited = edited | {STATUS} WHERE key = $3"
+        "UPDATE conversation SET status = $1, was = $2, edited = edited | {STATUS}, {CHANGED_NOW}
+         WHERE key = $3"
     );
     connection.execute(&sql, &[status.into(), was.into(), key.into()]).map(|_| ())
 }
@@ -221,7 +222,8 @@ fn retitle(
     let search =
         search_text(title.map(String::as_str), &read_texts(tags.map_or("[]", String::as_str)));
     let sql = format!(
-        "UPDATE conversation SET title = $1, tags = $2, search = $3, edited = edited | {bit} WHERE key = $4"
+        "UPDATE conversation SET title = $1, tags = $2, search = $3, edited = edited | {bit}, {CHANGED_NOW}
+         WHERE key = $4"
     );
     let values = [title.into(), tags.into(), Value::Text(&search), one.key.into()];
     forget_search(connection, one.key)?;

@@ -21,7 +21,9 @@ use crate::items::table;
 use crate::notices::notify;
 use crate::page::{page_of, room_of};
 use crate::run_filter::{flows_meant, page_by, push_runs};
+use crate::schedules::run_ended;
 use crate::store::{next, take_turn};
+use crate::within::Within;
 
 /// An import or export, as it stands.
 #[derive(Clone, Debug)]
@@ -73,6 +75,8 @@ pub struct Job {
     pub rejects_bytes: Option<u64>,
     /// The dataset in whose place an export puts its own.
     pub replaces: Option<i64>,
+    /// The schedule that asked for an export.
+    pub schedule: Option<i64>,
     /// What all parts of an export share, as the service wrote it, once that is known.
     pub prepared: Option<String>,
 }
@@ -144,7 +148,7 @@ pub struct QueueStats {
 
 pub(crate) const JOB: &str = "SELECT id, project, kind, state, creator, name, plan, created_at, started_at, finished_at, worker, \
                    lease_until, attempts, cancel, error, items_total, items_done, bytes_total, bytes_done, records, \
-                   report, dataset, items, person, needs, rejects_bytes, replaces, prepared FROM job";
+                   report, dataset, items, person, needs, rejects_bytes, replaces, prepared, schedule FROM job";
 
 pub(crate) fn read_job(row: &Row<'_>) -> Result<Job, Error> {
     let time = |column| Ok::<_, Error>(row.int_or_none(column)?.and_then(moment));
@@ -180,6 +184,7 @@ pub(crate) fn read_job(row: &Row<'_>) -> Result<Job, Error> {
         rejects_bytes: row.int_or_none(25)?.map(i64::unsigned_abs),
         replaces: row.int_or_none(26)?,
         prepared: row.text_or_none(27)?,
+        schedule: row.int_or_none(28)?,
     })
 }
 
@@ -237,29 +242,7 @@ let who = (new.creator, new.person, new.needs);
     ) -> Result<i64, Error> {
         self.write(|connection| {
             take_turn(connection)?;
-            refuse_taken(connection, scope.project, new.creator, new.name, None)?;
-            let who = (new.creator, new.person, ProjectRole::Member);
-            let texts = (new.name, new.plan);
-            let job = add_job(connection, scope.project, JobKind::Export, who, texts, now)?;
-            let kind = Value::Text(selection.kind().as_str());
-            connection.execute("UPDATE job SET items = $1 WHERE id = $2", &[kind, job.into()])?;
-            match selection {
-                ItemFilter::Conversations(selection) => {
-                    freeze(connection, job, scope, selection)?;
-                }
-                ItemFilter::Runs(selection) => freeze_runs(connection, job, scope, selection)?,
-                ItemFilter::Documents(selection) => {
-                    freeze_documents(connection, job, scope, selection)?;
-                }
-            }
-            if scope.owner.is_none() && holds_others(connection, job, selection.kind())? {
-                let needs = ProjectRole::Admin.as_str();
-                let sql = "UPDATE job SET needs = $1 WHERE id = $2";
-                connection.execute(sql, &[needs.into(), job.into()])?;
-            }
-            cut(connection, job, new.part_bytes)?;
-            set_totals(connection, job)?;
-            Ok(job)
+            queue_export(connection, scope, (selection, Within::All), new, now)
         })
     }
 
@@ -474,7 +457,7 @@ let who = (new.creator, new.person, new.needs);
         let jobs_before = "SELECT id FROM job WHERE state NOT IN ('queued', 'running')
                            AND finished_at < $1 AND dataset IS NULL AND lease_until IS NULL";
         let mut all = Vec::new();
-        for table in ["job_left_out", "job_item", "job_shard"] {
+        for table in ["job_left_out", "job_item", "job_shard", "schedule_run"] {
             all.push((jobs, format!("DELETE FROM {table} WHERE job IN ({jobs_before})")));
         }
         all.push((jobs, format!("DELETE FROM job WHERE id IN ({jobs_before})")));
@@ -628,7 +611,8 @@ let who = (new.creator, new.person, new.needs);
     /// The name is in use meanwhile; those of the database.
     pub fn retry(&self, scope: &Scope, id: i64) -> Result<bool, Error> {
         let Some(job) = self.job(scope, id)? else { return Ok(false) };
-        if !matches!(job.state, JobState::Failed | JobState::Cancelled) {
+        // A schedule tries its own runs again, with what is there by then.
+        if !matches!(job.state, JobState::Failed | JobState::Cancelled) || job.schedule.is_some() {
             return Ok(false);
         }
         self.write(|connection| {
@@ -642,6 +626,42 @@ let who = (new.creator, new.person, new.needs);
             Ok(connection.execute(sql, &[id.into()])? > 0)
         })
     }
+}
+
+/// Queues an export and freezes what of its selection it takes, within a turn.
+///
+/// # Errors
+/// The name is in use; those of the database.
+pub(crate) fn queue_export(
+    connection: &mut Connection,
+    scope: &Scope,
+    (selection, within): (&ItemFilter, Within),
+    new: &NewExport<'_>,
+    now: Time,
+) -> Result<i64, Error> {
+    refuse_taken(connection, scope.project, new.creator, new.name, None)?;
+    let who = (new.creator, new.person, ProjectRole::Member);
+    let texts = (new.name, new.plan);
+    let job = add_job(connection, scope.project, JobKind::Export, who, texts, now)?;
+    let kind = Value::Text(selection.kind().as_str());
+    connection.execute("UPDATE job SET items = $1 WHERE id = $2", &[kind, job.into()])?;
+    match selection {
+        ItemFilter::Conversations(selection) => {
+            freeze(connection, job, scope, (selection, within))?;
+        }
+        ItemFilter::Runs(selection) => freeze_runs(connection, job, scope, (selection, within))?,
+        ItemFilter::Documents(selection) => {
+            freeze_documents(connection, job, scope, (selection, within))?;
+        }
+    }
+    if scope.owner.is_none() && holds_others(connection, job, selection.kind())? {
+        let needs = ProjectRole::Admin.as_str();
+        let sql = "UPDATE job SET needs = $1 WHERE id = $2";
+        connection.execute(sql, &[needs.into(), job.into()])?;
+    }
+    cut(connection, job, new.part_bytes)?;
+    set_totals(connection, job)?;
+    Ok(job)
 }
 
 pub(crate) fn add_job(
@@ -731,7 +751,7 @@ fn freeze(
     connection: &mut Connection,
     job: i64,
     scope: &Scope,
-    selection: &ConversationFilter,
+    (selection, within): (&ConversationFilter, Within),
 ) -> Result<(), Error> {
     let dialect = connection.dialect();
     let mut statement = Statement::new(
@@ -753,16 +773,19 @@ fn freeze(
     if let Some(limit) = selection.limit {
         statement.push(" FROM conversation c WHERE c.key IN (SELECT c.key");
         push_conversations(&mut statement, dialect, scope, selection, by);
+        statement.within(within, ItemKind::Conversation);
         statement
             .push(" ORDER BY c.created_at DESC, c.key DESC LIMIT ")
             .int(whole(limit))
             .push(")");
     } else {
         push_conversations(&mut statement, dialect, scope, selection, by);
+        statement.within(within, ItemKind::Conversation);
     }
     let frozen = connection.execute(&statement.sql, &statement.values())?;
     let mut count = Statement::new("SELECT COUNT(*)");
     push_conversations(&mut count, dialect, scope, selection, count_by);
+    count.within(within, ItemKind::Conversation);
     check_frozen(connection, ItemKind::Conversation, frozen, &count, selection.limit)
 }
 
@@ -771,7 +794,7 @@ fn freeze_runs(
     connection: &mut Connection,
     job: i64,
     scope: &Scope,
-    selection: &RunFilter,
+    (selection, within): (&RunFilter, Within),
 ) -> Result<(), Error> {
     let dialect = connection.dialect();
     let flows = flows_meant(connection, scope, selection)?;
@@ -787,12 +810,14 @@ fn freeze_runs(
     if let Some(limit) = selection.limit {
         statement.push(" FROM run c WHERE c.key IN (SELECT c.key");
         push_runs(&mut statement, dialect, scope, selection, flows, by);
+        statement.within(within, ItemKind::Run);
         statement
             .push(" ORDER BY c.started_at DESC, c.key DESC LIMIT ")
             .int(whole(limit))
             .push(")");
     } else {
         push_runs(&mut statement, dialect, scope, selection, flows, by);
+        statement.within(within, ItemKind::Run);
     }
     let frozen = connection.execute(&statement.sql, &statement.values())?;
     // Counted in another way than gathered.
@@ -802,6 +827,7 @@ fn freeze_runs(
     };
     let mut count = Statement::new("SELECT COUNT(*)");
     push_runs(&mut count, dialect, scope, selection, flows, count_by);
+    count.within(within, ItemKind::Run);
     check_frozen(connection, ItemKind::Run, frozen, &count, selection.limit)
 }
 
@@ -810,7 +836,7 @@ fn freeze_documents(
     connection: &mut Connection,
     job: i64,
     scope: &Scope,
-    selection: &DocumentFilter,
+    (selection, within): (&DocumentFilter, Within),
 ) -> Result<(), Error> {
     let dialect = connection.dialect();
     let mut statement =
@@ -822,16 +848,19 @@ fn freeze_documents(
     if let Some(limit) = selection.limit {
         statement.push("c.key IN (SELECT c.key FROM document c WHERE ");
         push_documents(&mut statement, dialect, scope, selection);
+        statement.within(within, ItemKind::Document);
         statement
             .push(" ORDER BY c.created_at DESC, c.key DESC LIMIT ")
             .int(whole(limit))
             .push(")");
     } else {
         push_documents(&mut statement, dialect, scope, selection);
+        statement.within(within, ItemKind::Document);
     }
     let frozen = connection.execute(&statement.sql, &statement.values())?;
     let mut count = Statement::new("SELECT COUNT(*) FROM document c WHERE ");
     push_documents(&mut count, dialect, scope, selection);
+    count.within(within, ItemKind::Document);
     check_frozen(connection, ItemKind::Document, frozen, &count, selection.limit)
 }
 
@@ -894,6 +923,7 @@ pub(crate) fn end_abandoned(
     ended.extend(connection.rows(sql, &[now, far, attempts], |row| row.int(0))?);
     ended.sort_unstable();
     for job in &ended {
+        run_ended(connection, *job, moment)?;
         notify(connection, *job, moment)?;
     }
     if ended.is_empty() { Ok(()) } else { drop_superseded(connection) }
@@ -926,6 +956,7 @@ fn set_ended(
         job.into(),
     ];
     connection.execute(sql, &values)?;
+    run_ended(connection, job, now)?;
     notify(connection, job, now)?;
     drop_superseded(connection)
 }

@@ -25,6 +25,10 @@ pub struct Notice {
     pub dataset: Option<i64>,
     /// When it ended.
     pub at: Option<Time>,
+    /// The name of the schedule that asked for it.
+    pub schedule: Option<String>,
+    /// Why that schedule is disabled from now on.
+    pub disabled: Option<String>,
 }
 
 /// Where someone wants to be told of their exports.
@@ -73,7 +77,8 @@ pub struct DeliveryState {
 }
 
 /// The columns of a notice.
-const NOTICE: &str = "n.id, n.job, n.name, n.state, n.dataset, n.at";
+const NOTICE: &str = "n.id, n.job, n.name, n.state, n.dataset, n.at,
+                      (SELECT s.name FROM schedule s WHERE s.id = n.schedule), n.disabled";
 
 fn read_notice(row: &Row<'_>) -> Result<Notice, Error> {
     Ok(Notice {
@@ -83,6 +88,8 @@ fn read_notice(row: &Row<'_>) -> Result<Notice, Error> {
         state: row.text(3)?.parse().map_err(Error::Damaged)?,
         dataset: row.int_or_none(4)?,
         at: moment(row.int(5)?),
+        schedule: row.text_or_none(6)?,
+        disabled: row.text_or_none(7)?,
     })
 }
 
@@ -265,10 +272,10 @@ fn claim(
         Ok(Delivery {
             webhook,
             notice: read_notice(row)?,
-            project: row.text(6)?,
-            url: row.text(7)?,
-            secret: row.text(8)?,
-            attempts: row.int(9)?.unsigned_abs(),
+            project: row.text(8)?,
+            url: row.text(9)?,
+            secret: row.text(10)?,
+            attempts: row.int(11)?.unsigned_abs(),
         })
     })?;
     found.ok_or_else(|| Error::Damaged("a delivery is of no notice".into()))
@@ -280,8 +287,9 @@ pub(crate) fn notify(connection: &mut Connection, job: i64, now: Time) -> Result
     let whose = connection.row(sql, &[job.into()], |row| Ok((row.int(0)?, row.text(1)?)))?;
     let Some((project, creator)) = whose else { return Ok(()) };
     let notice = next(connection, "notice", 1)?;
-    let sql = "INSERT INTO notice (id, project, creator, job, name, state, dataset, at)
-               SELECT CAST($1 AS BIGINT), project, creator, id, name, state, dataset, CAST($2 AS BIGINT)
+    let sql = "INSERT INTO notice (id, project, creator, job, name, state, dataset, at, schedule, disabled)
+               SELECT CAST($1 AS BIGINT), project, creator, id, name, state, dataset, CAST($2 AS BIGINT), schedule,
+                   (SELECT s.reason FROM schedule s WHERE s.id = job.schedule AND s.state = 'disabled')
                FROM job WHERE id = $3";
     let at = Value::Int(now.unix_micros());
     connection.execute(sql, &[notice.into(), at, job.into()])?;

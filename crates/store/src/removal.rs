@@ -150,6 +150,10 @@ impl crate::Store {
             let sql = "UPDATE job SET cancel = 1
                        WHERE project = $1 AND state IN ('queued', 'running')";
             connection.execute(sql, &one)?;
+            let sql =
+                "UPDATE schedule SET state = 'paused', next_at = NULL, revision = revision + 1
+                       WHERE project = $1";
+            connection.execute(sql, &one)?;
             let sql = "DELETE FROM membership WHERE project = $1 AND person <> $2";
             let keep = Value::Int(keep.unwrap_or(0));
             connection.execute(sql, &[project.into(), keep]).map(|_| ())
@@ -184,6 +188,7 @@ impl crate::Store {
                 ("job_item", "job", "id"),
                 ("job_left_out", "job", "id"),
                 ("job_shard", "job", "id"),
+                ("schedule_run", "job", "id"),
             ] {
                 let sql = format!(
                     "DELETE FROM {table} WHERE {through} IN (SELECT {column} FROM {through} WHERE project = $1)"
@@ -203,7 +208,7 @@ impl crate::Store {
                 connection.execute(&sql, &one)?;
             }
             for table in
-                ["flow", "notice", "job", "choice", "token", "invitation", "membership", "project"]
+                ["flow", "notice", "job", "schedule", "choice", "token", "invitation", "membership", "project"]
             {
                 let column = if table == "project" { "id" } else { "project" };
                 let sql = format!("DELETE FROM {table} WHERE {column} = $1");

@@ -18,7 +18,7 @@ use crate::run_filter::{
     HAS_ERROR, HAS_FEEDBACK, column, flows_meant, number_of_node_kind, number_of_run_status,
     number_of_source, push_runs, run_search_text,
 };
-use crate::store::{next, take_turn};
+use crate::store::{CHANGED_NOW, next, take_turn};
 use crate::traces::forget_imported;
 
 /// A run as an import brings it.
@@ -565,10 +565,12 @@ fn change(
     let unowned = known.filter(|known| known.owner.is_none() && made.owner.is_none());
     let holder = unowned
         .map_or_else(|| importer.holder_of(made.owner.as_deref()), |known| known.holder.clone());
-    let sql = "UPDATE run SET variant = $1, owner = $2, thread = $3, status = $4, marks = $5, started_at = $6,
+    let sql = format!(
+        "UPDATE run SET variant = $1, owner = $2, thread = $3, status = $4, marks = $5, started_at = $6,
                    finished_at = $7, nodes = $8, files = $9, question = $10, answer = $11, error = $12,
-                   search = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18
-               WHERE key = $19";
+                   search = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18, {CHANGED_NOW}
+               WHERE key = $19"
+    );
     let values = [
         Value::Int(made.variant),
         made.owner.as_ref().into(),
@@ -590,7 +592,7 @@ fn change(
         holder.as_ref().into(),
         Value::Int(row),
     ];
-    connection.execute(sql, &values).map(|_| ())
+    connection.execute(&sql, &values).map(|_| ())
 }
 
 /// Takes the run's text out of the search index, which has to be done before it changes.

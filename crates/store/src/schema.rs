@@ -6,7 +6,7 @@ use crate::dialect::{Connection, Dialect, Value};
 use crate::error::Error;
 
 /// The steps, in order; the schema's number is how many were taken.
-const STEPS: [&str; 12] = [
+const STEPS: [&str; 13] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
@@ -19,6 +19,7 @@ const STEPS: [&str; 12] = [
     include_str!("schema/0010.sql"),
     include_str!("schema/0011.sql"),
     include_str!("schema/0012.sql"),
+    include_str!("schema/0013.sql"),
 ];
 
 /// The number of the newest schema.

@@ -306,3 +306,11 @@ pub(crate) fn next(connection: &mut Connection, name: &str, count: i64) -> Resul
 pub(crate) fn take_turn(connection: &mut Connection) -> Result<(), Error> {
     next(connection, "item", 1).map(|_| ())
 }
+
+/// Sets the number of an item's change, in an update within a turn.
+pub(crate) const CHANGED_NOW: &str = "changed = (SELECT value FROM counter WHERE name = 'item')";
+
+/// The number of the last change, within a turn.
+pub(crate) fn last_change(connection: &mut Connection) -> Result<i64, Error> {
+    Ok(next(connection, "item", 0)? - 1)
+}

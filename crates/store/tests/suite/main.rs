@@ -24,6 +24,7 @@ mod people;
 mod places;
 mod raw;
 mod runs;
+mod schedules;
 mod secured;
 mod shards;
 mod shares;
