@@ -150,6 +150,7 @@ impl KeptPlan {
                 ..self.selection.clone()
             },
             snapshot: self.snapshot.clone(),
+            window: None,
             inputs: totals.sources.iter().map(InputCount::from).collect(),
             passed_over: findings(passed_over, PassedOver::as_str),
             outputs: None,

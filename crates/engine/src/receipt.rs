@@ -6,7 +6,7 @@ use retort_formats::import::Refusal;
 use retort_formats::package::{
     Column, Counts, DataFile, Decontamination, FORMAT_VERSION, FilterAsked, Finding, InputCount,
     Lengths, Manifest, OutputCounts, ReadCounts, RecordCounts, Renamed, SeenBy, SplitCounts,
-    findings,
+    WindowTold, findings,
 };
 use retort_model::{ItemKind, Portion, Reason, Repair, SeenLengths, Warning};
 
@@ -26,6 +26,8 @@ pub struct Origin {
     pub selection: FilterAsked,
     /// The moment whose state is in the dataset.
     pub snapshot: Option<String>,
+    /// The part of the history that it has, if it is one of a series.
+    pub window: Option<WindowTold>,
     /// What was found in each input.
     pub inputs: Vec<InputCount>,
     /// Files and entries that were not read, by reason.
@@ -70,6 +72,7 @@ pub fn manifest(
         retort_version: env!("CARGO_PKG_VERSION").into(),
         dataset_name: plan.dataset_name.to_string(),
         snapshot: origin.snapshot,
+        window: origin.window,
         purpose: plan.purpose.as_str().into(),
         node: plan.node().map(str::to_owned),
         data_format: plan.data_format.name().into(),

@@ -66,6 +66,14 @@ impl Redaction {
         Ok(())
     }
 
+    /// As [`Self::prepare`], with the key of another, if it has one.
+    ///
+    /// # Errors
+    /// The rules cannot be applied.
+    pub fn prepare_as(&mut self, other: &Self) -> Result<(), String> {
+        other.key.clone().map_or(Ok(()), |key| self.prepare(key))
+    }
+
     /// As [`Self::prepare`], with the key in a file, or else with a random one if it may be.
     ///
     /// # Errors

@@ -17,6 +17,9 @@ pub struct Manifest {
     pub dataset_name: String,
     /// The moment whose state was exported: the newest change of the input, where that is known.
     pub snapshot: Option<String>,
+    /// The part of the history that it has, if it is one of a series that a schedule exports.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub window: Option<WindowTold>,
     /// What it was made for.
     #[serde(default)]
     pub purpose: String,
@@ -64,6 +67,29 @@ pub struct Manifest {
     pub renamed_tools: Vec<Renamed>,
     /// The files of the package but this one.
     pub files: Vec<DataFile>,
+}
+
+/// A part of the history: one of a series of windows, of which each begins where the one before it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowTold {
+    /// Name of the schedule.
+    pub schedule: String,
+    /// Which series it is.
+    pub series: String,
+    /// Number of the window in the series, from 1.
+    pub number: u64,
+    /// Number of the last change in the store before the window.
+    pub changes_after: i64,
+    /// Number of the last change in the window.
+    pub changes_to: i64,
+    /// Start of the period, which belongs to it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<String>,
+    /// End of the period, which does not belong to it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before: Option<String>,
+    /// Items of earlier periods that arrived late.
+    pub late: u64,
 }
 
 /// What redaction found in the items that were written.

@@ -15,7 +15,7 @@ pub use findings::{FindingLine, List, findings_differ, write_finding};
 pub use manifest::{
     BenchmarkCount, Column, Counts, DataFile, Decontamination, FORMAT_VERSION, FilterAsked,
     Finding, InputCount, Lengths, Manifest, OutputCounts, ReadCounts, RecordCounts, RedactedCount,
-    RedactionCounts, Renamed, SeenBy, SplitCounts, findings,
+    RedactionCounts, Renamed, SeenBy, SplitCounts, WindowTold, findings,
 };
 pub use rejects::{Reject, write_extra, write_reject};
 
