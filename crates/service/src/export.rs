@@ -6,8 +6,8 @@ use retort_engine::{
     Assembled, DatasetPlan, Error as EngineError, ModelFiles, Objects, Origin, Storage, StoredFile,
     assemble, manifest, write_text,
 };
-use retort_formats::package::{DataFile, FilterAsked, MANIFEST};
-use retort_model::{JobState, Scope, Time};
+use retort_formats::package::{DataFile, FilterAsked, MANIFEST, WindowTold};
+use retort_model::{JobState, Scope, Time, Window};
 use retort_store::{DatasetFile, Job, NewDataset, Shard, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -117,6 +117,7 @@ pub(crate) fn export(
         from: None,
         selection,
         snapshot: snapshot.or(job.created_at.map(|time| time.to_string())),
+        window: store.window_of(job.id)?.map(window_told),
         inputs: totals.sources.iter().map(Into::into).collect(),
         decontamination: None,
     };
@@ -195,6 +196,20 @@ fn listed_file(made: &StoredFile) -> DatasetFile {
         bytes: made.bytes,
         sha256: made.sha256.clone(),
         crc32: made.crc32,
+    }
+}
+
+fn window_told((schedule, window): (String, Window)) -> WindowTold {
+    let (from, before) = window.period.unzip();
+    WindowTold {
+        schedule,
+        series: window.series,
+        number: window.number,
+        changes_after: window.changes_after,
+        changes_to: window.changes_to,
+        from: from.map(|time| time.to_string()),
+        before: before.map(|time| time.to_string()),
+        late: window.late,
     }
 }
 

@@ -33,6 +33,7 @@ mod rebuild;
 mod rejects;
 mod removal;
 mod runs;
+mod schedules;
 mod secret;
 mod selected;
 mod service;
@@ -59,6 +60,7 @@ pub use preview::Sample;
 pub use queue::ExportRequest;
 pub use rejects::Rejects;
 pub use runs::{Latency, RunBar, RunCharts};
+pub use schedules::{SchedulePlan, Scheduled};
 pub use service::{Clock, Done, Quotas, Retention, Service, Settings, Worked, migrate};
 pub use shares::{Pass, ShareRequest, Shared, Shows};
 pub use traces::{SpansRequest, SpansTaken, TracesImported};
@@ -83,6 +85,6 @@ pub use retort_store::{
     AuditEntry, AuditFilter, Begun, Belongings, Cursor, Dataset, DatasetFile, Delivery,
     DeliveryState, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError, Finding, Flow,
     FlowParts, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page, Person,
-    Project, QueueStats, RunPage, RunSummary, Share, Stop, Summary, Taken, Token, TraceStats,
-    Wanted, Webhook, Without, client_tls,
+    Project, QueueStats, RunPage, RunSummary, Schedule, ScheduleStats, Share, Stop, Summary, Taken,
+    Token, TraceStats, Wanted, Webhook, Without, client_tls,
 };

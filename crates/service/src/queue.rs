@@ -9,7 +9,7 @@ use retort_formats::package::FilterAsked;
 use retort_model::bounds::{DATASET_NAME, EXPORTS_PER_PERSON};
 use retort_model::{
     Action, ConversationFilter, DatasetName, Grant, ItemFilter, JobKind, JobState, ProjectRole,
-    RunFilter, Scope, Status,
+    RunFilter, Scope, Status, Time,
 };
 use retort_store::{Job, NewExport, Order};
 
@@ -62,18 +62,7 @@ impl Service {
             }
             self.check_room(caller)?;
             let now = self.clock.now();
-            let mut dataset = request.dataset.clone();
-            self.open_measure(&mut dataset, now)?;
-            if let ItemFilter::Documents(selection) = &request.selection {
-                fit(&mut dataset, &self.store.document_stats(&scope, selection)?.1);
-            }
-            let mut asked = FilterAsked::of(&request.selection);
-            if let ItemFilter::Conversations(selection) = &request.selection {
-                asked.deleted_left_out = self.deleted_left_out(&scope, selection)?;
-            }
-            let files = dataset.measure.as_ref().map(|measure| measure.files().clone());
-            let model = files.unwrap_or_default();
-            let kept = KeptExport { dataset, selection: asked, snapshot: None, model }.json()?;
+            let kept = self.kept_export(caller, request, now)?;
             let new = NewExport {
                 creator: &caller.name,
                 person: caller.person,
@@ -86,6 +75,28 @@ impl Service {
                 self.store.submit_export(&scope, &request.selection, &new, now),
             )
         })
+    }
+
+    /// What the job table keeps of an export that is asked for now.
+    pub(crate) fn kept_export(
+        &self,
+        caller: &Caller,
+        request: &ExportRequest,
+        now: Time,
+    ) -> Result<String, Error> {
+        let scope = caller.scope();
+        let mut dataset = request.dataset.clone();
+        self.open_measure(&mut dataset, now)?;
+        if let ItemFilter::Documents(selection) = &request.selection {
+            fit(&mut dataset, &self.store.document_stats(&scope, selection)?.1);
+        }
+        let mut asked = FilterAsked::of(&request.selection);
+        if let ItemFilter::Conversations(selection) = &request.selection {
+            asked.deleted_left_out = self.deleted_left_out(&scope, selection)?;
+        }
+        let files = dataset.measure.as_ref().map(|measure| measure.files().clone());
+        let model = files.unwrap_or_default();
+        KeptExport { dataset, selection: asked, snapshot: None, model }.json()
     }
 
     /// How many deleted conversations a selection of all that match leaves out.
@@ -108,22 +119,15 @@ impl Service {
         caller: &Caller,
         request: &ExportRequest,
     ) -> Result<(), Error> {
-        request.dataset.check()?;
-        check_kind(request)?;
+        self.check_choices(caller, request)?;
         let scope = caller.scope();
         let is_any = match &request.selection {
             ItemFilter::Conversations(selection) => {
-                self.check_ids(caller, selection)?;
                 let first = self.store.list(&scope, selection, Order::default(), None, 1)?;
                 !first.conversations.is_empty()
             }
-            ItemFilter::Runs(selection) => {
-                self.check_run_ids(caller, selection)?;
-                self.check_node(caller, selection, &request.dataset)?;
-                self.store.has_runs(&scope, selection)?
-            }
+            ItemFilter::Runs(selection) => self.store.has_runs(&scope, selection)?,
             ItemFilter::Documents(selection) => {
-                caller.needs_role(ProjectRole::Admin)?;
                 !self.store.documents(&scope, selection, None, 1)?.documents.is_empty()
             }
         };
@@ -131,6 +135,25 @@ impl Service {
             Ok(())
         } else {
             Err(EngineError::Nothing("nothing matches the selection".into()).into())
+        }
+    }
+
+    /// Refuses choices that the formats do not allow, an id that is none of the caller's, and a node that is none of the
+    /// runs'.
+    pub(crate) fn check_choices(
+        &self,
+        caller: &Caller,
+        request: &ExportRequest,
+    ) -> Result<(), Error> {
+        request.dataset.check()?;
+        check_kind(request)?;
+        match &request.selection {
+            ItemFilter::Conversations(selection) => self.check_ids(caller, selection),
+            ItemFilter::Runs(selection) => {
+                self.check_run_ids(caller, selection)?;
+                self.check_node(caller, selection, &request.dataset)
+            }
+            ItemFilter::Documents(_) => caller.needs_role(ProjectRole::Admin),
         }
     }
 
@@ -289,6 +312,11 @@ impl Service {
             let job = self.job_of(caller, kind, id)?;
             if job.needs > caller.role {
                 return Err(Error::NotAllowed(job.needs));
+            }
+            if job.schedule.is_some() {
+                return Err(Error::Conflict(format!(
+                    "job {id} is of a schedule, which tries again by itself; run the schedule to try now"
+                )));
             }
             let has_failed = matches!(job.state, JobState::Failed | JobState::Cancelled);
             match has_failed.then(|| self.store.retry(&caller.overseen(), id)) {

@@ -275,6 +275,9 @@ impl Service {
         stopped: &AtomicBool,
     ) -> Result<Option<Worked>, Error> {
         caught_in(|| {
+            if !matches!(wanted, Wanted::One(_)) {
+                self.start_due()?;
+            }
             let Some(job) = self.claim(wanted)? else {
                 if wanted != Wanted::Any {
                     return Ok(None);
@@ -337,6 +340,10 @@ impl Service {
                 JobKind::Export => self.do_export(job, &lease).map(Done::Export),
             }
         });
+        if let (Ok(_), Some(schedule)) = (&done, job.schedule) {
+            // What cannot be removed now, the next run will.
+            let _ = self.retain(job.project, schedule);
+        }
         let Err(error) = &done else { return done };
         let may_come_again = !is_given && job.attempts < JOB_ATTEMPTS && error.may_pass();
         let end = |state, why: Option<&str>| {

@@ -9,5 +9,6 @@ mod export;
 mod import;
 mod limits;
 mod removal;
+mod schedules;
 mod shares;
 mod uploads;

@@ -77,9 +77,15 @@ impl Office {
 
     /// With its files below a folder.
     pub fn at(folder: &std::path::Path) -> Self {
+        Self::worker_at(folder, "worker")
+    }
+
+    /// With its files below a folder that it may share with other workers.
+    pub fn worker_at(folder: &std::path::Path, worker: &str) -> Self {
         let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
         let (clock, settings) = (SetClock::new(), settings());
         let settings = Settings { store: path("store"), objects: path("objects"), ..settings };
+        let settings = Settings { worker: worker.into(), ..settings };
         Self::of(Service::open(settings, Box::new(clock.clone()), true).unwrap(), clock)
     }
 
