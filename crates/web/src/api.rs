@@ -20,6 +20,7 @@ mod notices;
 mod paging;
 pub mod query;
 mod runs;
+mod schedules;
 pub mod shared;
 mod shares;
 mod tokens;
@@ -122,6 +123,7 @@ pub fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(notices::routes())
         .merge(runs::routes())
         .merge(documents::routes())
+        .merge(schedules::routes())
         .merge(shared::routes())
         .merge(shares::routes())
         .merge(tokens::routes());

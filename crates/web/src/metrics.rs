@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use retort_model::{JobState, Time};
-use retort_service::{QueueStats, TraceStats};
+use retort_service::{QueueStats, ScheduleStats, TraceStats};
 
 const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -40,6 +40,7 @@ struct Counted {
     oldest_job: Gauge,
     expired_leases: Gauge,
     deliveries: Family<JobLabels, Gauge>,
+    schedules: Family<JobLabels, Gauge>,
     worker_silent: Gauge,
     store_answers: Gauge,
     free: Family<PlaceLabels, Gauge>,
@@ -131,6 +132,7 @@ impl Metrics {
         );
         let (expired_leases, store_answers) = (Gauge::default(), Gauge::default());
         let (deliveries, free) = (Family::default(), Family::default());
+        let schedules = Family::default();
         registry.register(
             "expired_leases",
             "Jobs under way whose workers have not been heard of in time",
@@ -140,6 +142,11 @@ impl Metrics {
             "webhook_deliveries",
             "Deliveries to webhooks that are waiting, or failed and were given up",
             deliveries.clone(),
+        );
+        registry.register(
+            "schedules",
+            "Schedules that are active, late by more than ten minutes, or disabled",
+            schedules.clone(),
         );
         registry.register(
             "store_answers",
@@ -171,6 +178,7 @@ impl Metrics {
             oldest_job,
             expired_leases,
             deliveries,
+            schedules,
             worker_silent,
             store_answers,
             free,
@@ -202,6 +210,16 @@ impl Metrics {
             [("waiting", stats.deliveries_waiting), ("failed", stats.deliveries_failed)]
         {
             set(&self.0.deliveries.get_or_create(&JobLabels { state }), count);
+        }
+    }
+
+    /// Tells what the schedules are like.
+    pub fn set_schedules(&self, stats: &ScheduleStats) {
+        for (state, count) in
+            [("active", stats.active), ("late", stats.late), ("disabled", stats.disabled)]
+        {
+            let count = count.try_into().unwrap_or(i64::MAX);
+            self.0.schedules.get_or_create(&JobLabels { state }).set(count);
         }
     }
 

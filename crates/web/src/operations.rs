@@ -29,14 +29,14 @@ pub(crate) fn routes() -> Router<App> {
 }
 
 /// Whether the store and the place of the datasets answer, and the worker looks at its queue.
-async fn is_ready(State(app): State<App>) -> Result<&'static str, Problem> {
+async fn is_ready(State(app): State<App>) -> Result<String, Problem> {
     if app.stopping().has_begun() {
         return Err(Problem::unavailable("the server is stopping", LOOK));
     }
-    let silent = app
+    let (silent, schedules) = app
         .call(|service| {
             service.check()?;
-            Ok(service.worker_silent_for())
+            Ok((service.worker_silent_for(), service.schedule_stats()?))
         })
         .await?;
     if app.settings().has_worker && silent > WORKER_SILENT {
@@ -44,7 +44,11 @@ async fn is_ready(State(app): State<App>) -> Result<&'static str, Problem> {
             format!("the worker has not looked at its queue for {} seconds", silent.as_secs());
         return Err(Problem::unavailable(problem, LOOK));
     }
-    Ok("ready\n")
+    // The server works all the same: a late schedule is for a person to look at.
+    Ok(match schedules.late {
+        0 => "ready\n".to_owned(),
+        late => format!("ready\nlate schedules: {late}\n"),
+    })
 }
 
 /// Metrics, for the machine itself or an owner. A request through a proxy may come from another machine.
@@ -81,15 +85,18 @@ async fn owns(app: &App, who: Result<Authenticated, Problem>) -> bool {
 pub async fn watch(app: App, listening: Listening) {
     loop {
         app.metrics().set_connections(listening.open());
-        let stats =
-            app.call(|service| Ok((service.job_counts()?, service.queue_stats()?, service.now())));
+        let stats = app.call(|service| {
+            let queue = (service.job_counts()?, service.queue_stats()?);
+            Ok((queue, service.schedule_stats()?, service.now()))
+        });
         let stats = stats.await;
         app.metrics().set_store_answers(stats.is_ok());
-        if let Ok((counts, stats, now)) = stats {
+        if let Ok(((counts, stats), schedules, now)) = stats {
             for (state, count) in counts {
                 app.metrics().set_jobs(state, count);
             }
             app.metrics().set_queue(&stats, now);
+            app.metrics().set_schedules(&schedules);
         }
         if app.settings().takes_traces
             && let Ok(stats) = app.call(Service::trace_stats).await

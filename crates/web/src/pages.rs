@@ -25,6 +25,7 @@ mod project;
 mod receipt;
 mod records;
 mod runs;
+mod schedules;
 mod settings;
 mod shared;
 mod taken;
@@ -74,6 +75,7 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(project::routes())
         .merge(receipt::routes())
         .merge(runs::routes())
+        .merge(schedules::routes())
         .merge(settings::routes())
         .merge(shared::routes())
 }

@@ -5,6 +5,7 @@ mod fields;
 pub mod filter;
 mod making;
 mod runs;
+mod schedules;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub use runs::{
     Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar, RunPage, RunStats,
     WholeFlow, WholeRun,
 };
+pub use schedules::{NewSchedule, Schedule, SchedulePlan, ScheduleRun, ScheduleRuns, Schedules};
 pub use traces::{ExportTraceResponse, OtlpStatus, PartialSuccess};
 
 /// A conversation as lists show it.
@@ -345,6 +347,9 @@ pub struct Job {
     /// The number of the dataset that this job's dataset replaces, if it is a rebuild.
     #[serde(default)]
     pub replaces: Option<i64>,
+    /// The number of the schedule that asked for it.
+    #[serde(default)]
+    pub schedule: Option<i64>,
     /// What came of it.
     #[schema(value_type = Option<Object>)]
     pub report: Option<serde_json::Value>,
@@ -372,6 +377,7 @@ impl From<&StoreJob> for Job {
             records: progress.records,
             dataset: job.dataset,
             replaces: job.replaces,
+            schedule: job.schedule,
             report: job.report.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         }
     }
@@ -1228,6 +1234,12 @@ pub struct Notice {
     pub dataset: Option<i64>,
     /// When.
     pub at: Option<String>,
+    /// Name of the schedule that asked for it.
+    #[serde(default)]
+    pub schedule: Option<String>,
+    /// Why that schedule was disabled then.
+    #[serde(default)]
+    pub schedule_disabled: Option<String>,
 }
 
 impl From<&retort_service::Notice> for Notice {
@@ -1239,6 +1251,8 @@ impl From<&retort_service::Notice> for Notice {
             state: notice.state.to_string(),
             dataset: notice.dataset,
             at: moment(notice.at),
+            schedule: notice.schedule.clone(),
+            schedule_disabled: notice.disabled.clone(),
         }
     }
 }

@@ -13,6 +13,11 @@ use serde_json::{Value, json};
 
 use retort_testing_server::server::{PASSWORD, caller_of, said};
 
+/// What a schedule exports, and when.
+fn nightly() -> Value {
+    json!({"export": {"dataset_name": "nightly_{n}_{time}"}, "cron": "0 2 * * *"})
+}
+
 /// Whose items a row is about, and whose tokens with one scope ask.
 #[derive(Clone, Copy)]
 pub enum Holder {
@@ -317,6 +322,29 @@ pub const ROWS: &[Row] = &[
         at(format!("/webhooks/{}/deliveries", stage.webhook()))
     }),
     row("GET /api/v1/notices", |_| at("/notices")),
+    // Schedules.
+    row("GET /api/v1/schedules", |_| at("/schedules")),
+    row("GET /api/v1/schedules", |_| at("/schedules?everyone=true")).but("everyone's"),
+    row("POST /api/v1/schedules", |_| {
+        at("/schedules").json(json!({"name": "nightly", "plan": nightly()}))
+    }),
+    row("GET /api/v1/schedules/{id}", |stage| at(format!("/schedules/{}", stage.schedule()))),
+    row("PUT /api/v1/schedules/{id}", |stage| {
+        at(format!("/schedules/{}", stage.schedule())).json(nightly())
+    }),
+    row("DELETE /api/v1/schedules/{id}", |stage| at(format!("/schedules/{}", stage.schedule()))),
+    row("POST /api/v1/schedules/{id}/pause", |stage| {
+        at(format!("/schedules/{}/pause", stage.schedule())).json(json!({}))
+    }),
+    row("POST /api/v1/schedules/{id}/resume", |stage| {
+        at(format!("/schedules/{}/resume", stage.schedule())).json(json!({}))
+    }),
+    row("POST /api/v1/schedules/{id}/run", |stage| {
+        at(format!("/schedules/{}/run", stage.schedule())).json(json!({}))
+    }),
+    row("GET /api/v1/schedules/{id}/runs", |stage| {
+        at(format!("/schedules/{}/runs", stage.schedule()))
+    }),
     // The project.
     row("GET /api/v1/members", |_| at("/members")).of_project(),
     row("PUT /api/v1/members/{person}", |stage| {
@@ -555,6 +583,23 @@ pub const ROWS: &[Row] = &[
     }),
     row("POST /project/webhooks/{id}/remove", |stage| {
         page(format!("/project/webhooks/{}/remove", stage.webhook())).form(&[("csrf", "CSRF")])
+    }),
+    row("GET /schedules", |_| page("/schedules")),
+    row("GET /schedules/new", |_| page("/schedules/new")),
+    row("POST /schedules", |_| {
+        page("/schedules").form(&[("csrf", "CSRF"), ("name", "nightly"), ("cron", "0 2 * * *")])
+    }),
+    row("POST /schedules/{id}/pause", |stage| {
+        page(format!("/schedules/{}/pause", stage.schedule())).form(&[("csrf", "CSRF")])
+    }),
+    row("POST /schedules/{id}/resume", |stage| {
+        page(format!("/schedules/{}/resume", stage.schedule())).form(&[("csrf", "CSRF")])
+    }),
+    row("POST /schedules/{id}/run", |stage| {
+        page(format!("/schedules/{}/run", stage.schedule())).form(&[("csrf", "CSRF")])
+    }),
+    row("POST /schedules/{id}/delete", |stage| {
+        page(format!("/schedules/{}/delete", stage.schedule())).form(&[("csrf", "CSRF")])
     }),
     row("GET /project/shares", |_| page("/project/shares")),
     row("POST /project/shares/{id}/keep", |stage| {
@@ -852,6 +897,13 @@ impl Stage {
         self.service.add_webhook(&self.ann, "https://example.com/hook").unwrap().id
     }
 
+    fn schedule(&self) -> i64 {
+        let asked: retort_web::wire::SchedulePlan = serde_json::from_value(nightly()).unwrap();
+        let plan = asked.plan(self.service.now()).unwrap();
+        let name = self.name("schedule");
+        self.service.add_schedule(&self.ann, &name, plan).unwrap().schedule.id
+    }
+
     fn invitation(&self, project: &Project) -> (i64, String) {
         let caller = Caller::local(project);
         let (made, secret) = self.service.invite(&caller, ProjectRole::Member, None).unwrap();
@@ -865,6 +917,14 @@ impl Stage {
             if endpoint.contains("/export") || endpoint.contains("/rebuild") {
                 for job in service.jobs_of(caller, (JobKind::Export, false), None, 20).unwrap().0 {
                     let _ = service.cancel(caller, job.id, JobKind::Export);
+                }
+            }
+            if endpoint.contains("/schedules") {
+                for one in service.schedules(caller, false).unwrap() {
+                    if let Some(job) = one.schedule.job {
+                        let _ = service.cancel(caller, job, JobKind::Export);
+                    }
+                    service.delete_schedule(caller, one.schedule.id).unwrap();
                 }
             }
             if endpoint.contains("/webhooks") {

@@ -1,0 +1,154 @@
+//! Schedules: exports that run by themselves.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answer, Params, Problems};
+use crate::app::App;
+use crate::extract::{Json, Path};
+use crate::problem::Problem;
+use crate::who::ProjectCaller;
+use crate::wire;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .routes(routes!(show, edit, delete))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(run))
+        .routes(routes!(runs))
+}
+
+/// Whose schedules.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Whose {
+    /// Those of everyone in the project, for its owners; else one's own.
+    everyone: Option<bool>,
+}
+
+/// List one's schedules
+#[utoipa::path(get, path = "/schedules", tag = "schedules", params(Whose), operation_id = "list_schedules",
+    responses((status = 200, body = wire::Schedules), Problems))]
+async fn list(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Params(whose): Params<Whose>,
+) -> Answer<wire::Schedules> {
+    let everyone = whose.everyone.unwrap_or(false);
+    let found = app.call(move |service| service.schedules(&caller, everyone)).await?;
+    Ok(Json(wire::Schedules { schedules: found.iter().map(wire::Schedule::from).collect() }))
+}
+
+/// Add a schedule
+///
+/// Its exports run in the name of whoever adds it, with what they may see at that time.
+#[utoipa::path(post, path = "/schedules", tag = "schedules", request_body = wire::NewSchedule,
+    operation_id = "add_schedule", responses((status = 201, body = wire::Schedule), Problems))]
+async fn add(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Json(asked): Json<wire::NewSchedule>,
+) -> Result<Response, Problem> {
+    let now = app.call(|service| Ok(service.now())).await?;
+    let plan = asked.plan.plan(now)?;
+    let made = app.call(move |service| service.add_schedule(&caller, &asked.name, plan)).await?;
+    Ok((StatusCode::CREATED, Json(wire::Schedule::from(&made))).into_response())
+}
+
+/// A schedule
+#[utoipa::path(get, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path)),
+    operation_id = "show_schedule", responses((status = 200, body = wire::Schedule), Problems))]
+async fn show(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+) -> Answer<wire::Schedule> {
+    let found = app.call(move |service| service.schedule(&caller, id)).await?;
+    Ok(Json(wire::Schedule::from(&found)))
+}
+
+/// Change what a schedule exports, and when
+///
+/// Where it exports something else, its next run takes everything again.
+#[utoipa::path(put, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path)),
+    request_body = wire::SchedulePlan, operation_id = "edit_schedule",
+    responses((status = 200, body = wire::Schedule), Problems))]
+async fn edit(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+    Json(asked): Json<wire::SchedulePlan>,
+) -> Answer<wire::Schedule> {
+    let now = app.call(|service| Ok(service.now())).await?;
+    let plan = asked.plan(now)?;
+    let edited = app.call(move |service| service.edit_schedule(&caller, id, plan)).await?;
+    Ok(Json(wire::Schedule::from(&edited)))
+}
+
+/// Delete a schedule; its datasets stay
+#[utoipa::path(delete, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path)),
+    operation_id = "delete_schedule", responses((status = 204), Problems))]
+async fn delete(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.delete_schedule(&caller, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pause a schedule
+#[utoipa::path(post, path = "/schedules/{id}/pause", tag = "schedules", params(("id" = i64, Path)),
+    operation_id = "pause_schedule", responses((status = 200, body = wire::Schedule), Problems))]
+async fn pause(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+) -> Answer<wire::Schedule> {
+    let found = app.call(move |service| service.pause_schedule(&caller, id, true)).await?;
+    Ok(Json(wire::Schedule::from(&found)))
+}
+
+/// Resume a schedule that was paused or disabled
+#[utoipa::path(post, path = "/schedules/{id}/resume", tag = "schedules", params(("id" = i64, Path)),
+    operation_id = "resume_schedule", responses((status = 200, body = wire::Schedule), Problems))]
+async fn resume(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+) -> Answer<wire::Schedule> {
+    let found = app.call(move |service| service.pause_schedule(&caller, id, false)).await?;
+    Ok(Json(wire::Schedule::from(&found)))
+}
+
+/// Run a schedule now
+#[utoipa::path(post, path = "/schedules/{id}/run", tag = "schedules", params(("id" = i64, Path)),
+    operation_id = "run_schedule", responses((status = 202, body = wire::ScheduleRun), Problems))]
+async fn run(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+) -> Result<Response, Problem> {
+    let job = app.call(move |service| service.run_schedule(&caller, id)).await?;
+    let run = wire::ScheduleRun { job: job.as_ref().map(wire::Job::from) };
+    Ok((StatusCode::ACCEPTED, Json(run)).into_response())
+}
+
+/// The last 50 runs of a schedule, the newest first
+#[utoipa::path(get, path = "/schedules/{id}/runs", tag = "schedules", params(("id" = i64, Path)),
+    operation_id = "list_schedule_runs", responses((status = 200, body = wire::ScheduleRuns), Problems))]
+async fn runs(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+) -> Answer<wire::ScheduleRuns> {
+    let jobs = app.call(move |service| service.schedule_runs(&caller, id)).await?;
+    Ok(Json(wire::ScheduleRuns { jobs: jobs.iter().map(wire::Job::from).collect() }))
+}

@@ -1,0 +1,290 @@
+//! Schedules: exports that run by themselves, listed, added, paused, run now and deleted.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use retort_model::{ConversationFilter, ItemKind, ScheduleState, TimeRule, WindowKind};
+use retort_service::Scheduled;
+use serde::Deserialize;
+
+use super::display::{capital, count, moment, sentence};
+use super::filtering::Filtering;
+use super::frame::{Frame, Nothing, Posted, Visit};
+use super::options::{self, Given, Offered};
+use super::taken::{Path, Query};
+use super::{see_other, show, status_of, trouble};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::wire;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/schedules", get(list).post(add))
+        .route("/schedules/new", get(form))
+        .route("/schedules/{id}/pause", post(pause))
+        .route("/schedules/{id}/resume", post(resume))
+        .route("/schedules/{id}/run", post(run))
+        .route("/schedules/{id}/delete", post(delete))
+}
+
+struct Row {
+    id: i64,
+    name: String,
+    state: &'static str,
+    is_active: bool,
+    when: String,
+    window: &'static str,
+    next: String,
+    delivered: String,
+    /// The run that is under way.
+    job: Option<i64>,
+    /// What came of the last run.
+    last: String,
+    /// Why it is disabled.
+    reason: Option<String>,
+}
+
+impl Row {
+    fn of(one: &Scheduled) -> Self {
+        let (schedule, timing) = (&one.schedule, &one.plan.timing);
+        let when = match &timing.rule {
+            TimeRule::Cron(cron) => format!("{cron} ({})", timing.zone),
+            TimeRule::EveryHours(1, _) => "every hour".to_owned(),
+            TimeRule::EveryHours(hours, _) => format!("every {hours} hours"),
+        };
+        let last = moment(schedule.last_at);
+        let last = match &schedule.last_note {
+            Some(note) => format!("{last}: {note}"),
+            None => last,
+        };
+        Self {
+            id: schedule.id,
+            name: schedule.name.clone(),
+            state: schedule.state.as_str(),
+            is_active: schedule.state == ScheduleState::Active,
+            when,
+            window: window_name(timing.window),
+            next: moment(schedule.next_at),
+            delivered: count(schedule.delivered),
+            job: schedule.job,
+            last,
+            reason: schedule.reason.as_deref().map(sentence),
+        }
+    }
+}
+
+fn window_name(window: WindowKind) -> &'static str {
+    match window {
+        WindowKind::All => "everything that matches",
+        WindowKind::Changed => "new and changed",
+        WindowKind::Period => "created in the last period",
+    }
+}
+
+#[derive(Template)]
+#[template(path = "schedules.html")]
+struct Schedules {
+    frame: Frame,
+    rows: Vec<Row>,
+    /// What came of a run that was asked for just now.
+    told: Option<&'static str>,
+    trouble: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Looking {
+    /// Whether a run was asked for just now that had nothing to export.
+    nothing: bool,
+}
+
+async fn list(State(app): State<App>, visit: Visit, Query(looking): Query<Looking>) -> Response {
+    let told = looking.nothing.then_some("There is nothing new to export.");
+    listed(&app, visit, told, None).await
+}
+
+async fn listed(
+    app: &App,
+    visit: Visit,
+    told: Option<&'static str>,
+    problem: Option<Problem>,
+) -> Response {
+    let frame = visit.frame("datasets");
+    let found = match app.call(move |service| service.schedules(&visit.caller, false)).await {
+        Ok(found) => found,
+        Err(problem) => return trouble(&problem),
+    };
+    let status = status_of(problem.as_ref());
+    let trouble = problem.map(|problem| sentence(problem.detail()));
+    let rows = found.iter().map(Row::of).collect();
+    show(status, &Schedules { frame, rows, told, trouble })
+}
+
+/// What the form of a new schedule holds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Form {
+    name: String,
+    cron: String,
+    zone: String,
+    window: String,
+    dataset_name: String,
+    data_format: String,
+    file_format: String,
+    keep_datasets: String,
+    #[serde(flatten)]
+    filtering: Filtering<ConversationFilter>,
+}
+
+impl Form {
+    fn given(&self) -> Given {
+        [("data_format", &self.data_format), ("file_format", &self.file_format)]
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect()
+    }
+
+    fn data_formats(&self) -> Vec<Offered> {
+        let mut given = self.given();
+        given.entry("data_format".into()).or_insert_with(|| "standard".into());
+        options::offered("data_format", &given, ItemKind::Conversation)
+    }
+
+    fn file_formats(&self) -> Vec<Offered> {
+        options::offered("file_format", &self.given(), ItemKind::Conversation)
+    }
+
+    fn windows(&self) -> Vec<(&'static str, String, bool)> {
+        let shown = |window: &WindowKind| {
+            let name = window.as_str();
+            (name, capital(window_name(*window)), self.window == name)
+        };
+        WindowKind::ALL.iter().map(shown).collect()
+    }
+
+    fn cron(&self) -> &str {
+        if self.cron.is_empty() { "0 2 * * *" } else { &self.cron }
+    }
+
+    fn zone(&self) -> &str {
+        if self.zone.is_empty() { "UTC" } else { &self.zone }
+    }
+
+    fn asked(&self) -> Result<wire::NewSchedule, Problem> {
+        let making = wire::Making(options::asked(&self.given())?);
+        let pattern = match self.dataset_name.trim() {
+            "" => format!("{}_{{date}}", self.name.trim()),
+            pattern => pattern.to_owned(),
+        };
+        let keep_datasets = match self.keep_datasets.trim() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| {
+                Problem::bad_request(format!("the number of datasets to keep is not `{text}`"))
+            })?),
+        };
+        let selection = self.filtering.filter()?;
+        let plan = wire::SchedulePlan {
+            export: wire::Export::of(pattern, &selection.into(), making),
+            cron: Some(self.cron().to_owned()),
+            every_hours: None,
+            zone: Some(self.zone().to_owned()),
+            window: (!self.window.is_empty()).then(|| self.window.clone()),
+            settle_minutes: None,
+            keep_datasets,
+            keep_days: None,
+        };
+        Ok(wire::NewSchedule { name: self.name.trim().to_owned(), plan })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "schedule_new.html")]
+struct New {
+    frame: Frame,
+    form: Form,
+    filtering: Filtering<ConversationFilter>,
+    trouble: Option<String>,
+}
+
+async fn form(visit: Visit, Query(form): Query<Form>) -> Response {
+    shown(&visit, form, None)
+}
+
+fn shown(visit: &Visit, form: Form, problem: Option<Problem>) -> Response {
+    let status = problem.as_ref().map_or(StatusCode::OK, |problem| status_of(Some(problem)));
+    let trouble = problem.map(|problem| sentence(problem.detail()));
+    let filtering = form.filtering.clone();
+    show(status, &New { frame: visit.frame("datasets"), form, filtering, trouble })
+}
+
+async fn add(State(app): State<App>, Posted { visit, form }: Posted<Form>) -> Response {
+    let asked = match form.asked() {
+        Ok(asked) => asked,
+        Err(problem) => return shown(&visit, form, Some(problem)),
+    };
+    let caller = visit.caller.clone();
+    let now = match app.call(|service| Ok(service.now())).await {
+        Ok(now) => now,
+        Err(problem) => return trouble(&problem),
+    };
+    let added = match asked.plan.plan(now) {
+        Ok(plan) => app.call(move |service| service.add_schedule(&caller, &asked.name, plan)).await,
+        Err(problem) => Err(problem),
+    };
+    match added {
+        Ok(_) => see_other("/schedules", None),
+        Err(problem) => shown(&visit, form, Some(problem)),
+    }
+}
+
+async fn pause(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, .. }: Posted<Nothing>,
+) -> Response {
+    set_paused(&app, visit, id, true).await
+}
+
+async fn resume(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, .. }: Posted<Nothing>,
+) -> Response {
+    set_paused(&app, visit, id, false).await
+}
+
+async fn set_paused(app: &App, visit: Visit, id: i64, pause: bool) -> Response {
+    match app.call(move |service| service.pause_schedule(&visit.caller, id, pause)).await {
+        Ok(_) => see_other("/schedules", None),
+        Err(problem) => trouble(&problem),
+    }
+}
+
+async fn run(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, .. }: Posted<Nothing>,
+) -> Response {
+    let caller = visit.caller.clone();
+    match app.call(move |service| service.run_schedule(&caller, id)).await {
+        Ok(Some(job)) => see_other(&format!("/exports/{}", job.id), None),
+        Ok(None) => see_other("/schedules?nothing=true", None),
+        Err(problem) if problem.kind().status == 404 => trouble(&problem),
+        Err(problem) => listed(&app, visit, None, Some(problem)).await,
+    }
+}
+
+async fn delete(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, .. }: Posted<Nothing>,
+) -> Response {
+    match app.call(move |service| service.delete_schedule(&visit.caller, id)).await {
+        Ok(()) => see_other("/schedules", None),
+        Err(problem) => trouble(&problem),
+    }
+}

@@ -1,0 +1,211 @@
+//! Schedules: exports that run by themselves.
+
+use retort_model::{ItemFilter, Keep, NamePattern, Time, TimeRule, Timing};
+use retort_service::{ExportOptions, SchedulePlan as Plan, Scheduled};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::fields::{moment, word};
+use super::{Export, Job, Making};
+use crate::problem::Problem;
+
+/// What a schedule exports, and when. It has either `cron` or `every_hours`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SchedulePlan {
+    /// What is exported. `dataset_name` has `{date}`, `{time}` or `{n}` (a number) in it.
+    pub export: Export,
+    /// Cron expression with five fields, by the clock of the time zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// Hours between two runs, counted from when this was set: 1 to 8784.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 8784)]
+    pub every_hours: Option<u32>,
+    /// Time zone of the IANA database. Default: `UTC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// `all`, `changed` (new and changed since the last run) or `period` (created in the period that ended). Default:
+    /// `all`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// Minutes after the end of a period that a run waits for what arrives late. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 44640)]
+    pub settle_minutes: Option<u32>,
+    /// Keep only the newest datasets, this many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub keep_datasets: Option<u64>,
+    /// Keep only the datasets of the last days, this many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub keep_days: Option<u64>,
+}
+
+impl SchedulePlan {
+    /// What is asked of the service.
+    ///
+    /// # Errors
+    /// Names and words that there are not; not one rule, or two.
+    pub fn plan(self, now: Time) -> Result<Plan, Problem> {
+        let rule = match (self.cron, self.every_hours) {
+            (Some(cron), None) => TimeRule::Cron(word(&cron)?),
+            (None, Some(hours)) => TimeRule::EveryHours(hours, now),
+            _ => {
+                return Err(Problem::bad_request(
+                    "a schedule runs by `cron` or by `every_hours`: give one of them",
+                ));
+            }
+        };
+        let keep = match (self.keep_datasets, self.keep_days) {
+            (Some(count), None) => Some(Keep::Datasets(count)),
+            (None, Some(days)) => Some(Keep::Days(days)),
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                return Err(Problem::bad_request(
+                    "a schedule keeps so many datasets (`keep_datasets`) or those of so many days (`keep_days`)",
+                ));
+            }
+        };
+        let zone = self.zone.as_deref().map(word).transpose()?.unwrap_or_default();
+        let window = self.window.as_deref().map(word).transpose()?.unwrap_or_default();
+        let settle_minutes = self.settle_minutes.unwrap_or(0);
+        let timing = Timing { rule, zone, window, settle_minutes };
+        let pattern: NamePattern = word(&self.export.dataset_name)?;
+        let example = timing.name(&pattern, now, 1).map_err(Problem::bad_request)?;
+        let export = Export { dataset_name: example.to_string(), ..self.export };
+        let request = export.request()?;
+        let (selection, dataset) = (request.selection, request.dataset);
+        Ok(Plan { selection, dataset, pattern, timing, keep })
+    }
+}
+
+impl From<&Plan> for SchedulePlan {
+    fn from(plan: &Plan) -> Self {
+        let (cron, every_hours) = match &plan.timing.rule {
+            TimeRule::Cron(cron) => (Some(cron.to_string()), None),
+            TimeRule::EveryHours(hours, _) => (None, Some(*hours)),
+        };
+        let (keep_datasets, keep_days) = match plan.keep {
+            Some(Keep::Datasets(count)) => (Some(count), None),
+            Some(Keep::Days(days)) => (None, Some(days)),
+            None => (None, None),
+        };
+        let options = ExportOptions::of(&plan.dataset);
+        let export = Export::of(plan.pattern.to_string(), &plan.selection, Making(options));
+        Self {
+            export,
+            cron,
+            every_hours,
+            zone: Some(plan.timing.zone.to_string()),
+            window: Some(plan.timing.window.to_string()),
+            settle_minutes: Some(plan.timing.settle_minutes),
+            keep_datasets,
+            keep_days,
+        }
+    }
+}
+
+impl Export {
+    /// The export of a selection.
+    pub fn of(dataset_name: String, selection: &ItemFilter, making: Making) -> Self {
+        let mut export = Self {
+            dataset_name,
+            selection: Default::default(),
+            runs: None,
+            documents: None,
+            making,
+        };
+        match selection {
+            ItemFilter::Conversations(meant) => export.selection = meant.clone(),
+            ItemFilter::Runs(meant) => export.runs = Some(meant.clone()),
+            ItemFilter::Documents(meant) => export.documents = Some(meant.clone()),
+        }
+        export
+    }
+}
+
+/// A schedule to be added.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSchedule {
+    /// Name of the schedule.
+    #[schema(max_length = 200, min_length = 1)]
+    pub name: String,
+    /// What it exports, and when.
+    pub plan: SchedulePlan,
+}
+
+/// A schedule.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Schedule {
+    /// Its number.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its owner, in whose name it runs.
+    pub owner: String,
+    /// `active`, `paused` or `disabled`.
+    pub state: String,
+    /// Why it was disabled.
+    pub reason: Option<String>,
+    /// What it exports, and when.
+    pub plan: SchedulePlan,
+    /// When it was added, RFC 3339.
+    pub created_at: Option<String>,
+    /// When it runs next.
+    pub next_at: Option<String>,
+    /// How many datasets it made.
+    pub delivered: u64,
+    /// How many runs failed since the last one that did not.
+    pub failures: u64,
+    /// The number of the job that is under way.
+    pub job: Option<i64>,
+    /// When a run ended last, or found nothing new.
+    pub last_at: Option<String>,
+    /// Why it made no dataset then.
+    pub last_note: Option<String>,
+}
+
+impl From<&Scheduled> for Schedule {
+    fn from(scheduled: &Scheduled) -> Self {
+        let one = &scheduled.schedule;
+        Self {
+            id: one.id,
+            name: one.name.clone(),
+            owner: one.creator.clone(),
+            state: one.state.to_string(),
+            reason: one.reason.clone(),
+            plan: SchedulePlan::from(&scheduled.plan),
+            created_at: moment(one.created_at),
+            next_at: moment(one.next_at),
+            delivered: one.delivered,
+            failures: one.failures,
+            job: one.job,
+            last_at: moment(one.last_at),
+            last_note: one.last_note.clone(),
+        }
+    }
+}
+
+/// Schedules, the oldest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Schedules {
+    /// The schedules.
+    pub schedules: Vec<Schedule>,
+}
+
+/// A run of a schedule that was asked for.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ScheduleRun {
+    /// The job; null if there was nothing new to export.
+    pub job: Option<Job>,
+}
+
+/// The last runs of a schedule, the newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ScheduleRuns {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+}
