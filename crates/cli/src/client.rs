@@ -6,6 +6,7 @@ mod ids;
 mod people;
 mod refusal;
 mod runs;
+mod schedules;
 mod transfer;
 mod verbs;
 

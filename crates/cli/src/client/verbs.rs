@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
-use retort_model::{ConversationFilter, Filter, ItemFilter, JobKind, Status, bounds};
+use retort_model::{ConversationFilter, Filter, JobKind, Status, bounds};
 use retort_service::{Cursor, Edit, ExportOptions, ExportRequest, Order};
 use retort_web::wire;
 use serde::Serialize;
@@ -180,19 +180,9 @@ impl Client {
     }
 
     pub fn submit_export(&self, export: &ExportRequest) -> Result<wire::Job, ClientError> {
-        let (mut selection, mut runs, mut documents) = (ConversationFilter::default(), None, None);
-        match &export.selection {
-            ItemFilter::Conversations(meant) => selection = meant.clone(),
-            ItemFilter::Runs(meant) => runs = Some(meant.clone()),
-            ItemFilter::Documents(meant) => documents = Some(meant.clone()),
-        }
-        let asked = wire::Export {
-            dataset_name: export.dataset.dataset_name.to_string(),
-            selection,
-            runs,
-            documents,
-            making: wire::Making(ExportOptions::of(&export.dataset)),
-        };
+        let making = wire::Making(ExportOptions::of(&export.dataset));
+        let name = export.dataset.dataset_name.to_string();
+        let asked = wire::Export::of(name, &export.selection, making);
         self.post_once(&["exports"], &asked)
     }
 

@@ -27,6 +27,7 @@ pub mod projects;
 pub mod purge;
 pub mod restore;
 pub mod runs;
+pub mod schedules;
 pub mod serve;
 pub mod share;
 pub mod show;

@@ -37,6 +37,7 @@ mod reports;
 mod runs;
 mod safety;
 mod sampling;
+mod schedules;
 mod server;
 mod server_kills;
 mod settings;

@@ -1,0 +1,61 @@
+//! Schedules: listed, added, changed, run.
+
+use reqwest::Method;
+use retort_web::wire;
+use serde_json::json;
+
+use super::{Client, ClientError, Query, with_json};
+
+impl Client {
+    pub fn schedules(&self, everyone: bool) -> Result<Vec<wire::Schedule>, ClientError> {
+        let query = if everyone { vec![("everyone", "true".to_owned())] } else { Query::new() };
+        let found: wire::Schedules = self.get(&["schedules"], query)?;
+        Ok(found.schedules)
+    }
+
+    /// The schedule of that name, or else of that number.
+    pub fn schedule(&self, name: &str) -> Result<wire::Schedule, ClientError> {
+        let mut all = self.schedules(false)?;
+        let at = all.iter().position(|one| one.name == name);
+        match (at, name.parse::<i64>()) {
+            (Some(at), _) => Ok(all.swap_remove(at)),
+            (None, Ok(id)) => self.get(&["schedules", &id.to_string()], Query::new()),
+            (None, Err(_)) => Err(ClientError::Ended(format!("there is no schedule `{name}`"))),
+        }
+    }
+
+    pub fn add_schedule(&self, asked: &wire::NewSchedule) -> Result<wire::Schedule, ClientError> {
+        self.post(&["schedules"], asked)
+    }
+
+    pub fn edit_schedule(
+        &self,
+        id: i64,
+        plan: &wire::SchedulePlan,
+    ) -> Result<wire::Schedule, ClientError> {
+        let request = self.request(Method::PUT, &["schedules", &id.to_string()], Query::new())?;
+        self.json(with_json(request, plan)?)
+    }
+
+    pub fn pause_schedule(&self, id: i64, pause: bool) -> Result<wire::Schedule, ClientError> {
+        let act = if pause { "pause" } else { "resume" };
+        self.post(&["schedules", &id.to_string(), act], &json!({}))
+    }
+
+    /// Queues a run; none if there is nothing new to export.
+    pub fn run_schedule(&self, id: i64) -> Result<Option<wire::Job>, ClientError> {
+        let run: wire::ScheduleRun =
+            self.post(&["schedules", &id.to_string(), "run"], &json!({}))?;
+        Ok(run.job)
+    }
+
+    pub fn schedule_runs(&self, id: i64) -> Result<Vec<wire::Job>, ClientError> {
+        let found: wire::ScheduleRuns =
+            self.get(&["schedules", &id.to_string(), "runs"], Query::new())?;
+        Ok(found.jobs)
+    }
+
+    pub fn delete_schedule(&self, id: i64) -> Result<(), ClientError> {
+        self.remove(&["schedules", &id.to_string()])
+    }
+}

@@ -1,0 +1,320 @@
+//! `retort schedules`.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use retort_model::{NamePattern, WindowKind};
+use retort_service::ExportOptions;
+use retort_web::wire;
+
+use super::{Failure, confirm, print, print_json};
+use crate::client::Client;
+use crate::config::StoreArgs;
+use crate::display::{count, moment_of, one_line, several, table};
+use crate::filters::ExportFilterArgs;
+use crate::options::{Model, Package, Records};
+
+/// Add, change, run or delete schedules: exports that run by themselves.
+///
+/// Schedules run in `retort serve` and `retort worker`. What was due while neither was running is made up for by one run.
+#[derive(Args)]
+pub struct Schedules {
+    #[command(subcommand)]
+    action: Option<Action>,
+
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(flatten)]
+    keeping: StoreArgs,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the schedules.
+    List {
+        /// List everyone's schedules, as an owner of the project. In a local store, they are always listed.
+        #[arg(long)]
+        everyone: bool,
+    },
+    /// Add a schedule. It exports with the filters and options given here.
+    Add(Box<Add>),
+    /// Show a schedule and its last runs.
+    Show {
+        /// Name or number of the schedule.
+        schedule: String,
+    },
+    /// Change when a schedule runs, how its datasets are named and how many are kept.
+    Edit(Box<Edit>),
+    /// Pause a schedule.
+    Pause {
+        /// Name or number of the schedule.
+        schedule: String,
+    },
+    /// Resume a schedule that was paused or disabled.
+    Resume {
+        /// Name or number of the schedule.
+        schedule: String,
+    },
+    /// Run a schedule now.
+    Run {
+        /// Name or number of the schedule.
+        schedule: String,
+
+        /// Only queue the job, for `retort worker` to run.
+        #[arg(long)]
+        detach: bool,
+
+        /// Print only errors, and whether there is nothing new to export.
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Delete a schedule. Its datasets stay.
+    Delete {
+        /// Name or number of the schedule.
+        schedule: String,
+
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Args)]
+struct Add {
+    /// Name of the schedule.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    #[command(flatten)]
+    when: When,
+
+    /// What each run exports: everything that matches, what is new or changed since the last run, or what was created in
+    /// the period since the last run.
+    #[arg(long, value_name = "all|changed|period", default_value = "all", value_parser = parse_window)]
+    window: WindowKind,
+
+    #[command(flatten)]
+    filtering: ExportFilterArgs,
+
+    #[command(flatten)]
+    records: Records,
+
+    #[command(flatten)]
+    model: Model,
+
+    #[command(flatten)]
+    package: Package,
+}
+
+#[derive(Args)]
+struct Edit {
+    /// Name or number of the schedule.
+    schedule: String,
+
+    #[command(flatten)]
+    when: When,
+
+    /// Keep all datasets again.
+    #[arg(long, conflicts_with_all = ["keep", "keep_days"])]
+    keep_all: bool,
+}
+
+/// When it runs, and what becomes of its datasets.
+#[derive(Args)]
+struct When {
+    /// When it runs, as a cron expression: minute, hour, day of the month, month, day of the week.
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "every_hours")]
+    cron: Option<String>,
+
+    /// Run every N hours.
+    #[arg(long, value_name = "N")]
+    every_hours: Option<u32>,
+
+    /// Time zone of the cron expression and of dates in names, such as `Europe/Berlin` [default: UTC].
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
+
+    /// Minutes after the end of a period that a run waits for what arrives late [default: 0].
+    #[arg(long, value_name = "MINUTES")]
+    settle: Option<u32>,
+
+    /// Name of each dataset, with `{date}`, `{time}` or `{n}` in it [default: the schedule's name and `_{date}`].
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    dataset_name: Option<NamePattern>,
+
+    /// Keep only the newest N datasets.
+    #[arg(long, value_name = "N", conflicts_with = "keep_days")]
+    keep: Option<u64>,
+
+    /// Keep only the datasets of the last N days.
+    #[arg(long, value_name = "N")]
+    keep_days: Option<u64>,
+}
+
+fn parse_window(text: &str) -> Result<WindowKind, String> {
+    text.parse()
+}
+
+fn parse_pattern(text: &str) -> Result<NamePattern, String> {
+    text.parse()
+}
+
+impl When {
+    /// Sets what was given.
+    fn set(self, plan: &mut wire::SchedulePlan) {
+        if self.cron.is_some() || self.every_hours.is_some() {
+            (plan.cron, plan.every_hours) = (self.cron, self.every_hours);
+        }
+        if self.keep.is_some() || self.keep_days.is_some() {
+            (plan.keep_datasets, plan.keep_days) = (self.keep, self.keep_days);
+        }
+        plan.zone = self.zone.or(plan.zone.take());
+        plan.settle_minutes = self.settle.or(plan.settle_minutes);
+        if let Some(pattern) = self.dataset_name {
+            plan.export.dataset_name = pattern.to_string();
+        }
+    }
+}
+
+impl Add {
+    fn schedule(self) -> Result<wire::NewSchedule, Failure> {
+        if self.when.cron.is_none() && self.when.every_hours.is_none() {
+            return Err("say when it runs: `--cron '0 2 * * *'` or `--every-hours 6`".into());
+        }
+        let selection = self.filtering.0;
+        let options = self.records.0.and(self.model.0).and(self.package.0);
+        let dataset = options.resolve("any".parse()?, Some(selection.kind()))?;
+        let making = wire::Making(ExportOptions::of(&dataset));
+        let pattern = format!("{}_{{date}}", self.name);
+        let mut plan = wire::SchedulePlan {
+            export: wire::Export::of(pattern, &selection, making),
+            cron: None,
+            every_hours: None,
+            zone: None,
+            window: Some(self.window.to_string()),
+            settle_minutes: None,
+            keep_datasets: None,
+            keep_days: None,
+        };
+        self.when.set(&mut plan);
+        Ok(wire::NewSchedule { name: self.name, plan })
+    }
+}
+
+impl Schedules {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let client = self.keeping.client()?;
+        let json = self.json;
+        match self.action.unwrap_or(Action::List { everyone: false }) {
+            Action::List { everyone } => list(&client.schedules(everyone)?, json)?,
+            Action::Add(add) => told(&client.add_schedule(&add.schedule()?)?, json)?,
+            Action::Show { schedule } => show(&client, &client.schedule(&schedule)?, json)?,
+            Action::Edit(edit) => {
+                let wire::Schedule { id, mut plan, .. } = client.schedule(&edit.schedule)?;
+                if edit.keep_all {
+                    (plan.keep_datasets, plan.keep_days) = (None, None);
+                }
+                edit.when.set(&mut plan);
+                told(&client.edit_schedule(id, &plan)?, json)?;
+            }
+            Action::Pause { schedule } => {
+                told(&client.pause_schedule(client.schedule(&schedule)?.id, true)?, json)?;
+            }
+            Action::Resume { schedule } => {
+                told(&client.pause_schedule(client.schedule(&schedule)?.id, false)?, json)?;
+            }
+            Action::Run { schedule, detach, quiet } => {
+                let Some(job) = client.run_schedule(client.schedule(&schedule)?.id)? else {
+                    eprintln!("there is nothing new to export");
+                    return Ok(ExitCode::SUCCESS);
+                };
+                let quiet = quiet || json;
+                if !quiet {
+                    eprintln!("job {}      {} selected", job.id, count(job.items.total));
+                }
+                let code = if detach {
+                    ExitCode::SUCCESS
+                } else {
+                    super::export::finish(&client, &job, quiet)?
+                };
+                if json {
+                    print_json(&client.job(job.id)?)?;
+                }
+                return Ok(code);
+            }
+            Action::Delete { schedule, yes } => {
+                let found = client.schedule(&schedule)?;
+                let name = one_line(&found.name, 80);
+                confirm(&format!("deletes the schedule `{name}`; its datasets stay"), yes)?;
+                client.delete_schedule(found.id)?;
+                eprintln!("deleted schedule `{name}`");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// When a schedule runs.
+fn rule(plan: &wire::SchedulePlan) -> String {
+    let zone = plan.zone.as_deref().unwrap_or("UTC");
+    match (&plan.cron, plan.every_hours) {
+        (Some(cron), _) => format!("{cron} ({zone})"),
+        (None, Some(hours)) => format!("every {}", several(hours.into(), "hour")),
+        (None, None) => String::new(),
+    }
+}
+
+fn list(schedules: &[wire::Schedule], json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json(&schedules);
+    }
+    if schedules.is_empty() {
+        eprintln!("there are no schedules; `retort schedules add` adds one");
+        return Ok(());
+    }
+    let mut table =
+        table(&["ID", "NAME", "STATE", "WHEN", "WINDOW", "NEXT", "DATASETS", "OWNER", "LAST"]);
+    for one in schedules {
+        let last = one.reason.as_ref().or(one.last_note.as_ref());
+        table.add_row([
+            one.id.to_string(),
+            one_line(&one.name, 40),
+            one.state.clone(),
+            one_line(&rule(&one.plan), 60),
+            one.plan.window.clone().unwrap_or_default(),
+            moment_of(one.next_at.as_deref()),
+            count(one.delivered),
+            one_line(&one.owner, 40),
+            last.map_or_else(|| moment_of(one.last_at.as_deref()), |last| one_line(last, 80)),
+        ]);
+    }
+    print(table.trim_fmt())
+}
+
+/// Says when a schedule runs next.
+fn told(schedule: &wire::Schedule, json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json(schedule);
+    }
+    let name = one_line(&schedule.name, 80);
+    match &schedule.next_at {
+        Some(next) => eprintln!("schedule `{name}` runs next at {}", moment_of(Some(next))),
+        None => eprintln!("schedule `{name}` is {}", schedule.state),
+    }
+    Ok(())
+}
+
+fn show(client: &Client, schedule: &wire::Schedule, json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json(schedule);
+    }
+    list(std::slice::from_ref(schedule), false)?;
+    let runs = client.schedule_runs(schedule.id)?;
+    if runs.is_empty() {
+        return Ok(());
+    }
+    print("")?;
+    super::jobs::list(&runs, false).map(|_| ())
+}
