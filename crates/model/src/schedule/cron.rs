@@ -162,7 +162,7 @@ impl Cron {
         hours.flat_map(|hour| numbers(self.minutes).map(move |minute| (hour, minute))).flat_map(
             move |(hour, minute)| {
                 let moment = zone.to_ambiguous_timestamp(date.at(hour, minute, 0, 0));
-                let again = self.any_hour.then(|| moment.clone().later().ok()).flatten();
+                let again = self.any_hour.then(|| moment.later().ok()).flatten();
                 moment.compatible().ok().into_iter().chain(again)
             },
         )
