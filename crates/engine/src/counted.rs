@@ -14,17 +14,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counted {
     read: u64,
-    #[serde(default)]
     refused: u64,
     selected: u64,
-    #[serde(default)]
     deleted: u64,
-    #[serde(default)]
     not_sampled: u64,
     written: u64,
     left_out: Vec<Finding>,
-    /// By the name of the kind. What was kept before there were several is of conversations alone.
-    #[serde(default)]
+    /// By the name of the kind.
     kinds: BTreeMap<String, CountedKind>,
     records: u64,
     records_left_out: Vec<Finding>,
@@ -33,9 +29,7 @@ pub struct Counted {
     unfit: Vec<Finding>,
     warned: Vec<Finding>,
     records_repaired: u64,
-    #[serde(default)]
     lone_surrogates: u64,
-    #[serde(default)]
     duplicate_keys: u64,
     longest_record_chars: u64,
     record_chars: u64,
@@ -138,17 +132,13 @@ impl Counted {
     }
 
     fn kinds(&self) -> Result<BTreeMap<ItemKind, Portion>, String> {
-        let portion = |read, selected, written, left_out: &[Finding]| {
-            Ok::<_, String>(Portion { read, selected, written, left_out: tally(left_out)? })
+        let portion = |(kind, one): (&String, &CountedKind)| {
+            let CountedKind { read, selected, written, left_out } = one;
+            let left_out = tally(left_out)?;
+            let portion = Portion { read: *read, selected: *selected, written: *written, left_out };
+            Ok((kind.parse()?, portion))
         };
-        if self.kinds.is_empty() && self.read > self.refused {
-            let all = portion(self.read, self.selected, self.written, &self.left_out)?;
-            return Ok(BTreeMap::from([(ItemKind::Conversation, all)]));
-        }
-        let kinds = self.kinds.iter().map(|(kind, one)| {
-            Ok((kind.parse()?, portion(one.read, one.selected, one.written, &one.left_out)?))
-        });
-        kinds.collect()
+        self.kinds.iter().map(portion).collect()
     }
 }
 
