@@ -32,6 +32,13 @@ pub struct FileInfo {
     pub bytes: u64,
 }
 
+impl From<Attachment> for FileInfo {
+    fn from(file: Attachment) -> Self {
+        let Attachment { name, media_type, bytes } = file;
+        Self { name, media_type, bytes: bytes.len() as u64 }
+    }
+}
+
 /// Takes files out of messages, one message after another.
 #[derive(Default)]
 pub(crate) struct Files {

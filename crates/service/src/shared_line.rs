@@ -4,7 +4,7 @@
 //! [`Cutter`](canonical::Cutter) cuts the line into messages and what is around them. Each piece is put into the smallest
 //! line that it is a part of, so that the same rules apply to it as to a whole conversation, and is taken out again.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use memchr::memmem;
@@ -17,14 +17,22 @@ use retort_store::{StoredLine, Summary};
 use crate::attachments::{Attachment, Files};
 use crate::browse::{edits_of, read};
 use crate::error::Error;
-use crate::line::{Excerpt, each_piece, line_head};
+use crate::line::{Excerpt, each_chunk, each_piece, line_head};
 use crate::shares::Shows;
+
+/// Bytes of a line up to which it is filtered once, as a whole. Longer ones are filtered whenever they are read.
+const WHOLE_BYTES: u64 = 16 << 20;
 
 /// The line behind a link.
 pub(crate) struct SharedLine {
     filter: Filter,
     stored: StoredLine,
+    /// What is shown, and how much is masked in it, if the line is short.
+    whole: Option<(Vec<u8>, u64)>,
 }
+
+/// The key of what its source wrote of a part of a message, in which files are.
+const RAW: &[u8] = b"\"raw\":";
 
 /// What a link shows of a line.
 struct Filter {
@@ -36,26 +44,57 @@ struct Filter {
 type Each<'e> = dyn FnMut(Piece<'_>) -> Result<(), Error> + 'e;
 
 impl SharedLine {
-    pub(crate) fn new(summary: Summary, shows: Shows, stored: StoredLine) -> Self {
-        Self { filter: Filter { summary, shows }, stored }
-    }
-
-    /// Bytes of the line as it is stored, which has more than is shown.
-    pub(crate) fn stored_bytes(&self) -> u64 {
-        self.stored.bytes()
+    pub(crate) fn new(summary: Summary, shows: Shows, stored: StoredLine) -> Result<Self, Error> {
+        let filter = Filter { summary, shows };
+        let mut whole = None;
+        if stored.bytes() <= WHOLE_BYTES {
+            let mut line = Vec::with_capacity(usize::try_from(stored.bytes()).unwrap_or(0));
+            each_chunk(&filter.summary, &stored, &mut |bytes| {
+                line.extend_from_slice(bytes);
+                Ok(true)
+            })?;
+            whole = Some(filter.line(&line, true)?);
+        }
+        Ok(Self { filter, stored, whole })
     }
 
     /// The title that is shown.
     pub(crate) fn title(&self) -> Result<Option<String>, Error> {
-        let head = line_head(&self.filter.summary, &self.stored)?;
-        let (line, _) = self.filter.line(&head, true)?;
-        let conversation = read(&self.filter.summary, &line)?;
+        let summary = &self.filter.summary;
+        let head = match &self.whole {
+            Some(_) => None,
+            None => Some(self.filter.line(&line_head(summary, &self.stored)?, true)?),
+        };
+        let line = self.whole.as_ref().or(head.as_ref()).map(|(line, _)| &**line);
+        let conversation = read(summary, line.unwrap_or_default())?;
         Ok(conversation.title.map(|title| title.decoded().into_owned()))
     }
 
-    /// Writes what is shown; how many bytes that is.
-    pub(crate) fn write(&self, out: &mut dyn Write) -> Result<u64, Error> {
-        self.filter.write(&|each| self.cut(usize::MAX, each), out)
+    /// Writes what is shown.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> Result<(), Error> {
+        match &self.whole {
+            Some((line, _)) => out.write_all(line).map_err(Error::gone),
+            None => {
+                let cut = |each: &mut Each<'_>| self.cut(usize::MAX, each);
+                self.filter.write(&cut, out, &mut |_| Ok(())).map(|_| ())
+            }
+        }
+    }
+
+    /// How many bytes [`Self::write`] writes; hands on the files in the messages, in order.
+    pub(crate) fn measure(
+        &self,
+        take: &mut dyn FnMut(Attachment) -> Result<bool, Error>,
+    ) -> Result<u64, Error> {
+        if let Some((line, _)) = &self.whole {
+            self.each_file(take)?;
+            return Ok(line.len() as u64);
+        }
+        let mut files = Files::default();
+        let cut = |each: &mut Each<'_>| self.cut(usize::MAX, each);
+        self.filter.write(&cut, &mut io::sink(), &mut |line| {
+            self.filter.files_of(line, &mut files, take).map(|_| ())
+        })
     }
 
     /// As much as a page shows, as [`Excerpt::of`], and how much was masked in it.
@@ -73,6 +112,9 @@ impl SharedLine {
                 Ok(())
             })
         };
+        if let Some((line, masked)) = &self.whole {
+            return Ok((Excerpt::of_line(summary, line, leaf, from)?, *masked));
+        }
         let mut masked = 0;
         let excerpt = Excerpt::of_pieces(summary, &cut, leaf, from)?;
         let excerpt = excerpt.with_line(|line| {
@@ -89,20 +131,17 @@ impl SharedLine {
         take: &mut dyn FnMut(Attachment) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let (mut files, mut goes_on) = (Files::default(), true);
+        if let Some((line, _)) = &self.whole {
+            return self.filter.files_of(line, &mut files, take).map(|_| ());
+        }
         self.cut(usize::MAX, &mut |piece| {
             let is_wanted =
                 goes_on && piece.level == Level::Message && self.filter.shows_piece(&piece);
-            if !is_wanted || memmem::find(piece.text, b"\"raw\":").is_none() {
+            if !is_wanted || memmem::find(piece.text, RAW).is_none() {
                 return Ok(());
             }
             let (line, _) = self.filter.line(&Frame::of(&piece).around(piece.text), false)?;
-            let conversation = read(&self.filter.summary, &line)?;
-            for message in conversation.messages() {
-                files.each_of(message, &mut |file| {
-                    goes_on = goes_on && take(file)?;
-                    Ok::<_, Error>(())
-                })?;
-            }
+            goes_on = self.filter.files_of(&line, &mut files, take)?;
             Ok(())
         })
     }
@@ -193,10 +232,31 @@ impl Filter {
         redacted(out)
     }
 
+    /// Hands on the files in a line that is shown; whether `take` wants more.
+    fn files_of(
+        &self,
+        line: &[u8],
+        files: &mut Files,
+        take: &mut dyn FnMut(Attachment) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        if memmem::find(line, RAW).is_none() {
+            return Ok(true);
+        }
+        let (conversation, mut goes_on) = (read(&self.summary, line)?, true);
+        for message in conversation.messages() {
+            files.each_of(message, &mut |file| {
+                goes_on = goes_on && take(file)?;
+                Ok::<_, Error>(())
+            })?;
+        }
+        Ok(goes_on)
+    }
+
     fn write(
         &self,
         cut: &dyn Fn(&mut Each<'_>) -> Result<(), Error>,
         out: &mut dyn Write,
+        each_message: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         // Of each list that is open, whether the next element is its first.
         let (mut first, mut bytes) = (Vec::new(), 0);
@@ -227,6 +287,9 @@ impl Filter {
             let frame = Frame::of(&piece);
             let is_head = piece.level == Level::Conversation && piece.begins;
             let (line, _) = self.line(&frame.around(piece.text), is_head)?;
+            if piece.level == Level::Message {
+                each_message(&line)?;
+            }
             put(frame.inside(&line))
         })?;
         Ok(bytes)
@@ -327,8 +390,9 @@ mod tests {
                     let (whole, _) = filter.line(line.as_bytes(), true).unwrap();
                     for window in [1, 7, 1000, line.len()] {
                         let mut out = Vec::new();
-                        let bytes =
-                            filter.write(&|each| cut(line, window, each), &mut out).unwrap();
+                        let bytes = filter
+                            .write(&|each| cut(line, window, each), &mut out, &mut |_| Ok(()))
+                            .unwrap();
                         assert_eq!(
                             String::from_utf8(out).unwrap(),
                             String::from_utf8_lossy(&whole)
@@ -338,6 +402,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_files_of_a_line_that_streams_by_are_those_of_the_whole() {
+        let filter = Filter { summary: Summary::default(), shows: Shows::default() };
+        let mut found = Vec::new();
+        let mut take = |file: Attachment| {
+            found.push((file.name, file.bytes));
+            Ok(true)
+        };
+        let mut files = Files::default();
+        let (whole, _) = filter.line(LINE.as_bytes(), true).unwrap();
+        filter.files_of(&whole, &mut files, &mut take).unwrap();
+        let mut files = Files::default();
+        let mut each = |line: &[u8]| filter.files_of(line, &mut files, &mut take).map(|_| ());
+        filter.write(&|each| cut(LINE, 5, each), &mut io::sink(), &mut each).unwrap();
+        let file = ("a.txt".to_owned(), b"hi".to_vec());
+        assert_eq!(found, [file.clone(), file]);
     }
 
     #[test]

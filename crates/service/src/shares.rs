@@ -196,7 +196,7 @@ impl Service {
         }
         take_to_filter(summary.size, summary.messages)?;
         let stored = self.store.open_line(&summary)?.ok_or_else(|| no_conversation(&summary.id))?;
-        let line = SharedLine::new(summary.clone(), Shows::of(&share), stored);
+        let line = SharedLine::new(summary.clone(), Shows::of(&share), stored)?;
         let summary = Summary { title: line.title()?, ..summary };
         Ok(Shared { share, summary, line, proof })
     }
@@ -207,16 +207,24 @@ fn no_share(id: i64) -> Error {
 }
 
 impl Shared {
-    /// Bytes of the conversation as it is stored, which has more than is shown.
-    pub fn stored_bytes(&self) -> u64 {
-        self.line.stored_bytes()
+    /// Bytes of the canonical line of what is shown, and the files that lie in it.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn measure(&self) -> Result<(u64, Vec<FileInfo>), Error> {
+        let mut files = Vec::new();
+        let bytes = self.line.measure(&mut |file| {
+            files.push(FileInfo::from(file));
+            Ok(true)
+        })?;
+        Ok((bytes, files))
     }
 
-    /// Writes the canonical line of what is shown; how many bytes that is.
+    /// Writes the canonical line of what is shown.
     ///
     /// # Errors
     /// It is damaged; the output fails.
-    pub fn write(&self, out: &mut dyn Write) -> Result<u64, Error> {
+    pub fn write(&self, out: &mut dyn Write) -> Result<(), Error> {
         self.line.write(out)
     }
 
@@ -235,8 +243,8 @@ impl Shared {
     /// It is damaged.
     pub fn files(&self) -> Result<Vec<FileInfo>, Error> {
         let mut files = Vec::new();
-        self.line.each_file(&mut |Attachment { name, media_type, bytes }| {
-            files.push(FileInfo { name, media_type, bytes: bytes.len() as u64 });
+        self.line.each_file(&mut |file| {
+            files.push(FileInfo::from(file));
             Ok(true)
         })?;
         Ok(files)

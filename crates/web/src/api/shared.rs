@@ -17,7 +17,6 @@ use utoipa_axum::routes;
 use super::Problems;
 use super::line::{Around, WriteLine, no_line, with_line};
 use crate::app::App;
-use crate::bounds::COMPRESSED_BYTES;
 use crate::extract::Path;
 use crate::problem::Problem;
 use crate::ranges::{Offer, download};
@@ -102,7 +101,8 @@ async fn show(
 ) -> Result<Response, Problem> {
     let shared = knock.open(&app, link.clone()).await?;
     with_line(&app, move |_| {
-        let files = (0..).zip(shared.files()?).map(|(number, file): (usize, _)| wire::SharedFile {
+        let (bytes, files) = shared.measure()?;
+        let files = (0..).zip(files).map(|(number, file): (usize, _)| wire::SharedFile {
             name: file.name,
             media_type: file.media_type,
             bytes: file.bytes,
@@ -117,14 +117,7 @@ async fn show(
             conversation: no_line(),
         };
         let around = Around::new(&answer)?;
-        if shared.stored_bytes() <= COMPRESSED_BYTES as u64 {
-            let mut line = Vec::new();
-            let bytes = shared.write(&mut line)?;
-            let write: WriteLine = Box::new(move |out| out.write_all(&line).map_err(Error::gone));
-            return Ok((around, bytes, write));
-        }
-        let bytes = shared.write(&mut std::io::sink())?;
-        let write: WriteLine = Box::new(move |out| shared.write(out).map(|_| ()));
+        let write: WriteLine = Box::new(move |out| shared.write(out));
         Ok((around, bytes, write))
     })
     .await
