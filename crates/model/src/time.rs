@@ -102,6 +102,11 @@ impl Time {
         Self::from_unix_nanos(i128::from(micros) * 1000)
     }
 
+    /// Nanoseconds since 1970.
+    pub fn unix_nanos(self) -> i128 {
+        self.0.unix_timestamp_nanos()
+    }
+
     /// Microseconds since 1970, rounded down.
     pub fn unix_micros(self) -> i64 {
         i64::try_from(self.0.unix_timestamp_nanos().div_euclid(1000)).unwrap_or(i64::MAX)

@@ -22,6 +22,7 @@ mod node_evaluation;
 mod node_optimization;
 mod object;
 mod openai;
+mod otlp;
 mod preference;
 mod prompt_completion;
 mod prompt_only;
@@ -72,6 +73,7 @@ pub static FORMATS: &[&dyn DataFormat] = &[
     &documents::Documents,
     &documents::Chunks,
     &atif::Atif,
+    &otlp::Otlp,
     &retort::Retort,
 ];
 

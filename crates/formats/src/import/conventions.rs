@@ -11,6 +11,7 @@ use retort_model::{Message, NodeKind, Role, RunStatus};
 
 use super::fields::{self, FieldMap, count, list, number};
 use super::format::Notes;
+use super::otlp_names::{KIND, KINDS, NODE_KIND, kind_word};
 use super::runs::kind_of_word;
 use super::spans::{Score, Span, Trace, answered, asked};
 
@@ -21,16 +22,6 @@ pub(super) struct Event {
 }
 
 /// Names of attributes, the special before the general.
-const KIND: [&str; 8] = [
-    "openinference.span.kind",
-    "gen_ai.operation.name",
-    "langfuse.observation.type",
-    "mlflow.spanType",
-    "traceloop.span.kind",
-    "llm.request.type",
-    "langsmith.span.kind",
-    "span.type",
-];
 const MODEL: [&str; 9] = [
     "gen_ai.response.model",
     "gen_ai.request.model",
@@ -407,6 +398,13 @@ fn langfuse_numbers(map: &mut FieldMap<'static>, span: &mut Span) {
 
 /// What a span is. A word that is not one of Retort's stays with the rest.
 fn kind(map: &mut FieldMap<'static>) -> Option<NodeKind> {
+    let known = map.take(&[NODE_KIND], |raw| raw.as_text()?.parse::<NodeKind>().ok());
+    if let Some(known) = known {
+        // The word that was written beside it says nothing more.
+        let is_written = |raw: &RawJson<'_>| raw.as_text().as_deref() == Some(kind_word(known));
+        map.take(&[KIND], |raw| is_written(raw).then_some(()));
+        return Some(known);
+    }
     if let Some(id) = peek(map, &["ai.operationId", "operation.name"]) {
         let id = id.split(' ').next().unwrap_or_default();
         if id.starts_with("ai.") {
@@ -422,7 +420,7 @@ fn kind(map: &mut FieldMap<'static>) -> Option<NodeKind> {
             });
         }
     }
-    for name in KIND {
+    for name in KINDS {
         let Some(word) = map.peek(name).and_then(RawJson::as_text) else { continue };
         let word = word.trim_matches('"').to_owned();
         let plain: String = word.chars().filter(char::is_ascii_alphanumeric).collect();

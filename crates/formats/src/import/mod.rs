@@ -64,6 +64,7 @@ mod openai;
 mod opencode;
 mod openhands;
 mod otlp;
+pub(crate) mod otlp_names;
 pub mod otlp_protobuf;
 pub mod otlp_request;
 mod pairs;

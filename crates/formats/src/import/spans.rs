@@ -29,6 +29,7 @@ use super::answers;
 use super::chat;
 use super::fields::{self, FieldMap, list};
 use super::format::{Items, Notes};
+use super::otlp_names::{PARENT_ID, SPAN_ID, UNNAMED};
 use super::tree::{Links, Tree};
 
 /// One span.
@@ -82,10 +83,6 @@ pub(super) struct Trace {
     pub(super) scores: Vec<Score>,
     pub(super) metadata: Fields<'static>,
 }
-
-/// Names under which a span's own ids are kept in the metadata of its node.
-pub(super) const SPAN_ID: &str = "span_id";
-pub(super) const PARENT_ID: &str = "parent_span_id";
 
 impl Trace {
     /// Puts the spans in order: each once, behind its parent, and those of one parent by when they began.
@@ -251,7 +248,7 @@ impl Trace {
             project: self.project.map(Text::from),
             owner: self.user.map(Text::from),
             source: RunSource::Application,
-            source_id: self.application.clone().unwrap_or_else(|| "traces".into()).into(),
+            source_id: self.application.clone().unwrap_or_else(|| UNNAMED.into()).into(),
             source_name: self.application.map(Text::from),
             version: self.version.map(Text::from),
             thread: self.session.map(Text::from),

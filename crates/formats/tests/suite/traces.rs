@@ -6,7 +6,7 @@ use std::path::Path;
 use retort_formats::import::{Entry, FORMATS, Notes, Sniff, by_name, recognise};
 use retort_json::{RawJson, Value};
 use retort_model::{
-    Conversation, Item, Kind, NodeKind, Parent, Role, Run, RunSource, RunStatus, canonical,
+    Conversation, Item, Kind, NodeKind, NodeRun, Parent, Role, Run, RunSource, RunStatus, canonical,
 };
 use retort_testing::{files_below, real_data};
 
@@ -650,4 +650,105 @@ fn contents(value: &Value<'_>, into: &mut Vec<String>) {
         Value::Array(all) => all.iter().for_each(|one| contents(one, into)),
         _ => {}
     }
+}
+
+fn line_of(run: &Run<'_>) -> String {
+    let mut line = Vec::new();
+    canonical::write_run(run, &mut line);
+    String::from_utf8(line).unwrap()
+}
+
+/// A run as OTLP, read again.
+fn sent(run: &Run<'static>) -> Run<'static> {
+    let shaped = crate::support::shape_item(
+        &Item::Run(run.clone()),
+        "otlp",
+        retort_formats::data::ShapeOptions::default(),
+    );
+    let (mut runs, _) = read("otlp", &[shaped.text]);
+    assert_eq!(runs.len(), 1);
+    runs.remove(0)
+}
+
+#[test]
+fn real_runs_come_back_from_otlp_as_they_were() {
+    let Some(folder) = real_data() else { return };
+    let (mut count, mut wrong) = (0, Vec::new());
+    for group in ["otlp-langwatch", "agentpile/fixtures/otlp", "openinference", "otel-genai"] {
+        for path in files_below(&folder.join(group)) {
+            let name = path.to_string_lossy().into_owned();
+            if name.contains(".chatml.")
+                || name.ends_with("versions.json")
+                || !name.contains(".json")
+            {
+                continue;
+            }
+            for run in read("otlp", &texts_of(&path)).0 {
+                // What has no id gets one.
+                if run.request_id.is_empty()
+                    || run.nodes.iter().any(|node| node.metadata.get("span_id").is_none())
+                {
+                    continue;
+                }
+                count += 1;
+                let back = sent(&run);
+                if back != run {
+                    wrong.push(format!("{name}\n{}\n{}", line_of(&run), line_of(&back)));
+                }
+            }
+        }
+    }
+    println!("{count} runs");
+    assert!(wrong.is_empty() && count > 20, "{} of {count}\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
+#[test]
+fn a_run_comes_back_from_otlp_as_it_was() {
+    let agent = r#"a agent 00 09 {"openinference.span.kind":"AGENT","input.value":"Where?","output.value":"Here.","session.id":"s","user.id":"ann"}"#;
+    let chat = format!(
+        r#"b<a chat 01 03 {{{CHAT},"gen_ai.input.messages":"[{{\"role\":\"user\",\"content\":\"Where?\"}}]","gen_ai.output.messages":"[{{\"role\":\"assistant\",\"content\":\"Here.\"}}]","gen_ai.request.temperature":"0.5"}}"#
+    );
+    let tool = r#"c<a execute_tool 04 05 {"gen_ai.operation.name":"execute_tool","gen_ai.tool.name":"find","gen_ai.tool.call.arguments":"{\"q\":1}","gen_ai.tool.call.result":"kitchen"}"#;
+    let search = r#"d<c search 05 06 {"openinference.span.kind":"RETRIEVER","retrieval.documents.0.document.content":"passage","input.value":"q"}"#;
+    // An orphan, beside the root.
+    let orphan = r#"e<99 late 07 08 {"openinference.span.kind":"CHAIN","n":7}"#;
+    let failed = request("f1", &[agent, &chat])
+        .replace("\"status\":{}", "\"status\":{\"code\":2,\"message\":\"no\"}");
+    let scored = request("f1", &[agent]).replace(
+        "\"status\":{}",
+        r#""events":[{"name":"gen_ai.evaluation.result","attributes":[{"key":"gen_ai.evaluation.name","value":{"stringValue":"good"}},{"key":"gen_ai.evaluation.score.value","value":{"doubleValue":0.5}}]},{"name":"cache","attributes":[{"key":"hit","value":{"boolValue":true}}]}],"status":{}"#,
+    );
+    for text in [
+        request("f1", &[agent, &chat, tool, search]),
+        request("f1", &[agent, &chat, tool, search, orphan]),
+        request("f1", &[&chat]),
+        failed,
+        scored,
+    ] {
+        let run = read("otlp", &[text]).0.remove(0);
+        let back = sent(&Run { request_id: "f1".repeat(16).into(), ..run.clone() });
+        assert_eq!(line_of(&Run { request_id: "f1".into(), ..back }), line_of(&run));
+    }
+}
+
+#[test]
+fn a_run_of_a_copilot_can_be_sent_as_otlp() {
+    let line = r#"{"retort_run":2,"request_id":"r-1","source":"copilot","source_id":"helper","source_name":"Helper","version":"2","thread":"t","owner":"ann","status":"failure","question":"Where?","answer":"[1]","error":"no","nodes":[{"node":"search","kind":"retrieval","input":{"q":1},"output":["p"],"status":"success"},{"node":"answer","kind":"model-call","parent":0,"model":"m","prompt":"Say {x}","variables":{"x":1},"input":"Say 1","output":"Here.","status":"failure","error":"no","started_at":"2026-01-02T03:04:05Z","finished_at":"2026-01-02T03:04:06Z","input_tokens":3,"output_tokens":2,"cost_usd":0.25}],"feedback":{"rating":1,"label":"good"}}"#;
+    let run = canonical::read_run(line).unwrap();
+    let back = sent(&run);
+    assert_eq!(back.request_id.decoded().len(), 32);
+    assert_eq!((back.source, &*back.source_id.decoded()), (RunSource::Application, "helper"));
+    assert_eq!((&back.version, &back.thread, &back.owner), (&run.version, &run.thread, &run.owner));
+    assert_eq!(
+        (&back.question, back.status, &back.error),
+        (&run.question, RunStatus::Success, &None)
+    );
+    for (back, node) in back.nodes.iter().zip(&run.nodes) {
+        let plain = NodeRun { metadata: Default::default(), ..back.clone() };
+        assert_eq!(NodeRun { feedback: None, ..plain }, node.clone());
+    }
+    let empty = Run { nodes: Vec::new(), ..run };
+    let back = sent(&empty);
+    assert_eq!((back.nodes.len(), back.status, &back.error), (1, RunStatus::Failure, &empty.error));
+    assert_eq!(back.feedback, empty.feedback);
 }
