@@ -6,7 +6,7 @@ use crate::conversations::whole;
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
 use crate::filter::{Statement, moment};
-use crate::items::table;
+use crate::items::{held_by, table};
 use crate::jobs::{Job, refuse_taken};
 use crate::page::{page_of, room_of};
 use crate::rebuild::made_by;
@@ -294,7 +294,7 @@ impl crate::Store {
         after: Option<i64>,
         most: usize,
     ) -> Result<(Vec<Dataset>, bool), Error> {
-        self.trace_items(scope, (&["id"], id), after, most)
+        self.trace_items(scope, (|_| &["id"], id), false, (after, most))
     }
 
     /// The datasets that hold something that a person owns, imported or held: a page of them. Of what was purged no name
@@ -306,23 +306,40 @@ impl crate::Store {
         after: Option<i64>,
         most: usize,
     ) -> Result<(Vec<Dataset>, bool), Error> {
-        self.trace_items(scope, (&["owner", "importer", "holder"], name), after, most)
+        let columns = |_| &["owner", "importer", "holder"][..];
+        self.trace_items(scope, (columns, name), false, (after, most))
     }
 
-    /// A page of the datasets that hold an item with this text in one of the columns.
+    /// The datasets that were made of something that a person holds, also where they have no record of it: what is
+    /// left out is listed beside the records. A page as [`Self::dataset_page`] has them.
+    pub fn made_of_held(
+        &self,
+        scope: &Scope,
+        name: &str,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Dataset>, bool), Error> {
+        let column: fn(ItemKind) -> &'static [&'static str] = |kind| match held_by(kind) {
+            "importer" => &["importer"],
+            _ => &["holder"],
+        };
+        self.trace_items(scope, (column, name), true, (after, most))
+    }
+
+    /// A page of the datasets that hold an item with this text in one of the columns, or left it out where that counts.
     fn trace_items(
         &self,
         scope: &Scope,
-        (columns, text): (&[&str], &str),
-        after: Option<i64>,
-        most: usize,
+        (columns, text): (fn(ItemKind) -> &'static [&'static str], &str),
+        or_left_out: bool,
+        (after, most): (Option<i64>, usize),
     ) -> Result<(Vec<Dataset>, bool), Error> {
         let mut statement = Statement::new(DATASET);
         statement.made_in(scope);
         statement.push(" AND job IN (SELECT i.job FROM job_item i WHERE i.item IN (");
         let mut between = "";
         for &kind in ItemKind::ALL {
-            for column in columns {
+            for column in columns(kind) {
                 let sql =
                     format!("{between}SELECT c.key FROM {} c WHERE c.project = ", table(kind));
                 statement.push(&sql).int(scope.project);
@@ -330,9 +347,12 @@ impl crate::Store {
                 between = " UNION ALL ";
             }
         }
-        statement.push(
-            ") AND NOT EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal))",
-        );
+        statement.push(match or_left_out {
+            true => "))",
+            false => {
+                ") AND NOT EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal))"
+            }
+        });
         self.datasets_behind(statement, after, most)
     }
 

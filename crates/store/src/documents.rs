@@ -362,13 +362,41 @@ impl crate::Store {
         selection: &DocumentFilter,
         forget: &mut dyn FnMut(Vec<String>),
     ) -> Result<u64, Error> {
+        let meant = |statement: &mut Statement, dialect| {
+            push_documents(statement, dialect, scope, selection);
+        };
+        self.purge_meant(&meant, forget)
+    }
+
+    /// As [`Self::purge_documents`], of those that a person imported.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn purge_documents_held(
+        &self,
+        project: i64,
+        name: &str,
+        forget: &mut dyn FnMut(Vec<String>),
+    ) -> Result<u64, Error> {
+        let meant = |statement: &mut Statement, _| {
+            statement.push("c.project = ").int(project).push(" AND c.importer = ").key(name);
+            statement.push(&format!(" AND c.status <> {PURGED}"));
+        };
+        self.purge_meant(&meant, forget)
+    }
+
+    fn purge_meant(
+        &self,
+        meant: &dyn Fn(&mut Statement, Dialect),
+        forget: &mut dyn FnMut(Vec<String>),
+    ) -> Result<u64, Error> {
         let mut gone = 0;
         loop {
             let (count, originals) = self.write(|connection| {
                 take_turn(connection)?;
                 let mut statement =
                     Statement::new("SELECT c.key, c.body, c.original FROM document c WHERE ");
-                push_documents(&mut statement, connection.dialect(), scope, selection);
+                meant(&mut statement, connection.dialect());
                 statement.push(" ORDER BY c.key").at_most(PAGE_ITEMS);
                 let found = connection.rows(&statement.sql, &statement.values(), |row| {
                     Ok((row.int(0)?, row.int(1)?, row.text_or_none(2)?))

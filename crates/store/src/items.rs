@@ -8,6 +8,15 @@ use crate::dialect::{Connection, Value};
 use crate::error::Error;
 use crate::filter::PURGED;
 
+/// The column that names who holds an item: whoever owns it, or who imported it if it names no owner. Documents never
+/// name one.
+pub(crate) fn held_by(kind: ItemKind) -> &'static str {
+    match kind {
+        ItemKind::Conversation | ItemKind::Run => "holder",
+        ItemKind::Document => "importer",
+    }
+}
+
 /// Where the items of a kind stand. Each of these tables has the columns `key`, `project`, `id`, `owner`,
 /// `importer`, `holder`, `status`, `size` and `body`; the status of a purged item is [`PURGED`](crate::filter::PURGED) in all of them.
 pub(crate) fn table(kind: ItemKind) -> &'static str {

@@ -9,7 +9,7 @@ use crate::datasets::Dataset;
 use crate::dialect::Connection;
 use crate::error::Error;
 use crate::filter::{PURGED, Statement};
-use crate::items::table;
+use crate::items::{held_by, table};
 use crate::jobs::{JOB, Job, add_job, read_job, refuse_taken};
 use crate::store::take_turn;
 
@@ -23,6 +23,8 @@ pub enum Without<'w> {
     Id(&'w str),
     /// What a person of this name owns, imported or holds.
     Person(&'w str),
+    /// What a person of this name holds: what they own, and what they imported that has no owner.
+    Held(&'w str),
 }
 
 /// A dataset that is to be made again.
@@ -146,6 +148,9 @@ fn push_leaving(statement: &mut Statement, made: &Job, without: Without<'_>, onl
         Without::Purged => {}
         Without::Id(id) => {
             statement.push(" OR c.id = ").key(id);
+        }
+        Without::Held(name) => {
+            statement.push(&format!(" OR c.{} = ", held_by(made.items))).key(name);
         }
         Without::Person(name) => {
             for column in ["owner", "importer", "holder"] {

@@ -1,10 +1,11 @@
 //! People and projects that are deleted: what they have, and taking it away.
 
-use retort_model::{ProjectRole, Scope};
+use retort_model::{ItemKind, ProjectRole, Scope};
 
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::filter::{Statement, key_text};
+use crate::filter::{PURGED, Statement, key_text};
+use crate::items::{held_by, table};
 use crate::notices::forget_webhooks;
 use crate::people::{end_credentials, end_webhooks, end_what_role_gave, refuse_last_owner};
 use crate::store::{next, take_turn};
@@ -80,6 +81,20 @@ impl crate::Store {
                 belongings.imported += named("run", "importer", of_others)?;
             }
             Ok(belongings)
+        })
+    }
+
+    /// How many conversations, runs and documents a person holds in a project: those that they own, and those without an
+    /// owner that they imported.
+    pub fn held(&self, project: i64, name: &str) -> Result<[u64; 3], Error> {
+        self.read(|connection| {
+            let mut of = |kind| {
+                let mut statement = Statement::new(format!("{} WHERE project = ", table(kind)));
+                statement.int(project).push(&format!(" AND {} = ", held_by(kind))).key(name);
+                statement.push(" AND status <> ").int(PURGED);
+                count(connection, statement)
+            };
+            Ok([of(ItemKind::Conversation)?, of(ItemKind::Run)?, of(ItemKind::Document)?])
         })
     }
 

@@ -103,6 +103,24 @@ fn the_same_document_changes_nothing_and_another_state_takes_its_place() {
 }
 
 #[test]
+fn a_person_holds_the_documents_that_they_imported() {
+    on_both(|place| {
+        let scope = place.scope();
+        for (name, id) in [("ann", "1"), ("bob", "2"), ("ann", "3")] {
+            let importer = Importer { name: Some(name), ..Importer::unnamed(&scope) };
+            place.store.take_in_documents(&importer, &[document(place, id, id)]).unwrap();
+        }
+        let held = |name: &str| place.store.held(place.project, name).unwrap();
+        assert_eq!((held("ann"), held("bob"), held("cid")), ([0, 0, 2], [0, 0, 1], [0; 3]));
+        let purge = |name| place.store.purge_documents_held(place.project, name, &mut |_| ());
+        assert_eq!(purge("ann").unwrap(), 2);
+        assert_eq!((held("ann"), ids(&all(place, &of(&[])))), ([0; 3], vec!["2"]));
+        assert_eq!(place.store.check(true, at(0)).unwrap(), []);
+        assert_eq!(place.store.made_of_held(&scope, "bob", None, 9).unwrap(), (Vec::new(), false));
+    });
+}
+
+#[test]
 fn documents_are_nobody_s_own() {
     on_both(|place| {
         let scope = Scope::person(place.project, "ann");
