@@ -35,10 +35,12 @@ impl Service {
             Without::Purged => "what was purged".to_owned(),
             Without::Id(id) => format!("`{id}`"),
             Without::Person(name) => format!("items of `{name}`"),
+            // Nothing is to name them any more.
+            Without::Held(_) => "what someone held".to_owned(),
         };
         self.audited(caller, Action::Dataset, &format!("{which}: rebuilt without {what}"), || {
             caller.needs(Grant::Export)?;
-            if matches!(without, Without::Person(_)) {
+            if matches!(without, Without::Person(_) | Without::Held(_)) {
                 caller.needs_role(ProjectRole::Owner)?;
             }
             let dataset = self.overseen_dataset(caller, which)?;

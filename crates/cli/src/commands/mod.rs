@@ -10,6 +10,7 @@ pub mod delete;
 pub mod diff;
 pub mod doctor;
 pub mod documents;
+pub mod erase;
 pub mod export;
 pub mod favorite;
 pub mod formats;

@@ -18,6 +18,7 @@ mod dedup;
 mod diff;
 mod disk;
 mod docs;
+mod erasure;
 mod faults;
 mod filters;
 mod identity;

@@ -87,7 +87,9 @@ fn query_of(without: Without<'_>) -> String {
     match without {
         Without::Purged => String::new(),
         Without::Id(id) => format!("?without_id={}", encoded(id)),
-        Without::Person(name) => format!("?without_person={}", encoded(name)),
+        Without::Person(name) | Without::Held(name) => {
+            format!("?without_person={}", encoded(name))
+        }
     }
 }
 
@@ -415,7 +417,7 @@ async fn ask_rebuild(
     let (words, back) = match without {
         Without::Purged => ("anything that was purged since".to_owned(), "/datasets".to_owned()),
         Without::Id(id) => (quoted(id), "/datasets".to_owned()),
-        Without::Person(name) => {
+        Without::Person(name) | Without::Held(name) => {
             let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC);
             (format!("what {name} owns or imported"), format!("{EVERYONES}&person={encoded}"))
         }
