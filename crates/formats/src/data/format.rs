@@ -289,13 +289,17 @@ impl Evaluator {
     /// Which columns it reads, in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Ragas => "`user_input`, `response`, `retrieved_contexts`, `reference`",
-            Self::DeepEval => "`input`, `actual_output`, `expected_output`, `retrieval_context`",
-            Self::Inspect => "`input`, `target`, `id`, `metadata`",
-            Self::Promptfoo => {
-                "test cases: variables, `__expected`, `__providerOutput`, `__metadata:…`"
+            Self::Ragas => "Ragas: `user_input`, `response`, `retrieved_contexts`, `reference`",
+            Self::DeepEval => {
+                "DeepEval: `input`, `actual_output`, `expected_output`, `retrieval_context`"
             }
-            Self::OpenAiEvals => "one `item` per line: `input`, `output`, `ground_truth` and more",
+            Self::Inspect => "Inspect: `input`, `target`, `id`, `metadata`",
+            Self::Promptfoo => {
+                "promptfoo: test cases with variables, the recorded answer and the expected one"
+            }
+            Self::OpenAiEvals => {
+                "OpenAI Evals: one `item` per line with `input`, `output`, `ground_truth` and more"
+            }
         }
     }
 }
