@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
-use arrow_ipc::writer::{FileWriter, StreamWriter};
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::{DataType, Field, Schema};
 use retort_formats::file::arrow_rows;
 
@@ -60,6 +61,36 @@ fn files_and_streams_give_the_same_rows() {
     // A stream that was not closed has no end mark.
     let open = stream();
     assert_eq!(read(&open[..open.len() - 8]).unwrap().len(), 4);
+}
+
+/// A stream of a batch of repeated text, compressed.
+fn compressed(codec: CompressionType) -> Vec<u8> {
+    let texts: StringArray = (0..300).map(|_| Some("the same text again and again")).collect();
+    let batch = RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap();
+    let options = IpcWriteOptions::default().try_with_compression(Some(codec)).unwrap();
+    let mut writer =
+        StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+#[test]
+fn compressed_batches_are_read() {
+    for codec in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+        let rows = read(&compressed(codec)).unwrap();
+        assert_eq!(rows.len(), 300);
+        assert_eq!(rows[299], r#"{"text":"the same text again and again"}"#);
+    }
+}
+
+#[test]
+fn a_batch_that_says_it_unpacks_to_more_than_is_read_is_refused_before_anything_is_allocated() {
+    let mut bytes = compressed(CompressionType::ZSTD);
+    // The unpacked length of the texts stands in front of them.
+    let length = 300_u64 * "the same text again and again".len() as u64;
+    let at = bytes.windows(8).position(|eight| eight == length.to_le_bytes()).unwrap();
+    bytes[at..at + 8].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+    assert!(read(&bytes).unwrap_err().contains("smaller batches"));
 }
 
 #[test]
