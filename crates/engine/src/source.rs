@@ -11,6 +11,7 @@ mod growing;
 mod open;
 pub mod search;
 mod sqlite;
+mod workbook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -593,8 +594,9 @@ impl InputFile {
     ) -> Result<bool, Error> {
         let most = matches!(self.from, From::Bytes(_)).then_some(REQUEST_UNPACKED_BYTES);
         let budget = Arc::new(Budget::new(most));
-        let (options, beside) = (inputs.options, None);
-        let mut opener = Opener { take, budget, all: read_bytes, options, from, beside };
+        let options = inputs.options;
+        let mut opener =
+            Opener { take, budget, all: read_bytes, options, from, beside: None, log: None };
         let place = Place::new(&self.label, self.expected).declared(side);
         match &self.from {
             From::Unreadable(why) => opener.refuse(&place, Refusal::Unreadable, why.clone()),

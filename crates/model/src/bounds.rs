@@ -117,6 +117,9 @@ pub const ZSTD_WINDOW_BYTES: u64 = 128 << 20;
 /// Bytes of a file with an unknown ending that are looked at to see whether it is a history.
 pub const SNIFFED_BYTES: usize = 256 << 10;
 
+/// Bytes of the texts that the cells of a workbook share: they are in memory while its sheets are read.
+pub const WORKBOOK_TEXT_BYTES: usize = 256 << 20;
+
 /// Entries read from one archive.
 pub const ARCHIVE_ENTRIES: usize = 1_000_000;
 

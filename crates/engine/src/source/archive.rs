@@ -13,7 +13,9 @@ use zip::result::ZipError;
 
 use super::beside::Beside;
 use super::bytes::{Bounded, damaged, unsupported};
-use super::open::{Opener, Place, spool};
+use super::open::{Opener, Place, Start, spool};
+use super::sqlite::{MAGIC, is_log, log_of};
+use super::workbook::WORKBOOK;
 use super::{PassedOver, sides_among};
 use crate::error::Error;
 
@@ -58,6 +60,9 @@ impl Opener<'_> {
             Ok(archive) => archive,
             Err(error) => return self.fail(place, &of_zip(error)),
         };
+        if has(WORKBOOK) {
+            return self.workbook(place, &mut archive);
+        }
         if is_package {
             let mut kept = |name: &str| -> Result<Option<File>, Error> {
                 let Ok(inner) = archive.by_name(name) else { return Ok(None) };
@@ -66,6 +71,7 @@ impl Opener<'_> {
             let (ids, extras) = (kept(IDS)?, kept(EXTRA)?);
             self.beside = ids.map(|ids| Beside::new(ids, extras));
         }
+        let names: BTreeSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
         for Entry { index, name, refused, .. } in entries {
             if is_package && PACKAGE_FILES.contains(&name.as_str()) || name.ends_with(['/', '\\']) {
                 continue;
@@ -76,6 +82,12 @@ impl Opener<'_> {
             } else if let Some(why) = passed_over(&name) {
                 self.pass_over(&place, why)?
             } else {
+                self.log = match names.get(&log_of(&name)).map(|log| archive.by_name(log)) {
+                    Some(Ok(inner)) => {
+                        spool(&mut Bounded { inner, budget: Arc::clone(&self.budget) })?.ok()
+                    }
+                    Some(Err(_)) | None => None,
+                };
                 match archive.by_index(index) {
                     Ok(inner) => {
                         let mut inner = Bounded { inner, budget: Arc::clone(&self.budget) };
@@ -99,16 +111,19 @@ impl Opener<'_> {
             Err(error) => return self.fail(place, &damaged(error)),
         };
         let mut names: BTreeMap<String, u32> = BTreeMap::new();
+        let mut databases = Databases::default();
         for (count, entry) in (1..).zip(entries) {
             let mut entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
                     let why = format!("the rest of the archive cannot be read: {error}");
-                    return self.refuse(place, Refusal::Damaged, why);
+                    let more = self.refuse(place, Refusal::Damaged, why)?;
+                    return Ok(more && self.kept_databases(databases)?);
                 }
             };
             if count > ARCHIVE_ENTRIES {
-                return self.refuse(place, Refusal::TooLarge, too_many(count));
+                let more = self.refuse(place, Refusal::TooLarge, too_many(count))?;
+                return Ok(more && self.kept_databases(databases)?);
             }
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let kind = entry.header().entry_type();
@@ -129,14 +144,60 @@ impl Opener<'_> {
             } else if !(kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse()) {
                 self.pass_over(&inside, PassedOver::Special)?
             } else {
-                self.stream(&inside, &mut entry)?
+                self.tar_entry(inside, name, &mut entry, &mut databases)?
             };
             if !more {
                 return Ok(false);
             }
         }
+        self.kept_databases(databases)
+    }
+
+    /// An entry of a tar archive. A database and a log are kept for the end, as either may come first.
+    fn tar_entry(
+        &mut self,
+        place: Place,
+        name: String,
+        entry: &mut dyn Read,
+        databases: &mut Databases,
+    ) -> Result<bool, Error> {
+        let start = match Start::read(entry, MAGIC.len()) {
+            Ok(start) => start,
+            Err(error) => return self.fail(&place, &error),
+        };
+        let (is_database, is_log) = (start.bytes().starts_with(MAGIC), is_log(start.bytes()));
+        let mut whole = start.chain(entry);
+        if !is_database && !is_log {
+            return self.stream(&place, &mut whole);
+        }
+        match spool(&mut whole)? {
+            Ok(kept) if is_database => databases.files.push((place, name, kept)),
+            Ok(kept) => {
+                databases.logs.insert(name, kept);
+                return self.pass_over(&place, PassedOver::NotAHistory);
+            }
+            Err(error) => return self.fail(&place, &error),
+        }
         Ok(true)
     }
+
+    /// Reads the databases of a tar archive, each with its log.
+    fn kept_databases(&mut self, mut databases: Databases) -> Result<bool, Error> {
+        for (place, name, mut kept) in databases.files {
+            self.log = databases.logs.remove(&log_of(&name));
+            if !self.stream(&place, &mut kept)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The databases of a tar archive, and their logs by name.
+#[derive(Default)]
+struct Databases {
+    files: Vec<(Place, String, File)>,
+    logs: BTreeMap<String, File>,
 }
 
 /// Why an entry is passed over by its name.

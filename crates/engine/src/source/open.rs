@@ -33,6 +33,8 @@ pub(super) struct Opener<'o> {
     pub(super) from: Option<&'static dyn ImportFormat>,
     /// What the package keeps beside the rows.
     pub(super) beside: Option<Beside>,
+    /// The write-ahead log of the database that is read next, where both are in an archive.
+    pub(super) log: Option<File>,
 }
 
 /// Whether a file is to be read.
@@ -71,7 +73,7 @@ pub(super) struct Place {
 }
 
 /// Endings of histories, and of what packs them.
-const ENDINGS: [&str; 24] = [
+const ENDINGS: [&str; 26] = [
     "json",
     "jsonl",
     "ndjson",
@@ -84,6 +86,8 @@ const ENDINGS: [&str; 24] = [
     "eval",
     "csv",
     "tsv",
+    "xlsx",
+    "xlsm",
     "gz",
     "gzip",
     "zst",
@@ -332,7 +336,7 @@ impl Opener<'_> {
     }
 
     /// A table in CSV, whose rows are items.
-    fn table(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+    pub(super) fn table(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
         let mut table = match Table::read(input) {
             Ok(table) => table,
             Err(error) => return self.fail(place, &error),
@@ -430,14 +434,14 @@ fn panicked(what: &str) -> io::Error {
 }
 
 /// The first bytes of a stream, and what failed behind them.
-struct Start {
+pub(super) struct Start {
     bytes: Vec<u8>,
     failed: Option<io::Error>,
 }
 
 impl Start {
     /// Reads so many bytes, unless the stream ends or fails before.
-    fn read(input: &mut dyn Read, most: usize) -> io::Result<Self> {
+    pub(super) fn read(input: &mut dyn Read, most: usize) -> io::Result<Self> {
         let mut bytes = Vec::new();
         let failed = input.take(most as u64).read_to_end(&mut bytes).err();
         match failed {
@@ -446,8 +450,13 @@ impl Start {
         }
     }
 
+    /// The bytes that were read.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The whole stream again.
-    fn chain(self, rest: &mut dyn Read) -> impl Read {
+    pub(super) fn chain(self, rest: &mut dyn Read) -> impl Read {
         Cursor::new(self.bytes).chain(Fails(self.failed)).chain(rest)
     }
 }

@@ -26,11 +26,25 @@ use super::open::{Opener, Place, copy_to, named, temporary};
 use crate::disk::TEMPORARY_PREFIX;
 use crate::error::Error;
 
+/// How a database begins.
+pub(super) const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Whether bytes are the beginning of a write-ahead log.
+pub(super) fn is_log(start: &[u8]) -> bool {
+    matches!(start, [0x37, 0x7f, 0x06, 0x82 | 0x83, ..])
+}
+
+/// What the write-ahead log of a database is called.
+pub(super) fn log_of(name: &str) -> String {
+    format!("{name}-wal")
+}
+
 /// Rows of a table that are looked at to know what it holds.
 const SNIFFED_ROWS: usize = 64;
 
 impl Opener<'_> {
-    /// The tables of a database. `path` is where it is, if it is a file of its own: its log is beside it.
+    /// The tables of a database. `path` is where it is, if it is a file of its own: its log is beside it. The log of one in
+    /// an archive was kept.
     pub(super) fn database(
         &mut self,
         place: &Place,
@@ -41,7 +55,7 @@ impl Opener<'_> {
             .prefix(TEMPORARY_PREFIX)
             .tempdir()
             .map_err(|source| Error::Failed { what: "a temporary folder", source })?;
-        let copied = copy(input, path, folder.path())?;
+        let copied = copy(input, path, self.log.take(), folder.path())?;
         let opened = copied.and_then(|copy| {
             let connection = open(&copy).map_err(broken)?;
             let tables = tables(&connection).map_err(broken)?;
@@ -178,6 +192,7 @@ struct Copy {
 fn copy(
     input: &mut dyn Read,
     path: Option<&Path>,
+    log: Option<File>,
     folder: &Path,
 ) -> Result<io::Result<Copy>, Error> {
     let database = folder.join("database");
@@ -187,8 +202,8 @@ fn copy(
         return Ok(Err(unsupported(why)));
     }
     let mut has_log = false;
-    if let Some(log) = path.map(|path| beside(path, "-wal"))
-        && let Ok(mut log) = File::open(log)
+    let log = log.or_else(|| File::open(beside(path?, "-wal")).ok());
+    if let Some(mut log) = log
         && log.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
     {
         let mut kept = File::create(folder.join("database-wal")).map_err(temporary)?;

@@ -221,3 +221,60 @@ fn a_real_session_of_opencode_is_joined_from_its_tables_and_from_its_files() {
         assert_eq!(records[0]["messages"][1]["tool_calls"][0]["function"]["name"], "edit");
     }
 }
+
+/// A database whose last two conversations are only in its write-ahead log, and the log.
+fn with_log(bench: &Bench) -> (Vec<u8>, Vec<u8>) {
+    let path = bench.path("live.db");
+    let db = chats(&path, 1);
+    db.execute_batch("PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0;").unwrap();
+    for id in ["w1", "w2"] {
+        let messages = json!([{"role": "user", "content": format!("Where is {id}?")},
+            {"role": "assistant", "content": "Here."}]);
+        let row = (id, messages.to_string(), 0.5, "");
+        db.execute("INSERT INTO chats VALUES (?1, ?2, ?3, ?4)", row).unwrap();
+    }
+    // The program that it belongs to still has it open.
+    let read = |name: &str| fs::read(bench.path(name)).unwrap();
+    (read("live.db"), read("live.db-wal"))
+}
+
+fn asked_in(path: &Path, bench: &Bench) -> Vec<String> {
+    let plan = plan_of(bench, path);
+    let (report, rejects) = run(&plan);
+    report.unwrap();
+    assert_eq!(rejects, Vec::<Value>::new());
+    let mut asked: Vec<_> = records(&plan).iter().map(|record| asked(record).to_owned()).collect();
+    asked.sort();
+    asked
+}
+
+#[test]
+fn a_database_in_an_archive_is_read_with_its_log() {
+    use std::io::Write;
+    let bench = Bench::new();
+    let (database, log) = with_log(&bench);
+    let expect = ["Where is 0?", "Where is w1?", "Where is w2?"];
+    let names = [("x/chats.db", &database), ("x/chats.db-wal", &log)];
+    let zip_path = bench.path("packed.zip");
+    let mut zip = zip::ZipWriter::new(fs::File::create(&zip_path).unwrap());
+    for (name, bytes) in names {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap();
+    assert_eq!(asked_in(&zip_path, &bench), expect);
+    // The log may come before or behind the database.
+    for names in [names, [names[1], names[0]]] {
+        let bench = Bench::new();
+        let path = bench.path("packed.tar");
+        let mut tar = tar::Builder::new(fs::File::create(&path).unwrap());
+        for (name, bytes) in names {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, bytes.as_slice()).unwrap();
+        }
+        tar.finish().unwrap();
+        assert_eq!(asked_in(&path, &bench), expect);
+    }
+}
