@@ -218,7 +218,7 @@ pub fn is_text_file(name: &str) -> bool {
 }
 
 fn has_name(files: &TextFiles, path: &str) -> bool {
-    side::is_one(files.names, side::parted(path).1)
+    side::is_one(files.names, side::parted(side::unpacked(path)).1)
 }
 
 /// The format that recognises an element of a list that is wrapped in an object: no list in a list.

@@ -25,7 +25,7 @@ impl Sides {
     pub fn among(formats: &[&'static dyn ImportFormat], names: &[&str]) -> Self {
         let with_folders = |format: &&'static dyn ImportFormat| {
             let files = format.side_files()?;
-            let items = names.iter().map(|name| parted(name));
+            let items = names.iter().map(|name| parted(unpacked(name)));
             let items = items.filter(|(_, name)| is_one(files.items, name));
             let folders: HashSet<_> = items.map(|(folder, _)| folder.to_owned()).collect();
             (!folders.is_empty()).then_some((*format, files, folders))
@@ -40,12 +40,18 @@ impl Sides {
 
     /// What a file is for, if it is a side file.
     pub fn of(&self, name: &str) -> Option<Side> {
-        let (folder, name) = parted(name);
+        let (folder, name) = parted(unpacked(name));
         let here = || self.formats.iter().filter(|(.., folders)| folders.contains(folder));
         let read = here().find(|(_, files, _)| is_one(files.read, name));
         let ignored = || here().any(|(_, files, _)| is_one(files.ignored, name));
         read.map(|(format, ..)| Side::Read(*format)).or_else(|| ignored().then_some(Side::Ignored))
     }
+}
+
+/// The name of a file without the ending of what packs it.
+pub(super) fn unpacked(name: &str) -> &str {
+    const PACKED: [&str; 6] = [".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz"];
+    PACKED.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
 }
 
 /// The folder of a file and its own name.
