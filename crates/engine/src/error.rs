@@ -33,6 +33,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// An archive that is added to could not be read or written.
+    #[error("cannot keep anything in `{}`: {source}", path.display())]
+    Keep {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Something that the work itself needs failed: a temporary file, a thread.
     #[error("cannot use {what}: {}", io_reason(source))]
     Failed {

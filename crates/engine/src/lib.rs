@@ -15,6 +15,7 @@ mod draft;
 mod error;
 mod files;
 mod inspect;
+pub mod keep;
 mod kept_rows;
 mod measure;
 mod merge;

@@ -62,6 +62,7 @@ fn from_engine(error: &EngineError) -> Problem {
         EngineError::Read { source, .. }
         | EngineError::Write { source, .. }
         | EngineError::Failed { source, .. }
+        | EngineError::Keep { source, .. }
         | EngineError::Unpack { source, .. } => {
             if is_full(source) {
                 Problem::full().because(error)
@@ -107,7 +108,7 @@ mod tests {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         let other = || io::Error::other("a secret of the disk");
         let bad = io::Error::new(io::ErrorKind::InvalidData, "a secret byte");
-        let table: [(Error, u16, &str); 28] = [
+        let table: [(Error, u16, &str); 29] = [
             (EngineError::Read { path: path(), source: other() }.into(), 500, "internal"),
             (EngineError::Write { path: path(), source: other() }.into(), 500, "internal"),
             (EngineError::Write { path: path(), source: full() }.into(), 507, "storage-full"),
@@ -126,6 +127,7 @@ mod tests {
                 507,
                 "storage-full",
             ),
+            (EngineError::Keep { path: path(), source: full() }.into(), 507, "storage-full"),
             (EngineError::Exists(path()).into(), 409, "conflict"),
             (EngineError::Busy(path()).into(), 409, "conflict"),
             (EngineError::NotAPackage(path()).into(), 409, "conflict"),

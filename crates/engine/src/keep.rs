@@ -1,0 +1,297 @@
+//! `keep`: an archive of files that other programs delete. Coding agents write their sessions into files of their own, and
+//! rotate, shorten and delete them; what was in such a file at any time that it was looked at stays in the archive.
+//!
+//! The archive is a folder of ordinary packed files, one for each file that was seen, under the name of what is watched, so
+//! that it is read as any folder is. A file of lines (`lines.rs`) has every line that was seen, in the order in which they
+//! came. Of any other file (`whole.rs`) it has the newest state, and each older one that said something that the next one
+//! does not say. A file is only read when its size, its time or its place on the disk changed.
+
+mod agents;
+mod draft;
+mod lines;
+mod whole;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::UNIX_EPOCH;
+
+use retort_formats::import::is_text_file;
+use retort_model::bounds::FOLDER_DEPTH;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use self::agents::{Agent, agents};
+use self::draft::write_whole;
+use crate::disk::make_private_folder;
+use crate::error::Error;
+use crate::storage::hex;
+
+/// What was seen of each file at the last pass. Hidden, so that it is not read as a history.
+const SEEN: &str = ".seen.json";
+
+/// Held while the archive is written.
+const LOCK: &str = ".lock";
+
+/// Failures that a pass lists.
+const FAILURES: usize = 20;
+
+/// A folder that is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// Its folder in the archive.
+    pub name: String,
+    /// Where it is.
+    pub folder: PathBuf,
+    /// Only files in a folder of this name are kept, at any depth.
+    pub within: Option<&'static str>,
+}
+
+impl Watched {
+    /// A folder, kept under its name and a mark that tells it from others of that name.
+    pub fn folder(folder: &Path) -> io::Result<Self> {
+        let folder = folder.canonicalize()?;
+        let name = folder.file_name().map_or("folder".into(), |name| name.to_string_lossy());
+        let mark = hex(&Sha256::digest(folder.as_os_str().as_encoded_bytes()));
+        let name =
+            format!("{}-{}", name.trim_start_matches('.'), mark.get(..8).unwrap_or_default());
+        Ok(Self { name, folder, within: None })
+    }
+}
+
+/// What a pass did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pass {
+    /// Files that are there.
+    pub files: u64,
+    /// Files that had something new.
+    pub changed: u64,
+    /// Lines that were new.
+    pub new_lines: u64,
+    /// Older states of whole files that are kept beside the newest.
+    pub older_states: u64,
+    /// Bytes of the files that are there.
+    pub bytes: u64,
+    /// Files that could not be kept; the next pass tries again.
+    pub failed: u64,
+    /// The first of them, and why.
+    pub failures: Vec<String>,
+    /// The names under which something new was kept.
+    pub names: Vec<String>,
+}
+
+/// What makes a file the same as at the last pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    bytes: u64,
+    changed_ns: u64,
+    place: u64,
+}
+
+impl State {
+    fn of(metadata: &Metadata) -> Self {
+        let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        #[cfg(unix)]
+        let place = std::os::unix::fs::MetadataExt::ino(metadata);
+        #[cfg(not(unix))]
+        let place = 0;
+        let changed_ns = since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0);
+        Self { bytes: metadata.len(), changed_ns, place }
+    }
+}
+
+/// An archive that is open to be added to.
+#[derive(Debug)]
+pub struct Archive {
+    folder: PathBuf,
+    seen: BTreeMap<String, State>,
+    /// Held until it is dropped.
+    _lock: File,
+}
+
+impl Archive {
+    /// Opens an archive, or makes a new one.
+    ///
+    /// # Errors
+    /// It cannot be made or read, or another process adds to it.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let fail = |path: &Path, source| Error::Keep { path: path.to_owned(), source };
+        make_private_folder(folder).map_err(|error| fail(folder, error))?;
+        let folder = folder.canonicalize().map_err(|error| fail(folder, error))?;
+        let lock = folder.join(LOCK);
+        let lock = File::create(&lock).map_err(|error| fail(&lock, error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let why = format!("another `retort keep` adds to `{}`", folder.display());
+                return Err(Error::Choice(why));
+            }
+            Err(TryLockError::Error(error)) => return Err(fail(&folder, error)),
+        }
+        let path = folder.join(SEEN);
+        let seen = match fs::read(&path) {
+            // What cannot be read is seen again: nothing is kept twice.
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(fail(&path, error)),
+        };
+        Ok(Self { folder, seen, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Keeps what is new in the folders. A file that fails is counted, and the others are kept.
+    ///
+    /// # Errors
+    /// The archive's own state cannot be written.
+    pub fn pass(&mut self, watched: &[Watched], stopped: &AtomicBool) -> Result<Pass, Error> {
+        let mut pass = Pass::default();
+        let before = self.seen.clone();
+        for one in watched {
+            let mut files = Vec::new();
+            self.list(&one.folder, 0, &mut files);
+            let changed = pass.changed;
+            for path in files {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                let Ok(below) = path.strip_prefix(&one.folder) else { continue };
+                let is_within = |within: &str| below.iter().any(|part| part == within);
+                if one.within.is_none_or(is_within) {
+                    self.file(&path, &format!("{}/{}", one.name, slashed(below)), &mut pass);
+                }
+            }
+            if pass.changed > changed {
+                pass.names.push(one.name.clone());
+            }
+        }
+        if self.seen != before {
+            let path = self.folder.join(SEEN);
+            let text = serde_json::to_vec(&self.seen).unwrap_or_default();
+            write_whole(&path, &text).map_err(|source| Error::Keep { path, source })?;
+        }
+        Ok(pass)
+    }
+
+    /// Bytes of what is kept, and how many files that is.
+    ///
+    /// # Errors
+    /// A folder cannot be listed.
+    pub fn size(&self) -> Result<(u64, u64), Error> {
+        fn add(folder: &Path, sum: &mut (u64, u64)) -> io::Result<()> {
+            for entry in fs::read_dir(folder)? {
+                let entry = entry?;
+                let metadata = entry.metadata()?;
+                if metadata.is_dir() {
+                    add(&entry.path(), sum)?;
+                } else if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+                    *sum = (sum.0 + metadata.len(), sum.1 + 1);
+                }
+            }
+            Ok(())
+        }
+        let mut sum = (0, 0);
+        add(&self.folder, &mut sum).map_err(|error| Error::read(&self.folder, error))?;
+        Ok(sum)
+    }
+
+    /// The files below a folder that may be kept. What cannot be listed may be gone.
+    fn list(&self, folder: &Path, depth: usize, into: &mut Vec<PathBuf>) {
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        for entry in entries.filter_map(Result::ok) {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            if name.starts_with('.') && !is_text_file(&name) {
+                continue;
+            }
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && depth < FOLDER_DEPTH && path != self.folder => {
+                    self.list(&path, depth + 1, into);
+                }
+                Ok(kind) if kind.is_file() && Kept::by_name(&name).is_some() => into.push(path),
+                _ => {}
+            }
+        }
+    }
+
+    /// Keeps what is new in a file.
+    fn file(&mut self, path: &Path, name: &str, pass: &mut Pass) {
+        // It may be gone by now.
+        let Ok(metadata) = fs::metadata(path) else { return };
+        let state = State::of(&metadata);
+        pass.files += 1;
+        pass.bytes += state.bytes;
+        if self.seen.get(name) == Some(&state) {
+            return;
+        }
+        let kept = self.folder.join(format!("{name}.zst"));
+        let added = match Kept::by_name(name) {
+            Some(Kept::Lines) => lines::add(path, &kept).map(|lines| {
+                pass.new_lines += lines;
+                lines > 0
+            }),
+            Some(Kept::Whole) => whole::add(path, &kept).map(|added| {
+                pass.older_states += u64::from(added.keeps_older);
+                added.is_new
+            }),
+            None => return,
+        };
+        match added {
+            Ok(is_new) => {
+                pass.changed += u64::from(is_new);
+                // What was written while it was read is seen at the next pass.
+                if fs::metadata(path).is_ok_and(|metadata| State::of(&metadata) == state) {
+                    self.seen.insert(name.to_owned(), state);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.exists() => {}
+            Err(error) => {
+                pass.failed += 1;
+                if pass.failures.len() < FAILURES {
+                    pass.failures.push(format!("{}: {error}", path.display()));
+                }
+            }
+        }
+    }
+}
+
+/// How a file is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// Line by line.
+    Lines,
+    /// As a whole.
+    Whole,
+}
+
+impl Kept {
+    fn by_name(name: &str) -> Option<Self> {
+        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let is = |known: &str| ending.eq_ignore_ascii_case(known);
+        if is("jsonl") || is("ndjson") {
+            return Some(Self::Lines);
+        }
+        (is("json") || is_text_file(name)).then_some(Self::Whole)
+    }
+}
+
+/// A path with `/`, whatever the system's own sign is.
+fn slashed(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}
+
+/// A hash of what is the same only if its bytes are.
+fn mark(bytes: &[u8]) -> [u8; 16] {
+    let mut mark = [0; 16];
+    let digest = Sha256::digest(bytes);
+    for (one, byte) in mark.iter_mut().zip(digest) {
+        *one = byte;
+    }
+    mark
+}

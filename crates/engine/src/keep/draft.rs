@@ -1,0 +1,69 @@
+//! Files of the archive, which appear whole or not at all.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+use zstd::stream::{read::Decoder, write::Encoder};
+
+use crate::disk::make_private_folder;
+
+/// Sessions repeat themselves over long distances: a window of 8 MiB finds most of that, and any reader has the memory.
+const WINDOW_LOG: u32 = 23;
+
+/// A packed file that takes the place of the one before it once it is finished.
+pub(super) struct Draft<'p> {
+    path: &'p Path,
+    out: Encoder<'static, NamedTempFile>,
+}
+
+impl<'p> Draft<'p> {
+    pub(super) fn new(path: &'p Path) -> io::Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        make_private_folder(folder)?;
+        let file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+        let mut out = Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+        out.long_distance_matching(true)?;
+        out.window_log(WINDOW_LOG)?;
+        out.include_checksum(true)?;
+        Ok(Self { path, out })
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)
+    }
+
+    pub(super) fn finish(self) -> io::Result<()> {
+        persist(self.out.finish()?, self.path)
+    }
+}
+
+/// What is kept of a packed file; none if there is none.
+pub(super) fn kept(path: &Path) -> io::Result<Option<BufReader<impl Read + use<>>>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(BufReader::new(Decoder::new(file)?))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file that is not packed.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    persist(file, path)
+}
+
+/// Puts a file in its place, with its bytes on the disk before its name.
+fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    if let Some(folder) = path.parent()
+        && cfg!(unix)
+    {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
