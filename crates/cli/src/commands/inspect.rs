@@ -141,6 +141,7 @@ fn print(inspection: &Inspection, is_named: bool, out: &mut impl Write) -> Resul
     ];
     lines("answers", &answers.into_iter().flatten().collect::<Vec<_>>(), out)?;
     lines("models", &names(&facts.models), out)?;
+    lines("languages", &names(&facts.languages), out)?;
     let range = facts.first.zip(facts.last);
     let range = range.map(|(first, last)| format!("{} to {} UTC", moment(first), moment(last)));
     let dates = [range, counted(facts.undated, "without a date")];

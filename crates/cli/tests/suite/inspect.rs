@@ -83,3 +83,29 @@ fn standard_input_is_inspected() {
     let found: serde_json::Value = serde_json::from_str(&found.out).unwrap();
     assert_eq!(found["dataset"]["written"], 1);
 }
+
+#[test]
+fn languages_are_told_where_they_are_sure() {
+    let place = Place::new();
+    let chat = |asked: &str, answered: &str| json!({"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]});
+    place.file(
+        "in.jsonl",
+        lines([
+            chat(
+                "Where did you put the keys to the kitchen door yesterday evening?",
+                "They are on the table beside the lamp.",
+            ),
+            chat(
+                "Wo hast du gestern Abend den Schlüssel für die Küche hingelegt?",
+                "Er liegt auf dem Tisch neben der Lampe.",
+            ),
+            chat(
+                "昨日の夜、台所の鍵をどこに置きましたか。",
+                "ランプの横のテーブルの上にあります。",
+            ),
+            chat("ok", "42"),
+        ]),
+    );
+    let found = place.printed(&["inspect", "in.jsonl", "--json"]);
+    assert_eq!(found["languages"], json!({"de": 1, "en": 1, "ja": 1}));
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use retort_model::{Conversation, Item, Message, Role, Run, Time};
+use retort_model::{Conversation, Item, Message, Role, Run, Time, language_of};
 use serde::Serialize;
 
 use super::look::Looked;
@@ -46,6 +46,8 @@ pub struct Facts {
     pub failed: u64,
     /// Models, with the rounds that name them, or else the conversations.
     pub models: BTreeMap<String, u64>,
+    /// Conversations by the code of their language, where it is sure.
+    pub languages: BTreeMap<String, u64>,
     /// When the first item began.
     #[serde(skip)]
     pub first: Option<Time>,
@@ -141,6 +143,9 @@ impl Facts {
         if let Some(model) = conversation.model.as_ref().filter(|_| !is_named) {
             bump(&mut self.models, &model.decoded(), 1);
         }
+        if let Some(language) = language_of(conversation) {
+            bump(&mut self.languages, language, 1);
+        }
         let tasks = conversation.tasks.iter().flat_map(|task| &task.rounds);
         let messages = conversation.messages().chain(tasks.flat_map(|round| &round.messages));
         let mut answered: HashSet<String> = HashSet::new();
@@ -186,6 +191,7 @@ impl Facts {
             (&mut self.attachments, other.attachments),
             (&mut self.calls, other.calls),
             (&mut self.models, other.models),
+            (&mut self.languages, other.languages),
         ] {
             other.iter().for_each(|(name, count)| bump(own, name, *count));
         }
