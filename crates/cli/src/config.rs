@@ -195,15 +195,20 @@ impl StoreArgs {
         Ok(self.file()?.serve)
     }
 
-    /// The settings that count.
-    pub fn settings(&self) -> Result<(Settings, String), Failure> {
-        let config = self.file()?;
-        let data = match self.data.clone().or(config.data) {
+    /// The folder for what has no place of its own.
+    pub fn data_folder(&self) -> Result<PathBuf, Failure> {
+        Ok(match self.data.clone().or(self.file()?.data) {
             Some(data) => data,
             None => home("XDG_DATA_HOME", ".local/share")
                 .ok_or("there is no home folder; say with `--data` where the store is to be")?
                 .join("retort"),
-        };
+        })
+    }
+
+    /// The settings that count.
+    pub fn settings(&self) -> Result<(Settings, String), Failure> {
+        let data = self.data_folder()?;
+        let config = self.file()?;
         let below = |name: &str| data.join(name).to_string_lossy().into_owned();
         let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let settings = Settings {

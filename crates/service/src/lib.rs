@@ -79,6 +79,9 @@ pub use retort_engine::{
     preview, preview_package, read_templates, read_tokenizer, verify, verify_package,
 };
 
+/// The archive of files that other programs delete.
+pub use retort_engine::keep;
+
 /// The open sets: what can be read, the shapes of records, the kinds of files.
 pub use retort_formats::{data, file, import as sources, package, package::Manifest, template};
 

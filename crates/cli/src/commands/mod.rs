@@ -18,6 +18,7 @@ pub mod import;
 pub mod inspect;
 pub mod jobs;
 pub mod judge;
+pub mod keep;
 pub mod list;
 pub mod listing;
 pub mod members;

@@ -24,6 +24,7 @@ mod filters;
 mod identity;
 mod inspect;
 mod judging;
+mod keep;
 mod kills;
 mod mapping;
 mod objects;
