@@ -5,7 +5,7 @@
 //! sizes and speeds are not compared. `sh not-run: REASON` marks what needs a service; the test lists such blocks.
 //! `UPDATE_DOCS=1` writes what the commands print into the pages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -238,7 +238,14 @@ fn anchor(heading: &str) -> String {
 fn anchors(page: &Path) -> BTreeSet<String> {
     let (_, prose) = blocks(&fs::read_to_string(page).unwrap());
     let headings = prose.lines().filter(|line| line.starts_with('#'));
-    headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
+    let (mut anchors, mut times) = (BTreeSet::new(), BTreeMap::<String, usize>::new());
+    for anchor in headings.map(|line| anchor(line.trim_start_matches('#'))) {
+        // A heading that comes again gets the number of headings like it before.
+        let before = times.entry(anchor.clone()).or_default();
+        anchors.insert(if *before == 0 { anchor } else { format!("{anchor}-{before}") });
+        *before += 1;
+    }
+    anchors
 }
 
 #[test]
