@@ -142,12 +142,19 @@ impl<'a> Conversation<'a> {
         self.path_to(self.current)
     }
 
+    /// Position of the round that is shown last: the current leaf, or the last round.
+    pub fn leaf(&self) -> Option<usize> {
+        self.leaf_or_last(self.current)
+    }
+
+    fn leaf_or_last(&self, leaf: Option<usize>) -> Option<usize> {
+        leaf.filter(|&leaf| leaf < self.rounds.len()).or(self.rounds.len().checked_sub(1))
+    }
+
     /// As [`active_path`](Self::active_path), to this leaf; where there is none of that position, to the last round.
     pub fn path_to(&self, leaf: Option<usize>) -> Vec<usize> {
         let linear = self.rounds.iter().all(|round| round.parent == Parent::Previous);
-        let last = self.rounds.len().checked_sub(1);
-        let leaf = leaf.filter(|&leaf| leaf < self.rounds.len()).or(last);
-        let Some(leaf) = leaf else { return Vec::new() };
+        let Some(leaf) = self.leaf_or_last(leaf) else { return Vec::new() };
         if linear {
             return (0..=leaf).collect();
         }

@@ -16,9 +16,9 @@ pub(super) fn reference_of<'c>(draft: &Draft<'c>, answer: &Message<'c>) -> Optio
     of_run
         .or_else(|| reference_in(&answer.metadata))
         .or_else(|| {
-            let conversation = draft.conversation;
-            let is_last = last_answer(conversation).is_some_and(|last| std::ptr::eq(last, answer));
-            is_last.then(|| reference_in(&conversation.metadata)).flatten()
+            let reference = reference_in(&draft.conversation.metadata)?;
+            let last = last_answer(draft.conversation)?;
+            std::ptr::eq(last, answer).then_some(reference)
         })
         .filter(|reference| !reference.is_blank())
 }
@@ -31,10 +31,14 @@ fn reference_in(fields: &Fields<'_>) -> Option<Text<'static>> {
     Some(text_of(raw))
 }
 
+/// Rounds at the end of a conversation in which its last answer is looked for. Each answer of a graph asks for it, so a
+/// search through all rounds would take time that grows with their square.
+const LAST_ROUNDS: usize = 16;
+
 /// The last message of the model that is shown.
 fn last_answer<'c, 'a>(conversation: &'c Conversation<'a>) -> Option<&'c Message<'a>> {
-    let path = conversation.active_path();
-    let rounds = path.iter().rev().filter_map(|&at| conversation.rounds.get(at));
+    let from_the_end = std::iter::successors(conversation.leaf(), |&at| conversation.parent_of(at));
+    let rounds = from_the_end.take(LAST_ROUNDS).filter_map(|at| conversation.rounds.get(at));
     let mut messages = rounds.flat_map(|round| round.messages.iter().rev());
     messages.find(|message| message.role == Role::Assistant)
 }
