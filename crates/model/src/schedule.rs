@@ -161,10 +161,15 @@ impl Timing {
         self.after(moved(now, -settle)).map(|moment| moved(moment, settle))
     }
 
+    /// The last moment of the rule that has settled. The first period of a schedule that is made now begins there.
+    pub fn last_settled(&self, now: Time) -> Option<Time> {
+        self.at_or_before(moved(now, -self.settle_micros()))
+    }
+
     /// The period that a run takes: from where the last one ended, which belongs to it, to the last moment of the rule
     /// that has settled, which does not. None if no period has ended since.
     pub fn period(&self, delivered_to: Time, now: Time) -> Option<(Time, Time)> {
-        let end = self.at_or_before(moved(now, -self.settle_micros()))?;
+        let end = self.last_settled(now)?;
         (end > delivered_to).then_some((delivered_to, end))
     }
 

@@ -223,7 +223,7 @@ impl Service {
 
 /// Where the first period of a schedule begins, if it is of periods.
 fn first_period(plan: &SchedulePlan, now: Time) -> Option<Time> {
-    (plan.timing.window == WindowKind::Period).then(|| plan.timing.at_or_before(now).unwrap_or(now))
+    (plan.timing.window == WindowKind::Period).then(|| plan.timing.last_settled(now).unwrap_or(now))
 }
 
 fn with_plan(schedule: Schedule) -> Result<Scheduled, Error> {

@@ -135,7 +135,7 @@ fn the_periods_of_a_year_follow_one_another_without_a_gap() {
         let window = WindowKind::Period;
         let timing = Timing { window, settle_minutes, ..timing(cron, zone) };
         let (mut now, end) = (at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
-        let first = timing.at_or_before(now).unwrap();
+        let first = timing.last_settled(now).unwrap();
         let (mut delivered, mut next) = (first, timing.next_run(now).unwrap());
         while now < end {
             let outage = *u.choose(&[0, 0, 0, 1, 60, 24 * 60, 31 * 24 * 60])?;
