@@ -606,13 +606,15 @@ async fn agent(server: &TestServer) {
 }
 
 /// Every screen, once with something on it.
-const SCREENS: [(&str, &str); 22] = [
+const SCREENS: [(&str, &str); 24] = [
     ("sign-in", "/sign-in"),
     ("home", "/"),
     ("export", "/export"),
     ("export-dataset", "/export/dataset"),
     ("datasets", "/datasets"),
     ("dataset", "/datasets/1"),
+    ("schedules", "/schedules"),
+    ("new-schedule", "/schedules/new"),
     ("copilots", "/copilots"),
     ("recipes", "/recipes"),
     ("history", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E"),
@@ -640,6 +642,8 @@ async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
         let who = server.token(&server.p, &server.owner, &[Grant::Export]).await;
         let job = server.post("/api/v1/exports", &who, json!({"dataset_name": "shown"})).await;
         server.ended_job("exports", job.json()["id"].as_i64().unwrap(), &who).await;
+        let plan = json!({"export": {"dataset_name": "weekly_{date}"}, "cron": "0 2 * * 1", "zone": "Europe/Berlin", "window": "changed"});
+        server.post("/api/v1/schedules", &who, json!({"name": "Every week", "plan": plan})).await.ok();
         let Some(browser) = Browser::open(server, true).await else { return };
         browser.sign_in(&server.owner).await;
         let axe = std::env::var_os("RETORT_AXE").map(|path| std::fs::read_to_string(path).unwrap());
