@@ -87,7 +87,9 @@ fn damaged_archives_end_with_a_clear_error() {
     place.file("flipped.zip", flipped);
     for input in ["cut.jsonl.gz", "cut.zip", "flipped.zip"] {
         let ran = place.run(&["convert", input, "-o", input.split('.').next().unwrap(), "--force"]);
-        assert!(ran.err.contains("1 in a damaged file"), "{input}: {}", ran.err);
+        // As a count of the summary, or as the reason why there is nothing to write.
+        let told = ["1 damaged", "1 in a damaged file"];
+        assert!(told.iter().any(|words| ran.err.contains(words)), "{input}: {}", ran.err);
         assert!(ran.err.contains(input), "{}", ran.err);
         // What stood before the damage is written, if there was any.
         let whole = place.refused(&["convert", input, "-o", "o", "--strict"], "damaged");
