@@ -31,8 +31,6 @@ const KEPT: [&str; 3] = ["notes", "final_metrics", "continued_trajectory_ref"];
 const KEPT_OF_STEPS: [&str; 5] =
     ["model_name", "reasoning_effort", "metrics", "llm_call_count", "is_copied_context"];
 
-static NOTHING: Schema = Schema::of(&[]);
-
 impl DataFormat for Atif {
     fn name(&self) -> &'static str {
         "atif"
@@ -43,7 +41,7 @@ impl DataFormat for Atif {
     }
 
     fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
-        NOTHING.clone()
+        Schema::of(&[])
     }
 
     fn file_formats(&self) -> &'static [&'static str] {
@@ -52,10 +50,6 @@ impl DataFormat for Atif {
 
     fn items(&self) -> &'static [ItemKind] {
         &[ItemKind::Conversation]
-    }
-
-    fn is_whole_json(&self) -> bool {
-        true
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {

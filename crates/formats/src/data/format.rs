@@ -73,11 +73,6 @@ pub trait DataFormat: Sync {
         String::new()
     }
 
-    /// Whether a row is a line of JSON without columns of its own.
-    fn is_whole_json(&self) -> bool {
-        false
-    }
-
     /// Whether the ids of the items are written to a separate file because the rows have no place for them.
     fn has_ids_apart(&self) -> bool {
         self.is_for_training()

@@ -18,8 +18,6 @@ use crate::import::otlp_names::{
 /// The format.
 pub(super) struct Otlp;
 
-static NOTHING: Schema = Schema::of(&[]);
-
 impl DataFormat for Otlp {
     fn name(&self) -> &'static str {
         "otlp"
@@ -30,7 +28,7 @@ impl DataFormat for Otlp {
     }
 
     fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
-        NOTHING.clone()
+        Schema::of(&[])
     }
 
     fn file_formats(&self) -> &'static [&'static str] {
@@ -39,10 +37,6 @@ impl DataFormat for Otlp {
 
     fn items(&self) -> &'static [ItemKind] {
         &[ItemKind::Run]
-    }
-
-    fn is_whole_json(&self) -> bool {
-        true
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {

@@ -8,8 +8,6 @@ use super::schema::{Schema, Sink};
 /// The format.
 pub(super) struct Retort;
 
-static NOTHING: Schema = Schema::of(&[]);
-
 impl DataFormat for Retort {
     fn name(&self) -> &'static str {
         "retort"
@@ -20,7 +18,7 @@ impl DataFormat for Retort {
     }
 
     fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
-        NOTHING.clone()
+        Schema::of(&[])
     }
 
     fn file_formats(&self) -> &'static [&'static str] {
@@ -29,10 +27,6 @@ impl DataFormat for Retort {
 
     fn items(&self) -> &'static [ItemKind] {
         &[ItemKind::Conversation, ItemKind::Run]
-    }
-
-    fn is_whole_json(&self) -> bool {
-        true
     }
 
     fn shape(
