@@ -63,6 +63,8 @@ pub(super) struct Draft<'c> {
     pub task: Option<&'c retort_model::Task<'c>>,
     /// The run that the conversation was made of.
     pub run: Option<&'c Run<'c>>,
+    /// The last answer on the active path of the conversation, which may be in another draft.
+    pub last_answer: Option<&'c Message<'c>>,
 }
 
 /// An answer that a record is there for.
@@ -137,6 +139,7 @@ fn each_record<'c>(
         RowsPer::Answer => each_answer(draft, &mut answers, &mut take),
     };
     let mut is_first = true;
+    let last_answer = last_answer(conversation);
     let mut draft = |rounds, model| Draft {
         conversation,
         is_first: std::mem::take(&mut is_first),
@@ -148,6 +151,7 @@ fn each_record<'c>(
         graph_round: None,
         task: None,
         run: None,
+        last_answer,
     };
     let leaves = match options.branches {
         Branches::All => conversation.leaves(),
@@ -177,6 +181,13 @@ fn each_record<'c>(
             take(Draft { task: Some(task), ..draft(rounds, model) });
         }
     }
+}
+
+fn last_answer<'c>(conversation: &'c Conversation<'c>) -> Option<&'c Message<'c>> {
+    let from_the_end = std::iter::successors(conversation.leaf(), |&at| conversation.parent_of(at));
+    let rounds = from_the_end.filter_map(|at| conversation.rounds.get(at));
+    let mut messages = rounds.flat_map(|round| round.messages.iter().rev());
+    messages.find(|message| message.role == Role::Assistant)
 }
 
 /// The records of one branch: the rounds of each, its model, and the round of a graph that it is.

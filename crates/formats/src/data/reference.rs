@@ -1,7 +1,7 @@
 //! What an answer should have been: what a person said of it, or the reference that a dataset has.
 
 use retort_json::Text;
-use retort_model::{Conversation, Fields, Message, Role};
+use retort_model::{Fields, Message};
 
 use super::execution::text_of;
 use super::record::Draft;
@@ -17,8 +17,7 @@ pub(super) fn reference_of<'c>(draft: &Draft<'c>, answer: &Message<'c>) -> Optio
         .or_else(|| reference_in(&answer.metadata))
         .or_else(|| {
             let reference = reference_in(&draft.conversation.metadata)?;
-            let last = last_answer(draft.conversation)?;
-            std::ptr::eq(last, answer).then_some(reference)
+            std::ptr::eq(draft.last_answer?, answer).then_some(reference)
         })
         .filter(|reference| !reference.is_blank())
 }
@@ -29,16 +28,4 @@ fn reference_in(fields: &Fields<'_>) -> Option<Text<'static>> {
     }
     let raw = NAMES.iter().find_map(|name| fields.get(name)).filter(|raw| !raw.is_null())?;
     Some(text_of(raw))
-}
-
-/// Rounds at the end of a conversation in which its last answer is looked for. Each answer of a graph asks for it, so a
-/// search through all rounds would take time that grows with their square.
-const LAST_ROUNDS: usize = 16;
-
-/// The last message of the model that is shown.
-fn last_answer<'c, 'a>(conversation: &'c Conversation<'a>) -> Option<&'c Message<'a>> {
-    let from_the_end = std::iter::successors(conversation.leaf(), |&at| conversation.parent_of(at));
-    let rounds = from_the_end.take(LAST_ROUNDS).filter_map(|at| conversation.rounds.get(at));
-    let mut messages = rounds.flat_map(|round| round.messages.iter().rev());
-    messages.find(|message| message.role == Role::Assistant)
 }

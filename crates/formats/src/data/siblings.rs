@@ -252,6 +252,8 @@ impl<'c> Answers<'c> {
             graph_round: None,
             task: None,
             run: None,
+            // Rows of pairs and labels have no reference.
+            last_answer: None,
         }
     }
 }

@@ -152,6 +152,27 @@ fn bad_answers_are_evaluated_as_well_as_good_ones() {
 }
 
 #[test]
+fn the_reference_of_a_conversation_is_that_of_its_last_answer() {
+    let round = |number: usize, messages: Value| json!({"number": number, "messages": messages});
+    let asked = |number: usize| round(number, json!([{"role": "user", "content": "And then?"}]));
+    let answered = |number: usize| {
+        round(
+            number,
+            json!([{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]),
+        )
+    };
+    let rounds: Vec<_> = [answered(1), answered(2)].into_iter().chain((3..40).map(asked)).collect();
+    let line = json!({"retort": 1, "id": "c", "source": "s", "kind": "chat", "status": "active", "rounds": rounds,
+        "metadata": {"reference": "Because."}})
+    .to_string();
+    let item = Item::Conversation(retort_model::canonical::read(&line).expect("a line"));
+    let options = ShapeOptions { rows: RowsPer::Answer, ..options(Evaluator::Ragas) };
+    let rows = shape_item(&item, "evaluation", options).rows;
+    let references: Vec<_> = rows.iter().map(|row| &row["reference"]).collect();
+    assert_eq!(references, [&Value::Null, &json!("Because.")]);
+}
+
+#[test]
 fn what_has_no_question_or_no_answer_is_left_out() {
     for (messages, why) in [
         (json!([{"role": "assistant", "content": "Hello"}]), "no-input"),
