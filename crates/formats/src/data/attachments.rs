@@ -3,13 +3,13 @@
 use retort_json::{RawJson, Text};
 use retort_model::{Content, Conversation, Message, Role};
 
-/// Whether a message has pictures, sound or files. Nearly none has.
-pub(super) fn has_attachments(message: &Message<'_>) -> bool {
-    let may = !message.metadata.is_empty() || matches!(message.content, Some(Content::Parts(_)));
-    may && (attachments_of(message).next().is_some() || is_sent_with_more(message))
-}
+use super::execution::is_nothing;
 
-/// The fields in which chat systems keep what a person sent with a question; those of answers hold other things, too.
+/// Fields in which messages of either side keep attachments. They are written where the attachments of a record are.
+const ATTACHMENTS: [&str; 5] = ["image_paths", "imageUrls", "images", "videos", "audios"];
+
+/// Fields in which chat systems keep what a person sent with a question. Answers keep other things under these names, so
+/// they are written as metadata.
 const SENT: [&str; 11] = [
     "attachments",
     "experimental_attachments",
@@ -24,14 +24,22 @@ const SENT: [&str; 11] = [
     "video",
 ];
 
+/// Whether a message has pictures, sound or files. Nearly none has.
+pub(super) fn has_attachments(message: &Message<'_>) -> bool {
+    let may = !message.metadata.is_empty() || matches!(message.content, Some(Content::Parts(_)));
+    may && (attachments_of(message).next().is_some() || is_sent_with_more(message))
+}
+
 /// Whether a question was sent with something that its reader left where it was.
 fn is_sent_with_more(message: &Message<'_>) -> bool {
-    let is_sent = |(key, raw): (&Text<'_>, &RawJson<'_>)| {
-        SENT.contains(&key.as_written())
-            && raw.as_str().starts_with(['[', '{', '"'])
-            && !matches!(raw.as_str(), "[]" | "{}" | "\"\"")
-    };
-    message.role == Role::User && message.metadata.iter().any(|(key, raw)| is_sent((key, raw)))
+    message.role == Role::User && message.metadata.iter().any(|(key, raw)| is_sent(key, raw))
+}
+
+/// Whether a field of a question holds what was sent with it.
+fn is_sent(key: &Text<'_>, raw: &RawJson<'_>) -> bool {
+    SENT.contains(&key.as_written())
+        && raw.as_str().starts_with(['[', '{', '"'])
+        && !is_nothing(raw)
 }
 
 /// Pictures, sound and files of a message, as JSON: its parts, and the fields in which some systems keep them.
@@ -45,14 +53,13 @@ pub(super) fn attachments_of<'m>(message: &'m Message<'_>) -> impl Iterator<Item
     parts.chain(fields)
 }
 
-/// Whether a conversation lists pictures, sound or videos beside its messages, so that nobody knows which message shows
-/// them. Readers place them; what was stored before they did is as it was.
+/// Whether a conversation lists pictures, sound or videos beside its messages, so that it is not known which message shows
+/// them. Readers move them into the messages; conversations that earlier releases stored still list them.
 pub(super) fn lists_attachments(conversation: &Conversation<'_>) -> bool {
     conversation.metadata.iter().any(|(key, raw)| is_attachment(key, raw))
 }
 
 /// Whether a field of a message holds attachments.
 pub(super) fn is_attachment(key: &Text<'_>, raw: &RawJson<'_>) -> bool {
-    matches!(key.as_written(), "image_paths" | "imageUrls" | "images" | "videos" | "audios")
-        && !matches!(raw.as_str(), "[]" | "null" | "\"\"")
+    ATTACHMENTS.contains(&key.as_written()) && !matches!(raw.as_str(), "[]" | "null" | "\"\"")
 }
