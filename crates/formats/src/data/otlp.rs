@@ -1,15 +1,17 @@
-//! `otlp`: a run as a request of OpenTelemetry's protocol, to be sent to any collector. The reader of that name reads it
-//! back: a run that came from OpenTelemetry comes back as it was.
+//! `otlp`: a run as a request of OpenTelemetry's protocol, to send to any collector. The reader of that name reads it back,
+//! and a run that came from OpenTelemetry is then the same as before.
 //!
-//! What a node's metadata holds are its attributes again. The rest is written under the names that the reader takes first,
-//! so that attributes which the source gave beside them stay what they were.
+//! A node's metadata becomes its attributes again. The rest is written under the names that the reader prefers, so that it
+//! does not take attributes of the source for them.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use retort_json::{Kind, Parser, RawJson, Text, write_string};
 use retort_model::{Feedback, Item, ItemKind, NodeKind, NodeRun, Run, RunStatus};
 
 use super::format::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
+use super::object::{Lazy, list};
 use super::schema::{Schema, Sink};
 use crate::import::otlp_names::{
     KIND, NODE_KIND, PARENT_ID, SPAN_ID, UNNAMED, kind_word, names_kind,
@@ -41,7 +43,7 @@ impl DataFormat for Otlp {
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
         "A line is a run: a request of OpenTelemetry's protocol in JSON, which a collector takes at `/v1/traces`. Its spans \
-         are the nodes. The run's project and files, expected answers, and passages that no node gave have no place in it."
+         are the nodes. The run's project and files, expected answers, and passages that no node gave are left out."
             .into()
     }
 
@@ -88,8 +90,14 @@ fn request(run: &Run<'_>) -> String {
             scope = Some(own);
         }
         let parent = node.parent.and_then(|parent| ids.get(parent)).map(String::as_str);
-        let is_passages = passages.get(at) == Some(&true);
-        span(run, (at, node, is_passages), (&trace, ids.get(at), parent), &mut out);
+        let place = Place {
+            is_first: at == 0,
+            gave_passages: passages.get(at) == Some(&true),
+            trace: &trace,
+            id: ids.get(at).map_or("", String::as_str),
+            parent,
+        };
+        span(run, node, &place, &mut out);
     }
     out.push_str("]}]}]}");
     out
@@ -99,10 +107,7 @@ fn request(run: &Run<'_>) -> String {
 fn passages(run: &Run<'_>, nodes: &[NodeRun<'_>]) -> Vec<bool> {
     let mut rest = run.contexts.as_slice();
     let mut gave = |node: &NodeRun<'_>| {
-        let mut given = Vec::new();
-        if let Some(output) = node.output.as_ref().filter(|output| is(output, Kind::Array)) {
-            each_element(output, &mut |one| given.push(one.clone().into_owned()));
-        }
+        let given = node.output.as_ref().map(elements).unwrap_or_default();
         let is_next = !given.is_empty() && rest.iter().take(given.len()).eq(&given);
         if is_next {
             rest = rest.get(given.len()..).unwrap_or_default();
@@ -129,7 +134,7 @@ fn run_alone<'r>(run: &Run<'r>) -> NodeRun<'r> {
 fn resource(run: &Run<'_>) -> Attributes {
     let mut attributes = Attributes::default();
     if let Some(known) = run.metadata.get("resource").filter(|raw| is(raw, Kind::Object)) {
-        each_field(known, &mut |key, raw| attributes.any(key, raw));
+        attributes.all(known);
         return attributes;
     }
     if run.source_name.is_some() || *run.source_id.decoded() != *UNNAMED {
@@ -141,7 +146,7 @@ fn resource(run: &Run<'_>) -> Attributes {
     attributes
 }
 
-/// The id of a node's span: its own, or one that is made of the run's id and its place.
+/// The id of a node's span: its own, or one made from the run's id and the node's position.
 fn span_id(run: &Run<'_>, nodes: &[NodeRun<'_>], at: usize) -> String {
     let own = nodes.get(at).and_then(|node| node.metadata.get(SPAN_ID)?.as_text());
     own.filter(|id| !id.is_empty())
@@ -161,52 +166,58 @@ fn hex_id(text: &str, digits: usize) -> String {
     hex.get(32 - digits..).unwrap_or_default().to_owned()
 }
 
-fn span(
-    run: &Run<'_>,
-    (at, node, is_passages): (usize, &NodeRun<'_>, bool),
-    (trace, id, parent): (&str, Option<&String>, Option<&str>),
-    out: &mut String,
-) {
+/// Where a span is in its trace.
+struct Place<'p> {
+    is_first: bool,
+    /// Whether the node gave the next passages of the run.
+    gave_passages: bool,
+    trace: &'p str,
+    id: &'p str,
+    parent: Option<&'p str>,
+}
+
+fn span(run: &Run<'_>, node: &NodeRun<'_>, place: &Place<'_>, out: &mut String) {
     let own_parent = node.metadata.get(PARENT_ID).and_then(RawJson::as_text);
-    let parent = own_parent.as_deref().or(parent).unwrap_or_default();
+    let parent = own_parent.as_deref().or(place.parent).unwrap_or_default();
     let said = node.metadata.get("span_name").and_then(RawJson::as_text);
     let said = said.filter(|_| node.kind == NodeKind::Tool);
     let name = said.clone().unwrap_or_else(|| node.node.decoded().into_owned());
-    for (before, key, text) in [
-        ("{", "traceId", trace),
-        (",", "spanId", id.map_or("", String::as_str)),
-        (",", "parentSpanId", parent),
-        (",", "name", &name),
-    ] {
-        let _ = write!(out, "{before}\"{key}\":");
-        write_string(text, out);
+    let mut object = Lazy::new(out);
+    for (key, text) in
+        [("traceId", place.trace), ("spanId", place.id), ("parentSpanId", parent), ("name", &name)]
+    {
+        write_string(text, object.key(key));
     }
     for key in ["traceState", "kind", "links", "flags"] {
         if let Some(raw) = node.metadata.get(key) {
-            let _ = write!(out, ",\"{key}\":{raw}");
+            object.raw(key, raw);
         }
     }
     for (key, time) in
         [("startTimeUnixNano", node.started_at), ("endTimeUnixNano", node.finished_at)]
     {
         if let Some(time) = time {
-            let _ = write!(out, ",\"{key}\":\"{}\"", time.unix_nanos());
+            let _ = write!(object.key(key), "\"{}\"", time.unix_nanos());
         }
     }
-    let mut attributes = attributes_of(node, said.is_some(), is_passages);
-    if at == 0 {
+    let mut attributes = attributes_of(node, said.is_some(), place.gave_passages);
+    if place.is_first {
         of_run(run, node, &mut attributes);
     }
-    out.push_str(",\"attributes\":");
-    out.push_str(&attributes.end());
-    events(run, (at, node), out);
-    let failed = node.status == RunStatus::Failure;
-    out.push_str(if failed { ",\"status\":{\"code\":2" } else { ",\"status\":{" });
-    if let Some(error) = node.error.as_ref().filter(|_| failed) {
-        out.push_str(",\"message\":");
-        error.write_string(out);
+    object.key("attributes").push_str(&attributes.end());
+    let events = events(run, node, place.is_first);
+    if !events.is_empty() {
+        list(object.key("events"), events.iter(), |event, out| out.push_str(event));
     }
-    out.push_str("}}");
+    let mut status = Lazy::new(object.key("status"));
+    if node.status == RunStatus::Failure {
+        status.key("code").push('2');
+        if let Some(error) = &node.error {
+            status.text("message", error);
+        }
+    }
+    status.end_or_empty();
+    object.end();
 }
 
 /// What the reader keeps of a span beside its attributes, each in its own place.
@@ -225,7 +236,7 @@ fn is_apart(key: &str, is_named: bool) -> bool {
     ) || is_named && key == "span_name"
 }
 
-fn attributes_of(node: &NodeRun<'_>, is_named: bool, is_passages: bool) -> Attributes {
+fn attributes_of(node: &NodeRun<'_>, is_named: bool, gave_passages: bool) -> Attributes {
     let mut out = Attributes::default();
     for (key, raw) in &node.metadata {
         let key = key.decoded();
@@ -260,34 +271,40 @@ fn attributes_of(node: &NodeRun<'_>, is_named: bool, is_passages: bool) -> Attri
     if let Some(variables) = &node.variables {
         out.text("llm.prompt_template.variables", variables.as_str());
     }
-    let is_in_metadata = |name: &str| node.metadata.get(name).is_some();
     if let Some(input) = &node.input {
-        let messages = "gen_ai.input.messages";
-        let is_said = speaks(node) && is(input, Kind::Array) && !is_in_metadata(messages);
-        let plain = if is_in_metadata("input.value") {
-            "gen_ai.tool.call.arguments"
-        } else {
-            "input.value"
-        };
-        out.value(if is_said { messages } else { plain }, input);
+        let names = ["gen_ai.input.messages", "input.value", "gen_ai.tool.call.arguments"];
+        out.value(name_for(node, input, names), input);
     }
-    if let Some(output) = node.output.as_ref().filter(|_| is_passages) {
-        out.text("gen_ai.retrieval.documents", output.as_str());
-    } else if let Some(output) = &node.output {
-        let messages = "gen_ai.output.messages";
-        let is_said = speaks(node) && is(output, Kind::Array) && !is_in_metadata(messages);
-        let plain =
-            if is_in_metadata("output.value") { "gen_ai.tool.call.result" } else { "output.value" };
-        out.value(if is_said { messages } else { plain }, output);
+    match &node.output {
+        Some(output) if gave_passages => out.text("gen_ai.retrieval.documents", output.as_str()),
+        Some(output) => {
+            let names = ["gen_ai.output.messages", "output.value", "gen_ai.tool.call.result"];
+            out.value(name_for(node, output, names), output);
+        }
+        None => {}
     }
     out
 }
 
-fn speaks(node: &NodeRun<'_>) -> bool {
-    matches!(node.kind, NodeKind::ModelCall | NodeKind::Agent)
+/// The name for what went into a node or came out of it: that of messages for a list of a model or an agent, else the
+/// plain one, or the third if the source gave an attribute of that name.
+fn name_for(
+    node: &NodeRun<'_>,
+    value: &RawJson<'_>,
+    [messages, plain, other]: [&'static str; 3],
+) -> &'static str {
+    let is_free = |name: &str| node.metadata.get(name).is_none();
+    let speaks = matches!(node.kind, NodeKind::ModelCall | NodeKind::Agent);
+    if speaks && is(value, Kind::Array) && is_free(messages) {
+        messages
+    } else if is_free(plain) {
+        plain
+    } else {
+        other
+    }
 }
 
-/// What is known of the run as a whole, on its first span, as far as that does not say it already.
+/// Adds to the first span what is known of the run as a whole and no span says already.
 fn of_run(run: &Run<'_>, first: &NodeRun<'_>, out: &mut Attributes) {
     let metadata = |key: &str| run.metadata.get(key);
     let environment = metadata("environment").and_then(RawJson::as_text);
@@ -332,19 +349,15 @@ fn plain(text: &Text<'_>) -> RawJson<'static> {
 /// Whether the resource or a span has this text for the value of an attribute.
 fn is_said(run: &Run<'_>, text: &str) -> bool {
     let has = |raw: &RawJson<'_>| raw.as_text().as_deref() == Some(text);
-    let mut is_in_resource = false;
-    if let Some(resource) = run.metadata.get("resource") {
-        each_field(resource, &mut |_, raw| is_in_resource |= has(raw));
-    }
-    is_in_resource || run.nodes.iter().flat_map(|node| &node.metadata).any(|(_, raw)| has(raw))
+    let resource = run.metadata.get("resource").map(fields).unwrap_or_default();
+    resource.iter().any(|(_, raw)| has(raw))
+        || run.nodes.iter().flat_map(|node| &node.metadata).any(|(_, raw)| has(raw))
 }
 
 /// What happened during a span, and what was thought of it, as events.
-fn events(run: &Run<'_>, (at, node): (usize, &NodeRun<'_>), out: &mut String) {
-    let mut list = Vec::new();
-    if let Some(kept) = node.metadata.get("events").filter(|raw| is(raw, Kind::Array)) {
-        each_element(kept, &mut |event| list.extend(kept_event(event)));
-    }
+fn events(run: &Run<'_>, node: &NodeRun<'_>, is_first: bool) -> Vec<String> {
+    let kept = node.metadata.get("events").map(elements).unwrap_or_default();
+    let mut list: Vec<_> = kept.iter().filter_map(kept_event).collect();
     let unsaid = node.error.as_ref().filter(|_| node.status != RunStatus::Failure);
     let exception = node.metadata.get("exception").and_then(RawJson::as_text);
     if let Some(exception) = exception.or_else(|| Some(unsaid?.decoded().into_owned())) {
@@ -352,30 +365,30 @@ fn events(run: &Run<'_>, (at, node): (usize, &NodeRun<'_>), out: &mut String) {
         attributes.text("exception.message", &exception);
         list.push(event("exception", attributes));
     }
-    let of_run = run.feedback.as_deref().filter(|_| at == 0 && node.parent.is_none());
-    for feedback in of_run.into_iter().chain(node.feedback.as_deref()) {
-        list.push(evaluation(feedback));
-    }
-    if !list.is_empty() {
-        let _ = write!(out, ",\"events\":[{}]", list.join(","));
-    }
+    let of_run = run.feedback.as_deref().filter(|_| is_first && node.parent.is_none());
+    list.extend(of_run.into_iter().chain(node.feedback.as_deref()).map(evaluation));
+    list
 }
 
 fn event(name: &str, attributes: Attributes) -> String {
-    let mut out = String::from("{\"name\":");
-    write_string(name, &mut out);
-    let _ = write!(out, ",\"attributes\":{}}}", attributes.end());
+    let mut out = String::new();
+    let mut object = Lazy::new(&mut out);
+    write_string(name, object.key("name"));
+    object.key("attributes").push_str(&attributes.end());
+    object.end();
     out
 }
 
 /// An event as the reader keeps it: its name, and its attributes as an object.
 fn kept_event(raw: &RawJson<'_>) -> Option<String> {
     let (mut name, mut attributes) = (None, Attributes::default());
-    each_field(raw, &mut |key, raw| match key {
-        "name" => name = raw.as_text(),
-        "attributes" => each_field(raw, &mut |key, raw| attributes.any(key, raw)),
-        _ => {}
-    });
+    for (key, value) in fields(raw) {
+        match &*key {
+            "name" => name = value.as_text(),
+            "attributes" => attributes.all(&value),
+            _ => {}
+        }
+    }
     Some(event(&name?, attributes))
 }
 
@@ -418,6 +431,13 @@ impl Attributes {
         self.put(key, &value);
     }
 
+    /// The fields of an object, an attribute each.
+    fn all(&mut self, object: &RawJson<'_>) {
+        for (key, raw) in fields(object) {
+            self.any(&key, &raw);
+        }
+    }
+
     /// What went in or came out: objects and lists as their JSON text, as every convention has them.
     fn value(&mut self, key: &str, raw: &RawJson<'_>) {
         if is(raw, Kind::Object) || is(raw, Kind::Array) {
@@ -439,30 +459,16 @@ fn is(raw: &RawJson<'_>, kind: Kind) -> bool {
 /// Writes any JSON as a value of the protocol.
 fn write_any(raw: &RawJson<'_>, out: &mut String) {
     let text = raw.as_str();
-    let mut is_first = true;
     match Parser::new(text).kind() {
         Ok(Kind::Object) => {
-            out.push_str("{\"kvlistValue\":{\"values\":[");
-            each_field(raw, &mut |key, value| {
-                out.push_str(if std::mem::take(&mut is_first) {
-                    "{\"key\":"
-                } else {
-                    ",{\"key\":"
-                });
-                write_string(key, out);
-                out.push_str(",\"value\":");
-                write_any(value, out);
-                out.push('}');
-            });
-            out.push_str("]}}");
+            let mut values = Attributes::default();
+            values.all(raw);
+            let _ = write!(out, "{{\"kvlistValue\":{{\"values\":{}}}}}", values.end());
         }
         Ok(Kind::Array) => {
-            out.push_str("{\"arrayValue\":{\"values\":[");
-            each_element(raw, &mut |value| {
-                out.push_str(if std::mem::take(&mut is_first) { "" } else { "," });
-                write_any(value, out);
-            });
-            out.push_str("]}}");
+            out.push_str("{\"arrayValue\":{\"values\":");
+            list(out, elements(raw).iter(), write_any);
+            out.push_str("}}");
         }
         Ok(Kind::String) => {
             let _ = write!(out, "{{\"stringValue\":{text}}}");
@@ -480,24 +486,30 @@ fn write_any(raw: &RawJson<'_>, out: &mut String) {
     }
 }
 
-fn each_field(raw: &RawJson<'_>, take: &mut dyn FnMut(&str, &RawJson<'_>)) {
+/// The fields of an object; none of another value.
+fn fields<'r>(raw: &'r RawJson<'_>) -> Vec<(Cow<'r, str>, RawJson<'r>)> {
     let mut parser = Parser::new(raw.as_str());
-    if parser.object().is_err() {
-        return;
+    let mut fields = Vec::new();
+    if parser.object().is_ok() {
+        while let Ok(Some(key)) = parser.next_key()
+            && let Ok(value) = parser.raw()
+        {
+            fields.push((key, value));
+        }
     }
-    while let Ok(Some(key)) = parser.next_key() {
-        let Ok(value) = parser.raw() else { return };
-        take(&key, &value);
-    }
+    fields
 }
 
-fn each_element(raw: &RawJson<'_>, take: &mut dyn FnMut(&RawJson<'_>)) {
+/// The elements of a list; none of another value.
+fn elements<'r>(raw: &'r RawJson<'_>) -> Vec<RawJson<'r>> {
     let mut parser = Parser::new(raw.as_str());
-    if parser.array().is_err() {
-        return;
+    let mut elements = Vec::new();
+    if parser.array().is_ok() {
+        while let Ok(true) = parser.next_element()
+            && let Ok(value) = parser.raw()
+        {
+            elements.push(value);
+        }
     }
-    while let Ok(true) = parser.next_element() {
-        let Ok(value) = parser.raw() else { return };
-        take(&value);
-    }
+    elements
 }
