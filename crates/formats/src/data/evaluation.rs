@@ -1,12 +1,13 @@
-//! `evaluation`: answers of runs and conversations as evaluators read them, under the column names of each. [`columns`] is
-//! the table of these; a row says what was asked, what was answered, and what is known of the answer.
+//! `evaluation`: answers of runs and conversations as evaluators read them. A row holds the question, the answer, and what is
+//! known of the answer, under the column names of the evaluator ([`columns`]).
 
 use retort_json::{RawJson, Text, Value, write_string};
-use retort_model::{Item, ItemKind, LeftOut, Message, Purpose, Reason, Role, Warning};
+use retort_model::{Item, ItemKind, LeftOut, Message, Purpose, Reason, Role, ToolCall, Warning};
 
 use super::attachments::has_attachments;
 use super::execution::{put_text, text_of};
 use super::format::{DataFormat, Evaluator, Outcome, RecordNotes, ShapeContext, ShapeOptions};
+use super::object::{Lazy, list as write_list};
 use super::recipe_evaluation::{contexts_of, passage};
 use super::record::{Draft, shape_records};
 use super::reference::reference_of;
@@ -20,18 +21,18 @@ pub(super) struct Evaluation;
 #[derive(Clone, Copy)]
 enum What {
     Id,
-    /// The question as text; with what was said before it, where there is more.
+    /// The question as text, with the conversation before it if there is one.
     Input,
     /// The same as messages.
     Messages,
     Output,
     Reference,
-    /// The reference for promptfoo's CSV, where a text of its own could be taken for a program to run.
+    /// The reference for promptfoo's CSV, where a plain text could be taken for an assertion that runs code.
     Equals,
     /// The reference as promptfoo's list of assertions.
     Assertions,
     Contexts,
-    /// The passages as one text, with this between them.
+    /// The passages as one text, with this separator.
     ContextText(&'static str),
     Score,
     Label,
@@ -60,7 +61,7 @@ const fn list(name: &'static str) -> Col {
     Col(Field::required(name, Type::List(&Type::Text)), What::Contexts)
 }
 
-/// What no evaluator has a column for.
+/// What Inspect has no column for.
 const JUDGED: &[(&str, What)] = &[
     ("output", What::Output),
     ("contexts", What::Contexts),
@@ -99,7 +100,7 @@ macro_rules! deepeval {
 }
 
 static DEEPEVAL: &[Col] = deepeval!(list("retrieval_context"));
-// DeepEval takes a list in a CSV file apart at each `|`.
+// DeepEval splits a list in a CSV file at each `|`.
 static DEEPEVAL_FLAT: &[Col] = deepeval!(needed("retrieval_context", What::ContextText("|")));
 
 static INSPECT: &[Col] = &[
@@ -259,10 +260,9 @@ impl<'c> Row<'c> {
         let is_answer =
             |message: &&Message<'_>| message.role == Role::Assistant && !message.words().is_blank();
         let at = messages.iter().rposition(is_answer);
-        let Some((at, &answer)) = at.and_then(|at| Some((at, messages.get(at)?))) else {
+        let Some((before, &[answer, ..])) = at.and_then(|at| messages.split_at_checked(at)) else {
             return Err(LeftOut::new(Reason::NoAnswer, "no answer in words"));
         };
-        let before = messages.get(..at).unwrap_or_default();
         let question = before.iter().rposition(|message| message.role == Role::User);
         let asked = question.and_then(|question| before.get(..=question)).unwrap_or_default();
         if !asked.iter().any(|message| message.role == Role::User && !message.words().is_blank()) {
@@ -284,13 +284,12 @@ impl<'c> Row<'c> {
             contexts.truncate(options.max_contexts);
             notes.warnings.push(draft.noted(Warning::CutContexts, Some(answer)));
         }
-        let run = draft.run;
-        let feedback =
-            answer.feedback.as_deref().or_else(|| run.and_then(|run| run.feedback.as_deref()));
+        let feedback = answer.feedback.as_deref().or_else(|| draft.run?.feedback.as_deref());
         let rating = feedback.and_then(|feedback| feedback.rating.as_ref());
         let score = rating.and_then(number);
-        let label = answer.label.or(draft.conversation.label).map(|label| label.as_str().into());
+        let label = answer.label.or(draft.conversation.label);
         let label = label
+            .map(|label| label.as_str().into())
             .or_else(|| feedback?.label.as_ref().map(Text::borrowed))
             .or_else(|| rating.filter(|_| score.is_none()).map(text_of));
         let suffix = draft.suffix().unwrap_or_default();
@@ -338,7 +337,7 @@ impl<'c> Row<'c> {
                 Some(format!("equals:{}", reference.decoded()).into())
             }
             What::ContextText(between) => {
-                // Only what is written without space around it is looked for within the passages.
+                // A `|` in a passage would split it. A blank line does no harm: a model reads the text as a whole.
                 let texts: Vec<_> = self
                     .contexts
                     .iter()
@@ -363,12 +362,16 @@ impl<'c> Row<'c> {
         match what {
             What::Score => self.score.clone(),
             What::Contexts => {
-                let texts = self.contexts.iter().map(|text| quoted(text));
-                Some(format!("[{}]", texts.collect::<Vec<_>>().join(",")))
+                let mut out = String::new();
+                write_list(&mut out, self.contexts.iter(), Text::write_string);
+                Some(out)
             }
             What::Messages => {
-                let messages = self.asked.iter().map(|message| message_json(message, evaluator));
-                Some(format!("[{}]", messages.collect::<Vec<_>>().join(",")))
+                let mut out = String::new();
+                write_list(&mut out, self.asked.iter(), |message, out| {
+                    write_message(message, evaluator, out);
+                });
+                Some(out)
             }
             What::Assertions => Some(match &self.reference {
                 Some(reference) => {
@@ -377,17 +380,20 @@ impl<'c> Row<'c> {
                 None => "[]".into(),
             }),
             What::Object(members) => {
-                let members = members.iter().map(|(name, what)| {
+                let mut out = String::new();
+                let mut object = Lazy::new(&mut out);
+                for (name, what) in members {
                     let value = self.json(*what, evaluator);
-                    format!("{}:{}", quoted(&(*name).into()), value.as_deref().unwrap_or("null"))
-                });
-                Some(format!("{{{}}}", members.collect::<Vec<_>>().join(",")))
+                    object.key(name).push_str(value.as_deref().unwrap_or("null"));
+                }
+                object.end();
+                Some(out)
             }
             _ => self.text(what).map(|text| quoted(&text)),
         }
     }
 
-    /// The question; where something was said before it, all of it with its speakers.
+    /// The question. With a conversation before it, all messages up to it, each with its role.
     fn transcript(&self) -> Text<'c> {
         if let [question] = self.asked.as_slice() {
             return question.words();
@@ -405,7 +411,7 @@ impl<'c> Row<'c> {
     }
 }
 
-/// A rating that is a number, or says yes or no; none for other words.
+/// A rating as a number: yes is 1 and no is 0. None for other words.
 fn number(rating: &RawJson<'_>) -> Option<String> {
     let number = match Value::parse(rating.as_str()).ok()? {
         Value::Number(number) => number.into_owned(),
@@ -431,41 +437,39 @@ fn words(message: &Message<'_>) -> String {
     words.decoded().into_owned()
 }
 
-/// A message as evaluators read it.
-fn message_json(message: &Message<'_>, evaluator: Evaluator) -> String {
-    let mut out = format!(r#"{{"role":"{}","content":"#, message.role.as_str());
-    write_string(&words(message), &mut out);
-    for (at, call) in message.tool_calls.iter().enumerate() {
-        out.push_str(if at == 0 { r#","tool_calls":["# } else { "," });
-        out.push_str(r#"{"id":"#);
-        call.id.write_string(&mut out);
-        let arguments = call.arguments.decoded();
-        if evaluator == Evaluator::Inspect {
-            let is_object = matches!(Value::parse(&arguments), Ok(Value::Object(_)));
-            out.push_str(r#","type":"function","function":"#);
-            call.name.write_string(&mut out);
-            out.push_str(r#","arguments":"#);
-            out.push_str(if is_object { &arguments } else { "{}" });
-            if !is_object {
-                out.push_str(r#","parse_error":"#);
-                write_string(&arguments, &mut out);
-            }
-            out.push('}');
-        } else {
-            out.push_str(r#","type":"function","function":{"name":"#);
-            call.name.write_string(&mut out);
-            out.push_str(r#","arguments":"#);
-            write_string(&arguments, &mut out);
-            out.push_str("}}");
-        }
-    }
+/// Writes a message as evaluators read it.
+fn write_message(message: &Message<'_>, evaluator: Evaluator, out: &mut String) {
+    let mut object = Lazy::new(out);
+    write_string(message.role.as_str(), object.key("role"));
+    write_string(&words(message), object.key("content"));
     if !message.tool_calls.is_empty() {
-        out.push(']');
+        let calls = message.tool_calls.iter();
+        write_list(object.key("tool_calls"), calls, |call, out| write_call(call, evaluator, out));
     }
     if let Some(id) = &message.tool_call_id {
-        out.push_str(r#","tool_call_id":"#);
-        id.write_string(&mut out);
+        object.text("tool_call_id", id);
     }
-    out.push('}');
-    out
+    object.end();
+}
+
+/// Writes a call. Inspect takes its arguments as an object, all others as text.
+fn write_call(call: &ToolCall<'_>, evaluator: Evaluator, out: &mut String) {
+    let arguments = call.arguments.decoded();
+    let mut object = Lazy::new(out);
+    object.text("id", &call.id);
+    write_string("function", object.key("type"));
+    if evaluator == Evaluator::Inspect {
+        let is_object = matches!(Value::parse(&arguments), Ok(Value::Object(_)));
+        object.text("function", &call.name);
+        object.key("arguments").push_str(if is_object { &arguments } else { "{}" });
+        if !is_object {
+            write_string(&arguments, object.key("parse_error"));
+        }
+    } else {
+        let mut function = Lazy::new(object.key("function"));
+        function.text("name", &call.name);
+        write_string(&arguments, function.key("arguments"));
+        function.end();
+    }
+    object.end();
 }
