@@ -1,84 +1,85 @@
 //! Spans that a server was sent, on disk until their traces are whole and imported.
 //!
-//! What was sent is kept in the transaction that precedes the answer, so nothing is lost when the server dies. Whoever
-//! imports a trace moves the time at which it is due by a lease: it is due again if they die. Spans that come meanwhile set
-//! the time anew, so the trace stays due.
+//! Spans are committed before the request is answered, so nothing is lost when the server dies. The process that imports a
+//! trace postpones the time at which it is due by a lease: if the process dies, the trace is due again. Spans that arrive
+//! meanwhile set that time again, so the trace stays due.
 
 use retort_model::Time;
 use retort_model::bounds::PAGE_ITEMS;
 
+use crate::conversations::whole;
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
 use crate::filter::key_text;
 use crate::store::next;
 
-/// Bytes that the rows of a trace take beside its spans, as they are counted.
+/// Bytes that are counted for the row of each part, besides the compressed spans.
 const ROW_BYTES: u64 = 256;
 
 /// How hard spans are compressed: they are read back within minutes.
 const LEVEL: i32 = 1;
 
-/// Who sends spans: what traces of the same id are told apart by.
+/// Who sends spans. Traces with the same id from different senders are different traces.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TraceSender {
     /// The number of the project.
     pub project: i64,
-    /// The name of who sends.
+    /// The sender's name.
     pub importer: String,
-    /// The member whose items become of the spans; none if the sender sees everyone's.
+    /// The member who will hold the imported items; none if the sender sees everyone's.
     pub holder: Option<String>,
 }
 
-/// Spans of one trace, as they came.
+/// Spans of one trace from one request.
 #[derive(Clone, Debug)]
 pub struct NewSpans<'s> {
     /// The trace's id.
     pub trace: &'s str,
-    /// The session that a span names.
+    /// The session, if a span names one.
     pub session: Option<&'s str>,
-    /// Whether the span without a parent is among them.
+    /// Whether the root span is among them.
     pub has_root: bool,
     /// How many there are.
     pub spans: u64,
-    /// They, as text.
+    /// The spans as text.
     pub text: &'s str,
 }
 
 /// When traces are due, and how much may wait.
 #[derive(Clone, Copy, Debug)]
 pub struct TraceTimes {
-    /// When a trace is due whose root has come.
+    /// When a trace is due whose root span has arrived.
     pub whole_at: Time,
-    /// When any other is.
+    /// When any other trace is due.
     pub partial_at: Time,
-    /// Until when it is kept.
+    /// Until when a trace is kept.
     pub forget_at: Time,
-    /// Bytes of text of one trace, at most.
+    /// The most bytes of text of one trace.
     pub trace_bytes: u64,
-    /// Bytes on disk of a project's traces, at most.
+    /// The most bytes on disk of a project's traces.
     pub project_bytes: u64,
 }
 
 /// What became of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptSpans {
-    /// They are on disk, but for so many, whose traces would be too large.
+    /// They are on disk, except those that were refused.
     Kept {
-        /// Spans that are refused.
+        /// Spans that were refused, as their traces would be too large.
         refused: u64,
     },
-    /// None was kept: so much waits already.
+    /// None was kept: the project's traces take up all their space.
     Full,
 }
 
-/// A trace that waits, or was imported and is still kept.
+/// A trace that waits to be imported, or was imported and is still kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenTrace {
     /// The store's number of it.
     pub key: i64,
     /// Who sent it.
     pub sender: TraceSender,
-    /// Its session, if it names one.
+    /// Its session, if a span names one.
     pub session: Option<String>,
     /// Bytes of its text.
     pub size: u64,
@@ -108,13 +109,12 @@ impl crate::Store {
             let body = zstd::bulk::compress(spans.text.as_bytes(), LEVEL);
             packed.push((spans, body.map_err(|error| Error::Disk(error.to_string()))?));
         }
-        // In one order, so that two requests do not wait for each other.
+        // Always in the same order, so that two requests cannot deadlock.
         packed.sort_by_key(|(spans, _)| spans.trace);
         let bytes: u64 = packed.iter().map(|(_, body)| body.len() as u64 + ROW_BYTES).sum();
         self.write(|connection| {
-            if count_bytes(connection, sender.project, signed(bytes))? > signed(times.project_bytes)
-            {
-                count_bytes(connection, sender.project, -signed(bytes))?;
+            if count_bytes(connection, sender.project, whole(bytes))? > whole(times.project_bytes) {
+                count_bytes(connection, sender.project, -whole(bytes))?;
                 return Ok(KeptSpans::Full);
             }
             let first = next(connection, "open_trace", packed.len() as i64)?;
@@ -125,13 +125,16 @@ impl crate::Store {
                     refused_bytes += body.len() as u64 + ROW_BYTES;
                 }
             }
-            count_bytes(connection, sender.project, -signed(refused_bytes))?;
+            count_bytes(connection, sender.project, -whole(refused_bytes))?;
             Ok(KeptSpans::Kept { refused })
         })
     }
 
-    /// Takes traces that are due, the oldest first, and has them due again at `lease`, should they not be imported.
+    /// Claims traces that are due, the oldest first. They are due again at `lease`, in case they are not imported.
     pub fn claim_traces(&self, now: Time, lease: Time) -> Result<Vec<OpenTrace>, Error> {
+        if !self.has_traces("due_at <= $1", now)? {
+            return Ok(Vec::new());
+        }
         self.write(|connection| {
             let sql = format!(
                 "UPDATE open_trace SET due_at = $1 WHERE key IN (
@@ -146,7 +149,7 @@ impl crate::Store {
         })
     }
 
-    /// Traces of the same sender and session that were imported, the newest first.
+    /// Imported traces of this sender and session that are still kept, the newest first.
     pub fn imported_traces(
         &self,
         sender: &TraceSender,
@@ -168,7 +171,7 @@ impl crate::Store {
         self.read(|connection| connection.rows(&sql, &values, open_trace))
     }
 
-    /// The spans of a trace: each text that came, in the order in which they came.
+    /// The texts of a trace's spans, in the order in which they arrived.
     pub fn trace_texts(&self, trace: i64) -> Result<Vec<Vec<u8>>, Error> {
         let sql = "SELECT size, body FROM trace_part WHERE trace = $1 ORDER BY key";
         self.read(|connection| {
@@ -181,7 +184,7 @@ impl crate::Store {
         })
     }
 
-    /// Notes that traces were imported, but for those of which spans came since they were claimed.
+    /// Notes that traces were imported, except those that received spans since they were claimed.
     pub fn end_traces(&self, traces: &[i64], lease: Time) -> Result<(), Error> {
         let sql = "UPDATE open_trace SET due_at = NULL WHERE key = $1 AND due_at = $2";
         self.write(|connection| {
@@ -192,7 +195,7 @@ impl crate::Store {
         })
     }
 
-    /// Has traces be due at once that were claimed and could not be imported.
+    /// Makes traces due at once that were claimed and could not be imported.
     pub fn release_traces(&self, traces: &[i64], lease: Time, now: Time) -> Result<(), Error> {
         let sql = "UPDATE open_trace SET due_at = $1 WHERE key = $2 AND due_at = $3";
         let (now, lease) = (now.unix_micros(), lease.unix_micros());
@@ -204,24 +207,35 @@ impl crate::Store {
         })
     }
 
-    /// Forgets traces that were imported and are kept no longer than until `before`; says how many.
+    /// Deletes imported traces that need not be kept beyond `before`; returns how many.
     pub fn forget_traces(&self, before: Time) -> Result<u64, Error> {
+        const OLD: &str = "due_at IS NULL AND forget_at <= $1";
         let mut forgotten = 0;
-        loop {
+        while self.has_traces(OLD, before)? {
             let some = self.write(|connection| {
                 let sql = format!(
-                    "SELECT key, project, bytes FROM open_trace WHERE due_at IS NULL AND forget_at <= $1
+                    "SELECT key, project, bytes FROM open_trace WHERE {OLD}
                      ORDER BY forget_at LIMIT {PAGE_ITEMS}{}",
                     connection.dialect().skip_locked()
                 );
-                let found = connection.rows(&sql, &[Value::Int(before.unix_micros())], read_three)?;
+                let found = connection.rows(&sql, &[before.unix_micros().into()], stored_trace)?;
                 forget(connection, &found)
             })?;
             forgotten += some;
             if some < PAGE_ITEMS as u64 {
-                return Ok(forgotten);
+                break;
             }
         }
+        Ok(forgotten)
+    }
+
+    /// Whether there are such traces. A server asks twice a second, and mostly there are none: it need not wait for others
+    /// that write.
+    fn has_traces(&self, condition: &str, at: Time) -> Result<bool, Error> {
+        let sql = format!("SELECT key FROM open_trace WHERE {condition} LIMIT 1");
+        let values = [at.unix_micros().into()];
+        let found = self.read(|connection| connection.row(&sql, &values, |row| row.int(0)))?;
+        Ok(found.is_some())
     }
 
     /// How much waits to be imported, of all projects.
@@ -234,31 +248,32 @@ impl crate::Store {
     }
 }
 
-/// Forgets what traces of a project that were imported still hold: what was purged of it is not to be found there.
+/// Deletes a project's imported traces, as they hold copies of what was purged.
 pub(crate) fn forget_imported(connection: &mut Connection, project: i64) -> Result<(), Error> {
     let sql = "SELECT key, project, bytes FROM open_trace WHERE project = $1 AND due_at IS NULL";
-    let found = connection.rows(sql, &[project.into()], read_three)?;
+    let found = connection.rows(sql, &[project.into()], stored_trace)?;
     forget(connection, &found).map(|_| ())
 }
 
-/// Forgets all traces of a project.
+/// Deletes all traces of a project.
 pub(crate) fn forget_all(connection: &mut Connection, project: i64) -> Result<(), Error> {
     let sql = "SELECT key, project, bytes FROM open_trace WHERE project = $1";
-    let found = connection.rows(sql, &[project.into()], read_three)?;
+    let found = connection.rows(sql, &[project.into()], stored_trace)?;
     forget(connection, &found)?;
     let sql = "DELETE FROM counter WHERE name = $1";
     connection.execute(sql, &[Value::Text(&counter(project))]).map(|_| ())
 }
 
-fn read_three(row: &Row<'_>) -> Result<[i64; 3], Error> {
+/// The columns `key`, `project` and `bytes` of a trace.
+fn stored_trace(row: &Row<'_>) -> Result<[i64; 3], Error> {
     Ok([row.int(0)?, row.int(1)?, row.int(2)?])
 }
 
 fn forget(connection: &mut Connection, traces: &[[i64; 3]]) -> Result<u64, Error> {
-    for [key, project, bytes] in traces {
-        connection.execute("DELETE FROM trace_part WHERE trace = $1", &[Value::Int(*key)])?;
-        connection.execute("DELETE FROM open_trace WHERE key = $1", &[Value::Int(*key)])?;
-        count_bytes(connection, *project, -bytes)?;
+    for &[key, project, bytes] in traces {
+        connection.execute("DELETE FROM trace_part WHERE trace = $1", &[key.into()])?;
+        connection.execute("DELETE FROM open_trace WHERE key = $1", &[key.into()])?;
+        count_bytes(connection, project, -bytes)?;
     }
     Ok(traces.len() as u64)
 }
@@ -273,7 +288,7 @@ fn open_trace(row: &Row<'_>) -> Result<OpenTrace, Error> {
     })
 }
 
-/// Keeps what came of one trace; false if the trace would be too large.
+/// Keeps spans of one trace; false if the trace would be too large.
 fn keep(
     connection: &mut Connection,
     sender: &TraceSender,
@@ -310,31 +325,27 @@ fn keep(
         Value::Text(&trace),
         session.as_deref().into(),
         i64::from(spans.has_root).into(),
-        signed(spans.spans).into(),
-        signed(size).into(),
-        signed(body.len() as u64 + ROW_BYTES).into(),
+        whole(spans.spans).into(),
+        whole(size).into(),
+        whole(body.len() as u64 + ROW_BYTES).into(),
         due_at.unix_micros().into(),
         times.forget_at.unix_micros().into(),
         times.whole_at.unix_micros().into(),
-        signed(times.trace_bytes).into(),
+        whole(times.trace_bytes).into(),
     ];
     let Some(trace) = connection.row(sql, &values, |row| row.int(0))? else { return Ok(false) };
     let sql = "INSERT INTO trace_part (key, trace, size, body) VALUES ($1, $2, $3, $4)";
-    let values = [key.into(), trace.into(), signed(size).into(), Value::Bytes(body)];
+    let values = [key.into(), trace.into(), whole(size).into(), Value::Bytes(body)];
     connection.execute(sql, &values)?;
     Ok(true)
 }
 
-/// What counts the bytes of a project's traces.
+/// The name of the counter of a project's bytes of traces.
 fn counter(project: i64) -> String {
     format!("traces of {project}")
 }
 
-/// Counts bytes of a project's traces, and gives how many there are now.
+/// Adds to the bytes of a project's traces; returns how many there are now.
 fn count_bytes(connection: &mut Connection, project: i64, bytes: i64) -> Result<i64, Error> {
     Ok(next(connection, &counter(project), bytes)? + bytes - 1)
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
