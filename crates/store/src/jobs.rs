@@ -23,7 +23,7 @@ use crate::page::{page_of, room_of};
 use crate::run_filter::{flows_meant, page_by, push_runs};
 use crate::schedules::run_ended;
 use crate::store::{next, take_turn};
-use crate::within::Within;
+use crate::within::{Within, moment_of};
 
 /// An import or export, as it stands.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub struct Job {
     pub state: JobState,
     /// The name of who asked for it.
     pub creator: String,
-    /// Their number; none is whoever holds the store.
+    /// Their number; none for someone who opens the store directly.
     pub person: Option<i64>,
     /// The role that they need for what it makes.
     pub needs: ProjectRole,
@@ -101,7 +101,7 @@ pub struct JobProgress {
 pub struct NewExport<'n> {
     /// The name of who asks.
     pub creator: &'n str,
-    /// Their number; none is whoever holds the store.
+    /// Their number; none for someone who opens the store directly.
     pub person: Option<i64>,
     /// The dataset's name.
     pub name: &'n str,
@@ -116,7 +116,7 @@ pub struct NewExport<'n> {
 pub struct NewImport<'n> {
     /// The name of who asks.
     pub creator: &'n str,
-    /// Their number; none is whoever holds the store.
+    /// Their number; none for someone who opens the store directly.
     pub person: Option<i64>,
     /// The role that it takes.
     pub needs: ProjectRole,
@@ -611,7 +611,7 @@ let who = (new.creator, new.person, new.needs);
     /// The name is in use meanwhile; those of the database.
     pub fn retry(&self, scope: &Scope, id: i64) -> Result<bool, Error> {
         let Some(job) = self.job(scope, id)? else { return Ok(false) };
-        // A schedule tries its own runs again, with what is there by then.
+        // A schedule retries by itself, with a new selection.
         if !matches!(job.state, JobState::Failed | JobState::Cancelled) || job.schedule.is_some() {
             return Ok(false);
         }
@@ -628,7 +628,7 @@ let who = (new.creator, new.person, new.needs);
     }
 }
 
-/// Queues an export and freezes what of its selection it takes, within a turn.
+/// Queues an export and freezes its items, within a turn.
 ///
 /// # Errors
 /// The name is in use; those of the database.
@@ -647,7 +647,7 @@ pub(crate) fn queue_export(
     connection.execute("UPDATE job SET items = $1 WHERE id = $2", &[kind, job.into()])?;
     match selection {
         ItemFilter::Conversations(selection) => {
-            freeze(connection, job, scope, (selection, within))?;
+            freeze_conversations(connection, job, scope, (selection, within))?;
         }
         ItemFilter::Runs(selection) => freeze_runs(connection, job, scope, (selection, within))?,
         ItemFilter::Documents(selection) => {
@@ -711,7 +711,7 @@ fn refuse_lost_role(connection: &mut Connection, job: &Job) -> Result<(), Error>
         Ok((row.int(0)? != 0, role.transpose().map_err(Error::Damaged)?, row.text(2)?))
     })?;
     let Some((is_disabled, role, name)) = found else {
-        return Err(Error::RoleLost(job.creator.clone(), "has no account any more"));
+        return Err(Error::RoleLost(job.creator.clone(), "no longer has an account"));
     };
     let is_of_another = job.replaces.is_some() && name != job.creator;
     let why = match role {
@@ -746,50 +746,31 @@ pub(crate) fn refuse_taken(
     }
 }
 
-/// Writes down which conversations an export is of, in the order in which they came into the store.
-fn freeze(
+fn freeze_conversations(
     connection: &mut Connection,
     job: i64,
     scope: &Scope,
     (selection, within): (&ConversationFilter, Within),
 ) -> Result<(), Error> {
     let dialect = connection.dialect();
-    let mut statement = Statement::new(
-        "INSERT INTO job_item (job, ordinal, item, body, status, title, tags, ends) SELECT CAST(",
-    );
-    // What was set here stands above the body; what was not stands in it.
-    statement.int(job).push(
-        " AS BIGINT), ROW_NUMBER() OVER (ORDER BY c.key), c.key, c.body,
-          CASE WHEN c.edited & 4 <> 0 THEN c.status END,
-          CASE WHEN c.edited & 1 <> 0 THEN COALESCE(c.title, '') END,
-          CASE WHEN c.edited & 2 <> 0 THEN COALESCE(c.tags, '[]') END,
-          CAST(SUM(c.size) OVER (ORDER BY c.key) AS BIGINT)",
-    );
-    // Counted in another way than gathered.
     let by_index = search_by(dialect, selection);
     let by_walk = walk_or(by_index, scope, selection);
     let (by, count_by) =
         if selection.limit.is_some() { (by_index, by_walk) } else { (by_walk, by_index) };
-    if let Some(limit) = selection.limit {
-        statement.push(" FROM conversation c WHERE c.key IN (SELECT c.key");
-        push_conversations(&mut statement, dialect, scope, selection, by);
-        statement.within(within, ItemKind::Conversation);
-        statement
-            .push(" ORDER BY c.created_at DESC, c.key DESC LIMIT ")
-            .int(whole(limit))
-            .push(")");
-    } else {
-        push_conversations(&mut statement, dialect, scope, selection, by);
-        statement.within(within, ItemKind::Conversation);
-    }
-    let frozen = connection.execute(&statement.sql, &statement.values())?;
-    let mut count = Statement::new("SELECT COUNT(*)");
-    push_conversations(&mut count, dialect, scope, selection, count_by);
-    count.within(within, ItemKind::Conversation);
-    check_frozen(connection, ItemKind::Conversation, frozen, &count, selection.limit)
+    let frozen =
+        Frozen { kind: ItemKind::Conversation, within, limit: selection.limit, by, count_by };
+    // What was set here overrides the body.
+    let set_here = (
+        ", status, title, tags",
+        ", CASE WHEN c.edited & 4 <> 0 THEN c.status END,
+          CASE WHEN c.edited & 1 <> 0 THEN COALESCE(c.title, '') END,
+          CASE WHEN c.edited & 2 <> 0 THEN COALESCE(c.tags, '[]') END",
+    );
+    freeze(connection, job, &frozen, set_here, &|statement, by| {
+        push_conversations(statement, dialect, scope, selection, by);
+    })
 }
 
-/// Writes down which runs an export is of, in the order in which they came into the store.
 fn freeze_runs(
     connection: &mut Connection,
     job: i64,
@@ -798,40 +779,18 @@ fn freeze_runs(
 ) -> Result<(), Error> {
     let dialect = connection.dialect();
     let flows = flows_meant(connection, scope, selection)?;
-    let flows = flows.as_deref();
     let by_index = texts_by(dialect, &selection.search);
     let by = if selection.limit.is_some() { page_by(connection, selection)? } else { by_index };
-    let mut statement =
-        Statement::new("INSERT INTO job_item (job, ordinal, item, body, ends) SELECT CAST(");
-    statement.int(job).push(
-        " AS BIGINT), ROW_NUMBER() OVER (ORDER BY c.key), c.key, c.body,
-          CAST(SUM(c.size) OVER (ORDER BY c.key) AS BIGINT)",
-    );
-    if let Some(limit) = selection.limit {
-        statement.push(" FROM run c WHERE c.key IN (SELECT c.key");
-        push_runs(&mut statement, dialect, scope, selection, flows, by);
-        statement.within(within, ItemKind::Run);
-        statement
-            .push(" ORDER BY c.started_at DESC, c.key DESC LIMIT ")
-            .int(whole(limit))
-            .push(")");
-    } else {
-        push_runs(&mut statement, dialect, scope, selection, flows, by);
-        statement.within(within, ItemKind::Run);
-    }
-    let frozen = connection.execute(&statement.sql, &statement.values())?;
-    // Counted in another way than gathered.
     let count_by = match (selection.limit, by) {
         (None, SearchBy::Rows) => SearchBy::Walk,
         _ => by_index,
     };
-    let mut count = Statement::new("SELECT COUNT(*)");
-    push_runs(&mut count, dialect, scope, selection, flows, count_by);
-    count.within(within, ItemKind::Run);
-    check_frozen(connection, ItemKind::Run, frozen, &count, selection.limit)
+    let frozen = Frozen { kind: ItemKind::Run, within, limit: selection.limit, by, count_by };
+    freeze(connection, job, &frozen, ("", ""), &|statement, by| {
+        push_runs(statement, dialect, scope, selection, flows.as_deref(), by);
+    })
 }
 
-/// Writes down which documents an export is of, in the order in which they came into the store.
 fn freeze_documents(
     connection: &mut Connection,
     job: i64,
@@ -839,29 +798,61 @@ fn freeze_documents(
     (selection, within): (&DocumentFilter, Within),
 ) -> Result<(), Error> {
     let dialect = connection.dialect();
-    let mut statement =
-        Statement::new("INSERT INTO job_item (job, ordinal, item, body, ends) SELECT CAST(");
-    statement.int(job).push(
+    let (kind, by) = (ItemKind::Document, SearchBy::Rows);
+    let frozen = Frozen { kind, within, limit: selection.limit, by, count_by: by };
+    freeze(connection, job, &frozen, ("", ""), &|statement, _| {
+        statement.push(" FROM document c WHERE ");
+        push_documents(statement, dialect, scope, selection);
+    })
+}
+
+/// A selection that is frozen, besides its filter.
+struct Frozen {
+    kind: ItemKind,
+    within: Within,
+    limit: Option<u64>,
+    /// How the items are searched.
+    by: SearchBy,
+    /// How they are searched to count them: where possible in another way, so that a damaged index is noticed.
+    count_by: SearchBy,
+}
+
+/// Writes down which items an export takes, in the order in which they came into the store. `more` is further columns and
+/// their values; `push_selected` appends `FROM … WHERE …` for the items (`c`) that scope and filter mean.
+fn freeze(
+    connection: &mut Connection,
+    job: i64,
+    frozen: &Frozen,
+    more: (&str, &str),
+    push_selected: &dyn Fn(&mut Statement, SearchBy),
+) -> Result<(), Error> {
+    let Frozen { kind, within, limit, by, count_by } = *frozen;
+    let select = |statement: &mut Statement, by| {
+        push_selected(statement, by);
+        statement.within(within, kind);
+    };
+    let (columns, values) = more;
+    let mut statement = Statement::new(format!(
+        "INSERT INTO job_item (job, ordinal, item, body, ends{columns}) SELECT CAST("
+    ));
+    statement.int(job).push(&format!(
         " AS BIGINT), ROW_NUMBER() OVER (ORDER BY c.key), c.key, c.body,
-          CAST(SUM(c.size) OVER (ORDER BY c.key) AS BIGINT) FROM document c WHERE ",
-    );
-    if let Some(limit) = selection.limit {
-        statement.push("c.key IN (SELECT c.key FROM document c WHERE ");
-        push_documents(&mut statement, dialect, scope, selection);
-        statement.within(within, ItemKind::Document);
-        statement
-            .push(" ORDER BY c.created_at DESC, c.key DESC LIMIT ")
-            .int(whole(limit))
-            .push(")");
-    } else {
-        push_documents(&mut statement, dialect, scope, selection);
-        statement.within(within, ItemKind::Document);
+          CAST(SUM(c.size) OVER (ORDER BY c.key) AS BIGINT){values}"
+    ));
+    match limit {
+        None => select(&mut statement, by),
+        Some(limit) => {
+            let (table, moment) = (table(kind), moment_of(kind));
+            statement.push(&format!(" FROM {table} c WHERE c.key IN (SELECT c.key"));
+            select(&mut statement, by);
+            let newest = format!(" ORDER BY {moment} DESC, c.key DESC LIMIT ");
+            statement.push(&newest).int(whole(limit)).push(")");
+        }
     }
-    let frozen = connection.execute(&statement.sql, &statement.values())?;
-    let mut count = Statement::new("SELECT COUNT(*) FROM document c WHERE ");
-    push_documents(&mut count, dialect, scope, selection);
-    count.within(within, ItemKind::Document);
-    check_frozen(connection, ItemKind::Document, frozen, &count, selection.limit)
+    let found = connection.execute(&statement.sql, &statement.values())?;
+    let mut count = Statement::new("SELECT COUNT(*)");
+    select(&mut count, count_by);
+    check_frozen(connection, kind, found, &count, limit)
 }
 
 /// Refuses a frozen selection of another length than it is counted to have: a damaged page leaves out nothing in
@@ -884,7 +875,7 @@ fn check_frozen(
     )))
 }
 
-/// What an update of a row that its worker has to hold says, by how many rows it changed.
+/// Whether the worker still held the row that it updated: if not, no row was changed.
 pub(crate) fn still_held(changed: u64) -> Result<(), Error> {
     if changed == 0 { Err(Error::NotHeld) } else { Ok(()) }
 }

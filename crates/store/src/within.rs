@@ -1,4 +1,4 @@
-//! What of the items that a filter means an export takes: all, or those of a window.
+//! Which of the items that match a filter an export takes: all, or those in a window.
 
 use retort_model::ItemKind;
 
@@ -7,19 +7,19 @@ use crate::error::Error;
 use crate::filter::Statement;
 use crate::items::table;
 
-/// A part of the items.
+/// Which of the matching items are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Within {
     /// All of them.
     All,
-    /// Those that came or changed after a change.
+    /// Those that are new or changed since the change with this number.
     ChangedAfter(i64),
-    /// Those of a period, and those of before that came after a change.
+    /// Those of a period, and older ones that were imported after the change `came_after`.
     Period { from: i64, before: i64, came_after: i64 },
 }
 
-/// The column with the moment by which an item belongs to a period.
-fn moment_of(kind: ItemKind) -> &'static str {
+/// The column with the time that decides which period an item belongs to, and which items are the newest.
+pub(crate) fn moment_of(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Conversation | ItemKind::Document => "c.created_at",
         ItemKind::Run => "c.started_at",
@@ -47,7 +47,7 @@ impl Statement {
     }
 }
 
-/// How many items of a frozen selection are of before a moment.
+/// How many items of a frozen selection are older than a moment.
 pub(crate) fn count_late(
     connection: &mut Connection,
     (job, kind): (i64, ItemKind),
