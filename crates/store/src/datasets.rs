@@ -6,10 +6,10 @@ use crate::conversations::whole;
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
 use crate::filter::{Statement, moment};
-use crate::items::{held_by, table};
+use crate::items::table;
 use crate::jobs::{Job, refuse_taken};
 use crate::page::{page_of, room_of};
-use crate::rebuild::made_by;
+use crate::rebuild::{Without, made_by};
 use crate::store::{next, take_turn};
 
 /// A dataset.
@@ -294,7 +294,7 @@ impl crate::Store {
         after: Option<i64>,
         most: usize,
     ) -> Result<(Vec<Dataset>, bool), Error> {
-        self.trace_items(scope, (|_| &["id"], id), false, (after, most))
+        self.trace_items(scope, Without::Id(id), false, (after, most))
     }
 
     /// The datasets that hold something that a person owns, imported or held: a page of them. Of what was purged no name
@@ -306,12 +306,11 @@ impl crate::Store {
         after: Option<i64>,
         most: usize,
     ) -> Result<(Vec<Dataset>, bool), Error> {
-        let columns = |_| &["owner", "importer", "holder"][..];
-        self.trace_items(scope, (columns, name), false, (after, most))
+        self.trace_items(scope, Without::Person(name), false, (after, most))
     }
 
-    /// The datasets that were made of something that a person holds, also where they have no record of it: what is
-    /// left out is listed beside the records. A page as [`Self::dataset_page`] has them.
+    /// The datasets that were made from something that a person holds, even if they have no record of it: the package
+    /// lists what was left out. A page as in [`Self::dataset_page`].
     pub fn made_of_held(
         &self,
         scope: &Scope,
@@ -319,18 +318,14 @@ impl crate::Store {
         after: Option<i64>,
         most: usize,
     ) -> Result<(Vec<Dataset>, bool), Error> {
-        let column: fn(ItemKind) -> &'static [&'static str] = |kind| match held_by(kind) {
-            "importer" => &["importer"],
-            _ => &["holder"],
-        };
-        self.trace_items(scope, (column, name), true, (after, most))
+        self.trace_items(scope, Without::Held(name), true, (after, most))
     }
 
-    /// A page of the datasets that hold an item with this text in one of the columns, or left it out where that counts.
+    /// A page of the datasets that hold one of these items, or with `or_left_out` were made from one.
     fn trace_items(
         &self,
         scope: &Scope,
-        (columns, text): (fn(ItemKind) -> &'static [&'static str], &str),
+        items: Without<'_>,
         or_left_out: bool,
         (after, most): (Option<i64>, usize),
     ) -> Result<(Vec<Dataset>, bool), Error> {
@@ -339,7 +334,8 @@ impl crate::Store {
         statement.push(" AND job IN (SELECT i.job FROM job_item i WHERE i.item IN (");
         let mut between = "";
         for &kind in ItemKind::ALL {
-            for column in columns(kind) {
+            let (columns, text) = items.columns(kind);
+            for column in columns {
                 let sql =
                     format!("{between}SELECT c.key FROM {} c WHERE c.project = ", table(kind));
                 statement.push(&sql).int(scope.project);

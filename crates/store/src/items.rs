@@ -8,8 +8,7 @@ use crate::dialect::{Connection, Value};
 use crate::error::Error;
 use crate::filter::PURGED;
 
-/// The column that names who holds an item: whoever owns it, or who imported it if it names no owner. Documents never
-/// name one.
+/// The column with the holder of an item: its owner, or its importer if it names no owner. Documents never name an owner.
 pub(crate) fn held_by(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Conversation | ItemKind::Run => "holder",

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use retort_model::{JobKind, Time};
+use retort_model::{ItemKind, JobKind, Time};
 
 use crate::cut::{cut, set_totals};
 use crate::datasets::Dataset;
@@ -27,6 +27,19 @@ pub enum Without<'w> {
     Held(&'w str),
 }
 
+impl<'w> Without<'w> {
+    /// The columns of a kind of items that are compared with a text, and the text: an item is left out if one of them
+    /// has it.
+    pub(crate) fn columns(self, kind: ItemKind) -> (Vec<&'static str>, &'w str) {
+        match self {
+            Self::Purged => (Vec::new(), ""),
+            Self::Id(id) => (vec!["id"], id),
+            Self::Person(name) => (vec!["owner", "importer", "holder"], name),
+            Self::Held(name) => (vec![held_by(kind)], name),
+        }
+    }
+}
+
 /// A dataset that is to be made again.
 #[derive(Clone, Copy, Debug)]
 pub struct Rebuild<'r> {
@@ -34,11 +47,11 @@ pub struct Rebuild<'r> {
     pub dataset: &'r Dataset,
     /// What it leaves out.
     pub without: Without<'r>,
-    /// Whether items of which the dataset has no record stay out, as it was made of a sample.
+    /// Whether items without a record in the dataset are left out, too: it was made from a sample.
     pub only_written: bool,
     /// Whether the new one takes the place and the name of the old one when it is there.
     pub replace: bool,
-    /// The number of who asks; none is whoever holds the store.
+    /// The number of the person who asks; none for someone who opens the store directly.
     pub person: Option<i64>,
     /// The name of the new one.
     pub name: &'r str,
@@ -144,19 +157,9 @@ fn push_leaving(statement: &mut Statement, made: &Job, without: Without<'_>, onl
             " OR EXISTS (SELECT 1 FROM job_left_out o WHERE o.job = i.job AND o.ordinal = i.ordinal)",
         );
     }
-    match without {
-        Without::Purged => {}
-        Without::Id(id) => {
-            statement.push(" OR c.id = ").key(id);
-        }
-        Without::Held(name) => {
-            statement.push(&format!(" OR c.{} = ", held_by(made.items))).key(name);
-        }
-        Without::Person(name) => {
-            for column in ["owner", "importer", "holder"] {
-                statement.push(&format!(" OR c.{column} = ")).key(name);
-            }
-        }
+    let (columns, text) = without.columns(made.items);
+    for column in columns {
+        statement.push(&format!(" OR c.{column} = ")).key(text);
     }
     statement.push(")");
 }
