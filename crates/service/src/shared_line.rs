@@ -1,8 +1,8 @@
-//! The canonical line behind a public link, of any size: what the link does not show is left out, and secrets and
-//! personal data are masked, while the line streams by.
+//! The canonical line behind a public link, filtered while it is streamed: what the link does not show is left out, and
+//! secrets and personal data are masked.
 //!
-//! [`Cutter`](canonical::Cutter) cuts the line into messages and what is around them. Each piece is put into the smallest
-//! line that it is a part of, so that the same rules apply to it as to a whole conversation, and is taken out again.
+//! [`Cutter`](canonical::Cutter) cuts the line into messages and the text around them. Each piece is wrapped into the
+//! smallest valid line, filtered by the same rules as a whole conversation, and unwrapped again.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
@@ -20,27 +20,27 @@ use crate::error::Error;
 use crate::line::{Excerpt, each_chunk, each_piece, line_head};
 use crate::shares::Shows;
 
-/// Bytes of a line up to which it is filtered once, as a whole. Longer ones are filtered whenever they are read.
+/// Lines up to this size are filtered once, as a whole. Longer ones are filtered each time that they are read.
 const WHOLE_BYTES: u64 = 16 << 20;
 
 /// The line behind a link.
 pub(crate) struct SharedLine {
     filter: Filter,
     stored: StoredLine,
-    /// What is shown, and how much is masked in it, if the line is short.
+    /// The filtered line and how much is masked in it, if the line is short.
     whole: Option<(Vec<u8>, u64)>,
 }
 
-/// The key of what its source wrote of a part of a message, in which files are.
+/// The key of a message part as its source wrote it. Files are in such parts.
 const RAW: &[u8] = b"\"raw\":";
 
-/// What a link shows of a line.
+/// Filters a line or a piece of one.
 struct Filter {
     summary: Summary,
     shows: Shows,
 }
 
-/// Hands on pieces of a line.
+/// Receives the pieces of a line.
 type Each<'e> = dyn FnMut(Piece<'_>) -> Result<(), Error> + 'e;
 
 impl SharedLine {
@@ -58,7 +58,7 @@ impl SharedLine {
         Ok(Self { filter, stored, whole })
     }
 
-    /// The title that is shown.
+    /// The title, filtered.
     pub(crate) fn title(&self) -> Result<Option<String>, Error> {
         let summary = &self.filter.summary;
         let head = match &self.whole {
@@ -70,7 +70,7 @@ impl SharedLine {
         Ok(conversation.title.map(|title| title.decoded().into_owned()))
     }
 
-    /// Writes what is shown.
+    /// Writes the filtered line.
     pub(crate) fn write(&self, out: &mut dyn Write) -> Result<(), Error> {
         match &self.whole {
             Some((line, _)) => out.write_all(line).map_err(Error::gone),
@@ -97,13 +97,16 @@ impl SharedLine {
         })
     }
 
-    /// As much as a page shows, as [`Excerpt::of`], and how much was masked in it.
+    /// As much as a page shows, as in [`Excerpt::of`], and how much is masked in it.
     pub(crate) fn excerpt(
         &self,
         leaf: Option<usize>,
         from: usize,
     ) -> Result<(Excerpt, u64), Error> {
         let (filter, summary) = (&self.filter, &self.filter.summary);
+        if let Some((line, masked)) = &self.whole {
+            return Ok((Excerpt::of_line(summary, line, leaf, from)?, *masked));
+        }
         let cut = |act: &mut dyn FnMut(Piece<'_>)| {
             self.cut(SERVED_ITEM_BYTES, &mut |piece| {
                 if filter.shows_piece(&piece) {
@@ -112,9 +115,6 @@ impl SharedLine {
                 Ok(())
             })
         };
-        if let Some((line, masked)) = &self.whole {
-            return Ok((Excerpt::of_line(summary, line, leaf, from)?, *masked));
-        }
         let mut masked = 0;
         let excerpt = Excerpt::of_pieces(summary, &cut, leaf, from)?;
         let excerpt = excerpt.with_line(|line| {
@@ -125,7 +125,7 @@ impl SharedLine {
         Ok((excerpt, masked))
     }
 
-    /// Hands on the files in the messages, in order, until `take` says that it has enough.
+    /// Hands on the files in the messages, in order, until `take` returns false.
     pub(crate) fn each_file(
         &self,
         take: &mut dyn FnMut(Attachment) -> Result<bool, Error>,
@@ -151,54 +151,37 @@ impl SharedLine {
     }
 }
 
-/// What has to stand around a piece for it to be a line, and where the piece is in that.
+/// The text around a piece that makes it a line.
 struct Frame {
-    before: &'static str,
-    /// The end of what stands before it once the line is written again.
+    /// The text before `mark`. Writing the line again may change it.
+    outer: &'static str,
+    /// The text directly before the piece, by which it is found in the line once that was written again.
     mark: &'static str,
     after: &'static str,
 }
 
 impl Frame {
     fn of(piece: &Piece<'_>) -> Self {
-        let (before, mark, after) = match (piece.level, piece.begins) {
+        const HEAD: &str = r#"{"retort":1,"id":"","source":"","#;
+        const ROUND: &str = r#"{"retort":1,"id":"","source":"","rounds":[{"#;
+        let (outer, mark, after) = match (piece.level, piece.begins) {
             (Level::Conversation, true) => ("", "", "]}"),
-            (Level::Conversation, false) => {
-                (r#"{"retort":1,"id":"","source":"","rounds":["#, r#""rounds":["#, "")
-            }
-            (Level::Task, true) => (
-                r#"{"retort":1,"id":"","source":"","rounds":[],"tasks":["#,
-                r#""rounds":[],"tasks":["#,
-                "]}]}",
-            ),
-            (Level::Task, false) => (
-                r#"{"retort":1,"id":"","source":"","rounds":[],"tasks":[{"id":"","rounds":["#,
-                r#""rounds":[],"tasks":[{"id":"","rounds":["#,
-                "]}",
-            ),
-            (Level::Round, true) => {
-                (r#"{"retort":1,"id":"","source":"","rounds":["#, r#""rounds":["#, "]}]}")
-            }
-            (Level::Round, false) => (
-                r#"{"retort":1,"id":"","source":"","rounds":[{"messages":["#,
-                r#""messages":["#,
-                "]}",
-            ),
-            (Level::Message, _) => (
-                r#"{"retort":1,"id":"","source":"","rounds":[{"messages":["#,
-                r#""messages":["#,
-                "]}]}",
-            ),
+            (Level::Conversation, false) => (HEAD, r#""rounds":["#, ""),
+            (Level::Task, true) => (HEAD, r#""rounds":[],"tasks":["#, "]}]}"),
+            (Level::Task, false) => (HEAD, r#""rounds":[],"tasks":[{"id":"","rounds":["#, "]}"),
+            (Level::Round, true) => (HEAD, r#""rounds":["#, "]}]}"),
+            (Level::Round, false) => (ROUND, r#""messages":["#, "]}"),
+            (Level::Message, _) => (ROUND, r#""messages":["#, "]}]}"),
         };
-        Self { before, mark, after }
+        Self { outer, mark, after }
     }
 
     /// The piece as a line.
     fn around(&self, text: &[u8]) -> Vec<u8> {
-        [self.before.as_bytes(), text, self.after.as_bytes()].concat()
+        [self.outer.as_bytes(), self.mark.as_bytes(), text, self.after.as_bytes()].concat()
     }
 
-    /// The piece of a line.
+    /// The piece in a line that was written again.
     fn inside<'l>(&self, line: &'l [u8]) -> &'l [u8] {
         let start = match self.mark {
             "" => 0,
@@ -209,7 +192,7 @@ impl Frame {
 }
 
 impl Filter {
-    /// Whether anything of a piece is shown.
+    /// Whether any part of a piece is shown.
     fn shows_piece(&self, piece: &Piece<'_>) -> bool {
         // A message begins with its role.
         let is_system =
@@ -217,7 +200,7 @@ impl Filter {
         self.shows.system || !is_system
     }
 
-    /// What is shown of a line, and how much is masked in it.
+    /// The filtered line, and how much is masked in it.
     fn line(&self, line: &[u8], has_edits: bool) -> Result<(Vec<u8>, u64), Error> {
         let mut conversation = read(&self.summary, line)?;
         if has_edits {
@@ -232,7 +215,7 @@ impl Filter {
         redacted(out)
     }
 
-    /// Hands on the files in a line that is shown; whether `take` wants more.
+    /// Hands on the files in a filtered line; returns whether `take` wants more.
     fn files_of(
         &self,
         line: &[u8],
@@ -258,7 +241,7 @@ impl Filter {
         out: &mut dyn Write,
         each_message: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<u64, Error> {
-        // Of each list that is open, whether the next element is its first.
+        // For each open list, whether the next element is its first.
         let (mut first, mut bytes) = (Vec::new(), 0);
         let mut put = |text: &[u8]| {
             bytes += text.len() as u64;
@@ -296,8 +279,8 @@ impl Filter {
     }
 }
 
-/// Leaves out of a conversation whose it is, how it was sorted, what its source kept beside the messages, and what a link
-/// does not show.
+/// Removes a conversation's owner and project, tags, what its source keeps besides the messages, and what a link does not
+/// show.
 fn show(conversation: &mut Conversation<'_>, shows: Shows) {
     conversation.owner = None;
     conversation.project = None;
